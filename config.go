@@ -1,0 +1,145 @@
+package mp
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/errtree"
+	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/logrec"
+	"github.com/go-multiprocessing/mp/internal/spawn"
+	"github.com/go-multiprocessing/mp/internal/sys"
+)
+
+// PoolConfig describes a [Pool]. The zero value is a pool with a worker for
+// each usable processor.
+type PoolConfig struct {
+	// Workers is the number of worker processes; 0 means [NumCPU].
+	Workers int
+
+	// Procs is GOMAXPROCS in each worker; 0 means the usable processors
+	// shared out among the workers, at least 1.
+	Procs int
+
+	// Setup is run in each worker before its first task, Teardown after its
+	// last when the pool is shut down (not when it is closed or the worker
+	// dies). A worker whose Setup fails is started again a few times; when none
+	// can be, every task gets a [*StartError] with the reason.
+	Setup, Teardown Task
+
+	// Env are variables added to this program's environment, as "KEY=value";
+	// Dir is the workers' working directory, "" for this program's.
+	Env []string
+	Dir string
+
+	// Executable is the program to start as a worker; "" means this one. Its
+	// main is [Init]. Functions that it is to run are registered in a package
+	// that both programs import.
+	Executable string
+
+	// Output says where the workers' output goes.
+	Output Output
+
+	// Backlog is how many submissions may wait for a worker before Submit and
+	// its kin block; 0 means 4096. A Map counts as one.
+	Backlog int
+}
+
+// Output says where workers' output goes. It arrives whole lines at a time;
+// lines of different workers do not mix.
+type Output struct {
+	Stdout io.Writer    // nil: os.Stdout
+	Stderr io.Writer    // nil: os.Stderr
+	Logger *slog.Logger // nil: slog.Default(); gets what workers log with slog, with attributes worker and pid
+}
+
+const defaultBacklog = 4096
+
+// NumCPU returns the number of processors that this process may use: its
+// affinity and its cgroup's bandwidth (v1 and v2) counted. At least 1.
+func NumCPU() int { return sys.NumCPU() }
+
+// check returns an error that names the first field with a bad value.
+func (c PoolConfig) check() error {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"Workers", c.Workers}, {"Procs", c.Procs}, {"Backlog", c.Backlog}} {
+		if f.value < 0 {
+			return fmt.Errorf("mp: PoolConfig.%s is %d: it must not be negative", f.name, f.value)
+		}
+	}
+	return nil
+}
+
+// withDefaults fills in what is zero.
+func (c PoolConfig) withDefaults() PoolConfig {
+	if c.Workers == 0 {
+		c.Workers = NumCPU()
+	}
+	if c.Procs == 0 {
+		c.Procs = max(NumCPU()/c.Workers, 1)
+	}
+	if c.Backlog == 0 {
+		c.Backlog = defaultBacklog
+	}
+	if c.Output.Stdout == nil {
+		c.Output.Stdout = os.Stdout
+	}
+	if c.Output.Stderr == nil {
+		c.Output.Stderr = os.Stderr
+	}
+	if c.Output.Logger == nil {
+		c.Output.Logger = slog.Default()
+	}
+	return c
+}
+
+// crewConfig translates a complete config.
+func (c PoolConfig) crewConfig() (crew.Config, error) {
+	setup, err := bindOptional(c.Setup)
+	if err != nil {
+		return crew.Config{}, err
+	}
+	teardown, err := bindOptional(c.Teardown)
+	if err != nil {
+		return crew.Config{}, err
+	}
+	logger := c.Output.Logger
+	cc := crew.Config{
+		Workers: c.Workers,
+		Args:    slices.Clone(os.Args),
+		Env:     append(os.Environ(), c.Env...),
+		Dir:     c.Dir,
+		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Setup: setup, Teardown: teardown},
+		Stdout:  c.Output.Stdout,
+		Stderr:  c.Output.Stderr,
+		Logger:  logger,
+		OnLog:   func(worker, pid int, data []byte) { logrec.Replay(logger, worker, pid, data) },
+		OnFail:  errtree.Decode,
+		Funcs:   functions.wires(),
+		Backlog: c.Backlog,
+		Missing: c.missing,
+	}
+	if c.Executable != "" {
+		cc.Path, cc.Args = c.Executable, []string{c.Executable}
+	} else {
+		cc.Build = spawn.BuildID()
+	}
+	return cc, nil
+}
+
+// missing explains why a worker does not have a function.
+func (c PoolConfig) missing(function string) error {
+	if _, ok := functions.lookup(function); !ok {
+		return fmt.Errorf("mp: no function %q is registered", function)
+	}
+	if len(function) > 5 && function[:5] == "main." {
+		return fmt.Errorf("mp: %s is registered in package main, which the worker binary %s does not share: register it in a package that both programs import", function, c.Executable)
+	}
+	return fmt.Errorf("mp: the worker binary %s lacks the function %s: import the package that registers it there, and build it again", c.Executable, function)
+}

@@ -1,0 +1,97 @@
+package mp
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/link"
+)
+
+// A Func is a registered function, the handle by which it is called in worker
+// processes. Func values are made by [Register] and are safe for concurrent use.
+type Func[In, Out any] struct {
+	id   string
+	call func(context.Context, In) (Out, error)
+	in   *codec.Type[In]
+	out  *codec.Type[Out]
+	vals sync.Pool // of *values[In, Out]
+}
+
+// values are where a call's argument and result lie, so that a call does not
+// allocate them.
+type values[In, Out any] struct {
+	in  In
+	out Out
+}
+
+// Name returns the name under which the function is known in all processes:
+// the import path of the registering package, a dot, and the given name.
+func (f *Func[In, Out]) Name() string { return f.id }
+
+// With binds an argument. The Task can be run by a worker for its own sake, as
+// [PoolConfig.Setup] for instance. It costs nothing until then; the argument is
+// encoded when the Task is used.
+func (f *Func[In, Out]) With(arg In) Task {
+	return &boundTask[In, Out]{f, arg}
+}
+
+// check chooses the codecs, once all init functions have run.
+func (f *Func[In, Out]) check() (err error) {
+	if f.in, err = codec.For[In](); err != nil {
+		return fmt.Errorf("argument: %w", err)
+	}
+	if f.out, err = codec.For[Out](); err != nil {
+		return fmt.Errorf("result: %w", err)
+	}
+	return nil
+}
+
+func (f *Func[In, Out]) wire() link.FuncID {
+	return link.FuncID{Name: f.id, In: f.in.Fingerprint(), Out: f.out.Fingerprint()}
+}
+
+// run is what a worker does for a task.
+func (f *Func[In, Out]) run(ctx context.Context, in, out []byte) ([]byte, error) {
+	v, _ := f.vals.Get().(*values[In, Out])
+	if v == nil {
+		v = new(values[In, Out])
+	}
+	if err := f.in.Decode(in, &v.in); err != nil {
+		return nil, &CodecError{Func: f.id, What: "argument", Doing: "decoded", Text: err.Error()}
+	}
+	var err error
+	if v.out, err = f.call(ctx, v.in); err != nil {
+		return nil, err
+	}
+	out, err = f.out.Append(out, &v.out)
+	if err != nil {
+		return nil, &CodecError{Func: f.id, What: "result", Doing: "encoded", Text: err.Error()}
+	}
+	*v = values[In, Out]{} // nothing is kept alive
+	f.vals.Put(v)
+	return out, nil
+}
+
+// encode appends the wire form of an argument: its length, then its bytes.
+func (f *Func[In, Out]) encode(buf []byte, arg *In) ([]byte, error) {
+	at := len(buf)
+	buf = append(buf, 0, 0, 0, 0)
+	out, err := f.in.Append(buf, arg)
+	if err == nil && len(out)-at-elementHead > maxElement {
+		err = fmt.Errorf("%d bytes, more than %d", len(out)-at-elementHead, maxElement)
+	}
+	if err != nil {
+		return buf[:at], &CodecError{Func: f.id, What: "argument", Doing: "encoded", Text: err.Error()}
+	}
+	putLength(out[at:], len(out)-at-elementHead)
+	return out, nil
+}
+
+func (f *Func[In, Out]) decode(data []byte, out *Out) error {
+	if err := f.out.Decode(data, out); err != nil {
+		return &CodecError{Func: f.id, What: "result", Doing: "decoded", Text: err.Error()}
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package mp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+)
+
+// A Future is a result that will be there later. It is safe for concurrent use.
+type Future[Out any] struct {
+	value Out   // written before settled is set
+	err   error // likewise
+
+	ctx   context.Context
+	ex    Executor
+	batch Batch
+
+	mu        sync.Mutex
+	cancel    context.CancelCauseFunc
+	settled   bool
+	cancelled bool
+	done      chan struct{} // made when somebody asks for it
+	callbacks []func(Out, error)
+	watchers  map[int]func()
+	nextWatch int
+}
+
+// FutureState is how far a task has come.
+type FutureState string
+
+// Future states.
+const (
+	Pending   FutureState = "pending"   // it has not begun
+	Running   FutureState = "running"   // it has begun
+	Succeeded FutureState = "succeeded" // it has a result
+	Failed    FutureState = "failed"    // it has an error
+	Cancelled FutureState = "cancelled" // it was cancelled, before it began or while it ran
+)
+
+// settle ends the future; the first call counts. Callbacks run before anyone
+// gets the result.
+func (f *Future[Out]) settle(err error) {
+	f.mu.Lock()
+	callbacks := f.callbacks
+	f.callbacks = nil
+	f.mu.Unlock()
+	if len(callbacks) == 0 {
+		f.finish(err, nil)
+		return
+	}
+	// Not on the goroutine that settles: it serves other tasks too.
+	go f.finish(err, callbacks)
+}
+
+func (f *Future[Out]) finish(err error, callbacks []func(Out, error)) {
+	for {
+		for _, cb := range callbacks {
+			runCallback(cb, f.value, err)
+		}
+		f.mu.Lock()
+		if callbacks = f.callbacks; len(callbacks) == 0 {
+			break
+		}
+		f.callbacks = nil
+		f.mu.Unlock()
+	}
+	defer f.mu.Unlock()
+	if f.settled {
+		return
+	}
+	f.settled, f.err = true, err
+	f.cancelled = f.cancelled && errors.Is(err, context.Canceled)
+	if f.done != nil {
+		close(f.done)
+	}
+	if f.cancel != nil {
+		f.cancel(nil)
+	}
+	f.batch, f.ex, f.ctx = nil, nil, nil
+	for _, w := range f.watchers {
+		w()
+	}
+	f.watchers = nil
+}
+
+func runCallback[Out any](cb func(Out, error), value Out, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			slog.Error("mp: panic in an OnDone callback", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	cb(value, err)
+}
+
+// Done returns a channel that is closed when the result is there.
+func (f *Future[Out]) Done() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done == nil {
+		f.done = make(chan struct{})
+		if f.settled {
+			close(f.done)
+		}
+	}
+	return f.done
+}
+
+// Result waits for the result and returns it, again and again. The error is the
+// task's, or the context's if ctx ends first: the task is not affected by that.
+func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
+	f.mu.Lock()
+	settled := f.settled
+	f.mu.Unlock()
+	if !settled {
+		select {
+		case <-f.Done():
+		case <-ctx.Done():
+			var none Out
+			return none, context.Cause(ctx)
+		}
+	}
+	return f.value, f.err
+}
+
+// Err returns the task's error; nil while there is no result or if it succeeded.
+func (f *Future[Out]) Err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// Cancel cancels the task and reports whether that came before its end. One that
+// has not begun will not be run; one that runs has its context cancelled and, if
+// it ignores that, is killed with its worker. Cancel does not wait for it.
+func (f *Future[Out]) Cancel() bool {
+	f.mu.Lock()
+	cancel := f.cancel
+	if f.settled || cancel == nil {
+		f.mu.Unlock()
+		return false
+	}
+	f.cancelled = true
+	f.mu.Unlock()
+	cancel(nil)
+	return true
+}
+
+// State says how far the task is.
+func (f *Future[Out]) State() FutureState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.settled && f.cancelled:
+		return Cancelled
+	case f.settled && f.err != nil:
+		return Failed
+	case f.settled:
+		return Succeeded
+	}
+	if ex, ok := f.ex.(interface{ isRunning(Batch, int) bool }); ok && ex.isRunning(f.batch, 0) {
+		return Running
+	}
+	return Pending
+}
+
+// OnDone has callback called once with the result, at once if it is there. The
+// callbacks of a future run one after the other, in the order in which they
+// were added, before the result is handed out. A callback that panics is
+// logged and harms nothing else.
+func (f *Future[Out]) OnDone(callback func(Out, error)) {
+	f.mu.Lock()
+	if !f.settled {
+		f.callbacks = append(f.callbacks, callback)
+		f.mu.Unlock()
+		return
+	}
+	f.mu.Unlock()
+	runCallback(callback, f.value, f.err)
+}
+
+// watch has notify called when the result is there, at once if it is. It is
+// called under the future's lock and must not block. stop ends that.
+func (f *Future[Out]) watch(notify func()) (stop func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.settled {
+		notify()
+		return func() {}
+	}
+	if f.watchers == nil {
+		f.watchers = map[int]func(){}
+	}
+	id := f.nextWatch
+	f.nextWatch++
+	f.watchers[id] = notify
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.watchers, id)
+	}
+}

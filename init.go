@@ -1,0 +1,63 @@
+package mp
+
+import (
+	"errors"
+	"log"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/logrec"
+	"github.com/go-multiprocessing/mp/internal/spawn"
+	"github.com/go-multiprocessing/mp/internal/worker"
+)
+
+// ErrNotInitialized is returned by everything that would start a process in a
+// program that has not called [Init]. No process was started.
+var ErrNotInitialized = errors.New("mp: not initialized: call mp.Init first thing in main, or in TestMain (mptest.Main does)")
+
+var initialized atomic.Bool
+
+// Init makes a worker process what it is: there, it runs tasks and never
+// returns. In all other processes it returns at once. Call it first thing in
+// main, before flags are parsed and files opened; in tests, in TestMain.
+//
+// Init panics, naming function and field, if the argument or result of a
+// registered function cannot travel. Calling it again does nothing.
+func Init() {
+	if err := functions.seal(); err != nil {
+		panic(err.Error())
+	}
+	if initialized.Swap(true) || !spawn.IsWorker() {
+		return
+	}
+	os.Exit(serve())
+}
+
+// IsWorker reports whether this process is a worker. It is valid from the
+// start, in package variables and init functions too.
+func IsWorker() bool { return spawn.IsWorker() }
+
+// serve runs the worker's side until the parent has no more work for it.
+func serve() int {
+	fns := make([]worker.Function, len(functions.sorted))
+	for i, f := range functions.sorted {
+		fns[i] = worker.Function{ID: f.wire(), Run: f.run}
+	}
+	return worker.Serve(fns, spawn.BuildID(), func(cfg link.Config, send func([]byte) error) {
+		runtime.GOMAXPROCS(cfg.Procs)
+		logToParent(slog.Level(cfg.LogLevel), send)
+	})
+}
+
+// logToParent sends what the worker logs with slog to the parent's handler.
+// Package log keeps writing to stderr: its last line before an exit belongs
+// to the end of stderr that a WorkerError carries.
+func logToParent(level slog.Level, send func([]byte) error) {
+	flags := log.Flags()
+	slog.SetDefault(slog.New(logrec.NewHandler(level, send)))
+	log.SetOutput(os.Stderr)
+	log.SetFlags(flags)
+}

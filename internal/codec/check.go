@@ -1,0 +1,248 @@
+package codec
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+var (
+	errorType           = reflect.TypeFor[error]()
+	binaryAppenderType  = reflect.TypeFor[encoding.BinaryAppender]()
+	binaryMarshalType   = reflect.TypeFor[encoding.BinaryMarshaler]()
+	binaryUnmarshalType = reflect.TypeFor[encoding.BinaryUnmarshaler]()
+	textMarshalType     = reflect.TypeFor[encoding.TextMarshaler]()
+	textUnmarshalType   = reflect.TypeFor[encoding.TextUnmarshaler]()
+	cborMarshalType     = reflect.TypeFor[cbor.Marshaler]()
+	cborUnmarshalType   = reflect.TypeFor[cbor.Unmarshaler]()
+)
+
+// isPlain reports whether values of t are numbers and nothing else, so that
+// any bytes of the right length are a valid value.
+func isPlain(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+		reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		return true
+	case reflect.Array:
+		return isPlain(t.Elem()) && !hasOwnForm(t.Elem())
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if !isPlain(f.Type) || hasOwnForm(f.Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func both(t, marshal, unmarshal reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(marshal) && p.Implements(unmarshal)
+}
+
+// marshalsBinary reports whether t has a binary form of its own. A pointer or
+// an interface does not: its nil would be lost.
+func marshalsBinary(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+		return false
+	}
+	return both(t, binaryMarshalType, binaryUnmarshalType) || both(t, binaryAppenderType, binaryUnmarshalType)
+}
+
+// hasOwnForm reports whether t marshals itself in a way the codec uses.
+func hasOwnForm(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+		return false
+	}
+	return marshalsBinary(t) || both(t, textMarshalType, textUnmarshalType) || both(t, cborMarshalType, cborUnmarshalType)
+}
+
+// check returns an error that names the first part of t that cannot travel.
+func check(t reflect.Type) error {
+	if marshalsBinary(t) {
+		return nil
+	}
+	if isPlain(t) {
+		return checkPlain(t, t.String())
+	}
+	c := checker{seen: map[reflect.Type]bool{}}
+	return c.check(t, t.String())
+}
+
+// checkPlain finds the unexported fields among numbers; complex numbers pass,
+// since the whole value is copied.
+func checkPlain(t reflect.Type, path string) error {
+	switch t.Kind() {
+	case reflect.Array:
+		return checkPlain(t.Elem(), path+"[]")
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if !f.IsExported() && f.Name != "_" && !f.Anonymous {
+				return unexported(path, f)
+			}
+			if err := checkPlain(f.Type, path+"."+f.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func unexported(path string, f reflect.StructField) error {
+	return fmt.Errorf("%s.%s is unexported and would arrive as zero: export it, or give the type AppendBinary and UnmarshalBinary", path, f.Name)
+}
+
+type checker struct{ seen map[reflect.Type]bool }
+
+func (c checker) check(t reflect.Type, path string) error {
+	if c.seen[t] {
+		return nil
+	}
+	c.seen[t] = true
+	if hasOwnForm(t) {
+		return c.checkNestedForm(t, path)
+	}
+	switch t.Kind() {
+	case reflect.Func, reflect.Chan, reflect.UnsafePointer, reflect.Uintptr:
+		return fmt.Errorf("%s is a %v, which means nothing in another process", path, t.Kind())
+	case reflect.Complex64, reflect.Complex128:
+		return fmt.Errorf("%s is a complex number inside a value that is not made of numbers alone: send its parts", path)
+	case reflect.Pointer:
+		return c.check(t.Elem(), path)
+	case reflect.Slice, reflect.Array:
+		return c.check(t.Elem(), path+"[]")
+	case reflect.Map:
+		if err := c.checkKey(t.Key(), path); err != nil {
+			return err
+		}
+		return c.check(t.Elem(), path+"[]")
+	case reflect.Interface:
+		return c.checkInterface(t, path)
+	case reflect.Struct:
+		return c.checkStruct(t, path)
+	}
+	return nil
+}
+
+// checkNestedForm makes sure that the CBOR library sees the form that a type
+// has: inside other values it does not know AppendBinary.
+func (c checker) checkNestedForm(t reflect.Type, path string) error {
+	if both(t, binaryAppenderType, binaryUnmarshalType) && !reflect.PointerTo(t).Implements(binaryMarshalType) {
+		return fmt.Errorf("%s: %v has AppendBinary but no MarshalBinary, which it needs inside another value", path, t)
+	}
+	return nil
+}
+
+func (c checker) checkKey(t reflect.Type, path string) error {
+	switch t.Kind() {
+	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return nil
+	}
+	if hasOwnForm(t) {
+		return c.checkNestedForm(t, path+"[key]")
+	}
+	return fmt.Errorf("%s has keys of type %v: only numbers, strings, booleans and types with a binary or text form travel as keys", path, t)
+}
+
+func (c checker) checkInterface(t reflect.Type, path string) error {
+	if t.Implements(errorType) {
+		return fmt.Errorf("%s is an error, which cannot travel inside a value: return it as the function's error, or send its text", path)
+	}
+	if t.NumMethod() == 0 {
+		return nil // basic values always travel in it; others are checked as they come
+	}
+	if !registeredFor(t) {
+		return fmt.Errorf("%s is the interface %v, for which no type is registered: call RegisterType for each that travels in it", path, t)
+	}
+	return nil
+}
+
+func (c checker) checkStruct(t reflect.Type, path string) error {
+	names := map[string]string{}
+	for f := range t.Fields() {
+		at := path + "." + f.Name
+		if f.Name == "_" {
+			continue
+		}
+		if !f.IsExported() && !f.Anonymous {
+			return unexported(path, f)
+		}
+		if err := c.checkField(f, at, names); err != nil {
+			return err
+		}
+		if err := c.check(f.Type, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkField finds fields that the CBOR library would drop without a word: a
+// tag "-", and two fields that end up under one name, embedded ones included.
+func (c checker) checkField(f reflect.StructField, at string, names map[string]string) error {
+	tag, ok := f.Tag.Lookup("cbor")
+	if !ok {
+		tag = f.Tag.Get("json")
+	}
+	name, opts, _ := strings.Cut(tag, ",")
+	if name == "-" {
+		return fmt.Errorf("%s has a tag that drops it: remove the tag, or tag it cbor:\"%s\"", at, f.Name)
+	}
+	for opt := range strings.SplitSeq(opts, ",") {
+		k := f.Type.Kind()
+		if (opt == "omitempty" || opt == "omitzero") && (k == reflect.Slice || k == reflect.Map) {
+			return fmt.Errorf("%s has a tag with %s, by which an empty %v would arrive as nil: tag it cbor:\"%s\"", at, opt, k, f.Name)
+		}
+	}
+	if f.Anonymous && name == "" {
+		return c.checkEmbedded(f, at, names)
+	}
+	if name == "" {
+		name = f.Name
+	}
+	if other, taken := names[name]; taken {
+		return fmt.Errorf("%s and %s would travel under one name, %q, and one be lost: give one a cbor tag", other, at, name)
+	}
+	names[name] = at
+	return nil
+}
+
+func (c checker) checkEmbedded(f reflect.StructField, at string, names map[string]string) error {
+	t := f.Type
+	if t.Kind() == reflect.Pointer {
+		if !f.IsExported() {
+			return fmt.Errorf("%s is an embedded pointer to an unexported type, which cannot be set on arrival", at)
+		}
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || hasOwnForm(t) {
+		if !f.IsExported() {
+			return fmt.Errorf("%s is unexported and would arrive as zero: export it", at)
+		}
+		if other, taken := names[f.Name]; taken {
+			return fmt.Errorf("%s and %s would travel under one name", other, at)
+		}
+		names[f.Name] = at
+		return nil
+	}
+	if f.Type.Kind() == reflect.Pointer {
+		return fmt.Errorf("%s is an embedded pointer, whose nil would be lost: give the field a name", at)
+	}
+	for g := range t.Fields() {
+		if g.Name == "_" || !g.IsExported() && !g.Anonymous {
+			continue // told by checkStruct on the embedded type itself
+		}
+		if err := c.checkField(g, at+"."+g.Name, names); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+// Package codec turns Go values into bytes and back, so that what arrives in
+// another process equals what was sent.
+//
+// Numbers, strings, byte slices, and slices and structs of numbers are copied
+// as they are; a type with its own binary form uses that; everything else is
+// CBOR. For decides once per type, so that a value costs one indirect call.
+package codec
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+)
+
+// Type encodes and decodes values of T. It is immutable and safe for
+// concurrent use.
+type Type[T any] struct {
+	append      func(buf []byte, v *T) ([]byte, error)
+	decode      func(data []byte, v *T) error
+	fingerprint uint64
+}
+
+// For returns the codec for T, or an error naming the part of T that cannot
+// travel. It reads what has been registered so far, so it belongs after all
+// init functions have run.
+func For[T any]() (*Type[T], error) {
+	t := reflect.TypeFor[T]()
+	if err := check(t); err != nil {
+		return nil, err
+	}
+	c := &Type[T]{fingerprint: fingerprint(t)}
+	c.append, c.decode = choose[T](t)
+	return c, nil
+}
+
+// Append appends the encoding of *v to buf. A panic in a marshaller of the
+// user's is returned as an error; buf's content up to its length is untouched
+// in any case.
+func (c *Type[T]) Append(buf []byte, v *T) (out []byte, err error) {
+	return c.append(buf, v)
+}
+
+// Decode sets *v from data and keeps no reference to data. A panic in an
+// unmarshaller of the user's is returned as an error.
+func (c *Type[T]) Decode(data []byte, v *T) error {
+	return c.decode(data, v)
+}
+
+// Fingerprint identifies the shape of T: two programs in which it is equal
+// understand each other's encodings.
+func (c *Type[T]) Fingerprint() uint64 { return c.fingerprint }
+
+// choose picks the cheapest encoding that loses nothing.
+func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byte, *T) error) {
+	switch {
+	case t.Size() == 0 && t.Kind() == reflect.Struct && t.NumField() == 0:
+		return func(b []byte, _ *T) ([]byte, error) { return b, nil }, decodeNothing[T]
+	case marshalsBinary(t):
+		return guarded(appendOwn[T]), guardedDecode(decodeOwn[T])
+	case hasOwnForm(t):
+		// Its own text or CBOR form is left to the CBOR library.
+	case isPlain(t):
+		return appendPlain[T], decodePlain[T]
+	case t.Kind() == reflect.Bool:
+		return appendBool[T], decodeBool[T]
+	case t.Kind() == reflect.String:
+		return appendString[T], decodeString[T]
+	case t.Kind() == reflect.Slice && isPlain(t.Elem()) && !hasOwnForm(t.Elem()):
+		return appendPlainSlice[T], decodePlainSlice[T]
+	}
+	return guarded(cborAppender[T](t)), guardedDecode(cborDecoder[T](t))
+}
+
+func decodeNothing[T any](data []byte, _ *T) error {
+	if len(data) != 0 {
+		return fmt.Errorf("%d bytes for an empty struct", len(data))
+	}
+	return nil
+}
+
+// appendOwn uses the type's AppendBinary, else its MarshalBinary.
+func appendOwn[T any](buf []byte, v *T) ([]byte, error) {
+	switch m := any(v).(type) {
+	case encoding.BinaryAppender:
+		return m.AppendBinary(buf)
+	case encoding.BinaryMarshaler:
+		b, err := m.MarshalBinary()
+		return append(buf, b...), err
+	}
+	return nil, fmt.Errorf("%T has no AppendBinary", v)
+}
+
+func decodeOwn[T any](data []byte, v *T) error {
+	m, ok := any(v).(encoding.BinaryUnmarshaler)
+	if !ok {
+		return fmt.Errorf("%T has no UnmarshalBinary", v)
+	}
+	return m.UnmarshalBinary(data)
+}
+
+func guarded[T any](f func([]byte, *T) ([]byte, error)) func([]byte, *T) ([]byte, error) {
+	return func(buf []byte, v *T) (out []byte, err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				out, err = buf, panicked(r)
+			}
+		}()
+		out, err = f(buf, v)
+		if err != nil {
+			return buf, err
+		}
+		return out, nil
+	}
+}
+
+func guardedDecode[T any](f func([]byte, *T) error) func([]byte, *T) error {
+	return func(data []byte, v *T) (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = panicked(r)
+			}
+		}()
+		return f(data, v)
+	}
+}
+
+func panicked(r any) error {
+	if err, ok := r.(error); ok && errors.Is(err, errTooDeep) {
+		return err
+	}
+	return fmt.Errorf("panic in a marshaller: %v\n%s", r, debug.Stack())
+}

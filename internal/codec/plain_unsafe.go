@@ -1,0 +1,93 @@
+package codec
+
+import (
+	"fmt"
+	"reflect"
+	"unsafe"
+)
+
+// The functions here copy values as they lie in memory. What makes that safe:
+// isPlain admits only types made of numbers, for which every bit pattern is a
+// valid value, and the bytes are copied, never aliased. Both processes run the
+// same architecture; the fingerprint holds the sizes.
+
+func bytesOf[T any](v *T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
+}
+
+func appendPlain[T any](buf []byte, v *T) ([]byte, error) {
+	return append(buf, bytesOf(v)...), nil
+}
+
+func decodePlain[T any](data []byte, v *T) error {
+	if len(data) != int(unsafe.Sizeof(*v)) {
+		return fmt.Errorf("%d bytes for a %T of %d", len(data), *v, unsafe.Sizeof(*v))
+	}
+	copy(bytesOf(v), data)
+	return nil
+}
+
+func appendBool[T any](buf []byte, v *T) ([]byte, error) {
+	return append(buf, bytesOf(v)...), nil
+}
+
+func decodeBool[T any](data []byte, v *T) error {
+	if len(data) != 1 || data[0] > 1 {
+		return fmt.Errorf("% x is no bool", data)
+	}
+	*(*bool)(unsafe.Pointer(v)) = data[0] == 1
+	return nil
+}
+
+func appendString[T any](buf []byte, v *T) ([]byte, error) {
+	return append(buf, *(*string)(unsafe.Pointer(v))...), nil
+}
+
+func decodeString[T any](data []byte, v *T) error {
+	*(*string)(unsafe.Pointer(v)) = string(data)
+	return nil
+}
+
+// A slice is one byte that tells nil from empty, then its elements.
+const (
+	sliceNil    = 0
+	sliceNotNil = 1
+)
+
+func appendPlainSlice[T any](buf []byte, v *T) ([]byte, error) {
+	s := (*unsafeSlice)(unsafe.Pointer(v))
+	if s.data == nil {
+		return append(buf, sliceNil), nil
+	}
+	size := int(reflect.TypeFor[T]().Elem().Size())
+	buf = append(buf, sliceNotNil)
+	return append(buf, unsafe.Slice((*byte)(s.data), s.len*size)...), nil
+}
+
+func decodePlainSlice[T any](data []byte, v *T) error {
+	t := reflect.TypeFor[T]()
+	size := int(t.Elem().Size())
+	if len(data) == 0 || data[0] > sliceNotNil || (len(data)-1)%max(size, 1) != 0 {
+		return fmt.Errorf("%d bytes are no %v", len(data), t)
+	}
+	if data[0] == sliceNil {
+		var none T
+		*v = none
+		return nil
+	}
+	n := 0
+	if size > 0 {
+		n = (len(data) - 1) / size
+	}
+	reflect.ValueOf(v).Elem().Set(reflect.MakeSlice(t, n, n))
+	s := (*unsafeSlice)(unsafe.Pointer(v))
+	copy(unsafe.Slice((*byte)(s.data), n*size), data[1:])
+	return nil
+}
+
+// unsafeSlice is the layout of every slice.
+type unsafeSlice struct {
+	data unsafe.Pointer
+	len  int
+	cap  int
+}

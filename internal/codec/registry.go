@@ -1,0 +1,98 @@
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"reflect"
+	"sync"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// registry holds the concrete types that may travel in interfaces, each under
+// a CBOR tag number made from its name.
+type registry struct {
+	mu    sync.RWMutex
+	tags  cbor.TagSet
+	types map[reflect.Type]bool // as registered: T or *T
+	base  map[reflect.Type]reflect.Type
+}
+
+var registered = newRegistry()
+
+func newRegistry() *registry {
+	r := &registry{tags: cbor.NewTagSet(), types: map[reflect.Type]bool{}, base: map[reflect.Type]reflect.Type{}}
+	for _, t := range boxTypes {
+		if err := r.add(t); err != nil {
+			panic(err)
+		}
+	}
+	return r
+}
+
+// Register lets values of type t travel in interfaces. It returns an error for
+// an unnamed type and for one that is registered already, as T or as *T.
+func Register(t reflect.Type) error {
+	if t == nil || t.Kind() == reflect.Interface {
+		return errors.New("an interface cannot be registered, only the types that travel in it")
+	}
+	return registered.add(t)
+}
+
+func (r *registry) add(t reflect.Type) error {
+	base := t
+	if t.Kind() == reflect.Pointer {
+		base = t.Elem()
+	}
+	if base.Name() == "" || base.PkgPath() == "" {
+		return fmt.Errorf("%v is not a named type", t)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.base[base] != nil {
+		return fmt.Errorf("%v is registered already, as %v", t, r.base[base])
+	}
+	if err := r.tags.Add(cbor.TagOptions{EncTag: cbor.EncTagRequired, DecTag: cbor.DecTagRequired}, base, tagNumber(base)); err != nil {
+		return fmt.Errorf("%v: %w", t, err)
+	}
+	r.base[base] = t
+	r.types[t] = true
+	return nil
+}
+
+// tagNumber is beyond the numbers that CBOR's own registry hands out.
+func tagNumber(t reflect.Type) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(t.PkgPath() + "." + t.Name()))
+	return h.Sum64() | 1<<63
+}
+
+// registeredFor reports whether any registered type implements t.
+func registeredFor(t reflect.Type) bool {
+	registered.mu.RLock()
+	defer registered.mu.RUnlock()
+	for have := range registered.types {
+		if have.Implements(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// travels reports whether a value of exactly type t may be in an interface.
+func (r *registry) travels(t reflect.Type) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.types[t]
+}
+
+// asRegistered returns the form, T or *T, in which t's base was registered.
+func (r *registry) asRegistered(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.base[t]
+}

@@ -1,0 +1,127 @@
+package crew
+
+import (
+	"context"
+	"time"
+)
+
+// Close ends all workers at once; what they have not finished ends with
+// ErrClosed. It returns when nothing is left. Closing twice is fine.
+func (c *Crew) Close() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		c.slots.Wait()
+		return
+	}
+	c.closed = true
+	close(c.closing)
+	var drops []run
+	c.sched.Clear(collectRuns(&drops))
+	for _, m := range c.members {
+		if m != nil {
+			m.proc.Kill()
+		}
+	}
+	c.balance.Stop()
+	c.mu.Unlock()
+	c.settleAll(drops, c.whyNot)
+	c.slots.Wait()
+}
+
+// Shutdown takes no more jobs, waits for those it has, lets the workers tear
+// down and exit, and closes. When ctx ends first, it closes at once and returns
+// the context's error.
+func (c *Crew) Shutdown(ctx context.Context) error {
+	c.mu.Lock()
+	c.draining = true
+	close(c.room)
+	c.room = make(chan struct{})
+	var quiet chan struct{}
+	if c.open > 0 && !c.closed {
+		if c.quiet == nil {
+			c.quiet = make(chan struct{})
+		}
+		quiet = c.quiet
+	}
+	c.mu.Unlock()
+	defer c.Close()
+	if quiet != nil {
+		select {
+		case <-quiet:
+		case <-c.closing:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return c.dismiss(ctx)
+}
+
+// dismiss lets the workers tear down.
+func (c *Crew) dismiss(ctx context.Context) error {
+	c.mu.Lock()
+	var leaving []*member
+	for _, m := range c.members {
+		if m != nil {
+			leaving = append(leaving, m)
+			m.wakeUp()
+		}
+	}
+	c.idle = nil
+	c.mu.Unlock()
+	for _, m := range leaving {
+		select {
+		case <-m.proc.Done():
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// Running reports whether element i of a batch has begun on some worker.
+func (c *Crew) Running(b Batch, i int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members {
+		if m == nil || m.dead {
+			continue
+		}
+		ch, begun := m.work.Front()
+		if begun && ch.Lo == i && ch.Job.Data.(*job).batch == b {
+			return true
+		}
+	}
+	return false
+}
+
+// Info is what is known of a worker.
+type Info struct {
+	Worker  int
+	PID     int
+	Busy    bool
+	Running bool // a task has begun
+	Task    uint64
+	Func    string
+	Started time.Time
+}
+
+// Workers describes the workers in service.
+func (c *Crew) Workers() []Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []Info
+	for _, m := range c.members {
+		if m == nil || m.dead {
+			continue
+		}
+		w := Info{Worker: m.slot + 1, PID: m.proc.PID, Busy: m.work.Tasks() > 0, Started: m.started}
+		if ch, begun := m.work.Front(); begun {
+			j := ch.Job.Data.(*job)
+			w.Running, w.Func, w.Task = true, j.fn, j.id+uint64(ch.Lo)
+		}
+		all = append(all, w)
+	}
+	return all
+}

@@ -1,0 +1,300 @@
+// Package crew is the living set of workers behind a pool: it starts and
+// replaces them, carries tasks to them as the scheduler decides, and tells the
+// outcome of each task exactly once.
+//
+// Each worker has one goroutine, its pump, which alone sends it tasks and
+// collects its results; a lone caller takes the pump's place for the time of
+// its call. What several workers share is under the crew's lock, which is
+// never held across anything that can block.
+package crew
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/sched"
+)
+
+// ErrClosed is the outcome of tasks that a closed crew did not finish.
+var ErrClosed = errors.New("mp: closed")
+
+// Config describes a crew.
+type Config struct {
+	Workers int
+	Path    string // of the worker binary; empty: this program
+	Args    []string
+	Env     []string
+	Dir     string
+	Link    link.Config // what each worker is told, but for its number
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Logger  *slog.Logger
+	OnLog   func(worker, pid int, data []byte)
+	OnFail  func(data []byte) error     // decodes why a worker cannot serve
+	Funcs   []link.FuncID               // what this program has registered
+	Build   string                      // the build id that workers must have; empty: any
+	Backlog int                         // jobs that may wait before Execute blocks
+	Missing func(function string) error // why a worker has no such function
+}
+
+// A Batch is what a job runs; see mp.Batch.
+type Batch interface {
+	Encode(buf []byte, lo, hi int) (out []byte, n int, err error)
+	Settle(i int, o Outcome)
+}
+
+// An Outcome is how a task ended: with Err if it was not run or its worker
+// died, else with a kind and data as package runner defines them. Data is valid
+// until Settle returns.
+type Outcome struct {
+	Kind uint8
+	Data []byte
+	Err  error
+}
+
+// Hints are what the caller knows of a job.
+type Hints struct {
+	Chunk  int
+	Prompt bool
+}
+
+// Crew is safe for concurrent use.
+type Crew struct {
+	cfg Config
+	out *output
+
+	mu       sync.Mutex
+	sched    sched.Scheduler
+	funcs    map[string]*sched.Func
+	members  []*member // by slot; nil while there is none
+	idle     []*member
+	blocked  int    // callers waiting for room in the queue
+	open     int    // jobs with tasks that have not settled
+	nextID   uint64 // of the last task
+	alive    int    // slots that have not given up
+	broken   error  // why no worker can be started any more
+	draining bool
+	closed   bool
+	room     chan struct{} // closed when waiting jobs become fewer
+	quiet    chan struct{} // closed when open becomes 0; nil unless somebody waits
+	balance  *time.Timer
+	armed    bool // balance is running
+
+	closing chan struct{}
+	slots   sync.WaitGroup
+	first   chan error // outcome of each slot's first start
+}
+
+// New starts a crew. It returns when the first worker has said who it is, or
+// with an error, no process left, when that shows that no worker can serve.
+func New(cfg Config) (*Crew, error) {
+	c := &Crew{
+		cfg:     cfg,
+		out:     newOutput(cfg.Stdout, cfg.Stderr),
+		funcs:   map[string]*sched.Func{},
+		members: make([]*member, cfg.Workers),
+		alive:   cfg.Workers,
+		closing: make(chan struct{}),
+		room:    make(chan struct{}),
+		first:   make(chan error, cfg.Workers),
+	}
+	c.balance = time.AfterFunc(time.Hour, c.rebalance)
+	c.balance.Stop()
+	c.slots.Add(cfg.Workers)
+	for slot := range cfg.Workers {
+		go c.supervise(slot)
+	}
+	var err error
+	for range cfg.Workers {
+		if err = <-c.first; err == nil {
+			return c, nil
+		}
+		if isPermanent(err) {
+			break
+		}
+	}
+	c.Close()
+	return nil, err
+}
+
+// job is a batch on its way.
+type job struct {
+	sched.Job
+	fn     string
+	batch  Batch
+	prompt bool
+	id     uint64
+	left   int // tasks whose outcome is not known
+	unsaid int // tasks that have not been settled
+	cause  error
+	stop   func() bool // ends watching the context
+}
+
+// Execute takes the n tasks of a batch over and returns, possibly before any
+// has begun; each will be settled exactly once. It blocks while too many jobs
+// wait. With an error nothing was taken.
+func (c *Crew) Execute(ctx context.Context, fn string, b Batch, n int, h Hints) error {
+	if n == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	if err := c.admit(ctx); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	j := &job{fn: fn, batch: b, prompt: h.Prompt, id: c.nextID + 1, left: n, unsaid: n}
+	j.Job = *sched.NewJob(c.funcOf(fn), n, h.Chunk)
+	j.Data = j
+	c.nextID += uint64(n)
+	c.open++
+	if ctx.Done() != nil {
+		j.stop = context.AfterFunc(ctx, func() { c.cancel(j, context.Cause(ctx)) })
+	}
+	if h.Prompt && n == 1 && len(c.idle) > 0 && c.sched.Next() == nil {
+		m := c.popIdle()
+		m.leased = true
+		ch := j.Take()
+		c.mu.Unlock()
+		m.alone(ch)
+		return nil
+	}
+	c.sched.Add(&j.Job)
+	c.distribute()
+	c.mu.Unlock()
+	return nil
+}
+
+func (c *Crew) funcOf(name string) *sched.Func {
+	f := c.funcs[name]
+	if f == nil {
+		f = &sched.Func{}
+		c.funcs[name] = f
+	}
+	return f
+}
+
+// admit waits, with the lock given up meanwhile, until there is room in the
+// queue.
+func (c *Crew) admit(ctx context.Context) error {
+	for {
+		switch {
+		case c.closed || c.draining:
+			return ErrClosed
+		case c.broken != nil:
+			return c.broken
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case c.sched.Len() < c.cfg.Backlog:
+			return nil
+		}
+		room := c.room
+		c.blocked++
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+		case <-c.closing:
+		}
+		c.mu.Lock()
+		c.blocked--
+	}
+}
+
+// checkRoom lets the blocked go on once half of the queue is empty, so that
+// they are not woken for every single place.
+func (c *Crew) checkRoom() {
+	if c.blocked > 0 && c.sched.Len() <= c.cfg.Backlog/2 {
+		close(c.room)
+		c.room = make(chan struct{})
+	}
+}
+
+// distribute sees to it that somebody takes what is in the queue.
+func (c *Crew) distribute() {
+	j := c.sched.Next()
+	if j == nil {
+		return
+	}
+	for n := j.Pending(); n > 0 && len(c.idle) > 0; n-- {
+		c.popIdle().wakeUp()
+	}
+	for _, m := range c.members {
+		if m != nil && m.hungry {
+			m.hungry = false
+			m.link.Kick()
+			return
+		}
+	}
+}
+
+// popIdle takes the worker that became idle last: its caches are warm.
+func (c *Crew) popIdle() *member {
+	m := c.idle[len(c.idle)-1]
+	c.idle = c.idle[:len(c.idle)-1]
+	m.idle = false
+	c.countWorkers()
+	return m
+}
+
+func (c *Crew) countWorkers() {
+	n := 0
+	for _, m := range c.members {
+		if m != nil {
+			n++
+		}
+	}
+	c.sched.Workers(n, len(c.idle))
+}
+
+// retire notes that the outcomes of n tasks of j are known. After the last, its
+// context is not watched any more.
+func (c *Crew) retire(j *job, n int) {
+	if j.left -= n; j.left == 0 && j.stop != nil {
+		j.stop()
+	}
+}
+
+// account notes that n tasks of j have been settled.
+func (c *Crew) account(j *job, n int) {
+	if j.unsaid -= n; j.unsaid > 0 {
+		return
+	}
+	if c.open--; c.open == 0 && c.quiet != nil {
+		close(c.quiet)
+		c.quiet = nil
+	}
+}
+
+// settleAll settles elements that were not run, outside the lock.
+func (c *Crew) settleAll(runs []run, err func(*job) error) {
+	if len(runs) == 0 {
+		return
+	}
+	c.mu.Lock()
+	for _, r := range runs {
+		c.retire(r.job, r.n)
+	}
+	c.mu.Unlock()
+	for _, r := range runs {
+		e := err(r.job)
+		for i := range r.n {
+			r.job.batch.Settle(r.lo+i, Outcome{Err: e})
+		}
+	}
+	c.mu.Lock()
+	for _, r := range runs {
+		c.account(r.job, r.n)
+	}
+	c.mu.Unlock()
+}
+
+// run is a run of elements of a job.
+type run struct {
+	job   *job
+	lo, n int
+}

@@ -1,0 +1,75 @@
+package crew
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/sched"
+	"github.com/go-multiprocessing/mp/internal/spawn"
+)
+
+// A Death is how a worker ended; it is the outcome of the task that was running.
+type Death struct {
+	Worker int
+	PID    int
+	Status spawn.Status
+	Stderr string // the end of what it wrote there
+	Cause  error  // why the crew killed it; nil if it did not
+}
+
+func (d *Death) Error() string {
+	return fmt.Sprintf("mp: worker %d (pid %d) ended with %v", d.Worker, d.PID, d.Status)
+}
+
+func (d *Death) saying() string {
+	if d.Stderr == "" {
+		return ""
+	}
+	return "\n" + d.Stderr
+}
+
+// lastRites takes what the dead worker's pipes and socket still hold.
+func (m *member) lastRites() Death {
+	m.link.EndReading()
+	m.outs.finish()
+	m.errs.finish()
+	<-m.ears
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	return Death{Worker: m.slot + 1, PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.tail(), Cause: m.cause}
+}
+
+// bury accounts for all that the dead worker had: what it finished is
+// delivered, what it had begun ends with its death, all else goes elsewhere.
+func (m *member) bury() {
+	c := m.crew
+	death := m.lastRites()
+	_, _ = m.collect()
+	var lost, drops []run
+	c.mu.Lock()
+	c.members[m.slot] = nil
+	c.countWorkers()
+	c.sched.Dead(&m.work,
+		func(j *sched.Job, i int) { lost = append(lost, run{j.Data.(*job), i, 1}) },
+		func(j *sched.Job, lo, n int) { drops = append(drops, run{j.Data.(*job), lo, n}) })
+	if c.closed {
+		c.sched.Clear(collectRuns(&drops))
+	}
+	closed := c.closed
+	c.distribute()
+	c.mu.Unlock()
+	m.link.Close()
+	if closed && m.cause == nil {
+		drops, lost = append(drops, lost...), nil
+	}
+	c.settleAll(lost, func(*job) error { d := death; return &d })
+	c.settleAll(drops, c.whyNot)
+}
+
+func collectRuns(runs *[]run) func(j *sched.Job, lo, n int) {
+	return func(j *sched.Job, lo, n int) { *runs = append(*runs, run{j.Data.(*job), lo, n}) }
+}
+
+// lastWords is how long output that a dead worker's descendants may hold open
+// is waited for.
+const lastWords = 100 * time.Millisecond

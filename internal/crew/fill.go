@@ -1,0 +1,141 @@
+package crew
+
+import (
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/sched"
+)
+
+const (
+	// chunkBytes is how large the body of a chunk may become; only a single
+	// element makes a larger one.
+	chunkBytes = 64 << 10
+	minRoom    = chunkBytes + 4<<10
+	// maxHeavy bounds what is on its way to one worker over the socket.
+	maxHeavy = 32 << 20
+)
+
+// fill sends the worker what the scheduler gives it.
+func (m *member) fill() error {
+	before := m.end
+	for m.heavy < maxHeavy {
+		tasks, bytes := m.link.Room()
+		if bytes < minRoom {
+			break
+		}
+		ch, ok := m.claim(tasks)
+		if !ok {
+			break
+		}
+		if err := m.send(ch); err != nil {
+			return err
+		}
+	}
+	if m.end == before {
+		return nil
+	}
+	m.setLow()
+	return m.link.Wake()
+}
+
+func (m *member) claim(tasks int) (sched.Chunk, bool) {
+	c := m.crew
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.dead || c.closed {
+		return sched.Chunk{}, false
+	}
+	ch, ok := c.sched.Claim(&m.work, min(tasks, link.MaxTasks-m.work.Tasks()))
+	m.hungry = !ok && c.sched.Next() == nil
+	c.checkRoom()
+	return ch, ok
+}
+
+// setLow asks the worker to ring when half of what it has is begun, if there
+// will be more.
+func (m *member) setLow() {
+	c := m.crew
+	c.mu.Lock()
+	low := m.end
+	if j := c.sched.Next(); j != nil {
+		n := m.work.Tasks() / 2
+		low -= uint32(max(n, 1))
+	}
+	c.mu.Unlock()
+	m.link.Low(low)
+}
+
+// send encodes a chunk and launches it. Elements that cannot be encoded are
+// settled with their error, the others go on.
+func (m *member) send(ch sched.Chunk) error {
+	j := ch.Job.Data.(*job)
+	fn, ok := m.fns[j.fn]
+	if !ok {
+		m.refuse(j, ch.Lo, ch.N, m.crew.cfg.Missing(j.fn))
+		return nil
+	}
+	for lo, hi := ch.Lo, ch.Lo+ch.N; lo < hi; {
+		if _, bytes := m.link.Room(); bytes < minRoom || m.heavy > maxHeavy {
+			m.giveBack(sched.Chunk{Job: ch.Job, Lo: lo, N: hi - lo})
+			return nil
+		}
+		if m.enc == nil {
+			m.enc = make([]byte, 0, chunkBytes)
+		}
+		body, n, bad := j.batch.Encode(m.enc[:0], lo, hi)
+		if n < 0 || n > hi-lo || n == 0 && bad == nil {
+			bad, n = fmt.Errorf("mp: Encode took %d of %d elements", n, hi-lo), 0
+		}
+		if n > 0 {
+			if err := m.launch(fn, sched.Chunk{Job: ch.Job, Lo: lo, N: n}, body); err != nil {
+				return err
+			}
+		}
+		if lo += n; bad != nil {
+			m.refuse(j, lo, 1, bad)
+			lo++
+		}
+	}
+	return nil
+}
+
+// launch puts encoded tasks on their way, unless they were cancelled meanwhile.
+func (m *member) launch(fn int, ch sched.Chunk, body []byte) error {
+	c, j := m.crew, ch.Job.Data.(*job)
+	c.mu.Lock()
+	if ch.Job.Cancel || c.closed {
+		c.mu.Unlock()
+		c.settleAll([]run{{j, ch.Lo, ch.N}}, c.whyNot)
+		return nil
+	}
+	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: 1, ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Body: body})
+	m.work.Launch(ch)
+	m.link.Publish()
+	c.mu.Unlock()
+	m.end = ch.Seq + uint32(ch.N)
+	if cap(body) > chunkBytes { // one large element
+		m.heavy += len(body)
+		if err := m.link.Wake(); err != nil {
+			return err
+		}
+		return m.link.SendBody(ch.Seq, body)
+	}
+	return nil
+}
+
+func (m *member) refuse(j *job, lo, n int, err error) {
+	m.crew.settleAll([]run{{j, lo, n}}, func(*job) error { return err })
+}
+
+func (m *member) giveBack(ch sched.Chunk) {
+	c := m.crew
+	c.mu.Lock()
+	if ch.Job.Cancel || c.closed {
+		c.mu.Unlock()
+		c.settleAll([]run{{ch.Job.Data.(*job), ch.Lo, ch.N}}, c.whyNot)
+		return
+	}
+	c.giveBack(ch)
+	c.mu.Unlock()
+}

@@ -1,0 +1,45 @@
+package crew
+
+import "github.com/go-multiprocessing/mp/internal/sched"
+
+// alone runs one task on an idle worker from the caller's goroutine, in the
+// place of the pump: another goroutine between the caller and the worker would
+// double the time of a call. The task's context governs how long it takes.
+func (m *member) alone(ch sched.Chunk) {
+	err := m.send(ch)
+	if err == nil {
+		m.link.Low(m.end)
+		err = m.link.Wake()
+	}
+	for err == nil && m.busyAlone() {
+		if err = m.link.Wait(); err == nil {
+			_, err = m.collect()
+		}
+	}
+	if err != nil {
+		m.proc.Kill() // the pump will find out
+	}
+	m.release()
+}
+
+func (m *member) busyAlone() bool {
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	return m.work.Tasks() > 0 && !m.dead
+}
+
+// release gives the worker back: to the idle, or to its pump if there is more
+// to do or it is dead.
+func (m *member) release() {
+	c := m.crew
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.leased = false
+	if m.dead || m.work.Tasks() > 0 || c.sched.Next() != nil || c.draining || c.closed {
+		m.wakeUp()
+		return
+	}
+	m.idle = true
+	c.idle = append(c.idle, m)
+	c.countWorkers()
+}

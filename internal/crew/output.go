@@ -1,0 +1,118 @@
+package crew
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// output passes on what workers print, whole lines at a time.
+type output struct{ stdout, stderr *sink }
+
+func newOutput(stdout, stderr io.Writer) *output {
+	o := &output{stdout: &sink{w: stdout}, stderr: &sink{w: stderr}}
+	if stdout == stderr {
+		o.stderr = o.stdout
+	}
+	return o
+}
+
+// sink keeps the lines of different workers apart.
+type sink struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sink) write(lines []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _ = s.w.Write(lines)
+}
+
+const (
+	maxLine   = 64 << 10 // a longer line is passed on in pieces
+	tailBytes = 8 << 10
+)
+
+// forwarder passes one stream of one worker on.
+type forwarder struct {
+	to   *sink
+	r    *os.File
+	done chan struct{}
+
+	mu   sync.Mutex
+	last []byte // the end of what came
+}
+
+// forward makes a pipe; the worker gets the returned descriptor.
+func (o *output) forward(to *sink) (*forwarder, int, error) {
+	var p [2]int
+	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC); err != nil {
+		return nil, -1, os.NewSyscallError("pipe2", err)
+	}
+	_ = syscall.SetNonblock(p[0], true)
+	return &forwarder{to: to, r: os.NewFile(uintptr(p[0]), "mp-output"), done: make(chan struct{})}, p[1], nil
+}
+
+func (f *forwarder) run() { go f.copy() }
+
+// abandon closes a forwarder that was never run.
+func (f *forwarder) abandon() {
+	if f != nil {
+		_ = f.r.Close()
+	}
+}
+
+func (f *forwarder) copy() {
+	defer close(f.done)
+	defer f.r.Close()
+	var line []byte
+	buf := make([]byte, 4096)
+	for {
+		n, err := f.r.Read(buf)
+		f.remember(buf[:n])
+		line = append(line, buf[:n]...)
+		if end := bytes.LastIndexByte(line, '\n') + 1; end > 0 {
+			f.to.write(line[:end])
+			line = append(line[:0], line[end:]...)
+		}
+		if len(line) > maxLine {
+			f.to.write(line)
+			line = line[:0]
+		}
+		if err != nil {
+			break
+		}
+	}
+	if len(line) > 0 {
+		f.to.write(append(line, '\n'))
+	}
+}
+
+func (f *forwarder) remember(b []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = append(f.last, b...)
+	if over := len(f.last) - tailBytes; over > 0 {
+		f.last = append(f.last[:0], f.last[over:]...)
+	}
+}
+
+func (f *forwarder) tail() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return string(bytes.TrimSpace(f.last))
+}
+
+// finish is called once the worker is dead; descendants that hold the pipe
+// open are not waited for. A writer of the user's that blocks is left behind.
+func (f *forwarder) finish() {
+	_ = f.r.SetReadDeadline(time.Now().Add(lastWords))
+	select {
+	case <-f.done:
+	case <-time.After(2 * lastWords):
+	}
+}

@@ -1,0 +1,295 @@
+package crew
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/spawn"
+)
+
+const (
+	// startLimit is how long a worker may take from its start to its hello.
+	startLimit = time.Minute
+	// attempts is how often in a row a worker may fail to start before its
+	// place is given up; backoff is the wait before the second.
+	attempts = 5
+	backoff  = 50 * time.Millisecond
+)
+
+// A StartError says why a worker could not be started.
+type StartError struct {
+	Worker    int
+	Permanent bool // trying again will not help
+	Last      Death
+	Started   bool // there was a process
+	Err       error
+}
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("mp: worker %d cannot be started: %v", e.Worker, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *StartError) Unwrap() error { return e.Err }
+
+func isPermanent(err error) bool {
+	var s *StartError
+	return errors.As(err, &s) && s.Permanent
+}
+
+// supervise keeps one place in the crew filled.
+func (c *Crew) supervise(slot int) {
+	defer c.slots.Done()
+	told := false
+	tell := func(err error) {
+		if !told {
+			told = true
+			c.first <- err
+		}
+	}
+	for failed := 0; ; {
+		m, err := c.start(slot, func() { tell(nil) })
+		if err == nil {
+			failed = 0
+			m.pump()
+			m.bury()
+		} else {
+			tell(err)
+			failed++
+		}
+		if c.ending() {
+			return
+		}
+		if failed >= attempts || isPermanent(err) {
+			c.giveUp(slot, err)
+			return
+		}
+		if failed > 0 && !c.pause(backoff<<(failed-1)) {
+			return
+		}
+	}
+}
+
+func (c *Crew) ending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || c.draining && c.open == 0
+}
+
+func (c *Crew) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-c.closing:
+		return false
+	}
+}
+
+// giveUp leaves a place empty. When it was the last, every task that waits
+// ends with the reason, and so will every later one.
+func (c *Crew) giveUp(slot int, why error) {
+	c.mu.Lock()
+	var drops []run
+	if c.alive--; c.alive == 0 {
+		c.broken = why
+		c.sched.Clear(collectRuns(&drops))
+		close(c.room)
+		c.room = make(chan struct{})
+	}
+	c.mu.Unlock()
+	if c.cfg.Logger != nil && !c.ending() {
+		c.cfg.Logger.Error("mp: worker given up", "worker", slot+1, "error", why)
+	}
+	c.settleAll(drops, c.whyNot)
+}
+
+// start starts a worker and returns once it is in service.
+func (c *Crew) start(slot int, greeted func()) (*member, error) {
+	m := &member{crew: c, slot: slot, wake: make(chan struct{}, 1), ears: make(chan struct{}), started: time.Now()}
+	if err := m.exec(); err != nil {
+		permanent := !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ENOMEM) && !errors.Is(err, syscall.EMFILE) &&
+			!errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ETXTBSY)
+		return nil, &StartError{Worker: slot + 1, Permanent: permanent, Err: err}
+	}
+	if err := m.handshake(greeted); err != nil {
+		err.Worker = slot + 1
+		m.proc.Kill()
+		<-m.proc.Done()
+		err.Last, err.Started = m.lastRites(), true
+		if err.Err == errSilent {
+			err.Err = fmt.Errorf("it ended before mp.Init (%v): its main must call mp.Init first thing%s", err.Last.Status, err.Last.saying())
+		}
+		m.link.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// exec starts the process with its link and outputs.
+func (m *member) exec() error {
+	c := m.crew
+	l, err := link.New()
+	if err != nil {
+		return err
+	}
+	m.link = l
+	var outFD, errFD int
+	if m.outs, outFD, err = c.out.forward(c.out.stdout); err == nil {
+		m.errs, errFD, err = c.out.forward(c.out.stderr)
+		if err == nil {
+			m.proc, err = spawn.Start(spawn.Spec{
+				Path: c.cfg.Path, Args: c.cfg.Args, Env: c.cfg.Env, Dir: c.cfg.Dir,
+				Files: l.ChildFiles(), Stdout: outFD, Stderr: errFD,
+			})
+			_ = syscall.Close(errFD)
+		}
+		_ = syscall.Close(outFD)
+	}
+	l.CloseChild()
+	if err != nil {
+		m.outs.abandon()
+		m.errs.abandon()
+		l.Close()
+		return err
+	}
+	m.work.Marks = l
+	m.outs.run()
+	m.errs.run()
+	return nil
+}
+
+var errSilent = errors.New("no hello")
+
+// handshake waits until the worker is in service, and begins to listen to it.
+func (m *member) handshake(greeted func()) *StartError {
+	c := m.crew
+	hello, ready, failed := make(chan link.Hello, 1), make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		defer close(m.ears)
+		_ = m.link.Serve(link.Events{
+			Hello:  func(h link.Hello) { put(hello, h) },
+			Ready:  func() { put(ready, struct{}{}) },
+			Failed: func(data []byte) { put(failed, c.cfg.OnFail(data)) },
+			Log:    func(data []byte) { c.cfg.OnLog(m.slot+1, m.proc.PID, data) },
+		})
+	}()
+	cfg := c.cfg.Link
+	cfg.Worker = m.slot + 1
+	if err := m.link.Greet(cfg); err != nil {
+		return &StartError{Err: errSilent, Permanent: true}
+	}
+	limit := time.NewTimer(startLimit)
+	defer limit.Stop()
+	select {
+	case h := <-hello:
+		if err := m.agree(h); err != nil {
+			return &StartError{Err: err, Permanent: true}
+		}
+	case err := <-failed:
+		return &StartError{Err: err, Permanent: true}
+	case <-m.proc.Done():
+		return &StartError{Err: m.lastMessage(failed, errSilent), Permanent: m.proc.Status().Signal == 0}
+	case <-m.ears:
+		return &StartError{Err: m.lastMessage(failed, errSilent), Permanent: true}
+	case <-limit.C:
+		return &StartError{Err: fmt.Errorf("no word from it for %v: does its main call mp.Init?", startLimit)}
+	case <-c.closing:
+		return &StartError{Err: ErrClosed}
+	}
+	greeted()
+	select {
+	case <-ready:
+	case err := <-failed:
+		return &StartError{Err: err}
+	case <-m.proc.Done():
+		return &StartError{Err: m.lastMessage(failed, fmt.Errorf("it ended in its setup with %v", m.proc.Status()))}
+	case <-c.closing:
+		return &StartError{Err: ErrClosed}
+	}
+	m.enlist()
+	return nil
+}
+
+// lastMessage is what the worker gave as its reason before it ended, if it did.
+func (m *member) lastMessage(failed <-chan error, otherwise error) error {
+	m.link.EndReading()
+	<-m.ears
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return otherwise
+	}
+}
+
+// put never blocks: a worker that says a thing twice is not listened to twice.
+func put[T any](ch chan T, v T) {
+	select {
+	case ch <- v:
+	default:
+	}
+}
+
+// agree checks that worker and parent mean the same by the functions that both
+// have, and remembers which the worker has.
+func (m *member) agree(h link.Hello) error {
+	c := m.crew
+	if h.Version != link.Version {
+		return fmt.Errorf("it speaks version %d of the protocol, this program %d: build both with one version of mp", h.Version, link.Version)
+	}
+	if c.cfg.Build != "" && h.Build != c.cfg.Build {
+		return fmt.Errorf("it is not the program that started it (build %.12s…, not %.12s…): was %s replaced by a wrapper?", h.Build, c.cfg.Build, os.Args[0])
+	}
+	ours := map[string]link.FuncID{}
+	for _, f := range c.cfg.Funcs {
+		ours[f.Name] = f
+	}
+	m.fns = make(map[string]int, len(h.Funcs))
+	for i, f := range h.Funcs {
+		if mine, both := ours[f.Name]; both && mine != f {
+			return fmt.Errorf("it has the function %s with another argument or result type: rebuild the worker binary and this program from the same source", strconv.Quote(f.Name))
+		}
+		m.fns[f.Name] = i
+	}
+	return nil
+}
+
+// enlist puts the worker in service and watches for its death.
+func (m *member) enlist() {
+	c := m.crew
+	c.mu.Lock()
+	c.members[m.slot] = m
+	c.countWorkers()
+	c.mu.Unlock()
+	go func() {
+		<-m.proc.Done()
+		c.mu.Lock()
+		m.dead = true
+		if m.idle {
+			c.removeIdle(m)
+		}
+		if !m.leased {
+			m.wakeUp()
+		}
+		c.mu.Unlock()
+		m.link.Kick()
+	}()
+}
+
+func (c *Crew) removeIdle(m *member) {
+	for i, x := range c.idle {
+		if x == m {
+			c.idle = append(c.idle[:i], c.idle[i+1:]...)
+			break
+		}
+	}
+	m.idle = false
+	c.countWorkers()
+}

@@ -1,0 +1,227 @@
+package errtree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
+)
+
+// sentinelTable knows errors that are compared by identity.
+type sentinelTable struct {
+	mu    sync.RWMutex
+	names map[error]string
+	errs  map[string]error
+}
+
+var sentinels = newSentinels()
+
+func newSentinels() *sentinelTable {
+	t := &sentinelTable{names: map[error]string{}, errs: map[string]error{}}
+	for name, err := range map[string]error{
+		"context.Canceled": context.Canceled, "context.DeadlineExceeded": context.DeadlineExceeded,
+		"io.EOF": io.EOF, "io.ErrUnexpectedEOF": io.ErrUnexpectedEOF, "io.ErrClosedPipe": io.ErrClosedPipe,
+		"io.ErrShortWrite": io.ErrShortWrite, "io.ErrShortBuffer": io.ErrShortBuffer, "io.ErrNoProgress": io.ErrNoProgress,
+		"fs.ErrInvalid": fs.ErrInvalid, "fs.ErrPermission": fs.ErrPermission, "fs.ErrExist": fs.ErrExist,
+		"fs.ErrNotExist": fs.ErrNotExist, "fs.ErrClosed": fs.ErrClosed, "fs.SkipDir": fs.SkipDir, "fs.SkipAll": fs.SkipAll,
+		"os.ErrDeadlineExceeded": os.ErrDeadlineExceeded, "os.ErrProcessDone": os.ErrProcessDone, "os.ErrNoDeadline": os.ErrNoDeadline,
+		"errors.ErrUnsupported": errors.ErrUnsupported, "strconv.ErrRange": strconv.ErrRange, "strconv.ErrSyntax": strconv.ErrSyntax,
+	} {
+		_ = t.add(name, err)
+	}
+	return t
+}
+
+// RegisterSentinel makes err itself arrive where it is sent, under name.
+func RegisterSentinel(name string, err error) error {
+	if err == nil || !isComparable(err) {
+		return fmt.Errorf("%T cannot be a sentinel: it is not comparable", err)
+	}
+	return sentinels.add(name, err)
+}
+
+func (t *sentinelTable) add(name string, err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.errs[name] != nil || t.names[err] != "" {
+		return fmt.Errorf("the error %q is registered already", name)
+	}
+	t.errs[name], t.names[err] = err, name
+	return nil
+}
+
+func (t *sentinelTable) nameOf(err error) string {
+	if !isComparable(err) {
+		return ""
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.names[err]
+}
+
+func (t *sentinelTable) byName(name string) error {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.errs[name]
+}
+
+// errorType encodes the value of one type; rebuild gets the wrapped errors.
+type errorType struct {
+	name    string
+	encode  func(error) ([]byte, error)
+	rebuild func(data []byte, kids []error) (error, error)
+}
+
+type typeTable struct {
+	mu     sync.RWMutex
+	byType map[reflect.Type]*errorType
+	byName map[string]*errorType
+	checks []func() error
+}
+
+var types = newTypes()
+
+// RegisterType makes errors of type E arrive as values of type E.
+func RegisterType[E error]() error {
+	t := reflect.TypeFor[E]()
+	if t.Kind() == reflect.Interface {
+		return fmt.Errorf("%v is an interface: register the types that implement it", t)
+	}
+	c := sync.OnceValues(codec.For[E])
+	return types.add(t, &errorType{
+		encode: func(err error) ([]byte, error) {
+			c, bad := c()
+			if bad != nil {
+				return nil, bad
+			}
+			v := err.(E)
+			return c.Append(nil, &v)
+		},
+		rebuild: func(data []byte, _ []error) (error, error) {
+			c, bad := c()
+			if bad != nil {
+				return nil, bad
+			}
+			var v E
+			err := c.Decode(data, &v)
+			return v, err
+		},
+	}, func() error { _, err := c(); return err })
+}
+
+// RegisterWrapper registers a type that wraps at most one error: what else it
+// has is in P, which parts returns and build takes.
+func RegisterWrapper[E error, P any](parts func(E) P, build func(p P, wrapped error) E) error {
+	return types.add(reflect.TypeFor[E](), wrapper(parts, build), nil)
+}
+
+// Check returns the first error among the registered types' own checks.
+func Check() error {
+	types.mu.RLock()
+	defer types.mu.RUnlock()
+	for _, check := range types.checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *typeTable) add(rt reflect.Type, e *errorType, check func() error) error {
+	base := rt
+	if rt.Kind() == reflect.Pointer {
+		base = rt.Elem()
+	}
+	e.name = base.PkgPath() + "." + base.Name()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byType[rt] != nil || t.byName[e.name] != nil {
+		return fmt.Errorf("the error type %v is registered already", rt)
+	}
+	t.byType[rt], t.byName[e.name] = e, e
+	if check != nil {
+		t.checks = append(t.checks, check)
+	}
+	return nil
+}
+
+func (t *typeTable) encode(err error) (string, []byte) {
+	t.mu.RLock()
+	e := t.byType[reflect.TypeOf(err)]
+	t.mu.RUnlock()
+	if e == nil || reflect.TypeOf(err).Kind() == reflect.Pointer && reflect.ValueOf(err).IsNil() {
+		return "", nil
+	}
+	data, bad := e.encode(err)
+	if bad != nil {
+		return "", nil
+	}
+	return e.name, data
+}
+
+func (t *typeTable) decode(name string, data []byte, kids []error) error {
+	t.mu.RLock()
+	e := t.byName[name]
+	t.mu.RUnlock()
+	if e == nil {
+		return nil
+	}
+	err, bad := e.rebuild(data, kids)
+	if bad != nil {
+		return nil
+	}
+	return err
+}
+
+func wrapper[E error, P any](parts func(E) P, build func(P, error) E) *errorType {
+	return &errorType{
+		encode: func(err error) ([]byte, error) { return codec.AppendAny(nil, parts(err.(E))) },
+		rebuild: func(data []byte, kids []error) (error, error) {
+			var p P
+			if err := codec.DecodeAny(data, &p); err != nil {
+				return nil, err
+			}
+			var wrapped error
+			if len(kids) > 0 {
+				wrapped = kids[0]
+			}
+			return build(p, wrapped), nil
+		},
+	}
+}
+
+func newTypes() *typeTable {
+	t := &typeTable{byType: map[reflect.Type]*errorType{}, byName: map[string]*errorType{}}
+	for rt, e := range map[reflect.Type]*errorType{
+		reflect.TypeFor[*fs.PathError](): wrapper(
+			func(e *fs.PathError) [2]string { return [2]string{e.Op, e.Path} },
+			func(p [2]string, err error) *fs.PathError { return &fs.PathError{Op: p[0], Path: p[1], Err: err} }),
+		reflect.TypeFor[*os.LinkError](): wrapper(
+			func(e *os.LinkError) [3]string { return [3]string{e.Op, e.Old, e.New} },
+			func(p [3]string, err error) *os.LinkError {
+				return &os.LinkError{Op: p[0], Old: p[1], New: p[2], Err: err}
+			}),
+		reflect.TypeFor[*os.SyscallError](): wrapper(
+			func(e *os.SyscallError) string { return e.Syscall },
+			func(p string, err error) *os.SyscallError { return &os.SyscallError{Syscall: p, Err: err} }),
+		reflect.TypeFor[*strconv.NumError](): wrapper(
+			func(e *strconv.NumError) [2]string { return [2]string{e.Func, e.Num} },
+			func(p [2]string, err error) *strconv.NumError {
+				return &strconv.NumError{Func: p[0], Num: p[1], Err: err}
+			}),
+		reflect.TypeFor[syscall.Errno](): wrapper(
+			func(e syscall.Errno) uint64 { return uint64(e) },
+			func(p uint64, _ error) syscall.Errno { return syscall.Errno(p) }),
+	} {
+		_ = t.add(rt, e, nil)
+	}
+	return t
+}

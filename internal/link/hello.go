@@ -1,0 +1,80 @@
+package link
+
+import "encoding/binary"
+
+// Version of the protocol; both sides must have the same.
+const Version = 1
+
+// Config is what the parent tells a new worker.
+type Config struct {
+	Version  int
+	Worker   int // its number in the pool, from 1
+	Procs    int // GOMAXPROCS
+	LogLevel int // the lowest slog level that the parent handles
+	Pool     string
+	Setup    Bound
+	Teardown Bound
+}
+
+// Bound is a function with its encoded argument; none if Name is empty.
+type Bound struct {
+	Name string
+	Arg  []byte
+}
+
+func (c Config) append(b []byte) []byte {
+	for _, n := range []int{c.Version, c.Worker, c.Procs, c.LogLevel + 1<<20} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	for _, s := range []string{c.Pool, c.Setup.Name, string(c.Setup.Arg), c.Teardown.Name, string(c.Teardown.Arg)} {
+		b = appendString(b, s)
+	}
+	return b
+}
+
+func parseConfig(b []byte) (Config, error) {
+	r := reader{b: b}
+	c := Config{
+		Version: int(r.uint()), Worker: int(r.uint()), Procs: int(r.uint()), LogLevel: int(r.uint()) - 1<<20,
+		Pool:     r.string(),
+		Setup:    Bound{r.string(), []byte(r.string())},
+		Teardown: Bound{r.string(), []byte(r.string())},
+	}
+	return c, r.err()
+}
+
+// Hello is what a worker answers: who it is and what it can run.
+type Hello struct {
+	Version int
+	Build   string // the build id of its binary
+	Funcs   []FuncID
+}
+
+// FuncID names a function and the shape of its argument and result. The place
+// in Hello.Funcs is the function's number on this link.
+type FuncID struct {
+	Name string
+	In   uint64
+	Out  uint64
+}
+
+func (h Hello) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(h.Version))
+	b = appendString(b, h.Build)
+	b = binary.AppendUvarint(b, uint64(len(h.Funcs)))
+	for _, f := range h.Funcs {
+		b = appendString(b, f.Name)
+		b = binary.AppendUvarint(b, f.In)
+		b = binary.AppendUvarint(b, f.Out)
+	}
+	return b
+}
+
+func parseHello(b []byte) (Hello, error) {
+	r := reader{b: b}
+	h := Hello{Version: int(r.uint()), Build: r.string()}
+	for n := r.uint(); n > 0 && !r.bad; n-- {
+		h.Funcs = append(h.Funcs, FuncID{r.string(), r.uint(), r.uint()})
+	}
+	return h, r.err()
+}

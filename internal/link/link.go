@@ -1,0 +1,423 @@
+// Package link is the channel between a parent and one worker.
+//
+// It consists of a shared-memory segment, a bell (a pipe) in each direction and
+// one socket. Small tasks and results lie in rings in the segment, where results
+// survive the worker; large ones, the handshake, cancellations and log records
+// go over the socket, which on both sides is read all the time. Marks in the
+// segment tell which tasks the worker has begun.
+//
+// The parent believes nothing that it reads here: positions, lengths and
+// numbers are checked, and results are parsed from a private copy. Garbage is
+// an error, on which the owner ends the worker.
+package link
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/shm"
+)
+
+const (
+	taskHead   = 40
+	resultHead = 8
+
+	flagPrompt   = 1 << 0 // somebody waits for the result
+	flagExternal = 1 << 1 // the body comes over the socket
+	flagStop     = 1 << 2 // no task: tear down and exit
+
+	resultExternal = 1 << 31
+	resultLenMask  = 1<<28 - 1
+	resultKindBit  = 28
+
+	// maxInline is the largest body that goes through a ring. It leaves room
+	// for several in it.
+	maxInline = 64 << 10
+	// maxUnclaimed is how many bytes of results over the socket are read
+	// before their records have been collected.
+	maxUnclaimed = 64 << 20
+)
+
+// Chunk is a run of tasks of one function with consecutive numbers.
+type Chunk struct {
+	Func    int    // the function's place in Hello.Funcs
+	Attempt int    // from 1
+	ID      uint64 // of the first task; the others follow
+	Count   int
+	Prompt  bool // wake the parent as soon as the chunk is done
+	Body    []byte
+}
+
+// Result is the outcome of one task. Data is valid until the next Collect.
+type Result struct {
+	Seq  uint32
+	Kind uint8
+	Data []byte
+}
+
+// Events are what a worker says outside of results. They are called on one
+// goroutine, in the order of the messages.
+type Events struct {
+	Hello  func(Hello)
+	Ready  func()
+	Failed func(data []byte)
+	Log    func(data []byte)
+}
+
+// A Link is the parent's end. Stage, Publish, Collect, Wait belong to one
+// goroutine at a time, the owner; the other methods are safe for concurrent use.
+type Link struct {
+	mem    memory
+	sock   *os.File
+	out    sender
+	waker  ringer
+	bell   *listener
+	files  []*os.File
+	childs []int
+
+	taskTail uint64
+	seq      uint32   // number of the next task
+	sent     []passed // chunks that the worker has not passed
+	seen     uint64   // the last valid taskHead
+	resHead  uint64
+	buf      []byte
+
+	mu        sync.Mutex
+	cond      sync.Cond
+	payloads  map[uint32][]byte
+	unclaimed int
+	draining  bool  // the worker is dead: take what is left
+	ended     error // Serve has returned
+}
+
+// passed remembers where a chunk ends.
+type passed struct {
+	pos  uint64
+	seq  uint32
+	size int
+}
+
+// New makes a link. ChildFiles are the descriptors for the worker, in order;
+// call CloseChild once it has them.
+func New() (l *Link, err error) {
+	l = &Link{payloads: map[uint32][]byte{}}
+	l.cond.L = &l.mu
+	defer func() {
+		if err != nil {
+			l.Close()
+		}
+	}()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return l, os.NewSyscallError("socketpair", err)
+	}
+	l.sock = l.own(pair[0], "mp-socket")
+	l.childs = append(l.childs, pair[1])
+	fd, mem, err := shm.New("mp-link", Size)
+	if err != nil {
+		return l, err
+	}
+	l.mem = mem
+	l.childs = append(l.childs, fd)
+	var wake, bell [2]int
+	if err := syscall.Pipe2(wake[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
+		return l, os.NewSyscallError("pipe2", err)
+	}
+	l.waker = ringer{l.mem.word32(offAsleep), l.own(wake[1], "mp-wake")}
+	l.childs = append(l.childs, wake[0])
+	if err := syscall.Pipe2(bell[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
+		return l, os.NewSyscallError("pipe2", err)
+	}
+	l.childs = append(l.childs, bell[1])
+	l.bell, err = newListener(l.mem.word32(offBell), l.own(bell[0], "mp-bell"))
+	l.out.w = l.sock
+	return l, err
+}
+
+func (l *Link) own(fd int, name string) *os.File {
+	f := os.NewFile(uintptr(fd), name)
+	l.files = append(l.files, f)
+	return f
+}
+
+// ChildFiles are the worker's descriptors: socket, segment, wake, bell.
+func (l *Link) ChildFiles() []int { return l.childs }
+
+// CloseChild closes the parent's copies of the worker's descriptors.
+func (l *Link) CloseChild() {
+	for _, fd := range l.childs {
+		_ = syscall.Close(fd)
+	}
+	l.childs = nil
+}
+
+// CloseFiles closes the descriptors, which ends Serve and every wait. The
+// segment stays: results can still be collected.
+func (l *Link) CloseFiles() {
+	l.CloseChild()
+	for _, f := range l.files {
+		_ = f.Close()
+	}
+	l.files = nil
+}
+
+// Close releases everything. Nothing may use the link any more.
+func (l *Link) Close() {
+	l.CloseFiles()
+	if l.mem != nil {
+		_ = shm.Unmap(l.mem)
+		l.mem = nil
+	}
+}
+
+// Greet sends the worker its configuration.
+func (l *Link) Greet(c Config) error {
+	c.Version = Version
+	return l.out.send(msgHello, 0, c.append(nil))
+}
+
+// Cancel asks the worker to cancel the context of a running task.
+func (l *Link) Cancel(seq uint32) error { return l.out.send(msgCancel, seq, nil) }
+
+// Serve reads the worker's messages until the socket ends, and returns why.
+func (l *Link) Serve(e Events) error {
+	err := l.serve(e)
+	l.mu.Lock()
+	l.ended = err
+	l.cond.Broadcast()
+	l.mu.Unlock()
+	return err
+}
+
+func (l *Link) serve(e Events) error {
+	for {
+		kind, seq, body, err := receive(l.sock)
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case msgHello:
+			h, err := parseHello(body)
+			if err != nil {
+				return err
+			}
+			e.Hello(h)
+		case msgReady:
+			e.Ready()
+		case msgFailed:
+			e.Failed(body)
+		case msgLog:
+			e.Log(body)
+		case msgPayload:
+			l.keep(seq, body)
+		default:
+			return fmt.Errorf("%w: message %d", errGarbage, kind)
+		}
+	}
+}
+
+// keep holds a payload for Collect and, when there are too many, waits.
+func (l *Link) keep(seq uint32, body []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.payloads[seq] = body
+	l.unclaimed += len(body)
+	l.cond.Broadcast()
+	for !l.draining && l.unclaimed > maxUnclaimed && len(l.payloads) > 1 {
+		l.cond.Wait()
+	}
+}
+
+// EndReading is called once the worker is dead: Serve is to take what is still
+// in the socket, but not to wait for whoever may hold the other end.
+func (l *Link) EndReading() {
+	l.mu.Lock()
+	l.draining = true
+	l.cond.Broadcast()
+	l.mu.Unlock()
+	_ = l.sock.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+}
+
+func (l *Link) claim(seq uint32) ([]byte, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if b, ok := l.payloads[seq]; ok {
+			delete(l.payloads, seq)
+			l.unclaimed -= len(b)
+			l.cond.Broadcast()
+			return b, true
+		}
+		if l.ended != nil {
+			return nil, false
+		}
+		l.cond.Wait()
+	}
+}
+
+// MaxTasks is how many tasks may be on their way to a worker, those whose results
+// have not been collected included. The owner keeps count of the latter.
+const MaxTasks = slots
+
+// Room returns how many tasks and bytes the worker can still be sent.
+func (l *Link) Room() (tasks, bytes int) {
+	l.advance()
+	tasks = MaxTasks
+	if len(l.sent) > 0 {
+		tasks -= int(l.seq - l.sent[0].seq + uint32(l.sent[0].size))
+	}
+	return tasks, ringSize - int(l.taskTail-l.seen) - taskHead
+}
+
+// advance forgets the chunks that the worker has passed. A position that is
+// not the end of a chunk is not believed.
+func (l *Link) advance() {
+	head := l.mem.word64(offTaskHead).Load()
+	n := 0
+	for n < len(l.sent) && l.sent[n].pos <= head && head <= l.taskTail {
+		l.seen = l.sent[n].pos
+		n++
+	}
+	l.sent = l.sent[:copy(l.sent, l.sent[n:])]
+}
+
+// Stage writes a chunk into the ring without showing it to the worker, and
+// returns the number of its first task. It needs Room; a body above maxInline
+// will be sent by Publish.
+func (l *Link) Stage(c Chunk) (seq uint32) {
+	flags, body := uint16(0), c.Body
+	if c.Prompt {
+		flags |= flagPrompt
+	}
+	if len(c.Body) > maxInline {
+		flags |= flagExternal
+		body = nil
+	}
+	l.mem.clear(l.seq, uint32(c.Count))
+	l.put(record{flags: flags, attempt: uint16(c.Attempt), fn: uint32(c.Func), count: uint32(c.Count), seq: l.seq, id: c.ID, body: body})
+	l.sent = append(l.sent, passed{l.taskTail, l.seq + uint32(c.Count), c.Count})
+	seq = l.seq
+	l.seq += uint32(c.Count)
+	return seq
+}
+
+// record is a chunk as it lies in the ring.
+type record struct {
+	flags, attempt        uint16
+	fn, count, seq, spare uint32
+	id                    uint64
+	body                  []byte
+}
+
+func (l *Link) put(r record) {
+	var h [taskHead]byte
+	size := taskHead + pad(len(r.body))
+	binary.LittleEndian.PutUint32(h[0:], uint32(size))
+	binary.LittleEndian.PutUint16(h[4:], r.flags)
+	binary.LittleEndian.PutUint16(h[6:], r.attempt)
+	binary.LittleEndian.PutUint32(h[8:], r.fn)
+	binary.LittleEndian.PutUint32(h[12:], r.count)
+	binary.LittleEndian.PutUint32(h[16:], r.seq)
+	binary.LittleEndian.PutUint32(h[20:], uint32(len(r.body)))
+	binary.LittleEndian.PutUint64(h[24:], r.id)
+	ring := l.mem.taskRing()
+	ring.put(l.taskTail, h[:])
+	ring.put(l.taskTail+taskHead, r.body)
+	l.taskTail += uint64(size)
+}
+
+// Publish shows what was staged to the worker; it neither blocks nor wakes it.
+func (l *Link) Publish() { l.mem.word64(offTaskTail).Store(l.taskTail) }
+
+// Wake wakes the worker if it sleeps.
+func (l *Link) Wake() error { return l.waker.ring() }
+
+// SendBody sends the body of a published chunk if it is too large for the
+// ring. It blocks until the worker has taken it.
+func (l *Link) SendBody(seq uint32, body []byte) error {
+	if len(body) <= maxInline {
+		return nil
+	}
+	return l.out.send(msgPayload, seq, body)
+}
+
+// Stop asks the worker to finish what it has, tear down and exit.
+func (l *Link) Stop() error {
+	l.put(record{flags: flagStop})
+	l.Publish()
+	return l.Wake()
+}
+
+// Low asks to be woken when the worker begins task seq or a later one.
+func (l *Link) Low(seq uint32) { atomic.StoreUint32(l.mem.word32(offLow), seq) }
+
+// Void takes back the tasks from hi-1 down to lo that the worker has not begun
+// and returns the lowest of them; hi if there are none.
+func (l *Link) Void(lo, hi uint32) uint32 { return l.mem.void(lo, hi) }
+
+// Begun reports whether the worker has begun a task.
+func (l *Link) Begun(seq uint32) bool { return l.mem.begun(seq) }
+
+// Busy returns the time that the worker has spent in tasks and their number,
+// both since its start and as far as it has told.
+func (l *Link) Busy() (time.Duration, uint64) {
+	return time.Duration(l.mem.word64(offBusy).Load()), l.mem.word64(offTasks).Load()
+}
+
+func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead }
+
+// Wait sleeps until the worker rings, Kick, or the worker's end (io.EOF). It
+// may return early.
+func (l *Link) Wait() error { return l.bell.wait(l.news) }
+
+// Kick makes Wait return.
+func (l *Link) Kick() { l.bell.kick() }
+
+// Collect hands out the results that have been committed. An error says that
+// what lies in the ring is no result: the worker must end.
+func (l *Link) Collect(yield func(Result)) error {
+	tail := l.mem.word64(offResTail).Load()
+	n := tail - l.resHead
+	if n == 0 {
+		return nil
+	}
+	if n > ringSize || n%8 != 0 {
+		return fmt.Errorf("%w: %d bytes of results", errGarbage, n)
+	}
+	l.buf = l.mem.resRing().appendTo(l.buf[:0], l.resHead, int(n))
+	l.resHead = tail
+	err := l.parse(l.buf, yield)
+	l.mem.word64(offResHead).Store(tail)
+	return err
+}
+
+func (l *Link) parse(b []byte, yield func(Result)) error {
+	for len(b) > 0 {
+		word, seq := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
+		r := Result{Seq: seq, Kind: uint8(word >> resultKindBit & 7)}
+		n := int(word & resultLenMask)
+		b = b[resultHead:]
+		if word&resultExternal != 0 {
+			data, ok := l.claim(seq)
+			if !ok {
+				return errors.New("the worker's socket ended within a result")
+			}
+			r.Data = data
+			yield(r)
+			continue
+		}
+		if pad(n) > len(b) {
+			return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
+		}
+		r.Data = b[:n:n]
+		b = b[pad(n):]
+		yield(r)
+	}
+	return nil
+}

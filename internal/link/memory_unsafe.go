@@ -1,0 +1,61 @@
+package link
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// The segment between a parent and one worker. Offsets keep words that
+// different sides write on cache lines of their own.
+//
+//	taskTail  parent: bytes of task records published
+//	taskHead  worker: bytes of task records consumed
+//	resTail   worker: bytes of result records committed
+//	resHead   parent: bytes of result records collected
+//	asleep    armed by the worker before it sleeps, taken by who wakes it
+//	bell      the same for the parent
+//	low       parent: beginning this task or a later one rings the bell
+//	busy      worker: nanoseconds spent in finished tasks; tasks: how many
+//	marks     two bits a task: begun by the worker, void by the parent
+const (
+	offTaskTail = 0
+	offTaskHead = 64
+	offResTail  = 128
+	offResHead  = 192
+	offAsleep   = 256
+	offBell     = 320
+	offLow      = 384
+	offBusy     = 448
+	offTasks    = 456
+	offMarks    = 4096
+	offTaskRing = 32768
+	offResRing  = offTaskRing + ringSize
+
+	ringSize = 1 << 20
+	// inlineSize is the part of the result ring for results themselves; the
+	// rest holds the heads of those that go over the socket, of all tasks
+	// that can be on their way, so that a head always finds room.
+	inlineSize = ringSize - slots*resultHead
+	slots      = 1 << 15 // tasks on the way to a worker, at most
+
+	// Size is the size of the segment.
+	Size = offResRing + ringSize
+)
+
+// memory gives typed access to the segment. Precondition of every method: the
+// mapping is Size bytes long, page-aligned, and stays until the last use.
+type memory []byte
+
+func (m memory) word64(off int) *atomic.Uint64 {
+	return (*atomic.Uint64)(unsafe.Pointer(&m[off]))
+}
+
+func (m memory) word32(off int) *uint32 {
+	return (*uint32)(unsafe.Pointer(&m[off]))
+}
+
+// mark is the word with the marks of 16 tasks that holds slot's.
+func (m memory) mark(slot uint32) *uint32 { return m.word32(offMarks + int(slot/16)*4) }
+
+func (m memory) taskRing() ring { return ring(m[offTaskRing : offTaskRing+ringSize]) }
+func (m memory) resRing() ring  { return ring(m[offResRing : offResRing+ringSize]) }

@@ -1,0 +1,394 @@
+package link
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/shm"
+)
+
+// Descriptors of a worker, as ChildFiles hands them over.
+const (
+	FirstFD = 3
+	NumFDs  = 4
+)
+
+const (
+	// hold is how long a result may wait for the parent to be woken while
+	// there is more work.
+	hold = 3 * time.Millisecond
+	// lull is the same for a result that somebody waits for.
+	lull = 50 * time.Microsecond
+	// look is how much work is done between two looks at the clock.
+	look = 100 * time.Microsecond
+)
+
+// Task is one task as the worker sees it. In is valid until the next Begin.
+type Task struct {
+	Seq     uint32
+	Func    int
+	ID      uint64
+	Attempt int
+	In      []byte
+}
+
+// A Port is the worker's end. Next, Begin and Finish belong to one goroutine at
+// a time; Cancelled to any; Log is safe for concurrent use.
+type Port struct {
+	mem   memory
+	sock  *os.File
+	out   sender
+	waker ringer
+	sleep *listener
+
+	pos   uint64 // of the next record
+	cur   current
+	buf   []byte
+	tail  uint64
+	clock clock
+
+	unrung atomic.Bool // results that the parent was not woken for
+	timer  *time.Timer
+	timed  atomic.Bool
+
+	mu       sync.Mutex
+	cond     sync.Cond
+	payloads map[uint32][]byte
+	gone     error
+}
+
+// current is the chunk being worked on.
+type current struct {
+	rec  record
+	next uint32 // index of the next task in it
+	end  uint64 // position after it
+	left []byte // bodies of the tasks still to come
+}
+
+// Open takes the descriptors over, makes them close-on-exec and non-blocking,
+// and reads the configuration.
+func Open() (*Port, Config, error) {
+	for fd := FirstFD; fd < FirstFD+NumFDs; fd++ {
+		syscall.CloseOnExec(fd)
+		_ = syscall.SetNonblock(fd, true)
+	}
+	mem, err := shm.Map(FirstFD+1, Size)
+	if err != nil {
+		return nil, Config{}, err
+	}
+	_ = syscall.Close(FirstFD + 1)
+	p := &Port{mem: mem, sock: os.NewFile(FirstFD, "mp-socket"), payloads: map[uint32][]byte{}}
+	p.cond.L = &p.mu
+	p.out.w = p.sock
+	p.waker = ringer{p.mem.word32(offBell), os.NewFile(FirstFD+3, "mp-bell")}
+	if p.sleep, err = newListener(p.mem.word32(offAsleep), os.NewFile(FirstFD+2, "mp-wake")); err != nil {
+		return nil, Config{}, err
+	}
+	p.timer = time.AfterFunc(time.Hour, p.ringLate)
+	p.timer.Stop()
+	kind, _, body, err := receive(p.sock)
+	if err != nil || kind != msgHello {
+		return nil, Config{}, fmt.Errorf("no greeting from the parent: %w", err)
+	}
+	c, err := parseConfig(body)
+	return p, c, err
+}
+
+// Hello tells the parent what this worker can run.
+func (p *Port) Hello(h Hello) error {
+	h.Version = Version
+	return p.out.send(msgHello, 0, h.append(nil))
+}
+
+// Ready tells the parent that the worker is in service.
+func (p *Port) Ready() error { return p.out.send(msgReady, 0, nil) }
+
+// Fail tells the parent why the worker cannot serve.
+func (p *Port) Fail(data []byte) error { return p.out.send(msgFailed, 0, data) }
+
+// Log sends a log record.
+func (p *Port) Log(data []byte) error { return p.out.send(msgLog, 0, data) }
+
+// Serve reads the parent's messages until it is gone.
+func (p *Port) Serve(cancel func(seq uint32)) error {
+	for {
+		kind, seq, body, err := receive(p.sock)
+		if err == nil && kind != msgPayload && kind != msgCancel {
+			err = errGarbage
+		}
+		if err != nil {
+			p.mu.Lock()
+			p.gone = err
+			p.cond.Broadcast()
+			p.mu.Unlock()
+			return err
+		}
+		if kind == msgCancel {
+			cancel(seq)
+			continue
+		}
+		p.mu.Lock()
+		p.payloads[seq] = body
+		p.cond.Broadcast()
+		p.mu.Unlock()
+	}
+}
+
+func (p *Port) claim(seq uint32) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		if b, ok := p.payloads[seq]; ok {
+			delete(p.payloads, seq)
+			return b, nil
+		}
+		if p.gone != nil {
+			return nil, p.gone
+		}
+		p.cond.Wait()
+	}
+}
+
+// Next returns the next task that this worker now has to run, and sleeps until
+// there is one. io.EOF means stop: by the parent's wish or because it is gone.
+func (p *Port) Next() (Task, error) {
+	for {
+		for p.cur.next < p.cur.rec.count {
+			t, err := p.cut()
+			if err != nil {
+				return t, err
+			}
+			if p.begin(t.Seq) {
+				return t, nil
+			}
+		}
+		if p.cur.end != 0 {
+			p.pass()
+		}
+		if err := p.load(); err != nil {
+			return Task{}, err
+		}
+	}
+}
+
+// begin claims the task, after telling the parent that work is running low.
+func (p *Port) begin(seq uint32) bool {
+	if !p.mem.begin(seq) {
+		return false
+	}
+	if int32(seq-atomic.LoadUint32(p.mem.word32(offLow))) >= 0 {
+		p.ring()
+	}
+	return true
+}
+
+// cut takes the next task off the current chunk.
+func (p *Port) cut() (Task, error) {
+	c := &p.cur
+	if len(c.left) < 4 {
+		return Task{}, errGarbage
+	}
+	n := int(binary.LittleEndian.Uint32(c.left))
+	if n > len(c.left)-4 {
+		return Task{}, errGarbage
+	}
+	t := Task{Seq: c.rec.seq + c.next, Func: int(c.rec.fn), ID: c.rec.id + uint64(c.next), Attempt: int(c.rec.attempt), In: c.left[4 : 4+n : 4+n]}
+	c.left = c.left[4+n:]
+	c.next++
+	return t, nil
+}
+
+// pass gives the chunk's room back.
+func (p *Port) pass() {
+	p.clock.chunk(p)
+	p.pos = p.cur.end
+	p.cur = current{}
+	p.mem.word64(offTaskHead).Store(p.pos)
+}
+
+func (p *Port) news() bool { return p.mem.word64(offTaskTail).Load() != p.pos }
+
+// load waits for a record and makes it current.
+func (p *Port) load() error {
+	for !p.news() {
+		p.clock.idle(p)
+		p.ringIfUnrung()
+		if err := p.sleep.wait(p.news); err != nil {
+			return io.EOF
+		}
+		p.clock.start()
+	}
+	ring := p.mem.taskRing()
+	var h [taskHead]byte
+	ring.appendTo(h[:0], p.pos, taskHead)
+	size := int(binary.LittleEndian.Uint32(h[0:]))
+	r := record{
+		flags: binary.LittleEndian.Uint16(h[4:]), attempt: binary.LittleEndian.Uint16(h[6:]),
+		fn: binary.LittleEndian.Uint32(h[8:]), count: binary.LittleEndian.Uint32(h[12:]),
+		seq: binary.LittleEndian.Uint32(h[16:]), id: binary.LittleEndian.Uint64(h[24:]),
+	}
+	n := int(binary.LittleEndian.Uint32(h[20:]))
+	if size < taskHead || n > size-taskHead || size > ringSize {
+		return errGarbage
+	}
+	p.cur = current{rec: r, end: p.pos + uint64(size)}
+	if r.flags&flagStop != 0 {
+		p.pass()
+		return io.EOF
+	}
+	if r.flags&flagExternal != 0 {
+		var err error
+		p.cur.left, err = p.claim(r.seq)
+		return err
+	}
+	if p.cur.left = ring.view(p.pos+taskHead, n); p.cur.left == nil {
+		p.buf = ring.appendTo(p.buf[:0], p.pos+taskHead, n)
+		p.cur.left = p.buf
+	}
+	return nil
+}
+
+// Finish commits the outcome of the task last returned by Next: from then on it
+// is safe, whatever becomes of this process.
+func (p *Port) Finish(t Task, kind uint8, data []byte) error {
+	word := uint32(kind) << resultKindBit
+	size := resultHead + pad(len(data))
+	external := len(data) > maxInline || p.uncollected()+size > inlineSize
+	if external {
+		if err := p.external(t, data); err != nil {
+			return err
+		}
+		word |= resultExternal
+		size, data = resultHead, nil
+	}
+	var h [resultHead]byte
+	binary.LittleEndian.PutUint32(h[0:], word|uint32(len(data)))
+	binary.LittleEndian.PutUint32(h[4:], t.Seq)
+	ring := p.mem.resRing()
+	ring.put(p.tail, h[:])
+	ring.put(p.tail+resultHead, data)
+	p.tail += uint64(size)
+	p.mem.word64(offResTail).Store(p.tail)
+	p.clock.finished(p)
+	if external {
+		p.ring()
+		return nil
+	}
+	p.ringWhenDue()
+	return nil
+}
+
+// external sends a body over the socket, which also holds the worker back when
+// the parent does not keep up.
+func (p *Port) external(t Task, data []byte) error {
+	p.ring()
+	return p.out.send(msgPayload, t.Seq, data)
+}
+
+// uncollected is how much of the result ring is in use.
+func (p *Port) uncollected() int { return int(p.tail - p.mem.word64(offResHead).Load()) }
+
+// ring wakes the parent if it sleeps.
+func (p *Port) ring() {
+	p.clock.rang()
+	if p.unrung.Load() {
+		p.unrung.Store(false)
+	}
+	_ = p.waker.ring()
+}
+
+func (p *Port) ringIfUnrung() {
+	if p.unrung.Load() {
+		p.ring()
+	}
+}
+
+// ringWhenDue decides whether the parent is woken for the result just
+// committed. Waking costs it as much as thousands of small results, so they
+// are held back while there is more work; a timer makes sure that a long task
+// does not hold them longer.
+func (p *Port) ringWhenDue() {
+	if !p.unrung.Load() {
+		p.unrung.Store(true)
+	}
+	since := p.clock.sinceRing()
+	last := p.cur.next == p.cur.rec.count
+	prompt := last && p.cur.rec.flags&flagPrompt != 0 && (since > lull || p.clock.average > lull/2)
+	if since > hold || prompt || p.uncollected() > inlineSize/2 {
+		p.ring()
+		return
+	}
+	if !p.timed.Load() {
+		p.timed.Store(true)
+		p.timer.Reset(hold)
+	}
+}
+
+// ringLate is the timer's; it runs beside a task.
+func (p *Port) ringLate() {
+	p.timed.Store(false)
+	if p.unrung.Load() {
+		p.unrung.Store(false)
+		_ = p.waker.ring()
+	}
+}
+
+// clock measures tasks without looking at the time for each of them.
+type clock struct {
+	base    time.Time
+	began   time.Duration // of the stretch being measured
+	now     time.Duration // the last look
+	rung    time.Duration
+	tasks   uint64 // finished, in all
+	told    uint64 // and as told to the parent
+	busy    time.Duration
+	until   int // tasks until the next look
+	average time.Duration
+}
+
+func (c *clock) read() time.Duration {
+	if c.base.IsZero() {
+		c.base = time.Now()
+	}
+	c.now = time.Since(c.base)
+	return c.now
+}
+
+func (c *clock) start() { c.began = c.read() }
+
+func (c *clock) finished(p *Port) {
+	c.tasks++
+	if c.until--; c.until <= 0 {
+		c.tell(p)
+	}
+}
+
+// tell adds the stretch since the last look to the figures for the parent.
+func (c *clock) tell(p *Port) {
+	n := c.tasks - c.told
+	if n == 0 {
+		return
+	}
+	stretch := c.read() - c.began
+	c.began, c.told = c.now, c.tasks
+	c.busy += stretch
+	c.average = stretch / time.Duration(n)
+	c.until = int(min(max(look/(c.average+1), 1), 256))
+	p.mem.word64(offBusy).Store(uint64(c.busy))
+	p.mem.word64(offTasks).Store(c.tasks)
+}
+
+func (c *clock) chunk(p *Port) {
+	if c.tasks-c.told > 64 {
+		c.tell(p)
+	}
+}
+func (c *clock) idle(p *Port)             { c.tell(p); c.until = 1 }
+func (c *clock) rang()                    { c.rung = c.now }
+func (c *clock) sinceRing() time.Duration { return c.now - c.rung }

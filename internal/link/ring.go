@@ -1,0 +1,31 @@
+package link
+
+// ring is a circular buffer addressed by ever-growing byte positions.
+type ring []byte
+
+// put copies b to position pos, around the end if need be.
+func (r ring) put(pos uint64, b []byte) {
+	at := int(pos % ringSize)
+	n := copy(r[at:], b)
+	copy(r, b[n:])
+}
+
+// appendTo appends the n bytes at position pos to buf.
+func (r ring) appendTo(buf []byte, pos uint64, n int) []byte {
+	at := int(pos % ringSize)
+	first := min(n, ringSize-at)
+	buf = append(buf, r[at:at+first]...)
+	return append(buf, r[:n-first]...)
+}
+
+// view returns the n bytes at position pos in place, or nil if they wrap.
+func (r ring) view(pos uint64, n int) []byte {
+	at := int(pos % ringSize)
+	if at+n > ringSize {
+		return nil
+	}
+	return r[at : at+n : at+n]
+}
+
+// pad rounds n up to a multiple of 8.
+func pad(n int) int { return (n + 7) &^ 7 }

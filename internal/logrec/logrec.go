@@ -1,0 +1,161 @@
+// Package logrec carries slog records from a worker to its parent.
+package logrec
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
+)
+
+type record struct {
+	Time  time.Time `cbor:"1,keyasint"`
+	Level int       `cbor:"2,keyasint"`
+	Msg   string    `cbor:"3,keyasint"`
+	Attrs []attr    `cbor:"4,keyasint,omitempty"`
+}
+
+// attr keeps what slog.Value keeps; other values travel as text.
+type attr struct {
+	Key   string    `cbor:"1,keyasint"`
+	Kind  slog.Kind `cbor:"2,keyasint"`
+	Text  string    `cbor:"3,keyasint,omitempty"`
+	Int   int64     `cbor:"4,keyasint,omitempty"`
+	Float float64   `cbor:"5,keyasint,omitempty"`
+	Time  time.Time `cbor:"6,keyasint"`
+	Group []attr    `cbor:"7,keyasint,omitempty"`
+}
+
+// Handler sends records with send. It is safe for concurrent use.
+type Handler struct {
+	send  func([]byte) error
+	level slog.Level
+	with  func([]slog.Attr) []slog.Attr // wraps a record's attributes in groups and attributes given before
+}
+
+// NewHandler returns a handler for records of at least the given level.
+func NewHandler(level slog.Level, send func([]byte) error) *Handler {
+	return &Handler{send: send, level: level, with: func(a []slog.Attr) []slog.Attr { return a }}
+}
+
+// Enabled implements slog.Handler.
+func (h *Handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
+
+// WithAttrs implements slog.Handler.
+func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c := *h
+	c.with = func(a []slog.Attr) []slog.Attr { return h.with(append(attrs[:len(attrs):len(attrs)], a...)) }
+	return &c
+}
+
+// WithGroup implements slog.Handler.
+func (h *Handler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	c := *h
+	c.with = func(a []slog.Attr) []slog.Attr {
+		return h.with([]slog.Attr{{Key: name, Value: slog.GroupValue(a...)}})
+	}
+	return &c
+}
+
+// Handle implements slog.Handler.
+func (h *Handler) Handle(_ context.Context, r slog.Record) error {
+	attrs := make([]slog.Attr, 0, r.NumAttrs())
+	r.Attrs(func(a slog.Attr) bool { attrs = append(attrs, a); return true })
+	out := record{Time: r.Time, Level: int(r.Level), Msg: r.Message, Attrs: pack(h.with(attrs))}
+	data, err := codec.AppendAny(nil, out)
+	if err != nil {
+		return err
+	}
+	return h.send(data)
+}
+
+func pack(attrs []slog.Attr) (out []attr) {
+	for _, a := range attrs {
+		v := a.Value.Resolve()
+		p := attr{Key: a.Key, Kind: v.Kind()}
+		switch v.Kind() {
+		case slog.KindBool:
+			if v.Bool() {
+				p.Int = 1
+			}
+		case slog.KindInt64:
+			p.Int = v.Int64()
+		case slog.KindUint64:
+			p.Int = int64(v.Uint64())
+		case slog.KindDuration:
+			p.Int = int64(v.Duration())
+		case slog.KindFloat64:
+			p.Float = v.Float64()
+		case slog.KindTime:
+			p.Time = v.Time()
+		case slog.KindGroup:
+			p.Group = pack(v.Group())
+		default:
+			p.Kind, p.Text = slog.KindString, text(v)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func text(v slog.Value) (s string) {
+	defer func() {
+		if r := recover(); r != nil {
+			s = fmt.Sprintf("panic in a log value: %v", r)
+		}
+	}()
+	return v.String()
+}
+
+func unpack(attrs []attr) (out []slog.Attr) {
+	for _, p := range attrs {
+		a := slog.Attr{Key: p.Key}
+		switch p.Kind {
+		case slog.KindBool:
+			a.Value = slog.BoolValue(p.Int != 0)
+		case slog.KindInt64:
+			a.Value = slog.Int64Value(p.Int)
+		case slog.KindUint64:
+			a.Value = slog.Uint64Value(uint64(p.Int))
+		case slog.KindDuration:
+			a.Value = slog.DurationValue(time.Duration(p.Int))
+		case slog.KindFloat64:
+			a.Value = slog.Float64Value(p.Float)
+		case slog.KindTime:
+			a.Value = slog.TimeValue(p.Time)
+		case slog.KindGroup:
+			a.Value = slog.GroupValue(unpack(p.Group)...)
+		default:
+			a.Value = slog.StringValue(p.Text)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// Replay hands a worker's record to a logger's handler, with worker and pid.
+func Replay(l *slog.Logger, worker, pid int, data []byte) {
+	var in record
+	if codec.DecodeAny(data, &in) != nil || !l.Enabled(context.Background(), slog.Level(in.Level)) {
+		return
+	}
+	r := slog.NewRecord(in.Time, slog.Level(in.Level), in.Msg, 0)
+	r.AddAttrs(unpack(in.Attrs)...)
+	r.AddAttrs(slog.Int("worker", worker), slog.Int("pid", pid))
+	_ = l.Handler().Handle(context.Background(), r)
+}
+
+// Level is the lowest level that l handles.
+func Level(l *slog.Logger) slog.Level {
+	for level := slog.LevelDebug; level < slog.LevelError; level++ {
+		if l.Enabled(context.Background(), level) {
+			return level
+		}
+	}
+	return slog.LevelError
+}

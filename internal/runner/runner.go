@@ -1,0 +1,82 @@
+// Package runner runs one task at a time and catches whatever it does short of
+// ending the process.
+package runner
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/errtree"
+)
+
+// Handler runs a function: it decodes the argument from in and appends the
+// encoded result to out.
+type Handler func(ctx context.Context, in, out []byte) ([]byte, error)
+
+// Kinds of outcome.
+const (
+	OK       = 0 // data is the encoded result
+	Failed   = 1 // data is an errtree
+	Panicked = 2 // data is a Panic
+	Exited   = 3 // the task called runtime.Goexit
+)
+
+// Panic is what is told of a panic.
+type Panic struct {
+	Text  string `cbor:"1,keyasint"`
+	Err   []byte `cbor:"2,keyasint,omitempty"` // the value as an errtree, if it was an error
+	Stack string `cbor:"3,keyasint"`
+}
+
+// ParsePanic decodes the data of a Panicked outcome.
+func ParsePanic(data []byte) (p Panic, err error) {
+	err = codec.DecodeAny(data, &p)
+	return p, err
+}
+
+// Run runs h and returns its outcome; data is buf with the outcome appended.
+// If the task calls runtime.Goexit, Run does not return: the calling goroutine
+// ends, after exited was called.
+func Run(ctx context.Context, h Handler, in, buf []byte, exited func()) (kind uint8, data []byte) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if r := recover(); r != nil {
+			kind, data = Panicked, appendPanic(buf, r)
+			return
+		}
+		exited()
+	}()
+	out, err := h(ctx, in, buf)
+	returned = true
+	if err != nil {
+		return Failed, errtree.Append(buf, err)
+	}
+	return OK, out
+}
+
+func appendPanic(buf []byte, r any) []byte {
+	p := Panic{Text: textOf(r), Stack: string(debug.Stack())}
+	if err, ok := r.(error); ok {
+		p.Err = errtree.Append(nil, err)
+	}
+	out, err := codec.AppendAny(buf, p)
+	if err != nil {
+		return buf
+	}
+	return out
+}
+
+// textOf prints a panic's value, which may itself panic when printed.
+func textOf(r any) (s string) {
+	defer func() {
+		if recover() != nil {
+			s = fmt.Sprintf("%T, which panics when printed", r)
+		}
+	}()
+	return fmt.Sprint(r)
+}

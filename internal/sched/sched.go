@@ -1,0 +1,245 @@
+// Package sched decides which task goes to which worker. It is a plain state
+// machine: it starts nothing, waits for nothing and reads no clock. Its caller
+// holds one lock around all calls.
+//
+// Jobs take turns, a chunk each, so that a long Map does not hold up a Call.
+// What waits at a worker is counted in time: about Depth of work by the
+// measured time of the function's tasks, so that trivial tasks travel by the
+// thousand and slow ones wait two deep, where another worker can still take
+// them back.
+package sched
+
+import "time"
+
+const (
+	// Depth is how much work is on its way to a worker, in time.
+	Depth = 6 * time.Millisecond
+	// minDeep is the least number of tasks: one running, one waiting.
+	minDeep = 2
+	// worthwhile is the least work for which another worker is bothered.
+	worthwhile = 200 * time.Microsecond
+	// maxChunk bounds a chunk in tasks, so that its room comes back early.
+	maxChunk = 4096
+)
+
+// A Func is what is known of a function's tasks.
+type Func struct {
+	average time.Duration
+	known   bool
+}
+
+// Observe adds n tasks that took busy together.
+func (f *Func) Observe(n int, busy time.Duration) {
+	if n <= 0 || busy < 0 {
+		return
+	}
+	each := busy / time.Duration(n)
+	if !f.known {
+		f.average, f.known = each, true
+		return
+	}
+	f.average += (each - f.average) / 2
+}
+
+// Average is the time of a task; 0 while unknown.
+func (f *Func) Average() time.Duration { return f.average }
+
+// deep returns how many tasks make up d.
+func (f *Func) deep(d time.Duration) int {
+	if !f.known {
+		return 1
+	}
+	return int(min(d/(f.average+1), 1<<20))
+}
+
+// A Job is a batch of tasks of one function.
+type Job struct {
+	Func   *Func
+	Size   int  // tasks a chunk; 0: by time
+	Cancel bool // set by Drop: no task of it is to begin any more
+	Data   any  // the caller's
+
+	ranges  []span // not handed out, in order of preference
+	pending int
+	queued  bool
+}
+
+// span is a run of elements.
+type span struct{ lo, n int }
+
+// NewJob makes a job of n elements.
+func NewJob(f *Func, n, size int) *Job {
+	return &Job{Func: f, Size: size, ranges: []span{{0, n}}, pending: n}
+}
+
+// Pending is how many elements have not been handed out.
+func (j *Job) Pending() int { return j.pending }
+
+// take removes up to n elements that follow one another.
+func (j *Job) take(n int) span {
+	r := &j.ranges[0]
+	s := span{r.lo, min(n, r.n)}
+	r.lo, r.n = r.lo+s.n, r.n-s.n
+	if r.n == 0 {
+		j.ranges = j.ranges[1:]
+	}
+	j.pending -= s.n
+	return s
+}
+
+func (j *Job) giveBack(s span) {
+	if s.n == 0 {
+		return
+	}
+	j.pending += s.n
+	if len(j.ranges) > 0 && j.ranges[0].lo == s.lo+s.n {
+		j.ranges[0] = span{s.lo, s.n + j.ranges[0].n}
+		return
+	}
+	j.ranges = append([]span{s}, j.ranges...)
+}
+
+// Take hands out all pending elements of a job that was never added.
+func (j *Job) Take() Chunk {
+	c := j.take(j.pending)
+	return Chunk{Job: j, Lo: c.lo, N: c.n}
+}
+
+// Drop cancels a job: nothing of it will be handed out any more. It calls f for
+// each run of elements that were pending.
+func (s *Scheduler) Drop(j *Job, f func(lo, n int)) {
+	if j.queued && !j.Cancel {
+		s.live--
+	}
+	j.Cancel = true
+	ranges := j.ranges
+	j.ranges, j.pending = nil, 0
+	for _, r := range ranges {
+		f(r.lo, r.n)
+	}
+}
+
+// A Chunk is a run of a job's elements; once launched its tasks have numbers.
+type Chunk struct {
+	Job *Job
+	Lo  int
+	N   int
+	Seq uint32
+
+	each time.Duration // of a task, as known when the chunk was sent
+}
+
+// A Scheduler holds the jobs with pending elements, in turn.
+type Scheduler struct {
+	queue   []*Job
+	live    int // jobs in queue that are not cancelled
+	workers int // in service
+	idle    int // of those, without work
+}
+
+// Workers sets how many workers are in service and how many of them are idle.
+func (s *Scheduler) Workers(all, idle int) { s.workers, s.idle = all, idle }
+
+// Add queues a job that has pending elements.
+func (s *Scheduler) Add(j *Job) {
+	if !j.queued && j.pending > 0 && !j.Cancel {
+		j.queued = true
+		s.live++
+		s.queue = append(s.queue, j)
+	}
+}
+
+// Next is the job whose turn it is; nil if none has pending elements.
+func (s *Scheduler) Next() *Job {
+	for len(s.queue) > 0 {
+		j := s.queue[0]
+		if j.pending > 0 && !j.Cancel {
+			return j
+		}
+		j.queued = false
+		s.pop()
+	}
+	return nil
+}
+
+// Len is how many jobs wait for their turn.
+func (s *Scheduler) Len() int { return s.live }
+
+// Clear cancels all jobs in the queue and calls f for what was pending.
+func (s *Scheduler) Clear(f func(j *Job, lo, n int)) {
+	queue := s.queue
+	s.queue = nil
+	for _, j := range queue {
+		s.Drop(j, func(lo, n int) { f(j, lo, n) })
+		j.queued = false
+	}
+}
+
+func (s *Scheduler) pop() {
+	s.queue[0] = nil
+	if s.queue = s.queue[1:]; len(s.queue) == 0 {
+		s.queue = nil
+	}
+}
+
+// Claim hands out the next chunk for w, of at most room tasks. Without a chunk
+// there is nothing to do, or w has enough.
+func (s *Scheduler) Claim(w *Worker, room int) (Chunk, bool) {
+	j := s.Next()
+	if j == nil {
+		return Chunk{}, false
+	}
+	n := min(s.share(j, w), room)
+	if n <= 0 {
+		return Chunk{}, false
+	}
+	c := j.take(n)
+	s.pop()
+	j.queued = false
+	s.live--
+	s.Add(j)
+	return Chunk{Job: j, Lo: c.lo, N: c.n}, true
+}
+
+// share is how many of j's elements w may have now.
+func (s *Scheduler) share(j *Job, w *Worker) int {
+	target := max(j.Func.deep(Depth-w.Ahead()), minDeep-w.tasks)
+	if w.tasks >= minDeep && w.Ahead() >= Depth {
+		return 0
+	}
+	if w.tasks >= minDeep && !j.Func.known {
+		return 0
+	}
+	if j.Size > 0 {
+		if w.tasks > 0 && w.tasks+j.Size > max(target, minDeep*j.Size) {
+			return 0
+		}
+		return j.Size
+	}
+	if target <= 0 {
+		return 0
+	}
+	if w.tasks == 0 && !j.Func.known {
+		target = 1
+	}
+	// Leave others their part, unless it would not be worth waking them.
+	fair := max(j.pending/(2*max(s.workers, 1))+1, j.Func.deep(worthwhile))
+	if w.tasks > 0 && (!j.Func.known || j.Func.average > worthwhile) {
+		fair = min(fair, j.pending-s.idle) // the idle come first
+	}
+	return min(target, fair, maxChunk)
+}
+
+// Return gives back elements of a claimed chunk that was not launched.
+func (s *Scheduler) Return(c Chunk) {
+	c.Job.giveBack(span{c.Lo, c.N})
+	s.addFront(c.Job)
+}
+
+func (s *Scheduler) addFront(j *Job) {
+	if !j.queued && j.pending > 0 && !j.Cancel {
+		j.queued = true
+		s.live++
+		s.queue = append([]*Job{j}, s.queue...)
+	}
+}

@@ -1,0 +1,200 @@
+package sched
+
+import (
+	"fmt"
+	"time"
+)
+
+// Marks is how a worker's tasks are taken back: Void takes the tasks from hi-1
+// down to lo that have not begun and returns the lowest of them, hi if none.
+type Marks interface {
+	Void(lo, hi uint32) uint32
+	Begun(seq uint32) bool
+}
+
+// A Worker is what is on its way to one worker: chunks in the order of their
+// numbers, of which the results come in that order too.
+type Worker struct {
+	Marks  Marks
+	flight []Chunk
+	tasks  int
+	ahead  time.Duration
+}
+
+// Tasks is how many tasks are on their way or running.
+func (w *Worker) Tasks() int { return w.tasks }
+
+// Ahead is the time that the tasks on their way will take, as far as it was
+// known when they were sent.
+func (w *Worker) Ahead() time.Duration { return w.ahead }
+
+// Launch notes that c was sent as tasks c.Seq and following.
+func (w *Worker) Launch(c Chunk) {
+	c.each = c.Job.Func.average
+	w.flight = append(w.flight, c)
+	w.add(c, c.N)
+}
+
+func (w *Worker) add(c Chunk, n int) {
+	w.tasks += n
+	w.ahead += time.Duration(n) * c.each
+}
+
+// Done notes the result of task seq and returns the job and element it belongs
+// to. Results must come in order; any other is an error.
+func (w *Worker) Done(seq uint32) (*Job, int, error) {
+	if len(w.flight) == 0 || w.flight[0].Seq != seq {
+		return nil, 0, fmt.Errorf("a result of task %d, which is not due", seq)
+	}
+	c := &w.flight[0]
+	j, i := c.Job, c.Lo
+	c.Lo, c.N, c.Seq = c.Lo+1, c.N-1, c.Seq+1
+	w.add(*c, -1)
+	if c.N == 0 {
+		w.shift()
+	}
+	return j, i, nil
+}
+
+func (w *Worker) shift() {
+	w.flight[0] = Chunk{}
+	if w.flight = w.flight[1:]; len(w.flight) == 0 {
+		w.flight = nil
+	}
+}
+
+// Front is the task that is running, if it has begun.
+func (w *Worker) Front() (c Chunk, begun bool) {
+	if len(w.flight) == 0 {
+		return Chunk{}, false
+	}
+	c = w.flight[0]
+	return c, w.Marks.Begun(c.Seq)
+}
+
+// end is the number after the last task's.
+func (w *Worker) end() uint32 {
+	last := w.flight[len(w.flight)-1]
+	return last.Seq + uint32(last.N)
+}
+
+// takeBack voids tasks from lo on, as far as they have not begun, and calls f
+// for each run of elements that this frees, the last first.
+func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
+	if len(w.flight) == 0 {
+		return
+	}
+	from := lo
+	for n := len(w.flight); n > 0; n = len(w.flight) {
+		c := &w.flight[n-1]
+		if int32(c.Seq-lo) > 0 {
+			from = c.Seq
+		} else {
+			from = lo
+		}
+		end := c.Seq + uint32(c.N)
+		if int32(end-from) <= 0 {
+			return
+		}
+		got := w.Marks.Void(from, end)
+		k := int(end - got)
+		c.N -= k
+		w.add(*c, -k)
+		if k > 0 {
+			f(Chunk{Job: c.Job, Lo: c.Lo + c.N, N: k})
+		}
+		if c.N > 0 {
+			return
+		}
+		w.flight[n-1] = Chunk{}
+		w.flight = w.flight[:n-1]
+	}
+}
+
+// Cancel takes back what w has not begun of a cancelled job and calls drop for
+// it; tasks of other jobs behind it return to the queue. It reports the task of
+// the job that has begun, if any.
+func (s *Scheduler) Cancel(w *Worker, j *Job, drop func(lo, n int)) (running uint32, any bool) {
+	for _, c := range w.flight {
+		if c.Job != j {
+			continue
+		}
+		w.takeBack(c.Seq, func(c Chunk) { s.freed(c, j, drop) })
+		break
+	}
+	for _, c := range w.flight { // what is left has begun
+		if c.Job == j {
+			return c.Seq, true
+		}
+	}
+	return 0, false
+}
+
+func (s *Scheduler) freed(c Chunk, cancelled *Job, drop func(lo, n int)) {
+	if c.Job == cancelled {
+		drop(c.Lo, c.N)
+		return
+	}
+	s.Return(c)
+}
+
+// Dead ends w's service: lost is called for each task that had begun and has
+// no result, and all others return to the queue, or to drop where their job is
+// cancelled.
+func (s *Scheduler) Dead(w *Worker, lost func(j *Job, i int), drop func(j *Job, lo, n int)) {
+	flight := w.flight
+	w.flight, w.tasks, w.ahead = nil, 0, 0
+	for i := len(flight) - 1; i >= 0; i-- {
+		c := flight[i]
+		for k := c.N - 1; k >= 0; k-- {
+			one := Chunk{Job: c.Job, Lo: c.Lo + k, N: 1}
+			switch {
+			case w.Marks.Begun(c.Seq + uint32(k)):
+				lost(c.Job, one.Lo)
+			case c.Job.Cancel:
+				drop(c.Job, one.Lo, 1)
+			default:
+				s.Return(one)
+			}
+		}
+	}
+}
+
+// Steal moves work from the worker with the most of it back to the queue, for
+// an idle one: half of what has not begun. It reports whether there is any, and
+// whether it took it; work that will be done sooner than another worker could
+// begin is left, unless patient is false.
+func (s *Scheduler) Steal(workers []*Worker, patient bool) (took, left bool) {
+	var rich *Worker
+	var most time.Duration
+	for _, w := range workers {
+		if w.tasks < 2 {
+			continue
+		}
+		left = true
+		if ahead := w.Ahead() + time.Duration(w.tasks); ahead > most {
+			rich, most = w, ahead
+		}
+	}
+	if rich == nil || patient && most < worthwhile {
+		return false, left
+	}
+	return rich.shed(s), left
+}
+
+// shed gives back the later half of the tasks that have not begun.
+func (w *Worker) shed(s *Scheduler) (any bool) {
+	keep := (w.tasks + 1) / 2
+	for _, c := range w.flight {
+		if keep >= c.N {
+			keep -= c.N
+			continue
+		}
+		w.takeBack(c.Seq+uint32(keep), func(c Chunk) {
+			any = true
+			s.Return(c)
+		})
+		return any
+	}
+	return false
+}

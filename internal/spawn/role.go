@@ -1,0 +1,37 @@
+// Package spawn starts worker processes, tells when they have ended, kills them
+// with their process group, and sees to it that they end with the parent.
+package spawn
+
+import "os"
+
+// marker is the environment variable by which a started process knows its role.
+// The package's init takes it out again, so that nothing the process starts can
+// mistake itself for a worker.
+const marker = "MP_PROCESS_ROLE"
+
+const (
+	roleWorker = "worker"
+	roleGuard  = "guard"
+)
+
+var role = takeRole()
+
+func takeRole() string {
+	r := os.Getenv(marker)
+	if r != "" {
+		_ = os.Unsetenv(marker)
+	}
+	return r
+}
+
+// IsWorker reports whether this process was started as a worker.
+func IsWorker() bool { return role == roleWorker }
+
+// A guard never gets further than this: neither the program's package
+// variables nor its main are for it.
+func init() {
+	if role == roleGuard {
+		runGuard()
+		os.Exit(0)
+	}
+}

@@ -1,0 +1,30 @@
+package spawn
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// Spec says what to start.
+type Spec struct {
+	Path   string   // empty: this program, /proc/self/exe
+	Args   []string // with the program's name
+	Env    []string
+	Dir    string
+	Files  []int // become descriptors 3, 4, …
+	Stdout int
+	Stderr int
+}
+
+// Status says how a process ended.
+type Status struct {
+	ExitCode int            // -1 if a signal ended it
+	Signal   syscall.Signal // 0 if none did
+}
+
+func (s Status) String() string {
+	if s.Signal != 0 {
+		return fmt.Sprintf("signal %d (%v)", int(s.Signal), s.Signal)
+	}
+	return fmt.Sprintf("exit code %d", s.ExitCode)
+}

@@ -1,0 +1,171 @@
+// Package worker is what a worker process does: it takes tasks off the link
+// one after the other, runs them and commits their outcomes.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/go-multiprocessing/mp/internal/errtree"
+	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/runner"
+)
+
+// A Function is one that this worker can run.
+type Function struct {
+	ID  link.FuncID
+	Run runner.Handler
+}
+
+// maxBuf is how large a buffer may be to be kept for the next result.
+const maxBuf = 1 << 20
+
+type worker struct {
+	port *link.Port
+	cfg  link.Config
+	fns  []Function
+	made runner.Contexts
+	buf  []byte
+
+	running   atomic.Pointer[runner.Context]
+	cancelled atomic.Uint64 // the task to cancel, above bit 32 so that 0 is none
+}
+
+// Serve serves the parent until it is told to stop or the parent is gone, and
+// returns the exit code. logTo is called with a function that sends log
+// records to the parent, before anything of the user's is run.
+func Serve(fns []Function, build string, start func(cfg link.Config, log func([]byte) error)) int {
+	swallowSignals()
+	port, cfg, err := link.Open()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mp: worker:", err)
+		return 1
+	}
+	w := &worker{port: port, cfg: cfg, fns: fns}
+	hello := link.Hello{Build: build}
+	for _, f := range fns {
+		hello.Funcs = append(hello.Funcs, f.ID)
+	}
+	if err := port.Hello(hello); err != nil {
+		return 1
+	}
+	start(cfg, port.Log)
+	go func() {
+		_ = port.Serve(w.cancel)
+		os.Exit(1) // the parent is gone
+	}()
+	if err := w.bound(cfg.Setup); err != nil {
+		_ = port.Fail(errtree.Append(nil, fmt.Errorf("its setup %s failed: %w", cfg.Setup.Name, err)))
+		return 1
+	}
+	if err := port.Ready(); err != nil {
+		return 1
+	}
+	over := make(chan error)
+	go w.loop(over)
+	if err := <-over; err != io.EOF {
+		fmt.Fprintln(os.Stderr, "mp: worker:", err)
+		return 1
+	}
+	if err := w.bound(cfg.Teardown); err != nil {
+		fmt.Fprintf(os.Stderr, "mp: teardown %s failed: %v\n", cfg.Teardown.Name, err)
+		return 1
+	}
+	return 0
+}
+
+// swallowSignals keeps a terminal's or a supervisor's signal from ending
+// workers: the parent, which gets it too, decides. They are caught, not
+// ignored, because what is ignored stays so in programs that a task executes.
+func swallowSignals() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM)
+}
+
+// bound runs a setup or teardown function.
+func (w *worker) bound(b link.Bound) error {
+	if b.Name == "" {
+		return nil
+	}
+	for _, f := range w.fns {
+		if f.ID.Name == b.Name {
+			return w.runBound(f, b)
+		}
+	}
+	return errors.New("this program has no such function")
+}
+
+func (w *worker) runBound(f Function, b link.Bound) error {
+	result := make(chan error, 1)
+	go func() {
+		ctx := w.made.New(runner.Info{Worker: w.cfg.Worker})
+		defer ctx.End()
+		kind, data := runner.Run(ctx, f.Run, b.Arg, nil, func() {
+			result <- errors.New("it called runtime.Goexit")
+		})
+		switch kind {
+		case runner.OK:
+			result <- nil
+		case runner.Failed:
+			result <- errtree.Decode(data)
+		case runner.Panicked:
+			p, _ := runner.ParsePanic(data)
+			result <- fmt.Errorf("panic: %s\n%s", p.Text, p.Stack)
+		}
+	}()
+	return <-result
+}
+
+// loop runs tasks until there will be no more. A task that calls
+// runtime.Goexit ends the goroutine; a new one goes on.
+func (w *worker) loop(over chan<- error) {
+	for {
+		t, err := w.port.Next()
+		if err == nil && t.Func >= len(w.fns) {
+			err = fmt.Errorf("the parent asks for function %d of %d", t.Func, len(w.fns))
+		}
+		if err != nil {
+			over <- err
+			return
+		}
+		ctx := w.made.New(runner.Info{ID: t.ID, Attempt: t.Attempt, Worker: w.cfg.Worker, Seq: t.Seq})
+		w.running.Store(ctx)
+		if w.cancelled.Load() == cancelMark(t.Seq) {
+			ctx.CancelTask()
+		}
+		kind, data := runner.Run(ctx, w.fns[t.Func].Run, t.In, w.buf[:0], func() {
+			ctx.End()
+			if err := w.port.Finish(t, runner.Exited, nil); err != nil {
+				over <- err
+				return
+			}
+			go w.loop(over)
+		})
+		ctx.End()
+		if err := w.port.Finish(t, kind, data); err != nil {
+			over <- err
+			return
+		}
+		if cap(data) <= maxBuf {
+			w.buf = data
+		}
+	}
+}
+
+func cancelMark(seq uint32) uint64 { return 1<<32 | uint64(seq) }
+
+// cancel is called beside the running task. The task may have begun without
+// being in running yet; then loop sees the mark.
+func (w *worker) cancel(seq uint32) {
+	w.cancelled.Store(cancelMark(seq))
+	if ctx := w.running.Load(); ctx != nil && ctx.Info().Seq == seq {
+		ctx.CancelTask()
+	}
+}
+
+var _ context.Context = (*runner.Context)(nil)

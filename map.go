@@ -1,0 +1,141 @@
+package mp
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Map runs f for each element of in on ex and returns the results in the order
+// of in. It costs some 50 ns an element of both sides' time for small types;
+// elements travel in chunks sized by the time that they take.
+//
+// The first error cancels the rest and is returned as an [*ElementError];
+// with [AllErrors] all elements are run, and all errors returned as
+// [ElementErrors]. In either case the slice has in's length and holds the
+// results of the elements that succeeded. When ctx ends, its error is returned,
+// after the tasks that were running have ended, as with [Call]. The elements of
+// in must not change until then.
+func Map[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts ...MapOption) ([]Out, error) {
+	m, err := newMapping(ctx, f, in, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer m.cancel(nil)
+	if len(in) > 0 {
+		if err := ex.Execute(m.ctx, f.id, m, m.opts.hints); err != nil {
+			return nil, err
+		}
+		<-m.done
+	}
+	return m.out, m.err(ctx)
+}
+
+// MapAsync is [Map] without waiting: the slice and the error come through the
+// future. The elements of in must not change until then. The context governs
+// the tasks.
+func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts ...MapOption) *Future[[]Out] {
+	ctx, cancel := context.WithCancelCause(ctx)
+	future := &Future[[]Out]{cancel: cancel}
+	go func() {
+		out, err := Map(ctx, ex, f, in, opts...)
+		future.value = out
+		future.settle(err)
+	}()
+	return future
+}
+
+// mapping is a Map under way.
+type mapping[In, Out any] struct {
+	f      *Func[In, Out]
+	in     []In
+	out    []Out
+	opts   mapOptions
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   chan struct{}
+
+	mu     sync.Mutex
+	left   int
+	failed ElementErrors
+}
+
+func newMapping[In, Out any](ctx context.Context, f *Func[In, Out], in []In, opts []MapOption) (*mapping[In, Out], error) {
+	o, err := applyOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := functions.seal(); err != nil {
+		return nil, err
+	}
+	m := &mapping[In, Out]{f: f, in: in, out: make([]Out, len(in)), opts: o, done: make(chan struct{}), left: len(in)}
+	m.ctx, m.cancel = context.WithCancelCause(ctx)
+	return m, nil
+}
+
+func (m *mapping[In, Out]) Len() int { return len(m.in) }
+
+func (m *mapping[In, Out]) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
+	return encodeRun(m.f, buf, m.in[lo:hi])
+}
+
+func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
+	if err == nil {
+		err = m.f.decode(result, &m.out[i])
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err != nil {
+		m.fail(&ElementError{i, err})
+	}
+	if m.left--; m.left == 0 {
+		close(m.done)
+	}
+}
+
+// fail notes an error. After the first one that counts, the cancelled rest does
+// not.
+func (m *mapping[In, Out]) fail(e *ElementError) {
+	if !m.opts.allErrors {
+		if len(m.failed) > 0 {
+			return
+		}
+		m.cancel(e)
+	}
+	m.failed = append(m.failed, e)
+}
+
+func (m *mapping[In, Out]) err(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case len(m.failed) == 0:
+		return nil
+	case m.opts.allErrors:
+		slices.SortFunc(m.failed, func(a, b *ElementError) int { return a.Index - b.Index })
+		return m.failed
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return m.failed[0]
+}
+
+// encodeRun is Batch.Encode for a slice.
+func encodeRun[In, Out any](f *Func[In, Out], buf []byte, in []In) ([]byte, int, error) {
+	limit := cap(buf)
+	for i := range in {
+		at := len(buf)
+		out, err := f.encode(buf, &in[i])
+		if err != nil {
+			return buf, i, err
+		}
+		if len(out) > limit && i > 0 {
+			return buf[:at], i, nil
+		}
+		buf = out
+		if len(buf) >= limit {
+			return buf, i + 1, nil
+		}
+	}
+	return buf, len(in), nil
+}

@@ -1,0 +1,119 @@
+package mp
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
+)
+
+// A Pool runs tasks in worker processes. It is an [Executor]: tasks are given
+// to it with [Call], [Submit], [Map] and [Stream]. A worker runs one task at a
+// time; when it dies, the task that it was running gets a [*WorkerError], and a
+// new worker takes its place.
+//
+// A Pool is safe for concurrent use. End it with Close or Shutdown; workers
+// also end when this process does, however it does.
+type Pool struct {
+	crew *crew.Crew
+	size int
+}
+
+// NewPool starts a pool. It returns once the first worker has answered, some
+// milliseconds, or with an error that says why none can: then no process is
+// left. Without [Init] the error is [ErrNotInitialized].
+func NewPool(config PoolConfig) (*Pool, error) {
+	if !initialized.Load() {
+		return nil, ErrNotInitialized
+	}
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	config = config.withDefaults()
+	cc, err := config.crewConfig()
+	if err != nil {
+		return nil, err
+	}
+	c, err := crew.New(cc)
+	if err != nil {
+		return nil, translate(err)
+	}
+	return &Pool{crew: c, size: config.Workers}, nil
+}
+
+// Execute implements [Executor].
+func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) error {
+	if err := h.check(); err != nil {
+		return err
+	}
+	n := b.Len()
+	return translate(p.crew.Execute(ctx, function, pooled{b}, n, crew.Hints(h)))
+}
+
+// pooled adapts a Batch.
+type pooled struct{ Batch }
+
+func (p pooled) Settle(i int, o crew.Outcome) {
+	if err := outcomeError(o); err != nil {
+		p.Batch.Settle(i, nil, err)
+		return
+	}
+	p.Batch.Settle(i, o.Data, nil)
+}
+
+// Shutdown takes no more tasks, waits until all it has are done, lets each
+// worker run its Teardown and exit, and returns when nothing is left. When ctx
+// ends first, the rest is ended as by Close, and the context's error returned.
+func (p *Pool) Shutdown(ctx context.Context) error { return p.crew.Shutdown(ctx) }
+
+// Close ends all workers now: tasks that are not done get [ErrClosed]. It
+// returns when nothing is left: no process, descriptor, goroutine. Closing
+// twice is fine. To let tasks finish, call Shutdown first.
+func (p *Pool) Close() error {
+	p.crew.Close()
+	return nil
+}
+
+// size tells streams how much to read ahead at first.
+func (p *Pool) numWorkers() int { return p.size }
+
+func (p *Pool) isRunning(b Batch, i int) bool { return p.crew.Running(pooled{b}, i) }
+
+// WorkerState is what a worker is doing.
+type WorkerState string
+
+// Worker states.
+const (
+	WorkerIdle WorkerState = "idle" // it has nothing to do
+	WorkerBusy WorkerState = "busy" // it has tasks
+)
+
+// WorkerInfo describes a worker of a pool.
+type WorkerInfo struct {
+	Worker  int         // its place in the pool, from 1; a replacement has the same
+	PID     int         // of its process
+	State   WorkerState // what it is doing
+	Started time.Time
+
+	// Task and Func are the id of the task that it is running and the name of
+	// the function; zero if it runs none. Ids begin with 1.
+	Task uint64
+	Func string
+}
+
+// Workers describes the workers now in service, in the order of their places.
+// One that is being started is not among them.
+func (p *Pool) Workers() []WorkerInfo {
+	var all []WorkerInfo
+	for _, w := range p.crew.Workers() {
+		info := WorkerInfo{Worker: w.Worker, PID: w.PID, State: WorkerIdle, Started: w.Started}
+		if w.Busy {
+			info.State = WorkerBusy
+		}
+		if w.Running {
+			info.Task, info.Func = w.Task, w.Func
+		}
+		all = append(all, info)
+	}
+	return all
+}

@@ -1,0 +1,175 @@
+package mp
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/errtree"
+	"github.com/go-multiprocessing/mp/internal/link"
+)
+
+// Register makes f callable in worker processes under the import path of the
+// calling package and name. It belongs into package variables or init
+// functions, so that every process of the program has it:
+//
+//	var square = mp.Register("square", func(ctx context.Context, n int) (int, error) {
+//		return n * n, nil
+//	})
+//
+// The argument and the result travel by value; several arguments go into a
+// struct. [Init] checks that they can. A function literal must not mention the
+// variable that it is assigned to: declare the variable, assign it in init.
+//
+// Register panics if the name is empty, taken or contains a line break, if f
+// is nil, and after Init.
+func Register[In, Out any](name string, f func(ctx context.Context, arg In) (Out, error)) *Func[In, Out] {
+	pkg := callerPackage()
+	if f == nil {
+		panic(fmt.Sprintf("mp: Register(%q): the function is nil", name))
+	}
+	fn := &Func[In, Out]{id: pkg + "." + name, call: f}
+	functions.add(name, fn)
+	return fn
+}
+
+// RegisterType lets values of type T travel in interfaces: in fields, slices
+// and maps whose type is an interface that T implements, or any. Numbers,
+// strings, booleans, []byte, []any, map[string]any and time.Time always can.
+// It panics if T is not a named type, or is registered already, as T or as *T.
+func RegisterType[T any]() {
+	functions.mustBeOpen("RegisterType")
+	if err := codec.Register(reflect.TypeFor[T]()); err != nil {
+		panic("mp: RegisterType: " + err.Error())
+	}
+}
+
+// RegisterError makes an error value arrive as itself where a task returns it,
+// alone or wrapped, so that errors.Is finds it. Both processes know it by the
+// import path of the calling package and its text. It panics if another error of
+// the package with the same text is registered.
+//
+// The common sentinels of the standard library (io.EOF, fs.ErrNotExist,
+// context.Canceled, …) need no registering.
+func RegisterError(err error) {
+	functions.mustBeOpen("RegisterError")
+	if err == nil {
+		panic("mp: RegisterError: the error is nil")
+	}
+	if bad := errtree.RegisterSentinel(callerPackage()+": "+err.Error(), err); bad != nil {
+		panic("mp: RegisterError: " + bad.Error())
+	}
+}
+
+// RegisterErrorType makes errors of type E arrive as values of type E, so that
+// errors.As finds them. The type must be able to travel like any other: its
+// fields exported, or with AppendBinary and UnmarshalBinary. Errors that it wraps
+// arrive too. It panics if the type is registered already.
+func RegisterErrorType[E error]() {
+	functions.mustBeOpen("RegisterErrorType")
+	if err := errtree.RegisterType[E](); err != nil {
+		panic("mp: RegisterErrorType: " + err.Error())
+	}
+}
+
+// function is a *Func of any types.
+type function interface {
+	Name() string
+	check() error
+	wire() link.FuncID
+	run(ctx context.Context, in, out []byte) ([]byte, error)
+}
+
+// registry is the program's set of functions.
+type registry struct {
+	mu     sync.Mutex
+	byName map[string]function
+	sealed bool
+	sorted []function
+	once   sync.Once
+	bad    error
+}
+
+var functions = registry{byName: map[string]function{}}
+
+func (r *registry) add(name string, f function) {
+	r.mustBeOpen("Register(" + name + ")")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if name == "" || strings.ContainsAny(name, "\n\r") {
+		panic(fmt.Sprintf("mp: Register: %q is no name", name))
+	}
+	if r.byName[f.Name()] != nil {
+		panic(fmt.Sprintf("mp: Register: the function %q is registered twice: give one another name", f.Name()))
+	}
+	r.byName[f.Name()] = f
+}
+
+func (r *registry) mustBeOpen(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sealed {
+		panic("mp: " + what + " after mp.Init: register in package variables or init functions, so that workers have it too")
+	}
+}
+
+// seal ends registration and checks every type once.
+func (r *registry) seal() error {
+	r.once.Do(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.sealed = true
+		for _, f := range r.byName {
+			r.sorted = append(r.sorted, f)
+		}
+		slices.SortFunc(r.sorted, func(a, b function) int { return strings.Compare(a.Name(), b.Name()) })
+		for _, f := range r.sorted {
+			if err := f.check(); err != nil {
+				r.bad = fmt.Errorf("mp: the function %s cannot be called in another process: %w", f.Name(), err)
+				return
+			}
+		}
+		if err := errtree.Check(); err != nil {
+			r.bad = fmt.Errorf("mp: a registered error type cannot travel: %w", err)
+		}
+	})
+	return r.bad
+}
+
+// lookup is for executors inside this process.
+func (r *registry) lookup(name string) (function, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f, ok := r.byName[name]
+	return f, ok
+}
+
+// wires are the names and shapes of all functions.
+func (r *registry) wires() []link.FuncID {
+	ids := make([]link.FuncID, len(r.sorted))
+	for i, f := range r.sorted {
+		ids[i] = f.wire()
+	}
+	return ids
+}
+
+// callerPackage is the import path of the package that called the exported
+// function that calls this.
+func callerPackage() string {
+	pcs := make([]uintptr, 1)
+	runtime.Callers(3, pcs)
+	frame, _ := runtime.CallersFrames(pcs).Next()
+	// A function is called path/to/pkg.Name; dots in the last part of the
+	// path are escaped.
+	name := frame.Function
+	slash := strings.LastIndex(name, "/") + 1
+	if dot := strings.Index(name[slash:], "."); dot >= 0 {
+		name = name[:slash+dot]
+	}
+	return strings.ReplaceAll(name, "%2e", ".")
+}

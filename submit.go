@@ -1,0 +1,55 @@
+package mp
+
+import "context"
+
+// Submit hands f with arg to ex and returns a future for its result. It does
+// not wait for the task, but blocks while too many wait for a worker
+// ([PoolConfig.Backlog]).
+//
+// The argument is encoded before Submit returns and may then be changed. The
+// context governs the task's whole life, as with [Call]. All errors come through
+// the future.
+func Submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In) *Future[Out] {
+	s, err := newSubmission(f, arg)
+	if err == nil {
+		s.future.ex = ex
+		s.future.ctx, s.future.cancel = context.WithCancelCause(ctx)
+		err = ex.Execute(s.future.ctx, f.id, s, Hints{})
+	}
+	if err != nil {
+		s.future.settle(err)
+	}
+	return &s.future
+}
+
+// submission is a batch of one element, with its future.
+type submission[In, Out any] struct {
+	future Future[Out]
+	f      *Func[In, Out]
+	arg    []byte
+}
+
+func newSubmission[In, Out any](f *Func[In, Out], arg In) (*submission[In, Out], error) {
+	s := &submission[In, Out]{f: f}
+	s.future.batch = s
+	if err := functions.seal(); err != nil {
+		return s, err
+	}
+	var err error
+	s.arg, err = f.encode(nil, &arg)
+	return s, err
+}
+
+func (s *submission[In, Out]) Len() int { return 1 }
+
+func (s *submission[In, Out]) Encode(buf []byte, _, _ int) ([]byte, int, error) {
+	return append(buf, s.arg...), 1, nil
+}
+
+func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
+	s.arg = nil
+	if err == nil {
+		err = s.f.decode(result, &s.future.value)
+	}
+	s.future.settle(err)
+}
