@@ -12,7 +12,7 @@ func (m *member) alone(ch sched.Chunk) {
 		err = m.link.Wake()
 	}
 	for err == nil && m.busyAlone() {
-		if err = m.link.Wait(); err == nil {
+		if err = m.link.WaitAlone(); err == nil {
 			_, err = m.collect()
 		}
 	}

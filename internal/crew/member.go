@@ -3,6 +3,7 @@ package crew
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/link"
@@ -79,8 +80,16 @@ func (m *member) pump() {
 // protocol.
 var ErrCorrupt = errors.New("what it sent makes no sense")
 
-// condemn kills a worker whose link is broken and returns when it is dead.
+// condemn kills a worker whose link is broken and returns when it is dead. A
+// broken pipe is what a death looks like from here: that tells its own cause.
 func (m *member) condemn(err error) {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		select {
+		case <-m.proc.Done():
+			return
+		case <-time.After(lastWords):
+		}
+	}
 	m.crew.mu.Lock()
 	if m.cause == nil && !m.dead {
 		m.cause = fmt.Errorf("%w: %w", ErrCorrupt, err)

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
@@ -134,8 +136,13 @@ func New() (l *Link, err error) {
 	if err := syscall.Pipe2(bell[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		return l, os.NewSyscallError("pipe2", err)
 	}
+	self, err := unix.FcntlInt(uintptr(bell[1]), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return l, os.NewSyscallError("fcntl", err)
+	}
 	l.childs = append(l.childs, bell[1])
-	l.bell, err = newListener(l.mem.word32(offBell), l.own(bell[0], "mp-bell"))
+	l.bell = &listener{armed: l.mem.word32(offBell), self: l.own(self, "mp-bell")}
+	l.bell.raw, err = l.own(bell[0], "mp-bell").SyscallConn()
 	l.out.w = l.sock
 	return l, err
 }
@@ -372,9 +379,22 @@ func (l *Link) Busy() (time.Duration, uint64) {
 
 func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead }
 
-// Wait sleeps until the worker rings, Kick, or the worker's end (io.EOF). It
-// may return early.
+// Wait sleeps until the worker rings or Kick. It may return early. Its end does
+// not ring: who learns of it must kick.
 func (l *Link) Wait() error { return l.bell.wait(l.news) }
+
+// blocked is taken by the one caller that may block a thread.
+var blocked atomic.Bool
+
+// WaitAlone is Wait for a caller that has nobody beside it: it wakes sooner, but
+// keeps a thread. Callers beyond the first just Wait.
+func (l *Link) WaitAlone() error {
+	if !blocked.CompareAndSwap(false, true) {
+		return l.Wait()
+	}
+	defer blocked.Store(false)
+	return l.bell.block(l.news)
+}
 
 // Kick makes Wait return.
 func (l *Link) Kick() { l.bell.kick() }

@@ -45,7 +45,7 @@ type Port struct {
 	sock  *os.File
 	out   sender
 	waker ringer
-	sleep *listener
+	sleep sleeper
 
 	pos   uint64 // of the next record
 	cur   current
@@ -76,8 +76,9 @@ type current struct {
 func Open() (*Port, Config, error) {
 	for fd := FirstFD; fd < FirstFD+NumFDs; fd++ {
 		syscall.CloseOnExec(fd)
-		_ = syscall.SetNonblock(fd, true)
 	}
+	_ = syscall.SetNonblock(FirstFD, true)
+	_ = syscall.SetNonblock(FirstFD+2, false)
 	mem, err := shm.Map(FirstFD+1, Size)
 	if err != nil {
 		return nil, Config{}, err
@@ -86,10 +87,8 @@ func Open() (*Port, Config, error) {
 	p := &Port{mem: mem, sock: os.NewFile(FirstFD, "mp-socket"), payloads: map[uint32][]byte{}}
 	p.cond.L = &p.mu
 	p.out.w = p.sock
-	p.waker = ringer{p.mem.word32(offBell), os.NewFile(FirstFD+3, "mp-bell")}
-	if p.sleep, err = newListener(p.mem.word32(offAsleep), os.NewFile(FirstFD+2, "mp-wake")); err != nil {
-		return nil, Config{}, err
-	}
+	p.waker = ringer{p.mem.word32(offBell), fdWriter(FirstFD + 3)}
+	p.sleep = sleeper{armed: p.mem.word32(offAsleep), fd: FirstFD + 2}
 	p.timer = time.AfterFunc(time.Hour, p.ringLate)
 	p.timer.Stop()
 	kind, _, body, err := receive(p.sock)
@@ -220,7 +219,7 @@ func (p *Port) load() error {
 		p.clock.idle(p)
 		p.ringIfUnrung()
 		if err := p.sleep.wait(p.news); err != nil {
-			return io.EOF
+			return io.EOF // the parent is gone
 		}
 		p.clock.start()
 	}
