@@ -124,6 +124,8 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Funcs:   functions.wires(),
 		Backlog: c.Backlog,
 		Missing: c.missing,
+		Failure: outcomeError,
+		Death:   translate,
 	}
 	if c.Executable != "" {
 		cc.Path, cc.Args = c.Executable, []string{c.Executable}

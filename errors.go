@@ -194,22 +194,20 @@ func (e ElementErrors) Unwrap() []error {
 	return errs
 }
 
-// outcomeError translates how a task ended; nil if it returned a result.
-func outcomeError(o crew.Outcome) error {
-	if o.Err != nil {
-		return translate(o.Err)
-	}
-	switch o.Kind {
+// outcomeError translates how a task ended, as package runner tells it; nil if
+// it returned a result.
+func outcomeError(kind uint8, data []byte) error {
+	switch kind {
 	case runner.OK:
 		return nil
 	case runner.Failed:
-		return errtree.Decode(o.Data)
+		return errtree.Decode(data)
 	case runner.Panicked:
-		return panicError(o.Data)
+		return panicError(data)
 	case runner.Exited:
 		return ErrGoexit
 	}
-	return fmt.Errorf("mp: a task ended in the unknown way %d", o.Kind)
+	return fmt.Errorf("mp: a task ended in the unknown way %d", kind)
 }
 
 func panicError(data []byte) error {

@@ -3,7 +3,7 @@ package mp
 import (
 	"context"
 	"fmt"
-	"sync"
+	"sync/atomic"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
@@ -16,7 +16,7 @@ type Func[In, Out any] struct {
 	call func(context.Context, In) (Out, error)
 	in   *codec.Type[In]
 	out  *codec.Type[Out]
-	vals sync.Pool // of *values[In, Out]
+	vals atomic.Pointer[values[In, Out]] // for the next call
 }
 
 // values are where a call's argument and result lie, so that a call does not
@@ -54,7 +54,7 @@ func (f *Func[In, Out]) wire() link.FuncID {
 
 // run is what a worker does for a task.
 func (f *Func[In, Out]) run(ctx context.Context, in, out []byte) ([]byte, error) {
-	v, _ := f.vals.Get().(*values[In, Out])
+	v := f.vals.Swap(nil)
 	if v == nil {
 		v = new(values[In, Out])
 	}
@@ -70,7 +70,7 @@ func (f *Func[In, Out]) run(ctx context.Context, in, out []byte) ([]byte, error)
 		return nil, &CodecError{Func: f.id, What: "result", Doing: "encoded", Text: err.Error()}
 	}
 	*v = values[In, Out]{} // nothing is kept alive
-	f.vals.Put(v)
+	f.vals.Store(v)
 	return out, nil
 }
 

@@ -14,12 +14,12 @@ type Future[Out any] struct {
 	value Out   // written before settled is set
 	err   error // likewise
 
-	ctx   context.Context
+	ctx   cancelContext // of the task
 	ex    Executor
 	batch Batch
 
 	mu        sync.Mutex
-	cancel    context.CancelCauseFunc
+	cancel    func() // instead of ctx's, where there is no task of its own
 	settled   bool
 	cancelled bool
 	done      chan struct{} // made when somebody asks for it
@@ -76,10 +76,7 @@ func (f *Future[Out]) finish(err error, callbacks []func(Out, error)) {
 	if f.done != nil {
 		close(f.done)
 	}
-	if f.cancel != nil {
-		f.cancel(nil)
-	}
-	f.batch, f.ex, f.ctx = nil, nil, nil
+	f.batch, f.ex, f.cancel = nil, nil, nil
 	for _, w := range f.watchers {
 		w()
 	}
@@ -137,14 +134,18 @@ func (f *Future[Out]) Err() error {
 // it ignores that, is killed with its worker. Cancel does not wait for it.
 func (f *Future[Out]) Cancel() bool {
 	f.mu.Lock()
-	cancel := f.cancel
-	if f.settled || cancel == nil {
+	if f.settled {
 		f.mu.Unlock()
 		return false
 	}
 	f.cancelled = true
+	cancel := f.cancel
 	f.mu.Unlock()
-	cancel(nil)
+	if cancel != nil {
+		cancel()
+	} else {
+		f.ctx.cancel()
+	}
 	return true
 }
 

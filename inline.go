@@ -88,7 +88,7 @@ func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint6
 	select {
 	case worker := <-x.slots:
 		if cause = x.over(ctx); cause == nil {
-			go x.run(ctx, f, b, i, runner.Info{ID: id, Attempt: 1, Worker: worker})
+			go x.run(ctx, f, b, i, runner.Info{ID: id, Attempt: 1, Worker: uint16(worker)})
 			return
 		}
 		x.slots <- worker
@@ -114,7 +114,7 @@ func (x *Inline) over(ctx context.Context) error {
 // run runs one task and settles it.
 func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runner.Info) {
 	defer x.tasks.Done()
-	defer func() { x.slots <- info.Worker }()
+	defer func() { x.slots <- int(info.Worker) }()
 	arg, n, err := b.Encode(nil, i, i+1)
 	if err != nil || n != 1 || len(arg) < elementHead || int(binary.LittleEndian.Uint32(arg)) != len(arg)-elementHead {
 		if err == nil {
@@ -125,19 +125,18 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 	}
 	var all runner.Contexts
 	task := all.New(info)
-	defer task.End()
-	defer context.AfterFunc(ctx, task.CancelTask)()
-	defer context.AfterFunc(x.ctx, task.CancelTask)()
-	settle := func(kind uint8, data []byte) {
-		o := crew.Outcome{Kind: kind, Data: data}
-		if err := outcomeError(o); err != nil {
+	defer task.Cancel()
+	defer context.AfterFunc(ctx, task.Cancel)()
+	defer context.AfterFunc(x.ctx, task.Cancel)()
+	kind, data := uint8(runner.Exited), []byte(nil)
+	defer func() { // also when the task calls runtime.Goexit
+		if err := outcomeError(kind, data); err != nil {
 			b.Settle(i, nil, err)
 			return
 		}
 		b.Settle(i, data, nil)
-	}
-	kind, data := runner.Run(task, f.run, arg[elementHead:], nil, func() { settle(runner.Exited, nil) })
-	settle(kind, data)
+	}()
+	kind, data = runner.Run(task, f.run, arg[elementHead:], nil)
 }
 
 // Shutdown takes no more tasks and waits for those it has. When ctx ends first,

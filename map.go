@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Map runs f for each element of in on ex and returns the results in the order
@@ -35,9 +36,10 @@ func Map[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []I
 // future. The elements of in must not change until then. The context governs
 // the tasks.
 func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts ...MapOption) *Future[[]Out] {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	future := &Future[[]Out]{cancel: cancel}
 	go func() {
+		defer cancel()
 		out, err := Map(ctx, ex, f, in, opts...)
 		future.value = out
 		future.settle(err)
@@ -55,8 +57,8 @@ type mapping[In, Out any] struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 
+	left   atomic.Int64
 	mu     sync.Mutex
-	left   int
 	failed ElementErrors
 }
 
@@ -68,7 +70,8 @@ func newMapping[In, Out any](ctx context.Context, f *Func[In, Out], in []In, opt
 	if err := functions.seal(); err != nil {
 		return nil, err
 	}
-	m := &mapping[In, Out]{f: f, in: in, out: make([]Out, len(in)), opts: o, done: make(chan struct{}), left: len(in)}
+	m := &mapping[In, Out]{f: f, in: in, out: make([]Out, len(in)), opts: o, done: make(chan struct{})}
+	m.left.Store(int64(len(in)))
 	m.ctx, m.cancel = context.WithCancelCause(ctx)
 	return m, nil
 }
@@ -83,12 +86,10 @@ func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 	if err == nil {
 		err = m.f.decode(result, &m.out[i])
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if err != nil {
 		m.fail(&ElementError{i, err})
 	}
-	if m.left--; m.left == 0 {
+	if m.left.Add(-1) == 0 {
 		close(m.done)
 	}
 }
@@ -96,6 +97,8 @@ func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 // fail notes an error. After the first one that counts, the cancelled rest does
 // not.
 func (m *mapping[In, Out]) fail(e *ElementError) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if !m.opts.allErrors {
 		if len(m.failed) > 0 {
 			return

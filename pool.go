@@ -46,19 +46,7 @@ func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) e
 	if err := h.check(); err != nil {
 		return err
 	}
-	n := b.Len()
-	return translate(p.crew.Execute(ctx, function, pooled{b}, n, crew.Hints(h)))
-}
-
-// pooled adapts a Batch.
-type pooled struct{ Batch }
-
-func (p pooled) Settle(i int, o crew.Outcome) {
-	if err := outcomeError(o); err != nil {
-		p.Batch.Settle(i, nil, err)
-		return
-	}
-	p.Batch.Settle(i, o.Data, nil)
+	return translate(p.crew.Execute(ctx, function, b, crew.Hints(h)))
 }
 
 // Shutdown takes no more tasks, waits until all it has are done, lets each
@@ -74,10 +62,10 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// size tells streams how much to read ahead at first.
+// numWorkers tells streams how much to read ahead at first.
 func (p *Pool) numWorkers() int { return p.size }
 
-func (p *Pool) isRunning(b Batch, i int) bool { return p.crew.Running(pooled{b}, i) }
+func (p *Pool) isRunning(b Batch, i int) bool { return p.crew.Running(b, i) }
 
 // WorkerState is what a worker is doing.
 type WorkerState string

@@ -13,8 +13,8 @@ func Submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg
 	s, err := newSubmission(f, arg)
 	if err == nil {
 		s.future.ex = ex
-		s.future.ctx, s.future.cancel = context.WithCancelCause(ctx)
-		err = ex.Execute(s.future.ctx, f.id, s, Hints{})
+		s.future.ctx.Context = ctx
+		err = ex.Execute(&s.future.ctx, f.id, s, Hints{})
 	}
 	if err != nil {
 		s.future.settle(err)

@@ -17,5 +17,5 @@ type TaskInfo struct {
 // knows of the task. ok is false outside of tasks. It costs no allocation.
 func CurrentTask(ctx context.Context) (info TaskInfo, ok bool) {
 	i, ok := runner.InfoFrom(ctx)
-	return TaskInfo{ID: i.ID, Attempt: i.Attempt, Worker: i.Worker}, ok
+	return TaskInfo{ID: i.ID, Attempt: int(i.Attempt), Worker: int(i.Worker)}, ok
 }

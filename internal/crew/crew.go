@@ -35,26 +35,20 @@ type Config struct {
 	Stderr  io.Writer
 	Logger  *slog.Logger
 	OnLog   func(worker, pid int, data []byte)
-	OnFail  func(data []byte) error     // decodes why a worker cannot serve
-	Funcs   []link.FuncID               // what this program has registered
-	Build   string                      // the build id that workers must have; empty: any
-	Backlog int                         // jobs that may wait before Execute blocks
-	Missing func(function string) error // why a worker has no such function
+	OnFail  func(data []byte) error             // decodes why a worker cannot serve
+	Funcs   []link.FuncID                       // what this program has registered
+	Build   string                              // the build id that workers must have; empty: any
+	Backlog int                                 // jobs that may wait before Execute blocks
+	Missing func(function string) error         // why a worker has no such function
+	Failure func(kind uint8, data []byte) error // decodes an outcome that is no result
+	Death   func(error) error                   // translates a Death or StartError
 }
 
 // A Batch is what a job runs; see mp.Batch.
 type Batch interface {
+	Len() int
 	Encode(buf []byte, lo, hi int) (out []byte, n int, err error)
-	Settle(i int, o Outcome)
-}
-
-// An Outcome is how a task ended: with Err if it was not run or its worker
-// died, else with a kind and data as package runner defines them. Data is valid
-// until Settle returns.
-type Outcome struct {
-	Kind uint8
-	Data []byte
-	Err  error
+	Settle(i int, result []byte, err error)
 }
 
 // Hints are what the caller knows of a job.
@@ -135,10 +129,11 @@ type job struct {
 	stop   func() bool // ends watching the context
 }
 
-// Execute takes the n tasks of a batch over and returns, possibly before any
+// Execute takes the tasks of a batch over and returns, possibly before any
 // has begun; each will be settled exactly once. It blocks while too many jobs
 // wait. With an error nothing was taken.
-func (c *Crew) Execute(ctx context.Context, fn string, b Batch, n int, h Hints) error {
+func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
+	n := b.Len()
 	if n == 0 {
 		return nil
 	}
@@ -148,13 +143,11 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, n int, h Hints) 
 		return err
 	}
 	j := &job{fn: fn, batch: b, prompt: h.Prompt, id: c.nextID + 1, left: n, unsaid: n}
-	j.Job = *sched.NewJob(c.funcOf(fn), n, h.Chunk)
+	j.Init(c.funcOf(fn), n, h.Chunk)
 	j.Data = j
 	c.nextID += uint64(n)
 	c.open++
-	if ctx.Done() != nil {
-		j.stop = context.AfterFunc(ctx, func() { c.cancel(j, context.Cause(ctx)) })
-	}
+	c.watch(ctx, j)
 	if h.Prompt && n == 1 && len(c.idle) > 0 && c.sched.Next() == nil {
 		m := c.popIdle()
 		m.leased = true
@@ -167,6 +160,29 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, n int, h Hints) 
 	c.distribute()
 	c.mu.Unlock()
 	return nil
+}
+
+// A Watcher is a context that tells of its end more cheaply than by a channel.
+type Watcher interface {
+	Watch(f func()) (stop func() bool)
+}
+
+// causeOf is context.Cause for contexts of any make.
+func causeOf(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// watch has j cancelled when ctx ends.
+func (c *Crew) watch(ctx context.Context, j *job) {
+	cancel := func() { c.cancel(j, causeOf(ctx)) }
+	if w, ok := ctx.(Watcher); ok {
+		j.stop = w.Watch(cancel)
+	} else if ctx.Done() != nil {
+		j.stop = context.AfterFunc(ctx, cancel)
+	}
 }
 
 func (c *Crew) funcOf(name string) *sched.Func {
@@ -188,7 +204,7 @@ func (c *Crew) admit(ctx context.Context) error {
 		case c.broken != nil:
 			return c.broken
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
+			return causeOf(ctx)
 		case c.sched.Len() < c.cfg.Backlog:
 			return nil
 		}
@@ -224,13 +240,22 @@ func (c *Crew) distribute() {
 		c.popIdle().wakeUp()
 	}
 	for _, m := range c.members {
-		if m != nil && m.hungry {
-			m.hungry = false
-			m.link.Kick()
-			return
+		if m == nil || !m.hungry {
+			continue
 		}
+		// One with short tasks will ring by itself before a kick would do
+		// any good, and by then there will be more to send.
+		if short := j.Func.Average() < brief && j.Func.Known(); short && m.work.Tasks() > 0 {
+			continue
+		}
+		m.hungry = false
+		m.link.Kick()
+		return
 	}
 }
+
+// brief is the time of a task below which its worker is not kicked for more.
+const brief = 100 * time.Microsecond
 
 // popIdle takes the worker that became idle last: its caches are warm.
 func (c *Crew) popIdle() *member {
@@ -281,9 +306,9 @@ func (c *Crew) settleAll(runs []run, err func(*job) error) {
 	}
 	c.mu.Unlock()
 	for _, r := range runs {
-		e := err(r.job)
+		e := c.cfg.Death(err(r.job))
 		for i := range r.n {
-			r.job.batch.Settle(r.lo+i, Outcome{Err: e})
+			r.job.batch.Settle(r.lo+i, nil, e)
 		}
 	}
 	c.mu.Lock()

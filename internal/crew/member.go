@@ -34,18 +34,12 @@ type member struct {
 
 	// The pump's.
 	results []link.Result
-	settled []finished
+	runs    []run // of results, in their order
 	enc     []byte
 	heavy   int // bytes on their way over the socket
 	end     uint32
 	busy    time.Duration
 	tasks   uint64
-}
-
-// finished is a result with the task it belongs to.
-type finished struct {
-	job *job
-	i   int
 }
 
 // pump carries tasks and results until the worker is dead.
@@ -160,47 +154,64 @@ func (m *member) collect() (int, error) {
 	}
 	c := m.crew
 	c.mu.Lock()
-	m.settled = m.settled[:0]
-	for _, r := range m.results {
-		j, i, bad := m.work.Done(r.Seq)
-		if bad != nil {
-			err = errors.Join(err, bad)
-			break
+	m.runs = m.runs[:0]
+	for rest := m.results; len(rest) > 0 && err == nil; {
+		var ch sched.Chunk
+		if ch, err = m.work.Done(rest[0].Seq, len(rest)); err == nil {
+			err = inOrder(rest[:ch.N])
+			j := ch.Job.Data.(*job)
+			c.retire(j, ch.N)
+			m.runs = append(m.runs, run{j, ch.Lo, ch.N})
+			rest = rest[ch.N:]
 		}
-		f := finished{j.Data.(*job), i}
-		c.retire(f.job, 1)
-		m.settled = append(m.settled, f)
 	}
 	m.observe()
 	c.mu.Unlock()
 
-	for k, f := range m.settled {
-		f.job.batch.Settle(f.i, Outcome{Kind: m.results[k].Kind, Data: m.results[k].Data})
+	rest := m.results
+	for _, r := range m.runs {
+		m.settle(r, rest[:r.n])
+		rest = rest[r.n:]
 	}
 
 	c.mu.Lock()
-	for k := 0; k < len(m.settled); {
-		j, from := m.settled[k].job, k
-		for k < len(m.settled) && m.settled[k].job == j {
-			k++
-		}
-		c.account(j, k-from)
+	for _, r := range m.runs {
+		c.account(r.job, r.n)
 	}
 	if m.work.Tasks() == 0 {
 		m.heavy = 0
 	}
 	c.mu.Unlock()
-	n := len(m.settled)
-	clear(m.settled)
+	clear(m.runs)
 	clear(m.results)
-	return n, err
+	return len(m.results) - len(rest), err
+}
+
+// inOrder checks that results have numbers that follow one another.
+func inOrder(rs []link.Result) error {
+	for i := range rs {
+		if rs[i].Seq != rs[0].Seq+uint32(i) {
+			return fmt.Errorf("a result of task %d, which is not due", rs[i].Seq)
+		}
+	}
+	return nil
+}
+
+func (m *member) settle(r run, results []link.Result) {
+	for i := range results {
+		if res := &results[i]; res.Kind == 0 {
+			r.job.batch.Settle(r.lo+i, res.Data, nil)
+		} else {
+			r.job.batch.Settle(r.lo+i, nil, m.crew.cfg.Failure(res.Kind, res.Data))
+		}
+	}
 }
 
 // observe tells the scheduler how long tasks take.
 func (m *member) observe() {
 	busy, tasks := m.link.Busy()
-	if tasks > m.tasks && busy >= m.busy && len(m.settled) > 0 {
-		f := m.settled[len(m.settled)-1].job.Func
+	if tasks > m.tasks && busy >= m.busy && len(m.runs) > 0 {
+		f := m.runs[len(m.runs)-1].job.Func
 		f.Observe(int(min(tasks-m.tasks, 1<<30)), busy-m.busy)
 	}
 	m.busy, m.tasks = busy, tasks

@@ -266,12 +266,16 @@ func (p *Port) Finish(t Task, kind uint8, data []byte) error {
 		word |= resultExternal
 		size, data = resultHead, nil
 	}
-	var h [resultHead]byte
-	binary.LittleEndian.PutUint32(h[0:], word|uint32(len(data)))
-	binary.LittleEndian.PutUint32(h[4:], t.Seq)
+	// Everything is a multiple of 8 long, so a head never wraps.
 	ring := p.mem.resRing()
-	ring.put(p.tail, h[:])
-	ring.put(p.tail+resultHead, data)
+	head := ring[p.tail%ringSize:]
+	binary.LittleEndian.PutUint32(head, word|uint32(len(data)))
+	binary.LittleEndian.PutUint32(head[4:], t.Seq)
+	if len(head)-resultHead >= len(data) {
+		copy(head[resultHead:], data)
+	} else {
+		ring.put(p.tail+resultHead, data)
+	}
 	p.tail += uint64(size)
 	p.mem.word64(offResTail).Store(p.tail)
 	p.clock.finished(p)

@@ -9,24 +9,30 @@ import (
 // Info says which task it is.
 type Info struct {
 	ID      uint64
-	Attempt int
-	Worker  int
 	Seq     uint32 // its number on the link
+	Worker  uint16
+	Attempt uint16
 }
 
 // Context is the context of one task. It costs next to nothing until the task
 // looks at it: the real context is made then. It is cancelled when the task has
 // ended, so that goroutines which the task left behind see it.
 type Context struct {
-	info  Info
-	ended atomic.Pointer[error]
-	real  atomic.Pointer[realContext]
+	info Info
+	real atomic.Pointer[realContext] // nil until somebody looks
 }
 
 type realContext struct {
 	context.Context
-	cancel context.CancelCauseFunc
+	cancel context.CancelFunc
 }
+
+// over stands for a context that was cancelled before anybody had looked.
+var over = func() *realContext {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return &realContext{ctx, cancel}
+}()
 
 type infoKey struct{}
 
@@ -46,15 +52,11 @@ func (c *Context) get() *realContext {
 	if r := c.real.Load(); r != nil {
 		return r
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	r := &realContext{ctx, cancel}
-	if !c.real.CompareAndSwap(nil, r) {
-		return c.real.Load()
+	ctx, cancel := context.WithCancel(context.Background())
+	if !c.real.CompareAndSwap(nil, &realContext{ctx, cancel}) {
+		cancel()
 	}
-	if cause := c.ended.Load(); cause != nil {
-		cancel(*cause)
-	}
-	return r
+	return c.real.Load()
 }
 
 // Deadline reports no deadline.
@@ -74,23 +76,13 @@ func (c *Context) Value(key any) any {
 	return c.get().Value(key)
 }
 
-// Cancel ends the context with a cause; the first call counts.
-func (c *Context) Cancel(cause *error) {
-	if !c.ended.CompareAndSwap(nil, cause) {
+// Cancel cancels the context: the task was cancelled, or has ended.
+func (c *Context) Cancel() {
+	if r := c.real.Load(); r == nil && c.real.CompareAndSwap(nil, over) {
 		return
 	}
-	if r := c.real.Load(); r != nil {
-		r.cancel(*cause)
-	}
+	c.real.Load().cancel()
 }
-
-var canceled = context.Canceled
-
-// CancelTask cancels the context because the parent said so.
-func (c *Context) CancelTask() { c.Cancel(&canceled) }
-
-// End cancels the context of a task that has ended.
-func (c *Context) End() { c.Cancel(&canceled) }
 
 // Contexts makes Contexts, many with one allocation.
 type Contexts struct{ block []Context }

@@ -36,10 +36,10 @@ func ParsePanic(data []byte) (p Panic, err error) {
 	return p, err
 }
 
-// Run runs h and returns its outcome; data is buf with the outcome appended.
-// If the task calls runtime.Goexit, Run does not return: the calling goroutine
-// ends, after exited was called.
-func Run(ctx context.Context, h Handler, in, buf []byte, exited func()) (kind uint8, data []byte) {
+// Run runs h and returns its outcome; data is buf with the outcome appended. If
+// the task calls runtime.Goexit, Run does not return and the calling goroutine
+// ends: a deferred function of the caller's must see to that.
+func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byte) {
 	returned := false
 	defer func() {
 		if returned {
@@ -47,9 +47,7 @@ func Run(ctx context.Context, h Handler, in, buf []byte, exited func()) (kind ui
 		}
 		if r := recover(); r != nil {
 			kind, data = Panicked, appendPanic(buf, r)
-			return
 		}
-		exited()
 	}()
 	out, err := h(ctx, in, buf)
 	returned = true

@@ -44,6 +44,9 @@ func (f *Func) Observe(n int, busy time.Duration) {
 // Average is the time of a task; 0 while unknown.
 func (f *Func) Average() time.Duration { return f.average }
 
+// Known reports whether any task has been measured.
+func (f *Func) Known() bool { return f.known }
+
 // deep returns how many tasks make up d.
 func (f *Func) deep(d time.Duration) int {
 	if !f.known {
@@ -60,6 +63,7 @@ type Job struct {
 	Data   any  // the caller's
 
 	ranges  []span // not handed out, in order of preference
+	first   [1]span
 	pending int
 	queued  bool
 }
@@ -67,9 +71,11 @@ type Job struct {
 // span is a run of elements.
 type span struct{ lo, n int }
 
-// NewJob makes a job of n elements.
-func NewJob(f *Func, n, size int) *Job {
-	return &Job{Func: f, Size: size, ranges: []span{{0, n}}, pending: n}
+// Init makes j a job of n elements that travel size at a time, 0 for by time.
+func (j *Job) Init(f *Func, n, size int) {
+	j.Func, j.Size, j.pending = f, size, n
+	j.first[0] = span{0, n}
+	j.ranges = j.first[:]
 }
 
 // Pending is how many elements have not been handed out.
@@ -105,6 +111,74 @@ func (j *Job) Take() Chunk {
 	return Chunk{Job: j, Lo: c.lo, N: c.n}
 }
 
+// A Chunk is a run of a job's elements; once launched its tasks have numbers.
+type Chunk struct {
+	Job *Job
+	Lo  int
+	N   int
+	Seq uint32
+
+	each time.Duration // of a task, as known when the chunk was sent
+}
+
+// A Scheduler holds the jobs with pending elements, in turn.
+type Scheduler struct {
+	first   []*Job // got elements back, and go before all others; the last is next
+	queue   []*Job
+	live    int // jobs in both that are not cancelled
+	workers int // in service
+	idle    int // of those, without work
+}
+
+// Workers sets how many workers are in service and how many of them are idle.
+func (s *Scheduler) Workers(all, idle int) { s.workers, s.idle = all, idle }
+
+// Add queues a job that has pending elements.
+func (s *Scheduler) Add(j *Job) { s.enter(&s.queue, j) }
+
+func (s *Scheduler) enter(queue *[]*Job, j *Job) {
+	if j.queued || j.pending == 0 || j.Cancel {
+		return
+	}
+	j.queued = true
+	s.live++
+	*queue = append(*queue, j)
+}
+
+// Next is the job whose turn it is; nil if none has pending elements.
+func (s *Scheduler) Next() *Job {
+	for {
+		var j *Job
+		switch {
+		case len(s.first) > 0:
+			j = s.first[len(s.first)-1]
+		case len(s.queue) > 0:
+			j = s.queue[0]
+		default:
+			return nil
+		}
+		if !j.Cancel {
+			return j
+		}
+		s.pop()
+	}
+}
+
+// pop removes the job that Next looks at.
+func (s *Scheduler) pop() {
+	if n := len(s.first); n > 0 {
+		s.first[n-1].queued = false
+		s.first[n-1] = nil
+		s.first = s.first[:n-1]
+		return
+	}
+	s.queue[0].queued = false
+	s.queue[0] = nil
+	if s.queue = s.queue[1:]; len(s.queue) == 0 {
+		s.queue = nil
+	}
+}
+
 // Drop cancels a job: nothing of it will be handed out any more. It calls f for
 // each run of elements that were pending.
 func (s *Scheduler) Drop(j *Job, f func(lo, n int)) {
@@ -119,66 +193,13 @@ func (s *Scheduler) Drop(j *Job, f func(lo, n int)) {
 	}
 }
 
-// A Chunk is a run of a job's elements; once launched its tasks have numbers.
-type Chunk struct {
-	Job *Job
-	Lo  int
-	N   int
-	Seq uint32
-
-	each time.Duration // of a task, as known when the chunk was sent
-}
-
-// A Scheduler holds the jobs with pending elements, in turn.
-type Scheduler struct {
-	queue   []*Job
-	live    int // jobs in queue that are not cancelled
-	workers int // in service
-	idle    int // of those, without work
-}
-
-// Workers sets how many workers are in service and how many of them are idle.
-func (s *Scheduler) Workers(all, idle int) { s.workers, s.idle = all, idle }
-
-// Add queues a job that has pending elements.
-func (s *Scheduler) Add(j *Job) {
-	if !j.queued && j.pending > 0 && !j.Cancel {
-		j.queued = true
-		s.live++
-		s.queue = append(s.queue, j)
-	}
-}
-
-// Next is the job whose turn it is; nil if none has pending elements.
-func (s *Scheduler) Next() *Job {
-	for len(s.queue) > 0 {
-		j := s.queue[0]
-		if j.pending > 0 && !j.Cancel {
-			return j
-		}
-		j.queued = false
-		s.pop()
-	}
-	return nil
-}
-
 // Len is how many jobs wait for their turn.
 func (s *Scheduler) Len() int { return s.live }
 
-// Clear cancels all jobs in the queue and calls f for what was pending.
+// Clear cancels all jobs that wait and calls f for what was pending.
 func (s *Scheduler) Clear(f func(j *Job, lo, n int)) {
-	queue := s.queue
-	s.queue = nil
-	for _, j := range queue {
+	for j := s.Next(); j != nil; j = s.Next() {
 		s.Drop(j, func(lo, n int) { f(j, lo, n) })
-		j.queued = false
-	}
-}
-
-func (s *Scheduler) pop() {
-	s.queue[0] = nil
-	if s.queue = s.queue[1:]; len(s.queue) == 0 {
-		s.queue = nil
 	}
 }
 
@@ -195,7 +216,6 @@ func (s *Scheduler) Claim(w *Worker, room int) (Chunk, bool) {
 	}
 	c := j.take(n)
 	s.pop()
-	j.queued = false
 	s.live--
 	s.Add(j)
 	return Chunk{Job: j, Lo: c.lo, N: c.n}, true
@@ -233,13 +253,5 @@ func (s *Scheduler) share(j *Job, w *Worker) int {
 // Return gives back elements of a claimed chunk that was not launched.
 func (s *Scheduler) Return(c Chunk) {
 	c.Job.giveBack(span{c.Lo, c.N})
-	s.addFront(c.Job)
-}
-
-func (s *Scheduler) addFront(j *Job) {
-	if !j.queued && j.pending > 0 && !j.Cancel {
-		j.queued = true
-		s.live++
-		s.queue = append([]*Job{j}, s.queue...)
-	}
+	s.enter(&s.first, c.Job)
 }

@@ -40,20 +40,22 @@ func (w *Worker) add(c Chunk, n int) {
 	w.ahead += time.Duration(n) * c.each
 }
 
-// Done notes the result of task seq and returns the job and element it belongs
-// to. Results must come in order; any other is an error.
-func (w *Worker) Done(seq uint32) (*Job, int, error) {
+// Done notes the results of task seq and those that follow it, at most n, and
+// returns the elements that they belong to: all of one job. Results must come in
+// order; any other is an error.
+func (w *Worker) Done(seq uint32, n int) (Chunk, error) {
 	if len(w.flight) == 0 || w.flight[0].Seq != seq {
-		return nil, 0, fmt.Errorf("a result of task %d, which is not due", seq)
+		return Chunk{}, fmt.Errorf("a result of task %d, which is not due", seq)
 	}
 	c := &w.flight[0]
-	j, i := c.Job, c.Lo
-	c.Lo, c.N, c.Seq = c.Lo+1, c.N-1, c.Seq+1
-	w.add(*c, -1)
+	done := *c
+	done.N = min(n, c.N)
+	w.add(*c, -done.N)
+	c.Lo, c.N, c.Seq = c.Lo+done.N, c.N-done.N, c.Seq+uint32(done.N)
 	if c.N == 0 {
 		w.shift()
 	}
-	return j, i, nil
+	return done, nil
 }
 
 func (w *Worker) shift() {

@@ -3,7 +3,6 @@
 package worker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -103,19 +102,19 @@ func (w *worker) bound(b link.Bound) error {
 func (w *worker) runBound(f Function, b link.Bound) error {
 	result := make(chan error, 1)
 	go func() {
-		ctx := w.made.New(runner.Info{Worker: w.cfg.Worker})
-		defer ctx.End()
-		kind, data := runner.Run(ctx, f.Run, b.Arg, nil, func() {
-			result <- errors.New("it called runtime.Goexit")
-		})
+		err := errors.New("it called runtime.Goexit")
+		defer func() { result <- err }()
+		ctx := w.made.New(runner.Info{Worker: uint16(w.cfg.Worker)})
+		defer ctx.Cancel()
+		kind, data := runner.Run(ctx, f.Run, b.Arg, nil)
 		switch kind {
 		case runner.OK:
-			result <- nil
+			err = nil
 		case runner.Failed:
-			result <- errtree.Decode(data)
+			err = errtree.Decode(data)
 		case runner.Panicked:
 			p, _ := runner.ParsePanic(data)
-			result <- fmt.Errorf("panic: %s\n%s", p.Text, p.Stack)
+			err = fmt.Errorf("panic: %s\n%s", p.Text, p.Stack)
 		}
 	}()
 	return <-result
@@ -124,37 +123,49 @@ func (w *worker) runBound(f Function, b link.Bound) error {
 // loop runs tasks until there will be no more. A task that calls
 // runtime.Goexit ends the goroutine; a new one goes on.
 func (w *worker) loop(over chan<- error) {
+	var task *link.Task
+	defer func() {
+		if task == nil {
+			return
+		}
+		w.running.Load().Cancel()
+		if err := w.port.Finish(*task, runner.Exited, nil); err != nil {
+			over <- err
+			return
+		}
+		go w.loop(over)
+	}()
+	var t link.Task
 	for {
-		t, err := w.port.Next()
-		if err == nil && t.Func >= len(w.fns) {
+		var err error
+		if t, err = w.port.Next(); err == nil && t.Func >= len(w.fns) {
 			err = fmt.Errorf("the parent asks for function %d of %d", t.Func, len(w.fns))
+		}
+		if err == nil {
+			task = &t
+			kind, data := w.run(t)
+			task = nil
+			err = w.port.Finish(t, kind, data)
 		}
 		if err != nil {
 			over <- err
 			return
 		}
-		ctx := w.made.New(runner.Info{ID: t.ID, Attempt: t.Attempt, Worker: w.cfg.Worker, Seq: t.Seq})
-		w.running.Store(ctx)
-		if w.cancelled.Load() == cancelMark(t.Seq) {
-			ctx.CancelTask()
-		}
-		kind, data := runner.Run(ctx, w.fns[t.Func].Run, t.In, w.buf[:0], func() {
-			ctx.End()
-			if err := w.port.Finish(t, runner.Exited, nil); err != nil {
-				over <- err
-				return
-			}
-			go w.loop(over)
-		})
-		ctx.End()
-		if err := w.port.Finish(t, kind, data); err != nil {
-			over <- err
-			return
-		}
-		if cap(data) <= maxBuf {
-			w.buf = data
-		}
 	}
+}
+
+func (w *worker) run(t link.Task) (kind uint8, data []byte) {
+	ctx := w.made.New(runner.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(w.cfg.Worker), Attempt: uint16(t.Attempt)})
+	w.running.Store(ctx)
+	if w.cancelled.Load() == cancelMark(t.Seq) {
+		ctx.Cancel()
+	}
+	kind, data = runner.Run(ctx, w.fns[t.Func].Run, t.In, w.buf[:0])
+	ctx.Cancel()
+	if cap(data) <= maxBuf {
+		w.buf = data
+	}
+	return kind, data
 }
 
 func cancelMark(seq uint32) uint64 { return 1<<32 | uint64(seq) }
@@ -164,8 +175,6 @@ func cancelMark(seq uint32) uint64 { return 1<<32 | uint64(seq) }
 func (w *worker) cancel(seq uint32) {
 	w.cancelled.Store(cancelMark(seq))
 	if ctx := w.running.Load(); ctx != nil && ctx.Info().Seq == seq {
-		ctx.CancelTask()
+		ctx.Cancel()
 	}
 }
-
-var _ context.Context = (*runner.Context)(nil)

@@ -1,0 +1,82 @@
+package mptest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// What the suite's tasks do. They are registered by every program that imports
+// the package, so that its workers have them too.
+var (
+	double = mp.Register("double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
+	echo   = mp.Register("echo", func(_ context.Context, v message) (message, error) { return v, nil })
+	fail   = mp.Register("fail", func(_ context.Context, n int) (int, error) {
+		if n < 0 {
+			return 0, fmt.Errorf("refused: %w", &refusal{N: n})
+		}
+		return n, nil
+	})
+	sentinel = mp.Register("sentinel", func(context.Context, struct{}) (int, error) {
+		return 0, fmt.Errorf("wrapped: %w", errors.Join(errSuite, os.ErrNotExist))
+	})
+	panics = mp.Register("panics", func(_ context.Context, text string) (int, error) { panic(text) })
+	goexit = mp.Register("goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil })
+	info   = mp.Register("info", func(ctx context.Context, _ int) (mp.TaskInfo, error) {
+		i, ok := mp.CurrentTask(ctx)
+		if !ok {
+			return i, errors.New("the task's context knows nothing")
+		}
+		return i, nil
+	})
+	// block opens the named pipe, which tells that it has begun, and waits for
+	// its context.
+	block = mp.Register("block", func(ctx context.Context, fifo string) (string, error) {
+		f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		<-ctx.Done()
+		return "cancelled", ctx.Err()
+	})
+	stubborn = mp.Register("stubborn", func(context.Context, badMarshal) (badMarshal, error) { return badMarshal{}, nil })
+	unsent   = mp.Register("unsent", func(_ context.Context, n int) (badMarshal, error) { return badMarshal{Fail: n == 1}, nil })
+)
+
+var errSuite = errors.New("the suite's sentinel")
+
+func init() {
+	mp.RegisterError(errSuite)
+	mp.RegisterErrorType[*refusal]()
+}
+
+type refusal struct{ N int }
+
+func (e *refusal) Error() string { return fmt.Sprintf("%d is negative", e.N) }
+
+type message struct {
+	Text  string
+	Bytes []byte
+	Any   any
+	Map   map[string][]int
+}
+
+// badMarshal cannot be encoded if Fail, and panics if Panic.
+type badMarshal struct{ Fail, Panic bool }
+
+func (b badMarshal) MarshalBinary() ([]byte, error) {
+	if b.Panic {
+		panic("in MarshalBinary")
+	}
+	if b.Fail {
+		return nil, errors.New("it will not be marshalled")
+	}
+	return []byte{1}, nil
+}
+
+func (b *badMarshal) UnmarshalBinary([]byte) error { return nil }

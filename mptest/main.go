@@ -1,0 +1,54 @@
+// Package mptest helps to test programs that use mp: it makes a test binary
+// able to start workers, proves that nothing is left when the tests are over,
+// and holds implementations of [mp.Executor] to what callers rely on.
+package mptest
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// tagVar is in the environment of the test binary and so of all that it starts.
+const tagVar = "MPTEST_TAG"
+
+// Main is for TestMain:
+//
+//	func TestMain(m *testing.M) { mptest.Main(m) }
+//
+// It calls [mp.Init], so that the test binary can be its own worker, runs the
+// tests, and exits: with status 1 if a test failed or if anything is left, a
+// process that the tests started (found by a tag in its environment, whatever
+// became of its parents), a descriptor, a shared segment or a goroutine of mp's.
+func Main(m *testing.M) {
+	mp.Init() // a worker stays in here
+	if err := os.Setenv(tagVar, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano())); err != nil {
+		fmt.Fprintln(os.Stderr, "mptest:", err)
+		os.Exit(1)
+	}
+	before := takeStock()
+	code := m.Run()
+	if left := before.whatIsLeft(); len(left) > 0 {
+		for _, l := range left {
+			fmt.Fprintln(os.Stderr, "mptest: left over:", l)
+		}
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// NoLeaks fails the test if, when it ends, anything is left that was not there
+// when NoLeaks was called. It must come before the cleanups that it is to
+// check, and not in tests that run in parallel with others.
+func NoLeaks(t testing.TB) {
+	t.Helper()
+	before := takeStock()
+	t.Cleanup(func() {
+		for _, l := range before.whatIsLeft() {
+			t.Error("left over:", l)
+		}
+	})
+}

@@ -1,0 +1,125 @@
+package mptest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// stock is what this process has, and the processes that carry its tag.
+type stock struct {
+	fds   map[string]bool // number and target
+	maps  int             // mapped segments of mp's
+	procs map[int]bool
+}
+
+// settling is how long what is about to end may take: a killed process is
+// visible until its parent, not always us, has reaped it.
+const settling = 5 * time.Second
+
+func takeStock() stock {
+	s := stock{fds: map[string]bool{}, procs: map[int]bool{}}
+	s.maps = countMaps()
+	for _, f := range openFiles() {
+		s.fds[f] = true
+	}
+	for _, pid := range tagged() {
+		s.procs[pid] = true
+	}
+	return s
+}
+
+// whatIsLeft compares with now, giving what is about to end its time.
+func (s stock) whatIsLeft() []string {
+	for deadline := time.Now().Add(settling); ; {
+		left := s.compare()
+		if len(left) == 0 || time.Now().After(deadline) {
+			return left
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (s stock) compare() (left []string) {
+	for _, pid := range tagged() {
+		if !s.procs[pid] {
+			left = append(left, "process "+describe(pid))
+		}
+	}
+	for _, f := range openFiles() {
+		if !s.fds[f] {
+			left = append(left, "descriptor "+f)
+		}
+	}
+	if n := countMaps() - s.maps; n > 0 {
+		left = append(left, fmt.Sprintf("%d mapped segments", n))
+	}
+	return append(left, goroutines()...)
+}
+
+// tagged finds all processes that carry our tag, whoever their parent is now.
+func tagged() (pids []int) {
+	tag := []byte(tagVar + "=" + os.Getenv(tagVar))
+	if os.Getenv(tagVar) == "" {
+		return nil
+	}
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		env, err := os.ReadFile(dir + "/environ")
+		if err != nil {
+			continue
+		}
+		for v := range bytes.SplitSeq(env, []byte{0}) {
+			if bytes.Equal(v, tag) {
+				pids = append(pids, pid)
+				break
+			}
+		}
+	}
+	return pids
+}
+
+func describe(pid int) string {
+	cmd, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return fmt.Sprintf("%d (%s)", pid, bytes.ReplaceAll(bytes.TrimRight(cmd, "\x00"), []byte{0}, []byte(" ")))
+}
+
+// openFiles lists this process's descriptors; the poller's own and the one that
+// reads the directory come and go.
+func openFiles() (all []string) {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, fd := range fds {
+		to, err := os.Readlink("/proc/self/fd/" + fd.Name())
+		if err != nil || strings.Contains(to, "eventpoll") || strings.Contains(to, "eventfd") || strings.HasSuffix(to, "/fd") {
+			continue
+		}
+		all = append(all, fd.Name()+" "+to)
+	}
+	return all
+}
+
+func countMaps() int {
+	b, _ := os.ReadFile("/proc/self/maps")
+	return bytes.Count(b, []byte("/memfd:mp-"))
+}
+
+// goroutines returns the stacks of goroutines that mp has started.
+func goroutines() (left []string) {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	for g := range strings.SplitSeq(string(buf), "\n\n") {
+		if strings.Contains(g, "created by github.com/go-multiprocessing/mp") && !strings.Contains(g, "mp_test.") && !strings.Contains(g, "mptest.") {
+			left = append(left, "goroutine "+g)
+		}
+	}
+	return left
+}
