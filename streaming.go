@@ -40,6 +40,7 @@ type streaming[In, Out any] struct {
 	loose    []streamed[Out] // unordered results
 	ended    bool            // the input has ended
 	refused  bool            // the executor takes no more
+	whole    bool            // the input has ended by itself, perhaps with inputErr
 	inputErr error
 	panicked any
 	stopped  bool // the consumer has left
@@ -130,11 +131,15 @@ func (s *streaming[In, Out]) feeder(in iter.Seq2[In, error]) {
 		s.submit.Signal()
 		s.consume.Signal()
 	}()
+	whole := true
 	for v, err := range in {
-		if !s.add(v, err) {
+		if whole = s.add(v, err); !whole {
 			break
 		}
 	}
+	s.mu.Lock()
+	s.whole = whole || s.inputErr != nil
+	s.mu.Unlock()
 	returned = true
 }
 
@@ -330,7 +335,7 @@ func (s *streaming[In, Out]) last(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.ended && s.taken == s.read:
+	case s.taken == s.read && (s.whole || s.refused):
 		return s.inputErr
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

@@ -36,7 +36,7 @@ func (m *member) lastRites() Death {
 	<-m.ears
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
-	return Death{Worker: m.slot + 1, PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.tail(), Cause: m.cause}
+	return Death{Worker: m.slot + 1, PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.words(), Cause: m.cause}
 }
 
 // bury accounts for all that the dead worker had: what it finished is

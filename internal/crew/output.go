@@ -34,7 +34,10 @@ func (s *sink) write(lines []byte) {
 
 const (
 	maxLine   = 64 << 10 // a longer line is passed on in pieces
-	tailBytes = 8 << 10
+	tailBytes = 4 << 10
+	// crashBytes is what is kept from the beginning of a crash report, whose
+	// first line says what it was and is followed by all goroutines' stacks.
+	crashBytes = 4 << 10
 )
 
 // forwarder passes one stream of one worker on.
@@ -43,8 +46,9 @@ type forwarder struct {
 	r    *os.File
 	done chan struct{}
 
-	mu   sync.Mutex
-	last []byte // the end of what came
+	mu    sync.Mutex
+	last  []byte // the end of what came
+	crash []byte // what came from the last line on that looks like a crash
 }
 
 // forward makes a pipe; the worker gets the returned descriptor.
@@ -76,6 +80,7 @@ func (f *forwarder) copy() {
 		f.remember(buf[:n])
 		line = append(line, buf[:n]...)
 		if end := bytes.LastIndexByte(line, '\n') + 1; end > 0 {
+			f.watchForCrash(line[:end])
 			f.to.write(line[:end])
 			line = append(line[:0], line[end:]...)
 		}
@@ -101,10 +106,41 @@ func (f *forwarder) remember(b []byte) {
 	}
 }
 
-func (f *forwarder) tail() string {
+// watchForCrash sees whole lines.
+func (f *forwarder) watchForCrash(lines []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return string(bytes.TrimSpace(f.last))
+	for line := range bytes.Lines(lines) {
+		if len(f.crash) == 0 || len(f.crash) >= crashBytes {
+			if !looksLikeCrash(line) {
+				continue
+			}
+			f.crash = f.crash[:0]
+		}
+		f.crash = append(f.crash, line[:min(len(line), crashBytes-len(f.crash))]...)
+	}
+}
+
+// looksLikeCrash knows how the Go runtime begins its reports.
+func looksLikeCrash(line []byte) bool {
+	for _, p := range []string{"panic:", "fatal error:", "SIG", "runtime:", "unexpected fault address"} {
+		if bytes.HasPrefix(line, []byte(p)) {
+			return true
+		}
+	}
+	return false
+}
+
+// words are the worker's last: its crash report's beginning, and the end.
+func (f *forwarder) words() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := bytes.TrimSpace(f.last)
+	first, _, _ := bytes.Cut(f.crash, []byte("\n"))
+	if len(f.crash) == 0 || bytes.Contains(last, first) {
+		return string(last)
+	}
+	return string(f.crash) + "\n…\n" + string(last)
 }
 
 // finish is called once the worker is dead; descendants that hold the pipe

@@ -2,7 +2,10 @@
 // with their process group, and sees to it that they end with the parent.
 package spawn
 
-import "os"
+import (
+	"os"
+	"syscall"
+)
 
 // marker is the environment variable by which a started process knows its role.
 // The package's init takes it out again, so that nothing the process starts can
@@ -32,6 +35,6 @@ func IsWorker() bool { return role == roleWorker }
 func init() {
 	if role == roleGuard {
 		runGuard()
-		os.Exit(0)
+		syscall.Exit(0) // at once: nothing is to be flushed
 	}
 }
