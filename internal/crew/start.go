@@ -167,16 +167,23 @@ func (m *member) exec() error {
 
 var errSilent = errors.New("no hello")
 
-// handshake waits until the worker is in service, and begins to listen to it.
+// says is what a worker tells before it is in service.
+type says struct {
+	hello  chan link.Hello
+	ready  chan struct{}
+	failed chan error
+}
+
+// handshake begins to listen to the worker and waits until it is in service.
 func (m *member) handshake(greeted func()) *StartError {
 	c := m.crew
-	hello, ready, failed := make(chan link.Hello, 1), make(chan struct{}, 1), make(chan error, 1)
+	s := says{make(chan link.Hello, 1), make(chan struct{}, 1), make(chan error, 1)}
 	go func() {
 		defer close(m.ears)
 		_ = m.link.Serve(link.Events{
-			Hello:  func(h link.Hello) { put(hello, h) },
-			Ready:  func() { put(ready, struct{}{}) },
-			Failed: func(data []byte) { put(failed, c.cfg.OnFail(data)) },
+			Hello:  func(h link.Hello) { put(s.hello, h) },
+			Ready:  func() { put(s.ready, struct{}{}) },
+			Failed: func(data []byte) { put(s.failed, c.cfg.OnFail(data)) },
 			Log:    func(data []byte) { c.cfg.OnLog(m.slot+1, m.proc.PID, data) },
 		})
 	}()
@@ -185,44 +192,62 @@ func (m *member) handshake(greeted func()) *StartError {
 	if err := m.link.Greet(cfg); err != nil {
 		return &StartError{Err: errSilent, Permanent: true}
 	}
+	hello, err := m.awaitHello(s)
+	if err != nil {
+		return err
+	}
+	if err := m.agree(hello); err != nil {
+		return &StartError{Err: err, Permanent: true}
+	}
+	greeted()
+	return m.awaitReady(s)
+}
+
+func (m *member) awaitHello(s says) (link.Hello, *StartError) {
 	limit := time.NewTimer(startLimit)
 	defer limit.Stop()
 	select {
-	case h := <-hello:
-		if err := m.agree(h); err != nil {
-			return &StartError{Err: err, Permanent: true}
-		}
-	case err := <-failed:
-		return &StartError{Err: err, Permanent: true}
+	case h := <-s.hello:
+		return h, nil
 	case <-m.proc.Done():
-		return &StartError{Err: m.lastMessage(failed, errSilent), Permanent: m.proc.Status().Signal == 0}
 	case <-m.ears:
-		return &StartError{Err: m.lastMessage(failed, errSilent), Permanent: true}
 	case <-limit.C:
-		return &StartError{Err: fmt.Errorf("no word from it for %v: does its main call mp.Init?", startLimit)}
-	case <-c.closing:
-		return &StartError{Err: ErrClosed}
+		return link.Hello{}, &StartError{Err: fmt.Errorf("no word from it for %v: does its main call mp.Init?", startLimit)}
+	case <-m.crew.closing:
+		return link.Hello{}, &StartError{Err: ErrClosed}
 	}
-	greeted()
+	err := m.lastMessage(s, errSilent)
 	select {
-	case <-ready:
-	case err := <-failed:
+	case h := <-s.hello:
+		return h, nil // it ended later
+	default:
+		return link.Hello{}, &StartError{Err: err, Permanent: true}
+	}
+}
+
+func (m *member) awaitReady(s says) *StartError {
+	select {
+	case <-s.ready:
+	case err := <-s.failed:
 		return &StartError{Err: err}
 	case <-m.proc.Done():
-		return &StartError{Err: m.lastMessage(failed, fmt.Errorf("it ended in its setup with %v", m.proc.Status()))}
-	case <-c.closing:
+		return &StartError{Err: m.lastMessage(s, fmt.Errorf("it ended in its setup with %v", m.proc.Status()))}
+	case <-m.crew.closing:
 		return &StartError{Err: ErrClosed}
 	}
-	m.enlist()
+	if !m.enlist() {
+		return &StartError{Err: ErrClosed}
+	}
 	return nil
 }
 
-// lastMessage is what the worker gave as its reason before it ended, if it did.
-func (m *member) lastMessage(failed <-chan error, otherwise error) error {
+// lastMessage waits for all that a dead worker has said and returns the reason
+// that it gave, if it did.
+func (m *member) lastMessage(s says, otherwise error) error {
 	m.link.EndReading()
 	<-m.ears
 	select {
-	case err := <-failed:
+	case err := <-s.failed:
 		return err
 	default:
 		return otherwise
@@ -261,13 +286,17 @@ func (m *member) agree(h link.Hello) error {
 	return nil
 }
 
-// enlist puts the worker in service and watches for its death.
-func (m *member) enlist() {
+// enlist puts the worker in service and watches for its death; false if the
+// crew was closed meanwhile.
+func (m *member) enlist() bool {
 	c := m.crew
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
 	c.members[m.slot] = m
 	c.countWorkers()
-	c.mu.Unlock()
 	go func() {
 		<-m.proc.Done()
 		c.mu.Lock()
@@ -281,6 +310,7 @@ func (m *member) enlist() {
 		c.mu.Unlock()
 		m.link.Kick()
 	}()
+	return true
 }
 
 func (c *Crew) removeIdle(m *member) {

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/bench/internal/tasks"
+)
+
+const (
+	fullRounds  = 9
+	quickRounds = 3
+)
+
+// A bench is what all rows share.
+type bench struct {
+	quick  bool
+	rounds int
+	stderr io.Writer
+	dir    string // for what is built and written
+	build  func() error
+
+	calibrate func() workload // of row cpu, once
+}
+
+func newBench(quick bool, stderr io.Writer) (*bench, error) {
+	dir, err := os.MkdirTemp("", "mp-bench-")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{quick: quick, rounds: fullRounds, stderr: stderr, dir: dir}
+	if quick {
+		b.rounds = quickRounds
+	}
+	b.calibrate = sync.OnceValue(func() workload {
+		return calibrateWork(time.Duration(b.size(200, 10)) * time.Millisecond)
+	})
+	b.build = sync.OnceValue(b.buildCommands)
+	return b, nil
+}
+
+func (b *bench) close() { _ = os.RemoveAll(b.dir) }
+
+// size is how much of something a round does.
+func (b *bench) size(full, quick int) int {
+	if b.quick {
+		return quick
+	}
+	return full
+}
+
+// minimal starts the small program of cmd/minimal.
+func (b *bench) minimal(ctx context.Context) (*helper, error) {
+	if err := b.build(); err != nil {
+		return nil, err
+	}
+	return startHelper(ctx, filepath.Join(b.dir, "minimal"))
+}
+
+func (b *bench) buildCommands() error {
+	const here = "github.com/go-multiprocessing/mp/bench/cmd/"
+	cmd := exec.Command("go", "build", "-o", b.dir, here+"minimal", here+"hello")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w; run this as: go -C bench run .\n%s", cmd, err, out)
+	}
+	return nil
+}
+
+// newPool starts a pool as all rows have it, and proves that its tasks run
+// elsewhere.
+func newPool(ctx context.Context) (*mp.Pool, error) {
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: tasks.Workers})
+	if err != nil {
+		return nil, err
+	}
+	if err := tasks.Prove(ctx, pool); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return pool, nil
+}
+
+// onPool is an opener for a side that is measured on a pool.
+func onPool(round func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error)) opener {
+	return func(ctx context.Context, b *bench) (side, error) {
+		pool, err := newPool(ctx)
+		if err != nil {
+			return side{}, err
+		}
+		return side{
+			round: func() (float64, error) { return round(ctx, b, pool) },
+			close: func() { _ = pool.Close() },
+		}, nil
+	}
+}

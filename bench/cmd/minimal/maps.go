@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/bench/internal/tasks"
+)
+
+// maps does a number of Maps of so many elements each, one pool's. It measures
+// nothing: what it does is counted from outside.
+func maps(ctx context.Context, args []int) ([]float64, error) {
+	elements, count := args[0], args[1]
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: tasks.Workers})
+	if err != nil {
+		return nil, err
+	}
+	if err := tasks.Prove(ctx, pool); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	in := tasks.Ints(elements)
+	for range count {
+		out, err := mp.Map(ctx, pool, tasks.Square, in)
+		if err == nil {
+			err = tasks.CheckSquares(out)
+		}
+		if err != nil {
+			return nil, errors.Join(err, pool.Close())
+		}
+	}
+	return nil, pool.Close()
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/bench/internal/tasks"
+)
+
+// start measures, as often as asked, the milliseconds from NewPool to the first
+// result.
+func start(ctx context.Context, args []int) ([]float64, error) {
+	var ms []float64
+	for range args[0] {
+		d, err := startOne(ctx)
+		if err != nil {
+			return nil, err
+		}
+		ms = append(ms, d)
+	}
+	return ms, nil
+}
+
+func startOne(ctx context.Context) (float64, error) {
+	begin := time.Now()
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: tasks.Workers})
+	if err != nil {
+		return 0, err
+	}
+	defer pool.Close()
+	const n = 7
+	v, err := mp.Call(ctx, pool, tasks.Square, n)
+	took := milliseconds(begin)
+	if err != nil {
+		return 0, err
+	}
+	if v != n*n {
+		return 0, fmt.Errorf("wrong result: %d", v)
+	}
+	return took, tasks.Prove(ctx, pool)
+}
+
+// hello measures, as often as asked, the milliseconds from the start of as
+// many hello programs as a pool has workers to the first byte of each.
+func hello(_ context.Context, args []int) ([]float64, error) {
+	program := filepath.Join(filepath.Dir(os.Args[0]), "hello")
+	var ms []float64
+	for range args[0] {
+		d, err := helloOnce(program)
+		if err != nil {
+			return nil, err
+		}
+		ms = append(ms, d)
+	}
+	return ms, nil
+}
+
+func helloOnce(program string) (float64, error) {
+	var greeters [tasks.Workers]greeter
+	begin := time.Now()
+	for i := range greeters {
+		if err := greeters[i].start(program); err != nil {
+			return 0, err
+		}
+	}
+	for i := range greeters {
+		if err := greeters[i].hear(); err != nil {
+			return 0, err
+		}
+	}
+	took := milliseconds(begin)
+	for i := range greeters {
+		if err := greeters[i].check(); err != nil {
+			return 0, err
+		}
+	}
+	return took, nil
+}
+
+// A greeter is a hello program.
+type greeter struct {
+	process *os.Process
+	out     *os.File
+	said    [32]byte
+	n       int
+}
+
+func (g *greeter) start(program string) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	g.out = r
+	g.process, err = os.StartProcess(program, []string{program}, &os.ProcAttr{
+		Files: []*os.File{nil, w, os.Stderr},
+	})
+	return err
+}
+
+func (g *greeter) hear() (err error) {
+	g.n, err = g.out.Read(g.said[:])
+	return err
+}
+
+func (g *greeter) check() error {
+	defer g.out.Close()
+	if _, err := g.process.Wait(); err != nil {
+		return err
+	}
+	if said := strings.TrimSpace(string(g.said[:g.n])); said != strconv.Itoa(g.process.Pid) {
+		return fmt.Errorf("process %d said %q", g.process.Pid, said)
+	}
+	return nil
+}
+
+func milliseconds(since time.Time) float64 { return time.Since(since).Seconds() * 1e3 }

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A helper is a program that measures on request: a line with a command and its
+// arguments is answered with a line, "ok" and figures, or "error" and a text. It
+// ends when its input does.
+type helper struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// startHelper starts a program in a process group of its own, which is killed
+// when ctx ends.
+func startHelper(ctx context.Context, program string, args ...string) (*helper, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	return &helper{cmd, in, bufio.NewReader(out)}, cmd.Start()
+}
+
+// ask has the helper do something and returns its figures.
+func (h *helper) ask(format string, args ...any) ([]float64, error) {
+	if _, err := fmt.Fprintf(h.in, format+"\n", args...); err != nil {
+		return nil, err
+	}
+	line, err := h.out.ReadString('\n')
+	if err != nil {
+		return nil, fmt.Errorf("%v has died: %w", h.cmd, err)
+	}
+	status, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	if status != "ok" {
+		return nil, fmt.Errorf("%v: %s", h.cmd, strings.TrimSpace(line))
+	}
+	var figures []float64
+	for word := range strings.FieldsSeq(rest) {
+		v, err := strconv.ParseFloat(word, 64)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, v)
+	}
+	return figures, nil
+}
+
+// median has the helper measure something, and returns the median.
+func (h *helper) median(format string, args ...any) (float64, error) {
+	figures, err := h.ask(format, args...)
+	if err != nil {
+		return 0, err
+	}
+	if len(figures) == 0 {
+		return 0, fmt.Errorf("%v: no figure", h.cmd)
+	}
+	return median(figures), nil
+}
+
+const patience = 5 * time.Second
+
+// close ends the helper, one that does not want to as well.
+func (h *helper) close() {
+	_ = h.in.Close()
+	kill := time.AfterFunc(patience, func() { _ = h.cmd.Cancel() })
+	defer kill.Stop()
+	_ = h.cmd.Wait()
+}

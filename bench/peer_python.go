@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+//go:embed peer.py
+var pythonScript []byte
+
+// onPython is an opener for a side that Python measures. The process stays for
+// all rounds; setup is a first command, "" for none.
+func onPython(setup string, round func(b *bench, python *helper) (float64, error)) opener {
+	return func(ctx context.Context, b *bench) (side, error) {
+		python, err := exec.LookPath("python3")
+		if err != nil {
+			return side{}, missing{"python3 is not there"}
+		}
+		script := filepath.Join(b.dir, "peer.py") // a file, for spawn imports it
+		if err := os.WriteFile(script, pythonScript, 0o600); err != nil {
+			return side{}, err
+		}
+		h, err := startHelper(ctx, python, script)
+		if err != nil {
+			return side{}, missing{"python3 cannot be started: " + err.Error()}
+		}
+		if setup != "" {
+			if _, err := h.ask("%s", setup); err != nil {
+				h.close()
+				return side{}, err
+			}
+		}
+		return side{round: func() (float64, error) { return round(b, h) }, close: h.close}, nil
+	}
+}
+
+// pythonPool is the setup for everything but starts.
+const pythonPool = "pool"

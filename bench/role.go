@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+)
+
+// Peers that need a second process start this program once more, in a role.
+
+const (
+	roleKey    = "MP_BENCH_ROLE"
+	lifelineFD = 3
+	roleFD     = 4 // of a role's first own file
+)
+
+// playRole makes this process what the environment says, if it says something;
+// then it does not return.
+func playRole() {
+	roles := map[string]func() error{
+		pluginRole:   servePlugin,
+		flipcallRole: serveFlipcall,
+	}
+	serve := roles[os.Getenv(roleKey)]
+	if serve == nil {
+		return
+	}
+	go endWithParent()
+	if err := serve(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", os.Getenv(roleKey), err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// endWithParent waits for the end of the lifeline: nobody ever writes to it.
+func endWithParent() {
+	var b [1]byte
+	_, _ = os.NewFile(lifelineFD, "lifeline").Read(b[:])
+	os.Exit(0)
+}
+
+// lifeline is a pipe whose writing end only this process has.
+var lifeline = sync.OnceValues(func() ([2]*os.File, error) {
+	r, w, err := os.Pipe()
+	return [2]*os.File{r, w}, err
+})
+
+// roleCommand starts this program in a role, with files from roleFD on.
+func roleCommand(role string, files ...*os.File) (*exec.Cmd, error) {
+	line, err := lifeline()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), roleKey+"="+role)
+	cmd.ExtraFiles = append([]*os.File{line[0]}, files...)
+	return cmd, nil
+}

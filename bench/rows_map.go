@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/bench/internal/tasks"
+)
+
+const mapElements = 100_000
+
+// mapRow: a Map of many trivial tasks.
+func mapRow() row {
+	return row{
+		name: "map", unit: "ms", better: lower,
+		mp: onPool(func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
+			return mapOnce(b, func(in []int) ([]int, error) { return mp.Map(ctx, pool, tasks.Square, in) })
+		}),
+		peers: []peer{
+			{"Python Pool.map", 5, onPython(pythonPool, func(b *bench, python *helper) (float64, error) {
+				return python.median("map %d %d", mapElements, mapTimes(b))
+			})},
+			{"2 goroutines, channels of 128", 2, onGoroutines(func(b *bench) (float64, error) {
+				return mapOnce(b, unfailing(squaresOverChannels))
+			})},
+			{"2 goroutines, chunks", 0, onGoroutines(func(b *bench) (float64, error) {
+				return mapOnce(b, unfailing(squaresInMemory))
+			})},
+		},
+	}
+}
+
+func unfailing(f func([]int) []int) func([]int) ([]int, error) {
+	return func(in []int) ([]int, error) { return f(in), nil }
+}
+
+// mapTimes is the number of maps in a round.
+func mapTimes(b *bench) int { return b.size(20, 2) }
+
+// mapOnce returns the milliseconds that one of several maps takes.
+func mapOnce(b *bench, squares func([]int) ([]int, error)) (float64, error) {
+	in := tasks.Ints(mapElements)
+	if _, err := squares(in); err != nil {
+		return 0, err
+	}
+	outs := make([][]int, mapTimes(b))
+	var err error
+	begin := time.Now()
+	for i := range outs {
+		if outs[i], err = squares(in); err != nil {
+			return 0, err
+		}
+	}
+	took := time.Since(begin)
+	for _, out := range outs {
+		if err := tasks.CheckSquares(out); err != nil {
+			return 0, err
+		}
+	}
+	return milliseconds(took, len(outs)), nil
+}

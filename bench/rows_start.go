@@ -1,0 +1,39 @@
+package main
+
+import "context"
+
+// startRow: from nothing to the first result of a pool, in a minimal program.
+func startRow() row {
+	return row{
+		name: "start", unit: "ms", better: lower,
+		mp: onMinimal("start", startTimes),
+		peers: []peer{
+			{"Python Pool, fork", 2, startPython("fork")},
+			{"Python Pool, spawn", 15, startPython("spawn")},
+			{"fork+exec of 2 Go programs", 0.5, onMinimal("hello", startTimes)},
+		},
+	}
+}
+
+// startTimes is how often a round starts.
+func startTimes(b *bench) int { return b.size(5, 1) }
+
+// onMinimal is an opener for a side that the minimal program measures.
+func onMinimal(command string, times func(*bench) int) opener {
+	return func(ctx context.Context, b *bench) (side, error) {
+		h, err := b.minimal(ctx)
+		if err != nil {
+			return side{}, err
+		}
+		return side{
+			round: func() (float64, error) { return h.median("%s %d", command, times(b)) },
+			close: h.close,
+		}, nil
+	}
+}
+
+func startPython(method string) opener {
+	return onPython("", func(b *bench, python *helper) (float64, error) {
+		return python.median("%s %d", method, startTimes(b))
+	})
+}

@@ -1,0 +1,36 @@
+// Guide "Multiprocessing_", ProcessPoolExecutor Methods, submit().
+//
+// What is different in mp: Submit's context governs the task's whole life, so
+// that a deadline ends even a task that hangs; Result's context only ends the
+// waiting. Where the result is wanted at once, as here, mp.Call is both in one.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var square = mp.Register("square", func(_ context.Context, n int) (int, error) {
+	return n * n, nil
+})
+
+func main() {
+	mp.Init()
+	ctx := context.Background()
+
+	executor, err := mp.NewPool(mp.PoolConfig{Workers: 1}) // one task, one worker
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer executor.Close()
+
+	future := mp.Submit(ctx, executor, square, 4)
+	result, err := future.Result(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(result)
+}

@@ -1,0 +1,58 @@
+// Guide "Multiprocessing" (sidebar position 14), Process Pools, Error Handling.
+//
+// What is different in mp: the guide turns errors into strings among the
+// results, so that its callers must tell the strings from the numbers, and any
+// other bug in the function looks like a bad argument. In mp a task returns an
+// error, and errors.Is works on what arrives. AllErrors lets the other elements
+// be done; without it the first error ends the Map, as in Python. A Go program
+// has to look for the zero itself: 100.0/0 is +Inf.
+//
+// The guide's program has no __main__ guard and no import: it fails wherever
+// Python starts its workers by spawn or forkserver.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var errDivisionByZero = errors.New("division by zero")
+
+// Both processes have to know the error for it to arrive as itself.
+func init() { mp.RegisterError(errDivisionByZero) }
+
+var divide = mp.Register("divide", func(_ context.Context, x float64) (float64, error) {
+	if x == 0 {
+		return 0, errDivisionByZero
+	}
+	return 100 / x, nil
+})
+
+func main() {
+	mp.Init()
+
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+
+	divisors := []float64{10, 0, 5}
+	quotients, err := mp.Map(context.Background(), pool, divide, divisors, mp.AllErrors())
+	var failed mp.ElementErrors
+	if err != nil && !errors.As(err, &failed) {
+		log.Fatal(err)
+	}
+
+	for _, e := range failed {
+		if !errors.Is(e, errDivisionByZero) {
+			log.Fatal(e)
+		}
+		fmt.Printf("100 / %g: %v\n", divisors[e.Index], e.Err)
+	}
+	fmt.Println(quotients) // 0 where there was an error
+}

@@ -1,0 +1,40 @@
+// Guide "Multiprocessing" (sidebar position 14), Process Pools, Async Example
+// (Non-Blocking).
+//
+// What is different in mp: MapAsync returns a future, whose Result takes a
+// context where get takes a timeout. The default number of workers counts the
+// processors that this process may use, by affinity and cgroup; Pool() starts
+// one for every processor of the machine before Python 3.13.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var cube = mp.Register("cube", func(_ context.Context, x int) (int, error) {
+	return x * x * x, nil
+})
+
+func main() {
+	mp.Init()
+	ctx := context.Background()
+
+	pool, err := mp.NewPool(mp.PoolConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+
+	future := mp.MapAsync(ctx, pool, cube, []int{1, 2, 3})
+	fmt.Println("Main goroutine working...")
+
+	cubes, err := future.Result(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(cubes)
+}

@@ -1,0 +1,160 @@
+package mp_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// build builds a program of testdata and returns its path.
+func build(t *testing.T, program string, tags ...string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mp-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	exe := filepath.Join(dir, program)
+	c := exec.Command("go", "build", "-o", exe, "-tags", strings.Join(tags, ","), "./testdata/"+program)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return exe
+}
+
+// run runs a program and returns what it prints; the error output is added if
+// it fails.
+func run(t *testing.T, exe string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), never)
+	defer cancel()
+	c := exec.CommandContext(ctx, exe, args...)
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		return string(out) + err.Error() + "\n" + stderr.String()
+	}
+	return string(out)
+}
+
+func TestForgotInit(t *testing.T) {
+	if got := run(t, build(t, "forgot")); got != "true false\nchildren: \"\"\n" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestUnusableRegistrations(t *testing.T) {
+	for _, c := range []struct{ program, arg, want string }{
+		{"badtype", "", "main.bad cannot be called in another process: argument: main.arg.Inner[].Callback is a func"},
+		{"late", "late", "Register(f) after mp.Init"},
+		{"late", "twice", `"main.f" is registered twice`},
+	} {
+		if got := run(t, build(t, c.program), c.arg); !strings.Contains(got, c.want) {
+			t.Errorf("%s %s: got %s", c.program, c.arg, got)
+		}
+	}
+}
+
+func TestExecutable(t *testing.T) {
+	parent := build(t, "parent")
+	for _, c := range []struct {
+		name, worker string
+		want         []string
+	}{
+		{"same", build(t, "worker"), []string{"double: 42 <nil>\n", "extra: 21 <nil>\n", "own: 0 mp: main.own is registered in package main"}},
+		{"lacks one", build(t, "worker", "noextra"), []string{"double: 42 <nil>\n", "extra: 0 mp: the worker binary", "lacks the function"}},
+		{"other types", build(t, "worker", "othershape"), []string{"pool: mp: worker", "shared.shaped", "another argument or result type"}},
+		{"no worker", build(t, "silent"), []string{"pool: mp: worker", "exit code 5", "mp.Init", "who am I?"}},
+		{"no file", "/no/such/file", []string{"pool: mp: worker", "no such file"}},
+	} {
+		got := run(t, parent, c.worker)
+		for _, want := range c.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in:\n%s", c.name, want, got)
+			}
+		}
+	}
+}
+
+// However the parent ends, its workers and what they started in their process
+// groups end too.
+func TestOrphans(t *testing.T) {
+	exe := build(t, "orphan")
+	for _, how := range []string{"return", "exit", "panic", "SIGKILL", "SIGTERM to the group"} {
+		t.Run(how, func(t *testing.T) {
+			arg := how
+			if strings.HasPrefix(how, "SIG") {
+				arg = "wait"
+			}
+			c := exec.Command(exe, arg)
+			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			out, err := c.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			fds := pidfds(t, out)
+			switch how {
+			case "SIGKILL":
+				_ = c.Process.Kill()
+			case "SIGTERM to the group":
+				_ = syscall.Kill(-c.Process.Pid, syscall.SIGTERM)
+			}
+			_ = c.Wait()
+			for pid, fd := range fds {
+				if !endsWithin(fd, time.Second*5) {
+					t.Errorf("process %d goes on", pid)
+				}
+				_ = unix.Close(fd)
+			}
+		})
+	}
+}
+
+// pidfds reads process ids until the line "ready" and opens the processes.
+func pidfds(t *testing.T, out interface{ Read([]byte) (int, error) }) map[int]int {
+	fds := map[int]int{}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && lines.Text() != "ready" {
+		var pids [2]int
+		if _, err := fmt.Sscan(lines.Text(), &pids[0], &pids[1]); err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range pids {
+			if _, known := fds[pid]; known {
+				continue
+			}
+			fd, err := unix.PidfdOpen(pid, 0)
+			if err == unix.ESRCH {
+				continue // gone already
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			fds[pid] = fd
+		}
+	}
+	return fds
+}
+
+func endsWithin(pidfd int, d time.Duration) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(d.Milliseconds()))
+		if err != unix.EINTR {
+			return n == 1
+		}
+	}
+}

@@ -1,0 +1,15 @@
+//go:build !othershape
+
+package shared
+
+import (
+	"context"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// Shape has another shape in a binary built with the tag othershape.
+type Shape struct{ A int }
+
+// Shaped takes it.
+var Shaped = mp.Register("shaped", func(_ context.Context, s Shape) (int, error) { return s.A, nil })

@@ -1,0 +1,11 @@
+// Package shared has the functions that a parent and a worker binary share.
+package shared
+
+import (
+	"context"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// Double is in every binary, with one shape.
+var Double = mp.Register("double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
