@@ -3,10 +3,10 @@ package mp
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
 // A Func is a registered function, the handle by which it is called in worker
@@ -16,14 +16,6 @@ type Func[In, Out any] struct {
 	call func(context.Context, In) (Out, error)
 	in   *codec.Type[In]
 	out  *codec.Type[Out]
-	vals atomic.Pointer[values[In, Out]] // for the next call
-}
-
-// values are where a call's argument and result lie, so that a call does not
-// allocate them.
-type values[In, Out any] struct {
-	in  In
-	out Out
 }
 
 // Name returns the name under which the function is known in all processes:
@@ -52,26 +44,29 @@ func (f *Func[In, Out]) wire() link.FuncID {
 	return link.FuncID{Name: f.id, In: f.in.Fingerprint(), Out: f.out.Fingerprint()}
 }
 
-// run is what a worker does for a task.
-func (f *Func[In, Out]) run(ctx context.Context, in, out []byte) ([]byte, error) {
-	v := f.vals.Swap(nil)
-	if v == nil {
-		v = new(values[In, Out])
+// runner returns what a worker does for a task. It must not be called by two
+// goroutines at once: the argument and the result lie in its variables, so that
+// a call does not allocate them.
+func (f *Func[In, Out]) runner() runner.Handler {
+	var arg, noArg In
+	var result, noResult Out
+	return func(ctx context.Context, in, out []byte) (_ []byte, err error) {
+		if err := f.in.Decode(in, &arg); err != nil {
+			return nil, &CodecError{Func: f.id, What: "argument", Doing: "decoded", Text: err.Error()}
+		}
+		given := arg
+		arg = noArg // nothing is kept alive
+		if result, err = f.call(ctx, given); err != nil {
+			result = noResult
+			return nil, err
+		}
+		out, err = f.out.Append(out, &result)
+		result = noResult
+		if err != nil {
+			return nil, &CodecError{Func: f.id, What: "result", Doing: "encoded", Text: err.Error()}
+		}
+		return out, nil
 	}
-	if err := f.in.Decode(in, &v.in); err != nil {
-		return nil, &CodecError{Func: f.id, What: "argument", Doing: "decoded", Text: err.Error()}
-	}
-	var err error
-	if v.out, err = f.call(ctx, v.in); err != nil {
-		return nil, err
-	}
-	out, err = f.out.Append(out, &v.out)
-	if err != nil {
-		return nil, &CodecError{Func: f.id, What: "result", Doing: "encoded", Text: err.Error()}
-	}
-	*v = values[In, Out]{} // nothing is kept alive
-	f.vals.Store(v)
-	return out, nil
 }
 
 // encode appends the wire form of an argument: its length, then its bytes.

@@ -44,7 +44,7 @@ func IsWorker() bool { return spawn.IsWorker() }
 func serve() int {
 	fns := make([]worker.Function, len(functions.sorted))
 	for i, f := range functions.sorted {
-		fns[i] = worker.Function{ID: f.wire(), Run: f.run}
+		fns[i] = worker.Function{ID: f.wire(), Run: f.runner()}
 	}
 	return worker.Serve(fns, spawn.BuildID(), func(cfg link.Config, send func([]byte) error) {
 		runtime.GOMAXPROCS(cfg.Procs)

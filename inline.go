@@ -136,7 +136,7 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 		}
 		b.Settle(i, data, nil)
 	}()
-	kind, data = runner.Run(task, f.run, arg[elementHead:], nil)
+	kind, data = runner.Run(task, f.runner(), arg[elementHead:], nil)
 }
 
 // Shutdown takes no more tasks and waits for those it has. When ctx ends first,

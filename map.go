@@ -94,6 +94,18 @@ func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 	}
 }
 
+// SettleRun is Settle for elements lo, lo+1, … that all have results.
+func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
+	for k, data := range results {
+		if err := m.f.decode(data, &m.out[lo+k]); err != nil {
+			m.fail(&ElementError{lo + k, err})
+		}
+	}
+	if m.left.Add(-int64(len(results))) == 0 {
+		close(m.done)
+	}
+}
+
 // fail notes an error. After the first one that counts, the cancelled rest does
 // not.
 func (m *mapping[In, Out]) fail(e *ElementError) {

@@ -12,6 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
 // Register makes f callable in worker processes under the import path of the
@@ -82,7 +83,7 @@ type function interface {
 	Name() string
 	check() error
 	wire() link.FuncID
-	run(ctx context.Context, in, out []byte) ([]byte, error)
+	runner() runner.Handler
 }
 
 // registry is the program's set of functions.

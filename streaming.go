@@ -230,10 +230,28 @@ func (b *streamBatch[In, Out]) Settle(i int, result []byte, err error) {
 	b.s.put(r)
 }
 
-// put keeps a result until it is consumed.
+// SettleRun is Settle for elements lo, lo+1, … that all have results.
+func (b *streamBatch[In, Out]) SettleRun(lo int, results [][]byte) {
+	rs := make([]streamed[Out], len(results))
+	for k, data := range results {
+		rs[k] = streamed[Out]{index: b.from + lo + k, set: true}
+		rs[k].err = b.s.f.decode(data, &rs[k].value)
+	}
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	for k := range rs {
+		b.s.place(rs[k])
+	}
+}
+
 func (s *streaming[In, Out]) put(r streamed[Out]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.place(r)
+}
+
+// place keeps a result until it is consumed.
+func (s *streaming[In, Out]) place(r streamed[Out]) {
 	s.settled++
 	if s.stopped {
 		s.consume.Signal()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/runner"
 	"github.com/go-multiprocessing/mp/internal/sched"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
@@ -33,7 +34,7 @@ type member struct {
 	started time.Time
 
 	// The pump's.
-	results []link.Result
+	results link.Results
 	runs    []run // of results, in their order
 	enc     []byte
 	heavy   int // bytes on their way over the socket
@@ -147,31 +148,35 @@ func (m *member) wakeUp() {
 
 // collect settles what the worker has finished and returns how much that was.
 func (m *member) collect() (int, error) {
-	m.results = m.results[:0]
-	err := m.link.Collect(func(r link.Result) { m.results = append(m.results, r) })
-	if len(m.results) == 0 {
+	err := m.link.Collect(&m.results)
+	seqs := m.results.Seqs
+	if len(seqs) == 0 {
 		return 0, err
 	}
 	c := m.crew
 	c.mu.Lock()
 	m.runs = m.runs[:0]
-	for rest := m.results; len(rest) > 0 && err == nil; {
-		var ch sched.Chunk
-		if ch, err = m.work.Done(rest[0].Seq, len(rest)); err == nil {
-			err = inOrder(rest[:ch.N])
-			j := ch.Job.Data.(*job)
-			c.retire(j, ch.N)
-			m.runs = append(m.runs, run{j, ch.Lo, ch.N})
-			rest = rest[ch.N:]
+	for len(seqs) > 0 {
+		ch, bad := m.work.Done(seqs[0], len(seqs))
+		if bad == nil {
+			bad = inOrder(seqs[:ch.N])
 		}
+		if bad != nil {
+			err = errors.Join(err, bad)
+			break
+		}
+		j := ch.Job.Data.(*job)
+		c.retire(j, ch.N)
+		m.runs = append(m.runs, run{j, ch.Lo, ch.N})
+		seqs = seqs[ch.N:]
 	}
 	m.observe()
 	c.mu.Unlock()
 
-	rest := m.results
+	from := 0
 	for _, r := range m.runs {
-		m.settle(r, rest[:r.n])
-		rest = rest[r.n:]
+		m.settle(r, from)
+		from += r.n
 	}
 
 	c.mu.Lock()
@@ -183,28 +188,47 @@ func (m *member) collect() (int, error) {
 	}
 	c.mu.Unlock()
 	clear(m.runs)
-	clear(m.results)
-	return len(m.results) - len(rest), err
+	return from, err
 }
 
-// inOrder checks that results have numbers that follow one another.
-func inOrder(rs []link.Result) error {
-	for i := range rs {
-		if rs[i].Seq != rs[0].Seq+uint32(i) {
-			return fmt.Errorf("a result of task %d, which is not due", rs[i].Seq)
+// inOrder checks that numbers follow one another.
+func inOrder(seqs []uint32) error {
+	for i, seq := range seqs {
+		if seq != seqs[0]+uint32(i) {
+			return fmt.Errorf("a result of task %d, which is not due", seq)
 		}
 	}
 	return nil
 }
 
-func (m *member) settle(r run, results []link.Result) {
-	for i := range results {
-		if res := &results[i]; res.Kind == 0 {
-			r.job.batch.Settle(r.lo+i, res.Data, nil)
+// A runSettler is a batch that takes many results at once.
+type runSettler interface {
+	SettleRun(lo int, results [][]byte)
+}
+
+// settle hands over a run's outcomes, which begin at place from of the results.
+func (m *member) settle(r run, from int) {
+	kinds, data := m.results.Kinds[from:from+r.n], m.results.Data[from:from+r.n]
+	if all, ok := r.job.batch.(runSettler); ok && allOK(kinds) {
+		all.SettleRun(r.lo, data)
+		return
+	}
+	for i, kind := range kinds {
+		if kind == runner.OK {
+			r.job.batch.Settle(r.lo+i, data[i], nil)
 		} else {
-			r.job.batch.Settle(r.lo+i, nil, m.crew.cfg.Failure(res.Kind, res.Data))
+			r.job.batch.Settle(r.lo+i, nil, m.crew.cfg.Failure(kind, data[i]))
 		}
 	}
+}
+
+func allOK(kinds []uint8) bool {
+	for _, k := range kinds {
+		if k != runner.OK {
+			return false
+		}
+	}
+	return true
 }
 
 // observe tells the scheduler how long tasks take.

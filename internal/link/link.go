@@ -56,11 +56,17 @@ type Chunk struct {
 	Body    []byte
 }
 
-// Result is the outcome of one task. Data is valid until the next Collect.
-type Result struct {
-	Seq  uint32
-	Kind uint8
-	Data []byte
+// Results are the outcomes of tasks, in order: of task i its number, its kind
+// and its data, which is valid until the next Collect.
+type Results struct {
+	Seqs  []uint32
+	Kinds []uint8
+	Data  [][]byte
+}
+
+func (r *Results) reset() {
+	clear(r.Data)
+	r.Seqs, r.Kinds, r.Data = r.Seqs[:0], r.Kinds[:0], r.Data[:0]
 }
 
 // Events are what a worker says outside of results. They are called on one
@@ -108,7 +114,7 @@ type passed struct {
 // New makes a link. ChildFiles are the descriptors for the worker, in order;
 // call CloseChild once it has them.
 func New() (l *Link, err error) {
-	l = &Link{payloads: map[uint32][]byte{}}
+	l = &Link{payloads: map[uint32][]byte{}, seq: 1}
 	l.cond.L = &l.mu
 	defer func() {
 		if err != nil {
@@ -399,9 +405,10 @@ func (l *Link) WaitAlone() error {
 // Kick makes Wait return.
 func (l *Link) Kick() { l.bell.kick() }
 
-// Collect hands out the results that have been committed. An error says that
-// what lies in the ring is no result: the worker must end.
-func (l *Link) Collect(yield func(Result)) error {
+// Collect sets r to the results that have been committed. An error says that what
+// lies in the ring is no result, after those in r: the worker must end.
+func (l *Link) Collect(r *Results) error {
+	r.reset()
 	tail := l.mem.word64(offResTail).Load()
 	n := tail - l.resHead
 	if n == 0 {
@@ -412,32 +419,32 @@ func (l *Link) Collect(yield func(Result)) error {
 	}
 	l.buf = l.mem.resRing().appendTo(l.buf[:0], l.resHead, int(n))
 	l.resHead = tail
-	err := l.parse(l.buf, yield)
+	err := l.parse(l.buf, r)
 	l.mem.word64(offResHead).Store(tail)
 	return err
 }
 
-func (l *Link) parse(b []byte, yield func(Result)) error {
+func (l *Link) parse(b []byte, r *Results) error {
 	for len(b) > 0 {
 		word, seq := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
-		r := Result{Seq: seq, Kind: uint8(word >> resultKindBit & 7)}
-		n := int(word & resultLenMask)
 		b = b[resultHead:]
+		n := int(word & resultLenMask)
+		var data []byte
 		if word&resultExternal != 0 {
-			data, ok := l.claim(seq)
-			if !ok {
+			var ok bool
+			if data, ok = l.claim(seq); !ok {
 				return errors.New("the worker's socket ended within a result")
 			}
-			r.Data = data
-			yield(r)
-			continue
+		} else {
+			if pad(n) > len(b) {
+				return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
+			}
+			data = b[:n:n]
+			b = b[pad(n):]
 		}
-		if pad(n) > len(b) {
-			return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
-		}
-		r.Data = b[:n:n]
-		b = b[pad(n):]
-		yield(r)
+		r.Seqs = append(r.Seqs, seq)
+		r.Kinds = append(r.Kinds, uint8(word>>resultKindBit&7))
+		r.Data = append(r.Data, data)
 	}
 	return nil
 }

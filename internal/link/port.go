@@ -29,7 +29,7 @@ const (
 	look = 100 * time.Microsecond
 )
 
-// Task is one task as the worker sees it. In is valid until the next Begin.
+// Task is one task as the worker sees it, valid until the next Next.
 type Task struct {
 	Seq     uint32
 	Func    int
@@ -38,8 +38,8 @@ type Task struct {
 	In      []byte
 }
 
-// A Port is the worker's end. Next, Begin and Finish belong to one goroutine at
-// a time; Cancelled to any; Log is safe for concurrent use.
+// A Port is the worker's end. Next and Finish belong to one goroutine at a time;
+// Log is safe for concurrent use.
 type Port struct {
 	mem   memory
 	sock  *os.File
@@ -49,6 +49,7 @@ type Port struct {
 
 	pos   uint64 // of the next record
 	cur   current
+	task  Task
 	buf   []byte
 	tail  uint64
 	clock clock
@@ -156,51 +157,44 @@ func (p *Port) claim(seq uint32) ([]byte, error) {
 
 // Next returns the next task that this worker now has to run, and sleeps until
 // there is one. io.EOF means stop: by the parent's wish or because it is gone.
-func (p *Port) Next() (Task, error) {
+func (p *Port) Next() (*Task, error) {
 	for {
-		for p.cur.next < p.cur.rec.count {
-			t, err := p.cut()
-			if err != nil {
-				return t, err
+		c := &p.cur
+		for c.next < c.rec.count {
+			if err := p.cut(c); err != nil {
+				return nil, err
 			}
-			if p.begin(t.Seq) {
-				return t, nil
+			if seq := p.task.Seq; p.mem.begin(seq) {
+				if int32(seq-atomic.LoadUint32(p.mem.word32(offLow))) >= 0 {
+					p.ring() // work is running low
+				}
+				return &p.task, nil
 			}
 		}
-		if p.cur.end != 0 {
+		if c.end != 0 {
 			p.pass()
 		}
 		if err := p.load(); err != nil {
-			return Task{}, err
+			return nil, err
 		}
 	}
 }
 
-// begin claims the task, after telling the parent that work is running low.
-func (p *Port) begin(seq uint32) bool {
-	if !p.mem.begin(seq) {
-		return false
-	}
-	if int32(seq-atomic.LoadUint32(p.mem.word32(offLow))) >= 0 {
-		p.ring()
-	}
-	return true
-}
-
 // cut takes the next task off the current chunk.
-func (p *Port) cut() (Task, error) {
-	c := &p.cur
+func (p *Port) cut(c *current) error {
 	if len(c.left) < 4 {
-		return Task{}, errGarbage
+		return errGarbage
 	}
 	n := int(binary.LittleEndian.Uint32(c.left))
 	if n > len(c.left)-4 {
-		return Task{}, errGarbage
+		return errGarbage
 	}
-	t := Task{Seq: c.rec.seq + c.next, Func: int(c.rec.fn), ID: c.rec.id + uint64(c.next), Attempt: int(c.rec.attempt), In: c.left[4 : 4+n : 4+n]}
+	p.task.In = c.left[4 : 4+n : 4+n]
+	p.task.Seq = c.rec.seq + c.next
+	p.task.ID = c.rec.id + uint64(c.next)
 	c.left = c.left[4+n:]
 	c.next++
-	return t, nil
+	return nil
 }
 
 // pass gives the chunk's room back.
@@ -237,6 +231,7 @@ func (p *Port) load() error {
 		return errGarbage
 	}
 	p.cur = current{rec: r, end: p.pos + uint64(size)}
+	p.task.Func, p.task.Attempt = int(r.fn), int(r.attempt)
 	if r.flags&flagStop != 0 {
 		p.pass()
 		return io.EOF
@@ -255,12 +250,13 @@ func (p *Port) load() error {
 
 // Finish commits the outcome of the task last returned by Next: from then on it
 // is safe, whatever becomes of this process.
-func (p *Port) Finish(t Task, kind uint8, data []byte) error {
+func (p *Port) Finish(kind uint8, data []byte) error {
+	seq := p.task.Seq
 	word := uint32(kind) << resultKindBit
 	size := resultHead + pad(len(data))
 	external := len(data) > maxInline || p.uncollected()+size > inlineSize
 	if external {
-		if err := p.external(t, data); err != nil {
+		if err := p.external(seq, data); err != nil {
 			return err
 		}
 		word |= resultExternal
@@ -270,7 +266,7 @@ func (p *Port) Finish(t Task, kind uint8, data []byte) error {
 	ring := p.mem.resRing()
 	head := ring[p.tail%ringSize:]
 	binary.LittleEndian.PutUint32(head, word|uint32(len(data)))
-	binary.LittleEndian.PutUint32(head[4:], t.Seq)
+	binary.LittleEndian.PutUint32(head[4:], seq)
 	if len(head)-resultHead >= len(data) {
 		copy(head[resultHead:], data)
 	} else {
@@ -289,9 +285,9 @@ func (p *Port) Finish(t Task, kind uint8, data []byte) error {
 
 // external sends a body over the socket, which also holds the worker back when
 // the parent does not keep up.
-func (p *Port) external(t Task, data []byte) error {
+func (p *Port) external(seq uint32, data []byte) error {
 	p.ring()
-	return p.out.send(msgPayload, t.Seq, data)
+	return p.out.send(msgPayload, seq, data)
 }
 
 // uncollected is how much of the result ring is in use.

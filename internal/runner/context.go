@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,24 +16,58 @@ type Info struct {
 }
 
 // Context is the context of one task. It costs next to nothing until the task
-// looks at it: the real context is made then. It is cancelled when the task has
+// looks at it: only then is a real context made, and kept aside, so that a
+// Context is a few bytes without a pointer. It is cancelled when the task has
 // ended, so that goroutines which the task left behind see it.
 type Context struct {
-	info Info
-	real atomic.Pointer[realContext] // nil until somebody looks
+	info  Info
+	state atomic.Uint32
 }
+
+// States of a Context.
+const (
+	untouched = iota
+	touched   // it has a real context in the table
+	over      // it was cancelled; its real context, if any, has left the table
+)
 
 type realContext struct {
 	context.Context
 	cancel context.CancelFunc
 }
 
-// over stands for a context that was cancelled before anybody had looked.
-var over = func() *realContext {
+// table holds the real contexts of tasks that have looked and not ended.
+var table struct {
+	mu   sync.Mutex
+	real map[*Context]realContext
+}
+
+// ended stands for the real context of all that are over.
+var ended = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	return &realContext{ctx, cancel}
+	return ctx
 }()
+
+// asked is the task of this process that is to be cancelled, for tasks that
+// CancelRunning addresses: its Seq, above bit 32 so that 0 is none.
+var asked atomic.Uint64
+
+func askFor(seq uint32) uint64 { return 1<<32 | uint64(seq) }
+
+// CancelRunning cancels the task with this number if it is running. Task
+// numbers are those of a worker's link; 0 is none.
+func CancelRunning(seq uint32) {
+	// Either a task that looks later sees the mark, or we see it here.
+	asked.Store(askFor(seq))
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	for c, r := range table.real {
+		if c.info.Seq == seq {
+			r.cancel()
+		}
+	}
+}
 
 type infoKey struct{}
 
@@ -45,18 +80,27 @@ func InfoFrom(ctx context.Context) (Info, bool) {
 	return c.info, true
 }
 
-// Info says which task the context is of.
-func (c *Context) Info() Info { return c.info }
-
-func (c *Context) get() *realContext {
-	if r := c.real.Load(); r != nil {
+func (c *Context) get() context.Context {
+	if c.state.Load() == over {
+		return ended
+	}
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	if r, ok := table.real[c]; ok {
 		return r
 	}
+	if !c.state.CompareAndSwap(untouched, touched) {
+		return ended
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if !c.real.CompareAndSwap(nil, &realContext{ctx, cancel}) {
+	if table.real == nil {
+		table.real = map[*Context]realContext{}
+	}
+	table.real[c] = realContext{ctx, cancel}
+	if c.info.Seq != 0 && asked.Load() == askFor(c.info.Seq) {
 		cancel()
 	}
-	return c.real.Load()
+	return ctx
 }
 
 // Deadline reports no deadline.
@@ -78,10 +122,14 @@ func (c *Context) Value(key any) any {
 
 // Cancel cancels the context: the task was cancelled, or has ended.
 func (c *Context) Cancel() {
-	if r := c.real.Load(); r == nil && c.real.CompareAndSwap(nil, over) {
+	if c.state.Swap(over) != touched {
 		return
 	}
-	c.real.Load().cancel()
+	table.mu.Lock()
+	r := table.real[c]
+	delete(table.real, c)
+	table.mu.Unlock()
+	r.cancel()
 }
 
 // Contexts makes Contexts, many with one allocation.
@@ -90,7 +138,7 @@ type Contexts struct{ block []Context }
 // New returns a fresh context.
 func (cs *Contexts) New(info Info) *Context {
 	if len(cs.block) == 0 {
-		cs.block = make([]Context, 128)
+		cs.block = make([]Context, 256)
 	}
 	c := &cs.block[0]
 	cs.block = cs.block[1:]

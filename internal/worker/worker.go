@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/errtree"
@@ -16,7 +15,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
-// A Function is one that this worker can run.
+// A Function is one that this worker can run. Run is called by one goroutine at
+// a time.
 type Function struct {
 	ID  link.FuncID
 	Run runner.Handler
@@ -32,8 +32,9 @@ type worker struct {
 	made runner.Contexts
 	buf  []byte
 
-	running   atomic.Pointer[runner.Context]
-	cancelled atomic.Uint64 // the task to cancel, above bit 32 so that 0 is none
+	// Of the loop's goroutine.
+	inTask bool
+	ctx    *runner.Context
 }
 
 // Serve serves the parent until it is told to stop or the parent is gone, and
@@ -56,7 +57,7 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 	}
 	start(cfg, port.Log)
 	go func() {
-		_ = port.Serve(w.cancel)
+		_ = port.Serve(runner.CancelRunning)
 		os.Exit(1) // the parent is gone
 	}()
 	if err := w.bound(cfg.Setup); err != nil {
@@ -123,29 +124,28 @@ func (w *worker) runBound(f Function, b link.Bound) error {
 // loop runs tasks until there will be no more. A task that calls
 // runtime.Goexit ends the goroutine; a new one goes on.
 func (w *worker) loop(over chan<- error) {
-	var task *link.Task
 	defer func() {
-		if task == nil {
+		if !w.inTask {
 			return
 		}
-		w.running.Load().Cancel()
-		if err := w.port.Finish(*task, runner.Exited, nil); err != nil {
+		w.inTask = false
+		w.ctx.Cancel()
+		if err := w.port.Finish(runner.Exited, nil); err != nil {
 			over <- err
 			return
 		}
 		go w.loop(over)
 	}()
-	var t link.Task
 	for {
-		var err error
-		if t, err = w.port.Next(); err == nil && t.Func >= len(w.fns) {
+		t, err := w.port.Next()
+		if err == nil && t.Func >= len(w.fns) {
 			err = fmt.Errorf("the parent asks for function %d of %d", t.Func, len(w.fns))
 		}
 		if err == nil {
-			task = &t
+			w.inTask = true
 			kind, data := w.run(t)
-			task = nil
-			err = w.port.Finish(t, kind, data)
+			w.inTask = false
+			err = w.port.Finish(kind, data)
 		}
 		if err != nil {
 			over <- err
@@ -154,27 +154,13 @@ func (w *worker) loop(over chan<- error) {
 	}
 }
 
-func (w *worker) run(t link.Task) (kind uint8, data []byte) {
+func (w *worker) run(t *link.Task) (kind uint8, data []byte) {
 	ctx := w.made.New(runner.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(w.cfg.Worker), Attempt: uint16(t.Attempt)})
-	w.running.Store(ctx)
-	if w.cancelled.Load() == cancelMark(t.Seq) {
-		ctx.Cancel()
-	}
+	w.ctx = ctx
 	kind, data = runner.Run(ctx, w.fns[t.Func].Run, t.In, w.buf[:0])
 	ctx.Cancel()
-	if cap(data) <= maxBuf {
+	if cap(data) <= maxBuf && cap(data) > cap(w.buf) {
 		w.buf = data
 	}
 	return kind, data
-}
-
-func cancelMark(seq uint32) uint64 { return 1<<32 | uint64(seq) }
-
-// cancel is called beside the running task. The task may have begun without
-// being in running yet; then loop sees the mark.
-func (w *worker) cancel(seq uint32) {
-	w.cancelled.Store(cancelMark(seq))
-	if ctx := w.running.Load(); ctx != nil && ctx.Info().Seq == seq {
-		ctx.Cancel()
-	}
 }
