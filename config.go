@@ -50,7 +50,9 @@ type PoolConfig struct {
 }
 
 // Output says where workers' output goes. It arrives whole lines at a time;
-// lines of different workers do not mix.
+// lines of different workers do not mix, but lines that one worker prints
+// together may be parted by another's. Output may arrive after the result of the
+// task that printed it; Close and Shutdown return when all has arrived.
 type Output struct {
 	Stdout io.Writer    // nil: os.Stdout
 	Stderr io.Writer    // nil: os.Stderr

@@ -1,3 +1,5 @@
+//go:build linux
+
 package mp_test
 
 import (
@@ -15,7 +17,28 @@ import (
 	"testing"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/mptest"
 )
+
+func TestPoolIsExecutor(t *testing.T) {
+	mptest.TestExecutor(t, func(t testing.TB) mp.Executor { return newPool(t, mp.PoolConfig{Workers: 2}) })
+}
+
+// newPool starts a pool that is closed, and has left nothing, when the test ends.
+func newPool(t testing.TB, c mp.PoolConfig) *mp.Pool {
+	t.Helper()
+	mptest.NoLeaks(t)
+	p, err := mp.NewPool(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
 
 // O17: bad values are errors that name the field.
 func TestPoolConfigErrors(t *testing.T) {
@@ -251,7 +274,9 @@ func TestAllWorkersWork(t *testing.T) {
 }
 
 var pidAfterWork = mp.Register("pidAfterWork", func(context.Context, int) (int, error) {
-	burn(2_000_000)
+	if burn(2_000_000) == 0 {
+		return 0, errors.New("cannot be")
+	}
 	return os.Getpid(), nil
 })
 

@@ -24,7 +24,12 @@ import (
 //	})
 //
 // The argument and the result travel by value; several arguments go into a
-// struct. [Init] checks that they can. A function literal must not mention the
+// struct, and a function without one takes or returns struct{}. What travels:
+// numbers, strings, booleans, slices, arrays, maps, pointers and structs of such
+// with exported fields, any and interfaces with registered types
+// ([RegisterType]), and types with a binary or text form of their own
+// (time.Time, *big.Int, netip.Addr, …). It arrives equal: nil stays nil, times
+// keep nanoseconds. [Init] checks the types. A function literal must not mention the
 // variable that it is assigned to: declare the variable, assign it in init.
 //
 // Register panics if the name is empty, taken or contains a line break, if f
@@ -42,7 +47,8 @@ func Register[In, Out any](name string, f func(ctx context.Context, arg In) (Out
 // RegisterType lets values of type T travel in interfaces: in fields, slices
 // and maps whose type is an interface that T implements, or any. Numbers,
 // strings, booleans, []byte, []any, map[string]any and time.Time always can.
-// It panics if T is not a named type, or is registered already, as T or as *T.
+// Like [Register] it belongs into package variables or init functions. It panics
+// if T is not a named type, or is registered already, as T or as *T.
 func RegisterType[T any]() {
 	functions.mustBeOpen("RegisterType")
 	if err := codec.Register(reflect.TypeFor[T]()); err != nil {
@@ -51,13 +57,17 @@ func RegisterType[T any]() {
 }
 
 // RegisterError makes an error value arrive as itself where a task returns it,
-// alone or wrapped, so that errors.Is finds it. Both processes know it by the
-// import path of the calling package and its text. It panics if another error of
-// the package with the same text is registered.
+// alone or wrapped, so that errors.Is finds it, and returns it:
+//
+//	var ErrEmpty = mp.RegisterError(errors.New("the input is empty"))
+//
+// Both processes know it by the import path of the calling package and its
+// text. Like [Register] it belongs into package variables or init functions. It
+// panics if another error of the package with the same text is registered.
 //
 // The common sentinels of the standard library (io.EOF, fs.ErrNotExist,
 // context.Canceled, …) need no registering.
-func RegisterError(err error) {
+func RegisterError(err error) error {
 	functions.mustBeOpen("RegisterError")
 	if err == nil {
 		panic("mp: RegisterError: the error is nil")
@@ -65,12 +75,14 @@ func RegisterError(err error) {
 	if bad := errtree.RegisterSentinel(callerPackage()+": "+err.Error(), err); bad != nil {
 		panic("mp: RegisterError: " + bad.Error())
 	}
+	return err
 }
 
 // RegisterErrorType makes errors of type E arrive as values of type E, so that
 // errors.As finds them. The type must be able to travel like any other: its
 // fields exported, or with AppendBinary and UnmarshalBinary. Errors that it wraps
-// arrive too. It panics if the type is registered already.
+// arrive too. Like [Register] it belongs into package variables or init
+// functions. It panics if the type is registered already.
 func RegisterErrorType[E error]() {
 	functions.mustBeOpen("RegisterErrorType")
 	if err := errtree.RegisterType[E](); err != nil {

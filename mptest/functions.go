@@ -48,10 +48,9 @@ var (
 	unsent   = mp.Register("unsent", func(_ context.Context, n int) (badMarshal, error) { return badMarshal{Fail: n == 1}, nil })
 )
 
-var errSuite = errors.New("the suite's sentinel")
+var errSuite = mp.RegisterError(errors.New("the suite's sentinel"))
 
 func init() {
-	mp.RegisterError(errSuite)
 	mp.RegisterErrorType[*refusal]()
 }
 

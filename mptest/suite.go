@@ -8,19 +8,19 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/go-multiprocessing/mp"
 )
 
-// TestExecutor holds an executor to what callers rely on. make is called for
+// TestExecutor holds an executor to what callers rely on. newExecutor is called for
 // each part and ends the executor by t.Cleanup; it should run at least two tasks
 // at once.
-func TestExecutor(t *testing.T, make func(t testing.TB) mp.Executor) {
+func TestExecutor(t *testing.T, newExecutor func(t testing.TB) mp.Executor) {
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, mp.Executor)
@@ -43,7 +43,7 @@ func TestExecutor(t *testing.T, make func(t testing.TB) mp.Executor) {
 		{"Concurrent", testConcurrent},
 		{"Batch", testBatch},
 	} {
-		t.Run(part.name, func(t *testing.T) { part.run(t, make(t)) })
+		t.Run(part.name, func(t *testing.T) { part.run(t, newExecutor(t)) })
 	}
 }
 
@@ -129,8 +129,8 @@ func testEmpty(t *testing.T, ex mp.Executor) { // O10
 	if len(out) != 0 || err != nil {
 		t.Errorf("Map: %v, %v", out, err)
 	}
-	for range mp.Stream(t.Context(), ex, double, slices.Values([]int{})) {
-		t.Error("Stream yields something")
+	for v, err := range mp.Stream(t.Context(), ex, double, slices.Values([]int{})) {
+		t.Error("Stream yields", v, err)
 	}
 	done, pending, err := mp.Wait[*mp.Future[int]](t.Context(), mp.AllDone)
 	if len(done)+len(pending) != 0 || err != nil {
@@ -199,7 +199,7 @@ func testFutures(t *testing.T, ex mp.Executor) { // O4 O5 O6 F1 F5 F6 F7
 	var mu sync.Mutex
 	var order []int
 	for k := range 3 {
-		f.OnDone(func(v int, err error) {
+		f.OnDone(func(int, error) {
 			mu.Lock()
 			order = append(order, k)
 			mu.Unlock()
@@ -274,21 +274,19 @@ func testWait(t *testing.T, ex mp.Executor) { // F8 F10
 // begun; end must be called after it was cancelled.
 func begin(t *testing.T, ex mp.Executor) (f *mp.Future[string], end func()) {
 	t.Helper()
-	return beginIn(t, t.Context(), ex)
-}
-
-func beginIn(t *testing.T, ctx context.Context, ex mp.Executor) (f *mp.Future[string], end func()) {
-	t.Helper()
 	name, wait := fifo(t)
-	f = mp.Submit(ctx, ex, block, name)
+	f = mp.Submit(t.Context(), ex, block, name)
 	return f, wait()
 }
 
 // fifo makes a named pipe; wait returns when a task has opened it.
 func fifo(t *testing.T) (name string, wait func() (end func())) {
 	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("needs named pipes in the file system")
+	}
 	name = filepath.Join(t.TempDir(), "fifo")
-	must(t, syscall.Mkfifo(name, 0o600))
+	must(t, makeFIFO(name))
 	return name, func() func() {
 		r, err := os.Open(name)
 		must(t, err)
@@ -331,12 +329,14 @@ func testStreamEnds(t *testing.T, ex mp.Executor) { // O9
 			got = append(got, v)
 		}
 	}
-	if !slices.Equal(got, []int{2, 4}) || last != own {
+	if !slices.Equal(got, []int{2, 4}) || !errors.Is(last, own) {
 		t.Errorf("got %v, then %v", got, last)
 	}
 
 	endless := func(yield func(int) bool) {
-		for i := 0; yield(i); i++ {
+		i := 0
+		for yield(i) {
+			i++
 		}
 	}
 	n := 0
@@ -363,8 +363,8 @@ func testStreamEnds(t *testing.T, ex mp.Executor) { // O9
 			t.Errorf("a panic in the input arrives as %v", r)
 		}
 	}()
-	for range mp.Stream(t.Context(), ex, double, func(func(int) bool) { panic("in the input") }) {
-		t.Error("got a result")
+	for v, err := range mp.Stream(t.Context(), ex, double, func(func(int) bool) { panic("in the input") }) {
+		t.Error("got", v, err)
 	}
 }
 

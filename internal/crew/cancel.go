@@ -1,7 +1,8 @@
+//go:build linux
+
 package crew
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/sched"
@@ -10,14 +11,6 @@ import (
 // grace is how long a task has to end after its context was cancelled before
 // its worker is killed.
 const grace = 250 * time.Millisecond
-
-// Cancelled is the outcome of a task that was cancelled before it began.
-type Cancelled struct{ Cause error }
-
-func (e *Cancelled) Error() string { return fmt.Sprintf("mp: cancelled before it began: %v", e.Cause) }
-
-// Unwrap returns the context's cause.
-func (e *Cancelled) Unwrap() error { return e.Cause }
 
 // whyNot is the error of a task of j that will not be run.
 func (c *Crew) whyNot(j *job) error {
@@ -58,7 +51,7 @@ func (c *Crew) cancel(j *job, cause error) {
 			continue
 		}
 		before := m.work.Tasks()
-		if seq, any := c.sched.Cancel(&m.work, &j.Job, drop); any {
+		if seq, began := c.sched.Cancel(&m.work, &j.Job, drop); began {
 			told = append(told, running{m, seq})
 		}
 		if m.work.Tasks() < before {
@@ -117,17 +110,20 @@ func (c *Crew) rebalanceSoon() {
 	}
 }
 
-// rebalance is the timer's: somebody is idle while tasks wait elsewhere.
+// rebalance is the timer's: somebody may be idle while tasks wait elsewhere.
 func (c *Crew) rebalance() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.armed = false
-	if len(c.idle) == 0 || c.closed {
+	if c.closed {
 		return
 	}
-	took, left := c.steal(nil, false)
-	if took {
-		c.distribute()
+	left := c.sched.Next() != nil
+	if !left && len(c.idle) > 0 {
+		_, left = c.steal(nil, false)
+	}
+	if j := c.sched.Next(); j != nil {
+		c.rouse(j)
 	}
 	if left && len(c.idle) > 0 {
 		c.rebalanceSoon()

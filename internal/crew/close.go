@@ -1,8 +1,9 @@
+//go:build linux
+
 package crew
 
 import (
 	"context"
-	"time"
 )
 
 // Close ends all workers at once; what they have not finished ends with
@@ -94,17 +95,6 @@ func (c *Crew) Running(b Batch, i int) bool {
 		}
 	}
 	return false
-}
-
-// Info is what is known of a worker.
-type Info struct {
-	Worker  int
-	PID     int
-	Busy    bool
-	Running bool // a task has begun
-	Task    uint64
-	Func    string
-	Started time.Time
 }
 
 // Workers describes the workers in service.

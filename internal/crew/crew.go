@@ -1,61 +1,14 @@
-// Package crew is the living set of workers behind a pool: it starts and
-// replaces them, carries tasks to them as the scheduler decides, and tells the
-// outcome of each task exactly once.
-//
-// Each worker has one goroutine, its pump, which alone sends it tasks and
-// collects its results; a lone caller takes the pump's place for the time of
-// its call. What several workers share is under the crew's lock, which is
-// never held across anything that can block.
+//go:build linux
+
 package crew
 
 import (
 	"context"
-	"errors"
-	"io"
-	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/sched"
 )
-
-// ErrClosed is the outcome of tasks that a closed crew did not finish.
-var ErrClosed = errors.New("mp: closed")
-
-// Config describes a crew.
-type Config struct {
-	Workers int
-	Path    string // of the worker binary; empty: this program
-	Args    []string
-	Env     []string
-	Dir     string
-	Link    link.Config // what each worker is told, but for its number
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Logger  *slog.Logger
-	OnLog   func(worker, pid int, data []byte)
-	OnFail  func(data []byte) error             // decodes why a worker cannot serve
-	Funcs   []link.FuncID                       // what this program has registered
-	Build   string                              // the build id that workers must have; empty: any
-	Backlog int                                 // jobs that may wait before Execute blocks
-	Missing func(function string) error         // why a worker has no such function
-	Failure func(kind uint8, data []byte) error // decodes an outcome that is no result
-	Death   func(error) error                   // translates a Death or StartError
-}
-
-// A Batch is what a job runs; see mp.Batch.
-type Batch interface {
-	Len() int
-	Encode(buf []byte, lo, hi int) (out []byte, n int, err error)
-	Settle(i int, result []byte, err error)
-}
-
-// Hints are what the caller knows of a job.
-type Hints struct {
-	Chunk  int
-	Prompt bool
-}
 
 // Crew is safe for concurrent use.
 type Crew struct {
@@ -148,7 +101,7 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	c.nextID += uint64(n)
 	c.open++
 	c.watch(ctx, j)
-	if h.Prompt && n == 1 && len(c.idle) > 0 && c.sched.Next() == nil {
+	if h.Prompt && n == 1 && c.open == 1 && len(c.idle) > 0 {
 		m := c.popIdle()
 		m.leased = true
 		ch := j.Take()
@@ -236,25 +189,40 @@ func (c *Crew) distribute() {
 	if j == nil {
 		return
 	}
+	if w := time.Duration(j.Pending()) * j.Func.Average(); j.Func.Known() && w < brief && c.soon() {
+		// Somebody will be back for it sooner than another can be woken.
+		// In case that is wrong, rebalance looks again.
+		c.rebalanceSoon()
+		return
+	}
+	c.rouse(j)
+}
+
+// soon reports whether a worker in service is about to run out of work.
+func (c *Crew) soon() bool {
+	for _, m := range c.members {
+		if m != nil && !m.dead && m.work.Tasks() > 0 && m.work.Ahead() < brief {
+			return true
+		}
+	}
+	return false
+}
+
+// rouse wakes idle workers for a job, or lets a busy one take more.
+func (c *Crew) rouse(j *sched.Job) {
 	for n := j.Pending(); n > 0 && len(c.idle) > 0; n-- {
 		c.popIdle().wakeUp()
 	}
 	for _, m := range c.members {
-		if m == nil || !m.hungry {
-			continue
+		if m != nil && m.hungry {
+			m.hungry = false
+			m.link.Kick()
+			return
 		}
-		// One with short tasks will ring by itself before a kick would do
-		// any good, and by then there will be more to send.
-		if short := j.Func.Average() < brief && j.Func.Known(); short && m.work.Tasks() > 0 {
-			continue
-		}
-		m.hungry = false
-		m.link.Kick()
-		return
 	}
 }
 
-// brief is the time of a task below which its worker is not kicked for more.
+// brief is the time of tasks below which nobody is woken for them in vain.
 const brief = 100 * time.Microsecond
 
 // popIdle takes the worker that became idle last: its caches are warm.

@@ -1,32 +1,12 @@
+//go:build linux
+
 package crew
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/sched"
-	"github.com/go-multiprocessing/mp/internal/spawn"
 )
-
-// A Death is how a worker ended; it is the outcome of the task that was running.
-type Death struct {
-	Worker int
-	PID    int
-	Status spawn.Status
-	Stderr string // the end of what it wrote there
-	Cause  error  // why the crew killed it; nil if it did not
-}
-
-func (d *Death) Error() string {
-	return fmt.Sprintf("mp: worker %d (pid %d) ended with %v", d.Worker, d.PID, d.Status)
-}
-
-func (d *Death) saying() string {
-	if d.Stderr == "" {
-		return ""
-	}
-	return "\n" + d.Stderr
-}
 
 // lastRites takes what the dead worker's pipes and socket still hold.
 func (m *member) lastRites() Death {

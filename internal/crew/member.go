@@ -1,8 +1,11 @@
+//go:build linux
+
 package crew
 
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -47,11 +50,16 @@ type member struct {
 func (m *member) pump() {
 	for {
 		n, err := m.collect()
+		if n > 0 {
+			// Whoever waited for a result may have the next task ready:
+			// what they submit now travels together.
+			runtime.Gosched()
+		}
 		if err == nil {
 			err = m.fill()
 		}
 		if err == nil {
-			switch m.next(n) {
+			switch m.next() {
 			case sleeping:
 				err = m.link.Wait()
 			case idle:
@@ -70,10 +78,6 @@ func (m *member) pump() {
 		}
 	}
 }
-
-// ErrCorrupt is the cause of killing a worker that does not keep to the
-// protocol.
-var ErrCorrupt = errors.New("what it sent makes no sense")
 
 // condemn kills a worker whose link is broken and returns when it is dead. A
 // broken pipe is what a death looks like from here: that tells its own cause.
@@ -104,8 +108,8 @@ const (
 	over
 )
 
-// next decides what the pump does after it has collected n results.
-func (m *member) next(n int) state {
+// next decides what the pump does now.
+func (m *member) next() state {
 	c := m.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()

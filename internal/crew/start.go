@@ -1,3 +1,5 @@
+//go:build linux
+
 package crew
 
 import (
@@ -20,22 +22,6 @@ const (
 	attempts = 5
 	backoff  = 50 * time.Millisecond
 )
-
-// A StartError says why a worker could not be started.
-type StartError struct {
-	Worker    int
-	Permanent bool // trying again will not help
-	Last      Death
-	Started   bool // there was a process
-	Err       error
-}
-
-func (e *StartError) Error() string {
-	return fmt.Sprintf("mp: worker %d cannot be started: %v", e.Worker, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *StartError) Unwrap() error { return e.Err }
 
 func isPermanent(err error) bool {
 	var s *StartError
@@ -123,7 +109,7 @@ func (c *Crew) start(slot int, greeted func()) (*member, error) {
 		m.proc.Kill()
 		<-m.proc.Done()
 		err.Last, err.Started = m.lastRites(), true
-		if err.Err == errSilent {
+		if errors.Is(err.Err, errSilent) {
 			err.Err = fmt.Errorf("it ended before mp.Init (%v): its main must call mp.Init first thing%s", err.Last.Status, err.Last.saying())
 		}
 		m.link.Close()

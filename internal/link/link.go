@@ -1,14 +1,5 @@
-// Package link is the channel between a parent and one worker.
-//
-// It consists of a shared-memory segment, a bell (a pipe) in each direction and
-// one socket. Small tasks and results lie in rings in the segment, where results
-// survive the worker; large ones, the handshake, cancellations and log records
-// go over the socket, which on both sides is read all the time. Marks in the
-// segment tell which tasks the worker has begun.
-//
-// The parent believes nothing that it reads here: positions, lengths and
-// numbers are checked, and results are parsed from a private copy. Garbage is
-// an error, on which the owner ends the worker.
+//go:build linux
+
 package link
 
 import (
@@ -322,10 +313,10 @@ func (l *Link) Stage(c Chunk) (seq uint32) {
 
 // record is a chunk as it lies in the ring.
 type record struct {
-	flags, attempt        uint16
-	fn, count, seq, spare uint32
-	id                    uint64
-	body                  []byte
+	flags, attempt uint16
+	fn, count, seq uint32
+	id             uint64
+	body           []byte
 }
 
 func (l *Link) put(r record) {

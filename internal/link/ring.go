@@ -1,3 +1,5 @@
+//go:build linux
+
 package link
 
 // ring is a circular buffer addressed by ever-growing byte positions.

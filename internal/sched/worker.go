@@ -74,25 +74,14 @@ func (w *Worker) Front() (c Chunk, begun bool) {
 	return c, w.Marks.Begun(c.Seq)
 }
 
-// end is the number after the last task's.
-func (w *Worker) end() uint32 {
-	last := w.flight[len(w.flight)-1]
-	return last.Seq + uint32(last.N)
-}
-
 // takeBack voids tasks from lo on, as far as they have not begun, and calls f
 // for each run of elements that this frees, the last first.
 func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
-	if len(w.flight) == 0 {
-		return
-	}
-	from := lo
 	for n := len(w.flight); n > 0; n = len(w.flight) {
 		c := &w.flight[n-1]
+		from := lo
 		if int32(c.Seq-lo) > 0 {
 			from = c.Seq
-		} else {
-			from = lo
 		}
 		end := c.Seq + uint32(c.N)
 		if int32(end-from) <= 0 {
@@ -116,7 +105,7 @@ func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 // Cancel takes back what w has not begun of a cancelled job and calls drop for
 // it; tasks of other jobs behind it return to the queue. It reports the task of
 // the job that has begun, if any.
-func (s *Scheduler) Cancel(w *Worker, j *Job, drop func(lo, n int)) (running uint32, any bool) {
+func (s *Scheduler) Cancel(w *Worker, j *Job, drop func(lo, n int)) (running uint32, ok bool) {
 	for _, c := range w.flight {
 		if c.Job != j {
 			continue
@@ -185,7 +174,7 @@ func (s *Scheduler) Steal(workers []*Worker, patient bool) (took, left bool) {
 }
 
 // shed gives back the later half of the tasks that have not begun.
-func (w *Worker) shed(s *Scheduler) (any bool) {
+func (w *Worker) shed(s *Scheduler) (took bool) {
 	keep := (w.tasks + 1) / 2
 	for _, c := range w.flight {
 		if keep >= c.N {
@@ -193,10 +182,10 @@ func (w *Worker) shed(s *Scheduler) (any bool) {
 			continue
 		}
 		w.takeBack(c.Seq+uint32(keep), func(c Chunk) {
-			any = true
+			took = true
 			s.Return(c)
 		})
-		return any
+		return took
 	}
 	return false
 }

@@ -77,7 +77,7 @@ func (g *guardian) run(gone chan struct{}) {
 			continue
 		}
 		awaitExit(pidfd)
-		collect(pidfd, pid)
+		collect(pid)
 		_ = pidfd.Close()
 	}
 }
@@ -209,5 +209,14 @@ func readOps(groups map[int]bool) bool {
 				delete(groups, pgid)
 			}
 		}
+	}
+}
+
+// A guard never gets further than this: neither the program's package
+// variables nor its main are for it.
+func init() {
+	if role == roleGuard {
+		runGuard()
+		syscall.Exit(0) // at once: nothing is to be flushed
 	}
 }

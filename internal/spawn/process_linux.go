@@ -89,7 +89,7 @@ func (p *Process) reap() {
 	p.mu.Lock()
 	_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 	family.guard.remove(p.PID)
-	p.status = collect(p.pidfd, p.PID)
+	p.status = collect(p.PID)
 	p.reaped = true
 	p.mu.Unlock()
 	_ = p.pidfd.Close()
@@ -110,7 +110,7 @@ func awaitExit(pidfd *os.File) {
 	})
 }
 
-func collect(pidfd *os.File, pid int) Status {
+func collect(pid int) Status {
 	var ws syscall.WaitStatus
 	for {
 		_, err := syscall.Wait4(pid, &ws, 0, nil)

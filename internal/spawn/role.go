@@ -2,10 +2,7 @@
 // with their process group, and sees to it that they end with the parent.
 package spawn
 
-import (
-	"os"
-	"syscall"
-)
+import "os"
 
 // marker is the environment variable by which a started process knows its role.
 // The package's init takes it out again, so that nothing the process starts can
@@ -29,12 +26,3 @@ func takeRole() string {
 
 // IsWorker reports whether this process was started as a worker.
 func IsWorker() bool { return role == roleWorker }
-
-// A guard never gets further than this: neither the program's package
-// variables nor its main are for it.
-func init() {
-	if role == roleGuard {
-		runGuard()
-		syscall.Exit(0) // at once: nothing is to be flushed
-	}
-}

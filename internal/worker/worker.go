@@ -1,5 +1,5 @@
-// Package worker is what a worker process does: it takes tasks off the link
-// one after the other, runs them and commits their outcomes.
+//go:build linux
+
 package worker
 
 import (
@@ -14,13 +14,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
-
-// A Function is one that this worker can run. Run is called by one goroutine at
-// a time.
-type Function struct {
-	ID  link.FuncID
-	Run runner.Handler
-}
 
 // maxBuf is how large a buffer may be to be kept for the next result.
 const maxBuf = 1 << 20
@@ -69,7 +62,7 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 	}
 	over := make(chan error)
 	go w.loop(over)
-	if err := <-over; err != io.EOF {
+	if err := <-over; !errors.Is(err, io.EOF) {
 		fmt.Fprintln(os.Stderr, "mp: worker:", err)
 		return 1
 	}

@@ -1,0 +1,253 @@
+package mp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var upper = mp.Register("upper", func(_ context.Context, s string) (string, error) {
+	if s == "" {
+		return "", errEmpty
+	}
+	return strings.ToUpper(s), nil
+})
+
+var errEmpty = mp.RegisterError(errors.New("the text is empty"))
+
+// pool stands for a program's pool: its main calls mp.Init, then NewPool.
+func pool() *mp.Pool {
+	p, err := mp.NewPool(mp.PoolConfig{Workers: 2, Output: mp.Output{Stdout: os.Stdout, Stderr: discarded{}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return p
+}
+
+type discarded struct{}
+
+func (discarded) Write(b []byte) (int, error) { return len(b), nil }
+
+func Example() {
+	// func main() { mp.Init(); …
+	pool, err := mp.NewPool(mp.PoolConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+	fmt.Println(mp.Map(context.Background(), pool, upper, []string{"a", "b", "c"}))
+	// Output: [A B C] <nil>
+}
+
+func ExampleCall() {
+	p := pool()
+	defer p.Close()
+	fmt.Println(mp.Call(context.Background(), p, upper, "hello"))
+	// Output: HELLO <nil>
+}
+
+func ExampleSubmit() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	f := mp.Submit(ctx, p, upper, "later")
+	fmt.Println("submitted")
+	fmt.Println(f.Result(ctx))
+	// Output:
+	// submitted
+	// LATER <nil>
+}
+
+func ExampleFuture_OnDone() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	f := mp.Submit(ctx, p, upper, "done")
+	f.OnDone(func(s string, err error) { fmt.Println("callback:", s, err) })
+	_, _ = f.Result(ctx)
+	// Output: callback: DONE <nil>
+}
+
+func ExampleMap() {
+	p := pool()
+	defer p.Close()
+	out, err := mp.Map(context.Background(), p, upper, []string{"a", "", "c"}, mp.AllErrors())
+	fmt.Printf("%q\n", out)
+	var failed mp.ElementErrors
+	if errors.As(err, &failed) {
+		for _, e := range failed {
+			fmt.Println(e.Index, e.Err, errors.Is(e, errEmpty))
+		}
+	}
+	// Output:
+	// ["A" "" "C"]
+	// 1 the text is empty true
+}
+
+func ExampleMapAsync() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	f := mp.MapAsync(ctx, p, upper, []string{"x", "y"})
+	fmt.Println("meanwhile")
+	fmt.Println(f.Result(ctx))
+	// Output:
+	// meanwhile
+	// [X Y] <nil>
+}
+
+func ExampleStream() {
+	p := pool()
+	defer p.Close()
+	words := strings.FieldsSeq("an iterator may have no end")
+	for word, err := range mp.Stream(context.Background(), p, upper, words) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if word == "MAY" {
+			break
+		}
+		fmt.Println(word)
+	}
+	// Output:
+	// AN
+	// ITERATOR
+}
+
+func ExampleStreamUnordered() {
+	p := pool()
+	defer p.Close()
+	in := []string{"a", "b", "c"}
+	out := make([]string, len(in))
+	for r, err := range mp.StreamUnordered(context.Background(), p, upper, slices.Values(in)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		out[r.Index] = r.Value
+	}
+	fmt.Println(out)
+	// Output: [A B C]
+}
+
+func ExampleWait() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	a, b := mp.Submit(ctx, p, upper, "a"), mp.Submit(ctx, p, upper, "")
+	done, pending, err := mp.Wait(ctx, mp.AllDone, a, b)
+	fmt.Println(len(done), len(pending), err)
+	// Output: 2 0 <nil>
+}
+
+func ExampleAsCompleted() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	var all []*mp.Future[string]
+	for _, s := range []string{"a", "b", "c"} {
+		all = append(all, mp.Submit(ctx, p, upper, s))
+	}
+	var got []string
+	for f, err := range mp.AsCompleted(ctx, all...) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		s, _ := f.Result(ctx)
+		got = append(got, s)
+	}
+	slices.Sort(got)
+	fmt.Println(got)
+	// Output: [A B C]
+}
+
+func ExampleWorkerError() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	_, err := mp.Call(ctx, p, crash, 3)
+	var dead *mp.WorkerError
+	if errors.As(err, &dead) {
+		fmt.Println(dead.Reason, dead.ExitCode)
+	}
+	fmt.Println(mp.Call(ctx, p, upper, "the pool goes on"))
+	// Output:
+	// exit 3
+	// THE POOL GOES ON <nil>
+}
+
+var crash = mp.Register("crash", func(_ context.Context, code int) (int, error) {
+	os.Exit(code)
+	return 0, nil
+})
+
+func ExampleRegisterErrorType() {
+	p := pool()
+	defer p.Close()
+	_, err := mp.Call(context.Background(), p, open, "/no/such/file")
+	var path *fs.PathError
+	fmt.Println(errors.Is(err, fs.ErrNotExist), errors.As(err, &path))
+	// Output: true true
+}
+
+var open = mp.Register("open", func(_ context.Context, name string) (int, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	return 0, f.Close()
+})
+
+func ExampleFunc_With() {
+	p, err := mp.NewPool(mp.PoolConfig{
+		Workers: 1,
+		Setup:   greet.With("a worker begins"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	fmt.Println(mp.Call(ctx, p, upper, "a task"))
+	if err := p.Shutdown(ctx); err != nil { // also waits for all output
+		log.Fatal(err)
+	}
+	// Unordered output:
+	// a worker begins
+	// A TASK <nil>
+}
+
+var greet = mp.Register("greet", func(_ context.Context, s string) (struct{}, error) {
+	fmt.Println(s)
+	return struct{}{}, nil
+})
+
+func ExampleCurrentTask() {
+	x, err := mp.NewInline(mp.InlineConfig{Workers: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer x.Close()
+	fmt.Println(mp.Call(context.Background(), x, which, struct{}{}))
+	// Output: {1 1 1} <nil>
+}
+
+var which = mp.Register("which", func(ctx context.Context, _ struct{}) (mp.TaskInfo, error) {
+	task, _ := mp.CurrentTask(ctx)
+	return task, nil
+})
+
+func ExampleInline() {
+	x, err := mp.NewInline(mp.InlineConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer x.Close()
+	fmt.Println(mp.Map(context.Background(), x, upper, []string{"in", "this", "process"}))
+	// Output: [IN THIS PROCESS] <nil>
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var analyse = mp.Register("analyse", analyseTask)
+
+// FileStats is what the analysis of one file finds. It travels from the workers,
+// so it holds only the functions that can matter in the end.
+type FileStats struct {
+	Unreadable bool // no more is known of the file
+	Unparsable bool // only its lines are known
+	Lines      int
+	Functions  int // declared; literals belong to the function around them
+	Complexity int // of all functions together
+
+	Longest     []Function
+	MostComplex []Function
+
+	Worker int // that analysed it; 0 if none did
+}
+
+// Function is one function declaration.
+type Function struct {
+	File       string // filled in when files are summed up: the worker need not send it
+	Name       string // Name, T.Name or (*T).Name
+	Line       int    // where it begins
+	Lines      int
+	Complexity int
+}
+
+// analyseTask is the analysis as workers run it.
+func analyseTask(ctx context.Context, path string) (FileStats, error) {
+	stats := analyseFile(path)
+	if task, ok := mp.CurrentTask(ctx); ok {
+		stats.Worker = task.Worker
+	}
+	return stats, nil
+}
+
+// analyseFile never fails: a file that vanished or that is no Go is a finding,
+// and must not end the run.
+func analyseFile(path string) FileStats {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return FileStats{Unreadable: true}
+	}
+	stats := FileStats{Lines: countLines(src)}
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, path, src, parser.SkipObjectResolution)
+	if err != nil {
+		stats.Unparsable = true
+		return stats
+	}
+	functions := declaredFunctions(fset, file)
+	stats.Functions = len(functions)
+	for _, f := range functions {
+		stats.Complexity += f.Complexity
+	}
+	stats.Longest = first(functions, byLength)
+	stats.MostComplex = first(functions, byComplexity)
+	return stats
+}
+
+// countLines counts a last line that lacks its line break, too.
+func countLines(src []byte) int {
+	n := bytes.Count(src, []byte("\n"))
+	if len(src) > 0 && src[len(src)-1] != '\n' {
+		n++
+	}
+	return n
+}
+
+// declaredFunctions describes the functions and methods of a file, those without
+// a body included.
+func declaredFunctions(fset *token.FileSet, file *ast.File) []Function {
+	var functions []Function
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		// Generated files hold //line comments: only unadjusted lines are this file's.
+		begin := fset.PositionFor(f.Pos(), false).Line
+		end := fset.PositionFor(f.End(), false).Line
+		functions = append(functions, Function{
+			Name:       functionName(f),
+			Line:       begin,
+			Lines:      end - begin + 1,
+			Complexity: complexity(f),
+		})
+	}
+	return functions
+}
+
+// complexity is McCabe's: one, and one more for each place where the way parts.
+// The default of a switch or select is the way that is left when no case takes it.
+func complexity(f *ast.FuncDecl) int {
+	n := 1
+	ast.Inspect(f, func(node ast.Node) bool {
+		if branches(node) {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+func branches(node ast.Node) bool {
+	switch node := node.(type) {
+	case *ast.IfStmt, *ast.ForStmt, *ast.RangeStmt:
+		return true
+	case *ast.CaseClause:
+		return node.List != nil
+	case *ast.CommClause:
+		return node.Comm != nil
+	case *ast.BinaryExpr:
+		return node.Op == token.LAND || node.Op == token.LOR
+	}
+	return false
+}
+
+func functionName(f *ast.FuncDecl) string {
+	if f.Recv == nil || len(f.Recv.List) == 0 {
+		return f.Name.Name
+	}
+	return receiverName(f.Recv.List[0].Type) + "." + f.Name.Name
+}
+
+// receiverName leaves type parameters out.
+func receiverName(expr ast.Expr) string {
+	switch expr := expr.(type) {
+	case *ast.Ident:
+		return expr.Name
+	case *ast.StarExpr:
+		return "(*" + receiverName(expr.X) + ")"
+	case *ast.ParenExpr:
+		return receiverName(expr.X)
+	case *ast.IndexExpr:
+		return receiverName(expr.X)
+	case *ast.IndexListExpr:
+		return receiverName(expr.X)
+	}
+	return "?" // it parses, but is no receiver
+}

@@ -1,0 +1,33 @@
+//go:build !linux
+
+package crew
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+// Crew cannot be made on this system yet.
+type Crew struct{}
+
+var errUnsupported = fmt.Errorf("mp: worker processes on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+
+// New returns an error that is errors.ErrUnsupported.
+func New(Config) (*Crew, error) { return nil, errUnsupported }
+
+// Execute returns the same.
+func (*Crew) Execute(context.Context, string, Batch, Hints) error { return errUnsupported }
+
+// Shutdown does nothing.
+func (*Crew) Shutdown(context.Context) error { return nil }
+
+// Close does nothing.
+func (*Crew) Close() {}
+
+// Running is false.
+func (*Crew) Running(Batch, int) bool { return false }
+
+// Workers is empty.
+func (*Crew) Workers() []Info { return nil }

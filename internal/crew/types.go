@@ -1,0 +1,116 @@
+// Package crew is the living set of workers behind a pool: it starts and
+// replaces them, carries tasks to them as the scheduler decides, and tells the
+// outcome of each task exactly once.
+//
+// Each worker has one goroutine, its pump, which alone sends it tasks and
+// collects its results; a lone caller takes the pump's place for the time of
+// its call. What several workers share is under the crew's lock, which is
+// never held across anything that can block.
+package crew
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/spawn"
+)
+
+// ErrClosed is the outcome of tasks that a closed crew did not finish.
+var ErrClosed = errors.New("mp: closed")
+
+// Config describes a crew.
+type Config struct {
+	Workers int
+	Path    string // of the worker binary; empty: this program
+	Args    []string
+	Env     []string
+	Dir     string
+	Link    link.Config // what each worker is told, but for its number
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Logger  *slog.Logger
+	OnLog   func(worker, pid int, data []byte)
+	OnFail  func(data []byte) error             // decodes why a worker cannot serve
+	Funcs   []link.FuncID                       // what this program has registered
+	Build   string                              // the build id that workers must have; empty: any
+	Backlog int                                 // jobs that may wait before Execute blocks
+	Missing func(function string) error         // why a worker has no such function
+	Failure func(kind uint8, data []byte) error // decodes an outcome that is no result
+	Death   func(error) error                   // translates a Death or StartError
+}
+
+// A Batch is what a job runs; see mp.Batch.
+type Batch interface {
+	Len() int
+	Encode(buf []byte, lo, hi int) (out []byte, n int, err error)
+	Settle(i int, result []byte, err error)
+}
+
+// Hints are what the caller knows of a job.
+type Hints struct {
+	Chunk  int
+	Prompt bool
+}
+
+// A StartError says why a worker could not be started.
+type StartError struct {
+	Worker    int
+	Permanent bool // trying again will not help
+	Last      Death
+	Started   bool // there was a process
+	Err       error
+}
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("mp: worker %d cannot be started: %v", e.Worker, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// A Death is how a worker ended; it is the outcome of the task that was running.
+type Death struct {
+	Worker int
+	PID    int
+	Status spawn.Status
+	Stderr string // the end of what it wrote there
+	Cause  error  // why the crew killed it; nil if it did not
+}
+
+func (d *Death) Error() string {
+	return fmt.Sprintf("mp: worker %d (pid %d) ended with %v", d.Worker, d.PID, d.Status)
+}
+
+func (d *Death) saying() string {
+	if d.Stderr == "" {
+		return ""
+	}
+	return "\n" + d.Stderr
+}
+
+// Cancelled is the outcome of a task that was cancelled before it began.
+type Cancelled struct{ Cause error }
+
+func (e *Cancelled) Error() string { return fmt.Sprintf("mp: cancelled before it began: %v", e.Cause) }
+
+// Unwrap returns the context's cause.
+func (e *Cancelled) Unwrap() error { return e.Cause }
+
+// Info is what is known of a worker.
+type Info struct {
+	Worker  int
+	PID     int
+	Busy    bool
+	Running bool // a task has begun
+	Task    uint64
+	Func    string
+	Started time.Time
+}
+
+// ErrCorrupt is the cause of killing a worker that does not keep to the
+// protocol.
+var ErrCorrupt = errors.New("what it sent makes no sense")
