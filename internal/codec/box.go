@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -24,12 +26,15 @@ type (
 	boxUint32  uint32
 	boxUint64  uint64
 	boxFloat32 float32
+	boxTime    []byte // by time's own binary form, which loses nothing
+	boxNil     uint64 // a nil pointer, slice or map: the number of its type
 )
 
 var boxTypes = []reflect.Type{
 	reflect.TypeFor[boxInt](), reflect.TypeFor[boxInt8](), reflect.TypeFor[boxInt16](), reflect.TypeFor[boxInt32](),
 	reflect.TypeFor[boxInt64](), reflect.TypeFor[boxUint](), reflect.TypeFor[boxUint8](), reflect.TypeFor[boxUint16](),
 	reflect.TypeFor[boxUint32](), reflect.TypeFor[boxUint64](), reflect.TypeFor[boxFloat32](),
+	reflect.TypeFor[boxTime](), reflect.TypeFor[boxNil](),
 }
 
 var plainTypes = []reflect.Type{
@@ -40,7 +45,7 @@ var plainTypes = []reflect.Type{
 
 var boxed, unboxed = func() (b, u map[reflect.Type]reflect.Type) {
 	b, u = map[reflect.Type]reflect.Type{}, map[reflect.Type]reflect.Type{}
-	for i := range boxTypes {
+	for i := range plainTypes {
 		b[plainTypes[i]], u[boxTypes[i]] = boxTypes[i], plainTypes[i]
 	}
 	return b, u
@@ -53,20 +58,30 @@ type walk int
 
 const (
 	walkNone  walk = iota
-	walkDepth      // recursive: may be cyclic
+	walkCheck      // some values cannot travel: cyclic ones, pointers to nil, odd times
 	walkBox        // holds interfaces
 )
 
+var walks sync.Map // of reflect.Type to walk
+
 // walkOf looks for interfaces and recursion in a type.
 func walkOf(t reflect.Type) walk {
-	return searchWalk(t, map[reflect.Type]bool{})
+	if w, ok := walks.Load(t); ok {
+		return w.(walk)
+	}
+	w := searchWalk(t, map[reflect.Type]bool{})
+	walks.Store(t, w)
+	return w
 }
 
 func searchWalk(t reflect.Type, above map[reflect.Type]bool) (w walk) {
 	if above[t] {
-		return walkDepth
+		return walkCheck
 	}
-	if hasOwnForm(t) || t == timeType {
+	if t == timeType {
+		return walkCheck
+	}
+	if hasOwnForm(t) {
 		return walkNone
 	}
 	above[t] = true
@@ -74,7 +89,12 @@ func searchWalk(t reflect.Type, above map[reflect.Type]bool) (w walk) {
 	switch t.Kind() {
 	case reflect.Interface:
 		return walkBox
-	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+	case reflect.Pointer:
+		w = searchWalk(t.Elem(), above)
+		if canBeNil(t.Elem()) {
+			w = max(w, walkCheck)
+		}
+	case reflect.Slice, reflect.Array, reflect.Map:
 		return searchWalk(t.Elem(), above)
 	case reflect.Struct:
 		for f := range t.Fields() {
@@ -85,6 +105,33 @@ func searchWalk(t reflect.Type, above map[reflect.Type]bool) (w walk) {
 }
 
 var timeType = reflect.TypeFor[time.Time]()
+
+// canBeNil reports whether CBOR writes some values of t as nil.
+func canBeNil(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return true
+	case reflect.Slice, reflect.Map:
+		return !hasOwnForm(t)
+	}
+	return t == timeType
+}
+
+// isNil reports whether CBOR writes v, of a type that canBeNil, as nil.
+func isNil(v reflect.Value) bool {
+	if v.Type() == timeType {
+		return v.Interface().(time.Time).IsZero()
+	}
+	return v.IsNil()
+}
+
+// checkTime refuses times that RFC 3339 cannot write.
+func checkTime(t time.Time) error {
+	if _, offset := t.Zone(); offset%60 != 0 || max(offset, -offset) >= 24*3600 || t.Year() < 0 || t.Year() > 9999 {
+		return fmt.Errorf("the time %v has a year or a zone that cannot travel: send its UTC, or its MarshalBinary", t)
+	}
+	return nil
+}
 
 // box returns v ready for encoding: itself if there is nothing to box.
 func box(v reflect.Value, w walk) (any, error) {
@@ -106,8 +153,11 @@ func (b boxer) walk(v reflect.Value, depth int) (reflect.Value, error) {
 	if depth > maxDepth {
 		return v, errTooDeep
 	}
-	if hasOwnForm(v.Type()) || v.Type() == timeType {
+	if walkOf(v.Type()) == walkNone {
 		return v, nil
+	}
+	if v.Type() == timeType {
+		return v, checkTime(v.Interface().(time.Time))
 	}
 	switch v.Kind() {
 	case reflect.Interface:
@@ -116,8 +166,11 @@ func (b boxer) walk(v reflect.Value, depth int) (reflect.Value, error) {
 		if v.IsNil() {
 			return v, nil
 		}
+		if e := v.Elem(); canBeNil(e.Type()) && isNil(e) {
+			return v, fmt.Errorf("a %v that points to nil or to the zero time, and would itself arrive as nil", v.Type())
+		}
 		e, err := b.walk(v.Elem(), depth+1)
-		if err != nil || b.w == walkDepth {
+		if err != nil || b.w == walkCheck {
 			return v, err
 		}
 		p := reflect.New(v.Type().Elem())
@@ -142,8 +195,21 @@ func (b boxer) walkInterface(v reflect.Value, depth int) (reflect.Value, error) 
 	if to := boxed[t]; to != nil {
 		return e.Convert(to), nil
 	}
+	if t == timeType {
+		data, err := e.Interface().(time.Time).MarshalBinary()
+		return reflect.ValueOf(boxTime(data)), err
+	}
 	if !b.travels(t) {
 		return v, fmt.Errorf("a %v in an interface: register the type with RegisterType", t)
+	}
+	if err := checkDynamic(t); err != nil {
+		return v, err
+	}
+	if canBeNil(t) && e.IsNil() {
+		if v.NumMethod() > 0 {
+			return v, fmt.Errorf("a nil %v in a %v, which would arrive as nil", t, v.Type())
+		}
+		return reflect.ValueOf(boxNil(typeNumber(t))), nil
 	}
 	out, err := b.walk(e, depth+1)
 	if err != nil {
@@ -157,10 +223,47 @@ func (b boxer) walkInterface(v reflect.Value, depth int) (reflect.Value, error) 
 func (b boxer) travels(t reflect.Type) bool {
 	switch t {
 	case reflect.TypeFor[bool](), reflect.TypeFor[string](), reflect.TypeFor[float64](), reflect.TypeFor[[]byte](),
-		reflect.TypeFor[[]any](), reflect.TypeFor[map[string]any](), timeType:
+		reflect.TypeFor[[]any](), reflect.TypeFor[map[string]any]():
 		return true
 	}
 	return registered.travels(t)
+}
+
+// The unnamed types in interfaces that can be nil.
+var unnamed = []reflect.Type{reflect.TypeFor[[]byte](), reflect.TypeFor[[]any](), reflect.TypeFor[map[string]any]()}
+
+// typeNumber names a type in a boxNil.
+func typeNumber(t reflect.Type) uint64 {
+	if i := slices.Index(unnamed, t); i >= 0 {
+		return uint64(i)
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return tagNumber(t)
+}
+
+// nilOf is the value that a boxNil stands for; invalid if there is none.
+func nilOf(n boxNil) reflect.Value {
+	if n < boxNil(len(unnamed)) {
+		return reflect.Zero(unnamed[n])
+	}
+	if t := registered.byNumber(uint64(n)); t != nil && canBeNil(t) {
+		return reflect.Zero(t)
+	}
+	return reflect.Value{}
+}
+
+var dynamic sync.Map // of reflect.Type to the error of checking it, or nil
+
+// checkDynamic is check for a type met in an interface.
+func checkDynamic(t reflect.Type) error {
+	bad, ok := dynamic.Load(t)
+	if !ok {
+		bad, _ = dynamic.LoadOrStore(t, checker{seen: map[reflect.Type]bool{}}.check(t, t.String()))
+	}
+	err, _ := bad.(error)
+	return err
 }
 
 func (b boxer) walkStruct(v reflect.Value, depth int) (reflect.Value, error) {
@@ -169,20 +272,32 @@ func (b boxer) walkStruct(v reflect.Value, depth int) (reflect.Value, error) {
 		out = reflect.New(v.Type()).Elem()
 		out.Set(v)
 	}
+	return out, b.walkFields(out, depth)
+}
+
+// walkFields works in place, since an embedded struct of an unexported type
+// can be set by its fields only.
+func (b boxer) walkFields(v reflect.Value, depth int) error {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if !f.IsExported() && !f.Anonymous || searchWalk(f.Type, map[reflect.Type]bool{v.Type(): true}) == walkNone {
+		if !f.IsExported() && !f.Anonymous || walkOf(f.Type) == walkNone {
+			continue
+		}
+		if !f.IsExported() {
+			if err := b.walkFields(v.Field(i), depth+1); err != nil {
+				return err
+			}
 			continue
 		}
 		e, err := b.walk(v.Field(i), depth+1)
 		if err != nil {
-			return v, err
+			return err
 		}
-		if b.w == walkBox && out.Field(i).CanSet() {
-			out.Field(i).Set(e)
+		if b.w == walkBox {
+			v.Field(i).Set(e)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func (b boxer) walkList(v reflect.Value, depth int) (reflect.Value, error) {
@@ -230,13 +345,18 @@ func (b boxer) walkMap(v reflect.Value, depth int) (reflect.Value, error) {
 
 // unbox undoes what box did, in place, in a value fresh from the decoder.
 func unbox(v reflect.Value) {
-	if hasOwnForm(v.Type()) || v.Type() == timeType || walkOf(v.Type()) == walkNone {
+	if walkOf(v.Type()) != walkBox {
 		return
 	}
 	switch v.Kind() {
 	case reflect.Interface:
-		if !v.IsNil() {
-			v.Set(unboxDynamic(v.Elem()))
+		if v.IsNil() {
+			return
+		}
+		if e := unboxDynamic(v.Elem()); e.IsValid() {
+			v.Set(e)
+		} else {
+			v.SetZero()
 		}
 	case reflect.Pointer:
 		if !v.IsNil() {
@@ -253,17 +373,33 @@ func unbox(v reflect.Value) {
 			unbox(v.Index(i))
 		}
 	case reflect.Map:
+		if v.IsNil() {
+			return
+		}
+		out := reflect.MakeMapWithSize(v.Type(), v.Len()) // in place, a NaN key would be another one each time
 		for it := v.MapRange(); it.Next(); {
 			e := reflect.New(v.Type().Elem()).Elem()
 			e.Set(it.Value())
 			unbox(e)
-			v.SetMapIndex(it.Key(), e)
+			out.SetMapIndex(it.Key(), e)
 		}
+		v.Set(out)
 	}
 }
 
-// unboxDynamic gives the value in an interface its own type back.
+// unboxDynamic gives the value in an interface its own type back; invalid for
+// garbage.
 func unboxDynamic(e reflect.Value) reflect.Value {
+	switch b := e.Interface().(type) {
+	case boxTime:
+		var t time.Time
+		if t.UnmarshalBinary(b) != nil {
+			return reflect.Value{}
+		}
+		return reflect.ValueOf(t)
+	case boxNil:
+		return nilOf(b)
+	}
 	if to := unboxed[e.Type()]; to != nil {
 		return e.Convert(to)
 	}

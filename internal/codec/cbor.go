@@ -22,6 +22,8 @@ var modes = sync.OnceValue(func() (m struct {
 	enc := cbor.EncOptions{
 		Time:          cbor.TimeRFC3339Nano,
 		TextMarshaler: cbor.TextMarshalerTextString,
+		NaNConvert:    cbor.NaNConvertNone,
+		InfConvert:    cbor.InfConvertNone,
 	}
 	dec := cbor.DecOptions{
 		MaxNestedLevels:   65535,

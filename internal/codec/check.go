@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -66,9 +67,9 @@ func hasOwnForm(t reflect.Type) bool {
 // check returns an error that names the first part of t that cannot travel.
 func check(t reflect.Type) error {
 	if marshalsBinary(t) {
-		return nil
+		return checkPromoted(t, t.String())
 	}
-	if isPlain(t) {
+	if isPlain(t) && !hasOwnForm(t) {
 		return checkPlain(t, t.String())
 	}
 	c := checker{seen: map[reflect.Type]bool{}}
@@ -105,6 +106,9 @@ func (c checker) check(t reflect.Type, path string) error {
 		return nil
 	}
 	c.seen[t] = true
+	if err := checkHalfForm(t, path); err != nil {
+		return err
+	}
 	if hasOwnForm(t) {
 		return c.checkNestedForm(t, path)
 	}
@@ -114,6 +118,9 @@ func (c checker) check(t reflect.Type, path string) error {
 	case reflect.Complex64, reflect.Complex128:
 		return fmt.Errorf("%s is a complex number inside a value that is not made of numbers alone: send its parts", path)
 	case reflect.Pointer:
+		if pointsToItself(t) {
+			return fmt.Errorf("%s is a pointer that leads to nothing but pointers", path)
+		}
 		return c.check(t.Elem(), path)
 	case reflect.Slice, reflect.Array:
 		return c.check(t.Elem(), path+"[]")
@@ -130,16 +137,110 @@ func (c checker) check(t reflect.Type, path string) error {
 	return nil
 }
 
+// pointsToItself finds type P *P, on which the CBOR library loops for ever.
+func pointsToItself(t reflect.Type) bool {
+	slow := t
+	for odd := false; t.Kind() == reflect.Pointer; odd = !odd {
+		if t = t.Elem(); odd {
+			slow = slow.Elem()
+		}
+		if t == slow {
+			return true
+		}
+	}
+	return false
+}
+
 // checkNestedForm makes sure that the CBOR library sees the form that a type
 // has: inside other values it does not know AppendBinary.
 func (c checker) checkNestedForm(t reflect.Type, path string) error {
 	if both(t, binaryAppenderType, binaryUnmarshalType) && !reflect.PointerTo(t).Implements(binaryMarshalType) {
 		return fmt.Errorf("%s: %v has AppendBinary but no MarshalBinary, which it needs inside another value", path, t)
 	}
+	return checkPromoted(t, path)
+}
+
+// checkHalfForm finds types of which the CBOR library would use a form in one
+// direction only.
+func checkHalfForm(t reflect.Type, path string) error {
+	half := func(have, lacks string) error {
+		return fmt.Errorf("%s: %v has %s but no %s, and would arrive changed: give it both, or another type", path, t, have, lacks)
+	}
+	p := reflect.PointerTo(t)
+	switch {
+	case p.Implements(cborMarshalType) != p.Implements(cborUnmarshalType):
+		return half("one of MarshalCBOR and UnmarshalCBOR", "other")
+	case p.Implements(cborMarshalType):
+	case p.Implements(binaryMarshalType):
+		if !p.Implements(binaryUnmarshalType) {
+			return half("MarshalBinary", "UnmarshalBinary")
+		}
+	case p.Implements(textMarshalType):
+		if !p.Implements(textUnmarshalType) {
+			return half("MarshalText", "UnmarshalText")
+		}
+	case p.Implements(textUnmarshalType) && t.Kind() == reflect.String:
+		return half("UnmarshalText", "MarshalText")
+	case p.Implements(binaryUnmarshalType) && !p.Implements(binaryAppenderType) && t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
+		return half("UnmarshalBinary", "MarshalBinary")
+	}
 	return nil
 }
 
+// checkPromoted finds structs whose form is that of an embedded field, which
+// knows nothing of the other fields.
+func checkPromoted(t reflect.Type, path string) error {
+	if t.Kind() != reflect.Struct || strings.Contains(t.Name(), "[") {
+		return nil // methods of generic types cannot be told apart
+	}
+	for f := range t.Fields() {
+		if f.Anonymous && (t.NumField() > 1 || f.Type.Kind() == reflect.Pointer) && formFrom(t, f.Type) {
+			return fmt.Errorf("%s would travel as its embedded %s alone, whose methods it has: give the field a name", path, f.Name)
+		}
+	}
+	return nil
+}
+
+// formFrom reports whether t marshals itself with a method of its embedded e.
+func formFrom(t, e reflect.Type) bool {
+	if e.Kind() != reflect.Pointer {
+		e = reflect.PointerTo(e)
+	}
+	switch p := reflect.PointerTo(t); {
+	case p.Implements(cborMarshalType):
+		return e.Implements(cborMarshalType) && promoted(t.MethodByName("MarshalCBOR")) && promoted(p.MethodByName("MarshalCBOR"))
+	case p.Implements(binaryMarshalType):
+		return e.Implements(binaryMarshalType) && promoted(t.MethodByName("MarshalBinary")) && promoted(p.MethodByName("MarshalBinary"))
+	case p.Implements(binaryAppenderType):
+		return e.Implements(binaryAppenderType) && promoted(t.MethodByName("AppendBinary")) && promoted(p.MethodByName("AppendBinary"))
+	}
+	p := reflect.PointerTo(t)
+	return e.Implements(textMarshalType) && promoted(t.MethodByName("MarshalText")) && promoted(p.MethodByName("MarshalText"))
+}
+
+// appendsForEmbedded reports whether AppendBinary is an embedded field's, while
+// t has a MarshalBinary of its own.
+func appendsForEmbedded(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return t.Kind() == reflect.Struct && p.Implements(binaryAppenderType) && p.Implements(binaryMarshalType) &&
+		promoted(t.MethodByName("AppendBinary")) && promoted(p.MethodByName("AppendBinary")) &&
+		!(promoted(t.MethodByName("MarshalBinary")) && promoted(p.MethodByName("MarshalBinary")))
+}
+
+// promoted reports whether a method was not written but made by the compiler,
+// which a method of T is for *T too.
+func promoted(m reflect.Method, ok bool) bool {
+	if !ok {
+		return true
+	}
+	file, _ := runtime.FuncForPC(m.Func.Pointer()).FileLine(m.Func.Pointer())
+	return file == "<autogenerated>"
+}
+
 func (c checker) checkKey(t reflect.Type, path string) error {
+	if err := checkHalfForm(t, path+"[key]"); err != nil {
+		return err
+	}
 	switch t.Kind() {
 	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,

@@ -58,7 +58,7 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 	case t.Size() == 0 && t.Kind() == reflect.Struct && t.NumField() == 0:
 		return func(b []byte, _ *T) ([]byte, error) { return b, nil }, decodeNothing[T]
 	case marshalsBinary(t):
-		return guarded(appendOwn[T]), guardedDecode(decodeOwn[T])
+		return guarded(appendOwn[T](!appendsForEmbedded(t))), guardedDecode(decodeOwn[T])
 	case hasOwnForm(t):
 		// Its own text or CBOR form is left to the CBOR library.
 	case isPlain(t):
@@ -67,7 +67,7 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 		return appendBool[T], decodeBool[T]
 	case t.Kind() == reflect.String:
 		return appendString[T], decodeString[T]
-	case t.Kind() == reflect.Slice && isPlain(t.Elem()) && !hasOwnForm(t.Elem()):
+	case t.Kind() == reflect.Slice && isPlain(t.Elem()) && !hasOwnForm(t.Elem()) && t.Elem().Size() > 0:
 		return appendPlainSlice[T], decodePlainSlice[T]
 	}
 	return guarded(cborAppender[T](t)), guardedDecode(cborDecoder[T](t))
@@ -80,16 +80,23 @@ func decodeNothing[T any](data []byte, _ *T) error {
 	return nil
 }
 
-// appendOwn uses the type's AppendBinary, else its MarshalBinary.
-func appendOwn[T any](buf []byte, v *T) ([]byte, error) {
-	switch m := any(v).(type) {
-	case encoding.BinaryAppender:
-		return m.AppendBinary(buf)
-	case encoding.BinaryMarshaler:
+// appendOwn uses the type's AppendBinary where it may, else its MarshalBinary.
+func appendOwn[T any](appends bool) func(buf []byte, v *T) ([]byte, error) {
+	return func(buf []byte, v *T) ([]byte, error) {
+		if m, ok := any(v).(encoding.BinaryAppender); ok && appends {
+			out, err := m.AppendBinary(buf)
+			if err == nil && len(out) < len(buf) {
+				err = fmt.Errorf("AppendBinary of %T does not append", v)
+			}
+			return out, err
+		}
+		m, ok := any(v).(encoding.BinaryMarshaler)
+		if !ok {
+			return nil, fmt.Errorf("%T has no AppendBinary", v)
+		}
 		b, err := m.MarshalBinary()
 		return append(buf, b...), err
 	}
-	return nil, fmt.Errorf("%T has no AppendBinary", v)
 }
 
 func decodeOwn[T any](data []byte, v *T) error {

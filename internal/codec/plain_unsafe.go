@@ -48,7 +48,8 @@ func decodeString[T any](data []byte, v *T) error {
 	return nil
 }
 
-// A slice is one byte that tells nil from empty, then its elements.
+// A slice is one byte that tells nil from empty, then its elements, which have
+// a size.
 const (
 	sliceNil    = 0
 	sliceNotNil = 1
@@ -67,7 +68,7 @@ func appendPlainSlice[T any](buf []byte, v *T) ([]byte, error) {
 func decodePlainSlice[T any](data []byte, v *T) error {
 	t := reflect.TypeFor[T]()
 	size := int(t.Elem().Size())
-	if len(data) == 0 || data[0] > sliceNotNil || (len(data)-1)%max(size, 1) != 0 {
+	if len(data) == 0 || data[0] > sliceNotNil || (len(data)-1)%size != 0 {
 		return fmt.Errorf("%d bytes are no %v", len(data), t)
 	}
 	if data[0] == sliceNil {
@@ -75,10 +76,7 @@ func decodePlainSlice[T any](data []byte, v *T) error {
 		*v = none
 		return nil
 	}
-	n := 0
-	if size > 0 {
-		n = (len(data) - 1) / size
-	}
+	n := (len(data) - 1) / size
 	reflect.ValueOf(v).Elem().Set(reflect.MakeSlice(t, n, n))
 	s := (*unsafeSlice)(unsafe.Pointer(v))
 	copy(unsafe.Slice((*byte)(s.data), n*size), data[1:])

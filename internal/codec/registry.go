@@ -17,12 +17,13 @@ type registry struct {
 	tags  cbor.TagSet
 	types map[reflect.Type]bool // as registered: T or *T
 	base  map[reflect.Type]reflect.Type
+	byTag map[uint64]reflect.Type
 }
 
 var registered = newRegistry()
 
 func newRegistry() *registry {
-	r := &registry{tags: cbor.NewTagSet(), types: map[reflect.Type]bool{}, base: map[reflect.Type]reflect.Type{}}
+	r := &registry{tags: cbor.NewTagSet(), types: map[reflect.Type]bool{}, base: map[reflect.Type]reflect.Type{}, byTag: map[uint64]reflect.Type{}}
 	for _, t := range boxTypes {
 		if err := r.add(t); err != nil {
 			panic(err)
@@ -57,6 +58,7 @@ func (r *registry) add(t reflect.Type) error {
 		return fmt.Errorf("%v: %w", t, err)
 	}
 	r.base[base] = t
+	r.byTag[tagNumber(base)] = t
 	r.types[t] = true
 	return nil
 }
@@ -95,4 +97,11 @@ func (r *registry) asRegistered(t reflect.Type) reflect.Type {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.base[t]
+}
+
+// byNumber returns the type, T or *T, that was registered with a tag number.
+func (r *registry) byNumber(n uint64) reflect.Type {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.byTag[n]
 }

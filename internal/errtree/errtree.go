@@ -14,6 +14,7 @@ import (
 const (
 	maxDepth = 64
 	maxKids  = 1024
+	maxNodes = 8192
 )
 
 // node is one error of a tree on the wire.
@@ -52,7 +53,8 @@ func (e *Remote) Unwrap() []error {
 // Append appends the encoding of err, which always succeeds: what cannot be
 // encoded is sent as text.
 func Append(buf []byte, err error) []byte {
-	n := nodeOf(err, 0)
+	left := maxNodes
+	n := nodeOf(err, 0, &left)
 	out, encErr := codec.AppendAny(buf, n)
 	if encErr != nil {
 		out, _ = codec.AppendAny(buf, node{Text: n.Text, GoType: n.GoType})
@@ -69,20 +71,26 @@ func Decode(data []byte) error {
 	return n.toError()
 }
 
-func nodeOf(err error, depth int) node {
-	n := node{Text: textOf(err), GoType: fmt.Sprintf("%T", err)}
+// nodeOf takes from left what it sends; an error may wrap itself.
+func nodeOf(err error, depth int, left *int) node {
+	*left--
+	n := node{GoType: fmt.Sprintf("%T", err)}
+	n.Text, _ = textOf(err)
+	if r, ok := err.(*Remote); ok && r != nil {
+		n.GoType = r.goType
+	}
 	if name := sentinels.nameOf(err); name != "" {
 		n.Sentinel = name
 		return n
 	}
 	n.Type, n.Value = types.encode(err)
 	if depth < maxDepth {
-		n.Kids = kidsOf(err, depth)
+		n.Kids = kidsOf(err, depth, left)
 	}
 	return n
 }
 
-func kidsOf(err error, depth int) (kids []node) {
+func kidsOf(err error, depth int, left *int) (kids []node) {
 	defer func() { _ = recover() }() // a panic in the user's Unwrap leaves the text
 	var inner []error
 	switch u := err.(type) {
@@ -92,20 +100,21 @@ func kidsOf(err error, depth int) (kids []node) {
 		inner = u.Unwrap()
 	}
 	for _, e := range inner[:min(len(inner), maxKids)] {
-		if e != nil {
-			kids = append(kids, nodeOf(e, depth+1))
+		if e != nil && *left > 0 {
+			kids = append(kids, nodeOf(e, depth+1, left))
 		}
 	}
 	return kids
 }
 
-func textOf(err error) (text string) {
+// textOf returns the text of err; ok is false if Error panics.
+func textOf(err error) (text string, ok bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			text = fmt.Sprintf("%T, whose Error method panics: %v", err, r)
 		}
 	}()
-	return err.Error()
+	return err.Error(), true
 }
 
 func (n node) toError() error {
@@ -122,14 +131,17 @@ func (n node) toError() error {
 	if n.Type != "" {
 		self = types.decode(n.Type, n.Value, kids)
 	}
-	if self != nil && textOf(self) == n.Text && (len(kids) == 0 || wrapsItself(self)) {
-		return self
+	if self != nil && (len(kids) == 0 || wrapsItself(self)) {
+		if text, ok := textOf(self); ok && text == n.Text {
+			return self
+		}
 	}
 	return &Remote{text: n.Text, goType: n.GoType, self: self, kids: kids}
 }
 
 // wrapsItself reports whether a rebuilt error already leads to what it wraps.
-func wrapsItself(err error) bool {
+func wrapsItself(err error) (wraps bool) {
+	defer func() { _ = recover() }() // of the user's Unwrap
 	u, ok := err.(interface{ Unwrap() error })
 	return ok && u.Unwrap() != nil
 }

@@ -1,0 +1,236 @@
+package codec
+
+import (
+	"bytes"
+	"math"
+	"math/big"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A hostile decodes bytes as one type; what is decoded must be a value that can
+// be encoded, where its type has no values that cannot.
+type hostile struct {
+	name   string
+	decode func(data []byte) (again []byte, decoded bool, err error)
+}
+
+func hostileOf[T any](t testing.TB) hostile {
+	c := codecFor[T](t)
+	return hostile{reflect.TypeFor[T]().String(), func(data []byte) ([]byte, bool, error) {
+		var v T
+		if err := c.Decode(data, &v); err != nil {
+			return nil, false, err
+		}
+		again, err := c.Append(nil, &v)
+		return again, true, err
+	}}
+}
+
+type everything struct {
+	I     int8
+	U     uint64
+	F     float32
+	S     string
+	B     []byte
+	Arr   [4]byte
+	Mine  myBytes
+	T     time.Time
+	PT    *time.Time
+	Any   any
+	List  []any
+	Map   map[string]any
+	NaNs  map[float64]any
+	Sh    []shape
+	Tree  *tree
+	Addr  map[netip.Addr]string
+	URL   url.URL
+	Big   *big.Int
+	Float big.Float
+	Nest  *nested
+	Tok   token
+	Text  map[texter]int
+	Enum  textEnum
+	Bool  []bool
+}
+
+func hostiles(t testing.TB) []hostile {
+	return []hostile{
+		hostileOf[int](t), hostileOf[bool](t), hostileOf[string](t), hostileOf[[]byte](t), hostileOf[[]plainPair](t), hostileOf[plainPair](t),
+		hostileOf[struct{}](t), hostileOf[[]struct{}](t), hostileOf[time.Time](t), hostileOf[any](t), hostileOf[[]any](t),
+		hostileOf[map[string]any](t), hostileOf[nanMap](t), hostileOf[[]shape](t), hostileOf[everything](t), hostileOf[tree](t), hostileOf[*ring](t),
+		hostileOf[netip.Addr](t), hostileOf[url.URL](t), hostileOf[big.Int](t), hostileOf[big.Float](t), hostileOf[map[texter][]token](t), hostileOf[row](t),
+		hostileOf[selfSlice](t), hostileOf[map[float64]string](t),
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	all := hostiles(f)
+	add := func(b []byte, err error) {
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	full := everything{S: "\xff", B: []byte{}, T: time.Unix(1, 2), Any: int8(1), List: []any{square{1}, &circle{2}, time.Unix(3, 4), []any(nil)},
+		Map: map[string]any{"a": nil, "b": names(nil)}, NaNs: map[float64]any{math.NaN(): int16(1)}, Sh: []shape{&circle{1}, nil},
+		Tree: &tree{Kids: []*tree{nil}}, Addr: map[netip.Addr]string{{}: ""}, Big: big.NewInt(7), Nest: &nested{Any: &nested{}},
+		Text: map[texter]int{{"a"}: 1}}
+	add(codecFor[everything](f).Append(nil, &full))
+	x := any([]any{int32(1), map[string]any{"t": time.Unix(1, 0)}, scores{"a": 1}, token{[]byte("x")}})
+	add(codecFor[any](f).Append(nil, &x))
+	sq := []shape{square{1}, &circle{2}}
+	add(codecFor[[]shape](f).Append(nil, &sq))
+	f.Add([]byte(nil))
+	f.Add(bytes.Repeat([]byte{0x81}, 1000))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, h := range all {
+			_, _, err := h.decode(data)
+			if err != nil && strings.Contains(err.Error(), "panic in a marshaller") && !usersFault(h.name) {
+				t.Errorf("%s: % x: %v", h.name, data, err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 16<<20+uint64(len(data))<<16 {
+			t.Errorf("%d bytes allocated for % x", got, data)
+		}
+	})
+}
+
+// usersFault says that a type's own unmarshaller indexes without looking.
+func usersFault(name string) bool {
+	return strings.Contains(name, "texter") || strings.Contains(name, "everything")
+}
+
+// Heads that promise more than follows.
+func TestLyingHeads(t *testing.T) {
+	lies := [][]byte{
+		{0x9b, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff}, {0x9a, 0x7f, 0xff, 0xff, 0xff}, {0x9a, 0xff, 0xff, 0xff, 0xff},
+		{0xbb, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff}, {0xba, 0x7f, 0xff, 0xff, 0xff}, {0xba, 0xff, 0xff, 0xff, 0xff, 0x61, 0x61, 1},
+		{0x5b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0x5a, 0x7f, 0xff, 0xff, 0xff}, {0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+		{0x7a, 0x7f, 0xff, 0xff, 0xff, 'a'}, {0x9f, 1}, {0xbf, 0x61, 0x61}, {0x5f, 0x41, 1}, {0x82, 1}, {0xa1, 0x61, 0x61}, {0xff}, {0xc0}, {0xc2, 0x5a, 0x7f, 0xff, 0xff, 0xff},
+	}
+	for _, h := range hostiles(t) {
+		switch h.name {
+		case "string", "[]uint8", "url.URL", "int": // some of these are values
+			continue
+		}
+		for _, data := range lies {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if _, decoded, _ := h.decode(data); decoded {
+				t.Errorf("%s: % x was decoded", h.name, data)
+			}
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+				t.Errorf("%s: %d bytes allocated for % x", h.name, got, data)
+			}
+		}
+	}
+}
+
+// Deep nesting is refused or decoded, but does not overflow a stack; what was
+// decoded and is too deep to be sent again is an error too.
+func TestHostileDepth(t *testing.T) {
+	for _, n := range []int{1000, maxDepth + 10, 1_000_000} {
+		data := append(bytes.Repeat([]byte{0x81}, n), 0x01)
+		for _, h := range hostiles(t) {
+			_, decoded, err := h.decode(data)
+			if decoded && n == 1_000_000 && h.name != "string" && h.name != "netip.Addr" {
+				t.Errorf("%s: depth %d was decoded (%v)", h.name, n, err)
+			}
+			if decoded && h.name == "[]interface {}" && (err == nil) != (n < maxDepth) {
+				t.Errorf("%s: depth %d: %v", h.name, n, err)
+			}
+		}
+	}
+}
+
+func TestWrongLengths(t *testing.T) {
+	var i int32
+	for _, data := range [][]byte{nil, {1}, {1, 2, 3}, {1, 2, 3, 4, 5}} {
+		if err := codecFor[int32](t).Decode(data, &i); err == nil {
+			t.Errorf("% x is an int32", data)
+		}
+	}
+	var b bool
+	for _, data := range [][]byte{nil, {2}, {255}, {0, 0}} {
+		if err := codecFor[bool](t).Decode(data, &b); err == nil {
+			t.Errorf("% x is a bool", data)
+		}
+	}
+	s := []uint32{9}
+	for _, data := range [][]byte{nil, {2}, {1, 0}, {1, 0, 0, 0, 0, 0}, {255}} {
+		if err := codecFor[[]uint32](t).Decode(data, &s); err == nil {
+			t.Errorf("% x is a []uint32", data)
+		}
+	}
+	if s[0] != 9 {
+		t.Error("a failed Decode has changed the value")
+	}
+	var e struct{}
+	if err := codecFor[struct{}](t).Decode([]byte{0}, &e); err == nil {
+		t.Error("a byte is an empty struct")
+	}
+}
+
+// A worker can send several NaN keys, each of which is a key of its own.
+func TestHostileNaNKeys(t *testing.T) {
+	c := codecFor[map[float64]any](t)
+	in := map[float64]any{}
+	for range 100 {
+		in[math.NaN()] = int16(7)
+	}
+	data, err := c.Append(nil, &in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[float64]any
+	if err := c.Decode(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 100 {
+		t.Errorf("%d keys", len(got))
+	}
+	for _, v := range got {
+		if v != int16(7) {
+			t.Fatalf("%T %v", v, v)
+		}
+	}
+}
+
+// The boxes that stand for other types may lie as well.
+func TestHostileBoxes(t *testing.T) {
+	c := codecFor[any](t)
+	box := func(v any) []byte {
+		b, err := AppendAny(nil, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for _, v := range []any{boxTime(nil), boxTime{}, boxTime{1, 2, 3}, boxTime(bytes.Repeat([]byte{255}, 100)), boxNil(3), boxNil(math.MaxUint64),
+		boxNil(tagNumber(reflect.TypeFor[square]())), boxNil(tagNumber(reflect.TypeFor[boxInt]())), boxNil(tagNumber(reflect.TypeFor[boxTime]()))} {
+		got := any("before")
+		if err := c.Decode(box(v), &got); err == nil && got != nil {
+			if bt, ok := got.(boxTime); !ok || bt != nil {
+				t.Errorf("%#v arrived as %#v", v, got)
+			}
+		}
+	}
+	type in struct{ S shape }
+	ci := codecFor[in](t)
+	for _, v := range []any{map[string]any{"S": boxInt(1)}, map[string]any{"S": boxNil(0)}, map[string]any{"S": boxTime{}}, map[string]any{"S": token{}}} {
+		var got in
+		if err := ci.Decode(box(v), &got); err == nil && got.S != nil {
+			t.Errorf("%#v arrived as %#v", v, got)
+		}
+	}
+}
