@@ -47,7 +47,9 @@ func serve() int {
 		fns[i] = worker.Function{ID: f.wire(), Run: f.runner()}
 	}
 	return worker.Serve(fns, spawn.BuildID(), func(cfg link.Config, send func([]byte) error) {
-		runtime.GOMAXPROCS(cfg.Procs)
+		if runtime.GOMAXPROCS(0) != cfg.Procs { // setting it stops the world
+			runtime.GOMAXPROCS(cfg.Procs)
+		}
 		logToParent(slog.Level(cfg.LogLevel), send)
 	})
 }

@@ -3,6 +3,7 @@ package spawn
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // family is this process's set of started processes. While there are any, it
@@ -13,7 +14,7 @@ var family parenthood
 type parenthood struct {
 	mu       sync.Mutex
 	children int
-	requests chan func()
+	requests atomic.Pointer[chan func()] // nil while there is no starting thread
 	stopped  chan struct{}
 	guard    guardian
 }
@@ -22,15 +23,18 @@ type parenthood struct {
 func (p *parenthood) start(f func() error) error {
 	p.mu.Lock()
 	p.children++
-	if p.requests == nil {
-		p.requests, p.stopped = make(chan func()), make(chan struct{})
-		go startingThread(p.requests, p.stopped)
+	requests := p.requests.Load()
+	if requests == nil {
+		ch := make(chan func())
+		requests = &ch
+		p.requests.Store(requests)
+		p.stopped = make(chan struct{})
+		go startingThread(ch, p.stopped)
 	}
-	requests := p.requests
 	p.mu.Unlock()
 
 	result := make(chan error, 1)
-	requests <- func() { result <- f() }
+	*requests <- func() { result <- f() }
 	err := <-result
 	if err != nil {
 		p.release()
@@ -56,8 +60,16 @@ func (p *parenthood) release() {
 	if p.children > 0 {
 		return
 	}
-	close(p.requests)
-	<-p.stopped
-	p.requests, p.stopped = nil, nil
 	p.guard.end()
+	close(*p.requests.Swap(nil))
+	<-p.stopped
+}
+
+// inTurn runs f on the starting thread after the starts that are waiting. It
+// must only be called by the guard, whose end release awaits before it ends the
+// thread.
+func (p *parenthood) inTurn(f func()) {
+	done := make(chan struct{})
+	*p.requests.Load() <- func() { f(); close(done) }
+	<-done
 }

@@ -20,6 +20,7 @@ type guardian struct {
 	groups map[int]bool
 	sock   *os.File // nil while there is no guard
 	gone   chan struct{}
+	ending bool
 }
 
 const (
@@ -32,7 +33,7 @@ const (
 )
 
 // add puts a group under guard; the first one starts the guard, beside us.
-func (g *guardian) add(pgid int) {
+func (g *guardian) add(pgid int, inTurn func(func())) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.groups == nil {
@@ -45,7 +46,7 @@ func (g *guardian) add(pgid int) {
 	}
 	if g.gone == nil {
 		g.gone = make(chan struct{})
-		go g.run(g.gone)
+		go g.run(g.gone, inTurn)
 	}
 }
 
@@ -68,10 +69,10 @@ func (g *guardian) tell(op, pgid int) {
 }
 
 // run keeps a guard running until end. It waits for the guard on the poller.
-func (g *guardian) run(gone chan struct{}) {
+func (g *guardian) run(gone chan struct{}, inTurn func(func())) {
 	defer close(gone)
 	for g.wanted() {
-		pidfd, pid, err := g.launch()
+		pidfd, pid, err := g.launch(inTurn)
 		if err != nil {
 			time.Sleep(retryGuard)
 			continue
@@ -96,10 +97,9 @@ func (g *guardian) wanted() bool {
 	return len(g.groups) > 0
 }
 
-// launch starts a guard and tells it all groups.
-func (g *guardian) launch() (*os.File, int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// launch starts a guard and tells it all groups. It takes its turn behind the
+// workers that are being started, and holds none of them up.
+func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, pid int, err error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, 0, err
@@ -107,10 +107,16 @@ func (g *guardian) launch() (*os.File, int, error) {
 	defer syscall.Close(pair[1])
 	_ = syscall.SetNonblock(pair[0], true)
 	sock := os.NewFile(uintptr(pair[0]), "mp-guard")
-	pid, pidfd, err := startGuard(pair[1])
+	inTurn(func() { pid, pidfd, err = startGuard(pair[1]) })
 	if err != nil {
 		_ = sock.Close()
 		return nil, 0, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ending {
+		_ = sock.Close() // which ends it
+		return pidfd, pid, nil
 	}
 	g.sock = sock
 	for pgid := range g.groups {
@@ -151,6 +157,7 @@ func (g *guardian) end() {
 	g.mu.Lock()
 	gone := g.gone
 	clear(g.groups)
+	g.ending = true
 	if g.sock != nil {
 		_ = g.sock.Close()
 		g.sock = nil
@@ -160,7 +167,7 @@ func (g *guardian) end() {
 		<-gone
 	}
 	g.mu.Lock()
-	g.gone = nil
+	g.gone, g.ending = nil, false
 	g.mu.Unlock()
 }
 

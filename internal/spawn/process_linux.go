@@ -47,7 +47,7 @@ func Start(s Spec) (*Process, error) {
 	if err := family.start(func() error { return p.exec(s, attr, &pidfd) }); err != nil {
 		return nil, err
 	}
-	family.guard.add(p.PID)
+	family.guard.add(p.PID, family.inTurn)
 	go p.reap()
 	return p, nil
 }
