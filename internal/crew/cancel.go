@@ -94,12 +94,13 @@ const patience = 2 * time.Millisecond
 
 // steal moves queued work back to the queue for an idle member.
 func (c *Crew) steal(thief *member, patient bool) (took, left bool) {
-	var others []*sched.Worker
+	others := c.others[:0]
 	for _, m := range c.members {
 		if m != nil && m != thief && !m.dead {
 			others = append(others, &m.work)
 		}
 	}
+	c.others = others
 	return c.sched.Steal(others, patient)
 }
 

@@ -20,11 +20,12 @@ type Crew struct {
 	funcs    map[string]*sched.Func
 	members  []*member // by slot; nil while there is none
 	idle     []*member
-	blocked  int    // callers waiting for room in the queue
-	open     int    // jobs with tasks that have not settled
-	nextID   uint64 // of the last task
-	alive    int    // slots that have not given up
-	broken   error  // why no worker can be started any more
+	others   []*sched.Worker // scratch of steal
+	blocked  int             // callers waiting for room in the queue
+	open     int             // jobs with tasks that have not settled
+	nextID   uint64          // of the last task
+	alive    int             // slots that have not given up
+	broken   error           // why no worker can be started any more
 	draining bool
 	closed   bool
 	room     chan struct{} // closed when waiting jobs become fewer

@@ -185,6 +185,7 @@ func (m *member) handshake(greeted func()) *StartError {
 	if err := m.agree(hello); err != nil {
 		return &StartError{Err: err, Permanent: true}
 	}
+	m.proc.Guard() // from here on it may run the user's code
 	greeted()
 	return m.awaitReady(s)
 }

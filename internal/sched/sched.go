@@ -124,7 +124,7 @@ type Chunk struct {
 // A Scheduler holds the jobs with pending elements, in turn.
 type Scheduler struct {
 	first   []*Job // got elements back, and go before all others; the last is next
-	queue   []*Job
+	queue   fifo[*Job]
 	live    int // jobs in both that are not cancelled
 	workers int // in service
 	idle    int // of those, without work
@@ -134,15 +134,20 @@ type Scheduler struct {
 func (s *Scheduler) Workers(all, idle int) { s.workers, s.idle = all, idle }
 
 // Add queues a job that has pending elements.
-func (s *Scheduler) Add(j *Job) { s.enter(&s.queue, j) }
+func (s *Scheduler) Add(j *Job) {
+	if s.enters(j) {
+		s.queue.push(j)
+	}
+}
 
-func (s *Scheduler) enter(queue *[]*Job, j *Job) {
+// enters reports whether j is to be queued, and notes that it is.
+func (s *Scheduler) enters(j *Job) bool {
 	if j.queued || j.pending == 0 || j.Cancel {
-		return
+		return false
 	}
 	j.queued = true
 	s.live++
-	*queue = append(*queue, j)
+	return true
 }
 
 // Next is the job whose turn it is; nil if none has pending elements.
@@ -152,8 +157,8 @@ func (s *Scheduler) Next() *Job {
 		switch {
 		case len(s.first) > 0:
 			j = s.first[len(s.first)-1]
-		case len(s.queue) > 0:
-			j = s.queue[0]
+		case s.queue.len() > 0:
+			j = *s.queue.at(0)
 		default:
 			return nil
 		}
@@ -172,11 +177,8 @@ func (s *Scheduler) pop() {
 		s.first = s.first[:n-1]
 		return
 	}
-	s.queue[0].queued = false
-	s.queue[0] = nil
-	if s.queue = s.queue[1:]; len(s.queue) == 0 {
-		s.queue = nil
-	}
+	(*s.queue.at(0)).queued = false
+	s.queue.shift()
 }
 
 // Drop cancels a job: nothing of it will be handed out any more. It calls f for
@@ -253,5 +255,7 @@ func (s *Scheduler) share(j *Job, w *Worker) int {
 // Return gives back elements of a claimed chunk that was not launched.
 func (s *Scheduler) Return(c Chunk) {
 	c.Job.giveBack(span{c.Lo, c.N})
-	s.enter(&s.first, c.Job)
+	if s.enters(c.Job) {
+		s.first = append(s.first, c.Job)
+	}
 }

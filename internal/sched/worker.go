@@ -16,7 +16,7 @@ type Marks interface {
 // numbers, of which the results come in that order too.
 type Worker struct {
 	Marks  Marks
-	flight []Chunk
+	flight fifo[Chunk]
 	tasks  int
 	ahead  time.Duration
 }
@@ -31,7 +31,7 @@ func (w *Worker) Ahead() time.Duration { return w.ahead }
 // Launch notes that c was sent as tasks c.Seq and following.
 func (w *Worker) Launch(c Chunk) {
 	c.each = c.Job.Func.average
-	w.flight = append(w.flight, c)
+	w.flight.push(c)
 	w.add(c, c.N)
 }
 
@@ -44,41 +44,34 @@ func (w *Worker) add(c Chunk, n int) {
 // returns the elements that they belong to: all of one job. Results must come in
 // order; any other is an error.
 func (w *Worker) Done(seq uint32, n int) (Chunk, error) {
-	if len(w.flight) == 0 || w.flight[0].Seq != seq {
+	if w.flight.len() == 0 || w.flight.at(0).Seq != seq {
 		return Chunk{}, fmt.Errorf("a result of task %d, which is not due", seq)
 	}
-	c := &w.flight[0]
+	c := w.flight.at(0)
 	done := *c
 	done.N = min(n, c.N)
 	w.add(*c, -done.N)
 	c.Lo, c.N, c.Seq = c.Lo+done.N, c.N-done.N, c.Seq+uint32(done.N)
 	if c.N == 0 {
-		w.shift()
+		w.flight.shift()
 	}
 	return done, nil
 }
 
-func (w *Worker) shift() {
-	w.flight[0] = Chunk{}
-	if w.flight = w.flight[1:]; len(w.flight) == 0 {
-		w.flight = nil
-	}
-}
-
 // Front is the task that is running, if it has begun.
 func (w *Worker) Front() (c Chunk, begun bool) {
-	if len(w.flight) == 0 {
+	if w.flight.len() == 0 {
 		return Chunk{}, false
 	}
-	c = w.flight[0]
+	c = *w.flight.at(0)
 	return c, w.Marks.Begun(c.Seq)
 }
 
 // takeBack voids tasks from lo on, as far as they have not begun, and calls f
 // for each run of elements that this frees, the last first.
 func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
-	for n := len(w.flight); n > 0; n = len(w.flight) {
-		c := &w.flight[n-1]
+	for n := w.flight.len(); n > 0; n = w.flight.len() {
+		c := w.flight.at(n - 1)
 		from := lo
 		if int32(c.Seq-lo) > 0 {
 			from = c.Seq
@@ -97,8 +90,7 @@ func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 		if c.N > 0 {
 			return
 		}
-		w.flight[n-1] = Chunk{}
-		w.flight = w.flight[:n-1]
+		w.flight.pop()
 	}
 }
 
@@ -106,15 +98,16 @@ func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 // it; tasks of other jobs behind it return to the queue. It reports the task of
 // the job that has begun, if any.
 func (s *Scheduler) Cancel(w *Worker, j *Job, drop func(lo, n int)) (running uint32, ok bool) {
-	for _, c := range w.flight {
+	for i := range w.flight.len() {
+		c := *w.flight.at(i)
 		if c.Job != j {
 			continue
 		}
 		w.takeBack(c.Seq, func(c Chunk) { s.freed(c, j, drop) })
 		break
 	}
-	for _, c := range w.flight { // what is left has begun
-		if c.Job == j {
+	for i := range w.flight.len() { // what is left has begun
+		if c := w.flight.at(i); c.Job == j {
 			return c.Seq, true
 		}
 	}
@@ -134,9 +127,9 @@ func (s *Scheduler) freed(c Chunk, cancelled *Job, drop func(lo, n int)) {
 // cancelled.
 func (s *Scheduler) Dead(w *Worker, lost func(j *Job, i int), drop func(j *Job, lo, n int)) {
 	flight := w.flight
-	w.flight, w.tasks, w.ahead = nil, 0, 0
-	for i := len(flight) - 1; i >= 0; i-- {
-		c := flight[i]
+	w.flight, w.tasks, w.ahead = fifo[Chunk]{}, 0, 0
+	for i := flight.len() - 1; i >= 0; i-- {
+		c := *flight.at(i)
 		for k := c.N - 1; k >= 0; k-- {
 			one := Chunk{Job: c.Job, Lo: c.Lo + k, N: 1}
 			switch {
@@ -176,7 +169,8 @@ func (s *Scheduler) Steal(workers []*Worker, patient bool) (took, left bool) {
 // shed gives back the later half of the tasks that have not begun.
 func (w *Worker) shed(s *Scheduler) (took bool) {
 	keep := (w.tasks + 1) / 2
-	for _, c := range w.flight {
+	for i := range w.flight.len() {
+		c := *w.flight.at(i)
 		if keep >= c.N {
 			keep -= c.N
 			continue

@@ -47,7 +47,6 @@ func Start(s Spec) (*Process, error) {
 	if err := family.start(func() error { return p.exec(s, attr, &pidfd) }); err != nil {
 		return nil, err
 	}
-	family.guard.add(p.PID, family.inTurn)
 	go p.reap()
 	return p, nil
 }
@@ -126,6 +125,16 @@ func collect(pid int) Status {
 		return Status{ExitCode: -1, Signal: ws.Signal()}
 	}
 	return Status{ExitCode: ws.ExitStatus()}
+}
+
+// Guard puts the process's group under guard: what it starts from now on will
+// die with this process too. It does not wait for the guard to be there.
+func (p *Process) Guard() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		family.guard.add(p.PID, family.inTurn)
+	}
 }
 
 // Done is closed when the process has ended and been reaped.
