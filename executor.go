@@ -2,8 +2,8 @@ package mp
 
 import (
 	"context"
-	"encoding/binary"
-	"math"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
 // An Executor is a place where tasks run. [Call], [Submit], [Map], [Stream] and
@@ -49,9 +49,4 @@ type Hints struct {
 	Prompt bool
 }
 
-const (
-	elementHead = 4
-	maxElement  = math.MaxUint32
-)
-
-func putLength(b []byte, n int) { binary.LittleEndian.PutUint32(b, uint32(n)) }
+const elementHead = codec.HeadSize

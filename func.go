@@ -69,24 +69,28 @@ func (f *Func[In, Out]) runner() runner.Handler {
 	}
 }
 
-// encode appends the wire form of an argument: its length, then its bytes.
-func (f *Func[In, Out]) encode(buf []byte, arg *In) ([]byte, error) {
-	at := len(buf)
-	buf = append(buf, 0, 0, 0, 0)
-	out, err := f.in.Append(buf, arg)
-	if err == nil && len(out)-at-elementHead > maxElement {
-		err = fmt.Errorf("%d bytes, more than %d", len(out)-at-elementHead, maxElement)
-	}
+// encode appends arguments in wire form, each with its length in front; see
+// Batch.Encode.
+func (f *Func[In, Out]) encode(buf []byte, args []In) ([]byte, int, error) {
+	out, n, err := f.in.AppendRun(buf, args)
 	if err != nil {
-		return buf[:at], &CodecError{Func: f.id, What: "argument", Doing: "encoded", Text: err.Error()}
+		err = &CodecError{Func: f.id, What: "argument", Doing: "encoded", Text: err.Error()}
 	}
-	putLength(out[at:], len(out)-at-elementHead)
-	return out, nil
+	return out, n, err
+}
+
+// decodeRun decodes results into out, and calls fail for those that cannot be.
+func (f *Func[In, Out]) decodeRun(results [][]byte, out []Out, fail func(i int, err error)) {
+	f.out.DecodeRun(results, out, func(i int, err error) { fail(i, f.undecodable(err)) })
 }
 
 func (f *Func[In, Out]) decode(data []byte, out *Out) error {
 	if err := f.out.Decode(data, out); err != nil {
-		return &CodecError{Func: f.id, What: "result", Doing: "decoded", Text: err.Error()}
+		return f.undecodable(err)
 	}
 	return nil
+}
+
+func (f *Func[In, Out]) undecodable(err error) error {
+	return &CodecError{Func: f.id, What: "result", Doing: "decoded", Text: err.Error()}
 }

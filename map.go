@@ -79,7 +79,7 @@ func newMapping[In, Out any](ctx context.Context, f *Func[In, Out], in []In, opt
 func (m *mapping[In, Out]) Len() int { return len(m.in) }
 
 func (m *mapping[In, Out]) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
-	return encodeRun(m.f, buf, m.in[lo:hi])
+	return m.f.encode(buf, m.in[lo:hi])
 }
 
 func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
@@ -96,11 +96,7 @@ func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 
 // SettleRun is Settle for elements lo, lo+1, … that all have results.
 func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
-	for k, data := range results {
-		if err := m.f.decode(data, &m.out[lo+k]); err != nil {
-			m.fail(&ElementError{lo + k, err})
-		}
-	}
+	m.f.decodeRun(results, m.out[lo:lo+len(results)], func(i int, err error) { m.fail(&ElementError{lo + i, err}) })
 	if m.left.Add(-int64(len(results))) == 0 {
 		close(m.done)
 	}
@@ -133,24 +129,4 @@ func (m *mapping[In, Out]) err(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return m.failed[0]
-}
-
-// encodeRun is Batch.Encode for a slice.
-func encodeRun[In, Out any](f *Func[In, Out], buf []byte, in []In) ([]byte, int, error) {
-	limit := cap(buf)
-	for i := range in {
-		at := len(buf)
-		out, err := f.encode(buf, &in[i])
-		if err != nil {
-			return buf, i, err
-		}
-		if len(out) > limit && i > 0 {
-			return buf[:at], i, nil
-		}
-		buf = out
-		if len(buf) >= limit {
-			return buf, i + 1, nil
-		}
-	}
-	return buf, len(in), nil
 }

@@ -219,7 +219,7 @@ type streamBatch[In, Out any] struct {
 func (b *streamBatch[In, Out]) Len() int { return len(b.in) }
 
 func (b *streamBatch[In, Out]) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
-	return encodeRun(b.s.f, buf, b.in[lo:hi])
+	return b.s.f.encode(buf, b.in[lo:hi])
 }
 
 func (b *streamBatch[In, Out]) Settle(i int, result []byte, err error) {

@@ -36,7 +36,7 @@ func newSubmission[In, Out any](f *Func[In, Out], arg In) (*submission[In, Out],
 		return s, err
 	}
 	var err error
-	s.arg, err = f.encode(nil, &arg)
+	s.arg, _, err = f.encode(nil, []In{arg})
 	return s, err
 }
 

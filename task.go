@@ -19,7 +19,7 @@ type boundTask[In, Out any] struct {
 func (t *boundTask[In, Out]) Name() string { return t.f.id }
 
 func (t *boundTask[In, Out]) bind() (link.Bound, error) {
-	arg, err := t.f.encode(nil, &t.arg)
+	arg, _, err := t.f.encode(nil, []In{t.arg})
 	if err != nil {
 		return link.Bound{}, err
 	}

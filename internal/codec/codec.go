@@ -20,6 +20,7 @@ type Type[T any] struct {
 	append      func(buf []byte, v *T) ([]byte, error)
 	decode      func(data []byte, v *T) error
 	fingerprint uint64
+	plain       bool // values are copied as they lie in memory
 }
 
 // For returns the codec for T, or an error naming the part of T that cannot
@@ -32,6 +33,7 @@ func For[T any]() (*Type[T], error) {
 	}
 	c := &Type[T]{fingerprint: fingerprint(t)}
 	c.append, c.decode = choose[T](t)
+	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0
 	return c, nil
 }
 

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"encoding/binary"
 	"fmt"
 	"reflect"
 	"unsafe"
@@ -88,4 +89,42 @@ type unsafeSlice struct {
 	data unsafe.Pointer
 	len  int
 	cap  int
+}
+
+// plainBytes are the values of a slice as they lie in memory.
+func plainBytes[T any](vs []T) (raw []byte, size int) {
+	size = int(unsafe.Sizeof(vs[0]))
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs)*size), size
+}
+
+// appendPlainRun is AppendRun for plain types, of which there is at least one.
+func appendPlainRun[T any](buf []byte, vs []T) ([]byte, int) {
+	raw, size := plainBytes(vs)
+	n := min(len(vs), max(1, (cap(buf)-len(buf))/(HeadSize+size)))
+	if size == 8 {
+		for i := range n {
+			buf = binary.LittleEndian.AppendUint32(buf, 8)
+			buf = binary.LittleEndian.AppendUint64(buf, binary.LittleEndian.Uint64(raw[i*8:]))
+		}
+		return buf, n
+	}
+	for i := range n {
+		buf = binary.LittleEndian.AppendUint32(buf, uint32(size))
+		buf = append(buf, raw[i*size:(i+1)*size]...)
+	}
+	return buf, n
+}
+
+func decodePlainRun[T any](data [][]byte, vs []T, fail func(int, error)) {
+	raw, size := plainBytes(vs)
+	for i, d := range data {
+		switch {
+		case len(d) != size:
+			fail(i, fmt.Errorf("%d bytes for a %T of %d", len(d), vs[i], size))
+		case size == 8:
+			binary.LittleEndian.PutUint64(raw[i*8:], binary.LittleEndian.Uint64(d))
+		default:
+			copy(raw[i*size:], d)
+		}
+	}
 }

@@ -14,6 +14,9 @@ const (
 	// element makes a larger one.
 	chunkBytes = 64 << 10
 	minRoom    = chunkBytes + 4<<10
+	// headStart is how many tasks are worth waking the worker for while more
+	// are being encoded.
+	headStart = 256
 	// maxHeavy bounds what is on its way to one worker over the socket.
 	maxHeavy = 32 << 20
 )
@@ -116,6 +119,11 @@ func (m *member) launch(fn int, ch sched.Chunk, body []byte) error {
 	m.link.Publish()
 	c.mu.Unlock()
 	m.end = ch.Seq + uint32(ch.N)
+	if ch.N >= headStart {
+		if err := m.link.Wake(); err != nil {
+			return err
+		}
+	}
 	if cap(body) > chunkBytes { // one large element
 		m.heavy += len(body)
 		if err := m.link.Wake(); err != nil {
