@@ -5,8 +5,8 @@
 //
 //	go run ./examples/codestats [-json] [DIR]
 //
-// Parsing makes much garbage, which the collector of a single process clears up
-// for all goroutines together; each worker process has a small heap of its own.
+// Each worker process has a small heap of its own, which its own collector clears
+// up; the goroutines share one.
 package main
 
 import (

@@ -71,8 +71,8 @@ func (c *Crew) cancel(j *job, cause error) {
 // killIfRunning ends a task that has ignored its context.
 func (c *Crew) killIfRunning(r running, j *job, cause error) {
 	c.mu.Lock()
-	front, begun := r.m.work.Front()
-	kill := begun && front.Job == &j.Job && front.Seq == r.seq && !r.m.dead
+	task, begun := r.m.work.Running()
+	kill := begun && task.Job == &j.Job && task.Seq == r.seq && !r.m.dead
 	if kill {
 		r.m.cause = cause
 	}

@@ -89,7 +89,7 @@ func (c *Crew) Running(b Batch, i int) bool {
 		if m == nil || m.dead {
 			continue
 		}
-		ch, begun := m.work.Front()
+		ch, begun := m.work.Running()
 		if begun && ch.Lo == i && ch.Job.Data.(*job).batch == b {
 			return true
 		}
@@ -107,7 +107,7 @@ func (c *Crew) Workers() []Info {
 			continue
 		}
 		w := Info{Worker: m.slot + 1, PID: m.proc.PID, Busy: m.work.Tasks() > 0, Started: m.started}
-		if ch, begun := m.work.Front(); begun {
+		if ch, begun := m.work.Running(); begun {
 			j := ch.Job.Data.(*job)
 			w.Running, w.Func, w.Task = true, j.fn, j.id+uint64(ch.Lo)
 		}

@@ -10,11 +10,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
+// maxDepth bounds nested groups: a LogValuer may resolve to a group that holds
+// it again.
+const maxDepth = 64
+
 type record struct {
-	Time  time.Time `cbor:"1,keyasint"`
-	Level int       `cbor:"2,keyasint"`
-	Msg   string    `cbor:"3,keyasint"`
-	Attrs []attr    `cbor:"4,keyasint,omitempty"`
+	Time  []byte `cbor:"1,keyasint,omitempty"` // in its binary form, which every time has
+	Level int    `cbor:"2,keyasint"`
+	Msg   string `cbor:"3,keyasint"`
+	Attrs []attr `cbor:"4,keyasint,omitempty"`
 }
 
 // attr keeps what slog.Value keeps; other values travel as text.
@@ -24,7 +28,7 @@ type attr struct {
 	Text  string    `cbor:"3,keyasint,omitempty"`
 	Int   int64     `cbor:"4,keyasint,omitempty"`
 	Float float64   `cbor:"5,keyasint,omitempty"`
-	Time  time.Time `cbor:"6,keyasint"`
+	Time  []byte    `cbor:"6,keyasint,omitempty"`
 	Group []attr    `cbor:"7,keyasint,omitempty"`
 }
 
@@ -66,7 +70,7 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	attrs := make([]slog.Attr, 0, r.NumAttrs())
 	r.Attrs(func(a slog.Attr) bool { attrs = append(attrs, a); return true })
-	out := record{Time: r.Time, Level: int(r.Level), Msg: r.Message, Attrs: pack(h.with(attrs))}
+	out := record{Time: packTime(r.Time), Level: int(r.Level), Msg: r.Message, Attrs: pack(h.with(attrs), 0)}
 	data, err := codec.AppendAny(nil, out)
 	if err != nil {
 		return err
@@ -74,9 +78,33 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	return h.send(data)
 }
 
-func pack(attrs []slog.Attr) (out []attr) {
+func packTime(t time.Time) []byte {
+	if t.IsZero() {
+		return nil
+	}
+	b, err := t.MarshalBinary()
+	if err != nil { // a zone beyond what the form has room for
+		b, _ = t.UTC().MarshalBinary()
+	}
+	return b
+}
+
+func unpackTime(b []byte) (t time.Time) {
+	if len(b) > 0 && t.UnmarshalBinary(b) != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+func pack(attrs []slog.Attr, depth int) (out []attr) {
 	for _, a := range attrs {
 		v := a.Value.Resolve()
+		if a.Key == "" && v.Kind() == slog.KindAny && v.Any() == nil {
+			continue // as every handler does
+		}
+		if depth > maxDepth && v.Kind() == slog.KindGroup {
+			v = slog.StringValue("nested too deep")
+		}
 		p := attr{Key: a.Key, Kind: v.Kind()}
 		switch v.Kind() {
 		case slog.KindBool:
@@ -92,9 +120,9 @@ func pack(attrs []slog.Attr) (out []attr) {
 		case slog.KindFloat64:
 			p.Float = v.Float64()
 		case slog.KindTime:
-			p.Time = v.Time()
+			p.Time = packTime(v.Time())
 		case slog.KindGroup:
-			p.Group = pack(v.Group())
+			p.Group = pack(v.Group(), depth+1)
 		default:
 			p.Kind, p.Text = slog.KindString, text(v)
 		}
@@ -127,7 +155,7 @@ func unpack(attrs []attr) (out []slog.Attr) {
 		case slog.KindFloat64:
 			a.Value = slog.Float64Value(p.Float)
 		case slog.KindTime:
-			a.Value = slog.TimeValue(p.Time)
+			a.Value = slog.TimeValue(unpackTime(p.Time))
 		case slog.KindGroup:
 			a.Value = slog.GroupValue(unpack(p.Group)...)
 		default:
@@ -144,7 +172,7 @@ func Replay(l *slog.Logger, worker, pid int, data []byte) {
 	if codec.DecodeAny(data, &in) != nil || !l.Enabled(context.Background(), slog.Level(in.Level)) {
 		return
 	}
-	r := slog.NewRecord(in.Time, slog.Level(in.Level), in.Msg, 0)
+	r := slog.NewRecord(unpackTime(in.Time), slog.Level(in.Level), in.Msg, 0)
 	r.AddAttrs(unpack(in.Attrs)...)
 	r.AddAttrs(slog.Int("worker", worker), slog.Int("pid", pid))
 	_ = l.Handler().Handle(context.Background(), r)

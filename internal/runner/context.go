@@ -16,55 +16,46 @@ type Info struct {
 }
 
 // Context is the context of one task. It costs next to nothing until the task
-// looks at it: only then is a real context made, and kept aside, so that a
-// Context is a few bytes without a pointer. It is cancelled when the task has
+// looks at it: the real context is made then. It is cancelled when the task has
 // ended, so that goroutines which the task left behind see it.
 type Context struct {
-	info  Info
-	state atomic.Uint32
+	info Info
+	real atomic.Pointer[realContext] // nil until somebody looks
 }
-
-// States of a Context.
-const (
-	untouched = iota
-	touched   // it has a real context in the table
-	over      // it was cancelled; its real context, if any, has left the table
-)
 
 type realContext struct {
 	context.Context
 	cancel context.CancelFunc
 }
 
-// table holds the real contexts of tasks that have looked and not ended.
-var table struct {
-	mu   sync.Mutex
-	real map[*Context]realContext
-}
-
-// ended stands for the real context of all that are over.
-var ended = func() context.Context {
+// over stands for a context that was cancelled before anybody had looked.
+var over = func() *realContext {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	return ctx
+	return &realContext{ctx, cancel}
 }()
 
-// asked is the task of this process that is to be cancelled, for tasks that
-// CancelRunning addresses: its Seq, above bit 32 so that 0 is none.
-var asked atomic.Uint64
+// looked holds the tasks of this process that have looked and not ended, for
+// CancelRunning; asked is the number that it was last given, above bit 32 so
+// that 0 is none.
+var looked struct {
+	mu    sync.Mutex
+	tasks map[*Context]bool
+	asked uint64
+}
 
-func askFor(seq uint32) uint64 { return 1<<32 | uint64(seq) }
+func ask(seq uint32) uint64 { return 1<<32 | uint64(seq) }
 
-// CancelRunning cancels the task with this number if it is running. Task
-// numbers are those of a worker's link; 0 is none.
+// CancelRunning cancels the task with this number, which has begun: at once if
+// it has looked at its context, else when it does. Task numbers are those of a
+// worker's link; 0 is none.
 func CancelRunning(seq uint32) {
-	// Either a task that looks later sees the mark, or we see it here.
-	asked.Store(askFor(seq))
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	for c, r := range table.real {
+	looked.mu.Lock()
+	defer looked.mu.Unlock()
+	looked.asked = ask(seq)
+	for c := range looked.tasks {
 		if c.info.Seq == seq {
-			r.cancel()
+			c.real.Load().cancel()
 		}
 	}
 }
@@ -80,27 +71,27 @@ func InfoFrom(ctx context.Context) (Info, bool) {
 	return c.info, true
 }
 
-func (c *Context) get() context.Context {
-	if c.state.Load() == over {
-		return ended
-	}
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	if r, ok := table.real[c]; ok {
+func (c *Context) get() *realContext {
+	if r := c.real.Load(); r != nil {
 		return r
 	}
-	if !c.state.CompareAndSwap(untouched, touched) {
-		return ended
-	}
+	looked.mu.Lock()
+	defer looked.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
-	if table.real == nil {
-		table.real = map[*Context]realContext{}
-	}
-	table.real[c] = realContext{ctx, cancel}
-	if c.info.Seq != 0 && asked.Load() == askFor(c.info.Seq) {
+	if !c.real.CompareAndSwap(nil, &realContext{ctx, cancel}) {
 		cancel()
+		return c.real.Load()
 	}
-	return ctx
+	if c.info.Seq != 0 {
+		if looked.tasks == nil {
+			looked.tasks = map[*Context]bool{}
+		}
+		looked.tasks[c] = true
+		if looked.asked == ask(c.info.Seq) {
+			cancel()
+		}
+	}
+	return c.real.Load()
 }
 
 // Deadline reports no deadline.
@@ -122,13 +113,15 @@ func (c *Context) Value(key any) any {
 
 // Cancel cancels the context: the task was cancelled, or has ended.
 func (c *Context) Cancel() {
-	if c.state.Swap(over) != touched {
+	if c.real.CompareAndSwap(nil, over) {
 		return
 	}
-	table.mu.Lock()
-	r := table.real[c]
-	delete(table.real, c)
-	table.mu.Unlock()
+	r := c.real.Load()
+	if c.info.Seq != 0 && r != over {
+		looked.mu.Lock()
+		delete(looked.tasks, c)
+		looked.mu.Unlock()
+	}
 	r.cancel()
 }
 

@@ -45,9 +45,11 @@ func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byt
 		if returned {
 			return
 		}
-		if r := recover(); r != nil {
-			kind, data = Panicked, appendPanic(buf, r)
+		r := recover()
+		if r == nil { // runtime.Goexit, or panic(nil) under GODEBUG=panicnil=1
+			r = "panic called with nil argument"
 		}
+		kind, data = Panicked, appendPanic(buf, r)
 	}()
 	out, err := h(ctx, in, buf)
 	returned = true

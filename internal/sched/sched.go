@@ -18,6 +18,9 @@ const (
 	minDeep = 2
 	// worthwhile is the least work for which another worker is bothered.
 	worthwhile = 200 * time.Microsecond
+	// longest is the longest time of a task that is believed: a worker that
+	// lies about it is not to make sums overflow.
+	longest = 24 * time.Hour
 	// maxChunk bounds a chunk in tasks, so that its room comes back early.
 	maxChunk = 4096
 )
@@ -33,7 +36,7 @@ func (f *Func) Observe(n int, busy time.Duration) {
 	if n <= 0 || busy < 0 {
 		return
 	}
-	each := busy / time.Duration(n)
+	each := min(busy/time.Duration(n), longest)
 	if !f.known {
 		f.average, f.known = each, true
 		return

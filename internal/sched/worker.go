@@ -58,13 +58,21 @@ func (w *Worker) Done(seq uint32, n int) (Chunk, error) {
 	return done, nil
 }
 
-// Front is the task that is running, if it has begun.
-func (w *Worker) Front() (c Chunk, begun bool) {
-	if w.flight.len() == 0 {
-		return Chunk{}, false
+// Running is the task that began last, if its result has not been collected: as
+// far as known the one that runs.
+func (w *Worker) Running() (task Chunk, ok bool) {
+	for i := w.flight.len() - 1; i >= 0; i-- {
+		c := *w.flight.at(i)
+		if !w.Marks.Begun(c.Seq) {
+			continue
+		}
+		k := c.N - 1
+		for !w.Marks.Begun(c.Seq + uint32(k)) {
+			k--
+		}
+		return Chunk{Job: c.Job, Lo: c.Lo + k, N: 1, Seq: c.Seq + uint32(k)}, true
 	}
-	c = *w.flight.at(0)
-	return c, w.Marks.Begun(c.Seq)
+	return Chunk{}, false
 }
 
 // takeBack voids tasks from lo on, as far as they have not begun, and calls f
@@ -96,7 +104,7 @@ func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 
 // Cancel takes back what w has not begun of a cancelled job and calls drop for
 // it; tasks of other jobs behind it return to the queue. It reports the task of
-// the job that has begun, if any.
+// the job that is running, if any.
 func (s *Scheduler) Cancel(w *Worker, j *Job, drop func(lo, n int)) (running uint32, ok bool) {
 	for i := range w.flight.len() {
 		c := *w.flight.at(i)
@@ -106,10 +114,8 @@ func (s *Scheduler) Cancel(w *Worker, j *Job, drop func(lo, n int)) (running uin
 		w.takeBack(c.Seq, func(c Chunk) { s.freed(c, j, drop) })
 		break
 	}
-	for i := range w.flight.len() { // what is left has begun
-		if c := w.flight.at(i); c.Job == j {
-			return c.Seq, true
-		}
+	if task, begun := w.Running(); begun && task.Job == j {
+		return task.Seq, true
 	}
 	return 0, false
 }

@@ -85,8 +85,8 @@ func limitAt(controllers, dir string, read func(string) (string, bool)) (int, bo
 func ratio(quota, period string) (int, bool) {
 	q, err1 := strconv.ParseFloat(quota, 64)
 	p, err2 := strconv.ParseFloat(period, 64)
-	if err1 != nil || err2 != nil || q <= 0 || p <= 0 {
-		return 0, false
+	if n := math.Ceil(q / p); err1 == nil && err2 == nil && q > 0 && p > 0 && n <= math.MaxInt32 {
+		return int(n), true
 	}
-	return int(math.Ceil(q / p)), true
+	return 0, false
 }

@@ -1,0 +1,61 @@
+package sched
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// The results of tasks 0 and 1 lie uncollected in the ring while task 2 runs.
+// The one to be told and, if it does not listen, killed is 2: told 0, the worker
+// goes on, and after the grace period the front is another task than that
+// reported, so that nobody is killed and the caller waits for ever.
+func TestCancelReportsTheTaskThatRuns(t *testing.T) {
+	var f fixture
+	f.Workers(1, 1)
+	j := newJob(known(time.Millisecond), 5, 0)
+	w := f.worker()
+	f.launch(w, j.Take())
+	begin(w, 0, 1, 2)
+	d := dropped{}
+	f.Drop(j, d.add)
+	if seq, any := f.Cancel(w, j, d.add); !any || seq != 2 {
+		t.Errorf("task %d is reported (%v), and 2 is running", seq, any)
+	}
+	d.exactly(t, 3, 5)
+}
+
+// The same where the job's tasks lie in two chunks.
+func TestCancelReportsTheTaskThatRunsInTheLastChunk(t *testing.T) {
+	var f fixture
+	f.Workers(1, 1)
+	j := newJob(known(time.Millisecond), 8, 4)
+	f.Add(j)
+	w := f.worker()
+	for range 2 {
+		c, _ := f.Claim(w, 100)
+		f.launch(w, c)
+	}
+	begin(w, 0, 1, 2, 3, 4)
+	d := dropped{}
+	f.Drop(j, d.add)
+	if seq, any := f.Cancel(w, j, d.add); !any || seq != 4 {
+		t.Errorf("task %d is reported (%v), and 4 is running", seq, any)
+	}
+	d.exactly(t, 5, 8)
+}
+
+// A worker writes its busy time itself: a lie must not overflow what is ahead,
+// or nothing is ever stolen from the workers that have such tasks.
+func TestHugeAveragesDoNotOverflow(t *testing.T) {
+	for _, each := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1, math.MaxInt64/2 + 1} {
+		var f fixture
+		f.Workers(2, 1)
+		w := f.worker()
+		j := newJob(known(each), 10, 0)
+		f.launch(w, j.Take())
+		if took, _ := f.Steal([]*Worker{w}, true); !took || w.Ahead() < 0 {
+			t.Errorf("average %d: %v ahead, stolen %v", each, w.Ahead(), took)
+		}
+	}
+}
