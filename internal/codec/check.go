@@ -222,9 +222,9 @@ func formFrom(t, e reflect.Type) bool {
 // t has a MarshalBinary of its own.
 func appendsForEmbedded(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
+	both := func(name string) bool { return promoted(t.MethodByName(name)) && promoted(p.MethodByName(name)) }
 	return t.Kind() == reflect.Struct && p.Implements(binaryAppenderType) && p.Implements(binaryMarshalType) &&
-		promoted(t.MethodByName("AppendBinary")) && promoted(p.MethodByName("AppendBinary")) &&
-		!(promoted(t.MethodByName("MarshalBinary")) && promoted(p.MethodByName("MarshalBinary")))
+		both("AppendBinary") && !both("MarshalBinary")
 }
 
 // promoted reports whether a method was not written but made by the compiler,

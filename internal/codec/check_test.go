@@ -1,3 +1,5 @@
+//lint:file-ignore SA5008,SA4000,U1000,S1040 what these tests are made of is wrong on purpose
+
 package codec
 
 import (
