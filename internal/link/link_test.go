@@ -1,5 +1,7 @@
 //go:build linux
 
+//go:build linux
+
 package link
 
 import (
