@@ -147,6 +147,10 @@ func (r *registry) seal() error {
 				return
 			}
 		}
+		if err := codec.CheckRegistered(); err != nil {
+			r.bad = fmt.Errorf("mp: a type registered with RegisterType cannot travel: %w", err)
+			return
+		}
 		if err := errtree.Check(); err != nil {
 			r.bad = fmt.Errorf("mp: a registered error type cannot travel: %w", err)
 		}

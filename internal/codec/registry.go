@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/fxamacker/cbor/v2"
@@ -68,6 +70,20 @@ func tagNumber(t reflect.Type) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(t.PkgPath() + "." + t.Name()))
 	return h.Sum64() | 1<<63
+}
+
+// CheckRegistered returns an error that names the first part of a registered type
+// that cannot travel.
+func CheckRegistered() error {
+	registered.mu.RLock()
+	types := slices.Collect(maps.Keys(registered.base))
+	registered.mu.RUnlock()
+	for _, t := range types {
+		if err := check(t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // registeredFor reports whether any registered type implements t.

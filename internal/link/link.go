@@ -230,8 +230,8 @@ func (l *Link) serve(e Events) error {
 func (l *Link) keep(seq uint32, body []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.unclaimed += len(body) - len(l.payloads[seq]) // one sent twice counts once
 	l.payloads[seq] = body
-	l.unclaimed += len(body)
 	l.cond.Broadcast()
 	for !l.draining && l.unclaimed > maxUnclaimed && len(l.payloads) > 1 {
 		l.cond.Wait()
