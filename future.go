@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
 // A Future is a result that will be there later. It is safe for concurrent use.
@@ -116,7 +118,7 @@ func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 		case <-f.Done():
 		case <-ctx.Done():
 			var none Out
-			return none, context.Cause(ctx)
+			return none, crew.CauseOf(ctx)
 		}
 	}
 	return f.value, f.err

@@ -65,7 +65,7 @@ func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints)
 		return fmt.Errorf("mp: no function %q is registered", function)
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return crew.CauseOf(ctx)
 	}
 	n := b.Len()
 	x.mu.Lock()
@@ -93,7 +93,7 @@ func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint6
 		}
 		x.slots <- worker
 	case <-ctx.Done():
-		cause = &crew.Cancelled{Cause: context.Cause(ctx)}
+		cause = &crew.Cancelled{Cause: crew.CauseOf(ctx)}
 	case <-x.ctx.Done():
 		cause = ErrClosed
 	}
@@ -106,7 +106,7 @@ func (x *Inline) over(ctx context.Context) error {
 	case x.ctx.Err() != nil:
 		return ErrClosed
 	case ctx.Err() != nil:
-		return &crew.Cancelled{Cause: context.Cause(ctx)}
+		return &crew.Cancelled{Cause: crew.CauseOf(ctx)}
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func (x *Inline) Shutdown(ctx context.Context) error {
 		return x.Close()
 	case <-ctx.Done():
 		x.end(ErrClosed)
-		return context.Cause(ctx)
+		return crew.CauseOf(ctx)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
 // Map runs f for each element of in on ex and returns the results in the order
@@ -126,7 +128,7 @@ func (m *mapping[In, Out]) err(ctx context.Context) error {
 		slices.SortFunc(m.failed, func(a, b *ElementError) int { return a.Index - b.Index })
 		return m.failed
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return crew.CauseOf(ctx)
 	}
 	return m.failed[0]
 }

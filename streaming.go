@@ -6,6 +6,8 @@ import (
 	"iter"
 	"sync"
 	"time"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
 // A streamed is a result on its way to the consumer.
@@ -356,7 +358,7 @@ func (s *streaming[In, Out]) last(ctx context.Context) error {
 	case s.taken == s.read && (s.whole || s.refused):
 		return s.inputErr
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return crew.CauseOf(ctx)
 	}
 	return nil
 }

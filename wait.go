@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
 // Awaitable is what [Wait] and [AsCompleted] wait for: futures of any type.
@@ -72,7 +74,7 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			err = context.Cause(ctx)
+			err = crew.CauseOf(ctx)
 		}
 	}
 	for _, f := range futures {
@@ -141,6 +143,6 @@ func nextOf[F any](ctx context.Context, ready <-chan F) (f F, err error) {
 	case f = <-ready:
 		return f, nil
 	case <-ctx.Done():
-		return f, context.Cause(ctx)
+		return f, crew.CauseOf(ctx)
 	}
 }

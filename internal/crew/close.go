@@ -53,7 +53,7 @@ func (c *Crew) Shutdown(ctx context.Context) error {
 		case <-c.closing:
 			return nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return CauseOf(ctx)
 		}
 	}
 	return c.dismiss(ctx)
@@ -75,7 +75,7 @@ func (c *Crew) dismiss(ctx context.Context) error {
 		select {
 		case <-m.proc.Done():
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return CauseOf(ctx)
 		}
 	}
 	return nil

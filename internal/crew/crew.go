@@ -121,17 +121,9 @@ type Watcher interface {
 	Watch(f func()) (stop func() bool)
 }
 
-// causeOf is context.Cause for contexts of any make.
-func causeOf(ctx context.Context) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return ctx.Err()
-}
-
 // watch has j cancelled when ctx ends.
 func (c *Crew) watch(ctx context.Context, j *job) {
-	cancel := func() { c.cancel(j, causeOf(ctx)) }
+	cancel := func() { c.cancel(j, CauseOf(ctx)) }
 	if w, ok := ctx.(Watcher); ok {
 		j.stop = w.Watch(cancel)
 	} else if ctx.Done() != nil {
@@ -158,7 +150,7 @@ func (c *Crew) admit(ctx context.Context) error {
 		case c.broken != nil:
 			return c.broken
 		case ctx.Err() != nil:
-			return causeOf(ctx)
+			return CauseOf(ctx)
 		case c.sched.Len() < c.cfg.Backlog:
 			return nil
 		}

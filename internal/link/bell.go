@@ -43,6 +43,7 @@ type listener struct {
 	raw    syscall.RawConn
 	self   *os.File // the other end, for kick
 	unread bool     // a byte may be in the pipe from before
+	kicked atomic.Bool
 	buf    [64]byte
 }
 
@@ -71,7 +72,7 @@ func (l *listener) wait(news func() bool) error {
 			if !l.arm(news) {
 				return true
 			}
-			if !l.unread {
+			if !l.unread && !l.kicked.Load() {
 				return false
 			}
 		}
@@ -87,6 +88,7 @@ func (l *listener) wait(news func() bool) error {
 
 // empty reads what is in the pipe; false if that is nothing.
 func (l *listener) empty(fd int) (bool, error) {
+	l.kicked.Store(false) // first: a kick from now on writes again
 	n, err := syscall.Read(fd, l.buf[:])
 	l.unread = false
 	switch {
@@ -127,8 +129,14 @@ func (l *listener) block(news func() bool) error {
 	return err
 }
 
-// kick makes the present or the next wait return. It is safe for concurrent use.
-func (l *listener) kick() { _, _ = l.self.Write(oneByte) }
+// kick makes the present or the next wait return. It is safe for concurrent use
+// and never blocks: there is one byte of its in the pipe at most. The flag also
+// tells a wait that is about to begin, whose poller may have forgotten the byte.
+func (l *listener) kick() {
+	if !l.kicked.Swap(true) {
+		_, _ = l.self.Write(oneByte)
+	}
+}
 
 // A sleeper is the worker's end that sleeps: in a blocking read, since a worker
 // has one such goroutine and nothing better to do with the thread.
