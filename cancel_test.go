@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-multiprocessing/mp"
 )
 
@@ -154,6 +156,9 @@ func TestCancelOnStoppedWorker(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	pid := onePID(t, pool)
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil { // the signal takes effect later
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
