@@ -131,7 +131,7 @@ type Contexts struct{ block []Context }
 // New returns a fresh context.
 func (cs *Contexts) New(info Info) *Context {
 	if len(cs.block) == 0 {
-		cs.block = make([]Context, 256)
+		cs.block = make([]Context, 1024)
 	}
 	c := &cs.block[0]
 	cs.block = cs.block[1:]
