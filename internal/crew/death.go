@@ -39,7 +39,7 @@ func (m *member) bury() {
 	c.distribute()
 	c.mu.Unlock()
 	m.link.Close()
-	if closed && m.cause == nil {
+	if closed && death.Cause == nil {
 		drops, lost = append(drops, lost...), nil
 	}
 	c.settleAll(lost, func(*job) error { d := death; return &d })

@@ -11,7 +11,6 @@ type Config struct {
 	Worker   int // its number in the pool, from 1
 	Procs    int // GOMAXPROCS
 	LogLevel int // the lowest slog level that the parent handles
-	Pool     string
 	Setup    Bound
 	Teardown Bound
 }
@@ -26,7 +25,7 @@ func (c Config) append(b []byte) []byte {
 	for _, n := range []int{c.Version, c.Worker, c.Procs, c.LogLevel + 1<<20} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
-	for _, s := range []string{c.Pool, c.Setup.Name, string(c.Setup.Arg), c.Teardown.Name, string(c.Teardown.Arg)} {
+	for _, s := range []string{c.Setup.Name, string(c.Setup.Arg), c.Teardown.Name, string(c.Teardown.Arg)} {
 		b = appendString(b, s)
 	}
 	return b
@@ -36,7 +35,6 @@ func parseConfig(b []byte) (Config, error) {
 	r := reader{b: b}
 	c := Config{
 		Version: int(r.uint()), Worker: int(r.uint()), Procs: int(r.uint()), LogLevel: int(r.uint()) - 1<<20,
-		Pool:     r.string(),
 		Setup:    Bound{r.string(), []byte(r.string())},
 		Teardown: Bound{r.string(), []byte(r.string())},
 	}

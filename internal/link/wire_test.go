@@ -122,7 +122,7 @@ func TestHelloAndConfigTravel(t *testing.T) {
 	}
 	for _, c := range []Config{
 		{Setup: Bound{Arg: []byte{}}, Teardown: Bound{Arg: []byte{}}},
-		{Version: 1, Worker: 2, Procs: 3, LogLevel: -4, Pool: "p", Setup: Bound{"s", []byte{1, 2}}, Teardown: Bound{"t", []byte{0xff}}},
+		{Version: 1, Worker: 2, Procs: 3, LogLevel: -4, Setup: Bound{"s", []byte{1, 2}}, Teardown: Bound{"t", []byte{0xff}}},
 		{Version: math.MaxInt32, LogLevel: 12, Setup: Bound{Arg: bytes.Repeat([]byte{1}, 100_000)}, Teardown: Bound{Arg: []byte{}}},
 		{LogLevel: math.MinInt32, Setup: Bound{Arg: []byte{}}, Teardown: Bound{Arg: []byte{}}},
 	} {
@@ -140,7 +140,7 @@ func TestHelloAndConfigTravel(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(Hello{Version: 1, Build: "b", Funcs: []FuncID{{"pkg.f", 1, 2}}}.append(nil))
-	f.Add(Config{Version: 1, Pool: "p", Setup: Bound{"s", []byte{1}}}.append(nil))
+	f.Add(Config{Version: 1, Setup: Bound{"s", []byte{1}}}.append(nil))
 	f.Add([]byte{1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if h, err := parseHello(data); err == nil {
