@@ -41,12 +41,19 @@ func For[T any]() (*Type[T], error) {
 // user's is returned as an error; buf's content up to its length is untouched
 // in any case.
 func (c *Type[T]) Append(buf []byte, v *T) (out []byte, err error) {
+	if c.plain {
+		return append(buf, bytesOf(v)...), nil
+	}
 	return c.append(buf, v)
 }
 
 // Decode sets *v from data and keeps no reference to data. A panic in an
 // unmarshaller of the user's is returned as an error.
 func (c *Type[T]) Decode(data []byte, v *T) error {
+	if raw := bytesOf(v); c.plain && len(data) == len(raw) {
+		copy(raw, data)
+		return nil
+	}
 	return c.decode(data, v)
 }
 

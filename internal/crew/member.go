@@ -38,7 +38,7 @@ type member struct {
 
 	// The pump's.
 	results link.Results
-	runs    []run // of results, in their order
+	done    []outcomes // of results, in their order
 	enc     []byte
 	heavy   int // bytes on their way over the socket
 	end     uint32
@@ -153,56 +153,60 @@ func (m *member) wakeUp() {
 // collect settles what the worker has finished and returns how much that was.
 func (m *member) collect() (int, error) {
 	err := m.link.Collect(&m.results)
-	seqs := m.results.Seqs
-	if len(seqs) == 0 {
+	if len(m.results.Runs) == 0 {
 		return 0, err
 	}
 	c := m.crew
 	c.mu.Lock()
-	m.runs = m.runs[:0]
-	for len(seqs) > 0 {
-		ch, bad := m.work.Done(seqs[0], len(seqs))
-		if bad == nil {
-			bad = inOrder(seqs[:ch.N])
-		}
-		if bad != nil {
+	m.done = m.done[:0]
+	for _, r := range m.results.Runs {
+		if bad := m.match(r); bad != nil {
 			err = errors.Join(err, bad)
 			break
 		}
-		j := ch.Job.Data.(*job)
-		c.retire(j, ch.N)
-		m.runs = append(m.runs, run{j, ch.Lo, ch.N})
-		seqs = seqs[ch.N:]
 	}
 	m.observe()
 	c.mu.Unlock()
 
-	from := 0
-	for _, r := range m.runs {
-		m.settle(r, from)
-		from += r.n
+	for _, d := range m.done {
+		m.settle(d)
 	}
 
 	c.mu.Lock()
-	for _, r := range m.runs {
-		c.account(r.job, r.n)
+	n := 0
+	for _, d := range m.done {
+		c.account(d.job, d.n)
+		n += d.n
 	}
 	if m.work.Tasks() == 0 {
 		m.heavy = 0
 	}
 	c.mu.Unlock()
-	clear(m.runs)
-	return from, err
+	clear(m.done)
+	return n, err
 }
 
-// inOrder checks that numbers follow one another.
-func inOrder(seqs []uint32) error {
-	for i, seq := range seqs {
-		if seq != seqs[0]+uint32(i) {
-			return fmt.Errorf("a result of task %d, which is not due", seq)
+// match finds the elements whose outcomes lie in r.
+func (m *member) match(r link.Run) error {
+	for len(r.Data) > 0 {
+		ch, err := m.work.Done(r.Seq, len(r.Data))
+		if err != nil {
+			return err
 		}
+		j := ch.Job.Data.(*job)
+		m.crew.retire(j, ch.N)
+		m.done = append(m.done, outcomes{run{j, ch.Lo, ch.N}, r.Kind, r.Data[:ch.N]})
+		r.Seq += uint32(ch.N)
+		r.Data = r.Data[ch.N:]
 	}
 	return nil
+}
+
+// outcomes are a run's, all of one kind.
+type outcomes struct {
+	run
+	kind uint8
+	data [][]byte
 }
 
 // A runSettler is a batch that takes many results at once.
@@ -210,36 +214,29 @@ type runSettler interface {
 	SettleRun(lo int, results [][]byte)
 }
 
-// settle hands over a run's outcomes, which begin at place from of the results.
-func (m *member) settle(r run, from int) {
-	kinds, data := m.results.Kinds[from:from+r.n], m.results.Data[from:from+r.n]
-	if all, ok := r.job.batch.(runSettler); ok && allOK(kinds) {
-		all.SettleRun(r.lo, data)
+// settle hands over outcomes.
+func (m *member) settle(d outcomes) {
+	batch := d.job.batch
+	if d.kind != runner.OK {
+		for i, data := range d.data {
+			batch.Settle(d.lo+i, nil, m.crew.cfg.Failure(d.kind, data))
+		}
 		return
 	}
-	for i, kind := range kinds {
-		if kind == runner.OK {
-			r.job.batch.Settle(r.lo+i, data[i], nil)
-		} else {
-			r.job.batch.Settle(r.lo+i, nil, m.crew.cfg.Failure(kind, data[i]))
-		}
+	if all, ok := batch.(runSettler); ok {
+		all.SettleRun(d.lo, d.data)
+		return
 	}
-}
-
-func allOK(kinds []uint8) bool {
-	for _, k := range kinds {
-		if k != runner.OK {
-			return false
-		}
+	for i, data := range d.data {
+		batch.Settle(d.lo+i, data, nil)
 	}
-	return true
 }
 
 // observe tells the scheduler how long tasks take.
 func (m *member) observe() {
 	busy, tasks := m.link.Busy()
-	if tasks > m.tasks && busy >= m.busy && len(m.runs) > 0 {
-		f := m.runs[len(m.runs)-1].job.Func
+	if tasks > m.tasks && busy >= m.busy && len(m.done) > 0 {
+		f := m.done[len(m.done)-1].job.Func
 		f.Observe(int(min(tasks-m.tasks, 1<<30)), busy-m.busy)
 	}
 	m.busy, m.tasks = busy, tasks

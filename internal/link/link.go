@@ -4,7 +4,6 @@ package link
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -45,19 +44,6 @@ type Chunk struct {
 	Count   int
 	Prompt  bool // wake the parent as soon as the chunk is done
 	Body    []byte
-}
-
-// Results are the outcomes of tasks, in order: of task i its number, its kind
-// and its data, which is valid until the next Collect.
-type Results struct {
-	Seqs  []uint32
-	Kinds []uint8
-	Data  [][]byte
-}
-
-func (r *Results) reset() {
-	clear(r.Data)
-	r.Seqs, r.Kinds, r.Data = r.Seqs[:0], r.Kinds[:0], r.Data[:0]
 }
 
 // Events are what a worker says outside of results. They are called on one
@@ -395,47 +381,3 @@ func (l *Link) WaitAlone() error {
 
 // Kick makes Wait return.
 func (l *Link) Kick() { l.bell.kick() }
-
-// Collect sets r to the results that have been committed. An error says that what
-// lies in the ring is no result, after those in r: the worker must end.
-func (l *Link) Collect(r *Results) error {
-	r.reset()
-	tail := l.mem.word64(offResTail).Load()
-	n := tail - l.resHead
-	if n == 0 {
-		return nil
-	}
-	if n > ringSize || n%8 != 0 {
-		return fmt.Errorf("%w: %d bytes of results", errGarbage, n)
-	}
-	l.buf = l.mem.resRing().appendTo(l.buf[:0], l.resHead, int(n))
-	l.resHead = tail
-	err := l.parse(l.buf, r)
-	l.mem.word64(offResHead).Store(tail)
-	return err
-}
-
-func (l *Link) parse(b []byte, r *Results) error {
-	for len(b) > 0 {
-		word, seq := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
-		b = b[resultHead:]
-		n := int(word & resultLenMask)
-		var data []byte
-		if word&resultExternal != 0 {
-			var ok bool
-			if data, ok = l.claim(seq); !ok {
-				return errors.New("the worker's socket ended within a result")
-			}
-		} else {
-			if pad(n) > len(b) {
-				return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
-			}
-			data = b[:n:n]
-			b = b[pad(n):]
-		}
-		r.Seqs = append(r.Seqs, seq)
-		r.Kinds = append(r.Kinds, uint8(word>>resultKindBit&7))
-		r.Data = append(r.Data, data)
-	}
-	return nil
-}

@@ -95,8 +95,10 @@ func collect(t testing.TB, l *Link) (got []Result, err error) {
 func each(l *Link, f func(Result)) error {
 	var rs Results
 	err := l.Collect(&rs)
-	for i := range rs.Seqs {
-		f(Result{rs.Seqs[i], rs.Kinds[i], rs.Data[i]})
+	for _, run := range rs.Runs {
+		for i, data := range run.Data {
+			f(Result{run.Seq + uint32(i), run.Kind, data})
+		}
 	}
 	return err
 }

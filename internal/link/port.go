@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -116,6 +117,9 @@ func (p *Port) Fail(data []byte) error { return p.out.send(msgFailed, 0, data) }
 
 // Log sends a log record.
 func (p *Port) Log(data []byte) error { return p.out.send(msgLog, 0, data) }
+
+// Committed changes with each outcome that is committed.
+func (p *Port) Committed() *atomic.Uint64 { return p.mem.word64(offResTail) }
 
 // Serve reads the parent's messages until it is gone.
 func (p *Port) Serve(cancel func(seq uint32)) error {
@@ -367,6 +371,9 @@ func (c *clock) finished(p *Port) {
 	c.tasks++
 	if c.until--; c.until <= 0 {
 		c.tell(p)
+		// With one processor the collector's goroutine waits for ours to
+		// make room, and until it is done every pointer written costs more.
+		runtime.Gosched()
 	}
 }
 

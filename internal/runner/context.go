@@ -20,8 +20,14 @@ type Info struct {
 // ended, so that goroutines which the task left behind see it.
 type Context struct {
 	info Info
+	at   uint64                      // what Committed was when the task began
 	real atomic.Pointer[realContext] // nil until somebody looks
 }
+
+// Committed is how much a worker has committed: it changes with the outcome of
+// each task. It tells a context that nobody looked at in time that its task has
+// ended, without a word to each. It is set once, before the first task.
+var Committed *atomic.Uint64
 
 type realContext struct {
 	context.Context
@@ -82,7 +88,11 @@ func (c *Context) get() *realContext {
 		cancel()
 		return c.real.Load()
 	}
-	if c.info.Seq != 0 {
+	switch {
+	case c.info.Seq == 0:
+	case c.committed():
+		cancel()
+	default:
 		if looked.tasks == nil {
 			looked.tasks = map[*Context]bool{}
 		}
@@ -93,6 +103,10 @@ func (c *Context) get() *realContext {
 	}
 	return c.real.Load()
 }
+
+// committed is looked at after real is set, and End looks at real after the
+// commit: one of the two sees the other.
+func (c *Context) committed() bool { return Committed != nil && Committed.Load() != c.at }
 
 // Deadline reports no deadline.
 func (c *Context) Deadline() (time.Time, bool) { return time.Time{}, false }
@@ -125,6 +139,14 @@ func (c *Context) Cancel() {
 	r.cancel()
 }
 
+// End is Cancel for a task of a worker, which costs less: it belongs before the
+// task's outcome is committed, and again after.
+func (c *Context) End() {
+	if c.real.Load() != nil {
+		c.Cancel()
+	}
+}
+
 // Contexts makes Contexts, many with one allocation.
 type Contexts struct{ block []Context }
 
@@ -136,5 +158,8 @@ func (cs *Contexts) New(info Info) *Context {
 	c := &cs.block[0]
 	cs.block = cs.block[1:]
 	c.info = info
+	if Committed != nil {
+		c.at = Committed.Load()
+	}
 	return c
 }

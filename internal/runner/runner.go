@@ -49,7 +49,7 @@ func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byt
 		if r == nil { // runtime.Goexit, or panic(nil) under GODEBUG=panicnil=1
 			r = "panic called with nil argument"
 		}
-		kind, data = Panicked, appendPanic(buf, r)
+		kind, data = Panicked, AppendPanic(buf, r)
 	}()
 	out, err := h(ctx, in, buf)
 	returned = true
@@ -59,7 +59,9 @@ func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byt
 	return OK, out
 }
 
-func appendPanic(buf []byte, r any) []byte {
+// AppendPanic appends the data of a Panicked outcome. It belongs into the
+// deferred function that recovered r, where the stack is the panic's still.
+func AppendPanic(buf []byte, r any) []byte {
 	p := Panic{Text: textOf(r), Stack: string(debug.Stack())}
 	if err, ok := r.(error); ok {
 		p.Err = errtree.Append(nil, err)

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -329,5 +330,38 @@ func TestContextRaces(t *testing.T) {
 		if c.Err() != context.Canceled {
 			t.Fatal(c.Err())
 		}
+	}
+}
+
+// A worker's task is over once its outcome is committed, whoever looks first.
+func TestCommittedContextIsOver(t *testing.T) {
+	var committed atomic.Uint64
+	Committed = &committed
+	defer func() { Committed = nil }()
+	before := len(looked.tasks)
+	var cs Contexts
+	late := cs.New(Info{Seq: 1})
+	late.End()
+	committed.Add(8)
+	late.End()
+	if !done(late) || late.Err() != context.Canceled || late.Done() != late.Done() {
+		t.Error("a look after the end finds the task running")
+	}
+	for seq := range uint32(2000) {
+		c := cs.New(Info{Seq: seq + 2})
+		if seq%2 == 0 && done(c) {
+			t.Fatal("over before its end")
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { <-c.Done() })
+		wg.Go(func() {
+			c.End()
+			committed.Add(8)
+			c.End()
+		})
+		wg.Wait()
+	}
+	if kept := len(looked.tasks) - before; kept != 0 {
+		t.Errorf("%d contexts are kept", kept)
 	}
 }

@@ -28,6 +28,7 @@ type worker struct {
 	// Of the loop's goroutine.
 	inTask bool
 	ctx    *runner.Context
+	err    error // why there will be no more
 }
 
 // Serve serves the parent until it is told to stop or the parent is gone, and
@@ -40,6 +41,7 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 		fmt.Fprintln(os.Stderr, "mp: worker:", err)
 		return 1
 	}
+	runner.Committed = port.Committed()
 	w := &worker{port: port, cfg: cfg, fns: fns}
 	hello := link.Hello{Build: build}
 	for _, f := range fns {
@@ -114,46 +116,67 @@ func (w *worker) runBound(f Function, b link.Bound) error {
 	return <-result
 }
 
-// loop runs tasks until there will be no more. A task that calls
-// runtime.Goexit ends the goroutine; a new one goes on.
+// loop runs tasks until there will be no more. A task that panics or calls
+// runtime.Goexit ends the goroutine, and a new one goes on: that costs the
+// others less than to be ready for it in each of them.
 func (w *worker) loop(over chan<- error) {
-	defer func() {
-		if !w.inTask {
-			return
-		}
-		w.inTask = false
-		w.ctx.Cancel()
-		if err := w.port.Finish(runner.Exited, nil); err != nil {
-			over <- err
-			return
-		}
-		go w.loop(over)
-	}()
-	for {
+	defer w.goOn(over)
+	defer w.catch()
+	for w.err == nil {
 		t, err := w.port.Next()
 		if err == nil && t.Func >= len(w.fns) {
 			err = fmt.Errorf("the parent asks for function %d of %d", t.Func, len(w.fns))
 		}
-		if err == nil {
-			w.inTask = true
-			kind, data := w.run(t)
-			w.inTask = false
-			err = w.port.Finish(kind, data)
-		}
 		if err != nil {
-			over <- err
+			w.err = err
 			return
 		}
+		w.run(t)
 	}
 }
 
-func (w *worker) run(t *link.Task) (kind uint8, data []byte) {
-	ctx := w.made.New(runner.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(w.cfg.Worker), Attempt: uint16(t.Attempt)})
-	w.ctx = ctx
-	kind, data = runner.Run(ctx, w.fns[t.Func].Run, t.In, w.buf[:0])
-	ctx.Cancel()
+func (w *worker) run(t *link.Task) {
+	w.inTask = true
+	w.ctx = w.made.New(runner.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(w.cfg.Worker), Attempt: uint16(t.Attempt)})
+	data, err := w.fns[t.Func].Run(w.ctx, t.In, w.buf[:0])
+	kind := uint8(runner.OK)
+	if err != nil {
+		kind, data = runner.Failed, errtree.Append(w.buf[:0], err)
+	}
+	w.finish(kind, data)
 	if cap(data) <= maxBuf && cap(data) > cap(w.buf) {
 		w.buf = data
 	}
-	return kind, data
+}
+
+// finish ends the task's context and commits its outcome.
+func (w *worker) finish(kind uint8, data []byte) {
+	w.inTask = false
+	w.ctx.End()
+	if err := w.port.Finish(kind, data); err != nil {
+		w.err = err
+	}
+	w.ctx.End()
+}
+
+// catch commits a panic of the task as its outcome.
+func (w *worker) catch() {
+	if !w.inTask {
+		return
+	}
+	if r := recover(); r != nil {
+		w.finish(runner.Panicked, runner.AppendPanic(w.buf[:0], r))
+	}
+}
+
+// goOn is called last on a loop's goroutine, however it ends.
+func (w *worker) goOn(over chan<- error) {
+	if w.inTask {
+		w.finish(runner.Exited, nil)
+	}
+	if w.err != nil {
+		over <- w.err
+		return
+	}
+	go w.loop(over)
 }

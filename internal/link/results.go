@@ -1,0 +1,98 @@
+//go:build linux
+
+package link
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Results are the outcomes of tasks, in the order in which they were committed,
+// in runs of tasks whose numbers follow one another and whose kind is the same.
+type Results struct {
+	Runs []Run
+	data [][]byte
+	kept bool // some data lies elsewhere than in the link's buffer
+}
+
+// A Run is the outcomes of tasks Seq, Seq+1, … The data is valid until the next
+// Collect.
+type Run struct {
+	Seq  uint32
+	Kind uint8
+	Data [][]byte
+	lo   int
+}
+
+func (r *Results) reset() {
+	if r.kept {
+		clear(r.data)
+		r.kept = false
+	}
+	r.Runs, r.data = r.Runs[:0], r.data[:0]
+}
+
+// begin starts a run with the next result.
+func (r *Results) begin(seq uint32, kind uint8) {
+	r.Runs = append(r.Runs, Run{Seq: seq, Kind: kind, lo: len(r.data)})
+}
+
+// finish gives each run its part of the data, which has found its place.
+func (r *Results) finish() {
+	hi := len(r.data)
+	for i := len(r.Runs) - 1; i >= 0; i-- {
+		run := &r.Runs[i]
+		run.Data = r.data[run.lo:hi:hi]
+		hi = run.lo
+	}
+}
+
+// Collect sets r to the results that have been committed. An error says that what
+// lies in the ring is no result, after those in r: the worker must end.
+func (l *Link) Collect(r *Results) error {
+	r.reset()
+	tail := l.mem.word64(offResTail).Load()
+	n := tail - l.resHead
+	if n == 0 {
+		return nil
+	}
+	if n > ringSize || n%8 != 0 {
+		return fmt.Errorf("%w: %d bytes of results", errGarbage, n)
+	}
+	l.buf = l.mem.resRing().appendTo(l.buf[:0], l.resHead, int(n))
+	l.resHead = tail
+	err := l.parse(l.buf, r)
+	l.mem.word64(offResHead).Store(tail)
+	return err
+}
+
+func (l *Link) parse(b []byte, r *Results) error {
+	defer r.finish()
+	var next uint32
+	var last uint8
+	for len(b) >= resultHead {
+		word, seq := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
+		b = b[resultHead:]
+		if kind := uint8(word >> resultKindBit & 7); len(r.Runs) == 0 || seq != next || kind != last {
+			r.begin(seq, kind)
+			last = kind
+		}
+		next = seq + 1
+		n := int(word & resultLenMask)
+		if word&resultExternal != 0 {
+			data, ok := l.claim(seq)
+			if !ok {
+				return errors.New("the worker's socket ended within a result")
+			}
+			r.data, r.kept = append(r.data, data), true
+			continue
+		}
+		if pad(n) > len(b) {
+			return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
+		}
+		r.data = append(r.data, b[:n:n])
+		b = b[pad(n):]
+	}
+	return nil
+}
