@@ -3,6 +3,8 @@ package mp
 import (
 	"context"
 	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
 // cancelContext is the context of a submission: its caller's, which the future
@@ -14,7 +16,7 @@ type cancelContext struct {
 	mu       sync.Mutex
 	canceled bool
 	done     chan struct{}
-	watch    func()
+	job      crew.Cancellable
 }
 
 func (c *cancelContext) cancel() {
@@ -27,22 +29,27 @@ func (c *cancelContext) cancel() {
 	if c.done != nil {
 		close(c.done)
 	}
-	if c.watch != nil {
-		go c.watch()
+	if c.job != nil {
+		go c.job.Cancelled(context.Canceled)
 	}
 }
 
-// Watch has f called, on a goroutine of its own, when the context ends.
-func (c *cancelContext) Watch(f func()) (stop func() bool) {
-	if c.Context.Done() != nil {
-		stop = context.AfterFunc(c.Context, f)
-	}
+// Watch has job cancelled, on a goroutine of its own, when the future is. The
+// caller's context is left to the executor.
+func (c *cancelContext) Watch(job crew.Cancellable) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.watch = f; c.canceled {
-		go f()
+	if c.job = job; c.canceled {
+		go job.Cancelled(context.Canceled)
 	}
-	return stop
+	return c.Context
+}
+
+// forget drops the job, which has ended.
+func (c *cancelContext) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.job = nil
 }
 
 // Done implements context.Context.

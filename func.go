@@ -74,9 +74,22 @@ func (f *Func[In, Out]) runner() runner.Handler {
 func (f *Func[In, Out]) encode(buf []byte, args []In) ([]byte, int, error) {
 	out, n, err := f.in.AppendRun(buf, args)
 	if err != nil {
-		err = &CodecError{Func: f.id, What: "argument", Doing: "encoded", Text: err.Error()}
+		err = f.unencodable(err)
 	}
 	return out, n, err
+}
+
+func (f *Func[In, Out]) unencodable(err error) error {
+	return &CodecError{Func: f.id, What: "argument", Doing: "encoded", Text: err.Error()}
+}
+
+// encodeOne is encode for one argument.
+func (f *Func[In, Out]) encodeOne(buf []byte, arg *In) ([]byte, error) {
+	out, err := f.in.AppendFramed(buf, arg)
+	if err != nil {
+		err = f.unencodable(err)
+	}
+	return out, err
 }
 
 // decodeRun decodes results into out, and calls fail for those that cannot be.

@@ -26,8 +26,13 @@ type Future[Out any] struct {
 	cancelled bool
 	done      chan struct{} // made when somebody asks for it
 	callbacks []func(Out, error)
-	watchers  map[int]func()
-	nextWatch int
+	watchers  *watchers
+}
+
+// watchers are to be told of the end.
+type watchers struct {
+	notify map[int]func()
+	last   int
 }
 
 // FutureState is how far a task has come.
@@ -78,11 +83,14 @@ func (f *Future[Out]) finish(err error, callbacks []func(Out, error)) {
 	if f.done != nil {
 		close(f.done)
 	}
+	f.ctx.forget()
 	f.batch, f.ex, f.cancel = nil, nil, nil
-	for _, w := range f.watchers {
-		w()
+	if f.watchers != nil {
+		for _, notify := range f.watchers.notify {
+			notify()
+		}
+		f.watchers = nil
 	}
-	f.watchers = nil
 }
 
 func runCallback[Out any](cb func(Out, error), value Out, err error) {
@@ -194,14 +202,15 @@ func (f *Future[Out]) watch(notify func()) (stop func()) {
 		return func() {}
 	}
 	if f.watchers == nil {
-		f.watchers = map[int]func(){}
+		f.watchers = &watchers{notify: map[int]func(){}}
 	}
-	id := f.nextWatch
-	f.nextWatch++
-	f.watchers[id] = notify
+	w := f.watchers
+	w.last++
+	id := w.last
+	w.notify[id] = notify
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		delete(f.watchers, id)
+		delete(w.notify, id)
 	}
 }

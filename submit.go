@@ -27,6 +27,7 @@ type submission[In, Out any] struct {
 	future Future[Out]
 	f      *Func[In, Out]
 	arg    []byte
+	small  [32]byte // arg, if it fits
 }
 
 func newSubmission[In, Out any](f *Func[In, Out], arg In) (*submission[In, Out], error) {
@@ -36,7 +37,7 @@ func newSubmission[In, Out any](f *Func[In, Out], arg In) (*submission[In, Out],
 		return s, err
 	}
 	var err error
-	s.arg, _, err = f.encode(nil, []In{arg})
+	s.arg, err = f.encodeOne(s.small[:0], &arg)
 	return s, err
 }
 

@@ -38,7 +38,7 @@ func (c *Type[T]) AppendRun(buf []byte, vs []T) (out []byte, n int, err error) {
 func (c *Type[T]) AppendFramed(buf []byte, v *T) ([]byte, error) {
 	at := len(buf)
 	buf = append(buf, 0, 0, 0, 0)
-	out, err := c.append(buf, v)
+	out, err := c.Append(buf, v)
 	size := len(out) - at - HeadSize
 	if err == nil && size > math.MaxUint32 {
 		err = fmt.Errorf("%d bytes, more than %d", size, uint32(math.MaxUint32))

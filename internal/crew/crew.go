@@ -18,6 +18,7 @@ type Crew struct {
 	mu       sync.Mutex
 	sched    sched.Scheduler
 	funcs    map[string]*sched.Func
+	watches  map[<-chan struct{}]*watch // by the context's Done
 	members  []*member // by slot; nil while there is none
 	idle     []*member
 	others   []*sched.Worker // scratch of steal
@@ -45,6 +46,7 @@ func New(cfg Config) (*Crew, error) {
 		cfg:     cfg,
 		out:     newOutput(cfg.Stdout, cfg.Stderr),
 		funcs:   map[string]*sched.Func{},
+		watches: map[<-chan struct{}]*watch{},
 		members: make([]*member, cfg.Workers),
 		alive:   cfg.Workers,
 		closing: make(chan struct{}),
@@ -80,7 +82,10 @@ type job struct {
 	left   int // tasks whose outcome is not known
 	unsaid int // tasks that have not been settled
 	cause  error
-	stop   func() bool // ends watching the context
+	crew   *Crew
+
+	watch      *watch // of the context, with its neighbours there
+	prev, next *job
 }
 
 // Execute takes the tasks of a batch over and returns, possibly before any
@@ -96,7 +101,7 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 		c.mu.Unlock()
 		return err
 	}
-	j := &job{fn: fn, batch: b, prompt: h.Prompt, id: c.nextID + 1, left: n, unsaid: n}
+	j := &job{crew: c, fn: fn, batch: b, prompt: h.Prompt, id: c.nextID + 1, left: n, unsaid: n}
 	j.Init(c.funcOf(fn), n, h.Chunk)
 	j.Data = j
 	c.nextID += uint64(n)
@@ -114,21 +119,6 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	c.distribute()
 	c.mu.Unlock()
 	return nil
-}
-
-// A Watcher is a context that tells of its end more cheaply than by a channel.
-type Watcher interface {
-	Watch(f func()) (stop func() bool)
-}
-
-// watch has j cancelled when ctx ends.
-func (c *Crew) watch(ctx context.Context, j *job) {
-	cancel := func() { c.cancel(j, CauseOf(ctx)) }
-	if w, ok := ctx.(Watcher); ok {
-		j.stop = w.Watch(cancel)
-	} else if ctx.Done() != nil {
-		j.stop = context.AfterFunc(ctx, cancel)
-	}
 }
 
 func (c *Crew) funcOf(name string) *sched.Func {
@@ -240,8 +230,8 @@ func (c *Crew) countWorkers() {
 // retire notes that the outcomes of n tasks of j are known. After the last, its
 // context is not watched any more.
 func (c *Crew) retire(j *job, n int) {
-	if j.left -= n; j.left == 0 && j.stop != nil {
-		j.stop()
+	if j.left -= n; j.left == 0 {
+		c.unwatch(j)
 	}
 }
 

@@ -57,6 +57,16 @@ type Hints struct {
 	Prompt bool
 }
 
+// A Watcher is a context that ends with another one or by itself. It tells the
+// job of the latter and leaves the former to the caller.
+type Watcher interface {
+	Watch(job Cancellable) (other context.Context)
+}
+
+// Cancellable is a job. Cancelled may be called again and from any goroutine,
+// but not within Watch.
+type Cancellable interface{ Cancelled(cause error) }
+
 // A StartError says why a worker could not be started.
 type StartError struct {
 	Worker    int

@@ -1,0 +1,72 @@
+//go:build linux
+
+package crew
+
+import "context"
+
+// Cancelled cancels the job.
+func (j *job) Cancelled(cause error) { j.crew.cancel(j, cause) }
+
+// A watch waits for the end of a context, for all jobs that have it: there may
+// be a great many, and watching costs as much as a small task.
+type watch struct {
+	ctx  context.Context
+	stop func() bool
+	jobs *job // the first; the others follow by next
+}
+
+// watch has j cancelled when ctx ends.
+func (c *Crew) watch(ctx context.Context, j *job) {
+	if w, ok := ctx.(Watcher); ok {
+		ctx = w.Watch(j)
+	}
+	done := ctx.Done()
+	if done == nil {
+		return
+	}
+	w := c.watches[done]
+	if w == nil {
+		w = &watch{ctx: ctx}
+		c.watches[done] = w
+		w.stop = context.AfterFunc(ctx, func() { c.ended(w) })
+	}
+	if j.next = w.jobs; j.next != nil {
+		j.next.prev = j
+	}
+	w.jobs, j.watch = j, w
+}
+
+// unwatch forgets a job.
+func (c *Crew) unwatch(j *job) {
+	w := j.watch
+	if w == nil {
+		return
+	}
+	if j.next != nil {
+		j.next.prev = j.prev
+	}
+	if j.prev != nil {
+		j.prev.next = j.next
+	} else {
+		w.jobs = j.next
+	}
+	j.watch, j.prev, j.next = nil, nil, nil
+	if done := w.ctx.Done(); w.jobs == nil && c.watches[done] == w {
+		delete(c.watches, done)
+		w.stop()
+	}
+}
+
+// ended cancels the jobs of a context that has ended.
+func (c *Crew) ended(w *watch) {
+	cause := CauseOf(w.ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.watches, w.ctx.Done())
+	for j := w.jobs; j != nil; j = w.jobs {
+		c.unwatch(j)
+		c.mu.Unlock()
+		c.cancel(j, cause)
+		c.mu.Lock()
+	}
+}
