@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -224,5 +225,69 @@ func TestStreamReadsAheadLittle(t *testing.T) {
 	end()
 	if n := len(read); n > 10 {
 		t.Errorf("read %d elements ahead", n)
+	}
+}
+
+// A counted context counts those who watch it.
+type counted struct {
+	context.Context
+	watched, left atomic.Int32
+}
+
+// Value hides the context within, whose own way of watching would be used.
+func (c *counted) Value(any) any { return nil }
+
+func (c *counted) AfterFunc(f func()) (stop func() bool) {
+	c.watched.Add(1)
+	stop = context.AfterFunc(c.Context, f)
+	return func() bool {
+		c.left.Add(1)
+		return stop()
+	}
+}
+
+// All tasks of one context end with it, as do those of contexts derived from it;
+// a task of another goes on. However many there are, the context is watched
+// once, and not any more when they are done.
+func TestOneContextOfMany(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Backlog: 2000})
+	open, name := newFIFO(t)
+	first := mp.Submit(t.Context(), pool, wait, waiting{FIFO: name, Heed: true})
+	defer open()()
+	inner, cancel := context.WithCancel(t.Context())
+	ctx := &counted{Context: inner}
+	type key struct{}
+	derived := context.WithValue(ctx, key{}, 1)
+	var futures []*mp.Future[int]
+	for i := range 500 {
+		futures = append(futures, mp.Submit(ctx, pool, square, i), mp.Submit(derived, pool, square, i))
+	}
+	other := mp.Submit(t.Context(), pool, square, 3)
+	futures[0].Cancel()
+	cancel()
+	for i, f := range futures {
+		if _, err := f.Result(t.Context()); !errors.Is(err, context.Canceled) {
+			t.Fatalf("task %d: %v", i, err)
+		}
+	}
+	if s := first.State(); s != mp.Running {
+		t.Errorf("a task of another context is %v", s)
+	}
+	first.Cancel()
+	if v, err := other.Result(t.Context()); v != 9 || err != nil {
+		t.Errorf("%d, %v", v, err)
+	}
+	if n := ctx.watched.Load(); n != 1 {
+		t.Errorf("watched %d times", n)
+	}
+
+	done := &counted{Context: t.Context()}
+	for i := range 100 {
+		if _, err := mp.Call(done, pool, square, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if done.watched.Load() != done.left.Load() {
+		t.Errorf("watched %d times, left %d times", done.watched.Load(), done.left.Load())
 	}
 }
