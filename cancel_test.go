@@ -237,9 +237,9 @@ type counted struct {
 // Value hides the context within, whose own way of watching would be used.
 func (c *counted) Value(any) any { return nil }
 
-func (c *counted) AfterFunc(f func()) (stop func() bool) {
+func (c *counted) AfterFunc(f func()) func() bool {
 	c.watched.Add(1)
-	stop = context.AfterFunc(c.Context, f)
+	stop := context.AfterFunc(c.Context, f)
 	return func() bool {
 		c.left.Add(1)
 		return stop()
