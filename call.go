@@ -2,13 +2,14 @@ package mp
 
 import "context"
 
-// Call runs f with arg on ex and returns its result, after a round trip of some
-// 20 µs if a worker is idle.
+// Call runs f with arg on ex and returns its result, after a round trip of 10
+// to 20 µs if a worker is idle.
 //
 // The error is the task's own, as far as errors.Is and errors.As see (see
 // [RegisterError]), or a [*PanicError], [*WorkerError], [*CodecError] or
 // [*StartError], or [ErrClosed]. When ctx ends, the task's context is cancelled;
-// a task that ignores it is killed with its worker a quarter of a second later.
+// a task that ignores it is killed with its worker a quarter of a second later; one
+// that returns a result until then has succeeded.
 // Call returns when the task has ended, in either way.
 func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In) (Out, error) {
 	s, err := newSubmission(f, arg)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/errtree"
@@ -28,7 +29,8 @@ type PoolConfig struct {
 	// Setup is run in each worker before its first task, Teardown after its
 	// last when the pool is shut down (not when it is closed or the worker
 	// dies). A worker whose Setup fails is started again a few times; when none
-	// can be, every task gets a [*StartError] with the reason.
+	// can be, every task gets a [*StartError] with the reason: NewPool does not
+	// wait for Setup.
 	Setup, Teardown Task
 
 	// Env are variables added to this program's environment, as "KEY=value";
@@ -74,6 +76,19 @@ func (c PoolConfig) check() error {
 		if f.value < 0 {
 			return fmt.Errorf("mp: PoolConfig.%s is %d: it must not be negative", f.name, f.value)
 		}
+	}
+	for _, v := range c.Env {
+		if i := strings.IndexByte(v, '='); i < 1 || strings.IndexByte(v, 0) >= 0 {
+			return fmt.Errorf("mp: PoolConfig.Env has %q: it must be of the form KEY=value", v)
+		}
+	}
+	if c.Dir == "" {
+		return nil
+	}
+	if info, err := os.Stat(c.Dir); err != nil {
+		return fmt.Errorf("mp: PoolConfig.Dir: %w", err)
+	} else if !info.IsDir() {
+		return fmt.Errorf("mp: PoolConfig.Dir: %s is not a directory", c.Dir)
 	}
 	return nil
 }

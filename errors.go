@@ -57,7 +57,7 @@ func init() {
 
 // A PanicError is the error of a task that panicked. The worker goes on.
 type PanicError struct {
-	Value any    // the value's text, or the error if it was one
+	Value any    // the value's text, or the error if it was one, as far as errors travel
 	Stack string // of the panicking goroutine in the worker
 }
 
@@ -107,7 +107,7 @@ type WorkerError struct {
 	Reason   Reason         // why it died
 	ExitCode int            // -1 if a signal ended it
 	Signal   syscall.Signal // 0 if none did
-	Stderr   string         // the end of what it wrote there, at most 8 KiB
+	Stderr   string         // the beginning of a crash report and the end of what it wrote there, at most 8 KiB
 	Cause    error          `cbor:"-"` // what made mp kill it; nil if it did not
 }
 

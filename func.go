@@ -19,7 +19,8 @@ type Func[In, Out any] struct {
 }
 
 // Name returns the name under which the function is known in all processes:
-// the import path of the registering package, a dot, and the given name.
+// the import path of the registering package ("main" for a program's own), a dot,
+// and the given name.
 func (f *Func[In, Out]) Name() string { return f.id }
 
 // With binds an argument. The Task can be run by a worker for its own sake, as

@@ -44,7 +44,7 @@ const (
 	Running   FutureState = "running"   // it has begun
 	Succeeded FutureState = "succeeded" // it has a result
 	Failed    FutureState = "failed"    // it has an error
-	Cancelled FutureState = "cancelled" // it was cancelled, before it began or while it ran
+	Cancelled FutureState = "cancelled" // Cancel ended it, before it began or while it ran; at the end of its context it has failed
 )
 
 // settle ends the future; the first call counts. Callbacks run before anyone

@@ -125,9 +125,9 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 	}
 	var all runner.Contexts
 	task := all.New(info)
-	defer task.Cancel()
-	defer context.AfterFunc(ctx, task.Cancel)()
-	defer context.AfterFunc(x.ctx, task.Cancel)()
+	defer task.Cancel(context.Canceled)
+	defer context.AfterFunc(ctx, func() { task.Cancel(ctx.Err()) })()
+	defer context.AfterFunc(x.ctx, func() { task.Cancel(context.Canceled) })()
 	kind, data := uint8(runner.Exited), []byte(nil)
 	defer func() { // also when the task calls runtime.Goexit
 		if err := outcomeError(kind, data); err != nil {

@@ -15,19 +15,23 @@ import (
 //
 // The first error cancels the rest and is returned as an [*ElementError];
 // with [AllErrors] all elements are run, and all errors returned as
-// [ElementErrors]. In either case the slice has in's length and holds the
-// results of the elements that succeeded. When ctx ends, its error is returned,
-// after the tasks that were running have ended, as with [Call]. The elements of
-// in must not change until then.
+// [ElementErrors]. Always the slice has in's length and holds the results of the
+// elements that succeeded, and zero values elsewhere; only AllErrors tells which
+// those are.
+//
+// When ctx ends, its error is returned, after the tasks that were running have
+// ended, as with [Call]. With AllErrors, ElementErrors say what became of each
+// element, and errors.Is finds ctx's error in them. The elements of in must not
+// change until then.
 func Map[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts ...MapOption) ([]Out, error) {
 	m, err := newMapping(ctx, f, in, opts)
 	if err != nil {
-		return nil, err
+		return make([]Out, len(in)), err
 	}
 	defer m.cancel(nil)
 	if len(in) > 0 {
 		if err := ex.Execute(m.ctx, f.id, m, m.opts.hints); err != nil {
-			return nil, err
+			return m.out, err
 		}
 		<-m.done
 	}

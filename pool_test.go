@@ -47,6 +47,14 @@ func TestPoolConfigErrors(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+	for field, cfg := range map[string]mp.PoolConfig{
+		"PoolConfig.Dir": {Dir: filepath.Join(t.TempDir(), "missing")},
+		"PoolConfig.Env": {Env: []string{"NO_VALUE"}},
+	} {
+		if _, err := mp.NewPool(cfg); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("got %v", err)
+		}
+	}
 	if _, err := mp.NewInline(mp.InlineConfig{Workers: -1}); err == nil || !strings.Contains(err.Error(), "InlineConfig.Workers") {
 		t.Errorf("got %v", err)
 	}

@@ -23,10 +23,12 @@ type Indexed[Out any] struct {
 //
 // The input is read on a goroutine of its own, so that a slow input holds up no
 // results. An error of the input's is yielded as it is, in its place, and ends
-// the stream; so does the end of ctx. Leaving the loop cancels the tasks that
+// the stream; so does the end of ctx, and then elements without a result were
+// running or had not begun ([Map] with [AllErrors] tells which). Leaving the loop cancels the tasks that
 // are running, as the end of a context does with [Call], and waits for their
-// end; an input that blocks just then ends when it next yields. Each range over
-// the stream reads the input anew.
+// end; an input that blocks just then ends when it next yields. What was read
+// ahead of the loop is then lost: one cannot go on reading a channel where the
+// loop has stopped. Each range over the stream reads the input anew.
 func Stream[In, Out any, S Input[In]](ctx context.Context, ex Executor, f *Func[In, Out], in S, opts ...MapOption) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		runStream(ctx, ex, f, asSeq2[In](in), opts, true, func(r streamed[Out]) bool { return yield(r.value, r.err) })
@@ -34,8 +36,9 @@ func Stream[In, Out any, S Input[In]](ctx context.Context, ex Executor, f *Func[
 }
 
 // StreamUnordered is [Stream] that yields each result when it is there, with
-// the place of its element in the input. An error that is no element's, the
-// input's or the context's, comes last and has the index -1.
+// the place of its element in the input, or its error, as it is and with that
+// place. An error that is no element's, the input's or the context's, comes last
+// and has the index -1.
 func StreamUnordered[In, Out any, S Input[In]](ctx context.Context, ex Executor, f *Func[In, Out], in S, opts ...MapOption) iter.Seq2[Indexed[Out], error] {
 	return func(yield func(Indexed[Out], error) bool) {
 		runStream(ctx, ex, f, asSeq2[In](in), opts, false, func(r streamed[Out]) bool {

@@ -7,7 +7,8 @@ import "context"
 // ([PoolConfig.Backlog]).
 //
 // The argument is encoded before Submit returns and may then be changed. The
-// context governs the task's whole life, as with [Call]. All errors come through
+// context governs the task's whole life, as with [Call], the time before it
+// begins included: a timeout counts from Submit. All errors come through
 // the future.
 func Submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In) *Future[Out] {
 	s, err := newSubmission(f, arg)

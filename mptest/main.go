@@ -23,6 +23,7 @@ const tagVar = "MPTEST_TAG"
 // tests, and exits: with status 1 if a test failed or if anything is left, a
 // process that the tests started (found by a tag in its environment, whatever
 // became of its parents), a descriptor, a shared segment or a goroutine of mp's.
+// What is about to end has up to five seconds.
 func Main(m *testing.M) {
 	mp.Init() // a worker stays in here
 	if err := os.Setenv(tagVar, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano())); err != nil {
@@ -32,8 +33,9 @@ func Main(m *testing.M) {
 	before := takeStock()
 	code := m.Run()
 	if left := before.whatIsLeft(); len(left) > 0 {
+		fmt.Fprintln(os.Stderr, "mptest:", summary(left))
 		for _, l := range left {
-			fmt.Fprintln(os.Stderr, "mptest: left over:", l)
+			fmt.Fprintln(os.Stderr, "mptest:", l)
 		}
 		code = max(code, 1)
 	}
@@ -41,14 +43,19 @@ func Main(m *testing.M) {
 }
 
 // NoLeaks fails the test if, when it ends, anything is left that was not there
-// when NoLeaks was called. It must come before the cleanups that it is to
-// check, and not in tests that run in parallel with others.
+// when NoLeaks was called; what is about to end has up to five seconds. It must
+// come before the cleanups that it is to check, and not in tests that run in
+// parallel with others.
 func NoLeaks(t testing.TB) {
 	t.Helper()
 	before := takeStock()
 	t.Cleanup(func() {
-		for _, l := range before.whatIsLeft() {
-			t.Error("left over:", l)
+		left := before.whatIsLeft()
+		if len(left) > 0 {
+			t.Error(summary(left))
+		}
+		for _, l := range left {
+			t.Log(l)
 		}
 	})
 }

@@ -16,6 +16,7 @@ type stock struct {
 	fds   map[string]bool // number and target
 	maps  int             // mapped segments of mp's
 	procs map[int]bool
+	gos   map[string]bool // goroutines of mp's, by number
 }
 
 // settling is how long what is about to end may take: a killed process is
@@ -23,13 +24,16 @@ type stock struct {
 const settling = 5 * time.Second
 
 func takeStock() stock {
-	s := stock{fds: map[string]bool{}, procs: map[int]bool{}}
+	s := stock{fds: map[string]bool{}, procs: map[int]bool{}, gos: map[string]bool{}}
 	s.maps = countMaps()
 	for _, f := range openFiles() {
 		s.fds[f] = true
 	}
 	for _, pid := range tagged() {
 		s.procs[pid] = true
+	}
+	for _, g := range goroutines() {
+		s.gos[number(g)] = true
 	}
 	return s
 }
@@ -59,7 +63,32 @@ func (s stock) compare() (left []string) {
 	if n := countMaps() - s.maps; n > 0 {
 		left = append(left, fmt.Sprintf("%d mapped segments", n))
 	}
-	return append(left, goroutines()...)
+	for _, g := range goroutines() {
+		if !s.gos[number(g)] {
+			left = append(left, g)
+		}
+	}
+	return left
+}
+
+// number is a goroutine's: its stack begins with "goroutine 18 [".
+func number(stack string) string {
+	head, _, _ := strings.Cut(stack, "[")
+	return head
+}
+
+// summary counts what is left, in the words of those who have to find it.
+func summary(left []string) string {
+	kinds := map[string]int{}
+	for _, l := range left {
+		kind, _, _ := strings.Cut(l, " ")
+		kinds[kind]++
+	}
+	s := fmt.Sprintf("left over: %d goroutines of mp's, %d processes, %d descriptors", kinds["goroutine"], kinds["process"], kinds["descriptor"])
+	if kinds["goroutine"] > 0 {
+		s += "; was everything closed?"
+	}
+	return s
 }
 
 // tagged finds all processes that carry our tag, whoever their parent is now.
@@ -118,7 +147,7 @@ func goroutines() (left []string) {
 	buf = buf[:runtime.Stack(buf, true)]
 	for g := range strings.SplitSeq(string(buf), "\n\n") {
 		if strings.Contains(g, "created by github.com/go-multiprocessing/mp") && !strings.Contains(g, "mp_test.") && !strings.Contains(g, "mptest.") {
-			left = append(left, "goroutine "+g)
+			left = append(left, g)
 		}
 	}
 	return left

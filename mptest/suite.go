@@ -39,6 +39,7 @@ func TestExecutor(t *testing.T, newExecutor func(t testing.TB) mp.Executor) {
 		{"Streams", testStreams},
 		{"StreamEnds", testStreamEnds},
 		{"Cancel", testCancel},
+		{"Deadline", testDeadline},
 		{"Refusals", testRefusals},
 		{"Concurrent", testConcurrent},
 		{"Batch", testBatch},
@@ -394,8 +395,43 @@ func testCancel(t *testing.T, ex mp.Executor) { // E18
 	testCall(t, ex)
 }
 
+// An expiring context's deadline passes when the test says so.
+type expiring struct {
+	context.Context
+	done chan struct{}
+}
+
+func (e *expiring) Done() <-chan struct{} { return e.done }
+func (e *expiring) Value(any) any         { return nil }
+func (e *expiring) Err() error {
+	select {
+	case <-e.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// A task that heeds its context when the caller's deadline passes says so.
+func testDeadline(t *testing.T, ex mp.Executor) {
+	ctx := &expiring{t.Context(), make(chan struct{})}
+	name, wait := fifo(t)
+	result := make(chan error, 1)
+	go func() { _, err := mp.Call(ctx, ex, block, name); result <- err }()
+	end := wait()
+	close(ctx.done)
+	end()
+	if err := <-result; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("running: got %v", err)
+	}
+	out, err := mp.Map(ctx, ex, double, ints(10))
+	if !errors.Is(err, context.DeadlineExceeded) || len(out) != 10 {
+		t.Errorf("Map after the deadline: %d results, %v", len(out), err)
+	}
+}
+
 func testRefusals(t *testing.T, ex mp.Executor) { // O17 E5
-	if _, err := mp.Map(t.Context(), ex, double, ints(3), mp.ChunkSize(-1)); err == nil || !strings.Contains(err.Error(), "ChunkSize") {
+	if out, err := mp.Map(t.Context(), ex, double, ints(3), mp.ChunkSize(-1)); err == nil || len(out) != 3 || !strings.Contains(err.Error(), "ChunkSize") {
 		t.Errorf("Map: got %v", err)
 	}
 	for _, err := range mp.Stream(t.Context(), ex, double, slices.Values(ints(3)), mp.ChunkSize(-1)) {

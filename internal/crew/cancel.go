@@ -3,6 +3,8 @@
 package crew
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/sched"
@@ -64,7 +66,7 @@ func (c *Crew) cancel(j *job, cause error) {
 	c.settleAll(drops, c.whyNot)
 	for _, r := range told {
 		time.AfterFunc(grace, func() { c.killIfRunning(r, j, cause) })
-		_ = r.m.link.Cancel(r.seq)
+		_ = r.m.link.Cancel(r.seq, errors.Is(cause, context.DeadlineExceeded))
 	}
 }
 

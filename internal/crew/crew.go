@@ -19,7 +19,7 @@ type Crew struct {
 	sched    sched.Scheduler
 	funcs    map[string]*sched.Func
 	watches  map[<-chan struct{}]*watch // by the context's Done
-	members  []*member // by slot; nil while there is none
+	members  []*member                  // by slot; nil while there is none
 	idle     []*member
 	others   []*sched.Worker // scratch of steal
 	blocked  int             // callers waiting for room in the queue

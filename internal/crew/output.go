@@ -35,11 +35,12 @@ func (s *sink) write(lines []byte) {
 }
 
 const (
+	ellipsis  = "\n…\n"
 	maxLine   = 64 << 10 // a longer line is passed on in pieces
 	tailBytes = 4 << 10
 	// crashBytes is what is kept from the beginning of a crash report, whose
 	// first line says what it was and is followed by all goroutines' stacks.
-	crashBytes = 4 << 10
+	crashBytes = 4<<10 - len(ellipsis)
 )
 
 // forwarder passes one stream of one worker on.
@@ -142,7 +143,7 @@ func (f *forwarder) words() string {
 	if len(f.crash) == 0 || bytes.Contains(last, first) {
 		return string(last)
 	}
-	return string(f.crash) + "\n…\n" + string(last)
+	return string(f.crash) + ellipsis + string(last)
 }
 
 // finish is called once the worker is dead; descendants that hold the pipe

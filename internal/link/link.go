@@ -172,8 +172,15 @@ func (l *Link) Greet(c Config) error {
 	return l.out.send(msgHello, 0, c.append(nil))
 }
 
-// Cancel asks the worker to cancel the context of a running task.
-func (l *Link) Cancel(seq uint32) error { return l.out.send(msgCancel, seq, nil) }
+// Cancel asks the worker to cancel the context of a running task, with the error
+// of a passed deadline if it was one.
+func (l *Link) Cancel(seq uint32, deadline bool) error {
+	var body []byte
+	if deadline {
+		body = oneByte
+	}
+	return l.out.send(msgCancel, seq, body)
+}
 
 // Serve reads the worker's messages until the socket ends, and returns why.
 func (l *Link) Serve(e Events) error {

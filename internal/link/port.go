@@ -122,7 +122,7 @@ func (p *Port) Log(data []byte) error { return p.out.send(msgLog, 0, data) }
 func (p *Port) Committed() *atomic.Uint64 { return p.mem.word64(offResTail) }
 
 // Serve reads the parent's messages until it is gone.
-func (p *Port) Serve(cancel func(seq uint32)) error {
+func (p *Port) Serve(cancel func(seq uint32, deadline bool)) error {
 	for {
 		kind, seq, body, err := receive(p.sock)
 		if err == nil && kind != msgPayload && kind != msgCancel {
@@ -136,7 +136,7 @@ func (p *Port) Serve(cancel func(seq uint32)) error {
 			return err
 		}
 		if kind == msgCancel {
-			cancel(seq)
+			cancel(seq, len(body) > 0)
 			continue
 		}
 		p.mu.Lock()

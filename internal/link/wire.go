@@ -15,7 +15,7 @@ const (
 	msgReady   = 2 // worker: in service
 	msgFailed  = 3 // worker: it cannot serve; body: the error
 	msgPayload = 4 // both: the body of a task or result too large for the ring
-	msgCancel  = 5 // parent: cancel the context of task seq
+	msgCancel  = 5 // parent: cancel the context of task seq; a body: its deadline has passed
 	msgLog     = 6 // worker: a log record
 )
 

@@ -16,12 +16,42 @@ type Info struct {
 }
 
 // Context is the context of one task. It costs next to nothing until the task
-// looks at it: the real context is made then. It is cancelled when the task has
-// ended, so that goroutines which the task left behind see it.
+// looks at it: what a context needs is made then. It is cancelled when the task
+// has ended, so that goroutines which the task left behind see it.
 type Context struct {
 	info Info
-	at   uint64                      // what Committed was when the task began
-	real atomic.Pointer[realContext] // nil until somebody looks
+	at   uint64                // what Committed was when the task began
+	real atomic.Pointer[state] // nil until somebody looks
+}
+
+// state is what a context needs that is looked at.
+type state struct {
+	done chan struct{}
+
+	mu    sync.Mutex
+	err   error
+	after map[*func()]bool // to be called at the end
+}
+
+// over stands for a context that was cancelled before anybody had looked.
+var over = func() *state {
+	s := &state{done: make(chan struct{})}
+	s.end(context.Canceled)
+	return s
+}()
+
+func (s *state) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	s.err = err
+	close(s.done)
+	for f := range s.after {
+		go (*f)()
+	}
+	s.after = nil
 }
 
 // Committed is how much a worker has committed: it changes with the outcome of
@@ -29,39 +59,28 @@ type Context struct {
 // ended, without a word to each. It is set once, before the first task.
 var Committed *atomic.Uint64
 
-type realContext struct {
-	context.Context
-	cancel context.CancelFunc
-}
-
-// over stands for a context that was cancelled before anybody had looked.
-var over = func() *realContext {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return &realContext{ctx, cancel}
-}()
-
 // looked holds the tasks of this process that have looked and not ended, for
 // CancelRunning; asked is the number that it was last given, above bit 32 so
-// that 0 is none.
+// that 0 is none, and err what came with it.
 var looked struct {
 	mu    sync.Mutex
 	tasks map[*Context]bool
 	asked uint64
+	err   error
 }
 
 func ask(seq uint32) uint64 { return 1<<32 | uint64(seq) }
 
 // CancelRunning cancels the task with this number, which has begun: at once if
 // it has looked at its context, else when it does. Task numbers are those of a
-// worker's link; 0 is none.
-func CancelRunning(seq uint32) {
+// worker's link; 0 is none. The error becomes the context's.
+func CancelRunning(seq uint32, err error) {
 	looked.mu.Lock()
 	defer looked.mu.Unlock()
-	looked.asked = ask(seq)
+	looked.asked, looked.err = ask(seq), err
 	for c := range looked.tasks {
 		if c.info.Seq == seq {
-			c.real.Load().cancel()
+			c.real.Load().end(err)
 		}
 	}
 }
@@ -77,31 +96,30 @@ func InfoFrom(ctx context.Context) (Info, bool) {
 	return c.info, true
 }
 
-func (c *Context) get() *realContext {
-	if r := c.real.Load(); r != nil {
-		return r
+func (c *Context) get() *state {
+	if s := c.real.Load(); s != nil {
+		return s
 	}
 	looked.mu.Lock()
 	defer looked.mu.Unlock()
-	ctx, cancel := context.WithCancel(context.Background())
-	if !c.real.CompareAndSwap(nil, &realContext{ctx, cancel}) {
-		cancel()
+	s := &state{done: make(chan struct{})}
+	if !c.real.CompareAndSwap(nil, s) {
 		return c.real.Load()
 	}
 	switch {
 	case c.info.Seq == 0:
 	case c.committed():
-		cancel()
+		s.end(context.Canceled)
 	default:
 		if looked.tasks == nil {
 			looked.tasks = map[*Context]bool{}
 		}
 		looked.tasks[c] = true
 		if looked.asked == ask(c.info.Seq) {
-			cancel()
+			s.end(looked.err)
 		}
 	}
-	return c.real.Load()
+	return s
 }
 
 // committed is looked at after real is set, and End looks at real after the
@@ -112,38 +130,66 @@ func (c *Context) committed() bool { return Committed != nil && Committed.Load()
 func (c *Context) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Done is closed when the task is cancelled or has ended.
-func (c *Context) Done() <-chan struct{} { return c.get().Done() }
+func (c *Context) Done() <-chan struct{} { return c.get().done }
 
 // Err is nil until then.
-func (c *Context) Err() error { return c.get().Err() }
+func (c *Context) Err() error {
+	s := c.get()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
 
 // Value knows the task's Info.
 func (c *Context) Value(key any) any {
 	if _, ok := key.(infoKey); ok {
 		return c
 	}
-	return c.get().Value(key)
+	return nil
 }
 
-// Cancel cancels the context: the task was cancelled, or has ended.
-func (c *Context) Cancel() {
-	if c.real.CompareAndSwap(nil, over) {
+// AfterFunc has f called on a goroutine of its own when the context ends: with
+// it, contexts derived from this one need no goroutine each.
+func (c *Context) AfterFunc(f func()) (stop func() bool) {
+	s := c.get()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		go f()
+		return func() bool { return false }
+	}
+	if s.after == nil {
+		s.after = map[*func()]bool{}
+	}
+	s.after[&f] = true
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		waiting := s.after[&f]
+		delete(s.after, &f)
+		return waiting
+	}
+}
+
+// Cancel ends the context with err: the task was cancelled, or has ended.
+func (c *Context) Cancel(err error) {
+	if err == context.Canceled && c.real.CompareAndSwap(nil, over) {
 		return
 	}
-	r := c.real.Load()
-	if c.info.Seq != 0 && r != over {
+	s := c.get()
+	if c.info.Seq != 0 && s != over {
 		looked.mu.Lock()
 		delete(looked.tasks, c)
 		looked.mu.Unlock()
 	}
-	r.cancel()
+	s.end(err)
 }
 
-// End is Cancel for a task of a worker, which costs less: it belongs before the
-// task's outcome is committed, and again after.
+// End is Cancel for a worker's task that has ended, and costs less: it belongs
+// before the task's outcome is committed, and again after.
 func (c *Context) End() {
 	if c.real.Load() != nil {
-		c.Cancel()
+		c.Cancel(context.Canceled)
 	}
 }
 

@@ -176,8 +176,8 @@ func TestContextEnds(t *testing.T) {
 		if early && (done(c) || c.Err() != nil) {
 			t.Fatal("over before its end")
 		}
-		c.Cancel()
-		c.Cancel()
+		c.Cancel(context.Canceled)
+		c.Cancel(context.Canceled)
 		if !done(c) || c.Err() != context.Canceled || context.Cause(c) != context.Canceled {
 			t.Errorf("looked %v: %v, %v, %v", early, done(c), c.Err(), context.Cause(c))
 		}
@@ -196,14 +196,21 @@ func TestCancelRunning(t *testing.T) {
 	var all Contexts
 	before, other := all.New(Info{Seq: 41}), all.New(Info{Seq: 42})
 	early := before.Done()
-	CancelRunning(41)
+	CancelRunning(41, context.DeadlineExceeded)
 	<-early
 	later := all.New(Info{Seq: 41})
 	if !done(before) || !done(later) || done(other) {
 		t.Errorf("%v, %v, %v", done(before), done(later), done(other))
 	}
+	child, cancel := context.WithCancel(before)
+	defer cancel()
+	for _, c := range []context.Context{before, later, child} {
+		if c.Err() != context.DeadlineExceeded || context.Cause(c) != context.DeadlineExceeded {
+			t.Errorf("%v, because of %v", c.Err(), context.Cause(c))
+		}
+	}
 	for _, c := range []*Context{before, later, other} {
-		c.Cancel()
+		c.Cancel(context.Canceled)
 	}
 }
 
@@ -249,7 +256,7 @@ func TestDerivedContexts(t *testing.T) {
 	if after := runtime.NumGoroutine(); after > before {
 		t.Errorf("deriving contexts started %d goroutines", after-before)
 	}
-	c.Cancel()
+	c.Cancel(context.Canceled)
 	for _, ctx := range []context.Context{child, timed, grand} {
 		<-ctx.Done()
 		if ctx.Err() != context.Canceled || context.Cause(ctx) != context.Canceled {
@@ -279,7 +286,7 @@ func TestChildrenDoNotCancelTheTask(t *testing.T) {
 		<-c.Done()
 		seen <- c.Err()
 	}()
-	c.Cancel()
+	c.Cancel(context.Canceled)
 	if err := <-seen; err != context.Canceled {
 		t.Error(err)
 	}
@@ -290,7 +297,7 @@ func TestContextsCostOneBlock(t *testing.T) {
 	var last *Context
 	if n := testing.AllocsPerRun(1280, func() {
 		last = cs.New(Info{ID: 1})
-		last.Cancel()
+		last.Cancel(context.Canceled)
 	}); n > 0.1 {
 		t.Errorf("%v allocations for a context", n)
 	}
@@ -302,7 +309,7 @@ func TestContextsCostOneBlock(t *testing.T) {
 			t.Fatalf("context %d is not fresh", i)
 		}
 		seen[c] = true
-		c.Cancel()
+		c.Cancel(context.Canceled)
 	}
 }
 
@@ -313,7 +320,7 @@ func TestContextRaces(t *testing.T) {
 		c := cs.New(Info{ID: 5})
 		var wg sync.WaitGroup
 		var first, second <-chan struct{}
-		wg.Go(c.Cancel)
+		wg.Go(func() { c.Cancel(context.Canceled) })
 		wg.Go(func() { first = c.Done(); <-first })
 		wg.Go(func() { second = c.Done(); <-second })
 		wg.Go(func() { _ = c.Err(); _, _ = InfoFrom(c) })
@@ -322,7 +329,7 @@ func TestContextRaces(t *testing.T) {
 			<-child.Done()
 			cancel()
 		})
-		wg.Go(c.Cancel)
+		wg.Go(func() { c.Cancel(context.Canceled) })
 		wg.Wait()
 		if first != second {
 			t.Fatal("two Done channels")

@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 	}
 	start(cfg, port.Log)
 	go func() {
-		_ = port.Serve(runner.CancelRunning)
+		_ = port.Serve(cancelTask)
 		os.Exit(1) // the parent is gone
 	}()
 	if err := w.bound(cfg.Setup); err != nil {
@@ -101,7 +102,7 @@ func (w *worker) runBound(f Function, b link.Bound) error {
 		err := errors.New("it called runtime.Goexit")
 		defer func() { result <- err }()
 		ctx := w.made.New(runner.Info{Worker: uint16(w.cfg.Worker)})
-		defer ctx.Cancel()
+		defer ctx.Cancel(context.Canceled)
 		kind, data := runner.Run(ctx, f.Run, b.Arg, nil)
 		switch kind {
 		case runner.OK:
@@ -110,7 +111,8 @@ func (w *worker) runBound(f Function, b link.Bound) error {
 			err = errtree.Decode(data)
 		case runner.Panicked:
 			p, _ := runner.ParsePanic(data)
-			err = fmt.Errorf("panic: %s\n%s", p.Text, p.Stack)
+			err = fmt.Errorf("panic: %s", p.Text)
+			fmt.Fprintf(os.Stderr, "panic: %s\n\n%s", p.Text, p.Stack)
 		}
 	}()
 	return <-result
@@ -147,6 +149,15 @@ func (w *worker) run(t *link.Task) {
 	if cap(data) <= maxBuf && cap(data) > cap(w.buf) {
 		w.buf = data
 	}
+}
+
+// cancelTask passes on that the context of a task's caller has ended.
+func cancelTask(seq uint32, deadline bool) {
+	err := context.Canceled
+	if deadline {
+		err = context.DeadlineExceeded
+	}
+	runner.CancelRunning(seq, err)
 }
 
 // finish ends the task's context and commits its outcome.
