@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/go-multiprocessing/mp/internal/sched"
 )
 
 // grace is how long a task has to end after its context was cancelled before
@@ -38,15 +36,15 @@ type running struct {
 func (c *Crew) cancel(j *job, cause error) {
 	var drops []run
 	var told []running
-	drop := func(lo, n int) { drops = append(drops, run{j, lo, n}) }
+	drop := collectRuns(&drops)
 
 	c.mu.Lock()
-	if j.left == 0 || j.Cancel {
+	if j.left == 0 || j.Cancel || c.closed {
 		c.mu.Unlock()
 		return
 	}
 	j.cause = cause
-	c.sched.Drop(&j.Job, drop)
+	c.sched.Drop(&j.Job, func(lo, n int) { drop(&j.Job, lo, n) })
 	c.checkRoom()
 	for _, m := range c.members {
 		if m == nil || m.dead {
@@ -55,6 +53,9 @@ func (c *Crew) cancel(j *job, cause error) {
 		before := m.work.Tasks()
 		if seq, began := c.sched.Cancel(&m.work, &j.Job, drop); began {
 			told = append(told, running{m, seq})
+		}
+		if m.sending == j {
+			time.AfterFunc(grace, func() { m.killIfSending(j, cause) })
 		}
 		if m.work.Tasks() < before {
 			m.link.Kick() // it may be waiting for what was taken back
@@ -72,22 +73,45 @@ func (c *Crew) cancel(j *job, cause error) {
 
 // killIfRunning ends a task that has ignored its context.
 func (c *Crew) killIfRunning(r running, j *job, cause error) {
+	var drops []run
 	c.mu.Lock()
-	task, begun := r.m.work.Running()
-	kill := begun && task.Job == &j.Job && task.Seq == r.seq && !r.m.dead
+	kill := !c.closed && r.isRunning(j)
 	if kill {
-		r.m.cause = cause
+		// The worker could be done with the task at any moment, and is not
+		// to begin another.
+		c.sched.Behind(&r.m.work, r.seq, collectRuns(&drops))
+		r.m.doomed, r.m.cause = true, cause
+		c.distribute()
 	}
 	c.mu.Unlock()
+	c.settleAll(drops, c.whyNot)
 	if kill {
 		r.m.proc.Kill()
 	}
 }
 
-// giveBack returns claimed elements to the queue.
-func (c *Crew) giveBack(ch sched.Chunk) {
-	c.sched.Return(ch)
-	c.distribute()
+func (r running) isRunning(j *job) bool {
+	task, begun := r.m.work.Running()
+	return begun && task.Job == &j.Job && task.Seq == r.seq && !r.m.dead
+}
+
+// killIfSending ends a worker that does not take the argument of a task which
+// was cancelled meanwhile, unless it has something else to do.
+func (m *member) killIfSending(j *job, cause error) {
+	c := m.crew
+	c.mu.Lock()
+	_, busy := m.work.Running()
+	stuck := m.sending == j && !m.dead && !c.closed
+	if stuck && !busy {
+		m.doomed, m.cause = true, cause
+	}
+	c.mu.Unlock()
+	switch {
+	case stuck && busy:
+		time.AfterFunc(grace, func() { m.killIfSending(j, cause) })
+	case stuck:
+		m.proc.Kill()
+	}
 }
 
 // patience is how long an idle worker waits before it takes work that looked
@@ -96,6 +120,9 @@ const patience = 2 * time.Millisecond
 
 // steal moves queued work back to the queue for an idle member.
 func (c *Crew) steal(thief *member, patient bool) (took, left bool) {
+	if c.closed {
+		return false, false
+	}
 	others := c.others[:0]
 	for _, m := range c.members {
 		if m != nil && m != thief && !m.dead {
@@ -103,7 +130,12 @@ func (c *Crew) steal(thief *member, patient bool) (took, left bool) {
 		}
 	}
 	c.others = others
-	return c.sched.Steal(others, patient)
+	var drops []run
+	took, left = c.sched.Steal(others, patient, collectRuns(&drops))
+	if len(drops) > 0 {
+		go c.settleAll(drops, c.whyNot)
+	}
+	return took, left
 }
 
 func (c *Crew) rebalanceSoon() {

@@ -31,7 +31,7 @@ func (m *member) bury() {
 	c.countWorkers()
 	c.sched.Dead(&m.work,
 		func(j *sched.Job, i int) { lost = append(lost, run{j.Data.(*job), i, 1}) },
-		func(j *sched.Job, lo, n int) { drops = append(drops, run{j.Data.(*job), lo, n}) })
+		collectRuns(&drops))
 	if c.closed {
 		c.sched.Clear(collectRuns(&drops))
 	}
@@ -46,7 +46,7 @@ func (m *member) bury() {
 	c.settleAll(drops, c.whyNot)
 }
 
-func collectRuns(runs *[]run) func(j *sched.Job, lo, n int) {
+func collectRuns(runs *[]run) sched.Drop {
 	return func(j *sched.Job, lo, n int) { *runs = append(*runs, run{j.Data.(*job), lo, n}) }
 }
 

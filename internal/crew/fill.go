@@ -23,17 +23,19 @@ const (
 
 // fill sends the worker what the scheduler gives it.
 func (m *member) fill() error {
+	if err := m.sendBody(); err != nil {
+		return err
+	}
 	before := m.end
-	for m.heavy < maxHeavy {
-		tasks, bytes := m.link.Room()
-		if bytes < minRoom {
-			break
-		}
-		ch, ok := m.claim(tasks)
+	for {
+		ch, ok := m.claim()
 		if !ok {
 			break
 		}
 		if err := m.send(ch); err != nil {
+			return err
+		}
+		if err := m.sendBody(); err != nil {
 			return err
 		}
 	}
@@ -44,14 +46,23 @@ func (m *member) fill() error {
 	return m.link.Wake()
 }
 
-func (m *member) claim(tasks int) (sched.Chunk, bool) {
+// room is how many tasks the worker can be sent now; under the crew's lock.
+func (m *member) room() int {
+	tasks, bytes := m.link.Room()
+	if bytes < minRoom || m.work.Heavy() > maxHeavy {
+		return 0
+	}
+	return min(tasks, link.MaxTasks-m.work.Tasks())
+}
+
+func (m *member) claim() (sched.Chunk, bool) {
 	c := m.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.dead || c.closed {
+	if m.dead || m.doomed || c.closed {
 		return sched.Chunk{}, false
 	}
-	ch, ok := c.sched.Claim(&m.work, min(tasks, link.MaxTasks-m.work.Tasks()))
+	ch, ok := c.sched.Claim(&m.work, m.room())
 	m.hungry = !ok && c.sched.Next() == nil
 	c.checkRoom()
 	return ch, ok
@@ -81,9 +92,10 @@ func (m *member) send(ch sched.Chunk) error {
 		return nil
 	}
 	for lo, hi := ch.Lo, ch.Lo+ch.N; lo < hi; {
-		if _, bytes := m.link.Room(); bytes < minRoom || m.heavy > maxHeavy {
-			m.giveBack(sched.Chunk{Job: ch.Job, Lo: lo, N: hi - lo})
-			return nil
+		rest := sched.Chunk{Job: ch.Job, Lo: lo, N: hi - lo}
+		if err := m.sendBody(); err != nil || !m.roomFor(rest.N) {
+			m.giveBack(rest)
+			return err
 		}
 		if m.enc == nil {
 			m.enc = make([]byte, 0, chunkBytes)
@@ -94,6 +106,7 @@ func (m *member) send(ch sched.Chunk) error {
 		}
 		if n > 0 {
 			if err := m.launch(fn, sched.Chunk{Job: ch.Job, Lo: lo, N: n}, body); err != nil {
+				m.giveBack(sched.Chunk{Job: ch.Job, Lo: lo + n, N: hi - lo - n})
 				return err
 			}
 		}
@@ -114,38 +127,67 @@ func (m *member) launch(fn int, ch sched.Chunk, body []byte) error {
 		c.settleAll([]run{{j, ch.Lo, ch.N}}, c.whyNot)
 		return nil
 	}
+	large := cap(body) > chunkBytes // one large element
+	if large {
+		ch.Weight = len(body)
+	}
 	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: 1, ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Body: body})
 	m.work.Launch(ch)
 	m.link.Publish()
 	c.mu.Unlock()
 	m.end = ch.Seq + uint32(ch.N)
-	if ch.N >= headStart {
-		if err := m.link.Wake(); err != nil {
-			return err
-		}
+	if large {
+		m.body, m.bodySeq, m.bodyJob = body, ch.Seq, j
 	}
-	if cap(body) > chunkBytes { // one large element
-		m.heavy += len(body)
-		if err := m.link.Wake(); err != nil {
-			return err
-		}
-		return m.link.SendBody(ch.Seq, body)
+	if large || ch.N >= headStart {
+		return m.link.Wake()
 	}
 	return nil
+}
+
+// sendBody sends what is too large for the ring, which takes as long as the
+// worker takes: only the pump may wait for that.
+func (m *member) sendBody() error {
+	if m.body == nil {
+		return nil
+	}
+	c := m.crew
+	c.mu.Lock()
+	m.sending = m.bodyJob
+	c.mu.Unlock()
+	err := m.link.SendBody(m.bodySeq, m.body)
+	c.mu.Lock()
+	m.sending = nil
+	c.mu.Unlock()
+	m.body, m.bodyJob = nil, nil
+	return err
 }
 
 func (m *member) refuse(j *job, lo, n int, err error) {
 	m.crew.settleAll([]run{{j, lo, n}}, func(*job) error { return err })
 }
 
+// roomFor reports whether n more tasks, or the first of them, may be sent.
+func (m *member) roomFor(n int) bool {
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	return m.room() >= n
+}
+
+// giveBack returns claimed elements to the queue.
 func (m *member) giveBack(ch sched.Chunk) {
-	c := m.crew
-	c.mu.Lock()
-	if ch.Job.Cancel || c.closed {
-		c.mu.Unlock()
-		c.settleAll([]run{{ch.Job.Data.(*job), ch.Lo, ch.N}}, c.whyNot)
+	if ch.N == 0 {
 		return
 	}
-	c.giveBack(ch)
+	c := m.crew
+	var drops []run
+	c.mu.Lock()
+	if c.closed {
+		drops = append(drops, run{ch.Job.Data.(*job), ch.Lo, ch.N})
+	} else {
+		c.sched.Return(ch, collectRuns(&drops))
+		c.distribute()
+	}
 	c.mu.Unlock()
+	c.settleAll(drops, c.whyNot)
 }

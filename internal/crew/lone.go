@@ -6,14 +6,15 @@ import "github.com/go-multiprocessing/mp/internal/sched"
 
 // alone runs one task on an idle worker from the caller's goroutine, in the
 // place of the pump: another goroutine between the caller and the worker would
-// double the time of a call. The task's context governs how long it takes.
+// double the time of a call. The task's context governs how long it takes; what
+// could take longer, sending a large argument, is left to the pump.
 func (m *member) alone(ch sched.Chunk) {
 	err := m.send(ch)
 	if err == nil {
 		m.link.Low(m.end)
 		err = m.link.Wake()
 	}
-	for err == nil && m.busyAlone() {
+	for err == nil && m.body == nil && m.busyAlone() {
 		if err = m.link.WaitAlone(); err == nil {
 			_, err = m.collect()
 		}
@@ -37,7 +38,7 @@ func (m *member) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m.leased = false
-	if m.dead || m.work.Tasks() > 0 || c.sched.Next() != nil || c.draining || c.closed {
+	if m.dead || m.doomed || m.work.Tasks() > 0 || c.sched.Next() != nil || c.draining || c.closed {
 		m.wakeUp()
 		return
 	}

@@ -33,15 +33,19 @@ type member struct {
 	leased  bool // a lone caller is in the pump's place
 	hungry  bool // could take more than the queue had
 	dead    bool
-	cause   error // why we killed it
+	cause   error // why we kill it
+	doomed  bool  // we are about to kill it: it gets no more tasks
+	sending *job  // whose body is being sent
 	started time.Time
 
 	// The pump's.
 	results link.Results
 	done    []outcomes // of results, in their order
 	enc     []byte
-	heavy   int // bytes on their way over the socket
 	end     uint32
+	body    []byte // too large for the ring, yet to be sent
+	bodySeq uint32
+	bodyJob *job
 	busy    time.Duration
 	tasks   uint64
 }
@@ -62,6 +66,8 @@ func (m *member) pump() {
 			switch m.next() {
 			case sleeping:
 				err = m.link.Wait()
+			case crowded: // by tasks that were taken back
+				err = m.link.WaitRoom()
 			case idle:
 				<-m.wake
 			case stopping:
@@ -103,6 +109,7 @@ type state int
 const (
 	again state = iota
 	sleeping
+	crowded
 	idle
 	stopping
 	over
@@ -118,8 +125,12 @@ func (m *member) next() state {
 		return over
 	case m.work.Tasks() > 0:
 		return sleeping
-	case c.sched.Next() != nil && m.canTake():
+	case m.doomed:
+		return sleeping
+	case c.sched.Next() != nil && m.room() > 0:
 		return again
+	case c.sched.Next() != nil:
+		return crowded
 	case c.draining && c.open == 0:
 		return stopping
 	}
@@ -134,12 +145,6 @@ func (m *member) next() state {
 		c.rebalanceSoon()
 	}
 	return idle
-}
-
-// canTake reports whether there is room for another chunk.
-func (m *member) canTake() bool {
-	_, bytes := m.link.Room()
-	return bytes >= minRoom
 }
 
 // wakeUp sends the pump of an idle member on its way; under the crew's lock.
@@ -178,11 +183,9 @@ func (m *member) collect() (int, error) {
 		c.account(d.job, d.n)
 		n += d.n
 	}
-	if m.work.Tasks() == 0 {
-		m.heavy = 0
-	}
 	c.mu.Unlock()
 	clear(m.done)
+	m.results.Forget()
 	return n, err
 }
 

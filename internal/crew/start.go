@@ -286,6 +286,7 @@ func (m *member) enlist() bool {
 	c.countWorkers()
 	go func() {
 		<-m.proc.Done()
+		m.link.EndReading()
 		c.mu.Lock()
 		m.dead = true
 		if m.idle {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,9 +30,6 @@ const (
 	// maxInline is the largest body that goes through a ring. It leaves room
 	// for several in it.
 	maxInline = 64 << 10
-	// maxUnclaimed is how many bytes of results over the socket are read
-	// before their records have been collected.
-	maxUnclaimed = 64 << 20
 )
 
 // Chunk is a run of tasks of one function with consecutive numbers.
@@ -73,12 +69,7 @@ type Link struct {
 	resHead  uint64
 	buf      []byte
 
-	mu        sync.Mutex
-	cond      sync.Cond
-	payloads  map[uint32][]byte
-	unclaimed int
-	draining  bool  // the worker is dead: take what is left
-	ended     error // Serve has returned
+	inbox inbox
 }
 
 // passed remembers where a chunk ends.
@@ -91,8 +82,8 @@ type passed struct {
 // New makes a link. ChildFiles are the descriptors for the worker, in order;
 // call CloseChild once it has them.
 func New() (l *Link, err error) {
-	l = &Link{payloads: map[uint32][]byte{}, seq: 1}
-	l.cond.L = &l.mu
+	l = &Link{seq: 1}
+	l.inbox.init()
 	defer func() {
 		if err != nil {
 			l.Close()
@@ -103,6 +94,10 @@ func New() (l *Link, err error) {
 		return l, os.NewSyscallError("socketpair", err)
 	}
 	l.sock = l.own(pair[0], "mp-socket")
+	if l.inbox.raw, err = l.sock.SyscallConn(); err != nil {
+		return l, err
+	}
+	l.inbox.sock = l.sock
 	l.childs = append(l.childs, pair[1])
 	fd, mem, err := shm.New("mp-link", Size)
 	if err != nil {
@@ -185,16 +180,13 @@ func (l *Link) Cancel(seq uint32, deadline bool) error {
 // Serve reads the worker's messages until the socket ends, and returns why.
 func (l *Link) Serve(e Events) error {
 	err := l.serve(e)
-	l.mu.Lock()
-	l.ended = err
-	l.cond.Broadcast()
-	l.mu.Unlock()
+	l.inbox.close()
 	return err
 }
 
 func (l *Link) serve(e Events) error {
 	for {
-		kind, seq, body, err := receive(l.sock)
+		kind, seq, body, err := receive(&l.inbox)
 		if err != nil {
 			return err
 		}
@@ -212,50 +204,21 @@ func (l *Link) serve(e Events) error {
 		case msgLog:
 			e.Log(body)
 		case msgPayload:
-			l.keep(seq, body)
+			if err := l.inbox.keep(seq, body); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("%w: message %d", errGarbage, kind)
 		}
 	}
 }
 
-// keep holds a payload for Collect and, when there are too many, waits.
-func (l *Link) keep(seq uint32, body []byte) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.unclaimed += len(body) - len(l.payloads[seq]) // one sent twice counts once
-	l.payloads[seq] = body
-	l.cond.Broadcast()
-	for !l.draining && l.unclaimed > maxUnclaimed && len(l.payloads) > 1 {
-		l.cond.Wait()
-	}
-}
-
-// EndReading is called once the worker is dead: Serve is to take what is still
-// in the socket, but not to wait for whoever may hold the other end.
+// EndReading is called once the worker is dead: Serve takes what is still in the
+// socket, but does not wait for whoever may hold the other end, nor does
+// SendBody.
 func (l *Link) EndReading() {
-	l.mu.Lock()
-	l.draining = true
-	l.cond.Broadcast()
-	l.mu.Unlock()
-	_ = l.sock.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-}
-
-func (l *Link) claim(seq uint32) ([]byte, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for {
-		if b, ok := l.payloads[seq]; ok {
-			delete(l.payloads, seq)
-			l.unclaimed -= len(b)
-			l.cond.Broadcast()
-			return b, true
-		}
-		if l.ended != nil {
-			return nil, false
-		}
-		l.cond.Wait()
-	}
+	_ = l.sock.SetWriteDeadline(time.Unix(1, 0))
+	l.inbox.drain()
 }
 
 // MaxTasks is how many tasks may be on their way to a worker, those whose results
@@ -368,6 +331,12 @@ func (l *Link) Busy() (time.Duration, uint64) {
 }
 
 func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead }
+
+// WaitRoom is Wait that also returns when the worker has passed tasks since Room
+// was asked.
+func (l *Link) WaitRoom() error {
+	return l.bell.wait(func() bool { return l.news() || l.mem.word64(offTaskHead).Load() != l.seen })
+}
 
 // Wait sleeps until the worker rings or Kick. It may return early. Its end does
 // not ring: who learns of it must kick.

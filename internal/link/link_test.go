@@ -305,7 +305,7 @@ func TestHostileRecords(t *testing.T) {
 // Any content: an error, or results that lie within what was committed.
 func TestScribbledRing(t *testing.T) {
 	l := newLink(t)
-	l.ended = errors.New("the socket has ended") // so that bodies there are not waited for
+	l.inbox.close() // so that bodies there are not waited for
 	r := rand.New(rand.NewPCG(9, 10))
 	garbage, good := 0, 0
 	for range 1500 {
@@ -392,16 +392,18 @@ func TestExternalResults(t *testing.T) {
 	if err != nil || len(got) != 3 || string(got[0].Data) != "small" || !bytes.Equal(got[1].Data, big) || string(got[2].Data) != "small" {
 		t.Fatalf("%d results, %v", len(got), err)
 	}
-	if l.unclaimed != 0 || len(l.payloads) != 0 {
-		t.Errorf("%d bytes unclaimed", l.unclaimed)
+	if l.inbox.unclaimed != 0 || len(l.inbox.payloads) != 0 {
+		t.Errorf("%d bytes unclaimed", l.inbox.unclaimed)
 	}
-	// A result whose body never comes ends with the socket.
-	rec := resultRecord(0, resultExternal, 0, 77, nil)
-	commit(l, l.resHead, rec, l.resHead+uint64(len(rec)))
-	wg.Go(func() { _ = p.sock.Close() })
-	if got, err := collect(t, l); err == nil || len(got) != 0 {
-		t.Errorf("%d results, %v", len(got), err)
+	// A result whose body never comes is garbage, though the socket is open.
+	for range 3 {
+		rec := resultRecord(0, resultExternal, 0, 77, nil)
+		commit(l, l.resHead, rec, l.resHead+uint64(len(rec)))
+		if got, err := collect(t, l); !errors.Is(err, errGarbage) || len(got) != 0 {
+			t.Errorf("%d results, %v", len(got), err)
+		}
 	}
+	_ = p.sock.Close()
 	wg.Wait()
 	if served == nil {
 		t.Error("Serve ended without a reason")
@@ -426,33 +428,75 @@ func TestUnclaimedPayloadsAreBounded(t *testing.T) {
 			sent <- i
 		}
 	})
-	l.mu.Lock()
-	for l.unclaimed <= maxUnclaimed {
-		l.cond.Wait()
+	l.inbox.mu.Lock()
+	for l.inbox.unclaimed <= maxUnclaimed {
+		l.inbox.cond.Wait()
 	}
-	if l.unclaimed > maxUnclaimed+len(chunk) {
-		t.Errorf("%d bytes are held", l.unclaimed)
+	if l.inbox.unclaimed > maxUnclaimed+len(chunk) {
+		t.Errorf("%d bytes are held", l.inbox.unclaimed)
 	}
-	l.mu.Unlock()
-	if b, ok := l.claim(3); !ok || len(b) != len(chunk) {
+	l.inbox.mu.Unlock()
+	if b, ok := l.inbox.claim(3); !ok || len(b) != len(chunk) {
 		t.Error("a payload is lost")
 	}
-	l.mu.Lock()
-	for l.unclaimed <= maxUnclaimed {
-		l.cond.Wait()
+	l.inbox.mu.Lock()
+	for l.inbox.unclaimed <= maxUnclaimed {
+		l.inbox.cond.Wait()
 	}
-	if l.unclaimed > maxUnclaimed+len(chunk) {
-		t.Errorf("%d bytes are held", l.unclaimed)
+	if l.inbox.unclaimed > maxUnclaimed+len(chunk) {
+		t.Errorf("%d bytes are held", l.inbox.unclaimed)
 	}
-	l.mu.Unlock()
+	l.inbox.mu.Unlock()
 	l.EndReading()
 	_ = p.sock.Close()
 	wg.Wait()
-	if _, ok := l.claim(1000); ok {
+	if _, ok := l.inbox.claim(1000); ok {
 		t.Error("what was never sent was claimed")
 	}
-	if _, ok := l.claim(0); !ok {
+	if _, ok := l.inbox.claim(0); !ok {
 		t.Error("what came before the end cannot be claimed after it")
+	}
+}
+
+// What is due cannot come while payloads that nobody will ask for are held up:
+// that is no worker's way.
+func TestPayloadsInTheWay(t *testing.T) {
+	l := newLink(t)
+	p := newPort(t, l)
+	l.CloseChild()
+	var wg sync.WaitGroup
+	var served error
+	wg.Go(func() { served = l.Serve(Events{}) })
+	wg.Go(func() {
+		chunk := make([]byte, 8<<20)
+		for i := uint32(0); p.out.send(msgPayload, i, chunk) == nil; i++ {
+		}
+	})
+	if _, ok := l.inbox.claim(1 << 20); ok {
+		t.Error("what was never sent was claimed")
+	}
+	l.EndReading()
+	l.CloseFiles()
+	_ = p.sock.Close()
+	wg.Wait()
+	if served == nil {
+		t.Error("Serve ended without a reason")
+	}
+}
+
+// What lies in the socket when the worker is dead is read, however late.
+func TestNothingIsLostAtDeath(t *testing.T) {
+	l := newLink(t)
+	p := newPort(t, l)
+	for i := range 20 {
+		if err := p.Log([]byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.EndReading() // and a descendant, here p, holds the other end
+	n := 0
+	if err := l.Serve(Events{Log: func(b []byte) { n++ }}); err == nil || n != 20 {
+		t.Errorf("%d messages, %v", n, err)
 	}
 }
 
@@ -475,7 +519,7 @@ func TestServeRefusesGarbage(t *testing.T) {
 		if !errors.Is(err, errGarbage) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, ok := l.claim(0); ok {
+		if _, ok := l.inbox.claim(0); ok {
 			t.Errorf("%s: a payload", name)
 		}
 	}

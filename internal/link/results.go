@@ -4,7 +4,6 @@ package link
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
@@ -26,11 +25,17 @@ type Run struct {
 }
 
 func (r *Results) reset() {
+	r.Forget()
+	r.Runs, r.data = r.Runs[:0], r.data[:0]
+}
+
+// Forget drops data that is not in the link's own buffer: it may be large.
+func (r *Results) Forget() {
 	if r.kept {
 		clear(r.data)
+		clear(r.Runs)
 		r.kept = false
 	}
-	r.Runs, r.data = r.Runs[:0], r.data[:0]
 }
 
 // begin starts a run with the next result.
@@ -81,9 +86,9 @@ func (l *Link) parse(b []byte, r *Results) error {
 		next = seq + 1
 		n := int(word & resultLenMask)
 		if word&resultExternal != 0 {
-			data, ok := l.claim(seq)
+			data, ok := l.inbox.claim(seq)
 			if !ok {
-				return errors.New("the worker's socket ended within a result")
+				return fmt.Errorf("%w: a result without its data", errGarbage)
 			}
 			r.data, r.kept = append(r.data, data), true
 			continue

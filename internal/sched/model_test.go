@@ -75,7 +75,7 @@ func (m *model) claim(p *player) {
 		m.held = append(m.held, c)
 	case 1: // a part goes, the rest comes back
 		k := m.r.IntN(c.N + 1)
-		m.s.Return(Chunk{Job: c.Job, Lo: c.Lo + k, N: c.N - k})
+		m.s.Return(Chunk{Job: c.Job, Lo: c.Lo + k, N: c.N - k}, m.drop)
 		c.N = k
 		m.launch(p, c)
 	default:
@@ -87,7 +87,7 @@ func (m *model) launch(p *player, c Chunk) {
 	if c.N == 0 {
 		return
 	}
-	c.Seq = p.end
+	c.Seq, c.Weight = p.end, m.r.IntN(3)
 	for i := range c.N {
 		p.tasks[p.end] = task{c.Job, c.Lo + i}
 		p.end++
@@ -99,10 +99,8 @@ func (m *model) launch(p *player, c Chunk) {
 func (m *model) settleHeld() {
 	for _, c := range m.held {
 		switch {
-		case c.Job.Cancel:
-			m.drop(c.Job, c.Lo, c.N)
-		case m.r.IntN(2) == 0:
-			m.s.Return(c)
+		case c.Job.Cancel || m.r.IntN(2) == 0:
+			m.s.Return(c, m.drop)
 		default:
 			m.launch(m.workers[m.r.IntN(len(m.workers))], c)
 		}
@@ -156,10 +154,9 @@ func (m *model) cancel(j *Job) {
 	if j.Cancel {
 		return
 	}
-	drop := func(lo, n int) { m.drop(j, lo, n) }
-	m.s.Drop(j, drop)
+	m.s.Drop(j, func(lo, n int) { m.drop(j, lo, n) })
 	for _, p := range m.workers {
-		seq, any := m.s.Cancel(&p.Worker, j, drop)
+		seq, any := m.s.Cancel(&p.Worker, j, m.drop)
 		runs := p.running && p.tasks[p.next-1].j == j
 		if any && !p.marks.begun[seq] {
 			m.t.Fatalf("task %d is said to have begun", seq)
@@ -177,7 +174,7 @@ func (m *model) die(i int) {
 	m.s.Dead(&p.Worker, func(j *Job, i int) {
 		lost++
 		m.state[j][i].lost++
-	}, func(j *Job, lo, n int) { m.drop(j, lo, n) })
+	}, m.drop)
 	if want := map[bool]int{true: 1}[p.running]; lost != want {
 		m.t.Fatalf("%d tasks lost, not %d", lost, want)
 	}
@@ -191,7 +188,7 @@ func (m *model) steal() {
 		ws = append(ws, &p.Worker)
 		before += p.Tasks()
 	}
-	took, _ := m.s.Steal(ws, m.r.IntN(2) == 0)
+	took, _ := m.s.Steal(ws, m.r.IntN(2) == 0, m.drop)
 	after := 0
 	for _, p := range m.workers {
 		after += p.Tasks()
@@ -223,17 +220,18 @@ func (m *model) check() {
 		m.t.Fatalf("Len is %d, and %d jobs wait", m.s.Len(), waiting)
 	}
 	for _, p := range m.workers {
-		n, ahead := 0, time.Duration(0)
+		n, ahead, heavy := 0, time.Duration(0), 0
 		for i := range p.flight.len() {
 			c := p.flight.at(i)
 			n += c.N
 			ahead += time.Duration(c.N) * c.each
+			heavy += c.Weight
 			if c.N <= 0 {
 				m.t.Fatalf("an empty chunk in flight")
 			}
 		}
-		if n != p.Tasks() || ahead != p.Ahead() {
-			m.t.Fatalf("%d tasks, %v ahead; recounted %d, %v", p.Tasks(), p.Ahead(), n, ahead)
+		if n != p.Tasks() || ahead != p.Ahead() || heavy != p.Heavy() {
+			m.t.Fatalf("%d tasks, %v ahead, weight %d; recounted %d, %v, %d", p.Tasks(), p.Ahead(), p.Heavy(), n, ahead, heavy)
 		}
 	}
 }
@@ -248,6 +246,18 @@ func (m *model) step() {
 	case 2:
 		if m.r.IntN(4) == 0 {
 			m.die(m.r.IntN(len(m.workers)))
+		}
+		if m.r.IntN(60) == 0 {
+			m.s.Clear(m.drop)
+		}
+		if task, begun := p.Running(); begun {
+			m.s.Behind(&p.Worker, task.Seq, m.drop)
+			if p.Tasks() > 1 && p.marks.begun[task.Seq] && p.next-1 == task.Seq {
+				m.collect(p)
+				if p.Tasks() > 1 {
+					m.t.Fatalf("%d tasks behind the one that runs", p.Tasks())
+				}
+			}
 		}
 	case 3:
 		if m.r.IntN(3) == 0 && len(m.jobs) > 0 {

@@ -19,7 +19,7 @@ func TestCancelReportsTheTaskThatRuns(t *testing.T) {
 	begin(w, 0, 1, 2)
 	d := dropped{}
 	f.Drop(j, d.add)
-	if seq, any := f.Cancel(w, j, d.add); !any || seq != 2 {
+	if seq, any := f.Cancel(w, j, d.addOf); !any || seq != 2 {
 		t.Errorf("task %d is reported (%v), and 2 is running", seq, any)
 	}
 	d.exactly(t, 3, 5)
@@ -39,7 +39,7 @@ func TestCancelReportsTheTaskThatRunsInTheLastChunk(t *testing.T) {
 	begin(w, 0, 1, 2, 3, 4)
 	d := dropped{}
 	f.Drop(j, d.add)
-	if seq, any := f.Cancel(w, j, d.add); !any || seq != 4 {
+	if seq, any := f.Cancel(w, j, d.addOf); !any || seq != 4 {
 		t.Errorf("task %d is reported (%v), and 4 is running", seq, any)
 	}
 	d.exactly(t, 5, 8)
@@ -54,7 +54,7 @@ func TestHugeAveragesDoNotOverflow(t *testing.T) {
 		w := f.worker()
 		j := newJob(known(each), 10, 0)
 		f.launch(w, j.Take())
-		if took, _ := f.Steal([]*Worker{w}, true); !took || w.Ahead() < 0 {
+		if took, _ := f.Steal([]*Worker{w}, true, nil); !took || w.Ahead() < 0 {
 			t.Errorf("average %d: %v ahead, stolen %v", each, w.Ahead(), took)
 		}
 	}

@@ -116,10 +116,11 @@ func (j *Job) Take() Chunk {
 
 // A Chunk is a run of a job's elements; once launched its tasks have numbers.
 type Chunk struct {
-	Job *Job
-	Lo  int
-	N   int
-	Seq uint32
+	Job    *Job
+	Lo     int
+	N      int
+	Seq    uint32
+	Weight int // what it takes of something that is limited, until it is done
 
 	each time.Duration // of a task, as known when the chunk was sent
 }
@@ -255,8 +256,15 @@ func (s *Scheduler) share(j *Job, w *Worker) int {
 	return min(target, fair, maxChunk)
 }
 
-// Return gives back elements of a claimed chunk that was not launched.
-func (s *Scheduler) Return(c Chunk) {
+// Return gives back elements of a claimed chunk that will not be run where they
+// were to; of a cancelled job, to drop.
+func (s *Scheduler) Return(c Chunk, drop Drop) {
+	if c.Job.Cancel {
+		if c.N > 0 {
+			drop(c.Job, c.Lo, c.N)
+		}
+		return
+	}
 	c.Job.giveBack(span{c.Lo, c.N})
 	if s.enters(c.Job) {
 		s.first = append(s.first, c.Job)

@@ -378,6 +378,8 @@ func TestAheadEndsAtZero(t *testing.T) {
 
 type dropped map[int]int // element to how often
 
+func (d dropped) addOf(_ *Job, lo, n int) { d.add(lo, n) }
+
 func (d dropped) add(lo, n int) {
 	for i := lo; i < lo+n; i++ {
 		d[i]++
@@ -452,11 +454,11 @@ func TestReturn(t *testing.T) {
 	f.Add(k)
 	w := f.worker()
 	one, _ := f.Claim(w, 4) // 0..3, then k is next
-	f.Return(Chunk{Job: one.Job, Lo: one.Lo + 2, N: 2})
+	f.Return(Chunk{Job: one.Job, Lo: one.Lo + 2, N: 2}, nil)
 	if f.Len() != 2 || j.Pending() != 8 {
 		t.Errorf("%d wait, %d pending", f.Len(), j.Pending())
 	}
-	f.Return(Chunk{Job: j, Lo: 0, N: 0})
+	f.Return(Chunk{Job: j, Lo: 0, N: 0}, nil)
 	var got []int
 	for {
 		c, ok := f.Claim(f.worker(), 3)
@@ -475,7 +477,7 @@ func TestReturn(t *testing.T) {
 	}
 	// All of a job that had left the queue: it is first again.
 	f.Add(newJob(fn, 5, 0))
-	f.Return(Chunk{Job: k, Lo: 0, N: 2})
+	f.Return(Chunk{Job: k, Lo: 0, N: 2}, nil)
 	if f.Next() != k || k.Pending() != 2 || f.Len() != 2 {
 		t.Errorf("%d wait", f.Len())
 	}
@@ -533,7 +535,7 @@ func TestCancelRequeuesWhatIsBehind(t *testing.T) {
 	begin(w, 0)
 	d := dropped{}
 	f.Drop(j, d.add)
-	if seq, any := f.Cancel(w, j, d.add); any {
+	if seq, any := f.Cancel(w, j, d.addOf); any {
 		t.Errorf("task %d is said to run", seq)
 	}
 	d.exactly(t, 0, 10)
@@ -542,7 +544,7 @@ func TestCancelRequeuesWhatIsBehind(t *testing.T) {
 	}
 	finish(t, w, 0, 1, 2)
 	// Nothing of the job is there any more.
-	if _, any := f.Cancel(w, j, func(int, int) { t.Error("dropped twice") }); any {
+	if _, any := f.Cancel(w, j, func(*Job, int, int) { t.Error("dropped twice") }); any {
 		t.Error("it is still there")
 	}
 }
@@ -557,7 +559,7 @@ func TestCancelReportsWhatRuns(t *testing.T) {
 	begin(w, 0)
 	d := dropped{}
 	f.Drop(j, d.add)
-	seq, any := f.Cancel(w, j, d.add)
+	seq, any := f.Cancel(w, j, d.addOf)
 	if !any || seq != 0 {
 		t.Errorf("%d, %v", seq, any)
 	}
@@ -582,7 +584,7 @@ func TestSteal(t *testing.T) {
 			f.launch(rich, j.Take())
 			begin(rich, 0)
 		}
-		took, left := f.Steal([]*Worker{poor, rich}, true)
+		took, left := f.Steal([]*Worker{poor, rich}, true, nil)
 		if want := n >= 2; took != want || left != want {
 			t.Errorf("of %d tasks: took %v, left %v", n, took, left)
 		}
@@ -599,7 +601,7 @@ func TestStealTakesFromTheRichest(t *testing.T) {
 	a, b := f.worker(), f.worker()
 	f.launch(a, few.Take())
 	f.launch(b, many.Take())
-	if took, _ := f.Steal([]*Worker{b, a}, true); !took || few.Pending() != 1 || many.Pending() != 0 {
+	if took, _ := f.Steal([]*Worker{b, a}, true, nil); !took || few.Pending() != 1 || many.Pending() != 0 {
 		t.Errorf("took %v: %d and %d came back", took, few.Pending(), many.Pending())
 	}
 }
@@ -610,13 +612,13 @@ func TestStealIsPatient(t *testing.T) {
 	j := newJob(known(time.Microsecond), 20, 0)
 	w := f.worker()
 	f.launch(w, j.Take())
-	if took, left := f.Steal([]*Worker{w}, true); took || !left {
+	if took, left := f.Steal([]*Worker{w}, true, nil); took || !left {
 		t.Errorf("took %v, left %v", took, left)
 	}
-	if took, left := f.Steal([]*Worker{w}, false); !took || !left || j.Pending() != 10 {
+	if took, left := f.Steal([]*Worker{w}, false, nil); !took || !left || j.Pending() != 10 {
 		t.Errorf("took %v, left %v, %d came back", took, left, j.Pending())
 	}
-	if took, left := f.Steal(nil, false); took || left {
+	if took, left := f.Steal(nil, false, nil); took || left {
 		t.Error("stolen from nobody")
 	}
 	// All has begun: there is nothing to take.
@@ -624,7 +626,7 @@ func TestStealIsPatient(t *testing.T) {
 	k := newJob(known(time.Second), 3, 0)
 	f.launch(all, k.Take())
 	begin(all, 0, 1, 2)
-	if took, left := f.Steal([]*Worker{all}, false); took || !left || k.Pending() != 0 {
+	if took, left := f.Steal([]*Worker{all}, false, nil); took || !left || k.Pending() != 0 {
 		t.Errorf("took %v, left %v, %d came back", took, left, k.Pending())
 	}
 }
@@ -641,7 +643,7 @@ func TestStealAcrossChunks(t *testing.T) {
 		f.launch(w, j.Take())
 	}
 	begin(w, 0)
-	if took, _ := f.Steal([]*Worker{w}, true); !took || w.Tasks() != 5 {
+	if took, _ := f.Steal([]*Worker{w}, true, nil); !took || w.Tasks() != 5 {
 		t.Fatalf("%v, %d stay", took, w.Tasks())
 	}
 	for i, want := range []int{0, 0, 1, 2, 2} {

@@ -19,10 +19,14 @@ type Worker struct {
 	flight fifo[Chunk]
 	tasks  int
 	ahead  time.Duration
+	heavy  int
 }
 
 // Tasks is how many tasks are on their way or running.
 func (w *Worker) Tasks() int { return w.tasks }
+
+// Heavy is the weight of the chunks on their way.
+func (w *Worker) Heavy() int { return w.heavy }
 
 // Ahead is the time that the tasks on their way will take, as far as it was
 // known when they were sent.
@@ -33,6 +37,7 @@ func (w *Worker) Launch(c Chunk) {
 	c.each = c.Job.Func.average
 	w.flight.push(c)
 	w.add(c, c.N)
+	w.heavy += c.Weight
 }
 
 func (w *Worker) add(c Chunk, n int) {
@@ -53,6 +58,7 @@ func (w *Worker) Done(seq uint32, n int) (Chunk, error) {
 	w.add(*c, -done.N)
 	c.Lo, c.N, c.Seq = c.Lo+done.N, c.N-done.N, c.Seq+uint32(done.N)
 	if c.N == 0 {
+		w.heavy -= c.Weight
 		w.flight.shift()
 	}
 	return done, nil
@@ -98,20 +104,24 @@ func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 		if c.N > 0 {
 			return
 		}
+		w.heavy -= c.Weight
 		w.flight.pop()
 	}
 }
 
+// A Drop is called for elements of a cancelled job that will not be run.
+type Drop func(j *Job, lo, n int)
+
 // Cancel takes back what w has not begun of a cancelled job and calls drop for
 // it; tasks of other jobs behind it return to the queue. It reports the task of
 // the job that is running, if any.
-func (s *Scheduler) Cancel(w *Worker, j *Job, drop func(lo, n int)) (running uint32, ok bool) {
+func (s *Scheduler) Cancel(w *Worker, j *Job, drop Drop) (running uint32, ok bool) {
 	for i := range w.flight.len() {
 		c := *w.flight.at(i)
 		if c.Job != j {
 			continue
 		}
-		w.takeBack(c.Seq, func(c Chunk) { s.freed(c, j, drop) })
+		w.takeBack(c.Seq, func(c Chunk) { s.Return(c, drop) })
 		break
 	}
 	if task, begun := w.Running(); begun && task.Job == j {
@@ -120,31 +130,24 @@ func (s *Scheduler) Cancel(w *Worker, j *Job, drop func(lo, n int)) (running uin
 	return 0, false
 }
 
-func (s *Scheduler) freed(c Chunk, cancelled *Job, drop func(lo, n int)) {
-	if c.Job == cancelled {
-		drop(c.Lo, c.N)
-		return
-	}
-	s.Return(c)
+// Behind takes back all that waits behind task seq of w.
+func (s *Scheduler) Behind(w *Worker, seq uint32, drop Drop) {
+	w.takeBack(seq+1, func(c Chunk) { s.Return(c, drop) })
 }
 
 // Dead ends w's service: lost is called for each task that had begun and has
 // no result, and all others return to the queue, or to drop where their job is
 // cancelled.
-func (s *Scheduler) Dead(w *Worker, lost func(j *Job, i int), drop func(j *Job, lo, n int)) {
+func (s *Scheduler) Dead(w *Worker, lost func(j *Job, i int), drop Drop) {
 	flight := w.flight
-	w.flight, w.tasks, w.ahead = fifo[Chunk]{}, 0, 0
+	w.flight, w.tasks, w.ahead, w.heavy = fifo[Chunk]{}, 0, 0, 0
 	for i := flight.len() - 1; i >= 0; i-- {
 		c := *flight.at(i)
 		for k := c.N - 1; k >= 0; k-- {
-			one := Chunk{Job: c.Job, Lo: c.Lo + k, N: 1}
-			switch {
-			case w.Marks.Begun(c.Seq + uint32(k)):
-				lost(c.Job, one.Lo)
-			case c.Job.Cancel:
-				drop(c.Job, one.Lo, 1)
-			default:
-				s.Return(one)
+			if w.Marks.Begun(c.Seq + uint32(k)) {
+				lost(c.Job, c.Lo+k)
+			} else {
+				s.Return(Chunk{Job: c.Job, Lo: c.Lo + k, N: 1}, drop)
 			}
 		}
 	}
@@ -154,7 +157,7 @@ func (s *Scheduler) Dead(w *Worker, lost func(j *Job, i int), drop func(j *Job, 
 // an idle one: half of what has not begun. It reports whether there is any, and
 // whether it took it; work that will be done sooner than another worker could
 // begin is left, unless patient is false.
-func (s *Scheduler) Steal(workers []*Worker, patient bool) (took, left bool) {
+func (s *Scheduler) Steal(workers []*Worker, patient bool, drop Drop) (took, left bool) {
 	var rich *Worker
 	var most time.Duration
 	for _, w := range workers {
@@ -169,11 +172,11 @@ func (s *Scheduler) Steal(workers []*Worker, patient bool) (took, left bool) {
 	if rich == nil || patient && most < worthwhile {
 		return false, left
 	}
-	return rich.shed(s), left
+	return rich.shed(s, drop), left
 }
 
 // shed gives back the later half of the tasks that have not begun.
-func (w *Worker) shed(s *Scheduler) (took bool) {
+func (w *Worker) shed(s *Scheduler, drop Drop) (took bool) {
 	keep := (w.tasks + 1) / 2
 	for i := range w.flight.len() {
 		c := *w.flight.at(i)
@@ -183,7 +186,7 @@ func (w *Worker) shed(s *Scheduler) (took bool) {
 		}
 		w.takeBack(c.Seq+uint32(keep), func(c Chunk) {
 			took = true
-			s.Return(c)
+			s.Return(c, drop)
 		})
 		return took
 	}
