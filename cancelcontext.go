@@ -14,11 +14,14 @@ type cancelContext struct {
 	context.Context
 
 	mu       sync.Mutex
-	canceled bool
+	canceled bool // by the future
+	over     bool // the task has ended
 	done     chan struct{}
+	stop     func() bool // ends watching the caller's context for done
 	job      crew.Cancellable
 }
 
+// cancel is the future's.
 func (c *cancelContext) cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -26,11 +29,20 @@ func (c *cancelContext) cancel() {
 		return
 	}
 	c.canceled = true
-	if c.done != nil {
-		close(c.done)
-	}
+	c.closeDone()
 	if c.job != nil {
 		go c.job.Cancelled(context.Canceled)
+	}
+}
+
+func (c *cancelContext) closeDone() {
+	if c.done == nil {
+		return
+	}
+	select {
+	case <-c.done:
+	default:
+		close(c.done)
 	}
 }
 
@@ -45,24 +57,35 @@ func (c *cancelContext) Watch(job crew.Cancellable) context.Context {
 	return c.Context
 }
 
-// forget drops the job, which has ended.
+// forget is called when the task has ended: the caller's context, which may live
+// for long, is not to hold it.
 func (c *cancelContext) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.job = nil
+	c.over, c.job = true, nil
+	if c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
 }
 
 // Done implements context.Context.
 func (c *cancelContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done == nil {
-		c.done = make(chan struct{})
-		if c.canceled {
-			close(c.done)
-		} else if c.Context.Done() != nil {
-			context.AfterFunc(c.Context, c.cancel)
-		}
+	if c.done != nil {
+		return c.done
+	}
+	c.done = make(chan struct{})
+	switch {
+	case c.canceled:
+		close(c.done)
+	case !c.over && c.Context.Done() != nil:
+		c.stop = context.AfterFunc(c.Context, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.closeDone()
+		})
 	}
 	return c.done
 }

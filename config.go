@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -33,14 +34,15 @@ type PoolConfig struct {
 	// wait for Setup.
 	Setup, Teardown Task
 
-	// Env are variables added to this program's environment, as "KEY=value";
-	// Dir is the workers' working directory, "" for this program's.
+	// Env are variables added to this program's environment or put in the
+	// place of its own, as "KEY=value"; Dir is the workers' working directory, "" for this program's.
 	Env []string
 	Dir string
 
 	// Executable is the program to start as a worker; "" means this one. Its
-	// main is [Init]. Functions that it is to run are registered in a package
-	// that both programs import.
+	// main is [Init]: one that does not call it within a minute cannot serve.
+	// Functions that it is to run are registered in a package that both
+	// programs import.
 	Executable string
 
 	// Output says where the workers' output goes.
@@ -52,13 +54,16 @@ type PoolConfig struct {
 }
 
 // Output says where workers' output goes. It arrives whole lines at a time;
-// lines of different workers do not mix, but lines that one worker prints
-// together may be parted by another's. Output may arrive after the result of the
-// task that printed it; Close and Shutdown return when all has arrived.
+// lines of different workers, up to 64 KiB long, do not mix, but lines that one
+// worker prints together may be parted by another's. Output may arrive after the
+// result of the task that printed it; Close and Shutdown return when all has
+// arrived, unless a writer or handler blocks: that is left behind. Each
+// writer, and the handler, is called by one goroutine at a time. Log records that a slow handler leaves waiting by the thousand
+// are lost, and counted in the log.
 type Output struct {
 	Stdout io.Writer    // nil: os.Stdout
 	Stderr io.Writer    // nil: os.Stderr
-	Logger *slog.Logger // nil: slog.Default(); gets what workers log with slog, with attributes worker and pid
+	Logger *slog.Logger // nil: slog.Default(); gets what workers log with slog, with attributes worker and pid, from the level on that it has when the pool is made
 }
 
 const defaultBacklog = 4096
@@ -145,7 +150,11 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Death:   translate,
 	}
 	if c.Executable != "" {
-		cc.Path, cc.Args = c.Executable, []string{c.Executable}
+		path, err := filepath.Abs(c.Executable) // Dir is the workers', not its
+		if err != nil {
+			return crew.Config{}, fmt.Errorf("mp: PoolConfig.Executable: %w", err)
+		}
+		cc.Path, cc.Args = path, []string{c.Executable}
 	} else {
 		cc.Build = spawn.BuildID()
 	}

@@ -22,7 +22,8 @@ type Future[Out any] struct {
 
 	mu        sync.Mutex
 	cancel    func() // instead of ctx's, where there is no task of its own
-	settled   bool
+	ended     bool   // the outcome is known
+	settled   bool   // and the callbacks have returned
 	cancelled bool
 	done      chan struct{} // made when somebody asks for it
 	callbacks []func(Out, error)
@@ -41,7 +42,7 @@ type FutureState string
 // Future states.
 const (
 	Pending   FutureState = "pending"   // it has not begun
-	Running   FutureState = "running"   // it has begun
+	Running   FutureState = "running"   // it has begun; a MapAsync from its start
 	Succeeded FutureState = "succeeded" // it has a result
 	Failed    FutureState = "failed"    // it has an error
 	Cancelled FutureState = "cancelled" // Cancel ended it, before it began or while it ran; at the end of its context it has failed
@@ -51,40 +52,52 @@ const (
 // gets the result.
 func (f *Future[Out]) settle(err error) {
 	f.mu.Lock()
-	callbacks := f.callbacks
-	f.callbacks = nil
-	f.mu.Unlock()
-	if len(callbacks) == 0 {
-		f.finish(err, nil)
+	defer f.mu.Unlock()
+	if f.ended {
+		return
+	}
+	f.ended, f.err = true, err
+	f.cancelled = f.cancelled && errors.Is(err, context.Canceled)
+	f.ctx.forget()
+	f.batch, f.ex, f.cancel = nil, nil, nil
+	if len(f.callbacks) == 0 {
+		f.release()
 		return
 	}
 	// Not on the goroutine that settles: it serves other tasks too.
-	go f.finish(err, callbacks)
+	go f.callBack()
 }
 
-func (f *Future[Out]) finish(err error, callbacks []func(Out, error)) {
-	for {
-		for _, cb := range callbacks {
-			runCallback(cb, f.value, err)
+// callBack runs the callbacks one after the other, then hands out the result.
+// One that calls runtime.Goexit ends the goroutine, and a new one goes on.
+func (f *Future[Out]) callBack() {
+	over := false
+	defer func() {
+		if !over {
+			go f.callBack()
 		}
+	}()
+	for {
 		f.mu.Lock()
-		if callbacks = f.callbacks; len(callbacks) == 0 {
+		if len(f.callbacks) == 0 {
 			break
 		}
-		f.callbacks = nil
+		next := f.callbacks[0]
+		f.callbacks = f.callbacks[1:]
 		f.mu.Unlock()
+		runCallback(next, f.value, f.err)
 	}
-	defer f.mu.Unlock()
-	if f.settled {
-		return
-	}
-	f.settled, f.err = true, err
-	f.cancelled = f.cancelled && errors.Is(err, context.Canceled)
+	f.release()
+	over = true
+	f.mu.Unlock()
+}
+
+// release hands out the result; under the lock.
+func (f *Future[Out]) release() {
+	f.settled, f.callbacks = true, nil
 	if f.done != nil {
 		close(f.done)
 	}
-	f.ctx.forget()
-	f.batch, f.ex, f.cancel = nil, nil, nil
 	if f.watchers != nil {
 		for _, notify := range f.watchers.notify {
 			notify()
@@ -144,7 +157,7 @@ func (f *Future[Out]) Err() error {
 // it ignores that, is killed with its worker. Cancel does not wait for it.
 func (f *Future[Out]) Cancel() bool {
 	f.mu.Lock()
-	if f.settled {
+	if f.ended {
 		f.mu.Unlock()
 		return false
 	}
@@ -164,12 +177,14 @@ func (f *Future[Out]) State() FutureState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case f.settled && f.cancelled:
+	case f.ended && f.cancelled:
 		return Cancelled
-	case f.settled && f.err != nil:
+	case f.ended && f.err != nil:
 		return Failed
-	case f.settled:
+	case f.ended:
 		return Succeeded
+	case f.cancel != nil:
+		return Running // many tasks: some may be
 	}
 	if ex, ok := f.ex.(interface{ isRunning(Batch, int) bool }); ok && ex.isRunning(f.batch, 0) {
 		return Running
@@ -177,10 +192,11 @@ func (f *Future[Out]) State() FutureState {
 	return Pending
 }
 
-// OnDone has callback called once with the result, at once if it is there. The
-// callbacks of a future run one after the other, in the order in which they
-// were added, before the result is handed out. A callback that panics is
-// logged and harms nothing else.
+// OnDone has callback called once with the result, by the caller itself if it is
+// there already. The callbacks that were added before run one after the other, in
+// that order, and then the result is handed out: a callback that waited for its
+// own future would wait for ever, and has the result as its arguments. One that
+// panics is logged and harms nothing else.
 func (f *Future[Out]) OnDone(callback func(Out, error)) {
 	f.mu.Lock()
 	if !f.settled {

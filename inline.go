@@ -28,8 +28,15 @@ type Inline struct {
 
 	mu     sync.Mutex
 	closed bool
+	begun  map[int]element // by worker
 	tasks  sync.WaitGroup
 	nextID atomic.Uint64
+}
+
+// element is one of a batch.
+type element struct {
+	batch Batch
+	index int
 }
 
 // NewInline makes an Inline executor. The error says which field of the config
@@ -45,7 +52,7 @@ func NewInline(config InlineConfig) (*Inline, error) {
 	if err := functions.seal(); err != nil {
 		return nil, err
 	}
-	x := &Inline{slots: make(chan int, n)}
+	x := &Inline{slots: make(chan int, n), begun: map[int]element{}}
 	for w := range n {
 		x.slots <- w + 1
 	}
@@ -115,6 +122,8 @@ func (x *Inline) over(ctx context.Context) error {
 func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runner.Info) {
 	defer x.tasks.Done()
 	defer func() { x.slots <- int(info.Worker) }()
+	x.note(int(info.Worker), element{b, i})
+	defer x.note(int(info.Worker), element{})
 	arg, n, err := b.Encode(nil, i, i+1)
 	if err != nil || n != 1 || len(arg) < elementHead || int(binary.LittleEndian.Uint32(arg)) != len(arg)-elementHead {
 		if err == nil {
@@ -137,6 +146,23 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 		b.Settle(i, data, nil)
 	}()
 	kind, data = runner.Run(task, f.runner(), arg[elementHead:], nil)
+}
+
+func (x *Inline) note(worker int, e element) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.begun[worker] = e
+}
+
+func (x *Inline) isRunning(b Batch, i int) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.begun {
+		if e == (element{b, i}) {
+			return true
+		}
+	}
+	return false
 }
 
 // Shutdown takes no more tasks and waits for those it has. When ctx ends first,

@@ -91,7 +91,7 @@ func runStream[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], 
 	s := &streaming[In, Out]{f: f, ordered: ordered, hints: o.hints}
 	s.feed.L, s.submit.L, s.consume.L = &s.mu, &s.mu, &s.mu
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
-	least := 2 * max(o.hints.Chunk, 1) * workersOf(ex)
+	least := min(2*min(max(o.hints.Chunk, 1), maxWindow)*workersOf(ex), maxWindow)
 	s.window = window{size: least, least: least, since: time.Now()}
 	s.ring = make([]streamed[Out], 16)
 	stop := context.AfterFunc(ctx, s.wakeAll)

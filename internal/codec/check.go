@@ -3,14 +3,17 @@ package codec
 import (
 	"encoding"
 	"fmt"
+	"math/big"
 	"reflect"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
 var (
+	bigFloatType        = reflect.TypeFor[big.Float]()
 	errorType           = reflect.TypeFor[error]()
 	binaryAppenderType  = reflect.TypeFor[encoding.BinaryAppender]()
 	binaryMarshalType   = reflect.TypeFor[encoding.BinaryMarshaler]()
@@ -106,6 +109,9 @@ func (c checker) check(t reflect.Type, path string) error {
 		return nil
 	}
 	c.seen[t] = true
+	if t == bigFloatType {
+		return fmt.Errorf("%s is a big.Float, whose text form loses precision: send its GobEncode bytes", path)
+	}
 	if err := checkHalfForm(t, path); err != nil {
 		return err
 	}
@@ -299,6 +305,9 @@ func (c checker) checkField(f reflect.StructField, at string, names map[string]s
 	}
 	for opt := range strings.SplitSeq(opts, ",") {
 		k := f.Type.Kind()
+		if _, ok := reflect.PointerTo(f.Type).MethodByName("IsZero"); ok && opt == "omitzero" && f.Type != reflect.TypeFor[time.Time]() {
+			return fmt.Errorf("%s has a tag with omitzero, by which what its IsZero says is zero would arrive as zero: tag it cbor:\"%s\"", at, f.Name)
+		}
 		if (opt == "omitempty" || opt == "omitzero") && (k == reflect.Slice || k == reflect.Map) {
 			return fmt.Errorf("%s has a tag with %s, by which an empty %v would arrive as nil: tag it cbor:\"%s\"", at, opt, k, f.Name)
 		}

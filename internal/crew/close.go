@@ -12,7 +12,7 @@ func (c *Crew) Close() {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		c.slots.Wait()
+		<-c.gone
 		return
 	}
 	c.closed = true
@@ -28,6 +28,8 @@ func (c *Crew) Close() {
 	c.mu.Unlock()
 	c.settleAll(drops, c.whyNot)
 	c.slots.Wait()
+	c.logs.close()
+	close(c.gone)
 }
 
 // Shutdown takes no more jobs, waits for those it has, lets the workers tear

@@ -12,8 +12,9 @@ import (
 
 // Crew is safe for concurrent use.
 type Crew struct {
-	cfg Config
-	out *output
+	cfg  Config
+	out  *output
+	logs *logs
 
 	mu       sync.Mutex
 	sched    sched.Scheduler
@@ -34,7 +35,8 @@ type Crew struct {
 	balance  *time.Timer
 	armed    bool // balance is running
 
-	closing chan struct{}
+	closing chan struct{} // closed when Close begins
+	gone    chan struct{} // and when it has ended
 	slots   sync.WaitGroup
 	first   chan error // outcome of each slot's first start
 }
@@ -45,11 +47,13 @@ func New(cfg Config) (*Crew, error) {
 	c := &Crew{
 		cfg:     cfg,
 		out:     newOutput(cfg.Stdout, cfg.Stderr),
+		logs:    newLogs(cfg),
 		funcs:   map[string]*sched.Func{},
 		watches: map[<-chan struct{}]*watch{},
 		members: make([]*member, cfg.Workers),
 		alive:   cfg.Workers,
 		closing: make(chan struct{}),
+		gone:    make(chan struct{}),
 		room:    make(chan struct{}),
 		first:   make(chan error, cfg.Workers),
 	}

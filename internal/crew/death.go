@@ -25,8 +25,10 @@ func (m *member) bury() {
 	c := m.crew
 	death := m.lastRites()
 	_, _ = m.collect()
+	m.death = death
 	var lost, drops []run
 	c.mu.Lock()
+	m.observe()
 	c.members[m.slot] = nil
 	c.countWorkers()
 	c.sched.Dead(&m.work,
@@ -36,6 +38,7 @@ func (m *member) bury() {
 		c.sched.Clear(collectRuns(&drops))
 	}
 	closed := c.closed
+	m.lost = len(lost)
 	c.distribute()
 	c.mu.Unlock()
 	m.link.Close()

@@ -20,7 +20,7 @@ func (m *member) alone(ch sched.Chunk) {
 		}
 	}
 	if err != nil {
-		m.proc.Kill() // the pump will find out
+		m.condemn(err) // the pump will find out
 	}
 	m.release()
 }

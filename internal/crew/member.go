@@ -5,6 +5,7 @@ package crew
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"syscall"
 	"time"
@@ -48,6 +49,8 @@ type member struct {
 	bodyJob *job
 	busy    time.Duration
 	tasks   uint64
+	lost    int // tasks that its death has cost
+	death   Death
 }
 
 // pump carries tasks and results until the worker is dead.
@@ -95,13 +98,33 @@ func (m *member) condemn(err error) {
 		case <-time.After(lastWords):
 		}
 	}
-	m.crew.mu.Lock()
-	if m.cause == nil && !m.dead {
-		m.cause = fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	m.crew.mu.Unlock()
+	m.blame(err)
 	m.proc.Kill()
 	<-m.proc.Done()
+}
+
+// deaf is called when nothing more can be heard of the worker. If it is not dead
+// it has to be ended: it could not be told to cancel a task any more.
+func (m *member) deaf(why error) {
+	if errors.Is(why, io.EOF) {
+		select {
+		case <-m.proc.Done():
+			return
+		case <-time.After(lastWords):
+			why = errors.New("it closed its socket")
+		}
+	}
+	m.blame(why)
+	m.proc.Kill()
+}
+
+// blame notes why a worker must end, unless that is known.
+func (m *member) blame(why error) {
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	if m.cause == nil && !m.dead {
+		m.cause = fmt.Errorf("%w: %w", ErrCorrupt, why)
+	}
 }
 
 type state int

@@ -4,8 +4,10 @@ package crew
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -16,11 +18,21 @@ type output struct{ stdout, stderr *sink }
 
 func newOutput(stdout, stderr io.Writer) *output {
 	o := &output{stdout: &sink{w: stdout}, stderr: &sink{w: stderr}}
-	if stdout == stderr {
+	if same(stdout, stderr) {
 		o.stderr = o.stdout
 	}
 	return o
 }
+
+// same reports whether two writers are one; those that cannot be compared are
+// not.
+func same(a, b io.Writer) bool {
+	defer func() { _ = recover() }()
+	return a == b
+}
+
+// complain says what there is nobody else to say it to.
+func complain(text string) { fmt.Fprintln(os.Stderr, text) }
 
 // sink keeps the lines of different workers apart.
 type sink struct {
@@ -31,6 +43,11 @@ type sink struct {
 func (s *sink) write(lines []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			complain(fmt.Sprintf("mp: panic in the writer of workers' output: %v\n%s", r, debug.Stack()))
+		}
+	}()
 	_, _ = s.w.Write(lines)
 }
 

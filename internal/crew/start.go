@@ -40,13 +40,14 @@ func (c *Crew) supervise(slot int) {
 	}
 	for failed := 0; ; {
 		m, err := c.start(slot, func() { tell(nil) })
-		if err == nil {
-			failed = 0
-			m.pump()
-			m.bury()
-		} else {
+		if err != nil {
 			tell(err)
 			failed++
+		} else if m.serve() {
+			failed = 0
+		} else {
+			failed++
+			err = &StartError{Worker: slot + 1, Started: true, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
 		}
 		if c.ending() {
 			return
@@ -60,6 +61,19 @@ func (c *Crew) supervise(slot int) {
 		}
 	}
 }
+
+// serve runs a worker in service until it is dead. It reports whether its place
+// may be filled again at once: it has done something, or lived for a while, or
+// it was us who ended it.
+func (m *member) serve() (useful bool) {
+	m.pump()
+	m.bury()
+	return m.death.Cause != nil || m.tasks > 0 || m.lost > 0 || time.Since(m.started) > worthy
+}
+
+// worthy is how long a worker must live without a task not to count as one that
+// cannot be started.
+const worthy = time.Second
 
 func (c *Crew) ending() bool {
 	c.mu.Lock()
@@ -110,6 +124,7 @@ func (c *Crew) start(slot int, greeted func()) (*member, error) {
 		<-m.proc.Done()
 		err.Last, err.Started = m.lastRites(), true
 		if errors.Is(err.Err, errSilent) {
+			err.Permanent = err.Last.Status.Signal == 0 // else somebody killed it
 			err.Err = fmt.Errorf("it ended before mp.Init (%v): its main must call mp.Init first thing%s", err.Last.Status, err.Last.saying())
 		}
 		m.link.Close()
@@ -166,12 +181,13 @@ func (m *member) handshake(greeted func()) *StartError {
 	s := says{make(chan link.Hello, 1), make(chan struct{}, 1), make(chan error, 1)}
 	go func() {
 		defer close(m.ears)
-		_ = m.link.Serve(link.Events{
+		err := m.link.Serve(link.Events{
 			Hello:  func(h link.Hello) { put(s.hello, h) },
 			Ready:  func() { put(s.ready, struct{}{}) },
 			Failed: func(data []byte) { put(s.failed, c.cfg.OnFail(data)) },
-			Log:    func(data []byte) { c.cfg.OnLog(m.slot+1, m.proc.PID, data) },
+			Log:    func(data []byte) { c.logs.add(m.slot+1, m.proc.PID, data) },
 		})
+		m.deaf(err)
 	}()
 	cfg := c.cfg.Link
 	cfg.Worker = m.slot + 1
@@ -219,6 +235,8 @@ func (m *member) awaitReady(s says) *StartError {
 		return &StartError{Err: err}
 	case <-m.proc.Done():
 		return &StartError{Err: m.lastMessage(s, fmt.Errorf("it ended in its setup with %v", m.proc.Status()))}
+	case <-m.ears:
+		return &StartError{Err: m.lastMessage(s, errors.New("it closed its socket in its setup"))}
 	case <-m.crew.closing:
 		return &StartError{Err: ErrClosed}
 	}

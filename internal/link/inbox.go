@@ -102,6 +102,9 @@ func (b *inbox) keep(seq uint32, body []byte) error {
 	b.unclaimed += len(body) - len(b.payloads[seq]) // one sent twice counts once
 	b.payloads[seq] = body
 	b.cond.Broadcast()
+	if len(b.payloads) > slots {
+		return errGarbage
+	}
 	for !b.draining && b.unclaimed > maxUnclaimed && len(b.payloads) > 1 {
 		if b.wanted > 0 {
 			return errGarbage // what is due is not among so many

@@ -96,7 +96,10 @@ func Open() (*Port, Config, error) {
 	p.timer = time.AfterFunc(time.Hour, p.ringLate)
 	p.timer.Stop()
 	kind, _, body, err := receive(p.sock)
-	if err != nil || kind != msgHello {
+	if err == nil && kind != msgHello {
+		err = errGarbage
+	}
+	if err != nil {
 		return nil, Config{}, fmt.Errorf("no greeting from the parent: %w", err)
 	}
 	c, err := parseConfig(body)
@@ -176,6 +179,7 @@ func (p *Port) Next() (*Task, error) {
 				}
 				return &p.task, nil
 			}
+			p.unrung.Store(true) // before sleeping, tell that there is room again
 		}
 		if c.end != 0 {
 			p.pass()
@@ -208,6 +212,7 @@ func (p *Port) pass() {
 	p.clock.chunk(p)
 	p.pos = p.cur.end
 	p.cur = current{}
+	p.task.In = nil // it may be large
 	p.mem.word64(offTaskHead).Store(p.pos)
 }
 

@@ -180,7 +180,7 @@ func Replay(l *slog.Logger, worker, pid int, data []byte) {
 
 // Level is the lowest level that l handles.
 func Level(l *slog.Logger) slog.Level {
-	for level := slog.LevelDebug; level < slog.LevelError; level++ {
+	for level := slog.LevelDebug - 16; level < slog.LevelError; level++ {
 		if l.Enabled(context.Background(), level) {
 			return level
 		}

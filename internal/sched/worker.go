@@ -73,7 +73,7 @@ func (w *Worker) Running() (task Chunk, ok bool) {
 			continue
 		}
 		k := c.N - 1
-		for !w.Marks.Begun(c.Seq + uint32(k)) {
+		for k > 0 && !w.Marks.Begun(c.Seq+uint32(k)) {
 			k--
 		}
 		return Chunk{Job: c.Job, Lo: c.Lo + k, N: 1, Seq: c.Seq + uint32(k)}, true

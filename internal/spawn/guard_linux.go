@@ -18,9 +18,10 @@ import (
 type guardian struct {
 	mu     sync.Mutex
 	groups map[int]bool
-	sock   *os.File // nil while there is no guard
-	gone   chan struct{}
-	ending bool
+	sock   int           // -1 while there is no guard
+	pid    int           // likewise 0
+	ending chan struct{} // closed by end; nil while nothing runs
+	gone   chan struct{} // closed when run has returned
 }
 
 const (
@@ -40,14 +41,12 @@ func (g *guardian) add(pgid int, inTurn func(func())) {
 		g.groups = map[int]bool{}
 	}
 	g.groups[pgid] = true
-	if g.sock != nil {
-		g.tell(opAdd, pgid)
+	if g.gone == nil {
+		g.gone, g.ending = make(chan struct{}), make(chan struct{})
+		go g.run(g.ending, g.gone, inTurn)
 		return
 	}
-	if g.gone == nil {
-		g.gone = make(chan struct{})
-		go g.run(g.gone, inTurn)
-	}
+	g.tell(opAdd, pgid)
 }
 
 func (g *guardian) remove(pgid int) {
@@ -57,72 +56,75 @@ func (g *guardian) remove(pgid int) {
 	g.tell(opRemove, pgid)
 }
 
-// tell never blocks for long: the guard does nothing but read.
+// tell never blocks: a guard that does not read is replaced.
 func (g *guardian) tell(op, pgid int) {
-	if g.sock == nil {
+	if g.pid == 0 {
 		return
 	}
 	var m [opSize]byte
 	binary.LittleEndian.PutUint32(m[:], uint32(op))
 	binary.LittleEndian.PutUint32(m[4:], uint32(pgid))
-	_, _ = g.sock.Write(m[:])
+	if err := unix.Sendto(g.sock, m[:], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil); err != nil {
+		_ = syscall.Kill(g.pid, syscall.SIGKILL)
+	}
 }
 
 // run keeps a guard running until end. It waits for the guard on the poller.
-func (g *guardian) run(gone chan struct{}, inTurn func(func())) {
+func (g *guardian) run(ending, gone chan struct{}, inTurn func(func())) {
 	defer close(gone)
-	for g.wanted() {
-		pidfd, pid, err := g.launch(inTurn)
-		if err != nil {
-			time.Sleep(retryGuard)
-			continue
+	for pause := retryGuard; ; pause = min(2*pause, slowRetry) {
+		if pidfd, err := g.launch(inTurn); err == nil {
+			awaitExit(pidfd)
+			g.bury()
+			_ = pidfd.Close()
 		}
-		awaitExit(pidfd)
-		collect(pid)
-		_ = pidfd.Close()
+		select {
+		case <-ending:
+			return
+		case <-time.After(pause): // it ended by itself, or could not be started
+		}
 	}
 }
 
-// retryGuard is how long to wait when the system has no room for a guard now.
-const retryGuard = 50 * time.Millisecond
+// How long it takes until a guard is started anew.
+const (
+	retryGuard = 20 * time.Millisecond
+	slowRetry  = 5 * time.Second
+)
 
-// wanted forgets a guard that has ended and reports whether one is needed.
-func (g *guardian) wanted() bool {
+// bury reaps a guard that has ended.
+func (g *guardian) bury() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.sock != nil {
-		_ = g.sock.Close()
-		g.sock = nil
-	}
-	return len(g.groups) > 0
+	collect(g.pid)
+	_ = syscall.Close(g.sock)
+	g.pid, g.sock = 0, -1
 }
 
 // launch starts a guard and tells it all groups. It takes its turn behind the
 // workers that are being started, and holds none of them up.
-func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, pid int, err error) {
+func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	defer syscall.Close(pair[1])
-	_ = syscall.SetNonblock(pair[0], true)
-	sock := os.NewFile(uintptr(pair[0]), "mp-guard")
+	var pid int
 	inTurn(func() { pid, pidfd, err = startGuard(pair[1]) })
 	if err != nil {
-		_ = sock.Close()
-		return nil, 0, err
+		_ = syscall.Close(pair[0])
+		return nil, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.ending {
-		_ = sock.Close() // which ends it
-		return pidfd, pid, nil
+	g.pid, g.sock = pid, pair[0]
+	if len(g.groups) == 0 { // there may be nobody to guard any more
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	g.sock = sock
 	for pgid := range g.groups {
 		g.tell(opAdd, pgid)
 	}
-	return pidfd, pid, nil
+	return pidfd, nil
 }
 
 func startGuard(sock int) (pid int, pidfd *os.File, err error) {
@@ -140,7 +142,7 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	// GOMAXPROCS=1 and a small heap: it has nothing to do.
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   append(os.Environ(), marker+"="+roleGuard, "GOMAXPROCS=1"),
+		Env:   environ(os.Environ(), marker+"="+roleGuard, "GOMAXPROCS=1"),
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock), uintptr(self)},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, PidFD: &fd},
 	}
@@ -157,17 +159,19 @@ func (g *guardian) end() {
 	g.mu.Lock()
 	gone := g.gone
 	clear(g.groups)
-	g.ending = true
-	if g.sock != nil {
-		_ = g.sock.Close()
-		g.sock = nil
+	if gone != nil {
+		close(g.ending)
+	}
+	if g.pid != 0 {
+		_ = syscall.Kill(g.pid, syscall.SIGKILL)
 	}
 	g.mu.Unlock()
-	if gone != nil {
-		<-gone
+	if gone == nil {
+		return
 	}
+	<-gone
 	g.mu.Lock()
-	g.gone, g.ending = nil, false
+	g.gone, g.ending = nil, nil
 	g.mu.Unlock()
 }
 
@@ -219,8 +223,9 @@ func readOps(groups map[int]bool) bool {
 	}
 }
 
-// A guard never gets further than this: neither the program's package
-// variables nor its main are for it.
+// A guard never gets further than this: the program's main is not for it, nor are
+// the package variables of what imports this package. (Packages that do not, and
+// whose import path sorts before this one's, are initialized before.)
 func init() {
 	if role == roleGuard {
 		runGuard()

@@ -40,7 +40,7 @@ func Start(s Spec) (*Process, error) {
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   s.Dir,
-		Env:   append(s.Env[:len(s.Env):len(s.Env)], marker+"="+roleWorker),
+		Env:   environ(s.Env, marker+"="+roleWorker),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}

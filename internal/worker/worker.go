@@ -53,7 +53,9 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 	}
 	start(cfg, port.Log)
 	go func() {
-		_ = port.Serve(cancelTask)
+		if err := port.Serve(cancelTask); !errors.Is(err, io.EOF) {
+			fmt.Fprintln(os.Stderr, "mp: worker:", err)
+		}
 		os.Exit(1) // the parent is gone
 	}()
 	if err := w.bound(cfg.Setup); err != nil {

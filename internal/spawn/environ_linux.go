@@ -1,0 +1,22 @@
+package spawn
+
+import "strings"
+
+// environ joins variables, "KEY=value", so that each key is there once: of
+// several, a process may see any. The last one counts.
+func environ(base []string, more ...string) []string {
+	at := make(map[string]int, len(base)+len(more))
+	var env []string
+	for _, vars := range [][]string{base, more} {
+		for _, v := range vars {
+			key, _, _ := strings.Cut(v, "=")
+			if i, ok := at[key]; ok {
+				env[i] = v
+				continue
+			}
+			at[key] = len(env)
+			env = append(env, v)
+		}
+	}
+	return env
+}
