@@ -1,0 +1,105 @@
+//go:build linux
+
+package spawn_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/spawn"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+// helperVar makes the test binary play one of the helper processes.
+const helperVar = "SPAWN_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	if what := os.Getenv(helperVar); what != "" {
+		help(what)
+		os.Exit(0)
+	}
+	mptest.Main(m)
+}
+
+// help is what a started process does.
+func help(what string) {
+	what, arg, _ := strings.Cut(what, " ")
+	switch what {
+	case "exit":
+		code, _ := strconv.Atoi(arg)
+		os.Exit(code)
+	case "signal":
+		n, _ := strconv.Atoi(arg)
+		_ = syscall.Kill(os.Getpid(), syscall.Signal(n))
+		select {}
+	case "surroundings":
+		dir, _ := os.Getwd()
+		_, role := os.LookupEnv("MP_PROCESS_ROLE")
+		group := syscall.Getpgrp() == os.Getpid()
+		fmt.Println(dir, os.Getenv("SPAWN_TEST_COLOUR"), strings.Join(os.Args[1:], ","), spawn.IsWorker(), role, group)
+	case "files":
+		fmt.Print(strings.Join(files(), "\n"), "\n")
+	case "stay":
+		fmt.Println("here")
+		block()
+	case "echo": // what comes in descriptor 3 goes out of 4
+		b := make([]byte, 1)
+		for {
+			if n, _ := syscall.Read(3, b); n != 1 {
+				return
+			}
+			_, _ = syscall.Write(4, b)
+		}
+	case "family": // a descendant in the same process group
+		c := exec.Command("sleep", "1000")
+		if err := c.Start(); err != nil {
+			panic(err)
+		}
+		fmt.Println(c.Process.Pid)
+		if arg == "stay" {
+			block()
+		}
+	case "parent":
+		if spawn.IsWorker() {
+			panic("a parent that is a worker: they would never end")
+		}
+		parent(arg)
+	}
+}
+
+// block waits to be killed.
+func block() {
+	for {
+		_ = syscall.Pause()
+	}
+}
+
+// files lists this process's descriptors and what they are, but for what reads
+// the list and the runtime's own.
+func files() (all []string) {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	for _, fd := range fds {
+		to, err := os.Readlink("/proc/self/fd/" + fd.Name())
+		if err == nil && !strings.Contains(to, "anon_inode:[event") && !strings.HasPrefix(to, "/sys/fs/cgroup/") && !strings.HasSuffix(to, "/fd") {
+			all = append(all, fd.Name()+" "+to)
+		}
+	}
+	return all
+}
+
+// environment of a helper. The tag by which mptest finds it is in there, and the
+// variable only once: of two, Go takes the first, which would be our own role.
+func environment(what string) []string {
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, helperVar+"=") })
+	// The race detector's runtime would hold every exit up for a second.
+	return append(env, helperVar+"="+what, "GORACE=atexit_sleep_ms=0")
+}

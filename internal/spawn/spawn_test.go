@@ -1,0 +1,392 @@
+//go:build linux
+
+package spawn_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/spawn"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+// never is a bound for what would otherwise hang a test.
+const never = 30 * time.Second
+
+// pipe makes a pipe that is closed when the test ends.
+func pipe(t testing.TB) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close(); _ = w.Close() })
+	return r, w
+}
+
+// start starts a helper that is killed when the test ends, and returns its
+// output.
+func start(t testing.TB, what string, more ...func(*spawn.Spec)) (*spawn.Process, *bufio.Reader) {
+	t.Helper()
+	r, w := pipe(t)
+	s := spawn.Spec{Args: []string{"helper"}, Env: environment(what), Stdout: int(w.Fd()), Stderr: 2}
+	for _, f := range more {
+		f(&s)
+	}
+	p, err := spawn.Start(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	t.Cleanup(func() { p.Kill(); <-p.Done() })
+	return p, bufio.NewReader(r)
+}
+
+// ended waits until p has ended, which closes its output.
+func ended(t testing.TB, p *spawn.Process) spawn.Status {
+	t.Helper()
+	select {
+	case <-p.Done():
+	case <-time.After(never):
+		t.Fatalf("process %d goes on", p.PID)
+	}
+	return p.Status()
+}
+
+func TestStatus(t *testing.T) {
+	mptest.NoLeaks(t)
+	for _, c := range []struct {
+		what string
+		want spawn.Status
+		says string
+	}{
+		{"exit 0", spawn.Status{}, "exit code 0"},
+		{"exit 3", spawn.Status{ExitCode: 3}, "exit code 3"},
+		{"exit 255", spawn.Status{ExitCode: 255}, "exit code 255"},
+		{"signal 9", spawn.Status{ExitCode: -1, Signal: syscall.SIGKILL}, "signal 9 (killed)"},
+		{"signal 15", spawn.Status{ExitCode: -1, Signal: syscall.SIGTERM}, "signal 15 (terminated)"},
+	} {
+		p, _ := start(t, c.what)
+		if got := ended(t, p); got != c.want || got.String() != c.says {
+			t.Errorf("%s: got %+v, %v", c.what, got, got)
+		}
+	}
+	p, out := start(t, "stay")
+	line(t, out)
+	p.Kill()
+	if got := ended(t, p); got.Signal != syscall.SIGKILL {
+		t.Errorf("killed: got %+v", got)
+	}
+}
+
+// A start that fails says which file and why, and leaves nothing: the next one
+// is as good as the first.
+func TestStartFails(t *testing.T) {
+	mptest.NoLeaks(t)
+	before := children()
+	for name, s := range map[string]spawn.Spec{
+		"no file":      {Path: "/no/such/file"},
+		"not a binary": {Path: "/dev/null"},
+		"no directory": {Dir: "/no/such/directory"},
+	} {
+		s.Args, s.Env, s.Stdout, s.Stderr = []string{"helper"}, environment("exit 0"), 1, 2
+		p, err := spawn.Start(s)
+		if err == nil {
+			p.Kill()
+			<-p.Done()
+			t.Errorf("%s: it was started", name)
+			continue
+		}
+		if s.Path != "" && !strings.Contains(err.Error(), s.Path) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if got := children(); !slices.Equal(got, before) {
+		t.Errorf("children %v, before %v", got, before)
+	}
+	p, _ := start(t, "exit 3")
+	if got := ended(t, p); got.ExitCode != 3 {
+		t.Errorf("the next one: %v", got)
+	}
+}
+
+// Environment, directory and arguments; the process knows that it is a worker,
+// what it starts does not learn of it, and it leads a group of its own.
+func TestSurroundings(t *testing.T) {
+	mptest.NoLeaks(t)
+	dir := t.TempDir()
+	env := slices.Clip(append(environment("surroundings"), "SPAWN_TEST_COLOUR=blue"))
+	p, out := start(t, "", func(s *spawn.Spec) { s.Dir, s.Env, s.Args = dir, env, []string{"helper", "a", "b"} })
+	if got, want := line(t, out), dir+" blue a,b true false true"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	ended(t, p)
+	if spawn.IsWorker() {
+		t.Error("this process is a worker")
+	}
+}
+
+func line(t testing.TB, r *bufio.Reader) string {
+	t.Helper()
+	s, err := r.ReadString('\n')
+	if err != nil {
+		t.Fatalf("%q, %v", s, err)
+	}
+	return strings.TrimSuffix(s, "\n")
+}
+
+// A process has the descriptors that it was given, in that order whatever their
+// numbers, and no others: none of its siblings' either, which are started at
+// the same moment.
+func TestDescriptors(t *testing.T) {
+	mptest.NoLeaks(t)
+	inherited := inheritable(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		r1, w1 := pipe(t)
+		r2, w2 := pipe(t)
+		wg.Go(func() {
+			for _, given := range [][]*os.File{nil, {r1}, {w2, r1, r2, w1}, {w1, w1}} {
+				outR, outW := pipe(t)
+				s := spawn.Spec{Args: []string{"helper"}, Env: environment("files"), Stdout: int(outW.Fd()), Stderr: 2}
+				want := []string{"0 " + os.DevNull, "1 " + target(t, outW.Fd()), "2 " + target(t, 2)}
+				for i, f := range given {
+					s.Files = append(s.Files, int(f.Fd()))
+					want = append(want, fmt.Sprintf("%d %s", 3+i, target(t, f.Fd())))
+				}
+				p, err := spawn.Start(s)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = outW.Close()
+				b, err := io.ReadAll(outR)
+				if err != nil {
+					t.Error(err)
+				}
+				<-p.Done()
+				for fd, f := range inherited {
+					if fd >= 3+len(given) {
+						want = append(want, f)
+					}
+				}
+				slices.Sort(want)
+				if got := slices.Sorted(strings.SplitSeq(strings.TrimSpace(string(b)), "\n")); !slices.Equal(got, want) {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func target(t testing.TB, fd uintptr) string {
+	to, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		t.Error(err)
+	}
+	return to
+}
+
+// inheritable are the descriptors of this process that every child gets: a test
+// that was started with some cannot blame them on us.
+func inheritable(t testing.TB) map[int]string {
+	all := map[int]string{}
+	for _, f := range files() {
+		var fd int
+		if _, err := fmt.Sscan(f, &fd); err != nil {
+			t.Fatal(err)
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 && fd > 2 {
+			all[fd] = f
+		}
+	}
+	return all
+}
+
+// Once a process has been reaped its number belongs to somebody else: nothing
+// is sent to it any more. The bystander stands for a process that got it.
+func TestKillAfterTheEnd(t *testing.T) {
+	mptest.NoLeaks(t)
+	bystander, out := start(t, "stay")
+	line(t, out)
+	p, _ := start(t, "exit 0")
+	ended(t, p)
+	p.PID = bystander.PID
+	p.Kill()
+	p.Guard() // nor is the group of another put under guard
+	bystander.Kill()
+	if got := guards(); len(got) != 0 {
+		t.Errorf("guards %v for nobody", got)
+	}
+	if got := ended(t, bystander); got.Signal != syscall.SIGKILL {
+		t.Errorf("the bystander: %v", got)
+	}
+
+	// Was it our first Kill or the second? One that would have ended by
+	// itself tells.
+	in, w := pipe(t)
+	r, answer := pipe(t)
+	bystander, _ = start(t, "echo", func(s *spawn.Spec) { s.Files = []int{int(in.Fd()), int(answer.Fd())} })
+	_ = in.Close()
+	p.PID = bystander.PID
+	p.Kill()
+	echo(t, w, r)
+	_ = w.Close()
+	if got := ended(t, bystander); got != (spawn.Status{}) {
+		t.Errorf("the bystander: %v", got)
+	}
+}
+
+// echo proves that a helper is alive.
+func echo(t testing.TB, w, r *os.File) {
+	t.Helper()
+	if _, err := w.Write([]byte{7}); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.SetReadDeadline(time.Now().Add(never))
+	b := make([]byte, 1)
+	if _, err := r.Read(b); err != nil || b[0] != 7 {
+		t.Fatalf("%v, %v", b, err)
+	}
+}
+
+// The kernel ties a child's end to that of the thread that started it: the
+// caller's must not be that one.
+func TestOutlivesTheCallersThread(t *testing.T) {
+	mptest.NoLeaks(t)
+	in, w := pipe(t)
+	r, answer := pipe(t)
+	tid := make(chan int)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		start(t, "echo", func(s *spawn.Spec) { s.Files = []int{int(in.Fd()), int(answer.Fd())} })
+		tid <- unix.Gettid()
+	}()
+	thread := fmt.Sprintf("/proc/self/task/%d", <-tid)
+	if thread == fmt.Sprintf("/proc/self/task/%d", os.Getpid()) {
+		t.Skip("the main thread never ends")
+	}
+	until(t, "the thread has ended", func() bool { _, err := os.Stat(thread); return err != nil })
+	echo(t, w, r)
+}
+
+// until waits for a state that nothing announces.
+func until(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(never); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("in vain: ", what)
+		}
+	}
+}
+
+// What a process has left in its group ends with it, before Done.
+func TestGroupEndsWithItsLeader(t *testing.T) {
+	mptest.NoLeaks(t)
+	for _, what := range []string{"family", "family stay"} {
+		p, out := start(t, what)
+		child := pidfd(t, line(t, out))
+		if what != "family" {
+			p.Kill()
+		}
+		ended(t, p)
+		if !endsSoon(child) {
+			t.Errorf("%s: the descendant goes on", what)
+		}
+	}
+}
+
+// pidfd opens a process that is to end before the test, or is killed then.
+func pidfd(t testing.TB, pid string) int {
+	t.Helper()
+	var n int
+	if _, err := fmt.Sscan(pid, &n); err != nil {
+		t.Fatalf("%q: %v", pid, err)
+	}
+	fd, err := unix.PidfdOpen(n, 0)
+	if err == unix.ESRCH {
+		fd = gone
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if fd != gone {
+			_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+			_ = unix.Close(fd)
+		}
+	})
+	return fd
+}
+
+const gone = -1
+
+func endsSoon(pidfd int) bool {
+	for pidfd != gone {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 10_000)
+		if err != unix.EINTR {
+			return n == 1
+		}
+	}
+	return true
+}
+
+// Many processes, started, guarded, killed and awaited at the same time, some
+// of which end by themselves meanwhile: each has its status, and no zombie, no
+// descriptor and no goroutine is left, the guard's included.
+func TestManyAtOnce(t *testing.T) {
+	mptest.NoLeaks(t)
+	before := children()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	out := int(null.Fd())
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 8 {
+				what, want := "stay", spawn.Status{ExitCode: -1, Signal: syscall.SIGKILL}
+				if i%2 == 1 {
+					what, want = fmt.Sprint("exit ", g), spawn.Status{ExitCode: g}
+				}
+				p, err := spawn.Start(spawn.Spec{Args: []string{"helper"}, Env: environment(what), Stdout: out, Stderr: out})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var others sync.WaitGroup
+				if i%3 == 0 {
+					others.Go(p.Guard)
+				}
+				if what == "stay" {
+					for range 3 {
+						others.Go(p.Kill)
+					}
+				}
+				<-p.Done()
+				others.Wait()
+				p.Kill()
+				if got := p.Status(); got != want {
+					t.Errorf("%s: %v", what, got)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := children(); !slices.Equal(got, before) {
+		t.Errorf("children %v, before %v", got, before)
+	}
+}
