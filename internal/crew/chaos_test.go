@@ -27,10 +27,13 @@ var chaosSeed = flag.Uint64("chaos.seed", 0, "seed of TestChaos; 0: a new one")
 func TestChaos(t *testing.T) {
 	for _, c := range []struct {
 		name, defect string
-		large        int // in so many tasks one argument is larger than any buffer
+		large        int  // in so many tasks one argument is larger than any buffer
+		abrupt       bool // the crew ends under the callers
 	}{
 		{name: "small"},
-		{"large", "as in TestDeathWhileSending, TestCancelWhileSending and TestHeavyTaskIsCancelled", 8},
+		{"small, ended", "sched.Scheduler.Return, see TestTakenBackAfterClear there", 0, true},
+		{"large", "as in TestDeathWhileSending, TestCancelWhileSending and TestHeavyTaskIsCancelled", 8, false},
+		{"large, ended", "as above", 8, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.defect != "" {
@@ -45,13 +48,13 @@ func TestChaos(t *testing.T) {
 					t.Logf("-chaos.seed=%d", seed)
 				}
 			})
-			rounds := 8
+			rounds := 5
 			if testing.Short() {
 				rounds = 3
 			}
 			for i := range rounds {
 				r := rand.New(rand.NewPCG(seed, uint64(i)))
-				if !t.Run("", func(t *testing.T) { newChaos(t, r, c.large).run() }) {
+				if !t.Run("", func(t *testing.T) { newChaos(t, r, c.large).run(c.abrupt) }) {
 					return
 				}
 			}
@@ -89,13 +92,12 @@ func newChaos(t *testing.T, r *rand.Rand, large int) *chaos {
 	return &chaos{t: t, c: start(t, cfg), cfg: cfg, large: large, seed: seed}
 }
 
-func (x *chaos) run() {
+func (x *chaos) run(abrupt bool) {
 	over := make(chan struct{})
 	var harm, callers sync.WaitGroup
 	for range 2 {
 		harm.Go(func() { x.harm(over) })
 	}
-	abrupt := x.seed().IntN(2) == 0 // the crew ends under the callers
 	for range chaosCallers {
 		callers.Go(func() { x.call() })
 	}
