@@ -103,6 +103,9 @@ func (m *member) condemn(err error) {
 	<-m.proc.Done()
 }
 
+// dying is how long a process may take from closing its socket to its end.
+const dying = time.Second
+
 // deaf is called when nothing more can be heard of the worker. If it is not dead
 // it has to be ended: it could not be told to cancel a task any more.
 func (m *member) deaf(why error) {
@@ -110,7 +113,7 @@ func (m *member) deaf(why error) {
 		select {
 		case <-m.proc.Done():
 			return
-		case <-time.After(lastWords):
+		case <-time.After(dying):
 			why = errors.New("it closed its socket")
 		}
 	}
