@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/netip"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -403,6 +405,40 @@ func TestPanicsInMarshallersAreErrors(t *testing.T) {
 	if err := codecFor[[]boom](t).Decode([]byte{0x81, 0x40}, &l); err == nil || !strings.Contains(err.Error(), "boom") || l != nil {
 		t.Errorf("a panic on arrival: %v, %v", err, l)
 	}
+}
+
+// quitter's own form ends the goroutine, as a failing test's would.
+type quitter struct{ A int }
+
+func (quitter) MarshalBinary() ([]byte, error)    { runtime.Goexit(); return nil, nil }
+func (q *quitter) UnmarshalBinary(b []byte) error { runtime.Goexit(); return nil }
+
+func TestGoexitInMarshallersIsAnError(t *testing.T) {
+	failing(t, quitter{}, "Goexit")
+	failing(t, []quitter{{1}}, "Goexit")
+	failing(t, map[string]*quitter{"a": {1}}, "Goexit")
+	var q quitter
+	if err := codecFor[quitter](t).Decode([]byte{1}, &q); err == nil || !strings.Contains(err.Error(), "Goexit") {
+		t.Errorf("got %v", err)
+	}
+	var l []quitter
+	if err := codecFor[[]quitter](t).Decode([]byte{0x81, 0x40}, &l); err == nil || l != nil {
+		t.Errorf("got %v, %v", l, err)
+	}
+}
+
+// sometimes is zero when it says so.
+type sometimes struct{ A, B int }
+
+func (s sometimes) IsZero() bool { return s.A == 0 }
+
+func TestWhatWouldBeLostIsRefused(t *testing.T) {
+	refused[struct {
+		Name string
+		S    sometimes `json:",omitzero"`
+	}](t, ".S", "omitzero")
+	refused[big.Float](t, "big.Float", "precision")
+	refused[struct{ F []*big.Float }](t, ".F", "precision")
 }
 
 // shrinker does not append, against its contract.

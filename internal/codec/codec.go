@@ -33,13 +33,32 @@ func For[T any]() (*Type[T], error) {
 	}
 	c := &Type[T]{fingerprint: fingerprint(t)}
 	c.append, c.decode = choose[T](t)
+	if callsUserCode(t, map[reflect.Type]bool{}) {
+		c.shield()
+	}
 	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0
 	return c, nil
 }
 
+// shield lets marshallers of the user's run where they harm nobody.
+func (c *Type[T]) shield() {
+	encode, decode := c.append, c.decode
+	c.append = func(buf []byte, v *T) (out []byte, err error) {
+		out = buf
+		err = shielded(func() (err error) {
+			out, err = encode(buf, v)
+			return err
+		})
+		return out, err
+	}
+	c.decode = func(data []byte, v *T) error {
+		return shielded(func() error { return decode(data, v) })
+	}
+}
+
 // Append appends the encoding of *v to buf. A panic in a marshaller of the
-// user's is returned as an error; buf's content up to its length is untouched
-// in any case.
+// user's is returned as an error, and so is runtime.Goexit; buf's content up to
+// its length is untouched in any case.
 func (c *Type[T]) Append(buf []byte, v *T) (out []byte, err error) {
 	if c.plain {
 		return append(buf, bytesOf(v)...), nil
@@ -48,7 +67,7 @@ func (c *Type[T]) Append(buf []byte, v *T) (out []byte, err error) {
 }
 
 // Decode sets *v from data and keeps no reference to data. A panic in an
-// unmarshaller of the user's is returned as an error.
+// unmarshaller of the user's is returned as an error, and so is runtime.Goexit.
 func (c *Type[T]) Decode(data []byte, v *T) error {
 	if raw := bytesOf(v); c.plain && len(data) == len(raw) {
 		copy(raw, data)

@@ -33,30 +33,29 @@ func hostileOf[T any](t testing.TB) hostile {
 }
 
 type everything struct {
-	I     int8
-	U     uint64
-	F     float32
-	S     string
-	B     []byte
-	Arr   [4]byte
-	Mine  myBytes
-	T     time.Time
-	PT    *time.Time
-	Any   any
-	List  []any
-	Map   map[string]any
-	NaNs  map[float64]any
-	Sh    []shape
-	Tree  *tree
-	Addr  map[netip.Addr]string
-	URL   url.URL
-	Big   *big.Int
-	Float big.Float
-	Nest  *nested
-	Tok   token
-	Text  map[texter]int
-	Enum  textEnum
-	Bool  []bool
+	I    int8
+	U    uint64
+	F    float32
+	S    string
+	B    []byte
+	Arr  [4]byte
+	Mine myBytes
+	T    time.Time
+	PT   *time.Time
+	Any  any
+	List []any
+	Map  map[string]any
+	NaNs map[float64]any
+	Sh   []shape
+	Tree *tree
+	Addr map[netip.Addr]string
+	URL  url.URL
+	Big  *big.Int
+	Nest *nested
+	Tok  token
+	Text map[texter]int
+	Enum textEnum
+	Bool []bool
 }
 
 func hostiles(t testing.TB) []hostile {
@@ -64,7 +63,7 @@ func hostiles(t testing.TB) []hostile {
 		hostileOf[int](t), hostileOf[bool](t), hostileOf[string](t), hostileOf[[]byte](t), hostileOf[[]plainPair](t), hostileOf[plainPair](t),
 		hostileOf[struct{}](t), hostileOf[[]struct{}](t), hostileOf[time.Time](t), hostileOf[any](t), hostileOf[[]any](t),
 		hostileOf[map[string]any](t), hostileOf[nanMap](t), hostileOf[[]shape](t), hostileOf[everything](t), hostileOf[tree](t), hostileOf[*ring](t),
-		hostileOf[netip.Addr](t), hostileOf[url.URL](t), hostileOf[big.Int](t), hostileOf[big.Float](t), hostileOf[map[texter][]token](t), hostileOf[row](t),
+		hostileOf[netip.Addr](t), hostileOf[url.URL](t), hostileOf[big.Int](t), hostileOf[map[texter][]token](t), hostileOf[row](t),
 		hostileOf[selfSlice](t), hostileOf[map[float64]string](t),
 	}
 }

@@ -75,15 +75,19 @@ func tagNumber(t reflect.Type) uint64 {
 // CheckRegistered returns an error that names the first part of a registered type
 // that cannot travel.
 func CheckRegistered() error {
-	registered.mu.RLock()
-	types := slices.Collect(maps.Keys(registered.base))
-	registered.mu.RUnlock()
-	for _, t := range types {
+	for _, t := range registered.all() {
 		if err := check(t); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// all returns the registered types, without pointers.
+func (r *registry) all() []reflect.Type {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Collect(maps.Keys(r.base))
 }
 
 // registeredFor reports whether any registered type implements t.

@@ -3,9 +3,8 @@
 package crew
 
 import (
-	"fmt"
 	"log/slog"
-	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,6 +20,7 @@ type logs struct {
 	logger *slog.Logger
 	queue  chan logged
 	done   chan struct{}
+	once   sync.Once
 	lost   atomic.Int64
 	passed atomic.Int64
 }
@@ -69,7 +69,7 @@ func (l *logs) run() {
 func (l *logs) guarded(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			complain(fmt.Sprintf("mp: panic in the handler of workers' logs: %v\n%s", r, debug.Stack()))
+			l.once.Do(func() { complain("mp: panic in the handler of workers' logs", r) })
 		}
 	}()
 	f()

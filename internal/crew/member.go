@@ -109,7 +109,7 @@ const dying = time.Second
 // deaf is called when nothing more can be heard of the worker. If it is not dead
 // it has to be ended: it could not be told to cancel a task any more.
 func (m *member) deaf(why error) {
-	if errors.Is(why, io.EOF) {
+	if errors.Is(why, io.EOF) || errors.Is(why, io.ErrUnexpectedEOF) || errors.Is(why, syscall.ECONNRESET) {
 		select {
 		case <-m.proc.Done():
 			return

@@ -31,13 +31,16 @@ func same(a, b io.Writer) bool {
 	return a == b
 }
 
-// complain says what there is nobody else to say it to.
-func complain(text string) { fmt.Fprintln(os.Stderr, text) }
+// complain tells of a panic what there is nobody else to tell.
+func complain(what string, panicked any) {
+	fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", what, panicked, debug.Stack())
+}
 
 // sink keeps the lines of different workers apart.
 type sink struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu   sync.Mutex
+	w    io.Writer
+	once sync.Once
 }
 
 func (s *sink) write(lines []byte) {
@@ -45,7 +48,7 @@ func (s *sink) write(lines []byte) {
 	defer s.mu.Unlock()
 	defer func() {
 		if r := recover(); r != nil {
-			complain(fmt.Sprintf("mp: panic in the writer of workers' output: %v\n%s", r, debug.Stack()))
+			s.once.Do(func() { complain("mp: panic in the writer of workers' output", r) })
 		}
 	}()
 	_, _ = s.w.Write(lines)

@@ -1,0 +1,59 @@
+package codec
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+)
+
+var errGoexit = errors.New("a marshaller called runtime.Goexit")
+
+// shielded runs f on a goroutine of its own: a marshaller that calls
+// runtime.Goexit, as testing.T's FailNow does, ends that one and not the
+// goroutine that serves everybody.
+func shielded(f func() error) error {
+	err := errGoexit
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = f()
+	}()
+	<-done
+	return err
+}
+
+// harmless are packages whose types' own forms are known to return.
+var harmless = map[string]bool{
+	"time": true, "net": true, "net/netip": true, "net/url": true, "math/big": true,
+}
+
+// callsUserCode reports whether encoding or decoding a t can call a marshaller
+// of the user's.
+func callsUserCode(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	if hasOwnForm(t) {
+		return !harmless[t.PkgPath()]
+	}
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return callsUserCode(t.Elem(), seen)
+	case reflect.Map:
+		return callsUserCode(t.Key(), seen) || callsUserCode(t.Elem(), seen)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if callsUserCode(f.Type, seen) {
+				return true
+			}
+		}
+	case reflect.Interface:
+		for _, r := range registered.all() {
+			if !slices.Contains(boxTypes, r) && callsUserCode(r, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,244 @@
+//go:build linux
+
+package mp_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// What the user's own code in this process does, in handlers, writers and
+// callbacks, harms nobody else.
+
+type handlerFunc func(slog.Record)
+
+func (handlerFunc) Enabled(context.Context, slog.Level) bool { return true }
+func (h handlerFunc) Handle(_ context.Context, r slog.Record) error {
+	h(r)
+	return nil
+}
+func (h handlerFunc) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h handlerFunc) WithGroup(string) slog.Handler      { return h }
+
+func TestTroublesomeLogHandlers(t *testing.T) {
+	for _, name := range []string{"blocks", "panics", "closes the pool", "ends its goroutine"} {
+		t.Run(name, func(t *testing.T) {
+			var pool *mp.Pool
+			block, called := make(chan struct{}), make(chan struct{}, 100)
+			made := make(chan struct{})
+			h := handlerFunc(func(slog.Record) {
+				called <- struct{}{}
+				switch name {
+				case "blocks":
+					<-block
+				case "panics":
+					panic("in a handler, on purpose")
+				case "closes the pool":
+					<-made
+					_ = pool.Close()
+				case "ends its goroutine":
+					runtime.Goexit()
+				}
+			})
+			pool = newPool(t, mp.PoolConfig{Workers: 1, Output: mp.Output{Logger: slog.New(h), Stdout: io.Discard, Stderr: io.Discard}})
+			close(made)
+			for range 3 {
+				if _, err := mp.Call(t.Context(), pool, say, "x"); err != nil && name != "closes the pool" {
+					t.Fatal(err)
+				}
+			}
+			<-called
+			if name == "panics" || name == "ends its goroutine" {
+				<-called // it goes on with the next
+			}
+			if err := pool.Close(); err != nil {
+				t.Error(err)
+			}
+			close(block)
+		})
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
+
+// Writers that cannot be compared, and that panic.
+func TestTroublesomeWriters(t *testing.T) {
+	var wrote atomic.Int64
+	w := writerFunc(func(b []byte) (int, error) {
+		wrote.Add(1)
+		panic("in a writer, on purpose")
+	})
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Output: mp.Output{Stdout: w, Stderr: w}})
+	if _, err := mp.Call(t.Context(), pool, say, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if wrote.Load() == 0 {
+		t.Error("nothing was written")
+	}
+}
+
+// A callback that ends its goroutine, as a failing test's does, holds up neither
+// the other callbacks nor the result; in a callback the outcome is known. // F6
+func TestGoexitInCallback(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	open, name := newFIFO(t)
+	first := mp.Submit(t.Context(), pool, wait, waiting{FIFO: name, Heed: true})
+	f := mp.Submit(t.Context(), pool, square, 3)
+	second := make(chan string, 1)
+	f.OnDone(func(int, error) { runtime.Goexit() })
+	f.OnDone(func(int, error) { second <- fmt.Sprintf("%v %v", f.State(), f.Cancel()) })
+	end := open()
+	first.Cancel()
+	if v, err := f.Result(t.Context()); v != 9 || err != nil {
+		t.Errorf("%d, %v", v, err)
+	}
+	if got := <-second; got != "succeeded false" {
+		t.Errorf("in the callback: %s", got)
+	}
+	end()
+}
+
+// A context that outlives its tasks holds nothing of them.
+func TestLongContextsHoldNothing(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Backlog: 1})
+	inline, err := mp.NewInline(mp.InlineConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inline.Close()
+	inner, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ctx := &counted{Context: inner}
+	for _, ex := range []mp.Executor{pool, inline} {
+		var fs []*mp.Future[int]
+		for i := range 50 {
+			fs = append(fs, mp.Submit(ctx, ex, square, i))
+		}
+		for i, f := range fs {
+			if v, err := f.Result(t.Context()); v != i*i || err != nil {
+				t.Fatal(v, err)
+			}
+		}
+	}
+	if err := inline.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if ctx.watched.Load() != ctx.left.Load() {
+		t.Errorf("watched %d times, left %d times", ctx.watched.Load(), ctx.left.Load())
+	}
+}
+
+// An idle pool does not keep the last large message.
+func TestLargeMessagesAreNotKept(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	const size = 64 << 20
+	before := heapSize()
+	if b, err := mp.Call(t.Context(), pool, blobOut, size); len(b) != size || err != nil {
+		t.Fatal(len(b), err)
+	}
+	if n, err := mp.Call(t.Context(), pool, blobIn, make([]byte, size)); n != size || err != nil {
+		t.Fatal(n, err)
+	}
+	if now := heapSize(); now > before+size/2 {
+		t.Errorf("%d MiB are kept here", (now-before)>>20)
+	}
+	// The worker drops the argument when it looks for the next task.
+	if n, err := mp.Call(t.Context(), pool, heapThere, 0); n > size/2 || err != nil {
+		t.Errorf("%d MiB are kept in the worker, %v", n>>20, err)
+	}
+}
+
+var heapThere = mp.Register("heapThere", func(context.Context, int) (uint64, error) { return heapSize(), nil })
+
+func heapSize() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestHugeChunkSize(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 2})
+	n := 0
+	for v, err := range mp.Stream(t.Context(), pool, square, slices.Values([]int{0, 1, 2, 3, 4, 5, 6, 7}), mp.ChunkSize(math.MaxInt)) {
+		if v != n*n || err != nil {
+			t.Fatal(v, err)
+		}
+		n++
+	}
+	if n != 8 {
+		t.Errorf("%d results", n)
+	}
+}
+
+func TestEnvironmentIsReplaced(t *testing.T) {
+	t.Setenv("MP_TEST_COLOUR", "red")
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Env: []string{"MP_TEST_COLOUR=green", "MP_TEST_COLOUR=blue"}})
+	if got, err := mp.Call(t.Context(), pool, environ, "MP_TEST_COLOUR"); !strings.HasPrefix(got, "blue ") || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// A worker that comes into service and then ends without a task is started again
+// a few times, not for ever; the pool says why. // E15
+func TestWorkersThatEndByThemselves(t *testing.T) {
+	gaveUp := make(chan string, 1)
+	h := handlerFunc(func(r slog.Record) { gaveUp <- r.Message })
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Setup: endSoon.With(0), Output: mp.Output{Stderr: io.Discard, Logger: slog.New(h)}})
+	if got := <-gaveUp; !strings.Contains(got, "given up") {
+		t.Error(got)
+	}
+	_, err := mp.Call(t.Context(), pool, square, 3)
+	var start *mp.StartError
+	if !errors.As(err, &start) || !strings.Contains(err.Error(), "without a task, exit code 4") {
+		t.Errorf("got %v", err)
+	}
+}
+
+var endSoon = mp.Register("endSoon", func(context.Context, int) (int, error) {
+	time.AfterFunc(30*time.Millisecond, func() { os.Exit(4) })
+	return 0, nil
+})
+
+// A worker killed while a chunk of large elements is on its way to it costs one
+// element.
+func TestDeathAmidLargeElements(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 2})
+	in := make([][]byte, 60)
+	for i := range in {
+		in[i] = make([]byte, 200<<10)
+	}
+	in[20] = append([]byte("die"), in[20]...)
+	_, err := mp.Map(t.Context(), pool, blobDie, in, mp.ChunkSize(10), mp.AllErrors())
+	var es mp.ElementErrors
+	if !errors.As(err, &es) || len(es) != 1 || es[0].Index != 20 {
+		t.Errorf("got %v", err)
+	}
+}
+
+var blobDie = mp.Register("blobDie", func(_ context.Context, b []byte) (int, error) {
+	if bytes.HasPrefix(b, []byte("die")) {
+		return 0, dieBy("SIGKILL")
+	}
+	return len(b), nil
+})
