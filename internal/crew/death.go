@@ -28,7 +28,7 @@ func (m *member) bury() {
 	m.death = death
 	var lost, drops []run
 	c.mu.Lock()
-	m.observe()
+	_, m.tasks = m.link.Busy()
 	c.members[m.slot] = nil
 	c.countWorkers()
 	c.sched.Dead(&m.work,

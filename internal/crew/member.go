@@ -211,6 +211,7 @@ func (m *member) collect() (int, error) {
 	}
 	c.mu.Unlock()
 	clear(m.done)
+	m.done = m.done[:0]
 	m.results.Forget()
 	return n, err
 }

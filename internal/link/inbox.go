@@ -45,7 +45,7 @@ func (b *inbox) Read(p []byte) (n int, err error) {
 	for {
 		werr := b.raw.Read(func(fd uintptr) bool {
 			n, err = ignoringEINTR(func() (int, error) { return syscall.Read(int(fd), p) })
-			if err != syscall.EAGAIN {
+			if !errors.Is(err, syscall.EAGAIN) {
 				return true
 			}
 			err = io.EOF
@@ -155,7 +155,7 @@ func (b *inbox) take(seq uint32) ([]byte, bool) {
 
 func ignoringEINTR(f func() (int, error)) (n int, err error) {
 	for {
-		if n, err = f(); err != syscall.EINTR {
+		if n, err = f(); !errors.Is(err, syscall.EINTR) {
 			return n, err
 		}
 	}

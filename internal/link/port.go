@@ -374,8 +374,7 @@ func (c *clock) start() { c.began = c.read() }
 
 func (c *clock) finished(p *Port) {
 	c.tasks++
-	if c.until--; c.until <= 0 {
-		c.tell(p)
+	if c.until--; c.until <= 0 && c.tell(p) >= look/2 {
 		// With one processor the collector's goroutine waits for ours to
 		// make room, and until it is done every pointer written costs more.
 		runtime.Gosched()
@@ -383,18 +382,19 @@ func (c *clock) finished(p *Port) {
 }
 
 // tell adds the stretch since the last look to the figures for the parent.
-func (c *clock) tell(p *Port) {
+func (c *clock) tell(p *Port) (stretch time.Duration) {
 	n := c.tasks - c.told
 	if n == 0 {
-		return
+		return 0
 	}
-	stretch := c.read() - c.began
+	stretch = c.read() - c.began
 	c.began, c.told = c.now, c.tasks
 	c.busy += stretch
 	c.average = stretch / time.Duration(n)
 	c.until = int(min(max(look/(c.average+1), 1), 256))
 	p.mem.word64(offBusy).Store(uint64(c.busy))
 	p.mem.word64(offTasks).Store(c.tasks)
+	return stretch
 }
 
 func (c *clock) chunk(p *Port) {

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -173,7 +174,7 @@ func (c *Context) AfterFunc(f func()) (stop func() bool) {
 
 // Cancel ends the context with err: the task was cancelled, or has ended.
 func (c *Context) Cancel(err error) {
-	if err == context.Canceled && c.real.CompareAndSwap(nil, over) {
+	if errors.Is(err, context.Canceled) && c.real.CompareAndSwap(nil, over) {
 		return
 	}
 	s := c.get()
