@@ -47,7 +47,7 @@ func serve() int {
 		fns[i] = worker.Function{ID: f.wire(), Run: f.runner()}
 	}
 	return worker.Serve(fns, spawn.BuildID(), func(cfg link.Config, send func([]byte) error) {
-		if runtime.GOMAXPROCS(0) != cfg.Procs { // setting it stops the world
+		if runtime.GOMAXPROCS(0) != cfg.Procs { // it began with that, as a rule
 			runtime.GOMAXPROCS(cfg.Procs)
 		}
 		logToParent(slog.Level(cfg.LogLevel), send)

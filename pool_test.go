@@ -72,6 +72,16 @@ func TestWorkerSurroundings(t *testing.T) {
 	if got, err := mp.Call(t.Context(), pool, environ, "MP_PROCESS_ROLE"); !strings.HasPrefix(got, " ") || err != nil {
 		t.Errorf("a task sees its role: %q, %v", got, err)
 	}
+	for _, mine := range []string{"", "7"} { // the tasks' GOMAXPROCS is not what their programs get
+		if t.Setenv("GOMAXPROCS", mine); mine == "" {
+			_ = os.Unsetenv("GOMAXPROCS")
+		}
+		pool := newPool(t, mp.PoolConfig{Workers: 1, Procs: 3})
+		got, err := mp.Call(t.Context(), pool, environ, "GOMAXPROCS")
+		if !strings.HasPrefix(got, mine+" ") || !strings.HasSuffix(got, " 3") || err != nil {
+			t.Errorf("GOMAXPROCS=%q there: %q, %v", mine, got, err)
+		}
+	}
 	if yes, err := mp.Call(t.Context(), pool, worker, struct{}{}); !yes || err != nil || mp.IsWorker() {
 		t.Errorf("IsWorker is %t in a worker, %t here; %v", yes, mp.IsWorker(), err)
 	}

@@ -147,7 +147,7 @@ func (m *member) exec() error {
 		if err == nil {
 			m.proc, err = spawn.Start(spawn.Spec{
 				Path: c.cfg.Path, Args: c.cfg.Args, Env: c.cfg.Env, Dir: c.cfg.Dir,
-				Files: l.ChildFiles(), Stdout: outFD, Stderr: errFD,
+				Procs: c.cfg.Link.Procs, Files: l.ChildFiles(), Stdout: outFD, Stderr: errFD,
 			})
 			_ = syscall.Close(errFD)
 		}

@@ -40,7 +40,7 @@ func Start(s Spec) (*Process, error) {
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   s.Dir,
-		Env:   environ(s.Env, marker+"="+roleWorker),
+		Env:   environ(s.Env, append(withProcs(s.Env, s.Procs), marker+"="+roleWorker)...),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}

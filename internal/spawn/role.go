@@ -20,6 +20,7 @@ func takeRole() string {
 	r := os.Getenv(marker)
 	if r != "" {
 		_ = os.Unsetenv(marker)
+		restoreProcs()
 	}
 	return r
 }
