@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/go-multiprocessing/mp/internal/sched"
 )
 
 // grace is how long a task has to end after its context was cancelled before
@@ -130,12 +132,12 @@ func (c *Crew) steal(thief *member, patient bool) (took, left bool) {
 		}
 	}
 	c.others = others
-	var drops []run
-	took, left = c.sched.Steal(others, patient, collectRuns(&drops))
-	if len(drops) > 0 {
-		go c.settleAll(drops, c.whyNot)
-	}
-	return took, left
+	return c.sched.Steal(others, patient, c.drop)
+}
+
+// dropLater settles elements of a cancelled job from under the lock.
+func (c *Crew) dropLater(j *sched.Job, lo, n int) {
+	go c.settleAll([]run{{j.Data.(*job), lo, n}}, c.whyNot)
 }
 
 func (c *Crew) rebalanceSoon() {

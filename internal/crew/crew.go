@@ -23,6 +23,7 @@ type Crew struct {
 	members  []*member                  // by slot; nil while there is none
 	idle     []*member
 	others   []*sched.Worker // scratch of steal
+	drop     sched.Drop      // dropLater, made once
 	blocked  int             // callers waiting for room in the queue
 	open     int             // jobs with tasks that have not settled
 	nextID   uint64          // of the last task
@@ -57,6 +58,7 @@ func New(cfg Config) (*Crew, error) {
 		room:    make(chan struct{}),
 		first:   make(chan error, cfg.Workers),
 	}
+	c.drop = c.dropLater
 	c.balance = time.AfterFunc(time.Hour, c.rebalance)
 	c.balance.Stop()
 	c.slots.Add(cfg.Workers)

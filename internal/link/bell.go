@@ -45,6 +45,12 @@ type listener struct {
 	unread bool     // a byte may be in the pipe from before
 	kicked atomic.Bool
 	buf    [64]byte
+
+	// Of the wait under way.
+	look   func(fd uintptr) bool
+	news   func() bool
+	fresh  bool
+	failed error
 }
 
 // arm announces sleep. Without news it returns true; otherwise the listener is
@@ -61,29 +67,33 @@ func (l *listener) arm(news func() bool) bool {
 // wait sleeps on the poller until the bell rings, news is true, or kick. It may
 // return early.
 func (l *listener) wait(news func() bool) error {
-	first := true
-	var failed error
-	err := l.raw.Read(func(fd uintptr) bool {
-		if first {
-			first = false
-			// Armed only here, after the poller was reset: whatever is
-			// written from now on wakes us, so there is no need to try a
-			// read that would find nothing.
-			if !l.arm(news) {
-				return true
-			}
-			if !l.unread && !l.kicked.Load() {
-				return false
-			}
-		}
-		var done bool
-		done, failed = l.empty(int(fd))
-		return done
-	})
-	if err == nil {
-		err = failed
+	if l.look == nil {
+		l.look = l.tryRead // a closure for each wait would be an allocation
 	}
-	return err
+	l.news, l.fresh, l.failed = news, true, nil
+	if err := l.raw.Read(l.look); err != nil {
+		return err
+	}
+	return l.failed
+}
+
+// tryRead is called by the poller's Read, at first and whenever there may be
+// something to read; false says that there is not.
+func (l *listener) tryRead(fd uintptr) (done bool) {
+	if l.fresh {
+		l.fresh = false
+		// Armed only here, after the poller was reset: whatever is
+		// written from now on wakes us, so there is no need to try a
+		// read that would find nothing.
+		if !l.arm(l.news) {
+			return true
+		}
+		if !l.unread && !l.kicked.Load() {
+			return false
+		}
+	}
+	done, l.failed = l.empty(int(fd))
+	return done
 }
 
 // empty reads what is in the pipe; false if that is nothing.

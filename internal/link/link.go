@@ -54,13 +54,15 @@ type Events struct {
 // A Link is the parent's end. Stage, Publish, Collect, Wait belong to one
 // goroutine at a time, the owner; the other methods are safe for concurrent use.
 type Link struct {
-	mem    memory
-	sock   *os.File
-	out    sender
-	waker  ringer
-	bell   *listener
-	files  []*os.File
-	childs []int
+	mem   memory
+	sock  *os.File
+	out   sender
+	waker ringer
+	bell  *listener
+
+	hasNews func() bool // news, made once
+	files   []*os.File
+	childs  []int
 
 	taskTail uint64
 	seq      uint32   // number of the next task
@@ -84,6 +86,7 @@ type passed struct {
 func New() (l *Link, err error) {
 	l = &Link{seq: 1}
 	l.inbox.init()
+	l.hasNews = l.news
 	defer func() {
 		if err != nil {
 			l.Close()
@@ -340,7 +343,7 @@ func (l *Link) WaitRoom() error {
 
 // Wait sleeps until the worker rings or Kick. It may return early. Its end does
 // not ring: who learns of it must kick.
-func (l *Link) Wait() error { return l.bell.wait(l.news) }
+func (l *Link) Wait() error { return l.bell.wait(l.hasNews) }
 
 // blocked is taken by the one caller that may block a thread.
 var blocked atomic.Bool
@@ -352,7 +355,7 @@ func (l *Link) WaitAlone() error {
 		return l.Wait()
 	}
 	defer blocked.Store(false)
-	return l.bell.block(l.news)
+	return l.bell.block(l.hasNews)
 }
 
 // Kick makes Wait return.
