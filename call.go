@@ -8,13 +8,19 @@ import "context"
 // The error is the task's own, as far as errors.Is and errors.As see (see
 // [RegisterError]), or a [*PanicError], [*WorkerError], [*CodecError] or
 // [*StartError], or [ErrClosed]. When ctx ends, the task's context is cancelled;
-// a task that ignores it is killed with its worker a quarter of a second later; one
-// that returns a result until then has succeeded.
-// Call returns when the task has ended, in either way.
-func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In) (Out, error) {
+// a task that ignores it for the pool's grace, a quarter of a second as a rule, is
+// killed with its worker, and its error is a WorkerError with the stacks of the
+// worker's goroutines; one that returns a result until then has succeeded. Call
+// returns when the task has ended, in either way. [Timeout] and [Retries] are
+// options.
+func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, opts ...CallOption) (Out, error) {
 	s, err := newSubmission(f, arg)
+	h := Hints{Prompt: true}
+	if err == nil && len(opts) > 0 {
+		h, err = applyCallOptions(h, opts)
+	}
 	if err == nil {
-		err = ex.Execute(ctx, f.id, s, Hints{Prompt: true})
+		err = ex.Execute(ctx, f.id, s, h)
 	}
 	if err != nil {
 		var none Out

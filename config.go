@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/errtree"
@@ -48,6 +49,12 @@ type PoolConfig struct {
 	// Output says where the workers' output goes.
 	Output Output
 
+	// Timeout limits how long each task may run, unless the call says
+	// otherwise with [Timeout]; 0 means no limit. Grace is how long a task has
+	// to return after its context has ended, for whatever reason, before it is
+	// killed with its worker; 0 means 250 ms.
+	Timeout, Grace time.Duration
+
 	// Backlog is how many submissions may wait for a worker before Submit and
 	// its kin block; 0 means 4096. A Map counts as one.
 	Backlog int
@@ -66,7 +73,10 @@ type Output struct {
 	Logger *slog.Logger // nil: slog.Default(); gets what workers log with slog, with attributes worker and pid, from the level on that it has when the pool is made
 }
 
-const defaultBacklog = 4096
+const (
+	defaultBacklog = 4096
+	defaultGrace   = 250 * time.Millisecond
+)
 
 // NumCPU returns the number of processors that this process may use: its
 // affinity and its cgroup's bandwidth (v1 and v2) counted. At least 1.
@@ -80,6 +90,14 @@ func (c PoolConfig) check() error {
 	}{{"Workers", c.Workers}, {"Procs", c.Procs}, {"Backlog", c.Backlog}} {
 		if f.value < 0 {
 			return fmt.Errorf("mp: PoolConfig.%s is %d: it must not be negative", f.name, f.value)
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{{"Timeout", c.Timeout}, {"Grace", c.Grace}} {
+		if f.value < 0 {
+			return fmt.Errorf("mp: PoolConfig.%s is %v: it must not be negative", f.name, f.value)
 		}
 	}
 	for _, v := range c.Env {
@@ -105,6 +123,9 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	}
 	if c.Procs == 0 {
 		c.Procs = max(NumCPU()/c.Workers, 1)
+	}
+	if c.Grace == 0 {
+		c.Grace = defaultGrace
 	}
 	if c.Backlog == 0 {
 		c.Backlog = defaultBacklog
@@ -144,6 +165,7 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		OnLog:   func(worker, pid int, data []byte) { logrec.Replay(logger, worker, pid, data) },
 		OnFail:  errtree.Decode,
 		Funcs:   functions.wires(),
+		Grace:   c.Grace,
 		Backlog: c.Backlog,
 		Missing: c.missing,
 		Failure: outcomeError,

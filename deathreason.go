@@ -13,7 +13,7 @@ func workerError(d *crew.Death) *WorkerError {
 	return &WorkerError{
 		Worker: d.Worker, PID: d.PID, Reason: reasonOf(d),
 		ExitCode: d.Status.ExitCode, Signal: d.Status.Signal,
-		Stderr: d.Stderr, Cause: d.Cause,
+		Stderr: d.Stderr, Stacks: d.Stacks, Cause: d.Cause,
 	}
 }
 

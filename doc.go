@@ -48,8 +48,10 @@
 // place. What cannot be encoded is a [*CodecError], a worker that cannot be
 // started a [*StartError].
 //
-// When the context of a call ends, the task's own context is cancelled; a task
-// that ignores that is killed. Workers end with this process, however it ends.
+// When the context of a call ends, or the task's own [Timeout] passes, the task's
+// context is cancelled; a task that ignores that is killed, and the error holds
+// the stacks of its worker's goroutines. [Retries] runs a task again whose worker
+// died. Workers end with this process, however it ends.
 //
 // Worker processes need Linux. Elsewhere everything compiles, [Inline] works,
 // and [NewPool] returns an error that is errors.ErrUnsupported.

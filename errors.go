@@ -108,6 +108,7 @@ type WorkerError struct {
 	ExitCode int            // -1 if a signal ended it
 	Signal   syscall.Signal // 0 if none did
 	Stderr   string         // the beginning of a crash report and the end of what it wrote there, at most 8 KiB
+	Stacks   string         // of its goroutines when mp killed it for a task that ignored its context, at most 64 KiB; "" if it did not answer
 	Cause    error          `cbor:"-"` // what made mp kill it; nil if it did not
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 )
@@ -52,6 +53,42 @@ func ExampleCall() {
 	fmt.Println(mp.Call(context.Background(), p, upper, "hello"))
 	// Output: HELLO <nil>
 }
+
+var forever = mp.Register("forever", func(context.Context, int) (int, error) {
+	for n := 1; ; n++ {
+		if n == 0 {
+			return n, nil
+		}
+	}
+})
+
+// A task that hangs is killed; the error says where it was.
+func ExampleTimeout() {
+	p := pool()
+	defer p.Close()
+	_, err := mp.Call(context.Background(), p, forever, 0, mp.Timeout(20*time.Millisecond))
+	var w *mp.WorkerError
+	if errors.As(err, &w) {
+		fmt.Println(w.Reason, errors.Is(err, context.DeadlineExceeded), strings.Contains(w.Stacks, "example_test.go"))
+	}
+	// Output: deadline true true
+}
+
+// A task whose worker dies is run again if the caller wants that.
+func ExampleRetries() {
+	p := pool()
+	defer p.Close()
+	fmt.Println(mp.Call(context.Background(), p, dieOnce, "done", mp.Retries(1)))
+	// Output: done in attempt 2 <nil>
+}
+
+var dieOnce = mp.Register("dieOnce", func(ctx context.Context, word string) (string, error) {
+	info, _ := mp.CurrentTask(ctx)
+	if info.Attempt == 1 {
+		os.Exit(1)
+	}
+	return fmt.Sprint(word, " in attempt ", info.Attempt), nil
+})
 
 func ExampleSubmit() {
 	p := pool()

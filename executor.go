@@ -2,6 +2,8 @@ package mp
 
 import (
 	"context"
+	"math"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
@@ -47,6 +49,14 @@ type Hints struct {
 	// Prompt says that somebody waits for each result, so that it is better
 	// delivered at once than together with others.
 	Prompt bool
+	// Timeout is how long each task may run, see [Timeout]; 0 leaves that to
+	// the executor, NoTimeout means without limit.
+	Timeout time.Duration
+	// Retries is how often a task may be run again whose worker died.
+	Retries int
 }
+
+// NoTimeout is the [Hints].Timeout of tasks that may run for ever.
+const NoTimeout time.Duration = math.MinInt64
 
 const elementHead = codec.HeadSize

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/runner"
@@ -84,18 +85,18 @@ func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints)
 	x.mu.Unlock()
 	id := x.nextID.Add(uint64(n)) - uint64(n) + 1
 	for i := range n {
-		x.begin(ctx, f, b, i, id+uint64(i))
+		x.begin(ctx, f, b, i, id+uint64(i), h.Timeout)
 	}
 	return nil
 }
 
 // begin waits for a free slot and runs element i in it.
-func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint64) {
+func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint64, timeout time.Duration) {
 	var cause error
 	select {
 	case worker := <-x.slots:
 		if cause = x.over(ctx); cause == nil {
-			go x.run(ctx, f, b, i, runner.Info{ID: id, Attempt: 1, Worker: uint16(worker)})
+			go x.run(ctx, f, b, i, runner.Info{ID: id, Attempt: 1, Worker: uint16(worker)}, timeout)
 			return
 		}
 		x.slots <- worker
@@ -119,7 +120,7 @@ func (x *Inline) over(ctx context.Context) error {
 }
 
 // run runs one task and settles it.
-func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runner.Info) {
+func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runner.Info, timeout time.Duration) {
 	defer x.tasks.Done()
 	defer func() { x.slots <- int(info.Worker) }()
 	x.note(int(info.Worker), element{b, i})
@@ -136,6 +137,9 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 	task := all.New(info)
 	defer task.Cancel(context.Canceled)
 	defer context.AfterFunc(ctx, func() { task.Cancel(ctx.Err()) })()
+	if timeout > 0 {
+		defer time.AfterFunc(timeout, func() { task.Cancel(context.DeadlineExceeded) }).Stop()
+	}
 	defer context.AfterFunc(x.ctx, func() { task.Cancel(context.Canceled) })()
 	kind, data := uint8(runner.Exited), []byte(nil)
 	defer func() { // also when the task calls runtime.Goexit

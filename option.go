@@ -1,34 +1,83 @@
 package mp
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
+
+// A CallOption changes how tasks are run, one or each of many: it is a
+// [MapOption] too.
+type CallOption func(*Hints)
 
 // A MapOption changes how [Map], [Stream] and their kin run.
-type MapOption func(*mapOptions)
+type MapOption interface{ apply(*mapOptions) }
 
 type mapOptions struct {
 	hints     Hints
 	allErrors bool
 }
 
-// ChunkSize fixes how many elements travel to a worker together. The default
-// sizes chunks by the time that the tasks take, which is best for almost all
-// uses. A negative size is an error of the call.
-func ChunkSize(n int) MapOption { return func(o *mapOptions) { o.hints.Chunk = n } }
+func (o CallOption) apply(m *mapOptions) { o(&m.hints) }
+
+type mapOption func(*mapOptions)
+
+func (o mapOption) apply(m *mapOptions) { o(m) }
+
+// Timeout limits how long each task may run, counted from its begin. Then its
+// context ends with [context.DeadlineExceeded]; a task that ignores that for the
+// pool's grace ([PoolConfig.Grace]) is killed with its worker, and its error is a
+// [*WorkerError] with [ReasonDeadline] and the stacks of the worker's goroutines.
+// The pool looks at the clock eight times within the timeout at least, so it
+// comes late by up to an eighth, and never early. It costs nothing to speak of
+// for the tasks that keep to it. 0 means no limit, whatever the pool's config
+// says; a negative timeout is an error of the call.
+func Timeout(d time.Duration) CallOption {
+	return func(h *Hints) {
+		if h.Timeout = d; d == 0 {
+			h.Timeout = NoTimeout
+		}
+	}
+}
+
+// Retries lets a task whose worker died be run again, up to n times; its
+// [TaskInfo] tells it the attempt. It may have had any part of its effects
+// before. A task that was killed because its context ended or its timeout passed
+// is not retried, and one that returned an error or panicked never is. A
+// negative number is an error of the call.
+func Retries(n int) CallOption { return func(h *Hints) { h.Retries = n } }
+
+// ChunkSize fixes how many elements of a Map travel to a worker together, as far
+// as they fit into 64 KiB; a Stream sends no more than it has. The default sizes
+// chunks by the time that the tasks take, which is best for almost all uses. A
+// negative size is an error of the call.
+func ChunkSize(n int) MapOption { return mapOption(func(o *mapOptions) { o.hints.Chunk = n }) }
 
 // AllErrors lets a Map run to its end whatever fails, and return the errors of
 // all elements as [ElementErrors]. Without it the first error ends the Map.
-func AllErrors() MapOption { return func(o *mapOptions) { o.allErrors = true } }
+func AllErrors() MapOption { return mapOption(func(o *mapOptions) { o.allErrors = true }) }
 
 func applyOptions(opts []MapOption) (o mapOptions, err error) {
 	for _, opt := range opts {
-		opt(&o)
+		opt.apply(&o)
 	}
 	return o, o.hints.check()
 }
 
+func applyCallOptions(h Hints, opts []CallOption) (Hints, error) {
+	for _, opt := range opts {
+		opt(&h)
+	}
+	return h, h.check()
+}
+
 func (h Hints) check() error {
-	if h.Chunk < 0 {
+	switch {
+	case h.Chunk < 0:
 		return fmt.Errorf("mp: ChunkSize is %d: it must not be negative", h.Chunk)
+	case h.Timeout < 0 && h.Timeout != NoTimeout:
+		return fmt.Errorf("mp: Timeout is %v: it must not be negative", h.Timeout)
+	case h.Retries < 0:
+		return fmt.Errorf("mp: Retries is %d: it must not be negative", h.Retries)
 	}
 	return nil
 }

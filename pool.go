@@ -15,8 +15,9 @@ import (
 // A Pool is safe for concurrent use. End it with Close or Shutdown; workers
 // also end when this process does, however it does.
 type Pool struct {
-	crew *crew.Crew
-	size int
+	crew    *crew.Crew
+	size    int
+	timeout time.Duration
 }
 
 // NewPool starts a pool. It returns once the first worker has answered, some
@@ -38,13 +39,16 @@ func NewPool(config PoolConfig) (*Pool, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	return &Pool{crew: c, size: config.Workers}, nil
+	return &Pool{crew: c, size: config.Workers, timeout: config.Timeout}, nil
 }
 
 // Execute implements [Executor].
 func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) error {
 	if err := h.check(); err != nil {
 		return err
+	}
+	if h.Timeout == 0 {
+		h.Timeout = p.timeout
 	}
 	return translate(p.crew.Execute(ctx, function, b, crew.Hints(h)))
 }

@@ -8,14 +8,19 @@ import "context"
 //
 // The argument is encoded before Submit returns and may then be changed. The
 // context governs the task's whole life, as with [Call], the time before it
-// begins included: a timeout counts from Submit. All errors come through
+// begins included: a context's deadline counts from Submit, a [Timeout] from
+// the task's begin. All errors come through
 // the future.
-func Submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In) *Future[Out] {
+func Submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, opts ...CallOption) *Future[Out] {
 	s, err := newSubmission(f, arg)
+	h := Hints{}
+	if err == nil && len(opts) > 0 {
+		h, err = applyCallOptions(h, opts)
+	}
 	if err == nil {
 		s.future.ex = ex
 		s.future.ctx.Context = ctx
-		err = ex.Execute(&s.future.ctx, f.id, s, Hints{})
+		err = ex.Execute(&s.future.ctx, f.id, s, h)
 	}
 	if err != nil {
 		s.future.settle(err)

@@ -10,10 +10,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sched"
 )
 
-// grace is how long a task has to end after its context was cancelled before
-// its worker is killed.
-const grace = 250 * time.Millisecond
-
 // whyNot is the error of a task of j that will not be run.
 func (c *Crew) whyNot(j *job) error {
 	c.mu.Lock()
@@ -37,7 +33,6 @@ type running struct {
 // killed if it does not listen.
 func (c *Crew) cancel(j *job, cause error) {
 	var drops []run
-	var told []running
 	drop := collectRuns(&drops)
 
 	c.mu.Lock()
@@ -54,10 +49,10 @@ func (c *Crew) cancel(j *job, cause error) {
 		}
 		before := m.work.Tasks()
 		if seq, began := c.sched.Cancel(&m.work, &j.Job, drop); began {
-			told = append(told, running{m, seq})
+			c.end(running{m, seq}, j, cause)
 		}
 		if m.sending == j {
-			time.AfterFunc(grace, func() { m.killIfSending(j, cause) })
+			time.AfterFunc(c.cfg.Grace, func() { m.killIfSending(j, cause) })
 		}
 		if m.work.Tasks() < before {
 			m.link.Kick() // it may be waiting for what was taken back
@@ -67,28 +62,78 @@ func (c *Crew) cancel(j *job, cause error) {
 	c.mu.Unlock()
 
 	c.settleAll(drops, c.whyNot)
-	for _, r := range told {
-		time.AfterFunc(grace, func() { c.killIfRunning(r, j, cause) })
-		_ = r.m.link.Cancel(r.seq, errors.Is(cause, context.DeadlineExceeded))
-	}
+}
+
+// end ends a task that runs: its context at once, its worker if it is still
+// running after the grace period. Under the lock.
+func (c *Crew) end(r running, j *job, cause error) {
+	go func() { _ = r.m.link.Cancel(r.seq, errors.Is(cause, context.DeadlineExceeded)) }()
+	time.AfterFunc(c.cfg.Grace, func() { c.killIfRunning(r, j, cause) })
 }
 
 // killIfRunning ends a task that has ignored its context.
 func (c *Crew) killIfRunning(r running, j *job, cause error) {
-	var drops []run
 	c.mu.Lock()
 	kill := !c.closed && r.isRunning(j)
-	if kill {
+	c.mu.Unlock()
+	if !kill {
+		return
+	}
+	r.m.askForStacks()
+
+	var drops []run
+	c.mu.Lock()
+	if kill = !c.closed && r.isRunning(j); kill {
 		// The worker could be done with the task at any moment, and is not
 		// to begin another.
 		c.sched.Behind(&r.m.work, r.seq, collectRuns(&drops))
 		r.m.doomed, r.m.cause = true, cause
 		c.distribute()
+	} else {
+		r.m.stacks = ""
 	}
 	c.mu.Unlock()
 	c.settleAll(drops, c.whyNot)
 	if kill {
 		r.m.proc.Kill()
+	}
+}
+
+// stackTime is how long a worker has to tell its goroutines' stacks. One that is
+// stopped, or has no goroutine free to answer, does not.
+const stackTime = 500 * time.Millisecond
+
+// askForStacks asks the worker for its goroutines' stacks and waits for them.
+func (m *member) askForStacks() {
+	c := m.crew
+	c.mu.Lock()
+	ask := m.answer == nil
+	if ask {
+		m.answer = make(chan struct{})
+	}
+	answer := m.answer
+	c.mu.Unlock()
+	if ask {
+		go func() { _ = m.link.AskStacks() }()
+	}
+	limit := time.NewTimer(stackTime)
+	defer limit.Stop()
+	select {
+	case <-answer:
+	case <-limit.C:
+	case <-m.proc.Done():
+	case <-c.closing:
+	}
+}
+
+// heardStacks keeps the worker's answer.
+func (m *member) heardStacks(data []byte) {
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	if m.answer != nil {
+		m.stacks = string(data)
+		close(m.answer)
+		m.answer = nil
 	}
 }
 
@@ -110,7 +155,7 @@ func (m *member) killIfSending(j *job, cause error) {
 	c.mu.Unlock()
 	switch {
 	case stuck && busy:
-		time.AfterFunc(grace, func() { m.killIfSending(j, cause) })
+		time.AfterFunc(c.cfg.Grace, func() { m.killIfSending(j, cause) })
 	case stuck:
 		m.proc.Kill()
 	}

@@ -25,6 +25,7 @@ func (c *Crew) Close() {
 		}
 	}
 	c.balance.Stop()
+	c.watchdog.timer.Stop()
 	c.mu.Unlock()
 	c.settleAll(drops, c.whyNot)
 	c.slots.Wait()

@@ -35,6 +35,7 @@ type Crew struct {
 	quiet    chan struct{} // closed when open becomes 0; nil unless somebody waits
 	balance  *time.Timer
 	armed    bool // balance is running
+	watchdog watchdog
 
 	closing chan struct{} // closed when Close begins
 	gone    chan struct{} // and when it has ended
@@ -61,6 +62,8 @@ func New(cfg Config) (*Crew, error) {
 	c.drop = c.dropLater
 	c.balance = time.AfterFunc(time.Hour, c.rebalance)
 	c.balance.Stop()
+	c.watchdog.timer = time.AfterFunc(time.Hour, c.look)
+	c.watchdog.timer.Stop()
 	c.slots.Add(cfg.Workers)
 	for slot := range cfg.Workers {
 		go c.supervise(slot)
@@ -90,6 +93,10 @@ type job struct {
 	cause  error
 	crew   *Crew
 
+	timeout time.Duration // of each task; 0: none
+	retries int
+	deaths  map[int]int // by element, where there were any
+
 	watch      *watch // of the context, with its neighbours there
 	prev, next *job
 }
@@ -110,6 +117,11 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	j := &job{crew: c, fn: fn, batch: b, prompt: h.Prompt, id: c.nextID + 1, left: n, unsaid: n}
 	j.Init(c.funcOf(fn), n, h.Chunk)
 	j.Data = j
+	j.retries = min(h.Retries, maxRetries)
+	if h.Timeout > 0 {
+		j.timeout = h.Timeout
+		c.timed(j)
+	}
 	c.nextID += uint64(n)
 	c.open++
 	c.watch(ctx, j)
@@ -211,6 +223,9 @@ func (c *Crew) rouse(j *sched.Job) {
 	}
 }
 
+// maxRetries leaves room in the number of the attempt on the wire.
+const maxRetries = 1<<16 - 2
+
 // brief is the time of tasks below which nobody is woken for them in vain.
 const brief = 100 * time.Microsecond
 
@@ -245,6 +260,9 @@ func (c *Crew) retire(j *job, n int) {
 func (c *Crew) account(j *job, n int) {
 	if j.unsaid -= n; j.unsaid > 0 {
 		return
+	}
+	if j.timeout > 0 {
+		c.watchdog.jobs--
 	}
 	if c.open--; c.open == 0 && c.quiet != nil {
 		close(c.quiet)

@@ -16,7 +16,7 @@ func (m *member) lastRites() Death {
 	<-m.ears
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
-	return Death{Worker: m.slot + 1, PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.words(), Cause: m.cause}
+	return Death{Worker: m.slot + 1, PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.words(), Stacks: m.stacks, Cause: m.cause}
 }
 
 // bury accounts for all that the dead worker had: what it finished is
@@ -32,13 +32,20 @@ func (m *member) bury() {
 	c.members[m.slot] = nil
 	c.countWorkers()
 	c.sched.Dead(&m.work,
-		func(j *sched.Job, i int) { lost = append(lost, run{j.Data.(*job), i, 1}) },
+		func(sj *sched.Job, i int) {
+			j := sj.Data.(*job)
+			m.lost++
+			if c.mayRetry(j, i, death.Cause) {
+				c.sched.Return(sched.Chunk{Job: sj, Lo: i, N: 1}, c.drop)
+				return
+			}
+			lost = append(lost, run{j, i, 1})
+		},
 		collectRuns(&drops))
 	if c.closed {
 		c.sched.Clear(collectRuns(&drops))
 	}
 	closed := c.closed
-	m.lost = len(lost)
 	c.distribute()
 	c.mu.Unlock()
 	m.link.Close()

@@ -91,12 +91,13 @@ func (m *member) send(ch sched.Chunk) error {
 		m.refuse(j, ch.Lo, ch.N, m.crew.cfg.Missing(j.fn))
 		return nil
 	}
-	for lo, hi := ch.Lo, ch.Lo+ch.N; lo < hi; {
-		rest := sched.Chunk{Job: ch.Job, Lo: lo, N: hi - lo}
+	for lo, end := ch.Lo, ch.Lo+ch.N; lo < end; {
+		rest := sched.Chunk{Job: ch.Job, Lo: lo, N: end - lo}
 		if err := m.sendBody(); err != nil || !m.roomFor(rest.N) {
 			m.giveBack(rest)
 			return err
 		}
+		attempt, hi := m.crew.attempt(j, lo, end)
 		if m.enc == nil {
 			m.enc = make([]byte, 0, chunkBytes)
 		}
@@ -105,8 +106,8 @@ func (m *member) send(ch sched.Chunk) error {
 			bad, n = fmt.Errorf("mp: Encode took %d of %d elements", n, hi-lo), 0
 		}
 		if n > 0 {
-			if err := m.launch(fn, sched.Chunk{Job: ch.Job, Lo: lo, N: n}, body); err != nil {
-				m.giveBack(sched.Chunk{Job: ch.Job, Lo: lo + n, N: hi - lo - n})
+			if err := m.launch(fn, attempt, sched.Chunk{Job: ch.Job, Lo: lo, N: n}, body); err != nil {
+				m.giveBack(sched.Chunk{Job: ch.Job, Lo: lo + n, N: end - lo - n})
 				return err
 			}
 		}
@@ -119,7 +120,7 @@ func (m *member) send(ch sched.Chunk) error {
 }
 
 // launch puts encoded tasks on their way, unless they were cancelled meanwhile.
-func (m *member) launch(fn int, ch sched.Chunk, body []byte) error {
+func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	c, j := m.crew, ch.Job.Data.(*job)
 	c.mu.Lock()
 	if ch.Job.Cancel || c.closed {
@@ -131,7 +132,7 @@ func (m *member) launch(fn int, ch sched.Chunk, body []byte) error {
 	if large {
 		ch.Weight = len(body)
 	}
-	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: 1, ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Body: body})
+	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: attempt, ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Body: body})
 	m.work.Launch(ch)
 	m.link.Publish()
 	c.mu.Unlock()

@@ -37,6 +37,9 @@ type member struct {
 	cause   error // why we kill it
 	doomed  bool  // we are about to kill it: it gets no more tasks
 	sending *job  // whose body is being sent
+	seen    sighting
+	stacks  string        // of the task that is being ended
+	answer  chan struct{} // closed when they have come
 	started time.Time
 
 	// The pump's.

@@ -42,15 +42,16 @@ func (c *Crew) supervise(slot int) {
 		m, err := c.start(slot, func() { tell(nil) })
 		if err != nil {
 			tell(err)
-			failed++
 		} else if m.serve() {
-			failed = 0
+			failed = -1
 		} else {
-			failed++
-			err = &StartError{Worker: slot + 1, Started: true, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
+			err = &StartError{Worker: slot + 1, Started: true, Killed: m.death.Status.Signal == syscall.SIGKILL, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
 		}
 		if c.ending() {
 			return
+		}
+		if failed++; killed(err) {
+			failed = min(failed, 1) // that says nothing about the next one
 		}
 		if failed >= attempts || isPermanent(err) {
 			c.giveUp(slot, err)
@@ -74,6 +75,12 @@ func (m *member) serve() (useful bool) {
 // worthy is how long a worker must live without a task not to count as one that
 // cannot be started.
 const worthy = time.Second
+
+// killed reports whether a worker that failed was killed from outside.
+func killed(err error) bool {
+	var s *StartError
+	return errors.As(err, &s) && s.Killed
+}
 
 func (c *Crew) ending() bool {
 	c.mu.Lock()
@@ -119,18 +126,30 @@ func (c *Crew) start(slot int, greeted func()) (*member, error) {
 		return nil, &StartError{Worker: slot + 1, Permanent: permanent, Err: err}
 	}
 	if err := m.handshake(greeted); err != nil {
-		err.Worker = slot + 1
+		err.Worker, err.Started = slot+1, true
+		over := m.isOver()
 		m.proc.Kill()
 		<-m.proc.Done()
-		err.Last, err.Started = m.lastRites(), true
+		err.Last = m.lastRites()
+		err.Killed = over && err.Last.Status.Signal == syscall.SIGKILL
 		if errors.Is(err.Err, errSilent) {
-			err.Permanent = err.Last.Status.Signal == 0 // else somebody killed it
+			err.Permanent = !err.Killed
 			err.Err = fmt.Errorf("it ended before mp.Init (%v): its main must call mp.Init first thing%s", err.Last.Status, err.Last.saying())
 		}
 		m.link.Close()
 		return nil, err
 	}
 	return m, nil
+}
+
+// isOver reports whether the process has ended.
+func (m *member) isOver() bool {
+	select {
+	case <-m.proc.Done():
+		return true
+	default:
+		return false
+	}
 }
 
 // exec starts the process with its link and outputs.
@@ -185,6 +204,7 @@ func (m *member) handshake(greeted func()) *StartError {
 			Hello:  func(h link.Hello) { put(s.hello, h) },
 			Ready:  func() { put(s.ready, struct{}{}) },
 			Failed: func(data []byte) { put(s.failed, c.cfg.OnFail(data)) },
+			Stacks: m.heardStacks,
 			Log:    func(data []byte) { c.logs.add(m.slot+1, m.proc.PID, data) },
 		})
 		m.deaf(err)

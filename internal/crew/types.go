@@ -38,6 +38,7 @@ type Config struct {
 	OnFail  func(data []byte) error             // decodes why a worker cannot serve
 	Funcs   []link.FuncID                       // what this program has registered
 	Build   string                              // the build id that workers must have; empty: any
+	Grace   time.Duration                       // from the end of a task's context to its worker's
 	Backlog int                                 // jobs that may wait before Execute blocks
 	Missing func(function string) error         // why a worker has no such function
 	Failure func(kind uint8, data []byte) error // decodes an outcome that is no result
@@ -53,8 +54,10 @@ type Batch interface {
 
 // Hints are what the caller knows of a job.
 type Hints struct {
-	Chunk  int
-	Prompt bool
+	Chunk   int
+	Prompt  bool
+	Timeout time.Duration // of each task; not positive: none
+	Retries int
 }
 
 // A Watcher is a context that ends with another one or by itself. It tells the
@@ -73,6 +76,7 @@ type StartError struct {
 	Permanent bool // trying again will not help
 	Last      Death
 	Started   bool // there was a process
+	Killed    bool // it was killed, not by us
 	Err       error
 }
 
@@ -89,6 +93,7 @@ type Death struct {
 	PID    int
 	Status spawn.Status
 	Stderr string // the end of what it wrote there
+	Stacks string // of its goroutines, if it was asked for them
 	Cause  error  // why the crew killed it; nil if it did not
 }
 

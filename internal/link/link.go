@@ -49,6 +49,7 @@ type Events struct {
 	Ready  func()
 	Failed func(data []byte)
 	Log    func(data []byte)
+	Stacks func(data []byte)
 }
 
 // A Link is the parent's end. Stage, Publish, Collect, Wait belong to one
@@ -180,6 +181,9 @@ func (l *Link) Cancel(seq uint32, deadline bool) error {
 	return l.out.send(msgCancel, seq, body)
 }
 
+// AskStacks asks the worker for its goroutines' stacks.
+func (l *Link) AskStacks() error { return l.out.send(msgStacks, 0, nil) }
+
 // Serve reads the worker's messages until the socket ends, and returns why.
 func (l *Link) Serve(e Events) error {
 	err := l.serve(e)
@@ -206,6 +210,8 @@ func (l *Link) serve(e Events) error {
 			e.Failed(body)
 		case msgLog:
 			e.Log(body)
+		case msgStacks:
+			e.Stacks(body)
 		case msgPayload:
 			if err := l.inbox.keep(seq, body); err != nil {
 				return err

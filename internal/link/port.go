@@ -124,29 +124,50 @@ func (p *Port) Log(data []byte) error { return p.out.send(msgLog, 0, data) }
 // Committed changes with each outcome that is committed.
 func (p *Port) Committed() *atomic.Uint64 { return p.mem.word64(offResTail) }
 
+// Requests are what a parent wants besides tasks. They are called on one
+// goroutine, in the order of the messages.
+type Requests struct {
+	Cancel func(seq uint32, deadline bool)
+	Stacks func() []byte
+}
+
 // Serve reads the parent's messages until it is gone.
-func (p *Port) Serve(cancel func(seq uint32, deadline bool)) error {
+func (p *Port) Serve(r Requests) error {
+	err := p.serve(r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = err
+	p.cond.Broadcast()
+	return err
+}
+
+func (p *Port) serve(r Requests) error {
 	for {
 		kind, seq, body, err := receive(p.sock)
-		if err == nil && kind != msgPayload && kind != msgCancel {
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case msgPayload:
+			p.keep(seq, body)
+		case msgCancel:
+			r.Cancel(seq, len(body) > 0)
+		case msgStacks:
+			err = p.out.send(msgStacks, 0, r.Stacks())
+		default:
 			err = errGarbage
 		}
 		if err != nil {
-			p.mu.Lock()
-			p.gone = err
-			p.cond.Broadcast()
-			p.mu.Unlock()
 			return err
 		}
-		if kind == msgCancel {
-			cancel(seq, len(body) > 0)
-			continue
-		}
-		p.mu.Lock()
-		p.payloads[seq] = body
-		p.cond.Broadcast()
-		p.mu.Unlock()
 	}
+}
+
+func (p *Port) keep(seq uint32, body []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.payloads[seq] = body
+	p.cond.Broadcast()
 }
 
 func (p *Port) claim(seq uint32) ([]byte, error) {

@@ -351,7 +351,8 @@ func TestCommittedContextIsOver(t *testing.T) {
 	late.End()
 	committed.Add(8)
 	late.End()
-	if !done(late) || late.Err() != context.Canceled || late.Done() != late.Done() {
+	first := late.Done()
+	if !done(late) || late.Err() != context.Canceled || late.Done() != first {
 		t.Error("a look after the end finds the task running")
 	}
 	for seq := range uint32(2000) {

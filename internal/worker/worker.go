@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/errtree"
@@ -53,7 +54,7 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 	}
 	start(cfg, port.Log)
 	go func() {
-		if err := port.Serve(cancelTask); !errors.Is(err, io.EOF) {
+		if err := port.Serve(link.Requests{Cancel: cancelTask, Stacks: stacks}); !errors.Is(err, io.EOF) {
 			fmt.Fprintln(os.Stderr, "mp: worker:", err)
 		}
 		os.Exit(1) // the parent is gone
@@ -160,6 +161,15 @@ func cancelTask(seq uint32, deadline bool) {
 		err = context.DeadlineExceeded
 	}
 	runner.CancelRunning(seq, err)
+}
+
+// maxStacks bounds what is told of the goroutines' stacks.
+const maxStacks = 64 << 10
+
+// stacks are those of all goroutines, the task's among the first.
+func stacks() []byte {
+	buf := make([]byte, maxStacks)
+	return buf[:runtime.Stack(buf, true)]
 }
 
 // finish ends the task's context and commits its outcome.

@@ -1,0 +1,32 @@
+//go:build linux
+
+package crew
+
+// attempt is the number of the attempt at element lo, and how far the elements
+// go, before hi, that share it: tasks that travel together do.
+func (c *Crew) attempt(j *job, lo, hi int) (attempt, end int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(j.deaths) == 0 {
+		return 1, hi
+	}
+	deaths := j.deaths[lo]
+	end = lo + 1
+	for end < hi && j.deaths[end] == deaths {
+		end++
+	}
+	return deaths + 1, end
+}
+
+// mayRetry notes that element i was running when its worker died of the given
+// cause, and reports whether it is to be run again; under the lock.
+func (c *Crew) mayRetry(j *job, i int, cause error) bool {
+	if c.closed || j.Cancel || cause != nil || j.deaths[i] >= j.retries {
+		return false
+	}
+	if j.deaths == nil {
+		j.deaths = map[int]int{}
+	}
+	j.deaths[i]++
+	return true
+}
