@@ -55,6 +55,9 @@ type PoolConfig struct {
 	// killed with its worker; 0 means 250 ms.
 	Timeout, Grace time.Duration
 
+	// Limits bound what each worker may use.
+	Limits Limits
+
 	// Backlog is how many submissions may wait for a worker before Submit and
 	// its kin block; 0 means 4096. A Map counts as one.
 	Backlog int
@@ -99,6 +102,9 @@ func (c PoolConfig) check() error {
 		if f.value < 0 {
 			return fmt.Errorf("mp: PoolConfig.%s is %v: it must not be negative", f.name, f.value)
 		}
+	}
+	if err := c.Limits.check(); err != nil {
+		return err
 	}
 	for _, v := range c.Env {
 		if i := strings.IndexByte(v, '='); i < 1 || strings.IndexByte(v, 0) >= 0 {
@@ -158,7 +164,7 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Args:    slices.Clone(os.Args),
 		Env:     append(os.Environ(), c.Env...),
 		Dir:     c.Dir,
-		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Setup: setup, Teardown: teardown},
+		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Limits: c.Limits.link(), Setup: setup, Teardown: teardown},
 		Stdout:  c.Output.Stdout,
 		Stderr:  c.Output.Stderr,
 		Logger:  logger,

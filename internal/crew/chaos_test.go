@@ -45,9 +45,9 @@ func TestChaos(t *testing.T) {
 					t.Logf("-chaos.seed=%d", seed)
 				}
 			})
-			rounds := 5
+			rounds := 3
 			if testing.Short() {
-				rounds = 3
+				rounds = 2
 			}
 			for i := range rounds {
 				r := rand.New(rand.NewPCG(seed, uint64(i)))

@@ -83,7 +83,11 @@ func task(ctx context.Context, in, out []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = unix.Write(fd, in[:8])
+	// From memory that is there: the argument lies in the segment and may reach
+	// over a page that must be fetched first, where a kill cuts the note in two.
+	var note [8]byte
+	copy(note[:], in)
+	_, err = unix.Write(fd, note[:])
 	_ = unix.Close(fd)
 	if err != nil {
 		return nil, err

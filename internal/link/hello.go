@@ -11,8 +11,18 @@ type Config struct {
 	Worker   int // its number in the pool, from 1
 	Procs    int // GOMAXPROCS
 	LogLevel int // the lowest slog level that the parent handles
+	Limits   Limits
 	Setup    Bound
 	Teardown Bound
+}
+
+// Limits are what a worker imposes on itself before it runs anything of the
+// user's; 0 is none.
+type Limits struct {
+	Memory int // bytes of private writable memory
+	Files  int // open descriptors
+	Nice   int // added to its niceness
+	NoCore bool
 }
 
 // Bound is a function with its encoded argument; none if Name is empty.
@@ -22,7 +32,7 @@ type Bound struct {
 }
 
 func (c Config) append(b []byte) []byte {
-	for _, n := range []int{c.Version, c.Worker, c.Procs, c.LogLevel + 1<<20} {
+	for _, n := range []int{c.Version, c.Worker, c.Procs, c.LogLevel + 1<<20, c.Limits.Memory, c.Limits.Files, c.Limits.Nice, one(c.Limits.NoCore)} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
 	for _, s := range []string{c.Setup.Name, string(c.Setup.Arg), c.Teardown.Name, string(c.Teardown.Arg)} {
@@ -31,10 +41,18 @@ func (c Config) append(b []byte) []byte {
 	return b
 }
 
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
 func parseConfig(b []byte) (Config, error) {
 	r := reader{b: b}
 	c := Config{
 		Version: int(r.uint()), Worker: int(r.uint()), Procs: int(r.uint()), LogLevel: int(r.uint()) - 1<<20,
+		Limits:   Limits{Memory: int(r.uint()), Files: int(r.uint()), Nice: int(r.uint()), NoCore: r.uint() != 0},
 		Setup:    Bound{r.string(), []byte(r.string())},
 		Teardown: Bound{r.string(), []byte(r.string())},
 	}

@@ -122,7 +122,7 @@ func TestHelloAndConfigTravel(t *testing.T) {
 	}
 	for _, c := range []Config{
 		{Setup: Bound{Arg: []byte{}}, Teardown: Bound{Arg: []byte{}}},
-		{Version: 1, Worker: 2, Procs: 3, LogLevel: -4, Setup: Bound{"s", []byte{1, 2}}, Teardown: Bound{"t", []byte{0xff}}},
+		{Version: 1, Worker: 2, Procs: 3, LogLevel: -4, Limits: Limits{Memory: 1 << 40, Files: 7, Nice: 19, NoCore: true}, Setup: Bound{"s", []byte{1, 2}}, Teardown: Bound{"t", []byte{0xff}}},
 		{Version: math.MaxInt32, LogLevel: 12, Setup: Bound{Arg: bytes.Repeat([]byte{1}, 100_000)}, Teardown: Bound{Arg: []byte{}}},
 		{LogLevel: math.MinInt32, Setup: Bound{Arg: []byte{}}, Teardown: Bound{Arg: []byte{}}},
 	} {

@@ -43,6 +43,10 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 		fmt.Fprintln(os.Stderr, "mp: worker:", err)
 		return 1
 	}
+	if err := impose(cfg.Limits); err != nil {
+		_ = port.Fail(errtree.Append(nil, err))
+		return 1
+	}
 	runner.Committed = port.Committed()
 	w := &worker{port: port, cfg: cfg, fns: fns}
 	hello := link.Hello{Build: build}

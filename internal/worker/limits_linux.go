@@ -1,0 +1,55 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/link"
+)
+
+// heapOverhead is what a Go process needs of its memory limit besides the heap
+// that the collector counts.
+const heapOverhead = 56 << 20
+
+// impose sets limits for this process and all that it starts.
+func impose(l link.Limits) error {
+	// When memory is short the system is to choose a worker, not its parent.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0o600)
+	if l.Memory > 0 {
+		// The hard limit; before it the collector works harder.
+		if err := limit("memory", unix.RLIMIT_DATA, l.Memory); err != nil {
+			return err
+		}
+		soft := max(int64(l.Memory-heapOverhead), 4<<20)
+		if now := debug.SetMemoryLimit(-1); soft < now {
+			debug.SetMemoryLimit(soft)
+		}
+	}
+	if l.Files > 0 {
+		if err := limit("open files", unix.RLIMIT_NOFILE, l.Files); err != nil {
+			return err
+		}
+	}
+	if l.NoCore {
+		if err := limit("core dumps", unix.RLIMIT_CORE, 0); err != nil {
+			return err
+		}
+	}
+	if l.Nice > 0 {
+		// Of the group, which we lead: that reaches all threads.
+		if err := unix.Setpriority(unix.PRIO_PGRP, 0, l.Nice); err != nil {
+			return fmt.Errorf("its niceness cannot be set to %d: %w", l.Nice, err)
+		}
+	}
+	return nil
+}
+
+func limit(what string, resource, n int) error {
+	if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: uint64(n), Max: uint64(n)}); err != nil {
+		return fmt.Errorf("its limit of %s cannot be set to %d: %w", what, n, err)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+//go:build linux
+
+package mp_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+type usage struct{ Nice, Files, Core, Peak int }
+
+var (
+	// fill touches so many bytes, a piece at a time, and keeps them.
+	fill = mp.Register("fill", func(_ context.Context, n int) (int, error) {
+		var all [][]byte
+		for ; n > 0; n -= 1 << 20 {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			all = append(all, b)
+		}
+		return len(all), nil
+	})
+	use = mp.Register("use", func(context.Context, int) (u usage, err error) {
+		var files, core unix.Rlimit
+		if err := errors.Join(unix.Getrlimit(unix.RLIMIT_NOFILE, &files), unix.Getrlimit(unix.RLIMIT_CORE, &core)); err != nil {
+			return u, err
+		}
+		nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+		return usage{Nice: 20 - nice, Files: int(files.Cur), Core: int(core.Cur)}, err
+	})
+	openMany = mp.Register("openMany", func(_ context.Context, n int) (int, error) {
+		for i := range n {
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				return i, err
+			}
+			defer f.Close()
+		}
+		return n, nil
+	})
+)
+
+// A task that wants 4 GiB under a cap of 256 MiB ends as out of memory, and never
+// had much more than the cap; the others go on, and so does what fits.
+func TestMemoryLimit(t *testing.T) {
+	const limit = 256 << 20
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: limit}})
+	for range 2 {
+		_, err := mp.Call(t.Context(), pool, fill, 4<<30)
+		var w *mp.WorkerError
+		if !errors.As(err, &w) || w.Reason != mp.ReasonOutOfMemory {
+			t.Fatalf("got %v", err)
+		}
+		if n, err := mp.Call(t.Context(), pool, fill, 64<<20); n != 64 || err != nil {
+			t.Fatalf("what fits: %d, %v", n, err)
+		}
+	}
+	var children syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children); err != nil {
+		t.Fatal(err)
+	}
+	// The largest of all children that have been waited for, in KiB; other
+	// tests' are smaller, but for the race detector's shadow of the memory.
+	if peak := children.Maxrss << 10; peak > limit*5/4 && !raceEnabled {
+		t.Errorf("a worker had %d MiB", peak>>20)
+	}
+}
+
+func TestOtherLimits(t *testing.T) {
+	mine, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{OpenFiles: 64, Nice: 5, NoCoreDumps: true}})
+	got, err := mp.Call(t.Context(), pool, use, 0)
+	if want := (usage{Nice: max(20-mine, 5), Files: 64}); got != want || err != nil {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	if n, err := mp.Call(t.Context(), pool, openMany, 100); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("%d files were opened, %v", n, err)
+	}
+	if n, err := mp.Call(t.Context(), pool, openMany, 20); n != 20 || err != nil {
+		t.Errorf("%d files were opened, %v", n, err)
+	}
+	for field, l := range map[string]mp.Limits{
+		"Memory": {Memory: 1 << 20}, "OpenFiles": {OpenFiles: 3}, "Nice": {Nice: 20},
+	} {
+		if _, err := mp.NewPool(mp.PoolConfig{Limits: l}); err == nil || !strings.Contains(err.Error(), "Limits."+field) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
