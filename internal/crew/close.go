@@ -4,6 +4,7 @@ package crew
 
 import (
 	"context"
+	"syscall"
 )
 
 // Close ends all workers at once; what they have not finished ends with
@@ -100,6 +101,17 @@ func (c *Crew) Running(b Batch, i int) bool {
 	return false
 }
 
+// Signal sends a signal to all workers.
+func (c *Crew) Signal(s syscall.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members {
+		if m != nil && !m.dead {
+			m.proc.Signal(s)
+		}
+	}
+}
+
 // Workers describes the workers in service.
 func (c *Crew) Workers() []Info {
 	c.mu.Lock()
@@ -109,7 +121,7 @@ func (c *Crew) Workers() []Info {
 		if m == nil || m.dead {
 			continue
 		}
-		w := Info{Worker: m.slot + 1, PID: m.proc.PID, Busy: m.work.Tasks() > 0, Started: m.started}
+		w := Info{Worker: m.slot + 1, Name: m.name, PID: m.proc.PID, Busy: m.work.Tasks() > 0, Started: m.started}
 		if ch, begun := m.work.Running(); begun {
 			j := ch.Job.Data.(*job)
 			w.Running, w.Func, w.Task = true, j.fn, j.id+uint64(ch.Lo)

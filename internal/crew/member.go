@@ -20,6 +20,7 @@ import (
 type member struct {
 	crew *Crew
 	slot int
+	name string
 	proc *spawn.Process
 	link *link.Link
 	wake chan struct{} // wakes the pump; capacity 1

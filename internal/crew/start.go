@@ -47,6 +47,10 @@ func (c *Crew) supervise(slot int) {
 		} else {
 			err = &StartError{Worker: slot + 1, Started: true, Killed: m.death.Status.Signal == syscall.SIGKILL, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
 		}
+		if c.cfg.Single {
+			c.giveUp(slot, c.endSingle(m, err))
+			return
+		}
 		if c.ending() {
 			return
 		}
@@ -61,6 +65,23 @@ func (c *Crew) supervise(slot int) {
 			return
 		}
 	}
+}
+
+// endSingle tells of the end of a worker that is not replaced, and returns why it
+// will run nothing any more.
+func (c *Crew) endSingle(m *member, err error) error {
+	if m == nil {
+		var s *StartError
+		if errors.As(err, &s) && s.Started && c.cfg.OnEnd != nil {
+			c.cfg.OnEnd(s.Last)
+		}
+		return err
+	}
+	if c.cfg.OnEnd != nil {
+		c.cfg.OnEnd(m.death)
+	}
+	death := m.death
+	return &death
 }
 
 // serve runs a worker in service until it is dead. It reports whether its place
@@ -111,7 +132,7 @@ func (c *Crew) giveUp(slot int, why error) {
 		c.room = make(chan struct{})
 	}
 	c.mu.Unlock()
-	if c.cfg.Logger != nil && !c.ending() {
+	if c.cfg.Logger != nil && !c.cfg.Single && !c.ending() {
 		c.cfg.Logger.Error("mp: worker given up", "worker", slot+1, "error", why)
 	}
 	c.settleAll(drops, c.whyNot)
@@ -166,7 +187,7 @@ func (m *member) exec() error {
 		if err == nil {
 			m.proc, err = spawn.Start(spawn.Spec{
 				Path: c.cfg.Path, Args: c.cfg.Args, Env: c.cfg.Env, Dir: c.cfg.Dir,
-				Procs: c.cfg.Link.Procs, Files: l.ChildFiles(), Stdout: outFD, Stderr: errFD,
+				Procs: c.cfg.Link.Procs, Single: c.cfg.Single, Files: l.ChildFiles(), Stdout: outFD, Stderr: errFD,
 			})
 			_ = syscall.Close(errFD)
 		}
@@ -210,7 +231,11 @@ func (m *member) handshake(greeted func()) *StartError {
 		m.deaf(err)
 	}()
 	cfg := c.cfg.Link
-	cfg.Worker = m.slot + 1
+	cfg.Worker, cfg.Single = m.slot+1, c.cfg.Single
+	if c.cfg.Name != nil {
+		m.name = c.cfg.Name()
+		cfg.Name = m.name
+	}
 	if err := m.link.Greet(cfg); err != nil {
 		return &StartError{Err: errSilent, Permanent: true}
 	}
@@ -221,8 +246,14 @@ func (m *member) handshake(greeted func()) *StartError {
 	if err := m.agree(hello); err != nil {
 		return &StartError{Err: err, Permanent: true}
 	}
-	m.proc.Guard() // from here on it may run the user's code
 	greeted()
+	select {
+	case <-m.proc.Guarded(): // from here on it may run the user's code
+	case <-m.proc.Done():
+	}
+	if cfg.Setup.Name != "" {
+		_ = m.link.Go()
+	}
 	return m.awaitReady(s)
 }
 

@@ -40,6 +40,9 @@ type Config struct {
 	Build   string                              // the build id that workers must have; empty: any
 	Grace   time.Duration                       // from the end of a task's context to its worker's
 	Backlog int                                 // jobs that may wait before Execute blocks
+	Single  bool                                // the worker is for one task, and not replaced
+	OnEnd   func(Death)                         // called at the end of a Single worker that had come into service
+	Name    func() string                       // names the next worker
 	Missing func(function string) error         // why a worker has no such function
 	Failure func(kind uint8, data []byte) error // decodes an outcome that is no result
 	Death   func(error) error                   // translates a Death or StartError
@@ -119,6 +122,7 @@ func (e *Cancelled) Unwrap() error { return e.Cause }
 // Info is what is known of a worker.
 type Info struct {
 	Worker  int
+	Name    string
 	PID     int
 	Busy    bool
 	Running bool // a task has begun

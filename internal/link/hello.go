@@ -12,6 +12,10 @@ type Config struct {
 	Procs    int // GOMAXPROCS
 	LogLevel int // the lowest slog level that the parent handles
 	Limits   Limits
+	Single   bool // the worker ends after its first task
+	Daemon   bool
+	Name     string // the worker's
+	Parent   string // its parent's
 	Setup    Bound
 	Teardown Bound
 }
@@ -32,10 +36,10 @@ type Bound struct {
 }
 
 func (c Config) append(b []byte) []byte {
-	for _, n := range []int{c.Version, c.Worker, c.Procs, c.LogLevel + 1<<20, c.Limits.Memory, c.Limits.Files, c.Limits.Nice, one(c.Limits.NoCore)} {
+	for _, n := range []int{c.Version, c.Worker, c.Procs, c.LogLevel + 1<<20, c.Limits.Memory, c.Limits.Files, c.Limits.Nice, one(c.Limits.NoCore), one(c.Single), one(c.Daemon)} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
-	for _, s := range []string{c.Setup.Name, string(c.Setup.Arg), c.Teardown.Name, string(c.Teardown.Arg)} {
+	for _, s := range []string{c.Name, c.Parent, c.Setup.Name, string(c.Setup.Arg), c.Teardown.Name, string(c.Teardown.Arg)} {
 		b = appendString(b, s)
 	}
 	return b
@@ -52,7 +56,8 @@ func parseConfig(b []byte) (Config, error) {
 	r := reader{b: b}
 	c := Config{
 		Version: int(r.uint()), Worker: int(r.uint()), Procs: int(r.uint()), LogLevel: int(r.uint()) - 1<<20,
-		Limits:   Limits{Memory: int(r.uint()), Files: int(r.uint()), Nice: int(r.uint()), NoCore: r.uint() != 0},
+		Limits: Limits{Memory: int(r.uint()), Files: int(r.uint()), Nice: int(r.uint()), NoCore: r.uint() != 0},
+		Single: r.uint() != 0, Daemon: r.uint() != 0, Name: r.string(), Parent: r.string(),
 		Setup:    Bound{r.string(), []byte(r.string())},
 		Teardown: Bound{r.string(), []byte(r.string())},
 	}

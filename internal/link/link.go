@@ -181,6 +181,9 @@ func (l *Link) Cancel(seq uint32, deadline bool) error {
 	return l.out.send(msgCancel, seq, body)
 }
 
+// Go lets the worker run its setup.
+func (l *Link) Go() error { return l.out.send(msgGo, 0, nil) }
+
 // AskStacks asks the worker for its goroutines' stacks.
 func (l *Link) AskStacks() error { return l.out.send(msgStacks, 0, nil) }
 

@@ -129,6 +129,7 @@ func (p *Port) Committed() *atomic.Uint64 { return p.mem.word64(offResTail) }
 type Requests struct {
 	Cancel func(seq uint32, deadline bool)
 	Stacks func() []byte
+	Go     func()
 }
 
 // Serve reads the parent's messages until it is gone.
@@ -152,6 +153,8 @@ func (p *Port) serve(r Requests) error {
 			p.keep(seq, body)
 		case msgCancel:
 			r.Cancel(seq, len(body) > 0)
+		case msgGo:
+			r.Go()
 		case msgStacks:
 			err = p.out.send(msgStacks, 0, r.Stacks())
 		default:

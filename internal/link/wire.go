@@ -17,6 +17,7 @@ const (
 	msgPayload = 4 // both: the body of a task or result too large for the ring
 	msgCancel  = 5 // parent: cancel the context of task seq; a body: its deadline has passed
 	msgLog     = 6 // worker: a log record
+	msgGo      = 8 // parent: the worker may run its setup
 	msgStacks  = 7 // parent: asks for the goroutines' stacks; worker: tells them
 )
 
@@ -57,7 +58,7 @@ func receive(r io.Reader) (kind, seq uint32, body []byte, err error) {
 	}
 	kind, seq = binary.LittleEndian.Uint32(head[:]), binary.LittleEndian.Uint32(head[4:])
 	n := binary.LittleEndian.Uint64(head[8:])
-	if kind < msgHello || kind > msgStacks || n > 1<<40 {
+	if kind < msgHello || kind > msgGo || n > 1<<40 {
 		return 0, 0, nil, fmt.Errorf("%w: message %d of %d bytes", errGarbage, kind, n)
 	}
 	body = make([]byte, 0, min(n, 1<<20))

@@ -46,7 +46,7 @@ func TestMessagesArrive(t *testing.T) {
 
 func TestHostileHeads(t *testing.T) {
 	for _, h := range [][]byte{
-		head(0, 0, 0), head(msgStacks+1, 0, 0), head(math.MaxUint32, 0, 0), head(msgHello, 0, 1<<40+1), head(msgPayload, 0, math.MaxUint64), head(msgLog, 0, math.MaxInt64),
+		head(0, 0, 0), head(msgGo+1, 0, 0), head(math.MaxUint32, 0, 0), head(msgHello, 0, 1<<40+1), head(msgPayload, 0, math.MaxUint64), head(msgLog, 0, math.MaxInt64),
 	} {
 		if _, _, _, err := receive(bytes.NewReader(append(h, "body"...))); !errors.Is(err, errGarbage) {
 			t.Errorf("% x: %v", h, err)
@@ -122,7 +122,7 @@ func TestHelloAndConfigTravel(t *testing.T) {
 	}
 	for _, c := range []Config{
 		{Setup: Bound{Arg: []byte{}}, Teardown: Bound{Arg: []byte{}}},
-		{Version: 1, Worker: 2, Procs: 3, LogLevel: -4, Limits: Limits{Memory: 1 << 40, Files: 7, Nice: 19, NoCore: true}, Setup: Bound{"s", []byte{1, 2}}, Teardown: Bound{"t", []byte{0xff}}},
+		{Version: 1, Worker: 2, Procs: 3, LogLevel: -4, Limits: Limits{Memory: 1 << 40, Files: 7, Nice: 19, NoCore: true}, Single: true, Daemon: true, Name: "n", Parent: "p", Setup: Bound{"s", []byte{1, 2}}, Teardown: Bound{"t", []byte{0xff}}},
 		{Version: math.MaxInt32, LogLevel: 12, Setup: Bound{Arg: bytes.Repeat([]byte{1}, 100_000)}, Teardown: Bound{Arg: []byte{}}},
 		{LogLevel: math.MinInt32, Setup: Bound{Arg: []byte{}}, Teardown: Bound{Arg: []byte{}}},
 	} {

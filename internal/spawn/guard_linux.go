@@ -17,11 +17,11 @@ import (
 // but not what they have started.
 type guardian struct {
 	mu     sync.Mutex
-	groups map[int]bool
-	sock   int           // -1 while there is no guard
-	pid    int           // likewise 0
-	ending chan struct{} // closed by end; nil while nothing runs
-	gone   chan struct{} // closed when run has returned
+	groups map[int]chan struct{} // closed when a guard knows the group
+	sock   int                   // -1 while there is no guard
+	pid    int                   // likewise 0
+	ending chan struct{}         // closed by end; nil while nothing runs
+	gone   chan struct{}         // closed when run has returned
 }
 
 const (
@@ -33,26 +33,50 @@ const (
 	guardPidfd = 4
 )
 
-// add puts a group under guard; the first one starts the guard, beside us.
-func (g *guardian) add(pgid int, inTurn func(func())) {
+// add puts a group under guard; the first one starts the guard, beside us. The
+// channel is closed when it is, or when no guard can be started just now.
+func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.groups == nil {
-		g.groups = map[int]bool{}
+		g.groups = map[int]chan struct{}{}
 	}
-	g.groups[pgid] = true
-	if g.gone == nil {
+	known := make(chan struct{})
+	g.groups[pgid] = known
+	switch {
+	case g.gone == nil:
 		g.gone, g.ending = make(chan struct{}), make(chan struct{})
 		go g.run(g.ending, g.gone, inTurn)
-		return
+	case g.pid != 0:
+		g.tell(opAdd, pgid)
+		close(known)
 	}
-	g.tell(opAdd, pgid)
+	return known
+}
+
+// tellAll tells a new guard of all groups, or those who wait that there is none.
+func (g *guardian) tellAll() {
+	for pgid, known := range g.groups {
+		g.tell(opAdd, pgid)
+		select {
+		case <-known:
+		default:
+			close(known)
+		}
+	}
 }
 
 func (g *guardian) remove(pgid int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.groups, pgid)
+	if known, ok := g.groups[pgid]; ok {
+		select {
+		case <-known:
+		default:
+			close(known)
+		}
+		delete(g.groups, pgid)
+	}
 	g.tell(opRemove, pgid)
 }
 
@@ -111,19 +135,18 @@ func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 	defer syscall.Close(pair[1])
 	var pid int
 	inTurn(func() { pid, pidfd, err = startGuard(pair[1]) })
-	if err != nil {
-		_ = syscall.Close(pair[0])
-		return nil, err
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err != nil {
+		_ = syscall.Close(pair[0])
+		g.tellAll()
+		return nil, err
+	}
 	g.pid, g.sock = pid, pair[0]
 	if len(g.groups) == 0 { // there may be nobody to guard any more
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	for pgid := range g.groups {
-		g.tell(opAdd, pgid)
-	}
+	g.tellAll() // it need not be up: what is in the socket will be read
 	return pidfd, nil
 }
 

@@ -43,11 +43,11 @@ func guards() (pids []string) {
 // numbers and its guard's, and waits to be killed.
 func parent(how string) {
 	worker, descendant := familyUnderGuard()
-	if how == "unguarded" {
+	<-worker.Guarded()
+	if how == "at once" { // the guard may not be up yet
 		fmt.Println(worker.PID, descendant, "none")
 		block()
 	}
-	worker.Guard()
 	guard := awaitGuard("")
 	if how == "restarted" {
 		for range 3 {
@@ -110,7 +110,7 @@ func killByPidfd(pid string) {
 // replaced and loses nobody.
 func TestParentIsKilled(t *testing.T) {
 	mptest.NoLeaks(t)
-	for _, how := range []string{"guarded", "restarted", "unguarded"} {
+	for _, how := range []string{"guarded", "restarted", "at once"} {
 		t.Run(how, func(t *testing.T) {
 			c := exec.Command(os.Args[0])
 			c.Env, c.Stderr = environment("parent "+how), os.Stderr
@@ -138,7 +138,7 @@ func TestParentIsKilled(t *testing.T) {
 			if !endsSoon(leader) {
 				t.Error("the worker goes on")
 			}
-			if how != "unguarded" && !endsSoon(other) {
+			if !endsSoon(other) {
 				t.Error("the worker's descendant goes on")
 			}
 			if !endsSoon(watcher) {
@@ -161,8 +161,7 @@ func TestGuardComesAndGoes(t *testing.T) {
 		if got := guards(); len(got) != 0 {
 			t.Fatalf("guards %v before there is anything to guard", got)
 		}
-		p.Guard()
-		p.Guard()
+		<-p.Guarded()
 		guard := awaitGuard("")
 		killByPidfd(guard)
 		awaitGuard(guard)
@@ -182,7 +181,7 @@ func TestGuardIsStopped(t *testing.T) {
 	mptest.NoLeaks(t)
 	p, out := start(t, "stay")
 	line(t, out)
-	p.Guard()
+	<-p.Guarded()
 	guard := pidfd(t, awaitGuard(""))
 	if err := unix.PidfdSendSignal(guard, unix.SIGSTOP, nil, 0); err != nil {
 		t.Fatal(err)

@@ -12,9 +12,10 @@ import (
 type Process struct {
 	PID int
 
-	pidfd  *os.File
-	done   chan struct{}
-	status Status
+	guarded <-chan struct{}
+	pidfd   *os.File
+	done    chan struct{}
+	status  Status
 
 	mu     sync.Mutex
 	reaped bool
@@ -37,16 +38,21 @@ func Start(s Spec) (*Process, error) {
 	for _, fd := range s.Files {
 		files = append(files, uintptr(fd))
 	}
+	role := roleWorker
+	if s.Single {
+		role = roleSingle
+	}
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   s.Dir,
-		Env:   environ(s.Env, append(withProcs(s.Env, s.Procs), marker+"="+roleWorker)...),
+		Env:   environ(s.Env, append(withProcs(s.Env, s.Procs), marker+"="+role)...),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}
 	if err := family.start(func() error { return p.exec(s, attr, &pidfd) }); err != nil {
 		return nil, err
 	}
+	p.guarded = family.guard.add(p.PID, family.inTurn)
 	go p.reap()
 	return p, nil
 }
@@ -127,15 +133,9 @@ func collect(pid int) Status {
 	return Status{ExitCode: ws.ExitStatus()}
 }
 
-// Guard puts the process's group under guard: what it starts from now on will
-// die with this process too. It does not wait for the guard to be there.
-func (p *Process) Guard() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.reaped {
-		family.guard.add(p.PID, family.inTurn)
-	}
-}
+// Guarded is closed when the process's group is under guard, or no guard can be
+// had just now: what the process starts from then on will die with this one too.
+func (p *Process) Guarded() <-chan struct{} { return p.guarded }
 
 // Done is closed when the process has ended and been reaped.
 func (p *Process) Done() <-chan struct{} { return p.done }
@@ -144,10 +144,15 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 func (p *Process) Status() Status { return p.status }
 
 // Kill kills the process with its group. It does nothing after the end.
-func (p *Process) Kill() {
+func (p *Process) Kill() { p.signal(-p.PID, syscall.SIGKILL) }
+
+// Signal sends a signal to the process alone. It does nothing after the end.
+func (p *Process) Signal(s syscall.Signal) { p.signal(p.PID, s) }
+
+func (p *Process) signal(pid int, s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
-		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
+		_ = syscall.Kill(pid, s)
 	}
 }

@@ -11,6 +11,7 @@ const marker = "MP_PROCESS_ROLE"
 
 const (
 	roleWorker = "worker"
+	roleSingle = "single" // a worker for one task
 	roleGuard  = "guard"
 )
 
@@ -26,4 +27,7 @@ func takeRole() string {
 }
 
 // IsWorker reports whether this process was started as a worker.
-func IsWorker() bool { return role == roleWorker }
+func IsWorker() bool { return role == roleWorker || role == roleSingle }
+
+// IsSingle reports whether it is a worker for one task.
+func IsSingle() bool { return role == roleSingle }

@@ -10,7 +10,8 @@ type Spec struct {
 	Path   string   // empty: this program, /proc/self/exe
 	Args   []string // with the program's name
 	Env    []string
-	Procs  int // its GOMAXPROCS; 0: as the environment says
+	Single bool // a worker for one task
+	Procs  int  // its GOMAXPROCS; 0: as the environment says
 	Dir    string
 	Files  []int // become descriptors 3, 4, …
 	Stdout int

@@ -225,11 +225,7 @@ func TestKillAfterTheEnd(t *testing.T) {
 	ended(t, p)
 	p.PID = bystander.PID
 	p.Kill()
-	p.Guard() // nor is the group of another put under guard
 	bystander.Kill()
-	if got := guards(); len(got) != 0 {
-		t.Errorf("guards %v for nobody", got)
-	}
 	if got := ended(t, bystander); got.Signal != syscall.SIGKILL {
 		t.Errorf("the bystander: %v", got)
 	}
@@ -369,7 +365,7 @@ func TestManyAtOnce(t *testing.T) {
 				}
 				var others sync.WaitGroup
 				if i%3 == 0 {
-					others.Go(p.Guard)
+					others.Go(func() { <-p.Guarded() })
 				}
 				if what == "stay" {
 					for range 3 {

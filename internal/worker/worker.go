@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
 // maxBuf is how large a buffer may be to be kept for the next result.
@@ -31,13 +33,16 @@ type worker struct {
 	inTask bool
 	ctx    *runner.Context
 	err    error // why there will be no more
+	code   int   // to exit with
 }
 
 // Serve serves the parent until it is told to stop or the parent is gone, and
 // returns the exit code. logTo is called with a function that sends log
 // records to the parent, before anything of the user's is run.
 func Serve(fns []Function, build string, start func(cfg link.Config, log func([]byte) error)) int {
-	swallowSignals()
+	if !spawn.IsSingle() {
+		swallowSignals()
+	}
 	port, cfg, err := link.Open()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mp: worker:", err)
@@ -57,12 +62,16 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 		return 1
 	}
 	start(cfg, port.Log)
+	goOn := make(chan struct{}, 1)
 	go func() {
-		if err := port.Serve(link.Requests{Cancel: cancelTask, Stacks: stacks}); !errors.Is(err, io.EOF) {
+		if err := port.Serve(link.Requests{Cancel: cancelTask, Stacks: stacks, Go: func() { put(goOn) }}); !errors.Is(err, io.EOF) {
 			fmt.Fprintln(os.Stderr, "mp: worker:", err)
 		}
 		os.Exit(1) // the parent is gone
 	}()
+	if cfg.Setup.Name != "" {
+		<-goOn // what it starts is to be guarded
+	}
 	if err := w.bound(cfg.Setup); err != nil {
 		_ = port.Fail(errtree.Append(nil, fmt.Errorf("its setup %s failed: %w", cfg.Setup.Name, err)))
 		return 1
@@ -80,8 +89,20 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 		fmt.Fprintf(os.Stderr, "mp: teardown %s failed: %v\n", cfg.Teardown.Name, err)
 		return 1
 	}
-	return 0
+	return w.code
 }
+
+// put never blocks.
+func put(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// exitCodes are those of a worker for one task, by how it ended: Python's, and
+// for a panic Go's.
+var exitCodes = map[uint8]int{runner.OK: 0, runner.Failed: 1, runner.Panicked: 2, runner.Exited: 1}
 
 // swallowSignals keeps a terminal's or a supervisor's signal from ending
 // workers: the parent, which gets it too, decides. They are caught, not
@@ -182,6 +203,8 @@ func (w *worker) finish(kind uint8, data []byte) {
 	w.ctx.End()
 	if err := w.port.Finish(kind, data); err != nil {
 		w.err = err
+	} else if w.cfg.Single {
+		w.err, w.code = io.EOF, exitCodes[kind]
 	}
 	w.ctx.End()
 }
@@ -192,6 +215,9 @@ func (w *worker) catch() {
 		return
 	}
 	if r := recover(); r != nil {
+		if w.cfg.Single {
+			fmt.Fprintf(os.Stderr, "panic: %v\n\n%s", r, debug.Stack())
+		}
 		w.finish(runner.Panicked, runner.AppendPanic(w.buf[:0], r))
 	}
 }

@@ -121,6 +121,7 @@ const (
 	msgHello  = 1
 	msgReady  = 2
 	msgFailed = 3
+	msgGo     = 8
 	msgCancel = 5
 )
 
@@ -130,6 +131,7 @@ func greeting(setup string) []byte {
 	b := []byte{link.Version, 1, 1}
 	b = binary.AppendUvarint(b, 1<<20)
 	b = append(b, 0, 0, 0, 0) // limits
+	b = append(b, 0, 0, 0, 0) // no single one, no daemon, no names
 	b = append(binary.AppendUvarint(b, uint64(len(setup))), setup...)
 	return message(msgHello, append(b, 0, 0, 0))
 }
@@ -272,6 +274,7 @@ func TestUnknownSetup(t *testing.T) {
 	p := start(t, link.Size)
 	p.send(greeting("no such"))
 	p.hear(msgHello)
+	p.send(message(msgGo, nil))
 	if why := p.hear(msgFailed); !bytes.Contains(why, []byte("no such function")) {
 		t.Errorf("%q", why)
 	}
