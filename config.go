@@ -164,7 +164,7 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Args:    slices.Clone(os.Args),
 		Env:     append(os.Environ(), c.Env...),
 		Dir:     c.Dir,
-		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Limits: c.Limits.link(), Setup: setup, Teardown: teardown},
+		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Limits: c.Limits.link(), Parent: current.Name, Setup: setup, Teardown: teardown},
 		Stdout:  c.Output.Stdout,
 		Stderr:  c.Output.Stderr,
 		Logger:  logger,
@@ -174,6 +174,7 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Grace:   c.Grace,
 		Backlog: c.Backlog,
 		Missing: c.missing,
+		Name:    nextName,
 		Failure: outcomeError,
 		Death:   translate,
 	}

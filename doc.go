@@ -33,6 +33,8 @@
 //     it returns a [Future]. [Wait] and [AsCompleted] wait for many.
 //   - Use [Map] if you have a slice, [Stream] if you have an iterator, perhaps
 //     an endless one, and [StreamUnordered] if order does not matter.
+//   - Use [Process] if one function is to run once, in a process of its own that
+//     has a name, an exit code and signals.
 //   - Use [Pool] to run them in worker processes and [Inline] to run them in this
 //     one, in a debugger or a test. Both are an [Executor].
 //   - Use [PoolConfig].Executable if your main is heavy, or you write a library

@@ -54,6 +54,81 @@ func ExampleCall() {
 	// Output: HELLO <nil>
 }
 
+// A Process runs a function once, and hands back its result.
+func ExampleProcess() {
+	p, err := mp.NewProcess(upper, "hello", mp.ProcessConfig{Name: "shouter"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		log.Fatal(err)
+	}
+	word, err := p.Wait(context.Background())
+	code, _ := p.ExitCode()
+	fmt.Println(p.Name(), word, err, code)
+	// Output: shouter HELLO <nil> 0
+}
+
+// What crashes a process is its error.
+func ExampleProcess_ExitCode() {
+	p, err := mp.NewProcess(dieOnce, "", mp.ProcessConfig{Output: mp.Output{Stderr: discarded{}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		log.Fatal(err)
+	}
+	_, err = p.Wait(context.Background())
+	var w *mp.WorkerError
+	if errors.As(err, &w) {
+		fmt.Println(w.Reason)
+	}
+	fmt.Println(p.ExitCode())
+	// Output:
+	// exit
+	// 1 true
+}
+
+// A main that has started processes waits for them last.
+func ExampleWaitChildren() {
+	for _, word := range []string{"a", "b"} {
+		p, err := mp.NewProcess(upper, word, mp.ProcessConfig{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := p.Start(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(mp.WaitChildren(context.Background()), len(mp.Children()))
+	// Output: <nil> 0
+}
+
+func ExamplePoolConfig_limits() {
+	p, err := mp.NewPool(mp.PoolConfig{
+		Limits: mp.Limits{Memory: 512 << 20, OpenFiles: 100, NoCoreDumps: true},
+		Output: mp.Output{Stderr: discarded{}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer p.Close()
+	_, err = mp.Call(context.Background(), p, hoard, 2<<30)
+	var w *mp.WorkerError
+	if errors.As(err, &w) {
+		fmt.Println(w.Reason)
+	}
+	// Output: out of memory
+}
+
+var hoard = mp.Register("hoard", func(_ context.Context, n int) (int, error) {
+	b := make([]byte, n)
+	for i := 0; i < n; i += 4096 {
+		b[i] = 1
+	}
+	return len(b), nil
+})
+
 var forever = mp.Register("forever", func(context.Context, int) (int, error) {
 	for n := 1; ; n++ {
 		if n == 0 {

@@ -51,6 +51,8 @@ func serve() int {
 			runtime.GOMAXPROCS(cfg.Procs)
 		}
 		logToParent(slog.Level(cfg.LogLevel), send)
+		current = ProcessInfo{Name: cfg.Name, PID: os.Getpid(), Daemon: cfg.Daemon}
+		parent = &ProcessInfo{Name: cfg.Parent, PID: os.Getppid()}
 	})
 }
 

@@ -39,7 +39,9 @@ func NewPool(config PoolConfig) (*Pool, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	return &Pool{crew: c, size: config.Workers, timeout: config.Timeout}, nil
+	p := &Pool{crew: c, size: config.Workers, timeout: config.Timeout}
+	children.addPool(p)
+	return p, nil
 }
 
 // Execute implements [Executor].
@@ -56,13 +58,17 @@ func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) e
 // Shutdown takes no more tasks, waits until all it has are done, lets each
 // worker run its Teardown and exit, and returns when nothing is left. When ctx
 // ends first, the rest is ended as by Close, and the context's error returned.
-func (p *Pool) Shutdown(ctx context.Context) error { return p.crew.Shutdown(ctx) }
+func (p *Pool) Shutdown(ctx context.Context) error {
+	defer children.removePool(p)
+	return p.crew.Shutdown(ctx)
+}
 
 // Close ends all workers now: tasks that are not done get [ErrClosed]. It
 // returns when nothing is left: no process, descriptor, goroutine. Closing
 // twice is fine. To let tasks finish, call Shutdown first.
 func (p *Pool) Close() error {
 	p.crew.Close()
+	children.removePool(p)
 	return nil
 }
 

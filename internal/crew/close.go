@@ -101,15 +101,29 @@ func (c *Crew) Running(b Batch, i int) bool {
 	return false
 }
 
-// Signal sends a signal to all workers.
+// Signal sends a signal to the worker of a crew that has but one, and SIGKILL to
+// its process group.
 func (c *Crew) Signal(s syscall.Signal) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, m := range c.members {
-		if m != nil && !m.dead {
-			m.proc.Signal(s)
-		}
+	p := c.greeter
+	c.mu.Unlock()
+	switch {
+	case p == nil:
+	case s == syscall.SIGKILL:
+		p.Kill()
+	default:
+		p.Signal(s)
 	}
+}
+
+// PID is the number of the process that said hello first; 0 if none has.
+func (c *Crew) PID() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.greeter == nil {
+		return 0
+	}
+	return c.greeter.PID
 }
 
 // Workers describes the workers in service.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/sched"
+	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
 // Crew is safe for concurrent use.
@@ -27,6 +28,7 @@ type Crew struct {
 	blocked  int             // callers waiting for room in the queue
 	open     int             // jobs with tasks that have not settled
 	nextID   uint64          // of the last task
+	greeter  *spawn.Process  // that said hello first
 	alive    int             // slots that have not given up
 	broken   error           // why no worker can be started any more
 	draining bool

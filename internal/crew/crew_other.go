@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"syscall"
 )
 
 // Crew cannot be made on this system yet.
@@ -28,6 +29,12 @@ func (*Crew) Close() {}
 
 // Running is false.
 func (*Crew) Running(Batch, int) bool { return false }
+
+// PID is 0.
+func (*Crew) PID() int { return 0 }
+
+// Signal does nothing.
+func (*Crew) Signal(syscall.Signal) {}
 
 // Workers is empty.
 func (*Crew) Workers() []Info { return nil }

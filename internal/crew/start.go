@@ -75,6 +75,9 @@ func (c *Crew) endSingle(m *member, err error) error {
 		if errors.As(err, &s) && s.Started && c.cfg.OnEnd != nil {
 			c.cfg.OnEnd(s.Last)
 		}
+		if s != nil && s.Last.Status.Signal != 0 {
+			return &s.Last
+		}
 		return err
 	}
 	if c.cfg.OnEnd != nil {
@@ -246,6 +249,11 @@ func (m *member) handshake(greeted func()) *StartError {
 	if err := m.agree(hello); err != nil {
 		return &StartError{Err: err, Permanent: true}
 	}
+	c.mu.Lock()
+	if c.greeter == nil {
+		c.greeter = m.proc
+	}
+	c.mu.Unlock()
 	greeted()
 	select {
 	case <-m.proc.Guarded(): // from here on it may run the user's code

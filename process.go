@@ -1,0 +1,251 @@
+package mp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
+)
+
+// ProcessConfig describes a [Process]. The zero value is good.
+type ProcessConfig struct {
+	// Name is for people, and known in the process as [Current]().Name. "" means
+	// one that shows the lineage: worker-1 is the first child of the main
+	// process, worker-1:2 its second child.
+	Name string
+
+	// Daemon says that [WaitChildren] does not wait for the process. Every
+	// process ends with its parent.
+	Daemon bool
+
+	// The others are as in [PoolConfig].
+	Procs      int
+	Env        []string
+	Dir        string
+	Executable string
+	Limits     Limits
+	Output     Output
+}
+
+// pool is the config of the pool of one that runs the process.
+func (c ProcessConfig) pool() PoolConfig {
+	return PoolConfig{Workers: 1, Procs: c.Procs, Env: c.Env, Dir: c.Dir, Executable: c.Executable, Limits: c.Limits, Output: c.Output}
+}
+
+// A Process runs one function once, in a process of its own. It is made by
+// [NewProcess] and safe for concurrent use.
+//
+// Its standard input is empty, its output goes where [ProcessConfig].Output says.
+// SIGTERM ends it unless its function handles that; a terminal's signals do not
+// reach it. When the function has returned, the process exits: with code 0, with
+// 1 if it returned an error, with 2 if it panicked, and then the panic and its
+// stack are on stderr too. What the function has started in its process group
+// ends with it.
+type Process[Out any] struct {
+	name   string
+	config ProcessConfig
+	submit func(ex Executor) *Future[Out]
+	ended  chan struct{}
+
+	mu     sync.Mutex
+	state  processState
+	crew   *crew.Crew
+	pid    int
+	death  crew.Death
+	value  Out
+	err    error
+	closed bool
+}
+
+type processState int
+
+const (
+	processNew processState = iota
+	processRunning
+	processEnded
+)
+
+// ErrRunning is the error of closing a process that has not ended.
+var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
+
+// NewProcess makes a process that will run f with arg; [Process.Start] starts it.
+// The argument is encoded by Start. The error says which field of the config is
+// bad.
+func NewProcess[In, Out any](f *Func[In, Out], arg In, config ProcessConfig) (*Process[Out], error) {
+	if err := config.pool().check(); err != nil {
+		return nil, err
+	}
+	p := &Process[Out]{name: config.Name, config: config, ended: make(chan struct{})}
+	p.submit = func(ex Executor) *Future[Out] { return Submit(context.Background(), ex, f, arg) }
+	if p.name == "" {
+		p.name = nextName()
+	}
+	return p, nil
+}
+
+// Name returns the process's name.
+func (p *Process[Out]) Name() string { return p.name }
+
+// Daemon reports whether WaitChildren leaves it out.
+func (p *Process[Out]) Daemon() bool { return p.config.Daemon }
+
+// Start starts the process and returns once it has answered, some milliseconds, or
+// with an error that says why it cannot run, and then nothing is left. Starting
+// twice is an error. Without [Init] the error is [ErrNotInitialized].
+func (p *Process[Out]) Start() error {
+	if !initialized.Load() {
+		return ErrNotInitialized
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return ErrClosed
+	case p.state != processNew:
+		return fmt.Errorf("mp: the process %s was started before: make another to run the function again", p.name)
+	}
+	cc, err := p.config.pool().withDefaults().crewConfig()
+	if err != nil {
+		return err
+	}
+	cc.Single, cc.Link.Daemon = true, p.config.Daemon
+	cc.Name = func() string { return p.name }
+	died := make(chan crew.Death, 1)
+	cc.OnEnd = func(d crew.Death) { died <- d }
+	c, err := crew.New(cc)
+	if err != nil {
+		return translate(err)
+	}
+	p.crew, p.state, p.pid = c, processRunning, c.PID()
+	children.add(p, ChildInfo{Name: p.name, PID: p.pid, Daemon: p.config.Daemon})
+	go p.follow(p.submit(soloExecutor{c}), died)
+	return nil
+}
+
+// soloExecutor runs tasks on a crew as it is.
+type soloExecutor struct{ crew *crew.Crew }
+
+func (s soloExecutor) Execute(ctx context.Context, function string, b Batch, h Hints) error {
+	return translate(s.crew.Execute(ctx, function, b, crew.Hints(h)))
+}
+
+// follow waits for the end, and keeps what is left of the process.
+func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
+	value, err := f.Result(context.Background())
+	// It exits by itself, unless there was no task for it, because the argument
+	// could not be encoded for instance.
+	_ = p.crew.Shutdown(context.Background())
+	death := <-died
+	p.mu.Lock()
+	p.value, p.err, p.death, p.state = value, err, death, processEnded
+	p.mu.Unlock()
+	children.remove(p)
+	close(p.ended)
+}
+
+// PID returns the number of the process; 0 before Start.
+func (p *Process[Out]) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pid
+}
+
+// Alive reports whether it was started and has not ended.
+func (p *Process[Out]) Alive() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state == processRunning
+}
+
+// Done returns a channel that is closed when the process has ended, nothing of it
+// being left.
+func (p *Process[Out]) Done() <-chan struct{} { return p.ended }
+
+// Wait waits for the end of the process and returns what the function returned,
+// every caller the same. The error is the function's, a [*PanicError], or, if the
+// process ended otherwise, a [*WorkerError]; of a process that was never started,
+// an error that says so. When ctx ends first, its error is returned, and the
+// process goes on.
+func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
+	var none Out
+	if err := p.usable(); err != nil {
+		return none, err
+	}
+	select {
+	case <-p.ended:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.value, p.err
+	default:
+	}
+	select {
+	case <-p.ended:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.value, p.err
+	case <-ctx.Done():
+		return none, crew.CauseOf(ctx)
+	}
+}
+
+func (p *Process[Out]) usable() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return ErrClosed
+	case p.state == processNew:
+		return fmt.Errorf("mp: the process %s has not been started", p.name)
+	}
+	return nil
+}
+
+// ExitCode returns the code with which the process exited, or minus the number of
+// the signal that ended it. ok is false before its end.
+func (p *Process[Out]) ExitCode() (code int, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state != processEnded {
+		return 0, false
+	}
+	if s := p.death.Status.Signal; s != 0 {
+		return -int(s), true
+	}
+	return p.death.Status.ExitCode, true
+}
+
+// Terminate sends the process SIGTERM. After its end that does nothing.
+func (p *Process[Out]) Terminate() error { return p.Signal(syscall.SIGTERM) }
+
+// Kill ends the process with its process group, at once. After its end that does
+// nothing.
+func (p *Process[Out]) Kill() error { return p.Signal(syscall.SIGKILL) }
+
+// Signal sends the process a signal.
+func (p *Process[Out]) Signal(s syscall.Signal) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == processRunning {
+		p.crew.Signal(s)
+	}
+	return nil
+}
+
+// Close says that the process is not needed any more: every later call is an
+// error. Closing one that is running is [ErrRunning], and it stays usable;
+// closing twice is fine. A process need not be closed to be freed.
+func (p *Process[Out]) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == processRunning {
+		return ErrRunning
+	}
+	p.closed = true
+	return nil
+}
