@@ -33,9 +33,8 @@ func reasonOf(d *crew.Death) Reason {
 	// The Go runtime ends with status 2 and says why on stderr, and so do
 	// os.Exit(2) and log.Fatal's kin, which do not.
 	for line := range strings.Lines(d.Stderr) {
-		switch {
-		case strings.HasPrefix(line, "fatal error: runtime: out of memory"), strings.HasPrefix(line, "runtime: out of memory"),
-			strings.HasPrefix(line, "fatal error: runtime: cannot allocate memory"):
+		fatal := strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "runtime:")
+		if fatal && (strings.Contains(line, "out of memory") || strings.Contains(line, "cannot allocate memory")) {
 			return ReasonOutOfMemory
 		}
 	}

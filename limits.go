@@ -15,8 +15,10 @@ type Limits struct {
 	// takes some 50 MiB of it for itself; less than 64 MiB is an error. The
 	// collector works harder (GOMEMLIMIT) before it is reached. A task that
 	// needs more ends with its worker, as a [*WorkerError] with
-	// [ReasonOutOfMemory], unless it is C that fails to allocate: what happens
-	// then is up to it.
+	// [ReasonOutOfMemory] as a rule. (Sometimes the Go runtime crashes for want
+	// of memory without saying so: then it is [ReasonFatal]; and if C fails to
+	// allocate, what happens is up to it.) A single huge allocation may pass
+	// the limit before the next one fails.
 	Memory int64
 
 	// OpenFiles is how many descriptors a worker may have open; 16 at least.

@@ -45,7 +45,7 @@ func (c *Crew) supervise(slot int) {
 		} else if m.serve() {
 			failed = -1
 		} else {
-			err = &StartError{Worker: slot + 1, Started: true, Killed: m.death.Status.Signal == syscall.SIGKILL, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
+			err = &StartError{Worker: slot + 1, Started: true, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
 		}
 		if c.cfg.Single {
 			c.giveUp(slot, c.endSingle(m, err))
@@ -89,11 +89,12 @@ func (c *Crew) endSingle(m *member, err error) error {
 
 // serve runs a worker in service until it is dead. It reports whether its place
 // may be filled again at once: it has done something, or lived for a while, or
-// it was us who ended it.
+// was killed, by us or by somebody else.
 func (m *member) serve() (useful bool) {
 	m.pump()
 	m.bury()
-	return m.death.Cause != nil || m.tasks > 0 || m.lost > 0 || time.Since(m.started) > worthy
+	return m.death.Cause != nil || m.tasks > 0 || m.lost > 0 || time.Since(m.started) > worthy ||
+		m.death.Status.Signal == syscall.SIGKILL // somebody did; that says nothing about the next one
 }
 
 // worthy is how long a worker must live without a task not to count as one that
