@@ -1,0 +1,144 @@
+// Hostile scales the pictures below a directory, by default those in the tree of
+// the installed Go, and broken copies of them, in worker processes, among tasks
+// that crash, hang, eat memory and exit. It checks that each picture came out as
+// it does in this process, and prints what became of each of the others.
+//
+//	go run ./examples/hostile [DIR]
+//
+// All of them are one call of [mp.Map]: what a hostile task ends is its worker,
+// and what that costs is one error.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+func main() {
+	mp.Init() // a worker process scales its pictures in here and never returns
+
+	flag.Usage = func() { fmt.Fprintln(flag.CommandLine.Output(), "usage: hostile [DIR]") }
+	flag.Parse()
+	if flag.NArg() > 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Stdout, flag.Arg(0))
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hostile:", err)
+		os.Exit(1)
+	}
+}
+
+// run scales the pictures below dir, or Go's own if dir is empty, and writes the
+// report to w. It returns an error if anything is not as it must be.
+func run(ctx context.Context, w io.Writer, dir string) error {
+	if dir == "" {
+		var err error
+		if dir, err = goRoot(ctx); err != nil {
+			return err
+		}
+	}
+	r, err := survive(ctx, dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.write(w), r.complaint())
+}
+
+// survive scales the pictures below dir among hostile tasks.
+func survive(ctx context.Context, dir string) (*report, error) {
+	pictures, err := readPictures(dir)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := mp.NewPool(config)
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+
+	all := mix(append(pictures, brokenCopies(pictures)...), hostileTasks())
+	out, err := scale(ctx, pool, all)
+	if err != nil {
+		return nil, err
+	}
+	r := newReport(dir, out)
+	if len(r.complaints) == 0 {
+		r.workers, err = fullStrength(ctx, pool)
+	}
+	return r, err
+}
+
+// config is all that it takes to survive the tasks of this program.
+var config = mp.PoolConfig{
+	Timeout: time.Second,
+	Limits:  mp.Limits{Memory: memoryLimit, OpenFiles: 64, NoCoreDumps: true},
+	// The errors have the ends of the crash reports.
+	Output: mp.Output{Stderr: io.Discard},
+}
+
+// scale runs all tasks, whatever fails.
+func scale(ctx context.Context, pool *mp.Pool, tasks []task) ([]outcome, error) {
+	out := make([]outcome, len(tasks))
+	thumbnails, err := mp.Map(ctx, pool, thumbnail, tasks, mp.AllErrors())
+	var failed mp.ElementErrors
+	if err != nil && !errors.As(err, &failed) {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	for i, task := range tasks {
+		out[i] = outcome{task: task, Thumbnail: thumbnails[i]}
+	}
+	for _, e := range failed {
+		out[e.Index].err = e.Err
+	}
+	return out, nil
+}
+
+// fullStrength waits until the replacement of the last worker that died is in
+// service, and returns how many workers the pool then has.
+func fullStrength(ctx context.Context, pool *mp.Pool) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for len(pool.Workers()) < mp.NumCPU() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, fmt.Errorf("the pool has %d workers, not %d: %w", len(pool.Workers()), mp.NumCPU(), context.Cause(ctx))
+		}
+	}
+	return len(pool.Workers()), nil
+}
+
+// goRoot asks the go command, for a program cannot know where the Go that is
+// installed now lies: runtime.GOROOT tells of the one that built it, if at all.
+func goRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	root := strings.TrimSpace(string(out))
+	if err == nil && root == "" {
+		err = errors.New("it printed nothing")
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot find the installed Go with go env GOROOT, name a directory instead: %w", err)
+	}
+	return root, nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A task is what travels to a worker: a picture, or a hostile deed.
+type task struct {
+	Name string // the file's, relative to the directory
+	Data []byte // of the picture, as encoded
+	Copy bool   // it was broken here
+	Deed string // what to do instead of scaling a picture; "" if that is it
+}
+
+var extensions = []string{".png", ".jpeg", ".jpg", ".gif"}
+
+// readPictures reads the pictures below dir. Only regular files count. What
+// cannot be read is skipped with a word on stderr.
+func readPictures(dir string) ([]task, error) {
+	var pictures []task
+	tree := os.DirFS(dir)
+	// Unlike filepath.WalkDir, this follows dir itself if that is a link.
+	err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && slices.Contains(extensions, strings.ToLower(path.Ext(name))) {
+			var data []byte
+			if data, err = fs.ReadFile(tree, name); err == nil {
+				pictures = append(pictures, task{Name: name, Data: data})
+			}
+		}
+		switch {
+		case err != nil && name == ".":
+			return fmt.Errorf("cannot read %s: %w", dir, reason(err))
+		case err != nil:
+			fmt.Fprintf(os.Stderr, "hostile: skipping %s: %v\n", filepath.Join(dir, name), reason(err))
+		}
+		return nil
+	})
+	if err == nil && len(pictures) == 0 {
+		err = fmt.Errorf("no pictures below %s", dir)
+	}
+	return pictures, err
+}
+
+// reason strips an error of its path, which os.DirFS gives relative to the root.
+func reason(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// brokenCopies makes three of each picture, the same ones in each run.
+func brokenCopies(pictures []task) []task {
+	var broken []task
+	for i, p := range pictures {
+		if len(p.Data) == 0 {
+			continue // it cannot be broken further
+		}
+		chance := rand.New(rand.NewPCG(1, uint64(i)))
+		for _, data := range [][]byte{
+			p.Data[:chance.IntN(len(p.Data))],
+			flipped(p.Data, 1, chance),
+			flipped(p.Data, 16, chance),
+		} {
+			broken = append(broken, task{Name: p.Name, Data: data, Copy: true})
+		}
+	}
+	return broken
+}
+
+// flipped changes up to n bytes of a copy of data.
+func flipped(data []byte, n int, chance *rand.Rand) []byte {
+	data = bytes.Clone(data)
+	for range n {
+		data[chance.IntN(len(data))] ^= byte(1 + chance.IntN(255))
+	}
+	return data
+}
+
+// mix spreads the hostile tasks evenly among the pictures.
+func mix(pictures, hostile []task) []task {
+	var all []task
+	for i, h := range hostile {
+		from, to := i*len(pictures)/len(hostile), (i+1)*len(pictures)/len(hostile)
+		all = append(all, pictures[from:to]...)
+		all = append(all, h)
+	}
+	return all
+}
