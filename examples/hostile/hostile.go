@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
-	"strings"
 
 	"github.com/go-multiprocessing/mp"
 )
@@ -28,17 +26,8 @@ var deeds = []deed{
 	{"panics", panics, ending{panicError, "panic", "its worker lives"}},
 }
 
-// accepts tells whether err is what must become of the deed. The runtime has many
-// words for want of memory, and mp takes some of them for another fatal error.
-func (d deed) accepts(err error) bool {
-	got := endingOf(err)
-	var dead *mp.WorkerError
-	if d.want.reason == mp.ReasonOutOfMemory && got.reason == mp.ReasonFatal && errors.As(err, &dead) {
-		first, _, _ := strings.Cut(dead.Stderr, "\n")
-		return strings.Contains(first, "out of memory")
-	}
-	return got == d.want
-}
+// accepts tells whether err is what must become of the deed.
+func (d deed) accepts(err error) bool { return endingOf(err) == d.want }
 
 func hostileTasks() []task {
 	var all []task
