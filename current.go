@@ -1,27 +1,14 @@
 package mp
 
 import (
-	"context"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"sync/atomic"
-
-	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// ProcessInfo describes this process or its parent.
+// ProcessInfo describes a process: this one, its parent or a child.
 type ProcessInfo struct {
 	Name   string // of the main process "main"
-	PID    int
-	Daemon bool
-}
-
-// ChildInfo describes a running child of this process.
-type ChildInfo struct {
-	Name   string
 	PID    int
 	Daemon bool
 }
@@ -53,90 +40,4 @@ func nextName() string {
 		return "worker-" + n
 	}
 	return current.Name + ":" + n
-}
-
-// children are the processes that this one has started and that have not ended.
-var children family
-
-type family struct {
-	mu    sync.Mutex
-	procs map[interface{ Done() <-chan struct{} }]ChildInfo
-	pools map[*Pool]bool
-}
-
-func (f *family) add(p interface{ Done() <-chan struct{} }, info ChildInfo) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.procs == nil {
-		f.procs = map[interface{ Done() <-chan struct{} }]ChildInfo{}
-	}
-	f.procs[p] = info
-}
-
-func (f *family) remove(p interface{ Done() <-chan struct{} }) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.procs, p)
-}
-
-func (f *family) addPool(p *Pool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.pools == nil {
-		f.pools = map[*Pool]bool{}
-	}
-	f.pools[p] = true
-}
-
-func (f *family) removePool(p *Pool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.pools, p)
-}
-
-// Children returns the running children of this process, processes and the
-// workers of its open pools, in the order of their names.
-func Children() []ChildInfo {
-	children.mu.Lock()
-	defer children.mu.Unlock()
-	var all []ChildInfo
-	for _, info := range children.procs {
-		all = append(all, info)
-	}
-	for p := range children.pools {
-		for _, w := range p.crew.Workers() {
-			all = append(all, ChildInfo{Name: w.Name, PID: w.PID})
-		}
-	}
-	slices.SortFunc(all, func(a, b ChildInfo) int { return strings.Compare(a.Name, b.Name) })
-	return all
-}
-
-// WaitChildren waits for the end of every [Process] of this process that is no
-// daemon, those that are started meanwhile included, or returns the context's
-// error. Since children end with their parent, a main that wants to wait for them
-// calls this last. It does not wait for pools.
-func WaitChildren(ctx context.Context) error {
-	for {
-		p := children.someone()
-		if p == nil {
-			return nil
-		}
-		select {
-		case <-p.Done():
-		case <-ctx.Done():
-			return crew.CauseOf(ctx)
-		}
-	}
-}
-
-func (f *family) someone() interface{ Done() <-chan struct{} } {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for p, info := range f.procs {
-		if !info.Daemon {
-			return p
-		}
-	}
-	return nil
 }

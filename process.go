@@ -10,31 +10,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// ProcessConfig describes a [Process]. The zero value is good.
-type ProcessConfig struct {
-	// Name is for people, and known in the process as [Current]().Name. "" means
-	// one that shows the lineage: worker-1 is the first child of the main
-	// process, worker-1:2 its second child.
-	Name string
-
-	// Daemon says that [WaitChildren] does not wait for the process. Every
-	// process ends with its parent.
-	Daemon bool
-
-	// The others are as in [PoolConfig].
-	Procs      int
-	Env        []string
-	Dir        string
-	Executable string
-	Limits     Limits
-	Output     Output
-}
-
-// pool is the config of the pool of one that runs the process.
-func (c ProcessConfig) pool() PoolConfig {
-	return PoolConfig{Workers: 1, Procs: c.Procs, Env: c.Env, Dir: c.Dir, Executable: c.Executable, Limits: c.Limits, Output: c.Output}
-}
-
 // A Process runs one function once, in a process of its own. It is made by
 // [NewProcess] and safe for concurrent use.
 //
@@ -120,7 +95,7 @@ func (p *Process[Out]) Start() error {
 		return translate(err)
 	}
 	p.crew, p.state, p.pid = c, processRunning, c.PID()
-	children.add(p, ChildInfo{Name: p.name, PID: p.pid, Daemon: p.config.Daemon})
+	children.add(p, ProcessInfo{Name: p.name, PID: p.pid, Daemon: p.config.Daemon})
 	go p.follow(p.submit(soloExecutor{c}), died)
 	return nil
 }
