@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -186,15 +185,6 @@ func cancelTask(seq uint32, deadline bool) {
 		err = context.DeadlineExceeded
 	}
 	runner.CancelRunning(seq, err)
-}
-
-// maxStacks bounds what is told of the goroutines' stacks.
-const maxStacks = 64 << 10
-
-// stacks are those of all goroutines, the task's among the first.
-func stacks() []byte {
-	buf := make([]byte, maxStacks)
-	return buf[:runtime.Stack(buf, true)]
 }
 
 // finish ends the task's context and commits its outcome.
