@@ -38,7 +38,8 @@ type Batch interface {
 	Encode(buf []byte, lo, hi int) (out []byte, n int, err error)
 
 	// Settle hands over the outcome of element i: its encoded result or an
-	// error.
+	// error. It is called on a goroutine that serves other tasks too, and must
+	// not block, panic or close the executor.
 	Settle(i int, result []byte, err error)
 }
 
