@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -36,6 +37,10 @@ func misbehave(what string) {
 	case "before hello: killed":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
+	case "before hello: closed, then killed":
+		_ = syscall.Close(link.FirstFD)
+		_ = os.Symlink(strconv.Itoa(os.Getpid()), os.Getenv(onceVar)+".closed")
+		pause()
 	case "before hello: exit":
 		os.Exit(3)
 	case "hello: closed":
@@ -281,7 +286,32 @@ func TestHostileSetup(t *testing.T) {
 // A worker that is killed before it has said anything is replaced like any
 // other: it may have been the system's choice when memory was short.
 func TestKilledBeforeHello(t *testing.T) {
-	cfg := config(t, "before hello: killed", 1)
+	t.Run("before it is greeted or later", func(t *testing.T) {
+		replacementKilled(t, config(t, "before hello: killed", 1))
+	})
+	t.Run("dying when it is greeted", func(t *testing.T) {
+		cfg := config(t, "before hello: closed, then killed", 1)
+		closed := cfg.Dir + "/once.closed"
+		starts := 0
+		cfg.Name = func() string { // called before the greeting
+			if starts++; starts == 2 {
+				pid := 0
+				until(t, "its socket is closed", func() bool {
+					name, _ := os.Readlink(closed)
+					pid, _ = strconv.Atoi(name)
+					return pid > 0
+				})
+				time.AfterFunc(20*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+			}
+			return ""
+		}
+		replacementKilled(t, cfg)
+	})
+}
+
+// replacementKilled starts an honest worker, then one that ends as cfg says, and
+// shows that a third takes the place.
+func replacementKilled(t *testing.T, cfg crew.Config) {
 	once := cfg.Dir + "/once"
 	if err := os.WriteFile(once, nil, 0o600); err != nil { // the first one is honest
 		t.Fatal(err)

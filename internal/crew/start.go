@@ -27,11 +27,11 @@ func (c *Crew) start(slot int, greeted func()) (*member, error) {
 	}
 	if err := m.handshake(greeted); err != nil {
 		err.Worker, err.Started = slot+1, true
-		over := m.isOver()
+		own := m.endsItself(err.Err)
 		m.proc.Kill()
 		<-m.proc.Done()
 		err.Last = m.lastRites()
-		err.Killed = over && err.Last.Status.Signal == syscall.SIGKILL
+		err.Killed = own && err.Last.Status.Signal == syscall.SIGKILL
 		if errors.Is(err.Err, errSilent) {
 			err.Permanent = !err.Killed
 			err.Err = fmt.Errorf("it ended before mp.Init (%v): its main must call mp.Init first thing%s", err.Last.Status, err.Last.saying())
@@ -42,14 +42,24 @@ func (c *Crew) start(slot int, greeted func()) (*member, error) {
 	return m, nil
 }
 
-// isOver reports whether the process has ended.
-func (m *member) isOver() bool {
+// endsItself reports whether a process that failed with err has ended without
+// our doing. One that is dying has closed its socket a moment before its end can
+// be seen.
+func (m *member) endsItself(err error) bool {
+	if errors.Is(err, errSilent) {
+		select {
+		case <-m.proc.Done():
+		case <-time.After(dying):
+		}
+	}
 	select {
 	case <-m.proc.Done():
-		return true
 	default:
 		return false
 	}
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	return m.cause == nil
 }
 
 // exec starts the process with its link and outputs.
