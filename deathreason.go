@@ -39,10 +39,8 @@ func reasonOf(d *crew.Death) Reason {
 		}
 	}
 	for line := range strings.Lines(d.Stderr) {
-		for _, p := range []string{"fatal error:", "panic:", "SIG", "runtime:", "unexpected fault address"} {
-			if strings.HasPrefix(line, p) {
-				return ReasonFatal
-			}
+		if crew.BeginsCrash(line) {
+			return ReasonFatal
 		}
 	}
 	return ReasonExit

@@ -138,7 +138,7 @@ func firstWords(stderr string) string {
 	last := ""
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "SIG") || strings.HasPrefix(line, "runtime:") {
+		if crew.BeginsCrash(line) {
 			return line
 		}
 		if line != "" {

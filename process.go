@@ -149,21 +149,16 @@ func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
 	if err := p.usable(); err != nil {
 		return none, err
 	}
-	select {
-	case <-p.ended:
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.value, p.err
-	default:
+	if p.Alive() { // otherwise the result comes first, whatever became of ctx
+		select {
+		case <-p.ended:
+		case <-ctx.Done():
+			return none, crew.CauseOf(ctx)
+		}
 	}
-	select {
-	case <-p.ended:
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.value, p.err
-	case <-ctx.Done():
-		return none, crew.CauseOf(ctx)
-	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.value, p.err
 }
 
 func (p *Process[Out]) usable() error {

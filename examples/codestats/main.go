@@ -12,17 +12,15 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/examples/internal/tree"
 )
 
 func main() {
@@ -55,7 +53,7 @@ func usage() {
 func run(ctx context.Context, w io.Writer, dir string, asJSON bool) error {
 	if dir == "" {
 		var err error
-		if dir, err = goRoot(ctx); err != nil {
+		if dir, err = tree.GoRoot(ctx); err != nil {
 			return err
 		}
 	}
@@ -71,18 +69,4 @@ func run(ctx context.Context, w io.Writer, dir string, asJSON bool) error {
 		return json.NewEncoder(w).Encode(newJSONReport(m))
 	}
 	return writeReport(w, m)
-}
-
-// goRoot asks the go command, for a program cannot know where the Go that is
-// installed now lies: runtime.GOROOT tells of the one that built it, if at all.
-func goRoot(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-	root := strings.TrimSpace(string(out))
-	if err == nil && root == "" {
-		err = errors.New("it printed nothing")
-	}
-	if err != nil {
-		return "", fmt.Errorf("cannot find the installed Go with go env GOROOT, name a directory instead: %w", err)
-	}
-	return root, nil
 }

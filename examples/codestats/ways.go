@@ -75,7 +75,7 @@ type measurement struct {
 }
 
 // measure runs all ways and checks that they agree.
-func measure(ctx context.Context, t tree) (measurement, error) {
+func measure(ctx context.Context, t goTree) (measurement, error) {
 	m := measurement{dir: t.dir}
 	if err := t.warm(ctx); err != nil {
 		return m, err

@@ -16,13 +16,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/examples/internal/tree"
 )
 
 func main() {
@@ -49,7 +48,7 @@ func main() {
 func run(ctx context.Context, w io.Writer, dir string) error {
 	if dir == "" {
 		var err error
-		if dir, err = goRoot(ctx); err != nil {
+		if dir, err = tree.GoRoot(ctx); err != nil {
 			return err
 		}
 	}
@@ -127,18 +126,4 @@ func fullStrength(ctx context.Context, pool *mp.Pool) (int, error) {
 		}
 	}
 	return len(pool.Workers()), nil
-}
-
-// goRoot asks the go command, for a program cannot know where the Go that is
-// installed now lies: runtime.GOROOT tells of the one that built it, if at all.
-func goRoot(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-	root := strings.TrimSpace(string(out))
-	if err == nil && root == "" {
-		err = errors.New("it printed nothing")
-	}
-	if err != nil {
-		return "", fmt.Errorf("cannot find the installed Go with go env GOROOT, name a directory instead: %w", err)
-	}
-	return root, nil
 }

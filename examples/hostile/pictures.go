@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
-	"strings"
+
+	"github.com/go-multiprocessing/mp/examples/internal/tree"
 )
 
 // A task is what travels to a worker: a picture, or a hostile deed.
@@ -23,40 +20,28 @@ type task struct {
 
 var extensions = []string{".png", ".jpeg", ".jpg", ".gif"}
 
-// readPictures reads the pictures below dir. Only regular files count. What
-// cannot be read is skipped with a word on stderr.
+// readPictures reads the pictures below dir. What cannot be read is skipped with
+// a word on stderr.
 func readPictures(dir string) ([]task, error) {
+	skip := func(name string, why error) { fmt.Fprintf(os.Stderr, "hostile: skipping %s: %v\n", name, why) }
+	names, err := tree.Files(dir, skip, extensions...)
+	if err != nil {
+		return nil, err
+	}
 	var pictures []task
-	tree := os.DirFS(dir)
-	// Unlike filepath.WalkDir, this follows dir itself if that is a link.
-	err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && slices.Contains(extensions, strings.ToLower(path.Ext(name))) {
-			var data []byte
-			if data, err = fs.ReadFile(tree, name); err == nil {
-				pictures = append(pictures, task{Name: name, Data: data})
-			}
+	for _, name := range names {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		data, err := os.ReadFile(path)
+		if err != nil {
+			skip(path, tree.Reason(err))
+			continue
 		}
-		switch {
-		case err != nil && name == ".":
-			return fmt.Errorf("cannot read %s: %w", dir, reason(err))
-		case err != nil:
-			fmt.Fprintf(os.Stderr, "hostile: skipping %s: %v\n", filepath.Join(dir, name), reason(err))
-		}
-		return nil
-	})
-	if err == nil && len(pictures) == 0 {
-		err = fmt.Errorf("no pictures below %s", dir)
+		pictures = append(pictures, task{Name: name, Data: data})
 	}
-	return pictures, err
-}
-
-// reason strips an error of its path, which os.DirFS gives relative to the root.
-func reason(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
+	if len(pictures) == 0 {
+		return nil, fmt.Errorf("no pictures below %s", dir)
 	}
-	return err
+	return pictures, nil
 }
 
 // brokenCopies makes three of each picture, the same ones in each run.

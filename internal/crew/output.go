@@ -135,23 +135,13 @@ func (f *forwarder) watchForCrash(lines []byte) {
 	defer f.mu.Unlock()
 	for line := range bytes.Lines(lines) {
 		if len(f.crash) == 0 || len(f.crash) >= crashBytes {
-			if !looksLikeCrash(line) {
+			if !BeginsCrash(string(line)) {
 				continue
 			}
 			f.crash = f.crash[:0]
 		}
 		f.crash = append(f.crash, line[:min(len(line), crashBytes-len(f.crash))]...)
 	}
-}
-
-// looksLikeCrash knows how the Go runtime begins its reports.
-func looksLikeCrash(line []byte) bool {
-	for _, p := range []string{"panic:", "fatal error:", "SIG", "runtime:", "unexpected fault address"} {
-		if bytes.HasPrefix(line, []byte(p)) {
-			return true
-		}
-	}
-	return false
 }
 
 // words are the worker's last: its crash report's beginning, and the end.

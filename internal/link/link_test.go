@@ -410,6 +410,20 @@ func TestExternalResults(t *testing.T) {
 	}
 }
 
+// fills waits until the inbox takes no more, and shows that it then holds at most
+// one payload too many.
+func (b *inbox) fills(t *testing.T, payload int) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.unclaimed <= maxUnclaimed {
+		b.cond.Wait()
+	}
+	if b.unclaimed > maxUnclaimed+payload {
+		t.Errorf("%d bytes are held", b.unclaimed)
+	}
+}
+
 // Payloads that nobody asked for are held up, and death frees them.
 func TestUnclaimedPayloadsAreBounded(t *testing.T) {
 	l := newLink(t)
@@ -428,25 +442,11 @@ func TestUnclaimedPayloadsAreBounded(t *testing.T) {
 			sent <- i
 		}
 	})
-	l.inbox.mu.Lock()
-	for l.inbox.unclaimed <= maxUnclaimed {
-		l.inbox.cond.Wait()
-	}
-	if l.inbox.unclaimed > maxUnclaimed+len(chunk) {
-		t.Errorf("%d bytes are held", l.inbox.unclaimed)
-	}
-	l.inbox.mu.Unlock()
+	l.inbox.fills(t, len(chunk))
 	if b, ok := l.inbox.claim(3); !ok || len(b) != len(chunk) {
 		t.Error("a payload is lost")
 	}
-	l.inbox.mu.Lock()
-	for l.inbox.unclaimed <= maxUnclaimed {
-		l.inbox.cond.Wait()
-	}
-	if l.inbox.unclaimed > maxUnclaimed+len(chunk) {
-		t.Errorf("%d bytes are held", l.inbox.unclaimed)
-	}
-	l.inbox.mu.Unlock()
+	l.inbox.fills(t, len(chunk))
 	l.EndReading()
 	_ = p.sock.Close()
 	wg.Wait()

@@ -1,0 +1,59 @@
+// Package tree finds the files that examples work on.
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// GoRoot asks the go command, for a program cannot know where the Go that is
+// installed now lies: runtime.GOROOT tells of the one that built it, if at all.
+func GoRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	root := strings.TrimSpace(string(out))
+	if err == nil && root == "" {
+		err = errors.New("it printed nothing")
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot find the installed Go with go env GOROOT, name a directory instead: %w", err)
+	}
+	return root, nil
+}
+
+// Files returns the names of the files below dir with one of the extensions,
+// relative to dir, with slashes, in the order of the walk. Only regular files
+// count: a link would count its target twice, and a named pipe would block its
+// reader. A directory inside that cannot be read is told to skip.
+func Files(dir string, skip func(name string, why error), extensions ...string) ([]string, error) {
+	var names []string
+	// Unlike filepath.WalkDir, this follows dir itself if that is a link.
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil && name == ".":
+			return fmt.Errorf("cannot read %s: %w", dir, Reason(err))
+		case err != nil:
+			skip(filepath.Join(dir, name), Reason(err))
+		case d.Type().IsRegular() && slices.Contains(extensions, strings.ToLower(path.Ext(name))):
+			names = append(names, name)
+		}
+		return nil
+	})
+	return names, err
+}
+
+// Reason strips an error of its path, which names the file once more.
+func Reason(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
