@@ -29,10 +29,11 @@ type PoolConfig struct {
 	Procs int
 
 	// Setup is run in each worker before its first task, Teardown after its
-	// last when the pool is shut down (not when it is closed or the worker
-	// dies). A worker whose Setup fails is started again a few times; when none
-	// can be, every task gets a [*StartError] with the reason: NewPool does not
-	// wait for Setup.
+	// last when the pool is shut down or the worker recycled (not when the pool
+	// is closed or the worker dies). A worker whose Setup fails is started again a few times; when none
+	// can be, every task gets a [*StartError] with the reason. NewPool does not
+	// wait for Setup, [Pool.Ready] does. In the Setup of a spare the worker's
+	// number is 0.
 	Setup, Teardown Task
 
 	// Env are variables added to this program's environment or put in the
@@ -57,6 +58,16 @@ type PoolConfig struct {
 
 	// Limits bound what each worker may use.
 	Limits Limits
+
+	// Recycle says when workers are replaced by fresh ones, Restart how those
+	// that cannot be started are tried again.
+	Recycle Recycle
+	Restart Restart
+
+	// Spares is how many further workers are kept ready, their Setup done, to
+	// take the place of one that dies or is recycled: that then takes no time.
+	// Each needs the memory of a worker.
+	Spares int
 
 	// Backlog is how many submissions may wait for a worker before Submit and
 	// its kin block; 0 means 4096. A Map counts as one.
@@ -90,7 +101,7 @@ func (c PoolConfig) check() error {
 	for _, f := range []struct {
 		name  string
 		value int
-	}{{"Workers", c.Workers}, {"Procs", c.Procs}, {"Backlog", c.Backlog}} {
+	}{{"Workers", c.Workers}, {"Procs", c.Procs}, {"Backlog", c.Backlog}, {"Spares", c.Spares}} {
 		if f.value < 0 {
 			return fmt.Errorf("mp: PoolConfig.%s is %d: it must not be negative", f.name, f.value)
 		}
@@ -103,8 +114,10 @@ func (c PoolConfig) check() error {
 			return fmt.Errorf("mp: PoolConfig.%s is %v: it must not be negative", f.name, f.value)
 		}
 	}
-	if err := c.Limits.check(); err != nil {
-		return err
+	for _, part := range []interface{ check() error }{c.Limits, c.Recycle, c.Restart} {
+		if err := part.check(); err != nil {
+			return err
+		}
 	}
 	for _, v := range c.Env {
 		if i := strings.IndexByte(v, '='); i < 1 || strings.IndexByte(v, 0) >= 0 {
@@ -173,6 +186,9 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Funcs:   functions.wires(),
 		Grace:   c.Grace,
 		Backlog: c.Backlog,
+		Recycle: crew.Recycle(c.Recycle),
+		Restart: crew.Restart(c.Restart),
+		Spares:  c.Spares,
 		Missing: c.missing,
 		Name:    nextName,
 		Failure: outcomeError,

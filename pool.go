@@ -2,6 +2,7 @@ package mp
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
@@ -16,7 +17,6 @@ import (
 // also end when this process does, however it does.
 type Pool struct {
 	crew    *crew.Crew
-	size    int
 	timeout time.Duration
 }
 
@@ -39,7 +39,7 @@ func NewPool(config PoolConfig) (*Pool, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	p := &Pool{crew: c, size: config.Workers, timeout: config.Timeout}
+	p := &Pool{crew: c, timeout: config.Timeout}
 	children.addPool(p)
 	return p, nil
 }
@@ -72,8 +72,26 @@ func (p *Pool) Close() error {
 	return nil
 }
 
+// Resize sets how many workers the pool has from now on; at least one. It does
+// not wait: new workers are started, those too many finish the task that they
+// are running and leave, what waits behind it goes to others, and no task is
+// lost. Places that had been given up are tried again. [PoolConfig].Procs stays
+// as it is. The error is [ErrClosed] after Close or Shutdown.
+func (p *Pool) Resize(workers int) error {
+	if workers < 1 {
+		return fmt.Errorf("mp: Resize to %d workers: a pool has at least one", workers)
+	}
+	return p.crew.Resize(workers)
+}
+
+// Ready waits until all workers are in service, their Setup done. Those that have
+// ended for want of work count as ready. It returns a [*StartError] if one has
+// been given up, [ErrClosed] if the pool is closed, and the context's error if
+// that comes first. Tasks need not wait for it.
+func (p *Pool) Ready(ctx context.Context) error { return p.crew.Ready(ctx) }
+
 // numWorkers tells streams how much to read ahead at first.
-func (p *Pool) numWorkers() int { return p.size }
+func (p *Pool) numWorkers() int { return p.crew.Size() }
 
 func (p *Pool) isRunning(b Batch, i int) bool { return p.crew.Running(b, i) }
 

@@ -116,14 +116,8 @@ func scale(ctx context.Context, pool *mp.Pool, tasks []task) ([]outcome, error) 
 func fullStrength(ctx context.Context, pool *mp.Pool) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for len(pool.Workers()) < mp.NumCPU() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return 0, fmt.Errorf("the pool has %d workers, not %d: %w", len(pool.Workers()), mp.NumCPU(), context.Cause(ctx))
-		}
+	if err := pool.Ready(ctx); err != nil {
+		return 0, err
 	}
-	return len(pool.Workers()), nil
+	return pool.Stats().Serving, nil
 }

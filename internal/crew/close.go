@@ -4,6 +4,7 @@ package crew
 
 import (
 	"context"
+	"slices"
 	"syscall"
 )
 
@@ -20,16 +21,17 @@ func (c *Crew) Close() {
 	close(c.closing)
 	var drops []run
 	c.sched.Clear(collectRuns(&drops))
-	for _, m := range c.members {
+	for _, m := range slices.Concat(c.members, c.spares) {
 		if m != nil {
 			m.proc.Kill()
 		}
 	}
 	c.balance.Stop()
+	c.idler.Stop()
 	c.watchdog.timer.Stop()
 	c.mu.Unlock()
 	c.settleAll(drops, c.whyNot)
-	c.slots.Wait()
+	c.keepers.Wait()
 	c.logs.close()
 	close(c.gone)
 }
@@ -73,6 +75,7 @@ func (c *Crew) dismiss(ctx context.Context) error {
 			m.wakeUp()
 		}
 	}
+	leaving = append(leaving, c.dismissSpares()...)
 	c.idle = nil
 	c.mu.Unlock()
 	for _, m := range leaving {
@@ -126,6 +129,31 @@ func (c *Crew) PID() int {
 	return c.greeter.PID
 }
 
+// Stats is the state of the crew.
+func (c *Crew) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.counts
+	s.Places, s.Spares, s.Queued = c.want, len(c.spares), c.sched.Len()
+	for _, m := range c.members {
+		if m == nil || m.dead {
+			continue
+		}
+		s.Serving++
+		if m.work.Tasks() > 0 {
+			s.Busy++
+		}
+	}
+	return s
+}
+
+// Size is the number of places to be filled.
+func (c *Crew) Size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.want
+}
+
 // Workers describes the workers in service.
 func (c *Crew) Workers() []Info {
 	c.mu.Lock()
@@ -135,7 +163,7 @@ func (c *Crew) Workers() []Info {
 		if m == nil || m.dead {
 			continue
 		}
-		w := Info{Worker: m.slot + 1, Name: m.name, PID: m.proc.PID, Busy: m.work.Tasks() > 0, Started: m.started}
+		w := Info{Worker: m.number(), Name: m.name, PID: m.proc.PID, Busy: m.work.Tasks() > 0, Started: m.started}
 		if ch, begun := m.work.Running(); begun {
 			j := ch.Job.Data.(*job)
 			w.Running, w.Func, w.Task = true, j.fn, j.id+uint64(ch.Lo)

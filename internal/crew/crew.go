@@ -21,7 +21,11 @@ type Crew struct {
 	sched    sched.Scheduler
 	funcs    map[string]*sched.Func
 	watches  map[<-chan struct{}]*watch // by the context's Done
-	members  []*member                  // by slot; nil while there is none
+	members  []*member                  // by place; nil while there is none
+	places   []*place                   // for ever, those above want unused
+	want     int                        // places to be filled
+	spares   []*member                  // ready to fill one
+	counts   Stats                      // what has happened
 	idle     []*member
 	others   []*sched.Worker // scratch of steal
 	drop     sched.Drop      // dropLater, made once
@@ -29,36 +33,41 @@ type Crew struct {
 	open     int             // jobs with tasks that have not settled
 	nextID   uint64          // of the last task
 	greeter  *spawn.Process  // that said hello first
-	alive    int             // slots that have not given up
+	alive    int             // places that have not been given up
+	lastWhy  error           // why the last one was
 	broken   error           // why no worker can be started any more
 	draining bool
 	closed   bool
 	room     chan struct{} // closed when waiting jobs become fewer
 	quiet    chan struct{} // closed when open becomes 0; nil unless somebody waits
+	change   chan struct{} // closed when a place is filled, left or given up
+	needs    chan struct{} // tells that a spare is missing; capacity 1
+	idler    *time.Timer   // ends workers that are idle
 	balance  *time.Timer
 	armed    bool // balance is running
 	watchdog watchdog
 
 	closing chan struct{} // closed when Close begins
 	gone    chan struct{} // and when it has ended
-	slots   sync.WaitGroup
-	first   chan error // outcome of each slot's first start
+	keepers sync.WaitGroup
+	first   chan error // outcome of each place's first start
 }
 
 // New starts a crew. It returns when the first worker has said who it is, or
 // with an error, no process left, when that shows that no worker can serve.
 func New(cfg Config) (*Crew, error) {
+	cfg.Restart = cfg.Restart.withDefaults()
 	c := &Crew{
 		cfg:     cfg,
 		out:     newOutput(cfg.Stdout, cfg.Stderr),
 		logs:    newLogs(cfg),
 		funcs:   map[string]*sched.Func{},
 		watches: map[<-chan struct{}]*watch{},
-		members: make([]*member, cfg.Workers),
-		alive:   cfg.Workers,
 		closing: make(chan struct{}),
 		gone:    make(chan struct{}),
 		room:    make(chan struct{}),
+		change:  make(chan struct{}),
+		needs:   make(chan struct{}, 1),
 		first:   make(chan error, cfg.Workers),
 	}
 	c.drop = c.dropLater
@@ -66,13 +75,15 @@ func New(cfg Config) (*Crew, error) {
 	c.balance.Stop()
 	c.watchdog.timer = time.AfterFunc(time.Hour, c.look)
 	c.watchdog.timer.Stop()
-	c.slots.Add(cfg.Workers)
-	for slot := range cfg.Workers {
-		go c.supervise(slot)
-	}
+	c.idler = time.AfterFunc(time.Hour, c.endIdle)
+	c.idler.Stop()
+	c.mu.Lock()
+	c.resize(cfg.Workers, c.first)
+	c.mu.Unlock()
 	var err error
 	for range cfg.Workers {
 		if err = <-c.first; err == nil {
+			c.beginSpares()
 			return c, nil
 		}
 		if isPermanent(err) {
@@ -213,9 +224,11 @@ func (c *Crew) soon() bool {
 
 // rouse wakes idle workers for a job, or lets a busy one take more.
 func (c *Crew) rouse(j *sched.Job) {
-	for n := j.Pending(); n > 0 && len(c.idle) > 0; n-- {
+	n := j.Pending()
+	for ; n > 0 && len(c.idle) > 0; n-- {
 		c.popIdle().wakeUp()
 	}
+	c.rousePlaces(n)
 	for _, m := range c.members {
 		if m != nil && m.hungry {
 			m.hungry = false

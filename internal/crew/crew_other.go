@@ -30,6 +30,18 @@ func (*Crew) Close() {}
 // Running is false.
 func (*Crew) Running(Batch, int) bool { return false }
 
+// Resize does nothing.
+func (*Crew) Resize(int) error { return errUnsupported }
+
+// Ready returns the same.
+func (*Crew) Ready(context.Context) error { return errUnsupported }
+
+// Stats is empty.
+func (*Crew) Stats() Stats { return Stats{} }
+
+// Size is 0.
+func (*Crew) Size() int { return 0 }
+
 // PID is 0.
 func (*Crew) PID() int { return 0 }
 

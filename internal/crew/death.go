@@ -16,7 +16,7 @@ func (m *member) lastRites() Death {
 	<-m.ears
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
-	return Death{Worker: m.slot + 1, PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.words(), Stacks: m.stacks, Cause: m.cause}
+	return Death{Worker: m.number(), PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.words(), Stacks: m.stacks, Cause: m.cause}
 }
 
 // bury accounts for all that the dead worker had: what it finished is
@@ -29,7 +29,12 @@ func (m *member) bury() {
 	var lost, drops []run
 	c.mu.Lock()
 	_, m.tasks = m.link.Busy()
-	c.members[m.slot] = nil
+	c.members[m.number()-1] = nil
+	if m.leaving {
+		c.counts.Recycled++
+	} else {
+		c.counts.Died++
+	}
 	c.countWorkers()
 	c.sched.Dead(&m.work,
 		func(sj *sched.Job, i int) {

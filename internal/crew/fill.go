@@ -52,14 +52,18 @@ func (m *member) room() int {
 	if bytes < minRoom || m.work.Heavy() > maxHeavy {
 		return 0
 	}
-	return min(tasks, link.MaxTasks-m.work.Tasks())
+	tasks = min(tasks, link.MaxTasks-m.work.Tasks())
+	if limit := m.crew.cfg.Recycle.Tasks; limit > 0 {
+		tasks = min(tasks, limit-m.finished-m.work.Tasks())
+	}
+	return tasks
 }
 
 func (m *member) claim() (sched.Chunk, bool) {
 	c := m.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.dead || m.doomed || c.closed {
+	if m.dead || m.doomed || m.leaving || c.closed {
 		return sched.Chunk{}, false
 	}
 	ch, ok := c.sched.Claim(&m.work, m.room())
@@ -132,7 +136,7 @@ func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	if large {
 		ch.Weight = len(body)
 	}
-	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: attempt, ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Body: body})
+	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: attempt, Worker: m.number(), ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Body: body})
 	m.work.Launch(ch)
 	m.link.Publish()
 	c.mu.Unlock()

@@ -38,11 +38,9 @@ func (m *member) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m.leased = false
-	if m.dead || m.doomed || m.work.Tasks() > 0 || c.sched.Next() != nil || c.draining || c.closed {
+	if m.dead || m.doomed || m.leaving || m.work.Tasks() > 0 || c.sched.Next() != nil || c.draining || c.closed {
 		m.wakeUp()
 		return
 	}
-	m.idle = true
-	c.idle = append(c.idle, m)
-	c.countWorkers()
+	m.becomeIdle()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 // A member is one worker process in service.
 type member struct {
 	crew *Crew
-	slot int
+	num  atomic.Int32 // its number in the crew, from 1; 0 while it is a spare
 	name string
 	proc *spawn.Process
 	link *link.Link
@@ -29,19 +30,25 @@ type member struct {
 	outs *forwarder
 	ears chan struct{} // closed when no more messages come
 
+	taken chan struct{} // closed when a spare gets a place
+
 	// Under the crew's lock.
-	work    sched.Worker
-	idle    bool // in crew.idle, the pump asleep
-	leased  bool // a lone caller is in the pump's place
-	hungry  bool // could take more than the queue had
-	dead    bool
-	cause   error // why we kill it
-	doomed  bool  // we are about to kill it: it gets no more tasks
-	sending *job  // whose body is being sent
-	seen    sighting
-	stacks  string        // of the task that is being ended
-	answer  chan struct{} // closed when they have come
-	started time.Time
+	work     sched.Worker
+	idle     bool      // in crew.idle, the pump asleep
+	since    time.Time // it is idle; only if that matters
+	leased   bool      // a lone caller is in the pump's place
+	hungry   bool      // could take more than the queue had
+	dead     bool
+	leaving  bool  // it makes way for a fresh one and gets no more tasks
+	tired    bool  // that is for want of tasks
+	finished int   // tasks of which the outcomes are known
+	cause    error // why we kill it
+	doomed   bool  // we are about to kill it: it gets no more tasks
+	sending  *job  // whose body is being sent
+	seen     sighting
+	stacks   string        // of the task that is being ended
+	answer   chan struct{} // closed when they have come
+	started  time.Time
 
 	// The pump's.
 	results link.Results
@@ -78,8 +85,7 @@ func (m *member) pump() {
 			case idle:
 				<-m.wake
 			case stopping:
-				_ = m.link.Stop()
-				<-m.proc.Done()
+				m.sayGoodbye()
 				return
 			case over:
 				return
@@ -157,6 +163,8 @@ func (m *member) next() state {
 		return sleeping
 	case m.doomed:
 		return sleeping
+	case m.leaving:
+		return stopping
 	case c.sched.Next() != nil && m.room() > 0:
 		return again
 	case c.sched.Next() != nil:
@@ -168,9 +176,8 @@ func (m *member) next() state {
 	if took {
 		return again
 	}
-	m.idle, m.hungry = true, false
-	c.idle = append(c.idle, m)
-	c.countWorkers()
+	m.hungry = false
+	m.becomeIdle()
 	if left {
 		c.rebalanceSoon()
 	}
@@ -203,6 +210,7 @@ func (m *member) collect() (int, error) {
 	m.observe()
 	c.mu.Unlock()
 
+	m.checkMemory()
 	for _, d := range m.done {
 		m.settle(d)
 	}
@@ -229,6 +237,7 @@ func (m *member) match(r link.Run) error {
 		}
 		j := ch.Job.Data.(*job)
 		m.crew.retire(j, ch.N)
+		m.count(ch.N)
 		m.done = append(m.done, outcomes{run{j, ch.Lo, ch.N}, r.Kind, r.Data[:ch.N]})
 		r.Seq += uint32(ch.N)
 		r.Data = r.Data[ch.N:]

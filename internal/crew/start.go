@@ -17,16 +17,18 @@ import (
 // startLimit is how long a worker may take from its start to its hello.
 const startLimit = time.Minute
 
-// start starts a worker and returns once it is in service.
-func (c *Crew) start(slot int, greeted func()) (*member, error) {
-	m := &member{crew: c, slot: slot, wake: make(chan struct{}, 1), ears: make(chan struct{}), started: time.Now()}
+// start starts worker n, or a spare if that is 0, and returns once it could
+// serve.
+func (c *Crew) start(n int, greeted func()) (*member, error) {
+	m := &member{crew: c, wake: make(chan struct{}, 1), ears: make(chan struct{}), taken: make(chan struct{}), started: time.Now()}
+	m.num.Store(int32(n))
 	if err := m.exec(); err != nil {
 		permanent := !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ENOMEM) && !errors.Is(err, syscall.EMFILE) &&
 			!errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ETXTBSY)
-		return nil, &StartError{Worker: slot + 1, Permanent: permanent, Err: err}
+		return nil, &StartError{Worker: n, Permanent: permanent, Err: err}
 	}
 	if err := m.handshake(greeted); err != nil {
-		err.Worker, err.Started = slot+1, true
+		err.Worker, err.Started = n, true
 		own := m.endsItself(err.Err)
 		m.proc.Kill()
 		<-m.proc.Done()
@@ -115,12 +117,12 @@ func (m *member) handshake(greeted func()) *StartError {
 			Ready:  func() { put(s.ready, struct{}{}) },
 			Failed: func(data []byte) { put(s.failed, c.cfg.OnFail(data)) },
 			Stacks: m.heardStacks,
-			Log:    func(data []byte) { c.logs.add(m.slot+1, m.proc.PID, data) },
+			Log:    func(data []byte) { c.logs.add(m.number(), m.proc.PID, data) },
 		})
 		m.deaf(err)
 	}()
 	cfg := c.cfg.Link
-	cfg.Worker, cfg.Single = m.slot+1, c.cfg.Single
+	cfg.Worker, cfg.Single = m.number(), c.cfg.Single
 	if c.cfg.Name != nil {
 		m.name = c.cfg.Name()
 		cfg.Name = m.name
@@ -185,9 +187,6 @@ func (m *member) awaitReady(s says) *StartError {
 	case <-m.crew.closing:
 		return &StartError{Err: ErrClosed}
 	}
-	if !m.enlist() {
-		return &StartError{Err: ErrClosed}
-	}
 	return nil
 }
 
@@ -234,43 +233,4 @@ func (m *member) agree(h link.Hello) error {
 		m.fns[f.Name] = i
 	}
 	return nil
-}
-
-// enlist puts the worker in service and watches for its death; false if the
-// crew was closed meanwhile.
-func (m *member) enlist() bool {
-	c := m.crew
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.members[m.slot] = m
-	c.countWorkers()
-	go func() {
-		<-m.proc.Done()
-		m.link.EndReading()
-		c.mu.Lock()
-		m.dead = true
-		if m.idle {
-			c.removeIdle(m)
-		}
-		if !m.leased {
-			m.wakeUp()
-		}
-		c.mu.Unlock()
-		m.link.Kick()
-	}()
-	return true
-}
-
-func (c *Crew) removeIdle(m *member) {
-	for i, x := range c.idle {
-		if x == m {
-			c.idle = append(c.idle[:i], c.idle[i+1:]...)
-			break
-		}
-	}
-	m.idle = false
-	c.countWorkers()
 }

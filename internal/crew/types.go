@@ -39,6 +39,9 @@ type Config struct {
 	Funcs   []link.FuncID                       // what this program has registered
 	Build   string                              // the build id that workers must have; empty: any
 	Grace   time.Duration                       // from the end of a task's context to its worker's
+	Recycle Recycle                             // when a worker is replaced though nothing is wrong with it
+	Restart Restart                             // how often starting one is tried
+	Spares  int                                 // workers kept ready to replace others
 	Backlog int                                 // jobs that may wait before Execute blocks
 	Single  bool                                // the worker is for one task, and not replaced
 	OnEnd   func(Death)                         // called at the end of a Single worker that had come into service
@@ -46,6 +49,34 @@ type Config struct {
 	Missing func(function string) error         // why a worker has no such function
 	Failure func(kind uint8, data []byte) error // decodes an outcome that is no result
 	Death   func(error) error                   // translates a Death or StartError
+}
+
+// Recycle says when a worker makes way for a fresh one; 0 is never.
+type Recycle struct {
+	Tasks  int           // after so many
+	Memory int64         // when it has more bytes of memory for itself
+	Idle   time.Duration // without a task: then its place is empty until there is one
+}
+
+// Restart says how a worker that cannot be started is tried again; 0 is the
+// default.
+type Restart struct {
+	Attempts   int           // in a row, before its place is given up
+	Backoff    time.Duration // before the second; twice that before the third
+	MaxBackoff time.Duration
+}
+
+func (r Restart) withDefaults() Restart {
+	if r.Attempts == 0 {
+		r.Attempts = 5
+	}
+	if r.Backoff == 0 {
+		r.Backoff = 50 * time.Millisecond
+	}
+	if r.MaxBackoff == 0 {
+		r.MaxBackoff = 10 * time.Second
+	}
+	return r
 }
 
 // A Batch is what a job runs; see mp.Batch.
@@ -129,6 +160,19 @@ type Info struct {
 	Task    uint64
 	Func    string
 	Started time.Time
+}
+
+// Stats is a crew's state and what has happened to it so far.
+type Stats struct {
+	Places  int // to be filled
+	Serving int // filled
+	Busy    int // with tasks
+	Spares  int // ready to fill one
+	Queued  int // jobs with tasks that no worker has yet
+
+	Started  int // processes that have come into service
+	Recycled int // of them, ended to make way for fresh ones
+	Died     int // of them, ended in any other way
 }
 
 // ErrCorrupt is the cause of killing a worker that does not keep to the

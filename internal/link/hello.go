@@ -8,7 +8,7 @@ const Version = 1
 // Config is what the parent tells a new worker.
 type Config struct {
 	Version  int
-	Worker   int // its number in the pool, from 1
+	Worker   int // its number in the pool, from 1; 0 while it has none
 	Procs    int // GOMAXPROCS
 	LogLevel int // the lowest slog level that the parent handles
 	Limits   Limits

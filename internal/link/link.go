@@ -36,6 +36,7 @@ const (
 type Chunk struct {
 	Func    int    // the function's place in Hello.Funcs
 	Attempt int    // from 1
+	Worker  int    // the worker's number in the crew
 	ID      uint64 // of the first task; the others follow
 	Count   int
 	Prompt  bool // wake the parent as soon as the chunk is done
@@ -272,7 +273,7 @@ func (l *Link) Stage(c Chunk) (seq uint32) {
 		body = nil
 	}
 	l.mem.clear(l.seq, uint32(c.Count))
-	l.put(record{flags: flags, attempt: uint16(c.Attempt), fn: uint32(c.Func), count: uint32(c.Count), seq: l.seq, id: c.ID, body: body})
+	l.put(record{flags: flags, attempt: uint16(c.Attempt), worker: uint32(c.Worker), fn: uint32(c.Func), count: uint32(c.Count), seq: l.seq, id: c.ID, body: body})
 	l.sent = append(l.sent, passed{l.taskTail, l.seq + uint32(c.Count), c.Count})
 	seq = l.seq
 	l.seq += uint32(c.Count)
@@ -284,6 +285,7 @@ type record struct {
 	flags, attempt uint16
 	fn, count, seq uint32
 	id             uint64
+	worker         uint32
 	body           []byte
 }
 
@@ -298,6 +300,7 @@ func (l *Link) put(r record) {
 	binary.LittleEndian.PutUint32(h[16:], r.seq)
 	binary.LittleEndian.PutUint32(h[20:], uint32(len(r.body)))
 	binary.LittleEndian.PutUint64(h[24:], r.id)
+	binary.LittleEndian.PutUint32(h[32:], r.worker)
 	ring := l.mem.taskRing()
 	ring.put(l.taskTail, h[:])
 	ring.put(l.taskTail+taskHead, r.body)

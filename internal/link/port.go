@@ -37,6 +37,7 @@ type Task struct {
 	Seq     uint32
 	Func    int
 	ID      uint64
+	Worker  int // the number that this worker now has
 	Attempt int
 	In      []byte
 }
@@ -260,13 +261,14 @@ func (p *Port) load() error {
 		flags: binary.LittleEndian.Uint16(h[4:]), attempt: binary.LittleEndian.Uint16(h[6:]),
 		fn: binary.LittleEndian.Uint32(h[8:]), count: binary.LittleEndian.Uint32(h[12:]),
 		seq: binary.LittleEndian.Uint32(h[16:]), id: binary.LittleEndian.Uint64(h[24:]),
+		worker: binary.LittleEndian.Uint32(h[32:]),
 	}
 	n := int(binary.LittleEndian.Uint32(h[20:]))
 	if size < taskHead || n > size-taskHead || size > ringSize {
 		return errGarbage
 	}
 	p.cur = current{rec: r, end: p.pos + uint64(size)}
-	p.task.Func, p.task.Attempt = int(r.fn), int(r.attempt)
+	p.task.Func, p.task.Attempt, p.task.Worker = int(r.fn), int(r.attempt), int(r.worker)
 	if r.flags&flagStop != 0 {
 		p.pass()
 		return io.EOF

@@ -135,6 +135,13 @@ func (s *Scheduler) Behind(w *Worker, seq uint32, drop Drop) {
 	w.takeBack(seq+1, func(c Chunk) { s.Return(c, drop) })
 }
 
+// TakeBack takes back all that w has not begun.
+func (s *Scheduler) TakeBack(w *Worker, drop Drop) {
+	if w.flight.len() > 0 {
+		w.takeBack(w.flight.at(0).Seq, func(c Chunk) { s.Return(c, drop) })
+	}
+}
+
 // Dead ends w's service: lost is called for each task that had begun and has
 // no result, and all others return to the queue, or to drop where their job is
 // cancelled.

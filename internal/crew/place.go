@@ -1,0 +1,346 @@
+//go:build linux
+
+package crew
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// A place is where one worker after the other serves; under the crew's lock.
+type place struct {
+	kept   bool          // a keeper keeps it filled
+	vacant bool          // there was nothing to do for its worker
+	wake   chan struct{} // tells the keeper of a vacant one that there is; capacity 1
+}
+
+// Resize sets how many places are to be filled. New workers start at once, and
+// places that had been given up are tried again. Workers of places that are too
+// many finish what they run; what they have not begun goes to others.
+func (c *Crew) Resize(n int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.draining {
+		return ErrClosed
+	}
+	c.resize(n, nil)
+	return nil
+}
+
+// resize tells first how the first start of each new place went, unless it is
+// nil.
+func (c *Crew) resize(n int, first chan<- error) {
+	c.want = n
+	for len(c.places) < n {
+		c.places = append(c.places, &place{wake: make(chan struct{}, 1)})
+		c.members = append(c.members, nil)
+	}
+	for i, p := range c.places {
+		switch {
+		case i < n && !p.kept:
+			p.kept, p.vacant = true, false
+			c.alive++
+			c.broken = nil
+			c.keepers.Add(1)
+			go c.keep(i, first)
+		case i >= n && c.members[i] != nil:
+			c.members[i].leave()
+		case i >= n:
+			p.rouse()
+		}
+	}
+	c.changed()
+}
+
+func (p *place) rouse() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// changed tells those who wait for the places to be filled.
+func (c *Crew) changed() {
+	close(c.change)
+	c.change = make(chan struct{})
+}
+
+// Ready waits until each place is filled, or is empty for want of work. It
+// returns the reason when one has been given up.
+func (c *Crew) Ready(ctx context.Context) error {
+	for {
+		filled, change, err := c.filled()
+		if filled || err != nil {
+			return err
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return CauseOf(ctx)
+		}
+	}
+}
+
+func (c *Crew) filled() (ok bool, change chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.draining {
+		return false, nil, ErrClosed
+	}
+	for i, p := range c.places[:c.want] {
+		switch m := c.members[i]; {
+		case !p.kept:
+			return false, nil, c.cfg.Death(c.lastWhy)
+		case !p.vacant && (m == nil || m.dead || m.leaving):
+			return false, c.change, nil
+		}
+	}
+	return true, nil, nil
+}
+
+// keep keeps a place filled, with one worker after the other.
+func (c *Crew) keep(i int, first chan<- error) {
+	defer c.keepers.Done()
+	tell := func(err error) {
+		if first != nil {
+			first <- err
+			first = nil
+		}
+	}
+	for failed := 0; c.wanted(i); {
+		m, err := c.fill(i, func() { tell(nil) })
+		if err != nil {
+			tell(err)
+		} else if m.serve() {
+			failed = -1
+		} else {
+			err = &StartError{Worker: i + 1, Started: true, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
+		}
+		if c.cfg.Single {
+			c.giveUp(i, c.endSingle(m, err))
+			return
+		}
+		if failed++; killed(err) {
+			failed = min(failed, 1) // that says nothing about the next one
+		}
+		switch {
+		case failed >= c.cfg.Restart.Attempts || isPermanent(err):
+			c.giveUp(i, err)
+			return
+		case failed > 0:
+			c.pause(c.cfg.Restart.wait(failed))
+		case m.tired:
+			c.awaitWork(i)
+		}
+	}
+}
+
+// wait is the time before the next attempt after so many have failed.
+func (r Restart) wait(failed int) time.Duration {
+	d := r.Backoff
+	for ; failed > 1 && d < r.MaxBackoff; failed-- {
+		d *= 2
+	}
+	return min(d, r.MaxBackoff)
+}
+
+// wanted reports whether a place is to be filled again, and leaves it otherwise.
+func (c *Crew) wanted(i int) bool {
+	c.mu.Lock()
+	if i < c.want && !c.closed && (!c.draining || c.open > 0) {
+		c.mu.Unlock()
+		return true
+	}
+	drops := c.leavePlace(i, nil)
+	c.mu.Unlock()
+	c.settleAll(drops, c.whyNot)
+	return false
+}
+
+// leavePlace notes that a place has no keeper any more; why is nil if that is as
+// it should be. When no place is left that could be filled, every task that waits
+// ends with the reason of the last that could not be, and so will every later
+// one.
+func (c *Crew) leavePlace(i int, why error) (drops []run) {
+	c.places[i].kept = false
+	if why != nil {
+		c.lastWhy = why
+	}
+	if c.alive--; c.alive == 0 && c.lastWhy != nil {
+		c.broken = c.lastWhy
+		c.sched.Clear(collectRuns(&drops))
+		close(c.room)
+		c.room = make(chan struct{})
+	}
+	c.changed()
+	return drops
+}
+
+// giveUp leaves a place empty.
+func (c *Crew) giveUp(i int, why error) {
+	c.mu.Lock()
+	drops := c.leavePlace(i, why)
+	ending := c.closed || c.draining && c.open == 0
+	c.mu.Unlock()
+	if c.cfg.Logger != nil && !c.cfg.Single && !ending {
+		c.cfg.Logger.Error("mp: worker given up", "worker", i+1, "error", why)
+	}
+	c.settleAll(drops, c.whyNot)
+}
+
+// fill puts a worker into a place: a spare, if there is one.
+func (c *Crew) fill(i int, greeted func()) (*member, error) {
+	m := c.takeSpare()
+	if m == nil {
+		var err error
+		if m, err = c.start(i+1, greeted); err != nil {
+			return nil, err
+		}
+	}
+	if !m.enlist(i) {
+		m.discard()
+		return nil, &StartError{Worker: i + 1, Err: ErrClosed}
+	}
+	return m, nil
+}
+
+// discard ends a worker that is not in service.
+func (m *member) discard() {
+	m.proc.Kill()
+	<-m.proc.Done()
+	_ = m.lastRites()
+	m.link.Close()
+}
+
+// enlist puts the worker in service and watches for its death; false if the
+// crew was closed meanwhile.
+func (m *member) enlist(i int) bool {
+	c := m.crew
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	m.num.Store(int32(i + 1))
+	c.members[i] = m
+	c.counts.Started++
+	if i >= c.want {
+		m.leaving = true
+	}
+	c.countWorkers()
+	c.changed()
+	go func() {
+		<-m.proc.Done()
+		m.link.EndReading()
+		c.mu.Lock()
+		m.dead = true
+		if m.idle {
+			c.removeIdle(m)
+		}
+		if !m.leased {
+			m.wakeUp()
+		}
+		c.mu.Unlock()
+		m.link.Kick()
+	}()
+	return true
+}
+
+// number is the worker's in the crew, from 1; 0 while it is a spare.
+func (m *member) number() int { return int(m.num.Load()) }
+
+// awaitWork leaves a place vacant until there is something to do.
+func (c *Crew) awaitWork(i int) {
+	c.mu.Lock()
+	p := c.places[i]
+	p.vacant = c.sched.Next() == nil && i < c.want && !c.closed && !c.draining
+	vacant := p.vacant
+	select {
+	case <-p.wake: // of another time
+	default:
+	}
+	c.changed()
+	c.mu.Unlock()
+	if !vacant {
+		return
+	}
+	select {
+	case <-p.wake:
+	case <-c.closing:
+	}
+	c.mu.Lock()
+	p.vacant = false
+	c.mu.Unlock()
+}
+
+// rousePlaces fills up to n vacant places.
+func (c *Crew) rousePlaces(n int) {
+	for _, p := range c.places {
+		if n <= 0 {
+			return
+		}
+		if p.vacant {
+			p.vacant = false
+			p.rouse()
+			n--
+		}
+	}
+}
+
+// pause waits, unless the crew is closed or resized meanwhile.
+func (c *Crew) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.closing:
+	}
+}
+
+func isPermanent(err error) bool {
+	var s *StartError
+	return errors.As(err, &s) && s.Permanent
+}
+
+// killed reports whether a worker that failed was killed from outside.
+func killed(err error) bool {
+	var s *StartError
+	return errors.As(err, &s) && s.Killed
+}
+
+// endSingle tells of the end of a worker that is not replaced, and returns why it
+// will run nothing any more.
+func (c *Crew) endSingle(m *member, err error) error {
+	if m == nil {
+		var s *StartError
+		if errors.As(err, &s) && s.Started && c.cfg.OnEnd != nil {
+			c.cfg.OnEnd(s.Last)
+		}
+		if s != nil && s.Last.Status.Signal != 0 {
+			return &s.Last
+		}
+		return err
+	}
+	if c.cfg.OnEnd != nil {
+		c.cfg.OnEnd(m.death)
+	}
+	death := m.death
+	return &death
+}
+
+// serve runs a worker in service until it is dead. It reports whether its place
+// may be filled again at once: it has done something, or lived for a while, or
+// was to leave, or was killed, by us or by somebody else.
+func (m *member) serve() (useful bool) {
+	m.pump()
+	m.bury()
+	return m.leaving || m.death.Cause != nil || m.tasks > 0 || m.lost > 0 || time.Since(m.started) > worthy ||
+		m.death.Status.Signal == syscall.SIGKILL // somebody did; that says nothing about the next one
+}
+
+// worthy is how long a worker must live without a task not to count as one that
+// cannot be started.
+const worthy = time.Second

@@ -1,0 +1,130 @@
+//go:build linux
+
+package crew
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// leave takes the worker out of service, once it is done with what it runs; what
+// it has not begun goes to others. Under the crew's lock.
+func (m *member) leave() {
+	if m.leaving || m.dead {
+		return
+	}
+	c := m.crew
+	m.leaving = true
+	c.sched.TakeBack(&m.work, c.drop)
+	if m.idle {
+		c.removeIdle(m)
+	}
+	if !m.leased {
+		m.wakeUp()
+	}
+	m.link.Kick()
+	c.distribute()
+}
+
+// count notes that the outcomes of n more tasks are known, after which it may
+// have had its share; under the crew's lock.
+func (m *member) count(n int) {
+	m.finished += n
+	if limit := m.crew.cfg.Recycle.Tasks; limit > 0 && m.finished >= limit {
+		m.leave()
+	}
+}
+
+// checkMemory lets a worker go that has too much memory for itself.
+func (m *member) checkMemory() {
+	c := m.crew
+	limit := c.cfg.Recycle.Memory
+	if limit == 0 || memoryOf(m.proc.PID) <= limit {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.leave()
+}
+
+// memoryOf is how many bytes a process has in memory that belong to no file and
+// are not shared; 0 if that cannot be told.
+func memoryOf(pid int) int64 {
+	var size, resident, shared int64
+	f, err := os.Open(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	if _, err := fmt.Fscan(f, &size, &resident, &shared); err != nil {
+		return 0
+	}
+	return (resident - shared) * int64(os.Getpagesize())
+}
+
+func (c *Crew) removeIdle(m *member) {
+	c.idle = slices.DeleteFunc(c.idle, func(x *member) bool { return x == m })
+	m.idle = false
+	c.countWorkers()
+}
+
+// becomeIdle notes that there is nothing to do for the worker; under the crew's
+// lock.
+func (m *member) becomeIdle() {
+	c := m.crew
+	m.idle = true
+	c.idle = append(c.idle, m)
+	c.countWorkers()
+	if limit := c.cfg.Recycle.Idle; limit > 0 {
+		m.since = time.Now()
+		if len(c.idle) == 1 {
+			c.idler.Reset(limit)
+		}
+	}
+}
+
+// endIdle is the timer's: it lets workers go that have been idle for long.
+func (c *Crew) endIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	limit := c.cfg.Recycle.Idle
+	for i := 0; i < len(c.idle); {
+		m := c.idle[i]
+		if left := limit - time.Since(m.since); left > 0 {
+			c.idler.Reset(left) // it has been idle for longer than those behind it
+			return
+		}
+		m.tired = true
+		m.leave()
+	}
+}
+
+// sayGoodbye lets the worker tear down and exit, and returns when it has.
+func (m *member) sayGoodbye() {
+	_ = m.link.Stop()
+	limit := time.NewTimer(goodbye)
+	defer limit.Stop()
+	for {
+		select {
+		case <-m.proc.Done():
+			return
+		case <-limit.C:
+		}
+		m.crew.mu.Lock()
+		draining := m.crew.draining
+		m.crew.mu.Unlock()
+		if draining { // that has a limit of its own
+			<-m.proc.Done()
+			return
+		}
+		m.proc.Kill()
+	}
+}
+
+// goodbye is how long a worker that is recycled has to tear down.
+const goodbye = 10 * time.Second

@@ -1,0 +1,128 @@
+//go:build linux
+
+package crew
+
+import "slices"
+
+// beginSpares starts the spares, once the first worker is there.
+func (c *Crew) beginSpares() {
+	if c.cfg.Spares == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.keepers.Add(1)
+	go c.keepSpares()
+}
+
+// keepSpares starts a spare whenever one is missing. That they cannot be started
+// harms nothing: then places are filled without them.
+func (c *Crew) keepSpares() {
+	defer c.keepers.Done()
+	for failed := 0; ; {
+		missing, ending := c.missingSpares()
+		switch {
+		case ending:
+			return
+		case !missing:
+			select {
+			case <-c.needs:
+			case <-c.closing:
+			}
+			continue
+		case failed > 0:
+			c.pause(c.cfg.Restart.wait(failed))
+		}
+		m, err := c.start(0, func() {})
+		if err != nil {
+			failed++
+			c.complainOfSpare(failed, err)
+			continue
+		}
+		failed = 0
+		c.addSpare(m)
+	}
+}
+
+func (c *Crew) missingSpares() (missing, ending bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.spares) < c.cfg.Spares, c.closed || c.draining
+}
+
+func (c *Crew) complainOfSpare(failed int, err error) {
+	if c.cfg.Logger != nil && failed == c.cfg.Restart.Attempts {
+		c.cfg.Logger.Error("mp: no spare worker can be started", "error", err)
+	}
+}
+
+// addSpare keeps a worker ready, and sees to it that it is replaced if it dies.
+func (c *Crew) addSpare(m *member) {
+	c.mu.Lock()
+	ending := c.closed || c.draining
+	if !ending {
+		c.spares = append(c.spares, m)
+		c.changed()
+	}
+	c.mu.Unlock()
+	if ending {
+		m.discard()
+		return
+	}
+	c.keepers.Add(1)
+	go func() {
+		defer c.keepers.Done()
+		select {
+		case <-m.proc.Done():
+			if c.removeSpare(m) {
+				m.discard()
+				c.needSpare()
+			}
+		case <-m.taken:
+		}
+	}()
+}
+
+func (c *Crew) removeSpare(m *member) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.Index(c.spares, m)
+	if i >= 0 {
+		c.spares = slices.Delete(c.spares, i, i+1)
+	}
+	return i >= 0
+}
+
+// takeSpare returns a spare that is to fill a place; nil if there is none.
+func (c *Crew) takeSpare() *member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.spares) == 0 {
+		return nil
+	}
+	m := c.spares[0]
+	c.spares = slices.Delete(c.spares, 0, 1)
+	close(m.taken)
+	c.needSpare()
+	return m
+}
+
+func (c *Crew) needSpare() {
+	select {
+	case c.needs <- struct{}{}:
+	default:
+	}
+}
+
+// dismissSpares lets the spares tear down, which have no pump to do so; under the
+// lock.
+func (c *Crew) dismissSpares() []*member {
+	spares := slices.Clone(c.spares)
+	for _, m := range spares {
+		_ = m.link.Stop()
+	}
+	return spares
+}

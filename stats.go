@@ -1,0 +1,23 @@
+package mp
+
+// Stats is what a pool is doing and what has happened to its workers.
+type Stats struct {
+	Workers int // that it is to have
+	Serving int // that are in service
+	Busy    int // of these, with tasks
+	Spares  int // further ones that are ready
+	Queued  int // submissions of which tasks wait for a worker; a Map is one
+
+	Started  int // workers that have come into service so far
+	Recycled int // of these, ended to make way for fresh ones, see [Recycle] and [Pool.Resize]
+	Died     int // of these, ended in any other way
+}
+
+// Stats returns the pool's figures at one moment. It costs microseconds.
+func (p *Pool) Stats() Stats {
+	s := p.crew.Stats()
+	return Stats{
+		Workers: s.Places, Serving: s.Serving, Busy: s.Busy, Spares: s.Spares, Queued: s.Queued,
+		Started: s.Started, Recycled: s.Recycled, Died: s.Died,
+	}
+}
