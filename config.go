@@ -59,6 +59,11 @@ type PoolConfig struct {
 	// Limits bound what each worker may use.
 	Limits Limits
 
+	// RequireContainment says what must kill that which a task starts and which
+	// leaves its worker's process group; NewPool returns an error where it
+	// cannot. "" requires nothing.
+	RequireContainment Containment
+
 	// Recycle says when workers are replaced by fresh ones, Restart how those
 	// that cannot be started are tried again.
 	Recycle Recycle
@@ -114,7 +119,7 @@ func (c PoolConfig) check() error {
 			return fmt.Errorf("mp: PoolConfig.%s is %v: it must not be negative", f.name, f.value)
 		}
 	}
-	for _, part := range []interface{ check() error }{c.Limits, c.Recycle, c.Restart} {
+	for _, part := range []interface{ check() error }{c.Limits, c.Recycle, c.Restart, c.containing()} {
 		if err := part.check(); err != nil {
 			return err
 		}
@@ -177,7 +182,7 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Args:    slices.Clone(os.Args),
 		Env:     append(os.Environ(), c.Env...),
 		Dir:     c.Dir,
-		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Limits: c.Limits.link(), Parent: current.Name, Setup: setup, Teardown: teardown},
+		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Parent: current.Name, ParentPID: os.Getpid(), Setup: setup, Teardown: teardown},
 		Stdout:  c.Output.Stdout,
 		Stderr:  c.Output.Stderr,
 		Logger:  logger,
@@ -189,10 +194,14 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Recycle: crew.Recycle(c.Recycle),
 		Restart: crew.Restart(c.Restart),
 		Spares:  c.Spares,
+		Contain: c.RequireContainment.spawn(),
 		Missing: c.missing,
 		Name:    nextName,
 		Failure: outcomeError,
 		Death:   translate,
+	}
+	if err := c.Limits.crew(&cc); err != nil {
+		return crew.Config{}, err
 	}
 	if c.Executable != "" {
 		path, err := filepath.Abs(c.Executable) // Dir is the workers', not its

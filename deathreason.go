@@ -25,6 +25,8 @@ func reasonOf(d *crew.Death) Reason {
 		return ReasonCorrupt
 	case d.Cause != nil:
 		return ReasonCancelled
+	case d.Status.OOM:
+		return ReasonOutOfMemory
 	case d.Status.Signal != 0:
 		return ReasonSignal
 	case d.Status.ExitCode != 2:

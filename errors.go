@@ -91,7 +91,7 @@ type Reason string
 const (
 	ReasonExit        Reason = "exit"          // it called os.Exit
 	ReasonFatal       Reason = "fatal error"   // the Go runtime ended it: a panic outside the task's goroutine, a fatal error, a crash in C
-	ReasonOutOfMemory Reason = "out of memory" // the Go runtime ended it for want of memory
+	ReasonOutOfMemory Reason = "out of memory" // it needed more memory than there was, or than its limit
 	ReasonSignal      Reason = "signal"        // a signal ended it
 	ReasonCancelled   Reason = "cancelled"     // mp killed it: the task ignored that its context was cancelled
 	ReasonDeadline    Reason = "deadline"      // the same, at a deadline

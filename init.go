@@ -52,7 +52,7 @@ func serve() int {
 		}
 		logToParent(slog.Level(cfg.LogLevel), send)
 		current = ProcessInfo{Name: cfg.Name, PID: os.Getpid(), Daemon: cfg.Daemon}
-		parent = &ProcessInfo{Name: cfg.Parent, PID: os.Getppid()}
+		parent = &ProcessInfo{Name: cfg.Parent, PID: cfg.ParentPID}
 	})
 }
 

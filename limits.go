@@ -2,24 +2,48 @@ package mp
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
 // Limits bound what each worker of a pool may use. The zero value of a field
 // sets no limit. What a task starts inherits them, each process for itself.
 type Limits struct {
-	// Memory is how many bytes of private writable memory a worker may have:
-	// its heap, stacks, C's malloc and anonymous maps, but not shared memory.
-	// The system enforces it (RLIMIT_DATA), without any privilege. A Go program
-	// takes some 50 MiB of it for itself; less than 64 MiB is an error. The
-	// collector works harder (GOMEMLIMIT) before it is reached. A task that
-	// needs more ends with its worker, as a [*WorkerError] with
-	// [ReasonOutOfMemory] as a rule. (Sometimes the Go runtime crashes for want
-	// of memory without saying so: then it is [ReasonFatal]; and if C fails to
-	// allocate, what happens is up to it.) A single huge allocation may pass
-	// the limit before the next one fails.
+	// Memory is how many bytes of memory a worker may use; less than 64 MiB is
+	// an error. The collector works harder (GOMEMLIMIT) before it is reached. A
+	// task that needs more ends with its worker, as a [*WorkerError] with
+	// [ReasonOutOfMemory]. [Stats].Enforced says who sees to it.
+	//
+	// With Cgroup, that is the control group, if it has a memory controller:
+	// then what counts is the memory in use by the worker and by all that its
+	// tasks start.
+	//
+	// Else it is the system's limit of private writable memory (RLIMIT_DATA),
+	// which needs no privilege: heap, stacks, C's malloc and anonymous maps, of
+	// each process for itself, whether in use or not, but not shared memory. A
+	// Go program takes some 50 MiB of it for itself. Sometimes the Go runtime
+	// crashes for want of memory without saying so: then the reason is
+	// [ReasonFatal]; and if C fails to allocate, what happens is up to it. A
+	// single huge allocation may pass the limit before the next one fails.
 	Memory int64
+
+	// Cgroup is the directory of a control group, of version 2 or of a
+	// hierarchy of version 1, in which this program may make others, as
+	// /sys/fs/cgroup/myservice/workers. Each worker gets one, which is removed
+	// with it, however this program ends; what a task has started dies with its
+	// worker then, whatever it does. This process itself is never moved. Of
+	// version 2 the group must have no processes of its own, or its memory
+	// controller cannot be handed down.
+	Cgroup string
+
+	// CPUs are the processors that workers may run on: worker 1 on those of
+	// the first element, worker 2 on those of the second and so on, and from
+	// the beginning again after the last. A single element pins all to the
+	// same ones.
+	CPUs [][]int
 
 	// OpenFiles is how many descriptors a worker may have open; 16 at least.
 	OpenFiles int
@@ -36,6 +60,7 @@ const (
 	leastMemory = 64 << 20
 	leastFiles  = 16
 	mostNice    = 19
+	mostCPUs    = 1024 // that the system's call can name
 )
 
 func (l Limits) check() error {
@@ -44,12 +69,54 @@ func (l Limits) check() error {
 		return fmt.Errorf("mp: PoolConfig.Limits.Memory is %d bytes: a worker needs %d at least", l.Memory, leastMemory)
 	case l.OpenFiles != 0 && l.OpenFiles < leastFiles:
 		return fmt.Errorf("mp: PoolConfig.Limits.OpenFiles is %d: a worker needs %d at least", l.OpenFiles, leastFiles)
+	case slices.ContainsFunc(l.CPUs, func(set []int) bool { return len(set) == 0 || slices.Min(set) < 0 || slices.Max(set) >= mostCPUs }):
+		return fmt.Errorf("mp: PoolConfig.Limits.CPUs is %v: each element must name processors, from 0", l.CPUs)
 	case l.Nice < 0 || l.Nice > mostNice:
 		return fmt.Errorf("mp: PoolConfig.Limits.Nice is %d: it must be 0 to %d", l.Nice, mostNice)
 	}
 	return nil
 }
 
-func (l Limits) link() link.Limits {
-	return link.Limits{Memory: int(l.Memory), Files: l.OpenFiles, Nice: l.Nice, NoCore: l.NoCoreDumps}
+// crew adds the limits to a config.
+func (l Limits) crew(c *crew.Config) error {
+	if l.Cgroup != "" {
+		group, err := spawn.OpenCgroup(l.Cgroup)
+		if err != nil {
+			return fmt.Errorf("mp: PoolConfig.Limits.Cgroup: %w", err)
+		}
+		c.Cgroup = group
+	}
+	byGroup := c.Cgroup.Memory() != ""
+	if byGroup {
+		c.Memory = l.Memory
+	}
+	c.CPUs = l.CPUs
+	c.Link.Limits = link.Limits{Memory: int(l.Memory), Group: byGroup, Files: l.OpenFiles, Nice: l.Nice, NoCore: l.NoCoreDumps}
+	return nil
+}
+
+// enforced says what sees to the limits that are set.
+func (l Limits) enforced(g *spawn.Cgroup) Enforced {
+	var e Enforced
+	if e.Memory = g.Memory(); e.Memory == "" {
+		e.Memory = "RLIMIT_DATA"
+	}
+	if l.Memory == 0 {
+		e.Memory = ""
+	}
+	for _, f := range []struct {
+		set bool
+		by  *string
+		how string
+	}{
+		{len(l.CPUs) > 0, &e.CPUs, "sched_setaffinity"},
+		{l.OpenFiles > 0, &e.OpenFiles, "RLIMIT_NOFILE"},
+		{l.Nice > 0, &e.Nice, "setpriority"},
+		{l.NoCoreDumps, &e.NoCoreDumps, "RLIMIT_CORE"},
+	} {
+		if f.set {
+			*f.by = f.how
+		}
+	}
+	return e
 }

@@ -16,8 +16,10 @@ import (
 // A Pool is safe for concurrent use. End it with Close or Shutdown; workers
 // also end when this process does, however it does.
 type Pool struct {
-	crew    *crew.Crew
-	timeout time.Duration
+	crew        *crew.Crew
+	timeout     time.Duration
+	containment Containment
+	enforced    Enforced
 }
 
 // NewPool starts a pool. It returns once the first worker has answered, some
@@ -39,7 +41,10 @@ func NewPool(config PoolConfig) (*Pool, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	p := &Pool{crew: c, timeout: config.Timeout}
+	p := &Pool{
+		crew: c, timeout: config.Timeout,
+		containment: config.containing().holds(), enforced: config.Limits.enforced(cc.Cgroup),
+	}
 	children.addPool(p)
 	return p, nil
 }

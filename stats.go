@@ -11,6 +11,16 @@ type Stats struct {
 	Started  int // workers that have come into service so far
 	Recycled int // of these, ended to make way for fresh ones, see [Recycle] and [Pool.Resize]
 	Died     int // of these, ended in any other way
+
+	Containment Containment // what kills the processes that tasks leave behind
+	Enforced    Enforced    // what sees to the limits
+}
+
+// Enforced says what sees to each of the [Limits] on this system: "cgroup v2",
+// "cgroup v1", the name of a resource limit or of a system call. It is "" for a
+// limit that is not set.
+type Enforced struct {
+	Memory, CPUs, OpenFiles, Nice, NoCoreDumps string
 }
 
 // Stats returns the pool's figures at one moment. It costs microseconds.
@@ -19,5 +29,6 @@ func (p *Pool) Stats() Stats {
 	return Stats{
 		Workers: s.Places, Serving: s.Serving, Busy: s.Busy, Spares: s.Spares, Queued: s.Queued,
 		Started: s.Started, Recycled: s.Recycled, Died: s.Died,
+		Containment: p.containment, Enforced: p.enforced,
 	}
 }

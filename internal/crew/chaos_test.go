@@ -66,6 +66,7 @@ type chaos struct {
 	large int
 	seed  func() *rand.Rand
 	next  atomic.Uint64 // number of a task
+	calls atomic.Uint64 // that have returned
 
 	mu      sync.Mutex
 	batches []*batch
@@ -104,15 +105,33 @@ func (x *chaos) run(abrupt bool) {
 		}
 		x.end()
 	}
-	ok := within(x.t, "the callers return", callers.Wait)
+	x.await(&callers)
 	close(over)
 	harm.Wait()
-	if ok && !abrupt {
+	if !abrupt {
 		until(x.t, "full strength", func() bool { return len(x.c.Workers()) == chaosWorkers })
 		works(x.t, x.c)
 		x.end()
 	}
 	x.check()
+}
+
+// await waits for the callers, as long as there is progress.
+func (x *chaos) await(callers *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { defer close(done); callers.Wait() }()
+	for before := uint64(0); ; {
+		select {
+		case <-done:
+			return
+		case <-time.After(never):
+		}
+		now := x.calls.Load()
+		if now == before {
+			panic("in vain: a call returns") // with the stacks of all goroutines
+		}
+		before = now
+	}
 }
 
 // end closes the crew, in one of several ways.
@@ -135,12 +154,16 @@ func (x *chaos) end() {
 // continued or killed: what is stopped for ever is the business of contexts.
 func (x *chaos) harm(over chan struct{}) {
 	r := x.seed()
-	for {
+	for before := uint64(1); ; {
 		select {
 		case <-over:
 			return
 		case <-time.After(time.Duration(r.IntN(3000)) * time.Microsecond):
 		}
+		if x.calls.Load() == before {
+			continue // on a slow machine workers would die before they have done a thing
+		}
+		before = x.calls.Load()
 		fd, ok := x.victim(r)
 		if !ok {
 			continue
@@ -196,6 +219,7 @@ func (x *chaos) call() {
 			x.t.Errorf("Execute: %v", err)
 		}
 		cancel()
+		x.calls.Add(1)
 	}
 }
 

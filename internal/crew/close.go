@@ -6,6 +6,8 @@ import (
 	"context"
 	"slices"
 	"syscall"
+
+	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
 // Close ends all workers at once; what they have not finished ends with
@@ -33,6 +35,7 @@ func (c *Crew) Close() {
 	c.settleAll(drops, c.whyNot)
 	c.keepers.Wait()
 	c.logs.close()
+	spawn.Release()
 	close(c.gone)
 }
 

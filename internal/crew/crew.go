@@ -78,6 +78,7 @@ func New(cfg Config) (*Crew, error) {
 	c.idler = time.AfterFunc(time.Hour, c.endIdle)
 	c.idler.Stop()
 	c.mu.Lock()
+	spawn.Hold()
 	c.resize(cfg.Workers, c.first)
 	c.mu.Unlock()
 	var err error

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // A place is where one worker after the other serves; under the crew's lock.
@@ -200,11 +202,27 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 			return nil, err
 		}
 	}
+	if err := m.pin(i); err != nil {
+		m.discard()
+		return nil, &StartError{Worker: i + 1, Started: true, Permanent: true, Err: err}
+	}
 	if !m.enlist(i) {
 		m.discard()
 		return nil, &StartError{Worker: i + 1, Err: ErrClosed}
 	}
 	return m, nil
+}
+
+// pin lets the worker run only on the CPUs of its place.
+func (m *member) pin(i int) error {
+	if len(m.crew.cfg.CPUs) == 0 {
+		return nil
+	}
+	cpus := m.crew.cfg.CPUs[i%len(m.crew.cfg.CPUs)]
+	if err := sys.Pin(m.proc.PID, cpus); err != nil {
+		return fmt.Errorf("it cannot be pinned to the CPUs %v: %w", cpus, err)
+	}
+	return nil
 }
 
 // discard ends a worker that is not in service.

@@ -79,6 +79,7 @@ func (m *member) exec() error {
 			m.proc, err = spawn.Start(spawn.Spec{
 				Path: c.cfg.Path, Args: c.cfg.Args, Env: c.cfg.Env, Dir: c.cfg.Dir,
 				Procs: c.cfg.Link.Procs, Single: c.cfg.Single, Files: l.ChildFiles(), Stdout: outFD, Stderr: errFD,
+				Contain: c.cfg.Contain, Cgroup: c.cfg.Cgroup, Memory: c.cfg.Memory,
 			})
 			_ = syscall.Close(errFD)
 		}

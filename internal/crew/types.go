@@ -42,6 +42,10 @@ type Config struct {
 	Recycle Recycle                             // when a worker is replaced though nothing is wrong with it
 	Restart Restart                             // how often starting one is tried
 	Spares  int                                 // workers kept ready to replace others
+	CPUs    [][]int                             // what the places in turn may run on; empty: anything
+	Contain spawn.Containment                   // what kills that which tasks leave behind
+	Cgroup  *spawn.Cgroup                       // in which each worker gets a group
+	Memory  int64                               // limit of each such group
 	Backlog int                                 // jobs that may wait before Execute blocks
 	Single  bool                                // the worker is for one task, and not replaced
 	OnEnd   func(Death)                         // called at the end of a Single worker that had come into service

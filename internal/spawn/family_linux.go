@@ -13,7 +13,7 @@ var family parenthood
 
 type parenthood struct {
 	mu       sync.Mutex
-	children int
+	children int                         // and holds
 	requests atomic.Pointer[chan func()] // nil while there is no starting thread
 	stopped  chan struct{}
 	guard    guardian
@@ -42,6 +42,18 @@ func (p *parenthood) start(f func() error) error {
 	return err
 }
 
+// Hold keeps the guard and the starting thread, once they are there, until
+// Release, even while no process lives: whoever replaces the last one need not
+// wait for their end and new ones.
+func Hold() {
+	family.mu.Lock()
+	defer family.mu.Unlock()
+	family.children++
+}
+
+// Release ends a Hold.
+func Release() { family.release() }
+
 func startingThread(requests <-chan func(), stopped chan<- struct{}) {
 	runtime.LockOSThread()
 	defer close(stopped)
@@ -51,7 +63,7 @@ func startingThread(requests <-chan func(), stopped chan<- struct{}) {
 	}
 }
 
-// release forgets one child; after the last one the thread and the guard end,
+// release forgets one child or hold; after the last one the thread and the guard end,
 // and it returns when they have.
 func (p *parenthood) release() {
 	p.mu.Lock()
@@ -61,8 +73,10 @@ func (p *parenthood) release() {
 		return
 	}
 	p.guard.end()
-	close(*p.requests.Swap(nil))
-	<-p.stopped
+	if requests := p.requests.Swap(nil); requests != nil {
+		close(*requests)
+		<-p.stopped
+	}
 }
 
 // inTurn runs f on the starting thread after the starts that are waiting. It

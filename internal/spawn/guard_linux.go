@@ -2,8 +2,11 @@ package spawn
 
 import (
 	"encoding/binary"
+	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -18,16 +21,21 @@ import (
 type guardian struct {
 	mu     sync.Mutex
 	groups map[int]chan struct{} // closed when a guard knows the group
+	leaves map[string]bool       // how the paths of our control groups begin
 	sock   int                   // -1 while there is no guard
 	pid    int                   // likewise 0
 	ending chan struct{}         // closed by end; nil while nothing runs
 	gone   chan struct{}         // closed when run has returned
 }
 
+// Messages: the kind in four bytes, then numbers of groups, or how the paths of
+// control groups begin.
 const (
 	opAdd    = 1
 	opRemove = 2
-	opSize   = 8
+	opCgroup = 3
+	opHead   = 4
+	opMax    = 64 << 10
 
 	guardSock  = 3
 	guardPidfd = 4
@@ -54,10 +62,27 @@ func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 	return known
 }
 
+// addCgroup has the guard end our groups below dir when we die. It comes before
+// the first process in one is added.
+func (g *guardian) addCgroup(dir string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.leaves == nil {
+		g.leaves = map[string]bool{}
+	}
+	if prefix := filepath.Join(dir, leafPrefix(os.Getpid())); !g.leaves[prefix] {
+		g.leaves[prefix] = true
+		g.send(opCgroup, []byte(prefix))
+	}
+}
+
 // tellAll tells a new guard of all groups, or those who wait that there is none.
 func (g *guardian) tellAll() {
-	for pgid, known := range g.groups {
-		g.tell(opAdd, pgid)
+	for prefix := range g.leaves {
+		g.send(opCgroup, []byte(prefix))
+	}
+	g.send(opAdd, numbers(slices.Collect(maps.Keys(g.groups))...))
+	for _, known := range g.groups {
 		select {
 		case <-known:
 		default:
@@ -82,13 +107,22 @@ func (g *guardian) remove(pgid int) {
 
 // tell never blocks: a guard that does not read is replaced.
 func (g *guardian) tell(op, pgid int) {
+	g.send(op, numbers(pgid))
+}
+
+func numbers(pgids ...int) (b []byte) {
+	for _, pgid := range pgids {
+		b = binary.LittleEndian.AppendUint32(b, uint32(pgid))
+	}
+	return b
+}
+
+func (g *guardian) send(op int, what []byte) {
 	if g.pid == 0 {
 		return
 	}
-	var m [opSize]byte
-	binary.LittleEndian.PutUint32(m[:], uint32(op))
-	binary.LittleEndian.PutUint32(m[4:], uint32(pgid))
-	if err := unix.Sendto(g.sock, m[:], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil); err != nil {
+	m := append(binary.LittleEndian.AppendUint32(nil, uint32(op)), what...)
+	if err := unix.Sendto(g.sock, m, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil); err != nil {
 		_ = syscall.Kill(g.pid, syscall.SIGKILL)
 	}
 }
@@ -128,7 +162,7 @@ func (g *guardian) bury() {
 // launch starts a guard and tells it all groups. It takes its turn behind the
 // workers that are being started, and holds none of them up.
 func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +177,10 @@ func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 		return nil, err
 	}
 	g.pid, g.sock = pid, pair[0]
-	if len(g.groups) == 0 { // there may be nobody to guard any more
+	select {
+	case <-g.ending: // there is nobody to guard any more
 		_ = syscall.Kill(pid, syscall.SIGKILL)
+	default:
 	}
 	g.tellAll() // it need not be up: what is in the socket will be read
 	return pidfd, nil
@@ -205,7 +241,7 @@ func runGuard() {
 		syscall.CloseOnExec(fd)
 	}
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	groups := map[int]bool{}
+	charge := charge{groups: map[int]bool{}, leaves: map[string]bool{}}
 	for open := true; open; {
 		fds := []unix.PollFd{{Fd: guardSock, Events: unix.POLLIN}, {Fd: guardPidfd, Events: unix.POLLIN}}
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
@@ -213,34 +249,48 @@ func runGuard() {
 		}
 		dead := fds[1].Revents != 0
 		if fds[0].Revents != 0 || dead {
-			open = readOps(groups)
+			open = charge.read()
 		}
 		if dead {
 			break
 		}
 	}
-	for pgid := range groups {
+	for pgid := range charge.groups {
 		_ = syscall.Kill(-pgid, syscall.SIGKILL)
+	}
+	for prefix := range charge.leaves {
+		clearLeaves(prefix)
 	}
 }
 
-// readOps takes what is in the socket and reports whether it is still open.
-func readOps(groups map[int]bool) bool {
-	var buf [512 * opSize]byte
+// charge is what a guard has to end.
+type charge struct {
+	groups map[int]bool
+	leaves map[string]bool
+}
+
+// read takes what is in the socket and reports whether it is still open.
+func (c charge) read() bool {
+	var buf [opMax]byte
 	for {
 		n, _, err := unix.Recvfrom(guardSock, buf[:], unix.MSG_DONTWAIT)
 		if err == unix.EAGAIN || err == unix.EINTR {
 			return true
 		}
-		if err != nil || n <= 0 {
+		if err != nil || n < opHead {
 			return false
 		}
-		for b := buf[:n]; len(b) >= opSize; b = b[opSize:] {
-			pgid := int(int32(binary.LittleEndian.Uint32(b[4:])))
-			if binary.LittleEndian.Uint32(b) == opAdd && pgid > 1 {
-				groups[pgid] = true
+		op, what := binary.LittleEndian.Uint32(buf[:]), buf[opHead:n]
+		if op == opCgroup {
+			c.leaves[string(what)] = true
+			continue
+		}
+		for ; len(what) >= 4; what = what[4:] {
+			pgid := int(int32(binary.LittleEndian.Uint32(what)))
+			if op == opAdd && pgid > 1 {
+				c.groups[pgid] = true
 			} else {
-				delete(groups, pgid)
+				delete(c.groups, pgid)
 			}
 		}
 	}

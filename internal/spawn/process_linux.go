@@ -4,6 +4,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,8 +13,12 @@ import (
 type Process struct {
 	PID int
 
+	child   int // our child: the process, or its keeper
 	guarded <-chan struct{}
-	pidfd   *os.File
+	pidfd   *os.File // the child's
+	kept    int      // pidfd of a process with a keeper; else -1
+	sock    *os.File // to the keeper, if there is one
+	group   *leaf
 	done    chan struct{}
 	status  Status
 
@@ -21,17 +26,40 @@ type Process struct {
 	reaped bool
 }
 
-// Start starts a process. Once it ends, what is left of its process group is
-// killed, it is reaped, and Done is closed. It is killed when this process
-// dies, however it dies.
+// Start starts a process. Once it ends, what is left of its process group, and of
+// more as Contain says, is killed, it is reaped, and Done is closed. It is killed
+// when this process dies, however it dies.
 func Start(s Spec) (*Process, error) {
+	p := &Process{done: make(chan struct{}), kept: -1}
+	if s.Cgroup != nil {
+		var err error
+		if p.group, err = s.Cgroup.make(s.Memory); err != nil {
+			return nil, err
+		}
+		family.guard.addCgroup(s.Cgroup.dir)
+	}
+	if err := p.start(s); err != nil {
+		_ = p.group.remove()
+		return nil, err
+	}
+	if err := p.settle(); err != nil {
+		p.Kill()
+		go p.reap()
+		<-p.done
+		return nil, err
+	}
+	go p.reap()
+	return p, nil
+}
+
+// start starts our child.
+func (p *Process) start(s Spec) error {
 	if s.Path == "" {
 		s.Path = "/proc/self/exe"
 	}
-	p := &Process{done: make(chan struct{})}
 	devnull, err := os.Open(os.DevNull)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer devnull.Close()
 	files := []uintptr{devnull.Fd(), uintptr(s.Stdout), uintptr(s.Stderr)}
@@ -49,12 +77,30 @@ func Start(s Spec) (*Process, error) {
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}
-	if err := family.start(func() error { return p.exec(s, attr, &pidfd) }); err != nil {
-		return nil, err
+	if s.Contain != Group {
+		theirs, err := p.keeperSocket()
+		if err != nil {
+			return err
+		}
+		defer syscall.Close(theirs)
+		attrOfKeeper(&s, attr, role, theirs)
 	}
-	p.guarded = family.guard.add(p.PID, family.inTurn)
-	go p.reap()
-	return p, nil
+	err = family.start(func() error { return p.exec(s, attr, &pidfd) })
+	if err != nil && p.sock != nil {
+		_ = p.sock.Close()
+	}
+	return err
+}
+
+// keeperSocket makes the socket on which a keeper speaks, and returns its end.
+func (p *Process) keeperSocket() (theirs int, err error) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socketpair", err)
+	}
+	_ = syscall.SetNonblock(pair[0], true)
+	p.sock = os.NewFile(uintptr(pair[0]), "mp-keeper")
+	return pair[1], nil
 }
 
 func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
@@ -62,13 +108,28 @@ func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
 	if err != nil {
 		return &os.PathError{Op: "start", Path: s.Path, Err: err}
 	}
-	p.PID = pid
+	p.PID, p.child = pid, pid
 	p.pidfd, err = pollable(*pidfd, pid)
 	if err != nil {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		_, _ = syscall.Wait4(pid, nil, 0, nil)
 	}
 	return err
+}
+
+// settle puts a started process under all that is to bound it.
+func (p *Process) settle() error {
+	if p.sock == nil {
+		p.guarded = family.guard.add(p.PID, family.inTurn)
+	} else {
+		guarded := make(chan struct{})
+		close(guarded)
+		p.guarded = guarded
+		if err := p.meet(); err != nil {
+			return err
+		}
+	}
+	return p.group.join(p.PID)
 }
 
 // pollable makes a file on the poller of a pidfd.
@@ -91,15 +152,31 @@ func pollable(fd, pid int) (*os.File, error) {
 // with it the number of its group.
 func (p *Process) reap() {
 	awaitExit(p.pidfd)
+	p.group.clear()
 	p.mu.Lock()
-	_ = syscall.Kill(-p.PID, syscall.SIGKILL)
-	family.guard.remove(p.PID)
-	p.status = collect(p.PID)
+	_ = syscall.Kill(-p.child, syscall.SIGKILL)
+	p.status = p.end()
+	p.status.OOM = p.status.Signal == syscall.SIGKILL && p.group.outOfMemory()
 	p.reaped = true
 	p.mu.Unlock()
 	_ = p.pidfd.Close()
+	_ = p.group.remove()
 	family.release()
 	close(p.done)
+}
+
+// end reaps our child and returns how the process ended.
+func (p *Process) end() Status {
+	if p.sock == nil {
+		family.guard.remove(p.PID)
+		return collect(p.child)
+	}
+	status := p.testament(collect(p.child))
+	_ = p.sock.Close()
+	if p.kept >= 0 {
+		_ = unix.Close(p.kept)
+	}
+	return status
 }
 
 // awaitExit returns when the process has ended, leaving it unreaped.
@@ -127,6 +204,10 @@ func collect(pid int) Status {
 		}
 		break
 	}
+	return statusOf(ws)
+}
+
+func statusOf(ws syscall.WaitStatus) Status {
 	if ws.Signaled() {
 		return Status{ExitCode: -1, Signal: ws.Signal()}
 	}
@@ -143,16 +224,38 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Status is valid after Done.
 func (p *Process) Status() Status { return p.status }
 
-// Kill kills the process with its group. It does nothing after the end.
-func (p *Process) Kill() { p.signal(-p.PID, syscall.SIGKILL) }
+// Kill kills the process with its group and whatever else Contain says. It does
+// nothing after the end.
+func (p *Process) Kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.reaped:
+	case p.sock == nil:
+		_ = syscall.Kill(-p.child, syscall.SIGKILL)
+	default: // the keeper does it; unless it is kept from that
+		_ = syscall.Kill(p.child, syscall.SIGTERM)
+		time.AfterFunc(keeperEnd, p.killKeeper)
+	}
+}
 
-// Signal sends a signal to the process alone. It does nothing after the end.
-func (p *Process) Signal(s syscall.Signal) { p.signal(p.PID, s) }
-
-func (p *Process) signal(pid int, s syscall.Signal) {
+func (p *Process) killKeeper() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
-		_ = syscall.Kill(pid, s)
+		_ = syscall.Kill(p.child, syscall.SIGKILL)
+	}
+}
+
+// Signal sends a signal to the process alone. It does nothing after the end.
+func (p *Process) Signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.reaped:
+	case p.kept >= 0:
+		_ = unix.PidfdSendSignal(p.kept, s, nil, 0)
+	default:
+		_ = syscall.Kill(p.PID, s)
 	}
 }

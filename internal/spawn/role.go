@@ -13,6 +13,7 @@ const (
 	roleWorker = "worker"
 	roleSingle = "single" // a worker for one task
 	roleGuard  = "guard"
+	roleKeeper = "keeper"
 )
 
 var role = takeRole()
@@ -21,6 +22,8 @@ func takeRole() string {
 	r := os.Getenv(marker)
 	if r != "" {
 		_ = os.Unsetenv(marker)
+	}
+	if r != roleKeeper { // which leaves that to its worker
 		restoreProcs()
 	}
 	return r

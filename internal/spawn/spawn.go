@@ -16,15 +16,23 @@ type Spec struct {
 	Files  []int // become descriptors 3, 4, …
 	Stdout int
 	Stderr int
+
+	Contain Containment
+	Cgroup  *Cgroup // gets a group for the process; nil: none
+	Memory  int64   // limit of that group; 0: none
 }
 
 // Status says how a process ended.
 type Status struct {
 	ExitCode int            // -1 if a signal ended it
 	Signal   syscall.Signal // 0 if none did
+	OOM      bool           // it was killed at the limit of its control group
 }
 
 func (s Status) String() string {
+	if s.OOM {
+		return fmt.Sprintf("signal %d (%v), out of memory", int(s.Signal), s.Signal)
+	}
 	if s.Signal != 0 {
 		return fmt.Sprintf("signal %d (%v)", int(s.Signal), s.Signal)
 	}

@@ -10,9 +10,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// heapOverhead is what a Go process needs of its memory limit besides the heap
-// that the collector counts.
-const heapOverhead = 56 << 20
+// What a Go process needs of its memory limit besides what the collector counts:
+// of address space, and of memory that is in use.
+const (
+	dataOverhead  = 56 << 20
+	groupOverhead = 16 << 20
+)
 
 // impose sets limits for this process and all that it starts.
 func impose(l link.Limits) error {
@@ -20,10 +23,14 @@ func impose(l link.Limits) error {
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0o600)
 	if l.Memory > 0 {
 		// The hard limit; before it the collector works harder.
-		if err := limit("memory", unix.RLIMIT_DATA, l.Memory); err != nil {
-			return err
+		overhead := groupOverhead
+		if !l.Group {
+			overhead = dataOverhead
+			if err := limit("memory", unix.RLIMIT_DATA, l.Memory); err != nil {
+				return err
+			}
 		}
-		soft := max(int64(l.Memory-heapOverhead), 4<<20)
+		soft := max(int64(l.Memory-overhead), 4<<20)
 		if now := debug.SetMemoryLimit(-1); soft < now {
 			debug.SetMemoryLimit(soft)
 		}

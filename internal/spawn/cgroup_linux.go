@@ -1,0 +1,205 @@
+package spawn
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// OpenCgroup checks that groups can be made below dir. It lets a group of version
+// 2 hand its memory controller down, if it has one.
+func OpenCgroup(dir string) (*Cgroup, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return nil, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	g := &Cgroup{dir: dir}
+	switch int64(st.Type) {
+	case unix.CGROUP2_SUPER_MAGIC:
+		g.v2 = true
+		if has(dir, "cgroup.controllers", "memory") && !has(dir, "cgroup.subtree_control", "memory") {
+			_ = g.write("", "cgroup.subtree_control", "+memory")
+		}
+		g.memory = has(dir, "cgroup.subtree_control", "memory")
+	case unix.CGROUP_SUPER_MAGIC:
+		_, err := os.Stat(filepath.Join(dir, "memory.limit_in_bytes"))
+		g.memory = err == nil
+	default:
+		return nil, fmt.Errorf("%s is not a control group", dir)
+	}
+	leaf, err := g.make(0)
+	if err != nil {
+		return nil, err
+	}
+	return g, leaf.remove()
+}
+
+// has reports whether a file of a group lists a controller.
+func has(dir, file, controller string) bool {
+	b, _ := os.ReadFile(filepath.Join(dir, file))
+	for _, name := range strings.Fields(string(b)) {
+		if name == controller {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Cgroup) write(leaf, file, value string) error {
+	return os.WriteFile(filepath.Join(g.dir, leaf, file), []byte(value), 0)
+}
+
+// leafPrefix is that of the names of all groups that a process makes.
+func leafPrefix(pid int) string { return fmt.Sprintf("mp-%d-", pid) }
+
+// A leaf is the group of one process, nil if it has none.
+type leaf struct {
+	dir string
+	v2  bool
+}
+
+// make makes a group that may have so much memory, 0 for no limit.
+func (g *Cgroup) make(memory int64) (*leaf, error) {
+	for {
+		name := leafPrefix(os.Getpid()) + strconv.FormatInt(g.next.Add(1), 10)
+		l := &leaf{filepath.Join(g.dir, name), g.v2}
+		err := os.Mkdir(l.dir, 0o755)
+		if errors.Is(err, fs.ErrExist) { // left by a dead one with our number
+			continue
+		}
+		if err == nil && memory > 0 && g.memory {
+			err = l.limit(memory)
+		}
+		if err != nil {
+			_ = os.Remove(l.dir)
+			return nil, err
+		}
+		return l, nil
+	}
+}
+
+// limit bounds the group's memory. Swap would only put off the end.
+func (l *leaf) limit(bytes int64) error {
+	n := strconv.FormatInt(bytes, 10)
+	if l.v2 {
+		_ = l.write("memory.swap.max", "0") // not there without swap
+		return l.write("memory.max", n)
+	}
+	if err := l.write("memory.limit_in_bytes", n); err != nil {
+		return err
+	}
+	_ = l.write("memory.memsw.limit_in_bytes", n) // not there without swap accounting
+	return nil
+}
+
+func (l *leaf) write(file, value string) error {
+	return os.WriteFile(filepath.Join(l.dir, file), []byte(value), 0)
+}
+
+// join moves a process into the group.
+func (l *leaf) join(pid int) error {
+	if l == nil {
+		return nil
+	}
+	return l.write("cgroup.procs", strconv.Itoa(pid))
+}
+
+// outOfMemory reports whether the system has killed a member for the limit.
+func (l *leaf) outOfMemory() bool {
+	if l == nil {
+		return false
+	}
+	file := "memory.oom_control"
+	if l.v2 {
+		file = "memory.events"
+	}
+	b, _ := os.ReadFile(filepath.Join(l.dir, file))
+	for line := range strings.Lines(string(b)) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			return strings.TrimSpace(n) != "0"
+		}
+	}
+	return false
+}
+
+// clearTime bounds how long a group is cleared: what cannot be killed stays.
+const clearTime = 2 * time.Second
+
+// clear kills all members.
+func (l *leaf) clear() {
+	if l == nil {
+		return
+	}
+	if l.v2 && l.write("cgroup.kill", "1") == nil {
+		return
+	}
+	for end := time.Now().Add(clearTime); time.Now().Before(end); {
+		members := l.members()
+		if len(members) == 0 {
+			return
+		}
+		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // stopped, they start no others
+			for _, pid := range members {
+				_ = syscall.Kill(pid, signal)
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// members are the processes in the group that have not ended.
+func (l *leaf) members() (pids []int) {
+	b, _ := os.ReadFile(filepath.Join(l.dir, "cgroup.procs"))
+	for _, field := range strings.Fields(string(b)) {
+		if pid, err := strconv.Atoi(field); err == nil && pid > 1 && !isZombie(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func isZombie(pid int) bool {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	i := strings.LastIndexByte(string(b), ')')
+	return i < 0 || strings.HasPrefix(string(b[i:]), ") Z") || strings.HasPrefix(string(b[i:]), ") X")
+}
+
+// remove removes the group once the last that has been killed has left it.
+func (l *leaf) remove() error {
+	if l == nil {
+		return nil
+	}
+	for end := time.Now().Add(clearTime); ; time.Sleep(time.Millisecond) {
+		err := os.Remove(l.dir)
+		if err == nil || !errors.Is(err, syscall.EBUSY) || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// clearLeaves ends all groups whose paths begin so.
+func clearLeaves(prefix string) {
+	dir, prefix := filepath.Split(prefix)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
+			l := &leaf{dir: filepath.Join(dir, e.Name())}
+			_, err := os.Stat(filepath.Join(l.dir, "cgroup.kill"))
+			l.v2 = err == nil
+			l.clear()
+			_ = l.remove()
+		}
+	}
+}
