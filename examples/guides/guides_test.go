@@ -15,15 +15,16 @@ import (
 
 // printed is what a program prints, process ids and times left out.
 type printed struct {
-	first   []string // by main
-	workers []string // then by the workers, in any order
-	last    []string // by main, after the workers' end
+	first []string // by main
+	tasks []string // then by the tasks, in any order, but the lines of one task in this order
+	last  []string // by main, after the tasks' end
+	pids  int      // how many different process ids that are; 0 where it depends on who is faster
 }
 
 var programs = map[string]printed{
 	"pool-map": {
-		workers: []string{"Processing 1", "Processing 2", "Processing 3", "Processing 4", "Processing 5"},
-		last:    []string{"Squares: [1 4 9 16 25]"},
+		tasks: []string{"Processing 1", "Processing 2", "Processing 3", "Processing 4", "Processing 5"},
+		last:  []string{"Squares: [1 4 9 16 25]"},
 	},
 	"pool-map-async": {
 		first: []string{"Main goroutine working...", "[1 8 27]"},
@@ -35,7 +36,7 @@ var programs = map[string]printed{
 		first: []string{"100 / 0: division by zero", "[10 0 20]"},
 	},
 	"executor-map-print": {
-		workers: []string{
+		tasks: []string{
 			"Square of 2: 4, calculated by process N",
 			"Square of 3: 9, calculated by process N",
 			"Square of 4: 16, calculated by process N",
@@ -57,7 +58,7 @@ var programs = map[string]printed{
 	},
 	"pool-cpu-intensive": {
 		first: []string{"--- Pool example ---"},
-		workers: []string{
+		tasks: []string{
 			"Processing 49999999 in process N...",
 			"Processing 50000000 in process N...",
 			"Processing 50000001 in process N...",
@@ -71,7 +72,7 @@ var programs = map[string]printed{
 	},
 	"pool-square-timed": {
 		first: []string{"--- Pool example ---"},
-		workers: []string{
+		tasks: []string{
 			"Process N: Calculating square of 1...",
 			"Process N: Calculating square of 2...",
 			"Process N: Calculating square of 3...",
@@ -87,13 +88,10 @@ var programs = map[string]printed{
 	},
 	"pool-worker": {
 		first: []string{"Main process: Starting Pool example."},
-		workers: []string{
-			"Process PoolWorker-1: Starting work... (PID: N)",
-			"Process PoolWorker-1: Finishing work. (PID: N)",
-			"Process PoolWorker-2: Starting work... (PID: N)",
-			"Process PoolWorker-2: Finishing work. (PID: N)",
-			"Process PoolWorker-3: Starting work... (PID: N)",
-			"Process PoolWorker-3: Finishing work. (PID: N)",
+		tasks: []string{
+			"Process PoolWorker-1: Starting work... (PID: N)\nProcess PoolWorker-1: Finishing work. (PID: N)",
+			"Process PoolWorker-2: Starting work... (PID: N)\nProcess PoolWorker-2: Finishing work. (PID: N)",
+			"Process PoolWorker-3: Starting work... (PID: N)\nProcess PoolWorker-3: Finishing work. (PID: N)",
 		},
 		last: []string{"Main process: All pool worker processes finished."},
 	},
@@ -102,8 +100,12 @@ var programs = map[string]printed{
 	},
 }
 
-// varying matches what differs between runs: process ids and seconds.
-var varying = regexp.MustCompile(`((?:[Pp]rocess|PID:) )\d+|()\d+\.\d\d( seconds)`)
+// pid matches a process id, varying all that differs between runs: process ids,
+// the number of processors, seconds.
+var (
+	pid     = regexp.MustCompile(`(?:[Pp]rocess|PID:) (\d+)`)
+	varying = regexp.MustCompile(`((?:[Pp]rocess|PID:|available:) )\d+|()\d+\.\d\d( seconds)`)
+)
 
 func TestPrograms(t *testing.T) {
 	mains, err := filepath.Glob("*/main.go")
@@ -130,8 +132,8 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// run returns the lines that a program prints.
-func run(t *testing.T, program string) []string {
+// run returns what a program prints. It must exit with code 0 and leave stderr empty.
+func run(t *testing.T, program string) string {
 	t.Helper()
 	// The timeout is there to end what hangs, not to measure.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -142,16 +144,52 @@ func run(t *testing.T, program string) []string {
 	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
 		t.Fatalf("%v; it printed\n%s\nand to stderr\n%s", err, &stdout, &stderr)
 	}
-	return strings.Split(strings.TrimSuffix(varying.ReplaceAllString(stdout.String(), "${1}N${3}"), "\n"), "\n")
+	return stdout.String()
 }
 
-func (want printed) check(t *testing.T, got []string) {
+func (want printed) check(t *testing.T, stdout string) {
 	t.Helper()
-	all := slices.Concat(want.first, slices.Sorted(slices.Values(want.workers)), want.last)
+	if n := differentPIDs(stdout); want.pids > 0 && n != want.pids {
+		t.Errorf("it printed %d different process ids, not %d:\n%s", n, want.pids, stdout)
+	}
+	got := lines(varying.ReplaceAllString(stdout, "${1}N${3}"))
+	all := slices.Concat(want.first, slices.Sorted(slices.Values(lines(strings.Join(want.tasks, "\n")))), want.last)
 	if len(got) == len(all) {
-		slices.Sort(got[len(want.first) : len(got)-len(want.last)])
+		byTasks := got[len(want.first) : len(got)-len(want.last)]
+		for _, task := range want.tasks {
+			if !inOrder(byTasks, lines(task)) {
+				t.Errorf("it did not print, in this order,\n%s\n\nbut\n%s", task, stdout)
+			}
+		}
+		slices.Sort(byTasks)
 	}
 	if !slices.Equal(got, all) {
-		t.Errorf("it printed, the workers' lines sorted,\n%s\n\nnot\n%s", strings.Join(got, "\n"), strings.Join(all, "\n"))
+		t.Errorf("it printed, the tasks' lines sorted,\n%s\n\nnot\n%s", strings.Join(got, "\n"), strings.Join(all, "\n"))
 	}
+}
+
+func differentPIDs(stdout string) int {
+	seen := map[string]bool{}
+	for _, match := range pid.FindAllStringSubmatch(stdout, -1) {
+		seen[match[1]] = true
+	}
+	return len(seen)
+}
+
+// lines returns the lines of a text, none of an empty one.
+func lines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
+// inOrder reports whether the wanted lines are among the given ones in their order.
+func inOrder(given, wanted []string) bool {
+	for _, line := range given {
+		if len(wanted) > 0 && line == wanted[0] {
+			wanted = wanted[1:]
+		}
+	}
+	return len(wanted) == 0
 }
