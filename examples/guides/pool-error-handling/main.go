@@ -7,8 +7,9 @@
 // be done; without it the first error ends the Map, as in Python. A Go program
 // has to look for the zero itself: 100.0/0 is +Inf.
 //
-// The guide's program has no __main__ guard and no import: it fails wherever
-// Python starts its workers by spawn or forkserver.
+// The guide's program has no import. With one it still has no __main__ guard, and
+// never ends where Python starts its workers by spawn or forkserver: each dies at
+// once, and the pool starts another.
 package main
 
 import (
