@@ -98,6 +98,69 @@ var programs = map[string]printed{
 	"pool-addition": {
 		first: []string{"[4 5 6 7 8]"},
 	},
+	"process-several": {
+		tasks: []string{
+			"Task Job-0 running in process N",
+			"Task Job-1 running in process N",
+			"Task Job-2 running in process N",
+		},
+		last: []string{"All processes completed"},
+		pids: 3,
+	},
+	"process-square-cube": {
+		tasks: []string{
+			"Square of 2: 4\nSquare of 3: 9\nSquare of 8: 64",
+			"Cube of 2: 8\nCube of 3: 27\nCube of 8: 512",
+		},
+		last: []string{"Done!"},
+	},
+	"process-variable": {
+		first: []string{
+			"The process finds x = 10",
+			"The process leaves x = 15",
+			"Main still has x = 11",
+			"The process returned 15",
+		},
+	},
+	"process-cpu-intensive": {
+		first: []string{
+			"--- Multiprocessing example ---",
+			"CPU cores available: N",
+			"Main process (PID: N) is running.",
+			"--- Running tasks one after the other in the main process ---",
+			"Process Sync-1 (PID: N) starting...",
+			"Process Sync-1: Finished. Result (truncated): 4166666541...",
+			"Process Sync-2 (PID: N) starting...",
+			"Process Sync-2: Finished. Result (truncated): 4166666541...",
+			"Synchronous execution time: N seconds",
+			"--- Running tasks in parallel in processes ---",
+		},
+		tasks: []string{
+			"Process Proc-1 (PID: N) starting...\nProcess Proc-1: Finished. Result (truncated): 4166666541...",
+			"Process Proc-2 (PID: N) starting...\nProcess Proc-2: Finished. Result (truncated): 4166666541...",
+		},
+		last: []string{
+			"Parallel execution time: N seconds",
+			"Results: [41666665416666675000000 41666665416666675000000]",
+		},
+		pids: 3, // main and two processes
+	},
+	"process-worker": {
+		first: []string{"Main process: Starting Process example."},
+		tasks: []string{
+			"Process Worker-1: Starting work... (PID: N)\nProcess Worker-1: Finishing work. (PID: N)",
+			"Process Worker-2: Starting work... (PID: N)\nProcess Worker-2: Finishing work. (PID: N)",
+			"Process Worker-3: Starting work... (PID: N)\nProcess Worker-3: Finishing work. (PID: N)",
+		},
+		last: []string{"Main process: All worker processes finished in N seconds."},
+		pids: 3,
+	},
+	"process-hello": {
+		first: []string{"-----Hello-----"},
+	},
+	"process-global-counter": {
+		first: []string{"Final counter: 0", "Sum of what the processes returned: 10"},
+	},
 }
 
 // pid matches a process id, varying all that differs between runs: process ids,

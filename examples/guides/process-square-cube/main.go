@@ -1,0 +1,55 @@
+// Guide "Multiprocessing_", the first program.
+//
+// What is different in mp: nothing that matters. Each process gets a copy of the
+// numbers. That the two run on different processors, as the guide has it, is up
+// to the system: they can. A number takes 50 ms instead of 500.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var printSquares = mp.Register("printSquares", func(_ context.Context, numbers []int) (struct{}, error) {
+	for _, n := range numbers {
+		time.Sleep(50 * time.Millisecond) // simulates work
+		fmt.Printf("Square of %d: %d\n", n, n*n)
+	}
+	return struct{}{}, nil
+})
+
+var printCubes = mp.Register("printCubes", func(_ context.Context, numbers []int) (struct{}, error) {
+	for _, n := range numbers {
+		time.Sleep(50 * time.Millisecond)
+		fmt.Printf("Cube of %d: %d\n", n, n*n*n)
+	}
+	return struct{}{}, nil
+})
+
+func main() {
+	mp.Init()
+
+	numbers := []int{2, 3, 8}
+	var processes []*mp.Process[struct{}]
+	for _, f := range []*mp.Func[[]int, struct{}]{printSquares, printCubes} {
+		p, err := mp.NewProcess(f, numbers, mp.ProcessConfig{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := p.Start(); err != nil {
+			log.Fatal(err)
+		}
+		processes = append(processes, p)
+	}
+
+	for _, p := range processes {
+		if _, err := p.Wait(context.Background()); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println("Done!")
+}

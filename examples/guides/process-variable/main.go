@@ -1,0 +1,48 @@
+// Guide "Multiprocessing_", Sharing Data Between Two Processes, Important Rule:
+// the guide has one line, "x = 10", and says that it is not shared; here is the
+// program that shows it.
+//
+// What is different in mp: a worker is the program started again, so it always
+// finds x as the package makes it. In Python that depends on how processes start:
+// by spawn too it would be 10, by fork what x was at that moment, here 11. In
+// either language a process is given what it needs as an argument. What it made
+// of that comes back from Wait; a Process of Python's loses what its target
+// returns.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var x = 10
+
+var add = mp.Register("add", func(_ context.Context, n int) (int, error) {
+	fmt.Println("The process finds x =", x)
+	x += n
+	fmt.Println("The process leaves x =", x)
+	return x, nil
+})
+
+func main() {
+	mp.Init()
+
+	x = 11
+	p, err := mp.NewProcess(add, 5, mp.ProcessConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		log.Fatal(err)
+	}
+	returned, err := p.Wait(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	fmt.Println("Main still has x =", x)
+	fmt.Println("The process returned", returned)
+}
