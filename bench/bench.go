@@ -87,8 +87,11 @@ func newPool(ctx context.Context) (*mp.Pool, error) {
 	return pool, nil
 }
 
+// A poolRound measures a round on a pool.
+type poolRound func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error)
+
 // onPool is an opener for a side that is measured on a pool.
-func onPool(round func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error)) opener {
+func onPool(round poolRound) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		pool, err := newPool(ctx)
 		if err != nil {

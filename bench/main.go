@@ -72,6 +72,7 @@ func allRows() []row {
 		callRow(), call16Row(),
 		mapRow(), mapAllocationsRow(), mapSystemCallsRow(),
 		streamRow(), submitRow(),
+		deadlineRow(),
 		cpuRow(), startRow(),
 	}
 }

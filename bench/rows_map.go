@@ -14,9 +14,7 @@ const mapElements = 100_000
 func mapRow() row {
 	return row{
 		name: "map", unit: "ms", better: lower,
-		mp: onPool(func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
-			return mapOnce(b, func(in []int) ([]int, error) { return mp.Map(ctx, pool, tasks.Square, in) })
-		}),
+		mp: onPool(mapWith()),
 		peers: []peer{
 			{"Python Pool.map", 5, onPython(pythonPool, func(b *bench, python *helper) (float64, error) {
 				return python.median("map %d %d", mapElements, mapTimes(b))
@@ -28,6 +26,37 @@ func mapRow() row {
 				return mapOnce(b, unfailing(squaresInMemory))
 			})},
 		},
+	}
+}
+
+// mapWith measures mp's Map with options.
+func mapWith(opts ...mp.MapOption) poolRound {
+	return func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
+		return mapOnce(b, func(in []int) ([]int, error) { return mp.Map(ctx, pool, tasks.Square, in, opts...) })
+	}
+}
+
+// deadlineRow: a Map whose tasks have a timeout, beside the same without.
+func deadlineRow() row {
+	return row{
+		name: "deadline", unit: "ms", better: lower,
+		mp:    onPool(severalTimes(mapWith(mp.Timeout(time.Minute)))),
+		peers: []peer{{"Map without a timeout", 0.9, onPool(severalTimes(mapWith()))}},
+	}
+}
+
+// severalTimes is the median of rounds within a round, for sides that hardly
+// differ.
+func severalTimes(round poolRound) poolRound {
+	return func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
+		figures := make([]float64, b.size(7, 1))
+		for i := range figures {
+			var err error
+			if figures[i], err = round(ctx, b, pool); err != nil {
+				return 0, err
+			}
+		}
+		return median(figures), nil
 	}
 }
 
