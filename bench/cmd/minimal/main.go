@@ -19,6 +19,8 @@ var commands = map[string]func(ctx context.Context, args []int) ([]float64, erro
 	"start": start,
 	"maps":  maps,
 	"hello": hello,
+	"one":   one,
+	"crash": crash,
 }
 
 func main() {

@@ -16,15 +16,20 @@ import (
 // start measures, as often as asked, the milliseconds from NewPool to the first
 // result.
 func start(ctx context.Context, args []int) ([]float64, error) {
-	var ms []float64
-	for range args[0] {
-		d, err := startOne(ctx)
+	return repeat(args[0], func() (float64, error) { return startOne(ctx) })
+}
+
+// repeat measures something a number of times.
+func repeat(times int, once func() (float64, error)) ([]float64, error) {
+	var figures []float64
+	for range times {
+		v, err := once()
 		if err != nil {
 			return nil, err
 		}
-		ms = append(ms, d)
+		figures = append(figures, v)
 	}
-	return ms, nil
+	return figures, nil
 }
 
 func startOne(ctx context.Context) (float64, error) {
@@ -50,15 +55,7 @@ func startOne(ctx context.Context) (float64, error) {
 // many hello programs as a pool has workers to the first byte of each.
 func hello(_ context.Context, args []int) ([]float64, error) {
 	program := filepath.Join(filepath.Dir(os.Args[0]), "hello")
-	var ms []float64
-	for range args[0] {
-		d, err := helloOnce(program)
-		if err != nil {
-			return nil, err
-		}
-		ms = append(ms, d)
-	}
-	return ms, nil
+	return repeat(args[0], func() (float64, error) { return helloOnce(program) })
 }
 
 func helloOnce(program string) (float64, error) {
