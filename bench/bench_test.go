@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 
 func TestQuick(t *testing.T) {
 	var out, skipped bytes.Buffer
-	if err := run(t.Context(), []string{"-quick", "-json", "-only", "call,map,deadline,crash"}, &out, &skipped); err != nil {
+	if err := run(t.Context(), []string{"-quick", "-json", "-only", "call,map,deadline,crash,memory"}, &out, &skipped); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%s%s", &out, &skipped)
@@ -36,7 +36,7 @@ func TestQuick(t *testing.T) {
 		results[r.Name]++
 	}
 	missing := strings.Count(skipped.String(), "\n")
-	for name, peers := range map[string]int{"call": 3, "call-16": 1, "map": 3, "map-cost": 2, "deadline": 1, "crash": 1} {
+	for name, peers := range map[string]int{"call": 3, "call-16": 1, "map": 3, "map-cost": 2, "deadline": 1, "crash": 1, "memory": 1} {
 		if n := results[name]; n > peers || n < peers-missing {
 			t.Errorf("row %s has %d results, want %d", name, n, peers)
 		}

@@ -73,7 +73,7 @@ func allRows() []row {
 		mapRow(), mapAllocationsRow(), mapSystemCallsRow(),
 		streamRow(), submitRow(),
 		deadlineRow(),
-		cpuRow(), startRow(), crashRow(),
+		cpuRow(), startRow(), crashRow(), memoryRow(),
 	}
 }
 

@@ -21,15 +21,19 @@ def pid(_):
     return os.getpid()
 
 
-def prove(p):
-    """Sees to it that every worker has run a task, and that this process has run none."""
+def prove(p, workers=WORKERS, tasks=16):
+    """Sees to it that every worker has run a task, and that this process has run none.
+
+    Returns the workers' process ids.
+    """
     seen, give_up = set(), clock() + 10
-    while len(seen) < WORKERS:
-        seen.update(p.map(pid, range(16), 1))
+    while len(seen) < workers:
+        seen.update(p.map(pid, range(tasks), 1))
         if clock() > give_up:
             raise RuntimeError("not every worker has answered")
-    if os.getpid() in seen or len(seen) > WORKERS:
+    if os.getpid() in seen or len(seen) > workers:
         raise RuntimeError("tasks ran in processes %s" % seen)
+    return seen
 
 
 def check(results):
@@ -93,6 +97,28 @@ def start(method, times):
     return figures
 
 
+def private(pid):
+    """How many KiB of a process's memory no other process has."""
+    kib = {}
+    with open("/proc/%d/smaps_rollup" % pid) as f:
+        for line in f:
+            key, _, rest = line.partition(":")
+            kib[key] = rest.split()
+    return sum(int(kib[key][0]) for key in ("Private_Clean", "Private_Dirty"))
+
+
+def memory(times):
+    """KiB that each worker has for itself once it has run a task, three alive."""
+    ctx, figures = multiprocessing.get_context("spawn"), []
+    for _ in range(times):
+        with ctx.Pool(3) as p:
+            workers = prove(p, 3, 3)
+            time.sleep(0.005)  # let them become idle
+            figures += map(private, workers)
+        p.join()
+    return figures
+
+
 COMMANDS = {
     "pool": open_pool,
     "apply": apply,
@@ -100,6 +126,7 @@ COMMANDS = {
     "imap": imap,
     "fork": lambda times: start("fork", times),
     "spawn": lambda times: start("spawn", times),
+    "memory": memory,
 }
 
 

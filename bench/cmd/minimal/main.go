@@ -16,11 +16,12 @@ import (
 )
 
 var commands = map[string]func(ctx context.Context, args []int) ([]float64, error){
-	"start": start,
-	"maps":  maps,
-	"hello": hello,
-	"one":   one,
-	"crash": crash,
+	"start":  start,
+	"maps":   maps,
+	"hello":  hello,
+	"one":    one,
+	"crash":  crash,
+	"memory": memory,
 }
 
 func main() {
