@@ -101,14 +101,14 @@ const (
 // affinity and its cgroup's bandwidth (v1 and v2) counted. At least 1.
 func NumCPU() int { return sys.NumCPU() }
 
-// check returns an error that names the first field with a bad value.
+// check returns an error that begins with the first field that has a bad value.
 func (c PoolConfig) check() error {
 	for _, f := range []struct {
 		name  string
 		value int
 	}{{"Workers", c.Workers}, {"Procs", c.Procs}, {"Backlog", c.Backlog}, {"Spares", c.Spares}} {
 		if f.value < 0 {
-			return fmt.Errorf("mp: PoolConfig.%s is %d: it must not be negative", f.name, f.value)
+			return fmt.Errorf("%s is %d: it must not be negative", f.name, f.value)
 		}
 	}
 	for _, f := range []struct {
@@ -116,7 +116,7 @@ func (c PoolConfig) check() error {
 		value time.Duration
 	}{{"Timeout", c.Timeout}, {"Grace", c.Grace}} {
 		if f.value < 0 {
-			return fmt.Errorf("mp: PoolConfig.%s is %v: it must not be negative", f.name, f.value)
+			return fmt.Errorf("%s is %v: it must not be negative", f.name, f.value)
 		}
 	}
 	for _, part := range []interface{ check() error }{c.Limits, c.Recycle, c.Restart, c.containing()} {
@@ -126,16 +126,16 @@ func (c PoolConfig) check() error {
 	}
 	for _, v := range c.Env {
 		if i := strings.IndexByte(v, '='); i < 1 || strings.IndexByte(v, 0) >= 0 {
-			return fmt.Errorf("mp: PoolConfig.Env has %q: it must be of the form KEY=value", v)
+			return fmt.Errorf("Env has %q: it must be of the form KEY=value", v)
 		}
 	}
 	if c.Dir == "" {
 		return nil
 	}
 	if info, err := os.Stat(c.Dir); err != nil {
-		return fmt.Errorf("mp: PoolConfig.Dir: %w", err)
+		return fmt.Errorf("Dir: %w", err)
 	} else if !info.IsDir() {
-		return fmt.Errorf("mp: PoolConfig.Dir: %s is not a directory", c.Dir)
+		return fmt.Errorf("Dir: %s is not a directory", c.Dir)
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 	if c.Executable != "" {
 		path, err := filepath.Abs(c.Executable) // Dir is the workers', not its
 		if err != nil {
-			return crew.Config{}, fmt.Errorf("mp: PoolConfig.Executable: %w", err)
+			return crew.Config{}, fmt.Errorf("mp: Executable: %w", err)
 		}
 		cc.Path, cc.Args = path, []string{c.Executable}
 	} else {

@@ -62,11 +62,11 @@ func (c containing) check() error {
 		return nil
 	case ContainCgroup:
 		if c.cgroup == "" {
-			return fmt.Errorf("mp: PoolConfig.RequireContainment is %q: that needs Limits.Cgroup", c.required)
+			return fmt.Errorf("RequireContainment is %q: that needs Limits.Cgroup", c.required)
 		}
 		return nil
 	}
-	return fmt.Errorf("mp: PoolConfig.RequireContainment is %q, which is not known", c.required)
+	return fmt.Errorf("RequireContainment is %q, which is not known", c.required)
 }
 
 // holds is the strongest that a pool has.

@@ -11,7 +11,7 @@ import (
 // workerError tells from a worker's status and last words why it died.
 func workerError(d *crew.Death) *WorkerError {
 	return &WorkerError{
-		Worker: d.Worker, PID: d.PID, Reason: reasonOf(d),
+		Worker: d.Worker, Process: d.Single, PID: d.PID, Reason: reasonOf(d),
 		ExitCode: d.Status.ExitCode, Signal: d.Status.Signal,
 		Stderr: d.Stderr, Stacks: d.Stacks, Cause: d.Cause,
 	}

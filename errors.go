@@ -103,6 +103,7 @@ const (
 // replacement; no other task is affected.
 type WorkerError struct {
 	Worker   int            // its number in the pool, from 1
+	Process  string         // the name of a [Process]; "" for a worker of a pool
 	PID      int            // of the dead process
 	Reason   Reason         // why it died
 	ExitCode int            // -1 if a signal ended it
@@ -115,7 +116,11 @@ type WorkerError struct {
 // Error says how the worker died and what its last words were.
 func (e *WorkerError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "mp: worker %d (pid %d) died while running the task: %s", e.Worker, e.PID, e.Reason)
+	if e.Process != "" {
+		fmt.Fprintf(&b, "mp: the process %s (pid %d) died: %s", e.Process, e.PID, e.Reason)
+	} else {
+		fmt.Fprintf(&b, "mp: worker %d (pid %d) died while running the task: %s", e.Worker, e.PID, e.Reason)
+	}
 	switch {
 	case e.Cause != nil:
 		fmt.Fprintf(&b, ": %v", e.Cause)

@@ -7,6 +7,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/spawn"
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // Limits bound what each worker of a pool may use. The zero value of a field
@@ -66,13 +67,13 @@ const (
 func (l Limits) check() error {
 	switch {
 	case l.Memory != 0 && l.Memory < leastMemory:
-		return fmt.Errorf("mp: PoolConfig.Limits.Memory is %d bytes: a worker needs %d at least", l.Memory, leastMemory)
+		return fmt.Errorf("Limits.Memory is %d bytes: a worker needs %d at least", l.Memory, leastMemory)
 	case l.OpenFiles != 0 && l.OpenFiles < leastFiles:
-		return fmt.Errorf("mp: PoolConfig.Limits.OpenFiles is %d: a worker needs %d at least", l.OpenFiles, leastFiles)
+		return fmt.Errorf("Limits.OpenFiles is %d: a worker needs %d at least", l.OpenFiles, leastFiles)
 	case slices.ContainsFunc(l.CPUs, func(set []int) bool { return len(set) == 0 || slices.Min(set) < 0 || slices.Max(set) >= mostCPUs }):
-		return fmt.Errorf("mp: PoolConfig.Limits.CPUs is %v: each element must name processors, from 0", l.CPUs)
+		return fmt.Errorf("Limits.CPUs is %v: each element must name processors, from 0", l.CPUs)
 	case l.Nice < 0 || l.Nice > mostNice:
-		return fmt.Errorf("mp: PoolConfig.Limits.Nice is %d: it must be 0 to %d", l.Nice, mostNice)
+		return fmt.Errorf("Limits.Nice is %d: it must be 0 to %d", l.Nice, mostNice)
 	}
 	return nil
 }
@@ -82,13 +83,18 @@ func (l Limits) crew(c *crew.Config) error {
 	if l.Cgroup != "" {
 		group, err := spawn.OpenCgroup(l.Cgroup)
 		if err != nil {
-			return fmt.Errorf("mp: PoolConfig.Limits.Cgroup: %w", err)
+			return fmt.Errorf("mp: Limits.Cgroup: %w", err)
 		}
 		c.Cgroup = group
 	}
 	byGroup := c.Cgroup.Memory() != ""
 	if byGroup {
 		c.Memory = l.Memory
+	}
+	for _, cpus := range l.CPUs {
+		if err := sys.CanPin(cpus); err != nil {
+			return fmt.Errorf("mp: Limits.CPUs: workers cannot be pinned to %v: %w", cpus, err)
+		}
 	}
 	c.CPUs = l.CPUs
 	c.Link.Limits = link.Limits{Memory: int(l.Memory), Group: byGroup, Files: l.OpenFiles, Nice: l.Nice, NoCore: l.NoCoreDumps}

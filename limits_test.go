@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,9 +65,42 @@ func TestMemoryLimit(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
 	}
+	t.Run("RLIMIT_DATA", func(t *testing.T) { outgrowsLimit(t, "", "RLIMIT_DATA") })
+}
+
+// The same by a control group. One that has no memory controller leaves it to the
+// other limit, and Stats says so.
+func TestMemoryLimitOfCgroup(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's shadow of the memory needs more than the limit")
+	}
+	for version, parent := range cgroups(t) {
+		t.Run(version, func(t *testing.T) {
+			group, _ := delegate(t, parent, os.Getuid(), version)
+			by := "cgroup " + version
+			if version == "v2" && !hasMemory(t, group) {
+				by = "RLIMIT_DATA"
+			}
+			outgrowsLimit(t, group, by)
+		})
+	}
+}
+
+func hasMemory(t *testing.T, group string) bool {
+	b, err := os.ReadFile(filepath.Join(group, "cgroup.controllers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Contains(strings.Fields(string(b)), "memory")
+}
+
+func outgrowsLimit(t *testing.T, group, by string) {
 	const limit = 256 << 20
 	file := filepath.Join(t.TempDir(), "peak")
-	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: limit}})
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: limit, Cgroup: group}})
+	if s := pool.Stats(); s.Enforced.Memory != by {
+		t.Errorf("the limit is enforced by %q", s.Enforced.Memory)
+	}
 	for range 2 {
 		_, err := mp.Call(t.Context(), pool, fill, filling{4 << 30, file})
 		var w *mp.WorkerError
@@ -125,6 +160,9 @@ func TestOtherLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{OpenFiles: 64, Nice: 5, NoCoreDumps: true}})
+	if s, want := pool.Stats(), (mp.Enforced{OpenFiles: "RLIMIT_NOFILE", Nice: "setpriority", NoCoreDumps: "RLIMIT_CORE"}); s.Enforced != want {
+		t.Errorf("enforced by %+v", s.Enforced)
+	}
 	got, err := mp.Call(t.Context(), pool, use, 0)
 	if want := (usage{Nice: max(20-mine, 5), Files: 64}); got != want || err != nil {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -136,10 +174,59 @@ func TestOtherLimits(t *testing.T) {
 		t.Errorf("%d files were opened, %v", n, err)
 	}
 	for field, l := range map[string]mp.Limits{
+		"CPUs": {CPUs: [][]int{{0}, {}}}, "CPUs is [[-1]]": {CPUs: [][]int{{-1}}}, "Cgroup": {Cgroup: t.TempDir()},
 		"Memory": {Memory: 1 << 20}, "OpenFiles": {OpenFiles: 3}, "Nice": {Nice: 20},
 	} {
 		if _, err := mp.NewPool(mp.PoolConfig{Limits: l}); err == nil || !strings.Contains(err.Error(), "Limits."+field) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// B9: each place has its processors, also when a spare or a replacement fills it.
+func TestPinning(t *testing.T) {
+	var mine unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &mine); err != nil {
+		t.Fatal(err)
+	}
+	var sets [][]int
+	for n := range 1024 {
+		if mine.IsSet(n) {
+			sets = append(sets, []int{n})
+		}
+	}
+	pool := newPool(t, mp.PoolConfig{Workers: len(sets), Spares: 1, Limits: mp.Limits{CPUs: sets}})
+	for range 3 {
+		if err := pool.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range pool.Workers() {
+			if got, want := affinities(t, w.PID), fmt.Sprint(sets[w.Worker-1][0]); !slices.Equal(got, []string{want}) {
+				t.Errorf("worker %d may run on %v, not %s", w.Worker, got, want)
+			}
+			_ = syscall.Kill(w.PID, syscall.SIGKILL)
+		}
+		died := pool.Stats().Died
+		until(t, "a replacement", func() bool { return pool.Stats().Died > died })
+	}
+	_, err := mp.NewPool(mp.PoolConfig{Workers: 1, Limits: mp.Limits{CPUs: [][]int{{1023}}}})
+	if runtime.NumCPU() < 1000 && (err == nil || !strings.Contains(err.Error(), "[1023]")) {
+		t.Errorf("a processor that there is not: %v", err)
+	}
+}
+
+// affinities are the sets of processors that a process's threads may use.
+func affinities(t *testing.T, pid int) (sets []string) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		b, _ := os.ReadFile(file)
+		_, rest, _ := strings.Cut(string(b), "Cpus_allowed_list:")
+		line, _, _ := strings.Cut(rest, "\n")
+		sets = append(sets, strings.TrimSpace(line))
+	}
+	slices.Sort(sets)
+	return slices.Compact(sets)
 }

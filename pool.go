@@ -30,7 +30,7 @@ func NewPool(config PoolConfig) (*Pool, error) {
 		return nil, ErrNotInitialized
 	}
 	if err := config.check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mp: PoolConfig.%w", err)
 	}
 	config = config.withDefaults()
 	cc, err := config.crewConfig()

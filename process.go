@@ -51,7 +51,7 @@ var ErrRunning = errors.New("mp: the process is running: end it with Terminate o
 // bad.
 func NewProcess[In, Out any](f *Func[In, Out], arg In, config ProcessConfig) (*Process[Out], error) {
 	if err := config.pool().check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mp: ProcessConfig.%w", err)
 	}
 	p := &Process[Out]{name: config.Name, config: config, ended: make(chan struct{})}
 	p.submit = func(ex Executor) *Future[Out] { return Submit(context.Background(), ex, f, arg) }
@@ -140,7 +140,7 @@ func (p *Process[Out]) Alive() bool {
 func (p *Process[Out]) Done() <-chan struct{} { return p.ended }
 
 // Wait waits for the end of the process and returns what the function returned,
-// every caller the same. The error is the function's, a [*PanicError], or, if the
+// every caller the same. All that the process has printed has then arrived. The error is the function's, a [*PanicError], or, if the
 // process ended otherwise, a [*WorkerError]; of a process that was never started,
 // an error that says so. When ctx ends first, its error is returned, and the
 // process goes on.

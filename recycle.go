@@ -29,11 +29,11 @@ type Recycle struct {
 func (r Recycle) check() error {
 	switch {
 	case r.Tasks < 0:
-		return fmt.Errorf("mp: PoolConfig.Recycle.Tasks is %d: it must not be negative", r.Tasks)
+		return fmt.Errorf("Recycle.Tasks is %d: it must not be negative", r.Tasks)
 	case r.Memory < 0:
-		return fmt.Errorf("mp: PoolConfig.Recycle.Memory is %d: it must not be negative", r.Memory)
+		return fmt.Errorf("Recycle.Memory is %d: it must not be negative", r.Memory)
 	case r.Idle < 0:
-		return fmt.Errorf("mp: PoolConfig.Recycle.Idle is %v: it must not be negative", r.Idle)
+		return fmt.Errorf("Recycle.Idle is %v: it must not be negative", r.Idle)
 	}
 	return nil
 }
@@ -54,11 +54,11 @@ type Restart struct {
 func (r Restart) check() error {
 	switch {
 	case r.Attempts < 0:
-		return fmt.Errorf("mp: PoolConfig.Restart.Attempts is %d: it must not be negative", r.Attempts)
+		return fmt.Errorf("Restart.Attempts is %d: it must not be negative", r.Attempts)
 	case r.Backoff < 0:
-		return fmt.Errorf("mp: PoolConfig.Restart.Backoff is %v: it must not be negative", r.Backoff)
+		return fmt.Errorf("Restart.Backoff is %v: it must not be negative", r.Backoff)
 	case r.MaxBackoff < 0:
-		return fmt.Errorf("mp: PoolConfig.Restart.MaxBackoff is %v: it must not be negative", r.MaxBackoff)
+		return fmt.Errorf("Restart.MaxBackoff is %v: it must not be negative", r.MaxBackoff)
 	}
 	return nil
 }

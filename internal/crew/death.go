@@ -16,7 +16,11 @@ func (m *member) lastRites() Death {
 	<-m.ears
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
-	return Death{Worker: m.number(), PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.words(), Stacks: m.stacks, Cause: m.cause}
+	single := ""
+	if m.crew.cfg.Single {
+		single = m.name
+	}
+	return Death{Worker: m.number(), Single: single, PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.words(), Stacks: m.stacks, Cause: m.cause}
 }
 
 // bury accounts for all that the dead worker had: what it finished is

@@ -128,6 +128,7 @@ func (e *StartError) Unwrap() error { return e.Err }
 // A Death is how a worker ended; it is the outcome of the task that was running.
 type Death struct {
 	Worker int
+	Single string // the name of a worker that is not replaced; else empty
 	PID    int
 	Status spawn.Status
 	Stderr string // the end of what it wrote there
