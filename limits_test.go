@@ -200,14 +200,14 @@ func TestPinning(t *testing.T) {
 		if err := pool.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		before := pool.Stats().Died
 		for _, w := range pool.Workers() {
 			if got, want := affinities(t, w.PID), fmt.Sprint(sets[w.Worker-1][0]); !slices.Equal(got, []string{want}) {
 				t.Errorf("worker %d may run on %v, not %s", w.Worker, got, want)
 			}
 			_ = syscall.Kill(w.PID, syscall.SIGKILL)
 		}
-		died := pool.Stats().Died
-		until(t, "a replacement", func() bool { return pool.Stats().Died > died })
+		until(t, "all are dead", func() bool { return pool.Stats().Died == before+len(sets) })
 	}
 	_, err := mp.NewPool(mp.PoolConfig{Workers: 1, Limits: mp.Limits{CPUs: [][]int{{1023}}}})
 	if runtime.NumCPU() < 1000 && (err == nil || !strings.Contains(err.Error(), "[1023]")) {
