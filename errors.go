@@ -95,12 +95,15 @@ const (
 	ReasonSignal      Reason = "signal"        // a signal ended it
 	ReasonCancelled   Reason = "cancelled"     // mp killed it: the task ignored that its context was cancelled
 	ReasonDeadline    Reason = "deadline"      // the same, at a deadline
-	ReasonCorrupt     Reason = "corrupt"       // mp killed it: what it sent made no sense
+	ReasonCorrupt     Reason = "corrupt"       // what it sent made no sense: mp killed it, or it died just then
 )
 
 // A WorkerError is the error of the task that was running when its worker died.
 // The task may have had any part of its effects. The pool goes on with a
-// replacement; no other task is affected.
+// replacement; no other task is affected, unless the worker wrote over the memory
+// that it shares with this process: nobody knows then what it had begun, so all
+// tasks that it had been sent and whose results were not there yet end with this
+// error, with [ReasonCorrupt], and none is run twice.
 type WorkerError struct {
 	Worker   int            // its number in the pool, from 1
 	Process  string         // the name of a [Process]; "" for a worker of a pool

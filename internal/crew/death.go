@@ -3,6 +3,7 @@
 package crew
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/sched"
@@ -24,11 +25,18 @@ func (m *member) lastRites() Death {
 }
 
 // bury accounts for all that the dead worker had: what it finished is
-// delivered, what it had begun ends with its death, all else goes elsewhere.
+// delivered, what it had begun ends with its death, all else goes elsewhere. If it
+// has destroyed what was known of that, all that it had ends with its death.
 func (m *member) bury() {
 	c := m.crew
 	death := m.lastRites()
-	_, _ = m.collect()
+	_, err := m.collect()
+	if bad := m.link.Check(); bad != nil {
+		err = bad
+	}
+	if err != nil && death.Cause == nil { // it died before that was seen
+		death.Cause = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	m.death = death
 	var lost, drops []run
 	c.mu.Lock()

@@ -123,6 +123,9 @@ func inService(what string, mem []byte) {
 			copy(mem, noise(len(mem)))
 			ring()
 		}
+	case "zeros all over, and dead":
+		clear(mem)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "ones all over":
 		for i := range mem {
 			mem[i] = 0xff
@@ -204,6 +207,7 @@ func TestHostileInService(t *testing.T) {
 		"a length beyond the end",
 		"noise all over",
 		"ones all over",
+		"zeros all over, and dead",
 		"noise in the marks",
 		"noise on the socket",
 		"the socket closed",
@@ -228,6 +232,10 @@ func hostile(t *testing.T, what string) {
 		var d *crew.Death
 		if n != 1 || b.errs[i] != nil && (!errors.As(b.errs[i], &d) || d.PID != bad.PID) {
 			t.Errorf("element %d settled %d times, %v", i, n, b.errs[i])
+		}
+		// What it had begun cannot be known any more, so nothing is run again.
+		if strings.Contains(what, "all over") && (d == nil || !errors.Is(d.Cause, crew.ErrCorrupt)) {
+			t.Errorf("element %d: %v", i, b.errs[i])
 		}
 	}
 	works(t, c)

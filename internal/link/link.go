@@ -109,6 +109,7 @@ func New() (l *Link, err error) {
 		return l, err
 	}
 	l.mem = mem
+	l.mem.release()
 	l.childs = append(l.childs, fd)
 	var wake, bell [2]int
 	if err := syscall.Pipe2(wake[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
@@ -333,16 +334,33 @@ func (l *Link) Stop() error {
 func (l *Link) Low(seq uint32) { atomic.StoreUint32(l.mem.word32(offLow), seq) }
 
 // Void takes back the tasks from hi-1 down to lo that the worker has not begun
-// and returns the lowest of them; hi if there are none.
-func (l *Link) Void(lo, hi uint32) uint32 { return l.mem.void(lo, hi) }
+// and returns the lowest of them; hi if there are none, or if that cannot be known.
+func (l *Link) Void(lo, hi uint32) uint32 {
+	got := l.mem.void(lo, hi)
+	if !l.mem.intact() {
+		return hi
+	}
+	return got
+}
 
-// Begun reports whether the worker has begun a task.
-func (l *Link) Begun(seq uint32) bool { return l.mem.begun(seq) }
+// Begun reports whether the worker has begun a task, as far as it can be known.
+func (l *Link) Begun(seq uint32) bool { return l.mem.begun(seq) || !l.mem.intact() }
 
 // Busy returns the time that the worker has spent in tasks and their number,
 // both since its start and as far as it has told.
 func (l *Link) Busy() (time.Duration, uint64) {
 	return time.Duration(l.mem.word64(offBusy).Load()), l.mem.word64(offTasks).Load()
+}
+
+var errOverwritten = fmt.Errorf("%w: something was written over the memory that it shares with this one", errGarbage)
+
+// Check returns an error if something has been written over the segment. Then
+// all tasks count as begun, since some of them may have been.
+func (l *Link) Check() error {
+	if !l.mem.intact() {
+		return errOverwritten
+	}
+	return nil
 }
 
 func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead }

@@ -3,6 +3,7 @@
 package link
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -154,6 +155,38 @@ func TestBeginAndVoidRace(t *testing.T) {
 			if seen[k] && back && begun[k] {
 				t.Fatalf("from %d: task %d was seen begun and taken back", lo, k)
 			}
+		}
+	}
+}
+
+// Once something has been written over the segment, no task counts as not begun
+// and no result is believed, even if all looks right.
+func TestOverwrittenSegment(t *testing.T) {
+	for name, write := range map[string]func(memory){
+		"zeros": func(m memory) { clear(m) },
+		"ones": func(m memory) {
+			for i := range m {
+				m[i] = 0xff
+			}
+		},
+		"the words":     func(m memory) { clear(m[:offMarks]) },
+		"up to a mark":  func(m memory) { clear(m[offMarks-8 : offMarks+4]) },
+		"from a mark":   func(m memory) { clear(m[offMarks+slots/4-4:][:100]) },
+		"a ring's edge": func(m memory) { clear(m[offTaskRing-8:][:100]) },
+	} {
+		l := newLink(t)
+		seq := l.Stage(Chunk{Count: 3})
+		if l.Begun(seq) || l.Void(seq+2, seq+3) != seq+2 || l.Check() != nil {
+			t.Fatal("it is not as it must be before")
+		}
+		write(l.mem)
+		l.mem.word64(offResTail).Store(8)
+		if got, err := collect(t, l); !errors.Is(err, errGarbage) || len(got) != 0 {
+			t.Errorf("%s: %d results, %v", name, len(got), err)
+		}
+		l.mem.clear(seq, 3)
+		if !l.Begun(seq) || l.Void(seq, seq+2) != seq+2 || !errors.Is(l.Check(), errGarbage) {
+			t.Errorf("%s: its marks are believed", name)
 		}
 	}
 }

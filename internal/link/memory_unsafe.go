@@ -19,6 +19,7 @@ import (
 //	low       parent: beginning this task or a later one rings the bell
 //	busy      worker: nanoseconds spent in finished tasks; tasks: how many
 //	marks     two bits a task: begun by the worker, void by the parent
+//	canaries  written by the parent before the worker starts, by nobody later
 const (
 	offTaskTail = 0
 	offTaskHead = 64
@@ -58,6 +59,32 @@ func (m memory) word32(off int) *uint32 {
 
 // mark is the word with the marks of 16 tasks that holds slot's.
 func (m memory) mark(slot uint32) *uint32 { return m.word32(offMarks + int(slot/16)*4) }
+
+// canaries lie before, between and behind what a worker that writes where it
+// should not would have to hit to be believed: the words, and the marks.
+var canaries = [...]int{512, offMarks - 8, offMarks + slots/4, offTaskRing - 8}
+
+// canary is neither zeros nor ones.
+const canary = 0x6d702063616e6172
+
+// release puts the canaries into a new segment.
+func (m memory) release() {
+	for _, off := range canaries {
+		m.word64(off).Store(canary)
+	}
+}
+
+// intact reports whether all canaries live. What was read before is then as
+// trustworthy as the worker's code; otherwise something has been written over
+// the segment, and nothing in it means anything.
+func (m memory) intact() bool {
+	for _, off := range canaries {
+		if m.word64(off).Load() != canary {
+			return false
+		}
+	}
+	return true
+}
 
 func (m memory) taskRing() ring { return ring(m[offTaskRing : offTaskRing+ringSize]) }
 func (m memory) resRing() ring  { return ring(m[offResRing : offResRing+ringSize]) }

@@ -66,6 +66,9 @@ func (l *Link) Collect(r *Results) error {
 		return fmt.Errorf("%w: %d bytes of results", errGarbage, n)
 	}
 	l.buf = l.mem.resRing().appendTo(l.buf[:0], l.resHead, int(n))
+	if err := l.Check(); err != nil {
+		return err
+	}
 	l.resHead = tail
 	err := l.parse(l.buf, r)
 	l.mem.word64(offResHead).Store(tail)
