@@ -1,0 +1,27 @@
+//go:build linux
+
+package c_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/deathtest"
+	"github.com/go-multiprocessing/mp/internal/deathtest/c"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+func init() { deathtest.Provide(c.Deaths) }
+
+func TestMain(m *testing.M) { mptest.Main(m) }
+
+// E2 E6: what kills C kills one task.
+func TestDeathsInC(t *testing.T) {
+	if c.Deaths == nil {
+		if os.Getenv("MP_REQUIRE_CGO") != "" {
+			t.Fatal("MP_REQUIRE_CGO is set, but this is built without cgo: is there a C compiler?")
+		}
+		t.Skip("built without cgo: the ways to die in C are not tested")
+	}
+	deathtest.Run(t, deathtest.CTable)
+}

@@ -1,0 +1,2 @@
+// Package c has ways to die that need C. Without cgo it has none.
+package c

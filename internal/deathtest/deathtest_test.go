@@ -1,0 +1,16 @@
+//go:build linux
+
+package deathtest_test
+
+import (
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/deathtest"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+func TestMain(m *testing.M) { mptest.Main(m) }
+
+// E2 E3 E6 P16: every way in which a task can die costs that task alone, and
+// its caller learns how.
+func TestDeaths(t *testing.T) { deathtest.Run(t, deathtest.GoTable) }

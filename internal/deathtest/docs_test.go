@@ -1,0 +1,32 @@
+package deathtest_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/deathtest"
+)
+
+// What docs/deaths.md says is what is tested, row by row.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/deaths.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| ") {
+			got = append(got, strings.TrimSpace(line))
+		}
+	}
+	var want []string
+	for _, row := range slices.Concat(deathtest.GoTable, deathtest.CTable) {
+		want = append(want, "| "+strings.Join(row.Cells(), " | ")+" |")
+	}
+	const heads = 2
+	if len(got) < heads || !slices.Equal(got[heads:], want) {
+		t.Errorf("docs/deaths.md must have these rows:\n%s", strings.Join(want, "\n"))
+	}
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package deathtest
+
+const raceEnabled = true

@@ -1,0 +1,140 @@
+package deathtest
+
+import (
+	"strconv"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// A Row says what must come of one way to die.
+type Row struct {
+	Way     string
+	Returns string    // what Call returns, in the words of the docs: see returns
+	Reason  mp.Reason // of the WorkerError; "" if there is none
+	End     End       // of its worker
+	Stderr  string    // is among the WorkerError's
+	Needs   Need
+	Or      []Fate // what may come instead, where that depends on who sees it first
+
+	// Exit is Process.ExitCode, if the way makes sense for one. A Process is
+	// the same as a worker but for signals that a worker swallows.
+	Exit  int
+	Alone string // what Process.Wait returns; "" if it is what Call returns
+}
+
+// A Fate is how a worker died, and so the exit code of a Process.
+type Fate struct {
+	Reason mp.Reason
+	End    End
+}
+
+// closed is what may come of closed descriptors, beside a crash: the worker ends
+// because it cannot hear its parent, or the runtime cannot sleep any more without
+// them, and the worker is deaf until its parent ends it.
+var closed = []Fate{{mp.ReasonExit, 1}, {mp.ReasonCorrupt, Killed}}
+
+// End is how a worker ends.
+type End int
+
+// A worker goes on, exits with a code, or is ended by a signal, -n.
+const (
+	GoesOn End = -1000
+	Killed End = -9
+)
+
+func (e End) String() string {
+	switch {
+	case e == GoesOn:
+		return "-"
+	case e < 0:
+		return "signal " + strconv.Itoa(int(-e))
+	}
+	return "code " + strconv.Itoa(int(e))
+}
+
+// Need is what a way takes, beside a pool.
+type Need int
+
+// Needs.
+const (
+	Nothing  Need = iota
+	Deadline      // it would last for ever: a timeout, and it makes no sense as a Process
+	Memory        // a cap on the memory
+	Losses        // it may cost its worker's neighbours in the same chunk too
+)
+
+// What a task's caller gets.
+const (
+	theError  = "the error"
+	theText   = "an error with its text"
+	theResult = "its result"
+	panicked  = "`*PanicError`"
+	goexit    = "`ErrGoexit`"
+	died      = "`*WorkerError`"
+	tooLate   = "`context.DeadlineExceeded`"
+)
+
+// GoTable has the ways that Go has.
+var GoTable = []Row{
+	{Way: "returns an error", Returns: theError, End: GoesOn, Exit: 1},
+	{Way: "returns an error of a registered type", Returns: theError, End: GoesOn, Exit: 1},
+	{Way: "returns an error that cannot be encoded", Returns: theText, End: GoesOn, Exit: 1},
+	{Way: "panics", Returns: panicked, End: GoesOn, Exit: 2},
+	{Way: "panics in a deferred function while it panics", Returns: panicked, End: GoesOn, Exit: 2},
+	{Way: "writes to a nil map", Returns: panicked, End: GoesOn, Exit: 2},
+	{Way: "calls runtime.Goexit", Returns: goexit, End: GoesOn, Exit: 1},
+	{Way: "waits for its context, until the deadline", Returns: tooLate, End: GoesOn, Needs: Deadline},
+	{Way: "sends itself SIGTERM", Returns: theResult, End: GoesOn, Exit: -15, Alone: died},
+
+	{Way: "calls os.Exit(0)", Returns: died, Reason: mp.ReasonExit, End: 0, Exit: 0},
+	{Way: "calls os.Exit(3)", Returns: died, Reason: mp.ReasonExit, End: 3, Exit: 3},
+	{Way: "calls log.Fatal", Returns: died, Reason: mp.ReasonExit, End: 1, Stderr: "the last word", Exit: 1},
+	{Way: "panics in a goroutine of its own", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "panic: elsewhere", Exit: 2},
+	{Way: "writes to a nil map in a goroutine of its own", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "nil map", Exit: 2},
+	{Way: "writes to a map in many goroutines", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "concurrent map", Exit: 2},
+	{Way: "recurses without end", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "stack overflow", Exit: 2},
+	{Way: "allocates without end, under a cap", Returns: died, Reason: mp.ReasonOutOfMemory, End: 2, Needs: Memory, Exit: 2},
+	{Way: "sends itself SIGKILL", Returns: died, Reason: mp.ReasonSignal, End: Killed, Exit: -9},
+	{Way: "leaves children that hold its descriptors, and exits", Returns: died, Reason: mp.ReasonExit, End: 3, Exit: 3},
+	{Way: "leaves children that hold its descriptors, and is killed", Returns: died, Reason: mp.ReasonSignal, End: Killed, Exit: -9},
+	{Way: "closes its descriptors from 3 on", Returns: died, Reason: mp.ReasonFatal, End: 2, Exit: 2, Or: closed},
+	{Way: "closes all its descriptors", Returns: died, Reason: mp.ReasonExit, End: 2, Exit: 2, Or: closed},
+	{Way: "writes noise to its socket", Returns: died, Reason: mp.ReasonCorrupt, End: Killed, Exit: -9},
+	{Way: "writes noise over the memory that it shares with its parent", Returns: died, Reason: mp.ReasonCorrupt, End: Killed, Needs: Losses, Exit: -9},
+	{Way: "writes zeros over the memory that it shares with its parent, and is killed", Returns: died, Reason: mp.ReasonCorrupt, End: Killed, Needs: Losses, Exit: -9},
+
+	{Way: "loops for ever, until the deadline", Returns: died, Reason: mp.ReasonDeadline, End: Killed, Needs: Deadline},
+	{Way: "waits in a select without cases, until the deadline", Returns: died, Reason: mp.ReasonDeadline, End: Killed, Needs: Deadline},
+	{Way: "waits for a mutex that it holds, until the deadline", Returns: died, Reason: mp.ReasonDeadline, End: Killed, Needs: Deadline},
+	{Way: "prints for ever, until the deadline", Returns: died, Reason: mp.ReasonDeadline, End: Killed, Needs: Deadline},
+	{Way: "sends itself SIGSTOP, until the deadline", Returns: died, Reason: mp.ReasonDeadline, End: Killed, Needs: Deadline},
+}
+
+// CTable has the ways that take C.
+var CTable = []Row{
+	{Way: "C: uses a null pointer on the task's thread", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "SIGSEGV", Exit: 2},
+	{Way: "C: uses a null pointer on a thread of its own", Returns: died, Reason: mp.ReasonSignal, End: -11, Exit: -11},
+	{Way: "C: calls abort", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "SIGABRT", Exit: 2},
+	{Way: "C: calls exit(3)", Returns: died, Reason: mp.ReasonExit, End: 3, Exit: 3},
+	{Way: "C: sleeps for ever, until the deadline", Returns: died, Reason: mp.ReasonDeadline, End: Killed, Needs: Deadline},
+}
+
+// Cells are the row in the docs.
+func (r Row) Cells() []string {
+	reason, end, replaced, exit := string(r.Reason), r.End.String(), "yes", strconv.Itoa(r.Exit)
+	for _, f := range r.Or {
+		reason += " / " + string(f.Reason)
+		end += " / " + f.End.String()
+		exit += " / " + strconv.Itoa(int(f.End))
+	}
+	if reason == "" {
+		reason = "-"
+	}
+	if r.End == GoesOn {
+		replaced = "no"
+	}
+	if r.Needs == Deadline {
+		exit = "-"
+	}
+	return []string{r.Way, r.Returns, reason, end, replaced, exit}
+}

@@ -1,0 +1,142 @@
+//go:build linux
+
+package deathtest_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"syscall"
+
+	"github.com/go-multiprocessing/mp/internal/deathtest"
+)
+
+// plain makes a death of a function that knows nothing.
+func plain(f func() error) deathtest.Death {
+	return func(context.Context, bool) error { return f() }
+}
+
+func init() {
+	deathtest.Provide(map[string]deathtest.Death{
+		"returns an error":                        plain(func() error { return fmt.Errorf("on purpose: %w", fs.ErrNotExist) }),
+		"returns an error of a registered type":   plain(func() error { return &deathtest.Own{N: 7} }),
+		"returns an error that cannot be encoded": plain(func() error { return &deathtest.Stubborn{} }),
+		"panics": plain(func() error { panic("here") }),
+		"panics in a deferred function while it panics": plain(func() error {
+			defer func() { panic("again") }()
+			panic("first")
+		}),
+		"writes to a nil map": plain(func() error {
+			var m map[int]int
+			fill(m)
+			return nil
+		}),
+		"calls runtime.Goexit": plain(func() error { runtime.Goexit(); return nil }),
+		"waits for its context, until the deadline": func(ctx context.Context, _ bool) error {
+			<-ctx.Done()
+			return ctx.Err()
+		},
+		"sends itself SIGTERM": func(_ context.Context, alone bool) error {
+			err := syscall.Kill(os.Getpid(), syscall.SIGTERM)
+			if alone { // it may take another thread a moment to see it
+				select {}
+			}
+			return err
+		},
+	})
+	deathtest.Provide(map[string]deathtest.Death{
+		"calls os.Exit(0)": plain(func() error { os.Exit(0); return nil }),
+		"calls os.Exit(3)": plain(func() error { os.Exit(3); return nil }),
+		"calls log.Fatal":  plain(func() error { log.Fatal("the last word"); return nil }),
+		"panics in a goroutine of its own": plain(func() error {
+			go func() { panic("elsewhere") }()
+			select {}
+		}),
+		"writes to a nil map in a goroutine of its own": plain(func() error {
+			go fill(nil)
+			select {}
+		}),
+		"writes to a map in many goroutines": plain(writeTogether),
+		"recurses without end": plain(func() error {
+			debug.SetMaxStack(4 << 20) // it takes a second to fill the usual one
+			return fmt.Errorf("%d", recurse(1))
+		}),
+		"allocates without end, under a cap": plain(allocate),
+		"sends itself SIGKILL":               plain(func() error { return kill(syscall.SIGKILL) }),
+	})
+	deathtest.Provide(map[string]deathtest.Death{
+		"loops for ever, until the deadline": plain(func() error {
+			n := 1
+			for n != 0 { // odd for ever
+				n += 2
+			}
+			return nil
+		}),
+		"waits in a select without cases, until the deadline": plain(func() error { select {} }),
+		"waits for a mutex that it holds, until the deadline": plain(func() error {
+			var mu sync.Mutex
+			for {
+				mu.Lock()
+			}
+		}),
+		"prints for ever, until the deadline": plain(func() error {
+			line := make([]byte, 1000)
+			for i := range line {
+				line[i] = 'x'
+			}
+			for {
+				fmt.Println(string(line))
+			}
+		}),
+		"sends itself SIGSTOP, until the deadline": plain(func() error { return kill(syscall.SIGSTOP) }),
+	})
+}
+
+func fill(m map[int]int) { m[1] = 1 }
+
+// kill sends this process a signal that it does not survive.
+func kill(s syscall.Signal) error {
+	if err := syscall.Kill(os.Getpid(), s); err != nil {
+		return err
+	}
+	select {}
+}
+
+// writeTogether writes from as many threads as it takes, until the runtime sees
+// two of them in the map.
+func writeTogether() error {
+	runtime.GOMAXPROCS(4)
+	m := map[int]int{}
+	for range 16 {
+		go func() {
+			for i := 0; ; i++ {
+				m[i%1000] = i
+			}
+		}()
+	}
+	select {}
+}
+
+func recurse(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return recurse(n+1) + 1
+}
+
+func allocate() error {
+	var all [][]byte
+	for {
+		b := make([]byte, 1<<20)
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		all = append(all, b)
+		runtime.KeepAlive(all)
+	}
+}
