@@ -90,9 +90,9 @@ type Reason string
 // Reasons.
 const (
 	ReasonExit        Reason = "exit"          // it called os.Exit
-	ReasonFatal       Reason = "fatal error"   // the Go runtime ended it: a panic outside the task's goroutine, a fatal error, a crash in C
+	ReasonFatal       Reason = "fatal error"   // the Go runtime ended it: a panic outside the task's goroutine, a fatal error, a crash in C on a thread of Go's
 	ReasonOutOfMemory Reason = "out of memory" // it needed more memory than there was, or than its limit
-	ReasonSignal      Reason = "signal"        // a signal ended it
+	ReasonSignal      Reason = "signal"        // a signal ended it; so does a crash in C on a thread of C's
 	ReasonCancelled   Reason = "cancelled"     // mp killed it: the task ignored that its context was cancelled
 	ReasonDeadline    Reason = "deadline"      // the same, at a deadline
 	ReasonCorrupt     Reason = "corrupt"       // what it sent made no sense: mp killed it, or it died just then

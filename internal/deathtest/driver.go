@@ -19,7 +19,7 @@ import (
 )
 
 // Run runs each row as a lone call, in the middle of chunks of a Map and of
-// streams, and as a Process. The deaths must be provided, and no others.
+// streams (not with -short), and as a Process. The deaths must be provided, and no others.
 func Run(t *testing.T, table []Row) {
 	ways := map[string]bool{}
 	for _, row := range table {
@@ -38,16 +38,18 @@ func (r Row) run(t *testing.T) {
 		t.Skip("the race detector's shadow of the memory needs more than the cap")
 	}
 	mptest.NoLeaks(t)
-	// Side by side, since some do nothing but wait for a deadline.
-	for name, form := range map[string]func(t *testing.T, r Row){
-		"call": call, "map": mapped, "stream": streamed, "unordered": unordered, "process": process,
-	} {
-		if name != "process" || r.Needs != Deadline {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				form(t, r)
-			})
-		}
+	forms := map[string]func(*testing.T, Row){"call": call, "map": mapped}
+	if r.Needs != Deadline {
+		forms["process"] = process
+	}
+	if !testing.Short() {
+		forms["stream"], forms["unordered"] = streamed, unordered
+	}
+	for name, form := range forms {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // some do nothing but wait for a deadline
+			form(t, r)
+		})
 	}
 }
 
