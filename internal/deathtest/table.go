@@ -33,6 +33,10 @@ type Fate struct {
 // them, and the worker is deaf until its parent ends it.
 var closed = []Fate{{mp.ReasonExit, 1}, {mp.ReasonCorrupt, Killed}}
 
+// starved is what may come of memory's end: now and then the Go runtime uses what
+// it was not given, instead of saying so.
+var starved = []Fate{{mp.ReasonFatal, 2}}
+
 // End is how a worker ends.
 type End int
 
@@ -93,7 +97,7 @@ var GoTable = []Row{
 	{Way: "writes to a nil map in a goroutine of its own", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "nil map", Exit: 2},
 	{Way: "writes to a map in many goroutines", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "concurrent map", Exit: 2},
 	{Way: "recurses without end", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "stack overflow", Exit: 2},
-	{Way: "allocates without end, under a cap", Returns: died, Reason: mp.ReasonOutOfMemory, End: 2, Needs: Memory, Exit: 2},
+	{Way: "allocates without end, under a cap", Returns: died, Reason: mp.ReasonOutOfMemory, End: 2, Needs: Memory, Exit: 2, Or: starved},
 	{Way: "sends itself SIGKILL", Returns: died, Reason: mp.ReasonSignal, End: Killed, Exit: -9},
 	{Way: "leaves children that hold its descriptors, and exits", Returns: died, Reason: mp.ReasonExit, End: 3, Exit: 3},
 	{Way: "leaves children that hold its descriptors, and is killed", Returns: died, Reason: mp.ReasonSignal, End: Killed, Exit: -9},
@@ -124,8 +128,10 @@ func (r Row) Cells() []string {
 	reason, end, replaced, exit := string(r.Reason), r.End.String(), "yes", strconv.Itoa(r.Exit)
 	for _, f := range r.Or {
 		reason += " / " + string(f.Reason)
-		end += " / " + f.End.String()
-		exit += " / " + strconv.Itoa(int(f.End))
+		if f.End != r.End {
+			end += " / " + f.End.String()
+			exit += " / " + strconv.Itoa(int(f.End))
+		}
 	}
 	if reason == "" {
 		reason = "-"
