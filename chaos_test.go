@@ -1,0 +1,319 @@
+//go:build linux
+
+package mp_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+var (
+	chaosSeed = flag.Uint64("chaos.seed", 0, "seed of TestChaos; 0: a new one")
+	chaosFor  = flag.Duration("chaos.for", 0, "how long TestChaos goes on; 0: two rounds")
+)
+
+// Many goroutines use one pool in all ways at once, with good and bad tasks, while
+// its workers are killed, stopped and recycled and it is resized. Each outcome is
+// held against what the task was to do and what may have been done to it; no
+// task runs twice, and each that has a result has run once. In the end the pool
+// is at full strength, or closed under its users, and nothing is left.
+func TestChaos(t *testing.T) {
+	seed := *chaosSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-chaos.seed=%d", seed)
+	began := time.Now()
+	for round := uint64(0); round < 2 || time.Since(began) < *chaosFor; round++ {
+		r := rand.New(rand.NewPCG(seed, round))
+		if !t.Run("", func(t *testing.T) { newChaos(t, r).run(r.IntN(2) == 0) }) {
+			t.Fatalf("round %d", round)
+		}
+	}
+}
+
+type chaos struct {
+	t     *testing.T
+	pool  *mp.Pool
+	notes string
+	size  atomic.Int64  // of the pool
+	next  atomic.Uint64 // number of a task
+	calls atomic.Uint64 // that have returned
+	seed  func() *rand.Rand
+
+	closed atomic.Bool
+	mu     sync.Mutex
+	ended  map[uint64]bool // tasks that have a result
+}
+
+const (
+	chaosCallers = 8
+	chaosCalls   = 40
+)
+
+// newChaos starts a pool of some config or other.
+func newChaos(t *testing.T, r *rand.Rand) *chaos {
+	mptest.NoLeaks(t)
+	x := &chaos{t: t, notes: filepath.Join(t.TempDir(), "notes"), ended: map[uint64]bool{}}
+	if err := os.WriteFile(x.notes, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	x.seed = func() *rand.Rand {
+		mu.Lock()
+		defer mu.Unlock()
+		return rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
+	}
+	config := mp.PoolConfig{
+		Workers: 1 + r.IntN(4), Procs: 1, Backlog: 1 + r.IntN(30), Spares: r.IntN(3), Grace: 20 * time.Millisecond,
+		Output: mp.Output{Stdout: io.Discard, Stderr: io.Discard, Logger: slog.New(slog.DiscardHandler)},
+	}
+	switch r.IntN(4) {
+	case 0:
+		config.Recycle.Tasks = 1 + r.IntN(30)
+	case 1:
+		config.Recycle.Idle = time.Duration(1+r.IntN(3000)) * time.Microsecond
+	case 2:
+		config.Recycle.Memory = 8<<20 + int64(r.IntN(8<<20))
+	}
+	if r.IntN(4) == 0 {
+		config.RequireContainment = mp.ContainSubreaper
+	}
+	pool, err := mp.NewPool(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.pool = pool
+	x.size.Store(int64(config.Workers))
+	t.Logf("%d workers, %d spares, backlog %d, %+v, %s", config.Workers, config.Spares, config.Backlog, config.Recycle, config.RequireContainment)
+	return x
+}
+
+func (x *chaos) run(abrupt bool) {
+	over := make(chan struct{})
+	var harm, callers sync.WaitGroup
+	for range 2 {
+		harm.Go(func() { x.harm(over) })
+	}
+	for range chaosCallers {
+		callers.Go(x.use)
+	}
+	if abrupt {
+		for n := x.seed().Uint64N(chaosCallers * chaosCalls); x.calls.Load() < n; {
+			time.Sleep(100 * time.Microsecond) // how far they are is the moment
+		}
+		x.end()
+	}
+	x.await(&callers)
+	close(over)
+	harm.Wait()
+	if !abrupt {
+		x.recovers()
+		x.end()
+	}
+	_ = x.pool.Close()
+	x.check()
+}
+
+// await waits for the callers, as long as there is progress.
+func (x *chaos) await(callers *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { defer close(done); callers.Wait() }()
+	for before := uint64(0); ; {
+		select {
+		case <-done:
+			return
+		case <-time.After(never):
+		}
+		now := x.calls.Load()
+		if now == before {
+			panic("in vain: a call returns") // with the stacks of all goroutines
+		}
+		before = now
+	}
+}
+
+// recovers shows that the pool gets to full strength and works.
+func (x *chaos) recovers() {
+	ctx, cancel := context.WithTimeout(x.t.Context(), never)
+	defer cancel()
+	if err := x.pool.Ready(ctx); err != nil {
+		x.t.Errorf("full strength: %v", err)
+	}
+	squares, err := mp.Map(ctx, x.pool, square, []int{1, 2, 3})
+	if err != nil || len(squares) != 3 || squares[2] != 9 {
+		x.t.Errorf("in the end: %v, %v", squares, err)
+	}
+	if s := x.pool.Stats(); s.Workers != int(x.size.Load()) || s.Queued != 0 {
+		x.t.Errorf("in the end: %+v, not %d workers", s, x.size.Load())
+	}
+}
+
+// end closes the pool, in one of several ways.
+func (x *chaos) end() {
+	x.closed.Store(true)
+	r := x.seed()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.IntN(50))*time.Millisecond)
+	defer cancel()
+	if r.IntN(2) == 0 {
+		_ = x.pool.Shutdown(ctx)
+	} else {
+		_ = x.pool.Close()
+	}
+}
+
+// harm kills and stops workers and resizes the pool, at most once for each call
+// that returns, so that a slow machine gets anything done. What is stopped is
+// sooner or later continued or killed.
+func (x *chaos) harm(over chan struct{}) {
+	r := x.seed()
+	for before := uint64(1); ; {
+		select {
+		case <-over:
+			return
+		case <-time.After(time.Duration(r.IntN(3000)) * time.Microsecond):
+		}
+		if x.calls.Load() == before {
+			continue
+		}
+		before = x.calls.Load()
+		if r.IntN(4) == 0 {
+			x.resize(1 + r.IntN(5))
+			continue
+		}
+		fd, ok := x.victim(r)
+		if !ok {
+			continue
+		}
+		sig := unix.SIGKILL
+		if r.IntN(3) > 0 {
+			_ = unix.PidfdSendSignal(fd, unix.SIGSTOP, nil, 0)
+			time.Sleep(time.Duration(r.IntN(5000)) * time.Microsecond)
+			if r.IntN(2) == 0 {
+				sig = unix.SIGCONT
+			}
+		}
+		_ = unix.PidfdSendSignal(fd, sig, nil, 0)
+		_ = unix.Close(fd)
+	}
+}
+
+func (x *chaos) resize(n int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.pool.Resize(n); err == nil {
+		x.size.Store(int64(n))
+	} else if !errors.Is(err, mp.ErrClosed) || !x.closed.Load() {
+		x.t.Errorf("Resize: %v", err)
+	}
+}
+
+// victim opens a worker's process, of which it makes sure that it still is one.
+func (x *chaos) victim(r *rand.Rand) (pidfd int, ok bool) {
+	ws := x.pool.Workers()
+	if len(ws) == 0 {
+		return -1, false
+	}
+	w := ws[r.IntN(len(ws))]
+	fd, err := unix.PidfdOpen(w.PID, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return -1, false
+	}
+	for _, now := range x.pool.Workers() {
+		if now.PID == w.PID && now.Started.Equal(w.Started) {
+			return fd, true
+		}
+	}
+	_ = unix.Close(fd)
+	return -1, false
+}
+
+// use makes calls of all kinds.
+func (x *chaos) use() {
+	r := x.seed()
+	ways := []func(context.Context, []chaosTask, circumstances, []mp.MapOption){x.call, x.submit, x.mapAll, x.mapFirst, x.stream, x.unordered}
+	for range chaosCalls {
+		ctx, cancel := context.WithCancel(x.t.Context())
+		in, c, opts := x.tasks(r)
+		if c.cancelled {
+			time.AfterFunc(time.Duration(r.IntN(8000))*time.Microsecond, cancel)
+		}
+		ways[r.IntN(len(ways))](ctx, in, c, opts)
+		cancel()
+		x.calls.Add(1)
+	}
+}
+
+// tasks are some that do not hang, or what ends them.
+func (x *chaos) tasks(r *rand.Rand) (in []chaosTask, c circumstances, opts []mp.MapOption) {
+	hang := false
+	for range 1 + r.IntN(1+r.IntN(60)) {
+		t := newChaosTask(r, x.next.Add(1), x.notes)
+		if hang && t.Deed.mayHang() {
+			t.Deed = answer // each costs its time
+		}
+		hang = hang || t.Deed.mayHang()
+		in = append(in, t)
+	}
+	c.timed = r.IntN(3) == 0
+	c.cancelled = hang && !c.timed || r.IntN(6) == 0
+	if c.timed {
+		opts = append(opts, mp.Timeout(chaosTimeout))
+	}
+	if r.IntN(3) == 0 {
+		opts = append(opts, mp.ChunkSize(1+r.IntN(20)))
+	}
+	return in, c, opts
+}
+
+// settle judges one outcome.
+func (x *chaos) settle(t chaosTask, out []byte, err error, c circumstances) {
+	c.closed = x.closed.Load()
+	if wrong := t.judge(out, err, c); wrong != "" {
+		x.t.Errorf("task %+v, %+v: %s", t, c, wrong)
+	}
+	if err == nil {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.ended[t.N] = true
+	}
+}
+
+// check looks at the tasks' own notes.
+func (x *chaos) check() {
+	notes, err := os.ReadFile(x.notes)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	times := map[uint64]int{}
+	for ; len(notes) >= 8; notes = notes[8:] {
+		times[binary.LittleEndian.Uint64(notes)]++
+	}
+	for n := range times {
+		if times[n] > 1 {
+			x.t.Errorf("task %d was run %d times", n, times[n])
+		}
+	}
+	for n := range x.ended {
+		if times[n] != 1 {
+			x.t.Errorf("task %d has a result and was run %d times", n, times[n])
+		}
+	}
+	x.t.Logf("%d tasks, %d run, %d results, %+v", x.next.Load(), len(times), len(x.ended), x.pool.Stats())
+}
