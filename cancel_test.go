@@ -43,7 +43,7 @@ func onePID(t *testing.T, pool *mp.Pool) int {
 	return pid
 }
 
-// A task that heeds its context ends by itself, and its worker goes on.
+// B4: a task that heeds its context ends by itself, and its worker goes on.
 func TestCancelHeeded(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	pid := onePID(t, pool)

@@ -18,7 +18,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// O2 E3 E6: every way in which a task can end its worker or itself costs that
+// O2 E1 E3 E6 E25: every way in which a task can end its worker or itself costs that
 // task alone, and the pool goes on.
 func TestDeath(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2, Output: quiet()})

@@ -40,7 +40,7 @@ func newPool(t testing.TB, c mp.PoolConfig) *mp.Pool {
 	return p
 }
 
-// O17: bad values are errors that name the field.
+// O17 O28: bad values are errors that name the field.
 func TestPoolConfigErrors(t *testing.T) {
 	for name, c := range map[string]mp.PoolConfig{"Workers": {Workers: -1}, "Procs": {Procs: -1}, "Backlog": {Backlog: -1}, "Spares": {Spares: -1},
 		"Recycle.Tasks": {Recycle: mp.Recycle{Tasks: -1}}, "Recycle.Memory": {Recycle: mp.Recycle{Memory: -1}}, "Recycle.Idle": {Recycle: mp.Recycle{Idle: -1}},

@@ -207,7 +207,7 @@ func TestProcessLineage(t *testing.T) {
 	if mp.Parent() != nil || mp.Current().Name != "main" || mp.Current().PID != os.Getpid() {
 		t.Errorf("here: %+v, child of %+v", mp.Current(), mp.Parent())
 	}
-	p := startProcess(t, descent, 1, mp.ProcessConfig{Daemon: true})
+	p := startProcess(t, descent, 1, mp.ProcessConfig{Daemon: true}) // P7: it has children all the same
 	if !strings.HasPrefix(p.Name(), "worker-") || !p.Daemon() {
 		t.Errorf("it is %s", p.Name())
 	}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,29 +94,44 @@ func TestExecutable(t *testing.T) {
 // groups end too.
 func TestOrphans(t *testing.T) {
 	exe := build(t, "orphan")
-	for _, how := range []string{"return", "exit", "panic", "SIGKILL", "SIGTERM to the group"} {
+	for _, how := range []string{"return", "exit", "panic", "SIGKILL", "SIGTERM to the group", "Ctrl-C"} {
 		t.Run(how, func(t *testing.T) {
 			arg := how
-			if strings.HasPrefix(how, "SIG") {
+			if strings.HasPrefix(how, "SIG") || how == "Ctrl-C" {
 				arg = "wait"
 			}
 			c := exec.Command(exe, arg)
 			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			out, err := c.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
+			var keyboard *os.File
+			var out io.Reader
+			if how == "Ctrl-C" {
+				keyboard = onTerminal(t, c)
+				out = keyboard
+			} else {
+				var err error
+				if out, err = c.StdoutPipe(); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if err := c.Start(); err != nil {
 				t.Fatal(err)
 			}
 			fds := pidfds(t, out)
+			if len(fds) < 4 {
+				t.Fatalf("%d workers and children", len(fds))
+			}
 			switch how {
 			case "SIGKILL":
 				_ = c.Process.Kill()
 			case "SIGTERM to the group":
 				_ = syscall.Kill(-c.Process.Pid, syscall.SIGTERM)
+			case "Ctrl-C":
+				_, _ = keyboard.Write([]byte{3})
 			}
 			_ = c.Wait()
+			if ws := c.ProcessState.Sys().(syscall.WaitStatus); how == "Ctrl-C" && ws.Signal() != syscall.SIGINT {
+				t.Errorf("the program ended with %v", c.ProcessState)
+			}
 			for pid, fd := range fds {
 				if !endsWithin(fd, time.Second*5) {
 					t.Errorf("process %d goes on", pid)
@@ -124,6 +140,32 @@ func TestOrphans(t *testing.T) {
 			}
 		})
 	}
+}
+
+// onTerminal lets a command run as the foreground of a terminal of its own, as
+// from a shell, and returns the other side: keyboard and screen.
+func onTerminal(t *testing.T, c *exec.Cmd) *os.File {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no terminals here: ", err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = slave.Close() })
+	c.Stdin, c.Stdout, c.Stderr = slave, slave, slave
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	return master
 }
 
 // pidfds reads process ids until the line "ready" and opens the processes.

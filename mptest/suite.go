@@ -262,6 +262,21 @@ func testWait(t *testing.T, ex mp.Executor) { // F8 F10
 	if n != 2 {
 		t.Errorf("AsCompleted yields %d", n)
 	}
+	// E4: what is there is handed out, then an error tells of the rest.
+	var got []string
+	for f, err := range mp.AsCompleted[mp.Awaitable](over, ok, blocked) {
+		got = append(got, fmt.Sprint(f == nil, err == nil))
+		if err != nil && (!errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "1 of 2")) {
+			t.Errorf("AsCompleted: %v", err)
+		}
+	}
+	if want := []string{"false true", "true false"}; !slices.Equal(got, want) {
+		t.Errorf("AsCompleted yields %v", got)
+	}
+	// O11 F3: waiting ends with its own context, which harms the task in no way.
+	if _, err := blocked.Result(over); !errors.Is(err, context.Canceled) || blocked.State() != mp.Running {
+		t.Errorf("Result: %v, and the task is %s", err, blocked.State())
+	}
 	if !blocked.Cancel() {
 		t.Error("a running task cannot be cancelled")
 	}
