@@ -55,6 +55,14 @@
 // the stacks of its worker's goroutines. [Retries] runs a task again whose worker
 // died. Workers end with this process, however it ends.
 //
+// # Bounds
+//
+// [Limits] bound the memory, processors and descriptors of each worker, [Recycle]
+// replaces workers that have had their share, [Restart] says what happens if they
+// cannot start. [PoolConfig].RequireContainment has everything killed that a task
+// leaves behind, see [Containment]. [Pool.Resize] changes the number of workers,
+// [Pool.Ready] waits for them, and [Pool.Stats] tells how they are.
+//
 // Worker processes need Linux. Elsewhere everything compiles, [Inline] works,
 // and [NewPool] returns an error that is errors.ErrUnsupported.
 package mp
