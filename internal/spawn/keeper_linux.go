@@ -21,8 +21,8 @@ import (
 // subreaper would hand us the orphans of the host program's other children. It
 // ends with us by the parent-death signal, so the guard need not know of it.
 //
-// On its socket it tells that the process has started, or why it could not be,
-// and later how it ended.
+// On its socket it tells that the process has started, or why it could not be, is
+// told to go on, and tells how the process has ended.
 
 // keptVar tells a keeper what to start: role, number of files, path.
 const keptVar = "MP_PROCESS_KEPT"
@@ -52,8 +52,10 @@ const (
 	keeperEnd   = 3 * time.Second
 )
 
-// meet waits until the keeper has started the process and finds out who it is.
+// meet waits until the keeper has started the process and finds out who it is,
+// for which the keeper waits, so that even one that has ended can be seen.
 func (p *Process) meet() error {
+	defer func() { _, _ = p.sock.Write([]byte{0}) }()
 	_ = p.sock.SetReadDeadline(time.Now().Add(keeperStart))
 	var b [4096]byte
 	n, err := p.sock.Read(b[:])
@@ -71,7 +73,7 @@ func (p *Process) meet() error {
 	first, _, _ := strings.Cut(string(children), " ")
 	pid, err := strconv.Atoi(first)
 	if err != nil {
-		return fmt.Errorf("a worker has ended before it could be seen: %w", syscall.EAGAIN)
+		return fmt.Errorf("the keeper of a worker has no child but %q", children)
 	}
 	p.PID = pid
 	p.kept, err = unix.PidfdOpen(pid, 0)
@@ -92,7 +94,11 @@ func (p *Process) testament(keepers Status) Status {
 		return statusOf(syscall.WaitStatus(binary.LittleEndian.Uint32(b[:])))
 	}
 	if p.kept >= 0 {
+		// It dies with the keeper, its group does not. That its number, a
+		// moment ago still in use, belongs to another group by now would take
+		// as many processes as there are numbers.
 		_ = unix.PidfdSendSignal(p.kept, unix.SIGKILL, nil, 0)
+		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 	}
 	return keepers
 }
@@ -133,6 +139,7 @@ func runKeeper() {
 		<-end
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}()
+	_, _ = syscall.Read(sock, make([]byte, 1)) // it has been seen
 	status := reapUntil(pid)
 	sweep()
 	tell(binary.LittleEndian.AppendUint32(nil, uint32(status)))

@@ -4,6 +4,7 @@ package spawn_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,9 +36,30 @@ func pipe(t testing.TB) (r, w *os.File) {
 	return r, w
 }
 
+type option func(*spawn.Spec)
+
+// eachContainment runs a test with each kind of containment.
+func eachContainment(t *testing.T, test func(*testing.T, option)) {
+	for name, c := range map[string]spawn.Containment{"group": spawn.Group, "subreaper": spawn.Subreaper, "namespace": spawn.Namespace} {
+		t.Run(name, func(t *testing.T) {
+			contain := func(s *spawn.Spec) { s.Contain = c }
+			if c == spawn.Namespace {
+				p, err := spawn.Start(spawn.Spec{Args: []string{"helper"}, Env: environment("exit 0"), Stdout: 1, Stderr: 2, Contain: c})
+				if errors.Is(err, syscall.EPERM) {
+					t.Skip("no namespaces here: ", err)
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				<-p.Done()
+			}
+			test(t, contain)
+		})
+	}
+}
+
 // start starts a helper that is killed when the test ends, and returns its
 // output.
-func start(t testing.TB, what string, more ...func(*spawn.Spec)) (*spawn.Process, *bufio.Reader) {
+func start(t testing.TB, what string, more ...option) (*spawn.Process, *bufio.Reader) {
 	t.Helper()
 	r, w := pipe(t)
 	s := spawn.Spec{Args: []string{"helper"}, Env: environment(what), Stdout: int(w.Fd()), Stderr: 2}
@@ -64,7 +86,9 @@ func ended(t testing.TB, p *spawn.Process) spawn.Status {
 	return p.Status()
 }
 
-func TestStatus(t *testing.T) {
+func TestStatus(t *testing.T) { eachContainment(t, testStatus) }
+
+func testStatus(t *testing.T, contain option) {
 	mptest.NoLeaks(t)
 	for _, c := range []struct {
 		what string
@@ -77,12 +101,12 @@ func TestStatus(t *testing.T) {
 		{"signal 9", spawn.Status{ExitCode: -1, Signal: syscall.SIGKILL}, "signal 9 (killed)"},
 		{"signal 15", spawn.Status{ExitCode: -1, Signal: syscall.SIGTERM}, "signal 15 (terminated)"},
 	} {
-		p, _ := start(t, c.what)
+		p, _ := start(t, c.what, contain)
 		if got := ended(t, p); got != c.want || got.String() != c.says {
 			t.Errorf("%s: got %+v, %v", c.what, got, got)
 		}
 	}
-	p, out := start(t, "stay")
+	p, out := start(t, "stay", contain)
 	line(t, out)
 	p.Kill()
 	if got := ended(t, p); got.Signal != syscall.SIGKILL {
@@ -92,7 +116,9 @@ func TestStatus(t *testing.T) {
 
 // A start that fails says which file and why, and leaves nothing: the next one
 // is as good as the first.
-func TestStartFails(t *testing.T) {
+func TestStartFails(t *testing.T) { eachContainment(t, testStartFails) }
+
+func testStartFails(t *testing.T, contain option) {
 	mptest.NoLeaks(t)
 	before := children()
 	for name, s := range map[string]spawn.Spec{
@@ -101,6 +127,7 @@ func TestStartFails(t *testing.T) {
 		"no directory": {Dir: "/no/such/directory"},
 	} {
 		s.Args, s.Env, s.Stdout, s.Stderr = []string{"helper"}, environment("exit 0"), 1, 2
+		contain(&s)
 		p, err := spawn.Start(s)
 		if err == nil {
 			p.Kill()
@@ -115,7 +142,7 @@ func TestStartFails(t *testing.T) {
 	if got := children(); !slices.Equal(got, before) {
 		t.Errorf("children %v, before %v", got, before)
 	}
-	p, _ := start(t, "exit 3")
+	p, _ := start(t, "exit 3", contain)
 	if got := ended(t, p); got.ExitCode != 3 {
 		t.Errorf("the next one: %v", got)
 	}
@@ -123,11 +150,13 @@ func TestStartFails(t *testing.T) {
 
 // Environment, directory and arguments; the process knows that it is a worker,
 // what it starts does not learn of it, and it leads a group of its own.
-func TestSurroundings(t *testing.T) {
+func TestSurroundings(t *testing.T) { eachContainment(t, testSurroundings) }
+
+func testSurroundings(t *testing.T, contain option) {
 	mptest.NoLeaks(t)
 	dir := t.TempDir()
 	env := slices.Clip(append(environment("surroundings"), "SPAWN_TEST_COLOUR=blue"))
-	p, out := start(t, "", func(s *spawn.Spec) { s.Dir, s.Env, s.Args = dir, env, []string{"helper", "a", "b"} })
+	p, out := start(t, "", func(s *spawn.Spec) { s.Dir, s.Env, s.Args = dir, env, []string{"helper", "a", "b"} }, contain)
 	if got, want := line(t, out), dir+" blue a,b true false true"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -149,7 +178,9 @@ func line(t testing.TB, r *bufio.Reader) string {
 // A process has the descriptors that it was given, in that order whatever their
 // numbers, and no others: none of its siblings' either, which are started at
 // the same moment.
-func TestDescriptors(t *testing.T) {
+func TestDescriptors(t *testing.T) { eachContainment(t, testDescriptors) }
+
+func testDescriptors(t *testing.T, contain option) {
 	mptest.NoLeaks(t)
 	inherited := inheritable(t)
 	var wg sync.WaitGroup
@@ -160,6 +191,7 @@ func TestDescriptors(t *testing.T) {
 			for _, given := range [][]*os.File{nil, {r1}, {w2, r1, r2, w1}, {w1, w1}} {
 				outR, outW := pipe(t)
 				s := spawn.Spec{Args: []string{"helper"}, Env: environment("files"), Stdout: int(outW.Fd()), Stderr: 2}
+				contain(&s)
 				want := []string{"0 " + os.DevNull, "1 " + target(t, outW.Fd()), "2 " + target(t, 2)}
 				for i, f := range given {
 					s.Files = append(s.Files, int(f.Fd()))

@@ -1,0 +1,76 @@
+//go:build linux
+
+package spawn_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/spawn"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+// keeperOf is the parent of a kept process.
+func keeperOf(t *testing.T, p *spawn.Process) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state string
+	var ppid int
+	if _, err := fmt.Sscan(string(b[strings.LastIndexByte(string(b), ')')+1:]), &state, &ppid); err != nil {
+		t.Fatal(err)
+	}
+	if ppid == os.Getpid() || ppid <= 1 {
+		t.Fatalf("process %d has no keeper but %d", p.PID, ppid)
+	}
+	return ppid
+}
+
+// A keeper that somebody kills takes its process with it; one that is stopped does
+// not keep it alive.
+func TestKeeperInTrouble(t *testing.T) {
+	for name, harm := range map[string]func(p *spawn.Process, keeper int) error{
+		"killed": func(_ *spawn.Process, keeper int) error { return syscall.Kill(keeper, syscall.SIGKILL) },
+		"stopped": func(p *spawn.Process, keeper int) error {
+			defer p.Kill()
+			return syscall.Kill(keeper, syscall.SIGSTOP)
+		},
+		"terminated": func(_ *spawn.Process, keeper int) error { return syscall.Kill(keeper, syscall.SIGTERM) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachContainment(t, func(t *testing.T, contain option) {
+				var s spawn.Spec
+				if contain(&s); s.Contain == spawn.Group {
+					return // it has none
+				}
+				mptest.NoLeaks(t)
+				p, out := start(t, "family stay", contain)
+				line(t, out)
+				if err := harm(p, keeperOf(t, p)); err != nil {
+					t.Fatal(err)
+				}
+				if got := ended(t, p); got.Signal != syscall.SIGKILL {
+					t.Errorf("it ended with %v", got)
+				}
+			})
+		})
+	}
+}
+
+// A signal reaches the process, not its keeper.
+func TestSignalPastKeeper(t *testing.T) {
+	eachContainment(t, func(t *testing.T, contain option) {
+		mptest.NoLeaks(t)
+		p, out := start(t, "stay", contain)
+		line(t, out)
+		p.Signal(syscall.SIGTERM)
+		if got := ended(t, p); got.Signal != syscall.SIGTERM {
+			t.Errorf("it ended with %v", got)
+		}
+	})
+}
