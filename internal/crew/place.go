@@ -45,7 +45,7 @@ func (c *Crew) resize(n int, first chan<- error) {
 		case i < n && !p.kept:
 			p.kept, p.vacant = true, false
 			c.alive++
-			c.broken = nil
+			c.broken, c.lastWhy = nil, nil
 			c.keepers.Add(1)
 			go c.keep(i, first)
 		case i >= n && c.members[i] != nil:
@@ -171,7 +171,7 @@ func (c *Crew) leavePlace(i int, why error) (drops []run) {
 	if why != nil {
 		c.lastWhy = why
 	}
-	if c.alive--; c.alive == 0 && c.lastWhy != nil {
+	if c.alive--; c.alive == 0 && c.lastWhy != nil && !c.closed {
 		c.broken = c.lastWhy
 		c.sched.Clear(collectRuns(&drops))
 		close(c.room)
@@ -308,7 +308,7 @@ func (c *Crew) rousePlaces(n int) {
 	}
 }
 
-// pause waits, unless the crew is closed or resized meanwhile.
+// pause waits, unless the crew is closed meanwhile.
 func (c *Crew) pause(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
