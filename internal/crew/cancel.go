@@ -204,6 +204,9 @@ func (c *Crew) rebalance() {
 	if !left && len(c.idle) > 0 {
 		_, left = c.steal(nil, false)
 	}
+	if !left && len(c.idle) == 0 && c.queues() {
+		c.rousePlaces(1) // who comes there will be idle, and steal
+	}
 	if j := c.sched.Next(); j != nil {
 		c.rouse(j)
 	}

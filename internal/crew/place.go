@@ -274,7 +274,7 @@ func (m *member) number() int { return int(m.num.Load()) }
 func (c *Crew) awaitWork(i int) {
 	c.mu.Lock()
 	p := c.places[i]
-	p.vacant = c.sched.Next() == nil && i < c.want && !c.closed && !c.draining
+	p.vacant = c.sched.Next() == nil && !c.queues() && i < c.want && !c.closed && !c.draining
 	vacant := p.vacant
 	select {
 	case <-p.wake: // of another time
@@ -292,6 +292,17 @@ func (c *Crew) awaitWork(i int) {
 	c.mu.Lock()
 	p.vacant = false
 	c.mu.Unlock()
+}
+
+// queues reports whether tasks wait behind others at some worker: only one that is
+// idle will take them from there.
+func (c *Crew) queues() bool {
+	for _, m := range c.members {
+		if m != nil && !m.dead && m.work.Tasks() > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // rousePlaces fills up to n vacant places.
