@@ -75,7 +75,9 @@ func (c *Crew) dismiss(ctx context.Context) error {
 	for _, m := range c.members {
 		if m != nil {
 			leaving = append(leaving, m)
-			m.wakeUp()
+			if !m.leased { // whose caller wakes the pump when it is done with it
+				m.wakeUp()
+			}
 		}
 	}
 	leaving = append(leaving, c.dismissSpares()...)
