@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 	"time"
 
@@ -203,14 +204,36 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 		}
 	}
 	if err := m.pin(i); err != nil {
-		m.discard()
-		return nil, &StartError{Worker: i + 1, Started: true, Permanent: true, Err: err}
+		return nil, m.failed(i, err)
 	}
 	if !m.enlist(i) {
-		m.discard()
-		return nil, &StartError{Worker: i + 1, Err: ErrClosed}
+		return nil, m.failed(i, ErrClosed)
 	}
 	return m, nil
+}
+
+// failed ends a worker that cannot come into service, because of err or because it
+// has died meanwhile.
+func (m *member) failed(i int, err error) *StartError {
+	own := false
+	select {
+	case <-m.proc.Done():
+		own = true
+	case <-time.After(untilGone(err)):
+	}
+	s := &StartError{Worker: i + 1, Started: true, Permanent: !own && !errors.Is(err, ErrClosed), Err: err}
+	s.Last = m.discard()
+	s.Killed = own && s.Last.Status.Signal == syscall.SIGKILL
+	return s
+}
+
+// untilGone is how long the end of a worker may take to be seen after err, if that
+// says that there is none.
+func untilGone(err error) time.Duration {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return dying
+	}
+	return 0
 }
 
 // pin lets the worker run only on the CPUs of its place.
@@ -226,11 +249,12 @@ func (m *member) pin(i int) error {
 }
 
 // discard ends a worker that is not in service.
-func (m *member) discard() {
+func (m *member) discard() Death {
 	m.proc.Kill()
 	<-m.proc.Done()
-	_ = m.lastRites()
+	death := m.lastRites()
 	m.link.Close()
+	return death
 }
 
 // enlist puts the worker in service and watches for its death; false if the
