@@ -242,7 +242,7 @@ func (m *member) pin(i int) error {
 		return nil
 	}
 	cpus := m.crew.cfg.CPUs[i%len(m.crew.cfg.CPUs)]
-	if err := sys.Pin(m.proc.PID, cpus); err != nil {
+	if err := sys.Pin(m.proc.InProc, cpus); err != nil {
 		return fmt.Errorf("it cannot be pinned to the CPUs %v: %w", cpus, err)
 	}
 	return nil

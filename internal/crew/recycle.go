@@ -41,7 +41,7 @@ func (m *member) count(n int) {
 func (m *member) checkMemory() {
 	c := m.crew
 	limit := c.cfg.Recycle.Memory
-	if limit == 0 || memoryOf(m.proc.PID) <= limit {
+	if limit == 0 || memoryOf(m.proc.InProc) <= limit {
 		return
 	}
 	c.mu.Lock()
@@ -51,9 +51,9 @@ func (m *member) checkMemory() {
 
 // memoryOf is how many bytes a process has in memory that belong to no file and
 // are not shared; 0 if that cannot be told.
-func memoryOf(pid int) int64 {
+func memoryOf(inProc int) int64 {
 	var size, resident, shared int64
-	f, err := os.Open(fmt.Sprintf("/proc/%d/statm", pid))
+	f, err := os.Open(fmt.Sprintf("/proc/%d/statm", inProc))
 	if err != nil {
 		return 0
 	}

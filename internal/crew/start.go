@@ -24,8 +24,9 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 	m.num.Store(int32(n))
 	if err := m.exec(); err != nil {
 		permanent := !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ENOMEM) && !errors.Is(err, syscall.EMFILE) &&
-			!errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ETXTBSY)
-		return nil, &StartError{Worker: n, Permanent: permanent, Err: err}
+			!errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ETXTBSY) && !errors.Is(err, syscall.ESRCH) && !errors.Is(err, os.ErrDeadlineExceeded)
+		killed := errors.Is(err, spawn.ErrKilled)
+		return nil, &StartError{Worker: n, Permanent: permanent && !killed, Killed: killed, Err: err}
 	}
 	if err := m.handshake(greeted); err != nil {
 		err.Worker, err.Started = n, true
@@ -79,7 +80,7 @@ func (m *member) exec() error {
 			m.proc, err = spawn.Start(spawn.Spec{
 				Path: c.cfg.Path, Args: c.cfg.Args, Env: c.cfg.Env, Dir: c.cfg.Dir,
 				Procs: c.cfg.Link.Procs, Single: c.cfg.Single, Files: l.ChildFiles(), Stdout: outFD, Stderr: errFD,
-				Contain: c.cfg.Contain, Cgroup: c.cfg.Cgroup, Memory: c.cfg.Memory,
+				Cancel: c.closing, Contain: c.cfg.Contain, Cgroup: c.cfg.Cgroup, Memory: c.cfg.Memory,
 			})
 			_ = syscall.Close(errFD)
 		}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // A keeper is a process between us and one that we start. All that the latter
@@ -21,13 +23,11 @@ import (
 // subreaper would hand us the orphans of the host program's other children. It
 // ends with us by the parent-death signal, so the guard need not know of it.
 //
-// On its socket it tells that the process has started, or why it could not be, is
-// told to go on, and tells how the process has ended.
+// On its socket it tells that the process has started, with its pidfd, or why it
+// could not be, then waits to be told to go on, and later tells how it ended.
 
 // keptVar tells a keeper what to start: role, number of files, path.
 const keptVar = "MP_PROCESS_KEPT"
-
-const startedByKeeper = "started"
 
 // attrOfKeeper changes how a process is started so that its keeper is.
 func attrOfKeeper(s *Spec, attr *syscall.ProcAttr, role string, sock int) {
@@ -52,55 +52,114 @@ const (
 	keeperEnd   = 3 * time.Second
 )
 
-// meet waits until the keeper has started the process and finds out who it is,
-// for which the keeper waits, so that even one that has ended can be seen.
-func (p *Process) meet() error {
-	defer func() { _, _ = p.sock.Write([]byte{0}) }()
+// meet waits until the keeper has started the process and finds out who it is. The
+// keeper does not reap it before it is told to go on.
+func (p *Process) meet(cancel <-chan struct{}) error {
 	_ = p.sock.SetReadDeadline(time.Now().Add(keeperStart))
-	var b [4096]byte
-	n, err := p.sock.Read(b[:])
-	if err != nil {
-		return fmt.Errorf("the keeper of a worker has ended: %w", err)
-	}
-	if word := string(b[:n]); word != startedByKeeper {
-		return errors.New(word)
-	}
-	// Its number in our namespace, which the keeper may not know.
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", p.child, p.child))
+	met := make(chan struct{})
+	defer close(met)
+	go func() {
+		select {
+		case <-cancel:
+			_ = p.sock.SetReadDeadline(time.Unix(1, 0))
+		case <-met:
+		}
+	}()
+	raw, err := p.sock.SyscallConn()
 	if err != nil {
 		return err
 	}
-	first, _, _ := strings.Cut(string(children), " ")
-	pid, err := strconv.Atoi(first)
-	if err != nil {
-		return fmt.Errorf("the keeper of a worker has no child but %q", children)
+	var b [8]byte
+	oob := make([]byte, unix.CmsgSpace(4))
+	var n, oobn int
+	werr := raw.Read(func(fd uintptr) bool {
+		n, oobn, _, _, err = unix.Recvmsg(int(fd), b[:], oob, unix.MSG_CMSG_CLOEXEC)
+		return err != unix.EAGAIN && err != unix.EINTR
+	})
+	switch {
+	case werr != nil:
+		return fmt.Errorf("the keeper of a worker does not answer: %w", werr)
+	case err != nil || n < startedSize:
+		return errKeeperEnded
 	}
-	p.PID = pid
-	p.kept, err = unix.PidfdOpen(pid, 0)
-	return err
+	if errno := syscall.Errno(binary.LittleEndian.Uint32(b[:])); errno != 0 {
+		return &os.PathError{Op: "start", Path: p.path, Err: errno}
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 {
+		return fmt.Errorf("the keeper of a worker sends no descriptor of it: %w", syscall.EMFILE)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return fmt.Errorf("the keeper of a worker sends no descriptor of it: %w", syscall.EMFILE)
+	}
+	p.kept = fds[0]
+	if p.PID, p.InProc, err = numberOf(p.kept); err != nil {
+		return err
+	}
+	_, _ = p.sock.Write(b[:1])
+	return nil
 }
 
-// testament is how the process ended as its keeper tells it; if it does not, it
-// has been killed, and with it the process.
-func (p *Process) testament(keepers Status) Status {
-	_ = p.sock.SetReadDeadline(time.Now().Add(-time.Second))
-	var b [4]byte
+var errKeeperEnded = errors.New("its keeper has ended")
+
+// ErrKilled is the error of a start that somebody else has ended with SIGKILL: that
+// says nothing about the next one.
+var ErrKilled = errors.New("it was killed")
+
+// startedSize is the length of the keeper's first message: an error's number, 0
+// if the process was started; then its pidfd comes with it.
+const startedSize = 4
+
+// numberOf is the number in our PID namespace of the process that a pidfd refers
+// to, and that in /proc, which may be of a namespace further out.
+func numberOf(pidfd int) (ours, inProc int, err error) {
+	numbers, err := sys.Numbers(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
+	if err != nil {
+		return 0, 0, err
+	}
+	depth := sys.Depth()
+	if depth >= len(numbers) || numbers[depth] <= 0 {
+		return 0, 0, fmt.Errorf("a worker has ended before it could be seen: %w", syscall.EAGAIN)
+	}
+	return numbers[depth], numbers[0], nil
+}
+
+// testament is how the process ended as its keeper has told it, which has ended;
+// not ok if it was killed before, or there is none.
+func (p *Process) testament() (status Status, ok bool) {
+	if p.sock == nil || p.kept < 0 {
+		return status, false
+	}
 	raw, err := p.sock.SyscallConn()
+	if err != nil {
+		return status, false
+	}
+	var b [4]byte
 	n := 0
-	if err == nil {
-		_ = raw.Control(func(fd uintptr) { n, _, _ = unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT) })
+	_ = raw.Control(func(fd uintptr) { n, _, _ = unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT) })
+	return statusOf(syscall.WaitStatus(binary.LittleEndian.Uint32(b[:]))), n == len(b)
+}
+
+// orphaned ends a process whose keeper was killed, with its group, and returns when
+// it is dead. The kernel kills it too, but not its group.
+func (p *Process) orphaned() {
+	if p.kept < 0 {
+		return
 	}
-	if n == len(b) {
-		return statusOf(syscall.WaitStatus(binary.LittleEndian.Uint32(b[:])))
+	_ = unix.PidfdSendSignal(p.kept, unix.SIGKILL, nil, 0)
+	fds := []unix.PollFd{{Fd: int32(p.kept), Events: unix.POLLIN}}
+	for limit := time.Now().Add(time.Second); ; {
+		n, err := unix.Poll(fds, int(time.Until(limit).Milliseconds()))
+		if n > 0 || err != unix.EINTR {
+			break
+		}
 	}
-	if p.kept >= 0 {
-		// It dies with the keeper, its group does not. That its number, a
-		// moment ago still in use, belongs to another group by now would take
-		// as many processes as there are numbers.
-		_ = unix.PidfdSendSignal(p.kept, unix.SIGKILL, nil, 0)
+	// A group keeps its number as long as it has members; a process that has
+	// the number now got it since the group was empty.
+	if syscall.Kill(p.PID, 0) == syscall.ESRCH || unix.PidfdSendSignal(p.kept, 0, nil, 0) == nil {
 		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 	}
-	return keepers
 }
 
 // runKeeper is the keeper process.
@@ -122,27 +181,41 @@ func runKeeper() {
 		files[fd] = uintptr(fd)
 	}
 	runtime.LockOSThread() // which the process's parent-death signal is tied to
+	pidfd := -1
 	pid, _, err := syscall.StartProcess(path, os.Args, &syscall.ProcAttr{
 		Env:   append(os.Environ(), marker+"="+what),
 		Files: files,
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	})
 	if err != nil {
-		tell([]byte((&os.PathError{Op: "start", Path: path, Err: err}).Error()))
+		var errno syscall.Errno
+		if !errors.As(err, &errno) {
+			errno = syscall.EINVAL
+		}
+		tell(binary.LittleEndian.AppendUint32(nil, uint32(errno)))
 		return
 	}
 	for fd := range n {
 		_ = syscall.Close(fd) // others wait for their end
 	}
-	tell([]byte(startedByKeeper))
+	_ = unix.Sendmsg(sock, make([]byte, startedSize), unix.UnixRights(pidfd), nil, unix.MSG_NOSIGNAL)
 	go func() {
 		<-end
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // its number may be another's by now
+		_ = unix.Shutdown(sock, unix.SHUT_RD)
 	}()
-	_, _ = syscall.Read(sock, make([]byte, 1)) // it has been seen
+	_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) }) // it has been met
 	status := reapUntil(pid)
 	sweep()
 	tell(binary.LittleEndian.AppendUint32(nil, uint32(status)))
+}
+
+func ignoringEINTR(f func() (int, error)) (n int, err error) {
+	for {
+		if n, err = f(); err != syscall.EINTR {
+			return n, err
+		}
+	}
 }
 
 func keepsWhat() (role string, files int, path string) {
@@ -190,8 +263,10 @@ func killChildren() {
 	for _, t := range threads {
 		b, _ := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
 		for _, field := range strings.Fields(string(b)) {
-			if pid, err := strconv.Atoi(field); err == nil {
+			if pid, err := strconv.Atoi(field); err == nil && sys.Depth() == 0 {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
+			} else if numbers, err := sys.Numbers("/proc/" + field + "/status"); err == nil && len(numbers) > sys.Depth() {
+				_ = syscall.Kill(numbers[sys.Depth()], syscall.SIGKILL) // /proc has other numbers than we
 			}
 		}
 	}

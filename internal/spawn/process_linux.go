@@ -1,18 +1,24 @@
 package spawn
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // A Process is a started process, the leader of its own process group.
 type Process struct {
-	PID int
+	PID    int
+	InProc int // its number in /proc, which may be of another PID namespace
 
+	path    string
 	child   int // our child: the process, or its keeper
 	guarded <-chan struct{}
 	pidfd   *os.File // the child's
@@ -42,10 +48,13 @@ func Start(s Spec) (*Process, error) {
 		_ = p.group.remove()
 		return nil, err
 	}
-	if err := p.settle(); err != nil {
+	if err := p.settle(s.Cancel); err != nil {
 		p.Kill()
 		go p.reap()
 		<-p.done
+		if errors.Is(err, errKeeperEnded) && p.status.Signal == syscall.SIGKILL {
+			err = fmt.Errorf("%w: %w", err, ErrKilled)
+		}
 		return nil, err
 	}
 	go p.reap()
@@ -57,6 +66,7 @@ func (p *Process) start(s Spec) error {
 	if s.Path == "" {
 		s.Path = "/proc/self/exe"
 	}
+	p.path = s.Path
 	devnull, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -108,24 +118,30 @@ func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
 	if err != nil {
 		return &os.PathError{Op: "start", Path: s.Path, Err: err}
 	}
-	p.PID, p.child = pid, pid
+	p.PID, p.InProc, p.child = pid, pid, pid
 	p.pidfd, err = pollable(*pidfd, pid)
 	if err != nil {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		_, _ = syscall.Wait4(pid, nil, 0, nil)
+		return err
 	}
-	return err
+	if sys.Depth() > 0 {
+		if raw, err := p.pidfd.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _, p.InProc, _ = numberOf(int(fd)) })
+		}
+	}
+	return nil
 }
 
 // settle puts a started process under all that is to bound it.
-func (p *Process) settle() error {
+func (p *Process) settle(cancel <-chan struct{}) error {
 	if p.sock == nil {
 		p.guarded = family.guard.add(p.PID, family.inTurn)
 	} else {
 		guarded := make(chan struct{})
 		close(guarded)
 		p.guarded = guarded
-		if err := p.meet(); err != nil {
+		if err := p.meet(cancel); err != nil {
 			return err
 		}
 	}
@@ -152,10 +168,17 @@ func pollable(fd, pid int) (*os.File, error) {
 // with it the number of its group.
 func (p *Process) reap() {
 	awaitExit(p.pidfd)
+	willed, ok := p.testament()
+	if !ok {
+		p.orphaned()
+	}
 	p.group.clear()
 	p.mu.Lock()
 	_ = syscall.Kill(-p.child, syscall.SIGKILL)
 	p.status = p.end()
+	if ok {
+		p.status = willed
+	}
 	p.status.OOM = p.status.Signal == syscall.SIGKILL && p.group.outOfMemory()
 	p.reaped = true
 	p.mu.Unlock()
@@ -171,7 +194,7 @@ func (p *Process) end() Status {
 		family.guard.remove(p.PID)
 		return collect(p.child)
 	}
-	status := p.testament(collect(p.child))
+	status := collect(p.child)
 	_ = p.sock.Close()
 	if p.kept >= 0 {
 		_ = unix.Close(p.kept)
@@ -235,6 +258,7 @@ func (p *Process) Kill() {
 		_ = syscall.Kill(-p.child, syscall.SIGKILL)
 	default: // the keeper does it; unless it is kept from that
 		_ = syscall.Kill(p.child, syscall.SIGTERM)
+		_ = syscall.Kill(p.child, syscall.SIGCONT) // a task may have stopped it
 		time.AfterFunc(keeperEnd, p.killKeeper)
 	}
 }

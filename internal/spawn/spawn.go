@@ -17,6 +17,8 @@ type Spec struct {
 	Stdout int
 	Stderr int
 
+	Cancel <-chan struct{} // closed when the start is not to be waited for any more; nil: never
+
 	Contain Containment
 	Cgroup  *Cgroup // gets a group for the process; nil: none
 	Memory  int64   // limit of that group; 0: none
