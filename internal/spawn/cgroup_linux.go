@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -61,8 +64,10 @@ func (g *Cgroup) write(leaf, file, value string) error {
 	return os.WriteFile(filepath.Join(g.dir, leaf, file), []byte(value), 0)
 }
 
-// leafPrefix is that of the names of all groups that a process makes.
-func leafPrefix(pid int) string { return fmt.Sprintf("mp-%d-", pid) }
+// leafPrefix is that of the names of all groups that this process makes. Its number
+// alone would not do: in another PID namespace another process has that too, and its
+// guard ends all groups of its prefix.
+var leafPrefix = sync.OnceValue(func() string { return fmt.Sprintf("mp-%d-%08x-", os.Getpid(), rand.Uint32()) })
 
 // A leaf is the group of one process, nil if it has none.
 type leaf struct {
@@ -73,10 +78,10 @@ type leaf struct {
 // make makes a group that may have so much memory, 0 for no limit.
 func (g *Cgroup) make(memory int64) (*leaf, error) {
 	for {
-		name := leafPrefix(os.Getpid()) + strconv.FormatInt(g.next.Add(1), 10)
+		name := leafPrefix() + strconv.FormatInt(g.next.Add(1), 10)
 		l := &leaf{filepath.Join(g.dir, name), g.v2}
 		err := os.Mkdir(l.dir, 0o755)
-		if errors.Is(err, fs.ErrExist) { // left by a dead one with our number
+		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
 		if err == nil && memory > 0 && g.memory {
@@ -159,21 +164,41 @@ func (l *leaf) clear() {
 	}
 }
 
+// dirs are the group's directory and those of groups that members have made in it,
+// the outer ones first.
+func (l *leaf) dirs() (dirs []string) {
+	_ = filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, path)
+		}
+		return nil
+	})
+	return dirs
+}
+
 // members are the processes in the group that have not ended.
 func (l *leaf) members() (pids []int) {
-	b, _ := os.ReadFile(filepath.Join(l.dir, "cgroup.procs"))
-	for _, field := range strings.Fields(string(b)) {
-		if pid, err := strconv.Atoi(field); err == nil && pid > 1 && !isZombie(pid) {
-			pids = append(pids, pid)
+	for _, dir := range l.dirs() {
+		b, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		for _, field := range strings.Fields(string(b)) {
+			if pid, err := strconv.Atoi(field); err == nil && pid > 1 && lives(pid) {
+				pids = append(pids, pid)
+			}
 		}
 	}
 	return pids
 }
 
-func isZombie(pid int) bool {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	i := strings.LastIndexByte(string(b), ')')
-	return i < 0 || strings.HasPrefix(string(b[i:]), ") Z") || strings.HasPrefix(string(b[i:]), ") X")
+// lives reports whether a process is not even a zombie. It does not ask /proc, which
+// may have other numbers.
+func lives(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err != unix.ESRCH
+	}
+	defer unix.Close(fd)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n == 0 && err == nil
 }
 
 // remove removes the group once the last that has been killed has left it.
@@ -183,6 +208,11 @@ func (l *leaf) remove() error {
 	}
 	for end := time.Now().Add(clearTime); ; time.Sleep(time.Millisecond) {
 		err := os.Remove(l.dir)
+		if err != nil {
+			for _, dir := range slices.Backward(l.dirs()) {
+				err = os.Remove(dir)
+			}
+		}
 		if err == nil || !errors.Is(err, syscall.EBUSY) || time.Now().After(end) {
 			return err
 		}

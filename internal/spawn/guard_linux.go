@@ -51,15 +51,28 @@ func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 	}
 	known := make(chan struct{})
 	g.groups[pgid] = known
-	switch {
-	case g.gone == nil:
-		g.gone, g.ending = make(chan struct{}), make(chan struct{})
-		go g.run(g.ending, g.gone, inTurn)
-	case g.pid != 0:
+	g.begin(inTurn)
+	if g.pid != 0 {
 		g.tell(opAdd, pgid)
 		close(known)
 	}
 	return known
+}
+
+// begin starts a guard unless there is one; under the lock.
+func (g *guardian) begin(inTurn func(func())) {
+	if g.gone == nil {
+		g.gone, g.ending = make(chan struct{}), make(chan struct{})
+		go g.run(g.ending, g.gone, inTurn)
+	}
+}
+
+// forCgroups starts a guard though there is no group for it: processes with keepers
+// leave it but their control groups.
+func (g *guardian) forCgroups(inTurn func(func())) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.begin(inTurn)
 }
 
 // addCgroup has the guard end our groups below dir when we die. It comes before
@@ -70,7 +83,7 @@ func (g *guardian) addCgroup(dir string) {
 	if g.leaves == nil {
 		g.leaves = map[string]bool{}
 	}
-	if prefix := filepath.Join(dir, leafPrefix(os.Getpid())); !g.leaves[prefix] {
+	if prefix := filepath.Join(dir, leafPrefix()); !g.leaves[prefix] {
 		g.leaves[prefix] = true
 		g.send(opCgroup, []byte(prefix))
 	}

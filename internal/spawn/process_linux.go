@@ -141,6 +141,9 @@ func (p *Process) settle(cancel <-chan struct{}) error {
 		guarded := make(chan struct{})
 		close(guarded)
 		p.guarded = guarded
+		if p.group != nil {
+			family.guard.forCgroups(family.inTurn)
+		}
 		if err := p.meet(cancel); err != nil {
 			return err
 		}
