@@ -43,7 +43,8 @@ type Limits struct {
 	// CPUs are the processors that workers may run on: worker 1 on those of
 	// the first element, worker 2 on those of the second and so on, and from
 	// the beginning again after the last. A single element pins all to the
-	// same ones.
+	// same ones. The Setup runs pinned too, but for that of a spare, whose place
+	// is not known yet, unless there is a single element.
 	CPUs [][]int
 
 	// OpenFiles is how many descriptors a worker may have open; 16 at least.

@@ -248,6 +248,18 @@ func (m *member) pin(i int) error {
 	return nil
 }
 
+// pinEarly pins a worker before its setup, of which the threads and processes that
+// it starts inherit that, unless only its place will tell to what.
+func (m *member) pinEarly() error {
+	switch n := m.number(); {
+	case n > 0:
+		return m.pin(n - 1)
+	case len(m.crew.cfg.CPUs) == 1: // a spare
+		return m.pin(0)
+	}
+	return nil
+}
+
 // discard ends a worker that is not in service.
 func (m *member) discard() Death {
 	m.proc.Kill()

@@ -150,6 +150,9 @@ func (m *member) handshake(greeted func()) *StartError {
 	case <-m.proc.Done():
 	}
 	if cfg.Setup.Name != "" {
+		if err := m.pinEarly(); err != nil {
+			return &StartError{Err: err, Permanent: untilGone(err) == 0}
+		}
 		_ = m.link.Go()
 	}
 	return m.awaitReady(s)

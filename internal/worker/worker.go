@@ -166,6 +166,7 @@ func (w *worker) loop(over chan<- error) {
 
 func (w *worker) run(t *link.Task) {
 	w.inTask = true
+	w.cfg.Worker = t.Worker // a spare gets its number with its place
 	w.ctx = w.made.New(runner.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(t.Worker), Attempt: uint16(t.Attempt)})
 	data, err := w.fns[t.Func].Run(w.ctx, t.In, w.buf[:0])
 	kind := uint8(runner.OK)
