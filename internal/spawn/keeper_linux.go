@@ -187,6 +187,11 @@ func runKeeper() {
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	})
+	if err == nil && pidfd < 0 {
+		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 	if err != nil {
 		var errno syscall.Errno
 		if !errors.As(err, &errno) {

@@ -39,7 +39,12 @@ func Numbers(file string) (numbers []int, err error) {
 		return nil, err
 	}
 	for line := range strings.Lines(string(b)) {
-		if list, ok := strings.CutPrefix(line, "NSpid:"); ok {
+		list, ok := strings.CutPrefix(line, "NSpid:")
+		if !ok { // an old kernel tells only that of a pidfd
+			list, ok = strings.CutPrefix(line, "Pid:")
+		}
+		if ok {
+			numbers = numbers[:0]
 			for _, field := range strings.Fields(list) {
 				n, err := strconv.Atoi(field)
 				if err != nil {
