@@ -10,7 +10,7 @@ type Stats struct {
 
 	Started  int // workers that have come into service so far
 	Recycled int // of these, ended to make way for fresh ones, see [Recycle] and [Pool.Resize]
-	Died     int // of these, ended in any other way
+	Died     int // of these, ended in any other way but with the pool
 
 	Containment Containment // what kills the processes that tasks leave behind
 	Enforced    Enforced    // what sees to the limits

@@ -42,9 +42,11 @@ func (m *member) bury() {
 	c.mu.Lock()
 	_, m.tasks = m.link.Busy()
 	c.members[m.number()-1] = nil
-	if m.leaving {
+	switch {
+	case m.leaving:
 		c.counts.Recycled++
-	} else {
+	case m.proc.Status().Signal == 0 && m.proc.Status().ExitCode == 0 && c.draining && c.open == 0 || c.closed: // as it is to
+	default:
 		c.counts.Died++
 	}
 	c.countWorkers()

@@ -270,12 +270,12 @@ func (m *member) discard() Death {
 }
 
 // enlist puts the worker in service and watches for its death; false if the
-// crew was closed meanwhile.
+// crew was closed meanwhile, or has dismissed the others.
 func (m *member) enlist(i int) bool {
 	c := m.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.closed || c.draining && c.open == 0 {
 		return false
 	}
 	m.num.Store(int32(i + 1))
