@@ -157,8 +157,8 @@ func firstWords(stderr string) string {
 }
 
 // A StartError says why a pool has no workers: they could not be started, or
-// their setup failed, several times in a row. The pool stays broken; every task
-// gets this error.
+// their setup failed, several times in a row. The pool stays broken, and every task
+// gets this error, until [Pool.Resize] tries again.
 type StartError struct {
 	Worker int    // its number in the pool, from 1
 	Stderr string // the end of what the last attempt wrote there

@@ -8,8 +8,8 @@ import (
 // Recycle says when a worker makes way for a fresh one though nothing is wrong
 // with it: for libraries that leak, caches that only grow, or memory that others
 // could use. It finishes the task that it is running, what waits behind that goes
-// to other workers, and it has ten seconds to run its Teardown. The zero value
-// never does that.
+// to other workers, and it has ten seconds to run its Teardown, for which its place waits, even if
+// there is a spare. The zero value never does that.
 type Recycle struct {
 	// Tasks is how many tasks a worker runs; never one more.
 	Tasks int
