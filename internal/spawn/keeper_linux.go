@@ -74,7 +74,7 @@ func (p *Process) meet(cancel <-chan struct{}) error {
 	var n, oobn int
 	werr := raw.Read(func(fd uintptr) bool {
 		n, oobn, _, _, err = unix.Recvmsg(int(fd), b[:], oob, unix.MSG_CMSG_CLOEXEC)
-		return err != unix.EAGAIN && err != unix.EINTR
+		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
 	})
 	switch {
 	case werr != nil:
@@ -217,7 +217,7 @@ func runKeeper() {
 
 func ignoringEINTR(f func() (int, error)) (n int, err error) {
 	for {
-		if n, err = f(); err != syscall.EINTR {
+		if n, err = f(); !errors.Is(err, syscall.EINTR) {
 			return n, err
 		}
 	}
