@@ -70,8 +70,8 @@ type PoolConfig struct {
 	Restart Restart
 
 	// Spares is how many further workers are kept ready, their Setup done, to
-	// take the place of one that dies or is recycled, as soon as that has ended, its
-	// Teardown included. Each needs the memory of a worker.
+	// take the place of one that dies or is recycled: that then takes no time.
+	// Each needs the memory of a worker.
 	Spares int
 
 	// Backlog is how many submissions may wait for a worker before Submit and

@@ -7,9 +7,10 @@ import (
 
 // Recycle says when a worker makes way for a fresh one though nothing is wrong
 // with it: for libraries that leak, caches that only grow, or memory that others
-// could use. It finishes the task that it is running, what waits behind that goes
-// to other workers, and it has ten seconds to run its Teardown, for which its place waits, even if
-// there is a spare. The zero value never does that.
+// could use. It finishes the task that it is running, and what waits behind that
+// goes to other workers. Then it has ten seconds to run its Teardown and exit, while
+// the next one takes its place: for a moment there can be twice as many processes
+// as workers. The zero value never does that.
 type Recycle struct {
 	// Tasks is how many tasks a worker runs; never one more.
 	Tasks int

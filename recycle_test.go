@@ -113,6 +113,29 @@ func TestRecycleAfterTasks(t *testing.T) {
 	}
 }
 
+// The next worker takes the place while the one before it tears down; when as many
+// tear down as there are places, tasks wait for that.
+func TestTeardownBesideTheNext(t *testing.T) {
+	dir := t.TempDir()
+	gate := filepath.Join(dir, "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Tasks: 1}, Teardown: wait.With(waiting{FIFO: gate, Heed: true})})
+	for range 2 { // the first one's teardown waits for a reader of the gate
+		if _, err := mp.Call(t.Context(), pool, square, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	third := mp.Submit(t.Context(), pool, square, 3)
+	if s := pool.Stats(); s.Started != 2 || s.Recycled != 1 || third.State() != mp.Pending {
+		t.Errorf("%+v, the third task is %s", s, third.State())
+	}
+	if err := pool.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // B6: a worker that has grown makes way for a fresh one.
 func TestRecycleByMemory(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Memory: 128 << 20}})

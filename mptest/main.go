@@ -23,9 +23,14 @@ const tagVar = "MPTEST_TAG"
 // tests, and exits: with status 1 if a test failed or if anything is left, a
 // process that the tests started (found by a tag in its environment, whatever
 // became of its parents), a descriptor, a shared segment or a goroutine of mp's.
-// What is about to end has up to five seconds.
+// What is about to end has up to five seconds. With the race detector, what the
+// tests start does not sleep a second before it exits, unless GORACE says
+// something else.
 func Main(m *testing.M) {
 	mp.Init() // a worker stays in here
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
 	if err := os.Setenv(tagVar, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano())); err != nil {
 		fmt.Fprintln(os.Stderr, "mptest:", err)
 		os.Exit(1)

@@ -23,7 +23,7 @@ func (c *Crew) Close() {
 	close(c.closing)
 	var drops []run
 	c.sched.Clear(collectRuns(&drops))
-	for _, m := range slices.Concat(c.members, c.spares) {
+	for _, m := range slices.Concat(c.members, c.spares, c.departing) {
 		if m != nil {
 			m.proc.Kill()
 		}
@@ -80,7 +80,7 @@ func (c *Crew) dismiss(ctx context.Context) error {
 			}
 		}
 	}
-	leaving = append(leaving, c.dismissSpares()...)
+	leaving = append(append(leaving, c.departing...), c.dismissSpares()...)
 	c.idle = nil
 	c.mu.Unlock()
 	for _, m := range leaving {

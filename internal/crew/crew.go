@@ -17,35 +17,36 @@ type Crew struct {
 	out  *output
 	logs *logs
 
-	mu       sync.Mutex
-	sched    sched.Scheduler
-	funcs    map[string]*sched.Func
-	watches  map[<-chan struct{}]*watch // by the context's Done
-	members  []*member                  // by place; nil while there is none
-	places   []*place                   // for ever, those above want unused
-	want     int                        // places to be filled
-	spares   []*member                  // ready to fill one
-	counts   Stats                      // what has happened
-	idle     []*member
-	others   []*sched.Worker // scratch of steal
-	drop     sched.Drop      // dropLater, made once
-	blocked  int             // callers waiting for room in the queue
-	open     int             // jobs with tasks that have not settled
-	nextID   uint64          // of the last task
-	greeter  *spawn.Process  // that said hello first
-	alive    int             // places that have not been given up
-	lastWhy  error           // why the last one was
-	broken   error           // why no worker can be started any more
-	draining bool
-	closed   bool
-	room     chan struct{} // closed when waiting jobs become fewer
-	quiet    chan struct{} // closed when open becomes 0; nil unless somebody waits
-	change   chan struct{} // closed when a place is filled, left or given up
-	needs    chan struct{} // tells that a spare is missing; capacity 1
-	idler    *time.Timer   // ends workers that are idle
-	balance  *time.Timer
-	armed    bool // balance is running
-	watchdog watchdog
+	mu        sync.Mutex
+	sched     sched.Scheduler
+	funcs     map[string]*sched.Func
+	watches   map[<-chan struct{}]*watch // by the context's Done
+	members   []*member                  // by place; nil while there is none
+	places    []*place                   // for ever, those above want unused
+	want      int                        // places to be filled
+	spares    []*member                  // ready to fill one
+	departing []*member                  // that have left one and tear down
+	counts    Stats                      // what has happened
+	idle      []*member
+	others    []*sched.Worker // scratch of steal
+	drop      sched.Drop      // dropLater, made once
+	blocked   int             // callers waiting for room in the queue
+	open      int             // jobs with tasks that have not settled
+	nextID    uint64          // of the last task
+	greeter   *spawn.Process  // that said hello first
+	alive     int             // places that have not been given up
+	lastWhy   error           // why the last one was
+	broken    error           // why no worker can be started any more
+	draining  bool
+	closed    bool
+	room      chan struct{} // closed when waiting jobs become fewer
+	quiet     chan struct{} // closed when open becomes 0; nil unless somebody waits
+	change    chan struct{} // closed when a place is filled, left or given up
+	needs     chan struct{} // tells that a spare is missing; capacity 1
+	idler     *time.Timer   // ends workers that are idle
+	balance   *time.Timer
+	armed     bool // balance is running
+	watchdog  watchdog
 
 	closing chan struct{} // closed when Close begins
 	gone    chan struct{} // and when it has ended

@@ -4,6 +4,7 @@ package crew
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/sched"
@@ -41,8 +42,13 @@ func (m *member) bury() {
 	var lost, drops []run
 	c.mu.Lock()
 	_, m.tasks = m.link.Busy()
-	c.members[m.number()-1] = nil
+	if m.departing {
+		c.departing = slices.DeleteFunc(c.departing, func(x *member) bool { return x == m })
+	} else {
+		c.members[m.number()-1] = nil
+	}
 	switch {
+	case m.departing: // counted when it left
 	case m.leaving:
 		c.counts.Recycled++
 	case m.proc.Status().Signal == 0 && m.proc.Status().ExitCode == 0 && c.draining && c.open == 0 || c.closed: // as it is to

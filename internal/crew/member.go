@@ -33,22 +33,23 @@ type member struct {
 	taken chan struct{} // closed when a spare gets a place
 
 	// Under the crew's lock.
-	work     sched.Worker
-	idle     bool      // in crew.idle, the pump asleep
-	since    time.Time // it is idle; only if that matters
-	leased   bool      // a lone caller is in the pump's place
-	hungry   bool      // could take more than the queue had
-	dead     bool
-	leaving  bool  // it makes way for a fresh one and gets no more tasks
-	tired    bool  // that is for want of tasks
-	finished int   // tasks of which the outcomes are known
-	cause    error // why we kill it
-	doomed   bool  // we are about to kill it: it gets no more tasks
-	sending  *job  // whose body is being sent
-	seen     sighting
-	stacks   string        // of the task that is being ended
-	answer   chan struct{} // closed when they have come
-	started  time.Time
+	work      sched.Worker
+	idle      bool      // in crew.idle, the pump asleep
+	since     time.Time // it is idle; only if that matters
+	leased    bool      // a lone caller is in the pump's place
+	hungry    bool      // could take more than the queue had
+	dead      bool
+	leaving   bool  // it makes way for a fresh one and gets no more tasks
+	tired     bool  // that is for want of tasks
+	departing bool  // it has left its place
+	finished  int   // tasks of which the outcomes are known
+	cause     error // why we kill it
+	doomed    bool  // we are about to kill it: it gets no more tasks
+	sending   *job  // whose body is being sent
+	seen      sighting
+	stacks    string        // of the task that is being ended
+	answer    chan struct{} // closed when they have come
+	started   time.Time
 
 	// The pump's.
 	results link.Results
@@ -85,7 +86,9 @@ func (m *member) pump() {
 			case idle:
 				<-m.wake
 			case stopping:
-				m.sayGoodbye()
+				if !m.depart() {
+					m.sayGoodbye()
+				}
 				return
 			case over:
 				return

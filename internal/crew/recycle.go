@@ -104,6 +104,30 @@ func (c *Crew) endIdle() {
 	}
 }
 
+// depart lets a worker that makes way end beside its place, which can be filled
+// at once; false if all workers end, or if as many are at it already as there are
+// places: a teardown that is slower than the tasks must hold them up.
+func (m *member) depart() bool {
+	c := m.crew
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !m.leaving || c.draining || c.closed || len(c.departing) >= c.want {
+		return false
+	}
+	m.departing = true
+	c.members[m.number()-1] = nil
+	c.departing = append(c.departing, m)
+	c.counts.Recycled++
+	c.countWorkers()
+	c.keepers.Add(1)
+	go func() {
+		defer c.keepers.Done()
+		m.sayGoodbye()
+		m.bury()
+	}()
+	return true
+}
+
 // sayGoodbye lets the worker tear down and exit, and returns when it has.
 func (m *member) sayGoodbye() {
 	_ = m.link.Stop()

@@ -1,0 +1,229 @@
+//go:build linux
+
+package crew
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
+)
+
+// keep keeps a place filled, with one worker after the other.
+func (c *Crew) keep(i int, first chan<- error) {
+	defer c.keepers.Done()
+	tell := func(err error) {
+		if first != nil {
+			first <- err
+			first = nil
+		}
+	}
+	for failed := 0; c.wanted(i); {
+		m, err := c.fill(i, func() { tell(nil) })
+		if err != nil {
+			tell(err)
+		} else if m.serve() {
+			failed = -1
+		} else {
+			err = &StartError{Worker: i + 1, Started: true, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
+		}
+		if c.cfg.Single {
+			c.giveUp(i, c.endSingle(m, err))
+			return
+		}
+		if failed++; killed(err) {
+			failed = min(failed, 1) // that says nothing about the next one
+		}
+		switch {
+		case failed >= c.cfg.Restart.Attempts || isPermanent(err):
+			c.giveUp(i, err)
+			return
+		case failed > 0:
+			c.pause(c.cfg.Restart.wait(failed))
+		case m.tired:
+			c.awaitWork(i)
+		}
+	}
+}
+
+// wait is the time before the next attempt after so many have failed.
+func (r Restart) wait(failed int) time.Duration {
+	d := r.Backoff
+	for ; failed > 1 && d < r.MaxBackoff; failed-- {
+		d *= 2
+	}
+	return min(d, r.MaxBackoff)
+}
+
+// fill puts a worker into a place: a spare, if there is one.
+func (c *Crew) fill(i int, greeted func()) (*member, error) {
+	m := c.takeSpare()
+	if m == nil {
+		var err error
+		if m, err = c.start(i+1, greeted); err != nil {
+			return nil, err
+		}
+	}
+	if err := m.pin(i); err != nil {
+		return nil, m.failed(i, err)
+	}
+	if !m.enlist(i) {
+		return nil, m.failed(i, ErrClosed)
+	}
+	return m, nil
+}
+
+// failed ends a worker that cannot come into service, because of err or because it
+// has died meanwhile.
+func (m *member) failed(i int, err error) *StartError {
+	own := false
+	select {
+	case <-m.proc.Done():
+		own = true
+	case <-time.After(untilGone(err)):
+	}
+	s := &StartError{Worker: i + 1, Started: true, Permanent: !own && !errors.Is(err, ErrClosed), Err: err}
+	s.Last = m.discard()
+	s.Killed = own && s.Last.Status.Signal == syscall.SIGKILL
+	return s
+}
+
+// untilGone is how long the end of a worker may take to be seen after err, if that
+// says that there is none.
+func untilGone(err error) time.Duration {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return dying
+	}
+	return 0
+}
+
+// pin lets the worker run only on the CPUs of its place.
+func (m *member) pin(i int) error {
+	if len(m.crew.cfg.CPUs) == 0 {
+		return nil
+	}
+	cpus := m.crew.cfg.CPUs[i%len(m.crew.cfg.CPUs)]
+	if err := sys.Pin(m.proc.InProc, cpus); err != nil {
+		return fmt.Errorf("it cannot be pinned to the CPUs %v: %w", cpus, err)
+	}
+	return nil
+}
+
+// pinEarly pins a worker before its setup, of which the threads and processes that
+// it starts inherit that, unless only its place will tell to what.
+func (m *member) pinEarly() error {
+	switch n := m.number(); {
+	case n > 0:
+		return m.pin(n - 1)
+	case len(m.crew.cfg.CPUs) == 1: // a spare
+		return m.pin(0)
+	}
+	return nil
+}
+
+// discard ends a worker that is not in service.
+func (m *member) discard() Death {
+	m.proc.Kill()
+	<-m.proc.Done()
+	death := m.lastRites()
+	m.link.Close()
+	return death
+}
+
+// enlist puts the worker in service and watches for its death; false if the
+// crew was closed meanwhile, or has dismissed the others.
+func (m *member) enlist(i int) bool {
+	c := m.crew
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.draining && c.open == 0 {
+		return false
+	}
+	m.num.Store(int32(i + 1))
+	c.members[i] = m
+	c.counts.Started++
+	if i >= c.want {
+		m.leaving = true
+	}
+	c.countWorkers()
+	c.changed()
+	go func() {
+		<-m.proc.Done()
+		m.link.EndReading()
+		c.mu.Lock()
+		m.dead = true
+		if m.idle {
+			c.removeIdle(m)
+		}
+		if !m.leased {
+			m.wakeUp()
+		}
+		c.mu.Unlock()
+		m.link.Kick()
+	}()
+	return true
+}
+
+// number is the worker's in the crew, from 1; 0 while it is a spare.
+func (m *member) number() int { return int(m.num.Load()) }
+
+// pause waits, unless the crew is closed meanwhile.
+func (c *Crew) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.closing:
+	}
+}
+
+func isPermanent(err error) bool {
+	var s *StartError
+	return errors.As(err, &s) && s.Permanent
+}
+
+// killed reports whether a worker that failed was killed from outside.
+func killed(err error) bool {
+	var s *StartError
+	return errors.As(err, &s) && s.Killed
+}
+
+// endSingle tells of the end of a worker that is not replaced, and returns why it
+// will run nothing any more.
+func (c *Crew) endSingle(m *member, err error) error {
+	if m == nil {
+		var s *StartError
+		if errors.As(err, &s) && s.Started && c.cfg.OnEnd != nil {
+			c.cfg.OnEnd(s.Last)
+		}
+		if s != nil && s.Last.Status.Signal != 0 {
+			return &s.Last
+		}
+		return err
+	}
+	if c.cfg.OnEnd != nil {
+		c.cfg.OnEnd(m.death)
+	}
+	death := m.death
+	return &death
+}
+
+// serve runs a worker in service until it is dead. It reports whether its place
+// may be filled again at once: it has done something, or lived for a while, or
+// was to leave, or was killed, by us or by somebody else.
+func (m *member) serve() (useful bool) {
+	m.pump()
+	if m.departing {
+		return true
+	}
+	m.bury()
+	return m.leaving || m.death.Cause != nil || m.tasks > 0 || m.lost > 0 || time.Since(m.started) > worthy ||
+		m.death.Status.Signal == syscall.SIGKILL // somebody did; that says nothing about the next one
+}
+
+// worthy is how long a worker must live without a task not to count as one that
+// cannot be started.
+const worthy = time.Second
