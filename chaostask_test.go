@@ -52,7 +52,9 @@ var doChaos = mp.Register("chaos", func(ctx context.Context, t chaosTask) ([]byt
 	case answerLarge:
 		return append(t.result(), make([]byte, 200<<10)...), nil
 	case work:
-		burn(300_000)
+		if burn(300_000) == 0 {
+			return nil, errors.New("cannot be")
+		}
 	case fail:
 		return nil, fmt.Errorf("task %d: %w", t.N, errChaos)
 	case panicking:

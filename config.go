@@ -126,19 +126,22 @@ func (c PoolConfig) check() error {
 	}
 	for _, v := range c.Env {
 		if i := strings.IndexByte(v, '='); i < 1 || strings.IndexByte(v, 0) >= 0 {
-			return fmt.Errorf("Env has %q: it must be of the form KEY=value", v)
+			return bad("Env has %q: it must be of the form KEY=value", v)
 		}
 	}
 	if c.Dir == "" {
 		return nil
 	}
 	if info, err := os.Stat(c.Dir); err != nil {
-		return fmt.Errorf("Dir: %w", err)
+		return bad("Dir: %w", err)
 	} else if !info.IsDir() {
-		return fmt.Errorf("Dir: %s is not a directory", c.Dir)
+		return bad("Dir: %s is not a directory", c.Dir)
 	}
 	return nil
 }
+
+// bad is an error that begins with a field's name.
+func bad(field string, args ...any) error { return fmt.Errorf(field, args...) }
 
 // withDefaults fills in what is zero.
 func (c PoolConfig) withDefaults() PoolConfig {

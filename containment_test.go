@@ -189,7 +189,7 @@ func cgroups(t *testing.T) map[string]string {
 func usable(dir string, magic int64) bool {
 	var st unix.Statfs_t
 	probe := filepath.Join(dir, fmt.Sprint("mp-test-probe-", os.Getpid()))
-	return unix.Statfs(dir, &st) == nil && int64(st.Type) == magic && os.Mkdir(probe, 0o755) == nil && os.Remove(probe) == nil
+	return unix.Statfs(dir, &st) == nil && st.Type == magic && os.Mkdir(probe, 0o755) == nil && os.Remove(probe) == nil
 }
 
 // delegate makes a group below parent that belongs to uid, and removes it when

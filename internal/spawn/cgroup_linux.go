@@ -29,7 +29,7 @@ func OpenCgroup(dir string) (*Cgroup, error) {
 		return nil, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
 	g := &Cgroup{dir: dir}
-	switch int64(st.Type) {
+	switch st.Type {
 	case unix.CGROUP2_SUPER_MAGIC:
 		g.v2 = true
 		if has(dir, "cgroup.controllers", "memory") && !has(dir, "cgroup.subtree_control", "memory") {

@@ -5,12 +5,12 @@ package spawn
 type Containment int
 
 const (
-	// Group: nothing does.
+	// Group is nothing.
 	Group Containment = iota
-	// Subreaper: the process gets a keeper for a parent, to which the kernel
+	// Subreaper is a keeper process, the parent of ours, to which the kernel
 	// hands over all its orphans, and which kills them.
 	Subreaper
-	// Namespace: the keeper is the first process of a PID namespace, with which
-	// the kernel ends all others.
+	// Namespace is a PID namespace of which the keeper is the first process: with
+	// it the kernel ends all others.
 	Namespace
 )
