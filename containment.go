@@ -31,8 +31,9 @@ const (
 
 	// ContainNamespace runs each worker in a PID namespace, with which the
 	// system itself kills all that is in it: nothing gets away. It costs what
-	// ContainSubreaper does, and needs root or unprivileged user namespaces. In
-	// the worker process numbers, os.Getpid among them, are the namespace's.
+	// ContainSubreaper does, and needs CAP_SYS_ADMIN or unprivileged user
+	// namespaces. In the worker process numbers, os.Getpid among them, are the
+	// namespace's, while /proc still shows those outside.
 	ContainNamespace Containment = "PID namespace"
 )
 

@@ -35,7 +35,7 @@ type Limits struct {
 	// hierarchy of version 1, in which this program may make others, as
 	// /sys/fs/cgroup/myservice/workers. Each worker gets one, which is removed
 	// with it, however this program ends; what a task has started dies with its
-	// worker then, whatever it does. This process itself is never moved. Of
+	// worker then, see [ContainCgroup]. This process itself is never moved. Of
 	// version 2 the group must have no processes of its own, or its memory
 	// controller cannot be handed down.
 	Cgroup string

@@ -39,11 +39,19 @@ func attrOfKeeper(s *Spec, attr *syscall.ProcAttr, role string, sock int) {
 		return
 	}
 	attr.Sys.Cloneflags = syscall.CLONE_NEWPID
-	if os.Geteuid() != 0 {
+	if !mayMakeNamespaces() { // but with one for users, anyone may
 		attr.Sys.Cloneflags |= syscall.CLONE_NEWUSER
 		attr.Sys.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
 		attr.Sys.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
 	}
+}
+
+// mayMakeNamespaces reports whether this process has CAP_SYS_ADMIN.
+func mayMakeNamespaces() bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	err := unix.Capget(&head, &sets[0])
+	return err == nil && sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
 // How long a keeper may take to start its process, and to end it.
