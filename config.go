@@ -169,15 +169,15 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	return c
 }
 
-// crewConfig translates a complete config.
+// crewConfig translates a complete config. An error begins with the field.
 func (c PoolConfig) crewConfig() (crew.Config, error) {
 	setup, err := bindOptional(c.Setup)
 	if err != nil {
-		return crew.Config{}, err
+		return crew.Config{}, bad("Setup: %w", err)
 	}
 	teardown, err := bindOptional(c.Teardown)
 	if err != nil {
-		return crew.Config{}, err
+		return crew.Config{}, bad("Teardown: %w", err)
 	}
 	logger := c.Output.Logger
 	cc := crew.Config{
@@ -209,7 +209,7 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 	if c.Executable != "" {
 		path, err := filepath.Abs(c.Executable) // Dir is the workers', not its
 		if err != nil {
-			return crew.Config{}, fmt.Errorf("mp: Executable: %w", err)
+			return crew.Config{}, bad("Executable: %w", err)
 		}
 		cc.Path, cc.Args = path, []string{c.Executable}
 	} else {

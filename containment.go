@@ -7,7 +7,8 @@ import (
 )
 
 // A Containment is what kills the processes that a task has started, when its
-// worker has ended, however it did, and when this program ends, SIGKILL included.
+// worker has ended (not at the end of the task), however it did, and when this
+// program ends, SIGKILL included.
 // [Stats] tells which one a pool has.
 type Containment string
 

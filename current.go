@@ -8,7 +8,7 @@ import (
 
 // ProcessInfo describes a process: this one, its parent or a child.
 type ProcessInfo struct {
-	Name   string // of the main process "main"
+	Name   string // of the main process "main"; of others the lineage, with a count of starts and not the worker's number
 	PID    int
 	Daemon bool
 }

@@ -26,8 +26,8 @@ func init() {
 		}
 	}
 	type start struct {
-		Worker int
-		Stderr string
+		Worker          int
+		Process, Stderr string
 	}
 	for _, bad := range []error{
 		errtree.RegisterType[*CodecError](),
@@ -35,8 +35,8 @@ func init() {
 			func(e *WorkerError) WorkerError { c := *e; c.Cause = nil; return c },
 			func(p WorkerError, cause error) *WorkerError { p.Cause = cause; return &p }),
 		errtree.RegisterWrapper(
-			func(e *StartError) start { return start{e.Worker, e.Stderr} },
-			func(p start, err error) *StartError { return &StartError{p.Worker, p.Stderr, err} }),
+			func(e *StartError) start { return start{e.Worker, e.Process, e.Stderr} },
+			func(p start, err error) *StartError { return &StartError{p.Worker, p.Process, p.Stderr, err} }),
 		errtree.RegisterWrapper(
 			func(e *ElementError) int { return e.Index },
 			func(i int, err error) *ElementError { return &ElementError{i, err} }),
@@ -91,7 +91,7 @@ type Reason string
 const (
 	ReasonExit        Reason = "exit"          // it called os.Exit
 	ReasonFatal       Reason = "fatal error"   // the Go runtime ended it: a panic outside the task's goroutine, a fatal error, a crash in C on a thread of Go's
-	ReasonOutOfMemory Reason = "out of memory" // it needed more memory than there was, or than its limit
+	ReasonOutOfMemory Reason = "out of memory" // it needed more memory than there was, or than its limit; under a limit without Limits.Cgroup, ReasonFatal may mean that too
 	ReasonSignal      Reason = "signal"        // a signal ended it; so does a crash in C on a thread of C's
 	ReasonCancelled   Reason = "cancelled"     // mp killed it: the task ignored that its context was cancelled
 	ReasonDeadline    Reason = "deadline"      // the same, at a deadline
@@ -105,7 +105,7 @@ const (
 // tasks that it had been sent and whose results were not there yet end with this
 // error, with [ReasonCorrupt], and none is run twice.
 type WorkerError struct {
-	Worker   int            // its number in the pool, from 1
+	Worker   int            // its number in the pool, from 1; 1 for a [Process]
 	Process  string         // the name of a [Process]; "" for a worker of a pool
 	PID      int            // of the dead process
 	Reason   Reason         // why it died
@@ -127,8 +127,10 @@ func (e *WorkerError) Error() string {
 	switch {
 	case e.Cause != nil:
 		fmt.Fprintf(&b, ": %v", e.Cause)
-	case e.Signal != 0:
+	case e.Reason == ReasonSignal:
 		fmt.Fprintf(&b, " %d (%v)", int(e.Signal), e.Signal)
+	case e.Signal != 0:
+		fmt.Fprintf(&b, ", signal %d (%v)", int(e.Signal), e.Signal)
 	default:
 		fmt.Fprintf(&b, ", code %d", e.ExitCode)
 	}
@@ -160,12 +162,16 @@ func firstWords(stderr string) string {
 // their setup failed, several times in a row. The pool stays broken, and every task
 // gets this error, until [Pool.Resize] tries again.
 type StartError struct {
-	Worker int    // its number in the pool, from 1
-	Stderr string // the end of what the last attempt wrote there
-	Err    error  // why
+	Worker  int    // its number in the pool, from 1
+	Process string // the name of a [Process]; "" for a worker of a pool
+	Stderr  string // the end of what the last attempt wrote there
+	Err     error  // why
 }
 
 func (e *StartError) Error() string {
+	if e.Process != "" {
+		return fmt.Sprintf("mp: the process %s cannot be started: %v", e.Process, e.Err)
+	}
 	return fmt.Sprintf("mp: worker %d cannot be started: %v", e.Worker, e.Err)
 }
 
@@ -237,7 +243,7 @@ func translate(err error) error {
 	var start *crew.StartError
 	switch {
 	case errors.As(err, &start):
-		return &StartError{Worker: start.Worker, Stderr: start.Last.Stderr, Err: start.Err}
+		return &StartError{Worker: start.Worker, Process: start.Single, Stderr: start.Last.Stderr, Err: start.Err}
 	case errors.As(err, &death):
 		return workerError(death)
 	}

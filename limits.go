@@ -16,7 +16,8 @@ type Limits struct {
 	// Memory is how many bytes of memory a worker may use; less than 64 MiB is
 	// an error. The collector works harder (GOMEMLIMIT) before it is reached. A
 	// task that needs more ends with its worker, as a [*WorkerError] with
-	// [ReasonOutOfMemory]. [Stats].Enforced says who sees to it.
+	// [ReasonOutOfMemory]. [Stats].Enforced says who sees to it. Only with Cgroup
+	// is that exact.
 	//
 	// With Cgroup, that is the control group, if it has a memory controller:
 	// then what counts is the memory in use by the worker and by all that its
@@ -84,7 +85,7 @@ func (l Limits) crew(c *crew.Config) error {
 	if l.Cgroup != "" {
 		group, err := spawn.OpenCgroup(l.Cgroup)
 		if err != nil {
-			return fmt.Errorf("mp: Limits.Cgroup: %w", err)
+			return bad("Limits.Cgroup: %w", err)
 		}
 		c.Cgroup = group
 	}
@@ -94,7 +95,7 @@ func (l Limits) crew(c *crew.Config) error {
 	}
 	for _, cpus := range l.CPUs {
 		if err := sys.CanPin(cpus); err != nil {
-			return fmt.Errorf("mp: Limits.CPUs: workers cannot be pinned to %v: %w", cpus, err)
+			return bad("Limits.CPUs: workers cannot be pinned to %v: %w", cpus, err)
 		}
 	}
 	c.CPUs = l.CPUs

@@ -27,7 +27,9 @@ func (o mapOption) apply(m *mapOptions) { o(m) }
 // context ends with [context.DeadlineExceeded]; a task that ignores that for the
 // pool's grace ([PoolConfig.Grace]) is killed with its worker, and its error is a
 // [*WorkerError] with [ReasonDeadline] and the stacks of the worker's goroutines.
-// The pool looks at the clock eight times within the timeout at least, so it
+// (A task that waits for a command's output, as exec.Cmd does, heeds its context
+// only if the command's WaitDelay is set below the grace: else it waits for the
+// command's children.) The pool looks at the clock eight times within the timeout at least, so it
 // comes late by up to an eighth, and never early. It costs nothing to speak of
 // for the tasks that keep to it. 0 means no limit, whatever the pool's config
 // says; a negative timeout is an error of the call.

@@ -35,7 +35,7 @@ func NewPool(config PoolConfig) (*Pool, error) {
 	config = config.withDefaults()
 	cc, err := config.crewConfig()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mp: PoolConfig.%w", err)
 	}
 	c, err := crew.New(cc)
 	if err != nil {
@@ -80,7 +80,7 @@ func (p *Pool) Close() error {
 // Resize sets how many workers the pool has from now on; at least one. It does
 // not wait: new workers are started, those too many finish the task that they
 // are running and leave, what waits behind it goes to others, and no task is
-// lost. Places that had been given up are tried again. [PoolConfig].Procs stays
+// lost. [Stats].Serving tells when they have left. Places that had been given up are tried again. [PoolConfig].Procs stays
 // as it is. The error is [ErrClosed] after Close or Shutdown.
 func (p *Pool) Resize(workers int) error {
 	if workers < 1 {
@@ -90,7 +90,8 @@ func (p *Pool) Resize(workers int) error {
 }
 
 // Ready waits until all workers are in service, their Setup done. Those that have
-// ended for want of work count as ready. It returns a [*StartError] if one has
+// ended for want of work count as ready; it does not wait for spares, nor for the
+// end of workers that [Pool.Resize] has made too many. It returns a [*StartError] if one has
 // been given up, [ErrClosed] if the pool is closed, and the context's error if
 // that comes first. Tasks need not wait for it.
 func (p *Pool) Ready(ctx context.Context) error { return p.crew.Ready(ctx) }

@@ -84,7 +84,7 @@ func (p *Process[Out]) Start() error {
 	}
 	cc, err := p.config.pool().withDefaults().crewConfig()
 	if err != nil {
-		return err
+		return fmt.Errorf("mp: ProcessConfig.%w", err)
 	}
 	cc.Single, cc.Link.Daemon = true, p.config.Daemon
 	cc.Name = func() string { return p.name }
@@ -194,7 +194,7 @@ func (p *Process[Out]) Terminate() error { return p.Signal(syscall.SIGTERM) }
 // nothing.
 func (p *Process[Out]) Kill() error { return p.Signal(syscall.SIGKILL) }
 
-// Signal sends the process a signal.
+// Signal sends the process a signal. After its end that does nothing.
 func (p *Process[Out]) Signal(s syscall.Signal) error {
 	if err := p.usable(); err != nil {
 		return err

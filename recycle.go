@@ -18,7 +18,8 @@ type Recycle struct {
 	// Memory is how many bytes of memory a worker may have for itself when it
 	// has finished a task: what is resident, but for mapped files and shared
 	// memory. That is looked up whenever results are fetched, a few
-	// microseconds each time. Unlike [Limits].Memory it ends no task.
+	// microseconds each time. A task that the worker has got by then is still
+	// run; a fresh worker has a few megabytes. Unlike [Limits].Memory it ends no task.
 	Memory int64
 
 	// Idle is how long a worker is kept that has nothing to do. Its place is

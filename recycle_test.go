@@ -182,6 +182,39 @@ func TestIdleWorkersEnd(t *testing.T) {
 	}
 }
 
+// When the place that was to be filled again for a task cannot be, others are; when
+// none can, the task ends with the reason.
+func TestVacantPlacesThatCannotBeFilled(t *testing.T) {
+	dir := t.TempDir()
+	files := setupFiles{Calls: dir + "/calls", Must: dir + "/must"}
+	if err := os.WriteFile(files.Must, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pool := newPool(t, mp.PoolConfig{
+		Workers: 3, Setup: setupIf.With(files), Recycle: mp.Recycle{Idle: time.Millisecond},
+		Restart: mp.Restart{Attempts: 1}, Output: mp.Output{Logger: slog.New(slog.DiscardHandler)},
+	})
+	if err := pool.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "all workers have left", func() bool { s := pool.Stats(); return s.Serving == 0 && s.Started >= 3 })
+	if err := pool.Ready(t.Context()); err != nil { // so their places are known to be empty
+		t.Fatal(err)
+	}
+	if err := os.Remove(files.Must); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), never)
+	defer cancel()
+	var s *mp.StartError
+	if _, err := mp.Call(ctx, pool, square, 1); !errors.As(err, &s) {
+		t.Errorf("got %v", err)
+	}
+	if n := lines(t, files.Calls); n != 6 {
+		t.Errorf("%d setups, not one for each place at first and one later", n)
+	}
+}
+
 // A worker that has something to do is not idle.
 func TestBusyWorkersStay(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Idle: time.Millisecond}})

@@ -66,7 +66,9 @@ func RegisterType[T any]() {
 // panics if another error of the package with the same text is registered.
 //
 // The common sentinels of the standard library (io.EOF, fs.ErrNotExist,
-// context.Canceled, …) need no registering.
+// context.Canceled, …) need no registering, nor do *fs.PathError, *os.LinkError,
+// *os.SyscallError, *strconv.NumError and syscall.Errno. Any other error arrives as
+// its text, an *exec.ExitError for instance: return the exit code yourself.
 func RegisterError(err error) error {
 	functions.mustBeOpen("RegisterError")
 	if err == nil {
@@ -80,8 +82,10 @@ func RegisterError(err error) error {
 
 // RegisterErrorType makes errors of type E arrive as values of type E, so that
 // errors.As finds them. The type must be able to travel like any other: its
-// fields exported, or with AppendBinary and UnmarshalBinary. Errors that it wraps
-// arrive too. Like [Register] it belongs into package variables or init
+// fields exported, or with AppendBinary and UnmarshalBinary. A field of type error
+// cannot travel: leave it out of AppendBinary, or wrap outside of the type, with
+// fmt.Errorf("%w: %w"). What its Unwrap returns arrives beside it, so that errors.Is
+// and errors.As find it. Like [Register] it belongs into package variables or init
 // functions. It panics if the type is registered already.
 func RegisterErrorType[E error]() {
 	functions.mustBeOpen("RegisterErrorType")

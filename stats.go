@@ -3,7 +3,7 @@ package mp
 // Stats is what a pool is doing and what has happened to its workers.
 type Stats struct {
 	Workers int // that it is to have
-	Serving int // that are in service
+	Serving int // that are in service; more than Workers while those too many finish their tasks
 	Busy    int // of these, with tasks
 	Spares  int // further ones that are ready
 	Queued  int // submissions of which tasks wait for a worker; a Map is one

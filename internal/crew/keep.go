@@ -64,6 +64,9 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 	if m == nil {
 		var err error
 		if m, err = c.start(i+1, greeted); err != nil {
+			if s := (*StartError)(nil); c.cfg.Single && errors.As(err, &s) {
+				s.Single = c.cfg.Name()
+			}
 			return nil, err
 		}
 	}

@@ -117,6 +117,9 @@ func (c *Crew) leavePlace(i int, why error) (drops []run) {
 	if why != nil {
 		c.lastWhy = why
 	}
+	if j := c.sched.Next(); j != nil {
+		c.rousePlaces(j.Pending()) // it may have been roused for them
+	}
 	if c.alive--; c.alive == 0 && c.lastWhy != nil && !c.closed {
 		c.broken = c.lastWhy
 		c.sched.Clear(collectRuns(&drops))

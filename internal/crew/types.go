@@ -111,7 +111,8 @@ type Cancellable interface{ Cancelled(cause error) }
 // A StartError says why a worker could not be started.
 type StartError struct {
 	Worker    int
-	Permanent bool // trying again will not help
+	Single    string // as in Death
+	Permanent bool   // trying again will not help
 	Last      Death
 	Started   bool // there was a process
 	Killed    bool // it was killed, not by us
