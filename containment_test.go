@@ -143,13 +143,25 @@ func contain(t *testing.T, exe string, uid int, containment mp.Containment, how,
 // long they sleep.
 func sleepers(mark string) map[int]string {
 	found := map[int]string{}
+	for pid := range marked(mark) {
+		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if bytes.HasPrefix(args, []byte("sleep\x00")) {
+			found[pid] = strings.Trim(string(args[6:]), "\x00")
+		}
+	}
+	return found
+}
+
+// marked are the processes with the mark in their environment, but for zombies,
+// which have none, and what that is.
+func marked(mark string) map[int]string {
+	found := map[int]string{}
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
 		env, _ := os.ReadFile(dir + "/environ")
-		args, _ := os.ReadFile(dir + "/cmdline")
-		if bytes.Contains(env, []byte(mark+"\x00")) && bytes.HasPrefix(args, []byte("sleep\x00")) {
+		if bytes.Contains(env, []byte(mark+"\x00")) {
 			pid, _ := strconv.Atoi(filepath.Base(dir))
-			found[pid] = strings.Trim(string(args[6:]), "\x00")
+			found[pid] = string(env)
 		}
 	}
 	return found
