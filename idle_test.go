@@ -1,0 +1,124 @@
+//go:build linux
+
+package mp_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// B7: idle workers end after a while, and come back on demand.
+func TestIdleWorkersEnd(t *testing.T) {
+	torn := filepath.Join(t.TempDir(), "torn")
+	pool := newPool(t, mp.PoolConfig{Workers: 2, Recycle: mp.Recycle{Idle: 20 * time.Millisecond}, Teardown: setup.With(setupArg{File: torn})})
+	for round := range 3 {
+		until(t, "all workers end", func() bool { return lines(t, torn) == pool.Stats().Started && pool.Stats().Serving == 0 })
+		if err := pool.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if round%2 == 0 {
+			_, err = mp.Call(t.Context(), pool, square, 2)
+		} else {
+			_, err = mp.Map(t.Context(), pool, square, make([]int, 1000))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := pool.Stats(); s.Died != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A worker that has something to do is not idle.
+func TestBusyWorkersStay(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Idle: time.Millisecond}})
+	for range 20 {
+		if _, err := mp.Call(t.Context(), pool, spin, 3_000_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// farewell notes the worker's number, then waits until somebody reads the named
+// pipe.
+var farewell = mp.Register("farewell", func(_ context.Context, f farewellArg) (int, error) {
+	if err := (setupArg{File: f.Note}).do(); err != nil {
+		return 0, err
+	}
+	w, err := os.OpenFile(f.FIFO, os.O_WRONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	return 0, w.Close()
+})
+
+type farewellArg struct{ Note, FIFO string }
+
+// While an idle worker tears down, all that comes waits behind the task of the
+// other one. Its place is filled again for that.
+func TestIdlePlaceIsFilledForWhatWaitsBehindOthers(t *testing.T) {
+	said := filepath.Join(t.TempDir(), "said")
+	leave, leaves := newFIFO(t)
+	pool := newPool(t, mp.PoolConfig{Workers: 2, Recycle: mp.Recycle{Idle: 20 * time.Millisecond}, Teardown: farewell.With(farewellArg{said, leaves})})
+	if err := pool.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	begun, name := newFIFO(t)
+	first := mp.Submit(ctx, pool, wait, waiting{FIFO: name, Heed: true})
+	defer begun()()
+	until(t, "the other one tears down", func() bool { return lines(t, said) > 0 })
+	behind := mp.Submit(t.Context(), pool, square, 3)
+	until(t, "it waits behind the first", func() bool { return pool.Stats().Queued == 0 })
+	defer leave()()
+	limit, stop := context.WithTimeout(t.Context(), never)
+	defer stop()
+	if n, err := behind.Result(limit); n != 9 || err != nil {
+		t.Error(n, err, pool.Stats())
+	}
+	cancel()
+	<-first.Done()
+}
+
+// When the place that was to be filled again for a task cannot be, others are; when
+// none can, the task ends with the reason.
+func TestVacantPlacesThatCannotBeFilled(t *testing.T) {
+	dir := t.TempDir()
+	files := setupFiles{Calls: dir + "/calls", Must: dir + "/must"}
+	if err := os.WriteFile(files.Must, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pool := newPool(t, mp.PoolConfig{
+		Workers: 3, Setup: setupIf.With(files), Recycle: mp.Recycle{Idle: time.Millisecond},
+		Restart: mp.Restart{Attempts: 1}, Output: mp.Output{Logger: slog.New(slog.DiscardHandler)},
+	})
+	if err := pool.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "all workers have left", func() bool { s := pool.Stats(); return s.Serving == 0 && s.Started >= 3 })
+	if err := pool.Ready(t.Context()); err != nil { // so their places are known to be empty
+		t.Fatal(err)
+	}
+	if err := os.Remove(files.Must); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), never)
+	defer cancel()
+	var s *mp.StartError
+	if _, err := mp.Call(ctx, pool, square, 1); !errors.As(err, &s) {
+		t.Errorf("got %v", err)
+	}
+	if n := lines(t, files.Calls); n != 6 {
+		t.Errorf("%d setups, not one for each place at first and one later", n)
+	}
+}
