@@ -265,9 +265,21 @@ func TestProcessThatCannotRun(t *testing.T) {
 	}
 	cyclic := &ring{}
 	cyclic.Next = cyclic
-	q := startProcess(t, goRound, cyclic, mp.ProcessConfig{})
-	if _, err := q.Wait(t.Context()); !errors.As(err, new(*mp.CodecError)) {
-		t.Errorf("got %v", err)
+	mptest.NoLeaks(t)
+	for range 150 { // its worker may be coming into service just then
+		q, err := mp.NewProcess(goRound, cyclic, mp.ProcessConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Start(); err != nil {
+			t.Fatal(err)
+		}
+		limit, stop := context.WithTimeout(t.Context(), never)
+		_, err = q.Wait(limit)
+		stop()
+		if !errors.As(err, new(*mp.CodecError)) {
+			t.Fatalf("got %v", err)
+		}
 	}
 }
 
