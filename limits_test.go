@@ -216,6 +216,46 @@ func TestPinning(t *testing.T) {
 	}
 }
 
+// noteCPU appends the processor that it may run on, -1 for more than one.
+var noteCPU = mp.Register("noteCPU", func(_ context.Context, file string) (int, error) {
+	cpu, err := onlyCPU()
+	if err != nil {
+		return 0, err
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	_, err = fmt.Fprintln(f, cpu)
+	return 0, err
+})
+
+// Workers are pinned before their Setup; so are spares, if all have the same
+// processors.
+func TestSetupIsPinned(t *testing.T) {
+	var mine unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &mine); err != nil {
+		t.Fatal(err)
+	}
+	if mine.Count() < 2 {
+		t.Skip("all that there is is one processor")
+	}
+	cpu := 0
+	for !mine.IsSet(cpu) {
+		cpu++
+	}
+	eachContainment(t, func(t *testing.T, contain mp.Containment) {
+		file := filepath.Join(t.TempDir(), "cpus")
+		pool := newPool(t, mp.PoolConfig{Workers: 1, Spares: 1, RequireContainment: contain, Setup: noteCPU.With(file), Limits: mp.Limits{CPUs: [][]int{{cpu}}}})
+		until(t, "the spare is ready", func() bool { return pool.Stats().Spares == 1 })
+		b, err := os.ReadFile(file)
+		if want := fmt.Sprintf("%d\n%d\n", cpu, cpu); string(b) != want || err != nil {
+			t.Errorf("the setups ran on %q, %v", b, err)
+		}
+	})
+}
+
 // affinities are the sets of processors that a process's threads may use.
 func affinities(t *testing.T, pid int) (sets []string) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
