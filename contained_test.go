@@ -102,7 +102,6 @@ type nest struct {
 	Contain string
 	CPU     int // 0 for any, else one more than its number
 	Memory  int64
-	Mark    string
 }
 
 var (
@@ -174,14 +173,7 @@ func (n nest) do(ctx context.Context) error {
 
 // Within a PID namespace, /proc has other numbers than those who live there.
 func TestNestedContained(t *testing.T) {
-	var mine unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &mine); err != nil {
-		t.Fatal(err)
-	}
-	cpu := 0
-	for !mine.IsSet(cpu) {
-		cpu++
-	}
+	cpu := processors(t)[0]
 	eachContainment(t, func(t *testing.T, outer mp.Containment) {
 		mark := "MP_CONTAIN_MARK=" + t.Name()
 		pool := newPool(t, mp.PoolConfig{Workers: 1, RequireContainment: outer, Env: []string{mark}})

@@ -184,17 +184,25 @@ func TestOtherLimits(t *testing.T) {
 	}
 }
 
-// B9: each place has its processors, also when a spare or a replacement fills it.
-func TestPinning(t *testing.T) {
+// processors are those that this program may run on.
+func processors(t *testing.T) (numbers []int) {
 	var mine unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &mine); err != nil {
 		t.Fatal(err)
 	}
-	var sets [][]int
 	for n := range 1024 {
 		if mine.IsSet(n) {
-			sets = append(sets, []int{n})
+			numbers = append(numbers, n)
 		}
+	}
+	return numbers
+}
+
+// B9: each place has its processors, also when a spare or a replacement fills it.
+func TestPinning(t *testing.T) {
+	var sets [][]int
+	for _, n := range processors(t) {
+		sets = append(sets, []int{n})
 	}
 	pool := newPool(t, mp.PoolConfig{Workers: len(sets), Spares: 1, Limits: mp.Limits{CPUs: sets}})
 	for range 3 {
@@ -234,17 +242,11 @@ var noteCPU = mp.Register("noteCPU", func(_ context.Context, file string) (int, 
 // Workers are pinned before their Setup; so are spares, if all have the same
 // processors.
 func TestSetupIsPinned(t *testing.T) {
-	var mine unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &mine); err != nil {
-		t.Fatal(err)
-	}
-	if mine.Count() < 2 {
+	mine := processors(t)
+	if len(mine) < 2 {
 		t.Skip("all that there is is one processor")
 	}
-	cpu := 0
-	for !mine.IsSet(cpu) {
-		cpu++
-	}
+	cpu := mine[0]
 	eachContainment(t, func(t *testing.T, contain mp.Containment) {
 		file := filepath.Join(t.TempDir(), "cpus")
 		pool := newPool(t, mp.PoolConfig{Workers: 1, Spares: 1, RequireContainment: contain, Setup: noteCPU.With(file), Limits: mp.Limits{CPUs: [][]int{{cpu}}}})

@@ -266,8 +266,11 @@ func TestProcessThatCannotRun(t *testing.T) {
 	cyclic := &ring{}
 	cyclic.Next = cyclic
 	mptest.NoLeaks(t)
-	for range 150 { // its worker may be coming into service just then
-		q, err := mp.NewProcess(goRound, cyclic, mp.ProcessConfig{})
+	// Its worker may be coming into service just then, for which being pinned makes
+	// the time longer. The race detector would hold every exit up for a second.
+	config := mp.ProcessConfig{Limits: mp.Limits{CPUs: [][]int{processors(t)}}, Env: []string{"GORACE=atexit_sleep_ms=0"}}
+	for range 100 {
+		q, err := mp.NewProcess(goRound, cyclic, config)
 		if err != nil {
 			t.Fatal(err)
 		}
