@@ -173,6 +173,9 @@ func (n nest) do(ctx context.Context) error {
 
 // Within a PID namespace, /proc has other numbers than those who live there.
 func TestNestedContained(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts some sixty pools")
+	}
 	cpu := processors(t)[0]
 	eachContainment(t, func(t *testing.T, outer mp.Containment) {
 		mark := "MP_CONTAIN_MARK=" + t.Name()

@@ -19,6 +19,7 @@ type Process struct {
 	InProc int // its number in /proc, which may be of another PID namespace
 
 	path    string
+	contain Containment
 	child   int // our child: the process, or its keeper
 	guarded <-chan struct{}
 	pidfd   *os.File // the child's
@@ -66,7 +67,7 @@ func (p *Process) start(s Spec) error {
 	if s.Path == "" {
 		s.Path = "/proc/self/exe"
 	}
-	p.path = s.Path
+	p.path, p.contain = s.Path, s.Contain
 	devnull, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -259,6 +260,8 @@ func (p *Process) Kill() {
 	case p.reaped:
 	case p.sock == nil:
 		_ = syscall.Kill(-p.child, syscall.SIGKILL)
+	case p.contain == Namespace: // with its first process the kernel ends all
+		_ = syscall.Kill(p.child, syscall.SIGKILL)
 	default: // the keeper does it; unless it is kept from that
 		_ = syscall.Kill(p.child, syscall.SIGTERM)
 		_ = syscall.Kill(p.child, syscall.SIGCONT) // a task may have stopped it
