@@ -65,7 +65,7 @@ func TestControlGroupsMadeByTasks(t *testing.T) {
 	for version, parent := range cgroups(t) {
 		t.Run(version, func(t *testing.T) {
 			group, _ := delegate(t, parent, os.Getuid(), version)
-			mark := "MP_CONTAIN_MARK=" + t.Name()
+			mark := markOf(t)
 			pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Cgroup: group}, Env: []string{mark}})
 			sub, err := mp.Call(t.Context(), pool, moveDown, group)
 			if err != nil {

@@ -178,7 +178,7 @@ func TestNestedContained(t *testing.T) {
 	}
 	cpu := processors(t)[0]
 	eachContainment(t, func(t *testing.T, outer mp.Containment) {
-		mark := "MP_CONTAIN_MARK=" + t.Name()
+		mark := markOf(t)
 		pool := newPool(t, mp.PoolConfig{Workers: 1, RequireContainment: outer, Env: []string{mark}})
 		for _, inner := range []mp.Containment{mp.ContainGroup, mp.ContainSubreaper, mp.ContainNamespace} {
 			for _, n := range []nest{{}, {CPU: cpu + 1}, {Memory: 128 << 20}} {

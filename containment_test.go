@@ -82,7 +82,7 @@ func publicDir(t *testing.T) string {
 // contain runs the program contain and checks what is left of what its task left
 // behind.
 func contain(t *testing.T, exe string, uid int, containment mp.Containment, how, cgroup string, cgroupFD int) {
-	mark := "MP_CONTAIN_MARK=" + strconv.Itoa(os.Getpid()) + t.Name()
+	mark := markOf(t)
 	c := exec.Command(exe, string(containment), how, cgroup)
 	c.Dir, c.Env = filepath.Dir(exe), append(os.Environ(), mark, "TMPDIR=/nowhere", "HOME=/nowhere")
 	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: cgroupFD >= 0, CgroupFD: cgroupFD}
@@ -137,6 +137,12 @@ func contain(t *testing.T, exe string, uid int, containment mp.Containment, how,
 		slices.Sort(left)
 		return slices.Equal(left, want)
 	})
+}
+
+// markOf is a variable for the environment of what a test starts, unlike that of
+// any other run.
+func markOf(t *testing.T) string {
+	return fmt.Sprintf("MP_CONTAIN_MARK=%d %s", os.Getpid(), t.Name())
 }
 
 // sleepers are the processes sleep with the mark in their environment, and how

@@ -78,7 +78,7 @@ func TestKilledKeeperTakesTheGroup(t *testing.T) {
 		if contain == mp.ContainGroup {
 			return // it has none
 		}
-		mark := "MP_CONTAIN_MARK=" + t.Name()
+		mark := markOf(t)
 		pool := newPool(t, mp.PoolConfig{Workers: 1, RequireContainment: contain, Env: []string{mark}})
 		for round := range 3 {
 			if _, err := mp.Call(t.Context(), pool, child, 0); err != nil {
