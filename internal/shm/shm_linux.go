@@ -1,8 +1,11 @@
 package shm
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,12 +35,8 @@ func New(name string, size int) (fd int, mem []byte, err error) {
 
 // Map maps a segment of exactly size bytes; any other size is an error.
 func Map(fd, size int) ([]byte, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, os.NewSyscallError("fstat", err)
-	}
-	if st.Size != int64(size) {
-		return nil, fmt.Errorf("a segment of %d bytes, not %d", st.Size, size)
+	if err := checkSize(fd, size); err != nil {
+		return nil, err
 	}
 	mem, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	return mem, os.NewSyscallError("mmap", err)
@@ -45,3 +44,55 @@ func Map(fd, size int) ([]byte, error) {
 
 // Unmap ends a mapping.
 func Unmap(mem []byte) error { return os.NewSyscallError("munmap", unix.Munmap(mem)) }
+
+// Sealed reports whether nobody can make a segment smaller.
+func Sealed(fd int) bool {
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	return err == nil && seals&unix.F_SEAL_SHRINK != 0
+}
+
+// CloseFD closes a segment's descriptor; mappings stay.
+func CloseFD(fd int) { _ = unix.Close(fd) }
+
+// DupFD returns a duplicate of a descriptor, which is close-on-exec.
+func DupFD(fd int) (int, error) {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	return own, os.NewSyscallError("fcntl", err)
+}
+
+// Store makes a segment of the bytes of b, at least one, without mapping it.
+func Store(name string, b []byte) (fd int, err error) {
+	fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	for at := 0; at < len(b); {
+		n, err := unix.Pwrite(fd, b[at:], int64(at))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			_ = unix.Close(fd)
+			return -1, os.NewSyscallError("write", err)
+		}
+		at += n
+	}
+	return fd, nil
+}
+
+// Load appends the first size bytes of a segment to buf.
+func Load(fd int, buf []byte, size int) ([]byte, error) {
+	at := len(buf)
+	buf = slices.Grow(buf, size)[:at+size]
+	for off := 0; off < size; {
+		n, err := unix.Pread(fd, buf[at+off:], int64(off))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return buf[:at], fmt.Errorf("%d of %d bytes: %w", off, size, cmp.Or(os.NewSyscallError("read", err), io.ErrUnexpectedEOF))
+		}
+		off += n
+	}
+	return buf, nil
+}

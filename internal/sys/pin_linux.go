@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,24 @@ func CanPin(cpus []int) error {
 		result <- os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &set))
 	}()
 	return <-result
+}
+
+// Pinned calls f with the calling thread, to which the goroutine must be locked,
+// running only on these CPUs: what f starts is born with that.
+func Pinned(cpus []int, f func() error) error {
+	var before unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return os.NewSyscallError("sched_getaffinity", err)
+	}
+	set := setOf(cpus)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("it cannot be pinned to the CPUs %v: %w", cpus, os.NewSyscallError("sched_setaffinity", err))
+	}
+	err := f()
+	if back := unix.SchedSetaffinity(0, &before); back != nil && err == nil {
+		return os.NewSyscallError("sched_setaffinity", back)
+	}
+	return err
 }
 
 func setOf(cpus []int) (set unix.CPUSet) {
@@ -79,27 +98,46 @@ func threads(inProc int) (tids []int, err error) {
 	return tids, err
 }
 
-// Pin lets all threads of a process, named by its number in /proc, run only on the given CPUs. Threads inherit
-// that from those that start them, so it is done once a look at all of them finds
-// none without it.
+// Pin lets all threads of a running process, named by its number in /proc, run only
+// on the given CPUs. A thread inherits that from the one that starts it, so it is
+// done once a look at all of them finds none without it. A thread that is just
+// being made is not seen yet: the last look comes a while after the one before.
 func Pin(inProc int, cpus []int) error {
 	set := setOf(cpus)
 	pinned := map[int]bool{}
-	for more := true; more; {
-		more = false
-		tids, err := threads(inProc)
-		if err != nil {
+	for looked := false; ; {
+		more, err := pinNew(inProc, &set, pinned)
+		switch {
+		case err != nil:
 			return err
-		}
-		for _, tid := range tids {
-			if pinned[tid] {
-				continue
-			}
-			if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
-				return os.NewSyscallError("sched_setaffinity", err)
-			}
-			pinned[tid], more = true, true
+		case more:
+			looked = false
+		case looked:
+			return nil
+		default:
+			looked = true
+			time.Sleep(birth)
 		}
 	}
-	return nil
+}
+
+// birth is longer than the kernel takes to make a thread.
+const birth = 2 * time.Millisecond
+
+// pinNew pins the threads that are not in pinned, and reports whether there were any.
+func pinNew(inProc int, set *unix.CPUSet, pinned map[int]bool) (more bool, err error) {
+	tids, err := threads(inProc)
+	if err != nil {
+		return false, err
+	}
+	for _, tid := range tids {
+		if pinned[tid] {
+			continue
+		}
+		if err := unix.SchedSetaffinity(tid, set); err != nil && err != unix.ESRCH {
+			return false, os.NewSyscallError("sched_setaffinity", err)
+		}
+		pinned[tid], more = true, true
+	}
+	return more, nil
 }

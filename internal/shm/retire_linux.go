@@ -1,0 +1,65 @@
+package shm
+
+import (
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Range is a range of addresses of one size that segments are mapped into one
+// after the other. It is never unmapped, so a late reader or writer of a segment
+// that is gone finds memory, and not the segment fault that would end the process.
+type Range struct {
+	Size int
+
+	mu   sync.Mutex
+	free [][]byte // used last comes last
+}
+
+// Map maps a segment of the range's size.
+func (r *Range) Map(fd int) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.free) <= spare {
+		return Map(fd, r.Size)
+	}
+	if err := checkSize(fd, r.Size); err != nil {
+		return nil, err
+	}
+	mem := r.free[0]
+	flags := unix.MAP_SHARED | unix.MAP_FIXED
+	if _, err := unix.MmapPtr(fd, 0, addressOf(mem), uintptr(r.Size), unix.PROT_READ|unix.PROT_WRITE, flags); err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	r.free = r.free[1:]
+	return mem, nil
+}
+
+// spare is how many ranges wait before the oldest is used again: what is late must
+// be very late to meet another segment in its place.
+const spare = 16
+
+// Retire puts private zeros in the place of a segment that Map has mapped.
+func (r *Range) Retire(mem []byte) error {
+	flags := unix.MAP_PRIVATE | unix.MAP_ANON | unix.MAP_FIXED | unix.MAP_NORESERVE
+	if _, err := unix.MmapPtr(-1, 0, addressOf(mem), uintptr(len(mem)), unix.PROT_READ|unix.PROT_WRITE, flags); err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free = append(r.free, mem)
+	return nil
+}
+
+func checkSize(fd, size int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if st.Size != int64(size) {
+		return fmt.Errorf("a segment of %d bytes, not %d", st.Size, size)
+	}
+	return nil
+}
