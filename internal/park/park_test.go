@@ -1,0 +1,102 @@
+//go:build linux
+
+package park_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+)
+
+// lots makes lots whose heart does not beat while a test runs.
+func lots(t *testing.T, slots ...int) (lots []*park.Lot) {
+	t.Helper()
+	m, err := park.NewMail()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	for _, s := range slots {
+		m.Occupy(s)
+		l := park.NewLot(m, s)
+		l.Heartbeat = time.Hour
+		lots = append(lots, l)
+	}
+	return lots
+}
+
+// Who leaves although it has been called, because it got what it wanted without that, lets
+// the next in the queue look: nobody else will be called for that change.
+func TestLeavePassesOn(t *testing.T) {
+	var mask atomic.Uint64
+	var s park.Site
+	s.Init(lots(t, 1)[0], &mask, 7, false)
+	first, second := s.Enter(), s.Enter()
+	s.WakeOne()
+	s.Leave(first)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := s.Sleep(ctx, second); err != nil || ctx.Err() != nil {
+		t.Error("the second was not called: ", err)
+	}
+	s.Leave(second)
+}
+
+// A leader that is called, or whose context ends, at the moment at which it goes to
+// sleep does not sleep.
+func TestLeaderIsCalledInTime(t *testing.T) {
+	times := 10_000
+	if testing.Short() {
+		times = 2_000
+	}
+	var mask atomic.Uint64
+	var s park.Site
+	s.Init(lots(t, 1)[0], &mask, 7, false)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	defer cancel()
+	w := s.Enter()
+	defer s.Leave(w)
+	var looked, calls atomic.Int64
+	go func() {
+		for ctx.Err() == nil { // at once after each sleep, when the next one begins
+			if n := calls.Load(); looked.Load() == n {
+				for range n % 512 {
+					_ = mask.Load()
+				}
+				calls.Add(1)
+				s.CallNext()
+			}
+		}
+	}()
+	for i := range times {
+		if err := s.Sleep(ctx, w); err != nil || ctx.Err() != nil {
+			t.Fatalf("sleep %d did not end: %v", i, err)
+		}
+		looked.Store(calls.Load())
+	}
+}
+
+// Two sites for one word, as when a process meets an object again that it has closed: who
+// leaves the one does not make others forget who waits at the other.
+func TestTwoSites(t *testing.T) {
+	var mask atomic.Uint64
+	var old, now park.Site
+	lot := lots(t, 1)[0]
+	old.Init(lot, &mask, 7, false)
+	now.Init(lot, &mask, 7, false)
+	first, second := old.Enter(), now.Enter()
+	old.Leave(first)
+	old.WakeOne()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := now.Sleep(ctx, second); err != nil || ctx.Err() != nil {
+		t.Error("who waits at the other site was not called: ", err)
+	}
+	now.Leave(second)
+	if mask.Load() != 0 {
+		t.Error("nobody waits, and the mask says that somebody does")
+	}
+}
