@@ -1,0 +1,173 @@
+package xsync
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/shm"
+)
+
+// A Bounded is a semaphore whose permits are counted: each has a word with the slot of
+// the process that has it, so those of the dead come back.
+type Bounded struct {
+	object
+	queue   park.Site
+	permits []atomic.Uint64
+}
+
+// BoundedSize is the size of the memory for n permits, of 1 to MaxBounded.
+func BoundedSize(n int) int { return headSize + 8*n }
+
+// NewBounded makes a Bounded with n permits.
+func NewBounded(m Memory, n int) *Bounded {
+	own(m.Bytes, 0).Store(uint64(n))
+	birth(m, 0)
+	return OpenBounded(m)
+}
+
+// OpenBounded returns the Bounded that is there already.
+func OpenBounded(m Memory) *Bounded {
+	b := &Bounded{permits: permitsOf(m.Bytes)}
+	b.init(m)
+	b.site(&b.queue, m, 0, false)
+	return b
+}
+
+// permitsOf trusts the number in the memory as far as there is memory.
+func permitsOf(mem []byte) []atomic.Uint64 {
+	n := min(own(mem, 0).Load(), MaxBounded, uint64(len(mem)-headSize)/8)
+	return shm.Words(mem, offSlots, int(n))
+}
+
+// Close makes it closed: for everybody if this process owns it.
+func (b *Bounded) Close(owned bool) { b.close(owned, &b.queue) }
+
+// Cap is the number of all permits.
+func (b *Bounded) Cap() int { return len(b.permits) }
+
+// Acquire waits for a permit.
+func (b *Bounded) Acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if ok, err := b.TryAcquire(); ok || err != nil {
+		return err
+	}
+	began := time.Now()
+	_, err := wait(ctx, &b.queue, func(called bool) (bool, error) {
+		return b.try(called, called && time.Since(began) > patience)
+	})
+	if err != nil {
+		b.unset(starving)
+	} else {
+		b.edge.acquire()
+	}
+	b.passOn()
+	return err
+}
+
+func (b *Bounded) try(called, starve bool) (bool, error) {
+	w := b.word.Load()
+	switch {
+	case !b.alive(w):
+		return false, ErrClosed
+	case w&starving != 0 && !called:
+		return false, nil
+	}
+	if i := b.take(0, b.me); i >= 0 {
+		if w&starving != 0 {
+			b.unset(starving)
+		}
+		return true, nil
+	}
+	if starve {
+		b.set(starving)
+		if b.take(0, b.me) >= 0 { // it came back before that could be seen
+			b.unset(starving)
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// take gives a permit of one slot to another, 0 being nobody, and returns which; -1 if
+// there is none.
+func (b *Bounded) take(from, to uint64) int {
+	n := len(b.permits)
+	for i := range n {
+		i = (i + int(b.me)) % n // processes begin at different places
+		if b.permits[i].Load() == from && b.permits[i].CompareAndSwap(from, to) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (b *Bounded) passOn() {
+	if b.queue.Waited() && b.free() {
+		b.queue.WakeOne()
+	}
+}
+
+func (b *Bounded) free() bool {
+	for i := range b.permits {
+		if b.permits[i].Load() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// TryAcquire takes a permit if there is one, and reports whether it did.
+func (b *Bounded) TryAcquire() (bool, error) {
+	ok, err := b.try(false, false)
+	if ok {
+		b.edge.acquire()
+	}
+	return ok, err
+}
+
+// Release gives a permit back: one of this process, or if it has none one of another.
+func (b *Bounded) Release() error {
+	if b.word.Load()&genOf != b.home {
+		return ErrClosed
+	}
+	b.edge.release()
+	if b.take(b.me, 0) < 0 && !b.takeAny() {
+		return ErrOverRelease
+	}
+	b.passOn()
+	return nil
+}
+
+func (b *Bounded) takeAny() bool {
+	for i := range b.permits {
+		if p := b.permits[i].Load(); p != 0 && b.permits[i].CompareAndSwap(p, 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// Available is the number of free permits at some moment.
+func (b *Bounded) Available() (n int, err error) {
+	if !b.alive(b.word.Load()) {
+		return 0, ErrClosed
+	}
+	for i := range b.permits {
+		if b.permits[i].Load() == 0 {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func buryBounded(mem []byte, slot uint64) {
+	permits := permitsOf(mem)
+	for i := range permits {
+		permits[i].CompareAndSwap(slot, 0)
+	}
+	change(mem, func(w uint64) uint64 { return w &^ starving })
+}

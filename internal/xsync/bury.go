@@ -1,0 +1,112 @@
+package xsync
+
+import (
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/shm"
+)
+
+// Kind says what an object is.
+type Kind uint8
+
+// The kinds of objects.
+const (
+	KindNone Kind = iota
+	KindData      // bytes that nobody waits for
+	KindMutex
+	KindRecursive // a Mutex that says more
+	KindValue     // a Mutex with data behind it
+	KindRWMutex
+	KindSemaphore
+	KindBounded
+	KindCond
+	KindEvent
+	KindBarrier
+	KindWaitGroup
+	KindOnce
+	KindAtomic // a word that nobody waits for
+	KindRing
+	KindPipe
+	KindHeld
+	kinds
+)
+
+// Size is that of the part of an object that Bury looks at, without permits.
+func (k Kind) Size() int {
+	switch k {
+	case KindRWMutex, KindCond, KindBarrier:
+		return Large
+	case KindRing:
+		return RingSize
+	case KindPipe:
+		return PipeHead
+	case KindNone:
+		return 0
+	}
+	return Small
+}
+
+// masks is how many of an object's masks Bury clears.
+func (k Kind) masks() int {
+	switch k {
+	case KindNone, KindData, KindAtomic, KindPipe, KindHeld:
+		return 0
+	case KindRWMutex, KindRing:
+		return 3
+	case KindBarrier:
+		return 2
+	}
+	return 1
+}
+
+// Bury gives back what a dead process held of an object whose memory may have been
+// written by anybody, and reports whether nobody can use that any more. Afterwards
+// everybody must be told to look.
+func Bury(k Kind, mem []byte, slot int) (over bool) {
+	if k >= kinds || len(mem) < k.Size() || slot <= 0 || slot >= park.MaxProcs {
+		return false
+	}
+	s := uint64(slot)
+	for i := range k.masks() { // those who share the bit will say so again
+		shm.Word64(mem, offMask+8*i).And(^(uint64(1) << (slot % 64)))
+	}
+	switch k {
+	case KindMutex, KindRecursive, KindValue:
+		buryMutex(mem, s)
+	case KindRWMutex:
+		buryRWMutex(mem, s)
+	case KindSemaphore:
+		change(mem, func(w uint64) uint64 { return w &^ hungry })
+	case KindBounded:
+		buryBounded(mem, s)
+	case KindCond:
+		buryCond(mem, s)
+	case KindBarrier:
+		buryBarrier(mem, s)
+	case KindRing:
+		buryRing(mem, s)
+	case KindPipe:
+		return buryPipe(mem, s)
+	case KindHeld:
+		buryHeld(mem, s)
+	case KindOnce:
+		change(mem, func(w uint64) uint64 {
+			if w&slots == s {
+				return w &^ slots
+			}
+			return w
+		})
+	}
+	return false
+}
+
+// change changes the word of an object, closed or not.
+func change(mem []byte, next func(w uint64) uint64) {
+	word := shm.Word64(mem, offWord)
+	for {
+		w := word.Load()
+		n := next(w)
+		if w>>32 == 0 || n == w || word.CompareAndSwap(w, n) {
+			return
+		}
+	}
+}

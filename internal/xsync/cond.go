@@ -1,0 +1,178 @@
+package xsync
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+)
+
+// A Cond lets holders of a Mutex wait for each other. Each process has a word with how
+// many of its goroutines wait, how many of these have been signalled, and how many have
+// taken a signal but do not have the lock yet: the signals of a process that dies
+// before go to others.
+type Cond struct {
+	object
+	lock  *Mutex
+	queue park.Site
+	words []atomic.Uint64
+}
+
+// The word of a process has three numbers: from the lowest bit on how many wait, and from
+// these on how many of them are signalled, and how many have taken a signal.
+const (
+	signalled = 1 << 21
+	taken     = 1 << 42
+)
+
+func waitingAt(w uint64) uint64   { return w % signalled }
+func signalledAt(w uint64) uint64 { return w / signalled % signalled }
+func takenAt(w uint64) uint64     { return w / taken % signalled }
+
+// NewCond makes a Cond in Large bytes.
+func NewCond(m Memory, lock *Mutex) *Cond {
+	birth(m, 0)
+	return OpenCond(m, lock)
+}
+
+// OpenCond returns the Cond that is there already.
+func OpenCond(m Memory, lock *Mutex) *Cond {
+	c := &Cond{lock: lock, words: bySlot(m.Bytes)}
+	c.init(m)
+	c.site(&c.queue, m, 0, false)
+	return c
+}
+
+// Close makes it closed: for everybody if this process owns it.
+func (c *Cond) Close(owned bool) { c.close(owned, &c.queue) }
+
+// check returns an error if the lock is not held, or the Cond closed.
+func (c *Cond) check() error {
+	if !c.alive(c.word.Load()) {
+		return ErrClosed
+	}
+	return c.lock.Held()
+}
+
+// Wait gives the lock up, waits for a signal and takes the lock again. When the
+// context ends first, it returns its error, with the lock held too. Any other error but
+// ErrNotHeld means that the lock is not held.
+func (c *Cond) Wait(ctx context.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	mine := &c.words[c.me]
+	mine.Add(1)
+	w := c.queue.Enter() // before the lock is free, so that no signal is missed
+	err := c.lock.Unlock()
+	took := false
+	for err == nil && !took {
+		// Not before it is called: a signal that is there already is for those
+		// who came before.
+		if err = c.queue.Sleep(ctx, w); err == nil {
+			took = c.take()
+		}
+		if !took && !c.alive(c.word.Load()) {
+			err = ErrClosed
+		}
+	}
+	c.queue.Leave(w)
+	if err != nil && c.withdraw() {
+		took, err = true, nil // signalled in the last moment
+	}
+	if signalledAt(mine.Load()) > 0 || errors.Is(err, ErrClosed) {
+		c.queue.CallNext()
+	}
+	e := c.lock.Lock(context.Background())
+	if took {
+		mine.Add(^uint64(taken - 1))
+	}
+	if e != nil {
+		return e
+	}
+	return err
+}
+
+// take takes a signal, for the first in the queue.
+func (c *Cond) take() bool {
+	mine := &c.words[c.me]
+	for {
+		w := mine.Load()
+		if signalledAt(w) == 0 {
+			return false
+		}
+		if mine.CompareAndSwap(w, w-signalled-1+taken) {
+			return true
+		}
+	}
+}
+
+// withdraw ends waiting without a signal, and returns true if there must have been one:
+// as many are signalled as wait.
+func (c *Cond) withdraw() bool {
+	mine := &c.words[c.me]
+	for {
+		w := mine.Load()
+		next := w - 1
+		last := signalledAt(w) >= waitingAt(w)
+		if last {
+			next += taken - signalled
+		}
+		if mine.CompareAndSwap(w, next) {
+			return last
+		}
+	}
+}
+
+// Signal wakes one that waits, if there is one. The lock must be held.
+func (c *Cond) Signal() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if slot := signal(c.words, int(c.me), 1); slot >= 0 {
+		c.queue.WakeProcess(slot)
+	}
+	return nil
+}
+
+// Broadcast wakes all that wait. The lock must be held.
+func (c *Cond) Broadcast() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	signal(c.words, int(c.me), 1<<32)
+	c.queue.WakeAll()
+	return nil
+}
+
+// signal gives n signals to those who wait, beginning behind a slot, and returns the
+// slot of the last of them; -1 if nobody waits.
+func signal(words []atomic.Uint64, after int, n uint64) (last int) {
+	last = -1
+	for i := range words {
+		slot := (after + 1 + i) % len(words)
+		for n > 0 {
+			w := words[slot].Load()
+			more := min(n, waitingAt(w)-min(signalledAt(w), waitingAt(w)))
+			if more == 0 {
+				break
+			}
+			if words[slot].CompareAndSwap(w, w+more*signalled) {
+				n -= more
+				last = slot
+			}
+		}
+	}
+	return last
+}
+
+// buryCond gives on what the dead had been signalled.
+func buryCond(mem []byte, slot uint64) {
+	words := bySlot(mem)
+	w := words[slot].Swap(0)
+	signal(words, int(slot), min(signalledAt(w), waitingAt(w))+takenAt(w))
+}

@@ -1,0 +1,275 @@
+//go:build linux
+
+package xsync_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+const helperVar = "XSYNC_TEST_HELPER" // what a helper process does, and its slot
+
+func TestMain(m *testing.M) {
+	if what := os.Getenv(helperVar); what != "" {
+		os.Exit(help(what))
+	}
+	mptest.Main(m)
+}
+
+const never = 20 * time.Second
+
+func within(t testing.TB, what string, f func()) bool {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+		return true
+	case <-time.After(never):
+		t.Errorf("in vain: %s", what)
+		return false
+	}
+}
+
+// until waits for a state that nothing announces.
+func until(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(never); !f(); time.Sleep(100 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("in vain: ", what)
+		}
+	}
+}
+
+var forever = context.Background()
+
+// must is for what cannot fail.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// world is the memory that the processes of a test share. The segment begins with a page
+// of plain words for the tests' own accounts; objects follow.
+type world struct {
+	mail *park.Mail
+	fd   int
+	mem  []byte
+}
+
+const (
+	worldSize = 64 << 20
+	firstAt   = 4096
+	spacing   = 16 << 10 // of objects
+)
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	mail, err := park.NewMail()
+	must(t, err)
+	fd, mem, err := shm.New("mp-test", worldSize)
+	must(t, err)
+	w := &world{mail: mail, fd: fd, mem: mem}
+	t.Cleanup(w.close)
+	return w
+}
+
+func (w *world) close() {
+	_ = shm.Unmap(w.mem)
+	shm.CloseFD(w.fd)
+	_ = w.mail.Close()
+}
+
+// tally is the i-th word of the tests' own.
+func (w *world) tally(i int) *atomic.Uint64 { return shm.Word64(w.mem, 8*i) }
+
+// lot is the lot of a slot. Its heart beats so seldom that who is not woken sleeps for
+// longer than any test takes.
+func (w *world) lot(slot int) *park.Lot {
+	l := park.NewLot(w.mail, slot)
+	l.Heartbeat = time.Hour
+	return l
+}
+
+// lots occupies slots, for lots of this process.
+func (w *world) lots(slots ...int) (lots []*park.Lot) {
+	for _, s := range slots {
+		w.mail.Occupy(s)
+		lots = append(lots, w.lot(s))
+	}
+	return lots
+}
+
+// memory is that of the n-th object, of any kind.
+func (w *world) memory(lot *park.Lot, n int) xsync.Memory {
+	return xsync.Memory{Lot: lot, Bytes: w.bytes(n), Gen: uint32(n + 1), Bucket: uint32(5 * n)}
+}
+
+func (w *world) bytes(n int) []byte { return w.mem[firstAt+n*spacing:][:spacing:spacing] }
+
+// mask is the i-th mask of the n-th object.
+func (w *world) mask(n, i int) uint64 { return shm.Word64(w.bytes(n), 8+8*i).Load() }
+
+// bury is what the root does when a process has died.
+func (w *world) bury(slot int, objects map[int]xsync.Kind) {
+	for n, k := range objects {
+		xsync.Bury(k, w.bytes(n), slot)
+	}
+	w.mail.Vacate(slot)
+	w.mail.RingAll()
+}
+
+// A helper is this test binary as another process of the world.
+type helper struct {
+	slot int
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
+	once sync.Once
+}
+
+// start starts a process that does what the role says.
+func (w *world) start(t testing.TB, role string, slot int) *helper {
+	t.Helper()
+	w.mail.Occupy(slot)
+	h := &helper{slot: slot, cmd: exec.Command("/proc/self/exe")}
+	h.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", helperVar, role, slot), "GODEBUG=asyncpreemptoff=1", "GOMAXPROCS=2")
+	h.cmd.ExtraFiles = []*os.File{dup(t, w.mail.FD()), dup(t, w.fd)}
+	h.cmd.Stderr = os.Stderr
+	in, err := h.cmd.StdinPipe()
+	must(t, err)
+	out, err := h.cmd.StdoutPipe()
+	must(t, err)
+	h.in, h.out = in, bufio.NewReader(out)
+	must(t, h.cmd.Start())
+	for _, f := range h.cmd.ExtraFiles {
+		f.Close()
+	}
+	t.Cleanup(h.kill)
+	return h
+}
+
+func dup(t testing.TB, fd int) *os.File {
+	t.Helper()
+	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	must(t, err)
+	return os.NewFile(uintptr(fd), "shared")
+}
+
+// kill ends the process and returns when it is gone.
+func (h *helper) kill() {
+	h.once.Do(func() {
+		_ = h.cmd.Process.Kill()
+		_ = h.cmd.Wait()
+	})
+}
+
+// say sends a line.
+func (h *helper) say(format string, args ...any) { fmt.Fprintf(h.in, format+"\n", args...) }
+
+// hear receives a line.
+func (h *helper) hear(t testing.TB) string {
+	t.Helper()
+	line, err := h.out.ReadString('\n')
+	must(t, err)
+	return strings.TrimSpace(line)
+}
+
+// help is what a helper process does.
+func help(what string) int {
+	var role string
+	var slot int
+	if _, err := fmt.Sscan(what, &role, &slot); err != nil {
+		return 2
+	}
+	mail, err := park.OpenMail(3)
+	if err != nil {
+		return 3
+	}
+	unix.CloseOnExec(4)
+	mem, err := shm.Map(4, worldSize)
+	if err != nil {
+		return 4
+	}
+	w := &world{mail: mail, fd: 4, mem: mem}
+	if f := roles[role]; f != nil {
+		return f(w, w.lot(slot))
+	}
+	return 5
+}
+
+// roles are what helpers can do.
+var roles = map[string]func(*world, *park.Lot) int{
+	"crowd": crowd,
+}
+
+// lockAnyhow takes a lock and repairs it first if that is needed, which it reports.
+func lockAnyhow(lock, recover func() error) (repaired bool, err error) {
+	for {
+		err := lock()
+		if !errors.Is(err, xsync.ErrOwnerDied) {
+			return repaired, err
+		}
+		repaired = true
+		if err := recover(); err != nil {
+			return repaired, err
+		}
+	}
+}
+
+func lockMutex(m *xsync.Mutex) (repaired bool, err error) {
+	return lockAnyhow(
+		func() error { return m.Lock(forever) },
+		func() error { return m.Recover(forever, func() error { return nil }) })
+}
+
+func lockRW(m *xsync.RWMutex) (repaired bool, err error) {
+	return lockAnyhow(
+		func() error { return m.Lock(forever) },
+		func() error { return m.Recover(forever, func() error { return nil }) })
+}
+
+func rlockRW(m *xsync.RWMutex) error {
+	_, err := lockAnyhow(
+		func() error { return m.RLock(forever) },
+		func() error { return m.Recover(forever, func() error { return nil }) })
+	return err
+}
+
+// readLine reads no more than a line, without a thread changing.
+func readLine() string {
+	var line []byte
+	for b := make([]byte, 1); ; line = append(line, b[0]) {
+		if n, err := unix.Read(0, b); err == unix.EINTR {
+			continue
+		} else if n != 1 || b[0] == '\n' {
+			return string(line)
+		}
+	}
+}
+
+// Slots of those who take part; victims have others.
+const (
+	rootSlot = 1
+	peerSlot = 4
+	hereSlot = 5
+)

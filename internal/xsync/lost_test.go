@@ -1,0 +1,247 @@
+//go:build linux
+
+package xsync_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// No wake-up is lost: without a heartbeat, goroutines of several lots go on for ever
+// with locks and permits that others pass on, give up waiting for, or close.
+func TestNoWakeUpIsLost(t *testing.T) {
+	for name, f := range map[string]func(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context){
+		"mutex":     churnMutex,
+		"rwmutex":   churnRWMutex,
+		"semaphore": churnSemaphore,
+		"bounded":   churnBounded,
+		"cond":      churnCond,
+		"recover":   churnRecover,
+		"ring":      churnRing(build{3 * 32, xsync.RingShape{Most: 3, Elsewhere: true}}),
+		"pipe":      churnRing(build{4096, xsync.RingShape{Most: 3}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			lots := w.lots(1, 2, 65) // the first and the last have the same bit in masks
+			churn(t, f(t, w, lots), len(lots))
+		})
+	}
+}
+
+// churn calls f in several goroutines for each lot, some with a context that soon ends.
+func churn(t *testing.T, f func(r *rand.Rand, lot int, ctx context.Context), lots int) {
+	times := 4000
+	if testing.Short() {
+		times = 1000
+	}
+	within(t, "everybody gets their turn", func() {
+		var wg sync.WaitGroup
+		for i := range 4 * lots {
+			wg.Go(func() {
+				r := rand.New(rand.NewPCG(uint64(i), 1))
+				for range times {
+					ctx, cancel := t.Context(), context.CancelFunc(func() {})
+					if r.IntN(8) == 0 {
+						ctx, cancel = context.WithTimeout(ctx, time.Duration(r.IntN(200))*time.Microsecond)
+					}
+					f(r, i%lots, ctx)
+					cancel()
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// each opens an object that is there in each lot.
+func each[T any](w *world, lots []*park.Lot, n int, open func(xsync.Memory) T) (all []T) {
+	for _, l := range lots {
+		all = append(all, open(w.memory(l, n)))
+	}
+	return all
+}
+
+// spend takes some time, often none.
+func spend(r *rand.Rand) {
+	if r.IntN(2) == 0 {
+		runtime.Gosched()
+	}
+	for end := time.Now().Add(time.Duration(r.IntN(4)*r.IntN(10)) * time.Microsecond); time.Now().Before(end); {
+	}
+}
+
+func churnMutex(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
+	xsync.NewMutex(w.memory(lots[0], 0))
+	all := each(w, lots, 0, xsync.OpenMutex)
+	return func(r *rand.Rand, lot int, ctx context.Context) {
+		if err := all[lot].Lock(ctx); err == nil {
+			spend(r)
+			must(t, all[lot].Unlock())
+		}
+	}
+}
+
+func churnRWMutex(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
+	xsync.NewRWMutex(w.memory(lots[0], 0))
+	all := each(w, lots, 0, xsync.OpenRWMutex)
+	return func(r *rand.Rand, lot int, ctx context.Context) {
+		if r.IntN(2) == 0 {
+			if err := all[lot].RLock(ctx); err == nil {
+				must(t, all[lot].RUnlock())
+			}
+		} else if err := all[lot].Lock(ctx); err == nil {
+			spend(r)
+			must(t, all[lot].Unlock())
+		}
+	}
+}
+
+func churnSemaphore(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
+	xsync.NewSemaphore(w.memory(lots[0], 0), 2)
+	all := each(w, lots, 0, xsync.OpenSemaphore)
+	return func(r *rand.Rand, lot int, ctx context.Context) {
+		if err := all[lot].Acquire(ctx); err == nil {
+			must(t, all[lot].Release())
+		}
+	}
+}
+
+func churnBounded(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
+	xsync.NewBounded(w.memory(lots[0], 0), 2)
+	all := each(w, lots, 0, xsync.OpenBounded)
+	return func(r *rand.Rand, lot int, ctx context.Context) {
+		if err := all[lot].Acquire(ctx); err == nil {
+			must(t, all[lot].Release())
+		}
+	}
+}
+
+// churnCond passes tokens: who takes one waits until there is one, who puts one signals.
+func churnCond(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
+	xsync.NewMutex(w.memory(lots[0], 0))
+	locks := each(w, lots, 0, xsync.OpenMutex)
+	xsync.NewCond(w.memory(lots[0], 1), locks[0])
+	var conds []*xsync.Cond
+	for i, l := range lots {
+		conds = append(conds, xsync.OpenCond(w.memory(l, 1), locks[i]))
+	}
+	tokens := w.tally(2) // the race detector takes handles of two lots for two locks
+	tokens.Store(3)
+	return func(r *rand.Rand, lot int, ctx context.Context) {
+		must(t, locks[lot].Lock(forever))
+		for tokens.Load() == 0 {
+			if conds[lot].Wait(ctx) != nil {
+				break
+			}
+		}
+		took := tokens.Load() > 0
+		if took {
+			tokens.Add(^uint64(0))
+		}
+		must(t, locks[lot].Unlock())
+		if !took {
+			return
+		}
+		spend(r)
+		must(t, locks[lot].Lock(forever))
+		tokens.Add(1)
+		must(t, conds[lot].Signal())
+		must(t, locks[lot].Unlock())
+	}
+}
+
+// churnRecover has goroutines come for repair while others lock and unlock.
+func churnRecover(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
+	xsync.NewMutex(w.memory(lots[0], 0))
+	w.mail.Occupy(9)
+	dead := xsync.OpenMutex(w.memory(w.lot(9), 0))
+	all := each(w, lots, 0, xsync.OpenMutex)
+	return func(r *rand.Rand, lot int, ctx context.Context) {
+		if r.IntN(20) == 0 { // one that dies at once
+			if ok, _ := dead.TryLock(); ok {
+				xsync.Bury(xsync.KindMutex, w.bytes(0), 9)
+				w.mail.RingAll()
+			}
+		}
+		if r.IntN(2) == 0 {
+			_ = all[lot].Recover(ctx, func() error { spend(r); return nil })
+		} else if err := all[lot].Lock(ctx); err == nil {
+			spend(r)
+			must(t, all[lot].Unlock())
+		}
+	}
+}
+
+// A reader that only looks in while one writer leaves and another comes does not keep
+// that one waiting.
+func TestReaderLooksIn(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2, 3)
+	xsync.NewRWMutex(w.memory(lots[0], 0))
+	all := each(w, lots, 0, xsync.OpenRWMutex)
+	times := 20_000
+	if testing.Short() {
+		times = 4000
+	}
+	over := make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			if ok, _ := all[0].TryRLock(); ok {
+				must(t, all[0].RUnlock())
+			}
+		}
+	})
+	within(t, "writers go on", func() {
+		var wg sync.WaitGroup
+		for _, m := range all[1:] {
+			wg.Go(func() {
+				for range times {
+					must(t, m.Lock(forever))
+					must(t, m.Unlock())
+				}
+			})
+		}
+		wg.Wait()
+	})
+	close(over)
+	reader.Wait()
+}
+
+// churnRing passes records on: who has got one puts one, and who has put one gets one. So
+// there is one to get, or room, for everybody, though all wait for the same at times.
+func churnRing(b build) func(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
+	return func(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
+		all := w.rings(lots, 0, b)
+		must(t, all[0].tryPut(nil))
+		return func(r *rand.Rand, lot int, ctx context.Context) {
+			here := all[lot]
+			size := b.sizes(r)
+			if r.IntN(2) == 0 {
+				if !b.Elsewhere {
+					size = min(size, b.size/4-8) // else all may wait with what is too large for two
+				}
+				if here.put(ctx, make([]byte, size)) == nil {
+					spend(r)
+					_, err := here.get(forever)
+					must(t, err)
+				}
+			} else if _, err := here.get(ctx); err == nil {
+				spend(r)
+				must(t, here.put(forever, make([]byte, size)))
+			}
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package xsync
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+)
+
+// patience is how long a goroutine may be out of luck before those who come later
+// have to queue behind it.
+const patience = time.Millisecond
+
+// A Mutex is held by one process at a time: a goroutine of it. Its word is the slot
+// of the holder, with the flags starving and died.
+type Mutex struct {
+	object
+	queue park.Site
+}
+
+// NewMutex makes the memory of a new Mutex, Small bytes, one.
+func NewMutex(m Memory) *Mutex {
+	birth(m, 0)
+	return OpenMutex(m)
+}
+
+// OpenMutex returns the Mutex that is there already.
+func OpenMutex(m Memory) *Mutex {
+	x := &Mutex{}
+	x.init(m)
+	x.site(&x.queue, m, 0, false)
+	return x
+}
+
+// Close makes it closed: for everybody if this process owns it.
+func (m *Mutex) Close(owned bool) { m.close(owned, &m.queue) }
+
+// Lock waits for the lock. It is not held if there is an error.
+func (m *Mutex) Lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if m.lockAtOnce() {
+		return nil
+	}
+	return m.lockSlowly(ctx)
+}
+
+func (m *Mutex) lockAtOnce() bool {
+	gen := m.gen.Load()
+	ok := m.word.CompareAndSwap(gen, gen|m.me)
+	if ok {
+		m.edge.acquire()
+	}
+	return ok
+}
+
+func (m *Mutex) lockSlowly(ctx context.Context) error {
+	if m.spin() {
+		m.edge.acquire()
+		return nil
+	}
+	began := time.Now()
+	_, err := wait(ctx, &m.queue, func(called bool) (bool, error) {
+		return m.try(called, called && time.Since(began) > patience)
+	})
+	if err != nil {
+		m.passOn()
+		return err
+	}
+	m.edge.acquire()
+	return nil
+}
+
+// spins is how often the word is looked at before sleeping, as long as its holder
+// can be expected to run on another processor.
+const spins = 100
+
+// spin looks whether the lock is about to become free.
+func (m *Mutex) spin() bool {
+	if runtime.NumCPU() == 1 {
+		return false
+	}
+	for range spins {
+		w := m.word.Load()
+		if w == m.gen.Load() && m.word.CompareAndSwap(w, w|m.me) {
+			return true
+		}
+		if !m.alive(w) || w&(starving|died) != 0 {
+			return false
+		}
+	}
+	return false
+}
+
+// soon looks whether something happens that another processor may be about to do, for as
+// long as spin does.
+func soon(happened func() bool) bool {
+	if runtime.NumCPU() == 1 {
+		return false
+	}
+	for range spins {
+		if happened() {
+			return true
+		}
+	}
+	return false
+}
+
+// try takes the lock if it is free. Who is not called must not pass those who starve;
+// who is hungry lets nobody else pass.
+func (m *Mutex) try(called, hungry bool) (bool, error) {
+	for {
+		w := m.word.Load()
+		free := w&slots == 0
+		next := w
+		switch {
+		case !m.alive(w):
+			return false, ErrClosed
+		case w&died != 0:
+			return false, ErrOwnerDied
+		case free && (called || w&starving == 0):
+			next = w&genOf | m.me
+		case !free && hungry:
+			next = w | starving
+		}
+		if next == w {
+			return false, nil
+		}
+		if m.word.CompareAndSwap(w, next) {
+			if free {
+				return true, nil
+			}
+			return false, nil
+		}
+	}
+}
+
+// passOn is called by who has stopped waiting: what it was called for may be for
+// somebody else now.
+func (m *Mutex) passOn() {
+	m.unset(starving)
+	if m.word.Load()&slots == 0 {
+		m.queue.WakeOne()
+	}
+}
+
+// TryLock takes the lock if it is free, and reports whether it did.
+func (m *Mutex) TryLock() (bool, error) {
+	ok, err := m.try(false, false)
+	if ok {
+		m.edge.acquire()
+	}
+	return ok, err
+}
+
+// Unlock gives the lock up. If this process does not hold it, nothing is changed.
+func (m *Mutex) Unlock() error {
+	m.edge.release()
+	if !m.word.CompareAndSwap(m.home|m.me, m.home) {
+		if err := m.unlockSlowly(); err != nil {
+			return err
+		}
+	}
+	if m.queue.Waited() {
+		m.queue.WakeOne()
+	}
+	return nil
+}
+
+// unlockSlowly is for a word with flags.
+func (m *Mutex) unlockSlowly() error {
+	return m.giveUp(func(w uint64) (uint64, error) {
+		if w&slots != m.me || w&died != 0 {
+			return w, ErrNotHeld
+		}
+		return w &^ slots, nil
+	})
+}
+
+// Held returns nil if this process holds the lock.
+func (m *Mutex) Held() error {
+	switch w := m.word.Load(); {
+	case !m.alive(w):
+		return ErrClosed
+	case w&slots != m.me || w&died != 0:
+		return ErrNotHeld
+	}
+	return nil
+}
+
+// Recover calls repair, with the lock held, if a holder has died, and makes the Mutex
+// usable again if that returns nil. Others get ErrOwnerDied until then. It does nothing if no
+// holder has died, or somebody else has repaired it meanwhile.
+func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
+	return m.recover(ctx, &m.queue, repair)
+}
+
+func (o *object) recover(ctx context.Context, queue *park.Site, repair func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	mine := false
+	_, err := wait(ctx, queue, func(bool) (bool, error) {
+		err := o.update(func(w uint64) (uint64, error) {
+			mine = w&died != 0 && w&slots == 0
+			if mine {
+				return w | o.me, nil
+			}
+			return w, nil
+		})
+		return mine || o.word.Load()&died == 0, err
+	})
+	if err != nil || !mine {
+		queue.WakeAll() // those who want the lock wait in the same queue
+		return err
+	}
+	return o.repair(queue, repair)
+}
+
+func (o *object) repair(queue *park.Site, repair func() error) (err error) {
+	o.edge.acquire()
+	gone := uint64(slots)
+	defer func() {
+		o.edge.release()
+		if e := o.giveUp(func(w uint64) (uint64, error) { return w &^ gone, nil }); err == nil {
+			err = e
+		}
+		queue.WakeAll()
+	}()
+	if err = repair(); err == nil {
+		gone |= died
+	}
+	return err
+}
+
+func buryMutex(mem []byte, slot uint64) {
+	change(mem, func(w uint64) uint64 {
+		if w&slots == slot {
+			w = w&^slots | died
+		}
+		return w &^ starving
+	})
+}

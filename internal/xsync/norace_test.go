@@ -1,0 +1,5 @@
+//go:build !race
+
+package xsync_test
+
+const raceDetector = false

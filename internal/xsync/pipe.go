@@ -1,0 +1,176 @@
+package xsync
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/go-multiprocessing/mp/internal/shm"
+)
+
+// A Pipe is two Rings, one for each direction, with two ends. One process has an end at a
+// time, or nobody while it is on its way to another one; when the process that has it
+// dies, the end is closed.
+type Pipe struct {
+	object
+	ends  *atomic.Uint64
+	rings [2]*Ring // what end 0 sends, what end 1 sends
+}
+
+// PipeHead is the size of a Pipe without its records.
+const PipeHead = Small + 2*RingSize
+
+const offRings = Small
+
+// NewPipe makes a Pipe, of which this process has both ends. Half of data, a multiple of 16,
+// is for each direction.
+func NewPipe(m Memory, data []byte) *Pipe {
+	mine := uint64(m.Lot.Slot())
+	own(m.Bytes, 0).Store(mine | mine<<32)
+	for i := range 2 {
+		NewRing(m.ring(i), half(data, i), pipeShape(data))
+	}
+	birth(m, 0)
+	return OpenPipe(m, data)
+}
+
+// OpenPipe returns the Pipe that is there already.
+func OpenPipe(m Memory, data []byte) *Pipe {
+	p := &Pipe{ends: own(m.Bytes, 0)}
+	p.init(m)
+	for i := range p.rings {
+		p.rings[i] = OpenRing(m.ring(i), half(data, i), pipeShape(data))
+	}
+	return p
+}
+
+// ring is the memory of the i-th ring's head.
+func (m Memory) ring(i int) Memory {
+	at := offRings + i*RingSize
+	m.Bytes, m.Bucket = m.Bytes[at:at+RingSize], m.Bucket+uint32(8*i)
+	return m
+}
+
+func half(data []byte, i int) []byte {
+	n := len(data) / 2
+	return data[i*n : (i+1)*n : (i+1)*n]
+}
+
+func pipeShape(data []byte) RingShape { return RingShape{Most: len(data) / 2 / recordHead} }
+
+// Sent is the Ring with what an end sends; the other end receives that.
+func (p *Pipe) Sent(end int) *Ring { return p.rings[end] }
+
+// Received is the Ring with what an end receives.
+func (p *Pipe) Received(end int) *Ring { return p.rings[1-end] }
+
+// end is the state of one in the word of both.
+func endOf(w uint64, end int) uint64 { return w >> (32 * end) & stateMask }
+
+func withEnd(w uint64, end int, s uint64) uint64 {
+	return w&^(stateMask<<(32*end)) | s<<(32*end)
+}
+
+// changeEnd changes the state of an end for which ok holds, and returns those of both.
+func (p *Pipe) changeEnd(end int, ok func(s uint64) bool, next func(s uint64) uint64) (both uint64, done bool) {
+	for {
+		w := p.ends.Load()
+		s := endOf(w, end)
+		if !p.alive(p.word.Load()) || !ok(s) {
+			return w, false
+		}
+		n := withEnd(w, end, next(s))
+		if p.ends.CompareAndSwap(w, n) {
+			return n, true
+		}
+	}
+}
+
+// over says that both ends are closed.
+func over(both uint64) bool { return both&(both>>32)&ended != 0 }
+
+// Depart lets an end go that this process has since a trip, and returns the number of
+// the next trip. Unless forGood it is closed when this process dies before it arrives.
+func (p *Pipe) Depart(end int, trip uint32, forGood bool) (next uint32, ok bool) {
+	both, ok := p.changeEnd(end, since(p.me, trip), func(uint64) uint64 { return departing(p.me, trip, forGood) })
+	return tripOf(endOf(both, end)), ok
+}
+
+// Settle makes an end that this process let go on a trip go for good.
+func (p *Pipe) Settle(end int, trip uint32) {
+	p.changeEnd(end, left(p.me, trip), func(uint64) uint64 { return onTripOf(trip) })
+}
+
+// Arrive takes an end that is on a trip, or takes it back, and reports whether it did.
+func (p *Pipe) Arrive(end int, trip uint32) bool {
+	_, ok := p.changeEnd(end, moving(trip), func(uint64) uint64 { return p.me | uint64(trip)<<tripShift })
+	return ok
+}
+
+// Lose closes an end that will not arrive, and reports whether it was the last one.
+func (p *Pipe) Lose(end int, trip uint32) (last bool) { return p.closeEnd(end, moving(trip)) }
+
+// CloseEnd closes an end that this process has since a trip, and reports whether it was
+// the last one.
+func (p *Pipe) CloseEnd(end int, trip uint32) (last bool) { return p.closeEnd(end, since(p.me, trip)) }
+
+func (p *Pipe) closeEnd(end int, ok func(s uint64) bool) (last bool) {
+	both, done := p.changeEnd(end, ok, func(s uint64) uint64 { return s | ended })
+	if !done {
+		return false
+	}
+	for _, r := range p.rings {
+		r.End()
+	}
+	return over(both)
+}
+
+// Close makes the Pipe closed for everybody.
+func (p *Pipe) Close() {
+	for _, r := range p.rings {
+		r.Close(true)
+	}
+	p.close(true)
+}
+
+// Ready waits until there is something to get, or there never will be.
+func (r *Ring) Ready(ctx context.Context) error {
+	err := r.waitFor(ctx, &r.notEmpty, r.ReadyNow)
+	r.passOn(&r.notEmpty, r.some) // nothing has been taken
+	return err
+}
+
+// FitsIn reports whether a record of n bytes lies in a Ring without places elsewhere for
+// all, however full it is.
+func (r *Ring) FitsIn(n int) bool { return r.takes(n) <= len(r.data)/4 }
+
+// ReadyNow reports whether Get would not wait.
+func (r *Ring) ReadyNow() bool { return r.Len() > 0 || r.Ended() }
+
+// buryPipe closes the ends that the dead had, and reports whether the last one was among
+// them.
+func buryPipe(mem []byte, slot uint64) (last bool) {
+	ends := own(mem, 0)
+	for {
+		w := ends.Load()
+		n := w
+		for end := range 2 {
+			if s := endOf(w, end); s&slots == slot {
+				n = withEnd(n, end, s|ended)
+			}
+		}
+		if ends.CompareAndSwap(w, n) {
+			buryRings(mem, int(slot), n&(ended|ended<<32) != 0)
+			return over(n) && !over(w)
+		}
+	}
+}
+
+func buryRings(mem []byte, slot int, closed bool) {
+	for i := range 2 {
+		ring := mem[offRings+i*RingSize:][:RingSize]
+		Bury(KindRing, ring, slot)
+		if tail := shm.Word64(ring, offTail); closed && tail.Load()&born != 0 {
+			tail.Or(noMore)
+		}
+	}
+}

@@ -1,0 +1,710 @@
+//go:build linux
+
+package xsync_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// Masks of a Ring.
+const (
+	getters = iota
+	putters
+	joiners
+)
+
+// crewOf calls f in several goroutines for each handle, and returns when those wait at
+// one of the n-th object's masks.
+func crewOf(w *world, all []ring, lots []*park.Lot, n, mask, each int, f func(r ring, i int) error) (errs chan error) {
+	errs = make(chan error, each*len(all))
+	var bits uint64
+	var began sync.WaitGroup
+	began.Add(cap(errs))
+	for i := range cap(errs) {
+		go func() {
+			began.Done()
+			errs <- f(all[i%len(all)], i)
+		}()
+	}
+	for _, l := range lots {
+		bits |= 1 << (l.Slot() % 64)
+	}
+	began.Wait()
+	for w.mask(n, mask)&bits != bits {
+		runtime.Gosched()
+	}
+	return errs
+}
+
+func allAre(t *testing.T, what string, errs chan error, want error) {
+	t.Helper()
+	if !within(t, what, func() {
+		for range cap(errs) {
+			if err := <-errs; !errors.Is(err, want) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}) {
+		t.FailNow()
+	}
+}
+
+// rounds is how often a race is run.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
+}
+
+// Who waits when a Ring ends is told so, in all processes, and what is in it can be got.
+func TestRingEnds(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2, 65)
+	gets := func(r ring, _ int) error { _, err := r.get(forever); return err }
+	puts := func(r ring, _ int) error { return r.put(forever, nil) }
+	for n := range rounds(200) {
+		all := w.rings(lots, 2*n, tight)
+		errs := crewOf(w, all, lots, 2*n, getters, 4, gets)
+		if !all[0].End() || all[1].End() || !all[2].Ended() || !all[2].Drained() {
+			t.Error("it has not ended once")
+		}
+		allAre(t, "getters", errs, xsync.ErrClosed)
+		if err := all[2].tryPut(nil); !errors.Is(err, xsync.ErrClosed) {
+			t.Error(err)
+		}
+
+		all = w.rings(lots, 2*n+1, tight)
+		for range tight.Most {
+			must(t, all[0].tryPut([]byte{1}))
+		}
+		errs = crewOf(w, all, lots, 2*n+1, putters, 4, puts)
+		all[0].End()
+		allAre(t, "putters", errs, xsync.ErrClosed)
+		for i := range tight.Most {
+			if all[1].Drained() {
+				t.Error("drained")
+			}
+			if b, err := all[i%3].get(forever); err != nil || len(b) != 1 {
+				t.Error(b, err)
+			}
+		}
+		if _, err := all[1].get(forever); !errors.Is(err, xsync.ErrClosed) || !all[1].Drained() {
+			t.Error(err)
+		}
+	}
+}
+
+// Who waits when a Ring ends that just gets its last records is told so, unless it gets one.
+func TestRingEndsWithTheLastRecords(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2, 65)
+	for n := range rounds(500) {
+		all := w.rings(lots, n, tight)
+		var got atomic.Int32
+		errs := crewOf(w, all, lots[1:], n, getters, 3, func(r ring, _ int) error {
+			_, err := r.get(forever)
+			if err == nil {
+				got.Add(1)
+				return xsync.ErrClosed
+			}
+			return err
+		})
+		must(t, all[0].tryPut(nil))
+		must(t, all[0].tryPut(nil))
+		all[0].End()
+		allAre(t, "getters", errs, xsync.ErrClosed)
+		if got.Load() != 2 {
+			t.Fatalf("%d of 2 records", got.Load())
+		}
+	}
+}
+
+// Who waits when its process, or the owner, closes a Ring is told so; others are not
+// disturbed by the former.
+func TestRingCloses(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2, 65)
+	for name, c := range map[string]struct {
+		mask   int
+		before func(r ring)
+		waits  func(ctx context.Context, r ring) error
+		then   func(r ring) error
+	}{
+		"get": {getters, func(ring) {},
+			func(ctx context.Context, r ring) error { _, err := r.get(ctx); return err },
+			func(r ring) error { return r.tryPut(nil) }},
+		"put": {putters, func(r ring) { must(t, r.tryPut(nil)) },
+			func(ctx context.Context, r ring) error { return r.put(ctx, nil) },
+			func(r ring) error { _, err := r.tryGet(); return err }},
+		"join": {joiners, func(r ring) { must(t, r.tryPut(nil)); _, _ = r.tryGet() },
+			func(ctx context.Context, r ring) error { return r.Join(ctx) },
+			func(r ring) error { return r.Done() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for n := range rounds(100) {
+				all := w.rings(lots, n, single)
+				c.before(all[0])
+				errs := crewOf(w, all[1:2], lots[1:2], n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
+				other := crewOf(w, all[2:], lots[2:], n, c.mask, 1, func(r ring, _ int) error { return c.waits(forever, r) })
+				all[1].Close(false)
+				allAre(t, "closed here", errs, xsync.ErrClosed)
+				for _, err := range []error{all[1].tryPut(nil), all[1].Done(), c.waits(forever, all[1])} {
+					if !errors.Is(err, xsync.ErrClosed) {
+						t.Error(err)
+					}
+				}
+				must(t, c.then(all[0]))
+				allAre(t, "not closed there", other, nil)
+
+				all = w.rings(lots, n, single)
+				c.before(all[0])
+				errs = crewOf(w, all, lots, n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
+				all[0].Close(true)
+				allAre(t, "closed by its owner", errs, xsync.ErrClosed)
+				if !all[2].Ended() || all[2].End() {
+					t.Error("it is open")
+				}
+			}
+		})
+	}
+}
+
+// A Ring counts what is still to be dealt with.
+func TestRingDone(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2, 65)
+	all := w.rings(lots, 0, tight)
+	must(t, all[1].Join(forever))
+	over := func(r ring) {
+		t.Helper()
+		if err := r.Done(); !errors.Is(err, xsync.ErrOverRelease) {
+			t.Error(err)
+		}
+	}
+	over(all[0])
+	for n := range rounds(200) {
+		for range 3 {
+			must(t, all[0].put(forever, aRecord(rand.New(rand.NewPCG(1, 1)), n)))
+		}
+		over(all[1])
+		for i := range 3 {
+			_, err := all[i].get(forever)
+			must(t, err)
+		}
+		errs := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
+		for i := range 2 {
+			must(t, all[i].Done())
+		}
+		for range 10 { // whatever they are called for
+			w.mail.RingAll()
+			runtime.Gosched()
+		}
+		if len(errs) > 0 {
+			t.Fatal("somebody has not waited for all")
+		}
+		must(t, all[2].Done())
+		allAre(t, "joiners", errs, nil)
+		over(all[2])
+	}
+	must(t, all[0].put(forever, nil))
+	ctx, end := soon(t)
+	late(t, "Join", all[0].Join(ctx), end)
+	all[0].End() // what was put is to be dealt with nevertheless
+	_, err := all[0].get(forever)
+	must(t, err)
+	errs := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
+	must(t, all[1].Done())
+	allAre(t, "joiners", errs, nil)
+}
+
+// Contexts and tries.
+func TestRingTries(t *testing.T) {
+	w := newWorld(t)
+	all := w.rings(w.lots(1, 2), 0, single)
+	for _, r := range all {
+		if _, err := r.tryGet(); !errors.Is(err, xsync.ErrEmpty) {
+			t.Error(err)
+		}
+		ctx, end := soon(t)
+		_, err := r.get(ctx)
+		late(t, "Get", err, end)
+		must(t, r.tryPut([]byte("abc")))
+		for _, large := range [][]byte{{}, make([]byte, 1000)} {
+			if err := r.tryPut(large); !errors.Is(err, xsync.ErrFull) {
+				t.Error(err)
+			}
+			ctx, end = soon(t)
+			late(t, "Put", r.put(ctx, large), end)
+		}
+		b, err := all[0].tryGet()
+		if err != nil || string(b) != "abc" {
+			t.Error(b, err)
+		}
+	}
+	for _, err := range []error{errors.New("no room elsewhere"), nil} {
+		fails := func([]byte) ([]byte, error) { return nil, err }
+		if err == nil {
+			fails = func(b []byte) ([]byte, error) { // another one is faster
+				must(t, all[1].tryPut(nil))
+				return all[0].spill(b)
+			}
+		}
+		e := all[0].TryPut(make([]byte, 1000), fails, all[0].drop)
+		if want := map[bool]error{true: xsync.ErrFull, false: err}[err == nil]; !errors.Is(e, want) {
+			t.Error(e)
+		}
+	}
+	if n := all[0].shelf.len(); n > 0 {
+		t.Errorf("%d records are left elsewhere", n)
+	}
+}
+
+// Who stops to wait just when it is called for a record, or for room, leaves that to
+// another one, of its process or not.
+func TestRingWaitEnds(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2, 65)
+	for _, what := range []string{"get", "put"} {
+		for _, how := range []string{"context", "close"} {
+			for name, other := range map[string]int{"same": 1, "other": 2} {
+				t.Run(what+"/"+how+"/"+name, func(t *testing.T) {
+					all := w.rings(lots, 0, single)
+					for i := range rounds(map[int]int{1: 1500, 2: 300}[other]) {
+						mask, wait, offer := getters, func(ctx context.Context, r ring) error { _, err := r.get(ctx); return err }, func() error { return all[0].tryPut(nil) }
+						if what == "put" {
+							mask, wait, offer = putters, func(ctx context.Context, r ring) error { return r.put(ctx, nil) }, func() error { _, err := all[0].tryGet(); return err }
+							must(t, all[0].tryPut(nil))
+						}
+						ctx, cancel := context.WithCancel(t.Context())
+						ended, gone := make(chan error, 1), make(chan error, 1)
+						it, handle := w.openRing(lots[1], 0, single), all[1]
+						handle.Ring = it
+						go func() { ended <- wait(ctx, handle) }()
+						go func() { gone <- wait(forever, all[other]) }()
+						for w.mask(0, mask)>>(lots[other].Slot()%64)&1 == 0 || w.mask(0, mask)>>2&1 == 0 {
+							runtime.Gosched()
+						}
+						spinning(i)
+						go func() {
+							if how == "close" {
+								it.Close(false)
+							} else {
+								cancel()
+							}
+						}()
+						spinning(i / 7)
+						must(t, offer())
+						if !within(t, "somebody gets it", func() {
+							err := <-ended
+							if err == nil { // the other one gets another one
+								must(t, offer())
+							}
+							must(t, <-gone)
+						}) {
+							t.FailNow()
+						}
+						cancel()
+						if what == "put" {
+							must(t, offer())
+						}
+						if all[0].Len() > 0 {
+							t.Fatal("more than was put")
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// Records that are got in several processes are those that were put in several, each
+// once, and those of one goroutine in their order.
+func TestRingOrder(t *testing.T) {
+	for name, b := range allBuilds {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			lots := w.lots(1, 2, 65)
+			all := w.rings(lots, 0, b)
+			const each = 6
+			times := rounds(2000)
+			var puts, gets sync.WaitGroup
+			var seen [each]atomic.Int64
+			for i := range each {
+				puts.Go(func() {
+					r := rand.New(rand.NewPCG(uint64(i), 3))
+					for n := range times {
+						b := aRecord(r, 4+b.sizes(r))
+						b[0], b[1], b[2], b[3] = byte(i), byte(n), byte(n>>8), byte(len(b))
+						must(t, all[i%3].put(forever, b))
+					}
+				})
+				gets.Go(func() {
+					last := bytes.Repeat([]byte{255}, 2*each)
+					for {
+						b, err := all[(i+1)%3].get(forever)
+						if errors.Is(err, xsync.ErrClosed) {
+							return
+						}
+						must(t, err)
+						from := int(b[0])
+						n, before := int16(b[1])|int16(b[2])<<8, int16(last[2*from])|int16(last[2*from+1])<<8
+						if n <= before || byte(len(b)) != b[3] {
+							t.Errorf("%d after %d", n, before)
+						}
+						copy(last[2*from:], b[1:3])
+						seen[from].Add(1)
+						must(t, all[i%3].Done())
+					}
+				})
+			}
+			within(t, "all is put and got", func() {
+				puts.Wait()
+				must(t, all[0].Join(forever))
+				all[1].End()
+				gets.Wait()
+			})
+			for i := range seen {
+				if n := seen[i].Load(); n != int64(times) {
+					t.Errorf("%d of %d", n, times)
+				}
+			}
+			if n := all[0].shelf.len(); n > 0 {
+				t.Errorf("%d records are left elsewhere", n)
+			}
+		})
+	}
+}
+
+// What is put just when a Ring ends is in it, or the putter is told.
+func TestRingEndMeetsPut(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2)
+	data := w.mem[32<<20:][:1<<20] // so that to put takes long
+	large := make([]byte, 200<<10)
+	shape := xsync.RingShape{Most: 4}
+	refused := 0
+	for n := range rounds(300) {
+		m, _ := w.ringMemory(lots[0], n, 0)
+		here := xsync.NewRing(m, data, shape)
+		m.Lot = lots[1]
+		there := xsync.OpenRing(m, data, shape)
+		var began atomic.Bool
+		put := make(chan error, 1)
+		go func() {
+			began.Store(true)
+			put <- here.TryPut(large, nil, nil)
+		}()
+		for !began.Load() {
+			runtime.Gosched()
+		}
+		spinning(n)
+		there.End()
+		got := 0
+		rec, err := there.Get(forever, nil)
+		for ; err == nil; rec, err = there.Get(forever, rec.Bytes[:0]) {
+			got++
+		}
+		switch err := <-put; {
+		case err == nil && got != 1:
+			t.Fatalf("round %d: put, but not there any more", n)
+		case err != nil && (got != 0 || !errors.Is(err, xsync.ErrClosed)):
+			t.Fatalf("round %d: %v, but it is there", n, err)
+		case err != nil:
+			refused++
+		}
+	}
+	t.Logf("%d refused", refused)
+}
+
+// Who waits for more room than there is does not keep those waiting who need less.
+func TestRingRoomForTheSmall(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2, 65)
+	for name, order := range map[string][3]int{"first": {0, 1, 2}, "last": {1, 2, 0}} {
+		t.Run(name, func(t *testing.T) {
+			for n := range rounds(100) {
+				all := w.rings(lots, n, patient)
+				quarter, small := make([]byte, patient.size/4-8), make([]byte, 100)
+				count := 0
+				for all[0].tryPut(small) == nil {
+					count++
+				}
+				large, little := make(chan error, 1), make(chan error, 2)
+				for _, who := range order {
+					switch who {
+					case 0:
+						go func() { large <- all[1].put(forever, quarter) }()
+					default:
+						go func() { little <- all[who].put(forever, small) }()
+					}
+					for w.mask(n, putters) == 0 {
+						runtime.Gosched()
+					}
+				}
+				until(t, "all wait", func() bool { return w.mask(n, putters) == 1<<2|1<<1 })
+				for range 2 {
+					_, err := all[0].get(forever)
+					must(t, err)
+					if !within(t, "there is room for a small one", func() { must(t, <-little) }) {
+						t.FailNow()
+					}
+				}
+				for range 12 {
+					_, err := all[0].get(forever)
+					must(t, err)
+				}
+				within(t, "there is room for the large one", func() { must(t, <-large) })
+			}
+		})
+	}
+}
+
+// A process that is stopped while it puts and gets holds up nobody who only tries, nor a
+// context; and nobody at all when it has died.
+func TestRingStopped(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2)
+	all := w.rings(lots, 0, tight)
+	must(t, all[0].tryPut([]byte{1}))
+	all[1].StopInside()
+	within(t, "tries end", func() {
+		if err := all[0].tryPut(nil); !errors.Is(err, xsync.ErrFull) {
+			t.Error(err)
+		}
+		if _, err := all[0].tryGet(); !errors.Is(err, xsync.ErrEmpty) {
+			t.Error(err)
+		}
+		ctx, end := soon(t)
+		late(t, "Put", all[0].put(ctx, nil), end)
+		ctx, end = soon(t)
+		_, err := all[0].get(ctx)
+		late(t, "Get", err, end)
+	})
+	put, got := make(chan error, 1), make(chan error, 1)
+	go func() { put <- all[0].put(forever, []byte{2}) }()
+	go func() { _, err := all[0].get(forever); got <- err }()
+	w.bury(2, map[int]xsync.Kind{0: xsync.KindRing})
+	within(t, "all go on", func() { must(t, <-put); must(t, <-got) })
+	if b, err := all[0].tryGet(); err != nil || b[0] != 2 {
+		t.Error(b, err)
+	}
+}
+
+// The number of records may go round.
+func TestRingGoesRound(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2)
+	for name, b := range allBuilds {
+		for n := range 5 {
+			all := w.rings(lots, n, b)
+			all[0].Age(uint64(1<<42 - n))
+			errs := crewOf(w, all[1:], lots[1:], n, getters, 1, func(r ring, _ int) error { _, err := r.get(forever); return err })
+			must(t, all[0].put(forever, make([]byte, b.size)))
+			allAre(t, "getters", errs, nil)
+			for i := range 4 {
+				put := 0
+				for ; all[1].tryPut(make([]byte, i*b.size/3)) == nil; put++ {
+				}
+				if put == 0 || all[1].Len() != put || b.Elsewhere && put != b.Most {
+					t.Errorf("%s: %d records, %d put", name, all[1].Len(), put)
+				}
+				if i == 0 {
+					must(t, all[0].Done())
+				}
+				for range put {
+					_, err := all[0].get(forever)
+					must(t, err)
+				}
+				errs := crewOf(w, all[1:], lots[1:], n, joiners, 1, func(r ring, _ int) error { return r.Join(forever) })
+				for range put {
+					must(t, all[0].Done())
+				}
+				allAre(t, "joiners", errs, nil)
+				if err := all[0].Done(); !errors.Is(err, xsync.ErrOverRelease) {
+					t.Error(err)
+				}
+			}
+			all[0].End()
+			if !all[1].Drained() {
+				t.Error("not drained")
+			}
+		}
+	}
+}
+
+// Who puts or gets while its process closes the Ring and gives the memory back is told
+// that it is closed, unless it has done so before.
+func TestRingGivenBack(t *testing.T) {
+	const size = 1 << 20
+	places := shm.Range{Size: size}
+	w := newWorld(t)
+	lots := w.lots(1, 2)
+	shape := xsync.RingShape{Most: 4}
+	large := bytes.Repeat([]byte{1}, 200<<10)
+	for _, what := range []string{"put", "get", "join"} {
+		closed := 0
+		for n := range rounds(300) {
+			fd, theirs, err := shm.New("mp-test", size)
+			must(t, err)
+			ours, err := places.Map(fd)
+			must(t, err)
+			m := xsync.Memory{Lot: lots[0], Bytes: theirs[:xsync.RingSize], Gen: uint32(n + 1)}
+			there := xsync.NewRing(m, theirs[xsync.RingSize:], shape)
+			m.Lot, m.Bytes = lots[1], ours[:xsync.RingSize]
+			here := xsync.OpenRing(m, ours[xsync.RingSize:], shape)
+			if what != "put" {
+				must(t, there.TryPut(large, nil, nil))
+			}
+			var began atomic.Bool
+			var rec xsync.Record
+			done := make(chan error, 1)
+			go func() {
+				began.Store(true)
+				var err error
+				switch what {
+				case "put":
+					err = here.TryPut(large, nil, nil)
+				case "get":
+					rec, err = here.TryGet(make([]byte, 0, 2*len(large)))
+				case "join":
+					err = here.Join(forever)
+				}
+				done <- err
+			}()
+			for !began.Load() {
+				runtime.Gosched()
+			}
+			spinning(n)
+			here.Close(false)
+			must(t, places.Retire(ours))
+			err = <-done
+			left := there.Len()
+			switch {
+			case errors.Is(err, xsync.ErrClosed):
+				closed++
+				if left != map[string]int{"put": 0, "get": 1, "join": 1}[what] {
+					t.Fatalf("%s, round %d: it was closed, and %d are there", what, n, left)
+				}
+			case err != nil:
+				t.Fatalf("%s, round %d: %v", what, n, err)
+			case what == "join":
+				t.Fatalf("join, round %d: not everything is done", n)
+			case what == "put" && left != 1:
+				t.Fatalf("%s, round %d: %d are there", what, n, left)
+			case what == "get" && !bytes.Equal(rec.Bytes, large):
+				t.Fatalf("%s, round %d: not what was put", what, n)
+			}
+			must(t, shm.Unmap(theirs))
+			shm.CloseFD(fd)
+		}
+		t.Logf("%s: %d of %d closed", what, closed, rounds(300))
+	}
+}
+
+// Ten thousand goroutines wait for records of a thousand Rings, or for room in them, in no
+// more threads than a few do, without computing, and all get what they wait for, or are told
+// of the end.
+func TestRingMultitude(t *testing.T) {
+	const rings, each = 1000, multitude / 1000
+	b := build{4 * 32, xsync.RingShape{Most: 4, Elsewhere: true}}
+	for name, c := range map[string]struct {
+		full  bool
+		waits func(r ring) error
+		then  func(r ring) error
+		want  error
+	}{
+		"get":     {false, func(r ring) error { _, err := r.get(forever); return err }, func(r ring) error { return r.put(forever, nil) }, nil},
+		"put":     {true, func(r ring) error { return r.put(forever, nil) }, func(r ring) error { _, err := r.get(forever); return err }, nil},
+		"get/end": {false, func(r ring) error { _, err := r.get(forever); return err }, func(r ring) error { r.End(); return nil }, xsync.ErrClosed},
+		"put/end": {true, func(r ring) error { return r.put(forever, nil) }, func(r ring) error { r.End(); return nil }, xsync.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			lots := w.lots(1, 2)
+			var all [rings][]ring
+			for n := range all {
+				all[n] = w.rings(lots, n, b)
+				for c.full && all[n][0].tryPut(nil) == nil {
+				}
+			}
+			before := threads(t)
+			var wg sync.WaitGroup
+			var waiting atomic.Int64
+			for i := range multitude {
+				wg.Go(func() {
+					waiting.Add(1)
+					if err := c.waits(all[i%rings][i/rings%2]); !errors.Is(err, c.want) {
+						t.Error(err)
+					}
+				})
+			}
+			until(t, "all wait", func() bool { return waiting.Load() == multitude })
+			settle(t)
+			if n := threads(t); n > before+8 {
+				t.Errorf("%d threads, %d before", n, before)
+			}
+			within(t, "all get it", func() {
+				for i := range multitude {
+					must(t, c.then(all[i%rings][0]))
+				}
+				wg.Wait()
+			})
+		})
+	}
+}
+
+// A process that has died while it waited, for a record, for room or for who is inside, does
+// not take a wake-up from the next one.
+func TestRingBury(t *testing.T) {
+	w := newWorld(t)
+	lots := w.lots(1, 2, 3) // the next slot after the waker's is called first
+	get := func(r ring, _ int) error { _, err := r.get(forever); return err }
+	put := func(r ring, _ int) error { return r.put(forever, nil) }
+	for n, c := range []struct {
+		at     int // of the mask
+		full   bool
+		inside bool
+		waits  func(r ring, i int) error
+	}{{8, false, false, get}, {16, true, false, put}, {128 + 8, true, true, get}, {64 + 8, false, true, put}} {
+		all := w.rings(lots, n, single)
+		if c.full {
+			must(t, all[0].tryPut(nil))
+		}
+		if c.inside {
+			all[0].StopInside()
+		}
+		for _, l := range lots[1:] {
+			w.mail.Occupy(l.Slot())
+		}
+		ended := []chan error{make(chan error, 1), make(chan error, 1)}
+		for i, e := range ended {
+			go func() { e <- c.waits(all[1+i], 0) }()
+		}
+		until(t, "both wait", func() bool { return shm.Word64(w.bytes(n), c.at).Load() == 1<<2|1<<3 })
+		xsync.Bury(xsync.KindRing, w.bytes(n), 2)
+		w.mail.Vacate(2) // and nobody is told to look: the next step wakes one
+		switch {
+		case c.inside:
+			all[0].GoOn()
+		case c.full:
+			must(t, get(all[0], 0))
+		default:
+			must(t, put(all[0], 0))
+		}
+		within(t, "the living one goes on", func() { must(t, <-ended[1]) })
+		all[1].Close(false) // the dead one sleeps in this process
+		<-ended[0]
+	}
+}

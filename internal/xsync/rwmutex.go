@@ -1,0 +1,280 @@
+package xsync
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+)
+
+// An RWMutex is held by one process to write, or by many to read. Its word is that of
+// a Mutex for writers; each process counts its readers in a word of its own. A reader
+// counts itself and then looks for a writer; a writer takes the word and then waits
+// for the readers. So each sees the other, and neither does anything in two steps that
+// would be wrong after the first.
+type RWMutex struct {
+	object
+	writers park.Site
+	readers park.Site
+	drain   park.Site // the one writer that waits for readers
+	counts  []atomic.Uint64
+}
+
+// NewRWMutex makes an RWMutex in Large bytes.
+func NewRWMutex(m Memory) *RWMutex {
+	birth(m, 0)
+	return OpenRWMutex(m)
+}
+
+// OpenRWMutex returns the RWMutex that is there already.
+func OpenRWMutex(m Memory) *RWMutex {
+	x := &RWMutex{counts: bySlot(m.Bytes)}
+	x.init(m)
+	x.site(&x.writers, m, 0, false)
+	x.site(&x.readers, m, 1, true)
+	x.site(&x.drain, m, 2, false)
+	return x
+}
+
+// countOf is where the count of a slot lies: those of processes that were started one
+// after the other are in cache lines of their own.
+func countOf(slot uint64) uint64 {
+	const perLine = 64 / 8
+	return slot%(park.MaxProcs/perLine)*perLine + slot/(park.MaxProcs/perLine)
+}
+
+// Close makes it closed: for everybody if this process owns it.
+func (m *RWMutex) Close(owned bool) { m.close(owned, &m.writers, &m.readers, &m.drain) }
+
+// RLock waits for the lock to read. It is not held if there is an error.
+func (m *RWMutex) RLock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if ok, err := m.TryRLock(); ok || err != nil {
+		return err
+	}
+	if soon(func() bool { return m.word.Load()&(slots|died) == 0 }) {
+		if ok, err := m.TryRLock(); ok || err != nil {
+			return err
+		}
+	}
+	_, err := wait(ctx, &m.readers, func(bool) (bool, error) { return m.enter() })
+	m.endTurn()
+	if err == nil {
+		m.edge.acquire()
+	}
+	return err
+}
+
+// TryRLock takes the lock to read if no writer has it, and reports whether it did.
+func (m *RWMutex) TryRLock() (bool, error) {
+	ok, err := m.enter()
+	if ok {
+		m.edge.acquire()
+	}
+	return ok, err
+}
+
+// enter counts a reader, unless there is a writer.
+func (m *RWMutex) enter() (bool, error) {
+	w := m.word.Load()
+	if m.alive(w) && w&(slots|died) == 0 {
+		mine := &m.counts[countOf(m.me)]
+		mine.Add(1)
+		if w = m.word.Load(); m.alive(w) && w&(slots|died) == 0 {
+			return true, nil
+		}
+		_ = m.leave(mine)
+	}
+	switch {
+	case !m.alive(w):
+		return false, ErrClosed
+	case w&died != 0:
+		return false, ErrOwnerDied
+	}
+	return false, nil
+}
+
+// endTurn lets writers go on, once readers have had their turn or do not want it.
+func (m *RWMutex) endTurn() {
+	if m.word.Load()&turn != 0 {
+		m.unset(turn)
+		m.writers.WakeOne()
+	}
+}
+
+// RUnlock gives the lock up that RLock took.
+func (m *RWMutex) RUnlock() error {
+	m.edge.release()
+	if m.leave(&m.counts[countOf(m.me)]) {
+		return nil
+	}
+	if !m.alive(m.word.Load()) {
+		return ErrClosed
+	}
+	return ErrNotHeld
+}
+
+// leave counts a reader less, and tells a writer that waits for it; false if none is
+// counted.
+func (m *RWMutex) leave(mine *atomic.Uint64) bool {
+	for n := mine.Load(); n > 0; n = mine.Load() {
+		if mine.CompareAndSwap(n, n-1) {
+			if m.word.Load()&draining != 0 {
+				m.drain.WakeAll()
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// Lock waits for the lock to write. It is not held if there is an error.
+func (m *RWMutex) Lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ok, err := m.claim(false, false)
+	if !ok && err == nil && soon(func() bool { return m.word.Load()&(slots|starving|turn) == 0 }) {
+		ok, err = m.claim(false, false)
+	}
+	if err != nil {
+		return err
+	}
+	if !ok {
+		began := time.Now()
+		_, err := wait(ctx, &m.writers, func(called bool) (bool, error) {
+			return m.claim(called, called && time.Since(began) > patience)
+		})
+		if err != nil {
+			m.passOn()
+			return err
+		}
+	}
+	return m.awaitReaders(ctx)
+}
+
+// claim keeps other writers and new readers out, if there is no writer.
+func (m *RWMutex) claim(called, starve bool) (mine bool, err error) {
+	err = m.update(func(w uint64) (uint64, error) {
+		free := w&slots == 0
+		mine = free && (called || w&(starving|turn) == 0)
+		switch {
+		case w&died != 0:
+			return w, ErrOwnerDied
+		case mine:
+			return w&genOf | m.me | draining, nil
+		case !free && starve:
+			return w | starving, nil
+		}
+		return w, nil
+	})
+	return mine && err == nil, err
+}
+
+func (m *RWMutex) passOn() {
+	m.unset(starving)
+	if m.word.Load()&slots == 0 {
+		m.writers.WakeOne()
+	}
+}
+
+// awaitReaders waits, after claim, until the last reader has left.
+func (m *RWMutex) awaitReaders(ctx context.Context) error {
+	var err error
+	if m.read() && !soon(func() bool { return !m.read() }) {
+		_, err = wait(ctx, &m.drain, func(bool) (bool, error) {
+			if !m.alive(m.word.Load()) {
+				return false, ErrClosed
+			}
+			return !m.read(), nil
+		})
+	}
+	if err != nil {
+		_ = m.free(draining)
+		return err
+	}
+	return m.begin()
+}
+
+// begin ends the wait for readers.
+func (m *RWMutex) begin() error {
+	if err := m.update(func(w uint64) (uint64, error) { return w &^ draining, nil }); err != nil {
+		_ = m.free(draining) // closed by this process, not by the owner
+		return err
+	}
+	m.edge.acquire()
+	return nil
+}
+
+// read reports whether some process reads.
+func (m *RWMutex) read() bool {
+	return m.lot.Any(func(slot int) bool { return m.counts[countOf(uint64(slot))].Load() != 0 })
+}
+
+// free gives up what this process holds, with the flag draining or without, and lets
+// the next in: the readers that wait, else a writer.
+func (m *RWMutex) free(flag uint64) error {
+	waited := m.readers.Waited()
+	err := m.giveUp(func(w uint64) (uint64, error) {
+		if w&slots != m.me || w&(died|draining) != flag {
+			return w, ErrNotHeld
+		}
+		if waited {
+			w |= turn
+		}
+		return w &^ (slots | draining), nil
+	})
+	if err != nil {
+		return err
+	}
+	switch woken := m.readers.WakeAll(); {
+	case !waited:
+		m.writers.WakeOne()
+	case !woken: // they have stopped to wait
+		m.endTurn()
+	}
+	return nil
+}
+
+// TryLock takes the lock to write if nobody has it, and reports whether it did.
+func (m *RWMutex) TryLock() (bool, error) {
+	if ok, err := m.claim(false, false); !ok {
+		return false, err
+	}
+	if m.read() {
+		return false, m.free(draining)
+	}
+	err := m.begin()
+	return err == nil, err
+}
+
+// Unlock gives the lock up that Lock took. If this process does not hold it, nothing is
+// changed.
+func (m *RWMutex) Unlock() error {
+	m.edge.release()
+	return m.free(0)
+}
+
+// Recover is Mutex.Recover.
+func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
+	err := m.recover(ctx, &m.writers, repair)
+	m.readers.WakeAll()
+	return err
+}
+
+func buryRWMutex(mem []byte, slot uint64) {
+	bySlot(mem)[countOf(slot)].Store(0)
+	change(mem, func(w uint64) uint64 {
+		switch {
+		case w&slots != slot:
+		case w&draining != 0: // it had not begun
+			w &^= slots | draining
+		default:
+			w = w&^slots | died
+		}
+		return w &^ (starving | turn)
+	})
+}

@@ -1,0 +1,129 @@
+//go:build linux && amd64
+
+package xsync_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// The victim has, or is about to have, end 1 of a pipe; the others wait for what it sends.
+const (
+	victimsEnd = 1
+	pipeBytes  = 512 // each way
+)
+
+func (w *world) pipeMemory(n int) []byte {
+	return w.bytes(n)[xsync.PipeHead:][: 2*pipeBytes : 2*pipeBytes]
+}
+
+func (w *world) openPipe(lot *park.Lot, n int) *xsync.Pipe {
+	return xsync.OpenPipe(w.memory(lot, n), w.pipeMemory(n))
+}
+
+// newPipe makes a pipe of which both ends are on their first trip.
+func (w *world) newPipe(lot *park.Lot, n int) *xsync.Pipe {
+	p := xsync.NewPipe(w.memory(lot, n), w.pipeMemory(n))
+	for end := range 2 {
+		if trip, ok := p.Depart(end, 0, true); !ok || trip != 1 {
+			panic(fmt.Sprintf("departs: %d, %v", trip, ok))
+		}
+	}
+	return p
+}
+
+func init() {
+	for op, f := range map[string]func(w *world, p *xsync.Pipe){
+		"close":  func(_ *world, p *xsync.Pipe) { p.CloseEnd(victimsEnd, 1) },
+		"depart": func(_ *world, p *xsync.Pipe) { p.Depart(victimsEnd, 1, true) },
+		"leave":  func(_ *world, p *xsync.Pipe) { p.Depart(victimsEnd, 1, false) },
+		"put":    func(w *world, p *xsync.Pipe) { _ = w.markedPut(p.Sent(victimsEnd), 1, 8) },
+	} {
+		operations["pipe-"+op] = func(w *world, lot *park.Lot, n int) func() {
+			p := w.openPipe(lot, n)
+			if !p.Arrive(victimsEnd, 1) {
+				panic("the end does not arrive")
+			}
+			return func() { f(w, p) }
+		}
+	}
+	operations["pipe-arrive"] = func(w *world, lot *park.Lot, n int) func() {
+		p := w.openPipe(lot, n)
+		return func() { p.Arrive(victimsEnd, 1) }
+	}
+	operations["pipe-lose"] = func(w *world, lot *park.Lot, n int) func() {
+		p := w.openPipe(lot, n)
+		return func() { p.Lose(victimsEnd, 1) }
+	}
+	// receive-all receives until the end is closed.
+	actions["pipe-receive-all"] = func(w *world, lot *park.Lot, n int) error {
+		r := w.openPipe(lot, n).Sent(victimsEnd)
+		for {
+			if err := w.markedGet(r); errors.Is(err, xsync.ErrClosed) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	scenes = append(scenes, pipeScenes...)
+}
+
+func makePipe(s *stage) {
+	s.w.tally(acceptedAt).Store(0)
+	s.w.tally(gotAt).Store(0)
+	s.w.newPipe(s.root, s.n)
+}
+
+// onItsWay has an end, which may still be on some trip, not arrive.
+func onItsWay(trips ...uint32) func(s *stage) {
+	return func(s *stage) {
+		for _, trip := range trips {
+			s.w.openPipe(s.root, s.n).Lose(victimsEnd, trip)
+		}
+	}
+}
+
+// closedFor checks that the victim's end is closed, and all is over when the other one is too:
+// nobody can take it any more, and nothing can be sent.
+func closedFor(s *stage) {
+	p := s.w.openPipe(s.root, s.n)
+	for trip := range uint32(3) {
+		if p.Arrive(victimsEnd, trip) {
+			s.t.Error("it arrives on trip ", trip)
+		}
+	}
+	for end := range 2 {
+		if err := p.Sent(end).TryPut(numbered(9, 8), numberedPlace, nil); !errors.Is(err, xsync.ErrClosed) {
+			s.t.Error("sent: ", err)
+		}
+	}
+	accepted, got := s.w.tally(acceptedAt).Load(), s.w.tally(gotAt).Load()
+	if accepted&^got != 0 {
+		s.t.Errorf("accepted: %b, got: %b", accepted, got)
+	}
+	if !p.Arrive(0, 1) {
+		s.t.Error("the other end does not arrive")
+	}
+	if !p.CloseEnd(0, 1) {
+		s.t.Error("the last end was not the last")
+	}
+}
+
+var aPipe = []xsync.Kind{xsync.KindPipe}
+
+// Whatever its end was doing when a process dies, who waits at the other one is told.
+var pipeScenes = []scene{
+	{name: "pipe close", kinds: aPipe, make: makePipe, op: "pipe-close", here: "pipe-receive-all", there: "pipe-receive-all", check: closedFor},
+	{name: "pipe put", kinds: aPipe, make: makePipe, op: "pipe-put", here: "pipe-receive-all", there: "pipe-receive-all", check: closedFor},
+	{name: "pipe depart, with its process", kinds: aPipe, make: makePipe, op: "pipe-leave", here: "pipe-receive-all", there: "pipe-receive-all", check: closedFor},
+	{name: "pipe depart, for good", kinds: aPipe, make: makePipe, op: "pipe-depart", here: "pipe-receive-all", there: "pipe-receive-all",
+		finish: onItsWay(2), check: closedFor},
+	{name: "pipe arrive", kinds: aPipe, make: makePipe, op: "pipe-arrive", here: "pipe-receive-all", there: "pipe-receive-all",
+		finish: onItsWay(1), check: closedFor},
+	{name: "pipe lose", kinds: aPipe, make: makePipe, op: "pipe-lose", here: "pipe-receive-all", there: "pipe-receive-all",
+		finish: onItsWay(1), check: closedFor},
+}

@@ -1,0 +1,109 @@
+package xsync
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+)
+
+// A Semaphore is a number of permits. Its word is that number, with the flag hungry.
+type Semaphore struct {
+	object
+	queue park.Site
+}
+
+// hungry is as starving, which a number may reach.
+const hungry = 1 << 31
+
+// NewSemaphore makes a Semaphore with n permits, at least 0.
+func NewSemaphore(m Memory, n int) *Semaphore {
+	birth(m, uint64(n))
+	return OpenSemaphore(m)
+}
+
+// OpenSemaphore returns the Semaphore that is there already.
+func OpenSemaphore(m Memory) *Semaphore {
+	s := &Semaphore{}
+	s.init(m)
+	s.site(&s.queue, m, 0, false)
+	return s
+}
+
+// Close makes it closed: for everybody if this process owns it.
+func (s *Semaphore) Close(owned bool) { s.close(owned, &s.queue) }
+
+// Acquire waits for a permit.
+func (s *Semaphore) Acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if ok, err := s.TryAcquire(); ok || err != nil {
+		return err
+	}
+	began := time.Now()
+	_, err := wait(ctx, &s.queue, func(called bool) (bool, error) {
+		return s.try(called, called && time.Since(began) > patience)
+	})
+	if err != nil {
+		s.unset(hungry)
+	} else {
+		s.edge.acquire()
+	}
+	s.passOn()
+	return err
+}
+
+// try is Mutex.try for permits.
+func (s *Semaphore) try(called, starve bool) (ok bool, err error) {
+	err = s.update(func(w uint64) (uint64, error) {
+		free := w&MaxPermits != 0
+		ok = free && (called || w&hungry == 0)
+		switch {
+		case ok:
+			return (w - 1) &^ hungry, nil
+		case !free && starve:
+			return w | hungry, nil
+		}
+		return w, nil
+	})
+	return ok && err == nil, err
+}
+
+// passOn lets the next look if there are permits left.
+func (s *Semaphore) passOn() {
+	if w := s.word.Load(); w&genOf == s.home && w&MaxPermits != 0 && s.queue.Waited() {
+		s.queue.WakeOne()
+	}
+}
+
+// TryAcquire takes a permit if there is one, and reports whether it did.
+func (s *Semaphore) TryAcquire() (bool, error) {
+	ok, err := s.try(false, false)
+	if ok {
+		s.edge.acquire()
+	}
+	return ok, err
+}
+
+// Release adds a permit.
+func (s *Semaphore) Release() error {
+	s.edge.release()
+	err := s.giveUp(func(w uint64) (uint64, error) {
+		if w&MaxPermits == MaxPermits {
+			return w, ErrOverRelease
+		}
+		return w + 1, nil
+	})
+	s.passOn()
+	return err
+}
+
+// Available is the number of permits at some moment.
+func (s *Semaphore) Available() (int, error) {
+	w := s.word.Load()
+	if !s.alive(w) {
+		return 0, ErrClosed
+	}
+	return int(w & MaxPermits), nil
+}

@@ -1,0 +1,524 @@
+//go:build linux && amd64
+
+package xsync_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+func newSiegeMutex(w *world, root *park.Lot) { xsync.NewMutex(w.memory(root, 0)) }
+
+// A holder is alone, and what it guards is whole or repaired.
+func siegeMutex(w *world, lot *park.Lot) turn {
+	m := xsync.OpenMutex(w.memory(lot, 0))
+	return func(context.Context, int) {
+		_, err := lockAnyhow(func() error { return m.Lock(forever) }, func() error { return m.Recover(forever, func() error { return mend(w, 0) }) })
+		w.expect(err == nil)
+		w.enter(lot)
+		w.expect(w.inside() == 1)
+		change(w, 0)
+		w.exit(lot)
+		w.expect(m.Unlock() == nil)
+	}
+}
+
+func afterMutex(b *battle, dead int, _ uint64) {
+	b.bury(dead)
+	b.paused(func() {
+		m := xsync.OpenMutex(b.w.memory(b.root, 0))
+		must(b, m.Recover(forever, func() error { return mend(b.w, 0) }))
+		b.mustTake(m.TryLock, m.Unlock)
+	})
+}
+
+// mustTake takes what is free, and gives it back.
+func (b *battle) mustTake(try func() (bool, error), release func() error) {
+	b.Helper()
+	if ok, err := try(); !ok || err != nil {
+		b.Errorf("what nobody has cannot be taken: %v", err)
+		return
+	}
+	must(b, release())
+}
+
+// A writer is alone, and readers are without one.
+func siegeRW(w *world, lot *park.Lot) turn {
+	m := xsync.OpenRWMutex(w.memory(lot, 0))
+	repair := func() error { return m.Recover(forever, func() error { return mend(w, 0) }) }
+	return func(_ context.Context, what int) {
+		if what == 0 {
+			_, err := lockAnyhow(func() error { return m.Lock(forever) }, repair)
+			w.expect(err == nil)
+			w.enter(lot)
+			w.expect(w.inside() == 1)
+			change(w, 0)
+			w.exit(lot)
+			w.expect(m.Unlock() == nil)
+			return
+		}
+		_, err := lockAnyhow(func() error { return m.RLock(forever) }, repair)
+		w.expect(err == nil)
+		w.enter(lot)
+		equal(w, 0)
+		w.exit(lot)
+		w.expect(m.RUnlock() == nil)
+	}
+}
+
+func afterRW(b *battle, dead int, _ uint64) {
+	b.bury(dead)
+	b.paused(func() {
+		m := xsync.OpenRWMutex(b.w.memory(b.root, 0))
+		must(b, m.Recover(forever, func() error { return mend(b.w, 0) }))
+		b.mustTake(m.TryLock, m.Unlock)
+	})
+}
+
+func siegeBounded(w *world, lot *park.Lot) turn {
+	s := xsync.OpenBounded(w.memory(lot, 0))
+	return func(context.Context, int) {
+		w.expect(s.Acquire(forever) == nil)
+		w.stay(lot, siegePermits)
+		w.expect(s.Release() == nil)
+	}
+}
+
+// All permits are there again.
+func afterBounded(b *battle, dead int, _ uint64) {
+	b.bury(dead)
+	b.paused(func() {
+		if n, err := xsync.OpenBounded(b.w.memory(b.root, 0)).Available(); n != siegePermits || err != nil {
+			b.Errorf("%d of %d permits, %v", n, siegePermits, err)
+		}
+	})
+}
+
+func siegeSemaphore(w *world, lot *park.Lot) turn {
+	s := xsync.OpenSemaphore(w.memory(lot, 0))
+	return func(context.Context, int) {
+		w.expect(s.Acquire(forever) == nil)
+		w.stay(lot, siegePermits)
+		w.expect(s.Release() == nil)
+	}
+}
+
+// The permits of the dead are lost, as nobody knows them, but no others.
+func afterSemaphore(b *battle, dead int, inside uint64) {
+	b.bury(dead)
+	b.goesOn(b.live, 5) // with fewer permits
+	b.paused(func() {
+		s := xsync.OpenSemaphore(b.w.memory(b.root, 0))
+		n, err := s.Available()
+		lost := siegePermits - n
+		if err != nil || lost < int(inside) || lost > siegeCrew {
+			b.Errorf("%d of %d permits after a death with %d, %v", n, siegePermits, inside, err)
+		}
+		for range lost {
+			must(b, s.Release())
+		}
+	})
+}
+
+const (
+	siegeNotEmpty = 1
+	siegeNotFull  = 2
+)
+
+func condKinds(*world) map[int]xsync.Kind {
+	return map[int]xsync.Kind{0: xsync.KindMutex, siegeNotEmpty: xsync.KindCond, siegeNotFull: xsync.KindCond}
+}
+
+func newSiegeCond(w *world, root *park.Lot) {
+	m := xsync.NewMutex(w.memory(root, 0))
+	xsync.NewCond(w.memory(root, siegeNotEmpty), m)
+	xsync.NewCond(w.memory(root, siegeNotFull), m)
+}
+
+// buffer is a ring of tickets. It changes by one step each, so there is nothing to repair.
+type buffer struct {
+	w                 *world
+	lot               *park.Lot
+	m                 *xsync.Mutex
+	notEmpty, notFull *xsync.Cond
+}
+
+func openBuffer(w *world, lot *park.Lot) *buffer {
+	m := xsync.OpenMutex(w.memory(lot, 0))
+	return &buffer{w, lot, m, xsync.OpenCond(w.memory(lot, siegeNotEmpty), m), xsync.OpenCond(w.memory(lot, siegeNotFull), m)}
+}
+
+func (f *buffer) lock() {
+	_, err := lockMutex(f.m)
+	f.w.expect(err == nil)
+	f.w.enter(f.lot)
+	f.w.expect(f.w.inside() == 1)
+}
+
+func (f *buffer) unlock() {
+	f.w.exit(f.lot)
+	f.w.expect(f.m.Unlock() == nil)
+}
+
+// wait returns with the lock held, also if a holder has died.
+func (f *buffer) wait(c *xsync.Cond) {
+	f.w.exit(f.lot)
+	err := c.Wait(forever)
+	if errors.Is(err, xsync.ErrOwnerDied) {
+		f.lock()
+		return
+	}
+	f.w.expect(err == nil)
+	f.w.enter(f.lot)
+	f.w.expect(f.w.inside() == 1)
+}
+
+func (f *buffer) put() {
+	head, tail := f.w.tally(headAt), f.w.tally(tailAt)
+	f.lock()
+	for tail.Load()-head.Load() == ringSize {
+		f.wait(f.notFull)
+	}
+	runtime.Gosched()
+	n := tail.Load()
+	f.w.tally(ringAt + int(n%ringSize)).Store(n + 1)
+	tail.Store(n + 1)
+	f.w.expect(f.notEmpty.Signal() == nil)
+	f.unlock()
+}
+
+// take takes a ticket that nobody has had.
+func (f *buffer) take() {
+	head, tail := f.w.tally(headAt), f.w.tally(tailAt)
+	f.lock()
+	for tail.Load() == head.Load() {
+		f.wait(f.notEmpty)
+	}
+	runtime.Gosched()
+	n := head.Load()
+	ticket := f.w.tally(ringAt + int(n%ringSize)).Load()
+	head.Store(n + 1)
+	f.w.expect(ticket == n+1)
+	f.w.expect(f.w.tally(seenAt+int(ticket%seenSize)).Swap(ticket) != ticket)
+	f.w.expect(f.notFull.Signal() == nil)
+	f.unlock()
+}
+
+func siegeCond(w *world, lot *park.Lot) turn {
+	f := openBuffer(w, lot)
+	return func(_ context.Context, what int) {
+		if what == 0 {
+			f.put()
+		} else {
+			f.take()
+		}
+	}
+}
+
+// The dead may have been about to signal what they had done: others have to look.
+func afterCond(b *battle, dead int, _ uint64) {
+	b.bury(dead)
+	f := openBuffer(b.w, b.root)
+	f.lock()
+	must(b, f.notEmpty.Broadcast())
+	must(b, f.notFull.Broadcast())
+	f.unlock()
+}
+
+func siegeEvent(w *world, lot *park.Lot) turn {
+	e := xsync.OpenEvent(w.memory(lot, 0))
+	return func(_ context.Context, what int) {
+		if what == 0 {
+			w.expect(e.Set() == nil)
+			runtime.Gosched()
+			w.expect(e.Clear() == nil)
+			return
+		}
+		w.enter(lot)
+		w.expect(e.Wait(forever) == nil)
+		w.exit(lot)
+	}
+}
+
+func afterEvent(b *battle, dead int, _ uint64) {
+	b.bury(dead)
+	must(b, xsync.OpenEvent(b.w.memory(b.root, 0)).Wait(forever)) // a survivor sets it
+}
+
+// Who passes has been waited for by all: they are inside when the action is called.
+func siegeBarrier(w *world, lot *park.Lot) turn {
+	g := xsync.OpenBarrier(w.memory(lot, 0))
+	return func(context.Context, int) {
+		w.enter(lot)
+		_, err := g.Wait(forever, func() error {
+			w.expect(w.inside() == 2*siegeCrew)
+			return nil
+		})
+		w.expect(err == nil || errors.Is(err, xsync.ErrBroken))
+		w.exit(lot)
+	}
+}
+
+// Until Reset everybody passes with an error. Only when all survivors have is it
+// forgotten that the dead were inside: an action may still be about to look.
+func afterBarrier(b *battle, dead int, _ uint64) {
+	b.w.bury(dead, b.s.kinds(b.w))
+	g := xsync.OpenBarrier(b.w.memory(b.root, 0))
+	must(b, g.Abort())
+	b.goesOn(b.live, 5)
+	if broken, err := g.Broken(); !broken || err != nil {
+		b.Errorf("not broken: %v", err)
+	}
+	b.w.forget(dead)
+}
+
+// againBarrier lets all wait for each other again, once the dead has a successor.
+func againBarrier(b *battle) { must(b, xsync.OpenBarrier(b.w.memory(b.root, 0)).Reset()) }
+
+// The groups are those of the slots to which only these add.
+func groupKinds(*world) map[int]xsync.Kind {
+	return map[int]xsync.Kind{2: xsync.KindWaitGroup, 3: xsync.KindWaitGroup}
+}
+
+func newSiegeGroup(w *world, root *park.Lot) {
+	xsync.NewWaitGroup(w.memory(root, 2))
+	xsync.NewWaitGroup(w.memory(root, 3))
+}
+
+func siegeGroup(w *world, lot *park.Lot) turn {
+	own := xsync.OpenWaitGroup(w.memory(lot, lot.Slot()))
+	other := xsync.OpenWaitGroup(w.memory(lot, 5-lot.Slot()))
+	return func(_ context.Context, what int) {
+		if what > 0 {
+			w.expect(other.Wait(forever) == nil)
+			return
+		}
+		w.expect(own.Add(1) == nil)
+		w.stay(lot, 2)
+		w.expect(own.Add(-1) == nil)
+	}
+}
+
+// What the dead would have taken away is taken away by others, who know it here.
+func afterGroup(b *battle, dead int, inside uint64) {
+	b.bury(dead)
+	g := xsync.OpenWaitGroup(b.w.memory(b.root, dead))
+	n, err := g.Count()
+	if err != nil || n > 1 || n < int(inside) {
+		b.Errorf("the count is %d after a death with %d, %v", n, inside, err)
+	}
+	must(b, g.Add(-n))
+	must(b, g.Wait(forever))
+}
+
+// onceKinds are the Once in use, and the next.
+func onceKinds(w *world) map[int]xsync.Kind {
+	n := int(w.tally(roundAt).Load())
+	return map[int]xsync.Kind{n % onceRooms: xsync.KindOnce, (n + 1) % onceRooms: xsync.KindOnce}
+}
+
+// onceRooms is how many of them have memory: the next one takes that of the oldest.
+const onceRooms = 1000
+
+func onceMemory(w *world, lot *park.Lot, n int) xsync.Memory {
+	m := w.memory(lot, n%onceRooms)
+	m.Gen = uint32(n + 1)
+	return m
+}
+
+// newOnce makes the n-th.
+func newOnce(w *world, lot *park.Lot, n int) {
+	w.onceDone(n).Store(0)
+	m := onceMemory(w, lot, n)
+	clear(m.Bytes[:xsync.Small])
+	xsync.NewOnce(m)
+}
+
+var errNotYet = errors.New("not yet")
+
+// onceDone says how often the n-th Once has been done, in bytes that no object has.
+func (w *world) onceDone(n int) *atomic.Uint64 {
+	return shm.Word64(w.bytes(onceDoneAt), 8*(n%onceRooms))
+}
+
+const onceDoneAt = 3500
+
+// Only one is at it at a time, and none after it has been done. Here all fail; the
+// supervisor does it.
+func siegeOnce(w *world, lot *park.Lot) turn {
+	var lock sync.Mutex
+	opened := map[int]*xsync.Once{}
+	open := func(n int) *xsync.Once {
+		lock.Lock()
+		defer lock.Unlock()
+		if opened[n] == nil {
+			clear(opened)
+			opened[n] = xsync.OpenOnce(onceMemory(w, lot, n))
+		}
+		return opened[n]
+	}
+	return func(context.Context, int) {
+		n := int(w.tally(roundAt).Load())
+		err := open(n).Do(forever, func() error {
+			w.expect(w.onceDone(n).Load() == 0)
+			w.stay(lot, 1)
+			w.expect(w.onceDone(n).Load() == 0)
+			return errNotYet
+		})
+		w.expect(err == nil && w.onceDone(n).Load() == 1 || errors.Is(err, errNotYet))
+	}
+}
+
+// Others are at it when one has died at it, then it is done, and then comes the next.
+func afterOnce(b *battle, dead int, _ uint64) {
+	b.bury(dead)
+	b.goesOn(b.live, 5)
+	n := int(b.w.tally(roundAt).Load())
+	o := xsync.OpenOnce(onceMemory(b.w, b.root, n))
+	must(b, o.Do(forever, func() error {
+		b.w.expect(b.w.inside() == 0)
+		b.w.onceDone(n).Add(1)
+		return nil
+	}))
+	b.goesOn(b.live, 5)
+	must(b, o.Do(forever, func() error { b.w.expect(false); return nil }))
+	newOnce(b.w, b.root, n+1)
+	b.w.tally(roundAt).Store(uint64(n + 1))
+}
+
+// The producers of records are goroutines of the two slots. Of each is known how many it has
+// begun to put, and has put, and how many of these have been got.
+const (
+	triesAt    = 400
+	putsAt     = 410
+	getsAt     = 420
+	seenFrom   = 3000 // objects in whose bytes it says which have been got lately
+	seenLately = spacing / 8
+	producers  = 2 * siegeCrew
+)
+
+func producerOf(slot, what int) int { return (slot-2)*siegeCrew + what }
+
+// siegeRecord is the n-th record of a producer, and its size.
+func siegeRecord(b build, producer int, n uint64) (id uint64, size int) {
+	id = n*producers + uint64(producer)
+	return id, max(b.sizes(rand.New(rand.NewPCG(id, 0))), 8)
+}
+
+func newSiegeRing(b build) func(w *world, root *park.Lot) {
+	return func(w *world, root *park.Lot) { w.newRing(root, 0, b) }
+}
+
+// What is put is got once, as it was put, and in the order of each producer.
+func siegeRing(b build) func(w *world, lot *park.Lot) turn {
+	return func(w *world, lot *park.Lot) turn {
+		r := w.openRing(lot, 0, b)
+		var next [siegeCrew][producers]uint64 // that each goroutine can get
+		put := func(ctx context.Context, producer int) {
+			n := w.tally(putsAt + producer).Load()
+			w.tally(triesAt + producer).Store(n + 1)
+			id, size := siegeRecord(b, producer, n)
+			err := r.Put(ctx, numbered(id, size), numberedPlace, func([]byte) {})
+			if err == nil {
+				n++
+				w.tally(putsAt + producer).Store(n)
+			}
+			w.tally(triesAt + producer).Store(n)
+			w.expect(err == nil || errors.Is(err, ctx.Err()))
+		}
+		get := func(ctx context.Context, next *[producers]uint64) {
+			w.enter(lot)
+			defer w.exit(lot)
+			rec, err := r.Get(ctx, nil)
+			if err != nil {
+				w.expect(errors.Is(err, ctx.Err()))
+				return
+			}
+			id, size, err := numberOf(rec)
+			producer, n := int(id%producers), id/producers
+			_, want := siegeRecord(b, producer, n)
+			w.expect(err == nil && size == want && n >= next[producer])
+			next[producer] = n + 1
+			seen := shm.Word64(w.bytes(seenFrom+producer), 8*int(n%seenLately))
+			w.expect(seen.Swap(n+1) < n+1)
+			w.tally(getsAt + producer).Add(1)
+		}
+		return func(ctx context.Context, what int) {
+			if what == 0 || what == 2 && rand.IntN(2) == 0 {
+				put(ctx, producerOf(lot.Slot(), what))
+			} else {
+				get(ctx, &next[what])
+			}
+		}
+	}
+}
+
+// What was put has been got or is there, but for what the dead had just got.
+func afterRing(b build) func(s *battle, dead int, inside uint64) {
+	return func(s *battle, dead int, inside uint64) {
+		s.bury(dead)
+		s.goesOn(s.live, 5)
+		s.paused(func() {
+			r := s.w.openRing(s.root, 0, b)
+			var there []xsync.Record
+			var numbers [producers][]uint64
+			rec, err := r.TryGet(nil)
+			for ; err == nil; rec, err = r.TryGet(nil) {
+				id, size, err := numberOf(rec)
+				must(s, err)
+				there = append(there, xsync.Record{Bytes: numbered(id, size)})
+				numbers[id%producers] = append(numbers[id%producers], id/producers)
+			}
+			if !errors.Is(err, xsync.ErrEmpty) {
+				s.Error(err)
+			}
+			lost := uint64(0)
+			for p, ns := range numbers {
+				lost += s.lostOf(p, ns)
+			}
+			if lost > inside {
+				s.Errorf("%d records are lost, and %d of the dead were about to get one", lost, inside)
+			}
+			for _, rec := range there {
+				must(s, r.TryPut(rec.Bytes, numberedPlace, nil))
+			}
+		})
+	}
+}
+
+// lostOf is how many records of a producer are lost, given the numbers of those that are
+// there; from then on they do not count.
+func (b *battle) lostOf(producer int, there []uint64) (lost uint64) {
+	tries, puts, gets := b.w.tally(triesAt+producer), b.w.tally(putsAt+producer), b.w.tally(getsAt+producer)
+	first, end := puts.Load(), puts.Load()
+	if n := tries.Load(); n > end && shm.Word64(b.w.bytes(seenFrom+producer), 8*int((n-1)%seenLately)).Load() == n {
+		first, end = n, n // it was put, and got, before its producer could say so
+	}
+	if len(there) > 0 {
+		first, end = there[0], there[0]+uint64(len(there))
+	}
+	for i, n := range there {
+		if n != first+uint64(i) {
+			b.Errorf("producer %d: %d are there", producer, there)
+		}
+	}
+	if end < puts.Load() || end > tries.Load() || gets.Load() > first {
+		b.Errorf("producer %d: %d tried, %d put, %d got, %d are there", producer, tries.Load(), puts.Load(), gets.Load(), there)
+	}
+	lost = first - gets.Load()
+	b.seen["lost"] += int(lost)
+	b.seen["put, but not said so"] += int(end - puts.Load())
+	b.seen["not put"] += int(tries.Load() - end)
+	tries.Store(end)
+	puts.Store(end)
+	gets.Store(first)
+	return lost
+}

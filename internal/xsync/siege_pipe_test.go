@@ -1,0 +1,182 @@
+//go:build linux && amd64
+
+package xsync_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// In the siege of a pipe both ends go from process to process all the time: who has one sends
+// and receives a little and lets it go again. When somebody dies with an end, the pipe is over
+// and there is a next one.
+//
+// A tally for each end says on which trip it is, and whose turn it is to take it: a slot, or
+// nobody's; another one, who has it. What was sent and received is counted by those who
+// have the ends.
+const (
+	endTripAt = 430 // and the next: 0 if it is closed
+	endHeldAt = 432
+	endSentAt = 434
+	endGotAt  = 436
+	pipeRooms = 1000
+	slotShift = 32
+	noTrip    = 0
+)
+
+func (w *world) siegePipeMemory(lot *park.Lot, n int) (xsync.Memory, []byte) {
+	m := w.memory(lot, n%pipeRooms)
+	m.Gen = uint32(n + 1)
+	return m, w.pipeMemory(n % pipeRooms)
+}
+
+// newSiegePipe makes the n-th pipe.
+func (w *world) newSiegePipe(lot *park.Lot, n int) {
+	m, data := w.siegePipeMemory(lot, n)
+	clear(m.Bytes[:xsync.PipeHead+2*pipeBytes])
+	p := xsync.NewPipe(m, data)
+	for end := range 2 {
+		trip, _ := p.Depart(end, 0, true)
+		w.tally(endSentAt + end).Store(0)
+		w.tally(endGotAt + end).Store(0)
+		w.tally(endTripAt + end).Store(uint64(trip))
+	}
+}
+
+func pipeKinds(w *world) map[int]xsync.Kind {
+	return map[int]xsync.Kind{int(w.tally(roundAt).Load()) % pipeRooms: xsync.KindPipe}
+}
+
+// siegePipe takes an end, uses it, and lets it go.
+func siegePipe(w *world, lot *park.Lot) turn {
+	var mu sync.Mutex
+	opened := map[int]*xsync.Pipe{}
+	open := func(n int) *xsync.Pipe {
+		mu.Lock()
+		defer mu.Unlock()
+		if opened[n] == nil {
+			clear(opened)
+			opened[n] = xsync.OpenPipe(w.siegePipeMemory(lot, n))
+		}
+		return opened[n]
+	}
+	return func(ctx context.Context, what int) {
+		end := rand.IntN(2)
+		n := int(w.tally(roundAt).Load())
+		published := w.tally(endTripAt + end)
+		trip := published.Load()
+		if trip == noTrip || trip>>slotShift != 0 || !published.CompareAndSwap(trip, trip|uint64(lot.Slot())<<slotShift) {
+			return
+		}
+		p := open(n)
+		if !p.Arrive(end, uint32(trip)) {
+			w.expect(false) // nobody else can have taken or closed it
+			return
+		}
+		w.expect(w.tally(endHeldAt+end).Swap(uint64(lot.Slot())) == 0)
+		w.enter(lot)
+		alive := w.useEnd(ctx, p, end, what)
+		w.exit(lot)
+		w.tally(endHeldAt + end).Store(0)
+		if alive {
+			next, ok := p.Depart(end, uint32(trip), true)
+			w.expect(ok)
+			published.Store(uint64(next))
+		} else {
+			p.CloseEnd(end, uint32(trip))
+			published.Store(noTrip)
+		}
+	}
+}
+
+// useEnd sends one number and receives some, and reports whether the pipe is still alive.
+// Now and then it waits for one.
+func (w *world) useEnd(ctx context.Context, p *xsync.Pipe, end, what int) (alive bool) {
+	sent, got := w.tally(endSentAt+end), w.tally(endGotAt+end)
+	err := p.Sent(end).TryPut(numbered(sent.Load()+1, 8+8*rand.IntN(10)), numberedPlace, nil)
+	if errors.Is(err, xsync.ErrClosed) {
+		return false
+	}
+	if err == nil {
+		sent.Add(1)
+	}
+	w.expect(err == nil || errors.Is(err, xsync.ErrFull))
+	for first := true; ; first = false {
+		var rec xsync.Record
+		if first && what == 0 {
+			rec, err = p.Received(end).Get(ctx, nil)
+		} else {
+			rec, err = p.Received(end).TryGet(nil)
+		}
+		if err != nil {
+			w.expect(errors.Is(err, xsync.ErrClosed) || errors.Is(err, xsync.ErrEmpty) || errors.Is(err, context.Canceled))
+			return !errors.Is(err, xsync.ErrClosed)
+		}
+		_, _, err = numberOf(rec)
+		w.expect(err == nil && binary.LittleEndian.Uint64(rec.Bytes) == got.Load()+1)
+		got.Add(1)
+	}
+}
+
+// An end that the dead had is closed; one that it was about to take or had let go, without
+// saying so yet, is still on its way. Then there is the next pipe.
+func afterPipe(b *battle, dead int, _ uint64) {
+	w := b.w
+	n := int(w.tally(roundAt).Load())
+	p := xsync.OpenPipe(w.siegePipeMemory(b.root, n))
+	b.bury(dead)
+	var had [2]bool
+	for end := range 2 {
+		had[end] = w.tally(endHeldAt+end).CompareAndSwap(uint64(dead), 0)
+		word := w.tally(endTripAt + end)
+		if v := word.Load(); v>>slotShift == uint64(dead) {
+			trip := uint32(v)
+			before, after := p.Arrive(end, trip), p.Arrive(end, trip+1)
+			b.seen[map[bool]string{true: "had it", false: "had it, or not yet"}[had[end]]]++
+			if had[end] && before {
+				b.Errorf("end %d, which the dead had, has arrived", end)
+			}
+			switch {
+			case before:
+				b.seen["not yet taken"]++
+				p.CloseEnd(end, trip)
+			case after:
+				b.seen["let go"]++
+				p.CloseEnd(end, trip+1)
+			default:
+				b.seen["closed"]++
+			}
+			word.Store(noTrip)
+		} else if had[end] {
+			b.Errorf("end %d was held by the dead, and is on trip %d", end, v)
+		}
+	}
+	b.goesOn(b.live, 5) // whoever waits for something from an end that is closed too
+	over := false
+	b.paused(func() {
+		for end := range 2 {
+			if trip := w.tally(endTripAt + end).Load(); trip != noTrip && p.Sent(0).Ended() {
+				if !p.Arrive(end, uint32(trip)) {
+					b.Errorf("end %d does not arrive on trip %d", end, trip)
+				}
+				p.CloseEnd(end, uint32(trip))
+				w.tally(endTripAt + end).Store(noTrip)
+			}
+		}
+		over = w.tally(endTripAt).Load() == noTrip && w.tally(endTripAt+1).Load() == noTrip
+		if over {
+			b.seen["over"]++
+			w.tally(roundAt).Store(uint64(n + 1))
+			w.newSiegePipe(b.root, n+1)
+		}
+	})
+	if over != p.Sent(0).Ended() || over != p.Sent(1).Ended() {
+		b.Errorf("over: %v, ended: %v and %v", over, p.Sent(0).Ended(), p.Sent(1).Ended())
+	}
+}

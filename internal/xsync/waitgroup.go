@@ -1,0 +1,73 @@
+package xsync
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+)
+
+// A WaitGroup is a number that is waited for to become 0: its word.
+type WaitGroup struct {
+	object
+	queue park.Site
+}
+
+// NewWaitGroup makes a WaitGroup of 0.
+func NewWaitGroup(m Memory) *WaitGroup {
+	birth(m, 0)
+	return OpenWaitGroup(m)
+}
+
+// OpenWaitGroup returns the WaitGroup that is there already.
+func OpenWaitGroup(m Memory) *WaitGroup {
+	g := &WaitGroup{}
+	g.init(m)
+	g.site(&g.queue, m, 0, true)
+	return g
+}
+
+// Close makes it closed: for everybody if this process owns it.
+func (g *WaitGroup) Close(owned bool) { g.close(owned, &g.queue) }
+
+// Add adds to the number, which must not become negative.
+func (g *WaitGroup) Add(n int) error {
+	g.edge.release()
+	zero := false
+	err := g.update(func(w uint64) (uint64, error) {
+		sum := int64(w&^genOf) + int64(n)
+		if sum < 0 || sum > MaxPermits {
+			return w, fmt.Errorf("mp: a WaitGroup of %d cannot have %d added", w&^genOf, n)
+		}
+		zero = sum == 0
+		return w&genOf | uint64(sum), nil
+	})
+	if err == nil && zero {
+		g.queue.WakeAll()
+	}
+	return err
+}
+
+// Count is the number at some moment.
+func (g *WaitGroup) Count() (int, error) {
+	w := g.word.Load()
+	if !g.alive(w) {
+		return 0, ErrClosed
+	}
+	return int(w &^ genOf), nil
+}
+
+// Wait waits until the number is 0.
+func (g *WaitGroup) Wait(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := wait(ctx, &g.queue, func(bool) (bool, error) {
+		n, err := g.Count()
+		return n == 0, err
+	})
+	if err == nil {
+		g.edge.acquire()
+	}
+	return err
+}
