@@ -1,0 +1,52 @@
+package broker
+
+import (
+	"errors"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+)
+
+// ErrGone is returned for a segment that there is not, or not any more.
+var ErrGone = errors.New("mp: the shared object is closed, or was lost with the process that had it")
+
+// A Directory is the broker as one process sees it. It is safe for concurrent use.
+type Directory interface {
+	// Lot is where the goroutines of this process wait.
+	Lot() *park.Lot
+	// Publish lets other processes fetch a segment of this one, or with size 0 a file.
+	// It takes the descriptor over unless there is an error. An arena holds objects that must be looked after when a process
+	// has died.
+	Publish(id uint64, fd int, size int, arena bool) error
+	// Fetch returns a descriptor, the caller's, of a segment.
+	Fetch(id uint64) (Segment, error)
+	// Drop says that this process has no use for a fetched segment any more.
+	Drop(id uint64)
+	// Destroy ends a segment of this process for everybody.
+	Destroy(id uint64)
+	// Take makes this process the owner of a segment of a child's.
+	Take(id uint64)
+	// Keep lets a segment live, whatever becomes of its owner, until Release or the end
+	// of the carrier, another segment: it is of a message that lies there. It counts, but
+	// not with held: what is held, or lies with that, is not released, but found to be free.
+	Keep(carrier, id uint64, held bool) error
+	// Release is the counterpart of Keep. With end it also destroys the segment, which
+	// was made for that message.
+	Release(carrier, id uint64, end bool)
+	// Adopt serves the process whose end of a Pair is given, which is taken over.
+	// Died is closed when it has died.
+	Adopt(end, pidfd int, died <-chan struct{}) (Child, error)
+}
+
+// A Segment is what Fetch returns.
+type Segment struct {
+	FD    int
+	Size  int
+	Arena bool
+}
+
+// A Child is a process that Adopt serves.
+type Child interface {
+	// Depart says that no more of what the process sent will be looked at: what it
+	// owned when it died, and nobody has met, is forgotten.
+	Depart()
+}

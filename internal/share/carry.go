@@ -1,0 +1,140 @@
+package share
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// What a message needs that lies in an object, a queue for instance, lives until somebody
+// has got the message, though the process that sent it may have died by then: the broker
+// keeps it for the segment in which the message lies, the carrier.
+
+// Carry lets the memory of an object live until Uncarry is called with the number that
+// is returned. That is 0 if nothing need be done: it was made by the root process, with which
+// all others end.
+func (o *Object) Carry(what *Object) (id uint64, err error) {
+	h := &here
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if what.seg == o.seg || what.rooted() {
+		return 0, nil
+	}
+	return what.seg.id, h.keepOf(o.seg, what.seg, false)
+}
+
+// CarryHeld is Carry for a Held, and for the memory that its first note names. Both need no Uncarry:
+// they live until the object ends, or until the Held is free though its maker is dead.
+func (o *Object) CarryHeld(held, data *Object) error {
+	h := &here
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, what := range []*Object{held, data} {
+		if what.seg == o.seg || what.rooted() {
+			continue
+		}
+		if err := h.keepOf(o.seg, what.seg, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rooted reports whether the root process has made it, and this is that.
+func (o *Object) rooted() bool { return o.seg.made && isRoot() }
+
+// keepOf has a segment kept for a carrier; under the lock.
+func (h *heap) keepOf(carrier, s *segment, held bool) error {
+	if err := h.publish(s); err != nil {
+		return err
+	}
+	return h.keep(carrier, s.id, held)
+}
+
+// keep is keepOf for a segment that is published; under the lock.
+func (h *heap) keep(carrier *segment, id uint64, held bool) error {
+	if carrier.gone.Load() {
+		return xsync.ErrClosed
+	}
+	if err := h.publish(carrier); err != nil {
+		return err
+	}
+	return h.dir.Keep(carrier.id, id, held)
+}
+
+// CarryFile is Carry for a file that was sent. If nothing comes of it, ForgetFiles is to
+// be called.
+func (o *Object) CarryFile(id uint64) error {
+	h := &here
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.dir == nil {
+		return broker.ErrGone
+	}
+	return h.keep(o.seg, id, false)
+}
+
+// Uncarry is the counterpart of Carry and CarryFile. With end what was carried was only for
+// the message.
+func (o *Object) Uncarry(id uint64, end bool) {
+	h := &here
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.dir != nil {
+		h.dir.Release(o.seg.id, id, end)
+	}
+}
+
+// Spill puts a message that is too large for the object elsewhere, and returns its place.
+func (o *Object) Spill(b []byte) (place []byte, err error) {
+	fd, err := shm.Store("mp-message", b)
+	if err != nil {
+		return nil, fmt.Errorf("mp: %d bytes: %w", len(b), err)
+	}
+	h := &here
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := newID()
+	if err := h.dir.Publish(id, fd, len(b), false); err != nil {
+		shm.CloseFD(fd)
+		return nil, err
+	}
+	if err := h.keep(o.seg, id, false); err != nil {
+		h.dir.Destroy(id)
+		return nil, err
+	}
+	place = binary.LittleEndian.AppendUint64(make([]byte, 0, xsync.SpillSize), id)
+	place = binary.LittleEndian.AppendUint64(place, uint64(len(b)))
+	return append(place, make([]byte, xsync.SpillSize-len(place))...), nil
+}
+
+// Unspill appends to buf the message that has a place, and ends that.
+func (o *Object) Unspill(place, buf []byte) ([]byte, error) {
+	id, size := binary.LittleEndian.Uint64(place), binary.LittleEndian.Uint64(place[8:])
+	h := &here
+	h.mu.Lock()
+	if h.dir == nil {
+		h.mu.Unlock()
+		return buf, xsync.ErrClosed
+	}
+	f, err := h.dir.Fetch(id)
+	dir := h.dir
+	h.mu.Unlock()
+	if err != nil {
+		return buf, err
+	}
+	defer dir.Release(o.seg.id, id, true)
+	defer shm.CloseFD(f.FD)
+	if f.Size == 0 || uint64(f.Size) != size {
+		return buf, broker.ErrGone
+	}
+	return shm.Load(f.FD, buf, f.Size)
+}
+
+// DropSpilled ends a message that has a place.
+func (o *Object) DropSpilled(place []byte) {
+	o.Uncarry(binary.LittleEndian.Uint64(place), true)
+}

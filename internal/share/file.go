@@ -1,0 +1,80 @@
+package share
+
+import (
+	"errors"
+	"os"
+
+	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/shm"
+)
+
+// SendFile lets other processes receive a duplicate of a file, until Forget is called
+// with its number.
+func SendFile(f *os.File) (id uint64, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	h := &here
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.begin(); err != nil {
+		return 0, err
+	}
+	defer h.end() // if nothing came of it
+	id = newID()
+	var own int
+	cerr := raw.Control(func(fd uintptr) { own, err = shm.DupFD(int(fd)) })
+	if err := errors.Join(cerr, err); err != nil {
+		return 0, err
+	}
+	if err := h.dir.Publish(id, own, 0, false); err != nil {
+		shm.CloseFD(own)
+		return 0, err
+	}
+	return id, nil
+}
+
+// ForgetFiles ends what SendFile began; who has received the files keeps them.
+func ForgetFiles(ids []uint64) {
+	if len(ids) == 0 {
+		return
+	}
+	h := &here
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		if h.dir != nil {
+			h.dir.Destroy(id)
+		}
+	}
+	h.end()
+}
+
+// ReceiveFile returns a duplicate of a file that was sent, the caller's. With take nobody
+// can receive it again: it is from a child, which is done with it.
+func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
+	h := &here
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.begin(); err != nil {
+		return nil, err
+	}
+	defer h.end()
+	f, err := h.dir.Fetch(id)
+	if err != nil {
+		return nil, err
+	}
+	if f.Size != 0 {
+		shm.CloseFD(f.FD)
+		h.dir.Drop(id)
+		return nil, broker.ErrGone
+	}
+	if take {
+		h.dir.Take(id)
+		h.dir.Destroy(id)
+	} else {
+		h.dir.Drop(id)
+	}
+	return os.NewFile(uintptr(f.FD), name), nil
+}

@@ -1,0 +1,300 @@
+package share
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+const (
+	arenaSize = 1 << 20
+	hallSize  = 16 << 20 // of an arena for one object that has no room in others
+	line      = 64
+	// largest is how large an object in an arena may be.
+	largest = 32 << 10
+	// linger is how long an arena in which nothing lives waits for a new object.
+	linger = 10 * time.Millisecond
+)
+
+var (
+	arenas = shm.Range{Size: arenaSize}
+	halls  = shm.Range{Size: hallSize}
+)
+
+// rangeOf is where arenas of a size lie.
+func rangeOf(size int) *shm.Range {
+	if size == hallSize {
+		return &halls
+	}
+	return &arenas
+}
+
+// firstLineOf is the first line of an arena of a size that objects have, behind the bytes
+// that say what begins where.
+func firstLineOf(size int) int { return size / line / line }
+
+// heap is the shared memory that this process has.
+type heap struct {
+	mu       sync.Mutex
+	dir      broker.Directory
+	lot      *park.Lot
+	segments map[uint64]*segment
+	current  *segment // the arena that is being filled
+	gen      uint32   // of the last object
+	idle     *time.Timer
+	late     []*segment // to be unmapped when the task that runs has ended
+	reaper   reaper
+}
+
+// Generations begin anywhere, so that a handle of what is long gone, which meets another
+// process's object in its place, does not take that for its own.
+var here = heap{segments: map[uint64]*segment{}, gen: uint32(newID())}
+
+// segment is one that this process has mapped.
+type segment struct {
+	id        uint64
+	made      bool // by this process
+	fd        int  // until it is published; else -1
+	mem       []byte
+	arena     bool
+	published bool
+	next      int  // line for the next object, in an arena of ours
+	live      int  // objects that this process knows
+	given     int  // and others of an arena of ours, which are not ours to end any more
+	views     int  // that must stay mapped
+	loose     bool // somebody could make it smaller
+	gone      atomic.Bool
+}
+
+// taken counts, in an arena, the objects that others were given and have ended.
+func (s *segment) taken() *atomic.Uint64 { return shm.Word64(s.mem, 0) }
+
+// ErrTooLarge is returned for what is larger than an arena.
+var ErrTooLarge = errors.New("mp: too large for an object that is looked after: at most 512 KiB")
+
+// newID makes the number of a segment, which nobody can guess.
+func newID() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// alloc finds room for an object; under the lock.
+func (h *heap) alloc(kind xsync.Kind, size int, alone bool) (s *segment, off int, err error) {
+	if err := h.begin(); err != nil {
+		return nil, 0, err
+	}
+	defer h.end() // if nothing came of it
+	switch {
+	case kind == xsync.KindData && (size > largest || alone):
+		s, err = h.segment(size)
+		return s, 0, err
+	case size > xsync.RingSize+xsync.RingMax || size > arenaSize/2 && !spacious(kind):
+		return nil, 0, ErrTooLarge
+	case size > arenaSize/2:
+		s, err = h.arena(hallSize)
+	case alone:
+		s, err = h.arena(arenaSize)
+	default:
+		s, err = h.arenaFor(size)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	off = s.next * line
+	s.next += (size + line - 1) / line
+	s.live++
+	return s, off, nil
+}
+
+// spacious says of which kind objects may be larger than half of an arena.
+func spacious(k xsync.Kind) bool { return k == xsync.KindRing || k == xsync.KindPipe }
+
+// arenaFor returns the arena that is being filled, a new one if there is no room in it.
+func (h *heap) arenaFor(size int) (*segment, error) {
+	if s := h.current; s != nil && s.next*line+size <= arenaSize {
+		return s, nil
+	}
+	s, err := h.arena(arenaSize)
+	if err != nil {
+		return nil, err
+	}
+	h.current = s
+	h.sweep() // only now: with the last segment the broker would end
+	return s, nil
+}
+
+// sweep retires arenas in which others have ended the last objects.
+func (h *heap) sweep() {
+	for _, s := range h.segments {
+		if s.arena && s.made && s != h.current {
+			h.retireIfEmpty(s)
+		}
+	}
+}
+
+func (h *heap) arena(size int) (*segment, error) {
+	fd, first, err := shm.New("mp-arena", size)
+	if err != nil {
+		return nil, err
+	}
+	_ = shm.Unmap(first)
+	mem, err := rangeOf(size).Map(fd)
+	if err != nil {
+		shm.CloseFD(fd)
+		return nil, err
+	}
+	s := &segment{id: newID(), made: true, fd: fd, mem: mem, arena: true, next: firstLineOf(size)}
+	h.segments[s.id] = s
+	return s, nil
+}
+
+// segment makes one for a single object.
+func (h *heap) segment(size int) (*segment, error) {
+	fd, mem, err := shm.New("mp-data", size)
+	if err != nil {
+		return nil, err
+	}
+	s := &segment{id: newID(), made: true, fd: fd, mem: mem, live: 1}
+	h.segments[s.id] = s
+	return s, nil
+}
+
+// publish lets others meet what is in a segment; under the lock.
+func (h *heap) publish(s *segment) error {
+	if s.published || !s.made {
+		return nil
+	}
+	if err := h.dir.Publish(s.id, s.fd, len(s.mem), s.arena); err != nil {
+		return err
+	}
+	s.published, s.fd = true, -1
+	return nil
+}
+
+// fetch returns a segment, which may be another process's; under the lock.
+func (h *heap) fetch(id uint64) (*segment, error) {
+	if err := h.begin(); err != nil {
+		return nil, err
+	}
+	if s := h.segments[id]; s != nil {
+		if s.gone.Load() {
+			return nil, broker.ErrGone
+		}
+		return s, nil
+	}
+	defer h.end() // if nothing came of it
+	f, err := h.dir.Fetch(id)
+	if err != nil {
+		return nil, err
+	}
+	defer shm.CloseFD(f.FD)
+	s := &segment{id: id, fd: -1, arena: f.Arena, loose: !shm.Sealed(f.FD)}
+	if s.arena && s.loose {
+		h.dir.Drop(id)
+		return nil, errNoToken
+	}
+	if f.Arena {
+		s.mem, err = rangeOf(f.Size).Map(f.FD)
+	} else {
+		s.mem, err = shm.Map(f.FD, f.Size)
+	}
+	if err != nil {
+		h.dir.Drop(id)
+		return nil, err
+	}
+	h.segments[id] = s
+	return s, nil
+}
+
+// free forgets one object of a segment; under the lock.
+func (h *heap) free(s *segment) {
+	s.live--
+	if s == h.current && s.live == 0 {
+		if h.idle == nil {
+			h.idle = time.AfterFunc(linger, h.endIdle)
+		} else {
+			h.idle.Reset(linger)
+		}
+		return
+	}
+	h.retireIfEmpty(s)
+}
+
+func (h *heap) endIdle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.current; s != nil && s.live == 0 {
+		h.current = nil
+		h.retireIfEmpty(s)
+	}
+}
+
+// retireIfEmpty lets go of a segment of which nothing is used any more; under the lock.
+func (h *heap) retireIfEmpty(s *segment) {
+	switch {
+	case s.live > 0 || s.views > 0 || s.given > 0 && s.taken().Load() < uint64(s.given):
+		return
+	case s.gone.Load():
+	case !s.made:
+		h.dir.Drop(s.id)
+	case s.published:
+		h.dir.Destroy(s.id)
+	}
+	h.unmap(s)
+}
+
+func (h *heap) unmap(s *segment) {
+	if h.segments[s.id] != s {
+		return
+	}
+	delete(h.segments, s.id)
+	if s.fd >= 0 {
+		shm.CloseFD(s.fd)
+	}
+	if s.arena {
+		_ = rangeOf(len(s.mem)).Retire(s.mem)
+	} else {
+		_ = shm.Unmap(s.mem)
+	}
+	h.end()
+}
+
+// lost is called when the owner of a segment has destroyed it. What a running task has
+// of it stays until that has ended.
+func (h *heap) lost(id uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.segments[id]
+	if s == nil || s.gone.Swap(true) {
+		h.sweep() // somebody has died, who may have ended objects of ours
+		h.reapSoon()
+		h.end()
+		return
+	}
+	h.late = append(h.late, s)
+	waiting.Add(1)
+	if !inTask.Load() {
+		h.dropLate()
+	}
+}
+
+// dropLate unmaps what is gone, unless views of it are in use, or slices may be because
+// this process is no worker that can tell; under the lock.
+func (h *heap) dropLate() {
+	for _, s := range h.late {
+		if s.views == 0 && (s.arena || tells) {
+			h.unmap(s)
+		}
+	}
+	h.late = nil
+	waiting.Store(0)
+}

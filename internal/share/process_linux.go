@@ -1,0 +1,134 @@
+package share
+
+import (
+	"errors"
+
+	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// birth is what a process that is not the root knows of the broker.
+var birth struct {
+	ask func() error // has the parent have the socket served; nil in the root
+	fd  int          // the socket; -1 once it has been used
+}
+
+// Born says, in a process that is not the root, with which descriptor it was born, and
+// how to ask the parent to have that served. It is called once, before anything is
+// shared.
+func Born(fd int, ask func() error) { birth.fd, birth.ask = fd, ask }
+
+// isRoot reports whether this process is nobody's worker.
+func isRoot() bool { return birth.ask == nil }
+
+// begin makes the connection to the broker, or the broker; under the lock.
+func (h *heap) begin() error {
+	if h.dir != nil {
+		return nil
+	}
+	dir, err := h.directory()
+	if err != nil {
+		return err
+	}
+	h.dir, h.lot = dir, dir.Lot()
+	inTask.Store(tells)
+	active.Store(true)
+	return nil
+}
+
+func (h *heap) directory() (broker.Directory, error) {
+	gone := func(id uint64) { go h.lost(id) }
+	switch {
+	case birth.ask == nil:
+		return broker.NewServer(h.bury, gone)
+	case birth.fd < 0:
+		return nil, errNoSocket
+	}
+	if err := birth.ask(); err != nil {
+		return nil, err
+	}
+	fd := birth.fd
+	birth.fd = -1
+	return broker.Connect(fd, gone)
+}
+
+// end closes the broker of a root process that shares nothing any more; under the lock.
+func (h *heap) end() {
+	if s, ok := h.dir.(*broker.Server); ok && len(h.segments) == 0 && s.Idle() {
+		h.dir, h.lot = nil, nil
+		active.Store(false)
+		s.Close()
+	}
+}
+
+// bury looks after all objects when a process has died.
+func (h *heap) bury(slot int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.segments {
+		if s.arena {
+			buryIn(s.mem, slot)
+		}
+	}
+	s, ok := h.dir.(*broker.Server)
+	if !ok {
+		return
+	}
+	s.EachArena(func(id uint64, fd, size int) {
+		if h.segments[id] == nil {
+			visit(fd, size, func(mem []byte) { buryIn(mem, slot) })
+		}
+	})
+}
+
+// visit calls f with the memory of an arena, if there is room for it.
+func visit(fd, size int, f func(mem []byte)) {
+	if mem, err := rangeOf(size).Map(fd); err == nil {
+		f(mem)
+		_ = rangeOf(size).Retire(mem)
+	}
+}
+
+// buryIn looks after the objects of an arena, of which nothing need be true.
+func buryIn(mem []byte, slot int) {
+	for i := firstLineOf(len(mem)); i < len(mem)/line; i++ {
+		if k := xsync.Kind(mem[i]); k != xsync.KindNone {
+			if xsync.Bury(k, mem[i*line:], slot) {
+				mem[i] = byte(xsync.KindNone)
+				shm.Word64(mem, 0).Add(1) // as Object.End does
+			}
+		}
+	}
+}
+
+// Pair is broker.Pair, for a child that is about to be started.
+func Pair() (ours, theirs int, err error) { return broker.Pair() }
+
+// A Child is a process of ours that shares objects.
+type Child = broker.Child
+
+// Adopt has a child served, whose end of a Pair, our pidfd and channel of death are
+// given. It takes the descriptors over.
+func Adopt(end, pidfd int, died <-chan struct{}) (Child, error) {
+	h := &here
+	h.mu.Lock()
+	err := h.begin()
+	dir := h.dir
+	var c broker.Child
+	if _, root := dir.(*broker.Server); root { // which could end otherwise
+		c, err = dir.Adopt(end, pidfd, died)
+	}
+	h.mu.Unlock()
+	switch {
+	case dir == nil:
+		shm.CloseFD(end)
+		shm.CloseFD(pidfd)
+		return nil, err
+	case c == nil && err == nil:
+		return dir.Adopt(end, pidfd, died)
+	}
+	return c, err
+}
+
+var errNoSocket = errors.New("mp: the socket to the main process is closed")

@@ -1,0 +1,56 @@
+package share
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// A Token stands for an object in a message.
+type Token struct {
+	Segment uint64 // a random number
+	Offset  uint32
+	Gen     uint32
+	Size    uint64
+	Kind    xsync.Kind
+	Owned   bool // by the sender: it goes to the receiver with a result
+}
+
+// TokenSize is the length of an encoded Token.
+const TokenSize = 28
+
+// Append appends the token's encoding.
+func (t Token) Append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, t.Segment)
+	b = binary.LittleEndian.AppendUint32(b, t.Offset)
+	b = binary.LittleEndian.AppendUint32(b, t.Gen)
+	b = binary.LittleEndian.AppendUint64(b, t.Size)
+	flags := byte(0)
+	if t.Owned {
+		flags |= 1
+	}
+	return append(b, byte(t.Kind), flags, 0, 0)
+}
+
+var errNoToken = errors.New("no handle of a shared object")
+
+// ParseToken returns the token at the beginning of b, of the given kind, and the rest.
+func ParseToken(b []byte, kind xsync.Kind) (t Token, rest []byte, err error) {
+	if len(b) < TokenSize {
+		return t, b, errNoToken
+	}
+	t = Token{
+		Segment: binary.LittleEndian.Uint64(b),
+		Offset:  binary.LittleEndian.Uint32(b[8:]),
+		Gen:     binary.LittleEndian.Uint32(b[12:]),
+		Size:    binary.LittleEndian.Uint64(b[16:]),
+		Kind:    xsync.Kind(b[24]),
+		Owned:   b[25]&1 != 0,
+	}
+	if t.Kind != kind {
+		return t, b, fmt.Errorf("%w of this type", errNoToken)
+	}
+	return t, b[TokenSize:], nil
+}
