@@ -81,6 +81,12 @@ func searchWalk(t reflect.Type, above map[reflect.Type]bool) (w walk) {
 	if t == timeType {
 		return walkCheck
 	}
+	if isHandle(t) {
+		return walkBox
+	}
+	if t == fileType {
+		return walkNone
+	}
 	if hasOwnForm(t) {
 		return walkNone
 	}
@@ -153,7 +159,7 @@ func (b boxer) walk(v reflect.Value, depth int) (reflect.Value, error) {
 	if depth > maxDepth {
 		return v, errTooDeep
 	}
-	if walkOf(v.Type()) == walkNone {
+	if walkOf(v.Type()) == walkNone || isHandle(v.Type()) {
 		return v, nil
 	}
 	if v.Type() == timeType {
@@ -359,10 +365,17 @@ func unbox(v reflect.Value) {
 			v.SetZero()
 		}
 	case reflect.Pointer:
-		if !v.IsNil() {
+		switch {
+		case v.IsNil():
+		case isHandle(v.Type().Elem()):
+			v.Set(reflect.ValueOf(handles.of(v.Interface()).Canonical()).Convert(v.Type()))
+		default:
 			unbox(v.Elem())
 		}
 	case reflect.Struct:
+		if isHandle(v.Type()) {
+			return
+		}
 		for i := range v.NumField() {
 			if v.Field(i).CanSet() || v.Type().Field(i).Anonymous {
 				unbox(v.Field(i))

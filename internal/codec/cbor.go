@@ -19,6 +19,7 @@ var modes = sync.OnceValue(func() (m struct {
 	enc cbor.UserBufferEncMode
 	dec cbor.DecMode
 }) {
+	registerBuiltin()
 	enc := cbor.EncOptions{
 		Time:          cbor.TimeRFC3339Nano,
 		TextMarshaler: cbor.TextMarshalerTextString,

@@ -109,6 +109,9 @@ func (c checker) check(t reflect.Type, path string) error {
 		return nil
 	}
 	c.seen[t] = true
+	if t == fileType {
+		return fmt.Errorf("%s is an os.File: send a pointer to it", path)
+	}
 	if t == bigFloatType {
 		return fmt.Errorf("%s is a big.Float, whose text form loses precision: send its GobEncode bytes", path)
 	}
@@ -124,6 +127,9 @@ func (c checker) check(t reflect.Type, path string) error {
 	case reflect.Complex64, reflect.Complex128:
 		return fmt.Errorf("%s is a complex number inside a value that is not made of numbers alone: send its parts", path)
 	case reflect.Pointer:
+		if t == filePointer {
+			return nil
+		}
 		if pointsToItself(t) {
 			return fmt.Errorf("%s is a pointer that leads to nothing but pointers", path)
 		}

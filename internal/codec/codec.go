@@ -21,20 +21,46 @@ type Type[T any] struct {
 	decode      func(data []byte, v *T) error
 	fingerprint uint64
 	plain       bool // values are copied as they lie in memory
+	holds       bool // values can have handles in them
+	moves       bool // some of which go over with them
+	files       bool // or files
 }
 
 // For returns the codec for T, or an error naming the part of T that cannot
 // travel. It reads what has been registered so far, so it belongs after all
 // init functions have run.
-func For[T any]() (*Type[T], error) {
+func For[T any]() (*Type[T], error) { return newType[T](argument) }
+
+// ForResult is For for results: the handles and files in one are the receiver's.
+func ForResult[T any]() (*Type[T], error) { return newType[T](result) }
+
+// ForMessage is For for what nobody waits for who has sent it, and who may be dead when it
+// is received.
+func ForMessage[T any]() (*Type[T], error) { return newType[T](message) }
+
+// A role is what values are of a type that is encoded.
+type role int
+
+const (
+	argument role = iota
+	result
+	message
+)
+
+func newType[T any](r role) (*Type[T], error) {
 	t := reflect.TypeFor[T]()
 	if err := check(t); err != nil {
 		return nil, err
 	}
-	c := &Type[T]{fingerprint: fingerprint(t)}
-	c.append, c.decode = choose[T](t)
+	c := &Type[T]{fingerprint: fingerprint(t), files: holdsFiles(t)}
+	encode, decode := choose[T](t)
+	c.append, c.decode = withFiles(t, encode, decode, r == result)
 	if callsUserCode(t, map[reflect.Type]bool{}) {
 		c.shield()
+	}
+	if c.holds = holds(t); c.holds {
+		c.moves = moves(t)
+		c.convey(r)
 	}
 	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0
 	return c, nil
@@ -60,20 +86,39 @@ func (c *Type[T]) shield() {
 // user's is returned as an error, and so is runtime.Goexit; buf's content up to
 // its length is untouched in any case.
 func (c *Type[T]) Append(buf []byte, v *T) (out []byte, err error) {
-	if c.plain {
-		return append(buf, bytesOf(v)...), nil
+	if out, ok := c.AppendPlain(buf, v); ok {
+		return out, nil
 	}
 	return c.append(buf, v)
+}
+
+// AppendPlain is Append for a T that is copied as it lies in memory. It keeps no
+// reference to *v, which may be on the stack.
+func (c *Type[T]) AppendPlain(buf []byte, v *T) (out []byte, ok bool) {
+	if !c.plain {
+		return buf, false
+	}
+	return append(buf, bytesOf(v)...), true
 }
 
 // Decode sets *v from data and keeps no reference to data. A panic in an
 // unmarshaller of the user's is returned as an error, and so is runtime.Goexit.
 func (c *Type[T]) Decode(data []byte, v *T) error {
-	if raw := bytesOf(v); c.plain && len(data) == len(raw) {
-		copy(raw, data)
+	if c.DecodePlain(data, v) {
 		return nil
 	}
 	return c.decode(data, v)
+}
+
+// DecodePlain is Decode for what AppendPlain has written, and reports whether data may
+// be that. It keeps no reference to *v either.
+func (c *Type[T]) DecodePlain(data []byte, v *T) bool {
+	raw := bytesOf(v)
+	if !c.plain || len(data) != len(raw) {
+		return false
+	}
+	copy(raw, data)
+	return true
 }
 
 // Fingerprint identifies the shape of T: two programs in which it is equal

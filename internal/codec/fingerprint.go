@@ -22,7 +22,7 @@ func describe(w io.Writer, t reflect.Type, seen map[reflect.Type]int) {
 	}
 	seen[t] = len(seen)
 	fmt.Fprintf(w, "%s %v:", t.Kind(), t)
-	if hasOwnForm(t) {
+	if hasOwnForm(t) || t == fileType {
 		fmt.Fprintf(w, "own %s;", t.PkgPath())
 		return
 	}

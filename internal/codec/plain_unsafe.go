@@ -78,9 +78,14 @@ func decodePlainSlice[T any](data []byte, v *T) error {
 		return nil
 	}
 	n := (len(data) - 1) / size
-	reflect.ValueOf(v).Elem().Set(reflect.MakeSlice(t, n, n))
-	s := (*unsafeSlice)(unsafe.Pointer(v))
-	copy(unsafe.Slice((*byte)(s.data), n*size), data[1:])
+	if n == 0 {
+		reflect.ValueOf(v).Elem().Set(reflect.MakeSlice(t, 0, 0))
+		return nil
+	}
+	// What append allocates is not cleared first, and its size, a multiple of the
+	// elements', makes it as aligned as they need be.
+	raw := append([]byte(nil), data[1:]...)
+	*(*unsafeSlice)(unsafe.Pointer(v)) = unsafeSlice{unsafe.Pointer(unsafe.SliceData(raw)), n, n}
 	return nil
 }
 

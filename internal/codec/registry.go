@@ -20,12 +20,14 @@ type registry struct {
 	types map[reflect.Type]bool // as registered: T or *T
 	base  map[reflect.Type]reflect.Type
 	byTag map[uint64]reflect.Type
+
+	builtin map[reflect.Type]bool // those of types that the user has not registered
 }
 
 var registered = newRegistry()
 
 func newRegistry() *registry {
-	r := &registry{tags: cbor.NewTagSet(), types: map[reflect.Type]bool{}, base: map[reflect.Type]reflect.Type{}, byTag: map[uint64]reflect.Type{}}
+	r := &registry{tags: cbor.NewTagSet(), types: map[reflect.Type]bool{}, base: map[reflect.Type]reflect.Type{}, byTag: map[uint64]reflect.Type{}, builtin: map[reflect.Type]bool{}}
 	for _, t := range boxTypes {
 		if err := r.add(t); err != nil {
 			panic(err)
@@ -90,12 +92,12 @@ func (r *registry) all() []reflect.Type {
 	return slices.Collect(maps.Keys(r.base))
 }
 
-// registeredFor reports whether any registered type implements t.
+// registeredFor reports whether any type that the user has registered implements t.
 func registeredFor(t reflect.Type) bool {
 	registered.mu.RLock()
 	defer registered.mu.RUnlock()
 	for have := range registered.types {
-		if have.Implements(t) {
+		if !registered.builtin[have] && have.Implements(t) {
 			return true
 		}
 	}
@@ -104,6 +106,7 @@ func registeredFor(t reflect.Type) bool {
 
 // travels reports whether a value of exactly type t may be in an interface.
 func (r *registry) travels(t reflect.Type) bool {
+	registerBuiltin()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.types[t]

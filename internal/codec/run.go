@@ -25,6 +25,8 @@ func (c *Type[T]) AppendRun(buf []byte, vs []T) (out []byte, n int, err error) {
 			return buf, n, err
 		}
 		if len(out) > limit && n > 0 {
+			c.forgetFiles(out[at:])
+			c.Recall(&vs[n])
 			return buf[:at], n, nil
 		}
 		if buf = out; len(buf) >= limit {

@@ -34,6 +34,9 @@ func callsUserCode(t reflect.Type, seen map[reflect.Type]bool) bool {
 		return false
 	}
 	seen[t] = true
+	if isHandle(t) || t == fileType {
+		return false
+	}
 	if hasOwnForm(t) {
 		return !harmless[t.PkgPath()]
 	}

@@ -1,0 +1,283 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"sync"
+)
+
+// A file in a value is nothing that CBOR could write. So before the value come the numbers
+// under which its files can be received, in the order in which a walk finds them.
+
+var (
+	fileType    = reflect.TypeFor[os.File]()
+	filePointer = reflect.TypeFor[*os.File]()
+)
+
+// transport carries files to other processes.
+var transport = struct {
+	send    func(*os.File) (id uint64, err error)
+	receive func(id uint64, name string, take bool) (*os.File, error)
+	forget  func(ids []uint64)
+}{
+	func(*os.File) (uint64, error) { return 0, errors.ErrUnsupported },
+	func(uint64, string, bool) (*os.File, error) { return nil, errors.ErrUnsupported },
+	func([]uint64) {},
+}
+
+// Files says how files are carried. It is called once, before any codec is made. With take
+// a file that has been received cannot be received again.
+func Files(send func(*os.File) (uint64, error), receive func(id uint64, name string, take bool) (*os.File, error), forget func([]uint64)) {
+	transport.send, transport.receive, transport.forget = send, receive, forget
+}
+
+var fileHolders sync.Map // of reflect.Type to bool
+
+// holdsFiles reports whether values of t can have files in them.
+func holdsFiles(t reflect.Type) bool {
+	if yes, ok := fileHolders.Load(t); ok {
+		return yes.(bool)
+	}
+	yes := search(t, map[reflect.Type]bool{}, func(t reflect.Type) bool { return t == filePointer || t.Kind() == reflect.Interface })
+	fileHolders.Store(t, yes)
+	return yes
+}
+
+// withFiles lets files in values of t travel.
+func withFiles[T any](t reflect.Type, encode func([]byte, *T) ([]byte, error), decode func([]byte, *T) error, take bool) (func([]byte, *T) ([]byte, error), func([]byte, *T) error) {
+	if !holdsFiles(t) {
+		return encode, decode
+	}
+	return func(buf []byte, v *T) ([]byte, error) {
+			out, ids, err := appendFiles(buf, reflect.ValueOf(v).Elem())
+			if err == nil {
+				out, err = encode(out, v)
+			}
+			if err != nil {
+				transport.forget(ids)
+				return buf, err
+			}
+			return out, nil
+		}, func(data []byte, v *T) error {
+			files, rest, err := parseFiles(data)
+			if err != nil {
+				return err
+			}
+			if err := decode(rest, v); err != nil {
+				return err
+			}
+			return receiveFiles(reflect.ValueOf(v).Elem(), files, take)
+		}
+}
+
+func appendFiles(buf []byte, v reflect.Value) ([]byte, []uint64, error) {
+	var ids []uint64
+	var list []byte
+	err := fileWalk{found: func(f *os.File) (*os.File, error) {
+		id, err := transport.send(f)
+		if err != nil {
+			return nil, fmt.Errorf("the file %s: %w", f.Name(), err)
+		}
+		ids = append(ids, id)
+		list = binary.LittleEndian.AppendUint64(list, id)
+		list = binary.AppendUvarint(list, uint64(len(f.Name())))
+		list = append(list, f.Name()...)
+		return f, nil
+	}}.at(v, 0)
+	buf = binary.AppendUvarint(buf, uint64(len(ids)))
+	return append(buf, list...), ids, err
+}
+
+// sent is a file on its way.
+type sent struct {
+	id   uint64
+	name string
+}
+
+var errNoFiles = errors.New("no list of files before the value")
+
+func parseFiles(data []byte) (files []sent, rest []byte, err error) {
+	n, k := binary.Uvarint(data)
+	if k <= 0 || n > uint64(len(data)) {
+		return nil, nil, errNoFiles
+	}
+	data = data[k:]
+	for range n {
+		if len(data) < 9 {
+			return nil, nil, errNoFiles
+		}
+		id := binary.LittleEndian.Uint64(data)
+		length, k := binary.Uvarint(data[8:])
+		if data = data[8:]; k <= 0 || length > uint64(len(data)-k) {
+			return nil, nil, errNoFiles
+		}
+		files = append(files, sent{id, string(data[k : k+int(length)])})
+		data = data[k+int(length):]
+	}
+	return files, data, nil
+}
+
+// receiveFiles puts the files in the places of those that CBOR has left there.
+func receiveFiles(v reflect.Value, files []sent, take bool) error {
+	var open []*os.File
+	err := fileWalk{set: true, found: func(*os.File) (*os.File, error) {
+		if len(open) == len(files) {
+			return nil, errNoFiles
+		}
+		next := files[len(open)]
+		f, err := transport.receive(next.id, next.name, take)
+		if err == nil {
+			open = append(open, f)
+		}
+		return f, err
+	}}.at(v, 0)
+	if err == nil && len(open) != len(files) {
+		err = errNoFiles
+	}
+	if err != nil {
+		for _, f := range open {
+			_ = f.Close()
+		}
+	}
+	return err
+}
+
+// A fileWalk finds the files in a value, always in the same order.
+type fileWalk struct {
+	found func(*os.File) (*os.File, error)
+	set   bool // puts what found returns in their places: the value is ours
+}
+
+// at walks v, of which the place is settable if the walk sets.
+func (w fileWalk) at(v reflect.Value, depth int) error {
+	t := v.Type()
+	if depth > maxDepth {
+		return errTooDeep
+	}
+	if !holdsFiles(t) {
+		return nil
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		if t == filePointer {
+			return w.file(v)
+		}
+		return w.at(v.Elem(), depth+1)
+	case reflect.Interface:
+		if v.IsNil() {
+			return nil
+		}
+		return w.copied(v.Elem(), depth, v.Set)
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if err := w.at(v.Index(i), depth+1); err != nil {
+				return err
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := t.Field(i); f.IsExported() || f.Anonymous {
+				if err := w.at(v.Field(i), depth+1); err != nil {
+					return err
+				}
+			}
+		}
+	case reflect.Map:
+		return w.inMap(v, depth)
+	}
+	return nil
+}
+
+func (w fileWalk) file(v reflect.Value) error {
+	f, err := w.found(v.Interface().(*os.File))
+	if err == nil && w.set {
+		v.Set(reflect.ValueOf(f))
+	}
+	return err
+}
+
+// copied walks a value that has no place, of which a walk that sets makes a new one.
+func (w fileWalk) copied(v reflect.Value, depth int, put func(reflect.Value)) error {
+	if !w.set {
+		return w.at(v, depth+1)
+	}
+	c := reflect.New(v.Type()).Elem()
+	c.Set(v)
+	err := w.at(c, depth+1)
+	if err == nil {
+		put(c)
+	}
+	return err
+}
+
+// inMap walks a map in the order of its encoded keys.
+func (w fileWalk) inMap(v reflect.Value, depth int) error {
+	type entry struct {
+		code       []byte
+		key, value reflect.Value
+	}
+	var entries []entry
+	for it := v.MapRange(); it.Next(); {
+		code, err := AppendAny(nil, it.Key().Interface())
+		if err != nil {
+			return err
+		}
+		entries = append(entries, entry{code, it.Key(), it.Value()})
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.code, b.code) })
+	for _, e := range entries {
+		put := func(n reflect.Value) { v.SetMapIndex(e.key, n) }
+		if !v.MapIndex(e.key).IsValid() { // a NaN: putting it back would add another
+			put = func(reflect.Value) {}
+		}
+		if err := w.copied(e.value, depth, put); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Files reports whether values of the type can have files in them.
+func (c *Type[T]) Files() bool { return c.files }
+
+// forgetFiles is for a framed value that is not sent after all.
+func (c *Type[T]) forgetFiles(framed []byte) {
+	for _, ids := range c.SentFiles(framed, 1) {
+		transport.forget(ids)
+	}
+}
+
+// SentFiles returns the numbers of the files in each of n framed values, or nil if values
+// of the type have none.
+func (c *Type[T]) SentFiles(run []byte, n int) (ids [][]uint64) {
+	if !c.files {
+		return nil
+	}
+	ids = make([][]uint64, n)
+	for i := range ids {
+		size := int(binary.LittleEndian.Uint32(run))
+		ids[i] = c.FilesOf(run[HeadSize : HeadSize+size])
+		run = run[HeadSize+size:]
+	}
+	return ids
+}
+
+// FilesOf returns the numbers of the files in an encoded value, which may be anything.
+func (c *Type[T]) FilesOf(data []byte) (ids []uint64) {
+	if !c.files {
+		return nil
+	}
+	files, _, _ := parseFiles(data)
+	for _, f := range files {
+		ids = append(ids, f.id)
+	}
+	return ids
+}

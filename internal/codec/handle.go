@@ -1,0 +1,324 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"reflect"
+	"sync"
+)
+
+// A Handle stands for something that processes share. Decoding a pointer to a type of
+// handles gives the pointer that Canonical returns: the same in this process for the
+// same thing.
+type Handle interface {
+	Canonical() any
+	// Give is called when a value with the handle has become the result of a task,
+	// and Take when it has arrived as one; Refuse when it was an argument.
+	Give()
+	Take()
+	Refuse()
+}
+
+// A Mover is a Handle of what only one process has at a time: it goes over to the
+// receiver of the value in which it is encoded.
+type Mover interface {
+	Handle
+	// Depart is called before a value with the handle is encoded. ForGood says that the
+	// sender may be dead when it is received.
+	Depart(forGood bool) error
+	// Return is called when the value was not sent after all, and does nothing if it was
+	// received or Depart has failed.
+	Return()
+	// Settle is called when the value was sent, whatever becomes of the sender from then on.
+	Settle()
+	// Lose is called when it may have been sent, and nobody will receive it any more.
+	Lose()
+	// Ticket is what is needed to take what has departed: of one length for all.
+	Ticket() ([]byte, error)
+}
+
+// handles tells which types are handles, and movers, by a pointer to them. They have a
+// binary form. Of a handle that nobody has made there is none.
+var handles = struct {
+	is, move func(pointer reflect.Type) bool
+	of       func(pointer any) Handle
+	lose     func(ticket []byte)
+	ticket   int // its length
+}{is: func(reflect.Type) bool { return false }}
+
+// Handles says how to tell. It is called once, before any codec is made.
+func Handles(is, move func(pointer reflect.Type) bool, of func(pointer any) Handle) {
+	handles.is, handles.move, handles.of = is, move, of
+}
+
+// Tickets says how long a Mover's ticket is, and what becomes of a mover in a value that cannot be
+// decoded, whether it has arrived by then or not. It is called once, too.
+func Tickets(size int, lose func(ticket []byte)) { handles.ticket, handles.lose = size, lose }
+
+func isHandle(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && handles.is(reflect.PointerTo(t))
+}
+
+// builtin are handle types that travel in interfaces without having been registered.
+var builtin func() []reflect.Type
+
+// Builtin says which types those are. They are asked for when a value with an
+// interface is met for the first time, so they cost the others nothing.
+func Builtin(types func() []reflect.Type) { builtin = types }
+
+var registerBuiltin = sync.OnceFunc(func() {
+	types := []reflect.Type{filePointer}
+	if builtin != nil {
+		types = append(types, builtin()...)
+	}
+	for _, t := range types {
+		if registered.add(t) == nil { // the user may have done so
+			registered.mu.Lock()
+			registered.builtin[t] = true
+			registered.mu.Unlock()
+		}
+	}
+})
+
+var holders sync.Map // of reflect.Type to bool
+
+// holds reports whether values of t can have handles in them.
+func holds(t reflect.Type) bool {
+	if yes, ok := holders.Load(t); ok {
+		return yes.(bool)
+	}
+	yes := search(t, map[reflect.Type]bool{}, func(t reflect.Type) bool { return isHandle(t) || t.Kind() == reflect.Interface })
+	holders.Store(t, yes)
+	return yes
+}
+
+// moves reports whether values of t, which holds handles, can have movers in them.
+func moves(t reflect.Type) bool {
+	return search(t, map[reflect.Type]bool{}, func(t reflect.Type) bool {
+		return isHandle(t) && handles.move(reflect.PointerTo(t)) || t.Kind() == reflect.Interface
+	})
+}
+
+// search reports whether found holds for t or a type of which values lie in one of t.
+func search(t reflect.Type, seen map[reflect.Type]bool, found func(reflect.Type) bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	if found(t) {
+		return true
+	}
+	if hasOwnForm(t) || t == fileType {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return search(t.Elem(), seen, found)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if search(f.Type, seen, found) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// convey makes handles change hands with the values they are in: those of a result go over
+// to the receiver, those of an argument or a message stay the sender's, but for movers.
+func (c *Type[T]) convey(r role) {
+	encode, decode := c.append, c.decode
+	c.append = func(buf []byte, v *T) (out []byte, err error) {
+		// A message may never be sent: until it is, what is in it ends with the sender.
+		if err := c.depart(v, r == result); err != nil {
+			return buf, err
+		}
+		if out, err = encode(buf, v); err == nil && c.moves && r != message {
+			if out, err = c.appendTickets(out, v); err != nil {
+				transport.forget(c.FilesOf(out[len(buf):]))
+				out = buf
+			}
+		}
+		if err != nil {
+			c.Recall(v)
+		} else if r == result {
+			each(reflect.ValueOf(v).Elem(), Handle.Give)
+		}
+		return out, err
+	}
+	received := Handle.Refuse
+	if r == result {
+		received = Handle.Take
+	}
+	c.decode = func(data []byte, v *T) error {
+		var tickets []byte
+		var err error
+		if c.moves && r != message {
+			data, tickets, err = splitTickets(data)
+		}
+		if err == nil {
+			err = decode(data, v)
+		}
+		if err != nil {
+			*v = *new(T) // it may have in it what is lost now
+			for ; len(tickets) > 0; tickets = tickets[handles.ticket:] {
+				handles.lose(tickets[:handles.ticket])
+			}
+			return err
+		}
+		each(reflect.ValueOf(v).Elem(), received)
+		return nil
+	}
+}
+
+// An argument or a result that may have movers in it ends with their tickets, how many these are,
+// in four bytes, and a byte that says so; or with one that says that there are none. A message has
+// them elsewhere, since it may be lost without being decoded.
+const (
+	noTickets   = 0
+	someTickets = 1
+	ticketsTail = 5
+)
+
+var errNoTickets = errors.New("no list of what moves behind the value")
+
+func (c *Type[T]) appendTickets(out []byte, v *T) ([]byte, error) {
+	movers := c.Movers(v)
+	if len(movers) == 0 {
+		return append(out, noTickets), nil
+	}
+	for _, m := range movers {
+		t, err := m.Ticket()
+		if err != nil {
+			return out, err
+		}
+		out = append(out, t...)
+	}
+	return append(binary.LittleEndian.AppendUint32(out, uint32(len(movers))), someTickets), nil
+}
+
+// splitTickets returns an encoded value, which may be anything, without its tickets, and these.
+func splitTickets(data []byte) (value, tickets []byte, err error) {
+	last := len(data) - 1
+	switch {
+	case last >= 0 && data[last] == noTickets:
+		return data[:last], nil, nil
+	case last >= ticketsTail-1 && data[last] == someTickets:
+		end := len(data) - ticketsTail
+		n := int(binary.LittleEndian.Uint32(data[end:]))
+		if at := end - n*handles.ticket; handles.ticket > 0 && n > 0 && at >= 0 {
+			return data[:at], data[at:end], nil
+		}
+	}
+	return nil, nil, errNoTickets
+}
+
+// depart lets all movers in a value depart, or none.
+func (c *Type[T]) depart(v *T, forGood bool) error {
+	movers := c.Movers(v)
+	for i, m := range movers {
+		if err := m.Depart(forGood); err != nil {
+			for _, m := range movers[:i] {
+				m.Return()
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Recall takes back the movers in a value that was encoded and is not sent after all.
+func (c *Type[T]) Recall(v *T) {
+	for _, m := range c.Movers(v) {
+		m.Return()
+	}
+}
+
+// Settle says that a value that was encoded has been sent.
+func (c *Type[T]) Settle(v *T) {
+	for _, m := range c.Movers(v) {
+		m.Settle()
+	}
+}
+
+// Movers returns the movers in a value.
+func (c *Type[T]) Movers(v *T) (movers []Mover) {
+	if c.moves {
+		each(reflect.ValueOf(v).Elem(), func(h Handle) {
+			if m, ok := h.(Mover); ok {
+				movers = append(movers, m)
+			}
+		})
+	}
+	return movers
+}
+
+// Moves reports whether values can have movers in them.
+func (c *Type[T]) Moves() bool { return c.moves }
+
+// Attached returns the handles in a value.
+func (c *Type[T]) Attached(v *T) (handles []Handle) {
+	if c.holds {
+		each(reflect.ValueOf(v).Elem(), func(h Handle) { handles = append(handles, h) })
+	}
+	return handles
+}
+
+// Carries reports whether values can have handles or files in them.
+func (c *Type[T]) Carries() bool { return c.holds || c.files }
+
+// each calls f for the handles in a value, down to where encoding calls it too deep: it
+// may be cyclic.
+func each(v reflect.Value, f func(Handle)) { eachTo(v, 0, f) }
+
+// eachTo is each, and false if the value is too deep.
+func eachTo(v reflect.Value, depth int, f func(Handle)) bool {
+	if depth > maxDepth {
+		return false
+	}
+	if !holds(v.Type()) {
+		return true
+	}
+	if isHandle(v.Type()) {
+		if h := handleAt(v); h != nil {
+			f(h)
+		}
+		return true
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return v.IsNil() || eachTo(v.Elem(), depth+1, f)
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if !eachTo(v.Index(i), depth+1, f) {
+				return false
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if !eachTo(it.Value(), depth+1, f) {
+				return false
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if !eachTo(v.Field(i), depth+1, f) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// handleAt is the handle that v is; nil if nobody has made it.
+func handleAt(v reflect.Value) Handle {
+	switch {
+	case v.CanAddr() && v.Addr().CanInterface():
+		return handles.of(v.Addr().Interface())
+	case v.CanInterface():
+		p := reflect.New(v.Type())
+		p.Elem().Set(v)
+		return handles.of(p.Interface())
+	}
+	return nil
+}
