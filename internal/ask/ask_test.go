@@ -1,0 +1,57 @@
+package ask_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/ask"
+)
+
+func init() {
+	ask.Handle("echo", func(_ context.Context, arg []byte) ([]byte, error) { return arg, nil })
+	ask.Handle("fail", func(context.Context, []byte) ([]byte, error) { return []byte("half"), errors.New("it failed") })
+	ask.Handle("panic", func(context.Context, []byte) ([]byte, error) { panic("on purpose") })
+}
+
+func answer(t *testing.T, ctx context.Context, name string, arg []byte) ([]byte, error) {
+	t.Helper()
+	q, err := ask.Question(name, arg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ask.Result(ask.Answer(ctx, q))
+}
+
+// Answers and errors come back; who does not know a question says so.
+func TestAnswer(t *testing.T) {
+	if got, err := answer(t, t.Context(), "echo", []byte("a\x00\xff")); string(got) != "a\x00\xff" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := answer(t, t.Context(), "echo", nil); len(got) != 0 || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	for name, want := range map[string]string{"fail": "it failed", "panic": "panic: on purpose", "unknown": "import the package"} {
+		if got, err := answer(t, t.Context(), name, nil); got != nil || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := answer(t, over, "echo", nil); err == nil {
+		t.Error("what nobody needs is answered")
+	}
+}
+
+// Bytes that are no question, and no answer, are errors.
+func TestGarbage(t *testing.T) {
+	for _, data := range [][]byte{nil, {0xff}, []byte("hello"), {0xa1, 0x01}} {
+		if _, err := ask.Result(ask.Answer(t.Context(), data)); err == nil {
+			t.Errorf("% x is a question", data)
+		}
+		if _, err := ask.Result(data); err == nil {
+			t.Errorf("% x is an answer", data)
+		}
+	}
+}
