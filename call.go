@@ -14,16 +14,17 @@ import "context"
 // returns when the task has ended, in either way. [Timeout] and [Retries] are
 // options.
 func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, opts ...CallOption) (Out, error) {
-	s, err := newSubmission(f, arg)
-	h := Hints{Prompt: true}
-	if err == nil && len(opts) > 0 {
-		h, err = applyCallOptions(h, opts)
+	var none Out
+	h, err := hintsOf(ctx, Hints{Prompt: true}, opts)
+	if err != nil {
+		return none, err
 	}
+	s, err := newSubmission(f, arg)
 	if err == nil {
 		err = ex.Execute(ctx, f.id, s, h)
 	}
 	if err != nil {
-		var none Out
+		s.sent.recall(0)
 		return none, err
 	}
 	return s.future.Result(context.WithoutCancel(ctx))

@@ -14,6 +14,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/logrec"
+	"github.com/go-multiprocessing/mp/internal/screen"
+	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
@@ -158,10 +160,10 @@ func (c PoolConfig) withDefaults() PoolConfig {
 		c.Backlog = defaultBacklog
 	}
 	if c.Output.Stdout == nil {
-		c.Output.Stdout = os.Stdout
+		c.Output.Stdout = screen.To(os.Stdout)
 	}
 	if c.Output.Stderr == nil {
-		c.Output.Stderr = os.Stderr
+		c.Output.Stderr = screen.To(os.Stderr)
 	}
 	if c.Output.Logger == nil {
 		c.Output.Logger = slog.Default()
@@ -170,17 +172,23 @@ func (c PoolConfig) withDefaults() PoolConfig {
 }
 
 // crewConfig translates a complete config. An error begins with the field.
-func (c PoolConfig) crewConfig() (crew.Config, error) {
-	setup, err := bindOptional(c.Setup)
+func (c PoolConfig) crewConfig() (cc crew.Config, err error) {
+	defer func() {
+		if err != nil {
+			share.ForgetFiles(cc.Files)
+		}
+	}()
+	setup, files, err := bindOptional(c.Setup)
+	cc.Files = files
 	if err != nil {
-		return crew.Config{}, bad("Setup: %w", err)
+		return cc, bad("Setup: %w", err)
 	}
-	teardown, err := bindOptional(c.Teardown)
+	teardown, more, err := bindOptional(c.Teardown)
 	if err != nil {
-		return crew.Config{}, bad("Teardown: %w", err)
+		return cc, bad("Teardown: %w", err)
 	}
 	logger := c.Output.Logger
-	cc := crew.Config{
+	cc = crew.Config{
 		Workers: c.Workers,
 		Args:    slices.Clone(os.Args),
 		Env:     append(os.Environ(), c.Env...),
@@ -197,6 +205,7 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Recycle: crew.Recycle(c.Recycle),
 		Restart: crew.Restart(c.Restart),
 		Spares:  c.Spares,
+		Files:   append(files, more...),
 		Contain: c.RequireContainment.spawn(),
 		Missing: c.missing,
 		Name:    nextName,
@@ -204,12 +213,12 @@ func (c PoolConfig) crewConfig() (crew.Config, error) {
 		Death:   translate,
 	}
 	if err := c.Limits.crew(&cc); err != nil {
-		return crew.Config{}, err
+		return cc, err
 	}
 	if c.Executable != "" {
 		path, err := filepath.Abs(c.Executable) // Dir is the workers', not its
 		if err != nil {
-			return crew.Config{}, bad("Executable: %w", err)
+			return cc, bad("Executable: %w", err)
 		}
 		cc.Path, cc.Args = path, []string{c.Executable}
 	} else {

@@ -20,7 +20,11 @@ var ErrClosed = crew.ErrClosed
 var ErrGoexit = errors.New("mp: the task called runtime.Goexit: return an error instead")
 
 func init() {
-	for name, err := range map[string]error{"mp.ErrClosed": ErrClosed, "mp.ErrGoexit": ErrGoexit, "mp.ErrNotInitialized": ErrNotInitialized} {
+	for name, err := range map[string]error{
+		"mp.ErrClosed": ErrClosed, "mp.ErrGoexit": ErrGoexit, "mp.ErrNotInitialized": ErrNotInitialized,
+		"mp.ErrOwnerDied": ErrOwnerDied, "mp.ErrNotHeld": ErrNotHeld, "mp.ErrBroken": ErrBroken, "mp.ErrOverRelease": ErrOverRelease,
+		"mp.ErrFull": ErrFull, "mp.ErrEmpty": ErrEmpty, "mp.ErrMoved": ErrMoved, "mp.ErrDirection": ErrDirection,
+	} {
 		if bad := errtree.RegisterSentinel(name, err); bad != nil {
 			panic(bad)
 		}
@@ -71,18 +75,35 @@ func (e *PanicError) Unwrap() error {
 }
 
 // A CodecError is the error of a task whose argument or result could not be
-// encoded or decoded. A task whose argument could not be was not run; one whose
+// encoded or decoded, and of elements and messages. Ask for it with errors.As; errors.Is finds
+// the cause as well, [ErrClosed] of an object in an argument for instance. A task whose argument could not be was not run; one whose
 // result could not be was.
 type CodecError struct {
-	Func  string // the function's name
-	What  string // "argument" or "result"
+	Func  string // the function's name; "" for what is no task's
+	What  string // "argument", "result", "element" of a queue or "message" of a connection
 	Doing string // "encoded" or "decoded"
 	Text  string // why
 }
 
 func (e *CodecError) Error() string {
+	if e.Func == "" {
+		return fmt.Sprintf("mp: the %s cannot be %s: %s", e.What, e.Doing, e.Text)
+	}
 	return fmt.Sprintf("mp: the %s of %s cannot be %s: %s", e.What, e.Func, e.Doing, e.Text)
 }
+
+// codecError is a CodecError with its cause, which errors.Is finds in this process.
+func codecError(function, what, doing string, cause error) error {
+	return &codecFailure{&CodecError{function, what, doing, cause.Error()}, cause}
+}
+
+type codecFailure struct {
+	*CodecError
+	cause error
+}
+
+// Unwrap returns the CodecError and its cause.
+func (e *codecFailure) Unwrap() []error { return []error{e.CodecError, e.cause} }
 
 // A Reason says why a worker died, where that can be told.
 type Reason string

@@ -130,3 +130,25 @@ func ExamplePool_Stats() {
 	// ON <nil>
 	// 2 started, 1 died, open files by RLIMIT_NOFILE
 }
+
+// Stats also says what each worker did, and how long it took.
+func ExamplePool_Stats_workers() {
+	p, err := mp.NewPool(mp.PoolConfig{Workers: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := mp.Map(context.Background(), p, upper, []string{"a", "b", "c"}); err != nil {
+		log.Fatal(err)
+	}
+	s := p.Stats() // fmt.Println(s) prints all of it
+	for _, w := range s.PerWorker {
+		fmt.Println("worker", w.Worker, w.State, "has done", w.Done, "tasks")
+	}
+	for _, f := range s.Functions {
+		fmt.Println(f.Func == upper.Name(), f.Done)
+	}
+	// Output:
+	// worker 1 idle has done 3 tasks
+	// true 3
+}

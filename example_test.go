@@ -178,6 +178,20 @@ func ExampleMap() {
 	// 1 the text is empty true
 }
 
+func ExampleOnProgress() {
+	p := pool()
+	defer p.Close()
+	_, err := mp.Map(context.Background(), p, upper, []string{"a", "", "c"}, mp.AllErrors(), mp.OnProgress(func(p mp.Progress) {
+		if p.Over {
+			fmt.Println(p.Done, "of", p.Total, "done,", p.Failed, "failed")
+		}
+	}))
+	fmt.Println(err != nil)
+	// Output:
+	// 3 of 3 done, 1 failed
+	// true
+}
+
 func ExampleMapAsync() {
 	p := pool()
 	defer p.Close()

@@ -55,6 +55,9 @@ type Hints struct {
 	Timeout time.Duration
 	// Retries is how often a task may be run again whose worker died.
 	Retries int
+	// Baggage goes along with each task, for functions registered with
+	// [RegisterBaggage]; it makes sense only to those.
+	Baggage string
 }
 
 // NoTimeout is the [Hints].Timeout of tasks that may run for ever.

@@ -35,7 +35,7 @@ func (f *Func[In, Out]) check() (err error) {
 	if f.in, err = codec.For[In](); err != nil {
 		return fmt.Errorf("argument: %w", err)
 	}
-	if f.out, err = codec.For[Out](); err != nil {
+	if f.out, err = codec.ForResult[Out](); err != nil {
 		return fmt.Errorf("result: %w", err)
 	}
 	return nil
@@ -53,7 +53,7 @@ func (f *Func[In, Out]) runner() runner.Handler {
 	var result, noResult Out
 	return func(ctx context.Context, in, out []byte) (_ []byte, err error) {
 		if err := f.in.Decode(in, &arg); err != nil {
-			return nil, &CodecError{Func: f.id, What: "argument", Doing: "decoded", Text: err.Error()}
+			return nil, codecError(f.id, "argument", "decoded", err)
 		}
 		given := arg
 		arg = noArg // nothing is kept alive
@@ -64,7 +64,7 @@ func (f *Func[In, Out]) runner() runner.Handler {
 		out, err = f.out.Append(out, &result)
 		result = noResult
 		if err != nil {
-			return nil, &CodecError{Func: f.id, What: "result", Doing: "encoded", Text: err.Error()}
+			return nil, codecError(f.id, "result", "encoded", err)
 		}
 		return out, nil
 	}
@@ -80,8 +80,55 @@ func (f *Func[In, Out]) encode(buf []byte, args []In) ([]byte, int, error) {
 	return out, n, err
 }
 
+// brings reports whether arguments can bring along what is to be looked after.
+func (f *Func[In, Out]) brings() bool { return f.in.Files() || f.in.Moves() }
+
+// encodeFor is encode for elements lo, lo+1, … of a batch. None of them is on its way: what an
+// earlier encoding of them had let go comes back before.
+func (f *Func[In, Out]) encodeFor(s *sent, buf []byte, args []In, lo int) ([]byte, int, error) {
+	if f.brings() {
+		for i := range args {
+			s.recall(lo + i)
+		}
+	}
+	out, n, err := f.encode(buf, args)
+	f.note(s, out[len(buf):], args[:n], lo)
+	return out, n, err
+}
+
+// note notes what the encoded arguments of elements lo, lo+1, … bring along.
+func (f *Func[In, Out]) note(s *sent, run []byte, args []In, lo int) {
+	if !f.brings() {
+		return
+	}
+	files := f.in.SentFiles(run, len(args))
+	for i := range args {
+		items := sentItems{movers: f.in.Movers(&args[i])}
+		if files != nil {
+			items.files = files[i]
+		}
+		s.add(lo+i, items)
+	}
+}
+
+// settled says that no process will look at the argument of element i any more.
+func (f *Func[In, Out]) settled(s *sent, i int) {
+	if f.brings() {
+		s.settled(i)
+	}
+}
+
+// settledRun is settled for n elements from lo on.
+func (f *Func[In, Out]) settledRun(s *sent, lo, n int) {
+	if f.brings() {
+		for i := range n {
+			s.settled(lo + i)
+		}
+	}
+}
+
 func (f *Func[In, Out]) unencodable(err error) error {
-	return &CodecError{Func: f.id, What: "argument", Doing: "encoded", Text: err.Error()}
+	return codecError(f.id, "argument", "encoded", err)
 }
 
 // encodeOne is encode for one argument.
@@ -106,5 +153,5 @@ func (f *Func[In, Out]) decode(data []byte, out *Out) error {
 }
 
 func (f *Func[In, Out]) undecodable(err error) error {
-	return &CodecError{Func: f.id, What: "result", Doing: "decoded", Text: err.Error()}
+	return codecError(f.id, "result", "decoded", err)
 }

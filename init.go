@@ -46,22 +46,27 @@ func serve() int {
 	for i, f := range functions.sorted {
 		fns[i] = worker.Function{ID: f.wire(), Run: f.runner()}
 	}
-	return worker.Serve(fns, spawn.BuildID(), func(cfg link.Config, send func([]byte) error) {
-		if runtime.GOMAXPROCS(0) != cfg.Procs { // it began with that, as a rule
-			runtime.GOMAXPROCS(cfg.Procs)
-		}
-		logToParent(slog.Level(cfg.LogLevel), send)
-		current = ProcessInfo{Name: cfg.Name, PID: os.Getpid(), Daemon: cfg.Daemon}
-		parent = &ProcessInfo{Name: cfg.Parent, PID: cfg.ParentPID}
-	})
+	return worker.Serve(worker.Program{Functions: fns, Build: spawn.BuildID(), Start: begin, Unpack: unpack})
+}
+
+// begin makes this process the worker that its parent wants, and returns a logger of the parent's.
+func begin(cfg link.Config, send func([]byte) error) *slog.Logger {
+	if runtime.GOMAXPROCS(0) != cfg.Procs { // it began with that, as a rule
+		runtime.GOMAXPROCS(cfg.Procs)
+	}
+	current = ProcessInfo{Name: cfg.Name, PID: os.Getpid(), Daemon: cfg.Daemon}
+	parent = &ProcessInfo{Name: cfg.Parent, PID: cfg.ParentPID}
+	logger := slog.New(logrec.NewHandler(slog.Level(cfg.LogLevel), send))
+	logToParent(logger)
+	return logger
 }
 
 // logToParent sends what the worker logs with slog to the parent's handler.
 // Package log keeps writing to stderr: its last line before an exit belongs
 // to the end of stderr that a WorkerError carries.
-func logToParent(level slog.Level, send func([]byte) error) {
+func logToParent(logger *slog.Logger) {
 	flags := log.Flags()
-	slog.SetDefault(slog.New(logrec.NewHandler(level, send)))
+	slog.SetDefault(logger)
 	log.SetOutput(os.Stderr)
 	log.SetFlags(flags)
 }

@@ -3,12 +3,16 @@ package mp
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/journal"
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
@@ -27,17 +31,28 @@ type Inline struct {
 	ctx   context.Context
 	end   context.CancelCauseFunc
 
-	mu     sync.Mutex
-	closed bool
-	begun  map[int]element // by worker
-	tasks  sync.WaitGroup
-	nextID atomic.Uint64
+	patient bool             // deadlines do not matter
+	trace   *journal.Journal // of what becomes of tasks; nil: none
+
+	mu      sync.Mutex
+	closed  bool
+	size    int                // workers that there are to be
+	numbers int                // of workers so far
+	surplus int                // workers that are busy and then too many
+	free    []int              // numbers of workers that there were
+	begun   map[int]inlineTask // by worker
+	done    map[int]int        // tasks, by worker
+	tasks   sync.WaitGroup
+	nextID  atomic.Uint64
 }
 
-// element is one of a batch.
-type element struct {
+// inlineTask is a task that is running.
+type inlineTask struct {
 	batch Batch
 	index int
+	id    uint64
+	fn    string
+	since time.Time
 }
 
 // NewInline makes an Inline executor. The error says which field of the config
@@ -53,15 +68,85 @@ func NewInline(config InlineConfig) (*Inline, error) {
 	if err := functions.seal(); err != nil {
 		return nil, err
 	}
-	x := &Inline{slots: make(chan int, n), begun: map[int]element{}}
-	for w := range n {
-		x.slots <- w + 1
-	}
+	x := &Inline{slots: make(chan int, max(n, maxInline)), begun: map[int]inlineTask{}, done: map[int]int{}}
 	x.ctx, x.end = context.WithCancelCause(context.Background())
-	return x, nil
+	return x, x.resize(n)
 }
 
-func (x *Inline) numWorkers() int { return cap(x.slots) }
+// maxInline is how many tasks may run at once, if not more were asked for at first.
+const maxInline = 1024
+
+// resize changes how many tasks run at once, from the next one on.
+func (x *Inline) resize(n int) error {
+	if n > cap(x.slots) {
+		return fmt.Errorf("mp: %d tasks at once: at most %d can run in one process", n, cap(x.slots))
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for ; x.size < n; x.size++ {
+		if x.surplus > 0 {
+			x.surplus--
+		} else {
+			x.slots <- x.number()
+		}
+	}
+	for ; x.size > n; x.size-- {
+		select {
+		case worker := <-x.slots:
+			x.free = append(x.free, worker)
+		default:
+			x.surplus++
+		}
+	}
+	return nil
+}
+
+// number is that of a new worker; under the lock.
+func (x *Inline) number() int {
+	if last := len(x.free) - 1; last >= 0 {
+		n := x.free[last]
+		x.free = x.free[:last]
+		return n
+	}
+	x.numbers++
+	return x.numbers
+}
+
+// release frees a worker for the next task, unless there are too many.
+func (x *Inline) release(worker int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.surplus > 0 {
+		x.surplus--
+		x.free = append(x.free, worker)
+		return
+	}
+	x.slots <- worker
+}
+
+func (x *Inline) numWorkers() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.size
+}
+
+// infos describes the workers.
+func (x *Inline) infos(started time.Time) []crew.Info {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all []crew.Info
+	for n := 1; n <= x.numbers; n++ {
+		if slices.Contains(x.free, n) {
+			continue
+		}
+		w := crew.Info{Worker: n, Name: current.Name, PID: os.Getpid(), Started: started, Done: x.done[n]}
+		if t, ok := x.begun[n]; ok {
+			w.Busy, w.Running, w.Task, w.Func, w.Begun = true, true, t.id, t.fn, t.since
+		}
+		all = append(all, w)
+	}
+	return all
+}
 
 // Execute implements [Executor]. It returns when the last task has begun.
 func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints) error {
@@ -85,21 +170,21 @@ func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints)
 	x.mu.Unlock()
 	id := x.nextID.Add(uint64(n)) - uint64(n) + 1
 	for i := range n {
-		x.begin(ctx, f, b, i, id+uint64(i), h.Timeout)
+		x.begin(ctx, f, b, i, id+uint64(i), h)
 	}
 	return nil
 }
 
 // begin waits for a free slot and runs element i in it.
-func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint64, timeout time.Duration) {
+func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint64, h Hints) {
 	var cause error
 	select {
 	case worker := <-x.slots:
 		if cause = x.over(ctx); cause == nil {
-			go x.run(ctx, f, b, i, runner.Info{ID: id, Attempt: 1, Worker: uint16(worker)}, timeout)
+			go x.run(ctx, f, b, i, runner.Info{ID: id, Attempt: 1, Worker: uint16(worker)}, h)
 			return
 		}
-		x.slots <- worker
+		x.release(worker)
 	case <-ctx.Done():
 		cause = &crew.Cancelled{Cause: crew.CauseOf(ctx)}
 	case <-x.ctx.Done():
@@ -120,49 +205,99 @@ func (x *Inline) over(ctx context.Context) error {
 }
 
 // run runs one task and settles it.
-func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runner.Info, timeout time.Duration) {
+func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runner.Info, h Hints) {
 	defer x.tasks.Done()
-	defer func() { x.slots <- int(info.Worker) }()
-	x.note(int(info.Worker), element{b, i})
-	defer x.note(int(info.Worker), element{})
-	arg, n, err := b.Encode(nil, i, i+1)
-	if err != nil || n != 1 || len(arg) < elementHead || int(binary.LittleEndian.Uint32(arg)) != len(arg)-elementHead {
-		if err == nil {
-			err = fmt.Errorf("mp: Encode took %d of 1 elements in %d bytes", n, len(arg))
-		}
+	defer x.release(int(info.Worker))
+	x.begins(info, inlineTask{b, i, info.ID, f.Name(), time.Now()})
+	arg, err := argumentOf(b, i)
+	if err != nil {
+		x.ends(info, runner.Failed)
 		b.Settle(i, nil, err)
 		return
 	}
 	var all runner.Contexts
 	task := all.New(info)
 	defer task.Cancel(context.Canceled)
-	defer context.AfterFunc(ctx, func() { task.Cancel(ctx.Err()) })()
-	if timeout > 0 {
-		defer time.AfterFunc(timeout, func() { task.Cancel(context.DeadlineExceeded) }).Stop()
+	defer x.follow(ctx, task)()
+	if h.Timeout > 0 && !x.patient {
+		defer time.AfterFunc(h.Timeout, func() { task.Cancel(context.DeadlineExceeded) }).Stop()
 	}
 	defer context.AfterFunc(x.ctx, func() { task.Cancel(context.Canceled) })()
 	kind, data := uint8(runner.Exited), []byte(nil)
 	defer func() { // also when the task calls runtime.Goexit
+		x.ends(info, kind)
 		if err := outcomeError(kind, data); err != nil {
 			b.Settle(i, nil, err)
 			return
 		}
 		b.Settle(i, data, nil)
 	}()
-	kind, data = runner.Run(task, f.runner(), arg[elementHead:], nil)
+	kind, data = runner.Run(task, withBaggage(f.runner(), h.Baggage), arg, nil)
 }
 
-func (x *Inline) note(worker int, e element) {
+// argumentOf is the encoded argument of element i.
+func argumentOf(b Batch, i int) ([]byte, error) {
+	arg, n, err := b.Encode(nil, i, i+1)
+	if err == nil && (n != 1 || len(arg) < elementHead || int(binary.LittleEndian.Uint32(arg)) != len(arg)-elementHead) {
+		err = fmt.Errorf("mp: Encode took %d of 1 elements in %d bytes", n, len(arg))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return arg[elementHead:], nil
+}
+
+// follow has a task's context end with the caller's.
+func (x *Inline) follow(ctx context.Context, task *runner.Context) (stop func() bool) {
+	if !x.patient {
+		return context.AfterFunc(ctx, func() { task.Cancel(ctx.Err()) })
+	}
+	if w, ok := ctx.(crew.Watcher); ok { // its future can be cancelled after its deadline
+		ctx = w.Watch(inlineJob{task})
+	}
+	return context.AfterFunc(ctx, func() {
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			task.Cancel(ctx.Err())
+		}
+	})
+}
+
+// inlineJob is a task that its future cancels.
+type inlineJob struct{ task *runner.Context }
+
+func (j inlineJob) Cancelled(cause error) { j.task.Cancel(cause) }
+
+func (x *Inline) begins(info runner.Info, t inlineTask) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.begun[worker] = e
+	x.begun[int(info.Worker)] = t
+	x.mu.Unlock()
+	x.log("mp: task begins", info, "func", t.fn, "attempt", info.Attempt)
+}
+
+// ends comes before the outcome is settled.
+func (x *Inline) ends(info runner.Info, kind uint8) {
+	x.mu.Lock()
+	t := x.begun[int(info.Worker)]
+	delete(x.begun, int(info.Worker))
+	x.done[int(info.Worker)]++
+	x.mu.Unlock()
+	x.log("mp: task ended", info, "took", time.Since(t.since), "outcome", runner.Outcome(kind))
+}
+
+// log logs what becomes of a task, if that is to be.
+func (x *Inline) log(what string, info runner.Info, args ...any) {
+	if x.trace == nil {
+		return
+	}
+	args = append(append([]any{"task", info.ID}, args...), "worker", info.Worker, "pid", os.Getpid())
+	x.trace.Info(what, args...)
 }
 
 func (x *Inline) isRunning(b Batch, i int) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, e := range x.begun {
-		if e == (element{b, i}) {
+	for _, t := range x.begun {
+		if t.batch == b && t.index == i {
 			return true
 		}
 	}

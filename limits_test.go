@@ -250,6 +250,9 @@ func TestSetupIsPinned(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain mp.Containment) {
 		file := filepath.Join(t.TempDir(), "cpus")
 		pool := newPool(t, mp.PoolConfig{Workers: 1, Spares: 1, RequireContainment: contain, Setup: noteCPU.With(file), Limits: mp.Limits{CPUs: [][]int{{cpu}}}})
+		if err := pool.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		until(t, "the spare is ready", func() bool { return pool.Stats().Spares == 1 })
 		b, err := os.ReadFile(file)
 		if want := fmt.Sprintf("%d\n%d\n", cpu, cpu); string(b) != want || err != nil {

@@ -29,6 +29,7 @@ func Map[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []I
 		return make([]Out, len(in)), err
 	}
 	defer m.cancel(nil)
+	defer m.meter.end()
 	if len(in) > 0 {
 		if err := ex.Execute(m.ctx, f.id, m, m.opts.hints); err != nil {
 			return m.out, err
@@ -63,20 +64,24 @@ type mapping[In, Out any] struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 
+	meter  *meter
+	sent   sent
 	left   atomic.Int64
 	mu     sync.Mutex
 	failed ElementErrors
 }
 
 func newMapping[In, Out any](ctx context.Context, f *Func[In, Out], in []In, opts []MapOption) (*mapping[In, Out], error) {
-	o, err := applyOptions(opts)
+	o, err := applyOptions(ctx, opts)
+	if err == nil {
+		err = functions.seal()
+	}
+	meter := startMeter(o.tell, len(in))
 	if err != nil {
+		meter.end()
 		return nil, err
 	}
-	if err := functions.seal(); err != nil {
-		return nil, err
-	}
-	m := &mapping[In, Out]{f: f, in: in, out: make([]Out, len(in)), opts: o, done: make(chan struct{})}
+	m := &mapping[In, Out]{f: f, in: in, out: make([]Out, len(in)), opts: o, done: make(chan struct{}), meter: meter}
 	m.left.Store(int64(len(in)))
 	m.ctx, m.cancel = context.WithCancelCause(ctx)
 	return m, nil
@@ -85,15 +90,24 @@ func newMapping[In, Out any](ctx context.Context, f *Func[In, Out], in []In, opt
 func (m *mapping[In, Out]) Len() int { return len(m.in) }
 
 func (m *mapping[In, Out]) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
-	return m.f.encode(buf, m.in[lo:hi])
+	return m.f.encodeFor(&m.sent, buf, m.in[lo:hi], lo)
 }
 
+// Describe says what element i is.
+func (m *mapping[In, Out]) Describe(i int) string { return summary(m.in[i]) }
+
+// Unrepeatable reports whether element i must not be retried.
+func (m *mapping[In, Out]) Unrepeatable(i int) bool { return m.sent.moved(i) }
+
 func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
+	m.f.settled(&m.sent, i)
 	if err == nil {
 		err = m.f.decode(result, &m.out[i])
 	}
 	if err != nil {
 		m.fail(&ElementError{i, err})
+	} else {
+		m.meter.add(1, nil)
 	}
 	if m.left.Add(-1) == 0 {
 		close(m.done)
@@ -102,7 +116,13 @@ func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 
 // SettleRun is Settle for elements lo, lo+1, … that all have results.
 func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
-	m.f.decodeRun(results, m.out[lo:lo+len(results)], func(i int, err error) { m.fail(&ElementError{lo + i, err}) })
+	m.f.settledRun(&m.sent, lo, len(results))
+	good := len(results)
+	m.f.decodeRun(results, m.out[lo:lo+len(results)], func(i int, err error) {
+		good--
+		m.fail(&ElementError{lo + i, err})
+	})
+	m.meter.add(good, nil)
 	if m.left.Add(-int64(len(results))) == 0 {
 		close(m.done)
 	}
@@ -120,6 +140,7 @@ func (m *mapping[In, Out]) fail(e *ElementError) {
 		m.cancel(e)
 	}
 	m.failed = append(m.failed, e)
+	m.meter.add(1, e)
 }
 
 func (m *mapping[In, Out]) err(ctx context.Context) error {

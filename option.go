@@ -1,6 +1,7 @@
 package mp
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -15,6 +16,7 @@ type MapOption interface{ apply(*mapOptions) }
 type mapOptions struct {
 	hints     Hints
 	allErrors bool
+	tell      []func(Progress)
 }
 
 func (o CallOption) apply(m *mapOptions) { o(&m.hints) }
@@ -58,18 +60,23 @@ func ChunkSize(n int) MapOption { return mapOption(func(o *mapOptions) { o.hints
 // all elements as [ElementErrors]. Without it the first error ends the Map.
 func AllErrors() MapOption { return mapOption(func(o *mapOptions) { o.allErrors = true }) }
 
-func applyOptions(opts []MapOption) (o mapOptions, err error) {
+func applyOptions(ctx context.Context, opts []MapOption) (o mapOptions, err error) {
 	for _, opt := range opts {
 		opt.apply(&o)
 	}
-	return o, o.hints.check()
+	o.hints, err = hintsOf(ctx, o.hints, nil)
+	return o, err
 }
 
-func applyCallOptions(h Hints, opts []CallOption) (Hints, error) {
+// hintsOf are those of a call: of its options, and with the baggage of its context.
+func hintsOf(ctx context.Context, h Hints, opts []CallOption) (Hints, error) {
 	for _, opt := range opts {
 		opt(&h)
 	}
-	return h, h.check()
+	if err := h.check(); err != nil {
+		return h, err
+	}
+	return h, h.pack(ctx)
 }
 
 func (h Hints) check() error {

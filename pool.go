@@ -16,7 +16,7 @@ import (
 // A Pool is safe for concurrent use. End it with Close or Shutdown; workers
 // also end when this process does, however it does.
 type Pool struct {
-	crew        *crew.Crew
+	crew        engine
 	timeout     time.Duration
 	containment Containment
 	enforced    Enforced
@@ -33,17 +33,13 @@ func NewPool(config PoolConfig) (*Pool, error) {
 		return nil, fmt.Errorf("mp: PoolConfig.%w", err)
 	}
 	config = config.withDefaults()
-	cc, err := config.crewConfig()
+	e, cc, err := newEngine("PoolConfig", config, func(*crew.Config) {})
 	if err != nil {
-		return nil, fmt.Errorf("mp: PoolConfig.%w", err)
+		return nil, err
 	}
-	c, err := crew.New(cc)
-	if err != nil {
-		return nil, translate(err)
-	}
-	p := &Pool{
-		crew: c, timeout: config.Timeout,
-		containment: config.containing().holds(), enforced: config.Limits.enforced(cc.Cgroup),
+	p := &Pool{crew: e, timeout: config.Timeout}
+	if _, here := e.(*inlineEngine); !here {
+		p.containment, p.enforced = config.containing().holds(), config.Limits.enforced(cc.Cgroup)
 	}
 	children.addPool(p)
 	return p, nil
@@ -128,14 +124,18 @@ type WorkerInfo struct {
 func (p *Pool) Workers() []WorkerInfo {
 	var all []WorkerInfo
 	for _, w := range p.crew.Workers() {
-		info := WorkerInfo{Worker: w.Worker, PID: w.PID, State: WorkerIdle, Started: w.Started}
-		if w.Busy {
-			info.State = WorkerBusy
-		}
-		if w.Running {
-			info.Task, info.Func = w.Task, w.Func
-		}
-		all = append(all, info)
+		all = append(all, newWorkerInfo(w))
 	}
 	return all
+}
+
+func newWorkerInfo(w crew.Info) WorkerInfo {
+	info := WorkerInfo{Worker: w.Worker, PID: w.PID, State: WorkerIdle, Started: w.Started}
+	if w.Busy {
+		info.State = WorkerBusy
+	}
+	if w.Running {
+		info.Task, info.Func = w.Task, w.Func
+	}
+	return info
 }

@@ -27,7 +27,7 @@ type Process[Out any] struct {
 
 	mu     sync.Mutex
 	state  processState
-	crew   *crew.Crew
+	crew   engine
 	pid    int
 	death  crew.Death
 	value  Out
@@ -54,7 +54,7 @@ func NewProcess[In, Out any](f *Func[In, Out], arg In, config ProcessConfig) (*P
 		return nil, fmt.Errorf("mp: ProcessConfig.%w", err)
 	}
 	p := &Process[Out]{name: config.Name, config: config, ended: make(chan struct{})}
-	p.submit = func(ex Executor) *Future[Out] { return Submit(context.Background(), ex, f, arg) }
+	p.submit = func(ex Executor) *Future[Out] { return submit(context.Background(), ex, f, arg, Hints{}) }
 	if p.name == "" {
 		p.name = nextName()
 	}
@@ -82,17 +82,14 @@ func (p *Process[Out]) Start() error {
 	case p.state != processNew:
 		return fmt.Errorf("mp: the process %s was started before: make another to run the function again", p.name)
 	}
-	cc, err := p.config.pool().withDefaults().crewConfig()
-	if err != nil {
-		return fmt.Errorf("mp: ProcessConfig.%w", err)
-	}
-	cc.Single, cc.Link.Daemon = true, p.config.Daemon
-	cc.Name = func() string { return p.name }
 	died := make(chan crew.Death, 1)
-	cc.OnEnd = func(d crew.Death) { died <- d }
-	c, err := crew.New(cc)
+	c, _, err := newEngine("ProcessConfig", p.config.pool().withDefaults(), func(cc *crew.Config) {
+		cc.Single, cc.Link.Daemon = true, p.config.Daemon
+		cc.Name = func() string { return p.name }
+		cc.OnEnd = func(d crew.Death) { died <- d }
+	})
 	if err != nil {
-		return translate(err)
+		return err
 	}
 	p.crew, p.state, p.pid = c, processRunning, c.PID()
 	children.add(p, ProcessInfo{Name: p.name, PID: p.pid, Daemon: p.config.Daemon})
@@ -101,7 +98,7 @@ func (p *Process[Out]) Start() error {
 }
 
 // soloExecutor runs tasks on a crew as it is.
-type soloExecutor struct{ crew *crew.Crew }
+type soloExecutor struct{ crew engine }
 
 func (s soloExecutor) Execute(ctx context.Context, function string, b Batch, h Hints) error {
 	return translate(s.crew.Execute(ctx, function, b, crew.Hints(h)))

@@ -2,9 +2,9 @@ package mp
 
 // ProcessConfig describes a [Process]. The zero value is good.
 type ProcessConfig struct {
-	// Name is for people, and known in the process as [Current]().Name. "" means
-	// one that shows the lineage: worker-1 is the first child of the main
-	// process, worker-1:2 its second child.
+	// Name is for people: ps shows it behind the program's name, and the process
+	// knows it as [Current]().Name. "" means one that shows the lineage: worker-1
+	// is the first child of the main process, worker-1:2 its second child.
 	Name string
 
 	// Daemon says that [WaitChildren] does not wait for the process. Every

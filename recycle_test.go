@@ -226,6 +226,9 @@ func TestSparesCannotStart(t *testing.T) {
 		Workers: 1, Spares: 1, Setup: setupIf.With(files), Restart: mp.Restart{Attempts: 2, Backoff: time.Millisecond, MaxBackoff: time.Millisecond},
 		Output: mp.Output{Logger: slog.New(slog.NewTextHandler(&log, nil))},
 	})
+	if err := pool.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	until(t, "the spare is ready", func() bool { return pool.Stats().Spares == 1 })
 	if err := os.Remove(files.Must); err != nil {
 		t.Fatal(err)

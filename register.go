@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/go-multiprocessing/mp/internal/caller"
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/link"
@@ -27,15 +27,16 @@ import (
 // struct, and a function without one takes or returns struct{}. What travels:
 // numbers, strings, booleans, slices, arrays, maps, pointers and structs of such
 // with exported fields, any and interfaces with registered types
-// ([RegisterType]), and types with a binary or text form of their own
-// (time.Time, *big.Int, netip.Addr, …). It arrives equal: nil stays nil, times
+// ([RegisterType]), types with a binary or text form of their own (time.Time,
+// *big.Int, netip.Addr, …), shared objects ([Mutex], [Array], …), and *os.File, of
+// which a duplicate arrives that the receiver has to close. It arrives equal: nil stays nil, times
 // keep nanoseconds. [Init] checks the types. A function literal must not mention the
 // variable that it is assigned to: declare the variable, assign it in init.
 //
 // Register panics if the name is empty, taken or contains a line break, if f
 // is nil, and after Init.
 func Register[In, Out any](name string, f func(ctx context.Context, arg In) (Out, error)) *Func[In, Out] {
-	pkg := callerPackage()
+	pkg := caller.Package()
 	if f == nil {
 		panic(fmt.Sprintf("mp: Register(%q): the function is nil", name))
 	}
@@ -74,7 +75,7 @@ func RegisterError(err error) error {
 	if err == nil {
 		panic("mp: RegisterError: the error is nil")
 	}
-	if bad := errtree.RegisterSentinel(callerPackage()+": "+err.Error(), err); bad != nil {
+	if bad := errtree.RegisterSentinel(caller.Package()+": "+err.Error(), err); bad != nil {
 		panic("mp: RegisterError: " + bad.Error())
 	}
 	return err
@@ -177,20 +178,4 @@ func (r *registry) wires() []link.FuncID {
 		ids[i] = f.wire()
 	}
 	return ids
-}
-
-// callerPackage is the import path of the package that called the exported
-// function that calls this.
-func callerPackage() string {
-	pcs := make([]uintptr, 1)
-	runtime.Callers(3, pcs)
-	frame, _ := runtime.CallersFrames(pcs).Next()
-	// A function is called path/to/pkg.Name; dots in the last part of the
-	// path are escaped.
-	name := frame.Function
-	slash := strings.LastIndex(name, "/") + 1
-	if dot := strings.Index(name[slash:], "."); dot >= 0 {
-		name = name[:slash+dot]
-	}
-	return strings.ReplaceAll(name, "%2e", ".")
 }

@@ -1,6 +1,9 @@
 package mp
 
-// Stats is what a pool is doing and what has happened to its workers.
+import "github.com/go-multiprocessing/mp/internal/crew"
+
+// Stats is what a pool is doing and what has happened to its workers. Its String is a table for
+// people.
 type Stats struct {
 	Workers int // that it is to have
 	Serving int // that are in service; more than Workers while those too many finish their tasks
@@ -11,6 +14,11 @@ type Stats struct {
 	Started  int // workers that have come into service so far
 	Recycled int // of these, ended to make way for fresh ones, see [Recycle] and [Pool.Resize]
 	Died     int // of these, ended in any other way but with the pool
+
+	PerWorker []WorkerStats // of those in service, in the order of their places
+	Functions []FuncStats   // that have been run, by name
+	Slowest   []SlowTask    // at most ten, the slowest first
+	Ends      []WorkerEnd   // of workers, but with the pool: at most ten, the last one last
 
 	Containment Containment // what kills the processes that tasks leave behind
 	Enforced    Enforced    // what sees to the limits
@@ -23,12 +31,35 @@ type Enforced struct {
 	Memory, CPUs, OpenFiles, Nice, NoCoreDumps string
 }
 
-// Stats returns the pool's figures at one moment. It costs microseconds.
+// Stats returns the pool's figures at one moment. It costs some ten microseconds a worker, most of
+// them for its memory, and the tasks nothing.
 func (p *Pool) Stats() Stats {
 	s := p.crew.Stats()
-	return Stats{
+	stats := Stats{
 		Workers: s.Places, Serving: s.Serving, Busy: s.Busy, Spares: s.Spares, Queued: s.Queued,
 		Started: s.Started, Recycled: s.Recycled, Died: s.Died,
 		Containment: p.containment, Enforced: p.enforced,
+	}
+	for _, w := range s.Workers {
+		stats.PerWorker = append(stats.PerWorker, newWorkerStats(w))
+	}
+	for _, f := range s.Funcs {
+		stats.Functions = append(stats.Functions, FuncStats(f))
+	}
+	for _, t := range s.Slowest {
+		stats.Slowest = append(stats.Slowest, SlowTask(t))
+	}
+	for _, e := range s.Ends {
+		stats.Ends = append(stats.Ends, WorkerEnd(e))
+	}
+	return stats
+}
+
+func newWorkerStats(w crew.Info) WorkerStats {
+	return WorkerStats{
+		WorkerInfo: newWorkerInfo(w),
+		Begun:      w.Begun, Done: w.Done, Before: w.Before,
+		Starting: w.Starting, Waiting: w.Waiting, Working: w.Working, Talking: w.Talking,
+		RSS: w.RSS, Peak: w.Peak,
 	}
 }

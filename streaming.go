@@ -25,6 +25,7 @@ type streaming[In, Out any] struct {
 	f       *Func[In, Out]
 	ordered bool
 	hints   Hints
+	meter   *meter
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 
@@ -80,15 +81,18 @@ func (w *window) adapt(taken int) {
 }
 
 func runStream[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in iter.Seq2[In, error], opts []MapOption, ordered bool, yield func(streamed[Out]) bool) {
-	o, err := applyOptions(opts)
+	o, err := applyOptions(ctx, opts)
 	if err == nil {
 		err = functions.seal()
 	}
+	meter := startMeter(o.tell, unknown)
 	if err != nil {
+		meter.end()
 		yield(streamed[Out]{index: -1, err: err})
 		return
 	}
-	s := &streaming[In, Out]{f: f, ordered: ordered, hints: o.hints}
+	defer meter.end()
+	s := &streaming[In, Out]{f: f, ordered: ordered, hints: o.hints, meter: meter}
 	s.feed.L, s.submit.L, s.consume.L = &s.mu, &s.mu, &s.mu
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	least := min(2*min(max(o.hints.Chunk, 1), maxWindow)*workersOf(ex), maxWindow)
@@ -140,7 +144,9 @@ func (s *streaming[In, Out]) feeder(in iter.Seq2[In, error]) {
 		}
 	}
 	s.mu.Lock()
-	s.whole = whole || s.inputErr != nil
+	if s.whole = whole || s.inputErr != nil; s.whole {
+		s.meter.setTotal(s.read)
+	}
 	s.mu.Unlock()
 	returned = true
 }
@@ -216,15 +222,24 @@ type streamBatch[In, Out any] struct {
 	s    *streaming[In, Out]
 	from int
 	in   []In
+
+	sent sent
 }
 
 func (b *streamBatch[In, Out]) Len() int { return len(b.in) }
 
 func (b *streamBatch[In, Out]) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
-	return b.s.f.encode(buf, b.in[lo:hi])
+	return b.s.f.encodeFor(&b.sent, buf, b.in[lo:hi], lo)
 }
 
+// Describe says what element i is.
+func (b *streamBatch[In, Out]) Describe(i int) string { return summary(b.in[i]) }
+
+// Unrepeatable reports whether element i must not be retried.
+func (b *streamBatch[In, Out]) Unrepeatable(i int) bool { return b.sent.moved(i) }
+
 func (b *streamBatch[In, Out]) Settle(i int, result []byte, err error) {
+	b.s.f.settled(&b.sent, i)
 	r := streamed[Out]{index: b.from + i, err: err, set: true}
 	if err == nil {
 		r.err = b.s.f.decode(result, &r.value)
@@ -234,6 +249,7 @@ func (b *streamBatch[In, Out]) Settle(i int, result []byte, err error) {
 
 // SettleRun is Settle for elements lo, lo+1, … that all have results.
 func (b *streamBatch[In, Out]) SettleRun(lo int, results [][]byte) {
+	b.s.f.settledRun(&b.sent, lo, len(results))
 	rs := make([]streamed[Out], len(results))
 	for k, data := range results {
 		rs[k] = streamed[Out]{index: b.from + lo + k, set: true}
@@ -258,6 +274,9 @@ func (s *streaming[In, Out]) place(r streamed[Out]) {
 	if s.stopped {
 		s.consume.Signal()
 		return
+	}
+	if s.ctx.Err() == nil || r.err == nil { // else it was cancelled
+		s.meter.add(1, r.err)
 	}
 	due := true
 	if s.ordered {

@@ -1,6 +1,11 @@
 package mp
 
-import "context"
+import (
+	"context"
+	"reflect"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
+)
 
 // Submit hands f with arg to ex and returns a future for its result. It does
 // not wait for the task, but blocks while too many wait for a worker
@@ -12,17 +17,29 @@ import "context"
 // the task's begin. All errors come through
 // the future.
 func Submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, opts ...CallOption) *Future[Out] {
-	s, err := newSubmission(f, arg)
-	h := Hints{}
-	if err == nil && len(opts) > 0 {
-		h, err = applyCallOptions(h, opts)
+	h, err := hintsOf(ctx, Hints{}, opts)
+	if err != nil {
+		return failedFuture[Out](err)
 	}
+	return submit(ctx, ex, f, arg, h)
+}
+
+// failedFuture is that of tasks that were not submitted.
+func failedFuture[Out any](err error) *Future[Out] {
+	future := &Future[Out]{}
+	future.settle(err)
+	return future
+}
+
+func submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, h Hints) *Future[Out] {
+	s, err := newSubmission(f, arg)
 	if err == nil {
 		s.future.ex = ex
 		s.future.ctx.Context = ctx
 		err = ex.Execute(&s.future.ctx, f.id, s, h)
 	}
 	if err != nil {
+		s.sent.recall(0)
 		s.future.settle(err)
 	}
 	return &s.future
@@ -34,6 +51,7 @@ type submission[In, Out any] struct {
 	f      *Func[In, Out]
 	arg    []byte
 	small  [32]byte // arg, if it fits
+	sent   sent
 }
 
 func newSubmission[In, Out any](f *Func[In, Out], arg In) (*submission[In, Out], error) {
@@ -43,11 +61,28 @@ func newSubmission[In, Out any](f *Func[In, Out], arg In) (*submission[In, Out],
 		return s, err
 	}
 	var err error
-	s.arg, err = f.encodeOne(s.small[:0], &arg)
+	if s.arg, err = f.encodeOne(s.small[:0], &arg); err == nil {
+		f.note(&s.sent, s.arg, []In{arg}, 0)
+	}
 	return s, err
 }
 
 func (s *submission[In, Out]) Len() int { return 1 }
+
+// Describe says what the argument is, if it can be decoded twice.
+func (s *submission[In, Out]) Describe(int) string {
+	if s.f.brings() || s.f.in.Carries() {
+		return reflect.TypeFor[In]().String()
+	}
+	var arg In
+	if err := s.f.in.Decode(s.arg[codec.HeadSize:], &arg); err != nil {
+		return ""
+	}
+	return summary(arg)
+}
+
+// Unrepeatable reports whether the task must not be retried.
+func (s *submission[In, Out]) Unrepeatable(int) bool { return s.sent.moved(0) }
 
 func (s *submission[In, Out]) Encode(buf []byte, _, _ int) ([]byte, int, error) {
 	return append(buf, s.arg...), 1, nil
@@ -55,6 +90,7 @@ func (s *submission[In, Out]) Encode(buf []byte, _, _ int) ([]byte, int, error) 
 
 func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
 	s.arg = nil
+	s.f.settled(&s.sent, 0)
 	if err == nil {
 		err = s.f.decode(result, &s.future.value)
 	}

@@ -8,7 +8,9 @@ type Task interface {
 	// Name is the function's name.
 	Name() string
 
-	bind() (link.Bound, error)
+	// bind encodes the argument; files are the numbers of those in it, which the
+	// caller has to forget.
+	bind() (b link.Bound, files []uint64, err error)
 }
 
 type boundTask[In, Out any] struct {
@@ -18,18 +20,21 @@ type boundTask[In, Out any] struct {
 
 func (t *boundTask[In, Out]) Name() string { return t.f.id }
 
-func (t *boundTask[In, Out]) bind() (link.Bound, error) {
-	arg, _, err := t.f.encode(nil, []In{t.arg})
+func (t *boundTask[In, Out]) bind() (b link.Bound, files []uint64, err error) {
+	arg, n, err := t.f.encode(nil, []In{t.arg})
 	if err != nil {
-		return link.Bound{}, err
+		return b, nil, err
 	}
-	return link.Bound{Name: t.f.id, Arg: arg[elementHead:]}, nil
+	for _, ids := range t.f.in.SentFiles(arg, n) {
+		files = append(files, ids...)
+	}
+	return link.Bound{Name: t.f.id, Arg: arg[elementHead:]}, files, nil
 }
 
 // bindOptional is bind for a Task that may be nil.
-func bindOptional(t Task) (link.Bound, error) {
+func bindOptional(t Task) (b link.Bound, files []uint64, err error) {
 	if t == nil {
-		return link.Bound{}, nil
+		return b, nil, nil
 	}
 	return t.bind()
 }

@@ -33,6 +33,13 @@ var (
 		}
 		return i, nil
 	})
+	carried = mp.Register("carried", func(ctx context.Context, _ struct{}) (string, error) {
+		s, _ := ctx.Value(suiteKey{}).(string)
+		if i, ok := mp.CurrentTask(ctx); !ok || i.ID == 0 {
+			return "", errors.New("the task's context knows nothing of the task")
+		}
+		return s, nil
+	})
 	// block opens the named pipe, which tells that it has begun, and waits for
 	// its context.
 	block = mp.Register("block", func(ctx context.Context, fifo string) (string, error) {
@@ -48,10 +55,23 @@ var (
 	unsent   = mp.Register("unsent", func(_ context.Context, n int) (badMarshal, error) { return badMarshal{Fail: n == 1}, nil })
 )
 
+// suiteKey is of a value that is carried into tasks.
+type suiteKey struct{}
+
 var errSuite = mp.RegisterError(errors.New("the suite's sentinel"))
 
 func init() {
 	mp.RegisterErrorType[*refusal]()
+	mp.RegisterBaggage(func(ctx context.Context, b mp.Baggage) {
+		if s, ok := ctx.Value(suiteKey{}).(string); ok {
+			b["mptest"] = s
+		}
+	}, func(ctx context.Context, b mp.Baggage) context.Context {
+		if s, ok := b["mptest"]; ok {
+			return context.WithValue(ctx, suiteKey{}, s)
+		}
+		return ctx
+	})
 }
 
 type refusal struct{ N int }

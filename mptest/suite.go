@@ -34,6 +34,7 @@ func TestExecutor(t *testing.T, newExecutor func(t testing.TB) mp.Executor) {
 		{"Codec", testCodec},
 		{"Panics", testPanics},
 		{"TaskInfo", testTaskInfo},
+		{"Baggage", testBaggage},
 		{"Futures", testFutures},
 		{"Wait", testWait},
 		{"Streams", testStreams},
@@ -192,6 +193,30 @@ func testTaskInfo(t *testing.T, ex mp.Executor) {
 			t.Fatalf("got %+v", i)
 		}
 		seen[i.ID] = true
+	}
+}
+
+func testBaggage(t *testing.T, ex mp.Executor) {
+	ctx := context.WithValue(t.Context(), suiteKey{}, "of the test")
+	check := func(how string, got []string, err error) {
+		t.Helper()
+		if err != nil || len(got) == 0 || slices.ContainsFunc(got, func(s string) bool { return s != "of the test" }) {
+			t.Errorf("%s: %q, %v", how, got, err)
+		}
+	}
+	one, err := mp.Call(ctx, ex, carried, struct{}{})
+	check("Call", []string{one}, err)
+	one, err = mp.Submit(ctx, ex, carried, struct{}{}).Result(ctx)
+	check("Submit", []string{one}, err)
+	all, err := mp.Map(ctx, ex, carried, make([]struct{}, 50))
+	check("Map", all, err)
+	all = nil
+	for s, e := range mp.Stream(ctx, ex, carried, slices.Values(make([]struct{}, 50))) {
+		all, err = append(all, s), errors.Join(err, e)
+	}
+	check("Stream", all, err)
+	if got, err := mp.Call(t.Context(), ex, carried, struct{}{}); got != "" || err != nil {
+		t.Errorf("without baggage: %q, %v", got, err)
 	}
 }
 

@@ -3,8 +3,7 @@
 package crew
 
 import (
-	"context"
-	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/sched"
@@ -30,17 +29,18 @@ type running struct {
 }
 
 // cancel ends a job: what has not begun is settled, what runs is told, and
-// killed if it does not listen.
-func (c *Crew) cancel(j *job, cause error) {
+// killed if it does not listen. Late is for a deadline that has passed.
+func (c *Crew) cancel(j *job, cause error, late bool) {
 	var drops []run
 	drop := collectRuns(&drops)
 
 	c.mu.Lock()
-	if j.left == 0 || j.Cancel || c.closed {
+	if j.left == 0 || j.Cancel && (!j.spared || late) || c.closed {
 		c.mu.Unlock()
 		return
 	}
-	j.cause = cause
+	j.cause, j.spared = cause, late && c.cfg.Patient
+	j.trace("cancelled", "why", cause.Error())
 	c.sched.Drop(&j.Job, func(lo, n int) { drop(&j.Job, lo, n) })
 	c.checkRoom()
 	for _, m := range c.members {
@@ -49,9 +49,9 @@ func (c *Crew) cancel(j *job, cause error) {
 		}
 		before := m.work.Tasks()
 		if seq, began := c.sched.Cancel(&m.work, &j.Job, drop); began {
-			c.end(running{m, seq}, j, cause)
+			c.end(running{m, seq}, j, cause, late)
 		}
-		if m.sending == j {
+		if m.sending == j && !c.cfg.Patient {
 			time.AfterFunc(c.cfg.Grace, func() { m.killIfSending(j, cause) })
 		}
 		if m.work.Tasks() < before {
@@ -66,8 +66,14 @@ func (c *Crew) cancel(j *job, cause error) {
 
 // end ends a task that runs: its context at once, its worker if it is still
 // running after the grace period. Under the lock.
-func (c *Crew) end(r running, j *job, cause error) {
-	go func() { _ = r.m.link.Cancel(r.seq, errors.Is(cause, context.DeadlineExceeded)) }()
+func (c *Crew) end(r running, j *job, cause error, late bool) {
+	if late && c.cfg.Patient {
+		return
+	}
+	go func() { _ = r.m.link.Cancel(r.seq, late) }()
+	if c.cfg.Patient {
+		return
+	}
 	time.AfterFunc(c.cfg.Grace, func() { c.killIfRunning(r, j, cause) })
 }
 
@@ -183,6 +189,15 @@ func (c *Crew) steal(thief *member, patient bool) (took, left bool) {
 // dropLater settles elements of a cancelled job from under the lock.
 func (c *Crew) dropLater(j *sched.Job, lo, n int) {
 	go c.settleAll([]run{{j.Data.(*job), lo, n}}, c.whyNot)
+}
+
+// checkBehind sees to it that what was sent to wait behind other tasks of m does
+// not wait while somebody could run it, who may have found nothing to do while it
+// was neither in the queue nor with m yet.
+func (c *Crew) checkBehind(m *member) {
+	if m.work.Tasks() > 1 && (len(c.idle) > 0 || slices.ContainsFunc(c.places, func(p *place) bool { return p.vacant })) {
+		c.rebalanceSoon()
+	}
 }
 
 func (c *Crew) rebalanceSoon() {

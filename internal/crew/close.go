@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
@@ -34,8 +35,9 @@ func (c *Crew) Close() {
 	c.mu.Unlock()
 	c.settleAll(drops, c.whyNot)
 	c.keepers.Wait()
-	c.logs.close()
+	c.logs.Close()
 	spawn.Release()
+	share.ForgetFiles(c.cfg.Files)
 	close(c.gone)
 }
 
@@ -134,46 +136,9 @@ func (c *Crew) PID() int {
 	return c.greeter.PID
 }
 
-// Stats is the state of the crew.
-func (c *Crew) Stats() Stats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.counts
-	s.Places, s.Spares, s.Queued = c.want, len(c.spares), c.sched.Len()
-	for _, m := range c.members {
-		if m == nil || m.dead {
-			continue
-		}
-		s.Serving++
-		if m.work.Tasks() > 0 {
-			s.Busy++
-		}
-	}
-	return s
-}
-
 // Size is the number of places to be filled.
 func (c *Crew) Size() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.want
-}
-
-// Workers describes the workers in service.
-func (c *Crew) Workers() []Info {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var all []Info
-	for _, m := range c.members {
-		if m == nil || m.dead {
-			continue
-		}
-		w := Info{Worker: m.number(), Name: m.name, PID: m.proc.PID, Busy: m.work.Tasks() > 0, Started: m.started}
-		if ch, begun := m.work.Running(); begun {
-			j := ch.Job.Data.(*job)
-			w.Running, w.Func, w.Task = true, j.fn, j.id+uint64(ch.Lo)
-		}
-		all = append(all, w)
-	}
-	return all
 }

@@ -7,26 +7,31 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/journal"
 	"github.com/go-multiprocessing/mp/internal/sched"
 	"github.com/go-multiprocessing/mp/internal/spawn"
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // Crew is safe for concurrent use.
 type Crew struct {
 	cfg  Config
 	out  *output
-	logs *logs
+	logs *journal.Journal
 
 	mu        sync.Mutex
 	sched     sched.Scheduler
 	funcs     map[string]*sched.Func
 	watches   map[<-chan struct{}]*watch // by the context's Done
 	members   []*member                  // by place; nil while there is none
+	present   int                        // members that there are
 	places    []*place                   // for ever, those above want unused
 	want      int                        // places to be filled
 	spares    []*member                  // ready to fill one
 	departing []*member                  // that have left one and tear down
 	counts    Stats                      // what has happened
+	slow      []Slow                     // the slowest tasks, the slowest first
+	ends      []End                      // of workers, the last ones
 	idle      []*member
 	others    []*sched.Worker // scratch of steal
 	drop      sched.Drop      // dropLater, made once
@@ -61,7 +66,8 @@ func New(cfg Config) (*Crew, error) {
 	c := &Crew{
 		cfg:     cfg,
 		out:     newOutput(cfg.Stdout, cfg.Stderr),
-		logs:    newLogs(cfg),
+		logs:    journal.New(cfg.Logger),
+		sched:   sched.New(sys.NumCPU()),
 		funcs:   map[string]*sched.Func{},
 		watches: map[<-chan struct{}]*watch{},
 		closing: make(chan struct{}),
@@ -102,10 +108,12 @@ type job struct {
 	fn     string
 	batch  Batch
 	prompt bool
+	bag    string
 	id     uint64
 	left   int // tasks whose outcome is not known
 	unsaid int // tasks that have not been settled
 	cause  error
+	spared bool // what runs was not told of the cause, since nobody is ended for taking his time
 	crew   *Crew
 
 	timeout time.Duration // of each task; 0: none
@@ -129,16 +137,17 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 		c.mu.Unlock()
 		return err
 	}
-	j := &job{crew: c, fn: fn, batch: b, prompt: h.Prompt, id: c.nextID + 1, left: n, unsaid: n}
+	j := &job{crew: c, fn: fn, batch: b, prompt: h.Prompt, bag: h.Baggage, id: c.nextID + 1, left: n, unsaid: n}
 	j.Init(c.funcOf(fn), n, h.Chunk)
 	j.Data = j
 	j.retries = min(h.Retries, maxRetries)
-	if h.Timeout > 0 {
+	if h.Timeout > 0 && !c.cfg.Patient {
 		j.timeout = h.Timeout
 		c.timed(j)
 	}
 	c.nextID += uint64(n)
 	c.open++
+	j.trace("submitted")
 	c.watch(ctx, j)
 	if h.Prompt && n == 1 && c.open == 1 && len(c.idle) > 0 {
 		m := c.popIdle()
@@ -226,7 +235,7 @@ func (c *Crew) soon() bool {
 
 // rouse wakes idle workers for a job, or lets a busy one take more.
 func (c *Crew) rouse(j *sched.Job) {
-	n := j.Pending()
+	n := c.sched.Wanted(j)
 	for ; n > 0 && len(c.idle) > 0; n-- {
 		c.popIdle().wakeUp()
 	}
@@ -251,18 +260,24 @@ func (c *Crew) popIdle() *member {
 	m := c.idle[len(c.idle)-1]
 	c.idle = c.idle[:len(c.idle)-1]
 	m.idle = false
-	c.countWorkers()
+	c.countIdle()
 	return m
 }
 
+// countWorkers is called when a member has come or gone.
 func (c *Crew) countWorkers() {
-	n := 0
+	c.present = 0
 	for _, m := range c.members {
 		if m != nil {
-			n++
+			c.present++
 		}
 	}
-	c.sched.Workers(n, len(c.idle))
+	c.countIdle()
+}
+
+// countIdle is called when one has become idle, or is no longer.
+func (c *Crew) countIdle() {
+	c.sched.Workers(c.present, len(c.idle))
 }
 
 // retire notes that the outcomes of n tasks of j are known. After the last, its

@@ -48,5 +48,8 @@ func (*Crew) PID() int { return 0 }
 // Signal does nothing.
 func (*Crew) Signal(syscall.Signal) {}
 
+// Ask has no answers.
+func (*Crew) Ask(context.Context, []byte) []Answer { return nil }
+
 // Workers is empty.
 func (*Crew) Workers() []Info { return nil }

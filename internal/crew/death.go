@@ -47,20 +47,28 @@ func (m *member) bury() {
 	} else {
 		c.members[m.number()-1] = nil
 	}
+	why := whyDied(death)
 	switch {
 	case m.departing: // counted when it left
+		why = m.why
 	case m.leaving:
+		why = m.why
 		c.counts.Recycled++
-	case m.proc.Status().Signal == 0 && m.proc.Status().ExitCode == 0 && c.draining && c.open == 0 || c.closed: // as it is to
+		c.noteEnd(m, why)
+	case m.proc.Status().Signal == 0 && m.proc.Status().ExitCode == 0 && c.draining && c.open == 0 || c.closed:
+		why = "the pool ends"
 	default:
 		c.counts.Died++
+		c.noteEnd(m, why)
 	}
+	m.trace("ended", "status", death.Status.String(), "why", why)
 	c.countWorkers()
 	c.sched.Dead(&m.work,
 		func(sj *sched.Job, i int) {
 			j := sj.Data.(*job)
 			m.lost++
 			if c.mayRetry(j, i, death.Cause) {
+				m.traceLost("has left a task that will be retried", []run{{j, i, 1}})
 				c.sched.Return(sched.Chunk{Job: sj, Lo: i, N: 1}, c.drop)
 				return
 			}
@@ -71,9 +79,15 @@ func (m *member) bury() {
 		c.sched.Clear(collectRuns(&drops))
 	}
 	closed := c.closed
+	ran := time.Since(m.usage.news)
 	c.distribute()
 	c.mu.Unlock()
+	m.traceLost("has lost a task", lost)
+	if len(lost) > 0 {
+		c.noteSlow(lost[0].job, lost[0].lo, Slow{Worker: m.number(), Took: ran, Lost: true})
+	}
 	m.link.Close()
+	m.broker.close()
 	if closed && death.Cause == nil {
 		drops, lost = append(drops, lost...), nil
 	}

@@ -105,7 +105,7 @@ func (m *member) send(ch sched.Chunk) error {
 		if m.enc == nil {
 			m.enc = make([]byte, 0, chunkBytes)
 		}
-		body, n, bad := j.batch.Encode(m.enc[:0], lo, hi)
+		body, n, bad := j.batch.Encode(append(m.enc[:0], j.bag...), lo, hi)
 		if n < 0 || n > hi-lo || n == 0 && bad == nil {
 			bad, n = fmt.Errorf("mp: Encode took %d of %d elements", n, hi-lo), 0
 		}
@@ -136,9 +136,13 @@ func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	if large {
 		ch.Weight = len(body)
 	}
-	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: attempt, Worker: m.number(), ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Body: body})
+	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: attempt, Worker: m.number(), ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Baggage: len(j.bag), Body: body})
+	if m.work.Tasks() == 0 {
+		m.usage.given()
+	}
 	m.work.Launch(ch)
 	m.link.Publish()
+	c.checkBehind(m)
 	c.mu.Unlock()
 	m.end = ch.Seq + uint32(ch.N)
 	if large {

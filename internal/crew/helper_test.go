@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func help(what string) int {
 	if what != "honest" && first() {
 		misbehave(what)
 	}
-	return worker.Serve(functions(), "", func(link.Config, func([]byte) error) {})
+	return worker.Serve(worker.Program{Functions: functions(), Start: func(link.Config, func([]byte) error) *slog.Logger { return nil }})
 }
 
 // first reports whether this worker is the first to ask.

@@ -301,7 +301,7 @@ func TestKilledBeforeHello(t *testing.T) {
 		cfg := config(t, "before hello: closed, then killed", 1)
 		closed := cfg.Dir + "/once.closed"
 		starts := 0
-		cfg.Name = func() string { // called before the greeting
+		t.Cleanup(crew.BeforeGreeting(func() {
 			if starts++; starts == 2 {
 				pid := 0
 				until(t, "its socket is closed", func() bool {
@@ -311,8 +311,7 @@ func TestKilledBeforeHello(t *testing.T) {
 				})
 				time.AfterFunc(20*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 			}
-			return ""
-		}
+		}))
 		replacementKilled(t, cfg)
 	})
 }

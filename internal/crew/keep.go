@@ -103,26 +103,28 @@ func untilGone(err error) time.Duration {
 	return 0
 }
 
-// pin lets the worker run only on the CPUs of its place.
-func (m *member) pin(i int) error {
-	if len(m.crew.cfg.CPUs) == 0 {
+// cpus are those on which a worker may run that is started for place n, from 1; for
+// 0, a spare, those that all places have.
+func (c *Crew) cpus(n int) []int {
+	switch sets := c.cfg.CPUs; {
+	case len(sets) == 0 || n == 0 && len(sets) > 1:
 		return nil
+	case n == 0:
+		return sets[0]
+	default:
+		return sets[(n-1)%len(sets)]
 	}
-	cpus := m.crew.cfg.CPUs[i%len(m.crew.cfg.CPUs)]
-	if err := sys.Pin(m.proc.InProc, cpus); err != nil {
-		return fmt.Errorf("it cannot be pinned to the CPUs %v: %w", cpus, err)
-	}
-	return nil
 }
 
-// pinEarly pins a worker before its setup, of which the threads and processes that
-// it starts inherit that, unless only its place will tell to what.
-func (m *member) pinEarly() error {
-	switch n := m.number(); {
-	case n > 0:
-		return m.pin(n - 1)
-	case len(m.crew.cfg.CPUs) == 1: // a spare
-		return m.pin(0)
+// pin lets a spare that has come to place i run only on the CPUs of the place;
+// other workers were born so.
+func (m *member) pin(i int) error {
+	if m.number() > 0 || len(m.crew.cfg.CPUs) < 2 {
+		return nil
+	}
+	cpus := m.crew.cpus(i + 1)
+	if err := sys.Pin(m.proc.InProc, cpus); err != nil {
+		return fmt.Errorf("it cannot be pinned to the CPUs %v: %w", cpus, err)
 	}
 	return nil
 }
@@ -133,6 +135,8 @@ func (m *member) discard() Death {
 	<-m.proc.Done()
 	death := m.lastRites()
 	m.link.Close()
+	m.broker.close()
+	m.trace("ended", "status", death.Status.String(), "why", "it had no place")
 	return death
 }
 
@@ -145,11 +149,16 @@ func (m *member) enlist(i int) bool {
 	if c.closed || c.draining && c.open == 0 {
 		return false
 	}
-	m.num.Store(int32(i + 1))
+	if m.num.Swap(int32(i+1)) == 0 {
+		m.trace("was a spare and takes a place")
+	}
 	c.members[i] = m
 	c.counts.Started++
+	m.usage.begin()
+	m.before = c.places[i].served
+	c.places[i].served++
 	if i >= c.want {
-		m.leaving = true
+		m.leaving, m.why = true, tooMany
 	}
 	c.countWorkers()
 	c.changed()

@@ -19,16 +19,17 @@ import (
 
 // A member is one worker process in service.
 type member struct {
-	crew *Crew
-	num  atomic.Int32 // its number in the crew, from 1; 0 while it is a spare
-	name string
-	proc *spawn.Process
-	link *link.Link
-	wake chan struct{} // wakes the pump; capacity 1
-	fns  map[string]int
-	errs *forwarder // its stderr, with the last words
-	outs *forwarder
-	ears chan struct{} // closed when no more messages come
+	crew   *Crew
+	num    atomic.Int32 // its number in the crew, from 1; 0 while it is a spare
+	name   string
+	proc   *spawn.Process
+	link   *link.Link
+	broker connection
+	wake   chan struct{} // wakes the pump; capacity 1
+	fns    map[string]int
+	errs   *forwarder // its stderr, with the last words
+	outs   *forwarder
+	ears   chan struct{} // closed when no more messages come
 
 	taken chan struct{} // closed when a spare gets a place
 
@@ -49,30 +50,35 @@ type member struct {
 	seen      sighting
 	stacks    string        // of the task that is being ended
 	answer    chan struct{} // closed when they have come
+	asked     asking
 	started   time.Time
+	usage     usage
+	before    int    // workers that had its place before
+	why       string // it makes way
 
 	// The pump's.
-	results link.Results
-	done    []outcomes // of results, in their order
-	enc     []byte
-	end     uint32
-	body    []byte // too large for the ring, yet to be sent
-	bodySeq uint32
-	bodyJob *job
-	busy    time.Duration
-	tasks   uint64
-	lost    int // tasks that its death has cost
-	death   Death
+	results  link.Results
+	done     []outcomes // of results, in their order
+	enc      []byte
+	end      uint32
+	body     []byte // too large for the ring, yet to be sent
+	bodySeq  uint32
+	bodyJob  *job
+	busy     time.Duration
+	tasks    uint64
+	long     run    // a task among those collected that took long
+	longSeq  uint32 // the last of which that is known
+	longTook time.Duration
+	lost     int // tasks that its death has cost
+	death    Death
 }
 
 // pump carries tasks and results until the worker is dead.
 func (m *member) pump() {
 	for {
-		n, err := m.collect()
-		if n > 0 {
-			// Whoever waited for a result may have the next task ready:
-			// what they submit now travels together.
-			runtime.Gosched()
+		more, err := m.collect()
+		if more {
+			runtime.Gosched() // what they submit now travels together
 		}
 		if err == nil {
 			err = m.fill()
@@ -195,11 +201,12 @@ func (m *member) wakeUp() {
 	}
 }
 
-// collect settles what the worker has finished and returns how much that was.
-func (m *member) collect() (int, error) {
-	err := m.link.Collect(&m.results)
+// collect settles what the worker has finished, and reports whether somebody who has waited for that
+// may have the next task ready: his job is done, or no task waits.
+func (m *member) collect() (more bool, err error) {
+	err = m.link.Collect(&m.results)
 	if len(m.results.Runs) == 0 {
-		return 0, err
+		return false, err
 	}
 	c := m.crew
 	c.mu.Lock()
@@ -211,24 +218,29 @@ func (m *member) collect() (int, error) {
 		}
 	}
 	m.observe()
+	m.usage.heard(m.work.Tasks() == 0)
 	c.mu.Unlock()
 
 	m.checkMemory()
+	if m.long.job != nil {
+		c.noteSlow(m.long.job, m.long.lo, Slow{Worker: m.number(), Took: m.longTook})
+		m.long = run{}
+	}
 	for _, d := range m.done {
 		m.settle(d)
 	}
 
 	c.mu.Lock()
-	n := 0
+	more = len(m.done) > 0 && c.sched.Next() == nil
 	for _, d := range m.done {
 		c.account(d.job, d.n)
-		n += d.n
+		more = more || d.job.unsaid == 0
 	}
 	c.mu.Unlock()
 	clear(m.done)
 	m.done = m.done[:0]
 	m.results.Forget()
-	return n, err
+	return more, err
 }
 
 // match finds the elements whose outcomes lie in r.
@@ -240,6 +252,8 @@ func (m *member) match(r link.Run) error {
 		}
 		j := ch.Job.Data.(*job)
 		m.crew.retire(j, ch.N)
+		j.Func.Finished(ch.N)
+		m.findLong(j, ch.Lo, r.Seq, ch.N)
 		m.count(ch.N)
 		m.done = append(m.done, outcomes{run{j, ch.Lo, ch.N}, r.Kind, r.Data[:ch.N]})
 		r.Seq += uint32(ch.N)

@@ -4,13 +4,13 @@ package crew
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/go-multiprocessing/mp/internal/journal"
 )
 
 // output passes on what workers print, whole lines at a time.
@@ -31,11 +31,6 @@ func same(a, b io.Writer) bool {
 	return a == b
 }
 
-// complain tells of a panic what there is nobody else to tell.
-func complain(what string, panicked any) {
-	fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", what, panicked, debug.Stack())
-}
-
 // sink keeps the lines of different workers apart.
 type sink struct {
 	mu   sync.Mutex
@@ -48,7 +43,7 @@ func (s *sink) write(lines []byte) {
 	defer s.mu.Unlock()
 	defer func() {
 		if r := recover(); r != nil {
-			s.once.Do(func() { complain("mp: panic in the writer of workers' output", r) })
+			s.once.Do(func() { journal.Complain("mp: panic in the writer of workers' output", r) })
 		}
 	}()
 	_, _ = s.w.Write(lines)

@@ -8,6 +8,7 @@ import "context"
 type place struct {
 	kept   bool          // a keeper keeps it filled
 	vacant bool          // there was nothing to do for its worker
+	served int           // workers so far
 	wake   chan struct{} // tells the keeper of a vacant one that there is; capacity 1
 }
 
@@ -41,7 +42,7 @@ func (c *Crew) resize(n int, first chan<- error) {
 			c.keepers.Add(1)
 			go c.keep(i, first)
 		case i >= n && c.members[i] != nil:
-			c.members[i].leave()
+			c.members[i].leave(tooMany)
 		case i >= n:
 			p.rouse()
 		}

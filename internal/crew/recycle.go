@@ -9,14 +9,22 @@ import (
 	"time"
 )
 
+// Why workers make way.
+const (
+	tooMany  = "the pool was made smaller"
+	idleLong = "recycled: idle"
+	largeNow = "recycled: memory"
+	enough   = "recycled: tasks"
+)
+
 // leave takes the worker out of service, once it is done with what it runs; what
 // it has not begun goes to others. Under the crew's lock.
-func (m *member) leave() {
+func (m *member) leave(why string) {
 	if m.leaving || m.dead {
 		return
 	}
 	c := m.crew
-	m.leaving = true
+	m.leaving, m.why = true, why
 	c.sched.TakeBack(&m.work, c.drop)
 	if m.idle {
 		c.removeIdle(m)
@@ -33,7 +41,7 @@ func (m *member) leave() {
 func (m *member) count(n int) {
 	m.finished += n
 	if limit := m.crew.cfg.Recycle.Tasks; limit > 0 && m.finished >= limit {
-		m.leave()
+		m.leave(enough)
 	}
 }
 
@@ -46,7 +54,7 @@ func (m *member) checkMemory() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.leave()
+	m.leave(largeNow)
 }
 
 // memoryOf is how many bytes a process has in memory that belong to no file and
@@ -67,7 +75,7 @@ func memoryOf(inProc int) int64 {
 func (c *Crew) removeIdle(m *member) {
 	c.idle = slices.DeleteFunc(c.idle, func(x *member) bool { return x == m })
 	m.idle = false
-	c.countWorkers()
+	c.countIdle()
 }
 
 // becomeIdle notes that there is nothing to do for the worker; under the crew's
@@ -76,7 +84,7 @@ func (m *member) becomeIdle() {
 	c := m.crew
 	m.idle = true
 	c.idle = append(c.idle, m)
-	c.countWorkers()
+	c.countIdle()
 	if limit := c.cfg.Recycle.Idle; limit > 0 {
 		m.since = time.Now()
 		if len(c.idle) == 1 {
@@ -100,7 +108,7 @@ func (c *Crew) endIdle() {
 			return
 		}
 		m.tired = true
-		m.leave()
+		m.leave(idleLong)
 	}
 }
 
@@ -118,6 +126,7 @@ func (m *member) depart() bool {
 	c.members[m.number()-1] = nil
 	c.departing = append(c.departing, m)
 	c.counts.Recycled++
+	c.noteEnd(m, m.why)
 	c.countWorkers()
 	c.keepers.Add(1)
 	go func() {
@@ -131,6 +140,10 @@ func (m *member) depart() bool {
 // sayGoodbye lets the worker tear down and exit, and returns when it has.
 func (m *member) sayGoodbye() {
 	_ = m.link.Stop()
+	if m.crew.cfg.Patient {
+		<-m.proc.Done()
+		return
+	}
 	limit := time.NewTimer(goodbye)
 	defer limit.Stop()
 	for {

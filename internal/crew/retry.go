@@ -24,6 +24,9 @@ func (c *Crew) mayRetry(j *job, i int, cause error) bool {
 	if c.closed || j.Cancel || cause != nil || j.deaths[i] >= j.retries {
 		return false
 	}
+	if u, ok := j.batch.(Unrepeatable); ok && u.Unrepeatable(i) {
+		return false
+	}
 	if j.deaths == nil {
 		j.deaths = map[int]int{}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
@@ -22,12 +23,16 @@ const startLimit = time.Minute
 func (c *Crew) start(n int, greeted func()) (*member, error) {
 	m := &member{crew: c, wake: make(chan struct{}, 1), ears: make(chan struct{}), taken: make(chan struct{}), started: time.Now()}
 	m.num.Store(int32(n))
+	if c.cfg.Name != nil {
+		m.name = c.cfg.Name()
+	}
 	if err := m.exec(); err != nil {
 		permanent := !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ENOMEM) && !errors.Is(err, syscall.EMFILE) &&
 			!errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ETXTBSY) && !errors.Is(err, syscall.ESRCH) && !errors.Is(err, os.ErrDeadlineExceeded)
 		killed := errors.Is(err, spawn.ErrKilled)
 		return nil, &StartError{Worker: n, Permanent: permanent && !killed, Killed: killed, Err: err}
 	}
+	m.trace("started")
 	if err := m.handshake(greeted); err != nil {
 		err.Worker, err.Started = n, true
 		own := m.endsItself(err.Err)
@@ -35,13 +40,16 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 		<-m.proc.Done()
 		err.Last = m.lastRites()
 		err.Killed = own && err.Last.Status.Signal == syscall.SIGKILL
+		m.trace("could not serve", "why", err.Err.Error())
 		if errors.Is(err.Err, errSilent) {
 			err.Permanent = !err.Killed
 			err.Err = fmt.Errorf("it ended before mp.Init (%v): its main must call mp.Init first thing%s", err.Last.Status, err.Last.saying())
 		}
 		m.link.Close()
+		m.broker.close()
 		return nil, err
 	}
+	m.trace("is ready", "took", time.Since(m.started))
 	return m, nil
 }
 
@@ -73,14 +81,21 @@ func (m *member) exec() error {
 		return err
 	}
 	m.link = l
+	ours, theirs, err := share.Pair()
+	if err != nil {
+		l.Close()
+		return err
+	}
+	defer syscall.Close(theirs)
+	m.broker.ours = ours
 	var outFD, errFD int
 	if m.outs, outFD, err = c.out.forward(c.out.stdout); err == nil {
 		m.errs, errFD, err = c.out.forward(c.out.stderr)
 		if err == nil {
 			m.proc, err = spawn.Start(spawn.Spec{
-				Path: c.cfg.Path, Args: c.cfg.Args, Env: c.cfg.Env, Dir: c.cfg.Dir,
-				Procs: c.cfg.Link.Procs, Single: c.cfg.Single, Files: l.ChildFiles(), Stdout: outFD, Stderr: errFD,
-				Cancel: c.closing, Contain: c.cfg.Contain, Cgroup: c.cfg.Cgroup, Memory: c.cfg.Memory,
+				Path: c.cfg.Path, Args: c.cfg.Args, Title: m.name, Env: c.cfg.Env, Dir: c.cfg.Dir,
+				Procs: c.cfg.Link.Procs, Single: c.cfg.Single, Files: append(l.ChildFiles(), theirs), Stdout: outFD, Stderr: errFD,
+				Cancel: c.closing, Contain: c.cfg.Contain, CPUs: c.cpus(m.number()), Cgroup: c.cfg.Cgroup, Memory: c.cfg.Memory,
 			})
 			_ = syscall.Close(errFD)
 		}
@@ -90,6 +105,7 @@ func (m *member) exec() error {
 	if err != nil {
 		m.outs.abandon()
 		m.errs.abandon()
+		m.broker.close()
 		l.Close()
 		return err
 	}
@@ -98,6 +114,9 @@ func (m *member) exec() error {
 	m.errs.run()
 	return nil
 }
+
+// greeting is called before a worker is greeted, for tests.
+var greeting = func() {}
 
 var errSilent = errors.New("no hello")
 
@@ -119,16 +138,16 @@ func (m *member) handshake(greeted func()) *StartError {
 			Ready:  func() { put(s.ready, struct{}{}) },
 			Failed: func(data []byte) { put(s.failed, c.cfg.OnFail(data)) },
 			Stacks: m.heardStacks,
-			Log:    func(data []byte) { c.logs.add(m.number(), m.proc.PID, data) },
+			Broker: func() { go m.served() },
+			Log:    func(data []byte) { m.logged(data) },
+			Answer: m.answered,
 		})
 		m.deaf(err)
 	}()
 	cfg := c.cfg.Link
-	cfg.Worker, cfg.Single = m.number(), c.cfg.Single
-	if c.cfg.Name != nil {
-		m.name = c.cfg.Name()
-		cfg.Name = m.name
-	}
+	cfg.Worker, cfg.Single, cfg.Trace = m.number(), c.cfg.Single, c.cfg.Trace
+	cfg.Name = m.name
+	greeting()
 	if err := m.link.Greet(cfg); err != nil {
 		return &StartError{Err: errSilent, Permanent: true}
 	}
@@ -150,23 +169,24 @@ func (m *member) handshake(greeted func()) *StartError {
 	case <-m.proc.Done():
 	}
 	if cfg.Setup.Name != "" {
-		if err := m.pinEarly(); err != nil {
-			return &StartError{Err: err, Permanent: untilGone(err) == 0}
-		}
 		_ = m.link.Go()
 	}
 	return m.awaitReady(s)
 }
 
 func (m *member) awaitHello(s says) (link.Hello, *StartError) {
-	limit := time.NewTimer(startLimit)
-	defer limit.Stop()
+	var limit <-chan time.Time
+	if !m.crew.cfg.Patient {
+		timer := time.NewTimer(startLimit)
+		defer timer.Stop()
+		limit = timer.C
+	}
 	select {
 	case h := <-s.hello:
 		return h, nil
 	case <-m.proc.Done():
 	case <-m.ears:
-	case <-limit.C:
+	case <-limit:
 		return link.Hello{}, &StartError{Err: fmt.Errorf("no word from it for %v: does its main call mp.Init?", startLimit)}
 	case <-m.crew.closing:
 		return link.Hello{}, &StartError{Err: ErrClosed}

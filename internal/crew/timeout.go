@@ -107,7 +107,7 @@ func (m *member) sight(now time.Time) time.Duration {
 // expire ends a task whose time has passed; under the lock.
 func (c *Crew) expire(r running, task sched.Chunk) {
 	j := task.Job.Data.(*job)
-	c.end(r, j, &Expired{j.timeout})
+	c.end(r, j, &Expired{j.timeout}, true)
 }
 
 // Expired is the cause of ending a task whose timeout has passed.

@@ -18,10 +18,11 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/spawn"
+	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
 // ErrClosed is the outcome of tasks that a closed crew did not finish.
-var ErrClosed = errors.New("mp: closed")
+var ErrClosed = xsync.ErrClosed
 
 // Config describes a crew.
 type Config struct {
@@ -41,11 +42,14 @@ type Config struct {
 	Grace   time.Duration                       // from the end of a task's context to its worker's
 	Recycle Recycle                             // when a worker is replaced though nothing is wrong with it
 	Restart Restart                             // how often starting one is tried
+	Files   []uint64                            // sent with Setup and Teardown; see share.SendFile
 	Spares  int                                 // workers kept ready to replace others
 	CPUs    [][]int                             // what the places in turn may run on; empty: anything
 	Contain spawn.Containment                   // what kills that which tasks leave behind
 	Cgroup  *spawn.Cgroup                       // in which each worker gets a group
 	Memory  int64                               // limit of each such group
+	Patient bool                                // no worker is ended for taking its time
+	Trace   bool                                // what becomes of workers and tasks is logged
 	Backlog int                                 // jobs that may wait before Execute blocks
 	Single  bool                                // the worker is for one task, and not replaced
 	OnEnd   func(Death)                         // called at the end of a Single worker that had come into service
@@ -90,12 +94,17 @@ type Batch interface {
 	Settle(i int, result []byte, err error)
 }
 
+// Unrepeatable is implemented by batches of which some elements must not be retried: what they
+// bring along can be sent only once.
+type Unrepeatable interface{ Unrepeatable(i int) bool }
+
 // Hints are what the caller knows of a job.
 type Hints struct {
 	Chunk   int
 	Prompt  bool
 	Timeout time.Duration // of each task; not positive: none
 	Retries int
+	Baggage string // goes along with each task
 }
 
 // A Watcher is a context that ends with another one or by itself. It tells the
@@ -166,7 +175,55 @@ type Info struct {
 	Task    uint64
 	Func    string
 	Started time.Time
+
+	Begun    time.Time     // the task, about; if one is running
+	Done     int           // tasks
+	Before   int           // workers that were in its place before
+	Starting time.Duration // until it could serve
+	Working  time.Duration // in tasks
+	Waiting  time.Duration // without tasks
+	Talking  time.Duration // with tasks that were on their way
+	RSS      int64         // bytes in memory
+	Peak     int64         // and at most so far
 }
+
+// FuncInfo is what is known of a function's tasks.
+type FuncInfo struct {
+	Func    string
+	Done    int
+	Average time.Duration // of the last ones
+	Chunk   int           // how many were last sent together
+}
+
+// Slow is a task that took long.
+type Slow struct {
+	Func   string
+	Task   uint64
+	Worker int
+	Took   time.Duration
+	Arg    string
+	Lost   bool // it ended with its worker
+}
+
+// End is that of a worker.
+type End struct {
+	Worker int
+	PID    int
+	When   time.Time
+	Served time.Duration
+	Done   int // tasks
+	Why    string
+}
+
+// An Answer is what a worker has answered, or why it has not.
+type Answer struct {
+	Worker, PID int
+	Data        []byte
+	Err         error
+}
+
+// A Describer is a batch that can say what an element is, in a few words.
+type Describer interface{ Describe(i int) string }
 
 // Stats is a crew's state and what has happened to it so far.
 type Stats struct {
@@ -179,6 +236,11 @@ type Stats struct {
 	Started  int // processes that have come into service
 	Recycled int // of them, ended to make way for fresh ones
 	Died     int // of them, ended in any other way
+
+	Workers []Info
+	Funcs   []FuncInfo // by name
+	Slowest []Slow
+	Ends    []End // the last ones
 }
 
 // ErrCorrupt is the cause of killing a worker that does not keep to the

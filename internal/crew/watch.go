@@ -2,10 +2,13 @@
 
 package crew
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Cancelled cancels the job.
-func (j *job) Cancelled(cause error) { j.crew.cancel(j, cause) }
+func (j *job) Cancelled(cause error) { j.crew.cancel(j, cause, false) }
 
 // A watch waits for the end of a context, for all jobs that have it: there may
 // be a great many, and watching costs as much as a small task.
@@ -59,14 +62,14 @@ func (c *Crew) unwatch(j *job) {
 
 // ended cancels the jobs of a context that has ended.
 func (c *Crew) ended(w *watch) {
-	cause := CauseOf(w.ctx)
+	cause, late := CauseOf(w.ctx), errors.Is(w.ctx.Err(), context.DeadlineExceeded)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.watches, w.ctx.Done())
 	for j := w.jobs; j != nil; j = w.jobs {
 		c.unwatch(j)
 		c.mu.Unlock()
-		c.cancel(j, cause)
+		c.cancel(j, cause, late)
 		c.mu.Lock()
 	}
 }

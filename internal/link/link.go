@@ -40,6 +40,7 @@ type Chunk struct {
 	ID      uint64 // of the first task; the others follow
 	Count   int
 	Prompt  bool // wake the parent as soon as the chunk is done
+	Baggage int  // how many bytes of Body, the first, go along with each task
 	Body    []byte
 }
 
@@ -51,6 +52,8 @@ type Events struct {
 	Failed func(data []byte)
 	Log    func(data []byte)
 	Stacks func(data []byte)
+	Broker func()
+	Answer func(seq uint32, data []byte)
 }
 
 // A Link is the parent's end. Stage, Publish, Collect, Wait belong to one
@@ -189,6 +192,10 @@ func (l *Link) Go() error { return l.out.send(msgGo, 0, nil) }
 // AskStacks asks the worker for its goroutines' stacks.
 func (l *Link) AskStacks() error { return l.out.send(msgStacks, 0, nil) }
 
+// Ask asks the worker a question, of at least one byte, which it answers with the same number. It is
+// told with Ask, of no bytes, that the answer is not needed any more.
+func (l *Link) Ask(seq uint32, question []byte) error { return l.out.send(msgAsk, seq, question) }
+
 // Serve reads the worker's messages until the socket ends, and returns why.
 func (l *Link) Serve(e Events) error {
 	err := l.serve(e)
@@ -217,6 +224,10 @@ func (l *Link) serve(e Events) error {
 			e.Log(body)
 		case msgStacks:
 			e.Stacks(body)
+		case msgBroker:
+			e.Broker()
+		case msgAsk:
+			e.Answer(seq, body)
 		case msgPayload:
 			if err := l.inbox.keep(seq, body); err != nil {
 				return err
@@ -274,7 +285,7 @@ func (l *Link) Stage(c Chunk) (seq uint32) {
 		body = nil
 	}
 	l.mem.clear(l.seq, uint32(c.Count))
-	l.put(record{flags: flags, attempt: uint16(c.Attempt), worker: uint32(c.Worker), fn: uint32(c.Func), count: uint32(c.Count), seq: l.seq, id: c.ID, body: body})
+	l.put(record{flags: flags, attempt: uint16(c.Attempt), worker: uint32(c.Worker), fn: uint32(c.Func), count: uint32(c.Count), seq: l.seq, id: c.ID, baggage: uint32(c.Baggage), body: body})
 	l.sent = append(l.sent, passed{l.taskTail, l.seq + uint32(c.Count), c.Count})
 	seq = l.seq
 	l.seq += uint32(c.Count)
@@ -287,6 +298,7 @@ type record struct {
 	fn, count, seq uint32
 	id             uint64
 	worker         uint32
+	baggage        uint32
 	body           []byte
 }
 
@@ -302,6 +314,7 @@ func (l *Link) put(r record) {
 	binary.LittleEndian.PutUint32(h[20:], uint32(len(r.body)))
 	binary.LittleEndian.PutUint64(h[24:], r.id)
 	binary.LittleEndian.PutUint32(h[32:], r.worker)
+	binary.LittleEndian.PutUint32(h[36:], r.baggage)
 	ring := l.mem.taskRing()
 	ring.put(l.taskTail, h[:])
 	ring.put(l.taskTail+taskHead, r.body)
@@ -350,6 +363,13 @@ func (l *Link) Begun(seq uint32) bool { return l.mem.begun(seq) || !l.mem.intact
 // both since its start and as far as it has told.
 func (l *Link) Busy() (time.Duration, uint64) {
 	return time.Duration(l.mem.word64(offBusy).Load()), l.mem.word64(offTasks).Load()
+}
+
+// Slow returns the last task that took long, which is measured by itself, and how long it took, as far
+// as the worker has told; 0 if none did.
+func (l *Link) Slow() (seq uint32, took time.Duration) {
+	w := l.mem.word64(offSlow).Load()
+	return uint32(w >> 32), time.Duration(uint32(w)) * time.Microsecond
 }
 
 var errOverwritten = fmt.Errorf("%w: something was written over the memory that it shares with this one", errGarbage)

@@ -18,6 +18,7 @@ import (
 //	bell      the same for the parent
 //	low       parent: beginning this task or a later one rings the bell
 //	busy      worker: nanoseconds spent in finished tasks; tasks: how many
+//	slow      worker: the last task that took long, and how long, see clock.tell
 //	marks     two bits a task: begun by the worker, void by the parent
 //	canaries  written by the parent before the worker starts, by nobody later
 const (
@@ -30,6 +31,7 @@ const (
 	offLow      = 384
 	offBusy     = 448
 	offTasks    = 456
+	offSlow     = 464
 	offMarks    = 4096
 	offTaskRing = 32768
 	offResRing  = offTaskRing + ringSize

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -25,7 +26,7 @@ const (
 const (
 	// hold is how long a result may wait for the parent to be woken while
 	// there is more work.
-	hold = 3 * time.Millisecond
+	hold = 5 * time.Millisecond
 	// lull is the same for a result that somebody waits for.
 	lull = 50 * time.Microsecond
 	// look is how much work is done between two looks at the clock.
@@ -39,6 +40,7 @@ type Task struct {
 	ID      uint64
 	Worker  int // the number that this worker now has
 	Attempt int
+	Baggage []byte // of the call that it is part of
 	In      []byte
 }
 
@@ -61,6 +63,7 @@ type Port struct {
 	unrung atomic.Bool // results that the parent was not woken for
 	timer  *time.Timer
 	timed  atomic.Bool
+	late   atomic.Bool // the timer has fired: the task that runs may be a long one
 
 	mu       sync.Mutex
 	cond     sync.Cond
@@ -79,7 +82,7 @@ type current struct {
 // Open takes the descriptors over, makes them close-on-exec and non-blocking,
 // and reads the configuration.
 func Open() (*Port, Config, error) {
-	for fd := FirstFD; fd < FirstFD+NumFDs; fd++ {
+	for fd := FirstFD; fd <= BrokerFD; fd++ {
 		syscall.CloseOnExec(fd)
 	}
 	_ = syscall.SetNonblock(FirstFD, true)
@@ -122,6 +125,16 @@ func (p *Port) Fail(data []byte) error { return p.out.send(msgFailed, 0, data) }
 // Log sends a log record.
 func (p *Port) Log(data []byte) error { return p.out.send(msgLog, 0, data) }
 
+// AskBroker asks the parent to let the socket to the broker be served that it has
+// given to this worker behind those of the link, as descriptor BrokerFD.
+func (p *Port) AskBroker() error { return p.out.send(msgBroker, 0, nil) }
+
+// Answer answers a question of the parent's.
+func (p *Port) Answer(seq uint32, data []byte) error { return p.out.send(msgAsk, seq, data) }
+
+// BrokerFD is the descriptor of the socket to the broker.
+const BrokerFD = FirstFD + NumFDs
+
 // Committed changes with each outcome that is committed.
 func (p *Port) Committed() *atomic.Uint64 { return p.mem.word64(offResTail) }
 
@@ -131,6 +144,7 @@ type Requests struct {
 	Cancel func(seq uint32, deadline bool)
 	Stacks func() []byte
 	Go     func()
+	Ask    func(seq uint32, question []byte)
 }
 
 // Serve reads the parent's messages until it is gone.
@@ -156,6 +170,8 @@ func (p *Port) serve(r Requests) error {
 			r.Cancel(seq, len(body) > 0)
 		case msgGo:
 			r.Go()
+		case msgAsk:
+			r.Ask(seq, body)
 		case msgStacks:
 			err = p.out.send(msgStacks, 0, r.Stacks())
 		default:
@@ -237,7 +253,7 @@ func (p *Port) pass() {
 	p.clock.chunk(p)
 	p.pos = p.cur.end
 	p.cur = current{}
-	p.task.In = nil // it may be large
+	p.task.In, p.task.Baggage = nil, nil // they may be large
 	p.mem.word64(offTaskHead).Store(p.pos)
 }
 
@@ -261,7 +277,7 @@ func (p *Port) load() error {
 		flags: binary.LittleEndian.Uint16(h[4:]), attempt: binary.LittleEndian.Uint16(h[6:]),
 		fn: binary.LittleEndian.Uint32(h[8:]), count: binary.LittleEndian.Uint32(h[12:]),
 		seq: binary.LittleEndian.Uint32(h[16:]), id: binary.LittleEndian.Uint64(h[24:]),
-		worker: binary.LittleEndian.Uint32(h[32:]),
+		worker: binary.LittleEndian.Uint32(h[32:]), baggage: binary.LittleEndian.Uint32(h[36:]),
 	}
 	n := int(binary.LittleEndian.Uint32(h[20:]))
 	if size < taskHead || n > size-taskHead || size > ringSize {
@@ -275,13 +291,17 @@ func (p *Port) load() error {
 	}
 	if r.flags&flagExternal != 0 {
 		var err error
-		p.cur.left, err = p.claim(r.seq)
-		return err
-	}
-	if p.cur.left = ring.view(p.pos+taskHead, n); p.cur.left == nil {
+		if p.cur.left, err = p.claim(r.seq); err != nil {
+			return err
+		}
+	} else if p.cur.left = ring.view(p.pos+taskHead, n); p.cur.left == nil {
 		p.buf = ring.appendTo(p.buf[:0], p.pos+taskHead, n)
 		p.cur.left = p.buf
 	}
+	if r.baggage > uint32(len(p.cur.left)) {
+		return errGarbage
+	}
+	p.task.Baggage, p.cur.left = p.cur.left[:r.baggage:r.baggage], p.cur.left[r.baggage:]
 	return nil
 }
 
@@ -348,7 +368,7 @@ func (p *Port) ringIfUnrung() {
 // ringWhenDue decides whether the parent is woken for the result just
 // committed. Waking costs it as much as thousands of small results, so they
 // are held back while there is more work; a timer makes sure that a long task
-// does not hold them longer.
+// does not hold them longer, and that it is measured by itself.
 func (p *Port) ringWhenDue() {
 	if !p.unrung.Load() {
 		p.unrung.Store(true)
@@ -358,7 +378,6 @@ func (p *Port) ringWhenDue() {
 	prompt := last && p.cur.rec.flags&flagPrompt != 0 && (since > lull || p.clock.average > lull/2)
 	if since > hold || prompt || p.uncollected() > inlineSize/2 {
 		p.ring()
-		return
 	}
 	if !p.timed.Load() {
 		p.timed.Store(true)
@@ -369,11 +388,15 @@ func (p *Port) ringWhenDue() {
 // ringLate is the timer's; it runs beside a task.
 func (p *Port) ringLate() {
 	p.timed.Store(false)
+	p.late.Store(true)
 	if p.unrung.Load() {
 		p.unrung.Store(false)
 		_ = p.waker.ring()
 	}
 }
+
+// slowTask is how long a task takes at least of which the parent is told by itself.
+const slowTask = 6 * time.Millisecond
 
 // clock measures tasks without looking at the time for each of them.
 type clock struct {
@@ -400,7 +423,7 @@ func (c *clock) start() { c.began = c.read() }
 
 func (c *clock) finished(p *Port) {
 	c.tasks++
-	if c.until--; c.until <= 0 && c.tell(p) >= look/2 {
+	if c.until--; (c.until <= 0 || p.late.Load()) && c.tell(p) >= look/2 {
 		// With one processor the collector's goroutine waits for ours to
 		// make room, and until it is done every pointer written costs more.
 		runtime.Gosched()
@@ -414,6 +437,12 @@ func (c *clock) tell(p *Port) (stretch time.Duration) {
 		return 0
 	}
 	stretch = c.read() - c.began
+	if p.late.Load() {
+		p.late.Store(false)
+	}
+	if took := stretch - time.Duration(n-1)*c.average; took >= slowTask { // the last one: else it had been told
+		p.mem.word64(offSlow).Store(uint64(p.task.Seq)<<32 | uint64(min(took.Microseconds(), math.MaxUint32)))
+	}
 	c.began, c.told = c.now, c.tasks
 	c.busy += stretch
 	c.average = stretch / time.Duration(n)

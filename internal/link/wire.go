@@ -11,14 +11,16 @@ import (
 // Messages on the socket: 16 bytes of head, then the body. Everything that is
 // not a small task or result goes here, in both directions.
 const (
-	msgHello   = 1 // parent: Config; worker: Hello
-	msgReady   = 2 // worker: in service
-	msgFailed  = 3 // worker: it cannot serve; body: the error
-	msgPayload = 4 // both: the body of a task or result too large for the ring
-	msgCancel  = 5 // parent: cancel the context of task seq; a body: its deadline has passed
-	msgLog     = 6 // worker: a log record
-	msgGo      = 8 // parent: the worker may run its setup
-	msgStacks  = 7 // parent: asks for the goroutines' stacks; worker: tells them
+	msgHello   = 1  // parent: Config; worker: Hello
+	msgReady   = 2  // worker: in service
+	msgFailed  = 3  // worker: it cannot serve; body: the error
+	msgPayload = 4  // both: the body of a task or result too large for the ring
+	msgCancel  = 5  // parent: cancel the context of task seq; a body: its deadline has passed
+	msgLog     = 6  // worker: a log record
+	msgGo      = 8  // parent: the worker may run its setup
+	msgBroker  = 9  // worker: let its socket to the broker be served
+	msgStacks  = 7  // parent: asks for the goroutines' stacks; worker: tells them
+	msgAsk     = 10 // parent: a question, or no more word of question seq; worker: the answer
 )
 
 const headSize = 16
@@ -49,8 +51,14 @@ func (s *sender) send(kind, seq uint32, body []byte) error {
 	return err
 }
 
-// receive reads one message. The body grows as its bytes arrive, so a head
-// that lies about its length costs nothing.
+// A head that lies about its length costs memory of this size, or of so many times the
+// size of what has arrived.
+const (
+	firstBody  = 64 << 10
+	bodyGrowth = 64
+)
+
+// receive reads one message.
 func receive(r io.Reader) (kind, seq uint32, body []byte, err error) {
 	var head [headSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -58,13 +66,13 @@ func receive(r io.Reader) (kind, seq uint32, body []byte, err error) {
 	}
 	kind, seq = binary.LittleEndian.Uint32(head[:]), binary.LittleEndian.Uint32(head[4:])
 	n := binary.LittleEndian.Uint64(head[8:])
-	if kind < msgHello || kind > msgGo || n > 1<<40 {
+	if kind < msgHello || kind > msgAsk || n > 1<<40 {
 		return 0, 0, nil, fmt.Errorf("%w: message %d of %d bytes", errGarbage, kind, n)
 	}
-	body = make([]byte, 0, min(n, 1<<20))
+	body = make([]byte, 0, min(n, firstBody))
 	for uint64(len(body)) < n {
 		if len(body) == cap(body) {
-			grown := make([]byte, len(body), min(n, uint64(cap(body))*2))
+			grown := make([]byte, len(body), min(n, uint64(cap(body))*bodyGrowth))
 			copy(grown, body)
 			body = grown
 		}

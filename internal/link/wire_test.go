@@ -46,7 +46,7 @@ func TestMessagesArrive(t *testing.T) {
 
 func TestHostileHeads(t *testing.T) {
 	for _, h := range [][]byte{
-		head(0, 0, 0), head(msgGo+1, 0, 0), head(math.MaxUint32, 0, 0), head(msgHello, 0, 1<<40+1), head(msgPayload, 0, math.MaxUint64), head(msgLog, 0, math.MaxInt64),
+		head(0, 0, 0), head(msgAsk+1, 0, 0), head(math.MaxUint32, 0, 0), head(msgHello, 0, 1<<40+1), head(msgPayload, 0, math.MaxUint64), head(msgLog, 0, math.MaxInt64),
 	} {
 		if _, _, _, err := receive(bytes.NewReader(append(h, "body"...))); !errors.Is(err, errGarbage) {
 			t.Errorf("% x: %v", h, err)

@@ -27,7 +27,8 @@ type Context struct {
 
 // state is what a context needs that is looked at.
 type state struct {
-	done chan struct{}
+	done  chan struct{}
+	ended atomic.Bool // there is an err
 
 	mu    sync.Mutex
 	err   error
@@ -48,6 +49,7 @@ func (s *state) end(err error) {
 		return
 	}
 	s.err = err
+	s.ended.Store(true)
 	close(s.done)
 	for f := range s.after {
 		go (*f)()
@@ -133,8 +135,16 @@ func (c *Context) Deadline() (time.Time, bool) { return time.Time{}, false }
 // Done is closed when the task is cancelled or has ended.
 func (c *Context) Done() <-chan struct{} { return c.get().done }
 
-// Err is nil until then.
+// Err is nil until then. It has seldom something to say, and is asked by many: whenever
+// a goroutine takes a lock, for instance.
 func (c *Context) Err() error {
+	if s := c.real.Load(); s != nil && !s.ended.Load() {
+		return nil
+	}
+	return c.cause()
+}
+
+func (c *Context) cause() error {
 	s := c.get()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,6 +23,19 @@ const (
 	Exited   = 3 // the task called runtime.Goexit
 )
 
+// Outcome is the word for a kind of outcome, in the log.
+func Outcome(kind uint8) string {
+	switch kind {
+	case OK:
+		return "result"
+	case Failed:
+		return "error"
+	case Panicked:
+		return "panic"
+	}
+	return "Goexit"
+}
+
 // Panic is what is told of a panic.
 type Panic struct {
 	Text  string `cbor:"1,keyasint"`

@@ -12,12 +12,18 @@ package sched
 import "time"
 
 const (
-	// Depth is how much work is on its way to a worker, in time.
-	Depth = 6 * time.Millisecond
+	// Depth is how much work is on its way to a worker, in time. When half of that has begun, the
+	// worker asks for more: that often its parent is woken.
+	Depth = 10 * time.Millisecond
 	// minDeep is the least number of tasks: one running, one waiting.
 	minDeep = 2
 	// worthwhile is the least work for which another worker is bothered.
 	worthwhile = 200 * time.Microsecond
+	// Where there are more workers than processors, more of them are of use for tasks that wait
+	// for something. Those that take less than short do not, as a rule, and crowded is
+	// then the least work.
+	short   = 100 * time.Microsecond
+	crowded = 2 * time.Millisecond
 	// longest is the longest time of a task that is believed: a worker that
 	// lies about it is not to make sums overflow.
 	longest = 24 * time.Hour
@@ -29,7 +35,22 @@ const (
 type Func struct {
 	average time.Duration
 	known   bool
+	done    int
+	chunk   int
 }
+
+// Finished counts n tasks.
+func (f *Func) Finished(n int) { f.done += n }
+
+// Done is how many tasks have been counted.
+func (f *Func) Done() int { return f.done }
+
+// Chunk is how many were handed out together last.
+func (f *Func) Chunk() int { return f.chunk }
+
+// rise is how many times the average tasks are taken to take at most, once: some of which the
+// processor was taken away seem to take ten times as long, and those that do will be seen again.
+const rise = 4
 
 // Observe adds n tasks that took busy together.
 func (f *Func) Observe(n int, busy time.Duration) {
@@ -41,7 +62,7 @@ func (f *Func) Observe(n int, busy time.Duration) {
 		f.average, f.known = each, true
 		return
 	}
-	f.average += (each - f.average) / 2
+	f.average += (min(each, rise*(f.average+1)) - f.average) / 2
 }
 
 // Average is the time of a task; 0 while unknown.
@@ -111,6 +132,7 @@ func (j *Job) giveBack(s span) {
 // Take hands out all pending elements of a job that was never added.
 func (j *Job) Take() Chunk {
 	c := j.take(j.pending)
+	j.Func.chunk = c.n
 	return Chunk{Job: j, Lo: c.lo, N: c.n}
 }
 
@@ -132,7 +154,11 @@ type Scheduler struct {
 	live    int // jobs in both that are not cancelled
 	workers int // in service
 	idle    int // of those, without work
+	cpus    int // on which they run
 }
+
+// New returns a scheduler for workers that have so many processors.
+func New(cpus int) Scheduler { return Scheduler{cpus: cpus} }
 
 // Workers sets how many workers are in service and how many of them are idle.
 func (s *Scheduler) Workers(all, idle int) { s.workers, s.idle = all, idle }
@@ -221,6 +247,7 @@ func (s *Scheduler) Claim(w *Worker, room int) (Chunk, bool) {
 		return Chunk{}, false
 	}
 	c := j.take(n)
+	j.Func.chunk = c.n
 	s.pop()
 	s.live--
 	s.Add(j)
@@ -249,11 +276,28 @@ func (s *Scheduler) share(j *Job, w *Worker) int {
 		target = 1
 	}
 	// Leave others their part, unless it would not be worth waking them.
-	fair := max(j.pending/(2*max(s.workers, 1))+1, j.Func.deep(worthwhile))
+	fair := max(j.pending/(2*max(s.workers, 1))+1, j.Func.deep(s.grain(j)))
 	if w.tasks > 0 && (!j.Func.known || j.Func.average > worthwhile) {
 		fair = min(fair, j.pending-s.idle) // the idle come first
 	}
 	return min(target, fair, maxChunk)
+}
+
+// grain is the least work of a job for which another worker is bothered.
+func (s *Scheduler) grain(j *Job) time.Duration {
+	if s.workers > s.cpus && s.cpus > 0 && j.Func.average < short {
+		return crowded
+	}
+	return worthwhile
+}
+
+// Wanted is how many workers that are idle are worth waking for a job.
+func (s *Scheduler) Wanted(j *Job) int {
+	each := max(j.Size, 1)
+	if j.Size == 0 {
+		each = max(j.Func.deep(s.grain(j)), 1)
+	}
+	return (j.pending + each - 1) / each
 }
 
 // Return gives back elements of a claimed chunk that will not be run where they

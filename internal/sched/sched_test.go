@@ -98,6 +98,17 @@ func TestObserve(t *testing.T) {
 	if a := f.Average(); a < time.Millisecond || a > time.Millisecond+10 {
 		t.Errorf("it does not follow: %v", a)
 	}
+	f = known(time.Microsecond)
+	f.Observe(1, time.Millisecond) // the processor was taken away
+	if a := f.Average(); a > 3*time.Microsecond {
+		t.Errorf("one that seems to have taken long makes it %v", a)
+	}
+	for range 20 {
+		f.Observe(1, time.Millisecond)
+	}
+	if a := f.Average(); a < time.Millisecond*99/100 || a > time.Millisecond {
+		t.Errorf("it does not follow upwards: %v", a)
+	}
 	f.Observe(1, 0)
 	f.Observe(math.MaxInt32, math.MaxInt64)
 	if f.Average() < 0 {
@@ -179,8 +190,8 @@ func TestDepthIsCountedInTime(t *testing.T) {
 		each     time.Duration
 		min, max int
 	}{
-		{0, maxChunk, 1 << 30}, {1, maxChunk, 1 << 30}, {time.Microsecond, 5000, 12000}, {10 * time.Microsecond, 550, 700}, {time.Millisecond, 5, 8},
-		{3 * time.Millisecond, 2, 3}, {100 * time.Millisecond, 2, 2}, {time.Hour, 2, 2}, {math.MaxInt64 / 4, 2, 2},
+		{0, maxChunk, 1 << 30}, {1, maxChunk, 1 << 30}, {time.Microsecond, 5000, 12000}, {10 * time.Microsecond, 900, 1100}, {time.Millisecond, 9, 12},
+		{3 * time.Millisecond, 3, 4}, {100 * time.Millisecond, 2, 2}, {time.Hour, 2, 2}, {math.MaxInt64 / 4, 2, 2},
 	} {
 		var f fixture
 		f.Workers(1, 0)
@@ -206,6 +217,31 @@ func TestDepthIsCountedInTime(t *testing.T) {
 	}
 }
 
+// As many workers are wanted for a job as have something to gain from it: where they crowd on few
+// processors, for tasks that are too short to wait for something, fewer.
+func TestWanted(t *testing.T) {
+	for _, c := range []struct {
+		each                              time.Duration
+		tasks, size, workers, cpus, wants int
+	}{
+		{0, 1000, 0, 4, 4, 1000}, // unknown
+		{time.Microsecond, 1000, 0, 4, 4, 5}, {time.Microsecond, 1000, 10, 4, 4, 100}, {time.Microsecond, 10_000, 0, 200, 2, 5},
+		{time.Millisecond, 1000, 0, 200, 2, 1000}, {time.Microsecond, 1, 0, 200, 2, 1}, {time.Microsecond, 1000, 0, 200, 0, 5},
+	} {
+		s := New(c.cpus)
+		s.Workers(c.workers, c.workers)
+		f := &Func{}
+		if c.each > 0 {
+			f = known(c.each - 1) // what is asked for is rounded
+		}
+		j := newJob(f, c.tasks, c.size)
+		s.Add(j)
+		if got := s.Wanted(j); got != c.wants {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
 func TestChunksGrow(t *testing.T) {
 	var f fixture
 	f.Workers(1, 0)
@@ -226,7 +262,7 @@ func TestChunksGrow(t *testing.T) {
 		sizes = append(sizes, n)
 		fn.Observe(n, time.Duration(n)*10*time.Microsecond)
 	}
-	if sizes[0] != 2 || sizes[1] < 300 || sizes[3] < 500 || sizes[3] > 700 {
+	if sizes[0] != 2 || sizes[1] < 300 || sizes[3] < 900 || sizes[3] > 1100 {
 		t.Errorf("%v", sizes)
 	}
 }

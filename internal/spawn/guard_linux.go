@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // The guard is a process that outlives this one for a moment: it holds our
@@ -145,7 +147,7 @@ func (g *guardian) run(ending, gone chan struct{}, inTurn func(func())) {
 	defer close(gone)
 	for pause := retryGuard; ; pause = min(2*pause, slowRetry) {
 		if pidfd, err := g.launch(inTurn); err == nil {
-			awaitExit(pidfd)
+			sys.AwaitExit(pidfd)
 			g.bury()
 			_ = pidfd.Close()
 		}
@@ -211,14 +213,15 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	}
 	defer null.Close()
 	fd := -1
+	args, vars := titled(os.Args[:min(len(os.Args), 1)], "guard")
 	// GOMAXPROCS=1 and a small heap: it has nothing to do.
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   environ(os.Environ(), marker+"="+roleGuard, "GOMAXPROCS=1"),
+		Env:   environ(os.Environ(), append(vars, marker+"="+roleGuard, "GOMAXPROCS=1")...),
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock), uintptr(self)},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, PidFD: &fd},
 	}
-	pid, _, err = syscall.StartProcess("/proc/self/exe", []string{"mp-guard"}, attr)
+	pid, _, err = syscall.StartProcess("/proc/self/exe", args, attr)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -32,7 +32,7 @@ func children() (pids []string) {
 
 func guards() (pids []string) {
 	for _, pid := range children() {
-		if cmd, _ := os.ReadFile("/proc/" + pid + "/cmdline"); string(cmd) == "mp-guard\x00" {
+		if cmd, _ := os.ReadFile("/proc/" + pid + "/cmdline"); strings.HasSuffix(string(cmd), ": guard\x00") {
 			pids = append(pids, pid)
 		}
 	}
@@ -85,7 +85,7 @@ func awaitGuard(old string) string {
 			continue
 		}
 		for g := range bytes.SplitSeq(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
-			if bytes.Contains(g, []byte("spawn.awaitExit(")) && bytes.Contains(g, []byte("spawn.(*guardian).run(")) {
+			if bytes.Contains(g, []byte("sys.AwaitExit(")) && bytes.Contains(g, []byte("spawn.(*guardian).run(")) {
 				return now[0]
 			}
 		}

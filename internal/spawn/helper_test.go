@@ -43,6 +43,11 @@ func help(what string) {
 		_, role := os.LookupEnv("MP_PROCESS_ROLE")
 		group := syscall.Getpgrp() == os.Getpid()
 		fmt.Println(dir, os.Getenv("SPAWN_TEST_COLOUR"), strings.Join(os.Args[1:], ","), spawn.IsWorker(), role, group)
+	case "title":
+		line, _ := os.ReadFile("/proc/self/cmdline")
+		comm, _ := os.ReadFile("/proc/self/comm")
+		_, left := os.LookupEnv("MP_PROCESS_TITLE")
+		fmt.Printf("%q %q %q %v\n", line, comm, os.Args, left)
 	case "files":
 		fmt.Print(strings.Join(files(), "\n"), "\n")
 	case "stay":

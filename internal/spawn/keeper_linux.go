@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -190,8 +191,9 @@ func runKeeper() {
 	}
 	runtime.LockOSThread() // which the process's parent-death signal is tied to
 	pidfd := -1
-	pid, _, err := syscall.StartProcess(path, os.Args, &syscall.ProcAttr{
-		Env:   append(os.Environ(), marker+"="+what),
+	args, vars := titled(os.Args, strings.TrimPrefix(title, keeper))
+	pid, _, err := syscall.StartProcess(path, args, &syscall.ProcAttr{
+		Env:   slices.Concat(os.Environ(), vars, []string{marker + "=" + what}),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -81,10 +82,16 @@ func (p *Process) start(s Spec) error {
 	if s.Single {
 		role = roleSingle
 	}
+	title := printable(s.Title)
+	if s.Contain != Group && title != "" {
+		title = keeper + title
+	}
+	args, vars := titled(s.Args, title)
+	s.Args = args
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   s.Dir,
-		Env:   environ(s.Env, append(withProcs(s.Env, s.Procs), marker+"="+role)...),
+		Env:   environ(s.Env, slices.Concat(vars, withProcs(s.Env, s.Procs), []string{marker + "=" + role})...),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}
@@ -115,9 +122,9 @@ func (p *Process) keeperSocket() (theirs int, err error) {
 }
 
 func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
-	pid, _, err := syscall.StartProcess(s.Path, s.Args, attr)
+	pid, err := fork(s, attr)
 	if err != nil {
-		return &os.PathError{Op: "start", Path: s.Path, Err: err}
+		return err
 	}
 	p.PID, p.InProc, p.child = pid, pid, pid
 	p.pidfd, err = pollable(*pidfd, pid)
@@ -132,6 +139,21 @@ func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
 		}
 	}
 	return nil
+}
+
+func fork(s Spec, attr *syscall.ProcAttr) (pid int, err error) {
+	start := func() (err error) {
+		if pid, _, err = syscall.StartProcess(s.Path, s.Args, attr); err != nil {
+			return &os.PathError{Op: "start", Path: s.Path, Err: err}
+		}
+		return nil
+	}
+	if len(s.CPUs) > 0 {
+		err = sys.Pinned(s.CPUs, start)
+	} else {
+		err = start()
+	}
+	return pid, err
 }
 
 // settle puts a started process under all that is to bound it.
@@ -171,7 +193,7 @@ func pollable(fd, pid int) (*os.File, error) {
 // matters: as long as the process is a zombie its number belongs to it, and
 // with it the number of its group.
 func (p *Process) reap() {
-	awaitExit(p.pidfd)
+	sys.AwaitExit(p.pidfd)
 	willed, ok := p.testament()
 	if !ok {
 		p.orphaned()
@@ -206,19 +228,6 @@ func (p *Process) end() Status {
 	return status
 }
 
-// awaitExit returns when the process has ended, leaving it unreaped.
-func awaitExit(pidfd *os.File) {
-	raw, err := pidfd.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = raw.Read(func(fd uintptr) bool {
-		var info unix.Siginfo
-		err := unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-		return err != nil && err != unix.EINTR || info.Signo != 0
-	})
-}
-
 func collect(pid int) Status {
 	var ws syscall.WaitStatus
 	for {
@@ -244,6 +253,25 @@ func statusOf(ws syscall.WaitStatus) Status {
 // Guarded is closed when the process's group is under guard, or no guard can be
 // had just now: what the process starts from then on will die with this one too.
 func (p *Process) Guarded() <-chan struct{} { return p.guarded }
+
+// Pidfd returns a descriptor of the process, the caller's.
+func (p *Process) Pidfd() (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return -1, syscall.ESRCH
+	}
+	if p.kept >= 0 {
+		return unix.FcntlInt(uintptr(p.kept), unix.F_DUPFD_CLOEXEC, 0)
+	}
+	raw, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	cerr := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(cerr, err)
+}
 
 // Done is closed when the process has ended and been reaped.
 func (p *Process) Done() <-chan struct{} { return p.done }

@@ -16,17 +16,23 @@ const (
 	roleKeeper = "keeper"
 )
 
-var role = takeRole()
+var role, title = takeRole()
 
-func takeRole() string {
-	r := os.Getenv(marker)
+// takeRole is the package's init.
+func takeRole() (r, title string) {
+	r = os.Getenv(marker)
 	if r != "" {
 		_ = os.Unsetenv(marker)
 	}
-	if r != roleKeeper { // which leaves that to its worker
+	switch r {
+	case "":
+	case roleKeeper: // it leaves the rest to its worker
+		title = takeTitle()
+	default:
+		title = takeTitle()
 		restoreProcs()
 	}
-	return r
+	return r, title
 }
 
 // IsWorker reports whether this process was started as a worker.

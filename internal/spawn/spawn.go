@@ -9,6 +9,7 @@ import (
 type Spec struct {
 	Path   string   // empty: this program, /proc/self/exe
 	Args   []string // with the program's name
+	Title  string   // of the process, in lists of processes; may be empty
 	Env    []string
 	Single bool // a worker for one task
 	Procs  int  // its GOMAXPROCS; 0: as the environment says
@@ -20,6 +21,7 @@ type Spec struct {
 	Cancel <-chan struct{} // closed when the start is not to be waited for any more; nil: never
 
 	Contain Containment
+	CPUs    []int   // on which it may run, from its first instruction; nil: all of ours
 	Cgroup  *Cgroup // gets a group for the process; nil: none
 	Memory  int64   // limit of that group; 0: none
 }

@@ -166,6 +166,30 @@ func testSurroundings(t *testing.T, contain option) {
 	}
 }
 
+// Lists of processes show what a process is, and the process does not see it. Nothing that a title
+// may hold keeps it from being started.
+func TestTitle(t *testing.T) { eachContainment(t, testTitle) }
+
+func testTitle(t *testing.T, contain option) {
+	mptest.NoLeaks(t)
+	for title, shown := range map[string]string{
+		"":                                  "",
+		"worker-1":                          ": worker-1",
+		"a\x00b\n/\xffc":                    ": a?b?_\ufffdc",
+		strings.Repeat("ab", 300) + "end":   ": " + strings.Repeat("ab", 100),
+		"x" + strings.Repeat("\u00e4", 300): ": x" + strings.Repeat("\u00e4", 99),
+	} {
+		p, out := start(t, "", func(s *spawn.Spec) {
+			s.Title, s.Env, s.Args = title, environment("title"), []string{"/some/helper", "a"}
+		}, contain)
+		want := fmt.Sprintf("%q %q %q false", "/some/helper"+shown+"\x00a\x00", "helper\n", []string{"/some/helper", "a"})
+		if got := line(t, out); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		ended(t, p)
+	}
+}
+
 func line(t testing.TB, r *bufio.Reader) string {
 	t.Helper()
 	s, err := r.ReadString('\n')

@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
@@ -22,13 +25,15 @@ import (
 const maxBuf = 1 << 20
 
 type worker struct {
-	port *link.Port
-	cfg  link.Config
-	fns  []Function
-	made runner.Contexts
-	buf  []byte
+	port    *link.Port
+	cfg     link.Config
+	program Program
+	made    runner.Contexts
+	buf     []byte
 
 	// Of the loop's goroutine.
+	trace  *slog.Logger // of what becomes of tasks; nil: none
+	began  time.Time    // the task, if there is one
 	inTask bool
 	ctx    *runner.Context
 	err    error // why there will be no more
@@ -36,9 +41,8 @@ type worker struct {
 }
 
 // Serve serves the parent until it is told to stop or the parent is gone, and
-// returns the exit code. logTo is called with a function that sends log
-// records to the parent, before anything of the user's is run.
-func Serve(fns []Function, build string, start func(cfg link.Config, log func([]byte) error)) int {
+// returns the exit code.
+func Serve(p Program) int {
 	if !spawn.IsSingle() {
 		swallowSignals()
 	}
@@ -52,18 +56,25 @@ func Serve(fns []Function, build string, start func(cfg link.Config, log func([]
 		return 1
 	}
 	runner.Committed = port.Committed()
-	w := &worker{port: port, cfg: cfg, fns: fns}
-	hello := link.Hello{Build: build}
-	for _, f := range fns {
+	share.Born(link.BrokerFD, port.AskBroker)
+	if !cfg.Single {
+		share.TasksTell()
+	}
+	w := &worker{port: port, cfg: cfg, program: p}
+	hello := link.Hello{Build: p.Build}
+	for _, f := range p.Functions {
 		hello.Funcs = append(hello.Funcs, f.ID)
 	}
 	if err := port.Hello(hello); err != nil {
 		return 1
 	}
-	start(cfg, port.Log)
+	if logger := p.Start(cfg, port.Log); cfg.Trace {
+		w.trace = logger
+	}
 	goOn := make(chan struct{}, 1)
+	asked := questions{answer: port.Answer}
 	go func() {
-		if err := port.Serve(link.Requests{Cancel: cancelTask, Stacks: stacks, Go: func() { put(goOn) }}); !errors.Is(err, io.EOF) {
+		if err := port.Serve(link.Requests{Cancel: cancelTask, Stacks: stacks, Go: func() { put(goOn) }, Ask: asked.ask}); !errors.Is(err, io.EOF) {
 			fmt.Fprintln(os.Stderr, "mp: worker:", err)
 		}
 		os.Exit(1) // the parent is gone
@@ -115,7 +126,7 @@ func (w *worker) bound(b link.Bound) error {
 	if b.Name == "" {
 		return nil
 	}
-	for _, f := range w.fns {
+	for _, f := range w.program.Functions {
 		if f.ID.Name == b.Name {
 			return w.runBound(f, b)
 		}
@@ -153,8 +164,8 @@ func (w *worker) loop(over chan<- error) {
 	defer w.catch()
 	for w.err == nil {
 		t, err := w.port.Next()
-		if err == nil && t.Func >= len(w.fns) {
-			err = fmt.Errorf("the parent asks for function %d of %d", t.Func, len(w.fns))
+		if n := len(w.program.Functions); err == nil && t.Func >= n {
+			err = fmt.Errorf("the parent asks for function %d of %d", t.Func, n)
 		}
 		if err != nil {
 			w.err = err
@@ -166,9 +177,19 @@ func (w *worker) loop(over chan<- error) {
 
 func (w *worker) run(t *link.Task) {
 	w.inTask = true
+	share.BeginTask()
 	w.cfg.Worker = t.Worker // a spare gets its number with its place
 	w.ctx = w.made.New(runner.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(t.Worker), Attempt: uint16(t.Attempt)})
-	data, err := w.fns[t.Func].Run(w.ctx, t.In, w.buf[:0])
+	f := &w.program.Functions[t.Func]
+	if w.trace != nil {
+		w.began = time.Now()
+		w.trace.Info("mp: task begins", "task", t.ID, "func", f.ID.Name, "attempt", t.Attempt)
+	}
+	ctx := context.Context(w.ctx)
+	if len(t.Baggage) > 0 {
+		ctx = w.program.Unpack(ctx, t.Baggage)
+	}
+	data, err := f.Run(ctx, t.In, w.buf[:0])
 	kind := uint8(runner.OK)
 	if err != nil {
 		kind, data = runner.Failed, errtree.Append(w.buf[:0], err)
@@ -192,12 +213,17 @@ func cancelTask(seq uint32, deadline bool) {
 func (w *worker) finish(kind uint8, data []byte) {
 	w.inTask = false
 	w.ctx.End()
+	if w.trace != nil {
+		task, _ := runner.InfoFrom(w.ctx)
+		w.trace.Info("mp: task ended", "task", task.ID, "took", time.Since(w.began), "outcome", runner.Outcome(kind))
+	}
 	if err := w.port.Finish(kind, data); err != nil {
 		w.err = err
 	} else if w.cfg.Single {
 		w.err, w.code = io.EOF, exitCodes[kind]
 	}
 	w.ctx.End()
+	share.EndTask()
 }
 
 // catch commits a panic of the task as its outcome.

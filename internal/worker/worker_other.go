@@ -2,7 +2,5 @@
 
 package worker
 
-import "github.com/go-multiprocessing/mp/internal/link"
-
 // Serve is never reached where no worker can be started.
-func Serve([]Function, string, func(link.Config, func([]byte) error)) int { return 1 }
+func Serve(Program) int { return 1 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -29,7 +30,9 @@ const helperVar = "WORKER_TEST_HELPER"
 func TestMain(m *testing.M) {
 	if os.Getenv(helperVar) != "" && spawn.IsWorker() {
 		f := worker.Function{ID: link.FuncID{Name: "f"}, Run: run}
-		os.Exit(worker.Serve([]worker.Function{f}, "build", func(link.Config, func([]byte) error) {}))
+		os.Exit(worker.Serve(worker.Program{
+			Functions: []worker.Function{f}, Build: "build", Start: func(link.Config, func([]byte) error) *slog.Logger { return nil },
+		}))
 	}
 	mptest.Main(m)
 }
@@ -130,8 +133,8 @@ const (
 func greeting(setup string) []byte {
 	b := []byte{link.Version, 1, 1}
 	b = binary.AppendUvarint(b, 1<<20)
-	b = append(b, 0, 0, 0, 0, 0) // limits
-	b = append(b, 1, 0, 0, 0, 0) // a parent, no single one, no daemon, no names
+	b = append(b, 0, 0, 0, 0, 0)    // limits
+	b = append(b, 1, 0, 0, 0, 0, 0) // a parent, no single one, no daemon, no trace, no names
 	b = append(binary.AppendUvarint(b, uint64(len(setup))), setup...)
 	return message(msgHello, append(b, 0, 0, 0))
 }
@@ -182,6 +185,12 @@ func task(size, n, fn, count uint32, flags uint16, body ...byte) []byte {
 	binary.LittleEndian.PutUint32(b[16:], 1)
 	binary.LittleEndian.PutUint32(b[20:], n)
 	return append(b, body...)
+}
+
+// withBaggage says how much of a record's body is baggage.
+func withBaggage(record []byte, n uint32) []byte {
+	binary.LittleEndian.PutUint32(record[36:], n)
+	return record
 }
 
 // publish shows the worker a ring up to tail and wakes it.
@@ -320,6 +329,8 @@ func TestGarbageInTheRing(t *testing.T) {
 		{"record beyond the ring", garbage, task(1<<30, 0, 0, 1, 0), 40},
 		{"body beyond the record", garbage, task(48, 1<<31, 0, 1, 0), 48},
 		{"argument beyond the body", garbage, task(48, 8, 0, 1, 0, 9, 0, 0, 0), 48},
+		{"baggage beyond the body", garbage, withBaggage(task(48, 8, 0, 1, 0, 0, 0, 0, 0), 9), 48},
+		{"baggage in the place of arguments", garbage, withBaggage(task(48, 8, 0, 1, 0, 0, 0, 0, 0), 5), 48},
 		{"fewer arguments than tasks", garbage, task(48, 4, 0, 1<<31, 0), 48},
 		{"unknown function", "function 7 of 1", task(48, 4, 7, 1, 0), 48},
 		{"position without a record", garbage, nil, 1 << 50},

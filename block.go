@@ -1,0 +1,247 @@
+package mp
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"sync"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// block is the memory of slabs: a segment, and a head that says who has it.
+type block struct {
+	head, data *share.Object
+	held       *xsync.Held
+	made       bool // by this process, which uses it again
+	uses       int  // of this process, at some time
+	seen       int  // what uses was when last looked at
+
+	mu        sync.Mutex
+	carriedIn map[uint64]bool // the segments of objects in which it may lie in a message
+}
+
+// carryIn lets the block live, whoever dies, while it may be in messages that lie in an object:
+// until that ends. It costs something the first time, so that a flow of blocks does not.
+func (b *block) carryIn(in *share.Object) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	segment := in.Name().Segment
+	if b.carriedIn[segment] {
+		return nil
+	}
+	if err := in.CarryHeld(b.head, b.data); err != nil {
+		return err
+	}
+	if b.carriedIn == nil {
+		b.carriedIn = map[uint64]bool{}
+	}
+	b.carriedIn[segment] = true
+	return nil
+}
+
+// blocks are those that this process knows.
+var blocks = blockStore{known: map[faceKey]*block{}, free: map[int][]*block{}}
+
+type blockStore struct {
+	mu    sync.Mutex
+	known map[faceKey]*block // by their heads
+	free  map[int][]*block   // those made here, by size; others may have them
+	timer *time.Timer
+}
+
+const (
+	smallestBlock = 64 << 10
+	// unused is how long a block waits for its next use: once to twice as long.
+	unused = 500 * time.Millisecond
+
+	slabSize = ticketSize + 16
+)
+
+// get returns a block of at least size bytes that nobody has, if need be a new one.
+func (s *blockStore) get(size int) (*holding, error) {
+	size = max(smallestBlock, 1<<bits.Len(uint(size-1)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.free[size] {
+		if trip, ok := b.held.Claim(); ok {
+			return s.hold(b, trip), nil
+		}
+	}
+	b, err := newBlock(size)
+	if err != nil {
+		return nil, err
+	}
+	s.known[keyOf(b.head.Name())] = b
+	s.free[size] = append(s.free[size], b)
+	return s.hold(b, 0), nil
+}
+
+// hold notes a use of a block; under the lock.
+func (s *blockStore) hold(b *block, trip uint32) *holding {
+	b.uses++
+	s.tick()
+	return &holding{block: b, trip: trip}
+}
+
+func newBlock(size int) (*block, error) {
+	head, err := share.New(xsync.KindHeld, xsync.Small, false)
+	if err != nil {
+		return nil, err
+	}
+	data, err := share.New(xsync.KindData, size, true)
+	if err != nil {
+		head.Close()
+		return nil, err
+	}
+	b := &block{head: head, data: data, held: xsync.NewHeld(head.Memory()), made: true}
+	t := data.Name()
+	for i, n := range b.held.Notes() {
+		n.Store([]uint64{t.Segment, uint64(size), uint64(t.Gen)}[i])
+	}
+	head.Made()
+	data.Made()
+	return b, nil
+}
+
+// arrive takes the block that a ticket is of.
+func (s *blockStore) arrive(ticket []byte) (*holding, error) {
+	head, trip, err := parseTicket(ticket)
+	if err != nil {
+		return nil, err
+	}
+	return s.arriveAt(head, trip)
+}
+
+// settle lets the block with a head go for good on a trip, which this process has let go.
+func (s *blockStore) settle(head share.Token, trip uint32) {
+	s.mu.Lock()
+	b := s.known[keyOf(head)]
+	s.mu.Unlock()
+	if b != nil {
+		b.held.Settle(trip)
+	}
+}
+
+func parseTicket(ticket []byte) (head share.Token, trip uint32, err error) {
+	head, rest, err := share.ParseToken(ticket, xsync.KindHeld)
+	if err == nil {
+		trip = binary.LittleEndian.Uint32(rest[2:])
+	}
+	return head, trip, err
+}
+
+// know makes a block known here, if there is one.
+func (s *blockStore) know(head share.Token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.meet(head); err == nil {
+		s.tick()
+	}
+}
+
+// arriveAt takes the block with a head that is on a trip.
+func (s *blockStore) arriveAt(head share.Token, trip uint32) (*holding, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, err := s.meet(head)
+	if err != nil {
+		return nil, err
+	}
+	if !b.held.Arrive(trip) {
+		return nil, ErrMoved
+	}
+	return s.hold(b, trip), nil
+}
+
+// meet returns the block with a head; under the lock.
+func (s *blockStore) meet(head share.Token) (*block, error) {
+	b := s.known[keyOf(head)]
+	if b != nil {
+		if !b.data.Gone() {
+			return b, nil
+		}
+		s.drop(b)
+	}
+	h, err := share.Meet(head)
+	if err != nil {
+		return nil, err
+	}
+	b = &block{head: h, held: xsync.OpenHeld(h.Memory())}
+	notes := b.held.Notes()
+	b.data, err = share.Meet(share.Token{Segment: notes[0].Load(), Size: notes[1].Load(), Gen: uint32(notes[2].Load()), Kind: xsync.KindData})
+	if err == nil && (b.data.Loose() || b.data.Small()) {
+		b.data.Close()
+		err = errNoSlab
+	}
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	s.known[keyOf(head)] = b
+	return b, nil
+}
+
+// drop forgets a block; under the lock.
+func (s *blockStore) drop(b *block) {
+	delete(s.known, keyOf(b.head.Name()))
+	b.held.Close(b.head.Owned())
+	b.head.Close()
+	b.data.Close()
+}
+
+// tick has unused blocks looked for some time later; under the lock.
+func (s *blockStore) tick() {
+	if s.timer == nil {
+		s.timer = time.AfterFunc(unused, s.sweep)
+	}
+}
+
+// sweep gives back the blocks that are free and were not used since the last time.
+func (s *blockStore) sweep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer = nil
+	for _, b := range s.known {
+		idle := b.seen == b.uses
+		b.seen = b.uses
+		if idle && (!b.made && !b.held.Mine() && !b.away() || b.made && s.claimed(b)) {
+			s.drop(b)
+		}
+	}
+	for size, list := range s.free {
+		var left []*block
+		for _, b := range list {
+			if s.known[keyOf(b.head.Name())] == b {
+				left = append(left, b)
+			}
+		}
+		s.free[size] = left
+	}
+	if len(s.known) > 0 {
+		s.tick()
+	}
+}
+
+// away reports whether it is on its way: it may come back, if it was sent from here.
+func (b *block) away() bool { return b.held.Moving() && !b.data.Gone() }
+
+// claimed reports whether a block is free, and takes it in that case.
+func (s *blockStore) claimed(b *block) bool {
+	_, ok := b.held.Claim()
+	return ok
+}
+
+// loseBlock frees the block with a head if it is still on a trip, or has arrived here on that
+// with a value that could not be decoded as a whole.
+func loseBlock(head share.Token, trip uint32) {
+	h, err := share.Meet(head)
+	if err != nil {
+		return
+	}
+	defer h.Close()
+	held := xsync.OpenHeld(h.Memory())
+	held.Lose(trip)
+	held.Free(trip)
+}

@@ -1,0 +1,277 @@
+package mp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/ask"
+	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/journal"
+	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/share"
+)
+
+// inlineEngine runs the tasks of a [Pool] or a [Process] in this process, on an [Inline], under
+// MPDEBUG=inline. It cannot kill.
+type inlineEngine struct {
+	inline   *Inline
+	started  time.Time
+	teardown link.Bound
+	files    []uint64 // sent with setup and teardown
+	stderr   io.Writer
+	room     chan struct{}      // of submissions that have not begun
+	onEnd    func(d crew.Death) // of a single process; else nil
+
+	mu     sync.Mutex
+	closed bool
+	jobs   sync.WaitGroup
+	tears  sync.Once // the teardown, unless it ends without
+	ending sync.Once
+	ended  chan struct{}
+	code   int // with which a process would exit
+}
+
+// newInlineEngine is newEngine's, and has run the setup.
+func newInlineEngine(kind string, config PoolConfig, onEnd func(crew.Death), d debugging) (*inlineEngine, error) {
+	x, err := NewInline(InlineConfig{Workers: config.Workers})
+	if err != nil {
+		return nil, err
+	}
+	setup, files, err := bindOptional(config.Setup)
+	if err != nil {
+		return nil, fmt.Errorf("mp: %s.Setup: %w", kind, err)
+	}
+	e := &inlineEngine{
+		inline: x, started: time.Now(), files: files, stderr: config.Output.Stderr,
+		room: make(chan struct{}, config.Backlog), onEnd: onEnd, ended: make(chan struct{}),
+	}
+	teardown, files, err := bindOptional(config.Teardown)
+	e.teardown, e.files = teardown, append(e.files, files...)
+	if err != nil {
+		share.ForgetFiles(e.files)
+		return nil, fmt.Errorf("mp: %s.Teardown: %w", kind, err)
+	}
+	x.patient = d.nodeadline
+	if d.trace {
+		x.trace = journal.New(config.Output.Logger)
+	}
+	if err := e.runBound(context.Background(), setup); err != nil {
+		e.tears.Do(func() {})
+		e.Close()
+		return nil, &StartError{Worker: 1, Err: fmt.Errorf("its setup %s failed: %w", setup.Name, err)}
+	}
+	return e, nil
+}
+
+// runBound runs a setup or teardown, if there is one.
+func (e *inlineEngine) runBound(ctx context.Context, b link.Bound) error {
+	if b.Name == "" {
+		return nil
+	}
+	f, ok := functions.lookup(b.Name)
+	if !ok {
+		return errors.New("this program has no such function")
+	}
+	var made runner.Contexts
+	task := made.New(runner.Info{Worker: 1})
+	defer context.AfterFunc(ctx, func() { task.Cancel(ctx.Err()) })()
+	defer context.AfterFunc(e.inline.ctx, func() { task.Cancel(context.Canceled) })()
+	done := make(chan error, 1)
+	go func() { // which it may end
+		kind, data := uint8(runner.Exited), []byte(nil)
+		defer func() { task.Cancel(context.Canceled); done <- outcomeError(kind, data) }()
+		kind, data = runner.Run(task, f.runner(), b.Arg, nil)
+	}()
+	return <-done
+}
+
+// Execute takes the tasks over; they begin as workers would become free.
+func (e *inlineEngine) Execute(ctx context.Context, function string, b crew.Batch, h crew.Hints) error {
+	if _, ok := functions.lookup(function); !ok {
+		return fmt.Errorf("mp: no function %q is registered", function)
+	}
+	if ctx.Err() != nil {
+		return crew.CauseOf(ctx)
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := e.admit(); err != nil {
+		return err
+	}
+	if err := e.waitForRoom(ctx); err != nil {
+		e.jobs.Done()
+		return err
+	}
+	if e.onEnd != nil {
+		b = &soloBatch{b, e}
+	}
+	go func() {
+		defer e.jobs.Done()
+		defer func() { <-e.room }()
+		if err := e.inline.Execute(ctx, function, b, Hints(h)); err != nil {
+			for i := range b.Len() {
+				b.Settle(i, nil, err)
+			}
+		}
+	}()
+	return nil
+}
+
+func (e *inlineEngine) admit() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	e.jobs.Add(1)
+	return nil
+}
+
+func (e *inlineEngine) waitForRoom(ctx context.Context) error {
+	select {
+	case e.room <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return crew.CauseOf(ctx)
+	case <-e.inline.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// Shutdown waits for the tasks, and runs the teardown.
+func (e *inlineEngine) Shutdown(ctx context.Context) error {
+	e.refuse()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.jobs.Wait()
+		e.inline.tasks.Wait()
+		e.tears.Do(func() { e.tearDown(ctx) })
+	}()
+	select {
+	case <-done:
+		e.Close()
+		return nil
+	case <-ctx.Done():
+		e.Close()
+		return crew.CauseOf(ctx)
+	}
+}
+
+func (e *inlineEngine) tearDown(ctx context.Context) {
+	if err := e.runBound(ctx, e.teardown); err != nil {
+		_, _ = fmt.Fprintf(e.stderr, "mp: teardown %s failed: %v\n", e.teardown.Name, err)
+	}
+}
+
+// Close cancels the tasks' contexts and waits for them.
+func (e *inlineEngine) Close() {
+	e.refuse()
+	e.ending.Do(func() {
+		defer close(e.ended)
+		e.inline.end(ErrClosed)
+		e.jobs.Wait()
+		_ = e.inline.Close()
+		e.tears.Do(func() {}) // it waits for one that is running
+		if e.inline.trace != nil {
+			e.inline.trace.Close()
+		}
+		share.ForgetFiles(e.files)
+		if e.onEnd != nil {
+			e.onEnd(e.death())
+		}
+	})
+	<-e.ended
+}
+
+func (e *inlineEngine) refuse() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+}
+
+// death is how a process has ended.
+func (e *inlineEngine) death() crew.Death {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := crew.Death{Worker: 1, PID: os.Getpid()}
+	d.Status.ExitCode = e.code
+	return d
+}
+
+// Resize changes how many tasks run at once.
+func (e *inlineEngine) Resize(workers int) error {
+	if err := e.Ready(context.Background()); err != nil {
+		return err
+	}
+	return e.inline.resize(workers)
+}
+
+// Ready has nothing to wait for.
+func (e *inlineEngine) Ready(context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+func (e *inlineEngine) Size() int                        { return e.inline.numWorkers() }
+func (e *inlineEngine) Running(b crew.Batch, i int) bool { return e.inline.isRunning(b, i) }
+func (e *inlineEngine) PID() int                         { return os.Getpid() }
+
+// Signal asks the task to end, which is all that it can do, if the signal would end a process.
+func (e *inlineEngine) Signal(s syscall.Signal) {
+	switch s {
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGKILL:
+		e.inline.end(ErrClosed)
+	}
+}
+
+// Workers describes the workers that there would be.
+func (e *inlineEngine) Workers() []crew.Info { return e.inline.infos(e.started) }
+
+// Stats knows less than that of a crew.
+func (e *inlineEngine) Stats() crew.Stats {
+	s := crew.Stats{Places: e.Size(), Workers: e.Workers(), Queued: len(e.room)}
+	s.Serving, s.Started = len(s.Workers), len(s.Workers)
+	for _, w := range s.Workers {
+		if w.Busy {
+			s.Busy++
+		}
+	}
+	return s
+}
+
+// Ask asks this process once, which is all workers.
+func (e *inlineEngine) Ask(ctx context.Context, question []byte) []crew.Answer {
+	return []crew.Answer{{Worker: 1, PID: os.Getpid(), Data: ask.Answer(ctx, question)}}
+}
+
+// soloBatch notes how the task of a process ends.
+type soloBatch struct {
+	crew.Batch
+	engine *inlineEngine
+}
+
+func (b *soloBatch) Settle(i int, result []byte, err error) {
+	code := 0
+	if panicked := (*PanicError)(nil); errors.As(err, &panicked) {
+		code = 2
+	} else if err != nil {
+		code = 1
+	}
+	b.engine.mu.Lock()
+	b.engine.code = code
+	b.engine.mu.Unlock()
+	b.Batch.Settle(i, result, err)
+}

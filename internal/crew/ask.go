@@ -1,0 +1,156 @@
+//go:build linux
+
+package crew
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/ask"
+)
+
+// mostAsked is how many questions a worker may leave without an answer.
+const mostAsked = 16
+
+var errUnanswered = errors.New("it has not answered what it was asked before")
+
+// asking is what a worker is being asked, beside its tasks; under the crew's lock.
+type asking struct {
+	last    uint32
+	open    map[uint32]chan []byte // answers that somebody waits for
+	owed    int                    // answers that are to come
+	queue   []question             // to be sent
+	sending bool
+}
+
+// question is one with its number, or says, without data, that the answer is not needed any more.
+type question struct {
+	seq  uint32
+	data []byte
+}
+
+// Ask asks all workers in service the same, whatever they are doing, and returns their answers in
+// the order of their places when all have come, or the context has ended.
+func (c *Crew) Ask(ctx context.Context, data []byte) []Answer {
+	var asked []*member
+	c.mu.Lock()
+	for _, m := range c.members {
+		if m != nil && !m.dead {
+			asked = append(asked, m)
+		}
+	}
+	c.mu.Unlock()
+	answers := make([]Answer, len(asked))
+	var all sync.WaitGroup
+	for i, m := range asked {
+		all.Go(func() {
+			data, err := m.ask(ctx, data)
+			answers[i] = Answer{Worker: m.number(), PID: m.proc.PID, Data: data, Err: err}
+		})
+	}
+	all.Wait()
+	return answers
+}
+
+func (m *member) ask(ctx context.Context, data []byte) ([]byte, error) {
+	seq, answer, err := m.asks(data)
+	if err != nil {
+		return nil, err
+	}
+	defer m.asked.forget(m.crew, seq)
+	select {
+	case data := <-answer:
+		return data, nil
+	case <-ctx.Done():
+		m.withdraw(seq)
+		return nil, CauseOf(ctx)
+	case <-m.ears: // nothing more can be heard of it
+	case <-m.crew.closing:
+		return nil, ErrClosed
+	}
+	select {
+	case data := <-answer: // that was the last that it said
+		return data, nil
+	default:
+		return nil, ask.ErrEnded
+	}
+}
+
+func (m *member) asks(data []byte) (seq uint32, answer chan []byte, err error) {
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	a := &m.asked
+	if a.owed >= mostAsked {
+		return 0, nil, errUnanswered
+	}
+	if a.open == nil {
+		a.open = map[uint32]chan []byte{}
+	}
+	a.last++
+	a.owed++
+	answer = make(chan []byte, 1)
+	a.open[a.last] = answer
+	m.tell(question{a.last, data})
+	return a.last, answer, nil
+}
+
+// forget says that nobody waits for an answer any more.
+func (a *asking) forget(c *Crew, seq uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(a.open, seq)
+}
+
+// withdraw takes a question back, or tells the worker that it need not answer in full.
+func (m *member) withdraw(seq uint32) {
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	a := &m.asked
+	if i := slices.IndexFunc(a.queue, func(q question) bool { return q.seq == seq }); i >= 0 {
+		a.queue = slices.Delete(a.queue, i, i+1)
+		a.owed--
+		return
+	}
+	m.tell(question{seq: seq})
+}
+
+// tell has something sent to the worker, after what was to be sent before; under the lock. A stopped
+// worker does not take it.
+func (m *member) tell(q question) {
+	m.asked.queue = append(m.asked.queue, q)
+	if !m.asked.sending {
+		m.asked.sending = true
+		go m.sendQuestions()
+	}
+}
+
+func (m *member) sendQuestions() {
+	for {
+		m.crew.mu.Lock()
+		a := &m.asked
+		if len(a.queue) == 0 {
+			a.sending = false
+			m.crew.mu.Unlock()
+			return
+		}
+		q := a.queue[0]
+		a.queue = a.queue[1:]
+		m.crew.mu.Unlock()
+		if err := m.link.Ask(q.seq, q.data); err != nil { // it is dead
+			return
+		}
+	}
+}
+
+// answered keeps what the worker has answered, if somebody waits for it.
+func (m *member) answered(seq uint32, data []byte) {
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	a := &m.asked
+	a.owed = max(a.owed-1, 0)
+	if answer := a.open[seq]; answer != nil {
+		put(answer, data)
+	}
+}

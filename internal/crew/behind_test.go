@@ -1,0 +1,62 @@
+//go:build linux
+
+package crew_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
+)
+
+// gated is a batch whose encoding waits.
+type gated struct {
+	*batch
+	once          *sync.Once
+	reached, open chan struct{}
+}
+
+func (g gated) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
+	g.once.Do(func() { close(g.reached) })
+	<-g.open
+	return g.batch.Encode(buf, lo, hi)
+}
+
+// A worker that runs out of work while a task is being encoded for another one,
+// where it will wait behind what runs, gets it.
+func TestNothingWaitsBehindWhileOneIsIdle(t *testing.T) {
+	c := start(t, config(t, "honest", 2))
+	until(t, "both workers", func() bool { return len(c.Workers()) == 2 })
+	wait := func() []byte { b := make([]byte, 16); b[8] = doWait; return b }
+	var cancels [2]context.CancelFunc
+	for i := range cancels {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		cancels[i] = cancel
+		execute(t, ctx, c, "task", newBatch(wait()), crew.Hints{})
+		until(t, "it runs", func() bool { return running(c) == i+1 })
+	}
+	g := gated{newBatch([]byte("hello")), new(sync.Once), make(chan struct{}), make(chan struct{})}
+	if err := c.Execute(t.Context(), "echo", g, crew.Hints{}); err != nil {
+		t.Fatal(err)
+	}
+	<-g.reached // for worker 1, the first that could take it
+	for _, w := range c.Workers() {
+		if w.Worker == 2 {
+			cancels[w.Task-1]()
+		}
+	}
+	until(t, "worker 2 has nothing to do", func() bool { return c.Stats().Busy == 1 })
+	close(g.open)
+	g.wait(t, "what waits behind")
+}
+
+func running(c *crew.Crew) (n int) {
+	for _, w := range c.Workers() {
+		if w.Running {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,199 @@
+//go:build linux
+
+package crew
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	mostSlow = 10 // tasks that are told of
+	mostEnds = 10 // of workers
+	// slowTask is what a task takes at least to be told of: those are measured by themselves.
+	slowTask = 10 * time.Millisecond
+)
+
+// usage is where a worker's time goes; under the crew's lock.
+type usage struct {
+	serving time.Time // in service since
+	news    time.Time // the last results came, or the first of its tasks were sent
+	free    time.Time // without tasks since; zero if it has some
+	waited  time.Duration
+}
+
+// begin is when the worker comes into service.
+func (u *usage) begin() {
+	u.serving = time.Now()
+	u.free = u.serving
+}
+
+// given is when a worker without tasks gets some.
+func (u *usage) given() {
+	u.news = time.Now()
+	if !u.free.IsZero() {
+		u.waited += u.news.Sub(u.free)
+		u.free = time.Time{}
+	}
+}
+
+// heard is when results have come.
+func (u *usage) heard(last bool) {
+	u.news = time.Now()
+	if last {
+		u.free = u.news
+	}
+}
+
+// findLong looks whether a task that took long is among n whose results have come; it is the pump's.
+func (m *member) findLong(j *job, lo int, seq uint32, n int) {
+	slow, took := m.link.Slow()
+	if took == 0 || slow == m.longSeq || slow-seq >= uint32(n) {
+		return
+	}
+	m.longSeq, m.long, m.longTook = slow, run{j, lo + int(slow-seq), 1}, took
+}
+
+// noteSlow notes a task that took long, if it is one of the slowest.
+func (c *Crew) noteSlow(j *job, i int, s Slow) {
+	if s.Took < slowTask || !c.isSlow(s.Took) {
+		return
+	}
+	s.Func, s.Task, s.Arg = j.fn, j.id+uint64(i), describe(j.batch, i)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, _ := slices.BinarySearchFunc(c.slow, s, func(a, b Slow) int { return cmp.Compare(b.Took, a.Took) })
+	c.slow = slices.Insert(c.slow, at, s)
+	c.slow = c.slow[:min(len(c.slow), mostSlow)]
+}
+
+func (c *Crew) isSlow(took time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.slow) < mostSlow || took > c.slow[len(c.slow)-1].Took
+}
+
+func describe(b Batch, i int) string {
+	if d, ok := b.(Describer); ok {
+		return d.Describe(i)
+	}
+	return ""
+}
+
+// noteEnd notes how a worker has ended; under the lock.
+func (c *Crew) noteEnd(m *member, why string) {
+	now := time.Now()
+	c.ends = append(c.ends, End{Worker: m.number(), PID: m.proc.PID, When: now, Served: now.Sub(m.usage.serving), Done: m.finished, Why: why})
+	if n := len(c.ends) - mostEnds; n > 0 {
+		c.ends = slices.Delete(c.ends, 0, n)
+	}
+}
+
+// whyDied is what is told of a worker that was not to end.
+func whyDied(d Death) string {
+	if d.Cause != nil {
+		return fmt.Sprintf("killed: %v", d.Cause)
+	}
+	return fmt.Sprintf("ended with %v", d.Status)
+}
+
+// info is what is known of a worker, but for its memory; under the lock.
+func (m *member) info(now time.Time) Info {
+	u := m.usage
+	w := Info{
+		Worker: m.number(), Name: m.name, PID: m.proc.PID, Busy: m.work.Tasks() > 0, Started: m.started,
+		Done: m.finished, Before: m.before, Starting: u.serving.Sub(m.started), Waiting: u.waited,
+	}
+	w.Working, _ = m.link.Busy()
+	if ch, begun := m.work.Running(); begun {
+		j := ch.Job.Data.(*job)
+		w.Running, w.Func, w.Task, w.Begun = true, j.fn, j.id+uint64(ch.Lo), u.news
+		w.Working += now.Sub(u.news)
+	}
+	if !u.free.IsZero() {
+		w.Waiting += now.Sub(u.free)
+	}
+	served := now.Sub(u.serving)
+	w.Working = min(w.Working, served-w.Waiting)
+	w.Talking = served - w.Waiting - w.Working
+	return w
+}
+
+// Workers describes the workers in service.
+func (c *Crew) Workers() []Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all, _ := c.infos()
+	return all
+}
+
+// infos describes the workers in service, and returns their numbers in /proc; under the lock.
+func (c *Crew) infos() (all []Info, procs []int) {
+	now := time.Now()
+	for _, m := range c.members {
+		if m != nil && !m.dead {
+			all, procs = append(all, m.info(now)), append(procs, m.proc.InProc)
+		}
+	}
+	return all, procs
+}
+
+// Stats is the state of the crew.
+func (c *Crew) Stats() Stats {
+	s, procs := c.stats()
+	for i, w := range procs {
+		s.Workers[i].RSS, s.Workers[i].Peak = residence(w)
+	}
+	return s
+}
+
+// stats is Stats without the workers' memory, of which it returns the numbers in /proc.
+func (c *Crew) stats() (s Stats, procs []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s = c.counts
+	s.Places, s.Spares, s.Queued = c.want, len(c.spares), c.sched.Len()
+	s.Workers, procs = c.infos()
+	s.Serving = len(s.Workers)
+	for _, w := range s.Workers {
+		if w.Busy {
+			s.Busy++
+		}
+	}
+	for name, f := range c.funcs {
+		s.Funcs = append(s.Funcs, FuncInfo{name, f.Done(), f.Average(), f.Chunk()})
+	}
+	slices.SortFunc(s.Funcs, func(a, b FuncInfo) int { return cmp.Compare(a.Func, b.Func) })
+	s.Slowest, s.Ends = slices.Clone(c.slow), slices.Clone(c.ends)
+	return s, procs
+}
+
+// residence is how many bytes of memory a process has, and had at most; 0 if that cannot be told.
+func residence(inProc int) (now, most int64) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", inProc))
+	if err != nil {
+		return 0, 0
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		switch name {
+		case "VmHWM":
+			most = kibibytes(value)
+		case "VmRSS":
+			now = kibibytes(value)
+		}
+	}
+	return now, most
+}
+
+func kibibytes(s string) int64 {
+	n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(s, "kB")), 10, 64)
+	return n << 10
+}

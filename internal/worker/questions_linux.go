@@ -1,0 +1,41 @@
+package worker
+
+import (
+	"context"
+	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/ask"
+)
+
+// questions are those of the parent's, beside tasks, which have not been answered.
+type questions struct {
+	answer func(seq uint32, data []byte) error
+
+	mu   sync.Mutex
+	open map[uint32]context.CancelFunc
+}
+
+// ask begins to answer a question, or ends that if there are no more words of it.
+func (q *questions) ask(seq uint32, question []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(question) == 0 {
+		if cancel := q.open[seq]; cancel != nil {
+			cancel()
+		}
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if q.open == nil {
+		q.open = map[uint32]context.CancelFunc{}
+	}
+	q.open[seq] = cancel
+	go func() {
+		defer cancel()
+		data := ask.Answer(ctx, question)
+		q.mu.Lock()
+		delete(q.open, seq)
+		q.mu.Unlock()
+		_ = q.answer(seq, data) // or the parent is gone, and this process ends
+	}()
+}

@@ -1,0 +1,165 @@
+package mp
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// outside is where messages lie for which there is no room in an object: in blocks, as slabs do,
+// whose memory is used again, or if they are very large in segments of their own.
+type outside struct{ in *share.Object }
+
+// The place of a message in a block is that of its head, its length, and the trip on which it
+// is, with flags. That of one in a segment has neither flag, as share.Object.Spill writes it.
+const (
+	placeOffset = 8
+	placeGen    = 12
+	placeLength = 16 // five bytes
+	placeTrip   = 21 // 20 bits, then the flags
+	placeFlags  = 23
+
+	inBlock = 0x80
+	asBytes = 0x40 // it has no first byte that says how it was sent
+
+	// mostInBlock is how long a message may be of which the memory is kept for the next.
+	mostInBlock = 16 << 20
+)
+
+// parcel is a message that is being sent, of which the memory goes for good when it has been: until then
+// it comes back if this process dies.
+type parcel struct {
+	outside
+	bytes bool // it has no first byte that says how it was sent
+	place []byte
+}
+
+// put puts the message outside.
+func (p *parcel) put(b []byte) (place []byte, err error) {
+	if place, err = p.outside.put(b); err != nil {
+		return nil, err
+	}
+	if p.bytes {
+		place[placeFlags] |= asBytes
+	}
+	p.place = place
+	return place, nil
+}
+
+// sent says how sending it went.
+func (p *parcel) sent(err error) error {
+	if err == nil && p.place != nil && p.place[placeFlags]&inBlock != 0 {
+		blocks.settle(headOf(p.place), tripOf(p.place))
+	}
+	return err
+}
+
+// put puts a message there and returns its place.
+func (o outside) put(b []byte) (place []byte, err error) {
+	if len(b) > mostInBlock {
+		return o.in.Spill(b)
+	}
+	h, err := blocks.get(len(b))
+	if err != nil {
+		return nil, err
+	}
+	place, err = o.placeOf(h, len(b))
+	if err == nil {
+		copy(h.block.data.Data(), b)
+		err = h.Depart(false)
+	}
+	if err != nil {
+		h.free()
+		return nil, err
+	}
+	var trip [4]byte
+	binary.LittleEndian.PutUint32(trip[:], h.trip)
+	copy(place[placeTrip:], trip[:3])
+	place[placeFlags] |= inBlock
+	return place, nil
+}
+
+// placeOf is the place of a message in a block that has not departed yet.
+func (o outside) placeOf(h *holding, n int) ([]byte, error) {
+	if err := h.block.carryIn(o.in); err != nil {
+		return nil, err
+	}
+	if _, err := h.block.data.Token(); err != nil { // others can fetch it then
+		return nil, err
+	}
+	t, err := h.block.head.Token()
+	if err != nil {
+		return nil, err
+	}
+	place := binary.LittleEndian.AppendUint64(make([]byte, 0, xsync.SpillSize), t.Segment)
+	place = binary.LittleEndian.AppendUint32(place, t.Offset)
+	place = binary.LittleEndian.AppendUint32(place, t.Gen)
+	place = binary.LittleEndian.AppendUint64(place, uint64(n))
+	return place[:xsync.SpillSize], nil
+}
+
+// isBytes reports whether it was put by putBytes.
+func (o outside) isBytes(place []byte) bool { return place[placeFlags]&asBytes != 0 }
+
+var errSenderDied = errors.New("its sender died just when it sent it")
+
+// take appends to buf the message that has a place, which is used up.
+func (o outside) take(place, buf []byte) ([]byte, error) {
+	if place[placeFlags]&inBlock == 0 {
+		return o.in.Unspill(place, buf)
+	}
+	h, err := blocks.arriveAt(headOf(place), tripOf(place))
+	if errors.Is(err, ErrMoved) || errors.Is(err, broker.ErrGone) {
+		err = codecError("", "message", "decoded", errSenderDied)
+	}
+	if err != nil {
+		return buf, err
+	}
+	defer h.free()
+	var n [8]byte
+	copy(n[:5], place[placeLength:])
+	data := h.block.data.Data()
+	if length := binary.LittleEndian.Uint64(n[:]); length <= uint64(len(data)) {
+		return append(buf, data[:length]...), nil
+	}
+	return buf, errBadMessage
+}
+
+// foreseeing makes the memory known here of what is about to be taken, and calls f with messages that
+// do not lie outside.
+func (o outside) foreseeing(f func(message []byte)) func(xsync.Record) {
+	return func(rec xsync.Record) {
+		switch {
+		case !rec.Spilled:
+			f(rec.Bytes)
+		case rec.Bytes[placeFlags]&inBlock != 0:
+			blocks.know(headOf(rec.Bytes))
+		}
+	}
+}
+
+// drop uses up what nobody will take.
+func (o outside) drop(place []byte) {
+	if place[placeFlags]&inBlock == 0 {
+		o.in.DropSpilled(place)
+		return
+	}
+	loseBlock(headOf(place), tripOf(place))
+}
+
+func headOf(place []byte) share.Token {
+	return share.Token{
+		Segment: binary.LittleEndian.Uint64(place),
+		Offset:  binary.LittleEndian.Uint32(place[placeOffset:]),
+		Gen:     binary.LittleEndian.Uint32(place[placeGen:]),
+		Size:    xsync.Small,
+		Kind:    xsync.KindHeld,
+	}
+}
+
+func tripOf(place []byte) uint32 {
+	return uint32(place[placeTrip]) | uint32(place[placeTrip+1])<<8 | uint32(place[placeTrip+2]&0xf)<<16
+}

@@ -1,0 +1,364 @@
+package mp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync/atomic"
+
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// PipeConfig describes a pipe. The zero value is good.
+type PipeConfig struct {
+	// OneWay lets the first end only receive and the second only send.
+	OneWay bool
+	// Buffer is how many bytes there may be on their way in each direction before Send
+	// waits; 0 means 64 KiB, the least is 4 KiB, the most 2 MiB. A message that is larger
+	// than a quarter of that is one more.
+	Buffer int
+	// Isolated is that of [ObjectConfig].
+	Isolated bool
+}
+
+const (
+	defaultBuffer = 64 << 10
+	minBuffer     = 4 << 10
+	maxBuffer     = 2 << 20
+
+	receivingEnd = 0 // of a one-way pipe
+)
+
+// NewPipe makes a connection in shared memory and returns both ends, of one process as yet. Of a
+// one-way pipe the first end receives and the second sends, as with [os.Pipe]. It costs some microseconds. A T that cannot be encoded is an error that names the field.
+func NewPipe[T any](cfg PipeConfig) (*Conn[T], *Conn[T], error) {
+	c, err := codecFor[T]()
+	if err != nil {
+		return nil, nil, fmt.Errorf("mp: NewPipe: %w", err)
+	}
+	if cfg.Buffer == 0 {
+		cfg.Buffer = defaultBuffer
+	}
+	if cfg.Buffer < minBuffer || cfg.Buffer > maxBuffer {
+		return nil, nil, fmt.Errorf("mp: PipeConfig.Buffer is %d: it must be 0, or from %d to %d", cfg.Buffer, minBuffer, maxBuffer)
+	}
+	o, err := share.New(xsync.KindPipe, xsync.PipeHead+2*(cfg.Buffer/8*8), cfg.Isolated)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := xsync.NewPipe(o.Memory(), o.Bytes()[xsync.PipeHead:])
+	o.Made()
+	o.Leave()
+	again := o.Again()
+	return newConn(&pipeEnd{mem: o, pipe: p, end: 0, oneWay: cfg.OneWay}, o, c),
+		newConn(&pipeEnd{mem: again, pipe: p, end: 1, oneWay: cfg.OneWay}, again, c), nil
+}
+
+// pipeEnd is an end of a pipe that this process has, or had.
+type pipeEnd struct {
+	mem    *share.Object
+	pipe   *xsync.Pipe
+	end    int
+	oneWay bool
+	trip   atomic.Uint32 // since which this process has it, or on which it is
+	use    atomic.Int32  // how many use it; negative: it was sent on
+	closed atomic.Bool   // by the user
+	left   atomic.Bool   // it was sent so that nothing of it is needed here any more
+	gone   atomic.Bool   // the memory was let go
+
+	drop atomic.Pointer[func([]byte)] // what shut was given, for an end that comes back
+}
+
+// away is more than ever use it.
+const away = math.MinInt32 / 2
+
+// enter says that the end is used, until leave.
+func (e *pipeEnd) enter() error {
+	if e.use.Add(1) < 0 {
+		e.use.Add(-1)
+		return ErrMoved
+	}
+	if e.closed.Load() {
+		e.use.Add(-1)
+		return ErrClosed
+	}
+	return nil
+}
+
+func (e *pipeEnd) leave() { e.use.Add(-1) }
+
+func (e *pipeEnd) maySend() error {
+	if e.oneWay && e.end == receivingEnd {
+		return ErrDirection
+	}
+	return nil
+}
+
+func (e *pipeEnd) mayReceive() error {
+	if e.oneWay && e.end != receivingEnd {
+		return ErrDirection
+	}
+	return nil
+}
+
+func (e *pipeEnd) send(ctx context.Context, b []byte) error {
+	p := parcel{outside: e.outside()}
+	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
+}
+
+// sendBytes sends bytes. Large ones are not copied before they go outside: their place says how
+// they were sent, in the place of a first byte.
+func (e *pipeEnd) sendBytes(ctx context.Context, b []byte) error {
+	if e.pipe.Sent(e.end).FitsIn(len(b)) {
+		return asCopy(b, func(message []byte) error { return e.send(ctx, message) })
+	}
+	p := parcel{outside: e.outside(), bytes: true}
+	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
+}
+
+func (e *pipeEnd) trySend(b []byte) error {
+	p := parcel{outside: e.outside()}
+	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
+}
+
+func (e *pipeEnd) trySendBytes(b []byte) error {
+	if e.pipe.Sent(e.end).FitsIn(len(b)) {
+		return asCopy(b, e.trySend)
+	}
+	p := parcel{outside: e.outside(), bytes: true}
+	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
+}
+
+func (e *pipeEnd) outside() outside { return outside{e.mem} }
+
+func (e *pipeEnd) sendError(err error) error {
+	if errors.Is(err, xsync.ErrClosed) && !e.closed.Load() {
+		return io.ErrClosedPipe
+	}
+	return err
+}
+
+func (e *pipeEnd) receive(ctx context.Context, buf []byte) ([]byte, error) {
+	rec, err := e.received().Get(ctx, buf)
+	return e.got(buf, rec, err)
+}
+
+func (e *pipeEnd) tryReceive(buf []byte) ([]byte, error) {
+	rec, err := e.received().TryGet(buf)
+	return e.got(buf, rec, err)
+}
+
+// got appends to buf what was got.
+func (e *pipeEnd) got(buf []byte, rec xsync.Record, err error) ([]byte, error) {
+	switch {
+	case errors.Is(err, xsync.ErrClosed) && !e.closed.Load():
+		return buf, io.EOF
+	case err != nil:
+		return buf, err
+	case !rec.Spilled:
+		return rec.Bytes, nil
+	}
+	place := append([]byte(nil), rec.Bytes[len(buf):]...)
+	if e.outside().isBytes(place) {
+		buf = append(buf, byBytes)
+	}
+	return e.outside().take(place, buf)
+}
+
+func (e *pipeEnd) foresee(f func(message []byte)) {
+	e.received().Foresee(e.outside().foreseeing(f))
+}
+
+func (e *pipeEnd) received() *xsync.Ring { return e.pipe.Received(e.end) }
+
+func (e *pipeEnd) readyNow() bool { return e.received().ReadyNow() }
+
+func (e *pipeEnd) await(ctx context.Context) error { return e.received().Ready(ctx) }
+
+func (e *pipeEnd) enlist(s *selection) (stop func()) {
+	if s.watch == nil || e.enter() != nil { // it is closed by now
+		return nothing
+	}
+	s.watch.Ring(e.received())
+	return e.leave
+}
+
+// shut closes the end, or will if it comes back from where it was sent. Drop is called for what
+// was not received.
+func (e *pipeEnd) shut(drop func([]byte)) {
+	e.drop.Store(&drop)
+	switch {
+	case e.closed.Swap(true):
+	case e.use.Load() >= 0:
+		e.closeHere(drop)
+	case e.left.Load():
+		e.release(false)
+	}
+}
+
+// forget is shut when nobody can use it here any more.
+func (e *pipeEnd) forget(drop func([]byte)) {
+	if e.use.Load() < 0 {
+		e.release(false) // whoever it was sent to has it
+		return
+	}
+	e.shut(drop)
+}
+
+// closeHere closes an end that this process has.
+func (e *pipeEnd) closeHere(drop func([]byte)) {
+	last := e.pipe.CloseEnd(e.end, e.trip.Load())
+	e.empty(e.received(), drop)
+	if last {
+		e.empty(e.pipe.Sent(e.end), drop)
+	}
+	e.release(last)
+}
+
+// abandon closes an end of which the type of messages is not known here. What was not received
+// is left to who closes the other end, who drops it.
+func (e *pipeEnd) abandon() {
+	e.closed.Store(true)
+	e.release(e.pipe.CloseEnd(e.end, e.trip.Load()))
+}
+
+// release lets the memory go: if the last end is closed, for everybody.
+func (e *pipeEnd) release(last bool) {
+	if last {
+		e.pipe.Close()
+		e.mem.End()
+	}
+	if !e.gone.Swap(true) {
+		e.mem.Close()
+	}
+}
+
+// empty drops what is left in a ring.
+func (e *pipeEnd) empty(r *xsync.Ring, drop func([]byte)) {
+	for {
+		rec, err := r.TryGet(nil)
+		if err != nil {
+			return
+		}
+		b := rec.Bytes
+		if rec.Spilled {
+			if b, err = e.outside().take(b, nil); err != nil {
+				continue
+			}
+		}
+		if !rec.Spilled || !e.outside().isBytes(rec.Bytes) {
+			ofValue(b, drop)
+		}
+	}
+}
+
+// depart lets the end go.
+func (e *pipeEnd) depart(forGood bool) error {
+	if !e.use.CompareAndSwap(0, away) {
+		if e.use.Load() < 0 {
+			return ErrMoved
+		}
+		return errInUse
+	}
+	trip, ok := e.pipe.Depart(e.end, e.trip.Load(), forGood)
+	if !ok {
+		e.use.Add(-away)
+		return ErrClosed
+	}
+	e.trip.Store(trip)
+	e.left.Store(forGood)
+	return nil
+}
+
+// comeBack takes the end back, unless somebody else has it by now.
+func (e *pipeEnd) comeBack() {
+	if e.use.Load() >= 0 || !e.pipe.Arrive(e.end, e.trip.Load()) {
+		return
+	}
+	e.use.Add(-away)
+	if e.closed.Load() { // meanwhile
+		e.closeHere(*e.drop.Load())
+	}
+}
+
+// settle lets the end go for good.
+func (e *pipeEnd) settle() {
+	if e.use.Load() >= 0 {
+		return
+	}
+	e.pipe.Settle(e.end, e.trip.Load())
+	e.left.Store(true)
+	if e.closed.Load() { // meanwhile
+		e.release(false)
+	}
+}
+
+// lose closes the end if it is still on its way.
+func (e *pipeEnd) lose() {
+	if e.use.Load() < 0 && !e.gone.Load() {
+		e.release(e.pipe.Lose(e.end, e.trip.Load()))
+	}
+}
+
+// A ticket is what another process needs to take an end that is on its way.
+const ticketSize = share.TokenSize + 6
+
+func (e *pipeEnd) ticket() ([]byte, error) {
+	if e.use.Load() >= 0 {
+		return nil, errOutside
+	}
+	t, err := e.mem.Token()
+	if err != nil {
+		return nil, err
+	}
+	b := append(t.Append(nil), byte(e.end), 0)
+	if e.oneWay {
+		b[len(b)-1] = 1
+	}
+	return binary.LittleEndian.AppendUint32(b, e.trip.Load()), nil
+}
+
+// arrive takes the end that a ticket is of.
+func arrive(ticket []byte) (*pipeEnd, error) {
+	e, err := meetEnd(ticket)
+	if err != nil {
+		return nil, err
+	}
+	if !e.pipe.Arrive(e.end, e.trip.Load()) {
+		e.release(false)
+		return nil, ErrMoved
+	}
+	return e, nil
+}
+
+// loseEnd closes the end that a ticket is of, unless another process has it.
+func loseEnd(ticket []byte) {
+	if e, err := meetEnd(ticket); err == nil {
+		e.pipe.Arrive(e.end, e.trip.Load())
+		e.abandon()
+	}
+}
+
+// meetEnd returns the end that a ticket is of, which somebody else may have.
+func meetEnd(ticket []byte) (*pipeEnd, error) {
+	t, rest, err := share.ParseToken(ticket, xsync.KindPipe)
+	if err != nil {
+		return nil, err
+	}
+	obj, err := share.Meet(t)
+	if err != nil {
+		return nil, err
+	}
+	n := len(obj.Bytes()) - xsync.PipeHead
+	if rest[0] > 1 || rest[1] > 1 || n < 2*minBuffer || n > 2*maxBuffer || n%16 != 0 {
+		obj.Close()
+		return nil, errNoConn
+	}
+	e := &pipeEnd{mem: obj, pipe: xsync.OpenPipe(obj.Memory(), obj.Bytes()[xsync.PipeHead:]), end: int(rest[0]), oneWay: rest[1] == 1}
+	e.trip.Store(binary.LittleEndian.Uint32(rest[2:]))
+	return e, nil
+}

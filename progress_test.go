@@ -1,0 +1,179 @@
+//go:build linux
+
+package mp_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+// follower keeps what it is told, and complains of what it must not be told.
+type follower struct {
+	t    *testing.T
+	busy atomic.Bool
+	all  []mp.Progress
+}
+
+func (f *follower) told(p mp.Progress) {
+	if f.busy.Swap(true) {
+		f.t.Error("told twice at a time")
+	}
+	defer f.busy.Store(false)
+	if n := len(f.all); n > 0 {
+		last := f.all[n-1]
+		if last.Over || p.Done < last.Done || p.Failed < last.Failed || p.Elapsed < last.Elapsed || last.Total >= 0 && p.Total != last.Total {
+			f.t.Errorf("%+v after %+v", p, last)
+		}
+	}
+	if p.Failed > p.Done || p.Total >= 0 && p.Done > p.Total {
+		f.t.Errorf("%+v", p)
+	}
+	f.all = append(f.all, p)
+}
+
+// last is what it was told last, without the time.
+func (f *follower) last() mp.Progress {
+	f.t.Helper()
+	if len(f.all) == 0 {
+		f.t.Fatal("told nothing")
+	}
+	p := f.all[len(f.all)-1]
+	p.Elapsed = 0
+	return p
+}
+
+// stepping computes, and waits for the go-ahead in between.
+type stepping struct {
+	N    int
+	Wait *mp.Event
+}
+
+var step = mp.Register("step", func(ctx context.Context, s stepping) (int, error) {
+	if s.Wait != nil {
+		if err := s.Wait.Wait(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if s.N < 0 {
+		return 0, errors.New("below zero")
+	}
+	return s.N, nil
+})
+
+// B1: how far a Map is, is told at its begin, while it runs, and before it returns.
+func TestMapProgress(t *testing.T) {
+	mptest.NoLeaks(t)
+	ctx := t.Context()
+	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 2}), "inline": must(mp.NewInline(mp.InlineConfig{}))} {
+		t.Run(name, func(t *testing.T) {
+			event := must(mp.NewEvent(mp.ObjectConfig{}))
+			defer event.Close()
+			in := make([]stepping, 1000)
+			for i := range in {
+				in[i].N = i
+			}
+			in[400].N, in[700].N = -1, -1
+			in[999].Wait = event
+			f, second := &follower{t: t}, &follower{t: t}
+			seen := false
+			_, err := mp.Map(ctx, ex, step, in, mp.AllErrors(), mp.OnProgress(f.told), mp.OnProgress(second.told), mp.OnProgress(func(p mp.Progress) {
+				if p.Done > 0 && !p.Over { // while it runs
+					seen = true
+					_ = event.Set()
+				}
+			}))
+			var failed mp.ElementErrors
+			if !errors.As(err, &failed) || len(failed) != 2 {
+				t.Error(err)
+			}
+			if p := f.last(); p != (mp.Progress{Done: 1000, Failed: 2, Total: 1000, Over: true}) || !seen {
+				t.Errorf("%+v, seen %v", p, seen)
+			}
+			if first := f.all[0]; first.Over || first.Total != 1000 || second.last() != f.last() {
+				t.Errorf("%+v, %+v", first, second.last())
+			}
+		})
+	}
+}
+
+// Also a Map that fails, or cannot even begin, comes to an end.
+func TestProgressOfFailures(t *testing.T) {
+	mptest.NoLeaks(t)
+	ctx := t.Context()
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	follow := func(in []stepping, opts ...mp.MapOption) mp.Progress {
+		f := &follower{t: t}
+		_, _ = mp.Map(ctx, pool, step, in, append(opts, mp.OnProgress(f.told))...)
+		return f.last()
+	}
+	if p := follow([]stepping{{N: 1}, {N: -1}, {N: 2}, {N: 3}}, mp.ChunkSize(1)); p.Failed != 1 || p.Done < 1 || p.Done > 4 || !p.Over {
+		t.Errorf("%+v", p)
+	}
+	if p := follow(nil); p != (mp.Progress{Over: true}) {
+		t.Errorf("%+v", p)
+	}
+	if p := follow(make([]stepping, 3), mp.ChunkSize(-1)); p != (mp.Progress{Total: 3, Over: true}) {
+		t.Errorf("%+v", p)
+	}
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	f := &follower{t: t}
+	if _, err := mp.Map(over, pool, step, make([]stepping, 3), mp.OnProgress(f.told)); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if p := f.last(); !p.Over || p.Done > 3 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// How many elements a stream has is told when its input has ended; what was cancelled is not counted.
+func TestStreamProgress(t *testing.T) {
+	mptest.NoLeaks(t)
+	ctx := t.Context()
+	pool := newPool(t, mp.PoolConfig{Workers: 2})
+	in := make([]stepping, 300)
+	in[7].N = -1
+	var endless iter.Seq[stepping] = func(yield func(stepping) bool) {
+		for yield(stepping{}) {
+		}
+	}
+	f := &follower{t: t}
+	n := 0
+	for range mp.Stream(ctx, pool, step, slices.Values(in), mp.OnProgress(f.told)) {
+		n++
+	}
+	if p := f.last(); p != (mp.Progress{Done: 300, Failed: 1, Total: 300, Over: true}) || n != 300 {
+		t.Errorf("%+v", p)
+	}
+	if first := f.all[0]; first.Over || first.Total > 300 || first.Total > 0 && first.Total < 300 {
+		t.Errorf("%+v", first)
+	}
+	f = &follower{t: t}
+	for r, err := range mp.StreamUnordered(ctx, pool, step, endless, mp.OnProgress(f.told)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Index > 50 {
+			break
+		}
+	}
+	if p := f.last(); p.Total != -1 || p.Failed != 0 || p.Done < 1 || !p.Over {
+		t.Errorf("%+v", p)
+	}
+	f = &follower{t: t}
+	for _, err := range mp.Stream(ctx, pool, step, slices.Values(in), mp.OnProgress(f.told), mp.ChunkSize(-1)) {
+		if err == nil {
+			t.Error("no error")
+		}
+	}
+	if p := f.last(); p != (mp.Progress{Total: -1, Over: true}) {
+		t.Errorf("%+v", p)
+	}
+}
