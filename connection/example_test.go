@@ -1,0 +1,158 @@
+package connection_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"math/big"
+	"net"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/connection"
+)
+
+type bill struct {
+	Item  string
+	Cents int
+}
+
+// answer answers the orders of one client.
+func answer(ctx context.Context, c *mp.Conn[bill]) {
+	for {
+		b, err := c.Recv(ctx)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			log.Print(err)
+			return
+		}
+		b.Cents = 100 * len(b.Item)
+		if err := c.Send(ctx, b); err != nil {
+			log.Print(err)
+			return
+		}
+	}
+}
+
+// A listener and a client, here in one program, know each other by a key.
+func ExampleDial() {
+	ctx := context.Background()
+	cfg := connection.Config{Key: []byte("some random bytes that both have read from a file")}
+	shop, err := connection.Listen[bill]("tcp", "127.0.0.1:0", cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- shop.Serve(ctx, answer) }()
+
+	c, err := connection.Dial[bill](ctx, "tcp", shop.Addr().String(), cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, item := range []string{"nails", "hammer"} {
+		if err := c.Send(ctx, bill{Item: item}); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(c.Recv(ctx))
+	}
+	_ = c.Close()
+	fmt.Println(shop.Close(), <-served)
+	// Output:
+	// {nails 500} <nil>
+	// {hammer 600} <nil>
+	// <nil> <nil>
+}
+
+// selfSigned returns a certificate for 127.0.0.1 that vouches for itself, and who trusts it.
+func selfSigned() (tls.Certificate, *x509.CertPool, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		NotAfter:              time.Now().Add(time.Hour),
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, trusted, nil
+}
+
+// Across machines a key is not enough: TLS hides and protects what is sent. With a Key too,
+// the listener knows its clients without certificates of their own.
+func ExampleListen_tls() {
+	ctx := context.Background()
+	certificate, trusted, err := selfSigned()
+	if err != nil {
+		log.Fatal(err)
+	}
+	secret := []byte("some random bytes that both have read from a file")
+	shop, err := connection.Listen[bill]("tcp", "127.0.0.1:0", connection.Config{
+		Key: secret,
+		TLS: &tls.Config{Certificates: []tls.Certificate{certificate}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- shop.Serve(ctx, answer) }()
+
+	c, err := connection.Dial[bill](ctx, "tcp", shop.Addr().String(), connection.Config{
+		Key: secret,
+		TLS: &tls.Config{RootCAs: trusted}, // it expects the host that it dials
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := c.Send(ctx, bill{Item: "nails"}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(c.Recv(ctx))
+	_ = c.Close()
+	fmt.Println(shop.Close(), <-served)
+	// Output:
+	// {nails 500} <nil>
+	// <nil> <nil>
+}
+
+// Who does not know the key is told so; the listener logs it, and goes on accepting others.
+func ExampleDial_wrongKey() {
+	ctx := context.Background()
+	shop, err := connection.Listen[bill]("tcp", "127.0.0.1:0", connection.Config{
+		Key: []byte("what the shop knows"),
+		Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer shop.Close()
+
+	_, err = connection.Dial[bill](ctx, "tcp", shop.Addr().String(), connection.Config{Key: []byte("a guess")})
+	fmt.Println(errors.Is(err, connection.ErrAuthentication))
+	_, err = connection.Dial[bill](ctx, "tcp", shop.Addr().String(), connection.Config{})
+	fmt.Println(err)
+	// Output:
+	// true
+	// connection: Config has neither Key nor TLS: set one, or Anybody to let in whoever can reach the address
+}

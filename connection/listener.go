@@ -1,0 +1,166 @@
+package connection
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// A Listener accepts connections with messages of type T. It is safe for concurrent use.
+type Listener[T any] struct {
+	cfg   Config
+	net   net.Listener
+	shape uint64
+
+	accepted chan *mp.Conn[T]
+	ctx      context.Context
+	cancel   context.CancelFunc
+	serving  sync.WaitGroup
+	open     chan struct{} // as many as there are connections
+}
+
+// Listen listens on "unix", also with an abstract address that begins with @, "tcp", "tcp4" or
+// "tcp6". Handshakes take place, several at a time, whether or not somebody accepts. An address
+// that is in use is an error, and so is a config without Key, TLS and Anybody. It has a goroutine,
+// and one for each handshake and each connection.
+func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
+	cfg, err := cfg.withDefaults()
+	if err == nil {
+		err = checkNetwork(network)
+	}
+	if err != nil {
+		return nil, err
+	}
+	shape, err := mp.Shape[T]()
+	if err != nil {
+		return nil, err
+	}
+	n, err := net.Listen(network, address)
+	if err != nil {
+		return nil, err
+	}
+	l := &Listener[T]{cfg: cfg, net: n, shape: shape, accepted: make(chan *mp.Conn[T]), open: make(chan struct{}, cfg.MaxConns)}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.serving.Go(l.serve)
+	return l, nil
+}
+
+// Addr is where it listens.
+func (l *Listener[T]) Addr() net.Addr { return l.net.Addr() }
+
+// Accept waits for a connection whose other side is known. Those that come to nothing are
+// logged, and are no error here. After Close it returns [mp.ErrClosed].
+func (l *Listener[T]) Accept(ctx context.Context) (*mp.Conn[T], error) {
+	select {
+	case c := <-l.accepted:
+		return c, nil
+	case <-l.ctx.Done():
+		return nil, mp.ErrClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Serve accepts connections until ctx ends, and calls handle for each in a goroutine of its own;
+// its connection is closed when it returns. A panic in handle is logged, and is the end of that
+// connection alone. Serve returns when all calls have: nil after Close, or the error of ctx.
+func (l *Listener[T]) Serve(ctx context.Context, handle func(ctx context.Context, c *mp.Conn[T])) error {
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	for {
+		c, err := l.Accept(ctx)
+		switch {
+		case errors.Is(err, mp.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		}
+		calls.Go(func() {
+			defer c.Close()
+			defer l.logPanic()
+			handle(ctx, c)
+		})
+	}
+}
+
+// logPanic is to be deferred.
+func (l *Listener[T]) logPanic() {
+	if r := recover(); r != nil {
+		l.cfg.Log.Error("mp: panic in what serves a connection", "listener", l.Addr().String(), "panic", r, "stack", string(debug.Stack()))
+	}
+}
+
+// Close ends the listener, and connections that have not been accepted. Others stay. Closing
+// twice is fine.
+func (l *Listener[T]) Close() error {
+	err := l.net.Close()
+	if l.ctx.Err() != nil {
+		err = nil
+	}
+	l.cancel()
+	l.serving.Wait()
+	return err
+}
+
+func (l *Listener[T]) serve() {
+	for {
+		c, err := l.net.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // no more descriptors, for instance
+			l.cfg.Log.Error("mp: a connection cannot be accepted", "listener", l.Addr().String(), "err", err)
+			select {
+			case <-time.After(patience):
+			case <-l.ctx.Done():
+				return
+			}
+			continue
+		}
+		select {
+		case l.open <- struct{}{}:
+			l.serving.Go(func() { l.greet(c) })
+		default:
+			_ = c.Close()
+			l.refuse(c, errors.New("connection: as many are open as Config.MaxConns allows"))
+		}
+	}
+}
+
+// patience is how long to wait when the system cannot accept.
+const patience = 50 * time.Millisecond
+
+func (l *Listener[T]) refuse(c net.Conn, err error) {
+	l.cfg.Log.Warn("mp: a connection was refused", "listener", l.Addr().String(), "from", c.RemoteAddr().String(), "err", err)
+}
+
+// greet does the handshake and hands the connection over.
+func (l *Listener[T]) greet(raw net.Conn) {
+	c := raw
+	if l.cfg.TLS != nil {
+		c = tls.Server(raw, l.cfg.TLS)
+	}
+	if err := shake(l.ctx, c, l.cfg, func(c net.Conn) error { return welcome(c, l.cfg.Key, l.shape) }); err != nil {
+		_ = raw.Close()
+		<-l.open
+		l.refuse(raw, err)
+		return
+	}
+	s := newSocket(c, l.cfg.MaxMessage, func() { <-l.open })
+	conn, err := mp.NewConn[T](s)
+	if err != nil {
+		_ = s.Close()
+		return
+	}
+	select {
+	case l.accepted <- conn:
+	case <-l.ctx.Done():
+		_ = conn.Close()
+	}
+}

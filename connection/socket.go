@@ -1,0 +1,228 @@
+package connection
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// ErrTooLong is returned at the end of a connection at which a message has arrived that is
+// longer than Config.MaxMessage. Nothing more can be received there.
+var ErrTooLong = mp.RegisterError(errors.New("connection: a message longer than Config.MaxMessage"))
+
+// socket is the transport of a connection: each message is its length, in eight bytes, and
+// its bytes. A goroutine reads one message ahead, so that a context can end the wait for
+// one without cutting it off.
+type socket struct {
+	conn    net.Conn
+	most    int
+	onClose func()
+
+	sending chan struct{} // room for who sends
+	closing sync.Once
+	closed  chan struct{}
+
+	mu    sync.Mutex
+	next  []byte        // the message that was read
+	err   error         // why there will be no more
+	there chan struct{} // closed while there is one of them
+	taken chan struct{} // the reader may go on
+}
+
+const lengthSize = 8
+
+func newSocket(c net.Conn, most int, onClose func()) *socket {
+	s := &socket{
+		conn: c, most: most, onClose: onClose,
+		sending: make(chan struct{}, 1), closed: make(chan struct{}), there: make(chan struct{}), taken: make(chan struct{}, 1),
+	}
+	go s.read()
+	return s
+}
+
+// read reads until the connection ends.
+func (s *socket) read() {
+	in := bufio.NewReaderSize(s.conn, 16<<10)
+	for {
+		b, err := s.readMessage(in)
+		s.mu.Lock()
+		s.next, s.err = b, err
+		close(s.there)
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+		select {
+		case <-s.taken:
+		case <-s.closed:
+			return
+		}
+	}
+}
+
+func (s *socket) readMessage(in *bufio.Reader) ([]byte, error) {
+	var head [lengthSize]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return nil, cutOff(err, io.EOF)
+	}
+	n := binary.BigEndian.Uint64(head[:])
+	if n > uint64(s.most) {
+		_ = s.conn.Close()
+		return nil, fmt.Errorf("%w: %d bytes of %d", ErrTooLong, n, s.most)
+	}
+	b, err := readN(in, int(n))
+	if err != nil {
+		return nil, cutOff(err, io.ErrUnexpectedEOF)
+	}
+	return b, nil
+}
+
+// atOnce is how much memory is taken for a message of which nothing has arrived.
+const atOnce = 1 << 20
+
+// readN reads n bytes. It takes memory as they arrive.
+func readN(in io.Reader, n int) ([]byte, error) {
+	b := make([]byte, min(n, atOnce))
+	for at := 0; ; {
+		if _, err := io.ReadFull(in, b[at:]); err != nil || len(b) == n {
+			return b, err
+		}
+		at = len(b)
+		b = append(b, make([]byte, min(n-at, at))...)
+	}
+}
+
+// cutOff is err, or for the end of a stream what that means here. Who closes a socket before
+// everything was read there resets it.
+func cutOff(err, end error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return end
+	}
+	return err
+}
+
+// Recv is mp.Transport's.
+func (s *socket) Recv(ctx context.Context, buf []byte) ([]byte, error) {
+	for {
+		s.mu.Lock()
+		there, b := s.there, s.next
+		switch {
+		case s.isClosed():
+			s.mu.Unlock()
+			return buf, mp.ErrClosed
+		case b != nil:
+			s.next, s.there = nil, make(chan struct{})
+			s.mu.Unlock()
+			s.taken <- struct{}{}
+			return append(buf, b...), nil
+		case s.err != nil:
+			err := s.err
+			s.mu.Unlock()
+			return buf, err
+		}
+		s.mu.Unlock()
+		select {
+		case <-there:
+		case <-s.closed:
+		case <-ctx.Done():
+			return buf, context.Cause(ctx)
+		}
+	}
+}
+
+// Ready is mp.Transport's.
+func (s *socket) Ready() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.there
+}
+
+// Send is mp.Transport's. When the context ends within a message, the connection does too.
+func (s *socket) Send(ctx context.Context, b []byte) error {
+	select {
+	case s.sending <- struct{}{}:
+	case <-s.closed:
+		return mp.ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-s.sending }()
+	n, err := s.writeUntil(ctx, b)
+	switch {
+	case err == nil:
+		return nil
+	case s.isClosed():
+		return mp.ErrClosed
+	case ctx.Err() != nil && n == 0 && !s.encrypted():
+		return context.Cause(ctx)
+	}
+	_ = s.conn.Close() // what the other side has of the message is the end for it
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %w", io.ErrClosedPipe, err)
+}
+
+// encrypted reports whether the connection is TLS's, which never tells that a part was sent,
+// and sends nothing more after a write that was stopped.
+func (s *socket) encrypted() bool {
+	_, yes := s.conn.(*tls.Conn)
+	return yes
+}
+
+// writeUntil writes a message, and stops when the context ends.
+func (s *socket) writeUntil(ctx context.Context, b []byte) (n int64, err error) {
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = s.conn.SetWriteDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	n, err = s.write(b)
+	if !stop() {
+		<-interrupted
+		_ = s.conn.SetWriteDeadline(time.Time{})
+	}
+	return n, err
+}
+
+func (s *socket) write(b []byte) (int64, error) {
+	head := binary.BigEndian.AppendUint64(make([]byte, 0, lengthSize+small), uint64(len(b)))
+	if len(b) <= small {
+		n, err := s.conn.Write(append(head, b...))
+		return int64(n), err
+	}
+	parts := net.Buffers{head, b}
+	return parts.WriteTo(s.conn)
+}
+
+// small is how long a message may be to be copied behind its length.
+const small = 4 << 10
+
+func (s *socket) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close is mp.Transport's.
+func (s *socket) Close() (err error) {
+	s.closing.Do(func() {
+		close(s.closed)
+		err = s.conn.Close()
+		s.onClose()
+	})
+	return err
+}
