@@ -1,0 +1,326 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sort"
+)
+
+// Operations of dicts. Entries have the order in which their keys came in.
+const (
+	OpDictGet      Op = iota + 16 // keys: for each whether it is there, and its value
+	OpDictSet                     // keys and values
+	OpDictDelete                  // keys: how many were there
+	OpDictHas                     // key: whether it is there
+	OpDictPop                     // key: as Get
+	OpDictPopFirst                // whether there is one, key, value
+	OpDictGetOrSet                // key, value: whether it was there, the value that is
+	OpDictSwap                    // key, value: as Get, of before
+	OpDictCAS                     // key, whether it is to be there, old, value: whether it was
+	OpDictLen
+	OpDictClear
+	OpDictScan      // cursor, bytes: the next cursor, entries; none at the end
+	OpDictChange    // function, shape, key, argument: whether there is a value, the value
+	OpDictChangeAll // function, shape, keys and arguments
+)
+
+// cell is where a value lies that can be changed by a function.
+type cell struct {
+	v       value
+	version uint64
+	gone    bool
+}
+
+// entry is that of a dict or set.
+type entry struct {
+	cell
+	key string
+	seq uint64
+}
+
+// entries are those of a dict or set, by key and in order.
+type entries struct {
+	at      map[string]*entry
+	order   []*entry // by seq; those that are gone have not been taken out yet
+	lastSeq uint64
+}
+
+func newEntries() entries { return entries{at: map[string]*entry{}} }
+
+// set sets the value of a key.
+func (d *entries) set(s *Store, o *object, key, b []byte) error {
+	e := d.at[string(key)]
+	if e != nil {
+		return e.set(s, o, b)
+	}
+	if limit := s.limits.Bytes; limit > 0 && s.bytes+len(key)+len(b)+2*overhead > limit {
+		return fmt.Errorf("%w: %d bytes in its objects", ErrLimit, limit)
+	}
+	v, err := s.keep(o, b, value{})
+	if err != nil {
+		return err
+	}
+	d.lastSeq++
+	e = &entry{cell: cell{v: v}, key: string(key), seq: d.lastSeq}
+	d.at[e.key] = e
+	d.order = append(d.order, e)
+	s.bytes += len(key) + overhead
+	return nil
+}
+
+// set gives a cell a value.
+func (c *cell) set(s *Store, o *object, b []byte) error {
+	v, err := s.keep(o, b, c.v)
+	if err == nil {
+		c.v = v
+		c.version++
+	}
+	return err
+}
+
+// remove takes an entry out.
+func (d *entries) remove(s *Store, o *object, e *entry) {
+	delete(d.at, e.key)
+	e.gone = true
+	s.drop(o, e.v)
+	s.bytes -= len(e.key) + overhead
+	if len(d.order) > 2*len(d.at)+32 {
+		d.order = slices.DeleteFunc(d.order, func(e *entry) bool { return e.gone })
+	}
+}
+
+func (d *entries) clear(s *Store, o *object) {
+	for _, e := range d.order {
+		if !e.gone {
+			e.gone = true
+			s.drop(o, e.v)
+			s.bytes -= len(e.key) + overhead
+		}
+	}
+	clear(d.at)
+	d.order = nil
+}
+
+// first is the oldest entry, or nil.
+func (d *entries) first() *entry {
+	for i, e := range d.order {
+		if !e.gone {
+			d.order = d.order[i:] // it is not to be looked for again
+			return e
+		}
+	}
+	return nil
+}
+
+// scan writes entries from a cursor on, at least one if there is one, until they are size bytes
+// long.
+func (d *entries) scan(x *exec, withValues bool) error {
+	cursor, size := x.in.Uint(), x.in.Int()
+	if err := x.in.Err(); err != nil {
+		return err
+	}
+	i := sort.Search(len(d.order), func(i int) bool { return d.order[i].seq > cursor })
+	var page []*entry
+	for n := 0; i < len(d.order) && (n < size || len(page) == 0); i++ {
+		if e := d.order[i]; !e.gone {
+			page = append(page, e)
+			n += len(e.key) + len(e.v.b)
+		}
+	}
+	if len(page) > 0 {
+		cursor = page[len(page)-1].seq
+	}
+	x.out.Uint(cursor)
+	x.out.Uint(uint64(len(page)))
+	for _, e := range page {
+		x.out.Bytes([]byte(e.key))
+		if withValues {
+			x.s.show(x.c, e.v)
+			x.out.Bytes(e.v.b)
+		}
+	}
+	return nil
+}
+
+type dict struct{ entries }
+
+func (d *dict) leave(*Store, *object, *Client) {}
+func (d *dict) empty(s *Store, o *object)      { d.clear(s, o) }
+
+func init() {
+	makers[KindDict] = func(*exec) (body, error) { return &dict{newEntries()}, nil }
+	define(KindDict, map[Op]func(x *exec) error{
+		OpDictGet:       dictGet,
+		OpDictSet:       dictSet,
+		OpDictDelete:    func(x *exec) error { return x.dict().delete(x) },
+		OpDictHas:       func(x *exec) error { return x.dict().has(x) },
+		OpDictPop:       dictPop,
+		OpDictPopFirst:  dictPopFirst,
+		OpDictGetOrSet:  dictGetOrSet,
+		OpDictSwap:      dictSwap,
+		OpDictCAS:       dictCAS,
+		OpDictLen:       func(x *exec) error { return x.dict().len(x) },
+		OpDictClear:     func(x *exec) error { x.dict().clear(x.s, x.o); return x.in.Err() },
+		OpDictScan:      func(x *exec) error { return x.dict().scan(x, true) },
+		OpDictChange:    dictChange,
+		OpDictChangeAll: dictChangeAll,
+	}, OpDictChange, OpDictChangeAll)
+}
+
+func (x *exec) dict() *dict { return x.o.body.(*dict) }
+
+// show writes a value that may be there, and tells the client of what is in it.
+func (x *exec) show(v value, there bool) {
+	x.out.Bool(there)
+	if there {
+		x.s.show(x.c, v)
+		x.out.Bytes(v.b)
+	}
+}
+
+// entry writes that of an entry.
+func (x *exec) entry(e *entry) {
+	if e == nil {
+		x.show(value{}, false)
+	} else {
+		x.show(e.v, true)
+	}
+}
+
+func dictGet(x *exec) error {
+	d := x.dict()
+	for {
+		x.entry(d.at[string(x.in.Bytes())])
+		if !x.in.More() {
+			return x.in.Err()
+		}
+	}
+}
+
+func dictSet(x *exec) error {
+	d := x.dict()
+	for {
+		key, b := x.in.Bytes(), x.in.Bytes()
+		if x.in.bad {
+			return errMalformed
+		}
+		if err := d.set(x.s, x.o, key, b); err != nil {
+			return err
+		}
+		if !x.in.More() {
+			return nil
+		}
+	}
+}
+
+func (d *entries) delete(x *exec) error {
+	n := 0
+	for x.in.More() {
+		if e := d.at[string(x.in.Bytes())]; e != nil && !x.in.bad {
+			d.remove(x.s, x.o, e)
+			n++
+		}
+	}
+	x.out.Int(n)
+	return x.in.Err()
+}
+
+func (d *entries) has(x *exec) error {
+	x.out.Bool(d.at[string(x.in.Bytes())] != nil)
+	return x.in.Err()
+}
+
+func (d *entries) len(x *exec) error {
+	x.out.Int(len(d.at))
+	return x.in.Err()
+}
+
+func dictPop(x *exec) error {
+	key := x.in.Bytes()
+	if err := x.in.Err(); err != nil {
+		return err
+	}
+	d := x.dict()
+	e := d.at[string(key)]
+	x.entry(e)
+	if e != nil {
+		d.remove(x.s, x.o, e)
+	}
+	return nil
+}
+
+func dictPopFirst(x *exec) error {
+	d := x.dict()
+	e := d.first()
+	x.entry(e)
+	if e != nil {
+		x.out.Bytes([]byte(e.key))
+		d.remove(x.s, x.o, e)
+	}
+	return x.in.Err()
+}
+
+func dictGetOrSet(x *exec) error {
+	key, b := x.in.Bytes(), x.in.Bytes()
+	if err := x.in.Err(); err != nil {
+		return err
+	}
+	d := x.dict()
+	e := d.at[string(key)]
+	x.entry(e)
+	if e == nil {
+		return d.set(x.s, x.o, key, b)
+	}
+	return nil
+}
+
+func dictSwap(x *exec) error {
+	key, b := x.in.Bytes(), x.in.Bytes()
+	if err := x.in.Err(); err != nil {
+		return err
+	}
+	d := x.dict()
+	e := d.at[string(key)]
+	x.entry(e)
+	var shown []uint64
+	if e != nil {
+		shown = slices.Clone(e.v.refs)
+	}
+	return x.unlessFailed(shown, d.set(x.s, x.o, key, b))
+}
+
+func dictCAS(x *exec) error {
+	key, there, old, b := x.in.Bytes(), x.in.Bool(), x.in.Bytes(), x.in.Bytes()
+	if err := x.in.Err(); err != nil {
+		return err
+	}
+	d := x.dict()
+	e := d.at[string(key)]
+	same := !there && e == nil || there && e != nil && bytes.Equal(e.v.b, old)
+	x.out.Bool(same)
+	if !same {
+		return nil
+	}
+	return d.set(x.s, x.o, key, b)
+}
+
+func dictChange(x *exec) error {
+	f, err := x.function()
+	if err != nil {
+		return err
+	}
+	key := string(x.in.Bytes())
+	d, s, o := x.dict(), x.s, x.o
+	return x.change(f, place{
+		name: key,
+		find: func() (*cell, error) {
+			if e := d.at[key]; e != nil {
+				return &e.cell, nil
+			}
+			return nil, nil
+		},
+		add:    func(b []byte) error { return d.set(s, o, []byte(key), b) },
+		remove: func() { d.remove(s, o, d.at[key]) },
+	})
+}

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"container/list"
+
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// Operations of locks.
+const (
+	OpLock    Op = iota + 120 // for itself alone
+	OpLockTry                 // whether it has it
+	OpLockUnlock
+	OpLockRead    // with others that read
+	OpLockTryRead // whether it has it
+	OpLockReadUnlock
+	OpLockRepair   // whether the client is to repair what the lock guards
+	OpLockRepaired // whether it has
+)
+
+// lock is one for itself alone, or for several that read. Who waits gets it in the order of
+// coming.
+type lock struct {
+	holder    *Client
+	readers   map[*Client]int
+	waiters   list.List
+	dead      bool // a holder has died, and nobody has repaired what it left
+	repairing *Client
+	repairers list.List
+}
+
+func init() {
+	makers[KindLock] = func(*exec) (body, error) { return &lock{readers: map[*Client]int{}}, nil }
+	define(KindLock, map[Op]func(x *exec) error{
+		OpLock:           func(x *exec) error { return x.lock(&pending{write: true}) },
+		OpLockTry:        func(x *exec) error { return x.tryLock(true) },
+		OpLockUnlock:     func(x *exec) error { return x.theLock().unlock(x.s, x.c, x.o) },
+		OpLockRead:       func(x *exec) error { return x.lock(&pending{}) },
+		OpLockTryRead:    func(x *exec) error { return x.tryLock(false) },
+		OpLockReadUnlock: func(x *exec) error { return x.theLock().unlockRead(x.s, x.c, x.o) },
+		OpLockRepair:     lockRepair,
+		OpLockRepaired:   lockRepaired,
+	}, OpLock, OpLockRead, OpLockRepair)
+}
+
+func (x *exec) theLock() *lock { return x.o.body.(*lock) }
+
+// free reports whether it can be taken now.
+func (l *lock) free(write bool) bool {
+	return l.holder == nil && (!write || len(l.readers) == 0)
+}
+
+func (l *lock) take(c *Client, o *object, write bool) {
+	if write {
+		l.holder = c
+	} else {
+		l.readers[c]++
+	}
+	c.hold(o, 1)
+}
+
+func (x *exec) lock(p *pending) error {
+	l := x.theLock()
+	p.c, p.call, p.o = x.c, x.call, x.o
+	switch {
+	case l.dead:
+		return xsync.ErrOwnerDied
+	case l.waiters.Len() > 0 || !l.free(p.write):
+		return x.s.wait(&l.waiters, p)
+	}
+	l.take(x.c, x.o, p.write)
+	return nil
+}
+
+func (x *exec) tryLock(write bool) error {
+	l := x.theLock()
+	if l.dead {
+		return xsync.ErrOwnerDied
+	}
+	ok := l.waiters.Len() == 0 && l.free(write)
+	if ok {
+		l.take(x.c, x.o, write)
+	}
+	x.out.Bool(ok)
+	return nil
+}
+
+func (l *lock) unlock(s *Store, c *Client, o *object) error {
+	if l.holder != c {
+		return xsync.ErrNotHeld
+	}
+	l.holder = nil
+	c.hold(o, -1)
+	l.grant(s, o)
+	return nil
+}
+
+func (l *lock) unlockRead(s *Store, c *Client, o *object) error {
+	if l.readers[c] == 0 {
+		return xsync.ErrNotHeld
+	}
+	if l.readers[c]--; l.readers[c] == 0 {
+		delete(l.readers, c)
+	}
+	c.hold(o, -1)
+	l.grant(s, o)
+	return nil
+}
+
+// grant gives it to those whose turn it is.
+func (l *lock) grant(s *Store, o *object) {
+	if l.dead {
+		s.answerAll(&l.waiters, xsync.ErrOwnerDied)
+		return
+	}
+	for p := first(&l.waiters); p != nil && l.free(p.write); p = first(&l.waiters) {
+		l.take(p.c, o, p.write)
+		s.answer(p, p.err, nil)
+	}
+}
+
+func (l *lock) left(s *Store, o *object, _ *list.List) { l.grant(s, o) }
+
+// leave frees what a dead client had. What it held for itself alone may be half changed.
+func (l *lock) leave(s *Store, o *object, c *Client) {
+	delete(l.readers, c)
+	if l.holder == c {
+		l.holder, l.dead = nil, true
+	}
+	if l.repairing == c {
+		l.nextRepair(s, o, false)
+	}
+	l.grant(s, o)
+}
+
+func (l *lock) empty(s *Store, _ *object) {
+	s.answerAll(&l.waiters, ErrGone)
+	s.answerAll(&l.repairers, ErrGone)
+}
+
+func lockRepair(x *exec) error {
+	l := x.theLock()
+	switch {
+	case !l.dead:
+		x.out.Bool(false)
+	case l.repairing != nil:
+		return x.s.wait(&l.repairers, &pending{c: x.c, call: x.call, o: x.o})
+	default:
+		l.repair(x.c, x.o)
+		x.out.Bool(true)
+	}
+	return nil
+}
+
+func (l *lock) repair(c *Client, o *object) {
+	l.repairing = c
+	c.hold(o, 1)
+}
+
+func lockRepaired(x *exec) error {
+	ok := x.in.Bool()
+	l := x.theLock()
+	if err := x.in.Err(); err != nil {
+		return err
+	}
+	if l.repairing != x.c {
+		return xsync.ErrNotHeld
+	}
+	x.c.hold(x.o, -1)
+	l.nextRepair(x.s, x.o, ok)
+	return nil
+}
+
+// nextRepair ends a repair: all go on, or the next one tries.
+func (l *lock) nextRepair(s *Store, o *object, ok bool) {
+	l.repairing = nil
+	if ok {
+		l.dead = false
+		for p := first(&l.repairers); p != nil; p = first(&l.repairers) {
+			s.answer(p, nil, func(w *Writer) { w.Bool(false) })
+		}
+	} else if p := first(&l.repairers); p != nil {
+		l.repair(p.c, o)
+		s.answer(p, nil, func(w *Writer) { w.Bool(true) })
+	}
+}

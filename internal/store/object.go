@@ -1,0 +1,178 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/errtree"
+)
+
+// Operations without an object, or on any.
+const (
+	OpPing    Op = iota + 1
+	OpNew        // kind, shape, name, what it is made with: the number, whether it is new
+	OpHold       // the number: there is one more who has it
+	OpRelease    // the number, how many less
+	OpPin        // the number, whether it has been sent on
+	OpCancel     // the call
+	OpBatch      // how many, each a request: for each the answer
+	OpForget     // a name: whether there was an object with it
+	OpStats
+)
+
+// ErrKind is the error of using an object as what it is not.
+var ErrKind = errors.New("manager: the object is of another kind or type")
+
+func init() {
+	define(0, map[Op]func(x *exec) error{
+		OpPing:    ping,
+		OpNew:     newObject,
+		OpHold:    func(x *exec) error { return x.known(func(id uint64) { x.s.give(x.c, id) }) },
+		OpRelease: func(x *exec) error { return x.known(func(id uint64) { x.s.takeBack(x.c, id, x.in.Int()) }) },
+		OpPin:     pin,
+		OpCancel:  cancelCall,
+		OpBatch:   batch,
+		OpForget:  forget,
+		OpStats:   stats,
+	}, OpCancel, OpBatch)
+}
+
+// known calls f with the number that is read.
+func (x *exec) known(f func(id uint64)) error {
+	f(x.in.Uint())
+	return x.in.Err()
+}
+
+func ping(x *exec) error {
+	x.out.Bytes(x.s.id[:])
+	return x.in.Err()
+}
+
+func pin(x *exec) error {
+	id, on := x.in.Uint(), x.in.Bool()
+	switch {
+	case x.c.has[id] == 0:
+	case on:
+		x.c.pinned[id] = true
+	default:
+		delete(x.c.pinned, id)
+	}
+	return x.in.Err()
+}
+
+func cancelCall(x *exec) error {
+	if p := x.c.calls[uint32(x.in.Uint())]; p != nil {
+		x.s.cancel(p)
+	}
+	return x.in.Err()
+}
+
+// makers make the bodies of objects, with what is left to read of a request.
+var makers = map[Kind]func(x *exec) (body, error){}
+
+func newObject(x *exec) error {
+	kind, shape, name := Kind(x.in.Uint()), x.in.Uint(), string(x.in.Bytes())
+	if x.in.bad {
+		return errMalformed
+	}
+	if o := x.s.names[name]; o != nil && name != "" {
+		if o.kind != kind || o.shape != shape {
+			return fmt.Errorf("%w: %q is a %v, of other types or not", ErrKind, name, o.kind)
+		}
+		x.s.give(x.c, o.id)
+		x.out.Uint(o.id)
+		x.out.Bool(false)
+		return nil
+	}
+	if kind == KindOwn {
+		return x.makeOwn(shape, name)
+	}
+	maker := makers[kind]
+	if maker == nil {
+		return errUnknownOp
+	}
+	o, err := x.s.add(kind, shape)
+	if err != nil {
+		return err
+	}
+	x.s.give(x.c, o.id)
+	x.o = o
+	if o.body, err = maker(x); err == nil {
+		err = x.in.Err()
+	}
+	if err != nil {
+		if o.body == nil {
+			o.body = &waitGroup{} // there is nothing in it
+		}
+		x.s.takeBack(x.c, o.id, 1)
+		return err
+	}
+	x.s.name(o, name)
+	x.out.Uint(o.id)
+	x.out.Bool(true)
+	return nil
+}
+
+// add adds an object, which is to get a body, and to be given to somebody at once.
+func (s *Store) add(kind Kind, shape uint64) (*object, error) {
+	if limit := s.limits.Objects; limit > 0 && len(s.objects) >= limit {
+		return nil, fmt.Errorf("%w: %d objects", ErrLimit, limit)
+	}
+	if limit := s.limits.Bytes; limit > 0 && s.bytes+overhead > limit {
+		return nil, fmt.Errorf("%w: %d bytes in its objects", ErrLimit, limit)
+	}
+	s.lastID++
+	o := &object{id: s.lastID, kind: kind, shape: shape}
+	s.objects[o.id] = o
+	s.bytes += overhead
+	return o, nil
+}
+
+// name gives an object a name, by which it is found and lives.
+func (s *Store) name(o *object, name string) {
+	if name != "" {
+		o.name = name
+		s.names[name] = o
+		o.refs++
+	}
+}
+
+func forget(x *exec) error {
+	name := string(x.in.Bytes())
+	o := x.s.names[name]
+	x.out.Bool(o != nil)
+	if o != nil {
+		delete(x.s.names, name)
+		o.name = ""
+		x.s.unref(o.id)
+	}
+	return x.in.Err()
+}
+
+func stats(x *exec) error {
+	st := x.s.count()
+	for _, n := range []int{st.Clients, st.Objects, st.Bytes, st.Waiting} {
+		x.out.Int(n)
+	}
+	return x.in.Err()
+}
+
+// batch does one request after the other. Nobody else does anything meanwhile. What fails
+// does not keep the others from being done.
+func batch(x *exec) error {
+	all := x.in
+	for range all.Count() {
+		x.o, x.in = nil, Reader{b: all.Bytes()}
+		if all.bad {
+			return errMalformed
+		}
+		at := x.out.Open()
+		x.out.B = append(x.out.B, isResult)
+		if err := x.do(true); err != nil {
+			x.out.B = errtree.Append(append(x.out.B[:at+1], isError), err)
+		}
+		x.out.Close(at)
+	}
+	x.in = all
+	return x.in.Err()
+}

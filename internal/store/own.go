@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"io"
+)
+
+// Operations of users' own types.
+const (
+	OpInvoke Op = iota + 200 // method, shape, argument: the result
+)
+
+// own is an object of a type of the user's.
+type own struct{ v any }
+
+func (o *own) leave(*Store, *object, *Client) {}
+
+// empty closes what can be closed, beside everything else: it is code of the user's.
+func (o *own) empty(s *Store, _ *object) {
+	if c, ok := o.v.(io.Closer); ok {
+		s.ending.Go(func() { _ = shielded(c.Close) })
+	}
+}
+
+func init() {
+	define(KindOwn, map[Op]func(x *exec) error{OpInvoke: invoke}, OpInvoke)
+}
+
+// makeOwn has the user's function make an object.
+func (x *exec) makeOwn(shape uint64, name string) error {
+	typeName, arg := string(x.in.Bytes()), append([]byte(nil), x.in.Bytes()...)
+	if err := x.in.Err(); err != nil {
+		return err
+	}
+	f, err := x.s.functions.Make(typeName, shape)
+	if err != nil {
+		return err
+	}
+	s := x.s
+	return x.run(func(ctx context.Context) outcome {
+		v, err := f(ctx, arg)
+		return outcome{
+			err: err,
+			result: func(p *pending, w *Writer) error {
+				o, fresh, err := s.addOwn(shape, name, v)
+				if err != nil {
+					return err
+				}
+				s.give(p.c, o.id)
+				w.Uint(o.id)
+				w.Bool(fresh)
+				return nil
+			},
+			inVain: func() { (&own{v}).empty(s, nil) },
+		}
+	})
+}
+
+// addOwn makes an object of v, or finds that with the name which somebody has made meanwhile.
+func (s *Store) addOwn(shape uint64, name string, v any) (o *object, fresh bool, err error) {
+	if o := s.names[name]; o != nil && name != "" {
+		(&own{v}).empty(s, nil)
+		if o.kind != KindOwn || o.shape != shape {
+			return nil, false, ErrKind
+		}
+		return o, false, nil
+	}
+	if o, err = s.add(KindOwn, shape); err != nil {
+		(&own{v}).empty(s, nil)
+		return nil, false, err
+	}
+	o.body = &own{v}
+	s.name(o, name)
+	return o, true, nil
+}
+
+func invoke(x *exec) error {
+	method, shape, arg := string(x.in.Bytes()), x.in.Uint(), append([]byte(nil), x.in.Bytes()...)
+	if err := x.in.Err(); err != nil {
+		return err
+	}
+	f, err := x.s.functions.Method(x.o.body.(*own).v, method, shape)
+	if err != nil {
+		return err
+	}
+	s := x.s
+	return x.run(func(ctx context.Context) outcome {
+		b, err := f(ctx, arg)
+		return outcome{
+			err: err,
+			result: func(p *pending, w *Writer) error {
+				for _, id := range s.refsIn(b) {
+					s.give(p.c, id)
+				}
+				w.Bytes(b)
+				return nil
+			},
+			after: func() { s.functions.Taken(b) },
+		}
+	})
+}
+
+// outcome is what came of code of the user's.
+type outcome struct {
+	err    error
+	result func(p *pending, w *Writer) error // writes it, under the lock; if err is nil
+	inVain func()                            // nil, or what is to be done, under the lock, if nobody gets it
+	after  func()                            // nil, or what is to be done when it was answered
+}
+
+// run runs code of the user's beside everything else, and answers with what comes of it.
+func (x *exec) run(f func(ctx context.Context) outcome) error {
+	s, over := x.s, false
+	var p *pending
+	finish := func(o outcome) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var w Writer
+		switch {
+		case o.err == nil && (over || p.c.gone):
+			if o.inVain != nil {
+				o.inVain()
+			}
+		case o.err == nil:
+			o.err = o.result(p, &w)
+		}
+		if !over {
+			over = true
+			s.answer(p, o.err, func(out *Writer) { out.B = append(out.B, w.B...) })
+		}
+		s.sweep()
+	}
+	ctx, p, err := x.begin(func(err error) { finish(outcome{err: err}) })
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer p.stop()
+		o := f(ctx)
+		finish(o)
+		if o.after != nil {
+			o.after()
+		}
+	}()
+	return errLater
+}
+
+// shielded calls f, and leaves a panic to itself.
+func shielded(f func() error) (err error) {
+	defer func() { _ = recover() }()
+	return f()
+}

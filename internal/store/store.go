@@ -1,0 +1,205 @@
+// Package store holds the objects of a manager: what is in them, who has them and who waits for
+// them. It does no I/O: requests come in by [Store.Do], answers go out by a function of each
+// client. All that happens, happens in one order, under one lock, within which nothing waits
+// and no code of the user's runs.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// IDSize is the size of an ID.
+const IDSize = 16
+
+// An ID tells managers apart. Nobody writes one by chance: where a value has one in it, there
+// is a proxy.
+type ID [IDSize]byte
+
+// Limits bound what a Store holds; 0 is no limit.
+type Limits struct {
+	Objects int // alive at a time
+	Bytes   int // of keys and values, with what it takes to keep them
+	Calls   int // that a client may have waiting or running
+	Nesting int // of objects in objects
+}
+
+// Errors of a Store.
+var (
+	ErrGone     = errors.New("manager: the object does not exist any more: keep a proxy of it, or give it a name")
+	ErrLimit    = errors.New("manager: more than its Limits allow")
+	ErrRange    = errors.New("manager: the index is out of range")
+	ErrCanceled = errors.New("manager: the call was cancelled")
+
+	errUnknownOp = errors.New("manager: no such operation of this kind of object")
+)
+
+// errLater is what an operation returns that is answered later.
+var errLater = errors.New("later")
+
+// Store is the content of a manager. It is safe for concurrent use.
+type Store struct {
+	id        ID
+	limits    Limits
+	functions Functions
+	linger    time.Duration
+
+	mu      sync.Mutex
+	objects map[uint64]*object
+	names   map[string]*object
+	clients map[*Client]bool
+	lastID  uint64
+	bytes   int
+	closed  bool
+	ending  sync.WaitGroup // code of users' that closes objects
+	dying   []*object      // without anybody who has them, to be taken apart
+	turns   turns
+	x       exec
+}
+
+// Functions are what users have registered.
+type Functions interface {
+	// Change returns what makes a new value of an old one. Remove says that there is to be
+	// none.
+	Change(name string, shape uint64) (func(ctx context.Context, old, arg []byte) (value []byte, remove bool, err error), error)
+	// Make returns what makes an object of the user's own type, with a method table.
+	Make(name string, shape uint64) (func(ctx context.Context, arg []byte) (any, error), error)
+	// Method returns what a method of an object does.
+	Method(object any, name string, shape uint64) (func(ctx context.Context, arg []byte) ([]byte, error), error)
+	// Taken is told when the store has taken what one of these has returned, or does not need it.
+	Taken(value []byte)
+}
+
+// NewID returns a number that no other manager has.
+func NewID() (id ID) {
+	_, _ = rand.Read(id[:])
+	return id
+}
+
+// New makes a Store. What a dead client has sent on lingers for a time, so that whoever it was
+// sent to finds it.
+func New(id ID, limits Limits, functions Functions, linger time.Duration) *Store {
+	return &Store{id: id, limits: limits, functions: functions, linger: linger,
+		objects: map[uint64]*object{}, names: map[string]*object{}, clients: map[*Client]bool{}, turns: turns{}}
+}
+
+// ID is the number of the manager.
+func (s *Store) ID() ID { return s.id }
+
+// object is what clients have proxies of.
+type object struct {
+	id    uint64
+	kind  Kind
+	shape uint64 // of the types in it
+	refs  int    // of clients, of values that it is in, and of its name
+	name  string
+	gone  bool
+	body  body
+
+	level    int // see contain
+	contains map[uint64]int
+}
+
+// body is what an object is.
+type body interface {
+	// leave lets go of what a client has of it that is no more.
+	leave(s *Store, o *object, c *Client)
+	// empty gives up all values in it, and answers who waits.
+	empty(s *Store, o *object)
+}
+
+// value is what a user has put somewhere, and the objects that are in it.
+type value struct {
+	b    []byte
+	refs []uint64
+}
+
+// overhead is about what a value takes beside its bytes.
+const overhead = 64
+
+// keep makes a value in o of bytes, which are copied into old if that has room. Nothing is changed if
+// there is an error.
+func (s *Store) keep(o *object, b []byte, old value) (value, error) {
+	if limit := s.limits.Bytes; limit > 0 && s.bytes-old.size()+len(b)+overhead > limit {
+		return value{}, fmt.Errorf("%w: %d bytes in its objects", ErrLimit, limit)
+	}
+	refs := s.refsIn(b)
+	if err := s.contain(o, refs); err != nil {
+		return value{}, err
+	}
+	s.drop(o, old)
+	s.bytes += len(b) + overhead
+	if c := cap(old.b); old.b == nil || c < len(b) || c > 4*len(b)+overhead {
+		old.b = make([]byte, 0, len(b))
+	}
+	return value{append(old.b[:0], b...), refs}, nil
+}
+
+// drop gives a value in o up.
+func (s *Store) drop(o *object, v value) {
+	s.bytes -= v.size()
+	s.release(o, v.refs)
+}
+
+// size is what a value counts for; 0 for none.
+func (v value) size() int {
+	if v.b == nil {
+		return 0
+	}
+	return len(v.b) + overhead
+}
+
+// show tells a client of the objects in what it is about to get.
+func (s *Store) show(c *Client, v value) {
+	for _, id := range v.refs {
+		s.give(c, id)
+	}
+}
+
+// Stats are counts of a moment.
+type Stats struct {
+	Clients, Objects, Bytes, Waiting int
+}
+
+// Stats counts.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count()
+}
+
+func (s *Store) count() Stats {
+	st := Stats{Clients: len(s.clients), Objects: len(s.objects), Bytes: s.bytes}
+	for c := range s.clients {
+		st.Waiting += len(c.calls)
+	}
+	return st
+}
+
+// Close ends all calls and gives up all objects.
+func (s *Store) Close(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for c := range s.clients {
+		for _, p := range c.calls {
+			if p.cancel != nil {
+				p.cancel()
+			}
+			s.answer(p, err, nil)
+		}
+	}
+	for _, o := range s.objects {
+		if !o.gone {
+			s.remove(o)
+		}
+	}
+	s.dying = nil
+}
+
+// Wait waits for the end of what Close has begun.
+func (s *Store) Wait() { s.ending.Wait() }

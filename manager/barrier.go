@@ -1,0 +1,100 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// A Barrier is a proxy of a barrier in a manager, as [mp.Barrier] is one: its parties wait until all have
+// arrived. When one gives up, because its context ends, its process dies or its action fails, the
+// Barrier is broken: everybody gets [mp.ErrBroken], until [Barrier.Reset].
+type Barrier struct{ p *proxy }
+
+var barrierShape = store.Shape(store.KindBarrier)
+
+// NewBarrier makes a Barrier for that many parties in a manager.
+func NewBarrier(ctx context.Context, m *Manager, parties int, opts ...Option) (*Barrier, error) {
+	if parties < 1 {
+		return nil, fmt.Errorf("manager: NewBarrier: %d parties", parties)
+	}
+	p, err := m.make(ctx, store.KindBarrier, barrierShape, opts, func(r *request) error { r.Int(parties); return nil })
+	if err != nil {
+		return nil, err
+	}
+	return &Barrier{p}, nil
+}
+
+// Wait waits until all parties have arrived. Each gets another index: the last to arrive 0. With an
+// error, that of ctx or [mp.ErrBroken], this party has not passed.
+func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.WaitDo(ctx, nil) }
+
+// WaitDo is Wait with something to be done before anybody goes on: the party that gets index 0 calls
+// its action. If that returns an error or panics, the Barrier is broken, and that party gets the error.
+func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, err error) {
+	r, err := b.p.begin(store.OpBarrierWait)
+	if err != nil {
+		return 0, err
+	}
+	r.Bool(action != nil)
+	act := false
+	err = r.do(ctx, func(in *store.Reader) error { index, act = in.Int(), in.Bool(); return nil })
+	if err != nil || !act {
+		return index, err
+	}
+	ok := false
+	defer func() {
+		if !ok {
+			_ = b.done(false)
+		}
+	}()
+	if err := action(); err != nil {
+		return 0, err
+	}
+	ok = true
+	return 0, b.done(true)
+}
+
+// done says whether the action has worked.
+func (b *Barrier) done(ok bool) error {
+	r, err := b.p.begin(store.OpBarrierDone)
+	if err != nil {
+		return err
+	}
+	r.Bool(ok)
+	return r.do(context.Background(), nil)
+}
+
+// Abort breaks the Barrier, until Reset.
+func (b *Barrier) Abort(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierAbort, nil) }
+
+// Reset makes the Barrier as new. Who waits gets [mp.ErrBroken].
+func (b *Barrier) Reset(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierReset, nil) }
+
+// BarrierState is what a [Barrier] looks like at some moment.
+type BarrierState struct {
+	Parties, Waiting int
+	Broken           bool
+}
+
+// State returns what it looks like.
+func (b *Barrier) State(ctx context.Context) (st BarrierState, err error) {
+	err = b.p.ask(ctx, store.OpBarrierState, func(in *store.Reader) error {
+		st = BarrierState{in.Int(), in.Int(), in.Bool()}
+		return nil
+	})
+	return st, err
+}
+
+// Close is [Dict.Close]: it ends the proxy, not the barrier.
+func (b *Barrier) Close() error { return b.p.close() }
+
+// MarshalBinary encodes the proxy.
+func (b *Barrier) MarshalBinary() ([]byte, error) { return b.p.marshal() }
+
+// UnmarshalBinary makes b a proxy of what was encoded.
+func (b *Barrier) UnmarshalBinary(data []byte) (err error) {
+	b.p, err = unmarshal(data, store.KindBarrier, barrierShape)
+	return err
+}

@@ -1,0 +1,109 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// call is one that is under way.
+type call struct {
+	id     uint32
+	on     *link
+	after  int // batches that were begun before
+	done   bool
+	answer []byte
+	err    error
+	bell   chan struct{} // look again; capacity 1
+	waits  bool          // for another one that reads
+	late   func(answer []byte)
+}
+
+func (c *call) ring() {
+	select {
+	case c.bell <- struct{}{}:
+	default:
+	}
+}
+
+// request is a call that is being made.
+type request struct {
+	store.Writer
+	s    *session
+	p    *proxy // kept until the answer is there
+	call call
+	late func(answer []byte) // for an answer for which nobody waits any more
+	// patient says that it waits for the answer however long that takes after its context has
+	// ended.
+	patient bool
+}
+
+var requests = sync.Pool{New: func() any { return &request{call: call{bell: make(chan struct{}, 1)}} }}
+
+// begin begins a request about an object.
+func (s *session) begin(op store.Op, object uint64) *request {
+	r := requests.Get().(*request)
+	r.s, r.p, r.late, r.patient = s, nil, nil, false
+	r.B = r.B[:0]
+	r.Begin(0, op, object)
+	return r
+}
+
+// mostPooled is how large a buffer may be that is used again.
+const mostPooled = 1 << 20
+
+// object writes the number of an object of the same manager.
+func (r *request) object(p *proxy) error {
+	switch {
+	case p == nil:
+		return errNotMade
+	case p.closed.Load():
+		return mp.ErrClosed
+	case p.s != r.s:
+		return errors.New("manager: an object of another manager")
+	}
+	r.Uint(p.id)
+	return nil
+}
+
+func (r *request) free() {
+	if cap(r.B) > mostPooled || cap(r.call.answer) > mostPooled {
+		return
+	}
+	r.p, r.late = nil, nil
+	requests.Put(r)
+}
+
+// do sends the request and has read take its results, which must not be kept. A nil read wants
+// none. The request is used up.
+func (r *request) do(ctx context.Context, read func(in *store.Reader) error) error {
+	r.End()
+	answer, abandoned, err := r.s.roundTrip(ctx, r)
+	if abandoned {
+		return err // somebody may write into it yet
+	}
+	defer r.free()
+	if err != nil {
+		return err
+	}
+	in, err := store.Answer(answer)
+	if err != nil {
+		if errors.Is(err, errCanceled) && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return err
+	}
+	if read == nil {
+		return in.Err()
+	}
+	objects := r.s.granted(r.call.on, answer)
+	err = read(in)
+	r.s.settle(objects)
+	if err == nil {
+		err = in.Err()
+	}
+	return err
+}

@@ -1,0 +1,419 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"reflect"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// A Dict is a proxy of a map in a manager. A pointer to it can be sent to other processes, and be put
+// into objects of the same manager. It is safe for concurrent use.
+//
+// Every method is a message to the manager and back, and happens as a whole: nobody sees half
+// of it. Values go by copy, so changing one that was got changes nothing in the manager: set it
+// again, or have [Update] change it there. Keys are equal if they are encoded alike: for
+// floats, 0 and -0 are two. The order is that in which the keys came in.
+//
+// With an error nothing was changed, unless it is [ErrLost] or ctx's, where one cannot tell.
+type Dict[K comparable, V any] struct {
+	p     *proxy
+	key   *codec.Type[K]
+	value *codec.Type[V]
+}
+
+// An Entry is that of a [Dict].
+type Entry[K comparable, V any] struct {
+	Key   K
+	Value V
+}
+
+// NewDict makes an empty Dict in a manager. An error names the part of K or V that cannot be
+// encoded, or cannot be a key.
+func NewDict[K comparable, V any](ctx context.Context, m *Manager, opts ...Option) (*Dict[K, V], error) {
+	d, err := dictOf[K, V]()
+	if err != nil {
+		return nil, fmt.Errorf("manager: NewDict: %w", err)
+	}
+	d.p, err = m.make(ctx, store.KindDict, d.shape(), opts, nil)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func dictOf[K comparable, V any]() (*Dict[K, V], error) {
+	key, err := keyCodec[K]()
+	if err != nil {
+		return nil, err
+	}
+	value, err := codecOf[V]()
+	if err != nil {
+		return nil, err
+	}
+	return &Dict[K, V]{key: key, value: value}, nil
+}
+
+func keyCodec[K comparable]() (*codec.Type[K], error) {
+	t := reflect.TypeFor[K]()
+	if err := checkKey(t, t.String()); err != nil {
+		return nil, err
+	}
+	return codecOf[K]()
+}
+
+func (d *Dict[K, V]) shape() uint64 {
+	return store.Shape(store.KindDict, d.key.Fingerprint(), d.value.Fingerprint())
+}
+
+// begin begins a request with a key.
+func (d *Dict[K, V]) begin(op store.Op, key *K) (*request, error) {
+	r, err := d.p.begin(op)
+	if err != nil {
+		return nil, err
+	}
+	if err := write(r, d.key, key); err != nil {
+		r.free()
+		return nil, err
+	}
+	return r, nil
+}
+
+// beginWith begins a request with a key and a value.
+func (d *Dict[K, V]) beginWith(op store.Op, key *K, value *V) (*request, error) {
+	r, err := d.begin(op, key)
+	if err != nil {
+		return nil, err
+	}
+	if err := write(r, d.value, value); err != nil {
+		r.free()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Get returns the value of a key; ok is false if there is none.
+func (d *Dict[K, V]) Get(ctx context.Context, key K) (value V, ok bool, err error) {
+	r, err := d.begin(store.OpDictGet, &key)
+	if err != nil {
+		return value, false, err
+	}
+	err = r.do(ctx, func(in *store.Reader) error { return readIf(in, d.value, &value, &ok) })
+	return value, ok, err
+}
+
+// GetAll returns the values of those of the keys that there are, all of one moment.
+func (d *Dict[K, V]) GetAll(ctx context.Context, keys ...K) (map[K]V, error) {
+	all := make(map[K]V, len(keys))
+	if len(keys) == 0 {
+		return all, nil
+	}
+	r, err := d.begin(store.OpDictGet, &keys[0])
+	if err != nil {
+		return nil, err
+	}
+	for i := range keys[1:] {
+		if err := write(r, d.key, &keys[i+1]); err != nil {
+			r.free()
+			return nil, err
+		}
+	}
+	err = r.do(ctx, func(in *store.Reader) error {
+		for _, key := range keys {
+			var v V
+			var ok bool
+			if err := readIf(in, d.value, &v, &ok); err != nil {
+				return err
+			}
+			if ok {
+				all[key] = v
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+// Set sets the value of a key.
+func (d *Dict[K, V]) Set(ctx context.Context, key K, value V) error {
+	r, err := d.beginWith(store.OpDictSet, &key, &value)
+	if err != nil {
+		return err
+	}
+	return r.do(ctx, nil)
+}
+
+// SetAll sets the values of many keys, in one message: nobody sees some of them without the others,
+// and with an error none was set, unless there was no memory for all.
+func (d *Dict[K, V]) SetAll(ctx context.Context, all map[K]V) error {
+	if len(all) == 0 {
+		return nil
+	}
+	r, err := d.p.begin(store.OpDictSet)
+	if err != nil {
+		return err
+	}
+	var key K // of all, since it goes to the heap
+	var value V
+	for key, value = range all {
+		if err = write(r, d.key, &key); err == nil {
+			err = write(r, d.value, &value)
+		}
+		if err != nil {
+			r.free()
+			return err
+		}
+	}
+	return r.do(ctx, nil)
+}
+
+// Delete deletes keys and returns how many there were.
+func (d *Dict[K, V]) Delete(ctx context.Context, keys ...K) (n int, err error) {
+	r, err := d.p.begin(store.OpDictDelete)
+	if err != nil {
+		return 0, err
+	}
+	for i := range keys {
+		if err := write(r, d.key, &keys[i]); err != nil {
+			r.free()
+			return 0, err
+		}
+	}
+	err = r.do(ctx, func(in *store.Reader) error { n = in.Int(); return nil })
+	return n, err
+}
+
+// Has reports whether there is a key.
+func (d *Dict[K, V]) Has(ctx context.Context, key K) (ok bool, err error) {
+	r, err := d.begin(store.OpDictHas, &key)
+	if err != nil {
+		return false, err
+	}
+	err = r.do(ctx, func(in *store.Reader) error { ok = in.Bool(); return nil })
+	return ok, err
+}
+
+// Pop deletes a key and returns the value that it had; ok is false if there was none.
+func (d *Dict[K, V]) Pop(ctx context.Context, key K) (value V, ok bool, err error) {
+	r, err := d.begin(store.OpDictPop, &key)
+	if err != nil {
+		return value, false, err
+	}
+	err = r.do(ctx, func(in *store.Reader) error { return readIf(in, d.value, &value, &ok) })
+	return value, ok, err
+}
+
+// PopFirst deletes the oldest key and returns its entry; ok is false if there is none.
+func (d *Dict[K, V]) PopFirst(ctx context.Context) (entry Entry[K, V], ok bool, err error) {
+	err = d.p.ask(ctx, store.OpDictPopFirst, func(in *store.Reader) error {
+		err := readIf(in, d.value, &entry.Value, &ok)
+		if err == nil && ok {
+			err = read(in, d.key, &entry.Key)
+		}
+		return err
+	})
+	return entry, ok, err
+}
+
+// GetOrSet returns the value of a key; if there is none it sets the given one and returns that.
+// Loaded says which.
+func (d *Dict[K, V]) GetOrSet(ctx context.Context, key K, value V) (actual V, loaded bool, err error) {
+	r, err := d.beginWith(store.OpDictGetOrSet, &key, &value)
+	if err != nil {
+		return actual, false, err
+	}
+	err = r.do(ctx, func(in *store.Reader) error { return readIf(in, d.value, &actual, &loaded) })
+	if err == nil && !loaded {
+		actual = value
+	}
+	return actual, loaded, err
+}
+
+// Swap sets the value of a key and returns the one that it had; ok is false if there was none.
+func (d *Dict[K, V]) Swap(ctx context.Context, key K, value V) (old V, ok bool, err error) {
+	r, err := d.beginWith(store.OpDictSwap, &key, &value)
+	if err != nil {
+		return old, false, err
+	}
+	err = r.do(ctx, func(in *store.Reader) error { return readIf(in, d.value, &old, &ok) })
+	return old, ok, err
+}
+
+// CompareAndSwap sets the value of a key if it is old, which it is if it is encoded alike, and reports
+// whether it was.
+func (d *Dict[K, V]) CompareAndSwap(ctx context.Context, key K, old, value V) (swapped bool, err error) {
+	r, err := d.begin(store.OpDictCAS, &key)
+	if err != nil {
+		return false, err
+	}
+	r.Bool(true)
+	if err = write(r, d.value, &old); err == nil {
+		err = write(r, d.value, &value)
+	}
+	if err != nil {
+		r.free()
+		return false, err
+	}
+	err = r.do(ctx, func(in *store.Reader) error { swapped = in.Bool(); return nil })
+	return swapped, err
+}
+
+// Len is the number of keys.
+func (d *Dict[K, V]) Len(ctx context.Context) (int, error) { return d.p.askInt(ctx, store.OpDictLen) }
+
+// Clear deletes all keys.
+func (d *Dict[K, V]) Clear(ctx context.Context) error { return d.p.ask(ctx, store.OpDictClear, nil) }
+
+// pageSize is how many bytes iterations ask for at a time.
+const pageSize = 32 << 10
+
+// All yields the entries in the order in which their keys came in, some at a time. What is added
+// meanwhile is yielded too, at the end; what is deleted before its turn is not. An error comes
+// last.
+func (d *Dict[K, V]) All(ctx context.Context) iter.Seq2[Entry[K, V], error] {
+	return func(yield func(Entry[K, V], error) bool) {
+		for cursor := uint64(0); ; {
+			page, next, err := d.page(ctx, cursor)
+			for _, e := range page {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Entry[K, V]{}, err)
+				return
+			}
+			if len(page) == 0 {
+				return
+			}
+			cursor = next
+		}
+	}
+}
+
+func (d *Dict[K, V]) page(ctx context.Context, cursor uint64) (page []Entry[K, V], next uint64, err error) {
+	r, err := d.p.begin(store.OpDictScan)
+	if err != nil {
+		return nil, 0, err
+	}
+	r.Uint(cursor)
+	r.Int(pageSize)
+	err = r.do(ctx, func(in *store.Reader) error {
+		next = in.Uint()
+		for range in.Count() {
+			var e Entry[K, V]
+			err := read(in, d.key, &e.Key)
+			if err == nil {
+				err = read(in, d.value, &e.Value)
+			}
+			if err != nil {
+				return err
+			}
+			page = append(page, e)
+		}
+		return nil
+	})
+	return page, next, err
+}
+
+// Keys returns the keys, as [Dict.All] does.
+func (d *Dict[K, V]) Keys(ctx context.Context) (keys []K, err error) {
+	for e, err := range d.All(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, e.Key)
+	}
+	return keys, nil
+}
+
+// Copy returns all entries as a map, as [Dict.All] does.
+func (d *Dict[K, V]) Copy(ctx context.Context) (map[K]V, error) {
+	all := map[K]V{}
+	for e, err := range d.All(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		all[e.Key] = e.Value
+	}
+	return all, nil
+}
+
+// Update has a function, which runs in the manager, make the new value of a key of the old one, and
+// returns the new one: the zero value if f has removed it. Of several updates of one key one
+// runs after the other.
+func Update[K comparable, V, A any](ctx context.Context, d *Dict[K, V], key K, f *Func[V, A], arg A) (value V, err error) {
+	r, err := d.p.begin(store.OpDictChange)
+	if err != nil {
+		return value, err
+	}
+	if err = f.writeTo(r); err == nil {
+		err = write(r, d.key, &key)
+	}
+	return change(ctx, r, err, f, arg)
+}
+
+// UpdateAll is [Update] of many keys, each with an argument of its own, in one message. The keys are
+// changed one by one: others see some changed before the rest. If f returns an error for one, that is
+// the error here, and the keys before it in no certain order have been changed.
+func UpdateAll[K comparable, V, A any](ctx context.Context, d *Dict[K, V], f *Func[V, A], args map[K]A) error {
+	if len(args) == 0 {
+		return nil
+	}
+	r, err := d.p.begin(store.OpDictChangeAll)
+	if err != nil {
+		return err
+	}
+	err = f.writeTo(r)
+	for key, arg := range args {
+		if err == nil {
+			err = write(r, d.key, &key)
+		}
+		if err == nil {
+			err = write(r, f.arg, &arg)
+		}
+	}
+	if err != nil {
+		r.free()
+		return err
+	}
+	return r.do(ctx, nil)
+}
+
+// change sends a request to change a value, of which all but the argument has been written.
+func change[V, A any](ctx context.Context, r *request, err error, f *Func[V, A], arg A) (value V, _ error) {
+	if err == nil {
+		err = write(r, f.arg, &arg)
+	}
+	if err != nil {
+		r.free()
+		return value, err
+	}
+	var there bool
+	err = r.do(ctx, func(in *store.Reader) error { return readIf(in, f.in, &value, &there) })
+	return value, err
+}
+
+// Close says that this process does not need the Dict any more, also what it has sent on; other
+// processes go on with it. Without Close that is so when the garbage collector finds that
+// nobody has it, or the process ends; but an object that was sent on is kept until then.
+func (d *Dict[K, V]) Close() error { return d.p.close() }
+
+// MarshalBinary encodes the proxy, not the content.
+func (d *Dict[K, V]) MarshalBinary() ([]byte, error) { return d.p.marshal() }
+
+// UnmarshalBinary makes d a proxy of what was encoded.
+func (d *Dict[K, V]) UnmarshalBinary(data []byte) error {
+	fresh, err := dictOf[K, V]()
+	if err != nil {
+		return err
+	}
+	fresh.p, err = unmarshal(data, store.KindDict, fresh.shape())
+	if err == nil {
+		*d = *fresh
+	}
+	return err
+}

@@ -1,0 +1,76 @@
+package manager
+
+import (
+	"context"
+
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// Unregistered calls what the manager's program does not have, by the names.
+func Unregistered[T any](ctx context.Context, m *Manager, o *Object[T]) map[string]func() error {
+	ask := func(r *request, err error, parts ...string) error {
+		if err != nil {
+			return err
+		}
+		r.Bytes([]byte(parts[0]))
+		r.Uint(1)
+		for _, p := range parts[1:] {
+			r.Bytes([]byte(p))
+		}
+		return r.do(ctx, nil)
+	}
+	d, err := NewDict[string, int](ctx, m)
+	if err != nil {
+		panic(err)
+	}
+	return map[string]func() error{
+		"no.method": func() error { r, err := o.p.begin(store.OpInvoke); return ask(r, err, "no.method", "") },
+		"no.function": func() error {
+			r, err := d.p.begin(store.OpDictChange)
+			return ask(r, err, "no.function", "key", "arg")
+		},
+		"no.type": func() error {
+			_, err := m.make(ctx, store.KindOwn, 1, nil, func(r *request) error {
+				r.Bytes([]byte("no.type"))
+				r.Bytes(nil)
+				return nil
+			})
+			return err
+		},
+	}
+}
+
+// InvokeOther calls a method with the number of other types than it has.
+func InvokeOther[T any](ctx context.Context, o *Object[T], name string) error {
+	r, err := o.p.begin(store.OpInvoke)
+	if err != nil {
+		return err
+	}
+	r.Bytes([]byte(name))
+	r.Uint(1)
+	r.Bytes(nil)
+	return r.do(ctx, nil)
+}
+
+// Drop cuts the connection of this process to a manager.
+func (m *Manager) Drop() {
+	m.s.mu.Lock()
+	on := m.s.conn
+	m.s.mu.Unlock()
+	if on != nil {
+		_ = on.Close()
+	}
+}
+
+// Protocol is the type of a manager's messages.
+type Protocol = protocol
+
+// Pings are many requests in one message.
+func Pings(n int) []byte {
+	var w store.Writer
+	for i := range n {
+		w.Begin(uint32(i+1), store.OpStats, 0)
+		w.End()
+	}
+	return w.B
+}

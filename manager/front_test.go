@@ -1,0 +1,46 @@
+//go:build linux
+
+package manager
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// A client that asks all the time does not keep others out: whoever is at the door is found with it.
+func TestFrontLooksAtTheDoor(t *testing.T) {
+	door, err := mp.NewQueue[hello](mp.QueueConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Discard()
+	ours, theirs, err := mp.NewPipe[protocol](mp.PipeConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	defer ours.Close()
+	f := newFront(nil, door)
+	f.peers, f.waits = []*peer{{conn: ours}}, append(f.waits, ours)
+	if err := theirs.SendBytes(t.Context(), []byte("a request")); err != nil {
+		t.Fatal(err)
+	}
+	if ready := f.soon(); !slices.Equal(ready, []int{1}) {
+		t.Error(ready)
+	}
+	if err := door.Put(t.Context(), hello{Name: "another"}); err != nil {
+		t.Fatal(err)
+	}
+	if ready := f.soon(); !slices.Equal(ready, []int{0, 1}) {
+		t.Error(ready)
+	}
+	_ = door.Close()
+	if _, err := door.Get(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if ready := f.soon(); !slices.Equal(ready, []int{0, 1}) {
+		t.Error("closed: ", ready)
+	}
+}

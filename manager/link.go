@@ -1,0 +1,121 @@
+package manager
+
+import (
+	"context"
+	"errors"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// link is a connection with what is to be sent over it.
+type link struct {
+	*conn
+	out, spare []byte
+	room       chan struct{} // closed when there is room in out again; nil if nobody waits for that
+	batches    int           // how often something was sent, or is being sent
+	buf        []byte        // of who reads
+	sending    bool
+	reading    bool
+}
+
+// mostUnsent is how many bytes wait to be sent, but for one request: a manager that does not read
+// keeps others from asking more.
+const mostUnsent = 4 << 20
+
+// full returns what to wait for before another request of n bytes can be sent, nil if it can.
+func (l *link) full(n int) (room <-chan struct{}) {
+	if len(l.out) == 0 || len(l.out)+n <= mostUnsent {
+		return nil
+	}
+	if l.room == nil {
+		l.room = make(chan struct{})
+	}
+	return l.room
+}
+
+// hasRoom tells those who wait for room to look again.
+func (l *link) hasRoom() {
+	if l.room != nil {
+		close(l.room)
+		l.room = nil
+	}
+}
+
+func (l *link) waitSend(b []byte) error { return l.SendBytes(context.Background(), b) }
+
+// mostBytes is how many bytes a message has at most, whoever it is for.
+const mostBytes = 1<<31 - 1
+
+// tooLong reports whether so many bytes are more than a message may have, which has one more, that
+// says what it is.
+func tooLong(n, most int) bool { return n+1 > most }
+
+// atMost is how long that part of some frames is which a message can have, one at least.
+func atMost(frames []byte, most int) int {
+	if !tooLong(len(frames), most) {
+		return len(frames)
+	}
+	n := 0
+	for n < len(frames) {
+		next := n + store.FrameSize(frames[n:])
+		if n > 0 && tooLong(next, most) {
+			break
+		}
+		n = next
+	}
+	return n
+}
+
+// sendAll sends what is to be sent, until there is nothing more. If there is no room, another
+// goroutine waits for that.
+func (s *session) sendAll(on *link, send func(b []byte) error) {
+	for {
+		s.mu.Lock()
+		b := on.out
+		if len(b) == 0 || s.conn != on {
+			on.sending = false
+			s.mu.Unlock()
+			return
+		}
+		n := atMost(b, s.most)
+		rest := on.spare[:0]
+		rest = append(rest, b[n:]...)
+		on.out, on.spare = rest, nil
+		on.hasRoom()
+		b = b[:n]
+		on.batches++ // before it is there: the connection may be lost before send returns
+		s.mu.Unlock()
+		err := send(b)
+		if errors.Is(err, mp.ErrFull) {
+			s.mu.Lock()
+			on.out = append(b, on.out...)
+			s.mu.Unlock()
+			go s.sendAll(on, on.waitSend)
+			return
+		}
+		s.mu.Lock()
+		if err != nil {
+			on.batches--
+		}
+		if cap(b) <= mostPooled {
+			on.spare = b[:0]
+		}
+		s.mu.Unlock()
+		if err != nil {
+			s.lost(on)
+		}
+	}
+}
+
+// note puts a note with what is to be sent.
+func (l *link) note(op store.Op, object uint64, rest func(w *store.Writer)) {
+	w := store.Writer{B: l.out}
+	w.Begin(0, op, 0)
+	w.Uint(object)
+	if rest != nil {
+		rest(&w)
+	}
+	w.End()
+	l.out = w.B
+}

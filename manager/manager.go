@@ -1,0 +1,286 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/errtree"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// A Manager is a server process with objects that any process can use through proxies. It is made
+// by [Start], or found by [Dial]. A pointer to it can be sent to other processes like a
+// proxy, to make objects there. It is safe for concurrent use.
+//
+// It ends with [Manager.Shutdown] or [Manager.Close] in the process that has started it, and with that
+// process.
+type Manager struct {
+	s     *session
+	owner *owner // nil in other processes
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// owner is what the process has that has started a manager.
+type owner struct {
+	process *mp.Process[struct{}]
+	door    *mp.Queue[hello]
+	addr    string
+	cfg     Config
+}
+
+// Start starts a manager and returns when it serves: some milliseconds. Without [mp.Init] the error
+// is [mp.ErrNotInitialized]; otherwise it says which part of the config cannot be used, or is that
+// of Setup, or says why the process has not come up. When ctx ends first, nothing is left.
+func Start(ctx context.Context, cfg Config) (*Manager, error) {
+	cfg, err := cfg.withDefaults()
+	if err == nil {
+		err = functions.check()
+	}
+	if err != nil {
+		return nil, err
+	}
+	setup, err := bindSetup(cfg.Setup)
+	if err != nil {
+		return nil, err
+	}
+	door, err := mp.NewQueue[hello](mp.QueueConfig{})
+	if err != nil {
+		return nil, err
+	}
+	ready, sayReady, err := mp.NewPipe[readiness](mp.PipeConfig{OneWay: true})
+	if err != nil {
+		return nil, errors.Join(err, door.Discard())
+	}
+	defer ready.Close()
+	id := store.NewID()
+	job := serving{ID: id, Door: door, Ready: sayReady, Limits: cfg.Limits, Linger: cfg.Linger, Setup: setup, Network: cfg.Network, Address: cfg.Address, Key: cfg.Key}
+	process, err := mp.NewProcess(serve, job, cfg.Process)
+	if err == nil {
+		err = process.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(err, sayReady.Close(), door.Discard())
+	}
+	m := &Manager{owner: &owner{process: process, door: door, cfg: cfg}}
+	m.s = newSession(id, func(ctx context.Context) (*conn, error) { return knock(ctx, door) })
+	addSession(m.s, door)
+	if err := m.owner.await(ctx, ready); err != nil {
+		m.end()
+		return nil, err
+	}
+	go m.follow()
+	return m, nil
+}
+
+// readiness is what a manager says when it serves, or why it does not.
+type readiness struct {
+	Addr string
+	Err  []byte // encoded
+}
+
+// await waits until the manager serves.
+func (o *owner) await(ctx context.Context, ready *mp.Conn[readiness]) error {
+	r, err := ready.Recv(ctx)
+	switch {
+	case errors.Is(err, io.EOF):
+		_, err = o.process.Wait(ctx)
+		if err == nil {
+			err = errors.New("it has ended")
+		}
+		return fmt.Errorf("manager: its process has not come up: %w", err)
+	case err != nil:
+		return err
+	case r.Err != nil:
+		return errtree.Decode(r.Err)
+	}
+	o.addr = r.Addr
+	return nil
+}
+
+// follow ends the session when the process has ended.
+func (m *Manager) follow() {
+	<-m.owner.process.Done()
+	m.s.close(errEnded)
+	forgetSession(m.s)
+	_ = m.owner.door.Discard()
+}
+
+var errEnded = fmt.Errorf("manager: it has ended: %w", mp.ErrClosed)
+
+// Addr is where remote clients find it: Config.Address, or the last one at which [Config].Setup has it
+// listen, with the port that was chosen if that was left open; "" if there is none, and in
+// other processes.
+func (m *Manager) Addr() string {
+	if m.owner == nil {
+		return ""
+	}
+	return m.owner.addr
+}
+
+// PID is the number of its process; 0 in processes that have not started it.
+func (m *Manager) PID() int {
+	if m.owner == nil {
+		return 0
+	}
+	return m.owner.process.PID()
+}
+
+// Done returns a channel that is closed when its process has ended; nil in processes that have not
+// started it.
+func (m *Manager) Done() <-chan struct{} {
+	if m.owner == nil {
+		return nil
+	}
+	return m.owner.process.Done()
+}
+
+var errNotOwner = errors.New("manager: only the process that has started it can shut it down")
+
+// Shutdown has the manager end: it is asked, which ends all calls with [mp.ErrClosed] and
+// closes its objects; if it has not ended after Config.Grace it is terminated, and after that
+// time again, or when ctx ends, killed. The error is ctx's, or says how it ended if not by
+// itself. In another process it is an error. Twice is fine.
+func (m *Manager) Shutdown(ctx context.Context) error {
+	if m.owner == nil {
+		return errNotOwner
+	}
+	m.shut()
+	defer m.end()
+	_ = m.owner.door.Close()
+	for _, next := range []func() error{m.owner.process.Terminate, nil} {
+		grace, cancel := context.WithTimeout(ctx, m.owner.cfg.Grace)
+		_, err := m.owner.process.Wait(grace)
+		over := grace.Err() == nil
+		cancel()
+		if over {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if next != nil {
+			_ = next()
+		}
+	}
+	return errors.New("manager: it did not end by itself, nor when terminated, and was killed")
+}
+
+// end kills what is left, and waits for that.
+func (m *Manager) end() {
+	_ = m.owner.process.Kill()
+	<-m.owner.process.Done()
+	m.s.close(errEnded)
+	forgetSession(m.s)
+	_ = m.owner.door.Discard()
+}
+
+// Close ends the manager at once, if this process has started it: it is killed. If not, it ends
+// this process's connection to it, and with that what it has there; a manager that was found by
+// [Dial] goes on. Closing twice is fine.
+func (m *Manager) Close() error {
+	m.shut()
+	if m.owner != nil {
+		m.end()
+		return nil
+	}
+	m.s.close(fmt.Errorf("manager: the connection was closed: %w", mp.ErrClosed))
+	forgetSession(m.s)
+	return nil
+}
+
+// shut lets nobody begin anything more. It does not wait for an end that is under way.
+func (m *Manager) shut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+}
+
+// use returns the session if it can be used.
+func (m *Manager) use() (*session, error) {
+	if m == nil || m.s == nil {
+		return nil, errNotMade
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, mp.ErrClosed
+	}
+	return m.s, nil
+}
+
+// Ping asks the manager for an answer: an error says why there is none.
+func (m *Manager) Ping(ctx context.Context) error {
+	s, err := m.use()
+	if err != nil {
+		return err
+	}
+	return s.begin(store.OpPing, 0).do(ctx, func(in *store.Reader) error { in.Bytes(); return nil })
+}
+
+// Forget gives up a name, so that its object lives only as long as somebody has a proxy of it. It
+// reports whether there was one.
+func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error) {
+	s, err := m.use()
+	if err != nil {
+		return false, err
+	}
+	r := s.begin(store.OpForget, 0)
+	r.Bytes([]byte(name))
+	err = r.do(ctx, func(in *store.Reader) error { was = in.Bool(); return nil })
+	return was, err
+}
+
+// Stats are counts of what a manager has at some moment.
+type Stats struct {
+	Clients int // processes and remote connections
+	Objects int
+	Bytes   int // of keys and values, and about what it takes to keep them
+	Waiting int // calls that wait, or run a function or method
+}
+
+// Stats asks the manager what it has.
+func (m *Manager) Stats(ctx context.Context) (Stats, error) {
+	var st Stats
+	s, err := m.use()
+	if err != nil {
+		return st, err
+	}
+	err = s.begin(store.OpStats, 0).do(ctx, func(in *store.Reader) error {
+		st = Stats{in.Int(), in.Int(), in.Int(), in.Int()}
+		return nil
+	})
+	return st, err
+}
+
+// MarshalBinary encodes how to reach the manager, for mp's own messages.
+func (m *Manager) MarshalBinary() ([]byte, error) {
+	s, err := m.use()
+	if err != nil {
+		return nil, err
+	}
+	door, err := doorTo(s.id)
+	if err != nil {
+		return nil, err
+	}
+	return append(s.id[:], door...), nil
+}
+
+// UnmarshalBinary makes m a Manager that was encoded, which this process can use but not end.
+func (m *Manager) UnmarshalBinary(data []byte) error {
+	if len(data) < store.IDSize {
+		return errNoProxy
+	}
+	s, err := sessionOf(store.ID(data[:store.IDSize]), data[store.IDSize:])
+	if err == nil {
+		m.s, m.owner, m.closed = s, nil, false
+	}
+	return err
+}
+
+var errFar = errors.New("manager: a proxy of a manager that this process cannot reach: Dial it before")

@@ -1,0 +1,169 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// A Queue is a proxy of a queue in a manager: for other machines, or to be put into other
+// objects; between processes of one tree [mp.Queue] is much faster. Elements are handed out to each of
+// those who get in turn, first in, first out. What a client had got when it died is lost. What is
+// said of [Dict] holds for it as well.
+type Queue[T any] struct {
+	p       *proxy
+	element *codec.Type[T]
+}
+
+// NewQueue makes a Queue for at most that many elements in a manager; 0 is no bound. An error names
+// the part of T that cannot be encoded.
+func NewQueue[T any](ctx context.Context, m *Manager, most int, opts ...Option) (*Queue[T], error) {
+	q, err := queueOf[T]()
+	if err == nil && most < 0 {
+		err = fmt.Errorf("%d elements", most)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("manager: NewQueue: %w", err)
+	}
+	q.p, err = m.make(ctx, store.KindQueue, q.shape(), opts, func(r *request) error { r.Int(most); return nil })
+	if err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+func queueOf[T any]() (*Queue[T], error) {
+	c, err := codecOf[T]()
+	return &Queue[T]{element: c}, err
+}
+
+func (q *Queue[T]) shape() uint64 { return store.Shape(store.KindQueue, q.element.Fingerprint()) }
+
+func (q *Queue[T]) beginPut(op store.Op, v *T) (*request, error) {
+	r, err := q.p.begin(op)
+	if err != nil {
+		return nil, err
+	}
+	if err := write(r, q.element, v); err != nil {
+		r.free()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Put puts v, and waits for room until ctx ends. After [Queue.CloseSend] it returns [mp.ErrClosed].
+func (q *Queue[T]) Put(ctx context.Context, v T) error {
+	r, err := q.beginPut(store.OpQueuePut, &v)
+	if err != nil {
+		return err
+	}
+	return r.do(ctx, nil)
+}
+
+// TryPut is [Queue.Put] that returns [mp.ErrFull] instead of waiting for room.
+func (q *Queue[T]) TryPut(ctx context.Context, v T) error {
+	r, err := q.beginPut(store.OpQueueTryPut, &v)
+	if err != nil {
+		return err
+	}
+	return r.do(ctx, func(in *store.Reader) error {
+		if !in.Bool() {
+			return mp.ErrFull
+		}
+		return nil
+	})
+}
+
+// Get takes the first element, and waits for one until ctx ends. When the queue is closed and
+// empty it returns [mp.ErrClosed].
+func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
+	r, err := q.p.begin(store.OpQueueGet)
+	if err != nil {
+		return v, err
+	}
+	r.late = q.p.unget(func(*store.Reader) bool { return true })
+	err = r.do(ctx, func(in *store.Reader) error { return read(in, q.element, &v) })
+	return v, err
+}
+
+// unget has an element go back, since nobody waits for it any more, if there is one.
+func (p *proxy) unget(there func(in *store.Reader) bool) func(answer []byte) {
+	s, id := p.s, p.id
+	return func(answer []byte) {
+		in, err := store.Answer(answer)
+		if err != nil || !there(in) {
+			return
+		}
+		r := s.begin(store.OpQueueUnget, id)
+		r.Bytes(in.Bytes())
+		_ = r.do(context.Background(), nil)
+	}
+}
+
+// TryGet is [Queue.Get] that returns [mp.ErrEmpty] instead of waiting for an element.
+func (q *Queue[T]) TryGet(ctx context.Context) (v T, err error) {
+	r, err := q.p.begin(store.OpQueueTryGet)
+	if err != nil {
+		return v, err
+	}
+	r.late = q.p.unget((*store.Reader).Bool)
+	err = r.do(ctx, func(in *store.Reader) error {
+		var ok bool
+		err := readIf(in, q.element, &v, &ok)
+		if err == nil && !ok {
+			err = mp.ErrEmpty
+		}
+		return err
+	})
+	return v, err
+}
+
+// All yields the elements as [Queue.Get] returns them, until the queue is closed and empty. An error
+// comes last.
+func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for {
+			v, err := q.Get(ctx)
+			if errors.Is(err, mp.ErrClosed) || !yield(v, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Len is the number of elements.
+func (q *Queue[T]) Len(ctx context.Context) (int, error) { return q.p.askInt(ctx, store.OpQueueLen) }
+
+// TaskDone says that an element has been dealt with, once for each. For more than were got it returns
+// [mp.ErrOverRelease].
+func (q *Queue[T]) TaskDone(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueDone, nil) }
+
+// Join waits until there has been a [Queue.TaskDone] for each element that was put.
+func (q *Queue[T]) Join(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueJoin, nil) }
+
+// CloseSend lets nobody put any more, in no process. What is there can be got.
+func (q *Queue[T]) CloseSend(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueClose, nil) }
+
+// Close is [Dict.Close]: it ends the proxy, not the queue.
+func (q *Queue[T]) Close() error { return q.p.close() }
+
+// MarshalBinary encodes the proxy, not the content.
+func (q *Queue[T]) MarshalBinary() ([]byte, error) { return q.p.marshal() }
+
+// UnmarshalBinary makes q a proxy of what was encoded.
+func (q *Queue[T]) UnmarshalBinary(data []byte) error {
+	fresh, err := queueOf[T]()
+	if err != nil {
+		return err
+	}
+	fresh.p, err = unmarshal(data, store.KindQueue, fresh.shape())
+	if err == nil {
+		*q = *fresh
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package manager
+
+import (
+	"context"
+
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// A RWMutex is a [Mutex] that several can hold at a time who only read. The death of one that reads
+// leaves nothing to be repaired.
+type RWMutex struct{ p *proxy }
+
+var rwMutexShape = store.Shape(store.KindLock, 2)
+
+// NewRWMutex makes a RWMutex in a manager.
+func NewRWMutex(ctx context.Context, m *Manager, opts ...Option) (*RWMutex, error) {
+	p, err := m.make(ctx, store.KindLock, rwMutexShape, opts, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &RWMutex{p}, nil
+}
+
+// Lock is [Mutex.Lock].
+func (m *RWMutex) Lock(ctx context.Context) error {
+	return m.p.lock(ctx, store.OpLock, store.OpLockUnlock)
+}
+
+// TryLock is [Mutex.TryLock].
+func (m *RWMutex) TryLock(ctx context.Context) (bool, error) {
+	return m.p.tryLock(ctx, store.OpLockTry, store.OpLockUnlock)
+}
+
+// Unlock is [Mutex.Unlock].
+func (m *RWMutex) Unlock(ctx context.Context) error { return m.p.ask(ctx, store.OpLockUnlock, nil) }
+
+// RLock is [Mutex.Lock] for reading.
+func (m *RWMutex) RLock(ctx context.Context) error {
+	return m.p.lock(ctx, store.OpLockRead, store.OpLockReadUnlock)
+}
+
+// TryRLock is [Mutex.TryLock] for reading.
+func (m *RWMutex) TryRLock(ctx context.Context) (bool, error) {
+	return m.p.tryLock(ctx, store.OpLockTryRead, store.OpLockReadUnlock)
+}
+
+// RUnlock undoes one RLock.
+func (m *RWMutex) RUnlock(ctx context.Context) error {
+	return m.p.ask(ctx, store.OpLockReadUnlock, nil)
+}
+
+// Recover is [Mutex.Recover].
+func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
+	return m.p.recoverLock(ctx, repair)
+}
+
+// Close is [Dict.Close]: it ends the proxy, not the lock.
+func (m *RWMutex) Close() error { return m.p.close() }
+
+// MarshalBinary encodes the proxy.
+func (m *RWMutex) MarshalBinary() ([]byte, error) { return m.p.marshal() }
+
+// UnmarshalBinary makes m a proxy of what was encoded.
+func (m *RWMutex) UnmarshalBinary(data []byte) (err error) {
+	m.p, err = unmarshal(data, store.KindLock, rwMutexShape)
+	return err
+}

@@ -1,0 +1,64 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// A Semaphore is a proxy of permits in a manager, as [mp.Semaphore] has them: anybody may
+// release what somebody else has acquired. Those that a dead process had are lost.
+type Semaphore struct{ p *proxy }
+
+var semaphoreShape = store.Shape(store.KindSemaphore, 1)
+
+// NewSemaphore makes a Semaphore with that many permits in a manager.
+func NewSemaphore(ctx context.Context, m *Manager, permits int, opts ...Option) (*Semaphore, error) {
+	p, err := m.makePermits(ctx, permits, false, semaphoreShape, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Semaphore{p}, nil
+}
+
+func (m *Manager) makePermits(ctx context.Context, permits int, bounded bool, shape uint64, opts []Option) (*proxy, error) {
+	if permits < 0 {
+		return nil, fmt.Errorf("manager: %d permits", permits)
+	}
+	return m.make(ctx, store.KindSemaphore, shape, opts, func(r *request) error {
+		r.Int(permits)
+		r.Bool(bounded)
+		return nil
+	})
+}
+
+// Acquire takes a permit, and waits for one until ctx ends. With an error it has none.
+func (s *Semaphore) Acquire(ctx context.Context) error {
+	return s.p.lock(ctx, store.OpSemAcquire, store.OpSemRelease)
+}
+
+// TryAcquire takes a permit if there is one, and reports whether it did.
+func (s *Semaphore) TryAcquire(ctx context.Context) (bool, error) {
+	return s.p.tryLock(ctx, store.OpSemTry, store.OpSemRelease)
+}
+
+// Release gives a permit, whoever has taken it.
+func (s *Semaphore) Release(ctx context.Context) error { return s.p.ask(ctx, store.OpSemRelease, nil) }
+
+// Available is how many permits there are.
+func (s *Semaphore) Available(ctx context.Context) (int, error) {
+	return s.p.askInt(ctx, store.OpSemAvailable)
+}
+
+// Close is [Dict.Close]: it ends the proxy, not the semaphore.
+func (s *Semaphore) Close() error { return s.p.close() }
+
+// MarshalBinary encodes the proxy.
+func (s *Semaphore) MarshalBinary() ([]byte, error) { return s.p.marshal() }
+
+// UnmarshalBinary makes s a proxy of what was encoded.
+func (s *Semaphore) UnmarshalBinary(data []byte) (err error) {
+	s.p, err = unmarshal(data, store.KindSemaphore, semaphoreShape)
+	return err
+}

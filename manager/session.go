@@ -1,0 +1,397 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// protocol is the type of messages between a manager and its clients, which are frames, sent as
+// bytes. It changes when they do.
+type protocol struct{ Version1 bool }
+
+type conn = mp.Conn[protocol]
+
+// A session is what this process has with a manager: a connection, made when it is needed, and
+// the calls that are under way on it. One goroutine of those who wait for answers reads them for
+// all; so a lone one is answered without another goroutine.
+type session struct {
+	id      store.ID
+	connect func(ctx context.Context) (*conn, error)
+	far     bool // it is not of this tree of processes
+	most    int  // bytes in a message
+
+	connecting chan struct{} // full while somebody makes a connection
+
+	mu     sync.Mutex
+	conn   *link
+	closed error // nil, or why it cannot be used any more
+	lastID uint32
+	calls  map[uint32]*call
+	refs   map[uint64]*ref
+}
+
+func newSession(id store.ID, connect func(ctx context.Context) (*conn, error)) *session {
+	return &session{id: id, most: mostBytes, connect: connect, connecting: make(chan struct{}, 1), calls: map[uint32]*call{}, refs: map[uint64]*ref{}}
+}
+
+// patience is how long a call waits for the answer after its context has ended. A manager that
+// lives gives one at once.
+const patience = 250 * time.Millisecond
+
+// Between connections that are lost before anything was sent over them are pauses, each twice as long
+// as the one before.
+const (
+	firstPause = time.Millisecond
+	lastPause  = time.Second
+)
+
+// wait waits for a time, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// roundTrip sends a request and waits for the answer. Abandoned says that nobody waits for it any
+// more, though it may come.
+func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, abandoned bool, err error) {
+	if tooLong(len(r.B), s.most) {
+		return nil, false, fmt.Errorf("%w: a request of %d bytes, where a message may have %d", ErrLimit, len(r.B), s.most)
+	}
+	c := &r.call
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		if err := ctx.Err(); err != nil {
+			return nil, false, context.Cause(ctx)
+		}
+		if err := s.send(ctx, r); err != nil {
+			return nil, false, err
+		}
+		if !s.await(ctx, c) {
+			break
+		}
+		if !errors.Is(c.err, errNotSent) { // or there may be another connection
+			return c.answer, false, c.err
+		}
+		wait(ctx, pause)
+	}
+	s.note(store.OpCancel, uint64(c.id), nil)
+	soon, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if r.patient {
+		soon = context.Background()
+	}
+	if s.await(soon, c) {
+		if errors.Is(c.err, errNotSent) {
+			return nil, false, context.Cause(ctx)
+		}
+		return c.answer, false, c.err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.done {
+		return c.answer, false, c.err
+	}
+	c.late = func(answer []byte) {
+		objects := s.granted(c.on, answer)
+		if r.late != nil && s.isOn(c.on) { // else the manager has taken all back
+			r.late(answer)
+		}
+		s.settle(objects)
+	}
+	go s.await(context.Background(), c) // it may be the last one here
+	return nil, true, context.Cause(ctx)
+}
+
+// errNotSent is that of a call whose request was not sent.
+var errNotSent = errors.New("not sent")
+
+// send has a request sent, with those of others who ask at the same time.
+func (s *session) send(ctx context.Context, r *request) error {
+	on, err := s.connected(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for room := on.full(len(r.B)); room != nil; room = on.full(len(r.B)) {
+		s.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		s.mu.Lock()
+	}
+	if err := s.enter(on, r); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	mine := !on.sending
+	on.sending = true
+	s.mu.Unlock()
+	if mine {
+		s.flush(on)
+	}
+	return nil
+}
+
+// flush sends what is to be sent. It does not wait.
+func (s *session) flush(on *link) {
+	if s.far {
+		go s.sendAll(on, on.waitSend)
+	} else {
+		s.sendAll(on, on.TrySendBytes)
+	}
+}
+
+// enter gives a call a number, and puts its request with those that are to be sent; under the
+// lock.
+func (s *session) enter(on *link, r *request) error {
+	if s.closed != nil {
+		return s.closed
+	}
+	s.lastID++
+	for s.lastID == 0 || s.calls[s.lastID] != nil {
+		s.lastID++
+	}
+	c := &r.call
+	select {
+	case <-c.bell: // of another time
+	default:
+	}
+	*c = call{id: s.lastID, on: on, after: on.batches, bell: c.bell, answer: c.answer[:0]}
+	s.calls[c.id] = c
+	store.SetCall(r.B, c.id)
+	on.out = append(on.out, r.B...)
+	return nil
+}
+
+// connected returns the connection, if need be a new one.
+func (s *session) connected(ctx context.Context) (*link, error) {
+	s.mu.Lock()
+	on, closed := s.conn, s.closed
+	s.mu.Unlock()
+	if closed != nil || on != nil {
+		return on, closed
+	}
+	select {
+	case s.connecting <- struct{}{}:
+		defer func() { <-s.connecting }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	on, closed = s.conn, s.closed
+	s.mu.Unlock()
+	switch {
+	case closed != nil || on != nil:
+		return on, closed
+	case s.connect == nil:
+		return nil, ErrLost
+	}
+	c, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed != nil {
+		_ = c.Close()
+		return nil, s.closed
+	}
+	s.conn = &link{conn: c}
+	s.holdAll()
+	return s.conn, nil
+}
+
+// await waits for the answer of a call until ctx ends, and reports whether it is there.
+func (s *session) await(ctx context.Context, c *call) bool {
+	for {
+		s.mu.Lock()
+		switch {
+		case c.done:
+			s.mu.Unlock()
+			return true
+		case c.on.reading:
+			c.waits = true
+			s.mu.Unlock()
+			select {
+			case <-c.bell:
+			case <-ctx.Done():
+			}
+			s.mu.Lock()
+			c.waits = false
+			if !c.done && ctx.Err() != nil {
+				s.promote(c.on) // it may have been asked to read
+				s.mu.Unlock()
+				return false
+			}
+			s.mu.Unlock()
+		default:
+			c.on.reading = true
+			s.mu.Unlock()
+			err := s.read(ctx, c)
+			s.mu.Lock()
+			c.on.reading = false
+			s.promote(c.on)
+			done := c.done
+			s.mu.Unlock()
+			if done {
+				return true
+			}
+			if err != nil && ctx.Err() != nil && !errors.Is(err, io.EOF) {
+				return false
+			}
+			s.lost(c.on)
+		}
+	}
+}
+
+// promote has one of those who wait read; under the lock.
+func (s *session) promote(on *link) {
+	if on.reading {
+		return
+	}
+	for _, c := range s.calls {
+		if c.waits && c.on == on {
+			c.ring()
+			return
+		}
+	}
+}
+
+const bufSize = 64 << 10
+
+// read reads answers until that of c is there.
+func (s *session) read(ctx context.Context, c *call) error {
+	if c.on.buf == nil {
+		c.on.buf = make([]byte, bufSize)
+	}
+	for {
+		message, err := receive(ctx, c.on.conn, c.on.buf)
+		if err != nil {
+			return err
+		}
+		done, err := s.deliver(c, message)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// receive receives a message into buf, or if it is longer into memory of its own.
+func receive(ctx context.Context, on *conn, buf []byte) ([]byte, error) {
+	n, err := on.RecvInto(ctx, buf)
+	if errors.Is(err, io.ErrShortBuffer) {
+		return on.RecvBytes(ctx)
+	}
+	return buf[:n], err
+}
+
+// deliver hands out the answers of a message, and reports whether that of c was among them.
+func (s *session) deliver(c *call, message []byte) (done bool, err error) {
+	var late []func()
+	s.mu.Lock()
+	err = store.Frames(message, func(id uint32, body []byte) error {
+		to := s.calls[id]
+		if to == nil {
+			return nil
+		}
+		delete(s.calls, id)
+		to.done = true
+		if to.late != nil {
+			body = append([]byte(nil), body...)
+			late = append(late, func() { to.late(body) })
+		} else {
+			to.answer = append(to.answer[:0], body...)
+		}
+		if to != c {
+			to.ring()
+		}
+		return nil
+	})
+	done = c.done
+	s.mu.Unlock()
+	for _, f := range late {
+		go f()
+	}
+	return done, err
+}
+
+// lost gives a connection up. All calls on it end.
+func (s *session) lost(on *link) {
+	_ = on.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == on {
+		s.conn = nil
+	}
+	on.out = nil
+	on.hasRoom()
+	for id, c := range s.calls {
+		if c.on == on {
+			delete(s.calls, id)
+			c.done, c.err = true, ErrLost
+			if c.after >= on.batches {
+				c.err = errNotSent
+			}
+			if s.closed != nil {
+				c.err = s.closed
+			}
+			c.ring()
+		}
+	}
+}
+
+// close ends the session.
+func (s *session) close(err error) {
+	s.mu.Lock()
+	if s.closed == nil {
+		s.closed = err
+	}
+	on := s.conn
+	s.mu.Unlock()
+	if on != nil {
+		s.lost(on)
+	}
+}
+
+// isOn reports whether a connection has not been lost.
+func (s *session) isOn(on *link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn == on
+}
+
+// note tells the manager something that it does not answer. If it cannot be told, that does not
+// matter: it forgets what a lost connection had.
+func (s *session) note(op store.Op, object uint64, rest func(w *store.Writer)) {
+	s.mu.Lock()
+	tell := s.noteNow(op, object, rest)
+	s.mu.Unlock()
+	tell()
+}
+
+// noteNow is note under the lock, for what must be told in the order in which it happens; what it
+// returns is to be called without the lock.
+func (s *session) noteNow(op store.Op, object uint64, rest func(w *store.Writer)) (tell func()) {
+	on := s.conn
+	if on == nil {
+		return func() {}
+	}
+	on.note(op, object, rest)
+	if on.sending {
+		return func() {}
+	}
+	on.sending = true
+	return func() { s.flush(on) }
+}

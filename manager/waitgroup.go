@@ -1,0 +1,54 @@
+package manager
+
+import (
+	"context"
+
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// A WaitGroup is a proxy of a count in a manager for whose end processes wait, as [mp.WaitGroup] is.
+type WaitGroup struct{ p *proxy }
+
+var waitGroupShape = store.Shape(store.KindWaitGroup)
+
+// NewWaitGroup makes a WaitGroup in a manager, of which the count is 0.
+func NewWaitGroup(ctx context.Context, m *Manager, opts ...Option) (*WaitGroup, error) {
+	p, err := m.make(ctx, store.KindWaitGroup, waitGroupShape, opts, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &WaitGroup{p}, nil
+}
+
+// Add adds n, which may be negative. Below 0 is [mp.ErrOverRelease], and changes nothing.
+func (g *WaitGroup) Add(ctx context.Context, n int) error {
+	r, err := g.p.begin(store.OpGroupAdd)
+	if err != nil {
+		return err
+	}
+	r.Int(n)
+	return r.do(ctx, nil)
+}
+
+// Done is Add(-1).
+func (g *WaitGroup) Done(ctx context.Context) error { return g.Add(ctx, -1) }
+
+// Count is the count.
+func (g *WaitGroup) Count(ctx context.Context) (int, error) {
+	return g.p.askInt(ctx, store.OpGroupCount)
+}
+
+// Wait waits until the count is 0, or ctx ends.
+func (g *WaitGroup) Wait(ctx context.Context) error { return g.p.ask(ctx, store.OpGroupWait, nil) }
+
+// Close is [Dict.Close]: it ends the proxy, not the group.
+func (g *WaitGroup) Close() error { return g.p.close() }
+
+// MarshalBinary encodes the proxy.
+func (g *WaitGroup) MarshalBinary() ([]byte, error) { return g.p.marshal() }
+
+// UnmarshalBinary makes g a proxy of what was encoded.
+func (g *WaitGroup) UnmarshalBinary(data []byte) (err error) {
+	g.p, err = unmarshal(data, store.KindWaitGroup, waitGroupShape)
+	return err
+}
