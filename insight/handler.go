@@ -1,0 +1,183 @@
+package insight
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// Handler serves, below the path that it is mounted at with [http.StripPrefix]:
+//
+//	/                        all pools, for people
+//	/NAME/stats              a pool's Stats as a table; as JSON with ?format=json
+//	/NAME/profile?seconds=30 a CPU profile of its workers, see CPUProfile
+//	/NAME/heap               and so on: a profile of its workers, see Profile
+//
+// The names are those of the map, which is copied; it panics if one is empty or of dots alone, which no
+// path can have. What cannot be served is answered with a status
+// of 4xx or 5xx and one line of text; a profile of which a part is missing is served, with the reason in
+// the header Mp-Missing. It is safe for concurrent use.
+func Handler(pools map[string]*mp.Pool) http.Handler {
+	h := handler(maps.Clone(pools))
+	for name := range h {
+		if name == "" || name == "." || name == ".." {
+			panic(fmt.Sprintf("mp/insight: Handler: %q is no name", name))
+		}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", h.index)
+	mux.HandleFunc("GET /{pool}/stats", h.stats)
+	mux.HandleFunc("GET /{pool}/profile", h.cpu)
+	mux.HandleFunc("GET /{pool}/{profile}", h.profile)
+	return mux
+}
+
+type handler map[string]*mp.Pool
+
+var page = template.Must(template.New("index").Parse(`<!DOCTYPE html>
+<meta charset="utf-8">
+<title>mp: pools</title>
+{{range .}}<h2>{{.Name}}</h2>
+<pre>{{.Stats}}</pre>
+<p><a href="./{{.Path}}/stats?format=json">JSON</a> · profiles of all workers:
+<a href="./{{.Path}}/profile?seconds=10">CPU, 10 s</a>
+<a href="./{{.Path}}/heap">heap</a>
+<a href="./{{.Path}}/allocs">allocs</a>
+<a href="./{{.Path}}/goroutine">goroutine</a>
+<a href="./{{.Path}}/block">block</a>
+<a href="./{{.Path}}/mutex">mutex</a></p>
+{{else}}<p>There are no pools.</p>
+{{end}}`))
+
+func (h handler) index(w http.ResponseWriter, _ *http.Request) {
+	type shown struct {
+		Name, Path string
+		Stats      mp.Stats
+	}
+	var all []shown
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		all = append(all, shown{name, url.PathEscape(name), h[name].Stats()})
+	}
+	var out bytes.Buffer
+	if err := page.Execute(&out, all); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	send(w, "text/html; charset=utf-8", out.Bytes())
+}
+
+// pool finds the one that is asked for, or answers that there is none.
+func (h handler) pool(w http.ResponseWriter, r *http.Request) *mp.Pool {
+	p := h[r.PathValue("pool")]
+	if p == nil {
+		http.Error(w, fmt.Sprintf("there is no pool %q", r.PathValue("pool")), http.StatusNotFound)
+	}
+	return p
+}
+
+func (h handler) stats(w http.ResponseWriter, r *http.Request) {
+	pool := h.pool(w, r)
+	if pool == nil {
+		return
+	}
+	s := pool.Stats()
+	switch format := r.FormValue("format"); format {
+	case "":
+		send(w, "text/plain; charset=utf-8", []byte(s.String()+"\n"))
+	case "json":
+		data, err := json.MarshalIndent(s, "", "\t")
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		send(w, "application/json", append(data, '\n'))
+	default:
+		http.Error(w, fmt.Sprintf("there is no format %q: say json, or nothing", format), http.StatusBadRequest)
+	}
+}
+
+// How long one may measure.
+const (
+	shortest = time.Millisecond
+	longest  = time.Hour
+)
+
+func (h handler) cpu(w http.ResponseWriter, r *http.Request) {
+	pool := h.pool(w, r)
+	if pool == nil {
+		return
+	}
+	seconds := 30.0
+	if s := r.FormValue("seconds"); s != "" {
+		var err error
+		if seconds, err = strconv.ParseFloat(s, 64); err != nil || !(seconds >= shortest.Seconds() && seconds <= longest.Seconds()) {
+			http.Error(w, fmt.Sprintf("seconds is %q: it must be a number from %v to %v", s, shortest.Seconds(), longest.Seconds()), http.StatusBadRequest)
+			return
+		}
+	}
+	d := time.Duration(seconds * float64(time.Second))
+	if s, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 && d >= s.WriteTimeout {
+		http.Error(w, fmt.Sprintf("%v is more than the server's WriteTimeout of %v", d, s.WriteTimeout), http.StatusBadRequest)
+		return
+	}
+	var out bytes.Buffer
+	err := CPUProfile(r.Context(), pool, d, &out)
+	download(w, "profile", &out, err)
+}
+
+func (h handler) profile(w http.ResponseWriter, r *http.Request) {
+	pool := h.pool(w, r)
+	if pool == nil {
+		return
+	}
+	name := r.PathValue("profile")
+	if !slices.Contains(profiles, name) {
+		http.Error(w, fmt.Sprintf("there is no profile %q: there are profile, %v", name, profiles), http.StatusNotFound)
+		return
+	}
+	var out bytes.Buffer
+	err := Profile(r.Context(), pool, name, &out)
+	download(w, name, &out, err)
+}
+
+// profiles are those that are served by name.
+var profiles = []string{"heap", "allocs", "goroutine", "block", "mutex", "threadcreate"}
+
+// download serves a profile, or why there is none.
+func download(w http.ResponseWriter, name string, out *bytes.Buffer, err error) {
+	if err != nil && out.Len() == 0 {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	if err != nil {
+		w.Header().Set("Mp-Missing", oneLine(err))
+	}
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	send(w, "application/octet-stream", out.Bytes())
+}
+
+// oneLine is an error as a header can hold it.
+func oneLine(err error) string {
+	return string(bytes.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return ' '
+		}
+		return r
+	}, []byte(err.Error())))
+}
+
+func send(w http.ResponseWriter, kind string, data []byte) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(data) // who asked may be gone
+}

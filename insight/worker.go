@@ -1,0 +1,96 @@
+package insight
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/pprof"
+	"sync"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/ask"
+)
+
+// question is what workers are asked.
+const question = "insight.profile"
+
+func init() { ask.Handle(question, answer) }
+
+// wanted is a profile of processor time, or one by name.
+type wanted struct {
+	CPU  time.Duration `json:",omitempty"`
+	Name string        `json:",omitempty"`
+}
+
+func (w wanted) encode() []byte {
+	data, _ := json.Marshal(w) // it has nothing that could fail
+	return data
+}
+
+// answer makes the profile that is wanted, in the worker.
+func answer(ctx context.Context, arg []byte) ([]byte, error) {
+	var want wanted
+	if err := json.Unmarshal(arg, &want); err != nil {
+		return nil, err
+	}
+	if want.CPU > 0 {
+		return measure(ctx, want.CPU)
+	}
+	var buf bytes.Buffer
+	p := pprof.Lookup(want.Name)
+	if p == nil {
+		return nil, fmt.Errorf("there is no profile %q", want.Name)
+	}
+	if err := p.WriteTo(&buf, 0); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// measuring is the CPU profile that is being made.
+var measuring struct {
+	mu  sync.Mutex
+	of  context.Context // of who asked; nil if there is none
+	end chan struct{}
+}
+
+// measure makes a CPU profile, after one that nobody needs any more.
+func measure(ctx context.Context, d time.Duration) ([]byte, error) {
+	var buf bytes.Buffer
+	for {
+		previous, err := startMeasuring(ctx, &buf)
+		if previous == nil {
+			if err != nil {
+				return nil, err
+			}
+			break
+		}
+		<-previous
+	}
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+	measuring.mu.Lock()
+	defer measuring.mu.Unlock()
+	pprof.StopCPUProfile()
+	measuring.of = nil
+	close(measuring.end)
+	return buf.Bytes(), nil
+}
+
+// startMeasuring starts a CPU profile, or returns what is closed when one has ended that is about to.
+func startMeasuring(ctx context.Context, buf *bytes.Buffer) (previous <-chan struct{}, err error) {
+	m := &measuring
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.of != nil && m.of.Err() != nil {
+		return m.end, nil
+	}
+	if err := pprof.StartCPUProfile(buf); err != nil {
+		return nil, err
+	}
+	m.of, m.end = ctx, make(chan struct{})
+	return nil, nil
+}
