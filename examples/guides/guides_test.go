@@ -161,13 +161,111 @@ var programs = map[string]printed{
 	"process-global-counter": {
 		first: []string{"Final counter: 0", "Sum of what the processes returned: 10"},
 	},
+	"value-array": {
+		first: []string{"Final counter: 1000", "Modified array: [2 4 6]"},
+	},
+	"value-increment": {
+		first: []string{"Final value: 2"},
+	},
+	"value-race": {
+		first: []string{"Load and Store: 1", "Update: 2", "Load and Store with a lock: 2"},
+	},
+	"value-get-lock": {
+		first: []string{"Final value: 10"},
+	},
+	"array-modify": {
+		first: []string{"[100 2 3]"},
+	},
+	"lock-increment": {
+		tasks: []string{
+			"Process N incremented to 1",
+			"Process N incremented to 2",
+			"Process N incremented to 3",
+			"Process N incremented to 4",
+			"Process N incremented to 5",
+			"Process N incremented to 6",
+			"Process N incremented to 7",
+			"Process N incremented to 8",
+			"Process N incremented to 9",
+			"Process N incremented to 10",
+			"Process N incremented to 11",
+			"Process N incremented to 12",
+			"Process N incremented to 13",
+			"Process N incremented to 14",
+			"Process N incremented to 15",
+		},
+		last: []string{"Final counter value: 15"},
+		pids: 3,
+	},
+	"lock-counter": {
+		first: []string{"Final counter: 10"},
+	},
+	"semaphore-limit": {
+		first: []string{"8 visits, never more than 2 at once: true", "Permits at the end: 2"},
+	},
+	"queue-producer-consumer": {
+		tasks: []string{
+			"Producing A\nProducing B\nProducing C\nProducing D",
+			"Consuming A\nConsuming B\nConsuming C\nConsuming D",
+		},
+	},
+	"queue-hello": {
+		first: []string{"Received: Hello from Process N"},
+	},
+	"queue-consumers": {
+		first: []string{"--- Multiprocessing with Queue Example ---"},
+		tasks: []string{
+			"Producer: Starting to produce 10 messages...\n" +
+				"Producer: Putting 'Message 0' on queue\nProducer: Putting 'Message 1' on queue\n" +
+				"Producer: Putting 'Message 2' on queue\nProducer: Putting 'Message 3' on queue\n" +
+				"Producer: Putting 'Message 4' on queue\nProducer: Putting 'Message 5' on queue\n" +
+				"Producer: Putting 'Message 6' on queue\nProducer: Putting 'Message 7' on queue\n" +
+				"Producer: Putting 'Message 8' on queue\nProducer: Putting 'Message 9' on queue",
+			"Consumer C-N: Got 'Message 0' from queue",
+			"Consumer C-N: Got 'Message 1' from queue",
+			"Consumer C-N: Got 'Message 2' from queue",
+			"Consumer C-N: Got 'Message 3' from queue",
+			"Consumer C-N: Got 'Message 4' from queue",
+			"Consumer C-N: Got 'Message 5' from queue",
+			"Consumer C-N: Got 'Message 6' from queue",
+			"Consumer C-N: Got 'Message 7' from queue",
+			"Consumer C-N: Got 'Message 8' from queue",
+			"Consumer C-N: Got 'Message 9' from queue",
+			"Consumer C-N: The queue is closed, exiting.",
+			"Consumer C-N: The queue is closed, exiting.",
+		},
+		last: []string{"10 messages put, 10 got"},
+	},
+	"queue-empty": {
+		first: []string{"0", "1", "2", "3", "4"},
+	},
+	"manager-list": {
+		first: []string{"[10 10]"},
+	},
+	"manager-dict": {
+		first: []string{"map[apples:80 pears:60]"},
+	},
+	"manager-set": {
+		first: []string{"4 pages are new, 4 are known"},
+	},
+	"pipe-hello": {
+		first: []string{"Received: Hello from P1"},
+	},
+	"pipe-messages": {
+		first: []string{"--- Multiprocessing with Pipe Example ---"},
+		tasks: []string{
+			"Sender: Sending messages...",
+			"Receiver: Waiting for messages...\nReceiver: Received 'Hello from sender!'\n" +
+				"Receiver: Received 'Another message.'\nReceiver: Connection closed by sender.",
+		},
+	},
 }
 
 // pid matches a process id, varying all that differs between runs: process ids,
-// the number of processors, seconds.
+// the number of processors, which consumer got it, seconds.
 var (
 	pid     = regexp.MustCompile(`(?:[Pp]rocess|PID:) (\d+)`)
-	varying = regexp.MustCompile(`((?:[Pp]rocess|PID:|available:) )\d+|()\d+\.\d\d( seconds)`)
+	varying = regexp.MustCompile(`((?:[Pp]rocess |PID: |available: |Consumer C-))\d+|()\d+\.\d\d( seconds)`)
 )
 
 func TestPrograms(t *testing.T) {

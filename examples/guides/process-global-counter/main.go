@@ -8,7 +8,8 @@
 // of that. In Go such a call does not compile.)
 //
 // Where the processes share nothing, they need no lock: each returns what it
-// counted, and main adds that up.
+// counted, and main adds that up. For a counter that is shared, and needs the lock,
+// see lock-counter.
 package main
 
 import (

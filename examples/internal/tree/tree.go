@@ -28,8 +28,8 @@ func GoRoot(ctx context.Context) (string, error) {
 	return root, nil
 }
 
-// Files returns the names of the files below dir with one of the extensions,
-// relative to dir, with slashes, in the order of the walk. Only regular files
+// Files returns the names of the files below dir, with one of the extensions if any
+// are given, relative to dir, with slashes, in the order of the walk. Only regular files
 // count: a link would count its target twice, and a named pipe would block its
 // reader. A directory inside that cannot be read is told to skip.
 func Files(dir string, skip func(name string, why error), extensions ...string) ([]string, error) {
@@ -41,7 +41,7 @@ func Files(dir string, skip func(name string, why error), extensions ...string) 
 			return fmt.Errorf("cannot read %s: %w", dir, Reason(err))
 		case err != nil:
 			skip(filepath.Join(dir, name), Reason(err))
-		case d.Type().IsRegular() && slices.Contains(extensions, strings.ToLower(path.Ext(name))):
+		case d.Type().IsRegular() && (len(extensions) == 0 || slices.Contains(extensions, strings.ToLower(path.Ext(name)))):
 			names = append(names, name)
 		}
 		return nil

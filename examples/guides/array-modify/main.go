@@ -1,0 +1,51 @@
+// Guide "Multiprocessing_", Sharing Data Between Two Processes, Array.
+//
+// What is different in mp: Slice is the shared memory itself, an ordinary slice of
+// Go's, and costs nothing; an element of Python's Array takes a lock and a call. A
+// copy, the guide's arr[:], is Copy.
+//
+// Guide "Multiprocessing" (the one that begins "python Logo") is wrong in that a
+// server process manages Values and Arrays: they lie in memory that the processes
+// share. It is a Manager that has a server.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var modify = mp.Register("modify", func(_ context.Context, array *mp.Array[int]) (struct{}, error) {
+	array.Slice()[0] = 100
+	return struct{}{}, nil
+})
+
+func main() {
+	mp.Init()
+
+	array, err := mp.NewArray[int](3, mp.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer array.Close()
+	copy(array.Slice(), []int{1, 2, 3})
+
+	p, err := mp.NewProcess(modify, array, mp.ProcessConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := p.Wait(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+
+	elements, err := array.Copy()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(elements)
+}

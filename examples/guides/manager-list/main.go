@@ -1,0 +1,58 @@
+// Guide "Multiprocessing_", Sharing Data Between Two Processes, Manager.
+//
+// What is different in mp: a list has a type, and what goes wrong, that the manager has died
+// for instance, is an error of each call. Appending is one step, as in Python; to change an
+// element as a whole there are CompareAndSwap and manager.UpdateAt.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/manager"
+)
+
+var addItem = mp.Register("addItem", func(ctx context.Context, l *manager.List[int]) (struct{}, error) {
+	_, err := l.Append(ctx, 10)
+	return struct{}{}, err
+})
+
+func main() {
+	mp.Init()
+	ctx := context.Background()
+
+	m, err := manager.Start(ctx, manager.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	shared, err := manager.NewList[int](ctx, m, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	var processes []*mp.Process[struct{}]
+	for range 2 {
+		p, err := mp.NewProcess(addItem, shared, mp.ProcessConfig{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := p.Start(); err != nil {
+			log.Fatal(err)
+		}
+		processes = append(processes, p)
+	}
+	for _, p := range processes {
+		if _, err := p.Wait(ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	items, err := shared.Copy(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(items)
+}

@@ -1,0 +1,61 @@
+// Guide "Multiprocessing_", Which One Should You Use?, Manager: a shared set.
+//
+// The guide names sets, but Python's Manager has none. Here Add also says how many elements
+// are new, so of all the processes that find the same thing one goes on with it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/manager"
+)
+
+type page struct {
+	Seen  *manager.Set[string]
+	Links []string
+}
+
+var follow = mp.Register("follow", func(ctx context.Context, p page) (int, error) {
+	return p.Seen.Add(ctx, p.Links...)
+})
+
+func main() {
+	mp.Init()
+	ctx := context.Background()
+
+	m, err := manager.Start(ctx, manager.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	seen, err := manager.NewSet[string](ctx, m, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+
+	fresh, err := mp.Map(ctx, pool, follow, []page{
+		{seen, []string{"/", "/about", "/news"}},
+		{seen, []string{"/", "/news", "/contact"}},
+		{seen, []string{"/about", "/contact"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	total := 0
+	for _, n := range fresh {
+		total += n
+	}
+	n, err := seen.Len(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(total, "pages are new,", n, "are known")
+}

@@ -1,0 +1,81 @@
+// Guide "Multiprocessing in Python", Process Communication, Pipes.
+//
+// The guide's program never ends. Its text says that main "needs to close it's end of the
+// pipe" before it joins, and that its program does; it does not, so the receiver never gets
+// an EOFError. To close both ends in main after starting both processes, as the text has
+// it, is enough where Python spawns its processes. Where it forks, as on Linux until Python
+// 3.14, the receiver has inherited the sender's end as well, and waits for itself:
+// sender_conn must be closed there too, or in main before the receiver is started.
+//
+// What is different in mp: an end that was sent to a process is that process's alone, and
+// nobody has a copy to close. So the receiver gets io.EOF when the sender has closed its
+// end, or has died. Because one only sends and the other only receives, the pipe goes one
+// way: to mix up the ends is then an error at once. 50 ms pass instead of a second.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var send = mp.Register("send", func(ctx context.Context, conn *mp.Conn[string]) (struct{}, error) {
+	fmt.Println("Sender: Sending messages...")
+	if err := conn.Send(ctx, "Hello from sender!"); err != nil {
+		return struct{}{}, err
+	}
+	time.Sleep(50 * time.Millisecond) // simulates work
+	if err := conn.Send(ctx, "Another message."); err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, conn.Close()
+})
+
+var receive = mp.Register("receive", func(ctx context.Context, conn *mp.Conn[string]) (struct{}, error) {
+	defer conn.Close()
+	fmt.Println("Receiver: Waiting for messages...")
+	for {
+		msg, err := conn.Recv(ctx)
+		if errors.Is(err, io.EOF) {
+			fmt.Println("Receiver: Connection closed by sender.")
+			return struct{}{}, nil
+		}
+		if err != nil {
+			return struct{}{}, err
+		}
+		fmt.Printf("Receiver: Received '%s'\n", msg)
+	}
+})
+
+func main() {
+	mp.Init()
+
+	fmt.Println("--- Multiprocessing with Pipe Example ---")
+	receiver, sender, err := mp.NewPipe[string](mp.PipeConfig{OneWay: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	p1, err := mp.NewProcess(send, sender, mp.ProcessConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	p2, err := mp.NewProcess(receive, receiver, mp.ProcessConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, p := range []*mp.Process[struct{}]{p1, p2} {
+		if err := p.Start(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, p := range []*mp.Process[struct{}]{p1, p2} {
+		if _, err := p.Wait(context.Background()); err != nil {
+			log.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+// Guide "Introduction" (to multiprocessing), Module, Inter-Process Communication with
+// Queues.
+//
+// The guide's producer prints the numbers and puts none of them, so that its consumer finds
+// the queue empty and prints nothing. Had it put them, the consumer would still be wrong:
+// what empty says is over when it is said. In Python an element that was put may not be in
+// the pipe yet, and with a second consumer the last one may be gone when get asks for it,
+// which then waits for ever.
+//
+// Here the producer puts the numbers, and closes the queue. All asks nothing: it yields
+// what there is, waits if there may be more, and ends when there cannot. The two processes
+// could run at once; one after the other, as in the guide, works because the queue has
+// room for all.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var produce = mp.Register("produce", func(ctx context.Context, queue *mp.Queue[int]) (_ struct{}, err error) {
+	defer func() { err = errors.Join(err, queue.Close()) }()
+	for i := range 5 {
+		if err := queue.Put(ctx, i); err != nil {
+			return struct{}{}, err
+		}
+	}
+	return struct{}{}, nil
+})
+
+var consume = mp.Register("consume", func(ctx context.Context, queue *mp.Queue[int]) (struct{}, error) {
+	for i, err := range queue.All(ctx) {
+		if err != nil {
+			return struct{}{}, err
+		}
+		fmt.Println(i)
+	}
+	return struct{}{}, nil
+})
+
+func main() {
+	mp.Init()
+
+	queue, err := mp.NewQueue[int](mp.QueueConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer queue.Discard()
+
+	for _, f := range []*mp.Func[*mp.Queue[int], struct{}]{produce, consume} {
+		p, err := mp.NewProcess(f, queue, mp.ProcessConfig{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := p.Start(); err != nil {
+			log.Fatal(err)
+		}
+		if _, err := p.Wait(context.Background()); err != nil {
+			log.Fatal(err)
+		}
+	}
+}

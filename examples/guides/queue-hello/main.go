@@ -1,0 +1,58 @@
+// Guide "Multiprocessing_", Sharing Data Between Two Processes, Queue.
+//
+// What is different in mp: a queue has a type, and what does not fit is found by the
+// compiler. If the guide's sender dies before it has put anything, its receiver waits for
+// ever. Here main closes the queue when the sender has ended, and the receiver would get
+// mp.ErrClosed.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var send = mp.Register("send", func(ctx context.Context, q *mp.Queue[string]) (struct{}, error) {
+	return struct{}{}, q.Put(ctx, "Hello from Process 1")
+})
+
+var receive = mp.Register("receive", func(ctx context.Context, q *mp.Queue[string]) (struct{}, error) {
+	msg, err := q.Get(ctx)
+	if err != nil {
+		return struct{}{}, err
+	}
+	fmt.Println("Received:", msg)
+	return struct{}{}, nil
+})
+
+func main() {
+	mp.Init()
+	ctx := context.Background()
+
+	q, err := mp.NewQueue[string](mp.QueueConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer q.Discard()
+
+	var processes []*mp.Process[struct{}]
+	for _, f := range []*mp.Func[*mp.Queue[string], struct{}]{send, receive} {
+		p, err := mp.NewProcess(f, q, mp.ProcessConfig{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := p.Start(); err != nil {
+			log.Fatal(err)
+		}
+		processes = append(processes, p)
+	}
+	_, sent := processes[0].Wait(ctx)
+	closed := q.Close() // what was put can still be got
+	_, received := processes[1].Wait(ctx)
+	if err := errors.Join(sent, closed, received); err != nil {
+		log.Fatal(err)
+	}
+}

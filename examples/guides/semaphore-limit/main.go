@@ -1,0 +1,74 @@
+// Guide "Multiprocessing" (the one that begins "python Logo"), Synchronization
+// Primitives, Semaphore: the guide has one sentence, that it lets a limited number of
+// processes at a resource; here is the program that shows it. Four workers do eight
+// tasks, and at most two are inside at any time.
+//
+// What is different in mp: Semaphore is Python's. For a limit this program uses
+// BoundedSemaphore, which knows who has its permits: those of a worker that dies
+// come back. Of a Semaphore, Python's or mp's, they are lost, and when all are, the
+// rest waits for ever. (BoundedSemaphore of Python's only notices when it is
+// released once too often; mp's does that as well.)
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"slices"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+type resource struct {
+	Permits *mp.BoundedSemaphore
+	Inside  *mp.Atomic[int]
+}
+
+// visit returns how many were inside when this one had entered.
+var visit = mp.Register("visit", func(ctx context.Context, r resource) (inside int, err error) {
+	if err := r.Permits.Acquire(ctx); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.Permits.Release()) }()
+	if inside, err = r.Inside.Add(1); err != nil {
+		return 0, err
+	}
+	time.Sleep(10 * time.Millisecond) // uses the resource
+	_, err = r.Inside.Add(-1)
+	return inside, err
+})
+
+func main() {
+	mp.Init()
+	ctx := context.Background()
+
+	const permits = 2
+	semaphore, err := mp.NewBoundedSemaphore(permits, mp.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer semaphore.Close()
+	inside, err := mp.NewAtomic(0, mp.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer inside.Close()
+
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: 4})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+	visits, err := mp.Map(ctx, pool, visit, slices.Repeat([]resource{{semaphore, inside}}, 8))
+	if err != nil {
+		log.Fatal(err)
+	}
+	free, err := semaphore.Available()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%d visits, never more than %d at once: %t\n", len(visits), permits, slices.Max(visits) <= permits)
+	fmt.Println("Permits at the end:", free)
+}

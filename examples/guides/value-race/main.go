@@ -1,0 +1,114 @@
+// Guide "Multiprocessing_", Sharing Data Between Two Processes, Value: the guide
+// says "Race condition possible", and guide "Multiprocessing" (sidebar position 14)
+// "For shared variables, you should use locks to prevent race conditions"; here is
+// the program that shows it.
+//
+// A race is right most of the time. To have it for certain, each process waits,
+// between reading and writing, until the other one has read too: a Barrier sees to
+// that. Both read 0 and write 1, and one count is lost, although the Value has a
+// lock, which Load and Store take and give back. With Update, or with a Mutex that is
+// held from the read to the write, no count gets lost.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+type shared struct {
+	Number  *mp.Value[int]
+	Lock    *mp.Mutex
+	Barrier *mp.Barrier
+}
+
+// race is the guide's val.value += 1.
+var race = mp.Register("race", func(ctx context.Context, s shared) (struct{}, error) {
+	n, err := s.Number.Load(ctx)
+	if err != nil {
+		return struct{}{}, err
+	}
+	if _, err := s.Barrier.Wait(ctx); err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, s.Number.Store(ctx, n+1)
+})
+
+var update = mp.Register("update", func(ctx context.Context, s shared) (struct{}, error) {
+	return struct{}{}, s.Number.Update(ctx, func(n *int) error {
+		*n++
+		return nil
+	})
+})
+
+var lockAndStore = mp.Register("lockAndStore", func(ctx context.Context, s shared) (_ struct{}, err error) {
+	if err := s.Lock.Lock(ctx); err != nil {
+		return struct{}{}, err
+	}
+	defer func() { err = errors.Join(err, s.Lock.Unlock()) }()
+	n, err := s.Number.Load(ctx)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, s.Number.Store(ctx, n+1)
+})
+
+func main() {
+	mp.Init()
+	ctx := context.Background()
+
+	for _, way := range []struct {
+		name      string
+		increment *mp.Func[shared, struct{}]
+	}{
+		{"Load and Store", race},
+		{"Update", update},
+		{"Load and Store with a lock", lockAndStore},
+	} {
+		final, err := countTwice(ctx, way.increment)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %d\n", way.name, final)
+	}
+}
+
+// countTwice runs increment in two processes at once and returns the number they leave.
+func countTwice(ctx context.Context, increment *mp.Func[shared, struct{}]) (int, error) {
+	number, err := mp.NewValue(0, mp.ValueConfig{})
+	if err != nil {
+		return 0, err
+	}
+	defer number.Close()
+	lock, err := mp.NewMutex(mp.ObjectConfig{})
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Close()
+	barrier, err := mp.NewBarrier(2, mp.ObjectConfig{})
+	if err != nil {
+		return 0, err
+	}
+	defer barrier.Close()
+
+	var processes []*mp.Process[struct{}]
+	for range 2 {
+		p, err := mp.NewProcess(increment, shared{number, lock, barrier}, mp.ProcessConfig{})
+		if err != nil {
+			return 0, err
+		}
+		if err := p.Start(); err != nil {
+			return 0, err
+		}
+		processes = append(processes, p)
+	}
+	for _, p := range processes {
+		if _, err := p.Wait(ctx); err != nil {
+			return 0, err
+		}
+	}
+	return number.Load(ctx)
+}

@@ -1,0 +1,96 @@
+// Matrix multiplies square matrices of random numbers in three ways: in this
+// process, with goroutines, and with a pool of worker processes. It checks that all
+// three come to the same, and prints how long each took.
+//
+//	go run ./examples/matrix [SIZE...]
+//
+// The matrices lie in memory that this process and the workers share: a task is a few
+// numbers that say which rows are its, the workers write these rows where they
+// belong, and no element is ever sent or copied. A multiplication alone is work for
+// goroutines; workers are for one that may crash, hang or eat memory.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+func main() {
+	mp.Init() // a worker process multiplies its rows in here and never returns
+
+	flag.Usage = func() { fmt.Fprintln(flag.CommandLine.Output(), "usage: matrix [SIZE...]") }
+	flag.Parse()
+	sizes, err := parseSizes(flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "matrix:", err)
+		flag.Usage()
+		os.Exit(2)
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err = run(ctx, os.Stdout, sizes)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "matrix:", err)
+		os.Exit(1)
+	}
+}
+
+// parseSizes returns how many rows the matrices have, one number for each pair.
+func parseSizes(args []string) ([]int, error) {
+	if len(args) == 0 {
+		return []int{256, 512, 1024}, nil
+	}
+	var sizes []int
+	for _, arg := range args {
+		n, err := strconv.Atoi(arg)
+		if err != nil || n < 1 || n > maxSize {
+			return nil, fmt.Errorf("%q is no size: give numbers from 1 to %d", arg, maxSize)
+		}
+		sizes = append(sizes, n)
+	}
+	return sizes, nil
+}
+
+// maxSize is where three matrices take 6 GiB.
+const maxSize = 1 << 14
+
+// run multiplies matrices of all sizes and writes the report to w. It returns an
+// error if any two ways come to different products.
+func run(ctx context.Context, w io.Writer, sizes []int) error {
+	workers := mp.NumCPU()
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if err := pool.Ready(ctx); err != nil { // so that no time is that of starting them
+		return err
+	}
+
+	var all []measurement
+	for _, n := range sizes {
+		m, err := measure(ctx, pool, workers, n)
+		if err != nil {
+			return err
+		}
+		all = append(all, m)
+	}
+	if err := writeReport(w, all, workers); err != nil {
+		return err
+	}
+	for _, m := range all {
+		if !m.equal {
+			return fmt.Errorf("the products of size %d are not equal", m.n)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+// Pipeline compresses the files below a directory, by default internal packages of the
+// installed Go, into a zip archive, and indexes which words are in which files: one stage
+// of worker processes reads, one compresses, one indexes, with queues between them.
+//
+//	go run ./examples/pipeline [-check] [-o FILE] [-workers N] [DIR]
+//
+// The queues are bounded, so the stages keep step with the slowest one and memory stays
+// small, however large the tree. A file's text is written once, into shared memory by who
+// reads it, and handed from stage to stage as it is. A file that cannot be read is reported
+// and ends nothing. With -check all is done once more in this process, and compared.
+//
+// Files that are read and compressed in a fraction of a millisecond are work for goroutines:
+// each hand-over to another process costs a good part of that. Processes are for stages
+// that may crash, hang or eat memory, a decoder in C for instance.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/examples/internal/tree"
+)
+
+type options struct {
+	dir     string // Go's own if empty
+	archive string // none is kept if empty
+	workers int    // a stage
+	check   bool
+}
+
+func main() {
+	mp.Init() // a worker process does its stage's work in here and never returns
+
+	var o options
+	flag.BoolVar(&o.check, "check", false, "do all in one process too, and compare")
+	flag.StringVar(&o.archive, "o", "", "keep the archive, in this `file`")
+	flag.IntVar(&o.workers, "workers", mp.NumCPU(), "how many worker processes each of the three stages has")
+	flag.Usage = usage
+	flag.Parse()
+	if flag.NArg() > 1 || o.workers < 1 {
+		usage()
+		os.Exit(2)
+	}
+	o.dir = flag.Arg(0)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Stdout, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "pipeline:", err)
+		os.Exit(1)
+	}
+}
+
+func usage() {
+	fmt.Fprintln(flag.CommandLine.Output(), "usage: pipeline [-check] [-o FILE] [-workers N] [DIR]")
+	flag.PrintDefaults()
+}
+
+// run does the job and writes the report to w.
+func run(ctx context.Context, w io.Writer, o options) error {
+	if o.dir == "" {
+		root, err := tree.GoRoot(ctx)
+		if err != nil {
+			return err
+		}
+		o.dir = filepath.Join(root, "src", "internal")
+	}
+	dir, err := filepath.Abs(o.dir) // also for workers
+	if err != nil {
+		return err
+	}
+	names, err := tree.Files(dir, func(name string, why error) {
+		fmt.Fprintf(os.Stderr, "pipeline: skipping %s: %v\n", name, why)
+	})
+	if err == nil && len(names) == 0 {
+		err = fmt.Errorf("no files below %s", dir)
+	}
+	if err != nil {
+		return err
+	}
+	m, err := measure(ctx, job{dir, names}, o)
+	if err != nil {
+		return err
+	}
+	return writeReport(w, m)
+}
+
+// measure does the job in the ways that are asked for, and checks that they agree.
+func measure(ctx context.Context, j job, o options) (m measurement, err error) {
+	m = measurement{dir: j.dir, workers: o.workers}
+	err = writeArchive(o.archive, func(to io.Writer) error {
+		m.inStages, m.result, err = timed(func() (result, error) { return inStages(ctx, j, o.workers, to) })
+		return err
+	})
+	if err != nil || !o.check {
+		return m, err
+	}
+	var alone result
+	m.alone, alone, err = timed(func() (result, error) { return inOneProcess(ctx, j, io.Discard) })
+	if err == nil {
+		err = m.equal(alone)
+	}
+	return m, err
+}
+
+// writeArchive has an archive written, to a file if it has a name. Half an archive is
+// removed.
+func writeArchive(name string, write func(io.Writer) error) error {
+	if name == "" {
+		return write(io.Discard)
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	err = write(f)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		_ = os.Remove(name)
+	}
+	return err
+}
