@@ -27,6 +27,7 @@ type bench struct {
 	stderr io.Writer
 	dir    string // for what is built and written
 	build  func() error
+	buildC func() (program string, err error)
 
 	calibrate func() workload // of row cpu, once
 }
@@ -44,6 +45,7 @@ func newBench(quick bool, stderr io.Writer) (*bench, error) {
 		return calibrateWork(time.Duration(b.size(200, 10)) * time.Millisecond)
 	})
 	b.build = sync.OnceValue(b.buildCommands)
+	b.buildC = sync.OnceValues(b.compileC)
 	return b, nil
 }
 
@@ -57,17 +59,17 @@ func (b *bench) size(full, quick int) int {
 	return full
 }
 
-// minimal starts the small program of cmd/minimal.
-func (b *bench) minimal(ctx context.Context) (*helper, error) {
+// small starts one of the small programs of cmd.
+func (b *bench) small(ctx context.Context, name string) (*helper, error) {
 	if err := b.build(); err != nil {
 		return nil, err
 	}
-	return startHelper(ctx, filepath.Join(b.dir, "minimal"))
+	return startHelper(ctx, filepath.Join(b.dir, name))
 }
 
 func (b *bench) buildCommands() error {
 	const here = "github.com/go-multiprocessing/mp/bench/cmd/"
-	cmd := exec.Command("go", "build", "-o", b.dir, here+"minimal", here+"hello")
+	cmd := exec.Command("go", "build", "-o", b.dir, here+"minimal", here+"managed", here+"hello")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w; run this as: go -C bench run .\n%s", cmd, err, out)
 	}
@@ -91,9 +93,11 @@ func newPool(ctx context.Context) (*mp.Pool, error) {
 type poolRound func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error)
 
 // onPool is an opener for a side that is measured on a pool.
-func onPool(round poolRound) opener {
+func onPool(round poolRound) opener { return onPoolOf(newPool, round) }
+
+func onPoolOf(start func(ctx context.Context) (*mp.Pool, error), round poolRound) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
-		pool, err := newPool(ctx)
+		pool, err := start(ctx)
 		if err != nil {
 			return side{}, err
 		}

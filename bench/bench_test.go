@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
@@ -20,7 +22,7 @@ func TestMain(m *testing.M) {
 
 func TestQuick(t *testing.T) {
 	var out, skipped bytes.Buffer
-	if err := run(t.Context(), []string{"-quick", "-json", "-only", "call,map,deadline,crash,memory"}, &out, &skipped); err != nil {
+	if err := run(t.Context(), []string{"-quick", "-json", "-only", "call,map,grain,workers,parent,deadline,crash,memory,mutex,rwmutex,event,value,array,zero-copy,queue,pipe,echo,manager"}, &out, &skipped); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%s%s", &out, &skipped)
@@ -36,7 +38,13 @@ func TestQuick(t *testing.T) {
 		results[r.Name]++
 	}
 	missing := strings.Count(skipped.String(), "\n")
-	for name, peers := range map[string]int{"call": 3, "call-16": 1, "map": 3, "map-cost": 2, "deadline": 1, "crash": 1, "memory": 1} {
+	for name, peers := range map[string]int{
+		"call": 3, "call-16": 1, "map": 3, "map-cost": 2, "deadline": 1,
+		"grain-10us": 1, "grain-100us": 1, "grain-1ms": 1, "grain-mixed": 1, "workers-200": 1, "parent-cpu": 1, "crash": 1, "memory": 1,
+		"mutex": 2, "mutex-2": 2, "rwmutex": 1, "event": 1, "value": 1, "array": 1, "zero-copy": 1,
+		"queue": 2, "queue-4x4": 1, "queue-1MiB": 1, "queue-view": 1, "pipe-same-core": 1, "pipe-cross-core": 1, "pipe-stream": 1, "echo-1MiB": 1,
+		"manager-dict": 1, "manager-dict-16": 1, "manager-list": 1, "manager-batch": 1, "manager-start": 1,
+	} {
 		if n := results[name]; n > peers || n < peers-missing {
 			t.Errorf("row %s has %d results, want %d", name, n, peers)
 		}
@@ -45,12 +53,15 @@ func TestQuick(t *testing.T) {
 
 func TestMissingPeerIsSkipped(t *testing.T) {
 	t.Setenv("PATH", "")
-	var out, skipped bytes.Buffer
-	if err := run(t.Context(), []string{"-quick", "-only", "stream"}, &out, &skipped); err != nil {
-		t.Fatal(err)
-	}
-	if out.Len() > 0 || !strings.Contains(skipped.String(), "skipped: stream, Python") {
-		t.Errorf("printed %q and %q", &out, &skipped)
+	t.Setenv("CC", "")
+	for _, row := range []struct{ name, peer string }{{"stream", "Python"}, {"event", "C"}} {
+		var out, skipped bytes.Buffer
+		if err := run(t.Context(), []string{"-quick", "-only", row.name}, &out, &skipped); err != nil {
+			t.Fatal(err)
+		}
+		if out.Len() > 0 || !strings.Contains(skipped.String(), "skipped: "+row.name+", "+row.peer) {
+			t.Errorf("printed %q and %q", &out, &skipped)
+		}
 	}
 }
 
@@ -70,6 +81,47 @@ func TestGrowth(t *testing.T) {
 	}
 	if _, err := growth(before[:1], after); err == nil {
 		t.Error("a new worker was not noticed")
+	}
+}
+
+func TestSpan(t *testing.T) {
+	if d := span([]stint{{1, 5, 9}, {2, 3, 7}, {3, 6, 8}}); d != 6 {
+		t.Errorf("%d, want 6", d)
+	}
+}
+
+func TestSumOf(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 1000, 3_000_001, 300_000_000} {
+		if got, want := sumOf(n), tasks.SumSquares(n); got != want {
+			t.Errorf("%d: %d instead of %d", n, got, want)
+		}
+	}
+}
+
+func TestMixture(t *testing.T) {
+	work := workload{iterations: 1 << 20, took: time.Millisecond}
+	in := mixture(work, 1, 200)
+	least, most := slices.Min(in), slices.Max(in)
+	if least < 1 || least > work.iterationsOf(10*shortest) || most > work.iterationsOf(longest) || most < work.iterationsOf(longest/10) {
+		t.Errorf("from %d to %d iterations", least, most)
+	}
+	if slices.Equal(in, mixture(work, 2, 200)) || !slices.Equal(in, mixture(work, 1, 200)) {
+		t.Error("a seed is to give a mixture")
+	}
+	in = []int{5, 100, 7}
+	if out := longestFirst(in); out[0] != sumOf(5) || out[1] != sumOf(100) || out[2] != sumOf(7) {
+		t.Error(out)
+	}
+}
+
+func TestAllElsewhere(t *testing.T) {
+	if err := allElsewhere([]int{3, 1, 2}); err != nil {
+		t.Error(err)
+	}
+	for _, pids := range [][]int{{1, 2, 1}, {1, 0}, {1, 1}} {
+		if allElsewhere(pids) == nil {
+			t.Errorf("%v were accepted", pids)
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer b.close()
-	var report reporter = newTable(stdout)
+	report := newTable(stdout)
 	if *asJSON {
 		report = newLines(stdout)
 	}
@@ -73,7 +73,12 @@ func allRows() []row {
 		mapRow(), mapAllocationsRow(), mapSystemCallsRow(),
 		streamRow(), submitRow(),
 		deadlineRow(),
+		grain10Row(), grain100Row(), grain1000Row(), grainMixedRow(), workers200Row(), parentCPURow(),
 		cpuRow(), startRow(), crashRow(), memoryRow(),
+		mutexRow(), mutex2Row(), rwMutexRow(), eventRow(), valueRow(), arrayRow(), zeroCopyRow(),
+		queueRow(), queue4x4Row(), queueLargeRow(), queueViewRow(),
+		pipeSameCoreRow(), pipeCrossCoreRow(), pipeStreamRow(), echoRow(),
+		managerDictRow(), managerDict16Row(), managerListRow(), managerBatchRow(), managerStartRow(),
 	}
 }
 

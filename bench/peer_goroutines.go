@@ -17,30 +17,34 @@ func onGoroutines(round func(b *bench) (float64, error)) opener {
 
 const channelDepth = 128
 
-// squaresOverChannels is a worker pool as most Go programs write it.
-func squaresOverChannels(in []int) []int {
+// overChannels is a worker pool as most Go programs write it.
+func overChannels(f func(int) int) func(in []int) []int {
 	type indexed struct{ i, v int }
-	out := make([]int, len(in))
-	jobs, done := make(chan int, channelDepth), make(chan indexed, channelDepth)
-	for range tasks.Workers {
-		go func() {
-			for i := range jobs {
-				done <- indexed{i, in[i] * in[i]}
-			}
-		}()
-	}
-	go func() {
-		for i := range in {
-			jobs <- i
+	return func(in []int) []int {
+		out := make([]int, len(in))
+		jobs, done := make(chan int, channelDepth), make(chan indexed, channelDepth)
+		for range tasks.Workers {
+			go func() {
+				for i := range jobs {
+					done <- indexed{i, f(in[i])}
+				}
+			}()
 		}
-		close(jobs)
-	}()
-	for range in {
-		r := <-done
-		out[r.i] = r.v
+		go func() {
+			for i := range in {
+				jobs <- i
+			}
+			close(jobs)
+		}()
+		for range in {
+			r := <-done
+			out[r.i] = r.v
+		}
+		return out
 	}
-	return out
 }
+
+func square(n int) int { return n * n }
 
 const memoryChunk = 2048
 

@@ -51,7 +51,7 @@ func newLines(w io.Writer) reporter {
 	return func(r result) { _ = enc.Encode(r) }
 }
 
-const tableLine = "%-8s  %-13s  %-6s  %10s  %-28s  %10s  %8s  %8s  %6s  %s\n"
+const tableLine = "%-15s  %-13s  %-6s  %10s  %-29s  %10s  %8s  %8s  %6s  %s\n"
 
 func newTable(w io.Writer) reporter {
 	headed := false

@@ -18,13 +18,17 @@ import (
 const mapCostLimit = 0.01
 
 func mapCostRow(what string, open opener) row {
-	limit := func(context.Context, *bench) (side, error) {
-		return side{round: func() (float64, error) { return mapCostLimit, nil }, close: func() {}}, nil
-	}
 	return row{
 		name: "map-cost", unit: "per element", better: lower,
 		mp:    open,
-		peers: []peer{{"limit, " + what, 1, limit}},
+		peers: []peer{{"limit, " + what, 1, limit(mapCostLimit)}},
+	}
+}
+
+// limit is an opener for a side that is a figure.
+func limit(v float64) opener {
+	return func(context.Context, *bench) (side, error) {
+		return side{round: func() (float64, error) { return v, nil }, close: func() {}}, nil
 	}
 }
 

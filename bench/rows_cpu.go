@@ -49,7 +49,15 @@ func cpuOnce(b *bench, sums func([]int) ([]int, error)) (float64, error) {
 }
 
 // workload is a task of known length.
-type workload struct{ iterations, sum int }
+type workload struct {
+	iterations, sum int
+	took            time.Duration // at best
+}
+
+// iterationsOf is how many take so long.
+func (w workload) iterationsOf(d time.Duration) int {
+	return max(1, int(float64(w.iterations)*float64(d)/float64(w.took)))
+}
 
 // calibrateWork finds the iterations that take at least so long. What counts is
 // the fastest of several runs, for the machine may have been busy elsewhere.
@@ -68,7 +76,7 @@ func calibrateWork(least time.Duration) workload {
 			fastest = min(fastest, time.Since(begin))
 		}
 		if fastest >= least {
-			return workload{n, sum}
+			return workload{n, sum, fastest}
 		}
 		n = int(margin * float64(n) * min(10, float64(least)/float64(fastest)))
 	}

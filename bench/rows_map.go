@@ -20,7 +20,7 @@ func mapRow() row {
 				return python.median("map %d %d", mapElements, mapTimes(b))
 			})},
 			{"2 goroutines, channels of 128", 2, onGoroutines(func(b *bench) (float64, error) {
-				return mapOnce(b, unfailing(squaresOverChannels))
+				return mapOnce(b, unfailing(overChannels(square)))
 			})},
 			{"2 goroutines, chunks", 0, onGoroutines(func(b *bench) (float64, error) {
 				return mapOnce(b, unfailing(squaresInMemory))

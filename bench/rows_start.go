@@ -20,8 +20,13 @@ func startTimes(b *bench) int { return b.size(5, 1) }
 
 // onMinimal is an opener for a side that the minimal program measures.
 func onMinimal(command string, times func(*bench) int) opener {
+	return onSmall("minimal", command, times)
+}
+
+// onSmall is an opener for a side that a small program measures.
+func onSmall(program, command string, times func(*bench) int) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
-		h, err := b.minimal(ctx)
+		h, err := b.small(ctx, program)
 		if err != nil {
 			return side{}, err
 		}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// Rows about shared objects start processes for each round, which warm up and wait for
+// each other before the time begins that counts.
+
+// stint is what a process says of its part.
+type stint struct {
+	PID        int
+	Begin, End time.Duration // of the clock that all processes have
+}
+
+func clock() (time.Duration, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return 0, os.NewSyscallError("clock_gettime", err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
+// timed does n laps, after a tenth of it to warm up and then the gate, at which all
+// processes wait for each other.
+func timed(ctx context.Context, gate *mp.Barrier, n int, laps func(n int) error) (r stint, err error) {
+	r.PID = os.Getpid()
+	if err := laps(warmLaps(n)); err != nil {
+		return r, err
+	}
+	if _, err := gate.Wait(ctx); err != nil {
+		return r, err
+	}
+	if r.Begin, err = clock(); err != nil {
+		return r, err
+	}
+	if err := laps(n); err != nil {
+		return r, err
+	}
+	r.End, err = clock()
+	return r, err
+}
+
+func warmLaps(n int) int { return n / 10 }
+
+// inProcesses runs f in as many processes at the same time as there are arguments, and
+// returns the time from the first begin to the last end.
+func inProcesses[In any](ctx context.Context, f *mp.Func[In, stint], args ...In) (took time.Duration, err error) {
+	return inPinned(ctx, f, make([]mp.Limits, len(args)), args...)
+}
+
+// inPinned is inProcesses with limits for each: the processor on which it runs.
+func inPinned[In any](ctx context.Context, f *mp.Func[In, stint], limits []mp.Limits, args ...In) (took time.Duration, err error) {
+	all := make([]*mp.Process[stint], 0, len(args))
+	defer func() {
+		for _, p := range all {
+			if err != nil {
+				_ = p.Kill()
+			}
+			<-p.Done()
+		}
+	}()
+	for i, arg := range args {
+		p, err := mp.NewProcess(f, arg, mp.ProcessConfig{Limits: limits[i]})
+		if err == nil {
+			err = p.Start()
+		}
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, p)
+	}
+	stints, err := waitForAll(ctx, all)
+	if err != nil {
+		return 0, err
+	}
+	pids := []int{os.Getpid()}
+	for i, r := range stints {
+		if r.PID != all[i].PID() {
+			return 0, fmt.Errorf("process %d says that it is %d", all[i].PID(), r.PID)
+		}
+		pids = append(pids, r.PID)
+	}
+	return span(stints), allElsewhere(pids)
+}
+
+// waitForAll returns what processes say of their parts, or the first error: then the others
+// may wait for ever.
+func waitForAll(ctx context.Context, all []*mp.Process[stint]) ([]stint, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stints := make([]stint, len(all))
+	var waits sync.WaitGroup
+	for i, p := range all {
+		waits.Go(func() {
+			var err error
+			if stints[i], err = p.Wait(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	waits.Wait()
+	return stints, context.Cause(ctx)
+}
+
+func span(stints []stint) time.Duration {
+	begin, end := stints[0].Begin, stints[0].End
+	for _, r := range stints {
+		begin, end = min(begin, r.Begin), max(end, r.End)
+	}
+	return end - begin
+}
+
+// allElsewhere checks that all processes are different ones: the first is the one that
+// measures.
+func allElsewhere(pids []int) error {
+	sorted := slices.Sorted(slices.Values(pids))
+	if sorted[0] <= 0 || len(slices.Compact(sorted)) < len(pids) {
+		return fmt.Errorf("not every part ran in a process of its own: %v", pids)
+	}
+	return nil
+}
+
+// perSecond returns how many of n fit into a second.
+func perSecond(took time.Duration, n int) float64 { return float64(n) / took.Seconds() }
+
+// nanoseconds returns the time of one of n.
+func nanoseconds(took time.Duration, n int) float64 { return took.Seconds() * 1e9 / float64(n) }
+
+// onProcesses is an opener for a side whose rounds start processes of mp's.
+func onProcesses(round func(ctx context.Context, b *bench) (float64, error)) opener {
+	return func(ctx context.Context, b *bench) (side, error) {
+		return side{round: func() (float64, error) { return round(ctx, b) }, close: func() {}}, nil
+	}
+}
+
+// A shop makes shared objects, and closes them together.
+type shop struct {
+	errs    []error
+	objects []interface{ Close() error }
+}
+
+// made keeps what a constructor has returned.
+func made[T interface{ Close() error }](s *shop, object T, err error) T {
+	if err != nil {
+		s.errs = append(s.errs, err)
+		return object
+	}
+	s.objects = append(s.objects, object)
+	return object
+}
+
+func (s *shop) err() error { return errors.Join(s.errs...) }
+
+func (s *shop) close() {
+	for _, o := range s.objects {
+		_ = o.Close()
+	}
+}
