@@ -44,14 +44,7 @@ const (
 	byBytes = 1
 )
 
-// Errors of connections, beside [ErrClosed], io.EOF, io.ErrClosedPipe and those of contexts.
 var (
-	// ErrMoved is returned by the methods of a [Conn] that was sent on, and is the cause of the
-	// [*CodecError] of who sends it, or a [Slab], once more.
-	ErrMoved = errors.New("mp: it was sent on, and who received it has it")
-	// ErrDirection is returned at an end of a one-way pipe that does only the other.
-	ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
-
 	errInUse   = errors.New("mp: a connection cannot be sent while another goroutine uses it")
 	errHeld    = errors.New("mp: a connection cannot be sent with a message that was not received: receive it as what it was sent as")
 	errOutside = errors.New("mp: a connection can only be encoded in a message of mp")

@@ -17,32 +17,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// ObjectConfig configures an object that processes share. The zero value is good.
-type ObjectConfig struct {
-	// Isolated gives the object a memory segment of its own. Small objects lie
-	// together in segments otherwise, and a process that got the handle of one could,
-	// if it is corrupt, write over the others of that segment. A segment of its own
-	// takes a descriptor and some 8 KiB.
-	Isolated bool
-}
-
-// Errors of shared objects, beside [ErrClosed] and those of contexts. They can be
-// returned by tasks.
-var (
-	// ErrOwnerDied is returned instead of a lock whose holder's process has died, or
-	// was killed, and may have left what the lock guards half changed. The lock is not
-	// held. It is returned to everybody until somebody has repaired that with Recover.
-	ErrOwnerDied = xsync.ErrOwnerDied
-	// ErrNotHeld is returned by who gives up what this process does not hold. Nothing
-	// is changed.
-	ErrNotHeld = xsync.ErrNotHeld
-	// ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
-	ErrBroken = xsync.ErrBroken
-	// ErrOverRelease is returned by a semaphore that was released more often than
-	// acquired. Nothing is changed.
-	ErrOverRelease = xsync.ErrOverRelease
-)
-
 var errNotMade = errors.New("mp: an object that was not made by its constructor")
 
 // handle is what all shared objects have in common: the pointer that a user has, the

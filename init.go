@@ -1,7 +1,6 @@
 package mp
 
 import (
-	"errors"
 	"log"
 	"log/slog"
 	"os"
@@ -13,10 +12,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/worker"
 )
-
-// ErrNotInitialized is returned by everything that would start a process in a
-// program that has not called [Init]. No process was started.
-var ErrNotInitialized = errors.New("mp: not initialized: call mp.Init first thing in main, or in TestMain (mptest.Main does)")
 
 var initialized atomic.Bool
 

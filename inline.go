@@ -16,12 +16,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
-// InlineConfig describes an [Inline] executor. The zero value is good.
-type InlineConfig struct {
-	// Workers is how many tasks run at once; 0 means [NumCPU].
-	Workers int
-}
-
 // Inline is an [Executor] that runs tasks in this process, for debuggers and
 // for tests: arguments, results and errors are encoded and decoded as they are
 // on the way to a worker and back, panics are caught, but a task that crashes or

@@ -97,28 +97,6 @@ func (p *Pool) numWorkers() int { return p.crew.Size() }
 
 func (p *Pool) isRunning(b Batch, i int) bool { return p.crew.Running(b, i) }
 
-// WorkerState is what a worker is doing.
-type WorkerState string
-
-// Worker states.
-const (
-	WorkerIdle WorkerState = "idle" // it has nothing to do
-	WorkerBusy WorkerState = "busy" // it has tasks
-)
-
-// WorkerInfo describes a worker of a pool.
-type WorkerInfo struct {
-	Worker  int         // its place in the pool, from 1; a replacement has the same
-	PID     int         // of its process
-	State   WorkerState // what it is doing
-	Started time.Time
-
-	// Task and Func are the id of the task that it is running and the name of
-	// the function; zero if it runs none. Ids begin with 1.
-	Task uint64
-	Func string
-}
-
 // Workers describes the workers now in service, in the order of their places.
 // One that is being started is not among them.
 func (p *Pool) Workers() []WorkerInfo {
@@ -127,15 +105,4 @@ func (p *Pool) Workers() []WorkerInfo {
 		all = append(all, newWorkerInfo(w))
 	}
 	return all
-}
-
-func newWorkerInfo(w crew.Info) WorkerInfo {
-	info := WorkerInfo{Worker: w.Worker, PID: w.PID, State: WorkerIdle, Started: w.Started}
-	if w.Busy {
-		info.State = WorkerBusy
-	}
-	if w.Running {
-		info.Task, info.Func = w.Task, w.Func
-	}
-	return info
 }

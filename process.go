@@ -2,7 +2,6 @@ package mp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"syscall"
@@ -42,9 +41,6 @@ const (
 	processRunning
 	processEnded
 )
-
-// ErrRunning is the error of closing a process that has not ended.
-var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
 
 // NewProcess makes a process that will run f with arg; [Process.Start] starts it.
 // The argument is encoded by Start. The error says which field of the config is

@@ -15,22 +15,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// Errors of queues, beside [ErrClosed] and those of contexts.
-var (
-	// ErrFull is returned by [Queue.TryPut] if there is no room.
-	ErrFull = xsync.ErrFull
-	// ErrEmpty is returned by [Queue.TryGet] if there is nothing to get.
-	ErrEmpty = xsync.ErrEmpty
-)
-
-// QueueConfig describes a [Queue]. The zero value is good.
-type QueueConfig struct {
-	// Cap is how many elements the queue holds; 0 means 1024, and the most is 262144.
-	Cap int
-	// Isolated is that of [ObjectConfig].
-	Isolated bool
-}
-
 // A Queue hands elements from goroutines of some processes to goroutines of others, each to
 // one of them, first in, first out. It can be sent like a [Mutex], to as many processes as
 // wanted, and is safe for concurrent use.

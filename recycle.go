@@ -39,28 +39,3 @@ func (r Recycle) check() error {
 	}
 	return nil
 }
-
-// Restart says how often, and after what time, it is tried again to start a
-// worker that could not be started or whose Setup failed. Workers that die of
-// their tasks, or are killed, are replaced at once and always.
-type Restart struct {
-	// Attempts is how often in a row a worker may fail to start before its
-	// place is given up; 0 means 5. [Pool.Resize] tries such places again.
-	Attempts int
-
-	// Backoff is the time before the second attempt, twice that before the
-	// third and so on until MaxBackoff; 0 means 50 ms and 10 s.
-	Backoff, MaxBackoff time.Duration
-}
-
-func (r Restart) check() error {
-	switch {
-	case r.Attempts < 0:
-		return fmt.Errorf("Restart.Attempts is %d: it must not be negative", r.Attempts)
-	case r.Backoff < 0:
-		return fmt.Errorf("Restart.Backoff is %v: it must not be negative", r.Backoff)
-	case r.MaxBackoff < 0:
-		return fmt.Errorf("Restart.MaxBackoff is %v: it must not be negative", r.MaxBackoff)
-	}
-	return nil
-}

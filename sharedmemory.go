@@ -25,13 +25,6 @@ type sharedMemory struct {
 	data   []byte
 }
 
-// SharedMemoryConfig configures a [SharedMemory]. The zero value is good.
-type SharedMemoryConfig struct {
-	// Name lets other programs open it, of this user: a file's name, of up to 200 bytes.
-	// Without a name only processes see it that get the handle.
-	Name string
-}
-
 // NewSharedMemory makes size bytes of zeros, which live until [SharedMemory.Close]. It costs
 // some ten microseconds. Memory is taken as it is used; with a name, at once. If there is
 // one of that name, the error is [fs.ErrExist]; a size below 1 is an error too.

@@ -1,7 +1,5 @@
 package mp
 
-import "github.com/go-multiprocessing/mp/internal/crew"
-
 // Stats is what a pool is doing and what has happened to its workers. Its String is a table for
 // people.
 type Stats struct {
@@ -22,13 +20,6 @@ type Stats struct {
 
 	Containment Containment // what kills the processes that tasks leave behind
 	Enforced    Enforced    // what sees to the limits
-}
-
-// Enforced says what sees to each of the [Limits] on this system: "cgroup v2",
-// "cgroup v1", the name of a resource limit or of a system call. It is "" for a
-// limit that is not set.
-type Enforced struct {
-	Memory, CPUs, OpenFiles, Nice, NoCoreDumps string
 }
 
 // Stats returns the pool's figures at one moment. It costs some ten microseconds a worker, most of
@@ -53,13 +44,4 @@ func (p *Pool) Stats() Stats {
 		stats.Ends = append(stats.Ends, WorkerEnd(e))
 	}
 	return stats
-}
-
-func newWorkerStats(w crew.Info) WorkerStats {
-	return WorkerStats{
-		WorkerInfo: newWorkerInfo(w),
-		Begun:      w.Begun, Done: w.Done, Before: w.Before,
-		Starting: w.Starting, Waiting: w.Waiting, Working: w.Working, Talking: w.Talking,
-		RSS: w.RSS, Peak: w.Peak,
-	}
 }

@@ -1,0 +1,34 @@
+package mp
+
+import "fmt"
+
+// A CodecError is the error of a task whose argument or result could not be
+// encoded or decoded, and of elements and messages. Ask for it with errors.As; errors.Is finds
+// the cause as well, [ErrClosed] of an object in an argument for instance. A task whose argument could not be was not run; one whose
+// result could not be was.
+type CodecError struct {
+	Func  string // the function's name; "" for what is no task's
+	What  string // "argument", "result", "element" of a queue or "message" of a connection
+	Doing string // "encoded" or "decoded"
+	Text  string // why
+}
+
+func (e *CodecError) Error() string {
+	if e.Func == "" {
+		return fmt.Sprintf("mp: the %s cannot be %s: %s", e.What, e.Doing, e.Text)
+	}
+	return fmt.Sprintf("mp: the %s of %s cannot be %s: %s", e.What, e.Func, e.Doing, e.Text)
+}
+
+// codecError is a CodecError with its cause, which errors.Is finds in this process.
+func codecError(function, what, doing string, cause error) error {
+	return &codecFailure{&CodecError{function, what, doing, cause.Error()}, cause}
+}
+
+type codecFailure struct {
+	*CodecError
+	cause error
+}
+
+// Unwrap returns the CodecError and its cause.
+func (e *codecFailure) Unwrap() []error { return []error{e.CodecError, e.cause} }

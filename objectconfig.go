@@ -1,0 +1,10 @@
+package mp
+
+// ObjectConfig configures an object that processes share. The zero value is good.
+type ObjectConfig struct {
+	// Isolated gives the object a memory segment of its own. Small objects lie
+	// together in segments otherwise, and a process that got the handle of one could,
+	// if it is corrupt, write over the others of that segment. A segment of its own
+	// takes a descriptor and some 8 KiB.
+	Isolated bool
+}

@@ -1,0 +1,35 @@
+package mp
+
+import (
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/errtree"
+	"github.com/go-multiprocessing/mp/internal/runner"
+)
+
+// A PanicError is the error of a task that panicked. The worker goes on.
+type PanicError struct {
+	Value any    // the value's text, or the error if it was one, as far as errors travel
+	Stack string // of the panicking goroutine in the worker
+}
+
+// Error returns the panic's value on one line; the stack is in Stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("mp: panic in a task: %v", e.Value) }
+
+// Unwrap returns the panic's value if it was an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+func panicError(data []byte) error {
+	p, err := runner.ParsePanic(data)
+	if err != nil {
+		return fmt.Errorf("mp: a panic that cannot be decoded: %w", err)
+	}
+	e := &PanicError{Value: p.Text, Stack: p.Stack}
+	if p.Err != nil {
+		e.Value = errtree.Decode(p.Err)
+	}
+	return e
+}

@@ -1,0 +1,13 @@
+package mp
+
+// PipeConfig describes a pipe. The zero value is good.
+type PipeConfig struct {
+	// OneWay lets the first end only receive and the second only send.
+	OneWay bool
+	// Buffer is how many bytes there may be on their way in each direction before Send
+	// waits; 0 means 64 KiB, the least is 4 KiB, the most 2 MiB. A message that is larger
+	// than a quarter of that is one more.
+	Buffer int
+	// Isolated is that of [ObjectConfig].
+	Isolated bool
+}
