@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"github.com/go-multiprocessing/mp"
 )
 
 // Config says who may connect, and how much one connection may take. Both sides need the same
@@ -78,4 +80,17 @@ func checkNetwork(network string) error {
 		return nil
 	}
 	return net.UnknownNetworkError(network)
+}
+
+// prepare completes the config of a side whose messages are of type T, and returns their shape.
+func prepare[T any](network string, cfg Config) (Config, uint64, error) {
+	cfg, err := cfg.withDefaults()
+	if err == nil {
+		err = checkNetwork(network)
+	}
+	if err != nil {
+		return Config{}, 0, err
+	}
+	shape, err := mp.Shape[T]()
+	return cfg, shape, err
 }

@@ -16,14 +16,7 @@ import (
 // The [mp.Conn] is safe for concurrent use; when the ctx of a Send ends while a message is half
 // sent, or with TLS has begun to be, it is closed.
 func Dial[T any](ctx context.Context, network, address string, cfg Config) (*mp.Conn[T], error) {
-	cfg, err := cfg.withDefaults()
-	if err == nil {
-		err = checkNetwork(network)
-	}
-	if err != nil {
-		return nil, err
-	}
-	shape, err := mp.Shape[T]()
+	cfg, shape, err := prepare[T](network, cfg)
 	if err != nil {
 		return nil, err
 	}

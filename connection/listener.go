@@ -30,14 +30,7 @@ type Listener[T any] struct {
 // that is in use is an error, and so is a config without Key, TLS and Anybody. It has a goroutine,
 // and one for each handshake and each connection.
 func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
-	cfg, err := cfg.withDefaults()
-	if err == nil {
-		err = checkNetwork(network)
-	}
-	if err != nil {
-		return nil, err
-	}
-	shape, err := mp.Shape[T]()
+	cfg, shape, err := prepare[T](network, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -37,14 +37,7 @@ func listOf[T any]() (*List[T], error) {
 
 func (l *List[T]) shape() uint64 { return store.Shape(store.KindList, l.element.Fingerprint()) }
 
-func (l *List[T]) write(r *request, elements []T) error {
-	for i := range elements {
-		if err := write(r, l.element, &elements[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (l *List[T]) write(r *request, elements []T) error { return writeAll(r, l.element, elements) }
 
 // begin begins a request with indices, and elements behind them.
 func (l *List[T]) begin(op store.Op, indices []int, elements ...T) (*request, error) {

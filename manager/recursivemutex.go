@@ -2,9 +2,7 @@ package manager
 
 import (
 	"context"
-	"sync"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
@@ -54,39 +52,4 @@ func (m *RecursiveMutex) MarshalBinary() ([]byte, error) { return m.p.marshal() 
 func (m *RecursiveMutex) UnmarshalBinary(data []byte) (err error) {
 	m.p, err = unmarshal(data, store.KindLock, recursiveShape)
 	return err
-}
-
-// Held is a [RecursiveMutex] that is held. It is safe for concurrent use.
-type Held struct {
-	p  *proxy
-	mu sync.Mutex
-	n  int
-}
-
-// Lock takes the lock once more, which takes no message. If it has been given up it returns
-// [mp.ErrNotHeld].
-func (h *Held) Lock() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.n == 0 {
-		return mp.ErrNotHeld
-	}
-	h.n++
-	return nil
-}
-
-// Unlock undoes one Lock; the last one gives the lock up. One more is [mp.ErrNotHeld].
-func (h *Held) Unlock(ctx context.Context) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch h.n {
-	case 0:
-		return mp.ErrNotHeld
-	case 1:
-		if err := h.p.ask(ctx, store.OpLockUnlock, nil); err != nil {
-			return err
-		}
-	}
-	h.n--
-	return nil
 }

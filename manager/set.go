@@ -36,14 +36,7 @@ func setOf[T comparable]() (*Set[T], error) {
 
 func (s *Set[T]) shape() uint64 { return store.Shape(store.KindSet, s.element.Fingerprint()) }
 
-func (s *Set[T]) write(r *request, elements []T) error {
-	for i := range elements {
-		if err := write(r, s.element, &elements[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (s *Set[T]) write(r *request, elements []T) error { return writeAll(r, s.element, elements) }
 
 // count does a request with elements that is answered with a number.
 func (s *Set[T]) count(ctx context.Context, op store.Op, elements []T) (n int, err error) {

@@ -62,6 +62,15 @@ func write[T any](r *request, c *codec.Type[T], v *T) error {
 	return nil
 }
 
+func writeAll[T any](r *request, c *codec.Type[T], elements []T) error {
+	for i := range elements {
+		if err := write(r, c, &elements[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // read reads a value.
 func read[T any](in *store.Reader, c *codec.Type[T], v *T) error { return decode(c, in.Bytes(), v) }
 
