@@ -1,11 +1,16 @@
 package mp_test
 
 import (
+	"fmt"
 	"go/ast"
+	"go/importer"
 	"go/parser"
 	"go/token"
+	"go/types"
+	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,193 +18,157 @@ import (
 	"testing"
 )
 
-// pythonNames are the public names of multiprocessing and of concurrent.futures' process pool that
-// its users meet.
-var pythonNames = strings.Fields(`
-	Array AuthenticationError Barrier BoundedSemaphore BufferTooShort Condition Event JoinableQueue Lock Manager
-	Pipe Pool Process ProcessError Queue RLock RawArray RawValue Semaphore SimpleQueue TimeoutError Value active_children
-	allow_connection_pickling cpu_count current_process freeze_support get_all_start_methods get_context get_logger
-	get_start_method log_to_stderr parent_process set_executable set_forkserver_preload set_start_method
-	Process.authkey Process.close Process.daemon Process.exitcode Process.ident Process.is_alive Process.join Process.kill
-	Process.name Process.pid Process.run Process.sentinel Process.start Process.terminate Process.interrupt
-	Pool.apply Pool.apply_async Pool.close Pool.imap Pool.imap_unordered Pool.join Pool.map Pool.map_async Pool.starmap
-	Pool.starmap_async Pool.terminate initializer initargs maxtasksperchild
-	AsyncResult.get AsyncResult.ready AsyncResult.successful AsyncResult.wait
-	Queue.cancel_join_thread Queue.close Queue.empty Queue.full Queue.get Queue.get_nowait Queue.join_thread Queue.put
-	Queue.put_nowait Queue.qsize JoinableQueue.join JoinableQueue.task_done
-	Connection.close Connection.closed Connection.fileno Connection.poll Connection.readable Connection.recv
-	Connection.recv_bytes Connection.recv_bytes_into Connection.send Connection.send_bytes Connection.writable
-	connection.wait connection.Listener connection.Client
-	Semaphore.get_value Barrier.abort Barrier.broken Barrier.n_waiting Barrier.parties Barrier.reset
-	BaseManager.register BaseManager.start BaseManager.get_server BaseManager.connect BaseManager.address BaseManager.join
-	BaseManager.shutdown SyncManager BaseProxy Token SharedMemoryManager
-	SyncManager.Array SyncManager.Barrier SyncManager.BoundedSemaphore SyncManager.Condition SyncManager.Event
-	SyncManager.JoinableQueue SyncManager.Lock SyncManager.Namespace SyncManager.Pool SyncManager.Queue SyncManager.RLock
-	SyncManager.Semaphore SyncManager.Value SyncManager.dict SyncManager.list
-	SharedMemory SharedMemory.buf SharedMemory.close SharedMemory.name SharedMemory.size SharedMemory.unlink ShareableList
-	multiprocessing.dummy
-	FIRST_COMPLETED FIRST_EXCEPTION ALL_COMPLETED CancelledError BrokenExecutor BrokenProcessPool Executor wait as_completed
-	ProcessPoolExecutor ThreadPoolExecutor ProcessPoolExecutor.map ProcessPoolExecutor.submit ProcessPoolExecutor.shutdown
-	max_workers mp_context max_tasks_per_child
-	Future.add_done_callback Future.cancel Future.cancelled Future.done Future.exception Future.result Future.running
-	Future.set_exception Future.set_result Future.set_running_or_notify_cancel`)
+// documents are all that people read here, but for CHANGELOG, which names what there was.
+func documents(t *testing.T) []string {
+	t.Helper()
+	all, err := filepath.Glob("docs/*.md")
+	if err != nil || len(all) == 0 {
+		t.Fatal(err, all)
+	}
+	return append(all, "README.md", "CONTRIBUTING.md", "bench/README.md", "examples/guides/README.md")
+}
+
+// Code in documents is a program, declarations or statements. What it needs beside imports is in a
+// comment before it, which readers do not see:
+//
+//	<!-- go:
+//	var pool *mp.Pool
+//	-->
+var codeBlock = regexp.MustCompile("(?ms)(?:^<!-- go:\\n(.*?)^-->\\n\\n)?^```go\\n(.*?)^```$")
+
+// Every piece of Go in the documents compiles.
+func TestDocumentsCompile(t *testing.T) {
+	check := newChecker(t)
+	blocks := 0
+	for _, doc := range documents(t) {
+		for i, block := range codeBlock.FindAllStringSubmatch(read(t, doc), -1) {
+			blocks++
+			if err := check.program(block[1], block[2]); err != nil {
+				t.Errorf("%s, piece %d: %v\n%s", doc, i+1, err, block[2])
+			}
+		}
+	}
+	if blocks < 8 {
+		t.Errorf("there are only %d pieces", blocks)
+	}
+}
+
+func TestDocumentsCheckerFindsMistakes(t *testing.T) {
+	check := newChecker(t)
+	for _, bad := range []string{"x := mp.Nothing()", "var f = mp.Register(1, 2)", "package main\nfunc main() { mp.Init() }", "for {"} {
+		if check.program("", bad) == nil {
+			t.Errorf("it compiles: %s", bad)
+		}
+	}
+}
 
 var (
-	inCode = regexp.MustCompile("`([^`]+)`")
-	goName = regexp.MustCompile(`^([a-z]+\.)?[A-Z]\w*(\.[A-Z]\w*)?$`)
-	pyWord = regexp.MustCompile(`[A-Za-z_][\w.]*`)
+	link     = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	aName    = regexp.MustCompile("`((?:[a-z]+\\.)?[A-Z]\\w*(?:\\.[A-Z]\\w*)?|[a-z]+\\.\\w+(?:\\.\\w+)?)`")
+	notNames = regexp.MustCompile(`^([A-Z_]+|SIG[A-Z]+|SIGKILL|.*\.(go|md|max|internal))$`)
+
+	// withPython name things of Python's, which TestFromPython tells apart.
+	withPython = []string{"docs/from-python.md", "README.md", "bench/README.md"}
 )
 
-// What docs/from-python.md names exists, and it leaves no name of Python's out.
-func TestFromPython(t *testing.T) {
-	text, err := os.ReadFile("docs/from-python.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := newExported(t)
-	var python []string
-	rows := 0
-	for line := range strings.Lines(string(text)) {
-		cells := strings.Split(strings.TrimSpace(line), "|")
-		if len(cells) != 5 || strings.Contains(line, "---") || strings.Contains(line, "| Python |") {
-			continue
-		}
-		rows++
-		for _, code := range inCode.FindAllStringSubmatch(cells[1], -1) {
-			python = append(python, pyWord.FindAllString(code[1], -1)...)
-		}
-		for _, code := range inCode.FindAllStringSubmatch(cells[2]+cells[3], -1) {
-			if goName.MatchString(code[1]) && !names.has(code[1]) && code[1] != "EOFError" {
-				t.Errorf("there is no %s: %s", code[1], line)
+// Files that documents lead to, and names that they name, exist.
+func TestDocumentsName(t *testing.T) {
+	names := newDeclarations(t)
+	for _, doc := range documents(t) {
+		text := read(t, doc)
+		for _, to := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), to[1])); err != nil {
+				t.Errorf("%s leads to %s, which does not exist", doc, to[1])
 			}
 		}
-		if second := strings.TrimSpace(cells[2]); second != "-" && !inCode.MatchString(second) {
-			t.Errorf("no counterpart: %s", line)
-		}
-	}
-	if rows < 60 {
-		t.Fatalf("%d rows", rows)
-	}
-	for _, name := range pythonNames {
-		if !slices.Contains(python, name) {
-			t.Errorf("Python's %s is not in it", name)
-		}
-	}
-}
-
-// exported are the exported names of packages, as "Name" and "Type.Member", by what comes before
-// the dot.
-type exported struct {
-	t    *testing.T
-	pkgs map[string]map[string]bool
-	root string
-}
-
-func newExported(t *testing.T) *exported {
-	out, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &exported{t: t, pkgs: map[string]map[string]bool{}, root: filepath.Join(strings.TrimSpace(string(out)), "src")}
-}
-
-// has says whether there is a name; without a package it is one of the root's.
-func (e *exported) has(name string) bool {
-	pkg := "mp"
-	if before, after, ok := strings.Cut(name, "."); ok && strings.ToLower(before) == before {
-		pkg, name = before, after
-	}
-	return e.names(pkg)[name]
-}
-
-func (e *exported) names(pkg string) map[string]bool {
-	if all := e.pkgs[pkg]; all != nil {
-		return all
-	}
-	dir := pkg
-	if pkg == "mp" {
-		dir = "."
-	} else if _, err := os.Stat(dir); err != nil {
-		dir = filepath.Join(e.root, pkg)
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil || len(files) == 0 {
-		e.t.Errorf("there is no package %s: %v", pkg, err)
-	}
-	all := map[string]bool{}
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
+		if slices.Contains(withPython, doc) {
 			continue
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
-		if err != nil {
-			e.t.Error(err)
-			continue
-		}
-		for _, d := range f.Decls {
-			declared(all, d)
-		}
-	}
-	e.pkgs[pkg] = all
-	return all
-}
-
-// declared adds what a declaration declares.
-func declared(all map[string]bool, d ast.Decl) {
-	switch d := d.(type) {
-	case *ast.FuncDecl:
-		name := d.Name.Name
-		if d.Recv != nil {
-			name = typeName(d.Recv.List[0].Type) + "." + name
-		}
-		all[name] = true
-	case *ast.GenDecl:
-		for _, s := range d.Specs {
-			switch s := s.(type) {
-			case *ast.ValueSpec:
-				for _, n := range s.Names {
-					all[n.Name] = true
-				}
-			case *ast.TypeSpec:
-				all[s.Name.Name] = true
-				for _, m := range members(s.Type) {
-					all[s.Name.Name+"."+m] = true
-				}
+		for _, code := range aName.FindAllStringSubmatch(text, -1) {
+			if name := code[1]; !notNames.MatchString(name) && !names.has(name) && !names.hasMember(name) {
+				t.Errorf("%s: there is no %s", doc, name)
 			}
 		}
 	}
 }
 
-// members are the fields of a struct, or the methods of an interface.
-func members(t ast.Expr) (names []string) {
-	var fields *ast.FieldList
-	switch t := t.(type) {
-	case *ast.StructType:
-		fields = t.Fields
-	case *ast.InterfaceType:
-		fields = t.Methods
-	default:
-		return nil
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, f := range fields.List {
-		for _, n := range f.Names {
-			names = append(names, n.Name)
-		}
-	}
-	return names
+	return string(text)
 }
 
-// typeName is the name of a receiver's type.
-func typeName(t ast.Expr) string {
-	switch t := t.(type) {
-	case *ast.StarExpr:
-		return typeName(t.X)
-	case *ast.IndexExpr:
-		return typeName(t.X)
-	case *ast.IndexListExpr:
-		return typeName(t.X)
-	case *ast.Ident:
-		return t.Name
+// checker checks the types of pieces of Go.
+type checker struct {
+	fset    *token.FileSet
+	exports map[string]string // files, by import path
+	imports types.Importer
+}
+
+// What pieces import by its last element.
+var importable = []string{
+	"context", "encoding/json", "errors", "fmt", "io", "iter", "log", "log/slog", "net/http", "os", "os/signal", "syscall", "testing", "time",
+	"github.com/go-multiprocessing/mp",
+	"github.com/go-multiprocessing/mp/connection",
+	"github.com/go-multiprocessing/mp/insight",
+	"github.com/go-multiprocessing/mp/manager",
+	"github.com/go-multiprocessing/mp/mptest",
+	"github.com/go-multiprocessing/mp/progress",
+}
+
+func newChecker(t *testing.T) *checker {
+	t.Helper()
+	args := append([]string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}, importable...)
+	out, err := exec.Command("go", args...).Output()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return ""
+	c := &checker{fset: token.NewFileSet(), exports: map[string]string{}}
+	for line := range strings.Lines(string(out)) {
+		pkg, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		c.exports[pkg] = file
+	}
+	c.imports = importer.ForCompiler(c.fset, "gc", func(pkg string) (io.ReadCloser, error) { return os.Open(c.exports[pkg]) })
+	return c
+}
+
+// program checks a piece behind what it needs.
+func (c *checker) program(needs, piece string) error {
+	if strings.HasPrefix(piece, "package ") {
+		return c.check(piece)
+	}
+	if _, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+piece, 0); err != nil {
+		piece = "func _(ctx context.Context) error {\n" + piece + "\nreturn nil\n}"
+	}
+	return c.check("package p\n" + imports(needs+piece) + needs + piece)
+}
+
+// imports are those that code seems to need.
+func imports(code string) string {
+	var b strings.Builder
+	for _, pkg := range importable {
+		if regexp.MustCompile(`\b` + path.Base(pkg) + `\.[A-Z]`).MatchString(code) {
+			fmt.Fprintf(&b, "import %q\n", pkg)
+		}
+	}
+	return b.String()
+}
+
+func (c *checker) check(program string) error {
+	file, err := parser.ParseFile(c.fset, "piece.go", program, parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	var wrong error
+	cfg := types.Config{Importer: c.imports, Error: func(err error) {
+		// A soft error is that of a variable, or an import, which the rest of the piece would use.
+		if e, ok := err.(types.Error); wrong == nil && !(ok && e.Soft) {
+			wrong = err
+		}
+	}}
+	_, _ = cfg.Check("piece", c.fset, []*ast.File{file}, nil)
+	return wrong
 }

@@ -4,6 +4,7 @@ package guides_test
 import (
 	"bytes"
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -236,6 +237,10 @@ var programs = map[string]printed{
 		},
 		last: []string{"10 messages put, 10 got"},
 	},
+	"queue-sentinel": {
+		tasks: []string{"Consumer: Received sentinel, exiting.", "Consumer: Received sentinel, exiting."},
+		last:  []string{"10 messages put, 10 got"},
+	},
 	"queue-empty": {
 		first: []string{"0", "1", "2", "3", "4"},
 	},
@@ -268,8 +273,16 @@ var (
 	varying = regexp.MustCompile(`((?:[Pp]rocess |PID: |available: |Consumer C-))\d+|()\d+\.\d\d( seconds)`)
 )
 
-func TestPrograms(t *testing.T) {
+// saysWhich is how the comment at the head of each program begins.
+var saysWhich = regexp.MustCompile(`^// Guide "(Multiprocessing|Multiprocessing_|Multiprocessing in Python|Introduction)"[ ,]`)
+
+// Each program says which guide it is from, is in the list, and is run by TestPrograms.
+func TestHeads(t *testing.T) {
 	mains, err := filepath.Glob("*/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,8 +291,20 @@ func TestPrograms(t *testing.T) {
 		if _, ok := programs[name]; !ok {
 			t.Errorf("%s is not in the table", name)
 		}
+		if !strings.Contains(string(list), "["+name+"]("+main+")") {
+			t.Errorf("%s is not in README.md", name)
+		}
+		text, err := os.ReadFile(main)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !saysWhich.Match(text) {
+			t.Errorf("%s does not say which guide and section it is", name)
+		}
 	}
+}
 
+func TestPrograms(t *testing.T) {
 	// One command builds them all, as many at a time as there are processors.
 	bin := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", bin+"/", "./...").CombinedOutput(); err != nil {

@@ -1,0 +1,96 @@
+// Guide "Multiprocessing in Python", Process Communication, Queues: "The Sentinel Pattern
+// (for multiple consumers)".
+//
+// A value that means the end works in mp as it does in the guide: here it is a nil pointer,
+// as the guide's is None, and the producer puts one for each consumer. It has the guide's
+// weaknesses as well. The producer must know how many consumers there are, and a consumer
+// that dies leaves its sentinel to another one, which is harmless here, while a producer that dies
+// puts none: then the guide's consumers wait for ever. Here main closes the queue when the producer
+// has ended, however it did, so that nobody does.
+//
+// Better is to put none at all, and close: see queue-consumers.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+type production struct {
+	Queue     *mp.Queue[*string]
+	Consumers int
+}
+
+var produce = mp.Register("produce", func(ctx context.Context, p production) (int, error) {
+	for i := range 10 {
+		message := fmt.Sprintf("Message %d", i)
+		if err := p.Queue.Put(ctx, &message); err != nil {
+			return i, err
+		}
+	}
+	for range p.Consumers {
+		if err := p.Queue.Put(ctx, nil); err != nil {
+			return 10, err
+		}
+	}
+	return 10, nil
+})
+
+var consume = mp.Register("consume", func(ctx context.Context, queue *mp.Queue[*string]) (n int, err error) {
+	for {
+		message, err := queue.Get(ctx)
+		if err != nil {
+			return n, err
+		}
+		if message == nil {
+			fmt.Println("Consumer: Received sentinel, exiting.")
+			return n, nil
+		}
+		n++
+	}
+})
+
+func main() {
+	mp.Init()
+	ctx := context.Background()
+
+	queue, err := mp.NewQueue[*string](mp.QueueConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer queue.Discard()
+
+	const consumers = 2
+	producer, err := mp.NewProcess(produce, production{queue, consumers}, mp.ProcessConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	processes := []*mp.Process[int]{producer}
+	for range consumers {
+		p, err := mp.NewProcess(consume, queue, mp.ProcessConfig{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		processes = append(processes, p)
+	}
+	for _, p := range processes {
+		if err := p.Start(); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	var counts []int
+	for _, p := range processes {
+		n, err := p.Wait(ctx)
+		// A producer that was killed has put no sentinel.
+		if err = errors.Join(err, queue.Close()); err != nil {
+			log.Fatal(err)
+		}
+		counts = append(counts, n)
+	}
+	fmt.Printf("%d messages put, %d got\n", counts[0], counts[1]+counts[2])
+}
