@@ -2,10 +2,10 @@ package mp
 
 import "fmt"
 
-// A CodecError is the error of a task whose argument or result could not be
-// encoded or decoded, and of elements and messages. Ask for it with errors.As; errors.Is finds
-// the cause as well, [ErrClosed] of an object in an argument for instance. A task whose argument could not be was not run; one whose
-// result could not be was.
+// A CodecError is the error of a task whose argument or result could not be encoded or
+// decoded, and of elements and messages. Ask for it with errors.As; errors.Is finds the
+// cause as well, [ErrClosed] of an object in an argument for instance. A task whose
+// argument could not be was not run; one whose result could not be was.
 type CodecError struct {
 	Func  string // the function's name; "" for what is no task's
 	What  string // "argument", "result", "element" of a queue or "message" of a connection

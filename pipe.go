@@ -22,7 +22,8 @@ const (
 )
 
 // NewPipe makes a connection in shared memory and returns both ends, of one process as yet. Of a
-// one-way pipe the first end receives and the second sends, as with [os.Pipe]. It costs some microseconds. A T that cannot be encoded is an error that names the field.
+// one-way pipe the first end receives and the second sends, as with [os.Pipe]. It costs some
+// microseconds. A T that cannot be encoded is an error that names the field.
 func NewPipe[T any](cfg PipeConfig) (*Conn[T], *Conn[T], error) {
 	c, err := codecFor[T]()
 	if err != nil {

@@ -73,11 +73,12 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Resize sets how many workers the pool has from now on; at least one. It does
-// not wait: new workers are started, those too many finish the task that they
-// are running and leave, what waits behind it goes to others, and no task is
-// lost. [Stats].Serving tells when they have left. Places that had been given up are tried again. [PoolConfig].Procs stays
-// as it is. The error is [ErrClosed] after Close or Shutdown.
+// Resize sets how many workers the pool has from now on; at least one. It does not
+// wait: new workers are started, those too many finish the task that they are
+// running and leave, what waits behind it goes to others, and no task is lost.
+// [Stats].Serving tells when they have left. Places that had been given up are
+// tried again. [PoolConfig].Procs stays as it is. The error is [ErrClosed] after
+// Close or Shutdown.
 func (p *Pool) Resize(workers int) error {
 	if workers < 1 {
 		return fmt.Errorf("mp: Resize to %d workers: a pool has at least one", workers)

@@ -133,10 +133,10 @@ func (p *Process[Out]) Alive() bool {
 func (p *Process[Out]) Done() <-chan struct{} { return p.ended }
 
 // Wait waits for the end of the process and returns what the function returned,
-// every caller the same. All that the process has printed has then arrived. The error is the function's, a [*PanicError], or, if the
-// process ended otherwise, a [*WorkerError]; of a process that was never started,
-// an error that says so. When ctx ends first, its error is returned, and the
-// process goes on.
+// every caller the same. All that the process has printed has then arrived. The
+// error is the function's, a [*PanicError], or, if the process ended otherwise, a
+// [*WorkerError]; of a process that was never started, an error that says so. When
+// ctx ends first, its error is returned, and the process goes on.
 func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
 	var none Out
 	if err := p.usable(); err != nil {

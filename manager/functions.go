@@ -190,10 +190,10 @@ type Func[V, A any] struct {
 
 // Function registers a function that changes values where they are, so that nobody else changes them
 // meanwhile; see [Update]. It gets the old value, the zero value of V if there is none, and an
-// argument. Its error is the caller's, and changes nothing; with [Remove] the value is removed. If the value is changed by other means while
-// f runs, f is called again with the new one; so it must have no effects beside its result.
-// When its ctx ends, the caller does not wait any more; return then. It must not update what it is
-// about to change itself: that would wait for its own end.
+// argument. Its error is the caller's, and changes nothing; with [Remove] the value is removed. If the
+// value is changed by other means while f runs, f is called again with the new one; so it must have no
+// effects beside its result. When its ctx ends, the caller does not wait any more; return then. It must
+// not update what it is about to change itself: that would wait for its own end.
 //
 // Like [mp.Register] it belongs into package variables or init functions, so that the
 // manager's process has it, and panics if the name is empty or taken.

@@ -15,8 +15,9 @@ type ref struct {
 	sent  int // how often a proxy was sent on: who receives it may need it
 }
 
-// granted notes the objects that an answer tells of, and returns them, so that nobody gives them back until settle. Of
-// what a connection has told that is lost by now, the manager is told that it is used here.
+// granted notes the objects that an answer tells of, and returns them, so that nobody gives them back
+// until settle. Of what a connection has told that is lost by now, the manager is told that it is used
+// here.
 func (s *session) granted(on *link, answer []byte) (objects []uint64) {
 	objects = store.Refs(answer, s.id)
 	for _, id := range objects {

@@ -13,9 +13,9 @@ var ErrGone = errors.New("mp: the shared object is closed, or was lost with the 
 type Directory interface {
 	// Lot is where the goroutines of this process wait.
 	Lot() *park.Lot
-	// Publish lets other processes fetch a segment of this one, or with size 0 a file.
-	// It takes the descriptor over unless there is an error. An arena holds objects that must be looked after when a process
-	// has died.
+	// Publish lets other processes fetch a segment of this one, or with size 0 a file. It takes the
+	// descriptor over unless there is an error. An arena holds objects that must be looked after
+	// when a process has died.
 	Publish(id uint64, fd int, size int, arena bool) error
 	// Fetch returns a descriptor, the caller's, of a segment.
 	Fetch(id uint64) (Segment, error)

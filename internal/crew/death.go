@@ -39,49 +39,18 @@ func (m *member) bury() {
 		death.Cause = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	m.death = death
-	var lost, drops []run
+
 	c.mu.Lock()
 	_, m.tasks = m.link.Busy()
-	if m.departing {
-		c.departing = slices.DeleteFunc(c.departing, func(x *member) bool { return x == m })
-	} else {
-		c.members[m.number()-1] = nil
-	}
-	why := whyDied(death)
-	switch {
-	case m.departing: // counted when it left
-		why = m.why
-	case m.leaving:
-		why = m.why
-		c.counts.Recycled++
-		c.noteEnd(m, why)
-	case m.proc.Status().Signal == 0 && m.proc.Status().ExitCode == 0 && c.draining && c.open == 0 || c.closed:
-		why = "the pool ends"
-	default:
-		c.counts.Died++
-		c.noteEnd(m, why)
-	}
-	m.trace("ended", "status", death.Status.String(), "why", why)
+	m.leavesPlace()
+	m.trace("ended", "status", death.Status.String(), "why", m.countEnd())
 	c.countWorkers()
-	c.sched.Dead(&m.work,
-		func(sj *sched.Job, i int) {
-			j := sj.Data.(*job)
-			m.lost++
-			if c.mayRetry(j, i, death.Cause) {
-				m.traceLost("has left a task that will be retried", []run{{j, i, 1}})
-				c.sched.Return(sched.Chunk{Job: sj, Lo: i, N: 1}, c.drop)
-				return
-			}
-			lost = append(lost, run{j, i, 1})
-		},
-		collectRuns(&drops))
-	if c.closed {
-		c.sched.Clear(collectRuns(&drops))
-	}
+	lost, drops := m.unfinished()
 	closed := c.closed
 	ran := time.Since(m.usage.news)
 	c.distribute()
 	c.mu.Unlock()
+
 	m.traceLost("has lost a task", lost)
 	if len(lost) > 0 {
 		c.noteSlow(lost[0].job, lost[0].lo, Slow{Worker: m.number(), Took: ran, Lost: true})
@@ -93,6 +62,59 @@ func (m *member) bury() {
 	}
 	c.settleAll(lost, func(*job) error { d := death; return &d })
 	c.settleAll(drops, c.whyNot)
+}
+
+// leavesPlace takes the worker out of service, if it has not left before. The lock is held.
+func (m *member) leavesPlace() {
+	c := m.crew
+	if m.departing {
+		c.departing = slices.DeleteFunc(c.departing, func(x *member) bool { return x == m })
+	} else {
+		c.members[m.number()-1] = nil
+	}
+}
+
+// countEnd counts a dead worker as what it is, and says why it has ended. The lock is held.
+func (m *member) countEnd() (why string) {
+	c := m.crew
+	status := m.death.Status
+	dismissed := c.draining && c.open == 0 && status.Signal == 0 && status.ExitCode == 0
+	switch {
+	case m.departing: // counted when it left
+		return m.why
+	case m.leaving:
+		c.counts.Recycled++
+		c.noteEnd(m, m.why)
+		return m.why
+	case dismissed, c.closed:
+		return "the pool ends"
+	}
+	why = whyDied(m.death)
+	c.counts.Died++
+	c.noteEnd(m, why)
+	return why
+}
+
+// unfinished are the tasks that the dead worker was running, and those that nobody will
+// run. What will be run elsewhere is with the scheduler. The lock is held.
+func (m *member) unfinished() (lost, drops []run) {
+	c := m.crew
+	c.sched.Dead(&m.work,
+		func(sj *sched.Job, i int) {
+			j := sj.Data.(*job)
+			m.lost++
+			if c.mayRetry(j, i, m.death.Cause) {
+				m.traceLost("has left a task that will be retried", []run{{j, i, 1}})
+				c.sched.Return(sched.Chunk{Job: sj, Lo: i, N: 1}, c.drop)
+				return
+			}
+			lost = append(lost, run{j, i, 1})
+		},
+		collectRuns(&drops))
+	if c.closed {
+		c.sched.Clear(collectRuns(&drops))
+	}
+	return lost, drops
 }
 
 func collectRuns(runs *[]run) sched.Drop {

@@ -180,7 +180,8 @@ func (r *Reader) Err() error {
 	return nil
 }
 
-// Frames calls f for each frame of a message with the number of its call and what it says, until f returns an error.
+// Frames calls f for each frame of a message with the number of its call and what it says, until f
+// returns an error.
 func Frames(message []byte, f func(call uint32, body []byte) error) error {
 	for len(message) > 0 {
 		if len(message) < frameHead {

@@ -61,24 +61,10 @@ func Serve(p Program) int {
 		share.TasksTell()
 	}
 	w := &worker{port: port, cfg: cfg, program: p}
-	hello := link.Hello{Build: p.Build}
-	for _, f := range p.Functions {
-		hello.Funcs = append(hello.Funcs, f.ID)
-	}
-	if err := port.Hello(hello); err != nil {
+	if err := w.greet(); err != nil {
 		return 1
 	}
-	if logger := p.Start(cfg, port.Log); cfg.Trace {
-		w.trace = logger
-	}
-	goOn := make(chan struct{}, 1)
-	asked := questions{answer: port.Answer}
-	go func() {
-		if err := port.Serve(link.Requests{Cancel: cancelTask, Stacks: stacks, Go: func() { put(goOn) }, Ask: asked.ask}); !errors.Is(err, io.EOF) {
-			fmt.Fprintln(os.Stderr, "mp: worker:", err)
-		}
-		os.Exit(1) // the parent is gone
-	}()
+	goOn := w.listen()
 	if cfg.Setup.Name != "" {
 		<-goOn // what it starts is to be guarded
 	}
@@ -100,6 +86,36 @@ func Serve(p Program) int {
 		return 1
 	}
 	return w.code
+}
+
+// greet tells the parent who this is. From then on what is logged goes there.
+func (w *worker) greet() error {
+	hello := link.Hello{Build: w.program.Build}
+	for _, f := range w.program.Functions {
+		hello.Funcs = append(hello.Funcs, f.ID)
+	}
+	if err := w.port.Hello(hello); err != nil {
+		return err
+	}
+	if logger := w.program.Start(w.cfg, w.port.Log); w.cfg.Trace {
+		w.trace = logger
+	}
+	return nil
+}
+
+// listen does what the parent says beside tasks, and ends the process when the parent is
+// gone. It returns what tells that the worker is guarded.
+func (w *worker) listen() (goOn <-chan struct{}) {
+	guarded := make(chan struct{}, 1)
+	asked := questions{answer: w.port.Answer}
+	requests := link.Requests{Cancel: cancelTask, Stacks: stacks, Go: func() { put(guarded) }, Ask: asked.ask}
+	go func() {
+		if err := w.port.Serve(requests); !errors.Is(err, io.EOF) {
+			fmt.Fprintln(os.Stderr, "mp: worker:", err)
+		}
+		os.Exit(1)
+	}()
+	return guarded
 }
 
 // put never blocks.
