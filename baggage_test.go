@@ -169,7 +169,10 @@ func TestInjectPanics(t *testing.T) {
 	for name, f := range map[string]func(){
 		"Call":   func() { _, _ = mp.Call(ctx, pool, closeFile, null) },
 		"Submit": func() { mp.Submit(ctx, pool, closeFile, null) },
-		"Map":    func() { _, _ = mp.Map(ctx, pool, closeFile, files, mp.OnProgress(func(mp.Progress) {})) },
+		"MapAsync": func() {
+			mp.MapAsync(ctx, pool, closeFile, files)
+		},
+		"Map": func() { _, _ = mp.Map(ctx, pool, closeFile, files, mp.OnProgress(func(mp.Progress) {})) },
 		"Stream": func() {
 			for range mp.Stream(ctx, pool, closeFile, slices.Values(files), mp.OnProgress(func(mp.Progress) {})) {
 			}

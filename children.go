@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
 // children are the processes that this one has started and that have not ended.
@@ -82,7 +82,7 @@ func WaitChildren(ctx context.Context) error {
 		select {
 		case <-p.Done():
 		case <-ctx.Done():
-			return crew.CauseOf(ctx)
+			return cause.Of(ctx)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
 	"sync"
@@ -236,6 +237,31 @@ func TestPipeTrySend(t *testing.T) {
 	}
 }
 
+// N20: signals do not interrupt who waits.
+func TestPipeSignals(t *testing.T) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGUSR1)
+	defer signal.Stop(caught)
+	a, b := newPipe[int](t, mp.PipeConfig{})
+	received := make(chan error, 1)
+	go func() {
+		v, err := a.Recv(t.Context())
+		if err == nil && v != 7 {
+			err = fmt.Errorf("received %d", v)
+		}
+		received <- err
+	}()
+	for range 20 {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+		<-caught
+	}
+	if err := errors.Join(b.Send(t.Context(), 7), <-received); err != nil {
+		t.Error(err)
+	}
+}
+
 // N8: the ends of a one-way pipe do one thing each.
 func TestOneWayPipe(t *testing.T) {
 	ctx := t.Context()
@@ -315,7 +341,7 @@ var takeConn = mp.Register("takeConn", func(ctx context.Context, c *mp.Conn[int]
 	return c, c.Send(ctx, 7)
 })
 
-// An end goes to a child and comes back as its result, and goes on through a queue and
+// N19: an end goes to a child and comes back as its result, and goes on through a queue and
 // another pipe, which has it when its sender is gone.
 func TestPipeEndTravels(t *testing.T) {
 	mptest.NoLeaks(t)

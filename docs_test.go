@@ -68,7 +68,7 @@ var (
 	notNames = regexp.MustCompile(`^([A-Z_]+|SIG[A-Z]+|SIGKILL|.*\.(go|md|max|internal))$`)
 
 	// withPython name things of Python's, which TestFromPython tells apart.
-	withPython = []string{"docs/from-python.md", "README.md", "bench/README.md"}
+	withPython = []string{"docs/from-python.md", "docs/behaviours.md", "README.md", "bench/README.md"}
 )
 
 // Files that documents lead to, and names that they name, exist.
@@ -89,6 +89,40 @@ func TestDocumentsName(t *testing.T) {
 				t.Errorf("%s: there is no %s", doc, name)
 			}
 		}
+	}
+}
+
+var (
+	aBehaviour = regexp.MustCompile(`\b[A-Z]\d{1,2}\b`)
+	aComment   = regexp.MustCompile(`// .*`)
+)
+
+// Each behaviour has a test that names it.
+func TestBehaviours(t *testing.T) {
+	listed := map[string]bool{} // and whether there is a test
+	for _, id := range aBehaviour.FindAllString(read(t, "docs/behaviours.md"), -1) {
+		listed[id] = false
+	}
+	out, err := exec.Command("go", "list", "-f", `{{$d := .Dir}}{{range .TestGoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(strings.Fields(string(out)), "mptest/suite.go") {
+		for _, comment := range aComment.FindAllString(read(t, file), -1) {
+			for _, id := range aBehaviour.FindAllString(comment, -1) {
+				if _, ok := listed[id]; ok {
+					listed[id] = true
+				}
+			}
+		}
+	}
+	for id, tested := range listed {
+		if !tested {
+			t.Errorf("no test names %s", id)
+		}
+	}
+	if len(listed) < 170 {
+		t.Errorf("there are only %d behaviours", len(listed))
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
 // A Future is a result that will be there later. It is safe for concurrent use.
@@ -139,7 +139,7 @@ func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 		case <-f.Done():
 		case <-ctx.Done():
 			var none Out
-			return none, crew.CauseOf(ctx)
+			return none, cause.Of(ctx)
 		}
 	}
 	return f.value, f.err
@@ -149,6 +149,9 @@ func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 func (f *Future[Out]) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !f.settled {
+		return nil
+	}
 	return f.err
 }
 
@@ -172,7 +175,7 @@ func (f *Future[Out]) Cancel() bool {
 	return true
 }
 
-// State says how far the task is.
+// State says how far the task is. It has ended a moment before the result is handed out.
 func (f *Future[Out]) State() FutureState {
 	f.mu.Lock()
 	defer f.mu.Unlock()

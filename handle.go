@@ -11,8 +11,9 @@ import (
 	"sync"
 	"weak"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -215,8 +216,8 @@ func made[T any](o *share.Object, face *T, h *handle) *T {
 
 // ended is err, or if that is because ctx has ended, the context's own.
 func ended(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return crew.CauseOf(ctx)
+	if err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+		return cause.Of(ctx)
 	}
 	return err
 }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/journal"
 	"github.com/go-multiprocessing/mp/internal/runner"
@@ -54,6 +56,9 @@ type inlineTask struct {
 func NewInline(config InlineConfig) (*Inline, error) {
 	if config.Workers < 0 {
 		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: it must not be negative", config.Workers)
+	}
+	if config.Workers > mostWorkers {
+		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: there may be %d", config.Workers, mostWorkers)
 	}
 	n := config.Workers
 	if n == 0 {
@@ -152,7 +157,7 @@ func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints)
 		return fmt.Errorf("mp: no function %q is registered", function)
 	}
 	if ctx.Err() != nil {
-		return crew.CauseOf(ctx)
+		return cause.Of(ctx)
 	}
 	n := b.Len()
 	x.mu.Lock()
@@ -171,20 +176,20 @@ func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints)
 
 // begin waits for a free slot and runs element i in it.
 func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint64, h Hints) {
-	var cause error
+	var why error
 	select {
 	case worker := <-x.slots:
-		if cause = x.over(ctx); cause == nil {
+		if why = x.over(ctx); why == nil {
 			go x.run(ctx, f, b, i, runner.Info{ID: id, Attempt: 1, Worker: uint16(worker)}, h)
 			return
 		}
 		x.release(worker)
 	case <-ctx.Done():
-		cause = &crew.Cancelled{Cause: crew.CauseOf(ctx)}
+		why = &crew.Cancelled{Cause: cause.Of(ctx)}
 	case <-x.ctx.Done():
-		cause = ErrClosed
+		why = ErrClosed
 	}
-	b.Settle(i, nil, cause)
+	b.Settle(i, nil, why)
 	x.tasks.Done()
 }
 
@@ -193,7 +198,7 @@ func (x *Inline) over(ctx context.Context) error {
 	case x.ctx.Err() != nil:
 		return ErrClosed
 	case ctx.Err() != nil:
-		return &crew.Cancelled{Cause: crew.CauseOf(ctx)}
+		return &crew.Cancelled{Cause: cause.Of(ctx)}
 	}
 	return nil
 }
@@ -309,7 +314,7 @@ func (x *Inline) Shutdown(ctx context.Context) error {
 		return x.Close()
 	case <-ctx.Done():
 		x.end(ErrClosed)
-		return crew.CauseOf(ctx)
+		return cause.Of(ctx)
 	}
 }
 

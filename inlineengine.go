@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp/internal/ask"
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/journal"
@@ -98,7 +100,7 @@ func (e *inlineEngine) Execute(ctx context.Context, function string, b crew.Batc
 		return fmt.Errorf("mp: no function %q is registered", function)
 	}
 	if ctx.Err() != nil {
-		return crew.CauseOf(ctx)
+		return cause.Of(ctx)
 	}
 	if b.Len() == 0 {
 		return nil
@@ -140,7 +142,7 @@ func (e *inlineEngine) waitForRoom(ctx context.Context) error {
 	case e.room <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return crew.CauseOf(ctx)
+		return cause.Of(ctx)
 	case <-e.inline.ctx.Done():
 		return ErrClosed
 	}
@@ -162,7 +164,7 @@ func (e *inlineEngine) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		e.Close()
-		return crew.CauseOf(ctx)
+		return cause.Of(ctx)
 	}
 }
 

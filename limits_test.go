@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -275,4 +276,47 @@ func affinities(t *testing.T, pid int) (sets []string) {
 	}
 	slices.Sort(sets)
 	return slices.Compact(sets)
+}
+
+// When memory is short the system is to choose a worker and not its parent, whatever the parent's
+// own figure is: that of a worker is high already.
+func TestWorkersGoFirst(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	scores, err := mp.Call(t.Context(), pool, oomScores, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := must(oomScore())
+	for _, score := range scores {
+		if own = min(own+500, 1000); score != own {
+			t.Errorf("%v: not 500 more each, or 1000", scores)
+		}
+	}
+}
+
+func oomScore() (int, error) {
+	b, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
+
+// oomScores are those of a worker, of a worker of its own, and so on.
+var oomScores *mp.Func[int, []int]
+
+func init() {
+	oomScores = mp.Register("oomScores", func(ctx context.Context, n int) ([]int, error) {
+		own, err := oomScore()
+		if err != nil || n == 1 {
+			return []int{own}, err
+		}
+		p, err := mp.NewPool(mp.PoolConfig{Workers: 1})
+		if err != nil {
+			return nil, err
+		}
+		defer p.Close()
+		theirs, err := mp.Call(ctx, p, oomScores, n-1)
+		return append([]int{own}, theirs...), err
+	})
 }

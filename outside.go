@@ -106,14 +106,15 @@ func (o outside) isBytes(place []byte) bool { return place[placeFlags]&asBytes !
 
 var errSenderDied = errors.New("its sender died just when it sent it")
 
-// take appends to buf the message that has a place, which is used up.
+// take appends to buf the message that has a place, which is used up. That is errSenderDied if the
+// sender died between the last two steps of sending it.
 func (o outside) take(place, buf []byte) ([]byte, error) {
 	if place[placeFlags]&inBlock == 0 {
 		return o.in.Unspill(place, buf)
 	}
 	h, err := blocks.arriveAt(headOf(place), tripOf(place))
 	if errors.Is(err, ErrMoved) || errors.Is(err, broker.ErrGone) {
-		err = codecError("", "message", "decoded", errSenderDied)
+		err = errSenderDied
 	}
 	if err != nil {
 		return buf, err

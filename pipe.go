@@ -155,7 +155,11 @@ func (e *pipeEnd) got(buf []byte, rec xsync.Record, err error) ([]byte, error) {
 	if e.outside().isBytes(place) {
 		buf = append(buf, byBytes)
 	}
-	return e.outside().take(place, buf)
+	b, err := e.outside().take(place, buf)
+	if errors.Is(err, errSenderDied) {
+		err = codecError("", "message", "decoded", err)
+	}
+	return b, err
 }
 
 func (e *pipeEnd) foresee(f func(message []byte)) {

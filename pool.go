@@ -83,6 +83,9 @@ func (p *Pool) Resize(workers int) error {
 	if workers < 1 {
 		return fmt.Errorf("mp: Resize to %d workers: a pool has at least one", workers)
 	}
+	if workers > mostWorkers {
+		return fmt.Errorf("mp: Resize to %d workers: a pool may have %d", workers, mostWorkers)
+	}
 	return p.crew.Resize(workers)
 }
 

@@ -42,7 +42,7 @@ func newPool(t testing.TB, c mp.PoolConfig) *mp.Pool {
 
 // O17 O28: bad values are errors that name the field.
 func TestPoolConfigErrors(t *testing.T) {
-	for name, c := range map[string]mp.PoolConfig{"Workers": {Workers: -1}, "Procs": {Procs: -1}, "Backlog": {Backlog: -1}, "Spares": {Spares: -1},
+	for name, c := range map[string]mp.PoolConfig{"Workers": {Workers: -1}, "Workers is 65536": {Workers: 1 << 16}, "Procs": {Procs: -1}, "Backlog": {Backlog: -1}, "Spares": {Spares: -1},
 		"Recycle.Tasks": {Recycle: mp.Recycle{Tasks: -1}}, "Recycle.Memory": {Recycle: mp.Recycle{Memory: -1}}, "Recycle.Idle": {Recycle: mp.Recycle{Idle: -1}},
 		"Restart.Attempts": {Restart: mp.Restart{Attempts: -1}}, "Restart.Backoff": {Restart: mp.Restart{Backoff: -1}}, "Restart.MaxBackoff": {Restart: mp.Restart{MaxBackoff: -1}},
 	} {

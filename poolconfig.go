@@ -22,7 +22,7 @@ import (
 // PoolConfig describes a [Pool]. The zero value is a pool with a worker for
 // each usable processor.
 type PoolConfig struct {
-	// Workers is the number of worker processes; 0 means [NumCPU].
+	// Workers is the number of worker processes, up to 65,535; 0 means [NumCPU].
 	Workers int
 
 	// Procs is GOMAXPROCS in each worker; 0 means the usable processors
@@ -81,6 +81,7 @@ type PoolConfig struct {
 }
 
 const (
+	mostWorkers    = 1<<16 - 1 // that a task can tell apart
 	defaultBacklog = 4096
 	defaultGrace   = 250 * time.Millisecond
 )
@@ -98,6 +99,9 @@ func (c PoolConfig) check() error {
 		if f.value < 0 {
 			return fmt.Errorf("%s is %d: it must not be negative", f.name, f.value)
 		}
+	}
+	if c.Workers > mostWorkers {
+		return bad("Workers is %d: there may be %d", c.Workers, mostWorkers)
 	}
 	for _, f := range []struct {
 		name  string

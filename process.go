@@ -6,6 +6,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
@@ -146,7 +148,7 @@ func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
 		select {
 		case <-p.ended:
 		case <-ctx.Done():
-			return none, crew.CauseOf(ctx)
+			return none, cause.Of(ctx)
 		}
 	}
 	p.mu.Lock()

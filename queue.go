@@ -163,6 +163,9 @@ func (q *queue[T]) got(p *[]byte, rec xsync.Record, err error, v *T) error {
 	b := rec.Bytes
 	if err == nil && rec.Spilled {
 		b, err = q.outside.take(append([]byte(nil), b...), (*p)[:0])
+		if errors.Is(err, errSenderDied) {
+			err = codecError("", "element", "decoded", err)
+		}
 	}
 	if err == nil {
 		if err = q.envelope.open(b, v); err != nil {

@@ -446,14 +446,19 @@ func TestQueueAllocatesNothing(t *testing.T) {
 }
 
 var failWith = mp.Register("failWith", func(_ context.Context, which int) (int, error) {
-	return 0, fmt.Errorf("in a task: %w", []error{mp.ErrFull, mp.ErrEmpty, mp.ErrMoved, mp.ErrDirection}[which])
+	return 0, fmt.Errorf("in a task: %w", sentinels[which])
 })
 
-// The errors of queues and connections travel; and the cause of what cannot be encoded is found.
+var sentinels = []error{
+	mp.ErrClosed, mp.ErrNotInitialized, mp.ErrGoexit, mp.ErrRunning, mp.ErrFull, mp.ErrEmpty, mp.ErrMoved, mp.ErrDirection,
+	mp.ErrOwnerDied, mp.ErrNotHeld, mp.ErrBroken, mp.ErrOverRelease,
+}
+
+// All errors of mp travel; and the cause of what cannot be encoded is found.
 func TestErrorsOfMessages(t *testing.T) {
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	for i, want := range []error{mp.ErrFull, mp.ErrEmpty, mp.ErrMoved, mp.ErrDirection} {
+	for i, want := range sentinels {
 		if _, err := mp.Call(ctx, pool, failWith, i); !errors.Is(err, want) {
 			t.Error(err)
 		}

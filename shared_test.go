@@ -235,7 +235,49 @@ func TestHandlesTravel(t *testing.T) {
 	}
 }
 
-// V24: how long a handle is does not depend on what is in the object.
+// V3: a Value with its caller's lock waits for that one, and V2: one without any waits for none.
+// V8: what was loaded or copied stays as it was.
+func TestValueLocks(t *testing.T) {
+	lock := newMutex(t)
+	guarded, free := must(mp.NewValue(1, mp.ValueConfig{Mutex: lock})), must(mp.NewValue(1, mp.ValueConfig{Unlocked: true}))
+	defer guarded.Close()
+	defer free.Close()
+	pool := newPool(t, mp.PoolConfig{Workers: 2})
+	if err := lock.Lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waits := mp.Submit(t.Context(), pool, increase, guarded)
+	if v, err := mp.Call(t.Context(), pool, increase, free); v != 2 || err != nil {
+		t.Errorf("without a lock: %d, %v", v, err)
+	}
+	if s := waits.State(); s != mp.Pending && s != mp.Running {
+		t.Errorf("it did not wait for its caller's lock: %v", s)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Error(err)
+	}
+	if v, err := waits.Result(t.Context()); v != 2 || err != nil {
+		t.Errorf("with a lock: %d, %v", v, err)
+	}
+
+	array := newArray[int](t, 1)
+	loaded, err := free.Load(t.Context())
+	copied, err2 := array.Copy()
+	if err := errors.Join(err, err2, free.Store(t.Context(), 7)); err != nil {
+		t.Error(err)
+	}
+	array.Slice()[0] = 7
+	if loaded != 2 || copied[0] != 0 {
+		t.Errorf("what was copied has changed: %d, %v", loaded, copied)
+	}
+}
+
+var increase = mp.Register("increase", func(ctx context.Context, v *mp.Value[int]) (n int, err error) {
+	err = v.Update(ctx, func(at *int) error { *at++; n = *at; return nil })
+	return n, err
+})
+
+// V22 V24: how long a handle is does not depend on what is in the object.
 func TestHandlesHaveOneSize(t *testing.T) {
 	small, large := newArray[int](t, 1), newArray[int](t, 1<<20)
 	a, err := small.MarshalBinary()

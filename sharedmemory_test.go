@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// V10 V13 V14 V16: named memory, as any program sees it.
+// V10 V11 V13 V14 V16: named memory, as any program sees it.
 func TestNamedMemory(t *testing.T) {
 	mptest.NoLeaks(t)
 	name := fmt.Sprintf("mp-test-%d", os.Getpid())

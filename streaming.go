@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
 // A streamed is a result on its way to the consumer.
@@ -377,7 +377,7 @@ func (s *streaming[In, Out]) last(ctx context.Context) error {
 	case s.taken == s.read && (s.whole || s.refused):
 		return s.inputErr
 	case ctx.Err() != nil:
-		return crew.CauseOf(ctx)
+		return cause.Of(ctx)
 	}
 	return nil
 }

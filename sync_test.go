@@ -100,7 +100,7 @@ func TestBarrierOfProcesses(t *testing.T) {
 	}
 }
 
-// S9 S10: a token goes round by Signal; then all leave by Broadcast.
+// S9 S10 S16: a token goes round by Signal; then all leave by Broadcast.
 var takeTurns = mp.Register("takeTurns", func(ctx context.Context, p party) (turns int, err error) {
 	if err := p.Lock.Lock(ctx); err != nil {
 		return 0, err
@@ -120,6 +120,66 @@ var takeTurns = mp.Register("takeTurns", func(ctx context.Context, p party) (tur
 		}
 	}
 	return turns, nil
+})
+
+// S4: a RecursiveMutex nests in its holder; one Unlock too many, or one in another process, is
+// an error and changes nothing.
+func TestRecursiveMutexNests(t *testing.T) {
+	lock := must(mp.NewRecursiveMutex(mp.ObjectConfig{}))
+	defer lock.Close()
+	held, err := lock.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	taken := func() bool {
+		t.Helper()
+		got, err := mp.Call(t.Context(), pool, tryRecursive, lock)
+		if err != nil {
+			t.Error(err)
+		}
+		return !got
+	}
+	if err := held.Lock(); err != nil {
+		t.Error(err)
+	}
+	for unlocks := range 2 {
+		if !taken() {
+			t.Errorf("after %d of 2 Unlocks another process has got it", unlocks)
+		}
+		if err := held.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := held.Unlock(); !errors.Is(err, mp.ErrNotHeld) {
+		t.Errorf("one Unlock too many: %v", err)
+	}
+	if err := held.Lock(); !errors.Is(err, mp.ErrNotHeld) {
+		t.Errorf("Lock of what is held no more: %v", err)
+	}
+	if taken() {
+		t.Error("after the last Unlock nobody else has got it")
+	}
+	// Another holder's cannot unlock it.
+	other, err := lock.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := held.Unlock(); !errors.Is(err, mp.ErrNotHeld) || !taken() {
+		t.Errorf("an old holder unlocks: %v", err)
+	}
+	if err := other.Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+// tryRecursive says whether it could have the lock.
+var tryRecursive = mp.Register("tryRecursive", func(_ context.Context, lock *mp.RecursiveMutex) (bool, error) {
+	held, err := lock.TryLock()
+	if err != nil || held == nil {
+		return false, err
+	}
+	return true, held.Unlock()
 })
 
 func TestCondOfProcesses(t *testing.T) {

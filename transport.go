@@ -10,7 +10,8 @@ import (
 // A Transport carries the messages of a [Conn] that is no pipe, over a network for instance; package
 // connection has those of sockets. Its methods are called by any number of goroutines at once.
 type Transport interface {
-	// Send sends a message, whole or not at all as far as the other end can tell.
+	// Send sends a message, whole or not at all as far as the other end can tell. When ctx ends
+	// first, it returns its error or cause, as Recv does.
 	Send(ctx context.Context, message []byte) error
 	// Recv waits for the next message and appends it to buf. One that is there already it
 	// returns also if ctx has ended. At the end it returns [io.EOF].

@@ -117,6 +117,50 @@ func TestGoexitInCallback(t *testing.T) {
 	end()
 }
 
+// A future has no error before its result is handed out, be it known to callbacks already.
+func TestNoErrorBeforeTheResult(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	open, name := newFIFO(t)
+	first := mp.Submit(t.Context(), pool, wait, waiting{FIFO: name, Heed: true})
+	f := mp.Submit(t.Context(), pool, failWith, 0)
+	early := make(chan error, 1)
+	f.OnDone(func(int, error) { early <- f.Err() })
+	end := open()
+	first.Cancel()
+	<-f.Done()
+	if err := <-early; err != nil {
+		t.Errorf("in the callback: %v", err)
+	}
+	if f.Err() == nil {
+		t.Error("there is no error")
+	}
+	end()
+}
+
+var cancelCaller context.CancelFunc
+
+var failThenCancel = mp.Register("failThenCancel", func(ctx context.Context, i int) (int, error) {
+	if i == 0 {
+		return 0, errors.New("on purpose")
+	}
+	<-ctx.Done()
+	cancelCaller()
+	return 0, ctx.Err()
+})
+
+// The error that ended a Map is its error, though its context ends while the rest does.
+func TestFirstErrorStays(t *testing.T) {
+	inline := must(mp.NewInline(mp.InlineConfig{Workers: 2}))
+	defer inline.Close()
+	var ctx context.Context
+	ctx, cancelCaller = context.WithCancel(t.Context())
+	_, err := mp.Map(ctx, inline, failThenCancel, []int{0, 1})
+	var first *mp.ElementError
+	if !errors.As(err, &first) || first.Index != 0 || ctx.Err() == nil {
+		t.Errorf("%v, %v", err, ctx.Err())
+	}
+}
+
 // A context that outlives its tasks holds nothing of them.
 func TestLongContextsHoldNothing(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Backlog: 1})

@@ -6,7 +6,7 @@ import (
 	"iter"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
 // Awaitable is what [Wait] and [AsCompleted] wait for: futures of any type.
@@ -74,7 +74,7 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			err = crew.CauseOf(ctx)
+			err = cause.Of(ctx)
 		}
 	}
 	for _, f := range futures {
@@ -143,6 +143,6 @@ func nextOf[F any](ctx context.Context, ready <-chan F) (f F, err error) {
 	case f = <-ready:
 		return f, nil
 	case <-ctx.Done():
-		return f, crew.CauseOf(ctx)
+		return f, cause.Of(ctx)
 	}
 }

@@ -490,6 +490,27 @@ func TestClosedUnread(t *testing.T) {
 	}
 }
 
+// Who gives up for a reason finds it, and that of the context.
+func TestCauses(t *testing.T) {
+	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
+	c := s.dial(t)
+	_ = s.accept(t)
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	waits := make(chan error, 2)
+	go func() { _, err := c.Recv(ctx); waits <- err }()
+	go func() { _, err := s.Accept(ctx); waits <- err }()
+	cancel(why)
+	for range cap(waits) {
+		if err := <-waits; !errors.Is(err, why) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v: not both", err)
+		}
+	}
+	if _, err := connection.Dial[order](ctx, "tcp", s.Addr().String(), s.cfg); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 // A wait that is given up loses nothing.
 func TestDeadlines(t *testing.T) {
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})

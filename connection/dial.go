@@ -7,6 +7,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp"
 )
 
@@ -55,7 +57,7 @@ func shake(ctx context.Context, c net.Conn, cfg Config, f func(net.Conn) error) 
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	err := f(c)
 	if !stop() {
-		return errors.Join(context.Cause(ctx), err)
+		return errors.Join(cause.Of(ctx), err)
 	}
 	return err
 }

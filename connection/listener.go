@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp"
 )
 
@@ -56,7 +58,7 @@ func (l *Listener[T]) Accept(ctx context.Context) (*mp.Conn[T], error) {
 	case <-l.ctx.Done():
 		return nil, mp.ErrClosed
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, cause.Of(ctx)
 	}
 }
 

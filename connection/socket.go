@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp"
 )
 
@@ -135,7 +137,7 @@ func (s *socket) Recv(ctx context.Context, buf []byte) ([]byte, error) {
 		case <-there:
 		case <-s.closed:
 		case <-ctx.Done():
-			return buf, context.Cause(ctx)
+			return buf, cause.Of(ctx)
 		}
 	}
 }
@@ -154,7 +156,7 @@ func (s *socket) Send(ctx context.Context, b []byte) error {
 	case <-s.closed:
 		return mp.ErrClosed
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return cause.Of(ctx)
 	}
 	defer func() { <-s.sending }()
 	n, err := s.writeUntil(ctx, b)
@@ -164,11 +166,11 @@ func (s *socket) Send(ctx context.Context, b []byte) error {
 	case s.isClosed():
 		return mp.ErrClosed
 	case ctx.Err() != nil && n == 0 && !s.encrypted():
-		return context.Cause(ctx)
+		return cause.Of(ctx)
 	}
 	_ = s.conn.Close() // what the other side has of the message is the end for it
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return cause.Of(ctx)
 	}
 	return fmt.Errorf("%w: %w", io.ErrClosedPipe, err)
 }

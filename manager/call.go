@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
@@ -92,7 +94,7 @@ func (r *request) do(ctx context.Context, read func(in *store.Reader) error) err
 	in, err := store.Answer(answer)
 	if err != nil {
 		if errors.Is(err, errCanceled) && ctx.Err() != nil {
-			err = context.Cause(ctx)
+			err = cause.Of(ctx)
 		}
 		return err
 	}

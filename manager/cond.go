@@ -3,6 +3,8 @@ package manager
 import (
 	"context"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
@@ -32,7 +34,7 @@ func NewCond(ctx context.Context, m *Manager, lock *Mutex, opts ...Option) (*Con
 // not held.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
+		return cause.Of(ctx)
 	}
 	r, err := c.p.begin(store.OpCondWait)
 	if err != nil {
@@ -43,7 +45,8 @@ func (c *Cond) Wait(ctx context.Context) error {
 }
 
 // WaitFor waits, with the Mutex held, until holds returns true. It calls holds at first and after each
-// signal, with the Mutex held. The errors are those of Wait.
+// signal, with the Mutex held. The errors are those of Wait. Whether the Mutex is held is seen when it
+// has to wait: to ask before would take a message.
 func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	for !holds() {
 		if err := c.Wait(ctx); err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// M13: what is asked after the end is an error that says so, also where somebody waits; ending twice
+// M13 V19: what is asked after the end is an error that says so, also where somebody waits; ending twice
 // is fine.
 func TestEnd(t *testing.T) {
 	mptest.NoLeaks(t)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/store"
@@ -162,7 +164,7 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return cause.Of(ctx)
 		}
 		if next != nil {
 			_ = next()

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
@@ -71,7 +73,7 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 	c := &r.call
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		if err := ctx.Err(); err != nil {
-			return nil, false, context.Cause(ctx)
+			return nil, false, cause.Of(ctx)
 		}
 		if err := s.send(ctx, r); err != nil {
 			return nil, false, err
@@ -92,7 +94,7 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 	}
 	if s.await(soon, c) {
 		if errors.Is(c.err, errNotSent) {
-			return nil, false, context.Cause(ctx)
+			return nil, false, cause.Of(ctx)
 		}
 		return c.answer, false, c.err
 	}
@@ -109,7 +111,7 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 		s.settle(objects)
 	}
 	go s.await(context.Background(), c) // it may be the last one here
-	return nil, true, context.Cause(ctx)
+	return nil, true, cause.Of(ctx)
 }
 
 // errNotSent is that of a call whose request was not sent.
@@ -127,7 +129,7 @@ func (s *session) send(ctx context.Context, r *request) error {
 		select {
 		case <-room:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return cause.Of(ctx)
 		}
 		s.mu.Lock()
 	}
@@ -187,7 +189,7 @@ func (s *session) connected(ctx context.Context) (*link, error) {
 	case s.connecting <- struct{}{}:
 		defer func() { <-s.connecting }()
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, cause.Of(ctx)
 	}
 	s.mu.Lock()
 	on, closed = s.conn, s.closed

@@ -285,6 +285,16 @@ func TestWaiting(t *testing.T) {
 	if err := e.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
+	why := errors.New("enough")
+	ended, end := context.WithCancelCause(ctx)
+	go func() { woken <- e.Wait(ended) }()
+	until(t, "it waits", func() bool { return stats(t, m).Waiting == 1 })
+	end(why)
+	for _, err := range []error{<-woken, e.Wait(ended)} {
+		if !errors.Is(err, why) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v: not both the cause and the context's error", err)
+		}
+	}
 	go func() { woken <- e.Wait(ctx) }()
 	until(t, "it waits", func() bool { return stats(t, m).Waiting == 1 })
 	if err := errors.Join(e.Set(ctx), <-woken, e.Wait(ctx)); err != nil || !must(e.IsSet(ctx)) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp/internal/ask"
 )
 
@@ -65,7 +67,7 @@ func (m *member) ask(ctx context.Context, data []byte) ([]byte, error) {
 		return data, nil
 	case <-ctx.Done():
 		m.withdraw(seq)
-		return nil, CauseOf(ctx)
+		return nil, cause.Of(ctx)
 	case <-m.ears: // nothing more can be heard of it
 	case <-m.crew.closing:
 		return nil, ErrClosed

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
@@ -64,7 +66,7 @@ func (c *Crew) Shutdown(ctx context.Context) error {
 		case <-c.closing:
 			return nil
 		case <-ctx.Done():
-			return CauseOf(ctx)
+			return cause.Of(ctx)
 		}
 	}
 	return c.dismiss(ctx)
@@ -89,7 +91,7 @@ func (c *Crew) dismiss(ctx context.Context) error {
 		select {
 		case <-m.proc.Done():
 		case <-ctx.Done():
-			return CauseOf(ctx)
+			return cause.Of(ctx)
 		}
 	}
 	return nil

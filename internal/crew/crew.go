@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+
 	"github.com/go-multiprocessing/mp/internal/journal"
 	"github.com/go-multiprocessing/mp/internal/sched"
 	"github.com/go-multiprocessing/mp/internal/spawn"
@@ -182,7 +184,7 @@ func (c *Crew) admit(ctx context.Context) error {
 		case c.broken != nil:
 			return c.broken
 		case ctx.Err() != nil:
-			return CauseOf(ctx)
+			return cause.Of(ctx)
 		case c.sched.Len() < c.cfg.Backlog:
 			return nil
 		}

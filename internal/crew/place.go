@@ -2,7 +2,11 @@
 
 package crew
 
-import "context"
+import (
+	"context"
+
+	"github.com/go-multiprocessing/mp/internal/cause"
+)
 
 // A place is where one worker after the other serves; under the crew's lock.
 type place struct {
@@ -74,7 +78,7 @@ func (c *Crew) Ready(ctx context.Context) error {
 		select {
 		case <-change:
 		case <-ctx.Done():
-			return CauseOf(ctx)
+			return cause.Of(ctx)
 		}
 	}
 }

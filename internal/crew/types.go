@@ -246,23 +246,3 @@ type Stats struct {
 // ErrCorrupt is the cause of killing a worker that does not keep to the
 // protocol.
 var ErrCorrupt = errors.New("what it sent makes no sense")
-
-// CauseOf is the error of a context that has ended: its cause, which also is the
-// context's own error for errors.Is.
-func CauseOf(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	switch {
-	case cause == nil:
-		return err
-	case err == nil || errors.Is(cause, err):
-		return cause
-	}
-	return &ended{cause, err}
-}
-
-// ended is a cause together with the context's own error.
-type ended struct{ cause, err error }
-
-func (e *ended) Error() string { return e.cause.Error() }
-
-func (e *ended) Unwrap() []error { return []error{e.cause, e.err} }

@@ -5,6 +5,8 @@ package crew
 import (
 	"context"
 	"errors"
+
+	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
 // Cancelled cancels the job.
@@ -62,14 +64,14 @@ func (c *Crew) unwatch(j *job) {
 
 // ended cancels the jobs of a context that has ended.
 func (c *Crew) ended(w *watch) {
-	cause, late := CauseOf(w.ctx), errors.Is(w.ctx.Err(), context.DeadlineExceeded)
+	why, late := cause.Of(w.ctx), errors.Is(w.ctx.Err(), context.DeadlineExceeded)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.watches, w.ctx.Done())
 	for j := w.jobs; j != nil; j = w.jobs {
 		c.unwatch(j)
 		c.mu.Unlock()
-		c.cancel(j, cause, late)
+		c.cancel(j, why, late)
 		c.mu.Lock()
 	}
 }

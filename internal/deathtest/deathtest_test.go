@@ -11,6 +11,6 @@ import (
 
 func TestMain(m *testing.M) { mptest.Main(m) }
 
-// E2 E3 E6 P16: every way in which a task can die costs that task alone, and
+// E3 E6 P16: every way in which a task can die costs that task alone, and
 // its caller learns how.
 func TestDeaths(t *testing.T) { deathtest.Run(t, deathtest.GoTable) }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -17,10 +19,18 @@ const (
 	groupOverhead = 16 << 20
 )
 
+// preferForOOM has the system choose a worker, not its parent, when memory is short. Its own figure
+// it has from its parent, whose may be high already: Kubernetes makes it up to 1000.
+func preferForOOM() {
+	const file, most = "/proc/self/oom_score_adj", 1000
+	b, _ := os.ReadFile(file)
+	parents, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	_ = os.WriteFile(file, strconv.AppendInt(nil, int64(min(parents+500, most)), 10), 0o600)
+}
+
 // impose sets limits for this process and all that it starts.
 func impose(l link.Limits) error {
-	// When memory is short the system is to choose a worker, not its parent.
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0o600)
+	preferForOOM()
 	if l.Memory > 0 {
 		// The hard limit; before it the collector works harder.
 		overhead := groupOverhead

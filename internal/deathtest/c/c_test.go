@@ -15,7 +15,7 @@ func init() { deathtest.Provide(c.Deaths) }
 
 func TestMain(m *testing.M) { mptest.Main(m) }
 
-// E2 E6: what kills C kills one task.
+// E6: what kills C kills one task.
 func TestDeathsInC(t *testing.T) {
 	if c.Deaths == nil {
 		if os.Getenv("MP_REQUIRE_CGO") != "" {
