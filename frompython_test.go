@@ -18,12 +18,16 @@ var pythonNames = strings.Fields(`
 	Process.name Process.pid Process.run Process.sentinel Process.start Process.terminate Process.interrupt
 	Pool.apply Pool.apply_async Pool.close Pool.imap Pool.imap_unordered Pool.join Pool.map Pool.map_async Pool.starmap
 	Pool.starmap_async Pool.terminate initializer initargs maxtasksperchild
+	cancel_futures ProcessPoolExecutor.terminate_workers ProcessPoolExecutor.kill_workers ThreadPool InterpreterPoolExecutor InvalidStateError
 	AsyncResult.get AsyncResult.ready AsyncResult.successful AsyncResult.wait
 	Queue.cancel_join_thread Queue.close Queue.empty Queue.full Queue.get Queue.get_nowait Queue.join_thread Queue.put
 	Queue.put_nowait Queue.qsize JoinableQueue.join JoinableQueue.task_done
 	Connection.close Connection.closed Connection.fileno Connection.poll Connection.readable Connection.recv
 	Connection.recv_bytes Connection.recv_bytes_into Connection.send Connection.send_bytes Connection.writable
 	connection.wait connection.Listener connection.Client
+	Lock.acquire Lock.release Lock.locked Event.set Event.clear Event.is_set Event.wait Value.get_lock Value.get_obj Array.get_lock Array.get_obj
+	synchronized Listener.accept Listener.close Listener.address Listener.last_accepted deliver_challenge answer_challenge RemoteError
+	Server.serve_forever SyncManager.set ShareableList.count ShareableList.index ShareableList.format
 	Semaphore.get_value Barrier.abort Barrier.broken Barrier.n_waiting Barrier.parties Barrier.reset
 	BaseManager.register BaseManager.start BaseManager.get_server BaseManager.connect BaseManager.address BaseManager.join
 	BaseManager.shutdown SyncManager BaseProxy Token SharedMemoryManager

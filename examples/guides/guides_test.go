@@ -125,23 +125,23 @@ var programs = map[string]printed{
 	},
 	"process-cpu-intensive": {
 		first: []string{
-			"--- Multiprocessing example ---",
-			"CPU cores available: N",
+			"--- Multiprocessing Basic Example ---",
+			"Total CPU cores available: N",
 			"Main process (PID: N) is running.",
-			"--- Running tasks one after the other in the main process ---",
+			"--- Running tasks synchronously in the main process ---",
 			"Process Sync-1 (PID: N) starting...",
 			"Process Sync-1: Finished. Result (truncated): 4166666541...",
 			"Process Sync-2 (PID: N) starting...",
 			"Process Sync-2: Finished. Result (truncated): 4166666541...",
 			"Synchronous execution time: N seconds",
-			"--- Running tasks in parallel in processes ---",
+			"--- Running tasks in parallel with multiprocessing ---",
 		},
 		tasks: []string{
 			"Process Proc-1 (PID: N) starting...\nProcess Proc-1: Finished. Result (truncated): 4166666541...",
 			"Process Proc-2 (PID: N) starting...\nProcess Proc-2: Finished. Result (truncated): 4166666541...",
 		},
 		last: []string{
-			"Parallel execution time: N seconds",
+			"Multiprocessed execution time (CPU-bound): N seconds",
 			"Results: [41666665416666675000000 41666665416666675000000]",
 		},
 		pids: 3, // main and two processes
@@ -153,7 +153,10 @@ var programs = map[string]printed{
 			"Process Worker-2: Starting work... (PID: N)\nProcess Worker-2: Finishing work. (PID: N)",
 			"Process Worker-3: Starting work... (PID: N)\nProcess Worker-3: Finishing work. (PID: N)",
 		},
-		last: []string{"Main process: All worker processes finished in N seconds."},
+		last: []string{
+			"Main process: All worker processes finished in N seconds.",
+			"This demonstrates concurrent execution: each worker runs in parallel.",
+		},
 		pids: 3,
 	},
 	"process-hello": {
@@ -255,6 +258,9 @@ var programs = map[string]printed{
 	},
 	"pipe-hello": {
 		first: []string{"Received: Hello from P1"},
+	},
+	"pipe-dialogue": {
+		first: []string{"2 squared is 4", "3 squared is 9", "8 squared is 64", "The other process has answered 3 times"},
 	},
 	"pipe-messages": {
 		first: []string{"--- Multiprocessing with Pipe Example ---"},

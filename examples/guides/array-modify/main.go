@@ -1,12 +1,12 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Array.
 //
-// What is different in mp: Slice is the shared memory itself, an ordinary slice of
-// Go's, and costs nothing; an element of Python's Array takes a lock and a call. A
+// What is different in mp: Slice is the shared memory itself, an ordinary Go
+// slice, and costs nothing; an element of Python's Array takes a lock and a call. A
 // copy, the guide's arr[:], is Copy.
 //
-// Guide "Multiprocessing" (the one that begins "python Logo") is wrong in that a
-// server process manages Values and Arrays: they lie in memory that the processes
-// share. It is a Manager that has a server.
+// Guide "Multiprocessing" (the one that begins "python Logo") is wrong to say
+// that a server process manages Values and Arrays: they lie in memory that the
+// processes share. It is a Manager that has a server.
 package main
 
 import (

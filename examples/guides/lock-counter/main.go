@@ -13,6 +13,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 
@@ -24,12 +25,13 @@ type shared struct {
 	Counter *mp.Array[int] // of one element: memory without a lock
 }
 
-var increment = mp.Register("increment", func(ctx context.Context, s shared) (struct{}, error) {
+var increment = mp.Register("increment", func(ctx context.Context, s shared) (_ struct{}, err error) {
 	if err := s.Lock.Lock(ctx); err != nil {
 		return struct{}{}, err
 	}
+	defer func() { err = errors.Join(err, s.Lock.Unlock()) }()
 	s.Counter.Slice()[0]++
-	return struct{}{}, s.Lock.Unlock()
+	return struct{}{}, nil
 })
 
 func main() {

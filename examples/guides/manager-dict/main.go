@@ -1,6 +1,6 @@
 // Guide "Multiprocessing_", Which One Should You Use?, Manager: a shared dict.
 //
-// The guide shows the list only. What is different in mp: d[key] += n of Python's dict is a
+// The guide shows the list only. What is different in mp: d[key] += n on Python's dict is a
 // read and a write, between which another process may write; manager.Update has the manager
 // do both as one step.
 package main

@@ -1,6 +1,6 @@
 // Guide "Multiprocessing_", Which One Should You Use?, Manager: a shared set.
 //
-// The guide names sets, but Python's Manager has none. Here Add also says how many elements
+// The guide names sets, which Python's Manager has since 3.14 only. Here Add also says how many elements
 // are new, so of all the processes that find the same thing one goes on with it.
 package main
 

@@ -4,6 +4,9 @@
 // both messages and processes are well, nobody notices; if process1 dies before it sends,
 // process2 waits for ever, for there is still somebody who could send.
 //
+// Each end both sends and receives, as in the guide, whose program uses one direction only; there
+// and back is pipe-dialogue.
+//
 // What is different in mp: an end that was sent is the receiver's alone. When process 1 is
 // gone, so is its end, and process 2 would receive io.EOF. Close in the processes says so
 // sooner; as they end right after it, it could be left out.

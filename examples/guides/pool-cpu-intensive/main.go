@@ -7,7 +7,7 @@
 // which Python's integers hide. Goroutines would do this work too; Go has no
 // lock to bypass, and what processes add is that crashes and heaps stay apart.
 //
-// The guide is wrong in that leaving the with block closes and joins the pool:
+// The guide is wrong to say that leaving the with block closes and joins the pool:
 // it terminates the workers. Close does the same, and map has waited already.
 package main
 

@@ -4,8 +4,9 @@
 // results, so that its callers must tell the strings from the numbers, and any
 // other bug in the function looks like a bad argument. In mp a task returns an
 // error, and errors.Is works on what arrives. AllErrors lets the other elements
-// be done; without it the first error ends the Map, as in Python. A Go program
-// has to look for the zero itself: 100.0/0 is +Inf.
+// be done, and keeps their results; without it the first error cancels the rest.
+// (Python's map has the other chunks done, then raises, and every result is lost.)
+// A Go program has to look for the zero itself: 100.0/0 is +Inf.
 //
 // The guide's program has no import. With one it still has no __main__ guard, and
 // never ends where Python starts its workers by spawn or forkserver: each dies at

@@ -1,12 +1,12 @@
 // Guide "Multiprocessing in Python", Creating and Starting Processes.
 //
-// What is different in mp: a Process of Python's loses what its target returns,
-// so that the guide's can only print; Wait returns it. NumCPU counts the
+// What is different in mp: Python's Process loses what its target returns, so that
+// the guide's can only print; Wait returns it. NumCPU counts the
 // processors that this process may use, psutil those of the machine. The guide's
 // headline stands outside of the __main__ guard, so that each process that is
 // spawned prints it again; all of main after Init is this process's alone.
 //
-// The guide is wrong in that without the guard processes would start processes
+// The guide is wrong to say that without the guard processes would start processes
 // in an infinite loop: each dies of a RuntimeError where it would start its own.
 // mp starts none without Init and says so (mp.ErrNotInitialized).
 //
@@ -56,11 +56,11 @@ func main() {
 	n := flag.Uint64("n", 50_000_000, "numbers that a task squares and adds up")
 	flag.Parse()
 
-	fmt.Println("--- Multiprocessing example ---")
-	fmt.Println("CPU cores available:", mp.NumCPU())
+	fmt.Println("--- Multiprocessing Basic Example ---")
+	fmt.Println("Total CPU cores available:", mp.NumCPU())
 	fmt.Printf("Main process (PID: %d) is running.\n", os.Getpid())
 
-	fmt.Println("--- Running tasks one after the other in the main process ---")
+	fmt.Println("--- Running tasks synchronously in the main process ---")
 	start := time.Now()
 	for _, name := range []string{"Sync-1", "Sync-2"} {
 		if _, err := sumOfSquares(ctx, work{name, *n}); err != nil {
@@ -69,7 +69,7 @@ func main() {
 	}
 	fmt.Printf("Synchronous execution time: %.2f seconds\n", time.Since(start).Seconds())
 
-	fmt.Println("--- Running tasks in parallel in processes ---")
+	fmt.Println("--- Running tasks in parallel with multiprocessing ---")
 	var processes []*mp.Process[*big.Int]
 	for _, name := range []string{"Proc-1", "Proc-2"} {
 		p, err := mp.NewProcess(sumElsewhere, work{name, *n}, mp.ProcessConfig{})
@@ -92,6 +92,6 @@ func main() {
 		}
 		sums = append(sums, sum)
 	}
-	fmt.Printf("Parallel execution time: %.2f seconds\n", time.Since(start).Seconds()) // about half
+	fmt.Printf("Multiprocessed execution time (CPU-bound): %.2f seconds\n", time.Since(start).Seconds()) // about half
 	fmt.Println("Results:", sums)
 }

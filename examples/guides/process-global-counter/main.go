@@ -3,9 +3,10 @@
 //
 // The guide is wrong: its counter is a global variable, of which each of the ten
 // processes has its own, so it ends as 0, and the lock guards nothing; here there
-// is none. (Nor does a process of the guide's come that far: each dies of a
-// TypeError, for increment takes no argument and gets the lock. join says nothing
-// of that. In Go such a call does not compile.)
+// is none. (Nor does a process of the guide come that far: each dies of a TypeError
+// where Python forks, for increment takes no argument and gets the lock, and else of a
+// RuntimeError, for want of a __main__ guard. join says nothing of that. In Go such a
+// call does not compile.)
 //
 // Where the processes share nothing, they need no lock: each returns what it
 // counted, and main adds that up. For a counter that is shared, and needs the lock,

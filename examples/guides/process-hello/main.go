@@ -4,6 +4,8 @@
 // prints a traceback and no Hello where Python spawns its processes, and still
 // exits with 0, for join says nothing of that. mp starts none without Init and
 // says so (mp.ErrNotInitialized), and Wait returns what went wrong.
+//
+// (What the guide lists under "When to Use Threading" is what processes are for.)
 package main
 
 import (

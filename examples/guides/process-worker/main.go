@@ -49,4 +49,5 @@ func main() {
 
 	// Some 0.1 seconds, not 0.3: the processes run at once.
 	fmt.Printf("Main process: All worker processes finished in %.2f seconds.\n", time.Since(start).Seconds())
+	fmt.Println("This demonstrates concurrent execution: each worker runs in parallel.")
 }

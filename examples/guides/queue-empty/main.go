@@ -2,10 +2,10 @@
 // Queues.
 //
 // The guide's producer prints the numbers and puts none of them, so that its consumer finds
-// the queue empty and prints nothing. Had it put them, the consumer would still be wrong:
-// what empty says is over when it is said. In Python an element that was put may not be in
-// the pipe yet, and with a second consumer the last one may be gone when get asks for it,
-// which then waits for ever.
+// the queue empty and prints nothing. Had it put them, that would work only because it has
+// ended before the one consumer starts: what empty says is over when it is said. If both
+// run at once, an element that was put may not be in Python's pipe yet, and with a second
+// consumer the last one may be gone when get asks for it, which then waits for ever.
 //
 // Here the producer puts the numbers, and closes the queue. All asks nothing: it yields
 // what there is, waits if there may be more, and ends when there cannot. The two processes

@@ -6,7 +6,7 @@
 // What is different in mp: Semaphore is Python's. For a limit this program uses
 // BoundedSemaphore, which knows who has its permits: those of a worker that dies
 // come back. Of a Semaphore, Python's or mp's, they are lost, and when all are, the
-// rest waits for ever. (BoundedSemaphore of Python's only notices when it is
+// rest waits for ever. (Python's BoundedSemaphore only notices when it is
 // released once too often; mp's does that as well.)
 package main
 

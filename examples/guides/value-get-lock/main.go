@@ -5,8 +5,8 @@
 // takes the lock itself. It is all or nothing: if its function returns an error or
 // panics, the Value stays as it was. That a process was killed in it is told to
 // the next one by ErrOwnerDied, and Recover makes that good; in Python the next
-// one waits for ever. (Nor does the guide's program run where Python spawns its
-// processes: it has no __main__ guard.)
+// one waits for ever. (Where Python spawns its processes the guide's program, which has no
+// __main__ guard, prints 0: each of them has died.)
 package main
 
 import (

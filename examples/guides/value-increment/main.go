@@ -5,7 +5,7 @@
 // with the lock of the Value, so this prints 2. What the guide's race does is to
 // be seen in value-race.
 //
-// A Value of mp's has a Go type. The guide's 'f' is no float of Python's but one of
+// mp's Value has a Go type. The guide's 'f' is no float of Python's but one of
 // 32 bits: 0.1 comes back as 0.10000000149011612.
 package main
 

@@ -1,0 +1,69 @@
+// Guide "Multiprocessing" (the one that begins "python Logo"), Inter-Process Communication,
+// Pipe: "a two-way communication channel (duplex)". None of the guides has a program in which
+// answers come back; here is one.
+//
+// What is different in mp: the two directions have one type. Main keeps its end, and the
+// other one is the process's alone: when main closes its own, the process receives io.EOF,
+// and has done what it is for.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var answer = mp.Register("answer", func(ctx context.Context, conn *mp.Conn[int]) (answers int, err error) {
+	for {
+		n, err := conn.Recv(ctx)
+		if errors.Is(err, io.EOF) {
+			return answers, nil
+		}
+		if err != nil {
+			return answers, err
+		}
+		if err := conn.Send(ctx, n*n); err != nil {
+			return answers, err
+		}
+		answers++
+	}
+})
+
+func main() {
+	mp.Init()
+	ctx := context.Background()
+
+	ours, theirs, err := mp.NewPipe[int](mp.PipeConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	p, err := mp.NewProcess(answer, theirs, mp.ProcessConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		log.Fatal(err)
+	}
+	for _, n := range []int{2, 3, 8} {
+		if err := ours.Send(ctx, n); err != nil {
+			log.Fatal(err)
+		}
+		square, err := ours.Recv(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(n, "squared is", square)
+	}
+	if err := ours.Close(); err != nil {
+		log.Fatal(err)
+	}
+	answers, err := p.Wait(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("The other process has answered", answers, "times")
+}
