@@ -23,14 +23,17 @@ const tagVar = "MPTEST_TAG"
 // tests, and exits: with status 1 if a test failed or if anything is left, a
 // process that the tests started (found by a tag in its environment, whatever
 // became of its parents), a descriptor, a shared segment or a goroutine of mp's.
-// What is about to end has up to five seconds. With the race detector, what the
-// tests start does not sleep a second before it exits, unless GORACE says
-// something else.
+// What is about to end has up to five seconds.
+//
+// With the race detector, the status is also 1 if it found a race in what the tests
+// started, and the report is printed at the end; and what they start does not sleep a
+// second before it exits. If GORACE has options already, they hold.
+//
+// What runs in workers does not count for -cover, for they do not write what they
+// have counted. Run the same tests with MPDEBUG=inline, or on an [mp.Inline], for that.
 func Main(m *testing.M) {
 	mp.Init() // a worker stays in here
-	if os.Getenv("GORACE") == "" {
-		_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
-	}
+	races := watchRaces()
 	if err := os.Setenv(tagVar, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano())); err != nil {
 		fmt.Fprintln(os.Stderr, "mptest:", err)
 		os.Exit(1)
@@ -41,6 +44,13 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "mptest:", summary(left))
 		for _, l := range left {
 			fmt.Fprintln(os.Stderr, "mptest:", l)
+		}
+		code = max(code, 1)
+	}
+	if reports := races.found(); len(reports) > 0 {
+		fmt.Fprintf(os.Stderr, "mptest: data races in %d process(es) that the tests have started\n", len(reports))
+		for _, r := range reports {
+			fmt.Fprintln(os.Stderr, "mptest:", r)
 		}
 		code = max(code, 1)
 	}
