@@ -271,6 +271,11 @@ func late(t *testing.T) (l lateness, begun func(), goOn func()) {
 	return l, func() { _, _ = os.ReadFile(l.Begun) }, func() { _ = os.WriteFile(l.GoOn, nil, 0) }
 }
 
+var hasDeadline = mp.Register("hasDeadline", func(ctx context.Context, _ struct{}) (bool, error) {
+	_, ok := ctx.Deadline()
+	return ok, nil
+})
+
 // MPDEBUG=nodeadline: no deadline reaches a task that has begun, and nobody is killed for taking his
 // time when he is told to end.
 func TestNoDeadline(t *testing.T) {
@@ -283,6 +288,11 @@ func TestNoDeadline(t *testing.T) {
 				t.Fatal(err)
 			}
 			pids := pool.Workers()
+			hour, stop := context.WithTimeout(t.Context(), time.Hour)
+			defer stop()
+			if told, err := mp.Call(hour, pool, hasDeadline, struct{}{}); told || err != nil {
+				t.Errorf("its context has a deadline: %v", err)
+			}
 			over, cancel := context.WithTimeout(t.Context(), 0)
 			defer cancel()
 			if _, err := mp.Call(over, pool, whereAmI, struct{}{}); !errors.Is(err, context.DeadlineExceeded) {

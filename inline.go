@@ -216,6 +216,9 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 	}
 	var all runner.Contexts
 	task := all.New(info)
+	if !x.patient {
+		task.SetDeadline(dueBy(ctx, h.Timeout))
+	}
 	defer task.Cancel(context.Canceled)
 	defer x.follow(ctx, task)()
 	if h.Timeout > 0 && !x.patient {
@@ -232,6 +235,18 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 		b.Settle(i, data, nil)
 	}()
 	kind, data = runner.Run(task, withBaggage(f.runner(), h.Baggage), arg, nil)
+}
+
+// dueBy is the deadline of a task that begins now; nil for none.
+func dueBy(ctx context.Context, timeout time.Duration) *time.Time {
+	at, ok := ctx.Deadline()
+	if own := time.Now().Add(timeout); timeout > 0 && (!ok || own.Before(at)) {
+		at, ok = own, true
+	}
+	if !ok {
+		return nil
+	}
+	return &at
 }
 
 // argumentOf is the encoded argument of element i.

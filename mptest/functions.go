@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 )
@@ -32,6 +33,14 @@ var (
 			return i, errors.New("the task's context knows nothing")
 		}
 		return i, nil
+	})
+	// left is how much time the task has; 0 if it has no deadline.
+	left = mp.Register("left", func(ctx context.Context, _ int) (time.Duration, error) {
+		at, ok := ctx.Deadline()
+		if !ok {
+			return 0, nil
+		}
+		return time.Until(at), ctx.Err()
 	})
 	carried = mp.Register("carried", func(ctx context.Context, _ struct{}) (string, error) {
 		s, _ := ctx.Value(suiteKey{}).(string)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 )
@@ -41,6 +42,7 @@ func TestExecutor(t *testing.T, newExecutor func(t testing.TB) mp.Executor) {
 		{"StreamEnds", testStreamEnds},
 		{"Cancel", testCancel},
 		{"Deadline", testDeadline},
+		{"TimeLeft", testTimeLeft},
 		{"Refusals", testRefusals},
 		{"Concurrent", testConcurrent},
 		{"Batch", testBatch},
@@ -467,6 +469,42 @@ func testDeadline(t *testing.T, ex mp.Executor) {
 	out, err := mp.Map(ctx, ex, double, ints(10))
 	if !errors.Is(err, context.DeadlineExceeded) || len(out) != 10 {
 		t.Errorf("Map after the deadline: %d results, %v", len(out), err)
+	}
+}
+
+// A task's context tells when it will end: with the caller's or after its own timeout.
+func testTimeLeft(t *testing.T, ex mp.Executor) {
+	if left, err := mp.Call(t.Context(), ex, left, 0); left != 0 || err != nil {
+		t.Errorf("without a deadline: %v, %v", left, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		opts []mp.CallOption
+		most time.Duration
+	}{
+		"the caller's":         {ctx, nil, time.Hour},
+		"its own":              {t.Context(), []mp.CallOption{mp.Timeout(time.Minute)}, time.Minute},
+		"the sooner is own":    {ctx, []mp.CallOption{mp.Timeout(time.Minute)}, time.Minute},
+		"the sooner is theirs": {ctx, []mp.CallOption{mp.Timeout(2 * time.Hour)}, time.Hour},
+	} {
+		one, err := mp.Call(c.ctx, ex, left, 0, c.opts...)
+		later, err2 := mp.Submit(c.ctx, ex, left, 0, c.opts...).Result(t.Context())
+		options := make([]mp.MapOption, len(c.opts))
+		for i, o := range c.opts {
+			options[i] = o
+		}
+		all, err3 := mp.Map(c.ctx, ex, left, ints(500), options...)
+		if err := errors.Join(err, err2, err3); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		// Nothing here takes half of the time.
+		for _, d := range append(all, one, later) {
+			if d > c.most || d < c.most/2 {
+				t.Errorf("%s: %v left of %v", name, d, c.most)
+			}
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/cause"
 
 	"github.com/go-multiprocessing/mp/internal/journal"
+	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/sched"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/sys"
@@ -118,9 +119,10 @@ type job struct {
 	spared bool // what runs was not told of the cause, since nobody is ended for taking his time
 	crew   *Crew
 
-	timeout time.Duration // of each task; 0: none
-	retries int
-	deaths  map[int]int // by element, where there were any
+	timeout  time.Duration // of each task; 0: none
+	deadline link.Moment   // of the context, for the tasks' contexts
+	retries  int
+	deaths   map[int]int // by element, where there were any
 
 	watch      *watch // of the context, with its neighbours there
 	prev, next *job
@@ -133,6 +135,10 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	n := b.Len()
 	if n == 0 {
 		return nil
+	}
+	var due link.Moment
+	if d, ok := ctx.Deadline(); ok && !c.cfg.Patient {
+		due = link.MomentOf(d)
 	}
 	c.mu.Lock()
 	if err := c.admit(ctx); err != nil {
@@ -147,6 +153,7 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 		j.timeout = h.Timeout
 		c.timed(j)
 	}
+	j.deadline = due
 	c.nextID += uint64(n)
 	c.open++
 	j.trace("submitted")

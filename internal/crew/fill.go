@@ -136,7 +136,7 @@ func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	if large {
 		ch.Weight = len(body)
 	}
-	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: attempt, Worker: m.number(), ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Baggage: len(j.bag), Body: body})
+	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: attempt, Worker: m.number(), ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Baggage: len(j.bag), Timeout: j.timeout, Deadline: j.deadline, Body: body})
 	if m.work.Tasks() == 0 {
 		m.usage.given()
 	}

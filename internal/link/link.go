@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	taskHead   = 40
+	taskHead   = 56
 	resultHead = 8
 
 	flagPrompt   = 1 << 0 // somebody waits for the result
@@ -41,7 +41,10 @@ type Chunk struct {
 	Count   int
 	Prompt  bool // wake the parent as soon as the chunk is done
 	Baggage int  // how many bytes of Body, the first, go along with each task
-	Body    []byte
+
+	Timeout  time.Duration // of each task, 0 for none; and
+	Deadline Moment        // of all: what their contexts say. It is the parent that sees to it
+	Body     []byte
 }
 
 // Events are what a worker says outside of results. They are called on one
@@ -274,7 +277,7 @@ func (l *Link) advance() {
 
 // Stage writes a chunk into the ring without showing it to the worker, and
 // returns the number of its first task. It needs Room; a body above maxInline
-// will be sent by Publish.
+// will be sent by SendBody.
 func (l *Link) Stage(c Chunk) (seq uint32) {
 	flags, body := uint16(0), c.Body
 	if c.Prompt {
@@ -285,7 +288,7 @@ func (l *Link) Stage(c Chunk) (seq uint32) {
 		body = nil
 	}
 	l.mem.clear(l.seq, uint32(c.Count))
-	l.put(record{flags: flags, attempt: uint16(c.Attempt), worker: uint32(c.Worker), fn: uint32(c.Func), count: uint32(c.Count), seq: l.seq, id: c.ID, baggage: uint32(c.Baggage), body: body})
+	l.put(record{flags: flags, attempt: uint16(c.Attempt), worker: uint32(c.Worker), fn: uint32(c.Func), count: uint32(c.Count), seq: l.seq, id: c.ID, baggage: uint32(c.Baggage), timeout: c.Timeout, deadline: c.Deadline, body: body})
 	l.sent = append(l.sent, passed{l.taskTail, l.seq + uint32(c.Count), c.Count})
 	seq = l.seq
 	l.seq += uint32(c.Count)
@@ -299,6 +302,8 @@ type record struct {
 	id             uint64
 	worker         uint32
 	baggage        uint32
+	timeout        time.Duration
+	deadline       Moment
 	body           []byte
 }
 
@@ -315,6 +320,8 @@ func (l *Link) put(r record) {
 	binary.LittleEndian.PutUint64(h[24:], r.id)
 	binary.LittleEndian.PutUint32(h[32:], r.worker)
 	binary.LittleEndian.PutUint32(h[36:], r.baggage)
+	binary.LittleEndian.PutUint64(h[40:], uint64(r.timeout))
+	binary.LittleEndian.PutUint64(h[48:], uint64(r.deadline))
 	ring := l.mem.taskRing()
 	ring.put(l.taskTail, h[:])
 	ring.put(l.taskTail+taskHead, r.body)

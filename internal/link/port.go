@@ -41,7 +41,33 @@ type Task struct {
 	Worker  int // the number that this worker now has
 	Attempt int
 	Baggage []byte // of the call that it is part of
+	Due     Due
 	In      []byte
+}
+
+// Due is when a task is to end.
+type Due struct {
+	Timeout  time.Duration // from when it begins; 0 for none
+	Deadline Moment
+	Began    time.Time // when the clock was last looked at before it began, at most some 100 µs; only with a Timeout
+}
+
+// None says that it may take as long as it likes.
+func (d Due) None() bool { return d.Timeout == 0 && d.Deadline == 0 }
+
+// Time is when that is, if not None.
+func (d Due) Time() time.Time {
+	switch {
+	case d.Deadline == 0:
+		return d.Began.Add(d.Timeout)
+	case d.Timeout == 0:
+		return d.Deadline.Time()
+	}
+	at, all := d.Began.Add(d.Timeout), d.Deadline.Time()
+	if all.Before(at) {
+		return all
+	}
+	return at
 }
 
 // A Port is the worker's end. Next and Finish belong to one goroutine at a time;
@@ -214,6 +240,9 @@ func (p *Port) Next() (*Task, error) {
 			if err := p.cut(c); err != nil {
 				return nil, err
 			}
+			if p.task.Due.Timeout != 0 {
+				p.task.Due.Began = p.clock.last()
+			}
 			if seq := p.task.Seq; p.mem.begin(seq) {
 				if int32(seq-atomic.LoadUint32(p.mem.word32(offLow))) >= 0 {
 					p.ring() // work is running low
@@ -278,6 +307,7 @@ func (p *Port) load() error {
 		fn: binary.LittleEndian.Uint32(h[8:]), count: binary.LittleEndian.Uint32(h[12:]),
 		seq: binary.LittleEndian.Uint32(h[16:]), id: binary.LittleEndian.Uint64(h[24:]),
 		worker: binary.LittleEndian.Uint32(h[32:]), baggage: binary.LittleEndian.Uint32(h[36:]),
+		timeout: time.Duration(binary.LittleEndian.Uint64(h[40:])), deadline: Moment(binary.LittleEndian.Uint64(h[48:])),
 	}
 	n := int(binary.LittleEndian.Uint32(h[20:]))
 	if size < taskHead || n > size-taskHead || size > ringSize {
@@ -285,15 +315,18 @@ func (p *Port) load() error {
 	}
 	p.cur = current{rec: r, end: p.pos + uint64(size)}
 	p.task.Func, p.task.Attempt, p.task.Worker = int(r.fn), int(r.attempt), int(r.worker)
+	p.task.Due = Due{Timeout: r.timeout, Deadline: r.deadline}
 	if r.flags&flagStop != 0 {
 		p.pass()
 		return io.EOF
 	}
 	if r.flags&flagExternal != 0 {
 		var err error
+		p.clock.tell(p)
 		if p.cur.left, err = p.claim(r.seq); err != nil {
 			return err
 		}
+		p.clock.start() // that it was on its way is no work
 	} else if p.cur.left = ring.view(p.pos+taskHead, n); p.cur.left == nil {
 		p.buf = ring.appendTo(p.buf[:0], p.pos+taskHead, n)
 		p.cur.left = p.buf
@@ -417,6 +450,14 @@ func (c *clock) read() time.Duration {
 	}
 	c.now = time.Since(c.base)
 	return c.now
+}
+
+// last is when it was last read.
+func (c *clock) last() time.Time {
+	if c.base.IsZero() {
+		c.read()
+	}
+	return c.base.Add(c.now)
 }
 
 func (c *clock) start() { c.began = c.read() }

@@ -23,6 +23,7 @@ type Context struct {
 	info Info
 	at   uint64                // what Committed was when the task began
 	real atomic.Pointer[state] // nil until somebody looks
+	due  *time.Time            // its deadline; nil: none
 }
 
 // state is what a context needs that is looked at.
@@ -129,8 +130,17 @@ func (c *Context) get() *state {
 // commit: one of the two sees the other.
 func (c *Context) committed() bool { return Committed != nil && Committed.Load() != c.at }
 
-// Deadline reports no deadline.
-func (c *Context) Deadline() (time.Time, bool) { return time.Time{}, false }
+// SetDeadline says when the task is to end, of which others see to it. It belongs before the task
+// begins, and many contexts may share the time.
+func (c *Context) SetDeadline(t *time.Time) { c.due = t }
+
+// Deadline is what was set.
+func (c *Context) Deadline() (time.Time, bool) {
+	if c.due == nil {
+		return time.Time{}, false
+	}
+	return *c.due, true
+}
 
 // Done is closed when the task is cancelled or has ended.
 func (c *Context) Done() <-chan struct{} { return c.get().done }

@@ -177,7 +177,7 @@ func (p *parent) word(off int) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.P
 
 // task is a record of count tasks, as it lies in the ring.
 func task(size, n, fn, count uint32, flags uint16, body ...byte) []byte {
-	b := make([]byte, 40)
+	b := make([]byte, 56)
 	binary.LittleEndian.PutUint32(b, size)
 	binary.LittleEndian.PutUint16(b[4:], flags)
 	binary.LittleEndian.PutUint32(b[8:], fn)
@@ -221,7 +221,7 @@ func (p *parent) ends(code int, why string) {
 // The honest parent by hand: the other tests know where things are.
 func TestServes(t *testing.T) {
 	p := inService(t)
-	p.publish(task(48, 4, 0, 1, 0, 0, 0, 0, 0), 48)
+	p.publish(task(64, 4, 0, 1, 0, 0, 0, 0, 0), 64)
 	for deadline := time.Now().Add(never); p.word(resTail).Load() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no result")
@@ -229,8 +229,8 @@ func TestServes(t *testing.T) {
 	}
 	p.send(message(msgCancel, nil)) // of a task that is over
 	const stop = 4
-	copy(p.mem[taskRing+48:], task(40, 0, 0, 0, stop))
-	p.publish(nil, 88)
+	copy(p.mem[taskRing+64:], task(56, 0, 0, 0, stop))
+	p.publish(nil, 120)
 	p.ends(0, "")
 }
 
@@ -306,7 +306,7 @@ func TestGarbageInService(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := inService(t)
 			if c.busy {
-				p.publish(task(48, 5, 0, 1, 0, 1, 0, 0, 0, 9), 48)
+				p.publish(task(64, 5, 0, 1, 0, 1, 0, 0, 0, 9), 64)
 			}
 			if c.b == nil {
 				_ = p.sock.Close()
@@ -325,14 +325,14 @@ func TestGarbageInTheRing(t *testing.T) {
 		ring      []byte
 		tail      uint64
 	}{
-		{"empty record", garbage, task(0, 0, 0, 0, 0), 40},
-		{"record beyond the ring", garbage, task(1<<30, 0, 0, 1, 0), 40},
-		{"body beyond the record", garbage, task(48, 1<<31, 0, 1, 0), 48},
-		{"argument beyond the body", garbage, task(48, 8, 0, 1, 0, 9, 0, 0, 0), 48},
-		{"baggage beyond the body", garbage, withBaggage(task(48, 8, 0, 1, 0, 0, 0, 0, 0), 9), 48},
-		{"baggage in the place of arguments", garbage, withBaggage(task(48, 8, 0, 1, 0, 0, 0, 0, 0), 5), 48},
-		{"fewer arguments than tasks", garbage, task(48, 4, 0, 1<<31, 0), 48},
-		{"unknown function", "function 7 of 1", task(48, 4, 7, 1, 0), 48},
+		{"empty record", garbage, task(0, 0, 0, 0, 0), 56},
+		{"record beyond the ring", garbage, task(1<<30, 0, 0, 1, 0), 56},
+		{"body beyond the record", garbage, task(64, 1<<31, 0, 1, 0), 64},
+		{"argument beyond the body", garbage, task(64, 8, 0, 1, 0, 9, 0, 0, 0), 64},
+		{"baggage beyond the body", garbage, withBaggage(task(64, 8, 0, 1, 0, 0, 0, 0, 0), 9), 64},
+		{"baggage in the place of arguments", garbage, withBaggage(task(64, 8, 0, 1, 0, 0, 0, 0, 0), 5), 64},
+		{"fewer arguments than tasks", garbage, task(64, 4, 0, 1<<31, 0), 64},
+		{"unknown function", "function 7 of 1", task(64, 4, 7, 1, 0), 64},
 		{"position without a record", garbage, nil, 1 << 50},
 		{"noise", garbage, noise(1 << 20), 1 << 20},
 	} {
