@@ -23,7 +23,8 @@
 // A Go function cannot be sent to another process. So functions are registered
 // by name, in package variables, and a worker is the same program started
 // again: there, [Init] takes over. Package variables and init functions run in
-// every worker; [IsWorker] tells them so.
+// every worker; [IsWorker] tells them so. What main does after Init, parsing flags for
+// instance, is not done there: what tasks need of it goes into their arguments.
 //
 // # Which one?
 //
@@ -68,7 +69,7 @@
 //
 // A task's error arrives as an error: errors.Is and errors.As find the standard
 // library's sentinels and what was registered with [RegisterError] and
-// [RegisterErrorType]. A panic arrives as a [*PanicError], the death of the worker
+// [RegisterErrorType] or [RegisterErrorWrapper]. A panic arrives as a [*PanicError], the death of the worker
 // as a [*WorkerError] for the one task that it was running: what it had finished is
 // delivered, what it had not begun is run elsewhere, and a new worker takes its
 // place. What cannot be encoded is a [*CodecError], a worker that cannot be

@@ -3,6 +3,7 @@ package mp
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/errtree"
@@ -73,11 +74,26 @@ func init() {
 		Worker          int
 		Process, Stderr string
 	}
+	type died struct {
+		Worker         int
+		Process        string
+		PID            int
+		Func           string
+		Reason         Reason
+		ExitCode       int
+		Signal         syscall.Signal
+		Stderr, Stacks string
+	}
+	type panicked struct{ Func, Value, Stack string }
 	for _, bad := range []error{
 		errtree.RegisterType[*CodecError](),
 		errtree.RegisterWrapper(
-			func(e *WorkerError) WorkerError { c := *e; c.Cause = nil; return c },
-			func(p WorkerError, cause error) *WorkerError { p.Cause = cause; return &p }),
+			func(e *WorkerError) died {
+				return died{e.Worker, e.Process, e.PID, e.Func, e.Reason, e.ExitCode, e.Signal, e.Stderr, e.Stacks}
+			},
+			func(p died, cause error) *WorkerError {
+				return &WorkerError{p.Worker, p.Process, p.PID, p.Func, p.Reason, p.ExitCode, p.Signal, p.Stderr, p.Stacks, cause}
+			}),
 		errtree.RegisterWrapper(
 			func(e *StartError) start { return start{e.Worker, e.Process, e.Stderr} },
 			func(p start, err error) *StartError { return &StartError{p.Worker, p.Process, p.Stderr, err} }),
@@ -85,12 +101,12 @@ func init() {
 			func(e *ElementError) int { return e.Index },
 			func(i int, err error) *ElementError { return &ElementError{i, err} }),
 		errtree.RegisterWrapper(
-			func(e *PanicError) [2]string { return [2]string{fmt.Sprint(e.Value), e.Stack} },
-			func(p [2]string, err error) *PanicError {
+			func(e *PanicError) panicked { return panicked{e.Func, fmt.Sprint(e.Value), e.Stack} },
+			func(p panicked, err error) *PanicError {
 				if err != nil {
-					return &PanicError{err, p[1]}
+					return &PanicError{p.Func, err, p.Stack}
 				}
-				return &PanicError{p[0], p[1]}
+				return &PanicError{p.Func, p.Value, p.Stack}
 			}),
 	} {
 		if bad != nil {
@@ -99,16 +115,16 @@ func init() {
 	}
 }
 
-// outcomeError translates how a task ended, as package runner tells it; nil if
-// it returned a result.
-func outcomeError(kind uint8, data []byte) error {
+// outcomeError translates how a task of a function ended, as package runner tells it;
+// nil if it returned a result.
+func outcomeError(function string, kind uint8, data []byte) error {
 	switch kind {
 	case runner.OK:
 		return nil
 	case runner.Failed:
 		return errtree.Decode(data)
 	case runner.Panicked:
-		return panicError(data)
+		return panicError(function, data)
 	case runner.Exited:
 		return ErrGoexit
 	}

@@ -288,22 +288,62 @@ var crash = mp.Register("crash", func(_ context.Context, code int) (int, error) 
 	return 0, nil
 })
 
+// tooLong is an error of a type of its own.
+type tooLong struct{ Length, Most int }
+
+func (e *tooLong) Error() string { return fmt.Sprintf("%d letters, more than %d", e.Length, e.Most) }
+
+func init() { mp.RegisterErrorType[*tooLong]() }
+
+var abbreviate = mp.Register("abbreviate", func(_ context.Context, s string) (string, error) {
+	if len(s) > 10 {
+		return "", fmt.Errorf("abbreviate: %w", &tooLong{len(s), 10})
+	}
+	return s[:1] + ".", nil
+})
+
 func ExampleRegisterErrorType() {
 	p := pool()
 	defer p.Close()
-	_, err := mp.Call(context.Background(), p, open, "/no/such/file")
-	var path *fs.PathError
-	fmt.Println(errors.Is(err, fs.ErrNotExist), errors.As(err, &path))
-	// Output: true true
+	_, err := mp.Call(context.Background(), p, abbreviate, "multiprocessing")
+	var long *tooLong
+	if errors.As(err, &long) {
+		fmt.Println(long.Length-long.Most, "too many")
+	}
+	// Output: 5 too many
 }
 
-var open = mp.Register("open", func(_ context.Context, name string) (int, error) {
-	f, err := os.Open(name)
+// loadError holds another error, as many types do.
+type loadError struct {
+	Name string
+	Err  error
+}
+
+func (e *loadError) Error() string { return "loading " + e.Name + ": " + e.Err.Error() }
+func (e *loadError) Unwrap() error { return e.Err }
+
+func init() {
+	mp.RegisterErrorWrapper(
+		func(e *loadError) string { return e.Name },
+		func(name string, err error) *loadError { return &loadError{name, err} })
+}
+
+var load = mp.Register("load", func(_ context.Context, name string) ([]byte, error) {
+	b, err := os.ReadFile(name)
 	if err != nil {
-		return 0, err
+		return nil, &loadError{name, err}
 	}
-	return 0, f.Close()
+	return b, nil
 })
+
+func ExampleRegisterErrorWrapper() {
+	p := pool()
+	defer p.Close()
+	_, err := mp.Call(context.Background(), p, load, "/no/such/file")
+	var failed *loadError
+	fmt.Println(errors.As(err, &failed), errors.Is(err, fs.ErrNotExist))
+	// Output: true true
+}
 
 func ExampleFunc_With() {
 	p, err := mp.NewPool(mp.PoolConfig{

@@ -242,7 +242,11 @@ func fixed(t reflect.Type, path string) error {
 	case reflect.Bool:
 		return fmt.Errorf("mp: %s is a bool, and another process could write what is neither true nor false there: use uint8", path)
 	}
-	return fmt.Errorf("mp: %s is a %v, which cannot lie in shared memory: only numbers can, and arrays and structs of them", path, t.Kind())
+	kind := t.Kind().String()
+	if t.Kind() == reflect.Pointer {
+		kind = "pointer"
+	}
+	return fmt.Errorf("mp: %s is a %s, which cannot lie in shared memory: only numbers can, and arrays and structs of them", path, kind)
 }
 
 // fixedType is fixed for T itself, which must have a size.

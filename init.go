@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/logrec"
+	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/worker"
 )
@@ -18,6 +19,11 @@ var initialized atomic.Bool
 // Init makes a worker process what it is: there, it runs tasks and never
 // returns. In all other processes it returns at once. Call it first thing in
 // main, before flags are parsed and files opened; in tests, in TestMain.
+//
+// A worker gets no further than this: what main does afterwards, parse flags, read a
+// configuration, set variables, is not done there, and what a task sets in a variable
+// stays in its worker. What tasks need of that goes into their arguments, or once for
+// each worker into that of [PoolConfig].Setup.
 //
 // Init panics, naming function and field, if the argument or result of a
 // registered function cannot travel. Calling it again does nothing.
@@ -34,6 +40,8 @@ func Init() {
 // IsWorker reports whether this process is a worker. It is valid from the
 // start, in package variables and init functions too.
 func IsWorker() bool { return spawn.IsWorker() }
+
+func init() { share.Unborn = IsWorker() }
 
 // serve runs the worker's side until the parent has no more work for it.
 func serve() int {

@@ -228,7 +228,7 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 	kind, data := uint8(runner.Exited), []byte(nil)
 	defer func() { // also when the task calls runtime.Goexit
 		x.ends(info, kind)
-		if err := outcomeError(kind, data); err != nil {
+		if err := outcomeError(f.Name(), kind, data); err != nil {
 			b.Settle(i, nil, err)
 			return
 		}

@@ -88,7 +88,7 @@ func (e *inlineEngine) runBound(ctx context.Context, b link.Bound) error {
 	done := make(chan error, 1)
 	go func() { // which it may end
 		kind, data := uint8(runner.Exited), []byte(nil)
-		defer func() { task.Cancel(context.Canceled); done <- outcomeError(kind, data) }()
+		defer func() { task.Cancel(context.Canceled); done <- outcomeError(b.Name, kind, data) }()
 		kind, data = runner.Run(task, f.runner(), b.Arg, nil)
 	}()
 	return <-done

@@ -13,7 +13,7 @@ import (
 // of in. It costs some 100 ns of processor time an element for small types, both
 // sides together; elements travel in chunks sized by the time that they take.
 //
-// The first error cancels the rest and is returned as an [*ElementError];
+// The first error in time cancels the rest and is returned as an [*ElementError];
 // with [AllErrors] all elements are run, and all errors returned as
 // [ElementErrors]. Always the slice has in's length and holds the results of the
 // elements that succeeded, and zero values elsewhere; only AllErrors tells which

@@ -29,11 +29,11 @@ type PoolConfig struct {
 	// shared out among the workers, at least 1.
 	Procs int
 
-	// Setup is run in each worker before its first task, Teardown after its
+	// Setup is run in each worker before its first task, its result is ignored; Teardown after its
 	// last when the pool is shut down or the worker recycled (not when the pool
 	// is closed or the worker dies). A worker whose Setup fails is started again a few times; when none
 	// can be, every task gets a [*StartError] with the reason. NewPool does not
-	// wait for Setup, [Pool.Ready] does. In the Setup of a spare the worker's
+	// wait for Setup, [Pool.Ready] does. Timeout is not for them: a Setup may take long. In the Setup of a spare the worker's
 	// number is 0.
 	Setup, Teardown Task
 
@@ -222,7 +222,10 @@ func (c PoolConfig) missing(function string) error {
 	if _, ok := functions.lookup(function); !ok {
 		return fmt.Errorf("mp: no function %q is registered", function)
 	}
-	if len(function) > 5 && function[:5] == "main." {
+	if c.Executable == "" {
+		return fmt.Errorf("mp: the worker, which is this program, has not registered %s: register it in a package variable, whatever the process is", function)
+	}
+	if strings.HasPrefix(function, "main.") {
 		return fmt.Errorf("mp: %s is registered in package main, which the worker binary %s does not share: register it in a package that both programs import", function, c.Executable)
 	}
 	return fmt.Errorf("mp: the worker binary %s lacks the function %s: import the package that registers it there, and build it again", c.Executable, function)

@@ -33,6 +33,11 @@ import (
 // keep nanoseconds. [Init] checks the types. A function literal must not mention the
 // variable that it is assigned to: declare the variable, assign it in init.
 //
+// The task's context ends with that of the call, and has its deadline, or that of its
+// [Timeout]; of its values it has those that [RegisterBaggage] carries. An argument or
+// result is copied some times on its way: above a megabyte or so a [Slab] or [Array]
+// costs less, and leaves no memory behind.
+//
 // Register panics if the name is empty, taken or contains a line break, if f
 // is nil, and after Init.
 func Register[In, Out any](name string, f func(ctx context.Context, arg In) (Out, error)) *Func[In, Out] {
@@ -83,15 +88,29 @@ func RegisterError(err error) error {
 
 // RegisterErrorType makes errors of type E arrive as values of type E, so that
 // errors.As finds them. The type must be able to travel like any other: its
-// fields exported, or with AppendBinary and UnmarshalBinary. A field of type error
-// cannot travel: leave it out of AppendBinary, or wrap outside of the type, with
-// fmt.Errorf("%w: %w"). What its Unwrap returns arrives beside it, so that errors.Is
-// and errors.As find it. Like [Register] it belongs into package variables or init
-// functions. It panics if the type is registered already.
+// fields exported, or with AppendBinary and UnmarshalBinary. A type with a field of
+// type error is for [RegisterErrorWrapper]. Like [Register] it belongs into package
+// variables or init functions. It panics if the type is registered already.
 func RegisterErrorType[E error]() {
 	functions.mustBeOpen("RegisterErrorType")
 	if err := errtree.RegisterType[E](); err != nil {
 		panic("mp: RegisterErrorType: " + err.Error())
+	}
+}
+
+// RegisterErrorWrapper makes errors of type E, which hold another error, arrive as
+// values of type E that hold that error: parts returns what else is in one, which must
+// be able to travel, and build makes one of that and the error that its Unwrap
+// returned, nil if that was nil. Both must be safe for concurrent use. Like [Register]
+// it belongs into package variables or init functions. It panics if the type is
+// registered already, or a function is nil.
+func RegisterErrorWrapper[E error, P any](parts func(err E) P, build func(parts P, wrapped error) E) {
+	functions.mustBeOpen("RegisterErrorWrapper")
+	if parts == nil || build == nil {
+		panic("mp: RegisterErrorWrapper: a function is nil")
+	}
+	if err := errtree.RegisterWrapper(parts, build); err != nil {
+		panic("mp: RegisterErrorWrapper: " + err.Error())
 	}
 }
 

@@ -286,3 +286,65 @@ var blobDie = mp.Register("blobDie", func(_ context.Context, b []byte) (int, err
 	}
 	return len(b), nil
 })
+
+// What a worker made before Init nobody else would have.
+var madeEarly = func() error {
+	if !mp.IsWorker() {
+		return nil
+	}
+	_, err := mp.NewMutex(mp.ObjectConfig{})
+	_, err2 := mp.NewQueue[int](mp.QueueConfig{})
+	_, _, err3 := mp.NewPipe[int](mp.PipeConfig{})
+	if err == nil || err2 == nil || err3 == nil {
+		return fmt.Errorf("made: %v, %v, %v", err, err2, err3)
+	}
+	return err2
+}()
+
+var sayMadeEarly = mp.Register("sayMadeEarly", func(context.Context, struct{}) (string, error) {
+	if madeEarly == nil {
+		return "", errors.New("it was made")
+	}
+	return madeEarly.Error(), nil
+})
+
+func TestMadeBeforeInit(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	if why, err := mp.Call(t.Context(), pool, sayMadeEarly, struct{}{}); !strings.Contains(why, "made in a worker before Init") || err != nil {
+		t.Errorf("%q, %v", why, err)
+	}
+}
+
+// onlyHere is what a worker does not have, though it is the same program.
+var onlyHere *mp.Func[int, int]
+
+func init() {
+	if !mp.IsWorker() {
+		onlyHere = mp.Register("onlyHere", func(_ context.Context, n int) (int, error) { return n, nil })
+	}
+}
+
+var panicInLines = mp.Register("panicInLines", func(context.Context, int) (int, error) { panic("first\nsecond") })
+
+// Errors name the function.
+func TestErrorsNameTheFunction(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	_, err := mp.Call(t.Context(), pool, onlyHere, 1)
+	if err == nil || !strings.Contains(err.Error(), "has not registered "+onlyHere.Name()) {
+		t.Errorf("a function that workers lack: %v", err)
+	}
+	inline := must(mp.NewInline(mp.InlineConfig{}))
+	defer inline.Close()
+	for _, ex := range []mp.Executor{pool, inline} {
+		_, err = mp.Call(t.Context(), ex, panicInLines, 1)
+		var p *mp.PanicError
+		if want := "mp: panic in " + panicInLines.Name() + ": first …"; !errors.As(err, &p) || err.Error() != want || p.Value != "first\nsecond" {
+			t.Errorf("%v, not %s", err, want)
+		}
+	}
+	_, err = mp.Call(t.Context(), pool, die, "exit 3")
+	var w *mp.WorkerError
+	if !errors.As(err, &w) || w.Func != die.Name() || !strings.Contains(err.Error(), "died while running "+die.Name()) {
+		t.Errorf("%v", err)
+	}
+}

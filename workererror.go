@@ -20,12 +20,13 @@ type WorkerError struct {
 	Worker   int            // its number in the pool, from 1; 1 for a [Process]
 	Process  string         // the name of a [Process]; "" for a worker of a pool
 	PID      int            // of the dead process
+	Func     string         // the name of the function whose task it was running
 	Reason   Reason         // why it died
 	ExitCode int            // -1 if a signal ended it
 	Signal   syscall.Signal // 0 if none did
 	Stderr   string         // the beginning of a crash report and the end of what it wrote there, at most 8 KiB
 	Stacks   string         // of its goroutines when mp killed it for a task that ignored its context, at most 64 KiB; "" if it did not answer
-	Cause    error          `cbor:"-"` // what made mp kill it; nil if it did not
+	Cause    error          // what made mp kill it; nil if it did not
 }
 
 // Error says how the worker died and what its last words were.
@@ -34,7 +35,7 @@ func (e *WorkerError) Error() string {
 	if e.Process != "" {
 		fmt.Fprintf(&b, "mp: the process %s (pid %d) died: %s", e.Process, e.PID, e.Reason)
 	} else {
-		fmt.Fprintf(&b, "mp: worker %d (pid %d) died while running the task: %s", e.Worker, e.PID, e.Reason)
+		fmt.Fprintf(&b, "mp: worker %d (pid %d) died while running %s: %s", e.Worker, e.PID, e.task(), e.Reason)
 	}
 	switch {
 	case e.Cause != nil:
@@ -50,6 +51,13 @@ func (e *WorkerError) Error() string {
 		fmt.Fprintf(&b, ": %s", last)
 	}
 	return b.String()
+}
+
+func (e *WorkerError) task() string {
+	if e.Func == "" {
+		return "a task"
+	}
+	return e.Func
 }
 
 // Unwrap returns the Cause: the context's error, if that is why mp killed it.
@@ -87,7 +95,7 @@ const (
 // workerError tells from a worker's status and last words why it died.
 func workerError(d *crew.Death) *WorkerError {
 	return &WorkerError{
-		Worker: d.Worker, Process: d.Single, PID: d.PID, Reason: reasonOf(d),
+		Worker: d.Worker, Process: d.Single, PID: d.PID, Func: d.Func, Reason: reasonOf(d),
 		ExitCode: d.Status.ExitCode, Signal: d.Status.Signal,
 		Stderr: d.Stderr, Stacks: d.Stacks, Cause: d.Cause,
 	}

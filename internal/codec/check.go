@@ -123,7 +123,7 @@ func (c checker) check(t reflect.Type, path string) error {
 	}
 	switch t.Kind() {
 	case reflect.Func, reflect.Chan, reflect.UnsafePointer, reflect.Uintptr:
-		return fmt.Errorf("%s is a %v, which means nothing in another process", path, t.Kind())
+		return fmt.Errorf("%s is a %v, which means nothing in another process%s", path, t.Kind(), instead[t.Kind()])
 	case reflect.Complex64, reflect.Complex128:
 		return fmt.Errorf("%s is a complex number inside a value that is not made of numbers alone: send its parts", path)
 	case reflect.Pointer:
@@ -267,7 +267,7 @@ func (c checker) checkKey(t reflect.Type, path string) error {
 
 func (c checker) checkInterface(t reflect.Type, path string) error {
 	if t.Implements(errorType) {
-		return fmt.Errorf("%s is an error, which cannot travel inside a value: return it as the function's error, or send its text", path)
+		return fmt.Errorf("%s is an error, which cannot travel inside a value: return it as the function's error, or send its text; for an error in an error type see RegisterErrorWrapper", path)
 	}
 	if t.NumMethod() == 0 {
 		return nil // basic values always travel in it; others are checked as they come
@@ -361,4 +361,10 @@ func (c checker) checkEmbedded(f reflect.StructField, at string, names map[strin
 		}
 	}
 	return nil
+}
+
+// instead says what to use in the place of what means nothing elsewhere.
+var instead = map[reflect.Kind]string{
+	reflect.Chan: ": a Queue or a pipe does",
+	reflect.Func: ": register it, and send what it needs",
 }

@@ -60,7 +60,11 @@ func (m *member) bury() {
 	if closed && death.Cause == nil {
 		drops, lost = append(drops, lost...), nil
 	}
-	c.settleAll(lost, func(*job) error { d := death; return &d })
+	c.settleAll(lost, func(j *job) error {
+		d := death
+		d.Func = j.fn
+		return &d
+	})
 	c.settleAll(drops, c.whyNot)
 }
 

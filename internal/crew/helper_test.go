@@ -132,7 +132,7 @@ func config(t testing.TB, what string, n int) crew.Config {
 		Backlog: 100,
 		Grace:   250 * time.Millisecond,
 		Missing: func(function string) error { return errors.New("no function " + function) },
-		Failure: func(kind uint8, _ []byte) error { return outcome(kind) },
+		Failure: func(_ string, kind uint8, _ []byte) error { return outcome(kind) },
 		Death:   func(err error) error { return err },
 	}
 }

@@ -279,7 +279,7 @@ func (m *member) settle(d outcomes) {
 	batch := d.job.batch
 	if d.kind != runner.OK {
 		for i, data := range d.data {
-			batch.Settle(d.lo+i, nil, m.crew.cfg.Failure(d.kind, data))
+			batch.Settle(d.lo+i, nil, m.crew.cfg.Failure(d.job.fn, d.kind, data))
 		}
 		return
 	}

@@ -120,7 +120,8 @@ func RegisterType[E error]() error {
 // RegisterWrapper registers a type that wraps at most one error: what else it
 // has is in P, which parts returns and build takes.
 func RegisterWrapper[E error, P any](parts func(E) P, build func(p P, wrapped error) E) error {
-	return types.add(reflect.TypeFor[E](), wrapper(parts, build), nil)
+	check := func() error { _, err := codec.For[P](); return err }
+	return types.add(reflect.TypeFor[E](), wrapper(parts, build), check)
 }
 
 // Check returns the first error among the registered types' own checks.

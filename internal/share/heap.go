@@ -41,6 +41,9 @@ func rangeOf(size int) *shm.Range {
 // that say what begins where.
 func firstLineOf(size int) int { return size / line / line }
 
+// Unborn is set in a worker until it is born: what it would share then nobody else would have.
+var Unborn bool
+
 // heap is the shared memory that this process has.
 type heap struct {
 	mu       sync.Mutex

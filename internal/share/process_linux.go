@@ -17,7 +17,9 @@ var birth struct {
 // Born says, in a process that is not the root, with which descriptor it was born, and
 // how to ask the parent to have that served. It is called once, before anything is
 // shared.
-func Born(fd int, ask func() error) { birth.fd, birth.ask = fd, ask }
+func Born(fd int, ask func() error) { Unborn, birth.fd, birth.ask = false, fd, ask }
+
+var errUnborn = errors.New("made in a worker before Init, where each process would have one of its own: make it in main and send it in an argument")
 
 // isRoot reports whether this process is nobody's worker.
 func isRoot() bool { return birth.ask == nil }
@@ -26,6 +28,9 @@ func isRoot() bool { return birth.ask == nil }
 func (h *heap) begin() error {
 	if h.dir != nil {
 		return nil
+	}
+	if Unborn {
+		return errUnborn
 	}
 	dir, err := h.directory()
 	if err != nil {
