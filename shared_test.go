@@ -363,7 +363,7 @@ func TestUnusableShared(t *testing.T) {
 	for want, err := range map[string]error{
 		"outer.Parts[].Name is a string": errOf(mp.NewArray[outer](1, cfg)),
 		"flagged.On is a bool":           errOf(mp.NewValue(flagged{}, mp.ValueConfig{})),
-		"*int is a pointer":                  errOf(mp.NewArray[*int](1, cfg)),
+		"*int is a pointer":              errOf(mp.NewArray[*int](1, cfg)),
 		"has no size":                    errOf(mp.NewArray[struct{}](1, cfg)),
 		"0 elements":                     errOf(mp.NewArray[int](0, cfg)),
 		"-1 elements":                    errOf(mp.NewArray[int](-1, cfg)),
