@@ -40,34 +40,9 @@ type Task struct {
 	ID      uint64
 	Worker  int // the number that this worker now has
 	Attempt int
-	Baggage []byte // of the call that it is part of
-	Due     Due
+	Baggage []byte     // of the call that it is part of
+	Due     *time.Time // its deadline, of many short ones the same; nil: none
 	In      []byte
-}
-
-// Due is when a task is to end.
-type Due struct {
-	Timeout  time.Duration // from when it begins; 0 for none
-	Deadline Moment
-	Began    time.Time // when the clock was last looked at before it began, at most some 100 µs; only with a Timeout
-}
-
-// None says that it may take as long as it likes.
-func (d Due) None() bool { return d.Timeout == 0 && d.Deadline == 0 }
-
-// Time is when that is, if not None.
-func (d Due) Time() time.Time {
-	switch {
-	case d.Deadline == 0:
-		return d.Began.Add(d.Timeout)
-	case d.Timeout == 0:
-		return d.Deadline.Time()
-	}
-	at, all := d.Began.Add(d.Timeout), d.Deadline.Time()
-	if all.Before(at) {
-		return all
-	}
-	return at
 }
 
 // A Port is the worker's end. Next and Finish belong to one goroutine at a time;
@@ -85,6 +60,8 @@ type Port struct {
 	buf   []byte
 	tail  uint64
 	clock clock
+
+	dueSince time.Duration // what the clock was when a deadline was last made
 
 	unrung atomic.Bool // results that the parent was not woken for
 	timer  *time.Timer
@@ -240,8 +217,8 @@ func (p *Port) Next() (*Task, error) {
 			if err := p.cut(c); err != nil {
 				return nil, err
 			}
-			if p.task.Due.Timeout != 0 {
-				p.task.Due.Began = p.clock.last()
+			if c.rec.timeout != 0 && p.clock.now != p.dueSince {
+				p.task.Due = p.due(&c.rec)
 			}
 			if seq := p.task.Seq; p.mem.begin(seq) {
 				if int32(seq-atomic.LoadUint32(p.mem.word32(offLow))) >= 0 {
@@ -258,6 +235,19 @@ func (p *Port) Next() (*Task, error) {
 			return nil, err
 		}
 	}
+}
+
+// due is when a task of the chunk is to end that begins now. The clock was looked at some 100 µs
+// ago at most, and is not for this.
+func (p *Port) due(r *record) *time.Time {
+	p.dueSince = p.clock.now
+	at := p.clock.last().Add(r.timeout)
+	if r.deadline != 0 {
+		if all := r.deadline.Time(); r.timeout == 0 || all.Before(at) {
+			at = all
+		}
+	}
+	return &at
 }
 
 // cut takes the next task off the current chunk.
@@ -315,7 +305,9 @@ func (p *Port) load() error {
 	}
 	p.cur = current{rec: r, end: p.pos + uint64(size)}
 	p.task.Func, p.task.Attempt, p.task.Worker = int(r.fn), int(r.attempt), int(r.worker)
-	p.task.Due = Due{Timeout: r.timeout, Deadline: r.deadline}
+	if p.task.Due = nil; r.timeout|time.Duration(r.deadline) != 0 {
+		p.task.Due = p.due(&r)
+	}
 	if r.flags&flagStop != 0 {
 		p.pass()
 		return io.EOF

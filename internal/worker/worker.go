@@ -36,10 +36,8 @@ type worker struct {
 	began  time.Time    // the task, if there is one
 	inTask bool
 	ctx    *runner.Context
-	due    link.Due
-	dueAt  *time.Time // of due
-	err    error      // why there will be no more
-	code   int        // to exit with
+	err    error // why there will be no more
+	code   int   // to exit with
 }
 
 // Serve serves the parent until it is told to stop or the parent is gone, and
@@ -198,8 +196,8 @@ func (w *worker) run(t *link.Task) {
 	share.BeginTask()
 	w.cfg.Worker = t.Worker // a spare gets its number with its place
 	w.ctx = w.made.New(runner.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(t.Worker), Attempt: uint16(t.Attempt)})
-	if !t.Due.None() {
-		w.ctx.SetDeadline(w.deadline(t.Due))
+	if t.Due != nil {
+		w.ctx.SetDeadline(t.Due)
 	}
 	f := &w.program.Functions[t.Func]
 	if w.trace != nil {
@@ -219,15 +217,6 @@ func (w *worker) run(t *link.Task) {
 	if cap(data) <= maxBuf && cap(data) > cap(w.buf) {
 		w.buf = data
 	}
-}
-
-// deadline is the time of what is due, the same as long as that is, for many short tasks.
-func (w *worker) deadline(d link.Due) *time.Time {
-	if w.dueAt == nil || d != w.due {
-		at := d.Time()
-		w.due, w.dueAt = d, &at
-	}
-	return w.dueAt
 }
 
 // cancelTask passes on that the context of a task's caller has ended.
