@@ -97,7 +97,8 @@ func (a *Array[T]) View(f func([]T) error) error {
 	return f(a.a.data)
 }
 
-// Copy returns a copy of the elements, in memory of this process alone.
+// Copy returns a copy of the elements, in memory of this process alone. The error can only
+// be [ErrClosed].
 func (a *Array[T]) Copy() (elements []T, err error) {
 	err = a.View(func(s []T) error {
 		elements = append([]T(nil), s...)
@@ -132,7 +133,7 @@ func (a *Array[T]) MarshalBinary() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), nil
 }
 
-// UnmarshalBinary makes a a handle of the Array that was encoded.
+// UnmarshalBinary makes this a handle of the Array that was encoded.
 func (a *Array[T]) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindData, a, func(o *share.Object, rest []byte) (*Array[T], error) {
 		if len(rest) != 16 || fixedType[T]() != nil {

@@ -171,7 +171,7 @@ func (a *Atomic[T]) MarshalBinary() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), err
 }
 
-// UnmarshalBinary makes a a handle of the Atomic that was encoded.
+// UnmarshalBinary makes this a handle of the Atomic that was encoded.
 func (a *Atomic[T]) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindAtomic, a, func(o *share.Object, rest []byte) (*Atomic[T], error) {
 		if len(rest) != 8 {

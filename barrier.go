@@ -52,7 +52,8 @@ func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, e
 	return index, ended(ctx, err)
 }
 
-// Abort breaks the Barrier, until Reset.
+// Abort breaks the Barrier, until Reset. The error can only be [ErrClosed]; so it is of
+// Reset, Broken and Waiting.
 func (b *Barrier) Abort() error {
 	if b.b == nil {
 		return errNotMade

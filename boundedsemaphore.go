@@ -59,7 +59,8 @@ func (s *BoundedSemaphore) Release() error {
 	return s.s.x.Release()
 }
 
-// Available is the number of permits that nobody has, which may be another one already.
+// Available is the number of permits that nobody has, which may be another one already. The
+// error can only be [ErrClosed].
 func (s *BoundedSemaphore) Available() (int, error) {
 	if s.s == nil {
 		return 0, errNotMade

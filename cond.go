@@ -12,9 +12,8 @@ import (
 // other. It can be sent, with its Mutex, and is safe for concurrent use.
 //
 // A signal that was given to a process which died before it could act goes to somebody
-// else who waits.
-// What a process that dies had changed without signalling nobody is told of: after
-// [Mutex.Recover], lock and Broadcast.
+// else who waits. But nobody is told what a process that dies has changed without
+// signalling: after [Mutex.Recover], lock and Broadcast.
 type Cond struct{ c *cond }
 
 type cond struct {

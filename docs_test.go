@@ -1,6 +1,7 @@
 package mp_test
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/importer"
@@ -199,7 +200,8 @@ func (c *checker) check(program string) error {
 	var wrong error
 	cfg := types.Config{Importer: c.imports, Error: func(err error) {
 		// A soft error is that of a variable, or an import, which the rest of the piece would use.
-		if e, ok := err.(types.Error); wrong == nil && !(ok && e.Soft) {
+		var e types.Error
+		if wrong == nil && !(errors.As(err, &e) && e.Soft) {
 			wrong = err
 		}
 	}}

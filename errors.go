@@ -26,39 +26,35 @@ var ErrGoexit = errors.New("mp: the task called runtime.Goexit: return an error 
 // ErrRunning is the error of closing a process that has not ended.
 var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
 
-// Errors of queues, beside [ErrClosed] and those of contexts.
-var (
-	// ErrFull is returned by [Queue.TryPut] if there is no room.
-	ErrFull = xsync.ErrFull
-	// ErrEmpty is returned by [Queue.TryGet] if there is nothing to get.
-	ErrEmpty = xsync.ErrEmpty
-)
+// ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there
+// is no room. Nothing was put.
+var ErrFull = xsync.ErrFull
 
-// Errors of shared objects, beside [ErrClosed] and those of contexts. They can be
-// returned by tasks.
-var (
-	// ErrOwnerDied is returned instead of a lock whose holder's process has died, or
-	// was killed, and may have left what the lock guards half changed. The lock is not
-	// held. It is returned to everybody until somebody has repaired that with Recover.
-	ErrOwnerDied = xsync.ErrOwnerDied
-	// ErrNotHeld is returned by who gives up what this process does not hold. Nothing
-	// is changed.
-	ErrNotHeld = xsync.ErrNotHeld
-	// ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
-	ErrBroken = xsync.ErrBroken
-	// ErrOverRelease is returned by a semaphore that was released more often than
-	// acquired. Nothing is changed.
-	ErrOverRelease = xsync.ErrOverRelease
-)
+// ErrEmpty is returned by [Queue.TryGet] and [Conn.TryRecv] if there is nothing to get.
+var ErrEmpty = xsync.ErrEmpty
 
-// Errors of connections, beside [ErrClosed], io.EOF, io.ErrClosedPipe and those of contexts.
-var (
-	// ErrMoved is returned by the methods of a [Conn] that was sent on, and is the cause of the
-	// [*CodecError] of who sends it, or a [Slab], once more.
-	ErrMoved = errors.New("mp: it was sent on, and who received it has it")
-	// ErrDirection is returned at an end of a one-way pipe that does only the other.
-	ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
-)
+// ErrOwnerDied is returned instead of a lock whose holder's process has died, or
+// was killed, and may have left what the lock guards half changed. The lock is not
+// held. It is returned to everybody until somebody has repaired that with Recover.
+var ErrOwnerDied = xsync.ErrOwnerDied
+
+// ErrNotHeld is returned by who gives up what this process does not hold. Nothing
+// is changed.
+var ErrNotHeld = xsync.ErrNotHeld
+
+// ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
+var ErrBroken = xsync.ErrBroken
+
+// ErrOverRelease is returned by a semaphore that was released more often than
+// acquired, and by [Queue.TaskDone] for more than was got. Nothing is changed.
+var ErrOverRelease = xsync.ErrOverRelease
+
+// ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent on, and is the
+// cause of the [*CodecError] of who sends it once more.
+var ErrMoved = errors.New("mp: it was sent on, and who received it has it")
+
+// ErrDirection is returned at an end of a one-way pipe that does only the other.
+var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
 
 func init() {
 	for name, err := range map[string]error{

@@ -27,7 +27,8 @@ func NewEvent(cfg ObjectConfig) (*Event, error) {
 }
 
 // Set sets the Event until Clear. Everybody goes on who waits, even if Clear follows at
-// once. Setting it again does nothing.
+// once. Setting it again does nothing. The error can only be [ErrClosed]; so it is of Clear
+// and IsSet.
 func (e *Event) Set() error {
 	if e.e == nil {
 		return errNotMade

@@ -318,8 +318,9 @@ func (x *Inline) isRunning(b Batch, i int) bool {
 	return false
 }
 
-// Shutdown takes no more tasks and waits for those it has. When ctx ends first,
-// it ends the rest as Close does and returns the context's error.
+// Shutdown takes no more tasks and waits for those it has. When ctx ends first, those
+// that have not begun get [ErrClosed], the contexts of those that run are cancelled, and
+// the error is that of ctx; it does not wait for them, as Close does.
 func (x *Inline) Shutdown(ctx context.Context) error {
 	x.refuse()
 	done := make(chan struct{})

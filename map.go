@@ -2,6 +2,7 @@ package mp
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -169,7 +170,7 @@ func (m *mapping[In, Out]) err(ctx context.Context) error {
 	case m.opts.allErrors:
 		slices.SortFunc(m.failed, func(a, b *ElementError) int { return a.Index - b.Index })
 		return m.failed
-	case ctx.Err() != nil && context.Cause(m.ctx) != error(m.failed[0]): // it ended before that
+	case ctx.Err() != nil && !errors.Is(context.Cause(m.ctx), m.failed[0]): // it ended before that
 		return cause.Of(ctx)
 	}
 	return m.failed[0]

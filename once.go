@@ -36,7 +36,7 @@ func (o *Once) Do(ctx context.Context, f func() error) error {
 	return ended(ctx, o.o.x.Do(ctx, f))
 }
 
-// Done reports whether it has been done.
+// Done reports whether it has been done. The error can only be [ErrClosed].
 func (o *Once) Done() (bool, error) {
 	if o.o == nil {
 		return false, errNotMade

@@ -189,7 +189,8 @@ func (p *Process[Out]) Terminate() error { return p.Signal(syscall.SIGTERM) }
 // nothing.
 func (p *Process[Out]) Kill() error { return p.Signal(syscall.SIGKILL) }
 
-// Signal sends the process a signal. After its end that does nothing.
+// Signal sends the process a signal. After its end that does nothing; before Start it
+// is an error, and after Close [ErrClosed]. So it is of Terminate and Kill.
 func (p *Process[Out]) Signal(s syscall.Signal) error {
 	if err := p.usable(); err != nil {
 		return err
@@ -202,8 +203,8 @@ func (p *Process[Out]) Signal(s syscall.Signal) error {
 	return nil
 }
 
-// Close says that the process is not needed any more: every later call is an
-// error. Closing one that is running is [ErrRunning], and it stays usable;
+// Close says that the process is not needed any more: Start, Wait, Signal, Terminate and
+// Kill then return [ErrClosed]; what it has told of itself stays. Closing one that is running is [ErrRunning], and it stays usable;
 // closing twice is fine. A process need not be closed to be freed.
 func (p *Process[Out]) Close() error {
 	p.mu.Lock()

@@ -204,7 +204,8 @@ func (q *Queue[T]) TaskDone() error {
 }
 
 // Join waits until there has been a [Queue.TaskDone] for each element that was put. For what a
-// process had got that died, somebody else must say so.
+// process had got that died, somebody else must say so. The error is that of ctx or
+// [ErrClosed].
 func (q *Queue[T]) Join(ctx context.Context) error {
 	if q.q == nil {
 		return errNotMade

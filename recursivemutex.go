@@ -9,7 +9,8 @@ import (
 
 // A RecursiveMutex is a [Mutex] that its holder can take again, for functions which lock
 // and call each other. Goroutines have no names by which it could know its holder, so Lock
-// hands out a [Held], and whoever has that is the holder.
+// hands out a [Held], and whoever has that is the holder. It can be sent like a Mutex and is
+// safe for concurrent use.
 type RecursiveMutex struct{ m *recursiveMutex }
 
 type recursiveMutex struct {

@@ -58,7 +58,8 @@ func (s *Semaphore) Release() error {
 	return s.s.x.Release()
 }
 
-// Available is the number of permits, which may be another one already.
+// Available is the number of permits, which may be another one already. The error can only
+// be [ErrClosed].
 func (s *Semaphore) Available() (int, error) {
 	if s.s == nil {
 		return 0, errNotMade

@@ -234,7 +234,7 @@ func (h *holding) free() {
 	}
 }
 
-// Ticket is what is needed to free the block on its way.
+// Ticket is what it takes to free the block on its way.
 func (h *holding) Ticket() ([]byte, error) {
 	if h.state.Load() != sentOn {
 		return nil, errOutside

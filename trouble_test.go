@@ -296,7 +296,7 @@ var madeEarly = func() error {
 	_, err2 := mp.NewQueue[int](mp.QueueConfig{})
 	_, _, err3 := mp.NewPipe[int](mp.PipeConfig{})
 	if err == nil || err2 == nil || err3 == nil {
-		return fmt.Errorf("made: %v, %v, %v", err, err2, err3)
+		return fmt.Errorf("made: %w, %w, %w", err, err2, err3)
 	}
 	return err2
 }()

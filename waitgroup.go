@@ -30,7 +30,7 @@ func NewWaitGroup(cfg ObjectConfig) (*WaitGroup, error) {
 }
 
 // Add adds n, which may be negative, to the number. That it would become negative itself is
-// an error, and nothing is changed.
+// an error, and nothing is changed. Of a closed one it is [ErrClosed].
 func (g *WaitGroup) Add(n int) error {
 	if g.g == nil {
 		return errNotMade
@@ -41,7 +41,7 @@ func (g *WaitGroup) Add(n int) error {
 // Done is Add(-1).
 func (g *WaitGroup) Done() error { return g.Add(-1) }
 
-// Count is the number, which may be another one already.
+// Count is the number, which may be another one already. The error can only be [ErrClosed].
 func (g *WaitGroup) Count() (int, error) {
 	if g.g == nil {
 		return 0, errNotMade

@@ -6,8 +6,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// What [Stats] is made of.
-
 // WorkerStats is what a worker is doing and what it has done. Its time in service is the sum of
 // Waiting, Working and Talking.
 type WorkerStats struct {

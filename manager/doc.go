@@ -17,7 +17,7 @@
 //
 //   - Use arguments and results, and what package mp shares, wherever that will do: an [mp.Atomic] or
 //     [mp.Mutex] takes nanoseconds, an [mp.Queue] hundreds of them; a call of a manager is a message
-//     there and one back, some ten microseconds.
+//     there and one back, some five microseconds.
 //   - Use [Dict], [List], [Set] and [Value] for data that grows and shrinks, which several
 //     processes change.
 //   - Use [Namespace] for a few settings of different types.

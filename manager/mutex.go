@@ -7,7 +7,7 @@ import (
 )
 
 // A Mutex is a proxy of a lock in a manager, for other machines, or to be put into other objects; between
-// processes of one tree [mp.Mutex] is a thousand times faster. It is held by a process, any goroutine
+// processes of one tree [mp.Mutex] is hundreds of times faster. It is held by a process, any goroutine
 // of which may unlock it. Who waits gets it in the order of coming. When a process dies that holds it,
 // or its connection is lost, the next one to lock it gets [mp.ErrOwnerDied], until somebody has
 // looked after what it guards with [Mutex.Recover].

@@ -6,13 +6,13 @@ import (
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// A RWMutex is a [Mutex] that several can hold at a time who only read. The death of one that reads
+// An RWMutex is a [Mutex] that several can hold at a time who only read. The death of one that reads
 // leaves nothing to be repaired.
 type RWMutex struct{ p *proxy }
 
 var rwMutexShape = store.Shape(store.KindLock, 2)
 
-// NewRWMutex makes a RWMutex in a manager.
+// NewRWMutex makes an RWMutex in a manager.
 func NewRWMutex(ctx context.Context, m *Manager, opts ...Option) (*RWMutex, error) {
 	p, err := m.make(ctx, store.KindLock, rwMutexShape, opts, nil)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// SendFile lets other processes receive a duplicate of a file, until Forget is called
-// with its number.
+// SendFile lets other processes receive a duplicate of a file, until ForgetFiles is
+// called with its number.
 func SendFile(f *os.File) (id uint64, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {

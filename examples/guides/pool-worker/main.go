@@ -2,9 +2,9 @@
 // part "Example using multiprocessing.Pool".
 //
 // What is different in mp: nothing that matters. The guide's comments have lost
-// their # signs, so it does not run as printed, and the with block ends the
-// workers without joining them, which is harmless after a map. A task takes
-// 100 ms instead of two seconds.
+// their # signs, so it does not run as printed, and its with block does
+// not close the pool but terminates it, which is harmless after a map. A task
+// takes 100 ms instead of two seconds.
 package main
 
 import (

@@ -6,8 +6,7 @@
 // finds x as the package makes it. In Python that depends on how processes start:
 // by spawn too it would be 10, by fork what x was at that moment, here 11. In
 // either language a process is given what it needs as an argument. What it made
-// of that comes back from Wait; a Process of Python's loses what its target
-// returns.
+// of that comes back from Wait; Python's Process loses what its target returns.
 package main
 
 import (
