@@ -24,43 +24,6 @@ func NewMutex(ctx context.Context, m *Manager, opts ...Option) (*Mutex, error) {
 	return &Mutex{p}, nil
 }
 
-// lock takes a lock in some way. If nobody waits for the answer any more, it is given up again.
-func (p *proxy) lock(ctx context.Context, op, undo store.Op) error {
-	r, err := p.begin(op)
-	if err != nil {
-		return err
-	}
-	s, id := p.s, p.id
-	r.late = func(answer []byte) {
-		if _, err := store.Answer(answer); err == nil {
-			s.undo(undo, id)
-		}
-	}
-	return r.do(ctx, nil)
-}
-
-// tryLock is lock that does not wait, and reports whether it was taken.
-func (p *proxy) tryLock(ctx context.Context, op, undo store.Op) (taken bool, err error) {
-	r, err := p.begin(op)
-	if err != nil {
-		return false, err
-	}
-	s, id := p.s, p.id
-	r.late = func(answer []byte) {
-		if in, err := store.Answer(answer); err == nil && in.Bool() {
-			s.undo(undo, id)
-		}
-	}
-	err = r.do(ctx, func(in *store.Reader) error { taken = in.Bool(); return nil })
-	return taken, err
-}
-
-// undo has something done for whose answer nobody waits.
-func (s *session) undo(op store.Op, object uint64) {
-	r := s.begin(op, object)
-	_ = r.do(context.Background(), nil)
-}
-
 // Lock takes the lock, and waits for it until ctx ends. With an error it is not held: that of ctx,
 // [mp.ErrOwnerDied], [ErrLost] or [mp.ErrClosed].
 func (m *Mutex) Lock(ctx context.Context) error {
@@ -80,41 +43,6 @@ func (m *Mutex) Unlock(ctx context.Context) error { return m.p.ask(ctx, store.Op
 // it, and the others wait for that. If no holder has died it returns nil at once.
 func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
 	return m.p.recoverLock(ctx, repair)
-}
-
-func (p *proxy) recoverLock(ctx context.Context, repair func() error) error {
-	r, err := p.begin(store.OpLockRepair)
-	if err != nil {
-		return err
-	}
-	repaired := func(ok bool) error {
-		r, err := p.begin(store.OpLockRepaired)
-		if err != nil {
-			return err
-		}
-		r.Bool(ok)
-		return r.do(context.WithoutCancel(ctx), nil)
-	}
-	r.late = func(answer []byte) {
-		if in, err := store.Answer(answer); err == nil && in.Bool() {
-			_ = repaired(false)
-		}
-	}
-	mine := false
-	if err := r.do(ctx, func(in *store.Reader) error { mine = in.Bool(); return nil }); err != nil || !mine {
-		return err
-	}
-	ok := false
-	defer func() {
-		if !ok {
-			_ = repaired(false)
-		}
-	}()
-	if err := repair(); err != nil {
-		return err
-	}
-	ok = true
-	return repaired(true)
 }
 
 // Close is [Dict.Close]: it ends the proxy, not the lock.

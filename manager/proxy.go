@@ -118,16 +118,6 @@ func unmarshal(b []byte, kind store.Kind, shape uint64) (*proxy, error) {
 	return newProxy(s, id, kind, shape), nil
 }
 
-// An Option is one for the making of an object.
-type Option func(*options)
-
-type options struct{ name string }
-
-// Named makes an object known by a name in its manager: who makes one of that name, of the same
-// kind and types, gets the object that is there. It lives as long as the manager, or until
-// [Manager.Forget].
-func Named(name string) Option { return func(o *options) { o.name = name } }
-
 // make makes an object, or finds the one with its name; with is what it is made with, and is not
 // used then.
 func (m *Manager) make(ctx context.Context, kind store.Kind, shape uint64, opts []Option, with func(w *request) error) (*proxy, error) {

@@ -5,7 +5,6 @@ package crew
 import (
 	"context"
 	"slices"
-	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
 
@@ -95,52 +94,4 @@ func (c *Crew) dismiss(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// Running reports whether element i of a batch has begun on some worker.
-func (c *Crew) Running(b Batch, i int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, m := range c.members {
-		if m == nil || m.dead {
-			continue
-		}
-		ch, begun := m.work.Running()
-		if begun && ch.Lo == i && ch.Job.Data.(*job).batch == b {
-			return true
-		}
-	}
-	return false
-}
-
-// Signal sends a signal to the worker of a crew that has but one, and SIGKILL to
-// its process group.
-func (c *Crew) Signal(s syscall.Signal) {
-	c.mu.Lock()
-	p := c.greeter
-	c.mu.Unlock()
-	switch {
-	case p == nil:
-	case s == syscall.SIGKILL:
-		p.Kill()
-	default:
-		p.Signal(s)
-	}
-}
-
-// PID is the number of the process that said hello first; 0 if none has.
-func (c *Crew) PID() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.greeter == nil {
-		return 0
-	}
-	return c.greeter.PID
-}
-
-// Size is the number of places to be filled.
-func (c *Crew) Size() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.want
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp/internal/journal"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/sched"
@@ -338,4 +337,27 @@ func (c *Crew) settleAll(runs []run, err func(*job) error) {
 type run struct {
 	job   *job
 	lo, n int
+}
+
+// Running reports whether element i of a batch has begun on some worker.
+func (c *Crew) Running(b Batch, i int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members {
+		if m == nil || m.dead {
+			continue
+		}
+		ch, begun := m.work.Running()
+		if begun && ch.Lo == i && ch.Job.Data.(*job).batch == b {
+			return true
+		}
+	}
+	return false
+}
+
+// Size is the number of places to be filled.
+func (c *Crew) Size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.want
 }

@@ -3,6 +3,7 @@ package manager
 import (
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/codec"
@@ -100,3 +101,18 @@ func checkKey(t reflect.Type, path string) error {
 	}
 	return nil
 }
+
+// codecOf is the codec of values of type T that a manager keeps.
+func codecOf[T any]() (*codec.Type[T], error) {
+	var zero *T
+	if c, ok := codecs.Load(zero); ok {
+		return c.(*codec.Type[T]), nil
+	}
+	c, err := codec.ForMessage[T]()
+	if err == nil {
+		codecs.Store(zero, c)
+	}
+	return c, err
+}
+
+var codecs sync.Map // by nil pointers to their types

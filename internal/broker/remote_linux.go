@@ -1,0 +1,182 @@
+package broker
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+)
+
+// A Remote is the broker as another process than the root sees it.
+type Remote struct {
+	conn *conn
+	lot  *park.Lot
+	gone func(id uint64)
+
+	adopting sync.Mutex // its two messages belong together
+
+	mu      sync.Mutex
+	next    uint32
+	replies map[uint32]chan message
+	lost    error
+}
+
+// Connect begins to use the socket that this process was born with, once its parent has
+// been asked to have it served. Gone is called when a segment that this process has
+// fetched was destroyed.
+func Connect(fd int, gone func(id uint64)) (*Remote, error) {
+	c, err := newConn(fd)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.receive()
+	if err == nil && (m.op != opWelcome || m.fd < 0 || m.id == 0 || m.id >= park.MaxProcs) {
+		err = errGarbage
+	}
+	if err != nil {
+		m.closeFD()
+		if errors.Is(err, io.EOF) {
+			err = errFull
+		}
+		return nil, err
+	}
+	mail, err := park.OpenMail(m.fd)
+	if err != nil {
+		return nil, err
+	}
+	r := &Remote{conn: c, lot: park.NewLot(mail, int(m.id)), gone: gone, replies: map[uint32]chan message{}}
+	go r.listen()
+	return r, nil
+}
+
+func (r *Remote) listen() {
+	for {
+		m, err := r.conn.receive()
+		if err != nil {
+			r.mu.Lock()
+			r.lost = err
+			for _, ch := range r.replies {
+				close(ch)
+			}
+			r.replies = nil
+			r.mu.Unlock()
+			return
+		}
+		switch m.op {
+		case opGone:
+			r.gone(m.id)
+		case opReply:
+			r.mu.Lock()
+			ch := r.replies[m.req]
+			delete(r.replies, m.req)
+			r.mu.Unlock()
+			if ch != nil {
+				ch <- m
+				continue
+			}
+		}
+		m.closeFD()
+	}
+}
+
+// ask sends requests, of which the last is answered, and waits for that.
+func (r *Remote) ask(messages ...message) (message, error) {
+	ch := make(chan message, 1)
+	r.mu.Lock()
+	if r.lost != nil {
+		r.mu.Unlock()
+		return message{fd: -1}, r.lost
+	}
+	r.next++
+	req := r.next
+	r.replies[req] = ch
+	r.mu.Unlock()
+	for _, m := range messages {
+		m.req = req
+		if err := r.conn.send(m); err != nil {
+			r.mu.Lock()
+			delete(r.replies, req)
+			r.mu.Unlock()
+			return message{fd: -1}, err
+		}
+	}
+	m, ok := <-ch
+	if !ok {
+		return message{fd: -1}, io.ErrUnexpectedEOF
+	}
+	return m, nil
+}
+
+// Lot is Directory's.
+func (r *Remote) Lot() *park.Lot { return r.lot }
+
+// Publish is Directory's. It costs a round trip.
+func (r *Remote) Publish(id uint64, fd int, size int, arena bool) error {
+	m, err := r.ask(message{op: opPublish, id: id, size: uint64(size), arena: arena, fd: fd})
+	if err == nil && !m.ok {
+		err = errors.New("mp: the main process keeps no more shared objects of this one")
+	}
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err
+}
+
+// Fetch is Directory's. It costs a round trip.
+func (r *Remote) Fetch(id uint64) (Segment, error) {
+	m, err := r.ask(message{op: opFetch, id: id, fd: -1})
+	switch {
+	case err != nil:
+		return Segment{}, err
+	case !m.ok || m.fd < 0:
+		m.closeFD()
+		return Segment{}, ErrGone
+	}
+	return Segment{m.fd, int(m.size), m.arena}, nil
+}
+
+// Drop is Directory's.
+func (r *Remote) Drop(id uint64) { _ = r.conn.send(message{op: opDrop, id: id, fd: -1}) }
+
+// Destroy is Directory's.
+func (r *Remote) Destroy(id uint64) { _ = r.conn.send(message{op: opDestroy, id: id, fd: -1}) }
+
+// Take is Directory's.
+func (r *Remote) Take(id uint64) { _ = r.conn.send(message{op: opTake, id: id, fd: -1}) }
+
+// Keep is Directory's. It costs a round trip.
+func (r *Remote) Keep(carrier, id uint64, held bool) error {
+	m, err := r.ask(message{op: opKeep, id: id, size: carrier, ok: held, fd: -1})
+	if err == nil && !m.ok {
+		err = ErrGone
+	}
+	return err
+}
+
+// Release is Directory's.
+func (r *Remote) Release(carrier, id uint64, end bool) {
+	_ = r.conn.send(message{op: opRelease, id: id, size: carrier, ok: end, fd: -1})
+}
+
+// Adopt is Directory's. It costs a round trip.
+func (r *Remote) Adopt(end, pidfd int, _ <-chan struct{}) (Child, error) {
+	r.adopting.Lock()
+	defer r.adopting.Unlock()
+	defer unix.Close(end)
+	defer unix.Close(pidfd)
+	m, err := r.ask(message{op: opAdopt, fd: end}, message{op: opPidfd, fd: pidfd})
+	if err == nil && !m.ok {
+		err = errFull
+	}
+	return remoteChild{r, m.id}, err
+}
+
+type remoteChild struct {
+	r    *Remote
+	slot uint64
+}
+
+func (c remoteChild) Depart() { _ = c.r.conn.send(message{op: opDepart, id: c.slot, fd: -1}) }

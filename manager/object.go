@@ -1,0 +1,60 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// An Object is a proxy of an object of the user's own type in a manager. A pointer to it can be sent to
+// other processes, and be put into objects of the same manager. It is safe for concurrent use.
+type Object[T any] struct{ p *proxy }
+
+// New makes an object of a registered type in a manager. The error is that of the function that
+// makes it, or says that the manager's program lacks the type.
+func New[T, A any](ctx context.Context, m *Manager, t *TypeOf[T, A], arg A, opts ...Option) (*Object[T], error) {
+	if err := t.check(); err != nil {
+		return nil, fmt.Errorf("manager: New: %s: %w", t.name, err)
+	}
+	p, err := m.make(ctx, store.KindOwn, t.shapeOf(), opts, func(r *request) error {
+		r.Bytes([]byte(t.name))
+		return write(r, t.arg, &arg)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Object[T]{p}, nil
+}
+
+// Invoke calls a method of an object in its manager. With [ErrLost], and when ctx ends, the method may
+// have been called, and go on.
+func Invoke[T, In, Out any](ctx context.Context, o *Object[T], m *MethodOf[T, In, Out], arg In) (out Out, err error) {
+	if err := m.check(); err != nil {
+		return out, fmt.Errorf("manager: Invoke: %s: %w", m.name, err)
+	}
+	r, err := o.p.begin(store.OpInvoke)
+	if err != nil {
+		return out, err
+	}
+	r.Bytes([]byte(m.name))
+	r.Uint(m.shapeOf())
+	if err := write(r, m.in, &arg); err != nil {
+		r.free()
+		return out, err
+	}
+	err = r.do(ctx, func(in *store.Reader) error { return read(in, m.out, &out) })
+	return out, err
+}
+
+// Close is [Dict.Close]: it ends the proxy, not the object.
+func (o *Object[T]) Close() error { return o.p.close() }
+
+// MarshalBinary encodes the proxy, not the object.
+func (o *Object[T]) MarshalBinary() ([]byte, error) { return o.p.marshal() }
+
+// UnmarshalBinary makes o a proxy of what was encoded.
+func (o *Object[T]) UnmarshalBinary(data []byte) (err error) {
+	o.p, err = unmarshal(data, store.KindOwn, shapeOfType[T]())
+	return err
+}

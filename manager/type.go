@@ -1,0 +1,76 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"reflect"
+	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/caller"
+	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// A TypeOf is a type of the user's of which objects can live in a manager; see [Type].
+type TypeOf[T, A any] struct {
+	name string
+	f    func(ctx context.Context, arg A) (*T, error)
+	arg  *codec.Type[A]
+	once func() error
+}
+
+// Type registers a type of which objects can live in a manager, with the function that makes one there of
+// an argument. What such an object can be asked is registered with [Method]; nothing else can.
+// If *T has a method Close() error, it is called when nobody has the object any more, or the
+// manager is shut down.
+//
+// Like [mp.Register] it belongs into package variables or init functions, and panics if the name
+// is empty or taken.
+func Type[T, A any](name string, f func(ctx context.Context, arg A) (*T, error)) *TypeOf[T, A] {
+	t := &TypeOf[T, A]{f: f}
+	t.once = sync.OnceValue(t.choose)
+	t.name = functions.add("Type", caller.Package(), name, f == nil, t)
+	return t
+}
+
+func (t *TypeOf[T, A]) check() error { return t.once() }
+
+func (t *TypeOf[T, A]) choose() (err error) {
+	if t.arg, err = codecOf[A](); err != nil {
+		return fmt.Errorf("argument: %w", err)
+	}
+	return nil
+}
+
+// shapeOf tells types apart by their names, since nothing of them travels.
+func (t *TypeOf[T, A]) shapeOf() uint64 { return shapeOfType[T]() }
+
+func (t *TypeOf[T, A]) create(ctx context.Context, arg []byte) (object any, err error) {
+	err = shielded(func() error {
+		var a A
+		if err := decode(t.arg, arg, &a); err != nil {
+			return err
+		}
+		o, err := t.f(ctx, a)
+		if err == nil && o == nil {
+			err = fmt.Errorf("manager: the function of the type %s has made nothing", t.name)
+		}
+		object = o
+		return err
+	})
+	return object, err
+}
+
+// making is a TypeOf of any types.
+type making interface {
+	registered
+	shapeOf() uint64
+	create(ctx context.Context, arg []byte) (any, error)
+}
+
+func shapeOfType[T any]() uint64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, reflect.TypeFor[T]().PkgPath(), " ", reflect.TypeFor[T]())
+	return store.Shape(store.KindOwn, h.Sum64())
+}
