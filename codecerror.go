@@ -1,6 +1,10 @@
 package mp
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/go-multiprocessing/mp/internal/cause"
+)
 
 // A CodecError is the error of a task whose argument or result could not be encoded or
 // decoded, and of elements and messages. Ask for it with errors.As; errors.Is finds the
@@ -21,14 +25,6 @@ func (e *CodecError) Error() string {
 }
 
 // codecError is a CodecError with its cause, which errors.Is finds in this process.
-func codecError(function, what, doing string, cause error) error {
-	return &codecFailure{&CodecError{function, what, doing, cause.Error()}, cause}
+func codecError(function, what, doing string, why error) error {
+	return cause.With(&CodecError{function, what, doing, why.Error()}, why)
 }
-
-type codecFailure struct {
-	*CodecError
-	cause error
-}
-
-// Unwrap returns the CodecError and its cause.
-func (e *codecFailure) Unwrap() []error { return []error{e.CodecError, e.cause} }

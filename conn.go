@@ -372,7 +372,7 @@ func (c *Conn[T]) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary makes c the end that was encoded, which is this process's from now on.
 func (c *Conn[T]) UnmarshalBinary(data []byte) error {
-	cd, err := codecFor[T]()
+	cd, err := codec.ForMessage[T]()
 	if err != nil {
 		return err
 	}

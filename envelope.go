@@ -3,7 +3,6 @@ package mp
 import (
 	"encoding/binary"
 	"errors"
-	"reflect"
 	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
@@ -271,22 +270,6 @@ func loseTicket(ticket []byte) {
 	} else {
 		loseEnd(ticket)
 	}
-}
-
-// codecs are those of messages, by reflect.Type.
-var codecs sync.Map
-
-// codecFor is codec.ForMessage, once for each type.
-func codecFor[T any]() (*codec.Type[T], error) {
-	t := reflect.TypeFor[T]()
-	if c, ok := codecs.Load(t); ok {
-		return c.(*codec.Type[T]), nil
-	}
-	c, err := codec.ForMessage[T]()
-	if err == nil {
-		codecs.Store(t, c)
-	}
-	return c, err
 }
 
 // buffers are for messages on their way.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/journal"
 	"github.com/go-multiprocessing/mp/internal/runner"

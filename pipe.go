@@ -9,6 +9,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -25,7 +26,7 @@ const (
 // one-way pipe the first end receives and the second sends, as with [os.Pipe]. It costs some
 // microseconds. A T that cannot be encoded is an error that names the field.
 func NewPipe[T any](cfg PipeConfig) (*Conn[T], *Conn[T], error) {
-	c, err := codecFor[T]()
+	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return nil, nil, fmt.Errorf("mp: NewPipe: %w", err)
 	}

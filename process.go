@@ -7,7 +7,6 @@ import (
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 

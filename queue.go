@@ -56,7 +56,7 @@ const (
 // elements pass through it. A T that cannot be encoded is an error that names the field; so is
 // a Cap below 0 or above 262144.
 func NewQueue[T any](cfg QueueConfig) (*Queue[T], error) {
-	c, err := codecFor[T]()
+	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return nil, fmt.Errorf("mp: NewQueue: %w", err)
 	}
@@ -306,7 +306,7 @@ func (q *Queue[T]) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary makes q a handle of the Queue that was encoded.
 func (q *Queue[T]) UnmarshalBinary(data []byte) error {
-	c, err := codecFor[T]()
+	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
 // A Transport carries the messages of a [Conn] that is no pipe, over a network for instance; package
@@ -26,7 +28,7 @@ type Transport interface {
 // sent to another process, and no objects or files can be sent over it, since nobody knows
 // where it leads. An error names the part of T that cannot be encoded.
 func NewConn[T any](t Transport) (*Conn[T], error) {
-	c, err := codecFor[T]()
+	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return nil, fmt.Errorf("mp: NewConn: %w", err)
 	}
@@ -36,7 +38,7 @@ func NewConn[T any](t Transport) (*Conn[T], error) {
 // Shape is a number that tells types apart that are encoded in different ways: programs in
 // which it is equal understand each other's messages of type T.
 func Shape[T any]() (uint64, error) {
-	c, err := codecFor[T]()
+	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return 0, err
 	}

@@ -7,9 +7,8 @@ import (
 	"net"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
 // Dial connects to a [Listener], on "unix", also with an abstract address that begins with @, "tcp",

@@ -9,9 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
 // A Listener accepts connections with messages of type T. It is safe for concurrent use.

@@ -13,9 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
 // ErrTooLong is returned at the end of a connection at which a message has arrived that is

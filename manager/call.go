@@ -5,9 +5,8 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 

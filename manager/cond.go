@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 

@@ -50,7 +50,7 @@ func dictOf[K comparable, V any]() (*Dict[K, V], error) {
 	if err != nil {
 		return nil, err
 	}
-	value, err := codecOf[V]()
+	value, err := codec.ForMessage[V]()
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func keyCodec[K comparable]() (*codec.Type[K], error) {
 	if err := checkKey(t, t.String()); err != nil {
 		return nil, err
 	}
-	return codecOf[K]()
+	return codec.ForMessage[K]()
 }
 
 func (d *Dict[K, V]) shape() uint64 {

@@ -3,9 +3,9 @@ package manager
 import (
 	"fmt"
 	"reflect"
-	"sync"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/store"
@@ -36,17 +36,8 @@ func decode[T any](c *codec.Type[T], b []byte, v *T) error {
 	return nil
 }
 
-// codecFailure is a *mp.CodecError with its cause.
-type codecFailure struct {
-	*mp.CodecError
-	cause error
-}
-
-// Unwrap returns both.
-func (e *codecFailure) Unwrap() []error { return []error{e.CodecError, e.cause} }
-
-func codecError(doing string, cause error) error {
-	return &codecFailure{&mp.CodecError{What: "value", Doing: doing, Text: cause.Error()}, cause}
+func codecError(doing string, why error) error {
+	return cause.With(&mp.CodecError{What: "value", Doing: doing, Text: why.Error()}, why)
 }
 
 // write writes a value into a request.
@@ -101,18 +92,3 @@ func checkKey(t reflect.Type, path string) error {
 	}
 	return nil
 }
-
-// codecOf is the codec of values of type T that a manager keeps.
-func codecOf[T any]() (*codec.Type[T], error) {
-	var zero *T
-	if c, ok := codecs.Load(zero); ok {
-		return c.(*codec.Type[T]), nil
-	}
-	c, err := codec.ForMessage[T]()
-	if err == nil {
-		codecs.Store(zero, c)
-	}
-	return c, err
-}
-
-var codecs sync.Map // by nil pointers to their types

@@ -39,10 +39,10 @@ func Function[V, A any](name string, f func(ctx context.Context, old V, arg A) (
 func (f *Func[V, A]) check() error { return f.once() }
 
 func (f *Func[V, A]) choose() (err error) {
-	if f.in, err = codecOf[V](); err != nil {
+	if f.in, err = codec.ForMessage[V](); err != nil {
 		return fmt.Errorf("value: %w", err)
 	}
-	if f.arg, err = codecOf[A](); err != nil {
+	if f.arg, err = codec.ForMessage[A](); err != nil {
 		return fmt.Errorf("argument: %w", err)
 	}
 	return nil

@@ -31,7 +31,7 @@ func NewList[T any](ctx context.Context, m *Manager, elements []T, opts ...Optio
 }
 
 func listOf[T any]() (*List[T], error) {
-	c, err := codecOf[T]()
+	c, err := codec.ForMessage[T]()
 	return &List[T]{element: c}, err
 }
 

@@ -40,10 +40,10 @@ func Method[T, In, Out any](name string, f func(o *T, ctx context.Context, arg I
 func (m *MethodOf[T, In, Out]) check() error { return m.once() }
 
 func (m *MethodOf[T, In, Out]) choose() (err error) {
-	if m.in, err = codecOf[In](); err != nil {
+	if m.in, err = codec.ForMessage[In](); err != nil {
 		return fmt.Errorf("argument: %w", err)
 	}
-	if m.out, err = codecOf[Out](); err != nil {
+	if m.out, err = codec.ForMessage[Out](); err != nil {
 		return fmt.Errorf("result: %w", err)
 	}
 	return nil

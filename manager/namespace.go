@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
@@ -28,7 +29,7 @@ const attributeHead = 8
 
 // SetAttribute sets an attribute, which may have had another type before.
 func SetAttribute[T any](ctx context.Context, n *Namespace, name string, v T) error {
-	c, err := codecOf[T]()
+	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return fmt.Errorf("manager: SetAttribute: %w", err)
 	}
@@ -51,7 +52,7 @@ func SetAttribute[T any](ctx context.Context, n *Namespace, name string, v T) er
 // Attribute returns an attribute; ok is false if there is none of that name. If it was set with a
 // type that is encoded in another way, the error is [ErrKind].
 func Attribute[T any](ctx context.Context, n *Namespace, name string) (v T, ok bool, err error) {
-	c, err := codecOf[T]()
+	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return v, false, fmt.Errorf("manager: Attribute: %w", err)
 	}

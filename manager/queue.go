@@ -38,7 +38,7 @@ func NewQueue[T any](ctx context.Context, m *Manager, most int, opts ...Option) 
 }
 
 func queueOf[T any]() (*Queue[T], error) {
-	c, err := codecOf[T]()
+	c, err := codec.ForMessage[T]()
 	return &Queue[T]{element: c}, err
 }
 

@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 

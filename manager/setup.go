@@ -37,7 +37,7 @@ func SetupFunc[A any](name string, f func(ctx context.Context, s *Server, arg A)
 func (s *SetupOf[A]) check() error { return s.once() }
 
 func (s *SetupOf[A]) choose() (err error) {
-	if s.arg, err = codecOf[A](); err != nil {
+	if s.arg, err = codec.ForMessage[A](); err != nil {
 		return fmt.Errorf("argument: %w", err)
 	}
 	return nil

@@ -37,7 +37,7 @@ func Type[T, A any](name string, f func(ctx context.Context, arg A) (*T, error))
 func (t *TypeOf[T, A]) check() error { return t.once() }
 
 func (t *TypeOf[T, A]) choose() (err error) {
-	if t.arg, err = codecOf[A](); err != nil {
+	if t.arg, err = codec.ForMessage[A](); err != nil {
 		return fmt.Errorf("argument: %w", err)
 	}
 	return nil

@@ -28,7 +28,7 @@ func NewValue[T any](ctx context.Context, m *Manager, v T, opts ...Option) (*Val
 }
 
 func valueOf[T any]() (*Value[T], error) {
-	c, err := codecOf[T]()
+	c, err := codec.ForMessage[T]()
 	return &Value[T]{value: c}, err
 }
 

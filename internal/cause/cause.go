@@ -1,4 +1,4 @@
-// Package cause tells why a context has ended.
+// Package cause tells why a context has ended, and why an error came.
 package cause
 
 import (
@@ -17,12 +17,15 @@ func Of(ctx context.Context) error {
 	case err == nil || errors.Is(cause, err):
 		return cause
 	}
-	return &ended{cause, err}
+	return With(cause, err)
 }
 
-// ended is a cause together with the context's own error.
-type ended struct{ cause, err error }
+// With is err, for which errors.Is and errors.As find why as well.
+func With(err, why error) error { return &caused{err, why} }
 
-func (e *ended) Error() string { return e.cause.Error() }
+// caused is an error together with one that its text does not tell.
+type caused struct{ err, why error }
 
-func (e *ended) Unwrap() []error { return []error{e.cause, e.err} }
+func (e *caused) Error() string { return e.err.Error() }
+
+func (e *caused) Unwrap() []error { return []error{e.err, e.why} }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"sync"
 )
 
 // Type encodes and decodes values of T. It is immutable and safe for
@@ -35,8 +36,20 @@ func For[T any]() (*Type[T], error) { return newType[T](argument) }
 func ForResult[T any]() (*Type[T], error) { return newType[T](result) }
 
 // ForMessage is For for what nobody waits for who has sent it, and who may be dead when it
-// is received.
-func ForMessage[T any]() (*Type[T], error) { return newType[T](message) }
+// is received. It is cheap but for the first time.
+func ForMessage[T any]() (*Type[T], error) {
+	var key *T
+	if c, ok := forMessages.Load(key); ok {
+		return c.(*Type[T]), nil
+	}
+	c, err := newType[T](message)
+	if err == nil {
+		forMessages.Store(key, c)
+	}
+	return c, err
+}
+
+var forMessages sync.Map // *Type[T] by a nil *T
 
 // A role is what values are of a type that is encoded.
 type role int

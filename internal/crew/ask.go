@@ -8,9 +8,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp/internal/ask"
+	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
 // mostAsked is how many questions a worker may leave without an answer.

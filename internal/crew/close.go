@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
-
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
