@@ -15,7 +15,7 @@ func askPool(ctx context.Context, pool any, name string, arg []byte) ([]ask.Repl
 		return nil, err
 	}
 	var replies []ask.Reply
-	for _, a := range pool.(*Pool).crew.Ask(ctx, question) {
+	for _, a := range pool.(*Pool).engine.Ask(ctx, question) {
 		r := ask.Reply{Worker: a.Worker, PID: a.PID, Err: a.Err}
 		if r.Err == nil {
 			r.Data, r.Err = ask.Result(a.Data)

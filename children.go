@@ -61,7 +61,7 @@ func Children() []ProcessInfo {
 		all = append(all, info)
 	}
 	for p := range children.pools {
-		for _, w := range p.crew.Workers() {
+		for _, w := range p.engine.Workers() {
 			all = append(all, ProcessInfo{Name: w.Name, PID: w.PID})
 		}
 	}

@@ -25,7 +25,7 @@ type engine interface {
 
 // newEngine starts what a complete config describes; tune changes it for a single process. An error
 // of the config begins with the field, behind the name of kind.
-func newEngine(kind string, config PoolConfig, tune func(*crew.Config)) (engine, crew.Config, error) {
+func newEngine(kind string, cfg PoolConfig, tune func(*crew.Config)) (engine, crew.Config, error) {
 	d, err := debugMode()
 	if err != nil {
 		return nil, crew.Config{}, err
@@ -33,10 +33,10 @@ func newEngine(kind string, config PoolConfig, tune func(*crew.Config)) (engine,
 	if d.inline {
 		var cc crew.Config
 		tune(&cc)
-		e, err := newInlineEngine(kind, config, cc.OnEnd, d)
+		e, err := newInlineEngine(kind, cfg, cc.OnEnd, d)
 		return e, cc, err
 	}
-	cc, err := config.crewConfig()
+	cc, err := cfg.crewConfig()
 	if err != nil {
 		return nil, cc, bad("mp: "+kind+".%w", err)
 	}

@@ -52,14 +52,14 @@ type inlineTask struct {
 
 // NewInline makes an Inline executor. The error says which field of the config
 // is bad.
-func NewInline(config InlineConfig) (*Inline, error) {
-	if config.Workers < 0 {
-		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: it must not be negative", config.Workers)
+func NewInline(cfg InlineConfig) (*Inline, error) {
+	if cfg.Workers < 0 {
+		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: it must not be negative", cfg.Workers)
 	}
-	if config.Workers > mostWorkers {
-		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: there may be %d", config.Workers, mostWorkers)
+	if cfg.Workers > mostWorkers {
+		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: there may be %d", cfg.Workers, mostWorkers)
 	}
-	n := config.Workers
+	n := cfg.Workers
 	if n == 0 {
 		n = NumCPU()
 	}

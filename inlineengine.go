@@ -40,20 +40,20 @@ type inlineEngine struct {
 }
 
 // newInlineEngine is newEngine's, and has run the setup.
-func newInlineEngine(kind string, config PoolConfig, onEnd func(crew.Death), d debugging) (*inlineEngine, error) {
-	x, err := NewInline(InlineConfig{Workers: config.Workers})
+func newInlineEngine(kind string, cfg PoolConfig, onEnd func(crew.Death), d debugging) (*inlineEngine, error) {
+	x, err := NewInline(InlineConfig{Workers: cfg.Workers})
 	if err != nil {
 		return nil, err
 	}
-	setup, files, err := bindOptional(config.Setup)
+	setup, files, err := bindOptional(cfg.Setup)
 	if err != nil {
 		return nil, fmt.Errorf("mp: %s.Setup: %w", kind, err)
 	}
 	e := &inlineEngine{
-		inline: x, started: time.Now(), files: files, stderr: config.Output.Stderr,
-		room: make(chan struct{}, config.Backlog), onEnd: onEnd, ended: make(chan struct{}),
+		inline: x, started: time.Now(), files: files, stderr: cfg.Output.Stderr,
+		room: make(chan struct{}, cfg.Backlog), onEnd: onEnd, ended: make(chan struct{}),
 	}
-	teardown, files, err := bindOptional(config.Teardown)
+	teardown, files, err := bindOptional(cfg.Teardown)
 	e.teardown, e.files = teardown, append(e.files, files...)
 	if err != nil {
 		share.ForgetFiles(e.files)
@@ -61,7 +61,7 @@ func newInlineEngine(kind string, config PoolConfig, onEnd func(crew.Death), d d
 	}
 	x.patient = d.nodeadline
 	if d.trace {
-		x.trace = journal.New(config.Output.Logger)
+		x.trace = journal.New(cfg.Output.Logger)
 	}
 	if err := e.runBound(context.Background(), setup); err != nil {
 		e.tears.Do(func() {})

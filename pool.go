@@ -16,7 +16,7 @@ import (
 // A Pool is safe for concurrent use. End it with Close or Shutdown; workers
 // also end when this process does, however it does.
 type Pool struct {
-	crew        engine
+	engine      engine
 	timeout     time.Duration
 	containment Containment
 	enforced    Enforced
@@ -25,21 +25,21 @@ type Pool struct {
 // NewPool starts a pool. It returns once the first worker has answered, some
 // milliseconds, or with an error that says why none can: then no process is
 // left. Without [Init] the error is [ErrNotInitialized].
-func NewPool(config PoolConfig) (*Pool, error) {
+func NewPool(cfg PoolConfig) (*Pool, error) {
 	if !initialized.Load() {
 		return nil, ErrNotInitialized
 	}
-	if err := config.check(); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("mp: PoolConfig.%w", err)
 	}
-	config = config.withDefaults()
-	e, cc, err := newEngine("PoolConfig", config, func(*crew.Config) {})
+	cfg = cfg.withDefaults()
+	e, cc, err := newEngine("PoolConfig", cfg, func(*crew.Config) {})
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{crew: e, timeout: config.Timeout}
+	p := &Pool{engine: e, timeout: cfg.Timeout}
 	if _, here := e.(*inlineEngine); !here {
-		p.containment, p.enforced = config.containing().holds(), config.Limits.enforced(cc.Cgroup)
+		p.containment, p.enforced = cfg.containing().holds(), cfg.Limits.enforced(cc.Cgroup)
 	}
 	children.addPool(p)
 	return p, nil
@@ -53,7 +53,7 @@ func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) e
 	if h.Timeout == 0 {
 		h.Timeout = p.timeout
 	}
-	return translate(p.crew.Execute(ctx, function, b, crew.Hints(h)))
+	return translate(p.engine.Execute(ctx, function, b, crew.Hints(h)))
 }
 
 // Shutdown takes no more tasks, waits until all it has are done, lets each
@@ -61,14 +61,14 @@ func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) e
 // ends first, the rest is ended as by Close, and the context's error returned.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	defer children.removePool(p)
-	return p.crew.Shutdown(ctx)
+	return p.engine.Shutdown(ctx)
 }
 
 // Close ends all workers now: tasks that are not done get [ErrClosed]. It
 // returns when nothing is left: no process, descriptor, goroutine. Closing
 // twice is fine. To let tasks finish, call Shutdown first.
 func (p *Pool) Close() error {
-	p.crew.Close()
+	p.engine.Close()
 	children.removePool(p)
 	return nil
 }
@@ -86,7 +86,7 @@ func (p *Pool) Resize(workers int) error {
 	if workers > mostWorkers {
 		return fmt.Errorf("mp: Resize to %d workers: a pool may have %d", workers, mostWorkers)
 	}
-	return p.crew.Resize(workers)
+	return p.engine.Resize(workers)
 }
 
 // Ready waits until all workers are in service, their Setup done. Those that have
@@ -94,18 +94,18 @@ func (p *Pool) Resize(workers int) error {
 // end of workers that [Pool.Resize] has made too many. It returns a [*StartError] if one has
 // been given up, [ErrClosed] if the pool is closed, and the context's error if
 // that comes first. Tasks need not wait for it.
-func (p *Pool) Ready(ctx context.Context) error { return p.crew.Ready(ctx) }
+func (p *Pool) Ready(ctx context.Context) error { return p.engine.Ready(ctx) }
 
 // numWorkers tells streams how much to read ahead at first.
-func (p *Pool) numWorkers() int { return p.crew.Size() }
+func (p *Pool) numWorkers() int { return p.engine.Size() }
 
-func (p *Pool) isRunning(b Batch, i int) bool { return p.crew.Running(b, i) }
+func (p *Pool) isRunning(b Batch, i int) bool { return p.engine.Running(b, i) }
 
 // Workers describes the workers now in service, in the order of their places.
 // One that is being started is not among them.
 func (p *Pool) Workers() []WorkerInfo {
 	var all []WorkerInfo
-	for _, w := range p.crew.Workers() {
+	for _, w := range p.engine.Workers() {
 		all = append(all, newWorkerInfo(w))
 	}
 	return all

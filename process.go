@@ -21,13 +21,13 @@ import (
 // ends with it.
 type Process[Out any] struct {
 	name   string
-	config ProcessConfig
+	cfg    ProcessConfig
 	submit func(ex Executor) *Future[Out]
 	ended  chan struct{}
 
 	mu     sync.Mutex
 	state  processState
-	crew   engine
+	engine engine
 	pid    int
 	death  crew.Death
 	value  Out
@@ -46,11 +46,11 @@ const (
 // NewProcess makes a process that will run f with arg; [Process.Start] starts it.
 // The argument is encoded by Start. The error says which field of the config is
 // bad.
-func NewProcess[In, Out any](f *Func[In, Out], arg In, config ProcessConfig) (*Process[Out], error) {
-	if err := config.pool().check(); err != nil {
+func NewProcess[In, Out any](f *Func[In, Out], arg In, cfg ProcessConfig) (*Process[Out], error) {
+	if err := cfg.pool().check(); err != nil {
 		return nil, fmt.Errorf("mp: ProcessConfig.%w", err)
 	}
-	p := &Process[Out]{name: config.Name, config: config, ended: make(chan struct{})}
+	p := &Process[Out]{name: cfg.Name, cfg: cfg, ended: make(chan struct{})}
 	p.submit = func(ex Executor) *Future[Out] { return submit(context.Background(), ex, f, arg, Hints{}) }
 	if p.name == "" {
 		p.name = nextName()
@@ -62,7 +62,7 @@ func NewProcess[In, Out any](f *Func[In, Out], arg In, config ProcessConfig) (*P
 func (p *Process[Out]) Name() string { return p.name }
 
 // Daemon reports whether WaitChildren leaves it out.
-func (p *Process[Out]) Daemon() bool { return p.config.Daemon }
+func (p *Process[Out]) Daemon() bool { return p.cfg.Daemon }
 
 // Start starts the process and returns once it has answered, some milliseconds, or
 // with an error that says why it cannot run, and then nothing is left. Starting
@@ -80,25 +80,25 @@ func (p *Process[Out]) Start() error {
 		return fmt.Errorf("mp: the process %s was started before: make another to run the function again", p.name)
 	}
 	died := make(chan crew.Death, 1)
-	c, _, err := newEngine("ProcessConfig", p.config.pool().withDefaults(), func(cc *crew.Config) {
-		cc.Single, cc.Link.Daemon = true, p.config.Daemon
+	c, _, err := newEngine("ProcessConfig", p.cfg.pool().withDefaults(), func(cc *crew.Config) {
+		cc.Single, cc.Link.Daemon = true, p.cfg.Daemon
 		cc.Name = func() string { return p.name }
 		cc.OnEnd = func(d crew.Death) { died <- d }
 	})
 	if err != nil {
 		return err
 	}
-	p.crew, p.state, p.pid = c, processRunning, c.PID()
-	children.add(p, ProcessInfo{Name: p.name, PID: p.pid, Daemon: p.config.Daemon})
+	p.engine, p.state, p.pid = c, processRunning, c.PID()
+	children.add(p, ProcessInfo{Name: p.name, PID: p.pid, Daemon: p.cfg.Daemon})
 	go p.follow(p.submit(soloExecutor{c}), died)
 	return nil
 }
 
 // soloExecutor runs tasks on a crew as it is.
-type soloExecutor struct{ crew engine }
+type soloExecutor struct{ engine engine }
 
 func (s soloExecutor) Execute(ctx context.Context, function string, b Batch, h Hints) error {
-	return translate(s.crew.Execute(ctx, function, b, crew.Hints(h)))
+	return translate(s.engine.Execute(ctx, function, b, crew.Hints(h)))
 }
 
 // follow waits for the end, and keeps what is left of the process.
@@ -106,7 +106,7 @@ func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
 	value, err := f.Result(context.Background())
 	// It exits by itself, unless there was no task for it, because the argument
 	// could not be encoded for instance.
-	_ = p.crew.Shutdown(context.Background())
+	_ = p.engine.Shutdown(context.Background())
 	death := <-died
 	p.mu.Lock()
 	p.value, p.err, p.death, p.state = value, err, death, processEnded
@@ -197,7 +197,7 @@ func (p *Process[Out]) Signal(s syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.state == processRunning {
-		p.crew.Signal(s)
+		p.engine.Signal(s)
 	}
 	return nil
 }

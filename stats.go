@@ -25,7 +25,7 @@ type Stats struct {
 // Stats returns the pool's figures at one moment. It costs some ten microseconds a worker, most of
 // them for its memory, and the tasks nothing.
 func (p *Pool) Stats() Stats {
-	s := p.crew.Stats()
+	s := p.engine.Stats()
 	stats := Stats{
 		Workers: s.Places, Serving: s.Serving, Busy: s.Busy, Spares: s.Spares, Queued: s.Queued,
 		Started: s.Started, Recycled: s.Recycled, Died: s.Died,

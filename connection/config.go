@@ -33,9 +33,9 @@ type Config struct {
 	MaxConns int
 	// HandshakeTimeout is how long a handshake may take; 0 means 10 seconds.
 	HandshakeTimeout time.Duration
-	// Log is told of every connection that came to nothing, and why; nil means
+	// Logger is told of every connection that came to nothing, and why; nil means
 	// [slog.Default].
-	Log *slog.Logger
+	Logger *slog.Logger
 }
 
 // DefaultMaxMessage is Config.MaxMessage if that is 0.
@@ -67,8 +67,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.HandshakeTimeout == 0 {
 		c.HandshakeTimeout = defaultHandshake
 	}
-	if c.Log == nil {
-		c.Log = slog.Default()
+	if c.Logger == nil {
+		c.Logger = slog.Default()
 	}
 	return c, nil
 }

@@ -58,7 +58,7 @@ type order struct {
 func open(t testing.TB, network, address string, cfg connection.Config) *shop {
 	t.Helper()
 	s := &shop{log: &journal{}, cfg: cfg}
-	cfg.Log = s.log.logger()
+	cfg.Logger = s.log.logger()
 	l, err := connection.Listen[order](network, address, cfg)
 	if err != nil {
 		t.Fatal(err)

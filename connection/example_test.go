@@ -140,8 +140,8 @@ func ExampleListen_tls() {
 func ExampleDial_wrongKey() {
 	ctx := context.Background()
 	shop, err := connection.Listen[bill]("tcp", "127.0.0.1:0", connection.Config{
-		Key: []byte("what the shop knows"),
-		Log: slog.New(slog.DiscardHandler),
+		Key:    []byte("what the shop knows"),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		log.Fatal(err)
