@@ -83,7 +83,7 @@ func TestWrongExecutableContained(t *testing.T) {
 		for _, c := range []struct {
 			exe, says string
 			is        error
-		}{{idle, "before mp.Init (exit code 0)", nil}, {"/no/such/file", "/no/such/file", fs.ErrNotExist}, {os.DevNull, os.DevNull, fs.ErrPermission}} {
+		}{{idle, idle + " ended before mp.Init (exit code 0)", nil}, {"/no/such/file", "/no/such/file", fs.ErrNotExist}, {os.DevNull, os.DevNull, fs.ErrPermission}} {
 			for range 5 { // it may end before it is seen
 				config := mp.PoolConfig{Workers: 1, Executable: c.exe, RequireContainment: contain, Output: mp.Output{Logger: slog.New(slog.DiscardHandler)}}
 				pool, err := mp.NewPool(config)

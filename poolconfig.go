@@ -33,8 +33,8 @@ type PoolConfig struct {
 	// last when the pool is shut down or the worker recycled (not when the pool
 	// is closed or the worker dies). A worker whose Setup fails is started again a few times; when none
 	// can be, every task gets a [*StartError] with the reason. NewPool does not
-	// wait for Setup, [Pool.Ready] does. Timeout is not for them: a Setup may take long. In the Setup of a spare the worker's
-	// number is 0.
+	// wait for Setup, [Pool.Ready] does. Timeout is not for them: a Setup may take long, and
+	// after ten seconds that is logged. In the Setup of a spare the worker's number is 0.
 	Setup, Teardown Task
 
 	// Env are variables added to this program's environment or put in the

@@ -109,7 +109,7 @@ func (l *Listener[T]) serve() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil: // no more descriptors, for instance
-			l.cfg.Logger.Error("mp: a connection cannot be accepted", "listener", l.Addr().String(), "err", err)
+			l.cfg.Logger.Error("mp: a connection cannot be accepted", "listener", l.Addr().String(), "error", err)
 			select {
 			case <-time.After(patience):
 			case <-l.ctx.Done():
@@ -131,7 +131,7 @@ func (l *Listener[T]) serve() {
 const patience = 50 * time.Millisecond
 
 func (l *Listener[T]) refuse(c net.Conn, err error) {
-	l.cfg.Logger.Warn("mp: a connection was refused", "listener", l.Addr().String(), "from", c.RemoteAddr().String(), "err", err)
+	l.cfg.Logger.Warn("mp: a connection was refused", "listener", l.Addr().String(), "from", c.RemoteAddr().String(), "error", err)
 }
 
 // greet does the handshake and hands the connection over.

@@ -98,7 +98,7 @@ func (f *front) letIn() bool {
 		case errors.Is(err, mp.ErrEmpty):
 			return true
 		case err != nil:
-			f.s.log.Error("manager: a client could not be let in", "err", err)
+			f.s.log.Error("manager: a client could not be let in", "error", err)
 			continue
 		}
 		p := &peer{conn: h.Conn, most: mostBytes, name: fmt.Sprintf("process %d (%s)", h.PID, h.Name)}

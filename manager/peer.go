@@ -62,7 +62,7 @@ func (p *peer) end(ctx context.Context, s *Server, err error) {
 	s.store.Leave(p.client)
 	_ = p.conn.Close()
 	if ctx.Err() == nil && !gone(err) {
-		s.log.Warn("manager: a client was refused", "client", p.name, "err", err)
+		s.log.Warn("manager: a client was refused", "client", p.name, "error", err)
 	}
 }
 

@@ -2,6 +2,15 @@
 
 package crew
 
+import "time"
+
+// SetupPatience has what takes longer in a Setup logged, until it is called back.
+func SetupPatience(d time.Duration) (back func()) {
+	before := setupPatience
+	setupPatience = d
+	return func() { setupPatience = before }
+}
+
 // BeforeGreeting has f called before each worker is greeted, until it is called back.
 func BeforeGreeting(f func()) (back func()) {
 	before := greeting

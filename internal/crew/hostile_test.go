@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -57,11 +59,12 @@ func misbehave(what string) {
 		_, _ = syscall.Write(link.FirstFD, []byte{0, 0, 0, 0, 1, 0, 0, 0}) // 4 GiB to come
 		_ = syscall.Shutdown(link.FirstFD, syscall.SHUT_WR)
 		pause()
-	case "setup: noise", "setup: closed":
+	case "setup: noise", "setup: closed", "setup: silence":
 		_ = hello()
-		if what == "setup: noise" {
+		switch what {
+		case "setup: noise":
 			_, _ = syscall.Write(link.FirstFD, noise(4096))
-		} else {
+		case "setup: closed":
 			_ = syscall.Shutdown(link.FirstFD, syscall.SHUT_RDWR)
 		}
 		pause()
@@ -290,6 +293,23 @@ func TestHostileSetup(t *testing.T) {
 		t.Run(what, func(t *testing.T) { works(t, start(t, config(t, what, 1))) })
 	}
 }
+
+// Of a Setup that does not return the log tells.
+func TestSetupHangs(t *testing.T) {
+	t.Cleanup(crew.SetupPatience(time.Millisecond))
+	cfg := config(t, "setup: silence", 1)
+	out := make(chan string, 1)
+	var first sync.Once
+	cfg.Logger = slog.New(slog.NewTextHandler(writerFunc(func(b []byte) { first.Do(func() { out <- string(b) }) }), nil))
+	start(t, cfg)
+	if got := <-out; !strings.Contains(got, "Setup") || !strings.Contains(got, "worker=1") {
+		t.Error(got)
+	}
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 
 // A worker that is killed before it has said anything is replaced like any
 // other: it may have been the system's choice when memory was short.

@@ -18,6 +18,9 @@ import (
 // startLimit is how long a worker may take from its start to its hello.
 const startLimit = time.Minute
 
+// setupPatience is how long a Setup may take before that is logged; a variable for tests.
+var setupPatience = 10 * time.Second
+
 // start starts worker n, or a spare if that is 0, and returns once it could
 // serve.
 func (c *Crew) start(n int, greeted func()) (*member, error) {
@@ -43,7 +46,7 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 		m.trace("could not serve", "why", err.Err.Error())
 		if errors.Is(err.Err, errSilent) {
 			err.Permanent = !err.Killed
-			err.Err = fmt.Errorf("it ended before mp.Init (%v): its main must call mp.Init first thing%s", err.Last.Status, err.Last.saying())
+			err.Err = fmt.Errorf("%s ended before mp.Init (%v): its main must call mp.Init first thing%s", c.program(), err.Last.Status, err.Last.saying())
 		}
 		m.link.Close()
 		m.broker.close()
@@ -51,6 +54,14 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 	}
 	m.trace("is ready", "took", time.Since(m.started))
 	return m, nil
+}
+
+// program is what a message calls a worker that is none.
+func (c *Crew) program() string {
+	if c.cfg.Path == "" {
+		return "it"
+	}
+	return c.cfg.Path
 }
 
 // endsItself reports whether a process that failed with err has ended without
@@ -201,6 +212,9 @@ func (m *member) awaitHello(s says) (link.Hello, *StartError) {
 }
 
 func (m *member) awaitReady(s says) *StartError {
+	patience := setupPatience
+	late := time.AfterFunc(patience, func() { m.reportSetup(patience) })
+	defer late.Stop()
 	select {
 	case <-s.ready:
 	case err := <-s.failed:
@@ -213,6 +227,13 @@ func (m *member) awaitReady(s says) *StartError {
 		return &StartError{Err: ErrClosed}
 	}
 	return nil
+}
+
+// reportSetup tells who wonders why nothing is done that a Setup hangs, or takes long.
+func (m *member) reportSetup(after time.Duration) {
+	if c := m.crew; c.cfg.Logger != nil {
+		c.cfg.Logger.Warn("mp: the Setup of a worker has not returned", "worker", m.number(), "pid", m.proc.PID, "func", c.cfg.Link.Setup.Name, "after", after)
+	}
 }
 
 // lastMessage waits for all that a dead worker has said and returns the reason
