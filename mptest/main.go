@@ -1,6 +1,27 @@
 // Package mptest helps to test programs that use mp: it makes a test binary
 // able to start workers, proves that nothing is left when the tests are over,
 // and holds implementations of [mp.Executor] to what callers rely on.
+//
+// # What a package with tests needs
+//
+//	func TestMain(m *testing.M) { mptest.Main(m) } // once in a package
+//
+//	func TestTotal(t *testing.T) {
+//		mptest.NoLeaks(t) // if you want to know which test has left something
+//		pool, err := mp.NewPool(mp.PoolConfig{Workers: 2})
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		defer pool.Close()
+//		…
+//	}
+//
+// Without the TestMain the error of NewPool is [mp.ErrNotInitialized]. Functions that only
+// tests need are registered as others are, in package variables of a _test.go file. What is
+// tested had better take an [mp.Executor] than make a pool: then a test that needs no
+// processes gives it an [mp.Inline], where breakpoints and -cover work. To see what a program
+// does when a worker dies, let a function of the test end its own process, or kill a worker
+// of [mp.Pool.Workers].
 package mptest
 
 import (
