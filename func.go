@@ -52,7 +52,7 @@ func (f *Func[In, Out]) runner() runner.Handler {
 	var arg, noArg In
 	var result, noResult Out
 	return func(ctx context.Context, in, out []byte) (_ []byte, err error) {
-		if err := f.in.Decode(in, &arg); err != nil {
+		if err := f.in.Take(in, &arg); err != nil {
 			return nil, codecError(f.id, "argument", "decoded", err)
 		}
 		given := arg
@@ -140,13 +140,22 @@ func (f *Func[In, Out]) encodeOne(buf []byte, arg *In) ([]byte, error) {
 	return out, err
 }
 
-// decodeRun decodes results into out, and calls fail for those that cannot be.
-func (f *Func[In, Out]) decodeRun(results [][]byte, out []Out, fail func(i int, err error)) {
-	f.out.DecodeRun(results, out, func(i int, err error) { fail(i, f.undecodable(err)) })
+// takeRun decodes results into out, which may keep them, and calls fail for those that cannot
+// be decoded.
+func (f *Func[In, Out]) takeRun(results [][]byte, out []Out, fail func(i int, err error)) {
+	f.out.TakeRun(results, out, func(i int, err error) { fail(i, f.undecodable(err)) })
 }
 
 func (f *Func[In, Out]) decode(data []byte, out *Out) error {
 	if err := f.out.Decode(data, out); err != nil {
+		return f.undecodable(err)
+	}
+	return nil
+}
+
+// take is decode of a result that *out may keep.
+func (f *Func[In, Out]) take(data []byte, out *Out) error {
+	if err := f.out.Take(data, out); err != nil {
 		return f.undecodable(err)
 	}
 	return nil

@@ -132,11 +132,12 @@ func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 	}
 }
 
-// SettleRun is Settle for elements lo, lo+1, … that all have results.
+// SettleRun is Settle for elements lo, lo+1, … that all have results; see
+// crew.RunSettler.
 func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
 	m.f.settledRun(&m.sent, lo, len(results))
 	good := len(results)
-	m.f.decodeRun(results, m.out[lo:lo+len(results)], func(i int, err error) {
+	m.f.takeRun(results, m.out[lo:lo+len(results)], func(i int, err error) {
 		good--
 		m.fail(&ElementError{lo + i, err})
 	})

@@ -3,7 +3,10 @@
 package mp_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/go-multiprocessing/mp"
@@ -59,4 +62,43 @@ func FuzzMessage(f *testing.F) {
 			t.Fatal(v, err)
 		}
 	})
+}
+
+// spoil changes its large argument, returns it, and dies the first time.
+var spoil = mp.Register("spoil", func(ctx context.Context, b []byte) ([]byte, error) {
+	for i := range b {
+		b[i]++
+	}
+	if task, _ := mp.CurrentTask(ctx); task.Attempt == 1 && b[0] == 2 {
+		killSelf()
+	}
+	return b, nil
+})
+
+// What is large is not copied where it need not be: a task that changes what it is given, or a
+// caller that changes what it got, changes nobody else's.
+func TestLargeIsOnesOwn(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 2})
+	large := bytes.Repeat([]byte{1}, 1<<20)
+	check := func(how string, got []byte, err error) {
+		t.Helper()
+		if err != nil || !bytes.Equal(got, bytes.Repeat([]byte{2}, len(large))) {
+			t.Errorf("%s: %d bytes, %v", how, len(got), err)
+		}
+		clear(got[:cap(got)])
+	}
+	for range 3 {
+		got, err := mp.Call(t.Context(), pool, spoil, large, mp.Retries(1))
+		check("Call", got, err)
+		all, err := mp.Map(t.Context(), pool, spoil, [][]byte{large, large, large}, mp.Retries(1))
+		for _, got := range all {
+			check("Map", got, err)
+		}
+		for got, err := range mp.Stream(t.Context(), pool, spoil, slices.Values([][]byte{large, large}), mp.Retries(1)) {
+			check("Stream", got, err)
+		}
+	}
+	if !bytes.Equal(large, bytes.Repeat([]byte{1}, len(large))) {
+		t.Error("the caller's own has changed")
+	}
 }

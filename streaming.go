@@ -247,13 +247,14 @@ func (b *streamBatch[In, Out]) Settle(i int, result []byte, err error) {
 	b.s.put(r)
 }
 
-// SettleRun is Settle for elements lo, lo+1, … that all have results.
+// SettleRun is Settle for elements lo, lo+1, … that all have results; see
+// crew.RunSettler.
 func (b *streamBatch[In, Out]) SettleRun(lo int, results [][]byte) {
 	b.s.f.settledRun(&b.sent, lo, len(results))
 	rs := make([]streamed[Out], len(results))
 	for k, data := range results {
 		rs[k] = streamed[Out]{index: b.from + lo + k, set: true}
-		rs[k].err = b.s.f.decode(data, &rs[k].value)
+		rs[k].err = b.s.f.take(data, &rs[k].value)
 	}
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()

@@ -88,6 +88,9 @@ func (s *submission[In, Out]) Encode(buf []byte, _, _ int) ([]byte, int, error) 
 	return append(buf, s.arg...), 1, nil
 }
 
+// Encoded is what Encode appends; see crew.Encoded.
+func (s *submission[In, Out]) Encoded() []byte { return s.arg }
+
 func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
 	s.arg = nil
 	s.f.settled(&s.sent, 0)
@@ -95,4 +98,11 @@ func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
 		err = s.f.decode(result, &s.future.value)
 	}
 	s.future.settle(err)
+}
+
+// SettleRun is Settle for a result; see crew.RunSettler.
+func (s *submission[In, Out]) SettleRun(_ int, results [][]byte) {
+	s.arg = nil
+	s.f.settled(&s.sent, 0)
+	s.future.settle(s.f.take(results[0], &s.future.value))
 }

@@ -20,6 +20,7 @@ import (
 type Type[T any] struct {
 	append      func(buf []byte, v *T) ([]byte, error)
 	decode      func(data []byte, v *T) error
+	adopt       func(data []byte, v *T) bool // decode without a copy, where that can be; nil: nowhere
 	fingerprint uint64
 	plain       bool // values are copied as they lie in memory
 	holds       bool // values can have handles in them
@@ -76,6 +77,7 @@ func newType[T any](r role) (*Type[T], error) {
 		c.convey(r)
 	}
 	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0
+	c.adopt = chooseAdopt[T](t)
 	return c, nil
 }
 
@@ -123,6 +125,17 @@ func (c *Type[T]) Decode(data []byte, v *T) error {
 	return c.decode(data, v)
 }
 
+// Large is the size above which what a task is given, or returns, has memory of its own.
+const Large = 64 << 10
+
+// Take is Decode, but *v may keep data that is larger than Large: nobody else may use that again.
+func (c *Type[T]) Take(data []byte, v *T) error {
+	if len(data) > Large && c.adopt != nil && c.adopt(data, v) {
+		return nil
+	}
+	return c.Decode(data, v)
+}
+
 // DecodePlain is Decode for what AppendPlain has written, and reports whether data may
 // be that. It keeps no reference to *v either.
 func (c *Type[T]) DecodePlain(data []byte, v *T) bool {
@@ -153,10 +166,27 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 		return appendBool[T], decodeBool[T]
 	case t.Kind() == reflect.String:
 		return appendString[T], decodeString[T]
-	case t.Kind() == reflect.Slice && isPlain(t.Elem()) && !hasOwnForm(t.Elem()) && t.Elem().Size() > 0:
+	case isPlainSlice(t):
 		return appendPlainSlice[T], decodePlainSlice[T]
 	}
 	return guarded(cborAppender[T](t)), guardedDecode(cborDecoder[T](t))
+}
+
+// chooseAdopt is choose for what can be decoded without a copy.
+func chooseAdopt[T any](t reflect.Type) func([]byte, *T) bool {
+	switch {
+	case marshalsBinary(t) || hasOwnForm(t):
+		return nil
+	case t.Kind() == reflect.String:
+		return adoptString[T]
+	case isPlainSlice(t):
+		return adoptPlainSlice[T]
+	}
+	return nil
+}
+
+func isPlainSlice(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && isPlain(t.Elem()) && !hasOwnForm(t.Elem()) && t.Elem().Size() > 0
 }
 
 func decodeNothing[T any](data []byte, _ *T) error {

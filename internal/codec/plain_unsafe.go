@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
+	"slices"
 	"unsafe"
 )
 
 // The functions here copy values as they lie in memory. What makes that safe:
 // isPlain admits only types made of numbers, for which every bit pattern is a
-// valid value, and the bytes are copied, never aliased. Both processes run the
-// same architecture; the fingerprint holds the sizes.
+// valid value, and the bytes are copied, or never used again by anybody else. Both
+// processes run the same architecture; the fingerprint holds the sizes.
 
 func bytesOf[T any](v *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
@@ -49,44 +50,75 @@ func decodeString[T any](data []byte, v *T) error {
 	return nil
 }
 
-// A slice is one byte that tells nil from empty, then its elements, which have
-// a size.
+func adoptString[T any](data []byte, v *T) bool {
+	*(*string)(unsafe.Pointer(v)) = unsafe.String(unsafe.SliceData(data), len(data))
+	return true
+}
+
+// A slice is its elements, which have a size, then one byte that tells nil from empty:
+// behind them it does not take from them that they are aligned.
 const (
 	sliceNil    = 0
 	sliceNotNil = 1
 )
+
+// pageSize is that by which Go rounds the size of what is large.
+const pageSize = 8 << 10
 
 func appendPlainSlice[T any](buf []byte, v *T) ([]byte, error) {
 	s := (*unsafeSlice)(unsafe.Pointer(v))
 	if s.data == nil {
 		return append(buf, sliceNil), nil
 	}
-	size := int(reflect.TypeFor[T]().Elem().Size())
-	buf = append(buf, sliceNotNil)
-	return append(buf, unsafe.Slice((*byte)(s.data), s.len*size)...), nil
+	n := s.len * int(reflect.TypeFor[T]().Elem().Size())
+	if (len(buf)+n)%pageSize == 0 {
+		buf = slices.Grow(buf, n+1) // else append would make room for all but the last byte
+	}
+	buf = append(buf, unsafe.Slice((*byte)(s.data), n)...)
+	return append(buf, sliceNotNil), nil
 }
 
 func decodePlainSlice[T any](data []byte, v *T) error {
 	t := reflect.TypeFor[T]()
-	size := int(t.Elem().Size())
-	if len(data) == 0 || data[0] > sliceNotNil || (len(data)-1)%size != 0 {
-		return fmt.Errorf("%d bytes are no %v", len(data), t)
-	}
-	if data[0] == sliceNil {
+	raw, notNil, err := cutPlainSlice(t, data)
+	switch {
+	case err != nil:
+		return err
+	case !notNil:
 		var none T
 		*v = none
-		return nil
-	}
-	n := (len(data) - 1) / size
-	if n == 0 {
+	case len(raw) == 0:
 		reflect.ValueOf(v).Elem().Set(reflect.MakeSlice(t, 0, 0))
-		return nil
+	default:
+		// What append allocates is not cleared first, and its size, a multiple of the
+		// elements', makes it as aligned as they need be.
+		setPlainSlice(v, append([]byte(nil), raw...), t.Elem())
 	}
-	// What append allocates is not cleared first, and its size, a multiple of the
-	// elements', makes it as aligned as they need be.
-	raw := append([]byte(nil), data[1:]...)
-	*(*unsafeSlice)(unsafe.Pointer(v)) = unsafeSlice{unsafe.Pointer(unsafe.SliceData(raw)), n, n}
 	return nil
+}
+
+// adoptPlainSlice leaves what is not aligned, or wrong, to decodePlainSlice.
+func adoptPlainSlice[T any](data []byte, v *T) bool {
+	elem := reflect.TypeFor[T]().Elem()
+	raw, _, err := cutPlainSlice(reflect.TypeFor[T](), data)
+	if err != nil || len(raw) == 0 || uintptr(unsafe.Pointer(unsafe.SliceData(raw)))%uintptr(elem.Align()) != 0 {
+		return false
+	}
+	setPlainSlice(v, raw, elem)
+	return true
+}
+
+func cutPlainSlice(t reflect.Type, data []byte) (raw []byte, notNil bool, err error) {
+	n := len(data) - 1
+	if n < 0 || data[n] > sliceNotNil || n%int(t.Elem().Size()) != 0 || data[n] == sliceNil && n > 0 {
+		return nil, false, fmt.Errorf("%d bytes are no %v", len(data), t)
+	}
+	return data[:n], data[n] == sliceNotNil, nil
+}
+
+func setPlainSlice[T any](v *T, raw []byte, elem reflect.Type) {
+	n := len(raw) / int(elem.Size())
+	*(*unsafeSlice)(unsafe.Pointer(v)) = unsafeSlice{unsafe.Pointer(unsafe.SliceData(raw)), n, n}
 }
 
 // unsafeSlice is the layout of every slice.

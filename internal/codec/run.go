@@ -52,15 +52,14 @@ func (c *Type[T]) AppendFramed(buf []byte, v *T) ([]byte, error) {
 	return out, nil
 }
 
-// DecodeRun decodes data[i] into vs[i] for each i, and calls fail for those that
-// cannot be.
-func (c *Type[T]) DecodeRun(data [][]byte, vs []T, fail func(i int, err error)) {
+// TakeRun takes data[i] into vs[i] for each i, and calls fail for those that cannot be decoded.
+func (c *Type[T]) TakeRun(data [][]byte, vs []T, fail func(i int, err error)) {
 	if c.plain {
 		decodePlainRun(data, vs, fail)
 		return
 	}
 	for i := range data {
-		if err := c.decode(data[i], &vs[i]); err != nil {
+		if err := c.Take(data[i], &vs[i]); err != nil {
 			fail(i, err)
 		}
 	}

@@ -102,10 +102,7 @@ func (m *member) send(ch sched.Chunk) error {
 			return err
 		}
 		attempt, hi := m.crew.attempt(j, lo, end)
-		if m.enc == nil {
-			m.enc = make([]byte, 0, chunkBytes)
-		}
-		body, n, bad := j.batch.Encode(append(m.enc[:0], j.bag...), lo, hi)
+		body, n, bad := m.encode(j, lo, hi)
 		if n < 0 || n > hi-lo || n == 0 && bad == nil {
 			bad, n = fmt.Errorf("mp: Encode took %d of %d elements", n, hi-lo), 0
 		}
@@ -121,6 +118,19 @@ func (m *member) send(ch sched.Chunk) error {
 		}
 	}
 	return nil
+}
+
+// encode encodes as many elements as go into one chunk.
+func (m *member) encode(j *job, lo, hi int) (body []byte, n int, err error) {
+	if e, ok := j.batch.(Encoded); ok && j.bag == "" {
+		if body = e.Encoded(); len(body) > chunkBytes {
+			return body, 1, nil
+		}
+	}
+	if m.enc == nil {
+		m.enc = make([]byte, 0, chunkBytes)
+	}
+	return j.batch.Encode(append(m.enc[:0], j.bag...), lo, hi)
 }
 
 // launch puts encoded tasks on their way, unless they were cancelled meanwhile.

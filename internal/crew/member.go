@@ -269,11 +269,6 @@ type outcomes struct {
 	data [][]byte
 }
 
-// A runSettler is a batch that takes many results at once.
-type runSettler interface {
-	SettleRun(lo int, results [][]byte)
-}
-
 // settle hands over outcomes.
 func (m *member) settle(d outcomes) {
 	batch := d.job.batch
@@ -283,7 +278,7 @@ func (m *member) settle(d outcomes) {
 		}
 		return
 	}
-	if all, ok := batch.(runSettler); ok {
+	if all, ok := batch.(RunSettler); ok {
 		all.SettleRun(d.lo, d.data)
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -93,6 +94,19 @@ type Batch interface {
 	Encode(buf []byte, lo, hi int) (out []byte, n int, err error)
 	Settle(i int, result []byte, err error)
 }
+
+// A RunSettler is a Batch that takes many results at once, and may keep those that are larger
+// than codec.Large.
+type RunSettler interface {
+	SettleRun(lo int, results [][]byte)
+}
+
+// Encoded is implemented by a Batch of one element that it has encoded already, so that what is
+// large need not be copied. It is not changed as long as the crew has it.
+type Encoded interface{ Encoded() []byte }
+
+// What is larger than codec.Large does not lie in a ring, where something else would follow it.
+const _ = uint(codec.Large - link.MaxInline)
 
 // Unrepeatable is implemented by batches of which some elements must not be retried: what they
 // bring along can be sent only once.

@@ -3,7 +3,7 @@ package link
 import "encoding/binary"
 
 // Version of the protocol; both sides must have the same.
-const Version = 3
+const Version = 4
 
 // Config is what the parent tells a new worker.
 type Config struct {

@@ -26,11 +26,11 @@ const (
 	resultExternal = 1 << 31
 	resultLenMask  = 1<<28 - 1
 	resultKindBit  = 28
-
-	// maxInline is the largest body that goes through a ring. It leaves room
-	// for several in it.
-	maxInline = 64 << 10
 )
+
+// MaxInline is the largest body that goes through a ring, which has room for several. A larger
+// one arrives in memory of its own, which nothing else uses.
+const MaxInline = 64 << 10
 
 // Chunk is a run of tasks of one function with consecutive numbers.
 type Chunk struct {
@@ -276,14 +276,14 @@ func (l *Link) advance() {
 }
 
 // Stage writes a chunk into the ring without showing it to the worker, and
-// returns the number of its first task. It needs Room; a body above maxInline
+// returns the number of its first task. It needs Room; a body above MaxInline
 // will be sent by SendBody.
 func (l *Link) Stage(c Chunk) (seq uint32) {
 	flags, body := uint16(0), c.Body
 	if c.Prompt {
 		flags |= flagPrompt
 	}
-	if len(c.Body) > maxInline {
+	if len(c.Body) > MaxInline {
 		flags |= flagExternal
 		body = nil
 	}
@@ -337,7 +337,7 @@ func (l *Link) Wake() error { return l.waker.ring() }
 // SendBody sends the body of a published chunk if it is too large for the
 // ring. It blocks until the worker has taken it.
 func (l *Link) SendBody(seq uint32, body []byte) error {
-	if len(body) <= maxInline {
+	if len(body) <= MaxInline {
 		return nil
 	}
 	return l.out.send(msgPayload, seq, body)

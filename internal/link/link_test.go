@@ -373,7 +373,7 @@ func TestExternalResults(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { served = l.Serve(Events{}) })
 
-	big := bytes.Repeat([]byte{9}, maxInline+1)
+	big := bytes.Repeat([]byte{9}, MaxInline+1)
 	l.Stage(Chunk{Count: 3, Body: body(nil, nil, nil)})
 	l.Publish()
 	for k := range 3 {

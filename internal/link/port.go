@@ -300,7 +300,7 @@ func (p *Port) load() error {
 		timeout: time.Duration(binary.LittleEndian.Uint64(h[40:])), deadline: Moment(binary.LittleEndian.Uint64(h[48:])),
 	}
 	n := int(binary.LittleEndian.Uint32(h[20:]))
-	if size < taskHead || n > size-taskHead || size > ringSize {
+	if size < taskHead || n > size-taskHead || n > MaxInline || size > ringSize {
 		return errGarbage
 	}
 	p.cur = current{rec: r, end: p.pos + uint64(size)}
@@ -336,7 +336,7 @@ func (p *Port) Finish(kind uint8, data []byte) error {
 	seq := p.task.Seq
 	word := uint32(kind) << resultKindBit
 	size := resultHead + pad(len(data))
-	external := len(data) > maxInline || p.uncollected()+size > inlineSize
+	external := len(data) > MaxInline || p.uncollected()+size > inlineSize
 	if external {
 		if err := p.external(seq, data); err != nil {
 			return err

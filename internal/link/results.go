@@ -96,7 +96,7 @@ func (l *Link) parse(b []byte, r *Results) error {
 			r.data, r.kept = append(r.data, data), true
 			continue
 		}
-		if pad(n) > len(b) {
+		if n > MaxInline || pad(n) > len(b) {
 			return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
 		}
 		r.data = append(r.data, b[:n:n])

@@ -18,7 +18,7 @@ func TestRing(t *testing.T) {
 		noise[i] = byte(rnd.Uint32())
 	}
 	for _, base := range []uint64{0, 1, ringSize - 1, ringSize, 3*ringSize - 8, math.MaxUint64 - 7, math.MaxUint64 - ringSize + 1} {
-		for _, n := range []int{0, 1, 7, 8, 9, 1000, maxInline, ringSize - 1, ringSize} {
+		for _, n := range []int{0, 1, 7, 8, 9, 1000, MaxInline, ringSize - 1, ringSize} {
 			for _, back := range []uint64{0, 1, 8, uint64(n / 2), uint64(n)} {
 				pos := base - back
 				want := noise[:n]

@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
-// Handler runs a function: it decodes the argument from in and appends the
-// encoded result to out.
+// Handler runs a function: it decodes the argument from in, which it may keep if it is
+// larger than codec.Large, and appends the encoded result to out.
 type Handler func(ctx context.Context, in, out []byte) ([]byte, error)
 
 // Kinds of outcome.

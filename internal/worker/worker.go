@@ -22,7 +22,7 @@ import (
 )
 
 // maxBuf is how large a buffer may be to be kept for the next result.
-const maxBuf = 1 << 20
+const maxBuf = 4 << 20
 
 type worker struct {
 	port    *link.Port
