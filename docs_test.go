@@ -201,7 +201,7 @@ func (c *checker) check(program string) error {
 	cfg := types.Config{Importer: c.imports, Error: func(err error) {
 		// A soft error is that of a variable, or an import, which the rest of the piece would use.
 		var e types.Error
-		if wrong == nil && !(errors.As(err, &e) && e.Soft) {
+		if soft := errors.As(err, &e) && e.Soft; wrong == nil && !soft {
 			wrong = err
 		}
 	}}

@@ -35,6 +35,9 @@ func (o mapOption) apply(m *mapOptions) { o(m) }
 // comes late by up to an eighth, and never early. It costs nothing to speak of
 // for the tasks that keep to it. 0 means no limit, whatever the pool's config
 // says; a negative timeout is an error of the call.
+//
+// The context tells the deadline, so that one derived from it with a later deadline has no
+// timer of its own, and ends with it.
 func Timeout(d time.Duration) CallOption {
 	return func(h *Hints) {
 		if h.Timeout = d; d == 0 {

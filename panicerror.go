@@ -11,7 +11,7 @@ import (
 // A PanicError is the error of a task that panicked. The worker goes on.
 type PanicError struct {
 	Func  string // the name of the function
-	Value any    // the value's text, or the error if it was one, as far as errors travel; a runtime.Error arrives as its text
+	Value any    // the value's text, or the error if it was one, as far as errors travel; a runtime.Error arrives as an error with its text
 	Stack string // of the panicking goroutine in the worker
 }
 

@@ -101,9 +101,12 @@ func RegisterErrorType[E error]() {
 // RegisterErrorWrapper makes errors of type E, which hold another error, arrive as
 // values of type E that hold that error: parts returns what else is in one, which must
 // be able to travel, and build makes one of that and the error that its Unwrap
-// returned, nil if that was nil. Both must be safe for concurrent use. Like [Register]
-// it belongs into package variables or init functions. It panics if the type is
-// registered already, or a function is nil.
+// returned, nil if that was nil. Both must be safe for concurrent use and must not block.
+// If one of them panics, or Unwrap does, or what E holds is nested too deeply to be sent
+// (64 levels), the text arrives and what it holds as far as that was sent, but no E.
+//
+// Like [Register] it belongs into package variables or init functions. It panics if the
+// type is registered already, has no method Unwrap() error, or a function is nil.
 func RegisterErrorWrapper[E error, P any](parts func(err E) P, build func(parts P, wrapped error) E) {
 	functions.mustBeOpen("RegisterErrorWrapper")
 	if parts == nil || build == nil {
@@ -176,7 +179,7 @@ func (r *registry) seal() error {
 			return
 		}
 		if err := errtree.Check(); err != nil {
-			r.bad = fmt.Errorf("mp: a registered error type cannot travel: %w", err)
+			r.bad = fmt.Errorf("mp: a registered error type cannot travel (one that holds an error is for RegisterErrorWrapper): %w", err)
 		}
 	})
 	return r.bad

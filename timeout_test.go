@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,3 +193,34 @@ var retry = mp.Register("retry", func(ctx context.Context, r retried) (int, erro
 	}
 	return info.Attempt, nil
 })
+
+// sinceLast is how long after the end of the worker's last task a task's timeout began to count.
+var sinceLast = mp.Register("sinceLast", func(ctx context.Context, timeout time.Duration) (since time.Duration, err error) {
+	due, ok := ctx.Deadline()
+	if !ok {
+		return 0, errors.New("no deadline")
+	}
+	if !lastEnd.IsZero() {
+		since = due.Add(-timeout).Sub(lastEnd)
+	}
+	lastEnd = time.Now()
+	return since, nil
+})
+
+var lastEnd time.Time
+
+// The deadline that a task is told is not that of the one before it: a short timeout counts from
+// its own begin, however many others it came with.
+func TestShortTimeLeft(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	timeouts := slices.Repeat([]time.Duration{400 * time.Millisecond}, 500)
+	since, err := mp.Map(t.Context(), pool, sinceLast, timeouts, mp.Timeout(timeouts[0]), mp.ChunkSize(len(timeouts)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range since {
+		if d < 0 {
+			t.Fatalf("element %d: its timeout began %v before the end of the last task", i, -d)
+		}
+	}
+}

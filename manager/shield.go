@@ -1,37 +1,25 @@
 package manager
 
 import (
+	"errors"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/shield"
 )
 
 // shielded calls code of the user's. A panic is an error, and so is runtime.Goexit.
-func shielded(f func() error) (err error) {
-	returned := false
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		defer func() {
-			switch r := recover(); {
-			case r != nil:
-				err = panicError(r)
-			case !returned:
-				err = mp.ErrGoexit
-			}
-		}()
-		err = f()
-		returned = true
-	}()
-	<-over
-	return err
-}
-
-func panicError(r any) error {
-	e := &mp.PanicError{Value: fmt.Sprint(r), Stack: string(debug.Stack())}
-	if err, ok := r.(error); ok {
-		e.Value = err
+func shielded(f func() error) error {
+	err := shield.Call(f)
+	if p := (*shield.Panic)(nil); errors.As(err, &p) {
+		e := &mp.PanicError{Value: fmt.Sprint(p.Value), Stack: string(p.Stack)}
+		if err, ok := p.Value.(error); ok {
+			e.Value = err
+		}
+		return e
 	}
-	return e
+	if errors.Is(err, shield.ErrGoexit) {
+		return mp.ErrGoexit
+	}
+	return err
 }

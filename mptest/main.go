@@ -48,7 +48,9 @@ const tagVar = "MPTEST_TAG"
 //
 // With the race detector, the status is also 1 if it found a race in what the tests
 // started, and the report is printed at the end; and what they start does not sleep a
-// second before it exits. If GORACE has options already, they hold.
+// second before it exits. If GORACE has options already, they hold. If the test binary does
+// not come to its end, because a test panics for instance, reports stay in a directory
+// mptest-races-… of the temporary one.
 //
 // What runs in workers does not count for -cover, for they do not write what they
 // have counted. Run the same tests with MPDEBUG=inline, or on an [mp.Inline], for that.

@@ -14,20 +14,35 @@ type races struct{ dir string }
 
 // watchRaces is for what is started from now on. It does without where no files can be written, and
 // where GORACE says already what becomes of reports.
-func watchRaces() races {
+func watchRaces() (r races) {
+	if !raceEnabled {
+		return r
+	}
 	options := os.Getenv("GORACE")
 	if options == "" {
 		options = "atexit_sleep_ms=0"
 	}
-	var r races
-	if !strings.Contains(options, "log_path") {
+	if quote := quoteFor(os.TempDir()); quote != "" && !strings.Contains(options, "log_path") {
 		if dir, err := os.MkdirTemp("", "mptest-races-"); err == nil {
-			r.dir = dir
-			options += " log_path=" + filepath.Join(dir, "of")
+			// A worker may have another working directory.
+			if r.dir, err = filepath.Abs(dir); err != nil {
+				r.dir = dir
+			}
+			options += " log_path=" + quote + filepath.Join(r.dir, "of") + quote
 		}
 	}
 	_ = os.Setenv("GORACE", options)
 	return r
+}
+
+// quoteFor is what may stand around a path in GORACE; "" if nothing may.
+func quoteFor(path string) string {
+	for _, quote := range []string{"'", `"`} {
+		if !strings.Contains(path, quote) {
+			return quote
+		}
+	}
+	return ""
 }
 
 // found returns the reports, and removes them.
@@ -36,17 +51,17 @@ func (r races) found() (reports []string) {
 		return nil
 	}
 	defer os.RemoveAll(r.dir)
-	files, err := filepath.Glob(filepath.Join(r.dir, "of.*"))
+	files, err := os.ReadDir(r.dir)
 	if err != nil {
 		return []string{err.Error()}
 	}
 	for _, file := range files {
-		report, err := os.ReadFile(file)
+		report, err := os.ReadFile(filepath.Join(r.dir, file.Name()))
 		if err != nil {
 			reports = append(reports, err.Error())
 			continue
 		}
-		pid := strings.TrimPrefix(filepath.Base(file), "of.")
+		pid := strings.TrimPrefix(file.Name(), "of.")
 		reports = append(reports, fmt.Sprintf("process %s:\n%s", pid, report))
 	}
 	return reports

@@ -477,6 +477,11 @@ func testTimeLeft(t *testing.T, ex mp.Executor) {
 	if left, err := mp.Call(t.Context(), ex, left, 0); left != 0 || err != nil {
 		t.Errorf("without a deadline: %v, %v", left, err)
 	}
+	far, cancel := context.WithDeadline(t.Context(), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
+	defer cancel()
+	if left, err := mp.Call(far, ex, left, 0); left < 100*365*24*time.Hour || err != nil {
+		t.Errorf("some thousand years before the deadline: %v, %v", left, err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	for name, c := range map[string]struct {

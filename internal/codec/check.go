@@ -267,7 +267,7 @@ func (c checker) checkKey(t reflect.Type, path string) error {
 
 func (c checker) checkInterface(t reflect.Type, path string) error {
 	if t.Implements(errorType) {
-		return fmt.Errorf("%s is an error, which cannot travel inside a value: return it as the function's error, or send its text; for an error in an error type see RegisterErrorWrapper", path)
+		return fmt.Errorf("%s is an error, which cannot travel inside a value: return it as the function's error, or send its text", path)
 	}
 	if t.NumMethod() == 0 {
 		return nil // basic values always travel in it; others are checked as they come

@@ -13,6 +13,8 @@ import (
 	"reflect"
 	"runtime/debug"
 	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/shield"
 )
 
 // Type encodes and decodes values of T. It is immutable and safe for
@@ -86,14 +88,14 @@ func (c *Type[T]) shield() {
 	encode, decode := c.append, c.decode
 	c.append = func(buf []byte, v *T) (out []byte, err error) {
 		out = buf
-		err = shielded(func() (err error) {
+		err = shield.Call(func() (err error) {
 			out, err = encode(buf, v)
 			return err
 		})
 		return out, err
 	}
 	c.decode = func(data []byte, v *T) error {
-		return shielded(func() error { return decode(data, v) })
+		return shield.Call(func() error { return decode(data, v) })
 	}
 }
 

@@ -1,26 +1,9 @@
 package codec
 
 import (
-	"errors"
 	"reflect"
 	"slices"
 )
-
-var errGoexit = errors.New("a marshaller called runtime.Goexit")
-
-// shielded runs f on a goroutine of its own: a marshaller that calls
-// runtime.Goexit, as testing.T's FailNow does, ends that one and not the
-// goroutine that serves everybody.
-func shielded(f func() error) error {
-	err := errGoexit
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err = f()
-	}()
-	<-done
-	return err
-}
 
 // harmless are packages whose types' own forms are known to return.
 var harmless = map[string]bool{

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/runner"
 	"github.com/go-multiprocessing/mp/internal/sched"
@@ -268,6 +269,9 @@ type outcomes struct {
 	kind uint8
 	data [][]byte
 }
+
+// What is larger than codec.Large does not lie in a ring, where something else would follow it.
+const _ = uint(codec.Large - link.MaxInline)
 
 // settle hands over outcomes.
 func (m *member) settle(d outcomes) {

@@ -46,7 +46,7 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 		m.trace("could not serve", "why", err.Err.Error())
 		if errors.Is(err.Err, errSilent) {
 			err.Permanent = !err.Killed
-			err.Err = fmt.Errorf("%s ended before mp.Init (%v): its main must call mp.Init first thing%s", c.program(), err.Last.Status, err.Last.saying())
+			err.Err = c.endedEarly(err.Last)
 		}
 		m.link.Close()
 		m.broker.close()
@@ -54,6 +54,16 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 	}
 	m.trace("is ready", "took", time.Since(m.started))
 	return m, nil
+}
+
+// endedEarly is the error of a process that has not come to mp.Init. What it said of that is
+// likelier the cause than a main that forgets it.
+func (c *Crew) endedEarly(d Death) error {
+	const say = "its main must call mp.Init first thing"
+	if d.Stderr == "" {
+		return fmt.Errorf("%s ended before mp.Init (%v): %s", c.program(), d.Status, say)
+	}
+	return fmt.Errorf("%s ended before mp.Init (%v):%s\n(%s)", c.program(), d.Status, d.saying(), say)
 }
 
 // program is what a message calls a worker that is none.

@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -104,9 +103,6 @@ type RunSettler interface {
 // Encoded is implemented by a Batch of one element that it has encoded already, so that what is
 // large need not be copied. It is not changed as long as the crew has it.
 type Encoded interface{ Encoded() []byte }
-
-// What is larger than codec.Large does not lie in a ring, where something else would follow it.
-const _ = uint(codec.Large - link.MaxInline)
 
 // Unrepeatable is implemented by batches of which some elements must not be retried: what they
 // bring along can be sent only once.

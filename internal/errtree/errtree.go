@@ -25,6 +25,7 @@ type node struct {
 	Type     string `cbor:"4,keyasint,omitempty"`
 	Value    []byte `cbor:"5,keyasint,omitempty"`
 	Kids     []node `cbor:"6,keyasint,omitempty"`
+	Cut      bool   `cbor:"7,keyasint,omitempty"` // it wraps more than Kids
 }
 
 // Remote is an error that came from another process and has no better form
@@ -84,27 +85,31 @@ func nodeOf(err error, depth int, left *int) node {
 		return n
 	}
 	n.Type, n.Value = types.encode(err)
-	if depth < maxDepth {
-		n.Kids = kidsOf(err, depth, left)
+	inner, ok := wrappedBy(err)
+	n.Cut = !ok
+	for _, e := range inner {
+		if e == nil {
+			continue
+		}
+		if depth == maxDepth || len(n.Kids) == maxKids || *left <= 0 {
+			n.Cut = true
+			break
+		}
+		n.Kids = append(n.Kids, nodeOf(e, depth+1, left))
 	}
 	return n
 }
 
-func kidsOf(err error, depth int, left *int) (kids []node) {
-	defer func() { _ = recover() }() // a panic in the user's Unwrap leaves the text
-	var inner []error
+// wrappedBy returns what err wraps; ok is false if Unwrap panics.
+func wrappedBy(err error) (inner []error, ok bool) {
+	defer func() { _ = recover() }()
 	switch u := err.(type) {
 	case interface{ Unwrap() error }:
 		inner = []error{u.Unwrap()}
 	case interface{ Unwrap() []error }:
 		inner = u.Unwrap()
 	}
-	for _, e := range inner[:min(len(inner), maxKids)] {
-		if e != nil && *left > 0 {
-			kids = append(kids, nodeOf(e, depth+1, left))
-		}
-	}
-	return kids
+	return inner, true
 }
 
 // textOf returns the text of err; ok is false if Error panics.
@@ -127,14 +132,15 @@ func (n node) toError() error {
 	for _, k := range n.Kids {
 		kids = append(kids, k.toError())
 	}
-	var self error
-	if n.Type != "" {
-		self = types.decode(n.Type, n.Value, kids)
-	}
-	if self != nil && (len(kids) == 0 || wrapsItself(self)) {
+	holds, self := types.decode(n, kids)
+	leads := self != nil && wrapsItself(self)
+	if self != nil && (len(kids) == 0 || leads) {
 		if text, ok := textOf(self); ok && text == n.Text {
 			return self
 		}
+	}
+	if holds && leads {
+		kids = nil // which self leads to: twice at each level would be exponential
 	}
 	return &Remote{text: n.Text, goType: n.GoType, self: self, kids: kids}
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/shield"
 )
 
 // sentinelTable knows errors that are compared by identity.
@@ -73,11 +74,13 @@ func (t *sentinelTable) byName(name string) error {
 	return t.errs[name]
 }
 
-// errorType encodes the value of one type; rebuild gets the wrapped errors.
+// errorType encodes the value of one type; rebuild gets the wrapped error, if the type holds
+// one.
 type errorType struct {
 	name    string
+	holds   bool
 	encode  func(error) ([]byte, error)
-	rebuild func(data []byte, kids []error) (error, error)
+	rebuild func(data []byte, wrapped error) (error, error)
 }
 
 type typeTable struct {
@@ -95,7 +98,7 @@ func RegisterType[E error]() error {
 	if t.Kind() == reflect.Interface {
 		return fmt.Errorf("%v is an interface: register the types that implement it", t)
 	}
-	c := sync.OnceValues(codec.For[E])
+	c := codecOf[E]()
 	return types.add(t, &errorType{
 		encode: func(err error) ([]byte, error) {
 			c, bad := c()
@@ -105,7 +108,7 @@ func RegisterType[E error]() error {
 			v := err.(E)
 			return c.Append(nil, &v)
 		},
-		rebuild: func(data []byte, _ []error) (error, error) {
+		rebuild: func(data []byte, _ error) (error, error) {
 			c, bad := c()
 			if bad != nil {
 				return nil, bad
@@ -117,11 +120,38 @@ func RegisterType[E error]() error {
 	}, func() error { _, err := c(); return err })
 }
 
+// codecOf is codec.For, but an error keeps no file open for who receives it.
+func codecOf[T any]() func() (*codec.Type[T], error) {
+	return sync.OnceValues(func() (*codec.Type[T], error) {
+		c, err := codec.For[T]()
+		if err == nil && c.Files() {
+			return nil, fmt.Errorf("%v holds a file: return that as a result", reflect.TypeFor[T]())
+		}
+		return c, err
+	})
+}
+
 // RegisterWrapper registers a type that wraps at most one error: what else it
-// has is in P, which parts returns and build takes.
+// has is in P, which parts returns and build takes. Both are code of the user's.
 func RegisterWrapper[E error, P any](parts func(E) P, build func(p P, wrapped error) E) error {
-	check := func() error { _, err := codec.For[P](); return err }
-	return types.add(reflect.TypeFor[E](), wrapper(parts, build), check)
+	t := reflect.TypeFor[E]()
+	switch {
+	case t.Kind() == reflect.Interface:
+		return fmt.Errorf("%v is an interface: register the types that implement it", t)
+	case !t.Implements(reflect.TypeFor[interface{ Unwrap() error }]()):
+		return fmt.Errorf("%v has no method Unwrap() error", t)
+	}
+	e, check := wrapper(parts, build)
+	encode, rebuild := e.encode, e.rebuild
+	e.encode = func(err error) (data []byte, bad error) {
+		bad = shield.Call(func() (bad error) { data, bad = encode(err); return bad })
+		return data, bad
+	}
+	e.rebuild = func(data []byte, wrapped error) (err, bad error) {
+		bad = shield.Call(func() (bad error) { err, bad = rebuild(data, wrapped); return bad })
+		return err, bad
+	}
+	return types.add(t, e, check)
 }
 
 // Check returns the first error among the registered types' own checks.
@@ -158,7 +188,7 @@ func (t *typeTable) encode(err error) (string, []byte) {
 	t.mu.RLock()
 	e := t.byType[reflect.TypeOf(err)]
 	t.mu.RUnlock()
-	if e == nil || reflect.TypeOf(err).Kind() == reflect.Pointer && reflect.ValueOf(err).IsNil() {
+	if e == nil || isNil(err) {
 		return "", nil
 	}
 	data, bad := e.encode(err)
@@ -168,61 +198,79 @@ func (t *typeTable) encode(err error) (string, []byte) {
 	return e.name, data
 }
 
-func (t *typeTable) decode(name string, data []byte, kids []error) error {
+// decode returns whether a node's type holds what the node wraps, and the value of that type; nil
+// if it cannot be made.
+func (t *typeTable) decode(n node, kids []error) (holds bool, self error) {
 	t.mu.RLock()
-	e := t.byName[name]
+	e := t.byName[n.Type]
 	t.mu.RUnlock()
-	if e == nil {
-		return nil
+	if e == nil || e.holds && (n.Cut || len(kids) > 1) {
+		return false, nil
 	}
-	err, bad := e.rebuild(data, kids)
-	if bad != nil {
-		return nil
+	var wrapped error
+	if len(kids) > 0 {
+		wrapped = kids[0]
 	}
-	return err
+	self, bad := e.rebuild(n.Value, wrapped)
+	if bad != nil || isNil(self) {
+		return false, nil
+	}
+	return e.holds, self
 }
 
-func wrapper[E error, P any](parts func(E) P, build func(P, error) E) *errorType {
+// isNil reports whether err is a nil pointer.
+func isNil(err error) bool {
+	v := reflect.ValueOf(err)
+	return v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+func wrapper[E error, P any](parts func(E) P, build func(P, error) E) (e *errorType, check func() error) {
+	c := codecOf[P]()
 	return &errorType{
-		encode: func(err error) ([]byte, error) { return codec.AppendAny(nil, parts(err.(E))) },
-		rebuild: func(data []byte, kids []error) (error, error) {
-			var p P
-			if err := codec.DecodeAny(data, &p); err != nil {
-				return nil, err
+		holds: true,
+		encode: func(err error) ([]byte, error) {
+			c, bad := c()
+			if bad != nil {
+				return nil, bad
 			}
-			var wrapped error
-			if len(kids) > 0 {
-				wrapped = kids[0]
+			p := parts(err.(E))
+			return c.Append(nil, &p)
+		},
+		rebuild: func(data []byte, wrapped error) (error, error) {
+			c, bad := c()
+			if bad != nil {
+				return nil, bad
+			}
+			var p P
+			if err := c.Decode(data, &p); err != nil {
+				return nil, err
 			}
 			return build(p, wrapped), nil
 		},
-	}
+	}, func() error { _, err := c(); return err }
 }
 
 func newTypes() *typeTable {
 	t := &typeTable{byType: map[reflect.Type]*errorType{}, byName: map[string]*errorType{}}
-	for rt, e := range map[reflect.Type]*errorType{
-		reflect.TypeFor[*fs.PathError](): wrapper(
-			func(e *fs.PathError) [2]string { return [2]string{e.Op, e.Path} },
-			func(p [2]string, err error) *fs.PathError { return &fs.PathError{Op: p[0], Path: p[1], Err: err} }),
-		reflect.TypeFor[*os.LinkError](): wrapper(
-			func(e *os.LinkError) [3]string { return [3]string{e.Op, e.Old, e.New} },
-			func(p [3]string, err error) *os.LinkError {
-				return &os.LinkError{Op: p[0], Old: p[1], New: p[2], Err: err}
-			}),
-		reflect.TypeFor[*os.SyscallError](): wrapper(
-			func(e *os.SyscallError) string { return e.Syscall },
-			func(p string, err error) *os.SyscallError { return &os.SyscallError{Syscall: p, Err: err} }),
-		reflect.TypeFor[*strconv.NumError](): wrapper(
-			func(e *strconv.NumError) [2]string { return [2]string{e.Func, e.Num} },
-			func(p [2]string, err error) *strconv.NumError {
-				return &strconv.NumError{Func: p[0], Num: p[1], Err: err}
-			}),
-		reflect.TypeFor[syscall.Errno](): wrapper(
-			func(e syscall.Errno) uint64 { return uint64(e) },
-			func(p uint64, _ error) syscall.Errno { return syscall.Errno(p) }),
-	} {
-		_ = t.add(rt, e, nil)
-	}
+	addOwn(t, func(e *fs.PathError) [2]string { return [2]string{e.Op, e.Path} },
+		func(p [2]string, err error) *fs.PathError { return &fs.PathError{Op: p[0], Path: p[1], Err: err} })
+	addOwn(t, func(e *os.LinkError) [3]string { return [3]string{e.Op, e.Old, e.New} },
+		func(p [3]string, err error) *os.LinkError {
+			return &os.LinkError{Op: p[0], Old: p[1], New: p[2], Err: err}
+		})
+	addOwn(t, func(e *os.SyscallError) string { return e.Syscall },
+		func(p string, err error) *os.SyscallError { return &os.SyscallError{Syscall: p, Err: err} })
+	addOwn(t, func(e *strconv.NumError) [2]string { return [2]string{e.Func, e.Num} },
+		func(p [2]string, err error) *strconv.NumError {
+			return &strconv.NumError{Func: p[0], Num: p[1], Err: err}
+		})
+	addOwn(t, func(e syscall.Errno) uint64 { return uint64(e) },
+		func(p uint64, _ error) syscall.Errno { return syscall.Errno(p) })
 	return t
+}
+
+// addOwn is RegisterWrapper for functions that are not the user's.
+func addOwn[E error, P any](t *typeTable, parts func(E) P, build func(P, error) E) {
+	e, _ := wrapper(parts, build)
+	_ = t.add(reflect.TypeFor[E](), e, nil)
 }

@@ -31,6 +31,8 @@ const (
 	lull = 50 * time.Microsecond
 	// look is how much work is done between two looks at the clock.
 	look = 100 * time.Microsecond
+	// preciseBelow is a timeout of which hold would be much.
+	preciseBelow = 100 * hold
 )
 
 // Task is one task as the worker sees it, valid until the next Next.
@@ -217,7 +219,7 @@ func (p *Port) Next() (*Task, error) {
 			if err := p.cut(c); err != nil {
 				return nil, err
 			}
-			if c.rec.timeout != 0 && p.clock.now != p.dueSince {
+			if c.rec.timeout != 0 && (p.clock.now != p.dueSince || c.rec.timeout < preciseBelow) {
 				p.task.Due = p.due(&c.rec)
 			}
 			if seq := p.task.Seq; p.mem.begin(seq) {
@@ -238,10 +240,14 @@ func (p *Port) Next() (*Task, error) {
 }
 
 // due is when a task of the chunk is to end that begins now. The clock was looked at some 100 µs
-// ago at most, and is not for this.
+// ago, or if tasks have become longer all of a sudden, hold and a task ago.
 func (p *Port) due(r *record) *time.Time {
+	at := p.clock.last()
+	if r.timeout < preciseBelow {
+		at = time.Now()
+	}
 	p.dueSince = p.clock.now
-	at := p.clock.last().Add(r.timeout)
+	at = at.Add(r.timeout)
 	if r.deadline != 0 {
 		if all := r.deadline.Time(); r.timeout == 0 || all.Before(at) {
 			at = all

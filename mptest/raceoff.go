@@ -1,0 +1,5 @@
+//go:build !race
+
+package mptest
+
+const raceEnabled = false
