@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -105,6 +106,10 @@ func TestOrphans(t *testing.T) {
 			var keyboard *os.File
 			var out io.Reader
 			if how == "Ctrl-C" {
+				// Of a shell's background job the children would ignore it.
+				caught := make(chan os.Signal, 1)
+				signal.Notify(caught, os.Interrupt)
+				defer signal.Stop(caught)
 				keyboard = onTerminal(t, c)
 				out = keyboard
 			} else {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -109,9 +110,10 @@ func (m *member) pump() {
 }
 
 // condemn kills a worker whose link is broken and returns when it is dead. A
-// broken pipe is what a death looks like from here: that tells its own cause.
+// broken pipe is what a death looks like from here, and so is a deadline, which
+// EndReading sets: that tells its own cause.
 func (m *member) condemn(err error) {
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, os.ErrDeadlineExceeded) {
 		select {
 		case <-m.proc.Done():
 			return
