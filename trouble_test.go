@@ -223,8 +223,14 @@ func heapSize() uint64 {
 
 func TestHugeChunkSize(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
+	few := []int{0, 1, 2, 3, 4, 5, 6, 7}
+	for range 100 {
+		if got, err := mp.MapAsync(t.Context(), pool, square, few, mp.ChunkSize(math.MaxInt)).Result(t.Context()); len(got) != 8 || err != nil {
+			t.Fatal(got, err)
+		}
+	}
 	n := 0
-	for v, err := range mp.Stream(t.Context(), pool, square, slices.Values([]int{0, 1, 2, 3, 4, 5, 6, 7}), mp.ChunkSize(math.MaxInt)) {
+	for v, err := range mp.Stream(t.Context(), pool, square, slices.Values(few), mp.ChunkSize(math.MaxInt)) {
 		if v != n*n || err != nil {
 			t.Fatal(v, err)
 		}

@@ -95,9 +95,10 @@ type Job struct {
 // span is a run of elements.
 type span struct{ lo, n int }
 
-// Init makes j a job of n elements that travel size at a time, 0 for by time.
+// Init makes j a job of n elements that travel size at a time, 0 for by time. The size may be
+// any: more than there are elements would only make sums overflow.
 func (j *Job) Init(f *Func, n, size int) {
-	j.Func, j.Size, j.pending = f, size, n
+	j.Func, j.Size, j.pending = f, min(size, n), n
 	j.first[0] = span{0, n}
 	j.ranges = j.first[:]
 }

@@ -226,7 +226,7 @@ func TestWanted(t *testing.T) {
 	}{
 		{0, 1000, 0, 4, 4, 1000}, // unknown
 		{time.Microsecond, 1000, 0, 4, 4, 5}, {time.Microsecond, 1000, 10, 4, 4, 100}, {time.Microsecond, 10_000, 0, 200, 2, 5},
-		{time.Millisecond, 1000, 0, 200, 2, 1000}, {time.Microsecond, 1, 0, 200, 2, 1}, {time.Microsecond, 1000, 0, 200, 0, 5},
+		{time.Millisecond, 1000, 0, 200, 2, 1000}, {time.Microsecond, 1000, math.MaxInt, 4, 4, 1}, {time.Microsecond, 1, 0, 200, 2, 1}, {time.Microsecond, 1000, 0, 200, 0, 5},
 	} {
 		s := New(c.cpus)
 		s.Workers(c.workers, c.workers)
