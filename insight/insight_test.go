@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/insight"
@@ -217,9 +218,7 @@ func TestEndingWorkers(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
 	pids := pool.Workers()
-	if err := syscall.Kill(pids[0].PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, pids[0].PID)
 	done := make(chan error)
 	var out bytes.Buffer
 	go func() { done <- insight.CPUProfile(t.Context(), pool, 50*time.Millisecond, &out) }()
@@ -267,14 +266,23 @@ func TestEndingWorkers(t *testing.T) {
 	<-done
 }
 
+// stop stops a worker, and returns when all its threads have noticed.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A stopped worker is asked no more than so often, and answers again when it goes on.
 func TestStoppedWorker(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 1)
 	pid := pool.Workers()[0].PID
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, pid)
 	refused := 0
 	for range 100 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

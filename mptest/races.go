@@ -22,17 +22,30 @@ func watchRaces() (r races) {
 	if options == "" {
 		options = "atexit_sleep_ms=0"
 	}
-	if quote := quoteFor(os.TempDir()); quote != "" && !strings.Contains(options, "log_path") {
-		if dir, err := os.MkdirTemp("", "mptest-races-"); err == nil {
-			// A worker may have another working directory.
-			if r.dir, err = filepath.Abs(dir); err != nil {
-				r.dir = dir
-			}
-			options += " log_path=" + quote + filepath.Join(r.dir, "of") + quote
+	if !strings.Contains(options, "log_path") {
+		if dir, quote := reportDir(); dir != "" {
+			r.dir = dir
+			options += " log_path=" + quote + filepath.Join(dir, "of") + quote
 		}
 	}
 	_ = os.Setenv("GORACE", options)
 	return r
+}
+
+// reportDir makes a directory, and says what must stand around its path in GORACE; dir is "" if
+// there is none, or nothing will do.
+func reportDir() (dir, quote string) {
+	temp, err := filepath.Abs(os.TempDir()) // a worker may have another working directory
+	if err != nil {
+		return "", ""
+	}
+	if quote = quoteFor(temp); quote == "" {
+		return "", ""
+	}
+	if dir, err = os.MkdirTemp(temp, "mptest-races-"); err != nil {
+		return "", ""
+	}
+	return dir, quote
 }
 
 // quoteFor is what may stand around a path in GORACE; "" if nothing may.
