@@ -26,6 +26,12 @@ var ErrGoexit = errors.New("mp: the task called runtime.Goexit: return an error 
 // ErrRunning is the error of closing a process that has not ended.
 var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
 
+// ErrTooLarge is the cause of the [*CodecError] of an argument or a result that is larger
+// than [PoolConfig].MaxMessage.
+var ErrTooLarge = errors.New("mp: larger than MaxMessage allows")
+
+func tooLarge(n, most int) error { return fmt.Errorf("%w: %d bytes of %d", ErrTooLarge, n, most) }
+
 // ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there
 // is no room. Nothing was put.
 var ErrFull = xsync.ErrFull
@@ -60,7 +66,7 @@ func init() {
 	for name, err := range map[string]error{
 		"mp.ErrClosed": ErrClosed, "mp.ErrRunning": ErrRunning, "mp.ErrGoexit": ErrGoexit, "mp.ErrNotInitialized": ErrNotInitialized,
 		"mp.ErrOwnerDied": ErrOwnerDied, "mp.ErrNotHeld": ErrNotHeld, "mp.ErrBroken": ErrBroken, "mp.ErrOverRelease": ErrOverRelease,
-		"mp.ErrFull": ErrFull, "mp.ErrEmpty": ErrEmpty, "mp.ErrMoved": ErrMoved, "mp.ErrDirection": ErrDirection,
+		"mp.ErrFull": ErrFull, "mp.ErrTooLarge": ErrTooLarge, "mp.ErrEmpty": ErrEmpty, "mp.ErrMoved": ErrMoved, "mp.ErrDirection": ErrDirection,
 	} {
 		if bad := errtree.RegisterSentinel(name, err); bad != nil {
 			panic(bad)

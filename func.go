@@ -3,6 +3,7 @@ package mp
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
@@ -45,6 +46,10 @@ func (f *Func[In, Out]) wire() link.FuncID {
 	return link.FuncID{Name: f.id, In: f.in.Fingerprint(), Out: f.out.Fingerprint()}
 }
 
+// mostResult is how large a result may be in this process: a worker is told before its first
+// task.
+var mostResult = math.MaxInt
+
 // runner returns what a worker does for a task. It must not be called by two
 // goroutines at once: the argument and the result lie in its variables, so that
 // a call does not allocate them.
@@ -63,6 +68,9 @@ func (f *Func[In, Out]) runner() runner.Handler {
 		}
 		out, err = f.out.Append(out, &result)
 		result = noResult
+		if err == nil && len(out) > mostResult {
+			err = tooLarge(len(out), mostResult)
+		}
 		if err != nil {
 			return nil, codecError(f.id, "result", "encoded", err)
 		}

@@ -59,6 +59,7 @@ func begin(cfg link.Config, send func([]byte) error) *slog.Logger {
 	}
 	current = ProcessInfo{Name: cfg.Name, PID: os.Getpid(), Daemon: cfg.Daemon}
 	parent = &ProcessInfo{Name: cfg.Parent, PID: cfg.ParentPID}
+	mostResult = cfg.MaxMessage
 	logger := slog.New(logrec.NewHandler(slog.Level(cfg.LogLevel), send))
 	logToParent(logger)
 	return logger

@@ -60,6 +60,12 @@ type PoolConfig struct {
 	// Limits bound what each worker may use.
 	Limits Limits
 
+	// MaxMessage is how many bytes an argument or a result may have, encoded. A larger one
+	// is a [*CodecError] of its task, with [ErrTooLarge] as the cause: an argument is not
+	// sent, a result is not returned. Of what a worker sends this process holds about so
+	// much at a time, twice while it arrives. 0 means 1 GiB.
+	MaxMessage int
+
 	// RequireContainment says what must kill that which a task starts and which
 	// leaves its worker's process group; NewPool returns an error where it
 	// cannot. "" requires nothing.
@@ -83,6 +89,7 @@ type PoolConfig struct {
 const (
 	mostWorkers    = 1<<16 - 1 // that a task can tell apart
 	defaultBacklog = 4096
+	defaultMessage = 1 << 30
 	defaultGrace   = 250 * time.Millisecond
 )
 
@@ -95,7 +102,7 @@ func (c PoolConfig) check() error {
 	for _, f := range []struct {
 		name  string
 		value int
-	}{{"Workers", c.Workers}, {"Procs", c.Procs}, {"Backlog", c.Backlog}, {"Spares", c.Spares}} {
+	}{{"Workers", c.Workers}, {"Procs", c.Procs}, {"Backlog", c.Backlog}, {"Spares", c.Spares}, {"MaxMessage", c.MaxMessage}} {
 		if f.value < 0 {
 			return fmt.Errorf("%s is %d: it must not be negative", f.name, f.value)
 		}
@@ -149,6 +156,9 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	if c.Backlog == 0 {
 		c.Backlog = defaultBacklog
 	}
+	if c.MaxMessage == 0 {
+		c.MaxMessage = defaultMessage
+	}
 	if c.Output.Stdout == nil {
 		c.Output.Stdout = screen.To(os.Stdout)
 	}
@@ -179,28 +189,29 @@ func (c PoolConfig) crewConfig() (cc crew.Config, err error) {
 	}
 	logger := c.Output.Logger
 	cc = crew.Config{
-		Workers: c.Workers,
-		Args:    slices.Clone(os.Args),
-		Env:     append(os.Environ(), c.Env...),
-		Dir:     c.Dir,
-		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Parent: current.Name, ParentPID: os.Getpid(), Setup: setup, Teardown: teardown},
-		Stdout:  c.Output.Stdout,
-		Stderr:  c.Output.Stderr,
-		Logger:  logger,
-		OnLog:   func(worker, pid int, data []byte) { logrec.Replay(logger, worker, pid, data) },
-		OnFail:  errtree.Decode,
-		Funcs:   functions.wires(),
-		Grace:   c.Grace,
-		Backlog: c.Backlog,
-		Recycle: crew.Recycle(c.Recycle),
-		Restart: crew.Restart(c.Restart),
-		Spares:  c.Spares,
-		Files:   append(files, more...),
-		Contain: c.RequireContainment.spawn(),
-		Missing: c.missing,
-		Name:    nextName,
-		Failure: outcomeError,
-		Death:   translate,
+		Workers:  c.Workers,
+		Args:     slices.Clone(os.Args),
+		Env:      append(os.Environ(), c.Env...),
+		Dir:      c.Dir,
+		Link:     link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Parent: current.Name, ParentPID: os.Getpid(), MaxMessage: c.MaxMessage, Setup: setup, Teardown: teardown},
+		Stdout:   c.Output.Stdout,
+		Stderr:   c.Output.Stderr,
+		Logger:   logger,
+		OnLog:    func(worker, pid int, data []byte) { logrec.Replay(logger, worker, pid, data) },
+		OnFail:   errtree.Decode,
+		Funcs:    functions.wires(),
+		Grace:    c.Grace,
+		Backlog:  c.Backlog,
+		Recycle:  crew.Recycle(c.Recycle),
+		Restart:  crew.Restart(c.Restart),
+		Spares:   c.Spares,
+		Files:    append(files, more...),
+		Contain:  c.RequireContainment.spawn(),
+		Missing:  c.missing,
+		TooLarge: c.tooLarge,
+		Name:     nextName,
+		Failure:  outcomeError,
+		Death:    translate,
 	}
 	if err := c.Limits.crew(&cc); err != nil {
 		return cc, err
@@ -215,6 +226,11 @@ func (c PoolConfig) crewConfig() (cc crew.Config, err error) {
 		cc.Build = spawn.BuildID()
 	}
 	return cc, nil
+}
+
+// tooLarge is the error of an argument of n bytes.
+func (c PoolConfig) tooLarge(function string, n int) error {
+	return codecError(function, "argument", "encoded", tooLarge(n, c.MaxMessage))
 }
 
 // missing explains why a worker does not have a function.

@@ -18,11 +18,12 @@ type ProcessConfig struct {
 	Executable string
 	Limits     Limits
 	Output     Output
+	MaxMessage int
 
 	RequireContainment Containment
 }
 
 // pool is the config of the pool of one that runs the process.
 func (c ProcessConfig) pool() PoolConfig {
-	return PoolConfig{Workers: 1, Procs: c.Procs, Env: c.Env, Dir: c.Dir, Executable: c.Executable, Limits: c.Limits, Output: c.Output, RequireContainment: c.RequireContainment}
+	return PoolConfig{Workers: 1, Procs: c.Procs, Env: c.Env, Dir: c.Dir, Executable: c.Executable, Limits: c.Limits, Output: c.Output, MaxMessage: c.MaxMessage, RequireContainment: c.RequireContainment}
 }

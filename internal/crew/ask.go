@@ -5,7 +5,6 @@ package crew
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/ask"
@@ -19,17 +18,9 @@ var errUnanswered = errors.New("it has not answered what it was asked before")
 
 // asking is what a worker is being asked, beside its tasks; under the crew's lock.
 type asking struct {
-	last    uint32
-	open    map[uint32]chan []byte // answers that somebody waits for
-	owed    int                    // answers that are to come
-	queue   []question             // to be sent
-	sending bool
-}
-
-// question is one with its number, or says, without data, that the answer is not needed any more.
-type question struct {
-	seq  uint32
-	data []byte
+	last uint32
+	open map[uint32]chan []byte // answers that somebody waits for
+	owed int                    // answers that are to come
 }
 
 // Ask asks all workers in service the same, whatever they are doing, and returns their answers in
@@ -89,11 +80,13 @@ func (m *member) asks(data []byte) (seq uint32, answer chan []byte, err error) {
 	if a.open == nil {
 		a.open = map[uint32]chan []byte{}
 	}
+	if err := m.link.Ask(a.last+1, data); err != nil {
+		return 0, nil, err
+	}
 	a.last++
 	a.owed++
 	answer = make(chan []byte, 1)
 	a.open[a.last] = answer
-	m.tell(question{a.last, data})
 	return a.last, answer, nil
 }
 
@@ -104,46 +97,8 @@ func (a *asking) forget(c *Crew, seq uint32) {
 	delete(a.open, seq)
 }
 
-// withdraw takes a question back, or tells the worker that it need not answer in full.
-func (m *member) withdraw(seq uint32) {
-	m.crew.mu.Lock()
-	defer m.crew.mu.Unlock()
-	a := &m.asked
-	if i := slices.IndexFunc(a.queue, func(q question) bool { return q.seq == seq }); i >= 0 {
-		a.queue = slices.Delete(a.queue, i, i+1)
-		a.owed--
-		return
-	}
-	m.tell(question{seq: seq})
-}
-
-// tell has something sent to the worker, after what was to be sent before; under the lock. A stopped
-// worker does not take it.
-func (m *member) tell(q question) {
-	m.asked.queue = append(m.asked.queue, q)
-	if !m.asked.sending {
-		m.asked.sending = true
-		go m.sendQuestions()
-	}
-}
-
-func (m *member) sendQuestions() {
-	for {
-		m.crew.mu.Lock()
-		a := &m.asked
-		if len(a.queue) == 0 {
-			a.sending = false
-			m.crew.mu.Unlock()
-			return
-		}
-		q := a.queue[0]
-		a.queue = a.queue[1:]
-		m.crew.mu.Unlock()
-		if err := m.link.Ask(q.seq, q.data); err != nil { // it is dead
-			return
-		}
-	}
-}
+// withdraw tells the worker that it need not answer a question in full.
+func (m *member) withdraw(seq uint32) { _ = m.link.Ask(seq, nil) }
 
 // answered keeps what the worker has answered, if somebody waits for it.
 func (m *member) answered(seq uint32, data []byte) {

@@ -4,6 +4,7 @@ package crew
 
 import (
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/share"
@@ -12,10 +13,20 @@ import (
 // connection is a worker's to the broker, from our side: a socket that nobody serves
 // until the worker asks for that.
 type connection struct {
+	asked atomic.Bool
 	mu    sync.Mutex
 	ours  int // -1: served, or closed
 	child share.Child
 	over  bool
+}
+
+// once returns what has f called on a goroutine of its own, the first time.
+func (b *connection) once(f func()) func() {
+	return func() {
+		if !b.asked.Swap(true) {
+			go f()
+		}
+	}
 }
 
 // served has the worker's socket served, once it has asked for that. Its parent, if

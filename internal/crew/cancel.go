@@ -67,7 +67,7 @@ func (c *Crew) end(r running, j *job, cause error, late bool) {
 	if late && c.cfg.Patient {
 		return
 	}
-	go func() { _ = r.m.link.Cancel(r.seq, late) }()
+	_ = r.m.link.Cancel(r.seq, late) // if it cannot be told, it will be killed
 	if c.cfg.Patient {
 		return
 	}
@@ -117,7 +117,7 @@ func (m *member) askForStacks() {
 	answer := m.answer
 	c.mu.Unlock()
 	if ask {
-		go func() { _ = m.link.AskStacks() }()
+		_ = m.link.AskStacks()
 	}
 	limit := time.NewTimer(stackTime)
 	defer limit.Stop()

@@ -17,6 +17,8 @@ const (
 	// headStart is how many tasks are worth waking the worker for while more
 	// are being encoded.
 	headStart = 256
+	// elementHead is what is in front of an encoded element: its length.
+	elementHead = 4
 	// maxHeavy bounds what is on its way to one worker over the socket.
 	maxHeavy = 32 << 20
 )
@@ -103,8 +105,11 @@ func (m *member) send(ch sched.Chunk) error {
 		}
 		attempt, hi := m.crew.attempt(j, lo, end)
 		body, n, bad := m.encode(j, lo, hi)
-		if n < 0 || n > hi-lo || n == 0 && bad == nil {
+		switch {
+		case n < 0 || n > hi-lo || n == 0 && bad == nil:
 			bad, n = fmt.Errorf("mp: Encode took %d of %d elements", n, hi-lo), 0
+		case n == 1 && len(body) > m.crew.cfg.Link.MaxMessage+len(j.bag)+elementHead:
+			bad, n = m.crew.cfg.TooLarge(j.fn, len(body)-len(j.bag)-elementHead), 0
 		}
 		if n > 0 {
 			if err := m.launch(fn, attempt, sched.Chunk{Job: ch.Job, Lo: lo, N: n}, body); err != nil {

@@ -110,14 +110,14 @@ func (m *member) pump() {
 }
 
 // condemn kills a worker whose link is broken and returns when it is dead. A
-// broken pipe is what a death looks like from here, and so is a deadline, which
-// EndReading sets: that tells its own cause.
+// closed bell or a broken pipe is what a death looks like from here, and so is a
+// deadline, which EndReading sets: that tells its own cause.
 func (m *member) condemn(err error) {
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if likeDeath(err) {
 		select {
 		case <-m.proc.Done():
 			return
-		case <-time.After(lastWords):
+		case <-time.After(dying):
 		}
 	}
 	m.blame(err)
@@ -125,13 +125,22 @@ func (m *member) condemn(err error) {
 	<-m.proc.Done()
 }
 
-// dying is how long a process may take from closing its socket to its end.
+// dying is how long a process may take from closing its descriptors to its end.
 const dying = time.Second
+
+func likeDeath(err error) bool {
+	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.EPIPE, syscall.ECONNRESET, os.ErrDeadlineExceeded} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
 
 // deaf is called when nothing more can be heard of the worker. If it is not dead
 // it has to be ended: it could not be told to cancel a task any more.
 func (m *member) deaf(why error) {
-	if errors.Is(why, io.EOF) || errors.Is(why, io.ErrUnexpectedEOF) || errors.Is(why, syscall.ECONNRESET) {
+	if likeDeath(why) {
 		select {
 		case <-m.proc.Done():
 			return
@@ -139,6 +148,17 @@ func (m *member) deaf(why error) {
 			why = errors.New("it closed its socket")
 		}
 	}
+	m.blame(why)
+	m.proc.Kill()
+}
+
+// leastGrace is how long a worker may take nothing of what it is sent, however short the
+// grace period is: one that waits for a processor is not stuck.
+const leastGrace = time.Second
+
+// stuck is called when the worker does not take what it is sent, of which as much waits as may. As
+// long as it lives it could be told nothing.
+func (m *member) stuck(why error) {
 	m.blame(why)
 	m.proc.Kill()
 }

@@ -102,6 +102,9 @@ func (m *member) exec() error {
 		return err
 	}
 	m.link = l
+	if !c.cfg.Patient {
+		l.Watch(max(c.cfg.Grace, leastGrace), m.stuck)
+	}
 	ours, theirs, err := share.Pair()
 	if err != nil {
 		l.Close()
@@ -148,6 +151,13 @@ type says struct {
 	failed chan error
 }
 
+// fail notes why a worker cannot serve; what it says later is not even decoded.
+func (s says) fail(data []byte, decode func([]byte) error) {
+	if len(s.failed) == 0 {
+		put(s.failed, decode(data))
+	}
+}
+
 // handshake begins to listen to the worker and waits until it is in service.
 func (m *member) handshake(greeted func()) *StartError {
 	c := m.crew
@@ -157,21 +167,19 @@ func (m *member) handshake(greeted func()) *StartError {
 		err := m.link.Serve(link.Events{
 			Hello:  func(h link.Hello) { put(s.hello, h) },
 			Ready:  func() { put(s.ready, struct{}{}) },
-			Failed: func(data []byte) { put(s.failed, c.cfg.OnFail(data)) },
+			Failed: func(data []byte) { s.fail(data, c.cfg.OnFail) },
 			Stacks: m.heardStacks,
-			Broker: func() { go m.served() },
+			Broker: m.broker.once(m.served),
 			Log:    func(data []byte) { m.logged(data) },
 			Answer: m.answered,
-		})
+		}, c.cfg.Link.MaxMessage)
 		m.deaf(err)
 	}()
 	cfg := c.cfg.Link
 	cfg.Worker, cfg.Single, cfg.Trace = m.number(), c.cfg.Single, c.cfg.Trace
 	cfg.Name = m.name
 	greeting()
-	if err := m.link.Greet(cfg); err != nil {
-		return &StartError{Err: errSilent, Permanent: true}
-	}
+	_ = m.link.Greet(cfg) // if it cannot be told, it does not answer
 	hello, err := m.awaitHello(s)
 	if err != nil {
 		return err

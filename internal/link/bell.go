@@ -3,10 +3,12 @@
 package link
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,15 +26,58 @@ var oneByte = []byte{1}
 // A ringer is the end that rings.
 type ringer struct {
 	armed *uint32
-	pipe  io.Writer
+	rope  rope
 }
 
-// ring wakes the listener if it sleeps or is about to.
+// ring wakes the listener if it sleeps or is about to. It never waits.
 func (r ringer) ring() error {
 	if atomic.LoadUint32(r.armed) == 0 || !atomic.CompareAndSwapUint32(r.armed, 1, 0) {
 		return nil
 	}
-	_, err := r.pipe.Write(oneByte)
+	return r.rope.pull()
+}
+
+// A rope writes the byte to the pipe. A pipe that is full has rung already.
+type rope interface{ pull() error }
+
+// pipeRope is the parent's. It writes to a file description of the parent's own, whose
+// flags no worker can change, and does not go through the poller, which would wait for
+// room: a worker can fill the pipe, or leave it to a process that never reads.
+type pipeRope struct {
+	raw    syscall.RawConn
+	write  func(fd uintptr) // made once: a closure for each ring would be an allocation
+	broken atomic.Bool
+}
+
+func newPipeRope(f *os.File) (*pipeRope, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	r := &pipeRope{raw: raw}
+	r.write = func(fd uintptr) {
+		if _, err := syscall.Write(int(fd), oneByte); err == syscall.EPIPE {
+			r.broken.Store(true)
+		}
+	}
+	return r, nil
+}
+
+func (r *pipeRope) pull() error {
+	if err := r.raw.Control(r.write); err != nil {
+		return err
+	}
+	if r.broken.Load() {
+		return syscall.EPIPE
+	}
+	return nil
+}
+
+// fdRope is the worker's, for a descriptor that stays open as long as the process.
+type fdRope int
+
+func (r fdRope) pull() error {
+	_, err := syscall.Write(int(r), oneByte)
 	return err
 }
 
@@ -40,17 +85,33 @@ func (r ringer) ring() error {
 // wait.
 type listener struct {
 	armed  *uint32
+	file   *os.File
 	raw    syscall.RawConn
-	self   *os.File // the other end, for kick
-	unread bool     // a byte may be in the pipe from before
-	kicked atomic.Bool
-	buf    [64]byte
+	unread bool // a byte may be in the pipe from before
+	buf    [1024]byte
+
+	// A kick does not use the pipe: the worker, or a process that it has left, can
+	// take every byte out of that.
+	kicked  atomic.Bool
+	blocked atomic.Bool // block sleeps, or is about to
+	alarm   *os.File    // an eventfd, which wakes block
 
 	// Of the wait under way.
 	look   func(fd uintptr) bool
 	news   func() bool
 	fresh  bool
 	failed error
+}
+
+// newListener takes both files over: the end of the pipe and an eventfd.
+func newListener(armed *uint32, pipe, alarm *os.File) (*listener, error) {
+	raw, err := pipe.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{armed: armed, file: pipe, raw: raw, alarm: alarm}
+	l.look = l.tryRead // a closure for each wait would be an allocation
+	return l, nil
 }
 
 // arm announces sleep. Without news it returns true; otherwise the listener is
@@ -67,11 +128,14 @@ func (l *listener) arm(news func() bool) bool {
 // wait sleeps on the poller until the bell rings, news is true, or kick. It may
 // return early.
 func (l *listener) wait(news func() bool) error {
-	if l.look == nil {
-		l.look = l.tryRead // a closure for each wait would be an allocation
-	}
 	l.news, l.fresh, l.failed = news, true, nil
-	if err := l.raw.Read(l.look); err != nil {
+	err := l.raw.Read(l.look)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded): // a kick
+		_ = l.file.SetReadDeadline(time.Time{})
+		l.kicked.Store(false) // last: a kick from now on sets the deadline again
+		return nil
+	case err != nil:
 		return err
 	}
 	return l.failed
@@ -96,18 +160,26 @@ func (l *listener) tryRead(fd uintptr) (done bool) {
 	return done
 }
 
-// empty reads what is in the pipe; false if that is nothing.
+// mostRead is how often empty reads: a worker that fills the pipe again and again
+// does not keep it there.
+const mostRead = 64
+
+// empty reads what is in the pipe; false if that is nothing, and there was no kick.
 func (l *listener) empty(fd int) (bool, error) {
-	l.kicked.Store(false) // first: a kick from now on writes again
-	n, err := syscall.Read(fd, l.buf[:])
+	kicked := l.kicked.Swap(false) // first: a kick from now on counts again
 	l.unread = false
-	switch {
-	case err == syscall.EAGAIN || err == syscall.EINTR:
-		return false, nil
-	case err == nil && n == 0:
-		return true, io.EOF
+	for i := range mostRead {
+		n, err := syscall.Read(fd, l.buf[:])
+		switch {
+		case err == syscall.EAGAIN || err == syscall.EINTR:
+			return kicked || i > 0, nil
+		case err == nil && n == 0:
+			return true, io.EOF
+		case err != nil || n < len(l.buf):
+			return true, err
+		}
 	}
-	return true, err
+	return true, nil
 }
 
 // block is wait with the calling thread asleep in the kernel, not on the
@@ -116,21 +188,18 @@ func (l *listener) empty(fd int) (bool, error) {
 func (l *listener) block(news func() bool) error {
 	var failed error
 	err := l.raw.Control(func(fd uintptr) {
+		l.blocked.Store(true) // before kicked is looked at: a later kick writes to the eventfd
+		defer l.blocked.Store(false)
 		if !l.arm(news) {
 			return
 		}
-		if l.unread {
+		if l.unread || l.kicked.Load() {
 			if done, err := l.empty(int(fd)); done || err != nil {
 				failed = err
 				return
 			}
 		}
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		for {
-			if _, err := unix.Poll(fds, -1); err != unix.EINTR {
-				break
-			}
-		}
+		l.sleepOn(int(fd))
 		_, failed = l.empty(int(fd))
 	})
 	if err == nil {
@@ -139,12 +208,44 @@ func (l *listener) block(news func() bool) error {
 	return err
 }
 
+// sleepOn sleeps until there is something in the pipe, or in the eventfd, which it
+// empties.
+func (l *listener) sleepOn(pipe int) {
+	raw, err := l.alarm.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(alarm uintptr) {
+		fds := []unix.PollFd{{Fd: int32(pipe), Events: unix.POLLIN}, {Fd: int32(alarm), Events: unix.POLLIN}}
+		for {
+			if _, err := unix.Poll(fds, -1); err != unix.EINTR {
+				break
+			}
+		}
+		if fds[1].Revents != 0 {
+			var count [8]byte
+			_, _ = syscall.Read(int(alarm), count[:])
+		}
+	})
+}
+
 // kick makes the present or the next wait return. It is safe for concurrent use
-// and never blocks: there is one byte of its in the pipe at most. The flag also
-// tells a wait that is about to begin, whose poller may have forgotten the byte.
+// and never blocks.
 func (l *listener) kick() {
-	if !l.kicked.Swap(true) {
-		_, _ = l.self.Write(oneByte)
+	if l.kicked.Swap(true) {
+		return
+	}
+	if l.blocked.Load() {
+		l.sound()
+		return
+	}
+	_ = l.file.SetReadDeadline(time.Unix(1, 0))
+}
+
+// sound writes to the eventfd.
+func (l *listener) sound() {
+	if raw, err := l.alarm.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _, _ = syscall.Write(int(fd), []byte{1, 0, 0, 0, 0, 0, 0, 0}) })
 	}
 }
 
@@ -172,8 +273,3 @@ func (s *sleeper) wait(news func() bool) error {
 	}
 	return err
 }
-
-// fdWriter writes to a descriptor that stays open as long as the process.
-type fdWriter int
-
-func (w fdWriter) Write(b []byte) (int, error) { return syscall.Write(int(w), b) }

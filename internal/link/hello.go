@@ -3,23 +3,24 @@ package link
 import "encoding/binary"
 
 // Version of the protocol; both sides must have the same.
-const Version = 4
+const Version = 5
 
 // Config is what the parent tells a new worker.
 type Config struct {
-	Version   int
-	Worker    int // its number in the pool, from 1; 0 while it has none
-	Procs     int // GOMAXPROCS
-	LogLevel  int // the lowest slog level that the parent handles
-	Limits    Limits
-	Single    bool // the worker ends after its first task
-	Daemon    bool
-	Trace     bool   // it logs what its tasks do
-	Name      string // the worker's
-	Parent    string // its parent's
-	ParentPID int
-	Setup     Bound
-	Teardown  Bound
+	Version    int
+	Worker     int // its number in the pool, from 1; 0 while it has none
+	Procs      int // GOMAXPROCS
+	LogLevel   int // the lowest slog level that the parent handles
+	Limits     Limits
+	Single     bool // the worker ends after its first task
+	Daemon     bool
+	Trace      bool   // it logs what its tasks do
+	Name       string // the worker's
+	Parent     string // its parent's
+	ParentPID  int
+	MaxMessage int // the largest result, in bytes
+	Setup      Bound
+	Teardown   Bound
 }
 
 // Limits are what a worker imposes on itself before it runs anything of the
@@ -39,7 +40,7 @@ type Bound struct {
 }
 
 func (c Config) append(b []byte) []byte {
-	for _, n := range []int{c.Version, c.Worker, c.Procs, c.LogLevel + 1<<20, c.Limits.Memory, c.Limits.Files, c.Limits.Nice, one(c.Limits.NoCore), one(c.Limits.Group), c.ParentPID, one(c.Single), one(c.Daemon), one(c.Trace)} {
+	for _, n := range []int{c.Version, c.Worker, c.Procs, c.LogLevel + 1<<20, c.Limits.Memory, c.Limits.Files, c.Limits.Nice, one(c.Limits.NoCore), one(c.Limits.Group), c.ParentPID, one(c.Single), one(c.Daemon), one(c.Trace), c.MaxMessage} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
 	for _, s := range []string{c.Name, c.Parent, c.Setup.Name, string(c.Setup.Arg), c.Teardown.Name, string(c.Teardown.Arg)} {
@@ -60,7 +61,7 @@ func parseConfig(b []byte) (Config, error) {
 	c := Config{
 		Version: int(r.uint()), Worker: int(r.uint()), Procs: int(r.uint()), LogLevel: int(r.uint()) - 1<<20,
 		Limits: Limits{Memory: int(r.uint()), Files: int(r.uint()), Nice: int(r.uint()), NoCore: r.uint() != 0, Group: r.uint() != 0}, ParentPID: int(r.uint()),
-		Single: r.uint() != 0, Daemon: r.uint() != 0, Trace: r.uint() != 0, Name: r.string(), Parent: r.string(),
+		Single: r.uint() != 0, Daemon: r.uint() != 0, Trace: r.uint() != 0, MaxMessage: int(r.uint()), Name: r.string(), Parent: r.string(),
 		Setup:    Bound{r.string(), []byte(r.string())},
 		Teardown: Bound{r.string(), []byte(r.string())},
 	}

@@ -4,11 +4,16 @@ package link
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // maxUnclaimed is how many bytes of results over the socket are read before
@@ -25,6 +30,9 @@ type inbox struct {
 	sock *os.File
 	raw  syscall.RawConn
 
+	rights []byte
+	closer sys.Closer
+
 	mu        sync.Mutex
 	cond      sync.Cond
 	payloads  map[uint32][]byte
@@ -40,11 +48,12 @@ func (b *inbox) init() {
 	b.cond.L = &b.mu
 }
 
-// Read reads from the socket, and waits while it is empty.
+// Read reads from the socket, and waits while it is empty. A descriptor that comes with
+// what is read is an error: mp's workers send none there.
 func (b *inbox) Read(p []byte) (n int, err error) {
 	for {
 		werr := b.raw.Read(func(fd uintptr) bool {
-			n, err = ignoringEINTR(func() (int, error) { return syscall.Read(int(fd), p) })
+			n, err = ignoringEINTR(func() (int, error) { return b.receive(int(fd), p) })
 			if !errors.Is(err, syscall.EAGAIN) {
 				return true
 			}
@@ -67,6 +76,26 @@ func (b *inbox) Read(p []byte) (n int, err error) {
 	}
 }
 
+// mostRights is how many descriptors may come at a time, SCM_MAX_FD of the kernel. Those
+// for which there was no room the kernel would close while we read, however long that
+// takes: a TCP socket can linger.
+const mostRights = 253
+
+var errRights = fmt.Errorf("%w: a descriptor where none belongs", errGarbage)
+
+// receive reads what is there.
+func (b *inbox) receive(fd int, p []byte) (int, error) {
+	if b.rights == nil {
+		b.rights = make([]byte, unix.CmsgSpace(4*mostRights))
+	}
+	n, nr, _, _, err := unix.Recvmsg(fd, p, b.rights, unix.MSG_CMSG_CLOEXEC)
+	if nr > 0 {
+		b.closer.Close(sys.Rights(b.rights[:nr])...)
+		return 0, errRights
+	}
+	return max(n, 0), err
+}
+
 // empty notes that the socket is, and reports whether that is the end.
 func (b *inbox) empty() bool {
 	b.mu.Lock()
@@ -79,8 +108,21 @@ func (b *inbox) empty() bool {
 // poke makes a Read that waits look again.
 func (b *inbox) poke() { _ = b.sock.SetReadDeadline(time.Unix(1, 0)) }
 
+// shut lets nothing more come. A process that a dead worker has left may hold the other
+// end, and send for ever.
+func (b *inbox) shut() {
+	_ = b.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+}
+
+// unread is how many bytes nobody has read.
+func (b *inbox) unread() (n int) {
+	_ = b.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	return n
+}
+
 // drain makes Read end where the socket is empty.
 func (b *inbox) drain() {
+	b.shut()
 	b.mu.Lock()
 	b.draining = true
 	b.cond.Broadcast()

@@ -64,7 +64,7 @@ type Events struct {
 type Link struct {
 	mem   memory
 	sock  *os.File
-	out   sender
+	out   outbox
 	waker ringer
 	bell  *listener
 
@@ -100,16 +100,9 @@ func New() (l *Link, err error) {
 			l.Close()
 		}
 	}()
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return l, os.NewSyscallError("socketpair", err)
-	}
-	l.sock = l.own(pair[0], "mp-socket")
-	if l.inbox.raw, err = l.sock.SyscallConn(); err != nil {
+	if err := l.makeSocket(); err != nil {
 		return l, err
 	}
-	l.inbox.sock = l.sock
-	l.childs = append(l.childs, pair[1])
 	fd, mem, err := shm.New("mp-link", Size)
 	if err != nil {
 		return l, err
@@ -117,24 +110,49 @@ func New() (l *Link, err error) {
 	l.mem = mem
 	l.mem.release()
 	l.childs = append(l.childs, fd)
+	return l, l.makeBells()
+}
+
+// makeSocket makes the socket. Out-of-band bytes in it are ordinary ones: the kernel would
+// close what comes with them while we read.
+func (l *Link) makeSocket() error {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
+	}
+	_ = unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
+	l.sock = l.own(pair[0], "mp-socket")
+	l.childs = append(l.childs, pair[1])
+	if l.inbox.raw, err = l.sock.SyscallConn(); err != nil {
+		return err
+	}
+	l.inbox.sock = l.sock
+	return l.out.init(l.sock)
+}
+
+// makeBells makes the pipes of the worker's bell and of ours.
+func (l *Link) makeBells() error {
 	var wake, bell [2]int
 	if err := syscall.Pipe2(wake[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
-		return l, os.NewSyscallError("pipe2", err)
+		return os.NewSyscallError("pipe2", err)
 	}
-	l.waker = ringer{l.mem.word32(offAsleep), l.own(wake[1], "mp-wake")}
 	l.childs = append(l.childs, wake[0])
-	if err := syscall.Pipe2(bell[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
-		return l, os.NewSyscallError("pipe2", err)
-	}
-	self, err := unix.FcntlInt(uintptr(bell[1]), unix.F_DUPFD_CLOEXEC, 0)
+	rope, err := newPipeRope(l.own(wake[1], "mp-wake"))
 	if err != nil {
-		return l, os.NewSyscallError("fcntl", err)
+		return err
+	}
+	l.waker = ringer{l.mem.word32(offAsleep), rope}
+	if err := syscall.Pipe2(bell[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
+		return os.NewSyscallError("pipe2", err)
 	}
 	l.childs = append(l.childs, bell[1])
-	l.bell = &listener{armed: l.mem.word32(offBell), self: l.own(self, "mp-bell")}
-	l.bell.raw, err = l.own(bell[0], "mp-bell").SyscallConn()
-	l.out.w = l.sock
-	return l, err
+	ours := l.own(bell[0], "mp-bell")
+	alarm, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return os.NewSyscallError("eventfd", err)
+	}
+	l.bell, err = newListener(l.mem.word32(offBell), ours, l.own(alarm, "mp-alarm"))
+	return err
 }
 
 func (l *Link) own(fd int, name string) *os.File {
@@ -158,10 +176,26 @@ func (l *Link) CloseChild() {
 // segment stays: results can still be collected.
 func (l *Link) CloseFiles() {
 	l.CloseChild()
+	l.out.close()
 	for _, f := range l.files {
+		if f == l.sock {
+			l.closeSocket()
+			continue
+		}
 		_ = f.Close()
 	}
 	l.files = nil
+}
+
+// closeSocket closes the socket. With what was not read the kernel closes the descriptors
+// that came with that, however long it takes: nobody waits for it.
+func (l *Link) closeSocket() {
+	l.inbox.shut()
+	if l.inbox.unread() > 0 {
+		go l.sock.Close()
+		return
+	}
+	_ = l.sock.Close()
 }
 
 // Close releases everything. Nothing may use the link any more.
@@ -173,10 +207,16 @@ func (l *Link) Close() {
 	}
 }
 
-// Greet sends the worker its configuration.
+// Watch says what to do when the worker takes nothing of what it is sent for so long,
+// although there is no more room: once, on a goroutine of its own. It is called before
+// anything is sent.
+func (l *Link) Watch(limit time.Duration, onStuck func(error)) { l.out.watch(limit, onStuck) }
+
+// Greet has the worker sent its configuration. Like all methods that tell the worker
+// something beside tasks it does not wait; an error says that the worker will not be told.
 func (l *Link) Greet(c Config) error {
 	c.Version = Version
-	return l.out.send(msgHello, 0, c.append(nil))
+	return l.out.post(msgHello, 0, c.append(nil))
 }
 
 // Cancel asks the worker to cancel the context of a running task, with the error
@@ -186,29 +226,30 @@ func (l *Link) Cancel(seq uint32, deadline bool) error {
 	if deadline {
 		body = oneByte
 	}
-	return l.out.send(msgCancel, seq, body)
+	return l.out.post(msgCancel, seq, body)
 }
 
 // Go lets the worker run its setup.
-func (l *Link) Go() error { return l.out.send(msgGo, 0, nil) }
+func (l *Link) Go() error { return l.out.post(msgGo, 0, nil) }
 
 // AskStacks asks the worker for its goroutines' stacks.
-func (l *Link) AskStacks() error { return l.out.send(msgStacks, 0, nil) }
+func (l *Link) AskStacks() error { return l.out.post(msgStacks, 0, nil) }
 
 // Ask asks the worker a question, of at least one byte, which it answers with the same number. It is
 // told with Ask, of no bytes, that the answer is not needed any more.
-func (l *Link) Ask(seq uint32, question []byte) error { return l.out.send(msgAsk, seq, question) }
+func (l *Link) Ask(seq uint32, question []byte) error { return l.out.post(msgAsk, seq, question) }
 
-// Serve reads the worker's messages until the socket ends, and returns why.
-func (l *Link) Serve(e Events) error {
-	err := l.serve(e)
+// Serve reads the worker's messages until the socket ends, and returns why. A result of
+// more than maxMessage bytes is none.
+func (l *Link) Serve(e Events, maxMessage int) error {
+	err := l.serve(e, fromWorker(maxMessage))
 	l.inbox.close()
 	return err
 }
 
-func (l *Link) serve(e Events) error {
+func (l *Link) serve(e Events, most bounds) error {
 	for {
-		kind, seq, body, err := receive(&l.inbox)
+		kind, seq, body, err := receive(&l.inbox, most)
 		if err != nil {
 			return err
 		}
@@ -245,8 +286,8 @@ func (l *Link) serve(e Events) error {
 // socket, but does not wait for whoever may hold the other end, nor does
 // SendBody.
 func (l *Link) EndReading() {
-	_ = l.sock.SetWriteDeadline(time.Unix(1, 0))
 	l.inbox.drain()
+	_ = l.sock.SetWriteDeadline(time.Unix(1, 0))
 }
 
 // MaxTasks is how many tasks may be on their way to a worker, those whose results
@@ -261,6 +302,12 @@ func (l *Link) Room() (tasks, bytes int) {
 		tasks -= int(l.seq - l.sent[0].seq + uint32(l.sent[0].size))
 	}
 	return tasks, ringSize - int(l.taskTail-l.seen) - taskHead
+}
+
+// passes reports whether the worker says that it has passed another chunk.
+func (l *Link) passes() bool {
+	head := l.mem.word64(offTaskHead).Load()
+	return len(l.sent) > 0 && l.sent[0].pos <= head && head <= l.taskTail
 }
 
 // advance forgets the chunks that the worker has passed. A position that is
@@ -395,11 +442,12 @@ func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead
 // WaitRoom is Wait that also returns when the worker has passed tasks since Room
 // was asked.
 func (l *Link) WaitRoom() error {
-	return l.bell.wait(func() bool { return l.news() || l.mem.word64(offTaskHead).Load() != l.seen })
+	return l.bell.wait(func() bool { return l.news() || l.passes() })
 }
 
-// Wait sleeps until the worker rings or Kick. It may return early. Its end does
-// not ring: who learns of it must kick.
+// Wait sleeps until the worker rings or Kick. It may return early. The error is io.EOF
+// when no process has the worker's bell any more. Its end need not be seen so, since
+// another process may have the bell: who learns of the end must kick.
 func (l *Link) Wait() error { return l.bell.wait(l.hasNews) }
 
 // blocked is taken by the one caller that may block a thread.

@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// testMessage is the largest message of these tests.
+const testMessage = 64 << 20
+
 func newLink(t testing.TB) *Link {
 	t.Helper()
 	l, err := New()
@@ -39,8 +42,8 @@ func newPort(t testing.TB, l *Link) *Port {
 	p := &Port{mem: l.mem, sock: os.NewFile(uintptr(dup(0)), "worker"), payloads: map[uint32][]byte{}}
 	p.cond.L = &p.mu
 	p.out.w = p.sock
-	bell := os.NewFile(uintptr(dup(3)), "bell")
-	p.waker = ringer{l.mem.word32(offBell), bell}
+	bell := dup(3)
+	p.waker = ringer{l.mem.word32(offBell), fdRope(bell)}
 	p.sleep = sleeper{armed: l.mem.word32(offAsleep), fd: dup(2)}
 	if err := syscall.SetNonblock(p.sleep.fd, false); err != nil {
 		t.Fatal(err)
@@ -49,7 +52,7 @@ func newPort(t testing.TB, l *Link) *Port {
 	t.Cleanup(func() {
 		p.timer.Stop()
 		_ = p.sock.Close()
-		_ = bell.Close()
+		_ = syscall.Close(bell)
 		_ = syscall.Close(p.sleep.fd)
 	})
 	return p
@@ -371,7 +374,7 @@ func TestExternalResults(t *testing.T) {
 	l.CloseChild()
 	var served error
 	var wg sync.WaitGroup
-	wg.Go(func() { served = l.Serve(Events{}) })
+	wg.Go(func() { served = l.Serve(Events{}, testMessage) })
 
 	big := bytes.Repeat([]byte{9}, MaxInline+1)
 	l.Stage(Chunk{Count: 3, Body: body(nil, nil, nil)})
@@ -430,7 +433,7 @@ func TestUnclaimedPayloadsAreBounded(t *testing.T) {
 	p := newPort(t, l)
 	l.CloseChild()
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = l.Serve(Events{}) })
+	wg.Go(func() { _ = l.Serve(Events{}, testMessage) })
 	chunk := make([]byte, 8<<20)
 	sent := make(chan int, 100)
 	wg.Go(func() {
@@ -466,7 +469,7 @@ func TestPayloadsInTheWay(t *testing.T) {
 	l.CloseChild()
 	var wg sync.WaitGroup
 	var served error
-	wg.Go(func() { served = l.Serve(Events{}) })
+	wg.Go(func() { served = l.Serve(Events{}, testMessage) })
 	wg.Go(func() {
 		chunk := make([]byte, 8<<20)
 		for i := uint32(0); p.out.send(msgPayload, i, chunk) == nil; i++ {
@@ -495,7 +498,7 @@ func TestNothingIsLostAtDeath(t *testing.T) {
 	}
 	l.EndReading() // and a descendant, here p, holds the other end
 	n := 0
-	if err := l.Serve(Events{Log: func(b []byte) { n++ }}); err == nil || n != 20 {
+	if err := l.Serve(Events{Log: func(b []byte) { n++ }}, testMessage); err == nil || n != 20 {
 		t.Errorf("%d messages, %v", n, err)
 	}
 }
@@ -515,7 +518,7 @@ func TestServeRefusesGarbage(t *testing.T) {
 		err := l.Serve(Events{
 			Hello: func(Hello) { t.Error(name, "was believed") }, Ready: func() { t.Error(name) },
 			Failed: func([]byte) { t.Error(name) }, Log: func([]byte) { t.Error(name) },
-		})
+		}, testMessage)
 		if !errors.Is(err, errGarbage) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -540,7 +543,7 @@ func TestEventsArriveInOrder(t *testing.T) {
 		Ready:  func() { got = append(got, "ready") },
 		Failed: func(b []byte) { got = append(got, "failed "+string(b)) },
 		Log:    func(b []byte) { got = append(got, string(b)) },
-	})
+	}, testMessage)
 	if len(got) != 4 || got[0] != "hello bf" || got[1] != "ready" || got[2] != "log" || got[3] != "failed why" {
 		t.Errorf("%q", got)
 	}

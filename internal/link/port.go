@@ -100,11 +100,11 @@ func Open() (*Port, Config, error) {
 	p := &Port{mem: mem, sock: os.NewFile(FirstFD, "mp-socket"), payloads: map[uint32][]byte{}}
 	p.cond.L = &p.mu
 	p.out.w = p.sock
-	p.waker = ringer{p.mem.word32(offBell), fdWriter(FirstFD + 3)}
+	p.waker = ringer{p.mem.word32(offBell), fdRope(FirstFD + 3)}
 	p.sleep = sleeper{armed: p.mem.word32(offAsleep), fd: FirstFD + 2}
 	p.timer = time.AfterFunc(time.Hour, p.ringLate)
 	p.timer.Stop()
-	kind, _, body, err := receive(p.sock)
+	kind, _, body, err := receive(p.sock, fromParent)
 	if err == nil && kind != msgHello {
 		err = errGarbage
 	}
@@ -164,7 +164,7 @@ func (p *Port) Serve(r Requests) error {
 
 func (p *Port) serve(r Requests) error {
 	for {
-		kind, seq, body, err := receive(p.sock)
+		kind, seq, body, err := receive(p.sock, fromParent)
 		if err != nil {
 			return err
 		}

@@ -51,38 +51,65 @@ func (s *sender) send(kind, seq uint32, body []byte) error {
 	return err
 }
 
-// A head that lies about its length costs memory of this size, or of so many times the
-// size of what has arrived.
-const (
-	firstBody  = 64 << 10
-	bodyGrowth = 64
-)
+// atOnce is how much memory is taken for a message of which nothing has arrived. From
+// then on a message has at most twice the memory of what has arrived: what its head says
+// of its length is a claim.
+const atOnce = 1<<20 + 64<<10
+
+// bounds are the largest messages by kind; a kind that is not there is garbage.
+type bounds map[uint32]uint64
+
+// fromParent is what a worker believes. A parent is no stranger: it has started the worker.
+var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, msgGo: 0, msgStacks: 0, msgAsk: 1 << 40}
+
+// fromWorker is what a parent reads, results of up to so many bytes among it. What workers
+// send is smaller: package errtree, logrec and insight bound it.
+func fromWorker(most int) bounds {
+	return bounds{
+		msgHello: 16 << 20, msgReady: 0, msgFailed: 4 << 20, msgPayload: uint64(most), msgLog: 4 << 20,
+		msgBroker: 0, msgStacks: MaxStacks, msgAsk: 256 << 20,
+	}
+}
+
+// MaxStacks is how many bytes a worker tells of its goroutines' stacks.
+const MaxStacks = 64 << 10
 
 // receive reads one message.
-func receive(r io.Reader) (kind, seq uint32, body []byte, err error) {
+func receive(r io.Reader, most bounds) (kind, seq uint32, body []byte, err error) {
 	var head [headSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return 0, 0, nil, err
 	}
 	kind, seq = binary.LittleEndian.Uint32(head[:]), binary.LittleEndian.Uint32(head[4:])
 	n := binary.LittleEndian.Uint64(head[8:])
-	if kind < msgHello || kind > msgAsk || n > 1<<40 {
+	if limit, ok := most[kind]; !ok || n > limit {
 		return 0, 0, nil, fmt.Errorf("%w: message %d of %d bytes", errGarbage, kind, n)
 	}
-	body = make([]byte, 0, min(n, firstBody))
+	body, err = readBody(r, n)
+	return kind, seq, body, err
+}
+
+// readBody reads n bytes.
+func readBody(r io.Reader, n uint64) ([]byte, error) {
+	body := make([]byte, 0, min(n, atOnce))
 	for uint64(len(body)) < n {
 		if len(body) == cap(body) {
-			grown := make([]byte, len(body), min(n, uint64(cap(body))*bodyGrowth))
-			copy(grown, body)
-			body = grown
+			body = grow(body, n)
 		}
 		k, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+k]
 		if err != nil && uint64(len(body)) < n {
-			return 0, 0, nil, err
+			return nil, err
 		}
 	}
-	return kind, seq, body, nil
+	return body, nil
+}
+
+// grow moves a body of which so much is to come to more memory.
+func grow(body []byte, n uint64) []byte {
+	grown := make([]byte, len(body), min(n, 2*uint64(cap(body))))
+	copy(grown, body)
+	return grown
 }
 
 // appendString and cutString are the whole format of the small messages.

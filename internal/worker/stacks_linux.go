@@ -3,12 +3,12 @@ package worker
 import (
 	"bytes"
 	"runtime"
+
+	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-const (
-	maxStacks  = 64 << 10 // what is told of the goroutines' stacks
-	seenStacks = 1 << 20  // of so much
-)
+// seenStacks is how much of the goroutines' stacks is looked at.
+const seenStacks = 1 << 20
 
 // stacks are those of all goroutines, the task's first.
 func stacks() []byte {
@@ -22,5 +22,5 @@ func stacks() []byte {
 		}
 	}
 	text := bytes.Join(all, []byte("\n\n"))
-	return text[:min(len(text), maxStacks)]
+	return text[:min(len(text), link.MaxStacks)]
 }
