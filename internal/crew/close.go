@@ -30,6 +30,7 @@ func (c *Crew) Close() {
 		}
 	}
 	c.balance.Stop()
+	c.pulse.Stop()
 	c.idler.Stop()
 	c.watchdog.timer.Stop()
 	c.mu.Unlock()

@@ -53,6 +53,8 @@ type Crew struct {
 	idler     *time.Timer   // ends workers that are idle
 	balance   *time.Timer
 	armed     bool // balance is running
+	pulse     *time.Timer
+	beating   bool // pulse is running
 	watchdog  watchdog
 
 	closing chan struct{} // closed when Close begins
@@ -82,6 +84,8 @@ func New(cfg Config) (*Crew, error) {
 	c.drop = c.dropLater
 	c.balance = time.AfterFunc(time.Hour, c.rebalance)
 	c.balance.Stop()
+	c.pulse = time.AfterFunc(time.Hour, c.feel)
+	c.pulse.Stop()
 	c.watchdog.timer = time.AfterFunc(time.Hour, c.look)
 	c.watchdog.timer.Stop()
 	c.idler = time.AfterFunc(time.Hour, c.endIdle)

@@ -41,7 +41,6 @@ func (m *member) bury() {
 	m.death = death
 
 	c.mu.Lock()
-	_, m.tasks = m.link.Busy()
 	m.leavesPlace()
 	m.trace("ended", "status", death.Status.String(), "why", m.countEnd())
 	c.countWorkers()

@@ -158,6 +158,7 @@ func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	m.work.Launch(ch)
 	m.link.Publish()
 	c.checkBehind(m)
+	c.beat()
 	c.mu.Unlock()
 	m.end = ch.Seq + uint32(ch.N)
 	if large {

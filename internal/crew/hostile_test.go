@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -101,6 +102,9 @@ func inService(what string, mem []byte) {
 	switch what {
 	case "obliging": // as it should be
 		commit(result(8, 1), result(8, 2), result(8, 3))
+	case "obliging, without a ring":
+		commit(result(8, 1), result(8, 2), result(8, 3))
+		pause()
 	case "position far ahead":
 		word(mem, resTail).Store(1 << 40)
 	case "position not aligned":
@@ -121,6 +125,10 @@ func inService(what string, mem []byte) {
 		commit(result(8, 1), result(8, 2), result(8, 3), result(8, 4))
 	case "a length beyond the end":
 		commit(result(1<<28-1, 1))
+	case "a bit of a result changed":
+		changed := result(8, 2)
+		changed[12] ^= 0x10
+		commit(result(8, 1), changed, result(8, 3))
 	case "noise all over":
 		for range 20 {
 			copy(mem, noise(len(mem)))
@@ -173,9 +181,10 @@ func word(mem []byte, off int) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.P
 
 // result is a record of n bytes of which 8 are there.
 func result(n, seq uint32) []byte {
+	data := []byte{1, 2, 3, 4, 5, 6, 7, 8}
 	b := binary.LittleEndian.AppendUint32(nil, n)
-	b = binary.LittleEndian.AppendUint32(b, seq)
-	return append(b, 1, 2, 3, 4, 5, 6, 7, 8)
+	b = binary.LittleEndian.AppendUint32(b, link.Seal(seq, n, data))
+	return append(b, data...)
 }
 
 func message(kind uint32, body []byte) []byte {
@@ -208,6 +217,7 @@ func TestHostileInService(t *testing.T) {
 		"a result left out",
 		"more results than tasks",
 		"a length beyond the end",
+		"a bit of a result changed",
 		"noise all over",
 		"ones all over",
 		"zeros all over, and dead",
@@ -254,6 +264,20 @@ func TestObligingWorker(t *testing.T) {
 	b := newBatch(make([]byte, 8), make([]byte, 8), make([]byte, 8))
 	r := execute(t, t.Context(), c, "echo", b, crew.Hints{Chunk: 3})
 	if !b.wait(t, "results by hand") {
+		return
+	}
+	if err := <-r; err != nil || b.errs[2] != nil || b.out[2][7] != 8 {
+		t.Errorf("got %v, %v, %v", b.out, b.errs, err)
+	}
+}
+
+// Results are found though the bell has not been heard: another process that has it may have
+// taken the ring out of it.
+func TestLostRing(t *testing.T) {
+	c := start(t, config(t, "obliging, without a ring", 1))
+	b := newBatch(make([]byte, 8), make([]byte, 8), make([]byte, 8))
+	r := execute(t, t.Context(), c, "echo", b, crew.Hints{Chunk: 3})
+	if !b.wait(t, "results without a ring") {
 		return
 	}
 	if err := <-r; err != nil || b.errs[2] != nil || b.out[2][7] != 8 {
@@ -395,6 +419,58 @@ func TestDeathWhileSending(t *testing.T) {
 		}
 	}
 	works(t, c)
+}
+
+// A worker that takes nothing of what it is sent, while there is room for no more, makes way:
+// what it was sent runs elsewhere.
+func TestStuckWhileSending(t *testing.T) {
+	b := large(4)
+	c, pid, _ := stoppedWhileSending(t, t.Context(), b, crew.Hints{Chunk: 4})
+	if b.wait(t, "a chunk of a stuck worker") {
+		for i, err := range b.errs {
+			if err != nil || b.settled[i] != 1 {
+				t.Errorf("element %d settled %d times, %v", i, b.settled[i], err)
+			}
+		}
+	}
+	works(t, c)
+	if now := lone(t, c); now.PID == pid {
+		t.Error("it is still in service")
+	}
+}
+
+// A stopped worker to which little is to be said is left alone, and goes on when it may; telling
+// it of many cancelled tasks takes no goroutine for each.
+func TestStoppedWorkerSurvives(t *testing.T) {
+	cfg := config(t, "honest", 1)
+	cfg.Grace = 10 * time.Millisecond
+	c := start(t, cfg)
+	works(t, c)
+	pid := lone(t, c).PID
+	stop(t, pid)
+	before, most := runtime.NumGoroutine(), 0
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		b := newBatch([]byte("small"))
+		r := execute(t, ctx, c, "echo", b, crew.Hints{Chunk: 1})
+		if err := <-r; err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		b.wait(t, "a cancelled task")
+		most = max(most, runtime.NumGoroutine())
+	}
+	if most > before+20 {
+		t.Errorf("%d goroutines more", most-before)
+	}
+	time.Sleep(1500 * time.Millisecond) // longer than it may take nothing if its queue is full
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	works(t, c)
+	if now := lone(t, c); now.PID != pid {
+		t.Error("it was ended")
+	}
 }
 
 // A context ends while a chunk is being sent to a stopped worker: all of the

@@ -232,7 +232,7 @@ func (m *member) serve() (useful bool) {
 		return true
 	}
 	m.bury()
-	return m.leaving || m.death.Cause != nil || m.tasks > 0 || m.lost > 0 || time.Since(m.started) > worthy ||
+	return m.leaving || m.death.Cause != nil || m.finished > 0 || m.lost > 0 || time.Since(m.started) > worthy ||
 		m.death.Status.Signal == syscall.SIGKILL // somebody did; that says nothing about the next one
 }
 

@@ -240,8 +240,8 @@ func (m *member) collect() (more bool, err error) {
 			break
 		}
 	}
-	m.observe()
 	m.usage.heard(m.work.Tasks() == 0)
+	m.observe()
 	c.mu.Unlock()
 
 	m.checkMemory()
@@ -313,9 +313,13 @@ func (m *member) settle(d outcomes) {
 	}
 }
 
-// observe tells the scheduler how long tasks take.
+// observe tells the scheduler how long tasks take. The worker's figures are believed as far
+// as they can be true: they decide how others' tasks are divided, too.
 func (m *member) observe() {
 	busy, tasks := m.link.Busy()
+	if busy < 0 || busy > m.usage.news.Sub(m.usage.serving) || tasks > uint64(m.finished+m.work.Tasks()) {
+		return
+	}
 	if tasks > m.tasks && busy >= m.busy && len(m.done) > 0 {
 		f := m.done[len(m.done)-1].job.Func
 		f.Observe(int(min(tasks-m.tasks, 1<<30)), busy-m.busy)

@@ -381,6 +381,10 @@ func (l *Link) Publish() { l.mem.word64(offTaskTail).Store(l.taskTail) }
 // Wake wakes the worker if it sleeps.
 func (l *Link) Wake() error { return l.waker.ring() }
 
+// Nudge wakes the worker even if it seems to have been woken: another process that has
+// its pipes may have taken the wake-up. It is safe for concurrent use.
+func (l *Link) Nudge() { _ = l.waker.rope.pull() }
+
 // SendBody sends the body of a published chunk if it is too large for the
 // ring. It blocks until the worker has taken it.
 func (l *Link) SendBody(seq uint32, body []byte) error {

@@ -74,7 +74,11 @@ func commit(l *Link, pos uint64, b []byte, tail uint64) {
 }
 
 func resultRecord(kind uint8, flags uint32, n, seq uint32, data []byte) []byte {
-	b := binary.LittleEndian.AppendUint32(nil, uint32(kind)<<resultKindBit|flags|n)
+	word := uint32(kind)<<resultKindBit | flags | n
+	if flags&resultExternal == 0 {
+		seq = seal(seq, word, data)
+	}
+	b := binary.LittleEndian.AppendUint32(nil, word)
 	b = binary.LittleEndian.AppendUint32(b, seq)
 	b = append(b, data...)
 	return append(b, make([]byte, pad(len(data))-len(data))...)

@@ -353,7 +353,11 @@ func (p *Port) Finish(kind uint8, data []byte) error {
 	// Everything is a multiple of 8 long, so a head never wraps.
 	ring := p.mem.resRing()
 	head := ring[p.tail%ringSize:]
-	binary.LittleEndian.PutUint32(head, word|uint32(len(data)))
+	if !external {
+		word |= uint32(len(data))
+		seq = seal(seq, word, data)
+	}
+	binary.LittleEndian.PutUint32(head, word)
 	binary.LittleEndian.PutUint32(head[4:], seq)
 	if len(head)-resultHead >= len(data) {
 		copy(head[resultHead:], data)

@@ -82,22 +82,26 @@ func (l *Link) parse(b []byte, r *Results) error {
 	for len(b) >= resultHead {
 		word, seq := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
 		b = b[resultHead:]
+		n := int(word & resultLenMask)
+		external := word&resultExternal != 0
+		if !external {
+			if n > MaxInline || pad(n) > len(b) {
+				return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
+			}
+			seq = seal(seq, word, b[:n])
+		}
 		if kind := uint8(word >> resultKindBit & 7); len(r.Runs) == 0 || seq != next || kind != last {
 			r.begin(seq, kind)
 			last = kind
 		}
 		next = seq + 1
-		n := int(word & resultLenMask)
-		if word&resultExternal != 0 {
+		if external {
 			data, ok := l.inbox.claim(seq)
 			if !ok {
 				return fmt.Errorf("%w: a result without its data", errGarbage)
 			}
 			r.data, r.kept = append(r.data, data), true
 			continue
-		}
-		if n > MaxInline || pad(n) > len(b) {
-			return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
 		}
 		r.data = append(r.data, b[:n:n])
 		b = b[pad(n):]

@@ -1,0 +1,193 @@
+//go:build linux
+
+package link
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// workerSocket is the worker's end of the socket of l.
+func workerSocket(t *testing.T, l *Link) *os.File {
+	t.Helper()
+	fd, err := unix.FcntlInt(uintptr(l.ChildFiles()[0]), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "worker")
+	t.Cleanup(func() { _ = f.Close() })
+	l.CloseChild()
+	return f
+}
+
+// A worker that does not read gets no more notes than there is room for, and nobody waits
+// for it; those that were admitted arrive in order when it reads.
+func TestPostNeverWaits(t *testing.T) {
+	l := newLink(t)
+	worker := workerSocket(t, l)
+	before := runtime.NumGoroutine()
+	admitted := uint32(0)
+	within(t, "posting", func() {
+		for {
+			if err := l.Ask(admitted, bytes.Repeat([]byte{byte(admitted)}, 1000)); err != nil {
+				if !errors.Is(err, errQueueFull) {
+					t.Error(err)
+				}
+				return
+			}
+			if admitted++; admitted > 1<<20 {
+				t.Error("there is no bound")
+				return
+			}
+		}
+	})
+	if now := runtime.NumGoroutine(); now > before+1 {
+		t.Errorf("%d goroutines more", now-before)
+	}
+	for seq := range admitted {
+		kind, got, body, err := receive(worker, anything)
+		if err != nil || kind != msgAsk || got != seq || !bytes.Equal(body, bytes.Repeat([]byte{byte(seq)}, 1000)) {
+			t.Fatalf("message %d: kind %d, %d, %d bytes, %v", seq, kind, got, len(body), err)
+		}
+	}
+	if err := l.Cancel(7, true); err != nil {
+		t.Errorf("there is room again: %v", err)
+	}
+}
+
+// A message that is larger than all that may wait is admitted alone; notes meanwhile are
+// refused or come after it.
+func TestLargeMessageIsAdmitted(t *testing.T) {
+	l := newLink(t)
+	worker := workerSocket(t, l)
+	large := bytes.Repeat([]byte("large"), 1<<20)
+	sent := make(chan error, 1)
+	go func() { sent <- l.SendBody(5, large) }()
+	kind, seq, body, err := receive(worker, anything)
+	if err != nil || kind != msgPayload || seq != 5 || !bytes.Equal(body, large) {
+		t.Fatalf("kind %d, %d, %d bytes, %v", kind, seq, len(body), err)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	if err := l.Greet(Config{Setup: Bound{Name: "f", Arg: large}}); err != nil { // which waits for nobody
+		t.Fatal(err)
+	}
+	if err := l.Go(); !errors.Is(err, errQueueFull) {
+		t.Errorf("a note behind it: %v", err)
+	}
+	if kind, _, body, err := receive(worker, anything); err != nil || kind != msgHello || len(body) < len(large) {
+		t.Fatalf("kind %d, %d bytes, %v", kind, len(body), err)
+	}
+}
+
+// The owner is told of a worker that takes nothing while the queue is full; not of one that
+// takes a little now and then, nor of one that has nothing to take.
+func TestStuckWorkerIsTold(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	l := newLink(t)
+	told := make(chan error, 10)
+	l.Watch(limit, func(err error) { told <- err })
+	worker := workerSocket(t, l)
+	if err := l.Cancel(1, false); err != nil { // there is room for more
+		t.Fatal(err)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- l.SendBody(2, make([]byte, 8<<20)) }()
+
+	var read atomic.Int64
+	slow, stop := time.NewTicker(limit/10), time.After(6*limit)
+	buf := make([]byte, 40<<10) // about as little as the kernel tells of
+	for done := false; !done; {
+		select {
+		case <-slow.C:
+			n, err := worker.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read.Add(int64(n))
+		case <-stop:
+			done = true
+		}
+	}
+	select {
+	case err := <-told:
+		t.Fatalf("told of a slow worker, which has read %d bytes: %v", read.Load(), err)
+	default:
+	}
+	select {
+	case err := <-told:
+		if !errors.Is(err, errStuck) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("not told of a stuck worker")
+	}
+	l.EndReading() // as at its death
+	if err := <-sent; err == nil {
+		t.Error("the message was sent")
+	}
+}
+
+// What waits to be sent ends with the link.
+func TestCloseEndsSending(t *testing.T) {
+	l := newLink(t)
+	_ = workerSocket(t, l)
+	ended := make(chan error, 2)
+	for range 2 { // one writes, one waits for its turn
+		go func() { ended <- l.SendBody(1, make([]byte, 8<<20)) }()
+	}
+	l.out.mu.Lock()
+	for !l.out.short {
+		l.out.mu.Unlock()
+		runtime.Gosched()
+		l.out.mu.Lock()
+	}
+	l.out.mu.Unlock()
+	l.CloseFiles()
+	for range 2 {
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Error("it was sent")
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("it waits for ever")
+		}
+	}
+	if err := l.Cancel(1, false); err == nil {
+		t.Error("there is nobody to be told")
+	}
+}
+
+// The memory for a message grows with what has arrived, whatever its head says.
+func TestBodyGrowsAsItArrives(t *testing.T) {
+	const claimed = 1 << 40
+	var arrived, worst int
+	r := readerFunc(func(p []byte) (int, error) {
+		worst = max(worst, (len(p)+arrived)/max(arrived, atOnce/2))
+		n := min(len(p), 32<<10)
+		if arrived += n; arrived > 260<<20 {
+			return 0, io.ErrUnexpectedEOF
+		}
+		return n, nil
+	})
+	if _, err := readBody(r, claimed); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatal(err)
+	}
+	if worst > 2 {
+		t.Errorf("there was %d times as much memory as had arrived", worst)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

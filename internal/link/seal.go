@@ -1,0 +1,57 @@
+package link
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// A result that lies in the ring is sealed, so that a wild write of the worker into it is
+// seen: the number of its task is stored together with a checksum, and what comes out of
+// a result that was changed is the number of no task that is due. That takes no room, and
+// a multiplication for eight bytes. It is no protection from who means it.
+
+// seal returns what is stored for the number of a result's task, and unseals it too.
+func seal(seq, word uint32, data []byte) uint32 { return seq ^ checksum(word, data) }
+
+// Seal is what is stored for the number of a result's task, for tests that write results
+// by hand. Word is what stands before it.
+func Seal(seq, word uint32, data []byte) uint32 { return seal(seq, word, data) }
+
+// Odd numbers without a pattern.
+const (
+	mix0 = 0x9e3779b97f4a7c15
+	mix1 = 0xc2b2ae3d27d4eb4f
+	mix2 = 0x165667b19e3779f9
+	mix3 = 0xd6e8feb86659fd93
+)
+
+// checksum is one of a result's word and data. Each step is one to one, so a change in one
+// place is never missed by the sum before it is cut to its upper half.
+func checksum(word uint32, data []byte) uint32 {
+	h := uint64(word) * mix1
+	if len(data) >= 64 {
+		h, data = checksumLong(h, data)
+	}
+	for len(data) >= 8 {
+		h = (h ^ binary.LittleEndian.Uint64(data)) * mix0
+		data = data[8:]
+	}
+	for i, b := range data {
+		h ^= uint64(b) << (8 * i)
+	}
+	return uint32((h * mix0) >> 32)
+}
+
+// checksumLong takes all but the last bytes, in four lanes.
+func checksumLong(h uint64, data []byte) (uint64, []byte) {
+	a, b, c, d := h, h^mix1, h^mix2, h^mix3
+	for len(data) >= 32 {
+		a = (a ^ binary.LittleEndian.Uint64(data)) * mix0
+		b = (b ^ binary.LittleEndian.Uint64(data[8:])) * mix1
+		c = (c ^ binary.LittleEndian.Uint64(data[16:])) * mix2
+		d = (d ^ binary.LittleEndian.Uint64(data[24:])) * mix3
+		data = data[32:]
+	}
+	h = a ^ bits.RotateLeft64(b, 16) ^ bits.RotateLeft64(c, 32) ^ bits.RotateLeft64(d, 48)
+	return h * mix0, data
+}
