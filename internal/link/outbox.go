@@ -37,7 +37,7 @@ type outbox struct {
 	raw  syscall.RawConn
 
 	mu      sync.Mutex
-	turn    sync.Cond // the queue is shorter, or nobody writes any more
+	turn    sync.Cond // signals that the queue is shorter, or that nobody writes
 	queue   [][]byte  // admitted, not written
 	bytes   int       // of these, and of what is being written
 	short   bool      // somebody was refused, or waits, since the queue was empty

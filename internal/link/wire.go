@@ -62,8 +62,8 @@ type bounds map[uint32]uint64
 // fromParent is what a worker believes. A parent is no stranger: it has started the worker.
 var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, msgGo: 0, msgStacks: 0, msgAsk: 1 << 40}
 
-// fromWorker is what a parent reads, results of up to so many bytes among it. What workers
-// send is smaller: package errtree, logrec and insight bound it.
+// fromWorker is what a parent reads: results have up to most bytes. The bounds of other
+// messages lie above those that honest workers keep in errtree, logrec and insight.
 func fromWorker(most int) bounds {
 	return bounds{
 		msgHello: 16 << 20, msgReady: 0, msgFailed: 4 << 20, msgPayload: uint64(most), msgLog: 4 << 20,

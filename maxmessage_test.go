@@ -1,0 +1,70 @@
+//go:build linux
+
+package mp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+var letters = mp.Register("letters", func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil })
+
+var length = mp.Register("length", func(_ context.Context, s string) (int, error) { return len(s), nil })
+
+func ExamplePoolConfig_maxMessage() {
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1, MaxMessage: 1 << 20})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer pool.Close()
+	_, err = mp.Call(context.Background(), pool, length, strings.Repeat("x", 2<<20))
+	fmt.Println(errors.Is(err, mp.ErrTooLarge))
+	n, err := mp.Call(context.Background(), pool, length, strings.Repeat("x", 500_000))
+	fmt.Println(n, err)
+	// Output:
+	// true
+	// 500000 <nil>
+}
+
+// An argument or result above MaxMessage is the error of its task alone; the worker lives on, and what
+// is exactly as large passes.
+func TestMaxMessage(t *testing.T) {
+	const most = 200_000
+	pool := newPool(t, mp.PoolConfig{Workers: 1, MaxMessage: most})
+	pid := pool.Workers()[0].PID
+	var codec *mp.CodecError
+	for _, n := range []int{most, most + 1, 10 * most} {
+		got, err := mp.Call(t.Context(), pool, length, strings.Repeat("x", n))
+		switch {
+		case n <= most && (got != n || err != nil):
+			t.Errorf("an argument of %d bytes: %d, %v", n, got, err)
+		case n > most && (!errors.As(err, &codec) || codec.What != "argument" || !errors.Is(err, mp.ErrTooLarge)):
+			t.Errorf("an argument of %d bytes: %v", n, err)
+		}
+		s, err := mp.Call(t.Context(), pool, letters, n)
+		switch {
+		case n <= most && (len(s) != n || err != nil):
+			t.Errorf("a result of %d bytes: %d, %v", n, len(s), err)
+		case n > most && (!errors.As(err, &codec) || codec.What != "result" || !strings.Contains(err.Error(), "MaxMessage")):
+			t.Errorf("a result of %d bytes: %v", n, err)
+		}
+	}
+	in := []string{"a", strings.Repeat("x", most+1), "bcd"}
+	out, err := mp.Map(t.Context(), pool, length, in, mp.AllErrors())
+	var all mp.ElementErrors
+	if !errors.As(err, &all) || len(all) != 1 || all[0].Index != 1 || out[0] != 1 || out[2] != 3 {
+		t.Errorf("%d, %v", out, err)
+	}
+	if now := pool.Workers(); len(now) != 1 || now[0].PID != pid {
+		t.Errorf("the worker was %d: %+v", pid, now)
+	}
+	if _, err := mp.NewPool(mp.PoolConfig{MaxMessage: -1}); err == nil || !strings.Contains(err.Error(), "MaxMessage") {
+		t.Errorf("a negative one: %v", err)
+	}
+}
