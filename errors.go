@@ -30,7 +30,8 @@ var ErrRunning = errors.New("mp: the process is running: end it with Terminate o
 // is no room. Nothing was put.
 var ErrFull = xsync.ErrFull
 
-// ErrEmpty is returned by [Queue.TryGet] and [Conn.TryRecv] if there is nothing to get.
+// ErrEmpty is returned by [Queue.TryGet], [Conn.TryRecv], [Conn.TryRecvBytes] and [Conn.TryRecvInto] if there is
+// nothing to get.
 var ErrEmpty = xsync.ErrEmpty
 
 // ErrCorrupt is returned by an object in shared memory that holds what mp has not written there: another process

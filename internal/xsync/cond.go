@@ -114,9 +114,10 @@ func (c *Cond) relock(ctx context.Context) error {
 		return nil
 	}
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	patience := relockPatience
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		t := time.AfterFunc(relockPatience, cancel)
+		t := time.AfterFunc(patience, cancel)
 		context.AfterFunc(longer, func() { t.Stop() })
 	})()
 	err := c.lock.Lock(longer)
