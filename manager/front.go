@@ -138,7 +138,7 @@ func (f *front) enter(h hello) {
 	f.waits = append(f.waits, h.Conn)
 }
 
-// loseDoor goes on without a door. Those who are in stay; others are told by the door that it is closed.
+// loseDoor goes on without a door. Clients that are in stay; the closed door tells the others.
 func (f *front) loseDoor(err error) {
 	if f.stopped() {
 		return

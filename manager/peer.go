@@ -246,7 +246,7 @@ func gone(err error) bool {
 // front has time for. Neither the answers nor the requests are lost.
 var errSlow = errors.New("slow")
 
-// tryReceive is receive that does not wait. Whoever calls it was told that there is a request: nobody else
+// tryReceive is receive that does not wait. Its caller was told that there is a request: nobody else
 // receives here, so it can only have gone if the memory of the connection was written over.
 func tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, error) {
 	n, err := on.TryRecvInto(buf)

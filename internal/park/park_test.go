@@ -102,7 +102,7 @@ func TestTwoSites(t *testing.T) {
 	}
 }
 
-// A wait that is called again and again, in vain, ends with its context.
+// A wait that is called repeatedly, and finds nothing, ends with its context.
 func TestUntilEndsThoughCalled(t *testing.T) {
 	var mask atomic.Uint64
 	var s park.Site

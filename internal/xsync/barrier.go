@@ -59,7 +59,7 @@ func next(s uint64, reset bool) uint64 {
 // arrivedIn is how many have arrived in a phase, as the count says.
 func arrivedIn(phase, count uint64) uint64 {
 	if count>>countShift != phase {
-		return 0 // it is that of a phase before
+		return 0 // the count is an earlier phase's
 	}
 	return count & countBits
 }

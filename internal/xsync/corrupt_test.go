@@ -333,7 +333,7 @@ func TestWordsWrittenOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, lots := corruptWorld(t)
 			var wg sync.WaitGroup
-			places := make(chan int, 32) // for so many objects at a time
+			places := make(chan int, 32) // bounds the objects in use
 			for i := range cap(places) {
 				places <- 2 * i
 			}

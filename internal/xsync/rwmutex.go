@@ -299,7 +299,7 @@ func buryRWMutex(mem []byte, slot uint64) {
 
 // rwLeft is the word when the holder is no more.
 func rwLeft(w uint64) uint64 {
-	if w&draining == 0 { // else it had not begun
+	if w&draining == 0 { // a draining holder has not started to write
 		w |= died
 	}
 	return w &^ (slots | draining | starving | turn)
