@@ -52,8 +52,8 @@ func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, e
 	return index, ended(ctx, err)
 }
 
-// Abort breaks the Barrier, until Reset. The error can only be [ErrClosed]; so it is of
-// Reset, Broken and Waiting.
+// Abort breaks the Barrier, until Reset. It does not wait, nor do Reset, Broken and Waiting. The error can
+// only be [ErrClosed]; Reset returns [ErrCorrupt] if another process writes over the Barrier all the time.
 func (b *Barrier) Abort() error {
 	if b.b == nil {
 		return errNotMade

@@ -45,9 +45,10 @@ func (c *Cond) Mutex() *Mutex {
 }
 
 // Wait gives the Mutex up, which must be held, waits for a signal, and takes it again. When ctx
-// ends first, the error is that of ctx, and the Mutex is held as well. So it is if Wait
-// returns [ErrNotHeld], which says that this process did not hold it at all. With any
-// other error, [ErrOwnerDied] or [ErrClosed], the Mutex may not be held: ask for nothing.
+// ends first, the error is ctx's, and the Mutex is held as well. With any other error the Mutex is
+// not held. [ErrNotHeld] says that this process did not hold it at all, or that ctx has ended and
+// another goroutine or process has kept the Mutex for five seconds since; [ErrOwnerDied] and [ErrClosed]
+// are those of [Mutex.Lock].
 //
 // There is no wake-up without a signal. But the condition may have changed again before
 // the Mutex is held; [Cond.WaitFor] looks.

@@ -197,12 +197,21 @@ func (x *conn[T]) trying() receiver { return receiver{x.turns.try, x.tryReceive}
 
 // RecvBytes receives what was sent by SendBytes, in fresh memory.
 func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
+	return c.recvBytes(ctx, func(x *conn[T]) receiver { return x.waiting(ctx) })
+}
+
+// TryRecvBytes is [Conn.RecvBytes] that returns [ErrEmpty] instead of waiting for a message.
+func (c *Conn[T]) TryRecvBytes() ([]byte, error) {
+	return c.recvBytes(context.Background(), (*conn[T]).trying)
+}
+
+func (c *Conn[T]) recvBytes(ctx context.Context, how func(*conn[T]) receiver) ([]byte, error) {
 	x, err := c.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer x.leave()
-	b, err := x.receiveIf(isBytes, nil, x.waiting(ctx))
+	b, err := x.receiveIf(isBytes, nil, how(x))
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +222,15 @@ func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
 // shorter, the error is [io.ErrShortBuffer], nothing is written, and the message is received
 // again next.
 func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
+	return c.recvInto(ctx, buf, func(x *conn[T]) receiver { return x.waiting(ctx) })
+}
+
+// TryRecvInto is [Conn.RecvInto] that returns [ErrEmpty] instead of waiting for a message.
+func (c *Conn[T]) TryRecvInto(buf []byte) (n int, err error) {
+	return c.recvInto(context.Background(), buf, (*conn[T]).trying)
+}
+
+func (c *Conn[T]) recvInto(ctx context.Context, buf []byte, how func(*conn[T]) receiver) (n int, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
 		return 0, err
@@ -227,7 +245,7 @@ func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
 			return io.ErrShortBuffer
 		}
 		return nil
-	}, (*p)[:0], x.waiting(ctx))
+	}, (*p)[:0], how(x))
 	if err == nil {
 		copy(buf, b[1:])
 	}

@@ -741,3 +741,40 @@ func TestHugeMessage(t *testing.T) {
 	}
 	_, _ = ours.Close(), q.Discard()
 }
+
+// TryRecvBytes and TryRecvInto do not wait, and take what is there.
+func TestTryRecvBytes(t *testing.T) {
+	a, b, err := mp.NewPipe[int](mp.PipeConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	buf := make([]byte, 4)
+	if _, err := b.TryRecvBytes(); !errors.Is(err, mp.ErrEmpty) {
+		t.Error(err)
+	}
+	if _, err := b.TryRecvInto(buf); !errors.Is(err, mp.ErrEmpty) {
+		t.Error(err)
+	}
+	for _, m := range []string{"abcd", "longer", "e"} {
+		if err := a.SendBytes(t.Context(), []byte(m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := b.TryRecvInto(buf); err != nil || string(buf[:n]) != "abcd" {
+		t.Error(n, err)
+	}
+	if _, err := b.TryRecvInto(buf); !errors.Is(err, io.ErrShortBuffer) {
+		t.Error(err)
+	}
+	if m, err := b.TryRecvBytes(); err != nil || string(m) != "longer" {
+		t.Error(m, err)
+	}
+	if m, err := b.TryRecvBytes(); err != nil || string(m) != "e" {
+		t.Error(m, err)
+	}
+	_ = b.Close()
+	if _, err := b.TryRecvBytes(); !errors.Is(err, mp.ErrClosed) {
+		t.Error(err)
+	}
+}

@@ -36,8 +36,13 @@ func tooLarge(n, most int) error { return fmt.Errorf("%w: %d bytes of %d", ErrTo
 // is no room. Nothing was put.
 var ErrFull = xsync.ErrFull
 
-// ErrEmpty is returned by [Queue.TryGet] and [Conn.TryRecv] if there is nothing to get.
+// ErrEmpty is returned by [Queue.TryGet], [Conn.TryRecv], [Conn.TryRecvBytes] and [Conn.TryRecvInto] if there is
+// nothing to get.
 var ErrEmpty = xsync.ErrEmpty
+
+// ErrCorrupt is returned by an object in shared memory that holds what mp has not written there: another process
+// that has the object, or one that lies beside it, has written over it.
+var ErrCorrupt = xsync.ErrCorrupt
 
 // ErrOwnerDied is returned instead of a lock whose holder's process has died, or
 // was killed, and may have left what the lock guards half changed. The lock is not
@@ -66,7 +71,7 @@ func init() {
 	for name, err := range map[string]error{
 		"mp.ErrClosed": ErrClosed, "mp.ErrRunning": ErrRunning, "mp.ErrGoexit": ErrGoexit, "mp.ErrNotInitialized": ErrNotInitialized,
 		"mp.ErrOwnerDied": ErrOwnerDied, "mp.ErrNotHeld": ErrNotHeld, "mp.ErrBroken": ErrBroken, "mp.ErrOverRelease": ErrOverRelease,
-		"mp.ErrFull": ErrFull, "mp.ErrTooLarge": ErrTooLarge, "mp.ErrEmpty": ErrEmpty, "mp.ErrMoved": ErrMoved, "mp.ErrDirection": ErrDirection,
+		"mp.ErrCorrupt": ErrCorrupt, "mp.ErrFull": ErrFull, "mp.ErrTooLarge": ErrTooLarge, "mp.ErrEmpty": ErrEmpty, "mp.ErrMoved": ErrMoved, "mp.ErrDirection": ErrDirection,
 	} {
 		if bad := errtree.RegisterSentinel(name, err); bad != nil {
 			panic(bad)

@@ -231,22 +231,25 @@ func (e *pipeEnd) release(last bool) {
 	}
 }
 
-// empty drops what is left in a ring.
+// empty drops what is left in a ring that has ended: no more than it says at first, since its memory may
+// say so for ever.
 func (e *pipeEnd) empty(r *xsync.Ring, drop func([]byte)) {
-	for {
+	for range r.Len() {
 		rec, err := r.TryGet(nil)
 		if err != nil {
 			return
 		}
 		b := rec.Bytes
-		if rec.Spilled {
+		switch {
+		case rec.Spilled && e.outside().isBytes(b):
+			e.outside().drop(b)
+			continue
+		case rec.Spilled:
 			if b, err = e.outside().take(b, nil); err != nil {
 				continue
 			}
 		}
-		if !rec.Spilled || !e.outside().isBytes(rec.Bytes) {
-			ofValue(b, drop)
-		}
+		ofValue(b, drop)
 	}
 }
 

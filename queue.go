@@ -261,9 +261,10 @@ func (q *Queue[T]) Discard() error {
 	return nil
 }
 
-// empty drops all elements.
+// empty drops all elements of a queue that has ended: no more than it says at first, since its memory may
+// say so for ever.
 func (q *queue[T]) empty() {
-	for {
+	for range q.ring.Len() {
 		rec, err := q.ring.TryGet(nil)
 		if err != nil {
 			return

@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/store"
 )
@@ -63,8 +64,14 @@ func (b *Barrier) done(ok bool) error {
 		return err
 	}
 	r.Bool(ok)
-	return r.do(context.Background(), nil)
+	ctx, cancel := context.WithTimeout(context.Background(), telling)
+	defer cancel()
+	return r.do(ctx, nil)
 }
+
+// telling is how long the last party waits until the manager has taken note of its action; a manager that
+// lives does at once.
+const telling = 10 * time.Second
 
 // Abort breaks the Barrier, until Reset.
 func (b *Barrier) Abort(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierAbort, nil) }

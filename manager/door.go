@@ -2,10 +2,14 @@ package manager
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
@@ -93,6 +97,13 @@ func forgetSession(s *session) {
 // pipeBuffer is how much may be on its way in each direction.
 const pipeBuffer = 256 << 10
 
+// knocking is how long a client waits at the door, whatever its context says. A manager that is stopped keeps
+// nobody there, as long as there is room for those who want in; somebody who has written over the door, or is
+// stopped in the middle of it, does.
+const knocking = 10 * time.Second
+
+var errDoor = errors.New("manager: its door cannot be used: another process has closed it, written over it or keeps it")
+
 // knock makes a connection to a manager of this tree.
 func knock(ctx context.Context, door *mp.Queue[hello]) (*conn, error) {
 	ours, theirs, err := mp.NewPipe[protocol](mp.PipeConfig{Buffer: pipeBuffer})
@@ -100,9 +111,14 @@ func knock(ctx context.Context, door *mp.Queue[hello]) (*conn, error) {
 		return nil, err
 	}
 	me := mp.Current()
-	if err := door.Put(ctx, hello{theirs, me.Name, me.PID}); err != nil {
+	short, cancel := context.WithTimeout(ctx, knocking)
+	defer cancel()
+	if err := door.Put(short, hello{theirs, me.Name, me.PID}); err != nil {
 		_, _ = ours.Close(), theirs.Close()
-		return nil, err
+		if ctx.Err() != nil {
+			return nil, cause.Of(ctx)
+		}
+		return nil, fmt.Errorf("%w: %w", errDoor, err)
 	}
 	return ours, nil
 }

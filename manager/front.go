@@ -11,21 +11,31 @@ import (
 )
 
 // A front serves all clients of this tree of processes, in one goroutine: as long as that is the
-// only one that waits, whoever asks wakes it without a detour over another one. A client that
-// does not read its answers fast enough gets a goroutine of its own.
+// only one that waits, whoever asks wakes it without a detour over another one. It waits for no
+// client, whatever that has written into the memory that both have: it only tries. A client that
+// does not read its answers fast enough, or asks much at a time, gets a goroutine of its own; one that has
+// written over its connection is thrown out.
 type front struct {
 	s     *Server
 	door  *mp.Queue[hello]
+	stop  *mp.Event
 	peers []*peer
-	waits []mp.Selectable // the door, and the peers' connections
+	waits []mp.Selectable // the stop, the door, and the peers' connections
 	spins spin.Spinner
 }
 
-func newFront(s *Server, door *mp.Queue[hello]) *front {
-	return &front{s: s, door: door, waits: []mp.Selectable{door}}
+// Places among those that a front waits for.
+const (
+	atStop = iota
+	atDoor
+	atPeers
+)
+
+func newFront(s *Server, door *mp.Queue[hello], stop *mp.Event) *front {
+	return &front{s: s, door: door, stop: stop, waits: []mp.Selectable{stop, door}}
 }
 
-// run serves until the door is closed. It does so without a context, whose end would have to be
+// run serves until it is to stop. It does so without a context, whose end would have to be
 // watched at each turn.
 func (f *front) run() error {
 	for {
@@ -37,13 +47,23 @@ func (f *front) run() error {
 			}
 		}
 		for _, i := range slices.Backward(ready) { // from behind: some may be taken out
-			if i > 0 {
-				f.turn(i - 1)
-			} else if !f.letIn() {
+			switch {
+			case i >= atPeers:
+				f.turn(i - atPeers)
+			case f.stopped():
 				return nil
+			case i == atDoor:
+				f.letIn()
 			}
 		}
 	}
+}
+
+// stopped reports whether the manager is to end. Only those who have started it can say so, beside whom nobody
+// has that memory.
+func (f *front) stopped() bool {
+	set, err := f.stop.IsSet()
+	return set || err != nil
 }
 
 // few is how many clients there may be to be looked at again and again.
@@ -72,7 +92,7 @@ var overdue = func() context.Context {
 // turn answers a client that has asked something.
 func (f *front) turn(i int) {
 	p := f.peers[i]
-	err := p.turn(context.Background(), f.s.store, p.trySend)
+	err := p.turn(context.Background(), f.s.store, p.hastily())
 	switch {
 	case errors.Is(err, errSlow):
 		f.forget(i)
@@ -85,27 +105,47 @@ func (f *front) turn(i int) {
 
 func (f *front) forget(i int) {
 	f.peers = slices.Delete(f.peers, i, i+1)
-	f.waits = slices.Delete(f.waits, i+1, i+2)
+	f.waits = slices.Delete(f.waits, i+atPeers, i+atPeers+1)
 }
 
-// letIn lets clients in, and reports whether the door is still open.
-func (f *front) letIn() bool {
-	for {
+// atOnce is how many clients are let in before it is the turn of those who are in.
+const atOnce = 64
+
+// letIn lets clients in. It is called when somebody is at the door. If nobody can be let in there, another process
+// has closed the door or written over it: it is given up then.
+func (f *front) letIn() {
+	for n := range atOnce {
 		h, err := f.door.TryGet()
+		var undecodable *mp.CodecError
 		switch {
-		case errors.Is(err, mp.ErrClosed):
-			return false
-		case errors.Is(err, mp.ErrEmpty):
-			return true
-		case err != nil:
+		case err == nil && h.Conn != nil:
+			f.enter(h)
+		case err == nil, errors.As(err, &undecodable):
 			f.s.log.Error("manager: a client could not be let in", "error", err)
-			continue
+		case errors.Is(err, mp.ErrEmpty) && n > 0:
+			return
+		default:
+			f.loseDoor(err)
+			return
 		}
-		p := &peer{conn: h.Conn, most: mostBytes, name: fmt.Sprintf("process %d (%s)", h.PID, h.Name)}
-		p.enter(f.s.ctx, f.s)
-		f.peers = append(f.peers, p)
-		f.waits = append(f.waits, h.Conn)
 	}
+}
+
+func (f *front) enter(h hello) {
+	p := &peer{conn: h.Conn, most: mostBytes, name: fmt.Sprintf("process %d (%s)", h.PID, h.Name)}
+	p.enter(f.s.ctx, f.s)
+	f.peers = append(f.peers, p)
+	f.waits = append(f.waits, h.Conn)
+}
+
+// loseDoor goes on without a door. Clients that are in stay; the closed door tells the others.
+func (f *front) loseDoor(err error) {
+	if f.stopped() {
+		return
+	}
+	_ = f.door.Close()
+	f.waits[atDoor] = f.stop
+	f.s.log.Error("manager: no more processes can be let in: another one has closed or written over the door", "error", err)
 }
 
 // close closes all connections.

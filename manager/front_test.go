@@ -22,25 +22,30 @@ func TestFrontLooksAtTheDoor(t *testing.T) {
 	}
 	defer theirs.Close()
 	defer ours.Close()
-	f := newFront(nil, door)
+	stop, err := mp.NewEvent(mp.ObjectConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop.Close()
+	f := newFront(nil, door, stop)
 	f.peers, f.waits = []*peer{{conn: ours}}, append(f.waits, ours)
 	if err := theirs.SendBytes(t.Context(), []byte("a request")); err != nil {
 		t.Fatal(err)
 	}
-	if ready := f.soon(); !slices.Equal(ready, []int{1}) {
+	if ready := f.soon(); !slices.Equal(ready, []int{2}) {
 		t.Error(ready)
 	}
 	if err := door.Put(t.Context(), hello{Name: "another"}); err != nil {
 		t.Fatal(err)
 	}
-	if ready := f.soon(); !slices.Equal(ready, []int{0, 1}) {
+	if ready := f.soon(); !slices.Equal(ready, []int{1, 2}) {
 		t.Error(ready)
 	}
 	_ = door.Close()
 	if _, err := door.Get(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if ready := f.soon(); !slices.Equal(ready, []int{0, 1}) {
+	if ready := f.soon(); !slices.Equal(ready, []int{1, 2}) {
 		t.Error("closed: ", ready)
 	}
 }

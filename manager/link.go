@@ -44,8 +44,9 @@ func (l *link) hasRoom() {
 
 func (l *link) waitSend(b []byte) error { return l.SendBytes(context.Background(), b) }
 
-// mostBytes is how many bytes a message has at most, whoever it is for.
-const mostBytes = 1<<31 - 1
+// mostBytes is how many bytes a message has at most within a tree of processes. As remote clients,
+// those in it must not have the manager take more memory than they have themselves.
+const mostBytes = 64 << 20
 
 // tooLong reports whether so many bytes are more than a message may have, which has one more, that
 // says what it is.

@@ -30,7 +30,8 @@ type Manager struct {
 // owner is what the process has that has started a manager.
 type owner struct {
 	process *mp.Process[struct{}]
-	door    *mp.Queue[hello]
+	door    *mp.Queue[hello] // which all clients have
+	stop    *mp.Event        // which only the manager has
 	addr    string
 	cfg     Config
 }
@@ -50,25 +51,25 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	door, err := mp.NewQueue[hello](mp.QueueConfig{})
+	door, stop, err := newDoor()
 	if err != nil {
 		return nil, err
 	}
 	ready, sayReady, err := mp.NewPipe[readiness](mp.PipeConfig{OneWay: true})
 	if err != nil {
-		return nil, errors.Join(err, door.Discard())
+		return nil, errors.Join(err, door.Discard(), stop.Close())
 	}
 	defer ready.Close()
 	id := store.NewID()
-	job := serving{ID: id, Door: door, Ready: sayReady, Limits: cfg.Limits, Linger: cfg.Linger, Setup: setup, Network: cfg.Network, Address: cfg.Address, Key: cfg.Key}
+	job := serving{ID: id, Door: door, Stop: stop, Ready: sayReady, Limits: cfg.Limits, Linger: cfg.Linger, Setup: setup, Network: cfg.Network, Address: cfg.Address, Key: cfg.Key}
 	process, err := mp.NewProcess(serve, job, cfg.Process)
 	if err == nil {
 		err = process.Start()
 	}
 	if err != nil {
-		return nil, errors.Join(err, sayReady.Close(), door.Discard())
+		return nil, errors.Join(err, sayReady.Close(), door.Discard(), stop.Close())
 	}
-	m := &Manager{owner: &owner{process: process, door: door, cfg: cfg}}
+	m := &Manager{owner: &owner{process: process, door: door, stop: stop, cfg: cfg}}
 	m.s = newSession(id, func(ctx context.Context) (*conn, error) { return knock(ctx, door) })
 	addSession(m.s, door)
 	if err := m.owner.await(ctx, ready); err != nil {
@@ -77,6 +78,26 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 	}
 	go m.follow()
 	return m, nil
+}
+
+// newDoor makes the queue into which clients put their connections, and what has the manager end. Each is
+// in memory of its own: the clients can write over the door, and must not reach anything else with that.
+func newDoor() (*mp.Queue[hello], *mp.Event, error) {
+	stop, err := mp.NewEvent(mp.ObjectConfig{Isolated: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	door, err := mp.NewQueue[hello](mp.QueueConfig{Isolated: true})
+	if err != nil {
+		return nil, nil, errors.Join(err, stop.Close())
+	}
+	return door, stop, nil
+}
+
+// letGo gives up what there is for a process that has ended.
+func (o *owner) letGo() {
+	_ = o.door.Discard()
+	_ = o.stop.Close()
 }
 
 // readiness is what a manager says when it serves, or why it does not.
@@ -109,7 +130,7 @@ func (m *Manager) follow() {
 	<-m.owner.process.Done()
 	m.s.close(errEnded)
 	forgetSession(m.s)
-	_ = m.owner.door.Discard()
+	m.owner.letGo()
 }
 
 var errEnded = fmt.Errorf("manager: it has ended: %w", mp.ErrClosed)
@@ -153,6 +174,7 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	}
 	m.shut()
 	defer m.end()
+	_ = m.owner.stop.Set()
 	_ = m.owner.door.Close()
 	for _, next := range []func() error{m.owner.process.Terminate, nil} {
 		grace, cancel := context.WithTimeout(ctx, m.owner.cfg.Grace)
@@ -178,7 +200,7 @@ func (m *Manager) end() {
 	<-m.owner.process.Done()
 	m.s.close(errEnded)
 	forgetSession(m.s)
-	_ = m.owner.door.Discard()
+	m.owner.letGo()
 }
 
 // Close ends the manager at once, if this process has started it: it is killed. If not, it ends

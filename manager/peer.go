@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sync"
 
@@ -22,31 +23,32 @@ type peer struct {
 	client *store.Client
 	pushes *sync.WaitGroup
 	buf    []byte
+	rest   []byte       // requests that have been received, and not answered
 	out    store.Writer // answers, of who takes turns
 
 	mu      sync.Mutex
 	later   [][]byte // answers that came later
-	bytes   int      // in them
+	bytes   int      // in them, and in those that are being sent
 	writing bool
+	thrown  error // nil, or why it was thrown out
 }
 
 // serve does what a client asks for until it is gone, in a goroutine of its own.
 func (s *Server) serve(ctx context.Context, p *peer) {
 	p.enter(ctx, s)
 	for {
-		if err := p.turn(ctx, s.store, p.send); err != nil {
+		if err := p.turn(ctx, s.store, p.patiently()); err != nil {
 			p.end(ctx, s, err)
 			return
 		}
 	}
 }
 
-// goOn is serve of a client that does not read its answers fast enough to be served by the front.
+// goOn is serve of a client that is not to be served by the front any more.
 func (s *Server) goOn(p *peer) {
-	err := p.send(s.ctx, p.out.B)
-	p.out.B = p.out.B[:0]
+	err := p.flush(s.ctx, p.send)
 	for err == nil {
-		err = p.turn(s.ctx, s.store, p.send)
+		err = p.turn(s.ctx, s.store, p.patiently())
 	}
 	p.end(s.ctx, s, err)
 }
@@ -57,66 +59,102 @@ func (p *peer) enter(ctx context.Context, s *Server) {
 	p.client = s.store.NewClient(p.far, func(call uint32, answer []byte) { p.push(ctx, call, answer) })
 }
 
-// end is when the client is gone, or is thrown out.
+// end is when the client is gone, or is thrown out. It does not wait for the connection to be closed, which
+// drops what the client has sent, one message after the other.
 func (p *peer) end(ctx context.Context, s *Server, err error) {
 	s.store.Leave(p.client)
-	_ = p.conn.Close()
+	go p.conn.Close()
+	p.mu.Lock()
+	if p.thrown != nil {
+		err = p.thrown
+	}
+	p.mu.Unlock()
 	if ctx.Err() == nil && !gone(err) {
 		s.log.Warn("manager: a client was refused", "client", p.name, "error", err)
 	}
 }
 
-// turn waits for requests and answers them. Answers to those that came together go together.
-func (p *peer) turn(ctx context.Context, st *store.Store, send func(ctx context.Context, b []byte) error) error {
+// A manner is how a client is served.
+type manner struct {
+	receive func(ctx context.Context, on *conn, buf []byte) ([]byte, error)
+	send    func(ctx context.Context, b []byte) error
+	// requests and bytes bound a turn: a client whose message has more is errSlow, to be served where
+	// nobody waits for it.
+	requests, bytes int
+}
+
+// patiently is the manner of a goroutine for this client alone, which may wait for it.
+func (p *peer) patiently() manner { return manner{receive, p.send, math.MaxInt, math.MaxInt} }
+
+// hastily is the manner of the front, which must not.
+func (p *peer) hastily() manner { return manner{tryReceive, p.trySend, 4096, 1 << 20} }
+
+// turn answers what the client has asked. Answers to requests that came together go together. With errSlow
+// nothing is lost: the next turn goes on.
+func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 	if p.buf == nil {
 		p.buf = make([]byte, bufSize)
 	}
-	out := &p.out
-	for n, more := 0, true; more && n < atATime && len(out.B) < flushAt; n++ {
-		message, err := receive(ctx, p.conn, p.buf)
+	for n, more := 0, true; more && n < atATime && by.requests > 0 && len(p.out.B) < flushAt; n++ {
+		if len(p.rest) == 0 {
+			message, err := by.receive(ctx, p.conn, p.buf)
+			if err == nil && tooLong(len(message), p.most) {
+				err = fmt.Errorf("%w: a message of %d bytes", ErrLimit, len(message))
+			}
+			if err != nil {
+				return err
+			}
+			p.rest = message
+			by.bytes -= len(message)
+		}
+		if err := p.answer(ctx, st, &by); err != nil {
+			return err
+		}
+		ready, err := p.conn.Poll(ctx, 0)
+		more = ready && err == nil
+	}
+	return p.flush(ctx, by.send)
+}
+
+// answer answers the requests that have been received.
+func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
+	for len(p.rest) > 0 {
+		if by.requests--; by.requests < 0 || by.bytes < 0 {
+			return errSlow
+		}
+		call, body, rest, err := store.Frame(p.rest)
 		if err != nil {
 			return err
 		}
-		err = store.Frames(message, func(call uint32, body []byte) error {
-			at := len(out.B)
-			st.Do(p.client, call, body, out)
-			return p.bound(ctx, out, at, call)
-		})
-		if err != nil {
-			return err
+		at := len(p.out.B)
+		st.Do(p.client, call, body, &p.out)
+		p.rest = rest
+		if n := len(p.out.B) - at; tooLong(n, p.most) {
+			p.out.B = p.out.B[:at]
+			p.refuse(&p.out, call, n)
 		}
-		more, err = p.conn.Poll(ctx, 0)
-		more = more && err == nil
-	}
-	if len(out.B) == 0 {
-		return nil
-	}
-	if err := send(ctx, out.B); err != nil {
-		return err
-	}
-	out.B = out.B[:0]
-	if cap(out.B) > mostPooled {
-		out.B = nil
+		if len(p.out.B) >= flushAt {
+			if err := p.flush(ctx, by.send); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// bound sends what came before an answer that would make a message too long, and has an error in
-// the place of one that is too long itself.
-func (p *peer) bound(ctx context.Context, out *store.Writer, at int, call uint32) error {
-	if !tooLong(len(out.B), p.most) {
-		return nil
+// flush sends the answers, in as many messages as it takes. Those that are not sent stay.
+func (p *peer) flush(ctx context.Context, send func(ctx context.Context, b []byte) error) error {
+	for len(p.out.B) > 0 {
+		n := atMost(p.out.B, p.most)
+		if err := send(ctx, p.out.B[:n]); err != nil {
+			return err
+		}
+		p.out.B = p.out.B[:copy(p.out.B, p.out.B[n:])]
 	}
-	if n := len(out.B) - at; tooLong(n, p.most) {
-		out.B = out.B[:at]
-		p.refuse(out, call, n)
+	if cap(p.out.B) > mostPooled {
+		p.out.B = nil
 	}
-	if at == 0 {
-		return nil
-	}
-	err := p.send(ctx, out.B[:at])
-	out.B = append(out.B[:0], out.B[at:]...)
-	return err
+	return nil
 }
 
 func (p *peer) refuse(out *store.Writer, call uint32, n int) {
@@ -149,10 +187,13 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.thrown != nil {
+		return
+	}
 	p.later = append(p.later, answer)
 	p.bytes += len(answer)
-	if p.far && p.bytes > mostLater {
-		p.later, p.bytes = nil, 0
+	if p.bytes > p.mostLater() {
+		p.later, p.thrown = nil, errUnread
 		go p.conn.Close()
 		return
 	}
@@ -162,11 +203,24 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	}
 }
 
+// mostLater is how many bytes of answers that came later the client may leave unread.
+func (p *peer) mostLater() int {
+	if p.far {
+		return mostLater
+	}
+	return mostLaterHere
+}
+
+var errUnread = fmt.Errorf("%w: answers that it does not read", ErrLimit)
+
 func (p *peer) pushAll(ctx context.Context) {
+	bytes := 0
 	for {
 		p.mu.Lock()
-		all, bytes := p.later, p.bytes
-		p.later, p.bytes = nil, 0
+		p.bytes -= bytes // which have been sent
+		all := p.later
+		bytes = p.bytes
+		p.later = nil
 		p.writing = len(all) > 0
 		p.mu.Unlock()
 		if len(all) == 0 {
@@ -188,5 +242,22 @@ func gone(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, mp.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// errSlow is returned for a client for whose answers there is no room. They have not been sent.
+// errSlow is returned for a client for whose answers there is no room, or that asks more at a time than the
+// front has time for. Neither the answers nor the requests are lost.
 var errSlow = errors.New("slow")
+
+// tryReceive is receive that does not wait. Its caller was told that there is a request: nobody else
+// receives here, so it can only have gone if the memory of the connection was written over.
+func tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, error) {
+	n, err := on.TryRecvInto(buf)
+	if errors.Is(err, io.ErrShortBuffer) {
+		buf, err = on.TryRecvBytes()
+		n = len(buf)
+	}
+	if errors.Is(err, mp.ErrEmpty) {
+		err = errVanished
+	}
+	return buf[:n], err
+}
+
+var errVanished = fmt.Errorf("%w: a request has vanished", mp.ErrCorrupt)

@@ -18,6 +18,7 @@ import (
 type serving struct {
 	ID               store.ID
 	Door             *mp.Queue[hello]
+	Stop             *mp.Event // has it end
 	Ready            *mp.Conn[readiness]
 	Limits           Limits
 	Linger           time.Duration
@@ -33,7 +34,7 @@ var serve = mp.Register("serve", func(ctx context.Context, job serving) (struct{
 	functions.hosts(job.ID)
 	s.store = store.New(job.ID, store.Limits(job.Limits), &functions, job.Linger)
 	err := s.begin(job)
-	f := newFront(s, job.Door)
+	f := newFront(s, job.Door, job.Stop)
 	if err == nil {
 		err = f.run()
 	}
@@ -128,6 +129,9 @@ const atATime = 256
 // slow is how long a remote client may take to read what it asked for.
 const slow = 30 * time.Second
 
-// mostLater is how many bytes of answers a client may leave unread that came later, beside those
-// to a local one.
-const mostLater = 64 << 20
+// mostLater is how many bytes of answers that came later a remote client may leave unread; mostLaterHere
+// is that of one of this tree, which may be stopped for a while with many calls under way.
+const (
+	mostLater     = 64 << 20
+	mostLaterHere = 256 << 20
+)

@@ -4,6 +4,7 @@ package park_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -98,5 +99,38 @@ func TestTwoSites(t *testing.T) {
 	now.Leave(second)
 	if mask.Load() != 0 {
 		t.Error("nobody waits, and the mask says that somebody does")
+	}
+}
+
+// A wait that is called repeatedly, and finds nothing, ends with its context.
+func TestUntilEndsThoughCalled(t *testing.T) {
+	var mask atomic.Uint64
+	var s park.Site
+	s.Init(lots(t, 1)[0], &mask, 7, false)
+	ctx, cancel := context.WithCancel(t.Context())
+	looks := 0
+	err := s.Until(ctx, func(bool) bool {
+		if looks++; looks == 10 {
+			cancel()
+		}
+		s.CallNext()
+		return looks == 1000
+	})
+	if !errors.Is(err, context.Canceled) || looks != 10 {
+		t.Error(err, looks)
+	}
+}
+
+// Only slots that were handed out are occupied, whatever number somebody claims.
+func TestOccupied(t *testing.T) {
+	lot := lots(t, 1, 64, 1023)[0]
+	for slot, want := range map[int]bool{1: true, 64: true, 1023: true, 0: false, 2: false, 65: false, 1024: false, -1: false, 1 << 40: false} {
+		if lot.Occupied(slot) != want {
+			t.Errorf("slot %d: not %v", slot, want)
+		}
+	}
+	lot.Mail().Vacate(64)
+	if lot.Occupied(64) {
+		t.Error("a slot that was given back is occupied")
 	}
 }

@@ -32,6 +32,9 @@ func (s *Site) Until(ctx context.Context, try func(called bool) bool) error {
 	w := s.Enter()
 	defer s.Leave(w)
 	for called := false; !try(called); called = true {
+		if err := ctx.Err(); err != nil { // Sleep would not look if it is called again and again
+			return err
+		}
 		if err := s.Sleep(ctx, w); err != nil {
 			return err
 		}
@@ -131,7 +134,7 @@ func (s *Site) Waited() bool { return s.mask.Load() != 0 }
 
 // WakeOne lets one process look at the word, another one than this if it can.
 func (s *Site) WakeOne() {
-	for {
+	for range maskTries {
 		mask := s.mask.Load()
 		if mask == 0 {
 			return
@@ -143,7 +146,12 @@ func (s *Site) WakeOne() {
 			return
 		}
 	}
+	s.WakeAll()
 }
+
+// maskTries is how often WakeOne looks for one process before it wakes all: a corrupt process may
+// change the mask all the time.
+const maskTries = 1 << 12
 
 // WakeAll lets all processes look at the word, and reports whether any waited.
 func (s *Site) WakeAll() bool {

@@ -95,15 +95,21 @@ func visit(fd, size int, f func(mem []byte)) {
 	}
 }
 
-// buryIn looks after the objects of an arena, of which nothing need be true.
+// buryIn looks after the objects of an arena, of which nothing need be true. The memory of each ends where
+// the next begins: so it takes no longer than to look at the arena once, however many large ones somebody
+// says that there are.
 func buryIn(mem []byte, slot int) {
-	for i := firstLineOf(len(mem)); i < len(mem)/line; i++ {
-		if k := xsync.Kind(mem[i]); k != xsync.KindNone {
-			if xsync.Bury(k, mem[i*line:], slot) {
-				mem[i] = byte(xsync.KindNone)
-				shm.Word64(mem, 0).Add(1) // as Object.End does
-			}
+	end := len(mem) / line
+	for i := end - 1; i >= firstLineOf(len(mem)); i-- {
+		k := xsync.Kind(mem[i])
+		if k == xsync.KindNone {
+			continue
 		}
+		if xsync.Bury(k, mem[i*line:end*line:end*line], slot) {
+			mem[i] = byte(xsync.KindNone)
+			shm.Word64(mem, 0).Add(1) // as Object.End does
+		}
+		end = i
 	}
 }
 

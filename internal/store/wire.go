@@ -184,18 +184,27 @@ func (r *Reader) Err() error {
 // returns an error.
 func Frames(message []byte, f func(call uint32, body []byte) error) error {
 	for len(message) > 0 {
-		if len(message) < frameHead {
-			return errMalformed
+		call, body, rest, err := Frame(message)
+		if err == nil {
+			err = f(call, body)
 		}
-		n := int(binary.LittleEndian.Uint32(message))
-		if n < callSize || n > len(message)-lengthSize {
-			return errMalformed
-		}
-		frame := message[lengthSize : lengthSize+n]
-		if err := f(binary.LittleEndian.Uint32(frame), frame[callSize:]); err != nil {
+		if err != nil {
 			return err
 		}
-		message = message[lengthSize+n:]
+		message = rest
 	}
 	return nil
+}
+
+// Frame is the first frame of a message, and the rest of that.
+func Frame(message []byte) (call uint32, body, rest []byte, err error) {
+	if len(message) < frameHead {
+		return 0, nil, nil, errMalformed
+	}
+	n := int(binary.LittleEndian.Uint32(message))
+	if n < callSize || n > len(message)-lengthSize {
+		return 0, nil, nil, errMalformed
+	}
+	frame := message[lengthSize : lengthSize+n]
+	return binary.LittleEndian.Uint32(frame), frame[callSize:], message[lengthSize+n:], nil
 }

@@ -8,26 +8,61 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A Barrier lets a number of parties wait for each other. Who arrives is counted under
-// a Mutex, the object's word; a state beside it, changed by one step each, says
-// which phase it is and whether it is broken. Each process has a word with the phase
-// in which parties of it wait, which breaks that when it dies.
+// A Barrier lets a number of parties wait for each other. One word counts those who have arrived, with
+// the phase in which they have; another one, the state, says which phase it is, whether that is broken, and
+// how those before have ended. Either is changed by single steps and without a lock, so that nobody waits
+// for anybody but the parties. Each process has a word with the phase in which parties of it wait, which
+// breaks that when it dies.
 type Barrier struct {
-	lock    Mutex
+	object
 	queue   park.Site
 	parties *atomic.Uint64
 	state   *atomic.Uint64
 	count   *atomic.Uint64
-	resets  *atomic.Uint64 // bit n%64: phase n was ended by a reset
 	words   []atomic.Uint64
 }
 
-// The state: the phase and these bits.
+// The state: two flags, for each of the last phases whether a reset has ended it, the latest in the
+// lowest bit, and the number of the phase, which goes round.
 const (
 	broken   = 1 << 0
 	complete = 1 << 1 // all have arrived, the action is under way
-	phase    = 1 << 2
+
+	historyShift = 2
+	historyBits  = 31
+	historyMask  = 1<<historyBits - 1
+	phaseShift   = historyShift + historyBits
+	phaseBits    = 31
+	phaseMask    = 1<<phaseBits - 1
 )
+
+// The count: how many have arrived, and above that the number of the phase.
+const (
+	countShift = 31
+	countBits  = 1<<countShift - 1
+)
+
+func phaseOf(state uint64) uint64 { return state >> phaseShift & phaseMask }
+
+// phases is how many there have been from one phase to another.
+func phases(from, to uint64) uint64 { return (to - from) & phaseMask }
+
+// next is the state in which the phase after that of s begins.
+func next(s uint64, reset bool) uint64 {
+	history := s >> historyShift & historyMask << 1 & historyMask
+	if reset {
+		history |= 1
+	}
+	return (phaseOf(s)+1)&phaseMask<<phaseShift | history<<historyShift
+}
+
+// arrivedIn is how many have arrived in a phase, as the count says.
+func arrivedIn(phase, count uint64) uint64 {
+	if count>>countShift != phase {
+		return 0 // the count is an earlier phase's
+	}
+	return count & countBits
+}
 
 // NewBarrier makes a Barrier in Large bytes, for n parties.
 func NewBarrier(m Memory, n int) *Barrier {
@@ -38,41 +73,45 @@ func NewBarrier(m Memory, n int) *Barrier {
 
 // OpenBarrier returns the Barrier that is there already.
 func OpenBarrier(m Memory) *Barrier {
-	b := &Barrier{parties: own(m.Bytes, 0), state: own(m.Bytes, 1), count: own(m.Bytes, 2), resets: own(m.Bytes, 3), words: bySlot(m.Bytes)}
-	b.lock.init(m)
-	b.lock.site(&b.lock.queue, m, 0, false)
-	b.lock.site(&b.queue, m, 1, true)
+	b := &Barrier{parties: own(m.Bytes, 0), state: own(m.Bytes, 1), count: own(m.Bytes, 2), words: bySlot(m.Bytes)}
+	b.init(m)
+	b.site(&b.queue, m, 0, true)
 	return b
 }
 
 // Close makes it closed: for everybody if this process owns it.
-func (b *Barrier) Close(owned bool) { b.lock.close(owned, &b.lock.queue, &b.queue) }
+func (b *Barrier) Close(owned bool) { b.close(owned, &b.queue) }
+
+// open returns ErrClosed if it is closed.
+func (b *Barrier) open() error {
+	if !b.alive(b.word.Load()) {
+		return ErrClosed
+	}
+	return nil
+}
 
 // Parties is the number of parties.
 func (b *Barrier) Parties() int { return int(b.parties.Load()) }
 
 // Waiting is how many have arrived in this phase.
 func (b *Barrier) Waiting() (int, error) {
-	if !b.lock.alive(b.lock.word.Load()) {
-		return 0, ErrClosed
+	if err := b.open(); err != nil {
+		return 0, err
 	}
-	return int(b.count.Load()), nil
+	return int(arrivedIn(phaseOf(b.state.Load()), b.count.Load())), nil
 }
 
 // Wait waits for all parties and returns a number of its own to each; 0 to the one that
 // came last, which calls action before any goes on. When the context of one ends, or
 // action fails, the barrier is broken for all.
 func (b *Barrier) Wait(ctx context.Context, action func() error) (index int, err error) {
-	if err := ctx.Err(); err != nil {
-		_ = b.Abort()
-		return 0, err
-	}
 	for {
-		at, index, err := b.arrive(ctx)
-		switch {
-		case err != nil && ctx.Err() != nil:
+		if err := ctx.Err(); err != nil {
 			_ = b.Abort()
 			return 0, err
+		}
+		at, index, err := b.arrive()
+		switch {
 		case err != nil:
 			return 0, err
 		case at&complete != 0: // of the parties before
@@ -88,38 +127,60 @@ func (b *Barrier) Wait(ctx context.Context, action func() error) (index int, err
 	}
 }
 
-// arrive counts a party, unless those before are still about to leave.
-func (b *Barrier) arrive(ctx context.Context) (at uint64, index int, err error) {
-	if err := b.lock.Lock(ctx); err != nil {
-		return 0, 0, err
-	}
-	defer func() { _ = b.lock.Unlock() }()
-	at = b.state.Load()
-	switch {
-	case at&broken != 0:
-		return at, 0, ErrBroken
-	case at&complete != 0:
+// arrive counts a party, and returns the state in which it has; with complete in that if those before are
+// still about to leave, and it is not counted.
+func (b *Barrier) arrive() (at uint64, index int, err error) {
+	for range tries {
+		if err := b.open(); err != nil {
+			return 0, 0, err
+		}
+		at = b.state.Load()
+		if at&broken != 0 {
+			return at, 0, ErrBroken
+		}
+		count, parties := b.count.Load(), b.parties.Load()
+		n := arrivedIn(phaseOf(at), count)
+		if at&complete != 0 || n >= parties { // the last is about to say that it is complete
+			return at | complete, 0, nil
+		}
+		// First, so that whoever is counted is missed. If the phase is over by now, this counts in the old
+		// one, which does no harm, or fails.
+		b.note(phaseOf(at))
+		b.edge.release()
+		if !b.count.CompareAndSwap(count, phaseOf(at)<<countShift|(n+1)) {
+			continue
+		}
+		if n+1 < parties {
+			return at, int(parties - n - 1), nil
+		}
+		if !b.state.CompareAndSwap(at, at|complete) {
+			return at, 0, ErrBroken
+		}
+		b.edge.acquire()
 		return at, 0, nil
 	}
-	b.note(at)
-	n := b.count.Add(1)
-	if n == b.parties.Load() && !b.state.CompareAndSwap(at, at|complete) {
-		return at, 0, ErrBroken
-	}
-	return at, int(b.parties.Load() - n), nil
+	return 0, 0, ErrCorrupt
 }
 
-// note says that this process has a party in a phase.
-func (b *Barrier) note(at uint64) { b.words[b.lock.me].Store(at/phase + 1) }
+// note says that this process has a party in a phase, unless one has gone on to a later one.
+func (b *Barrier) note(phase uint64) {
+	mine := &b.words[b.me]
+	for range tries {
+		w := mine.Load()
+		if w != 0 && phases(phase, w-1) < 1<<(phaseBits-1) || mine.CompareAndSwap(w, phase+1) {
+			return
+		}
+	}
+}
 
 // await waits for the end of a phase.
 func (b *Barrier) await(ctx context.Context, at uint64) error {
 	ended, err := wait(ctx, &b.queue, func(bool) (bool, error) {
-		if !b.lock.alive(b.lock.word.Load()) {
-			return false, ErrClosed
+		if err := b.open(); err != nil {
+			return false, err
 		}
 		s := b.state.Load()
-		return s/phase != at/phase || s&broken != 0, nil
+		return phaseOf(s) != phaseOf(at) || s&broken != 0, nil
 	})
 	if ended && b.breakPhase(at) {
 		return err
@@ -130,11 +191,13 @@ func (b *Barrier) await(ctx context.Context, at uint64) error {
 	return b.outcome(at)
 }
 
-// outcome is how a phase has ended.
+// outcome is how a phase has ended. Of one that ended long ago, while this process was stopped, it is not
+// known that it was passed.
 func (b *Barrier) outcome(at uint64) error {
-	b.lock.edge.acquire()
+	b.edge.acquire()
 	s := b.state.Load()
-	if s/phase == at/phase || b.resets.Load()>>(at/phase%64)&1 != 0 {
+	ago := phases(phaseOf(at), phaseOf(s))
+	if ago == 0 || ago > historyBits || s>>historyShift>>(ago-1)&1 != 0 {
 		return ErrBroken
 	}
 	return nil
@@ -143,15 +206,20 @@ func (b *Barrier) outcome(at uint64) error {
 // breakPhase breaks a phase and reports whether it had not ended before.
 func (b *Barrier) breakPhase(at uint64) bool {
 	defer b.queue.WakeAll()
-	for {
-		s := b.state.Load()
-		if s/phase != at/phase || s&broken != 0 {
-			return s/phase == at/phase
+	return breakPhase(b.state, phaseOf(at))
+}
+
+func breakPhase(state *atomic.Uint64, phase uint64) bool {
+	for range tries {
+		s := state.Load()
+		if phaseOf(s) != phase || s&broken != 0 {
+			return phaseOf(s) == phase
 		}
-		if b.state.CompareAndSwap(s, s|broken) {
+		if state.CompareAndSwap(s, s|broken) {
 			return true
 		}
 	}
+	return true
 }
 
 // act calls the action and ends the phase.
@@ -168,34 +236,12 @@ func (b *Barrier) act(at uint64, action func() error) (err error) {
 		}
 	}
 	acted = true
-	b.lock.edge.release()
-	return b.advance(at|complete, false)
-}
-
-// advance begins the next phase: if the state is still the one given, or, as a reset,
-// in any case.
-func (b *Barrier) advance(at uint64, reset bool) error {
-	if err := b.lock.Lock(context.Background()); err != nil {
+	b.edge.release()
+	if err := b.open(); err != nil {
 		return err
 	}
-	defer func() { _ = b.lock.Unlock() }()
-	if reset {
-		at = b.state.Load()
-	}
-	bit := uint64(1) << (at / phase % 64)
-	if reset {
-		b.resets.Or(bit)
-	} else {
-		b.resets.And(^bit)
-	}
-	b.count.Store(0)
-	for s := b.state.Load(); ; s = b.state.Load() {
-		if !reset && s != at {
-			return ErrBroken
-		}
-		if b.state.CompareAndSwap(s, (s/phase+1)*phase) {
-			break
-		}
+	if !b.state.CompareAndSwap(at|complete, next(at, false)) {
+		return ErrBroken
 	}
 	b.queue.WakeAll()
 	return nil
@@ -203,37 +249,38 @@ func (b *Barrier) advance(at uint64, reset bool) error {
 
 // Abort breaks the barrier until Reset.
 func (b *Barrier) Abort() error {
-	if !b.lock.alive(b.lock.word.Load()) {
-		return ErrClosed
+	if err := b.open(); err != nil {
+		return err
 	}
 	b.breakPhase(b.state.Load())
 	return nil
 }
 
-// Reset lets those who wait go with ErrBroken and makes the barrier usable again.
-func (b *Barrier) Reset() error { return b.advance(0, true) }
+// Reset lets those who wait go with ErrBroken and makes the barrier usable again. It does not wait.
+func (b *Barrier) Reset() error {
+	for range tries {
+		if err := b.open(); err != nil {
+			return err
+		}
+		if s := b.state.Load(); b.state.CompareAndSwap(s, next(s, true)) {
+			b.queue.WakeAll()
+			return nil
+		}
+	}
+	return ErrCorrupt
+}
 
 // Broken reports whether it is broken.
 func (b *Barrier) Broken() (bool, error) {
-	if !b.lock.alive(b.lock.word.Load()) {
-		return false, ErrClosed
+	if err := b.open(); err != nil {
+		return false, err
 	}
 	return b.state.Load()&broken != 0, nil
 }
 
+// buryBarrier breaks the phase in which the dead had a party.
 func buryBarrier(mem []byte, slot uint64) {
-	state := own(mem, 1)
-	at := bySlot(mem)[slot].Swap(0)
-	inside := false
-	change(mem, func(w uint64) uint64 {
-		if inside = w&slots == slot; inside {
-			w &^= slots
-		}
-		return w &^ starving
-	})
-	for s := state.Load(); inside || at != 0 && s/phase+1 == at; s = state.Load() {
-		if state.CompareAndSwap(s, s|broken) {
-			return
-		}
+	if at := bySlot(mem)[slot].Swap(0); at != 0 {
+		breakPhase(own(mem, 1), at-1)
 	}
 }

@@ -76,7 +76,7 @@ func (b *Bounded) try(called, starve bool) (bool, error) {
 	case w&starving != 0 && !called:
 		return false, nil
 	}
-	if i := b.take(0, b.me); i >= 0 {
+	if b.take(0, b.me) >= 0 || b.reclaimPermits() && b.take(0, b.me) >= 0 {
 		if w&starving != 0 {
 			b.unset(starving)
 		}
@@ -104,6 +104,21 @@ func (b *Bounded) take(from, to uint64) int {
 	}
 	return -1
 }
+
+// reclaimPermits takes permits back from what is no process, and reports whether there were any; see
+// abandoned.
+func (b *Bounded) reclaimPermits() (any bool) {
+	for i := range b.permits {
+		p := b.permits[i].Load()
+		if p != 0 && !b.has(p) && b.permits[i].Load() == p && !b.has(p) && b.permits[i].CompareAndSwap(p, 0) {
+			any = true
+		}
+	}
+	return any
+}
+
+// has reports whether what a permit says is the slot of a process.
+func (b *Bounded) has(p uint64) bool { return p < park.MaxProcs && b.lot.Occupied(int(p)) }
 
 func (b *Bounded) passOn() {
 	if b.queue.Waited() && b.free() {

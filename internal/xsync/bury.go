@@ -7,7 +7,8 @@ import (
 
 // Bury gives back what a dead process held of an object whose memory may have been
 // written by anybody, and reports whether nobody can use that any more. Afterwards
-// everybody must be told to look.
+// everybody must be told to look. It ends though others write over the memory meanwhile; then what is held
+// there may stay so.
 func Bury(k Kind, mem []byte, slot int) (over bool) {
 	if k >= kinds || len(mem) < k.Size() || slot <= 0 || slot >= park.MaxProcs {
 		return false
@@ -49,7 +50,7 @@ func Bury(k Kind, mem []byte, slot int) (over bool) {
 // change changes the word of an object, closed or not.
 func change(mem []byte, next func(w uint64) uint64) {
 	word := shm.Word64(mem, offWord)
-	for {
+	for range tries {
 		w := word.Load()
 		n := next(w)
 		if w>>32 == 0 || n == w || word.CompareAndSwap(w, n) {

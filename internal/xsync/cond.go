@@ -3,7 +3,9 @@ package xsync
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/park"
 )
@@ -56,8 +58,9 @@ func (c *Cond) check() error {
 }
 
 // Wait gives the lock up, waits for a signal and takes the lock again. When the
-// context ends first, it returns its error, with the lock held too. Any other error but
-// ErrNotHeld means that the lock is not held.
+// context ends first, it returns its error, with the lock held too. Any other error means that
+// the lock is not held; it is ErrNotHeld if this process did not hold it, or if somebody else kept it for
+// relockPatience after the context had ended.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -76,8 +79,12 @@ func (c *Cond) Wait(ctx context.Context) error {
 		if err = c.queue.Sleep(ctx, w); err == nil {
 			took = c.take()
 		}
-		if !took && !c.alive(c.word.Load()) {
+		switch {
+		case took || err != nil:
+		case !c.alive(c.word.Load()):
 			err = ErrClosed
+		default:
+			err = ctx.Err() // Sleep would not look if it is called again and again
 		}
 	}
 	c.queue.Leave(w)
@@ -87,7 +94,7 @@ func (c *Cond) Wait(ctx context.Context) error {
 	if signalledAt(mine.Load()) > 0 || errors.Is(err, ErrClosed) {
 		c.queue.CallNext()
 	}
-	e := c.lock.Lock(context.Background())
+	e := c.relock(ctx)
 	if took {
 		mine.Add(^uint64(taken - 1))
 	}
@@ -97,26 +104,55 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return err
 }
 
+// relockPatience is how long Wait waits for the lock after its context has ended, which a holder may
+// need for its work. Tests make it shorter.
+var relockPatience = 5 * time.Second
+
+// relock takes the lock again, as long as that takes while ctx has not ended, and for relockPatience more.
+func (c *Cond) relock(ctx context.Context) error {
+	if c.lock.lockAtOnce() {
+		return nil
+	}
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	patience := relockPatience
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(patience, cancel)
+		context.AfterFunc(longer, func() { t.Stop() })
+	})()
+	err := c.lock.Lock(longer)
+	if errors.Is(err, context.Canceled) {
+		return errNotHeldAgain
+	}
+	return err
+}
+
+var errNotHeldAgain = fmt.Errorf("%w: the context of a Cond's Wait has ended, and somebody else keeps the lock", ErrNotHeld)
+
 // take takes a signal, for the first in the queue.
 func (c *Cond) take() bool {
 	mine := &c.words[c.me]
-	for {
+	for range tries {
 		w := mine.Load()
-		if signalledAt(w) == 0 {
+		if signalledAt(w) == 0 || waitingAt(w) == 0 {
 			return false
 		}
 		if mine.CompareAndSwap(w, w-signalled-1+taken) {
 			return true
 		}
 	}
+	return false
 }
 
 // withdraw ends waiting without a signal, and returns true if there must have been one:
 // as many are signalled as wait.
 func (c *Cond) withdraw() bool {
 	mine := &c.words[c.me]
-	for {
+	for range tries {
 		w := mine.Load()
+		if waitingAt(w) == 0 { // somebody has written over it
+			return false
+		}
 		next := w - 1
 		last := signalledAt(w) >= waitingAt(w)
 		if last {
@@ -126,6 +162,7 @@ func (c *Cond) withdraw() bool {
 			return last
 		}
 	}
+	return false
 }
 
 // Signal wakes one that waits, if there is one. The lock must be held.
@@ -153,9 +190,10 @@ func (c *Cond) Broadcast() error {
 // slot of the last of them; -1 if nobody waits.
 func signal(words []atomic.Uint64, after int, n uint64) (last int) {
 	last = -1
+	budget := tries // for all of them: each could be written over all the time
 	for i := range words {
 		slot := (after + 1 + i) % len(words)
-		for n > 0 {
+		for budget > 0 && n > 0 {
 			w := words[slot].Load()
 			more := min(n, waitingAt(w)-min(signalledAt(w), waitingAt(w)))
 			if more == 0 {
@@ -164,6 +202,8 @@ func signal(words []atomic.Uint64, after int, n uint64) (last int) {
 			if words[slot].CompareAndSwap(w, w+more*signalled) {
 				n -= more
 				last = slot
+			} else {
+				budget--
 			}
 		}
 	}

@@ -43,3 +43,11 @@ func (r *Ring) GoOn() {
 	_ = r.put.Unlock()
 	_ = r.get.Unlock()
 }
+
+// RelockPatience changes how long a Cond's Wait waits for its lock after its context has ended, until it
+// is called back.
+func RelockPatience(d time.Duration) (back func()) {
+	before := relockPatience
+	relockPatience = d
+	return func() { relockPatience = before }
+}

@@ -69,7 +69,7 @@ func (h *Held) Notes() [3]*atomic.Uint64 {
 func (h *Held) Close(owned bool) { h.close(owned) }
 
 func (h *Held) change(ok func(s uint64) bool, next func(s uint64) uint64) (state uint64, done bool) {
-	for {
+	for range tries {
 		s := h.state.Load()
 		if !h.alive(h.word.Load()) || !ok(s) {
 			return s, false
@@ -78,6 +78,7 @@ func (h *Held) change(ok func(s uint64) bool, next func(s uint64) uint64) (state
 			return n, true
 		}
 	}
+	return 0, false
 }
 
 // Claim takes it if it is free, and returns the trip since which this process has it.
@@ -136,7 +137,7 @@ func (h *Held) Moving() bool { return h.state.Load()&(onTrip|ended) == onTrip }
 // buryHeld frees what the dead had.
 func buryHeld(mem []byte, slot uint64) {
 	state := own(mem, 0)
-	for {
+	for range tries {
 		s := state.Load()
 		if s&slots != slot || state.CompareAndSwap(s, s|ended) {
 			return

@@ -47,8 +47,6 @@ func (k Kind) masks() int {
 		return 0
 	case KindRWMutex, KindRing:
 		return 3
-	case KindBarrier:
-		return 2
 	}
 	return 1
 }

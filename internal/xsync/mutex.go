@@ -17,6 +17,7 @@ const patience = time.Millisecond
 type Mutex struct {
 	object
 	queue park.Site
+	inner bool // what it guards is whole at any moment, so that a death leaves nothing to repair
 }
 
 // NewMutex makes the memory of a new Mutex, Small bytes, one.
@@ -111,7 +112,7 @@ func soon(happened func() bool) bool {
 // try takes the lock if it is free. Who is not called must not pass those who starve;
 // who is hungry lets nobody else pass.
 func (m *Mutex) try(called, hungry bool) (bool, error) {
-	for {
+	for range tries {
 		w := m.word.Load()
 		free := w&slots == 0
 		next := w
@@ -122,20 +123,30 @@ func (m *Mutex) try(called, hungry bool) (bool, error) {
 			return false, ErrOwnerDied
 		case free && (called || w&starving == 0):
 			next = w&genOf | m.me
+		case !free && m.abandoned(w):
+			next = m.left(w)
 		case !free && hungry:
 			next = w | starving
 		}
 		if next == w {
 			return false, nil
 		}
-		if m.word.CompareAndSwap(w, next) {
-			if free {
-				return true, nil
-			}
-			return false, nil
+		if m.word.CompareAndSwap(w, next) && next&slots != 0 {
+			return free, nil
 		}
 	}
+	return false, ErrCorrupt
 }
+
+// left is the word when the holder is no more.
+func (m *Mutex) left(w uint64) uint64 {
+	if m.inner {
+		return w &^ (slots | starving)
+	}
+	return mutexLeft(w)
+}
+
+func mutexLeft(w uint64) uint64 { return w&^(slots|starving) | died }
 
 // passOn is called by who has stopped waiting: what it was called for may be for
 // somebody else now.
@@ -204,9 +215,9 @@ func (o *object) recover(ctx context.Context, queue *park.Site, repair func() er
 	mine := false
 	_, err := wait(ctx, queue, func(bool) (bool, error) {
 		err := o.update(func(w uint64) (uint64, error) {
-			mine = w&died != 0 && w&slots == 0
+			mine = w&died != 0 && (w&slots == 0 || o.abandoned(w))
 			if mine {
-				return w | o.me, nil
+				return w&^slots | o.me, nil
 			}
 			return w, nil
 		})
@@ -238,7 +249,7 @@ func (o *object) repair(queue *park.Site, repair func() error) (err error) {
 func buryMutex(mem []byte, slot uint64) {
 	change(mem, func(w uint64) uint64 {
 		if w&slots == slot {
-			w = w&^slots | died
+			w = mutexLeft(w)
 		}
 		return w &^ starving
 	})

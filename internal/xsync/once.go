@@ -53,9 +53,9 @@ func (o *Once) Do(ctx context.Context, f func() error) error {
 	_, err := wait(ctx, &o.queue, func(bool) (done bool, err error) {
 		err = o.update(func(w uint64) (uint64, error) {
 			done = w&finished != 0
-			mine = !done && w&slots == 0
+			mine = !done && (w&slots == 0 || o.abandoned(w))
 			if mine {
-				return w | o.me, nil
+				return w&^slots | o.me, nil
 			}
 			return w, nil
 		})

@@ -72,7 +72,7 @@ func withEnd(w uint64, end int, s uint64) uint64 {
 
 // changeEnd changes the state of an end for which ok holds, and returns those of both.
 func (p *Pipe) changeEnd(end int, ok func(s uint64) bool, next func(s uint64) uint64) (both uint64, done bool) {
-	for {
+	for range tries {
 		w := p.ends.Load()
 		s := endOf(w, end)
 		if !p.alive(p.word.Load()) || !ok(s) {
@@ -83,6 +83,7 @@ func (p *Pipe) changeEnd(end int, ok func(s uint64) bool, next func(s uint64) ui
 			return n, true
 		}
 	}
+	return 0, false
 }
 
 // over says that both ends are closed.
@@ -107,21 +108,38 @@ func (p *Pipe) Arrive(end int, trip uint32) bool {
 }
 
 // Lose closes an end that will not arrive, and reports whether it was the last one.
-func (p *Pipe) Lose(end int, trip uint32) (last bool) { return p.closeEnd(end, moving(trip)) }
+func (p *Pipe) Lose(end int, trip uint32) (last bool) {
+	last, _ = p.closeEnd(end, moving(trip))
+	return last
+}
 
 // CloseEnd closes an end that this process has since a trip, and reports whether it was
 // the last one.
-func (p *Pipe) CloseEnd(end int, trip uint32) (last bool) { return p.closeEnd(end, since(p.me, trip)) }
+func (p *Pipe) CloseEnd(end int, trip uint32) (last bool) {
+	last, done := p.closeEnd(end, since(p.me, trip))
+	if !done {
+		p.closeHere()
+	}
+	return last
+}
 
-func (p *Pipe) closeEnd(end int, ok func(s uint64) bool) (last bool) {
+func (p *Pipe) closeEnd(end int, ok func(s uint64) bool) (last, done bool) {
 	both, done := p.changeEnd(end, ok, func(s uint64) uint64 { return s | ended })
 	if !done {
-		return false
+		return false, false
 	}
 	for _, r := range p.rings {
 		r.End()
 	}
-	return over(both)
+	return over(both), true
+}
+
+// closeHere ends what this process does with the Pipe. It is for an end that cannot be closed because
+// the memory does not say that this process has it: those who wait there must go on all the same.
+func (p *Pipe) closeHere() {
+	for _, r := range p.rings {
+		r.Close(false)
+	}
 }
 
 // Close makes the Pipe closed for everybody.
@@ -150,7 +168,7 @@ func (r *Ring) ReadyNow() bool { return r.Len() > 0 || r.Ended() }
 // them.
 func buryPipe(mem []byte, slot uint64) (last bool) {
 	ends := own(mem, 0)
-	for {
+	for range tries {
 		w := ends.Load()
 		n := w
 		for end := range 2 {
@@ -163,6 +181,8 @@ func buryPipe(mem []byte, slot uint64) (last bool) {
 			return over(n) && !over(w)
 		}
 	}
+	buryRings(mem, int(slot), false)
+	return false
 }
 
 func buryRings(mem []byte, slot int, closed bool) {

@@ -139,6 +139,7 @@ func OpenRing(m Memory, data []byte, shape RingShape) *Ring {
 	for i, l := range []*Mutex{&r.put, &r.get} {
 		part := m.part([]int{offPut, offGet}[i], 3+i)
 		l.init(part)
+		l.inner = true
 		l.site(&l.queue, part, 0, false)
 	}
 	return r
@@ -234,6 +235,11 @@ const (
 
 func (r *Ring) roomFor(n int) room {
 	head, tail := r.positions()
+	return r.roomBetween(head, tail, n)
+}
+
+// roomBetween is roomFor with positions that were looked at before.
+func (r *Ring) roomBetween(head, tail position, n int) room {
 	count := int(tail.since(head))
 	if count >= r.most {
 		return noRoom
@@ -267,25 +273,28 @@ var stuck = 100 * time.Millisecond
 
 // lock takes one of a Ring's locks, also when ctx has ended if it is free: whoever calls
 // has looked.
-func lock(ctx context.Context, l *Mutex) error {
+func (r *Ring) lock(ctx context.Context, l *Mutex) error {
 	if l.lockAtOnce() {
 		return nil
 	}
 	err := l.Lock(ctx)
-	if errors.Is(err, ErrOwnerDied) { // which nobody of mp says of these
+	switch {
+	case errors.Is(err, ErrOwnerDied): // which nobody of mp says of these
+		err = ErrCorrupt
+	case errors.Is(err, ErrClosed) && r.alive(r.word.Load()): // the Ring is closed before its locks are
 		err = ErrCorrupt
 	}
 	return err
 }
 
 // lockSoon returns the error otherwise if somebody who has the lock is stuck.
-func lockSoon(l *Mutex, otherwise error) error {
+func (r *Ring) lockSoon(l *Mutex, otherwise error) error {
 	if ok, _ := l.TryLock(); ok {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stuck)
 	defer cancel()
-	err := lock(ctx, l)
+	err := r.lock(ctx, l)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = otherwise
 	}
@@ -298,7 +307,7 @@ func (r *Ring) Put(ctx context.Context, b []byte, spill func([]byte) ([]byte, er
 	return r.putOr(b, func(b []byte) ([]byte, error) {
 		r.letCatchUp(ctx)
 		return spill(b)
-	}, drop, func() error { return lock(ctx, &r.put) }, func() error {
+	}, drop, func() error { return r.lock(ctx, &r.put) }, func() error {
 		return r.waitFor(ctx, &r.notFull, func() bool { return r.roomFor(len(b)) != noRoom || r.Ended() })
 	})
 }
@@ -325,7 +334,7 @@ func (r *Ring) letCatchUp(ctx context.Context) {
 // TryPut is Put that returns ErrFull instead of waiting, also if a process is stopped just
 // when it puts.
 func (r *Ring) TryPut(b []byte, spill func([]byte) ([]byte, error), drop func([]byte)) error {
-	return r.putOr(b, spill, drop, func() error { return lockSoon(&r.put, ErrFull) }, func() error { return ErrFull })
+	return r.putOr(b, spill, drop, func() error { return r.lockSoon(&r.put, ErrFull) }, func() error { return ErrFull })
 }
 
 func (r *Ring) putOr(b []byte, spill func([]byte) ([]byte, error), drop func([]byte), lock, full func() error) error {
@@ -368,7 +377,7 @@ func (r *Ring) tryPut(b, place []byte) (put bool, where room, err error) {
 	case !r.sane(head, tail):
 		return false, noRoom, ErrCorrupt
 	}
-	where = r.roomFor(len(b))
+	where = r.roomBetween(head, tail, len(b))
 	switch {
 	case where == noRoom, where == elsewhere && place == nil:
 		return false, where, nil
@@ -438,7 +447,7 @@ func (r *Ring) waitFor(ctx context.Context, s *park.Site, there func() bool) err
 		spins = &r.forRoom
 	}
 	if soon(there) || spins.Until(there) {
-		return nil
+		return ctx.Err() // it may be there again and again, and gone when the caller comes for it
 	}
 	return s.Until(ctx, func(bool) bool { return there() })
 }
@@ -450,7 +459,7 @@ func (r *Ring) Foresee(f func(Record)) { r.foresee = f }
 
 // Get waits for a record and appends it to buf.
 func (r *Ring) Get(ctx context.Context, buf []byte) (Record, error) {
-	return r.getOr(buf, func() error { return lock(ctx, &r.get) }, func() error {
+	return r.getOr(buf, func() error { return r.lock(ctx, &r.get) }, func() error {
 		return r.waitFor(ctx, &r.notEmpty, func() bool { return r.Len() > 0 || r.Ended() })
 	})
 }
@@ -458,7 +467,7 @@ func (r *Ring) Get(ctx context.Context, buf []byte) (Record, error) {
 // TryGet is Get that returns ErrEmpty instead of waiting, also if a process is stopped just
 // when it gets.
 func (r *Ring) TryGet(buf []byte) (Record, error) {
-	return r.getOr(buf, func() error { return lockSoon(&r.get, ErrEmpty) }, func() error { return ErrEmpty })
+	return r.getOr(buf, func() error { return r.lockSoon(&r.get, ErrEmpty) }, func() error { return ErrEmpty })
 }
 
 func (r *Ring) getOr(buf []byte, lock, empty func() error) (Record, error) {
@@ -527,7 +536,7 @@ func (r *Ring) recordAt(head, tail position) (n int, isSpilled bool, err error) 
 
 // Done says that what was got has been dealt with.
 func (r *Ring) Done() error {
-	for {
+	for range tries {
 		n := r.done.Load()
 		if w := r.word.Load(); !r.alive(w) {
 			return ErrClosed
@@ -543,6 +552,7 @@ func (r *Ring) Done() error {
 			return nil
 		}
 	}
+	return ErrCorrupt
 }
 
 // Join waits until there has been a Done for each record that was put.

@@ -79,6 +79,15 @@ func (m *RWMutex) TryRLock() (bool, error) {
 
 // enter counts a reader, unless there is a writer.
 func (m *RWMutex) enter() (bool, error) {
+	ok, err := m.enterNow()
+	if !ok && err == nil && m.reclaim(rwLeft) {
+		m.writers.WakeAll()
+		return m.enterNow()
+	}
+	return ok, err
+}
+
+func (m *RWMutex) enterNow() (bool, error) {
 	w := m.word.Load()
 	if m.alive(w) && w&(slots|died) == 0 {
 		mine := &m.counts[countOf(m.me)]
@@ -120,7 +129,11 @@ func (m *RWMutex) RUnlock() error {
 // leave counts a reader less, and tells a writer that waits for it; false if none is
 // counted.
 func (m *RWMutex) leave(mine *atomic.Uint64) bool {
-	for n := mine.Load(); n > 0; n = mine.Load() {
+	for range tries {
+		n := mine.Load()
+		if n == 0 {
+			return false
+		}
 		if mine.CompareAndSwap(n, n-1) {
 			if m.word.Load()&draining != 0 {
 				m.drain.WakeAll()
@@ -158,6 +171,15 @@ func (m *RWMutex) Lock(ctx context.Context) error {
 
 // claim keeps other writers and new readers out, if there is no writer.
 func (m *RWMutex) claim(called, starve bool) (mine bool, err error) {
+	mine, err = m.claimNow(called, starve)
+	if !mine && err == nil && m.reclaim(rwLeft) {
+		m.readers.WakeAll()
+		return m.claimNow(called, starve)
+	}
+	return mine, err
+}
+
+func (m *RWMutex) claimNow(called, starve bool) (mine bool, err error) {
 	err = m.update(func(w uint64) (uint64, error) {
 		free := w&slots == 0
 		mine = free && (called || w&(starving|turn) == 0)
@@ -268,13 +290,17 @@ func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
 func buryRWMutex(mem []byte, slot uint64) {
 	bySlot(mem)[countOf(slot)].Store(0)
 	change(mem, func(w uint64) uint64 {
-		switch {
-		case w&slots != slot:
-		case w&draining != 0: // it had not begun
-			w &^= slots | draining
-		default:
-			w = w&^slots | died
+		if w&slots == slot {
+			w = rwLeft(w)
 		}
 		return w &^ (starving | turn)
 	})
+}
+
+// rwLeft is the word when the holder is no more.
+func rwLeft(w uint64) uint64 {
+	if w&draining == 0 { // a draining holder has not started to write
+		w |= died
+	}
+	return w &^ (slots | draining | starving | turn)
 }

@@ -35,6 +35,9 @@ func (w *Watch) Until(ctx context.Context, found func() bool) error {
 		if found() {
 			return nil
 		}
+		if err := ctx.Err(); err != nil { // Sleep would not look if it is called again and again
+			return err
+		}
 		if err := w.multi.Sleep(ctx); err != nil {
 			return err
 		}

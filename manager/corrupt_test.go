@@ -1,0 +1,279 @@
+//go:build linux
+
+package manager_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/manager"
+)
+
+// memory is that of this process, in which a corrupt client writes wherever it likes.
+type memory struct{ f *os.File }
+
+func ownMemory() (memory, error) {
+	f, err := os.OpenFile("/proc/self/mem", os.O_RDWR, 0)
+	return memory{f}, err
+}
+
+func (m memory) load(at int64) uint64 {
+	var b [8]byte
+	_, _ = m.f.ReadAt(b[:], at) // zero if it is not mapped any more
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+func (m memory) store(at int64, w uint64) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], w)
+	_, _ = m.f.WriteAt(b[:], at)
+}
+
+// objects are the addresses of the objects of a kind that this process has.
+func (m memory) objects(kind xsync.Kind) (all []int64, err error) {
+	f, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var from, to int64
+		if !strings.Contains(lines.Text(), "memfd:mp-arena") {
+			continue
+		}
+		if _, err := fmt.Sscanf(lines.Text(), "%x-%x", &from, &to); err != nil {
+			return nil, err
+		}
+		const line = 64
+		kinds := make([]byte, (to-from)/line)
+		_, _ = m.f.ReadAt(kinds, from)
+		for i := len(kinds) / line; i < len(kinds); i++ {
+			if xsync.Kind(kinds[i]) == kind {
+				all = append(all, from+int64(i)*line)
+			}
+		}
+	}
+	return all, nil
+}
+
+// slot is the number of this process, as the connections that it has made say.
+func (m memory) slot() (uint64, error) {
+	const ends = 32 // who has them: the one of this process is the first
+	pipes, err := m.objects(xsync.KindPipe)
+	if err != nil || len(pipes) == 0 {
+		return 0, fmt.Errorf("it has no connection: %w", err)
+	}
+	return m.load(pipes[0]+ends) & 1023, nil
+}
+
+// The ways in which a corrupt client writes over a word.
+var scribbles = map[string]func(w, me uint64) []uint64{
+	"zero":   func(w, me uint64) []uint64 { return []uint64{0} },
+	"max":    func(w, me uint64) []uint64 { return []uint64{1<<64 - 1} },
+	"itself": func(w, me uint64) []uint64 { return []uint64{w | me} },
+	"nobody": func(w, me uint64) []uint64 { return []uint64{w | 999} },
+	"flip":   func(w, me uint64) []uint64 { return []uint64{w, w + 1<<20 + 4, w ^ 1, 0} },
+}
+
+// A scribble says over which word of what a client writes, and how.
+type scribble struct {
+	Manager *manager.Manager
+	Dict    *manager.Dict[string, int]
+	Kind    xsync.Kind
+	Words   []int // places
+	How     string
+}
+
+// scribbling is a client that writes over the words, each of a new connection, and goes on asking.
+var scribbling = mp.Register("scribbling", func(ctx context.Context, s scribble) (written int, err error) {
+	m, err := ownMemory()
+	if err != nil {
+		return 0, err
+	}
+	defer m.f.Close()
+	for _, at := range s.Words {
+		// Whether the calls of this client work is of no account.
+		ask(ctx, s.Dict, time.Second)
+		objects, err := m.objects(s.Kind)
+		if err != nil {
+			return written, err
+		}
+		me, err := m.slot()
+		if err != nil {
+			return written, err
+		}
+		for _, o := range objects {
+			values := scribbles[s.How](m.load(o+int64(at)), me)
+			for range 50 {
+				for _, v := range values {
+					m.store(o+int64(at), v)
+				}
+			}
+			written++
+		}
+		ask(ctx, s.Dict, 5*time.Millisecond)
+		s.Manager.Drop()
+	}
+	return written, nil
+})
+
+func ask(ctx context.Context, d *manager.Dict[string, int], d2 time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d2)
+	defer cancel()
+	_ = d.Set(ctx, "corrupt", 1)
+}
+
+// honest is a client that goes on until it is told that all is over. Each of its calls must be answered
+// in time, and be right.
+type honest struct {
+	Dict *manager.Dict[string, int]
+	Key  string
+	Over *mp.Event
+}
+
+func (h honest) goOn(ctx context.Context) (calls int, err error) {
+	for {
+		if over, err := h.Over.IsSet(); over || err != nil {
+			return calls, err
+		}
+		calls++
+		if err := h.call(ctx, calls); err != nil {
+			return calls, fmt.Errorf("call %d of %s: %w", calls, h.Key, err)
+		}
+	}
+}
+
+func (h honest) call(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := h.Dict.Set(ctx, h.Key, n); err != nil {
+		return err
+	}
+	got, ok, err := h.Dict.Get(ctx, h.Key)
+	if err == nil && (!ok || got != n) {
+		err = fmt.Errorf("it is %d, and not %d", got, n)
+	}
+	return err
+}
+
+var goingOn = mp.Register("goingOn", func(ctx context.Context, h honest) (int, error) { return h.goOn(ctx) })
+
+// besides runs f while two honest clients use the manager, of which one is a worker.
+func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f func()) {
+	t.Helper()
+	over, err := mp.NewEvent(mp.ObjectConfig{Isolated: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer over.Close()
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	worker := mp.Submit(soon(t), pool, goingOn, honest{d, "worker", over})
+	here := make(chan error, 1)
+	go func() {
+		calls, err := honest{d, "main", over}.goOn(soon(t))
+		if calls < 10 && err == nil {
+			err = errors.New("it has not called often enough to see anything")
+		}
+		here <- err
+	}()
+	f()
+	_ = over.Set()
+	if err := <-here; err != nil {
+		t.Error(err)
+	}
+	if calls, err := worker.Result(soon(t)); err != nil || calls == 0 {
+		t.Errorf("after %d calls: %v", calls, err)
+	}
+}
+
+// endsSoon shuts a manager down, which must not depend on its clients.
+func endsSoon(t *testing.T, m *manager.Manager) {
+	t.Helper()
+	began := time.Now()
+	if err := m.Shutdown(soon(t)); err != nil {
+		t.Errorf("Shutdown after %v: %v", time.Since(began), err)
+	}
+}
+
+// pipeWords are the places of the words of a connection to a manager, and of the first of its records.
+func pipeWords() (words []int) {
+	for at := 0; at < xsync.PipeHead; at += 8 {
+		words = append(words, at)
+	}
+	return append(words, xsync.PipeHead, xsync.PipeHead+8, xsync.PipeHead+256<<10, xsync.PipeHead+256<<10+8)
+}
+
+// A client that writes over its own connection, whatever and wherever, holds up no other client, nor the
+// end of the manager.
+func TestConnectionWrittenOver(t *testing.T) {
+	for how := range scribbles {
+		t.Run(how, func(t *testing.T) {
+			m := start(t, manager.Config{})
+			d := must(manager.NewDict[string, int](t.Context(), m))
+			pool := newPool(t, mp.PoolConfig{Workers: 2})
+			besides(t, m, d, func() {
+				var wg sync.WaitGroup
+				words := pipeWords()
+				for i := range 2 {
+					half := words[i*len(words)/2 : (i+1)*len(words)/2]
+					wg.Go(func() {
+						n, err := mp.Call(soon(t), pool, scribbling, scribble{m, d, xsync.KindPipe, half, how})
+						if err != nil || n < len(half) {
+							t.Errorf("%d words were written over: %v", n, err)
+						}
+					})
+				}
+				wg.Wait()
+			})
+			endsSoon(t, m)
+		})
+	}
+}
+
+var settingOnce = mp.Register("settingOnce", func(ctx context.Context, d *manager.Dict[string, int]) (struct{}, error) {
+	return struct{}{}, d.Set(ctx, "new", 1)
+})
+
+// A client that writes over the door, which all have, keeps at most new ones out, who are told in time or
+// whose contexts end. Those who are in go on, and the manager ends as it should.
+func TestDoorWrittenOver(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	for how := range scribbles {
+		for _, at := range []int{0, 8, 64, 128, 192, 256, xsync.RingSize} {
+			t.Run(fmt.Sprint(how, " ", at), func(t *testing.T) {
+				m := start(t, manager.Config{})
+				d := must(manager.NewDict[string, int](t.Context(), m))
+				over := must(mp.NewEvent(mp.ObjectConfig{}))
+				defer over.Close()
+				old := honest{d, "main", over}
+				if n, err := mp.Call(soon(t), pool, scribbling, scribble{m, d, xsync.KindRing, []int{at}, how}); err != nil || n != 1 {
+					t.Fatalf("%d words were written over: %v", n, err)
+				}
+				short, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := mp.Call(short, newPool(t, mp.PoolConfig{Workers: 1, Grace: 20 * time.Second}), settingOnce, d)
+				t.Log("a new client: ", err)
+				var died *mp.WorkerError
+				if errors.As(err, &died) {
+					t.Error("a call does not end with its context: ", err)
+				}
+				for n := range 10 {
+					if err := old.call(t.Context(), n); err != nil {
+						t.Fatal("an old client: ", err)
+					}
+				}
+				endsSoon(t, m)
+			})
+		}
+	}
+}
