@@ -77,12 +77,9 @@ func cborDecoder[T any](t reflect.Type) func([]byte, *T) error {
 	}
 }
 
-// AppendAny and DecodeAny carry small values of mp's own messages.
+// AppendAny appends one of mp's own messages, which DecodeWithin decodes.
 func AppendAny(buf []byte, v any) ([]byte, error) {
 	b := bytes.NewBuffer(buf)
 	err := modes().enc.MarshalToBuffer(v, b)
 	return b.Bytes(), err
 }
-
-// DecodeAny is the counterpart of AppendAny; v is a pointer.
-func DecodeAny(data []byte, v any) error { return modes().dec.Unmarshal(data, v) }
