@@ -32,9 +32,12 @@ const MaxAnswer = 16 << 20
 
 const maxErr = 64 << 10 // of an answer's error
 
+// MaxEncoded is the most bytes of an encoded answer.
+const MaxEncoded = MaxAnswer + maxErr + 64
+
 var (
 	questionBounds = codec.Bounds{Bytes: 1 << 20, Items: 5, Depth: 1}
-	answerBounds   = codec.Bounds{Bytes: MaxAnswer + maxErr + 64, Items: 5, Depth: 1}
+	answerBounds   = codec.Bounds{Bytes: MaxEncoded, Items: 5, Depth: 1}
 )
 
 // question and answer are what travels.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-multiprocessing/mp/internal/ask"
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/link"
 )
@@ -26,7 +27,11 @@ func tellTooMuch() {
 		Cancel: func(uint32, bool) {},
 		Stacks: func() []byte { return bytes.Repeat([]byte("s"), toldStacks) },
 		Go:     func() {},
-		Ask:    func(uint32, []byte) {},
+		Ask: func(seq uint32, _ []byte) {
+			if err := p.Answer(seq, make([]byte, ask.MaxEncoded+1)); err != nil {
+				panic(err)
+			}
+		},
 	}
 	go func() { _ = p.Serve(requests) }()
 	if _, err := p.Next(); err != nil {
@@ -53,5 +58,15 @@ func TestStacksAreBounded(t *testing.T) {
 	}
 	if len(d.Stacks) >= toldStacks {
 		t.Errorf("%d bytes of stacks are kept", len(d.Stacks))
+	}
+}
+
+// An answer that is larger than workers answer is an error.
+func TestAnswersAreBounded(t *testing.T) {
+	c := start(t, config(t, "stacks: too many", 1))
+	for _, a := range c.Ask(t.Context(), []byte("question")) {
+		if a.Err == nil || len(a.Data) > 0 {
+			t.Errorf("%d bytes, %v", len(a.Data), a.Err)
+		}
 	}
 }
