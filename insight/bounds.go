@@ -47,13 +47,27 @@ func unpack(ctx context.Context, packed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
-	n, err := io.Copy(&out, io.LimitReader(reader{ctx, z}, maxUnpacked+1))
-	if err == nil && n > maxUnpacked {
-		err = fmt.Errorf("more than %d bytes are packed in %d", maxUnpacked, len(packed))
+	r := reader{ctx, z}
+	out := make([]byte, 0, firstUnpacked)
+	for {
+		n, err := r.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		switch {
+		case len(out) > maxUnpacked:
+			return nil, fmt.Errorf("more than %d bytes are packed in %d", maxUnpacked, len(packed))
+		case errors.Is(err, io.EOF):
+			return out, nil
+		case err != nil:
+			return nil, err
+		case len(out) == cap(out):
+			grown := make([]byte, len(out), min(2*cap(out), maxUnpacked+1))
+			copy(grown, out)
+			out = grown
+		}
 	}
-	return out.Bytes(), err
 }
+
+const firstUnpacked = 256 << 10
 
 // reader reads until a context ends.
 type reader struct {

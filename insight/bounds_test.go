@@ -105,7 +105,7 @@ func TestForgedProfiles(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		merged, err := merging(t.Context(), wanted{Name: "heap"}, replies)
 		runtime.ReadMemStats(&after)
-		if all := after.TotalAlloc - before.TotalAlloc; all > 5*maxUnpacked {
+		if all := after.TotalAlloc - before.TotalAlloc; all > 4*maxUnpacked {
 			t.Errorf("%s: %d MiB allocated", name, all>>20)
 		}
 		if err == nil || !strings.Contains(err.Error(), "worker 1 (pid 1001): ") || strings.Contains(err.Error(), "worker 2") {
@@ -224,7 +224,7 @@ func FuzzParse(f *testing.F) {
 		runtime.ReadMemStats(&before)
 		p, err := parse(t.Context(), data)
 		runtime.ReadMemStats(&after)
-		if all := after.TotalAlloc - before.TotalAlloc; all > 5*maxUnpacked+4*maxParsed {
+		if all := after.TotalAlloc - before.TotalAlloc; all > 4*maxUnpacked+4*maxParsed {
 			t.Errorf("%d bytes allocated", all)
 		}
 		if err == nil {
