@@ -39,7 +39,7 @@ func New(logger *slog.Logger) *Journal {
 // Own is the source of records that are the program's own, not a worker's.
 const Own = -1
 
-// Add has f called, which logs, after what was added before. It does not block, since workers must not
+// Add queues a call of f, which logs, behind those added before. It does not block, since workers must not
 // wait for the handler: a record for which there is no room is lost. Source is the worker that logs; one
 // that logs too much loses its own records, not those of others. Size is how many bytes f keeps.
 func (j *Journal) Add(source, size int, f func()) {
