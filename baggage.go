@@ -47,6 +47,8 @@ var carriers []carrier
 // maxBaggage is how many bytes of baggage there may be.
 const maxBaggage = 8 << 10
 
+var baggageBounds = codec.Bounds{Bytes: maxBaggage, Items: maxBaggage, Depth: 1}
+
 // pack takes the baggage out of the caller's context.
 func (h *Hints) pack(ctx context.Context) error {
 	if len(carriers) == 0 {
@@ -73,7 +75,7 @@ func (h *Hints) pack(ctx context.Context) error {
 // unpack puts the baggage into the context of a task.
 func unpack(ctx context.Context, packed []byte) context.Context {
 	var b Baggage
-	if err := codec.DecodeAny(packed, &b); err != nil {
+	if err := codec.DecodeWithin(packed, &b, baggageBounds); err != nil {
 		panic(fmt.Sprintf("mp: the baggage cannot be decoded: %v", err))
 	}
 	for _, c := range carriers {

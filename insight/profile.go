@@ -1,12 +1,10 @@
 package insight
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"time"
 
 	"github.com/google/pprof/profile"
@@ -29,6 +27,9 @@ const patience = 10 * time.Second
 // itself profiling for instance, or they are stopped for longer than ten seconds, what all the others have
 // measured is written, and the error says which; so it does if there is no worker, and then nothing
 // is written. Two at a time are an error. It costs the workers about what [runtime/pprof] does.
+//
+// A worker costs this process at most some 200 MB while its part is read, and all together take at most
+// 512 MB: the part of a worker beyond these bounds is missing, and the error says which.
 func CPUProfile(ctx context.Context, pool *mp.Pool, d time.Duration, w io.Writer) error {
 	if d <= 0 {
 		return fmt.Errorf("mp/insight: a CPU profile of %v: the time must be positive", d)
@@ -49,7 +50,7 @@ func Profile(ctx context.Context, pool *mp.Pool, name string, w io.Writer) error
 
 // collect asks all workers, merges their answers and writes the whole.
 func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error {
-	limited, cancel := context.WithTimeout(ctx, min(what.CPU, math.MaxInt64-patience)+patience)
+	limited, cancel := context.WithTimeout(ctx, what.limit())
 	defer cancel()
 	replies, err := ask.Pool(limited, pool, question, what.encode())
 	if err != nil {
@@ -61,53 +62,93 @@ func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error
 	if len(replies) == 0 {
 		return errors.New("mp/insight: the pool has no workers in service; Pool.Ready waits for those of a new one")
 	}
-	merged, err := merge(replies)
+	merged, err := merging(ctx, what, replies)
 	if merged == nil {
 		return err
 	}
-	return errors.Join(err, merged.Write(w))
+	return errors.Join(err, merged.Write(writer{ctx, w}))
+}
+
+// writer writes until a context ends.
+type writer struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (w writer) Write(b []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.w.Write(b)
+}
+
+// merging is merge, on a goroutine that it leaves behind when ctx ends: a step of it takes a second at
+// most, but cannot be interrupted.
+func merging(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Profile, error) {
+	type result struct {
+		merged *profile.Profile
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		merged, err := merge(ctx, what, replies)
+		done <- result{merged, err}
+	}()
+	select {
+	case r := <-done:
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return r.merged, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // merge makes one profile of all that have come, nil if none has. What is missing is an error, or a
 // comment if it could not be otherwise.
-func merge(replies []ask.Reply) (*profile.Profile, error) {
-	var parts []*profile.Profile
+func merge(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Profile, error) {
+	var all merger
 	var missing []string
 	var errs []error
-	longest := int64(0)
 	for _, r := range replies {
-		p, err := part(r)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p, err := part(ctx, what, r)
+		if err == nil {
+			err = all.add(p)
+		}
 		switch {
 		case errors.Is(err, ask.ErrEnded):
 			missing = append(missing, fmt.Sprintf("worker %d (pid %d) ended meanwhile: nothing of it is here", r.Worker, r.PID))
 		case err != nil:
 			errs = append(errs, fmt.Errorf("mp/insight: worker %d (pid %d): %w", r.Worker, r.PID, err))
-		default:
-			parts = append(parts, p)
-			longest = max(longest, p.DurationNanos)
 		}
 	}
-	if len(parts) == 0 {
+	merged, err := all.merged()
+	if err != nil {
+		return nil, errors.Join(append(errs, fmt.Errorf("mp/insight: %w", err))...)
+	}
+	if merged == nil {
 		if len(errs) == 0 {
 			errs = append(errs, errors.New("mp/insight: all workers ended meanwhile"))
 		}
 		return nil, errors.Join(errs...)
 	}
-	merged, err := profile.Merge(parts)
-	if err != nil {
-		return nil, errors.Join(append(errs, fmt.Errorf("mp/insight: %w", err))...)
-	}
-	merged.DurationNanos = longest // they measured at the same time
 	merged.Comments = append(merged.Comments, missing...)
 	return merged, errors.Join(errs...)
 }
 
 // part is a worker's profile with its labels.
-func part(r ask.Reply) (*profile.Profile, error) {
+func part(ctx context.Context, what wanted, r ask.Reply) (*profile.Profile, error) {
 	if r.Err != nil {
 		return nil, r.Err
 	}
-	p, err := profile.Parse(bytes.NewReader(r.Data))
+	p, err := parse(ctx, r.Data)
+	if err == nil {
+		err = what.check(p)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("its profile cannot be read: %w", err)
 	}

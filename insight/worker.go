@@ -5,9 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"runtime/pprof"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/google/pprof/profile"
 
 	"github.com/go-multiprocessing/mp/internal/ask"
 )
@@ -26,6 +30,41 @@ type wanted struct {
 func (w wanted) encode() []byte {
 	data, _ := json.Marshal(w) // it has nothing that could fail
 	return data
+}
+
+// types are those of the samples of a profile, and the last one of its period.
+func (w wanted) types() []string {
+	switch {
+	case w.CPU > 0:
+		return []string{"samples/count", "cpu/nanoseconds", "cpu/nanoseconds"}
+	case w.Name == "heap" || w.Name == "allocs":
+		return []string{"alloc_objects/count", "alloc_space/bytes", "inuse_objects/count", "inuse_space/bytes", "space/bytes"}
+	case w.Name == "block" || w.Name == "mutex":
+		return []string{"contentions/count", "delay/nanoseconds", "contentions/count"}
+	}
+	return []string{w.Name + "/count", w.Name + "/count"}
+}
+
+// limit is how long workers have for it.
+func (w wanted) limit() time.Duration { return min(w.CPU, math.MaxInt64-patience) + patience }
+
+// check returns an error for a profile that is not of the wanted kind: those of the others could not
+// be merged with it. It drops what a profile may say about how to show others.
+func (w wanted) check(p *profile.Profile) error {
+	var got []string
+	period := p.PeriodType
+	if period == nil {
+		period = &profile.ValueType{}
+	}
+	for _, t := range append(p.SampleType[:len(p.SampleType):len(p.SampleType)], period) {
+		got = append(got, t.Type+"/"+t.Unit)
+	}
+	if want := w.types(); !slices.Equal(got, want) {
+		return fmt.Errorf("it measures %.100q, not %q", got, want)
+	}
+	p.DropFrames, p.KeepFrames, p.DocURL, p.Comments = "", "", "", nil
+	p.DurationNanos = min(max(p.DurationNanos, 0), int64(w.limit()))
+	return nil
 }
 
 // answer makes the profile that is wanted, in the worker.

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/excerpt"
 )
 
 // A Handler answers a question, in a worker. The context ends when nobody needs the answer any more.
@@ -26,6 +27,19 @@ func Handle(name string, h Handler) {
 	handlers[name] = h
 }
 
+// MaxAnswer is the most bytes of an answer's data.
+const MaxAnswer = 16 << 20
+
+const maxErr = 64 << 10 // of an answer's error
+
+// MaxEncoded is the most bytes of an encoded answer.
+const MaxEncoded = MaxAnswer + maxErr + 64
+
+var (
+	questionBounds = codec.Bounds{Bytes: 1 << 20, Items: 5, Depth: 1}
+	answerBounds   = codec.Bounds{Bytes: MaxEncoded, Items: 5, Depth: 1}
+)
+
 // question and answer are what travels.
 type question struct {
 	Name string `cbor:"1,keyasint"`
@@ -42,13 +56,18 @@ func Question(name string, arg []byte) ([]byte, error) {
 	return codec.AppendAny(nil, question{name, arg})
 }
 
-// Answer answers an encoded question, in the worker.
+// Answer answers an encoded question, in the worker. An answer of more than MaxAnswer bytes becomes
+// an error.
 func Answer(ctx context.Context, data []byte) []byte {
 	var a answer
 	result, err := handle(ctx, data)
-	if a.Data = result; err != nil {
-		a.Err = err.Error()
+	if err == nil && len(result) > MaxAnswer {
+		result, err = nil, fmt.Errorf("the answer has %d bytes: there may be at most %d", len(result), MaxAnswer)
 	}
+	if err != nil {
+		result, a.Err = nil, excerpt.Head(err.Error(), maxErr)
+	}
+	a.Data = result
 	out, err := codec.AppendAny(nil, a)
 	if err != nil {
 		return nil
@@ -66,7 +85,7 @@ func handle(ctx context.Context, data []byte) (result []byte, err error) {
 		return nil, err
 	}
 	var q question
-	if err := codec.DecodeAny(data, &q); err != nil {
+	if err := codec.DecodeWithin(data, &q, questionBounds); err != nil {
 		return nil, err
 	}
 	mu.Lock()
@@ -81,11 +100,11 @@ func handle(ctx context.Context, data []byte) (result []byte, err error) {
 // Result decodes what Answer has made.
 func Result(data []byte) ([]byte, error) {
 	var a answer
-	if err := codec.DecodeAny(data, &a); err != nil {
+	if err := codec.DecodeWithin(data, &a, answerBounds); err != nil {
 		return nil, fmt.Errorf("an answer that makes no sense: %w", err)
 	}
 	if a.Err != "" {
-		return nil, errors.New(a.Err)
+		return nil, errors.New(excerpt.Head(a.Err, maxErr))
 	}
 	return a.Data, nil
 }

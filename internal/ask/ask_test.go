@@ -1,8 +1,10 @@
 package ask_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -12,6 +14,9 @@ import (
 func init() {
 	ask.Handle("echo", func(_ context.Context, arg []byte) ([]byte, error) { return arg, nil })
 	ask.Handle("fail", func(context.Context, []byte) ([]byte, error) { return []byte("half"), errors.New("it failed") })
+	ask.Handle("large", func(context.Context, []byte) ([]byte, error) { return make([]byte, ask.MaxAnswer+1), nil })
+	ask.Handle("largest", func(context.Context, []byte) ([]byte, error) { return make([]byte, ask.MaxAnswer), nil })
+	ask.Handle("long", func(context.Context, []byte) ([]byte, error) { return nil, errors.New(strings.Repeat("x", 32<<20)) })
 	ask.Handle("panic", func(context.Context, []byte) ([]byte, error) { panic("on purpose") })
 }
 
@@ -52,6 +57,29 @@ func TestGarbage(t *testing.T) {
 		}
 		if _, err := ask.Result(data); err == nil {
 			t.Errorf("% x is an answer", data)
+		}
+	}
+}
+
+// An answer, or an error, that is too large becomes one that says so; one that nobody sends costs little.
+func TestBounds(t *testing.T) {
+	for _, name := range []string{"large", "long"} {
+		got, err := answer(t, t.Context(), name, nil)
+		if got != nil || err == nil || len(err.Error()) > 1<<20 || !strings.Contains(err.Error(), "bytes") {
+			t.Errorf("%s: %d bytes, %.100v", name, len(got), err)
+		}
+	}
+	if got, err := answer(t, t.Context(), "largest", nil); len(got) != ask.MaxAnswer || err != nil {
+		t.Errorf("the largest answer: %d bytes, %v", len(got), err)
+	}
+	array := append([]byte{0xa1, 1, 0x9a, 0, 0x7f, 0xff, 0xff}, make([]byte, 0x7fffff)...)
+	for _, data := range [][]byte{array, append([]byte{0xa1, 1}, bytes.Repeat([]byte{0x81}, 5_000_000)...)} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := ask.Result(data)
+		runtime.ReadMemStats(&after)
+		if all := after.TotalAlloc - before.TotalAlloc; err == nil || all > 1<<20 {
+			t.Errorf("%d bytes allocated: %v", all, err)
 		}
 	}
 }

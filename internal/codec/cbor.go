@@ -18,6 +18,7 @@ const maxDepth = 10_000
 var modes = sync.OnceValue(func() (m struct {
 	enc cbor.UserBufferEncMode
 	dec cbor.DecMode
+	own cbor.DecMode // dec for types that write CBOR themselves
 }) {
 	registerBuiltin()
 	enc := cbor.EncOptions{
@@ -39,11 +40,48 @@ var modes = sync.OnceValue(func() (m struct {
 	if m.enc, err = enc.UserBufferEncModeWithTags(registered.tags); err != nil {
 		panic(err)
 	}
+	if m.own, err = dec.DecModeWithTags(registered.tags); err != nil {
+		panic(err)
+	}
+	// The library looks ahead for the end of an array without a length, and again for each of those
+	// in it: a megabyte of them takes hours. It writes none itself.
+	dec.IndefLength = cbor.IndefLengthForbidden
 	if m.dec, err = dec.DecModeWithTags(registered.tags); err != nil {
 		panic(err)
 	}
 	return m
 })
+
+// writesCBOR reports whether values of t can have values in them that write their CBOR themselves,
+// in whatever way.
+func writesCBOR(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	if t.Kind() != reflect.Pointer && both(t, cborMarshalType, cborUnmarshalType) {
+		return true
+	}
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return writesCBOR(t.Elem(), seen)
+	case reflect.Map:
+		return writesCBOR(t.Key(), seen) || writesCBOR(t.Elem(), seen)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if writesCBOR(f.Type, seen) {
+				return true
+			}
+		}
+	case reflect.Interface:
+		for _, r := range registered.all() {
+			if writesCBOR(r, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 func cborAppender[T any](t reflect.Type) func([]byte, *T) ([]byte, error) {
 	w := walkOf(t)
@@ -63,10 +101,14 @@ func cborAppender[T any](t reflect.Type) func([]byte, *T) ([]byte, error) {
 }
 
 func cborDecoder[T any](t reflect.Type) func([]byte, *T) error {
-	w := walkOf(t)
+	w, own := walkOf(t), writesCBOR(t, map[reflect.Type]bool{})
 	return func(data []byte, v *T) error {
+		dec := modes().dec
+		if own {
+			dec = modes().own
+		}
 		var fresh T
-		if err := modes().dec.Unmarshal(data, &fresh); err != nil {
+		if err := dec.Unmarshal(data, &fresh); err != nil {
 			return err
 		}
 		if w == walkBox {
@@ -77,12 +119,9 @@ func cborDecoder[T any](t reflect.Type) func([]byte, *T) error {
 	}
 }
 
-// AppendAny and DecodeAny carry small values of mp's own messages.
+// AppendAny appends one of mp's own messages, which DecodeWithin decodes.
 func AppendAny(buf []byte, v any) ([]byte, error) {
 	b := bytes.NewBuffer(buf)
 	err := modes().enc.MarshalToBuffer(v, b)
 	return b.Bytes(), err
 }
-
-// DecodeAny is the counterpart of AppendAny; v is a pointer.
-func DecodeAny(data []byte, v any) error { return modes().dec.Unmarshal(data, v) }

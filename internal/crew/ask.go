@@ -5,6 +5,7 @@ package crew
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/ask"
@@ -13,6 +14,13 @@ import (
 
 // mostAsked is how many questions a worker may leave without an answer.
 const mostAsked = 16
+
+// mostAnswered is how many bytes the answers of all workers to one question may have. None of them
+// may leave others without room: each has its share.
+const mostAnswered = 256 << 20
+
+// leastAnswer is how many bytes each may answer, however many they are.
+const leastAnswer = 1 << 20
 
 var errUnanswered = errors.New("it has not answered what it was asked before")
 
@@ -39,6 +47,9 @@ func (c *Crew) Ask(ctx context.Context, data []byte) []Answer {
 	for i, m := range asked {
 		all.Go(func() {
 			data, err := m.ask(ctx, data)
+			if most := min(ask.MaxEncoded, max(mostAnswered/len(asked), leastAnswer)); len(data) > most {
+				data, err = nil, fmt.Errorf("it has answered %d bytes: there may be at most %d", len(data), most)
+			}
 			answers[i] = Answer{Worker: m.number(), PID: m.proc.PID, Data: data, Err: err}
 		})
 	}

@@ -129,12 +129,15 @@ func (m *member) askForStacks() {
 	}
 }
 
-// heardStacks keeps the worker's answer.
+// mostStacks is how much of a worker's answer is kept. Workers do not tell more.
+const mostStacks = 64 << 10
+
+// heardStacks keeps the worker's answer, as far as a worker answers.
 func (m *member) heardStacks(data []byte) {
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
 	if m.answer != nil {
-		m.stacks = string(data)
+		m.stacks = string(data[:min(len(data), mostStacks)])
 		close(m.answer)
 		m.answer = nil
 	}

@@ -49,6 +49,8 @@ func misbehave(what string) {
 	case "hello: closed":
 		_ = syscall.Close(link.FirstFD)
 		pause()
+	case "stacks: too many":
+		tellTooMuch()
 	case "hello: noise":
 		_, _ = syscall.Write(link.FirstFD, noise(4096))
 		pause()

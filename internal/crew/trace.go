@@ -5,7 +5,7 @@ package crew
 // logged passes a record on that the worker has logged.
 func (m *member) logged(data []byte) {
 	n, pid := m.number(), m.proc.PID
-	m.crew.logs.Add(func() { m.crew.cfg.OnLog(n, pid, data) })
+	m.crew.logs.Add(n, len(data), func() { m.crew.cfg.OnLog(n, pid, data) })
 }
 
 // trace logs what becomes of a worker, if that is to be.

@@ -10,13 +10,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
-// Bounds on what is sent of one error; what lies beyond is left to the text.
-const (
-	maxDepth = 64
-	maxKids  = 1024
-	maxNodes = 8192
-)
-
 // node is one error of a tree on the wire.
 type node struct {
 	Text     string `cbor:"1,keyasint"`
@@ -51,11 +44,11 @@ func (e *Remote) Unwrap() []error {
 	return append([]error{e.self}, e.kids...)
 }
 
-// Append appends the encoding of err, which always succeeds: what cannot be
-// encoded is sent as text.
+// Append appends the encoding of err, which always succeeds and appends at most MaxEncoded bytes. An
+// error that cannot be encoded is sent as text. A text that is too long ends with a note about that, a
+// value that is too large is left out, and so are errors that are nested too deep or are too many.
 func Append(buf []byte, err error) []byte {
-	left := maxNodes
-	n := nodeOf(err, 0, &left)
+	n := nodeOf(err, 0, newBudget())
 	out, encErr := codec.AppendAny(buf, n)
 	if encErr != nil {
 		out, _ = codec.AppendAny(buf, node{Text: n.Text, GoType: n.GoType})
@@ -63,35 +56,48 @@ func Append(buf []byte, err error) []byte {
 	return out
 }
 
-// Decode returns the error that Append encoded; garbage is an error as well.
+// Decode returns the error that Append encoded. Bytes that Append would not write give an error that
+// says so, with the beginning of the text. Its cost is linear in the size of data and bounded,
+// whatever data is.
 func Decode(data []byte) error {
 	var n node
-	if err := codec.DecodeAny(data, &n); err != nil {
-		return fmt.Errorf("an error that cannot be decoded: %w", err)
+	err := codec.DecodeWithin(data, &n, bounds)
+	if err == nil {
+		left := maxNodes
+		err = n.check(0, &left)
 	}
-	return n.toError()
+	if err == nil {
+		return n.build().err
+	}
+	if text := codec.FirstText(data); text != "" {
+		return fmt.Errorf("an error that cannot be decoded: %w; it begins with: %s", err, text)
+	}
+	return fmt.Errorf("an error that cannot be decoded: %w", err)
 }
 
 // nodeOf takes from left what it sends; an error may wrap itself.
-func nodeOf(err error, depth int, left *int) node {
-	*left--
+func nodeOf(err error, depth int, left *budget) node {
+	left.nodes--
 	n := node{GoType: fmt.Sprintf("%T", err)}
-	n.Text, _ = textOf(err)
 	if r, ok := err.(*Remote); ok && r != nil {
 		n.GoType = r.goType
 	}
-	if name := sentinels.nameOf(err); name != "" {
+	text, _ := textOf(err)
+	n.Text, n.GoType = left.text(text), left.text(n.GoType)
+	if name := sentinels.nameOf(err); name != "" && left.fits(len(name)) {
 		n.Sentinel = name
 		return n
 	}
-	n.Type, n.Value = types.encode(err)
+	if name, value := types.encode(err); left.fits(len(name) + len(value)) {
+		n.Type, n.Value = name, value
+	}
 	inner, ok := wrappedBy(err)
 	n.Cut = !ok
 	for _, e := range inner {
 		if e == nil {
 			continue
 		}
-		if depth == maxDepth || len(n.Kids) == maxKids || *left <= 0 {
+		if depth == maxDepth || len(n.Kids) == maxKids || left.nodes <= 0 {
 			n.Cut = true
 			break
 		}
@@ -120,36 +126,6 @@ func textOf(err error) (text string, ok bool) {
 		}
 	}()
 	return err.Error(), true
-}
-
-func (n node) toError() error {
-	if n.Sentinel != "" {
-		if err := sentinels.byName(n.Sentinel); err != nil {
-			return err
-		}
-	}
-	kids := make([]error, 0, len(n.Kids))
-	for _, k := range n.Kids {
-		kids = append(kids, k.toError())
-	}
-	holds, self := types.decode(n, kids)
-	leads := self != nil && wrapsItself(self)
-	if self != nil && (len(kids) == 0 || leads) {
-		if text, ok := textOf(self); ok && text == n.Text {
-			return self
-		}
-	}
-	if holds && leads {
-		kids = nil // which self leads to: twice at each level would be exponential
-	}
-	return &Remote{text: n.Text, goType: n.GoType, self: self, kids: kids}
-}
-
-// wrapsItself reports whether a rebuilt error already leads to what it wraps.
-func wrapsItself(err error) (wraps bool) {
-	defer func() { _ = recover() }() // of the user's Unwrap
-	u, ok := err.(interface{ Unwrap() error })
-	return ok && u.Unwrap() != nil
 }
 
 func isComparable(err error) bool { return reflect.ValueOf(err).Comparable() }

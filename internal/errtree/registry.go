@@ -200,7 +200,7 @@ func (t *typeTable) encode(err error) (string, []byte) {
 
 // decode returns whether a node's type holds what the node wraps, and the value of that type; nil
 // if it cannot be made.
-func (t *typeTable) decode(n node, kids []error) (holds bool, self error) {
+func (t *typeTable) decode(n *node, kids []error) (holds bool, self error) {
 	t.mu.RLock()
 	e := t.byName[n.Type]
 	t.mu.RUnlock()

@@ -12,46 +12,52 @@ import (
 	"time"
 )
 
-const (
-	// most is how many records wait for the handler; those beyond are lost, since workers must not
-	// wait for it.
-	most = 8192
-	// progress is within what time the handler has to take a record in for more to be waited for.
-	progress = 200 * time.Millisecond
-)
+// progress is within what time the handler has to take a record in for more to be waited for.
+const progress = 200 * time.Millisecond
 
 // A Journal calls what is added to it, in order. It is safe for concurrent use.
 type Journal struct {
 	logger *slog.Logger
-	queue  chan func()
 	done   chan struct{}
 	once   sync.Once
-	lost   atomic.Int64
 	passed atomic.Int64
+
+	mu     sync.Mutex
+	more   sync.Cond
+	queue  queue
+	closed bool
 }
 
 // New makes a Journal, which tells the logger when records are lost.
 func New(logger *slog.Logger) *Journal {
-	j := &Journal{logger: logger, queue: make(chan func(), most), done: make(chan struct{})}
+	j := &Journal{logger: logger, done: make(chan struct{}), queue: newQueue()}
+	j.more.L = &j.mu
 	go j.run()
 	return j
 }
 
-// Add has f called, which logs, after what was added before. It does not block.
-func (j *Journal) Add(f func()) {
-	select {
-	case j.queue <- f:
-	default:
-		j.lost.Add(1)
+// Own is the source of records that are the program's own, not a worker's.
+const Own = -1
+
+// Add queues a call of f, which logs, behind those added before. It does not block, since workers must not
+// wait for the handler: a record for which there is no room is lost. Source is the worker that logs; one
+// that logs too much loses its own records, not those of others. Size is how many bytes f keeps.
+func (j *Journal) Add(source, size int, f func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return
 	}
+	j.queue.put(record{source, size + overhead, f})
+	j.more.Signal()
 }
 
 // Info has something logged, after what was added before.
 func (j *Journal) Info(what string, args ...any) {
-	j.Add(func() { j.logger.Info(what, args...) })
+	j.Add(Own, 0, func() { j.logger.Info(what, args...) })
 }
 
-// run calls what is added until the queue is closed. A handler that calls runtime.Goexit ends the
+// run calls what is added until the journal is closed. A handler that calls runtime.Goexit ends the
 // goroutine, and a new one goes on.
 func (j *Journal) run() {
 	over := false
@@ -62,14 +68,44 @@ func (j *Journal) run() {
 		}
 		go j.run()
 	}()
-	for f := range j.queue {
-		if n := j.lost.Swap(0); n > 0 {
-			j.guarded(func() { j.logger.Warn("mp: log records of workers were lost: the handler is too slow", "records", n) })
+	for {
+		f, lost, ok := j.next()
+		if !ok {
+			over = true
+			return
 		}
-		j.guarded(f)
-		j.passed.Add(1)
+		for source, n := range lost {
+			j.guarded(func() { j.tell(source, n) })
+		}
+		if f != nil {
+			j.guarded(f)
+			j.passed.Add(1)
+		}
 	}
-	over = true
+}
+
+// next waits for a record, and returns with it how many others were lost since the last call, by their
+// source. The record is nil if all are lost; ok is false at the end.
+func (j *Journal) next() (f func(), lost map[int]int, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for j.queue.empty() && !j.closed {
+		j.more.Wait()
+	}
+	if j.queue.empty() {
+		return nil, nil, false
+	}
+	f, lost = j.queue.take()
+	return f, lost, true
+}
+
+// tell says that records were lost.
+func (j *Journal) tell(source, n int) {
+	if source == Own {
+		j.logger.Warn("mp: log records were lost: the handler is too slow", "records", n)
+		return
+	}
+	j.logger.Warn("mp: log records of a worker were lost: the handler is too slow", "records", n, "worker", source)
 }
 
 // guarded keeps a panic of the handler from ending the program.
@@ -87,10 +123,13 @@ func Complain(what string, panicked any) {
 	fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", what, panicked, debug.Stack())
 }
 
-// Close ends it once all has been passed on, but waits for no handler that makes no progress. Nothing
-// may be added any more.
+// Close ends it once all has been passed on, but waits for no handler that makes no progress. Records
+// that are added later are dropped.
 func (j *Journal) Close() {
-	close(j.queue)
+	j.mu.Lock()
+	j.closed = true
+	j.more.Broadcast()
+	j.mu.Unlock()
 	for before := int64(-1); j.passed.Load() != before; {
 		before = j.passed.Load()
 		select {

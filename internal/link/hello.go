@@ -1,6 +1,9 @@
 package link
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Version of the protocol; both sides must have the same.
 const Version = 5
@@ -95,10 +98,26 @@ func (h Hello) append(b []byte) []byte {
 	return b
 }
 
+// maxHello is how many bytes a worker may say of itself: some 100,000 functions.
+const maxHello = 8 << 20
+
+// minFunc is how many bytes a function takes at least.
+const minFunc = 3
+
 func parseHello(b []byte) (Hello, error) {
+	if len(b) > maxHello {
+		return Hello{}, fmt.Errorf("%w: a greeting of %d bytes, more than %d", errGarbage, len(b), maxHello)
+	}
 	r := reader{b: b}
 	h := Hello{Version: int(r.uint()), Build: r.string()}
-	for n := r.uint(); n > 0 && !r.bad; n-- {
+	n := r.uint()
+	if n > uint64(len(r.b)/minFunc) {
+		return h, fmt.Errorf("%w: %d functions in %d bytes", errGarbage, n, len(r.b))
+	}
+	if n > 0 {
+		h.Funcs = make([]FuncID, 0, n)
+	}
+	for range n {
 		h.Funcs = append(h.Funcs, FuncID{r.string(), r.uint(), r.uint()})
 	}
 	return h, r.err()

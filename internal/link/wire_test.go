@@ -147,6 +147,36 @@ func TestHelloAndConfigTravel(t *testing.T) {
 	}
 }
 
+// A greeting that claims more than it has, or has more than a program, costs little.
+func TestForgedHello(t *testing.T) {
+	head := binary.AppendUvarint(appendString(binary.AppendUvarint(nil, Version), "build"), 1<<40)
+	huge := appendString(binary.AppendUvarint(appendString(binary.AppendUvarint(nil, Version), "build"), 1), strings.Repeat("n", 2*maxHello))
+	for name, data := range map[string][]byte{
+		"claimed": head,
+		"begun":   append(head[:len(head):len(head)], make([]byte, 3<<20)...),
+		"many":    append(head[:len(head):len(head)], make([]byte, 64<<20)...),
+		"name":    append(huge, 1, 1),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := parseHello(data)
+		runtime.ReadMemStats(&after)
+		if all := after.TotalAlloc - before.TotalAlloc; all > 1<<20 {
+			t.Errorf("%s: %d bytes allocated", name, all)
+		}
+		if !errors.Is(err, errGarbage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	many := Hello{Version: Version, Build: "build"}
+	for range 50_000 {
+		many.Funcs = append(many.Funcs, FuncID{strings.Repeat("n", 100), math.MaxUint64, math.MaxUint64})
+	}
+	if h, err := parseHello(many.append(nil)); err != nil || len(h.Funcs) != len(many.Funcs) {
+		t.Errorf("a large program: %d functions, %v", len(h.Funcs), err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(Hello{Version: 1, Build: "b", Funcs: []FuncID{{"pkg.f", 1, 2}}}.append(nil))
 	f.Add(Config{Version: 1, Setup: Bound{"s", []byte{1}}}.append(nil))

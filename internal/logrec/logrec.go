@@ -10,10 +10,6 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
-// maxDepth bounds nested groups: a LogValuer may resolve to a group that holds
-// it again.
-const maxDepth = 64
-
 type record struct {
 	Time  []byte `cbor:"1,keyasint,omitempty"` // in its binary form, which every time has
 	Level int    `cbor:"2,keyasint"`
@@ -70,7 +66,9 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	attrs := make([]slog.Attr, 0, r.NumAttrs())
 	r.Attrs(func(a slog.Attr) bool { attrs = append(attrs, a); return true })
-	out := record{Time: packTime(r.Time), Level: int(r.Level), Msg: r.Message, Attrs: pack(h.with(attrs), 0)}
+	left := newBudget()
+	out := record{Time: packTime(r.Time), Level: int(r.Level), Msg: left.text(r.Message)}
+	out.Attrs = left.pack(h.with(attrs), 0)
 	data, err := codec.AppendAny(nil, out)
 	if err != nil {
 		return err
@@ -96,39 +94,46 @@ func unpackTime(b []byte) (t time.Time) {
 	return t
 }
 
-func pack(attrs []slog.Attr, depth int) (out []attr) {
-	for _, a := range attrs {
+func (left *budget) pack(attrs []slog.Attr, depth int) (out []attr) {
+	for i, a := range attrs {
+		if left.attrs--; left.attrs < 0 {
+			return append(out, attr{Key: "…", Kind: slog.KindString, Text: fmt.Sprintf("%d attributes more", len(attrs)-i)})
+		}
 		v := a.Value.Resolve()
 		if a.Key == "" && v.Kind() == slog.KindAny && v.Any() == nil {
 			continue // as every handler does
 		}
-		if depth > maxDepth && v.Kind() == slog.KindGroup {
+		if depth == maxDepth && v.Kind() == slog.KindGroup {
 			v = slog.StringValue("nested too deep")
 		}
-		p := attr{Key: a.Key, Kind: v.Kind()}
-		switch v.Kind() {
-		case slog.KindBool:
-			if v.Bool() {
-				p.Int = 1
-			}
-		case slog.KindInt64:
-			p.Int = v.Int64()
-		case slog.KindUint64:
-			p.Int = int64(v.Uint64())
-		case slog.KindDuration:
-			p.Int = int64(v.Duration())
-		case slog.KindFloat64:
-			p.Float = v.Float64()
-		case slog.KindTime:
-			p.Time = packTime(v.Time())
-		case slog.KindGroup:
-			p.Group = pack(v.Group(), depth+1)
-		default:
-			p.Kind, p.Text = slog.KindString, text(v)
-		}
-		out = append(out, p)
+		out = append(out, left.packOne(left.text(a.Key), v, depth))
 	}
 	return out
+}
+
+func (left *budget) packOne(key string, v slog.Value, depth int) attr {
+	p := attr{Key: key, Kind: v.Kind()}
+	switch v.Kind() {
+	case slog.KindBool:
+		if v.Bool() {
+			p.Int = 1
+		}
+	case slog.KindInt64:
+		p.Int = v.Int64()
+	case slog.KindUint64:
+		p.Int = int64(v.Uint64())
+	case slog.KindDuration:
+		p.Int = int64(v.Duration())
+	case slog.KindFloat64:
+		p.Float = v.Float64()
+	case slog.KindTime:
+		p.Time = packTime(v.Time())
+	case slog.KindGroup:
+		p.Group = left.pack(v.Group(), depth+1)
+	default:
+		p.Kind, p.Text = slog.KindString, left.text(text(v))
+	}
+	return p
 }
 
 func text(v slog.Value) (s string) {
@@ -166,10 +171,14 @@ func unpack(attrs []attr) (out []slog.Attr) {
 	return out
 }
 
-// Replay hands a worker's record to a logger's handler, with worker and pid.
+// Replay hands a worker's record to a logger's handler, with worker and pid. In the place of bytes
+// that no Handler sends it hands over a warning that a record could not be read.
 func Replay(l *slog.Logger, worker, pid int, data []byte) {
 	var in record
-	if codec.DecodeAny(data, &in) != nil || !l.Enabled(context.Background(), slog.Level(in.Level)) {
+	if err := codec.DecodeWithin(data, &in, bounds); err != nil {
+		in = record{Time: packTime(time.Now()), Level: int(slog.LevelWarn), Msg: "mp: a log record of a worker cannot be read", Attrs: []attr{{Key: "why", Text: err.Error()}}}
+	}
+	if !l.Enabled(context.Background(), slog.Level(in.Level)) {
 		return
 	}
 	r := slog.NewRecord(unpackTime(in.Time), slog.Level(in.Level), in.Msg, 0)

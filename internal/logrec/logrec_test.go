@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -205,7 +206,16 @@ func FuzzReplay(f *testing.F) {
 	l.Info("m", "a", 1, "t", time.Unix(1, 2), slog.Group("g", "x", 1.5, "d", time.Second, "u", uint64(1), "e", fmt.Errorf("e")))
 	f.Add([]byte(nil))
 	out := slog.New(slog.NewJSONHandler(&bytes.Buffer{}, nil))
+	f.Add(forged(1 << 20))
+	Replay(out, 1, 2, nil) // what is made once
 	f.Fuzz(func(t *testing.T, data []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		Replay(slog.New(slog.DiscardHandler), 1, 2, data)
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 64<<10+uint64(len(data))<<10 {
+			t.Errorf("%d bytes allocated for %d", got, len(data))
+		}
 		var w bytes.Buffer
 		Replay(slog.New(slog.NewJSONHandler(&w, nil)), 1, 2, data)
 		if w.Len() > 0 && !bytes.Contains(w.Bytes(), []byte(`"worker":1,"pid":2`)) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/errtree"
+	"github.com/go-multiprocessing/mp/internal/excerpt"
 )
 
 // Handler runs a function: it decodes the argument from in, which it may keep if it is
@@ -43,9 +44,22 @@ type Panic struct {
 	Stack string `cbor:"3,keyasint"`
 }
 
-// ParsePanic decodes the data of a Panicked outcome.
+// Bounds of what is told of a panic, which both sides keep.
+const (
+	maxPanicText = 256 << 10
+	maxStack     = 256 << 10
+)
+
+var panicBounds = codec.Bounds{Bytes: maxPanicText + maxStack + errtree.MaxEncoded + 64, Items: 7, Depth: 1}
+
+// ParsePanic decodes the data of a Panicked outcome. An error for data that AppendPanic would not
+// write has the beginning of the text.
 func ParsePanic(data []byte) (p Panic, err error) {
-	err = codec.DecodeAny(data, &p)
+	err = codec.DecodeWithin(data, &p, panicBounds)
+	if text := codec.FirstText(data); err != nil && text != "" {
+		err = fmt.Errorf("%w; it begins with: %s", err, text)
+	}
+	p.Text, p.Stack = excerpt.Head(p.Text, maxPanicText), excerpt.Head(p.Stack, maxStack)
 	return p, err
 }
 
@@ -75,7 +89,7 @@ func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byt
 // AppendPanic appends the data of a Panicked outcome. It belongs into the
 // deferred function that recovered r, where the stack is the panic's still.
 func AppendPanic(buf []byte, r any) []byte {
-	p := Panic{Text: textOf(r), Stack: string(debug.Stack())}
+	p := Panic{Text: excerpt.Head(textOf(r), maxPanicText), Stack: excerpt.Head(string(debug.Stack()), maxStack)}
 	if err, ok := r.(error); ok {
 		p.Err = errtree.Append(nil, err)
 	}

@@ -1,0 +1,137 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Bounds are what one of mp's own messages may hold. A sender keeps them and a receiver checks
+// them, so that no honest message is refused and a forged one costs next to nothing.
+type Bounds struct {
+	Bytes int // of the whole message
+	Items int // values in it, with keys, arrays and maps
+	Depth int // of arrays and maps in one another
+}
+
+// DecodeWithin is the counterpart of AppendAny; v is a pointer. The message is counted before it
+// is decoded, since the library allocates for as many values as a message has, however small
+// they are. A message beyond its bounds is an error and leaves *v as it was.
+func DecodeWithin(data []byte, v any, b Bounds) error {
+	if len(data) > b.Bytes {
+		return fmt.Errorf("%d bytes: there may be at most %d", len(data), b.Bytes)
+	}
+	c := counter{left: b.Items, bounds: b}
+	rest, err := c.value(data, 0)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes after the end", len(rest))
+	}
+	if err != nil {
+		return err
+	}
+	return modes().dec.Unmarshal(data, v)
+}
+
+var (
+	errCut        = errors.New("it ends too early")
+	errIndefinite = errors.New("it does not say how long a part of it is")
+	errTag        = errors.New("it has a tag")
+)
+
+// A counter counts the values of a message, and stops at the first that is too many.
+type counter struct {
+	left   int
+	bounds Bounds
+}
+
+// value passes one value, inside depth arrays and maps, and returns what comes after it.
+func (c *counter) value(b []byte, depth int) ([]byte, error) {
+	major, n, rest, err := head(b)
+	if err != nil {
+		return nil, err
+	}
+	if c.left--; c.left < 0 {
+		return nil, fmt.Errorf("more than %d values", c.bounds.Items)
+	}
+	switch major {
+	case majorBytes, majorText:
+		if n > uint64(len(rest)) {
+			return nil, errCut
+		}
+		return rest[n:], nil
+	case majorArray, majorMap:
+		if depth == c.bounds.Depth {
+			return nil, fmt.Errorf("nested more than %d deep", c.bounds.Depth)
+		}
+		return c.values(rest, n, major == majorMap, depth+1)
+	case majorTag:
+		return nil, errTag
+	}
+	return rest, nil
+}
+
+// values passes the n elements of an array or pairs of a map.
+func (c *counter) values(b []byte, n uint64, pairs bool, depth int) (rest []byte, err error) {
+	if n > uint64(c.left) {
+		return nil, fmt.Errorf("more than %d values", c.bounds.Items)
+	}
+	if pairs {
+		n *= 2
+	}
+	for range n {
+		if b, err = c.value(b, depth); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// Major types of CBOR.
+const (
+	majorBytes = 2
+	majorText  = 3
+	majorArray = 4
+	majorMap   = 5
+	majorTag   = 6
+)
+
+// head reads the head of a value: its major type, and its number or length.
+func head(b []byte) (major byte, n uint64, rest []byte, err error) {
+	if len(b) == 0 {
+		return 0, 0, nil, errCut
+	}
+	major, info, rest := b[0]>>5, b[0]&31, b[1:]
+	size := 0
+	switch {
+	case info < 24:
+		return major, uint64(info), rest, nil
+	case info == 31:
+		return 0, 0, nil, errIndefinite
+	case info > 27:
+		return 0, 0, nil, fmt.Errorf("a head of % x", b[0])
+	default:
+		size = 1 << (info - 24)
+	}
+	if len(rest) < size {
+		return 0, 0, nil, errCut
+	}
+	var wide [8]byte
+	copy(wide[8-size:], rest)
+	return major, binary.BigEndian.Uint64(wide[:]), rest[size:], nil
+}
+
+// FirstText returns the beginning of the text with which a message begins: what a map has under the
+// key 1, if that comes first. It is for messages that are beyond their bounds.
+func FirstText(data []byte) string {
+	major, _, rest, err := head(data)
+	if err != nil || major != majorMap || len(rest) == 0 || rest[0] != 1 {
+		return ""
+	}
+	major, n, rest, err := head(rest[1:])
+	if err != nil || major != majorText {
+		return ""
+	}
+	return string(rest[:min(n, uint64(len(rest)), firstText)])
+}
+
+const firstText = 1 << 10

@@ -1,0 +1,72 @@
+//go:build linux
+
+package crew_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/ask"
+	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/link"
+)
+
+// toldStacks is more than a worker tells of its goroutines.
+const toldStacks = 200 << 10
+
+// tellTooMuch begins a task, which ignores its context, and answers with too many stacks.
+func tellTooMuch() {
+	p := hello()
+	if err := p.Ready(); err != nil {
+		panic(err)
+	}
+	requests := link.Requests{
+		Cancel: func(uint32, bool) {},
+		Stacks: func() []byte { return bytes.Repeat([]byte("s"), toldStacks) },
+		Go:     func() {},
+		Ask: func(seq uint32, _ []byte) {
+			if err := p.Answer(seq, make([]byte, ask.MaxEncoded+1)); err != nil {
+				panic(err)
+			}
+		},
+	}
+	go func() { _ = p.Serve(requests) }()
+	if _, err := p.Next(); err != nil {
+		panic(err)
+	}
+	pause()
+}
+
+// The stacks that a worker tells are kept as far as an honest one tells them.
+func TestStacksAreBounded(t *testing.T) {
+	c := start(t, config(t, "stacks: too many", 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	b := newBatch([]byte("argument"))
+	r := execute(t, ctx, c, "echo", b, crew.Hints{Chunk: 1})
+	until(t, "the task begins", func() bool { return c.Running(b, 0) })
+	cancel()
+	if !b.wait(t, "the task is killed") {
+		return
+	}
+	<-r
+	var d *crew.Death
+	if !errors.As(b.errs[0], &d) || !strings.HasPrefix(d.Stacks, "sss") {
+		t.Fatalf("%v", b.errs[0])
+	}
+	if len(d.Stacks) >= toldStacks {
+		t.Errorf("%d bytes of stacks are kept", len(d.Stacks))
+	}
+}
+
+// An answer that is larger than workers answer is an error.
+func TestAnswersAreBounded(t *testing.T) {
+	c := start(t, config(t, "stacks: too many", 1))
+	for _, a := range c.Ask(t.Context(), []byte("question")) {
+		if a.Err == nil || len(a.Data) > 0 {
+			t.Errorf("%d bytes, %v", len(a.Data), a.Err)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package errtree
+
+// maxCost is how many bytes the methods Error of a rebuilt error and of those below it may put
+// together in one call.
+const maxCost = 8 << 20
+
+// built is an error that has arrived.
+type built struct {
+	err error
+	// rebuilt is an error of a registered type, whose Error method may call those of the errors below.
+	rebuilt bool
+	cost    int // of a call of Error, in bytes
+}
+
+func (n *node) build() built {
+	if n.Sentinel != "" {
+		if err := sentinels.byName(n.Sentinel); err != nil {
+			return built{err: err}
+		}
+	}
+	kids := make([]built, len(n.Kids))
+	errs := make([]error, len(n.Kids))
+	for i := range n.Kids {
+		kids[i] = n.Kids[i].build()
+		errs[i] = kids[i].err
+	}
+
+	holds, self := types.decode(n, errs)
+	leads := self != nil && wrapsItself(self)
+	if self != nil && (len(errs) == 0 || leads) {
+		if cost, ok := n.says(self, holds, kids); ok {
+			return built{self, true, cost}
+		}
+	}
+	if holds && leads {
+		errs = nil // self leads to them: twice at each level would be exponential
+	}
+	return built{err: &Remote{text: n.Text, goType: n.GoType, self: self, kids: errs}, cost: len(n.Text)}
+}
+
+// says reports whether a rebuilt error has the text of the original, and what it costs to ask it.
+//
+// The Error method of an error that wraps another usually calls that one's. To ask at each level
+// of a chain would take quadratic time, and exponential time if a method calls the other twice.
+// So a twin is asked, which wraps a stand-in, and the calls of the stand-in are counted.
+func (n *node) says(self error, holds bool, kids []built) (cost int, ok bool) {
+	if !holds || len(kids) == 0 || !kids[0].rebuilt {
+		text, ok := textOf(self)
+		return len(text), ok && text == n.Text
+	}
+	s := &standIn{err: kids[0].err, text: n.Kids[0].Text}
+	_, twin := types.decode(n, []error{s})
+	if twin == nil {
+		return 0, false
+	}
+	s.calls = 0 // those of the twin's making
+	text, ok := textOf(twin)
+	cost = len(text) + s.calls*kids[0].cost
+	return cost, ok && text == n.Text && cost <= maxCost
+}
+
+// A standIn takes the place of an error, whose text is known.
+type standIn struct {
+	err   error
+	text  string
+	calls int
+}
+
+// Error returns the text of the other error.
+func (s *standIn) Error() string {
+	s.calls++
+	return s.text
+}
+
+// Unwrap returns the other error, for errors.Is and errors.As.
+func (s *standIn) Unwrap() error { return s.err }
+
+// wrapsItself reports whether a rebuilt error already leads to what it wraps.
+func wrapsItself(err error) (wraps bool) {
+	defer func() { _ = recover() }() // of the user's Unwrap
+	u, ok := err.(interface{ Unwrap() error })
+	return ok && u.Unwrap() != nil
+}

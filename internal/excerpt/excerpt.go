@@ -1,0 +1,24 @@
+// Package excerpt shortens texts that are too long to be sent or kept whole.
+package excerpt
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Min is the smallest bound that leaves room for the note about the missing rest.
+const Min = 64
+
+// Head returns s if it has at most most bytes, which must be at least Min. Otherwise it returns
+// the beginning of s and a note about how many bytes are missing, together at most most bytes.
+func Head(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	note := fmt.Sprintf("… (%d bytes more)", len(s)) // at least as long as the note with the right number
+	cut := max(most-len(note), 0)
+	for back := 0; back < utf8.UTFMax-1 && cut > 0 && !utf8.RuneStart(s[cut]); back++ {
+		cut-- // no half of a rune
+	}
+	return s[:cut] + fmt.Sprintf("… (%d bytes more)", len(s)-cut)
+}

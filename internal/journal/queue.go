@@ -1,0 +1,82 @@
+package journal
+
+// Bounds of what waits for the handler. The first source may use all of maxBytes and maxRecords, the
+// second that has records waiting half of them, and so on: n sources have at most 1 + 1/2 + … + 1/n of
+// it, which is less than eight times as much for a thousand, and never more than limit.
+const (
+	maxRecords = 8192
+	maxBytes   = 8 << 20
+	limit      = 48 << 20
+
+	overhead = 256 // what a record takes beside its bytes
+)
+
+type record struct {
+	source, size int
+	log          func()
+}
+
+// A queue is the records that wait, first in, first out.
+type queue struct {
+	records []record
+	bytes   int
+	sources map[int]*source // those with records in the queue
+	lost    map[int]int     // records without room, by source, that nobody was told of
+}
+
+// source is what a source has in the queue.
+type source struct{ records, bytes int }
+
+func newQueue() queue { return queue{sources: map[int]*source{}, lost: map[int]int{}} }
+
+// empty reports whether there is nothing to tell.
+func (q *queue) empty() bool { return len(q.records) == 0 && len(q.lost) == 0 }
+
+// put appends a record, or counts it as lost.
+func (q *queue) put(r record) {
+	s := q.sources[r.source]
+	if s == nil {
+		s = &source{}
+	}
+	if !q.fits(s, r.size) {
+		q.lost[r.source]++
+		return
+	}
+	q.sources[r.source] = s
+	s.records++
+	s.bytes += r.size
+	q.bytes += r.size
+	q.records = append(q.records, r)
+}
+
+// fits reports whether a source may add a record. One that has none waiting may add any.
+func (q *queue) fits(s *source, size int) bool {
+	if q.bytes+size > limit {
+		return false
+	}
+	if s.records == 0 {
+		return true
+	}
+	n := len(q.sources)
+	return s.records < maxRecords/n && s.bytes+size <= maxBytes/n
+}
+
+// take removes the first record, and returns which were lost by now. It returns nil if there is none.
+func (q *queue) take() (log func(), lost map[int]int) {
+	if len(q.lost) > 0 {
+		lost, q.lost = q.lost, map[int]int{}
+	}
+	if len(q.records) == 0 {
+		return nil, lost
+	}
+	r := q.records[0]
+	q.records[0] = record{} // append copies the slice now and then, not at once
+	q.records = q.records[1:]
+	q.bytes -= r.size
+	s := q.sources[r.source]
+	s.bytes -= r.size
+	if s.records--; s.records == 0 {
+		delete(q.sources, r.source)
+	}
+	return r.log, lost
+}
