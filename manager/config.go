@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/connection"
 )
 
 // Config describes a manager. The zero value is good.
@@ -16,8 +17,8 @@ type Config struct {
 	Setup Setup
 
 	// Network and Address are where clients are served that are not of this tree of processes
-	// and know Key; see package connection. For TLS and other limits have Setup call
-	// [Server.Listen].
+	// and know Key, which has 16 bytes or more; see package connection for how to make one. For
+	// TLS and other limits have Setup call [Server.Listen].
 	Network, Address string
 	Key              []byte
 
@@ -68,6 +69,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Address != "" && len(c.Key) == 0 {
 		return c, fmt.Errorf("manager: Config.Key is empty: remote clients must know one, or use Server.Listen in Setup")
+	}
+	if len(c.Key) > 0 && len(c.Key) < connection.MinKey {
+		return c, fmt.Errorf("manager: Config.Key has %d bytes and needs %d or more, since a short one can be guessed: make one with crypto/rand, or with head -c 32 /dev/urandom", len(c.Key), connection.MinKey)
 	}
 	setDefault(&c.Limits.Objects, defaultObjects)
 	setDefault(&c.Limits.Calls, defaultCalls)
