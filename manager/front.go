@@ -12,7 +12,8 @@ import (
 
 // A front serves all clients of this tree of processes, in one goroutine: as long as that is the
 // only one that waits, whoever asks wakes it without a detour over another one. A client that
-// does not read its answers fast enough gets a goroutine of its own.
+// does not read its answers fast enough, or asks for so much in one message that others would have to
+// wait, gets a goroutine of its own.
 type front struct {
 	s     *Server
 	door  *mp.Queue[hello]
@@ -74,7 +75,7 @@ func (f *front) turn(i int) {
 	p := f.peers[i]
 	err := p.turn(context.Background(), f.s.store, p.trySend)
 	switch {
-	case errors.Is(err, errSlow):
+	case errors.Is(err, errSlow), err == nil && len(p.rest) > 0:
 		f.forget(i)
 		f.s.serving.Go(func() { f.s.goOn(p) })
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
@@ -22,11 +23,13 @@ type peer struct {
 	client *store.Client
 	pushes *sync.WaitGroup
 	buf    []byte
+	rest   []byte       // of a message: requests that have not been looked at
 	out    store.Writer // answers, of who takes turns
 
 	mu      sync.Mutex
 	later   [][]byte // answers that came later
 	bytes   int      // in them
+	refused bool     // there were too many
 	writing bool
 }
 
@@ -43,8 +46,11 @@ func (s *Server) serve(ctx context.Context, p *peer) {
 
 // goOn is serve of a client that does not read its answers fast enough to be served by the front.
 func (s *Server) goOn(p *peer) {
-	err := p.send(s.ctx, p.out.B)
-	p.out.B = p.out.B[:0]
+	var err error
+	if len(p.out.B) > 0 {
+		err = p.send(s.ctx, p.out.B)
+		p.out.B = p.out.B[:0]
+	}
 	for err == nil {
 		err = p.turn(s.ctx, s.store, p.send)
 	}
@@ -54,7 +60,11 @@ func (s *Server) goOn(p *peer) {
 // enter makes the client known to the store.
 func (p *peer) enter(ctx context.Context, s *Server) {
 	p.pushes = &s.pushes
-	p.client = s.store.NewClient(p.far, func(call uint32, answer []byte) { p.push(ctx, call, answer) })
+	most := p.most - 1 // behind the byte that says what it is
+	if !p.far {
+		most -= 2 * flushMessageAt // so that bound has nothing to send, which could block the front
+	}
+	p.client = s.store.NewClient(p.far, most, func(call uint32, answer []byte) { p.push(ctx, call, answer) })
 }
 
 // end is when the client is gone, or is thrown out.
@@ -73,18 +83,20 @@ func (p *peer) turn(ctx context.Context, st *store.Store, send func(ctx context.
 	}
 	out := &p.out
 	for n, more := 0, true; more && n < atATime && len(out.B) < flushAt; n++ {
-		message, err := receive(ctx, p.conn, p.buf)
-		if err != nil {
+		if len(p.rest) == 0 {
+			message, err := receive(ctx, p.conn, p.buf)
+			if err != nil {
+				return err
+			}
+			p.rest = message
+		}
+		if err := p.answer(ctx, st); err != nil {
 			return err
 		}
-		err = store.Frames(message, func(call uint32, body []byte) error {
-			at := len(out.B)
-			st.Do(p.client, call, body, out)
-			return p.bound(ctx, out, at, call)
-		})
-		if err != nil {
-			return err
+		if len(p.rest) > 0 {
+			break
 		}
+		var err error
 		more, err = p.conn.Poll(ctx, 0)
 		more = more && err == nil
 	}
@@ -97,6 +109,36 @@ func (p *peer) turn(ctx context.Context, st *store.Store, send func(ctx context.
 	out.B = out.B[:0]
 	if cap(out.B) > mostPooled {
 		out.B = nil
+	}
+	return nil
+}
+
+// answer does what requests of a message say, of which some are left when the answers are to be sent
+// first, or it is the turn of other clients.
+func (p *peer) answer(ctx context.Context, st *store.Store) error {
+	var began time.Time
+	for n := 1; len(p.rest) > 0 && len(p.out.B) < flushMessageAt; n++ {
+		call, body, rest, err := store.NextFrame(p.rest)
+		if err != nil {
+			return err
+		}
+		at := len(p.out.B)
+		st.Do(p.client, call, body, &p.out)
+		p.rest = rest
+		if err := p.bound(ctx, &p.out, at, call); err != nil {
+			return err
+		}
+
+		if n%manyFrames == 0 {
+			if began.IsZero() {
+				began = time.Now()
+			} else if time.Since(began) > turnTime {
+				break
+			}
+		}
+	}
+	if len(p.rest) == 0 {
+		p.rest = nil
 	}
 	return nil
 }
@@ -131,14 +173,9 @@ func (p *peer) trySend(_ context.Context, b []byte) error {
 	return err
 }
 
-func (p *peer) send(ctx context.Context, b []byte) error {
-	if !p.far {
-		return p.conn.SendBytes(ctx, b)
-	}
-	ctx, cancel := context.WithTimeout(ctx, slow)
-	defer cancel()
-	return p.conn.SendBytes(ctx, b)
-}
+// send sends answers, however long the client takes to read them: it may be slow, or stopped. Meanwhile
+// it is asked for nothing more, and push bounds what comes beside that.
+func (p *peer) send(ctx context.Context, b []byte) error { return p.conn.SendBytes(ctx, b) }
 
 // push sends an answer, beside whoever calls it.
 func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
@@ -149,10 +186,17 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.refused {
+		return
+	}
 	p.later = append(p.later, answer)
 	p.bytes += len(answer)
-	if p.far && p.bytes > mostLater {
-		p.later, p.bytes = nil, 0
+	most := mostLater
+	if !p.far {
+		most = mostLaterHere
+	}
+	if len(p.later) > 1 && p.bytes > most {
+		p.later, p.bytes, p.refused = nil, 0, true
 		go p.conn.Close()
 		return
 	}

@@ -125,9 +125,20 @@ const flushAt = 32 << 10
 // atATime is how many messages a client may send before it is the turn of the others.
 const atATime = 256
 
-// slow is how long a remote client may take to read what it asked for.
-const slow = 30 * time.Second
+// flushMessageAt is how many bytes of answers are sent before the other requests of a message are
+// looked at.
+const flushMessageAt = 1 << 20
 
-// mostLater is how many bytes of answers a client may leave unread that came later, beside those
-// to a local one.
-const mostLater = 64 << 20
+// A client whose message has very many requests, or such that take long, lets others have their turn
+// after some time.
+const (
+	manyFrames = 16
+	turnTime   = 5 * time.Millisecond
+)
+
+// How many bytes of answers a client may leave unread that came later. There is always room for one
+// answer. A local client may have been stopped when it waited for several large ones.
+const (
+	mostLater     = 64 << 20
+	mostLaterHere = 1 << 30
+)

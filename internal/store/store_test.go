@@ -58,9 +58,11 @@ type client struct {
 	bell    chan struct{}
 }
 
-func newClient(s *store.Store) *client {
+func newClient(s *store.Store) *client { return newClientOf(s, false, 0) }
+
+func newClientOf(s *store.Store, far bool, most int) *client {
 	c := &client{s: s, answers: map[uint32][]byte{}, bell: make(chan struct{}, 1)}
-	c.c = s.NewClient(false, func(_ uint32, b []byte) { c.took(b) })
+	c.c = s.NewClient(far, most, func(_ uint32, b []byte) { c.took(b) })
 	return c
 }
 
@@ -428,46 +430,48 @@ func FuzzDo(f *testing.F) {
 			seeds = seeds[:0]
 		}
 	}
+	f.Fuzz(func(t *testing.T, b []byte) { doAll(t, b) })
+}
+
+func doAll(t testing.TB, b []byte) {
 	id := store.ID{1, 2, 3}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		s := store.New(id, store.Limits{Objects: 50, Bytes: 1 << 20, Calls: 20, Nesting: 5}, functions{}, 0)
-		good, bad := newClient(s), newClient(s)
-		mine := good.make(t, store.KindDict, nil)
-		for i := uint64(0); i < 3; i++ {
-			for kind := store.KindDict; kind < store.KindOwn; kind++ {
-				bad.begin(store.OpNew, 0, func(w *store.Writer) {
-					w.Uint(uint64(kind))
-					w.Uint(1)
-					w.Bytes(nil)
-					if kind == store.KindCond {
-						w.Uint(i)
-					} else if kind >= store.KindValue {
-						w.Int(2)
-					}
-				})
-			}
+	s := store.New(id, store.Limits{Objects: 50, Bytes: 1 << 20, Calls: 20, Nesting: 5}, functions{}, 0)
+	good, bad := newClient(s), newClient(s)
+	mine := good.make(t, store.KindDict, nil)
+	for i := uint64(0); i < 3; i++ {
+		for kind := store.KindDict; kind < store.KindOwn; kind++ {
+			bad.begin(store.OpNew, 0, func(w *store.Writer) {
+				w.Uint(uint64(kind))
+				w.Uint(1)
+				w.Bytes(nil)
+				if kind == store.KindCond {
+					w.Uint(i)
+				} else if kind >= store.KindValue {
+					w.Int(2)
+				}
+			})
 		}
-		for len(b) > 0 {
-			n := min(int(b[0]), len(b)-1)
-			var out store.Writer
-			bad.last++
-			s.Do(bad.c, bad.last, b[1:1+n], &out)
-			bad.took(out.B)
-			b = b[1+n:]
-		}
-		if _, err := good.ask(store.OpDictHas, mine, func(w *store.Writer) { w.Bytes([]byte("x")) }); err != nil {
-			t.Error(err)
-		}
-		check(t, s)
-		s.Leave(bad.c)
-		check(t, s)
-		s.Leave(good.c)
-		if bad.twice || good.twice {
-			t.Error("a call was answered twice")
-		}
-		s.Close(errRefused)
-		s.Wait()
-	})
+	}
+	for len(b) > 0 {
+		n := min(int(b[0]), len(b)-1)
+		var out store.Writer
+		bad.last++
+		s.Do(bad.c, bad.last, b[1:1+n], &out)
+		bad.took(out.B)
+		b = b[1+n:]
+	}
+	if _, err := good.ask(store.OpDictHas, mine, func(w *store.Writer) { w.Bytes([]byte("x")) }); err != nil {
+		t.Error(err)
+	}
+	check(t, s)
+	s.Leave(bad.c)
+	check(t, s)
+	s.Leave(good.c)
+	if bad.twice || good.twice {
+		t.Error("a call was answered twice")
+	}
+	s.Close(errRefused)
+	s.Wait()
 }
 
 // What is no message is found out, whatever it is.

@@ -22,8 +22,10 @@ var errMalformed = errors.New("manager: a request that no client of mp has writt
 
 // A Writer appends a frame to a buffer.
 type Writer struct {
-	B  []byte
-	at int
+	B    []byte
+	at   int
+	most int  // that B may have of an answer; 0: no limit
+	full bool // it would have had more, which was left out
 }
 
 // Begin begins the request of a call; [Writer.End] ends it.
@@ -72,6 +74,10 @@ func (w *Writer) Bool(yes bool) {
 
 // Bytes appends bytes.
 func (w *Writer) Bytes(b []byte) {
+	if w.most > 0 && len(w.B)+len(b) > w.most {
+		w.full = true
+		return
+	}
 	w.Uint(uint64(len(b)))
 	w.B = append(w.B, b...)
 }
@@ -184,18 +190,27 @@ func (r *Reader) Err() error {
 // returns an error.
 func Frames(message []byte, f func(call uint32, body []byte) error) error {
 	for len(message) > 0 {
-		if len(message) < frameHead {
-			return errMalformed
+		call, body, rest, err := NextFrame(message)
+		if err == nil {
+			err = f(call, body)
 		}
-		n := int(binary.LittleEndian.Uint32(message))
-		if n < callSize || n > len(message)-lengthSize {
-			return errMalformed
-		}
-		frame := message[lengthSize : lengthSize+n]
-		if err := f(binary.LittleEndian.Uint32(frame), frame[callSize:]); err != nil {
+		if err != nil {
 			return err
 		}
-		message = message[lengthSize+n:]
+		message = rest
 	}
 	return nil
+}
+
+// NextFrame takes the first frame of a message off: the number of its call, and what it says.
+func NextFrame(message []byte) (call uint32, body, rest []byte, err error) {
+	if len(message) < frameHead {
+		return 0, nil, nil, errMalformed
+	}
+	n := int(binary.LittleEndian.Uint32(message))
+	if n < callSize || n > len(message)-lengthSize {
+		return 0, nil, nil, errMalformed
+	}
+	frame := message[lengthSize : lengthSize+n]
+	return binary.LittleEndian.Uint32(frame), frame[callSize:], message[lengthSize+n:], nil
 }
