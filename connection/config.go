@@ -44,7 +44,7 @@ type Config struct {
 	// MaxHandshakes is how many handshakes of a Listener may be under way at a time. They do
 	// not count as connections, so peers that do not know the key keep nobody out who knows it:
 	// when there are as many and another peer connects, the handshake that began first is
-	// dropped, once it has had 100 milliseconds. Defaults to 256.
+	// dropped, once it has had a quarter of a second. Defaults to 256.
 	MaxHandshakes int
 	// HandshakeTimeout is how long a handshake may take; 0 means 10 seconds.
 	HandshakeTimeout time.Duration

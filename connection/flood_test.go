@@ -49,7 +49,7 @@ func TestFlood(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			mptest.NoLeaks(t)
-			s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, MaxHandshakes: 16, MaxConns: 4})
+			s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, MaxHandshakes: 32, MaxConns: 4})
 			ctx, cancel := context.WithCancel(t.Context())
 			over := s.flood(ctx, 40, say)
 			until(t, "the flood is refused", func() bool { return s.log.count("was refused") >= 20 })

@@ -33,7 +33,7 @@ func (a *handshakes) init(most int) { a.most, a.left = most, make(chan struct{},
 // leastTime is how long a handshake has before another one can take its place. Without it a flood
 // would drop an honest peer before that can answer; with it peers wait their turn in the
 // system's backlog.
-const leastTime = 100 * time.Millisecond
+const leastTime = 250 * time.Millisecond
 
 var errDropped = errors.New("connection: the handshake was unfinished when others needed its place; see Config.MaxHandshakes")
 

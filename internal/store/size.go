@@ -5,7 +5,7 @@ import "fmt"
 // What is kept because a client has asked for it counts: for about what it takes, since a client
 // that knows what is not counted would ask for that.
 const (
-	objectSize = 192 // of an object with nothing in it
+	objectSize = 112 // of an object with nothing in it
 	valueSize  = 96  // of a value, beside its bytes
 	keySize    = 96  // of a key, beside its bytes
 	nameSize   = 96  // of a name, beside its bytes
