@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
@@ -239,11 +240,37 @@ const (
 	isError  = 1
 )
 
+// fixed are errors that are answered again and again, as they are encoded: that takes longer than most
+// requests.
+var fixed []fixedError
+
+type fixedError struct {
+	err     error
+	encoded func() []byte
+}
+
+func init() {
+	for _, err := range []error{ErrGone, ErrKind, errMalformed, errUnknownOp, errTooMuch, ErrCanceled} {
+		fixed = append(fixed, fixedError{err, sync.OnceValue(func() []byte { return errtree.Append(nil, err) })})
+	}
+}
+
+// appendError appends an error.
+func appendError(b []byte, err error) []byte {
+	b = append(b, isError)
+	for i := range fixed {
+		if fixed[i].err == err {
+			return append(b, fixed[i].encoded()...)
+		}
+	}
+	return errtree.Append(b, err)
+}
+
 // answer appends an answer.
 func (w *Writer) answer(call uint32, err error, result func(w *Writer)) {
 	w.begin(call)
 	if err != nil {
-		w.B = errtree.Append(append(w.B, isError), err)
+		w.B = appendError(w.B, err)
 	} else {
 		w.B = append(w.B, isResult)
 		if result != nil {

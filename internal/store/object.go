@@ -3,8 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-
-	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
 // Operations without an object, or on any.
@@ -235,7 +233,7 @@ func (x *exec) oneOfBatch(at int) {
 	if err == nil {
 		return
 	}
-	x.out.B = errtree.Append(append(x.out.B[:at+1], isError), err)
+	x.out.B = appendError(x.out.B[:at+1], err)
 	if len(x.out.B) > x.out.most {
 		x.out.B = x.out.B[:at+1]
 	}
