@@ -11,7 +11,8 @@
 //	err = conn.Send(ctx, order)
 //
 // Nothing that comes from the other side is looked at before it has proved that it knows the
-// key, or TLS has vouched for it. Garbage, half a handshake, slow, silent or greedy peers end as a
-// line in the log and nothing else. Objects of mp and files cannot be sent to another
+// key, or TLS has vouched for it. Garbage, half a handshake, silent or greedy peers end as a
+// line in the log and nothing else, or if there are many as a number in one: they keep nobody out
+// who knows the key. A peer that is known and slow is served as long as that takes. Objects of mp and files cannot be sent to another
 // program; within one tree of processes [mp.NewPipe] is faster and can.
 package connection

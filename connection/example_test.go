@@ -47,7 +47,9 @@ func answer(ctx context.Context, c *mp.Conn[bill]) {
 // A listener and a client, here in one program, know each other by a key.
 func ExampleDial() {
 	ctx := context.Background()
-	cfg := connection.Config{Key: []byte("some random bytes that both have read from a file")}
+	key := make([]byte, 32) // both programs read it from a file
+	_, _ = rand.Read(key)
+	cfg := connection.Config{Key: key}
 	shop, err := connection.Listen[bill]("tcp", "127.0.0.1:0", cfg)
 	if err != nil {
 		log.Fatal(err)
@@ -148,7 +150,7 @@ func ExampleDial_wrongKey() {
 	}
 	defer shop.Close()
 
-	_, err = connection.Dial[bill](ctx, "tcp", shop.Addr().String(), connection.Config{Key: []byte("a guess")})
+	_, err = connection.Dial[bill](ctx, "tcp", shop.Addr().String(), connection.Config{Key: []byte("a guess of the key")})
 	fmt.Println(errors.Is(err, connection.ErrAuthentication))
 	_, err = connection.Dial[bill](ctx, "tcp", shop.Addr().String(), connection.Config{})
 	fmt.Println(err)

@@ -27,9 +27,9 @@ func FuzzHandshake(f *testing.F) {
 	f.Add([]byte(magic))
 	f.Add(append([]byte(magic), make([]byte, answerSize)...))
 	f.Add(append(append([]byte(magic), 1), make([]byte, answerSize)...))
-	key := []byte("a key")
+	key := []byte("a key that is long enough")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if err := welcome(scripted{in: bytes.NewReader(b)}, key, 1); err == nil {
+		if err := welcome(scripted{in: bytes.NewReader(b)}, key, 1, func() bool { return true }); err == nil {
 			t.Errorf("welcome: % x", b)
 		}
 		if err := introduce(scripted{in: bytes.NewReader(b)}, key, 1); err == nil {
@@ -43,8 +43,9 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add(bytes.Repeat([]byte{255}, 20))
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 3, 255})
+	f.Add(append([]byte{0, 0, 0, 0, 0, 3, 0, 0}, make([]byte, 100_000)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		const most = 1000
+		const most = 200_000
 		s := &socket{conn: scripted{}, most: most}
 		in, total := bufio.NewReader(bytes.NewReader(b)), 0
 		for {

@@ -17,6 +17,10 @@ import (
 // thinks that it does not.
 var ErrAuthentication = mp.RegisterError(errors.New("connection: the other side does not know the key, or thinks that this one does not"))
 
+// ErrTooMany is returned by Dial when the listener has as many open connections as its
+// Config.MaxConns allows. The peer that gets it knows the key.
+var ErrTooMany = mp.RegisterError(errors.New("connection: as many are open as Config.MaxConns allows"))
+
 var (
 	errNotOurs  = errors.New("connection: the other side is no connection of mp, or of another version")
 	errType     = errors.New("connection: the other side has another type of messages")
@@ -49,6 +53,7 @@ const (
 	wrongKey
 	wrongType
 	wrongMode
+	tooMany
 )
 
 func hello(keyed bool, nonce []byte) []byte {
@@ -88,8 +93,9 @@ func write(c net.Conn, b []byte) error {
 	return err
 }
 
-// welcome is the listener's side.
-func welcome(c net.Conn, key []byte, shape uint64) error {
+// welcome is the listener's side. It asks admit for a place once the dialer has proved that it knows
+// the key.
+func welcome(c net.Conn, key []byte, shape uint64, admit func() bool) error {
 	mine := newNonce()
 	if err := write(c, hello(len(key) > 0, mine)); err != nil {
 		return err
@@ -111,6 +117,8 @@ func welcome(c net.Conn, key []byte, shape uint64) error {
 		verdict, err = wrongKey, ErrAuthentication
 	case theirShape != shape:
 		verdict, err = wrongType, errType
+	case !admit():
+		verdict, err = tooMany, ErrTooMany
 	}
 	answer := make([]byte, verdictSize)
 	answer[0] = verdict
@@ -151,6 +159,8 @@ func introduce(c net.Conn, key []byte, shape uint64) error {
 		return errType
 	case verdict[0] == wrongMode:
 		return errAnybody
+	case verdict[0] == tooMany:
+		return ErrTooMany
 	case verdict[0] != accepted, keyed && !hmac.Equal(verdict[1:], proof(key, "listener", theirs, mine, shape)):
 		return ErrAuthentication
 	}

@@ -24,12 +24,14 @@ type Listener[T any] struct {
 	cancel   context.CancelFunc
 	serving  sync.WaitGroup
 	open     chan struct{} // as many as there are connections
+	shakes   handshakes
+	log      refusals
 }
 
 // Listen listens on "unix", also with an abstract address that begins with @, "tcp", "tcp4" or
 // "tcp6". Handshakes take place, several at a time, whether or not somebody accepts. An address
-// that is in use is an error, and so is a config without Key, TLS and Anybody. It has a goroutine,
-// and one for each handshake and each connection.
+// that is in use is an error, and so is a config without Key, TLS and Anybody, or with a short Key.
+// It has a goroutine, and one for each handshake and each connection.
 func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
 	cfg, shape, err := prepare[T](network, cfg)
 	if err != nil {
@@ -40,6 +42,8 @@ func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
 		return nil, err
 	}
 	l := &Listener[T]{cfg: cfg, net: n, shape: shape, accepted: make(chan *mp.Conn[T]), open: make(chan struct{}, cfg.MaxConns)}
+	l.shakes.init(cfg.MaxHandshakes)
+	l.log = refusals{log: cfg.Logger, listener: n.Addr().String()}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.serving.Go(l.serve)
 	return l, nil
@@ -99,6 +103,7 @@ func (l *Listener[T]) Close() error {
 	}
 	l.cancel()
 	l.serving.Wait()
+	l.log.flush()
 	return err
 }
 
@@ -117,35 +122,60 @@ func (l *Listener[T]) serve() {
 			}
 			continue
 		}
-		select {
-		case l.open <- struct{}{}:
-			l.serving.Go(func() { l.greet(c) })
-		default:
-			_ = c.Close()
-			l.refuse(c, errors.New("connection: as many are open as Config.MaxConns allows"))
+		h, dropped, err := l.shakes.enter(l.ctx, c)
+		if dropped != nil {
+			l.log.add(dropped, errDropped)
 		}
+		if err != nil {
+			_ = c.Close()
+			return
+		}
+		l.serving.Go(func() { l.greet(h) })
 	}
 }
 
 // patience is how long to wait when the system cannot accept.
 const patience = 50 * time.Millisecond
 
-func (l *Listener[T]) refuse(c net.Conn, err error) {
-	l.cfg.Logger.Warn("mp: a connection was refused", "listener", l.Addr().String(), "from", c.RemoteAddr().String(), "error", err)
-}
-
 // greet does the handshake and hands the connection over.
-func (l *Listener[T]) greet(raw net.Conn) {
-	c := raw
+func (l *Listener[T]) greet(h *handshake) {
+	c := h.conn
 	if l.cfg.TLS != nil {
-		c = tls.Server(raw, l.cfg.TLS)
+		c = tls.Server(h.conn, l.cfg.TLS)
 	}
-	if err := shake(l.ctx, c, l.cfg, func(c net.Conn) error { return welcome(c, l.cfg.Key, l.shape) }); err != nil {
-		_ = raw.Close()
-		<-l.open
-		l.refuse(raw, err)
+	admitted := false
+	err := shake(l.ctx, c, l.cfg, func(c net.Conn) error {
+		return welcome(c, l.cfg.Key, l.shape, func() bool {
+			admitted = l.shakes.leave(h) && l.admit() // from now on no other one can take its place
+			return admitted
+		})
+	})
+	if err == nil {
+		l.handOver(c)
 		return
 	}
+
+	_ = h.conn.Close()
+	if admitted {
+		<-l.open
+	}
+	if l.shakes.leave(h) {
+		l.log.add(h.conn, err)
+	}
+}
+
+// admit takes one of the places for connections, if there is one.
+func (l *Listener[T]) admit() bool {
+	select {
+	case l.open <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// handOver has a connection that has a place accepted.
+func (l *Listener[T]) handOver(c net.Conn) {
 	s := newSocket(c, l.cfg.MaxMessage, func() { <-l.open })
 	conn, err := mp.NewConn[T](s)
 	if err != nil {

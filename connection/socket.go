@@ -89,9 +89,10 @@ func (s *socket) readMessage(in *bufio.Reader) ([]byte, error) {
 }
 
 // atOnce is how much memory is taken for a message of which nothing has arrived.
-const atOnce = 1 << 20
+const atOnce = 64 << 10
 
-// readN reads n bytes. It takes memory as they arrive.
+// readN reads n bytes. It takes memory as they arrive: at most twice as much as has arrived, and
+// half as much again for a moment while it moves.
 func readN(in io.Reader, n int) ([]byte, error) {
 	b := make([]byte, min(n, atOnce))
 	for at := 0; ; {
@@ -99,7 +100,9 @@ func readN(in io.Reader, n int) ([]byte, error) {
 			return b, err
 		}
 		at = len(b)
-		b = append(b, make([]byte, min(n-at, at))...)
+		grown := make([]byte, min(n, 2*at))
+		copy(grown, b)
+		b = grown
 	}
 }
 

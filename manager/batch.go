@@ -59,8 +59,14 @@ func (m *Manager) Do(ctx context.Context, ops ...Op) error {
 	return errors.Join(append(failed, err)...)
 }
 
+// errNoRoom is that of an operation that was not done.
+var errNoRoom = fmt.Errorf("%w: it was not done, since the answers before it have filled the message: do fewer at a time", ErrLimit)
+
 // take takes the answer of an operation.
 func (o Op) take(answer []byte) error {
+	if len(answer) == 0 {
+		return errNoRoom
+	}
 	in, err := store.Answer(answer)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/connection"
 )
 
 // Config describes a manager. The zero value is good.
@@ -16,8 +17,8 @@ type Config struct {
 	Setup Setup
 
 	// Network and Address are where clients are served that are not of this tree of processes
-	// and know Key; see package connection. For TLS and other limits have Setup call
-	// [Server.Listen].
+	// and know Key, which has 16 bytes or more; see package connection for how to make one. For
+	// TLS and other limits have Setup call [Server.Listen].
 	Network, Address string
 	Key              []byte
 
@@ -34,17 +35,41 @@ type Config struct {
 	Grace time.Duration
 }
 
-// Limits bound a manager. What would exceed them is [ErrLimit], and changes nothing.
+// Limits bound a manager. What would exceed them is [ErrLimit], and changes nothing. Objects, Bytes and
+// Nesting are for all clients together, Calls and Waiting for each of them: a client that has many calls
+// waiting takes nothing from the others.
 type Limits struct {
-	Objects int // alive at a time; 0: 1,000,000
-	Bytes   int // of keys and values, and about what it takes to keep them; 0: no limit
-	Calls   int // that one client may have waiting or running; 0: 100,000
-	Nesting int // of objects in objects; 0: 1,000
+	// Objects is how many may be alive at a time. Defaults to 1,000,000.
+	Objects int
+
+	// Bytes bounds keys, values and names, with about what it takes to keep them and to know which
+	// client has which object. Defaults to no limit.
+	Bytes int
+
+	// Calls is how many calls one client may have waiting or running. A function or method counts
+	// until it has returned, also if its caller does not wait any more. Defaults to 100,000.
+	Calls int
+
+	// Waiting bounds, in bytes, the calls that one client has waiting or running: their arguments,
+	// and about half a kilobyte for each that waits, four and a half for each that has a function or
+	// method run. One call alone may have a longer argument. As many bytes again bound the
+	// copies of values on which the client's functions work, which wait for each other if need be; the
+	// locks that it holds; and the objects that it knows. Functions and methods that
+	// were left running by clients which are gone count against the other clients of their kind,
+	// remote or local. Defaults to 64 MiB, or to Bytes if that is less, but at least 1 MiB.
+	Waiting int
+
+	// Nesting is how deep objects may be in objects. A client that keeps putting objects with
+	// very many others in them into others, or makes circles of them, meets [ErrLimit] too.
+	// Defaults to 1,000.
+	Nesting int
 }
 
 const (
 	defaultObjects = 1_000_000
 	defaultCalls   = 100_000
+	defaultWaiting = 64 << 20
+	leastWaiting   = 1 << 20
 	defaultNesting = 1000
 	defaultLinger  = time.Minute
 	defaultGrace   = 5 * time.Second
@@ -57,7 +82,7 @@ func (c Config) withDefaults() (Config, error) {
 		value int
 	}{
 		{"Limits.Objects", c.Limits.Objects}, {"Limits.Bytes", c.Limits.Bytes}, {"Limits.Calls", c.Limits.Calls},
-		{"Limits.Nesting", c.Limits.Nesting}, {"Linger", int(c.Linger)}, {"Grace", int(c.Grace)},
+		{"Limits.Waiting", c.Limits.Waiting}, {"Limits.Nesting", c.Limits.Nesting}, {"Linger", int(c.Linger)}, {"Grace", int(c.Grace)},
 	} {
 		if f.value < 0 {
 			return c, fmt.Errorf("manager: Config.%s is %d: it must not be negative", f.name, f.value)
@@ -69,8 +94,15 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Address != "" && len(c.Key) == 0 {
 		return c, fmt.Errorf("manager: Config.Key is empty: remote clients must know one, or use Server.Listen in Setup")
 	}
+	if len(c.Key) > 0 && len(c.Key) < connection.MinKey {
+		return c, fmt.Errorf("manager: Config.Key has %d bytes and needs %d or more, since a short one can be guessed: make one with crypto/rand, or with head -c 32 /dev/urandom", len(c.Key), connection.MinKey)
+	}
 	setDefault(&c.Limits.Objects, defaultObjects)
 	setDefault(&c.Limits.Calls, defaultCalls)
+	if c.Limits.Bytes > 0 {
+		setDefault(&c.Limits.Waiting, min(max(c.Limits.Bytes, leastWaiting), defaultWaiting))
+	}
+	setDefault(&c.Limits.Waiting, defaultWaiting)
 	setDefault(&c.Limits.Nesting, defaultNesting)
 	setDefault(&c.Linger, defaultLinger)
 	setDefault(&c.Grace, defaultGrace)

@@ -74,3 +74,13 @@ func Pings(n int) []byte {
 	}
 	return w.B
 }
+
+// Loads are many requests for an object, a Value, in one message.
+func Loads(object uint64, n int) []byte {
+	var w store.Writer
+	for i := range n {
+		w.Begin(uint32(i+1), store.OpValueLoad, object)
+		w.End()
+	}
+	return w.B
+}

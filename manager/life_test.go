@@ -204,7 +204,7 @@ func TestConfig(t *testing.T) {
 	for field, cfg := range map[string]manager.Config{
 		"Limits.Objects": {Limits: manager.Limits{Objects: -1}}, "Limits.Bytes": {Limits: manager.Limits{Bytes: -1}},
 		"Linger": {Linger: -1}, "Grace": {Grace: -1}, "Network": {Address: "x"}, "Key": {Network: "tcp", Address: "127.0.0.1:0"},
-		"Env": {Process: mp.ProcessConfig{Env: []string{"x"}}}, "udp": {Network: "udp", Address: "x", Key: []byte("k")},
+		"Env": {Process: mp.ProcessConfig{Env: []string{"x"}}}, "udp": {Network: "udp", Address: "x", Key: secret}, "15 bytes": {Network: "tcp", Address: "127.0.0.1:0", Key: secret[:15]},
 	} {
 		if _, err := manager.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), field) {
 			t.Error(field, err)

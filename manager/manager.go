@@ -263,8 +263,12 @@ func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error)
 type Stats struct {
 	Clients int // processes and remote connections
 	Objects int
-	Bytes   int // of keys and values, and about what it takes to keep them
+	Bytes   int // what counts toward Limits.Bytes
 	Waiting int // calls that wait, or run a function or method
+
+	// WaitingBytes is what counts toward Limits.Waiting, of all clients, those included whose
+	// functions and methods run on though they are no more.
+	WaitingBytes int
 }
 
 // Stats asks the manager what it has.
@@ -275,7 +279,7 @@ func (m *Manager) Stats(ctx context.Context) (Stats, error) {
 		return st, err
 	}
 	err = s.begin(store.OpStats, 0).do(ctx, func(in *store.Reader) error {
-		st = Stats{in.Int(), in.Int(), in.Int(), in.Int()}
+		st = Stats{in.Int(), in.Int(), in.Int(), in.Int(), in.Int()}
 		return nil
 	})
 	return st, err

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
@@ -56,7 +57,8 @@ func (s *Server) goOn(p *peer) {
 // enter makes the client known to the store.
 func (p *peer) enter(ctx context.Context, s *Server) {
 	p.pushes = &s.pushes
-	p.client = s.store.NewClient(p.far, func(call uint32, answer []byte) { p.push(ctx, call, answer) })
+	most := p.most - 1 // behind the byte that says what it is
+	p.client = s.store.NewClient(p.far, most, func(call uint32, answer []byte) { p.push(ctx, call, answer) })
 }
 
 // end is when the client is gone, or is thrown out. It does not wait for the connection to be closed, which
@@ -81,13 +83,29 @@ type manner struct {
 	// requests and bytes bound a turn: a client whose message has more is errSlow, to be served where
 	// nobody waits for it.
 	requests, bytes int
+	// until is when a turn has lasted long enough; zero if there is no hurry.
+	until time.Time
 }
 
 // patiently is the manner of a goroutine for this client alone, which may wait for it.
-func (p *peer) patiently() manner { return manner{receive, p.send, math.MaxInt, math.MaxInt} }
+func (p *peer) patiently() manner { return manner{receive: receive, send: p.send, requests: math.MaxInt, bytes: math.MaxInt} }
 
 // hastily is the manner of the front, which must not.
-func (p *peer) hastily() manner { return manner{tryReceive, p.trySend, 4096, 1 << 20} }
+func (p *peer) hastily() manner {
+	return manner{receive: tryReceive, send: p.trySend, requests: mostRequests, bytes: mostAtOnce}
+}
+
+// isLate reports whether a turn lasts too long. It looks at the time only now and then.
+func (m *manner) isLate() bool {
+	if m.requests%manyFrames != 0 || m.bytes == math.MaxInt {
+		return false
+	}
+	now := time.Now()
+	if m.until.IsZero() {
+		m.until = now.Add(turnTime)
+	}
+	return now.After(m.until)
+}
 
 // turn answers what the client has asked. Answers to requests that came together go together. With errSlow
 // nothing is lost: the next turn goes on.
@@ -119,10 +137,10 @@ func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 // answer answers the requests that have been received.
 func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 	for len(p.rest) > 0 {
-		if by.requests--; by.requests < 0 || by.bytes < 0 {
+		if by.requests--; by.requests < 0 || by.bytes < 0 || by.isLate() {
 			return errSlow
 		}
-		call, body, rest, err := store.Frame(p.rest)
+		call, body, rest, err := store.NextFrame(p.rest)
 		if err != nil {
 			return err
 		}
@@ -169,14 +187,9 @@ func (p *peer) trySend(_ context.Context, b []byte) error {
 	return err
 }
 
-func (p *peer) send(ctx context.Context, b []byte) error {
-	if !p.far {
-		return p.conn.SendBytes(ctx, b)
-	}
-	ctx, cancel := context.WithTimeout(ctx, slow)
-	defer cancel()
-	return p.conn.SendBytes(ctx, b)
-}
+// send sends answers, however long the client takes to read them: it may be slow, or stopped. Meanwhile
+// it is asked for nothing more, and push bounds what comes beside that.
+func (p *peer) send(ctx context.Context, b []byte) error { return p.conn.SendBytes(ctx, b) }
 
 // push sends an answer, beside whoever calls it.
 func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
@@ -192,7 +205,7 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	}
 	p.later = append(p.later, answer)
 	p.bytes += len(answer)
-	if p.bytes > p.mostLater() {
+	if len(p.later) > 1 && p.bytes > p.mostLater() {
 		p.later, p.thrown = nil, errUnread
 		go p.conn.Close()
 		return

@@ -58,13 +58,16 @@ func (r *registry) check() error {
 	return nil
 }
 
+// mostOfName is how much of a name that a client has sent is in an error.
+const mostOfName = 200
+
 // find finds what is registered by a name, of some type.
 func find[F registered](r *registry, what, name string) (f F, err error) {
 	r.mu.Lock()
 	x, ok := r.byName[name].(F)
 	r.mu.Unlock()
 	if !ok {
-		return f, fmt.Errorf("%w: the %s %q", ErrNotRegistered, what, name)
+		return f, fmt.Errorf("%w: the %s %q", ErrNotRegistered, what, name[:min(len(name), mostOfName)])
 	}
 	return x, x.check()
 }

@@ -105,7 +105,7 @@ func TestRemoteProgram(t *testing.T) {
 		t.Skip("started by TestRemote")
 	}
 	ctx := soon(t)
-	if _, err := manager.Dial(ctx, network, address, connection.Config{Key: []byte("another")}); !errors.Is(err, connection.ErrAuthentication) {
+	if _, err := manager.Dial(ctx, network, address, connection.Config{Key: []byte("another key of such length")}); !errors.Is(err, connection.ErrAuthentication) {
 		t.Error(err)
 	}
 	m, err := manager.Dial(ctx, network, address, connection.Config{Key: secret})
@@ -284,7 +284,7 @@ func TestHostile(t *testing.T) {
 		}
 	}
 	for range 3 {
-		if _, err := manager.Dial(ctx, "tcp", m.Addr(), connection.Config{Key: []byte("a guess")}); !errors.Is(err, connection.ErrAuthentication) {
+		if _, err := manager.Dial(ctx, "tcp", m.Addr(), connection.Config{Key: []byte("a guess of the key")}); !errors.Is(err, connection.ErrAuthentication) {
 			t.Error(err)
 		}
 	}

@@ -126,11 +126,18 @@ const flushAt = 32 << 10
 // atATime is how many messages a client may send before it is the turn of the others.
 const atATime = 256
 
-// slow is how long a remote client may take to read what it asked for.
-const slow = 30 * time.Second
+// A turn of a client that the front serves has at most so many requests, in so many bytes, and lasts
+// about so long; the clock is looked at once in manyFrames requests. A client that asks for more is served
+// by itself.
+const (
+	mostRequests = 4096
+	mostAtOnce   = 1 << 20
+	manyFrames   = 16
+	turnTime     = 5 * time.Millisecond
+)
 
-// mostLater is how many bytes of answers that came later a remote client may leave unread; mostLaterHere
-// is that of one of this tree, which may be stopped for a while with many calls under way.
+// How many bytes of answers a client may leave unread that came later. There is always room for one
+// answer. A local client may be stopped for a while with many calls under way.
 const (
 	mostLater     = 64 << 20
 	mostLaterHere = 256 << 20

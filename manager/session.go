@@ -15,7 +15,7 @@ import (
 
 // protocol is the type of messages between a manager and its clients, which are frames, sent as
 // bytes. It changes when they do.
-type protocol struct{ Version1 bool }
+type protocol struct{ Version2 bool }
 
 type conn = mp.Conn[protocol]
 

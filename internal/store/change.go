@@ -33,7 +33,7 @@ func (x *exec) function() (changer, error) {
 	return x.s.functions.Change(name, shape)
 }
 
-// turns are those of the places of a Store.
+// turns are those of the places of a Store: the changes that wait.
 type turns map[turn]*list.List
 
 type turn struct {
@@ -49,27 +49,32 @@ func (x *exec) change(f changer, at place) error {
 	}
 	s, o := x.s, x.o
 	job := &change{s: s, o: o, f: f, at: at, arg: arg}
-	ctx, p, err := x.begin(job.finish)
+	ctx, p, err := x.begin(runSize+len(arg)+len(at.name), job.finish)
 	if err != nil {
 		return err
 	}
-	job.p = p
+	job.ctx, job.p = ctx, p
 	key := turn{o, at.name}
 	if q := s.turns[key]; q != nil {
-		q.PushBack(func() { go job.run(ctx) })
+		job.place = q.PushBack(job)
 		return errLater
 	}
 	s.turns[key] = list.New()
-	go job.run(ctx)
+	job.begin()
 	return errLater
 }
 
-// begin makes a call of the request that runs until it is answered. Its context ends when it is
-// cancelled, and some time after that finish is called.
-func (x *exec) begin(finish func(err error)) (context.Context, *pending, error) {
+// begin makes a call of the request that counts for size bytes and runs until it is answered. Its
+// context ends when it is cancelled, and some time after that finish is called.
+func (x *exec) begin(size int, finish func(err error)) (context.Context, *pending, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &pending{c: x.c, call: x.call, o: x.o, stop: cancel}
+	p := &pending{c: x.c, call: x.call, o: x.o, stop: cancel, size: size, runs: true}
+	cancelled := false
 	p.cancel = func() {
+		if cancelled {
+			return
+		}
+		cancelled = true
 		cancel()
 		time.AfterFunc(patience, func() { finish(ErrCanceled) })
 	}
@@ -87,52 +92,78 @@ const patience = 250 * time.Millisecond
 
 // change is one that waits for its turn or runs.
 type change struct {
-	s    *Store
-	p    *pending
-	o    *object
-	f    changer
-	at   place
-	arg  []byte
-	over bool
+	s     *Store
+	p     *pending
+	o     *object
+	f     changer
+	at    place
+	arg   []byte
+	ctx   context.Context
+	place *list.Element // among those that wait for their turn; nil: it has begun
+	over  bool
+}
+
+// begin lets a change run whose turn it is.
+func (c *change) begin() {
+	c.p.began = true
+	go c.run(c.ctx)
 }
 
 // run runs the function until its result is for the value that is there.
 func (c *change) run(ctx context.Context) {
 	defer c.p.stop()
-	for {
-		cell, version, old, err := c.look()
+	for over := false; !over; {
+		at, err := c.look(ctx)
 		if err == nil {
 			err = ctx.Err()
 		}
+		var b []byte
+		var remove bool
+		if err == nil {
+			b, remove, err = c.f(ctx, at.old, c.arg)
+		}
+		c.s.giveBack(c.p.c, at.lent)
 		if err != nil {
 			c.finish(err)
-			return
+			break
 		}
-		b, remove, err := c.f(ctx, old, c.arg)
-		if err != nil {
-			c.finish(err)
-			return
-		}
-		over := c.put(cell, version, b, remove)
+		over = c.put(at.cell, at.version, b, remove)
 		c.s.functions.Taken(b)
-		if over {
-			return
-		}
 	}
-}
-
-// look is what is there; old is nil if there is nothing.
-func (c *change) look() (at *cell, version uint64, old []byte, err error) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	if c.o.gone {
-		return nil, 0, nil, ErrGone
+	c.s.returned(c.p)
+}
+
+// found is what was in a place.
+type found struct {
+	cell    *cell
+	version uint64
+	old     []byte // a copy; nil if there was nothing
+	lent    int
+}
+
+// look is what is there.
+func (c *change) look(ctx context.Context) (at found, err error) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	for {
+		if c.o.gone {
+			return at, ErrGone
+		}
+		at.cell, err = c.at.find()
+		if at.cell == nil {
+			return at, err
+		}
+		if at.lent, err = c.s.lend(ctx, c.p.c, len(at.cell.v.b)); err != nil {
+			return at, err
+		}
+		if at.lent == len(at.cell.v.b) {
+			at.version, at.old = at.cell.version, append([]byte{}, at.cell.v.b...)
+			return at, nil
+		}
+		c.s.takeBackLent(c.p.c, at.lent) // it has changed while this has waited
 	}
-	at, err = c.at.find()
-	if at != nil {
-		version, old = at.version, append([]byte{}, at.v.b...)
-	}
-	return at, version, old, err
 }
 
 // put puts a new value there, unless it has changed, and reports whether that is over.
@@ -144,6 +175,8 @@ func (c *change) put(was *cell, version uint64, b []byte, remove bool) bool {
 	if c.over {
 		return true
 	}
+	s.acts = c.p.c
+	defer func() { s.acts = nil }()
 	at, err := c.at.find()
 	switch {
 	case c.o.gone:
@@ -151,6 +184,8 @@ func (c *change) put(was *cell, version uint64, b []byte, remove bool) bool {
 	case err != nil:
 	case at != was || at != nil && at.version != version:
 		return false
+	case !remove && s.fits(c.p.c, len(b)) != nil:
+		err = errTooMuch
 	case remove && c.at.remove == nil:
 		err = errCannotRemove
 	case remove:
@@ -193,8 +228,15 @@ func (c *change) answer(err error, result func(w *Writer)) {
 	c.s.answer(c.p, err, result)
 	key := turn{c.o, c.at.name}
 	q := c.s.turns[key]
+	if c.place != nil { // its turn has not come
+		q.Remove(c.place)
+		c.p.stop()
+		return
+	}
 	if e := q.Front(); e != nil {
-		q.Remove(e).(func())()
+		next := q.Remove(e).(*change)
+		next.place = nil
+		next.begin()
 	} else {
 		delete(c.s.turns, key)
 	}

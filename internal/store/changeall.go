@@ -9,16 +9,16 @@ func dictChangeAll(x *exec) error {
 	if err != nil {
 		return err
 	}
-	var todo []keyChange
-	for x.in.More() {
-		todo = append(todo, keyChange{key: string(x.in.Bytes()), arg: append([]byte(nil), x.in.Bytes()...)})
+	todo := append([]byte(nil), x.in.Rest()...)
+	for in := NewReader(todo); in.More(); {
+		in.Bytes()
+		if in.Bytes(); in.bad {
+			return errMalformed
+		}
 	}
-	if err := x.in.Err(); err != nil {
-		return err
-	}
-	all := &changeAll{s: x.s, o: x.o, d: x.dict(), f: f}
-	return x.run(func(ctx context.Context) outcome {
-		return outcome{err: all.run(ctx, todo), result: func(*pending, *Writer) error { return nil }}
+	all := &changeAll{s: x.s, o: x.o, d: x.dict(), f: f, c: x.c, todo: NewReader(todo)}
+	return x.run(len(todo), func(ctx context.Context) outcome {
+		return outcome{err: all.run(ctx), result: func(*pending, *Writer) error { return nil }}
 	})
 }
 
@@ -38,28 +38,45 @@ type changeAll struct {
 	o *object
 	d *dict
 	f changer
+	c *Client
+
+	todo *Reader     // keys and arguments that have not been looked at
+	some []keyChange // what is to be done now
 }
 
-// atATime is how many keys are looked at under the lock.
-const atATime = 256
+// How many keys are looked at under the lock, and how many bytes of values, one value at least.
+const (
+	atATime      = 256
+	bytesAtATime = 1 << 20
+)
 
-func (a *changeAll) run(ctx context.Context, todo []keyChange) error {
-	for len(todo) > 0 {
-		some := todo[:min(len(todo), atATime)]
-		if err := a.look(some); err != nil {
-			return err
+func (a *changeAll) run(ctx context.Context) error {
+	for {
+		for len(a.some) < atATime && a.todo.More() {
+			a.some = append(a.some, keyChange{key: string(a.todo.Bytes()), arg: a.todo.Bytes()})
 		}
-		again, err := a.change(ctx, some)
-		for _, k := range some {
-			a.s.functions.Taken(k.new)
+		if len(a.some) == 0 {
+			return nil
 		}
+		n, lent, err := a.look(ctx)
 		if err != nil {
 			return err
 		}
-		copy(todo[len(some)-len(again):], again)
-		todo = todo[len(some)-len(again):]
+		now := a.some[:n]
+		again, err := a.change(ctx, now)
+		for i := range now {
+			a.s.functions.Taken(now[i].new)
+			now[i].old, now[i].new = nil, nil
+		}
+		a.s.giveBack(a.c, lent)
+		if err != nil {
+			return err
+		}
+		for i := range again {
+			again[i].old, again[i].new = nil, nil
+		}
+		a.some = append(again, a.some[n:]...)
 	}
-	return nil
 }
 
 // change makes new values and puts them there, and returns those that have changed meanwhile.
@@ -76,21 +93,51 @@ func (a *changeAll) change(ctx context.Context, some []keyChange) (again []keyCh
 	return a.put(some)
 }
 
-// look notes what is there.
-func (a *changeAll) look(some []keyChange) error {
+// look notes what is there, of the first n, and says how many bytes that took.
+func (a *changeAll) look(ctx context.Context) (n, lent int, err error) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
-	if a.o.gone {
-		return ErrGone
+	for {
+		first, all := a.sizes()
+		if lent, err = a.s.lend(ctx, a.c, min(max(first, bytesAtATime), all)); err != nil {
+			return 0, 0, err
+		}
+		if a.o.gone {
+			a.s.takeBackLent(a.c, lent)
+			return 0, 0, ErrGone
+		}
+		if first, _ = a.sizes(); first <= lent {
+			return a.copy(lent), lent, nil
+		}
+		a.s.takeBackLent(a.c, lent) // it has changed while this has waited
 	}
-	for i := range some {
-		k := &some[i]
-		k.was, k.old, k.new = a.d.at[k.key], nil, nil
-		if k.was != nil {
-			k.version, k.old = k.was.version, append([]byte{}, k.was.v.b...)
+}
+
+// sizes are those of the first value that is there, and of all.
+func (a *changeAll) sizes() (first, all int) {
+	for i := range a.some {
+		if e := a.d.at[a.some[i].key]; e != nil {
+			if all += len(e.v.b); first == 0 {
+				first = len(e.v.b)
+			}
 		}
 	}
-	return nil
+	return first, all
+}
+
+// copy copies as many of the values as there is room for, and returns up to which key.
+func (a *changeAll) copy(room int) (n int) {
+	for n = range a.some {
+		k := &a.some[n]
+		if k.was = a.d.at[k.key]; k.was == nil {
+			continue
+		}
+		if room -= len(k.was.v.b); room < 0 {
+			return n
+		}
+		k.version, k.old = k.was.version, append([]byte{}, k.was.v.b...)
+	}
+	return len(a.some)
 }
 
 // put puts new values there, and returns those that have changed meanwhile.
@@ -99,6 +146,8 @@ func (a *changeAll) put(some []keyChange) (again []keyChange, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.sweep()
+	s.acts = a.c
+	defer func() { s.acts = nil }()
 	if a.o.gone {
 		return nil, ErrGone
 	}

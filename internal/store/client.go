@@ -3,7 +3,6 @@ package store
 import (
 	"container/list"
 	"fmt"
-	"time"
 )
 
 // Client is who uses a Store. It has a number of calls, each of which is answered once.
@@ -14,15 +13,24 @@ type Client struct {
 	pinned map[uint64]bool     // those that it has sent on
 	holds  map[*object]int     // where it has a lock or the like
 	calls  map[uint32]*pending // that wait or run
+	most   int                 // bytes that an answer may have
 	gone   bool
+
+	mostHad  int           // objects at a time
+	pending  int           // calls that count
+	waiting  int           // bytes for which they count
+	borrowed int           // bytes of values that its functions work on
+	room     chan struct{} // closed when there are fewer of these; nil: nobody waits for that
+	walks    budget
 }
 
 // NewClient makes a client that gets answers which come later by reply; that must not block, nor use
-// the Store. The connection of one that is far away may be lost though it lives.
-func (s *Store) NewClient(far bool, reply func(call uint32, answer []byte)) *Client {
+// the Store. An answer has at most that many bytes. The connection of one that is far away may be
+// lost though it lives.
+func (s *Store) NewClient(far bool, most int, reply func(call uint32, answer []byte)) *Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &Client{reply: reply, far: far, has: map[uint64]int{}, pinned: map[uint64]bool{}, holds: map[*object]int{}, calls: map[uint32]*pending{}}
+	c := &Client{reply: reply, far: far, most: most, has: map[uint64]int{}, pinned: map[uint64]bool{}, holds: map[*object]int{}, calls: map[uint32]*pending{}}
 	s.clients[c] = true
 	return c
 }
@@ -36,6 +44,12 @@ type pending struct {
 	place  *list.Element
 	cancel func() // nil: it is taken out of the queue, and that is the answer
 	stop   func() // of code of the user's: ends its context
+	size   int    // for which it counts
+	runs   bool   // it is code of the user's, which counts until it has returned
+	began  bool   // that has a goroutine now
+
+	charged  bool
+	answered bool
 
 	// What it waits for, of each kind.
 	write bool    // of a lock: for itself alone
@@ -46,11 +60,14 @@ type pending struct {
 
 // wait lets a call wait in a queue.
 func (s *Store) wait(q *list.List, p *pending) error {
-	if limit := s.limits.Calls; limit > 0 && len(p.c.calls) >= limit {
-		return fmt.Errorf("%w: %d calls of one client wait", ErrLimit, limit)
-	}
 	if p.c.calls[p.call] != nil || p.call == 0 {
 		return errMalformed
+	}
+	if !p.runs {
+		p.size = waitSize + len(p.value.b)
+	}
+	if err := s.charge(p); err != nil {
+		return err
 	}
 	p.c.calls[p.call] = p
 	p.enqueue(q)
@@ -78,8 +95,15 @@ func first(q *list.List) *pending {
 // answer answers a call that has waited.
 func (s *Store) answer(p *pending, err error, result func(w *Writer)) {
 	p.unqueue()
+	if p.answered {
+		return
+	}
+	p.answered = true
 	if p.c.calls[p.call] == p {
 		delete(p.c.calls, p.call)
+	}
+	if !p.began {
+		s.discharge(p)
 	}
 	if p.c.gone {
 		return
@@ -87,6 +111,15 @@ func (s *Store) answer(p *pending, err error, result func(w *Writer)) {
 	var w Writer
 	w.answer(p.call, err, result)
 	p.c.reply(p.call, w.B)
+}
+
+// returned notes that the user's code of a call has returned. The call counts until it has been answered
+// as well.
+func (s *Store) returned(p *pending) {
+	p.began = false
+	if p.answered {
+		s.discharge(p)
+	}
 }
 
 // answerAll answers all who wait in a queue.
@@ -122,7 +155,8 @@ func (s *Store) Leave(c *Client) {
 	if c.gone {
 		return
 	}
-	c.gone = true
+	s.left[c.far] += c.waiting
+	c.gone, c.waiting, c.pending = true, 0, 0
 	delete(s.clients, c)
 	for _, p := range c.calls {
 		s.cancel(p)
@@ -130,28 +164,14 @@ func (s *Store) Leave(c *Client) {
 	for o := range c.holds {
 		o.body.leave(s, o, c)
 	}
-	var later []uint64
 	for id := range c.has {
 		if (c.far || c.pinned[id]) && s.linger > 0 && !s.closed {
-			later = append(later, id)
-		} else {
-			s.unref(id)
+			s.lingerOn(s.objects[id])
 		}
-	}
-	c.has, c.holds = nil, nil
-	if later != nil {
-		time.AfterFunc(s.linger, func() { s.expire(later) })
-	}
-	s.sweep()
-}
-
-// expire ends the time for which objects linger.
-func (s *Store) expire(ids []uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range ids {
 		s.unref(id)
 	}
+	s.bytes -= hasSize * len(c.has)
+	c.has, c.pinned, c.holds = nil, nil, nil
 	s.sweep()
 }
 
@@ -165,6 +185,15 @@ func (c *Client) hold(o *object, n int) {
 	}
 }
 
+// roomToHold returns an error if the client cannot have more locks and the like.
+func (x *exec) roomToHold() error {
+	limit := x.s.limits.Waiting
+	if limit > 0 && x.c.holds[x.o] == 0 && holdSize*(len(x.c.holds)+1) > limit {
+		return fmt.Errorf("%w: one client holds %d locks", ErrLimit, len(x.c.holds))
+	}
+	return nil
+}
+
 // give tells a client of an object.
 func (s *Store) give(c *Client, id uint64) {
 	o := s.objects[id]
@@ -172,7 +201,9 @@ func (s *Store) give(c *Client, id uint64) {
 		return
 	}
 	if c.has[id]++; c.has[id] == 1 {
+		c.mostHad = max(c.mostHad, len(c.has))
 		o.refs++
+		s.bytes += hasSize
 	}
 }
 
@@ -185,6 +216,9 @@ func (s *Store) takeBack(c *Client, id uint64, n int) {
 	if c.has[id] -= min(n, has); c.has[id] == 0 {
 		delete(c.has, id)
 		delete(c.pinned, id)
+		s.bytes -= hasSize
+		most := c.mostHad
+		c.pinned, c.has = smaller(c.pinned, &most), smaller(c.has, &c.mostHad)
 		s.unref(id)
 	}
 }
@@ -200,20 +234,49 @@ func (s *Store) unref(id uint64) {
 	}
 }
 
-// sweep takes apart what nobody has any more, and what only that has had.
+// mostSwept is how many objects are taken apart at a time: nobody else does anything meanwhile.
+const mostSwept = 10_000
+
+// sweep takes objects apart that nobody has any more, and those that only they contained. If there are
+// very many, a goroutine does the rest.
 func (s *Store) sweep() {
-	for len(s.dying) > 0 {
+	if len(s.dying) == 0 || s.sweeps {
+		return
+	}
+	s.sweepSome()
+	if len(s.dying) > 0 {
+		s.sweeps = true
+		s.ending.Go(s.sweepRest)
+	}
+}
+
+func (s *Store) sweepSome() {
+	for n := 0; len(s.dying) > 0 && n < mostSwept; n++ {
 		o := s.dying[len(s.dying)-1]
 		s.dying = s.dying[:len(s.dying)-1]
 		if o.refs == 0 && !o.gone {
 			s.remove(o)
 		}
 	}
+	if len(s.dying) == 0 {
+		s.dying = nil
+	}
+}
+
+func (s *Store) sweepRest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.dying) > 0 {
+		s.sweepSome()
+		s.mu.Unlock() // it is the turn of others
+		s.mu.Lock()
+	}
+	s.sweeps = false
 }
 
 func (s *Store) remove(o *object) {
 	o.gone = true
 	delete(s.objects, o.id)
-	s.bytes -= overhead
+	s.bytes -= objectSize
 	o.body.empty(s, o)
 }

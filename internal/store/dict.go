@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"sort"
 )
@@ -42,6 +41,7 @@ type entry struct {
 // entries are those of a dict or set, by key and in order.
 type entries struct {
 	at      map[string]*entry
+	peak    int      // how many there have been since the map was made, which never gets smaller
 	order   []*entry // by seq; those that are gone have not been taken out yet
 	lastSeq uint64
 }
@@ -54,8 +54,8 @@ func (d *entries) set(s *Store, o *object, key, b []byte) error {
 	if e != nil {
 		return e.set(s, o, b)
 	}
-	if limit := s.limits.Bytes; limit > 0 && s.bytes+len(key)+len(b)+2*overhead > limit {
-		return fmt.Errorf("%w: %d bytes in its objects", ErrLimit, limit)
+	if err := s.room(len(key) + keySize + len(b) + valueSize); err != nil {
+		return err
 	}
 	v, err := s.keep(o, b, value{})
 	if err != nil {
@@ -65,7 +65,8 @@ func (d *entries) set(s *Store, o *object, key, b []byte) error {
 	e = &entry{cell: cell{v: v}, key: string(key), seq: d.lastSeq}
 	d.at[e.key] = e
 	d.order = append(d.order, e)
-	s.bytes += len(key) + overhead
+	d.peak = max(d.peak, len(d.at))
+	s.bytes += len(key) + keySize
 	return nil
 }
 
@@ -82,30 +83,38 @@ func (c *cell) set(s *Store, o *object, b []byte) error {
 // remove takes an entry out.
 func (d *entries) remove(s *Store, o *object, e *entry) {
 	delete(d.at, e.key)
-	e.gone = true
-	s.drop(o, e.v)
-	s.bytes -= len(e.key) + overhead
-	if len(d.order) > 2*len(d.at)+32 {
+	d.empty(s, o, e)
+	if len(d.order) > 2*len(d.at)+8 {
 		d.order = slices.DeleteFunc(d.order, func(e *entry) bool { return e.gone })
 	}
+	peak := d.peak
+	if d.at = smaller(d.at, &d.peak); d.peak < peak {
+		d.order = slices.Clone(d.order)
+	}
+}
+
+// empty takes what is in an entry, which may be kept for a while without it.
+func (d *entries) empty(s *Store, o *object, e *entry) {
+	e.gone = true
+	s.drop(o, e.v)
+	s.bytes -= len(e.key) + keySize
+	e.key, e.v = "", value{}
 }
 
 func (d *entries) clear(s *Store, o *object) {
 	for _, e := range d.order {
 		if !e.gone {
-			e.gone = true
-			s.drop(o, e.v)
-			s.bytes -= len(e.key) + overhead
+			d.empty(s, o, e)
 		}
 	}
-	clear(d.at)
-	d.order = nil
+	d.at, d.order, d.peak = map[string]*entry{}, nil, 0
 }
 
 // first is the oldest entry, or nil.
 func (d *entries) first() *entry {
 	for i, e := range d.order {
 		if !e.gone {
+			clear(d.order[:i])
 			d.order = d.order[i:] // it is not to be looked for again
 			return e
 		}
@@ -136,8 +145,7 @@ func (d *entries) scan(x *exec, withValues bool) error {
 	for _, e := range page {
 		x.out.Bytes([]byte(e.key))
 		if withValues {
-			x.s.show(x.c, e.v)
-			x.out.Bytes(e.v.b)
+			x.value(e.v)
 		}
 	}
 	return nil
@@ -147,6 +155,7 @@ type dict struct{ entries }
 
 func (d *dict) leave(*Store, *object, *Client) {}
 func (d *dict) empty(s *Store, o *object)      { d.clear(s, o) }
+func (d *dict) size() int                      { return len(d.order) }
 
 func init() {
 	makers[KindDict] = func(*exec) (body, error) { return &dict{newEntries()}, nil }
@@ -166,6 +175,7 @@ func init() {
 		OpDictChange:    dictChange,
 		OpDictChangeAll: dictChangeAll,
 	}, OpDictChange, OpDictChangeAll)
+	whole(OpDictClear, OpDictScan)
 }
 
 func (x *exec) dict() *dict { return x.o.body.(*dict) }
@@ -174,8 +184,7 @@ func (x *exec) dict() *dict { return x.o.body.(*dict) }
 func (x *exec) show(v value, there bool) {
 	x.out.Bool(there)
 	if there {
-		x.s.show(x.c, v)
-		x.out.Bytes(v.b)
+		x.value(v)
 	}
 }
 
@@ -190,10 +199,13 @@ func (x *exec) entry(e *entry) {
 
 func dictGet(x *exec) error {
 	d := x.dict()
-	for {
+	for at := len(x.out.B); ; {
 		x.entry(d.at[string(x.in.Bytes())])
 		if !x.in.More() {
 			return x.in.Err()
+		}
+		if len(x.out.B)-at > mostRepeated {
+			return errTooMuch
 		}
 	}
 }
@@ -243,6 +255,9 @@ func dictPop(x *exec) error {
 	}
 	d := x.dict()
 	e := d.at[string(key)]
+	if err := x.fits(e); err != nil {
+		return err
+	}
 	x.entry(e)
 	if e != nil {
 		d.remove(x.s, x.o, e)
@@ -253,6 +268,9 @@ func dictPop(x *exec) error {
 func dictPopFirst(x *exec) error {
 	d := x.dict()
 	e := d.first()
+	if err := x.fits(e); err != nil {
+		return err
+	}
 	x.entry(e)
 	if e != nil {
 		x.out.Bytes([]byte(e.key))
@@ -282,12 +300,11 @@ func dictSwap(x *exec) error {
 	}
 	d := x.dict()
 	e := d.at[string(key)]
-	x.entry(e)
-	var shown []uint64
-	if e != nil {
-		shown = slices.Clone(e.v.refs)
+	if err := x.fits(e); err != nil {
+		return err
 	}
-	return x.unlessFailed(shown, d.set(x.s, x.o, key, b))
+	x.entry(e)
+	return d.set(x.s, x.o, key, b)
 }
 
 func dictCAS(x *exec) error {
@@ -303,6 +320,14 @@ func dictCAS(x *exec) error {
 		return nil
 	}
 	return d.set(x.s, x.o, key, b)
+}
+
+// fits returns an error if an entry is too long for an answer.
+func (x *exec) fits(e *entry) error {
+	if e == nil {
+		return nil
+	}
+	return x.fitsBytes(len(e.key) + len(e.v.b))
 }
 
 func dictChange(x *exec) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
@@ -57,6 +58,10 @@ type exec struct {
 	o    *object // nil for operations without one
 	in   Reader
 	out  *Writer
+
+	shown []uint64 // objects that the client is told of
+	steps int      // of the work that it has made
+	batch bool
 }
 
 // operation is what there is to an Op.
@@ -65,6 +70,10 @@ type operation struct {
 	f    func(x *exec) error
 	// alone says that it may be answered later, so that it cannot be part of a batch.
 	alone bool
+	// whole says that it goes through all that is in the object.
+	whole bool
+	// compares says that it compares all of it with what is left to be read.
+	compares bool
 }
 
 var operations [256]operation
@@ -79,16 +88,76 @@ func define(k Kind, all map[Op]func(x *exec) error, alone ...Op) {
 	}
 }
 
+// whole says of operations that they go through all that is in the object.
+func whole(ops ...Op) {
+	for _, op := range ops {
+		operations[op].whole = true
+	}
+}
+
+// compares says of operations that they compare all that is in the object.
+func compares(ops ...Op) {
+	for _, op := range ops {
+		operations[op].compares = true
+	}
+}
+
+// sized is a body with many things in it.
+type sized interface{ size() int }
+
+// mostSteps is how much a batch may have the Store go through, since nobody else does anything
+// meanwhile: some 20 ms.
+const mostSteps = 4 << 20
+
+// work counts steps, and returns an error if a batch has too many.
+func (x *exec) work(n int) error {
+	x.steps += n
+	if x.batch && x.steps > mostSteps && x.steps > n {
+		return fmt.Errorf("%w: a batch of too much work: ask for less at a time", ErrLimit)
+	}
+	return nil
+}
+
+// mostRepeated is how many bytes are answered to a request that may ask for the same thing again and
+// again.
+const mostRepeated = 256 << 20
+
+var errTooMuch = fmt.Errorf("%w: the answer is longer than a message may be: ask for less at a time", ErrLimit)
+
+// slack is what an answer has beside a value.
+const slack = 64
+
+// fits returns an error if a value is too long for an answer to a client.
+func (s *Store) fits(c *Client, n int) error {
+	if c.most > 0 && n+slack > c.most {
+		return errTooMuch
+	}
+	return nil
+}
+
+// fitsBytes returns an error if there is no room for a value in the answer.
+func (x *exec) fitsBytes(n int) error {
+	if x.out.most > 0 && len(x.out.B)+n+slack > x.out.most {
+		return errTooMuch
+	}
+	return nil
+}
+
 // Do does what a request of a client says, and appends the answer to w, unless that comes later
 // or nobody wants it.
 func (s *Store) Do(c *Client, call uint32, request []byte, w *Writer) {
 	at := len(w.B)
 	w.begin(call)
 	w.B = append(w.B, isResult)
+	w.most, w.full = 0, false
+	if c.most > 0 {
+		w.most = at + c.most
+	}
 	s.mu.Lock()
 	err := s.do(c, call, request, w)
 	s.sweep()
 	s.mu.Unlock()
+	w.most = 0
 	switch {
 	case call == 0, errors.Is(err, errLater):
 		w.B = w.B[:at]
@@ -105,14 +174,34 @@ func (s *Store) do(c *Client, call uint32, request []byte, w *Writer) error {
 	if c.gone {
 		return ErrGone
 	}
-	s.x = exec{s: s, c: c, call: call, in: Reader{b: request}, out: w}
-	err := s.x.do(false)
-	s.x = exec{}
+	s.x = exec{s: s, c: c, call: call, in: Reader{b: request}, out: w, shown: s.x.shown[:0]}
+	s.acts = c
+	err := s.x.do()
+	s.acts = nil
+	if cap(s.x.shown) > 1000 {
+		s.x.shown = nil
+	}
+	s.x = exec{shown: s.x.shown}
 	return err
 }
 
-// do does what x.in says.
-func (x *exec) do(inBatch bool) error {
+// do does what x.in says. If that is an error, the client was not told of any objects.
+func (x *exec) do() error {
+	before := len(x.shown)
+	err := x.tryDo()
+	if err == nil && x.out.full {
+		err = errTooMuch
+	}
+	if err != nil && !errors.Is(err, errLater) {
+		for _, id := range x.shown[before:] {
+			x.s.takeBack(x.c, id, 1)
+		}
+		x.shown = x.shown[:before]
+	}
+	return err
+}
+
+func (x *exec) tryDo() error {
 	if !x.in.More() {
 		return errMalformed
 	}
@@ -122,7 +211,7 @@ func (x *exec) do(inBatch bool) error {
 	switch {
 	case x.in.bad:
 		return errMalformed
-	case op.f == nil, inBatch && op.alone:
+	case op.f == nil, x.batch && op.alone:
 		return errUnknownOp
 	case op.kind != 0:
 		if x.o = x.s.objects[id]; x.o == nil {
@@ -132,18 +221,17 @@ func (x *exec) do(inBatch bool) error {
 			return fmt.Errorf("%w: it is a %v, and no %v", ErrKind, x.o.kind, op.kind)
 		}
 	}
-	return op.f(x)
-}
-
-// unlessFailed takes back from the client the objects that it was to be shown, if there is an error
-// in the place of that.
-func (x *exec) unlessFailed(shown []uint64, err error) error {
-	if err != nil {
-		for _, id := range shown {
-			x.s.takeBack(x.c, id, 1)
-		}
+	steps := 1
+	if op.whole {
+		steps += x.o.body.(sized).size()
 	}
-	return err
+	if op.compares {
+		steps *= 1 + len(x.in.b)/64
+	}
+	if err := x.work(steps); err != nil {
+		return err
+	}
+	return op.f(x)
 }
 
 // The first byte of an answer.
@@ -152,11 +240,37 @@ const (
 	isError  = 1
 )
 
+// fixed are errors that are answered again and again, as they are encoded: that takes longer than most
+// requests.
+var fixed []fixedError
+
+type fixedError struct {
+	err     error
+	encoded func() []byte
+}
+
+func init() {
+	for _, err := range []error{ErrGone, ErrKind, errMalformed, errUnknownOp, errTooMuch, ErrCanceled} {
+		fixed = append(fixed, fixedError{err, sync.OnceValue(func() []byte { return errtree.Append(nil, err) })})
+	}
+}
+
+// appendError appends an error.
+func appendError(b []byte, err error) []byte {
+	b = append(b, isError)
+	for i := range fixed {
+		if fixed[i].err == err {
+			return append(b, fixed[i].encoded()...)
+		}
+	}
+	return errtree.Append(b, err)
+}
+
 // answer appends an answer.
 func (w *Writer) answer(call uint32, err error, result func(w *Writer)) {
 	w.begin(call)
 	if err != nil {
-		w.B = errtree.Append(append(w.B, isError), err)
+		w.B = appendError(w.B, err)
 	} else {
 		w.B = append(w.B, isResult)
 		if result != nil {

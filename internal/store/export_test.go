@@ -1,6 +1,10 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"time"
+)
 
 // Check says where the accounts do not agree: what each object counts for, and who has it.
 func (s *Store) Check() error {
@@ -8,16 +12,22 @@ func (s *Store) Check() error {
 	defer s.mu.Unlock()
 	refs, size := map[uint64]int{}, 0
 	for c := range s.clients {
+		size += hasSize * len(c.has)
 		for id, n := range c.has {
 			if n < 1 || s.objects[id] == nil {
 				return fmt.Errorf("a client has %d of object %d", n, id)
 			}
 			refs[id]++
 		}
+		waiting := 0
 		for call, p := range c.calls {
+			waiting += p.size
 			if p.call != call || p.c != c {
 				return fmt.Errorf("call %d is %d", call, p.call)
 			}
+		}
+		if c.waiting < waiting || c.pending < len(c.calls) {
+			return fmt.Errorf("calls of %d bytes wait, and %d were counted", waiting, c.waiting)
 		}
 	}
 	for name, o := range s.names {
@@ -25,9 +35,15 @@ func (s *Store) Check() error {
 			return fmt.Errorf("%q is %q", name, o.name)
 		}
 		refs[o.id]++
+		size += sizeOfName(name)
 	}
+	for e := s.lingers.all.Front(); e != nil; e = e.Next() {
+		refs[e.Value.(lingerer).o.id]++
+	}
+	edges := 0
 	for id, o := range s.objects {
-		size += overhead
+		size += objectSize
+		edges += len(o.contains)
 		for in, n := range o.contains {
 			refs[in] += n
 			if s.objects[in].level <= o.level {
@@ -62,7 +78,7 @@ func (s *Store) Check() error {
 				count(e.Value.(*pending).value)
 			}
 		}
-		if fmt.Sprint(inside) != fmt.Sprint(o.contains) && len(inside)+len(o.contains) > 0 {
+		if !maps.Equal(inside, o.contains) {
 			return fmt.Errorf("%v are in object %d, which should be %v", inside, id, o.contains)
 		}
 	}
@@ -70,6 +86,9 @@ func (s *Store) Check() error {
 		if o.refs != refs[id] {
 			return fmt.Errorf("object %d has %d references, and there are %d", id, o.refs, refs[id])
 		}
+	}
+	if edges != s.edges {
+		return fmt.Errorf("%d objects in objects, and %d were counted", edges, s.edges)
 	}
 	if size != s.bytes {
 		return fmt.Errorf("%d bytes, and %d were counted", size, s.bytes)
@@ -79,8 +98,28 @@ func (s *Store) Check() error {
 
 func (d *entries) keySize(count func(v value)) (size int) {
 	for key, e := range d.at {
-		size += len(key) + overhead
+		size += len(key) + keySize
 		count(e.v)
 	}
 	return size
+}
+
+// Lingering is how many objects live on for a time.
+func (s *Store) Lingering() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lingers.all.Len()
+}
+
+// StopClock has no more time pass, as far as budgets are concerned.
+func (s *Store) StopClock() {
+	now := time.Now()
+	s.now = func() time.Time { return now }
+}
+
+// Stale reports whether levels may be higher than they must be.
+func (s *Store) Stale() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stale
 }

@@ -31,6 +31,7 @@ const (
 
 type elements struct {
 	all     []*cell
+	peak    int // how many there have been since all was made, which never gets smaller
 	version uint64
 }
 
@@ -40,10 +41,13 @@ func (l *elements) empty(s *Store, o *object) {
 	for _, c := range l.all {
 		c.gone = true
 		s.drop(o, c.v)
+		c.v = value{}
 	}
-	l.all = nil
+	l.all, l.peak = nil, 0
 	l.version++
 }
+
+func (l *elements) size() int { return len(l.all) }
 
 func init() {
 	makers[KindList] = func(x *exec) (body, error) {
@@ -71,14 +75,21 @@ func init() {
 		OpListAll:     listAll,
 		OpListReplace: listReplace,
 	}, OpListChange)
+	whole(OpListScan, OpListSlice, OpListIndex, OpListCount, OpListRemove, OpListReverse, OpListClear, OpListReplace, OpListAll)
+	compares(OpListIndex, OpListCount, OpListRemove)
 }
 
 func (x *exec) list() *elements { return x.o.body.(*elements) }
 
 // value writes a value and tells the client of what is in it.
 func (x *exec) value(v value) {
-	x.s.show(x.c, v)
-	x.out.Bytes(v.b)
+	if x.out.Bytes(v.b); x.out.full {
+		return
+	}
+	for _, id := range v.refs {
+		x.s.give(x.c, id)
+		x.shown = append(x.shown, id)
+	}
 }
 
 // at is where an index is, up to the length or below it.
@@ -128,6 +139,7 @@ func (l *elements) insert(x *exec, at int) error {
 	} else {
 		l.all = slices.Insert(l.all, at, fresh...)
 	}
+	l.peak = max(l.peak, len(l.all))
 	l.version++
 	return nil
 }
@@ -152,6 +164,9 @@ func listAppend(x *exec) error {
 func listInsert(x *exec) error {
 	l := x.list()
 	at, err := l.at(x.in.Int(), len(l.all)+1)
+	if err == nil {
+		err = x.work((len(l.all) - at) / 16)
+	}
 	if err != nil {
 		return err
 	}
@@ -169,13 +184,14 @@ func (x *exec) setElement(show bool) error {
 	if err != nil {
 		return err
 	}
-	var shown []uint64
 	if show {
+		if err := x.fitsBytes(len(l.all[n].v.b)); err != nil {
+			return err
+		}
 		x.value(l.all[n].v)
-		shown = slices.Clone(l.all[n].v.refs)
 	}
 	l.version++
-	return x.unlessFailed(shown, l.all[n].set(x.s, x.o, b))
+	return l.all[n].set(x.s, x.o, b)
 }
 
 func listCAS(x *exec) error {
@@ -213,6 +229,9 @@ func (x *exec) bounds() (from, to int, err error) {
 func listDelete(x *exec) error {
 	from, to, err := x.bounds()
 	if err == nil {
+		err = x.work(to - from + (len(x.list().all)-to)/16)
+	}
+	if err == nil {
 		x.list().remove(x.s, x.o, from, to)
 	}
 	return err
@@ -222,12 +241,17 @@ func (l *elements) remove(s *Store, o *object, from, to int) {
 	for _, c := range l.all[from:to] {
 		c.gone = true
 		s.drop(o, c.v)
+		c.v = value{}
 	}
 	if from == 0 {
 		clear(l.all[:to])
 		l.all = l.all[to:]
 	} else {
 		l.all = slices.Delete(l.all, from, to)
+	}
+	if l.peak > 64 && len(l.all) < l.peak/4 {
+		l.all = slices.Clone(l.all)
+		l.peak = len(l.all)
 	}
 	l.version++
 }
@@ -245,6 +269,14 @@ func listPop(x *exec) error {
 	n, err := l.at(i, len(l.all))
 	if err != nil {
 		return err
+	}
+	if err := x.fitsBytes(len(l.all[n].v.b)); err != nil {
+		return err
+	}
+	if n > 0 {
+		if err := x.work((len(l.all) - n) / 16); err != nil {
+			return err
+		}
 	}
 	x.show(l.all[n].v, true)
 	l.remove(x.s, x.o, n, n+1)
@@ -362,6 +394,6 @@ func listReplace(x *exec) error {
 		return err
 	}
 	l.empty(x.s, x.o)
-	l.all = fresh.all
+	l.all, l.peak = fresh.all, fresh.peak
 	return nil
 }

@@ -68,6 +68,9 @@ func (x *exec) lock(p *pending) error {
 	case l.waiters.Len() > 0 || !l.free(p.write):
 		return x.s.wait(&l.waiters, p)
 	}
+	if err := x.roomToHold(); err != nil {
+		return err
+	}
 	l.take(x.c, x.o, p.write)
 	return nil
 }
@@ -79,6 +82,9 @@ func (x *exec) tryLock(write bool) error {
 	}
 	ok := l.waiters.Len() == 0 && l.free(write)
 	if ok {
+		if err := x.roomToHold(); err != nil {
+			return err
+		}
 		l.take(x.c, x.o, write)
 	}
 	x.out.Bool(ok)

@@ -1,6 +1,10 @@
 package store
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Objects in objects have levels: what is in one is at a higher level. So nothing is in itself,
 // however indirectly, and everything is freed some time; and nothing is deeper than the limit.
@@ -10,15 +14,18 @@ import "fmt"
 // contain notes that objects are in o, or that there are too many levels.
 func (s *Store) contain(o *object, refs []uint64) error {
 	for i, id := range refs {
-		child := s.objects[id]
-		if !s.raise(child, o) && !s.raiseAfresh(child, o) {
+		if err := s.below(s.objects[id], o); err != nil {
 			s.release(o, refs[:i])
-			return fmt.Errorf("%w: objects in objects, %d deep, or one that is in itself", ErrLimit, s.nesting())
+			return err
 		}
+		child := s.objects[id]
 		if o.contains == nil {
 			o.contains = map[uint64]int{}
 		}
-		o.contains[id]++
+		if o.contains[id]++; o.contains[id] == 1 {
+			s.edges++
+			o.most = max(o.most, len(o.contains))
+		}
 		child.refs++
 	}
 	return nil
@@ -29,9 +36,12 @@ func (s *Store) release(o *object, refs []uint64) {
 	for _, id := range refs {
 		if o.contains[id]--; o.contains[id] == 0 {
 			delete(o.contains, id)
+			s.edges--
+			s.stale = true
 		}
 		s.unref(id)
 	}
+	o.contains = smaller(o.contains, &o.most)
 }
 
 func (s *Store) nesting() int {
@@ -41,25 +51,97 @@ func (s *Store) nesting() int {
 	return 1 << 20
 }
 
+var (
+	errCycle = fmt.Errorf("%w: an object that would be in itself", ErrLimit)
+	errDeep  = fmt.Errorf("%w: objects in objects in objects, too deep", ErrLimit)
+	errBusy  = fmt.Errorf("%w: objects with so many objects in them cannot be put into others that often: try again in a second", ErrLimit)
+)
+
+// below makes the level of an object higher than that of one in which it will be.
+func (s *Store) below(o, in *object) error {
+	err := s.raise(o, in)
+	if !errors.Is(err, errDeep) || !s.stale {
+		return err
+	}
+	if err := s.lower(); err != nil {
+		return err
+	}
+	return s.raise(o, in)
+}
+
+// A budget bounds how much the others have to wait for a client, whose requests go through what is in its
+// objects: so many steps a second, beside a few that each request may take.
+type budget struct {
+	left  int
+	since time.Time
+}
+
+const (
+	freeSteps   = 1000
+	firstSteps  = 1 << 16 // of a new client, or it would come again for more
+	mostWalked  = 2 << 20 // after a while, enough for all objects that there can be by default
+	walkedASec  = 1 << 20
+	stepsAtOnce = 1000 // between two looks at the budget
+)
+
+// spend takes n steps from the budget, if it has them.
+func (b *budget) spend(n int, now time.Time) bool {
+	if b.since.IsZero() {
+		b.left = firstSteps
+	} else {
+		b.left = min(b.left+int(min(now.Sub(b.since), 4*time.Second)*walkedASec/time.Second), mostWalked)
+	}
+	b.since = now
+	if b.left < n {
+		return false
+	}
+	b.left -= n
+	return true
+}
+
+// mayWalk takes steps from the budget of the client for whom something is done.
+func (s *Store) mayWalk(n int) error {
+	if s.acts != nil && !s.acts.walks.spend(n, s.now()) {
+		return errBusy
+	}
+	return nil
+}
+
+type step struct {
+	o     *object
+	level int
+}
+
 // raise makes the level of an object higher than that of one in which it will be, and the levels of
 // what is in it accordingly, or none.
-func (s *Store) raise(o, in *object) bool {
+func (s *Store) raise(o, in *object) error {
 	before := map[*object]int{}
-	type step struct {
-		o     *object
-		level int
+	err := s.raiseAll(o, in, before)
+	if err != nil {
+		for o, level := range before {
+			o.level = level
+		}
 	}
+	return err
+}
+
+func (s *Store) raiseAll(o, in *object, before map[*object]int) error {
+	n := 0
 	for steps := []step{{o, in.level + 1}}; len(steps) > 0; {
 		at := steps[len(steps)-1]
 		steps = steps[:len(steps)-1]
-		if at.o == nil || at.o != in && at.o.level >= at.level {
-			continue
-		}
-		if at.o == in || at.level > s.nesting() {
-			for o, level := range before {
-				o.level = level
+		if n++; n%stepsAtOnce == 0 && n >= freeSteps {
+			if err := s.mayWalk(stepsAtOnce); err != nil {
+				return err
 			}
-			return false
+		}
+		switch {
+		case at.o == in:
+			return errCycle
+		case at.o == nil || at.o.level >= at.level:
+			continue
+		case at.level > s.nesting():
+			return errDeep
 		}
 		if _, ok := before[at.o]; !ok {
 			before[at.o] = at.o.level
@@ -69,11 +151,17 @@ func (s *Store) raise(o, in *object) bool {
 			steps = append(steps, step{s.objects[id], at.level + 1})
 		}
 	}
-	return true
+	return nil
 }
 
-// raiseAfresh is raise when all levels have been made as low as they can be.
-func (s *Store) raiseAfresh(o, in *object) bool {
+// lower makes all levels as low as they can be. Nothing is changed if there is an error.
+func (s *Store) lower() error {
+	if steps := len(s.objects) + s.edges; steps > freeSteps {
+		if err := s.mayWalk(steps); err != nil {
+			return err
+		}
+	}
+	s.stale = false
 	above := map[*object]int{} // how many are to be looked at before
 	for _, o := range s.objects {
 		o.level = 0
@@ -98,5 +186,5 @@ func (s *Store) raiseAfresh(o, in *object) bool {
 			}
 		}
 	}
-	return s.raise(o, in)
+	return nil
 }

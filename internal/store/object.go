@@ -3,8 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-
-	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
 // Operations without an object, or on any.
@@ -27,8 +25,8 @@ func init() {
 	define(0, map[Op]func(x *exec) error{
 		OpPing:    ping,
 		OpNew:     newObject,
-		OpHold:    func(x *exec) error { return x.known(func(id uint64) { x.s.give(x.c, id) }) },
-		OpRelease: func(x *exec) error { return x.known(func(id uint64) { x.s.takeBack(x.c, id, x.in.Int()) }) },
+		OpHold:    hold,
+		OpRelease: release,
 		OpPin:     pin,
 		OpCancel:  cancelCall,
 		OpBatch:   batch,
@@ -37,9 +35,27 @@ func init() {
 	}, OpCancel, OpBatch)
 }
 
-// known calls f with the number that is read.
-func (x *exec) known(f func(id uint64)) error {
-	f(x.in.Uint())
+func hold(x *exec) error {
+	id := x.in.Uint()
+	if err := x.roomToHave(id); err != nil {
+		return err
+	}
+	x.s.give(x.c, id)
+	return x.in.Err()
+}
+
+// roomToHave returns an error if the client cannot be told of more objects.
+func (x *exec) roomToHave(id uint64) error {
+	limit := x.s.limits.Waiting
+	if limit > 0 && x.c.has[id] == 0 && hasSize*(len(x.c.has)+1) > limit {
+		return fmt.Errorf("%w: one client has %d objects", ErrLimit, len(x.c.has))
+	}
+	return nil
+}
+
+func release(x *exec) error {
+	id := x.in.Uint()
+	x.s.takeBack(x.c, id, x.in.Int())
 	return x.in.Err()
 }
 
@@ -77,12 +93,21 @@ func newObject(x *exec) error {
 	}
 	if o := x.s.names[name]; o != nil && name != "" {
 		if o.kind != kind || o.shape != shape {
-			return fmt.Errorf("%w: %q is a %v, of other types or not", ErrKind, name, o.kind)
+			return fmt.Errorf("%w: %q is a %v, of other types or not", ErrKind, short(name), o.kind)
+		}
+		if err := x.roomToHave(o.id); err != nil {
+			return err
 		}
 		x.s.give(x.c, o.id)
 		x.out.Uint(o.id)
 		x.out.Bool(false)
 		return nil
+	}
+	if err := x.s.room(objectSize + hasSize + sizeOfName(name)); err != nil {
+		return err
+	}
+	if kind == KindOwn && x.batch {
+		return errUnknownOp
 	}
 	if kind == KindOwn {
 		return x.makeOwn(shape, name)
@@ -107,7 +132,10 @@ func newObject(x *exec) error {
 		x.s.takeBack(x.c, o.id, 1)
 		return err
 	}
-	x.s.name(o, name)
+	if err := x.s.name(o, name); err != nil { // what is in it has taken the room
+		x.s.takeBack(x.c, o.id, 1)
+		return err
+	}
 	x.out.Uint(o.id)
 	x.out.Bool(true)
 	return nil
@@ -118,23 +146,36 @@ func (s *Store) add(kind Kind, shape uint64) (*object, error) {
 	if limit := s.limits.Objects; limit > 0 && len(s.objects) >= limit {
 		return nil, fmt.Errorf("%w: %d objects", ErrLimit, limit)
 	}
-	if limit := s.limits.Bytes; limit > 0 && s.bytes+overhead > limit {
-		return nil, fmt.Errorf("%w: %d bytes in its objects", ErrLimit, limit)
+	if err := s.room(objectSize); err != nil {
+		return nil, err
 	}
 	s.lastID++
 	o := &object{id: s.lastID, kind: kind, shape: shape}
 	s.objects[o.id] = o
-	s.bytes += overhead
+	s.bytes += objectSize
 	return o, nil
 }
 
 // name gives an object a name, by which it is found and lives.
-func (s *Store) name(o *object, name string) {
-	if name != "" {
-		o.name = name
-		s.names[name] = o
-		o.refs++
+func (s *Store) name(o *object, name string) error {
+	if name == "" {
+		return nil
 	}
+	if err := s.room(sizeOfName(name)); err != nil {
+		return err
+	}
+	s.bytes += sizeOfName(name)
+	o.name = name
+	s.names[name] = o
+	o.refs++
+	return nil
+}
+
+func sizeOfName(name string) int {
+	if name == "" {
+		return 0
+	}
+	return nameSize + len(name)
 }
 
 func forget(x *exec) error {
@@ -144,6 +185,7 @@ func forget(x *exec) error {
 	if o != nil {
 		delete(x.s.names, name)
 		o.name = ""
+		x.s.bytes -= sizeOfName(name)
 		x.s.unref(o.id)
 	}
 	return x.in.Err()
@@ -151,28 +193,48 @@ func forget(x *exec) error {
 
 func stats(x *exec) error {
 	st := x.s.count()
-	for _, n := range []int{st.Clients, st.Objects, st.Bytes, st.Waiting} {
+	for _, n := range []int{st.Clients, st.Objects, st.Bytes, st.Waiting, st.WaitingBytes} {
 		x.out.Int(n)
 	}
 	return x.in.Err()
 }
 
 // batch does one request after the other. Nobody else does anything meanwhile. What fails
-// does not keep the others from being done.
+// does not keep the others from being done. The answer of one for which there is no room in the
+// message is empty: it was not done.
 func batch(x *exec) error {
 	all := x.in
-	for range all.Count() {
+	x.batch = true
+	most := len(x.out.B) + mostRepeated
+	if x.out.most > 0 {
+		most = min(most, x.out.most)
+	}
+	for left := all.Count(); left > 0; left-- {
 		x.o, x.in = nil, Reader{b: all.Bytes()}
 		if all.bad {
 			return errMalformed
 		}
+		x.out.most, x.out.full = most-left, false
 		at := x.out.Open()
-		x.out.B = append(x.out.B, isResult)
-		if err := x.do(true); err != nil {
-			x.out.B = errtree.Append(append(x.out.B[:at+1], isError), err)
+		if len(x.out.B)+slack < x.out.most {
+			x.oneOfBatch(at)
 		}
 		x.out.Close(at)
 	}
+	x.out.full = false
 	x.in = all
 	return x.in.Err()
+}
+
+// oneOfBatch does a request of a batch, whose answer begins at a place.
+func (x *exec) oneOfBatch(at int) {
+	x.out.B = append(x.out.B, isResult)
+	err := x.do()
+	if err == nil {
+		return
+	}
+	x.out.B = appendError(x.out.B[:at+1], err)
+	if len(x.out.B) > x.out.most {
+		x.out.B = x.out.B[:at+1]
+	}
 }

@@ -37,7 +37,7 @@ func (x *exec) makeOwn(shape uint64, name string) error {
 		return err
 	}
 	s := x.s
-	return x.run(func(ctx context.Context) outcome {
+	return x.run(len(typeName)+len(arg)+len(name), func(ctx context.Context) outcome {
 		v, err := f(ctx, arg)
 		return outcome{
 			err: err,
@@ -65,13 +65,16 @@ func (s *Store) addOwn(shape uint64, name string, v any) (o *object, fresh bool,
 		}
 		return o, false, nil
 	}
+	if err := s.room(objectSize + hasSize + sizeOfName(name)); err != nil {
+		(&own{v}).empty(s, nil)
+		return nil, false, err
+	}
 	if o, err = s.add(KindOwn, shape); err != nil {
 		(&own{v}).empty(s, nil)
 		return nil, false, err
 	}
 	o.body = &own{v}
-	s.name(o, name)
-	return o, true, nil
+	return o, true, s.name(o, name)
 }
 
 func invoke(x *exec) error {
@@ -84,7 +87,7 @@ func invoke(x *exec) error {
 		return err
 	}
 	s := x.s
-	return x.run(func(ctx context.Context) outcome {
+	return x.run(len(method)+len(arg), func(ctx context.Context) outcome {
 		b, err := f(ctx, arg)
 		return outcome{
 			err: err,
@@ -108,13 +111,16 @@ type outcome struct {
 	after  func()                            // nil, or what is to be done when it was answered
 }
 
-// run runs code of the user's beside everything else, and answers with what comes of it.
-func (x *exec) run(f func(ctx context.Context) outcome) error {
+// run runs code of the user's beside everything else, and answers with what comes of it. The call counts
+// for size bytes of the request.
+func (x *exec) run(size int, f func(ctx context.Context) outcome) error {
 	s, over := x.s, false
 	var p *pending
-	finish := func(o outcome) {
+	finish := func(o outcome, returned bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		s.acts = p.c
+		defer func() { s.acts = nil }()
 		var w Writer
 		switch {
 		case o.err == nil && (over || p.c.gone):
@@ -128,16 +134,20 @@ func (x *exec) run(f func(ctx context.Context) outcome) error {
 			over = true
 			s.answer(p, o.err, func(out *Writer) { out.B = append(out.B, w.B...) })
 		}
+		if returned {
+			s.returned(p)
+		}
 		s.sweep()
 	}
-	ctx, p, err := x.begin(func(err error) { finish(outcome{err: err}) })
+	ctx, p, err := x.begin(runSize+size, func(err error) { finish(outcome{err: err}, false) })
 	if err != nil {
 		return err
 	}
+	p.began = true
 	go func() {
 		defer p.stop()
 		o := f(ctx)
-		finish(o)
+		finish(o, true)
 		if o.after != nil {
 			o.after()
 		}

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"errors"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -79,7 +78,7 @@ func (x *exec) put(wait bool) error {
 	full := q.most > 0 && q.all.Len() >= q.most
 	switch {
 	case q.ended:
-		return crew.ErrClosed
+		return xsync.ErrClosed
 	case full && !wait:
 		x.out.Bool(false)
 		return nil
@@ -111,7 +110,12 @@ func (q *queue) add(s *Store, o *object, v value) {
 
 // handOut gives the first value to who waits for one.
 func (q *queue) handOut(s *Store, o *object) {
-	if p := first(&q.getters); p != nil {
+	for p := first(&q.getters); p != nil && q.all.Len() > 0; p = first(&q.getters) {
+		next := q.all.Front().Value.(value)
+		if err := s.fits(p.c, len(next.b)); err != nil {
+			s.answer(p, err, nil)
+			continue
+		}
 		v := q.take(s)
 		s.show(p.c, v)
 		s.answer(p, nil, func(w *Writer) { w.Bytes(v.b) })
@@ -138,6 +142,9 @@ func (x *exec) get(wait bool) error {
 	q := x.queue()
 	switch {
 	case q.all.Len() > 0:
+		if err := x.fitsBytes(len(q.all.Front().Value.(value).b)); err != nil {
+			return err
+		}
 		v := q.take(x.s)
 		if !wait {
 			x.out.Bool(true)
@@ -146,7 +153,7 @@ func (x *exec) get(wait bool) error {
 		x.s.drop(x.o, v)
 		return nil
 	case q.ended:
-		return crew.ErrClosed
+		return xsync.ErrClosed
 	case !wait:
 		x.out.Bool(false)
 		return nil
@@ -197,8 +204,8 @@ func queueClose(x *exec) error {
 	q.ended = true
 	for p := first(&q.putters); p != nil; p = first(&q.putters) {
 		x.s.drop(x.o, p.value)
-		x.s.answer(p, crew.ErrClosed, nil)
+		x.s.answer(p, xsync.ErrClosed, nil)
 	}
-	x.s.answerAll(&q.getters, crew.ErrClosed)
+	x.s.answerAll(&q.getters, xsync.ErrClosed)
 	return x.in.Err()
 }

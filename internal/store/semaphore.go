@@ -48,6 +48,16 @@ func (m *semaphore) take(c *Client, o *object) {
 	}
 }
 
+func (m *semaphore) tryTake(x *exec) error {
+	if m.bounded {
+		if err := x.roomToHold(); err != nil {
+			return err
+		}
+	}
+	m.take(x.c, x.o)
+	return nil
+}
+
 func (m *semaphore) grant(s *Store, o *object) {
 	for p := first(&m.waiters); p != nil && m.free > 0; p = first(&m.waiters) {
 		m.take(p.c, o)
@@ -60,7 +70,9 @@ func semAcquire(x *exec) error {
 	if m.free == 0 {
 		return x.s.wait(&m.waiters, &pending{c: x.c, call: x.call, o: x.o})
 	}
-	m.take(x.c, x.o)
+	if err := m.tryTake(x); err != nil {
+		return err
+	}
 	return x.in.Err()
 }
 
@@ -68,7 +80,9 @@ func semTry(x *exec) error {
 	m := x.semaphore()
 	ok := m.free > 0
 	if ok {
-		m.take(x.c, x.o)
+		if err := m.tryTake(x); err != nil {
+			return err
+		}
 	}
 	x.out.Bool(ok)
 	return x.in.Err()

@@ -20,6 +20,7 @@ type set struct{ entries }
 
 func (d *set) leave(*Store, *object, *Client) {}
 func (d *set) empty(s *Store, o *object)      { d.clear(s, o) }
+func (d *set) size() int                      { return len(d.order) }
 
 func init() {
 	makers[KindSet] = func(x *exec) (body, error) {
@@ -39,6 +40,7 @@ func init() {
 		OpSetIntersect: func(x *exec) error { return x.keepWhere(true) },
 		OpSetSubtract:  func(x *exec) error { return x.keepWhere(false) },
 	})
+	whole(OpSetClear, OpSetScan, OpSetUnion, OpSetIntersect, OpSetSubtract)
 }
 
 func (x *exec) set() *set { return x.o.body.(*set) }
@@ -73,6 +75,9 @@ func setAdd(x *exec) error { return x.added(x.set().add(x)) }
 func setPop(x *exec) error {
 	d := x.set()
 	e := d.first()
+	if err := x.fits(e); err != nil {
+		return err
+	}
 	x.out.Bool(e != nil)
 	if e != nil {
 		x.out.Bytes([]byte(e.key))
@@ -94,7 +99,7 @@ func (x *exec) other() (*set, error) {
 	if !ok || o.shape != x.o.shape {
 		return nil, ErrKind
 	}
-	return d, nil
+	return d, x.work(d.size())
 }
 
 func setUnion(x *exec) error {

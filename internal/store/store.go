@@ -5,10 +5,10 @@
 package store
 
 import (
+	"container/list"
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -23,8 +23,9 @@ type ID [IDSize]byte
 // Limits bound what a Store holds; 0 is no limit.
 type Limits struct {
 	Objects int // alive at a time
-	Bytes   int // of keys and values, with what it takes to keep them
+	Bytes   int // of keys, values and names, with what it takes to keep them and who has them
 	Calls   int // that a client may have waiting or running
+	Waiting int // bytes that the calls of a client take which wait or run
 	Nesting int // of objects in objects
 }
 
@@ -57,8 +58,15 @@ type Store struct {
 	closed  bool
 	ending  sync.WaitGroup // code of users' that closes objects
 	dying   []*object      // without anybody who has them, to be taken apart
+	sweeps  bool           // in a goroutine
+	left    map[bool]int   // bytes of functions that run for clients that are no more, far ones and others
+	lingers lingering
 	turns   turns
 	x       exec
+	acts    *Client // for whom something is done; nil: for the Store
+	stale   bool    // levels may be higher than they must be
+	edges   int     // of what is in what
+	now     func() time.Time
 }
 
 // Functions are what users have registered.
@@ -83,8 +91,8 @@ func NewID() (id ID) {
 // New makes a Store. What a dead client has sent on lingers for a time, so that whoever it was
 // sent to finds it.
 func New(id ID, limits Limits, functions Functions, linger time.Duration) *Store {
-	return &Store{id: id, limits: limits, functions: functions, linger: linger,
-		objects: map[uint64]*object{}, names: map[string]*object{}, clients: map[*Client]bool{}, turns: turns{}}
+	return &Store{id: id, limits: limits, functions: functions, linger: linger, now: time.Now,
+		objects: map[uint64]*object{}, names: map[string]*object{}, clients: map[*Client]bool{}, left: map[bool]int{}, turns: turns{}}
 }
 
 // ID is the number of the manager.
@@ -100,8 +108,10 @@ type object struct {
 	gone  bool
 	body  body
 
-	level    int // see contain
+	lingers  *list.Element // see linger
+	level    int           // see contain
 	contains map[uint64]int
+	most     int // that it has contained
 }
 
 // body is what an object is.
@@ -118,25 +128,32 @@ type value struct {
 	refs []uint64
 }
 
-// overhead is about what a value takes beside its bytes.
-const overhead = 64
-
 // keep makes a value in o of bytes, which are copied into old if that has room. Nothing is changed if
 // there is an error.
 func (s *Store) keep(o *object, b []byte, old value) (value, error) {
-	if limit := s.limits.Bytes; limit > 0 && s.bytes-old.size()+len(b)+overhead > limit {
-		return value{}, fmt.Errorf("%w: %d bytes in its objects", ErrLimit, limit)
-	}
 	refs := s.refsIn(b)
+	v := value{old.b[:0], refs}
+	if c := cap(v.b); old.b == nil || c < len(b) || c > 2*len(b)+valueSize || s.room(v.size()-old.size()) != nil {
+		v.b = nil
+	}
+	size := v.size()
+	if v.b == nil {
+		size = valueSize + len(b) + refSize*len(refs)
+	}
+	if err := s.room(size - old.size()); err != nil {
+		return value{}, err
+	}
 	if err := s.contain(o, refs); err != nil {
 		return value{}, err
 	}
+
 	s.drop(o, old)
-	s.bytes += len(b) + overhead
-	if c := cap(old.b); old.b == nil || c < len(b) || c > 4*len(b)+overhead {
-		old.b = make([]byte, 0, len(b))
+	s.bytes += size
+	if v.b == nil {
+		v.b = make([]byte, 0, len(b))
 	}
-	return value{append(old.b[:0], b...), refs}, nil
+	v.b = append(v.b, b...)
+	return v, nil
 }
 
 // drop gives a value in o up.
@@ -150,7 +167,7 @@ func (v value) size() int {
 	if v.b == nil {
 		return 0
 	}
-	return len(v.b) + overhead
+	return cap(v.b) + valueSize + refSize*len(v.refs)
 }
 
 // show tells a client of the objects in what it is about to get.
@@ -162,7 +179,7 @@ func (s *Store) show(c *Client, v value) {
 
 // Stats are counts of a moment.
 type Stats struct {
-	Clients, Objects, Bytes, Waiting int
+	Clients, Objects, Bytes, Waiting, WaitingBytes int
 }
 
 // Stats counts.
@@ -173,9 +190,10 @@ func (s *Store) Stats() Stats {
 }
 
 func (s *Store) count() Stats {
-	st := Stats{Clients: len(s.clients), Objects: len(s.objects), Bytes: s.bytes}
+	st := Stats{Clients: len(s.clients), Objects: len(s.objects), Bytes: s.bytes, WaitingBytes: s.left[true] + s.left[false]}
 	for c := range s.clients {
 		st.Waiting += len(c.calls)
+		st.WaitingBytes += c.waiting + holdSize*len(c.holds)
 	}
 	return st
 }
@@ -199,6 +217,7 @@ func (s *Store) Close(err error) {
 		}
 	}
 	s.dying = nil
+	s.lingers.stop()
 }
 
 // Wait waits for the end of what Close has begun.

@@ -58,9 +58,11 @@ type client struct {
 	bell    chan struct{}
 }
 
-func newClient(s *store.Store) *client {
+func newClient(s *store.Store) *client { return newClientOf(s, false, 0) }
+
+func newClientOf(s *store.Store, far bool, most int) *client {
 	c := &client{s: s, answers: map[uint32][]byte{}, bell: make(chan struct{}, 1)}
-	c.c = s.NewClient(false, func(_ uint32, b []byte) { c.took(b) })
+	c.c = s.NewClient(far, most, func(_ uint32, b []byte) { c.took(b) })
 	return c
 }
 
@@ -79,6 +81,23 @@ func (c *client) took(b []byte) {
 		return nil
 	})
 }
+
+// got is took for answers of which only the calls are of interest.
+func (c *client) got(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(b) > 0 {
+		call, _, rest, err := store.NextFrame(b)
+		if err != nil || c.answers[call] != nil {
+			c.twice = true
+			return
+		}
+		c.answers[call] = answered
+		b = rest
+	}
+}
+
+var answered = []byte{}
 
 // begin sends a request and returns the number of the call.
 func (c *client) begin(op store.Op, object uint64, args func(w *store.Writer)) uint32 {
@@ -428,46 +447,75 @@ func FuzzDo(f *testing.F) {
 			seeds = seeds[:0]
 		}
 	}
-	id := store.ID{1, 2, 3}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		s := store.New(id, store.Limits{Objects: 50, Bytes: 1 << 20, Calls: 20, Nesting: 5}, functions{}, 0)
-		good, bad := newClient(s), newClient(s)
-		mine := good.make(t, store.KindDict, nil)
-		for i := uint64(0); i < 3; i++ {
-			for kind := store.KindDict; kind < store.KindOwn; kind++ {
-				bad.begin(store.OpNew, 0, func(w *store.Writer) {
-					w.Uint(uint64(kind))
-					w.Uint(1)
-					w.Bytes(nil)
-					if kind == store.KindCond {
-						w.Uint(i)
-					} else if kind >= store.KindValue {
-						w.Int(2)
-					}
-				})
+	f.Fuzz(func(t *testing.T, b []byte) { doAll(t, b) })
+}
+
+// objectsOfAll are requests that make three objects of each kind: they are the same in each execution.
+var objectsOfAll = func() (requests [][]byte) {
+	for i := uint64(0); i < 3; i++ {
+		for kind := store.KindDict; kind < store.KindOwn; kind++ {
+			var w store.Writer
+			w.Begin(1, store.OpNew, 0)
+			w.Uint(uint64(kind))
+			w.Uint(1)
+			w.Bytes(nil)
+			if kind == store.KindCond {
+				w.Uint(i)
+			} else if kind >= store.KindValue {
+				w.Int(2)
 			}
+			w.End()
+			requests = append(requests, slices.Clone(store.Body(w.B)))
 		}
-		for len(b) > 0 {
-			n := min(int(b[0]), len(b)-1)
-			var out store.Writer
-			bad.last++
-			s.Do(bad.c, bad.last, b[1:1+n], &out)
-			bad.took(out.B)
-			b = b[1+n:]
+	}
+	return requests
+}()
+
+func doAll(t testing.TB, b []byte) {
+	s := store.New(store.ID{1, 2, 3}, store.Limits{Objects: 50, Bytes: 1 << 20, Calls: 20, Waiting: 1 << 18, Nesting: 5}, functions{}, 0)
+	good, bad := newClient(s), newClient(s)
+	mine := good.make(t, store.KindDict, nil)
+	var out store.Writer
+	do := func(request []byte) {
+		bad.last++
+		s.Do(bad.c, bad.last, request, &out)
+		bad.got(out.B)
+		out.B = out.B[:0]
+	}
+	rounds := min(len(b), 1) * len(objectsOfAll) / 3
+	if largest(b) > rounds {
+		rounds = len(objectsOfAll)
+	}
+	for _, request := range objectsOfAll[:rounds] {
+		do(request)
+	}
+	for len(b) > 0 {
+		n := min(int(b[0]), len(b)-1)
+		do(b[1 : 1+n])
+		b = b[1+n:]
+	}
+	if _, err := good.ask(store.OpDictHas, mine, func(w *store.Writer) { w.Bytes([]byte("x")) }); err != nil {
+		t.Error(err)
+	}
+	check(t, s)
+	s.Leave(bad.c)
+	check(t, s)
+	s.Leave(good.c)
+	if bad.twice || good.twice {
+		t.Error("a call was answered twice")
+	}
+	s.Close(errRefused)
+	s.Wait()
+}
+
+// largest is the largest byte of requests that may be the number of an object which is there.
+func largest(b []byte) (n int) {
+	for _, c := range b {
+		if c <= byte(len(objectsOfAll)+1) {
+			n = max(n, int(c))
 		}
-		if _, err := good.ask(store.OpDictHas, mine, func(w *store.Writer) { w.Bytes([]byte("x")) }); err != nil {
-			t.Error(err)
-		}
-		check(t, s)
-		s.Leave(bad.c)
-		check(t, s)
-		s.Leave(good.c)
-		if bad.twice || good.twice {
-			t.Error("a call was answered twice")
-		}
-		s.Close(errRefused)
-		s.Wait()
-	})
+	}
+	return n
 }
 
 // What is no message is found out, whatever it is.

@@ -1,9 +1,6 @@
 package store
 
-import (
-	"bytes"
-	"slices"
-)
+import "bytes"
 
 // Operations of values.
 const (
@@ -46,12 +43,13 @@ func (x *exec) store(show bool) error {
 	if err := x.in.Err(); err != nil {
 		return err
 	}
-	var shown []uint64
 	if show {
+		if err := x.fitsBytes(len(x.single().v.b)); err != nil {
+			return err
+		}
 		x.value(x.single().v)
-		shown = slices.Clone(x.single().v.refs)
 	}
-	return x.unlessFailed(shown, x.single().set(x.s, x.o, b))
+	return x.single().set(x.s, x.o, b)
 }
 
 func valueCAS(x *exec) error {

@@ -22,8 +22,10 @@ var errMalformed = errors.New("manager: a request that no client of mp has writt
 
 // A Writer appends a frame to a buffer.
 type Writer struct {
-	B  []byte
-	at int
+	B    []byte
+	at   int
+	most int  // that B may have of an answer; 0: no limit
+	full bool // it would have had more, which was left out
 }
 
 // Begin begins the request of a call; [Writer.End] ends it.
@@ -72,6 +74,10 @@ func (w *Writer) Bool(yes bool) {
 
 // Bytes appends bytes.
 func (w *Writer) Bytes(b []byte) {
+	if w.most > 0 && len(w.B)+len(b) > w.most {
+		w.full = true
+		return
+	}
 	w.Uint(uint64(len(b)))
 	w.B = append(w.B, b...)
 }
@@ -184,7 +190,7 @@ func (r *Reader) Err() error {
 // returns an error.
 func Frames(message []byte, f func(call uint32, body []byte) error) error {
 	for len(message) > 0 {
-		call, body, rest, err := Frame(message)
+		call, body, rest, err := NextFrame(message)
 		if err == nil {
 			err = f(call, body)
 		}
@@ -196,8 +202,8 @@ func Frames(message []byte, f func(call uint32, body []byte) error) error {
 	return nil
 }
 
-// Frame is the first frame of a message, and the rest of that.
-func Frame(message []byte) (call uint32, body, rest []byte, err error) {
+// NextFrame takes the first frame of a message off: the number of its call, and what it says.
+func NextFrame(message []byte) (call uint32, body, rest []byte, err error) {
 	if len(message) < frameHead {
 		return 0, nil, nil, errMalformed
 	}

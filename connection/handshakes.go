@@ -1,0 +1,98 @@
+package connection
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// handshakes are those that are under way at a listener. There are at most so many: a peer that says
+// nothing must not keep others out, so the oldest one makes room for the next.
+type handshakes struct {
+	most int
+
+	mu   sync.Mutex
+	all  list.List     // oldest first
+	left chan struct{} // somebody has left; capacity 1
+}
+
+// handshake is one of a peer that may be anybody.
+type handshake struct {
+	conn  net.Conn
+	since time.Time
+	place *list.Element // nil: it is not under way any more
+
+	dropped bool
+}
+
+func (a *handshakes) init(most int) { a.most, a.left = most, make(chan struct{}, 1) }
+
+// leastTime is how long a handshake has before another one can take its place. Without it a flood
+// would drop an honest peer before that can answer; with it peers wait their turn in the
+// system's backlog.
+const leastTime = 250 * time.Millisecond
+
+var errDropped = errors.New("connection: the handshake was unfinished when others needed its place; see Config.MaxHandshakes")
+
+// enter begins a handshake as soon as there is a place. It returns the connection that was closed to
+// make one, if that was necessary. The error is ctx's.
+func (a *handshakes) enter(ctx context.Context, c net.Conn) (h *handshake, dropped net.Conn, err error) {
+	for {
+		h, dropped, wait := a.tryEnter(c)
+		if h != nil {
+			return h, dropped, nil
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-a.left:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, nil, ctx.Err()
+		}
+		timer.Stop()
+	}
+}
+
+// tryEnter begins a handshake, or says when to try again.
+func (a *handshakes) tryEnter(c net.Conn) (h *handshake, dropped net.Conn, wait time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	if a.all.Len() >= a.most {
+		oldest := a.all.Front().Value.(*handshake)
+		if age := now.Sub(oldest.since); age < leastTime {
+			return nil, nil, leastTime - age
+		}
+		a.remove(oldest)
+		oldest.dropped = true
+		dropped = oldest.conn
+		_ = dropped.Close()
+	}
+	h = &handshake{conn: c, since: now}
+	h.place = a.all.PushBack(h)
+	return h, dropped, 0
+}
+
+func (a *handshakes) remove(h *handshake) {
+	a.all.Remove(h.place)
+	h.place = nil
+}
+
+// leave ends a handshake, and reports whether that has not been dropped. Twice is fine.
+func (a *handshakes) leave(h *handshake) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if h.place == nil {
+		return !h.dropped
+	}
+	a.remove(h)
+	select {
+	case a.left <- struct{}{}:
+	default:
+	}
+	return true
+}

@@ -1,0 +1,45 @@
+package store
+
+import "context"
+
+// Functions work on copies of values, which may be much longer than what asks for them. So a client has
+// so many bytes of them at a time as its calls may take, or one value that is longer; its other
+// functions wait until there is room.
+
+// lend waits until a client may have a copy of n bytes, or ctx ends. It gives the lock up while it waits.
+func (s *Store) lend(ctx context.Context, c *Client, n int) (int, error) {
+	for s.limits.Waiting > 0 && c.borrowed > 0 && c.borrowed+n > s.limits.Waiting {
+		if c.room == nil {
+			c.room = make(chan struct{})
+		}
+		room := c.room
+		s.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+	}
+	c.borrowed += n
+	return n, nil
+}
+
+// giveBack is lend's counterpart, without the lock.
+func (s *Store) giveBack(c *Client, n int) {
+	if n > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.takeBackLent(c, n)
+	}
+}
+
+func (s *Store) takeBackLent(c *Client, n int) {
+	c.borrowed -= n
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
+}

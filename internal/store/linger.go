@@ -1,0 +1,59 @@
+package store
+
+import (
+	"container/list"
+	"time"
+)
+
+// lingering are objects that live on for a time though whoever had them is no more. An object is
+// among them once, however many clients have left it: a client that comes and goes all the
+// time leaves no more than others do.
+type lingering struct {
+	all   list.List // of lingerer; the first to go is in front
+	timer *time.Timer
+}
+
+type lingerer struct {
+	o     *object
+	until time.Time
+}
+
+func (l *lingering) stop() {
+	l.all.Init()
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+}
+
+// lingerOn has an object live on from now.
+func (s *Store) lingerOn(o *object) {
+	l := &s.lingers
+	if o.lingers != nil {
+		l.all.Remove(o.lingers)
+	} else {
+		o.refs++
+	}
+	o.lingers = l.all.PushBack(lingerer{o, time.Now().Add(s.linger)})
+	if l.timer == nil {
+		l.timer = time.AfterFunc(s.linger, s.expire)
+	}
+}
+
+// expire ends the time of objects for which it is over.
+func (s *Store) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, now := &s.lingers, time.Now()
+	l.timer = nil
+	for e := l.all.Front(); e != nil; e = l.all.Front() {
+		at := e.Value.(lingerer)
+		if wait := at.until.Sub(now); wait > 0 {
+			l.timer = time.AfterFunc(wait, s.expire)
+			break
+		}
+		l.all.Remove(e)
+		at.o.lingers = nil
+		s.unref(at.o.id)
+	}
+	s.sweep()
+}
