@@ -58,7 +58,7 @@ func (s *Server) adopt(end, parent int, died <-chan struct{}) (*client, error) {
 	s.count++
 	s.mail.Occupy(c.slot)
 	s.mu.Unlock()
-	c.say(message{op: opWelcome, id: uint64(c.slot), fd: s.mail.FD()})
+	c.say(message{op: opWelcome, id: uint64(c.slot), fd: s.mail.FD(), also: []int{s.mail.RosterFD()}})
 	go c.serve(died)
 	return c, nil
 }
@@ -201,12 +201,8 @@ func (c *client) handle(m message) bool {
 // say sends a message some time: who does not read holds up nobody. A descriptor in it
 // is not the client's.
 func (c *client) say(m message) {
-	if m.fd >= 0 {
-		fd, err := unix.FcntlInt(uintptr(m.fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			m.ok, fd = false, -1
-		}
-		m.fd = fd
+	if m.fd >= 0 && !m.dup() {
+		m.ok = false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -33,7 +33,7 @@ func Connect(fd int, gone func(id uint64)) (*Remote, error) {
 		return nil, err
 	}
 	m, err := c.receive()
-	if err == nil && (m.op != opWelcome || m.fd < 0 || m.id == 0 || m.id >= park.MaxProcs) {
+	if err == nil && (m.op != opWelcome || len(m.also) != 1 || m.id == 0 || m.id >= park.MaxProcs) {
 		err = errGarbage
 	}
 	if err != nil {
@@ -43,7 +43,7 @@ func Connect(fd int, gone func(id uint64)) (*Remote, error) {
 		}
 		return nil, err
 	}
-	mail, err := park.OpenMail(m.fd)
+	mail, err := park.OpenMail(m.fd, m.also[0])
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 // Messages, of one size, with a descriptor beside some.
 const (
-	opWelcome = 1 + iota // server: id is the client's slot; the mailboxes' segment
+	opWelcome = 1 + iota // server: id is the client's slot; the segments with the mailboxes and the roster
 	opPublish            // client: the segment id, of size bytes; its descriptor
 	opFetch              // client: the descriptor of segment id, please
 	opDrop               // client: it does not have segment id any more
@@ -34,7 +34,8 @@ type message struct {
 	req   uint32
 	id    uint64
 	size  uint64
-	fd    int // -1: none
+	fd    int   // -1: none
+	also  []int // others that belong to it
 }
 
 const messageSize = 24
@@ -79,7 +80,7 @@ func newConn(fd int) (*conn, error) {
 func (c *conn) send(m message) error {
 	var rights []byte
 	if m.fd >= 0 {
-		rights = unix.UnixRights(m.fd)
+		rights = unix.UnixRights(append([]int{m.fd}, m.also...)...)
 	}
 	data := m.encode()
 	var err error
@@ -120,10 +121,10 @@ func receive(fd int) (m message, err error) {
 		return m, err
 	}
 	fds := parseRights(rights[:nr])
-	for i, f := range fds {
-		if i == 0 && len(fds) == 1 && n == messageSize {
-			m.fd = f
-		} else {
+	if n == messageSize && (len(fds) == 1 || len(fds) == 2 && data[0] == opWelcome) {
+		m.fd, m.also = fds[0], fds[1:]
+	} else {
+		for _, f := range fds {
 			_ = unix.Close(f)
 		}
 	}
@@ -153,9 +154,32 @@ func parseRights(b []byte) (fds []int) {
 	return fds
 }
 
+// dup replaces the descriptors by duplicates, or by none if there cannot be any.
+func (m *message) dup() bool {
+	from := append([]int{m.fd}, m.also...)
+	m.fd, m.also = -1, nil
+	for i, fd := range from {
+		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		switch {
+		case err != nil:
+			m.closeFD()
+			m.fd, m.also = -1, nil
+			return false
+		case i == 0:
+			m.fd = own
+		default:
+			m.also = append(m.also, own)
+		}
+	}
+	return true
+}
+
 func (m message) closeFD() {
 	if m.fd >= 0 {
 		_ = unix.Close(m.fd)
+	}
+	for _, fd := range m.also {
+		_ = unix.Close(fd)
 	}
 }
 

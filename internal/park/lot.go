@@ -201,6 +201,10 @@ func (l *Lot) callAt(sites map[*Site]struct{}) (called bool) {
 	return called
 }
 
+// Occupied reports whether a process has the slot, which may be any number. It costs one load of a
+// word that only the root process can write.
+func (l *Lot) Occupied(slot int) bool { return l.mail.occupied(slot) }
+
 // Any reports whether f holds for the slot of any process.
 func (l *Lot) Any(f func(slot int) bool) bool {
 	for w := range l.mail.used {
