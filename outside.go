@@ -110,7 +110,7 @@ var errSenderDied = errors.New("its sender died just when it sent it")
 // sender died between the last two steps of sending it.
 func (o outside) take(place, buf []byte) ([]byte, error) {
 	if place[placeFlags]&inBlock == 0 {
-		return o.in.Unspill(place, buf)
+		return o.in.Unspill(place, buf, 1<<30)
 	}
 	h, err := blocks.arriveAt(headOf(place), tripOf(place))
 	if errors.Is(err, ErrMoved) || errors.Is(err, broker.ErrGone) {

@@ -33,6 +33,12 @@ func (r *Range) Retire([]byte) error { return nil }
 // Sealed reports false.
 func Sealed(int) bool { return false }
 
+// Room is 0.
+func Room() uint64 { return 0 }
+
+// Anonymous reports false.
+func Anonymous(int) bool { return false }
+
 // CloseFD does nothing.
 func CloseFD(int) {}
 
