@@ -8,6 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -56,11 +57,17 @@ var ErrMoved = errors.New("mp: it was sent on, and who received it has it")
 // ErrDirection is returned at an end of a one-way pipe that does only the other.
 var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
 
+// ErrTooLong is found by errors.Is in the [*CodecError] of an element of a [Queue] that is longer than
+// [QueueConfig].MaxElement, and of a message of a [Conn] that is longer than [PipeConfig].MaxMessage:
+// of one that was not put or sent, and of one that has arrived and is gone.
+var ErrTooLong = share.ErrTooLong
+
 func init() {
 	for name, err := range map[string]error{
 		"mp.ErrClosed": ErrClosed, "mp.ErrRunning": ErrRunning, "mp.ErrGoexit": ErrGoexit, "mp.ErrNotInitialized": ErrNotInitialized,
 		"mp.ErrOwnerDied": ErrOwnerDied, "mp.ErrNotHeld": ErrNotHeld, "mp.ErrBroken": ErrBroken, "mp.ErrOverRelease": ErrOverRelease,
 		"mp.ErrFull": ErrFull, "mp.ErrEmpty": ErrEmpty, "mp.ErrMoved": ErrMoved, "mp.ErrDirection": ErrDirection,
+		"mp.ErrTooLong": ErrTooLong,
 	} {
 		if bad := errtree.RegisterSentinel(name, err); bad != nil {
 			panic(bad)

@@ -114,7 +114,7 @@ func (c *client) serve(died <-chan struct{}) {
 	case <-served:
 		c.drain()
 		c.discard()
-	case <-limit.C: // it goes on in vain
+	case <-limit.C: // nothing that it still does has an effect
 	}
 
 	c.s.died(c)
@@ -206,8 +206,8 @@ func (s *Server) died(c *client) {
 	s.gone(0)
 }
 
-// kill ends a process of which the parent is dead. That is ended by others too, if it has not left
-// its process group; as long as it lives, it has a slot.
+// kill ends a process whose parent is dead. The guard kills it too, unless it has left its process
+// group; as long as it lives, it has a slot.
 func (c *client) kill() {
 	if raw, err := c.pidfd.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })

@@ -18,7 +18,8 @@ type Keeping int
 const (
 	// Counted counts: for a message that gives it back.
 	Counted Keeping = iota
-	// Held does not count. What is held, or lies with that, is not released, but found to be free.
+	// Held does not count. Nobody releases a Held, or memory that lies with one: the server finds that
+	// it is free.
 	Held
 	// Message is Counted for what this process has published for that message alone, and ends
 	// with it.

@@ -296,7 +296,8 @@ func TestBudgets(t *testing.T) {
 	w.s.Destroy(2)
 }
 
-// A client that keeps all that it knows for carriers of its own comes to an end, and its end with it.
+// A client that keeps all that it knows for carriers of its own can keep only so much, and that is gone
+// when the client has died.
 func TestKeepsAreCounted(t *testing.T) {
 	w := newWorld(t)
 	w.s.keeps = budget{most: 1000, reserve: 100, sure: 4}

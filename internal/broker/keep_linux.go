@@ -2,7 +2,7 @@ package broker
 
 // keep is why a carrier lets a segment live.
 type keep struct {
-	times int     // for so many messages, of which each gives it back
+	times int     // how many messages give it back, each once
 	ends  int     // of these, for which the segment was made, by the one that keeps it
 	held  bool    // for messages with what is held, until LetGo
 	by    *client // asked for the first of them, and has it counted

@@ -27,7 +27,7 @@ type closing struct {
 	done func()
 }
 
-// Close takes descriptors over and has them closed. It never blocks.
+// Close takes descriptors over; the goroutine closes them. It never blocks.
 func (c *Closer) Close(fds ...int) {
 	for _, fd := range fds {
 		c.add(closing{fd: fd})
