@@ -52,7 +52,8 @@ var (
 )
 
 // Send sends v, and waits for room until ctx ends. With an error nothing was sent: that of ctx,
-// [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection] or a [*CodecError]. A message that is
+// [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection] or a [*CodecError], which is also that of
+// a message longer than PipeConfig.MaxMessage ([ErrTooLong]). A message that is
 // larger than a quarter of the pipe lies outside of it, one at a time.
 func (c *Conn[T]) Send(ctx context.Context, v T) error {
 	x, err := c.beginSend(ctx)
@@ -140,8 +141,8 @@ func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 }
 
 // Recv receives a value, and waits for one until ctx ends. After the last message it
-// returns [io.EOF] if the other end is closed. A message that is no T of the sender's is a
-// [*CodecError]; if it was sent by SendBytes it can still be received by RecvBytes.
+// returns [io.EOF] if the other end is closed. A message that is no T of the sender's, or
+// is longer than PipeConfig.MaxMessage, is a [*CodecError]; if it was sent by SendBytes it can still be received by RecvBytes.
 func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -385,7 +386,8 @@ func (c *Conn[T]) MarshalBinary() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return binary.LittleEndian.AppendUint64(b, c.c.envelope.codec.Fingerprint()), nil
+	b = binary.LittleEndian.AppendUint64(b, c.c.envelope.codec.Fingerprint())
+	return binary.LittleEndian.AppendUint64(b, uint64(c.c.longest())), nil
 }
 
 // UnmarshalBinary makes c the end that was encoded, which is this process's from now on.
@@ -394,13 +396,17 @@ func (c *Conn[T]) UnmarshalBinary(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if len(data) != ticketSize+8 {
+	if len(data) != ticketSize+16 {
 		return errNoConn
 	}
 	if binary.LittleEndian.Uint64(data[ticketSize:]) != cd.Fingerprint() {
 		return fmt.Errorf("mp: a connection of another type than %v", reflect.TypeFor[T]())
 	}
-	end, err := arrive(data[:ticketSize])
+	most := int(binary.LittleEndian.Uint64(data[ticketSize+8:]))
+	if most < 1 {
+		return errNoConn
+	}
+	end, err := arrive(data[:ticketSize], most)
 	if err != nil {
 		return err
 	}

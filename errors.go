@@ -8,6 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -25,12 +26,6 @@ var ErrGoexit = errors.New("mp: the task called runtime.Goexit: return an error 
 
 // ErrRunning is the error of closing a process that has not ended.
 var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
-
-// ErrTooLarge is the cause of the [*CodecError] of an argument or a result that is larger
-// than [PoolConfig].MaxMessage.
-var ErrTooLarge = errors.New("mp: larger than MaxMessage allows")
-
-func tooLarge(n, most int) error { return fmt.Errorf("%w: %d bytes of %d", ErrTooLarge, n, most) }
 
 // ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there
 // is no room. Nothing was put.
@@ -67,11 +62,20 @@ var ErrMoved = errors.New("mp: it was sent on, and who received it has it")
 // ErrDirection is returned at an end of a one-way pipe that does only the other.
 var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
 
+// ErrTooLong is the cause of the [*CodecError] of an argument or a result that is longer than
+// [PoolConfig].MaxMessage, of an element of a [Queue] that is longer than QueueConfig.MaxElement,
+// and of a message through a pipe that is longer than PipeConfig.MaxMessage.
+var ErrTooLong = share.ErrTooLong
+
+func overMaxMessage(n, most int) error {
+	return fmt.Errorf("%w: %d bytes, and MaxMessage is %d", ErrTooLong, n, most)
+}
+
 func init() {
 	for name, err := range map[string]error{
 		"mp.ErrClosed": ErrClosed, "mp.ErrRunning": ErrRunning, "mp.ErrGoexit": ErrGoexit, "mp.ErrNotInitialized": ErrNotInitialized,
 		"mp.ErrOwnerDied": ErrOwnerDied, "mp.ErrNotHeld": ErrNotHeld, "mp.ErrBroken": ErrBroken, "mp.ErrOverRelease": ErrOverRelease,
-		"mp.ErrCorrupt": ErrCorrupt, "mp.ErrFull": ErrFull, "mp.ErrTooLarge": ErrTooLarge, "mp.ErrEmpty": ErrEmpty, "mp.ErrMoved": ErrMoved, "mp.ErrDirection": ErrDirection,
+		"mp.ErrCorrupt": ErrCorrupt, "mp.ErrFull": ErrFull, "mp.ErrTooLong": ErrTooLong, "mp.ErrEmpty": ErrEmpty, "mp.ErrMoved": ErrMoved, "mp.ErrDirection": ErrDirection,
 	} {
 		if bad := errtree.RegisterSentinel(name, err); bad != nil {
 			panic(bad)

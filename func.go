@@ -69,7 +69,7 @@ func (f *Func[In, Out]) runner() runner.Handler {
 		out, err = f.out.Append(out, &result)
 		result = noResult
 		if err == nil && len(out) > mostResult {
-			err = tooLarge(len(out), mostResult)
+			err = overMaxMessage(len(out), mostResult)
 		}
 		if err != nil {
 			return nil, codecError(f.id, "result", "encoded", err)

@@ -27,6 +27,8 @@ type line interface {
 	await(ctx context.Context) error
 	// enlist is Selectable's.
 	enlist(s *selection) (stop func())
+	// longest is how many bytes a message may have.
+	longest() int
 	// shut closes it, and calls drop for what was sent by value and will not be received.
 	shut(drop func([]byte))
 	// forget is shut when nobody here can use it any more.

@@ -24,7 +24,7 @@ func ExamplePoolConfig_maxMessage() {
 	}
 	defer pool.Close()
 	_, err = mp.Call(context.Background(), pool, length, strings.Repeat("x", 2<<20))
-	fmt.Println(errors.Is(err, mp.ErrTooLarge))
+	fmt.Println(errors.Is(err, mp.ErrTooLong))
 	n, err := mp.Call(context.Background(), pool, length, strings.Repeat("x", 500_000))
 	fmt.Println(n, err)
 	// Output:
@@ -44,7 +44,7 @@ func TestMaxMessage(t *testing.T) {
 		switch {
 		case n <= most && (got != n || err != nil):
 			t.Errorf("an argument of %d bytes: %d, %v", n, got, err)
-		case n > most && (!errors.As(err, &codec) || codec.What != "argument" || !errors.Is(err, mp.ErrTooLarge)):
+		case n > most && (!errors.As(err, &codec) || codec.What != "argument" || !errors.Is(err, mp.ErrTooLong)):
 			t.Errorf("an argument of %d bytes: %v", n, err)
 		}
 		s, err := mp.Call(t.Context(), pool, letters, n)

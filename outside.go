@@ -3,6 +3,7 @@ package mp
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/share"
@@ -11,7 +12,10 @@ import (
 
 // outside is where messages lie for which there is no room in an object: in blocks, as slabs do,
 // whose memory is used again, or if they are very large in segments of their own.
-type outside struct{ in *share.Object }
+type outside struct {
+	in   *share.Object
+	most int // how long a message may be
+}
 
 // The place of a message in a block is that of its head, its length, and the trip on which it
 // is, with flags. That of one in a segment has neither flag, as share.Object.Spill writes it.
@@ -104,13 +108,48 @@ func (o outside) placeOf(h *holding, n int) ([]byte, error) {
 // isBytes reports whether it was put by putBytes.
 func (o outside) isBytes(place []byte) bool { return place[placeFlags]&asBytes != 0 }
 
+// defaultMost is how long an element or a message may be unless that is configured.
+const defaultMost = 1 << 30
+
+// mostOf is a configured limit, or the default.
+func mostOf(configured int, field string) (int, error) {
+	if configured < 0 {
+		return 0, fmt.Errorf("mp: %s is %d: it must not be negative", field, configured)
+	}
+	if configured == 0 {
+		return defaultMost, nil
+	}
+	return configured, nil
+}
+
+// tooLong is the error for something of n bytes of which the limit, a field, is most.
+func tooLong(what, doing string, n int, field string, most int) error {
+	return codecError("", what, doing, fmt.Errorf("%w: %d bytes, and %s is %d", ErrTooLong, n, field, most))
+}
+
+// unreadable is the error of a message that could not be taken, and is gone. ErrClosed concerns all
+// messages, and stays as it is.
+func unreadable(what string, err error) error {
+	if errors.Is(err, xsync.ErrClosed) {
+		return err
+	}
+	return codecError("", what, "decoded", err)
+}
+
 var errSenderDied = errors.New("its sender died just when it sent it")
 
 // take appends to buf the message that has a place, which is used up. That is errSenderDied if the
 // sender died between the last two steps of sending it.
 func (o outside) take(place, buf []byte) ([]byte, error) {
 	if place[placeFlags]&inBlock == 0 {
-		return o.in.Unspill(place, buf)
+		return o.in.Unspill(place, buf, o.most)
+	}
+	var n [8]byte
+	copy(n[:5], place[placeLength:])
+	length := binary.LittleEndian.Uint64(n[:])
+	if length > uint64(min(o.most, mostInBlock)) {
+		loseBlock(headOf(place), tripOf(place))
+		return buf, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
 	}
 	h, err := blocks.arriveAt(headOf(place), tripOf(place))
 	if errors.Is(err, ErrMoved) || errors.Is(err, broker.ErrGone) {
@@ -120,10 +159,7 @@ func (o outside) take(place, buf []byte) ([]byte, error) {
 		return buf, err
 	}
 	defer h.free()
-	var n [8]byte
-	copy(n[:5], place[placeLength:])
-	data := h.block.data.Data()
-	if length := binary.LittleEndian.Uint64(n[:]); length <= uint64(len(data)) {
+	if data := h.block.data.Data(); length <= uint64(len(data)) {
 		return append(buf, data[:length]...), nil
 	}
 	return buf, errBadMessage

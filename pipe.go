@@ -36,6 +36,10 @@ func NewPipe[T any](cfg PipeConfig) (*Conn[T], *Conn[T], error) {
 	if cfg.Buffer < minBuffer || cfg.Buffer > maxBuffer {
 		return nil, nil, fmt.Errorf("mp: PipeConfig.Buffer is %d: it must be 0, or from %d to %d", cfg.Buffer, minBuffer, maxBuffer)
 	}
+	most, err := mostOf(cfg.MaxMessage, "PipeConfig.MaxMessage")
+	if err != nil {
+		return nil, nil, err
+	}
 	o, err := share.New(xsync.KindPipe, xsync.PipeHead+2*(cfg.Buffer/8*8), cfg.Isolated)
 	if err != nil {
 		return nil, nil, err
@@ -44,8 +48,8 @@ func NewPipe[T any](cfg PipeConfig) (*Conn[T], *Conn[T], error) {
 	o.Made()
 	o.Leave()
 	again := o.Again()
-	return newConn(&pipeEnd{mem: o, pipe: p, end: 0, oneWay: cfg.OneWay}, o, c),
-		newConn(&pipeEnd{mem: again, pipe: p, end: 1, oneWay: cfg.OneWay}, again, c), nil
+	return newConn(&pipeEnd{mem: o, pipe: p, end: 0, oneWay: cfg.OneWay, most: most}, o, c),
+		newConn(&pipeEnd{mem: again, pipe: p, end: 1, oneWay: cfg.OneWay, most: most}, again, c), nil
 }
 
 // pipeEnd is an end of a pipe that this process has, or had.
@@ -54,6 +58,7 @@ type pipeEnd struct {
 	pipe   *xsync.Pipe
 	end    int
 	oneWay bool
+	most   int           // bytes of a message, without the first
 	trip   atomic.Uint32 // since which this process has it, or on which it is
 	use    atomic.Int32  // how many use it; negative: it was sent on
 	closed atomic.Bool   // by the user
@@ -96,6 +101,9 @@ func (e *pipeEnd) mayReceive() error {
 }
 
 func (e *pipeEnd) send(ctx context.Context, b []byte) error {
+	if err := e.fits(len(b)-1, "encoded"); err != nil {
+		return err
+	}
 	p := parcel{outside: e.outside()}
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
 }
@@ -106,11 +114,17 @@ func (e *pipeEnd) sendBytes(ctx context.Context, b []byte) error {
 	if e.pipe.Sent(e.end).FitsIn(len(b)) {
 		return asCopy(b, func(message []byte) error { return e.send(ctx, message) })
 	}
+	if err := e.fits(len(b), "encoded"); err != nil {
+		return err
+	}
 	p := parcel{outside: e.outside(), bytes: true}
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
 }
 
 func (e *pipeEnd) trySend(b []byte) error {
+	if err := e.fits(len(b)-1, "encoded"); err != nil {
+		return err
+	}
 	p := parcel{outside: e.outside()}
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
@@ -119,11 +133,26 @@ func (e *pipeEnd) trySendBytes(b []byte) error {
 	if e.pipe.Sent(e.end).FitsIn(len(b)) {
 		return asCopy(b, e.trySend)
 	}
+	if err := e.fits(len(b), "encoded"); err != nil {
+		return err
+	}
 	p := parcel{outside: e.outside(), bytes: true}
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
 
-func (e *pipeEnd) outside() outside { return outside{e.mem} }
+// outside is where messages lie for which there is no room. They begin with a byte of ours, except those
+// that are sent as bytes.
+func (e *pipeEnd) outside() outside { return outside{e.mem, max(e.most, e.most+1)} }
+
+func (e *pipeEnd) longest() int { return e.most }
+
+// fits returns an error for a message of n bytes that is too long.
+func (e *pipeEnd) fits(n int, doing string) error {
+	if n <= e.most {
+		return nil
+	}
+	return tooLong("message", doing, n, "PipeConfig.MaxMessage", e.most)
+}
 
 func (e *pipeEnd) sendError(err error) error {
 	if errors.Is(err, xsync.ErrClosed) && !e.closed.Load() {
@@ -150,17 +179,17 @@ func (e *pipeEnd) got(buf []byte, rec xsync.Record, err error) ([]byte, error) {
 	case err != nil:
 		return buf, err
 	case !rec.Spilled:
-		return rec.Bytes, nil
+		return rec.Bytes, e.fits(len(rec.Bytes)-len(buf)-1, "decoded")
 	}
-	place := append([]byte(nil), rec.Bytes[len(buf):]...)
+	place, begin := append([]byte(nil), rec.Bytes[len(buf):]...), len(buf)
 	if e.outside().isBytes(place) {
 		buf = append(buf, byBytes)
 	}
 	b, err := e.outside().take(place, buf)
-	if errors.Is(err, errSenderDied) {
-		err = codecError("", "message", "decoded", err)
+	if err != nil {
+		return b, unreadable("message", err)
 	}
-	return b, err
+	return b, e.fits(len(b)-begin-1, "decoded")
 }
 
 func (e *pipeEnd) foresee(f func(message []byte)) {
@@ -319,8 +348,8 @@ func (e *pipeEnd) ticket() ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(b, e.trip.Load()), nil
 }
 
-// arrive takes the end that a ticket is of.
-func arrive(ticket []byte) (*pipeEnd, error) {
+// arrive takes the end that a ticket is of, at which messages have most bytes.
+func arrive(ticket []byte, most int) (*pipeEnd, error) {
 	e, err := meetEnd(ticket)
 	if err != nil {
 		return nil, err
@@ -329,6 +358,7 @@ func arrive(ticket []byte) (*pipeEnd, error) {
 		e.release(false)
 		return nil, ErrMoved
 	}
+	e.most = most
 	return e, nil
 }
 
@@ -355,7 +385,7 @@ func meetEnd(ticket []byte) (*pipeEnd, error) {
 		obj.Close()
 		return nil, errNoConn
 	}
-	e := &pipeEnd{mem: obj, pipe: xsync.OpenPipe(obj.Memory(), obj.Bytes()[xsync.PipeHead:]), end: int(rest[0]), oneWay: rest[1] == 1}
+	e := &pipeEnd{mem: obj, most: defaultMost, pipe: xsync.OpenPipe(obj.Memory(), obj.Bytes()[xsync.PipeHead:]), end: int(rest[0]), oneWay: rest[1] == 1}
 	e.trip.Store(binary.LittleEndian.Uint32(rest[2:]))
 	return e, nil
 }

@@ -61,7 +61,7 @@ type PoolConfig struct {
 	Limits Limits
 
 	// MaxMessage is how many bytes an argument or a result may have, encoded. A larger one
-	// is a [*CodecError] of its task, with [ErrTooLarge] as the cause: an argument is not
+	// is a [*CodecError] of its task, with [ErrTooLong] as the cause: an argument is not
 	// sent, a result is not returned. Of what a worker sends this process holds about so
 	// much at a time, twice while it arrives. 0 means 1 GiB.
 	MaxMessage int
@@ -189,29 +189,29 @@ func (c PoolConfig) crewConfig() (cc crew.Config, err error) {
 	}
 	logger := c.Output.Logger
 	cc = crew.Config{
-		Workers:  c.Workers,
-		Args:     slices.Clone(os.Args),
-		Env:      append(os.Environ(), c.Env...),
-		Dir:      c.Dir,
-		Link:     link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Parent: current.Name, ParentPID: os.Getpid(), MaxMessage: c.MaxMessage, Setup: setup, Teardown: teardown},
-		Stdout:   c.Output.Stdout,
-		Stderr:   c.Output.Stderr,
-		Logger:   logger,
-		OnLog:    func(worker, pid int, data []byte) { logrec.Replay(logger, worker, pid, data) },
-		OnFail:   errtree.Decode,
-		Funcs:    functions.wires(),
-		Grace:    c.Grace,
-		Backlog:  c.Backlog,
-		Recycle:  crew.Recycle(c.Recycle),
-		Restart:  crew.Restart(c.Restart),
-		Spares:   c.Spares,
-		Files:    append(files, more...),
-		Contain:  c.RequireContainment.spawn(),
-		Missing:  c.missing,
-		TooLarge: c.tooLarge,
-		Name:     nextName,
-		Failure:  outcomeError,
-		Death:    translate,
+		Workers: c.Workers,
+		Args:    slices.Clone(os.Args),
+		Env:     append(os.Environ(), c.Env...),
+		Dir:     c.Dir,
+		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Parent: current.Name, ParentPID: os.Getpid(), MaxMessage: c.MaxMessage, Setup: setup, Teardown: teardown},
+		Stdout:  c.Output.Stdout,
+		Stderr:  c.Output.Stderr,
+		Logger:  logger,
+		OnLog:   func(worker, pid int, data []byte) { logrec.Replay(logger, worker, pid, data) },
+		OnFail:  errtree.Decode,
+		Funcs:   functions.wires(),
+		Grace:   c.Grace,
+		Backlog: c.Backlog,
+		Recycle: crew.Recycle(c.Recycle),
+		Restart: crew.Restart(c.Restart),
+		Spares:  c.Spares,
+		Files:   append(files, more...),
+		Contain: c.RequireContainment.spawn(),
+		Missing: c.missing,
+		TooLong: c.tooLong,
+		Name:    nextName,
+		Failure: outcomeError,
+		Death:   translate,
 	}
 	if err := c.Limits.crew(&cc); err != nil {
 		return cc, err
@@ -228,9 +228,9 @@ func (c PoolConfig) crewConfig() (cc crew.Config, err error) {
 	return cc, nil
 }
 
-// tooLarge is the error of an argument of n bytes.
-func (c PoolConfig) tooLarge(function string, n int) error {
-	return codecError(function, "argument", "encoded", tooLarge(n, c.MaxMessage))
+// tooLong is the error of an argument of n bytes.
+func (c PoolConfig) tooLong(function string, n int) error {
+	return codecError(function, "argument", "encoded", overMaxMessage(n, c.MaxMessage))
 }
 
 // missing explains why a worker does not have a function.

@@ -66,6 +66,10 @@ func NewQueue[T any](cfg QueueConfig) (*Queue[T], error) {
 	if cfg.Cap < 0 || cfg.Cap > maxCap {
 		return nil, fmt.Errorf("mp: QueueConfig.Cap is %d: it must be from 0 to %d", cfg.Cap, maxCap)
 	}
+	longest, err := mostOf(cfg.MaxElement, "QueueConfig.MaxElement")
+	if err != nil {
+		return nil, err
+	}
 	shape := queueShape(cfg.Cap)
 	size := max(shape.BytesFor(), min(cfg.Cap*perElement, roomy), 4096)
 	o, err := share.New(xsync.KindRing, xsync.RingSize+size, cfg.Isolated)
@@ -73,12 +77,12 @@ func NewQueue[T any](cfg QueueConfig) (*Queue[T], error) {
 		return nil, err
 	}
 	ring := xsync.NewRing(o.Memory(), o.Bytes()[xsync.RingSize:], shape)
-	q := newQueue(ring, o, c, cfg.Cap)
+	q := newQueue(ring, outside{o, longest}, c, cfg.Cap)
 	return made(o, &Queue[T]{q}, &q.handle), nil
 }
 
-func newQueue[T any](ring *xsync.Ring, o *share.Object, c *codec.Type[T], most int) *queue[T] {
-	q := &queue[T]{ring: ring, envelope: envelope[T]{c, o}, outside: outside{o}, most: most}
+func newQueue[T any](ring *xsync.Ring, o outside, c *codec.Type[T], most int) *queue[T] {
+	q := &queue[T]{ring: ring, envelope: envelope[T]{c, o.in}, outside: o, most: most}
 	ring.Foresee(q.outside.foreseeing(q.envelope.foresee))
 	return q
 }
@@ -86,8 +90,9 @@ func newQueue[T any](ring *xsync.Ring, o *share.Object, c *codec.Type[T], most i
 func queueShape(most int) xsync.RingShape { return xsync.RingShape{Most: most, Elsewhere: true} }
 
 // Put puts v, and waits for room until ctx ends. With an error v is not in the queue: that
-// of ctx, [ErrClosed], a [*CodecError] if v cannot be encoded, or one that says why the
-// system gives no memory for a large element.
+// of ctx, [ErrClosed], a [*CodecError] if v cannot be encoded or is longer than
+// QueueConfig.MaxElement ([ErrTooLong]), or one that says why the system gives no memory for a large
+// element.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	if q.q == nil {
 		return errNotMade
@@ -122,7 +127,12 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 		putBuffer(p, b)
 		return codecError("", "element", "encoded", err)
 	}
-	if err = send(b); err != nil {
+	if len(b) > q.outside.most {
+		err = tooLong("element", "encoded", len(b), "QueueConfig.MaxElement", q.outside.most)
+	} else {
+		err = send(b)
+	}
+	if err != nil {
 		q.envelope.recall(b, v)
 	} else {
 		q.envelope.sent(v)
@@ -132,8 +142,8 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 }
 
 // Get takes the first element, and waits for one until ctx ends. When the queue is closed
-// and everything has been got, the error is [ErrClosed]. An element that cannot be decoded
-// is a [*CodecError], and gone.
+// and everything has been got, the error is [ErrClosed]. An element that cannot be decoded,
+// or is longer than QueueConfig.MaxElement, is a [*CodecError], and gone.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if q.q == nil {
 		return v, errNotMade
@@ -163,9 +173,13 @@ func (q *queue[T]) got(p *[]byte, rec xsync.Record, err error, v *T) error {
 	b := rec.Bytes
 	if err == nil && rec.Spilled {
 		b, err = q.outside.take(append([]byte(nil), b...), (*p)[:0])
-		if errors.Is(err, errSenderDied) {
-			err = codecError("", "element", "decoded", err)
+		if err != nil {
+			err = unreadable("element", err)
 		}
+	}
+	if err == nil && len(b) > q.outside.most {
+		q.envelope.drop(b)
+		err = tooLong("element", "decoded", len(b), "QueueConfig.MaxElement", q.outside.most)
 	}
 	if err == nil {
 		if err = q.envelope.open(b, v); err != nil {
@@ -302,7 +316,8 @@ func (q *Queue[T]) MarshalBinary() ([]byte, error) {
 		return nil, err
 	}
 	b = binary.LittleEndian.AppendUint32(b, uint32(q.q.most))
-	return binary.LittleEndian.AppendUint64(b, q.q.envelope.codec.Fingerprint()), nil
+	b = binary.LittleEndian.AppendUint64(b, q.q.envelope.codec.Fingerprint())
+	return binary.LittleEndian.AppendUint64(b, uint64(q.q.outside.most)), nil
 }
 
 // UnmarshalBinary makes q a handle of the Queue that was encoded.
@@ -312,7 +327,7 @@ func (q *Queue[T]) UnmarshalBinary(data []byte) error {
 		return err
 	}
 	return meet(data, xsync.KindRing, q, func(o *share.Object, rest []byte) (*Queue[T], error) {
-		if len(rest) != 12 {
+		if len(rest) != 20 {
 			return nil, errNoQueue
 		}
 		most, b := int(binary.LittleEndian.Uint32(rest)), o.Bytes()
@@ -323,7 +338,11 @@ func (q *Queue[T]) UnmarshalBinary(data []byte) error {
 		if most < 1 || most > maxCap || len(b) < xsync.RingSize+shape.BytesFor() || len(b) > xsync.RingSize+xsync.RingMax || len(b)%8 != 0 {
 			return nil, errNoQueue
 		}
-		x := newQueue(xsync.OpenRing(o.Memory(), b[xsync.RingSize:], shape), o, c, most)
+		longest := int(binary.LittleEndian.Uint64(rest[12:]))
+		if longest < 1 {
+			return nil, errNoQueue
+		}
+		x := newQueue(xsync.OpenRing(o.Memory(), b[xsync.RingSize:], shape), outside{o, longest}, c, most)
 		face := &Queue[T]{x}
 		x.handle = handle{o, face}
 		return face, nil

@@ -139,6 +139,9 @@ func (l *transportLine) shut(func([]byte)) {
 	}
 }
 
+// longest is the transport's own business.
+func (l *transportLine) longest() int { return defaultMost }
+
 func (l *transportLine) forget(drop func([]byte)) { l.shut(drop) }
 
 var errStays = errors.New("mp: only ends of pipes can be sent to another process")

@@ -33,17 +33,19 @@ func newWorld(t *testing.T) *world {
 	before := descriptors(t)
 	w := &world{t: t}
 	s, err := NewServer(
-		func(slot int) { w.mu.Lock(); defer w.mu.Unlock(); w.buried = append(w.buried, slot) },
+		func(slot int, _ []uint64) { w.mu.Lock(); defer w.mu.Unlock(); w.buried = append(w.buried, slot) },
 		func(id uint64) { w.mu.Lock(); defer w.mu.Unlock(); w.gone = append(w.gone, id) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.s = s
+	w.s, s.anyID = s, true
 	t.Cleanup(func() {
 		until(t, "the server is idle", s.Idle)
-		if n := s.owned; n != [len(n)]int{} {
-			t.Error("something was removed twice, or never")
-		}
+		until(t, "nothing is counted that is not there", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.files.used == 0 && s.keeps.used == 0 && s.root.files == 0 && s.root.keeps == 0 && s.taken == 0
+		})
 		s.Close()
 		until(t, "all descriptors are closed", func() bool { return descriptors(t) <= before })
 	})
@@ -92,11 +94,21 @@ func (w *world) born() *process {
 		w.t.Fatal(err)
 	}
 	p := &process{w: w, end: theirs, died: make(chan struct{})}
-	if p.child, err = w.s.Adopt(ours, -1, p.died); err != nil {
+	if p.child, err = w.s.Adopt(ours, self(w.t), p.died); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(p.die)
 	return p
+}
+
+// self is a pidfd of this process, which plays all of them.
+func self(t testing.TB) int {
+	t.Helper()
+	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pidfd
 }
 
 func (w *world) start() *process {
@@ -204,7 +216,7 @@ func TestSegmentsAreHandedOut(t *testing.T) {
 	for i, d := range all {
 		id := uint64(100 + i)
 		all[(i+1)%3].Destroy(id) // which is not its own
-		if !meets(t, all[(i+2)%3], id) {
+		if !meets(t, all[(i+1)%3], id) || !meets(t, all[(i+2)%3], id) {
 			t.Errorf("the segment of %d was destroyed by another", i)
 		}
 		d.Destroy(id)
@@ -258,7 +270,10 @@ func TestKeep(t *testing.T) {
 	for _, id := range []uint64{counted, held, both, left} {
 		publish(t, p, id)
 	}
-	for id, kinds := range map[uint64][]bool{counted: {false, false}, held: {true, true}, both: {false, true}, left: {false, true}} {
+	if !meets(t, p, queue) {
+		t.Fatal("no segment")
+	}
+	for id, kinds := range map[uint64][]Keeping{counted: {Counted, Counted}, held: {Held, Held}, both: {Counted, Held}, left: {Counted, Held}} {
 		for _, k := range kinds {
 			if err := p.Keep(queue, id, k); err != nil {
 				t.Fatal(err)
@@ -266,7 +281,7 @@ func TestKeep(t *testing.T) {
 		}
 	}
 	for _, pair := range [][2]uint64{{queue, 9}, {9, held}, {held, held}} {
-		if err := p.Keep(pair[0], pair[1], true); !errors.Is(err, ErrGone) {
+		if err := p.Keep(pair[0], pair[1], Held); !errors.Is(err, ErrGone) {
 			t.Error(pair, err)
 		}
 	}
@@ -290,7 +305,10 @@ func TestKeep(t *testing.T) {
 	is("released again", held, both, left)
 	other := w.start()
 	publish(t, other, 7)
-	if err := other.Keep(queue, 7, true); err != nil {
+	if !meets(t, other, queue) {
+		t.Fatal("no segment")
+	}
+	if err := other.Keep(queue, 7, Held); err != nil {
 		t.Fatal(err)
 	}
 	other.die()
@@ -313,8 +331,15 @@ func TestCircles(t *testing.T) {
 	for id := range uint64(4) {
 		publish(t, []*process{p, q}[id%2], id+1)
 	}
+	if !meets(t, p, 2) || !meets(t, p, 4) {
+		t.Fatal("no segment")
+	}
 	for _, pair := range [][2]uint64{{1, 2}, {2, 3}, {3, 1}, {3, 4}} { // 4 hangs on a circle
-		if err := p.Keep(pair[0], pair[1], pair[0] == 2); err != nil {
+		how := Counted
+		if pair[0] == 2 {
+			how = Held
+		}
+		if err := p.Keep(pair[0], pair[1], how); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -338,7 +363,10 @@ func TestAwaited(t *testing.T) {
 	maker, getter := w.start(), w.start()
 	publish(t, maker, 1)
 	publish(t, w.s, 2)
-	if err := maker.Keep(2, 1, false); err != nil || !meets(t, getter, 1) {
+	if !meets(t, maker, 2) {
+		t.Fatal("no segment")
+	}
+	if err := maker.Keep(2, 1, Counted); err != nil || !meets(t, getter, 1) {
 		t.Fatal(err)
 	}
 	maker.die()

@@ -8,103 +8,133 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-multiprocessing/mp/internal/park"
-	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// client is a process that the server serves.
+// client is a process that the server serves, or the root process itself.
 type client struct {
-	s        *Server
-	conn     *conn
-	slot     int
-	parent   int // slot
-	waiting  int // end of a socket to be adopted; -1: none
-	children map[int]*client
+	s      *Server
+	conn   *conn
+	closer sys.Closer // of what it sent: none that others wait for
+	slot   int
+	tag    uint64
+	number int // of its process in /proc; 0: not known
+	parent *client
+	pidfd  *os.File // of one that another client had adopted
 
 	mu      sync.Mutex
 	read    sync.Cond // there is less in the outbox, or nobody waits for that any more
 	outbox  []message
 	sending int // messages that have left the outbox, and not this process
 	writing bool
-	over    bool // it is dead
-	silent  bool // nothing is written any more
+	over    chan struct{} // it is dead, and nothing is written any more
 
 	// Under the server's lock.
+	waiting  *file              // end of a socket to be adopted; nil: none
+	children map[uint64]*client // by tag, until they have departed
+	files    int                // descriptors of this process that are here because of it
+	keeps    int
 	dead     bool
 	departed bool
 }
 
 var errFull = errors.New("mp: too many processes share objects")
 
-func (s *Server) adopt(end, parent int, died <-chan struct{}) (*client, error) {
-	cn, err := newConn(end)
-	if err != nil {
-		return nil, err
-	}
-	c := &client{s: s, conn: cn, parent: parent, waiting: -1, children: map[int]*client{}}
+const (
+	// mostUnread is how many messages may wait for a client that asks for more.
+	mostUnread = 64
+	// mostUnclosed is how many descriptors may wait for being closed while a client sends others.
+	mostUnclosed = 256
+	// mostDrained is how much of what a client sent before it died is looked at; the socket of
+	// an honest one does not hold as much.
+	mostDrained = 1 << 12
+	// sendBuffer is how much of what a client does not read waits in the kernel, which counts the
+	// descriptors for all of the user's processes together.
+	sendBuffer = 16 << 10
+	// lastWords is how long what a client sent before it died may take to be handled.
+	lastWords = 500 * time.Millisecond
+)
+
+// adopt serves the client, which is not known to anybody yet, at a socket, which is taken over.
+func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
+	c.s, c.children, c.over = s, map[uint64]*client{}, make(chan struct{})
 	c.read.L = &c.mu
+	var err error
+	if c.conn, err = newConn(end, &c.closer); err != nil {
+		return err
+	}
+	_ = unix.SetsockoptInt(end, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+
 	s.mu.Lock()
-	for i := rootSlot + 1; i < len(s.clients) && c.slot == 0; i++ {
+	for i := rootSlot + 1; i < len(s.clients) && c.slot == 0 && !c.parent.dead; i++ {
 		if s.clients[i] == nil {
 			s.clients[i], c.slot = c, i
 		}
 	}
 	if c.slot == 0 {
 		s.mu.Unlock()
-		_ = cn.file.Close()
-		return nil, errFull
+		c.closer.CloseFile(c.conn.file)
+		return errFull
 	}
 	s.count++
+	s.lastTag++
+	c.tag = s.lastTag % (1 << TagBits)
 	s.mail.Occupy(c.slot)
+	if c.parent != s.root {
+		c.parent.children[c.tag] = c
+	}
 	s.mu.Unlock()
-	c.say(message{op: opWelcome, id: uint64(c.slot), fd: s.mail.FD()})
+
+	c.say(message{op: opWelcome, id: uint64(c.slot), size: c.tag, fd: s.mail.FD(), also: s.mail.RosterFD()})
 	go c.serve(died)
-	return c, nil
+	return nil
 }
 
-// serve answers until the process has died, and then sees to what it had.
+// serve answers until the process has died, and then sees to what it had. No step after the death
+// waits for what other processes do.
 func (c *client) serve(died <-chan struct{}) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		for {
-			c.awaitReader()
-			m, err := c.conn.receive()
-			if err != nil {
-				return
-			}
-			if !c.handle(m) {
-				c.shutdown(unix.SHUT_RDWR) // who waits for an answer must not wait for ever
-				return
-			}
-		}
+		c.listen()
 	}()
 	<-died
-	c.mu.Lock()
-	c.over = true
-	c.read.Signal()
-	c.mu.Unlock()
+
 	// What it sent before it died counts. What others send who may hold its socket does not.
 	c.shutdown(unix.SHUT_RD)
-	_ = c.conn.file.SetReadDeadline(time.Unix(1, 0))
-	<-served
-	c.drain()
-	for _, child := range c.children { // nobody is there to look at what they sent
-		child.Depart()
-	}
-	if c.waiting >= 0 {
-		_ = unix.Close(c.waiting)
-	}
+	_ = c.conn.file.SetDeadline(time.Unix(1, 0))
 	c.mu.Lock()
-	unread := c.outbox
-	c.outbox, c.silent = nil, true
+	c.outbox = nil
+	close(c.over)
+	c.read.Signal()
 	c.mu.Unlock()
-	for _, m := range unread {
-		m.closeFD()
+	limit := time.NewTimer(lastWords)
+	defer limit.Stop()
+	select {
+	case <-served:
+		c.drain()
+		c.discard()
+	case <-limit.C: // nothing that it still does has an effect
 	}
-	_ = c.conn.file.Close()
+
 	c.s.died(c)
+	c.closer.CloseFile(c.conn.file) // with what is still in it
+}
+
+func (c *client) listen() {
+	for c.awaitReader() {
+		m, err := c.conn.receive()
+		if err != nil {
+			if errors.Is(err, errGarbage) {
+				c.shutdown(unix.SHUT_RDWR)
+			}
+			return
+		}
+		if !c.handle(m) {
+			c.shutdown(unix.SHUT_RDWR) // a process that waits for an answer must not wait for ever
+			return
+		}
+	}
 }
 
 func (c *client) shutdown(how int) {
@@ -113,28 +143,75 @@ func (c *client) shutdown(how int) {
 
 // drain handles what is in the socket of a dead client.
 func (c *client) drain() {
+	limit := time.Now().Add(lastWords)
 	_ = c.conn.raw.Control(func(fd uintptr) {
-		for {
-			m, err := receive(int(fd))
-			if err != nil || !c.handle(m) {
+		for range mostDrained {
+			m, err := c.conn.receiveNow(int(fd))
+			if err != nil || !c.handle(m) || time.Now().After(limit) {
 				return
 			}
 		}
 	})
 }
 
+// discard has the descriptors closed, one by one, that are in the socket of a dead client. Closed with
+// the socket they could make that wait.
+func (c *client) discard() {
+	_ = c.conn.raw.Control(func(fd uintptr) {
+		for range mostDrained {
+			m, err := c.conn.receiveNow(int(fd))
+			if err != nil && !errors.Is(err, errGarbage) {
+				return
+			}
+			c.closer.Close(m.fd)
+		}
+	})
+}
+
 // died gives back all that a dead client held and lets its slot be used again.
 func (s *Server) died(c *client) {
-	s.bury(c.slot)
+	s.mu.Lock()
+	c.dead = true // from now on nothing that it asked for is done
+	children := c.children
+	c.children = nil
+	if c.waiting != nil {
+		s.unref(c.waiting)
+		c.waiting = nil
+	}
+	var arenas []uint64
+	for id, g := range s.segments {
+		if g.arena && g.met(c) {
+			arenas = append(arenas, id)
+		}
+	}
+	s.mu.Unlock()
+
+	for _, child := range children { // nobody is there to look at what they sent
+		child.Depart()
+		child.kill()
+	}
+	s.bury(c.slot, arenas)
+
 	s.mu.Lock()
 	s.mail.Vacate(c.slot)
 	s.mail.RingAll()
-	c.dead = true
 	s.inherit(c)
 	s.clients[c.slot] = nil
 	s.count--
+	if c.pidfd != nil {
+		_ = c.pidfd.Close()
+		s.charge(c.parent, -perChild)
+	}
 	s.mu.Unlock()
 	s.gone(0)
+}
+
+// kill ends a process whose parent is dead. The guard kills it too, unless it has left its process
+// group; as long as it lives, it has a slot.
+func (c *client) kill() {
+	if raw, err := c.pidfd.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
+	}
 }
 
 // Depart is Child's.
@@ -153,194 +230,76 @@ func (c *client) Depart() {
 // connection.
 func (c *client) handle(m message) bool {
 	s := c.s
-	keep := false
-	defer func() {
-		if !keep {
-			m.closeFD()
-		}
-	}()
+	if m.fd >= 0 && m.op != opPublish && m.op != opAdopt && m.op != opPidfd {
+		c.closer.Close(m.fd)
+		return false
+	}
 	switch m.op {
 	case opPublish:
-		keep = true
 		c.answer(m, c.publish(m))
 	case opFetch:
-		c.fetch(m)
+		c.say(message{op: opReply, req: m.req, ok: s.fetch(c, m.id, m.ok), id: m.id, fd: lookUp})
 	case opDrop:
-		s.drop(m.id, c.slot)
+		s.drop(c, m.id)
 	case opDestroy:
-		s.destroy(m.id, c.slot)
+		s.destroy(c, m.id)
 	case opTake:
-		s.take(m.id, c.slot)
+		s.take(c, m.id)
 	case opKeep:
-		c.answer(m, s.Keep(m.size, m.id, m.ok) == nil)
+		c.answer(m, s.keep(c, m.size, m.id, keepingOf(m)) == nil)
 	case opRelease:
-		s.Release(m.size, m.id, m.ok)
+		s.release(c, m.size, m.id, m.ok)
 	case opAdopt:
-		if c.waiting >= 0 {
-			return false
-		}
-		c.waiting, keep = m.fd, true // none, if this process can have no more
+		return c.await(m)
 	case opPidfd:
-		if m.fd < 0 || c.waiting < 0 {
-			c.refuse(m)
-			break
-		}
-		keep = true
 		c.adopt(m)
 	case opDepart:
-		if child := c.children[int(m.id)]; child != nil {
-			delete(c.children, int(m.id))
-			child.Depart()
-		}
+		c.depart(m.id)
 	default:
 		return false
 	}
 	return true
 }
 
-// say sends a message some time: who does not read holds up nobody. A descriptor in it
-// is not the client's.
-func (c *client) say(m message) {
-	if m.fd >= 0 {
-		fd, err := unix.FcntlInt(uintptr(m.fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			m.ok, fd = false, -1
-		}
-		m.fd = fd
+func keepingOf(m message) Keeping {
+	switch {
+	case m.ok:
+		return Held
+	case m.arena:
+		return Message
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.silent {
-		m.closeFD()
-		return
-	}
-	c.outbox = append(c.outbox, m)
-	if !c.writing {
-		c.writing = true
-		go c.write()
-	}
+	return Counted
 }
 
-// mostUnread is how many messages may wait for a client that asks for more.
-const mostUnread = 64
-
-// awaitReader waits until the client has read what it has asked for: each answer may hold
-// a descriptor.
-func (c *client) awaitReader() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.outbox)+c.sending > mostUnread && !c.over {
-		c.read.Wait()
-	}
+func (s *Server) fetch(c *client, id uint64, file bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.grant(c, id, file)
+	return err == nil
 }
 
-func (c *client) write() {
-	for {
-		c.mu.Lock()
-		if len(c.outbox) == 0 {
-			c.writing = false
-			c.mu.Unlock()
-			return
-		}
-		messages := c.outbox
-		c.outbox, c.sending = nil, len(messages)
-		c.mu.Unlock()
-		for _, m := range messages {
-			_ = c.conn.send(m)
-			m.closeFD()
-			c.mu.Lock()
-			c.sending--
-			c.read.Signal()
-			c.mu.Unlock()
-		}
+func (c *client) depart(tag uint64) {
+	c.s.mu.Lock()
+	child := c.children[tag]
+	delete(c.children, tag)
+	c.s.mu.Unlock()
+	if child != nil {
+		child.Depart()
 	}
-}
-
-func (c *client) answer(m message, ok bool) {
-	c.say(message{op: opReply, req: m.req, ok: ok, fd: -1})
 }
 
 func (c *client) publish(m message) bool {
-	var st unix.Stat_t
-	if m.fd < 0 || m.size > 0 && (unix.Fstat(m.fd, &st) != nil || uint64(st.Size) != m.size) || m.arena && !shm.Sealed(m.fd) {
-		m.closeFD()
+	if m.fd < 0 || m.size == 0 && m.arena || m.size > 0 && !isSegment(m.fd, m.size, m.arena) {
+		c.closer.Close(m.fd)
 		return false
 	}
-	if c.s.publish(m.id, &segment{fd: m.fd, size: int(m.size), arena: m.arena, owner: c.slot, by: c}) != nil {
-		m.closeFD()
-		return false
+	err := c.s.publish(c, m.id, m.fd, int(m.size), m.arena)
+	if errors.Is(err, errTooMuch) && c.closer.Pending() > 0 { // those count that it has just given up
+		c.awaitCloser()
+		err = c.s.publish(c, m.id, m.fd, int(m.size), m.arena)
 	}
-	return true
-}
-
-func (c *client) fetch(m message) {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	g, err := c.s.fetch(m.id, c.slot)
 	if err != nil {
-		c.answer(m, false)
-		return
+		c.closer.Close(m.fd)
 	}
-	c.say(message{op: opReply, req: m.req, ok: true, arena: g.arena, size: uint64(g.size), fd: g.fd})
-}
-
-// refuse answers that a child is not served, of which a descriptor is missing.
-func (c *client) refuse(m message) {
-	if c.waiting >= 0 {
-		_ = unix.Close(c.waiting)
-		c.waiting = -1
-	}
-	c.answer(m, false)
-}
-
-// adopt serves a child of the client's.
-func (c *client) adopt(m message) {
-	end := c.waiting
-	c.waiting = -1
-	if len(c.children) >= maxChildren || unix.PidfdSendSignal(m.fd, 0, nil, 0) != nil && !hasEnded(m.fd) {
-		_ = unix.Close(end)
-		m.closeFD()
-		c.answer(m, false)
-		return
-	}
-	died, err := awaitDeath(m.fd)
-	if err != nil {
-		_ = unix.Close(end)
-		c.answer(m, false)
-		return
-	}
-	child, err := c.s.adopt(end, c.slot, died)
-	if err != nil {
-		c.answer(m, false)
-		return
-	}
-	c.children[child.slot] = child
-	c.say(message{op: opReply, req: m.req, ok: true, id: uint64(child.slot), fd: -1})
-}
-
-// hasEnded reports whether what a descriptor stands for has ended, be it a process.
-func hasEnded(fd int) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0
-}
-
-// maxChildren is how many children of one client are served.
-const maxChildren = park.MaxProcs / 2
-
-// awaitDeath returns a channel that is closed when the process of a pidfd, which is
-// taken over, has died.
-func awaitDeath(pidfd int) (<-chan struct{}, error) {
-	if err := unix.SetNonblock(pidfd, true); err != nil {
-		_ = unix.Close(pidfd)
-		return nil, err
-	}
-	f := os.NewFile(uintptr(pidfd), "mp-pidfd")
-	died := make(chan struct{})
-	go func() {
-		sys.AwaitDeath(f)
-		_ = f.Close()
-		close(died)
-	}()
-	return died, nil
+	return err == nil
 }

@@ -9,28 +9,50 @@ import (
 // ErrGone is returned for a segment that there is not, or not any more.
 var ErrGone = errors.New("mp: the shared object is closed, or was lost with the process that had it")
 
+// TagBits is how many of the upper bits of a segment's number are its publisher's tag.
+const TagBits = 20
+
+// Keeping says for what Keep is.
+type Keeping int
+
+const (
+	// Counted counts: for a message that gives it back.
+	Counted Keeping = iota
+	// Held does not count. Nobody releases a Held, or memory that lies with one: the server finds that
+	// it is free.
+	Held
+	// Message is Counted for what this process has published for that message alone, and ends
+	// with it.
+	Message
+)
+
 // A Directory is the broker as one process sees it. It is safe for concurrent use.
 type Directory interface {
 	// Lot is where the goroutines of this process wait.
 	Lot() *park.Lot
+	// Tag is what the numbers of the segments that this process publishes have in their upper
+	// TagBits bits. No other process has it: so none can take the number of another's segment
+	// that is gone.
+	Tag() uint64
 	// Publish lets other processes fetch a segment of this one, or with size 0 a file. It takes the
 	// descriptor over unless there is an error. An arena holds objects that must be looked after
 	// when a process has died.
 	Publish(id uint64, fd int, size int, arena bool) error
 	// Fetch returns a descriptor, the caller's, of a segment.
 	Fetch(id uint64) (Segment, error)
+	// FetchFile is Fetch for a file. To close that may take long.
+	FetchFile(id uint64) (fd int, err error)
 	// Drop says that this process has no use for a fetched segment any more.
 	Drop(id uint64)
-	// Destroy ends a segment of this process for everybody.
+	// Destroy ends a segment of this process for everybody. For another's it is Drop.
 	Destroy(id uint64)
 	// Take makes this process the owner of a segment of a child's.
 	Take(id uint64)
 	// Keep lets a segment live, whatever becomes of its owner, until Release or the end
-	// of the carrier, another segment: it is of a message that lies there. It counts, but
-	// not with held: what is held, or lies with that, is not released, but found to be free.
-	Keep(carrier, id uint64, held bool) error
-	// Release is the counterpart of Keep. With end it also destroys the segment, which
-	// was made for that message.
+	// of the carrier, another segment: it is of a message that lies there. This process must have
+	// both.
+	Keep(carrier, id uint64, how Keeping) error
+	// Release is the counterpart of Keep. With end it also destroys what was kept as Message.
 	Release(carrier, id uint64, end bool)
 	// Adopt serves the process whose end of a Pair is given, which is taken over.
 	// Died is closed when it has died.

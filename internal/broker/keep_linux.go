@@ -2,22 +2,39 @@ package broker
 
 // keep is why a carrier lets a segment live.
 type keep struct {
-	times int  // for so many messages, of which each gives it back
-	held  bool // for messages with what is held, until LetGo
+	times int     // how many messages give it back, each once
+	ends  int     // of these, for which the segment was made, by the one that keeps it
+	held  bool    // for messages with what is held, until LetGo
+	by    *client // asked for the first of them, and has it counted
 }
 
 // Keep is Directory's.
-func (s *Server) Keep(carrier, id uint64, held bool) error {
+func (s *Server) Keep(carrier, id uint64, how Keeping) error { return s.keep(s.root, carrier, id, how) }
+
+func (s *Server) keep(by *client, carrier, id uint64, how Keeping) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g, c := s.segments[id], s.segments[carrier]
-	if g == nil || c == nil || g == c {
+	if g == nil || c == nil || g == c || by.dead || !g.met(by) || !c.met(by) {
 		return ErrGone
 	}
-	k := g.keptBy[carrier]
-	if held {
+	k, there := g.keptBy[carrier]
+	switch {
+	case how == Message && (g.owner != by || g.arena):
+		return ErrGone
+	case !there && by != s.root && (by.keeps >= maxKeeps || !s.keeps.admits(by.keeps, 1)):
+		return errTooManyOf
+	case !there:
+		k.by = by
+		s.countKeep(k, 1)
+	}
+	switch how {
+	case Held:
 		k.held = true
-	} else {
+	case Message:
+		k.ends++
+		fallthrough
+	default:
 		k.times++
 	}
 	if g.keptBy == nil {
@@ -31,34 +48,56 @@ func (s *Server) Keep(carrier, id uint64, held bool) error {
 	return nil
 }
 
+// countKeep counts a keep for the client that asked for it; under the lock.
+func (s *Server) countKeep(k keep, n int) {
+	k.by.keeps += n
+	if k.by != s.root {
+		s.keeps.used += n
+	}
+}
+
+// uncount is the counterpart of counting a keep; under the lock.
+func (s *Server) uncount(k keep) {
+	if k.by != nil {
+		s.countKeep(k, -1)
+	}
+}
+
 // kept notes what is left of a carrier's reasons; under the lock.
-func (s *Server) kept(id uint64, g *segment, carrier uint64, k keep) {
-	if k != (keep{}) {
+func (s *Server) kept(g *segment, carrier uint64, k keep) {
+	if k.times > 0 || k.held {
 		g.keptBy[carrier] = k
 		return
 	}
+	s.uncount(k)
 	delete(g.keptBy, carrier)
 	if c := s.segments[carrier]; c != nil {
-		delete(c.carries, id)
+		delete(c.carries, g.id)
 	}
 }
 
 // Release is Directory's.
-func (s *Server) Release(carrier, id uint64, end bool) {
+func (s *Server) Release(carrier, id uint64, end bool) { s.release(s.root, carrier, id, end) }
+
+func (s *Server) release(by *client, carrier, id uint64, end bool) {
 	s.mu.Lock()
-	g := s.segments[id]
-	if g == nil || g.keptBy[carrier].times == 0 {
+	g, c := s.segments[id], s.segments[carrier]
+	if g == nil || c == nil || !c.met(by) || g.keptBy[carrier].times == 0 {
 		s.mu.Unlock()
 		return
 	}
 	k := g.keptBy[carrier]
+	end = end && k.ends > 0
 	k.times--
-	s.kept(id, g, carrier, k)
+	if end || k.ends > k.times {
+		k.ends--
+	}
+	s.kept(g, carrier, k)
 	ours := false
 	if end {
-		ours = s.removeForAll(id, g)
+		ours = s.removeForAll(g)
 	} else {
-		s.forgetIfUnused(id, g)
+		s.forgetIfUnused(g)
 	}
 	s.mu.Unlock()
 	if ours {
@@ -78,13 +117,22 @@ func (s *Server) Orphans() (ids []uint64) {
 	return ids
 }
 
-// Look calls f with a segment, if it is there.
+// Look calls f with a segment, if it is there. It is not to be one that is no memory.
 func (s *Server) Look(id uint64, f func(fd, size int)) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if g := s.segments[id]; g != nil {
-		f(g.fd, g.size)
+	g := s.segments[id]
+	if g == nil || g.size == 0 {
+		s.mu.Unlock()
+		return
 	}
+	g.file.refs++
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.unref(g.file)
+	}()
+	f(g.file.fd, g.size)
 }
 
 // LetGo says that what was kept as held is not needed any more, of what the maker of an arena has made,
@@ -103,9 +151,9 @@ func (s *Server) LetGo(arena uint64, ids []uint64) {
 		}
 		for carrier, k := range g.keptBy {
 			k.held = false
-			s.kept(id, g, carrier, k)
+			s.kept(g, carrier, k)
 		}
-		s.forgetIfUnused(id, g)
+		s.forgetIfUnused(g)
 	}
 }
 
@@ -114,36 +162,27 @@ func (s *Server) LetGo(arena uint64, ids []uint64) {
 func (s *Server) LetGoOfCircles() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id := range s.orphans {
-		if reach := s.keepers(id); reach != nil {
-			for id, g := range reach {
-				s.remove(id, g)
+	within := map[*segment]bool{}
+	var next []*segment
+	for _, g := range s.segments {
+		if g.had() {
+			within[g] = true
+			next = append(next, g)
+		}
+	}
+	for len(next) > 0 {
+		g := next[len(next)-1]
+		next = next[:len(next)-1]
+		for id := range g.carries {
+			if o := s.segments[id]; o != nil && !within[o] {
+				within[o] = true
+				next = append(next, o)
 			}
 		}
 	}
-}
-
-// keepers returns an orphan that nobody has, and all that it is kept by, and so on; nil if somebody
-// has one of them; under the lock.
-func (s *Server) keepers(id uint64) map[uint64]*segment {
-	all := map[uint64]*segment{}
-	for next := []uint64{id}; len(next) > 0; {
-		id := next[len(next)-1]
-		next = next[:len(next)-1]
-		if all[id] != nil {
-			continue
-		}
-		g := s.segments[id]
-		if g == nil {
-			continue
-		}
-		if g.had() {
-			return nil
-		}
-		all[id] = g
-		for carrier := range g.keptBy {
-			next = append(next, carrier)
+	for _, g := range s.orphans {
+		if !within[g] {
+			s.remove(g)
 		}
 	}
-	return all
 }

@@ -12,10 +12,11 @@ import (
 
 func newServer(t *testing.T) *Server {
 	t.Helper()
-	s, err := NewServer(func(int) {}, func(uint64) {})
+	s, err := NewServer(func(int, []uint64) {}, func(uint64) {})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.anyID = true
 	t.Cleanup(s.Close)
 	return s
 }
@@ -91,7 +92,7 @@ func TestSegmentsAreCountedWhileTheyLast(t *testing.T) {
 	s := newServer(t)
 	r, died := join(t, s)
 	fd := null(t)
-	most := uint64(min(maxSegments, s.most))
+	most := uint64(min(maxSegments, s.files.alone()))
 	for id := range most + 10 {
 		if err := r.Publish(id, dupOf(t, fd), 0, false); err != nil {
 			t.Fatal(id, err)
@@ -114,24 +115,33 @@ func TestSegmentsAreCountedWhileTheyLast(t *testing.T) {
 	s.clients[r.Lot().Slot()].Depart()
 	close(died)
 	idle(t, s)
-	if s.owned != [len(s.owned)]int{} {
-		t.Error("segments are counted that are not there")
-	}
+	until(t, "nothing is counted that is not there", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.files.used == 0 && s.root.files == 0
+	})
 }
 
-// adopted has a client adopt another, which lives until died is closed.
-func adopted(t *testing.T, s *Server, parent *client) (child *Remote, died chan struct{}) {
+// adoptedBy has a client adopt another, which lives until died is closed.
+func adoptedBy(t *testing.T, s *Server, parent *client) (child *Remote, died chan struct{}) {
 	t.Helper()
 	ours, theirs, err := Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
 	died = make(chan struct{})
-	c, err := s.adopt(ours, parent.slot, died)
+	c := &client{parent: parent}
+	f, err := os.Open(os.DevNull) // in the place of a pidfd, by which nobody is killed
 	if err != nil {
 		t.Fatal(err)
 	}
-	parent.children[c.slot] = c
+	c.pidfd = f
+	s.mu.Lock()
+	s.charge(parent, perChild)
+	s.mu.Unlock()
+	if err := s.adopt(c, ours, died); err != nil {
+		t.Fatal(err)
+	}
 	child, err = Connect(theirs, func(uint64) {})
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +157,7 @@ func TestChildrenOfTheDeadLeaveNothing(t *testing.T) {
 		s.mu.Lock()
 		parent := s.clients[r.Lot().Slot()]
 		s.mu.Unlock()
-		child, childDied := adopted(t, s, parent)
+		child, childDied := adoptedBy(t, s, parent)
 		if err := child.Publish(1, dupOf(t, null(t)), 0, false); err != nil {
 			t.Fatal(err)
 		}

@@ -8,13 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // A Remote is the broker as another process than the root sees it.
 type Remote struct {
-	conn *conn
-	lot  *park.Lot
-	gone func(id uint64)
+	conn   *conn
+	lot    *park.Lot
+	tag    uint64
+	gone   func(id uint64)
+	closer sys.Closer // of what other processes have sent
 
 	adopting sync.Mutex // its two messages belong together
 
@@ -28,26 +31,27 @@ type Remote struct {
 // been asked to have it served. Gone is called when a segment that this process has
 // fetched was destroyed.
 func Connect(fd int, gone func(id uint64)) (*Remote, error) {
-	c, err := newConn(fd)
-	if err != nil {
+	r := &Remote{gone: gone, replies: map[uint32]chan message{}}
+	var err error
+	if r.conn, err = newConn(fd, &r.closer); err != nil {
 		return nil, err
 	}
-	m, err := c.receive()
-	if err == nil && (m.op != opWelcome || m.fd < 0 || m.id == 0 || m.id >= park.MaxProcs) {
+	m, err := r.conn.receive()
+	if err == nil && (m.op != opWelcome || m.fd < 0 || m.fd == m.also || m.id == 0 || m.id >= park.MaxProcs) {
 		err = errGarbage
 	}
 	if err != nil {
-		m.closeFD()
+		r.closer.Close(m.fd)
 		if errors.Is(err, io.EOF) {
 			err = errFull
 		}
 		return nil, err
 	}
-	mail, err := park.OpenMail(m.fd)
+	mail, err := park.OpenMail(m.fd, m.also)
 	if err != nil {
 		return nil, err
 	}
-	r := &Remote{conn: c, lot: park.NewLot(mail, int(m.id)), gone: gone, replies: map[uint32]chan message{}}
+	r.lot, r.tag = park.NewLot(mail, int(m.id)), m.size
 	go r.listen()
 	return r, nil
 }
@@ -78,7 +82,7 @@ func (r *Remote) listen() {
 				continue
 			}
 		}
-		m.closeFD()
+		r.closer.Close(m.fd)
 	}
 }
 
@@ -113,6 +117,9 @@ func (r *Remote) ask(messages ...message) (message, error) {
 // Lot is Directory's.
 func (r *Remote) Lot() *park.Lot { return r.lot }
 
+// Tag is Directory's.
+func (r *Remote) Tag() uint64 { return r.tag }
+
 // Publish is Directory's. It costs a round trip.
 func (r *Remote) Publish(id uint64, fd int, size int, arena bool) error {
 	m, err := r.ask(message{op: opPublish, id: id, size: uint64(size), arena: arena, fd: fd})
@@ -126,14 +133,22 @@ func (r *Remote) Publish(id uint64, fd int, size int, arena bool) error {
 }
 
 // Fetch is Directory's. It costs a round trip.
-func (r *Remote) Fetch(id uint64) (Segment, error) {
-	m, err := r.ask(message{op: opFetch, id: id, fd: -1})
+func (r *Remote) Fetch(id uint64) (Segment, error) { return r.fetch(id, false) }
+
+// FetchFile is Directory's. It costs a round trip.
+func (r *Remote) FetchFile(id uint64) (int, error) {
+	g, err := r.fetch(id, true)
+	return g.FD, err
+}
+
+func (r *Remote) fetch(id uint64, file bool) (Segment, error) {
+	m, err := r.ask(message{op: opFetch, id: id, ok: file, fd: -1})
 	switch {
 	case err != nil:
-		return Segment{}, err
-	case !m.ok || m.fd < 0:
-		m.closeFD()
-		return Segment{}, ErrGone
+		return Segment{FD: -1}, err
+	case !m.ok || m.fd < 0 || file != (m.size == 0):
+		r.closer.Close(m.fd)
+		return Segment{FD: -1}, ErrGone
 	}
 	return Segment{m.fd, int(m.size), m.arena}, nil
 }
@@ -148,8 +163,8 @@ func (r *Remote) Destroy(id uint64) { _ = r.conn.send(message{op: opDestroy, id:
 func (r *Remote) Take(id uint64) { _ = r.conn.send(message{op: opTake, id: id, fd: -1}) }
 
 // Keep is Directory's. It costs a round trip.
-func (r *Remote) Keep(carrier, id uint64, held bool) error {
-	m, err := r.ask(message{op: opKeep, id: id, size: carrier, ok: held, fd: -1})
+func (r *Remote) Keep(carrier, id uint64, how Keeping) error {
+	m, err := r.ask(message{op: opKeep, id: id, size: carrier, ok: how == Held, arena: how == Message, fd: -1})
 	if err == nil && !m.ok {
 		err = ErrGone
 	}
@@ -175,8 +190,8 @@ func (r *Remote) Adopt(end, pidfd int, _ <-chan struct{}) (Child, error) {
 }
 
 type remoteChild struct {
-	r    *Remote
-	slot uint64
+	r   *Remote
+	tag uint64
 }
 
-func (c remoteChild) Depart() { _ = c.r.conn.send(message{op: opDepart, id: c.slot, fd: -1}) }
+func (c remoteChild) Depart() { _ = c.r.conn.send(message{op: opDepart, id: c.tag, fd: -1}) }

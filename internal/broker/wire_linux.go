@@ -8,20 +8,22 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // Messages, of one size, with a descriptor beside some.
 const (
-	opWelcome = 1 + iota // server: id is the client's slot; the mailboxes' segment
+	opWelcome = 1 + iota // server: id is the client's slot, size its tag; the segments with the mailboxes and the roster
 	opPublish            // client: the segment id, of size bytes; its descriptor
-	opFetch              // client: the descriptor of segment id, please
+	opFetch              // client: the descriptor of segment id, please; ok: of file id
 	opDrop               // client: it does not have segment id any more
 	opDestroy            // client: nobody may have its segment id any more
 	opTake               // client: the owner of segment id, a child of it, has given it that
 	opAdopt              // client: a child's end of a socket is to be served; its pidfd follows
 	opPidfd              // client: the pidfd to the opAdopt before
 	opDepart             // client: nothing more of its child id will be met
-	opKeep               // client: messages in segment size need segment id; ok: what is held
+	opKeep               // client: messages in segment size need segment id; ok: what is held; arena: it is only for one
 	opRelease            // client: no more; ok: nobody does
 	opReply              // server: to the request with that number, ok or not
 	opGone               // server: segment id is destroyed
@@ -35,9 +37,15 @@ type message struct {
 	id    uint64
 	size  uint64
 	fd    int // -1: none
+	also  int // opWelcome: another one
 }
 
-const messageSize = 24
+const (
+	messageSize = 24
+	// mostRights is how many descriptors the system lets a message bring: with room for all, it
+	// closes none itself while we receive, which could take long.
+	mostRights = 253
+)
 
 var errGarbage = errors.New("the other side does not speak the protocol")
 
@@ -57,36 +65,43 @@ func one(yes bool) byte {
 	return 0
 }
 
-// A conn is a socket that keeps the boundaries of messages, on the poller.
+// A conn is a socket that keeps the boundaries of messages, on the poller. One goroutine at a time
+// receives.
 type conn struct {
-	file *os.File
-	raw  syscall.RawConn
+	file   *os.File
+	raw    syscall.RawConn
+	rights []byte
+	closer *sys.Closer // of what comes over it
 }
 
-func newConn(fd int) (*conn, error) {
-	unix.CloseOnExec(fd)
+// newConn takes a socket over.
+func newConn(fd int, closer *sys.Closer) (*conn, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
-		_ = unix.Close(fd)
+		closer.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	c := &conn{file: os.NewFile(uintptr(fd), "mp-broker")}
+	unix.CloseOnExec(fd)
+	c := &conn{file: os.NewFile(uintptr(fd), "mp-broker"), rights: make([]byte, unix.CmsgSpace(4*mostRights)), closer: closer}
 	var err error
 	c.raw, err = c.file.SyscallConn()
 	return c, err
 }
 
-// send sends a message with its descriptor, which stays the caller's.
+// send sends a message with its descriptors, which stay the caller's.
 func (c *conn) send(m message) error {
 	var rights []byte
-	if m.fd >= 0 {
+	switch {
+	case m.op == opWelcome:
+		rights = unix.UnixRights(m.fd, m.also)
+	case m.fd >= 0:
 		rights = unix.UnixRights(m.fd)
 	}
 	data := m.encode()
 	var err error
 	werr := c.raw.Write(func(fd uintptr) bool {
-		err = unix.Sendmsg(int(fd), data, rights, nil, unix.MSG_NOSIGNAL)
+		err = unix.EINTR
 		for errors.Is(err, unix.EINTR) {
-			err = unix.Sendmsg(int(fd), data, rights, nil, unix.MSG_NOSIGNAL)
+			err = unix.Sendmsg(int(fd), data, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 		}
 		return !errors.Is(err, unix.EAGAIN)
 	})
@@ -99,7 +114,7 @@ func (c *conn) send(m message) error {
 // receive waits for a message. Its descriptor is the caller's.
 func (c *conn) receive() (m message, err error) {
 	rerr := c.raw.Read(func(fd uintptr) bool {
-		m, err = receive(int(fd))
+		m, err = c.receiveNow(int(fd))
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if rerr != nil {
@@ -108,30 +123,30 @@ func (c *conn) receive() (m message, err error) {
 	return m, err
 }
 
-func receive(fd int) (m message, err error) {
+// receiveNow returns EAGAIN if there is no message.
+func (c *conn) receiveNow(fd int) (m message, err error) {
 	m.fd = -1
 	var data [messageSize + 1]byte
-	rights := make([]byte, unix.CmsgSpace(4*4))
-	n, nr, _, _, err := unix.Recvmsg(fd, data[:], rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	var n, nr int
+	err = unix.EINTR
 	for errors.Is(err, unix.EINTR) {
-		n, nr, _, _, err = unix.Recvmsg(fd, data[:], rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+		n, nr, _, _, err = unix.Recvmsg(fd, data[:], c.rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	}
 	if err != nil {
 		return m, err
 	}
-	fds := parseRights(rights[:nr])
-	for i, f := range fds {
-		if i == 0 && len(fds) == 1 && n == messageSize {
-			m.fd = f
-		} else {
-			_ = unix.Close(f)
-		}
-	}
-	if n == 0 {
+	fds := sys.Rights(c.rights[:nr])
+	expected := len(fds) <= 1 || len(fds) == 2 && data[0] == opWelcome
+	switch {
+	case n == 0:
+		c.closer.Close(fds...)
 		return m, io.EOF
-	}
-	if n != messageSize {
+	case n != messageSize || !expected:
+		c.closer.Close(fds...)
 		return m, errGarbage
+	}
+	if len(fds) > 0 {
+		m.fd, m.also = fds[0], fds[len(fds)-1]
 	}
 	m.op, m.ok, m.arena = data[0], data[1] != 0, data[2] != 0
 	m.req = binary.LittleEndian.Uint32(data[4:])
@@ -140,23 +155,14 @@ func receive(fd int) (m message, err error) {
 	return m, nil
 }
 
-func parseRights(b []byte) (fds []int) {
-	messages, err := unix.ParseSocketControlMessage(b)
-	if err != nil {
-		return nil
+// isSocket reports whether a descriptor is an end of a Pair. It does not touch what is no socket.
+func isSocket(fd int) bool {
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil || domain != unix.AF_UNIX {
+		return false
 	}
-	for i := range messages {
-		if f, err := unix.ParseUnixRights(&messages[i]); err == nil {
-			fds = append(fds, f...)
-		}
-	}
-	return fds
-}
-
-func (m message) closeFD() {
-	if m.fd >= 0 {
-		_ = unix.Close(m.fd)
-	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil && kind == unix.SOCK_SEQPACKET
 }
 
 // Pair makes a socket for a child that is about to be started: our end, and the

@@ -109,7 +109,7 @@ func (m *member) send(ch sched.Chunk) error {
 		case n < 0 || n > hi-lo || n == 0 && bad == nil:
 			bad, n = fmt.Errorf("mp: Encode took %d of %d elements", n, hi-lo), 0
 		case n == 1 && len(body) > m.crew.cfg.Link.MaxMessage+len(j.bag)+elementHead:
-			bad, n = m.crew.cfg.TooLarge(j.fn, len(body)-len(j.bag)-elementHead), 0
+			bad, n = m.crew.cfg.TooLong(j.fn, len(body)-len(j.bag)-elementHead), 0
 		}
 		if n > 0 {
 			if err := m.launch(fn, attempt, sched.Chunk{Job: ch.Job, Lo: lo, N: n}, body); err != nil {

@@ -118,7 +118,7 @@ func sharedMemory() (lo, hi int64, err error) {
 	}
 	defer maps.Close()
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
-		if strings.Contains(lines.Text(), "/memfd:mp-") {
+		if strings.Contains(lines.Text(), "/memfd:mp-") && strings.Contains(lines.Text(), " rw-s ") {
 			_, err := fmt.Sscanf(lines.Text(), "%x-%x", &lo, &hi)
 			return lo, hi, err
 		}

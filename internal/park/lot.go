@@ -201,10 +201,9 @@ func (l *Lot) callAt(sites map[*Site]struct{}) (called bool) {
 	return called
 }
 
-// Occupied reports whether a process has the slot, which may be any number. It costs one atomic load.
-func (l *Lot) Occupied(slot int) bool {
-	return slot > 0 && slot < MaxProcs && l.mail.used[slot/64].Load()>>(slot%64)&1 != 0
-}
+// Occupied reports whether a process has the slot, which may be any number. It costs one load of a
+// word that only the root process can write.
+func (l *Lot) Occupied(slot int) bool { return l.mail.occupied(slot) }
 
 // Any reports whether f holds for the slot of any process.
 func (l *Lot) Any(f func(slot int) bool) bool {

@@ -12,15 +12,14 @@ import (
 // lives.
 const MaxProcs = 1024
 
-// The segment: a bitmap of the slots in use, then a mailbox for each slot.
+// The segment: a mailbox for each slot.
 //
 //	state    what the leader does, see below; a futex
 //	summary  which words of buckets are not zero; the last bit: look everywhere
 //	buckets  one bit for each; a word that is waited for has a bucket by its place
 const (
-	boxesAt  = 4096
 	boxSize  = 256
-	mailSize = boxesAt + MaxProcs*boxSize
+	mailSize = MaxProcs * boxSize
 
 	offState   = 0
 	offSummary = 64
@@ -40,50 +39,65 @@ const (
 	asleep        // the leader sleeps, or is about to
 )
 
-// Mail is the segment with the mailboxes of all processes.
+// Mail is the segment with the mailboxes of all processes, which all can write, and the roster.
 type Mail struct {
-	mem  []byte
-	used []atomic.Uint64
-	fd   int
+	roster
+	mem []byte
+	fd  int
 }
 
-// NewMail makes the segment. The root process does that, and hands out the slots.
+// NewMail makes the segments. The root process does that, and hands out the slots.
 func NewMail() (*Mail, error) {
-	fd, mem, err := shm.New("mp-mail", mailSize)
+	used, err := newRoster()
 	if err != nil {
 		return nil, err
 	}
+	fd, mem, err := shm.New("mp-mail", mailSize)
+	if err != nil {
+		used.close()
+		return nil, err
+	}
 	_ = shm.Unmap(mem)
-	return newMail(fd)
+	return newMail(fd, used)
 }
 
-// OpenMail maps the segment of the root process; it takes the descriptor over.
-func OpenMail(fd int) (*Mail, error) { return newMail(fd) }
-
-// mails are never unmapped: a context that ends just then pokes its mailbox late.
-var mails = shm.Range{Size: mailSize}
-
-func newMail(fd int) (*Mail, error) {
-	mem, err := mails.Map(fd)
+// OpenMail maps the segments of the root process; it takes the descriptors over.
+func OpenMail(fd, rosterFD int) (*Mail, error) {
+	used, err := openRoster(rosterFD)
 	if err != nil {
 		shm.CloseFD(fd)
 		return nil, err
 	}
-	return &Mail{mem: mem, fd: fd, used: shm.Words(mem, 0, MaxProcs/64)}, nil
+	return newMail(fd, used)
+}
+
+// mails are never unmapped: a context that ends just then pokes its mailbox late.
+var mails = shm.Range{Size: mailSize}
+
+func newMail(fd int, used roster) (*Mail, error) {
+	mem, err := mails.Map(fd)
+	if err != nil {
+		shm.CloseFD(fd)
+		used.close()
+		return nil, err
+	}
+	return &Mail{roster: used, mem: mem, fd: fd}, nil
 }
 
 // FD is the segment's descriptor.
 func (m *Mail) FD() int { return m.fd }
 
-// Close lets go of the segment, at which nobody may wait any more.
+// Close lets go of the segments, at which nobody may wait any more.
 func (m *Mail) Close() error {
 	shm.CloseFD(m.fd)
+	m.roster.close()
 	return mails.Retire(m.mem)
 }
 
-// Occupy says that slot is in use from now on; Vacate that it is not any more.
+// Occupy says that slot is in use from now on; Vacate that it is not any more. Only the root
+// process, which made the segments, may call them.
 func (m *Mail) Occupy(slot int) {
-	clear(m.mem[boxesAt+slot*boxSize:][:boxSize])
+	clear(m.mem[slot*boxSize:][:boxSize])
 	m.used[slot/64].Or(1 << (slot % 64))
 }
 
@@ -98,7 +112,7 @@ type box struct {
 }
 
 func (m *Mail) box(slot int) box {
-	at := boxesAt + slot*boxSize
+	at := slot * boxSize
 	return box{shm.Word32(m.mem, at+offState), shm.Word64(m.mem, at+offSummary), shm.Words(m.mem, at+offBuckets, bucketWords)}
 }
 

@@ -2,6 +2,7 @@ package share
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/go-multiprocessing/mp/internal/broker"
@@ -23,7 +24,7 @@ func (o *Object) Carry(what *Object) (id uint64, err error) {
 	if what.seg == o.seg || what.rooted() {
 		return 0, nil
 	}
-	return what.seg.id, h.keepOf(o.seg, what.seg, false)
+	return what.seg.id, h.keepOf(o.seg, what.seg, broker.Counted)
 }
 
 // CarryHeld is Carry for a Held, and for the memory that its first note names. Both need no Uncarry:
@@ -36,7 +37,7 @@ func (o *Object) CarryHeld(held, data *Object) error {
 		if what.seg == o.seg || what.rooted() {
 			continue
 		}
-		if err := h.keepOf(o.seg, what.seg, true); err != nil {
+		if err := h.keepOf(o.seg, what.seg, broker.Held); err != nil {
 			return err
 		}
 	}
@@ -47,22 +48,22 @@ func (o *Object) CarryHeld(held, data *Object) error {
 func (o *Object) rooted() bool { return o.seg.made && isRoot() }
 
 // keepOf has a segment kept for a carrier; under the lock.
-func (h *heap) keepOf(carrier, s *segment, held bool) error {
+func (h *heap) keepOf(carrier, s *segment, how broker.Keeping) error {
 	if err := h.publish(s); err != nil {
 		return err
 	}
-	return h.keep(carrier, s.id, held)
+	return h.keep(carrier, s.id, how)
 }
 
 // keep is keepOf for a segment that is published; under the lock.
-func (h *heap) keep(carrier *segment, id uint64, held bool) error {
+func (h *heap) keep(carrier *segment, id uint64, how broker.Keeping) error {
 	if carrier.gone.Load() {
 		return xsync.ErrClosed
 	}
 	if err := h.publish(carrier); err != nil {
 		return err
 	}
-	return h.dir.Keep(carrier.id, id, held)
+	return h.dir.Keep(carrier.id, id, how)
 }
 
 // CarryFile is Carry for a file that was sent. If nothing comes of it, ForgetFiles is to
@@ -74,7 +75,7 @@ func (o *Object) CarryFile(id uint64) error {
 	if h.dir == nil {
 		return broker.ErrGone
 	}
-	return h.keep(o.seg, id, false)
+	return h.keep(o.seg, id, broker.Message)
 }
 
 // Uncarry is the counterpart of Carry and CarryFile. With end what was carried was only for
@@ -97,12 +98,12 @@ func (o *Object) Spill(b []byte) (place []byte, err error) {
 	h := &here
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	id := newID()
+	id := h.newID()
 	if err := h.dir.Publish(id, fd, len(b), false); err != nil {
 		shm.CloseFD(fd)
 		return nil, err
 	}
-	if err := h.keep(o.seg, id, false); err != nil {
+	if err := h.keep(o.seg, id, broker.Message); err != nil {
 		h.dir.Destroy(id)
 		return nil, err
 	}
@@ -111,8 +112,11 @@ func (o *Object) Spill(b []byte) (place []byte, err error) {
 	return append(place, make([]byte, xsync.SpillSize-len(place))...), nil
 }
 
-// Unspill appends to buf the message that has a place, and ends that.
-func (o *Object) Unspill(place, buf []byte) ([]byte, error) {
+// ErrTooLong is returned for a message that is longer than its receiver takes.
+var ErrTooLong = errors.New("mp: longer than the limit")
+
+// Unspill appends to buf the message that has a place, of most bytes and no more, and ends that.
+func (o *Object) Unspill(place, buf []byte, most int) ([]byte, error) {
 	id, size := binary.LittleEndian.Uint64(place), binary.LittleEndian.Uint64(place[8:])
 	h := &here
 	h.mu.Lock()
@@ -128,8 +132,11 @@ func (o *Object) Unspill(place, buf []byte) ([]byte, error) {
 	}
 	defer dir.Release(o.seg.id, id, true)
 	defer shm.CloseFD(f.FD)
-	if f.Size == 0 || uint64(f.Size) != size {
+	switch {
+	case uint64(f.Size) != size:
 		return buf, broker.ErrGone
+	case f.Size > most:
+		return buf, fmt.Errorf("%w: %d bytes, and the limit is %d", ErrTooLong, f.Size, most)
 	}
 	return shm.Load(f.FD, buf, f.Size)
 }

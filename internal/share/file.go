@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 
-	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
@@ -22,7 +21,7 @@ func SendFile(f *os.File) (id uint64, err error) {
 		return 0, err
 	}
 	defer h.end() // if nothing came of it
-	id = newID()
+	id = h.newID()
 	var own int
 	cerr := raw.Control(func(fd uintptr) { own, err = shm.DupFD(int(fd)) })
 	if err := errors.Join(cerr, err); err != nil {
@@ -54,21 +53,24 @@ func ForgetFiles(ids []uint64) {
 // ReceiveFile returns a duplicate of a file that was sent, the caller's. With take nobody
 // can receive it again: it is from a child, which is done with it.
 func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
+	fd, err := receiveFile(id, take)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil // which may wait for the process that serves the file
+}
+
+func receiveFile(id uint64, take bool) (fd int, err error) {
 	h := &here
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.begin(); err != nil {
-		return nil, err
+		return -1, err
 	}
 	defer h.end()
-	f, err := h.dir.Fetch(id)
+	fd, err = h.dir.FetchFile(id)
 	if err != nil {
-		return nil, err
-	}
-	if f.Size != 0 {
-		shm.CloseFD(f.FD)
-		h.dir.Drop(id)
-		return nil, broker.ErrGone
+		return -1, err
 	}
 	if take {
 		h.dir.Take(id)
@@ -76,5 +78,5 @@ func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
 	} else {
 		h.dir.Drop(id)
 	}
-	return os.NewFile(uintptr(f.FD), name), nil
+	return fd, nil
 }

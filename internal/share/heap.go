@@ -55,11 +55,13 @@ type heap struct {
 	idle     *time.Timer
 	late     []*segment // to be unmapped when the task that runs has ended
 	reaper   reaper
+	burying  sync.Mutex // what one process has left at a time
+	met      foreign
 }
 
 // Generations begin anywhere, so that a handle of what is long gone, which meets another
 // process's object in its place, does not take that for its own.
-var here = heap{segments: map[uint64]*segment{}, gen: uint32(newID())}
+var here = heap{segments: map[uint64]*segment{}, gen: uint32(random())}
 
 // segment is one that this process has mapped.
 type segment struct {
@@ -83,8 +85,11 @@ func (s *segment) taken() *atomic.Uint64 { return shm.Word64(s.mem, 0) }
 // ErrTooLarge is returned for what is larger than an arena.
 var ErrTooLarge = errors.New("mp: too large for an object that is looked after: at most 512 KiB")
 
-// newID makes the number of a segment, which nobody can guess.
-func newID() uint64 {
+// newID makes the number of a segment, which nobody can guess; under the lock, once there is a
+// directory.
+func (h *heap) newID() uint64 { return random()>>broker.TagBits | h.dir.Tag()<<(64-broker.TagBits) }
+
+func random() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:])
 	return binary.LittleEndian.Uint64(b[:])
@@ -155,7 +160,7 @@ func (h *heap) arena(size int) (*segment, error) {
 		shm.CloseFD(fd)
 		return nil, err
 	}
-	s := &segment{id: newID(), made: true, fd: fd, mem: mem, arena: true, next: firstLineOf(size)}
+	s := &segment{id: h.newID(), made: true, fd: fd, mem: mem, arena: true, next: firstLineOf(size)}
 	h.segments[s.id] = s
 	return s, nil
 }
@@ -166,7 +171,7 @@ func (h *heap) segment(size int) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &segment{id: newID(), made: true, fd: fd, mem: mem, live: 1}
+	s := &segment{id: h.newID(), made: true, fd: fd, mem: mem, live: 1}
 	h.segments[s.id] = s
 	return s, nil
 }
@@ -205,12 +210,17 @@ func (h *heap) fetch(id uint64) (*segment, error) {
 		h.dir.Drop(id)
 		return nil, errNoToken
 	}
+	if err := h.met.add(f.Size); err != nil {
+		h.dir.Drop(id)
+		return nil, err
+	}
 	if f.Arena {
 		s.mem, err = rangeOf(f.Size).Map(f.FD)
 	} else {
 		s.mem, err = shm.Map(f.FD, f.Size)
 	}
 	if err != nil {
+		h.met.remove(f.Size)
 		h.dir.Drop(id)
 		return nil, err
 	}
@@ -260,6 +270,9 @@ func (h *heap) unmap(s *segment) {
 		return
 	}
 	delete(h.segments, s.id)
+	if !s.made {
+		h.met.remove(len(s.mem))
+	}
 	if s.fd >= 0 {
 		shm.CloseFD(s.fd)
 	}

@@ -57,7 +57,7 @@ func Wrap(fd int, mem []byte) (*Object, error) {
 	if err := h.begin(); err != nil {
 		return nil, err
 	}
-	s := &segment{id: newID(), made: true, fd: fd, mem: mem, live: 1, loose: true}
+	s := &segment{id: h.newID(), made: true, fd: fd, mem: mem, live: 1, loose: true}
 	h.segments[s.id] = s
 	return h.object(s, 0, len(mem), xsync.KindData), nil
 }

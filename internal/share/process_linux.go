@@ -67,31 +67,34 @@ func (h *heap) end() {
 	}
 }
 
-// bury looks after all objects when a process has died.
-func (h *heap) bury(slot int) {
+// bury looks after what a process that has died held in arenas that it had. The other processes, and
+// this one, go on meanwhile.
+func (h *heap) bury(slot int, ids []uint64) {
+	h.burying.Lock()
+	defer h.burying.Unlock()
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, s := range h.segments {
-		if s.arena {
-			buryIn(s.mem, slot)
+	s, root := h.dir.(*broker.Server)
+	mapped := map[uint64][]byte{} // a late look finds memory, of whatever: it is never unmapped
+	for _, id := range ids {
+		if g := h.segments[id]; g != nil && g.arena {
+			mapped[id] = g.mem
 		}
 	}
-	s, ok := h.dir.(*broker.Server)
-	if !ok {
+	h.mu.Unlock()
+	if !root {
 		return
 	}
-	s.EachArena(func(id uint64, fd, size int) {
-		if h.segments[id] == nil {
-			visit(fd, size, func(mem []byte) { buryIn(mem, slot) })
+	for _, id := range ids {
+		if mem := mapped[id]; mem != nil {
+			buryIn(mem, slot)
+			continue
 		}
-	})
-}
-
-// visit calls f with the memory of an arena, if there is room for it.
-func visit(fd, size int, f func(mem []byte)) {
-	if mem, err := rangeOf(size).Map(fd); err == nil {
-		f(mem)
-		_ = rangeOf(size).Retire(mem)
+		s.Look(id, func(fd, size int) {
+			if mem, err := rangeOf(size).Map(fd); err == nil { // else there is no memory for now
+				buryIn(mem, slot)
+				_ = rangeOf(size).Retire(mem)
+			}
+		})
 	}
 }
 

@@ -19,18 +19,22 @@ type Range struct {
 }
 
 // Map maps a segment of the range's size.
-func (r *Range) Map(fd int) ([]byte, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.free) <= spare {
-		return Map(fd, r.Size)
-	}
+func (r *Range) Map(fd int) ([]byte, error) { return r.place(fd, unix.PROT_READ|unix.PROT_WRITE) }
+
+// place maps a segment with the given rights.
+func (r *Range) place(fd, rights int) ([]byte, error) {
 	if err := checkSize(fd, r.Size); err != nil {
 		return nil, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.free) <= spare {
+		mem, err := unix.Mmap(fd, 0, r.Size, rights, unix.MAP_SHARED)
+		return mem, os.NewSyscallError("mmap", err)
+	}
 	mem := r.free[0]
 	flags := unix.MAP_SHARED | unix.MAP_FIXED
-	if _, err := unix.MmapPtr(fd, 0, addressOf(mem), uintptr(r.Size), unix.PROT_READ|unix.PROT_WRITE, flags); err != nil {
+	if _, err := unix.MmapPtr(fd, 0, addressOf(mem), uintptr(r.Size), rights, flags); err != nil {
 		return nil, os.NewSyscallError("mmap", err)
 	}
 	r.free = r.free[1:]

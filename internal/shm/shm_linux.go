@@ -51,6 +51,13 @@ func Sealed(fd int) bool {
 	return err == nil && seals&unix.F_SEAL_SHRINK != 0
 }
 
+// Anonymous reports whether a descriptor is of memory, or of a file in a file system that lies in
+// memory. To ask that never waits, whatever the descriptor is.
+func Anonymous(fd int) bool {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	return err == nil
+}
+
 // CloseFD closes a segment's descriptor; mappings stay.
 func CloseFD(fd int) { _ = unix.Close(fd) }
 
@@ -80,8 +87,16 @@ func Store(name string, b []byte) (fd int, err error) {
 	return fd, nil
 }
 
-// Load appends the first size bytes of a segment to buf.
+// Load appends the first size bytes of a segment to buf. It takes memory only if the segment has as
+// much: to be large costs a file without content nothing.
 func Load(fd int, buf []byte, size int) ([]byte, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return buf, os.NewSyscallError("fstat", err)
+	}
+	if has := min(st.Size, st.Blocks*512); int64(size) > has {
+		return buf, fmt.Errorf("%d of %d bytes: %w", has, size, io.ErrUnexpectedEOF)
+	}
 	at := len(buf)
 	buf = slices.Grow(buf, size)[:at+size]
 	for off := 0; off < size; {

@@ -19,11 +19,25 @@ type Range struct{ Size int }
 // Map returns an error.
 func (r *Range) Map(int) ([]byte, error) { return nil, errors.ErrUnsupported }
 
+// MapReadOnly returns an error.
+func (r *Range) MapReadOnly(int) ([]byte, error) { return nil, errors.ErrUnsupported }
+
+// NewFrozen returns an error.
+func (r *Range) NewFrozen(string) (fd int, mem []byte, err error) {
+	return -1, nil, errors.ErrUnsupported
+}
+
 // Retire does nothing.
 func (r *Range) Retire([]byte) error { return nil }
 
 // Sealed reports false.
 func Sealed(int) bool { return false }
+
+// Room is 0.
+func Room() uint64 { return 0 }
+
+// Anonymous reports false.
+func Anonymous(int) bool { return false }
 
 // CloseFD does nothing.
 func CloseFD(int) {}

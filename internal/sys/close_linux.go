@@ -1,31 +1,83 @@
 package sys
 
 import (
+	"io"
 	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// A Closer closes descriptors that came from another process, which may have made them so
-// that closing takes long: a TCP socket that lingers, a file of a file system that does not
-// answer. It is safe for concurrent use; the zero value is ready. It has a goroutine as
-// long as there is something to close.
+// A Closer closes descriptors that came from another process, in a goroutine of its own that
+// lives only while there is something to close: the system may take as long as that other process
+// pleases, for a connection that lingers, or a file in a file system which a program serves. There
+// is to be one for each such process, so that none waits for another. The zero value is ready. It
+// is safe for concurrent use.
 type Closer struct {
-	mu   sync.Mutex
-	fds  []int
-	busy bool
+	mu      sync.Mutex
+	queue   []closing
+	pending int // with the one that is being closed
+	running bool
+	idle    chan struct{} // closed when there is nothing left; nil if nobody waits for that
 }
 
-// Close has descriptors closed, and does not wait for that.
+// closing is a descriptor, or with a file that, and what to call afterwards.
+type closing struct {
+	fd   int
+	file io.Closer
+	done func()
+}
+
+// Close takes descriptors over; the goroutine closes them. It never blocks.
 func (c *Closer) Close(fds ...int) {
-	if len(fds) == 0 {
+	for _, fd := range fds {
+		c.add(closing{fd: fd})
+	}
+}
+
+// CloseThen is Close for one descriptor that calls done once it is closed, in another goroutine.
+func (c *Closer) CloseThen(fd int, done func()) { c.add(closing{fd: fd, done: done}) }
+
+// CloseFile has a file closed, a socket for instance in which there are messages with descriptors
+// that nobody has received. It never blocks.
+func (c *Closer) CloseFile(f io.Closer) { c.add(closing{fd: -1, file: f}) }
+
+// Pending is how many descriptors are not closed yet.
+func (c *Closer) Pending() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pending
+}
+
+// Idle returns a channel that is closed when nothing is left to close.
+func (c *Closer) Idle() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle == nil {
+		c.idle = make(chan struct{})
+	}
+	idle := c.idle
+	c.settle()
+	return idle
+}
+
+// settle tells those who wait if there is nothing left; under the lock.
+func (c *Closer) settle() {
+	if c.pending == 0 && c.idle != nil {
+		close(c.idle)
+		c.idle = nil
+	}
+}
+
+func (c *Closer) add(what closing) {
+	if what.fd < 0 && what.file == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.fds = append(c.fds, fds...)
-	if !c.busy {
-		c.busy = true
+	c.queue = append(c.queue, what)
+	c.pending++
+	if !c.running {
+		c.running = true
 		go c.run()
 	}
 }
@@ -33,20 +85,38 @@ func (c *Closer) Close(fds ...int) {
 func (c *Closer) run() {
 	for {
 		c.mu.Lock()
-		if len(c.fds) == 0 {
-			c.busy = false
+		if len(c.queue) == 0 {
+			c.running, c.queue = false, nil
 			c.mu.Unlock()
 			return
 		}
-		fd := c.fds[0]
-		c.fds = c.fds[1:]
+		next := c.queue[0]
+		c.queue = c.queue[1:]
 		c.mu.Unlock()
-		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{}) // an error if it is no socket
-		_ = unix.Close(fd)
+
+		next.close()
+
+		c.mu.Lock()
+		c.pending--
+		c.settle()
+		c.mu.Unlock()
 	}
 }
 
-// Rights returns the descriptors of a control message.
+func (w closing) close() {
+	if w.file != nil {
+		_ = w.file.Close()
+	} else {
+		// A socket that lingers would wait for its peer. For what is no socket this is an error.
+		_ = unix.SetsockoptLinger(w.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
+		_ = unix.Close(w.fd)
+	}
+	if w.done != nil {
+		w.done()
+	}
+}
+
+// Rights returns the descriptors in a control message.
 func Rights(control []byte) (fds []int) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {

@@ -153,7 +153,7 @@ func (w *world) start(t testing.TB, role string, slot int) *helper {
 	w.mail.Occupy(slot)
 	h := &helper{slot: slot, cmd: exec.Command("/proc/self/exe")}
 	h.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", helperVar, role, slot), "GODEBUG=asyncpreemptoff=1", "GOMAXPROCS=2")
-	h.cmd.ExtraFiles = []*os.File{dup(t, w.mail.FD()), dup(t, w.fd)}
+	h.cmd.ExtraFiles = []*os.File{dup(t, w.mail.FD()), dup(t, w.fd), dup(t, w.mail.RosterFD())}
 	h.cmd.Stderr = os.Stderr
 	in, err := h.cmd.StdinPipe()
 	must(t, err)
@@ -201,7 +201,7 @@ func help(what string) int {
 	if _, err := fmt.Sscan(what, &role, &slot); err != nil {
 		return 2
 	}
-	mail, err := park.OpenMail(3)
+	mail, err := park.OpenMail(3, 5)
 	if err != nil {
 		return 3
 	}

@@ -107,7 +107,7 @@ func newStage(t *testing.T, s scene) *stage {
 	w := newWorld(t)
 	lots := w.lots(rootSlot, hereSlot)
 	st := &stage{t: t, scene: s, w: w, root: lots[0], lot: lots[1], n: -2}
-	mail, err := unix.Mmap(w.mail.FD(), 0, 8192, unix.PROT_READ, unix.MAP_SHARED)
+	mail, err := unix.Mmap(w.mail.FD(), 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
 	must(t, err)
 	t.Cleanup(func() { _ = unix.Munmap(mail) })
 	st.mail = mail
@@ -304,7 +304,7 @@ func (s *stage) look() (seen [][2][]byte) {
 		b := s.w.bytes(s.n + i)[:looked]
 		seen = append(seen, [2][]byte{b, bytes.Clone(b)})
 	}
-	b := s.mail[4096 : 4096+256*(hereSlot+1)]
+	b := s.mail[:256*(hereSlot+1)]
 	return append(seen, [2][]byte{b, bytes.Clone(b)})
 }
 

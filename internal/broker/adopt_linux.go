@@ -1,0 +1,104 @@
+package broker
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/sys"
+)
+
+const (
+	// maxChildren is how many children of one client are served.
+	maxChildren = park.MaxProcs / 2
+	// perChild is how many descriptors one of them takes.
+	perChild = 2
+)
+
+// adoptHere serves a child of the root's.
+func (s *Server) adoptHere(end, pidfd int, died <-chan struct{}) (*client, error) {
+	c := &client{parent: s.root}
+	if pidfd >= 0 {
+		c.number, _ = sys.NumberOf(pidfd) // else it has ended, and will adopt none
+		_ = unix.Close(pidfd)
+	}
+	return c, s.adopt(c, end, died)
+}
+
+// await keeps a child's end of a socket until its pidfd comes; none, if this process can have no more
+// descriptors.
+func (c *client) await(m message) bool {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slots.used = s.count
+	switch {
+	case c.waiting != nil || c.dead:
+		c.closer.Close(m.fd)
+		return false
+	case m.fd < 0:
+	case !isSocket(m.fd) || len(c.children) >= maxChildren || !s.slots.admits(len(c.children), 1) || !s.files.admits(c.files, perChild):
+		c.closer.Close(m.fd)
+	default:
+		c.waiting = &file{fd: m.fd, refs: 1, payer: c, from: c}
+		s.charge(c, 1)
+	}
+	return true
+}
+
+// adopt serves a child of the client's, whose pidfd has come.
+func (c *client) adopt(m message) {
+	s := c.s
+	s.mu.Lock()
+	end := c.waiting
+	c.waiting = nil
+	s.mu.Unlock()
+
+	child, err := c.childOf(m.fd)
+	if err != nil || end == nil {
+		c.closer.Close(m.fd)
+		if end != nil {
+			s.mu.Lock()
+			s.unref(end)
+			s.mu.Unlock()
+		}
+		c.answer(m, false)
+		return
+	}
+	s.mu.Lock()
+	s.charge(c, perChild-1) // with what came before
+	s.mu.Unlock()
+	died := make(chan struct{})
+	go func() {
+		sys.AwaitDeath(child.pidfd)
+		close(died)
+	}()
+
+	if err := s.adopt(child, end.fd, died); err != nil {
+		s.mu.Lock()
+		s.charge(c, -perChild)
+		s.mu.Unlock()
+		_ = child.pidfd.Close()
+		c.answer(m, false)
+		return
+	}
+	c.say(message{op: opReply, req: m.req, ok: true, id: child.tag, fd: -1})
+}
+
+// childOf returns the client to be, of which the pidfd is taken over: it must be a child of this one's
+// process, or of a child's which keeps it. A process that lives long would have its slot for as
+// long, and one that is not its own it could declare dead.
+func (c *client) childOf(pidfd int) (*client, error) {
+	if pidfd < 0 || c.number == 0 {
+		return nil, errFull
+	}
+	number, err := sys.Descends(pidfd, c.number)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(pidfd, true); err != nil {
+		return nil, err
+	}
+	return &client{parent: c, number: number, pidfd: os.NewFile(uintptr(pidfd), "mp-pidfd")}, nil
+}

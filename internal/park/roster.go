@@ -1,0 +1,51 @@
+package park
+
+import (
+	"sync/atomic"
+
+	"github.com/go-multiprocessing/mp/internal/shm"
+)
+
+// roster says which slots are in use. A process that could write it could hide others, whose
+// locks and waits would then be overlooked: so only the root process can, and it is a segment of
+// its own.
+type roster struct {
+	used []atomic.Uint64
+	page []byte
+	rfd  int
+}
+
+const rosterSize = 4096
+
+// rosters are never unmapped, as mails are not.
+var rosters = shm.Range{Size: rosterSize}
+
+func newRoster() (roster, error) {
+	fd, page, err := rosters.NewFrozen("mp-roster")
+	if err != nil {
+		return roster{}, err
+	}
+	return roster{shm.Words(page, 0, MaxProcs/64), page, fd}, nil
+}
+
+func openRoster(fd int) (roster, error) {
+	page, err := rosters.MapReadOnly(fd)
+	if err != nil {
+		shm.CloseFD(fd)
+		return roster{}, err
+	}
+	return roster{shm.Words(page, 0, MaxProcs/64), page, fd}, nil
+}
+
+// RosterFD is the descriptor of the segment that says which slots are in use.
+func (r *roster) RosterFD() int { return r.rfd }
+
+// occupied reports whether a process has a slot.
+func (r *roster) occupied(slot int) bool {
+	return slot > 0 && slot < MaxProcs && r.used[slot/64].Load()>>(slot%64)&1 != 0
+}
+
+func (r *roster) close() {
+	shm.CloseFD(r.rfd)
+	_ = rosters.Retire(r.page)
+}

@@ -1,0 +1,130 @@
+//go:build linux
+
+package sys
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lingering is a socket that has data which nobody reads, and would linger for long.
+func lingering(t *testing.T) (fd int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = peer.Close() })
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 1<<16))
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 10_000}); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// A Closer does not wait for a socket that lingers, nor does what comes after that.
+func TestCloserDoesNotLinger(t *testing.T) {
+	var c Closer
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	c.Close(lingering(t), -1)
+	c.CloseThen(lingering(t), func() { close(done) })
+	c.CloseFile(f)
+	select {
+	case <-c.Idle():
+	case <-time.After(20 * time.Second):
+		t.Fatal("it lingers")
+	}
+	<-done
+	if n := c.Pending(); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+	if err := f.Close(); err == nil {
+		t.Error("the file was not closed")
+	}
+	<-c.Idle() // also when there is nothing to do
+}
+
+// Only a child of a process, or of its child, descends from it; nothing else is a process.
+func TestDescends(t *testing.T) {
+	shell := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
+	shell.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	out, err := shell.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Kill(-shell.Process.Pid, unix.SIGKILL); _ = shell.Wait() }()
+	buf := make([]byte, 20)
+	n, _ := out.Read(buf)
+	grandchild := 0
+	for _, c := range buf[:n] {
+		if c >= '0' && c <= '9' {
+			grandchild = 10*grandchild + int(c-'0')
+		}
+	}
+	me := must(t)(NumberOf(pidfd(t, os.Getpid())))
+	for _, pid := range []int{shell.Process.Pid, grandchild} {
+		if _, err := Descends(pidfd(t, pid), me); err != nil {
+			t.Errorf("process %d: %v", pid, err)
+		}
+	}
+	for _, fd := range []int{pidfd(t, os.Getpid()), pidfd(t, os.Getppid()), 0, -1} {
+		if n, err := Descends(fd, me); err == nil {
+			t.Errorf("process %d is taken for a child", n)
+		}
+	}
+	child := pidfd(t, shell.Process.Pid)
+	_ = unix.Kill(-shell.Process.Pid, unix.SIGKILL)
+	_ = shell.Wait()
+	if n, err := Descends(child, me); err == nil {
+		t.Errorf("process %d, which is gone, is taken for a child", n)
+	}
+}
+
+func pidfd(t *testing.T, pid int) int {
+	t.Helper()
+	fd := must(t)(unix.PidfdOpen(pid, 0))
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	return fd
+}
+
+func must(t *testing.T) func(n int, err error) int {
+	return func(n int, err error) int {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+}
