@@ -1,0 +1,5 @@
+//go:build linux
+
+package attacks
+
+func messageRows() []Row { return nil }

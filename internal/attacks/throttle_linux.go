@@ -1,0 +1,4 @@
+package attacks
+
+// Throttle is yet to come.
+func Throttle() {}
