@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-multiprocessing/mp"
@@ -19,8 +18,7 @@ type bystander struct {
 	attacked bool // its tasks run in the attacked pool, where the attacker's worker may cost some
 	round    func(ctx context.Context, n int) error
 
-	began atomic.Int64 // the round under way, in nanoseconds; 0: none
-	n     int
+	n int
 }
 
 // pace is how many rounds there are at most: all processors are the attack's otherwise.
@@ -46,12 +44,10 @@ func (b *bystander) once(w *world, last bool) {
 	for try := range most {
 		b.n++
 		began := time.Now()
-		b.began.Store(began.UnixNano())
 		ctx, cancel := context.WithTimeout(context.Background(), Patience)
 		err := b.round(ctx, b.n)
 		cancel()
 		took := time.Since(began)
-		b.began.Store(0)
 
 		if over := took - Patience - w.bounds.Grace - Slack; over > 0 {
 			w.fault("%s: a call with %v took %v", b.name, Patience, took)

@@ -2,8 +2,10 @@ package attacks
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +53,7 @@ type monitor struct {
 	base usage
 	mu   sync.Mutex
 	most usage
+	many string // where goroutines were made when there were too many
 	stop chan struct{}
 	done chan struct{}
 }
@@ -70,6 +73,9 @@ func watch(w *world) *monitor {
 		defer ticker.Stop()
 		for {
 			m.look()
+			if m.many == "" && m.most.goroutines > m.base.goroutines+w.bounds.Goroutines {
+				m.many = origins()
+			}
 			if m.most.memory > m.base.memory+w.bounds.Memory+tooMuch {
 				panic(fmt.Sprintf("%d MiB of memory, with a bound of %d", m.most.memory, m.base.memory+w.bounds.Memory))
 			}
@@ -112,4 +118,26 @@ func (m *monitor) end(w *world) {
 			w.fault("%d %s, with %d before and a bound of +%d", b.got, b.what, b.base, b.most)
 		}
 	}
+	if m.many != "" {
+		w.fault("too many goroutines: %s", m.many)
+	}
+}
+
+// origins counts the goroutines by what has started them, the most frequent first.
+func origins() string {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	counts := map[string]int{}
+	for line := range strings.Lines(string(buf)) {
+		if by, ok := strings.CutPrefix(line, "created by "); ok {
+			by, _, _ = strings.Cut(by, " in goroutine")
+			counts[by[strings.LastIndexByte(by, '/')+1:]]++
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return counts[b] - counts[a] })
+	var out []string
+	for _, n := range names[:min(len(names), 4)] {
+		out = append(out, fmt.Sprintf("%d of %s", counts[n], strings.TrimSpace(n)))
+	}
+	return strings.Join(out, ", ")
 }

@@ -30,6 +30,8 @@ type Row struct {
 	// inMain runs in the attacked program, in the place of a task: what honest
 	// processes do, and what main does with what an attack has left.
 	inMain func(ctx context.Context, w *world) error
+	// during is called beside the attack, with a context that ends when that does.
+	during func(ctx context.Context, w *world)
 	// after is called in the attacked program when the attack has ended.
 	after func(ctx context.Context, w *world) error
 

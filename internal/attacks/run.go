@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-multiprocessing/mp"
@@ -79,21 +80,32 @@ func (w *world) run(v *Verdict) {
 	}
 
 	close(stop)
-	deadline := time.After(2 * (Patience + w.bounds.Grace + Slack))
-	for b, done := range working {
-		select {
-		case <-done:
-		case <-deadline:
-			w.fault("%s: a call has not returned after %v", b.name, time.Since(time.Unix(0, b.began.Load())).Round(time.Millisecond))
-			w.hung = true
-			deadline = time.After(0)
-		}
-	}
+	w.await(working)
 	if !w.hung {
 		w.within("main with what the attacker was given", 2*Slack, func() { <-usedUp })
 	}
 	m.end(w)
 	v.Memory = m.most.memory - m.base.memory
+}
+
+// await waits until all bystanders have made their last round, and names those that do not come to
+// an end.
+func (w *world) await(working map[*bystander]chan struct{}) {
+	deadline, cancel := context.WithTimeout(context.Background(), 2*(Patience+w.bounds.Grace+Slack))
+	defer cancel()
+	for b, done := range working {
+		select {
+		case <-done:
+			continue
+		case <-deadline.Done():
+		}
+		select {
+		case <-done:
+		default:
+			w.fault("%s: a call has not returned", b.name)
+			w.hung = true
+		}
+	}
 }
 
 // attack runs the attack as a task, and waits for its end no longer than that may take.
@@ -109,10 +121,18 @@ func (w *world) attack() (err error) {
 		Row: w.row.Name(), Seed: w.seed, Holders: w.holders.address(), Manager: w.manager.Addr(),
 		Peer: w.listener.Addr().String(), Silent: w.silent.port(), Given: w.given.given, Dict: w.theirs,
 	}
+	over, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var beside sync.WaitGroup
+	if w.row.during != nil {
+		beside.Go(func() { w.row.during(over, w) })
+	}
 	var pid int
 	w.within("the attack's Call", w.bounds.Timeout+w.bounds.Grace+Slack, func() {
 		pid, err = mp.Call(context.Background(), w.attacked, attack, o, mp.Timeout(w.bounds.Timeout))
 	})
+	cancel()
+	w.within("what main does beside the attack", Patience+Slack, beside.Wait)
 	var dead *mp.WorkerError
 	switch {
 	case errors.As(err, &dead):
@@ -197,7 +217,7 @@ func (w *world) closeOthers() {
 	if w.silent != nil {
 		w.silent.close()
 	}
-	for _, c := range slices.Concat(objects(w.in), objects(w.out), objects(w.counted.Mutex), objects(w.counted.Value)) {
+	for _, c := range slices.Concat(objects(w.in), objects(w.out), objects(w.counted.Mutex), objects(w.counted.Value), objects(w.sibling)) {
 		if err := c.Close(); err != nil {
 			w.fault("Close of an object that was not given: %v", err)
 		}

@@ -91,3 +91,6 @@ var remember = mp.Register("remember", func(ctx context.Context, r remembered) (
 	}
 	return doubled(n), err
 })
+
+// load reads a value.
+var load = mp.Register("load", func(ctx context.Context, v *mp.Value[int]) (int, error) { return v.Load(ctx) })

@@ -35,6 +35,7 @@ type world struct {
 	holders         *holders
 	silent          *silentPeer
 	given           gifted
+	sibling         *mp.Value[int]             // lies in the same segment, and is not given
 	theirs          *manager.Dict[string, int] // the attacker's
 	ours            *manager.Dict[string, int]
 	in, out         *mp.Queue[int]
@@ -172,9 +173,15 @@ func (w *world) makeObjects(context.Context) (err error) {
 	if w.counted.Value, err = mp.NewValue(0, mp.ValueConfig{Isolated: true}); err != nil {
 		return err
 	}
+	if w.sibling, err = mp.NewValue(siblingValue, mp.ValueConfig{}); err != nil {
+		return err
+	}
 	w.given, err = newGiven(w.row.gives)
 	return err
 }
+
+// siblingValue is one that noise will hardly be.
+const siblingValue = 1_234_567_890
 
 // makeBystanders lists those who work while the row runs.
 func (w *world) makeBystanders() {
