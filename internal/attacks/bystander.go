@@ -22,7 +22,7 @@ type bystander struct {
 }
 
 // pace is how many rounds there are at most: all processors are the attack's otherwise.
-const pace = 2 * time.Millisecond
+const pace = 10 * time.Millisecond
 
 // run makes rounds until stop is closed, and one more that began after that.
 func (b *bystander) run(w *world, stop <-chan struct{}) {

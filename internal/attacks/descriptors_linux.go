@@ -139,10 +139,15 @@ func descriptorRows() []Row {
 	rows := []Row{{Family: Descriptors, Target: "all", Deed: "each one is in this table", works: true, attack: allKnown}}
 	for _, d := range ownDescriptors {
 		for _, do := range descriptorDeeds {
-			rows = append(rows, Row{
+			row := Row{
 				Family: Descriptors, Target: d.name, Deed: do.name,
 				attack: func(ctx context.Context, v *victim) error { return eachDescriptor(ctx, v, d, do) },
-			})
+			}
+			if strings.HasSuffix(do.name, "and stop") {
+				row.workers = 1 // what waits for the pool waits for this worker
+			}
+			row.long = !strings.HasPrefix(d.name, "descriptor ") && !strings.HasPrefix(do.name, "close") && !strings.HasPrefix(do.name, "replace")
+			rows = append(rows, row)
 		}
 	}
 	return rows

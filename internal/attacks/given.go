@@ -70,6 +70,12 @@ func newGift[T shared](name string, kind xsync.Kind, field func(g *given) *T, ma
 	}
 }
 
+// closing is a gift that is closed otherwise.
+func closing(g gift, close func(g *gifted) error) gift {
+	g.close = close
+	return g
+}
+
 func noConfig() mp.ObjectConfig { return mp.ObjectConfig{} }
 
 // gifts has one of each kind.
@@ -88,7 +94,8 @@ var gifts = []gift{
 			}
 			return err
 		}),
-	newGift("Cond", xsync.KindCond, func(g *given) **mp.Cond { return &g.Cond }, newCond, useCond),
+	closing(newGift("Cond", xsync.KindCond, func(g *given) **mp.Cond { return &g.Cond }, newCond, useCond),
+		func(g *gifted) error { return errors.Join(g.Cond.Close(), g.Cond.Mutex().Close()) }),
 	newGift("Event", xsync.KindEvent, func(g *given) **mp.Event { return &g.Event }, func() (*mp.Event, error) { return mp.NewEvent(noConfig()) },
 		func(ctx context.Context, e *mp.Event) error { return errors.Join(e.Clear(), e.Wait(ctx), e.Set()) }),
 	newGift("Barrier", xsync.KindBarrier, func(g *given) **mp.Barrier { return &g.Barrier }, func() (*mp.Barrier, error) { return mp.NewBarrier(2, noConfig()) }, useBarrier),
@@ -110,7 +117,8 @@ var gifts = []gift{
 		func(context.Context, *mp.Atomic[int64]) error { return nil }),
 	newGift("Array", xsync.KindData, func(g *given) **mp.Array[int64] { return &g.Array }, func() (*mp.Array[int64], error) { return mp.NewArray[int64](512, noConfig()) },
 		func(_ context.Context, a *mp.Array[int64]) error { _, err := a.Copy(); return err }),
-	newGift("Queue", xsync.KindRing, func(g *given) **mp.Queue[[]byte] { return &g.Queue }, func() (*mp.Queue[[]byte], error) { return mp.NewQueue[[]byte](mp.QueueConfig{Cap: 64}) }, useQueue),
+	closing(newGift("Queue", xsync.KindRing, func(g *given) **mp.Queue[[]byte] { return &g.Queue }, func() (*mp.Queue[[]byte], error) { return mp.NewQueue[[]byte](mp.QueueConfig{Cap: 64}) }, useQueue),
+		func(g *gifted) error { return g.Queue.Discard() }),
 	{
 		name: "Pipe", kind: xsync.KindPipe,
 		make:  func(g *gifted) (err error) { g.Conn, g.peer, err = mp.NewPipe[[]byte](mp.PipeConfig{}); return err },

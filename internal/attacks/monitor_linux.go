@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // usage is what a process takes.
@@ -140,4 +142,13 @@ func origins() string {
 		out = append(out, fmt.Sprintf("%d of %s", counts[n], strings.TrimSpace(n)))
 	}
 	return strings.Join(out, ", ")
+}
+
+// descriptorLimit is how many descriptors a process may have.
+func descriptorLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return int(min(limit.Cur, 1<<20))
 }

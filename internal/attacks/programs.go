@@ -32,17 +32,20 @@ import (
 // heavy is for attacks that move much.
 var heavy = Bounds{Timeout: 3 * time.Second}
 
+// budget is for attacks on the segment server's budget of descriptors.
+var budget = Bounds{Timeout: 3 * time.Second, Descriptors: descriptorLimit() / 2}
+
 // programRows are attacks of several steps, each of which was once a program that broke something.
 func programRows() []Row {
 	rows := []Row{
 		{Target: "the bell", Deed: "fill it again and again", attack: keepBellFull},
-		{Target: "the wake pipe", Deed: "fill it, hand it to a child, and always seem to sleep", attack: seemToSleep},
+		{Target: "the wake pipe", Deed: "fill it, hand it to a child, and always seem to sleep", workers: 1, attack: seemToSleep},
 		{Target: "the link", Deed: "send a lingering socket beside a message and exit", attack: lingerOnLink},
 		{Target: "the segment server", Deed: "publish a lingering socket and destroy it", attack: lingerAtServer},
 		{Target: "the segment server", Deed: "destroy what others made", gives: "Mutex", attack: destroyOthers, after: siblingLives},
-		{Target: "the segment server", Deed: "have as many children adopted as can be and exit", attack: adoptMany, after: newPoolStarts},
-		{Target: "the segment server", Deed: "publish as many segments as can be and exit", attack: publishMany, after: newPoolStarts},
-		{Target: "the segment server", Deed: "have segments kept by what others hold and exit", gives: "Queue", attack: keepMany, after: newPoolStarts},
+		{Target: "the segment server", Deed: "have as many children adopted as can be and exit", Bounds: Bounds{Timeout: 3 * time.Second}, attack: adoptMany, after: newPoolStarts},
+		{Target: "the segment server", Deed: "publish as many segments as can be and exit", Bounds: budget, attack: publishMany, after: newPoolStarts},
+		{Target: "the segment server", Deed: "have segments kept by what others hold and exit", gives: "Queue", Bounds: budget, attack: keepMany, after: newPoolStarts},
 		{Target: "a queue", Deed: "put an element that claims to be a tebibyte elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 1<<40) }},
 		{Target: "a queue", Deed: "put an element that claims to be 2 GiB elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 2<<30) }},
 		{Target: "the link", Deed: "announce a tebibyte and send 260 MiB", Bounds: heavy, attack: grow},
@@ -411,16 +414,13 @@ func profileBomb(ctx context.Context, _ *victim) error {
 	if err != nil {
 		return err
 	}
-	zeros := make([]byte, 1<<20)
-	for range 1024 {
-		if _, err := z.Write(zeros); err != nil {
-			return err
-		}
+	if _, err := z.Write(make([]byte, 64<<20)); err != nil {
+		return err
 	}
 	if err := z.Close(); err != nil {
 		return err
 	}
-	return answerQuestions(ctx, profileAnswer(buf.Bytes()))
+	return answerQuestions(ctx, profileAnswer(bytes.Repeat(buf.Bytes(), 16)))
 }
 
 func profileHuge(ctx context.Context, _ *victim) error {
@@ -438,20 +438,15 @@ func profileAnswer(data []byte) []byte {
 	return b
 }
 
-// stacksBomb waits, beyond its deadline, until the parent asks for its stacks.
-func stacksBomb(_ context.Context, _ *victim) error {
+// stacksBomb tells stacks, which it is asked for when it has been told to end, before and after that.
+func stacksBomb(context.Context, *victim) error {
 	fd, err := linkSocket()
 	if err != nil {
 		return err
 	}
-	forever := context.Background()
 	stacks := bytes.Repeat([]byte("goroutine 1 [running]:\n"), 200<<20/23)
 	for {
-		kind, _, err := hear(forever, fd)
-		if err == nil && kind == kindOf("stacks") {
-			err = say(forever, fd, kind, 0, stacks)
-		}
-		if err != nil {
+		if err := say(context.Background(), fd, kindOf("stacks"), 0, stacks); err != nil {
 			return err
 		}
 	}

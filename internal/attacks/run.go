@@ -157,6 +157,8 @@ func (w *world) useGiven(stop <-chan struct{}) (done <-chan struct{}) {
 	go func() {
 		defer close(over)
 		const short = 20 * time.Millisecond
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
 		for {
 			ctx, cancel := context.WithTimeout(context.Background(), short)
 			began := time.Now()
@@ -168,7 +170,7 @@ func (w *world) useGiven(stop <-chan struct{}) (done <-chan struct{}) {
 			select {
 			case <-stop:
 				return
-			default:
+			case <-ticker.C:
 			}
 		}
 	}()

@@ -103,7 +103,7 @@ func newWorld(ctx context.Context, row Row, seed uint64) (*world, error) {
 }
 
 func (w *world) makePools(ctx context.Context) (err error) {
-	cfg := mp.PoolConfig{Workers: 2, Grace: w.bounds.Grace, Env: quickExit, Output: quiet, Limits: mp.Limits{NoCoreDumps: true}}
+	cfg := mp.PoolConfig{Workers: 1, Grace: w.bounds.Grace, Env: quickExit, Output: quiet, Limits: mp.Limits{NoCoreDumps: true}}
 	if w.other, err = mp.NewPool(cfg); err != nil {
 		return err
 	}
