@@ -3,6 +3,7 @@
 package attacks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ type bystander struct {
 	name     string
 	attacked bool // its tasks run in the attacked pool, where the attacker's worker may cost some
 	round    func(ctx context.Context, n int) error
+	every    time.Duration // the least time from round to round; 0: pace
 
 	n int
 }
@@ -26,7 +28,7 @@ const pace = 10 * time.Millisecond
 
 // run makes rounds until stop is closed, and one more that began after that.
 func (b *bystander) run(w *world, stop <-chan struct{}) {
-	ticker := time.NewTicker(pace)
+	ticker := time.NewTicker(cmp.Or(b.every, pace))
 	defer ticker.Stop()
 	for last := false; !last; {
 		select {
@@ -79,7 +81,7 @@ func (b *bystander) mayFail(w *world, err error) bool {
 		return true
 	}
 	var wrong *wrongResult
-	return errors.As(err, &wrong) && w.row.own || w.row.alone
+	return errors.As(err, &wrong) && w.row.own
 }
 
 // wrongResult is the error of a bystander that has got what is not its result.
@@ -111,10 +113,15 @@ func callers(name string, pool *mp.Pool, attacked bool) []*bystander {
 		}},
 		{name: "Map in " + name, attacked: attacked, round: func(ctx context.Context, n int) error {
 			out, err := mp.Map(ctx, pool, double, inputs(n))
-			for i, got := range out {
-				err = errors.Join(err, check(got, doubled(n+i), err))
+			if err != nil {
+				return err
 			}
-			return err
+			for i, got := range out {
+				if err := check(got, doubled(n+i), nil); err != nil {
+					return err
+				}
+			}
+			return nil
 		}},
 		{name: "Stream in " + name, attacked: attacked, round: func(ctx context.Context, n int) error {
 			i := 0

@@ -12,87 +12,67 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/connection"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// protocol and hello look as those of package manager do: what arrives is checked by its shape. A
-// row fails when they differ.
-type protocol struct{ Version1 bool }
-
-type hello struct {
-	Conn *mp.Conn[protocol]
-	Name string
-	PID  int
-}
-
 // asLocal knocks at the manager's door, as a process of its tree does.
-func (v *victim) asLocal(ctx context.Context) (*mp.Conn[protocol], error) {
+func (v *victim) asLocal(ctx context.Context) (store.RawConn, error) {
 	wire, err := v.Dict.MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
-	const front = store.RefSize + 1 + 8
-	door := new(mp.Queue[hello])
-	if err := door.UnmarshalBinary(wire[front:]); err != nil {
-		return nil, fmt.Errorf("the door of the manager: %w", err)
-	}
-	ours, theirs, err := mp.NewPipe[protocol](mp.PipeConfig{})
-	if err != nil {
-		return nil, err
-	}
-	return ours, door.Put(ctx, hello{Conn: theirs, Name: "an attacker"})
+	return store.Raw.Local(ctx, wire)
 }
 
 // asRemote connects as a client of another machine does, which knows the key.
-func (v *victim) asRemote(ctx context.Context) (*mp.Conn[protocol], error) {
-	return connection.Dial[protocol](ctx, "tcp", v.Manager, peers())
+func (v *victim) asRemote(ctx context.Context) (store.RawConn, error) {
+	return store.Raw.Remote(ctx, "tcp", v.Manager, key)
 }
 
 // managerDeeds are what is done with requests to a manager.
 var managerDeeds = []struct {
 	name string
-	do   func(ctx context.Context, v *victim, c *mp.Conn[protocol], op store.Op) error
+	do   func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error
 }{
-	{"huge", func(ctx context.Context, _ *victim, c *mp.Conn[protocol], op store.Op) error {
+	{"huge", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
 		var w store.Writer
-		w.Begin(1, op, 1)
+		w.Begin(1, op, v.object())
 		for range 4 {
 			w.Uint(1 << 40) // so many bytes, or elements, follow
 		}
 		w.End()
 		return c.SendBytes(ctx, w.B)
 	}},
-	{"really of 2 MiB", func(ctx context.Context, _ *victim, c *mp.Conn[protocol], op store.Op) error {
+	{"really of 2 MiB", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
 		var w store.Writer
-		w.Begin(1, op, 1)
+		w.Begin(1, op, v.object())
 		w.Bytes(make([]byte, 1<<20))
 		w.Bytes(make([]byte, 1<<20))
 		w.End()
 		return c.SendBytes(ctx, w.B)
 	}},
-	{"unfinished", func(ctx context.Context, v *victim, c *mp.Conn[protocol], op store.Op) error {
+	{"unfinished", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
 		var w store.Writer
-		w.Begin(1, op, 1)
+		w.Begin(1, op, v.object())
 		w.End()
 		return c.SendBytes(ctx, w.B[:v.rand.IntN(len(w.B))+1])
 	}},
-	{"repeated, and nothing read", func(ctx context.Context, _ *victim, c *mp.Conn[protocol], op store.Op) error {
+	{"repeated, and nothing read", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
 		var w store.Writer
 		for i := range uint32(100) {
-			w.Begin(i, op, uint64(i%8))
+			w.Begin(i, op, v.object())
 			w.Uint(uint64(i))
 			w.End()
 		}
 		return c.SendBytes(ctx, w.B)
 	}},
-	{"out of order", func(ctx context.Context, v *victim, c *mp.Conn[protocol], op store.Op) error {
+	{"out of order", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
 		all := store.Operations()
 		for range 20 {
 			var w store.Writer
 			for _, o := range []store.Op{op, all[v.rand.IntN(len(all))]} {
-				w.Begin(v.rand.Uint32(), o, v.rand.Uint64N(16))
+				w.Begin(v.rand.Uint32(), o, v.object())
 				w.B = append(w.B, noise(v, 40)...)
 				w.End()
 			}
@@ -102,6 +82,15 @@ var managerDeeds = []struct {
 		}
 		return nil
 	}},
+}
+
+// object is the number of the attacker's own object of the manager, or of none.
+func (v *victim) object() uint64 {
+	wire, err := v.Dict.MarshalBinary()
+	if err != nil || v.rand.IntN(3) == 0 {
+		return v.rand.Uint64() | 1<<40
+	}
+	return binary.LittleEndian.Uint64(wire[store.IDSize:])
 }
 
 func noise(v *victim, most int) []byte {
@@ -117,7 +106,7 @@ func noise(v *victim, most int) []byte {
 func managerMessageRows() (rows []Row) {
 	for _, caller := range []struct {
 		name    string
-		connect func(*victim, context.Context) (*mp.Conn[protocol], error)
+		connect func(*victim, context.Context) (store.RawConn, error)
 	}{{"a worker", (*victim).asLocal}, {"a remote client", (*victim).asRemote}} {
 		for _, d := range managerDeeds {
 			through := func(ops ...store.Op) func(context.Context, *victim) error {
@@ -136,7 +125,7 @@ func managerMessageRows() (rows []Row) {
 					return nil
 				}
 			}
-			row := Row{Target: "the manager, by " + caller.name, Deed: d.name, works: true, Bounds: Bounds{Timeout: 8 * time.Second}, after: managerIsSmall}
+			row := Row{Target: "the manager, by " + caller.name, Deed: d.name, works: true, Bounds: Bounds{Timeout: 8 * time.Second, Descriptors: 256}, after: managerIsSmall}
 			row.attack = through(slices.Concat(store.Operations(), []store.Op{0, 254, 255})...)
 			rows = append(rows, row)
 			for _, op := range store.Operations() {

@@ -73,7 +73,10 @@ func watch(w *world) *monitor {
 		defer close(m.done)
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
-		for {
+		for n := 1; ; n++ {
+			if n%(int(time.Second/every)) == 0 {
+				runtime.GC() // each connection that is not used any more takes a goroutine then
+			}
 			m.look()
 			if m.many == "" && m.most.goroutines > m.base.goroutines+w.bounds.Goroutines {
 				m.many = origins()

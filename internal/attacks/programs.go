@@ -25,6 +25,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 	"github.com/go-multiprocessing/mp/manager"
 )
@@ -58,6 +59,7 @@ func programRows() []Row {
 		{Target: "the manager", Deed: "hold the locks of its own connection", attack: holdManagerLocks},
 		{Target: "the manager", Deed: "make names of 1 MiB, as a remote client", Bounds: heavy, attack: longNames, after: managerIsSmall},
 		{Target: "the manager", Deed: "have many calls of 1 MiB wait, as a remote client", Bounds: heavy, attack: waitingCalls, after: managerIsSmall},
+		{Target: "the manager", Deed: "change objects that it was not given, by their numbers", attack: guessObjects},
 		{Target: "the listener", Deed: "connect again and again and say nothing", Bounds: heavy, attack: silence},
 	}
 	for i := range rows {
@@ -520,6 +522,30 @@ func waitingCalls(ctx context.Context, v *victim) error {
 	const many = 600
 	for range many {
 		go func() { _, _ = manager.Update(ctx, d, "k", block, make([]byte, 1<<20)) }()
+	}
+	return rest(ctx)
+}
+
+// guessObjects clears and closes objects of others, by all small numbers but that of its own.
+func guessObjects(ctx context.Context, v *victim) error {
+	c, err := v.asLocal(ctx)
+	if err != nil {
+		return err
+	}
+	wire, err := v.Dict.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	own := binary.LittleEndian.Uint64(wire[store.IDSize:])
+	for object := range uint64(16) {
+		var w store.Writer
+		if object != own {
+			w.Begin(uint32(object), store.OpDictClear, object)
+			w.End()
+		}
+		if err := c.SendBytes(ctx, w.B); err != nil {
+			return err
+		}
 	}
 	return rest(ctx)
 }

@@ -38,7 +38,7 @@ type Row struct {
 	gives   string // a kind of object that the attacker is given
 	works   bool   // the attack must come to its end without an error
 	own     bool   // the attacker's worker may return wrong results of its own tasks
-	alone   bool   // the attacked pool's other calls may fail, too: there is one worker
+	alone   bool   // nobody else uses the attacked pool
 	waits   bool   // it waits more than it works
 	long    bool   // only in the long form
 	env     []string
@@ -60,7 +60,7 @@ const (
 	DefaultTimeout     = 400 * time.Millisecond
 	DefaultMemory      = 256
 	DefaultDescriptors = 64
-	DefaultGoroutines  = 64
+	DefaultGoroutines  = 128
 	DefaultThreads     = 32
 	DefaultGrace       = 150 * time.Millisecond
 
@@ -104,3 +104,16 @@ func (r Row) Long() bool { return r.long }
 
 // Waits reports whether the row waits more than it works, so that it can run beside others.
 func (r Row) Waits() bool { return r.waits }
+
+// boundsInWords are the bounds as the docs have them.
+func boundsInWords() []string {
+	return []string{
+		fmt.Sprintf("%d MiB of memory", DefaultMemory),
+		fmt.Sprintf("%d descriptors", DefaultDescriptors),
+		fmt.Sprintf("%d goroutines", DefaultGoroutines),
+		fmt.Sprintf("%d threads", DefaultThreads),
+		fmt.Sprintf("%d s for a bystander's call", int(Patience.Seconds())),
+		fmt.Sprintf("grace period and %d s", int(Slack.Seconds())),
+		fmt.Sprintf("return within %d s", int(Closing.Seconds())),
+	}
+}

@@ -200,7 +200,7 @@ func (w *world) end() {
 }
 
 func (w *world) endManager() {
-	_ = errors.Join(w.ours.Close(), w.theirs.Close())
+	_ = errors.Join(w.ours.Close(), w.pool.Close(), w.theirs.Close())
 	ctx, cancel := context.WithTimeout(context.Background(), 2*Closing)
 	defer cancel()
 	if err := w.manager.Shutdown(ctx); err != nil {

@@ -37,7 +37,7 @@ type world struct {
 	given           gifted
 	sibling         *mp.Value[int]             // lies in the same segment, and is not given
 	theirs          *manager.Dict[string, int] // the attacker's
-	ours            *manager.Dict[string, int]
+	ours, pool      *manager.Dict[string, int] // main's and another pool's, and the attacked pool's
 	in, out         *mp.Queue[int]
 	counted         counted
 	counts          int
@@ -123,6 +123,9 @@ func (w *world) makeManager(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if w.pool, err = manager.NewDict[string, int](ctx, w.manager); err != nil {
+		return err
+	}
 	if w.ours, err = manager.NewDict[string, int](ctx, w.manager); err != nil {
 		return err
 	}
@@ -186,7 +189,7 @@ const siblingValue = 1_234_567_890
 // makeBystanders lists those who work while the row runs.
 func (w *world) makeBystanders() {
 	w.bystanders = slices.Concat(callers("the attacked pool", w.attacked, true), callers("another pool", w.other, false), []*bystander{
-		{name: "a manager, by the attacked pool", attacked: true, round: w.rememberBy(w.attacked, w.theirs, "a")},
+		{name: "a manager, by the attacked pool", attacked: true, round: w.rememberBy(w.attacked, w.pool, "a")},
 		{name: "a manager, by another pool", round: w.rememberBy(w.other, w.ours, "o")},
 		{name: "a manager, by main", round: func(ctx context.Context, n int) error {
 			if err := w.ours.Set(ctx, "main", n); err != nil {
@@ -197,8 +200,11 @@ func (w *world) makeBystanders() {
 		}},
 		{name: "a queue", round: w.queueRound},
 		{name: "a lock", round: w.lockRound},
-		{name: "a connection", round: w.peerRound},
+		{name: "a connection", round: w.peerRound, every: 5 * pace},
 	})
+	if w.row.alone {
+		w.bystanders = slices.DeleteFunc(w.bystanders, func(b *bystander) bool { return b.attacked })
+	}
 }
 
 func (w *world) rememberBy(pool *mp.Pool, d *manager.Dict[string, int], name string) func(context.Context, int) error {

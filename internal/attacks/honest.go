@@ -1,5 +1,0 @@
-//go:build linux
-
-package attacks
-
-func honestRows() []Row { return nil }
