@@ -243,7 +243,7 @@ func replaceBySocket(fd int) error {
 func (v *victim) hand(fd int) error {
 	env := []string{holdVar + "=" + v.Holders}
 	for _, e := range os.Environ() {
-		if strings.HasPrefix(e, "MPTEST_TAG=") || strings.HasPrefix(e, "GORACE=") {
+		if strings.HasPrefix(e, TagVar+"=") || strings.HasPrefix(e, "GORACE=") {
 			env = append(env, e)
 		}
 	}

@@ -150,7 +150,7 @@ func useCond(ctx context.Context, c *mp.Cond) error {
 	return errors.Join(c.Wait(ctx), c.Mutex().Unlock(), c.Signal(), c.Broadcast())
 }
 
-// useBarrier has both parties meet, and then one that waits in vain, and resets it.
+// useBarrier lets both parties meet and resets the barrier.
 func useBarrier(ctx context.Context, b *mp.Barrier) error {
 	other := make(chan error)
 	go func() { _, err := b.Wait(ctx); other <- err }()

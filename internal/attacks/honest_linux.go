@@ -51,7 +51,7 @@ func honestRows() []Row {
 // whoami is a task that says where it runs.
 var whoami = mp.Register("whoami", func(context.Context, int) (int, error) { return os.Getpid(), nil })
 
-// dwell is a task that takes so many milliseconds.
+// dwell is a task whose argument says how many milliseconds it takes.
 var dwell = mp.Register("dwell", func(ctx context.Context, ms int) (int, error) {
 	timer := time.NewTimer(time.Duration(ms) * time.Millisecond)
 	defer timer.Stop()
@@ -66,7 +66,7 @@ var dwell = mp.Register("dwell", func(ctx context.Context, ms int) (int, error) 
 // sum is a task that looks at all of its argument.
 var sum = mp.Register("sum", func(_ context.Context, b []byte) (uint32, error) { return crc32.ChecksumIEEE(b), nil })
 
-// chatter is a task that logs so many records.
+// chatter is a task whose argument says how many records it logs.
 var chatter = mp.Register("chatter", func(_ context.Context, n int) (int, error) {
 	for i := range n {
 		slog.Info("a record", "i", i)
@@ -94,7 +94,7 @@ var holdLock = mp.Register("holdLock", func(ctx context.Context, h holding) (int
 // bounds of what a dead worker leaves.
 const stopped = 2 * time.Second
 
-// lone is a pool of one worker, beside those of the world.
+// lonePool is a pool of one worker, beside those of the world.
 func lonePool(w *world) (pool *mp.Pool, pid int, err error) {
 	pool, err = mp.NewPool(mp.PoolConfig{Workers: 1, Grace: w.bounds.Grace, Env: quickExit, Output: quiet})
 	if err != nil {
@@ -333,8 +333,8 @@ type slowRecords struct {
 }
 
 func (s slowRecords) Handle(ctx context.Context, r slog.Record) error {
-	const time1 = 2 * time.Millisecond
-	timer := time.NewTimer(time1)
+	const each = 2 * time.Millisecond
+	timer := time.NewTimer(each)
 	<-timer.C
 	s.n.Add(1)
 	return nil
@@ -360,7 +360,7 @@ func slowHandler(ctx context.Context, w *world) error {
 	return err
 }
 
-// slowLine carries what two sides of a connection say, in so many parts of some size a second.
+// slowLine carries what two sides of a connection say: one part of some size each time.
 func slowLine(address string, part int, every time.Duration) (net.Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -130,7 +130,7 @@ func linkMessageRows() (rows []Row) {
 	for _, m := range all {
 		for _, d := range linkDeeds {
 			rows = append(rows, Row{
-				Target: "the link: " + m.Name, Deed: d.name,
+				Target: "the link: " + m.Name, Deed: d.name, long: m.Kind == uint32(unknown[0]) || m.Kind == uint32(unknown[2]),
 				attack: func(ctx context.Context, v *victim) error { return d.do(ctx, v, m.Kind) },
 			})
 		}
@@ -220,7 +220,7 @@ func serverMessageRows() (rows []Row) {
 	for _, o := range all {
 		for _, d := range serverDeeds {
 			rows = append(rows, Row{
-				Target: "the segment server: " + o.Name, Deed: d.name,
+				Target: "the segment server: " + o.Name, Deed: d.name, long: o.Op == unknown[0] || o.Op == unknown[2],
 				attack: func(ctx context.Context, v *victim) error {
 					fd, err := v.server(ctx)
 					if err != nil {

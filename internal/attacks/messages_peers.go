@@ -39,7 +39,7 @@ var managerDeeds = []struct {
 		var w store.Writer
 		w.Begin(1, op, v.object())
 		for range 4 {
-			w.Uint(1 << 40) // so many bytes, or elements, follow
+			w.Uint(1 << 40) // a length, or a count of elements
 		}
 		w.End()
 		return c.SendBytes(ctx, w.B)

@@ -30,6 +30,7 @@ func IsProgram() bool { return os.Getenv(programVar) != "" }
 // input, and says on its standard output what came of them.
 func Program() (code int) {
 	keepToItself()
+	_ = os.Unsetenv("MPTEST_TAG") // NoLeaks would look at all processes all the time; processesLeft does once
 	in := bufio.NewScanner(os.Stdin)
 	out := json.NewEncoder(os.Stdout)
 	for in.Scan() {

@@ -358,7 +358,7 @@ func returnError(ctx context.Context, body []byte) error {
 	return errors.Join(err, rest(ctx))
 }
 
-// wideError has so many empty parts, of a byte each.
+// wideError is an error of n empty parts, of a byte each.
 func wideError(n int) []byte {
 	const parts, empty = 6, 0xa0
 	b := binary.BigEndian.AppendUint64([]byte{0xa1, parts, 0x9b}, uint64(n))

@@ -12,7 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -91,7 +91,7 @@ func start(dir, tag string) (*program, error) {
 		return nil, err
 	}
 	defer file.Close()
-	p.cmd.Env = append(os.Environ(), "MP_ATTACKS_PROGRAM=1", "MPTEST_TAG="+tag, "GOTRACEBACK=all")
+	p.cmd.Env = append(os.Environ(), "MP_ATTACKS_PROGRAM=1", attacks.TagVar+"="+tag, "GOTRACEBACK=all")
 	p.cmd.Stderr = file
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -158,24 +158,16 @@ func (p *program) lastWords() string {
 // left are the processes that carry the program's tag, once those that are about to end have. It
 // kills them.
 func (p *program) left() (pids []string) {
+	var left []int
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		pids = nil
-		dirs, _ := filepath.Glob("/proc/[0-9]*")
-		for _, dir := range dirs {
-			env, _ := os.ReadFile(dir + "/environ")
-			if bytes.Contains(env, []byte("MPTEST_TAG="+p.tag+"\x00")) {
-				pids = append(pids, filepath.Base(dir))
-			}
-		}
-		if len(pids) == 0 || time.Now().After(deadline) {
+		left = attacks.Tagged(p.tag)
+		if len(left) == 0 || time.Now().After(deadline) {
 			break
 		}
 	}
-	for _, pid := range pids {
-		var n int
-		if _, err := fmt.Sscan(strings.TrimSpace(pid), &n); err == nil {
-			_ = syscall.Kill(n, syscall.SIGKILL)
-		}
+	for _, pid := range left {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		pids = append(pids, strconv.Itoa(pid))
 	}
 	return pids
 }

@@ -45,7 +45,7 @@ type Row struct {
 	workers int // of the attacked pool; 0: 2
 }
 
-// Bounds are what a row may cost the attacked program. What is zero has a default.
+// Bounds are what a row may cost the attacked program. A field that is zero has a default.
 type Bounds struct {
 	Timeout     time.Duration // of the attack's task
 	Memory      int           // MiB beyond what was in use before

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -50,6 +51,9 @@ func runRow(name string, seed uint64) Verdict {
 	if !v.Hung {
 		left.finish()
 		v.Faults = append(v.Faults, left.errors...)
+		for _, pid := range processesLeft(os.Getenv(TagVar)) {
+			v.Faults = append(v.Faults, fmt.Sprintf("left: process %d", pid))
+		}
 	}
 	v.Took = time.Since(began)
 	return v

@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// throttleVar is in the environment of a worker that takes so many bytes a second from its
-// parent, and no more: an honest one, on a slow machine.
+// throttleVar is in the environment of an honest worker on a slow machine: it says how many bytes
+// a second the worker takes from its parent.
 const throttleVar = "MP_ATTACKS_THROTTLE"
 
 // Throttle puts such a worker behind a slow line; in other processes it does nothing. It is
@@ -38,7 +38,7 @@ func Throttle() {
 	go carry(own, pair[1], rate) // and what it hears
 }
 
-// carry carries bytes, so many in a second; 0: as fast as can be.
+// carry carries bytes, at a rate in bytes a second; 0 is as fast as can be.
 func carry(from, to, rate int) {
 	const part = 64 << 10
 	_, _ = unix.SetNonblock(from, false), unix.SetNonblock(to, false)

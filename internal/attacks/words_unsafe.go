@@ -141,7 +141,7 @@ func (s scribble) hold(ctx context.Context, mem []byte, off, size int, d time.Du
 func objectRows(s scribble) (rows []Row) {
 	for _, g := range gifts {
 		for _, every := range []bool{false, true} {
-			row := Row{Family: Words, Target: "a " + g.name, Deed: s.name, gives: g.name, long: every, Bounds: Bounds{Timeout: 2 * time.Second}}
+			row := Row{Family: Words, Target: article(g.name), Deed: s.name, gives: g.name, long: every, Bounds: Bounds{Timeout: 2 * time.Second}}
 			if every {
 				row.Deed += ", every word"
 				row.Bounds.Timeout = 30 * time.Second
@@ -157,6 +157,14 @@ func objectRows(s scribble) (rows []Row) {
 		}
 	}
 	return rows
+}
+
+// article is a name with its article.
+func article(name string) string {
+	if name != "RecursiveMutex" && strings.ContainsRune("AER", rune(name[0])) {
+		return "an " + name
+	}
+	return "a " + name
 }
 
 // memoryOf is where an object lies that the attacker was given.
