@@ -31,16 +31,19 @@ import (
 )
 
 // heavy is for attacks that move much.
-var heavy = Bounds{Timeout: 3 * time.Second}
+var heavy = Bounds{Timeout: 25 * time.Second}
 
 // budget is for attacks on the segment server's budget of descriptors.
 var budget = Bounds{Timeout: 3 * time.Second, Descriptors: descriptorLimit() / 2}
+
+// brief is for attacks that are about time more than size.
+var brief = Bounds{Timeout: 3 * time.Second}
 
 // programRows are attacks of several steps, each of which was once a program that broke something.
 func programRows() []Row {
 	rows := []Row{
 		{Target: "the bell", Deed: "fill it again and again", attack: keepBellFull},
-		{Target: "the wake pipe", Deed: "fill it, hand it to a child, and always seem to sleep", workers: 1, attack: seemToSleep},
+		{Target: "the wake pipe", Deed: "fill it, hand it to a child, and always seem to sleep", workers: 1, Bounds: Bounds{Timeout: time.Second}, attack: seemToSleep},
 		{Target: "the link", Deed: "send a lingering socket beside a message and exit", attack: lingerOnLink},
 		{Target: "the segment server", Deed: "publish a lingering socket and destroy it", attack: lingerAtServer},
 		{Target: "the segment server", Deed: "destroy what others made", gives: "Mutex", attack: destroyOthers, after: siblingLives},
@@ -50,22 +53,26 @@ func programRows() []Row {
 		{Target: "a queue", Deed: "put an element that claims to be a tebibyte elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 1<<40) }},
 		{Target: "a queue", Deed: "put an element that claims to be 2 GiB elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 2<<30) }},
 		{Target: "the link", Deed: "announce a tebibyte and send 260 MiB", Bounds: heavy, attack: grow},
-		{Target: "an error", Deed: "return one with millions of parts", Bounds: heavy, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, wideError(16<<20)) }},
-		{Target: "an error", Deed: "return one thousands deep", Bounds: heavy, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, deepError(3000)) }},
-		{Target: "a profile", Deed: "answer with a compressed gigabyte", Bounds: heavy, attack: profileBomb},
-		{Target: "a profile", Deed: "answer with 300 MiB", Bounds: heavy, attack: profileHuge},
-		{Target: "a WorkerError", Deed: "answer with stacks of 200 MiB", Bounds: heavy, attack: stacksBomb},
+		{Target: "an error", Deed: "return one with millions of parts", Bounds: brief, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, wideError(16<<20)) }},
+		{Target: "an error", Deed: "return one thousands deep", Bounds: brief, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, deepError(3000)) }},
+		{Target: "a profile", Deed: "answer with a compressed gigabyte", Bounds: brief, attack: profileBomb},
+		{Target: "a profile", Deed: "answer with 300 MiB", Bounds: brief, attack: profileHuge},
+		{Target: "a WorkerError", Deed: "answer with stacks of 200 MiB", Bounds: Bounds{Timeout: 12 * time.Second}, attack: stacksBomb},
 		{Target: "the log", Deed: "log records of 1 MiB as fast as can be", Bounds: heavy, attack: logFlood},
 		{Target: "the manager", Deed: "hold the locks of its own connection", attack: holdManagerLocks},
 		{Target: "the manager", Deed: "make names of 1 MiB, as a remote client", Bounds: heavy, attack: longNames, after: managerIsSmall},
-		{Target: "the manager", Deed: "have many calls of 1 MiB wait, as a remote client", Bounds: heavy, attack: waitingCalls, after: managerIsSmall},
+		{Target: "the manager", Deed: "have many calls of 1 MiB wait, as a remote client", Bounds: Bounds{Timeout: 12 * time.Second}, attack: waitingCalls, after: managerIsSmall},
 		{Target: "the manager", Deed: "change objects that it was not given, by their numbers", attack: guessObjects},
-		{Target: "the listener", Deed: "connect again and again and say nothing", Bounds: heavy, attack: silence},
+		{Target: "the listener", Deed: "connect again and again and say nothing", Bounds: brief, attack: silence},
 	}
 	for i := range rows {
 		rows[i].Family = Programs
-		if strings.Contains(rows[i].Target, "profile") {
+		rows[i].waits = rows[i].Bounds.Timeout > brief.Timeout // for what it moves
+		switch rows[i].Target {
+		case "a profile":
 			rows[i].during = profiles
+		case "the wake pipe":
+			rows[i].during = submitMore
 		}
 	}
 	return rows
@@ -339,7 +346,7 @@ func grow(ctx context.Context, _ *victim) error {
 			return err
 		}
 	}
-	return rest(ctx)
+	return nil // it has been taken: there is nothing to wait for
 }
 
 // returnError commits an outcome that is an error, as encoded.
@@ -377,6 +384,25 @@ func deepError(depth int) []byte {
 		b = append(b, 6, 0x81)
 	}
 	return append(b, 0xa1, 1, 0x61, 'x')
+}
+
+// submitMore submits calls all the time, so that the attacker's worker has to be woken.
+func submitMore(ctx context.Context, w *world) {
+	ticker := time.NewTicker(pace)
+	defer ticker.Stop()
+	patient, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	var calls []*mp.Future[int]
+	for ctx.Err() == nil {
+		calls = append(calls, mp.Submit(patient, w.attacked, double, len(calls)))
+		<-ticker.C
+	}
+	for _, c := range calls {
+		if _, err := c.Result(context.Background()); errors.Is(err, context.DeadlineExceeded) {
+			w.fault("a call behind the attack: %v", err)
+			return
+		}
+	}
 }
 
 // profiles asks for profiles all the time, each in a second at most.
@@ -456,7 +482,8 @@ func stacksBomb(context.Context, *victim) error {
 
 func logFlood(ctx context.Context, _ *victim) error {
 	text := strings.Repeat("\"", 1<<20)
-	for ctx.Err() == nil {
+	const records = 3000
+	for i := 0; i < records && ctx.Err() == nil; i++ {
 		slog.Info(text)
 	}
 	return ctx.Err()
