@@ -1,0 +1,98 @@
+//go:build linux
+
+package attacks_test
+
+import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/attacks"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+var (
+	long = flag.Bool("attacks.long", false, "run the rows of the long form, too")
+	seed = flag.Uint64("attacks.seed", 0, "of what a row chooses at random; 0: another one each time")
+)
+
+func TestMain(m *testing.M) {
+	attacks.Hold()
+	attacks.Throttle()
+	mp.Init()
+	if attacks.IsProgram() {
+		os.Exit(attacks.Program())
+	}
+	mptest.Main(m)
+}
+
+// Every attack of the table harms only the attacker's own tasks, and what it was given.
+func TestAttacks(t *testing.T) {
+	if *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	t.Logf("-attacks.seed=%d", *seed)
+	ps := &programs{t: t, free: map[*program]bool{}}
+	t.Cleanup(ps.close)
+	begun := map[string]func() attacks.Verdict{}
+	families := map[string][]attacks.Row{}
+	var order []string
+	for _, row := range attacks.Table() {
+		if row.Long() && !*long {
+			continue
+		}
+		if families[row.Family] == nil {
+			order = append(order, row.Family)
+		}
+		families[row.Family] = append(families[row.Family], row)
+		if row.Waits() && selected(t, row) {
+			begun[row.Name()] = sync.OnceValue(func() attacks.Verdict { return ps.run(t, row) })
+			go begun[row.Name()]()
+		}
+	}
+	for _, family := range order {
+		for _, row := range families[family] {
+			parts := strings.SplitN(row.Name(), "/", 3)
+			t.Run(parts[0]+"/"+parts[1]+"/"+parts[2], func(t *testing.T) {
+				t.Parallel()
+				v := attacks.Verdict{}
+				if wait := begun[row.Name()]; wait != nil {
+					v = wait()
+				} else {
+					v = ps.run(t, row)
+				}
+				t.Logf("%v, +%d MiB, %s", v.Took.Round(time.Millisecond), v.Memory, first(v.Attack))
+				for _, f := range v.Faults {
+					t.Error(f)
+				}
+			})
+		}
+	}
+}
+
+// selected reports whether -run is not for other rows.
+func selected(t *testing.T, row attacks.Row) bool {
+	f := flag.Lookup("test.run").Value.String()
+	if !strings.Contains(f, "/") {
+		return true
+	}
+	parts := strings.Split(f, "/")
+	name := strings.Split(t.Name()+"/"+row.Name(), "/")
+	for i, p := range parts {
+		if i < len(name) && !matches(p, name[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func first(text string) string {
+	const most = 160
+	line, _, _ := strings.Cut(text, "\n")
+	return line[:min(len(line), most)]
+}

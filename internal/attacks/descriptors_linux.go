@@ -1,0 +1,279 @@
+package attacks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/link"
+)
+
+// A descriptor is one that a worker has, or a kind of them.
+type descriptor struct {
+	name string
+	is   func(fd int, target string) bool
+}
+
+func numbered(n int, name string) descriptor {
+	return descriptor{fmt.Sprintf("descriptor %d, %s", n, name), func(fd int, _ string) bool { return fd == n }}
+}
+
+// named are those above the numbered ones whose target in /proc/self/fd begins so.
+func named(name, prefix string) descriptor {
+	return descriptor{name, func(fd int, target string) bool {
+		return fd > link.BrokerFD && strings.HasPrefix(target, prefix)
+	}}
+}
+
+// The descriptors of a worker.
+const (
+	socketFD  = link.FirstFD
+	segmentFD = link.FirstFD + 1
+	wakeFD    = link.FirstFD + 2
+	bellFD    = link.FirstFD + 3
+	brokerFD  = link.BrokerFD
+)
+
+// ownDescriptors are all that a worker has. The first row fails if there is one more.
+var ownDescriptors = []descriptor{
+	numbered(0, "the standard input"),
+	numbered(1, "the standard output"),
+	numbered(2, "the standard error"),
+	numbered(socketFD, "the link's socket"),
+	numbered(segmentFD, "the link's segment or what took its number"),
+	numbered(wakeFD, "the wake pipe"),
+	numbered(bellFD, "the parent's bell"),
+	numbered(brokerFD, "the socket to the segment server"),
+	named("the poller's descriptors", "anon_inode:["),
+	named("the mailboxes' segment", "/memfd:mp-mail"),
+	named("segments", "/memfd:mp-"),
+	named("the processors' limit", "/sys/fs/cgroup/"), // Go reads GOMAXPROCS's bound there
+}
+
+// openDescriptors are those of this process, with their targets.
+func openDescriptors() (map[int]string, error) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil, err
+	}
+	all := map[int]string{}
+	for _, e := range entries {
+		n, err := strconv.Atoi(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			all[n] = target
+		}
+	}
+	return all, nil
+}
+
+// keepToItself has workers inherit no descriptor that this program was started with by mistake.
+func keepToItself() {
+	all, _ := openDescriptors()
+	for fd := range all {
+		if fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
+// allKnown fails if this worker has a descriptor that the table does not know.
+func allKnown(ctx context.Context, v *victim) error {
+	if err := v.Dict.Set(ctx, "x", 1); err != nil { // it uses shared memory, and a manager
+		return err
+	}
+	all, err := openDescriptors()
+	if err != nil {
+		return err
+	}
+	for fd, target := range all {
+		known := false
+		for _, d := range ownDescriptors {
+			known = known || d.is(fd, target)
+		}
+		if !known {
+			err = errors.Join(err, fmt.Errorf("descriptor %d, %s, is in no row", fd, target))
+		}
+	}
+	return err
+}
+
+// deed is what is done to a descriptor.
+type deed struct {
+	name string
+	do   func(ctx context.Context, v *victim, fd int) error
+}
+
+var descriptorDeeds = []deed{
+	{"fill", func(_ context.Context, _ *victim, fd int) error { fill(fd); return nil }},
+	{"drain", func(ctx context.Context, _ *victim, fd int) error { drain(ctx, fd); return nil }},
+	{"close", func(_ context.Context, _ *victim, fd int) error { return unix.Close(fd) }},
+	{"replace by /dev/null", func(_ context.Context, _ *victim, fd int) error { return replaceByNull(fd) }},
+	{"replace by a socket", func(_ context.Context, _ *victim, fd int) error { return replaceBySocket(fd) }},
+	{"hand to a child and return", func(_ context.Context, v *victim, fd int) error { return v.hand(fd) }},
+	{"hand to a child and exit", func(_ context.Context, v *victim, fd int) error { return v.handAndExit(fd, 3) }},
+	{"fill, hand to a child and exit", func(_ context.Context, v *victim, fd int) error { fill(fd); return v.handAndExit(fd, 3) }},
+	{"fill, hand to a child and stop", func(_ context.Context, v *victim, fd int) error {
+		fill(fd)
+		return errors.Join(v.hand(fd), syscall.Kill(os.Getpid(), syscall.SIGSTOP))
+	}},
+	{"make blocking", func(_ context.Context, _ *victim, fd int) error { return setFlags(fd, 0) }},
+	{"make blocking and fill", func(_ context.Context, _ *victim, fd int) error { fill(fd); return setFlags(fd, 0) }},
+	{"make non-blocking", func(_ context.Context, _ *victim, fd int) error { return setFlags(fd, unix.O_NONBLOCK) }},
+	{"make appending and asynchronous", func(_ context.Context, _ *victim, fd int) error {
+		return setFlags(fd, unix.O_NONBLOCK|unix.O_APPEND|unix.O_ASYNC)
+	}},
+	{"make its buffers small", func(_ context.Context, _ *victim, fd int) error { shrink(fd); return nil }},
+	{"shut down", func(_ context.Context, _ *victim, fd int) error { _ = unix.Shutdown(fd, unix.SHUT_RDWR); return nil }},
+}
+
+func descriptorRows() []Row {
+	rows := []Row{{Family: Descriptors, Target: "all", Deed: "each one is in this table", works: true, attack: allKnown}}
+	for _, d := range ownDescriptors {
+		for _, do := range descriptorDeeds {
+			row := Row{
+				Family: Descriptors, Target: d.name, Deed: do.name,
+				attack: func(ctx context.Context, v *victim) error { return eachDescriptor(ctx, v, d, do) },
+			}
+			if strings.HasSuffix(do.name, "and stop") {
+				row.workers = 1 // what waits for the pool waits for this worker
+			}
+			row.long = !strings.HasPrefix(d.name, "descriptor ") && !strings.HasPrefix(do.name, "close") && !strings.HasPrefix(do.name, "replace")
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// eachDescriptor does a deed to all descriptors of a kind, of which there may be none. A
+// descriptor may refuse a deed.
+func eachDescriptor(ctx context.Context, v *victim, d descriptor, do deed) error {
+	all, err := openDescriptors()
+	if err != nil {
+		return err
+	}
+	for fd, target := range all {
+		if d.is(fd, target) {
+			_ = do.do(ctx, v, fd)
+		}
+	}
+	return nil
+}
+
+// mostFilled is how many bytes are written to what takes all of them.
+const mostFilled = 16 << 20
+
+// fill writes until there is no more room, be it into the end that is to be read.
+func fill(fd int) {
+	to := fd
+	if own, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
+		defer unix.Close(own)
+		to = own
+	}
+	junk := make([]byte, 4096)
+	for range mostFilled / len(junk) {
+		err := unix.Sendto(to, junk, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+		if errors.Is(err, unix.ENOTSOCK) {
+			_, err = unix.Write(to, junk)
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	for { // and the rest, byte by byte
+		err := unix.Sendto(to, junk[:1], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+		if errors.Is(err, unix.ENOTSOCK) && to != fd {
+			_, err = unix.Write(to, junk[:1])
+		}
+		if err != nil || to == fd {
+			return
+		}
+	}
+}
+
+// drain reads all that comes until the task's context ends, be it from the end that is to be written.
+func drain(ctx context.Context, fd int) {
+	from := fd
+	if own, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
+		defer unix.Close(own)
+		from = own
+	}
+	buf := make([]byte, 65536)
+	for ctx.Err() == nil {
+		_, _, err := unix.Recvfrom(from, buf, unix.MSG_DONTWAIT)
+		if errors.Is(err, unix.ENOTSOCK) && from != fd {
+			_, err = unix.Read(from, buf)
+		}
+		if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+			return
+		}
+		fds := []unix.PollFd{{Fd: int32(from), Events: unix.POLLIN}}
+		_, _ = unix.Poll(fds, 5)
+	}
+}
+
+func replaceByNull(fd int) error {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(null)
+	return unix.Dup3(null, fd, unix.O_CLOEXEC)
+}
+
+// replaceBySocket puts one end of a pair there, and keeps the other open.
+func replaceBySocket(fd int) error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pair[0])
+	return unix.Dup3(pair[0], fd, unix.O_CLOEXEC)
+}
+
+// hand leaves a child that has the descriptor, outside of this process's group.
+func (v *victim) hand(fd int) error {
+	env := []string{holdVar + "=" + v.Holders}
+	for _, e := range os.Environ() {
+		if strings.HasPrefix(e, TagVar+"=") || strings.HasPrefix(e, "GORACE=") {
+			env = append(env, e)
+		}
+	}
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(null)
+	_, err = syscall.ForkExec("/proc/self/exe", []string{"holder"}, &syscall.ProcAttr{
+		Env: env, Files: []uintptr{uintptr(null), uintptr(null), uintptr(null), uintptr(fd)}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	return err
+}
+
+func (v *victim) handAndExit(fd, code int) error {
+	if err := v.hand(fd); err != nil {
+		return err
+	}
+	os.Exit(code)
+	return nil
+}
+
+func setFlags(fd, flags int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags)
+	return err
+}
+
+// shrink makes the buffers of a pipe or socket as small as the system lets them be.
+func shrink(fd int) {
+	_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 4096)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1)
+}

@@ -1,0 +1,233 @@
+//go:build linux
+
+package attacks
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/go-multiprocessing/mp/connection"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// asLocal knocks at the manager's door, as a process of its tree does.
+func (v *victim) asLocal(ctx context.Context) (store.RawConn, error) {
+	wire, err := v.Dict.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	return store.Raw.Local(ctx, wire)
+}
+
+// asRemote connects as a client of another machine does, which knows the key.
+func (v *victim) asRemote(ctx context.Context) (store.RawConn, error) {
+	return store.Raw.Remote(ctx, "tcp", v.Manager, key)
+}
+
+// managerDeeds are what is done with requests to a manager.
+var managerDeeds = []struct {
+	name string
+	do   func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error
+}{
+	{"huge", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
+		var w store.Writer
+		w.Begin(1, op, v.object())
+		for range 4 {
+			w.Uint(1 << 40) // a length, or a count of elements
+		}
+		w.End()
+		return c.SendBytes(ctx, w.B)
+	}},
+	{"really of 2 MiB", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
+		var w store.Writer
+		w.Begin(1, op, v.object())
+		w.Bytes(make([]byte, 1<<20))
+		w.Bytes(make([]byte, 1<<20))
+		w.End()
+		return c.SendBytes(ctx, w.B)
+	}},
+	{"unfinished", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
+		var w store.Writer
+		w.Begin(1, op, v.object())
+		w.End()
+		return c.SendBytes(ctx, w.B[:v.rand.IntN(len(w.B))+1])
+	}},
+	{"repeated, and nothing read", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
+		var w store.Writer
+		for i := range uint32(100) {
+			w.Begin(i, op, v.object())
+			w.Uint(uint64(i))
+			w.End()
+		}
+		return c.SendBytes(ctx, w.B)
+	}},
+	{"out of order", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
+		all := store.Operations()
+		for range 20 {
+			var w store.Writer
+			for _, o := range []store.Op{op, all[v.rand.IntN(len(all))]} {
+				w.Begin(v.rand.Uint32(), o, v.object())
+				w.B = append(w.B, noise(v, 40)...)
+				w.End()
+			}
+			if err := c.SendBytes(ctx, w.B); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+}
+
+// object is the number of the attacker's own object of the manager, or of none.
+func (v *victim) object() uint64 {
+	wire, err := v.Dict.MarshalBinary()
+	if err != nil || v.rand.IntN(3) == 0 {
+		return v.rand.Uint64() | 1<<40
+	}
+	return binary.LittleEndian.Uint64(wire[store.IDSize:])
+}
+
+func noise(v *victim, most int) []byte {
+	b := make([]byte, v.rand.IntN(most))
+	for i := range b {
+		b[i] = byte(v.rand.Uint32())
+	}
+	return b
+}
+
+// managerMessageRows has a row for each caller and deed, which goes through all operations and
+// some that there are not. The long form has one for each operation.
+func managerMessageRows() (rows []Row) {
+	for _, caller := range []struct {
+		name    string
+		connect func(*victim, context.Context) (store.RawConn, error)
+	}{{"a worker", (*victim).asLocal}, {"a remote client", (*victim).asRemote}} {
+		for _, d := range managerDeeds {
+			through := func(ops ...store.Op) func(context.Context, *victim) error {
+				return func(ctx context.Context, v *victim) error {
+					for _, op := range ops { // each refuses the rest of its connection
+						c, err := caller.connect(v, ctx)
+						if err != nil {
+							return err
+						}
+						err = d.do(ctx, v, c, op)
+						_ = c.Close()
+						if err != nil && ctx.Err() != nil {
+							return ctx.Err()
+						}
+					}
+					return nil
+				}
+			}
+			row := Row{Target: "the manager, by " + caller.name, Deed: d.name, works: true, Bounds: Bounds{Timeout: 8 * time.Second, Descriptors: 256}, after: managerIsSmall}
+			row.attack = through(slices.Concat(store.Operations(), []store.Op{0, 254, 255})...)
+			rows = append(rows, row)
+			for _, op := range store.Operations() {
+				one := row
+				one.Deed, one.long, one.attack = fmt.Sprintf("operation %d, %s", op, d.name), true, through(op)
+				rows = append(rows, one)
+			}
+		}
+	}
+	return rows
+}
+
+// past is a connection whose handshake has taken place, and over which anything can be said.
+func (v *victim) past(ctx context.Context) (net.Conn, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	to, err := raw(ctx, v.Peer)
+	if err != nil {
+		return nil, err
+	}
+	go func() { // between the two who shake hands
+		from, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(from, to) }()
+		_, _ = io.Copy(to, from)
+	}()
+	_, err = connection.Dial[int](ctx, "tcp", l.Addr().String(), peers())
+	return to, err
+}
+
+// many is how often each is done where it costs the other side little.
+const many = 100
+
+// peerMessageRows are what is said to a listener, before and after the handshake.
+func peerMessageRows() []Row {
+	head := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+	after := func(each int, say func(v *victim) []byte) func(context.Context, *victim) error {
+		return func(ctx context.Context, v *victim) error {
+			var open []net.Conn
+			for range each {
+				c, err := v.past(ctx)
+				if err != nil {
+					return err
+				}
+				open = append(open, c)
+				if _, err := c.Write(say(v)); err != nil {
+					return err
+				}
+			}
+			return errors.Join(nap(ctx), closeAll(open))
+		}
+	}
+	before := func(say func(v *victim) []byte) func(context.Context, *victim) error {
+		return func(ctx context.Context, v *victim) error {
+			var open []net.Conn
+			for range many {
+				c, err := raw(ctx, v.Peer)
+				if err != nil {
+					return err
+				}
+				open = append(open, c)
+				_, _ = c.Write(say(v))
+			}
+			return errors.Join(nap(ctx), closeAll(open))
+		}
+	}
+	const handshake, message = "the listener: a handshake", "the listener: a message"
+	rows := []Row{
+		{Target: handshake, Deed: "huge", attack: before(func(*victim) []byte { return make([]byte, 256<<10) })},
+		{Target: handshake, Deed: "unfinished", attack: before(func(v *victim) []byte { return []byte("mp-conn\x01")[:v.rand.IntN(9)] })},
+		{Target: handshake, Deed: "noise", attack: before(func(v *victim) []byte { return noise(v, 200) })},
+		{Target: handshake, Deed: "repeated", attack: before(func(*victim) []byte { return slices.Repeat([]byte("mp-conn\x01"), 20) })},
+		{Target: message, Deed: "claim a tebibyte", attack: after(8, func(*victim) []byte { return head(1 << 40) })},
+		{Target: message, Deed: "claim all that a number can", attack: after(8, func(*victim) []byte { return head(^uint64(0)) })},
+		{Target: message, Deed: "claim 60 MiB, and no more", attack: after(16, func(*victim) []byte { return head(60 << 20) })},
+		{Target: message, Deed: "unfinished", attack: after(16, func(*victim) []byte { return append(head(100), 1, 2, 3) })},
+		{Target: message, Deed: "noise", attack: after(16, func(v *victim) []byte { return append(head(8), noise(v, 100)...) })},
+		{Target: message, Deed: "repeated", attack: after(4, func(*victim) []byte { return make([]byte, 64<<10) })},
+	}
+	for i := range rows {
+		rows[i].Bounds = Bounds{Timeout: 3 * time.Second, Goroutines: 4 * many, Descriptors: 2 * many}
+		rows[i].works = rows[i].Target == message && rows[i].Deed == "unfinished"
+	}
+	return rows
+}
+
+// nap stays for a while, so that the other side has what was said and waits for more.
+func nap(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout/2)
+	defer cancel()
+	<-ctx.Done()
+	return nil
+}
+
+func closeAll(conns []net.Conn) (err error) {
+	for _, c := range conns {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}

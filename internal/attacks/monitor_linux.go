@@ -1,0 +1,157 @@
+package attacks
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// usage is what a process takes.
+type usage struct {
+	memory      int // MiB, at most so far
+	heap        int // MiB that Go has asked the system for, touched or not
+	descriptors int
+	goroutines  int
+	threads     int
+}
+
+// status is a number of /proc/PID/status.
+func status(pid, name string) int {
+	b, _ := os.ReadFile("/proc/" + pid + "/status")
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, name+":"); ok {
+			n, _ := strconv.Atoi(strings.Fields(rest)[0])
+			return n
+		}
+	}
+	return 0
+}
+
+// used is what this process uses now.
+func used() usage {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	return usage{
+		memory: status("self", "VmHWM") >> 10, heap: int(mem.HeapSys >> 20),
+		descriptors: len(fds), goroutines: runtime.NumGoroutine(), threads: status("self", "Threads"),
+	}
+}
+
+// forgetPeak has VmHWM begin anew with what is in use.
+func forgetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
+
+// monitor watches what this process uses, and ends it when that is far too much: the machine is
+// not only its own.
+type monitor struct {
+	base usage
+	mu   sync.Mutex
+	most usage
+	many string // where goroutines were made when there were too many
+	stop chan struct{}
+	done chan struct{}
+}
+
+// every is how often it looks.
+const every = 25 * time.Millisecond
+
+// tooMuch is how far beyond its bound memory may go before the program is ended.
+const tooMuch = 768
+
+func watch(w *world) *monitor {
+	forgetPeak()
+	m := &monitor{base: used(), stop: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(m.done)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for n := 1; ; n++ {
+			if n%(int(time.Second/every)) == 0 {
+				runtime.GC() // each connection that is not used any more takes a goroutine then
+			}
+			m.look()
+			if m.many == "" && m.most.goroutines > m.base.goroutines+w.bounds.Goroutines {
+				m.many = origins()
+			}
+			if m.most.memory > m.base.memory+w.bounds.Memory+tooMuch {
+				panic(fmt.Sprintf("%d MiB of memory, with a bound of %d", m.most.memory, m.base.memory+w.bounds.Memory))
+			}
+			select {
+			case <-ticker.C:
+			case <-m.stop:
+				return
+			}
+		}
+	}()
+	return m
+}
+
+func (m *monitor) look() {
+	u := used()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.most = usage{
+		max(m.most.memory, u.memory), max(m.most.heap, u.heap), max(m.most.descriptors, u.descriptors),
+		max(m.most.goroutines, u.goroutines), max(m.most.threads, u.threads),
+	}
+}
+
+// end says what was more than the row's bounds.
+func (m *monitor) end(w *world) {
+	close(m.stop)
+	<-m.done
+	m.look()
+	for _, b := range []struct {
+		what            string
+		base, got, most int
+	}{
+		{"MiB of memory", m.base.memory, m.most.memory, w.bounds.Memory * raceFactor},
+		{"MiB of heap asked for", m.base.heap, m.most.heap, 2 * w.bounds.Memory * raceFactor},
+		{"descriptors", m.base.descriptors, m.most.descriptors, w.bounds.Descriptors},
+		{"goroutines", m.base.goroutines, m.most.goroutines, w.bounds.Goroutines},
+		{"threads", m.base.threads, m.most.threads, w.bounds.Threads},
+	} {
+		if b.got > b.base+b.most {
+			w.fault("%d %s, with %d before and a bound of +%d", b.got, b.what, b.base, b.most)
+		}
+	}
+	if m.many != "" {
+		w.fault("too many goroutines: %s", m.many)
+	}
+}
+
+// origins counts the goroutines by what has started them, the most frequent first.
+func origins() string {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	counts := map[string]int{}
+	for line := range strings.Lines(string(buf)) {
+		if by, ok := strings.CutPrefix(line, "created by "); ok {
+			by, _, _ = strings.Cut(by, " in goroutine")
+			counts[by[strings.LastIndexByte(by, '/')+1:]]++
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return counts[b] - counts[a] })
+	var out []string
+	for _, n := range names[:min(len(names), 4)] {
+		out = append(out, fmt.Sprintf("%d of %s", counts[n], strings.TrimSpace(n)))
+	}
+	return strings.Join(out, ", ")
+}
+
+// descriptorLimit is how many descriptors a process may have.
+func descriptorLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return int(min(limit.Cur, 1<<20))
+}

@@ -1,0 +1,119 @@
+//go:build linux
+
+package attacks
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Families of rows.
+const (
+	Descriptors = "descriptors"
+	Words       = "words"
+	Messages    = "messages"
+	Programs    = "programs"
+	Honest      = "honest"
+)
+
+// A Row is one attack, or one honest process that only looks like one.
+type Row struct {
+	Family string
+	Target string // what is attacked
+	Deed   string // what is done to it
+	Bounds Bounds
+
+	// attack is the task that runs in the attacked pool's worker.
+	attack func(ctx context.Context, v *victim) error
+	// inMain runs in the attacked program, in the place of a task: what honest
+	// processes do, and what main does with what an attack has left.
+	inMain func(ctx context.Context, w *world) error
+	// during is called beside the attack, with a context that ends when that does.
+	during func(ctx context.Context, w *world)
+	// after is called in the attacked program when the attack has ended.
+	after func(ctx context.Context, w *world) error
+
+	gives   string // a kind of object that the attacker is given
+	works   bool   // the attack must come to its end without an error
+	own     bool   // the attacker's worker may return wrong results of its own tasks
+	alone   bool   // nobody else uses the attacked pool
+	waits   bool   // it waits more than it works
+	long    bool   // only in the long form
+	env     []string
+	workers int // of the attacked pool; 0: 2
+}
+
+// Bounds are what a row may cost the attacked program. A field that is zero has a default.
+type Bounds struct {
+	Timeout     time.Duration // of the attack's task
+	Memory      int           // MiB beyond what was in use before
+	Descriptors int
+	Goroutines  int
+	Threads     int
+	Grace       time.Duration // of the attacked pool
+}
+
+// Defaults of Bounds, and what bounds every row.
+const (
+	DefaultTimeout     = 400 * time.Millisecond
+	DefaultMemory      = 256
+	DefaultDescriptors = 64
+	DefaultGoroutines  = 128
+	DefaultThreads     = 32
+	DefaultGrace       = 150 * time.Millisecond
+
+	// Patience is the context of a bystander's call.
+	Patience = 5 * time.Second
+	// Slack is by how much, beside the grace period, a call may outlive its context.
+	Slack = 2 * time.Second
+	// Closing is how long Close and Shutdown may take.
+	Closing = 5 * time.Second
+)
+
+func (b Bounds) withDefaults() Bounds {
+	set(&b.Timeout, DefaultTimeout)
+	set(&b.Memory, DefaultMemory)
+	set(&b.Descriptors, DefaultDescriptors)
+	set(&b.Goroutines, DefaultGoroutines)
+	set(&b.Threads, DefaultThreads)
+	set(&b.Grace, DefaultGrace)
+	return b
+}
+
+func set[T int | time.Duration](v *T, otherwise T) {
+	if *v == 0 {
+		*v = otherwise
+	}
+}
+
+// Name is the row's name as a test.
+func (r Row) Name() string {
+	return strings.NewReplacer(" ", "_").Replace(fmt.Sprintf("%s/%s/%s", r.Family, strings.ReplaceAll(r.Target, "/", "-"), strings.ReplaceAll(r.Deed, "/", "-")))
+}
+
+// Limit is how long the whole row may take before its program is given up.
+func (r Row) Limit() time.Duration {
+	b := r.Bounds.withDefaults()
+	return b.Timeout + b.Grace + 3*(Patience+Slack) + 3*Closing
+}
+
+// Long reports whether the row belongs to the long form alone.
+func (r Row) Long() bool { return r.long }
+
+// Waits reports whether the row waits more than it works, so that it can run beside others.
+func (r Row) Waits() bool { return r.waits }
+
+// boundsInWords are the bounds as the docs have them.
+func boundsInWords() []string {
+	return []string{
+		fmt.Sprintf("%d MiB of memory", DefaultMemory),
+		fmt.Sprintf("%d descriptors", DefaultDescriptors),
+		fmt.Sprintf("%d goroutines", DefaultGoroutines),
+		fmt.Sprintf("%d threads", DefaultThreads),
+		fmt.Sprintf("%d s for a bystander's call", int(Patience.Seconds())),
+		fmt.Sprintf("grace period and %d s", int(Slack.Seconds())),
+		fmt.Sprintf("return within %d s", int(Closing.Seconds())),
+	}
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package attacks
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/manager"
+)
+
+// order is what the attacker's task is told.
+type order struct {
+	Row     string
+	Seed    uint64
+	Holders string // where children report that are to outlive their worker
+	Manager string // address
+	Peer    string // address of a connection.Listener
+	Silent  int    // a TCP port whose peer never reads
+	Given   given
+	Dict    *manager.Dict[string, int]
+}
+
+// victim is the attacker's worker as its task sees it.
+type victim struct {
+	order
+	rand *rand.Rand
+}
+
+// attack is the task that harms its worker. Its result is the worker's process.
+var attack = mp.Register("attack", func(ctx context.Context, o order) (int, error) {
+	row, ok := find(o.Row)
+	if !ok || row.attack == nil {
+		return 0, fmt.Errorf("no attack is called %s", o.Row)
+	}
+	v := &victim{order: o, rand: rand.New(rand.NewPCG(o.Seed, 0))}
+	return os.Getpid(), row.attack(ctx, v)
+})
+
+// double is a bystander's task. Its result is one that noise will hardly be.
+var double = mp.Register("double", func(_ context.Context, n int) (int, error) { return doubled(n), nil })
+
+func doubled(n int) int { return 1_000_000_007*n + 12345 }
+
+type relayed struct{ In, Out *mp.Queue[int] }
+
+// relay takes an element and puts another one.
+var relay = mp.Register("relay", func(ctx context.Context, r relayed) (int, error) {
+	n, err := r.In.Get(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return n, r.Out.Put(ctx, doubled(n))
+})
+
+type counted struct {
+	Mutex *mp.Mutex
+	Value *mp.Value[int]
+}
+
+// count adds one, under a lock.
+var count = mp.Register("count", func(ctx context.Context, c counted) (n int, err error) {
+	if err := c.Mutex.Lock(ctx); err != nil {
+		return 0, err
+	}
+	defer func() {
+		if e := c.Mutex.Unlock(); err == nil {
+			err = e
+		}
+	}()
+	return n, c.Value.Update(ctx, func(v *int) error { *v++; n = *v; return nil })
+})
+
+type remembered struct {
+	Dict *manager.Dict[string, int]
+	Key  string
+	N    int
+}
+
+// remember has a manager keep a number, and reads it again.
+var remember = mp.Register("remember", func(ctx context.Context, r remembered) (int, error) {
+	if err := r.Dict.Set(ctx, r.Key, r.N); err != nil {
+		return 0, err
+	}
+	n, ok, err := r.Dict.Get(ctx, r.Key)
+	if err == nil && !ok {
+		err = fmt.Errorf("%s is not there", r.Key)
+	}
+	return doubled(n), err
+})
+
+// load reads a value.
+var load = mp.Register("load", func(ctx context.Context, v *mp.Value[int]) (int, error) { return v.Load(ctx) })

@@ -1,0 +1,73 @@
+package attacks
+
+import (
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/link"
+)
+
+// throttleVar is in the environment of an honest worker on a slow machine: it says how many bytes
+// a second the worker takes from its parent.
+const throttleVar = "MP_ATTACKS_THROTTLE"
+
+// Throttle puts such a worker behind a slow line; in other processes it does nothing. It is
+// called before mp.Init.
+func Throttle() {
+	rate, err := strconv.Atoi(os.Getenv(throttleVar))
+	if err != nil || !mp.IsWorker() {
+		return
+	}
+	own, err := unix.FcntlInt(link.FirstFD, unix.F_DUPFD_CLOEXEC, 100)
+	if err != nil {
+		panic(err)
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	if err := unix.Dup3(pair[0], link.FirstFD, 0); err != nil {
+		panic(err)
+	}
+	_ = unix.Close(pair[0])
+	go carry(pair[1], own, 0)    // what the worker says
+	go carry(own, pair[1], rate) // and what it hears
+}
+
+// carry carries bytes, at a rate in bytes a second; 0 is as fast as can be.
+func carry(from, to, rate int) {
+	const part = 64 << 10
+	_, _ = unix.SetNonblock(from, false), unix.SetNonblock(to, false)
+	buf := make([]byte, part)
+	var ticker *time.Ticker
+	if rate > 0 {
+		ticker = time.NewTicker(time.Second * part / time.Duration(rate))
+	}
+	for {
+		n, err := unix.Read(from, buf)
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if err != nil || n == 0 {
+			_ = unix.Shutdown(to, unix.SHUT_WR)
+			return
+		}
+		for b := buf[:n]; len(b) > 0; {
+			k, err := unix.Write(to, b)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil {
+				return
+			}
+			b = b[k:]
+		}
+		if ticker != nil {
+			<-ticker.C
+		}
+	}
+}

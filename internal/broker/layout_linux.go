@@ -1,0 +1,37 @@
+package broker
+
+// An Operation is a kind of message of the broker's protocol.
+type Operation struct {
+	Name string
+	Op   uint8
+}
+
+// Operations are all kinds of messages, those of the server included.
+func Operations() []Operation {
+	return []Operation{
+		{"welcome", opWelcome}, {"publish", opPublish}, {"fetch", opFetch}, {"drop", opDrop}, {"destroy", opDestroy},
+		{"take", opTake}, {"adopt", opAdopt}, {"pidfd", opPidfd}, {"depart", opDepart}, {"keep", opKeep},
+		{"release", opRelease}, {"reply", opReply}, {"gone", opGone},
+	}
+}
+
+// A Message is one as a process sees it that speaks the protocol by itself, as
+// a test of the server does. FD is -1 if there is none.
+type Message struct {
+	Op        uint8
+	OK, Arena bool
+	Req       uint32
+	ID, Size  uint64
+	FD        int
+}
+
+// Encode returns the bytes of a message.
+func (m Message) Encode() []byte {
+	return message{op: m.Op, ok: m.OK, arena: m.Arena, req: m.Req, id: m.ID, size: m.Size, fd: -1}.encode()
+}
+
+// ReceiveFrom takes the next message from a socket without waiting.
+func ReceiveFrom(fd int) (Message, error) {
+	m, err := receive(fd)
+	return Message{Op: m.op, OK: m.ok, Arena: m.arena, Req: m.req, ID: m.id, Size: m.size, FD: m.fd}, err
+}

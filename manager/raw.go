@@ -1,0 +1,27 @@
+package manager
+
+import (
+	"context"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/connection"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// The tests of what hostile clients do speak the protocol by themselves: its types are
+// this package's, and its connections check them.
+func init() {
+	store.Raw.Local = func(ctx context.Context, proxy []byte) (store.RawConn, error) {
+		if len(proxy) <= proxySize {
+			return nil, errNoProxy
+		}
+		door := new(mp.Queue[hello])
+		if err := door.UnmarshalBinary(proxy[proxySize:]); err != nil {
+			return nil, err
+		}
+		return knock(ctx, door)
+	}
+	store.Raw.Remote = func(ctx context.Context, network, address string, key []byte) (store.RawConn, error) {
+		return connection.Dial[protocol](ctx, network, address, connection.Config{Key: key})
+	}
+}
