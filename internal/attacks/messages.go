@@ -150,7 +150,7 @@ var serverDeeds = []struct {
 		}
 		for _, size := range []uint64{1 << 40, 1 << 62, ^uint64(0)} {
 			for _, arena := range []bool{false, true} {
-				m := broker.Message{Op: op, ID: size, Size: size, Req: 1 << 20, Arena: arena, OK: arena}
+				m := broker.RawMessage{Op: op, ID: size, Size: size, Req: 1 << 20, Arena: arena, OK: arena}
 				if err := sendWith(ctx, fd, m.Encode(), big); err != nil {
 					return err
 				}
@@ -159,12 +159,12 @@ var serverDeeds = []struct {
 		return sendWith(ctx, fd, make([]byte, 100<<10))
 	}},
 	{"unfinished", func(ctx context.Context, v *victim, fd int, op uint8) error {
-		m := broker.Message{Op: op, ID: 1, Size: 1, Req: 1 << 20}.Encode()
+		m := broker.RawMessage{Op: op, ID: 1, Size: 1, Req: 1 << 20}.Encode()
 		return sendWith(ctx, fd, m[:v.rand.IntN(len(m)-1)+1])
 	}},
 	{"repeated, and nothing read", func(ctx context.Context, v *victim, fd int, op uint8) error {
 		for i := range uint32(2000) {
-			if err := sendWith(ctx, fd, broker.Message{Op: op, ID: 1, Size: 1, Req: 1<<20 + i}.Encode()); err != nil {
+			if err := sendWith(ctx, fd, broker.RawMessage{Op: op, ID: 1, Size: 1, Req: 1<<20 + i}.Encode()); err != nil {
 				return err
 			}
 		}
@@ -178,7 +178,7 @@ var serverDeeds = []struct {
 		ops := broker.Operations()
 		for range 50 {
 			for _, o := range []uint8{op, ops[v.rand.IntN(len(ops))].Op} {
-				m := broker.Message{Op: o, ID: v.rand.Uint64N(4), Size: v.rand.Uint64N(2) * 4096, Req: 1 << 20, OK: v.rand.IntN(2) == 0, Arena: v.rand.IntN(2) == 0}
+				m := broker.RawMessage{Op: o, ID: v.tag + v.rand.Uint64N(4), Size: v.rand.Uint64N(2) * 4096, Req: 1 << 20, OK: v.rand.IntN(2) == 0, Arena: v.rand.IntN(2) == 0}
 				var fds []int
 				if v.rand.IntN(2) == 0 {
 					fds = []int{small}
@@ -201,7 +201,7 @@ var serverDeeds = []struct {
 				some = slices.Repeat(odd, mostRights/len(odd))
 			}
 			for _, arena := range []bool{false, true} {
-				m := broker.Message{Op: op, ID: uint64(100 + i), Req: 1 << 20, Arena: arena}
+				m := broker.RawMessage{Op: op, ID: v.tag + 100 + uint64(i), Req: 1 << 20, Arena: arena}
 				if err := sendWith(ctx, fd, m.Encode(), some...); err != nil {
 					return err
 				}

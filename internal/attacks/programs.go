@@ -123,15 +123,16 @@ func lingerAtServer(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
-	const id, req = 4711, 1 << 20
-	if err := tell(ctx, server, "publish", broker.Message{ID: id, Req: req}, fd); err != nil {
+	const req = 1 << 20
+	id := v.tag | 4711
+	if err := tell(ctx, server, "publish", broker.RawMessage{ID: id, Req: req}, fd); err != nil {
 		return err
 	}
 	if _, err := answerOf(ctx, server, req); err != nil {
 		return err
 	}
 	_ = unix.Close(fd)
-	if err := tell(ctx, server, "destroy", broker.Message{ID: id}); err != nil {
+	if err := tell(ctx, server, "destroy", broker.RawMessage{ID: id}); err != nil {
 		return err
 	}
 	return rest(ctx)
@@ -164,20 +165,21 @@ func destroyOthers(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
-	const id, req = 4711, 1 << 20
+	const req = 1 << 20
+	id := v.tag | 4711
 	for _, end := range []bool{false, true} { // destroy it outright, drop it, take it, and keep it in order to release it
-		for op, m := range map[string]broker.Message{
+		for op, m := range map[string]broker.RawMessage{
 			"destroy": {ID: token.Segment}, "drop": {ID: token.Segment}, "take": {ID: token.Segment},
 			"release": {ID: token.Segment, Size: id, OK: end},
 		} {
-			_ = tell(ctx, server, "publish", broker.Message{ID: id, Size: 4096, Req: req}, own)
-			_ = tell(ctx, server, "keep", broker.Message{ID: token.Segment, Size: id, Req: req + 1})
+			_ = tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: 4096, Req: req}, own)
+			_ = tell(ctx, server, "keep", broker.RawMessage{ID: token.Segment, Size: id, Req: req + 1})
 			if err := tell(ctx, server, op, m); err != nil {
 				return err
 			}
 		}
 	}
-	_ = tell(ctx, server, "fetch", broker.Message{ID: token.Segment, Req: req + 2})
+	_ = tell(ctx, server, "fetch", broker.RawMessage{ID: token.Segment, Req: req + 2})
 	_, err = answerOf(ctx, server, req+2) // all that came before has been done
 	return err
 }
@@ -214,8 +216,8 @@ func adoptMany(ctx context.Context, v *victim) error {
 			return err
 		}
 		req := uint32(1<<20 + i)
-		_ = tell(ctx, server, "adopt", broker.Message{Req: req}, pair[1])
-		err = tell(ctx, server, "pidfd", broker.Message{Req: req}, parent)
+		_ = tell(ctx, server, "adopt", broker.RawMessage{Req: req}, pair[1])
+		err = tell(ctx, server, "pidfd", broker.RawMessage{Req: req}, parent)
 		if err == nil {
 			_, err = answerOf(ctx, server, req)
 		}
@@ -242,9 +244,9 @@ func publishMany(ctx context.Context, v *victim) error {
 			break
 		}
 		req := uint32(1<<20 + i)
-		err = tell(ctx, server, "publish", broker.Message{ID: 1<<40 + uint64(i), Size: 4096, Req: req}, fd)
+		err = tell(ctx, server, "publish", broker.RawMessage{ID: v.tag + uint64(i) + 1, Size: 4096, Req: req}, fd)
 		_ = unix.Close(fd)
-		m := broker.Message{}
+		m := broker.RawMessage{}
 		if err == nil {
 			m, err = answerOf(ctx, server, req)
 		}
@@ -272,11 +274,11 @@ func keepMany(ctx context.Context, v *victim) error {
 		if err != nil {
 			break
 		}
-		id, req := 1<<40+uint64(i), uint32(1<<20+i)
-		err = tell(ctx, server, "publish", broker.Message{ID: id, Size: 4096, Req: 1 << 30}, fd)
+		id, req := v.tag+uint64(i)+1, uint32(1<<20+i)
+		err = tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: 4096, Req: 1 << 30}, fd)
 		_ = unix.Close(fd)
 		if err == nil {
-			err = tell(ctx, server, "keep", broker.Message{ID: id, Size: token.Segment, Req: req})
+			err = tell(ctx, server, "keep", broker.RawMessage{ID: id, Size: token.Segment, Req: req})
 		}
 		if err == nil {
 			_, err = answerOf(ctx, server, req)
@@ -316,9 +318,10 @@ func spill(ctx context.Context, v *victim, size int64) error {
 	if err != nil {
 		return err
 	}
-	const id, req = 4711, 1 << 20
-	_ = tell(ctx, server, "publish", broker.Message{ID: id, Size: uint64(size), Req: req}, fd)
-	_ = tell(ctx, server, "keep", broker.Message{ID: id, Size: token.Segment, Req: req + 1})
+	const req = 1 << 20
+	id := v.tag | 4711
+	_ = tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: uint64(size), Req: req}, fd)
+	_ = tell(ctx, server, "keep", broker.RawMessage{ID: id, Size: token.Segment, Req: req + 1})
 	if _, err := answerOf(ctx, server, req+1); err != nil {
 		return err
 	}

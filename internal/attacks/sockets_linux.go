@@ -9,8 +9,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
 // takeOver returns a socket of the worker's that its runtime does not hear or speak at any more.
@@ -134,16 +137,16 @@ func sendWith(ctx context.Context, fd int, b []byte, fds ...int) error {
 }
 
 // tell sends the segment server a message.
-func tell(ctx context.Context, fd int, op string, m broker.Message, fds ...int) error {
+func tell(ctx context.Context, fd int, op string, m broker.RawMessage, fds ...int) error {
 	m.Op = opOf(op)
 	return sendWith(ctx, fd, m.Encode(), fds...)
 }
 
 // answerOf waits for the segment server's answer to a request.
-func answerOf(ctx context.Context, fd int, req uint32) (broker.Message, error) {
+func answerOf(ctx context.Context, fd int, req uint32) (broker.RawMessage, error) {
 	for {
 		if err := await(ctx, fd, unix.POLLIN); err != nil {
-			return broker.Message{}, err
+			return broker.RawMessage{}, err
 		}
 		m, err := broker.ReceiveFrom(fd)
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
@@ -163,7 +166,26 @@ func (v *victim) server(ctx context.Context) (int, error) {
 	if err := v.Dict.Set(ctx, "x", 1); err != nil { // it is in use by now
 		return -1, err
 	}
+	var err error
+	if v.tag, err = ownTag(); err != nil {
+		return -1, err
+	}
 	return takeOver(brokerFD, unix.SOCK_SEQPACKET)
+}
+
+// ownTag is what the upper bits of the numbers are of the segments that this process may publish.
+func ownTag() (uint64, error) {
+	m, err := mp.NewMutex(mp.ObjectConfig{})
+	if err != nil {
+		return 0, err
+	}
+	wire, err := m.MarshalBinary() // which publishes it
+	if err != nil {
+		return 0, err
+	}
+	token, _, err := share.ParseToken(wire, xsync.KindMutex)
+	const bits = 64 - broker.TagBits
+	return token.Segment >> bits << bits, err
 }
 
 // linkSocket takes the link's socket over.

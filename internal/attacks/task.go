@@ -28,6 +28,7 @@ type order struct {
 type victim struct {
 	order
 	rand *rand.Rand
+	tag  uint64 // of the numbers of segments that this worker may publish
 }
 
 // attack is the task that harms its worker. Its result is the worker's process.

@@ -1,5 +1,11 @@
 package broker
 
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
+)
+
 // An Operation is a kind of message of the broker's protocol.
 type Operation struct {
 	Name string
@@ -15,9 +21,9 @@ func Operations() []Operation {
 	}
 }
 
-// A Message is one as a process sees it that speaks the protocol by itself, as
+// A RawMessage is one as a process sees it that speaks the protocol by itself, as
 // a test of the server does. FD is -1 if there is none.
-type Message struct {
+type RawMessage struct {
 	Op        uint8
 	OK, Arena bool
 	Req       uint32
@@ -26,12 +32,16 @@ type Message struct {
 }
 
 // Encode returns the bytes of a message.
-func (m Message) Encode() []byte {
+func (m RawMessage) Encode() []byte {
 	return message{op: m.Op, ok: m.OK, arena: m.Arena, req: m.Req, id: m.ID, size: m.Size, fd: -1}.encode()
 }
 
 // ReceiveFrom takes the next message from a socket without waiting.
-func ReceiveFrom(fd int) (Message, error) {
-	m, err := receive(fd)
-	return Message{Op: m.op, OK: m.ok, Arena: m.arena, Req: m.req, ID: m.id, Size: m.size, FD: m.fd}, err
+func ReceiveFrom(fd int) (RawMessage, error) {
+	c := conn{rights: make([]byte, unix.CmsgSpace(4*mostRights)), closer: new(sys.Closer)}
+	m, err := c.receiveNow(fd)
+	if m.op == opWelcome && m.also != m.fd {
+		c.closer.Close(m.also)
+	}
+	return RawMessage{Op: m.op, OK: m.ok, Arena: m.arena, Req: m.req, ID: m.id, Size: m.size, FD: m.fd}, err
 }

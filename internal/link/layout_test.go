@@ -6,14 +6,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"testing"
 )
 
 // Each kind that receive accepts is in the list, and no other.
 func TestMessagesAreAll(t *testing.T) {
+	both := fromWorker(1)
+	maps.Copy(both, fromParent)
 	for kind := range uint32(64) {
-		_, _, _, err := receive(bytes.NewReader(MessageHead(kind, 0, 0)))
+		_, _, _, err := receive(bytes.NewReader(MessageHead(kind, 0, 0)), both)
 		known := err == nil || errors.Is(err, io.EOF)
 		listed := slices.ContainsFunc(Messages(), func(m Message) bool { return m.Kind == kind })
 		if known != listed {
