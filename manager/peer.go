@@ -88,7 +88,9 @@ type manner struct {
 }
 
 // patiently is the manner of a goroutine for this client alone, which may wait for it.
-func (p *peer) patiently() manner { return manner{receive: receive, send: p.send, requests: math.MaxInt, bytes: math.MaxInt} }
+func (p *peer) patiently() manner {
+	return manner{receive: receive, send: p.send, requests: math.MaxInt, bytes: math.MaxInt}
+}
 
 // hastily is the manner of the front, which must not.
 func (p *peer) hastily() manner {

@@ -67,7 +67,7 @@ var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, ms
 func fromWorker(most int) bounds {
 	return bounds{
 		msgHello: 16 << 20, msgReady: 0, msgFailed: 4 << 20, msgPayload: uint64(most), msgLog: 4 << 20,
-		msgBroker: 0, msgStacks: MaxStacks, msgAsk: 256 << 20,
+		msgBroker: 0, msgStacks: 1 << 20, msgAsk: 256 << 20,
 	}
 }
 
