@@ -102,7 +102,7 @@ var linkDeeds = []struct {
 		}
 		return nil
 	}},
-	{"with odd descriptors", func(ctx context.Context, v *victim, kind uint32) error {
+	{withOddDescriptors, func(ctx context.Context, v *victim, kind uint32) error {
 		fds, err := v.odd()
 		if err != nil {
 			return err
@@ -137,6 +137,8 @@ func linkMessageRows() (rows []Row) {
 	}
 	return rows
 }
+
+const withOddDescriptors = "with odd descriptors"
 
 // serverDeeds are what is done with a message of the segment server's.
 var serverDeeds = []struct {
@@ -190,7 +192,7 @@ var serverDeeds = []struct {
 		}
 		return nil
 	}},
-	{"with odd descriptors", func(ctx context.Context, v *victim, fd int, op uint8) error {
+	{withOddDescriptors, func(ctx context.Context, v *victim, fd int, op uint8) error {
 		odd, err := v.odd()
 		if err != nil {
 			return err
@@ -212,6 +214,17 @@ var serverDeeds = []struct {
 	}},
 }
 
+// inFlight is how many descriptors a few messages can bring, each as many as the system allows, until
+// they are closed.
+const inFlight = 4 * mostRights
+
+func boundsOf(deed string) (b Bounds) {
+	if deed == withOddDescriptors {
+		b.Descriptors = inFlight
+	}
+	return b
+}
+
 func serverMessageRows() (rows []Row) {
 	all := broker.Operations()
 	for _, n := range unknown {
@@ -221,6 +234,7 @@ func serverMessageRows() (rows []Row) {
 		for _, d := range serverDeeds {
 			rows = append(rows, Row{
 				Target: "the segment server: " + o.Name, Deed: d.name, long: o.Op == unknown[0] || o.Op == unknown[2],
+				Bounds: boundsOf(d.name),
 				attack: func(ctx context.Context, v *victim) error {
 					fd, err := v.server(ctx)
 					if err != nil {

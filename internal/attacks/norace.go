@@ -3,3 +3,6 @@
 package attacks
 
 const raceFactor = 1
+
+// Racing says whether the race detector is at work.
+const Racing = false

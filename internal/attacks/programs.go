@@ -39,6 +39,9 @@ var budget = Bounds{Timeout: 3 * time.Second, Descriptors: descriptorLimit() / 2
 // brief is for attacks that are about time more than size.
 var brief = Bounds{Timeout: 3 * time.Second}
 
+// manyHandshakes allows for as many as may be under way, and their goroutines.
+var manyHandshakes = Bounds{Timeout: 3 * time.Second, Descriptors: 256 + 128, Goroutines: 3 * 256}
+
 // programRows are attacks of several steps, each of which was once a program that broke something.
 func programRows() []Row {
 	rows := []Row{
@@ -53,8 +56,8 @@ func programRows() []Row {
 		{Target: "a queue", Deed: "put an element that claims to be a tebibyte elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 1<<40) }},
 		{Target: "a queue", Deed: "put an element that claims to be 2 GiB elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 2<<30) }},
 		{Target: "the link", Deed: "announce a tebibyte and send 260 MiB", Bounds: heavy, attack: grow},
-		{Target: "an error", Deed: "return one with millions of parts", Bounds: brief, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, wideError(16<<20)) }},
-		{Target: "an error", Deed: "return one thousands deep", Bounds: brief, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, deepError(3000)) }},
+		{Target: "an error", Deed: "return one with millions of parts", alone: true, Bounds: brief, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, wideError(16<<20)) }},
+		{Target: "an error", Deed: "return one thousands deep", alone: true, Bounds: brief, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, deepError(3000)) }},
 		{Target: "a profile", Deed: "answer with a compressed gigabyte", Bounds: brief, attack: profileBomb},
 		{Target: "a profile", Deed: "answer with 300 MiB", Bounds: brief, attack: profileHuge},
 		{Target: "a WorkerError", Deed: "answer with stacks of 200 MiB", Bounds: Bounds{Timeout: 12 * time.Second}, attack: stacksBomb},
@@ -63,7 +66,7 @@ func programRows() []Row {
 		{Target: "the manager", Deed: "make names of 1 MiB, as a remote client", Bounds: heavy, attack: longNames, after: managerIsSmall},
 		{Target: "the manager", Deed: "have many calls of 1 MiB wait, as a remote client", Bounds: Bounds{Timeout: 12 * time.Second}, attack: waitingCalls, after: managerIsSmall},
 		{Target: "the manager", Deed: "change objects that it was not given, by their numbers", attack: guessObjects},
-		{Target: "the listener", Deed: "connect again and again and say nothing", Bounds: brief, attack: silence},
+		{Target: "the listener", Deed: "connect again and again and say nothing", Bounds: manyHandshakes, attack: silence},
 	}
 	for i := range rows {
 		rows[i].Family = Programs

@@ -65,7 +65,7 @@ const (
 	DefaultGrace       = 150 * time.Millisecond
 
 	// Patience is the context of a bystander's call.
-	Patience = 5 * time.Second
+	Patience = 10 * time.Second
 	// Slack is by how much, beside the grace period, a call may outlive its context.
 	Slack = 2 * time.Second
 	// Closing is how long Close and Shutdown may take.

@@ -130,6 +130,7 @@ func (o *Object) Unspill(place, buf []byte, most int) ([]byte, error) {
 	if err != nil {
 		return buf, err
 	}
+	defer dir.Drop(id) // if it was not kept for this message, it stays its publisher's
 	defer dir.Release(o.seg.id, id, true)
 	defer shm.CloseFD(f.FD)
 	switch {

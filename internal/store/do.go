@@ -113,10 +113,12 @@ const mostSteps = 4 << 20
 func (x *exec) work(n int) error {
 	x.steps += n
 	if x.batch && x.steps > mostSteps && x.steps > n {
-		return fmt.Errorf("%w: a batch of too much work: ask for less at a time", ErrLimit)
+		return errTooMuchWork
 	}
 	return nil
 }
+
+var errTooMuchWork = fmt.Errorf("%w: a batch of too much work: ask for less at a time", ErrLimit)
 
 // mostRepeated is how many bytes are answered to a request that may ask for the same thing again and
 // again.
@@ -202,8 +204,11 @@ func (x *exec) do() error {
 }
 
 func (x *exec) tryDo() error {
-	if !x.in.More() {
+	switch {
+	case !x.in.More():
 		return errMalformed
+	case x.batch && x.steps > mostSteps:
+		return errTooMuchWork
 	}
 	op := &operations[x.in.b[0]]
 	x.in.b = x.in.b[1:]
@@ -250,7 +255,7 @@ type fixedError struct {
 }
 
 func init() {
-	for _, err := range []error{ErrGone, ErrKind, errMalformed, errUnknownOp, errTooMuch, ErrCanceled} {
+	for _, err := range []error{ErrGone, ErrKind, errMalformed, errUnknownOp, errTooMuch, errTooMuchWork, ErrCanceled} {
 		fixed = append(fixed, fixedError{err, sync.OnceValue(func() []byte { return errtree.Append(nil, err) })})
 	}
 }

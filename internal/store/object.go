@@ -217,7 +217,9 @@ func batch(x *exec) error {
 		x.out.most, x.out.full = most-left, false
 		at := x.out.Open()
 		if len(x.out.B)+slack < x.out.most {
-			x.oneOfBatch(at)
+			if err := x.oneOfBatch(at); err != nil {
+				return err
+			}
 		}
 		x.out.Close(at)
 	}
@@ -226,15 +228,24 @@ func batch(x *exec) error {
 	return x.in.Err()
 }
 
-// oneOfBatch does a request of a batch, whose answer begins at a place.
-func (x *exec) oneOfBatch(at int) {
+// errorSteps is what an error counts for, which is encoded.
+const errorSteps = 64
+
+// oneOfBatch does a request of a batch, whose answer begins at a place. One that no client of mp
+// has written ends the batch.
+func (x *exec) oneOfBatch(at int) error {
 	x.out.B = append(x.out.B, isResult)
 	err := x.do()
-	if err == nil {
-		return
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errMalformed):
+		return err
 	}
+	x.steps += errorSteps
 	x.out.B = appendError(x.out.B[:at+1], err)
 	if len(x.out.B) > x.out.most {
 		x.out.B = x.out.B[:at+1]
 	}
+	return nil
 }
