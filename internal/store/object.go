@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -149,11 +151,27 @@ func (s *Store) add(kind Kind, shape uint64) (*object, error) {
 	if err := s.room(objectSize); err != nil {
 		return nil, err
 	}
-	s.lastID++
-	o := &object{id: s.lastID, kind: kind, shape: shape}
+	o := &object{id: s.newNumber(), kind: kind, shape: shape}
 	s.objects[o.id] = o
 	s.bytes += objectSize
 	return o, nil
+}
+
+// newNumber is the number of a new object. Numbers are no sequence: a client that knows one object
+// must not be able to guess the others, since it can use an object whose number it knows.
+func (s *Store) newNumber() uint64 {
+	for {
+		if n := s.number(); n != 0 && s.objects[n] == nil {
+			return n
+		}
+	}
+}
+
+// randomNumber cannot be guessed.
+func randomNumber() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
 }
 
 // name gives an object a name, by which it is found and lives.

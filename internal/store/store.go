@@ -53,7 +53,7 @@ type Store struct {
 	objects map[uint64]*object
 	names   map[string]*object
 	clients map[*Client]bool
-	lastID  uint64
+	number  func() uint64 // of the next object
 	bytes   int
 	closed  bool
 	ending  sync.WaitGroup // code of users' that closes objects
@@ -92,7 +92,7 @@ func NewID() (id ID) {
 // sent to finds it.
 func New(id ID, limits Limits, functions Functions, linger time.Duration) *Store {
 	return &Store{id: id, limits: limits, functions: functions, linger: linger, now: time.Now,
-		objects: map[uint64]*object{}, names: map[string]*object{}, clients: map[*Client]bool{}, left: map[bool]int{}, turns: turns{}}
+		number: randomNumber, objects: map[uint64]*object{}, names: map[string]*object{}, clients: map[*Client]bool{}, left: map[bool]int{}, turns: turns{}}
 }
 
 // ID is the number of the manager.

@@ -473,6 +473,7 @@ var objectsOfAll = func() (requests [][]byte) {
 
 func doAll(t testing.TB, b []byte) {
 	s := store.New(store.ID{1, 2, 3}, store.Limits{Objects: 50, Bytes: 1 << 20, Calls: 20, Waiting: 1 << 18, Nesting: 5}, functions{}, 0)
+	s.Sequential()
 	good, bad := newClient(s), newClient(s)
 	mine := good.make(t, store.KindDict, nil)
 	var out store.Writer
