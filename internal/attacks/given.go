@@ -57,11 +57,11 @@ type shared interface {
 }
 
 // newGift makes a gift of a constructor and the field where its object lies.
-func newGift[T shared](name string, kind xsync.Kind, field func(g *given) *T, make func() (T, error), use func(context.Context, T) error) gift {
+func newGift[T shared](name string, kind xsync.Kind, field func(g *given) *T, create func() (T, error), use func(context.Context, T) error) gift {
 	return gift{
 		name: name, kind: kind,
 		make: func(g *gifted) (err error) {
-			*field(&g.given), err = make()
+			*field(&g.given), err = create()
 			return err
 		},
 		wire:  func(g *given) ([]byte, error) { return (*field(g)).MarshalBinary() },
@@ -71,8 +71,8 @@ func newGift[T shared](name string, kind xsync.Kind, field func(g *given) *T, ma
 }
 
 // closing is a gift that is closed otherwise.
-func closing(g gift, close func(g *gifted) error) gift {
-	g.close = close
+func closing(g gift, end func(g *gifted) error) gift {
+	g.close = end
 	return g
 }
 
@@ -122,7 +122,7 @@ var gifts = []gift{
 	{
 		name: "Pipe", kind: xsync.KindPipe,
 		make:  func(g *gifted) (err error) { g.Conn, g.peer, err = mp.NewPipe[[]byte](mp.PipeConfig{}); return err },
-		wire:  func(g *given) ([]byte, error) { return nil, nil },
+		wire:  func(*given) ([]byte, error) { return nil, nil },
 		use:   usePipe,
 		close: func(g *gifted) error { return errors.Join(g.peer.Close(), g.Conn.Close()) },
 	},

@@ -332,7 +332,7 @@ type slowRecords struct {
 	n *atomic.Int64
 }
 
-func (s slowRecords) Handle(ctx context.Context, r slog.Record) error {
+func (s slowRecords) Handle(context.Context, slog.Record) error {
 	const each = 2 * time.Millisecond
 	timer := time.NewTimer(each)
 	<-timer.C
@@ -419,7 +419,7 @@ func slowHandshake(ctx context.Context, w *world) error {
 }
 
 // slowPeer sends and receives a message over a slow line.
-func slowPeer(ctx context.Context, w *world) error {
+func slowPeer(ctx context.Context, _ *world) error {
 	l, err := connection.Listen[[]byte]("tcp", "127.0.0.1:0", peers())
 	if err != nil {
 		return err

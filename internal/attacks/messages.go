@@ -58,16 +58,16 @@ var linkDeeds = []struct {
 	name string
 	do   func(ctx context.Context, v *victim, kind uint32) error
 }{
-	{"claim a tebibyte", func(ctx context.Context, v *victim, kind uint32) error {
+	{"claim a tebibyte", func(ctx context.Context, _ *victim, kind uint32) error {
 		if err := writeAll(ctx, socketFD, link.MessageHead(kind, 1, 1<<40)); err != nil {
 			return err
 		}
 		return writeAll(ctx, socketFD, make([]byte, 8<<20))
 	}},
-	{"claim all that a number can", func(ctx context.Context, v *victim, kind uint32) error {
+	{"claim all that a number can", func(ctx context.Context, _ *victim, kind uint32) error {
 		return writeAll(ctx, socketFD, link.MessageHead(kind, ^uint32(0), ^uint64(0)))
 	}},
-	{"really of 64 MiB", func(ctx context.Context, v *victim, kind uint32) error {
+	{"really of 64 MiB", func(ctx context.Context, _ *victim, kind uint32) error {
 		return say(ctx, socketFD, kind, 1, make([]byte, 64<<20))
 	}},
 	{"unfinished, and exit", func(ctx context.Context, v *victim, kind uint32) error {
@@ -77,7 +77,7 @@ var linkDeeds = []struct {
 		os.Exit(3)
 		return nil
 	}},
-	{"unfinished, and wait", func(ctx context.Context, v *victim, kind uint32) error {
+	{"unfinished, and wait", func(ctx context.Context, _ *victim, kind uint32) error {
 		if err := writeAll(ctx, socketFD, append(link.MessageHead(kind, 1, 100), 1, 2, 3)); err != nil {
 			return err
 		}

@@ -56,8 +56,8 @@ func programRows() []Row {
 		{Target: "a queue", Deed: "put an element that claims to be a tebibyte elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 1<<40) }},
 		{Target: "a queue", Deed: "put an element that claims to be 2 GiB elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 2<<30) }},
 		{Target: "the link", Deed: "announce a tebibyte and send 260 MiB", Bounds: heavy, attack: grow},
-		{Target: "an error", Deed: "return one with millions of parts", alone: true, Bounds: brief, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, wideError(16<<20)) }},
-		{Target: "an error", Deed: "return one thousands deep", alone: true, Bounds: brief, attack: func(ctx context.Context, v *victim) error { return returnError(ctx, deepError(3000)) }},
+		{Target: "an error", Deed: "return one with millions of parts", alone: true, Bounds: brief, attack: func(ctx context.Context, _ *victim) error { return returnError(ctx, wideError(16<<20)) }},
+		{Target: "an error", Deed: "return one thousands deep", alone: true, Bounds: brief, attack: func(ctx context.Context, _ *victim) error { return returnError(ctx, deepError(3000)) }},
 		{Target: "a profile", Deed: "answer with a compressed gigabyte", Bounds: brief, attack: profileBomb},
 		{Target: "a profile", Deed: "answer with 300 MiB", Bounds: brief, attack: profileHuge},
 		{Target: "a WorkerError", Deed: "answer with stacks of 200 MiB", Bounds: Bounds{Timeout: 12 * time.Second}, attack: stacksBomb},
@@ -89,7 +89,7 @@ func keepBellFull(ctx context.Context, _ *victim) error {
 	return nil
 }
 
-func seemToSleep(ctx context.Context, v *victim) error {
+func seemToSleep(_ context.Context, v *victim) error {
 	mem, err := linkSegment()
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -226,6 +225,3 @@ func rest(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
-
-// moment lets what was just said arrive before the worker exits: there is no event for that here.
-const moment = 100 * time.Millisecond

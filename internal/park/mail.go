@@ -90,7 +90,7 @@ func (m *Mail) FD() int { return m.fd }
 // Close lets go of the segments, at which nobody may wait any more.
 func (m *Mail) Close() error {
 	shm.CloseFD(m.fd)
-	m.roster.close()
+	m.close()
 	return mails.Retire(m.mem)
 }
 

@@ -264,7 +264,7 @@ func init() {
 func appendError(b []byte, err error) []byte {
 	b = append(b, isError)
 	for i := range fixed {
-		if fixed[i].err == err {
+		if fixed[i].err == err { //nolint:errorlint // only the error itself has that encoding
 			return append(b, fixed[i].encoded()...)
 		}
 	}

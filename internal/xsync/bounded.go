@@ -107,14 +107,14 @@ func (b *Bounded) take(from, to uint64) int {
 
 // reclaimPermits takes permits back from what is no process, and reports whether there were any; see
 // abandoned.
-func (b *Bounded) reclaimPermits() (any bool) {
+func (b *Bounded) reclaimPermits() (some bool) {
 	for i := range b.permits {
 		p := b.permits[i].Load()
 		if p != 0 && !b.has(p) && b.permits[i].Load() == p && !b.has(p) && b.permits[i].CompareAndSwap(p, 0) {
-			any = true
+			some = true
 		}
 	}
-	return any
+	return some
 }
 
 // has reports whether what a permit says is the slot of a process.
