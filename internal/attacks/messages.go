@@ -83,7 +83,7 @@ var linkDeeds = []struct {
 		}
 		return rest(ctx)
 	}},
-	{"repeated", func(ctx context.Context, v *victim, kind uint32) error {
+	{"repeated", func(ctx context.Context, _ *victim, kind uint32) error {
 		for i := range uint32(1000) {
 			if err := say(ctx, socketFD, kind, i, []byte{byte(i)}); err != nil {
 				return err
@@ -145,7 +145,7 @@ var serverDeeds = []struct {
 	name string
 	do   func(ctx context.Context, v *victim, fd int, op uint8) error
 }{
-	{"huge", func(ctx context.Context, v *victim, fd int, op uint8) error {
+	{"huge", func(ctx context.Context, _ *victim, fd int, op uint8) error {
 		big, err := sparse(1 << 40)
 		if err != nil {
 			return err
@@ -164,7 +164,7 @@ var serverDeeds = []struct {
 		m := broker.RawMessage{Op: op, ID: 1, Size: 1, Req: 1 << 20}.Encode()
 		return sendWith(ctx, fd, m[:v.rand.IntN(len(m)-1)+1])
 	}},
-	{"repeated, and nothing read", func(ctx context.Context, v *victim, fd int, op uint8) error {
+	{"repeated, and nothing read", func(ctx context.Context, _ *victim, fd int, op uint8) error {
 		for i := range uint32(2000) {
 			if err := sendWith(ctx, fd, broker.RawMessage{Op: op, ID: 1, Size: 1, Req: 1<<20 + i}.Encode()); err != nil {
 				return err
