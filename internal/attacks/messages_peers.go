@@ -125,7 +125,7 @@ func managerMessageRows() (rows []Row) {
 					return nil
 				}
 			}
-			row := Row{Target: "the manager, by " + caller.name, Deed: d.name, works: true, Bounds: Bounds{Timeout: 8 * time.Second, Descriptors: 256}, after: managerIsSmall}
+			row := Row{Target: "the manager, by " + caller.name, Deed: d.name, works: true, Bounds: Bounds{Timeout: 25 * time.Second, Descriptors: 256}, after: managerIsSmall}
 			row.attack = through(slices.Concat(store.Operations(), []store.Op{0, 254, 255})...)
 			rows = append(rows, row)
 			for _, op := range store.Operations() {
