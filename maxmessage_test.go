@@ -34,9 +34,12 @@ func ExamplePoolConfig_maxMessage() {
 
 // An argument or result above MaxMessage is the error of its task alone; the worker lives on, and what
 // is exactly as large passes.
-func TestMaxMessage(t *testing.T) {
+func TestMaxMessageOfTasks(t *testing.T) {
 	const most = 200_000
 	pool := newPool(t, mp.PoolConfig{Workers: 1, MaxMessage: most})
+	if err := pool.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	pid := pool.Workers()[0].PID
 	var codec *mp.CodecError
 	for _, n := range []int{most, most + 1, 10 * most} {
