@@ -192,7 +192,7 @@ func (l *Link) CloseFiles() {
 func (l *Link) closeSocket() {
 	l.inbox.shut()
 	if l.inbox.unread() > 0 {
-		go l.sock.Close()
+		l.inbox.closer.CloseFile(l.sock)
 		return
 	}
 	_ = l.sock.Close()

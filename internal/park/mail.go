@@ -87,7 +87,7 @@ func newMail(fd int, used roster) (*Mail, error) {
 // FD is the segment's descriptor.
 func (m *Mail) FD() int { return m.fd }
 
-// Close lets go of the segments, at which nobody may wait any more.
+// Close lets go of the segments, at which no goroutine waits.
 func (m *Mail) Close() error {
 	shm.CloseFD(m.fd)
 	m.close()

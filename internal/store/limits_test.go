@@ -245,7 +245,7 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// What was taken out of objects takes no memory: neither values nor the room for them.
+// Values that were taken out of objects take no memory, nor does the room for them.
 func TestTakenOut(t *testing.T) {
 	const bound = 2 << 20
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
@@ -431,7 +431,7 @@ func TestBatchBounds(t *testing.T) {
 	}
 }
 
-// What is too long for the message of an answer is not taken out.
+// A value that is too long for the message of an answer is not taken out.
 func TestAnswerTooLong(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	near, far := newClient(s), newClientOf(s, true, 1000)

@@ -253,22 +253,19 @@ func (s *stage) unblock() {
 func (s *stage) step(v *helper, tid int, die func(steps, changes int) bool) (steps, changes int, over bool) {
 	runtime.LockOSThread() // the tracer is a thread
 	defer runtime.UnlockOSThread()
-	if err := unix.PtraceAttach(tid); err != nil {
-		s.t.Skip("this system does not let a process trace another: ", err)
-	}
-	monitor := 0
+	// The monitor first: the victim's thread, once it is stopped, may have a lock of the runtime
+	// that the monitor would wait for.
+	monitor := s.stopMonitor(v.cmd.Process.Pid)
+	must(s.t, unix.PtraceAttach(tid))
 	kill := func() {
 		_ = v.cmd.Process.Kill()
-		if monitor != 0 {
-			s.awaitEnd(monitor) // before the first thread can be waited for
-		}
+		s.awaitEnd(monitor) // before the first thread can be waited for
 	}
 	defer func() { // the thread has to be waited for before its process can be
 		kill()
 		s.awaitEnd(tid)
 	}()
 	s.await(tid)
-	monitor = s.stopMonitor(v.cmd.Process.Pid)
 	stop := time.AfterFunc(never, kill)
 	defer stop.Stop()
 	must(s.t, unix.PtraceSetOptions(tid, unix.PTRACE_O_TRACESYSGOOD))
@@ -351,7 +348,9 @@ func (s *stage) stopMonitor(pid int) (tid int) {
 	must(s.t, err)
 	tid, err = strconv.Atoi(tids[1])
 	must(s.t, err)
-	must(s.t, unix.PtraceAttach(tid))
+	if err := unix.PtraceAttach(tid); err != nil {
+		s.t.Skip("this system does not let a process trace another: ", err)
+	}
 	s.await(tid)
 	for {
 		var r unix.PtraceRegs
