@@ -54,9 +54,10 @@ type Limits struct {
 	// and about half a kilobyte for each waiting call or four and a half for each running function or
 	// method. A single call may have a longer argument. The same number bounds three more things of each
 	// client, separately: the copies of values on which its functions work, which wait for each other if
-	// need be; the locks that it holds; and the objects that it knows. Functions and methods still
-	// running for clients that are gone count against the functions and methods of other clients of the
-	// same kind, remote or local. Defaults to 64 MiB, or to Bytes if that is less, but at least 1 MiB.
+	// need be; the locks that it holds; and the objects that it knows, except those that it has found in
+	// values. Functions and methods still running for clients that are gone count against the functions and
+	// methods of other clients of the same kind, remote or local. Defaults to 64 MiB, or to Bytes if that is
+	// less, but at least 1 MiB.
 	Waiting int
 
 	// Nesting is the maximum depth of objects in objects. A client that keeps putting objects with
