@@ -37,8 +37,8 @@ func NewBarrier(parties int, cfg ObjectConfig) (*Barrier, error) {
 }
 
 // Wait waits until all parties have arrived. Each gets another index: the last to arrive
-// 0, the first one less than there are parties. With an error, that of ctx, [ErrBroken] or
-// [ErrClosed], this party has not passed.
+// 0, the first one less than there are parties. On error this party has not passed. The error is
+// ctx's, [ErrBroken] or [ErrClosed], or [ErrCorrupt] if another process keeps overwriting the Barrier.
 func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.WaitDo(ctx, nil) }
 
 // WaitDo is Wait with something to be done before anybody goes on: the party that gets index
@@ -52,8 +52,9 @@ func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, e
 	return index, ended(ctx, err)
 }
 
-// Abort breaks the Barrier, until Reset. It does not wait, nor do Reset, Broken and Waiting. The error can
-// only be [ErrClosed]; Reset returns [ErrCorrupt] if another process writes over the Barrier all the time.
+// Abort breaks the Barrier until Reset is called. Abort, Reset, Broken and Waiting do not block. Their
+// only error is [ErrClosed]; Reset also returns [ErrCorrupt] if another process keeps overwriting the
+// Barrier.
 func (b *Barrier) Abort() error {
 	if b.b == nil {
 		return errNotMade
@@ -61,7 +62,7 @@ func (b *Barrier) Abort() error {
 	return b.b.x.Abort()
 }
 
-// Reset makes the Barrier as new. Who waits gets [ErrBroken].
+// Reset makes the Barrier as new. Parties that are waiting get [ErrBroken].
 func (b *Barrier) Reset() error {
 	if b.b == nil {
 		return errNotMade

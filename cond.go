@@ -44,11 +44,11 @@ func (c *Cond) Mutex() *Mutex {
 	return c.c.lock
 }
 
-// Wait gives the Mutex up, which must be held, waits for a signal, and takes it again. When ctx
-// ends first, the error is ctx's, and the Mutex is held as well. With any other error the Mutex is
-// not held. [ErrNotHeld] says that this process did not hold it at all, or that ctx has ended and
-// another goroutine or process has kept the Mutex for five seconds since; [ErrOwnerDied] and [ErrClosed]
-// are those of [Mutex.Lock].
+// Wait unlocks the Mutex, which must be held, waits for a signal, and locks the Mutex again. When ctx
+// ends first, the error is ctx's, and the Mutex is held. On [ErrNotHeld] and [ErrOwnerDied] it is not held:
+// ErrNotHeld means that this process did not hold it when it called Wait, or that another goroutine or
+// process kept it for five seconds after ctx ended; ErrOwnerDied is that of [Mutex.Lock]. On [ErrClosed]
+// the Mutex is held unless it is closed itself.
 //
 // There is no wake-up without a signal. But the condition may have changed again before
 // the Mutex is held; [Cond.WaitFor] looks.

@@ -51,10 +51,10 @@ var (
 	errNoConn  = errors.New("mp: no handle of a connection")
 )
 
-// Send sends v, and waits for room until ctx ends. With an error nothing was sent: that of ctx,
-// [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection] or a [*CodecError], which is also that of
-// a message longer than PipeConfig.MaxMessage ([ErrTooLong]). A message that is
-// larger than a quarter of the pipe lies outside of it, one at a time.
+// Send sends v, and waits for room until ctx ends. On error nothing was sent. The error is ctx's,
+// [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection] or a [*CodecError]. A message longer than
+// PipeConfig.MaxMessage is a CodecError with the cause [ErrTooLong]. A message larger than a quarter of
+// the pipe's buffer is stored outside of it, one at a time.
 func (c *Conn[T]) Send(ctx context.Context, v T) error {
 	x, err := c.beginSend(ctx)
 	if err != nil {
@@ -141,8 +141,9 @@ func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 }
 
 // Recv receives a value, and waits for one until ctx ends. After the last message it
-// returns [io.EOF] if the other end is closed. A message that is no T of the sender's, or
-// is longer than PipeConfig.MaxMessage, is a [*CodecError]; if it was sent by SendBytes it can still be received by RecvBytes.
+// returns [io.EOF] if the other end is closed. A message that is not a T of the sender's, or that
+// is longer than PipeConfig.MaxMessage, is a [*CodecError] and is lost. A message that was sent by SendBytes
+// is a CodecError too, but is kept: RecvBytes can still receive it.
 func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -201,7 +202,7 @@ func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
 	return c.recvBytes(ctx, func(x *conn[T]) receiver { return x.waiting(ctx) })
 }
 
-// TryRecvBytes is [Conn.RecvBytes] that returns [ErrEmpty] instead of waiting for a message.
+// TryRecvBytes is like [Conn.RecvBytes], but returns [ErrEmpty] instead of waiting for a message.
 func (c *Conn[T]) TryRecvBytes() ([]byte, error) {
 	return c.recvBytes(context.Background(), (*conn[T]).trying)
 }
@@ -226,7 +227,7 @@ func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
 	return c.recvInto(ctx, buf, func(x *conn[T]) receiver { return x.waiting(ctx) })
 }
 
-// TryRecvInto is [Conn.RecvInto] that returns [ErrEmpty] instead of waiting for a message.
+// TryRecvInto is like [Conn.RecvInto], but returns [ErrEmpty] instead of waiting for a message.
 func (c *Conn[T]) TryRecvInto(buf []byte) (n int, err error) {
 	return c.recvInto(context.Background(), buf, (*conn[T]).trying)
 }

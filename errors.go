@@ -31,12 +31,14 @@ var ErrRunning = errors.New("mp: the process is running: end it with Terminate o
 // is no room. Nothing was put.
 var ErrFull = xsync.ErrFull
 
-// ErrEmpty is returned by [Queue.TryGet], [Conn.TryRecv], [Conn.TryRecvBytes] and [Conn.TryRecvInto] if there is
-// nothing to get.
+// ErrEmpty is returned by [Queue.TryGet], [Conn.TryRecv], [Conn.TryRecvBytes] and [Conn.TryRecvInto] if there
+// is nothing to receive.
 var ErrEmpty = xsync.ErrEmpty
 
-// ErrCorrupt is returned by an object in shared memory that holds what mp has not written there: another process
-// that has the object, or one that lies beside it, has written over it.
+// ErrCorrupt is returned by a method of an object in shared memory whose contents mp has not written: a process
+// that has the object, or an object in the same segment, has overwritten it. The call had no reliable effect,
+// and other methods of the object may fail too. [ObjectConfig].Isolated keeps an object out of reach of
+// processes that do not have it.
 var ErrCorrupt = xsync.ErrCorrupt
 
 // ErrOwnerDied is returned instead of a lock whose holder's process has died, or
@@ -62,9 +64,10 @@ var ErrMoved = errors.New("mp: it was sent on, and who received it has it")
 // ErrDirection is returned at an end of a one-way pipe that does only the other.
 var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
 
-// ErrTooLong is the cause of the [*CodecError] of an argument or a result that is longer than
-// [PoolConfig].MaxMessage, of an element of a [Queue] that is longer than QueueConfig.MaxElement,
-// and of a message through a pipe that is longer than PipeConfig.MaxMessage.
+// ErrTooLong is the cause of the [*CodecError] of an argument or a result longer than
+// [PoolConfig].MaxMessage, an element of a [Queue] longer than [QueueConfig].MaxElement,
+// or a message longer than [PipeConfig].MaxMessage. An argument, element or message that is too long is not
+// sent; a result is not returned.
 var ErrTooLong = share.ErrTooLong
 
 func overMaxMessage(n, most int) error {

@@ -46,7 +46,7 @@ func (f *Func[In, Out]) wire() link.FuncID {
 	return link.FuncID{Name: f.id, In: f.in.Fingerprint(), Out: f.out.Fingerprint()}
 }
 
-// mostResult is how large a result may be in this process: a worker is told before its first
+// mostResult is the maximum size of a result in this process. A worker learns it before its first
 // task.
 var mostResult = math.MaxInt
 

@@ -27,7 +27,7 @@ type line interface {
 	await(ctx context.Context) error
 	// enlist is Selectable's.
 	enlist(s *selection) (stop func())
-	// longest is how many bytes a message may have.
+	// longest returns the maximum size of a message in bytes.
 	longest() int
 	// shut closes it, and calls drop for what was sent by value and will not be received.
 	shut(drop func([]byte))

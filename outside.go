@@ -14,7 +14,7 @@ import (
 // whose memory is used again, or if they are very large in segments of their own.
 type outside struct {
 	in   *share.Object
-	most int // how long a message may be
+	most int // maximum size of a message
 }
 
 // The place of a message in a block is that of its head, its length, and the trip on which it
@@ -108,10 +108,10 @@ func (o outside) placeOf(h *holding, n int) ([]byte, error) {
 // isBytes reports whether it was put by putBytes.
 func (o outside) isBytes(place []byte) bool { return place[placeFlags]&asBytes != 0 }
 
-// defaultMost is how long an element or a message may be unless that is configured.
+// defaultMost is the default maximum size of an element or a message.
 const defaultMost = 1 << 30
 
-// mostOf is a configured limit, or the default.
+// mostOf returns the configured limit, or the default if it is 0.
 func mostOf(configured int, field string) (int, error) {
 	if configured < 0 {
 		return 0, fmt.Errorf("mp: %s is %d: it must not be negative", field, configured)
@@ -122,13 +122,13 @@ func mostOf(configured int, field string) (int, error) {
 	return configured, nil
 }
 
-// tooLong is the error for something of n bytes of which the limit, a field, is most.
+// tooLong returns the error for a message of n bytes where the given config field allows most.
 func tooLong(what, doing string, n int, field string, most int) error {
 	return codecError("", what, doing, fmt.Errorf("%w: %d bytes, and %s is %d", ErrTooLong, n, field, most))
 }
 
-// unreadable is the error of a message that could not be taken, and is gone. ErrClosed concerns all
-// messages, and stays as it is.
+// unreadable returns the error for a message that could not be taken and is lost. ErrClosed is returned
+// as it is, since it concerns all messages.
 func unreadable(what string, err error) error {
 	if errors.Is(err, xsync.ErrClosed) {
 		return err
@@ -138,8 +138,8 @@ func unreadable(what string, err error) error {
 
 var errSenderDied = errors.New("its sender died just when it sent it")
 
-// take appends to buf the message that has a place, which is used up. That is errSenderDied if the
-// sender died between the last two steps of sending it.
+// take appends the message at place to buf, and uses the place up. It returns errSenderDied if the
+// sender died between the last two steps of sending.
 func (o outside) take(place, buf []byte) ([]byte, error) {
 	if place[placeFlags]&inBlock == 0 {
 		return o.in.Unspill(place, buf, o.most)

@@ -140,13 +140,13 @@ func (e *pipeEnd) trySendBytes(b []byte) error {
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
 
-// outside is where messages lie for which there is no room. They begin with a byte of ours, except those
-// that are sent as bytes.
+// outside holds messages too large for the ring. Each begins with a byte that says how it was sent, except
+// those sent by SendBytes, so there is one byte more than a message may have.
 func (e *pipeEnd) outside() outside { return outside{e.mem, max(e.most, e.most+1)} }
 
 func (e *pipeEnd) longest() int { return e.most }
 
-// fits returns an error for a message of n bytes that is too long.
+// fits returns an error if a message of n bytes is too long.
 func (e *pipeEnd) fits(n int, doing string) error {
 	if n <= e.most {
 		return nil
@@ -260,8 +260,8 @@ func (e *pipeEnd) release(last bool) {
 	}
 }
 
-// empty drops what is left in a ring that has ended: no more than it says at first, since its memory may
-// say so for ever.
+// empty drops the messages left in a ring that has ended. It reads the ring's length once: a corrupt process
+// could keep the ring from ever looking empty.
 func (e *pipeEnd) empty(r *xsync.Ring, drop func([]byte)) {
 	for range r.Len() {
 		rec, err := r.TryGet(nil)
@@ -348,7 +348,7 @@ func (e *pipeEnd) ticket() ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(b, e.trip.Load()), nil
 }
 
-// arrive takes the end that a ticket is of, at which messages have most bytes.
+// arrive takes over the end that a ticket names. Its messages have at most most bytes.
 func arrive(ticket []byte, most int) (*pipeEnd, error) {
 	e, err := meetEnd(ticket)
 	if err != nil {

@@ -8,11 +8,13 @@ type PipeConfig struct {
 	// waits; 0 means 64 KiB, the least is 4 KiB, the most 2 MiB. A message that is larger
 	// than a quarter of that is one more.
 	Buffer int
-	// MaxMessage is how many bytes a message may have, encoded. Send returns an error for a longer
-	// one; a longer one that arrives, from a process that does not keep to the limit, is a
-	// [*CodecError] of Recv, and is gone. So no process makes another take more memory at a time.
-	// 0 means 1 GiB. The limit goes with each end wherever that is sent.
+
+	// MaxMessage is the maximum size of an encoded message in bytes. Send returns a [*CodecError] with the
+	// cause [ErrTooLong] for a longer one. If a corrupt process sends a longer one all the same, Recv returns
+	// the same error and the message is lost, so a sender cannot make the receiver allocate more than this at
+	// a time. The limit travels with each end. Defaults to 1 GiB.
 	MaxMessage int
+
 	// Isolated is that of [ObjectConfig].
 	Isolated bool
 }

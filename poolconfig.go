@@ -60,10 +60,10 @@ type PoolConfig struct {
 	// Limits bound what each worker may use.
 	Limits Limits
 
-	// MaxMessage is how many bytes an argument or a result may have, encoded. A larger one
-	// is a [*CodecError] of its task, with [ErrTooLong] as the cause: an argument is not
-	// sent, a result is not returned. Of what a worker sends this process holds about so
-	// much at a time, twice while it arrives. 0 means 1 GiB.
+	// MaxMessage is the maximum size of an encoded argument or result in bytes. A task with a
+	// larger one ends with a [*CodecError] whose cause is [ErrTooLong]: an argument is not
+	// sent, a result is not returned. This process holds about MaxMessage bytes of a worker's
+	// message at a time, and up to twice as much while the message arrives. Defaults to 1 GiB.
 	MaxMessage int
 
 	// RequireContainment says what must kill that which a task starts and which
@@ -228,7 +228,7 @@ func (c PoolConfig) crewConfig() (cc crew.Config, err error) {
 	return cc, nil
 }
 
-// tooLong is the error of an argument of n bytes.
+// tooLong returns the error for an argument of n bytes.
 func (c PoolConfig) tooLong(function string, n int) error {
 	return codecError(function, "argument", "encoded", overMaxMessage(n, c.MaxMessage))
 }

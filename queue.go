@@ -89,9 +89,9 @@ func newQueue[T any](ring *xsync.Ring, o outside, c *codec.Type[T], most int) *q
 
 func queueShape(most int) xsync.RingShape { return xsync.RingShape{Most: most, Elsewhere: true} }
 
-// Put puts v, and waits for room until ctx ends. With an error v is not in the queue: that
-// of ctx, [ErrClosed], a [*CodecError] if v cannot be encoded or is longer than
-// QueueConfig.MaxElement ([ErrTooLong]), or one that says why the system gives no memory for a large
+// Put puts v, and waits for room until ctx ends. On error v is not in the queue. The error is
+// ctx's, [ErrClosed], a [*CodecError] if v cannot be encoded or is longer than
+// QueueConfig.MaxElement (with the cause [ErrTooLong]), or the system's if it has no memory for a large
 // element.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	if q.q == nil {
@@ -142,8 +142,8 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 }
 
 // Get takes the first element, and waits for one until ctx ends. When the queue is closed
-// and everything has been got, the error is [ErrClosed]. An element that cannot be decoded,
-// or is longer than QueueConfig.MaxElement, is a [*CodecError], and gone.
+// and everything has been got, the error is [ErrClosed]. For an element that cannot be decoded,
+// or is longer than QueueConfig.MaxElement, it is a [*CodecError], and the element is lost.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if q.q == nil {
 		return v, errNotMade
@@ -275,8 +275,8 @@ func (q *Queue[T]) Discard() error {
 	return nil
 }
 
-// empty drops all elements of a queue that has ended: no more than it says at first, since its memory may
-// say so for ever.
+// empty drops the elements left in a queue that has ended. It reads the queue's length once: a corrupt process
+// could keep the queue from ever looking empty.
 func (q *queue[T]) empty() {
 	for range q.ring.Len() {
 		rec, err := q.ring.TryGet(nil)

@@ -4,11 +4,13 @@ package mp
 type QueueConfig struct {
 	// Cap is how many elements the queue holds; 0 means 1024, and the most is 262144.
 	Cap int
-	// MaxElement is how many bytes an element may have, encoded. Put returns an error for a longer
-	// one; a longer one that arrives, from a process that does not keep to the limit, is a
-	// [*CodecError] of Get, and is gone. So no process makes another take more memory at a time.
-	// 0 means 1 GiB. The limit goes with the Queue wherever that is sent.
+
+	// MaxElement is the maximum size of an encoded element in bytes. Put returns a [*CodecError] with the
+	// cause [ErrTooLong] for a longer one. If a corrupt process puts a longer one all the same, Get returns
+	// the same error and the element is lost, so a producer cannot make a consumer allocate more than this at
+	// a time. The limit travels with the Queue. Defaults to 1 GiB.
 	MaxElement int
+
 	// Isolated is that of [ObjectConfig].
 	Isolated bool
 }

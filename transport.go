@@ -139,7 +139,7 @@ func (l *transportLine) shut(func([]byte)) {
 	}
 }
 
-// longest is the transport's own business.
+// longest is unused: a Transport has limits of its own.
 func (l *transportLine) longest() int { return defaultMost }
 
 func (l *transportLine) forget(drop func([]byte)) { l.shut(drop) }

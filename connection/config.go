@@ -14,66 +14,70 @@ import (
 // Config says who may connect, and how much one connection may take. Both sides need the same
 // Key, or TLS configs that trust each other.
 type Config struct {
-	// Key is what both sides must know. They prove that to each other without saying it.
-	// It has at least [MinKey] bytes that nobody can guess, since a peer that has recorded
-	// a handshake can try keys in peace. Make one with crypto/rand:
+	// Key is a secret that both sides must know. They prove that they do without sending it.
+	// It must have at least [MinKey] bytes and be impossible to guess: whoever records a handshake
+	// can try keys offline. Make one with crypto/rand:
 	//
 	//	key := make([]byte, 32)
 	//	rand.Read(key)
 	//
 	// or with head -c 32 /dev/urandom > key, and give both sides that file.
-	// What is sent afterwards is neither hidden nor protected from who can change it on its
-	// way: across machines, use TLS.
+	// Messages after the handshake are neither encrypted nor authenticated: between machines, use TLS.
 	Key []byte
-	// TLS has connections encrypted; who is on the other side is what it says. With Key too,
-	// both are asked for.
+
+	// TLS encrypts connections and authenticates the other side. With a Key too, the other side must pass
+	// both checks.
 	TLS *tls.Config
-	// Anybody lets in whoever can reach the address. It is needed if there is neither Key nor
+
+	// Anybody lets in every peer that can reach the address. It is required if there is neither Key nor
 	// TLS.
 	Anybody bool
 
-	// MaxMessage is how many bytes a message may have; 0 means [DefaultMaxMessage]. A longer one ends the
-	// connection at which it arrives.
+	// MaxMessage is the maximum size of a message in bytes. A longer one ends the connection on which it
+	// arrives. Defaults to [DefaultMaxMessage].
 	MaxMessage int
-	// MaxConns is how many connections of a Listener may be open at a time whose handshake has
-	// succeeded, those that have not been accepted yet included. A Dial of one more returns
-	// [ErrTooMany]. A connection keeps at most one message that nobody has received, so
-	// MaxConns × MaxMessage bounds their memory. Defaults to as many as keep that
-	// product at 1 GiB, but at least 16 and at most 1024: 64 with the default MaxMessage.
+
+	// MaxConns is the maximum number of open connections of a Listener. It counts connections whose
+	// handshake has succeeded, including those not accepted yet. A Dial above it returns
+	// [ErrTooMany]. A connection buffers at most one unreceived message, so MaxConns × MaxMessage
+	// bounds the memory of all connections. Defaults to the number that keeps that product at 1 GiB,
+	// but at least 16 and at most 1024: 64 with the default MaxMessage.
 	MaxConns int
-	// MaxHandshakes is how many handshakes of a Listener may be under way at a time. They do
-	// not count as connections, so peers that do not know the key keep nobody out who knows it:
-	// when there are as many and another peer connects, the handshake that began first is
-	// dropped, once it has had a quarter of a second. Defaults to 256.
+
+	// MaxHandshakes is the maximum number of unfinished handshakes of a Listener. They do not count as
+	// connections, so peers that do not know the key cannot keep out peers that do. When another peer
+	// connects at the maximum, the Listener drops the oldest handshake once it is a quarter of a second
+	// old. Defaults to 256.
 	MaxHandshakes int
-	// HandshakeTimeout is how long a handshake may take; 0 means 10 seconds.
+
+	// HandshakeTimeout is how long a handshake may take. Defaults to 10 seconds.
 	HandshakeTimeout time.Duration
-	// Logger is told of connections that came to nothing, and why; nil means [slog.Default].
-	// Of more than 100 within ten seconds it is told how many there were.
+
+	// Logger logs each refused connection with the reason. After 100 refusals within ten seconds it
+	// logs only how many more there were. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
-// DefaultMaxMessage is Config.MaxMessage if that is 0.
+// DefaultMaxMessage is the default of Config.MaxMessage, in bytes.
 const DefaultMaxMessage = 16 << 20
 
-// MinKey is how many bytes a Config.Key has at least.
+// MinKey is the minimum length of a Config.Key in bytes. Listen and Dial return an error for a shorter one.
 const MinKey = 16
 
 const (
-	defaultMemory        = 1 << 30 // of all messages that nobody has received
+	defaultMemory        = 1 << 30 // for all unreceived messages
 	leastConns           = 16
 	mostConns            = 1024
 	defaultMaxHandshakes = 256
 	defaultHandshake     = 10 * time.Second
 )
 
-// checkKey returns an error that says what is wrong with a Config.Key that is too short, and how
-// to make a better one.
+// checkKey returns an error if the key is too short. The error says how to make a better one.
 func checkKey(key []byte) error {
 	if len(key) >= MinKey {
 		return nil
 	}
-	return fmt.Errorf("connection: Config.Key has %d bytes and needs %d or more, since a short one can be guessed: make one with crypto/rand, or with head -c 32 /dev/urandom", len(key), MinKey)
+	return fmt.Errorf("connection: Config.Key has %d bytes and needs at least %d, since a shorter one can be guessed: make one with crypto/rand, or with head -c 32 /dev/urandom", len(key), MinKey)
 }
 
 // withDefaults fills in what is zero. The error names a bad field.

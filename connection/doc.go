@@ -10,9 +10,9 @@
 //	conn, err := connection.Dial[Order](ctx, "unix", "/run/shop.sock", connection.Config{Key: key})
 //	err = conn.Send(ctx, order)
 //
-// Nothing that comes from the other side is looked at before it has proved that it knows the
-// key, or TLS has vouched for it. Garbage, half a handshake, silent or greedy peers end as a
-// line in the log and nothing else, or if there are many as a number in one: they keep nobody out
-// who knows the key. A peer that is known and slow is served as long as that takes. Objects of mp and files cannot be sent to another
-// program; within one tree of processes [mp.NewPipe] is faster and can.
+// The package reads messages only from a peer that has proved that it knows the key, or that TLS has
+// authenticated. A peer that sends garbage, half a handshake or nothing costs one line in the log;
+// many of them cost one line with their number. They do not keep out peers that know the key. A slow
+// authenticated peer is served for as long as it takes. Objects of mp and files cannot be sent to another
+// program; within one tree of processes [mp.NewPipe] is faster and can send them.
 package connection

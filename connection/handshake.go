@@ -13,13 +13,13 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// ErrAuthentication is returned to a side of which the other one does not know the key, or
-// thinks that it does not.
+// ErrAuthentication is returned if the other side does not know the key, or
+// does not accept this side's.
 var ErrAuthentication = mp.RegisterError(errors.New("connection: the other side does not know the key, or thinks that this one does not"))
 
-// ErrTooMany is returned by Dial when the listener has as many open connections as its
-// Config.MaxConns allows. The peer that gets it knows the key.
-var ErrTooMany = mp.RegisterError(errors.New("connection: as many are open as Config.MaxConns allows"))
+// ErrTooMany is returned by [Dial] when the listener has as many open connections as its
+// [Config].MaxConns allows. Only an authenticated peer gets it. No connection was made; dial again later.
+var ErrTooMany = mp.RegisterError(errors.New("connection: the listener has as many connections as Config.MaxConns allows"))
 
 var (
 	errNotOurs  = errors.New("connection: the other side is no connection of mp, or of another version")
@@ -93,8 +93,8 @@ func write(c net.Conn, b []byte) error {
 	return err
 }
 
-// welcome is the listener's side. It asks admit for a place once the dialer has proved that it knows
-// the key.
+// welcome is the listener's side. It calls admit to reserve a place once the dialer has proved that it
+// knows the key.
 func welcome(c net.Conn, key []byte, shape uint64, admit func() bool) error {
 	mine := newNonce()
 	if err := write(c, hello(len(key) > 0, mine)); err != nil {

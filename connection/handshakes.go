@@ -9,36 +9,35 @@ import (
 	"time"
 )
 
-// handshakes are those that are under way at a listener. There are at most so many: a peer that says
-// nothing must not keep others out, so the oldest one makes room for the next.
+// handshakes are a listener's unfinished handshakes. Their number is bounded. The oldest one makes room for
+// the next, so that silent peers do not keep others out.
 type handshakes struct {
 	most int
 
 	mu   sync.Mutex
 	all  list.List     // oldest first
-	left chan struct{} // somebody has left; capacity 1
+	left chan struct{} // a handshake has left; capacity 1
 }
 
-// handshake is one of a peer that may be anybody.
+// A handshake is one with a peer that is not authenticated yet.
 type handshake struct {
 	conn  net.Conn
 	since time.Time
-	place *list.Element // nil: it is not under way any more
+	place *list.Element // nil once it is over
 
 	dropped bool
 }
 
 func (a *handshakes) init(most int) { a.most, a.left = most, make(chan struct{}, 1) }
 
-// leastTime is how long a handshake has before another one can take its place. Without it a flood
-// would drop an honest peer before that can answer; with it peers wait their turn in the
-// system's backlog.
+// leastTime is how long a handshake keeps its place. Without it a flood would drop an honest peer
+// before it can answer; with it peers wait their turn in the kernel's backlog.
 const leastTime = 250 * time.Millisecond
 
-var errDropped = errors.New("connection: the handshake was unfinished when others needed its place; see Config.MaxHandshakes")
+var errDropped = errors.New("connection: the handshake was dropped to make room for another one; see Config.MaxHandshakes")
 
-// enter begins a handshake as soon as there is a place. It returns the connection that was closed to
-// make one, if that was necessary. The error is ctx's.
+// enter begins a handshake as soon as there is room. If it closed an older connection to make room, it
+// returns that one too. The error is ctx's.
 func (a *handshakes) enter(ctx context.Context, c net.Conn) (h *handshake, dropped net.Conn, err error) {
 	for {
 		h, dropped, wait := a.tryEnter(c)
@@ -57,7 +56,7 @@ func (a *handshakes) enter(ctx context.Context, c net.Conn) (h *handshake, dropp
 	}
 }
 
-// tryEnter begins a handshake, or says when to try again.
+// tryEnter begins a handshake, or returns how long to wait before the next try.
 func (a *handshakes) tryEnter(c net.Conn) (h *handshake, dropped net.Conn, wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -82,7 +81,7 @@ func (a *handshakes) remove(h *handshake) {
 	h.place = nil
 }
 
-// leave ends a handshake, and reports whether that has not been dropped. Twice is fine.
+// leave ends a handshake and reports whether it has not been dropped. It may be called twice.
 func (a *handshakes) leave(h *handshake) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

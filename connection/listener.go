@@ -23,15 +23,15 @@ type Listener[T any] struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	serving  sync.WaitGroup
-	open     chan struct{} // as many as there are connections
+	open     chan struct{} // one element a connection
 	shakes   handshakes
 	log      refusals
 }
 
 // Listen listens on "unix", also with an abstract address that begins with @, "tcp", "tcp4" or
-// "tcp6". Handshakes take place, several at a time, whether or not somebody accepts. An address
-// that is in use is an error, and so is a config without Key, TLS and Anybody, or with a short Key.
-// It has a goroutine, and one for each handshake and each connection.
+// "tcp6". Handshakes take place concurrently, whether or not the program calls Accept. Listen returns an
+// error if the address is in use, if the config has neither Key, TLS nor Anybody, or if its Key is shorter
+// than [MinKey]. A Listener has one goroutine, and one for each handshake and each connection.
 func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
 	cfg, shape, err := prepare[T](network, cfg)
 	if err != nil {
@@ -146,7 +146,7 @@ func (l *Listener[T]) greet(h *handshake) {
 	admitted := false
 	err := shake(l.ctx, c, l.cfg, func(c net.Conn) error {
 		return welcome(c, l.cfg.Key, l.shape, func() bool {
-			admitted = l.shakes.leave(h) && l.admit() // from now on no other one can take its place
+			admitted = l.shakes.leave(h) && l.admit() // it can no longer be dropped for another one
 			return admitted
 		})
 	})
@@ -164,7 +164,7 @@ func (l *Listener[T]) greet(h *handshake) {
 	}
 }
 
-// admit takes one of the places for connections, if there is one.
+// admit takes one of the places for connections and reports whether one was free.
 func (l *Listener[T]) admit() bool {
 	select {
 	case l.open <- struct{}{}:
@@ -174,7 +174,7 @@ func (l *Listener[T]) admit() bool {
 	}
 }
 
-// handOver has a connection that has a place accepted.
+// handOver hands an admitted connection to Accept.
 func (l *Listener[T]) handOver(c net.Conn) {
 	s := newSocket(c, l.cfg.MaxMessage, func() { <-l.open })
 	conn, err := mp.NewConn[T](s)

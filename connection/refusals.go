@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// refusals are logged one by one until there are too many: anybody who can reach the listener can
-// cause them, and must not fill the log.
+// refusals logs refused connections one by one until there are too many: every peer that can reach the
+// listener can cause them, and must not be able to fill the log.
 type refusals struct {
 	log      *slog.Logger
 	listener string
@@ -16,7 +16,7 @@ type refusals struct {
 	mu     sync.Mutex
 	lines  int // in this interval
 	missed int
-	timer  *time.Timer // at the end of the interval; nil: there is none
+	timer  *time.Timer // fires at the end of the interval; nil between intervals
 }
 
 const (
@@ -24,7 +24,7 @@ const (
 	interval     = 10 * time.Second
 )
 
-// add logs why a connection was refused, or counts it.
+// add logs why a connection was refused, or only counts the refusal.
 func (r *refusals) add(c net.Conn, why error) {
 	r.mu.Lock()
 	if r.timer == nil {
@@ -42,7 +42,7 @@ func (r *refusals) add(c net.Conn, why error) {
 	}
 }
 
-// flush ends an interval, and says how many refusals were not logged in it.
+// flush ends an interval and logs how many refusals it has only counted.
 func (r *refusals) flush() {
 	r.mu.Lock()
 	missed := r.missed

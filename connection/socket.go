@@ -88,11 +88,11 @@ func (s *socket) readMessage(in *bufio.Reader) ([]byte, error) {
 	return b, nil
 }
 
-// atOnce is how much memory is taken for a message of which nothing has arrived.
+// atOnce is how much memory is allocated for a message before any of it has arrived.
 const atOnce = 64 << 10
 
-// readN reads n bytes. It takes memory as they arrive: at most twice as much as has arrived, and
-// half as much again for a moment while it moves.
+// readN reads n bytes. It allocates memory as they arrive: at most twice as much as has arrived, and
+// half as much again while it copies to a larger buffer.
 func readN(in io.Reader, n int) ([]byte, error) {
 	b := make([]byte, min(n, atOnce))
 	for at := 0; ; {

@@ -12,16 +12,16 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// Bounds of what the profiles of workers may take here, whatever they send. The profile of a program
-// with 100,000 different stacks has a tenth of it.
+// Bounds on the memory of workers' profiles in this process, whatever the workers send. The profile of a
+// program with 100,000 different stacks needs a tenth of it.
 const (
 	maxUnpacked = 32 << 20  // bytes of one profile, unpacked
-	maxParsed   = 192 << 20 // of one, parsed, as costOf estimates it
-	maxMappings = 4096      // files of one: some steps take time for each mapping and location
-	maxMerged   = 512 << 20 // of all together, as weightOf estimates it
+	maxParsed   = 192 << 20 // bytes of one profile, parsed, as a meter estimates them
+	maxMappings = 4096      // mappings of one profile: some steps take time for each pair of mapping and location
+	maxMerged   = 512 << 20 // bytes of all profiles together, as weightOf estimates them
 )
 
-// parse unpacks and parses a profile, until the context ends.
+// parse unpacks and parses a profile. It gives up when ctx ends.
 func parse(ctx context.Context, packed []byte) (*profile.Profile, error) {
 	data, err := unpack(ctx, packed)
 	if err != nil {
@@ -41,7 +41,7 @@ func parse(ctx context.Context, packed []byte) (*profile.Profile, error) {
 	return p, p.CheckValid()
 }
 
-// unpack returns what was compressed, if that is not too much.
+// unpack decompresses a profile. It returns an error if the result is larger than maxUnpacked.
 func unpack(ctx context.Context, packed []byte) ([]byte, error) {
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
@@ -54,7 +54,7 @@ func unpack(ctx context.Context, packed []byte) ([]byte, error) {
 		out = out[:len(out)+n]
 		switch {
 		case len(out) > maxUnpacked:
-			return nil, fmt.Errorf("more than %d bytes are packed in %d", maxUnpacked, len(packed))
+			return nil, fmt.Errorf("its %d bytes unpack to more than %d", len(packed), maxUnpacked)
 		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:
@@ -69,7 +69,7 @@ func unpack(ctx context.Context, packed []byte) ([]byte, error) {
 
 const firstUnpacked = 256 << 10
 
-// reader reads until a context ends.
+// A reader reads until its context ends.
 type reader struct {
 	ctx context.Context
 	r   io.Reader
@@ -82,14 +82,14 @@ func (r reader) Read(b []byte) (int, error) {
 	return r.r.Read(b)
 }
 
-// A meter estimates what parsing a profile takes, before it is parsed: a message of two bytes becomes
-// a struct of a hundred.
+// A meter estimates the memory that parsing a profile takes, before it is parsed: a message of two bytes
+// becomes a struct of a hundred.
 type meter struct {
 	left     int
 	mappings int
 }
 
-// Kinds of messages in a profile, as far as it matters which others they have in them.
+// Kinds of messages in a profile, distinguished by the messages that they contain.
 const (
 	wholeProfile = iota
 	sample
@@ -97,30 +97,30 @@ const (
 	leaf
 )
 
-// inside has the messages in a message of each kind, by their field.
+// inside maps each kind of message to the kinds of messages in it, by field number.
 var inside = map[int]map[uint64]int{
 	wholeProfile: {1: leaf, 2: sample, 3: leaf, 4: location, 5: leaf, 11: leaf},
 	sample:       {3: leaf},
 	location:     {4: leaf},
 }
 
-// Fields of a profile.
+// Field numbers of a profile.
 const (
 	fieldMapping = 3
 	fieldString  = 6
 	fieldComment = 13
 )
 
-// What parsing takes, in bytes, at most.
+// Upper bounds of what parsing takes, in bytes.
 const (
-	fieldCost   = 128 // a message with what points to it, or a field of one
-	numberCost  = 16  // a number in a list of them
+	fieldCost   = 128 // of a message and the pointer to it, or of a field
+	numberCost  = 16  // of a number in a list
 	commentCost = 64
 )
 
-var errNoProfile = errors.New("it is no profile")
+var errNoProfile = errors.New("it is not a profile")
 
-// message takes the cost of a message from what is left.
+// message subtracts the cost of a message from what is left.
 func (m *meter) message(b []byte, kind int) error {
 	for len(b) > 0 {
 		key, n := binary.Uvarint(b)
@@ -168,7 +168,7 @@ func (m *meter) field(kind int, field uint64, value []byte, delimited bool) erro
 
 const lengthDelimited = 2
 
-// cutField returns the value of a field, and what comes after it.
+// cutField returns the value of a field and the bytes after it.
 func cutField(b []byte, key uint64) (field uint64, value, rest []byte, err error) {
 	size := uint64(0)
 	switch key & 7 {
@@ -197,7 +197,7 @@ func cutField(b []byte, key uint64) (field uint64, value, rest []byte, err error
 	return key >> 3, b[:size], b[size:], nil
 }
 
-// weightOf estimates how many bytes a profile takes, beside its strings.
+// weightOf estimates how many bytes a profile takes, not counting its strings.
 func weightOf(p *profile.Profile) int {
 	n := fieldCost * (len(p.Location) + len(p.Function) + len(p.Mapping) + len(p.Comments))
 	for _, l := range p.Location {

@@ -6,20 +6,20 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// A merger merges profiles of one kind as they come, so that what they have in common is kept once.
+// A merger merges profiles of one kind as they arrive, so that common parts are stored once.
 type merger struct {
 	all     *profile.Profile
-	weight  int // of all
+	weight  int // weight of all
 	pending []*profile.Profile
-	more    int // of those pending
+	more    int // weight of pending
 	longest int64
 }
 
-// enough is the weight of the pending profiles from which on they are merged, if it is also that of
-// those merged before: so each is merged a few times, however many there are.
+// enough is the weight from which on pending profiles are merged, if they also weigh as much as those
+// merged before. So each profile is merged only a few times, however many there are.
 const enough = 32 << 20
 
-// add takes a profile, or returns an error if there is no room for it.
+// add adds a profile, or returns an error if there is no room for it.
 func (m *merger) add(p *profile.Profile) error {
 	w := weightOf(p)
 	if m.weight+m.more+w > maxMerged {
@@ -38,7 +38,7 @@ func (m *merger) add(p *profile.Profile) error {
 	return nil
 }
 
-// merge merges those pending into all.
+// merge merges the pending profiles into all.
 func (m *merger) merge() error {
 	if len(m.pending) == 0 {
 		return nil
@@ -56,7 +56,7 @@ func (m *merger) merge() error {
 	return nil
 }
 
-// merged returns all in one, nil if there is none.
+// merged returns one profile of all that were added, or nil if none was.
 func (m *merger) merged() (*profile.Profile, error) {
 	if err := m.merge(); err != nil {
 		return nil, err

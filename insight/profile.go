@@ -22,14 +22,15 @@ const patience = 10 * time.Second
 // the labels mp_worker, the worker's place in the pool, and mp_pid: -tagfocus and -tagroot mp_worker tell
 // them apart.
 //
-// When ctx ends, its error is returned and the measuring ends. Of a worker that ends meanwhile
-// nothing is there, and a comment in the profile says so. If others have no answer, because their task is
-// itself profiling for instance, or they are stopped for longer than ten seconds, what all the others have
-// measured is written, and the error says which; so it does if there is no worker, and then nothing
-// is written. Two at a time are an error. It costs the workers about what [runtime/pprof] does.
+// When ctx ends, CPUProfile stops measuring, writes no more, and returns ctx's error. If a worker ends
+// meanwhile, its part is missing, and a comment in the profile says so. If other workers give no answer,
+// for instance because their task itself is profiling or because they are stopped for more than ten seconds,
+// CPUProfile writes the profile of the rest and returns an error that names them. If the pool has no
+// worker in service, it writes nothing and returns an error. Only one CPU profile of a worker can be taken
+// at a time; a second one is an error. It costs the workers about what [runtime/pprof] does.
 //
-// A worker costs this process at most some 200 MB while its part is read, and all together take at most
-// 512 MB: the part of a worker beyond these bounds is missing, and the error says which.
+// This process uses at most about 200 MB to read one worker's part, and at most 512 MB for all parts
+// together. A part beyond these bounds is missing, and the error names its worker.
 func CPUProfile(ctx context.Context, pool *mp.Pool, d time.Duration, w io.Writer) error {
 	if d <= 0 {
 		return fmt.Errorf("mp/insight: a CPU profile of %v: the time must be positive", d)
@@ -69,7 +70,7 @@ func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error
 	return errors.Join(err, merged.Write(writer{ctx, w}))
 }
 
-// writer writes until a context ends.
+// A writer writes until its context ends.
 type writer struct {
 	ctx context.Context
 	w   io.Writer
@@ -82,7 +83,7 @@ func (w writer) Write(b []byte) (int, error) {
 	return w.w.Write(b)
 }
 
-// merging is merge, on a goroutine that it leaves behind when ctx ends: a step of it takes a second at
+// merging runs merge in a goroutine, which it leaves behind when ctx ends: a step of merge takes a second at
 // most, but cannot be interrupted.
 func merging(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Profile, error) {
 	type result struct {
@@ -105,8 +106,8 @@ func merging(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Pr
 	}
 }
 
-// merge makes one profile of all that have come, nil if none has. What is missing is an error, or a
-// comment if it could not be otherwise.
+// merge makes one profile of all that have arrived, or returns nil if none has. A missing part is an error,
+// or a comment in the profile if its worker has ended.
 func merge(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Profile, error) {
 	var all merger
 	var missing []string

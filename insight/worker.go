@@ -32,7 +32,7 @@ func (w wanted) encode() []byte {
 	return data
 }
 
-// types are those of the samples of a profile, and the last one of its period.
+// types returns the sample types of the wanted profile, followed by its period type.
 func (w wanted) types() []string {
 	switch {
 	case w.CPU > 0:
@@ -45,11 +45,11 @@ func (w wanted) types() []string {
 	return []string{w.Name + "/count", w.Name + "/count"}
 }
 
-// limit is how long workers have for it.
+// limit returns how long workers have to answer.
 func (w wanted) limit() time.Duration { return min(w.CPU, math.MaxInt64-patience) + patience }
 
-// check returns an error for a profile that is not of the wanted kind: those of the others could not
-// be merged with it. It drops what a profile may say about how to show others.
+// check returns an error if a profile is not of the wanted kind, since it could not be merged with the
+// others. It clears the fields with which one worker's profile could change how others are shown.
 func (w wanted) check(p *profile.Profile) error {
 	var got []string
 	period := p.PeriodType

@@ -69,8 +69,8 @@ func (b *Barrier) done(ok bool) error {
 	return r.do(ctx, nil)
 }
 
-// telling is how long the last party waits until the manager has taken note of its action; a manager that
-// lives does at once.
+// telling is how long the last party waits for the manager to take note of its action. A live manager
+// does so at once.
 const telling = 10 * time.Second
 
 // Abort breaks the Barrier, until Reset.

@@ -21,9 +21,10 @@ func op(r *request, err error, read func(in *store.Reader) error) Op {
 	return Op{r: r, read: read, err: err}
 }
 
-// Do does operations on objects of the manager in one message, one after the other; nobody else
-// does anything there meanwhile. An operation that fails does not keep the others from being
-// done; the error says which have failed, and wraps each one's [*mp.ElementError].
+// Do performs operations on objects of the manager in one message, one after the other; no other client's
+// operation comes between them. If an operation fails, the others are done all the same; the error wraps an
+// [*mp.ElementError] for each that failed. An operation for whose answer the message has no room, or that
+// would make the batch keep the manager busy for more than some 20 ms, fails with [ErrLimit] and is not done.
 func (m *Manager) Do(ctx context.Context, ops ...Op) error {
 	s, err := m.use()
 	if err != nil {
@@ -59,10 +60,10 @@ func (m *Manager) Do(ctx context.Context, ops ...Op) error {
 	return errors.Join(append(failed, err)...)
 }
 
-// errNoRoom is that of an operation that was not done.
-var errNoRoom = fmt.Errorf("%w: it was not done, since the answers before it have filled the message: do fewer at a time", ErrLimit)
+// errNoRoom is the error of an operation that was not done.
+var errNoRoom = fmt.Errorf("%w: it was not done, since the answers before it filled the message: do fewer at a time", ErrLimit)
 
-// take takes the answer of an operation.
+// take reads the answer of an operation.
 func (o Op) take(answer []byte) error {
 	if len(answer) == 0 {
 		return errNoRoom

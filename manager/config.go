@@ -16,13 +16,13 @@ type Config struct {
 	// Setup is run in the manager's process before anybody is served. Start returns its error.
 	Setup Setup
 
-	// Network and Address are where clients are served that are not of this tree of processes
-	// and know Key, which has 16 bytes or more; see package connection for how to make one. For
-	// TLS and other limits have Setup call [Server.Listen].
+	// Network and Address are where the manager serves clients from outside this tree of processes.
+	// They must know Key, which has at least 16 bytes; see [connection.Config] for how to make one. For
+	// TLS and other limits, call [Server.Listen] in Setup.
 	Network, Address string
 	Key              []byte
 
-	// Limits bound what clients can make of it.
+	// Limits bound what clients can make the manager store and do.
 	Limits Limits
 
 	// Linger is how long an object that was sent on outlives a process that has died since,
@@ -35,32 +35,33 @@ type Config struct {
 	Grace time.Duration
 }
 
-// Limits bound a manager. What would exceed them is [ErrLimit], and changes nothing. Objects, Bytes and
-// Nesting are for all clients together, Calls and Waiting for each of them: a client that has many calls
-// waiting takes nothing from the others.
+// Limits bound a manager. A call that would exceed them returns [ErrLimit] and changes nothing. Objects, Bytes
+// and Nesting apply to all clients together, Calls and Waiting to each client: a client with many waiting
+// calls takes nothing from the others.
 type Limits struct {
-	// Objects is how many may be alive at a time. Defaults to 1,000,000.
+	// Objects is the maximum number of live objects. Defaults to 1,000,000.
 	Objects int
 
-	// Bytes bounds keys, values and names, with about what it takes to keep them and to know which
-	// client has which object. Defaults to no limit.
+	// Bytes bounds the memory of keys, values and names in bytes, including an estimate of what it takes to
+	// store them and to record which client has which object. Defaults to no limit.
 	Bytes int
 
-	// Calls is how many calls one client may have waiting or running. A function or method counts
-	// until it has returned, also if its caller does not wait any more. Defaults to 100,000.
+	// Calls is the maximum number of waiting and running calls of one client. A function or method counts
+	// until it returns, even if its caller no longer waits for it. Defaults to 100,000.
 	Calls int
 
-	// Waiting bounds, in bytes, the calls that one client has waiting or running: their arguments,
-	// and about half a kilobyte for each that waits, four and a half for each that has a function or
-	// method run. One call alone may have a longer argument. As many bytes again bound the
-	// copies of values on which the client's functions work, which wait for each other if need be; the
-	// locks that it holds; and the objects that it knows. Functions and methods that
-	// were left running by clients which are gone count against the other clients of their kind,
-	// remote or local. Defaults to 64 MiB, or to Bytes if that is less, but at least 1 MiB.
+	// Waiting bounds the memory of one client's waiting and running calls in bytes: their arguments,
+	// and about half a kilobyte for each waiting call or four and a half for each running function or
+	// method. A single call may have a longer argument. The same number bounds three more things of each
+	// client, separately: the copies of values on which its functions work, which wait for each other if
+	// need be; the locks that it holds; and the objects that it knows, except those that it has found in
+	// values. Functions and methods still running for clients that are gone count against the functions and
+	// methods of other clients of the same kind, remote or local. Defaults to 64 MiB, or to Bytes if that is
+	// less, but at least 1 MiB.
 	Waiting int
 
-	// Nesting is how deep objects may be in objects. A client that keeps putting objects with
-	// very many others in them into others, or makes circles of them, meets [ErrLimit] too.
+	// Nesting is the maximum depth of objects in objects. A client that keeps putting objects with
+	// very many others in them into others, or that makes cycles, also gets [ErrLimit].
 	// Defaults to 1,000.
 	Nesting int
 }
@@ -95,7 +96,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("manager: Config.Key is empty: remote clients must know one, or use Server.Listen in Setup")
 	}
 	if len(c.Key) > 0 && len(c.Key) < connection.MinKey {
-		return c, fmt.Errorf("manager: Config.Key has %d bytes and needs %d or more, since a short one can be guessed: make one with crypto/rand, or with head -c 32 /dev/urandom", len(c.Key), connection.MinKey)
+		return c, fmt.Errorf("manager: Config.Key has %d bytes and needs at least %d, since a shorter one can be guessed: make one with crypto/rand, or with head -c 32 /dev/urandom", len(c.Key), connection.MinKey)
 	}
 	setDefault(&c.Limits.Objects, defaultObjects)
 	setDefault(&c.Limits.Calls, defaultCalls)

@@ -97,12 +97,12 @@ func forgetSession(s *session) {
 // pipeBuffer is how much may be on its way in each direction.
 const pipeBuffer = 256 << 10
 
-// knocking is how long a client waits at the door, whatever its context says. A manager that is stopped keeps
-// nobody there, as long as there is room for those who want in; somebody who has written over the door, or is
-// stopped in the middle of it, does.
+// knocking is how long a client waits for room in the door, whatever its context. A stopped manager does not
+// make clients wait, as long as the queue has room. A process that has overwritten the door, or was stopped
+// while it was changing the door, does.
 const knocking = 10 * time.Second
 
-var errDoor = errors.New("manager: its door cannot be used: another process has closed it, written over it or keeps it")
+var errDoor = errors.New("manager: its door cannot be used: another process has closed, overwritten or blocked it")
 
 // knock makes a connection to a manager of this tree.
 func knock(ctx context.Context, door *mp.Queue[hello]) (*conn, error) {

@@ -10,21 +10,21 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spin"
 )
 
-// A front serves all clients of this tree of processes, in one goroutine: as long as that is the
-// only one that waits, whoever asks wakes it without a detour over another one. It waits for no
-// client, whatever that has written into the memory that both have: it only tries. A client that
-// does not read its answers fast enough, or asks much at a time, gets a goroutine of its own; one that has
-// written over its connection is thrown out.
+// A front serves all clients of this tree of processes in one goroutine: as long as that is the only
+// goroutine waiting, a client wakes it without a detour through another one. The front never waits for a
+// client, whatever the client has written to their shared memory: it only tries. A client that does not read
+// its answers fast enough, or that asks much at a time, gets a goroutine of its own. A client that has
+// overwritten its connection is disconnected.
 type front struct {
 	s     *Server
 	door  *mp.Queue[hello]
 	stop  *mp.Event
 	peers []*peer
-	waits []mp.Selectable // the stop, the door, and the peers' connections
+	waits []mp.Selectable // stop, door, and the peers' connections
 	spins spin.Spinner
 }
 
-// Places among those that a front waits for.
+// Indices in front.waits.
 const (
 	atStop = iota
 	atDoor
@@ -35,8 +35,8 @@ func newFront(s *Server, door *mp.Queue[hello], stop *mp.Event) *front {
 	return &front{s: s, door: door, stop: stop, waits: []mp.Selectable{stop, door}}
 }
 
-// run serves until it is to stop. It does so without a context, whose end would have to be
-// watched at each turn.
+// run serves until stop is set. It uses no context, since it would have to watch that at
+// each turn.
 func (f *front) run() error {
 	for {
 		ready := f.soon()
@@ -46,7 +46,7 @@ func (f *front) run() error {
 				return err
 			}
 		}
-		for _, i := range slices.Backward(ready) { // from behind: some may be taken out
+		for _, i := range slices.Backward(ready) { // backward: a turn may remove its element
 			switch {
 			case i >= atPeers:
 				f.turn(i - atPeers)
@@ -59,8 +59,8 @@ func (f *front) run() error {
 	}
 }
 
-// stopped reports whether the manager is to end. Only those who have started it can say so, beside whom nobody
-// has that memory.
+// stopped reports whether the manager must end. Only the process that started it can say so: no client has
+// the event's memory.
 func (f *front) stopped() bool {
 	set, err := f.stop.IsSet()
 	return set || err != nil
@@ -108,11 +108,11 @@ func (f *front) forget(i int) {
 	f.waits = slices.Delete(f.waits, i+atPeers, i+atPeers+1)
 }
 
-// atOnce is how many clients are let in before it is the turn of those who are in.
+// atOnce is how many clients letIn admits before the others get their turn.
 const atOnce = 64
 
-// letIn lets clients in. It is called when somebody is at the door. If nobody can be let in there, another process
-// has closed the door or written over it: it is given up then.
+// letIn admits clients. It is called when the door has an element. If there is none all the same, another
+// process has closed or overwritten the door, and letIn gives it up.
 func (f *front) letIn() {
 	for n := range atOnce {
 		h, err := f.door.TryGet()
@@ -121,7 +121,7 @@ func (f *front) letIn() {
 		case err == nil && h.Conn != nil:
 			f.enter(h)
 		case err == nil, errors.As(err, &undecodable):
-			f.s.log.Error("manager: a client could not be let in", "error", err)
+			f.s.log.Error("manager: a client could not be admitted", "error", err)
 		case errors.Is(err, mp.ErrEmpty) && n > 0:
 			return
 		default:
@@ -138,14 +138,14 @@ func (f *front) enter(h hello) {
 	f.waits = append(f.waits, h.Conn)
 }
 
-// loseDoor goes on without a door. Clients that are in stay; the closed door tells the others.
+// loseDoor goes on without a door. Clients that are connected stay; the others find the door closed.
 func (f *front) loseDoor(err error) {
 	if f.stopped() {
 		return
 	}
 	_ = f.door.Close()
 	f.waits[atDoor] = f.stop
-	f.s.log.Error("manager: no more processes can be let in: another one has closed or written over the door", "error", err)
+	f.s.log.Error("manager: no more processes can connect: another process has closed or overwritten the door", "error", err)
 }
 
 // close closes all connections.

@@ -44,12 +44,12 @@ func (l *link) hasRoom() {
 
 func (l *link) waitSend(b []byte) error { return l.SendBytes(context.Background(), b) }
 
-// mostBytes is how many bytes a message has at most within a tree of processes. As remote clients,
-// those in it must not have the manager take more memory than they have themselves.
+// mostBytes is the maximum size of a message within a tree of processes. Local clients, like remote ones,
+// must not make the manager allocate more memory than they use themselves.
 const mostBytes = 64 << 20
 
-// tooLong reports whether so many bytes are more than a message may have, which has one more, that
-// says what it is.
+// tooLong reports whether n bytes do not fit in a message of at most most bytes, one of which is its
+// type.
 func tooLong(n, most int) bool { return n+1 > most }
 
 // atMost is how long that part of some frames is which a message can have, one at least.

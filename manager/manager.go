@@ -30,8 +30,8 @@ type Manager struct {
 // owner is what the process has that has started a manager.
 type owner struct {
 	process *mp.Process[struct{}]
-	door    *mp.Queue[hello] // which all clients have
-	stop    *mp.Event        // which only the manager has
+	door    *mp.Queue[hello] // shared with all clients
+	stop    *mp.Event        // shared with the manager only
 	addr    string
 	cfg     Config
 }
@@ -80,8 +80,8 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 	return m, nil
 }
 
-// newDoor makes the queue into which clients put their connections, and what has the manager end. Each is
-// in memory of its own: the clients can write over the door, and must not reach anything else with that.
+// newDoor makes the queue into which clients put their connections, and the event that ends the manager. Each
+// has a segment of its own: clients can overwrite the door's, and it must contain nothing else.
 func newDoor() (*mp.Queue[hello], *mp.Event, error) {
 	stop, err := mp.NewEvent(mp.ObjectConfig{Isolated: true})
 	if err != nil {
@@ -94,7 +94,7 @@ func newDoor() (*mp.Queue[hello], *mp.Event, error) {
 	return door, stop, nil
 }
 
-// letGo gives up what there is for a process that has ended.
+// letGo releases the objects of a manager whose process has ended.
 func (o *owner) letGo() {
 	_ = o.door.Discard()
 	_ = o.stop.Close()
@@ -263,11 +263,11 @@ func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error)
 type Stats struct {
 	Clients int // processes and remote connections
 	Objects int
-	Bytes   int // what counts toward Limits.Bytes
+	Bytes   int // that count toward Limits.Bytes
 	Waiting int // calls that wait, or run a function or method
 
-	// WaitingBytes is what counts toward Limits.Waiting, of all clients, those included whose
-	// functions and methods run on though they are no more.
+	// WaitingBytes is the number of bytes that count toward Limits.Waiting, summed over all clients. It
+	// includes functions and methods still running for clients that are gone.
 	WaitingBytes int
 }
 

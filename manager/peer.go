@@ -24,17 +24,17 @@ type peer struct {
 	client *store.Client
 	pushes *sync.WaitGroup
 	buf    []byte
-	rest   []byte       // requests that have been received, and not answered
-	out    store.Writer // answers, of who takes turns
+	rest   []byte       // requests that have been received, but not answered
+	out    store.Writer // answers of the current turn
 
 	mu      sync.Mutex
-	later   [][]byte // answers that came later
-	bytes   int      // in them, and in those that are being sent
+	later   [][]byte // answers that were not ready during their turn
+	bytes   int      // in later, and in the answers being sent from it
 	writing bool
-	thrown  error // nil, or why it was thrown out
+	thrown  error // why it was disconnected, or nil
 }
 
-// serve does what a client asks for until it is gone, in a goroutine of its own.
+// serve answers a client's requests until it is gone. It has a goroutine of its own.
 func (s *Server) serve(ctx context.Context, p *peer) {
 	p.enter(ctx, s)
 	for {
@@ -45,7 +45,7 @@ func (s *Server) serve(ctx context.Context, p *peer) {
 	}
 }
 
-// goOn is serve of a client that is not to be served by the front any more.
+// goOn is serve for a client that the front no longer serves.
 func (s *Server) goOn(p *peer) {
 	err := p.flush(s.ctx, p.send)
 	for err == nil {
@@ -57,12 +57,12 @@ func (s *Server) goOn(p *peer) {
 // enter makes the client known to the store.
 func (p *peer) enter(ctx context.Context, s *Server) {
 	p.pushes = &s.pushes
-	most := p.most - 1 // behind the byte that says what it is
+	most := p.most - 1 // after the byte that is the message's type
 	p.client = s.store.NewClient(p.far, most, func(call uint32, answer []byte) { p.push(ctx, call, answer) })
 }
 
-// end is when the client is gone, or is thrown out. It does not wait for the connection to be closed, which
-// drops what the client has sent, one message after the other.
+// end is called when the client is gone or is disconnected. It does not wait for the connection to close,
+// which takes time: it drops what the client has sent, message by message.
 func (p *peer) end(ctx context.Context, s *Server, err error) {
 	s.store.Leave(p.client)
 	go p.conn.Close()
@@ -76,28 +76,28 @@ func (p *peer) end(ctx context.Context, s *Server, err error) {
 	}
 }
 
-// A manner is how a client is served.
+// A manner says how a client is served.
 type manner struct {
 	receive func(ctx context.Context, on *conn, buf []byte) ([]byte, error)
 	send    func(ctx context.Context, b []byte) error
-	// requests and bytes bound a turn: a client whose message has more is errSlow, to be served where
-	// nobody waits for it.
+	// requests and bytes bound a turn. A turn with more ends with errSlow, so that the client gets a goroutine
+	// on which no other client waits.
 	requests, bytes int
-	// until is when a turn has lasted long enough; zero if there is no hurry.
+	// until is when a turn has lasted too long; zero until the turn first looks at the clock.
 	until time.Time
 }
 
-// patiently is the manner of a goroutine for this client alone, which may wait for it.
+// patiently is the manner of a goroutine that serves only this client, and may wait for it.
 func (p *peer) patiently() manner {
 	return manner{receive: receive, send: p.send, requests: math.MaxInt, bytes: math.MaxInt}
 }
 
-// hastily is the manner of the front, which must not.
+// hastily is the manner of the front, which must not wait.
 func (p *peer) hastily() manner {
 	return manner{receive: tryReceive, send: p.trySend, requests: mostRequests, bytes: mostAtOnce}
 }
 
-// isLate reports whether a turn lasts too long. It looks at the time only now and then.
+// isLate reports whether a turn has lasted too long. To be cheap it looks at the clock only now and then.
 func (m *manner) isLate() bool {
 	if m.requests%manyFrames != 0 || m.bytes == math.MaxInt {
 		return false
@@ -109,8 +109,8 @@ func (m *manner) isLate() bool {
 	return now.After(m.until)
 }
 
-// turn answers what the client has asked. Answers to requests that came together go together. With errSlow
-// nothing is lost: the next turn goes on.
+// turn answers the client's requests. Answers to requests that came together are sent together. On errSlow
+// nothing is lost: the next turn continues.
 func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 	if p.buf == nil {
 		p.buf = make([]byte, bufSize)
@@ -136,7 +136,7 @@ func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 	return p.flush(ctx, by.send)
 }
 
-// answer answers the requests that have been received.
+// answer answers the received requests.
 func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 	for len(p.rest) > 0 {
 		if by.requests--; by.requests < 0 || by.bytes < 0 || by.isLate() {
@@ -162,7 +162,7 @@ func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 	return nil
 }
 
-// flush sends the answers, in as many messages as it takes. Those that are not sent stay.
+// flush sends the answers in as many messages as they need. On error the unsent answers stay in p.out.
 func (p *peer) flush(ctx context.Context, send func(ctx context.Context, b []byte) error) error {
 	for len(p.out.B) > 0 {
 		n := atMost(p.out.B, p.most)
@@ -190,10 +190,10 @@ func (p *peer) trySend(_ context.Context, b []byte) error {
 }
 
 // send sends answers, however long the client takes to read them: it may be slow, or stopped. Meanwhile
-// it is asked for nothing more, and push bounds what comes beside that.
+// none of its requests are read, and push bounds its later answers.
 func (p *peer) send(ctx context.Context, b []byte) error { return p.conn.SendBytes(ctx, b) }
 
-// push sends an answer, beside whoever calls it.
+// push sends an answer without making its caller wait.
 func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	if tooLong(len(answer), p.most) {
 		var w store.Writer
@@ -218,7 +218,7 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	}
 }
 
-// mostLater is how many bytes of answers that came later the client may leave unread.
+// mostLater is how many bytes of later answers the client may leave unread.
 func (p *peer) mostLater() int {
 	if p.far {
 		return mostLater
@@ -232,7 +232,7 @@ func (p *peer) pushAll(ctx context.Context) {
 	bytes := 0
 	for {
 		p.mu.Lock()
-		p.bytes -= bytes // which have been sent
+		p.bytes -= bytes // they have been sent
 		all := p.later
 		bytes = p.bytes
 		p.later = nil
@@ -257,12 +257,12 @@ func gone(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, mp.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// errSlow is returned for a client for whose answers there is no room, or that asks more at a time than the
-// front has time for. Neither the answers nor the requests are lost.
+// errSlow is returned if there is no room for a client's answers, or if a client asks more at a time than the
+// front has time for. Neither answers nor requests are lost.
 var errSlow = errors.New("slow")
 
-// tryReceive is receive that does not wait. Its caller was told that there is a request: nobody else
-// receives here, so it can only have gone if the memory of the connection was written over.
+// tryReceive is receive that does not wait. Its caller knows that there is a request, and nobody else
+// receives here: if the request is gone, the connection's memory was overwritten.
 func tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, error) {
 	n, err := on.TryRecvInto(buf)
 	if errors.Is(err, io.ErrShortBuffer) {

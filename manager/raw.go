@@ -8,8 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// The tests of what hostile clients do speak the protocol by themselves: its types are
-// this package's, and its connections check them.
+// Tests of hostile clients speak the protocol directly, but connections check the message type, which only
+// this package has.
 func init() {
 	store.Raw.Local = func(ctx context.Context, proxy []byte) (store.RawConn, error) {
 		if len(proxy) <= proxySize {

@@ -58,7 +58,7 @@ func (r *registry) check() error {
 	return nil
 }
 
-// mostOfName is how much of a name that a client has sent is in an error.
+// mostOfName is how many bytes of a client's name an error quotes.
 const mostOfName = 200
 
 // find finds what is registered by a name, of some type.

@@ -18,7 +18,7 @@ import (
 type serving struct {
 	ID               store.ID
 	Door             *mp.Queue[hello]
-	Stop             *mp.Event // has it end
+	Stop             *mp.Event // set when the manager must end
 	Ready            *mp.Conn[readiness]
 	Limits           Limits
 	Linger           time.Duration
@@ -126,9 +126,8 @@ const flushAt = 32 << 10
 // atATime is how many messages a client may send before it is the turn of the others.
 const atATime = 256
 
-// A turn of a client that the front serves has at most so many requests, in so many bytes, and lasts
-// about so long; the clock is looked at once in manyFrames requests. A client that asks for more is served
-// by itself.
+// Bounds of a turn in the front. It checks the clock once every manyFrames requests. A client that asks for
+// more gets a goroutine of its own.
 const (
 	mostRequests = 4096
 	mostAtOnce   = 1 << 20
@@ -136,8 +135,9 @@ const (
 	turnTime     = 5 * time.Millisecond
 )
 
-// How many bytes of answers a client may leave unread that came later. There is always room for one
-// answer. A local client may be stopped for a while with many calls under way.
+// Bounds, in bytes, of the later answers that a client may leave unread. There is always room for one
+// answer. The bound for a local client is larger, since it may be stopped for a while with many calls
+// under way.
 const (
 	mostLater     = 64 << 20
 	mostLaterHere = 256 << 20

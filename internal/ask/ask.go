@@ -27,12 +27,12 @@ func Handle(name string, h Handler) {
 	handlers[name] = h
 }
 
-// MaxAnswer is the most bytes of an answer's data.
+// MaxAnswer is the maximum size of an answer's data in bytes.
 const MaxAnswer = 16 << 20
 
-const maxErr = 64 << 10 // of an answer's error
+const maxErr = 64 << 10 // maximum size of an answer's error
 
-// MaxEncoded is the most bytes of an encoded answer.
+// MaxEncoded is the maximum size of an encoded answer in bytes.
 const MaxEncoded = MaxAnswer + maxErr + 64
 
 var (
@@ -56,8 +56,7 @@ func Question(name string, arg []byte) ([]byte, error) {
 	return codec.AppendAny(nil, question{name, arg})
 }
 
-// Answer answers an encoded question, in the worker. An answer of more than MaxAnswer bytes becomes
-// an error.
+// Answer answers an encoded question, in the worker. An answer longer than MaxAnswer becomes an error.
 func Answer(ctx context.Context, data []byte) []byte {
 	var a answer
 	result, err := handle(ctx, data)

@@ -64,10 +64,10 @@ var linkDeeds = []struct {
 		}
 		return writeAll(ctx, socketFD, make([]byte, 8<<20))
 	}},
-	{"claim all that a number can", func(ctx context.Context, _ *victim, kind uint32) error {
+	{"claim the largest number", func(ctx context.Context, _ *victim, kind uint32) error {
 		return writeAll(ctx, socketFD, link.MessageHead(kind, ^uint32(0), ^uint64(0)))
 	}},
-	{"really of 64 MiB", func(ctx context.Context, _ *victim, kind uint32) error {
+	{"send 64 MiB", func(ctx context.Context, _ *victim, kind uint32) error {
 		return say(ctx, socketFD, kind, 1, make([]byte, 64<<20))
 	}},
 	{"unfinished, and exit", func(ctx context.Context, v *victim, kind uint32) error {
@@ -125,7 +125,7 @@ var linkDeeds = []struct {
 func linkMessageRows() (rows []Row) {
 	all := link.Messages()
 	for _, n := range unknown {
-		all = append(all, link.Message{Name: fmt.Sprintf("%d, which there is not", n), Kind: uint32(n)})
+		all = append(all, link.Message{Name: fmt.Sprintf("%d, undefined", n), Kind: uint32(n)})
 	}
 	for _, m := range all {
 		for _, d := range linkDeeds {
@@ -228,7 +228,7 @@ func boundsOf(deed string) (b Bounds) {
 func serverMessageRows() (rows []Row) {
 	all := broker.Operations()
 	for _, n := range unknown {
-		all = append(all, broker.Operation{Name: fmt.Sprintf("%d, which there is not", n), Op: n})
+		all = append(all, broker.Operation{Name: fmt.Sprintf("%d, undefined", n), Op: n})
 	}
 	for _, o := range all {
 		for _, d := range serverDeeds {

@@ -44,7 +44,7 @@ var managerDeeds = []struct {
 		w.End()
 		return c.SendBytes(ctx, w.B)
 	}},
-	{"really of 2 MiB", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
+	{"send 2 MiB", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
 		var w store.Writer
 		w.Begin(1, op, v.object())
 		w.Bytes(make([]byte, 1<<20))
@@ -204,8 +204,8 @@ func peerMessageRows() []Row {
 		{Target: handshake, Deed: "noise", attack: before(func(v *victim) []byte { return noise(v, 200) })},
 		{Target: handshake, Deed: "repeated", attack: before(func(*victim) []byte { return slices.Repeat([]byte("mp-conn\x01"), 20) })},
 		{Target: message, Deed: "claim a tebibyte", attack: after(8, func(*victim) []byte { return head(1 << 40) })},
-		{Target: message, Deed: "claim all that a number can", attack: after(8, func(*victim) []byte { return head(^uint64(0)) })},
-		{Target: message, Deed: "claim 60 MiB, and no more", attack: after(16, func(*victim) []byte { return head(60 << 20) })},
+		{Target: message, Deed: "claim the largest number", attack: after(8, func(*victim) []byte { return head(^uint64(0)) })},
+		{Target: message, Deed: "claim 60 MiB and send nothing more", attack: after(16, func(*victim) []byte { return head(60 << 20) })},
 		{Target: message, Deed: "unfinished", attack: after(16, func(*victim) []byte { return append(head(100), 1, 2, 3) })},
 		{Target: message, Deed: "noise", attack: after(16, func(v *victim) []byte { return append(head(8), noise(v, 100)...) })},
 		{Target: message, Deed: "repeated", attack: after(4, func(*victim) []byte { return make([]byte, 64<<10) })},

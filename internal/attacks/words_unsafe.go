@@ -35,7 +35,7 @@ var scribbles = []scribble{
 		return old
 	}},
 	{"one more", func(old, _ uint64) uint64 { return old + 1 }},
-	{"with the number of a process that there is not", func(old, _ uint64) uint64 { return old | 999 }},
+	{"the pid of no process", func(old, _ uint64) uint64 { return old | 999 }},
 }
 
 // segmentNames are those of all shared segments. A row fails if a worker has another one.

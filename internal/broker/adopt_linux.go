@@ -10,24 +10,24 @@ import (
 )
 
 const (
-	// maxChildren is how many children of one client are served.
+	// maxChildren is how many children of one client the server serves.
 	maxChildren = park.MaxProcs / 2
-	// perChild is how many descriptors one of them takes.
+	// perChild is how many descriptors a child costs.
 	perChild = 2
 )
 
-// adoptHere serves a child of the root's.
+// adoptHere serves a child of the root process.
 func (s *Server) adoptHere(end, pidfd int, died <-chan struct{}) (*client, error) {
 	c := &client{parent: s.root}
 	if pidfd >= 0 {
-		c.number, _ = sys.NumberOf(pidfd) // else it has ended, and will adopt none
+		c.number, _ = sys.NumberOf(pidfd) // on error it has ended, and will adopt no child
 		_ = unix.Close(pidfd)
 	}
 	return c, s.adopt(c, end, died)
 }
 
-// await keeps a child's end of a socket until its pidfd comes; none, if this process can have no more
-// descriptors.
+// await keeps a child's end of a socket until its pidfd arrives. If this process may have no more
+// descriptors, it closes the end instead.
 func (c *client) await(m message) bool {
 	s := c.s
 	s.mu.Lock()
@@ -47,7 +47,7 @@ func (c *client) await(m message) bool {
 	return true
 }
 
-// adopt serves a child of the client's, whose pidfd has come.
+// adopt serves a child of the client once its pidfd has arrived.
 func (c *client) adopt(m message) {
 	s := c.s
 	s.mu.Lock()
@@ -67,7 +67,7 @@ func (c *client) adopt(m message) {
 		return
 	}
 	s.mu.Lock()
-	s.charge(c, perChild-1) // with what came before
+	s.charge(c, perChild-1) // the socket is charged already
 	s.mu.Unlock()
 	died := make(chan struct{})
 	go func() {
@@ -86,9 +86,9 @@ func (c *client) adopt(m message) {
 	c.say(message{op: opReply, req: m.req, ok: true, id: child.tag, fd: -1})
 }
 
-// childOf returns the client to be, of which the pidfd is taken over: it must be a child of this one's
-// process, or of a child's which keeps it. A process that lives long would have its slot for as
-// long, and one that is not its own it could declare dead.
+// childOf returns a client for the process of a pidfd, which it takes over unless it returns an error. The
+// process must be a child of this client's process, or of the keeper between them. A client could otherwise have a
+// slot held by any long-lived process, or declare a stranger's process dead.
 func (c *client) childOf(pidfd int) (*client, error) {
 	if pidfd < 0 || c.number == 0 {
 		return nil, errFull

@@ -15,24 +15,24 @@ import (
 type client struct {
 	s      *Server
 	conn   *conn
-	closer sys.Closer // of what it sent: none that others wait for
+	closer sys.Closer // for descriptors that it sent; no other client waits for them
 	slot   int
 	tag    uint64
-	number int // of its process in /proc; 0: not known
+	number int // of its process in /proc; 0 if unknown
 	parent *client
-	pidfd  *os.File // of one that another client had adopted
+	pidfd  *os.File // nil for the root's own children
 
 	mu      sync.Mutex
 	read    sync.Cond // there is less in the outbox, or nobody waits for that any more
 	outbox  []message
 	sending int // messages that have left the outbox, and not this process
 	writing bool
-	over    chan struct{} // it is dead, and nothing is written any more
+	over    chan struct{} // closed when it is dead; then nothing more is written
 
 	// Under the server's lock.
-	waiting  *file              // end of a socket to be adopted; nil: none
+	waiting  *file              // a child's end of a socket, to be adopted, or nil
 	children map[uint64]*client // by tag, until they have departed
-	files    int                // descriptors of this process that are here because of it
+	files    int                // descriptors of this process that it pays for
 	keeps    int
 	dead     bool
 	departed bool
@@ -41,21 +41,21 @@ type client struct {
 var errFull = errors.New("mp: too many processes share objects")
 
 const (
-	// mostUnread is how many messages may wait for a client that asks for more.
+	// mostUnread is how many messages may wait for a client before its next request is read.
 	mostUnread = 64
-	// mostUnclosed is how many descriptors may wait for being closed while a client sends others.
+	// mostUnclosed is how many descriptors may wait to be closed before a client's next request is read.
 	mostUnclosed = 256
-	// mostDrained is how much of what a client sent before it died is looked at; the socket of
-	// an honest one does not hold as much.
+	// mostDrained is how many of a dead client's messages are handled; the socket of an honest client
+	// does not hold as many.
 	mostDrained = 1 << 12
-	// sendBuffer is how much of what a client does not read waits in the kernel, which counts the
-	// descriptors for all of the user's processes together.
+	// sendBuffer bounds how much of what a client does not read waits in the kernel, which limits the
+	// descriptors in flight of all the user's processes together.
 	sendBuffer = 16 << 10
-	// lastWords is how long what a client sent before it died may take to be handled.
+	// lastWords is how long the handling of a dead client's messages may take.
 	lastWords = 500 * time.Millisecond
 )
 
-// adopt serves the client, which is not known to anybody yet, at a socket, which is taken over.
+// adopt serves a new client at a socket, which it takes over.
 func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	c.s, c.children, c.over = s, map[uint64]*client{}, make(chan struct{})
 	c.read.L = &c.mu
@@ -90,8 +90,8 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	return nil
 }
 
-// serve answers until the process has died, and then sees to what it had. No step after the death
-// waits for what other processes do.
+// serve answers the client until its process has died, and then disposes of what it had. No step after the
+// death waits for another process.
 func (c *client) serve(died <-chan struct{}) {
 	served := make(chan struct{})
 	go func() {
@@ -114,7 +114,7 @@ func (c *client) serve(died <-chan struct{}) {
 	case <-served:
 		c.drain()
 		c.discard()
-	case <-limit.C: // nothing that it still does has an effect
+	case <-limit.C: // what the listener still does has no effect
 	}
 
 	c.s.died(c)
@@ -131,7 +131,7 @@ func (c *client) listen() {
 			return
 		}
 		if !c.handle(m) {
-			c.shutdown(unix.SHUT_RDWR) // a process that waits for an answer must not wait for ever
+			c.shutdown(unix.SHUT_RDWR) // a process that waits for an answer must not wait forever
 			return
 		}
 	}
@@ -154,8 +154,8 @@ func (c *client) drain() {
 	})
 }
 
-// discard has the descriptors closed, one by one, that are in the socket of a dead client. Closed with
-// the socket they could make that wait.
+// discard closes the descriptors that are in the socket of a dead client, one by one. Closed together with
+// the socket, they could make that block.
 func (c *client) discard() {
 	_ = c.conn.raw.Control(func(fd uintptr) {
 		for range mostDrained {
@@ -171,7 +171,7 @@ func (c *client) discard() {
 // died gives back all that a dead client held and lets its slot be used again.
 func (s *Server) died(c *client) {
 	s.mu.Lock()
-	c.dead = true // from now on nothing that it asked for is done
+	c.dead = true // from now on its requests are not done
 	children := c.children
 	c.children = nil
 	if c.waiting != nil {
@@ -186,7 +186,7 @@ func (s *Server) died(c *client) {
 	}
 	s.mu.Unlock()
 
-	for _, child := range children { // nobody is there to look at what they sent
+	for _, child := range children { // no process is left to look at what they sent
 		child.Depart()
 		child.kill()
 	}
@@ -207,7 +207,7 @@ func (s *Server) died(c *client) {
 }
 
 // kill ends a process whose parent is dead. The guard kills it too, unless it has left its process
-// group; as long as it lives, it has a slot.
+// group. It occupies a slot as long as it lives.
 func (c *client) kill() {
 	if raw, err := c.pidfd.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
@@ -294,7 +294,7 @@ func (c *client) publish(m message) bool {
 		return false
 	}
 	err := c.s.publish(c, m.id, m.fd, int(m.size), m.arena)
-	if errors.Is(err, errTooMuch) && c.closer.Pending() > 0 { // those count that it has just given up
+	if errors.Is(err, errTooMuch) && c.closer.Pending() > 0 { // segments that it has just given up still count
 		c.awaitCloser()
 		err = c.s.publish(c, m.id, m.fd, int(m.size), m.arena)
 	}

@@ -1,14 +1,14 @@
 package broker
 
-// What a dead client has left lives on as long as somebody may need it: a process that has it, a
-// parent that has not looked at what the client sent, a message. Of what nobody has yet there may
-// be only so much; what is over that goes where there is most of it: a queue that is full of what
-// the dead have put there loses of that, and no other does.
+// A dead client's segments live on as long as they may be needed: by a process that has them, by a
+// parent that has not looked at what the client sent, or by a message. The number of such segments that no living
+// process has is bounded. Above the bound, the largest group of them loses some: a queue full of dead
+// clients' messages loses messages, and no other queue does.
 
-// mostLeft is how many segments of the dead there may be that nobody has.
+// mostLeft is how many segments of dead clients may exist that no living process has.
 func (s *Server) mostLeft() int { return min(s.files.most/4, 1<<13) }
 
-// inherit sees to what a dead client had; under the lock.
+// inherit disposes of what a dead client had; under the lock.
 func (s *Server) inherit(c *client) {
 	for id, g := range s.segments {
 		await := g.holders[c] && !c.departed
@@ -32,7 +32,7 @@ func (s *Server) inherit(c *client) {
 	s.cut()
 }
 
-// settle forgets what is left of a dead client; under the lock.
+// settle forgets what is left of a dead client that has departed; under the lock.
 func (s *Server) settle(c *client) {
 	for _, g := range s.segments {
 		if _, ok := g.awaited[c]; !ok {
@@ -46,7 +46,7 @@ func (s *Server) settle(c *client) {
 	}
 }
 
-// cut forgets what the dead have left over and above what there may be; under the lock.
+// cut forgets segments of dead clients above mostLeft; under the lock.
 func (s *Server) cut() {
 	heaps, n := map[any][]*segment{}, 0
 	for _, g := range s.orphans {
@@ -73,8 +73,8 @@ func (s *Server) cut() {
 	}
 }
 
-// reason is what a segment of the dead lives on for: a carrier, which may be kept by another, or the
-// parent that has not looked yet; under the lock.
+// reason returns why a dead client's segment lives on: a carrier, which another carrier may keep in turn, or
+// the parent that has not looked yet; under the lock.
 func (s *Server) reason(g *segment) any {
 	for range 8 {
 		var carrier *segment

@@ -2,10 +2,10 @@ package broker
 
 // keep is why a carrier lets a segment live.
 type keep struct {
-	times int     // how many messages give it back, each once
-	ends  int     // of these, for which the segment was made, by the one that keeps it
-	held  bool    // for messages with what is held, until LetGo
-	by    *client // asked for the first of them, and has it counted
+	times int     // number of messages that still need it
+	ends  int     // how many of these end the segment, which was made for them
+	held  bool    // kept as Held, until LetGo
+	by    *client // the client that kept it first, and pays for it
 }
 
 // Keep is Directory's.
@@ -48,7 +48,7 @@ func (s *Server) keep(by *client, carrier, id uint64, how Keeping) error {
 	return nil
 }
 
-// countKeep counts a keep for the client that asked for it; under the lock.
+// countKeep counts a keep for the client that pays for it; under the lock.
 func (s *Server) countKeep(k keep, n int) {
 	k.by.keeps += n
 	if k.by != s.root {
@@ -56,7 +56,7 @@ func (s *Server) countKeep(k keep, n int) {
 	}
 }
 
-// uncount is the counterpart of counting a keep; under the lock.
+// uncount is the counterpart of countKeep; under the lock.
 func (s *Server) uncount(k keep) {
 	if k.by != nil {
 		s.countKeep(k, -1)
@@ -117,7 +117,7 @@ func (s *Server) Orphans() (ids []uint64) {
 	return ids
 }
 
-// Look calls f with a segment, if it is there. It is not to be one that is no memory.
+// Look calls f with a segment, if it exists and is memory. f runs without the lock.
 func (s *Server) Look(id uint64, f func(fd, size int)) {
 	s.mu.Lock()
 	g := s.segments[id]

@@ -12,7 +12,7 @@ type Operation struct {
 	Op   uint8
 }
 
-// Operations are all kinds of messages, those of the server included.
+// Operations returns all kinds of messages, including the server's.
 func Operations() []Operation {
 	return []Operation{
 		{"welcome", opWelcome}, {"publish", opPublish}, {"fetch", opFetch}, {"drop", opDrop}, {"destroy", opDestroy},
@@ -21,8 +21,8 @@ func Operations() []Operation {
 	}
 }
 
-// A RawMessage is one as a process sees it that speaks the protocol by itself, as
-// a test of the server does. FD is -1 if there is none.
+// A RawMessage is a message for tests that speak the protocol directly. FD is -1 if there is
+// none.
 type RawMessage struct {
 	Op        uint8
 	OK, Arena bool
@@ -36,7 +36,7 @@ func (m RawMessage) Encode() []byte {
 	return message{op: m.Op, ok: m.OK, arena: m.Arena, req: m.Req, id: m.ID, size: m.Size, fd: -1}.encode()
 }
 
-// ReceiveFrom takes the next message from a socket without waiting.
+// ReceiveFrom receives the next message from a socket without waiting.
 func ReceiveFrom(fd int) (RawMessage, error) {
 	c := conn{rights: make([]byte, unix.CmsgSpace(4*mostRights)), closer: new(sys.Closer)}
 	m, err := c.receiveNow(fd)

@@ -1,10 +1,10 @@
 package broker
 
-// lookUp is the descriptor in a message that has that of a segment when it is sent: while it waits for
-// a client that does not read, it has none.
+// lookUp stands for the descriptor of the segment m.id, which is looked up when the message is sent: a message
+// that waits for a client that does not read keeps no descriptor.
 const lookUp = -2
 
-// say sends a message some time: a client that does not read holds up nobody.
+// say queues a message. It does not block, so a client that does not read delays no other.
 func (c *client) say(m message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -24,8 +24,8 @@ func (c *client) answer(m message, ok bool) {
 	c.say(message{op: opReply, req: m.req, ok: ok, fd: -1})
 }
 
-// awaitReader waits until the client has read what it has asked for, and what it sent before is closed,
-// and reports whether it lives.
+// awaitReader waits until the client has read most answers, and most descriptors that it sent are closed. It
+// reports whether the client is alive.
 func (c *client) awaitReader() bool {
 	if c.closer.Pending() > mostUnclosed {
 		c.awaitCloser()
@@ -38,7 +38,7 @@ func (c *client) awaitReader() bool {
 	return !c.isOver()
 }
 
-// awaitCloser waits until all is closed that came from the client, or it is dead.
+// awaitCloser waits until all descriptors from the client are closed, or the client is dead.
 func (c *client) awaitCloser() {
 	select {
 	case <-c.closer.Idle():
@@ -78,8 +78,8 @@ func (c *client) write() {
 	}
 }
 
-// send sends a message. A request of which the answer cannot be sent with its descriptor, because too
-// many are on their way already, has failed.
+// send sends a message. If an answer cannot be sent with its descriptor, because too many are in flight
+// already, it sends a failure instead.
 func (c *client) send(m message) {
 	s, id := c.s, m.id
 	var f *file

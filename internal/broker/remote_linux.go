@@ -17,7 +17,7 @@ type Remote struct {
 	lot    *park.Lot
 	tag    uint64
 	gone   func(id uint64)
-	closer sys.Closer // of what other processes have sent
+	closer sys.Closer // for descriptors from other processes
 
 	adopting sync.Mutex // its two messages belong together
 

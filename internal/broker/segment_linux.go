@@ -6,18 +6,18 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// segment is one that others may fetch, or a file. Its fields are under the server's lock.
+// A segment is memory that other processes may fetch, or a file. The server's lock guards its fields.
 type segment struct {
 	id      uint64
 	file    *file
-	size    int // of a file 0
+	size    int // 0 for a file
 	arena   bool
-	owner   *client              // nil: dead
+	owner   *client              // nil if dead
 	by      *client              // published it
-	estate  *client              // left it when it died; its parent may take it
-	awaited map[*client]struct{} // the dead that had it, and of which something may still be read
-	holders map[*client]bool     // others that have it, or, with false, had it
-	has     int                  // of holders
+	estate  *client              // the dead owner; its parent may take the segment
+	awaited map[*client]struct{} // dead clients that had it, and whose messages may not all have been read
+	holders map[*client]bool     // clients other than the owner: true if they have it, false if they had it
+	has     int                  // number of holders that have it
 	keptBy  map[uint64]keep      // by carrier
 	carries map[uint64]struct{}
 }
@@ -39,8 +39,8 @@ func (g *segment) hold(c *client) {
 	}
 }
 
-// release says that a client does not have a segment any more. One that had an arena may have left
-// locks there, and messages that it has taken.
+// release says that a client no longer has a segment. For an arena it remembers that the client had it, since
+// the client may hold locks there, or messages that it has taken.
 func (g *segment) release(c *client) {
 	if g.holders[c] {
 		g.holders[c] = false
@@ -51,18 +51,18 @@ func (g *segment) release(c *client) {
 	}
 }
 
-// file is a descriptor in this process. It counts for the client that has published it until it is
-// closed, which that client may delay.
+// A file is a descriptor in this process. It counts for a client until it is closed, which the client
+// that published it may delay.
 type file struct {
 	fd    int
-	refs  int // under the server's lock
-	payer *client
-	from  *client // published it; if to close it takes long, only what else came from there waits
+	refs  int     // under the server's lock
+	payer *client // the client that it counts for
+	from  *client // published it; a slow close delays only other descriptors from the same client
 	taken bool    // by the root process
 }
 
-// unref closes a descriptor that nothing needs any more; under the lock, for which the closing does
-// not wait.
+// unref drops a reference, and starts to close the descriptor if it was the last. It needs the lock and does
+// not block.
 func (s *Server) unref(f *file) {
 	f.refs--
 	if f.refs > 0 {
@@ -86,8 +86,8 @@ func (s *Server) charge(c *client, n int) {
 	}
 }
 
-// pay transfers the cost of a descriptor to the client that has taken it over, if that may have so
-// many; under the lock.
+// pay charges a descriptor to the client that has taken over its segment, if that client's budget allows it;
+// under the lock.
 func (s *Server) pay(f *file, c *client) {
 	if c == s.root && s.taken >= s.files.most/2 || c != s.root && !s.files.admits(c.files, 1) {
 		return
@@ -101,8 +101,8 @@ func (s *Server) pay(f *file, c *client) {
 	}
 }
 
-// isSegment reports whether a descriptor is memory of a size: so nothing that is done with it waits
-// for anybody. It does not touch the file before it knows that.
+// isSegment reports whether a descriptor is memory of the given size, so that no operation on it blocks. It
+// does nothing else with the descriptor before it knows that.
 func isSegment(fd int, size uint64, sealed bool) bool {
 	if !shm.Anonymous(fd) || sealed && !shm.Sealed(fd) {
 		return false

@@ -12,9 +12,9 @@ import (
 const (
 	// rootSlot is the slot of the root process.
 	rootSlot = 1
-	// maxSegments is how many segments of one client are kept here.
+	// maxSegments is the maximum number of segments of one client.
 	maxSegments = 1 << 14
-	// maxKeeps is how many keeps of one client are kept here.
+	// maxKeeps is the maximum number of keeps of one client.
 	maxKeeps = 1 << 16
 )
 
@@ -33,17 +33,17 @@ type Server struct {
 	clients  [park.MaxProcs]*client
 	lastTag  uint64
 	count    int    // of clients
-	files    budget // of descriptors
+	files    budget // descriptors
 	keeps    budget
-	slots    budget // of children of clients
+	slots    budget // slots of clients' children
 	anyID    bool   // a test chooses the numbers of segments
-	taken    int    // descriptors that the root has taken from clients
+	taken    int    // descriptors that the root process has taken over from clients
 }
 
-// NewServer makes the broker of a root process. When a client has died, bury gives back
-// what it held in the arenas that it had, and when the owner of a segment that the root has
-// fetched has destroyed it, gone is called; with 0 when a client has died, or nobody has what a
-// dead one has left.
+// NewServer makes the broker of a root process. When a client has died, the server calls bury, which must give
+// back what it held in the arenas that it had. The server calls gone with the number of a segment that the root
+// has fetched when the owner destroys it; and with 0 when a client has died, or when no living process has what
+// a dead one has left.
 func NewServer(bury func(slot int, arenas []uint64), gone func(id uint64)) (*Server, error) {
 	mail, err := park.NewMail()
 	if err != nil {
@@ -61,7 +61,7 @@ func NewServer(bury func(slot int, arenas []uint64), gone func(id uint64)) (*Ser
 	return s, nil
 }
 
-// fileBudget is how many of this process's descriptors may be for clients.
+// fileBudget returns how many of this process's descriptors clients may use.
 func fileBudget() budget {
 	most := 1 << 18
 	var limit unix.Rlimit
@@ -93,7 +93,7 @@ func (s *Server) Publish(id uint64, fd int, size int, arena bool) error {
 }
 
 var (
-	errTaken     = errors.New("a segment with that number exists, or another process could have it")
+	errTaken     = errors.New("a segment with that number exists, or the number is another process's")
 	errTooMuch   = errors.New("too many segments")
 	errTooManyOf = errors.New("too many messages that need other segments")
 )
@@ -138,7 +138,7 @@ func (s *Server) fetchHere(id uint64, file bool) (Segment, error) {
 	return Segment{fd, g.size, g.arena}, err
 }
 
-// grant says that a client has a segment; under the lock.
+// grant gives a client a segment; under the lock.
 func (s *Server) grant(c *client, id uint64, file bool) (*segment, error) {
 	g := s.segments[id]
 	if g == nil || file != (g.size == 0) || c.dead {

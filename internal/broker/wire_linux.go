@@ -16,14 +16,14 @@ import (
 const (
 	opWelcome = 1 + iota // server: id is the client's slot, size its tag; the segments with the mailboxes and the roster
 	opPublish            // client: the segment id, of size bytes; its descriptor
-	opFetch              // client: the descriptor of segment id, please; ok: of file id
+	opFetch              // client: asks for the descriptor of segment id; ok: of file id
 	opDrop               // client: it does not have segment id any more
 	opDestroy            // client: nobody may have its segment id any more
 	opTake               // client: the owner of segment id, a child of it, has given it that
 	opAdopt              // client: a child's end of a socket is to be served; its pidfd follows
 	opPidfd              // client: the pidfd to the opAdopt before
 	opDepart             // client: nothing more of its child id will be met
-	opKeep               // client: messages in segment size need segment id; ok: what is held; arena: it is only for one
+	opKeep               // client: messages in segment size need segment id; ok: as Held; arena: as Message
 	opRelease            // client: no more; ok: nobody does
 	opReply              // server: to the request with that number, ok or not
 	opGone               // server: segment id is destroyed
@@ -37,13 +37,13 @@ type message struct {
 	id    uint64
 	size  uint64
 	fd    int // -1: none
-	also  int // opWelcome: another one
+	also  int // opWelcome: the second descriptor
 }
 
 const (
 	messageSize = 24
-	// mostRights is how many descriptors the system lets a message bring: with room for all, it
-	// closes none itself while we receive, which could take long.
+	// mostRights is the kernel's limit of descriptors in a message. With room for fewer, the kernel would
+	// close the rest while we receive, which could take long.
 	mostRights = 253
 )
 
@@ -71,10 +71,10 @@ type conn struct {
 	file   *os.File
 	raw    syscall.RawConn
 	rights []byte
-	closer *sys.Closer // of what comes over it
+	closer *sys.Closer // for descriptors that arrive on it
 }
 
-// newConn takes a socket over.
+// newConn takes over a socket.
 func newConn(fd int, closer *sys.Closer) (*conn, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		closer.Close(fd)
@@ -123,7 +123,7 @@ func (c *conn) receive() (m message, err error) {
 	return m, err
 }
 
-// receiveNow returns EAGAIN if there is no message.
+// receiveNow receives a message, or returns EAGAIN if there is none.
 func (c *conn) receiveNow(fd int) (m message, err error) {
 	m.fd = -1
 	var data [messageSize + 1]byte
@@ -155,7 +155,7 @@ func (c *conn) receiveNow(fd int) (m message, err error) {
 	return m, nil
 }
 
-// isSocket reports whether a descriptor is an end of a Pair. It does not touch what is no socket.
+// isSocket reports whether a descriptor is an end of a Pair. It is safe for any descriptor.
 func isSocket(fd int) bool {
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil || domain != unix.AF_UNIX {

@@ -6,17 +6,17 @@ import (
 	"fmt"
 )
 
-// Bounds are what one of mp's own messages may hold. A sender keeps them and a receiver checks
+// Bounds bound one of mp's own messages. Senders keep to them and receivers check
 // them, so that no honest message is refused and a forged one costs next to nothing.
 type Bounds struct {
 	Bytes int // of the whole message
-	Items int // values in it, with keys, arrays and maps
-	Depth int // of arrays and maps in one another
+	Items int // values, including keys, arrays and maps
+	Depth int // of nested arrays and maps
 }
 
-// DecodeWithin is the counterpart of AppendAny; v is a pointer. The message is counted before it
-// is decoded, since the library allocates for as many values as a message has, however small
-// they are. A message beyond its bounds is an error and leaves *v as it was.
+// DecodeWithin is the counterpart of AppendAny; v is a pointer. It counts the values of the message before it
+// decodes them, since the library allocates memory for each value, however small it is. For a message beyond
+// its bounds it returns an error and leaves *v unchanged.
 func DecodeWithin(data []byte, v any, b Bounds) error {
 	if len(data) > b.Bytes {
 		return fmt.Errorf("%d bytes: there may be at most %d", len(data), b.Bytes)
@@ -34,17 +34,17 @@ func DecodeWithin(data []byte, v any, b Bounds) error {
 
 var (
 	errCut        = errors.New("it ends too early")
-	errIndefinite = errors.New("it does not say how long a part of it is")
+	errIndefinite = errors.New("it has a part of indefinite length")
 	errTag        = errors.New("it has a tag")
 )
 
-// A counter counts the values of a message, and stops at the first that is too many.
+// A counter counts the values of a message. It stops at the first one above the bound.
 type counter struct {
 	left   int
 	bounds Bounds
 }
 
-// value passes one value, inside depth arrays and maps, and returns what comes after it.
+// value skips one value at the given depth and returns the bytes after it.
 func (c *counter) value(b []byte, depth int) ([]byte, error) {
 	major, n, rest, err := head(b)
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *counter) value(b []byte, depth int) ([]byte, error) {
 	return rest, nil
 }
 
-// values passes the n elements of an array or pairs of a map.
+// values skips the n elements of an array or pairs of a map.
 func (c *counter) values(b []byte, n uint64, pairs bool, depth int) (rest []byte, err error) {
 	if n > uint64(c.left) {
 		return nil, fmt.Errorf("more than %d values", c.bounds.Items)
@@ -120,8 +120,8 @@ func head(b []byte) (major byte, n uint64, rest []byte, err error) {
 	return major, binary.BigEndian.Uint64(wide[:]), rest[size:], nil
 }
 
-// FirstText returns the beginning of the text with which a message begins: what a map has under the
-// key 1, if that comes first. It is for messages that are beyond their bounds.
+// FirstText returns the beginning of the text at the start of a message: the value of key 1 of a map, if
+// that key comes first. It is for messages beyond their bounds.
 func FirstText(data []byte) string {
 	major, _, rest, err := head(data)
 	if err != nil || major != majorMap || len(rest) == 0 || rest[0] != 1 {

@@ -18,7 +18,7 @@ const maxDepth = 10_000
 var modes = sync.OnceValue(func() (m struct {
 	enc cbor.UserBufferEncMode
 	dec cbor.DecMode
-	own cbor.DecMode // dec for types that write CBOR themselves
+	own cbor.DecMode // for types that write CBOR themselves
 }) {
 	registerBuiltin()
 	enc := cbor.EncOptions{
@@ -43,8 +43,8 @@ var modes = sync.OnceValue(func() (m struct {
 	if m.own, err = dec.DecModeWithTags(registered.tags); err != nil {
 		panic(err)
 	}
-	// The library looks ahead for the end of an array without a length, and again for each of those
-	// in it: a megabyte of them takes hours. It writes none itself.
+	// The library looks ahead for the end of an array of indefinite length, and again for each such array
+	// inside it: a megabyte of them takes hours. Its encoder never writes one.
 	dec.IndefLength = cbor.IndefLengthForbidden
 	if m.dec, err = dec.DecModeWithTags(registered.tags); err != nil {
 		panic(err)
@@ -52,8 +52,8 @@ var modes = sync.OnceValue(func() (m struct {
 	return m
 })
 
-// writesCBOR reports whether values of t can have values in them that write their CBOR themselves,
-// in whatever way.
+// writesCBOR reports whether values of t can contain values that write CBOR themselves, possibly of indefinite
+// length.
 func writesCBOR(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if seen[t] {
 		return false

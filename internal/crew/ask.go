@@ -15,11 +15,11 @@ import (
 // mostAsked is how many questions a worker may leave without an answer.
 const mostAsked = 16
 
-// mostAnswered is how many bytes the answers of all workers to one question may have. None of them
-// may leave others without room: each has its share.
+// mostAnswered bounds the answers of all workers to one question, in bytes. Each worker has an equal share, so
+// that none leaves others without room.
 const mostAnswered = 256 << 20
 
-// leastAnswer is how many bytes each may answer, however many they are.
+// leastAnswer is how many bytes each worker may answer, however many workers there are.
 const leastAnswer = 1 << 20
 
 var errUnanswered = errors.New("it has not answered what it was asked before")
@@ -27,8 +27,8 @@ var errUnanswered = errors.New("it has not answered what it was asked before")
 // asking is what a worker is being asked, beside its tasks; under the crew's lock.
 type asking struct {
 	last uint32
-	open map[uint32]chan []byte // answers that somebody waits for
-	owed int                    // answers that are to come
+	open map[uint32]chan []byte // questions whose asker waits
+	owed int                    // answers that have not come yet
 }
 
 // Ask asks all workers in service the same, whatever they are doing, and returns their answers in
@@ -48,7 +48,7 @@ func (c *Crew) Ask(ctx context.Context, data []byte) []Answer {
 		all.Go(func() {
 			data, err := m.ask(ctx, data)
 			if most := min(ask.MaxEncoded, max(mostAnswered/len(asked), leastAnswer)); len(data) > most {
-				data, err = nil, fmt.Errorf("it has answered %d bytes: there may be at most %d", len(data), most)
+				data, err = nil, fmt.Errorf("its answer has %d bytes: there may be at most %d", len(data), most)
 			}
 			answers[i] = Answer{Worker: m.number(), PID: m.proc.PID, Data: data, Err: err}
 		})

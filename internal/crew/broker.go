@@ -20,7 +20,7 @@ type connection struct {
 	over  bool
 }
 
-// once returns a function that calls f on a goroutine of its own, the first time.
+// once returns a function whose first call runs f in a goroutine.
 func (b *connection) once(f func()) func() {
 	return func() {
 		if !b.asked.Swap(true) {

@@ -67,7 +67,7 @@ func (c *Crew) end(r running, j *job, cause error, late bool) {
 	if late && c.cfg.Patient {
 		return
 	}
-	_ = r.m.link.Cancel(r.seq, late) // if it cannot be told, it will be killed
+	_ = r.m.link.Cancel(r.seq, late) // on error the worker is killed after the grace period
 	if c.cfg.Patient {
 		return
 	}
@@ -129,10 +129,10 @@ func (m *member) askForStacks() {
 	}
 }
 
-// mostStacks is how much of a worker's answer is kept. Workers do not tell more.
+// mostStacks is how many bytes of a worker's stacks are kept. Honest workers send no more.
 const mostStacks = 64 << 10
 
-// heardStacks keeps the worker's answer, as far as a worker answers.
+// heardStacks keeps the beginning of the worker's answer.
 func (m *member) heardStacks(data []byte) {
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()

@@ -26,7 +26,7 @@ func (m *member) findLong(j *job, lo int, seq uint32, n int) {
 	if took == 0 || slow == m.longSeq || slow-seq >= uint32(n) {
 		return
 	}
-	took = min(took, time.Since(m.usage.serving)) // the worker's word for it
+	took = min(took, time.Since(m.usage.serving)) // the worker claims it
 	m.longSeq, m.long, m.longTook = slow, run{j, lo + int(slow-seq), 1}, took
 }
 
@@ -90,7 +90,7 @@ func (m *member) info(now time.Time) Info {
 		w.Waiting += now.Sub(u.free)
 	}
 	served := now.Sub(u.serving)
-	w.Working = max(min(w.Working, served-w.Waiting), 0) // the worker's word for it
+	w.Working = max(min(w.Working, served-w.Waiting), 0) // the worker claims it
 	w.Talking = served - w.Waiting - w.Working
 	return w
 }

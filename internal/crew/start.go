@@ -151,7 +151,7 @@ type says struct {
 	failed chan error
 }
 
-// fail notes why a worker cannot serve; what it says later is not even decoded.
+// fail notes why a worker cannot serve. It does not even decode a second reason.
 func (s says) fail(data []byte, decode func([]byte) error) {
 	if len(s.failed) == 0 {
 		put(s.failed, decode(data))
@@ -179,7 +179,7 @@ func (m *member) handshake(greeted func()) *StartError {
 	cfg.Worker, cfg.Single, cfg.Trace = m.number(), c.cfg.Single, c.cfg.Trace
 	cfg.Name = m.name
 	greeting()
-	_ = m.link.Greet(cfg) // if it cannot be told, it does not answer
+	_ = m.link.Greet(cfg) // on error the worker does not answer, which awaitHello reports
 	hello, err := m.awaitHello(s)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ type Config struct {
 	OnEnd   func(Death)                                    // called at the end of a Single worker that had come into service
 	Name    func() string                                  // names the next worker
 	Missing func(function string) error                    // why a worker has no such function
-	TooLong func(function string, n int) error             // the error of an argument above Link.MaxMessage
+	TooLong func(function string, n int) error             // returns the error for an argument above Link.MaxMessage
 	Failure func(fn string, kind uint8, data []byte) error // decodes an outcome that is no result
 	Death   func(error) error                              // translates a Death or StartError
 }

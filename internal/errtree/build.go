@@ -1,15 +1,14 @@
 package errtree
 
-// maxCost is how many bytes the methods Error of a rebuilt error and of those below it may put
-// together in one call.
+// maxCost is how many bytes one call of a rebuilt error's Error method, with its calls of the Error methods
+// below, may produce.
 const maxCost = 8 << 20
 
 // built is an error that has arrived.
 type built struct {
-	err error
-	// rebuilt is an error of a registered type, whose Error method may call those of the errors below.
-	rebuilt bool
-	cost    int // of a call of Error, in bytes
+	err     error
+	rebuilt bool // it has a registered type, whose Error method may call those of the errors below
+	cost    int  // of a call of Error, in bytes
 }
 
 func (n *node) build() built {
@@ -33,16 +32,17 @@ func (n *node) build() built {
 		}
 	}
 	if holds && leads {
-		errs = nil // self leads to them: twice at each level would be exponential
+		errs = nil // self leads to them: to list them twice at each level would be exponential
 	}
 	return built{err: &Remote{text: n.Text, goType: n.GoType, self: self, kids: errs}, cost: len(n.Text)}
 }
 
-// says reports whether a rebuilt error has the text of the original, and what it costs to ask it.
+// says reports whether a rebuilt error has the text of the original, and what a call of its Error method
+// costs.
 //
-// The Error method of an error that wraps another usually calls that one's. To ask at each level
-// of a chain would take quadratic time, and exponential time if a method calls the other twice.
-// So a twin is asked, which wraps a stand-in, and the calls of the stand-in are counted.
+// The Error method of an error that wraps another one usually calls the other's. Calling it at each level
+// of a chain would take quadratic time, or exponential time if a method calls the other one twice.
+// So says calls Error of a twin, which wraps a stand-in, and counts the calls of the stand-in.
 func (n *node) says(self error, holds bool, kids []built) (cost int, ok bool) {
 	if !holds || len(kids) == 0 || !kids[0].rebuilt {
 		text, ok := textOf(self)
@@ -53,26 +53,26 @@ func (n *node) says(self error, holds bool, kids []built) (cost int, ok bool) {
 	if twin == nil {
 		return 0, false
 	}
-	s.calls = 0 // those of the twin's making
+	s.calls = 0 // forget calls made while the twin was decoded
 	text, ok := textOf(twin)
 	cost = len(text) + s.calls*kids[0].cost
 	return cost, ok && text == n.Text && cost <= maxCost
 }
 
-// A standIn takes the place of an error, whose text is known.
+// A standIn takes the place of an error whose text is known.
 type standIn struct {
 	err   error
 	text  string
 	calls int
 }
 
-// Error returns the text of the other error.
+// Error returns the text of the replaced error.
 func (s *standIn) Error() string {
 	s.calls++
 	return s.text
 }
 
-// Unwrap returns the other error, for errors.Is and errors.As.
+// Unwrap returns the replaced error, for errors.Is and errors.As.
 func (s *standIn) Unwrap() error { return s.err }
 
 // wrapsItself reports whether a rebuilt error already leads to what it wraps.

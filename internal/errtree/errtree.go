@@ -44,9 +44,9 @@ func (e *Remote) Unwrap() []error {
 	return append([]error{e.self}, e.kids...)
 }
 
-// Append appends the encoding of err, which always succeeds and appends at most MaxEncoded bytes. An
-// error that cannot be encoded is sent as text. A text that is too long ends with a note about that, a
-// value that is too large is left out, and so are errors that are nested too deep or are too many.
+// Append appends the encoding of err. It always succeeds and appends at most MaxEncoded bytes. An
+// error that cannot be encoded is sent as text. A text that is too long is cut and ends with a note that says
+// so. A value that is too large is left out, and so are errors that are nested too deep or are too many.
 func Append(buf []byte, err error) []byte {
 	n := nodeOf(err, 0, newBudget())
 	out, encErr := codec.AppendAny(buf, n)
@@ -56,9 +56,8 @@ func Append(buf []byte, err error) []byte {
 	return out
 }
 
-// Decode returns the error that Append encoded. Bytes that Append would not write give an error that
-// says so, with the beginning of the text. Its cost is linear in the size of data and bounded,
-// whatever data is.
+// Decode returns the error that Append encoded. For bytes that Append would not write it returns an error
+// that says so, with the beginning of the text. Whatever data is, the cost is bounded and linear in its size.
 func Decode(data []byte) error {
 	var n node
 	err := codec.DecodeWithin(data, &n, bounds)
@@ -75,7 +74,8 @@ func Decode(data []byte) error {
 	return fmt.Errorf("an error that cannot be decoded: %w", err)
 }
 
-// nodeOf takes from left what it sends; an error may wrap itself.
+// nodeOf makes the node of err and subtracts from left what it sends. An error may wrap itself, so depth is
+// bounded.
 func nodeOf(err error, depth int, left *budget) node {
 	left.nodes--
 	n := node{GoType: fmt.Sprintf("%T", err)}

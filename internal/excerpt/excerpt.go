@@ -9,16 +9,16 @@ import (
 // Min is the smallest bound that leaves room for the note about the missing rest.
 const Min = 64
 
-// Head returns s if it has at most most bytes, which must be at least Min. Otherwise it returns
-// the beginning of s and a note about how many bytes are missing, together at most most bytes.
+// Head returns s if it has at most most bytes. Otherwise it returns the beginning of s and a note that says
+// how many bytes are missing, together at most most bytes. most must be at least Min.
 func Head(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
-	note := fmt.Sprintf("… (%d bytes more)", len(s)) // at least as long as the note with the right number
+	note := fmt.Sprintf("… (%d bytes more)", len(s)) // at least as long as the final note
 	cut := max(most-len(note), 0)
 	for back := 0; back < utf8.UTFMax-1 && cut > 0 && !utf8.RuneStart(s[cut]); back++ {
-		cut-- // no half of a rune
+		cut-- // do not split a rune
 	}
 	return s[:cut] + fmt.Sprintf("… (%d bytes more)", len(s)-cut)
 }

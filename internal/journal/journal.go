@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// progress is within what time the handler has to take a record in for more to be waited for.
+// progress is how long Close waits for the handler to take the next record.
 const progress = 200 * time.Millisecond
 
 // A Journal calls what is added to it, in order. It is safe for concurrent use.
@@ -36,12 +36,12 @@ func New(logger *slog.Logger) *Journal {
 	return j
 }
 
-// Own is the source of records that are the program's own, not a worker's.
+// Own is the source of the program's own records, as opposed to a worker's.
 const Own = -1
 
-// Add queues a call of f, which logs, behind those added before. It does not block, since workers must not
-// wait for the handler: a record for which there is no room is lost. Source is the worker that logs; one
-// that logs too much loses its own records, not those of others. Size is how many bytes f keeps.
+// Add queues a call of f, which logs, behind earlier ones. It does not block, since workers must not
+// wait for the handler: a record for which there is no room is lost. source is the worker that logs; a worker
+// that logs too much loses its own records, not other workers'. size is how many bytes f keeps.
 func (j *Journal) Add(source, size int, f func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -57,8 +57,8 @@ func (j *Journal) Info(what string, args ...any) {
 	j.Add(Own, 0, func() { j.logger.Info(what, args...) })
 }
 
-// run calls what is added until the journal is closed. A handler that calls runtime.Goexit ends the
-// goroutine, and a new one goes on.
+// run calls the functions that are added until the journal is closed. A handler that calls runtime.Goexit ends
+// the goroutine, and a new one goes on.
 func (j *Journal) run() {
 	over := false
 	defer func() {
@@ -84,8 +84,8 @@ func (j *Journal) run() {
 	}
 }
 
-// next waits for a record, and returns with it how many others were lost since the last call, by their
-// source. The record is nil if all are lost; ok is false at the end.
+// next waits for a record. It also returns how many records were lost since the last call, by source. f is nil
+// if there are only lost records; ok is false at the end.
 func (j *Journal) next() (f func(), lost map[int]int, ok bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -99,7 +99,7 @@ func (j *Journal) next() (f func(), lost map[int]int, ok bool) {
 	return f, lost, true
 }
 
-// tell says that records were lost.
+// tell logs that records were lost.
 func (j *Journal) tell(source, n int) {
 	if source == Own {
 		j.logger.Warn("mp: log records were lost: the handler is too slow", "records", n)
@@ -123,8 +123,8 @@ func Complain(what string, panicked any) {
 	fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", what, panicked, debug.Stack())
 }
 
-// Close ends it once all has been passed on, but waits for no handler that makes no progress. Records
-// that are added later are dropped.
+// Close returns once all records have been passed on, or when the handler makes no progress. Records
+// added later are dropped.
 func (j *Journal) Close() {
 	j.mu.Lock()
 	j.closed = true

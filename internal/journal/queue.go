@@ -1,14 +1,14 @@
 package journal
 
-// Bounds of what waits for the handler. The first source may use all of maxBytes and maxRecords, the
-// second that has records waiting half of them, and so on: n sources have at most 1 + 1/2 + … + 1/n of
-// it, which is less than eight times as much for a thousand, and never more than limit.
+// Bounds of the records that wait for the handler. The first source may use all of maxBytes and maxRecords, the
+// second one with waiting records half of them, and so on: n sources have at most 1 + 1/2 + … + 1/n times
+// as much, which is less than eight times for a thousand, and never more than limit.
 const (
 	maxRecords = 8192
 	maxBytes   = 8 << 20
 	limit      = 48 << 20
 
-	overhead = 256 // what a record takes beside its bytes
+	overhead = 256 // what a record takes besides its bytes
 )
 
 type record struct {
@@ -16,20 +16,20 @@ type record struct {
 	log          func()
 }
 
-// A queue is the records that wait, first in, first out.
+// A queue holds the waiting records, first in, first out.
 type queue struct {
 	records []record
 	bytes   int
-	sources map[int]*source // those with records in the queue
-	lost    map[int]int     // records without room, by source, that nobody was told of
+	sources map[int]*source // sources with records in the queue
+	lost    map[int]int     // lost records that have not been reported yet, by source
 }
 
-// source is what a source has in the queue.
+// A source counts a source's records in the queue.
 type source struct{ records, bytes int }
 
 func newQueue() queue { return queue{sources: map[int]*source{}, lost: map[int]int{}} }
 
-// empty reports whether there is nothing to tell.
+// empty reports whether there is neither a record nor a loss to report.
 func (q *queue) empty() bool { return len(q.records) == 0 && len(q.lost) == 0 }
 
 // put appends a record, or counts it as lost.
@@ -49,7 +49,7 @@ func (q *queue) put(r record) {
 	q.records = append(q.records, r)
 }
 
-// fits reports whether a source may add a record. One that has none waiting may add any.
+// fits reports whether a source may add a record. A source without waiting records may add one of any size.
 func (q *queue) fits(s *source, size int) bool {
 	if q.bytes+size > limit {
 		return false
@@ -61,7 +61,8 @@ func (q *queue) fits(s *source, size int) bool {
 	return s.records < maxRecords/n && s.bytes+size <= maxBytes/n
 }
 
-// take removes the first record, and returns which were lost by now. It returns nil if there is none.
+// take removes the first record and returns it, or nil if there is none. It also returns the losses not reported
+// yet.
 func (q *queue) take() (log func(), lost map[int]int) {
 	if len(q.lost) > 0 {
 		lost, q.lost = q.lost, map[int]int{}
@@ -70,7 +71,7 @@ func (q *queue) take() (log func(), lost map[int]int) {
 		return nil, lost
 	}
 	r := q.records[0]
-	q.records[0] = record{} // append copies the slice now and then, not at once
+	q.records[0] = record{} // free it now: the slice keeps its memory until append copies it
 	q.records = q.records[1:]
 	q.bytes -= r.size
 	s := q.sources[r.source]

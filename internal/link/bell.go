@@ -29,7 +29,7 @@ type ringer struct {
 	rope  rope
 }
 
-// ring wakes the listener if it sleeps or is about to. It never waits.
+// ring wakes the listener if it sleeps or is about to. It never blocks.
 func (r ringer) ring() error {
 	if atomic.LoadUint32(r.armed) == 0 || !atomic.CompareAndSwapUint32(r.armed, 1, 0) {
 		return nil
@@ -37,15 +37,15 @@ func (r ringer) ring() error {
 	return r.rope.pull()
 }
 
-// A rope writes the byte to the pipe. A pipe that is full has rung already.
+// A rope writes the byte to the pipe. A full pipe has rung already.
 type rope interface{ pull() error }
 
-// pipeRope is the parent's. It writes to a file description of the parent's own, whose
-// flags no worker can change, and does not go through the poller, which would wait for
+// pipeRope is the parent's rope. It writes to an open file description of its own, whose
+// flags no worker can change. It does not use the poller, which would wait for
 // room: a worker can fill the pipe, or leave it to a process that never reads.
 type pipeRope struct {
 	raw    syscall.RawConn
-	write  func(fd uintptr) // made once: a closure for each ring would be an allocation
+	write  func(fd uintptr) // made once, since a closure for each ring would be an allocation
 	broken atomic.Bool
 }
 
@@ -73,7 +73,7 @@ func (r *pipeRope) pull() error {
 	return nil
 }
 
-// fdRope is the worker's, for a descriptor that stays open as long as the process.
+// fdRope is the worker's rope. Its descriptor stays open as long as the process lives.
 type fdRope int
 
 func (r fdRope) pull() error {
@@ -90,11 +90,11 @@ type listener struct {
 	unread bool // a byte may be in the pipe from before
 	buf    [1024]byte
 
-	// A kick does not use the pipe: the worker, or a process that it has left, can
+	// A kick does not use the pipe: the worker, or a process that it left behind, can
 	// take every byte out of that.
 	kicked  atomic.Bool
 	blocked atomic.Bool // block sleeps, or is about to
-	alarm   *os.File    // an eventfd, which wakes block
+	alarm   *os.File    // an eventfd that wakes block
 
 	// Of the wait under way.
 	look   func(fd uintptr) bool
@@ -103,7 +103,7 @@ type listener struct {
 	failed error
 }
 
-// newListener takes both files over: the end of the pipe and an eventfd.
+// newListener takes over the end of the pipe and an eventfd.
 func newListener(armed *uint32, pipe, alarm *os.File) (*listener, error) {
 	raw, err := pipe.SyscallConn()
 	if err != nil {
@@ -160,11 +160,11 @@ func (l *listener) tryRead(fd uintptr) (done bool) {
 	return done
 }
 
-// mostRead is how often empty reads: a worker that fills the pipe again and again
-// does not keep it there.
+// mostRead bounds the reads of empty, so that a worker that keeps filling the pipe
+// does not keep it reading.
 const mostRead = 64
 
-// empty reads what is in the pipe; false if that is nothing, and there was no kick.
+// empty reads what is in the pipe. It returns false if there was neither a byte nor a kick.
 func (l *listener) empty(fd int) (bool, error) {
 	kicked := l.kicked.Swap(false) // first: a kick from now on counts again
 	l.unread = false
@@ -188,7 +188,7 @@ func (l *listener) empty(fd int) (bool, error) {
 func (l *listener) block(news func() bool) error {
 	var failed error
 	err := l.raw.Control(func(fd uintptr) {
-		l.blocked.Store(true) // before kicked is looked at: a later kick writes to the eventfd
+		l.blocked.Store(true) // before kicked is read: a later kick writes to the eventfd
 		defer l.blocked.Store(false)
 		if !l.arm(news) {
 			return
@@ -208,8 +208,7 @@ func (l *listener) block(news func() bool) error {
 	return err
 }
 
-// sleepOn sleeps until there is something in the pipe, or in the eventfd, which it
-// empties.
+// sleepOn sleeps until the pipe or the eventfd is readable, and empties the eventfd.
 func (l *listener) sleepOn(pipe int) {
 	raw, err := l.alarm.SyscallConn()
 	if err != nil {

@@ -98,10 +98,10 @@ func (h Hello) append(b []byte) []byte {
 	return b
 }
 
-// maxHello is how many bytes a worker may say of itself: some 100,000 functions.
+// maxHello is the maximum size of a Hello: some 100,000 functions.
 const maxHello = 8 << 20
 
-// minFunc is how many bytes a function takes at least.
+// minFunc is the minimum size of a function in a Hello.
 const minFunc = 3
 
 func parseHello(b []byte) (Hello, error) {

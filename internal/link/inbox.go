@@ -48,8 +48,8 @@ func (b *inbox) init() {
 	b.cond.L = &b.mu
 }
 
-// Read reads from the socket, and waits while it is empty. A descriptor that comes with
-// what is read is an error: mp's workers send none there.
+// Read reads from the socket, and waits while it is empty. It returns an error if a descriptor
+// arrives with the bytes, since mp's workers send none there.
 func (b *inbox) Read(p []byte) (n int, err error) {
 	for {
 		werr := b.raw.Read(func(fd uintptr) bool {
@@ -76,14 +76,14 @@ func (b *inbox) Read(p []byte) (n int, err error) {
 	}
 }
 
-// mostRights is how many descriptors may come at a time, SCM_MAX_FD of the kernel. Those
-// for which there was no room the kernel would close while we read, however long that
-// takes: a TCP socket can linger.
+// mostRights is SCM_MAX_FD, the kernel's limit of descriptors in a message. With room for
+// fewer, the kernel would close the rest while we read, however long that takes: a TCP socket
+// can linger.
 const mostRights = 253
 
 var errRights = fmt.Errorf("%w: a descriptor where none belongs", errGarbage)
 
-// receive reads what is there.
+// receive reads without waiting.
 func (b *inbox) receive(fd int, p []byte) (int, error) {
 	if b.rights == nil {
 		b.rights = make([]byte, unix.CmsgSpace(4*mostRights))
@@ -108,13 +108,13 @@ func (b *inbox) empty() bool {
 // poke makes a Read that waits look again.
 func (b *inbox) poke() { _ = b.sock.SetReadDeadline(time.Unix(1, 0)) }
 
-// shut lets nothing more come. A process that a dead worker has left may hold the other
-// end, and send for ever.
+// shut lets nothing more arrive. A process that a dead worker left behind may hold the other
+// end, and send forever.
 func (b *inbox) shut() {
 	_ = b.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 }
 
-// unread is how many bytes nobody has read.
+// unread returns how many bytes have not been read.
 func (b *inbox) unread() (n int) {
 	_ = b.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
 	return n

@@ -11,8 +11,8 @@ type Word struct {
 	Size   int // in bytes
 }
 
-// Words are the control words of the segment by name, the canaries among them.
-// A test that attacks every word learns of a new one here.
+// Words returns the control words of the segment, including the canaries. A test that attacks
+// every word uses it, and so covers new ones.
 func Words() []Word {
 	words := []Word{
 		{"taskTail", offTaskTail, 8}, {"taskHead", offTaskHead, 8}, {"resTail", offResTail, 8}, {"resHead", offResHead, 8},
@@ -31,7 +31,7 @@ type Area struct {
 	Offset, Size int
 }
 
-// Areas are the marks and the rings.
+// Areas returns the marks and the rings.
 func Areas() []Area {
 	return []Area{{"marks", offMarks, slots / 4}, {"task ring", offTaskRing, ringSize}, {"result ring", offResRing, ringSize}}
 }
@@ -42,7 +42,7 @@ type Message struct {
 	Kind uint32
 }
 
-// Messages are all kinds of messages. The test of this package compares them
+// Messages returns all kinds of messages. A test of this package compares them
 // with what receive accepts.
 func Messages() []Message {
 	return []Message{
@@ -51,21 +51,21 @@ func Messages() []Message {
 	}
 }
 
-// MessageHead is the head of a message that says that a body of n bytes follows.
+// MessageHead returns the head of a message with a body of n bytes.
 func MessageHead(kind, seq uint32, n uint64) []byte {
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, headSize), kind)
 	b = binary.LittleEndian.AppendUint32(b, seq)
 	return binary.LittleEndian.AppendUint64(b, n)
 }
 
-// ResultHead is the head of a record in the result ring for an outcome whose
+// ResultHead returns the head of a record in the result ring for an outcome whose
 // data was sent over the socket.
 func ResultHead(seq uint32, kind uint8) []byte {
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, resultHead), uint32(kind)<<resultKindBit|resultExternal)
 	return binary.LittleEndian.AppendUint32(b, seq)
 }
 
-// SeqOffset is where a record in the task ring has the number of its first task.
+// SeqOffset is the offset of the number of a record's first task in the task ring.
 const SeqOffset = 16
 
 // RingSize is the size of each ring.

@@ -113,8 +113,8 @@ func New() (l *Link, err error) {
 	return l, l.makeBells()
 }
 
-// makeSocket makes the socket. Out-of-band bytes in it are ordinary ones: the kernel would
-// close what comes with them while we read.
+// makeSocket makes the socket. It makes out-of-band bytes ordinary ones: the kernel would otherwise
+// close descriptors that come with them while we read.
 func (l *Link) makeSocket() error {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -130,7 +130,7 @@ func (l *Link) makeSocket() error {
 	return l.out.init(l.sock)
 }
 
-// makeBells makes the pipes of the worker's bell and of ours.
+// makeBells makes the pipes of the worker's bell and of the parent's.
 func (l *Link) makeBells() error {
 	var wake, bell [2]int
 	if err := syscall.Pipe2(wake[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
@@ -187,8 +187,8 @@ func (l *Link) CloseFiles() {
 	l.files = nil
 }
 
-// closeSocket closes the socket. With what was not read the kernel closes the descriptors
-// that came with that, however long it takes: nobody waits for it.
+// closeSocket closes the socket without waiting. The kernel closes descriptors in unread messages together
+// with the socket, however long that takes, so a closer does it if there is something unread.
 func (l *Link) closeSocket() {
 	l.inbox.shut()
 	if l.inbox.unread() > 0 {
@@ -207,13 +207,13 @@ func (l *Link) Close() {
 	}
 }
 
-// Watch says what to do when the worker takes nothing of what it is sent for so long,
-// although there is no more room: once, on a goroutine of its own. It is called before
-// anything is sent.
+// Watch sets a function to call if the worker takes nothing from the socket for limit while the send queue is
+// full. onStuck is called at most once, in a goroutine of its own. Watch must be called before anything
+// is sent.
 func (l *Link) Watch(limit time.Duration, onStuck func(error)) { l.out.watch(limit, onStuck) }
 
-// Greet has the worker sent its configuration. Like all methods that tell the worker
-// something beside tasks it does not wait; an error says that the worker will not be told.
+// Greet sends the worker its configuration. Like all methods that tell the worker
+// something other than tasks it does not block; an error means that the message is not sent.
 func (l *Link) Greet(c Config) error {
 	c.Version = Version
 	return l.out.post(msgHello, 0, c.append(nil))
@@ -240,7 +240,7 @@ func (l *Link) AskStacks() error { return l.out.post(msgStacks, 0, nil) }
 func (l *Link) Ask(seq uint32, question []byte) error { return l.out.post(msgAsk, seq, question) }
 
 // Serve reads the worker's messages until the socket ends, and returns why. A result of
-// more than maxMessage bytes is none.
+// more than maxMessage bytes ends it with an error.
 func (l *Link) Serve(e Events, maxMessage int) error {
 	err := l.serve(e, fromWorker(maxMessage))
 	l.inbox.close()
@@ -304,7 +304,7 @@ func (l *Link) Room() (tasks, bytes int) {
 	return tasks, ringSize - int(l.taskTail-l.seen) - taskHead
 }
 
-// passes reports whether the worker says that it has passed another chunk.
+// passes reports whether the worker claims to have passed another chunk.
 func (l *Link) passes() bool {
 	head := l.mem.word64(offTaskHead).Load()
 	return len(l.sent) > 0 && l.sent[0].pos <= head && head <= l.taskTail
@@ -381,7 +381,7 @@ func (l *Link) Publish() { l.mem.word64(offTaskTail).Store(l.taskTail) }
 // Wake wakes the worker if it sleeps.
 func (l *Link) Wake() error { return l.waker.ring() }
 
-// Nudge wakes the worker even if it seems to have been woken: another process that has
+// Nudge wakes the worker even if it seems awake: another process that has
 // its pipes may have taken the wake-up. It is safe for concurrent use.
 func (l *Link) Nudge() { _ = l.waker.rope.pull() }
 
@@ -449,9 +449,9 @@ func (l *Link) WaitRoom() error {
 	return l.bell.wait(func() bool { return l.news() || l.passes() })
 }
 
-// Wait sleeps until the worker rings or Kick. It may return early. The error is io.EOF
-// when no process has the worker's bell any more. Its end need not be seen so, since
-// another process may have the bell: who learns of the end must kick.
+// Wait sleeps until the worker rings or Kick is called. It may return early. The error is io.EOF
+// once no process has the worker's bell. The worker's death need not lead to that, since
+// another process may have the bell: a goroutine that learns of the death must call Kick.
 func (l *Link) Wait() error { return l.bell.wait(l.hasNews) }
 
 // blocked is taken by the one caller that may block a thread.

@@ -14,38 +14,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostQueued is how many bytes may wait to be written to a worker. A message that
-// is larger is admitted alone.
+// mostQueued is how many bytes may wait to be written to a worker. A larger message is
+// admitted if it is alone.
 const mostQueued = 256 << 10
 
 var (
-	// errQueueFull is returned for a note to a worker that has not read those before it.
+	// errQueueFull is returned for a note if the queue is full.
 	errQueueFull = errors.New("the worker does not read what it is sent")
 
 	errStuck = errors.New("it has stopped reading what it is sent")
 )
 
-// An outbox is what is on its way to a worker over the socket. A worker need not
-// read: whoever posts a note does not wait for it, and of a worker that takes no byte
-// while as much waits as may, the owner of the link is told.
+// An outbox holds the messages on their way to a worker over the socket. The worker may
+// not be reading: post does not wait for it, and if it takes no byte while the queue is full,
+// the outbox tells the owner of the link.
 //
 // Messages are written in the order in which they were admitted, by one goroutine at
-// a time: one that sends, and so waits anyway, or one of the outbox's own, which there
-// is only while something waits.
+// a time: a caller of send, which waits anyway, or a goroutine of the outbox, which exists
+// only while messages wait.
 type outbox struct {
 	sock *os.File
 	raw  syscall.RawConn
 
 	mu      sync.Mutex
-	turn    sync.Cond // signals that the queue is shorter, or that nobody writes
-	queue   [][]byte  // admitted, not written
-	bytes   int       // of these, and of what is being written
-	short   bool      // somebody was refused, or waits, since the queue was empty
+	turn    sync.Cond // signals that the queue is shorter, or that no goroutine writes
+	queue   [][]byte  // admitted, but not written
+	bytes   int       // in queue, and in the message being written
+	short   bool      // a message found no room since the queue was last empty
 	writing bool
 	failed  error
 
-	// Of the watch over a worker that does not read.
-	limit   time.Duration // how long it may take no byte; 0: for ever
+	// For watch.
+	limit   time.Duration // how long the worker may take no byte; 0 means forever
 	onStuck func(error)
 	timer   *time.Timer
 	watched bool
@@ -53,7 +53,7 @@ type outbox struct {
 	before  sighted
 }
 
-// sighted is what the watch saw last.
+// sighted is what watch saw last.
 type sighted struct {
 	moved  uint64
 	unread int
@@ -65,8 +65,8 @@ func (o *outbox) init(sock *os.File) (err error) {
 	return err
 }
 
-// watch has onStuck called, once, when the worker takes no byte for so long although
-// there is no more room. It is called before anything is sent.
+// watch sets a function to call if the worker takes no byte for limit while the queue is full. See
+// Link.Watch.
 func (o *outbox) watch(limit time.Duration, onStuck func(error)) {
 	o.limit, o.onStuck = limit, onStuck
 }
@@ -79,8 +79,8 @@ func appendHead(b []byte, kind, seq uint32, n int) []byte {
 
 func (o *outbox) hasRoom(n int) bool { return o.bytes == 0 || o.bytes+n <= mostQueued }
 
-// post has a message sent and does not wait. A message for which there is no room is
-// not sent: the error is errQueueFull then.
+// post queues a message and does not block. If there is no room, it returns errQueueFull and
+// does not send the message.
 func (o *outbox) post(kind, seq uint32, body []byte) error {
 	message := append(appendHead(make([]byte, 0, headSize+len(body)), kind, seq, len(body)), body...)
 	o.mu.Lock()
@@ -102,7 +102,7 @@ func (o *outbox) post(kind, seq uint32, body []byte) error {
 	return nil
 }
 
-// send sends a message, and returns when the socket has taken it. It does not copy
+// send sends a message and returns when the socket has taken it. It does not copy
 // the body.
 func (o *outbox) send(kind, seq uint32, body []byte) error {
 	n := headSize + len(body)
@@ -131,7 +131,7 @@ func (o *outbox) send(kind, seq uint32, body []byte) error {
 	return err
 }
 
-// writeQueue writes what is in the queue until that is empty.
+// writeQueue writes messages until the queue is empty.
 func (o *outbox) writeQueue() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -157,7 +157,7 @@ func (o *outbox) wrote(n int, err error) {
 	}
 }
 
-// lacksRoom notes that somebody has found none; under the lock.
+// lacksRoom notes that a message found no room; under the lock.
 func (o *outbox) lacksRoom() {
 	o.short = true
 	o.watchIfFull()
@@ -182,7 +182,7 @@ func (o *outbox) write(parts ...[]byte) error {
 	return nil
 }
 
-// writeSome writes as much of b as there is room for, at least a byte.
+// writeSome waits for room and writes as much of b as fits, at least one byte.
 func (o *outbox) writeSome(b []byte) (n int, err error) {
 	werr := o.raw.Write(func(fd uintptr) bool {
 		n, err = ignoringEINTR(func() (int, error) { return unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_NOSIGNAL) })
@@ -197,8 +197,8 @@ func (o *outbox) writeSome(b []byte) (n int, err error) {
 	return n, err
 }
 
-// watchIfFull begins to look whether the worker takes something, while as much waits as
-// may; under the lock.
+// watchIfFull starts to watch whether the worker takes something if the queue is full; under
+// the lock.
 func (o *outbox) watchIfFull() {
 	if o.watched || o.limit == 0 || !o.full() {
 		return
@@ -211,7 +211,7 @@ func (o *outbox) watchIfFull() {
 	}
 }
 
-// look is the timer's.
+// look is called by the timer.
 func (o *outbox) look() {
 	o.mu.Lock()
 	o.watched = false
@@ -229,15 +229,15 @@ func (o *outbox) look() {
 	o.onStuck(errStuck)
 }
 
-// sight tells what the socket has taken, and how much of that the worker has not; under
-// the lock.
+// sight returns how much the socket has taken, and how much of that the worker has not read;
+// under the lock.
 func (o *outbox) sight() sighted {
 	s := sighted{moved: o.moved}
 	_ = o.raw.Control(func(fd uintptr) { s.unread, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
 	return s
 }
 
-// close ends what waits, and all that is sent later.
+// close makes waiting and later calls of send and post fail.
 func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

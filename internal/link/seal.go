@@ -5,19 +5,19 @@ import (
 	"math/bits"
 )
 
-// A result that lies in the ring is sealed, so that a wild write of the worker into it is
-// seen: the number of its task is stored together with a checksum, and what comes out of
-// a result that was changed is the number of no task that is due. That takes no room, and
-// a multiplication for eight bytes. It is no protection from who means it.
+// A result in the ring is sealed, so that a wild write of the worker to it is detected: the
+// number of its task is stored XORed with a checksum, and a changed result unseals to the number
+// of a task that is not due. This takes no room, and one multiplication for eight bytes. It does not
+// protect against intent.
 
-// seal returns what is stored for the number of a result's task, and unseals it too.
+// seal returns the sealed number of a result's task. It is its own inverse.
 func seal(seq, word uint32, data []byte) uint32 { return seq ^ checksum(word, data) }
 
-// Seal is what is stored for the number of a result's task, for tests that write results
-// by hand. Word is what stands before it.
+// Seal returns the sealed number of a result's task, for tests that write results
+// by hand. word is the result's first word.
 func Seal(seq, word uint32, data []byte) uint32 { return seal(seq, word, data) }
 
-// Odd numbers without a pattern.
+// Odd numbers without an obvious pattern.
 const (
 	mix0 = 0x9e3779b97f4a7c15
 	mix1 = 0xc2b2ae3d27d4eb4f
@@ -25,8 +25,8 @@ const (
 	mix3 = 0xd6e8feb86659fd93
 )
 
-// checksum is one of a result's word and data. Each step is one to one, so a change in one
-// place is never missed by the sum before it is cut to its upper half.
+// checksum returns a checksum of a result's word and data. Each step is a bijection, so a change in one
+// place always changes the sum before that is cut to its upper half.
 func checksum(word uint32, data []byte) uint32 {
 	h := uint64(word) * mix1
 	if len(data) >= 64 {
@@ -42,7 +42,7 @@ func checksum(word uint32, data []byte) uint32 {
 	return uint32((h * mix0) >> 32)
 }
 
-// checksumLong takes all but the last bytes, in four lanes.
+// checksumLong sums all but the last bytes, in four lanes.
 func checksumLong(h uint64, data []byte) (uint64, []byte) {
 	a, b, c, d := h, h^mix1, h^mix2, h^mix3
 	for len(data) >= 32 {

@@ -51,19 +51,19 @@ func (s *sender) send(kind, seq uint32, body []byte) error {
 	return err
 }
 
-// atOnce is how much memory is taken for a message of which nothing has arrived. From
-// then on a message has at most twice the memory of what has arrived: what its head says
-// of its length is a claim.
+// atOnce is how much memory is allocated for a message before any of it has arrived. From
+// then on a message has at most twice as much memory as bytes have arrived, since the length in its
+// head is only a claim.
 const atOnce = 1<<20 + 64<<10
 
-// bounds are the largest messages by kind; a kind that is not there is garbage.
+// bounds are the maximum sizes of messages by kind. A kind without an entry is garbage.
 type bounds map[uint32]uint64
 
-// fromParent is what a worker believes. A parent is no stranger: it has started the worker.
+// fromParent are a worker's bounds. They are wide, since a worker trusts its parent.
 var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, msgGo: 0, msgStacks: 0, msgAsk: 1 << 40}
 
-// fromWorker is what a parent reads: results have up to most bytes. The bounds of other
-// messages lie above those that honest workers keep in errtree, logrec and insight.
+// fromWorker returns a parent's bounds: results have at most most bytes. The bounds of other
+// messages lie above those that honest workers keep to in errtree, logrec and insight.
 func fromWorker(most int) bounds {
 	return bounds{
 		msgHello: 16 << 20, msgReady: 0, msgFailed: 4 << 20, msgPayload: uint64(most), msgLog: 4 << 20,
@@ -71,7 +71,7 @@ func fromWorker(most int) bounds {
 	}
 }
 
-// MaxStacks is how many bytes a worker tells of its goroutines' stacks.
+// MaxStacks is how many bytes of its goroutines' stacks a worker sends.
 const MaxStacks = 64 << 10
 
 // receive reads one message.
@@ -105,7 +105,7 @@ func readBody(r io.Reader, n uint64) ([]byte, error) {
 	return body, nil
 }
 
-// grow moves a body of which so much is to come to more memory.
+// grow moves a body of n bytes in all to more memory.
 func grow(body []byte, n uint64) []byte {
 	grown := make([]byte, len(body), min(n, 2*uint64(cap(body))))
 	copy(grown, body)

@@ -5,36 +5,36 @@ import (
 	"github.com/go-multiprocessing/mp/internal/excerpt"
 )
 
-// Bounds of one record, which sender and receiver share: the sender cuts what lies beyond them, the
-// receiver refuses it.
+// Bounds of one record, shared by sender and receiver. The sender cuts parts beyond them; the
+// receiver refuses a record that has such parts.
 const (
-	// maxDepth bounds nested groups: a LogValuer may resolve to a group that holds it again.
+	// maxDepth bounds nested groups: a LogValuer may resolve to a group that contains it again.
 	maxDepth = 64
-	// maxAttrs bounds all attributes: such a group may hold several of its kind.
+	// maxAttrs bounds all attributes: such a group may contain the LogValuer several times.
 	maxAttrs = 4096
-	maxBytes = 1 << 20 // of all texts, but for floor bytes of each
+	maxBytes = 1 << 20 // of all texts, not counting floor bytes of each
 
-	// floor is how long a text may be where the others have used maxBytes up.
+	// floor is how long a text may be once the others have used up maxBytes.
 	floor = 64
 
 	fields   = 7 // of an attribute
 	attrSize = 2*floor + 64
 	attrItem = 1 + 2*fields
-	ends     = maxDepth + 1 // groups that may each end with a note that they are cut
+	ends     = maxDepth + 1 // groups that may each end with a note about missing attributes
 )
 
-// MaxEncoded is the most bytes that a Handler sends at once.
+// MaxEncoded is the maximum size of a record that a Handler sends, in bytes.
 const MaxEncoded = maxBytes + (maxAttrs+ends+1)*attrSize
 
 var bounds = codec.Bounds{Bytes: MaxEncoded, Items: (maxAttrs + ends + 1) * attrItem, Depth: 2*maxDepth + 3}
 
-// A budget is what may still be sent of a record.
+// A budget is how much more of a record may be sent.
 type budget struct{ attrs, bytes int }
 
 func newBudget() *budget { return &budget{maxAttrs, maxBytes} }
 
-// text shortens a text to what there is room for. No text may take more than half of that, so that a
-// long message leaves room for the attributes.
+// text shortens a text to the room left, and uses that up. No text takes more than half of the room, so that
+// a long message leaves some for the attributes.
 func (left *budget) text(s string) string {
 	s = excerpt.Head(s, max(left.bytes/2, floor))
 	left.bytes -= len(s)

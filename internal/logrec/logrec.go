@@ -171,8 +171,8 @@ func unpack(attrs []attr) (out []slog.Attr) {
 	return out
 }
 
-// Replay hands a worker's record to a logger's handler, with worker and pid. In the place of bytes
-// that no Handler sends it hands over a warning that a record could not be read.
+// Replay hands a worker's record to a logger's handler, with worker and pid. Instead of bytes
+// that no Handler sends, it hands over a warning that a record could not be read.
 func Replay(l *slog.Logger, worker, pid int, data []byte) {
 	var in record
 	if err := codec.DecodeWithin(data, &in, bounds); err != nil {

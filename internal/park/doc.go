@@ -8,9 +8,9 @@
 // sleeps in the kernel for all of them and tells the others: one thread, however
 // many goroutines and words. When it has what it waited for, another one leads.
 //
-// The mailboxes and masks can be written by every process, for waking needs that. Which slots are
-// in use cannot: a process that hid another one would make others overlook its locks. So that
-// lies in a segment which only the root process can write.
+// Every process can write the mailboxes and masks, since waking needs that. The roster, which says which slots
+// are in use, has a segment of its own that only the root process can write: a process that could hide another
+// one in it would make the others overlook that process's locks.
 //
 // Nothing here depends on anybody's health. A mask and a mailbox are bits, not lists:
 // who dies between two steps leaves nothing half done but a wake-up, and those who

@@ -201,7 +201,7 @@ func (l *Lot) callAt(sites map[*Site]struct{}) (called bool) {
 	return called
 }
 
-// Occupied reports whether a process has the slot, which may be any number. It costs one load of a
+// Occupied reports whether a process has the slot. slot may be any number. It costs one load of a
 // word that only the root process can write.
 func (l *Lot) Occupied(slot int) bool { return l.mail.occupied(slot) }
 

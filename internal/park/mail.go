@@ -39,14 +39,14 @@ const (
 	asleep        // the leader sleeps, or is about to
 )
 
-// Mail is the segment with the mailboxes of all processes, which all can write, and the roster.
+// Mail is the segment with the mailboxes of all processes, which every process can write, and the roster.
 type Mail struct {
 	roster
 	mem []byte
 	fd  int
 }
 
-// NewMail makes the segments. The root process does that, and hands out the slots.
+// NewMail makes the segments. The root process calls it, and hands out the slots.
 func NewMail() (*Mail, error) {
 	used, err := newRoster()
 	if err != nil {
@@ -61,7 +61,7 @@ func NewMail() (*Mail, error) {
 	return newMail(fd, used)
 }
 
-// OpenMail maps the segments of the root process; it takes the descriptors over.
+// OpenMail maps the segments of the root process. It takes over the descriptors, also on error.
 func OpenMail(fd, rosterFD int) (*Mail, error) {
 	used, err := openRoster(rosterFD)
 	if err != nil {
@@ -87,15 +87,15 @@ func newMail(fd int, used roster) (*Mail, error) {
 // FD is the segment's descriptor.
 func (m *Mail) FD() int { return m.fd }
 
-// Close lets go of the segments, at which no goroutine waits.
+// Close releases the segments. No goroutine may be waiting at them.
 func (m *Mail) Close() error {
 	shm.CloseFD(m.fd)
 	m.close()
 	return mails.Retire(m.mem)
 }
 
-// Occupy says that slot is in use from now on; Vacate that it is not any more. Only the root
-// process, which made the segments, may call them.
+// Occupy marks slot as in use; Vacate undoes that. Only the root process, which made the segments, may call
+// them.
 func (m *Mail) Occupy(slot int) {
 	clear(m.mem[slot*boxSize:][:boxSize])
 	m.used[slot/64].Or(1 << (slot % 64))

@@ -6,9 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// roster says which slots are in use. A process that could write it could hide others, whose
-// locks and waits would then be overlooked: so only the root process can, and it is a segment of
-// its own.
+// A roster says which slots are in use. It has a segment of its own that only the root process can write: a
+// process that could hide others in it would make their locks and waits be overlooked.
 type roster struct {
 	used []atomic.Uint64
 	page []byte
@@ -17,7 +16,7 @@ type roster struct {
 
 const rosterSize = 4096
 
-// rosters are never unmapped, as mails are not.
+// rosters are never unmapped, like mails.
 var rosters = shm.Range{Size: rosterSize}
 
 func newRoster() (roster, error) {
@@ -37,7 +36,7 @@ func openRoster(fd int) (roster, error) {
 	return roster{shm.Words(page, 0, MaxProcs/64), page, fd}, nil
 }
 
-// RosterFD is the descriptor of the segment that says which slots are in use.
+// RosterFD returns the descriptor of the roster's segment.
 func (r *roster) RosterFD() int { return r.rfd }
 
 // occupied reports whether a process has a slot.

@@ -32,7 +32,7 @@ func (s *Site) Until(ctx context.Context, try func(called bool) bool) error {
 	w := s.Enter()
 	defer s.Leave(w)
 	for called := false; !try(called); called = true {
-		if err := ctx.Err(); err != nil { // Sleep would not look if it is called again and again
+		if err := ctx.Err(); err != nil { // Sleep does not look at ctx while it keeps being called
 			return err
 		}
 		if err := s.Sleep(ctx, w); err != nil {
@@ -149,8 +149,8 @@ func (s *Site) WakeOne() {
 	s.WakeAll()
 }
 
-// maskTries is how often WakeOne looks for one process before it wakes all: a corrupt process may
-// change the mask all the time.
+// maskTries is how often WakeOne tries to choose one process before it wakes all: a corrupt process may
+// keep changing the mask.
 const maskTries = 1 << 12
 
 // WakeAll lets all processes look at the word, and reports whether any waited.

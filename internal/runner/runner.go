@@ -44,7 +44,7 @@ type Panic struct {
 	Stack string `cbor:"3,keyasint"`
 }
 
-// Bounds of what is told of a panic, which both sides keep.
+// Bounds of a panic's text and stack, which both sides keep to.
 const (
 	maxPanicText = 256 << 10
 	maxStack     = 256 << 10
@@ -52,8 +52,8 @@ const (
 
 var panicBounds = codec.Bounds{Bytes: maxPanicText + maxStack + errtree.MaxEncoded + 64, Items: 7, Depth: 1}
 
-// ParsePanic decodes the data of a Panicked outcome. An error for data that AppendPanic would not
-// write has the beginning of the text.
+// ParsePanic decodes the data of a Panicked outcome. For data that AppendPanic would not write it returns an
+// error with the beginning of the text.
 func ParsePanic(data []byte) (p Panic, err error) {
 	err = codec.DecodeWithin(data, &p, panicBounds)
 	if text := codec.FirstText(data); err != nil && text != "" {
@@ -86,8 +86,8 @@ func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byt
 	return OK, out
 }
 
-// AppendPanic appends the data of a Panicked outcome. It belongs into the
-// deferred function that recovered r, where the stack is the panic's still.
+// AppendPanic appends the data of a Panicked outcome. Call it in the
+// deferred function that recovered r, where the stack is still the panic's.
 func AppendPanic(buf []byte, r any) []byte {
 	p := Panic{Text: excerpt.Head(textOf(r), maxPanicText), Stack: excerpt.Head(string(debug.Stack()), maxStack)}
 	if err, ok := r.(error); ok {

@@ -112,10 +112,11 @@ func (o *Object) Spill(b []byte) (place []byte, err error) {
 	return append(place, make([]byte, xsync.SpillSize-len(place))...), nil
 }
 
-// ErrTooLong is returned for a message that is longer than its receiver takes.
+// ErrTooLong is returned for a message above the receiver's limit.
 var ErrTooLong = errors.New("mp: longer than the limit")
 
-// Unspill appends to buf the message that has a place, of most bytes and no more, and ends that.
+// Unspill appends the message at a place to buf and ends the message. For a message of more than most bytes
+// it returns ErrTooLong.
 func (o *Object) Unspill(place, buf []byte, most int) ([]byte, error) {
 	id, size := binary.LittleEndian.Uint64(place), binary.LittleEndian.Uint64(place[8:])
 	h := &here
@@ -130,7 +131,7 @@ func (o *Object) Unspill(place, buf []byte, most int) ([]byte, error) {
 	if err != nil {
 		return buf, err
 	}
-	defer dir.Drop(id) // if it was not kept for this message, it stays its publisher's
+	defer dir.Drop(id) // a segment that was not kept for this message stays its publisher's
 	defer dir.Release(o.seg.id, id, true)
 	defer shm.CloseFD(f.FD)
 	switch {

@@ -57,7 +57,7 @@ func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), name), nil // which may wait for the process that serves the file
+	return os.NewFile(uintptr(fd), name), nil // without the lock: it may wait for the process that serves the file
 }
 
 func receiveFile(id uint64, take bool) (fd int, err error) {

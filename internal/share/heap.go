@@ -55,7 +55,7 @@ type heap struct {
 	idle     *time.Timer
 	late     []*segment // to be unmapped when the task that runs has ended
 	reaper   reaper
-	burying  sync.Mutex // what one process has left at a time
+	burying  sync.Mutex // bury looks after one dead process at a time
 	met      foreign
 }
 
@@ -85,8 +85,7 @@ func (s *segment) taken() *atomic.Uint64 { return shm.Word64(s.mem, 0) }
 // ErrTooLarge is returned for what is larger than an arena.
 var ErrTooLarge = errors.New("mp: too large for an object that is looked after: at most 512 KiB")
 
-// newID makes the number of a segment, which nobody can guess; under the lock, once there is a
-// directory.
+// newID makes the number of a segment, which no other process can guess. It needs the lock and a directory.
 func (h *heap) newID() uint64 { return random()>>broker.TagBits | h.dir.Tag()<<(64-broker.TagBits) }
 
 func random() uint64 {

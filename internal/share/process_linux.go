@@ -67,14 +67,14 @@ func (h *heap) end() {
 	}
 }
 
-// bury looks after what a process that has died held in arenas that it had. The other processes, and
-// this one, go on meanwhile.
+// bury releases what a dead process held in the arenas that it had. It does not keep the lock, so other
+// processes and other goroutines go on meanwhile.
 func (h *heap) bury(slot int, ids []uint64) {
 	h.burying.Lock()
 	defer h.burying.Unlock()
 	h.mu.Lock()
 	s, root := h.dir.(*broker.Server)
-	mapped := map[uint64][]byte{} // a late look finds memory, of whatever: it is never unmapped
+	mapped := map[uint64][]byte{} // safe to use without the lock: a retired range is never unmapped
 	for _, id := range ids {
 		if g := h.segments[id]; g != nil && g.arena {
 			mapped[id] = g.mem
@@ -90,7 +90,7 @@ func (h *heap) bury(slot int, ids []uint64) {
 			continue
 		}
 		s.Look(id, func(fd, size int) {
-			if mem, err := rangeOf(size).Map(fd); err == nil { // else there is no memory for now
+			if mem, err := rangeOf(size).Map(fd); err == nil { // it fails if the system has no memory for now
 				buryIn(mem, slot)
 				_ = rangeOf(size).Retire(mem)
 			}
@@ -98,9 +98,9 @@ func (h *heap) bury(slot int, ids []uint64) {
 	}
 }
 
-// buryIn looks after the objects of an arena, of which nothing need be true. The memory of each ends where
-// the next begins: so it takes no longer than to look at the arena once, however many large ones somebody
-// says that there are.
+// buryIn looks after the objects of an arena, whose contents need not be valid. It takes the memory of each
+// object to end where the next one begins, so it looks at each byte of the arena once, however many large
+// objects a corrupt process claims.
 func buryIn(mem []byte, slot int) {
 	end := len(mem) / line
 	for i := end - 1; i >= firstLineOf(len(mem)); i-- {

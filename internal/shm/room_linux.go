@@ -2,10 +2,10 @@ package shm
 
 import "golang.org/x/sys/unix"
 
-// Room is how many bytes of addresses other processes' segments may take here: half of what there
-// are.
+// Room returns how many bytes of this process's address space other processes' segments may take: half of
+// it.
 func Room() uint64 {
-	const most = 1 << 46 // of the 47 bits that most machines have
+	const most = 1 << 46 // most machines have addresses of 47 bits
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_AS, &limit) == nil {
 		return min(most, limit.Cur/2)

@@ -51,8 +51,8 @@ func Sealed(fd int) bool {
 	return err == nil && seals&unix.F_SEAL_SHRINK != 0
 }
 
-// Anonymous reports whether a descriptor is of memory, or of a file in a file system that lies in
-// memory. To ask that never waits, whatever the descriptor is.
+// Anonymous reports whether a descriptor stands for memory, or for a file of a file system in memory. It
+// never blocks, whatever the descriptor is.
 func Anonymous(fd int) bool {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	return err == nil
@@ -87,8 +87,8 @@ func Store(name string, b []byte) (fd int, err error) {
 	return fd, nil
 }
 
-// Load appends the first size bytes of a segment to buf. It takes memory only if the segment has as
-// much: to be large costs a file without content nothing.
+// Load appends the first size bytes of a segment to buf. It allocates memory only if the segment has that many
+// bytes allocated: a sparse file can be large at no cost.
 func Load(fd int, buf []byte, size int) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

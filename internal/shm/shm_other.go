@@ -33,7 +33,7 @@ func (r *Range) Retire([]byte) error { return nil }
 // Sealed reports false.
 func Sealed(int) bool { return false }
 
-// Room is 0.
+// Room returns 0.
 func Room() uint64 { return 0 }
 
 // Anonymous reports false.

@@ -33,7 +33,7 @@ func (x *exec) function() (changer, error) {
 	return x.s.functions.Change(name, shape)
 }
 
-// turns are those of the places of a Store: the changes that wait.
+// turns holds the waiting changes of each place of a Store.
 type turns map[turn]*list.List
 
 type turn struct {
@@ -64,8 +64,8 @@ func (x *exec) change(f changer, at place) error {
 	return errLater
 }
 
-// begin makes a call of the request that counts for size bytes and runs until it is answered. Its
-// context ends when it is cancelled, and some time after that finish is called.
+// begin makes the request a call that counts for size bytes and runs until it is answered. Its
+// context ends when the call is cancelled; finish is called with ErrCanceled some time later.
 func (x *exec) begin(size int, finish func(err error)) (context.Context, *pending, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &pending{c: x.c, call: x.call, o: x.o, stop: cancel, size: size, runs: true}
@@ -99,11 +99,11 @@ type change struct {
 	at    place
 	arg   []byte
 	ctx   context.Context
-	place *list.Element // among those that wait for their turn; nil: it has begun
+	place *list.Element // in the queue for its place; nil once it has begun
 	over  bool
 }
 
-// begin lets a change run whose turn it is.
+// begin runs a change whose turn has come.
 func (c *change) begin() {
 	c.p.began = true
 	go c.run(c.ctx)
@@ -135,15 +135,15 @@ func (c *change) run(ctx context.Context) {
 	c.s.returned(c.p)
 }
 
-// found is what was in a place.
+// found is the content of a place.
 type found struct {
 	cell    *cell
 	version uint64
 	old     []byte // a copy; nil if there was nothing
-	lent    int
+	lent    int    // bytes borrowed for old
 }
 
-// look is what is there.
+// look returns the content of the place.
 func (c *change) look(ctx context.Context) (at found, err error) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -162,7 +162,7 @@ func (c *change) look(ctx context.Context) (at found, err error) {
 			at.version, at.old = at.cell.version, append([]byte{}, at.cell.v.b...)
 			return at, nil
 		}
-		c.s.takeBackLent(c.p.c, at.lent) // it has changed while this has waited
+		c.s.takeBackLent(c.p.c, at.lent) // the value changed while lend waited
 	}
 }
 

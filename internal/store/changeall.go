@@ -40,11 +40,12 @@ type changeAll struct {
 	f changer
 	c *Client
 
-	todo *Reader     // keys and arguments that have not been looked at
-	some []keyChange // what is to be done now
+	todo *Reader     // keys and arguments not read yet
+	some []keyChange // the next changes
 }
 
-// How many keys are looked at under the lock, and how many bytes of values, one value at least.
+// How many keys are looked up at a time under the lock, and how many bytes of values are copied, at least one
+// value.
 const (
 	atATime      = 256
 	bytesAtATime = 1 << 20
@@ -93,7 +94,7 @@ func (a *changeAll) change(ctx context.Context, some []keyChange) (again []keyCh
 	return a.put(some)
 }
 
-// look notes what is there, of the first n, and says how many bytes that took.
+// look copies the values of the first n keys, and returns n and how many bytes it borrowed for them.
 func (a *changeAll) look(ctx context.Context) (n, lent int, err error) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
@@ -109,11 +110,11 @@ func (a *changeAll) look(ctx context.Context) (n, lent int, err error) {
 		if first, _ = a.sizes(); first <= lent {
 			return a.copy(lent), lent, nil
 		}
-		a.s.takeBackLent(a.c, lent) // it has changed while this has waited
+		a.s.takeBackLent(a.c, lent) // the values changed while lend waited
 	}
 }
 
-// sizes are those of the first value that is there, and of all.
+// sizes returns the size of the first present value, and the size of all.
 func (a *changeAll) sizes() (first, all int) {
 	for i := range a.some {
 		if e := a.d.at[a.some[i].key]; e != nil {
@@ -125,7 +126,7 @@ func (a *changeAll) sizes() (first, all int) {
 	return first, all
 }
 
-// copy copies as many of the values as there is room for, and returns up to which key.
+// copy copies as many values as room allows, and returns for how many keys.
 func (a *changeAll) copy(room int) (n int) {
 	for n = range a.some {
 		k := &a.some[n]

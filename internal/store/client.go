@@ -13,20 +13,20 @@ type Client struct {
 	pinned map[uint64]bool     // those that it has sent on
 	holds  map[*object]int     // where it has a lock or the like
 	calls  map[uint32]*pending // that wait or run
-	most   int                 // bytes that an answer may have
+	most   int                 // maximum size of an answer in bytes
 	gone   bool
 
-	mostHad  int           // objects at a time
+	mostHad  int           // peak of len(has)
 	pending  int           // calls that count
-	waiting  int           // bytes for which they count
+	waiting  int           // bytes that these count for
 	borrowed int           // bytes of values that its functions work on
-	room     chan struct{} // closed when there are fewer of these; nil: nobody waits for that
+	room     chan struct{} // closed when borrowed gets smaller; nil if no function waits for that
 	walks    budget
 }
 
-// NewClient makes a client that gets answers which come later by reply; that must not block, nor use
-// the Store. An answer has at most that many bytes. The connection of one that is far away may be
-// lost though it lives.
+// NewClient makes a client. Answers that are not ready at once go to reply, which must neither block nor use
+// the Store. An answer has at most most bytes. The connection of a far client may be lost while the client
+// lives.
 func (s *Store) NewClient(far bool, most int, reply func(call uint32, answer []byte)) *Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,9 +44,9 @@ type pending struct {
 	place  *list.Element
 	cancel func() // nil: it is taken out of the queue, and that is the answer
 	stop   func() // of code of the user's: ends its context
-	size   int    // for which it counts
-	runs   bool   // it is code of the user's, which counts until it has returned
-	began  bool   // that has a goroutine now
+	size   int    // bytes that it counts for
+	runs   bool   // it runs the user's code, and counts until that returns
+	began  bool   // the user's code has a goroutine now
 
 	charged  bool
 	answered bool
@@ -113,8 +113,8 @@ func (s *Store) answer(p *pending, err error, result func(w *Writer)) {
 	p.c.reply(p.call, w.B)
 }
 
-// returned notes that the user's code of a call has returned. The call counts until it has been answered
-// as well.
+// returned notes that the user's code of a call has returned. The call no longer counts once it has been
+// answered too.
 func (s *Store) returned(p *pending) {
 	p.began = false
 	if p.answered {
@@ -185,7 +185,7 @@ func (c *Client) hold(o *object, n int) {
 	}
 }
 
-// roomToHold returns an error if the client cannot have more locks and the like.
+// roomToHold returns an error if the client may hold no more locks or permits.
 func (x *exec) roomToHold() error {
 	limit := x.s.limits.Waiting
 	if limit > 0 && x.c.holds[x.o] == 0 && holdSize*(len(x.c.holds)+1) > limit {
@@ -234,11 +234,11 @@ func (s *Store) unref(id uint64) {
 	}
 }
 
-// mostSwept is how many objects are taken apart at a time: nobody else does anything meanwhile.
+// mostSwept is how many objects are removed at a time, since all clients wait meanwhile.
 const mostSwept = 10_000
 
-// sweep takes objects apart that nobody has any more, and those that only they contained. If there are
-// very many, a goroutine does the rest.
+// sweep removes objects without references, and those that only they contained. If there are
+// very many, a goroutine removes the rest.
 func (s *Store) sweep() {
 	if len(s.dying) == 0 || s.sweeps {
 		return
@@ -268,7 +268,7 @@ func (s *Store) sweepRest() {
 	defer s.mu.Unlock()
 	for len(s.dying) > 0 {
 		s.sweepSome()
-		s.mu.Unlock() // it is the turn of others
+		s.mu.Unlock() // let others have their turn
 		s.mu.Lock()
 	}
 	s.sweeps = false

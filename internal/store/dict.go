@@ -41,7 +41,7 @@ type entry struct {
 // entries are those of a dict or set, by key and in order.
 type entries struct {
 	at      map[string]*entry
-	peak    int      // how many there have been since the map was made, which never gets smaller
+	peak    int      // peak of len(at) since the map was made: a map never shrinks
 	order   []*entry // by seq; those that are gone have not been taken out yet
 	lastSeq uint64
 }
@@ -93,7 +93,7 @@ func (d *entries) remove(s *Store, o *object, e *entry) {
 	}
 }
 
-// empty takes what is in an entry, which may be kept for a while without it.
+// empty releases the contents of an entry. The empty entry may stay in order for a while.
 func (d *entries) empty(s *Store, o *object, e *entry) {
 	e.gone = true
 	s.drop(o, e.v)
@@ -322,7 +322,7 @@ func dictCAS(x *exec) error {
 	return d.set(x.s, x.o, key, b)
 }
 
-// fits returns an error if an entry is too long for an answer.
+// fits returns an error if an entry is too large for an answer.
 func (x *exec) fits(e *entry) error {
 	if e == nil {
 		return nil

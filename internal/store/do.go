@@ -59,8 +59,8 @@ type exec struct {
 	in   Reader
 	out  *Writer
 
-	shown []uint64 // objects that the client is told of
-	steps int      // of the work that it has made
+	shown []uint64 // objects that the client has been told of
+	steps int      // of work so far
 	batch bool
 }
 
@@ -70,9 +70,9 @@ type operation struct {
 	f    func(x *exec) error
 	// alone says that it may be answered later, so that it cannot be part of a batch.
 	alone bool
-	// whole says that it goes through all that is in the object.
+	// whole says that it goes through everything in the object.
 	whole bool
-	// compares says that it compares all of it with what is left to be read.
+	// compares says that it compares everything in the object with the rest of the request.
 	compares bool
 }
 
@@ -88,28 +88,27 @@ func define(k Kind, all map[Op]func(x *exec) error, alone ...Op) {
 	}
 }
 
-// whole says of operations that they go through all that is in the object.
+// whole marks operations that go through everything in the object.
 func whole(ops ...Op) {
 	for _, op := range ops {
 		operations[op].whole = true
 	}
 }
 
-// compares says of operations that they compare all that is in the object.
+// compares marks operations that compare everything in the object with the rest of the request.
 func compares(ops ...Op) {
 	for _, op := range ops {
 		operations[op].compares = true
 	}
 }
 
-// sized is a body with many things in it.
+// sized is a body with many elements.
 type sized interface{ size() int }
 
-// mostSteps is how much a batch may have the Store go through, since nobody else does anything
-// meanwhile: some 20 ms.
+// mostSteps bounds the work of a batch, since all other clients wait meanwhile: some 20 ms.
 const mostSteps = 4 << 20
 
-// work counts steps, and returns an error if a batch has too many.
+// work counts steps. It returns an error if a batch has too many.
 func (x *exec) work(n int) error {
 	x.steps += n
 	if x.batch && x.steps > mostSteps && x.steps > n {
@@ -118,18 +117,17 @@ func (x *exec) work(n int) error {
 	return nil
 }
 
-var errTooMuchWork = fmt.Errorf("%w: a batch of too much work: ask for less at a time", ErrLimit)
+var errTooMuchWork = fmt.Errorf("%w: the batch is too much work: ask for less at a time", ErrLimit)
 
-// mostRepeated is how many bytes are answered to a request that may ask for the same thing again and
-// again.
+// mostRepeated bounds the answer to a request that can ask for the same value many times, in bytes.
 const mostRepeated = 256 << 20
 
 var errTooMuch = fmt.Errorf("%w: the answer is longer than a message may be: ask for less at a time", ErrLimit)
 
-// slack is what an answer has beside a value.
+// slack is an upper bound of what an answer has besides a value.
 const slack = 64
 
-// fits returns an error if a value is too long for an answer to a client.
+// fits returns an error if a value of n bytes is too large for an answer to a client.
 func (s *Store) fits(c *Client, n int) error {
 	if c.most > 0 && n+slack > c.most {
 		return errTooMuch
@@ -137,7 +135,7 @@ func (s *Store) fits(c *Client, n int) error {
 	return nil
 }
 
-// fitsBytes returns an error if there is no room for a value in the answer.
+// fitsBytes returns an error if there is no room for n bytes in the answer.
 func (x *exec) fitsBytes(n int) error {
 	if x.out.most > 0 && len(x.out.B)+n+slack > x.out.most {
 		return errTooMuch
@@ -187,7 +185,7 @@ func (s *Store) do(c *Client, call uint32, request []byte, w *Writer) error {
 	return err
 }
 
-// do does what x.in says. If that is an error, the client was not told of any objects.
+// do does the request x.in. On error the client has not been told of any objects.
 func (x *exec) do() error {
 	before := len(x.shown)
 	err := x.tryDo()
@@ -245,8 +243,7 @@ const (
 	isError  = 1
 )
 
-// fixed are errors that are answered again and again, as they are encoded: that takes longer than most
-// requests.
+// fixed caches the encoding of frequent errors: to encode one takes longer than most requests.
 var fixed []fixedError
 
 type fixedError struct {

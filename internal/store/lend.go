@@ -2,11 +2,11 @@ package store
 
 import "context"
 
-// Functions work on copies of values, which may be much longer than what asks for them. So a client has
-// so many bytes of them at a time as its calls may take, or one value that is longer; its other
-// functions wait until there is room.
+// Functions work on copies of values, which may be much larger than the requests for them. So a client's
+// copies have at most limits.Waiting bytes at a time, or are one larger value; its other functions wait until
+// there is room.
 
-// lend waits until a client may have a copy of n bytes, or ctx ends. It gives the lock up while it waits.
+// lend waits until a client may copy n bytes, or until ctx ends. It gives up the lock while it waits.
 func (s *Store) lend(ctx context.Context, c *Client, n int) (int, error) {
 	for s.limits.Waiting > 0 && c.borrowed > 0 && c.borrowed+n > s.limits.Waiting {
 		if c.room == nil {
@@ -27,7 +27,7 @@ func (s *Store) lend(ctx context.Context, c *Client, n int) (int, error) {
 	return n, nil
 }
 
-// giveBack is lend's counterpart, without the lock.
+// giveBack is lend's counterpart. The caller must not hold the lock.
 func (s *Store) giveBack(c *Client, n int) {
 	if n > 0 {
 		s.mu.Lock()

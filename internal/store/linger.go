@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// lingering are objects that live on for a time though whoever had them is no more. An object is
-// among them once, however many clients have left it: a client that comes and goes all the
-// time leaves no more than others do.
+// lingering holds objects that live on for a time after the client that had them has gone. An object is
+// in it once, however many clients have left it: a client that comes and goes all the
+// time leaves no more behind than others do.
 type lingering struct {
-	all   list.List // of lingerer; the first to go is in front
+	all   list.List // of lingerer, the first to expire in front
 	timer *time.Timer
 }
 
@@ -25,7 +25,7 @@ func (l *lingering) stop() {
 	}
 }
 
-// lingerOn has an object live on from now.
+// lingerOn starts or restarts an object's time.
 func (s *Store) lingerOn(o *object) {
 	l := &s.lingers
 	if o.lingers != nil {
@@ -39,7 +39,7 @@ func (s *Store) lingerOn(o *object) {
 	}
 }
 
-// expire ends the time of objects for which it is over.
+// expire gives up the objects whose time is over.
 func (s *Store) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -31,7 +31,7 @@ const (
 
 type elements struct {
 	all     []*cell
-	peak    int // how many there have been since all was made, which never gets smaller
+	peak    int // peak of len(all) since all was allocated, to know when to shrink it
 	version uint64
 }
 

@@ -52,12 +52,12 @@ func (s *Store) nesting() int {
 }
 
 var (
-	errCycle = fmt.Errorf("%w: an object that would be in itself", ErrLimit)
-	errDeep  = fmt.Errorf("%w: objects in objects in objects, too deep", ErrLimit)
-	errBusy  = fmt.Errorf("%w: objects with so many objects in them cannot be put into others that often: try again in a second", ErrLimit)
+	errCycle = fmt.Errorf("%w: an object would contain itself", ErrLimit)
+	errDeep  = fmt.Errorf("%w: objects are nested too deep", ErrLimit)
+	errBusy  = fmt.Errorf("%w: objects that contain so many objects cannot be put into others so often: try again in a second", ErrLimit)
 )
 
-// below makes the level of an object higher than that of one in which it will be.
+// below raises the level of an object above the level of the object that will contain it.
 func (s *Store) below(o, in *object) error {
 	err := s.raise(o, in)
 	if !errors.Is(err, errDeep) || !s.stale {
@@ -69,8 +69,8 @@ func (s *Store) below(o, in *object) error {
 	return s.raise(o, in)
 }
 
-// A budget bounds how much the others have to wait for a client, whose requests go through what is in its
-// objects: so many steps a second, beside a few that each request may take.
+// A budget bounds how long other clients have to wait while a client's requests walk through objects in
+// objects: so many steps a second, besides a few that are free for each request.
 type budget struct {
 	left  int
 	since time.Time
@@ -78,13 +78,13 @@ type budget struct {
 
 const (
 	freeSteps   = 1000
-	firstSteps  = 1 << 16 // of a new client, or it would come again for more
-	mostWalked  = 2 << 20 // after a while, enough for all objects that there can be by default
+	firstSteps  = 1 << 16 // for a new client; few, or it would reconnect to get more
+	mostWalked  = 2 << 20 // saved up at most: enough for all objects of the default limit
 	walkedASec  = 1 << 20
 	stepsAtOnce = 1000 // between two looks at the budget
 )
 
-// spend takes n steps from the budget, if it has them.
+// spend takes n steps from the budget and reports whether it had as many.
 func (b *budget) spend(n int, now time.Time) bool {
 	if b.since.IsZero() {
 		b.left = firstSteps
@@ -99,7 +99,7 @@ func (b *budget) spend(n int, now time.Time) bool {
 	return true
 }
 
-// mayWalk takes steps from the budget of the client for whom something is done.
+// mayWalk takes steps from the budget of the acting client.
 func (s *Store) mayWalk(n int) error {
 	if s.acts != nil && !s.acts.walks.spend(n, s.now()) {
 		return errBusy
@@ -112,8 +112,8 @@ type step struct {
 	level int
 }
 
-// raise makes the level of an object higher than that of one in which it will be, and the levels of
-// what is in it accordingly, or none.
+// raise raises the level of an object above the level of the object that will contain it, and the levels of
+// its contents accordingly. On error it changes none.
 func (s *Store) raise(o, in *object) error {
 	before := map[*object]int{}
 	err := s.raiseAll(o, in, before)
@@ -154,7 +154,7 @@ func (s *Store) raiseAll(o, in *object, before map[*object]int) error {
 	return nil
 }
 
-// lower makes all levels as low as they can be. Nothing is changed if there is an error.
+// lower makes all levels as low as they can be. On error it changes none.
 func (s *Store) lower() error {
 	if steps := len(s.objects) + s.edges; steps > freeSteps {
 		if err := s.mayWalk(steps); err != nil {

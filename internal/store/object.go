@@ -46,7 +46,7 @@ func hold(x *exec) error {
 	return x.in.Err()
 }
 
-// roomToHave returns an error if the client cannot be told of more objects.
+// roomToHave returns an error if the client may know no more objects.
 func (x *exec) roomToHave(id uint64) error {
 	limit := x.s.limits.Waiting
 	if limit > 0 && x.c.has[id] == 0 && hasSize*(len(x.c.has)+1) > limit {
@@ -134,7 +134,7 @@ func newObject(x *exec) error {
 		x.s.takeBack(x.c, o.id, 1)
 		return err
 	}
-	if err := x.s.name(o, name); err != nil { // what is in it has taken the room
+	if err := x.s.name(o, name); err != nil { // its contents have used up the room
 		x.s.takeBack(x.c, o.id, 1)
 		return err
 	}
@@ -157,8 +157,8 @@ func (s *Store) add(kind Kind, shape uint64) (*object, error) {
 	return o, nil
 }
 
-// newNumber is the number of a new object. Numbers are no sequence: a client that knows one object
-// must not be able to guess the others, since it can use an object whose number it knows.
+// newNumber returns the number of a new object. Numbers are random: a client can use any object whose number
+// it knows, so it must not be able to guess the others.
 func (s *Store) newNumber() uint64 {
 	for {
 		if n := s.number(); n != 0 && s.objects[n] == nil {
@@ -167,7 +167,7 @@ func (s *Store) newNumber() uint64 {
 	}
 }
 
-// randomNumber cannot be guessed.
+// randomNumber returns a number that cannot be guessed.
 func randomNumber() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:])
@@ -217,9 +217,9 @@ func stats(x *exec) error {
 	return x.in.Err()
 }
 
-// batch does one request after the other. Nobody else does anything meanwhile. What fails
-// does not keep the others from being done. The answer of one for which there is no room in the
-// message is empty: it was not done.
+// batch does one request after the other, without requests of other clients between them. If one fails, the
+// others are done all the same. The answer of a request for which the message has no room is empty: the
+// request was not done.
 func batch(x *exec) error {
 	all := x.in
 	x.batch = true
@@ -246,11 +246,10 @@ func batch(x *exec) error {
 	return x.in.Err()
 }
 
-// errorSteps is what an error counts for, which is encoded.
+// errorSteps is how many steps the encoding of an error counts for.
 const errorSteps = 64
 
-// oneOfBatch does a request of a batch, whose answer begins at a place. One that no client of mp
-// has written ends the batch.
+// oneOfBatch does one request of a batch. Its answer begins at at. A malformed request ends the batch.
 func (x *exec) oneOfBatch(at int) error {
 	x.out.B = append(x.out.B, isResult)
 	err := x.do()

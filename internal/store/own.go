@@ -111,8 +111,8 @@ type outcome struct {
 	after  func()                            // nil, or what is to be done when it was answered
 }
 
-// run runs code of the user's beside everything else, and answers with what comes of it. The call counts
-// for size bytes of the request.
+// run runs the user's code in a goroutine of its own, and answers with its result. The call counts for size
+// bytes of the request.
 func (x *exec) run(size int, f func(ctx context.Context) outcome) error {
 	s, over := x.s, false
 	var p *pending

@@ -2,21 +2,21 @@ package store
 
 import "fmt"
 
-// What is kept because a client has asked for it counts: for about what it takes, since a client
-// that knows what is not counted would ask for that.
+// Estimates of the memory that the Store keeps for clients. Everything that a client can make it keep must
+// count: a hostile client would ask for whatever does not.
 const (
-	objectSize = 112 // of an object with nothing in it
-	valueSize  = 96  // of a value, beside its bytes
-	keySize    = 96  // of a key, beside its bytes
-	nameSize   = 96  // of a name, beside its bytes
-	refSize    = 48  // of an object that is in a value
+	objectSize = 112 // of an empty object
+	valueSize  = 96  // of a value, besides its bytes
+	keySize    = 96  // of a key, besides its bytes
+	nameSize   = 96  // of a name, besides its bytes
+	refSize    = 48  // of a reference to an object in a value
 	hasSize    = 48  // of an object that a client has been told of
-	holdSize   = 128 // of a lock or the like that a client has
-	waitSize   = 512 // of a call that waits
+	holdSize   = 128 // of a lock or permit that a client holds
+	waitSize   = 512 // of a waiting call
 	runSize    = 4096 + waitSize
 )
 
-// room returns an error if n bytes more are not allowed.
+// room returns an error if there is no room for n more bytes.
 func (s *Store) room(n int) error {
 	if limit := s.limits.Bytes; limit > 0 && s.bytes+n > limit {
 		return fmt.Errorf("%w: %d bytes in its objects", ErrLimit, limit)
@@ -24,8 +24,8 @@ func (s *Store) room(n int) error {
 	return nil
 }
 
-// charge has a client account for a call that is about to wait or run. A large one alone is let in, or
-// nobody could ever make it.
+// charge charges a client for a call that is about to wait or run. A single large call is always admitted,
+// or it could never be made.
 func (s *Store) charge(p *pending) error {
 	c, limit := p.c, s.limits.Calls
 	if limit > 0 && c.pending >= limit {
@@ -37,7 +37,7 @@ func (s *Store) charge(p *pending) error {
 	}
 	limit = s.limits.Waiting
 	if limit > 0 && c.waiting+left > 0 && c.waiting+left+p.size > limit {
-		return fmt.Errorf("%w: the calls of one client that wait or run take %d bytes", ErrLimit, limit)
+		return fmt.Errorf("%w: the waiting and running calls of one client take %d bytes", ErrLimit, limit)
 	}
 	c.pending++
 	c.waiting += p.size
@@ -45,7 +45,7 @@ func (s *Store) charge(p *pending) error {
 	return nil
 }
 
-// discharge is charge's counterpart, when nothing of the call is left.
+// discharge is charge's counterpart, called when nothing of the call is left.
 func (s *Store) discharge(p *pending) {
 	switch {
 	case !p.charged:
@@ -58,8 +58,8 @@ func (s *Store) discharge(p *pending) {
 	p.charged = false
 }
 
-// smaller is m, or if that has become much smaller than it was a copy: a map itself never does, and
-// what is empty counts for nothing. Most is how large it was.
+// smaller returns m, or a copy if m has far fewer entries than its peak, most: a map never gives memory back,
+// and its empty slots would not count toward any limit.
 func smaller[K comparable, V any](m map[K]V, most *int) map[K]V {
 	if *most <= 64 || len(m) >= *most/4 {
 		return m
@@ -72,7 +72,7 @@ func smaller[K comparable, V any](m map[K]V, most *int) map[K]V {
 	return less
 }
 
-// short is a text for an error, which must not become as long as a client likes.
+// short shortens a client's text for an error, so that the client does not choose the error's length.
 func short(text string) string {
 	const most = 100
 	if len(text) <= most {

@@ -23,9 +23,9 @@ type ID [IDSize]byte
 // Limits bound what a Store holds; 0 is no limit.
 type Limits struct {
 	Objects int // alive at a time
-	Bytes   int // of keys, values and names, with what it takes to keep them and who has them
-	Calls   int // that a client may have waiting or running
-	Waiting int // bytes that the calls of a client take which wait or run
+	Bytes   int // of keys, values and names, and of storing them and who has them
+	Calls   int // waiting or running, of one client
+	Waiting int // bytes of waiting and running calls, of one client
 	Nesting int // of objects in objects
 }
 
@@ -57,15 +57,15 @@ type Store struct {
 	bytes   int
 	closed  bool
 	ending  sync.WaitGroup // code of users' that closes objects
-	dying   []*object      // without anybody who has them, to be taken apart
-	sweeps  bool           // in a goroutine
-	left    map[bool]int   // bytes of functions that run for clients that are no more, far ones and others
+	dying   []*object      // without references, to be removed
+	sweeps  bool           // a goroutine is sweeping
+	left    map[bool]int   // bytes of functions still running for clients that are gone, by whether these were far
 	lingers lingering
 	turns   turns
 	x       exec
-	acts    *Client // for whom something is done; nil: for the Store
-	stale   bool    // levels may be higher than they must be
-	edges   int     // of what is in what
+	acts    *Client // the client for which the Store is acting, or nil
+	stale   bool    // levels may be higher than necessary
+	edges   int     // pairs of an object and one that it contains
 	now     func() time.Time
 }
 
@@ -111,7 +111,7 @@ type object struct {
 	lingers  *list.Element // see linger
 	level    int           // see contain
 	contains map[uint64]int
-	most     int // that it has contained
+	most     int // peak of len(contains)
 }
 
 // body is what an object is.

@@ -24,8 +24,8 @@ var errMalformed = errors.New("manager: a request that no client of mp has writt
 type Writer struct {
 	B    []byte
 	at   int
-	most int  // that B may have of an answer; 0: no limit
-	full bool // it would have had more, which was left out
+	most int  // maximum of len(B) while an answer is written; 0 means no limit
+	full bool // bytes beyond most were left out
 }
 
 // Begin begins the request of a call; [Writer.End] ends it.
@@ -202,7 +202,8 @@ func Frames(message []byte, f func(call uint32, body []byte) error) error {
 	return nil
 }
 
-// NextFrame takes the first frame of a message off: the number of its call, and what it says.
+// NextFrame splits the first frame off a message. It returns the number of its call, its body, and the rest of
+// the message.
 func NextFrame(message []byte) (call uint32, body, rest []byte, err error) {
 	if len(message) < frameHead {
 		return 0, nil, nil, errMalformed

@@ -7,41 +7,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Closer closes descriptors that came from another process, in a goroutine of its own that
-// lives only while there is something to close: the system may take as long as that other process
-// pleases, for a connection that lingers, or a file in a file system which a program serves. There
-// is to be one for each such process, so that none waits for another. The zero value is ready. It
+// A Closer closes descriptors that came from another process in a goroutine of its own, since that
+// process decides how long closing takes: the descriptor may be a lingering connection, or a file in a
+// file system that a program serves. The goroutine lives only while there is something to close. Use one
+// Closer for each such process, so that none waits for another. The zero value is ready to use. A Closer
 // is safe for concurrent use.
 type Closer struct {
 	mu      sync.Mutex
 	queue   []closing
-	pending int // with the one that is being closed
+	pending int // in queue, and the one being closed
 	running bool
-	idle    chan struct{} // closed when there is nothing left; nil if nobody waits for that
+	idle    chan struct{} // closed when nothing is left; nil if no goroutine waits for that
 }
 
-// closing is a descriptor, or with a file that, and what to call afterwards.
+// closing is a descriptor or a file to close, and a function to call afterwards.
 type closing struct {
 	fd   int
 	file io.Closer
 	done func()
 }
 
-// Close takes descriptors over; the goroutine closes them. It never blocks.
+// Close takes over descriptors, which the goroutine closes. It never blocks.
 func (c *Closer) Close(fds ...int) {
 	for _, fd := range fds {
 		c.add(closing{fd: fd})
 	}
 }
 
-// CloseThen is Close for one descriptor that calls done once it is closed, in another goroutine.
+// CloseThen is Close for one descriptor. The goroutine calls done once the descriptor is closed.
 func (c *Closer) CloseThen(fd int, done func()) { c.add(closing{fd: fd, done: done}) }
 
-// CloseFile has a file closed, a socket for instance in which there are messages with descriptors
-// that nobody has received. It never blocks.
+// CloseFile takes over a file, such as a socket with unreceived messages that carry descriptors. It never
+// blocks.
 func (c *Closer) CloseFile(f io.Closer) { c.add(closing{fd: -1, file: f}) }
 
-// Pending is how many descriptors are not closed yet.
+// Pending returns how many descriptors are not closed yet.
 func (c *Closer) Pending() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,7 +60,7 @@ func (c *Closer) Idle() <-chan struct{} {
 	return idle
 }
 
-// settle tells those who wait if there is nothing left; under the lock.
+// settle closes idle if nothing is left; under the lock.
 func (c *Closer) settle() {
 	if c.pending == 0 && c.idle != nil {
 		close(c.idle)
@@ -107,7 +107,7 @@ func (w closing) close() {
 	if w.file != nil {
 		_ = w.file.Close()
 	} else {
-		// A socket that lingers would wait for its peer. For what is no socket this is an error.
+		// A lingering socket would wait for its peer. For other descriptors this fails.
 		_ = unix.SetsockoptLinger(w.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 		_ = unix.Close(w.fd)
 	}

@@ -4,7 +4,7 @@ package sys
 
 import "io"
 
-// A Closer does nothing on this system, on which processes send each other no descriptors.
+// A Closer does nothing on this system, where processes do not send descriptors to each other.
 type Closer struct{}
 
 // Close does nothing.

@@ -8,16 +8,17 @@ import (
 	"strings"
 )
 
-var errNoParent = errors.New("a process that has ended, or is not to be seen in /proc")
+var errNoParent = errors.New("the process has ended, or is not visible in /proc")
 
-// IsPidfd reports whether a descriptor stands for a process. It does not touch the file, which
-// may be one that blocks.
+// IsPidfd reports whether a descriptor stands for a process. It does not use the descriptor, which
+// may stand for a file that blocks.
 func IsPidfd(fd int) bool {
 	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	return err == nil && (name == "anon_inode:[pidfd]" || strings.HasPrefix(name, "pidfd:["))
 }
 
-// NumberOf is the number in /proc of the process of a pidfd, which has not been reaped.
+// NumberOf returns the number in /proc of the process of a pidfd. It is an error if the process has been
+// reaped.
 func NumberOf(pidfd int) (int, error) {
 	if !IsPidfd(pidfd) {
 		return 0, errNoParent
@@ -29,8 +30,8 @@ func NumberOf(pidfd int) (int, error) {
 	return numbers[0], nil
 }
 
-// Descends returns the number in /proc of the process of a pidfd if it is a child of the process with
-// the given number, or of a child of that: between a process and its worker there may be a keeper.
+// Descends returns the number in /proc of the process of a pidfd if the process is a child or a grandchild of
+// the process with the number from: between a process and its worker there may be a keeper.
 func Descends(pidfd, from int) (number int, err error) {
 	number, err = NumberOf(pidfd)
 	if err != nil {
@@ -46,22 +47,22 @@ func Descends(pidfd, from int) (number int, err error) {
 		}
 	}
 	if parent != from {
-		return 0, fmt.Errorf("process %d is no child of process %d", number, from)
+		return 0, fmt.Errorf("process %d is not a child of process %d", number, from)
 	}
 
-	if now, err := NumberOf(pidfd); err != nil || now != number { // another may have its number by now
+	if now, err := NumberOf(pidfd); err != nil || now != number { // another process may have the number by now
 		return 0, errNoParent
 	}
 	return number, nil
 }
 
-// parentOf is the number of a process's parent, both those of /proc.
+// parentOf returns the number of a process's parent. Both numbers are those of /proc.
 func parentOf(number int) (int, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", number))
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')')+1:]), " ") // a name may have anything in it
+	_, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')')+1:]), " ") // the program's name may contain anything
 	fields := strings.Fields(rest)
 	if len(fields) < 2 {
 		return 0, errNoParent

@@ -7,7 +7,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// seenStacks is how much of the goroutines' stacks is looked at.
+// seenStacks is how many bytes of the goroutines' stacks are searched for the task's.
 const seenStacks = 1 << 20
 
 // stacks are those of all goroutines, the task's first.

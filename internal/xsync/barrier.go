@@ -8,11 +8,11 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A Barrier lets a number of parties wait for each other. One word counts those who have arrived, with
-// the phase in which they have; another one, the state, says which phase it is, whether that is broken, and
-// how those before have ended. Either is changed by single steps and without a lock, so that nobody waits
-// for anybody but the parties. Each process has a word with the phase in which parties of it wait, which
-// breaks that when it dies.
+// A Barrier lets a number of parties wait for each other. One word counts the parties that have arrived, with
+// the phase in which they arrived. Another word, the state, says which phase it is, whether that is broken, and
+// how earlier phases have ended. Both change by single atomic steps and without a lock, so a process waits
+// for the parties and for nothing else. Each process has a word with the phase in which its parties wait; its
+// death breaks that phase.
 type Barrier struct {
 	object
 	queue   park.Site
@@ -22,8 +22,8 @@ type Barrier struct {
 	words   []atomic.Uint64
 }
 
-// The state: two flags, for each of the last phases whether a reset has ended it, the latest in the
-// lowest bit, and the number of the phase, which goes round.
+// The state: two flags; a history, which has one bit for each of the last phases, the latest lowest, that says
+// whether a reset ended it; and the number of the phase, which wraps around.
 const (
 	broken   = 1 << 0
 	complete = 1 << 1 // all have arrived, the action is under way
@@ -44,10 +44,10 @@ const (
 
 func phaseOf(state uint64) uint64 { return state >> phaseShift & phaseMask }
 
-// phases is how many there have been from one phase to another.
+// phases returns how many phases lie between two phases.
 func phases(from, to uint64) uint64 { return (to - from) & phaseMask }
 
-// next is the state in which the phase after that of s begins.
+// next returns the state at the start of the phase after that of s.
 func next(s uint64, reset bool) uint64 {
 	history := s >> historyShift & historyMask << 1 & historyMask
 	if reset {
@@ -56,7 +56,7 @@ func next(s uint64, reset bool) uint64 {
 	return (phaseOf(s)+1)&phaseMask<<phaseShift | history<<historyShift
 }
 
-// arrivedIn is how many have arrived in a phase, as the count says.
+// arrivedIn returns how many parties have arrived in a phase, according to count.
 func arrivedIn(phase, count uint64) uint64 {
 	if count>>countShift != phase {
 		return 0 // the count is an earlier phase's
@@ -127,8 +127,8 @@ func (b *Barrier) Wait(ctx context.Context, action func() error) (index int, err
 	}
 }
 
-// arrive counts a party, and returns the state in which it has; with complete in that if those before are
-// still about to leave, and it is not counted.
+// arrive counts a party and returns the state at its arrival. If the parties of the phase before are still
+// about to leave, it does not count the party and returns a state with the complete flag.
 func (b *Barrier) arrive() (at uint64, index int, err error) {
 	for range tries {
 		if err := b.open(); err != nil {
@@ -140,11 +140,11 @@ func (b *Barrier) arrive() (at uint64, index int, err error) {
 		}
 		count, parties := b.count.Load(), b.parties.Load()
 		n := arrivedIn(phaseOf(at), count)
-		if at&complete != 0 || n >= parties { // the last is about to say that it is complete
+		if at&complete != 0 || n >= parties { // the last party is about to set complete
 			return at | complete, 0, nil
 		}
-		// First, so that whoever is counted is missed. If the phase is over by now, this counts in the old
-		// one, which does no harm, or fails.
+		// Before the count, so that the death of a counted party is noticed. If the phase is over by now, the
+		// step below counts in the old phase, which does no harm, or fails.
 		b.note(phaseOf(at))
 		b.edge.release()
 		if !b.count.CompareAndSwap(count, phaseOf(at)<<countShift|(n+1)) {
@@ -162,7 +162,7 @@ func (b *Barrier) arrive() (at uint64, index int, err error) {
 	return 0, 0, ErrCorrupt
 }
 
-// note says that this process has a party in a phase, unless one has gone on to a later one.
+// note says that this process has a party in a phase, unless it has one in a later phase already.
 func (b *Barrier) note(phase uint64) {
 	mine := &b.words[b.me]
 	for range tries {
@@ -191,8 +191,8 @@ func (b *Barrier) await(ctx context.Context, at uint64) error {
 	return b.outcome(at)
 }
 
-// outcome is how a phase has ended. Of one that ended long ago, while this process was stopped, it is not
-// known that it was passed.
+// outcome returns how a phase has ended. For a phase that ended too long ago, while this process was stopped,
+// the history has no bit left, and the outcome is ErrBroken.
 func (b *Barrier) outcome(at uint64) error {
 	b.edge.acquire()
 	s := b.state.Load()
@@ -256,7 +256,7 @@ func (b *Barrier) Abort() error {
 	return nil
 }
 
-// Reset lets those who wait go with ErrBroken and makes the barrier usable again. It does not wait.
+// Reset makes the barrier usable again; parties that wait get ErrBroken. It does not block.
 func (b *Barrier) Reset() error {
 	for range tries {
 		if err := b.open(); err != nil {
@@ -278,7 +278,7 @@ func (b *Barrier) Broken() (bool, error) {
 	return b.state.Load()&broken != 0, nil
 }
 
-// buryBarrier breaks the phase in which the dead had a party.
+// buryBarrier breaks the phase in which the dead process had a party.
 func buryBarrier(mem []byte, slot uint64) {
 	if at := bySlot(mem)[slot].Swap(0); at != 0 {
 		breakPhase(own(mem, 1), at-1)

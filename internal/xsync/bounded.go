@@ -105,7 +105,7 @@ func (b *Bounded) take(from, to uint64) int {
 	return -1
 }
 
-// reclaimPermits takes permits back from what is no process, and reports whether there were any; see
+// reclaimPermits takes back permits whose holder is no process, and reports whether there were any; see
 // abandoned.
 func (b *Bounded) reclaimPermits() (some bool) {
 	for i := range b.permits {
@@ -117,7 +117,7 @@ func (b *Bounded) reclaimPermits() (some bool) {
 	return some
 }
 
-// has reports whether what a permit says is the slot of a process.
+// has reports whether a permit's word is the slot of a process.
 func (b *Bounded) has(p uint64) bool { return p < park.MaxProcs && b.lot.Occupied(int(p)) }
 
 func (b *Bounded) passOn() {

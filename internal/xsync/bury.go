@@ -7,8 +7,8 @@ import (
 
 // Bury gives back what a dead process held of an object whose memory may have been
 // written by anybody, and reports whether nobody can use that any more. Afterwards
-// everybody must be told to look. It ends though others write over the memory meanwhile; then what is held
-// there may stay so.
+// everybody must be told to look. Bury ends even if other processes keep overwriting the memory; what is held
+// there may then stay held.
 func Bury(k Kind, mem []byte, slot int) (over bool) {
 	if k >= kinds || len(mem) < k.Size() || slot <= 0 || slot >= park.MaxProcs {
 		return false

@@ -58,9 +58,9 @@ func (c *Cond) check() error {
 }
 
 // Wait gives the lock up, waits for a signal and takes the lock again. When the
-// context ends first, it returns its error, with the lock held too. Any other error means that
-// the lock is not held; it is ErrNotHeld if this process did not hold it, or if somebody else kept it for
-// relockPatience after the context had ended.
+// context ends first, it returns the context's error, and the lock is held. It is also held on ErrClosed,
+// unless the lock itself is closed. On any other error it is not held: the error is ErrNotHeld if this process
+// did not hold it, or if another holder kept it for relockPatience after the context ended.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (c *Cond) Wait(ctx context.Context) error {
 		case !c.alive(c.word.Load()):
 			err = ErrClosed
 		default:
-			err = ctx.Err() // Sleep would not look if it is called again and again
+			err = ctx.Err() // Sleep does not look at ctx while it keeps being called
 		}
 	}
 	c.queue.Leave(w)
@@ -104,11 +104,11 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return err
 }
 
-// relockPatience is how long Wait waits for the lock after its context has ended, which a holder may
-// need for its work. Tests make it shorter.
+// relockPatience is how long Wait waits for the lock after its context has ended, since an honest holder may
+// need some time. Tests make it shorter.
 var relockPatience = 5 * time.Second
 
-// relock takes the lock again, as long as that takes while ctx has not ended, and for relockPatience more.
+// relock takes the lock again. It waits until ctx ends, and for relockPatience more.
 func (c *Cond) relock(ctx context.Context) error {
 	if c.lock.lockAtOnce() {
 		return nil
@@ -127,7 +127,7 @@ func (c *Cond) relock(ctx context.Context) error {
 	return err
 }
 
-var errNotHeldAgain = fmt.Errorf("%w: the context of a Cond's Wait has ended, and somebody else keeps the lock", ErrNotHeld)
+var errNotHeldAgain = fmt.Errorf("%w: the context of Cond.Wait has ended, and another holder keeps the lock", ErrNotHeld)
 
 // take takes a signal, for the first in the queue.
 func (c *Cond) take() bool {
@@ -150,7 +150,7 @@ func (c *Cond) withdraw() bool {
 	mine := &c.words[c.me]
 	for range tries {
 		w := mine.Load()
-		if waitingAt(w) == 0 { // somebody has written over it
+		if waitingAt(w) == 0 { // it was overwritten
 			return false
 		}
 		next := w - 1
@@ -190,7 +190,7 @@ func (c *Cond) Broadcast() error {
 // slot of the last of them; -1 if nobody waits.
 func signal(words []atomic.Uint64, after int, n uint64) (last int) {
 	last = -1
-	budget := tries // for all of them: each could be written over all the time
+	budget := tries // for all words together: a corrupt process may keep overwriting each
 	for i := range words {
 		slot := (after + 1 + i) % len(words)
 		for budget > 0 && n > 0 {

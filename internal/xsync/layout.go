@@ -6,8 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// Kinds are all kinds of objects but KindNone. A test that attacks every kind
-// learns of a new one here.
+// Kinds returns all kinds of objects except KindNone. A test that attacks every kind
+// uses it, and so covers new ones.
 func Kinds() (all []Kind) {
 	for k := KindNone + 1; k < kinds; k++ {
 		all = append(all, k)
@@ -15,7 +15,7 @@ func Kinds() (all []Kind) {
 	return all
 }
 
-// PipeLocks are the places, in a Pipe's memory, of the words of its rings' locks.
+// PipeLocks returns the offsets, in a Pipe's memory, of the words of its rings' locks.
 func PipeLocks() (offsets []int) {
 	for i := range 2 {
 		for _, off := range []int{offPut, offGet} {
@@ -25,9 +25,8 @@ func PipeLocks() (offsets []int) {
 	return offsets
 }
 
-// PutElsewhere puts a record into a Ring whose memory, head and data, is given, as a
-// corrupt process does: without a lock, and with a place that nothing has checked. It
-// wakes nobody.
+// PutElsewhere puts a record into the Ring with the given memory, head and data, like a
+// corrupt process: without a lock, and with an unchecked place. It wakes no waiter.
 func PutElsewhere(mem []byte, id, size uint64) {
 	data := mem[RingSize:]
 	tail := shm.Word64(mem, offTail)

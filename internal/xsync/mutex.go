@@ -17,7 +17,7 @@ const patience = time.Millisecond
 type Mutex struct {
 	object
 	queue park.Site
-	inner bool // what it guards is whole at any moment, so that a death leaves nothing to repair
+	inner bool // the guarded memory is valid at any moment, so a holder's death leaves nothing to repair
 }
 
 // NewMutex makes the memory of a new Mutex, Small bytes, one.
@@ -138,7 +138,7 @@ func (m *Mutex) try(called, hungry bool) (bool, error) {
 	return false, ErrCorrupt
 }
 
-// left is the word when the holder is no more.
+// left returns the word without its holder, which is gone.
 func (m *Mutex) left(w uint64) uint64 {
 	if m.inner {
 		return w &^ (slots | starving)

@@ -140,21 +140,21 @@ func (o *object) updateIf(gen uint64, next func(w uint64) (uint64, error)) error
 	return ErrCorrupt
 }
 
-// tries is how often a step is tried again because the word was changed between a look at it and the
-// step. Each time somebody else has got on, so that honest processes do not come near. Only one that
-// writes over the word all the time keeps another one from its step for so long: some milliseconds.
+// tries is how often an atomic step is tried if the word keeps changing between the load and the
+// step. Each failure means that another process has made progress, so honest processes never come near this
+// number. Only a process that keeps overwriting the word can make all tries fail; they take some milliseconds.
 const tries = 1 << 16
 
-// abandoned reports whether a word just loaded names a holder that is no process. Bury has been here
-// before the slot of a dead process is given back, so a corrupt process must have written that. The second look
-// makes sure that it was not a holder that has let go and ended meanwhile.
+// abandoned reports whether a word just loaded names a holder that is no process. Bury clears the word before the
+// slot of a dead process is given back, so a corrupt process must have written it. The second look
+// excludes a holder that has let go and ended meanwhile.
 func (o *object) abandoned(w uint64) bool {
 	slot := int(w & slots)
 	return slot != 0 && !o.lot.Occupied(slot) && o.word.Load() == w && !o.lot.Occupied(slot)
 }
 
-// reclaim does what Bury would have done, if the holder that the word names is no process, and reports whether
-// it did. Those who are about to wait call it, each time.
+// reclaim does what Bury would have done if the holder that the word names is no process, and reports whether
+// it did. Call it before each wait.
 func (o *object) reclaim(left func(w uint64) uint64) bool {
 	w := o.word.Load()
 	return o.alive(w) && o.abandoned(w) && o.word.CompareAndSwap(w, left(w))

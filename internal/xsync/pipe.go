@@ -134,8 +134,8 @@ func (p *Pipe) closeEnd(end int, ok func(s uint64) bool) (last, done bool) {
 	return over(both), true
 }
 
-// closeHere ends what this process does with the Pipe. It is for an end that cannot be closed because
-// the memory does not say that this process has it: those who wait there must go on all the same.
+// closeHere closes the Pipe in this process only. It is for an end that cannot be closed because the
+// memory does not say that this process has it: goroutines that wait there must return all the same.
 func (p *Pipe) closeHere() {
 	for _, r := range p.rings {
 		r.Close(false)

@@ -238,7 +238,7 @@ func (r *Ring) roomFor(n int) room {
 	return r.roomBetween(head, tail, n)
 }
 
-// roomBetween is roomFor with positions that were looked at before.
+// roomBetween is roomFor with positions that were loaded before.
 func (r *Ring) roomBetween(head, tail position, n int) room {
 	count := int(tail.since(head))
 	if count >= r.most {
@@ -279,9 +279,9 @@ func (r *Ring) lock(ctx context.Context, l *Mutex) error {
 	}
 	err := l.Lock(ctx)
 	switch {
-	case errors.Is(err, ErrOwnerDied): // which nobody of mp says of these
+	case errors.Is(err, ErrOwnerDied): // mp never marks these locks so
 		err = ErrCorrupt
-	case errors.Is(err, ErrClosed) && r.alive(r.word.Load()): // the Ring is closed before its locks are
+	case errors.Is(err, ErrClosed) && r.alive(r.word.Load()): // mp closes the Ring before its locks
 		err = ErrCorrupt
 	}
 	return err
@@ -447,7 +447,7 @@ func (r *Ring) waitFor(ctx context.Context, s *park.Site, there func() bool) err
 		spins = &r.forRoom
 	}
 	if soon(there) || spins.Until(there) {
-		return ctx.Err() // it may be there again and again, and gone when the caller comes for it
+		return ctx.Err() // a corrupt word may always look ready, and never be when the caller comes for it
 	}
 	return s.Until(ctx, func(bool) bool { return there() })
 }

@@ -297,7 +297,7 @@ func buryRWMutex(mem []byte, slot uint64) {
 	})
 }
 
-// rwLeft is the word when the holder is no more.
+// rwLeft returns the word without its holder, which is gone.
 func rwLeft(w uint64) uint64 {
 	if w&draining == 0 { // a draining holder has not started to write
 		w |= died

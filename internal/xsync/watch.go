@@ -35,7 +35,7 @@ func (w *Watch) Until(ctx context.Context, found func() bool) error {
 		if found() {
 			return nil
 		}
-		if err := ctx.Err(); err != nil { // Sleep would not look if it is called again and again
+		if err := ctx.Err(); err != nil { // Sleep does not look at ctx while it keeps being called
 			return err
 		}
 		if err := w.multi.Sleep(ctx); err != nil {
