@@ -39,6 +39,8 @@ type Row struct {
 	works   bool   // the attack must come to its end without an error
 	own     bool   // the attacker's worker may return wrong results of its own tasks
 	alone   bool   // nobody else uses the attacked pool
+	first   bool   // nobody else uses it until a child of the attack's has reported
+	stuck   bool   // its log handler returns when the attack is over, and not before
 	waits   bool   // it waits more than it works
 	long    bool   // only in the long form
 	env     []string
@@ -70,6 +72,12 @@ const (
 	Slack = 2 * time.Second
 	// Closing is how long Close and Shutdown may take.
 	Closing = 5 * time.Second
+
+	// Stacks is how much of its goroutines' stacks a worker may tell.
+	Stacks = 64 << 10
+	// Files is how many descriptors the attacked program may open: what other processes can make
+	// it keep is a part of that.
+	Files = 4096
 )
 
 func (b Bounds) withDefaults() Bounds {

@@ -67,11 +67,12 @@ func (w *world) run(v *Verdict) {
 	for _, b := range w.bystanders {
 		done := make(chan struct{})
 		working[b] = done
-		go func() { defer close(done); b.run(w, stop) }()
+		go func() { defer close(done); w.begin(b, stop); b.run(w, stop) }()
 	}
 	usedUp := w.useGiven(stop)
 
 	err := w.attack()
+	close(w.over)
 	if err != nil {
 		v.Attack = err.Error()
 	}
@@ -90,6 +91,16 @@ func (w *world) run(v *Verdict) {
 	}
 	m.end(w)
 	v.Memory = m.most.memory - m.base.memory
+}
+
+// begin returns when a bystander may begin, at the latest when stop is closed.
+func (w *world) begin(b *bystander, stop <-chan struct{}) {
+	if b.attacked && w.row.first {
+		select {
+		case <-w.holders.first:
+		case <-stop:
+		}
+	}
 }
 
 // await waits until all bystanders have made their last round, and names those that do not come to
@@ -133,6 +144,10 @@ func (w *world) attack() (err error) {
 	}
 	var pid int
 	w.within("the attack's Call", w.bounds.Timeout+w.bounds.Grace+Slack, func() {
+		if w.row.first { // a Call on an idle worker keeps that to itself: no other task is sent to it meanwhile
+			pid, err = mp.Submit(context.Background(), w.attacked, attack, o, mp.Timeout(w.bounds.Timeout)).Result(context.Background())
+			return
+		}
 		pid, err = mp.Call(context.Background(), w.attacked, attack, o, mp.Timeout(w.bounds.Timeout))
 	})
 	cancel()
@@ -141,6 +156,9 @@ func (w *world) attack() (err error) {
 	switch {
 	case errors.As(err, &dead):
 		w.lost(dead.PID)
+		if n := len(dead.Stacks); n > Stacks {
+			w.fault("the attack's WorkerError has stacks of %d bytes, with a bound of %d", n, Stacks)
+		}
 	case err == nil:
 		w.lost(pid)
 	case w.row.works:
