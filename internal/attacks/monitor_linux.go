@@ -157,3 +157,14 @@ func limitFiles() error {
 	limit.Cur = min(limit.Max, Files)
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 }
+
+// processorTime is what this process and those that it has waited for have spent so far.
+func processorTime() (d time.Duration) {
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var u unix.Rusage
+		if err := unix.Getrusage(who, &u); err == nil {
+			d += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
+	}
+	return d
+}

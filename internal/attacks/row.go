@@ -42,6 +42,7 @@ type Row struct {
 	first   bool   // nobody else uses it until a child of the attack's has reported
 	stuck   bool   // its log handler returns when the attack is over, and not before
 	waits   bool   // it waits more than it works
+	heavy   bool   // it keeps all processors busy for seconds
 	long    bool   // only in the long form
 	env     []string
 	workers int // of the attacked pool; 0: 2
@@ -112,6 +113,10 @@ func (r Row) Long() bool { return r.long }
 
 // Waits reports whether the row waits more than it works, so that it can run beside others.
 func (r Row) Waits() bool { return r.waits }
+
+// Heavy reports whether the row keeps all processors busy for seconds. Its bounds of time mean something only if
+// no other row does so meanwhile.
+func (r Row) Heavy() bool { return r.heavy }
 
 // boundsInWords are the bounds as the docs have them.
 func boundsInWords() []string {

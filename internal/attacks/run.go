@@ -22,13 +22,14 @@ type Verdict struct {
 	Faults []string
 	Attack string // the error of the attack's task
 	Took   time.Duration
-	Memory int  // MiB more at the peak than before
-	Hung   bool // the program is of no use any more
+	CPU    time.Duration // processors' time of the program and of all that it started
+	Memory int           // MiB more at the peak than before
+	Hung   bool          // the program is of no use any more
 }
 
 // runRow runs a row in this process, the attacked program.
 func runRow(name string, seed uint64) Verdict {
-	began := time.Now()
+	began, spent := time.Now(), processorTime()
 	v := Verdict{Row: name, Seed: seed}
 	row, ok := find(name)
 	if !ok {
@@ -55,7 +56,7 @@ func runRow(name string, seed uint64) Verdict {
 			v.Faults = append(v.Faults, fmt.Sprintf("left: process %d", pid))
 		}
 	}
-	v.Took = time.Since(began)
+	v.Took, v.CPU = time.Since(began), processorTime()-spent
 	return v
 }
 
