@@ -17,6 +17,8 @@ type holders struct {
 	l    net.Listener
 	done sync.WaitGroup
 
+	first chan struct{} // closed when one has reported
+
 	mu    sync.Mutex
 	over  bool
 	conns []net.Conn
@@ -32,8 +34,9 @@ func newHolders() (*holders, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &holders{l: l}
+	h := &holders{l: l, first: make(chan struct{})}
 	h.done.Go(func() {
+		reported := sync.OnceFunc(func() { close(h.first) })
 		for {
 			c, err := l.Accept()
 			if err != nil {
@@ -46,6 +49,7 @@ func newHolders() (*holders, error) {
 				h.conns = append(h.conns, c)
 			}
 			h.mu.Unlock()
+			reported()
 		}
 	})
 	return h, nil

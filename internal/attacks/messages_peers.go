@@ -30,6 +30,8 @@ func (v *victim) asRemote(ctx context.Context) (store.RawConn, error) {
 	return store.Raw.Remote(ctx, "tcp", v.Manager, key)
 }
 
+const reallyLarge = "send 2 MiB"
+
 // managerDeeds are what is done with requests to a manager.
 var managerDeeds = []struct {
 	name string
@@ -44,7 +46,7 @@ var managerDeeds = []struct {
 		w.End()
 		return c.SendBytes(ctx, w.B)
 	}},
-	{"send 2 MiB", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
+	{reallyLarge, func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
 		var w store.Writer
 		w.Begin(1, op, v.object())
 		w.Bytes(make([]byte, 1<<20))
@@ -125,12 +127,12 @@ func managerMessageRows() (rows []Row) {
 					return nil
 				}
 			}
-			row := Row{Target: "the manager, by " + caller.name, Deed: d.name, works: true, Bounds: Bounds{Timeout: 25 * time.Second, Descriptors: 256}, after: managerIsSmall}
+			row := Row{Target: "the manager, by " + caller.name, Deed: d.name, works: true, Bounds: Bounds{Timeout: 25 * time.Second, Descriptors: 256}, after: managerIsSmall, heavy: d.name == reallyLarge}
 			row.attack = through(slices.Concat(store.Operations(), []store.Op{0, 254, 255})...)
 			rows = append(rows, row)
 			for _, op := range store.Operations() {
 				one := row
-				one.Deed, one.long, one.attack = fmt.Sprintf("operation %d, %s", op, d.name), true, through(op)
+				one.Deed, one.long, one.heavy, one.attack = fmt.Sprintf("operation %d, %s", op, d.name), true, false, through(op)
 				rows = append(rows, one)
 			}
 		}

@@ -69,6 +69,7 @@ const tooMuch = 768
 func watch(w *world) *monitor {
 	forgetPeak()
 	m := &monitor{base: used(), stop: make(chan struct{}), done: make(chan struct{})}
+	w.before = m.base
 	go func() {
 		defer close(m.done)
 		ticker := time.NewTicker(every)
@@ -147,11 +148,23 @@ func origins() string {
 	return strings.Join(out, ", ")
 }
 
-// descriptorLimit is how many descriptors a process may have.
-func descriptorLimit() int {
+// limitFiles has this process open no more than Files descriptors, whatever the system allows.
+func limitFiles() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 1024
+		return err
 	}
-	return int(min(limit.Cur, 1<<20))
+	limit.Cur = min(limit.Max, Files)
+	return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+}
+
+// processorTime is what this process and those that it has waited for have spent so far.
+func processorTime() (d time.Duration) {
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var u unix.Rusage
+		if err := unix.Getrusage(who, &u); err == nil {
+			d += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
+	}
+	return d
 }

@@ -30,6 +30,10 @@ func IsProgram() bool { return os.Getenv(programVar) != "" }
 // input, and says on its standard output what came of them.
 func Program() (code int) {
 	keepToItself()
+	if err := limitFiles(); err != nil {
+		fmt.Fprintln(os.Stderr, "no limit of descriptors:", err)
+		return 2
+	}
 	_ = os.Unsetenv("MPTEST_TAG") // NoLeaks would look at all processes all the time; processesLeft does once
 	in := bufio.NewScanner(os.Stdin)
 	out := json.NewEncoder(os.Stdout)

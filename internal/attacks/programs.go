@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,11 +31,11 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// heavy is for attacks that move much.
-var heavy = Bounds{Timeout: 25 * time.Second}
+// ample is for attacks that move much.
+var ample = Bounds{Timeout: 25 * time.Second}
 
 // budget is for attacks on the segment server's budget of descriptors.
-var budget = Bounds{Timeout: 3 * time.Second, Descriptors: descriptorLimit() / 2}
+var budget = Bounds{Timeout: 3 * time.Second, Descriptors: Files / 2}
 
 // brief is for attacks that are about time more than size.
 var brief = Bounds{Timeout: 3 * time.Second}
@@ -42,41 +43,45 @@ var brief = Bounds{Timeout: 3 * time.Second}
 // manyHandshakes allows for as many as may be under way, and their goroutines.
 var manyHandshakes = Bounds{Timeout: 3 * time.Second, Descriptors: 256 + 128, Goroutines: 3 * 256}
 
+// heavyTargets are those whose rows keep all processors busy.
+var heavyTargets = []string{"the wake pipe", "an error", "a profile", "the log", "the listener"}
+
 // programRows are attacks of several steps, each of which was once a program that broke something.
 func programRows() []Row {
 	rows := []Row{
 		{Target: "the bell", Deed: "fill it again and again", attack: keepBellFull},
-		{Target: "the wake pipe", Deed: "fill it, hand it to a child, and always seem to sleep", workers: 1, Bounds: Bounds{Timeout: time.Second}, attack: seemToSleep},
+		{Target: "the wake pipe", Deed: "fill it, hand it to a child, and always seem to sleep", workers: 1, first: true, Bounds: Bounds{Timeout: time.Second}, attack: seemToSleep},
 		{Target: "the link", Deed: "send a lingering socket beside a message and exit", attack: lingerOnLink},
 		{Target: "the segment server", Deed: "publish a lingering socket and destroy it", attack: lingerAtServer},
 		{Target: "the segment server", Deed: "destroy what others made", gives: "Mutex", attack: destroyOthers, after: siblingLives},
 		{Target: "the segment server", Deed: "have as many children adopted as can be and exit", Bounds: Bounds{Timeout: 3 * time.Second}, attack: adoptMany, after: newPoolStarts},
 		{Target: "the segment server", Deed: "publish as many segments as can be and exit", Bounds: budget, attack: publishMany, after: newPoolStarts},
-		{Target: "the segment server", Deed: "have segments kept by what others hold and exit", gives: "Queue", Bounds: budget, attack: keepMany, after: newPoolStarts},
+		{Target: "the segment server", Deed: "have segments kept by what others hold and exit", gives: "Queue", Bounds: budget, attack: keepMany, after: littleIsLeft},
 		{Target: "a queue", Deed: "put an element that claims to be a tebibyte elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 1<<40) }},
 		{Target: "a queue", Deed: "put an element that claims to be 2 GiB elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 2<<30) }},
-		{Target: "the link", Deed: "announce a tebibyte and send 260 MiB", Bounds: heavy, attack: grow},
+		{Target: "the link", Deed: "announce a tebibyte and send 260 MiB", Bounds: ample, attack: grow},
 		{Target: "an error", Deed: "return one with millions of parts", Bounds: brief, attack: func(ctx context.Context, _ *victim) error { return returnError(ctx, wideError(16<<20)) }},
 		{Target: "an error", Deed: "return one thousands deep", Bounds: brief, attack: func(ctx context.Context, _ *victim) error { return returnError(ctx, deepError(3000)) }},
 		{Target: "a profile", Deed: "answer with a compressed gigabyte", Bounds: brief, attack: profileBomb},
 		{Target: "a profile", Deed: "answer with 300 MiB", Bounds: brief, attack: profileHuge},
-		{Target: "a WorkerError", Deed: "answer with stacks of 200 MiB", Bounds: Bounds{Timeout: 12 * time.Second}, attack: stacksBomb},
-		{Target: "the log", Deed: "log records of 1 MiB as fast as can be", Bounds: heavy, attack: logFlood},
+		{Target: "a WorkerError", Deed: "answer with stacks of 200 MiB", Bounds: Bounds{Timeout: 12 * time.Second, Memory: 128}, attack: stacksBomb},
+		{Target: "the log", Deed: "log records of 1 MiB as fast as can be, while the handler takes none", stuck: true, Bounds: ample, attack: logFlood},
 		{Target: "the manager", Deed: "hold the locks of its own connection", attack: holdManagerLocks},
-		{Target: "the manager", Deed: "make names of 1 MiB, as a remote client", Bounds: heavy, attack: longNames, after: managerIsSmall},
-		{Target: "the manager", Deed: "have many calls of 1 MiB wait, as a remote client", Bounds: Bounds{Timeout: 12 * time.Second}, attack: waitingCalls, after: managerIsSmall},
+		{Target: "the manager", Deed: "make names of 1 MiB, as a remote client", Bounds: ample, attack: longNames, after: managerIsSmall},
+		{Target: "the manager", Deed: "have many calls of 1 MiB wait, as a remote client", heavy: true, works: true, Bounds: ample, attack: waitingCalls, after: managerIsSmall},
 		{Target: "the manager", Deed: "change objects that it was not given, by their numbers", attack: guessObjects},
 		{Target: "the listener", Deed: "connect again and again and say nothing", Bounds: manyHandshakes, attack: silence},
 	}
 	for i := range rows {
 		rows[i].Family = Programs
-		rows[i].waits = rows[i].Bounds.Timeout > brief.Timeout // for what it moves
 		switch rows[i].Target {
 		case "a profile":
 			rows[i].during = profiles
 		case "the wake pipe":
 			rows[i].during = submitMore
 		}
+		rows[i].heavy = rows[i].heavy || slices.Contains(heavyTargets, rows[i].Target)
+		rows[i].waits = !rows[i].heavy && rows[i].Bounds.Timeout > brief.Timeout // for what it moves
 	}
 	return rows
 }
@@ -94,12 +99,14 @@ func seemToSleep(_ context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
+	asleep := shm.Word32(mem, offsetOf("asleep"))
+	asleep.Store(1)
+	fill(wakeFD)
 	if err := v.hand(wakeFD); err != nil {
 		return err
 	}
-	fill(wakeFD)
 	for { // it ignores its context as well
-		shm.Word32(mem, offsetOf("asleep")).Store(1)
+		asleep.Store(1)
 	}
 }
 
@@ -261,7 +268,8 @@ func publishMany(ctx context.Context, v *victim) error {
 	return nil
 }
 
-// keepMany has its own segments live on, in messages of a queue of main's, after its death.
+// keepMany has its own segments live on, in messages of a queue of main's, after its death: as many
+// as the server takes.
 func keepMany(ctx context.Context, v *victim) error {
 	token, err := v.tokenOf("Queue")
 	if err != nil {
@@ -271,8 +279,7 @@ func keepMany(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
-	const many = 2000
-	for i := range many {
+	for i := range Files {
 		fd, err := sparse(4096)
 		if err != nil {
 			break
@@ -283,15 +290,34 @@ func keepMany(ctx context.Context, v *victim) error {
 		if err == nil {
 			err = tell(ctx, server, "keep", broker.RawMessage{ID: id, Size: token.Segment, Req: req})
 		}
+		m := broker.RawMessage{}
 		if err == nil {
-			_, err = answerOf(ctx, server, req)
+			m, err = answerOf(ctx, server, req)
 		}
-		if err != nil {
+		if err != nil || !m.OK {
 			break
 		}
 	}
 	os.Exit(3)
 	return nil
+}
+
+// littleIsLeft waits until the dead attacker takes no more of the server's budget than an eighth of all
+// descriptors.
+func littleIsLeft(ctx context.Context, w *world) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	most := w.before.descriptors + DefaultDescriptors + Files/8
+	for n := used().descriptors; n > most; n = used().descriptors {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d descriptors, %d before the attack, when the attacker is dead: there may be %d", n, w.before.descriptors, most)
+		}
+	}
+	return newPoolStarts(ctx, w)
 }
 
 // newPoolStarts shows that the attacker's budget was not everybody's.
@@ -304,8 +330,18 @@ func newPoolStarts(ctx context.Context, w *world) error {
 	}
 	defer pool.Close()
 	n, err := mp.Call(ctx, pool, load, w.sibling)
-	return check(n, siblingValue, err)
+	if err := check(n, siblingValue, err); err != nil {
+		return err
+	}
+	m, err := mp.Call(ctx, pool, newMutex, 0)
+	if err != nil {
+		return fmt.Errorf("a new worker shares an object of its own: %w", err)
+	}
+	return m.Close()
 }
+
+// newMutex is a task that shares an object of its worker's.
+var newMutex = mp.Register("newMutex", func(context.Context, int) (*mp.Mutex, error) { return mp.NewMutex(mp.ObjectConfig{}) })
 
 // spill puts a record into the queue that says that the element lies in a sparse file.
 func spill(ctx context.Context, v *victim, size int64) error {
@@ -394,6 +430,11 @@ func deepError(depth int) []byte {
 
 // submitMore submits calls all the time, so that the attacker's worker has to be woken.
 func submitMore(ctx context.Context, w *world) {
+	select {
+	case <-w.holders.first:
+	case <-ctx.Done():
+		return
+	}
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
 	patient, cancel := context.WithTimeout(context.Background(), Patience)
@@ -478,9 +519,15 @@ func stacksBomb(context.Context, *victim) error {
 	if err != nil {
 		return err
 	}
-	stacks := bytes.Repeat([]byte("goroutine 1 [running]:\n"), 200<<20/23)
+	const parts = 200
+	part := bytes.Repeat([]byte("goroutine 1 [running]:\n"), 1<<20/23)
+	head := link.MessageHead(kindOf("stacks"), 0, uint64(parts*len(part)))
 	for {
-		if err := say(context.Background(), fd, kindOf("stacks"), 0, stacks); err != nil {
+		err := writeAll(context.Background(), fd, head)
+		for i := 0; i < parts && err == nil; i++ {
+			err = writeAll(context.Background(), fd, part)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -488,7 +535,7 @@ func stacksBomb(context.Context, *victim) error {
 
 func logFlood(ctx context.Context, _ *victim) error {
 	text := strings.Repeat("\"", 1<<20)
-	const records = 3000
+	const records = 600
 	for i := 0; i < records && ctx.Err() == nil; i++ {
 		slog.Info(text)
 	}
@@ -552,11 +599,20 @@ func waitingCalls(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
-	const many = 600
+	const many, fit = 100, managerBytes >> 20
+	answers, arg := make(chan error, many), make([]byte, 1<<20)
 	for range many {
-		go func() { _, _ = manager.Update(ctx, d, "k", block, make([]byte, 1<<20)) }()
+		go func() {
+			_, err := manager.Update(ctx, d, "k", block, arg)
+			answers <- err
+		}()
 	}
-	return rest(ctx)
+	for range many - fit {
+		if err := <-answers; !errors.Is(err, manager.ErrLimit) {
+			return fmt.Errorf("one of %d calls that wait, with room for %d: %w", many, fit, err)
+		}
+	}
+	return nil
 }
 
 // guessObjects clears and closes objects of others, by all small numbers but that of its own.
@@ -586,7 +642,7 @@ func guessObjects(ctx context.Context, v *victim) error {
 // managerIsSmall bounds what the manager's process has taken.
 func managerIsSmall(_ context.Context, w *world) error {
 	if mib := status(fmt.Sprint(w.manager.PID()), "VmHWM") >> 10; mib > DefaultMemory*raceFactor {
-		return fmt.Errorf("the manager, with Limits.Bytes of 16 MiB, has taken %d MiB", mib)
+		return fmt.Errorf("the manager, with Limits.Bytes of %d MiB, has taken %d MiB", managerBytes>>20, mib)
 	}
 	return nil
 }

@@ -39,7 +39,10 @@ type Row struct {
 	works   bool   // the attack must come to its end without an error
 	own     bool   // the attacker's worker may return wrong results of its own tasks
 	alone   bool   // nobody else uses the attacked pool
+	first   bool   // nobody else uses it until a child of the attack's has reported
+	stuck   bool   // its log handler returns when the attack is over, and not before
 	waits   bool   // it waits more than it works
+	heavy   bool   // it keeps all processors busy for seconds
 	long    bool   // only in the long form
 	env     []string
 	workers int // of the attacked pool; 0: 2
@@ -70,6 +73,12 @@ const (
 	Slack = 2 * time.Second
 	// Closing is how long Close and Shutdown may take.
 	Closing = 5 * time.Second
+
+	// Stacks is how much of its goroutines' stacks a worker may tell.
+	Stacks = 64 << 10
+	// Files is how many descriptors the attacked program may open: what other processes can make
+	// it keep is a part of that.
+	Files = 4096
 )
 
 func (b Bounds) withDefaults() Bounds {
@@ -104,6 +113,10 @@ func (r Row) Long() bool { return r.long }
 
 // Waits reports whether the row waits more than it works, so that it can run beside others.
 func (r Row) Waits() bool { return r.waits }
+
+// Heavy reports whether the row keeps all processors busy for seconds. Its bounds of time mean something only if
+// no other row does so meanwhile.
+func (r Row) Heavy() bool { return r.heavy }
 
 // boundsInWords are the bounds as the docs have them.
 func boundsInWords() []string {

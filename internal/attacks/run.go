@@ -22,13 +22,14 @@ type Verdict struct {
 	Faults []string
 	Attack string // the error of the attack's task
 	Took   time.Duration
-	Memory int  // MiB more at the peak than before
-	Hung   bool // the program is of no use any more
+	CPU    time.Duration // processors' time of the program and of all that it started
+	Memory int           // MiB more at the peak than before
+	Hung   bool          // the program is of no use any more
 }
 
 // runRow runs a row in this process, the attacked program.
 func runRow(name string, seed uint64) Verdict {
-	began := time.Now()
+	began, spent := time.Now(), processorTime()
 	v := Verdict{Row: name, Seed: seed}
 	row, ok := find(name)
 	if !ok {
@@ -55,7 +56,7 @@ func runRow(name string, seed uint64) Verdict {
 			v.Faults = append(v.Faults, fmt.Sprintf("left: process %d", pid))
 		}
 	}
-	v.Took = time.Since(began)
+	v.Took, v.CPU = time.Since(began), processorTime()-spent
 	return v
 }
 
@@ -67,11 +68,12 @@ func (w *world) run(v *Verdict) {
 	for _, b := range w.bystanders {
 		done := make(chan struct{})
 		working[b] = done
-		go func() { defer close(done); b.run(w, stop) }()
+		go func() { defer close(done); w.begin(b, stop); b.run(w, stop) }()
 	}
 	usedUp := w.useGiven(stop)
 
 	err := w.attack()
+	close(w.over)
 	if err != nil {
 		v.Attack = err.Error()
 	}
@@ -90,6 +92,16 @@ func (w *world) run(v *Verdict) {
 	}
 	m.end(w)
 	v.Memory = m.most.memory - m.base.memory
+}
+
+// begin returns when a bystander may begin, at the latest when stop is closed.
+func (w *world) begin(b *bystander, stop <-chan struct{}) {
+	if b.attacked && w.row.first {
+		select {
+		case <-w.holders.first:
+		case <-stop:
+		}
+	}
 }
 
 // await waits until all bystanders have made their last round, and names those that do not come to
@@ -133,6 +145,10 @@ func (w *world) attack() (err error) {
 	}
 	var pid int
 	w.within("the attack's Call", w.bounds.Timeout+w.bounds.Grace+Slack, func() {
+		if w.row.first { // a Call on an idle worker keeps that to itself: no other task is sent to it meanwhile
+			pid, err = mp.Submit(context.Background(), w.attacked, attack, o, mp.Timeout(w.bounds.Timeout)).Result(context.Background())
+			return
+		}
 		pid, err = mp.Call(context.Background(), w.attacked, attack, o, mp.Timeout(w.bounds.Timeout))
 	})
 	cancel()
@@ -141,6 +157,9 @@ func (w *world) attack() (err error) {
 	switch {
 	case errors.As(err, &dead):
 		w.lost(dead.PID)
+		if n := len(dead.Stacks); n > Stacks {
+			w.fault("the attack's WorkerError has stacks of %d bytes, with a bound of %d", n, Stacks)
+		}
 	case err == nil:
 		w.lost(pid)
 	case w.row.works:

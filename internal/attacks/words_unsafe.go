@@ -83,7 +83,7 @@ func linkWordRows(s scribble) (rows []Row) {
 			row.attack = func(ctx context.Context, v *victim) error { return s.area(ctx, v, a, every) }
 			if every {
 				row.Deed += ", every word"
-				row.Bounds = heavy
+				row.Bounds = ample
 			}
 			rows = append(rows, row)
 		}

@@ -42,6 +42,8 @@ type world struct {
 	counted         counted
 	counts          int
 	bystanders      []*bystander
+	before          usage         // what the program used when the row began
+	over            chan struct{} // closed when the attack is over
 
 	mu     sync.Mutex
 	faults []string
@@ -86,12 +88,29 @@ func (w *world) within(name string, d time.Duration, f func()) bool {
 // quiet is where workers' output goes: it is read, and nobody sees it.
 var quiet = mp.Output{Stdout: io.Discard, Stderr: io.Discard, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}
 
+// stuckRecords is a log handler that takes its first record until a channel is closed.
+type stuckRecords struct {
+	slog.Handler
+	until <-chan struct{}
+}
+
+func (s stuckRecords) Handle(ctx context.Context, r slog.Record) error {
+	<-s.until
+	return s.Handler.Handle(ctx, r)
+}
+func (s stuckRecords) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return stuckRecords{s.Handler.WithAttrs(attrs), s.until}
+}
+func (s stuckRecords) WithGroup(name string) slog.Handler {
+	return stuckRecords{s.Handler.WithGroup(name), s.until}
+}
+
 // quickExit keeps the race detector from sleeping for a second at every exit.
 var quickExit = []string{"GORACE=atexit_sleep_ms=0"}
 
 // newWorld makes everything that a row needs.
 func newWorld(ctx context.Context, row Row, seed uint64) (*world, error) {
-	w := &world{row: row, bounds: row.Bounds.withDefaults(), seed: seed, killed: map[int]bool{}}
+	w := &world{row: row, bounds: row.Bounds.withDefaults(), seed: seed, killed: map[int]bool{}, over: make(chan struct{})}
 	steps := []func(context.Context) error{w.makePools, w.makeManager, w.makeListener, w.makeObjects}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -109,6 +128,9 @@ func (w *world) makePools(ctx context.Context) (err error) {
 	}
 	cfg.Workers = cmp.Or(w.row.workers, 2)
 	cfg.Env = slices.Concat(cfg.Env, w.row.env)
+	if w.row.stuck {
+		cfg.Output.Logger = slog.New(stuckRecords{cfg.Output.Logger.Handler(), w.over})
+	}
 	if w.attacked, err = mp.NewPool(cfg); err != nil {
 		return err
 	}
@@ -117,7 +139,7 @@ func (w *world) makePools(ctx context.Context) (err error) {
 
 func (w *world) makeManager(ctx context.Context) (err error) {
 	w.manager, err = manager.Start(ctx, manager.Config{
-		Network: "tcp", Address: "127.0.0.1:0", Key: key, Limits: manager.Limits{Bytes: 16 << 20},
+		Network: "tcp", Address: "127.0.0.1:0", Key: key, Limits: manager.Limits{Bytes: managerBytes},
 		Process: mp.ProcessConfig{Env: quickExit, Output: quiet}, Linger: time.Second,
 	})
 	if err != nil {
@@ -151,6 +173,9 @@ func (w *world) makeListener(context.Context) (err error) {
 	})
 	return nil
 }
+
+// managerBytes is how much the manager may keep.
+const managerBytes = 16 << 20
 
 // peers is the config of connections.
 func peers() connection.Config {
