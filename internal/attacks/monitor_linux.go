@@ -75,7 +75,7 @@ func watch(w *world) *monitor {
 		defer ticker.Stop()
 		for n := 1; ; n++ {
 			if n%(int(time.Second/every)) == 0 {
-				runtime.GC() // the finalizer of each unused connection then starts a goroutine
+				runtime.GC() // the cleanup of each unused connection then starts a goroutine
 			}
 			m.look()
 			if m.many == "" && m.most.goroutines > m.base.goroutines+w.bounds.Goroutines {
