@@ -17,3 +17,6 @@ func BeforeGreeting(f func()) (back func()) {
 	greeting = f
 	return func() { greeting = before }
 }
+
+// Feel looks at workers as if they had been silent for long.
+func Feel(c *Crew) { c.feelAt(time.Now().Add(time.Hour)) }

@@ -50,6 +50,9 @@ func (m *member) fill() error {
 
 // room is how many tasks the worker can be sent now; under the crew's lock.
 func (m *member) room() int {
+	if m.isStalled() {
+		return 0
+	}
 	tasks, bytes := m.link.Room()
 	if bytes < minRoom || m.work.Heavy() > maxHeavy {
 		return 0
@@ -69,7 +72,7 @@ func (m *member) claim() (sched.Chunk, bool) {
 		return sched.Chunk{}, false
 	}
 	ch, ok := c.sched.Claim(&m.work, m.room())
-	m.hungry = !ok && c.sched.Next() == nil
+	m.hungry = !ok && !m.stalled && c.sched.Next() == nil
 	c.checkRoom()
 	return ch, ok
 }

@@ -38,7 +38,7 @@ func (m *member) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m.leased = false
-	if m.dead || m.doomed || m.leaving || m.work.Tasks() > 0 || c.sched.Next() != nil || c.draining || c.closed {
+	if m.dead || m.doomed || m.leaving || m.stalled || m.work.Tasks() > 0 || c.sched.Next() != nil || c.draining || c.closed {
 		m.wakeUp()
 		return
 	}

@@ -48,6 +48,7 @@ type member struct {
 	finished  int   // tasks of which the outcomes are known
 	cause     error // why we kill it
 	doomed    bool  // we are about to kill it: it gets no more tasks
+	stalled   bool  // it has begun none for long: it gets no more until it goes on
 	sending   *job  // whose body is being sent
 	seen      sighting
 	stacks    string        // of the task that is being ended
@@ -199,10 +200,10 @@ func (m *member) next() state {
 		return stopping
 	case c.sched.Next() != nil && m.room() > 0:
 		return again
-	case c.sched.Next() != nil:
-		return crowded
 	case c.draining && c.open == 0:
 		return stopping
+	case c.sched.Next() != nil, m.isStalled():
+		return crowded
 	}
 	took, left := c.steal(m, true)
 	if took {

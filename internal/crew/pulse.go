@@ -2,7 +2,12 @@
 
 package crew
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/link"
+)
 
 // A wake-up can get lost: a worker can empty its own bell, fill it so that it cannot ring, or
 // leave its pipes to a process that reads them; so could the wake-ups that it is sent. Whoever
@@ -23,13 +28,14 @@ func (c *Crew) beat() {
 }
 
 // feel is the timer's.
-func (c *Crew) feel() {
+func (c *Crew) feel() { c.feelAt(time.Now()) }
+
+func (c *Crew) feelAt(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.beating = false
-	now := time.Now()
 	for _, m := range c.members {
-		if m == nil || m.dead || m.work.Tasks() == 0 {
+		if m == nil || m.dead || m.work.Tasks() == 0 && !m.stalled {
 			continue
 		}
 		c.beat()
@@ -38,7 +44,39 @@ func (c *Crew) feel() {
 		}
 		if _, begun := m.work.Running(); !begun {
 			m.link.Nudge()
+			m.stall()
 		}
 		m.link.Kick()
 	}
+}
+
+// stall gives the tasks of a worker that begins none to others, and gives it no more of them
+// until it has passed all that it was sent: it may be stopped, or stuck outside of a task. It
+// keeps what nobody else could begin sooner, and a large argument that is on its way. The lock
+// is held.
+func (m *member) stall() {
+	c := m.crew
+	if m.stalled || m.sending != nil || !c.hasOther(m) {
+		return
+	}
+	m.stalled = true
+	c.sched.TakeBack(&m.work, c.drop)
+	c.distribute()
+}
+
+// hasOther reports whether a worker in service beside m takes tasks.
+func (c *Crew) hasOther(m *member) bool {
+	return slices.ContainsFunc(c.members, func(x *member) bool {
+		return x != nil && x != m && !x.dead && !x.doomed && !x.leaving && !x.stalled
+	})
+}
+
+// isStalled reports whether the worker has yet to pass what was taken back from it. The lock
+// is held, by the owner of the link.
+func (m *member) isStalled() bool {
+	if m.stalled {
+		tasks, _ := m.link.Room()
+		m.stalled = tasks < link.MaxTasks
+	}
+	return m.stalled
 }

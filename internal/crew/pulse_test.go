@@ -1,0 +1,109 @@
+//go:build linux
+
+package crew_test
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
+)
+
+func waits() []byte { b := make([]byte, 16); b[8] = doWait; return b }
+
+// occupy has one of two workers run a task until release is called, and returns both.
+func occupy(t *testing.T, c *crew.Crew) (busy, other crew.Info, release func()) {
+	t.Helper()
+	until(t, "both workers", func() bool { return len(c.Workers()) == 2 })
+	ctx, cancel := context.WithCancel(t.Context())
+	b := newBatch(waits())
+	execute(t, ctx, c, "task", b, crew.Hints{})
+	until(t, "it runs", func() bool { return running(c) == 1 })
+	ws := c.Workers()
+	if ws[1].Running {
+		ws[0], ws[1] = ws[1], ws[0]
+	}
+	return ws[0], ws[1], func() { cancel(); b.wait(t, "the task that occupied it") }
+}
+
+// resume lets a stopped worker go on, and shows that it is in service as before.
+func resume(t *testing.T, c *crew.Crew, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range 2 {
+		execute(t, ctx, c, "task", newBatch(waits()), crew.Hints{})
+	}
+	until(t, "both run tasks", func() bool { return running(c) == 2 })
+	for _, w := range c.Workers() {
+		if w.PID == pid {
+			return
+		}
+	}
+	t.Error("the worker that was stopped is no longer in service")
+}
+
+// What a worker has not begun is done by another one, if it begins none: it may be stopped, or
+// hang outside of a task. Once it goes on it is given tasks again.
+func TestStalledWorkerGivesTasksBack(t *testing.T) {
+	for _, n := range []int{1, 2, 40} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			c := start(t, config(t, "honest", 2))
+			_, idle, release := occupy(t, c)
+			stop(t, idle.PID)
+			var in [][]byte
+			for range n {
+				in = append(in, []byte("hello"))
+			}
+			b := newBatch(in...)
+			if err := <-execute(t, t.Context(), c, "echo", b, crew.Hints{Chunk: 1}); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the stopped worker has tasks", func() bool { return c.Stats().Busy == 2 })
+			release()
+			if !b.wait(t, "tasks of a stopped worker") {
+				return
+			}
+			for i, err := range b.errs {
+				if err != nil {
+					t.Errorf("task %d: %v", i, err)
+				}
+			}
+			resume(t, c, idle.PID)
+		})
+	}
+}
+
+// So it is with the task of a lone caller, who waits for the worker itself.
+func TestStalledWorkerOfALoneCaller(t *testing.T) {
+	c := start(t, config(t, "honest", 2))
+	last, _, release := occupy(t, c)
+	release()
+	until(t, "both are idle", func() bool { return c.Stats().Busy == 0 })
+	stop(t, last.PID) // the one that a lone caller gets
+	works(t, c)
+	resume(t, c, last.PID)
+}
+
+// A worker alone keeps its tasks when it is stopped: nobody could begin them sooner.
+func TestStalledWorkerAlone(t *testing.T) {
+	c := start(t, config(t, "honest", 1))
+	pid := lone(t, c).PID
+	stop(t, pid)
+	b := newBatch([]byte("hello"))
+	execute(t, t.Context(), c, "echo", b, crew.Hints{})
+	until(t, "it has the task", func() bool { return c.Stats().Busy == 1 })
+	crew.Feel(c)
+	if c.Stats().Queued != 0 {
+		t.Error("the task is in the queue")
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	b.wait(t, "the task of a worker that was stopped")
+}
