@@ -10,13 +10,13 @@ import (
 
 // The length that a peer claims costs no memory: it is allocated as bytes arrive.
 func TestClaims(t *testing.T) {
-	for _, sent := range []int{0, 1, 1000, atOnce, atOnce + 1, 3 * atOnce, 1 << 20, 5 << 20} {
+	for _, sent := range []int{0, 1, 1000, firstAlloc, firstAlloc + 1, 3 * firstAlloc, 1 << 20, 5 << 20} {
 		b, err := readN(bytes.NewReader(make([]byte, sent)), 1<<30)
-		if err == nil || cap(b) > max(2*sent, atOnce) {
+		if err == nil || cap(b) > max(2*sent, firstAlloc) {
 			t.Errorf("%d bytes for %d that came: %v", cap(b), sent, err)
 		}
 	}
-	for _, n := range []int{0, 1, atOnce, 3*atOnce + 7} {
+	for _, n := range []int{0, 1, firstAlloc, 3*firstAlloc + 7} {
 		want := bytes.Repeat([]byte("abc"), n)[:n]
 		if b, err := readN(bytes.NewReader(want), n); !bytes.Equal(b, want) || err != nil || cap(b) != n {
 			t.Errorf("%d bytes of %d: %v", len(b), n, err)

@@ -188,7 +188,7 @@ func TestMerger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.more += enough / 10 // as if it were large
+		m.more += mergeAt / 10 // as if it were large
 		if err := m.add(p); err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Mana
 	},
 	"arguments": func(ctx context.Context, t *testing.T, _, bad *manager.Manager) {
 		d := must(manager.NewDict[string, int](ctx, bad))
-		atOnce(ctx, t, 300, func(ctx context.Context) error {
+		concurrently(ctx, t, 300, func(ctx context.Context) error {
 			_, err := manager.Update(ctx, d, "k", forever, make([]byte, 1<<20))
 			return err
 		})
@@ -66,7 +66,7 @@ var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Mana
 		if err := q.Put(ctx, nil); err != nil {
 			t.Error(err)
 		}
-		atOnce(ctx, t, 300, func(ctx context.Context) error { return q.Put(ctx, make([]byte, 1<<20)) })
+		concurrently(ctx, t, 300, func(ctx context.Context) error { return q.Put(ctx, make([]byte, 1<<20)) })
 	},
 	"batches": func(ctx context.Context, t *testing.T, _, bad *manager.Manager) {
 		v := must(manager.NewValue(ctx, bad, make([]byte, 1<<20)))
@@ -113,8 +113,8 @@ var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Mana
 	},
 }
 
-// atOnce makes waiting calls concurrently, until those without room have been refused.
-func atOnce(ctx context.Context, t *testing.T, n int, call func(ctx context.Context) error) {
+// concurrently makes calls that wait, at the same time, until those without room have been refused.
+func concurrently(ctx context.Context, t *testing.T, n int, call func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	over := make(chan error, n)

@@ -60,7 +60,7 @@ func (p *process) tell(m message, fds ...int) {
 		p.w.t.Fatal(err)
 	}
 	for _, fd := range fds {
-		_ = unix.Close(fd) // not the last one, or the server has the last one not linger
+		_ = unix.Close(fd) // not the last close, unless the server has turned lingering off
 	}
 }
 

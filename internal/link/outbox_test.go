@@ -173,7 +173,7 @@ func TestBodyGrowsAsItArrives(t *testing.T) {
 	const claimed = 1 << 40
 	var arrived, worst int
 	r := readerFunc(func(p []byte) (int, error) {
-		worst = max(worst, (len(p)+arrived)/max(arrived, atOnce/2))
+		worst = max(worst, (len(p)+arrived)/max(arrived, firstAlloc/2))
 		n := min(len(p), 32<<10)
 		if arrived += n; arrived > 260<<20 {
 			return 0, io.ErrUnexpectedEOF
