@@ -202,7 +202,8 @@ func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
 	return c.recvBytes(ctx, func(x *conn[T]) receiver { return x.waiting(ctx) })
 }
 
-// TryRecvBytes is like [Conn.RecvBytes], but returns [ErrEmpty] instead of waiting for a message.
+// TryRecvBytes is like [Conn.RecvBytes], but returns [ErrEmpty] instead of waiting for a message. Then nothing
+// was received. The memory is fresh, and the other errors are those of RecvBytes.
 func (c *Conn[T]) TryRecvBytes() ([]byte, error) {
 	return c.recvBytes(context.Background(), (*conn[T]).trying)
 }
@@ -227,7 +228,9 @@ func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
 	return c.recvInto(ctx, buf, func(x *conn[T]) receiver { return x.waiting(ctx) })
 }
 
-// TryRecvInto is like [Conn.RecvInto], but returns [ErrEmpty] instead of waiting for a message.
+// TryRecvInto is like [Conn.RecvInto], but returns [ErrEmpty] instead of waiting for a message. Then nothing
+// was received. The other errors are those of RecvInto: on [io.ErrShortBuffer] the message is still there for
+// TryRecvBytes.
 func (c *Conn[T]) TryRecvInto(buf []byte) (n int, err error) {
 	return c.recvInto(context.Background(), buf, (*conn[T]).trying)
 }

@@ -742,7 +742,7 @@ func TestHugeMessage(t *testing.T) {
 	_, _ = ours.Close(), q.Discard()
 }
 
-// TryRecvBytes and TryRecvInto do not wait, and take what is there.
+// TryRecvBytes and TryRecvInto receive a message that has arrived, and do not wait for one.
 func TestTryRecvBytes(t *testing.T) {
 	a, b, err := mp.NewPipe[int](mp.PipeConfig{})
 	if err != nil {

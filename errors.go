@@ -67,7 +67,7 @@ var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
 // ErrTooLong is the cause of the [*CodecError] of an argument or a result longer than
 // [PoolConfig].MaxMessage, an element of a [Queue] longer than [QueueConfig].MaxElement,
 // or a message longer than [PipeConfig].MaxMessage. An argument, element or message that is too long is not
-// sent; a result is not returned.
+// sent. A result that is too long is not returned, though its task has run.
 var ErrTooLong = share.ErrTooLong
 
 func overMaxMessage(n, most int) error {

@@ -32,8 +32,8 @@ func ExamplePoolConfig_maxMessage() {
 	// 500000 <nil>
 }
 
-// An argument or result above MaxMessage is the error of its task alone; the worker lives on, and what
-// is exactly as large passes.
+// An argument or result above MaxMessage fails only its task; the worker lives on. One of exactly that
+// size passes.
 func TestMaxMessageOfTasks(t *testing.T) {
 	const most = 200_000
 	pool := newPool(t, mp.PoolConfig{Workers: 1, MaxMessage: most})

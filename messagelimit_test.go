@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A Put of more than the limit is an error that names it, and loses nothing; an element over the limit
-// that arrives, because a process did not keep to that, is a CodecError, and the queue goes on.
+// A Put above the limit is an error that names the limit, and loses nothing. An element above the limit that
+// arrives from a corrupt process is a CodecError, and the queue goes on.
 func TestMaxElement(t *testing.T) {
 	ctx := t.Context()
 	q, err := NewQueue[[]byte](QueueConfig{MaxElement: 1000})
@@ -47,14 +47,14 @@ func TestMaxElement(t *testing.T) {
 			t.Errorf("after %d bytes: %v, %v", size, v, err)
 		}
 	}
-	faces.forget(q.q.obj) // another process does not know it
+	faces.forget(q.q.obj) // as in another process
 	var other Queue[[]byte]
 	if err := other.UnmarshalBinary(b); err != nil || other.q.outside.most != 1000 {
 		t.Errorf("the limit of a handle is %d: %v", other.q.outside.most, err)
 	}
 }
 
-// The same for a pipe, whose limit counts the bytes of a message and nothing of ours.
+// The same holds for a pipe, whose limit counts the bytes of a message and not mp's own.
 func TestMaxMessage(t *testing.T) {
 	ctx := t.Context()
 	a, b, err := NewPipe[[]byte](PipeConfig{MaxMessage: 100_000})

@@ -12,7 +12,7 @@ type PipeConfig struct {
 	// MaxMessage is the maximum size of an encoded message in bytes. Send returns a [*CodecError] with the
 	// cause [ErrTooLong] for a longer one. If a corrupt process sends a longer one all the same, Recv returns
 	// the same error and the message is lost, so a sender cannot make the receiver allocate more than this at
-	// a time. The limit travels with each end. Defaults to 1 GiB.
+	// a time. The limit travels with each end. NewPipe returns an error if it is negative. Defaults to 1 GiB.
 	MaxMessage int
 
 	// Isolated is that of [ObjectConfig].

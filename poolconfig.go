@@ -63,7 +63,8 @@ type PoolConfig struct {
 	// MaxMessage is the maximum size of an encoded argument or result in bytes. A task with a
 	// larger one ends with a [*CodecError] whose cause is [ErrTooLong]: an argument is not
 	// sent, a result is not returned. This process holds about MaxMessage bytes of a worker's
-	// message at a time, and up to twice as much while the message arrives. Defaults to 1 GiB.
+	// message at a time, and up to twice as much while the message arrives. NewPool returns an
+	// error if it is negative. Defaults to 1 GiB.
 	MaxMessage int
 
 	// RequireContainment says what must kill that which a task starts and which

@@ -8,7 +8,7 @@ type QueueConfig struct {
 	// MaxElement is the maximum size of an encoded element in bytes. Put returns a [*CodecError] with the
 	// cause [ErrTooLong] for a longer one. If a corrupt process puts a longer one all the same, Get returns
 	// the same error and the element is lost, so a producer cannot make a consumer allocate more than this at
-	// a time. The limit travels with the Queue. Defaults to 1 GiB.
+	// a time. The limit travels with the Queue. NewQueue returns an error if it is negative. Defaults to 1 GiB.
 	MaxElement int
 
 	// Isolated is that of [ObjectConfig].

@@ -15,8 +15,8 @@ import (
 // Key, or TLS configs that trust each other.
 type Config struct {
 	// Key is a secret that both sides must know. They prove that they do without sending it.
-	// It must have at least [MinKey] bytes and be impossible to guess: whoever records a handshake
-	// can try keys offline. Make one with crypto/rand:
+	// It must have at least [MinKey] bytes and be impossible to guess: an attacker can record a handshake
+	// and try keys offline. Make one with crypto/rand:
 	//
 	//	key := make([]byte, 32)
 	//	rand.Read(key)

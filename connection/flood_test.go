@@ -15,8 +15,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// flood keeps n connections to a listener open that say what say has them say, and makes another one
-// for each that is closed there, until the context ends.
+// flood keeps n connections to a listener open, on each of which say runs, and replaces each one that the
+// listener closes, until the context ends.
 func (s *shop) flood(ctx context.Context, n int, say func(c net.Conn)) (over *sync.WaitGroup) {
 	over = &sync.WaitGroup{}
 	for range n {
@@ -39,8 +39,8 @@ func (s *shop) flood(ctx context.Context, n int, say func(c net.Conn)) (over *sy
 	return over
 }
 
-// Peers that do not know the key keep nobody out who knows it, however many there are and whatever they
-// say, and they do not fill the log.
+// Peers that do not know the key cannot keep out peers that do, however many there are and whatever they
+// send, and they do not fill the log.
 func TestFlood(t *testing.T) {
 	for name, say := range map[string]func(c net.Conn){
 		"silent": func(net.Conn) {},
@@ -59,14 +59,14 @@ func TestFlood(t *testing.T) {
 			cancel()
 			over.Wait()
 			_ = s.Close()
-			if n := s.log.count("was refused"); n > 300 { // a hundred in an interval
+			if n := s.log.count("was refused"); n > 300 { // a hundred per interval
 				t.Error(n, "lines in the log")
 			}
 		})
 	}
 }
 
-// Every refusal is logged, or counted in a line of its own.
+// Every refusal is logged on a line of its own, or counted on another one.
 func TestRefusalsAreCounted(t *testing.T) {
 	s := open(t, "unix", fmt.Sprintf("@mp-refused-%p", t), connection.Config{Key: key})
 	const many = 150
@@ -90,11 +90,11 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 }
 
-// MaxConns counts peers that know the key, and tells one that is too many.
+// MaxConns counts peers that know the key. A peer above it gets ErrTooMany.
 func TestTooMany(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, MaxConns: 2})
-	for range 20 { // they are no connections
+	for range 20 { // they do not count as connections
 		s.raw(t)
 	}
 	first, second := s.dial(t), s.dial(t)
@@ -112,8 +112,8 @@ func TestTooMany(t *testing.T) {
 	_, _, _ = second.Close(), b.Close(), s.Close()
 }
 
-// Connections of which nobody accepts any do not keep Close from its end, nor handshakes that wait for
-// a place.
+// Neither connections that have not been accepted nor handshakes that wait for a place keep Close from
+// returning.
 func TestCloseDuringFlood(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, MaxHandshakes: 2})

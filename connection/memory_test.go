@@ -8,15 +8,15 @@ import (
 	"testing/iotest"
 )
 
-// A length that a peer claims takes no memory: that is taken as bytes arrive.
+// The length that a peer claims costs no memory: it is allocated as bytes arrive.
 func TestClaims(t *testing.T) {
-	for _, sent := range []int{0, 1, 1000, atOnce, atOnce + 1, 3 * atOnce, 1 << 20, 5 << 20} {
+	for _, sent := range []int{0, 1, 1000, firstAlloc, firstAlloc + 1, 3 * firstAlloc, 1 << 20, 5 << 20} {
 		b, err := readN(bytes.NewReader(make([]byte, sent)), 1<<30)
-		if err == nil || cap(b) > max(2*sent, atOnce) {
+		if err == nil || cap(b) > max(2*sent, firstAlloc) {
 			t.Errorf("%d bytes for %d that came: %v", cap(b), sent, err)
 		}
 	}
-	for _, n := range []int{0, 1, atOnce, 3*atOnce + 7} {
+	for _, n := range []int{0, 1, firstAlloc, 3*firstAlloc + 7} {
 		want := bytes.Repeat([]byte("abc"), n)[:n]
 		if b, err := readN(bytes.NewReader(want), n); !bytes.Equal(b, want) || err != nil || cap(b) != n {
 			t.Errorf("%d bytes of %d: %v", len(b), n, err)
@@ -24,7 +24,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// The defaults let a listener keep a gibibyte of messages at most; what is given is kept.
+// The defaults let a listener buffer at most a gibibyte of messages. Values that are set stay.
 func TestDefaultMemory(t *testing.T) {
 	key := make([]byte, MinKey)
 	for most, conns := range map[int]int{0: 64, 1 << 10: 1024, 1 << 20: 1024, 16 << 20: 64, 64 << 20: 16, 1 << 30: 16} {
@@ -38,7 +38,7 @@ func TestDefaultMemory(t *testing.T) {
 	}
 }
 
-// A peer that sends a byte at a time is served however long that takes.
+// A peer that sends one byte at a time is served, however long that takes.
 func TestByteByByte(t *testing.T) {
 	here, there := net.Pipe()
 	s := newSocket(here, 1000, func() {})

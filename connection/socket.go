@@ -88,13 +88,13 @@ func (s *socket) readMessage(in *bufio.Reader) ([]byte, error) {
 	return b, nil
 }
 
-// atOnce is how much memory is allocated for a message before any of it has arrived.
-const atOnce = 64 << 10
+// firstAlloc is how much memory is allocated for a message before any of it has arrived.
+const firstAlloc = 64 << 10
 
 // readN reads n bytes. It allocates memory as they arrive: at most twice as much as has arrived, and
 // half as much again while it copies to a larger buffer.
 func readN(in io.Reader, n int) ([]byte, error) {
-	b := make([]byte, min(n, atOnce))
+	b := make([]byte, min(n, firstAlloc))
 	for at := 0; ; {
 		if _, err := io.ReadFull(in, b[at:]); err != nil || len(b) == n {
 			return b, err

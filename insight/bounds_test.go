@@ -18,12 +18,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/ask"
 )
 
-// message is a field of a protobuf message that is one itself, or a list of numbers.
+// message returns a field of a protobuf message that is a message itself, or a list of numbers.
 func message(field byte, body ...byte) []byte {
 	return append(binary.AppendUvarint([]byte{field<<3 | 2}, uint64(len(body))), body...)
 }
 
-// pack compresses what lies in one another n times.
+// pack compresses head and n times part.
 func pack(t testing.TB, head, part []byte, n int) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -41,7 +41,7 @@ func pack(t testing.TB, head, part []byte, n int) []byte {
 	return out.Bytes()
 }
 
-// heapOf is an honest worker's answer.
+// heapOf returns an honest worker's answer.
 func heapOf(t testing.TB, worker int) ask.Reply {
 	t.Helper()
 	data, err := answer(t.Context(), wanted{Name: "heap"}.encode())
@@ -51,7 +51,7 @@ func heapOf(t testing.TB, worker int) ask.Reply {
 	return ask.Reply{Worker: worker, PID: 1000 + worker, Data: data}
 }
 
-// honest reports whether the part of worker 2 is in a profile.
+// honest reports whether a profile contains the part of worker 2.
 func honest(p *profile.Profile) bool {
 	if p == nil {
 		return false
@@ -64,7 +64,7 @@ func honest(p *profile.Profile) bool {
 	return false
 }
 
-// All kinds of profiles that there are can be merged.
+// Profiles of all kinds can be merged.
 func TestKinds(t *testing.T) {
 	all := []wanted{{CPU: time.Millisecond}}
 	for _, p := range pprof.Profiles() {
@@ -82,8 +82,8 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// A worker that answers with too much, or with another profile, costs its own part; and not much time or
-// memory of this process.
+// A worker that answers with too much, or with another profile, loses its own part, and costs this process
+// little time and memory.
 func TestForgedProfiles(t *testing.T) {
 	strangers := bytes.Join([][]byte{message(6), message(6, 'x'), message(1, 8, 1, 16, 1), message(11, 8, 1, 16, 1)}, nil)
 	for name, data := range map[string][]byte{
@@ -117,7 +117,7 @@ func TestForgedProfiles(t *testing.T) {
 	}
 }
 
-// A worker's profile does not say how those of others are shown.
+// A worker's profile cannot change how other workers' profiles are shown.
 func TestNoWordOnOthers(t *testing.T) {
 	r := heapOf(t, 1)
 	p, err := profile.ParseData(r.Data)
@@ -136,7 +136,7 @@ func TestNoWordOnOthers(t *testing.T) {
 	}
 }
 
-// ending is a context that ends when it has been asked a number of times.
+// ending is a context that ends once Err has been called a number of times.
 type ending struct {
 	context.Context
 	left int
@@ -149,7 +149,7 @@ func (e *ending) Err() error {
 	return nil
 }
 
-// A context that ends while profiles are unpacked, parsed or merged is honoured there and then.
+// A context that ends while profiles are unpacked, parsed or merged takes effect at once.
 func TestContextEndsMeanwhile(t *testing.T) {
 	zeros := pack(t, nil, make([]byte, 1<<20), 16)
 	var before, after runtime.MemStats
@@ -180,7 +180,7 @@ func TestContextEndsMeanwhile(t *testing.T) {
 	}
 }
 
-// Profiles are merged as they come, and those for which there is no room are refused.
+// Profiles are merged as they arrive, and refused if there is no room for them.
 func TestMerger(t *testing.T) {
 	var m merger
 	for worker := range 100 {
@@ -188,7 +188,7 @@ func TestMerger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.more += enough / 10 // as if it were large
+		m.more += mergeAt / 10 // as if it were large
 		if err := m.add(p); err != nil {
 			t.Fatal(err)
 		}

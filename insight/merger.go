@@ -15,9 +15,9 @@ type merger struct {
 	longest int64
 }
 
-// enough is the weight from which on pending profiles are merged, if they also weigh as much as those
+// mergeAt is the weight from which on pending profiles are merged, if they also weigh as much as those
 // merged before. So each profile is merged only a few times, however many there are.
-const enough = 32 << 20
+const mergeAt = 32 << 20
 
 // add adds a profile, or returns an error if there is no room for it.
 func (m *merger) add(p *profile.Profile) error {
@@ -32,7 +32,7 @@ func (m *merger) add(p *profile.Profile) error {
 	}
 	m.longest = max(m.longest, p.DurationNanos)
 	m.pending = append(m.pending, p)
-	if m.more += w; m.more >= max(enough, m.weight) {
+	if m.more += w; m.more >= max(mergeAt, m.weight) {
 		return m.merge()
 	}
 	return nil

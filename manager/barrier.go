@@ -64,14 +64,14 @@ func (b *Barrier) done(ok bool) error {
 		return err
 	}
 	r.Bool(ok)
-	ctx, cancel := context.WithTimeout(context.Background(), telling)
+	ctx, cancel := context.WithTimeout(context.Background(), doneTimeout)
 	defer cancel()
 	return r.do(ctx, nil)
 }
 
-// telling is how long the last party waits for the manager to take note of its action. A live manager
+// doneTimeout is how long the last party waits for the manager to take note of its action. A live manager
 // does so at once.
-const telling = 10 * time.Second
+const doneTimeout = 10 * time.Second
 
 // Abort breaks the Barrier, until Reset.
 func (b *Barrier) Abort(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierAbort, nil) }

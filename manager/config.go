@@ -35,9 +35,10 @@ type Config struct {
 	Grace time.Duration
 }
 
-// Limits bound a manager. A call that would exceed them returns [ErrLimit] and changes nothing. Objects, Bytes
+// Limits bound a manager. A call that would exceed them returns [ErrLimit] and changes nothing; but a call that
+// sets many keys or adds many elements may have done so up to the first one without room. Objects, Bytes
 // and Nesting apply to all clients together, Calls and Waiting to each client: a client with many waiting
-// calls takes nothing from the others.
+// calls takes nothing from the others. Start returns an error for a negative limit.
 type Limits struct {
 	// Objects is the maximum number of live objects. Defaults to 1,000,000.
 	Objects int

@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// memory is that of this process, in which a corrupt client writes wherever it likes.
+// memory is this process's memory, in which a corrupt client writes wherever it likes.
 type memory struct{ f *os.File }
 
 func ownMemory() (memory, error) {
@@ -29,7 +29,7 @@ func ownMemory() (memory, error) {
 
 func (m memory) load(at int64) uint64 {
 	var b [8]byte
-	_, _ = m.f.ReadAt(b[:], at) // zero if it is not mapped any more
+	_, _ = m.f.ReadAt(b[:], at) // zero if it is no longer mapped
 	return binary.LittleEndian.Uint64(b[:])
 }
 
@@ -39,7 +39,7 @@ func (m memory) store(at int64, w uint64) {
 	_, _ = m.f.WriteAt(b[:], at)
 }
 
-// objects are the addresses of the objects of a kind that this process has.
+// objects returns the addresses of this process's objects of a kind.
 func (m memory) objects(kind xsync.Kind) (all []int64, err error) {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {
@@ -66,9 +66,9 @@ func (m memory) objects(kind xsync.Kind) (all []int64, err error) {
 	return all, nil
 }
 
-// slot is the number of this process, as the connections that it has made say.
+// slot returns this process's slot, which it finds in the connections that it has made.
 func (m memory) slot() (uint64, error) {
-	const ends = 32 // who has them: the one of this process is the first
+	const ends = 32 // offset of the word that says who has the ends; this process has the first
 	pipes, err := m.objects(xsync.KindPipe)
 	if err != nil || len(pipes) == 0 {
 		return 0, fmt.Errorf("it has no connection: %w", err)
@@ -76,7 +76,7 @@ func (m memory) slot() (uint64, error) {
 	return m.load(pipes[0]+ends) & 1023, nil
 }
 
-// The ways in which a corrupt client writes over a word.
+// The ways in which a corrupt client overwrites a word.
 var scribbles = map[string]func(w, me uint64) []uint64{
 	"zero":   func(w, me uint64) []uint64 { return []uint64{0} },
 	"max":    func(w, me uint64) []uint64 { return []uint64{1<<64 - 1} },
@@ -85,16 +85,16 @@ var scribbles = map[string]func(w, me uint64) []uint64{
 	"flip":   func(w, me uint64) []uint64 { return []uint64{w, w + 1<<20 + 4, w ^ 1, 0} },
 }
 
-// A scribble says over which word of what a client writes, and how.
+// A scribble says which words a client overwrites, and how.
 type scribble struct {
 	Manager *manager.Manager
 	Dict    *manager.Dict[string, int]
 	Kind    xsync.Kind
-	Words   []int // places
+	Words   []int // offsets
 	How     string
 }
 
-// scribbling is a client that writes over the words, each of a new connection, and goes on asking.
+// scribbling is a client that overwrites the words, each on a new connection, and goes on calling.
 var scribbling = mp.Register("scribbling", func(ctx context.Context, s scribble) (written int, err error) {
 	m, err := ownMemory()
 	if err != nil {
@@ -102,7 +102,7 @@ var scribbling = mp.Register("scribbling", func(ctx context.Context, s scribble)
 	}
 	defer m.f.Close()
 	for _, at := range s.Words {
-		// Whether the calls of this client work is of no account.
+		// It does not matter whether this client's calls succeed.
 		ask(ctx, s.Dict, time.Second)
 		objects, err := m.objects(s.Kind)
 		if err != nil {
@@ -133,8 +133,8 @@ func ask(ctx context.Context, d *manager.Dict[string, int], d2 time.Duration) {
 	_ = d.Set(ctx, "corrupt", 1)
 }
 
-// honest is a client that goes on until it is told that all is over. Each of its calls must be answered
-// in time, and be right.
+// honest is a client that goes on until Over is set. Each of its calls must return in time, with the right
+// result.
 type honest struct {
 	Dict *manager.Dict[string, int]
 	Key  string
@@ -168,7 +168,7 @@ func (h honest) call(ctx context.Context, n int) error {
 
 var goingOn = mp.Register("goingOn", func(ctx context.Context, h honest) (int, error) { return h.goOn(ctx) })
 
-// besides runs f while two honest clients use the manager, of which one is a worker.
+// besides runs f while two honest clients use the manager, one of them a worker.
 func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f func()) {
 	t.Helper()
 	over, err := mp.NewEvent(mp.ObjectConfig{Isolated: true})
@@ -196,7 +196,7 @@ func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f f
 	}
 }
 
-// endsSoon shuts a manager down, which must not depend on its clients.
+// endsSoon shuts down a manager, which must not depend on its clients.
 func endsSoon(t *testing.T, m *manager.Manager) {
 	t.Helper()
 	began := time.Now()
@@ -205,7 +205,7 @@ func endsSoon(t *testing.T, m *manager.Manager) {
 	}
 }
 
-// pipeWords are the places of the words of a connection to a manager, and of the first of its records.
+// pipeWords returns the offsets of the words of a connection to a manager, and of the first of its records.
 func pipeWords() (words []int) {
 	for at := 0; at < xsync.PipeHead; at += 8 {
 		words = append(words, at)
@@ -213,8 +213,8 @@ func pipeWords() (words []int) {
 	return append(words, xsync.PipeHead, xsync.PipeHead+8, xsync.PipeHead+256<<10, xsync.PipeHead+256<<10+8)
 }
 
-// A client that writes over its own connection, whatever and wherever, holds up no other client, nor the
-// end of the manager.
+// A client that overwrites its own connection, anywhere and with anything, delays neither other clients nor
+// the manager's shutdown.
 func TestConnectionWrittenOver(t *testing.T) {
 	for how := range scribbles {
 		t.Run(how, func(t *testing.T) {
@@ -244,8 +244,8 @@ var settingOnce = mp.Register("settingOnce", func(ctx context.Context, d *manage
 	return struct{}{}, d.Set(ctx, "new", 1)
 })
 
-// A client that writes over the door, which all have, keeps at most new ones out, who are told in time or
-// whose contexts end. Those who are in go on, and the manager ends as it should.
+// A client that overwrites the door, which all clients share, can at most keep new clients out. They get an
+// error in time, or their contexts end. Connected clients go on, and the manager shuts down normally.
 func TestDoorWrittenOver(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for how := range scribbles {

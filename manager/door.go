@@ -97,10 +97,10 @@ func forgetSession(s *session) {
 // pipeBuffer is how much may be on its way in each direction.
 const pipeBuffer = 256 << 10
 
-// knocking is how long a client waits for room in the door, whatever its context. A stopped manager does not
+// doorTimeout is how long a client waits for room in the door, whatever its context. A stopped manager does not
 // make clients wait, as long as the queue has room. A process that has overwritten the door, or was stopped
 // while it was changing the door, does.
-const knocking = 10 * time.Second
+const doorTimeout = 10 * time.Second
 
 var errDoor = errors.New("manager: its door cannot be used: another process has closed, overwritten or blocked it")
 
@@ -111,7 +111,7 @@ func knock(ctx context.Context, door *mp.Queue[hello]) (*conn, error) {
 		return nil, err
 	}
 	me := mp.Current()
-	short, cancel := context.WithTimeout(ctx, knocking)
+	short, cancel := context.WithTimeout(ctx, doorTimeout)
 	defer cancel()
 	if err := door.Put(short, hello{theirs, me.Name, me.PID}); err != nil {
 		_, _ = ours.Close(), theirs.Close()

@@ -75,7 +75,7 @@ func Pings(n int) []byte {
 	return w.B
 }
 
-// Loads are many requests for an object, a Value, in one message.
+// Loads returns one message with many requests to load a Value.
 func Loads(object uint64, n int) []byte {
 	var w store.Writer
 	for i := range n {

@@ -108,13 +108,13 @@ func (f *front) forget(i int) {
 	f.waits = slices.Delete(f.waits, i+atPeers, i+atPeers+1)
 }
 
-// atOnce is how many clients letIn admits before the others get their turn.
-const atOnce = 64
+// admitsPerTurn is how many clients letIn admits before the others get their turn.
+const admitsPerTurn = 64
 
 // letIn admits clients. It is called when the door has an element. If there is none all the same, another
 // process has closed or overwritten the door, and letIn gives it up.
 func (f *front) letIn() {
-	for n := range atOnce {
+	for n := range admitsPerTurn {
 		h, err := f.door.TryGet()
 		var undecodable *mp.CodecError
 		switch {

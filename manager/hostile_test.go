@@ -17,13 +17,13 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// forever changes nothing, and does not end before its context.
+// forever changes nothing, and does not return before its context ends.
 var forever = manager.Function("forever", func(ctx context.Context, old int, _ []byte) (int, error) {
 	<-ctx.Done()
 	return old, ctx.Err()
 })
 
-// peak is the most memory that a process has had, in MiB.
+// peak returns the peak memory of a process in MiB.
 func peak(t testing.TB, pid int) (mib int) {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -37,11 +37,11 @@ func peak(t testing.TB, pid int) (mib int) {
 	return mib >> 10
 }
 
-// selfish is a type of lists that can have themselves as elements.
+// selfish is a type of lists that can contain themselves.
 type selfish struct{ Lists *manager.List[selfish] }
 
-// Hostile clients that know the key: without limits what each asks for would take more than 250 MiB, or keep others from
-// being served.
+// Hostile clients that know the key. Without limits the requests of each would take more than 250 MiB, or keep
+// others from being served.
 var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Manager, bad *manager.Manager){
 	"names": func(ctx context.Context, t *testing.T, _, bad *manager.Manager) {
 		refused := 0
@@ -56,7 +56,7 @@ var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Mana
 	},
 	"arguments": func(ctx context.Context, t *testing.T, _, bad *manager.Manager) {
 		d := must(manager.NewDict[string, int](ctx, bad))
-		atOnce(ctx, t, 300, func(ctx context.Context) error {
+		concurrently(ctx, t, 300, func(ctx context.Context) error {
 			_, err := manager.Update(ctx, d, "k", forever, make([]byte, 1<<20))
 			return err
 		})
@@ -66,7 +66,7 @@ var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Mana
 		if err := q.Put(ctx, nil); err != nil {
 			t.Error(err)
 		}
-		atOnce(ctx, t, 300, func(ctx context.Context) error { return q.Put(ctx, make([]byte, 1<<20)) })
+		concurrently(ctx, t, 300, func(ctx context.Context) error { return q.Put(ctx, make([]byte, 1<<20)) })
 	},
 	"batches": func(ctx context.Context, t *testing.T, _, bad *manager.Manager) {
 		v := must(manager.NewValue(ctx, bad, make([]byte, 1<<20)))
@@ -113,8 +113,8 @@ var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Mana
 	},
 }
 
-// atOnce makes calls that wait, at the same time, until those for which there is no room have been refused.
-func atOnce(ctx context.Context, t *testing.T, n int, call func(ctx context.Context) error) {
+// concurrently makes calls that wait, at the same time, until those without room have been refused.
+func concurrently(ctx context.Context, t *testing.T, n int, call func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	over := make(chan error, n)
@@ -132,7 +132,7 @@ func atOnce(ctx context.Context, t *testing.T, n int, call func(ctx context.Cont
 	}
 }
 
-// A hostile remote client, of each kind, takes neither the manager's memory nor the honest client's turn.
+// A hostile remote client of any kind takes neither the manager's memory nor the honest client's turn.
 func TestHostileClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many megabytes")

@@ -263,7 +263,7 @@ func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error)
 type Stats struct {
 	Clients int // processes and remote connections
 	Objects int
-	Bytes   int // that count toward Limits.Bytes
+	Bytes   int // what counts toward Limits.Bytes
 	Waiting int // calls that wait, or run a function or method
 
 	// WaitingBytes is the number of bytes that count toward Limits.Waiting, summed over all clients. It

@@ -201,7 +201,7 @@ func TestUnsent(t *testing.T) {
 			}
 		})
 	}
-	for full := false; !full; runtime.Gosched() { // there are more callers than there is room for
+	for full := false; !full; runtime.Gosched() { // there are more callers than room
 		s.mu.Lock()
 		full = s.conn != nil && len(s.conn.out)+size >= mostUnsent
 		s.mu.Unlock()

@@ -61,7 +61,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// An answer, or an error, that is too large becomes one that says so; one that nobody sends costs little.
+// An answer or error that is too large becomes an error that says so. A forged answer costs little.
 func TestBounds(t *testing.T) {
 	for _, name := range []string{"large", "long"} {
 		got, err := answer(t, t.Context(), name, nil)

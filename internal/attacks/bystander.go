@@ -13,20 +13,20 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A bystander does the same again and again while a row runs.
+// A bystander repeats an operation while a row runs.
 type bystander struct {
 	name     string
-	attacked bool // its tasks run in the attacked pool, where the attacker's worker may cost some
+	attacked bool // its tasks run in the attacked pool, and may be lost with the attacker's worker
 	round    func(ctx context.Context, n int) error
-	every    time.Duration // the least time from round to round; 0: pace
+	every    time.Duration // minimum time between rounds; 0 means pace
 
 	n int
 }
 
-// pace is how many rounds there are at most: all processors are the attack's otherwise.
+// pace is the minimum time between rounds, so that the attack gets some processor time.
 const pace = 10 * time.Millisecond
 
-// run makes rounds until stop is closed, and one more that began after that.
+// run makes rounds until stop is closed, and one more round after that.
 func (b *bystander) run(w *world, stop <-chan struct{}) {
 	ticker := time.NewTicker(cmp.Or(b.every, pace))
 	defer ticker.Stop()
@@ -40,9 +40,9 @@ func (b *bystander) run(w *world, stop <-chan struct{}) {
 	}
 }
 
-// once makes a round; the last one must succeed.
+// once makes a round. The last one must succeed.
 func (b *bystander) once(w *world, last bool) {
-	const most = 20 // the attacker's worker may be found to be corrupt late, or twice
+	const most = 20 // the pool may find out late, or twice, that the attacker's worker is corrupt
 	for try := range most {
 		b.n++
 		began := time.Now()
@@ -69,8 +69,8 @@ func (b *bystander) once(w *world, last bool) {
 	}
 }
 
-// mayFail reports whether an error of a bystander is what the docs allow: its task was in
-// the attacker's worker, or behind the attack in its ring.
+// mayFail reports whether the docs allow a bystander's error: its task ran in
+// the attacker's worker, or waited behind the attack in the worker's ring.
 func (b *bystander) mayFail(w *world, err error) bool {
 	if !b.attacked {
 		return false
@@ -84,7 +84,7 @@ func (b *bystander) mayFail(w *world, err error) bool {
 	return errors.As(err, &wrong) && w.row.own
 }
 
-// wrongResult is the error of a bystander that has got what is not its result.
+// A wrongResult is the error of a bystander that got a wrong result.
 type wrongResult struct{ got, want int }
 
 func (e *wrongResult) Error() string { return fmt.Sprintf("the result is %d, not %d", e.got, e.want) }
@@ -96,7 +96,7 @@ func check(got, want int, err error) error {
 	return err
 }
 
-// callers are those who call, map and stream in a pool.
+// callers returns bystanders that call, map and stream in a pool.
 func callers(name string, pool *mp.Pool, attacked bool) []*bystander {
 	const many = 40
 	inputs := func(n int) []int {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// A descriptor is one that a worker has, or a kind of them.
+// A descriptor is a worker's descriptor, or a kind of descriptors.
 type descriptor struct {
 	name string
 	is   func(fd int, target string) bool
@@ -24,7 +24,7 @@ func numbered(n int, name string) descriptor {
 	return descriptor{fmt.Sprintf("descriptor %d, %s", n, name), func(fd int, _ string) bool { return fd == n }}
 }
 
-// named are those above the numbered ones whose target in /proc/self/fd begins so.
+// named stands for descriptors above the numbered ones whose target in /proc/self/fd has a prefix.
 func named(name, prefix string) descriptor {
 	return descriptor{name, func(fd int, target string) bool {
 		return fd > link.BrokerFD && strings.HasPrefix(target, prefix)
@@ -40,7 +40,7 @@ const (
 	brokerFD  = link.BrokerFD
 )
 
-// ownDescriptors are all that a worker has. The first row fails if there is one more.
+// ownDescriptors are all descriptors of a worker. The first row fails if a worker has another one.
 var ownDescriptors = []descriptor{
 	numbered(0, "the standard input"),
 	numbered(1, "the standard output"),
@@ -56,7 +56,7 @@ var ownDescriptors = []descriptor{
 	named("the processors' limit", "/sys/fs/cgroup/"), // Go reads GOMAXPROCS's bound there
 }
 
-// openDescriptors are those of this process, with their targets.
+// openDescriptors returns this process's descriptors with their targets.
 func openDescriptors() (map[int]string, error) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -75,7 +75,7 @@ func openDescriptors() (map[int]string, error) {
 	return all, nil
 }
 
-// keepToItself has workers inherit no descriptor that this program was started with by mistake.
+// keepToItself keeps workers from inheriting descriptors that this program inherited by mistake.
 func keepToItself() {
 	all, _ := openDescriptors()
 	for fd := range all {
@@ -106,7 +106,7 @@ func allKnown(ctx context.Context, v *victim) error {
 	return err
 }
 
-// deed is what is done to a descriptor.
+// A deed is an attack on a descriptor.
 type deed struct {
 	name string
 	do   func(ctx context.Context, v *victim, fd int) error
@@ -126,7 +126,7 @@ var descriptorDeeds = []deed{
 		if err := errors.Join(v.hand(fd), syscall.Kill(os.Getpid(), syscall.SIGSTOP)); err != nil {
 			return err
 		}
-		return rest(ctx) // other threads may run for a moment yet
+		return rest(ctx) // other threads may still run for a moment
 	}},
 	{"make blocking", func(_ context.Context, _ *victim, fd int) error { return setFlags(fd, 0) }},
 	{"make blocking and fill", func(_ context.Context, _ *victim, fd int) error { fill(fd); return setFlags(fd, 0) }},
@@ -147,7 +147,7 @@ func descriptorRows() []Row {
 				attack: func(ctx context.Context, v *victim) error { return eachDescriptor(ctx, v, d, do) },
 			}
 			if strings.HasSuffix(do.name, "and stop") {
-				row.workers = 1 // what waits for the pool waits for this worker
+				row.workers = 1 // every task of the pool must wait for this worker
 			}
 			row.long = !strings.HasPrefix(d.name, "descriptor ") && !strings.HasPrefix(do.name, "close") && !strings.HasPrefix(do.name, "replace")
 			rows = append(rows, row)
@@ -156,8 +156,8 @@ func descriptorRows() []Row {
 	return rows
 }
 
-// eachDescriptor does a deed to all descriptors of a kind, of which there may be none. A
-// descriptor may refuse a deed.
+// eachDescriptor does a deed to all descriptors of a kind. There may be none, and the system may refuse
+// a deed.
 func eachDescriptor(ctx context.Context, v *victim, d descriptor, do deed) error {
 	all, err := openDescriptors()
 	if err != nil {
@@ -171,10 +171,10 @@ func eachDescriptor(ctx context.Context, v *victim, d descriptor, do deed) error
 	return nil
 }
 
-// mostFilled is how many bytes are written to what takes all of them.
+// mostFilled bounds the bytes written to a descriptor that never fills up.
 const mostFilled = 16 << 20
 
-// fill writes until there is no more room, be it into the end that is to be read.
+// fill writes until there is no more room, even if the descriptor is a pipe's reading end.
 func fill(fd int) {
 	to := fd
 	if own, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
@@ -191,7 +191,7 @@ func fill(fd int) {
 			break
 		}
 	}
-	for { // and the rest, byte by byte
+	for { // fill the rest byte by byte
 		err := unix.Sendto(to, junk[:1], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 		if errors.Is(err, unix.ENOTSOCK) && to != fd {
 			_, err = unix.Write(to, junk[:1])
@@ -202,7 +202,7 @@ func fill(fd int) {
 	}
 }
 
-// drain reads all that comes until the task's context ends, be it from the end that is to be written.
+// drain reads everything until the task's context ends, even if the descriptor is a pipe's writing end.
 func drain(ctx context.Context, fd int) {
 	from := fd
 	if own, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
@@ -232,7 +232,7 @@ func replaceByNull(fd int) error {
 	return unix.Dup3(null, fd, unix.O_CLOEXEC)
 }
 
-// replaceBySocket puts one end of a pair there, and keeps the other open.
+// replaceBySocket replaces a descriptor by one end of a socket pair, and keeps the other end open.
 func replaceBySocket(fd int) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -242,7 +242,7 @@ func replaceBySocket(fd int) error {
 	return unix.Dup3(pair[0], fd, unix.O_CLOEXEC)
 }
 
-// hand leaves a child that has the descriptor, outside of this process's group.
+// hand starts a child that has the descriptor, outside of this process's group.
 func (v *victim) hand(fd int) error {
 	env := []string{holdVar + "=" + v.Holders}
 	for _, e := range os.Environ() {
@@ -274,7 +274,7 @@ func setFlags(fd, flags int) error {
 	return err
 }
 
-// shrink makes the buffers of a pipe or socket as small as the system lets them be.
+// shrink makes the buffers of a pipe or socket as small as the system allows.
 func shrink(fd int) {
 	_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 4096)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1)

@@ -1,11 +1,11 @@
-// Package attacks holds pools, shared objects, managers and connections to what
-// they promise of a corrupt worker: it harms only its own tasks and the objects
-// that it was given. The table of attacks, which docs/attacks.md shows, is made
-// from lists: of descriptors, words, messages and what can be done to each.
+// Package attacks tests what pools, shared objects, managers and connections
+// promise about a corrupt worker: it harms only its own tasks and the objects
+// it was given. The table of attacks, which docs/attacks.md shows, is generated
+// from lists of descriptors, words and messages, and of the attacks on each.
 //
-// A row runs as a task in a worker of a program of its own, which the tests start
-// and may lose. Beside it bystanders work in that program: calls, maps and streams
-// of the same pool and of another one, a queue, a lock, a manager and a connection. A
-// row fails if one of them has a wrong result or waits too long, if the program dies
+// A row runs as a task in a worker of a separate program, which the tests start
+// and may lose. Meanwhile bystanders work in that program: calls, maps and streams
+// in the same pool and in another one, a queue, a lock, a manager and a connection. A
+// row fails if a bystander gets a wrong result or waits too long, if the program dies
 // or grows, if something does not close, or if anything is left.
 package attacks

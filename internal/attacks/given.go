@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// given is what the attacker was given: one object, or none.
+// given is the object that the attacker was given, if any.
 type given struct {
 	Mutex     *mp.Mutex
 	RWMutex   *mp.RWMutex
@@ -32,20 +32,20 @@ type given struct {
 	Memory    *mp.SharedMemory
 }
 
-// gifted is what main has of that.
+// gifted is main's side of a given object.
 type gifted struct {
 	given
 	peer *mp.Conn[[]byte] // the end of a pipe that main keeps
 }
 
-// gift is a kind of object.
+// A gift is a kind of object to give to an attacker.
 type gift struct {
 	name string
 	kind xsync.Kind
 	make func(g *gifted) error
 	wire func(g *given) ([]byte, error)
-	// use is what main does with the object while it is attacked. It may fail, and end late, but
-	// not later than ctx and some.
+	// use uses the object in main while it is attacked. It may fail, but must return soon after ctx
+	// ends.
 	use   func(ctx context.Context, g *gifted) error
 	close func(g *gifted) error
 }
@@ -56,7 +56,7 @@ type shared interface {
 	Close() error
 }
 
-// newGift makes a gift of a constructor and the field where its object lies.
+// newGift makes a gift from a constructor and the field for its object.
 func newGift[T shared](name string, kind xsync.Kind, field func(g *given) *T, create func() (T, error), use func(context.Context, T) error) gift {
 	return gift{
 		name: name, kind: kind,
@@ -70,7 +70,7 @@ func newGift[T shared](name string, kind xsync.Kind, field func(g *given) *T, cr
 	}
 }
 
-// closing is a gift that is closed otherwise.
+// closing returns the gift g with another close function.
 func closing(g gift, end func(g *gifted) error) gift {
 	g.close = end
 	return g
@@ -78,7 +78,7 @@ func closing(g gift, end func(g *gifted) error) gift {
 
 func noConfig() mp.ObjectConfig { return mp.ObjectConfig{} }
 
-// gifts has one of each kind.
+// gifts has a gift of each kind.
 var gifts = []gift{
 	newGift("Mutex", xsync.KindMutex, func(g *given) **mp.Mutex { return &g.Mutex }, func() (*mp.Mutex, error) { return mp.NewMutex(noConfig()) },
 		func(ctx context.Context, m *mp.Mutex) error { return errors.Join(m.Lock(ctx), m.Unlock()) }),
@@ -150,7 +150,7 @@ func useCond(ctx context.Context, c *mp.Cond) error {
 	return errors.Join(c.Wait(ctx), c.Mutex().Unlock(), c.Signal(), c.Broadcast())
 }
 
-// useBarrier lets both parties meet and resets the barrier.
+// useBarrier makes both parties meet and resets the barrier.
 func useBarrier(ctx context.Context, b *mp.Barrier) error {
 	other := make(chan error)
 	go func() { _, err := b.Wait(ctx); other <- err }()
@@ -179,7 +179,7 @@ func giftOf(name string) (gift, error) {
 	return gift{}, fmt.Errorf("there is no kind of object %q", name)
 }
 
-// newGiven makes an object of a kind; "" is none.
+// newGiven makes an object of a kind, or none for "".
 func newGiven(name string) (g gifted, err error) {
 	if name == "" {
 		return g, nil

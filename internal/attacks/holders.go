@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 )
 
-// holders are children of attackers that outlive them, and hold what they were handed. Each ends
-// when its row does: its connection to the attacked program ends then.
+// holders are children of attackers that outlive them and keep descriptors open. A holder ends
+// when its row ends, which closes the holder's connection to the attacked program.
 type holders struct {
 	l    net.Listener
 	done sync.WaitGroup
@@ -24,7 +24,7 @@ type holders struct {
 	conns []net.Conn
 }
 
-// holdVar is in the environment of a child that holds: the address of its row.
+// holdVar is a holder's environment variable with the address of its row.
 const holdVar = "MP_ATTACKS_HOLD"
 
 var held atomic.Int64
@@ -57,7 +57,7 @@ func newHolders() (*holders, error) {
 
 func (h *holders) address() string { return h.l.Addr().String() }
 
-// close lets all holders end.
+// close ends all holders.
 func (h *holders) close() {
 	_ = h.l.Close()
 	h.mu.Lock()
@@ -69,7 +69,7 @@ func (h *holders) close() {
 	h.done.Wait()
 }
 
-// Hold is the life of a holder, in a process that an attacker has started; in others it returns at
+// Hold is the main function of a holder. In other processes it returns at
 // once.
 func Hold() {
 	address := os.Getenv(holdVar)
@@ -83,7 +83,7 @@ func Hold() {
 	os.Exit(0)
 }
 
-// silentPeer accepts TCP connections, and reads nothing from them.
+// A silentPeer accepts TCP connections and reads nothing from them.
 type silentPeer struct {
 	l    net.Listener
 	done sync.WaitGroup

@@ -22,7 +22,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// Honest processes that are stopped, debugged or slow look like some attacks, and survive.
+// honestRows returns rows with honest processes that are stopped, debugged or slow. They look like attackers,
+// and must survive.
 func honestRows() []Row {
 	stop := Bounds{Timeout: 8 * time.Second}
 	slow := func(mib int) Bounds {
@@ -48,10 +49,10 @@ func honestRows() []Row {
 	return rows
 }
 
-// whoami is a task that says where it runs.
+// whoami is a task that returns its process.
 var whoami = mp.Register("whoami", func(context.Context, int) (int, error) { return os.Getpid(), nil })
 
-// dwell is a task whose argument says how many milliseconds it takes.
+// dwell is a task that takes as many milliseconds as its argument says.
 var dwell = mp.Register("dwell", func(ctx context.Context, ms int) (int, error) {
 	timer := time.NewTimer(time.Duration(ms) * time.Millisecond)
 	defer timer.Stop()
@@ -63,10 +64,10 @@ var dwell = mp.Register("dwell", func(ctx context.Context, ms int) (int, error) 
 	}
 })
 
-// sum is a task that looks at all of its argument.
+// sum is a task that reads all of its argument.
 var sum = mp.Register("sum", func(_ context.Context, b []byte) (uint32, error) { return crc32.ChecksumIEEE(b), nil })
 
-// chatter is a task whose argument says how many records it logs.
+// chatter is a task that logs as many records as its argument says.
 var chatter = mp.Register("chatter", func(_ context.Context, n int) (int, error) {
 	for i := range n {
 		slog.Info("a record", "i", i)
@@ -90,11 +91,11 @@ var holdLock = mp.Register("holdLock", func(ctx context.Context, h holding) (int
 	return os.Getpid(), errors.Join(err, h.Mutex.Unlock())
 })
 
-// stopped is how long an honest worker is stopped: several grace periods, and more than all
-// bounds of what a dead worker leaves.
+// stopped is how long an honest worker is stopped: several grace periods, and longer than any
+// time limit for a dead worker.
 const stopped = 2 * time.Second
 
-// lonePool is a pool of one worker, beside those of the world.
+// lonePool makes a pool of one worker, besides the world's pools.
 func lonePool(w *world) (pool *mp.Pool, pid int, err error) {
 	pool, err = mp.NewPool(mp.PoolConfig{Workers: 1, Grace: w.bounds.Grace, Env: quickExit, Output: quiet})
 	if err != nil {
@@ -104,7 +105,7 @@ func lonePool(w *world) (pool *mp.Pool, pid int, err error) {
 	return pool, pid, err
 }
 
-// suspend stops a process, and continues it when f has returned and the time is over.
+// suspend stops a process, and continues it when f has returned and stopped has passed.
 func suspend(pid int, f func()) error {
 	timer := time.NewTimer(stopped)
 	defer timer.Stop()
@@ -116,7 +117,7 @@ func suspend(pid int, f func()) error {
 	return unix.Kill(pid, unix.SIGCONT)
 }
 
-// same says that the worker is still there, and works.
+// same returns an error unless the same worker is still there and works.
 func same(pool *mp.Pool, pid int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
@@ -150,8 +151,8 @@ func stoppedInTask(ctx context.Context, w *world) error {
 	return errors.Join(err, same(pool, pid))
 }
 
-// stoppedWithQueue fills the queue of a stopped worker, with what goes through the ring and with
-// what does not.
+// stoppedWithQueue fills the queue of a stopped worker with small tasks, which go through the ring, and with
+// large ones, which do not.
 func stoppedWithQueue(ctx context.Context, w *world) error {
 	pool, pid, err := lonePool(w)
 	if err != nil {
@@ -213,7 +214,7 @@ type talking struct {
 	N       int
 }
 
-// talk is a task that asks a manager again and again.
+// talk is a task that keeps asking a manager.
 var talk = mp.Register("talk", func(ctx context.Context, t talking) (int, error) {
 	for i := range t.N {
 		if err := t.Dict.Set(ctx, "talk", i); err != nil {
@@ -249,7 +250,7 @@ func stoppedWithManager(ctx context.Context, w *world) error {
 	return errors.Join(err, check(n, often, failed), same(pool, pid))
 }
 
-// debugged has all threads of an idle worker stopped by a tracer for a while.
+// debugged stops all threads of an idle worker with a tracer for a while.
 func debugged(_ context.Context, w *world) error {
 	pool, pid, err := lonePool(w)
 	if err != nil {
@@ -258,7 +259,7 @@ func debugged(_ context.Context, w *world) error {
 	defer pool.Close()
 	traced := make(chan error)
 	go func() {
-		runtime.LockOSThread() // a tracer is a thread, which ends with this goroutine
+		runtime.LockOSThread() // the tracer is a thread, and ends with this goroutine
 		traced <- trace(pid)
 	}()
 	if err := <-traced; err != nil {
@@ -300,7 +301,7 @@ func trace(pid int) error {
 	return nil
 }
 
-// slowTaker sends a large argument to a worker behind a slow line, which is not given up.
+// slowTaker sends a large argument to a worker behind a slow line. The pool must not give the worker up.
 func slowTaker(ctx context.Context, w *world, size int) error {
 	b := make([]byte, size)
 	for i := range b {
@@ -326,7 +327,7 @@ func slowMap(ctx context.Context, w *world, n, size int) error {
 	return err
 }
 
-// slowRecords is a log handler that takes its time.
+// slowRecords is a slow log handler.
 type slowRecords struct {
 	slog.Handler
 	n *atomic.Int64
@@ -342,7 +343,7 @@ func (s slowRecords) Handle(context.Context, slog.Record) error {
 func (s slowRecords) WithAttrs([]slog.Attr) slog.Handler { return s }
 func (s slowRecords) WithGroup(string) slog.Handler      { return s }
 
-// slowHandler has all records arrive, though the handler is slower than the worker.
+// slowHandler checks that all records arrive although the handler is slower than the worker.
 func slowHandler(ctx context.Context, w *world) error {
 	var n atomic.Int64
 	out := quiet
@@ -355,12 +356,12 @@ func slowHandler(ctx context.Context, w *world) error {
 	got, err := mp.Call(ctx, pool, chatter, records)
 	err = errors.Join(check(got, records, err), pool.Close())
 	if n.Load() < records {
-		err = errors.Join(err, fmt.Errorf("%d records of %d have arrived", n.Load(), records))
+		err = errors.Join(err, fmt.Errorf("%d of %d records have arrived", n.Load(), records))
 	}
 	return err
 }
 
-// slowLine carries what two sides of a connection say: one part of some size each time.
+// slowLine relays a connection, part bytes at a time.
 func slowLine(address string, part int, every time.Duration) (net.Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -399,7 +400,7 @@ func drip(from, to net.Conn, part int, every time.Duration) {
 	}
 }
 
-// slowHandshake has a handshake take seconds, which HandshakeTimeout allows.
+// slowHandshake makes a handshake take seconds, within HandshakeTimeout.
 func slowHandshake(ctx context.Context, w *world) error {
 	l, err := slowLine(w.listener.Addr().String(), 2, 40*time.Millisecond)
 	if err != nil {

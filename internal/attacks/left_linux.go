@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// TagVar is in the environment of an attacked program and of all that it and its workers start,
-// whoever their parent is later.
+// TagVar is an environment variable that marks an attacked program and all processes that it and its workers
+// start, whatever their parent is later.
 const TagVar = "MP_ATTACKS_TAG"
 
-// Tagged are the processes that carry a tag.
+// Tagged returns the processes that carry a tag.
 func Tagged(tag string) (pids []int) {
 	want := []byte(TagVar + "=" + tag + "\x00")
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -28,10 +28,10 @@ func Tagged(tag string) (pids []int) {
 	return pids
 }
 
-// settling is how long what has been killed may take to be gone.
+// settling is how long killed processes may take to be gone.
 const settling = 5 * time.Second
 
-// processesLeft fails a row after which there are processes but this one and those of others.
+// processesLeft returns processes with the tag, other than this one, that are left after a row.
 func processesLeft(tag string) (left []int) {
 	const pause = 20 * time.Millisecond
 	for deadline := time.Now().Add(settling); ; time.Sleep(pause) {

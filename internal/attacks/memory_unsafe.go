@@ -18,7 +18,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// mappings are this process's that have a name.
+// mappings returns this process's mappings with a name.
 func mappings(name string) (all [][]byte, err error) {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {
@@ -42,7 +42,7 @@ func mappings(name string) (all [][]byte, err error) {
 	return all, nil
 }
 
-// linkSegment is the segment that this worker shares with its parent.
+// linkSegment returns the segment that this worker shares with its parent.
 func linkSegment() ([]byte, error) {
 	all, err := mappings("memfd:mp-link")
 	if err != nil || len(all) != 1 {
@@ -51,7 +51,7 @@ func linkSegment() ([]byte, error) {
 	return all[0], nil
 }
 
-// offsetOf is where a word of the link's segment is.
+// offsetOf returns the offset of a word in the link's segment.
 func offsetOf(name string) int {
 	for _, w := range link.Words() {
 		if w.Name == name {
@@ -61,7 +61,7 @@ func offsetOf(name string) int {
 	panic("no word of the link's is called " + name)
 }
 
-// areaOf is a part of the link's segment.
+// areaOf returns an area of the link's segment.
 func areaOf(name string) link.Area {
 	for _, a := range link.Areas() {
 		if a.Name == name {
@@ -71,7 +71,7 @@ func areaOf(name string) link.Area {
 	panic("no part of the link's segment is called " + name)
 }
 
-// running is the number of the task that this worker is running, if its chunk has no others.
+// running returns the number of the task that this worker is running, if its chunk has no other task.
 func running(mem []byte) uint32 {
 	head := shm.Word64(mem, offsetOf("taskHead")).Load()
 	at := areaOf("task ring").Offset + int(head%link.RingSize)
@@ -87,7 +87,7 @@ func commit(mem []byte, seq uint32, kind uint8) {
 	tail.Store(at + uint64(len(head)))
 }
 
-// place is where an object lies in the arenas of this process.
+// place returns where an object lies in the arenas of this process.
 func place(token share.Token) (mem []byte, off int, err error) {
 	arenas, err := mappings("memfd:mp-arena")
 	if err != nil {
@@ -106,7 +106,7 @@ func place(token share.Token) (mem []byte, off int, err error) {
 	return nil, 0, fmt.Errorf("no arena of this worker has the object at %d", token.Offset)
 }
 
-// pipesHere are the pipes that this process has made, which are those to managers.
+// pipesHere returns the pipes that this process has made, which are its connections to managers.
 func pipesHere() (pipes [][]byte, err error) {
 	arenas, err := mappings("memfd:mp-arena")
 	if err != nil {

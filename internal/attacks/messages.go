@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// unknown are numbers of messages that there are not.
+// unknown are numbers that no message has.
 var unknown = []uint8{0, 63, 255}
 
 func messageRows() []Row {
@@ -26,7 +26,7 @@ func messageRows() []Row {
 	return rows
 }
 
-// odd are descriptors that nobody expects.
+// odd returns descriptors that no receiver expects.
 func (v *victim) odd() (fds []int, err error) {
 	for _, name := range []string{"/dev/null", "/"} {
 		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -39,7 +39,7 @@ func (v *victim) odd() (fds []int, err error) {
 	if err != nil {
 		return nil, err
 	}
-	small, err := sparse(4096) // which is not sealed
+	small, err := sparse(4096) // not sealed
 	if err != nil {
 		return nil, err
 	}
@@ -50,10 +50,10 @@ func (v *victim) odd() (fds []int, err error) {
 	return append(fds, huge, small, slow), nil
 }
 
-// mostRights is how many descriptors the system lets be sent at a time.
+// mostRights is the kernel's limit of descriptors in a message.
 const mostRights = 253
 
-// linkDeeds are what is done with a message of the link's.
+// linkDeeds are the attacks with a message of the link.
 var linkDeeds = []struct {
 	name string
 	do   func(ctx context.Context, v *victim, kind uint32) error
@@ -140,7 +140,7 @@ func linkMessageRows() (rows []Row) {
 
 const withOddDescriptors = "with odd descriptors"
 
-// serverDeeds are what is done with a message of the segment server's.
+// serverDeeds are the attacks with a message of the segment server.
 var serverDeeds = []struct {
 	name string
 	do   func(ctx context.Context, v *victim, fd int, op uint8) error
@@ -214,8 +214,8 @@ var serverDeeds = []struct {
 	}},
 }
 
-// inFlight is how many descriptors a few messages can bring, each as many as the system allows, until
-// they are closed.
+// inFlight is how many descriptors a few messages can bring before they are closed, if each has as many as
+// the system allows.
 const inFlight = 4 * mostRights
 
 func boundsOf(deed string) (b Bounds) {
@@ -248,7 +248,7 @@ func serverMessageRows() (rows []Row) {
 	return rows
 }
 
-// raw is a TCP connection to an address.
+// raw makes a TCP connection to an address.
 func raw(ctx context.Context, address string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 }

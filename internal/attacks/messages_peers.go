@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// asLocal knocks at the manager's door, as a process of its tree does.
+// asLocal connects through the manager's door, like a process of its tree.
 func (v *victim) asLocal(ctx context.Context) (store.RawConn, error) {
 	wire, err := v.Dict.MarshalBinary()
 	if err != nil {
@@ -25,14 +25,14 @@ func (v *victim) asLocal(ctx context.Context) (store.RawConn, error) {
 	return store.Raw.Local(ctx, wire)
 }
 
-// asRemote connects as a client of another machine does, which knows the key.
+// asRemote connects like a remote client that knows the key.
 func (v *victim) asRemote(ctx context.Context) (store.RawConn, error) {
 	return store.Raw.Remote(ctx, "tcp", v.Manager, key)
 }
 
 const reallyLarge = "send 2 MiB"
 
-// managerDeeds are what is done with requests to a manager.
+// managerDeeds are the attacks with requests to a manager.
 var managerDeeds = []struct {
 	name string
 	do   func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error
@@ -86,7 +86,7 @@ var managerDeeds = []struct {
 	}},
 }
 
-// object is the number of the attacker's own object of the manager, or of none.
+// object returns the number of the attacker's own object in the manager, or a number without an object.
 func (v *victim) object() uint64 {
 	wire, err := v.Dict.MarshalBinary()
 	if err != nil || v.rand.IntN(3) == 0 {
@@ -103,8 +103,8 @@ func noise(v *victim, most int) []byte {
 	return b
 }
 
-// managerMessageRows has a row for each caller and deed, which goes through all operations and
-// some that there are not. The long form has one for each operation.
+// managerMessageRows returns a row for each caller and deed, which goes through all operations and
+// some that do not exist. The long form has a row for each operation.
 func managerMessageRows() (rows []Row) {
 	for _, caller := range []struct {
 		name    string
@@ -113,7 +113,7 @@ func managerMessageRows() (rows []Row) {
 		for _, d := range managerDeeds {
 			through := func(ops ...store.Op) func(context.Context, *victim) error {
 				return func(ctx context.Context, v *victim) error {
-					for _, op := range ops { // each refuses the rest of its connection
+					for _, op := range ops { // the manager refuses the rest of each one's connection
 						c, err := caller.connect(v, ctx)
 						if err != nil {
 							return err
@@ -140,7 +140,7 @@ func managerMessageRows() (rows []Row) {
 	return rows
 }
 
-// past is a connection whose handshake has taken place, and over which anything can be said.
+// past returns a connection after its handshake, over which the attack can send any bytes.
 func (v *victim) past(ctx context.Context) (net.Conn, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -151,7 +151,7 @@ func (v *victim) past(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	go func() { // between the two who shake hands
+	go func() { // relays the handshake
 		from, err := l.Accept()
 		if err != nil {
 			return
@@ -163,10 +163,10 @@ func (v *victim) past(ctx context.Context) (net.Conn, error) {
 	return to, err
 }
 
-// many is how often each is done where it costs the other side little.
+// many is how often a deed is repeated that costs the other side little.
 const many = 100
 
-// peerMessageRows are what is said to a listener, before and after the handshake.
+// peerMessageRows returns attacks on a listener, before and after the handshake.
 func peerMessageRows() []Row {
 	head := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 	after := func(each int, say func(v *victim) []byte) func(context.Context, *victim) error {
@@ -219,7 +219,7 @@ func peerMessageRows() []Row {
 	return rows
 }
 
-// nap stays for a while, so that the other side has what was said and waits for more.
+// nap waits for a while, so that the other side has received everything and waits for more.
 func nap(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout/2)
 	defer cancel()

@@ -14,16 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// usage is what a process takes.
+// usage is the resources of a process.
 type usage struct {
-	memory      int // MiB, at most so far
-	heap        int // MiB that Go has asked the system for, touched or not
+	memory      int // MiB, the peak so far
+	heap        int // MiB that Go has requested from the system, touched or not
 	descriptors int
 	goroutines  int
 	threads     int
 }
 
-// status is a number of /proc/PID/status.
+// status returns a number from /proc/PID/status.
 func status(pid, name string) int {
 	b, _ := os.ReadFile("/proc/" + pid + "/status")
 	for line := range strings.Lines(string(b)) {
@@ -35,7 +35,7 @@ func status(pid, name string) int {
 	return 0
 }
 
-// used is what this process uses now.
+// used returns this process's usage.
 func used() usage {
 	fds, _ := os.ReadDir("/proc/self/fd")
 	var mem runtime.MemStats
@@ -46,24 +46,24 @@ func used() usage {
 	}
 }
 
-// forgetPeak has VmHWM begin anew with what is in use.
+// forgetPeak resets VmHWM to the memory in use.
 func forgetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
 
-// monitor watches what this process uses, and ends it when that is far too much: the machine is
-// not only its own.
+// A monitor watches what this process uses. It ends the process if that is far too much, since the machine is
+// shared.
 type monitor struct {
 	base usage
 	mu   sync.Mutex
 	most usage
-	many string // where goroutines were made when there were too many
+	many string // where goroutines were started, if there were too many
 	stop chan struct{}
 	done chan struct{}
 }
 
-// every is how often it looks.
+// every is the time between two looks.
 const every = 25 * time.Millisecond
 
-// tooMuch is how far beyond its bound memory may go before the program is ended.
+// tooMuch is how many MiB memory may exceed its bound before the monitor ends the program.
 const tooMuch = 768
 
 func watch(w *world) *monitor {
@@ -76,7 +76,7 @@ func watch(w *world) *monitor {
 		defer ticker.Stop()
 		for n := 1; ; n++ {
 			if n%(int(time.Second/every)) == 0 {
-				runtime.GC() // each connection that is not used any more takes a goroutine then
+				runtime.GC() // the cleanup of each unused connection then starts a goroutine
 			}
 			m.look()
 			if m.many == "" && m.most.goroutines > m.base.goroutines+w.bounds.Goroutines {
@@ -105,7 +105,7 @@ func (m *monitor) look() {
 	}
 }
 
-// end says what was more than the row's bounds.
+// end reports what exceeded the row's bounds.
 func (m *monitor) end(w *world) {
 	close(m.stop)
 	<-m.done
@@ -129,7 +129,7 @@ func (m *monitor) end(w *world) {
 	}
 }
 
-// origins counts the goroutines by what has started them, the most frequent first.
+// origins counts the goroutines by where they were started, the most frequent first.
 func origins() string {
 	buf := make([]byte, 1<<20)
 	buf = buf[:runtime.Stack(buf, true)]
@@ -148,7 +148,7 @@ func origins() string {
 	return strings.Join(out, ", ")
 }
 
-// limitFiles has this process open no more than Files descriptors, whatever the system allows.
+// limitFiles lets this process open at most Files descriptors, whatever the system allows.
 func limitFiles() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

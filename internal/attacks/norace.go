@@ -4,5 +4,5 @@ package attacks
 
 const raceFactor = 1
 
-// Racing says whether the race detector is at work.
+// Racing reports whether the race detector is enabled.
 const Racing = false

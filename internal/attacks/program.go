@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// testingTB is what the recorder is beside its methods.
+// testingTB is embedded in a recorder to make it a testing.TB.
 type testingTB = testing.TB
 
-// programVar is in the environment of the attacked program.
+// programVar is an environment variable of the attacked program.
 const programVar = "MP_ATTACKS_PROGRAM"
 
-// request asks the attacked program for a row.
+// A request asks the attacked program to run a row.
 type request struct {
 	Row  string
 	Seed uint64
@@ -26,15 +26,15 @@ type request struct {
 // IsProgram reports whether this process is the attacked program.
 func IsProgram() bool { return os.Getenv(programVar) != "" }
 
-// Program is the life of the attacked program: it runs rows as it is asked to on its standard
-// input, and says on its standard output what came of them.
+// Program is the main function of the attacked program. It reads requests from its standard
+// input, runs their rows, and writes verdicts to its standard output.
 func Program() (code int) {
 	keepToItself()
 	if err := limitFiles(); err != nil {
-		fmt.Fprintln(os.Stderr, "no limit of descriptors:", err)
+		fmt.Fprintln(os.Stderr, "cannot limit descriptors:", err)
 		return 2
 	}
-	_ = os.Unsetenv("MPTEST_TAG") // NoLeaks would look at all processes all the time; processesLeft does once
+	_ = os.Unsetenv("MPTEST_TAG") // NoLeaks would keep looking at all processes; processesLeft looks once
 	in := bufio.NewScanner(os.Stdin)
 	out := json.NewEncoder(os.Stdout)
 	for in.Scan() {

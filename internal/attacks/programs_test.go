@@ -26,7 +26,7 @@ func matches(pattern, name string) bool {
 	return err != nil || ok
 }
 
-// programs are the attacked programs. One runs rows until it fails.
+// programs are the attacked programs. Each one runs rows until it fails.
 type programs struct {
 	t    *testing.T
 	mu   sync.Mutex
@@ -43,7 +43,7 @@ type program struct {
 	tag    string
 }
 
-// run runs a row in a program that has not failed yet.
+// run runs a row in a program that has not failed.
 func (ps *programs) run(t *testing.T, row attacks.Row) attacks.Verdict {
 	p, err := ps.take()
 	if err != nil {
@@ -63,7 +63,7 @@ func (ps *programs) run(t *testing.T, row attacks.Row) attacks.Verdict {
 	return v
 }
 
-// take returns a program that runs nothing.
+// take returns an idle program.
 func (ps *programs) take() (*program, error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -75,7 +75,7 @@ func (ps *programs) take() (*program, error) {
 	return start(ps.t.TempDir(), fmt.Sprintf("attacks-%d-%d", os.Getpid(), ps.n))
 }
 
-// close ends those that are left, which must leave nothing.
+// close ends the remaining programs, which must leave nothing.
 func (ps *programs) close() {
 	for p := range ps.free {
 		for _, f := range p.end() {
@@ -104,7 +104,7 @@ func start(dir, tag string) (*program, error) {
 	return p, p.cmd.Start()
 }
 
-// ask has the program run a row. An error says that the program has died, or does not answer.
+// ask makes the program run a row. It returns an error if the program has died or does not answer.
 func (p *program) ask(row attacks.Row, seed uint64) (v attacks.Verdict, err error) {
 	v.Row = row.Name()
 	began := time.Now()
@@ -123,8 +123,8 @@ func (p *program) ask(row attacks.Row, seed uint64) (v attacks.Verdict, err erro
 	return v, nil
 }
 
-// end has the program end, kills what is left of it, and says how it ended if that was not by
-// itself.
+// end ends the program, kills what is left of it, and returns how it ended unless it exited
+// normally.
 func (p *program) end() (faults []string) {
 	_ = p.in.Close()
 	timer := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
@@ -142,7 +142,7 @@ func (p *program) end() (faults []string) {
 	return faults
 }
 
-// lastWords is how the program's crash report begins.
+// lastWords returns the beginning of the program's crash report.
 func (p *program) lastWords() string {
 	b, _ := os.ReadFile(p.stderr)
 	for _, head := range []string{"fatal error: ", "panic: ", "SIGQUIT: ", "unexpected fault", "WARNING: DATA RACE"} {
@@ -155,8 +155,8 @@ func (p *program) lastWords() string {
 	return "\n" + string(b[:min(len(b), most)])
 }
 
-// left are the processes that carry the program's tag, once those that are about to end have. It
-// kills them.
+// left kills and returns the processes that carry the program's tag, after waiting for those that are about
+// to end.
 func (p *program) left() (pids []string) {
 	var left []int
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {

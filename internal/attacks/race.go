@@ -2,8 +2,8 @@
 
 package attacks
 
-// raceFactor is how many times the memory a program takes under the race detector.
+// raceFactor is how many times as much memory a program needs under the race detector.
 const raceFactor = 10
 
-// Racing says whether the race detector is at work.
+// Racing reports whether the race detector is enabled.
 const Racing = true

@@ -25,27 +25,27 @@ type Row struct {
 	Deed   string // what is done to it
 	Bounds Bounds
 
-	// attack is the task that runs in the attacked pool's worker.
+	// attack runs as a task in a worker of the attacked pool.
 	attack func(ctx context.Context, v *victim) error
-	// inMain runs in the attacked program, in the place of a task: what honest
-	// processes do, and what main does with what an attack has left.
+	// inMain runs in the attacked program instead of a task: an honest process's work, or main's
+	// use of what an attack has left.
 	inMain func(ctx context.Context, w *world) error
-	// during is called beside the attack, with a context that ends when that does.
+	// during is called during the attack, with a context that ends with it.
 	during func(ctx context.Context, w *world)
 	// after is called in the attacked program when the attack has ended.
 	after func(ctx context.Context, w *world) error
 
 	gives   string // a kind of object that the attacker is given
-	works   bool   // the attack must come to its end without an error
+	works   bool   // the attack must end without an error
 	own     bool   // the attacker's worker may return wrong results of its own tasks
-	alone   bool   // nobody else uses the attacked pool
-	first   bool   // nobody else uses it until a child of the attack's has reported
-	stuck   bool   // its log handler returns when the attack is over, and not before
+	alone   bool   // no bystander uses the attacked pool
+	first   bool   // no bystander uses it until a child of the attack has reported
+	stuck   bool   // its log handler does not return before the attack is over
 	waits   bool   // it waits more than it works
 	heavy   bool   // it keeps all processors busy for seconds
 	long    bool   // only in the long form
 	env     []string
-	workers int // of the attacked pool; 0: 2
+	workers int // of the attacked pool; 0 means 2
 }
 
 // Bounds are what a row may cost the attacked program. A field that is zero has a default.
@@ -67,9 +67,9 @@ const (
 	DefaultThreads     = 32
 	DefaultGrace       = 150 * time.Millisecond
 
-	// Patience is the context of a bystander's call.
+	// Patience is the timeout of a bystander's call.
 	Patience = 10 * time.Second
-	// Slack is by how much, beside the grace period, a call may outlive its context.
+	// Slack is how long a call may outlive its context, in addition to the grace period.
 	Slack = 2 * time.Second
 	// Closing is how long Close and Shutdown may take.
 	Closing = 5 * time.Second
@@ -97,28 +97,28 @@ func set[T int | time.Duration](v *T, otherwise T) {
 	}
 }
 
-// Name is the row's name as a test.
+// Name returns the row's name as a test.
 func (r Row) Name() string {
 	return strings.NewReplacer(" ", "_").Replace(fmt.Sprintf("%s/%s/%s", r.Family, strings.ReplaceAll(r.Target, "/", "-"), strings.ReplaceAll(r.Deed, "/", "-")))
 }
 
-// Limit is how long the whole row may take before its program is given up.
+// Limit returns how long the whole row may take before the test gives up its program.
 func (r Row) Limit() time.Duration {
 	b := r.Bounds.withDefaults()
 	return b.Timeout + b.Grace + 3*(Patience+Slack) + 3*Closing
 }
 
-// Long reports whether the row belongs to the long form alone.
+// Long reports whether the row belongs only to the long form.
 func (r Row) Long() bool { return r.long }
 
 // Waits reports whether the row waits more than it works, so that it can run beside others.
 func (r Row) Waits() bool { return r.waits }
 
-// Heavy reports whether the row keeps all processors busy for seconds. Its bounds of time mean something only if
-// no other row does so meanwhile.
+// Heavy reports whether the row keeps all processors busy for seconds. Its time bounds hold only
+// while no other row does so.
 func (r Row) Heavy() bool { return r.heavy }
 
-// boundsInWords are the bounds as the docs have them.
+// boundsInWords returns the bounds as docs/attacks.md words them.
 func boundsInWords() []string {
 	return []string{
 		fmt.Sprintf("%d MiB of memory", DefaultMemory),

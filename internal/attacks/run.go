@@ -15,16 +15,16 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// A Verdict is what came of a row.
+// A Verdict is the outcome of a row.
 type Verdict struct {
 	Row    string
 	Seed   uint64
 	Faults []string
 	Attack string // the error of the attack's task
 	Took   time.Duration
-	CPU    time.Duration // processors' time of the program and of all that it started
-	Memory int           // MiB more at the peak than before
-	Hung   bool          // the program is of no use any more
+	CPU    time.Duration // processor time of the program and of all that it started
+	Memory int           // MiB at the peak, minus what was in use before
+	Hung   bool          // the program can run no more rows
 }
 
 // runRow runs a row in this process, the attacked program.
@@ -40,7 +40,7 @@ func runRow(name string, seed uint64) Verdict {
 	mptest.NoLeaks(left)
 	w, err := newWorld(context.Background(), row, seed)
 	if err != nil {
-		w.fault("the row cannot begin: %v", err)
+		w.fault("the row cannot start: %v", err)
 	} else {
 		w.run(&v)
 	}
@@ -48,7 +48,7 @@ func runRow(name string, seed uint64) Verdict {
 	w.mu.Lock()
 	v.Faults, v.Hung = w.faults, w.hung
 	w.mu.Unlock()
-	w = nil // objects that are closed keep memory until nobody has them
+	w = nil // closed objects keep their memory until they are unreachable
 	if !v.Hung {
 		left.finish()
 		v.Faults = append(v.Faults, left.errors...)
@@ -60,7 +60,7 @@ func runRow(name string, seed uint64) Verdict {
 	return v
 }
 
-// run is the row itself: bystanders work, and the attack takes place among them.
+// run runs the attack while the bystanders work.
 func (w *world) run(v *Verdict) {
 	m := watch(w)
 	stop := make(chan struct{})
@@ -104,8 +104,8 @@ func (w *world) begin(b *bystander, stop <-chan struct{}) {
 	}
 }
 
-// await waits until all bystanders have made their last round, and names those that do not come to
-// an end.
+// await waits until all bystanders have made their last round, and reports those that do not
+// return.
 func (w *world) await(working map[*bystander]chan struct{}) {
 	deadline, cancel := context.WithTimeout(context.Background(), 2*(Patience+w.bounds.Grace+Slack))
 	defer cancel()
@@ -124,7 +124,7 @@ func (w *world) await(working map[*bystander]chan struct{}) {
 	}
 }
 
-// attack runs the attack as a task, and waits for its end no longer than that may take.
+// attack runs the attack as a task, and waits for its end no longer than the row allows.
 func (w *world) attack() (err error) {
 	if w.row.inMain != nil {
 		w.within("what main does", w.bounds.Timeout+w.bounds.Grace+Slack, func() { err = w.row.inMain(context.Background(), w) })
@@ -163,13 +163,13 @@ func (w *world) attack() (err error) {
 	case err == nil:
 		w.lost(pid)
 	case w.row.works:
-		w.fault("the attack has not come to its end: %v", err)
+		w.fault("the attack did not succeed: %v", err)
 	}
 	return err
 }
 
-// useGiven has main use what the attacker was given, until stop is closed. What comes of that is
-// within the attacker's reach; that it returns is not.
+// useGiven uses the attacker's object in main until stop is closed. The attacker can make the calls fail, but
+// must not keep them from returning.
 func (w *world) useGiven(stop <-chan struct{}) (done <-chan struct{}) {
 	over := make(chan struct{})
 	kind, err := giftOf(w.row.gives)
@@ -249,7 +249,7 @@ func (w *world) closeOthers() {
 	}
 }
 
-// objects is an object, if there is one.
+// objects returns a slice of the object, or nil if it is nil.
 func objects[T interface {
 	comparable
 	shared
@@ -261,7 +261,7 @@ func objects[T interface {
 	return []shared{o}
 }
 
-// recorder is the part of a test that NoLeaks needs, in a program that is none.
+// A recorder stands in for the testing.TB that NoLeaks needs, in a program that is not a test.
 type recorder struct {
 	testingTB
 	errors   []string
@@ -280,7 +280,7 @@ func (r *recorder) Log(args ...any) {
 	}
 }
 
-// finish says what is left.
+// finish runs the cleanups, which report what is left.
 func (r *recorder) finish() {
 	for _, f := range slices.Backward(r.cleanups) {
 		f()

@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// takeOver returns a socket of the worker's that its runtime does not hear or speak at any more.
+// takeOver returns one of the worker's sockets, which the worker's runtime then no longer uses.
 func takeOver(fd, kind int) (int, error) {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 100)
 	if err != nil {
@@ -80,7 +80,7 @@ func readAll(ctx context.Context, fd int, b []byte) error {
 	return nil
 }
 
-// say sends a message of the link's.
+// say sends a message of the link.
 func say(ctx context.Context, fd int, kind, seq uint32, body []byte) error {
 	return writeAll(ctx, fd, append(link.MessageHead(kind, seq, uint64(len(body))), body...))
 }
@@ -95,7 +95,7 @@ func hear(ctx context.Context, fd int) (kind, seq uint32, err error) {
 	return binary.LittleEndian.Uint32(head), binary.LittleEndian.Uint32(head[4:]), readAll(ctx, fd, body)
 }
 
-// kindOf is the number of a message of the link's.
+// kindOf returns the number of a message of the link.
 func kindOf(name string) uint32 {
 	for _, m := range link.Messages() {
 		if m.Name == name {
@@ -105,7 +105,7 @@ func kindOf(name string) uint32 {
 	panic("no message of the link's is called " + name)
 }
 
-// opOf is the number of an operation of the segment server's.
+// opOf returns the number of an operation of the segment server.
 func opOf(name string) uint8 {
 	for _, o := range broker.Operations() {
 		if o.Name == name {
@@ -115,7 +115,7 @@ func opOf(name string) uint8 {
 	panic("no operation of the segment server's is called " + name)
 }
 
-// sendWith sends bytes with descriptors beside them.
+// sendWith sends bytes together with descriptors.
 func sendWith(ctx context.Context, fd int, b []byte, fds ...int) error {
 	var rights []byte
 	if len(fds) > 0 {
@@ -135,7 +135,7 @@ func sendWith(ctx context.Context, fd int, b []byte, fds ...int) error {
 	}
 }
 
-// tell sends the segment server a message.
+// tell sends a message to the segment server.
 func tell(ctx context.Context, fd int, op string, m broker.RawMessage, fds ...int) error {
 	m.Op = opOf(op)
 	return sendWith(ctx, fd, m.Encode(), fds...)
@@ -160,9 +160,9 @@ func answerOf(ctx context.Context, fd int, req uint32) (broker.RawMessage, error
 	}
 }
 
-// server takes the socket to the segment server over, which the worker's runtime has made use of.
+// server takes over the socket to the segment server once the worker's runtime has used it.
 func (v *victim) server(ctx context.Context) (int, error) {
-	if err := v.Dict.Set(ctx, "x", 1); err != nil { // it is in use by now
+	if err := v.Dict.Set(ctx, "x", 1); err != nil { // uses the socket
 		return -1, err
 	}
 	var err error
@@ -172,13 +172,13 @@ func (v *victim) server(ctx context.Context) (int, error) {
 	return takeOver(brokerFD, unix.SOCK_SEQPACKET)
 }
 
-// ownTag is what the upper bits of the numbers are of the segments that this process may publish.
+// ownTag returns the upper bits of the numbers of segments that this process may publish.
 func ownTag() (uint64, error) {
 	m, err := mp.NewMutex(mp.ObjectConfig{})
 	if err != nil {
 		return 0, err
 	}
-	wire, err := m.MarshalBinary() // which publishes it
+	wire, err := m.MarshalBinary() // publishes its segment
 	if err != nil {
 		return 0, err
 	}
@@ -187,10 +187,10 @@ func ownTag() (uint64, error) {
 	return token.Segment >> bits << bits, err
 }
 
-// linkSocket takes the link's socket over.
+// linkSocket takes over the link's socket.
 func linkSocket() (int, error) { return takeOver(socketFD, unix.SOCK_STREAM) }
 
-// lingering is a TCP socket whose close waits for a peer that never reads.
+// lingering returns a TCP socket whose close waits for a peer that never reads.
 func (v *victim) lingering() (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -211,7 +211,7 @@ func (v *victim) lingering() (int, error) {
 	return fd, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: seconds})
 }
 
-// sparse is a memory file of a size that costs nothing.
+// sparse returns a memory file that has a size but no allocated memory.
 func sparse(size int64) (int, error) {
 	fd, err := unix.MemfdCreate("sparse", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -220,7 +220,7 @@ func sparse(size int64) (int, error) {
 	return fd, unix.Ftruncate(fd, size)
 }
 
-// rest is for what a task does when it has done its worst: it stays until its context ends.
+// rest waits until the context of the attack's task ends.
 func rest(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()

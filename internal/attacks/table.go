@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Table is all rows, those of the long form included.
+// Table returns all rows, including those of the long form.
 var Table = sync.OnceValue(func() []Row {
 	rows := slices.Concat(descriptorRows(), wordRows(), messageRows(), programRows(), honestRows())
 	seen := map[string]bool{}
@@ -21,7 +21,7 @@ var Table = sync.OnceValue(func() []Row {
 	return rows
 })
 
-// find returns the row of a name.
+// find returns the row with a name.
 func find(name string) (Row, bool) {
 	for _, r := range Table() {
 		if r.Name() == name {
@@ -31,14 +31,14 @@ func find(name string) (Row, bool) {
 	return Row{}, false
 }
 
-// A Line is a row of the table in the docs: all deeds to a target. The long
-// form's rows are in no line of their own.
+// A Line is a line of the table in the docs: all deeds to a target. The long
+// form's rows are not in it.
 type Line struct {
 	Family, Target string
 	Deeds          []string
 }
 
-// Lines are the docs' table.
+// Lines returns the table in the docs.
 func Lines() (lines []Line) {
 	for _, r := range Table() {
 		if r.long {
@@ -54,7 +54,7 @@ func Lines() (lines []Line) {
 	return lines
 }
 
-// String is the line as it is in the docs.
+// String returns the line as the docs have it.
 func (l Line) String() string {
 	return "| " + l.Family + " | " + l.Target + " | " + strings.Join(l.Deeds, "; ") + " |"
 }

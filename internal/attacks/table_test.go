@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What docs/attacks.md says is what is tested, row by row.
+// docs/attacks.md lists the tested rows, and no others.
 func TestDocs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/attacks.md")
 	if err != nil {
@@ -31,14 +31,14 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// Every kind of object is given to an attacker.
+// Every kind of object is given to some attacker.
 func TestGifts(t *testing.T) {
 	if missing := kindsWithout(); len(missing) > 0 {
 		t.Errorf("no gift is of the kinds %d", missing)
 	}
 }
 
-// The bounds in the docs are those that are tested.
+// docs/attacks.md states the tested bounds.
 func TestDocsBounds(t *testing.T) {
 	text, err := os.ReadFile("../../docs/attacks.md")
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// order is what the attacker's task is told.
+// An order is the argument of the attacker's task.
 type order struct {
 	Row     string
 	Seed    uint64
-	Holders string // where children report that are to outlive their worker
+	Holders string // address for children that outlive their worker
 	Manager string // address
 	Peer    string // address of a connection.Listener
 	Silent  int    // a TCP port whose peer never reads
@@ -24,14 +24,14 @@ type order struct {
 	Dict    *manager.Dict[string, int]
 }
 
-// victim is the attacker's worker as its task sees it.
+// A victim is the attacker's worker as its task sees it.
 type victim struct {
 	order
 	rand *rand.Rand
-	tag  uint64 // of the numbers of segments that this worker may publish
+	tag  uint64 // upper bits of the numbers of segments that this worker may publish
 }
 
-// attack is the task that harms its worker. Its result is the worker's process.
+// attack is the task that attacks. Its result is the worker's process.
 var attack = mp.Register("attack", func(ctx context.Context, o order) (int, error) {
 	row, ok := find(o.Row)
 	if !ok || row.attack == nil {
@@ -41,7 +41,7 @@ var attack = mp.Register("attack", func(ctx context.Context, o order) (int, erro
 	return os.Getpid(), row.attack(ctx, v)
 })
 
-// double is a bystander's task. Its result is one that noise will hardly be.
+// double is a bystander's task. Noise is unlikely to equal its result.
 var double = mp.Register("double", func(_ context.Context, n int) (int, error) { return doubled(n), nil })
 
 func doubled(n int) int { return 1_000_000_007*n + 12345 }
@@ -62,7 +62,7 @@ type counted struct {
 	Value *mp.Value[int]
 }
 
-// count adds one, under a lock.
+// count increments a value under a lock.
 var count = mp.Register("count", func(ctx context.Context, c counted) (n int, err error) {
 	if err := c.Mutex.Lock(ctx); err != nil {
 		return 0, err
@@ -81,7 +81,7 @@ type remembered struct {
 	N    int
 }
 
-// remember has a manager keep a number, and reads it again.
+// remember stores a number in a manager and reads it back.
 var remember = mp.Register("remember", func(ctx context.Context, r remembered) (int, error) {
 	if err := r.Dict.Set(ctx, r.Key, r.N); err != nil {
 		return 0, err

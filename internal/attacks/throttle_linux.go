@@ -11,12 +11,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// throttleVar is in the environment of an honest worker on a slow machine: it says how many bytes
+// throttleVar is an environment variable that simulates an honest worker on a slow machine. It says how many bytes
 // a second the worker takes from its parent.
 const throttleVar = "MP_ATTACKS_THROTTLE"
 
-// Throttle puts such a worker behind a slow line; in other processes it does nothing. It is
-// called before mp.Init.
+// Throttle puts such a worker behind a slow line; in other processes it does nothing. Call it before
+// mp.Init.
 func Throttle() {
 	rate, err := strconv.Atoi(os.Getenv(throttleVar))
 	if err != nil || !mp.IsWorker() {
@@ -34,11 +34,11 @@ func Throttle() {
 		panic(err)
 	}
 	_ = unix.Close(pair[0])
-	go carry(pair[1], own, 0)    // what the worker says
-	go carry(own, pair[1], rate) // and what it hears
+	go carry(pair[1], own, 0)    // from the worker
+	go carry(own, pair[1], rate) // to the worker
 }
 
-// carry carries bytes, at a rate in bytes a second; 0 is as fast as can be.
+// carry copies bytes, at a rate in bytes a second; 0 means as fast as possible.
 func carry(from, to, rate int) {
 	const part = 64 << 10
 	_, _ = unix.SetNonblock(from, false), unix.SetNonblock(to, false)

@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A scribble is what is done to a word. It is called again and again while the word is read.
+// A scribble is an attack on a word. It is called repeatedly while other processes read the word.
 type scribble struct {
 	name string
 	next func(old, now uint64) uint64
@@ -38,13 +38,13 @@ var scribbles = []scribble{
 	{"the pid of no process", func(old, _ uint64) uint64 { return old | 999 }},
 }
 
-// segmentNames are those of all shared segments. A row fails if a worker has another one.
+// segmentNames are the names of all shared segments. A row fails if a worker has a segment with another name.
 var segmentNames = []string{"mp-link", "mp-arena", "mp-mail", "mp-roster", "mp-data", "mp-shared", "mp-block"}
 
 // How long a word is attacked.
 const (
 	perWord = 4 * time.Millisecond
-	lone    = 30 * time.Millisecond // if it is the row's only one
+	lone    = 30 * time.Millisecond // if it is the row's only word
 )
 
 func wordRows() []Row {
@@ -58,8 +58,8 @@ func wordRows() []Row {
 	return rows
 }
 
-// linkWordRows has a row for each word of the link's segment, and for some at random in each larger
-// part of it.
+// linkWordRows returns a row for each named word of the link's segment, and for some random words of each
+// area.
 func linkWordRows(s scribble) (rows []Row) {
 	seen := map[string]int{}
 	for _, w := range link.Words() {
@@ -91,8 +91,8 @@ func linkWordRows(s scribble) (rows []Row) {
 	return rows
 }
 
-// area scribbles over words of a part of the link's segment: those of the running task are among
-// them, or none would matter.
+// area scribbles over words of an area of the link's segment. The running task's words are among
+// them, since the others may not be in use.
 func (s scribble) area(ctx context.Context, v *victim, a link.Area, every bool) error {
 	mem, err := linkSegment()
 	if err != nil {
@@ -102,7 +102,7 @@ func (s scribble) area(ctx context.Context, v *victim, a link.Area, every bool) 
 	words := a.Size / 8
 	for i := range some {
 		at := v.rand.IntN(words)
-		if i < some/2 { // near to where things are going on
+		if i < some/2 { // near the running task
 			at = (int(shm.Word64(mem, offsetOf("taskHead")).Load())/8 + i) % words
 		}
 		s.hold(ctx, mem, a.Offset+8*at, 8, perWord/2)
@@ -116,7 +116,7 @@ func (s scribble) area(ctx context.Context, v *victim, a link.Area, every bool) 
 	return nil
 }
 
-// hold scribbles over a word for some time, and rings the parent's bell meanwhile.
+// hold scribbles over a word for a time d, and rings the parent's bell meanwhile.
 func (s scribble) hold(ctx context.Context, mem []byte, off, size int, d time.Duration) {
 	bell := []byte{1}
 	for end := time.Now().Add(d); ctx.Err() == nil && time.Now().Before(end); {
@@ -137,7 +137,7 @@ func (s scribble) hold(ctx context.Context, mem []byte, off, size int, d time.Du
 	}
 }
 
-// objectRows has a row for each kind of object that the attacker is given.
+// objectRows returns a row for each kind of object that the attacker is given.
 func objectRows(s scribble) (rows []Row) {
 	for _, g := range gifts {
 		for _, every := range []bool{false, true} {
@@ -159,7 +159,7 @@ func objectRows(s scribble) (rows []Row) {
 	return rows
 }
 
-// article is a name with its article.
+// article returns a name with its article.
 func article(name string) string {
 	if name != "RecursiveMutex" && strings.ContainsRune("AER", rune(name[0])) {
 		return "an " + name
@@ -167,7 +167,7 @@ func article(name string) string {
 	return "a " + name
 }
 
-// memoryOf is where an object lies that the attacker was given.
+// memoryOf returns the memory of the object that the attacker was given.
 func (v *victim) memoryOf(g gift) ([]byte, error) {
 	switch g.name {
 	case "Pipe":
@@ -195,8 +195,8 @@ func (v *victim) memoryOf(g gift) ([]byte, error) {
 	return mem[off:min(off+size, len(mem))], nil
 }
 
-// object scribbles over one word after the other, each of which has its value again then, and at
-// last over all of them, which stay so.
+// object scribbles over one word after the other and restores each one's value. At last it scribbles
+// over all of them and does not restore them.
 func (s scribble) object(ctx context.Context, v *victim, mem []byte, every bool) error {
 	const first = 64
 	words := len(mem) / 8
@@ -229,7 +229,7 @@ func (s scribble) object(ctx context.Context, v *victim, mem []byte, every bool)
 	return nil
 }
 
-// segmentRows has rows for segments of which the attacker has only a part, or which all have.
+// segmentRows returns rows for segments that the attacker shares in part, or with all processes.
 func segmentRows(s scribble) (rows []Row) {
 	for _, t := range []struct {
 		name  string
@@ -261,7 +261,7 @@ func segmentRows(s scribble) (rows []Row) {
 	return rows
 }
 
-// writable are mappings that can be written, or be made so.
+// writable returns the mappings that are, or can be made, writable.
 func writable(name string) (can [][]byte, err error) {
 	all, err := mappings(name)
 	for _, mem := range all {
@@ -291,12 +291,12 @@ func segmentsKnown(ctx context.Context, v *victim) error {
 	return err
 }
 
-// bytesOf is the memory of numbers.
+// bytesOf returns the memory of a slice.
 func bytesOf(s []int64) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), 8*len(s))
 }
 
-// kindsWithout are the kinds of objects that no gift has.
+// kindsWithout returns the kinds of objects without a gift.
 func kindsWithout() (missing []xsync.Kind) {
 	for _, k := range xsync.Kinds() {
 		if !slices.ContainsFunc(gifts, func(g gift) bool { return g.kind == k }) {

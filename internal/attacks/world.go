@@ -18,10 +18,10 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// key is what clients of the attacked program know.
+// key is the key of the attacked program's clients.
 var key = []byte("a key of thirty-two bytes, no less")
 
-// world is the attacked program while a row runs: two pools, a manager, a listener, and
+// A world is the attacked program while a row runs: two pools, a manager, a listener, and
 // objects that the attacker is not given.
 type world struct {
 	row    Row
@@ -48,7 +48,7 @@ type world struct {
 	mu     sync.Mutex
 	faults []string
 	killed map[int]bool // workers of the attacked pool
-	hung   bool         // something does not return: the program is of no use any more
+	hung   bool         // a call does not return: the program can run no more rows
 }
 
 func (w *world) fault(format string, args ...any) {
@@ -66,7 +66,7 @@ func (w *world) lost(pid int) {
 	w.killed[pid] = true
 }
 
-// within has f return in some time, or gives it up.
+// within calls f and reports whether it returns within d.
 func (w *world) within(name string, d time.Duration, f func()) bool {
 	done := make(chan struct{})
 	began := time.Now()
@@ -85,7 +85,7 @@ func (w *world) within(name string, d time.Duration, f func()) bool {
 	}
 }
 
-// quiet is where workers' output goes: it is read, and nobody sees it.
+// quiet is where workers' output goes: it is read and discarded.
 var quiet = mp.Output{Stdout: io.Discard, Stderr: io.Discard, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}
 
 // stuckRecords is a log handler that takes its first record until a channel is closed.
@@ -155,7 +155,7 @@ func (w *world) makeManager(ctx context.Context) (err error) {
 	return err
 }
 
-// makeListener serves peers, which get each number back, changed.
+// makeListener serves peers, and sends each number back changed.
 func (w *world) makeListener(context.Context) (err error) {
 	w.listener, err = connection.Listen[int]("tcp", "127.0.0.1:0", peers())
 	if err != nil {
@@ -177,7 +177,7 @@ func (w *world) makeListener(context.Context) (err error) {
 // managerBytes is how much the manager may keep.
 const managerBytes = 16 << 20
 
-// peers is the config of connections.
+// peers returns the config of connections.
 func peers() connection.Config {
 	return connection.Config{Key: key, Logger: slog.New(slog.DiscardHandler)}
 }
@@ -208,10 +208,10 @@ func (w *world) makeObjects(context.Context) (err error) {
 	return err
 }
 
-// siblingValue is one that noise will hardly be.
+// siblingValue is a value that noise is unlikely to equal.
 const siblingValue = 1_234_567_890
 
-// makeBystanders lists those who work while the row runs.
+// makeBystanders lists the bystanders.
 func (w *world) makeBystanders() {
 	w.bystanders = slices.Concat(callers("the attacked pool", w.attacked, true), callers("another pool", w.other, false), []*bystander{
 		{name: "a manager, by the attacked pool", attacked: true, round: w.rememberBy(w.attacked, w.pool, "a")},
@@ -251,7 +251,7 @@ func (w *world) queueRound(ctx context.Context, n int) error {
 	return check(got, doubled(n), err)
 }
 
-// lockRound adds one in a worker and one here: all that were added count.
+// lockRound increments the counter in a worker and here. No increment may be lost.
 func (w *world) lockRound(ctx context.Context, _ int) error {
 	w.counts++
 	got, err := mp.Call(ctx, w.other, count, w.counted)

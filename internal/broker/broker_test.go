@@ -101,7 +101,7 @@ func (w *world) born() *process {
 	return p
 }
 
-// self is a pidfd of this process, which plays all of them.
+// self returns a pidfd of this process, which plays all processes.
 func self(t testing.TB) int {
 	t.Helper()
 	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)

@@ -2,7 +2,7 @@ package broker
 
 // A budget divides a resource of the root process among its clients. A client may have at most three times
 // as much as it leaves, so that something is left for the next. A reserve is for clients that have
-// little so far. What a dead client has left behind counts until it is gone.
+// little so far. Leftovers of a dead client count until they are gone.
 type budget struct {
 	most    int // for all clients
 	reserve int // part of most, for clients that have no more than sure

@@ -17,7 +17,7 @@ const (
 	honestID    = 1 // of the observer's, with its tag
 )
 
-// fuzzWorld is a server with hostile clients, which say what the input says, and an honest observer.
+// A fuzzWorld is a server with hostile clients, which send what the input says, and an honest observer.
 type fuzzWorld struct {
 	s       *Server
 	honest  *Remote
@@ -104,7 +104,7 @@ func publish1(t *testing.T, d Directory, id uint64) {
 	}
 }
 
-// say has a hostile client say what five bytes of the input say.
+// say makes a hostile client send the message that five bytes of the input encode.
 func (w *fuzzWorld) say(b []byte) {
 	c := &w.hostile[int(b[0])%fuzzClients]
 	if c.fd < 0 {
@@ -133,7 +133,7 @@ func (w *fuzzWorld) say(b []byte) {
 	_ = unix.Sendmsg(c.fd, data, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 }
 
-// number is that of a segment, of one of the clients or of the observer.
+// number returns the number of a segment of one of the clients or of the observer.
 func (w *fuzzWorld) number(b byte) uint64 {
 	if b&0x80 != 0 {
 		return w.honestID()
@@ -148,7 +148,7 @@ func (w *fuzzWorld) kill(c *fuzzClient) {
 	c.child.Depart()
 }
 
-// check compares the accounts with what is there.
+// check compares the counts with what they count.
 func (w *fuzzWorld) check() error {
 	s := w.s
 	s.mu.Lock()
@@ -180,8 +180,8 @@ func (w *fuzzWorld) check() error {
 	return nil
 }
 
-// FuzzServer has several hostile clients say anything, with any descriptors, and die. The observer's
-// segment stays, the accounts are right, and at the end nothing is left.
+// FuzzServer makes several hostile clients send anything, with any descriptors, and die. The observer's
+// segment stays, the counts are right, and at the end nothing is left.
 func FuzzServer(f *testing.F) {
 	f.Add([]byte{0, opPublish, 4, 0, 0, 0, opKeep, 0, 0, 128, 0, opRelease, 1, 128, 0, 0, 255, 0, 0, 0})
 	f.Add([]byte{0, opFetch, 0, 128, 0, 0, opDestroy, 0, 128, 0, 0, opTake, 0, 128, 0, 1, opAdopt, 8, 0, 0, 1, opPidfd, 4, 0, 0})
@@ -189,7 +189,7 @@ func FuzzServer(f *testing.F) {
 	f.Fuzz(fuzzOne)
 }
 
-// fuzzOne plays one input.
+// fuzzOne runs one input.
 func fuzzOne(t *testing.T, input []byte) {
 	w := newFuzzWorld(t)
 	for len(input) >= 5 {
@@ -219,7 +219,7 @@ func fuzzOne(t *testing.T, input []byte) {
 	w.s.Close()
 }
 
-// settled waits until nothing is left of anybody.
+// settled waits until nothing is left of any client.
 func (w *fuzzWorld) settled(t *testing.T) {
 	s := w.s
 	for limit := time.Now().Add(never); ; time.Sleep(10 * time.Microsecond) {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// lingering is a socket that would linger for long when it is closed.
+// lingering returns a socket whose close would linger for long.
 func lingering(t *testing.T) (fd int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,7 +45,7 @@ func lingering(t *testing.T) (fd int) {
 	return fd
 }
 
-// tell sends a message with descriptors, which are closed here.
+// tell sends a message with descriptors, and closes them here.
 func (p *process) tell(m message, fds ...int) {
 	p.w.t.Helper()
 	fd := p.end
@@ -60,11 +60,11 @@ func (p *process) tell(m message, fds ...int) {
 		p.w.t.Fatal(err)
 	}
 	for _, fd := range fds {
-		_ = unix.Close(fd) // not the last one, or the server has the last one not linger
+		_ = unix.Close(fd) // not the last close, unless the server has turned lingering off
 	}
 }
 
-// A socket that lingers, sent in any message, alone or with others, read or not, delays neither the
+// A lingering socket, sent in any message, alone or with others, read or not, delays neither the
 // server nor the burial of the client that sent it, and is closed.
 func TestLingeringSockets(t *testing.T) {
 	ways := map[string]func(p *process, tag uint64, fd int){
@@ -85,7 +85,7 @@ func TestLingeringSockets(t *testing.T) {
 			for range 3 * mostUnread { // it does not read the answers
 				p.tell(message{op: opFetch, id: 1})
 			}
-			p.tell(message{op: 99}) // at which even the drain stops
+			p.tell(message{op: 99}) // stops even the drain
 			p.tell(message{op: opPublish}, fd)
 		},
 	}
@@ -109,8 +109,8 @@ func TestLingeringSockets(t *testing.T) {
 	}
 }
 
-// A process that is no child of the client's, or no process, is not adopted; nor is one that has
-// ended, whose parent nobody knows. Nothing of it stays.
+// A process that is not a child of the client, or a descriptor that is no process, is not adopted; nor is a
+// process that has ended, since its parent is unknown. Nothing of it stays.
 func TestOnlyChildrenAreAdopted(t *testing.T) {
 	w := newWorld(t)
 	sleeper := exec.Command("sleep", "1000")
@@ -145,7 +145,7 @@ func TestOnlyChildrenAreAdopted(t *testing.T) {
 	until(t, "nothing is left", func() bool { return descriptors(t) <= before+2 })
 }
 
-// When a client dies, its children are killed: as long as one lived it would have its slot.
+// When a client dies, its children are killed: a living child would keep its slot.
 func TestChildrenOfTheDeadAreKilled(t *testing.T) {
 	w := newWorld(t)
 	p := w.start()
@@ -178,8 +178,8 @@ func TestChildrenOfTheDeadAreKilled(t *testing.T) {
 	until(t, "both are buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
 }
 
-// A client that was given one segment cannot end it: not by what it keeps for a carrier of its own, nor
-// by what another has kept, nor under the number of one that is gone.
+// A client that was given a segment cannot end it: not with a keep for a carrier of its own, nor with
+// another client's keep, nor by reusing the number of a segment that is gone.
 func TestAuthority(t *testing.T) {
 	w := newWorld(t)
 	w.s.anyID = false
@@ -224,7 +224,7 @@ func TestAuthority(t *testing.T) {
 		t.Error("another's number was taken")
 	}
 
-	message := number(maker, 5) // and what its maker means to be ended is
+	message := number(maker, 5) // a message that its maker wants ended does end
 	publish(t, maker, message)
 	if !meets(t, third, queue) {
 		t.Fatal("no segment")
@@ -236,8 +236,8 @@ func TestAuthority(t *testing.T) {
 	until(t, "it is ended", func() bool { return !has(t, maker, message) })
 }
 
-// A client can take neither all descriptors nor all keeps, and what it leaves when it dies is
-// bounded, though a queue lives on which it has filled; another's queue loses nothing of that.
+// A client can take neither all descriptors nor all keeps. What it leaves when it dies is bounded, even
+// if a queue that it has filled lives on; another client's queue loses nothing.
 func TestBudgets(t *testing.T) {
 	w := newWorld(t)
 	w.s.mu.Lock()
@@ -296,8 +296,8 @@ func TestBudgets(t *testing.T) {
 	w.s.Destroy(2)
 }
 
-// A client that keeps all that it knows for carriers of its own can keep only so much, and that is gone
-// when the client has died.
+// The number of segments that a client can keep for carriers of its own is bounded, and they are gone
+// once the client has died.
 func TestKeepsAreCounted(t *testing.T) {
 	w := newWorld(t)
 	w.s.keeps = budget{most: 1000, reserve: 100, sure: 4}
@@ -331,8 +331,8 @@ func TestKeepsAreCounted(t *testing.T) {
 	}
 }
 
-// Of the arenas in which a dead client may have held something it is looked only into those that it
-// had, and into all of these, though it has let go of them.
+// The server looks for a dead client's locks in exactly the arenas that it had, including those that it
+// had dropped.
 func TestArenasOfTheDead(t *testing.T) {
 	looked := make(chan []uint64, 2)
 	s, err := NewServer(func(_ int, arenas []uint64) { looked <- arenas }, func(uint64) {})

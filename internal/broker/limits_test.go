@@ -122,7 +122,7 @@ func TestSegmentsAreCountedWhileTheyLast(t *testing.T) {
 	})
 }
 
-// adoptedBy has a client adopt another, which lives until died is closed.
+// adoptedBy makes a client adopt another one, which lives until died is closed.
 func adoptedBy(t *testing.T, s *Server, parent *client) (child *Remote, died chan struct{}) {
 	t.Helper()
 	ours, theirs, err := Pair()
@@ -131,7 +131,7 @@ func adoptedBy(t *testing.T, s *Server, parent *client) (child *Remote, died cha
 	}
 	died = make(chan struct{})
 	c := &client{parent: parent}
-	f, err := os.Open(os.DevNull) // in the place of a pidfd, by which nobody is killed
+	f, err := os.Open(os.DevNull) // instead of a pidfd, so that no process is killed
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// endless writes its CBOR itself, as an array without a length.
+// endless writes its CBOR itself, as an array of indefinite length.
 type endless struct{ N int }
 
 func (e endless) MarshalCBOR() ([]byte, error) {
@@ -26,8 +26,8 @@ func refuse[T any](t *testing.T, data ...byte) {
 	}
 }
 
-// Arrays, maps and texts without a length are refused, since the library takes quadratic time for
-// those in one another; but a type that writes them itself may.
+// Arrays, maps and texts of indefinite length are refused, since the library takes quadratic time for
+// nested ones. A type that writes them itself may do so.
 func TestWithoutLengths(t *testing.T) {
 	refuse[selfSlice](t, 0x9f, 0xff)
 	refuse[selfSlice](t, 0x81, 0x9f, 0xff)
@@ -48,7 +48,7 @@ func TestWithoutLengths(t *testing.T) {
 	}
 }
 
-// A message is within its bounds or an error, and bounds are exact.
+// A message beyond its bounds is an error, and the bounds are exact.
 func TestDecodeWithin(t *testing.T) {
 	type message struct {
 		Text string  `cbor:"1,keyasint"`

@@ -14,10 +14,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// toldStacks is more than a worker tells of its goroutines.
+// toldStacks is more than an honest worker sends of its stacks.
 const toldStacks = 200 << 10
 
-// tellTooMuch begins a task, which ignores its context, and answers with too many stacks.
+// tellTooMuch starts a task that ignores its context, and answers with too many stacks.
 func tellTooMuch() {
 	p := hello()
 	if err := p.Ready(); err != nil {
@@ -40,7 +40,7 @@ func tellTooMuch() {
 	pause()
 }
 
-// The stacks that a worker tells are kept as far as an honest one tells them.
+// No more of a worker's stacks are kept than an honest worker sends.
 func TestStacksAreBounded(t *testing.T) {
 	c := start(t, config(t, "stacks: too many", 1))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -61,7 +61,7 @@ func TestStacksAreBounded(t *testing.T) {
 	}
 }
 
-// An answer that is larger than workers answer is an error.
+// An answer larger than an honest worker's is an error.
 func TestAnswersAreBounded(t *testing.T) {
 	c := start(t, config(t, "stacks: too many", 1))
 	for _, a := range c.Ask(t.Context(), []byte("question")) {

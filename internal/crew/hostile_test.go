@@ -273,8 +273,8 @@ func TestObligingWorker(t *testing.T) {
 	}
 }
 
-// Results are found though the bell has not been heard: another process that has it may have
-// taken the ring out of it.
+// Results are found even if the bell was not heard: another process that has it may have
+// taken the byte out of it.
 func TestLostRing(t *testing.T) {
 	c := start(t, config(t, "obliging, without a ring", 1))
 	b := newBatch(make([]byte, 8), make([]byte, 8), make([]byte, 8))
@@ -423,8 +423,8 @@ func TestDeathWhileSending(t *testing.T) {
 	works(t, c)
 }
 
-// A worker that takes nothing of what it is sent, while there is room for no more, makes way:
-// what it was sent runs elsewhere.
+// A worker that reads nothing while its send queue is full is ended, and its tasks run
+// elsewhere.
 func TestStuckWhileSending(t *testing.T) {
 	b := large(4)
 	c, pid, _ := stoppedWhileSending(t, t.Context(), b, crew.Hints{Chunk: 4})
@@ -441,8 +441,8 @@ func TestStuckWhileSending(t *testing.T) {
 	}
 }
 
-// A stopped worker to which little is to be said is left alone, and goes on when it may; telling
-// it of many cancelled tasks takes no goroutine for each.
+// A stopped worker that is sent little is left alone, and goes on when it is continued. Cancelling
+// many of its tasks does not cost a goroutine each.
 func TestStoppedWorkerSurvives(t *testing.T) {
 	cfg := config(t, "honest", 1)
 	cfg.Grace = 10 * time.Millisecond
@@ -465,7 +465,7 @@ func TestStoppedWorkerSurvives(t *testing.T) {
 	if most > before+20 {
 		t.Errorf("%d goroutines more", most-before)
 	}
-	time.Sleep(1500 * time.Millisecond) // longer than it may take nothing if its queue is full
+	time.Sleep(1500 * time.Millisecond) // longer than it may read nothing if its queue is full
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

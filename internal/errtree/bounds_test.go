@@ -32,19 +32,19 @@ func encoded(t testing.TB, n node) []byte {
 	return data
 }
 
-// manyNodes is an error that claims n others, of one byte each.
+// manyNodes returns an error that claims n others, of one byte each.
 func manyNodes(n int) []byte {
 	b := binary.BigEndian.AppendUint64([]byte{0xa2, 1, 0x64, 't', 'e', 'x', 't', 6, 0x9b}, uint64(n))
 	return append(b, bytes.Repeat([]byte{0xa0}, min(n, 10_000_000))...)
 }
 
-// nested is a chain of n errors.
+// nested returns a chain of n errors.
 func nested(n int) []byte {
 	link := []byte{0xa2, 1, 0x64, 't', 'e', 'x', 't', 6, 0x81}
 	return append(bytes.Repeat(link, n), 0xa1, 1, 0x61, 'x')
 }
 
-// A tree that no sender sends is an error with the beginning of its text, and costs little.
+// A tree that no honest sender sends becomes an error with the beginning of its text, and costs little.
 func TestForgedTrees(t *testing.T) {
 	forged := map[string][]byte{
 		"wide":    manyNodes(10_000_000),
@@ -103,7 +103,7 @@ func TestLargestTree(t *testing.T) {
 	}
 }
 
-// An error that is too large is cut: its text says so, and what it wraps still arrives.
+// An error that is too large is cut. Its text says so, and the errors that it wraps still arrive.
 func TestSentWithoutWhatIsTooLong(t *testing.T) {
 	long := strings.Repeat("é", maxText)
 	got := Decode(Append(nil, fmt.Errorf("%s: %w", long, errors.Join(io.EOF, textError(long), &opError{long, errMine}))))
@@ -116,7 +116,7 @@ func TestSentWithoutWhatIsTooLong(t *testing.T) {
 	if as, ok := errors.AsType[textError](got); ok {
 		t.Errorf("a value of %d bytes was sent", len(as))
 	}
-	// The first does not leave the others without.
+	// The first one leaves room for the others.
 	long = long[:16<<10]
 	all := make([]error, maxKids)
 	for i := range all {
@@ -130,7 +130,7 @@ func TestSentWithoutWhatIsTooLong(t *testing.T) {
 	}
 }
 
-// curious wraps an error, and its Error method asks that one twice.
+// curious wraps an error. Its Error method calls the other's twice.
 type curious struct{ err error }
 
 var asked int
@@ -150,8 +150,8 @@ func init() {
 	}
 }
 
-// Methods of a chain that each call the next one twice would be called more often than anybody can
-// wait for.
+// In a chain of errors whose methods each call the next one twice, the number of calls would be
+// exponential.
 func TestChainsThatDouble(t *testing.T) {
 	n := node{Text: "bottom"}
 	for range maxDepth {
@@ -167,7 +167,7 @@ func TestChainsThatDouble(t *testing.T) {
 	}
 }
 
-// A chain of errors whose texts repeat those below costs what is in it, not the square of that.
+// A chain of errors whose texts repeat the texts below costs time linear in its size, not quadratic.
 func TestChainsOfLongTexts(t *testing.T) {
 	var n node
 	bottom := strings.Repeat("x", 100<<10)

@@ -126,7 +126,7 @@ type opError struct {
 func (e *opError) Error() string { return e.op + ": " + fmt.Sprint(e.err) }
 func (e *opError) Unwrap() error { return e.err }
 
-// trip sends err there and back; the text must stay, as far as there is room for it.
+// trip sends err there and back. The text must stay, as far as there is room for it.
 func trip(t testing.TB, err error) error {
 	t.Helper()
 	data := Append([]byte("prefix"), err)
@@ -498,7 +498,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(manyNodes(10 * maxNodes))
 	f.Add(nested(maxDepth))
 	f.Add(nested(maxNodes))
-	_ = Decode(Append(nil, io.EOF)) // what is made once
+	_ = Decode(Append(nil, io.EOF)) // warms up what is made once
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

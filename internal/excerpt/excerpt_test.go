@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// A text within the bound stays as it is; the beginning of a longer one stays, with the number of
-// bytes that are missing.
+// A text within the bound stays as it is. Of a longer one the beginning stays, with the number of
+// missing bytes.
 func TestHead(t *testing.T) {
 	for _, s := range []string{"", "short", strings.Repeat("x", Min)} {
 		if got := Head(s, Min); got != s {

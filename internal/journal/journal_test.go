@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// keeper is a handler that keeps what is logged, and blocks until it may go on.
+// A keeper is a handler that stores records, and blocks until goOn is closed.
 type keeper struct {
 	slog.Handler
 	mu   sync.Mutex
 	said []string
-	got  chan struct{} // a value for each record that it begins with
-	kept chan struct{} // and for each that it has kept
-	goOn chan struct{} // closed: it does not block
+	got  chan struct{} // receives a value before each record is stored
+	kept chan struct{} // and after
+	goOn chan struct{} // closed if the handler must not block
 }
 
 func newKeeper() *keeper {
@@ -39,7 +39,7 @@ func (k *keeper) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// count returns how many records begin with a text.
+// count returns how many records start with a text.
 func (k *keeper) count(begin string) (n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -51,7 +51,7 @@ func (k *keeper) count(begin string) (n int) {
 	return n
 }
 
-// blocked returns a journal whose handler has one record and does not return.
+// blocked returns a journal whose handler blocks in its first record.
 func blocked(t *testing.T) (*Journal, *keeper, *slog.Logger) {
 	k := newKeeper()
 	l := slog.New(k)
@@ -76,7 +76,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// A worker that floods the journal loses its own records, and how many is told; others lose none.
+// A worker that floods the journal loses its own records, and their number is logged. Others lose none.
 func TestFlood(t *testing.T) {
 	const flood, size = 1000, 1 << 20
 	j, k, l := blocked(t)
@@ -107,7 +107,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// However many workers flood the journal at once, what waits stays below its limits.
+// However many workers flood the journal at once, the waiting records stay within their limits.
 func TestFloodOfAll(t *testing.T) {
 	for _, size := range []int{0, 1000, 1 << 20} {
 		j, k, _ := blocked(t)
@@ -155,7 +155,7 @@ func TestRoomAgain(t *testing.T) {
 	}
 }
 
-// Close does not wait for a handler that does not return, and what is added later is dropped.
+// Close does not wait for a handler that does not return. Records added later are dropped.
 func TestCloseWhileBlocked(t *testing.T) {
 	j, k, _ := blocked(t)
 	j.Info("second")
@@ -168,10 +168,10 @@ func TestCloseWhileBlocked(t *testing.T) {
 	}
 }
 
-// A handler that panics, or calls runtime.Goexit, costs its own record.
+// A handler that panics or calls runtime.Goexit loses only its own record.
 func TestHandlerInTrouble(t *testing.T) {
 	j, k, l := blocked(t)
-	j.once.Do(func() {}) // the panic need not be seen
+	j.once.Do(func() {}) // the panic need not be reported
 	j.Add(1, 0, func() { panic("on purpose") })
 	j.Add(1, 0, runtime.Goexit)
 	j.Add(1, 0, func() { l.Info("after") })

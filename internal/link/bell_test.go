@@ -51,8 +51,8 @@ func TestKickNeverBlocks(t *testing.T) {
 	}
 }
 
-// reopened is a further end of what a descriptor of the worker's stands
-// for: a process can open its pipes in both directions.
+// reopened returns another end of a worker's descriptor: a process can open
+// its pipes in both directions.
 func reopened(t *testing.T, fd, flags int) int {
 	t.Helper()
 	again, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), flags|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -87,7 +87,7 @@ func within(t *testing.T, what string, f func()) {
 	}
 }
 
-// A worker that fills its wake pipe, and makes its end a blocking one, holds up nobody.
+// A worker that fills its wake pipe, and makes its end blocking, does not delay the parent.
 func TestFullWakePipe(t *testing.T) {
 	l := newLink(t)
 	wake := l.ChildFiles()[2]
@@ -103,7 +103,7 @@ func TestFullWakePipe(t *testing.T) {
 	})
 }
 
-// A worker that fills its bell, and makes its end a blocking one, holds up neither a wait
+// A worker that fills its bell, and makes its end blocking, delays neither a wait
 // nor a kick.
 func TestFullBell(t *testing.T) {
 	l := newLink(t)
@@ -125,7 +125,7 @@ func TestFullBell(t *testing.T) {
 	}
 }
 
-// A wait takes all that is in the bell, so that the worker can ring again.
+// A wait empties the bell, so that the worker can ring again.
 func TestBellIsEmptied(t *testing.T) {
 	l := newLink(t)
 	fill := reopened(t, l.ChildFiles()[3], unix.O_WRONLY)
@@ -140,7 +140,7 @@ func TestBellIsEmptied(t *testing.T) {
 	}
 }
 
-// A nudge wakes a worker of which the wake-up was taken by another process.
+// A nudge wakes a worker whose wake-up another process has taken.
 func TestNudge(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -148,7 +148,7 @@ func TestNudge(t *testing.T) {
 	l.Publish()
 	woken := make(chan error, 1)
 	go func() {
-		atomic.StoreUint32(l.mem.word32(offAsleep), 0) // it was rung, and another one has the byte
+		atomic.StoreUint32(l.mem.word32(offAsleep), 0) // it was rung, and another process has taken the byte
 		n, err := unix.Read(p.sleep.fd, make([]byte, 1))
 		if n != 1 && err == nil {
 			err = io.EOF
@@ -169,7 +169,7 @@ func TestNudge(t *testing.T) {
 	}
 }
 
-// A kick does not lie in what the worker can read.
+// A kick does not use a pipe that the worker can read.
 func TestKickIsNotStolen(t *testing.T) {
 	l := newLink(t)
 	thief := reopened(t, l.ChildFiles()[3], unix.O_RDONLY)
@@ -201,8 +201,7 @@ func TestKickIsNotStolen(t *testing.T) {
 	thieves.Wait()
 }
 
-// A head that is no end of a chunk does not keep WaitRoom awake: it would look again and
-// again.
+// A head that is not the end of a chunk does not keep WaitRoom awake, or it would spin.
 func TestWrongHeadIsNoNews(t *testing.T) {
 	l := newLink(t)
 	l.Stage(Chunk{Count: 10, Body: body(make([][]byte, 10)...)})

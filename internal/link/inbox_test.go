@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lingering is a TCP socket whose last close would wait for a peer that does not read.
+// lingering returns a TCP socket whose last close would wait for a peer that does not read.
 func lingering(t *testing.T) int {
 	t.Helper()
 	peer, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,9 +39,9 @@ func lingering(t *testing.T) int {
 	return fd
 }
 
-// A descriptor that comes over the socket ends the conversation, whatever it came with, and
-// closing it holds up nobody: many, one that lingers, out of band, in a message that is not
-// even read.
+// A descriptor that arrives on the socket ends the conversation, whatever it came with, and
+// closing it delays nothing: many descriptors, a lingering one, one sent out of band, one in a
+// message that is never read.
 func TestDescriptorsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ n, flags int }{"one": {1, 0}, "many": {250, 0}, "out of band": {1, unix.MSG_OOB}} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	})
 }
 
-// Once the worker is dead, another process that has its socket cannot keep Serve reading.
+// Once the worker is dead, another process with its socket cannot keep Serve reading.
 func TestNothingComesAfterDeath(t *testing.T) {
 	l := newLink(t)
 	worker := workerSocket(t, l)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Each kind that receive accepts is in the list, and no other.
+// The list has each kind that receive accepts, and no other.
 func TestMessagesAreAll(t *testing.T) {
 	both := fromWorker(1)
 	maps.Copy(both, fromParent)
@@ -25,7 +25,7 @@ func TestMessagesAreAll(t *testing.T) {
 	}
 }
 
-// The words and areas lie in the segment and do not overlap.
+// Words and areas lie in the segment and do not overlap.
 func TestWordsAreApart(t *testing.T) {
 	var spans [][2]int
 	for _, w := range Words() {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// testMessage is the largest message of these tests.
+// testMessage is the maximum size of a message in these tests.
 const testMessage = 64 << 20
 
 func newLink(t testing.TB) *Link {

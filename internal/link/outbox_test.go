@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// workerSocket is the worker's end of the socket of l.
+// workerSocket returns the worker's end of the socket of l.
 func workerSocket(t *testing.T, l *Link) *os.File {
 	t.Helper()
 	fd, err := unix.FcntlInt(uintptr(l.ChildFiles()[0]), unix.F_DUPFD_CLOEXEC, 0)
@@ -28,8 +28,8 @@ func workerSocket(t *testing.T, l *Link) *os.File {
 	return f
 }
 
-// A worker that does not read gets no more notes than there is room for, and nobody waits
-// for it; those that were admitted arrive in order when it reads.
+// Notes to a worker that does not read are refused once there is no room, and post does not
+// wait. Admitted notes arrive in order when the worker reads.
 func TestPostNeverWaits(t *testing.T) {
 	l := newLink(t)
 	worker := workerSocket(t, l)
@@ -63,7 +63,7 @@ func TestPostNeverWaits(t *testing.T) {
 	}
 }
 
-// A message that is larger than all that may wait is admitted alone; notes meanwhile are
+// A message larger than the queue is admitted alone. Notes posted meanwhile are
 // refused or come after it.
 func TestLargeMessageIsAdmitted(t *testing.T) {
 	l := newLink(t)
@@ -78,7 +78,7 @@ func TestLargeMessageIsAdmitted(t *testing.T) {
 	if err := <-sent; err != nil {
 		t.Error(err)
 	}
-	if err := l.Greet(Config{Setup: Bound{Name: "f", Arg: large}}); err != nil { // which waits for nobody
+	if err := l.Greet(Config{Setup: Bound{Name: "f", Arg: large}}); err != nil { // does not block
 		t.Fatal(err)
 	}
 	if err := l.Go(); !errors.Is(err, errQueueFull) {
@@ -89,7 +89,7 @@ func TestLargeMessageIsAdmitted(t *testing.T) {
 	}
 }
 
-// The owner is told of a worker that takes nothing while the queue is full; not of one that
+// The owner is told of a worker that takes nothing while the queue is full, but not of one that
 // takes a little now and then, nor of one that has nothing to take.
 func TestStuckWorkerIsTold(t *testing.T) {
 	const limit = 50 * time.Millisecond
@@ -105,7 +105,7 @@ func TestStuckWorkerIsTold(t *testing.T) {
 
 	var read atomic.Int64
 	slow, stop := time.NewTicker(limit/10), time.After(6*limit)
-	buf := make([]byte, 40<<10) // about as little as the kernel tells of
+	buf := make([]byte, 40<<10) // about the smallest amount that the kernel reports
 	for done := false; !done; {
 		select {
 		case <-slow.C:
@@ -137,7 +137,7 @@ func TestStuckWorkerIsTold(t *testing.T) {
 	}
 }
 
-// What waits to be sent ends with the link.
+// Closing the link ends calls of send that wait.
 func TestCloseEndsSending(t *testing.T) {
 	l := newLink(t)
 	_ = workerSocket(t, l)
@@ -168,12 +168,12 @@ func TestCloseEndsSending(t *testing.T) {
 	}
 }
 
-// The memory for a message grows with what has arrived, whatever its head says.
+// The memory for a message grows with the bytes that have arrived, whatever its head claims.
 func TestBodyGrowsAsItArrives(t *testing.T) {
 	const claimed = 1 << 40
 	var arrived, worst int
 	r := readerFunc(func(p []byte) (int, error) {
-		worst = max(worst, (len(p)+arrived)/max(arrived, atOnce/2))
+		worst = max(worst, (len(p)+arrived)/max(arrived, firstAlloc/2))
 		n := min(len(p), 32<<10)
 		if arrived += n; arrived > 260<<20 {
 			return 0, io.ErrUnexpectedEOF

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A change of any bit of a result, of its word or of its number gives another number than
-// that of the task.
+// A change of any bit of a result, its word or its number changes the unsealed
+// number.
 func TestSealShowsChanges(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	for _, n := range []int{0, 1, 3, 7, 8, 9, 15, 16, 63, 64, 65, 95, 96, 100, 1000, 4099} {
@@ -34,7 +34,7 @@ func TestSealShowsChanges(t *testing.T) {
 	}
 }
 
-// Of changes of several bytes some are missed by chance, one in four billion.
+// Changes of several bytes are missed by chance, one in four billion.
 func TestSealShowsScribbles(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
 	data := make([]byte, 200)

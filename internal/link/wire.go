@@ -51,10 +51,10 @@ func (s *sender) send(kind, seq uint32, body []byte) error {
 	return err
 }
 
-// atOnce is how much memory is allocated for a message before any of it has arrived. From
+// firstAlloc is how much memory is allocated for a message before any of it has arrived. From
 // then on a message has at most twice as much memory as bytes have arrived, since the length in its
 // head is only a claim.
-const atOnce = 1<<20 + 64<<10
+const firstAlloc = 1<<20 + 64<<10
 
 // bounds are the maximum sizes of messages by kind. A kind without an entry is garbage.
 type bounds map[uint32]uint64
@@ -91,7 +91,7 @@ func receive(r io.Reader, most bounds) (kind, seq uint32, body []byte, err error
 
 // readBody reads n bytes.
 func readBody(r io.Reader, n uint64) ([]byte, error) {
-	body := make([]byte, 0, min(n, atOnce))
+	body := make([]byte, 0, min(n, firstAlloc))
 	for uint64(len(body)) < n {
 		if len(body) == cap(body) {
 			body = grow(body, n)

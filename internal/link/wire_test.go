@@ -20,7 +20,7 @@ func head(kind, seq uint32, n uint64) []byte {
 	return binary.LittleEndian.AppendUint64(b, n)
 }
 
-// anything is what these tests believe.
+// anything is the bounds of these tests.
 var anything = func() bounds {
 	b := bounds{}
 	for kind := uint32(msgHello); kind <= msgAsk; kind++ {
@@ -147,7 +147,7 @@ func TestHelloAndConfigTravel(t *testing.T) {
 	}
 }
 
-// A greeting that claims more than it has, or has more than a program, costs little.
+// A greeting that claims more functions than it has, or more than a program can have, costs little.
 func TestForgedHello(t *testing.T) {
 	head := binary.AppendUvarint(appendString(binary.AppendUvarint(nil, Version), "build"), 1<<40)
 	huge := appendString(binary.AppendUvarint(appendString(binary.AppendUvarint(nil, Version), "build"), 1), strings.Repeat("n", 2*maxHello))

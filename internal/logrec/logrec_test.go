@@ -207,7 +207,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add([]byte(nil))
 	out := slog.New(slog.NewJSONHandler(&bytes.Buffer{}, nil))
 	f.Add(forged(1 << 20))
-	Replay(out, 1, 2, nil) // what is made once
+	Replay(out, 1, 2, nil) // warms up what is made once
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

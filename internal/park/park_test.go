@@ -102,7 +102,7 @@ func TestTwoSites(t *testing.T) {
 	}
 }
 
-// A wait that is called repeatedly, and finds nothing, ends with its context.
+// A wait that keeps being called and finds nothing ends with its context.
 func TestUntilEndsThoughCalled(t *testing.T) {
 	var mask atomic.Uint64
 	var s park.Site
@@ -121,7 +121,7 @@ func TestUntilEndsThoughCalled(t *testing.T) {
 	}
 }
 
-// Only slots that were handed out are occupied, whatever number somebody claims.
+// Only slots that were handed out are occupied, whatever number is given.
 func TestOccupied(t *testing.T) {
 	lot := lots(t, 1, 64, 1023)[0]
 	for slot, want := range map[int]bool{1: true, 64: true, 1023: true, 0: false, 2: false, 65: false, 1024: false, -1: false, 1 << 40: false} {

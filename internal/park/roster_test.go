@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// Another process than the root sees which slots are in use, and cannot change that: neither by
+// A process other than the root sees which slots are in use, and cannot change that: neither by
 // a mapping nor by the descriptor.
 func TestRosterIsTheRoots(t *testing.T) {
 	m, err := park.NewMail()

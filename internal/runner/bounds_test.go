@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
-// A panic with a text that is too long arrives, with the beginning of the text.
+// A panic whose text is too long arrives with the beginning of the text.
 func TestLongPanics(t *testing.T) {
 	long := strings.Repeat("x", 64<<20)
 	for _, value := range []any{long, errors.New(long)} {
@@ -30,7 +30,7 @@ func TestLongPanics(t *testing.T) {
 	}
 }
 
-// A panic that no task has costs little.
+// A forged panic costs little.
 func TestForgedPanics(t *testing.T) {
 	begin := []byte{0xa2, 1, 0x64, 't', 'e', 'x', 't', 2}
 	for name, data := range map[string][]byte{

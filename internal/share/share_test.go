@@ -103,7 +103,7 @@ func TestArenasGo(t *testing.T) {
 			at[p] = true
 		}
 	}
-	if n := segments(t); n > 4 { // the first arena, the present one, the mailboxes, the roster
+	if n := segments(t); n > 4 { // the first arena, the current one, the mailboxes, the roster
 		t.Errorf("%d segments", n)
 	}
 	last.Close()

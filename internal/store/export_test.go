@@ -104,27 +104,27 @@ func (d *entries) keySize(count func(v value)) (size int) {
 	return size
 }
 
-// Lingering is how many objects live on for a time.
+// Lingering returns how many objects linger.
 func (s *Store) Lingering() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lingers.all.Len()
 }
 
-// StopClock has no more time pass, as far as budgets are concerned.
+// StopClock stops the clock of budgets.
 func (s *Store) StopClock() {
 	now := time.Now()
 	s.now = func() time.Time { return now }
 }
 
-// Stale reports whether levels may be higher than they must be.
+// Stale reports whether levels may be higher than necessary.
 func (s *Store) Stale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stale
 }
 
-// Sequential numbers objects from 1 on, so that what chooses numbers by chance meets them.
+// Sequential numbers objects from 1 on, so that random numbers hit them.
 func (s *Store) Sequential() {
 	last := uint64(0)
 	s.number = func() uint64 { last++; return last }

@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// stuck are functions of which one does not return when its context ends.
+// stuck are functions, one of which does not return when its context ends.
 type stuck struct {
 	functions
 	began   chan struct{}
@@ -64,12 +64,12 @@ func (c *client) try(op store.Op, object uint64, args ...any) error {
 	return err
 }
 
-// named makes an event with a name.
+// named makes a named event.
 func (c *client) named(name string) error {
 	return c.try(store.OpNew, 0, uint64(store.KindEvent), uint64(1), name)
 }
 
-// Names count, and make room when they are given up.
+// Names count, and no longer count when they are given up.
 func TestNamesCount(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{Bytes: 1 << 20}, functions{}, 0)
 	c := newClient(s)
@@ -87,7 +87,7 @@ func TestNamesCount(t *testing.T) {
 		t.Errorf("%d names, %+v", n, st)
 	}
 	check(t, s)
-	if err := c.named("a" + long); err != nil { // it is there
+	if err := c.named("a" + long); err != nil { // it exists
 		t.Error(err)
 	}
 	if err := c.try(store.OpForget, 0, "a"+long); err != nil {
@@ -103,8 +103,8 @@ func TestNamesCount(t *testing.T) {
 	}
 }
 
-// The calls of a client that wait have as many bytes as they may have, with their arguments, and one
-// that is larger alone; other clients go on.
+// The waiting calls of a client, with their arguments, stay within the limit, except for a single larger
+// call. Other clients are not affected.
 func TestWaitingBytes(t *testing.T) {
 	const limit, size = 1 << 20, 100_000
 	s := store.New(store.NewID(), store.Limits{Waiting: limit}, stuck{}, 0)
@@ -162,7 +162,7 @@ func TestWaitingBytes(t *testing.T) {
 	}
 }
 
-// cancelAll cancels calls, and waits for their answers.
+// cancelAll cancels calls and waits for their answers.
 func cancelAll(t *testing.T, c *client, calls []uint32) {
 	t.Helper()
 	for _, call := range calls {
@@ -175,13 +175,13 @@ func cancelAll(t *testing.T, c *client, calls []uint32) {
 			<-c.bell
 		}
 	}
-	for c.s.Stats().WaitingBytes > 0 && c.s.Stats().Waiting == 0 { // functions are about to return
+	for c.s.Stats().WaitingBytes > 0 && c.s.Stats().Waiting == 0 { // functions have not returned yet
 		runtime.Gosched()
 	}
 }
 
-// A function counts until it has returned: also when its caller does not wait any more, and when that is
-// gone and comes again.
+// A function counts until it has returned, even if its caller no longer waits, or has left and come
+// back.
 func TestFunctionsCount(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
 	s := store.New(store.NewID(), store.Limits{Waiting: 20_000}, stuck{began: began, release: release}, time.Minute)
@@ -209,7 +209,7 @@ func TestFunctionsCount(t *testing.T) {
 		bad.begin(store.OpCancel, 0, put(uint64(call)))
 	}
 	for _, call := range calls {
-		for bad.answer(call) == nil { // though the function runs on
+		for bad.answer(call) == nil { // even though the function still runs
 			<-bad.bell
 		}
 	}
@@ -237,7 +237,7 @@ func TestFunctionsCount(t *testing.T) {
 	check(t, s)
 }
 
-// heap is how much memory is in use.
+// heap returns how much memory is in use.
 func heap() int {
 	runtime.GC()
 	var m runtime.MemStats
@@ -245,7 +245,7 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// Values that were taken out of objects take no memory, nor does the room for them.
+// Values that were removed from objects take no memory, and neither does the room for them.
 func TestTakenOut(t *testing.T) {
 	const bound = 2 << 20
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
@@ -294,7 +294,7 @@ func TestTakenOut(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// A client that comes and goes leaves no more behind than it has had at a time.
+// A client that comes and goes leaves no more behind than it had at one time.
 func TestComeAndGo(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, time.Hour)
 	keeps := newClient(s)
@@ -319,8 +319,8 @@ func TestComeAndGo(t *testing.T) {
 	s.Close(errRefused)
 }
 
-// An object that would be in itself is refused without a look at all others, and putting objects with
-// very many in them into others has a bound by time.
+// An object that would contain itself is refused without a look at all other objects. Putting objects that
+// contain very many into others is limited by time.
 func TestNestingCost(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{Nesting: 3}, functions{}, 0)
 	s.StopClock()
@@ -331,7 +331,7 @@ func TestNestingCost(t *testing.T) {
 		lists[i] = c.make(t, store.KindList, nil)
 	}
 	_ = c.try(store.OpListAppend, lists[0], ref(lists[1]))
-	_ = c.try(store.OpListClear, lists[0]) // now levels may be too high
+	_ = c.try(store.OpListClear, lists[0]) // levels may be too high now
 	if err := c.try(store.OpListAppend, lists[0], ref(lists[0])); !limited(err) || !s.Stale() {
 		t.Errorf("into itself: %v; looked at all: %v", err, !s.Stale())
 	}
@@ -350,7 +350,7 @@ func TestNestingCost(t *testing.T) {
 	}
 	other := newClient(s)
 	busy := 0
-	for range 100 { // each wants another look at all
+	for range 100 { // each needs another look at all objects
 		_ = other.try(store.OpListAppend, lists[4], ref(lists[3]))
 		_ = other.try(store.OpListPop, lists[4], -1)
 		if err := other.try(store.OpListAppend, lists[3], ref(lists[4])); err == nil || !limited(err) {
@@ -365,8 +365,8 @@ func TestNestingCost(t *testing.T) {
 	check(t, s)
 }
 
-// A batch answers as much as a message may have: what is beyond was not done, and says so by its empty
-// answer. Nor does a batch work without end.
+// The answers of a batch fit in a message: requests beyond that are not done, and have an empty
+// answer. The work of a batch is bounded too.
 func TestBatchBounds(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	const most, n = 1 << 20, 100
@@ -431,7 +431,7 @@ func TestBatchBounds(t *testing.T) {
 	}
 }
 
-// A value that is too long for the message of an answer is not taken out.
+// A value that is too long for an answer's message is not removed.
 func TestAnswerTooLong(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	near, far := newClient(s), newClientOf(s, true, 1000)

@@ -82,7 +82,7 @@ func (c *client) took(b []byte) {
 	})
 }
 
-// got is took for answers of which only the calls are of interest.
+// got is took for answers whose contents do not matter.
 func (c *client) got(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -450,7 +450,7 @@ func FuzzDo(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) { doAll(t, b) })
 }
 
-// objectsOfAll are requests that make three objects of each kind: they are the same in each execution.
+// objectsOfAll are requests that make three objects of each kind, the same ones in each execution.
 var objectsOfAll = func() (requests [][]byte) {
 	for i := uint64(0); i < 3; i++ {
 		for kind := store.KindDict; kind < store.KindOwn; kind++ {
@@ -509,7 +509,7 @@ func doAll(t testing.TB, b []byte) {
 	s.Wait()
 }
 
-// largest is the largest byte of requests that may be the number of an object which is there.
+// largest returns the largest byte of requests that may be the number of an existing object.
 func largest(b []byte) (n int) {
 	for _, c := range b {
 		if c <= byte(len(objectsOfAll)+1) {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lingering is a socket that has data which nobody reads, and would linger for long.
+// lingering returns a socket with unread data, whose close would linger for long.
 func lingering(t *testing.T) (fd int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -47,7 +47,7 @@ func lingering(t *testing.T) (fd int) {
 	return fd
 }
 
-// A Closer does not wait for a socket that lingers, nor does what comes after that.
+// A Closer does not wait for a lingering socket, and what comes after it is closed too.
 func TestCloserDoesNotLinger(t *testing.T) {
 	var c Closer
 	f, err := os.Open(os.DevNull)
@@ -70,10 +70,10 @@ func TestCloserDoesNotLinger(t *testing.T) {
 	if err := f.Close(); err == nil {
 		t.Error("the file was not closed")
 	}
-	<-c.Idle() // also when there is nothing to do
+	<-c.Idle() // returns also when there is nothing to close
 }
 
-// Only a child of a process, or of its child, descends from it; nothing else is a process.
+// Only a child or grandchild of a process descends from it. Other descriptors are not processes.
 func TestDescends(t *testing.T) {
 	shell := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
 	shell.SysProcAttr = &unix.SysProcAttr{Setpgid: true}

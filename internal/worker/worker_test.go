@@ -134,7 +134,7 @@ func greeting(setup string) []byte {
 	b := []byte{link.Version, 1, 1}
 	b = binary.AppendUvarint(b, 1<<20)
 	b = append(b, 0, 0, 0, 0, 0)       // limits
-	b = append(b, 1, 0, 0, 0, 0, 0, 0) // a parent, no single one, no daemon, no trace, any result, no names
+	b = append(b, 1, 0, 0, 0, 0, 0, 0) // a parent, not single, no daemon, no trace, any result, no names
 	b = append(binary.AppendUvarint(b, uint64(len(setup))), setup...)
 	return message(msgHello, append(b, 0, 0, 0))
 }

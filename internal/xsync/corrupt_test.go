@@ -18,24 +18,24 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// nobody is a slot that no process has in these tests.
+// nobody is a slot without a process in these tests.
 const nobody = 999
 
-// A method is one of an object, with the context that it gets if it takes one.
+// A method is an object's method. The context is for those that take one.
 type method struct {
 	name string
 	call func(ctx context.Context) error
 }
 
-// A target is a kind of object whose memory is written over.
+// A target is a kind of object whose memory is overwritten.
 type target struct {
 	kind  xsync.Kind
-	words []int // places of words
-	// open returns the methods of the object in a lot, which is made first if make is set.
+	words []int // offsets of words
+	// open returns the methods of the object in a lot. It makes the object first if make is set.
 	open func(w *world, lot *park.Lot, n int, make bool) []method
 }
 
-// wordsOf are those of the first n bytes.
+// wordsOf returns the words in the first n bytes.
 func wordsOf(n int) (words []int) {
 	for at := 0; at < n; at += 8 {
 		words = append(words, at)
@@ -43,7 +43,7 @@ func wordsOf(n int) (words []int) {
 	return words
 }
 
-// wordsBySlot are those of an object that has some for each slot: of the slots in use, and of others.
+// wordsBySlot returns words of an object that has some for each slot: those of slots in use, and of others.
 func wordsBySlot() []int {
 	words := wordsOf(64)
 	for _, slot := range []int{0, 1, 2, 3, 8, 16, nobody} {
@@ -52,9 +52,9 @@ func wordsBySlot() []int {
 	return words
 }
 
-const targetData = 4096 // of a ring, behind its head; two of them for a pipe
+const targetData = 4096 // size of a ring's data; a pipe has two
 
-// ringWords are those of a Ring's head, and the first of its records.
+// ringWords returns the words of a Ring's head, and the first of its records.
 func ringWords(at, data int) []int {
 	words := []int{data, data + 8}
 	for _, w := range wordsOf(xsync.RingSize) {
@@ -73,7 +73,7 @@ func pipeWords() []int {
 
 func nothing() error { return nil }
 
-// quick makes a method of one that takes no context, and so must return soon whatever the memory says.
+// quick adapts a method that takes no context, and so must return soon whatever the memory contains.
 func quick(f func() error) func(context.Context) error {
 	return func(context.Context) error { return f() }
 }
@@ -147,7 +147,7 @@ func condTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	}
 }
 
-// condLockTarget has the words of a Cond's lock written over.
+// condLockTarget overwrites the words of a Cond's lock.
 func condLockTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	l := opened(make, w.memory(lot, n), xsync.NewMutex, xsync.OpenMutex)
 	c := opened(make, w.memory(lot, n+1), func(m xsync.Memory) *xsync.Cond { return xsync.NewCond(m, l) },
@@ -169,7 +169,7 @@ func barrierTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	open := func(parties int) *xsync.Barrier {
 		return opened(make, w.memory(lot, n), func(m xsync.Memory) *xsync.Barrier { return xsync.NewBarrier(m, parties) }, xsync.OpenBarrier)
 	}
-	b := open(1) // so that the first is the last
+	b := open(1) // so that the first party is the last
 	wait := func(ctx context.Context) error { _, err := b.Wait(ctx, nothing); return err }
 	return []method{
 		{"Wait", wait},
@@ -214,7 +214,7 @@ func heldTarget(w *world, lot *park.Lot, n int, make bool) []method {
 
 func methodsOfRings(in, out *xsync.Ring) []method {
 	spill := func(b []byte) ([]byte, error) { return make([]byte, xsync.SpillSize), nil }
-	large := make([]byte, targetData) // lies elsewhere
+	large := make([]byte, targetData) // is stored elsewhere
 	drop := func([]byte) {}
 	return []method{
 		{"Put", func(ctx context.Context) error { return in.Put(ctx, []byte("abc"), spill, drop) }},
@@ -271,7 +271,7 @@ var targets = map[string]target{
 	"pipe":      {xsync.KindPipe, pipeWords(), pipeTarget},
 }
 
-// writings are what a word is made to be.
+// writings returns functions that give a word's new value.
 func writings(r *rand.Rand) map[string]func(w uint64) uint64 {
 	noise, bits := r.Uint64(), uint64(1)<<r.IntN(64)
 	return map[string]func(w uint64) uint64{
@@ -288,8 +288,8 @@ func writings(r *rand.Rand) map[string]func(w uint64) uint64 {
 
 const (
 	shortly = 10 * time.Millisecond
-	// overdue is how much longer than its context a method may take: a heartbeat, a lock that is stuck, and
-	// what a busy machine adds.
+	// overdue is how long a method may outlive its context: a heartbeat, a stuck lock, and what a busy machine
+	// adds.
 	overdue = 10 * time.Second
 )
 
@@ -302,7 +302,7 @@ func useAll(t *testing.T, what string, methods []method) {
 			defer close(done)
 			ctx, cancel := context.WithTimeout(t.Context(), shortly)
 			defer cancel()
-			_ = m.call(ctx) // whatever it says: it must say it
+			_ = m.call(ctx) // it may return anything, but it must return
 		}()
 		select {
 		case <-done:
@@ -313,7 +313,7 @@ func useAll(t *testing.T, what string, methods []method) {
 	}
 }
 
-// corruptWorld has lots in this process for two slots, whose hearts beat as always.
+// corruptWorld makes lots in this process for two slots, with the usual heartbeat.
 func corruptWorld(t *testing.T) (w *world, lots []*park.Lot) {
 	t.Cleanup(xsync.Stuck(shortly))
 	t.Cleanup(xsync.RelockPatience(shortly))
@@ -325,7 +325,7 @@ func corruptWorld(t *testing.T) (w *world, lots []*park.Lot) {
 	return w, lots
 }
 
-// Whatever the words of an object have been written over with, each method returns when its context has
+// Whatever the words of an object are overwritten with, each method returns when its context has
 // ended, or soon if it takes none; so does Bury.
 func TestWordsWrittenOver(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 1))
@@ -361,7 +361,7 @@ func TestWordsWrittenOver(t *testing.T) {
 	}
 }
 
-// So it is while a word changes all the time.
+// The same holds while a word keeps changing.
 func TestWordsFlipped(t *testing.T) {
 	values := []uint64{0, math.MaxUint64, 1, 2, nobody, 1 << 62, 1<<62 | 1<<20 | 4, 1 << 63}
 	for name, x := range targets {
@@ -398,8 +398,8 @@ func TestWordsFlipped(t *testing.T) {
 	}
 }
 
-// A wait whose word is always about to be what it waits for, and which is called all the time, ends with its
-// context. One who comes to get finds nothing each time.
+// A wait ends with its context even if its word always looks ready and it keeps being called, while each
+// attempt to get finds nothing.
 func TestReadyInVain(t *testing.T) {
 	w, lots := corruptWorld(t)
 	shape := xsync.RingShape{Most: 8}
@@ -424,14 +424,14 @@ func TestReadyInVain(t *testing.T) {
 	})
 }
 
-// lockOver has the lock of an object be held by a slot, as a word says that holds no flags.
+// lockOver overwrites an object's word so that a slot holds its lock, without flags.
 func lockOver(w *world, n, at, slot int) {
 	word := shm.Word64(w.bytes(n), at)
 	word.Store(word.Load()&^math.MaxUint32 | uint64(slot))
 }
 
-// A lock that is held by what is no process holds up nobody: what it guards may be half changed, as after
-// a death. One that a process holds is left alone, whichever it is.
+// A lock whose holder is no process does not block others: the guarded memory may be half changed, as after
+// a death. A lock that any process holds is left alone.
 func TestHeldByNobody(t *testing.T) {
 	const draining = 1 << 18
 	died := func(t *testing.T, err error) {
@@ -451,7 +451,7 @@ func TestHeldByNobody(t *testing.T) {
 			lockOver(w, 0, 0, nobody)
 			_, err := x.TryLock()
 			died(t, err)
-			lockOver(w, 0, 0, 1<<17|nobody) // in the middle of repairing it
+			lockOver(w, 0, 0, 1<<17|nobody) // while repairing it
 			must(t, x.Recover(ctx, nothing))
 			must(t, x.Lock(ctx))
 		},
@@ -473,7 +473,7 @@ func TestHeldByNobody(t *testing.T) {
 		},
 		"readers": func(t *testing.T, w *world, m xsync.Memory, ctx context.Context) {
 			x := xsync.NewRWMutex(m)
-			for i := range park.MaxProcs { // wherever the count of a slot is, but those in use
+			for i := range park.MaxProcs { // the counts of all slots except those in use
 				if i != 8 && i != 16 {
 					shm.Word64(w.bytes(0), 64+8*i).Store(7)
 				}
@@ -525,7 +525,7 @@ func TestHeldByNobody(t *testing.T) {
 	}
 }
 
-// It is found by those who wait already, and not before the slot is given back.
+// Processes that are already waiting find it too, and not before the slot is given back.
 func TestHeldByNobodyWhileWaiting(t *testing.T) {
 	w := newWorld(t)
 	w.mail.Occupy(1)
@@ -555,7 +555,7 @@ func TestHeldByNobodyWhileWaiting(t *testing.T) {
 	})
 }
 
-// Wait of a Cond whose context has ended says that it does not hold the lock, if somebody keeps it.
+// If another holder keeps the lock, Cond.Wait returns ErrNotHeld after its context has ended.
 func TestCondLockIsKept(t *testing.T) {
 	w, lots := corruptWorld(t)
 	l := xsync.NewMutex(w.memory(lots[0], 0))

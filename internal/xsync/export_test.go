@@ -44,8 +44,8 @@ func (r *Ring) GoOn() {
 	_ = r.get.Unlock()
 }
 
-// RelockPatience changes how long a Cond's Wait waits for its lock after its context has ended, until it
-// is called back.
+// RelockPatience sets how long Cond.Wait waits for its lock after its context has ended, until back
+// is called.
 func RelockPatience(d time.Duration) (back func()) {
 	before := relockPatience
 	relockPatience = d

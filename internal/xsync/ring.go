@@ -447,7 +447,7 @@ func (r *Ring) waitFor(ctx context.Context, s *park.Site, there func() bool) err
 		spins = &r.forRoom
 	}
 	if soon(there) || spins.Until(there) {
-		return ctx.Err() // a corrupt word may always look ready, and never be when the caller comes for it
+		return ctx.Err() // a corrupt word may look ready each time, with nothing there when the caller comes
 	}
 	return s.Until(ctx, func(bool) bool { return there() })
 }

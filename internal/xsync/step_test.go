@@ -253,13 +253,13 @@ func (s *stage) unblock() {
 func (s *stage) step(v *helper, tid int, die func(steps, changes int) bool) (steps, changes int, over bool) {
 	runtime.LockOSThread() // the tracer is a thread
 	defer runtime.UnlockOSThread()
-	// The monitor first: the victim's thread, once it is stopped, may have a lock of the runtime
-	// that the monitor would wait for.
+	// Stop the monitor first: a stopped victim's thread may hold a runtime lock that the monitor
+	// would wait for.
 	monitor := s.stopMonitor(v.cmd.Process.Pid)
 	must(s.t, unix.PtraceAttach(tid))
 	kill := func() {
 		_ = v.cmd.Process.Kill()
-		s.awaitEnd(monitor) // before the first thread can be waited for
+		s.awaitEnd(monitor) // needed before the first thread can be waited for
 	}
 	defer func() { // the thread has to be waited for before its process can be
 		kill()
@@ -349,7 +349,7 @@ func (s *stage) stopMonitor(pid int) (tid int) {
 	tid, err = strconv.Atoi(tids[1])
 	must(s.t, err)
 	if err := unix.PtraceAttach(tid); err != nil {
-		s.t.Skip("this system does not let a process trace another: ", err)
+		s.t.Skip("this system does not allow a process to trace another: ", err)
 	}
 	s.await(tid)
 	for {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A step whose word is changed each time between the look and the step is given up.
+// A step is given up if its word changes each time between the load and the step.
 func TestStepsInVain(t *testing.T) {
 	var word atomic.Uint64
 	o := object{word: &word, home: 1 << 32}
