@@ -13,7 +13,7 @@ import (
 
 func waits() []byte { b := make([]byte, 16); b[8] = doWait; return b }
 
-// occupy has one of two workers run a task until release is called, and returns both.
+// occupy makes one of two workers run a task until release is called, and returns both.
 func occupy(t *testing.T, c *crew.Crew) (busy, other crew.Info, release func()) {
 	t.Helper()
 	until(t, "both workers", func() bool { return len(c.Workers()) == 2 })
@@ -48,8 +48,8 @@ func resume(t *testing.T, c *crew.Crew, pid int) {
 	t.Error("the worker that was stopped is no longer in service")
 }
 
-// What a worker has not begun is done by another one, if it begins none: it may be stopped, or
-// hang outside of a task. Once it goes on it is given tasks again.
+// If a worker starts none of its tasks, another one runs them: the worker may be stopped, or
+// hang outside of a task. Once it goes on it gets tasks again.
 func TestStalledWorkerGivesTasksBack(t *testing.T) {
 	for _, n := range []int{1, 2, 40} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestStalledWorkerGivesTasksBack(t *testing.T) {
 	}
 }
 
-// So it is with the task of a lone caller, who waits for the worker itself.
+// The same holds for the task of a lone caller, which waits for the worker itself.
 func TestStalledWorkerOfALoneCaller(t *testing.T) {
 	c := start(t, config(t, "honest", 2))
 	last, _, release := occupy(t, c)
@@ -90,7 +90,7 @@ func TestStalledWorkerOfALoneCaller(t *testing.T) {
 	resume(t, c, last.PID)
 }
 
-// A worker alone keeps its tasks when it is stopped: nobody could begin them sooner.
+// A pool's only worker keeps its tasks when it is stopped: no other worker could start them sooner.
 func TestStalledWorkerAlone(t *testing.T) {
 	c := start(t, config(t, "honest", 1))
 	pid := lone(t, c).PID
