@@ -110,7 +110,7 @@ func TestShutdownInOrder(t *testing.T) {
 	if err := m.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Error(err)
 	}
-	m = start(t, manager.Config{Grace: 50 * time.Millisecond})
+	m = start(t, manager.Config{Grace: 3 * time.Second})          // also the time it has to end when terminated
 	must(manager.New(ctx, m, neverClosed, 0, manager.Named("x"))) // asked, it waits for its end
 	var w *mp.WorkerError
 	if err := m.Shutdown(ctx); !errors.As(err, &w) || w.Signal != syscall.SIGTERM {
