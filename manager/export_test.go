@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 
+	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
@@ -83,4 +84,14 @@ func Loads(object uint64, n int) []byte {
 		w.End()
 	}
 	return w.B
+}
+
+// Knock makes one more connection of this process to a manager, by its door.
+func (m *Manager) Knock(ctx context.Context) (*mp.Conn[Protocol], error) {
+	return (&knocker{door: m.owner.door}).connect(ctx)
+}
+
+// PutIntoDoor puts the end of a pipe into the door, as a client does that says what it likes.
+func (m *Manager) PutIntoDoor(ctx context.Context, c *mp.Conn[Protocol], name string) error {
+	return m.owner.door.Put(ctx, hello{Conn: c, Name: name})
 }
