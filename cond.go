@@ -48,7 +48,11 @@ func (c *Cond) Mutex() *Mutex {
 // ends first, the error is ctx's, and the Mutex is held as well. With any other error the Mutex is
 // not held. [ErrNotHeld] says that this process did not hold it at all, or that ctx has ended and
 // another goroutine or process has kept the Mutex for five seconds since; [ErrOwnerDied] and [ErrClosed]
-// are those of [Mutex.Lock].
+// are those of [Mutex.Lock]. A signal that Wait had got before such an error goes to another one who waits.
+//
+// A Wait of Python's takes the lock again however long that takes. Here a process that never gives it up,
+// a corrupt one for instance, would keep others from the end of their contexts. So who gets ErrNotHeld must not
+// call Unlock, which could be that of another goroutine of this process.
 //
 // There is no wake-up without a signal. But the condition may have changed again before
 // the Mutex is held; [Cond.WaitFor] looks.

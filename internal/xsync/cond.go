@@ -60,7 +60,7 @@ func (c *Cond) check() error {
 // Wait gives the lock up, waits for a signal and takes the lock again. When the
 // context ends first, it returns its error, with the lock held too. Any other error means that
 // the lock is not held; it is ErrNotHeld if this process did not hold it, or if somebody else kept it for
-// relockPatience after the context had ended.
+// relockPatience after the context had ended. A signal that it had got goes to another one then.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -98,10 +98,13 @@ func (c *Cond) Wait(ctx context.Context) error {
 	if took {
 		mine.Add(^uint64(taken - 1))
 	}
-	if e != nil {
-		return e
+	if e == nil {
+		return err
 	}
-	return err
+	if took {
+		c.signalOne()
+	}
+	return e
 }
 
 // relockPatience is how long Wait waits for the lock after its context has ended, which a holder may
@@ -170,10 +173,15 @@ func (c *Cond) Signal() error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	c.signalOne()
+	return nil
+}
+
+// signalOne wakes one that waits, whoever holds the lock: for Signal, and for a Wait that cannot act on its signal.
+func (c *Cond) signalOne() {
 	if slot := signal(c.words, int(c.me), 1); slot >= 0 {
 		c.queue.WakeProcess(slot)
 	}
-	return nil
 }
 
 // Broadcast wakes all that wait. The lock must be held.
