@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
@@ -94,4 +95,12 @@ func (m *Manager) Knock(ctx context.Context) (*mp.Conn[Protocol], error) {
 // PutIntoDoor puts the end of a pipe into the door, as a client does that says what it likes.
 func (m *Manager) PutIntoDoor(ctx context.Context, c *mp.Conn[Protocol], name string) error {
 	return m.owner.door.Put(ctx, hello{Conn: c, Name: name})
+}
+
+// Relocking changes how long a Cond's Wait waits for its Mutex after its context has ended, until it is
+// called back.
+func Relocking(d time.Duration) (back func()) {
+	before := relocking
+	relocking = d
+	return func() { relocking = before }
 }

@@ -15,7 +15,7 @@ import (
 
 // protocol is the type of messages between a manager and its clients, which are frames, sent as
 // bytes. It changes when they do.
-type protocol struct{ Version2 bool }
+type protocol struct{ Version3 bool }
 
 type conn = mp.Conn[protocol]
 
@@ -99,11 +99,8 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 		wait(ctx, pause)
 	}
 	s.note(store.OpCancel, uint64(c.id), nil)
-	soon, cancel := context.WithTimeout(context.Background(), patience)
+	soon, cancel := context.WithTimeout(context.Background(), r.patience)
 	defer cancel()
-	if r.patient {
-		soon = context.Background()
-	}
 	if s.await(soon, c) {
 		if errors.Is(c.err, errNotSent) {
 			return nil, false, cause.Of(ctx)
