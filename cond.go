@@ -49,6 +49,11 @@ func (c *Cond) Mutex() *Mutex {
 // ErrNotHeld means that this process did not hold it when it called Wait, or that another goroutine or
 // process kept it for five seconds after ctx ended; ErrOwnerDied is that of [Mutex.Lock]. On [ErrClosed]
 // the Mutex is held unless it is closed itself.
+// A signal that Wait had received before such an error goes to another waiter.
+//
+// In Python wait locks again however long that takes. Here a process that never unlocks, a corrupt one
+// for instance, would keep callers beyond the end of their contexts. After ErrNotHeld do not call
+// Unlock: the Mutex may be held by another goroutine of this process.
 //
 // There is no wake-up without a signal. But the condition may have changed again before
 // the Mutex is held; [Cond.WaitFor] looks.

@@ -1,9 +1,11 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/cause"
@@ -37,9 +39,10 @@ type request struct {
 	p    *proxy // kept until the answer is there
 	call call
 	late func(answer []byte) // for an answer for which nobody waits any more
-	// patient says that it waits for the answer however long that takes after its context has
-	// ended.
-	patient bool
+	// patience is how long it waits for the answer after its context has ended, and unanswered is its error if there
+	// is none then; nil: the context's.
+	patience   time.Duration
+	unanswered error
 }
 
 var requests = sync.Pool{New: func() any { return &request{call: call{bell: make(chan struct{}, 1)}} }}
@@ -47,7 +50,7 @@ var requests = sync.Pool{New: func() any { return &request{call: call{bell: make
 // begin begins a request about an object.
 func (s *session) begin(op store.Op, object uint64) *request {
 	r := requests.Get().(*request)
-	r.s, r.p, r.late, r.patient = s, nil, nil, false
+	r.s, r.p, r.late, r.patience, r.unanswered = s, nil, nil, patience, nil
 	r.B = r.B[:0]
 	r.Begin(0, op, object)
 	return r
@@ -82,9 +85,10 @@ func (r *request) free() {
 // none. The request is used up.
 func (r *request) do(ctx context.Context, read func(in *store.Reader) error) error {
 	r.End()
+	unanswered := r.unanswered
 	answer, abandoned, err := r.s.roundTrip(ctx, r)
-	if abandoned {
-		return err // somebody may write into it yet
+	if abandoned { // somebody may write into it yet
+		return cmp.Or(unanswered, err)
 	}
 	defer r.free()
 	if err != nil {

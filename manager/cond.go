@@ -2,7 +2,11 @@ package manager
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
+	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
@@ -27,10 +31,22 @@ func NewCond(ctx context.Context, m *Manager, lock *Mutex, opts ...Option) (*Con
 	return &Cond{p}, nil
 }
 
+// relocking is how long Wait waits after its context has ended until the manager gives the Mutex back, which another
+// client may need for its work. Tests make it shorter.
+var relocking = 5 * time.Second
+
+var errNotHeldAgain = fmt.Errorf("%w: the context of a Cond's Wait has ended, and the manager has not given the Mutex back", mp.ErrNotHeld)
+
 // Wait gives the Mutex up, which must be held, waits for a signal, and takes it again. When ctx ends
-// first, the error is that of ctx, and the Mutex is held as well. So it is if Wait returns
-// [mp.ErrNotHeld], which says that this process did not hold it at all. With any other error it is
-// not held.
+// first, the error is ctx's, and the Mutex is held as well. It is held too if Wait returns [ErrLimit]: then the
+// manager has no room for one more that waits, and nothing has happened. With any other error the Mutex is not
+// held. [mp.ErrNotHeld] says that this process did not hold it at all, or that five seconds after ctx has ended the
+// manager had not given it back: it is stopped, or another client keeps the Mutex. If it does so later, the Mutex is
+// given up again at once, and a signal goes to another one who waits.
+//
+// A Wait of Python's takes the lock again however long that takes. Here a client that never gives it up
+// would keep others from the end of their contexts: so who gets ErrNotHeld must not call Unlock, which
+// could be that of another goroutine.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return cause.Of(ctx)
@@ -39,7 +55,17 @@ func (c *Cond) Wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.patient = true
+	s, id := c.p.s, c.p.id
+	r.patience, r.unanswered = relocking, errNotHeldAgain
+	r.late = func(answer []byte) {
+		_, err := store.Answer(answer)
+		if err != nil && !errors.Is(err, errCanceled) && !errors.Is(err, ErrLimit) {
+			return // it is not held
+		}
+		undo := s.begin(store.OpCondUnlock, id)
+		undo.Bool(err == nil) // it has been signalled
+		_ = undo.do(context.Background(), nil)
+	}
 	return r.do(ctx, nil)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/connection"
+	"github.com/go-multiprocessing/mp/internal/store"
 )
 
 // Config describes a manager. The zero value is good.
@@ -61,6 +62,15 @@ type Limits struct {
 	// less, but at least 1 MiB.
 	Waiting int
 
+	// Clients is the maximum number of connections from this process tree. A connection that is closed, or
+	// whose process has died, counts until the manager has cleaned up after it. A process usually has one.
+	// Remote clients have a limit of their own, connection.Config's. Defaults to 10,000.
+	Clients int
+
+	// Connections is the maximum number of these that one process may have. Defaults to 1,000, or to Clients
+	// if that is less.
+	Connections int
+
 	// Nesting is the maximum depth of objects in objects. A client that keeps putting objects with
 	// very many others in them into others, or that makes cycles, also gets [ErrLimit].
 	// Defaults to 1,000.
@@ -73,6 +83,8 @@ const (
 	defaultWaiting = 64 << 20
 	leastWaiting   = 1 << 20
 	defaultNesting = 1000
+	defaultClients = 10_000
+	defaultEach    = 1000
 	defaultLinger  = time.Minute
 	defaultGrace   = 5 * time.Second
 )
@@ -84,7 +96,8 @@ func (c Config) withDefaults() (Config, error) {
 		value int
 	}{
 		{"Limits.Objects", c.Limits.Objects}, {"Limits.Bytes", c.Limits.Bytes}, {"Limits.Calls", c.Limits.Calls},
-		{"Limits.Waiting", c.Limits.Waiting}, {"Limits.Nesting", c.Limits.Nesting}, {"Linger", int(c.Linger)}, {"Grace", int(c.Grace)},
+		{"Limits.Waiting", c.Limits.Waiting}, {"Limits.Clients", c.Limits.Clients}, {"Limits.Connections", c.Limits.Connections},
+		{"Limits.Nesting", c.Limits.Nesting}, {"Linger", int(c.Linger)}, {"Grace", int(c.Grace)},
 	} {
 		if f.value < 0 {
 			return c, fmt.Errorf("manager: Config.%s is %d: it must not be negative", f.name, f.value)
@@ -105,6 +118,8 @@ func (c Config) withDefaults() (Config, error) {
 		setDefault(&c.Limits.Waiting, min(max(c.Limits.Bytes, leastWaiting), defaultWaiting))
 	}
 	setDefault(&c.Limits.Waiting, defaultWaiting)
+	setDefault(&c.Limits.Clients, defaultClients)
+	setDefault(&c.Limits.Connections, min(defaultEach, c.Limits.Clients))
 	setDefault(&c.Limits.Nesting, defaultNesting)
 	setDefault(&c.Linger, defaultLinger)
 	setDefault(&c.Grace, defaultGrace)
@@ -113,6 +128,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.Process.Daemon = true
 	return c, nil
+}
+
+// store is the part that the store looks after.
+func (l Limits) store() store.Limits {
+	return store.Limits{Objects: l.Objects, Bytes: l.Bytes, Calls: l.Calls, Waiting: l.Waiting, Nesting: l.Nesting}
 }
 
 func setDefault[T int | time.Duration](v *T, otherwise T) {

@@ -2,7 +2,9 @@ package manager
 
 import (
 	"context"
+	"time"
 
+	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
@@ -83,4 +85,22 @@ func Loads(object uint64, n int) []byte {
 		w.End()
 	}
 	return w.B
+}
+
+// Knock makes one more connection of this process to a manager, by its door.
+func (m *Manager) Knock(ctx context.Context) (*mp.Conn[Protocol], error) {
+	return (&knocker{door: m.owner.door}).connect(ctx)
+}
+
+// PutIntoDoor puts the end of a pipe into the door, as a client does that says what it likes.
+func (m *Manager) PutIntoDoor(ctx context.Context, c *mp.Conn[Protocol], name string) error {
+	return m.owner.door.Put(ctx, hello{Conn: c, Name: name})
+}
+
+// Relocking changes how long a Cond's Wait waits for its Mutex after its context has ended, until it is
+// called back.
+func Relocking(d time.Duration) (back func()) {
+	before := relocking
+	relocking = d
+	return func() { relocking = before }
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/inside"
 	"github.com/go-multiprocessing/mp/internal/spin"
 )
 
@@ -131,8 +132,18 @@ func (f *front) letIn() {
 	}
 }
 
+// enter lets a client in, unless there are too many, and says so to it.
 func (f *front) enter(h hello) {
-	p := &peer{conn: h.Conn, most: mostBytes, name: fmt.Sprintf("process %d (%s)", h.PID, h.Name)}
+	inside.BoundConn(h.Conn, mostBytes)
+	leave, err := f.s.local.admit(inside.MakerOfConn(h.Conn))
+	name := fmt.Sprintf("process %d (%s)", h.PID, h.Name)
+	greet(h.Conn, err)
+	if err != nil {
+		f.s.log.Warn("manager: a client was refused", "client", name, "error", err)
+		go h.Conn.Close()
+		return
+	}
+	p := &peer{conn: h.Conn, most: mostBytes, name: name, leave: leave}
 	p.enter(f.s.ctx, f.s)
 	f.peers = append(f.peers, p)
 	f.waits = append(f.waits, h.Conn)

@@ -70,7 +70,7 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 		return nil, errors.Join(err, sayReady.Close(), door.Discard(), stop.Close())
 	}
 	m := &Manager{owner: &owner{process: process, door: door, stop: stop, cfg: cfg}}
-	m.s = newSession(id, func(ctx context.Context) (*conn, error) { return knock(ctx, door) })
+	m.s = newLocalSession(id, door)
 	addSession(m.s, door)
 	if err := m.owner.await(ctx, ready); err != nil {
 		m.end()
@@ -87,7 +87,7 @@ func newDoor() (*mp.Queue[hello], *mp.Event, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	door, err := mp.NewQueue[hello](mp.QueueConfig{Isolated: true})
+	door, err := mp.NewQueue[hello](mp.QueueConfig{Isolated: true, MaxElement: mostHello})
 	if err != nil {
 		return nil, nil, errors.Join(err, stop.Close())
 	}

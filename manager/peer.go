@@ -21,6 +21,7 @@ type peer struct {
 	far  bool // it is remote
 	most int  // bytes in a message
 
+	leave  func() // when it is gone, and nothing of it is left; nil for a remote one
 	client *store.Client
 	pushes *sync.WaitGroup
 	buf    []byte
@@ -65,7 +66,7 @@ func (p *peer) enter(ctx context.Context, s *Server) {
 // which takes time: it drops what the client has sent, message by message.
 func (p *peer) end(ctx context.Context, s *Server, err error) {
 	s.store.Leave(p.client)
-	go p.conn.Close()
+	go p.close()
 	p.mu.Lock()
 	if p.thrown != nil {
 		err = p.thrown
@@ -73,6 +74,13 @@ func (p *peer) end(ctx context.Context, s *Server, err error) {
 	p.mu.Unlock()
 	if ctx.Err() == nil && !gone(err) {
 		s.log.Warn("manager: a client was refused", "client", p.name, "error", err)
+	}
+}
+
+func (p *peer) close() {
+	_ = p.conn.Close()
+	if p.leave != nil {
+		p.leave()
 	}
 }
 

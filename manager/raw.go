@@ -19,7 +19,7 @@ func init() {
 		if err := door.UnmarshalBinary(proxy[proxySize:]); err != nil {
 			return nil, err
 		}
-		return knock(ctx, door)
+		return (&knocker{door: door}).connect(ctx)
 	}
 	store.Raw.Remote = func(ctx context.Context, network, address string, key []byte) (store.RawConn, error) {
 		return connection.Dial[protocol](ctx, network, address, connection.Config{Key: key})

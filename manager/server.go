@@ -31,8 +31,9 @@ type serving struct {
 var serve = mp.Register("serve", func(ctx context.Context, job serving) (struct{}, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Server{ctx: ctx, cancel: cancel, log: slog.Default()}
+	s.local = admission{most: job.Limits.Clients, each: job.Limits.Connections}
 	functions.hosts(job.ID)
-	s.store = store.New(job.ID, store.Limits(job.Limits), &functions, job.Linger)
+	s.store = store.New(job.ID, job.Limits.store(), &functions, job.Linger)
 	err := s.begin(job)
 	f := newFront(s, job.Door, job.Stop)
 	if err == nil {
@@ -49,6 +50,7 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	log    *slog.Logger
+	local  admission // of clients that come through the door
 
 	mu        sync.Mutex
 	listeners []*connection.Listener[protocol]

@@ -15,7 +15,7 @@ import (
 
 // protocol is the type of messages between a manager and its clients, which are frames, sent as
 // bytes. It changes when they do.
-type protocol struct{ Version2 bool }
+type protocol struct{ Version3 bool }
 
 type conn = mp.Conn[protocol]
 
@@ -29,6 +29,9 @@ type session struct {
 	most    int  // bytes in a message
 
 	connecting chan struct{} // full while somebody makes a connection
+	giveUp     func()        // what was begun of one; nil if nothing can be left
+	over       context.Context
+	end        context.CancelFunc // of over, when the session is closed
 
 	mu     sync.Mutex
 	conn   *link
@@ -39,7 +42,17 @@ type session struct {
 }
 
 func newSession(id store.ID, connect func(ctx context.Context) (*conn, error)) *session {
-	return &session{id: id, most: mostBytes, connect: connect, connecting: make(chan struct{}, 1), calls: map[uint32]*call{}, refs: map[uint64]*ref{}}
+	s := &session{id: id, most: mostBytes, connect: connect, connecting: make(chan struct{}, 1), calls: map[uint32]*call{}, refs: map[uint64]*ref{}}
+	s.over, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// newLocalSession is a session with a manager that has a door.
+func newLocalSession(id store.ID, door *mp.Queue[hello]) *session {
+	k := &knocker{door: door}
+	s := newSession(id, k.connect)
+	s.giveUp = k.leave
+	return s
 }
 
 // patience is how long a call waits for the answer after its context has ended. A manager that
@@ -86,11 +99,8 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 		wait(ctx, pause)
 	}
 	s.note(store.OpCancel, uint64(c.id), nil)
-	soon, cancel := context.WithTimeout(context.Background(), patience)
+	soon, cancel := context.WithTimeout(context.Background(), r.patience)
 	defer cancel()
-	if r.patient {
-		soon = context.Background()
-	}
 	if s.await(soon, c) {
 		if errors.Is(c.err, errNotSent) {
 			return nil, false, cause.Of(ctx)
@@ -186,7 +196,7 @@ func (s *session) connected(ctx context.Context) (*link, error) {
 	}
 	select {
 	case s.connecting <- struct{}{}:
-		defer func() { <-s.connecting }()
+		defer s.connectNext()
 	case <-ctx.Done():
 		return nil, cause.Of(ctx)
 	}
@@ -199,19 +209,48 @@ func (s *session) connected(ctx context.Context) (*link, error) {
 	case s.connect == nil:
 		return nil, ErrLost
 	}
-	c, err := s.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
+	short, cancel := context.WithCancelCause(ctx)
+	defer context.AfterFunc(s.over, func() { cancel(mp.ErrClosed) })()
+	c, err := s.connect(short)
+	cancel(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed != nil {
+	switch {
+	case err == nil && s.closed == nil:
+		s.conn = &link{conn: c}
+		s.holdAll()
+		return s.conn, nil
+	case err == nil:
 		_ = c.Close()
-		return nil, s.closed
 	}
-	s.conn = &link{conn: c}
-	s.holdAll()
-	return s.conn, nil
+	if s.closed != nil {
+		err = s.closed
+	}
+	return nil, err
+}
+
+// connectNext lets another one make a connection. When the session is closed, the last one gives up what was
+// begun.
+func (s *session) connectNext() {
+	<-s.connecting
+	s.mu.Lock()
+	closed := s.closed != nil
+	s.mu.Unlock()
+	if closed {
+		s.endConnecting()
+	}
+}
+
+// endConnecting gives up what was begun of a connection, unless somebody is at it, who does so then.
+func (s *session) endConnecting() {
+	select {
+	case s.connecting <- struct{}{}:
+		if s.giveUp != nil {
+			s.giveUp()
+		}
+		<-s.connecting
+	default:
+	}
 }
 
 // await waits for the answer of a call until ctx ends, and reports whether it is there.
@@ -361,6 +400,8 @@ func (s *session) close(err error) {
 	}
 	on := s.conn
 	s.mu.Unlock()
+	s.end()
+	s.endConnecting()
 	if on != nil {
 		s.lost(on)
 	}

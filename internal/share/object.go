@@ -292,6 +292,9 @@ func (o *Object) Name() Token {
 	return Token{Segment: o.seg.id, Offset: uint32(o.off), Gen: o.gen, Kind: o.kind}
 }
 
+// Maker is the tag of the process that has made the segment: no other can publish one with it.
+func (o *Object) Maker() uint64 { return o.seg.id >> (64 - broker.TagBits) }
+
 // Lot is where this process waits for objects; nil if it shares nothing.
 func Lot() *park.Lot {
 	here.mu.Lock()

@@ -21,6 +21,9 @@ func Word32(mem []byte, off int) *atomic.Uint32 {
 // Words are the n words from offset off on.
 func Words(mem []byte, off, n int) []atomic.Uint64 {
 	_ = mem[off : off+8*n]
+	if n == 0 {
+		return nil // mem may end there
+	}
 	return unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(&mem[off])), n)
 }
 

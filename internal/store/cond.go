@@ -11,6 +11,7 @@ import (
 const (
 	OpCondWait   Op = iota + 150
 	OpCondSignal    // whether all are meant
+	OpCondUnlock    // whether a signal is to be given on before
 )
 
 // cond lets those who hold a lock wait for each other.
@@ -40,7 +41,7 @@ func init() {
 		}
 		return &cond{lock: o}, nil
 	}
-	define(KindCond, map[Op]func(x *exec) error{OpCondWait: condWait, OpCondSignal: condSignal}, OpCondWait)
+	define(KindCond, map[Op]func(x *exec) error{OpCondWait: condWait, OpCondSignal: condSignal, OpCondUnlock: condUnlock}, OpCondWait)
 }
 
 // condWait gives the lock up and waits. Who is cancelled takes it again as well.
@@ -115,4 +116,21 @@ func condSignal(x *exec) error {
 		}
 	}
 	return nil
+}
+
+// condUnlock gives up the lock for which a client did not wait any longer, and gives on the signal that it got.
+func condUnlock(x *exec) error {
+	signalled := x.in.Bool()
+	if err := x.in.Err(); err != nil {
+		return err
+	}
+	c := x.o.body.(*cond)
+	l := c.lock.body.(*lock)
+	if l.holder != x.c {
+		return xsync.ErrNotHeld
+	}
+	if next := first(&c.waiters); signalled && next != nil {
+		next.relock(x.s)
+	}
+	return l.unlock(x.s, x.c, c.lock)
 }

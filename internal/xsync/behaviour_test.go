@@ -198,6 +198,49 @@ func TestCondEnds(t *testing.T) {
 	must(t, m.Unlock())
 }
 
+// A holder that keeps the lock for ever does not keep a Wait whose context has ended: it returns ErrNotHeld, which
+// is neither the context's error nor leaves anything of it behind. A signal that it had goes to another one.
+func TestCondOfKeptLock(t *testing.T) {
+	defer xsync.RelockPatience(time.Millisecond)()
+	w := newWorld(t)
+	lots := w.lots(1, 2, 65)
+	xsync.NewMutex(w.memory(lots[0], 0))
+	locks := each(w, lots, 0, xsync.OpenMutex)
+	xsync.NewCond(w.memory(lots[0], 1), locks[0])
+	var conds []*xsync.Cond
+	for i, l := range lots {
+		conds = append(conds, xsync.OpenCond(w.memory(l, 1), locks[i]))
+	}
+	for _, signalled := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(forever)
+		kept, other := make(chan error, 1), make(chan error, 1)
+		must(t, locks[1].Lock(forever))
+		go func() { kept <- conds[1].Wait(ctx) }()
+		must(t, locks[2].Lock(forever)) // the first one waits
+		go func() { other <- errors.Join(conds[2].Wait(forever), locks[2].Unlock()) }()
+		must(t, locks[0].Lock(forever)) // and the second one
+		if signalled {
+			must(t, conds[0].Signal()) // the first one, which waits in the next slot
+		}
+		cancel()
+		within(t, "Wait returns", func() {
+			if err := <-kept; !errors.Is(err, xsync.ErrNotHeld) || errors.Is(err, context.Canceled) {
+				t.Errorf("signalled %v: %v", signalled, err)
+			}
+		})
+		if err := locks[1].Held(); !errors.Is(err, xsync.ErrNotHeld) {
+			t.Errorf("signalled %v: %v", signalled, err)
+		}
+		if !signalled {
+			must(t, conds[0].Signal())
+		}
+		must(t, locks[0].Unlock())
+		within(t, "the other one is woken", func() { must(t, <-other) })
+		must(t, locks[0].Lock(forever)) // nobody waits for it any more
+		must(t, locks[0].Unlock())
+	}
+}
+
 // S19, S20: an Event is sticky, and also lets those go on who look after a Clear.
 func TestEvent(t *testing.T) {
 	w := newWorld(t)

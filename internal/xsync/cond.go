@@ -61,6 +61,7 @@ func (c *Cond) check() error {
 // context ends first, it returns the context's error, and the lock is held. It is also held on ErrClosed,
 // unless the lock itself is closed. On any other error it is not held: the error is ErrNotHeld if this process
 // did not hold it, or if another holder kept it for relockPatience after the context ended.
+// Then a signal that it had received goes to another waiter.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -98,10 +99,13 @@ func (c *Cond) Wait(ctx context.Context) error {
 	if took {
 		mine.Add(^uint64(taken - 1))
 	}
-	if e != nil {
-		return e
+	if e == nil {
+		return err
 	}
-	return err
+	if took {
+		c.signalOne()
+	}
+	return e
 }
 
 // relockPatience is how long Wait waits for the lock after its context has ended, since an honest holder may
@@ -170,10 +174,15 @@ func (c *Cond) Signal() error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	c.signalOne()
+	return nil
+}
+
+// signalOne wakes one that waits, whoever holds the lock: for Signal, and for a Wait that cannot act on its signal.
+func (c *Cond) signalOne() {
 	if slot := signal(c.words, int(c.me), 1); slot >= 0 {
 		c.queue.WakeProcess(slot)
 	}
-	return nil
 }
 
 // Broadcast wakes all that wait. The lock must be held.

@@ -396,10 +396,16 @@ func (r *Ring) tryPut(b, place []byte) (put bool, where room, err error) {
 	return put, where, err
 }
 
-// sane checks positions, which anybody may have written.
+// sane checks positions, which anybody may have written: whether so many records can lie between them.
 func (r *Ring) sane(head, tail position) bool {
 	last := len(r.data) - recordHead
-	return head.place() <= last && tail.place() <= last && tail.since(head) <= uint64(r.most)
+	if head.place() > last || tail.place() > last || tail.since(head) > uint64(r.most) {
+		return false
+	}
+	if head.count() == tail.count() {
+		return head.place() == tail.place()
+	}
+	return r.used(head, tail) >= int(tail.since(head))*r.takes(0)
 }
 
 // write writes a record and moves the tail, unless the Ring has ended meanwhile.
@@ -499,6 +505,8 @@ func (r *Ring) tryGet(buf []byte) (rec Record, ok bool, err error) {
 	switch {
 	case !r.alive(r.word.Load()), head.count() == tail.count() && tail.last():
 		return rec, false, ErrClosed
+	case !r.sane(head, tail):
+		return rec, false, ErrCorrupt
 	case head.count() == tail.count():
 		return rec, false, nil
 	}
@@ -520,15 +528,17 @@ func (r *Ring) tryGet(buf []byte) (rec Record, ok bool, err error) {
 	return rec, true, nil
 }
 
-// recordAt is the length of the first record, which anybody may have written.
+// recordAt is the length of the first record between two positions that are sane, which anybody may have
+// written. It leaves room for the records behind it, and none if it is the last.
 func (r *Ring) recordAt(head, tail position) (n int, isSpilled bool, err error) {
-	if !r.sane(head, tail) {
-		return 0, false, ErrCorrupt
-	}
 	size := binary.LittleEndian.Uint64(r.data[head.place():])
 	isSpilled, size = size&spilled != 0, size&^spilled
 	used := r.used(head, tail)
-	if size > uint64(used) || r.takes(int(size)) > used || isSpilled && size != SpillSize {
+	if size > uint64(used) || isSpilled && size != SpillSize {
+		return 0, false, ErrCorrupt
+	}
+	rest, others := used-r.takes(int(size)), int(tail.since(head))-1
+	if rest < others*r.takes(0) || others == 0 && rest != 0 {
 		return 0, false, ErrCorrupt
 	}
 	return int(size), isSpilled, nil

@@ -1,0 +1,35 @@
+package mp
+
+import "github.com/go-multiprocessing/mp/internal/inside"
+
+func init() {
+	inside.BoundConn = func(conn any, bytes int) {
+		if e := conn.(piped).piped(); e != nil {
+			e.most = bytes
+		}
+	}
+	inside.MakerOfConn = func(conn any) uint64 {
+		if e := conn.(piped).piped(); e != nil {
+			return e.mem.Maker()
+		}
+		return 0
+	}
+	inside.QueueEnded = func(queue any) bool { return queue.(puttable).ended() }
+}
+
+// piped is implemented by every Conn.
+type piped interface{ piped() *pipeEnd }
+
+// piped is the end of a pipe that c is; nil if it is none.
+func (c *Conn[T]) piped() *pipeEnd {
+	if c.c == nil {
+		return nil
+	}
+	e, _ := c.c.line.(*pipeEnd)
+	return e
+}
+
+// puttable is implemented by every Queue.
+type puttable interface{ ended() bool }
+
+func (q *Queue[T]) ended() bool { return q.q == nil || q.q.ring.Ended() }

@@ -1,0 +1,121 @@
+//go:build linux
+
+package share
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// alignedArena is memory for an arena that only this test has.
+func alignedArena(t *testing.T) []byte {
+	t.Helper()
+	fd, mem, err := shm.New("mp-test", arenaSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = shm.Unmap(mem); shm.CloseFD(fd) })
+	return mem
+}
+
+// A byte that says of a small object that it is a large one does not let a burial reach what lies behind it, in
+// whatever slot the dead process was; an object that has the room is buried.
+func TestBurialStaysInItsObject(t *testing.T) {
+	for _, kind := range []xsync.Kind{xsync.KindCond, xsync.KindBarrier, xsync.KindBounded, xsync.KindRWMutex, xsync.KindRing, xsync.KindPipe, xsync.KindHeld} {
+		for _, slot := range []int{1, 8, 10, 63, 65, park.MaxProcs - 1} {
+			mem := alignedArena(t)
+			at := firstLineOf(len(mem))
+			mem[at] = byte(kind)
+			next := at + 1
+			for i := next; i < len(mem)/line; i++ {
+				mem[i] = byte(xsync.KindData)
+			}
+			for i := next * line; i < len(mem); i++ {
+				mem[i] = 0xff
+			}
+			before := bytes.Clone(mem[next*line:])
+			buryIn(mem, slot)
+			if !bytes.Equal(before, mem[next*line:]) {
+				t.Errorf("%v, slot %d: the memory behind the object was changed", kind, slot)
+			}
+		}
+	}
+	mem := alignedArena(t)
+	at := firstLineOf(len(mem))
+	mem[at] = byte(xsync.KindCond)
+	mem[at+xsync.Large/line] = byte(xsync.KindData) // behind it
+	word := shm.Word64(mem, at*line+xsync.Small+8*10)
+	word.Store(1)
+	if buryIn(mem, 10); word.Load() != 0 {
+		t.Error("an object with room for its kind was not buried")
+	}
+}
+
+// A message whose place says no more than there may be, and which lies in a file without content, is refused
+// before there is memory for it. So is one of which only the beginning is there.
+func TestSparseMessage(t *testing.T) {
+	leavesNothing(t)
+	const size, most = 8 << 20, 16 << 20
+	o := newObject(t, xsync.KindMutex, xsync.Small, false)
+	defer o.Close()
+	for name, content := range map[string][]byte{"nothing": nil, "a page": make([]byte, 4096)} {
+		place, err := o.Spill(make([]byte, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.MemfdCreate("mp-test", unix.MFD_CLOEXEC)
+		if err == nil {
+			_, err = unix.Write(fd, content)
+		}
+		if err == nil {
+			err = unix.Ftruncate(fd, size)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace(t, o, place, fd, size)
+		b, err := o.Unspill(place, nil, most)
+		if !errors.Is(err, io.ErrUnexpectedEOF) || cap(b) > 0 {
+			t.Errorf("%s: %v, with memory for %d bytes", name, err, cap(b))
+		}
+	}
+	place, err := o.Spill(make([]byte, size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := o.Unspill(place, nil, most); len(b) != size || err != nil {
+		t.Errorf("an honest one: %d bytes, %v", len(b), err)
+	}
+}
+
+// replace has a place be that of a segment of the test's, with that size.
+func replace(t *testing.T, o *Object, place []byte, fd, size int) {
+	t.Helper()
+	o.DropSpilled(place)
+	here.mu.Lock()
+	id := here.newID()
+	err := here.dir.Publish(id, fd, size, false)
+	here.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 {
+		place[i] = byte(id >> (8 * i))
+	}
+	t.Cleanup(func() {
+		here.mu.Lock()
+		defer here.mu.Unlock()
+		if here.dir != nil {
+			here.dir.Destroy(id)
+			here.end()
+		}
+	})
+}

@@ -1,0 +1,173 @@
+//go:build linux
+
+package manager_test
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/manager"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+// condWait is a Wait whose context ends, with the Mutex locked before.
+func condWait(t *testing.T, lock *manager.Mutex, c *manager.Cond, before func()) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(soon(t), 50*time.Millisecond)
+	defer cancel()
+	if err := lock.Lock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	before()
+	return c.Wait(ctx)
+}
+
+// Wait returns within a bound after its context has ended, though the manager is stopped. The Mutex is not held
+// then: it is given up when the manager gives it back, also by a process that only was sent the Cond.
+func TestCondOfStoppedManager(t *testing.T) {
+	defer manager.Relocking(10 * time.Millisecond)()
+	mptest.NoLeaks(t)
+	ctx := soon(t)
+	m, _ := remote(t, manager.Config{})
+	far := dial(t, m)
+	lock, other := must(manager.NewMutex(ctx, m, manager.Named("lock"))), must(manager.NewMutex(ctx, far, manager.Named("lock")))
+	c := must(manager.NewCond(ctx, m, lock))
+	err := condWait(t, lock, c, func() { stop(t, m.PID()) })
+	if !errors.Is(err, mp.ErrNotHeld) || errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	_ = syscall.Kill(m.PID(), syscall.SIGCONT)
+	if err := other.Lock(ctx); err != nil {
+		t.Error("the Mutex was not given up: ", err)
+	}
+	if err := errors.Join(other.Unlock(ctx), lock.Lock(ctx), lock.Unlock(ctx)); err != nil {
+		t.Error(err)
+	}
+	_, _ = far.Close(), m.Close()
+}
+
+// The same while another client keeps the Mutex, for longer than Wait waits. One that gives it up in time has
+// Wait return the context's error, with the Mutex held.
+func TestCondOfKeptMutex(t *testing.T) {
+	mptest.NoLeaks(t)
+	ctx := soon(t)
+	m, _ := remote(t, manager.Config{})
+	far := dial(t, m)
+	lock, other := must(manager.NewMutex(ctx, m, manager.Named("lock"))), must(manager.NewMutex(ctx, far, manager.Named("lock")))
+	c := must(manager.NewCond(ctx, m, lock))
+	for _, kept := range []bool{true, false} {
+		back := func() {}
+		if kept {
+			back = manager.Relocking(time.Millisecond)
+		}
+		has := make(chan error, 1)
+		short, cancel := context.WithCancel(ctx)
+		over := make(chan error, 1)
+		if err := lock.Lock(ctx); err != nil {
+			t.Fatal(err)
+		}
+		go func() { has <- other.Lock(ctx) }()
+		go func() { over <- c.Wait(short) }()
+		if err := <-has; err != nil { // Wait has given it up
+			t.Fatal(err)
+		}
+		cancel()
+		if kept {
+			if err := <-over; !errors.Is(err, mp.ErrNotHeld) || errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+		if err := other.Unlock(ctx); err != nil {
+			t.Error(err)
+		}
+		if !kept {
+			if err := <-over; !errors.Is(err, context.Canceled) || errors.Is(err, mp.ErrNotHeld) {
+				t.Error(err)
+			}
+			if err := lock.Unlock(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := errors.Join(other.Lock(ctx), other.Unlock(ctx)); err != nil {
+			t.Error(err)
+		}
+		back()
+	}
+	_, _ = far.Close(), m.Close()
+}
+
+// A signal that reaches one who does not wait for the Mutex any longer goes to another one.
+func TestCondGivesSignalOn(t *testing.T) {
+	defer manager.Relocking(time.Millisecond)()
+	mptest.NoLeaks(t)
+	ctx := soon(t)
+	m, _ := remote(t, manager.Config{})
+	far := dial(t, m)
+	lock := must(manager.NewMutex(ctx, m, manager.Named("lock")))
+	c := must(manager.NewCond(ctx, m, lock, manager.Named("cond")))
+	otherLock := must(manager.NewMutex(ctx, far, manager.Named("lock")))
+	other := must(manager.NewCond(ctx, far, otherLock, manager.Named("cond")))
+	short, cancel := context.WithCancel(ctx)
+	first, second := make(chan error, 1), make(chan error, 1)
+	if err := lock.Lock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	go func() { first <- c.Wait(short) }()
+	if err := otherLock.Lock(ctx); err != nil { // the first one waits
+		t.Fatal(err)
+	}
+	go func() { second <- errors.Join(lock.Lock(ctx), c.Wait(ctx), lock.Unlock(ctx)) }()
+	if err := otherLock.Unlock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "both wait for a signal", func() bool {
+		if err := otherLock.Lock(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if stats(t, m).Waiting == 2 {
+			return true
+		}
+		return otherLock.Unlock(ctx) != nil
+	})
+	if err := other.Signal(ctx); err != nil { // which has the first one wait for the Mutex
+		t.Error(err)
+	}
+	cancel()
+	if err := <-first; !errors.Is(err, mp.ErrNotHeld) {
+		t.Error(err)
+	}
+	if err := otherLock.Unlock(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := <-second; err != nil {
+		t.Error("the signal was lost: ", err)
+	}
+	_, _ = far.Close(), m.Close()
+}
+
+// A manager that has no room for one more that waits says so, with the Mutex held.
+func TestCondBeyondLimit(t *testing.T) {
+	ctx := soon(t)
+	m := start(t, manager.Config{Limits: manager.Limits{Calls: 1}})
+	lock, taken := must(manager.NewMutex(ctx, m)), must(manager.NewMutex(ctx, m))
+	c := must(manager.NewCond(ctx, m, lock))
+	if err := errors.Join(taken.Lock(ctx), lock.Lock(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithCancel(ctx)
+	over := make(chan error, 1)
+	go func() { over <- taken.Lock(short) }()
+	until(t, "one waits", func() bool { return stats(t, m).Waiting == 1 })
+	if err := c.Wait(ctx); !errors.Is(err, manager.ErrLimit) {
+		t.Error(err)
+	}
+	if err := lock.Unlock(ctx); err != nil {
+		t.Error("it is not held: ", err)
+	}
+	cancel()
+	<-over
+}
