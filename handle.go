@@ -39,7 +39,7 @@ func init() {
 	)
 	codec.Tickets(ticketSize, loseTicket)
 	codec.Builtin(sharedTypes)
-	codec.Files(share.SendFile, share.ReceiveFile, share.ForgetFiles)
+	codec.Files(share.SendFile, share.ReceiveFile, share.ForgetFiles, share.DiscardFile)
 }
 
 // movable is implemented by pointers to those of them that one process has at a time.

@@ -24,16 +24,19 @@ var transport = struct {
 	send    func(*os.File) (id uint64, err error)
 	receive func(id uint64, name string, take bool) (*os.File, error)
 	forget  func(ids []uint64)
+	discard func(f *os.File)
 }{
 	func(*os.File) (uint64, error) { return 0, errors.ErrUnsupported },
 	func(uint64, string, bool) (*os.File, error) { return nil, errors.ErrUnsupported },
 	func([]uint64) {},
+	func(f *os.File) { _ = f.Close() },
 }
 
 // Files says how files are carried. It is called once, before any codec is made. With take
-// a file that has been received cannot be received again.
-func Files(send func(*os.File) (uint64, error), receive func(id uint64, name string, take bool) (*os.File, error), forget func([]uint64)) {
-	transport.send, transport.receive, transport.forget = send, receive, forget
+// a file that has been received cannot be received again. Discard closes one that was received in vain: it must
+// not wait, since the sender decides how long closing takes.
+func Files(send func(*os.File) (uint64, error), receive func(id uint64, name string, take bool) (*os.File, error), forget func([]uint64), discard func(*os.File)) {
+	transport.send, transport.receive, transport.forget, transport.discard = send, receive, forget, discard
 }
 
 var fileHolders sync.Map // of reflect.Type to bool
@@ -141,7 +144,7 @@ func receiveFiles(v reflect.Value, files []sent, take bool) error {
 	}
 	if err != nil {
 		for _, f := range open {
-			_ = f.Close()
+			transport.discard(f)
 		}
 	}
 	return err

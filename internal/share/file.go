@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // SendFile lets other processes receive a duplicate of a file, until ForgetFiles is
@@ -59,6 +60,10 @@ func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), name), nil // without the lock: it may wait for the process that serves the file
 }
+
+// DiscardFile closes a file that was received in vain. It does not wait: the sender decides how long the system
+// takes for that, as with a socket that lingers.
+func DiscardFile(f *os.File) { new(sys.Closer).CloseFile(f) }
 
 func receiveFile(id uint64, take bool) (fd int, err error) {
 	h := &here

@@ -3,6 +3,7 @@ package sys
 import (
 	"io"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -105,15 +106,24 @@ func (c *Closer) run() {
 
 func (w closing) close() {
 	if w.file != nil {
+		if c, ok := w.file.(syscall.Conn); ok {
+			if raw, err := c.SyscallConn(); err == nil {
+				_ = raw.Control(func(fd uintptr) { notLinger(int(fd)) })
+			}
+		}
 		_ = w.file.Close()
 	} else {
-		// A lingering socket would wait for its peer. For other descriptors this fails.
-		_ = unix.SetsockoptLinger(w.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
+		notLinger(w.fd)
 		_ = unix.Close(w.fd)
 	}
 	if w.done != nil {
 		w.done()
 	}
+}
+
+// notLinger has a socket not wait for its peer when it is closed. For what is no socket this is an error.
+func notLinger(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 }
 
 // Rights returns the descriptors in a control message.

@@ -58,6 +58,7 @@ func TestCloserDoesNotLinger(t *testing.T) {
 	c.Close(lingering(t), -1)
 	c.CloseThen(lingering(t), func() { close(done) })
 	c.CloseFile(f)
+	c.CloseFile(os.NewFile(uintptr(lingering(t)), "lingering"))
 	select {
 	case <-c.Idle():
 	case <-time.After(20 * time.Second):
