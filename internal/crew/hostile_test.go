@@ -131,6 +131,13 @@ func inService(what string, mem []byte) {
 		changed := result(8, 2)
 		changed[12] ^= 0x10
 		commit(result(8, 1), changed, result(8, 3))
+	case "all have begun":
+		for {
+			for i := range 16 {
+				word(mem, marks+8*i).Or(0x5555555555555555)
+			}
+			time.Sleep(time.Millisecond)
+		}
 	case "noise all over":
 		for range 20 {
 			copy(mem, noise(len(mem)))
