@@ -62,11 +62,15 @@ type bounds map[uint32]uint64
 // fromParent is what a worker believes. A parent is no stranger: it has started the worker.
 var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, msgGo: 0, msgStacks: 0, msgAsk: 1 << 40}
 
+// MostFailure is how many bytes there may be of why something has failed: the errors and the panic of
+// a task, however small results must be, or of a setup.
+const MostFailure = 16 << 20
+
 // fromWorker is what a parent reads: results have up to most bytes. The bounds of other
-// messages lie above those that honest workers keep in errtree, logrec and insight.
+// messages lie above those that honest workers keep in runner, errtree, logrec and insight.
 func fromWorker(most int) bounds {
 	return bounds{
-		msgHello: 16 << 20, msgReady: 0, msgFailed: 4 << 20, msgPayload: uint64(most), msgLog: 4 << 20,
+		msgHello: 16 << 20, msgReady: 0, msgFailed: MostFailure, msgPayload: uint64(max(most, MostFailure)), msgLog: 4 << 20,
 		msgBroker: 0, msgStacks: 1 << 20, msgAsk: 256 << 20,
 	}
 }

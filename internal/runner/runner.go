@@ -50,7 +50,10 @@ const (
 	maxStack     = 256 << 10
 )
 
-var panicBounds = codec.Bounds{Bytes: maxPanicText + maxStack + errtree.MaxEncoded + 64, Items: 7, Depth: 1}
+// MaxFailure is the most bytes of an outcome that is no result.
+const MaxFailure = maxPanicText + maxStack + errtree.MaxEncoded + 64
+
+var panicBounds = codec.Bounds{Bytes: MaxFailure, Items: 7, Depth: 1}
 
 // ParsePanic decodes the data of a Panicked outcome. An error for data that AppendPanic would not
 // write has the beginning of the text.
