@@ -79,29 +79,27 @@ func (c *Crew) end(r running, j *job, cause error, late bool) {
 	time.AfterFunc(c.cfg.Grace, func() { c.killIfRunning(r, j, cause) })
 }
 
-// killIfRunning ends a task that has ignored its context.
+// killIfRunning ends a task that has ignored its context, with its worker, once that has told what it is
+// doing.
 func (c *Crew) killIfRunning(r running, j *job, cause error) {
 	c.mu.Lock()
-	open := !c.closed && r.isOpen()
-	kill := open && r.isRunning(j)
+	runs := !c.closed && r.isRunning(j)
 	c.mu.Unlock()
-	switch {
-	case kill:
-		c.killRunning(r, j, cause)
-	case open:
-		r.m.link.Kick()
+	if runs {
+		r.m.askForStacks()
+	}
+	if !c.kill(r, j, cause) {
 		time.AfterFunc(leastGrace, func() { c.killIfOverdue(r, j, cause, false) })
 	}
 }
 
-// killRunning ends the worker of a task, once it has told what it is doing.
-func (c *Crew) killRunning(r running, j *job, cause error) {
-	r.m.askForStacks()
-
+// kill ends a task if it runs, and reports whether no more is to be done about it.
+func (c *Crew) kill(r running, j *job, cause error) (done bool) {
 	var drops []run
 	c.mu.Lock()
-	kill := !c.closed && r.isRunning(j)
-	if kill {
+	open := !c.closed && r.isOpen()
+	runs := open && r.isRunning(j)
+	if runs {
 		// The worker could be done with the task at any moment, and is not
 		// to begin another.
 		c.sched.Behind(&r.m.work, r.seq, collectRuns(&drops))
@@ -110,25 +108,29 @@ func (c *Crew) killRunning(r running, j *job, cause error) {
 	} else {
 		r.m.stacks = ""
 	}
+	if open && !runs {
+		r.m.link.Kick() // its result may be there
+	}
 	c.mu.Unlock()
 	c.settleAll(drops, c.whyNot)
-	if kill {
+	if runs {
 		r.m.proc.Kill()
 	}
+	return runs || !open
 }
 
 // killIfOverdue ends a worker that claims, by its marks, not to run a task which it had begun, and has
 // not committed its result: as long as it is believed the task has no end. It looks twice, since the pump
 // may just have the result in its hands.
 func (c *Crew) killIfOverdue(r running, j *job, cause error, again bool) {
+	if c.kill(r, j, cause) {
+		return
+	}
 	c.mu.Lock()
 	open := !c.closed && r.isOpen()
-	runs := open && r.isRunning(j)
 	late := open && r.m.link.Uncollected() // the pump is held up
 	c.mu.Unlock()
 	switch {
-	case runs:
-		c.killRunning(r, j, cause)
 	case late:
 		time.AfterFunc(leastGrace, func() { c.killIfOverdue(r, j, cause, false) })
 	case open && !again:

@@ -138,6 +138,11 @@ func inService(what string, mem []byte) {
 			}
 			time.Sleep(time.Millisecond)
 		}
+	case "begun until asked for stacks":
+		word(mem, marks).Or(1 << 2) // the first task, whose number is 1
+		asked(7)
+		word(mem, marks).Or(0x5555555555555555)
+		pause()
 	case "noise all over":
 		for range 20 {
 			copy(mem, noise(len(mem)))
@@ -175,6 +180,26 @@ func hello() *link.Port {
 		panic(err)
 	}
 	return p
+}
+
+// asked waits until the parent sends a message of a kind.
+func asked(kind uint32) {
+	for {
+		var head [16]byte
+		for n := 0; n < len(head); {
+			k, err := syscall.Read(link.FirstFD, head[n:])
+			if err != nil {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			n += k
+		}
+		if binary.LittleEndian.Uint32(head[:]) == kind {
+			return
+		}
+		rest := make([]byte, binary.LittleEndian.Uint64(head[8:]))
+		_, _ = syscall.Read(link.FirstFD, rest)
+	}
 }
 
 // ring rings the parent's bell, whether it listens or not.

@@ -45,6 +45,23 @@ func TestLaterTaskBegun(t *testing.T) {
 	}
 }
 
+// Nor does it help it to say so just when it is asked what it is doing.
+func TestLaterTaskBegunWhenAsked(t *testing.T) {
+	cr := start(t, config(t, "begun until asked for stacks", 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first, second := newBatch([]byte("first")), newBatch([]byte("second"))
+	execute(t, ctx, cr, "echo", first, crew.Hints{})
+	until(t, "the first seems to run", func() bool {
+		w := cr.Workers()
+		return len(w) == 1 && w[0].Running && w[0].Task == 1
+	})
+	execute(t, t.Context(), cr, "echo", second, crew.Hints{})
+	until(t, "the second is there", func() bool { return cr.Stats().Queued == 0 })
+	cancel()
+	first.wait(t, "the first")
+}
+
 func causeOf(err error) error {
 	if d := (*crew.Death)(nil); errors.As(err, &d) {
 		return d.Cause
