@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,8 +78,7 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 		return errFull
 	}
 	s.count++
-	s.lastTag++
-	c.tag = s.lastTag % (1 << TagBits)
+	c.tag = s.newTag()
 	s.mail.Occupy(c.slot)
 	if c.parent != s.root {
 		c.parent.children[c.tag] = c
@@ -88,6 +88,18 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	c.say(message{op: opWelcome, id: uint64(c.slot), size: c.tag, fd: s.mail.FD(), also: s.mail.RosterFD()})
 	go c.serve(died)
 	return nil
+}
+
+// newTag is a tag that no client has, nor the root process, whose own is 0; under the lock. Tags go round
+// after a million processes, which a pool that recycles its workers starts in some hours.
+func (s *Server) newTag() uint64 {
+	for {
+		s.lastTag = (s.lastTag + 1) % (1 << TagBits)
+		taken := slices.ContainsFunc(s.clients[:], func(c *client) bool { return c != nil && c.tag == s.lastTag })
+		if s.lastTag != s.root.tag && !taken {
+			return s.lastTag
+		}
+	}
 }
 
 // serve answers until the process has died, and then sees to what it had. No step after the death
