@@ -71,3 +71,49 @@ func TestMaxMessageOfTasks(t *testing.T) {
 		t.Errorf("a negative one: %v", err)
 	}
 }
+
+var failing = mp.Register("failing", func(_ context.Context, n int) (int, error) {
+	if n < 0 {
+		panic(strings.Repeat("x", -n))
+	}
+	return 0, errors.New(strings.Repeat("x", n))
+})
+
+// MaxMessage is of arguments and results. Errors and panics of tasks have bounds of their own, and a small
+// MaxMessage does not make a long one look like a corrupt worker.
+func TestMaxMessageIsNotOfFailures(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1, MaxMessage: 100})
+	for _, n := range []int{1_000, 200_000, 900_000} {
+		if _, err := mp.Call(t.Context(), pool, failing, n); err == nil || err.Error() != strings.Repeat("x", n) {
+			t.Errorf("an error of %d bytes: %T, %.200v", n, err, err)
+		}
+		var p *mp.PanicError
+		if _, err := mp.Call(t.Context(), pool, failing, -n); !errors.As(err, &p) || !strings.Contains(err.Error(), "xxxxx") {
+			t.Errorf("a panic of %d bytes: %T, %.200v", n, err, err)
+		}
+	}
+}
+
+var failsAtLength = mp.Register("failsAtLength", func(_ context.Context, n int) (int, error) {
+	var all []error
+	for range 1000 {
+		var some []error
+		for range 7 {
+			some = append(some, errors.New(strings.Repeat("x", n)))
+		}
+		all = append(all, errors.Join(some...))
+	}
+	return 0, errors.Join(append(all, errors.New("the end"))...)
+})
+
+// A Setup may fail with as large a tree of errors as a task.
+func TestSetupFailsAtLength(t *testing.T) {
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1, Setup: failsAtLength.With(600), Restart: mp.Restart{Attempts: 1}})
+	if err == nil {
+		err = pool.Ready(t.Context())
+		pool.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "xxxxx") {
+		t.Errorf("%.200v", err)
+	}
+}

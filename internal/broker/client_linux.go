@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,8 +78,7 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 		return errFull
 	}
 	s.count++
-	s.lastTag++
-	c.tag = s.lastTag % (1 << TagBits)
+	c.tag = s.newTag()
 	s.mail.Occupy(c.slot)
 	if c.parent != s.root {
 		c.parent.children[c.tag] = c
@@ -88,6 +88,18 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	c.say(message{op: opWelcome, id: uint64(c.slot), size: c.tag, fd: s.mail.FD(), also: s.mail.RosterFD()})
 	go c.serve(died)
 	return nil
+}
+
+// newTag returns a tag that neither a client has nor the root process, whose tag is 0. The lock is held. Tags
+// wrap around after a million processes; a pool that recycles its workers starts as many in some hours.
+func (s *Server) newTag() uint64 {
+	for {
+		s.lastTag = (s.lastTag + 1) % (1 << TagBits)
+		taken := slices.ContainsFunc(s.clients[:], func(c *client) bool { return c != nil && c.tag == s.lastTag })
+		if s.lastTag != s.root.tag && !taken {
+			return s.lastTag
+		}
+	}
 }
 
 // serve answers the client until its process has died, and then disposes of what it had. No step after the

@@ -278,3 +278,20 @@ func TestArenasAreSealed(t *testing.T) {
 	r.Destroy(1)
 	r.Destroy(2)
 }
+
+// When the tags of a million processes have gone round, none is given that the root or a living process has:
+// that one could take the numbers of its segments.
+func TestTagsGoRound(t *testing.T) {
+	w := newWorld(t)
+	old := []*process{w.start(), w.start()}
+	w.s.mu.Lock()
+	w.s.lastTag = 1<<TagBits - 2
+	w.s.mu.Unlock()
+	tags := map[uint64]bool{w.s.Tag(): true}
+	for _, p := range append(old, w.start(), w.start(), w.start()) {
+		if tag := p.Tag(); tags[tag] || tag >= 1<<TagBits {
+			t.Errorf("the tag %d is given twice, or too large", tag)
+		}
+		tags[p.Tag()] = true
+	}
+}

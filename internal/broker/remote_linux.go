@@ -180,7 +180,7 @@ func (r *Remote) Release(carrier, id uint64, end bool) {
 func (r *Remote) Adopt(end, pidfd int, _ <-chan struct{}) (Child, error) {
 	r.adopting.Lock()
 	defer r.adopting.Unlock()
-	defer unix.Close(end)
+	defer new(sys.Closer).Close(end) // with what is in it, if the server has refused it
 	defer unix.Close(pidfd)
 	m, err := r.ask(message{op: opAdopt, fd: end}, message{op: opPidfd, fd: pidfd})
 	if err == nil && !m.ok {

@@ -5,19 +5,20 @@ package crew
 import (
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // connection is a worker's to the broker, from our side: a socket that nobody serves
 // until the worker asks for that.
 type connection struct {
-	asked atomic.Bool
-	mu    sync.Mutex
-	ours  int // -1: served, or closed
-	child share.Child
-	over  bool
+	asked  atomic.Bool
+	closer sys.Closer // of our end: a worker may have sent descriptors, though nobody receives them
+	mu     sync.Mutex
+	ours   int // -1: served, or closed
+	child  share.Child
+	over   bool
 }
 
 // once returns a function whose first call runs f in a goroutine.
@@ -41,7 +42,7 @@ func (m *member) served() {
 	}
 	pidfd, err := m.proc.Pidfd()
 	if err != nil {
-		_ = syscall.Close(end)
+		m.broker.closer.Close(end)
 		return
 	}
 	child, err := share.Adopt(end, pidfd, m.proc.Done())
@@ -66,7 +67,7 @@ func (b *connection) close() {
 	}
 	b.over = true
 	if b.ours >= 0 {
-		_ = syscall.Close(b.ours)
+		b.closer.Close(b.ours)
 		b.ours = -1
 	}
 	if b.child != nil {

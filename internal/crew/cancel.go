@@ -3,6 +3,7 @@
 package crew
 
 import (
+	"errors"
 	"time"
 )
 
@@ -45,7 +46,11 @@ func (c *Crew) cancel(j *job, cause error, late bool) {
 			continue
 		}
 		before := m.work.Tasks()
-		if seq, began := c.sched.Cancel(&m.work, &j.Job, drop); began {
+		seq, began := c.sched.Cancel(&m.work, &j.Job, drop)
+		if !began {
+			seq, began = m.work.Left(&j.Job) // it has ended a moment ago, or the worker says so
+		}
+		if began {
 			c.end(running{m, seq}, j, cause, late)
 		}
 		if m.sending == j && !c.cfg.Patient {
@@ -74,19 +79,27 @@ func (c *Crew) end(r running, j *job, cause error, late bool) {
 	time.AfterFunc(c.cfg.Grace, func() { c.killIfRunning(r, j, cause) })
 }
 
-// killIfRunning ends a task that has ignored its context.
+// killIfRunning ends a task that has ignored its context, with its worker, once that has told what it is
+// doing.
 func (c *Crew) killIfRunning(r running, j *job, cause error) {
 	c.mu.Lock()
-	kill := !c.closed && r.isRunning(j)
+	runs := !c.closed && r.isRunning(j)
 	c.mu.Unlock()
-	if !kill {
-		return
+	if runs {
+		r.m.askForStacks()
 	}
-	r.m.askForStacks()
+	if !c.kill(r, j, cause) {
+		time.AfterFunc(leastGrace, func() { c.killIfOverdue(r, j, cause, false) })
+	}
+}
 
+// kill ends a task if it runs, and reports whether no more is to be done about it.
+func (c *Crew) kill(r running, j *job, cause error) (done bool) {
 	var drops []run
 	c.mu.Lock()
-	if kill = !c.closed && r.isRunning(j); kill {
+	open := !c.closed && r.isOpen()
+	runs := open && r.isRunning(j)
+	if runs {
 		// The worker could be done with the task at any moment, and is not
 		// to begin another.
 		c.sched.Behind(&r.m.work, r.seq, collectRuns(&drops))
@@ -95,12 +108,39 @@ func (c *Crew) killIfRunning(r running, j *job, cause error) {
 	} else {
 		r.m.stacks = ""
 	}
+	if open && !runs {
+		r.m.link.Kick() // its result may be there
+	}
 	c.mu.Unlock()
 	c.settleAll(drops, c.whyNot)
-	if kill {
+	if runs {
 		r.m.proc.Kill()
 	}
+	return runs || !open
 }
+
+// killIfOverdue ends a worker that claims, by its marks, not to run a task which it had begun, and has
+// not committed its result: as long as it is believed the task has no end. It looks twice, since the pump
+// may just have the result in its hands.
+func (c *Crew) killIfOverdue(r running, j *job, cause error, again bool) {
+	if c.kill(r, j, cause) {
+		return
+	}
+	c.mu.Lock()
+	open := !c.closed && r.isOpen()
+	late := open && r.m.link.Uncollected() // the pump is held up
+	c.mu.Unlock()
+	switch {
+	case late:
+		time.AfterFunc(leastGrace, func() { c.killIfOverdue(r, j, cause, false) })
+	case open && !again:
+		time.AfterFunc(leastGrace/10, func() { c.killIfOverdue(r, j, cause, true) })
+	case open:
+		r.m.stuck(errNoResult)
+	}
+}
+
+var errNoResult = errors.New("it has begun other tasks, but not ended the one before")
 
 // stackTime is how long a worker has to tell its goroutines' stacks. One that is
 // stopped, or has no goroutine free to answer, does not.
@@ -143,6 +183,10 @@ func (m *member) heardStacks(data []byte) {
 	}
 }
 
+// isOpen reports whether the task's result has not been collected; under the lock.
+func (r running) isOpen() bool { return !r.m.dead && r.m.work.Has(r.seq) }
+
+// isRunning reports whether it is the task that runs, as far as the worker says; under the lock.
 func (r running) isRunning(j *job) bool {
 	task, begun := r.m.work.Running()
 	return begun && task.Job == &j.Job && task.Seq == r.seq && !r.m.dead

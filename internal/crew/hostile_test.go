@@ -131,6 +131,18 @@ func inService(what string, mem []byte) {
 		changed := result(8, 2)
 		changed[12] ^= 0x10
 		commit(result(8, 1), changed, result(8, 3))
+	case "all have begun":
+		for {
+			for i := range 16 {
+				word(mem, marks+8*i).Or(0x5555555555555555)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	case "begun until asked for stacks":
+		word(mem, marks).Or(1 << 2) // the first task, whose number is 1
+		asked(7)
+		word(mem, marks).Or(0x5555555555555555)
+		pause()
 	case "noise all over":
 		for range 20 {
 			copy(mem, noise(len(mem)))
@@ -168,6 +180,26 @@ func hello() *link.Port {
 		panic(err)
 	}
 	return p
+}
+
+// asked waits until the parent sends a message of a kind.
+func asked(kind uint32) {
+	for {
+		var head [16]byte
+		for n := 0; n < len(head); {
+			k, err := syscall.Read(link.FirstFD, head[n:])
+			if err != nil {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			n += k
+		}
+		if binary.LittleEndian.Uint32(head[:]) == kind {
+			return
+		}
+		rest := make([]byte, binary.LittleEndian.Uint64(head[8:]))
+		_, _ = syscall.Read(link.FirstFD, rest)
+	}
 }
 
 // ring rings the parent's bell, whether it listens or not.

@@ -38,6 +38,8 @@ type sighting struct {
 	seq     uint32
 	at      time.Time
 	expired bool
+
+	odd time.Time // since when a later task has begun, as the worker says, than that of which the result is due
 }
 
 // timed begins to look after a job with a timeout.
@@ -88,9 +90,10 @@ func (m *member) sight(now time.Time) time.Duration {
 		m.seen = sighting{}
 		return noLimits
 	}
+	m.doubt(task, now)
 	j := task.Job.Data.(*job)
 	if m.seen.job != j || m.seen.seq != task.Seq {
-		m.seen = sighting{job: j, seq: task.Seq, at: now}
+		m.seen = sighting{job: j, seq: task.Seq, at: now, odd: m.seen.odd}
 	}
 	if j.timeout == 0 || m.seen.expired {
 		return noLimits
@@ -102,6 +105,20 @@ func (m *member) sight(now time.Time) time.Duration {
 		return noLimits
 	}
 	return left
+}
+
+// doubt ends a worker that says that it has begun a task, and has not committed the result of the one
+// before. Of that one it could not be seen that its time has passed.
+func (m *member) doubt(running sched.Chunk, now time.Time) {
+	front, _ := m.work.Front()
+	switch {
+	case front.Seq == running.Seq || m.link.Uncollected():
+		m.seen.odd = time.Time{}
+	case m.seen.odd.IsZero():
+		m.seen.odd = now
+	case now.Sub(m.seen.odd) > leastGrace:
+		go m.stuck(errNoResult) // which needs the lock
+	}
 }
 
 // expire ends a task whose time has passed; under the lock.

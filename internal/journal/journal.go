@@ -15,6 +15,10 @@ import (
 // progress is how long Close waits for the handler to take the next record.
 const progress = 200 * time.Millisecond
 
+// mostWait is how long is waited for a handler that makes progress: a worker can leave thousands of records, and
+// a handler may take its time for each. Tests make it shorter.
+var mostWait = 3 * time.Second
+
 // A Journal calls what is added to it, in order. It is safe for concurrent use.
 type Journal struct {
 	logger *slog.Logger
@@ -123,19 +127,34 @@ func Complain(what string, panicked any) {
 	fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", what, panicked, debug.Stack())
 }
 
-// Close returns once all records have been passed on, or when the handler makes no progress. Records
-// added later are dropped.
+// Close returns once all records have been passed on, when the handler makes no progress, or after
+// mostWait. Records that are left then are lost. Records added later are dropped.
 func (j *Journal) Close() {
 	j.mu.Lock()
 	j.closed = true
 	j.more.Broadcast()
 	j.mu.Unlock()
+	if !j.await(mostWait) {
+		j.mu.Lock()
+		j.queue.drop()
+		j.mu.Unlock()
+		j.await(progress)
+	}
+}
+
+// await waits for the end, and reports false if it has not come although the handler makes progress.
+func (j *Journal) await(most time.Duration) bool {
+	limit := time.NewTimer(most)
+	defer limit.Stop()
 	for before := int64(-1); j.passed.Load() != before; {
 		before = j.passed.Load()
 		select {
 		case <-j.done:
-			return
+			return true
+		case <-limit.C:
+			return false
 		case <-time.After(progress):
 		}
 	}
+	return true
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A keeper is a handler that stores records, and blocks until goOn is closed.
@@ -179,5 +180,35 @@ func TestHandlerInTrouble(t *testing.T) {
 	j.Close()
 	if k.count("after") != 1 {
 		t.Errorf("%q", k.said)
+	}
+}
+
+// Close does not wait for all that a worker has left if the handler is slow: what is lost is told.
+func TestCloseWhileSlow(t *testing.T) {
+	defer func(d time.Duration) { mostWait = d }(mostWait)
+	mostWait = 50 * time.Millisecond
+	k := newKeeper()
+	close(k.goOn)
+	l := slog.New(k)
+	j := New(l)
+	const n = 5000 // which would take 25 s
+	for range n {
+		j.Add(1, 0, func() {
+			time.Sleep(5 * time.Millisecond)
+			l.Info("said")
+		})
+	}
+	begun := time.Now()
+	j.Close()
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	<-j.done
+	said := k.count("said")
+	if want := fmt.Sprintf("mp: log records of a worker were lost: the handler is too slow records=%d worker=1", n-said); k.count(want) != 1 {
+		t.Errorf("%d of %d were said, and then %q", said, n, k.said[said:])
+	}
+	if q := &j.queue; q.bytes != 0 || len(q.sources) != 0 || len(q.records) != 0 {
+		t.Errorf("%+v is left", q)
 	}
 }

@@ -81,3 +81,12 @@ func (q *queue) take() (log func(), lost map[int]int) {
 	}
 	return r.log, lost
 }
+
+// drop counts all records that wait as lost.
+func (q *queue) drop() {
+	for _, r := range q.records {
+		q.lost[r.source]++
+	}
+	q.records, q.bytes = nil, 0
+	clear(q.sources)
+}

@@ -79,6 +79,8 @@ type Link struct {
 	resHead  uint64
 	buf      []byte
 
+	collected atomic.Uint64 // resHead, for Uncollected
+
 	inbox inbox
 }
 
@@ -440,6 +442,10 @@ func (l *Link) Check() error {
 	}
 	return nil
 }
+
+// Uncollected reports whether the worker says that there are results which have not been collected. It is safe
+// for concurrent use.
+func (l *Link) Uncollected() bool { return l.mem.word64(offResTail).Load() != l.collected.Load() }
 
 func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead }
 

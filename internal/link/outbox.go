@@ -48,6 +48,7 @@ type outbox struct {
 	limit   time.Duration // how long the worker may take no byte; 0 means forever
 	onStuck func(error)
 	timer   *time.Timer
+	due     time.Time // when the timer is to look
 	watched bool
 	moved   uint64 // bytes that the socket has taken
 	before  sighted
@@ -203,7 +204,7 @@ func (o *outbox) watchIfFull() {
 	if o.watched || o.limit == 0 || !o.full() {
 		return
 	}
-	o.watched, o.before = true, o.sight()
+	o.watched, o.before, o.due = true, o.sight(), time.Now().Add(o.limit)
 	if o.timer == nil {
 		o.timer = time.AfterFunc(o.limit, o.look)
 	} else {
@@ -211,7 +212,8 @@ func (o *outbox) watchIfFull() {
 	}
 }
 
-// look is called by the timer.
+// look is called by the timer. A call that comes much too late says nothing about the worker: this process
+// was stopped, or had no processor, and so may the worker have been, as in a container that is paused.
 func (o *outbox) look() {
 	o.mu.Lock()
 	o.watched = false
@@ -220,7 +222,7 @@ func (o *outbox) look() {
 		return
 	}
 	now := o.sight()
-	if now.moved != o.before.moved || now.unread < o.before.unread {
+	if now.moved != o.before.moved || now.unread < o.before.unread || time.Since(o.due) > o.limit/4 {
 		o.watchIfFull()
 		o.mu.Unlock()
 		return

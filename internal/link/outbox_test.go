@@ -137,6 +137,45 @@ func TestStuckWorkerIsTold(t *testing.T) {
 	}
 }
 
+// A look that comes late says nothing about the worker: this process was stopped, and the worker may have been.
+func TestLateLookIsNone(t *testing.T) {
+	l := newLink(t)
+	told := make(chan error, 10)
+	l.Watch(time.Hour, func(err error) { told <- err })
+	workerSocket(t, l)
+	sent := make(chan error, 1)
+	go func() { sent <- l.SendBody(2, make([]byte, 8<<20)) }()
+	o := &l.out
+	look := func(due time.Time) {
+		o.mu.Lock()
+		o.before, o.due = o.sight(), due
+		o.mu.Unlock()
+		o.look()
+	}
+	for stuck := uint64(0); ; { // until the socket takes no more
+		o.mu.Lock()
+		moved := o.moved
+		o.mu.Unlock()
+		if moved > 0 && moved == stuck {
+			break
+		}
+		stuck = moved
+		time.Sleep(50 * time.Millisecond)
+	}
+	look(time.Now().Add(-time.Hour))
+	if len(told) > 0 {
+		t.Error("told by a look that came an hour late")
+	}
+	look(time.Now())
+	if len(told) == 0 {
+		t.Error("not told by one that came in time")
+	}
+	l.EndReading() // as at its death
+	if err := <-sent; err == nil {
+		t.Error("the message was sent")
+	}
+}
+
 // Closing the link ends calls of send that wait.
 func TestCloseEndsSending(t *testing.T) {
 	l := newLink(t)

@@ -70,6 +70,7 @@ func (l *Link) Collect(r *Results) error {
 		return err
 	}
 	l.resHead = tail
+	l.collected.Store(tail)
 	err := l.parse(l.buf, r)
 	l.mem.word64(offResHead).Store(tail)
 	return err

@@ -62,11 +62,15 @@ type bounds map[uint32]uint64
 // fromParent are a worker's bounds. They are wide, since a worker trusts its parent.
 var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, msgGo: 0, msgStacks: 0, msgAsk: 1 << 40}
 
+// MostFailure is the maximum size of a message that says why something has failed: the errors or the panic
+// of a task, however small results must be, or those of a setup.
+const MostFailure = 16 << 20
+
 // fromWorker returns a parent's bounds: results have at most most bytes. The bounds of other
-// messages lie above those that honest workers keep to in errtree, logrec and insight.
+// messages lie above those that honest workers keep to in runner, errtree, logrec and insight.
 func fromWorker(most int) bounds {
 	return bounds{
-		msgHello: 16 << 20, msgReady: 0, msgFailed: 4 << 20, msgPayload: uint64(most), msgLog: 4 << 20,
+		msgHello: 16 << 20, msgReady: 0, msgFailed: MostFailure, msgPayload: uint64(max(most, MostFailure)), msgLog: 4 << 20,
 		msgBroker: 0, msgStacks: 1 << 20, msgAsk: 256 << 20,
 	}
 }

@@ -50,7 +50,10 @@ const (
 	maxStack     = 256 << 10
 )
 
-var panicBounds = codec.Bounds{Bytes: maxPanicText + maxStack + errtree.MaxEncoded + 64, Items: 7, Depth: 1}
+// MaxFailure is the most bytes of an outcome that is no result.
+const MaxFailure = maxPanicText + maxStack + errtree.MaxEncoded + 64
+
+var panicBounds = codec.Bounds{Bytes: MaxFailure, Items: 7, Depth: 1}
 
 // ParsePanic decodes the data of a Panicked outcome. For data that AppendPanic would not write it returns an
 // error with the beginning of the text.

@@ -81,6 +81,35 @@ func (w *Worker) Running() (task Chunk, ok bool) {
 	return Chunk{}, false
 }
 
+// Has reports whether task seq is on its way or running, as far as results have been collected.
+func (w *Worker) Has(seq uint32) bool {
+	for i := range w.flight.len() {
+		if c := w.flight.at(i); seq-c.Seq < uint32(c.N) {
+			return true
+		}
+	}
+	return false
+}
+
+// Left is the last task of a job that is on its way or running, as far as results have been collected.
+func (w *Worker) Left(j *Job) (seq uint32, ok bool) {
+	for i := w.flight.len() - 1; i >= 0; i-- {
+		if c := w.flight.at(i); c.Job == j {
+			return c.Seq + uint32(c.N) - 1, true
+		}
+	}
+	return 0, false
+}
+
+// Front is the task whose result is due next.
+func (w *Worker) Front() (task Chunk, ok bool) {
+	if w.flight.len() == 0 {
+		return Chunk{}, false
+	}
+	c := *w.flight.at(0)
+	return Chunk{Job: c.Job, Lo: c.Lo, N: 1, Seq: c.Seq}, true
+}
+
 // takeBack voids tasks from lo on, as far as they have not begun, and calls f
 // for each run of elements that this frees, the last first.
 func (w *Worker) takeBack(lo uint32, f func(Chunk)) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/sys"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -136,7 +137,7 @@ func Adopt(end, pidfd int, died <-chan struct{}) (Child, error) {
 	h.mu.Unlock()
 	switch {
 	case dir == nil:
-		shm.CloseFD(end)
+		new(sys.Closer).Close(end) // there may be something in it that lingers
 		shm.CloseFD(pidfd)
 		return nil, err
 	case c == nil && err == nil:

@@ -18,7 +18,7 @@ func Word32(mem []byte, off int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&mem[off]))
 }
 
-// Words are the n words from offset off on.
+// Words are the n words from offset off on, which for no words may be where mem ends.
 func Words(mem []byte, off, n int) []atomic.Uint64 {
 	_ = mem[off : off+8*n]
 	if n == 0 {

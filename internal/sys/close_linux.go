@@ -2,8 +2,11 @@ package sys
 
 import (
 	"io"
+	"os"
+	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -105,6 +108,9 @@ func (c *Closer) run() {
 }
 
 func (w closing) close() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer interrupt(unix.Gettid())()
 	if w.file != nil {
 		if c, ok := w.file.(syscall.Conn); ok {
 			if raw, err := c.SyscallConn(); err == nil {
@@ -124,6 +130,36 @@ func (w closing) close() {
 // notLinger has a socket not wait for its peer when it is closed. For what is no socket this is an error.
 func notLinger(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
+}
+
+// dawdles is how long the system may wait for another process when it closes a descriptor.
+const dawdles = 100 * time.Millisecond
+
+// interrupt has a thread that still waits after a while go on: the wait for the peer of a socket ends with a
+// signal, and the system goes on with that connection by itself. Such a socket may lie where nobody can
+// receive it, in the queue of one that is closed, and say that it lingers for a day. The signal is the one
+// with which the runtime preempts goroutines, which programs are prepared for. The function that is
+// returned ends that.
+func interrupt(thread int) (stop func()) {
+	var mu sync.Mutex
+	var timer *time.Timer
+	over := false
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(dawdles, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			_ = unix.Tgkill(os.Getpid(), thread, unix.SIGURG)
+			timer.Reset(dawdles)
+		}
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		timer.Stop()
+	}
 }
 
 // Rights returns the descriptors in a control message.

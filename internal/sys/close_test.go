@@ -74,6 +74,34 @@ func TestCloserDoesNotLinger(t *testing.T) {
 	<-c.Idle() // returns also when there is nothing to close
 }
 
+// What lies in the queue of a socket that is closed cannot be told not to linger, and holds a Closer up for
+// a moment only.
+func TestCloserDoesNotLingerWithin(t *testing.T) {
+	within := func() (outer int) {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			fd := lingering(t)
+			if err := unix.Sendmsg(pair[1], []byte{0}, unix.UnixRights(fd), nil, 0); err != nil {
+				t.Fatal(err)
+			}
+			_ = unix.Close(fd)
+		}
+		_ = unix.Close(pair[1])
+		return pair[0]
+	}
+	var c Closer
+	c.Close(within())
+	c.CloseFile(os.NewFile(uintptr(within()), "outer"))
+	select {
+	case <-c.Idle():
+	case <-time.After(20 * time.Second):
+		t.Fatal("it lingers")
+	}
+}
+
 // Only a child or grandchild of a process descends from it. Other descriptors are not processes.
 func TestDescends(t *testing.T) {
 	shell := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")

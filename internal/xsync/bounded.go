@@ -35,7 +35,8 @@ func OpenBounded(m Memory) *Bounded {
 	return b
 }
 
-// permitsOf trusts the number in the memory as far as there is memory.
+// permitsOf trusts the number in the memory as far as there is memory: for none, if the head is
+// the last that there is.
 func permitsOf(mem []byte) []atomic.Uint64 {
 	n := min(own(mem, 0).Load(), MaxBounded, uint64(len(mem)-headSize)/8)
 	return shm.Words(mem, offSlots, int(n))

@@ -1,0 +1,70 @@
+//go:build linux
+
+package crew_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/crew"
+)
+
+// A worker that says that it has begun a later task, and never commits the result of the one before, cannot
+// keep that from being ended: neither by its context nor by its timeout.
+func TestLaterTaskBegun(t *testing.T) {
+	for name, c := range map[string]struct {
+		hints  crew.Hints
+		cancel bool
+	}{"context": {cancel: true}, "timeout": {hints: crew.Hints{Timeout: 500 * time.Millisecond}}} {
+		t.Run(name, func(t *testing.T) {
+			cr := start(t, config(t, "all have begun", 1))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			first, second := newBatch([]byte("first")), newBatch([]byte("second"))
+			execute(t, ctx, cr, "echo", first, c.hints)
+			until(t, "the first seems to run", func() bool {
+				w := cr.Workers()
+				return len(w) == 1 && w[0].Running
+			})
+			execute(t, t.Context(), cr, "echo", second, crew.Hints{})
+			until(t, "the second seems to run", func() bool {
+				w := cr.Workers()
+				return len(w) == 1 && w[0].Running && w[0].Task == 2
+			})
+			if c.cancel {
+				cancel()
+			}
+			first.wait(t, "the first")
+			second.wait(t, "the second")
+			if err := second.errs[0]; !errors.Is(causeOf(err), crew.ErrCorrupt) {
+				t.Errorf("the second ended with %v: %v", err, causeOf(err))
+			}
+		})
+	}
+}
+
+// Nor does it help it to say so just when it is asked what it is doing.
+func TestLaterTaskBegunWhenAsked(t *testing.T) {
+	cr := start(t, config(t, "begun until asked for stacks", 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first, second := newBatch([]byte("first")), newBatch([]byte("second"))
+	execute(t, ctx, cr, "echo", first, crew.Hints{})
+	until(t, "the first seems to run", func() bool {
+		w := cr.Workers()
+		return len(w) == 1 && w[0].Running && w[0].Task == 1
+	})
+	execute(t, t.Context(), cr, "echo", second, crew.Hints{})
+	until(t, "the second is there", func() bool { return cr.Stats().Queued == 0 })
+	cancel()
+	first.wait(t, "the first")
+}
+
+func causeOf(err error) error {
+	if d := (*crew.Death)(nil); errors.As(err, &d) {
+		return d.Cause
+	}
+	return nil
+}
