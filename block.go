@@ -233,6 +233,14 @@ func (s *blockStore) claimed(b *block) bool {
 	return ok
 }
 
+// has reports whether this process has the block with a head since a trip.
+func (s *blockStore) has(head share.Token, trip uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.known[keyOf(head)]
+	return b != nil && b.held.Has(trip)
+}
+
 // loseBlock frees the block with a head if it is still on a trip, or has arrived here on that
 // with a value that could not be decoded as a whole.
 func loseBlock(head share.Token, trip uint32) {

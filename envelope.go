@@ -206,6 +206,7 @@ func (e envelope[T]) openAny(b []byte, v *T) error {
 	if err != nil {
 		return err
 	}
+	p.tickets = notHere(p.tickets)
 	err = e.codec.Decode(p.body, v)
 	if err != nil {
 		p.lose()
@@ -233,6 +234,7 @@ func (e envelope[T]) foresee(b []byte) {
 // drop uses a message up that nobody will receive.
 func (e envelope[T]) drop(b []byte) {
 	if p, err := e.parse(b); err == nil {
+		p.tickets = notHere(p.tickets)
 		p.lose()
 		e.uncarry(p.ids, e.codec.FilesOf(p.body))
 	}
@@ -260,6 +262,35 @@ func (e envelope[T]) sent(v *T) {
 		kept := *v
 		e.codec.Settle(&kept)
 	}
+}
+
+// notHere returns the tickets of what this process does not have. A message may name what arrived with another
+// one, if it was forged, or if it is received twice because a process has overwritten the queue: when it
+// cannot be decoded, that must stay as it is.
+func notHere(tickets []byte) []byte {
+	var absent []byte
+	some := false
+	for at := 0; len(tickets)-at >= ticketSize; at += ticketSize {
+		t := tickets[at : at+ticketSize]
+		switch isHere := hasTicket(t); {
+		case isHere && !some:
+			absent, some = append(absent, tickets[:at]...), true
+		case !isHere && some:
+			absent = append(absent, t...)
+		}
+	}
+	if some {
+		return absent
+	}
+	return tickets
+}
+
+// hasTicket reports whether this process has what a ticket is of.
+func hasTicket(ticket []byte) bool {
+	if head, trip, err := parseTicket(ticket); err == nil {
+		return blocks.has(head, trip)
+	}
+	return hasEnd(ticket)
 }
 
 // loseTicket closes the end of a connection, or frees the slab, that a ticket is of, if nobody has

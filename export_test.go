@@ -10,3 +10,9 @@ func (q *Queue[T]) PutRaw(b []byte) error {
 
 // SendRaw is PutRaw for a connection.
 func (c *Conn[T]) SendRaw(b []byte) error { return c.c.send(context.Background(), b) }
+
+// GetRaw takes an element, and returns its bytes without decoding them.
+func (q *Queue[T]) GetRaw() ([]byte, error) {
+	rec, err := q.q.ring.TryGet(nil)
+	return rec.Bytes, err
+}

@@ -362,7 +362,8 @@ func arrive(ticket []byte, most int) (*pipeEnd, error) {
 	return e, nil
 }
 
-// loseEnd closes the end that a ticket is of, unless another process has it.
+// loseEnd closes the end that a ticket is of, unless another process has it. This process must not have had it
+// before: see notHere.
 func loseEnd(ticket []byte) {
 	if e, err := meetEnd(ticket); err == nil {
 		e.pipe.Arrive(e.end, e.trip.Load())
@@ -370,13 +371,25 @@ func loseEnd(ticket []byte) {
 	}
 }
 
+// hasEnd reports whether this process has the end that a ticket is of.
+func hasEnd(ticket []byte) bool {
+	e, err := meetEndBy(share.MeetAgain, ticket)
+	if err != nil {
+		return false
+	}
+	defer e.release(false)
+	return e.pipe.Has(e.end, e.trip.Load())
+}
+
 // meetEnd returns the end that a ticket is of, which somebody else may have.
-func meetEnd(ticket []byte) (*pipeEnd, error) {
+func meetEnd(ticket []byte) (*pipeEnd, error) { return meetEndBy(share.Meet, ticket) }
+
+func meetEndBy(meet func(share.Token) (*share.Object, error), ticket []byte) (*pipeEnd, error) {
 	t, rest, err := share.ParseToken(ticket, xsync.KindPipe)
 	if err != nil {
 		return nil, err
 	}
-	obj, err := share.Meet(t)
+	obj, err := meet(t)
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ type Mover interface {
 var handles = struct {
 	is, move func(pointer reflect.Type) bool
 	of       func(pointer any) Handle
+	notHere  func(tickets []byte) []byte
 	lose     func(ticket []byte)
 	ticket   int // its length
 }{is: func(reflect.Type) bool { return false }}
@@ -51,9 +52,12 @@ func Handles(is, move func(pointer reflect.Type) bool, of func(pointer any) Hand
 	handles.is, handles.move, handles.of = is, move, of
 }
 
-// Tickets says how long a Mover's ticket is, and what becomes of a mover in a value that cannot be
-// decoded, whether it has arrived by then or not. It is called once, too.
-func Tickets(size int, lose func(ticket []byte)) { handles.ticket, handles.lose = size, lose }
+// Tickets says how long a Mover's ticket is, which tickets are of movers that this process does not have before a
+// value is decoded, and what becomes of these if the value cannot be decoded, whether they have arrived by then
+// or not. It is called once, too.
+func Tickets(size int, notHere func(tickets []byte) []byte, lose func(ticket []byte)) {
+	handles.ticket, handles.notHere, handles.lose = size, notHere, lose
+}
 
 func isHandle(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && handles.is(reflect.PointerTo(t))
@@ -155,6 +159,9 @@ func (c *Type[T]) convey(r role) {
 		var err error
 		if c.moves && r != message {
 			data, tickets, err = splitTickets(data)
+			if len(tickets) > 0 {
+				tickets = handles.notHere(tickets)
+			}
 		}
 		if err == nil {
 			err = decode(data, v)

@@ -119,9 +119,24 @@ func (o *Object) Token() (Token, error) {
 
 // Meet returns the object that a token stands for.
 func Meet(t Token) (*Object, error) {
-	h := &here
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	here.mu.Lock()
+	defer here.mu.Unlock()
+	return here.meet(t)
+}
+
+// MeetAgain is Meet for an object in memory that this process has already; for others it returns an error. It
+// asks no other process.
+func MeetAgain(t Token) (*Object, error) {
+	here.mu.Lock()
+	defer here.mu.Unlock()
+	if here.segments[t.Segment] == nil {
+		return nil, broker.ErrGone
+	}
+	return here.meet(t)
+}
+
+// meet is Meet with the lock held.
+func (h *heap) meet(t Token) (*Object, error) {
 	s, err := h.fetch(t.Segment)
 	if err != nil {
 		return nil, err

@@ -131,6 +131,9 @@ func (h *Held) Mine() bool {
 	return s&slots == h.me && s&(onTrip|ended) == 0
 }
 
+// Has reports whether this process has it since a trip.
+func (h *Held) Has(trip uint32) bool { return since(h.me, trip)(h.state.Load()) }
+
 // Moving reports whether it is on its way.
 func (h *Held) Moving() bool { return h.state.Load()&(onTrip|ended) == onTrip }
 

@@ -107,6 +107,11 @@ func (p *Pipe) Arrive(end int, trip uint32) bool {
 	return ok
 }
 
+// Has reports whether this process has an end since a trip.
+func (p *Pipe) Has(end int, trip uint32) bool {
+	return since(p.me, trip)(endOf(p.ends.Load(), end))
+}
+
 // Lose closes an end that will not arrive, and reports whether it was the last one.
 func (p *Pipe) Lose(end int, trip uint32) (last bool) {
 	last, _ = p.closeEnd(end, moving(trip))
