@@ -59,4 +59,3 @@ func TestElementTwice(t *testing.T) {
 		})
 	}
 }
-

@@ -33,8 +33,8 @@ var transport = struct {
 }
 
 // Files says how files are carried. It is called once, before any codec is made. With take
-// a file that has been received cannot be received again. Discard closes one that was received in vain: it must
-// not wait, since the sender decides how long closing takes.
+// a file that has been received cannot be received again. Discard closes a received file of a value that cannot be
+// decoded. It must not wait, since the sender decides how long closing takes.
 func Files(send func(*os.File) (uint64, error), receive func(id uint64, name string, take bool) (*os.File, error), forget func([]uint64), discard func(*os.File)) {
 	transport.send, transport.receive, transport.forget, transport.discard = send, receive, forget, discard
 }

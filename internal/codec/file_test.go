@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A value that cannot be received whole has those of its files discarded that were received, by who need not
-// wait for that: to close a file takes as long as its sender pleases, and others may wait for who decodes.
+// When a value cannot be decoded, its received files are discarded without waiting: closing a file takes as long
+// as its sender pleases, and callers may be waiting for the decoding goroutine.
 func TestFilesReceivedInVain(t *testing.T) {
 	before := transport
 	defer func() { transport = before }()

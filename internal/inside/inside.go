@@ -3,13 +3,13 @@
 package inside
 
 var (
-	// BoundConn has the end of a pipe, an *mp.Conn that nobody uses yet, send and receive messages of so many
-	// bytes, whatever the process says that has sent the end.
+	// BoundConn sets the maximum size of messages that the end of a pipe, an *mp.Conn not yet in use, sends and
+	// receives. The limit claimed by the sender of the end no longer counts.
 	BoundConn func(conn any, bytes int)
 
-	// MakerOfConn is a number of the process that has made the pipe, for which the root process vouches.
+	// MakerOfConn returns a number of the process that made the pipe, as the root process knows it.
 	MakerOfConn func(conn any) uint64
 
-	// QueueEnded reports whether nobody can put anything into an *mp.Queue any more.
+	// QueueEnded reports whether an *mp.Queue accepts no more elements.
 	QueueEnded func(queue any) bool
 )

@@ -61,8 +61,8 @@ func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil // without the lock: it may wait for the process that serves the file
 }
 
-// DiscardFile closes a file that was received in vain. It does not wait: the sender decides how long the system
-// takes for that, as with a socket that lingers.
+// DiscardFile closes a received file that nothing will use. It does not wait: the sender decides how long closing
+// takes, as with a lingering socket.
 func DiscardFile(f *os.File) { new(sys.Closer).CloseFile(f) }
 
 func receiveFile(id uint64, take bool) (fd int, err error) {

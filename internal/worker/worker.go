@@ -21,7 +21,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// What is told of a failure has room whatever MaxMessage is.
+// A failure fits into a message, however small MaxMessage is.
 const _ = uint(link.MostFailure - max(runner.MaxFailure, errtree.MaxEncoded))
 
 // maxBuf is how large a buffer may be to be kept for the next result.

@@ -236,7 +236,7 @@ func TestCondOfKeptLock(t *testing.T) {
 		}
 		must(t, locks[0].Unlock())
 		within(t, "the other one is woken", func() { must(t, <-other) })
-		must(t, locks[0].Lock(forever)) // nobody waits for it any more
+		must(t, locks[0].Lock(forever)) // nobody waits for it
 		must(t, locks[0].Unlock())
 	}
 }

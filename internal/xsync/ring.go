@@ -396,7 +396,8 @@ func (r *Ring) tryPut(b, place []byte) (put bool, where room, err error) {
 	return put, where, err
 }
 
-// sane checks positions, which anybody may have written: whether so many records can lie between them.
+// sane reports whether as many records as the positions claim fit between them. Any process may have written
+// the positions.
 func (r *Ring) sane(head, tail position) bool {
 	last := len(r.data) - recordHead
 	if head.place() > last || tail.place() > last || tail.since(head) > uint64(r.most) {
