@@ -22,7 +22,7 @@ import (
 )
 
 // A failure fits into a message, however small MaxMessage is.
-const _ = uint(link.MostFailure - max(runner.MaxFailure, errtree.MaxEncoded))
+var _ [link.MostFailure - max(runner.MaxFailure, errtree.MaxEncoded)]struct{}
 
 // maxBuf is how large a buffer may be to be kept for the next result.
 const maxBuf = 4 << 20
