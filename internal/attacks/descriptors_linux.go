@@ -139,7 +139,7 @@ var descriptorDeeds = []deed{
 }
 
 func descriptorRows() []Row {
-	rows := []Row{{Family: Descriptors, Target: "all", Deed: "each one is in this table", works: true, attack: allKnown}}
+	rows := []Row{{Family: Descriptors, Target: "all", Deed: "each one is in this table", works: true, Bounds: Bounds{Timeout: Patience}, attack: allKnown}}
 	for _, d := range ownDescriptors {
 		for _, do := range descriptorDeeds {
 			row := Row{

@@ -214,7 +214,9 @@ func peerMessageRows() []Row {
 	}
 	for i := range rows {
 		rows[i].Bounds = Bounds{Timeout: 3 * time.Second, Goroutines: 4 * many, Descriptors: 2 * many}
-		rows[i].works = rows[i].Target == message && rows[i].Deed == "unfinished"
+		if rows[i].Target == message && rows[i].Deed == "unfinished" {
+			rows[i].works, rows[i].Bounds.Timeout = true, Patience
+		}
 	}
 	return rows
 }

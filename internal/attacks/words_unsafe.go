@@ -48,7 +48,7 @@ const (
 )
 
 func wordRows() []Row {
-	rows := []Row{{Family: Words, Target: "all segments", Deed: "each one is in this table", works: true, gives: "Array", attack: segmentsKnown}}
+	rows := []Row{{Family: Words, Target: "all segments", Deed: "each one is in this table", works: true, Bounds: Bounds{Timeout: Patience}, gives: "Array", attack: segmentsKnown}}
 	for _, s := range scribbles {
 		rows = slices.Concat(rows, objectRows(s), segmentRows(s))
 	}

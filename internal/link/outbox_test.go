@@ -49,9 +49,11 @@ func TestPostNeverWaits(t *testing.T) {
 			}
 		}
 	})
-	if now := runtime.NumGoroutine(); now > before+1 {
-		t.Errorf("%d goroutines more", now-before)
-	}
+	within(t, "only the writer is left", func() { // the goroutine that posted may be about to end
+		for runtime.NumGoroutine() > before+2 { // the writer and this one
+			runtime.Gosched()
+		}
+	})
 	for seq := range admitted {
 		kind, got, body, err := receive(worker, anything)
 		if err != nil || kind != msgAsk || got != seq || !bytes.Equal(body, bytes.Repeat([]byte{byte(seq)}, 1000)) {
