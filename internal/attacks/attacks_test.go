@@ -45,7 +45,7 @@ func TestAttacks(t *testing.T) {
 	families := map[string][]attacks.Row{}
 	var order []string
 	for _, row := range attacks.Table() {
-		if row.Long() && !*long || skipped() {
+		if row.Long() && !*long || skipped() || row.Heavy() && attacks.Racing {
 			continue
 		}
 		if families[row.Family] == nil {

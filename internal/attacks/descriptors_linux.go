@@ -121,12 +121,16 @@ var descriptorDeeds = []deed{
 	{"hand to a child and return", func(_ context.Context, v *victim, fd int) error { return v.hand(fd) }},
 	{"hand to a child and exit", func(_ context.Context, v *victim, fd int) error { return v.handAndExit(fd, 3) }},
 	{"fill, hand to a child and exit", func(_ context.Context, v *victim, fd int) error { fill(fd); return v.handAndExit(fd, 3) }},
-	{"fill, hand to a child and stop", func(ctx context.Context, v *victim, fd int) error {
+	{"fill, hand to a child and stop", func(_ context.Context, v *victim, fd int) error {
 		fill(fd)
 		if err := errors.Join(v.hand(fd), syscall.Kill(os.Getpid(), syscall.SIGSTOP)); err != nil {
 			return err
 		}
-		return rest(ctx) // other threads may still run for a moment
+		// This thread may run for a moment longer. The task must not end then, although its context may have: a
+		// worker that is stopped between tasks is left alone.
+		ctx, cancel := context.WithTimeout(context.Background(), Patience)
+		defer cancel()
+		return rest(ctx)
 	}},
 	{"make blocking", func(_ context.Context, _ *victim, fd int) error { return setFlags(fd, 0) }},
 	{"make blocking and fill", func(_ context.Context, _ *victim, fd int) error { fill(fd); return setFlags(fd, 0) }},
