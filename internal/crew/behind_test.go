@@ -4,6 +4,7 @@ package crew_test
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -28,13 +29,12 @@ func (g gated) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
 func TestNothingWaitsBehindWhileOneIsIdle(t *testing.T) {
 	c := start(t, config(t, "honest", 2))
 	until(t, "both workers", func() bool { return len(c.Workers()) == 2 })
-	wait := func() []byte { b := make([]byte, 16); b[8] = doWait; return b }
 	var cancels [2]context.CancelFunc
 	for i := range cancels {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		cancels[i] = cancel
-		execute(t, ctx, c, "task", newBatch(wait()), crew.Hints{})
+		execute(t, ctx, c, "task", newBatch(waits()), crew.Hints{})
 		until(t, "it runs", func() bool { return running(c) == i+1 })
 	}
 	g := gated{newBatch([]byte("hello")), new(sync.Once), make(chan struct{}), make(chan struct{})}
@@ -59,4 +59,14 @@ func running(c *crew.Crew) (n int) {
 		}
 	}
 	return n
+}
+
+// An idle worker that is woken for a task gets it, also where the parent has one processor: there a busy worker that
+// is told of the task as well could be the first, again and again, and the task would wait behind what that one runs.
+func TestIdleWorkerComesFirst(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	c := start(t, config(t, "honest", 2))
+	occupy(t, c)
+	execute(t, t.Context(), c, "task", newBatch(waits()), crew.Hints{})
+	until(t, "both run a task", func() bool { return running(c) == 2 })
 }

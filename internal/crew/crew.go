@@ -252,6 +252,9 @@ func (c *Crew) rouse(j *sched.Job) {
 		c.popIdle().wakeUp()
 	}
 	c.rousePlaces(n)
+	if n <= 0 {
+		return // a busy one could be there first, and the tasks would wait behind what it runs
+	}
 	for _, m := range c.members {
 		if m != nil && m.hungry {
 			m.hungry = false
