@@ -14,6 +14,15 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
+// sharedCond returns a manager with a remote client, a Mutex that both have, and a Cond of it.
+func sharedCond(ctx context.Context, t *testing.T) (m, far *manager.Manager, lock, other *manager.Mutex, c *manager.Cond) {
+	t.Helper()
+	m, _ = remote(t, manager.Config{})
+	far = dial(t, m)
+	lock, other = must(manager.NewMutex(ctx, m, manager.Named("lock"))), must(manager.NewMutex(ctx, far, manager.Named("lock")))
+	return m, far, lock, other, must(manager.NewCond(ctx, m, lock))
+}
+
 // condWait is a Wait whose context ends, with the Mutex locked before.
 func condWait(t *testing.T, lock *manager.Mutex, c *manager.Cond, before func()) error {
 	t.Helper()
@@ -32,10 +41,7 @@ func TestCondOfStoppedManager(t *testing.T) {
 	defer manager.Relocking(10 * time.Millisecond)()
 	mptest.NoLeaks(t)
 	ctx := soon(t)
-	m, _ := remote(t, manager.Config{})
-	far := dial(t, m)
-	lock, other := must(manager.NewMutex(ctx, m, manager.Named("lock"))), must(manager.NewMutex(ctx, far, manager.Named("lock")))
-	c := must(manager.NewCond(ctx, m, lock))
+	m, far, lock, other, c := sharedCond(ctx, t)
 	err := condWait(t, lock, c, func() { stop(t, m.PID()) })
 	if !errors.Is(err, mp.ErrNotHeld) || errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
@@ -55,10 +61,7 @@ func TestCondOfStoppedManager(t *testing.T) {
 func TestCondOfKeptMutex(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
-	m, _ := remote(t, manager.Config{})
-	far := dial(t, m)
-	lock, other := must(manager.NewMutex(ctx, m, manager.Named("lock"))), must(manager.NewMutex(ctx, far, manager.Named("lock")))
-	c := must(manager.NewCond(ctx, m, lock))
+	m, far, lock, other, c := sharedCond(ctx, t)
 	for _, kept := range []bool{true, false} {
 		back := func() {}
 		if kept {

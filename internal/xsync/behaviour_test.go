@@ -137,13 +137,7 @@ func TestPermits(t *testing.T) {
 func TestSignalAndBroadcast(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
-	xsync.NewMutex(w.memory(lots[0], 0))
-	locks := each(w, lots, 0, xsync.OpenMutex)
-	xsync.NewCond(w.memory(lots[0], 1), locks[0])
-	var conds []*xsync.Cond
-	for i, l := range lots {
-		conds = append(conds, xsync.OpenCond(w.memory(l, 1), locks[i]))
-	}
+	locks, conds := w.conds(lots)
 	const all = 12
 	waiting, woken := w.tally(2), make(chan struct{}, all) // changed with the lock held
 	for i := range all {
@@ -204,13 +198,7 @@ func TestCondOfKeptLock(t *testing.T) {
 	defer xsync.RelockPatience(time.Millisecond)()
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
-	xsync.NewMutex(w.memory(lots[0], 0))
-	locks := each(w, lots, 0, xsync.OpenMutex)
-	xsync.NewCond(w.memory(lots[0], 1), locks[0])
-	var conds []*xsync.Cond
-	for i, l := range lots {
-		conds = append(conds, xsync.OpenCond(w.memory(l, 1), locks[i]))
-	}
+	locks, conds := w.conds(lots)
 	for _, signalled := range []bool{false, true} {
 		ctx, cancel := context.WithCancel(forever)
 		kept, other := make(chan error, 1), make(chan error, 1)

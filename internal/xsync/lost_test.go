@@ -68,6 +68,17 @@ func each[T any](w *world, lots []*park.Lot, n int, open func(xsync.Memory) T) (
 	return all
 }
 
+// conds makes a Mutex and a Cond of it, and opens both in each lot.
+func (w *world) conds(lots []*park.Lot) (locks []*xsync.Mutex, conds []*xsync.Cond) {
+	xsync.NewMutex(w.memory(lots[0], 0))
+	locks = each(w, lots, 0, xsync.OpenMutex)
+	xsync.NewCond(w.memory(lots[0], 1), locks[0])
+	for i, l := range lots {
+		conds = append(conds, xsync.OpenCond(w.memory(l, 1), locks[i]))
+	}
+	return locks, conds
+}
+
 // spend takes some time, often none.
 func spend(r *rand.Rand) {
 	if r.IntN(2) == 0 {
@@ -125,13 +136,7 @@ func churnBounded(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, l
 
 // churnCond passes tokens: who takes one waits until there is one, who puts one signals.
 func churnCond(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
-	xsync.NewMutex(w.memory(lots[0], 0))
-	locks := each(w, lots, 0, xsync.OpenMutex)
-	xsync.NewCond(w.memory(lots[0], 1), locks[0])
-	var conds []*xsync.Cond
-	for i, l := range lots {
-		conds = append(conds, xsync.OpenCond(w.memory(l, 1), locks[i]))
-	}
+	locks, conds := w.conds(lots)
 	tokens := w.tally(2) // the race detector takes handles of two lots for two locks
 	tokens.Store(3)
 	return func(r *rand.Rand, lot int, ctx context.Context) {

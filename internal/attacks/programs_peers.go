@@ -1,0 +1,145 @@
+//go:build linux
+
+package attacks
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/manager"
+)
+
+// holdManagerLocks has the locks of the pipe to the manager held by a process that there is not.
+func holdManagerLocks(ctx context.Context, v *victim) error {
+	if err := v.Dict.Set(ctx, "x", 1); err != nil {
+		return err
+	}
+	pipes, err := pipesHere()
+	if err != nil {
+		return err
+	}
+	const nobody = 999
+	for _, mem := range pipes {
+		for _, off := range xsync.PipeLocks() {
+			shm.Word64(mem, off).Or(nobody)
+		}
+	}
+	c, cancel := context.WithTimeout(ctx, DefaultTimeout/4)
+	defer cancel()
+	_ = v.Dict.Set(c, "x", 2)
+	os.Exit(3)
+	return nil
+}
+
+// far is a connection to the manager as a remote client has it.
+func (v *victim) far(ctx context.Context) (*manager.Manager, error) {
+	return manager.Dial(ctx, "tcp", v.Manager, peers())
+}
+
+func longNames(ctx context.Context, v *victim) error {
+	m, err := v.far(ctx)
+	if err != nil {
+		return err
+	}
+	const many = 600
+	for i := range many {
+		name := fmt.Sprint(i, strings.Repeat("x", 1<<20))
+		if _, err := manager.NewEvent(ctx, m, manager.Named(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// block waits, with its argument, as long as it may.
+var block = manager.Function("block", func(ctx context.Context, old int, _ []byte) (int, error) {
+	<-ctx.Done()
+	return old, ctx.Err()
+})
+
+func waitingCalls(ctx context.Context, v *victim) error {
+	m, err := v.far(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := manager.NewDict[string, int](ctx, m)
+	if err != nil {
+		return err
+	}
+	const many, fit = 100, managerBytes >> 20
+	answers, arg := make(chan error, many), make([]byte, 1<<20)
+	for range many {
+		go func() {
+			_, err := manager.Update(ctx, d, "k", block, arg)
+			answers <- err
+		}()
+	}
+	for range many - fit {
+		if err := <-answers; !errors.Is(err, manager.ErrLimit) {
+			return fmt.Errorf("one of %d calls that wait, with room for %d: %w", many, fit, err)
+		}
+	}
+	return nil
+}
+
+// guessObjects clears and closes objects of others, by all small numbers but that of its own.
+func guessObjects(ctx context.Context, v *victim) error {
+	c, err := v.asLocal(ctx)
+	if err != nil {
+		return err
+	}
+	wire, err := v.Dict.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	own := binary.LittleEndian.Uint64(wire[store.IDSize:])
+	for object := range uint64(16) {
+		var w store.Writer
+		if object != own {
+			w.Begin(uint32(object), store.OpDictClear, object)
+			w.End()
+		}
+		if err := c.SendBytes(ctx, w.B); err != nil {
+			return err
+		}
+	}
+	return rest(ctx)
+}
+
+// managerIsSmall bounds what the manager's process has taken.
+func managerIsSmall(_ context.Context, w *world) error {
+	if mib := status(fmt.Sprint(w.manager.PID()), "VmHWM") >> 10; mib > DefaultMemory*raceFactor {
+		return fmt.Errorf("the manager, with Limits.Bytes of %d MiB, has taken %d MiB", managerBytes>>20, mib)
+	}
+	return nil
+}
+
+// silence keeps as many connections open as the listener lets it.
+func silence(ctx context.Context, v *victim) error {
+	dialer := net.Dialer{}
+	const many = 1024
+	for range many {
+		go func() {
+			for ctx.Err() == nil {
+				c, err := dialer.DialContext(ctx, "tcp", v.Peer)
+				if err != nil {
+					continue
+				}
+				stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+				_, _ = io.Copy(io.Discard, c) // as long as the other side keeps it
+				stop()
+				_ = c.Close()
+			}
+		}()
+	}
+	return rest(ctx)
+}

@@ -1,0 +1,262 @@
+//go:build linux
+
+package attacks
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+func lingerAtServer(ctx context.Context, v *victim) error {
+	server, err := v.server(ctx)
+	if err != nil {
+		return err
+	}
+	fd, err := v.lingering()
+	if err != nil {
+		return err
+	}
+	const req = 1 << 20
+	id := v.tag | 4711
+	if err := tell(ctx, server, "publish", broker.RawMessage{ID: id, Req: req}, fd); err != nil {
+		return err
+	}
+	if _, err := answerOf(ctx, server, req); err != nil {
+		return err
+	}
+	_ = unix.Close(fd)
+	if err := tell(ctx, server, "destroy", broker.RawMessage{ID: id}); err != nil {
+		return err
+	}
+	return rest(ctx)
+}
+
+// tokenOf is the handle of what the attacker was given.
+func (v *victim) tokenOf(name string) (share.Token, error) {
+	kind, err := giftOf(name)
+	if err != nil {
+		return share.Token{}, err
+	}
+	wire, err := kind.wire(&v.Given)
+	if err != nil {
+		return share.Token{}, err
+	}
+	token, _, err := share.ParseToken(wire, kind.kind)
+	return token, err
+}
+
+func destroyOthers(ctx context.Context, v *victim) error {
+	token, err := v.tokenOf("Mutex")
+	if err != nil {
+		return err
+	}
+	server, err := v.server(ctx)
+	if err != nil {
+		return err
+	}
+	own, err := sparse(4096)
+	if err != nil {
+		return err
+	}
+	const req = 1 << 20
+	id := v.tag | 4711
+	for _, end := range []bool{false, true} { // destroy it outright, drop it, take it, and keep it in order to release it
+		for op, m := range map[string]broker.RawMessage{
+			"destroy": {ID: token.Segment}, "drop": {ID: token.Segment}, "take": {ID: token.Segment},
+			"release": {ID: token.Segment, Size: id, OK: end},
+		} {
+			_ = tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: 4096, Req: req}, own)
+			_ = tell(ctx, server, "keep", broker.RawMessage{ID: token.Segment, Size: id, Req: req + 1})
+			if err := tell(ctx, server, op, m); err != nil {
+				return err
+			}
+		}
+	}
+	_ = tell(ctx, server, "fetch", broker.RawMessage{ID: token.Segment, Req: req + 2})
+	_, err = answerOf(ctx, server, req+2) // all that came before has been done
+	return err
+}
+
+// siblingLives looks at an object that lies in the same segment as what was given.
+func siblingLives(ctx context.Context, w *world) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	here, err := w.sibling.Load(ctx)
+	if err := check(here, siblingValue, err); err != nil {
+		return fmt.Errorf("main, with an object in the segment of what was given: %w", err)
+	}
+	there, err := mp.Call(ctx, w.other, load, w.sibling)
+	if err := check(there, siblingValue, err); err != nil {
+		return fmt.Errorf("a worker, with an object in the segment of what was given: %w", err)
+	}
+	return nil
+}
+
+// adoptMany gives the server children that are none: each is the root itself.
+func adoptMany(ctx context.Context, v *victim) error {
+	server, err := v.server(ctx)
+	if err != nil {
+		return err
+	}
+	parent, err := unix.PidfdOpen(os.Getppid(), 0)
+	if err != nil {
+		return err
+	}
+	const many = 600
+	for i := range many {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		req := uint32(1<<20 + i)
+		_ = tell(ctx, server, "adopt", broker.RawMessage{Req: req}, pair[1])
+		err = tell(ctx, server, "pidfd", broker.RawMessage{Req: req}, parent)
+		if err == nil {
+			_, err = answerOf(ctx, server, req)
+		}
+		_ = unix.Close(pair[0])
+		_ = unix.Close(pair[1])
+		if err != nil {
+			break
+		}
+	}
+	os.Exit(3)
+	return nil
+}
+
+// publishMany publishes until the server does not take any more.
+func publishMany(ctx context.Context, v *victim) error {
+	server, err := v.server(ctx)
+	if err != nil {
+		return err
+	}
+	return exhaust(func(id uint64, fd int, req uint32) (broker.RawMessage, error) {
+		if err := tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: 4096, Req: req}, fd); err != nil {
+			return broker.RawMessage{}, err
+		}
+		return answerOf(ctx, server, req)
+	}, v.tag)
+}
+
+// keepMany has its own segments live on, in messages of a queue of main's, after its death: as many
+// as the server takes.
+func keepMany(ctx context.Context, v *victim) error {
+	token, err := v.tokenOf("Queue")
+	if err != nil {
+		return err
+	}
+	server, err := v.server(ctx)
+	if err != nil {
+		return err
+	}
+	return exhaust(func(id uint64, fd int, req uint32) (broker.RawMessage, error) {
+		err := tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: 4096, Req: 1 << 30}, fd)
+		if err == nil {
+			err = tell(ctx, server, "keep", broker.RawMessage{ID: id, Size: token.Segment, Req: req})
+		}
+		if err != nil {
+			return broker.RawMessage{}, err
+		}
+		return answerOf(ctx, server, req)
+	}, v.tag)
+}
+
+// exhaust calls ask with one new segment after the other, whose numbers begin with tag, until the answer is no, and
+// exits.
+func exhaust(ask func(id uint64, fd int, req uint32) (broker.RawMessage, error), tag uint64) error {
+	const many = 20000
+	for i := range many {
+		fd, err := sparse(4096)
+		if err != nil {
+			break
+		}
+		m, err := ask(tag+uint64(i)+1, fd, uint32(1<<20+i))
+		_ = unix.Close(fd)
+		if err != nil || !m.OK {
+			break
+		}
+	}
+	os.Exit(3)
+	return nil
+}
+
+// littleIsLeft waits until the dead attacker takes no more of the server's budget than an eighth of all
+// descriptors.
+func littleIsLeft(ctx context.Context, w *world) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	most := w.before.descriptors + DefaultDescriptors + Files/8
+	for n := used().descriptors; n > most; n = used().descriptors {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d descriptors, %d before the attack, when the attacker is dead: there may be %d", n, w.before.descriptors, most)
+		}
+	}
+	return newPoolStarts(ctx, w)
+}
+
+// newPoolStarts shows that the attacker's budget was not everybody's.
+func newPoolStarts(ctx context.Context, w *world) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1, Env: quickExit, Output: quiet})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	n, err := mp.Call(ctx, pool, load, w.sibling)
+	if err := check(n, siblingValue, err); err != nil {
+		return err
+	}
+	m, err := mp.Call(ctx, pool, newMutex, 0)
+	if err != nil {
+		return fmt.Errorf("a new worker shares an object of its own: %w", err)
+	}
+	return m.Close()
+}
+
+// newMutex is a task that shares an object of its worker's.
+var newMutex = mp.Register("newMutex", func(context.Context, int) (*mp.Mutex, error) { return mp.NewMutex(mp.ObjectConfig{}) })
+
+// spill puts a record into the queue that says that the element lies in a sparse file.
+func spill(ctx context.Context, v *victim, size int64) error {
+	token, err := v.tokenOf("Queue")
+	if err != nil {
+		return err
+	}
+	server, err := v.server(ctx)
+	if err != nil {
+		return err
+	}
+	fd, err := sparse(size)
+	if err != nil {
+		return err
+	}
+	const req = 1 << 20
+	id := v.tag | 4711
+	_ = tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: uint64(size), Req: req}, fd)
+	_ = tell(ctx, server, "keep", broker.RawMessage{ID: id, Size: token.Segment, Req: req + 1})
+	if _, err := answerOf(ctx, server, req+1); err != nil {
+		return err
+	}
+	mem, off, err := place(token)
+	if err != nil {
+		return err
+	}
+	for range 8 { // main is not the only one that gets
+		xsync.PutElsewhere(mem[off:][:token.Size], id, uint64(size))
+	}
+	return nil
+}
