@@ -227,6 +227,7 @@ func (o *outbox) look() {
 		o.mu.Unlock()
 		return
 	}
+	o.watched = true // once is enough
 	o.mu.Unlock()
 	o.onStuck(errStuck)
 }

@@ -133,6 +133,14 @@ func TestStuckWorkerIsTold(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("not told of a stuck worker")
 	}
+	if err := l.Cancel(3, false); !errors.Is(err, errQueueFull) {
+		t.Error(err)
+	}
+	select {
+	case <-told:
+		t.Error("told twice")
+	case <-time.After(4 * limit):
+	}
 	l.EndReading() // as at its death
 	if err := <-sent; err == nil {
 		t.Error("the message was sent")
