@@ -26,12 +26,12 @@ func sharedCond(ctx context.Context, t *testing.T) (m, far *manager.Manager, loc
 // condWait is a Wait whose context ends, with the Mutex locked before.
 func condWait(t *testing.T, lock *manager.Mutex, c *manager.Cond, before func()) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(soon(t), 50*time.Millisecond)
-	defer cancel()
-	if err := lock.Lock(ctx); err != nil {
+	if err := lock.Lock(soon(t)); err != nil {
 		t.Fatal(err)
 	}
 	before()
+	ctx, cancel := context.WithTimeout(soon(t), 50*time.Millisecond)
+	defer cancel()
 	return c.Wait(ctx)
 }
 

@@ -118,11 +118,19 @@ func TestKeptByMethod(t *testing.T) {
 	all.Wait()
 }
 
-// slowAccounts are made only when nobody waits for them any more.
-var slowAccounts = manager.Type("slowAccount", func(ctx context.Context, o opening) (*account, error) {
+// lateAccounts are made only when nobody waits for them any more. The maker says that it has begun, and is told
+// that its caller has gone, by files beside the one that Close leaves.
+var lateAccounts = manager.Type("lateAccount", func(ctx context.Context, o opening) (*account, error) {
+	if err := os.WriteFile(o.Left+".begun", nil, 0o600); err != nil {
+		return nil, err
+	}
 	<-ctx.Done()
-	time.Sleep(400 * time.Millisecond) // longer than anybody waits then
-	return &account{left: o.Left}, nil
+	for {
+		if _, err := os.Stat(o.Left + ".gone"); err == nil {
+			return &account{left: o.Left}, nil
+		}
+		time.Sleep(time.Millisecond)
+	}
 })
 
 // An object that was made too late is closed.
@@ -130,12 +138,24 @@ func TestMadeInVain(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
 	left := filepath.Join(t.TempDir(), "left")
-	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
-	defer cancel()
-	if _, err := manager.New(short, m, slowAccounts, opening{Left: left}); !errors.Is(err, context.DeadlineExceeded) {
+	exists := func(path string) func() bool {
+		return func() bool { _, err := os.Stat(path); return err == nil }
+	}
+	short, cancel := context.WithCancel(ctx)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := manager.New(short, m, lateAccounts, opening{Left: left})
+		failed <- err
+	}()
+	until(t, "it is being made", exists(left+".begun"))
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	until(t, "it is closed", func() bool { _, err := os.Stat(left); return err == nil })
+	if err := os.WriteFile(left+".gone", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is closed", exists(left))
 }
 
 // A Swap that fails leaves nobody with what it was to return.
