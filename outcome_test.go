@@ -1,0 +1,195 @@
+//go:build linux
+
+package mp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/errtree"
+	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/share"
+)
+
+// richOutcome has all that a result can bring along.
+type richOutcome struct {
+	Any   any
+	Mutex *Mutex
+	Array *Array[int]
+	Queue *Queue[int]
+	Conn  *Conn[int]
+	Slab  *Slab[int]
+	File  *os.File
+	List  []richOutcome
+}
+
+var giveRich = Register("giveRich", func(context.Context, int) (richOutcome, error) { return richOutcome{}, nil })
+
+// close closes what came with it. The other objects are the process's own, which go on.
+func (r *richOutcome) close() {
+	if r.Conn != nil {
+		_ = r.Conn.Close()
+	}
+	if r.Slab != nil {
+		_ = r.Slab.Close()
+	}
+	if r.File != nil {
+		_ = r.File.Close()
+	}
+	for i := range r.List {
+		r.List[i].close()
+	}
+}
+
+// outcomeParts are the objects that results of FuzzOutcome have in them.
+type outcomeParts struct {
+	mutex *Mutex
+	array *Array[int]
+	queue *Queue[int]
+	file  *os.File
+}
+
+func newOutcomeParts(f *testing.F) *outcomeParts {
+	m, err1 := NewMutex(ObjectConfig{})
+	a, err2 := NewArray[int](4, ObjectConfig{})
+	q, err3 := NewQueue[int](QueueConfig{Cap: 2})
+	null, err4 := os.Open(os.DevNull)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _, _, _, _ = m.Close(), a.Close(), q.Discard(), null.Close() })
+	return &outcomeParts{m, a, q, null}
+}
+
+// encode is an honest result with the parts that shape names, and an end of a connection and a slab of its own
+// if it names these.
+func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
+	var r richOutcome
+	var other *Conn[int]
+	var err error
+	has := func(bit int) bool { return err == nil && shape&(1<<bit) != 0 }
+	if has(0) {
+		r.Any = []any{1, "a", nil, 2.5}
+	}
+	if has(1) {
+		r.Mutex = p.mutex
+	}
+	if has(2) {
+		r.Array = p.array
+	}
+	if has(3) {
+		r.Queue = p.queue
+	}
+	if has(4) {
+		r.Conn, other, err = NewPipe[int](PipeConfig{})
+		t.Cleanup(func() { _ = other.Close() })
+	}
+	if has(5) {
+		r.Slab, err = NewSlab[int](4)
+	}
+	if has(6) {
+		r.File = p.file
+	}
+	if has(7) {
+		r.List = []richOutcome{{Any: 1}, {Mutex: p.mutex}, {List: []richOutcome{{}}}}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := giveRich.out.Append(nil, &r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// loseOutcome ends what is on its way with an honest result and has not arrived, since what was received in its
+// place did not name it: a process that forges its results keeps that until it ends, and this one goes on.
+func loseOutcome(honest []byte) {
+	share.ForgetFiles(giveRich.out.FilesOf(honest))
+	if at := len(honest) - 5; at >= 0 && honest[at+4] == 1 { // see codec.splitTickets
+		n := int(binary.LittleEndian.Uint32(honest[at:])) * ticketSize
+		tickets := notHere(honest[at-n : at])
+		for ; len(tickets) > 0; tickets = tickets[ticketSize:] {
+			loseTicket(tickets[:ticketSize])
+		}
+	}
+}
+
+// forge changes bytes of b: of each triple, two bytes say where, and the third what is added. What is left
+// over goes behind.
+func forge(b, with []byte) []byte {
+	for len(with) >= 3 {
+		b[int(binary.LittleEndian.Uint16(with))%len(b)] += with[2]
+		with = with[3:]
+	}
+	return append(b, with...)
+}
+
+// FuzzOutcome forges outcomes of tasks. A result without a shape is the input itself; one with a shape is an honest
+// one of this process, of which the input changes bytes: so the numbers of the objects, ends and files in it exist,
+// and only some of them are wrong.
+//
+// The caller has a value or an error, for memory in proportion to what came; and the next result is received as it
+// was sent.
+func FuzzOutcome(f *testing.F) {
+	f.Add(uint8(runner.Failed), uint8(0), errtree.Append(nil, errors.Join(os.ErrNotExist, &os.PathError{Op: "open", Path: "x", Err: os.ErrExist})))
+	f.Add(uint8(runner.Panicked), uint8(0), runner.AppendPanic(nil, errors.New("on purpose")))
+	f.Add(uint8(runner.Exited), uint8(0), []byte(nil))
+	f.Add(uint8(99), uint8(0), []byte("nonsense"))
+	for bit := range 8 {
+		f.Add(uint8(runner.OK), uint8(1<<bit), []byte{})
+		f.Add(uint8(runner.OK), uint8(1<<bit), []byte{0, 0, 1})
+		f.Add(uint8(runner.OK), uint8(1<<bit|2), []byte{20, 0, 1, 0xff, 0xff, 0x80, 0})
+	}
+	f.Add(uint8(runner.OK), uint8(0xff), []byte{})
+	parts := newOutcomeParts(f)
+	var bad *CodecError
+	f.Fuzz(func(t *testing.T, kind, shape uint8, data []byte) {
+		var before, after runtime.MemStats
+		if kind == runner.OK {
+			if shape != 0 {
+				honest := parts.encode(t, shape)
+				defer loseOutcome(honest)
+				data = forge(append([]byte(nil), honest...), data)
+			}
+			var r richOutcome
+			runtime.ReadMemStats(&before)
+			switch err := giveRich.take(append([]byte(nil), data...), &r); {
+			case err == nil:
+				r.close()
+			case !errors.As(err, &bad):
+				t.Error(err)
+			}
+		} else {
+			runtime.ReadMemStats(&before)
+			if err := outcomeError(giveRich.Name(), kind, data); err == nil {
+				t.Error("no error")
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if got, most := after.TotalAlloc-before.TotalAlloc, uint64(4<<20+1000*len(data)); got > most {
+			t.Errorf("%d bytes took %d of memory", len(data), got)
+		}
+		parts.checkNext(t)
+	})
+}
+
+// checkNext receives an honest result with everything in it.
+func (p *outcomeParts) checkNext(t *testing.T) {
+	b := p.encode(t, 0xff)
+	defer loseOutcome(b)
+	var r richOutcome
+	if err := giveRich.take(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	_, isList := r.Any.([]any)
+	if !isList || r.Mutex != p.mutex || r.Array != p.array || r.Queue != p.queue || r.Conn == nil || r.Slab.Len() != 4 || r.File == nil || len(r.List) != 3 {
+		t.Errorf("%+v", r)
+	}
+}
