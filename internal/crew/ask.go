@@ -27,8 +27,19 @@ var errUnanswered = errors.New("it has not answered what it was asked before")
 // asking is what a worker is being asked, beside its tasks; under the crew's lock.
 type asking struct {
 	last uint32
-	open map[uint32]chan []byte // questions whose asker waits
-	owed int                    // answers that have not come yet
+	open map[uint32]question // whose asker waits
+	owed int                 // answers that have not come yet
+}
+
+type question struct {
+	most   int // bytes of an answer
+	answer chan reply
+}
+
+// reply is what a worker has answered. A size above what the question allows comes without data.
+type reply struct {
+	data []byte
+	size int
 }
 
 // Ask asks all workers in service the same, whatever they are doing, and returns their answers in
@@ -44,12 +55,10 @@ func (c *Crew) Ask(ctx context.Context, data []byte) []Answer {
 	c.mu.Unlock()
 	answers := make([]Answer, len(asked))
 	var all sync.WaitGroup
+	most := min(ask.MaxEncoded, max(mostAnswered/max(len(asked), 1), leastAnswer))
 	for i, m := range asked {
 		all.Go(func() {
-			data, err := m.ask(ctx, data)
-			if most := min(ask.MaxEncoded, max(mostAnswered/len(asked), leastAnswer)); len(data) > most {
-				data, err = nil, fmt.Errorf("its answer has %d bytes: there may be at most %d", len(data), most)
-			}
+			data, err := m.ask(ctx, data, most)
 			answers[i] = Answer{Worker: m.number(), PID: m.proc.PID, Data: data, Err: err}
 		})
 	}
@@ -57,15 +66,15 @@ func (c *Crew) Ask(ctx context.Context, data []byte) []Answer {
 	return answers
 }
 
-func (m *member) ask(ctx context.Context, data []byte) ([]byte, error) {
-	seq, answer, err := m.asks(data)
+func (m *member) ask(ctx context.Context, data []byte, most int) ([]byte, error) {
+	seq, answer, err := m.asks(data, most)
 	if err != nil {
 		return nil, err
 	}
 	defer m.asked.forget(m.crew, seq)
 	select {
-	case data := <-answer:
-		return data, nil
+	case r := <-answer:
+		return r.within(most)
 	case <-ctx.Done():
 		m.withdraw(seq)
 		return nil, cause.Of(ctx)
@@ -74,14 +83,21 @@ func (m *member) ask(ctx context.Context, data []byte) ([]byte, error) {
 		return nil, ErrClosed
 	}
 	select {
-	case data := <-answer: // that was the last that it said
-		return data, nil
+	case r := <-answer: // that was the last that it said
+		return r.within(most)
 	default:
 		return nil, ask.ErrEnded
 	}
 }
 
-func (m *member) asks(data []byte) (seq uint32, answer chan []byte, err error) {
+func (r reply) within(most int) ([]byte, error) {
+	if r.size > most {
+		return nil, fmt.Errorf("its answer has %d bytes: there may be at most %d", r.size, most)
+	}
+	return r.data, nil
+}
+
+func (m *member) asks(data []byte, most int) (seq uint32, answer chan reply, err error) {
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
 	a := &m.asked
@@ -89,15 +105,15 @@ func (m *member) asks(data []byte) (seq uint32, answer chan []byte, err error) {
 		return 0, nil, errUnanswered
 	}
 	if a.open == nil {
-		a.open = map[uint32]chan []byte{}
+		a.open = map[uint32]question{}
 	}
 	if err := m.link.Ask(a.last+1, data); err != nil {
 		return 0, nil, err
 	}
 	a.last++
 	a.owed++
-	answer = make(chan []byte, 1)
-	a.open[a.last] = answer
+	answer = make(chan reply, 1)
+	a.open[a.last] = question{most, answer}
 	return a.last, answer, nil
 }
 
@@ -111,13 +127,20 @@ func (a *asking) forget(c *Crew, seq uint32) {
 // withdraw tells the worker that it need not answer a question in full.
 func (m *member) withdraw(seq uint32) { _ = m.link.Ask(seq, nil) }
 
+// wanted returns how many bytes of an answer there is memory for: none if nobody waits for it.
+func (m *member) wanted(seq uint32) int {
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
+	return m.asked.open[seq].most
+}
+
 // answered keeps what the worker has answered, if somebody waits for it.
-func (m *member) answered(seq uint32, data []byte) {
+func (m *member) answered(seq uint32, data []byte, size int) {
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
 	a := &m.asked
 	a.owed = max(a.owed-1, 0)
-	if answer := a.open[seq]; answer != nil {
-		put(answer, data)
+	if q, ok := a.open[seq]; ok {
+		put(q.answer, reply{data, size})
 	}
 }

@@ -171,6 +171,7 @@ func (m *member) handshake(greeted func()) *StartError {
 			Stacks: m.heardStacks,
 			Broker: m.broker.once(m.served),
 			Log:    func(data []byte) { m.logged(data) },
+			Wanted: m.wanted,
 			Answer: m.answered,
 		}, c.cfg.Link.MaxMessage)
 		m.deaf(err)

@@ -5,6 +5,7 @@ package link
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -56,7 +57,10 @@ type Events struct {
 	Log    func(data []byte)
 	Stacks func(data []byte)
 	Broker func()
-	Answer func(seq uint32, data []byte)
+	// Wanted returns the maximum size of an answer to question seq. A longer one is read and dropped: Answer then
+	// has its size and no data.
+	Wanted func(seq uint32) int
+	Answer func(seq uint32, data []byte, size int)
 }
 
 // A Link is the parent's end. Stage, Publish, Collect, Wait belong to one
@@ -251,7 +255,18 @@ func (l *Link) Serve(e Events, maxMessage int) error {
 
 func (l *Link) serve(e Events, most bounds) error {
 	for {
-		kind, seq, body, err := receive(&l.inbox, most)
+		kind, seq, n, err := receiveHead(&l.inbox, most)
+		if err != nil {
+			return err
+		}
+		if kind == msgAsk && n > uint64(e.Wanted(seq)) {
+			if _, err := io.CopyN(io.Discard, &l.inbox, int64(n)); err != nil {
+				return err
+			}
+			e.Answer(seq, nil, int(n))
+			continue
+		}
+		body, err := readBody(&l.inbox, n)
 		if err != nil {
 			return err
 		}
@@ -273,7 +288,7 @@ func (l *Link) serve(e Events, most bounds) error {
 		case msgBroker:
 			e.Broker()
 		case msgAsk:
-			e.Answer(seq, body)
+			e.Answer(seq, body, len(body))
 		case msgPayload:
 			if err := l.inbox.keep(seq, body); err != nil {
 				return err

@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -622,4 +625,37 @@ func neverTimer() *time.Timer {
 	timer := time.AfterFunc(time.Hour, func() {})
 	timer.Stop()
 	return timer
+}
+
+// An answer that is longer than wanted is read and takes no memory; what comes behind it is heard.
+func TestUnwantedAnswers(t *testing.T) {
+	l := newLink(t)
+	p := newPort(t, l)
+	l.CloseChild()
+	const large = 64 << 20
+	body, sent := make([]byte, large), make(chan error, 1)
+	go func() {
+		err := p.Answer(1, body[:10])
+		for seq := range uint32(3) {
+			err = errors.Join(err, p.Answer(2+seq, body))
+		}
+		sent <- errors.Join(err, p.Answer(1, []byte("last")), p.sock.Close())
+	}()
+	var got []string
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_ = l.Serve(Events{
+		Wanted: func(seq uint32) int { return map[uint32]int{1: 10, 3: large - 1}[seq] },
+		Answer: func(seq uint32, b []byte, size int) { got = append(got, fmt.Sprint(seq, len(b), size)) },
+	}, testMessage)
+	runtime.ReadMemStats(&after)
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	if want := []string{"1 10 10", "2 0 67108864", "3 0 67108864", "4 0 67108864", "1 4 4"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > large/4 {
+		t.Errorf("%d bytes of memory", n)
+	}
 }

@@ -80,17 +80,25 @@ const MaxStacks = 64 << 10
 
 // receive reads one message.
 func receive(r io.Reader, most bounds) (kind, seq uint32, body []byte, err error) {
+	kind, seq, n, err := receiveHead(r, most)
+	if err == nil {
+		body, err = readBody(r, n)
+	}
+	return kind, seq, body, err
+}
+
+// receiveHead reads the head of a message, whose body has n bytes.
+func receiveHead(r io.Reader, most bounds) (kind, seq uint32, n uint64, err error) {
 	var head [headSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return 0, 0, nil, err
+		return 0, 0, 0, err
 	}
 	kind, seq = binary.LittleEndian.Uint32(head[:]), binary.LittleEndian.Uint32(head[4:])
-	n := binary.LittleEndian.Uint64(head[8:])
+	n = binary.LittleEndian.Uint64(head[8:])
 	if limit, ok := most[kind]; !ok || n > limit {
-		return 0, 0, nil, fmt.Errorf("%w: message %d of %d bytes", errGarbage, kind, n)
+		return 0, 0, 0, fmt.Errorf("%w: message %d of %d bytes", errGarbage, kind, n)
 	}
-	body, err = readBody(r, n)
-	return kind, seq, body, err
+	return kind, seq, n, nil
 }
 
 // readBody reads n bytes.
