@@ -5,6 +5,7 @@ package park_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -69,6 +70,8 @@ func TestLeaderIsCalledInTime(t *testing.T) {
 				}
 				calls.Add(1)
 				s.CallNext()
+			} else {
+				runtime.Gosched() // a single processor is the sleeper's
 			}
 		}
 	}()
