@@ -24,8 +24,9 @@ type Baggage map[string]string
 //
 // Several may be registered; each sees the baggage of all. Like [Register] it belongs into package
 // variables or init functions; it panics after Init, or if one of the two is nil. Both must be safe
-// for concurrent use. A panic of inject goes on in the caller, one of extract is the task's. More
-// than 8 KiB of baggage are an error of the call. A hundred bytes cost a task half a microsecond or so;
+// for concurrent use. A panic of inject goes on in the caller, one of extract is the task's. If
+// the encoded baggage has more than 8 KiB, the call returns an error without a sentinel, and
+// nothing is run. A hundred bytes cost a task half a microsecond or so;
 // where there is no baggage there is no cost. A [Process] is started without a context, and gets none.
 func RegisterBaggage(inject func(ctx context.Context, b Baggage), extract func(ctx context.Context, b Baggage) context.Context) {
 	functions.mustBeOpen("RegisterBaggage")

@@ -6,8 +6,8 @@ import "context"
 // to 20 µs if a worker is idle.
 //
 // The error is the task's own, as far as errors.Is and errors.As see (see
-// [RegisterError]), or a [*PanicError], [*WorkerError], [*CodecError] or
-// [*StartError], or [ErrClosed]. When ctx ends, the task's context is cancelled;
+// [RegisterError]), or [ErrClosed], or one in which errors.As finds a [*PanicError],
+// [*WorkerError], [*CodecError] or [*StartError]. When ctx ends, the task's context is cancelled;
 // a task that ignores it for the pool's grace, a quarter of a second as a rule, is
 // killed with its worker, and its error is a WorkerError with the stacks of the
 // worker's goroutines; one that returns a result until then has succeeded. Call

@@ -52,9 +52,10 @@ var (
 )
 
 // Send sends v, and waits for room until ctx ends. On error nothing was sent. The error is ctx's,
-// [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection] or a [*CodecError]. A message longer than
-// PipeConfig.MaxMessage is a CodecError with the cause [ErrTooLong]. A message larger than a quarter of
-// the pipe's buffer is stored outside of it, one at a time.
+// [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection], or one in which errors.As finds a
+// [*CodecError]. A message longer than PipeConfig.MaxMessage is a CodecError with the cause [ErrTooLong].
+// A message larger than a quarter of the pipe's buffer is stored outside of it, one at a time. Over a
+// [Transport] the error may also be the Transport's, and PipeConfig does not apply.
 func (c *Conn[T]) Send(ctx context.Context, v T) error {
 	x, err := c.beginSend(ctx)
 	if err != nil {
@@ -141,9 +142,10 @@ func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 }
 
 // Recv receives a value, and waits for one until ctx ends. After the last message it
-// returns [io.EOF] if the other end is closed. A message that is not a T of the sender's, or that
-// is longer than PipeConfig.MaxMessage, is a [*CodecError] and is lost. A message that was sent by SendBytes
-// is a CodecError too, but is kept: RecvBytes can still receive it.
+// returns [io.EOF] if the other end is closed. For a message that is not a T of the sender's, or that
+// is longer than PipeConfig.MaxMessage, errors.As finds a [*CodecError] in the error, and the message is
+// lost. A message that was sent by SendBytes is a CodecError too, but is kept: RecvBytes can still receive
+// it. Over a [Transport] the error may also be the Transport's, and PipeConfig does not apply.
 func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {

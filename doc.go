@@ -1,5 +1,6 @@
 // Package mp runs Go functions in worker processes, as Python's multiprocessing
-// does for Python: what crashes, hangs or eats memory there costs one error here.
+// does for Python: a crash there costs one error here, and so does a task that hangs or
+// eats memory, if it has a timeout and a memory limit.
 //
 // # A first program
 //
@@ -94,8 +95,8 @@
 // An object belongs to the process that made it; one that a task returns belongs from
 // then on to the caller, and outlives its worker. When the owner closes it, it ends for
 // everybody, and who waits for it gets [ErrClosed]; in another process, Close ends it
-// there. So main makes, and defers Close. What is never closed takes memory until this
-// process ends.
+// there. So main makes, and defers Close. An object that is never closed takes memory until
+// this process ends.
 //
 // Locks are held by processes. When one dies that holds a lock, what it guards may be
 // half changed, and everybody gets [ErrOwnerDied] in place of the lock, until somebody
@@ -103,9 +104,9 @@
 // it to its worker, which may live long: defer Unlock.
 //
 // [Array.Slice] is the shared memory itself, for as long as the Array is open, or the
-// task runs that got it. [Array.View] is for who cannot know that: the memory
-// stays until its function returns. Who writes an element while others use it
-// needs a lock, as with any slice; before a task and after its end nothing is needed.
+// task runs that got it. Use [Array.View] if you cannot be sure of that: the memory
+// stays until its function returns. A process that writes an element while others use
+// it needs a lock, as with any slice; before a task and after its end nothing is needed.
 // Tasks that wait for each other need a worker each.
 //
 // An *os.File travels too: a duplicate of its descriptor, which the receiver closes.
@@ -158,6 +159,14 @@
 // cannot start. [PoolConfig].RequireContainment has everything killed that a task
 // leaves behind, see [Containment]. [Pool.Resize] changes the number of workers,
 // [Pool.Ready] waits for them, and [Pool.Stats] tells how they are.
+//
+// # Security
+//
+// A worker runs with the rights of its user. mp protects the program from tasks that crash, and
+// with limits from tasks that hang or eat memory. A worker that a bug makes write anywhere harms
+// only its own tasks, the objects it was given, and small objects that share a segment with
+// them. mp does not protect from a worker that an attacker has taken over. docs/security.md in the
+// repository describes these levels of trust, and the bounds.
 //
 // # Developing workers
 //

@@ -12,8 +12,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// ErrClosed is the error of whatever was asked of something closed, and of the
-// tasks that a closed pool did not finish.
+// ErrClosed is returned by operations on something that was closed. It is also the error of the
+// tasks that a closed pool did not finish. A shared object that another process has
+// overwritten can return it as well, see [ErrCorrupt].
 var ErrClosed = crew.ErrClosed
 
 // ErrNotInitialized is returned by everything that would start a process in a
@@ -35,10 +36,12 @@ var ErrFull = xsync.ErrFull
 // is nothing to receive.
 var ErrEmpty = xsync.ErrEmpty
 
-// ErrCorrupt is returned by a method of an object in shared memory whose contents mp has not written: a process
-// that has the object, or an object in the same segment, has overwritten it. The call had no reliable effect,
-// and other methods of the object may fail too. [ObjectConfig].Isolated keeps an object out of reach of
-// processes that do not have it.
+// ErrCorrupt is returned by some methods of an object in shared memory when they detect that another process
+// has overwritten the object: a process that has it, or an object in the same segment. Detection is best
+// effort. A damaged object can also return wrong values, seem closed ([ErrClosed]) or seem to have a dead
+// owner ([ErrOwnerDied]); a damaged [Queue] can look closed and empty, so that [Queue.All] ends without an
+// error. A call that returns ErrCorrupt had no reliable effect, and other methods of the object may fail
+// too. [ObjectConfig].Isolated keeps an object out of reach of processes that do not have it.
 var ErrCorrupt = xsync.ErrCorrupt
 
 // ErrOwnerDied is returned instead of a lock whose holder's process has died, or
@@ -46,19 +49,20 @@ var ErrCorrupt = xsync.ErrCorrupt
 // held. It is returned to everybody until somebody has repaired that with Recover.
 var ErrOwnerDied = xsync.ErrOwnerDied
 
-// ErrNotHeld is returned by who gives up what this process does not hold. Nothing
-// is changed.
+// ErrNotHeld is returned when a process releases something it does not hold, or uses a
+// [Cond] without its Mutex. Nothing is changed. [Cond.Wait] also returns it if it cannot lock
+// the Mutex again.
 var ErrNotHeld = xsync.ErrNotHeld
 
 // ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
 var ErrBroken = xsync.ErrBroken
 
 // ErrOverRelease is returned by a semaphore that was released more often than
-// acquired, and by [Queue.TaskDone] for more than was got. Nothing is changed.
+// acquired, and by more [Queue.TaskDone] calls than elements received. Nothing is changed.
 var ErrOverRelease = xsync.ErrOverRelease
 
 // ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent on, and is the
-// cause of the [*CodecError] of who sends it once more.
+// cause of the [*CodecError] of a process that sends it once more.
 var ErrMoved = errors.New("mp: it was sent on, and who received it has it")
 
 // ErrDirection is returned at an end of a one-way pipe that does only the other.
@@ -67,7 +71,8 @@ var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
 // ErrTooLong is the cause of the [*CodecError] of an argument or a result longer than
 // [PoolConfig].MaxMessage, an element of a [Queue] longer than [QueueConfig].MaxElement,
 // or a message longer than [PipeConfig].MaxMessage. An argument, element or message that is too long is not
-// sent. A result that is too long is not returned, though its task has run.
+// sent. A result that is too long is not returned, though its task has run. Package connection has an
+// ErrTooLong of its own.
 var ErrTooLong = share.ErrTooLong
 
 func overMaxMessage(n, most int) error {

@@ -16,8 +16,8 @@ import (
 
 var initialized atomic.Bool
 
-// Init makes a worker process what it is: there, it runs tasks and never
-// returns. In all other processes it returns at once. Call it first thing in
+// Init turns a worker process into a worker: it runs tasks and never returns. In
+// all other processes it returns at once. Call it first thing in
 // main, before flags are parsed and files opened; in tests, in TestMain.
 //
 // A worker gets no further than this: what main does afterwards, parse flags, read a

@@ -8,7 +8,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
-// A PanicError is the error of a task that panicked. The worker goes on.
+// A PanicError is the error of a task that panicked. The worker goes on. The value's text
+// and the stack are cut at 256 KiB each, and a text that is cut ends in a note. A value that
+// is an error has the bounds of errors, see [RegisterError].
 type PanicError struct {
 	Func  string // the name of the function
 	Value any    // the value's text, or the error if it was one, as far as errors travel; a runtime.Error arrives as an error with its text

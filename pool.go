@@ -65,8 +65,10 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 }
 
 // Close ends all workers now: tasks that are not done get [ErrClosed]. It
-// returns when nothing is left: no process, descriptor, goroutine. Closing
-// twice is fine. To let tasks finish, call Shutdown first.
+// returns when nothing is left: no process of a worker's process group, no descriptor
+// and no goroutine, except one whose writer or log handler blocks, see [Output]. A
+// process that left the group stays, unless the pool has a stronger [Containment].
+// Closing twice is fine. To let tasks finish, call Shutdown first.
 func (p *Pool) Close() error {
 	p.engine.Close()
 	children.removePool(p)
@@ -74,8 +76,8 @@ func (p *Pool) Close() error {
 }
 
 // Resize sets how many workers the pool has from now on; at least one. It does not
-// wait: new workers are started, those too many finish the task that they are
-// running and leave, what waits behind it goes to others, and no task is lost.
+// wait: new workers are started, surplus workers finish their task and leave, tasks
+// that wait behind it go to others, and no task is lost.
 // [Stats].Serving tells when they have left. Places that had been given up are
 // tried again. [PoolConfig].Procs stays as it is. The error is [ErrClosed] after
 // Close or Shutdown.

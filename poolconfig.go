@@ -62,9 +62,10 @@ type PoolConfig struct {
 
 	// MaxMessage is the maximum size of an encoded argument or result in bytes. A task with a
 	// larger one ends with a [*CodecError] whose cause is [ErrTooLong]: an argument is not
-	// sent, a result is not returned. This process holds about MaxMessage bytes of a worker's
-	// message at a time, and up to twice as much while the message arrives. NewPool returns an
-	// error if it is negative. Defaults to 1 GiB.
+	// sent, a result is not returned. This process allocates memory for a worker's message as
+	// bytes arrive: after the first MiB at most twice the bytes that have arrived, three times
+	// while they are copied to a larger buffer, and never more than twice MaxMessage. NewPool
+	// returns an error if MaxMessage is negative. Defaults to 1 GiB.
 	MaxMessage int
 
 	// RequireContainment says what must kill that which a task starts and which

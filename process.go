@@ -44,8 +44,9 @@ const (
 )
 
 // NewProcess makes a process that will run f with arg; [Process.Start] starts it.
-// The argument is encoded by Start. The error says which field of the config is
-// bad.
+// The error says which field of the config is bad. The argument is encoded by Start. If it
+// cannot be encoded, or is longer than [ProcessConfig].MaxMessage, Start succeeds all the
+// same, the function does not run, and [Process.Wait] returns the [*CodecError].
 func NewProcess[In, Out any](f *Func[In, Out], arg In, cfg ProcessConfig) (*Process[Out], error) {
 	if err := cfg.pool().check(); err != nil {
 		return nil, fmt.Errorf("mp: ProcessConfig.%w", err)
@@ -168,7 +169,8 @@ func (p *Process[Out]) usable() error {
 }
 
 // ExitCode returns the code with which the process exited, or minus the number of
-// the signal that ended it. ok is false before its end.
+// the signal that ended it. ok is false before its end. Code 0 does not say that the
+// function ran, see [NewProcess]: Wait does.
 func (p *Process[Out]) ExitCode() (code int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -90,9 +90,8 @@ func newQueue[T any](ring *xsync.Ring, o outside, c *codec.Type[T], most int) *q
 func queueShape(most int) xsync.RingShape { return xsync.RingShape{Most: most, Elsewhere: true} }
 
 // Put puts v, and waits for room until ctx ends. On error v is not in the queue. The error is
-// ctx's, [ErrClosed], a [*CodecError] if v cannot be encoded or is longer than
-// QueueConfig.MaxElement (with the cause [ErrTooLong]), or the system's if it has no memory for a large
-// element.
+// ctx's, [ErrClosed], or the system's if it has no memory for a large element. If v cannot be encoded, or
+// is longer than QueueConfig.MaxElement (with the cause [ErrTooLong]), errors.As finds a [*CodecError] in it.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	if q.q == nil {
 		return errNotMade
@@ -143,7 +142,7 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 
 // Get takes the first element, and waits for one until ctx ends. When the queue is closed
 // and everything has been got, the error is [ErrClosed]. For an element that cannot be decoded,
-// or is longer than QueueConfig.MaxElement, it is a [*CodecError], and the element is lost.
+// or is longer than QueueConfig.MaxElement, errors.As finds a [*CodecError] in it, and the element is lost.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if q.q == nil {
 		return v, errNotMade
@@ -191,8 +190,9 @@ func (q *queue[T]) got(p *[]byte, rec xsync.Record, err error, v *T) error {
 }
 
 // All yields the elements as [Queue.Get] returns them, until the queue is closed and
-// drained. An element that cannot be decoded is yielded as its error; any other error, that
-// of ctx for instance, comes last.
+// drained. An element that cannot be decoded is yielded as its error; any other error, such as
+// ctx's, comes last. If another process has overwritten the queue, All may end early without an
+// error, see [ErrCorrupt].
 func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {

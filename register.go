@@ -75,6 +75,10 @@ func RegisterType[T any]() {
 // context.Canceled, …) need no registering, nor do *fs.PathError, *os.LinkError,
 // *os.SyscallError, *strconv.NumError and syscall.Errno. Any other error arrives as
 // its text, an *exec.ExitError for instance: return the exit code yourself.
+//
+// An error that travels is bounded: 8192 errors, 64 deep and 1024 wide, with 4 MiB of texts and
+// values, 1 MiB each. A longer text is cut and ends in a note; a larger value of a registered type
+// arrives as its text.
 func RegisterError(err error) error {
 	functions.mustBeOpen("RegisterError")
 	if err == nil {

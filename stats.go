@@ -22,8 +22,8 @@ type Stats struct {
 	Enforced    Enforced    // what sees to the limits
 }
 
-// Stats returns the pool's figures at one moment. It costs some ten microseconds a worker, most of
-// them for its memory, and the tasks nothing.
+// Stats returns a snapshot of the pool's figures. It takes some ten microseconds a worker, most of
+// them for its memory, and costs tasks nothing.
 func (p *Pool) Stats() Stats {
 	s := p.engine.Stats()
 	stats := Stats{

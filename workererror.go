@@ -12,10 +12,10 @@ import (
 
 // A WorkerError is the error of the task that was running when its worker died.
 // The task may have had any part of its effects. The pool goes on with a
-// replacement; no other task is affected, unless the worker wrote over the memory
-// that it shares with this process: nobody knows then what it had begun, so all
-// tasks that it had been sent and whose results were not there yet end with this
-// error, with [ReasonCorrupt], and none is run twice.
+// replacement. No other task is affected, with one exception: if the worker overwrote the
+// memory that it shares with this process, the record of which tasks had started may be
+// lost. Then all tasks that it had been sent and that had no result yet end with this
+// error, with [ReasonCorrupt]. None is run twice.
 type WorkerError struct {
 	Worker   int            // its number in the pool, from 1; 1 for a [Process]
 	Process  string         // the name of a [Process]; "" for a worker of a pool
@@ -89,7 +89,7 @@ const (
 	ReasonSignal      Reason = "signal"        // a signal ended it; so does a crash in C on a thread of C's
 	ReasonCancelled   Reason = "cancelled"     // mp killed it: the task ignored that its context was cancelled
 	ReasonDeadline    Reason = "deadline"      // the same, at a deadline
-	ReasonCorrupt     Reason = "corrupt"       // what it sent made no sense: mp killed it, or it died just then
+	ReasonCorrupt     Reason = "corrupt"       // it broke mp's protocol, overwrote the memory it shares with this process, or read nothing while its send queue was full: mp killed it, or it died just then
 )
 
 // workerError tells from a worker's status and last words why it died.

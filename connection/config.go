@@ -33,8 +33,11 @@ type Config struct {
 	// TLS.
 	Anybody bool
 
-	// MaxMessage is the maximum size of a message in bytes. A longer one ends the connection on which it
-	// arrives. Defaults to [DefaultMaxMessage].
+	// MaxMessage is the maximum size of a received message, encoded, in bytes. A longer one ends the
+	// connection on which it arrives: each Recv there returns [ErrTooLong] from then on, which is neither
+	// mp.ErrTooLong nor an [mp.CodecError]. Send does not check the size. The sender notices the end of the
+	// connection only later, and messages that its Send accepts in the meantime are lost. Defaults to
+	// [DefaultMaxMessage].
 	MaxMessage int
 
 	// MaxConns is the maximum number of open connections of a Listener. It counts connections whose
@@ -50,7 +53,9 @@ type Config struct {
 	// old. Defaults to 256.
 	MaxHandshakes int
 
-	// HandshakeTimeout is how long a handshake may take. Defaults to 10 seconds.
+	// HandshakeTimeout is how long a handshake may take. A Dial whose handshake takes longer returns an
+	// error that is context.DeadlineExceeded and os.ErrDeadlineExceeded, even if its ctx has not ended.
+	// Defaults to 10 seconds.
 	HandshakeTimeout time.Duration
 
 	// Logger logs each refused connection with the reason. After 100 refusals within ten seconds it

@@ -14,7 +14,8 @@ import (
 // Dial connects to a [Listener], on "unix", also with an abstract address that begins with @, "tcp",
 // "tcp4" or "tcp6", and returns when the handshake has succeeded. The error is ctx's, the
 // network's, TLS's, [ErrAuthentication], [ErrTooMany], or says that cfg is invalid or that the other side
-// has another type of messages. On error no connection is left open.
+// has another type of messages. If the handshake takes longer than [Config].HandshakeTimeout, it is
+// context.DeadlineExceeded, even if ctx has not ended. On error no connection is left open.
 // The [mp.Conn] is safe for concurrent use; when the ctx of a Send ends while a message is half
 // sent, or with TLS has begun to be, it is closed.
 func Dial[T any](ctx context.Context, network, address string, cfg Config) (*mp.Conn[T], error) {

@@ -17,8 +17,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
-// ErrTooLong is returned at the end of a connection at which a message has arrived that is
-// longer than Config.MaxMessage. Nothing more can be received there.
+// ErrTooLong is returned by each Recv after a message has arrived that is longer than this end's
+// Config.MaxMessage. The connection has ended. The sender's Send may have succeeded.
 var ErrTooLong = mp.RegisterError(errors.New("connection: a message longer than Config.MaxMessage"))
 
 // socket is the transport of a connection: each message is its length, in eight bytes, and

@@ -63,7 +63,8 @@ type Limits struct {
 	Waiting int
 
 	// Clients is the maximum number of connections from this process tree. A connection that is closed, or
-	// whose process has died, counts until the manager has cleaned up after it. A process usually has one.
+	// whose process has died, counts until the manager has cleaned up after it. A process usually has one; it has
+	// more for a moment when it connects again after [Manager.Close], or after a connection was lost.
 	// Remote clients have a limit of their own, connection.Config's. Defaults to 10,000.
 	Clients int
 
@@ -71,8 +72,9 @@ type Limits struct {
 	// if that is less.
 	Connections int
 
-	// Nesting is the maximum depth of objects in objects. A client that keeps putting objects with
-	// very many others in them into others, or that makes cycles, also gets [ErrLimit].
+	// Nesting is the maximum depth of objects in objects: 2 allows an object in an object in an object. A
+	// client that keeps putting objects with very many others in them into others, or that makes cycles,
+	// also gets [ErrLimit].
 	// Defaults to 1,000.
 	Nesting int
 }

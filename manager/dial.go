@@ -12,7 +12,8 @@ import (
 // [connection.Dial] for networks, addresses and errors. The Manager makes a new connection when one
 // is lost: calls that were under way end with [ErrLost], later ones go on. What this
 // process had of locks is gone then; objects that it has proxies of live on if it is back within
-// Config.Linger.
+// Config.Linger. Calls return the error of dialing as long as nothing answers at the address, and
+// [ErrGone] if another manager does. Give Dial the MaxMessage of the listener, see [Server.Listen].
 //
 // Programs that do not share their source can use the same objects if the types in them are
 // encoded alike, as [mp.Shape] tells. Functions, methods and types are known by the import paths

@@ -50,12 +50,22 @@
 // as those of package mp do: the next one gets [mp.ErrOwnerDied] until somebody has repaired what
 // the lock guards; its permits of a [BoundedSemaphore] come back, what it waited for is forgotten,
 // and a [Barrier] at which it waited is broken. When the manager dies, calls that were under
-// way return [ErrLost], later ones [mp.ErrClosed].
+// way return [ErrLost], later ones [mp.ErrClosed]. For a remote client the first call after the
+// end may return ErrLost too; later ones return the error of dialing, or [ErrGone] if another
+// manager serves at the address.
 //
 // # Other machines
 //
 // A manager with an address ([Config].Address and Key, or [Server.Listen] in a [SetupFunc]) is found by
 // [Dial] from programs that it has not started. Nothing that comes from there is looked at before
-// package connection has let it in. Whoever is let in can use every object: those who share
-// a key trust each other with the data, not with each other's processes.
+// package connection has let it in. A client that is let in can use every object whose name or
+// proxy it has: those who share a key trust each other with the data, not with each other's
+// processes.
+//
+// # Bounds
+//
+// [Limits] bounds what clients can make a manager store and do. Within a process tree a request and an
+// answer have at most 64 MiB each; a longer one is [ErrLimit]. [Server.Listen] has the bounds of remote
+// clients. A client that leaves more than 256 MiB of answers unread, or 64 MiB if it is remote, is
+// disconnected, and its calls return [ErrLost].
 package manager

@@ -23,7 +23,8 @@ var (
 	// the text names it.
 	ErrNotRegistered = mp.RegisterError(errors.New("manager: not registered there"))
 	// ErrLost is returned by a call that was under way when the connection to the manager
-	// was lost, because that has ended for instance. It may have been done.
+	// was lost, for instance because the manager has ended, or because a remote client sent
+	// a request longer than the manager allows, see [Server.Listen]. The call may have been done.
 	ErrLost = mp.RegisterError(errors.New("manager: the connection was lost during the call, which may have been done"))
 	// Remove is what a [Func] returns as its error in order to remove the value.
 	Remove = mp.RegisterError(errors.New("manager: remove the value"))

@@ -259,7 +259,7 @@ func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error)
 	return was, err
 }
 
-// Stats are counts of what a manager has at some moment.
+// Stats is a snapshot of a manager's counts.
 type Stats struct {
 	Clients int // processes and remote connections
 	Objects int

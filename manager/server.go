@@ -59,8 +59,13 @@ type Server struct {
 }
 
 // Listen serves remote clients at an address; see [connection.Listen]. It returns the address, with
-// the port that was chosen if that was left open. Config.MaxMessage bounds what a client may
-// say at a time, and be told: what is longer is [ErrLimit].
+// the port that was chosen if that was left open.
+//
+// Config.MaxMessage bounds one request and one answer. A longer answer is [ErrLimit]. A longer request is
+// ErrLimit if the MaxMessage that the client gave to [Dial] is no larger than this one. Otherwise the manager
+// ends the connection: the call returns [ErrLost], and the client's locks are lost. Requests of several
+// goroutines can share a message, so that may also happen to shorter requests. A client whose MaxMessage is
+// smaller loses its connection when a longer answer arrives. So give Dial the same MaxMessage.
 func (s *Server) Listen(network, address string, cfg connection.Config) (net.Addr, error) {
 	l, err := connection.Listen[protocol](network, address, cfg)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package attacks tests what pools, shared objects, managers and connections
-// promise about a corrupt worker: it harms only its own tasks and the objects
-// it was given. The table of attacks, which docs/attacks.md shows, is generated
+// promise about a corrupt worker: it harms only its own tasks, the objects it was given,
+// and small objects that share a segment with them. The table of attacks, which docs/attacks.md shows, is generated
 // from lists of descriptors, words and messages, and of the attacks on each.
 //
 // A row runs as a task in a worker of a separate program, which the tests start
