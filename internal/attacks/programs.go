@@ -28,7 +28,7 @@ func programRows() []Row {
 		{Target: "the segment server", Deed: "publish a lingering socket and destroy it", attack: lingerAtServer},
 		{Target: "the segment server", Deed: "destroy what others made", gives: "Mutex", attack: destroyOthers, after: siblingLives},
 		{Target: "the segment server", Deed: "have as many children adopted as can be and exit", Bounds: Bounds{Timeout: 3 * time.Second}, attack: adoptMany, after: newPoolStarts},
-		{Target: "the segment server", Deed: "publish as many segments as can be and exit", Bounds: budget, attack: publishMany, after: newPoolStarts},
+		{Target: "the segment server", Deed: "publish as many segments as can be and keep them", Bounds: budget, attack: publishMany, during: newPoolStartsBeside},
 		{Target: "the segment server", Deed: "have segments kept by what others hold and exit", gives: "Queue", Bounds: budget, attack: keepMany, after: littleIsLeft},
 		{Target: "a queue", Deed: "put an element that claims to be a tebibyte elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 1<<40) }},
 		{Target: "a queue", Deed: "put an element that claims to be 2 GiB elsewhere", gives: "Queue", attack: func(ctx context.Context, v *victim) error { return spill(ctx, v, 2<<30) }},

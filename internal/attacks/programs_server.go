@@ -133,18 +133,44 @@ func adoptMany(ctx context.Context, v *victim) error {
 	return nil
 }
 
-// publishMany publishes until the server does not take any more.
+// publishMany publishes until the server does not take any more, and keeps all of it as long as it may.
 func publishMany(ctx context.Context, v *victim) error {
 	server, err := v.server(ctx)
 	if err != nil {
 		return err
 	}
-	return exhaust(func(id uint64, fd int, req uint32) (broker.RawMessage, error) {
+	exhaust(func(id uint64, fd int, req uint32) (broker.RawMessage, error) {
 		if err := tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: 4096, Req: req}, fd); err != nil {
 			return broker.RawMessage{}, err
 		}
 		return answerOf(ctx, server, req)
 	}, v.tag)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// newPoolStartsBeside shows, once the attacker has taken all that it gets, that this was not everybody's.
+func newPoolStartsBeside(ctx context.Context, w *world) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for last, same := 0, 0; same < 5; {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			w.fault("the attacker still takes descriptors")
+			return
+		}
+		n := used().descriptors
+		if n <= last && n > w.before.descriptors+DefaultDescriptors {
+			same++
+		} else {
+			same = 0
+		}
+		last = max(last, n)
+	}
+	if err := newPoolStarts(context.WithoutCancel(ctx), w); err != nil {
+		w.fault("while the attacker has its share: %v", err)
+	}
 }
 
 // keepMany has its own segments live on, in messages of a queue of main's, after its death: as many
@@ -158,7 +184,7 @@ func keepMany(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
-	return exhaust(func(id uint64, fd int, req uint32) (broker.RawMessage, error) {
+	exhaust(func(id uint64, fd int, req uint32) (broker.RawMessage, error) {
 		err := tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: 4096, Req: 1 << 30}, fd)
 		if err == nil {
 			err = tell(ctx, server, "keep", broker.RawMessage{ID: id, Size: token.Segment, Req: req})
@@ -168,25 +194,24 @@ func keepMany(ctx context.Context, v *victim) error {
 		}
 		return answerOf(ctx, server, req)
 	}, v.tag)
+	os.Exit(3)
+	return nil
 }
 
-// exhaust calls ask with one new segment after the other, whose numbers begin with tag, until the answer is no, and
-// exits.
-func exhaust(ask func(id uint64, fd int, req uint32) (broker.RawMessage, error), tag uint64) error {
+// exhaust calls ask with one new segment after the other, whose numbers begin with tag, until the answer is no.
+func exhaust(ask func(id uint64, fd int, req uint32) (broker.RawMessage, error), tag uint64) {
 	const many = 20000
 	for i := range many {
 		fd, err := sparse(4096)
 		if err != nil {
-			break
+			return
 		}
 		m, err := ask(tag+uint64(i)+1, fd, uint32(1<<20+i))
 		_ = unix.Close(fd)
 		if err != nil || !m.OK {
-			break
+			return
 		}
 	}
-	os.Exit(3)
-	return nil
 }
 
 // littleIsLeft waits until the dead attacker takes no more of the server's budget than an eighth of all
