@@ -55,8 +55,12 @@ func (c *client) adopt(m message) {
 	c.waiting = nil
 	s.mu.Unlock()
 
-	child, err := c.childOf(m.fd)
-	if err != nil || end == nil {
+	var child *client
+	err := errFull
+	if end != nil {
+		child, err = c.childOf(m.fd)
+	}
+	if err != nil {
 		c.closer.Close(m.fd)
 		if end != nil {
 			s.mu.Lock()
