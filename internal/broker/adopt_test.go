@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +40,63 @@ func (p *process) adoptSleeper() (*sleeper, error) {
 	}
 	s.Child, err = p.Adopt(ours, pidfd, nil)
 	return s, err
+}
+
+// A living child is killed when its parent dies, also if the parent has said that it has departed.
+func TestDepartedChildrenAreKilled(t *testing.T) {
+	w := newWorld(t)
+	p := w.start()
+	var children []*sleeper
+	for range 3 {
+		c, err := p.adoptSleeper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Depart()
+		children = append(children, c)
+	}
+	p.die()
+	for _, c := range children {
+		select {
+		case <-c.ended:
+		case <-time.After(never):
+			t.Fatal("it lives")
+		}
+	}
+	until(t, "all are buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
+}
+
+// A living child counts, also if its parent has said that it has departed; one that is dead and has departed does
+// not.
+func TestDepartedChildrenCount(t *testing.T) {
+	w := newWorld(t)
+	w.s.mu.Lock()
+	w.s.slots = budget{most: 20, reserve: 4}
+	most := w.s.slots.alone()
+	w.s.mu.Unlock()
+	p, other := w.start(), w.start()
+	var children []*sleeper
+	for range 20 {
+		c, err := p.adoptSleeper()
+		if err != nil {
+			break
+		}
+		c.Depart()
+		children = append(children, c)
+	}
+	if n := len(children); n == 0 || n > most {
+		t.Fatalf("%d children: it may have %d", n, most)
+	}
+	if _, err := other.adoptSleeper(); err != nil {
+		t.Errorf("nothing is left for another: %v", err)
+	}
+	for _, c := range children {
+		_ = c.cmd.Process.Kill()
+	}
+	until(t, "they are buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 3 })
+	if _, err := p.adoptSleeper(); err != nil {
+		t.Errorf("the dead count: %v", err)
+	}
 }
 
 // A pidfd without a socket before it is closed once. Closed again later, with the garbage, it would take another

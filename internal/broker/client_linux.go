@@ -32,11 +32,12 @@ type client struct {
 
 	// Under the server's lock.
 	waiting  *file              // a child's end of a socket, to be adopted, or nil
-	children map[uint64]*client // by tag, until they have departed
+	children map[uint64]*client // by tag, until they are buried and have departed
 	files    int                // descriptors of this process that it pays for
 	keeps    int
 	dead     bool
 	departed bool
+	buried   bool
 }
 
 var errFull = errors.New("mp: too many processes share objects")
@@ -214,6 +215,8 @@ func (s *Server) died(c *client) {
 		_ = c.pidfd.Close()
 		s.charge(c.parent, -perChild)
 	}
+	c.buried = true
+	s.forgetChild(c)
 	s.mu.Unlock()
 	s.gone(0)
 }
@@ -226,11 +229,21 @@ func (c *client) kill() {
 	}
 }
 
+// forgetChild takes a client off the list of its parent's children if nothing more will come of it: as long as it
+// lives it has a slot and descriptors, and is killed with its parent; until it has departed its parent may say so.
+// It needs the lock.
+func (s *Server) forgetChild(c *client) {
+	if c.buried && c.departed {
+		delete(c.parent.children, c.tag)
+	}
+}
+
 // Depart is Child's.
 func (c *client) Depart() {
 	s := c.s
 	s.mu.Lock()
 	c.departed = true
+	s.forgetChild(c)
 	if c.dead {
 		s.settle(c)
 	}
@@ -293,7 +306,6 @@ func (s *Server) fetch(c *client, id uint64, file bool) bool {
 func (c *client) depart(tag uint64) {
 	c.s.mu.Lock()
 	child := c.children[tag]
-	delete(c.children, tag)
 	c.s.mu.Unlock()
 	if child != nil {
 		child.Depart()
