@@ -3,6 +3,8 @@
 package broker
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"runtime"
 	"testing"
@@ -96,6 +98,107 @@ func TestDepartedChildrenCount(t *testing.T) {
 	until(t, "they are buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 3 })
 	if _, err := p.adoptSleeper(); err != nil {
 		t.Errorf("the dead count: %v", err)
+	}
+}
+
+// The children of a client's children, and what all of them publish, count for the client.
+func TestTreesHaveOneBudget(t *testing.T) {
+	w := newWorld(t)
+	w.s.mu.Lock()
+	w.s.slots = budget{most: 20, reserve: 4}
+	w.s.files = budget{most: 400, reserve: 80, sure: 8}
+	slots, files := w.s.slots.alone(), w.s.files.alone()
+	w.s.mu.Unlock()
+	p := w.start()
+	type relative struct {
+		*Remote
+		died chan struct{}
+	}
+	var tree []relative
+	defer func() {
+		for _, r := range tree {
+			_ = r.conn.file.Close()
+			_ = r.lot.Mail().Close()
+			close(r.died)
+		}
+	}()
+	parent := w.client(p.Remote)
+	for range 20 { // each is the child of the one before
+		ours, theirs, err := Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.Open(os.DevNull) // instead of a pidfd, so that no process is killed
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.s.mu.Lock()
+		w.s.charge(parent, perChild)
+		w.s.mu.Unlock()
+		died := make(chan struct{})
+		if err := w.s.adopt(&client{parent: parent, pidfd: file}, ours, died); err != nil {
+			_, _ = unix.Close(theirs), file.Close()
+			if !errors.Is(err, errFull) {
+				t.Fatal(err)
+			}
+			break
+		}
+		r, err := Connect(theirs, func(uint64) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree = append(tree, relative{r, died})
+		parent = w.client(r)
+	}
+	if n := len(tree); n == 0 || n > slots {
+		t.Errorf("%d clients below one: there may be %d", n, slots)
+	}
+	n, file := 0, null(t)
+	for i, r := range tree {
+		for j := range uint64(files) {
+			fd := dupOf(t, file)
+			if err := r.Publish(1000*uint64(i)+j, fd, 0, false); err != nil {
+				_ = unix.Close(fd)
+				break
+			}
+			n++
+		}
+	}
+	if n == 0 || n > files {
+		t.Errorf("%d files of one tree: there may be %d", n, files)
+	}
+}
+
+// A client that takes all that it can leaves something for its parent, and for the other children of that.
+func TestRelativesAreLeftSomething(t *testing.T) {
+	w := newWorld(t)
+	w.s.mu.Lock()
+	w.s.files = budget{most: 400, reserve: 80}
+	w.s.mu.Unlock()
+	p := w.start()
+	bad, badDied := adoptedBy(t, w.s, w.client(p.Remote))
+	good, goodDied := adoptedBy(t, w.s, w.client(p.Remote))
+	file, id := null(t), uint64(0)
+	publishes := func(r *Remote) bool {
+		id++
+		fd := dupOf(t, file)
+		err := r.Publish(id, fd, 0, false)
+		if err != nil {
+			_ = unix.Close(fd)
+		}
+		return err == nil
+	}
+	for publishes(bad) {
+	}
+	for who, r := range map[string]*Remote{"its sibling": good, "its parent": p.Remote, "another": w.start().Remote} {
+		if !publishes(r) {
+			t.Errorf("nothing is left for %s", who)
+		}
+	}
+	for r, died := range map[*Remote]chan struct{}{bad: badDied, good: goodDied} {
+		_ = r.conn.file.Close()
+		_ = r.lot.Mail().Close()
+		close(died)
 	}
 }
 
