@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -113,20 +115,54 @@ func adoptMany(ctx context.Context, v *victim) error {
 	}
 	const many = 600
 	for i := range many {
-		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if _, err := haveAdopted(ctx, server, uint32(1<<20+i), parent); err != nil {
+			break
+		}
+	}
+	os.Exit(3)
+	return nil
+}
+
+// haveAdopted asks the server to adopt the process of a pidfd, and closes that process's end of the socket.
+func haveAdopted(ctx context.Context, server int, req uint32, pidfd int) (broker.RawMessage, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return broker.RawMessage{}, err
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	_ = tell(ctx, server, "adopt", broker.RawMessage{Req: req}, pair[1])
+	if err := tell(ctx, server, "pidfd", broker.RawMessage{Req: req}, pidfd); err != nil {
+		return broker.RawMessage{}, err
+	}
+	return answerOf(ctx, server, req)
+}
+
+// departAlive has children adopted that have left its process group, and says of each that it has departed.
+func departAlive(ctx context.Context, v *victim) error {
+	server, err := v.server(ctx)
+	if err != nil {
+		return err
+	}
+	const many = 100
+	for i := range many {
+		child := exec.Command("sleep", "1000")
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := child.Start(); err != nil {
+			return err
+		}
+		pidfd, err := unix.PidfdOpen(child.Process.Pid, 0)
 		if err != nil {
 			return err
 		}
-		req := uint32(1<<20 + i)
-		_ = tell(ctx, server, "adopt", broker.RawMessage{Req: req}, pair[1])
-		err = tell(ctx, server, "pidfd", broker.RawMessage{Req: req}, parent)
-		if err == nil {
-			_, err = answerOf(ctx, server, req)
-		}
-		_ = unix.Close(pair[0])
-		_ = unix.Close(pair[1])
-		if err != nil {
+		m, err := haveAdopted(ctx, server, uint32(1<<20+i), pidfd)
+		_ = unix.Close(pidfd)
+		if err != nil || !m.OK { // the server does not kill what it has not adopted
+			_ = child.Process.Kill()
 			break
+		}
+		if err := tell(ctx, server, "depart", broker.RawMessage{ID: m.ID}); err != nil {
+			return err
 		}
 	}
 	os.Exit(3)

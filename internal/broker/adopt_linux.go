@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxChildren is how many children of one client the server serves.
+	// maxChildren is how many clients below one the server serves.
 	maxChildren = park.MaxProcs / 2
 	// perChild is how many descriptors a child costs.
 	perChild = 2
@@ -32,19 +32,24 @@ func (c *client) await(m message) bool {
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.slots.used = s.count
 	switch {
 	case c.waiting != nil || c.dead:
 		c.closer.Close(m.fd)
 		return false
 	case m.fd < 0:
-	case !isSocket(m.fd) || len(c.children) >= maxChildren || !s.slots.admits(len(c.children), 1) || !s.files.admits(c.files, perChild):
+	case !isSocket(m.fd) || !s.admitsChild(c) || !s.admits(c, files, perChild):
 		c.closer.Close(m.fd)
 	default:
 		c.waiting = &file{fd: m.fd, refs: 1, payer: c, from: c}
-		s.charge(c, 1)
+		s.charge(c, perChild)
 	}
 	return true
+}
+
+// refuse gives up a child's end of a socket; under the lock.
+func (s *Server) refuse(c *client, end *file) {
+	s.charge(c, 1-perChild)
+	s.unref(end)
 }
 
 // adopt serves a child of the client once its pidfd has arrived.
@@ -55,20 +60,21 @@ func (c *client) adopt(m message) {
 	c.waiting = nil
 	s.mu.Unlock()
 
-	child, err := c.childOf(m.fd)
-	if err != nil || end == nil {
+	var child *client
+	err := errFull
+	if end != nil {
+		child, err = c.childOf(m.fd)
+	}
+	if err != nil {
 		c.closer.Close(m.fd)
 		if end != nil {
 			s.mu.Lock()
-			s.unref(end)
+			s.refuse(c, end)
 			s.mu.Unlock()
 		}
 		c.answer(m, false)
 		return
 	}
-	s.mu.Lock()
-	s.charge(c, perChild-1) // the socket is charged already
-	s.mu.Unlock()
 	died := make(chan struct{})
 	go func() {
 		sys.AwaitDeath(child.pidfd)
@@ -76,9 +82,6 @@ func (c *client) adopt(m message) {
 	}()
 
 	if err := s.adopt(child, end.fd, died); err != nil {
-		s.mu.Lock()
-		s.charge(c, -perChild)
-		s.mu.Unlock()
 		_ = child.pidfd.Close()
 		c.answer(m, false)
 		return

@@ -44,7 +44,7 @@ func newWorld(t *testing.T) *world {
 		until(t, "nothing is counted that is not there", func() bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			return s.files.used == 0 && s.keeps.used == 0 && s.root.files == 0 && s.root.keeps == 0 && s.taken == 0
+			return s.files.used == 0 && s.keeps.used == 0 && s.holds.used == 0 && s.left == 0 && s.root.files == 0 && s.root.keeps == 0 && s.taken == 0
 		})
 		s.Close()
 		until(t, "all descriptors are closed", func() bool { return descriptors(t) <= before })
@@ -317,7 +317,7 @@ func TestKeep(t *testing.T) {
 	is("let go by another one", held, both, left)
 	w.s.LetGo(left, []uint64{held, both})
 	is("let go", left)
-	if carried := w.s.segments[queue].carries; len(carried) != 2 { // left, and the other one
+	if carried := w.s.segments[queue].carries.m; len(carried) != 2 { // left, and the other one
 		t.Error(carried)
 	}
 	w.s.Destroy(queue)

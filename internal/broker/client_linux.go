@@ -31,12 +31,17 @@ type client struct {
 	over    chan struct{} // closed when it is dead; then nothing more is written
 
 	// Under the server's lock.
-	waiting  *file              // a child's end of a socket, to be adopted, or nil
-	children map[uint64]*client // by tag, until they have departed
-	files    int                // descriptors of this process that it pays for
+	waiting  *file                     // a child's end of a socket, to be adopted, or nil
+	children map[uint64]*client        // by tag, until they are buried and have departed
+	segments table[*segment, struct{}] // those that it has met
+	awaits   table[*segment, struct{}] // those by which it is awaited
+	files    int                       // descriptors of this process that it pays for
 	keeps    int
+	all      [resources]int // what it and all clients below it have, including what dead ones have left
 	dead     bool
 	departed bool
+	buried   bool
+	off      bool // the list of its parent's children
 }
 
 var errFull = errors.New("mp: too many processes share objects")
@@ -62,19 +67,21 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	c.read.L = &c.mu
 	var err error
 	if c.conn, err = newConn(end, &c.closer); err != nil {
+		s.repay(c)
 		return err
 	}
 	_ = unix.SetsockoptInt(end, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 
 	s.mu.Lock()
-	for i := rootSlot + 1; i < len(s.clients) && c.slot == 0 && !c.parent.dead; i++ {
-		if s.clients[i] == nil {
-			s.clients[i], c.slot = c, i
+	if s.admitsChild(c.parent) {
+		if i := slices.Index(s.clients[rootSlot+1:], nil); i >= 0 {
+			c.slot = rootSlot + 1 + i
+			s.clients[c.slot] = c
 		}
 	}
 	if c.slot == 0 {
 		s.mu.Unlock()
-		c.closer.CloseFile(c.conn.file)
+		c.parent.closer.CloseFileThen(c.conn.file, func() { s.repay(c) })
 		return errFull
 	}
 	s.count++
@@ -82,6 +89,7 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	s.mail.Occupy(c.slot)
 	if c.parent != s.root {
 		c.parent.children[c.tag] = c
+		s.use(c.parent, slots, 1)
 	}
 	s.mu.Unlock()
 
@@ -130,7 +138,34 @@ func (c *client) serve(died <-chan struct{}) {
 	}
 
 	c.s.died(c)
-	c.closer.CloseFile(c.conn.file) // with what is still in it
+	c.closer.CloseFileThen(c.conn.file, func() { c.s.repay(c) }) // with what is still in it
+}
+
+// admitsChild reports whether a client may have one more child; under the lock.
+func (s *Server) admitsChild(parent *client) bool {
+	switch {
+	case parent.dead:
+		return false
+	case parent == s.root:
+		return true
+	}
+	s.slots.used = s.count
+	for c := parent; c != s.root; c = c.parent {
+		if c.all[slots] >= maxChildren {
+			return false
+		}
+	}
+	return s.admits(parent, slots, 1)
+}
+
+// repay says that the descriptors that a child costs are closed.
+func (s *Server) repay(c *client) {
+	if c.pidfd == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.charge(c.parent, -perChild)
 }
 
 func (c *client) listen() {
@@ -187,14 +222,16 @@ func (s *Server) died(c *client) {
 	children := c.children
 	c.children = nil
 	if c.waiting != nil {
-		s.unref(c.waiting)
+		s.refuse(c, c.waiting)
 		c.waiting = nil
 	}
 	var arenas []uint64
-	for id, g := range s.segments {
-		if g.arena && g.met(c) {
-			arenas = append(arenas, id)
+	var n step
+	for g := range c.segments.m {
+		if g.arena {
+			arenas = append(arenas, g.id)
 		}
+		s.pause(&n)
 	}
 	s.mu.Unlock()
 
@@ -212,8 +249,9 @@ func (s *Server) died(c *client) {
 	s.count--
 	if c.pidfd != nil {
 		_ = c.pidfd.Close()
-		s.charge(c.parent, -perChild)
 	}
+	c.buried = true
+	s.forgetChild(c)
 	s.mu.Unlock()
 	s.gone(0)
 }
@@ -226,11 +264,24 @@ func (c *client) kill() {
 	}
 }
 
+// forgetChild takes a client off the list of its parent's children if nothing more will come of it: as long as it
+// lives it has a slot and descriptors, and is killed with its parent; until it has departed its parent may say so.
+// It needs the lock.
+func (s *Server) forgetChild(c *client) {
+	if !c.buried || !c.departed || c.parent == s.root || c.off {
+		return
+	}
+	c.off = true
+	delete(c.parent.children, c.tag)
+	s.use(c.parent, slots, -1)
+}
+
 // Depart is Child's.
 func (c *client) Depart() {
 	s := c.s
 	s.mu.Lock()
 	c.departed = true
+	s.forgetChild(c)
 	if c.dead {
 		s.settle(c)
 	}
@@ -293,7 +344,6 @@ func (s *Server) fetch(c *client, id uint64, file bool) bool {
 func (c *client) depart(tag uint64) {
 	c.s.mu.Lock()
 	child := c.children[tag]
-	delete(c.children, tag)
 	c.s.mu.Unlock()
 	if child != nil {
 		child.Depart()

@@ -40,6 +40,7 @@ func newFuzzWorld(t *testing.T) *fuzzWorld {
 		t.Fatal(err)
 	}
 	s.files, s.keeps = budget{most: 24, reserve: 8, sure: 2}, budget{most: 24, reserve: 8, sure: 2}
+	s.stepSize = 1 // so that the clients' requests come in between
 	w := &fuzzWorld{s: s}
 	fd, theirs := w.adopt(t)
 	w.died, w.child = fd.died, fd.child
@@ -153,21 +154,47 @@ func (w *fuzzWorld) check() error {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keeps, left := 0, 0
+	keeps, left, holds := 0, 0, 0
 	for _, g := range s.segments {
-		keeps += len(g.keptBy)
+		keeps += len(g.keptBy.m)
 		if g.owner == nil && g.has == 0 {
 			left++
 		}
 		has := 0
-		for _, now := range g.holders {
+		for c, now := range g.holders {
 			if now {
 				has++
+			}
+			if c != s.root {
+				holds++
+			}
+			if _, ok := c.segments.m[g]; !ok {
+				return fmt.Errorf("a holder of segment %d does not list it", g.id)
+			}
+		}
+		for c := range g.awaited {
+			holds++
+			if _, ok := c.awaits.m[g]; !ok {
+				return fmt.Errorf("a client that segment %d awaits does not list it", g.id)
+			}
+		}
+		if g.owner != nil {
+			if _, ok := g.owner.segments.m[g]; !ok {
+				return fmt.Errorf("the owner of segment %d does not list it", g.id)
 			}
 		}
 		if has != g.has {
 			return fmt.Errorf("%d holders are counted as %d", has, g.has)
 		}
+	}
+	for _, g := range s.removed { // and not unlinked yet
+		keeps += len(g.keptBy.m)
+	}
+	if holds != s.holds.used {
+		return fmt.Errorf("%d holds, counted %d", holds, s.holds.used)
+	}
+	if left != s.left {
+		return fmt.Errorf("%d segments are left, counted %d", left, s.left)
 	}
 	switch {
 	case s.files.used > s.files.most, s.keeps.used > s.keeps.most, len(s.segments) > s.files.most:
@@ -225,7 +252,7 @@ func (w *fuzzWorld) settled(t *testing.T) {
 	for limit := time.Now().Add(never); ; time.Sleep(10 * time.Microsecond) {
 		idle := s.Idle()
 		s.mu.Lock()
-		over := idle && s.files.used == 0 && s.keeps.used == 0 && s.taken == 0 && s.root.files == 0
+		over := idle && s.files.used == 0 && s.keeps.used == 0 && s.holds.used == 0 && s.left == 0 && s.taken == 0 && s.root.files == 0
 		state := fmt.Sprintf("%d segments, %d clients, %+v descriptors, %+v keeps", len(s.segments), s.count, s.files, s.keeps)
 		s.mu.Unlock()
 		if over {

@@ -1,5 +1,7 @@
 package broker
 
+import "slices"
+
 // keep is why a carrier lets a segment live.
 type keep struct {
 	times int     // number of messages that still need it
@@ -18,11 +20,11 @@ func (s *Server) keep(by *client, carrier, id uint64, how Keeping) error {
 	if g == nil || c == nil || g == c || by.dead || !g.met(by) || !c.met(by) {
 		return ErrGone
 	}
-	k, there := g.keptBy[carrier]
+	k, there := g.keptBy.m[c]
 	switch {
 	case how == Message && (g.owner != by || g.arena):
 		return ErrGone
-	case !there && by != s.root && (by.keeps >= maxKeeps || !s.keeps.admits(by.keeps, 1)):
+	case !there && by != s.root && (by.keeps >= maxKeeps || !s.admits(by, keeps, 1)):
 		return errTooManyOf
 	case !there:
 		k.by = by
@@ -37,23 +39,16 @@ func (s *Server) keep(by *client, carrier, id uint64, how Keeping) error {
 	default:
 		k.times++
 	}
-	if g.keptBy == nil {
-		g.keptBy = map[uint64]keep{}
-	}
-	if c.carries == nil {
-		c.carries = map[uint64]struct{}{}
-	}
-	g.keptBy[carrier] = k
-	c.carries[id] = struct{}{}
+	g.keptBy.put(c, k)
+	c.carries.put(g, struct{}{})
+	s.reach(g)
 	return nil
 }
 
 // countKeep counts a keep for the client that pays for it; under the lock.
 func (s *Server) countKeep(k keep, n int) {
 	k.by.keeps += n
-	if k.by != s.root {
-		s.keeps.used += n
-	}
+	s.use(k.by, keeps, n)
 }
 
 // uncount is the counterpart of countKeep; under the lock.
@@ -64,16 +59,14 @@ func (s *Server) uncount(k keep) {
 }
 
 // kept notes what is left of a carrier's reasons; under the lock.
-func (s *Server) kept(g *segment, carrier uint64, k keep) {
+func (s *Server) kept(g, carrier *segment, k keep) {
 	if k.times > 0 || k.held {
-		g.keptBy[carrier] = k
+		g.keptBy.put(carrier, k)
 		return
 	}
 	s.uncount(k)
-	delete(g.keptBy, carrier)
-	if c := s.segments[carrier]; c != nil {
-		delete(c.carries, g.id)
-	}
+	g.keptBy.drop(carrier)
+	carrier.carries.drop(g)
 }
 
 // Release is Directory's.
@@ -82,23 +75,24 @@ func (s *Server) Release(carrier, id uint64, end bool) { s.release(s.root, carri
 func (s *Server) release(by *client, carrier, id uint64, end bool) {
 	s.mu.Lock()
 	g, c := s.segments[id], s.segments[carrier]
-	if g == nil || c == nil || !c.met(by) || g.keptBy[carrier].times == 0 {
+	if g == nil || c == nil || !c.met(by) || g.keptBy.m[c].times == 0 {
 		s.mu.Unlock()
 		return
 	}
-	k := g.keptBy[carrier]
+	k := g.keptBy.m[c]
 	end = end && k.ends > 0
 	k.times--
 	if end || k.ends > k.times {
 		k.ends--
 	}
-	s.kept(g, carrier, k)
+	s.kept(g, c, k)
 	ours := false
 	if end {
 		ours = s.removeForAll(g)
 	} else {
 		s.forgetIfUnused(g)
 	}
+	s.unlink()
 	s.mu.Unlock()
 	if ours {
 		s.gone(id)
@@ -109,10 +103,12 @@ func (s *Server) release(by *client, carrier, id uint64, end bool) {
 func (s *Server) Orphans() (ids []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var n step
 	for id, g := range s.orphans {
-		if g.arena && len(g.keptBy)+len(g.carries) > 0 {
+		if g.arena && len(g.keptBy.m)+len(g.carries.m) > 0 {
 			ids = append(ids, id)
 		}
+		s.pause(&n)
 	}
 	return ids
 }
@@ -138,51 +134,31 @@ func (s *Server) Look(id uint64, f func(fd, size int)) {
 // LetGo says that what was kept as held is not needed any more, of what the maker of an arena has made,
 // who is dead.
 func (s *Server) LetGo(arena uint64, ids []uint64) {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids))) // the arena may name one any number of times
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.orphans[arena]
 	if a == nil {
 		return
 	}
+	var n step
 	for _, id := range ids {
+		s.pause(&n)
 		g := s.orphans[id]
 		if g == nil || g.by != a.by {
 			continue
 		}
-		for carrier, k := range g.keptBy {
-			k.held = false
-			s.kept(g, carrier, k)
+		for carrier := range g.keptBy.m {
+			s.pause(&n)
+			if s.orphans[id] != g {
+				break
+			}
+			if k, ok := g.keptBy.m[carrier]; ok && k.held {
+				k.held = false
+				s.kept(g, carrier, k)
+			}
 		}
 		s.forgetIfUnused(g)
 	}
-}
-
-// LetGoOfCircles forgets what lives on only because of messages in what lives on for such a reason,
-// and so on, where nobody can get any of them.
-func (s *Server) LetGoOfCircles() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	within := map[*segment]bool{}
-	var next []*segment
-	for _, g := range s.segments {
-		if g.had() {
-			within[g] = true
-			next = append(next, g)
-		}
-	}
-	for len(next) > 0 {
-		g := next[len(next)-1]
-		next = next[:len(next)-1]
-		for id := range g.carries {
-			if o := s.segments[id]; o != nil && !within[o] {
-				within[o] = true
-				next = append(next, o)
-			}
-		}
-	}
-	for _, g := range s.orphans {
-		if !within[g] {
-			s.remove(g)
-		}
-	}
+	s.unlink()
 }

@@ -12,14 +12,15 @@ type segment struct {
 	file    *file
 	size    int // 0 for a file
 	arena   bool
-	owner   *client              // nil if dead
-	by      *client              // published it
-	estate  *client              // the dead owner; its parent may take the segment
-	awaited map[*client]struct{} // dead clients that had it, and whose messages may not all have been read
-	holders map[*client]bool     // clients other than the owner: true if they have it, false if they had it
-	has     int                  // number of holders that have it
-	keptBy  map[uint64]keep      // by carrier
-	carries map[uint64]struct{}
+	owner   *client               // nil if dead
+	by      *client               // published it
+	estate  *client               // the dead owner; its parent may take the segment
+	awaited map[*client]struct{}  // dead clients that had it, and whose messages may not all have been read
+	holders map[*client]bool      // clients other than the owner: true if they have it, false if they had it
+	has     int                   // number of holders that have it
+	left    bool                  // counted in Server.left
+	keptBy  table[*segment, keep] // by carrier
+	carries table[*segment, struct{}]
 }
 
 // had reports whether a living process has a segment, or its handle may be on its way to one.
@@ -31,24 +32,62 @@ func (g *segment) met(c *client) bool {
 	return ok || g.owner == c
 }
 
-// hold says that a client has a segment.
-func (g *segment) hold(c *client) {
+// hold says that a client has a segment; under the lock.
+func (s *Server) hold(g *segment, c *client) {
 	if !g.holders[c] {
+		if _, met := g.holders[c]; !met {
+			s.use(c, holds, 1)
+		}
 		g.holders[c] = true
 		g.has++
+		c.segments.put(g, struct{}{})
+		s.countLeft(g)
 	}
 }
 
-// release says that a client no longer has a segment. For an arena it remembers that the client had it, since
-// the client may hold locks there, or messages that it has taken.
-func (g *segment) release(c *client) {
+// letGo says that a client no longer has a segment; under the lock. For an arena it remembers that the client had
+// it, since the client may hold locks there, or messages that it has taken.
+func (s *Server) letGo(g *segment, c *client) {
 	if g.holders[c] {
 		g.holders[c] = false
 		g.has--
+		s.countLeft(g)
 	}
 	if !g.arena {
-		delete(g.holders, c)
+		s.unmeet(g, c)
+		if g.owner != c {
+			c.segments.drop(g)
+		}
 	}
+}
+
+// unmeet says that a client that is not the owner of a segment has not met it; under the lock.
+func (s *Server) unmeet(g *segment, c *client) {
+	if _, met := g.holders[c]; met {
+		delete(g.holders, c)
+		s.use(c, holds, -1)
+	}
+}
+
+// await says that what a dead client has sent may need a segment; under the lock.
+func (s *Server) await(g *segment, c *client) {
+	if g.awaited == nil {
+		g.awaited = map[*client]struct{}{}
+	}
+	g.awaited[c] = struct{}{}
+	c.awaits.put(g, struct{}{})
+	s.use(c, holds, 1)
+}
+
+// unawait is the counterpart of await. It reports whether the client was awaited; under the lock.
+func (s *Server) unawait(g *segment, c *client) bool {
+	if _, ok := g.awaited[c]; !ok {
+		return false
+	}
+	delete(g.awaited, c)
+	c.awaits.drop(g)
+	s.use(c, holds, -1)
+	return true
 }
 
 // A file is a descriptor in this process. It counts for a client until it is closed, which the client
@@ -81,15 +120,13 @@ func (s *Server) unref(f *file) {
 // charge counts descriptors for a client; under the lock.
 func (s *Server) charge(c *client, n int) {
 	c.files += n
-	if c != s.root {
-		s.files.used += n
-	}
+	s.use(c, files, n)
 }
 
 // pay charges a descriptor to the client that has taken over its segment, if that client's budget allows it;
 // under the lock.
 func (s *Server) pay(f *file, c *client) {
-	if c == s.root && s.taken >= s.files.most/2 || c != s.root && !s.files.admits(c.files, 1) {
+	if c == s.root && s.taken >= s.files.most/2 || c != s.root && !s.admits(c, files, 1) {
 		return
 	}
 	s.charge(f.payer, -1)

@@ -30,13 +30,19 @@ type Server struct {
 	root     *client // this process
 	segments map[uint64]*segment
 	orphans  map[uint64]*segment // those whose owners are dead
+	left     int                 // those of orphans that no living process has
+	removed  []*segment          // to be unlinked
+	look     *look               // for circles, or nil
 	clients  [park.MaxProcs]*client
 	lastTag  uint64
 	count    int    // of clients
 	files    budget // descriptors
 	keeps    budget
+	holds    budget
 	slots    budget // slots of clients' children
 	anyID    bool   // a test chooses the numbers of segments
+	stepSize int    // defaultStep, except in a test
+	paused   func() // for a test: called in each pause
 	taken    int    // descriptors that the root process has taken over from clients
 }
 
@@ -53,9 +59,11 @@ func NewServer(bury func(slot int, arenas []uint64), gone func(id uint64)) (*Ser
 	s := &Server{
 		bury: bury, gone: gone, mail: mail, lot: park.NewLot(mail, rootSlot),
 		segments: map[uint64]*segment{}, orphans: map[uint64]*segment{},
-		files: fileBudget(),
-		keeps: budget{most: 1 << 18, reserve: 1 << 16, sure: 256},
-		slots: budget{most: park.MaxProcs - 2, reserve: 64},
+		files:    fileBudget(),
+		keeps:    budget{most: 1 << 18, reserve: 1 << 16, sure: 256},
+		holds:    budget{most: 1 << 21, reserve: 1 << 19, sure: 1 << 10},
+		slots:    budget{most: park.MaxProcs - 2, reserve: 64},
+		stepSize: defaultStep,
 	}
 	s.root = &client{s: s, slot: rootSlot}
 	return s, nil
@@ -106,12 +114,14 @@ func (s *Server) publish(c *client, id uint64, fd, size int, arena bool) error {
 		return ErrGone
 	case s.segments[id] != nil || id>>(64-TagBits) != c.tag && !s.anyID:
 		return errTaken
-	case c != s.root && (c.files >= maxSegments || !s.files.admits(c.files, 1)):
+	case c != s.root && (c.files >= maxSegments || !s.admits(c, files, 1)):
 		return errTooMuch
 	}
 	f := &file{fd: fd, refs: 1, payer: c, from: c}
 	s.charge(c, 1)
-	s.segments[id] = &segment{id: id, file: f, size: size, arena: arena, owner: c, by: c, holders: map[*client]bool{}}
+	g := &segment{id: id, file: f, size: size, arena: arena, owner: c, by: c, holders: map[*client]bool{}}
+	s.segments[id] = g
+	c.segments.put(g, struct{}{})
 	return nil
 }
 
@@ -133,7 +143,7 @@ func (s *Server) fetchHere(id uint64, file bool) (Segment, error) {
 	}
 	fd, err := unix.FcntlInt(uintptr(g.file.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		g.release(s.root)
+		s.letGo(g, s.root)
 	}
 	return Segment{fd, g.size, g.arena}, err
 }
@@ -145,7 +155,11 @@ func (s *Server) grant(c *client, id uint64, file bool) (*segment, error) {
 		return nil, ErrGone
 	}
 	if c != g.owner {
-		g.hold(c)
+		if !g.met(c) && c != s.root && !s.admits(c, holds, 1) {
+			return nil, errTooMuch
+		}
+		s.hold(g, c)
+		s.reach(g)
 	}
 	return g, nil
 }
@@ -158,9 +172,11 @@ func (s *Server) drop(c *client, id uint64) {
 	g := s.segments[id]
 	left := false
 	if g != nil {
-		g.release(c)
+		s.letGo(g, c)
 		s.forgetIfUnused(g)
-		left = !g.had() && len(g.keptBy) > 0
+		left = !g.had() && len(g.keptBy.m) > 0
+		s.unlink()
+		s.cut()
 	}
 	s.mu.Unlock()
 	if left {
@@ -171,33 +187,60 @@ func (s *Server) drop(c *client, id uint64) {
 // forgetIfUnused forgets a segment that no living process has, unless its handle may
 // still be on its way; under the lock.
 func (s *Server) forgetIfUnused(g *segment) {
-	if !g.had() && len(g.keptBy) == 0 {
+	if !g.had() && len(g.keptBy.m) == 0 {
 		s.remove(g)
 	}
 }
 
-// remove removes a segment, unless that has been done, and lets go of what it carries; under the
-// lock.
+// remove removes a segment, unless that has been done; under the lock. The caller must call unlink before it
+// returns.
 func (s *Server) remove(g *segment) {
-	if s.segments[g.id] != g { // it was carried by what was removed before
+	if s.segments[g.id] != g {
 		return
 	}
 	delete(s.segments, g.id)
 	delete(s.orphans, g.id)
+	s.countLeft(g)
 	s.unref(g.file)
-	for carrier, k := range g.keptBy {
-		s.uncount(k)
-		if c := s.segments[carrier]; c != nil {
-			delete(c.carries, g.id)
-		}
+	for c := range g.holders { // which stay listed, for removeForAll
+		c.segments.drop(g)
+		s.use(c, holds, -1)
 	}
-	for carried := range g.carries {
-		if o := s.segments[carried]; o != nil {
-			s.uncount(o.keptBy[g.id])
-			delete(o.keptBy, g.id)
-			s.forgetIfUnused(o)
-		}
+	if g.owner != nil {
+		g.owner.segments.drop(g)
 	}
+	for c := range g.awaited {
+		s.unawait(g, c)
+	}
+	s.removed = append(s.removed, g)
+}
+
+// unlink lets go of what the segments that have been removed carry, and of their carriers. Segments that are then
+// unused are removed and unlinked as well. It needs the lock, which it gives up between steps. When it
+// returns, nothing is left to unlink, also if several goroutines do it.
+func (s *Server) unlink() {
+	var n step
+	for len(s.removed) > 0 {
+		g := s.removed[len(s.removed)-1]
+		switch {
+		case len(g.keptBy.m) > 0:
+			carrier, k := g.keptBy.any()
+			s.uncount(k)
+			g.keptBy.drop(carrier)
+			carrier.carries.drop(g)
+		case len(g.carries.m) > 0:
+			carried, _ := g.carries.any()
+			s.uncount(carried.keptBy.m[g])
+			carried.keptBy.drop(g)
+			g.carries.drop(carried)
+			s.forgetIfUnused(carried)
+		default:
+			s.removed[len(s.removed)-1] = nil
+			s.removed = s.removed[:len(s.removed)-1]
+		}
+		s.pause(&n)
+	}
+	s.removed = nil
 }
 
 // Destroy is Directory's.
@@ -212,6 +255,7 @@ func (s *Server) destroy(c *client, id uint64) {
 		return
 	}
 	ours := s.removeForAll(g)
+	s.unlink()
 	s.mu.Unlock()
 	if ours {
 		s.gone(id)
@@ -219,7 +263,7 @@ func (s *Server) destroy(c *client, id uint64) {
 }
 
 // removeForAll removes a segment, tells all who have it, and reports whether the root is
-// one of them; under the lock.
+// one of them; under the lock. The caller must call unlink before it returns.
 func (s *Server) removeForAll(g *segment) (ours bool) {
 	s.remove(g)
 	for c, has := range g.holders {
@@ -241,10 +285,10 @@ func (s *Server) take(c *client, id uint64) {
 	case g == nil || c.dead:
 		return
 	case g.estate != nil && g.estate.parent == c:
-		delete(g.awaited, g.estate)
+		s.unawait(g, g.estate)
 		g.estate = nil
 	case g.owner != nil && g.owner.parent == c:
-		g.hold(g.owner)
+		s.hold(g, g.owner)
 	default:
 		return
 	}
@@ -253,7 +297,10 @@ func (s *Server) take(c *client, id uint64) {
 	if g.holders[c] {
 		g.has--
 	}
-	delete(g.holders, c)
+	s.unmeet(g, c)
+	c.segments.put(g, struct{}{})
+	s.countLeft(g)
+	s.reach(g)
 	s.pay(g.file, c)
 }
 

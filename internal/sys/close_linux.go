@@ -43,7 +43,12 @@ func (c *Closer) CloseThen(fd int, done func()) { c.add(closing{fd: fd, done: do
 
 // CloseFile takes over a file, such as a socket with unreceived messages that carry descriptors. It never
 // blocks.
-func (c *Closer) CloseFile(f io.Closer) { c.add(closing{fd: -1, file: f}) }
+func (c *Closer) CloseFile(f io.Closer) { c.CloseFileThen(f, nil) }
+
+// CloseFileThen is CloseFile. The goroutine calls done once the file is closed.
+func (c *Closer) CloseFileThen(f io.Closer, done func()) {
+	c.add(closing{fd: -1, file: f, done: done})
+}
 
 // Pending returns how many descriptors are not closed yet.
 func (c *Closer) Pending() int {
