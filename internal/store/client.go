@@ -234,7 +234,8 @@ func (s *Store) unref(id uint64) {
 	}
 }
 
-// mostSwept is how many objects are removed at a time, since all clients wait meanwhile.
+// mostSwept is how many objects are removed at a time, or how many elements of them, since all clients wait
+// meanwhile. A single object may have more.
 const mostSwept = 10_000
 
 // sweep removes objects without references, and those that only they contained. If there are
@@ -255,6 +256,9 @@ func (s *Store) sweepSome() {
 		o := s.dying[len(s.dying)-1]
 		s.dying = s.dying[:len(s.dying)-1]
 		if o.refs == 0 && !o.gone {
+			if b, ok := o.body.(sized); ok {
+				n += b.size()
+			}
 			s.remove(o)
 		}
 	}

@@ -61,6 +61,7 @@ type exec struct {
 
 	shown []uint64 // objects that the client has been told of
 	steps int      // of work so far
+	named int      // keys and elements so far, by what they cost
 	batch bool
 }
 
@@ -108,16 +109,60 @@ type sized interface{ size() int }
 // mostSteps bounds the work of a batch, since all other clients wait meanwhile: some 20 ms.
 const mostSteps = 4 << 20
 
-// work counts steps. It returns an error if a batch has too many.
+// mostAlone bounds the work of a request that is no batch: some 300 ms. An object with so many elements takes
+// gigabytes.
+const mostAlone = 64 << 20
+
+// mostElements bounds the elements and keys that a request names, in a batch those of all its requests: to put
+// a million into a list takes some 200 ms. A key that is put into a dict or set counts for keyCost, since that
+// takes as many times as long.
+const (
+	mostElements = 1 << 20
+	keyCost      = 4
+)
+
+// work counts steps. It returns an error if there are too many.
 func (x *exec) work(n int) error {
 	x.steps += n
-	if x.batch && x.steps > mostSteps && x.steps > n {
+	switch {
+	case x.batch && x.steps > mostSteps && x.steps > n:
 		return errTooMuchWork
+	case x.steps > mostAlone:
+		return errTooLarge
 	}
 	return nil
 }
 
-var errTooMuchWork = fmt.Errorf("%w: the batch is too much work: ask for less at a time", ErrLimit)
+// count counts keys and elements by what they cost. It returns an error if that is too much.
+func (x *exec) count(cost int) error {
+	if x.named += cost; x.named > mostElements {
+		x.named -= cost // it is not done, and another one of the batch may be
+		return errTooMany
+	}
+	return nil
+}
+
+// countRest counts the keys or elements that are left to be read, each of which is so many byte strings and
+// costs so much: work that is too much is not begun. It returns how many there are, and how many bytes are in
+// them.
+func (x *exec) countRest(strings, cost int) (n, size int, err error) {
+	in, most := x.in, (mostElements-x.named)/cost
+	for ; in.More() && n <= most; n++ {
+		for range strings {
+			size += len(in.Bytes())
+		}
+	}
+	if in.bad {
+		return 0, 0, errMalformed
+	}
+	return n, size, x.count(n * cost)
+}
+
+var (
+	errTooMuchWork = fmt.Errorf("%w: the batch is too much work: ask for less at a time", ErrLimit)
+	errTooMany     = fmt.Errorf("%w: a request names at most %d elements, and %d keys to be put in: use several, with fewer each", ErrLimit, mostElements, mostElements/keyCost)
+	errTooLarge    = fmt.Errorf("%w: the object is too large for an operation that goes through all of it", ErrLimit)
+)
 
 // mostRepeated bounds the answer to a request that can ask for the same value many times, in bytes.
 const mostRepeated = 256 << 20
@@ -224,17 +269,26 @@ func (x *exec) tryDo() error {
 			return fmt.Errorf("%w: it is a %v, and no %v", ErrKind, x.o.kind, op.kind)
 		}
 	}
-	steps := 1
-	if op.whole {
-		steps += x.o.body.(sized).size()
-	}
-	if op.compares {
-		steps *= 1 + len(x.in.b)/64
-	}
-	if err := x.work(steps); err != nil {
+	if err := x.work(x.stepsOf(op)); err != nil {
 		return err
 	}
 	return op.f(x)
+}
+
+// stepsOf returns how many steps an operation takes, as far as they are known before. Alone, those do not count
+// that go through the object but little else, or a large one could not even be emptied; what they answer is
+// bounded by the size of a message.
+func (x *exec) stepsOf(op *operation) int {
+	steps := 1
+	switch {
+	case op.compares:
+		n := x.o.body.(sized).size()
+		// Only those that are as long are compared: not more bytes than there are.
+		steps += n + min((1+n)*(len(x.in.b)/64), x.s.bytes/64)
+	case op.whole && x.batch:
+		steps += x.o.body.(sized).size()
+	}
+	return steps
 }
 
 // The first byte of an answer.
@@ -252,7 +306,7 @@ type fixedError struct {
 }
 
 func init() {
-	for _, err := range []error{ErrGone, ErrKind, errMalformed, errUnknownOp, errTooMuch, errTooMuchWork, ErrCanceled} {
+	for _, err := range []error{ErrGone, ErrKind, errMalformed, errUnknownOp, errTooMuch, errTooMuchWork, errTooMany, errTooLarge, ErrCanceled} {
 		fixed = append(fixed, fixedError{err, sync.OnceValue(func() []byte { return errtree.Append(nil, err) })})
 	}
 }
