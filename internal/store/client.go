@@ -22,7 +22,20 @@ type Client struct {
 	borrowed int           // bytes of values that its functions work on
 	room     chan struct{} // closed when borrowed gets smaller; nil if no function waits for that
 	walks    budget
+	account  Account
 }
+
+// An Account bounds the answers that have been made for a client and that it has not read. Its methods are called
+// under the Store's lock, so that no other answer is made in between.
+type Account interface {
+	// Room is how many bytes an answer may have now. There is always some for a short one.
+	Room() int
+	// Charge is told how many bytes an answer has that was made.
+	Charge(n int)
+}
+
+// Bound has an Account bound a client's answers. It is called before the client asks anything.
+func (c *Client) Bound(a Account) { c.account = a }
 
 // NewClient makes a client. Answers that are not ready at once go to reply, which must neither block nor use
 // the Store. An answer has at most most bytes. The connection of a far client may be lost while the client

@@ -218,7 +218,7 @@ func dictGet(x *exec) error {
 
 func dictSet(x *exec) error {
 	d := x.dict()
-	if _, _, err := x.countRest(2, keyCost); err != nil {
+	if err := x.countMany(2, keyCost); err != nil {
 		return err
 	}
 	for {
@@ -236,7 +236,7 @@ func dictSet(x *exec) error {
 }
 
 func (d *entries) delete(x *exec) error {
-	if _, _, err := x.countRest(1, 1); err != nil {
+	if err := x.countMany(1, 1); err != nil {
 		return err
 	}
 	n := 0

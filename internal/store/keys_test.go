@@ -138,3 +138,89 @@ func TestComparesAlone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What takes long is not done in haste, and then as usual.
+func TestDoSoon(t *testing.T) {
+	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
+	c := newClient(s)
+	list, set := c.make(t, store.KindList, nil), c.make(t, store.KindSet, nil)
+	try := func(what string, op store.Op, object uint64, args func(w *store.Writer), want store.Verdict) {
+		t.Helper()
+		var w, out store.Writer
+		w.Begin(1, op, object)
+		args(&w)
+		w.End()
+		before := s.Stats()
+		if got := s.DoSoon(c.c, 1, store.Body(w.B), &out); got != want {
+			t.Errorf("%s: %d", what, got)
+		}
+		if want == store.Heavy {
+			if len(out.B) > 0 || s.Stats() != before {
+				t.Errorf("%s: %+v, and before %+v", what, s.Stats(), before)
+			}
+			s.Do(c.c, 1, store.Body(w.B), &out)
+		}
+		if _, err := store.Answer(store.Body(out.B)); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	try("few", store.OpListAppend, list, many(10_000, false), store.Done)
+	try("many", store.OpListAppend, list, many(100_000, false), store.Heavy)
+	try("few keys", store.OpSetAdd, set, many(2000, false), store.Done)
+	try("many keys", store.OpSetAdd, set, many(20_000, false), store.Heavy)
+	try("count", store.OpListCount, list, put("x"), store.Done)
+	try("new", store.OpNew, 0, after(many(100_000, false), uint64(store.KindList), uint64(1), ""), store.Heavy)
+	for range 5 {
+		try("more", store.OpListAppend, list, many(100_000, false), store.Heavy)
+	}
+	try("count many", store.OpListCount, list, put("x"), store.Heavy)
+	var one store.Writer
+	one.Begin(1, store.OpListAppend, list)
+	many(50_000, false)(&one)
+	one.End()
+	try("batch", store.OpBatch, 0, func(w *store.Writer) { w.Uint(1); w.Bytes(store.Body(one.B)) }, store.Heavy)
+	check(t, s)
+}
+
+// room is an Account with so much room.
+type room struct{ left, charged int }
+
+func (r *room) Room() int    { return r.left }
+func (r *room) Charge(n int) { r.charged += n }
+
+// A request for whose answer there is no room is not done. It is done later.
+func TestNoRoomForAnswer(t *testing.T) {
+	const most = 1 << 20
+	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
+	c := newClientOf(s, false, most)
+	account := &room{left: 1000}
+	c.c.Bound(account)
+	list := c.make(t, store.KindList, many(100, false))
+	if err := c.try(store.OpListAppend, list, make([]byte, 2000)); err != nil {
+		t.Error(err)
+	}
+	var pop, batch store.Writer
+	pop.Begin(1, store.OpListPop, list)
+	pop.Int(-1)
+	pop.End()
+	batch.Begin(2, store.OpBatch, 0)
+	batch.Uint(1)
+	batch.Bytes(store.Body(pop.B))
+	batch.End()
+	account.charged = 0
+	for what, w := range map[string]store.Writer{"pop": pop, "batch": batch} {
+		var out store.Writer
+		if v := s.Do(c.c, 1, store.Body(w.B), &out); v != store.NoRoom || len(out.B) != 0 || account.charged != 0 {
+			t.Errorf("%s: %d, %d bytes", what, v, len(out.B))
+		}
+	}
+	if in, err := c.ask(store.OpListLen, list, nil); err != nil || in.Int() != 101 {
+		t.Error("it was taken out: ", err)
+	}
+	account.left, account.charged = most, 0
+	var out store.Writer
+	if v := s.Do(c.c, 1, store.Body(pop.B), &out); v != store.Done || account.charged < 2000 {
+		t.Errorf("%d, %d bytes", v, account.charged)
+	}
+	check(t, s)
+}

@@ -47,11 +47,14 @@ func (x *exec) set() *set { return x.o.body.(*set) }
 
 // add adds the elements that are left to be read, up to the first for which there is no memory.
 func (d *set) add(x *exec) (fresh int, err error) {
-	if _, _, err := x.countRest(1, keyCost); err != nil {
+	if err := x.countMany(1, keyCost); err != nil {
 		return 0, err
 	}
 	for x.in.More() {
 		b := x.in.Bytes()
+		if x.in.bad {
+			return fresh, errMalformed
+		}
 		if d.at[string(b)] != nil {
 			continue
 		}
