@@ -76,7 +76,7 @@ const (
 func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error {
 	look := time.NewTicker(lookAgain + rand.N(lookAgain)) // not always just after the same other one
 	defer look.Stop()
-	for {
+	for ctx.Err() == nil {
 		b.mu.Lock()
 		if now := time.Now(); b.left(h.process) < n && now.Sub(b.seen) >= lookAgain/2 { // many may wait
 			b.seen = now
@@ -98,9 +98,9 @@ func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error 
 		case <-room:
 		case <-look.C:
 		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
+	return ctx.Err()
 }
 
 // reclaim makes room for n bytes of a client: it notes what clients have read, and disconnects those that do not

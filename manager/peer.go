@@ -177,7 +177,9 @@ func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 		late := by.isLate()
 		switch {
 		case by.waits && (late || by.inTurn && !p.inLane):
-			p.giveWay()
+			if err := p.giveWay(ctx); err != nil {
+				return err
+			}
 			by.until, by.inTurn = time.Time{}, true
 		case late, by.requests < 0, by.bytes < 0:
 			return errSlow
@@ -220,7 +222,9 @@ func (p *peer) do(ctx context.Context, st *store.Store, by *manner, call uint32,
 		case !by.waits:
 			return errSlow
 		case verdict == store.Heavy:
-			p.giveWay()
+			if err := p.giveWay(ctx); err != nil {
+				return err
+			}
 		default:
 			do = st.DoSoon
 			if err := p.awaitRoom(ctx, by.send); err != nil {
@@ -395,7 +399,9 @@ func (p *peer) receive(ctx context.Context, on *conn, buf []byte) ([]byte, error
 		return nil, err
 	}
 	if n > mostAtOnce {
-		p.giveWay()
+		if err := p.giveWay(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return p.receiveLong(n)
 }
@@ -441,11 +447,15 @@ var errVanished = fmt.Errorf("%w: a request has vanished", mp.ErrCorrupt)
 // they must not keep the front from the store or from a processor, however many they are.
 type lane chan struct{}
 
-// giveWay has the client wait until it has the lane, behind the others that wait for it.
-func (p *peer) giveWay() {
+// giveWay has the client wait until it has the lane, behind the others that wait for it, or until ctx ends.
+func (p *peer) giveWay(ctx context.Context) error {
 	p.leaveLane()
-	*p.slow <- struct{}{}
-	p.inLane = true
+	select {
+	case *p.slow <- struct{}{}:
+		p.inLane = true
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // leaveLane lets others have the lane. It is called before the client's goroutine waits for anything else.
