@@ -8,6 +8,25 @@ func init() {
 			e.most = bytes
 		}
 	}
+	inside.NextOfConn = func(conn any) int {
+		if e := conn.(piped).piped(); e != nil {
+			return e.nextOutside()
+		}
+		return 0
+	}
+	inside.BoundNext = func(conn any, bytes int) {
+		if e := conn.(piped).piped(); e != nil {
+			e.mostNext.Store(int64(bytes))
+		}
+	}
+	inside.UnreadByConn = func(conn any) bool {
+		e := conn.(piped).piped()
+		if e == nil || e.enter() != nil {
+			return false
+		}
+		defer e.leave()
+		return e.pipe.Sent(e.end).SpillWaits()
+	}
 	inside.MakerOfConn = func(conn any) uint64 {
 		if e := conn.(piped).piped(); e != nil {
 			return e.mem.Maker()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/share"
@@ -185,6 +186,17 @@ func (o outside) drop(place []byte) {
 		return
 	}
 	loseBlock(headOf(place), tripOf(place))
+}
+
+// sizeAt is how many bytes the message at a place has, as whoever wrote the place claims.
+func sizeAt(place []byte) int {
+	n := binary.LittleEndian.Uint64(place[placeOffset:])
+	if place[placeFlags]&inBlock != 0 {
+		var b [8]byte
+		copy(b[:5], place[placeLength:])
+		n = binary.LittleEndian.Uint64(b[:])
+	}
+	return int(min(n, math.MaxInt64))
 }
 
 func headOf(place []byte) share.Token {

@@ -58,12 +58,14 @@ type pipeEnd struct {
 	pipe   *xsync.Pipe
 	end    int
 	oneWay bool
-	most   int           // bytes of a message, without the first
-	trip   atomic.Uint32 // since which this process has it, or on which it is
-	use    atomic.Int32  // how many use it; negative: it was sent on
-	closed atomic.Bool   // by the user
-	left   atomic.Bool   // it was sent so that nothing of it is needed here any more
-	gone   atomic.Bool   // the memory was let go
+	most   int // bytes of a message, without the first
+	// mostNext bounds the bytes of messages that lie outside, for those that are received; 0 is no bound of its own.
+	mostNext atomic.Int64
+	trip     atomic.Uint32 // since which this process has it, or on which it is
+	use      atomic.Int32  // how many use it; negative: it was sent on
+	closed   atomic.Bool   // by the user
+	left     atomic.Bool   // it was sent so that nothing of it is needed here any more
+	gone     atomic.Bool   // the memory was let go
 
 	drop atomic.Pointer[func([]byte)] // what shut was given, for an end that comes back
 }
@@ -185,11 +187,33 @@ func (e *pipeEnd) got(buf []byte, rec xsync.Record, err error) ([]byte, error) {
 	if e.outside().isBytes(place) {
 		buf = append(buf, byBytes)
 	}
-	b, err := e.outside().take(place, buf)
+	b, err := e.nextFrom().take(place, buf)
 	if err != nil {
 		return b, unreadable("message", err)
 	}
 	return b, e.fits(len(b)-begin-1, "decoded")
+}
+
+// nextFrom is outside for messages that are received.
+func (e *pipeEnd) nextFrom() outside {
+	o := e.outside()
+	if n := e.mostNext.Load(); n > 0 {
+		o.most = min(o.most, int(n)+1)
+	}
+	return o
+}
+
+// nextOutside returns how many bytes the next message claims to have, if it lies outside; else 0.
+func (e *pipeEnd) nextOutside() int {
+	if e.enter() != nil {
+		return 0
+	}
+	defer e.leave()
+	var place [xsync.SpillSize]byte
+	if !e.received().NextSpill(place[:]) {
+		return 0
+	}
+	return sizeAt(place[:])
 }
 
 func (e *pipeEnd) foresee(f func(message []byte)) {
@@ -270,11 +294,11 @@ func (e *pipeEnd) empty(r *xsync.Ring, drop func([]byte)) {
 		}
 		b := rec.Bytes
 		switch {
-		case rec.Spilled && e.outside().isBytes(b):
+		case rec.Spilled && e.outside().isBytes(b), rec.Spilled && sizeAt(b) > e.nextFrom().most:
 			e.outside().drop(b)
 			continue
 		case rec.Spilled:
-			if b, err = e.outside().take(b, nil); err != nil {
+			if b, err = e.nextFrom().take(b, nil); err != nil {
 				continue
 			}
 		}

@@ -40,6 +40,12 @@ type Config struct {
 // sets many keys or adds many elements may have done so up to the first one without room. Objects, Bytes
 // and Nesting apply to all clients together, Calls and Waiting to each client: a client with many waiting
 // calls takes nothing from the others. Start returns an error for a negative limit.
+//
+// Besides these, a request names at most 1,048,576 elements or keys, since others wait meanwhile, or all requests of
+// a [Manager.Do] together; a key to be put into a Dict or Set counts as four. One that names more returns ErrLimit
+// and does nothing. Requests and answers of more than 64 KiB wait until there is room: from this process tree, for
+// 256 MiB of requests and 512 MiB of answers that have not been read, of which one process has at most 64 MiB and
+// 256 MiB. A client that has not read for two seconds is disconnected if others need the room.
 type Limits struct {
 	// Objects is the maximum number of live objects. Defaults to 1,000,000.
 	Objects int

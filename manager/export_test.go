@@ -104,3 +104,6 @@ func Relocking(d time.Duration) (back func()) {
 	relocking = d
 	return func() { relocking = before }
 }
+
+// NumberOf is the number of a Value's object.
+func NumberOf[T any](v *Value[T]) uint64 { return v.p.id }

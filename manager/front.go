@@ -144,6 +144,8 @@ func (f *front) enter(h hello) {
 		return
 	}
 	p := &peer{conn: h.Conn, most: mostBytes, name: name, leave: leave}
+	p.holds = f.s.holds(p, inside.MakerOfConn(h.Conn))
+	inside.BoundNext(h.Conn, bufSize)
 	p.enter(f.s.ctx, f.s)
 	f.peers = append(f.peers, p)
 	f.waits = append(f.waits, h.Conn)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/inside"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
@@ -27,6 +28,9 @@ type peer struct {
 	buf    []byte
 	rest   []byte       // requests that have been received, but not answered
 	out    store.Writer // answers of the current turn
+	holds  *holding     // what it makes the manager hold; nil for a remote one
+	slow   *lane        // of those that have a goroutine of their own; nil while the front serves it
+	inLane bool         // it has the lane
 
 	mu      sync.Mutex
 	later   [][]byte // answers that were not ready during their turn
@@ -37,6 +41,7 @@ type peer struct {
 
 // serve answers a client's requests until it is gone. It has a goroutine of its own.
 func (s *Server) serve(ctx context.Context, p *peer) {
+	p.slow = &s.slow
 	p.enter(ctx, s)
 	for {
 		if err := p.turn(ctx, s.store, p.patiently()); err != nil {
@@ -48,6 +53,7 @@ func (s *Server) serve(ctx context.Context, p *peer) {
 
 // goOn is serve for a client that the front no longer serves.
 func (s *Server) goOn(p *peer) {
+	p.slow = &s.slow
 	err := p.flush(s.ctx, p.send)
 	for err == nil {
 		err = p.turn(s.ctx, s.store, p.patiently())
@@ -60,11 +66,16 @@ func (p *peer) enter(ctx context.Context, s *Server) {
 	p.pushes = &s.pushes
 	most := p.most - 1 // after the byte that is the message's type
 	p.client = s.store.NewClient(p.far, most, func(call uint32, answer []byte) { p.push(ctx, call, answer) })
+	if p.holds != nil {
+		p.client.Bound(p.holds)
+	}
 }
 
 // end is called when the client is gone or is disconnected. It does not wait for the connection to close,
 // which takes time: it drops what the client has sent, message by message.
 func (p *peer) end(ctx context.Context, s *Server, err error) {
+	p.leaveLane()
+	p.rest, p.out.B = nil, nil
 	s.store.Leave(p.client)
 	go p.close()
 	p.mu.Lock()
@@ -79,6 +90,7 @@ func (p *peer) end(ctx context.Context, s *Server, err error) {
 
 func (p *peer) close() {
 	_ = p.conn.Close()
+	p.holds.end()
 	if p.leave != nil {
 		p.leave()
 	}
@@ -91,25 +103,35 @@ type manner struct {
 	// requests and bytes bound a turn. A turn with more ends with errSlow, so that the client gets a goroutine
 	// on which no other client waits.
 	requests, bytes int
+	// waits says that the client has a goroutine of its own, which may wait for it. Instead of ending a turn that
+	// lasts too long it gives way to others.
+	waits bool
+	// inTurn says that the turn has lasted so long, or will, that it goes on only in the lane.
+	inTurn bool
 	// until is when a turn has lasted too long; zero until the turn first looks at the clock.
 	until time.Time
 }
 
 // patiently is the manner of a goroutine that serves only this client, and may wait for it.
 func (p *peer) patiently() manner {
-	return manner{receive: receive, send: p.send, requests: math.MaxInt, bytes: math.MaxInt}
+	return manner{receive: p.receive, send: p.send, requests: math.MaxInt, bytes: math.MaxInt, waits: true}
 }
 
 // hastily is the manner of the front, which must not wait.
 func (p *peer) hastily() manner {
-	return manner{receive: tryReceive, send: p.trySend, requests: mostRequests, bytes: mostAtOnce}
+	return manner{receive: p.tryReceive, send: p.trySend, requests: mostRequests, bytes: mostAtOnce}
 }
 
 // isLate reports whether a turn has lasted too long. To be cheap it looks at the clock only now and then.
 func (m *manner) isLate() bool {
-	if m.requests%manyFrames != 0 || m.bytes == math.MaxInt {
+	if m.requests%manyFrames != 0 {
 		return false
 	}
+	return m.isOver()
+}
+
+// isOver is isLate that always looks at the clock.
+func (m *manner) isOver() bool {
 	now := time.Now()
 	if m.until.IsZero() {
 		m.until = now.Add(turnTime)
@@ -134,6 +156,10 @@ func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 			}
 			p.rest = message
 			by.bytes -= len(message)
+			if n > 0 && !by.waits && by.isOver() { // a client can make each of them take long to receive
+				return errSlow
+			}
+			by.inTurn = by.inTurn || by.waits && len(message) > mostAtOnce
 		}
 		if err := p.answer(ctx, st, &by); err != nil {
 			return err
@@ -147,7 +173,15 @@ func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 // answer answers the received requests.
 func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 	for len(p.rest) > 0 {
-		if by.requests--; by.requests < 0 || by.bytes < 0 || by.isLate() {
+		by.requests--
+		late := by.isLate()
+		switch {
+		case by.waits && (late || by.inTurn && !p.inLane):
+			if err := p.giveWay(ctx); err != nil {
+				return err
+			}
+			by.until, by.inTurn = time.Time{}, true
+		case late, by.requests < 0, by.bytes < 0:
 			return errSlow
 		}
 		call, body, rest, err := store.NextFrame(p.rest)
@@ -155,7 +189,9 @@ func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 			return err
 		}
 		at := len(p.out.B)
-		st.Do(p.client, call, body, &p.out)
+		if err := p.do(ctx, st, by, call, body); err != nil {
+			return err
+		}
 		p.rest = rest
 		if n := len(p.out.B) - at; tooLong(n, p.most) {
 			p.out.B = p.out.B[:at]
@@ -167,7 +203,45 @@ func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 			}
 		}
 	}
+	p.rest = nil
+	p.holds.requestDone()
 	return nil
+}
+
+// do does a request, when it is its turn and there is room for the answer.
+func (p *peer) do(ctx context.Context, st *store.Store, by *manner, call uint32, body []byte) error {
+	do := st.DoSoon
+	for {
+		if p.inLane {
+			do = st.Do
+		}
+		verdict := do(p.client, call, body, &p.out)
+		switch {
+		case verdict == store.Done:
+			return nil
+		case !by.waits:
+			return errSlow
+		case verdict == store.Heavy:
+			if err := p.giveWay(ctx); err != nil {
+				return err
+			}
+		default:
+			do = st.DoSoon
+			if err := p.awaitRoom(ctx, by.send); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// awaitRoom waits until there is room for the longest answer. Before, it sends those that there are, or others might
+// wait for these.
+func (p *peer) awaitRoom(ctx context.Context, send func(ctx context.Context, b []byte) error) error {
+	if err := p.flush(ctx, send); err != nil {
+		return err
+	}
+	p.leaveLane()
+	return p.holds.awaitAnswer(ctx)
 }
 
 // flush sends the answers in as many messages as they need. On error the unsent answers stay in p.out.
@@ -177,6 +251,7 @@ func (p *peer) flush(ctx context.Context, send func(ctx context.Context, b []byt
 		if err := send(ctx, p.out.B[:n]); err != nil {
 			return err
 		}
+		p.holds.sent(n, true)
 		p.out.B = p.out.B[:copy(p.out.B, p.out.B[n:])]
 	}
 	if cap(p.out.B) > mostPooled {
@@ -199,7 +274,15 @@ func (p *peer) trySend(_ context.Context, b []byte) error {
 
 // send sends answers, however long the client takes to read them: it may be slow, or stopped. Meanwhile
 // none of its requests are read, and push bounds its later answers.
-func (p *peer) send(ctx context.Context, b []byte) error { return p.conn.SendBytes(ctx, b) }
+func (p *peer) send(ctx context.Context, b []byte) error {
+	p.leaveLane()
+	return p.sendSlowly(ctx, b)
+}
+
+func (p *peer) sendSlowly(ctx context.Context, b []byte) error {
+	defer p.holds.waitsToSend()()
+	return p.conn.SendBytes(ctx, b)
+}
 
 // push sends an answer without making its caller wait.
 func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
@@ -213,16 +296,29 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	if p.thrown != nil {
 		return
 	}
+	if !p.holds.push(len(answer)) {
+		var w store.Writer
+		w.Fail(call, errFull)
+		answer = w.B
+	}
 	p.later = append(p.later, answer)
 	p.bytes += len(answer)
 	if len(p.later) > 1 && p.bytes > p.mostLater() {
-		p.later, p.thrown = nil, errUnread
-		go p.conn.Close()
+		p.later = nil
+		p.cut()
 		return
 	}
 	if !p.writing {
 		p.writing = true
 		p.pushes.Go(func() { p.pushAll(ctx) })
+	}
+}
+
+// cut disconnects a client that does not read; under the lock.
+func (p *peer) cut() {
+	if p.thrown == nil {
+		p.thrown = errUnread
+		go p.conn.Close()
 	}
 }
 
@@ -233,6 +329,8 @@ func (p *peer) mostLater() int {
 	}
 	return mostLaterHere
 }
+
+var errFull = fmt.Errorf("%w: the answer is lost, since clients have not read other long ones", ErrLimit)
 
 var errUnread = fmt.Errorf("%w: answers that it does not read", ErrLimit)
 
@@ -249,14 +347,23 @@ func (p *peer) pushAll(ctx context.Context) {
 		if len(all) == 0 {
 			return
 		}
+		pushed := 0
+		for _, b := range all {
+			if isLong(len(b)) {
+				pushed += len(b)
+			}
+		}
 		if !p.far && !tooLong(bytes, p.most) {
 			all = [][]byte{slices.Concat(all...)}
 		}
 		for _, b := range all {
-			if p.send(ctx, b) != nil {
+			if p.sendSlowly(ctx, b) != nil {
 				_ = p.conn.Close()
+				continue
 			}
+			p.holds.sent(len(b), false)
 		}
+		p.holds.pushed(pushed)
 	}
 }
 
@@ -269,9 +376,60 @@ func gone(err error) bool {
 // front has time for. Neither answers nor requests are lost.
 var errSlow = errors.New("slow")
 
+// receive waits for a message, and for room for one that is long.
+func (p *peer) receive(ctx context.Context, on *conn, buf []byte) ([]byte, error) {
+	p.leaveLane() // also if there is one: the client can let it take long to receive
+	if p.holds == nil {
+		return receive(ctx, on, buf)
+	}
+	for ready := false; !ready; {
+		var err error
+		if ready, err = on.Poll(ctx, longWait); err != nil {
+			return nil, err
+		}
+	}
+	n := inside.NextOfConn(on)
+	if n <= len(buf) {
+		return receive(ctx, on, buf)
+	}
+	if n > p.most { // one of these bytes may be its type
+		return nil, fmt.Errorf("%w: a message of %d bytes", ErrLimit, n)
+	}
+	if err := p.holds.awaitRequest(ctx, n); err != nil {
+		return nil, err
+	}
+	if n > mostAtOnce {
+		if err := p.giveWay(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p.receiveLong(n)
+}
+
+// longWait is how long Poll waits at a time.
+const longWait = time.Hour
+
+// receiveLong receives a message for which there is room. Its size was read from memory that the client can write
+// to: it must not have changed.
+func (p *peer) receiveLong(n int) ([]byte, error) {
+	inside.BoundNext(p.conn, n)
+	defer inside.BoundNext(p.conn, bufSize)
+	b, err := p.conn.TryRecvBytes()
+	if errors.Is(err, mp.ErrEmpty) {
+		err = errVanished
+	}
+	return b, err
+}
+
 // tryReceive is receive that does not wait. Its caller knows that there is a request, and nobody else
 // receives here: if the request is gone, the connection's memory was overwritten.
-func tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, error) {
+func (p *peer) tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, error) {
+	if n := inside.NextOfConn(on); n > len(buf) {
+		if n > mostAtOnce || !p.holds.tryRequest(n) {
+			return nil, errSlow
+		}
+		return p.receiveLong(n)
+	}
 	n, err := on.TryRecvInto(buf)
 	if errors.Is(err, io.ErrShortBuffer) {
 		buf, err = on.TryRecvBytes()
@@ -284,3 +442,26 @@ func tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, error) {
 }
 
 var errVanished = fmt.Errorf("%w: a request has vanished", mp.ErrCorrupt)
+
+// A lane is had by one at a time of the clients that have a goroutine of their own and have asked much: together
+// they must not keep the front from the store or from a processor, however many they are.
+type lane chan struct{}
+
+// giveWay has the client wait until it has the lane, behind the others that wait for it, or until ctx ends.
+func (p *peer) giveWay(ctx context.Context) error {
+	p.leaveLane()
+	select {
+	case *p.slow <- struct{}{}:
+		p.inLane = true
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+// leaveLane lets others have the lane. It is called before the client's goroutine waits for anything else.
+func (p *peer) leaveLane() {
+	if p.inLane {
+		p.inLane = false
+		<-*p.slow
+	}
+}

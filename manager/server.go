@@ -30,7 +30,9 @@ type serving struct {
 // serve is the life of a manager's process.
 var serve = mp.Register("serve", func(ctx context.Context, job serving) (struct{}, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Server{ctx: ctx, cancel: cancel, log: slog.Default()}
+	s := &Server{ctx: ctx, cancel: cancel, log: slog.Default(), slow: make(lane, 1)}
+	s.requests.init(mostRequested, mostRequestedEach)
+	s.answers.init(mostAnswered, mostAnsweredEach)
 	s.local = admission{most: job.Limits.Clients, each: job.Limits.Connections}
 	functions.hosts(job.ID)
 	s.store = store.New(job.ID, job.Limits.store(), &functions, job.Linger)
@@ -51,6 +53,9 @@ type Server struct {
 	cancel context.CancelFunc
 	log    *slog.Logger
 	local  admission // of clients that come through the door
+
+	requests, answers budget // of these
+	slow              lane
 
 	mu        sync.Mutex
 	listeners []*connection.Listener[protocol]
@@ -140,6 +145,16 @@ const (
 	mostAtOnce   = 1 << 20
 	manyFrames   = 16
 	turnTime     = 5 * time.Millisecond
+)
+
+// Bounds, in bytes, of the long requests of local clients that the manager has received and not answered, and of
+// its long answers that they have not read: of all of them, and of those with connections that one process has
+// made. The longest message has room in each.
+const (
+	mostRequested     = 4 * mostBytes
+	mostRequestedEach = mostBytes
+	mostAnswered      = 8 * mostBytes
+	mostAnsweredEach  = 4 * mostBytes
 )
 
 // Bounds, in bytes, of the later answers that a client may leave unread. There is always room for one

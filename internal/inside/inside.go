@@ -7,6 +7,18 @@ var (
 	// receives. The limit claimed by the sender of the end no longer counts.
 	BoundConn func(conn any, bytes int)
 
+	// NextOfConn returns how many bytes the next message has that an end of a pipe receives, as its sender claims, if
+	// it lies outside of the pipe; 0 if not, or if there is none.
+	NextOfConn func(conn any) int
+
+	// BoundNext sets how many bytes a message may have that lies outside of the pipe, for those that its end receives
+	// from now on. BoundConn's limit counts as well.
+	BoundNext func(conn any, bytes int)
+
+	// UnreadByConn reports whether a message that an end of a pipe has sent lies outside of the pipe, and has not been
+	// received.
+	UnreadByConn func(conn any) bool
+
 	// MakerOfConn returns a number of the process that made the pipe, as the root process knows it.
 	MakerOfConn func(conn any) uint64
 

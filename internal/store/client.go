@@ -22,7 +22,20 @@ type Client struct {
 	borrowed int           // bytes of values that its functions work on
 	room     chan struct{} // closed when borrowed gets smaller; nil if no function waits for that
 	walks    budget
+	account  Account
 }
+
+// An Account bounds the answers that have been made for a client and that it has not read. Its methods are called
+// under the Store's lock, so that no other answer is made in between.
+type Account interface {
+	// Room is how many bytes an answer may have now. There is always some for a short one.
+	Room() int
+	// Charge is told how many bytes an answer has that was made.
+	Charge(n int)
+}
+
+// Bound has an Account bound a client's answers. It is called before the client asks anything.
+func (c *Client) Bound(a Account) { c.account = a }
 
 // NewClient makes a client. Answers that are not ready at once go to reply, which must neither block nor use
 // the Store. An answer has at most most bytes. The connection of a far client may be lost while the client
@@ -234,7 +247,8 @@ func (s *Store) unref(id uint64) {
 	}
 }
 
-// mostSwept is how many objects are removed at a time, since all clients wait meanwhile.
+// mostSwept is how many objects are removed at a time, or how many elements of them, since all clients wait
+// meanwhile. A single object may have more.
 const mostSwept = 10_000
 
 // sweep removes objects without references, and those that only they contained. If there are
@@ -255,6 +269,9 @@ func (s *Store) sweepSome() {
 		o := s.dying[len(s.dying)-1]
 		s.dying = s.dying[:len(s.dying)-1]
 		if o.refs == 0 && !o.gone {
+			if b, ok := o.body.(sized); ok {
+				n += b.size()
+			}
 			s.remove(o)
 		}
 	}

@@ -130,11 +130,14 @@ func (d *entries) scan(x *exec, withValues bool) error {
 		return err
 	}
 	i := sort.Search(len(d.order), func(i int) bool { return d.order[i].seq > cursor })
+	if x.out.most > 0 {
+		size = min(size, x.out.most) // more would not fit
+	}
 	var page []*entry
 	for n := 0; i < len(d.order) && (n < size || len(page) == 0); i++ {
 		if e := d.order[i]; !e.gone {
 			page = append(page, e)
-			n += len(e.key) + len(e.v.b)
+			n += len(e.key) + len(e.v.b) + 1
 		}
 	}
 	if len(page) > 0 {
@@ -200,11 +203,14 @@ func (x *exec) entry(e *entry) {
 func dictGet(x *exec) error {
 	d := x.dict()
 	for at := len(x.out.B); ; {
+		if err := x.count(1); err != nil {
+			return err
+		}
 		x.entry(d.at[string(x.in.Bytes())])
 		if !x.in.More() {
 			return x.in.Err()
 		}
-		if len(x.out.B)-at > mostRepeated {
+		if x.out.full || len(x.out.B)-at > mostRepeated {
 			return errTooMuch
 		}
 	}
@@ -212,6 +218,9 @@ func dictGet(x *exec) error {
 
 func dictSet(x *exec) error {
 	d := x.dict()
+	if err := x.countMany(2, keyCost); err != nil {
+		return err
+	}
 	for {
 		key, b := x.in.Bytes(), x.in.Bytes()
 		if x.in.bad {
@@ -227,6 +236,9 @@ func dictSet(x *exec) error {
 }
 
 func (d *entries) delete(x *exec) error {
+	if err := x.countMany(1, 1); err != nil {
+		return err
+	}
 	n := 0
 	for x.in.More() {
 		if e := d.at[string(x.in.Bytes())]; e != nil && !x.in.bad {

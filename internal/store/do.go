@@ -61,7 +61,9 @@ type exec struct {
 
 	shown []uint64 // objects that the client has been told of
 	steps int      // of work so far
+	named int      // keys and elements so far, by what they cost
 	batch bool
+	hasty bool // it is not to take long
 }
 
 // operation is what there is to an Op.
@@ -108,16 +110,80 @@ type sized interface{ size() int }
 // mostSteps bounds the work of a batch, since all other clients wait meanwhile: some 20 ms.
 const mostSteps = 4 << 20
 
-// work counts steps. It returns an error if a batch has too many.
+// mostAlone bounds the work of a request that is no batch: some 300 ms. An object with so many elements takes
+// gigabytes.
+const mostAlone = 64 << 20
+
+// mostElements bounds the elements and keys that a request names, in a batch those of all its requests: to put
+// a million into a list takes some 200 ms. A key that is put into a dict or set counts for keyCost, since that
+// takes as many times as long.
+const (
+	mostElements = 1 << 20
+	keyCost      = 4
+)
+
+// work counts steps. It returns an error if there are too many.
 func (x *exec) work(n int) error {
 	x.steps += n
-	if x.batch && x.steps > mostSteps && x.steps > n {
+	switch {
+	case x.batch && x.steps > mostSteps && x.steps > n:
 		return errTooMuchWork
+	case x.steps > mostAlone:
+		return errTooLarge
 	}
 	return nil
 }
 
-var errTooMuchWork = fmt.Errorf("%w: the batch is too much work: ask for less at a time", ErrLimit)
+// count counts keys and elements by what they cost. It returns an error if that is too much.
+func (x *exec) count(cost int) error {
+	x.named += cost
+	switch {
+	case x.named > mostElements:
+		x.named -= cost // it is not done, and another one of the batch may be
+		return errTooMany
+	case x.hasty && !x.batch && x.named > fewElements:
+		return errHeavy
+	}
+	return nil
+}
+
+// What is more, a request cannot be done soon: each of these takes some milliseconds.
+const (
+	fewElements = 1 << 14
+	fewSteps    = 1 << 19
+	longBatch   = 64 << 10 // bytes
+)
+
+// countRest counts the keys or elements that are left to be read, each of which is so many byte strings and
+// costs so much: work that is too much is not begun. It returns how many there are, and how many bytes are in
+// them.
+func (x *exec) countRest(strings, cost int) (n, size int, err error) {
+	in, most := x.in, (mostElements-x.named)/cost
+	for ; in.More() && n <= most; n++ {
+		for range strings {
+			size += len(in.Bytes())
+		}
+	}
+	if in.bad {
+		return 0, 0, errMalformed
+	}
+	return n, size, x.count(n * cost)
+}
+
+// countMany is countRest that does not look at what is certainly not much.
+func (x *exec) countMany(strings, cost int) error {
+	if !x.batch && len(x.in.b) <= strings*fewElements/cost {
+		return nil
+	}
+	_, _, err := x.countRest(strings, cost)
+	return err
+}
+
+var (
+	errTooMuchWork = fmt.Errorf("%w: the batch is too much work: ask for less at a time", ErrLimit)
+	errTooMany     = fmt.Errorf("%w: a request names at most %d elements, and %d keys to be put in: use several, with fewer each", ErrLimit, mostElements, mostElements/keyCost)
+	errTooLarge    = fmt.Errorf("%w: the object is too large for an operation that goes through all of it", ErrLimit)
+)
 
 // mostRepeated bounds the answer to a request that can ask for the same value many times, in bytes.
 const mostRepeated = 256 << 20
@@ -143,9 +209,32 @@ func (x *exec) fitsBytes(n int) error {
 	return nil
 }
 
+// A Verdict says whether a request has been done. If not, nothing has, and it can be tried again.
+type Verdict byte
+
+// The verdicts.
+const (
+	Done   Verdict = iota
+	Heavy          // it takes long
+	NoRoom         // the client's Account has no room for the answer: there may be for the longest one
+)
+
 // Do does what a request of a client says, and appends the answer to w, unless that comes later
-// or nobody wants it.
-func (s *Store) Do(c *Client, call uint32, request []byte, w *Writer) {
+// or nobody wants it. The verdict is not Heavy.
+func (s *Store) Do(c *Client, call uint32, request []byte, w *Writer) Verdict {
+	return s.doOr(c, call, request, w, false)
+}
+
+// DoSoon is Do of a request that does not take long; if it does, the verdict is Heavy.
+func (s *Store) DoSoon(c *Client, call uint32, request []byte, w *Writer) Verdict {
+	return s.doOr(c, call, request, w, true)
+}
+
+func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bool) Verdict {
+	isBatch := len(request) > 0 && Op(request[0]) == OpBatch
+	if hasty && isBatch && len(request) > longBatch {
+		return Heavy
+	}
 	at := len(w.B)
 	w.begin(call)
 	w.B = append(w.B, isResult)
@@ -154,11 +243,29 @@ func (s *Store) Do(c *Client, call uint32, request []byte, w *Writer) {
 		w.most = at + c.most
 	}
 	s.mu.Lock()
-	err := s.do(c, call, request, w)
+	err := error(nil)
+	short := c.account != nil && c.reserve(w, at)
+	if short && isBatch { // some of it would be done
+		err = errNoRoom
+	} else {
+		err = s.do(c, call, request, w, hasty)
+	}
+	if short && errors.Is(err, errTooMuch) {
+		err = errNoRoom
+	}
+	if err == nil && c.account != nil {
+		c.account.Charge(len(w.B) - at)
+	}
 	s.sweep()
 	s.mu.Unlock()
 	w.most = 0
 	switch {
+	case errors.Is(err, errHeavy):
+		w.B = w.B[:at]
+		return Heavy
+	case errors.Is(err, errNoRoom):
+		w.B = w.B[:at]
+		return NoRoom
 	case call == 0, errors.Is(err, errLater):
 		w.B = w.B[:at]
 	case err != nil:
@@ -168,13 +275,29 @@ func (s *Store) Do(c *Client, call uint32, request []byte, w *Writer) {
 		w.at = at
 		w.End()
 	}
+	return Done
 }
 
-func (s *Store) do(c *Client, call uint32, request []byte, w *Writer) error {
+// What a verdict other than Done is while the request is being done.
+var (
+	errHeavy  = errors.New("heavy")
+	errNoRoom = errors.New("no room")
+)
+
+// reserve bounds an answer by the room that the client's Account has, and reports whether that is less than the
+// longest answer may have.
+func (c *Client) reserve(w *Writer, at int) (short bool) {
+	if room := c.account.Room(); room < c.most {
+		w.most, short = at+room, true
+	}
+	return short
+}
+
+func (s *Store) do(c *Client, call uint32, request []byte, w *Writer, hasty bool) error {
 	if c.gone {
 		return ErrGone
 	}
-	s.x = exec{s: s, c: c, call: call, in: Reader{b: request}, out: w, shown: s.x.shown[:0]}
+	s.x = exec{s: s, c: c, call: call, in: Reader{b: request}, out: w, shown: s.x.shown[:0], hasty: hasty}
 	s.acts = c
 	err := s.x.do()
 	s.acts = nil
@@ -224,17 +347,29 @@ func (x *exec) tryDo() error {
 			return fmt.Errorf("%w: it is a %v, and no %v", ErrKind, x.o.kind, op.kind)
 		}
 	}
-	steps := 1
-	if op.whole {
-		steps += x.o.body.(sized).size()
+	if x.hasty && !x.batch && op.whole && x.o.body.(sized).size() > fewSteps {
+		return errHeavy
 	}
-	if op.compares {
-		steps *= 1 + len(x.in.b)/64
-	}
-	if err := x.work(steps); err != nil {
+	if err := x.work(x.stepsOf(op)); err != nil {
 		return err
 	}
 	return op.f(x)
+}
+
+// stepsOf returns how many steps an operation takes, as far as they are known before. Alone, those do not count
+// that go through the object but little else, or a large one could not even be emptied; what they answer is
+// bounded by the size of a message.
+func (x *exec) stepsOf(op *operation) int {
+	steps := 1
+	switch {
+	case op.compares:
+		n := x.o.body.(sized).size()
+		// Only those that are as long are compared: not more bytes than there are.
+		steps += n + min((1+n)*(len(x.in.b)/64), x.s.bytes/64)
+	case op.whole && x.batch:
+		steps += x.o.body.(sized).size()
+	}
+	return steps
 }
 
 // The first byte of an answer.
@@ -252,7 +387,7 @@ type fixedError struct {
 }
 
 func init() {
-	for _, err := range []error{ErrGone, ErrKind, errMalformed, errUnknownOp, errTooMuch, errTooMuchWork, ErrCanceled} {
+	for _, err := range []error{ErrGone, ErrKind, errMalformed, errUnknownOp, errTooMuch, errTooMuchWork, errTooMany, errTooLarge, ErrCanceled} {
 		fixed = append(fixed, fixedError{err, sync.OnceValue(func() []byte { return errtree.Append(nil, err) })})
 	}
 }

@@ -92,6 +92,15 @@ func (x *exec) value(v value) {
 	}
 }
 
+// values writes values, as long as there is room for them.
+func (x *exec) values(all []*cell) {
+	for _, c := range all {
+		if x.value(c.v); x.out.full {
+			return
+		}
+	}
+}
+
 // at is where an index is, up to the length or below it.
 func (l *elements) at(i, below int) (int, error) {
 	n := i
@@ -119,13 +128,16 @@ func (x *exec) element(f func(c *cell) error) error {
 
 // insert inserts the values that are left to be read, all or none.
 func (l *elements) insert(x *exec, at int) error {
-	var fresh []*cell
+	n, size, err := x.countRest(1, 1)
+	if err == nil {
+		err = x.s.room(n*valueSize + size)
+	}
+	if err != nil {
+		return err
+	}
+	fresh := make([]*cell, 0, n)
 	for x.in.More() {
-		b := x.in.Bytes()
-		v, err := value{}, x.badInput()
-		if err == nil {
-			v, err = x.s.keep(x.o, b, value{})
-		}
+		v, err := x.s.keep(x.o, x.in.Bytes(), value{})
 		if err != nil {
 			for _, c := range fresh {
 				x.s.drop(x.o, c.v)
@@ -290,7 +302,7 @@ func listScan(x *exec) error {
 		return err
 	}
 	l := x.list()
-	for n := 0; from >= 0 && from < len(l.all) && (n < size || n == 0); from++ {
+	for n := 0; from >= 0 && from < len(l.all) && (n < size || n == 0) && !x.out.full; from++ {
 		x.value(l.all[from].v)
 		n += len(l.all[from].v.b) + 1
 	}
@@ -302,9 +314,7 @@ func listSlice(x *exec) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range x.list().all[from:to] {
-		x.value(c.v)
-	}
+	x.values(x.list().all[from:to])
 	return nil
 }
 
@@ -372,9 +382,7 @@ func listChange(x *exec) error {
 func listAll(x *exec) error {
 	l := x.list()
 	x.out.Uint(l.version)
-	for _, c := range l.all {
-		x.value(c.v)
-	}
+	x.values(l.all)
 	return x.in.Err()
 }
 

@@ -47,6 +47,9 @@ func (x *exec) set() *set { return x.o.body.(*set) }
 
 // add adds the elements that are left to be read, up to the first for which there is no memory.
 func (d *set) add(x *exec) (fresh int, err error) {
+	if err := x.countMany(1, keyCost); err != nil {
+		return 0, err
+	}
 	for x.in.More() {
 		b := x.in.Bytes()
 		if x.in.bad {
@@ -107,6 +110,9 @@ func setUnion(x *exec) error {
 	if err != nil {
 		return err
 	}
+	if err := x.count(keyCost * len(other.at)); err != nil {
+		return err
+	}
 	d, n := x.set(), 0
 	for _, e := range slices.Clone(other.order) {
 		if e.gone || d.at[e.key] != nil {
@@ -128,6 +134,9 @@ func (x *exec) keepWhere(has bool) error {
 		return err
 	}
 	d, n := x.set(), 0
+	if err := x.count(len(d.at)); err != nil {
+		return err
+	}
 	for _, e := range slices.Clone(d.order) {
 		if !e.gone && (other.at[e.key] != nil) != has {
 			d.remove(x.s, x.o, e)

@@ -166,6 +166,30 @@ func (r *Ring) Ready(ctx context.Context) error {
 // all, however full it is.
 func (r *Ring) FitsIn(n int) bool { return r.takes(n) <= len(r.data)/4 }
 
+// NextSpill copies the place of the next record, and reports whether there is one and it lies elsewhere. It takes no
+// lock: it is for who alone gets, and for others a guess.
+func (r *Ring) NextSpill(place []byte) bool {
+	head, tail := r.positions()
+	if !r.alive(r.word.Load()) || head.count() == tail.count() || !r.sane(head, tail) {
+		return false
+	}
+	n, isSpilled, err := r.recordAt(head, tail)
+	if err != nil || !isSpilled {
+		return false
+	}
+	at := (head.place() + recordHead) % len(r.data)
+	first := copy(place[:n], r.data[at:])
+	copy(place[first:n], r.data)
+	r.edge.acquire()
+	return true
+}
+
+// SpillWaits reports whether a record that lies elsewhere has not been got yet.
+func (r *Ring) SpillWaits() bool {
+	head, tail := r.positions()
+	return r.alive(r.word.Load()) && r.spillWaits(head, tail)
+}
+
 // ReadyNow reports whether Get would not wait.
 func (r *Ring) ReadyNow() bool { return r.Len() > 0 || r.Ended() }
 

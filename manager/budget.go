@@ -1,0 +1,308 @@
+package manager
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/inside"
+)
+
+// A budget bounds the bytes of long messages that the manager holds for the clients of this tree of processes.
+// Short ones do not count: each client has a buffer for them.
+type budget struct {
+	most, each int // in all, and for one process
+
+	all atomic.Int64 // to be looked at without the lock
+
+	mu    sync.Mutex
+	by    map[uint64]int // by the number of the process that has made the connection
+	holds map[*holding]int
+	room  chan struct{} // closed when there is more room; nil if nobody waits for that
+	seen  time.Time     // when somebody who waits has last looked at the clients
+}
+
+func (b *budget) init(most, each int) {
+	b.most, b.each, b.by, b.holds = most, each, map[uint64]int{}, map[*holding]int{}
+}
+
+// isLong reports whether a message of n bytes counts.
+func isLong(n int) bool { return n > bufSize }
+
+// left returns how much room there is for a process; under the lock.
+func (b *budget) left(process uint64) int {
+	return min(b.most-int(b.all.Load()), b.each-b.by[process])
+}
+
+// add changes what is held for a client; under the lock.
+func (b *budget) add(h *holding, n int) {
+	if h.ended || n == 0 {
+		return
+	}
+	b.all.Add(int64(n))
+	if b.by[h.process] += n; b.by[h.process] == 0 {
+		delete(b.by, h.process)
+	}
+	if b.holds[h] += n; b.holds[h] == 0 {
+		delete(b.holds, h)
+	}
+	if n < 0 && b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
+}
+
+func (b *budget) try(h *holding, n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left(h.process) < n {
+		return false
+	}
+	b.add(h, n)
+	return true
+}
+
+// Times for those who wait for room. A client that has not read for unreadFor makes room for others. Nobody says
+// when it has read, so it is looked at again and again.
+const (
+	unreadFor = 2 * time.Second
+	lookAgain = 20 * time.Millisecond
+)
+
+// await waits until there is room for n bytes, and takes it if take is set.
+func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error {
+	look := time.NewTicker(lookAgain + rand.N(lookAgain)) // not always just after the same other one
+	defer look.Stop()
+	for ctx.Err() == nil {
+		b.mu.Lock()
+		if now := time.Now(); b.left(h.process) < n && now.Sub(b.seen) >= lookAgain/2 { // many may wait
+			b.seen = now
+			b.reclaim(h, n)
+		}
+		if b.left(h.process) >= n {
+			if take {
+				b.add(h, n)
+			}
+			b.mu.Unlock()
+			return nil
+		}
+		if b.room == nil {
+			b.room = make(chan struct{})
+		}
+		room := b.room
+		b.mu.Unlock()
+		select {
+		case <-room:
+		case <-look.C:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
+}
+
+// reclaim makes room for n bytes of a client: it notes what clients have read, and disconnects those that do not
+// read, of its own process if that has no more room; under the lock.
+func (b *budget) reclaim(of *holding, n int) {
+	now := time.Now()
+	for h := range b.holds { // of requests, none is in a pipe
+		if h.inPipe > 0 && b == h.answers && !h.unread() {
+			n := h.inPipe
+			h.inPipe = 0
+			b.add(h, -n)
+		}
+	}
+	if b.left(of.process) >= n {
+		return
+	}
+	full := b.most-int(b.all.Load()) < n
+	for h := range b.holds {
+		if (full || h.process == of.process) && h.idle(b, now) && !h.isCut.Swap(true) {
+			go h.cut() // the caller may have locks of others
+		}
+	}
+}
+
+// holding is what one client makes the manager hold: requests that have not been answered, and answers that it has
+// not read. The methods of nil, for a remote client, do nothing.
+type holding struct {
+	process           uint64
+	requests, answers *budget
+	unread            func() bool // the last long answer that was sent
+	cut               func()      // disconnects the client
+	isCut             atomic.Bool
+
+	// Since when an answer cannot be sent, 0 if none is waiting, and for how long others could not during the long
+	// request that is being answered. In nanoseconds.
+	waits, waited atomic.Int64
+
+	request int // bytes; of the goroutine that serves the client
+
+	// Bytes of answers, under the lock of their budget.
+	made   int // in the current turn
+	inPipe int // sent, and perhaps not read yet
+	sentAt time.Time
+	ended  bool
+}
+
+// holds returns what a client holds from now on, which is nothing.
+func (s *Server) holds(p *peer, process uint64) *holding {
+	return &holding{
+		process: process, requests: &s.requests, answers: &s.answers,
+		unread: func() bool { return inside.UnreadByConn(p.conn) },
+		cut: func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.cut()
+		},
+	}
+}
+
+// idle reports whether the client has not read for a while; under the lock of the budget.
+func (h *holding) idle(b *budget, now time.Time) bool {
+	unread := time.Duration(0)
+	if at := h.waits.Load(); at != 0 {
+		unread = now.Sub(time.Unix(0, at))
+	}
+	if b == h.requests {
+		unread += time.Duration(h.waited.Load())
+	} else if h.inPipe > 0 {
+		unread = max(unread, now.Sub(h.sentAt))
+	}
+	return unread > unreadFor
+}
+
+// waitsToSend notes that an answer is being sent, until done is called.
+func (h *holding) waitsToSend() (done func()) {
+	if h == nil {
+		return func() {}
+	}
+	since := time.Now().UnixNano()
+	if !h.waits.CompareAndSwap(0, since) {
+		return func() {}
+	}
+	return func() {
+		h.waits.Store(0)
+		h.waited.Add(time.Now().UnixNano() - since)
+	}
+}
+
+// tryRequest takes room for a request of n bytes if there is any.
+func (h *holding) tryRequest(n int) bool {
+	if !h.requests.try(h, n) {
+		return false
+	}
+	h.request += n
+	return true
+}
+
+// awaitRequest is tryRequest that waits for room.
+func (h *holding) awaitRequest(ctx context.Context, n int) error {
+	err := h.requests.await(ctx, h, n, true)
+	if err == nil {
+		h.request += n
+	}
+	return err
+}
+
+// requestDone gives the room for the requests back.
+func (h *holding) requestDone() {
+	if h == nil || h.request == 0 {
+		return
+	}
+	h.requests.mu.Lock()
+	defer h.requests.mu.Unlock()
+	h.requests.add(h, -h.request)
+	h.request = 0
+	h.waited.Store(0)
+}
+
+// awaitAnswer waits until there is room for the longest answer.
+func (h *holding) awaitAnswer(ctx context.Context) error {
+	return h.answers.await(ctx, h, mostBytes, false)
+}
+
+// Room and Charge are those of a [store.Account].
+func (h *holding) Room() int {
+	if h.answers.all.Load() == 0 { // as a rule
+		return math.MaxInt
+	}
+	h.answers.mu.Lock()
+	defer h.answers.mu.Unlock()
+	return max(h.answers.left(h.process), bufSize)
+}
+
+// Charge counts an answer that was made in a turn.
+func (h *holding) Charge(n int) {
+	if !isLong(n) {
+		return
+	}
+	h.answers.mu.Lock()
+	defer h.answers.mu.Unlock()
+	h.answers.add(h, n)
+	h.made += n
+}
+
+// push counts an answer that comes later, if there is room. Its client's share does not matter: it cannot tell when
+// others let it go on, and has a bound of its own.
+func (h *holding) push(n int) bool {
+	if h == nil || !isLong(n) {
+		return true
+	}
+	b := h.answers
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if int(b.all.Load())+n > b.most {
+		b.reclaim(h, n)
+	}
+	if int(b.all.Load())+n > b.most {
+		return false
+	}
+	b.add(h, n)
+	return true
+}
+
+// pushed gives the room of pushed answers back.
+func (h *holding) pushed(n int) {
+	if h == nil || n == 0 {
+		return
+	}
+	h.answers.mu.Lock()
+	defer h.answers.mu.Unlock()
+	h.answers.add(h, -n)
+}
+
+// sent notes that a message with answers was sent, which there may be another one of only when this one has been
+// read.
+func (h *holding) sent(n int, inTurn bool) {
+	if h == nil || !isLong(n) {
+		return
+	}
+	b := h.answers
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change := n - h.inPipe
+	if inTurn {
+		made := min(h.made, n)
+		h.made -= made
+		change -= made
+	}
+	h.inPipe, h.sentAt = n, time.Now()
+	b.add(h, change)
+}
+
+// end gives everything back.
+func (h *holding) end() {
+	if h == nil {
+		return
+	}
+	h.requests.mu.Lock()
+	defer h.requests.mu.Unlock()
+	h.answers.mu.Lock()
+	defer h.answers.mu.Unlock()
+	h.requests.add(h, -h.requests.holds[h])
+	h.answers.add(h, -h.answers.holds[h])
+	h.ended = true
+}

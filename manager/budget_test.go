@@ -1,0 +1,143 @@
+//go:build linux
+
+package manager
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/store"
+)
+
+// newBudgets returns budgets, and what makes clients of them that read or do not.
+func newBudgets(most, each int) (s *Server, client func(process uint64, unread bool) (h *holding, cut chan struct{})) {
+	s = &Server{}
+	s.requests.init(most, each)
+	s.answers.init(most, each)
+	return s, func(process uint64, unread bool) (*holding, chan struct{}) {
+		cut := make(chan struct{})
+		return &holding{
+			process: process, requests: &s.requests, answers: &s.answers,
+			unread: func() bool { return unread }, cut: func() { close(cut) },
+		}, cut
+	}
+}
+
+// Long requests of all clients count, and of each process; there is room again when they have been answered, or
+// their client has gone.
+func TestBudgetOfRequests(t *testing.T) {
+	const mib = 1 << 20
+	s, client := newBudgets(10*mib, 6*mib)
+	a, _ := client(1, false)
+	again, _ := client(1, false)
+	b, _ := client(2, false)
+	for _, step := range []struct {
+		of *holding
+		n  int
+		ok bool
+	}{{a, 4 * mib, true}, {again, 3 * mib, false}, {again, 2 * mib, true}, {b, 5 * mib, false}, {b, 4 * mib, true}} {
+		if ok := step.of.tryRequest(step.n); ok != step.ok {
+			t.Errorf("%+v", step)
+		}
+	}
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.awaitRequest(short, mib); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	got := make(chan error, 1)
+	go func() { got <- b.awaitRequest(t.Context(), 2*mib) }()
+	again.requestDone()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+	a.end()
+	a.requestDone() // in vain: it is gone
+	b.end()
+	if s.requests.all.Load() != 0 || len(s.requests.by)+len(s.requests.holds) != 0 {
+		t.Errorf("%d bytes are left", s.requests.all.Load())
+	}
+}
+
+// An answer counts until it has been read. Who waits for room disconnects those that have not read for a while, and
+// nobody else.
+func TestBudgetOfAnswers(t *testing.T) {
+	const mib = 1 << 20
+	s, client := newBudgets(2*mostBytes, 2*mostBytes)
+	reads, wasCut := client(1, false)
+	idle, idleCut := client(2, true)
+	asks, _ := client(3, false)
+	for _, h := range []*holding{reads, idle} {
+		if h.Room() < mostBytes {
+			t.Error(h.Room())
+		}
+		h.Charge(40 * mib)
+		h.sent(40*mib, true)
+	}
+	if n := s.answers.all.Load(); n != 80*mib {
+		t.Errorf("%d bytes", n)
+	}
+	if n := asks.Room(); n != 48*mib {
+		t.Error(n)
+	}
+	asks.Charge(bufSize) // a short one
+	if err := asks.awaitAnswer(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := s.answers.all.Load(); n != 40*mib {
+		t.Errorf("%d bytes, though one has read", n)
+	}
+	asks.Charge(60 * mib)
+	idle.sentAt = idle.sentAt.Add(-2 * unreadFor)
+	go func() { <-idleCut; idle.end() }()
+	if err := asks.awaitAnswer(t.Context()); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-wasCut:
+		t.Error("one that reads was disconnected")
+	default:
+	}
+	if !reads.push(60 * mib) {
+		t.Error("there is room")
+	}
+	if reads.push(60 * mib) {
+		t.Error("there is none")
+	}
+	reads.pushed(60 * mib)
+	asks.end()
+	reads.end()
+	if s.answers.all.Load() != 0 || len(s.answers.by)+len(s.answers.holds) != 0 {
+		t.Errorf("%d bytes are left", s.answers.all.Load())
+	}
+}
+
+// A client that lets each of its requests take long to receive does not keep the front for many of them.
+func TestSlowToReceive(t *testing.T) {
+	ours, theirs, err := mp.NewPipe[protocol](mp.PipeConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	defer ours.Close()
+	if err := theirs.SendBytes(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	received := 0
+	by := manner{
+		receive: func(context.Context, *conn, []byte) ([]byte, error) {
+			received++
+			time.Sleep(2 * turnTime)
+			return nil, nil
+		},
+		requests: mostRequests, bytes: mostAtOnce,
+	}
+	p := &peer{conn: ours, most: mostBytes}
+	st := store.New(store.NewID(), store.Limits{}, nil, 0)
+	if err := p.turn(t.Context(), st, by); !errors.Is(err, errSlow) || received > 3 {
+		t.Errorf("after %d: %v", received, err)
+	}
+}
