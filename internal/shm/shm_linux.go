@@ -122,3 +122,28 @@ func Load(fd int, buf []byte, size int, goOn func() error) ([]byte, error) {
 	}
 	return out, nil
 }
+
+// Allocated returns how many bytes of a segment have memory, also if that is swapped out.
+func Allocated(fd int) (int64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, os.NewSyscallError("fstat", err)
+	}
+	return st.Blocks * 512, nil
+}
+
+// Read reads the beginning of a segment into b. Unlike to read a mapping of it, that gives the segment no memory
+// where nobody has written.
+func Read(fd int, b []byte) error {
+	for at := 0; at < len(b); {
+		n, err := unix.Pread(fd, b[at:], int64(at))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return cmp.Or(os.NewSyscallError("read", err), io.ErrUnexpectedEOF)
+		}
+		at += n
+	}
+	return nil
+}

@@ -59,3 +59,9 @@ func Store(string, []byte) (int, error) { return -1, errors.ErrUnsupported }
 
 // Load returns an error.
 func Load(int, []byte, int, func() error) ([]byte, error) { return nil, errors.ErrUnsupported }
+
+// Allocated returns an error.
+func Allocated(int) (int64, error) { return 0, errors.ErrUnsupported }
+
+// Read returns an error.
+func Read(int, []byte) error { return errors.ErrUnsupported }
