@@ -97,14 +97,38 @@ func (a *Array[T]) View(f func([]T) error) error {
 	return f(a.a.data)
 }
 
-// Copy returns a copy of the elements, in memory of this process alone. The error can only
-// be [ErrClosed].
+const (
+	// mostThin is up to how many bytes an Array may be copied of which nothing was written, and thin is how many times
+	// as large as what was written a larger one may be.
+	mostThin = 64 << 20
+	thin     = 8
+)
+
+// Copy returns a copy of the elements, in memory of this process alone. As a rule the error is [ErrClosed].
+//
+// Elements that were never written take no memory, so another process can make an Array of any length at no cost;
+// a copy takes memory for all of them. So Copy also returns an error for an Array of another process that has more
+// than 64 MiB, and more than eight times as much as was ever written there. [Array.View] does not, but to read
+// such elements takes memory as well.
 func (a *Array[T]) Copy() (elements []T, err error) {
 	err = a.View(func(s []T) error {
-		elements = append([]T(nil), s...)
-		return nil
+		n := len(shm.Bytes(s))
+		if n <= mostThin || !a.a.obj.Foreign() {
+			elements = append([]T(nil), s...)
+			return nil
+		}
+		return a.a.obj.ReadWritten(func(written int64) ([]byte, error) {
+			if int64(n)/thin > written {
+				return nil, fmt.Errorf("mp: Array.Copy: it has %d bytes, of which only %d were ever written: a copy would take memory for all", n, written)
+			}
+			elements = make([]T, len(s))
+			return shm.Bytes(elements), nil
+		})
 	})
-	return elements, err
+	if err != nil {
+		return nil, err
+	}
+	return elements, nil
 }
 
 // Close ends the Array: in the process that made it, or that was given it as the result of

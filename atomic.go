@@ -99,8 +99,12 @@ func (a *Atomic[T]) Store(v T) error {
 	return nil
 }
 
-// Add adds to the number and returns what it is then; the error can only be [ErrClosed].
-// Whole numbers overflow as they do in Go.
+// addTries is how often Add tries to change a number that others keep changing. Each failure means that another
+// process has changed it, so honest processes never come near this number.
+const addTries = 1 << 16
+
+// Add adds to the number and returns what it is then; the error is [ErrClosed], or [ErrCorrupt] if another process
+// keeps overwriting the Atomic. Whole numbers overflow as they do in Go.
 func (a *Atomic[T]) Add(delta T) (T, error) {
 	w, err := a.use()
 	if err != nil {
@@ -110,13 +114,14 @@ func (a *Atomic[T]) Add(delta T) (T, error) {
 	if wide[T]() {
 		return T(w.Add(uint64(delta))), nil
 	}
-	for {
+	for range addTries {
 		old := w.Load()
 		sum := fromBits[T](old) + delta
 		if w.CompareAndSwap(old, bitsOf(sum)) {
 			return sum, nil
 		}
 	}
+	return 0, ErrCorrupt
 }
 
 // CompareAndSwap sets the number to next if it is old, and reports whether it was; the error

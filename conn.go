@@ -144,7 +144,7 @@ func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 // Recv receives a value, and waits for one until ctx ends. After the last message it
 // returns [io.EOF] if the other end is closed. For a message that is not a T of the sender's, or that
 // is longer than PipeConfig.MaxMessage, errors.As finds a [*CodecError] in the error, and the message is
-// lost. A message that was sent by SendBytes is a CodecError too, but is kept: RecvBytes can still receive
+// lost. So is a message above 16 MiB that has not been read to its end a second after ctx has ended. A message that was sent by SendBytes is a CodecError too, but is kept: RecvBytes can still receive
 // it. Over a [Transport] the error may also be the Transport's, and PipeConfig does not apply.
 func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
 	x, err := c.begin(ctx)
@@ -192,6 +192,9 @@ func (x *conn[T]) waiting(ctx context.Context) receiver {
 		func() ([]byte, error) { return x.turns.await(ctx) },
 		func(buf []byte) ([]byte, error) {
 			b, err := x.receive(ctx, buf)
+			if lost := (*CodecError)(nil); errors.As(err, &lost) {
+				return b, err // which says that a message was lost; as a cause it may have that ctx has ended
+			}
 			return b, ended(ctx, err)
 		},
 	}
@@ -412,7 +415,7 @@ func (c *Conn[T]) UnmarshalBinary(data []byte) error {
 	if most < 1 {
 		return errNoConn
 	}
-	end, err := arrive(data[:ticketSize], most)
+	end, err := arrive(data[:ticketSize], most, cd.Carries())
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,14 @@
 package mp
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -139,15 +141,33 @@ func unreadable(what string, err error) error {
 
 var errSenderDied = errors.New("its sender died just when it sent it")
 
-// take appends the message at place to buf, and uses the place up. It returns errSenderDied if the
-// sender died between the last two steps of sending.
-func (o outside) take(place, buf []byte) ([]byte, error) {
-	if place[placeFlags]&inBlock == 0 {
-		return o.in.Unspill(place, buf, o.most)
+// readOn is how long a message that has been taken is still read when the context of who receives it has
+// ended: given up, it is lost.
+var readOn = time.Second
+
+// readingUntil returns a function that says, again and again, whether to go on reading a message for somebody
+// whose context is ctx.
+func readingUntil(ctx context.Context) func() error {
+	var over time.Time
+	return func() error {
+		switch {
+		case ctx.Err() == nil:
+		case over.IsZero():
+			over = time.Now()
+		case time.Since(over) > readOn:
+			return fmt.Errorf("%v after the end of the context it is given up, and lost: %w", readOn, cause.Of(ctx))
+		}
+		return nil
 	}
-	var n [8]byte
-	copy(n[:5], place[placeLength:])
-	length := binary.LittleEndian.Uint64(n[:])
+}
+
+// take appends the message at place to buf, and uses the place up. It returns errSenderDied if the
+// sender died between the last two steps of sending. When ctx ends, it goes on for readOn.
+func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
+	if place[placeFlags]&inBlock == 0 {
+		return o.in.Unspill(place, buf, o.most, readingUntil(ctx))
+	}
+	length := lengthOf(place)
 	if length > uint64(min(o.most, mostInBlock)) {
 		loseBlock(headOf(place), tripOf(place))
 		return buf, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
@@ -179,6 +199,16 @@ func (o outside) foreseeing(f func(message []byte)) func(xsync.Record) {
 	}
 }
 
+// lengthOf is how long the message at a place is, as whoever wrote the place says.
+func lengthOf(place []byte) uint64 {
+	if place[placeFlags]&inBlock == 0 {
+		return binary.LittleEndian.Uint64(place[placeOffset:])
+	}
+	var n [8]byte
+	copy(n[:5], place[placeLength:])
+	return binary.LittleEndian.Uint64(n[:])
+}
+
 // drop uses up what nobody will take.
 func (o outside) drop(place []byte) {
 	if place[placeFlags]&inBlock == 0 {
@@ -186,17 +216,6 @@ func (o outside) drop(place []byte) {
 		return
 	}
 	loseBlock(headOf(place), tripOf(place))
-}
-
-// sizeAt is how many bytes the message at a place has, as whoever wrote the place claims.
-func sizeAt(place []byte) int {
-	n := binary.LittleEndian.Uint64(place[placeOffset:])
-	if place[placeFlags]&inBlock != 0 {
-		var b [8]byte
-		copy(b[:5], place[placeLength:])
-		n = binary.LittleEndian.Uint64(b[:])
-	}
-	return int(min(n, math.MaxInt64))
 }
 
 func headOf(place []byte) share.Token {

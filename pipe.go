@@ -48,8 +48,8 @@ func NewPipe[T any](cfg PipeConfig) (*Conn[T], *Conn[T], error) {
 	o.Made()
 	o.Leave()
 	again := o.Again()
-	return newConn(&pipeEnd{mem: o, pipe: p, end: 0, oneWay: cfg.OneWay, most: most}, o, c),
-		newConn(&pipeEnd{mem: again, pipe: p, end: 1, oneWay: cfg.OneWay, most: most}, again, c), nil
+	return newConn(&pipeEnd{mem: o, pipe: p, end: 0, oneWay: cfg.OneWay, most: most, carries: c.Carries()}, o, c),
+		newConn(&pipeEnd{mem: again, pipe: p, end: 1, oneWay: cfg.OneWay, most: most, carries: c.Carries()}, again, c), nil
 }
 
 // pipeEnd is an end of a pipe that this process has, or had.
@@ -61,11 +61,13 @@ type pipeEnd struct {
 	most   int // bytes of a message, without the first
 	// mostNext bounds the bytes of messages that lie outside, for those that are received; 0 is no bound of its own.
 	mostNext atomic.Int64
-	trip     atomic.Uint32 // since which this process has it, or on which it is
-	use      atomic.Int32  // how many use it; negative: it was sent on
-	closed   atomic.Bool   // by the user
-	left     atomic.Bool   // it was sent so that nothing of it is needed here any more
-	gone     atomic.Bool   // the memory was let go
+	// carries says that messages may bring along what is to be let go of with them.
+	carries bool
+	trip    atomic.Uint32 // since which this process has it, or on which it is
+	use     atomic.Int32  // how many use it; negative: it was sent on
+	closed  atomic.Bool   // by the user
+	left    atomic.Bool   // it was sent so that nothing of it is needed here any more
+	gone    atomic.Bool   // the memory was let go
 
 	drop atomic.Pointer[func([]byte)] // what shut was given, for an end that comes back
 }
@@ -165,16 +167,16 @@ func (e *pipeEnd) sendError(err error) error {
 
 func (e *pipeEnd) receive(ctx context.Context, buf []byte) ([]byte, error) {
 	rec, err := e.received().Get(ctx, buf)
-	return e.got(buf, rec, err)
+	return e.got(ctx, buf, rec, err)
 }
 
 func (e *pipeEnd) tryReceive(buf []byte) ([]byte, error) {
 	rec, err := e.received().TryGet(buf)
-	return e.got(buf, rec, err)
+	return e.got(context.Background(), buf, rec, err)
 }
 
 // got appends to buf what was got.
-func (e *pipeEnd) got(buf []byte, rec xsync.Record, err error) ([]byte, error) {
+func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err error) ([]byte, error) {
 	switch {
 	case errors.Is(err, xsync.ErrClosed) && !e.closed.Load():
 		return buf, io.EOF
@@ -187,7 +189,7 @@ func (e *pipeEnd) got(buf []byte, rec xsync.Record, err error) ([]byte, error) {
 	if e.outside().isBytes(place) {
 		buf = append(buf, byBytes)
 	}
-	b, err := e.nextFrom().take(place, buf)
+	b, err := e.nextFrom().take(ctx, place, buf)
 	if err != nil {
 		return b, unreadable("message", err)
 	}
@@ -213,7 +215,7 @@ func (e *pipeEnd) nextOutside() int {
 	if !e.received().NextSpill(place[:]) {
 		return 0
 	}
-	return sizeAt(place[:])
+	return int(min(lengthOf(place[:]), math.MaxInt64))
 }
 
 func (e *pipeEnd) foresee(f func(message []byte)) {
@@ -259,11 +261,12 @@ func (e *pipeEnd) forget(drop func([]byte)) {
 // closeHere closes an end that this process has.
 func (e *pipeEnd) closeHere(drop func([]byte)) {
 	last := e.pipe.CloseEnd(e.end, e.trip.Load())
-	e.empty(e.received(), drop)
+	l := leftovers{outside: e.nextFrom(), carries: e.carries, drop: func(message []byte) { ofValue(message, drop) }}
+	l.takeFrom(e.received())
 	if last {
-		e.empty(e.pipe.Sent(e.end), drop)
+		l.takeFrom(e.pipe.Sent(e.end))
 	}
-	e.release(last)
+	l.dropAll(func() { e.release(last) })
 }
 
 // abandon closes an end of which the type of messages is not known here. What was not received
@@ -281,28 +284,6 @@ func (e *pipeEnd) release(last bool) {
 	}
 	if !e.gone.Swap(true) {
 		e.mem.Close()
-	}
-}
-
-// empty drops the messages left in a ring that has ended. It reads the ring's length once: a corrupt process
-// could keep the ring from ever looking empty.
-func (e *pipeEnd) empty(r *xsync.Ring, drop func([]byte)) {
-	for range r.Len() {
-		rec, err := r.TryGet(nil)
-		if err != nil {
-			return
-		}
-		b := rec.Bytes
-		switch {
-		case rec.Spilled && e.outside().isBytes(b), rec.Spilled && sizeAt(b) > e.nextFrom().most:
-			e.outside().drop(b)
-			continue
-		case rec.Spilled:
-			if b, err = e.nextFrom().take(b, nil); err != nil {
-				continue
-			}
-		}
-		ofValue(b, drop)
 	}
 }
 
@@ -372,8 +353,9 @@ func (e *pipeEnd) ticket() ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(b, e.trip.Load()), nil
 }
 
-// arrive takes over the end that a ticket names. Its messages have at most most bytes.
-func arrive(ticket []byte, most int) (*pipeEnd, error) {
+// arrive takes over the end that a ticket names. Its messages have at most most bytes, and may bring something
+// along if carries is set.
+func arrive(ticket []byte, most int, carries bool) (*pipeEnd, error) {
 	e, err := meetEnd(ticket)
 	if err != nil {
 		return nil, err
@@ -382,7 +364,7 @@ func arrive(ticket []byte, most int) (*pipeEnd, error) {
 		e.release(false)
 		return nil, ErrMoved
 	}
-	e.most = most
+	e.most, e.carries = most, carries
 	return e, nil
 }
 

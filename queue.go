@@ -142,7 +142,8 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 
 // Get takes the first element, and waits for one until ctx ends. When the queue is closed
 // and everything has been got, the error is [ErrClosed]. For an element that cannot be decoded,
-// or is longer than QueueConfig.MaxElement, errors.As finds a [*CodecError] in it, and the element is lost.
+// or is longer than QueueConfig.MaxElement, errors.As finds a [*CodecError] in it, and the element is lost. So
+// is an element above 16 MiB that has not been read to its end a second after ctx has ended.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if q.q == nil {
 		return v, errNotMade
@@ -152,7 +153,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	}
 	p := buffers.Get().(*[]byte)
 	rec, err := q.q.ring.Get(ctx, *p)
-	err = q.q.got(p, rec, ended(ctx, err), &v)
+	err = q.q.got(ctx, p, rec, ended(ctx, err), &v)
 	return v, err
 }
 
@@ -163,15 +164,15 @@ func (q *Queue[T]) TryGet() (v T, err error) {
 	}
 	p := buffers.Get().(*[]byte)
 	rec, err := q.q.ring.TryGet(*p)
-	err = q.q.got(p, rec, err, &v)
+	err = q.q.got(context.Background(), p, rec, err, &v)
 	return v, err
 }
 
 // got decodes what was got into the buffer p.
-func (q *queue[T]) got(p *[]byte, rec xsync.Record, err error, v *T) error {
+func (q *queue[T]) got(ctx context.Context, p *[]byte, rec xsync.Record, err error, v *T) error {
 	b := rec.Bytes
 	if err == nil && rec.Spilled {
-		b, err = q.outside.take(append([]byte(nil), b...), (*p)[:0])
+		b, err = q.outside.take(ctx, append([]byte(nil), b...), (*p)[:0])
 		if err != nil {
 			err = unreadable("element", err)
 		}
@@ -262,35 +263,26 @@ func (q *Queue[T]) Close() error {
 }
 
 // Discard is Close that gives up what is in the queue: in the process that made it, or was
-// given it as the result of a task, for everybody; in another one for that process.
+// given it as the result of a task, for everybody; in another one for that process. It returns after some
+// seconds at the latest.
 func (q *Queue[T]) Discard() error {
 	if q.q == nil {
 		return errNotMade
 	}
-	if q.q.obj.Owned() {
-		q.q.ring.End()
-		q.q.empty()
-	}
-	q.q.close(q.q.ring.Close)
+	q.q.discard()
 	return nil
 }
 
-// empty drops the elements left in a queue that has ended. It reads the queue's length once: a corrupt process
-// could keep the queue from ever looking empty.
-func (q *queue[T]) empty() {
-	for range q.ring.Len() {
-		rec, err := q.ring.TryGet(nil)
-		if err != nil {
-			return
-		}
-		b := rec.Bytes
-		if rec.Spilled {
-			if b, err = q.outside.take(b, nil); err != nil {
-				continue
-			}
-		}
-		q.envelope.drop(b)
+func (q *queue[T]) discard() {
+	if !q.obj.Owned() {
+		q.close(q.ring.Close)
+		return
 	}
+	q.ring.End()
+	l := leftovers{outside: q.outside, carries: q.envelope.codec.Carries(), drop: q.envelope.drop}
+	l.takeFrom(q.ring)
+	q.ring.Close(true)
+	l.dropAll(func() { q.close(func(bool) {}) })
 }
 
 // remains are what is left of a queue when nobody here has it any more.

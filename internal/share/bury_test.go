@@ -82,7 +82,7 @@ func TestSparseMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 		replace(t, o, place, fd, size)
-		b, err := o.Unspill(place, nil, most)
+		b, err := o.Unspill(place, nil, most, func() error { return nil })
 		if !errors.Is(err, io.ErrUnexpectedEOF) || cap(b) > 0 {
 			t.Errorf("%s: %v, with memory for %d bytes", name, err, cap(b))
 		}
@@ -91,7 +91,7 @@ func TestSparseMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := o.Unspill(place, nil, most); len(b) != size || err != nil {
+	if b, err := o.Unspill(place, nil, most, func() error { return nil }); len(b) != size || err != nil {
 		t.Errorf("an honest one: %d bytes, %v", len(b), err)
 	}
 }

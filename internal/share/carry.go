@@ -116,8 +116,8 @@ func (o *Object) Spill(b []byte) (place []byte, err error) {
 var ErrTooLong = errors.New("mp: longer than the limit")
 
 // Unspill appends the message at a place to buf and ends the message. For a message of more than most bytes
-// it returns ErrTooLong.
-func (o *Object) Unspill(place, buf []byte, most int) ([]byte, error) {
+// it returns ErrTooLong. It calls goOn now and then while it reads, and gives up with its error.
+func (o *Object) Unspill(place, buf []byte, most int, goOn func() error) ([]byte, error) {
 	id, size := binary.LittleEndian.Uint64(place), binary.LittleEndian.Uint64(place[8:])
 	h := &here
 	h.mu.Lock()
@@ -140,7 +140,7 @@ func (o *Object) Unspill(place, buf []byte, most int) ([]byte, error) {
 	case f.Size > most:
 		return buf, fmt.Errorf("%w: %d bytes, and the limit is %d", ErrTooLong, f.Size, most)
 	}
-	return shm.Load(f.FD, buf, f.Size)
+	return shm.Load(f.FD, buf, f.Size, goOn)
 }
 
 // DropSpilled ends a message that has a place.

@@ -3,31 +3,79 @@ package share
 import (
 	"fmt"
 
+	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
 // foreign counts the memory of other processes that this process has mapped. A segment costs its maker nothing,
-// however large it is, and a process without free addresses or mappings dies when its heap grows.
+// however large it is, and a process without free addresses or mappings dies when its heap grows. So no maker gets
+// all that there is, except the root process, with which all others end.
 type foreign struct {
-	bytes uint64
-	maps  int
+	mapped
+	by map[uint64]mapped // the makers that are not the root process, by tag
 }
 
-// mostMaps is how many segments of other processes may be mapped. The system grants a process some 65,000
-// mappings, and this process needs some for itself.
-const mostMaps = 1 << 15
+type mapped struct {
+	bytes uint64
+	maps  uint64
+}
 
-func (f *foreign) add(size int) error {
-	if most := shm.Room(); f.maps >= mostMaps || uint64(size) > most || f.bytes > most-uint64(size) {
+const (
+	// mostMaps is how many segments of other processes may be mapped. The system grants a process some 65,000
+	// mappings, and this process needs some for itself.
+	mostMaps = 1 << 15
+	rootTag  = 0
+)
+
+func makerOf(id uint64) (tag uint64) { return id >> (64 - broker.TagBits) }
+
+// add counts a segment with a number, or returns an error.
+func (f *foreign) add(id uint64, size int) error {
+	more, most := mapped{uint64(size), 1}, mapped{shm.Room(), mostMaps}
+	if exceeds(f.bytes, more.bytes, most.bytes) || exceeds(f.maps, more.maps, most.maps) {
 		return fmt.Errorf("mp: a segment of %d bytes is too much: %d bytes in %d segments of other processes are mapped here, and there may be at most %d in %d",
-			size, f.bytes, f.maps, most, mostMaps)
+			size, f.bytes, f.maps, most.bytes, most.maps)
 	}
-	f.maps++
-	f.bytes += uint64(size)
+	maker := makerOf(id)
+	if has := f.by[maker]; maker != rootTag {
+		if !admits(f.bytes, has.bytes, more.bytes, most.bytes) || !admits(f.maps, has.maps, more.maps, most.maps) {
+			return fmt.Errorf("mp: a segment of %d bytes is too much of one process: %d bytes in %d of its segments are mapped here, and it must leave as much to others of the %d in %d that there may be",
+				size, has.bytes, has.maps, most.bytes, most.maps)
+		}
+		if f.by == nil {
+			f.by = map[uint64]mapped{}
+		}
+		f.by[maker] = mapped{has.bytes + more.bytes, has.maps + more.maps}
+	}
+	f.bytes += more.bytes
+	f.maps += more.maps
 	return nil
 }
 
-func (f *foreign) remove(size int) {
-	f.maps--
+func exceeds(used, more, most uint64) bool { return more > most || used > most-more }
+
+// admits reports whether a maker that has has may have more more, where used of most are used, of which there is
+// room for more: no more than it leaves to others. An eighth is for makers that have little so far, in equal parts.
+func admits(used, has, more, most uint64) bool {
+	reserve := most / 8
+	return has+more <= reserve/park.MaxProcs || !exceeds(used, more, most-reserve) && has+more <= most-reserve-used-more
+}
+
+// remove is the counterpart of add.
+func (f *foreign) remove(id uint64, size int) {
 	f.bytes -= uint64(size)
+	f.maps--
+	maker := makerOf(id)
+	if maker == rootTag {
+		return
+	}
+	has := f.by[maker]
+	has.bytes -= uint64(size)
+	has.maps--
+	if has.maps == 0 {
+		delete(f.by, maker)
+	} else {
+		f.by[maker] = has
+	}
 }

@@ -209,7 +209,7 @@ func (h *heap) fetch(id uint64) (*segment, error) {
 		h.dir.Drop(id)
 		return nil, errNoToken
 	}
-	if err := h.met.add(f.Size); err != nil {
+	if err := h.met.add(id, f.Size); err != nil {
 		h.dir.Drop(id)
 		return nil, err
 	}
@@ -219,7 +219,7 @@ func (h *heap) fetch(id uint64) (*segment, error) {
 		s.mem, err = shm.Map(f.FD, f.Size)
 	}
 	if err != nil {
-		h.met.remove(f.Size)
+		h.met.remove(id, f.Size)
 		h.dir.Drop(id)
 		return nil, err
 	}
@@ -270,7 +270,7 @@ func (h *heap) unmap(s *segment) {
 	}
 	delete(h.segments, s.id)
 	if !s.made {
-		h.met.remove(len(s.mem))
+		h.met.remove(s.id, len(s.mem))
 	}
 	if s.fd >= 0 {
 		shm.CloseFD(s.fd)

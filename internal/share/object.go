@@ -1,6 +1,7 @@
 package share
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"github.com/go-multiprocessing/mp/internal/broker"
@@ -84,6 +85,38 @@ func (o *Object) Data() []byte {
 // Loose reports whether somebody could make the memory smaller, so that touching it ends
 // in a fault: it has a name, or a corrupt process has made it.
 func (o *Object) Loose() bool { return o.seg.loose }
+
+// Foreign reports whether another process has made the segment that the object has for itself.
+func (o *Object) Foreign() bool { return !o.seg.made && !o.seg.arena }
+
+// ReadWritten is for an object that is Foreign and pinned. It calls buffer with how many bytes of its memory were
+// ever written, and fills what that returns from the beginning of the object.
+func (o *Object) ReadWritten(buffer func(written int64) ([]byte, error)) error {
+	h := &here
+	h.mu.Lock()
+	if o.Gone() || h.segments[o.seg.id] != o.seg {
+		h.mu.Unlock()
+		return xsync.ErrClosed
+	}
+	f, err := h.dir.Fetch(o.seg.id) // without a Drop, which would be for the mapping as well
+	h.mu.Unlock()
+	if errors.Is(err, broker.ErrGone) {
+		return xsync.ErrClosed
+	}
+	if err != nil {
+		return err
+	}
+	defer shm.CloseFD(f.FD)
+	written, err := shm.Allocated(f.FD)
+	if err != nil {
+		return err
+	}
+	b, err := buffer(written)
+	if err != nil {
+		return err
+	}
+	return shm.Read(f.FD, b)
+}
 
 // Small reports whether the object lies among others, or is looked after.
 func (o *Object) Small() bool { return o.seg.arena }
@@ -308,7 +341,7 @@ func (o *Object) Name() Token {
 }
 
 // Maker is the tag of the process that has made the segment: no other can publish one with it.
-func (o *Object) Maker() uint64 { return o.seg.id >> (64 - broker.TagBits) }
+func (o *Object) Maker() uint64 { return makerOf(o.seg.id) }
 
 // Lot is where this process waits for objects; nil if it shares nothing.
 func Lot() *park.Lot {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,9 +86,13 @@ func Store(name string, b []byte) (fd int, err error) {
 	return fd, nil
 }
 
+// piece is how many bytes Load reads between two calls of goOn.
+const piece = 4 << 20
+
 // Load appends the first size bytes of a segment to buf. It allocates memory only if the segment has that many
-// bytes allocated: a sparse file can be large at no cost.
-func Load(fd int, buf []byte, size int) ([]byte, error) {
+// bytes allocated: a sparse file can be large at no cost. It calls goOn before each piece of some MiB, and gives
+// up with its error.
+func Load(fd int, buf []byte, size int, goOn func() error) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return buf, os.NewSyscallError("fstat", err)
@@ -98,16 +101,49 @@ func Load(fd int, buf []byte, size int) ([]byte, error) {
 		return buf, fmt.Errorf("%d of %d bytes: %w", has, size, io.ErrUnexpectedEOF)
 	}
 	at := len(buf)
-	buf = slices.Grow(buf, size)[:at+size]
+	out := buf
+	if cap(out)-at < size {
+		out = make([]byte, at, at+size) // its pages are touched as they are read, unlike those of slices.Grow
+		copy(out, buf)
+	}
+	out = out[:at+size]
 	for off := 0; off < size; {
-		n, err := unix.Pread(fd, buf[at+off:], int64(off))
+		if err := goOn(); err != nil {
+			return buf, fmt.Errorf("%d of %d bytes were read: %w", off, size, err)
+		}
+		n, err := unix.Pread(fd, out[at+off:at+min(size, off+piece)], int64(off))
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil || n == 0 {
-			return buf[:at], fmt.Errorf("%d of %d bytes: %w", off, size, cmp.Or(os.NewSyscallError("read", err), io.ErrUnexpectedEOF))
+			return buf, fmt.Errorf("%d of %d bytes: %w", off, size, cmp.Or(os.NewSyscallError("read", err), io.ErrUnexpectedEOF))
 		}
 		off += n
 	}
-	return buf, nil
+	return out, nil
+}
+
+// Allocated returns how many bytes of a segment have memory, also if that is swapped out.
+func Allocated(fd int) (int64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, os.NewSyscallError("fstat", err)
+	}
+	return st.Blocks * 512, nil
+}
+
+// Read reads the beginning of a segment into b. Unlike to read a mapping of it, that gives the segment no memory
+// where nobody has written.
+func Read(fd int, b []byte) error {
+	for at := 0; at < len(b); {
+		n, err := unix.Pread(fd, b[at:], int64(at))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return cmp.Or(os.NewSyscallError("read", err), io.ErrUnexpectedEOF)
+		}
+		at += n
+	}
+	return nil
 }

@@ -58,4 +58,10 @@ func DupFD(int) (int, error) { return -1, errors.ErrUnsupported }
 func Store(string, []byte) (int, error) { return -1, errors.ErrUnsupported }
 
 // Load returns an error.
-func Load(int, []byte, int) ([]byte, error) { return nil, errors.ErrUnsupported }
+func Load(int, []byte, int, func() error) ([]byte, error) { return nil, errors.ErrUnsupported }
+
+// Allocated returns an error.
+func Allocated(int) (int64, error) { return 0, errors.ErrUnsupported }
+
+// Read returns an error.
+func Read(int, []byte) error { return errors.ErrUnsupported }

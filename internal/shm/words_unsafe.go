@@ -39,6 +39,12 @@ func Slice[T any](mem []byte) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(mem))), n)
 }
 
+// Bytes is the memory of values of T, of which the same is asked.
+func Bytes[T any](values []T) []byte {
+	var t T
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(t)))
+}
+
 // At is the value of type T, of which the same is asked, at the beginning of mem.
 func At[T any](mem []byte) *T {
 	return &Slice[T](mem)[0]
