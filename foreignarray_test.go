@@ -31,7 +31,8 @@ var makeThin = mp.Register("makeThin", func(_ context.Context, in thinArray) (*m
 	return a, nil
 })
 
-// An Array costs its maker nothing, however large it is. Who keeps one still gets the objects of other workers.
+// An Array costs its maker nothing, however large it is. A process that keeps one still receives the objects of
+// other workers.
 func TestHugeArrayOfOneWorker(t *testing.T) {
 	mptest.NoLeaks(t)
 	corrupt, err1 := mp.NewPool(mp.PoolConfig{Workers: 1})

@@ -8,8 +8,8 @@ import (
 )
 
 // leftovers are the messages in rings that have ended, which nobody will receive. Any process that has the rings
-// may have written them: each may name the same memory as all others, of any size. So they cost little more
-// than one message, and do not hold up who closes the rings.
+// may have written them: each may name the same memory as all others, of any size. So dropping them costs little more
+// than one message, and does not delay the caller that closes the rings.
 type leftovers struct {
 	outside
 	carries bool // a message may bring along what is to be let go of
@@ -18,13 +18,13 @@ type leftovers struct {
 }
 
 const (
-	// takingLeftovers is how long it may take to take the records out of one ring: another process may keep the lock
-	// again and again. What is left in the ring is let go of with that.
+	// takingLeftovers is how long it may take to take the records out of one ring: another process may hold the lock
+	// again and again. Records still in the ring are released with it.
 	takingLeftovers = time.Second
-	// droppingLeftovers is how long who closes waits until they are dropped, which then goes on.
+	// droppingLeftovers is how long the caller waits until they are dropped. Dropping goes on after that.
 	droppingLeftovers = time.Second
-	// leastRead is how many bytes of messages outside of the rings are read at least, to let go of what they bring
-	// along. Messages beyond that are dropped unread, unless one of that size may be received.
+	// leastRead is how many bytes of messages outside the rings are read at least, to release the objects in
+	// them. Messages beyond that are dropped unread, unless one of that size may be received.
 	leastRead = 256 << 20
 )
 

@@ -26,9 +26,9 @@ import (
 // Who has a Slab last must close it: the garbage collector does not, since it does not see who
 // still uses the slice. Memory of a Slab that is closed is used again for the next one of that size which the
 // process makes that had made it, so a steady flow of slabs costs neither fresh memory nor
-// system calls. Who had such memory before can still reach it: a process that is corrupt can write into a later
-// Slab that it was never given. What has not been used for a second is given back. What a process had that died is
-// free as well; but what it was taking from a queue or pipe at that very moment stays until that ends.
+// system calls. A process that had such memory before can still reach it: a corrupt one can write into a later
+// Slab that it was never given. Memory that has not been used for a second is given back. The memory of a process
+// that died is free as well; but what it was taking from a queue or pipe at that very moment stays until that ends.
 type Slab[T any] struct{ s *slab[T] }
 
 type slab[T any] struct {

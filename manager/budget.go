@@ -226,7 +226,7 @@ func (h *holding) awaitAnswer(ctx context.Context) error {
 
 // Room and Charge are those of a [store.Account].
 func (h *holding) Room() int {
-	if h.answers.all.Load() == 0 { // as a rule
+	if h.answers.all.Load() == 0 { // usually
 		return math.MaxInt
 	}
 	h.answers.mu.Lock()

@@ -55,15 +55,15 @@ func TestBudgetOfRequests(t *testing.T) {
 		t.Error(err)
 	}
 	a.end()
-	a.requestDone() // in vain: it is gone
+	a.requestDone() // without effect: it is gone
 	b.end()
 	if s.requests.all.Load() != 0 || len(s.requests.by)+len(s.requests.holds) != 0 {
 		t.Errorf("%d bytes are left", s.requests.all.Load())
 	}
 }
 
-// An answer counts until it has been read. Who waits for room disconnects those that have not read for a while, and
-// nobody else.
+// An answer counts until it has been read. A client that waits for room has those disconnected that have not read
+// for a while, and no others.
 func TestBudgetOfAnswers(t *testing.T) {
 	const mib = 1 << 20
 	s, client := newBudgets(2*mostBytes, 2*mostBytes)

@@ -443,8 +443,8 @@ func (p *peer) tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, erro
 
 var errVanished = fmt.Errorf("%w: a request has vanished", mp.ErrCorrupt)
 
-// A lane is had by one at a time of the clients that have a goroutine of their own and have asked much: together
-// they must not keep the front from the store or from a processor, however many they are.
+// A lane admits one client at a time, of those that have a goroutine of their own and have asked for much. However
+// many they are, together they must not keep the front from the store or from a processor.
 type lane chan struct{}
 
 // giveWay has the client wait until it has the lane, behind the others that wait for it, or until ctx ends.

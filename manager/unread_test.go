@@ -97,7 +97,7 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 }
 
-// What takes long does not take the turn of others, nor does it need any that those cannot have.
+// A long batch does not take the turns of others, and gets its own although others hold theirs.
 func TestLongBatches(t *testing.T) {
 	m := start(t, manager.Config{})
 	ctx := soon(t)

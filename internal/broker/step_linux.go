@@ -9,8 +9,8 @@ const defaultStep = 256
 // A step counts what has been done since the lock was taken.
 type step int
 
-// pause gives the lock up and takes it again, once in so many calls. It needs the lock. Whatever is read
-// before may be different afterwards; the range over a map goes on, since no two goroutines use it at the same
+// pause releases the lock and takes it again, once in stepSize calls. The caller holds the lock. State that was
+// read before may have changed afterwards; the range over a map goes on, since no two goroutines use it at the same
 // time.
 func (s *Server) pause(n *step) {
 	if *n++; int(*n) < s.stepSize {

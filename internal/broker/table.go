@@ -19,7 +19,7 @@ func (t *table[K, V]) put(k K, v V) {
 	t.most = max(t.most, len(t.m))
 }
 
-// drop removes an entry. Who ranges over t.m meanwhile may still be given entries that were dropped later.
+// drop removes an entry. A range over t.m that is under way may still yield entries that were dropped later.
 func (t *table[K, V]) drop(k K) {
 	delete(t.m, k)
 	if t.most <= smallTable || len(t.m) > t.most/4 {

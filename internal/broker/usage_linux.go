@@ -25,7 +25,7 @@ func (s *Server) use(c *client, r resource, n int) {
 	}
 }
 
-// admits reports whether a client may have so many more; under the lock.
+// admits reports whether a client may have more of a resource. The caller holds the lock.
 func (s *Server) admits(c *client, r resource, more int) bool {
 	b := s.budget(r)
 	if b.used+more > b.most {

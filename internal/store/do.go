@@ -110,7 +110,7 @@ type sized interface{ size() int }
 // mostSteps bounds the work of a batch, since all other clients wait meanwhile: some 20 ms.
 const mostSteps = 4 << 20
 
-// mostAlone bounds the work of a request that is no batch: some 300 ms. An object with so many elements takes
+// mostAlone bounds the work of a request that is no batch: about 300 ms. An object large enough to need more takes
 // gigabytes.
 const mostAlone = 64 << 20
 
@@ -147,16 +147,16 @@ func (x *exec) count(cost int) error {
 	return nil
 }
 
-// What is more, a request cannot be done soon: each of these takes some milliseconds.
+// A request above one of these bounds is not done at once: each takes some milliseconds.
 const (
 	fewElements = 1 << 14
 	fewSteps    = 1 << 19
 	longBatch   = 64 << 10 // bytes
 )
 
-// countRest counts the keys or elements that are left to be read, each of which is so many byte strings and
-// costs so much: work that is too much is not begun. It returns how many there are, and how many bytes are in
-// them.
+// countRest counts the keys or elements that are left to be read, each of which has the given number of byte
+// strings and the given cost. It is called first, so that a request with too much work is refused before any of it
+// is done. It returns the count, and the bytes in all of them.
 func (x *exec) countRest(strings, cost int) (n, size int, err error) {
 	in, most := x.in, (mostElements-x.named)/cost
 	for ; in.More() && n <= most; n++ {
@@ -278,7 +278,7 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 	return Done
 }
 
-// What a verdict other than Done is while the request is being done.
+// These stand for the verdicts other than Done while a request is being done.
 var (
 	errHeavy  = errors.New("heavy")
 	errNoRoom = errors.New("no room")

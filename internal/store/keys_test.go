@@ -27,7 +27,7 @@ func after(write func(w *store.Writer), args ...any) func(w *store.Writer) {
 	}
 }
 
-// What a request may name.
+// The bounds on a request, as the documentation states them.
 const (
 	mostElements = 1 << 20
 	mostKeys     = mostElements / 4
@@ -139,7 +139,7 @@ func TestComparesAlone(t *testing.T) {
 	}
 }
 
-// What takes long is not done in haste, and then as usual.
+// DoSoon leaves a long request to Do, which does it as usual.
 func TestDoSoon(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	c := newClient(s)

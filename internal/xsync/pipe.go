@@ -167,7 +167,7 @@ func (r *Ring) Ready(ctx context.Context) error {
 func (r *Ring) FitsIn(n int) bool { return r.takes(n) <= len(r.data)/4 }
 
 // NextSpill copies the place of the next record, and reports whether there is one and it lies elsewhere. It takes no
-// lock: it is for who alone gets, and for others a guess.
+// lock: the answer is exact for the only receiver, and a guess for others.
 func (r *Ring) NextSpill(place []byte) bool {
 	head, tail := r.positions()
 	if !r.alive(r.word.Load()) || head.count() == tail.count() || !r.sane(head, tail) {
