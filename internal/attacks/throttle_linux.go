@@ -39,8 +39,9 @@ func Throttle() {
 }
 
 // catchUp is how much time a line that has carried too little, for want of a processor or of bytes, makes up for.
-// Without it the line would be slower than it says, on a busy machine much slower.
-const catchUp = 100 * time.Millisecond
+// Without it the line would be slower than it says, on a busy machine much slower: its processes may not run for a
+// second there.
+const catchUp = 2 * time.Second
 
 // carry copies bytes, at a rate in bytes a second; 0 means as fast as possible.
 func carry(from, to, rate int) {
