@@ -307,8 +307,12 @@ func slowTaker(ctx context.Context, w *world, size int) error {
 	for i := range b {
 		b[i] = byte(i * i >> 8)
 	}
+	pid, err := mp.Call(ctx, w.attacked, whoami, 0)
+	if err != nil {
+		return err
+	}
 	got, err := mp.Call(ctx, w.attacked, sum, b)
-	return check(int(got), int(crc32.ChecksumIEEE(b)), err)
+	return errors.Join(check(int(got), int(crc32.ChecksumIEEE(b)), err), same(w.attacked, pid))
 }
 
 func slowMap(ctx context.Context, w *world, n, size int) error {
@@ -317,12 +321,17 @@ func slowMap(ctx context.Context, w *world, n, size int) error {
 		in[i] = make([]byte, size)
 		in[i][0] = byte(i)
 	}
+	pid, err := mp.Call(ctx, w.attacked, whoami, 0)
+	if err != nil {
+		return err
+	}
 	out, err := mp.Map(ctx, w.attacked, sum, in)
 	if err != nil {
 		return err
 	}
+	err = same(w.attacked, pid)
 	for i, got := range out {
-		err = errors.Join(err, check(int(got), int(crc32.ChecksumIEEE(in[i])), err))
+		err = errors.Join(err, check(int(got), int(crc32.ChecksumIEEE(in[i])), nil))
 	}
 	return err
 }

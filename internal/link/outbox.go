@@ -45,10 +45,11 @@ type outbox struct {
 	failed  error
 
 	// For watch.
-	limit   time.Duration // how long the worker may take no byte; 0 means forever
+	limit   time.Duration // how long the worker may take no byte, beside growing; 0 means forever
 	onStuck func(error)
 	timer   *time.Timer
-	due     time.Time // when the timer is to look
+	allowed time.Duration // until the timer looks
+	due     time.Time     // when it is to
 	watched bool
 	moved   uint64 // bytes that the socket has taken
 	before  sighted
@@ -204,13 +205,21 @@ func (o *outbox) watchIfFull() {
 	if o.watched || o.limit == 0 || !o.full() {
 		return
 	}
-	o.watched, o.before, o.due = true, o.sight(), time.Now().Add(o.limit)
+	o.allowed = o.limit + growing(o.bytes)
+	o.watched, o.before, o.due = true, o.sight(), time.Now().Add(o.allowed)
 	if o.timer == nil {
-		o.timer = time.AfterFunc(o.limit, o.look)
+		o.timer = time.AfterFunc(o.allowed, o.look)
 	} else {
-		o.timer.Reset(o.limit)
+		o.timer.Reset(o.allowed)
 	}
 }
+
+// growing is how much longer a worker may take no byte of so many that are on their way: it needs memory for all of
+// a message, and copies what it has to a larger buffer, of a gigabyte in the end. On a slow or busy machine
+// the system takes seconds for that.
+func growing(bytes int) time.Duration { return time.Duration(bytes) * time.Second / grownPerSecond }
+
+const grownPerSecond = 16 << 20
 
 // look is called by the timer. A call that comes much too late says nothing about the worker: this process
 // was stopped, or had no processor, and so may the worker have been, as in a container that is paused.
@@ -222,7 +231,7 @@ func (o *outbox) look() {
 		return
 	}
 	now := o.sight()
-	if now.moved != o.before.moved || now.unread < o.before.unread || time.Since(o.due) > o.limit/4 {
+	if now.moved != o.before.moved || now.unread < o.before.unread || time.Since(o.due) > o.allowed/4 {
 		o.watchIfFull()
 		o.mu.Unlock()
 		return

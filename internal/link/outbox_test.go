@@ -147,6 +147,27 @@ func TestStuckWorkerIsTold(t *testing.T) {
 	}
 }
 
+// A worker that has taken part of a large message may need seconds for the memory of the rest.
+func TestGrowingWorkerIsNotStuck(t *testing.T) {
+	const size = 2 * grownPerSecond
+	l := newLink(t)
+	told := make(chan error, 10)
+	l.Watch(time.Millisecond, func(err error) { told <- err })
+	worker := workerSocket(t, l)
+	sent := make(chan error, 1)
+	go func() { sent <- l.SendBody(1, make([]byte, size)) }()
+	if _, err := io.ReadFull(worker, make([]byte, size/2)); err != nil {
+		t.Fatal(err)
+	}
+	paused := time.Now()
+	<-told
+	if after, least := time.Since(paused), growing(size)/2; after < least {
+		t.Errorf("told of a worker that had taken no byte for %v: it may for %v", after, least)
+	}
+	l.EndReading()
+	<-sent
+}
+
 // A look that comes late says nothing about the worker: this process was stopped, and the worker may have been.
 func TestLateLookIsNone(t *testing.T) {
 	l := newLink(t)
