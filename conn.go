@@ -144,8 +144,9 @@ func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 // Recv receives a value, and waits for one until ctx ends. After the last message it
 // returns [io.EOF] if the other end is closed. For a message that is not a T of the sender's, or that
 // is longer than PipeConfig.MaxMessage, errors.As finds a [*CodecError] in the error, and the message is
-// lost. So is a message above 16 MiB that has not been read to its end a second after ctx has ended. A message that was sent by SendBytes is a CodecError too, but is kept: RecvBytes can still receive
-// it. Over a [Transport] the error may also be the Transport's, and PipeConfig does not apply.
+// lost. So is a message above 16 MiB that has not been read to its end a second after ctx has ended. A
+// message that was sent by SendBytes is a CodecError too, but is kept: RecvBytes can still receive it. Over a
+// [Transport] the error may also be the Transport's, and PipeConfig does not apply.
 func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -192,6 +193,9 @@ func (x *conn[T]) waiting(ctx context.Context) receiver {
 		func() ([]byte, error) { return x.turns.await(ctx) },
 		func(buf []byte) ([]byte, error) {
 			b, err := x.receive(ctx, buf)
+			if err == nil {
+				return b, nil
+			}
 			if lost := (*CodecError)(nil); errors.As(err, &lost) {
 				return b, err // which says that a message was lost; as a cause it may have that ctx has ended
 			}
@@ -204,22 +208,27 @@ func (x *conn[T]) trying() receiver { return receiver{x.turns.try, x.tryReceive}
 
 // RecvBytes receives what was sent by SendBytes, in fresh memory.
 func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
-	return c.recvBytes(ctx, func(x *conn[T]) receiver { return x.waiting(ctx) })
-}
-
-// TryRecvBytes is like [Conn.RecvBytes], but returns [ErrEmpty] instead of waiting for a message. Then nothing
-// was received. The memory is fresh, and the other errors are those of RecvBytes.
-func (c *Conn[T]) TryRecvBytes() ([]byte, error) {
-	return c.recvBytes(context.Background(), (*conn[T]).trying)
-}
-
-func (c *Conn[T]) recvBytes(ctx context.Context, how func(*conn[T]) receiver) ([]byte, error) {
 	x, err := c.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer x.leave()
-	b, err := x.receiveIf(isBytes, nil, how(x))
+	return x.receiveBytes(x.waiting(ctx))
+}
+
+// TryRecvBytes is like [Conn.RecvBytes], but returns [ErrEmpty] instead of waiting for a message. Then nothing
+// was received. The memory is fresh, and the other errors are those of RecvBytes.
+func (c *Conn[T]) TryRecvBytes() ([]byte, error) {
+	x, err := c.begin(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	defer x.leave()
+	return x.receiveBytes(x.trying())
+}
+
+func (x *conn[T]) receiveBytes(r receiver) ([]byte, error) {
+	b, err := x.receiveIf(isBytes, nil, r)
 	if err != nil {
 		return nil, err
 	}
@@ -230,22 +239,27 @@ func (c *Conn[T]) recvBytes(ctx context.Context, how func(*conn[T]) receiver) ([
 // shorter, the error is [io.ErrShortBuffer], nothing is written, and the message is received
 // again next.
 func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
-	return c.recvInto(ctx, buf, func(x *conn[T]) receiver { return x.waiting(ctx) })
+	x, err := c.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer x.leave()
+	return x.receiveInto(buf, x.waiting(ctx))
 }
 
 // TryRecvInto is like [Conn.RecvInto], but returns [ErrEmpty] instead of waiting for a message. Then nothing
 // was received. The other errors are those of RecvInto: on [io.ErrShortBuffer] the message is still there for
 // TryRecvBytes.
 func (c *Conn[T]) TryRecvInto(buf []byte) (n int, err error) {
-	return c.recvInto(context.Background(), buf, (*conn[T]).trying)
-}
-
-func (c *Conn[T]) recvInto(ctx context.Context, buf []byte, how func(*conn[T]) receiver) (n int, err error) {
-	x, err := c.begin(ctx)
+	x, err := c.begin(context.Background())
 	if err != nil {
 		return 0, err
 	}
 	defer x.leave()
+	return x.receiveInto(buf, x.trying())
+}
+
+func (x *conn[T]) receiveInto(buf []byte, r receiver) (n int, err error) {
 	p := buffers.Get().(*[]byte)
 	b, err := x.receiveIf(func(b []byte) error {
 		if err := isBytes(b); err != nil {
@@ -255,7 +269,7 @@ func (c *Conn[T]) recvInto(ctx context.Context, buf []byte, how func(*conn[T]) r
 			return io.ErrShortBuffer
 		}
 		return nil
-	}, (*p)[:0], how(x))
+	}, (*p)[:0], r)
 	if err == nil {
 		copy(buf, b[1:])
 	}

@@ -778,3 +778,27 @@ func TestTryRecvBytes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Messages that are received into memory of the caller's do not become garbage on their way.
+func TestPipeAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector lets pools forget")
+	}
+	a, b := newPipe[int](t, mp.PipeConfig{})
+	ctx, buf := t.Context(), make([]byte, 100)
+	for name, receive := range map[string]func() (int, error){
+		"RecvInto":    func() (int, error) { return b.RecvInto(ctx, buf) },
+		"TryRecvInto": func() (int, error) { return b.TryRecvInto(buf) },
+	} {
+		if n := testing.AllocsPerRun(1000, func() {
+			if err := a.SendBytes(ctx, buf[:20]); err != nil {
+				t.Error(err)
+			}
+			if n, err := receive(); err != nil || n != 20 {
+				t.Error(n, err)
+			}
+		}); n > 0 {
+			t.Errorf("%s: %v allocations a message", name, n)
+		}
+	}
+}

@@ -118,7 +118,7 @@ func TestKeptByMethod(t *testing.T) {
 	all.Wait()
 }
 
-// lateAccounts are made only when nobody waits for them any more. The maker says that it has begun, and is told
+// lateAccounts are made only when nobody waits for them any longer. The maker says that it has begun, and is told
 // that its caller has gone, by files beside the one that Close leaves.
 var lateAccounts = manager.Type("lateAccount", func(ctx context.Context, o opening) (*account, error) {
 	if err := os.WriteFile(o.Left+".begun", nil, 0o600); err != nil {
