@@ -2,10 +2,8 @@ package mp
 
 import (
 	"context"
-	"encoding/binary"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -28,31 +26,16 @@ func (q *Queue[T]) GetRaw() ([]byte, error) {
 // them in the segment with a number.
 func (q *Queue[T]) ForgeElements(n int, segment uint64, size int) {
 	mem := q.q.obj.Bytes()
-	forgeRecords(mem, mem[xsync.RingSize:], n, segment, size)
+	for range n {
+		xsync.PutElsewhere(mem[:xsync.RingSize], mem[xsync.RingSize:], segment, uint64(size))
+	}
 }
 
 // ForgeMessages is ForgeElements for messages that the second end of a pipe sends.
 func (c *Conn[T]) ForgeMessages(n int, segment uint64, size int) {
-	mem := c.c.line.(*pipeEnd).mem.Bytes()
-	data := mem[xsync.PipeHead:]
-	forgeRecords(mem[xsync.Small+xsync.RingSize:], data[len(data)/2:], n, segment, size)
-}
-
-func forgeRecords(ring, data []byte, n int, segment uint64, size int) {
-	const (
-		spilled   = 1 << 63
-		born      = 1 << 62
-		placeBits = 20
-	)
-	tail := shm.Word64(ring, 192)
+	head, data := xsync.PipeRing(c.c.line.(*pipeEnd).mem.Bytes(), 1)
 	for range n {
-		p := tail.Load()
-		at := int(p&(1<<placeBits-1)) * 8
-		for i, word := range []uint64{xsync.SpillSize | spilled, segment, uint64(size), 0} {
-			binary.LittleEndian.PutUint64(data[(at+8*i)%len(data):], word)
-		}
-		count := (p&^uint64(born))>>placeBits + 1
-		tail.Store(born | count<<placeBits | uint64((at+32)%len(data)/8))
+		xsync.PutElsewhere(head, data, segment, uint64(size))
 	}
 }
 

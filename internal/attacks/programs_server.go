@@ -316,8 +316,9 @@ func spill(ctx context.Context, v *victim, size int64) error {
 	if err != nil {
 		return err
 	}
+	ring := mem[off:][:token.Size]
 	for range 8 { // main is not the only one that gets
-		xsync.PutElsewhere(mem[off:][:token.Size], id, uint64(size))
+		xsync.PutElsewhere(ring[:xsync.RingSize], ring[xsync.RingSize:], id, uint64(size))
 	}
 	return nil
 }

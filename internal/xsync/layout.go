@@ -25,17 +25,21 @@ func PipeLocks() (offsets []int) {
 	return offsets
 }
 
-// PutElsewhere puts a record into the Ring with the given memory, head and data, like a
-// corrupt process: without a lock, and with an unchecked place. It wakes no waiter.
-func PutElsewhere(mem []byte, id, size uint64) {
-	data := mem[RingSize:]
-	tail := shm.Word64(mem, offTail)
-	at := tail.Load()
-	rec := data[position(at).place()%len(data):]
-	binary.LittleEndian.PutUint64(rec, SpillSize|spilled)
-	binary.LittleEndian.PutUint64(rec[recordHead:], id)
-	binary.LittleEndian.PutUint64(rec[recordHead+8:], size)
-	binary.LittleEndian.PutUint64(rec[recordHead+16:], 0)
+// PutElsewhere puts a record into the Ring with the given head and data, like a corrupt process: without a lock,
+// and with an unchecked place. It wakes no waiter.
+func PutElsewhere(head, data []byte, id, size uint64) {
+	tail := shm.Word64(head, offTail)
+	at := position(tail.Load())
+	for i, word := range []uint64{SpillSize | spilled, id, size, 0} {
+		binary.LittleEndian.PutUint64(data[(at.place()+i*unit)%len(data):], word)
+	}
 	r := &Ring{data: data, reserve: true}
-	tail.Store(uint64(r.behind(position(at), SpillSize)))
+	tail.Store(uint64(r.behind(at, SpillSize)))
+}
+
+// PipeRing returns the head and the data of one of a Pipe's two Rings, by its number, in the Pipe's memory.
+func PipeRing(mem []byte, i int) (head, data []byte) {
+	data = mem[PipeHead:]
+	half := len(data) / 2
+	return mem[offRings+i*RingSize:][:RingSize], data[i*half:][:half]
 }
