@@ -104,7 +104,7 @@ const (
 	thin     = 8
 )
 
-// Copy returns a copy of the elements, in memory of this process alone. As a rule the error is [ErrClosed].
+// Copy returns a copy of the elements, in memory of this process alone. The error is usually [ErrClosed].
 //
 // Elements that were never written take no memory, so another process can make an Array of any length at no cost;
 // a copy takes memory for all of them. So Copy also returns an error for an Array of another process that has more

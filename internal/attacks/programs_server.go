@@ -56,12 +56,16 @@ func (v *victim) tokenOf(name string) (share.Token, error) {
 	return token, err
 }
 
-func destroyOthers(ctx context.Context, v *victim) error {
-	token, err := v.tokenOf("Mutex")
-	if err != nil {
-		return err
+// tokenAndServer is tokenOf, and the socket to the segment server.
+func (v *victim) tokenAndServer(ctx context.Context, name string) (token share.Token, server int, err error) {
+	if token, err = v.tokenOf(name); err == nil {
+		server, err = v.server(ctx)
 	}
-	server, err := v.server(ctx)
+	return token, server, err
+}
+
+func destroyOthers(ctx context.Context, v *victim) error {
+	token, server, err := v.tokenAndServer(ctx, "Mutex")
 	if err != nil {
 		return err
 	}
@@ -212,11 +216,7 @@ func newPoolStartsBeside(ctx context.Context, w *world) {
 // keepMany has its own segments live on, in messages of a queue of main's, after its death: as many
 // as the server takes.
 func keepMany(ctx context.Context, v *victim) error {
-	token, err := v.tokenOf("Queue")
-	if err != nil {
-		return err
-	}
-	server, err := v.server(ctx)
+	token, server, err := v.tokenAndServer(ctx, "Queue")
 	if err != nil {
 		return err
 	}
@@ -293,11 +293,7 @@ var newMutex = mp.Register("newMutex", func(context.Context, int) (*mp.Mutex, er
 
 // spill puts a record into the queue that says that the element lies in a sparse file.
 func spill(ctx context.Context, v *victim, size int64) error {
-	token, err := v.tokenOf("Queue")
-	if err != nil {
-		return err
-	}
-	server, err := v.server(ctx)
+	token, server, err := v.tokenAndServer(ctx, "Queue")
 	if err != nil {
 		return err
 	}

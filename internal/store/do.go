@@ -243,7 +243,7 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 		w.most = at + c.most
 	}
 	s.mu.Lock()
-	err := error(nil)
+	var err error
 	short := c.account != nil && c.reserve(w, at)
 	if short && isBatch { // some of it would be done
 		err = errNoRoom
