@@ -37,6 +37,7 @@ type Row struct {
 
 	gives   string // a kind of object that the attacker is given
 	works   bool   // the attack must end without an error
+	until   bool   // the attack is cancelled when during returns
 	own     bool   // the attacker's worker may return wrong results of its own tasks
 	alone   bool   // no bystander uses the attacked pool
 	first   bool   // no bystander uses it until a child of the attack has reported

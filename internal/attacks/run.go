@@ -139,17 +139,24 @@ func (w *world) attack() (err error) {
 	}
 	over, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	enough, end := context.WithCancel(context.Background())
+	defer end()
 	var beside sync.WaitGroup
 	if w.row.during != nil {
-		beside.Go(func() { w.row.during(over, w) })
+		beside.Go(func() {
+			w.row.during(over, w)
+			if w.row.until {
+				end()
+			}
+		})
 	}
 	var pid int
 	w.within("the attack's Call", w.bounds.Timeout+w.bounds.Grace+Slack, func() {
 		if w.row.first { // a Call on an idle worker keeps that to itself: no other task is sent to it meanwhile
-			pid, err = mp.Submit(context.Background(), w.attacked, attack, o, mp.Timeout(w.bounds.Timeout)).Result(context.Background())
+			pid, err = mp.Submit(enough, w.attacked, attack, o, mp.Timeout(w.bounds.Timeout)).Result(context.Background())
 			return
 		}
-		pid, err = mp.Call(context.Background(), w.attacked, attack, o, mp.Timeout(w.bounds.Timeout))
+		pid, err = mp.Call(enough, w.attacked, attack, o, mp.Timeout(w.bounds.Timeout))
 	})
 	cancel()
 	w.within("what main does beside the attack", Patience+Slack, beside.Wait)
