@@ -147,9 +147,11 @@ func TestLargeMessageAndContext(t *testing.T) {
 		}
 	}
 	for _, want := range []bool{false, true} { // as long as it may be read, it is, and found to be no message
+		readOn := never
 		if want {
-			defer mp.SetReadOn(0)()
+			readOn = 0
 		}
+		defer mp.SetReadOn(readOn)()
 		q.ForgeElements(1, id, size)
 		sender.ForgeMessages(1, id, size)
 		within("Queue.Get", func(ctx context.Context) error { _, err := q.Get(ctx); return err }, want)
