@@ -245,6 +245,18 @@ func (h *holding) Charge(n int) {
 	h.made += n
 }
 
+// unmade is the counterpart of Charge, for an answer that is not sent after all.
+func (h *holding) unmade(n int) {
+	if h == nil || !isLong(n) {
+		return
+	}
+	h.answers.mu.Lock()
+	defer h.answers.mu.Unlock()
+	n = min(n, h.made)
+	h.answers.add(h, -n)
+	h.made -= n
+}
+
 // push counts an answer that comes later, if there is room. Its client's share does not matter: it cannot tell when
 // others let it go on, and has a bound of its own.
 func (h *holding) push(n int) bool {

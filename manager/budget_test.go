@@ -141,3 +141,20 @@ func TestSlowToReceive(t *testing.T) {
 		t.Errorf("after %d: %v", received, err)
 	}
 }
+
+// An answer that turns out to be too long for a message is not sent, and does not count.
+func TestRefusedAnswerDoesNotCount(t *testing.T) {
+	s, client := newBudgets(2*mostBytes, 2*mostBytes)
+	h, _ := client(1, false)
+	h.Charge(mostBytes)
+	h.unmade(mostBytes)
+	if n := s.answers.all.Load(); n != 0 {
+		t.Errorf("%d bytes", n)
+	}
+	h.Charge(mostBytes / 2)
+	h.sent(mostBytes/2, true)
+	h.unmade(mostBytes) // nothing of this turn is left
+	if n := s.answers.all.Load(); n != mostBytes/2 {
+		t.Errorf("%d bytes", n)
+	}
+}

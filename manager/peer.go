@@ -194,6 +194,7 @@ func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 		}
 		p.rest = rest
 		if n := len(p.out.B) - at; tooLong(n, p.most) {
+			p.holds.unmade(n)
 			p.out.B = p.out.B[:at]
 			p.refuse(&p.out, call, n)
 		}

@@ -253,7 +253,7 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 	if short && errors.Is(err, errTooMuch) {
 		err = errNoRoom
 	}
-	if err == nil && c.account != nil {
+	if err == nil && call != 0 && c.account != nil {
 		c.account.Charge(len(w.B) - at)
 	}
 	s.sweep()

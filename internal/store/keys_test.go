@@ -224,3 +224,18 @@ func TestNoRoomForAnswer(t *testing.T) {
 	}
 	check(t, s)
 }
+
+// What a note would answer is not sent, so it does not count for the client's Account.
+func TestNotesCountForNothing(t *testing.T) {
+	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
+	c := newClient(s)
+	list := c.make(t, store.KindList, many(1000, false))
+	account := &room{left: 1 << 30}
+	c.c.Bound(account)
+	var w, out store.Writer
+	w.Begin(0, store.OpListAll, list)
+	w.End()
+	if v := s.Do(c.c, 0, store.Body(w.B), &out); v != store.Done || len(out.B) != 0 || account.charged != 0 {
+		t.Errorf("verdict %d: %d bytes count, and %d are sent", v, account.charged, len(out.B))
+	}
+}
