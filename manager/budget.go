@@ -194,15 +194,23 @@ func (h *holding) tryRequest(n int) bool {
 	if !h.requests.try(h, n) {
 		return false
 	}
-	h.request += n
+	h.hasRequest(n)
 	return true
+}
+
+// hasRequest notes that there is room for a request.
+func (h *holding) hasRequest(n int) {
+	if h.request == 0 {
+		h.waited.Store(0) // what came before does not count against this one
+	}
+	h.request += n
 }
 
 // awaitRequest is tryRequest that waits for room.
 func (h *holding) awaitRequest(ctx context.Context, n int) error {
 	err := h.requests.await(ctx, h, n, true)
 	if err == nil {
-		h.request += n
+		h.hasRequest(n)
 	}
 	return err
 }
@@ -216,7 +224,6 @@ func (h *holding) requestDone() {
 	defer h.requests.mu.Unlock()
 	h.requests.add(h, -h.request)
 	h.request = 0
-	h.waited.Store(0)
 }
 
 // awaitAnswer waits until there is room for the longest answer.

@@ -158,3 +158,22 @@ func TestRefusedAnswerDoesNotCount(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 }
+
+// For how long a client let others wait before its long request does not count against that.
+func TestWaitedBefore(t *testing.T) {
+	s, client := newBudgets(2*mostBytes, 2*mostBytes)
+	h, _ := client(1, false)
+	h.waited.Add(int64(2 * unreadFor))
+	h.requestDone() // it was a short one
+	if !h.tryRequest(mostBytes) {
+		t.Fatal("there is room")
+	}
+	if h.idle(&s.requests, time.Now()) {
+		t.Error("a client that has just sent a long request counts as idle")
+	}
+	h.waited.Add(int64(2 * unreadFor))
+	if !h.idle(&s.requests, time.Now()) {
+		t.Error("a client that does not read does not count as idle")
+	}
+	h.end()
+}
