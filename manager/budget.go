@@ -137,6 +137,8 @@ type holding struct {
 	// Since when an answer cannot be sent, 0 if none is waiting, and for how long others could not during the long
 	// request that is being answered. In nanoseconds.
 	waits, waited atomic.Int64
+	sending       sync.Mutex // to change waits
+	senders       int        // goroutines that wait to send: that of its turns, and that of later answers
 
 	request int // bytes; of the goroutine that serves the client
 
@@ -174,19 +176,29 @@ func (h *holding) idle(b *budget, now time.Time) bool {
 	return unread > unreadFor
 }
 
-// waitsToSend notes that an answer is being sent, until done is called.
+// waitsToSend notes that an answer is being sent, until done is called. Two goroutines may wait: when one is done the
+// client has read something, and the other one counts as waiting from then on.
 func (h *holding) waitsToSend() (done func()) {
 	if h == nil {
 		return func() {}
 	}
-	since := time.Now().UnixNano()
-	if !h.waits.CompareAndSwap(0, since) {
-		return func() {}
+	h.sending.Lock()
+	defer h.sending.Unlock()
+	if h.senders++; h.senders == 1 {
+		h.waits.Store(time.Now().UnixNano())
 	}
-	return func() {
-		h.waits.Store(0)
-		h.waited.Add(time.Now().UnixNano() - since)
+	return h.sentOne
+}
+
+func (h *holding) sentOne() {
+	h.sending.Lock()
+	defer h.sending.Unlock()
+	now := time.Now().UnixNano()
+	h.waited.Add(now - h.waits.Load())
+	if h.senders--; h.senders == 0 {
+		now = 0
 	}
+	h.waits.Store(now)
 }
 
 // tryRequest takes room for a request of n bytes if there is any.

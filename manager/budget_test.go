@@ -177,3 +177,25 @@ func TestWaitedBefore(t *testing.T) {
 	}
 	h.end()
 }
+
+// A client for which two goroutines wait to send counts as waiting until both are done.
+func TestTwoWaitToSend(t *testing.T) {
+	s, client := newBudgets(2*mostBytes, 2*mostBytes)
+	h, _ := client(1, false)
+	if !h.push(mostBytes) {
+		t.Fatal("there is room")
+	}
+	one, two := h.waitsToSend(), h.waitsToSend()
+	one()
+	if !h.idle(&s.answers, time.Now().Add(2*unreadFor)) {
+		t.Error("a client that has not read for a while does not count as idle")
+	}
+	if h.idle(&s.answers, time.Now()) {
+		t.Error("a client that has just read counts as idle")
+	}
+	two()
+	if h.idle(&s.answers, time.Now().Add(2*unreadFor)) {
+		t.Error("a client for which nothing waits counts as idle")
+	}
+	h.end()
+}
