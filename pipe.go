@@ -59,7 +59,7 @@ type pipeEnd struct {
 	end    int
 	oneWay bool
 	most   int // bytes of a message, without the first
-	// mostNext bounds the bytes of messages that lie outside, for those that are received; 0 is no bound of its own.
+	// mostNext bounds the bytes of messages that are received; 0 is no bound of its own.
 	mostNext atomic.Int64
 	// carries says that messages may bring along what is to be let go of with them.
 	carries bool
@@ -183,7 +183,11 @@ func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err err
 	case err != nil:
 		return buf, err
 	case !rec.Spilled:
-		return rec.Bytes, e.fits(len(rec.Bytes)-len(buf)-1, "decoded")
+		n := len(rec.Bytes) - len(buf) - 1
+		if most := e.mostNext.Load(); most > 0 && int64(n) > most {
+			return rec.Bytes, codecError("", "message", "decoded", fmt.Errorf("%w: %d bytes, where only %d were expected", ErrTooLong, n, most))
+		}
+		return rec.Bytes, e.fits(n, "decoded")
 	}
 	place, begin := append([]byte(nil), rec.Bytes[len(buf):]...), len(buf)
 	if e.outside().isBytes(place) {

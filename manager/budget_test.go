@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/inside"
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
@@ -198,4 +199,32 @@ func TestTwoWaitToSend(t *testing.T) {
 		t.Error("a client for which nothing waits counts as idle")
 	}
 	h.end()
+}
+
+// A long request in a pipe that has room for it does not get past the budget: no client of mp makes such a pipe.
+func TestLongRequestInPipe(t *testing.T) {
+	ours, theirs, err := mp.NewPipe[protocol](mp.PipeConfig{Buffer: 2 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	defer ours.Close()
+	inside.BoundNext(ours, bufSize)
+	_, client := newBudgets(2*mostBytes, 2*mostBytes)
+	p := &peer{conn: ours, most: mostBytes, buf: make([]byte, bufSize)}
+	p.holds, _ = client(1, false)
+	for _, receive := range []func(context.Context, *conn, []byte) ([]byte, error){p.tryReceive, p.receive} {
+		if err := theirs.SendBytes(t.Context(), make([]byte, 4*bufSize)); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := receive(t.Context(), ours, p.buf); !errors.Is(err, mp.ErrTooLong) {
+			t.Errorf("%d bytes: %v", len(b), err)
+		}
+		if err := theirs.SendBytes(t.Context(), make([]byte, bufSize)); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := receive(t.Context(), ours, p.buf); err != nil || len(b) != bufSize {
+			t.Errorf("%d bytes: %v", len(b), err)
+		}
+	}
 }

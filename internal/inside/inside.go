@@ -11,8 +11,8 @@ var (
 	// it lies outside of the pipe; 0 if not, or if there is none.
 	NextOfConn func(conn any) int
 
-	// BoundNext sets how many bytes a message may have that lies outside of the pipe, for those that its end receives
-	// from now on. BoundConn's limit counts as well.
+	// BoundNext sets how many bytes a message may have that an end of a pipe receives from now on. BoundConn's limit
+	// counts as well.
 	BoundNext func(conn any, bytes int)
 
 	// UnreadByConn reports whether a message that an end of a pipe has sent lies outside of the pipe, and has not been
