@@ -255,3 +255,25 @@ func (w *world) client(r *Remote) *client {
 	defer w.s.mu.Unlock()
 	return w.s.clients[r.Lot().Slot()]
 }
+
+// That a child has departed is news once, however often its parent says so: each time the root process looks at all
+// of its segments.
+func TestDepartedOnce(t *testing.T) {
+	w := newWorld(t)
+	p := w.start()
+	c, err := p.adoptSleeper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		c.Depart()
+	}
+	if has(t, p, 1) { // it is answered, so all before has been handled
+		t.Error("a segment that nobody has made")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.gone); n != 1 {
+		t.Errorf("the root process was told %d times", n)
+	}
+}

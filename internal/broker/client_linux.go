@@ -280,6 +280,10 @@ func (s *Server) forgetChild(c *client) {
 func (c *client) Depart() {
 	s := c.s
 	s.mu.Lock()
+	if c.departed { // its parent may say so again and again
+		s.mu.Unlock()
+		return
+	}
 	c.departed = true
 	s.forgetChild(c)
 	if c.dead {
