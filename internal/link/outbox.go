@@ -217,7 +217,9 @@ func (o *outbox) watchIfFull() {
 // growing is how much longer a worker may take no byte of so many that are on their way: it needs memory for all of
 // a message, and copies what it has to a larger buffer, of a gigabyte in the end. On a slow or busy machine
 // the system takes seconds for that.
-func growing(bytes int) time.Duration { return time.Duration(bytes) * time.Second / grownPerSecond }
+func growing(bytes int) time.Duration {
+	return time.Duration(bytes>>10) * time.Second / (grownPerSecond >> 10) // bytes times time.Second may be too much
+}
 
 const grownPerSecond = 16 << 20
 

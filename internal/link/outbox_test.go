@@ -168,6 +168,18 @@ func TestGrowingWorkerIsNotStuck(t *testing.T) {
 	<-sent
 }
 
+// However large a message is, its worker has time for it: MaxMessage has no bound.
+func TestTimeToGrow(t *testing.T) {
+	for _, c := range []struct {
+		bytes int
+		least time.Duration
+	}{{0, 0}, {grownPerSecond, time.Second}, {600 * grownPerSecond, 600 * time.Second}} {
+		if d := growing(c.bytes); d < c.least || d > c.least+time.Second {
+			t.Errorf("%d bytes: %v", c.bytes, d)
+		}
+	}
+}
+
 // A look that comes late says nothing about the worker: this process was stopped, and the worker may have been.
 func TestLateLookIsNone(t *testing.T) {
 	l := newLink(t)
