@@ -276,8 +276,7 @@ func (h *holding) unmade(n int) {
 	h.made -= n
 }
 
-// push counts an answer that comes later, if there is room. Its client's share does not matter: it cannot tell when
-// others let it go on, and has a bound of its own.
+// push counts an answer that comes later, if there is room: its maker cannot wait for that.
 func (h *holding) push(n int) bool {
 	if h == nil || !isLong(n) {
 		return true
@@ -285,10 +284,10 @@ func (h *holding) push(n int) bool {
 	b := h.answers
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if int(b.all.Load())+n > b.most {
+	if b.left(h.process) < n {
 		b.reclaim(h, n)
 	}
-	if int(b.all.Load())+n > b.most {
+	if b.left(h.process) < n {
 		return false
 	}
 	b.add(h, n)

@@ -228,3 +228,23 @@ func TestLongRequestInPipe(t *testing.T) {
 		}
 	}
 }
+
+// Later answers of one process leave room for those of others, which would be lost.
+func TestLaterAnswersOfOne(t *testing.T) {
+	s, client := newBudgets(8*mostBytes, 4*mostBytes)
+	n := 0
+	for range 20 {
+		if h, _ := client(1, true); h.push(mostBytes) {
+			n++
+		}
+	}
+	if n != 4 {
+		t.Errorf("%d of one process", n)
+	}
+	if other, _ := client(2, false); !other.push(mostBytes) {
+		t.Error("there is room for another process")
+	}
+	for h := range s.answers.holds {
+		h.pushed(mostBytes)
+	}
+}
