@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,8 @@ type budget struct {
 	by    map[uint64]int // by the number of the process that has made the connection
 	holds map[*holding]int
 	room  chan struct{} // closed when there is more room; nil if nobody waits for that
+	line  []*want       // of those who wait for room, in the order in which they came
+	first *want         // in the line, of those who lack only room that all share; nil if there is none
 	seen  time.Time     // when somebody who waits has last looked at the clients
 }
 
@@ -37,6 +40,34 @@ func (b *budget) left(process uint64) int {
 	return min(b.most-int(b.all.Load()), b.each-b.by[process])
 }
 
+// A want is room for which somebody waits.
+type want struct {
+	process uint64
+	n       int
+}
+
+// admits reports whether there is room for n bytes of a process. The first in the line has a claim to the room that all
+// share: else those who want little would keep out one who wants much. Mine is nil, or the place in the line of who
+// asks; under the lock.
+func (b *budget) admits(process uint64, n int, mine *want) bool {
+	left := b.left(process)
+	if f := b.first; f != nil && f != mine && f.process != process {
+		left = min(left, b.most-int(b.all.Load())-f.n)
+	}
+	return left >= n
+}
+
+// findFirst is called after each change to the line, or to what processes have; under the lock.
+func (b *budget) findFirst() {
+	b.first = nil
+	for _, w := range b.line {
+		if b.each-b.by[w.process] >= w.n {
+			b.first = w
+			return
+		}
+	}
+}
+
 // add changes what is held for a client; under the lock.
 func (b *budget) add(h *holding, n int) {
 	if h.ended || n == 0 {
@@ -49,6 +80,7 @@ func (b *budget) add(h *holding, n int) {
 	if b.holds[h] += n; b.holds[h] == 0 {
 		delete(b.holds, h)
 	}
+	b.findFirst()
 	if n < 0 && b.room != nil {
 		close(b.room)
 		b.room = nil
@@ -58,7 +90,7 @@ func (b *budget) add(h *holding, n int) {
 func (b *budget) try(h *holding, n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.left(h.process) < n {
+	if !b.admits(h.process, n, nil) {
 		return false
 	}
 	b.add(h, n)
@@ -76,13 +108,19 @@ const (
 func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error {
 	look := time.NewTicker(lookAgain + rand.N(lookAgain)) // not always just after the same other one
 	defer look.Stop()
+	mine := &want{h.process, n}
+	b.mu.Lock()
+	b.line = append(b.line, mine)
+	b.findFirst()
+	b.mu.Unlock()
+	defer b.leave(mine)
 	for ctx.Err() == nil {
 		b.mu.Lock()
 		if now := time.Now(); b.left(h.process) < n && now.Sub(b.seen) >= lookAgain/2 { // many may wait
 			b.seen = now
 			b.reclaim(h, n)
 		}
-		if b.left(h.process) >= n {
+		if b.admits(h.process, n, mine) {
 			if take {
 				b.add(h, n)
 			}
@@ -101,6 +139,14 @@ func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error 
 		}
 	}
 	return ctx.Err()
+}
+
+// leave takes somebody out of the line, who has room or does not wait any more.
+func (b *budget) leave(mine *want) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.line = slices.DeleteFunc(b.line, func(w *want) bool { return w == mine })
+	b.findFirst()
 }
 
 // reclaim makes room for n bytes of a client: it notes what clients have read, and disconnects those that do not

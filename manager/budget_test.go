@@ -5,6 +5,7 @@ package manager
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -246,5 +247,32 @@ func TestLaterAnswersOfOne(t *testing.T) {
 	}
 	for h := range s.answers.holds {
 		h.pushed(mostBytes)
+	}
+}
+
+// A client that wants much gets it, though those who want little come again and again.
+func TestRoomForMuch(t *testing.T) {
+	_, client := newBudgets(4*mostBytes, mostBytes)
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	for process := range 5 {
+		for range 8 {
+			h, _ := client(uint64(process+1), false)
+			all.Go(func() {
+				for h.awaitRequest(ctx, mostBytes/8) == nil {
+					time.Sleep(5 * time.Millisecond)
+					h.requestDone()
+				}
+			})
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+	short, stop := context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	h, _ := client(100, false)
+	if err := h.awaitRequest(short, mostBytes); err != nil {
+		t.Error(err)
 	}
 }
