@@ -39,6 +39,7 @@ type Inline struct {
 	done    map[int]int        // tasks, by worker
 	tasks   sync.WaitGroup
 	nextID  atomic.Uint64
+	last    <-chan struct{} // closed when all tasks taken over so far have begun; nil: at first
 }
 
 // inlineTask is a task that is running.
@@ -148,29 +149,92 @@ func (x *Inline) infos(started time.Time) []crew.Info {
 
 // Execute implements [Executor]. It returns when the last task has begun.
 func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints) error {
+	a, err := x.admit(ctx, function, b, h)
+	if err == nil {
+		a.begin()
+	}
+	return err
+}
+
+// executeSoon is Execute without waiting until tasks have begun.
+func (x *Inline) executeSoon(ctx context.Context, function string, b Batch, h Hints) error {
+	a, err := x.admit(ctx, function, b, h)
+	if err == nil {
+		go a.begin()
+	}
+	return err
+}
+
+// An admission is a batch that an Inline has taken over. It begins after those that were taken over before.
+type admission struct {
+	x     *Inline
+	ctx   context.Context
+	f     function
+	batch Batch
+	hints Hints
+	id    uint64          // of the first task
+	after <-chan struct{} // nil for the first
+	begun chan struct{}
+}
+
+// admit takes a batch over, in the order of the calls.
+func (x *Inline) admit(ctx context.Context, function string, b Batch, h Hints) (*admission, error) {
 	if err := h.check(); err != nil {
-		return err
+		return nil, err
 	}
 	f, ok := functions.lookup(function)
 	if !ok {
-		return fmt.Errorf("mp: no function %q is registered", function)
+		return nil, fmt.Errorf("mp: no function %q is registered", function)
 	}
 	if ctx.Err() != nil {
-		return cause.Of(ctx)
+		return nil, cause.Of(ctx)
 	}
 	n := b.Len()
+	a := &admission{x: x, ctx: ctx, f: f, batch: b, hints: h, begun: make(chan struct{})}
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.closed {
-		x.mu.Unlock()
-		return ErrClosed
+		return nil, ErrClosed
 	}
 	x.tasks.Add(n)
-	x.mu.Unlock()
-	id := x.nextID.Add(uint64(n)) - uint64(n) + 1
-	for i := range n {
-		x.begin(ctx, f, b, i, id+uint64(i), h)
+	a.id = x.nextID.Add(uint64(n)) - uint64(n) + 1
+	a.after, x.last = x.last, a.begun
+	return a, nil
+}
+
+// begin returns when all tasks have begun, or are settled.
+func (a *admission) begin() {
+	if a.after != nil {
+		select {
+		case <-a.after:
+		case <-a.ctx.Done():
+		case <-a.x.ctx.Done():
+		}
 	}
-	return nil
+	for i := range a.batch.Len() {
+		a.x.begin(a.ctx, a.f, a.batch, i, a.id+uint64(i), a.hints)
+	}
+	if a.isNext() {
+		close(a.begun)
+		return
+	}
+	go func() { // those that were before may still wait
+		<-a.after
+		close(a.begun)
+	}()
+}
+
+// isNext reports whether all that was taken over before has begun.
+func (a *admission) isNext() bool {
+	if a.after == nil {
+		return true
+	}
+	select {
+	case <-a.after:
+		return true
+	default:
+		return false
+	}
 }
 
 // begin waits for a free slot and runs element i in it.

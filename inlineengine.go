@@ -114,14 +114,16 @@ func (e *inlineEngine) Execute(ctx context.Context, function string, b crew.Batc
 	if e.onEnd != nil {
 		b = &soloBatch{b, e}
 	}
+	a, err := e.inline.admit(ctx, function, b, Hints(h))
+	if err != nil {
+		<-e.room
+		e.jobs.Done()
+		return err
+	}
 	go func() {
 		defer e.jobs.Done()
 		defer func() { <-e.room }()
-		if err := e.inline.Execute(ctx, function, b, Hints(h)); err != nil {
-			for i := range b.Len() {
-				b.Settle(i, nil, err)
-			}
-		}
+		a.begin()
 	}()
 	return nil
 }

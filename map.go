@@ -29,12 +29,16 @@ func Map[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []I
 	if err != nil {
 		return make([]Out, len(in)), err
 	}
-	return m.run(ctx, ex)
+	if err := m.begin(ex.Execute); err != nil {
+		return m.out, err
+	}
+	return m.out, m.await(ctx)
 }
 
 // MapAsync is [Map] without waiting: the slice and the error come through the
 // future. The elements of in must not change until then. The context governs
-// the tasks.
+// the tasks. They are submitted when MapAsync returns, so Shutdown waits for them; like [Submit] it
+// blocks while too many wait for a worker.
 func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts ...MapOption) *Future[[]Out] {
 	ctx, cancel := context.WithCancel(ctx)
 	future := &Future[[]Out]{cancel: cancel}
@@ -45,6 +49,13 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 		}
 	}()
 	m, err := newMapping(ctx, f, in, opts)
+	if err == nil {
+		execute := ex.Execute
+		if x, ok := ex.(*Inline); ok {
+			execute = x.executeSoon // Execute returns when the last task has begun
+		}
+		err = m.begin(execute)
+	}
 	if err != nil {
 		future.value = make([]Out, len(in))
 		future.settle(err)
@@ -53,8 +64,8 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 	under = true
 	go func() {
 		defer cancel()
-		out, err := m.run(ctx, ex)
-		future.value = out
+		err := m.await(ctx)
+		future.value = m.out
 		future.settle(err)
 	}()
 	return future
@@ -93,16 +104,31 @@ func newMapping[In, Out any](ctx context.Context, f *Func[In, Out], in []In, opt
 	return m, nil
 }
 
-func (m *mapping[In, Out]) run(ctx context.Context, ex Executor) ([]Out, error) {
+// begin submits the elements. With an error nothing more comes.
+func (m *mapping[In, Out]) begin(execute func(context.Context, string, Batch, Hints) error) error {
+	begun := len(m.in) == 0
+	defer func() {
+		if !begun { // also if execute panics
+			m.meter.end()
+			m.cancel(nil)
+		}
+	}()
+	if begun {
+		return nil
+	}
+	err := execute(m.ctx, m.f.id, m, m.opts.hints)
+	begun = err == nil
+	return err
+}
+
+// await waits for the elements.
+func (m *mapping[In, Out]) await(ctx context.Context) error {
 	defer m.cancel(nil)
 	defer m.meter.end()
 	if len(m.in) > 0 {
-		if err := ex.Execute(m.ctx, m.f.id, m, m.opts.hints); err != nil {
-			return m.out, err
-		}
 		<-m.done
 	}
-	return m.out, m.err(ctx)
+	return m.err(ctx)
 }
 
 func (m *mapping[In, Out]) Len() int { return len(m.in) }

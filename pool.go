@@ -78,8 +78,8 @@ func (p *Pool) Close() error {
 // Resize sets how many workers the pool has from now on; at least one. It does not
 // wait: new workers are started, surplus workers finish their task and leave, tasks
 // that wait behind it go to others, and no task is lost.
-// [Stats].Serving tells when they have left. Places that had been given up are
-// tried again. [PoolConfig].Procs stays as it is. The error is [ErrClosed] after
+// [Stats].Serving tells when they have left. Workers that could not be
+// started are tried again at once. [PoolConfig].Procs stays as it is. The error is [ErrClosed] after
 // Close or Shutdown.
 func (p *Pool) Resize(workers int) error {
 	if workers < 1 {
@@ -94,7 +94,7 @@ func (p *Pool) Resize(workers int) error {
 // Ready waits until all workers are in service, their Setup done. Those that have
 // ended for want of work count as ready; it does not wait for spares, nor for the
 // end of workers that [Pool.Resize] has made too many. It returns a [*StartError] if one has
-// been given up, [ErrClosed] if the pool is closed, and the context's error if
+// failed to start [Restart].Attempts times in a row, though it may be tried again, [ErrClosed] if the pool is closed, and the context's error if
 // that comes first. Tasks need not wait for it.
 func (p *Pool) Ready(ctx context.Context) error { return p.engine.Ready(ctx) }
 

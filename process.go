@@ -92,6 +92,7 @@ func (p *Process[Out]) Start() error {
 	p.engine, p.state, p.pid = c, processRunning, c.PID()
 	children.add(p, ProcessInfo{Name: p.name, PID: p.pid, Daemon: p.cfg.Daemon})
 	go p.follow(p.submit(soloExecutor{c}), died)
+	p.submit = nil // it keeps the argument, and a Process may live for long
 	return nil
 }
 
@@ -153,6 +154,9 @@ func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed {
+		return none, ErrClosed
+	}
 	return p.value, p.err
 }
 
@@ -213,6 +217,7 @@ func (p *Process[Out]) Close() error {
 	if p.state == processRunning {
 		return ErrRunning
 	}
-	p.closed = true
+	var none Out
+	p.closed, p.value, p.err, p.submit = true, none, nil, nil
 	return nil
 }

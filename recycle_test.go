@@ -345,8 +345,8 @@ func TestResizeWaitsForTheRunning(t *testing.T) {
 	until(t, "one worker", func() bool { return len(pool.Workers()) == 1 })
 }
 
-// B11 E15: a place is given up after as many attempts as configured, Ready tells
-// it, and Resize tries it again.
+// B11 E15: a pool of which no worker has served gives up after as many attempts as configured, Ready tells
+// it, and Resize tries again.
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()
 	files := setupFiles{Calls: dir + "/calls", Must: dir + "/must"}

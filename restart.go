@@ -5,12 +5,17 @@ import (
 	"time"
 )
 
-// Restart says how often, and after what time, it is tried again to start a
-// worker that could not be started or whose Setup failed. Workers that die of
-// their tasks, or are killed, are replaced at once and always.
+// Restart says after what time it is tried again to start a worker that could not
+// be started or whose Setup failed, and how long tasks wait for it. Workers that die of
+// their tasks, or are killed, are replaced at once.
+//
+// A pool of which a worker has served never gives up: it keeps trying. One of which none has
+// served ends after Attempts; only [Pool.Resize] starts it again. [Stats].Failing says what is
+// wrong, and since when.
 type Restart struct {
-	// Attempts is how often in a row a worker may fail to start before its
-	// place is given up; 0 means 5. [Pool.Resize] tries such places again.
+	// Attempts is how often in a row a worker may fail to start before tasks no longer wait
+	// for it; 0 means 5. When they wait for no worker, they fail at once with the [*StartError]
+	// of the last attempt, until a worker serves again.
 	Attempts int
 
 	// Backoff is the time before the second attempt, twice that before the

@@ -3,8 +3,8 @@ package mp
 import "fmt"
 
 // A StartError says why a pool has no workers: they could not be started, or
-// their setup failed, several times in a row. The pool stays broken, and every task
-// gets this error, until [Pool.Resize] tries again.
+// their setup failed, several times in a row. Every task gets this error at once, until
+// a worker serves again. If none has ever served, only [Pool.Resize] tries again; see [Restart].
 type StartError struct {
 	Worker  int    // its number in the pool, from 1
 	Process string // the name of a [Process]; "" for a worker of a pool

@@ -13,10 +13,11 @@ type Stats struct {
 	Recycled int // of these, ended to make way for fresh ones, see [Recycle] and [Pool.Resize]
 	Died     int // of these, ended in any other way but with the pool
 
-	PerWorker []WorkerStats // of those in service, in the order of their places
-	Functions []FuncStats   // that have been run, by name
-	Slowest   []SlowTask    // at most ten, the slowest first
-	Ends      []WorkerEnd   // of workers, but with the pool: at most ten, the last one last
+	PerWorker []WorkerStats  // of those in service, in the order of their places
+	Functions []FuncStats    // that have been run, by name
+	Slowest   []SlowTask     // at most ten, the slowest first
+	Ends      []WorkerEnd    // of workers, but with the pool: at most ten, the last one last
+	Failing   []StartFailure // places for which no worker can be started at present, in their order
 
 	Containment Containment // what kills the processes that tasks leave behind
 	Enforced    Enforced    // what sees to the limits
@@ -42,6 +43,9 @@ func (p *Pool) Stats() Stats {
 	}
 	for _, e := range s.Ends {
 		stats.Ends = append(stats.Ends, WorkerEnd(e))
+	}
+	for _, f := range s.Failing {
+		stats.Failing = append(stats.Failing, newStartFailure(f))
 	}
 	return stats
 }

@@ -43,8 +43,21 @@ func (s Stats) String() string {
 			t.row(e.When.Format(time.TimeOnly), e.Worker, e.PID, short(e.Served), e.Done, e.Why)
 		}
 	}
+	if len(s.Failing) > 0 {
+		t.row("cannot start", "attempts", "since", "why")
+		for _, f := range s.Failing {
+			t.row(f.place(), f.Attempts, f.Since.Format(time.TimeOnly), f.Why)
+		}
+	}
 	t.end()
 	return b.String()
+}
+
+func (f StartFailure) place() string {
+	if f.Worker == 0 {
+		return "a spare"
+	}
+	return fmt.Sprintf("worker %d", f.Worker)
 }
 
 // task is what a worker is at.

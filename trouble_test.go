@@ -249,13 +249,13 @@ func TestEnvironmentIsReplaced(t *testing.T) {
 	}
 }
 
-// A worker that comes into service and then ends without a task is started again
+// If no worker serves for a while, or with a task, but ends by itself, it is started again
 // a few times, not for ever; the pool says why. // E15
 func TestWorkersThatEndByThemselves(t *testing.T) {
 	gaveUp := make(chan string, 1)
 	h := handlerFunc(func(r slog.Record) { gaveUp <- r.Message })
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Setup: endSoon.With(0), Output: mp.Output{Stderr: io.Discard, Logger: slog.New(h)}})
-	if got := <-gaveUp; !strings.Contains(got, "given up") {
+	if got := <-gaveUp; !strings.Contains(got, "cannot be started") {
 		t.Error(got)
 	}
 	_, err := mp.Call(t.Context(), pool, square, 3)

@@ -14,8 +14,8 @@ func (c *Crew) whyNot(j *job) error {
 	if j.cause != nil {
 		return &Cancelled{j.cause}
 	}
-	if c.broken != nil {
-		return c.broken
+	if !c.closed && c.lastWhy != nil { // a place may have been filled since then
+		return c.lastWhy
 	}
 	return ErrClosed
 }

@@ -41,14 +41,16 @@ type Crew struct {
 	open      int             // jobs with tasks that have not settled
 	nextID    uint64          // of the last task
 	greeter   *spawn.Process  // that said hello first
-	alive     int             // places that have not been given up
-	lastWhy   error           // why the last one was
-	broken    error           // why no worker can be started any more
+	alive     int             // places that tasks wait for
+	lastWhy   error           // why they do not wait for others
+	broken    error           // why they wait for none
+	unspared  trouble         // of spares
+	served    bool            // a worker has, for a while or with a task: from then on starting others is tried again for ever
 	draining  bool
 	closed    bool
 	room      chan struct{} // closed when waiting jobs become fewer
 	quiet     chan struct{} // closed when open becomes 0; nil unless somebody waits
-	change    chan struct{} // closed when a place is filled, left or given up
+	change    chan struct{} // closed when a place is filled or left, or tasks no longer wait for it
 	needs     chan struct{} // tells that a spare is missing; capacity 1
 	idler     *time.Timer   // ends workers that are idle
 	balance   *time.Timer

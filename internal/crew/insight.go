@@ -140,8 +140,22 @@ func (c *Crew) stats() (s Stats, procs []int) {
 		s.Funcs = append(s.Funcs, FuncInfo{name, f.Done(), f.Average(), f.Chunk()})
 	}
 	slices.SortFunc(s.Funcs, func(a, b FuncInfo) int { return cmp.Compare(a.Func, b.Func) })
-	s.Slowest, s.Ends = slices.Clone(c.slow), slices.Clone(c.ends)
+	s.Slowest, s.Ends, s.Failing = slices.Clone(c.slow), slices.Clone(c.ends), c.failing()
 	return s, procs
+}
+
+// failing lists what cannot be filled at present. The lock is held.
+func (c *Crew) failing() (all []Failing) {
+	add := func(n int, t trouble) {
+		if t.failed > 0 {
+			all = append(all, Failing{n, t.failed, t.since, c.cfg.Death(t.why)})
+		}
+	}
+	add(0, c.unspared)
+	for i, p := range c.places {
+		add(i+1, p.trouble)
+	}
+	return all
 }
 
 // residence is how many bytes of memory a process has, and had at most; 0 if that cannot be told.

@@ -26,6 +26,7 @@ func (c *Crew) keep(i int, first chan<- error) {
 		if err != nil {
 			tell(err)
 		} else if m.serve() {
+			c.hasServed()
 			failed = -1
 		} else {
 			err = &StartError{Worker: i + 1, Started: true, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
@@ -38,11 +39,13 @@ func (c *Crew) keep(i int, first chan<- error) {
 			failed = min(failed, 1) // that says nothing about the next one
 		}
 		switch {
-		case failed >= c.cfg.Restart.Attempts || isPermanent(err):
-			c.giveUp(i, err)
-			return
 		case failed > 0:
-			c.pause(c.cfg.Restart.wait(failed))
+			if !c.cannotFill(i, failed, err) {
+				return
+			}
+			if c.awaitRetry(i, c.cfg.Restart.wait(failed)) {
+				failed = 0
+			}
 		case m.tired:
 			c.awaitWork(i)
 		}
@@ -75,6 +78,9 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 	}
 	if !m.enlist(i) {
 		return nil, m.failed(i, ErrClosed)
+	}
+	if m.outage > 0 && c.cfg.Logger != nil {
+		c.cfg.Logger.Info("mp: worker serves again", "worker", i+1, "pid", m.proc.PID, "after", m.outage)
 	}
 	return m, nil
 }
@@ -153,6 +159,7 @@ func (m *member) enlist(i int) bool {
 		m.trace("was a spare and takes a place")
 	}
 	c.members[i] = m
+	m.outage = c.isFilled(i)
 	c.counts.Started++
 	m.usage.begin()
 	m.before = c.places[i].served

@@ -56,8 +56,9 @@ type member struct {
 	asked     asking
 	started   time.Time
 	usage     usage
-	before    int    // workers that had its place before
-	why       string // it makes way
+	before    int           // workers that had its place before
+	why       string        // it makes way
+	outage    time.Duration // before it came, in which tasks did not wait for its place
 
 	// The pump's.
 	results  link.Results

@@ -3,6 +3,7 @@
 package crew
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -45,6 +46,7 @@ func (c *Crew) feelAt(now time.Time) {
 		if _, begun := m.work.Running(); !begun {
 			m.link.Nudge()
 			m.stall()
+			m.suspect(now)
 		}
 		m.link.Kick()
 	}
@@ -62,6 +64,25 @@ func (m *member) stall() {
 	m.stalled = true
 	c.sched.TakeBack(&m.work, c.drop)
 	c.distribute()
+}
+
+// suspect ends a worker that has begun none of its tasks for as long as the first of them may take, though no other
+// one could run it. Nothing is lost: the next worker gets them. The lock is held.
+func (m *member) suspect(now time.Time) {
+	c := m.crew
+	front, ok := m.work.Front()
+	if !ok || m.doomed || m.sending != nil || c.cfg.Patient {
+		return
+	}
+	silent, timeout := now.Sub(m.usage.news), front.Job.Data.(*job).timeout
+	if timeout == 0 || silent < timeout+max(c.cfg.Grace, leastGrace) {
+		return
+	}
+	m.doomed = true
+	if m.cause == nil {
+		m.cause = fmt.Errorf("it has begun no task for %v", silent.Round(time.Millisecond))
+	}
+	m.proc.Kill()
 }
 
 // hasOther reports whether a worker in service beside m takes tasks.

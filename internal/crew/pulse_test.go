@@ -5,8 +5,10 @@ package crew_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
@@ -106,4 +108,28 @@ func TestStalledWorkerAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.wait(t, "the task of a worker that was stopped")
+}
+
+// A pool's only worker that begins no task for as long as that may take is ended, and its tasks run elsewhere.
+func TestStalledWorkerWithTimeout(t *testing.T) {
+	c := start(t, config(t, "honest", 1))
+	pid := lone(t, c).PID
+	stop(t, pid)
+	in := [][]byte{[]byte("one"), []byte("two"), []byte("three")}
+	b := newBatch(in...)
+	execute(t, t.Context(), c, "echo", b, crew.Hints{Timeout: 50 * time.Millisecond})
+	if !b.wait(t, "tasks of a stopped worker") {
+		return
+	}
+	for i, err := range b.errs {
+		if err != nil {
+			t.Errorf("task %d: %v", i, err)
+		}
+	}
+	if now := lone(t, c).PID; now == pid {
+		t.Error("the worker is in service, and stopped")
+	}
+	if ends := c.Stats().Ends; len(ends) != 1 || !strings.Contains(ends[0].Why, "has begun no task") {
+		t.Errorf("%+v", ends)
+	}
 }

@@ -54,6 +54,9 @@ func (c *Crew) missingSpares() (missing, ending bool) {
 }
 
 func (c *Crew) complainOfSpare(failed int, err error) {
+	c.mu.Lock()
+	c.unspared.note(failed, err)
+	c.mu.Unlock()
 	if c.cfg.Logger != nil && failed == c.cfg.Restart.Attempts {
 		c.cfg.Logger.Error("mp: no spare worker can be started", "error", err)
 	}
@@ -65,6 +68,7 @@ func (c *Crew) addSpare(m *member) {
 	ending := c.closed || c.draining
 	if !ending {
 		c.spares = append(c.spares, m)
+		c.unspared = trouble{}
 		c.changed()
 	}
 	c.mu.Unlock()

@@ -45,7 +45,6 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 		err.Killed = own && err.Last.Status.Signal == syscall.SIGKILL
 		m.trace("could not serve", "why", err.Err.Error())
 		if errors.Is(err.Err, errSilent) {
-			err.Permanent = !err.Killed
 			err.Err = c.endedEarly(err.Last)
 		}
 		m.link.Close()
@@ -226,7 +225,7 @@ func (m *member) awaitHello(s says) (link.Hello, *StartError) {
 	case h := <-s.hello:
 		return h, nil // it ended later
 	default:
-		return link.Hello{}, &StartError{Err: err, Permanent: true}
+		return link.Hello{}, &StartError{Err: err}
 	}
 }
 

@@ -34,7 +34,7 @@ type watchdog struct {
 
 // A sighting is the first time that a task was seen running.
 type sighting struct {
-	job     *job
+	job     uint64 // its number: the job itself could not be freed after its end
 	seq     uint32
 	at      time.Time
 	expired bool
@@ -92,8 +92,8 @@ func (m *member) sight(now time.Time) time.Duration {
 	}
 	m.doubt(task, now)
 	j := task.Job.Data.(*job)
-	if m.seen.job != j || m.seen.seq != task.Seq {
-		m.seen = sighting{job: j, seq: task.Seq, at: now, odd: m.seen.odd}
+	if m.seen.job != j.id || m.seen.seq != task.Seq {
+		m.seen = sighting{job: j.id, seq: task.Seq, at: now, odd: m.seen.odd}
 	}
 	if j.timeout == 0 || m.seen.expired {
 		return noLimits

@@ -70,7 +70,7 @@ type Recycle struct {
 // Restart says how a worker that cannot be started is tried again; 0 is the
 // default.
 type Restart struct {
-	Attempts   int           // in a row, before its place is given up
+	Attempts   int           // in a row, before tasks no longer wait for it
 	Backoff    time.Duration // before the second; twice that before the third
 	MaxBackoff time.Duration
 }
@@ -227,6 +227,14 @@ type End struct {
 	Why    string
 }
 
+// Failing is a place, or with number 0 the spares, for which no worker can be started at present.
+type Failing struct {
+	Worker   int
+	Attempts int
+	Since    time.Time
+	Why      error
+}
+
 // An Answer is what a worker has answered, or why it has not.
 type Answer struct {
 	Worker, PID int
@@ -253,6 +261,7 @@ type Stats struct {
 	Funcs   []FuncInfo // by name
 	Slowest []Slow
 	Ends    []End // the last ones
+	Failing []Failing
 }
 
 // ErrCorrupt is the cause of killing a worker that does not keep to the

@@ -1,0 +1,76 @@
+//go:build linux
+
+package mp_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// A worker that is stopped at any moment holds up a Map for no longer than the timeout of the task that it runs,
+// and costs that task at most.
+func TestStoppedWorkers(t *testing.T) {
+	in := make([]int, 1000)
+	for i := range in {
+		in[i] = i
+	}
+	for _, workers := range []int{1, 2, 3} {
+		pool := newPool(t, mp.PoolConfig{Workers: workers, Timeout: 200 * time.Millisecond, Grace: 50 * time.Millisecond})
+		if err := pool.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for round := range 8 {
+			all := pool.Workers()
+			victim, err := unix.PidfdOpen(all[rand.IntN(len(all))].PID, 0) // its number may soon be another process's
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := time.Duration(rand.IntN(2000)) * time.Microsecond // 0: idle
+			if round%2 == 0 {
+				at = 0
+				if err := unix.PidfdSendSignal(victim, syscall.SIGSTOP, nil, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f := mp.MapAsync(t.Context(), pool, square, in, mp.AllErrors())
+			stopped := make(chan struct{})
+			time.AfterFunc(at, func() {
+				defer close(stopped)
+				if at > 0 {
+					_ = unix.PidfdSendSignal(victim, syscall.SIGSTOP, nil, 0) // it may have ended
+				}
+			})
+			select {
+			case <-f.Done():
+			case <-time.After(never):
+				t.Fatalf("%d workers, round %d, stopped after %v: the Map does not end\n%s", workers, round, at, pool.Stats())
+			}
+			got, err := f.Result(t.Context())
+			var bad mp.ElementErrors
+			if err != nil && (!errors.As(err, &bad) || len(bad) > 1 || !errors.As(bad[0], new(*mp.WorkerError))) {
+				t.Errorf("%d workers: %v", workers, err)
+			}
+			failed := map[int]bool{}
+			for _, e := range bad {
+				failed[e.Index] = true
+			}
+			for i, n := range got {
+				if n != i*i && !failed[i] {
+					t.Fatalf("element %d: %d", i, n)
+				}
+			}
+			<-stopped
+			_ = unix.PidfdSendSignal(victim, syscall.SIGCONT, nil, 0)
+			_ = unix.Close(victim)
+			until(t, "all workers are back", func() bool { return len(pool.Workers()) == workers && pool.Ready(t.Context()) == nil })
+		}
+		_ = pool.Close()
+	}
+}
