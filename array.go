@@ -76,6 +76,7 @@ func (a *Array[T]) Slice() []T {
 	if a.a == nil || a.a.gone() {
 		return nil
 	}
+	a.a.obj.Expose()
 	return a.a.data
 }
 

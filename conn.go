@@ -396,9 +396,10 @@ func (x *conn[T]) Lose() { x.lose() }
 func (x *conn[T]) Ticket() ([]byte, error) { return x.ticket() }
 
 // Give and the like are for what several processes have.
-func (x *conn[T]) Give()   {}
-func (x *conn[T]) Take()   {}
-func (x *conn[T]) Refuse() {}
+func (x *conn[T]) Given() ([]byte, error) { return nil, nil }
+func (x *conn[T]) Give()                  {}
+func (x *conn[T]) Take()                  {}
+func (x *conn[T]) Refuse()                {}
 
 // MarshalBinary encodes the end for mp's own messages, with which it moves.
 func (c *Conn[T]) MarshalBinary() ([]byte, error) {

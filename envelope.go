@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
 // envelope turns values into messages that lie in a shared object until somebody gets them,
@@ -287,19 +288,29 @@ func notHere(tickets []byte) []byte {
 
 // hasTicket reports whether this process has what a ticket is of.
 func hasTicket(ticket []byte) bool {
-	if head, trip, err := parseTicket(ticket); err == nil {
-		return blocks.has(head, trip)
+	switch share.KindOf(ticket) {
+	case xsync.KindHeld:
+		head, trip, err := parseTicket(ticket)
+		return err == nil && blocks.has(head, trip)
+	case xsync.KindPipe:
+		return hasEnd(ticket)
+	default:
+		return false // loseObject knows
 	}
-	return hasEnd(ticket)
 }
 
-// loseTicket closes the end of a connection, or frees the slab, that a ticket is of, if nobody has
-// taken it, or it has arrived here with a value that could not be decoded as a whole.
+// loseTicket closes the end of a connection, frees the slab, or ends the object that a ticket is of, if
+// nobody has taken it, or it has arrived here with a value that could not be decoded as a whole.
 func loseTicket(ticket []byte) {
-	if head, trip, err := parseTicket(ticket); err == nil {
-		loseBlock(head, trip)
-	} else {
+	switch share.KindOf(ticket) {
+	case xsync.KindHeld:
+		if head, trip, err := parseTicket(ticket); err == nil {
+			loseBlock(head, trip)
+		}
+	case xsync.KindPipe:
 		loseEnd(ticket)
+	default:
+		loseObject(ticket)
 	}
 }
 

@@ -66,10 +66,12 @@ func (f *Func[In, Out]) runner() runner.Handler {
 			result = noResult
 			return nil, err
 		}
+		at := len(out)
 		out, err = f.out.Append(out, &result)
 		result = noResult
 		if err == nil && len(out) > mostResult {
 			err = overMaxMessage(len(out), mostResult)
+			f.out.Lose(out[at:])
 		}
 		if err != nil {
 			return nil, codecError(f.id, "result", "encoded", err)

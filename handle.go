@@ -39,7 +39,7 @@ func init() {
 	)
 	codec.Tickets(ticketSize, notHere, loseTicket)
 	codec.Builtin(sharedTypes)
-	codec.Files(share.SendFile, share.ReceiveFile, share.ForgetFiles, share.DiscardFile)
+	codec.Files(share.SendFile, share.ReceiveFile, share.ForgetFiles, share.LoseFiles, share.DiscardFile)
 }
 
 // movable is implemented by pointers to those of them that one process has at a time.
@@ -72,6 +72,18 @@ func (h *handle) carryIn(in *share.Object) (id uint64, err error) {
 
 // Canonical returns the face.
 func (h *handle) Canonical() any { return h.face }
+
+// Given is the ticket of an object that Give leaves to the caller of the task.
+func (h *handle) Given() ([]byte, error) {
+	if !h.obj.Givable() {
+		return nil, nil
+	}
+	t, err := h.obj.Token()
+	if err != nil {
+		return nil, err
+	}
+	return append(t.Append(make([]byte, 0, ticketSize)), make([]byte, ticketSize-share.TokenSize)...), nil
+}
 
 // Give leaves the object to the caller of the task that has returned it.
 func (h *handle) Give() { h.obj.Give() }
@@ -189,6 +201,44 @@ func meet[T any](b []byte, kind xsync.Kind, into *T, open func(o *share.Object, 
 	faces.known[key] = weakly(face)
 	runtime.AddCleanup(face, func(o *share.Object) { go faces.collected(o) }, obj)
 	*into = *face
+	return nil
+}
+
+// loseObject ends the object that a ticket is of, which was given to this process with a result that
+// cannot be decoded. If somebody here has it from elsewhere, it is this process's from now on.
+func loseObject(ticket []byte) {
+	t, _, err := share.ParseToken(ticket, share.KindOf(ticket))
+	if err != nil || !t.Owned {
+		return
+	}
+	faces.mu.Lock()
+	defer faces.mu.Unlock()
+	obj := faces.objectOf(t)
+	if obj == nil {
+		if obj, err = share.Meet(t); err != nil {
+			return
+		}
+	}
+	had, ours := obj.Received(), obj.Owned()
+	obj.Offer()
+	obj.Take()
+	if had || ours {
+		return
+	}
+	delete(faces.known, keyOf(t))
+	if obj.Small() {
+		xsync.End(t.Kind, obj.Memory())
+	}
+	obj.Close()
+}
+
+// objectOf is the object of a face that somebody may have; under the lock.
+func (f *faceTable) objectOf(t share.Token) *share.Object {
+	if known := f.known[keyOf(t)]; known != nil {
+		if face := known(); face != nil {
+			return face.(sharer).shared().obj
+		}
+	}
 	return nil
 }
 

@@ -120,6 +120,7 @@ func (s *SharedMemory) Bytes() []byte {
 	if s.s == nil || s.s.obj.Gone() {
 		return nil
 	}
+	s.s.obj.Expose()
 	return s.s.data
 }
 

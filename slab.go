@@ -163,9 +163,10 @@ func (s *Slab[T]) moving() codec.Mover { return s.s }
 func (x *slab[T]) carryIn(in *share.Object) (id uint64, err error) { return 0, x.block.carryIn(in) }
 
 // Give and the like are for what several processes have.
-func (x *slab[T]) Give()   {}
-func (x *slab[T]) Take()   {}
-func (x *slab[T]) Refuse() {}
+func (x *slab[T]) Given() ([]byte, error) { return nil, nil }
+func (x *slab[T]) Give()                  {}
+func (x *slab[T]) Take()                  {}
+func (x *slab[T]) Refuse()                {}
 
 // holding is a block that this process has, or had: each time it arrives there is a new one.
 type holding struct {

@@ -27,6 +27,7 @@ type Type[T any] struct {
 	plain       bool // values are copied as they lie in memory
 	holds       bool // values can have handles in them
 	moves       bool // some of which go over with them
+	tickets     bool // whose tickets come behind a value
 	files       bool // or files
 }
 
@@ -76,7 +77,11 @@ func newType[T any](r role) (*Type[T], error) {
 	}
 	if c.holds = holds(t); c.holds {
 		c.moves = moves(t)
+		c.tickets = r == result || r == argument && c.moves
 		c.convey(r)
+	}
+	if c.files && r == result {
+		c.endFiles()
 	}
 	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0
 	c.adopt = chooseAdopt[T](t)

@@ -24,19 +24,22 @@ var transport = struct {
 	send    func(*os.File) (id uint64, err error)
 	receive func(id uint64, name string, take bool) (*os.File, error)
 	forget  func(ids []uint64)
+	lose    func(ids []uint64)
 	discard func(f *os.File)
 }{
 	func(*os.File) (uint64, error) { return 0, errors.ErrUnsupported },
 	func(uint64, string, bool) (*os.File, error) { return nil, errors.ErrUnsupported },
 	func([]uint64) {},
+	func([]uint64) {},
 	func(f *os.File) { _ = f.Close() },
 }
 
 // Files says how files are carried. It is called once, before any codec is made. With take
-// a file that has been received cannot be received again. Discard closes a received file of a value that cannot be
-// decoded. It must not wait, since the sender decides how long closing takes.
-func Files(send func(*os.File) (uint64, error), receive func(id uint64, name string, take bool) (*os.File, error), forget func([]uint64), discard func(*os.File)) {
-	transport.send, transport.receive, transport.forget, transport.discard = send, receive, forget, discard
+// a file that has been received cannot be received again. Lose ends files that were to be received so. Discard
+// closes a received file of a value that cannot be decoded. It must not wait, since the sender decides how long
+// closing takes.
+func Files(send func(*os.File) (uint64, error), receive func(id uint64, name string, take bool) (*os.File, error), forget, lose func([]uint64), discard func(*os.File)) {
+	transport.send, transport.receive, transport.forget, transport.lose, transport.discard = send, receive, forget, lose, discard
 }
 
 var fileHolders sync.Map // of reflect.Type to bool
@@ -74,8 +77,24 @@ func withFiles[T any](t reflect.Type, encode func([]byte, *T) ([]byte, error), d
 			if err := decode(rest, v); err != nil {
 				return err
 			}
-			return receiveFiles(reflect.ValueOf(v).Elem(), files, take)
+			if err := receiveFiles(reflect.ValueOf(v).Elem(), files, take); err != nil {
+				*v = *new(T) // some are in it, and closed
+				return err
+			}
+			return nil
 		}
+}
+
+// endFiles ends the files in a result that cannot be decoded: its sender is done with them.
+func (c *Type[T]) endFiles() {
+	decode := c.decode
+	c.decode = func(data []byte, v *T) error {
+		err := decode(data, v)
+		if err != nil {
+			transport.lose(c.FilesOf(data))
+		}
+		return err
+	}
 }
 
 func appendFiles(buf []byte, v reflect.Value) ([]byte, []uint64, error) {

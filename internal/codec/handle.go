@@ -14,6 +14,9 @@ type Handle interface {
 	Canonical() any
 	// Give is called when a value with the handle has become the result of a task,
 	// and Take when it has arrived as one; Refuse when it was an argument.
+	// Given is called before Give: it returns what is needed to end what the receiver is given, of a
+	// ticket's length; nil if that stays its owner's.
+	Given() (ticket []byte, err error)
 	Give()
 	Take()
 	Refuse()
@@ -52,9 +55,9 @@ func Handles(is, move func(pointer reflect.Type) bool, of func(pointer any) Hand
 	handles.is, handles.move, handles.of = is, move, of
 }
 
-// Tickets says how long a Mover's ticket is, which tickets are of movers that this process does not have before a
-// value is decoded, and what becomes of these if the value cannot be decoded, whether they have arrived by then
-// or not. It is called once, too.
+// Tickets says how long a ticket is, which tickets are of what this process does not have before a value is decoded,
+// and what becomes of these if the value cannot be decoded, whether they have arrived by then or not. It is called
+// once, too.
 func Tickets(size int, notHere func(tickets []byte) []byte, lose func(ticket []byte)) {
 	handles.ticket, handles.notHere, handles.lose = size, notHere, lose
 }
@@ -137,8 +140,8 @@ func (c *Type[T]) convey(r role) {
 		if err := c.depart(v, r == result); err != nil {
 			return buf, err
 		}
-		if out, err = encode(buf, v); err == nil && c.moves && r != message {
-			if out, err = c.appendTickets(out, v); err != nil {
+		if out, err = encode(buf, v); err == nil && c.tickets {
+			if out, err = c.appendTickets(out, v, r); err != nil {
 				transport.forget(c.FilesOf(out[len(buf):]))
 				out = buf
 			}
@@ -157,7 +160,7 @@ func (c *Type[T]) convey(r role) {
 	c.decode = func(data []byte, v *T) error {
 		var tickets []byte
 		var err error
-		if c.moves && r != message {
+		if c.tickets {
 			data, tickets, err = splitTickets(data)
 			if len(tickets) > 0 {
 				tickets = handles.notHere(tickets)
@@ -168,9 +171,7 @@ func (c *Type[T]) convey(r role) {
 		}
 		if err != nil {
 			*v = *new(T) // it may have in it what is lost now
-			for ; len(tickets) > 0; tickets = tickets[handles.ticket:] {
-				handles.lose(tickets[:handles.ticket])
-			}
+			loseAll(tickets)
 			return err
 		}
 		each(reflect.ValueOf(v).Elem(), received)
@@ -178,9 +179,28 @@ func (c *Type[T]) convey(r role) {
 	}
 }
 
+func loseAll(tickets []byte) {
+	for ; len(tickets) > 0; tickets = tickets[handles.ticket:] {
+		handles.lose(tickets[:handles.ticket])
+	}
+}
+
+// Lose gives back what an encoded value brings along that nobody will receive, or that was of no
+// use to its receiver.
+func (c *Type[T]) Lose(data []byte) {
+	if c.tickets {
+		_, tickets, _ := splitTickets(data)
+		loseAll(tickets)
+	}
+	if c.files {
+		transport.lose(c.FilesOf(data))
+	}
+}
+
 // An argument or a result that may have movers in it ends with their tickets, how many these are,
-// in four bytes, and a byte that says so; or with one that says that there are none. A message has
-// them elsewhere, since it may be lost without being decoded.
+// in four bytes, and a byte that says so; or with one that says that there are none. A result has
+// those of the handles that it gives, too. A message has them elsewhere, since it may be lost without
+// being decoded.
 const (
 	noTickets   = 0
 	someTickets = 1
@@ -189,19 +209,25 @@ const (
 
 var errNoTickets = errors.New("no list of what moves behind the value")
 
-func (c *Type[T]) appendTickets(out []byte, v *T) ([]byte, error) {
-	movers := c.Movers(v)
-	if len(movers) == 0 {
-		return append(out, noTickets), nil
-	}
-	for _, m := range movers {
-		t, err := m.Ticket()
-		if err != nil {
-			return out, err
+func (c *Type[T]) appendTickets(out []byte, v *T, r role) (_ []byte, err error) {
+	n := uint32(0)
+	each(reflect.ValueOf(v).Elem(), func(h Handle) {
+		var ticket []byte
+		bad := err
+		if m, ok := h.(Mover); ok && bad == nil {
+			ticket, bad = m.Ticket()
+		} else if r == result && bad == nil {
+			ticket, bad = h.Given()
 		}
-		out = append(out, t...)
+		if err = bad; len(ticket) > 0 {
+			out = append(out, ticket...)
+			n++
+		}
+	})
+	if n == 0 || err != nil {
+		return append(out, noTickets), err
 	}
-	return append(binary.LittleEndian.AppendUint32(out, uint32(len(movers))), someTickets), nil
+	return append(binary.LittleEndian.AppendUint32(out, n), someTickets), nil
 }
 
 // splitTickets returns an encoded value, which may be anything, without its tickets, and these.

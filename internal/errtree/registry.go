@@ -245,7 +245,15 @@ func wrapper[E error, P any](parts func(E) P, build func(P, error) E) (e *errorT
 			if err := c.Decode(data, &p); err != nil {
 				return nil, err
 			}
-			return build(p, wrapped), nil
+			built := false
+			defer func() {
+				if !built { // it has panicked
+					c.Lose(data)
+				}
+			}()
+			err := build(p, wrapped)
+			built = true
+			return err, nil
 		},
 	}, func() error { _, err := c(); return err }
 }

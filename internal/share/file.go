@@ -61,6 +61,17 @@ func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil // without the lock: it may wait for the process that serves the file
 }
 
+// LoseFiles ends files of a child, which is done with them, that nobody will receive.
+func LoseFiles(ids []uint64) {
+	for _, id := range ids {
+		if fd, err := receiveFile(id, true); err == nil {
+			lostFiles.Close(fd)
+		}
+	}
+}
+
+var lostFiles sys.Closer // closing a file may wait for the process that serves it
+
 // DiscardFile closes a received file that nothing will use. It does not wait: the sender decides how long closing
 // takes, as with a lingering socket.
 func DiscardFile(f *os.File) { new(sys.Closer).CloseFile(f) }

@@ -21,6 +21,8 @@ type Object struct {
 	owner   atomic.Bool // closing it ends it for everybody
 	closed  atomic.Bool
 	offered atomic.Bool // by the sender of a token that was met
+	here    atomic.Bool // somebody in this process has it
+	exposed atomic.Bool // somebody may use the memory without the object
 	views   int         // under the heap's lock
 }
 
@@ -65,6 +67,7 @@ func Wrap(fd int, mem []byte) (*Object, error) {
 
 // Made says that the object is ready to be met and looked after.
 func (o *Object) Made() {
+	o.here.Store(true)
 	if o.seg.arena {
 		o.seg.mem[o.off/line] = byte(o.kind)
 	}
@@ -226,10 +229,18 @@ func (o *Object) Close() bool {
 	return true
 }
 
+// Expose says that memory of its own may be in use as long as the process lives, though nobody has
+// the object any more.
+func (o *Object) Expose() {
+	if !o.exposed.Load() {
+		o.exposed.Store(true)
+	}
+}
+
 // Forget is Close for an object that nobody in this process can reach any more. Memory
-// of its own stays mapped, since slices of it may be in use.
+// of its own that was exposed stays mapped.
 func (o *Object) Forget() {
-	if o.seg.arena {
+	if o.seg.arena || !o.exposed.Load() {
 		o.owner.Store(false)
 		o.Close()
 	}
@@ -270,6 +281,9 @@ func (o *Object) Unpin() {
 
 // Owned reports whether Close will end the object for everybody.
 func (o *Object) Owned() bool { return o.owner.Load() }
+
+// Givable reports whether Give will leave the object to somebody else.
+func (o *Object) Givable() bool { return o.owner.Load() && !isRoot() }
 
 // Give leaves the object to the caller of the task that this process has run, which meets
 // the token that was made last. In the root process tasks are their caller's already.
@@ -317,10 +331,18 @@ func (o *Object) Again() *Object {
 func (o *Object) Offer() { o.offered.Store(true) }
 
 // Refuse leaves the object to the sender.
-func (o *Object) Refuse() { o.offered.Store(false) }
+func (o *Object) Refuse() {
+	o.here.Store(true)
+	o.offered.Store(false)
+}
+
+// Received reports whether somebody in this process has got the object, or has made it: not only a
+// value that could not be decoded had it.
+func (o *Object) Received() bool { return o.here.Load() }
 
 // Take makes this process the owner of what the sender of a token has given.
 func (o *Object) Take() {
+	o.here.Store(true)
 	h := &here
 	h.mu.Lock()
 	defer h.mu.Unlock()

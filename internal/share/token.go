@@ -18,6 +18,11 @@ type Token struct {
 	Owned   bool // by the sender: it goes to the receiver with a result
 }
 
+// KindOf is the kind that a token says it is of.
+func KindOf(token []byte) xsync.Kind { return xsync.Kind(token[kindAt]) }
+
+const kindAt = 24
+
 // TokenSize is the length of an encoded Token.
 const TokenSize = 28
 
@@ -46,7 +51,7 @@ func ParseToken(b []byte, kind xsync.Kind) (t Token, rest []byte, err error) {
 		Offset:  binary.LittleEndian.Uint32(b[8:]),
 		Gen:     binary.LittleEndian.Uint32(b[12:]),
 		Size:    binary.LittleEndian.Uint64(b[16:]),
-		Kind:    xsync.Kind(b[24]),
+		Kind:    KindOf(b),
 		Owned:   b[25]&1 != 0,
 	}
 	if t.Kind != kind {
