@@ -53,7 +53,7 @@ func both(t, marshal, unmarshal reflect.Type) bool {
 // marshalsBinary reports whether t has a binary form of its own. A pointer or
 // an interface does not: its nil would be lost.
 func marshalsBinary(t reflect.Type) bool {
-	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || isTimeShell(t) {
 		return false
 	}
 	return both(t, binaryMarshalType, binaryUnmarshalType) || both(t, binaryAppenderType, binaryUnmarshalType)
@@ -61,7 +61,7 @@ func marshalsBinary(t reflect.Type) bool {
 
 // hasOwnForm reports whether t marshals itself in a way the codec uses.
 func hasOwnForm(t reflect.Type) bool {
-	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || isTimeShell(t) {
 		return false
 	}
 	return marshalsBinary(t) || both(t, textMarshalType, textUnmarshalType) || both(t, cborMarshalType, cborUnmarshalType)

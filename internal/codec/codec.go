@@ -158,6 +158,8 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 	switch {
 	case t.Size() == 0 && t.Kind() == reflect.Struct && t.NumField() == 0:
 		return func(b []byte, _ *T) ([]byte, error) { return b, nil }, decodeNothing[T]
+	case t == timeType:
+		return coderAppender[T](t), coderDecoder[T](t)
 	case marshalsBinary(t):
 		return guarded(appendOwn[T](!appendsForEmbedded(t))), guardedDecode(decodeOwn[T])
 	case hasOwnForm(t):
@@ -171,7 +173,10 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 	case isPlainSlice(t):
 		return appendPlainSlice[T], decodePlainSlice[T]
 	}
-	return guarded(cborAppender[T](t)), guardedDecode(cborDecoder[T](t))
+	if needsCoder(t) {
+		return guarded(coderAppender[T](t)), guardedDecode(coderDecoder[T](t))
+	}
+	return guarded(cborAppender[T]), guardedDecode(cborDecoder[T])
 }
 
 // chooseAdopt is choose for what can be decoded without a copy.
