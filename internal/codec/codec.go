@@ -52,7 +52,21 @@ func ForMessage[T any]() (*Type[T], error) {
 	return c, err
 }
 
-var forMessages sync.Map // *Type[T] by a nil *T
+// ForKey is ForMessage for what is compared by its encoding: values that are equal have
+// equal encodings, except that 0 and -0 have two.
+func ForKey[T comparable]() (*Type[T], error) {
+	var id *T
+	if c, ok := forKeys.Load(id); ok {
+		return c.(*Type[T]), nil
+	}
+	c, err := newType[T](key)
+	if err == nil {
+		forKeys.Store(id, c)
+	}
+	return c, err
+}
+
+var forMessages, forKeys sync.Map // *Type[T] by a nil *T
 
 // A role is what values are of a type that is encoded.
 type role int
@@ -61,6 +75,7 @@ const (
 	argument role = iota
 	result
 	message
+	key
 )
 
 func newType[T any](r role) (*Type[T], error) {
@@ -70,6 +85,10 @@ func newType[T any](r role) (*Type[T], error) {
 	}
 	c := &Type[T]{fingerprint: fingerprint(t), files: holdsFiles(t)}
 	encode, decode := choose[T](t)
+	asFields := r == key && isCompound(t) // in memory there may be anything between the fields
+	if asFields {
+		encode, decode = guarded(coderAppender[T](t)), guardedDecode(coderDecoder[T](t))
+	}
 	c.append, c.decode = withFiles(t, encode, decode, r == result)
 	if callsUserCode(t, map[reflect.Type]bool{}) {
 		c.shield()
@@ -78,7 +97,7 @@ func newType[T any](r role) (*Type[T], error) {
 		c.moves = moves(t)
 		c.convey(r)
 	}
-	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0
+	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0 && !asFields
 	c.adopt = chooseAdopt[T](t)
 	return c, nil
 }

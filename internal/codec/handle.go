@@ -133,7 +133,7 @@ func (c *Type[T]) convey(r role) {
 		if err := c.depart(v, r == result); err != nil {
 			return buf, err
 		}
-		if out, err = encode(buf, v); err == nil && c.moves && r != message {
+		if out, err = encode(buf, v); err == nil && c.moves && r != message && r != key {
 			if out, err = c.appendTickets(out, v); err != nil {
 				transport.forget(c.FilesOf(out[len(buf):]))
 				out = buf
@@ -153,7 +153,7 @@ func (c *Type[T]) convey(r role) {
 	c.decode = func(data []byte, v *T) error {
 		var tickets []byte
 		var err error
-		if c.moves && r != message {
+		if c.moves && r != message && r != key {
 			data, tickets, err = splitTickets(data)
 		}
 		if err == nil {
