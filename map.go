@@ -152,6 +152,7 @@ func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
 func (m *mapping[In, Out]) fail(e *ElementError) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	cancelled := isCancelled(m.ctx, e.Err)
 	if !m.opts.allErrors {
 		if len(m.failed) > 0 {
 			return
@@ -159,7 +160,9 @@ func (m *mapping[In, Out]) fail(e *ElementError) {
 		m.cancel(e)
 	}
 	m.failed = append(m.failed, e)
-	m.meter.add(1, e)
+	if !cancelled {
+		m.meter.add(1, e)
+	}
 }
 
 func (m *mapping[In, Out]) err(ctx context.Context) error {

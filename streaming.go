@@ -276,7 +276,7 @@ func (s *streaming[In, Out]) place(r streamed[Out]) {
 		s.consume.Signal()
 		return
 	}
-	if s.ctx.Err() == nil || r.err == nil { // else it was cancelled
+	if r.err == nil || !isCancelled(s.ctx, r.err) {
 		s.meter.add(1, r.err)
 	}
 	due := true
