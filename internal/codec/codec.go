@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/shield"
@@ -279,5 +280,40 @@ func panicked(r any) error {
 	if err, ok := r.(error); ok && errors.Is(err, errTooDeep) {
 		return err
 	}
-	return fmt.Errorf("panic in a marshaller: %v\n%s", r, debug.Stack())
+	return &Panic{r, string(debug.Stack())}
+}
+
+// Panic is the error of a marshaller of the user's that has panicked.
+type Panic struct {
+	Value any
+	Stack string
+}
+
+func (p *Panic) Error() string {
+	return "panic in a marshaller: " + strings.Join(strings.Fields(p.text()), " ")
+}
+
+// text prints the value, which may itself panic when printed.
+func (p *Panic) text() (s string) {
+	defer func() {
+		if recover() != nil {
+			s = fmt.Sprintf("a %T, which panics when printed", p.Value)
+		}
+	}()
+	return fmt.Sprint(p.Value)
+}
+
+// Unwrap returns the value, if that is an error.
+func (p *Panic) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}
+
+// StackOf returns the stack of the panic in a marshaller that err came from; "" if it came from none.
+func StackOf(err error) string {
+	var p *Panic
+	if errors.As(err, &p) {
+		return p.Stack
+	}
+	return ""
 }
