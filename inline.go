@@ -74,6 +74,9 @@ func NewInline(cfg InlineConfig) (*Inline, error) {
 // maxInline is how many tasks may run at once, if not more were asked for at first.
 const maxInline = 1024
 
+// made reports whether x is what NewInline returns.
+func (x *Inline) made() bool { return x != nil && x.slots != nil }
+
 // resize changes how many tasks run at once, from the next one on.
 func (x *Inline) resize(n int) error {
 	if n > cap(x.slots) {
@@ -123,6 +126,9 @@ func (x *Inline) release(worker int) {
 }
 
 func (x *Inline) numWorkers() int {
+	if !x.made() {
+		return 1
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.size
@@ -148,6 +154,9 @@ func (x *Inline) infos(started time.Time) []crew.Info {
 
 // Execute implements [Executor]. It returns when the last task has begun.
 func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints) error {
+	if !x.made() {
+		return errNoInline
+	}
 	if err := h.check(); err != nil {
 		return err
 	}
@@ -307,6 +316,9 @@ func (x *Inline) log(what string, info runner.Info, args ...any) {
 }
 
 func (x *Inline) isRunning(b Batch, i int) bool {
+	if !x.made() {
+		return false
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, t := range x.begun {
@@ -321,6 +333,9 @@ func (x *Inline) isRunning(b Batch, i int) bool {
 // that have not begun get [ErrClosed], the contexts of those that run are cancelled, and
 // the error is that of ctx; it does not wait for them, as Close does.
 func (x *Inline) Shutdown(ctx context.Context) error {
+	if !x.made() {
+		return errNoInline
+	}
 	x.refuse()
 	done := make(chan struct{})
 	go func() { x.tasks.Wait(); close(done) }()
@@ -337,6 +352,9 @@ func (x *Inline) Shutdown(ctx context.Context) error {
 // for them: unlike a [Pool], it cannot kill them. Those that have not begun get
 // [ErrClosed]. Closing twice is fine.
 func (x *Inline) Close() error {
+	if !x.made() {
+		return errNoInline
+	}
 	x.refuse()
 	x.end(ErrClosed)
 	x.tasks.Wait()

@@ -25,7 +25,7 @@ import (
 // element, and errors.Is finds ctx's error in them. The elements of in must not
 // change until then.
 func Map[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts ...MapOption) ([]Out, error) {
-	m, err := newMapping(ctx, f, in, opts)
+	m, err := newMapping(ctx, ex, f, in, opts)
 	if err != nil {
 		return make([]Out, len(in)), err
 	}
@@ -44,7 +44,7 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 			cancel() // also if a hook of RegisterBaggage panics
 		}
 	}()
-	m, err := newMapping(ctx, f, in, opts)
+	m, err := newMapping(ctx, ex, f, in, opts)
 	if err != nil {
 		future.value = make([]Out, len(in))
 		future.settle(err)
@@ -77,10 +77,10 @@ type mapping[In, Out any] struct {
 	failed ElementErrors
 }
 
-func newMapping[In, Out any](ctx context.Context, f *Func[In, Out], in []In, opts []MapOption) (*mapping[In, Out], error) {
+func newMapping[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts []MapOption) (*mapping[In, Out], error) {
 	o, err := applyOptions(ctx, opts)
 	if err == nil {
-		err = functions.seal()
+		err = ready(ex, f)
 	}
 	meter := startMeter(o.tell, len(in))
 	if err != nil {

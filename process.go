@@ -47,6 +47,9 @@ const (
 // The argument is encoded by Start. The error says which field of the config is
 // bad.
 func NewProcess[In, Out any](f *Func[In, Out], arg In, cfg ProcessConfig) (*Process[Out], error) {
+	if f == nil {
+		return nil, errNoFunc
+	}
 	if err := cfg.pool().check(); err != nil {
 		return nil, fmt.Errorf("mp: ProcessConfig.%w", err)
 	}
@@ -68,6 +71,9 @@ func (p *Process[Out]) Daemon() bool { return p.cfg.Daemon }
 // with an error that says why it cannot run, and then nothing is left. Starting
 // twice is an error. Without [Init] the error is [ErrNotInitialized].
 func (p *Process[Out]) Start() error {
+	if !p.made() {
+		return errNoProcess
+	}
 	if !initialized.Load() {
 		return ErrNotInitialized
 	}
@@ -115,6 +121,9 @@ func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
 	close(p.ended)
 }
 
+// made reports whether p is what NewProcess returns.
+func (p *Process[Out]) made() bool { return p != nil && p.submit != nil }
+
 // PID returns the number of the process; 0 before Start.
 func (p *Process[Out]) PID() int {
 	p.mu.Lock()
@@ -156,6 +165,9 @@ func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
 }
 
 func (p *Process[Out]) usable() error {
+	if !p.made() {
+		return errNoProcess
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -206,6 +218,9 @@ func (p *Process[Out]) Signal(s syscall.Signal) error {
 // Kill then return [ErrClosed]; what it has told of itself stays. Closing one that is running is [ErrRunning], and it stays usable;
 // closing twice is fine. A process need not be closed to be freed.
 func (p *Process[Out]) Close() error {
+	if !p.made() {
+		return errNoProcess
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.state == processRunning {

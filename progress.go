@@ -22,9 +22,13 @@ type Progress struct {
 // a Stream that ends early has cancelled is not counted, whether it had begun or not, and with
 // [AllErrors] too: of such elements Done is less than Total at the end. One goroutine at a time calls f; a slow one
 // misses updates and holds up nothing but the end. It costs the tasks nothing to speak of. Given
-// several times, each f is told. Package progress shows bars by it.
+// several times, each f is told; a nil f is told nothing. Package progress shows bars by it.
 func OnProgress(f func(Progress)) MapOption {
-	return mapOption(func(o *mapOptions) { o.tell = append(o.tell, f) })
+	return mapOption(func(o *mapOptions) {
+		if f != nil {
+			o.tell = append(o.tell, f)
+		}
+	})
 }
 
 // updates is how often somebody is told at most.

@@ -23,8 +23,11 @@ type Stats struct {
 }
 
 // Stats returns the pool's figures at one moment. It costs some ten microseconds a worker, most of
-// them for its memory, and the tasks nothing.
+// them for its memory, and the tasks nothing. A nil Pool has none.
 func (p *Pool) Stats() Stats {
+	if !p.made() {
+		return Stats{}
+	}
 	s := p.engine.Stats()
 	stats := Stats{
 		Workers: s.Places, Serving: s.Serving, Busy: s.Busy, Spares: s.Spares, Queued: s.Queued,

@@ -83,7 +83,7 @@ func (w *window) adapt(taken int) {
 func runStream[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in iter.Seq2[In, error], opts []MapOption, ordered bool, yield func(streamed[Out]) bool) {
 	o, err := applyOptions(ctx, opts)
 	if err == nil {
-		err = functions.seal()
+		err = ready(ex, f)
 	}
 	meter := startMeter(o.tell, unknown)
 	if err != nil {
