@@ -117,7 +117,7 @@ func TestCodecErrorIsOneLine(t *testing.T) {
 	}
 }
 
-// What a constructor has not made, or has returned with an error, is an error wherever it is used.
+// A nil Executor, Pool, Inline, Process or Func is an error wherever it is used, and so are zero values.
 func TestNil(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()

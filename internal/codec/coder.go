@@ -16,7 +16,7 @@ import (
 // them are written by coders. What these write is well-formed CBOR, too, but a struct
 // is the array of its fields, and what an interface holds has the tag of its type.
 
-// A coder writes and reads values of one type. What it reads into is settable and zero.
+// A coder writes and reads values of one type. The value that it reads into is settable and zero.
 type coder struct {
 	append func(buf []byte, v reflect.Value, depth int) ([]byte, error)
 	decode func(r *reader, v reflect.Value) error
