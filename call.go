@@ -20,6 +20,9 @@ func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg I
 		return none, err
 	}
 	s, err := newSubmission(f, arg)
+	if err == nil && ex == nil {
+		err = errNoExecutor
+	}
 	if err == nil {
 		err = ex.Execute(ctx, f.id, s, h)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
 // A CodecError is the error of a task whose argument or result could not be encoded or
@@ -14,7 +15,8 @@ type CodecError struct {
 	Func  string // the function's name; "" for what is no task's
 	What  string // "argument", "result", "element" of a queue or "message" of a connection
 	Doing string // "encoded" or "decoded"
-	Text  string // why
+	Text  string // why, in one line unless a marshaller's error has several
+	Stack string // of a panic in a marshaller; "" if there was none
 }
 
 func (e *CodecError) Error() string {
@@ -26,5 +28,5 @@ func (e *CodecError) Error() string {
 
 // codecError is a CodecError with its cause, which errors.Is finds in this process.
 func codecError(function, what, doing string, why error) error {
-	return cause.With(&CodecError{function, what, doing, why.Error()}, why)
+	return cause.With(&CodecError{function, what, doing, why.Error(), codec.StackOf(why)}, why)
 }

@@ -14,6 +14,8 @@ import (
 // A signal that was given to a process which died before it could act goes to somebody
 // else who waits. But nobody is told what a process that dies has changed without
 // signalling: after [Mutex.Recover], lock and Broadcast.
+//
+// There is no Cond for a [RecursiveMutex], whose holder may have locked it several times.
 type Cond struct{ c *cond }
 
 type cond struct {

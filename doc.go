@@ -68,8 +68,8 @@
 //
 // # What fails, and how
 //
-// A task's error arrives as an error: errors.Is and errors.As find the standard
-// library's sentinels and what was registered with [RegisterError] and
+// A task's error arrives as an error: errors.Is and errors.As find common
+// errors of the standard library, more with package stderrors, and what was registered with [RegisterError] and
 // [RegisterErrorType] or [RegisterErrorWrapper]. A panic arrives as a [*PanicError], the death of the worker
 // as a [*WorkerError] for the one task that it was running: what it had finished is
 // delivered, what it had not begun is run elsewhere, and a new worker takes its

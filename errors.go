@@ -25,6 +25,15 @@ var ErrNotInitialized = errors.New("mp: not initialized: call mp.Init first thin
 // does) instead of returning. Its worker goes on.
 var ErrGoexit = errors.New("mp: the task called runtime.Goexit: return an error instead")
 
+// The errors of nil, and of the zero value of a type that has a constructor.
+var (
+	errNoExecutor = errors.New("mp: the Executor is nil: NewPool makes one, unless it returns an error")
+	errNoPool     = errors.New("mp: a Pool that NewPool has not made: NewPool may have returned an error")
+	errNoInline   = errors.New("mp: an Inline that NewInline has not made: NewInline may have returned an error")
+	errNoProcess  = errors.New("mp: a Process that NewProcess has not made: NewProcess may have returned an error")
+	errNoFunc     = errors.New("mp: the function is nil: Register makes one")
+)
+
 // ErrRunning is the error of closing a process that has not ended.
 var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
 

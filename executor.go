@@ -22,4 +22,15 @@ type Executor interface {
 	Execute(ctx context.Context, function string, b Batch, h Hints) error
 }
 
+// ready says why tasks of f cannot be handed to ex at all.
+func ready[In, Out any](ex Executor, f *Func[In, Out]) error {
+	switch {
+	case ex == nil:
+		return errNoExecutor
+	case f == nil:
+		return errNoFunc
+	}
+	return functions.seal()
+}
+
 const elementHead = codec.HeadSize

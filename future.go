@@ -155,6 +155,13 @@ func (f *Future[Out]) Err() error {
 	return f.err
 }
 
+// failed reports whether the result is there, and the task has Failed.
+func (f *Future[Out]) failed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.settled && f.err != nil && !f.cancelled
+}
+
 // Cancel cancels the task and reports whether that came before its end. One that
 // has not begun will not be run; one that runs has its context cancelled and, if
 // it ignores that, is killed with its worker. Cancel does not wait for it.

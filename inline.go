@@ -75,6 +75,9 @@ func NewInline(cfg InlineConfig) (*Inline, error) {
 // maxInline is how many tasks may run at once, if not more were asked for at first.
 const maxInline = 1024
 
+// made reports whether x is what NewInline returns.
+func (x *Inline) made() bool { return x != nil && x.slots != nil }
+
 // resize changes how many tasks run at once, from the next one on.
 func (x *Inline) resize(n int) error {
 	if n > cap(x.slots) {
@@ -124,6 +127,9 @@ func (x *Inline) release(worker int) {
 }
 
 func (x *Inline) numWorkers() int {
+	if !x.made() {
+		return 1
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.size
@@ -179,6 +185,9 @@ type admission struct {
 
 // admit takes a batch over, in the order of the calls.
 func (x *Inline) admit(ctx context.Context, function string, b Batch, h Hints) (*admission, error) {
+	if !x.made() {
+		return nil, errNoInline
+	}
 	if err := h.check(); err != nil {
 		return nil, err
 	}
@@ -371,6 +380,9 @@ func (x *Inline) log(what string, info runner.Info, args ...any) {
 }
 
 func (x *Inline) isRunning(b Batch, i int) bool {
+	if !x.made() {
+		return false
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, t := range x.begun {
@@ -385,6 +397,9 @@ func (x *Inline) isRunning(b Batch, i int) bool {
 // that have not begun get [ErrClosed], the contexts of those that run are cancelled, and
 // the error is that of ctx; it does not wait for them, as Close does.
 func (x *Inline) Shutdown(ctx context.Context) error {
+	if !x.made() {
+		return errNoInline
+	}
 	x.refuse()
 	done := make(chan struct{})
 	go func() { x.tasks.Wait(); close(done) }()
@@ -401,6 +416,9 @@ func (x *Inline) Shutdown(ctx context.Context) error {
 // for them: unlike a [Pool], it cannot kill them. Those that have not begun get
 // [ErrClosed]. Closing twice is fine.
 func (x *Inline) Close() error {
+	if !x.made() {
+		return errNoInline
+	}
 	x.refuse()
 	x.end(ErrClosed)
 	x.tasks.Wait()

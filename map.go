@@ -25,7 +25,7 @@ import (
 // element, and errors.Is finds ctx's error in them. The elements of in must not
 // change until then.
 func Map[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts ...MapOption) ([]Out, error) {
-	m, err := newMapping(ctx, f, in, opts)
+	m, err := newMapping(ctx, ex, f, in, opts)
 	if err != nil {
 		return make([]Out, len(in)), err
 	}
@@ -48,7 +48,7 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 			cancel() // also if a hook of RegisterBaggage panics
 		}
 	}()
-	m, err := newMapping(ctx, f, in, opts)
+	m, err := newMapping(ctx, ex, f, in, opts)
 	if err == nil {
 		execute := ex.Execute
 		if x, ok := ex.(*Inline); ok {
@@ -88,10 +88,10 @@ type mapping[In, Out any] struct {
 	failed ElementErrors
 }
 
-func newMapping[In, Out any](ctx context.Context, f *Func[In, Out], in []In, opts []MapOption) (*mapping[In, Out], error) {
+func newMapping[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts []MapOption) (*mapping[In, Out], error) {
 	o, err := applyOptions(ctx, opts)
 	if err == nil {
-		err = functions.seal()
+		err = ready(ex, f)
 	}
 	meter := startMeter(o.tell, len(in))
 	if err != nil {
@@ -178,6 +178,7 @@ func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
 func (m *mapping[In, Out]) fail(e *ElementError) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	cancelled := isCancelled(m.ctx, e.Err)
 	if !m.opts.allErrors {
 		if len(m.failed) > 0 {
 			return
@@ -185,7 +186,9 @@ func (m *mapping[In, Out]) fail(e *ElementError) {
 		m.cancel(e)
 	}
 	m.failed = append(m.failed, e)
-	m.meter.add(1, e)
+	if !cancelled {
+		m.meter.add(1, e)
+	}
 }
 
 func (m *mapping[In, Out]) err(ctx context.Context) error {

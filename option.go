@@ -7,10 +7,10 @@ import (
 )
 
 // A CallOption changes how tasks are run, one or each of many: it is a
-// [MapOption] too.
+// [MapOption] too. A nil one changes nothing.
 type CallOption func(*Hints)
 
-// A MapOption changes how [Map], [Stream] and their kin run.
+// A MapOption changes how [Map], [Stream] and their kin run. A nil one changes nothing.
 type MapOption interface{ apply(*mapOptions) }
 
 type mapOptions struct {
@@ -19,7 +19,11 @@ type mapOptions struct {
 	tell      []func(Progress)
 }
 
-func (o CallOption) apply(m *mapOptions) { o(&m.hints) }
+func (o CallOption) apply(m *mapOptions) {
+	if o != nil {
+		o(&m.hints)
+	}
+}
 
 type mapOption func(*mapOptions)
 
@@ -65,7 +69,9 @@ func AllErrors() MapOption { return mapOption(func(o *mapOptions) { o.allErrors 
 
 func applyOptions(ctx context.Context, opts []MapOption) (o mapOptions, err error) {
 	for _, opt := range opts {
-		opt.apply(&o)
+		if opt != nil {
+			opt.apply(&o)
+		}
 	}
 	o.hints, err = hintsOf(ctx, o.hints, nil)
 	return o, err
@@ -74,7 +80,9 @@ func applyOptions(ctx context.Context, opts []MapOption) (o mapOptions, err erro
 // hintsOf are those of a call: of its options, and with the baggage of its context.
 func hintsOf(ctx context.Context, h Hints, opts []CallOption) (Hints, error) {
 	for _, opt := range opts {
-		opt(&h)
+		if opt != nil {
+			opt(&h)
+		}
 	}
 	if err := h.check(); err != nil {
 		return h, err

@@ -47,6 +47,9 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 
 // Execute implements [Executor].
 func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) error {
+	if !p.made() {
+		return errNoPool
+	}
 	if err := h.check(); err != nil {
 		return err
 	}
@@ -60,6 +63,9 @@ func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) e
 // worker run its Teardown and exit, and returns when nothing is left. When ctx
 // ends first, the rest is ended as by Close, and the context's error returned.
 func (p *Pool) Shutdown(ctx context.Context) error {
+	if !p.made() {
+		return errNoPool
+	}
 	defer children.removePool(p)
 	return p.engine.Shutdown(ctx)
 }
@@ -70,6 +76,9 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 // process that left the group stays, unless the pool has a stronger [Containment].
 // Closing twice is fine. To let tasks finish, call Shutdown first.
 func (p *Pool) Close() error {
+	if !p.made() {
+		return errNoPool
+	}
 	p.engine.Close()
 	children.removePool(p)
 	return nil
@@ -82,6 +91,9 @@ func (p *Pool) Close() error {
 // started are tried again at once. [PoolConfig].Procs stays as it is. The error is [ErrClosed] after
 // Close or Shutdown.
 func (p *Pool) Resize(workers int) error {
+	if !p.made() {
+		return errNoPool
+	}
 	if workers < 1 {
 		return fmt.Errorf("mp: Resize to %d workers: a pool has at least one", workers)
 	}
@@ -96,16 +108,32 @@ func (p *Pool) Resize(workers int) error {
 // end of workers that [Pool.Resize] has made too many. It returns a [*StartError] if one has
 // failed to start [Restart].Attempts times in a row, though it may be tried again, [ErrClosed] if the pool is closed, and the context's error if
 // that comes first. Tasks need not wait for it.
-func (p *Pool) Ready(ctx context.Context) error { return p.engine.Ready(ctx) }
+func (p *Pool) Ready(ctx context.Context) error {
+	if !p.made() {
+		return errNoPool
+	}
+	return p.engine.Ready(ctx)
+}
 
 // numWorkers tells streams how much to read ahead at first.
-func (p *Pool) numWorkers() int { return p.engine.Size() }
+// made reports whether p is what NewPool returns.
+func (p *Pool) made() bool { return p != nil && p.engine != nil }
 
-func (p *Pool) isRunning(b Batch, i int) bool { return p.engine.Running(b, i) }
+func (p *Pool) numWorkers() int {
+	if !p.made() {
+		return 1
+	}
+	return p.engine.Size()
+}
+
+func (p *Pool) isRunning(b Batch, i int) bool { return p.made() && p.engine.Running(b, i) }
 
 // Workers describes the workers now in service, in the order of their places.
 // One that is being started is not among them.
 func (p *Pool) Workers() []WorkerInfo {
+	if !p.made() {
+		return nil
+	}
 	var all []WorkerInfo
 	for _, w := range p.engine.Workers() {
 		all = append(all, newWorkerInfo(w))

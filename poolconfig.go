@@ -83,6 +83,9 @@ type PoolConfig struct {
 	// Each needs the memory of a worker.
 	Spares int
 
+	// HideArguments leaves the arguments of tasks out of [Stats]: see [SlowTask].
+	HideArguments bool
+
 	// Backlog is how many submissions may wait for a worker before Submit and
 	// its kin block; 0 means 4096. A Map counts as one.
 	Backlog int
@@ -207,6 +210,7 @@ func (c PoolConfig) crewConfig() (cc crew.Config, err error) {
 		Recycle: crew.Recycle(c.Recycle),
 		Restart: crew.Restart(c.Restart),
 		Spares:  c.Spares,
+		Secret:  c.HideArguments,
 		Files:   append(files, more...),
 		Contain: c.RequireContainment.spawn(),
 		Missing: c.missing,

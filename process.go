@@ -48,6 +48,9 @@ const (
 // cannot be encoded, or is longer than [ProcessConfig].MaxMessage, Start succeeds all the
 // same, the function does not run, and [Process.Wait] returns the [*CodecError].
 func NewProcess[In, Out any](f *Func[In, Out], arg In, cfg ProcessConfig) (*Process[Out], error) {
+	if f == nil {
+		return nil, errNoFunc
+	}
 	if err := cfg.pool().check(); err != nil {
 		return nil, fmt.Errorf("mp: ProcessConfig.%w", err)
 	}
@@ -69,6 +72,9 @@ func (p *Process[Out]) Daemon() bool { return p.cfg.Daemon }
 // with an error that says why it cannot run, and then nothing is left. Starting
 // twice is an error. Without [Init] the error is [ErrNotInitialized].
 func (p *Process[Out]) Start() error {
+	if !p.made() {
+		return errNoProcess
+	}
 	if !initialized.Load() {
 		return ErrNotInitialized
 	}
@@ -117,6 +123,9 @@ func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
 	close(p.ended)
 }
 
+// made reports whether p is what NewProcess returns.
+func (p *Process[Out]) made() bool { return p != nil && p.submit != nil }
+
 // PID returns the number of the process; 0 before Start.
 func (p *Process[Out]) PID() int {
 	p.mu.Lock()
@@ -161,6 +170,9 @@ func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
 }
 
 func (p *Process[Out]) usable() error {
+	if !p.made() {
+		return errNoProcess
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -212,6 +224,9 @@ func (p *Process[Out]) Signal(s syscall.Signal) error {
 // Kill then return [ErrClosed]; what it has told of itself stays. Closing one that is running is [ErrRunning], and it stays usable;
 // closing twice is fine. A process need not be closed to be freed.
 func (p *Process[Out]) Close() error {
+	if !p.made() {
+		return errNoProcess
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.state == processRunning {

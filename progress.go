@@ -1,6 +1,8 @@
 package mp
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,11 +19,16 @@ type Progress struct {
 
 // OnProgress has f told of a [Map] or [Stream]: when it begins, then about ten times a second while
 // something changes, and at last, before the Map returns or the Stream's loop ends. What a Map or
-// a Stream that ends early has cancelled is not counted. One goroutine at a time calls f; a slow one
+// a Stream that ends early has cancelled is not counted, whether it had begun or not, and with
+// [AllErrors] too: of such elements Done is less than Total at the end. One goroutine at a time calls f; a slow one
 // misses updates and holds up nothing but the end. It costs the tasks nothing to speak of. Given
-// several times, each f is told. Package progress shows bars by it.
+// several times, each f is told; a nil f is told nothing. Package progress shows bars by it.
 func OnProgress(f func(Progress)) MapOption {
-	return mapOption(func(o *mapOptions) { o.tell = append(o.tell, f) })
+	return mapOption(func(o *mapOptions) {
+		if f != nil {
+			o.tell = append(o.tell, f)
+		}
+	})
 }
 
 // updates is how often somebody is told at most.
@@ -83,6 +90,13 @@ func (m *meter) say(p Progress) {
 	for _, f := range m.tell {
 		f(p)
 	}
+}
+
+// isCancelled reports whether an element has failed because the context of its Map or Stream has
+// ended, whatever else has become of it.
+func isCancelled(ctx context.Context, err error) bool {
+	ended := ctx.Err()
+	return ended != nil && (errors.Is(err, ended) || errors.Is(err, context.Cause(ctx)))
 }
 
 // add counts elements that have succeeded, or one that has failed.

@@ -5,6 +5,7 @@ package mp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"sync/atomic"
@@ -130,6 +131,49 @@ func TestProgressOfFailures(t *testing.T) {
 	}
 	if p := f.last(); !p.Over || p.Done > 3 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// What the end of the context has cancelled is not counted, whether all errors are asked for or not;
+// what has failed by itself is.
+func TestProgressOfCancelled(t *testing.T) {
+	mptest.NoLeaks(t)
+	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 2}), "inline": must(mp.NewInline(mp.InlineConfig{Workers: 2}))} {
+		for _, why := range []error{nil, errors.New("why")} {
+			t.Run(fmt.Sprintf("%s/%v", name, why), func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				event := must(mp.NewEvent(mp.ObjectConfig{}))
+				defer event.Close()
+				in := make([]stepping, 100)
+				in[1].N = -1
+				for i := 3; i < len(in); i++ {
+					in[i].Wait = event // which nobody sets
+				}
+				f := &follower{t: t}
+				_, err := mp.Map(ctx, ex, step, in, mp.AllErrors(), mp.ChunkSize(1), mp.OnProgress(f.told), mp.OnProgress(func(p mp.Progress) {
+					if p.Done == 3 && !p.Over {
+						cancel(why)
+					}
+				}))
+				var failed mp.ElementErrors
+				if !errors.As(err, &failed) || len(failed) != 98 || !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+				if p := f.last(); p != (mp.Progress{Done: 3, Failed: 1, Total: 100, Over: true}) {
+					t.Errorf("%+v", p)
+				}
+			})
+		}
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, opts := range [][]mp.MapOption{nil, {mp.AllErrors()}} {
+		f := &follower{t: t}
+		_, _ = mp.Map(over, newPool(t, mp.PoolConfig{Workers: 1}), step, make([]stepping, 3), append(opts, mp.OnProgress(f.told))...)
+		if p := f.last(); p != (mp.Progress{Total: 3, Over: true}) {
+			t.Errorf("%d options: %+v", len(opts), p)
+		}
 	}
 }
 

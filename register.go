@@ -29,8 +29,14 @@ import (
 // with exported fields, any and interfaces with registered types
 // ([RegisterType]), types with a binary or text form of their own (time.Time,
 // *big.Int, netip.Addr, …), shared objects ([Mutex], [Array], …), and *os.File, of
-// which a duplicate arrives that the receiver has to close. It arrives equal: nil stays nil, times
-// keep nanoseconds. [Init] checks the types. A function literal must not mention the
+// which a duplicate arrives that the receiver has to close. Keys of maps can be any of these
+// but pointers, slices and maps, or structs and arrays that hold some. [Init] checks the types.
+//
+// A value arrives equal: nil stays nil. A time.Time keeps its nanoseconds and its location: UTC,
+// time.Local, what time.LoadLocation returned, or a fixed zone. If the receiver does not know the location,
+// or knows other rules of that name, the time arrives in a fixed zone of the same name and offset. So does a
+// local time where the receiver's local zone is another. Like t.Round(0), it has no monotonic clock
+// reading. Two keys of a map that differ in that alone are an error. A function literal must not mention the
 // variable that it is assigned to: declare the variable, assign it in init.
 //
 // The task's context ends with that of the call, and has its deadline, or that of its
@@ -71,10 +77,28 @@ func RegisterType[T any]() {
 // text. Like [Register] it belongs into package variables or init functions. It
 // panics if another error of the package with the same text is registered.
 //
-// The common sentinels of the standard library (io.EOF, fs.ErrNotExist,
-// context.Canceled, …) need no registering, nor do *fs.PathError, *os.LinkError,
-// *os.SyscallError, *strconv.NumError and syscall.Errno. Any other error arrives as
-// its text, an *exec.ExitError for instance: return the exit code yourself.
+// These of the standard library need no registering:
+//
+//	bufio            ErrAdvanceTooFar ErrBufferFull ErrFinalToken ErrInvalidUnreadByte ErrInvalidUnreadRune ErrNegativeAdvance ErrNegativeCount ErrTooLong
+//	bytes            ErrTooLarge
+//	context          Canceled DeadlineExceeded
+//	encoding/base32  CorruptInputError
+//	encoding/base64  CorruptInputError
+//	encoding/hex     ErrLength InvalidByteError
+//	encoding/json    *SyntaxError
+//	errors           ErrUnsupported
+//	io               EOF ErrClosedPipe ErrNoProgress ErrShortBuffer ErrShortWrite ErrUnexpectedEOF
+//	io/fs            *PathError ErrClosed ErrExist ErrInvalid ErrNotExist ErrPermission SkipAll SkipDir
+//	os               *LinkError *SyscallError ErrDeadlineExceeded ErrNoDeadline ErrProcessDone
+//	path             ErrBadPattern
+//	path/filepath    ErrBadPattern
+//	strconv          *NumError ErrRange ErrSyntax
+//	syscall          Errno
+//	time             *ParseError
+//
+// Of a *json.SyntaxError the Offset arrives, and the text of the error that was returned. Package
+// stderrors has more, of packages that mp does not import: net, net/http, database/sql and others. Any
+// other error arrives as its text, an *exec.ExitError for instance: return the exit code yourself.
 //
 // An error that travels is bounded: 8192 errors, 64 deep and 1024 wide, with 4 MiB of texts and
 // values, 1 MiB each. A longer text is cut and ends in a note; a larger value of a registered type

@@ -21,6 +21,7 @@ type SharedMemory struct{ s *sharedMemory }
 type sharedMemory struct {
 	handle
 	name   string
+	id     shm.ID    // of what has the name
 	remove sync.Once // the name; done at once where it is not ours
 	data   []byte
 }
@@ -87,14 +88,18 @@ func openSharedMemory(o *share.Object) *SharedMemory {
 }
 
 func wrapSharedMemory(fd int, mem []byte, name string) (*SharedMemory, error) {
-	o, err := share.Wrap(fd, mem)
+	id, err := shm.IDOf(fd)
+	var o *share.Object
+	if err == nil {
+		o, err = share.Wrap(fd, mem)
+	}
 	if err != nil {
 		shm.CloseFD(fd)
 		_ = shm.Unmap(mem)
 		return nil, err
 	}
 	s := openSharedMemory(o)
-	s.s.name = name
+	s.s.name, s.s.id = name, id
 	return s, nil
 }
 
@@ -158,18 +163,24 @@ func within(mem []byte, addr uintptr) bool {
 // Close ends the memory: in the process that made it, or that was given it as the result of
 // a task, for everybody who was sent its handle, and its name is removed; in another one for
 // that process. Closing twice is fine.
+//
+// A name that was removed before, or is other memory's by now, is left alone, and that is no error. An
+// error says why the system does not remove the name; the memory is closed then, too.
 func (s *SharedMemory) Close() error {
 	if s.s == nil {
 		return errNotMade
 	}
-	s.s.close(func(bool) {})
 	var err error
-	s.s.remove.Do(func() {
+	s.s.remove.Do(func() { // first: the id of memory that is gone may be given to other memory
 		if s.s.name != "" {
-			err = RemoveSharedMemory(s.s.name)
+			err = shm.RemoveOwn(s.s.name, s.s.id)
 		}
 	})
-	return err
+	s.s.close(func(bool) {})
+	if err != nil {
+		return fmt.Errorf("mp: SharedMemory.Close: %w", err)
+	}
+	return nil
 }
 
 // memoryMark tells the handle of a SharedMemory from that of an Array.

@@ -73,6 +73,41 @@ func TestNamedMemory(t *testing.T) {
 	}
 }
 
+// Close removes the name of its own memory, and of no other.
+func TestCloseOfOldMemory(t *testing.T) {
+	mptest.NoLeaks(t)
+	name := fmt.Sprintf("mp-test-old-%d", os.Getpid())
+	cfg := mp.SharedMemoryConfig{Name: name}
+	old := must(mp.NewSharedMemory(100, cfg))
+	defer old.Close()
+	if err := mp.RemoveSharedMemory(name); err != nil {
+		t.Fatal(err)
+	}
+	fresh := must(mp.NewSharedMemory(100, cfg))
+	defer fresh.Close()
+	if err := old.Close(); err != nil {
+		t.Error(err)
+	}
+	again, err := mp.OpenSharedMemory(name)
+	if err != nil {
+		t.Fatal("the name of other memory was removed: ", err)
+	}
+	_ = again.Close()
+	if err := mp.RemoveSharedMemory(name); err != nil {
+		t.Error(err)
+	}
+	if err := fresh.Close(); err != nil {
+		t.Errorf("its name was removed before: %v", err)
+	}
+	last := must(mp.NewSharedMemory(100, cfg))
+	if err := last.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := mp.OpenSharedMemory(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its own name is there: %v", err)
+	}
+}
+
 var openNamed = mp.Register("openNamed", func(_ context.Context, name string) (string, error) {
 	m, err := mp.OpenSharedMemory(name)
 	if err != nil {

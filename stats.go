@@ -23,9 +23,12 @@ type Stats struct {
 	Enforced    Enforced    // what sees to the limits
 }
 
-// Stats returns a snapshot of the pool's figures. It takes some ten microseconds a worker, most of
-// them for its memory, and costs tasks nothing.
+// Stats returns the pool's figures at one moment. It costs some ten microseconds a worker, most of
+// them for its memory, and the tasks nothing. A nil Pool has none.
 func (p *Pool) Stats() Stats {
+	if !p.made() {
+		return Stats{}
+	}
 	s := p.engine.Stats()
 	stats := Stats{
 		Workers: s.Places, Serving: s.Serving, Busy: s.Busy, Spares: s.Spares, Queued: s.Queued,

@@ -86,8 +86,42 @@ func TestInsights(t *testing.T) {
 	if len(s.Slowest) < 2 || s.Slowest[0].Func != last.Name() || s.Slowest[0].Took < 140*time.Millisecond || !strings.Contains(s.Slowest[0].Arg, `"the slow one"`) || s.Slowest[0].Lost {
 		t.Errorf("%+v", s.Slowest)
 	}
-	if x := slices.IndexFunc(s.Slowest, func(x mp.SlowTask) bool { return x.Func == lastPlain.Name() }); x < 0 || s.Slowest[x].Arg != "60000000" {
+	if x := slices.IndexFunc(s.Slowest, func(x mp.SlowTask) bool { return x.Func == lastPlain.Name() }); x < 0 || s.Slowest[x].Arg != "60ms" {
 		t.Errorf("%+v", s.Slowest)
+	}
+}
+
+type loginName string
+
+func (loginName) String() string { return "someone" }
+
+type loggingIn struct {
+	Name loginName
+	Took time.Duration
+}
+
+var logIn = mp.Register("logIn", func(_ context.Context, l loggingIn) (int, error) {
+	time.Sleep(l.Took) // what is slow is measured
+	return 0, nil
+})
+
+// What hides itself is hidden in Stats too, and everything is if the config says so.
+func TestSlowestHides(t *testing.T) {
+	mptest.NoLeaks(t)
+	for _, hide := range []bool{false, true} {
+		pool := newPool(t, mp.PoolConfig{Workers: 1, HideArguments: hide})
+		until(t, "a slow task is told of", func() bool {
+			_, err := mp.Call(t.Context(), pool, logIn, loggingIn{"eve", 30 * time.Millisecond})
+			return err != nil || len(pool.Stats().Slowest) > 0
+		})
+		s := pool.Stats()
+		want := "{Name:someone Took:30ms}"
+		if hide {
+			want = ""
+		}
+		if len(s.Slowest) == 0 || s.Slowest[0].Arg != want || strings.Contains(s.String(), "eve") {
+			t.Errorf("hide %v: %+v", hide, s.Slowest)
+		}
 	}
 }
 

@@ -83,7 +83,7 @@ func (w *window) adapt(taken int) {
 func runStream[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in iter.Seq2[In, error], opts []MapOption, ordered bool, yield func(streamed[Out]) bool) {
 	o, err := applyOptions(ctx, opts)
 	if err == nil {
-		err = functions.seal()
+		err = ready(ex, f)
 	}
 	meter := startMeter(o.tell, unknown)
 	if err != nil {
@@ -276,7 +276,7 @@ func (s *streaming[In, Out]) place(r streamed[Out]) {
 		s.consume.Signal()
 		return
 	}
-	if s.ctx.Err() == nil || r.err == nil { // else it was cancelled
+	if r.err == nil || !isCancelled(s.ctx, r.err) {
 		s.meter.add(1, r.err)
 	}
 	due := true

@@ -33,6 +33,9 @@ func failedFuture[Out any](err error) *Future[Out] {
 
 func submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, h Hints) *Future[Out] {
 	s, err := newSubmission(f, arg)
+	if err == nil && ex == nil {
+		err = errNoExecutor
+	}
 	if err == nil {
 		s.future.ex = ex
 		s.future.ctx.Context = ctx
@@ -57,6 +60,9 @@ type submission[In, Out any] struct {
 func newSubmission[In, Out any](f *Func[In, Out], arg In) (*submission[In, Out], error) {
 	s := &submission[In, Out]{f: f}
 	s.future.batch = s
+	if f == nil {
+		return s, errNoFunc
+	}
 	if err := functions.seal(); err != nil {
 		return s, err
 	}

@@ -2,22 +2,51 @@ package mp
 
 import (
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/shield"
 )
 
 const (
 	mostSummary = 80 // bytes
 	mostItems   = 4  // of a slice, a map or a struct
+	mostNested  = 8  // of values that stand for others
+
+	// summaryPatience is how long the methods of one value may take: who asks for its summary
+	// serves other tasks too.
+	summaryPatience = 100 * time.Millisecond
 )
 
-// summary says what a value is, in a few words. It calls none of its methods, and looks at little of
-// it however large it is.
+// summary says what a value is, in a few words. Where the value, or a part of it, says itself how it is
+// shown, that is used, and nothing else of it. It looks at little of a value however large it is.
 func summary(v any) string {
-	var s summarizer
-	s.value(reflect.ValueOf(v), 0)
-	text := s.String()
+	text := make(chan string, 1)
+	go func() {
+		var s summarizer
+		if err := shield.Call(func() error { s.value(reflect.ValueOf(v), 0); return nil }); err != nil {
+			text <- unshown(reflect.TypeOf(v))
+			return
+		}
+		text <- s.String()
+	}()
+	patience := time.NewTimer(summaryPatience)
+	defer patience.Stop()
+	select {
+	case t := <-text:
+		return shorten(t)
+	case <-patience.C:
+		return unshown(reflect.TypeOf(v))
+	}
+}
+
+// unshown stands for a value that cannot be shown.
+func unshown(t reflect.Type) string { return shorten(fmt.Sprint(t)) }
+
+func shorten(text string) string {
 	if len(text) <= mostSummary {
 		return text
 	}
@@ -28,7 +57,13 @@ type summarizer struct{ strings.Builder }
 
 func (s *summarizer) value(v reflect.Value, depth int) {
 	const deepest = 3
-	if s.Len() > mostSummary {
+	switch {
+	case s.Len() > mostSummary:
+		return
+	case depth > mostNested: // what a LogValuer stands for may contain it
+		s.WriteString("…")
+		return
+	case s.itself(v, depth):
 		return
 	}
 	switch v.Kind() {
@@ -55,6 +90,94 @@ func (s *summarizer) value(v reflect.Value, depth int) {
 		}
 		s.parts(v, depth+1)
 	}
+}
+
+// showers are the types that say themselves how they are shown.
+var showers = []reflect.Type{
+	reflect.TypeFor[slog.LogValuer](), reflect.TypeFor[fmt.Formatter](), reflect.TypeFor[redactor](), reflect.TypeFor[error](), reflect.TypeFor[fmt.Stringer](),
+}
+
+// redactor is what url.URL is.
+type redactor interface{ Redacted() string }
+
+// itself shows a value that says itself how that is done, by a method of its own or of a pointer to it,
+// and reports whether the value is one.
+func (s *summarizer) itself(v reflect.Value, depth int) bool {
+	if !v.IsValid() || v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer && v.IsNil() {
+		return false
+	}
+	for _, how := range showers {
+		switch {
+		case v.Type().Implements(how):
+		case reflect.PointerTo(v.Type()).Implements(how) && v.Kind() != reflect.Pointer:
+			if v.CanInterface() {
+				p := reflect.New(v.Type()) // of a copy: v may have no address
+				p.Elem().Set(v)
+				v = p
+			}
+		default:
+			continue
+		}
+		if !v.CanInterface() { // of an unexported field no method can be called
+			s.WriteString(v.Type().String())
+			return true
+		}
+		s.shown(v.Interface(), depth)
+		return true
+	}
+	return false
+}
+
+// shown shows v by the first of the methods that it has.
+func (s *summarizer) shown(v any, depth int) {
+	defer func() {
+		if recover() != nil { // what it panicked with may be what it hides
+			s.WriteString(reflect.TypeOf(v).String())
+		}
+	}()
+	switch v := v.(type) {
+	case slog.LogValuer:
+		s.logValue(slog.AnyValue(v).Resolve(), depth)
+	case fmt.Formatter:
+		s.line(fmt.Sprintf("%+v", v))
+	case redactor:
+		s.line(v.Redacted())
+	case error:
+		s.line(v.Error())
+	case fmt.Stringer:
+		s.line(v.String())
+	}
+}
+
+// logValue shows what a LogValuer stands for, which may contain others.
+func (s *summarizer) logValue(v slog.Value, depth int) {
+	switch {
+	case depth > mostNested:
+		s.WriteString("…")
+	case v.Kind() == slog.KindGroup:
+		attrs := v.Group()
+		s.list(len(attrs), func(i int) {
+			s.WriteString(attrs[i].Key + ":")
+			s.logValue(attrs[i].Value.Resolve(), depth+1)
+		})
+	case v.Kind() == slog.KindAny:
+		s.value(reflect.ValueOf(v.Any()), depth+1)
+	case v.Kind() == slog.KindString:
+		s.text(v.String())
+	default:
+		s.line(v.String())
+	}
+}
+
+// line writes text that may have several lines, of which the table of Stats has no room for.
+func (s *summarizer) line(text string) {
+	text = text[:min(len(text), 2*mostSummary)]
+	s.WriteString(strings.Map(func(r rune) rune {
+		if r < ' ' || r == '\u007f' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "")))
 }
 
 func (s *summarizer) text(t string) {

@@ -1,6 +1,11 @@
 package mp
 
 import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,14 +19,73 @@ type summarized struct {
 	D []any
 }
 
-func (summarized) String() string { panic("it is not to be called") }
+type (
+	secret    string          // hides itself as a Formatter
+	hiding    string          // as a Stringer
+	byPointer struct{ k int } // by a method of its pointer
+	logged    struct{ A int } // as a LogValuer
+	group     struct{ A, B secret }
+	failing   string
+	waiting   chan int
+	quitting  int
+	wrapped   struct{ error }
+	endless   struct{}
+)
+
+func (secret) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "<hid\nden>") }
+func (secret) String() string             { return "less is told by Format" }
+func (hiding) String() string             { return "***" }
+func (*byPointer) String() string         { return "***" }
+func (logged) LogValue() slog.Value       { return slog.AnyValue([]any{secret("x"), 1}) }
+func (logged) String() string             { return "less is told by LogValue" }
+func (g group) LogValue() slog.Value {
+	return slog.GroupValue(slog.Any("a", g.A), slog.String("b", "…"), slog.Any("c", logged{}))
+}
+func (e endless) LogValue() slog.Value { return slog.GroupValue(slog.Any("", e)) }
+func (f failing) String() string       { panic(string(f)) }
+func (w waiting) String() string       { <-w; return "" }
+func (quitting) LogValue() slog.Value  { runtime.Goexit(); return slog.Value{} }
+
+// What hides itself is hidden wherever it is.
+func TestSummaryHides(t *testing.T) {
+	type in struct {
+		P *secret
+		S []secret
+		A any
+		h hiding
+	}
+	word := secret("hunter2")
+	u := url.URL{Scheme: "https", User: url.UserPassword("eve", "hunter2"), Host: "h"}
+	wait := make(waiting)
+	defer close(wait)
+	for _, v := range []any{
+		word, &word, []secret{word}, [1]secret{word}, map[string]secret{"a": word}, map[secret]int{word: 1}, []any{word}, []*secret{&word},
+		in{&word, []secret{word}, word, "hunter2"}, &in{&word, []secret{word}, &word, "hunter2"}, [][]in{{{h: "hunter2"}}},
+		hiding("hunter2"), byPointer{7}, &byPointer{7}, []byPointer{{7}}, logged{7}, []logged{{7}}, struct{ L *logged }{&logged{7}}, group{word, word}, []any{group{word, word}},
+		failing("hunter2"), []failing{"hunter2"}, u, &u, wrapped{errors.New("an error")}, struct{ U url.URL }{u}, quitting(7), endless{}, []any{wait, word},
+	} {
+		got := summary(v)
+		if strings.Contains(got, "hunter2") || strings.Contains(got, "less") || strings.Contains(got, "7") || strings.Contains(got, "\n") || got == "" {
+			t.Errorf("%T: %q", v, got)
+		}
+	}
+}
 
 func TestSummary(t *testing.T) {
 	round := &summarized{A: 1}
 	round.C = round
 	for want, v := range map[string]any{
-		"7":                                7,
-		"60000000000":                      time.Minute,
+		"7":    7,
+		"1m0s": time.Minute,
+		"{T:1970-01-01 00:00:00 +0000 UTC D:1s}": struct {
+			T time.Time
+			D time.Duration
+		}{time.Unix(0, 0).UTC(), time.Second},
+		"<hid den>":       secret("x"),
+		"{<hid den> ***}": []any{secret("x"), hiding("y")},
+		"{a:<hid den> b:\"…\" c:{<hid den> 1}}": group{},
+		"mp.failing":                       failing("x"),
+		"an error":                         wrapped{errors.New("an error")},
 		`"text"`:                           "text",
 		"1.5":                              1.5,
 		"true":                             true,

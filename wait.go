@@ -18,6 +18,7 @@ type Awaitable interface {
 	Err() error
 
 	watch(notify func()) (stop func())
+	failed() bool
 }
 
 // WaitFor says what [Wait] waits for.
@@ -27,7 +28,7 @@ type WaitFor int
 const (
 	AllDone    WaitFor = iota // all are done
 	FirstDone                 // one is done
-	FirstError                // one has failed, or all are done
+	FirstError                // one has failed, by its FutureState, or all are done: Cancelled is not Failed
 )
 
 // Wait waits until the futures are as wanted or ctx ends, and sorts them into
@@ -65,7 +66,7 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 		mu.Unlock()
 		if until == FirstError && !failed {
 			for _, f := range futures {
-				failed = failed || f.Err() != nil
+				failed = failed || f.failed()
 			}
 		}
 		return n == 0 || until == FirstDone && n < len(futures) || failed

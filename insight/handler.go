@@ -23,12 +23,12 @@ import (
 //	/NAME/heap               and so on: a profile of its workers, see Profile
 //
 // The names are those of the map, which is copied; it panics if one is empty or of dots alone, which no
-// path can have. What cannot be served is answered with a status
+// path can have. The arguments of slow tasks are left out, unless [ShowArguments] says otherwise. What cannot be served is answered with a status
 // of 4xx or 5xx and one line of text; a profile of which a part is missing is served, with the reason in
 // the header Mp-Missing. It is safe for concurrent use.
-func Handler(pools map[string]*mp.Pool) http.Handler {
-	h := handler(maps.Clone(pools))
-	for name := range h {
+func Handler(pools map[string]*mp.Pool, opts ...Option) http.Handler {
+	h := handler{maps.Clone(pools), optionsOf(opts)}
+	for name := range h.pools {
 		if name == "" || name == "." || name == ".." {
 			panic(fmt.Sprintf("mp/insight: Handler: %q is no name", name))
 		}
@@ -41,7 +41,10 @@ func Handler(pools map[string]*mp.Pool) http.Handler {
 	return mux
 }
 
-type handler map[string]*mp.Pool
+type handler struct {
+	pools map[string]*mp.Pool
+	options
+}
 
 var page = template.Must(template.New("index").Parse(`<!DOCTYPE html>
 <meta charset="utf-8">
@@ -64,8 +67,8 @@ func (h handler) index(w http.ResponseWriter, _ *http.Request) {
 		Stats      mp.Stats
 	}
 	var all []shown
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		all = append(all, shown{name, url.PathEscape(name), h[name].Stats()})
+	for _, name := range slices.Sorted(maps.Keys(h.pools)) {
+		all = append(all, shown{name, url.PathEscape(name), h.statsOf(h.pools[name])})
 	}
 	var out bytes.Buffer
 	if err := page.Execute(&out, all); err != nil {
@@ -77,7 +80,7 @@ func (h handler) index(w http.ResponseWriter, _ *http.Request) {
 
 // pool finds the one that is asked for, or answers that there is none.
 func (h handler) pool(w http.ResponseWriter, r *http.Request) *mp.Pool {
-	p := h[r.PathValue("pool")]
+	p := h.pools[r.PathValue("pool")]
 	if p == nil {
 		http.Error(w, fmt.Sprintf("there is no pool %q", r.PathValue("pool")), http.StatusNotFound)
 	}
@@ -89,7 +92,7 @@ func (h handler) stats(w http.ResponseWriter, r *http.Request) {
 	if pool == nil {
 		return
 	}
-	s := pool.Stats()
+	s := h.statsOf(pool)
 	switch format := r.FormValue("format"); format {
 	case "":
 		send(w, "text/plain; charset=utf-8", []byte(s.String()+"\n"))

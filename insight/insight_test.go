@@ -39,6 +39,8 @@ var (
 		}
 		return 0, nil
 	})
+	// nap is slow, as long as it is told.
+	nap = mp.Register("nap", func(_ context.Context, n napping) (int, error) { time.Sleep(n.Took); return 0, nil })
 	// hold keeps memory.
 	hold = mp.Register("hold", func(context.Context, int) (int, error) {
 		for range 8 {
@@ -58,6 +60,11 @@ var (
 		return 0, err
 	})
 )
+
+type napping struct {
+	Word string
+	Took time.Duration
+}
 
 var (
 	sink int
@@ -318,6 +325,41 @@ func get(t *testing.T, url string) (status int, header http.Header, body string)
 }
 
 // The handler serves what there is, and says what there is not.
+// Arguments are shown to those who have asked for that only.
+func TestArgumentsAreHidden(t *testing.T) {
+	mptest.NoLeaks(t)
+	pool := newPool(t, 1)
+	until(t, "a slow task is told of", func() bool {
+		_, err := mp.Call(t.Context(), pool, nap, napping{"hunter2", 30 * time.Millisecond})
+		return err != nil || len(pool.Stats().Slowest) > 0
+	})
+	if s := pool.Stats(); len(s.Slowest) == 0 || !strings.Contains(s.Slowest[0].Arg, "hunter2") {
+		t.Fatalf("%+v", s.Slowest)
+	}
+	name := fmt.Sprintf("mp-test-hidden-%d", time.Now().UnixNano())
+	insight.Publish(name, pool)
+	insight.Publish(name+"-shown", pool, nil, insight.ShowArguments())
+	for _, show := range []bool{false, true} {
+		var opts []insight.Option
+		published := name
+		if show {
+			opts, published = []insight.Option{nil, insight.ShowArguments()}, name+"-shown"
+		}
+		pages := map[string]string{"expvar": expvar.Get(published).String()}
+		h := insight.Handler(map[string]*mp.Pool{"p": pool}, opts...)
+		for _, path := range []string{"/", "/p/stats", "/p/stats?format=json"} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+			pages[path] = w.Body.String()
+		}
+		for where, page := range pages {
+			if !strings.Contains(page, "nap") || strings.Contains(page, "hunter2") != show {
+				t.Errorf("show %v: %s: %s", show, where, page)
+			}
+		}
+	}
+}
+
 func TestHandler(t *testing.T) {
 	pool := newPool(t, 2)
 	name := `a b/<c>:d`

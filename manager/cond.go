@@ -12,7 +12,8 @@ import (
 )
 
 // A Cond is a proxy of a condition in a manager: those who hold a [Mutex] in turn wait for each
-// other, as with [mp.Cond].
+// other, as with [mp.Cond]. There is no Cond for a [RecursiveMutex], whose holder may have locked it
+// several times.
 type Cond struct{ p *proxy }
 
 var condShape = store.Shape(store.KindCond)

@@ -15,8 +15,10 @@ import (
 //
 // Every method is a message to the manager and back, and happens as a whole: nobody sees half
 // of it. Values go by copy, so changing one that was got changes nothing in the manager: set it
-// again, or have [Update] change it there. Keys are equal if they are encoded alike: for
-// floats, 0 and -0 are two. The order is that in which the keys came in.
+// again, or have [Update] change it there. Keys can be structs and arrays. They are equal if they
+// are encoded alike: for floats, 0 and -0 are two, and one moment in two time zones is two keys. The order is that in which the keys came in.
+//
+// A Dict cannot contain itself, whether directly or in what it contains: that is [ErrLimit].
 //
 // With an error nothing was changed, unless it is [ErrLost] or ctx's, where one cannot tell.
 type Dict[K comparable, V any] struct {
@@ -62,7 +64,7 @@ func keyCodec[K comparable]() (*codec.Type[K], error) {
 	if err := checkKey(t, t.String()); err != nil {
 		return nil, err
 	}
-	return codec.ForMessage[K]()
+	return codec.ForKey[K]()
 }
 
 func (d *Dict[K, V]) shape() uint64 {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/manager"
@@ -381,5 +382,33 @@ func TestOpTwice(t *testing.T) {
 	}
 	if err := m.Do(ctx, manager.Op{}); err == nil {
 		t.Error("an operation of nothing")
+	}
+}
+
+// Keys that are structs are equal if their fields are, whatever lies in between.
+func TestDictStructKeys(t *testing.T) {
+	type key struct {
+		A int8
+		B int64
+		T time.Time
+	}
+	ctx := t.Context()
+	m := start(t, manager.Config{})
+	d := must(manager.NewDict[key, map[[2]int]string](ctx, m, nil, manager.Named("d"), nil))
+	at := time.Date(2024, 7, 1, 0, 0, 0, 0, must(time.LoadLocation("America/New_York")))
+	if err := d.Set(ctx, key{1, 2, at}, map[[2]int]string{{1, 2}: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if v, ok, err := d.Get(ctx, key{1, 2, at}); err != nil || !ok || v[[2]int{1, 2}] != "a" {
+		t.Error(v, ok, err)
+	}
+	all, err := d.Copy(ctx)
+	for k := range all {
+		if k.T.Location().String() != "America/New_York" || !k.T.Equal(at) {
+			t.Error(k)
+		}
+	}
+	if err != nil || len(all) != 1 {
+		t.Error(all, err)
 	}
 }

@@ -37,7 +37,7 @@ func decode[T any](c *codec.Type[T], b []byte, v *T) error {
 }
 
 func codecError(doing string, why error) error {
-	return cause.With(&mp.CodecError{What: "value", Doing: doing, Text: why.Error()}, why)
+	return cause.With(&mp.CodecError{What: "value", Doing: doing, Text: why.Error(), Stack: codec.StackOf(why)}, why)
 }
 
 // write writes a value into a request.

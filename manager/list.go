@@ -10,7 +10,8 @@ import (
 )
 
 // A List is a proxy of a slice in a manager; what is said of [Dict] holds for it as well. An index below 0
-// counts from the end: -1 is the last element. One that the List does not have is [ErrRange].
+// counts from the end: -1 is the last element. One that the List does not have is [ErrRange]. A List cannot
+// contain itself, whether directly or in what it contains: that is [ErrLimit].
 type List[T any] struct {
 	p       *proxy
 	element *codec.Type[T]
@@ -179,7 +180,7 @@ func (l *List[T]) all(ctx context.Context) (all []T, version uint64, err error) 
 	return all, version, err
 }
 
-// All yields the elements with their indices, some at a time. What is appended meanwhile is yielded
+// All yields the elements in their order, each with a nil error, some at a time. What is appended meanwhile is yielded
 // too. If elements are inserted or deleted before its place, some come twice or not at all;
 // [List.Copy] is of one moment. An error comes last.
 func (l *List[T]) All(ctx context.Context) iter.Seq2[T, error] {

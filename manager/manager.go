@@ -18,7 +18,7 @@ import (
 // proxy, to make objects there. It is safe for concurrent use.
 //
 // It ends with [Manager.Shutdown] or [Manager.Close] in the process that has started it, and with that
-// process.
+// process. A SIGINT or SIGTERM that is sent to its own process ([Manager.PID]) ends it as well.
 type Manager struct {
 	s     *session
 	owner *owner // nil in other processes

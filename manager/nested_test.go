@@ -178,6 +178,10 @@ func TestNesting(t *testing.T) {
 	if err := d.Set(ctx, "itself", d); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
+	l := must(manager.NewList[any](ctx, m, nil, nil, manager.Named("l")))
+	if _, err := l.Append(ctx, l); !errors.Is(err, manager.ErrLimit) {
+		t.Error(err)
+	}
 	e := must(manager.NewDict[string, any](ctx, m))
 	if err := d.Set(ctx, "e", e); err != nil {
 		t.Error(err)
@@ -205,4 +209,7 @@ func TestNesting(t *testing.T) {
 	}
 }
 
-func init() { mp.RegisterType[*manager.Dict[string, any]]() }
+func init() {
+	mp.RegisterType[*manager.Dict[string, any]]()
+	mp.RegisterType[*manager.List[any]]()
+}

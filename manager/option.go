@@ -1,6 +1,6 @@
 package manager
 
-// An Option is one for the making of an object.
+// An Option is one for the making of an object. A nil one changes nothing.
 type Option func(*options)
 
 type options struct{ name string }

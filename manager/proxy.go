@@ -127,7 +127,9 @@ func (m *Manager) make(ctx context.Context, kind store.Kind, shape uint64, opts 
 	}
 	var o options
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	r := s.begin(store.OpNew, 0)
 	r.Uint(uint64(kind))

@@ -86,15 +86,6 @@ func (c *counter) values(b []byte, n uint64, pairs bool, depth int) (rest []byte
 	return b, nil
 }
 
-// Major types of CBOR.
-const (
-	majorBytes = 2
-	majorText  = 3
-	majorArray = 4
-	majorMap   = 5
-	majorTag   = 6
-)
-
 // head reads the head of a value: its major type, and its number or length.
 func head(b []byte) (major byte, n uint64, rest []byte, err error) {
 	if len(b) == 0 {

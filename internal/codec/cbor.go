@@ -9,20 +9,16 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// maxDepth bounds the nesting of a value. The library encodes recursively and
-// without a bound of its own, so a cyclic value must be caught before.
+// maxDepth bounds the nesting of a value, which may be cyclic.
 const maxDepth = 10_000
 
-// modes are built at first use: by then every init function has registered
-// its types, and a worker that needs no CBOR does not pay for them.
+// modes are built at first use: a worker that needs no CBOR does not pay for them.
 var modes = sync.OnceValue(func() (m struct {
 	enc cbor.UserBufferEncMode
 	dec cbor.DecMode
 	own cbor.DecMode // for types that write CBOR themselves
 }) {
-	registerBuiltin()
 	enc := cbor.EncOptions{
-		Time:          cbor.TimeRFC3339Nano,
 		TextMarshaler: cbor.TextMarshalerTextString,
 		NaNConvert:    cbor.NaNConvertNone,
 		InfConvert:    cbor.InfConvertNone,
@@ -37,16 +33,16 @@ var modes = sync.OnceValue(func() (m struct {
 		UTF8:              cbor.UTF8DecodeInvalid,
 	}
 	var err error
-	if m.enc, err = enc.UserBufferEncModeWithTags(registered.tags); err != nil {
+	if m.enc, err = enc.UserBufferEncMode(); err != nil {
 		panic(err)
 	}
-	if m.own, err = dec.DecModeWithTags(registered.tags); err != nil {
+	if m.own, err = dec.DecMode(); err != nil {
 		panic(err)
 	}
 	// The library looks ahead for the end of an array of indefinite length, and again for each such array
 	// inside it: a megabyte of them takes hours. Its encoder never writes one.
 	dec.IndefLength = cbor.IndefLengthForbidden
-	if m.dec, err = dec.DecModeWithTags(registered.tags); err != nil {
+	if m.dec, err = dec.DecMode(); err != nil {
 		panic(err)
 	}
 	return m
@@ -73,35 +69,16 @@ func writesCBOR(t reflect.Type, seen map[reflect.Type]bool) bool {
 				return true
 			}
 		}
-	case reflect.Interface:
-		for _, r := range registered.all() {
-			if writesCBOR(r, seen) {
-				return true
-			}
-		}
 	}
-	return false
+	return false // what is in interfaces is left to coders
 }
 
-func cborAppender[T any](t reflect.Type) func([]byte, *T) ([]byte, error) {
-	w := walkOf(t)
-	return func(buf []byte, v *T) ([]byte, error) {
-		var in any = v
-		if w != walkNone {
-			boxed, err := box(reflect.ValueOf(v).Elem(), w)
-			if err != nil {
-				return buf, err
-			}
-			in = boxed
-		}
-		b := bytes.NewBuffer(buf)
-		err := modes().enc.MarshalToBuffer(in, b)
-		return b.Bytes(), err
-	}
+func cborAppender[T any](buf []byte, v *T) ([]byte, error) {
+	return AppendAny(buf, v)
 }
 
 func cborDecoder[T any](t reflect.Type) func([]byte, *T) error {
-	w, own := walkOf(t), writesCBOR(t, map[reflect.Type]bool{})
+	own := writesCBOR(t, map[reflect.Type]bool{})
 	return func(data []byte, v *T) error {
 		dec := modes().dec
 		if own {
@@ -110,9 +87,6 @@ func cborDecoder[T any](t reflect.Type) func([]byte, *T) error {
 		var fresh T
 		if err := dec.Unmarshal(data, &fresh); err != nil {
 			return err
-		}
-		if w == walkBox {
-			unbox(reflect.ValueOf(&fresh).Elem())
 		}
 		*v = fresh
 		return nil

@@ -53,7 +53,7 @@ func both(t, marshal, unmarshal reflect.Type) bool {
 // marshalsBinary reports whether t has a binary form of its own. A pointer or
 // an interface does not: its nil would be lost.
 func marshalsBinary(t reflect.Type) bool {
-	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || isTimeShell(t) {
 		return false
 	}
 	return both(t, binaryMarshalType, binaryUnmarshalType) || both(t, binaryAppenderType, binaryUnmarshalType)
@@ -61,7 +61,7 @@ func marshalsBinary(t reflect.Type) bool {
 
 // hasOwnForm reports whether t marshals itself in a way the codec uses.
 func hasOwnForm(t reflect.Type) bool {
-	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || isTimeShell(t) {
 		return false
 	}
 	return marshalsBinary(t) || both(t, textMarshalType, textUnmarshalType) || both(t, cborMarshalType, cborUnmarshalType)
@@ -137,7 +137,7 @@ func (c checker) check(t reflect.Type, path string) error {
 	case reflect.Slice, reflect.Array:
 		return c.check(t.Elem(), path+"[]")
 	case reflect.Map:
-		if err := c.checkKey(t.Key(), path); err != nil {
+		if err := c.checkKey(t.Key(), path+"[key]"); err != nil {
 			return err
 		}
 		return c.check(t.Elem(), path+"[]")
@@ -250,7 +250,7 @@ func promoted(m reflect.Method, ok bool) bool {
 }
 
 func (c checker) checkKey(t reflect.Type, path string) error {
-	if err := checkHalfForm(t, path+"[key]"); err != nil {
+	if err := checkHalfForm(t, path); err != nil {
 		return err
 	}
 	switch t.Kind() {
@@ -260,9 +260,32 @@ func (c checker) checkKey(t reflect.Type, path string) error {
 		return nil
 	}
 	if hasOwnForm(t) {
-		return c.checkNestedForm(t, path+"[key]")
+		return c.checkNestedForm(t, path)
 	}
-	return fmt.Errorf("%s has keys of type %v: only numbers, strings, booleans and types with a binary or text form travel as keys", path, t)
+	switch t.Kind() {
+	case reflect.Array:
+		return c.checkKey(t.Elem(), path+"[]")
+	case reflect.Struct:
+		return c.checkKeyFields(t, path)
+	case reflect.Interface:
+		return c.checkInterface(t, path)
+	}
+	return fmt.Errorf("%s is a %v, which cannot be a key or part of one: only numbers, strings, booleans, interfaces, types with a binary or text form, and arrays and structs of these travel in keys", path, t)
+}
+
+func (c checker) checkKeyFields(t reflect.Type, path string) error {
+	for f := range t.Fields() {
+		if f.Name == "_" {
+			continue
+		}
+		if !f.IsExported() && !f.Anonymous {
+			return unexported(path, f)
+		}
+		if err := c.checkKey(f.Type, path+"."+f.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c checker) checkInterface(t reflect.Type, path string) error {

@@ -2,8 +2,8 @@
 // another process equals what was sent.
 //
 // Numbers, strings, byte slices, and slices and structs of numbers are copied
-// as they are; a type with its own binary form uses that; everything else is
-// CBOR. For decides once per type, so that a value costs one indirect call.
+// as they are; a type with its own binary form uses that, but a time.Time has one that keeps
+// its location; everything else is CBOR, of the library's or of a coder's. For decides once per type, so that a value costs one indirect call.
 package codec
 
 import (
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/shield"
@@ -53,7 +54,21 @@ func ForMessage[T any]() (*Type[T], error) {
 	return c, err
 }
 
-var forMessages sync.Map // *Type[T] by a nil *T
+// ForKey is ForMessage for what is compared by its encoding: values that are equal have
+// equal encodings, except that 0 and -0 have two.
+func ForKey[T comparable]() (*Type[T], error) {
+	var id *T
+	if c, ok := forKeys.Load(id); ok {
+		return c.(*Type[T]), nil
+	}
+	c, err := newType[T](key)
+	if err == nil {
+		forKeys.Store(id, c)
+	}
+	return c, err
+}
+
+var forMessages, forKeys sync.Map // *Type[T] by a nil *T
 
 // A role is what values are of a type that is encoded.
 type role int
@@ -62,6 +77,7 @@ const (
 	argument role = iota
 	result
 	message
+	key
 )
 
 func newType[T any](r role) (*Type[T], error) {
@@ -71,6 +87,10 @@ func newType[T any](r role) (*Type[T], error) {
 	}
 	c := &Type[T]{fingerprint: fingerprint(t), files: holdsFiles(t)}
 	encode, decode := choose[T](t)
+	asFields := r == key && isCompound(t) // in memory there may be anything between the fields
+	if asFields {
+		encode, decode = guarded(coderAppender[T](t)), guardedDecode(coderDecoder[T](t))
+	}
 	c.append, c.decode = withFiles(t, encode, decode, r == result)
 	if callsUserCode(t, map[reflect.Type]bool{}) {
 		c.shield()
@@ -83,7 +103,7 @@ func newType[T any](r role) (*Type[T], error) {
 	if c.files && r == result {
 		c.endFiles()
 	}
-	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0
+	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0 && !asFields
 	c.adopt = chooseAdopt[T](t)
 	return c, nil
 }
@@ -163,6 +183,8 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 	switch {
 	case t.Size() == 0 && t.Kind() == reflect.Struct && t.NumField() == 0:
 		return func(b []byte, _ *T) ([]byte, error) { return b, nil }, decodeNothing[T]
+	case t == timeType:
+		return coderAppender[T](t), coderDecoder[T](t)
 	case marshalsBinary(t):
 		return guarded(appendOwn[T](!appendsForEmbedded(t))), guardedDecode(decodeOwn[T])
 	case hasOwnForm(t):
@@ -176,7 +198,10 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 	case isPlainSlice(t):
 		return appendPlainSlice[T], decodePlainSlice[T]
 	}
-	return guarded(cborAppender[T](t)), guardedDecode(cborDecoder[T](t))
+	if needsCoder(t) {
+		return guarded(coderAppender[T](t)), guardedDecode(coderDecoder[T](t))
+	}
+	return guarded(cborAppender[T]), guardedDecode(cborDecoder[T](t))
 }
 
 // chooseAdopt is choose for what can be decoded without a copy.
@@ -260,5 +285,40 @@ func panicked(r any) error {
 	if err, ok := r.(error); ok && errors.Is(err, errTooDeep) {
 		return err
 	}
-	return fmt.Errorf("panic in a marshaller: %v\n%s", r, debug.Stack())
+	return &Panic{r, string(debug.Stack())}
+}
+
+// Panic is the error of a marshaller of the user's that has panicked.
+type Panic struct {
+	Value any
+	Stack string
+}
+
+func (p *Panic) Error() string {
+	return "panic in a marshaller: " + strings.Join(strings.Fields(p.text()), " ")
+}
+
+// text prints the value, which may itself panic when printed.
+func (p *Panic) text() (s string) {
+	defer func() {
+		if recover() != nil {
+			s = fmt.Sprintf("a %T, which panics when printed", p.Value)
+		}
+	}()
+	return fmt.Sprint(p.Value)
+}
+
+// Unwrap returns the value, if that is an error.
+func (p *Panic) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}
+
+// StackOf returns the stack of the panic in a marshaller that err came from; "" if it came from none.
+func StackOf(err error) string {
+	var p *Panic
+	if errors.As(err, &p) {
+		return p.Stack
+	}
+	return ""
 }

@@ -247,8 +247,9 @@ func (w fileWalk) inMap(v reflect.Value, depth int) error {
 		key, value reflect.Value
 	}
 	var entries []entry
+	key := coderOf(v.Type().Key())
 	for it := v.MapRange(); it.Next(); {
-		code, err := AppendAny(nil, it.Key().Interface())
+		code, err := key.append(nil, it.Key(), 0)
 		if err != nil {
 			return err
 		}

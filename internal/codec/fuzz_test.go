@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -209,31 +210,36 @@ func TestHostileNaNKeys(t *testing.T) {
 	}
 }
 
-// The boxes that stand for other types may lie as well.
-func TestHostileBoxes(t *testing.T) {
-	c := codecFor[any](t)
-	box := func(v any) []byte {
-		b, err := AppendAny(nil, v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
+// The tags that stand for types may lie as well.
+func TestHostileTags(t *testing.T) {
+	tagged := func(tag uint64, item ...byte) []byte { return append(appendHead(nil, majorTag, tag), item...) }
+	framed := func(head, item []byte) []byte { return slices.Concat([]byte{0}, head, item, []byte{noTickets}) } // no files
+	of := func(v reflect.Type) uint64 { tag, _ := tagOf(v); return tag }
+	lies := [][]byte{
+		tagged(0, null), tagged(firstBasic-1, null), tagged(firstBasic+uint64(len(basic)), null), tagged(math.MaxUint64, null),
+		tagged(of(timeType), null), tagged(of(timeType), 0x82), tagged(of(timeType), 0x82, 0, 0x1a, 0x3b, 0x9a, 0xca, 0), // 1e9 ns
+		tagged(of(timeType), 0x86, 0, 0, 9, 0x60, 0x60, 0), tagged(of(timeType), 0x81, 0),
+		tagged(of(reflect.TypeFor[square]()), null), tagged(of(reflect.TypeFor[square]()), 0x80), tagged(of(reflect.TypeFor[int8]()), 0x18, 200),
+		tagged(of(reflect.TypeFor[uint8]()), 0x20), tagged(of(reflect.TypeFor[names]()), 0x9a, 0xff, 0xff, 0xff, 0xff),
+		tagged(of(reflect.TypeFor[secretive]()), 0x80), tagged(of(reflect.TypeFor[bool]()), 1), {0x80}, {1}, {yes},
 	}
-	for _, v := range []any{boxTime(nil), boxTime{}, boxTime{1, 2, 3}, boxTime(bytes.Repeat([]byte{255}, 100)), boxNil(3), boxNil(math.MaxUint64),
-		boxNil(tagNumber(reflect.TypeFor[square]())), boxNil(tagNumber(reflect.TypeFor[boxInt]())), boxNil(tagNumber(reflect.TypeFor[boxTime]()))} {
-		got := any("before")
-		if err := c.Decode(box(v), &got); err == nil && got != nil {
-			if bt, ok := got.(boxTime); !ok || bt != nil {
-				t.Errorf("%#v arrived as %#v", v, got)
-			}
+	c := codecFor[any](t)
+	for _, data := range lies {
+		var got any
+		if err := c.Decode(framed(nil, data), &got); err == nil || got != nil {
+			t.Errorf("% x arrived as %#v, %v", data, got, err)
 		}
+	}
+	var ok any
+	if err := c.Decode(framed(nil, tagged(of(timeType), 0x82, 1, 2)), &ok); err != nil || ok != any(time.Unix(1, 2).UTC()) {
+		t.Errorf("a time arrived as %v, %v", ok, err)
 	}
 	type in struct{ S shape }
 	ci := codecFor[in](t)
-	for _, v := range []any{map[string]any{"S": boxInt(1)}, map[string]any{"S": boxNil(0)}, map[string]any{"S": boxTime{}}, map[string]any{"S": token{}}} {
+	for _, data := range [][]byte{tagged(of(reflect.TypeFor[int]()), 1), tagged(of(timeType), 0x82, 0, 0), tagged(of(reflect.TypeFor[token]()), 0x40)} {
 		var got in
-		if err := ci.Decode(box(v), &got); err == nil && got.S != nil {
-			t.Errorf("%#v arrived as %#v", v, got)
+		if err := ci.Decode(framed([]byte{0x81}, data), &got); err == nil {
+			t.Errorf("% x arrived as %#v", data, got)
 		}
 	}
 }

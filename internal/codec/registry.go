@@ -8,15 +8,12 @@ import (
 	"reflect"
 	"slices"
 	"sync"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 // registry holds the concrete types that may travel in interfaces, each under
 // a CBOR tag number made from its name.
 type registry struct {
 	mu    sync.RWMutex
-	tags  cbor.TagSet
 	types map[reflect.Type]bool // as registered: T or *T
 	base  map[reflect.Type]reflect.Type
 	byTag map[uint64]reflect.Type
@@ -27,13 +24,7 @@ type registry struct {
 var registered = newRegistry()
 
 func newRegistry() *registry {
-	r := &registry{tags: cbor.NewTagSet(), types: map[reflect.Type]bool{}, base: map[reflect.Type]reflect.Type{}, byTag: map[uint64]reflect.Type{}, builtin: map[reflect.Type]bool{}}
-	for _, t := range boxTypes {
-		if err := r.add(t); err != nil {
-			panic(err)
-		}
-	}
-	return r
+	return &registry{types: map[reflect.Type]bool{}, base: map[reflect.Type]reflect.Type{}, byTag: map[uint64]reflect.Type{}, builtin: map[reflect.Type]bool{}}
 }
 
 // Register lets values of type t travel in interfaces. It returns an error for
@@ -53,13 +44,16 @@ func (r *registry) add(t reflect.Type) error {
 	if base.Name() == "" || base.PkgPath() == "" {
 		return fmt.Errorf("%v is not a named type", t)
 	}
+	if base == timeType {
+		return fmt.Errorf("a %v travels without being registered", base)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.base[base] != nil {
 		return fmt.Errorf("%v is registered already, as %v", t, r.base[base])
 	}
-	if err := r.tags.Add(cbor.TagOptions{EncTag: cbor.EncTagRequired, DecTag: cbor.DecTagRequired}, base, tagNumber(base)); err != nil {
-		return fmt.Errorf("%v: %w", t, err)
+	if other := r.byTag[tagNumber(base)]; other != nil {
+		return fmt.Errorf("%v has the tag number of %v: give one another name", t, other)
 	}
 	r.base[base] = t
 	r.byTag[tagNumber(base)] = t
@@ -112,18 +106,9 @@ func (r *registry) travels(t reflect.Type) bool {
 	return r.types[t]
 }
 
-// asRegistered returns the form, T or *T, in which t's base was registered.
-func (r *registry) asRegistered(t reflect.Type) reflect.Type {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.base[t]
-}
-
 // byNumber returns the type, T or *T, that was registered with a tag number.
 func (r *registry) byNumber(n uint64) reflect.Type {
+	registerBuiltin()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.byTag[n]

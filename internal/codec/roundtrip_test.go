@@ -49,6 +49,7 @@ func init() {
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[square](), reflect.TypeFor[*circle](), reflect.TypeFor[celsius](), reflect.TypeFor[names](),
 		reflect.TypeFor[scores](), reflect.TypeFor[nanMap](), reflect.TypeFor[*nested](), reflect.TypeFor[secretive](), reflect.TypeFor[token](),
+		reflect.TypeFor[event](), reflect.TypeFor[stamped](),
 	} {
 		if err := Register(t); err != nil {
 			panic(err)
@@ -336,19 +337,31 @@ func sameOrError[T any](t *testing.T, v T) {
 	}
 }
 
+// sameTime reports whether a and b are one moment and go by one zone, on other days too.
 func sameTime(a, b time.Time) bool {
-	_, ao := a.Zone()
-	_, bo := b.Zone()
-	return a.Equal(b) && ao == bo
+	az, ao := a.Zone()
+	bz, bo := b.Zone()
+	a, b = a.Round(0), b.Round(0) // without monotonic clock readings
+	half := 182 * 24 * time.Hour
+	return a.Equal(b) && az == bz && ao == bo && a.Location().String() == b.Location().String() &&
+		a.AddDate(0, 6, 0).Equal(b.AddDate(0, 6, 0)) && a.Add(half).String() == b.Add(half).String()
 }
 
-func TestTimesTravel(t *testing.T) {
-	type in struct {
-		At   time.Time
-		Name string
+func location(t testing.TB, name string) *time.Location {
+	t.Helper()
+	l, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, at := range []time.Time{
+	return l
+}
+
+// variousTimes are of all kinds of zones, in summer and in winter, and from ends of the calendar.
+func variousTimes(t testing.TB) []time.Time {
+	ny, lord := location(t, "America/New_York"), location(t, "Australia/Lord_Howe")
+	return []time.Time{
 		{},
+		time.Time{}.In(ny),
 		time.Unix(0, 1).UTC(),
 		time.Date(2024, 2, 29, 23, 59, 59, 999999999, time.UTC),
 		time.Date(2024, 6, 1, 12, 0, 0, 123456789, time.FixedZone("CEST", 7200)),
@@ -356,57 +369,139 @@ func TestTimesTravel(t *testing.T) {
 		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC),
 		time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("", 23*3600+59*60)),
 		time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("", -23*3600-59*60)),
+		time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("", 0)),
+		time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("UTC", 0)),
+		time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("America/New_York", -5*3600)),
+		time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("Europe/Berlin", 1)),
 		time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC),
+		time.Date(2024, 10, 30, 9, 0, 0, 0, ny),
+		time.Date(2024, 7, 1, 9, 0, 0, 0, ny),
+		time.Date(2024, 11, 3, 1, 30, 0, 0, ny).Add(time.Hour), // the second half past one
+		time.Date(1850, 1, 1, 0, 0, 0, 0, ny),
+		time.Date(2024, 7, 1, 0, 0, 0, 0, lord), // 10:30 and 11 hours
+		time.Date(2024, 7, 1, 0, 0, 0, 0, location(t, "Asia/Kathmandu")),
+		time.Date(2024, 7, 1, 0, 0, 0, 0, location(t, "Etc/GMT+5")),
+		time.Date(2024, 7, 1, 0, 0, 0, 0, location(t, "UTC")),
 		time.Now(),
-	} {
-		if got := trip(t, at); !sameTime(got, at) {
-			t.Errorf("alone: %v arrived as %v", at, got)
-		}
-		if got := trip(t, in{at, ""}).At; !sameTime(got, at) {
-			t.Errorf("in a struct: %v arrived as %v", at, got)
-		}
-		if got := trip(t, []time.Time{at})[0]; !sameTime(got, at) {
-			t.Errorf("in a slice: %v arrived as %v", at, got)
-		}
-		if got := trip(t, map[string]time.Time{"k": at})["k"]; !sameTime(got, at) {
-			t.Errorf("in a map: %v arrived as %v", at, got)
-		}
-		if got, ok := trip[any](t, at).(time.Time); !ok || !sameTime(got, at) {
-			t.Errorf("in any: %v arrived as %v", at, got)
-		}
-		if got, ok := trip(t, []any{map[string]any{"k": at}})[0].(map[string]any)["k"].(time.Time); !ok || !sameTime(got, at) {
-			t.Errorf("deep in any: %v arrived as %v", at, got)
-		}
-	}
-}
-
-// A time that RFC 3339 cannot write must not arrive as another.
-func TestOddTimes(t *testing.T) {
-	type in struct {
-		At   time.Time
-		Name string
-	}
-	c := codecFor[in](t)
-	for _, at := range []time.Time{
+		time.Now().UTC(),
+		time.Unix(1720000000, 0),
+		// Times that RFC 3339 cannot write.
 		time.Date(1930, 1, 1, 0, 0, 0, 0, time.FixedZone("AMT", 1172)), // Amsterdam until 1937
 		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
 		time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC),
 		time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("far", 30*3600)),
 		time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("west", -24*3600)),
+	}
+}
+
+type (
+	stamped   struct{ time.Time } // has the methods of a time
+	restamped struct{ stamped }
+	event     struct { // registered
+		Name string
+		At   time.Time
+		Ends *time.Time
+	}
+)
+
+func TestTimesTravel(t *testing.T) {
+	type in struct {
+		At   time.Time
+		Name string
+		Next *in
+	}
+	for _, at := range variousTimes(t) {
+		for where, got := range map[string]time.Time{
+			"alone":                trip(t, at),
+			"behind a pointer":     *trip(t, &at),
+			"in a struct":          trip(t, in{At: at}).At,
+			"deep in structs":      trip(t, in{Next: &in{Next: &in{At: at}}}).Next.Next.At,
+			"in a slice":           trip(t, []time.Time{{}, at})[1],
+			"in an array":          trip(t, [2]*time.Time{nil, &at})[1].UTC().In(trip(t, [1]time.Time{at})[0].Location()),
+			"in a map":             trip(t, map[string]time.Time{"k": at})["k"],
+			"in a map by a NaN":    onlyValue(trip(t, map[float64]time.Time{math.NaN(): at})),
+			"in any":               trip[any](t, at).(time.Time),
+			"deep in any":          trip(t, []any{map[string]any{"k": at}})[0].(map[string]any)["k"].(time.Time),
+			"in a registered type": trip[any](t, event{At: at}).(event).At,
+			"behind its pointer":   *trip(t, []any{event{Ends: &at}})[0].(event).Ends,
+			"embedded":             trip(t, stamped{at}).Time,
+			"embedded twice":       trip(t, restamped{stamped{at}}).Time,
+			"embedded in a slice":  trip(t, []restamped{{stamped{at}}})[0].Time,
+			"embedded, in any":     trip[any](t, stamped{at}).(stamped).Time,
+			"behind two pointers":  **trip(t, new(&at)),
+		} {
+			if !sameTime(got, at) {
+				t.Errorf("%s: %v in %v arrived as %v in %v", where, at, at.Location(), got, got.Location())
+			}
+		}
+	}
+}
+
+func onlyValue[K comparable, V any](m map[K]V) (v V) {
+	for _, v = range m {
+	}
+	return v
+}
+
+// A time in UTC is the same value, and times of one zone compare by == with each other.
+func TestTimesCompare(t *testing.T) {
+	at := time.Date(2024, 7, 1, 0, 0, 0, 0, time.UTC)
+	if got := trip(t, at); got != at {
+		t.Errorf("%#v arrived as %#v", at, got)
+	}
+	if got := trip(t, time.Time{}); got != (time.Time{}) {
+		t.Errorf("the zero time arrived as %#v", got)
+	}
+	now := time.Now()
+	if got := trip(t, now); got != now.Round(0) {
+		t.Errorf("%v arrived as %v: it keeps its location, and loses its monotonic clock reading", now, got)
+	}
+	for _, l := range []*time.Location{location(t, "America/New_York"), time.FixedZone("x", 77)} {
+		if a, b := trip(t, at.In(l)), trip(t, []time.Time{at.In(l)})[0]; a != b {
+			t.Errorf("%v arrived as two values", a)
+		}
+	}
+}
+
+// What another process calls Local may be another zone here.
+func TestLocalOfOthers(t *testing.T) {
+	summer := time.Date(2024, 7, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct{ theirs, ours, want string }{
+		{"America/New_York", "America/New_York", "America/New_York"},
+		{"America/New_York", "Europe/Paris", "America/New_York"},
+		{"Local", "Europe/Paris", "EDT"},
 	} {
-		if got := trip(t, at); !got.Equal(at) {
-			t.Errorf("alone: %v arrived as %v", at, got)
+		name, ours := c.theirs, location(t, c.ours)
+		sent := summer.In(location(t, "America/New_York"))
+		zone, offset := sent.Zone()
+		if got := inZoneFor(ours, sent, name, zone, offset); got.Location().String() != c.want || got.String() != sent.String() {
+			t.Errorf("%v of a local zone %s arrived where that is %s as %v in %v", sent, name, c.ours, got, got.Location())
 		}
-		data, err := c.Append(nil, &in{At: at})
-		if err != nil {
-			continue
+	}
+}
+
+func inZoneFor(local *time.Location, t time.Time, location, zone string, offset int) time.Time {
+	defer func(l *time.Location) { time.Local = l }(time.Local)
+	time.Local = local
+	return inZone(t.UTC(), zoneLocal, location, zone, offset)
+}
+
+// A location of a name that others know by other rules arrives as what it is at that time.
+func TestUnknownLocations(t *testing.T) {
+	at := time.Date(2024, 7, 1, 12, 0, 0, 0, time.UTC)
+	for _, name := range []string{"Nowhere/Land", "../../etc/passwd", "America/New_York", "Local", "", strings.Repeat("x", 1<<16)} {
+		got := inZone(at, zoneNamed, name, "ABC", 4711)
+		if zone, offset := got.Zone(); !got.Equal(at) || zone != "ABC" || offset != 4711 {
+			t.Errorf("%.20s: arrived as %v", name, got)
 		}
-		var got in
-		if err := c.Decode(data, &got); err != nil {
-			t.Errorf("%v was encoded, but not decoded: %v", at, err)
-		} else if !got.At.Equal(at) {
-			t.Errorf("%v arrived as %v without an error", at, got.At)
+	}
+	if n := 3 * maxZones; func() bool {
+		for i := range n {
+			inZone(at, zoneNamed, fmt.Sprint("No/", i), fmt.Sprint(i), i)
 		}
+		return len(zones.byName) > maxZones || len(zones.byShift) > maxZones
+	}() {
+		t.Errorf("%d and %d zones are kept", len(zones.byName), len(zones.byShift))
 	}
 }
 
@@ -608,12 +703,12 @@ func TestHalfAFormChangesNothing(t *testing.T) {
 
 // A form that comes from an embedded field knows nothing of the other fields.
 func TestPromotedForm(t *testing.T) {
-	type event struct {
+	type named struct {
 		time.Time
 		Name string
 	}
-	sameOrError(t, event{time.Unix(5, 0).UTC(), "n"})
-	sameOrError(t, []event{{time.Unix(5, 0).UTC(), "n"}})
+	sameOrError(t, named{time.Unix(5, 0).UTC(), "n"})
+	sameOrError(t, []named{{time.Unix(5, 0).UTC(), "n"}})
 	sameOrError(t, struct {
 		netip.Addr
 		Port int

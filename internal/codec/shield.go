@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"reflect"
-	"slices"
-)
+import "reflect"
 
 // harmless are packages whose types' own forms are known to return.
 var harmless = map[string]bool{
@@ -36,7 +33,7 @@ func callsUserCode(t reflect.Type, seen map[reflect.Type]bool) bool {
 		}
 	case reflect.Interface:
 		for _, r := range registered.all() {
-			if !slices.Contains(boxTypes, r) && callsUserCode(r, seen) {
+			if callsUserCode(r, seen) {
 				return true
 			}
 		}

@@ -35,7 +35,10 @@ func (c *Crew) noteSlow(j *job, i int, s Slow) {
 	if s.Took < slowTask || !c.isSlow(s.Took) {
 		return
 	}
-	s.Func, s.Task, s.Arg = j.fn, j.id+uint64(i), describe(j.batch, i)
+	s.Func, s.Task = j.fn, j.id+uint64(i)
+	if !c.cfg.Secret {
+		s.Arg = describe(j.batch, i)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at, _ := slices.BinarySearchFunc(c.slow, s, func(a, b Slow) int { return cmp.Compare(b.Took, a.Took) })

@@ -44,6 +44,7 @@ type Config struct {
 	Restart Restart                                        // how often starting one is tried
 	Files   []uint64                                       // sent with Setup and Teardown; see share.SendFile
 	Spares  int                                            // workers kept ready to replace others
+	Secret  bool                                           // nothing is told of what tasks are given
 	CPUs    [][]int                                        // what the places in turn may run on; empty: anything
 	Contain spawn.Containment                              // what kills that which tasks leave behind
 	Cgroup  *spawn.Cgroup                                  // in which each worker gets a group

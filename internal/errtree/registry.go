@@ -1,16 +1,25 @@
 package errtree
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/shield"
@@ -34,6 +43,11 @@ func newSentinels() *sentinelTable {
 		"fs.ErrInvalid": fs.ErrInvalid, "fs.ErrPermission": fs.ErrPermission, "fs.ErrExist": fs.ErrExist,
 		"fs.ErrNotExist": fs.ErrNotExist, "fs.ErrClosed": fs.ErrClosed, "fs.SkipDir": fs.SkipDir, "fs.SkipAll": fs.SkipAll,
 		"os.ErrDeadlineExceeded": os.ErrDeadlineExceeded, "os.ErrProcessDone": os.ErrProcessDone, "os.ErrNoDeadline": os.ErrNoDeadline,
+		"bufio.ErrAdvanceTooFar": bufio.ErrAdvanceTooFar, "bufio.ErrBufferFull": bufio.ErrBufferFull, "bufio.ErrFinalToken": bufio.ErrFinalToken,
+		"bufio.ErrInvalidUnreadByte": bufio.ErrInvalidUnreadByte, "bufio.ErrInvalidUnreadRune": bufio.ErrInvalidUnreadRune,
+		"bufio.ErrNegativeAdvance": bufio.ErrNegativeAdvance, "bufio.ErrNegativeCount": bufio.ErrNegativeCount, "bufio.ErrTooLong": bufio.ErrTooLong,
+		"bytes.ErrTooLarge": bytes.ErrTooLarge, "encoding/hex.ErrLength": hex.ErrLength,
+		"path.ErrBadPattern": path.ErrBadPattern, "path/filepath.ErrBadPattern": filepath.ErrBadPattern,
 		"errors.ErrUnsupported": errors.ErrUnsupported, "strconv.ErrRange": strconv.ErrRange, "strconv.ErrSyntax": strconv.ErrSyntax,
 	} {
 		_ = t.add(name, err)
@@ -274,6 +288,17 @@ func newTypes() *typeTable {
 		})
 	addOwn(t, func(e syscall.Errno) uint64 { return uint64(e) },
 		func(p uint64, _ error) syscall.Errno { return syscall.Errno(p) })
+	addOwn(t, func(e *time.ParseError) [5]string {
+		return [5]string{e.Layout, e.Value, e.LayoutElem, e.ValueElem, e.Message}
+	}, func(p [5]string, _ error) *time.ParseError {
+		return &time.ParseError{Layout: p[0], Value: p[1], LayoutElem: p[2], ValueElem: p[3], Message: p[4]}
+	})
+	addOwn(t, func(e *json.SyntaxError) int64 { return e.Offset }, func(p int64, _ error) *json.SyntaxError { return &json.SyntaxError{Offset: p} })
+	addOwn(t, func(e hex.InvalidByteError) byte { return byte(e) }, func(p byte, _ error) hex.InvalidByteError { return hex.InvalidByteError(p) })
+	addOwn(t, func(e base32.CorruptInputError) int64 { return int64(e) },
+		func(p int64, _ error) base32.CorruptInputError { return base32.CorruptInputError(p) })
+	addOwn(t, func(e base64.CorruptInputError) int64 { return int64(e) },
+		func(p int64, _ error) base64.CorruptInputError { return base64.CorruptInputError(p) })
 	return t
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 type record struct {
-	Time  []byte `cbor:"1,keyasint,omitempty"` // in its binary form, which every time has
+	Time  []byte `cbor:"1,keyasint,omitempty"` // by codec.AppendTime, which keeps its zone
 	Level int    `cbor:"2,keyasint"`
 	Msg   string `cbor:"3,keyasint"`
 	Attrs []attr `cbor:"4,keyasint,omitempty"`
@@ -80,15 +80,19 @@ func packTime(t time.Time) []byte {
 	if t.IsZero() {
 		return nil
 	}
-	b, err := t.MarshalBinary()
-	if err != nil { // a zone beyond what the form has room for
-		b, _ = t.UTC().MarshalBinary()
+	b, err := codec.AppendTime(nil, t)
+	if err != nil { // a zone beyond what can travel
+		b, _ = codec.AppendTime(nil, t.UTC())
 	}
 	return b
 }
 
-func unpackTime(b []byte) (t time.Time) {
-	if len(b) > 0 && t.UnmarshalBinary(b) != nil {
+func unpackTime(b []byte) time.Time {
+	if len(b) == 0 {
+		return time.Time{}
+	}
+	t, err := codec.DecodeTime(b)
+	if err != nil {
 		return time.Time{}
 	}
 	return t

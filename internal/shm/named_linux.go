@@ -77,6 +77,35 @@ func Remove(name string) error {
 	return nil
 }
 
+// An ID tells one segment that has a name from all others that there are while it is mapped.
+type ID struct{ dev, ino uint64 }
+
+// IDOf is the ID of an open segment.
+func IDOf(fd int) (ID, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return ID{}, os.NewSyscallError("fstat", err)
+	}
+	return ID{uint64(st.Dev), st.Ino}, nil
+}
+
+// RemoveOwn is Remove if the name is that of the segment; otherwise it does nothing.
+func RemoveOwn(name string, id ID) error {
+	path, err := pathOf(name)
+	if err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	err = unix.Lstat(path, &st)
+	if err == nil && (ID{uint64(st.Dev), st.Ino}) == id {
+		err = unix.Unlink(path)
+	}
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return &fs.PathError{Op: "remove", Path: path, Err: err}
+}
+
 func pathOf(name string) (string, error) {
 	if name == "" || name == "." || name == ".." || len(name) > 200 || strings.ContainsAny(name, "/\x00") {
 		return "", fmt.Errorf("%q is no name of a segment: use a file's, without a slash", name)

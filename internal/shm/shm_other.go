@@ -51,6 +51,15 @@ func Open(string) (fd int, mem []byte, err error) { return -1, nil, errors.ErrUn
 // Remove returns an error.
 func Remove(string) error { return errors.ErrUnsupported }
 
+// An ID tells nothing.
+type ID struct{}
+
+// IDOf returns an error.
+func IDOf(int) (ID, error) { return ID{}, errors.ErrUnsupported }
+
+// RemoveOwn returns an error.
+func RemoveOwn(string, ID) error { return errors.ErrUnsupported }
+
 // DupFD returns an error.
 func DupFD(int) (int, error) { return -1, errors.ErrUnsupported }
 
