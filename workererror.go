@@ -84,7 +84,7 @@ type Reason string
 // Reasons.
 const (
 	ReasonExit        Reason = "exit"          // it called os.Exit
-	ReasonFatal       Reason = "fatal error"   // the Go runtime ended it: a panic outside the task's goroutine, a fatal error, a crash in C on a thread of Go's
+	ReasonFatal       Reason = "fatal error"   // the Go runtime ended it: a panic outside the task's goroutine, a fatal error, a crash in C on a thread of Go's; with GOTRACEBACK=crash by SIGABRT
 	ReasonOutOfMemory Reason = "out of memory" // it needed more memory than there was, or than its limit; under a limit without Limits.Cgroup, ReasonFatal may mean that too
 	ReasonSignal      Reason = "signal"        // a signal ended it; so does a crash in C on a thread of C's
 	ReasonCancelled   Reason = "cancelled"     // mp killed it: the task ignored that its context was cancelled
@@ -111,23 +111,39 @@ func reasonOf(d *crew.Death) Reason {
 		return ReasonCancelled
 	case d.Status.OOM:
 		return ReasonOutOfMemory
-	case d.Status.Signal != 0:
+	}
+	if r := reported(d); r != "" {
+		return r
+	}
+	if d.Status.Signal != 0 {
 		return ReasonSignal
-	case d.Status.ExitCode != 2:
-		return ReasonExit
-	}
-	// The Go runtime ends with status 2 and says why on stderr, and so do
-	// os.Exit(2) and log.Fatal's kin, which do not.
-	for line := range strings.Lines(d.Stderr) {
-		fatal := strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "runtime:")
-		if fatal && (strings.Contains(line, "out of memory") || strings.Contains(line, "cannot allocate memory")) {
-			return ReasonOutOfMemory
-		}
-	}
-	for line := range strings.Lines(d.Stderr) {
-		if crew.BeginsCrash(line) {
-			return ReasonFatal
-		}
 	}
 	return ReasonExit
+}
+
+// reported is the reason that the Go runtime gave on stderr; "" if it gave none, or did
+// not end the process. It ends with status 2, or by SIGABRT if GOTRACEBACK or
+// debug.SetTraceback say "crash". So do os.Exit(2), and a signal that somebody sends,
+// but they report nothing.
+func reported(d *crew.Death) Reason {
+	if d.Status.ExitCode != 2 && d.Status.Signal != syscall.SIGABRT && !isFault(d.Status.Signal) {
+		return ""
+	}
+	reason := Reason("")
+	for line := range strings.Lines(d.Stderr) {
+		switch {
+		case crew.BeginsOutOfMemory(line):
+			return ReasonOutOfMemory
+		case isFault(d.Status.Signal) && strings.HasPrefix(line, "panic:"):
+			// A program may log that and live on.
+		case crew.BeginsCrash(line):
+			reason = ReasonFatal
+		}
+	}
+	return reason
+}
+
+// isFault reports whether a signal ends the Go runtime that faults while it reports a crash.
+func isFault(s syscall.Signal) bool {
+	return s == syscall.SIGSEGV || s == syscall.SIGBUS || s == syscall.SIGILL || s == syscall.SIGFPE || s == syscall.SIGTRAP
 }
