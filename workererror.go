@@ -22,7 +22,7 @@ type WorkerError struct {
 	PID      int            // of the dead process
 	Func     string         // the name of the function whose task it was running
 	Reason   Reason         // why it died
-	ExitCode int            // -1 if a signal ended it
+	ExitCode int            // -1 if a signal ended it, or with ReasonUnknown
 	Signal   syscall.Signal // 0 if none did
 	Stderr   string         // the beginning of a crash report and the end of what it wrote there, at most 8 KiB
 	Stacks   string         // of its goroutines when mp killed it for a task that ignored its context, at most 64 KiB; "" if it did not answer
@@ -40,6 +40,8 @@ func (e *WorkerError) Error() string {
 	switch {
 	case e.Cause != nil:
 		fmt.Fprintf(&b, ": %v", e.Cause)
+	case e.Reason == ReasonUnknown:
+		b.WriteString(", its exit status is lost")
 	case e.Reason == ReasonSignal:
 		fmt.Fprintf(&b, " %d (%v)", int(e.Signal), e.Signal)
 	case e.Signal != 0:
@@ -90,6 +92,7 @@ const (
 	ReasonCancelled   Reason = "cancelled"     // mp killed it: the task ignored that its context was cancelled
 	ReasonDeadline    Reason = "deadline"      // the same, at a deadline
 	ReasonCorrupt     Reason = "corrupt"       // what it sent made no sense: mp killed it, or it died just then
+	ReasonUnknown     Reason = "unknown"       // its exit status is lost: something else in this program reaps children, or SIGCHLD is ignored; on Linux 6.15 and later it is not lost
 )
 
 // workerError tells from a worker's status and last words why it died.
@@ -115,7 +118,10 @@ func reasonOf(d *crew.Death) Reason {
 	if r := reported(d); r != "" {
 		return r
 	}
-	if d.Status.Signal != 0 {
+	switch {
+	case d.Status.Lost:
+		return ReasonUnknown
+	case d.Status.Signal != 0:
 		return ReasonSignal
 	}
 	return ReasonExit
@@ -126,7 +132,7 @@ func reasonOf(d *crew.Death) Reason {
 // debug.SetTraceback say "crash". So do os.Exit(2), and a signal that somebody sends,
 // but they report nothing.
 func reported(d *crew.Death) Reason {
-	if d.Status.ExitCode != 2 && d.Status.Signal != syscall.SIGABRT && !isFault(d.Status.Signal) {
+	if d.Status.ExitCode != 2 && !d.Status.Lost && d.Status.Signal != syscall.SIGABRT && !isFault(d.Status.Signal) {
 		return ""
 	}
 	reason := Reason("")

@@ -42,7 +42,7 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 		m.proc.Kill()
 		<-m.proc.Done()
 		err.Last = m.lastRites()
-		err.Killed = own && err.Last.Status.Signal == syscall.SIGKILL
+		err.Killed = own && err.Last.mayBeKilled()
 		m.trace("could not serve", "why", err.Err.Error())
 		if errors.Is(err.Err, errSilent) {
 			err.Permanent = !err.Killed

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/link"
@@ -159,6 +160,12 @@ type Death struct {
 
 func (d *Death) Error() string {
 	return fmt.Sprintf("mp: worker %d (pid %d) ended with %v", d.Worker, d.PID, d.Status)
+}
+
+// mayBeKilled reports whether something else may have killed the worker, which says nothing
+// about the next one.
+func (d *Death) mayBeKilled() bool {
+	return d.Status.Lost || d.Status.Signal == syscall.SIGKILL
 }
 
 func (d *Death) saying() string {

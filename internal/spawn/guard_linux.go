@@ -26,6 +26,7 @@ type guardian struct {
 	leaves map[string]bool       // how the paths of our control groups begin
 	sock   int                   // -1 while there is no guard
 	pid    int                   // likewise 0
+	pidfd  *os.File              // likewise nil
 	ending chan struct{}         // closed by end; nil while nothing runs
 	gone   chan struct{}         // closed when run has returned
 }
@@ -138,7 +139,14 @@ func (g *guardian) send(op int, what []byte) {
 	}
 	m := append(binary.LittleEndian.AppendUint32(nil, uint32(op)), what...)
 	if err := unix.Sendto(g.sock, m, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil); err != nil {
-		_ = syscall.Kill(g.pid, syscall.SIGKILL)
+		g.kill()
+	}
+}
+
+// kill kills the guard; under the lock.
+func (g *guardian) kill() {
+	if g.pid != 0 {
+		signalTo(g.pidfd, g.pid, syscall.SIGKILL)
 	}
 }
 
@@ -147,9 +155,8 @@ func (g *guardian) run(ending, gone chan struct{}, inTurn func(func())) {
 	defer close(gone)
 	for pause := retryGuard; ; pause = min(2*pause, slowRetry) {
 		if pidfd, err := g.launch(inTurn); err == nil {
-			sys.AwaitExit(pidfd)
+			sys.AwaitDeath(pidfd)
 			g.bury()
-			_ = pidfd.Close()
 		}
 		select {
 		case <-ending:
@@ -169,9 +176,10 @@ const (
 func (g *guardian) bury() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	collect(g.pid)
+	_, _ = sys.Reap(g.pidfd, g.pid)
 	_ = syscall.Close(g.sock)
-	g.pid, g.sock = 0, -1
+	_ = g.pidfd.Close()
+	g.pid, g.sock, g.pidfd = 0, -1, nil
 }
 
 // launch starts a guard and tells it all groups. It takes its turn behind the
@@ -191,10 +199,10 @@ func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 		g.tellAll()
 		return nil, err
 	}
-	g.pid, g.sock = pid, pair[0]
+	g.pid, g.sock, g.pidfd = pid, pair[0], pidfd
 	select {
 	case <-g.ending: // there is nobody to guard any more
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		g.kill()
 	default:
 	}
 	g.tellAll() // it need not be up: what is in the socket will be read
@@ -225,7 +233,9 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	pidfd, err = pollable(fd, pid)
+	if pidfd, err = pollable(fd, pid); err != nil {
+		abandon(pid)
+	}
 	return pid, pidfd, err
 }
 
@@ -237,9 +247,7 @@ func (g *guardian) end() {
 	if gone != nil {
 		close(g.ending)
 	}
-	if g.pid != 0 {
-		_ = syscall.Kill(g.pid, syscall.SIGKILL)
-	}
+	g.kill()
 	g.mu.Unlock()
 	if gone == nil {
 		return

@@ -85,7 +85,7 @@ func awaitGuard(old string) string {
 			continue
 		}
 		for g := range bytes.SplitSeq(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
-			if bytes.Contains(g, []byte("sys.AwaitExit(")) && bytes.Contains(g, []byte("spawn.(*guardian).run(")) {
+			if bytes.Contains(g, []byte("sys.AwaitDeath(")) && bytes.Contains(g, []byte("spawn.(*guardian).run(")) {
 				return now[0]
 			}
 		}

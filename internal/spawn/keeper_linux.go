@@ -164,9 +164,12 @@ func (p *Process) orphaned() {
 			break
 		}
 	}
-	// A group keeps its number as long as it has members; a process that has
-	// the number now got it since the group was empty.
-	if syscall.Kill(p.PID, 0) == syscall.ESRCH || unix.PidfdSendSignal(p.kept, 0, nil, 0) == nil {
+	// Before Linux 6.9, only the number is left. It is the group's as long as the process
+	// has not been reaped.
+	if err := unix.PidfdSendSignal(p.kept, unix.SIGKILL, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP); err == nil || err == unix.ESRCH {
+		return
+	}
+	if unix.PidfdSendSignal(p.kept, 0, nil, 0) == nil {
 		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 	}
 }
