@@ -221,15 +221,14 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	}
 	defer null.Close()
 	fd := -1
-	args, vars := titled(os.Args[:min(len(os.Args), 1)], "guard")
 	// GOMAXPROCS=1 and a small heap: it has nothing to do.
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   environ(os.Environ(), append(vars, marker+"="+roleGuard, "GOMAXPROCS=1")...),
+		Env:   environ(os.Environ(), marker+"="+roleGuard, "GOMAXPROCS=1"),
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock), uintptr(self)},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, PidFD: &fd},
 	}
-	pid, _, err = syscall.StartProcess("/proc/self/exe", args, attr)
+	pid, _, err = syscall.StartProcess("/proc/self/exe", []string{guardName}, attr)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -32,7 +32,7 @@ func children() (pids []string) {
 
 func guards() (pids []string) {
 	for _, pid := range children() {
-		if cmd, _ := os.ReadFile("/proc/" + pid + "/cmdline"); strings.HasSuffix(string(cmd), ": guard\x00") {
+		if cmd, _ := os.ReadFile("/proc/" + pid + "/cmdline"); string(cmd) == "mp: guard\x00" {
 			pids = append(pids, pid)
 		}
 	}
@@ -193,4 +193,40 @@ func TestGuardIsStopped(t *testing.T) {
 	if got := ended(t, p); got.Signal != syscall.SIGKILL {
 		t.Errorf("got %v", got)
 	}
+}
+
+// A signal to all processes of the program's name does not reach its guard or a keeper: no name
+// of theirs has the program's in it.
+func TestNamesOfGuardAndKeeper(t *testing.T) {
+	eachContainment(t, func(t *testing.T, contain option) {
+		mptest.NoLeaks(t)
+		program := filepath.Base(os.Args[0])
+		p, out := start(t, "stay", contain, func(s *spawn.Spec) { s.Args, s.Title = []string{os.Args[0], "an argument"}, "worker-1" })
+		line(t, out)
+		<-p.Guarded()
+		want := "mp: keeper"
+		var s spawn.Spec
+		contain(&s)
+		var pid string
+		if s.Contain == spawn.Group {
+			want, pid = "mp: guard", awaitGuard("")
+		} else {
+			pid = fmt.Sprint(keeperOf(t, p))
+		}
+		until(t, "it has its name", func() bool {
+			comm, _ := os.ReadFile("/proc/" + pid + "/comm")
+			return string(comm) == want+"\n"
+		})
+		cmd, err := os.ReadFile("/proc/" + pid + "/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, _, _ := strings.Cut(string(cmd), "\x00"); !strings.HasPrefix(first, want) || strings.Contains(first, program) {
+			t.Errorf("its command line begins with %q", first)
+		}
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID))
+		if err != nil || !strings.HasPrefix(program+"\n", strings.TrimSpace(string(comm))) {
+			t.Errorf("the worker is called %q: %v", comm, err)
+		}
+	})
 }

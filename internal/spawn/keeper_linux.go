@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -194,9 +193,8 @@ func runKeeper() {
 	}
 	runtime.LockOSThread() // which the process's parent-death signal is tied to
 	pidfd := -1
-	args, vars := titled(os.Args, strings.TrimPrefix(title, keeper))
-	pid, _, err := syscall.StartProcess(path, args, &syscall.ProcAttr{
-		Env:   slices.Concat(os.Environ(), vars, []string{marker + "=" + what}),
+	pid, _, err := syscall.StartProcess(path, os.Args[1:], &syscall.ProcAttr{
+		Env:   append(os.Environ(), marker+"="+what),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	})

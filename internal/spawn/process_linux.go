@@ -82,11 +82,10 @@ func (p *Process) start(s Spec) error {
 		role = roleSingle
 	}
 	title := printable(s.Title)
-	if s.Contain != Group && title != "" {
-		title = keeper + title
-	}
 	args, vars := titled(s.Args, title)
-	s.Args = args
+	if s.Args = args; s.Contain != Group {
+		s.Args = keeperOf(title, args)
+	}
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   s.Dir,

@@ -16,23 +16,25 @@ const (
 	roleKeeper = "keeper"
 )
 
-var role, title = takeRole()
+var role = takeRole()
 
 // takeRole is the package's init.
-func takeRole() (r, title string) {
-	r = os.Getenv(marker)
+func takeRole() string {
+	r := os.Getenv(marker)
 	if r != "" {
 		_ = os.Unsetenv(marker)
 	}
 	switch r {
 	case "":
 	case roleKeeper: // it leaves the rest to its worker
-		title = takeTitle()
+		setName(keeperName)
+	case roleGuard:
+		setName(guardName)
 	default:
-		title = takeTitle()
+		takeTitle()
 		restoreProcs()
 	}
-	return r, title
+	return r
 }
 
 // IsWorker reports whether this process was started as a worker.
