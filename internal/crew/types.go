@@ -165,7 +165,11 @@ func (d *Death) Error() string {
 // mayBeKilled reports whether something else may have killed the worker, which says nothing
 // about the next one.
 func (d *Death) mayBeKilled() bool {
-	return d.Status.Lost || d.Status.Signal == syscall.SIGKILL
+	switch d.Status.Signal {
+	case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP:
+		return true
+	}
+	return d.Status.Lost
 }
 
 func (d *Death) saying() string {

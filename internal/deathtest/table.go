@@ -94,6 +94,8 @@ var GoTable = []Row{
 	{Way: "calls runtime.Goexit", Returns: goexit, End: GoesOn, Exit: 1},
 	{Way: "waits for its context, until the deadline", Returns: tooLate, End: GoesOn, Needs: Deadline},
 	{Way: "sends itself SIGTERM", Returns: theResult, End: GoesOn, Exit: -15, Alone: died},
+	{Way: "sends itself SIGHUP", Returns: theResult, End: GoesOn, Exit: -1, Alone: died},
+	{Way: "sends itself SIGUSR1, SIGUSR2, SIGALRM and SIGWINCH", Returns: theResult, End: GoesOn, Exit: 0},
 
 	{Way: "calls os.Exit(0)", Returns: died, Reason: mp.ReasonExit, End: 0, Exit: 0},
 	{Way: "calls os.Exit(3)", Returns: died, Reason: mp.ReasonExit, End: 3, Exit: 3},
