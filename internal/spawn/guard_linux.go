@@ -226,7 +226,7 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 		Dir:   "/",
 		Env:   environ(os.Environ(), marker+"="+roleGuard, "GOMAXPROCS=1"),
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock), uintptr(self)},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, PidFD: &fd},
+		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &fd},
 	}
 	pid, _, err = syscall.StartProcess("/proc/self/exe", []string{guardName}, attr)
 	if err != nil {

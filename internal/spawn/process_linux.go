@@ -13,7 +13,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// A Process is a started process, the leader of its own process group.
+// A Process is a started process, the leader of its own session and process group. Without a
+// session of its own it would have our terminal, and would be stopped when it asks there: that
+// would last for ever, as nobody is there to bring it to the foreground.
 type Process struct {
 	PID    int
 	InProc int // its number in /proc, which may be of another PID namespace
@@ -91,7 +93,7 @@ func (p *Process) start(s Spec) error {
 		Dir:   s.Dir,
 		Env:   environ(s.Env, slices.Concat(vars, withProcs(s.Env, s.Procs), []string{marker + "=" + role})...),
 		Files: files,
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}
 	if s.Contain != Group {
 		theirs, err := p.keeperSocket()
