@@ -188,6 +188,8 @@ func (m *member) handshake(greeted func()) *StartError {
 	select {
 	case <-m.proc.Guarded(): // from here on it may run the user's code
 	case <-m.proc.Done():
+	case <-c.closing:
+		return &StartError{Err: ErrClosed}
 	}
 	if cfg.Setup.Name != "" {
 		_ = m.link.Go()

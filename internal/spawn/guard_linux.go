@@ -29,6 +29,7 @@ type guardian struct {
 	pidfd  *os.File              // likewise nil
 	ending chan struct{}         // closed by end; nil while nothing runs
 	gone   chan struct{}         // closed when run has returned
+	wanted chan struct{}         // tells run that a start waits for a guard; capacity 1
 }
 
 // Messages: the kind in four bytes, then numbers of groups, or how the paths of
@@ -58,6 +59,11 @@ func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 	if g.pid != 0 {
 		g.tell(opAdd, pgid)
 		close(known)
+		return known
+	}
+	select {
+	case g.wanted <- struct{}{}:
+	default:
 	}
 	return known
 }
@@ -65,8 +71,8 @@ func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 // begin starts a guard unless there is one; under the lock.
 func (g *guardian) begin(inTurn func(func())) {
 	if g.gone == nil {
-		g.gone, g.ending = make(chan struct{}), make(chan struct{})
-		go g.run(g.ending, g.gone, inTurn)
+		g.gone, g.ending, g.wanted = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
+		go g.run(g.ending, g.gone, g.wanted, inTurn)
 	}
 }
 
@@ -151,26 +157,40 @@ func (g *guardian) kill() {
 }
 
 // run keeps a guard running until end. It waits for the guard on the poller.
-func (g *guardian) run(ending, gone chan struct{}, inTurn func(func())) {
+func (g *guardian) run(ending, gone, wanted chan struct{}, inTurn func(func())) {
 	defer close(gone)
-	for pause := retryGuard; ; pause = min(2*pause, slowRetry) {
+	for pause := time.Duration(0); ; {
+		begun := time.Now()
 		if pidfd, err := g.launch(inTurn); err == nil {
 			sys.AwaitDeath(pidfd)
 			g.bury()
 		}
+		pause = nextPause(pause, time.Since(begun))
 		select {
 		case <-ending:
 			return
+		case <-wanted: // a start does not wait, however often guards have ended
 		case <-time.After(pause): // it ended by itself, or could not be started
 		}
 	}
 }
 
-// How long it takes until a guard is started anew.
+// retryGuard is how long it takes until a guard is started anew; a variable for tests.
+var retryGuard = 20 * time.Millisecond
+
+// How long that may become, and how long a guard must live so that those before it do not count.
 const (
-	retryGuard = 20 * time.Millisecond
-	slowRetry  = 5 * time.Second
+	slowRetry = 5 * time.Second
+	longLife  = 500 * time.Millisecond
 )
+
+// nextPause is the time before the next guard, after one that has lived so long.
+func nextPause(pause, life time.Duration) time.Duration {
+	if pause == 0 || life > longLife {
+		return retryGuard
+	}
+	return min(2*pause, slowRetry)
+}
 
 // bury reaps a guard that has ended.
 func (g *guardian) bury() {
@@ -253,7 +273,7 @@ func (g *guardian) end() {
 	}
 	<-gone
 	g.mu.Lock()
-	g.gone, g.ending = nil, nil
+	g.gone, g.ending, g.wanted = nil, nil, nil
 	g.mu.Unlock()
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -229,4 +230,40 @@ func TestNamesOfGuardAndKeeper(t *testing.T) {
 			t.Errorf("the worker is called %q: %v", comm, err)
 		}
 	})
+}
+
+// A start gets a guard at once, however long it is until one would be started by itself.
+func TestStartDoesNotWaitForTheGuardsPause(t *testing.T) {
+	mptest.NoLeaks(t)
+	defer spawn.SetRetryGuard(time.Hour)()
+	first, out := start(t, "stay")
+	line(t, out)
+	<-first.Guarded()
+	guard := awaitGuard("")
+	for range 3 {
+		killByPidfd(guard)
+		until(t, "it has been buried", func() bool { return !slices.Contains(children(), guard) })
+		p, out := start(t, "stay")
+		line(t, out)
+		select {
+		case <-p.Guarded():
+		case <-time.After(never):
+			t.Fatal("the start waits for the end of the pause")
+		}
+		guard = awaitGuard(guard)
+	}
+}
+
+// A guard that has lived long is replaced soon, whatever became of those before it.
+func TestPauseOfGuards(t *testing.T) {
+	for _, c := range []struct{ before, life, want time.Duration }{
+		{0, 0, 20 * time.Millisecond},
+		{20 * time.Millisecond, time.Millisecond, 40 * time.Millisecond},
+		{4 * time.Second, time.Millisecond, 5 * time.Second},
+		{5 * time.Second, time.Second, 20 * time.Millisecond},
+	} {
+		if got := spawn.NextPause(c.before, c.life); got != c.want {
+			t.Errorf("after %v and a life of %v: %v, not %v", c.before, c.life, got, c.want)
+		}
+	}
 }
