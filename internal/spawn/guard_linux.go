@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -231,10 +232,9 @@ func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 
 func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
-	if err != nil {
-		return 0, nil, err
+	if err == nil {
+		defer syscall.Close(self)
 	}
-	defer syscall.Close(self)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, nil, err
@@ -245,8 +245,14 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   environ(os.Environ(), marker+"="+roleGuard, "GOMAXPROCS=1"),
-		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock), uintptr(self)},
+		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock)},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &fd},
+	}
+	if self >= 0 {
+		attr.Files = append(attr.Files, uintptr(self))
+	} else { // pidfd_open is refused, as by older seccomp profiles
+		attr.Env = append(attr.Env, guardsVar+"="+strconv.Itoa(os.Getpid()))
+		attr.Sys.Pdeathsig = deathNotice
 	}
 	pid, _, err = syscall.StartProcess("/proc/self/exe", []string{guardName}, attr)
 	if err != nil {
@@ -277,16 +283,47 @@ func (g *guardian) end() {
 	g.mu.Unlock()
 }
 
-// runGuard is the guard process. It ends when its parent has closed the
-// socket, having no children left, or when the parent is dead.
+// Where there is no pidfd of the parent, its death is told by a signal, which does nothing to a
+// guard that has not come far enough to catch it, and by this variable, its number, which is
+// not the parent's any more then.
+const (
+	deathNotice = syscall.SIGWINCH
+	guardsVar   = "MP_PROCESS_GUARDS"
+)
+
+// deathOfParent returns a descriptor that can be read when the parent is dead.
+func deathOfParent() int {
+	parent, err := strconv.Atoi(os.Getenv(guardsVar))
+	if err != nil {
+		syscall.CloseOnExec(guardPidfd)
+		return guardPidfd
+	}
+	var pair [2]int
+	if err := syscall.Pipe2(pair[:], syscall.O_CLOEXEC); err != nil {
+		return -1 // the socket's end tells too
+	}
+	notice := make(chan os.Signal, 1)
+	signal.Notify(notice, deathNotice)
+	go func() {
+		for os.Getppid() == parent {
+			<-notice
+		}
+		_ = syscall.Close(pair[1])
+	}()
+	return pair[0]
+}
+
+// runGuard is the guard process. It ends when the parent is dead, or has closed the socket,
+// which it does only if another program takes its place.
 func runGuard() {
-	for fd := range 5 {
+	for fd := range guardSock + 1 {
 		syscall.CloseOnExec(fd)
 	}
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	death := deathOfParent()
 	charge := charge{groups: map[int]bool{}, leaves: map[string]bool{}}
 	for open := true; open; {
-		fds := []unix.PollFd{{Fd: guardSock, Events: unix.POLLIN}, {Fd: guardPidfd, Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: guardSock, Events: unix.POLLIN}, {Fd: int32(death), Events: unix.POLLIN}}
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 			return
 		}

@@ -43,6 +43,9 @@ func guards() (pids []string) {
 // parent is a program that has a worker with a descendant. It tells their
 // numbers and its guard's, and waits to be killed.
 func parent(how string) {
+	if how == "without pidfd_open" {
+		refusePidfdOpen()
+	}
 	worker, descendant := familyUnderGuard()
 	<-worker.Guarded()
 	if how == "at once" { // the guard may not be up yet
@@ -111,7 +114,7 @@ func killByPidfd(pid string) {
 // replaced and loses nobody.
 func TestParentIsKilled(t *testing.T) {
 	mptest.NoLeaks(t)
-	for _, how := range []string{"guarded", "restarted", "at once"} {
+	for _, how := range []string{"guarded", "restarted", "at once", "without pidfd_open"} {
 		t.Run(how, func(t *testing.T) {
 			c := exec.Command(os.Args[0])
 			c.Env, c.Stderr = environment("parent "+how), os.Stderr
