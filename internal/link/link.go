@@ -126,13 +126,14 @@ func New() (l *Link, err error) {
 	if err := syscall.Pipe2(bell[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		return l, os.NewSyscallError("pipe2", err)
 	}
+	l.childs = append(l.childs, bell[1])
+	ears := l.own(bell[0], "mp-bell")
 	self, err := unix.FcntlInt(uintptr(bell[1]), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return l, os.NewSyscallError("fcntl", err)
 	}
-	l.childs = append(l.childs, bell[1])
 	l.bell = &listener{armed: l.mem.word32(offBell), self: l.own(self, "mp-bell")}
-	l.bell.raw, err = l.own(bell[0], "mp-bell").SyscallConn()
+	l.bell.raw, err = ears.SyscallConn()
 	l.out.w = l.sock
 	return l, err
 }
