@@ -283,7 +283,7 @@ func (g *guardian) end() {
 	g.mu.Unlock()
 }
 
-// Where there is no pidfd of the parent, its death is told by a signal, which does nothing to a
+// Where there is no pidfd of the parent, a signal tells its death. It does nothing to a
 // guard that has not come far enough to catch it, and by this variable, its number, which is
 // not the parent's any more then.
 const (

@@ -56,7 +56,7 @@ func TestNumberOfAnother(t *testing.T) {
 	}
 }
 
-// What a process has left in its group is killed even though something else has reaped it.
+// The group of a process ends with it, even if something else has reaped it.
 func TestGroupOfTheReaped(t *testing.T) {
 	leader, pidfd := victim(t)
 	raw, err := pidfd.SyscallConn()
