@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -44,4 +46,10 @@ func SetReadOn(d time.Duration) (back func()) {
 	before := readOn
 	readOn = d
 	return func() { readOn = before }
+}
+
+// LostDeath is the error of a task whose worker was reaped by something else, having said its
+// last words.
+func LostDeath(stderr string) *WorkerError {
+	return workerError(&crew.Death{Worker: 1, PID: 1, Func: "f", Stderr: stderr, Status: spawn.Status{ExitCode: -1, Lost: true}})
 }

@@ -185,12 +185,12 @@ func (p *Process[Out]) usable() error {
 }
 
 // ExitCode returns the code with which the process exited, or minus the number of
-// the signal that ended it. ok is false before its end. Code 0 does not say that the
-// function ran, see [NewProcess]: Wait does.
+// the signal that ended it. ok is false before its end, and if its exit status is lost
+// (see [ReasonUnknown]). Code 0 does not say that the function ran, see [NewProcess]: Wait does.
 func (p *Process[Out]) ExitCode() (code int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.state != processEnded {
+	if p.state != processEnded || p.death.Status.Lost {
 		return 0, false
 	}
 	if s := p.death.Status.Signal; s != 0 {

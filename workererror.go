@@ -22,7 +22,7 @@ type WorkerError struct {
 	PID      int            // of the dead process
 	Func     string         // the name of the function whose task it was running
 	Reason   Reason         // why it died
-	ExitCode int            // -1 if a signal ended it
+	ExitCode int            // -1 if a signal ended it, or with ReasonUnknown
 	Signal   syscall.Signal // 0 if none did
 	Stderr   string         // the beginning of a crash report and the end of what it wrote there, at most 8 KiB
 	Stacks   string         // of its goroutines when mp killed it for a task that ignored its context, at most 64 KiB; "" if it did not answer
@@ -40,6 +40,8 @@ func (e *WorkerError) Error() string {
 	switch {
 	case e.Cause != nil:
 		fmt.Fprintf(&b, ": %v", e.Cause)
+	case e.Reason == ReasonUnknown:
+		b.WriteString(", its exit status is lost")
 	case e.Reason == ReasonSignal:
 		fmt.Fprintf(&b, " %d (%v)", int(e.Signal), e.Signal)
 	case e.Signal != 0:
@@ -84,12 +86,13 @@ type Reason string
 // Reasons.
 const (
 	ReasonExit        Reason = "exit"          // it called os.Exit
-	ReasonFatal       Reason = "fatal error"   // the Go runtime ended it: a panic outside the task's goroutine, a fatal error, a crash in C on a thread of Go's
+	ReasonFatal       Reason = "fatal error"   // the Go runtime ended it: a panic outside the task's goroutine, a fatal error, a crash in C on a thread of Go's; with GOTRACEBACK=crash by SIGABRT
 	ReasonOutOfMemory Reason = "out of memory" // it needed more memory than there was, or than its limit; under a limit without Limits.Cgroup, ReasonFatal may mean that too
 	ReasonSignal      Reason = "signal"        // a signal ended it; so does a crash in C on a thread of C's
 	ReasonCancelled   Reason = "cancelled"     // mp killed it: the task ignored that its context was cancelled
 	ReasonDeadline    Reason = "deadline"      // the same, at a deadline
 	ReasonCorrupt     Reason = "corrupt"       // it broke mp's protocol, overwrote the memory it shares with this process, or read nothing while its send queue was full: mp killed it, or it died just then
+	ReasonUnknown     Reason = "unknown"       // its exit status is lost: something else in this program reaps children, or SIGCHLD is ignored; on Linux 6.15 and later it is not lost
 )
 
 // workerError tells from a worker's status and last words why it died.
@@ -111,23 +114,42 @@ func reasonOf(d *crew.Death) Reason {
 		return ReasonCancelled
 	case d.Status.OOM:
 		return ReasonOutOfMemory
+	}
+	if r := reported(d); r != "" {
+		return r
+	}
+	switch {
+	case d.Status.Lost:
+		return ReasonUnknown
 	case d.Status.Signal != 0:
 		return ReasonSignal
-	case d.Status.ExitCode != 2:
-		return ReasonExit
-	}
-	// The Go runtime ends with status 2 and says why on stderr, and so do
-	// os.Exit(2) and log.Fatal's kin, which do not.
-	for line := range strings.Lines(d.Stderr) {
-		fatal := strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "runtime:")
-		if fatal && (strings.Contains(line, "out of memory") || strings.Contains(line, "cannot allocate memory")) {
-			return ReasonOutOfMemory
-		}
-	}
-	for line := range strings.Lines(d.Stderr) {
-		if crew.BeginsCrash(line) {
-			return ReasonFatal
-		}
 	}
 	return ReasonExit
+}
+
+// reported is the reason that the Go runtime gave on stderr; "" if it gave none, or did
+// not end the process. It ends with status 2, or by SIGABRT if GOTRACEBACK or
+// debug.SetTraceback say "crash". So do os.Exit(2), and a signal that somebody sends,
+// but they report nothing.
+func reported(d *crew.Death) Reason {
+	if d.Status.ExitCode != 2 && !d.Status.Lost && d.Status.Signal != syscall.SIGABRT && !isFault(d.Status.Signal) {
+		return ""
+	}
+	reason := Reason("")
+	for line := range strings.Lines(d.Stderr) {
+		switch {
+		case crew.BeginsOutOfMemory(line):
+			return ReasonOutOfMemory
+		case isFault(d.Status.Signal) && strings.HasPrefix(line, "panic:"):
+			// A program may log that and live on.
+		case crew.BeginsCrash(line):
+			reason = ReasonFatal
+		}
+	}
+	return reason
+}
+
+// isFault reports whether a signal ends the Go runtime that faults while it reports a crash.
+func isFault(s syscall.Signal) bool {
+	return s == syscall.SIGSEGV || s == syscall.SIGBUS || s == syscall.SIGILL || s == syscall.SIGFPE || s == syscall.SIGTRAP
 }

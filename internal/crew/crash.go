@@ -5,7 +5,25 @@ import "strings"
 // BeginsCrash reports whether a line on stderr is one with which the Go runtime
 // begins to tell of a crash.
 func BeginsCrash(line string) bool {
-	for _, p := range []string{"panic:", "fatal error:", "SIG", "runtime:", "unexpected fault address"} {
+	return begins(line, "panic:", "unexpected fault address", "SIG") || beginsFatal(line)
+}
+
+// threadRule stands before the report of each further thread, with GOTRACEBACK=crash. That begins
+// with "SIGQUIT: quit", by which the runtime reaches the thread, and not with what went wrong.
+const threadRule = "-----"
+
+// BeginsOutOfMemory reports whether a line on stderr says that the Go runtime, or its
+// part in C, got no memory from the system.
+func BeginsOutOfMemory(line string) bool {
+	return beginsFatal(line) && (strings.Contains(line, "out of memory") || strings.Contains(line, "cannot allocate memory"))
+}
+
+func beginsFatal(line string) bool {
+	return begins(line, "fatal error:", "runtime:", "runtime/cgo:")
+}
+
+func begins(line string, prefixes ...string) bool {
+	for _, p := range prefixes {
 		if strings.HasPrefix(line, p) {
 			return true
 		}

@@ -81,7 +81,7 @@ func (m *member) leavesPlace() {
 func (m *member) countEnd() (why string) {
 	c := m.crew
 	status := m.death.Status
-	dismissed := c.draining && c.open == 0 && status.Signal == 0 && status.ExitCode == 0
+	dismissed := c.draining && c.open == 0 && (status.Lost || status.Signal == 0 && status.ExitCode == 0)
 	switch {
 	case m.departing: // counted when it left
 		return m.why

@@ -96,7 +96,7 @@ func (m *member) failed(i int, err error) *StartError {
 	}
 	s := &StartError{Worker: i + 1, Started: true, Permanent: !own && !errors.Is(err, ErrClosed), Err: err}
 	s.Last = m.discard()
-	s.Killed = own && s.Last.Status.Signal == syscall.SIGKILL
+	s.Killed = own && s.Last.mayBeKilled()
 	return s
 }
 
@@ -218,7 +218,7 @@ func (c *Crew) endSingle(m *member, err error) error {
 		if errors.As(err, &s) && s.Started && c.cfg.OnEnd != nil {
 			c.cfg.OnEnd(s.Last)
 		}
-		if s != nil && s.Last.Status.Signal != 0 {
+		if s != nil && (s.Last.Status.Signal != 0 || s.Last.Status.Lost) {
 			return &s.Last
 		}
 		return err
@@ -240,7 +240,7 @@ func (m *member) serve() (useful bool) {
 	}
 	m.bury()
 	return m.leaving || m.death.Cause != nil || m.finished > 0 || m.lost > 0 || time.Since(m.started) > worthy ||
-		m.death.Status.Signal == syscall.SIGKILL // somebody did; that says nothing about the next one
+		m.death.mayBeKilled() // somebody did; that says nothing about the next one
 }
 
 // worthy is how long a worker must live without a task not to count as one that

@@ -67,6 +67,7 @@ type forwarder struct {
 	mu    sync.Mutex
 	last  []byte // the end of what came
 	crash []byte // what came from the last line on that looks like a crash
+	rule  bool   // the last line that is not empty was threadRule
 }
 
 // forward makes a pipe; the worker gets the returned descriptor.
@@ -129,8 +130,12 @@ func (f *forwarder) watchForCrash(lines []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for line := range bytes.Lines(lines) {
+		goesOn := f.rule
+		if line := bytes.TrimSpace(line); len(line) > 0 {
+			f.rule = string(line) == threadRule
+		}
 		if len(f.crash) == 0 || len(f.crash) >= crashBytes {
-			if !BeginsCrash(string(line)) {
+			if goesOn && len(f.crash) > 0 || !BeginsCrash(string(line)) {
 				continue
 			}
 			f.crash = f.crash[:0]

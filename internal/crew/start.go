@@ -42,7 +42,7 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 		m.proc.Kill()
 		<-m.proc.Done()
 		err.Last = m.lastRites()
-		err.Killed = own && err.Last.Status.Signal == syscall.SIGKILL
+		err.Killed = own && err.Last.mayBeKilled()
 		m.trace("could not serve", "why", err.Err.Error())
 		if errors.Is(err.Err, errSilent) {
 			err.Err = c.endedEarly(err.Last)
@@ -196,6 +196,8 @@ func (m *member) handshake(greeted func()) *StartError {
 	select {
 	case <-m.proc.Guarded(): // from here on it may run the user's code
 	case <-m.proc.Done():
+	case <-c.closing:
+		return &StartError{Err: ErrClosed}
 	}
 	if cfg.Setup.Name != "" {
 		_ = m.link.Go()

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/link"
@@ -161,6 +162,16 @@ type Death struct {
 
 func (d *Death) Error() string {
 	return fmt.Sprintf("mp: worker %d (pid %d) ended with %v", d.Worker, d.PID, d.Status)
+}
+
+// mayBeKilled reports whether something else may have killed the worker, which says nothing
+// about the next one.
+func (d *Death) mayBeKilled() bool {
+	switch d.Status.Signal {
+	case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP:
+		return true
+	}
+	return d.Status.Lost
 }
 
 func (d *Death) saying() string {

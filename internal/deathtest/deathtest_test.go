@@ -14,3 +14,6 @@ func TestMain(m *testing.M) { mptest.Main(m) }
 // E3 E6 P16: every way in which a task can die costs that task alone, and
 // its caller learns how.
 func TestDeaths(t *testing.T) { deathtest.Run(t, deathtest.GoTable) }
+
+// With GOTRACEBACK=crash the runtime ends with SIGABRT, but the reasons are the same.
+func TestDeathsWithTracebackCrash(t *testing.T) { deathtest.RunCrashing(t, deathtest.GoTable) }

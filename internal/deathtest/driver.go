@@ -33,6 +33,13 @@ func Run(t *testing.T, table []Row) {
 	}
 }
 
+// RunCrashing runs the rows of the table that [Crashing] returns.
+func RunCrashing(t *testing.T, table []Row) {
+	for _, row := range Crashing(table) {
+		t.Run(row.Way, func(t *testing.T) { row.run(t) })
+	}
+}
+
 func (r Row) run(t *testing.T) {
 	if r.Needs == Memory && raceEnabled {
 		t.Skip("the race detector's shadow of the memory needs more than the cap")
@@ -75,7 +82,7 @@ type trial struct {
 func newTrial(t *testing.T, row Row) *trial {
 	t.Helper()
 	x := &trial{T: t, row: row, notes: newNotes(t)}
-	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers, Grace: grace, Limits: row.limits(), Env: quickExit, Output: quiet})
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers, Grace: grace, Limits: row.limits(), Env: row.env(), Output: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +98,8 @@ func newTrial(t *testing.T, row Row) *trial {
 
 // quickExit keeps the race detector from sleeping for a second at every exit.
 var quickExit = []string{"GORACE=atexit_sleep_ms=0"}
+
+func (r Row) env() []string { return slices.Concat(quickExit, r.Env) }
 
 var quiet = mp.Output{Stdout: io.Discard, Stderr: io.Discard, Logger: slog.New(slog.DiscardHandler)}
 

@@ -118,7 +118,7 @@ func (x *trial) mayBeLost(err, its error) bool {
 func process(t *testing.T, r Row) {
 	notes := newNotes(t)
 	e := element{N: at, Notes: notes, Way: r.Way, Alone: true}
-	p, err := mp.NewProcess(task, e, mp.ProcessConfig{Limits: r.limits(), Env: quickExit, Output: quiet})
+	p, err := mp.NewProcess(task, e, mp.ProcessConfig{Limits: r.limits(), Env: r.env(), Output: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package deathtest
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/go-multiprocessing/mp"
@@ -15,6 +16,8 @@ type Row struct {
 	Stderr  string    // is among the WorkerError's
 	Needs   Need
 	Or      []Fate // what may come instead, where that depends on who sees it first
+
+	Env []string // of the worker
 
 	// Exit is Process.ExitCode, if the way makes sense for one. A Process is
 	// the same as a worker but for signals that a worker swallows.
@@ -44,6 +47,8 @@ type End int
 const (
 	GoesOn End = -1000
 	Killed End = -9
+
+	aborted End = -6
 )
 
 func (e End) String() string {
@@ -89,6 +94,8 @@ var GoTable = []Row{
 	{Way: "calls runtime.Goexit", Returns: goexit, End: GoesOn, Exit: 1},
 	{Way: "waits for its context, until the deadline", Returns: tooLate, End: GoesOn, Needs: Deadline},
 	{Way: "sends itself SIGTERM", Returns: theResult, End: GoesOn, Exit: -15, Alone: died},
+	{Way: "sends itself SIGHUP", Returns: theResult, End: GoesOn, Exit: -1, Alone: died},
+	{Way: "sends itself SIGUSR1, SIGUSR2, SIGALRM and SIGWINCH", Returns: theResult, End: GoesOn, Exit: 0},
 
 	{Way: "calls os.Exit(0)", Returns: died, Reason: mp.ReasonExit, End: 0, Exit: 0},
 	{Way: "calls os.Exit(3)", Returns: died, Reason: mp.ReasonExit, End: 3, Exit: 3},
@@ -121,6 +128,25 @@ var CTable = []Row{
 	{Way: "C: calls abort", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "SIGABRT", Exit: 2},
 	{Way: "C: calls exit(3)", Returns: died, Reason: mp.ReasonExit, End: 3, Exit: 3},
 	{Way: "C: sleeps for ever, until the deadline", Returns: died, Reason: mp.ReasonDeadline, End: Killed, Needs: Deadline},
+}
+
+// Crashing are the rows in which the Go runtime ends the worker and says so on stderr, with
+// GOTRACEBACK=crash: it ends with SIGABRT then, for the same reason.
+func Crashing(table []Row) (rows []Row) {
+	for _, r := range table {
+		ends := r.Reason == mp.ReasonFatal || r.Reason == mp.ReasonOutOfMemory
+		if !ends || r.End != 2 || slices.Equal(r.Or, closed) {
+			continue
+		}
+		r.Env = []string{"GOTRACEBACK=crash"}
+		r.End, r.Exit = aborted, int(aborted)
+		r.Or = slices.Clone(r.Or)
+		for i := range r.Or {
+			r.Or[i].End = aborted
+		}
+		rows = append(rows, r)
+	}
+	return rows
 }
 
 // Cells are the row in the docs.

@@ -41,13 +41,16 @@ func init() {
 			<-ctx.Done()
 			return ctx.Err()
 		},
-		"sends itself SIGTERM": func(_ context.Context, alone bool) error {
-			err := syscall.Kill(os.Getpid(), syscall.SIGTERM)
-			if alone { // it may take another thread a moment to see it
-				select {}
+		"sends itself SIGTERM": sends(syscall.SIGTERM),
+		"sends itself SIGHUP":  sends(syscall.SIGHUP),
+		"sends itself SIGUSR1, SIGUSR2, SIGALRM and SIGWINCH": plain(func() error {
+			for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGWINCH} {
+				if err := syscall.Kill(os.Getpid(), s); err != nil {
+					return err
+				}
 			}
-			return err
-		},
+			return nil
+		}),
 	})
 	deathtest.Provide(map[string]deathtest.Death{
 		"calls os.Exit(0)": plain(func() error { os.Exit(0); return nil }),
@@ -95,6 +98,17 @@ func init() {
 		}),
 		"sends itself SIGSTOP, until the deadline": plain(func() error { return kill(syscall.SIGSTOP) }),
 	})
+}
+
+// sends makes a death by a signal that only a Process dies of.
+func sends(s syscall.Signal) deathtest.Death {
+	return func(_ context.Context, alone bool) error {
+		err := syscall.Kill(os.Getpid(), s)
+		if alone { // it may take another thread a moment to see it
+			select {}
+		}
+		return err
+	}
 }
 
 func fill(m map[int]int) { m[1] = 1 }

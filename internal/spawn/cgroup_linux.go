@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // OpenCgroup checks that groups can be made below dir. It lets a group of version
@@ -190,11 +192,16 @@ func (l *leaf) members() (pids []int) {
 }
 
 // lives reports whether a process is not even a zombie. It does not ask /proc, which
-// may have other numbers.
+// may have other numbers, unless pidfd_open is refused.
 func lives(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
+	if err == unix.ESRCH {
+		return false
+	}
 	if err != nil {
-		return err != unix.ESRCH
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		return err == nil && !strings.HasPrefix(rest, "Z") || sys.Depth() > 0
 	}
 	defer unix.Close(fd)
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)

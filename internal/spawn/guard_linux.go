@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -26,8 +27,10 @@ type guardian struct {
 	leaves map[string]bool       // how the paths of our control groups begin
 	sock   int                   // -1 while there is no guard
 	pid    int                   // likewise 0
+	pidfd  *os.File              // likewise nil
 	ending chan struct{}         // closed by end; nil while nothing runs
 	gone   chan struct{}         // closed when run has returned
+	wanted chan struct{}         // tells run that a start waits for a guard; capacity 1
 }
 
 // Messages: the kind in four bytes, then numbers of groups, or how the paths of
@@ -57,6 +60,11 @@ func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 	if g.pid != 0 {
 		g.tell(opAdd, pgid)
 		close(known)
+		return known
+	}
+	select {
+	case g.wanted <- struct{}{}:
+	default:
 	}
 	return known
 }
@@ -64,8 +72,8 @@ func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 // begin starts a guard unless there is one; under the lock.
 func (g *guardian) begin(inTurn func(func())) {
 	if g.gone == nil {
-		g.gone, g.ending = make(chan struct{}), make(chan struct{})
-		go g.run(g.ending, g.gone, inTurn)
+		g.gone, g.ending, g.wanted = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
+		go g.run(g.ending, g.gone, g.wanted, inTurn)
 	}
 }
 
@@ -138,40 +146,61 @@ func (g *guardian) send(op int, what []byte) {
 	}
 	m := append(binary.LittleEndian.AppendUint32(nil, uint32(op)), what...)
 	if err := unix.Sendto(g.sock, m, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil); err != nil {
-		_ = syscall.Kill(g.pid, syscall.SIGKILL)
+		g.kill()
+	}
+}
+
+// kill kills the guard; under the lock.
+func (g *guardian) kill() {
+	if g.pid != 0 {
+		signalTo(g.pidfd, g.pid, syscall.SIGKILL)
 	}
 }
 
 // run keeps a guard running until end. It waits for the guard on the poller.
-func (g *guardian) run(ending, gone chan struct{}, inTurn func(func())) {
+func (g *guardian) run(ending, gone, wanted chan struct{}, inTurn func(func())) {
 	defer close(gone)
-	for pause := retryGuard; ; pause = min(2*pause, slowRetry) {
+	for pause := time.Duration(0); ; {
+		begun := time.Now()
 		if pidfd, err := g.launch(inTurn); err == nil {
-			sys.AwaitExit(pidfd)
+			sys.AwaitDeath(pidfd)
 			g.bury()
-			_ = pidfd.Close()
 		}
+		pause = nextPause(pause, time.Since(begun))
 		select {
 		case <-ending:
 			return
+		case <-wanted: // a start does not wait, however often guards have ended
 		case <-time.After(pause): // it ended by itself, or could not be started
 		}
 	}
 }
 
-// How long it takes until a guard is started anew.
+// retryGuard is how long it takes until a guard is started anew; a variable for tests.
+var retryGuard = 20 * time.Millisecond
+
+// How long that may become, and how long a guard must live so that those before it do not count.
 const (
-	retryGuard = 20 * time.Millisecond
-	slowRetry  = 5 * time.Second
+	slowRetry = 5 * time.Second
+	longLife  = 500 * time.Millisecond
 )
+
+// nextPause is the time before the next guard, after one that has lived so long.
+func nextPause(pause, life time.Duration) time.Duration {
+	if pause == 0 || life > longLife {
+		return retryGuard
+	}
+	return min(2*pause, slowRetry)
+}
 
 // bury reaps a guard that has ended.
 func (g *guardian) bury() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	collect(g.pid)
+	_, _ = sys.Reap(g.pidfd, g.pid)
 	_ = syscall.Close(g.sock)
-	g.pid, g.sock = 0, -1
+	_ = g.pidfd.Close()
+	g.pid, g.sock, g.pidfd = 0, -1, nil
 }
 
 // launch starts a guard and tells it all groups. It takes its turn behind the
@@ -191,10 +220,10 @@ func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 		g.tellAll()
 		return nil, err
 	}
-	g.pid, g.sock = pid, pair[0]
+	g.pid, g.sock, g.pidfd = pid, pair[0], pidfd
 	select {
 	case <-g.ending: // there is nobody to guard any more
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		g.kill()
 	default:
 	}
 	g.tellAll() // it need not be up: what is in the socket will be read
@@ -203,29 +232,35 @@ func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 
 func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
-	if err != nil {
-		return 0, nil, err
+	if err == nil {
+		defer syscall.Close(self)
 	}
-	defer syscall.Close(self)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer null.Close()
 	fd := -1
-	args, vars := titled(os.Args[:min(len(os.Args), 1)], "guard")
 	// GOMAXPROCS=1 and a small heap: it has nothing to do.
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   environ(os.Environ(), append(vars, marker+"="+roleGuard, "GOMAXPROCS=1")...),
-		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock), uintptr(self)},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, PidFD: &fd},
+		Env:   environ(os.Environ(), marker+"="+roleGuard, "GOMAXPROCS=1"),
+		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock)},
+		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &fd},
 	}
-	pid, _, err = syscall.StartProcess("/proc/self/exe", args, attr)
+	if self >= 0 {
+		attr.Files = append(attr.Files, uintptr(self))
+	} else { // pidfd_open is refused, as by older seccomp profiles
+		attr.Env = append(attr.Env, guardsVar+"="+strconv.Itoa(os.Getpid()))
+		attr.Sys.Pdeathsig = deathNotice
+	}
+	pid, _, err = syscall.StartProcess("/proc/self/exe", []string{guardName}, attr)
 	if err != nil {
 		return 0, nil, err
 	}
-	pidfd, err = pollable(fd, pid)
+	if pidfd, err = pollable(fd, pid); err != nil {
+		abandon(pid)
+	}
 	return pid, pidfd, err
 }
 
@@ -237,29 +272,58 @@ func (g *guardian) end() {
 	if gone != nil {
 		close(g.ending)
 	}
-	if g.pid != 0 {
-		_ = syscall.Kill(g.pid, syscall.SIGKILL)
-	}
+	g.kill()
 	g.mu.Unlock()
 	if gone == nil {
 		return
 	}
 	<-gone
 	g.mu.Lock()
-	g.gone, g.ending = nil, nil
+	g.gone, g.ending, g.wanted = nil, nil, nil
 	g.mu.Unlock()
 }
 
-// runGuard is the guard process. It ends when its parent has closed the
-// socket, having no children left, or when the parent is dead.
+// Where there is no pidfd of the parent, a signal tells its death. It does nothing to a
+// guard that has not come far enough to catch it, and by this variable, its number, which is
+// not the parent's any more then.
+const (
+	deathNotice = syscall.SIGWINCH
+	guardsVar   = "MP_PROCESS_GUARDS"
+)
+
+// deathOfParent returns a descriptor that can be read when the parent is dead.
+func deathOfParent() int {
+	parent, err := strconv.Atoi(os.Getenv(guardsVar))
+	if err != nil {
+		syscall.CloseOnExec(guardPidfd)
+		return guardPidfd
+	}
+	var pair [2]int
+	if err := syscall.Pipe2(pair[:], syscall.O_CLOEXEC); err != nil {
+		return -1 // the socket's end tells too
+	}
+	notice := make(chan os.Signal, 1)
+	signal.Notify(notice, deathNotice)
+	go func() {
+		for os.Getppid() == parent {
+			<-notice
+		}
+		_ = syscall.Close(pair[1])
+	}()
+	return pair[0]
+}
+
+// runGuard is the guard process. It ends when the parent is dead, or has closed the socket,
+// which it does only if another program takes its place.
 func runGuard() {
-	for fd := range 5 {
+	for fd := range guardSock + 1 {
 		syscall.CloseOnExec(fd)
 	}
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	death := deathOfParent()
 	charge := charge{groups: map[int]bool{}, leaves: map[string]bool{}}
 	for open := true; open; {
-		fds := []unix.PollFd{{Fd: guardSock, Events: unix.POLLIN}, {Fd: guardPidfd, Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: guardSock, Events: unix.POLLIN}, {Fd: int32(death), Events: unix.POLLIN}}
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,7 +33,7 @@ func children() (pids []string) {
 
 func guards() (pids []string) {
 	for _, pid := range children() {
-		if cmd, _ := os.ReadFile("/proc/" + pid + "/cmdline"); strings.HasSuffix(string(cmd), ": guard\x00") {
+		if cmd, _ := os.ReadFile("/proc/" + pid + "/cmdline"); string(cmd) == "mp: guard\x00" {
 			pids = append(pids, pid)
 		}
 	}
@@ -42,6 +43,9 @@ func guards() (pids []string) {
 // parent is a program that has a worker with a descendant. It tells their
 // numbers and its guard's, and waits to be killed.
 func parent(how string) {
+	if how == "without pidfd_open" {
+		refusePidfdOpen()
+	}
 	worker, descendant := familyUnderGuard()
 	<-worker.Guarded()
 	if how == "at once" { // the guard may not be up yet
@@ -85,7 +89,7 @@ func awaitGuard(old string) string {
 			continue
 		}
 		for g := range bytes.SplitSeq(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
-			if bytes.Contains(g, []byte("sys.AwaitExit(")) && bytes.Contains(g, []byte("spawn.(*guardian).run(")) {
+			if bytes.Contains(g, []byte("sys.AwaitDeath(")) && bytes.Contains(g, []byte("spawn.(*guardian).run(")) {
 				return now[0]
 			}
 		}
@@ -110,7 +114,7 @@ func killByPidfd(pid string) {
 // replaced and loses nobody.
 func TestParentIsKilled(t *testing.T) {
 	mptest.NoLeaks(t)
-	for _, how := range []string{"guarded", "restarted", "at once"} {
+	for _, how := range []string{"guarded", "restarted", "at once", "without pidfd_open"} {
 		t.Run(how, func(t *testing.T) {
 			c := exec.Command(os.Args[0])
 			c.Env, c.Stderr = environment("parent "+how), os.Stderr
@@ -192,5 +196,77 @@ func TestGuardIsStopped(t *testing.T) {
 	}
 	if got := ended(t, p); got.Signal != syscall.SIGKILL {
 		t.Errorf("got %v", got)
+	}
+}
+
+// A signal to all processes of the program's name does not reach its guard or a keeper: no name
+// of theirs has the program's in it.
+func TestNamesOfGuardAndKeeper(t *testing.T) {
+	eachContainment(t, func(t *testing.T, contain option) {
+		mptest.NoLeaks(t)
+		program := filepath.Base(os.Args[0])
+		p, out := start(t, "stay", contain, func(s *spawn.Spec) { s.Args, s.Title = []string{os.Args[0], "an argument"}, "worker-1" })
+		line(t, out)
+		<-p.Guarded()
+		want := "mp: keeper"
+		var s spawn.Spec
+		contain(&s)
+		var pid string
+		if s.Contain == spawn.Group {
+			want, pid = "mp: guard", awaitGuard("")
+		} else {
+			pid = fmt.Sprint(keeperOf(t, p))
+		}
+		until(t, "it has its name", func() bool {
+			comm, _ := os.ReadFile("/proc/" + pid + "/comm")
+			return string(comm) == want+"\n"
+		})
+		cmd, err := os.ReadFile("/proc/" + pid + "/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, _, _ := strings.Cut(string(cmd), "\x00"); !strings.HasPrefix(first, want) || strings.Contains(first, program) {
+			t.Errorf("its command line begins with %q", first)
+		}
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID))
+		if err != nil || !strings.HasPrefix(program+"\n", strings.TrimSpace(string(comm))) {
+			t.Errorf("the worker is called %q: %v", comm, err)
+		}
+	})
+}
+
+// A start gets a guard at once, however long it is until one would be started by itself.
+func TestStartDoesNotWaitForTheGuardsPause(t *testing.T) {
+	mptest.NoLeaks(t)
+	defer spawn.SetRetryGuard(time.Hour)()
+	first, out := start(t, "stay")
+	line(t, out)
+	<-first.Guarded()
+	guard := awaitGuard("")
+	for range 3 {
+		killByPidfd(guard)
+		until(t, "it has been buried", func() bool { return !slices.Contains(children(), guard) })
+		p, out := start(t, "stay")
+		line(t, out)
+		select {
+		case <-p.Guarded():
+		case <-time.After(never):
+			t.Fatal("the start waits for the end of the pause")
+		}
+		guard = awaitGuard(guard)
+	}
+}
+
+// A guard that has lived long is replaced soon, whatever became of those before it.
+func TestPauseOfGuards(t *testing.T) {
+	for _, c := range []struct{ before, life, want time.Duration }{
+		{0, 0, 20 * time.Millisecond},
+		{20 * time.Millisecond, time.Millisecond, 40 * time.Millisecond},
+		{4 * time.Second, time.Millisecond, 5 * time.Second},
+		{5 * time.Second, time.Second, 20 * time.Millisecond},
+	} {
+		if got := spawn.NextPause(c.before, c.life); got != c.want {
+			t.Errorf("after %v and a life of %v: %v, not %v", c.before, c.life, got, c.want)
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package spawn_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/mptest"
@@ -48,6 +51,10 @@ func help(what string) {
 		comm, _ := os.ReadFile("/proc/self/comm")
 		_, left := os.LookupEnv("MP_PROCESS_TITLE")
 		fmt.Printf("%q %q %q %v\n", line, comm, os.Args, left)
+	case "terminal":
+		_, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+		session, _ := unix.Getsid(0)
+		fmt.Println(errors.Is(err, syscall.ENXIO), session == os.Getpid() && syscall.Getpgrp() == os.Getpid())
 	case "files":
 		fmt.Print(strings.Join(files(), "\n"), "\n")
 	case "stay":

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -164,9 +163,12 @@ func (p *Process) orphaned() {
 			break
 		}
 	}
-	// A group keeps its number as long as it has members; a process that has
-	// the number now got it since the group was empty.
-	if syscall.Kill(p.PID, 0) == syscall.ESRCH || unix.PidfdSendSignal(p.kept, 0, nil, 0) == nil {
+	// Before Linux 6.9, only the number is left. It is the group's as long as the process
+	// has not been reaped.
+	if err := unix.PidfdSendSignal(p.kept, unix.SIGKILL, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP); err == nil || err == unix.ESRCH {
+		return
+	}
+	if unix.PidfdSendSignal(p.kept, 0, nil, 0) == nil {
 		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 	}
 }
@@ -191,11 +193,10 @@ func runKeeper() {
 	}
 	runtime.LockOSThread() // which the process's parent-death signal is tied to
 	pidfd := -1
-	args, vars := titled(os.Args, strings.TrimPrefix(title, keeper))
-	pid, _, err := syscall.StartProcess(path, args, &syscall.ProcAttr{
-		Env:   slices.Concat(os.Environ(), vars, []string{marker + "=" + what}),
+	pid, _, err := syscall.StartProcess(path, os.Args[1:], &syscall.ProcAttr{
+		Env:   append(os.Environ(), marker+"="+what),
 		Files: files,
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	})
 	if err == nil && pidfd < 0 {
 		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {

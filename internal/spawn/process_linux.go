@@ -7,14 +7,15 @@ import (
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// A Process is a started process, the leader of its own process group.
+// A Process is a started process, the leader of its own session and process group. Without a
+// session of its own it would have our terminal, and would be stopped when it asks there: that
+// would last for ever, as nobody is there to bring it to the foreground.
 type Process struct {
 	PID    int
 	InProc int // its number in /proc, which may be of another PID namespace
@@ -54,7 +55,7 @@ func Start(s Spec) (*Process, error) {
 		p.Kill()
 		go p.reap()
 		<-p.done
-		if errors.Is(err, errKeeperEnded) && p.status.Signal == syscall.SIGKILL {
+		if errors.Is(err, errKeeperEnded) && (p.status.Lost || p.status.Signal == syscall.SIGKILL) {
 			err = fmt.Errorf("%w: %w", err, ErrKilled)
 		}
 		return nil, err
@@ -83,17 +84,16 @@ func (p *Process) start(s Spec) error {
 		role = roleSingle
 	}
 	title := printable(s.Title)
-	if s.Contain != Group && title != "" {
-		title = keeper + title
-	}
 	args, vars := titled(s.Args, title)
-	s.Args = args
+	if s.Args = args; s.Contain != Group {
+		s.Args = keeperOf(title, args)
+	}
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   s.Dir,
 		Env:   environ(s.Env, slices.Concat(vars, withProcs(s.Env, s.Procs), []string{marker + "=" + role})...),
 		Files: files,
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}
 	if s.Contain != Group {
 		theirs, err := p.keeperSocket()
@@ -129,8 +129,7 @@ func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
 	p.PID, p.InProc, p.child = pid, pid, pid
 	p.pidfd, err = pollable(*pidfd, pid)
 	if err != nil {
-		_ = syscall.Kill(-pid, syscall.SIGKILL)
-		_, _ = syscall.Wait4(pid, nil, 0, nil)
+		abandon(pid)
 		return err
 	}
 	if sys.Depth() > 0 {
@@ -139,6 +138,16 @@ func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
 		}
 	}
 	return nil
+}
+
+// abandon ends a child that was started a moment ago and cannot be watched.
+func abandon(pid int) {
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	for {
+		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
+			return
+		}
+	}
 }
 
 func fork(s Spec, attr *syscall.ProcAttr) (pid int, err error) {
@@ -191,17 +200,17 @@ func pollable(fd, pid int) (*os.File, error) {
 
 // reap waits for the end on the poller, so that no thread is held. The order
 // matters: as long as the process is a zombie its number belongs to it, and
-// with it the number of its group.
+// with it the number of its group. Something else may have reaped it already.
 func (p *Process) reap() {
-	sys.AwaitExit(p.pidfd)
+	ws, known := sys.AwaitExit(p.pidfd)
 	willed, ok := p.testament()
 	if !ok {
 		p.orphaned()
 	}
 	p.group.clear()
 	p.mu.Lock()
-	_ = syscall.Kill(-p.child, syscall.SIGKILL)
-	p.status = p.end()
+	killGroup(p.pidfd, p.child)
+	p.status = p.end(ws, known)
 	if ok {
 		p.status = willed
 	}
@@ -214,33 +223,26 @@ func (p *Process) reap() {
 	close(p.done)
 }
 
-// end reaps our child and returns how the process ended.
-func (p *Process) end() Status {
+// end reaps our child and returns how it ended; that may be known already.
+func (p *Process) end(ws syscall.WaitStatus, known bool) Status {
 	if p.sock == nil {
 		family.guard.remove(p.PID)
-		return collect(p.child)
 	}
-	status := collect(p.child)
+	if own, ok := sys.Reap(p.pidfd, p.child); ok {
+		ws, known = own, true
+	}
+	status := Status{ExitCode: -1, Lost: true}
+	if known {
+		status = statusOf(ws)
+	}
+	if p.sock == nil {
+		return status
+	}
 	_ = p.sock.Close()
 	if p.kept >= 0 {
 		_ = unix.Close(p.kept)
 	}
 	return status
-}
-
-func collect(pid int) Status {
-	var ws syscall.WaitStatus
-	for {
-		_, err := syscall.Wait4(pid, &ws, 0, nil)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil { // somebody else has reaped it
-			return Status{ExitCode: -1}
-		}
-		break
-	}
-	return statusOf(ws)
 }
 
 func statusOf(ws syscall.WaitStatus) Status {
@@ -278,42 +280,3 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Status is valid after Done.
 func (p *Process) Status() Status { return p.status }
-
-// Kill kills the process with its group and whatever else Contain says. It does
-// nothing after the end.
-func (p *Process) Kill() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.reaped:
-	case p.sock == nil:
-		_ = syscall.Kill(-p.child, syscall.SIGKILL)
-	case p.contain == Namespace: // with its first process the kernel ends all
-		_ = syscall.Kill(p.child, syscall.SIGKILL)
-	default: // the keeper does it; unless it is kept from that
-		_ = syscall.Kill(p.child, syscall.SIGTERM)
-		_ = syscall.Kill(p.child, syscall.SIGCONT) // a task may have stopped it
-		time.AfterFunc(keeperEnd, p.killKeeper)
-	}
-}
-
-func (p *Process) killKeeper() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.reaped {
-		_ = syscall.Kill(p.child, syscall.SIGKILL)
-	}
-}
-
-// Signal sends a signal to the process alone. It does nothing after the end.
-func (p *Process) Signal(s syscall.Signal) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.reaped:
-	case p.kept >= 0:
-		_ = unix.PidfdSendSignal(p.kept, s, nil, 0)
-	default:
-		_ = syscall.Kill(p.PID, s)
-	}
-}

@@ -28,12 +28,16 @@ type Spec struct {
 
 // Status says how a process ended.
 type Status struct {
-	ExitCode int            // -1 if a signal ended it
+	ExitCode int            // -1 if a signal ended it, or that is not known
 	Signal   syscall.Signal // 0 if none did
 	OOM      bool           // it was killed at the limit of its control group
+	Lost     bool           // it is not known how it ended: it was not we who reaped it
 }
 
 func (s Status) String() string {
+	if s.Lost {
+		return "an unknown exit status"
+	}
 	if s.OOM {
 		return fmt.Sprintf("signal %d (%v), out of memory", int(s.Signal), s.Signal)
 	}

@@ -166,6 +166,19 @@ func testSurroundings(t *testing.T, contain option) {
 	}
 }
 
+// A process has no terminal, whether we have one or not: opening it is an error at once, where
+// reading it would stop the process for ever.
+func TestNoTerminal(t *testing.T) {
+	eachContainment(t, func(t *testing.T, contain option) {
+		mptest.NoLeaks(t)
+		p, out := start(t, "terminal", contain)
+		if got := line(t, out); got != "true true" {
+			t.Errorf("no terminal and a session of its own: %s", got)
+		}
+		ended(t, p)
+	})
+}
+
 // Lists of processes show what a process is, and the process does not see it. Nothing that a title
 // may hold keeps it from being started.
 func TestTitle(t *testing.T) { eachContainment(t, testTitle) }

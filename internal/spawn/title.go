@@ -42,22 +42,40 @@ func printable(title string) string {
 }
 
 // takeTitle undoes titled, in the process, and gives it its short name.
-func takeTitle() (title string) {
-	title = os.Getenv(titleVar)
+func takeTitle() {
+	title := os.Getenv(titleVar)
 	_ = os.Unsetenv(titleVar)
 	if len(os.Args) == 0 {
-		return title
+		return
 	}
 	if title != "" {
 		os.Args[0] = strings.TrimSuffix(os.Args[0], suffix(title))
 	}
-	// Where there is no such file, there is nothing to be done.
-	if comm, err := os.OpenFile("/proc/self/comm", os.O_WRONLY, 0); err == nil {
-		_, _ = comm.WriteString(filepath.Base(os.Args[0]))
-		_ = comm.Close()
-	}
-	return title
+	setName(filepath.Base(os.Args[0]))
 }
 
-// keeper is what comes before the title of a process in that of its keeper.
-const keeper = "keeper of "
+// setName gives this process its short name. Where there is no such file, there is nothing to be
+// done.
+func setName(name string) {
+	if comm, err := os.OpenFile("/proc/self/comm", os.O_WRONLY, 0); err == nil {
+		_, _ = comm.WriteString(name)
+		_ = comm.Close()
+	}
+}
+
+// A guard and keepers have names of their own, so that a signal to all processes of the program's
+// name, as killall sends it, does not reach them: they end what those leave behind. So the
+// beginning of their command line and their short name do not have the program's in them.
+const (
+	guardName  = "mp: guard"
+	keeperName = "mp: keeper"
+)
+
+// keeperOf is the command line of the keeper of a process that has a title and a command line.
+func keeperOf(title string, args []string) []string {
+	name := keeperName
+	if title != "" {
+		name += " of " + title
+	}
+	return append([]string{name}, args...)
+}

@@ -1,23 +1,30 @@
 package sys
 
 import (
+	"errors"
 	"os"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // AwaitExit returns when the process of a pidfd, which is on the poller, has ended. It
-// leaves it unreaped.
-func AwaitExit(pidfd *os.File) {
+// leaves it unreaped. Its status is known unless something else in this program has
+// reaped it, or SIGCHLD is ignored so that the kernel did, and the kernel is older than
+// Linux 6.15.
+func AwaitExit(pidfd *os.File) (ws syscall.WaitStatus, known bool) {
+	AwaitDeath(pidfd)
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
-		return
+		return 0, false
 	}
-	_ = raw.Read(func(fd uintptr) bool {
-		var info unix.Siginfo
-		err := unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-		return err != nil && err != unix.EINTR || info.Signo != 0
+	_ = raw.Control(func(fd uintptr) {
+		if ws, known = zombieStatus(int(fd)); !known {
+			ws, known = reapedStatus(int(fd))
+		}
 	})
+	return ws, known
 }
 
 // AwaitDeath is AwaitExit for a process that need not be our child.
@@ -31,4 +38,104 @@ func AwaitDeath(pidfd *os.File) {
 		n, err := unix.Poll(fds, 0)
 		return err != nil && err != unix.EINTR || n > 0
 	})
+}
+
+// Reap reaps a child that has ended, as AwaitExit has seen, and returns its status. It never
+// reaps another child that has got the number.
+func Reap(pidfd *os.File, pid int) (ws syscall.WaitStatus, ok bool) {
+	raw, err := pidfd.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	refused := false
+	_ = raw.Control(func(fd uintptr) {
+		var info unix.Siginfo
+		err := waitid(int(fd), &info, 0)
+		if err == nil {
+			ws, ok = waitStatus(info.Code, exitStatusOf(&info))
+		}
+		refused = err != nil && err != unix.ECHILD
+	})
+	if refused {
+		return reapByNumber(pid)
+	}
+	return ws, ok
+}
+
+func reapByNumber(pid int) (ws syscall.WaitStatus, ok bool) {
+	for {
+		if _, err := syscall.Wait4(pid, &ws, 0, nil); err != syscall.EINTR {
+			return ws, err == nil
+		}
+	}
+}
+
+// IsReaped reports whether the process of a pidfd, a child of ours, has been reaped, so
+// that its number may be another's.
+func IsReaped(pidfd int) bool {
+	return waitid(pidfd, &unix.Siginfo{}, look) == unix.ECHILD
+}
+
+// zombieStatus is the status of a child that has ended and has not been reaped.
+func zombieStatus(pidfd int) (ws syscall.WaitStatus, ok bool) {
+	var info unix.Siginfo
+	if err := waitid(pidfd, &info, look); err != nil || info.Signo == 0 {
+		return 0, false
+	}
+	return waitStatus(info.Code, exitStatusOf(&info))
+}
+
+// look has waitid neither wait nor reap.
+const look = unix.WNOHANG | unix.WNOWAIT
+
+func waitid(pidfd int, info *unix.Siginfo, options int) error {
+	for {
+		err := unix.Waitid(unix.P_PIDFD, pidfd, info, unix.WEXITED|options, nil)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// What si_code says of a child's end.
+const (
+	cldExited = 1
+	cldKilled = 2
+	cldDumped = 3
+)
+
+// waitStatus makes what waitid says what wait4 would have said.
+func waitStatus(code, status int32) (ws syscall.WaitStatus, ok bool) {
+	switch code {
+	case cldExited:
+		return syscall.WaitStatus(status&0xff) << 8, true
+	case cldKilled:
+		return syscall.WaitStatus(status & 0x7f), true
+	case cldDumped:
+		return syscall.WaitStatus(status&0x7f | 0x80), true
+	}
+	return 0, false
+}
+
+// reapTime bounds how long it is waited until the kernel has put away a process that is
+// not a zombie any more.
+const reapTime = 100 * time.Millisecond
+
+// reapedStatus is the status of a process that has been reaped, which its pidfd keeps.
+func reapedStatus(pidfd int) (ws syscall.WaitStatus, ok bool) {
+	for limit := time.Now().Add(reapTime); ; {
+		info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+		err := unix.IoctlPidfdInfo(pidfd, &info)
+		if err == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0 {
+			return syscall.WaitStatus(info.Exit_code), true
+		}
+		left := time.Until(limit)
+		if err != nil && !errors.Is(err, unix.ESRCH) || left <= 0 {
+			return 0, false // the kernel does not tell
+		}
+		fds := []unix.PollFd{{Fd: int32(pidfd)}} // POLLHUP comes when it is put away
+		if n, err := unix.Poll(fds, int(left.Milliseconds())+1); n > 0 || err != nil && err != unix.EINTR {
+			limit = time.Now()
+		}
+	}
 }

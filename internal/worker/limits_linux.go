@@ -60,6 +60,9 @@ func impose(l link.Limits) error {
 		if err := unix.Setpriority(unix.PRIO_PGRP, 0, l.Nice); err != nil {
 			return fmt.Errorf("its niceness cannot be set to %d: %w", l.Nice, err)
 		}
+		// A session may be a scheduling group of its own, of which the niceness counts
+		// beside others. Where there is no such file, there are no such groups.
+		_ = os.WriteFile("/proc/self/autogroup", strconv.AppendInt(nil, int64(min(l.Nice, 19)), 10), 0)
 	}
 	return nil
 }

@@ -9,16 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/runner"
 	"github.com/go-multiprocessing/mp/internal/share"
-	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
 // A failure fits into a message, however small MaxMessage is.
@@ -46,9 +43,6 @@ type worker struct {
 // Serve serves the parent until it is told to stop or the parent is gone, and
 // returns the exit code.
 func Serve(p Program) int {
-	if !spawn.IsSingle() {
-		swallowSignals()
-	}
 	port, cfg, err := link.Open()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mp: worker:", err)
@@ -132,13 +126,6 @@ func put(ch chan struct{}) {
 // exitCodes are those of a worker for one task, by how it ended: Python's, and
 // for a panic Go's.
 var exitCodes = map[uint8]int{runner.OK: 0, runner.Failed: 1, runner.Panicked: 2, runner.Exited: 1}
-
-// swallowSignals keeps a terminal's or a supervisor's signal from ending
-// workers: the parent, which gets it too, decides. They are caught, not
-// ignored, because what is ignored stays so in programs that a task executes.
-func swallowSignals() {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM)
-}
 
 // bound runs a setup or teardown function.
 func (w *worker) bound(b link.Bound) error {

@@ -25,3 +25,11 @@ func TestDeathsInC(t *testing.T) {
 	}
 	deathtest.Run(t, deathtest.CTable)
 }
+
+// With GOTRACEBACK=crash the runtime ends with SIGABRT, but the reasons are the same.
+func TestDeathsInCWithTracebackCrash(t *testing.T) {
+	if c.Deaths == nil {
+		t.Skip("built without cgo")
+	}
+	deathtest.RunCrashing(t, deathtest.CTable)
+}

@@ -1,0 +1,78 @@
+//go:build linux
+
+package spawn
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// victim starts a process that leads its group, and waits for ever.
+func victim(t *testing.T) (c *exec.Cmd, pidfd *os.File) { return member(t, 0) }
+
+// member starts one that is in a group.
+func member(t *testing.T, pgid int) (c *exec.Cmd, pidfd *os.File) {
+	t.Helper()
+	c = exec.Command("sleep", "1000")
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: pgid}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := pollable(-1, c.Process.Pid) // a file of its own: package os must not find it non-blocking
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		_ = pidfd.Close()
+	})
+	return c, pidfd
+}
+
+// A process that something else has reaped is not mixed up with one that has got its number,
+// for which the bystander stands.
+func TestNumberOfAnother(t *testing.T) {
+	dead, pidfd := victim(t)
+	_ = dead.Process.Kill()
+	_ = dead.Wait()
+	for name, kill := range map[string]func(pid int){
+		"process":                   func(pid int) { signalTo(pidfd, pid, syscall.SIGKILL) },
+		"group":                     func(pid int) { killGroup(pidfd, pid) },
+		"group, on an older kernel": func(pid int) { send(pidfd, syscall.SIGKILL, 1<<30, -pid) },
+	} {
+		bystander, watch := victim(t)
+		kill(bystander.Process.Pid)
+		// SIGTERM can only be what ends it if nothing did before.
+		signalTo(watch, bystander.Process.Pid, syscall.SIGTERM)
+		_ = bystander.Wait()
+		if ws := bystander.ProcessState.Sys().(syscall.WaitStatus); ws.Signal() != syscall.SIGTERM {
+			t.Errorf("%s: the bystander ended with %v", name, ws.Signal())
+		}
+	}
+}
+
+// The group of a process ends with it, even if something else has reaped it.
+func TestGroupOfTheReaped(t *testing.T) {
+	leader, pidfd := victim(t)
+	raw, err := pidfd.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), 0, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP) })
+	if err != nil {
+		t.Skip("groups cannot be named by pidfd here: ", err)
+	}
+	other, _ := member(t, leader.Process.Pid)
+	_ = leader.Process.Kill()
+	_ = leader.Wait()
+	killGroup(pidfd, leader.Process.Pid)
+	_ = other.Wait()
+	if ws := other.ProcessState.Sys().(syscall.WaitStatus); ws.Signal() != syscall.SIGKILL {
+		t.Errorf("it ended with %v", ws.Signal())
+	}
+}
