@@ -124,7 +124,7 @@ func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
 }
 
 // made reports whether p is what NewProcess returns.
-func (p *Process[Out]) made() bool { return p != nil && p.submit != nil }
+func (p *Process[Out]) made() bool { return p != nil && p.ended != nil }
 
 // PID returns the number of the process; 0 before Start.
 func (p *Process[Out]) PID() int {
