@@ -11,7 +11,7 @@ import (
 type engine interface {
 	Execute(ctx context.Context, function string, b crew.Batch, h crew.Hints) error
 	Shutdown(ctx context.Context) error
-	Close()
+	Close() error
 	Resize(workers int) error
 	Ready(ctx context.Context) error
 	Size() int

@@ -65,7 +65,7 @@ func newInlineEngine(kind string, cfg PoolConfig, onEnd func(crew.Death), d debu
 	}
 	if err := e.runBound(context.Background(), setup); err != nil {
 		e.tears.Do(func() {})
-		e.Close()
+		_ = e.Close()
 		return nil, &StartError{Worker: 1, Err: fmt.Errorf("its setup %s failed: %w", setup.Name, err)}
 	}
 	return e, nil
@@ -161,10 +161,9 @@ func (e *inlineEngine) Shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
-		e.Close()
-		return nil
+		return e.Close()
 	case <-ctx.Done():
-		e.Close()
+		_ = e.Close()
 		return cause.Of(ctx)
 	}
 }
@@ -176,7 +175,7 @@ func (e *inlineEngine) tearDown(ctx context.Context) {
 }
 
 // Close cancels the tasks' contexts and waits for them.
-func (e *inlineEngine) Close() {
+func (e *inlineEngine) Close() error {
 	e.refuse()
 	e.ending.Do(func() {
 		defer close(e.ended)
@@ -193,6 +192,7 @@ func (e *inlineEngine) Close() {
 		}
 	})
 	<-e.ended
+	return nil
 }
 
 func (e *inlineEngine) refuse() {

@@ -61,7 +61,8 @@ func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) e
 
 // Shutdown takes no more tasks, waits until all it has are done, lets each
 // worker run its Teardown and exit, and returns when nothing is left. When ctx
-// ends first, the rest is ended as by Close, and the context's error returned.
+// ends first, the rest is ended as by Close, and the context's error returned. It waits for processes that
+// cannot be ended no longer than a second then, and the error names them.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	if !p.made() {
 		return errNoPool
@@ -75,13 +76,15 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 // and no goroutine, except one whose writer or log handler blocks, see [Output]. A
 // process that left the group stays, unless the pool has a stronger [Containment].
 // Closing twice is fine. To let tasks finish, call Shutdown first.
+//
+// A worker that SIGKILL does not end, because it waits in the kernel for a dead file system for instance, is
+// given up after five seconds. The error then names it; it ends whenever the kernel lets it.
 func (p *Pool) Close() error {
 	if !p.made() {
 		return errNoPool
 	}
-	p.engine.Close()
-	children.removePool(p)
-	return nil
+	defer children.removePool(p)
+	return p.engine.Close()
 }
 
 // Resize sets how many workers the pool has from now on; at least one. It does not

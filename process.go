@@ -32,6 +32,7 @@ type Process[Out any] struct {
 	death  crew.Death
 	value  Out
 	err    error
+	left   error // why something of it is still there
 	closed bool
 }
 
@@ -114,10 +115,10 @@ func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
 	value, err := f.Result(context.Background())
 	// It exits by itself, unless there was no task for it, because the argument
 	// could not be encoded for instance.
-	_ = p.engine.Shutdown(context.Background())
+	left := p.engine.Shutdown(context.Background())
 	death := <-died
 	p.mu.Lock()
-	p.value, p.err, p.death, p.state = value, err, death, processEnded
+	p.value, p.err, p.left, p.death, p.state = value, err, left, death, processEnded
 	p.mu.Unlock()
 	children.remove(p)
 	close(p.ended)
@@ -222,7 +223,8 @@ func (p *Process[Out]) Signal(s syscall.Signal) error {
 
 // Close says that the process is not needed any more: Start, Wait, Signal, Terminate and
 // Kill then return [ErrClosed]; what it has told of itself stays. Closing one that is running is [ErrRunning], and it stays usable;
-// closing twice is fine. A process need not be closed to be freed.
+// closing twice is fine. A process need not be closed to be freed. The error names a process that was killed and
+// has not ended, because it waits in the kernel.
 func (p *Process[Out]) Close() error {
 	if !p.made() {
 		return errNoProcess
@@ -234,5 +236,5 @@ func (p *Process[Out]) Close() error {
 	}
 	var none Out
 	p.closed, p.value, p.err, p.submit = true, none, nil, nil
-	return nil
+	return p.left
 }

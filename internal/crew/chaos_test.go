@@ -142,7 +142,7 @@ func (x *chaos) end() {
 	var wg sync.WaitGroup
 	for range 1 + r.IntN(3) {
 		if r.IntN(2) == 0 {
-			wg.Go(x.c.Close)
+			wg.Go(func() { _ = x.c.Close() })
 		} else {
 			wg.Go(func() { _ = x.c.Shutdown(ctx) })
 		}

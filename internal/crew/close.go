@@ -4,7 +4,10 @@ package crew
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/share"
@@ -12,13 +15,14 @@ import (
 )
 
 // Close ends all workers at once; what they have not finished ends with
-// ErrClosed. It returns when nothing is left. Closing twice is fine.
-func (c *Crew) Close() {
+// ErrClosed. It returns when nothing is left, or with an error that names the
+// processes which have not ended though they were killed. Closing twice is fine.
+func (c *Crew) Close() error {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		<-c.gone
-		return
+		return c.left()
 	}
 	c.closed = true
 	close(c.closing)
@@ -40,11 +44,51 @@ func (c *Crew) Close() {
 	spawn.Release()
 	share.ForgetFiles(c.cfg.Files)
 	close(c.gone)
+	return c.left()
+}
+
+// lingers notes that a worker that was killed has not ended. The lock is held.
+func (c *Crew) lingers(m *member) {
+	c.lingering = append(slices.DeleteFunc(c.lingering, hasEnded), m)
+}
+
+func hasEnded(m *member) bool {
+	select {
+	case <-m.proc.Gone():
+		return true
+	default:
+		return false
+	}
+}
+
+// left names the processes that were killed and have not ended; nil if there are none.
+func (c *Crew) left() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []error
+	for _, m := range slices.Concat(c.lingering, c.members, c.spares, c.departing) {
+		if m != nil && !hasEnded(m) {
+			all = append(all, fmt.Errorf("mp: process %d (%s) was killed and has not ended: it waits in the kernel, or is another user's", m.proc.PID, m.called()))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// called is what a message calls the worker.
+func (m *member) called() string {
+	switch n := m.number(); {
+	case m.crew.cfg.Single:
+		return m.name
+	case n == 0:
+		return "a spare"
+	default:
+		return fmt.Sprintf("worker %d", n)
+	}
 }
 
 // Shutdown takes no more jobs, waits for those it has, lets the workers tear
 // down and exit, and closes. When ctx ends first, it closes at once and returns
-// the context's error.
+// the context's error; if that takes more than a moment, the error names what has not ended.
 func (c *Crew) Shutdown(ctx context.Context) error {
 	c.mu.Lock()
 	c.draining = true
@@ -58,17 +102,34 @@ func (c *Crew) Shutdown(ctx context.Context) error {
 		quiet = c.quiet
 	}
 	c.mu.Unlock()
-	defer c.Close()
 	if quiet != nil {
 		select {
 		case <-quiet:
 		case <-c.closing:
-			return nil
+			return c.Close()
 		case <-ctx.Done():
-			return cause.Of(ctx)
+			return c.closeSoon(cause.Of(ctx))
 		}
 	}
-	return c.dismiss(ctx)
+	if err := c.dismiss(ctx); err != nil {
+		return c.closeSoon(err)
+	}
+	return c.Close()
+}
+
+// closeSoon is Close for somebody who does not want to wait, because of why.
+func (c *Crew) closeSoon(why error) error {
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close() }()
+	select {
+	case err := <-closed:
+		if err == nil {
+			return why
+		}
+		return errors.Join(why, err)
+	case <-time.After(dying):
+		return errors.Join(why, c.left())
+	}
 }
 
 // dismiss lets the workers tear down.

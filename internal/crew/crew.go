@@ -4,6 +4,7 @@ package crew
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type Crew struct {
 	want      int                        // places to be filled
 	spares    []*member                  // ready to fill one
 	departing []*member                  // that have left one and tear down
+	lingering []*member                  // that were killed and have not ended, and are not waited for any more
 	counts    Stats                      // what has happened
 	slow      []Slow                     // the slowest tasks, the slowest first
 	ends      []End                      // of workers, the last ones
@@ -106,7 +108,9 @@ func New(cfg Config) (*Crew, error) {
 			break
 		}
 	}
-	c.Close()
+	if left := c.Close(); left != nil {
+		err = errors.Join(err, left)
+	}
 	return nil, err
 }
 

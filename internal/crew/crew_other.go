@@ -25,7 +25,7 @@ func (*Crew) Execute(context.Context, string, Batch, Hints) error { return errUn
 func (*Crew) Shutdown(context.Context) error { return nil }
 
 // Close does nothing.
-func (*Crew) Close() {}
+func (*Crew) Close() error { return nil }
 
 // Running is false.
 func (*Crew) Running(Batch, int) bool { return false }

@@ -18,6 +18,9 @@ func (m *member) lastRites() Death {
 	<-m.ears
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
+	if m.proc.Status().Stuck {
+		m.crew.lingers(m)
+	}
 	single := ""
 	if m.crew.cfg.Single {
 		single = m.name

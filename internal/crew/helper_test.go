@@ -151,7 +151,7 @@ func start(t testing.TB, cfg crew.Config) *crew.Crew {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { within(t, "Close returns", c.Close) })
+	t.Cleanup(func() { within(t, "Close returns", func() { _ = c.Close() }) })
 	return c
 }
 

@@ -307,6 +307,13 @@ func (l *Link) EndReading() {
 	_ = l.sock.SetWriteDeadline(time.Unix(1, 0))
 }
 
+// HangUp ends the connection for the worker, which then ends by itself.
+func (l *Link) HangUp() {
+	if raw, err := l.sock.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
+}
+
 // MaxTasks is how many tasks may be on their way to a worker, those whose results
 // have not been collected included. The owner keeps count of the latter.
 const MaxTasks = slots

@@ -39,6 +39,8 @@ const (
 	opAdd    = 1
 	opRemove = 2
 	opCgroup = 3
+	opKill   = 4
+	opEnd    = 5 // without numbers: the guard is to end, and to leave its groups alone
 	opHead   = 4
 	opMax    = 64 << 10
 
@@ -128,6 +130,13 @@ func (g *guardian) remove(pgid int) {
 	g.tell(opRemove, pgid)
 }
 
+// endGroup has the guard kill a group that we may not kill: it has the user that we had when it was started.
+func (g *guardian) endGroup(pgid int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tell(opKill, pgid)
+}
+
 // tell never blocks: a guard that does not read is replaced.
 func (g *guardian) tell(op, pgid int) {
 	g.send(op, numbers(pgid))
@@ -152,8 +161,8 @@ func (g *guardian) send(op int, what []byte) {
 
 // kill kills the guard; under the lock.
 func (g *guardian) kill() {
-	if g.pid != 0 {
-		signalTo(g.pidfd, g.pid, syscall.SIGKILL)
+	if g.pid != 0 && signalTo(g.pidfd, g.pid, syscall.SIGKILL) != nil { // we are another user by now
+		_ = unix.Sendto(g.sock, binary.LittleEndian.AppendUint32(nil, opEnd), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 	}
 }
 
@@ -361,15 +370,23 @@ func (c charge) read() bool {
 			return false
 		}
 		op, what := binary.LittleEndian.Uint32(buf[:]), buf[opHead:n]
-		if op == opCgroup {
+		switch op {
+		case opCgroup:
 			c.leaves[string(what)] = true
 			continue
+		case opEnd:
+			clear(c.groups)
+			clear(c.leaves)
+			return false
 		}
 		for ; len(what) >= 4; what = what[4:] {
 			pgid := int(int32(binary.LittleEndian.Uint32(what)))
-			if op == opAdd && pgid > 1 {
+			switch {
+			case op == opAdd && pgid > 1:
 				c.groups[pgid] = true
-			} else {
+			case op == opKill && c.groups[pgid]:
+				_ = syscall.Kill(-pgid, syscall.SIGKILL)
+			case op == opRemove:
 				delete(c.groups, pgid)
 			}
 		}

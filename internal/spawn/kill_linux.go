@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -21,14 +22,40 @@ func (p *Process) Kill() {
 	defer p.mu.Unlock()
 	switch {
 	case p.reaped:
+		return
 	case p.sock == nil:
-		killGroup(p.pidfd, p.child)
+		p.heed(killGroup(p.pidfd, p.child))
 	case p.contain == Namespace: // with its first process the kernel ends all
-		signalTo(p.pidfd, p.child, syscall.SIGKILL)
+		p.heed(signalTo(p.pidfd, p.child, syscall.SIGKILL))
 	default: // the keeper does it; unless it is kept from that
-		signalTo(p.pidfd, p.child, syscall.SIGTERM)
-		signalTo(p.pidfd, p.child, syscall.SIGCONT) // a task may have stopped it
+		p.heed(signalTo(p.pidfd, p.child, syscall.SIGTERM))
+		_ = signalTo(p.pidfd, p.child, syscall.SIGCONT) // a task may have stopped it
 		time.AfterFunc(keeperEnd, p.killKeeper)
+	}
+	p.limitLife()
+}
+
+// limitLife gives the process up after a while, which was killed. The lock is held.
+func (p *Process) limitLife() {
+	if p.limit == nil {
+		p.limit = time.AfterFunc(givenUp, func() { p.finish(Status{ExitCode: -1, Signal: syscall.SIGKILL, Stuck: true}) })
+	}
+}
+
+// heed looks for other ways to end a process that the system does not let us kill, since one of us has changed its
+// user: a guard or keeper has ours of the time when it was started. The lock is held.
+func (p *Process) heed(err error) {
+	if !errors.Is(err, syscall.EPERM) {
+		return
+	}
+	if p.sock == nil {
+		family.guard.endGroup(p.PID)
+	} else if raw, err := p.sock.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
+	if p.refused != nil {
+		go p.refused()
+		p.refused = nil
 	}
 }
 
@@ -36,7 +63,7 @@ func (p *Process) killKeeper() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
-		signalTo(p.pidfd, p.child, syscall.SIGKILL)
+		_ = signalTo(p.pidfd, p.child, syscall.SIGKILL)
 	}
 }
 
@@ -49,31 +76,36 @@ func (p *Process) Signal(s syscall.Signal) {
 	case p.kept >= 0:
 		_ = unix.PidfdSendSignal(p.kept, s, nil, 0)
 	default:
-		signalTo(p.pidfd, p.PID, s)
+		_ = signalTo(p.pidfd, p.PID, s)
 	}
 }
 
 // signalTo sends a signal to a child.
-func signalTo(pidfd *os.File, pid int, s syscall.Signal) { send(pidfd, s, 0, pid) }
+func signalTo(pidfd *os.File, pid int, s syscall.Signal) error { return send(pidfd, s, 0, pid) }
 
 // killGroup kills the group of a child, which may have been reaped. Before Linux 6.9 it is
 // not killed then.
-func killGroup(pidfd *os.File, pid int) {
-	send(pidfd, syscall.SIGKILL, unix.PIDFD_SIGNAL_PROCESS_GROUP, -pid)
+func killGroup(pidfd *os.File, pid int) error {
+	return send(pidfd, syscall.SIGKILL, unix.PIDFD_SIGNAL_PROCESS_GROUP, -pid)
 }
 
-func send(pidfd *os.File, s syscall.Signal, flags int, pid int) {
+// send returns nil if nobody is left to receive the signal.
+func send(pidfd *os.File, s syscall.Signal, flags int, pid int) (err error) {
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
-		return
+		return nil
 	}
 	_ = raw.Control(func(fd uintptr) {
-		switch unix.PidfdSendSignal(int(fd), s, nil, flags) {
-		case nil, unix.ESRCH:
+		switch err = unix.PidfdSendSignal(int(fd), s, nil, flags); err {
+		case nil:
+			return
+		case unix.ESRCH:
+			err = nil
 			return
 		}
-		if !sys.IsReaped(int(fd)) {
-			_ = syscall.Kill(pid, s)
+		if err = nil; !sys.IsReaped(int(fd)) {
+			err = syscall.Kill(pid, s)
 		}
 	})
+	return err
 }

@@ -41,14 +41,14 @@ func TestNumberOfAnother(t *testing.T) {
 	_ = dead.Process.Kill()
 	_ = dead.Wait()
 	for name, kill := range map[string]func(pid int){
-		"process":                   func(pid int) { signalTo(pidfd, pid, syscall.SIGKILL) },
-		"group":                     func(pid int) { killGroup(pidfd, pid) },
+		"process":                   func(pid int) { _ = signalTo(pidfd, pid, syscall.SIGKILL) },
+		"group":                     func(pid int) { _ = killGroup(pidfd, pid) },
 		"group, on an older kernel": func(pid int) { send(pidfd, syscall.SIGKILL, 1<<30, -pid) },
 	} {
 		bystander, watch := victim(t)
 		kill(bystander.Process.Pid)
 		// SIGTERM can only be what ends it if nothing did before.
-		signalTo(watch, bystander.Process.Pid, syscall.SIGTERM)
+		_ = signalTo(watch, bystander.Process.Pid, syscall.SIGTERM)
 		_ = bystander.Wait()
 		if ws := bystander.ProcessState.Sys().(syscall.WaitStatus); ws.Signal() != syscall.SIGTERM {
 			t.Errorf("%s: the bystander ended with %v", name, ws.Signal())
@@ -70,7 +70,7 @@ func TestGroupOfTheReaped(t *testing.T) {
 	other, _ := member(t, leader.Process.Pid)
 	_ = leader.Process.Kill()
 	_ = leader.Wait()
-	killGroup(pidfd, leader.Process.Pid)
+	_ = killGroup(pidfd, leader.Process.Pid)
 	_ = other.Wait()
 	if ws := other.ProcessState.Sys().(syscall.WaitStatus); ws.Signal() != syscall.SIGKILL {
 		t.Errorf("it ended with %v", ws.Signal())

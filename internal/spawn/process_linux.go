@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,15 +32,22 @@ type Process struct {
 	done    chan struct{}
 	status  Status
 
-	mu     sync.Mutex
-	reaped bool
+	mu      sync.Mutex
+	reaped  bool
+	over    bool          // done is closed
+	limit   *time.Timer   // gives it up; nil before it is killed
+	gone    chan struct{} // closed when it has been reaped
+	refused func()        // see Spec; nil once that was called
 }
 
 // Start starts a process. Once it ends, what is left of its process group, and of
 // more as Contain says, is killed, it is reaped, and Done is closed. It is killed
 // when this process dies, however it dies.
+//
+// A process that has been killed may live on: while it waits in the kernel for a dead file system, for instance. Then
+// Done is closed after some seconds all the same, and it is reaped whenever it ends.
 func Start(s Spec) (*Process, error) {
-	p := &Process{done: make(chan struct{}), kept: -1}
+	p := &Process{done: make(chan struct{}), gone: make(chan struct{}), kept: -1, refused: s.Refused}
 	if s.Cgroup != nil {
 		var err error
 		if p.group, err = s.Cgroup.make(s.Memory); err != nil {
@@ -209,18 +217,32 @@ func (p *Process) reap() {
 	}
 	p.group.clear()
 	p.mu.Lock()
-	killGroup(p.pidfd, p.child)
-	p.status = p.end(ws, known)
+	_ = killGroup(p.pidfd, p.child)
+	status := p.end(ws, known)
 	if ok {
-		p.status = willed
+		status = willed
 	}
-	p.status.OOM = p.status.Signal == syscall.SIGKILL && p.group.outOfMemory()
+	status.OOM = status.Signal == syscall.SIGKILL && p.group.outOfMemory()
 	p.reaped = true
 	p.mu.Unlock()
 	_ = p.pidfd.Close()
 	_ = p.group.remove()
 	family.release()
-	close(p.done)
+	close(p.gone)
+	p.finish(status)
+}
+
+// finish closes done, unless the process was given up before.
+func (p *Process) finish(s Status) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.limit != nil {
+		p.limit.Stop()
+	}
+	if !p.over {
+		p.over, p.status = true, s
+		close(p.done)
+	}
 }
 
 // end reaps our child and returns how it ended; that may be known already.
@@ -275,8 +297,11 @@ func (p *Process) Pidfd() (int, error) {
 	return fd, errors.Join(cerr, err)
 }
 
-// Done is closed when the process has ended and been reaped.
+// Done is closed when the process has ended and been reaped, or given up: then its Status is Stuck.
 func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Gone is closed when the process has ended and been reaped.
+func (p *Process) Gone() <-chan struct{} { return p.gone }
 
 // Status is valid after Done.
 func (p *Process) Status() Status { return p.status }

@@ -3,6 +3,7 @@ package spawn
 import (
 	"fmt"
 	"syscall"
+	"time"
 )
 
 // Spec says what to start.
@@ -20,6 +21,10 @@ type Spec struct {
 
 	Cancel <-chan struct{} // closed when the start is not to be waited for any more; nil: never
 
+	// Refused is called, at most once and in a goroutine, if the system does not let us kill the process, since
+	// one of us has changed its user. It is to make the process end by itself.
+	Refused func()
+
 	Contain Containment
 	CPUs    []int   // on which it may run, from its first instruction; nil: all of ours
 	Cgroup  *Cgroup // gets a group for the process; nil: none
@@ -32,11 +37,18 @@ type Status struct {
 	Signal   syscall.Signal // 0 if none did
 	OOM      bool           // it was killed at the limit of its control group
 	Lost     bool           // it is not known how it ended: it was not we who reaped it
+	Stuck    bool           // it has not ended yet, long after it was killed
 }
+
+// givenUp is how long a process may live after it was killed before it is given up; a variable for tests.
+var givenUp = 5 * time.Second
 
 func (s Status) String() string {
 	if s.Lost {
 		return "an unknown exit status"
+	}
+	if s.Stuck {
+		return fmt.Sprintf("no end in %v after signal %d (%v)", givenUp, int(s.Signal), s.Signal)
 	}
 	if s.OOM {
 		return fmt.Sprintf("signal %d (%v), out of memory", int(s.Signal), s.Signal)
