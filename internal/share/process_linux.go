@@ -44,7 +44,17 @@ func (h *heap) begin() error {
 }
 
 func (h *heap) directory() (broker.Directory, error) {
-	gone := func(id uint64) { go h.lost(id) }
+	gone := func(id uint64) {
+		if spills.end(id) {
+			go h.endIfIdle()
+			return
+		}
+		if id != 0 {
+			go h.lost(id)
+		} else if !h.looks.Swap(true) { // a client can have it told again and again
+			go h.lost(0)
+		}
+	}
 	switch {
 	case birth.ask == nil:
 		return broker.NewServer(h.bury, gone)
@@ -66,6 +76,13 @@ func (h *heap) end() {
 		active.Store(false)
 		s.Close()
 	}
+}
+
+// endIfIdle is end without the lock.
+func (h *heap) endIfIdle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.end()
 }
 
 // bury releases what a dead process held in the arenas that it had. It does not keep the lock, so other
