@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +40,7 @@ func help(what string) {
 		os.Exit(code)
 	case "signal":
 		n, _ := strconv.Atoi(arg)
+		signal.Reset() // workers swallow some
 		_ = syscall.Kill(os.Getpid(), syscall.Signal(n))
 		select {}
 	case "surroundings":
@@ -58,6 +60,7 @@ func help(what string) {
 	case "files":
 		fmt.Print(strings.Join(files(), "\n"), "\n")
 	case "stay":
+		signal.Reset()
 		fmt.Println("here")
 		block()
 	case "echo": // what comes in descriptor 3 goes out of 4
