@@ -24,8 +24,8 @@ var touch = mp.Register("touch", func(_ context.Context, file string) (int, erro
 })
 
 // hang mounts a file system whose server reads requests and answers none: who uses it waits in the kernel, and SIGKILL
-// does not end that. It returns a file on it, and what makes the server go.
-func hang(t *testing.T) (file string, release func()) {
+// does not end that. It returns a file on it, what tells that somebody waits, and what makes the server go.
+func hang(t *testing.T) (file string, caught <-chan struct{}, release func()) {
 	t.Helper()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -37,14 +37,14 @@ func hang(t *testing.T) (file string, release func()) {
 		_ = unix.Close(fd)
 		lacks(t, "the right to mount", err)
 	}
-	served := make(chan struct{})
+	served, waits := make(chan struct{}), make(chan struct{}, 1)
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		defer close(served)
-		serveHanging(fd, stop)
+		serveHanging(fd, stop, waits)
 	}()
 	released := false
 	release = func() {
@@ -59,7 +59,7 @@ func hang(t *testing.T) (file string, release func()) {
 		_ = unix.Close(stop)
 	}
 	t.Cleanup(release)
-	return filepath.Join(dir, "file"), release
+	return filepath.Join(dir, "file"), waits, release
 }
 
 // lacks skips a test that needs what the machine lacks.
@@ -71,8 +71,8 @@ func lacks(t *testing.T, what string, err error) {
 	t.Skipf("it needs %s: %v", what, err)
 }
 
-// serveHanging answers what is needed to mount, until stop can be read.
-func serveHanging(fd, stop int) {
+// serveHanging answers what is needed to mount, until stop can be read. Of what it does not answer it tells waits.
+func serveHanging(fd, stop int, waits chan<- struct{}) {
 	const opInit, opGetattr, headIn, headOut = 26, 3, 40, 16
 	buf := make([]byte, 1<<20)
 	for {
@@ -103,6 +103,10 @@ func serveHanging(fd, stop int) {
 			binary.NativeEndian.PutUint32(out[16+60:], 0o040755) // mode
 			binary.NativeEndian.PutUint32(out[16+64:], 2)        // nlink
 		default:
+			select {
+			case waits <- struct{}{}:
+			default:
+			}
 			continue
 		}
 		head := binary.NativeEndian.AppendUint32(nil, uint32(headOut+len(out)))
@@ -135,7 +139,7 @@ func gone(t *testing.T, pid int) {
 // A worker that SIGKILL does not reach costs its task and some seconds: its place gets another worker, and Close
 // names it.
 func TestStuckInKernel(t *testing.T) {
-	file, release := hang(t)
+	file, _, release := hang(t)
 	for _, workers := range []int{1, 2} {
 		t.Run(fmt.Sprint(workers), func(t *testing.T) {
 			pool, err := mp.NewPool(mp.PoolConfig{Workers: workers})
@@ -154,7 +158,7 @@ func TestStuckInKernel(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 				defer cancel()
 				_, err := mp.Call(ctx, pool, touch, file)
-				if !errors.As(err, &dead) || dead.Reason != mp.ReasonDeadline || !strings.Contains(err.Error(), "no end in") {
+				if !errors.As(err, &dead) || dead.Reason != mp.ReasonDeadline || !strings.Contains(err.Error(), "has not ended it") {
 					t.Errorf("Call: %v", err)
 				}
 			})
@@ -189,13 +193,13 @@ func TestStuckAtTheEnd(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file, release := hang(t)
+			file, caught, release := hang(t)
 			pool, err := mp.NewPool(mp.PoolConfig{Workers: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
 			f := mp.Submit(t.Context(), pool, touch, file)
-			until(t, "the task runs", func() bool { return f.State() == mp.Running })
+			<-caught
 			var pid int
 			for _, w := range pool.Workers() {
 				if w.State == mp.WorkerBusy {
@@ -215,16 +219,14 @@ func TestStuckAtTheEnd(t *testing.T) {
 			})
 			release()
 			gone(t, pid)
-			if err := pool.Close(); err != nil {
-				t.Errorf("Close when it has ended: %v", err)
-			}
+			until(t, "nothing is left", func() bool { return pool.Close() == nil })
 		})
 	}
 }
 
 // A Process that is stuck ends for those who wait.
 func TestStuckProcess(t *testing.T) {
-	file, release := hang(t)
+	file, caught, release := hang(t)
 	p, err := mp.NewProcess(touch, file, mp.ProcessConfig{})
 	if err == nil {
 		err = p.Start()
@@ -232,10 +234,7 @@ func TestStuckProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it waits in the kernel", func() bool {
-		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", p.PID()))
-		return len(b) > 0 && !strings.HasPrefix(string(b), "running")
-	})
+	<-caught
 	if err := p.Kill(); err != nil {
 		t.Fatal(err)
 	}

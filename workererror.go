@@ -100,9 +100,23 @@ func workerError(d *crew.Death) *WorkerError {
 	return &WorkerError{
 		Worker: d.Worker, Process: d.Single, PID: d.PID, Func: d.Func, Reason: reasonOf(d),
 		ExitCode: d.Status.ExitCode, Signal: d.Status.Signal,
-		Stderr: d.Stderr, Stacks: d.Stacks, Cause: d.Cause,
+		Stderr: d.Stderr, Stacks: d.Stacks, Cause: causeOf(d),
 	}
 }
+
+// causeOf also says that the process is still there.
+func causeOf(d *crew.Death) error {
+	switch {
+	case !d.Status.Stuck:
+		return d.Cause
+	case d.Cause == nil:
+		return errStuck
+	default:
+		return fmt.Errorf("%w; %w", d.Cause, errStuck)
+	}
+}
+
+var errStuck = errors.New("SIGKILL has not ended it: it waits in the kernel, or is another user's")
 
 func reasonOf(d *crew.Death) Reason {
 	switch {
