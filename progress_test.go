@@ -137,10 +137,13 @@ func TestProgressOfFailures(t *testing.T) {
 // What the end of the context has cancelled is not counted, whether all errors are asked for or not;
 // what has failed by itself is.
 func TestProgressOfCancelled(t *testing.T) {
-	mptest.NoLeaks(t)
-	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 2}), "inline": must(mp.NewInline(mp.InlineConfig{Workers: 2}))} {
+	for name, open := range map[string]func(t *testing.T) mp.Executor{
+		"pool":   func(t *testing.T) mp.Executor { return newPool(t, mp.PoolConfig{Workers: 2}) },
+		"inline": func(*testing.T) mp.Executor { return must(mp.NewInline(mp.InlineConfig{Workers: 2})) },
+	} {
 		for _, why := range []error{nil, errors.New("why")} {
 			t.Run(fmt.Sprintf("%s/%v", name, why), func(t *testing.T) {
+				ex := open(t)
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				event := must(mp.NewEvent(mp.ObjectConfig{}))
