@@ -93,7 +93,7 @@ func (c *Crew) filled() (ok bool, change chan struct{}, err error) {
 		switch m := c.members[i]; {
 		case !p.kept:
 			return false, nil, c.cfg.Death(c.lastWhy)
-		case !p.vacant && (m == nil || m.dead || m.leaving):
+		case !p.vacant && (!m.inService() || m.leaving):
 			return false, c.change, nil
 		}
 	}
