@@ -2,8 +2,12 @@ package mp
 
 import (
 	"encoding/binary"
+	"errors"
 	"math/bits"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/share"
@@ -17,6 +21,11 @@ type block struct {
 	made       bool // by this process, which uses it again
 	uses       int  // of this process, at some time
 	seen       int  // what uses was when last looked at
+
+	look    sync.Mutex  // for what follows. A goroutine that has it waits for nothing
+	claims  int         // how often this process has taken it when it was free
+	back    atomic.Bool // it has been free since then; to be read without the lock
+	dropped bool
 
 	mu        sync.Mutex
 	carriedIn map[uint64]bool // the segments of objects in which it may lie in a message
@@ -39,6 +48,35 @@ func (b *block) carryIn(in *share.Object) error {
 	}
 	b.carriedIn[segment] = true
 	return nil
+}
+
+// claim takes a block of this process if it is free. It is stolen if it was free and no longer is, although no other
+// process takes it then: one has written into the head.
+func (b *block) claim() (trip uint32, ok, stolen bool) {
+	if !b.held.IsFree() {
+		return 0, false, b.back.Load()
+	}
+	b.look.Lock()
+	defer b.look.Unlock()
+	if trip, ok = b.held.Claim(); ok {
+		b.claims++
+		b.back.Store(false)
+	}
+	return trip, ok, !ok && b.back.Load()
+}
+
+// returned reports whether the block has been free after this process took it for the given time. It asks no other
+// process.
+func (b *block) returned(claims int) bool {
+	b.look.Lock()
+	defer b.look.Unlock()
+	if b.dropped || b.claims != claims {
+		return true
+	}
+	if b.held.IsFree() {
+		b.back.Store(true)
+	}
+	return b.back.Load()
 }
 
 // blocks are those that this process knows.
@@ -64,9 +102,16 @@ func (s *blockStore) get(size int) (*holding, error) {
 	size = max(smallestBlock, 1<<bits.Len(uint(size-1)))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, b := range s.free[size] {
-		if trip, ok := b.held.Claim(); ok {
+	for i := 0; i < len(s.free[size]); {
+		b := s.free[size][i]
+		trip, ok, stolen := b.claim()
+		switch {
+		case ok:
 			return s.hold(b, trip), nil
+		case stolen:
+			s.drop(b)
+		default:
+			i++
 		}
 	}
 	b, err := newBlock(size)
@@ -82,7 +127,7 @@ func (s *blockStore) get(size int) (*holding, error) {
 func (s *blockStore) hold(b *block, trip uint32) *holding {
 	b.uses++
 	s.tick()
-	return &holding{block: b, trip: trip}
+	return &holding{block: b, trip: trip, claims: b.claims}
 }
 
 func newBlock(size int) (*block, error) {
@@ -186,6 +231,13 @@ func (s *blockStore) meet(head share.Token) (*block, error) {
 // drop forgets a block; under the lock.
 func (s *blockStore) drop(b *block) {
 	delete(s.known, keyOf(b.head.Name()))
+	if b.made {
+		size := len(b.data.Data())
+		s.free[size] = slices.DeleteFunc(s.free[size], func(other *block) bool { return other == b })
+	}
+	b.look.Lock()
+	b.dropped = true
+	b.look.Unlock()
 	b.held.Close(b.head.Owned())
 	b.head.Close()
 	b.data.Close()
@@ -210,15 +262,6 @@ func (s *blockStore) sweep() {
 			s.drop(b)
 		}
 	}
-	for size, list := range s.free {
-		var left []*block
-		for _, b := range list {
-			if s.known[keyOf(b.head.Name())] == b {
-				left = append(left, b)
-			}
-		}
-		s.free[size] = left
-	}
 	if len(s.known) > 0 {
 		s.tick()
 	}
@@ -227,10 +270,21 @@ func (s *blockStore) sweep() {
 // away reports whether it is on its way: it may come back, if it was sent from here.
 func (b *block) away() bool { return b.held.Moving() && !b.data.Gone() }
 
-// claimed reports whether a block is free, and takes it in that case.
+// claimed reports whether a block of this process is free, and takes it in that case. It may also be stolen: then it is
+// given back too.
 func (s *blockStore) claimed(b *block) bool {
-	_, ok := b.held.Claim()
-	return ok
+	_, ok, stolen := b.claim()
+	return ok || stolen
+}
+
+// giveUp gives a block of this process back that another one has had since a claim and has not freed: nobody else can
+// get it any more. It stays where it is mapped.
+func (s *blockStore) giveUp(b *block, claims int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !b.returned(claims) {
+		s.drop(b)
+	}
 }
 
 // has reports whether this process has the block with a head since a trip.
@@ -243,13 +297,28 @@ func (s *blockStore) has(head share.Token, trip uint32) bool {
 
 // loseBlock frees the block with a head if it is still on a trip, or has arrived here on that
 // with a value that could not be decoded as a whole.
-func loseBlock(head share.Token, trip uint32) {
+func loseBlock(head share.Token, trip uint32) error {
 	h, err := share.Meet(head)
 	if err != nil {
-		return
+		return err
 	}
 	defer h.Close()
 	held := xsync.OpenHeld(h.Memory())
 	held.Lose(trip)
 	held.Free(trip)
+	return nil
+}
+
+// Times between attempts to free a block for whose head the system has no memory or descriptor now.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = time.Minute
+)
+
+// loseSoon is loseBlock for a message that is lost because the system gives nothing: its sender waits for the block.
+func loseSoon(head share.Token, trip uint32, pause time.Duration) {
+	var number syscall.Errno
+	if err := loseBlock(head, trip); errors.As(err, &number) && pause <= lastPause {
+		time.AfterFunc(pause, func() { loseSoon(head, trip, 2*pause) })
+	}
 }

@@ -54,7 +54,8 @@ var (
 // Send sends v, and waits for room until ctx ends. On error nothing was sent. The error is ctx's,
 // [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection], or one in which errors.As finds a
 // [*CodecError]. A message longer than PipeConfig.MaxMessage is a CodecError with the cause [ErrTooLong].
-// A message larger than a quarter of the pipe's buffer is stored outside of it, one at a time. Over a
+// A message larger than a quarter of the pipe's buffer is stored outside of it, one at a time. The next one waits
+// while the receiver is still reading more than three. Over a
 // [Transport] the error may also be the Transport's, and PipeConfig does not apply.
 func (c *Conn[T]) Send(ctx context.Context, v T) error {
 	x, err := c.beginSend(ctx)

@@ -9,7 +9,7 @@ import (
 
 // PutRaw puts bytes that no Put has encoded, as a corrupt process might.
 func (q *Queue[T]) PutRaw(b []byte) error {
-	p := parcel{outside: q.q.outside}
+	p := q.q.parcel(context.Background())
 	return p.sent(q.q.ring.Put(context.Background(), b, p.put, p.drop))
 }
 
@@ -20,6 +20,13 @@ func (c *Conn[T]) SendRaw(b []byte) error { return c.c.send(context.Background()
 func (q *Queue[T]) GetRaw() ([]byte, error) {
 	rec, err := q.q.ring.TryGet(nil)
 	return rec.Bytes, err
+}
+
+// SetLongRead changes how long a consumer has to read an element if too many are unreleased.
+func SetLongRead(d time.Duration) (back func()) {
+	before := longRead
+	longRead = d
+	return func() { longRead = before }
 }
 
 // ForgeElements writes elements that lie outside of the queue into its memory, as a corrupt process might: all of

@@ -1,6 +1,11 @@
 package mp
 
-import "github.com/go-multiprocessing/mp/internal/inside"
+import (
+	"context"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/inside"
+)
 
 func init() {
 	inside.BoundConn = func(conn any, bytes int) {
@@ -19,13 +24,26 @@ func init() {
 			e.mostNext.Store(int64(bytes))
 		}
 	}
-	inside.UnreadByConn = func(conn any) bool {
-		e := conn.(piped).piped()
-		if e == nil || e.enter() != nil {
-			return false
+	inside.UnreadByConn = func(conn any) (bytes int, since time.Time) {
+		if e := conn.(piped).piped(); e != nil {
+			return e.unread.bytes()
 		}
-		defer e.leave()
-		return e.pipe.Sent(e.end).SpillWaits()
+		return 0, time.Time{}
+	}
+	inside.EndUnread = func(conn any) {
+		if e := conn.(piped).piped(); e != nil {
+			e.unread.end()
+		}
+	}
+	inside.TakeRecord = func(conn any) (release func(), err error) {
+		e := conn.(piped).piped()
+		rec, err := e.received().TryGet(nil)
+		return func() {
+			if rec.Spilled {
+				_, _ = e.outside().take(context.Background(), rec.Bytes, nil)
+				e.received().Released()
+			}
+		}, err
 	}
 	inside.MakerOfConn = func(conn any) uint64 {
 		if e := conn.(piped).piped(); e != nil {

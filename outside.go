@@ -41,12 +41,19 @@ const (
 type parcel struct {
 	outside
 	bytes bool // it has no first byte that says how it was sent
+	list  *unreleased
+	ring  *xsync.Ring
+	ctx   context.Context // until when it waits; nil: not at all
 	place []byte
+	out   sentOutside
 }
 
 // put puts the message outside.
 func (p *parcel) put(b []byte) (place []byte, err error) {
-	if place, err = p.outside.put(b); err != nil {
+	if err := p.list.await(p.ctx, p.ring); err != nil {
+		return nil, err
+	}
+	if place, err = p.outside.put(b, &p.out); err != nil {
 		return nil, err
 	}
 	if p.bytes {
@@ -58,16 +65,23 @@ func (p *parcel) put(b []byte) (place []byte, err error) {
 
 // sent says how sending it went.
 func (p *parcel) sent(err error) error {
-	if err == nil && p.place != nil && p.place[placeFlags]&inBlock != 0 {
+	if err != nil || p.place == nil {
+		return err
+	}
+	if p.out.block != nil {
 		blocks.settle(headOf(p.place), tripOf(p.place))
 	}
-	return err
+	p.list.add(p.out)
+	return nil
 }
 
-// put puts a message there and returns its place.
-func (o outside) put(b []byte) (place []byte, err error) {
+// put puts a message there and returns its place. It says in out where it is.
+func (o outside) put(b []byte, out *sentOutside) (place []byte, err error) {
+	out.size, out.at = len(b), time.Now()
 	if len(b) > mostInBlock {
-		return o.in.Spill(b)
+		place, err = o.in.Spill(b)
+		copy(out.place[:], place)
+		return place, err
 	}
 	h, err := blocks.get(len(b))
 	if err != nil {
@@ -82,6 +96,7 @@ func (o outside) put(b []byte) (place []byte, err error) {
 		h.free()
 		return nil, err
 	}
+	out.block, out.claims = h.block, h.claims
 	var trip [4]byte
 	binary.LittleEndian.PutUint32(trip[:], h.trip)
 	copy(place[placeTrip:], trip[:3])
@@ -174,12 +189,17 @@ func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
 	}
 	h, err := blocks.arriveAt(headOf(place), tripOf(place))
 	if errors.Is(err, ErrMoved) || errors.Is(err, broker.ErrGone) {
-		err = errSenderDied
+		return buf, errSenderDied
 	}
 	if err != nil {
+		loseSoon(headOf(place), tripOf(place), firstPause)
 		return buf, err
 	}
 	defer h.free()
+	if err := h.block.data.Pin(); err != nil { // its maker may give it up
+		return buf, errSenderDied
+	}
+	defer h.block.data.Unpin()
 	if data := h.block.data.Data(); length <= uint64(len(data)) {
 		return append(buf, data[:length]...), nil
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/share"
@@ -69,6 +70,8 @@ type pipeEnd struct {
 	left    atomic.Bool   // it was sent so that nothing of it is needed here any more
 	gone    atomic.Bool   // the memory was let go
 
+	unread unreleased // of what was sent here
+
 	drop atomic.Pointer[func([]byte)] // what shut was given, for an end that comes back
 }
 
@@ -108,7 +111,7 @@ func (e *pipeEnd) send(ctx context.Context, b []byte) error {
 	if err := e.fits(len(b)-1, "encoded"); err != nil {
 		return err
 	}
-	p := parcel{outside: e.outside()}
+	p := e.parcel(ctx)
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
 }
 
@@ -121,7 +124,8 @@ func (e *pipeEnd) sendBytes(ctx context.Context, b []byte) error {
 	if err := e.fits(len(b), "encoded"); err != nil {
 		return err
 	}
-	p := parcel{outside: e.outside(), bytes: true}
+	p := e.parcel(ctx)
+	p.bytes = true
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
 }
 
@@ -129,7 +133,7 @@ func (e *pipeEnd) trySend(b []byte) error {
 	if err := e.fits(len(b)-1, "encoded"); err != nil {
 		return err
 	}
-	p := parcel{outside: e.outside()}
+	p := e.parcel(nil)
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
 
@@ -140,8 +144,14 @@ func (e *pipeEnd) trySendBytes(b []byte) error {
 	if err := e.fits(len(b), "encoded"); err != nil {
 		return err
 	}
-	p := parcel{outside: e.outside(), bytes: true}
+	p := e.parcel(nil)
+	p.bytes = true
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
+}
+
+// parcel is a message that is being sent; with nil as ctx it does not wait for room.
+func (e *pipeEnd) parcel(ctx context.Context) parcel {
+	return parcel{outside: e.outside(), list: &e.unread, ring: e.pipe.Sent(e.end), ctx: ctx}
 }
 
 // outside holds messages too large for the ring. Each begins with a byte that says how it was sent, except
@@ -194,6 +204,7 @@ func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err err
 		buf = append(buf, byBytes)
 	}
 	b, err := e.nextFrom().take(ctx, place, buf)
+	e.received().Released()
 	if err != nil {
 		return b, unreadable("message", err)
 	}
@@ -285,10 +296,31 @@ func (e *pipeEnd) release(last bool) {
 	if last {
 		e.pipe.Close()
 		e.mem.End()
+		e.unread.end()
 	}
-	if !e.gone.Swap(true) {
+	if e.gone.Swap(true) {
+		return
+	}
+	if last || e.unread.atMost(0) {
 		e.mem.Close()
+		return
 	}
+	e.awaitEnd(firstPause)
+}
+
+// awaitEnd lets the memory go when what was sent here has been released, or when nobody has the other end: then the
+// messages end.
+func (e *pipeEnd) awaitEnd(pause time.Duration) {
+	time.AfterFunc(pause, func() {
+		switch {
+		case e.pipe.Over():
+			e.unread.end()
+		case !e.unread.atMost(0):
+			e.awaitEnd(min(2*pause, time.Second))
+			return
+		}
+		e.mem.Close()
+	})
 }
 
 // depart lets the end go.

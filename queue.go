@@ -38,6 +38,7 @@ type queue[T any] struct {
 	ring     *xsync.Ring
 	envelope envelope[T]
 	outside  outside
+	unread   *unreleased // of what this process has put
 	most     int
 	closed   atomic.Bool // by this process, which has made it
 }
@@ -82,7 +83,7 @@ func NewQueue[T any](cfg QueueConfig) (*Queue[T], error) {
 }
 
 func newQueue[T any](ring *xsync.Ring, o outside, c *codec.Type[T], most int) *queue[T] {
-	q := &queue[T]{ring: ring, envelope: envelope[T]{c, o.in}, outside: o, most: most}
+	q := &queue[T]{ring: ring, envelope: envelope[T]{c, o.in}, outside: o, most: most, unread: &unreleased{cap: most}}
 	ring.Foresee(q.outside.foreseeing(q.envelope.foresee))
 	return q
 }
@@ -100,7 +101,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 		return ended(ctx, err)
 	}
 	return q.q.put(&v, func(b []byte) error {
-		p := parcel{outside: q.q.outside}
+		p := q.q.parcel(ctx)
 		return ended(ctx, p.sent(q.q.ring.Put(ctx, b, p.put, p.drop)))
 	})
 }
@@ -111,9 +112,14 @@ func (q *Queue[T]) TryPut(v T) error {
 		return errNotMade
 	}
 	return q.q.put(&v, func(b []byte) error {
-		p := parcel{outside: q.q.outside}
+		p := q.q.parcel(nil)
 		return p.sent(q.q.ring.TryPut(b, p.put, p.drop))
 	})
+}
+
+// parcel is an element that is being put; with nil as ctx it does not wait for room.
+func (q *queue[T]) parcel(ctx context.Context) parcel {
+	return parcel{outside: q.outside, list: q.unread, ring: q.ring, ctx: ctx}
 }
 
 func (q *queue[T]) put(v *T, send func([]byte) error) error {
@@ -173,6 +179,7 @@ func (q *queue[T]) got(ctx context.Context, p *[]byte, rec xsync.Record, err err
 	b := rec.Bytes
 	if err == nil && rec.Spilled {
 		b, err = q.outside.take(ctx, append([]byte(nil), b...), (*p)[:0])
+		q.ring.Released()
 		if err != nil {
 			err = unreadable("element", err)
 		}
@@ -282,7 +289,10 @@ func (q *queue[T]) discard() {
 	l := leftovers{outside: q.outside, carries: q.envelope.codec.Carries(), drop: q.envelope.drop}
 	l.takeFrom(q.ring)
 	q.ring.Close(true)
-	l.dropAll(func() { q.close(func(bool) {}) })
+	l.dropAll(func() {
+		q.close(func(bool) {})
+		q.unread.end()
+	})
 }
 
 // remains are what is left of a queue when nobody here has it any more.

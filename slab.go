@@ -169,9 +169,10 @@ func (x *slab[T]) Refuse() {}
 
 // holding is a block that this process has, or had: each time it arrives there is a new one.
 type holding struct {
-	block *block
-	trip  uint32 // since which this process has it, or on which it is
-	state atomic.Int32
+	block  *block
+	trip   uint32 // since which this process has it, or on which it is
+	claims int    // the block's, when this process had it last
+	state  atomic.Int32
 }
 
 // States of a holding.

@@ -154,10 +154,8 @@ func (b *budget) leave(mine *want) {
 func (b *budget) reclaim(of *holding, n int) {
 	now := time.Now()
 	for h := range b.holds { // of requests, none is in a pipe
-		if h.inPipe > 0 && b == h.answers && !h.unread() {
-			n := h.inPipe
-			h.inPipe = 0
-			b.add(h, -n)
+		if b == h.answers {
+			h.look()
 		}
 	}
 	if b.left(of.process) >= n {
@@ -176,9 +174,11 @@ func (b *budget) reclaim(of *holding, n int) {
 type holding struct {
 	process           uint64
 	requests, answers *budget
-	unread            func() bool // the last long answer that was sent
-	cut               func()      // disconnects the client
-	isCut             atomic.Bool
+	// unread returns how many bytes of answers were sent and are not known to be released, and since when the first is.
+	// No receiver can write to what that is taken from.
+	unread func() (bytes int, since time.Time)
+	cut    func() // disconnects the client
+	isCut  atomic.Bool
 
 	// Since when an answer cannot be sent, 0 if none is waiting, and for how long others could not during the long
 	// request that is being answered. In nanoseconds.
@@ -189,9 +189,9 @@ type holding struct {
 	request int // bytes; of the goroutine that serves the client
 
 	// Bytes of answers, under the lock of their budget.
-	made   int // in the current turn
-	inPipe int // sent, and perhaps not read yet
-	sentAt time.Time
+	made   int       // in the current turn
+	inPipe int       // sent, and perhaps not read yet
+	sentAt time.Time // the first of these
 	ended  bool
 }
 
@@ -199,7 +199,7 @@ type holding struct {
 func (s *Server) holds(p *peer, process uint64) *holding {
 	return &holding{
 		process: process, requests: &s.requests, answers: &s.answers,
-		unread: func() bool { return inside.UnreadByConn(p.conn) },
+		unread: func() (int, time.Time) { return inside.UnreadByConn(p.conn) },
 		cut: func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -350,8 +350,18 @@ func (h *holding) pushed(n int) {
 	h.answers.add(h, -n)
 }
 
-// sent notes that a message with answers was sent, which there may be another one of only when this one has been
-// read.
+// look notes what the client has read of what was sent; under the lock of the answers' budget.
+func (h *holding) look() {
+	if h.inPipe == 0 {
+		return
+	}
+	n, since := h.unread()
+	n = min(n, h.inPipe) // the rest is not counted as sent yet
+	h.answers.add(h, n-h.inPipe)
+	h.inPipe, h.sentAt = n, since
+}
+
+// sent notes that a message with answers was sent.
 func (h *holding) sent(n int, inTurn bool) {
 	if h == nil || !isLong(n) {
 		return
@@ -359,13 +369,14 @@ func (h *holding) sent(n int, inTurn bool) {
 	b := h.answers
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	change := n - h.inPipe
+	all, since := h.unread()
+	change := all - h.inPipe
 	if inTurn {
 		made := min(h.made, n)
 		h.made -= made
 		change -= made
 	}
-	h.inPipe, h.sentAt = n, time.Now()
+	h.inPipe, h.sentAt = all, since
 	b.add(h, change)
 }
 

@@ -22,11 +22,19 @@ func newBudgets(most, each int) (s *Server, client func(process uint64, unread b
 	s.answers.init(most, each)
 	return s, func(process uint64, unread bool) (*holding, chan struct{}) {
 		cut := make(chan struct{})
-		return &holding{
-			process: process, requests: &s.requests, answers: &s.answers,
-			unread: func() bool { return unread }, cut: func() { close(cut) },
-		}, cut
+		h := &holding{process: process, requests: &s.requests, answers: &s.answers, cut: func() { close(cut) }}
+		h.leaves(0)
+		if unread {
+			h.leaves(40 << 20)
+		}
+		return h, cut
 	}
+}
+
+// leaves has the client leave some bytes of what was sent to it unread from now on.
+func (h *holding) leaves(n int) {
+	at := time.Now()
+	h.unread = func() (int, time.Time) { return n, at }
 }
 
 // Long requests of all clients count, and of each process; there is room again when they have been answered, or
@@ -70,7 +78,7 @@ func TestBudgetOfRequests(t *testing.T) {
 func TestBudgetOfAnswers(t *testing.T) {
 	const mib = 1 << 20
 	s, client := newBudgets(2*mostBytes, 2*mostBytes)
-	reads, wasCut := client(1, false)
+	reads, wasCut := client(1, true)
 	idle, idleCut := client(2, true)
 	asks, _ := client(3, false)
 	for _, h := range []*holding{reads, idle} {
@@ -87,6 +95,7 @@ func TestBudgetOfAnswers(t *testing.T) {
 		t.Error(n)
 	}
 	asks.Charge(bufSize) // a short one
+	reads.leaves(0)
 	if err := asks.awaitAnswer(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -94,7 +103,7 @@ func TestBudgetOfAnswers(t *testing.T) {
 		t.Errorf("%d bytes, though one has read", n)
 	}
 	asks.Charge(60 * mib)
-	idle.sentAt = idle.sentAt.Add(-2 * unreadFor)
+	idle.unread = func() (int, time.Time) { return 40 * mib, time.Now().Add(-2 * unreadFor) }
 	go func() { <-idleCut; idle.end() }()
 	if err := asks.awaitAnswer(t.Context()); err != nil {
 		t.Error(err)
@@ -155,6 +164,7 @@ func TestRefusedAnswerDoesNotCount(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 	h.Charge(mostBytes / 2)
+	h.leaves(mostBytes / 2)
 	h.sent(mostBytes/2, true)
 	h.unmade(mostBytes) // nothing of this turn is left
 	if n := s.answers.all.Load(); n != mostBytes/2 {

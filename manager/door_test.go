@@ -170,7 +170,7 @@ func TestAdmission(t *testing.T) {
 			t.Errorf("process %d: %v", process, err)
 		}
 	}
-	go p.close()
+	go p.close(true)
 	if _, err := a.admit(2); !errors.Is(err, ErrLimit) {
 		t.Error("one that is being closed does not count: ", err)
 	}

@@ -77,7 +77,7 @@ func (p *peer) end(ctx context.Context, s *Server, err error) {
 	p.leaveLane()
 	p.rest, p.out.B = nil, nil
 	s.store.Leave(p.client)
-	go p.close()
+	go p.close(s.ctx.Err() == nil)
 	p.mu.Lock()
 	if p.thrown != nil {
 		err = p.thrown
@@ -88,8 +88,13 @@ func (p *peer) end(ctx context.Context, s *Server, err error) {
 	}
 }
 
-func (p *peer) close() {
+// close closes the connection. What the client has not read is lost, unless the manager ends: clients may still read
+// why.
+func (p *peer) close(lost bool) {
 	_ = p.conn.Close()
+	if lost {
+		inside.EndUnread(p.conn)
+	}
 	p.holds.end()
 	if p.leave != nil {
 		p.leave()

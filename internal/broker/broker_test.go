@@ -38,7 +38,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.s, s.anyID = s, true
+	w.s, s.anyID, s.lastFetch = s, true, time.Millisecond
 	t.Cleanup(func() {
 		until(t, "the server is idle", s.Idle)
 		until(t, "nothing is counted that is not there", func() bool {

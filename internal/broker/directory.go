@@ -22,7 +22,7 @@ const (
 	// out when they are free.
 	Held
 	// Message is Counted for a segment that this process has published for that message alone, and that ends
-	// with it.
+	// with it. This process is told then.
 	Message
 )
 

@@ -88,7 +88,7 @@ func (s *Server) release(by *client, carrier, id uint64, end bool) {
 	s.kept(g, c, k)
 	ours := false
 	if end {
-		ours = s.removeForAll(g)
+		ours = s.endMessage(g)
 	} else {
 		s.forgetIfUnused(g)
 	}
@@ -97,6 +97,23 @@ func (s *Server) release(by *client, carrier, id uint64, end bool) {
 	if ours {
 		s.gone(id)
 	}
+}
+
+// endMessage removes a segment that was published for a message, and tells its owner as well, who counts it until then.
+// It reports whether the root process is to be told; under the lock. The caller must call unlink before it returns.
+func (s *Server) endMessage(g *segment) (ours bool) {
+	if s.segments[g.id] != g {
+		return false
+	}
+	ours = s.removeForAll(g)
+	switch g.owner {
+	case nil:
+	case s.root:
+		ours = true
+	default:
+		g.owner.say(message{op: opGone, id: g.id, fd: -1})
+	}
+	return ours
 }
 
 // Orphans returns the arenas of the dead that live on because of messages.

@@ -29,7 +29,7 @@ type Remote struct {
 
 // Connect begins to use the socket that this process was born with, once its parent has
 // been asked to have it served. Gone is called when a segment that this process has
-// fetched was destroyed.
+// fetched was destroyed, or when a message ends for which this process has published one.
 func Connect(fd int, gone func(id uint64)) (*Remote, error) {
 	r := &Remote{gone: gone, replies: map[uint32]chan message{}}
 	var err error

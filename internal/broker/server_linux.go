@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -42,13 +43,15 @@ type Server struct {
 	slots    budget // slots of clients' children
 	anyID    bool   // a test chooses the numbers of segments
 	stepSize int    // defaultStep, except in a test
-	paused   func() // for a test: called in each pause
-	taken    int    // descriptors that the root process has taken over from clients
+
+	lastFetch time.Duration // lastFetch, except in a test
+	paused    func()        // for a test: called in each pause
+	taken     int           // descriptors that the root process has taken over from clients
 }
 
 // NewServer makes the broker of a root process. When a client has died, the server calls bury, which must give
 // back what it held in the arenas that it had. The server calls gone with the number of a segment that the root
-// has fetched when the owner destroys it; and with 0 when a client has died, or when no living process has what
+// has fetched when the owner destroys it, or that the root has published for a message when that ends; and with 0 when a client has died, or when no living process has what
 // a dead one has left.
 func NewServer(bury func(slot int, arenas []uint64), gone func(id uint64)) (*Server, error) {
 	mail, err := park.NewMail()
@@ -63,7 +66,7 @@ func NewServer(bury func(slot int, arenas []uint64), gone func(id uint64)) (*Ser
 		keeps:    budget{most: 1 << 18, reserve: 1 << 16, sure: 256},
 		holds:    budget{most: 1 << 21, reserve: 1 << 19, sure: 1 << 10},
 		slots:    budget{most: park.MaxProcs - 2, reserve: 64},
-		stepSize: defaultStep,
+		stepSize: defaultStep, lastFetch: lastFetch,
 	}
 	s.root = &client{s: s, slot: rootSlot}
 	return s, nil
@@ -230,10 +233,11 @@ func (s *Server) unlink() {
 			carrier.carries.drop(g)
 		case len(g.carries.m) > 0:
 			carried, _ := g.carries.any()
-			s.uncount(carried.keptBy.m[g])
+			k := carried.keptBy.m[g]
+			s.uncount(k)
 			carried.keptBy.drop(g)
 			g.carries.drop(carried)
-			s.forgetIfUnused(carried)
+			s.uncarried(carried, k)
 		default:
 			s.removed[len(s.removed)-1] = nil
 			s.removed = s.removed[:len(s.removed)-1]
@@ -242,6 +246,31 @@ func (s *Server) unlink() {
 	}
 	s.removed = nil
 }
+
+// uncarried forgets a segment whose carrier is gone if nothing else needs it. One that was published for a message in
+// that carrier ends some time later: a process that has taken the message just before may be about to fetch it. It
+// needs the lock. The caller must call unlink.
+func (s *Server) uncarried(g *segment, k keep) {
+	s.forgetIfUnused(g)
+	if k.ends == 0 || g.size == 0 || s.segments[g.id] != g {
+		return
+	}
+	time.AfterFunc(s.lastFetch, func() {
+		s.mu.Lock()
+		ours := false
+		if len(g.keptBy.m) == 0 {
+			ours = s.endMessage(g)
+			s.unlink()
+		}
+		s.mu.Unlock()
+		if ours {
+			s.gone(g.id)
+		}
+	})
+}
+
+// lastFetch is how long a message lives on when its carrier is gone.
+const lastFetch = 5 * time.Second
 
 // Destroy is Directory's.
 func (s *Server) Destroy(id uint64) { s.destroy(s.root, id) }

@@ -26,7 +26,7 @@ const (
 	opKeep               // client: messages in segment size need segment id; ok: as Held; arena: as Message
 	opRelease            // client: no more; ok: nobody does
 	opReply              // server: to the request with that number, ok or not
-	opGone               // server: segment id is destroyed
+	opGone               // server: segment id is destroyed, or was the client's own for a message, which has ended
 )
 
 type message struct {

@@ -2,6 +2,8 @@
 // Package mp sets the functions.
 package inside
 
+import "time"
+
 var (
 	// BoundConn sets the maximum size of messages that the end of a pipe, an *mp.Conn not yet in use, sends and
 	// receives. The limit claimed by the sender of the end no longer counts.
@@ -15,9 +17,18 @@ var (
 	// counts as well.
 	BoundNext func(conn any, bytes int)
 
-	// UnreadByConn reports whether a message that an end of a pipe has sent lies outside of the pipe, and has not been
-	// received.
-	UnreadByConn func(conn any) bool
+	// UnreadByConn returns how many bytes the messages have together that an end of a pipe has sent, that lie outside of
+	// the pipe, and whose memory the receiver has not released; and when the oldest of them was sent. It asks no other
+	// process.
+	UnreadByConn func(conn any) (bytes int, since time.Time)
+
+	// EndUnread gives the memory of those messages back. It is called when the end is closed, and the receiver need not
+	// get them any more.
+	EndUnread func(conn any)
+
+	// TakeRecord receives the next message of an end of a pipe as a corrupt process might, for tests: it leaves the memory
+	// of one that lies outside of the pipe as it is. Release releases that.
+	TakeRecord func(conn any) (release func(), err error)
 
 	// MakerOfConn returns a number of the process that made the pipe, as the root process knows it.
 	MakerOfConn func(conn any) uint64

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/shm"
@@ -103,13 +104,58 @@ func (o *Object) Spill(b []byte) (place []byte, err error) {
 		shm.CloseFD(fd)
 		return nil, err
 	}
+	spills.add(id)
 	if err := h.keep(o.seg, id, broker.Message); err != nil {
+		spills.end(id)
 		h.dir.Destroy(id)
 		return nil, err
 	}
 	place = binary.LittleEndian.AppendUint64(make([]byte, 0, xsync.SpillSize), id)
 	place = binary.LittleEndian.AppendUint64(place, uint64(len(b)))
 	return append(place, make([]byte, xsync.SpillSize-len(place))...), nil
+}
+
+// spills are the messages that this process has put elsewhere and that have not ended. The broker says when they end;
+// no receiver can.
+var spills = spillSet{ids: map[uint64]struct{}{}}
+
+type spillSet struct {
+	mu  sync.Mutex // a process that holds it waits for nothing
+	ids map[uint64]struct{}
+}
+
+func (s *spillSet) add(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids[id] = struct{}{}
+}
+
+// end reports whether a segment was a message that had not ended.
+func (s *spillSet) end(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, there := s.ids[id]
+	delete(s.ids, id)
+	return there
+}
+
+// SpillEnded reports whether the message at a place, where this process has put it, has ended. It asks no other process.
+func SpillEnded(place []byte) bool {
+	spills.mu.Lock()
+	defer spills.mu.Unlock()
+	_, there := spills.ids[binary.LittleEndian.Uint64(place)]
+	return !there
+}
+
+// EndSpill ends a message that this process has put elsewhere, whether or not it has been received.
+func EndSpill(place []byte) {
+	h := &here
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if id := binary.LittleEndian.Uint64(place); spills.end(id) && h.dir != nil {
+		h.dir.Destroy(id)
+		h.end()
+	}
 }
 
 // ErrTooLong is returned for a message above the receiver's limit.
@@ -129,6 +175,7 @@ func (o *Object) Unspill(place, buf []byte, most int, goOn func() error) ([]byte
 	dir := h.dir
 	h.mu.Unlock()
 	if err != nil {
+		dir.Release(o.seg.id, id, true) // it is lost: its sender need not wait for that
 		return buf, err
 	}
 	defer dir.Drop(id) // a segment that was not kept for this message stays its publisher's

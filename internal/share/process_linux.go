@@ -44,7 +44,13 @@ func (h *heap) begin() error {
 }
 
 func (h *heap) directory() (broker.Directory, error) {
-	gone := func(id uint64) { go h.lost(id) }
+	gone := func(id uint64) {
+		if spills.end(id) {
+			go h.endIfIdle()
+			return
+		}
+		go h.lost(id)
+	}
 	switch {
 	case birth.ask == nil:
 		return broker.NewServer(h.bury, gone)
@@ -66,6 +72,13 @@ func (h *heap) end() {
 		active.Store(false)
 		s.Close()
 	}
+}
+
+// endIfIdle is end without the lock.
+func (h *heap) endIfIdle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.end()
 }
 
 // bury releases what a dead process held in the arenas that it had. It does not keep the lock, so other

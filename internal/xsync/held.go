@@ -125,6 +125,9 @@ func (h *Held) Free(trip uint32) {
 
 func free(s uint64) uint64 { return s | ended }
 
+// IsFree reports whether nobody has it, and it is not on its way.
+func (h *Held) IsFree() bool { return h.state.Load()&ended != 0 }
+
 // Mine reports whether this process has it.
 func (h *Held) Mine() bool {
 	s := h.state.Load()

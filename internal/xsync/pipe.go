@@ -89,6 +89,9 @@ func (p *Pipe) changeEnd(end int, ok func(s uint64) bool, next func(s uint64) ui
 // over says that both ends are closed.
 func over(both uint64) bool { return both&(both>>32)&ended != 0 }
 
+// Over reports whether both ends are closed.
+func (p *Pipe) Over() bool { return !p.alive(p.word.Load()) || over(p.ends.Load()) }
+
 // Depart lets an end go that this process has since a trip, and returns the number of
 // the next trip. Unless forGood it is closed when this process dies before it arrives.
 func (p *Pipe) Depart(end int, trip uint32, forGood bool) (next uint32, ok bool) {
@@ -182,12 +185,6 @@ func (r *Ring) NextSpill(place []byte) bool {
 	copy(place[first:n], r.data)
 	r.edge.acquire()
 	return true
-}
-
-// SpillWaits reports whether a record that lies elsewhere has not been got yet.
-func (r *Ring) SpillWaits() bool {
-	head, tail := r.positions()
-	return r.alive(r.word.Load()) && r.spillWaits(head, tail)
 }
 
 // ReadyNow reports whether Get would not wait.

@@ -459,6 +459,15 @@ func (r *Ring) waitFor(ctx context.Context, s *park.Site, there func() bool) err
 	return s.Until(ctx, func(bool) bool { return there() })
 }
 
+// AwaitReleased waits until there is room, or the Ring has ended. Room is made by processes that call Released, and
+// there is looked at again after some time even if none does.
+func (r *Ring) AwaitReleased(ctx context.Context, there func() bool) error {
+	return r.notFull.Until(ctx, func(bool) bool { return there() || r.Ended() })
+}
+
+// Released tells those who wait for that that this process has released the memory of a record that lies elsewhere.
+func (r *Ring) Released() { r.notFull.WakeAll() }
+
 // Foresee has f called with each record before this process takes it, under the lock of those who
 // get: what takes long had better be done before the record has gone, since who dies then leaves what
 // it brings along to nobody. It is called before the Ring is used.

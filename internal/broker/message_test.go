@@ -1,0 +1,56 @@
+//go:build linux
+
+package broker
+
+import (
+	"slices"
+	"testing"
+)
+
+// spilled has a process publish a message in a carrier.
+func (p *process) spilled(carrier, id uint64) {
+	p.w.t.Helper()
+	publish(p.w.t, p, id)
+	if err := p.Keep(carrier, id, Message); err != nil {
+		p.w.t.Fatal(err)
+	}
+}
+
+// The process that has published a message is told when it ends: its receiver has read it, or the carrier is gone.
+func TestSenderIsToldOfTheEnd(t *testing.T) {
+	w := newWorld(t)
+	sender, receiver := w.start(), w.start()
+	for _, id := range []uint64{1, 4} {
+		publish(t, receiver, id)
+		meets(t, sender, id)
+	}
+	sender.spilled(1, 2)
+	sender.spilled(4, 3)
+	receiver.Release(1, 2, true)
+	until(t, "it is told of the message that was read", func() bool { return sender.knows(2) })
+	if sender.knows(3) {
+		t.Error("told of a message that nobody has read")
+	}
+	receiver.Destroy(4)
+	until(t, "it is told of the message that nobody can read", func() bool { return sender.knows(3) })
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	if w.s.segments[2] != nil || w.s.segments[3] != nil {
+		t.Error("a message is left")
+	}
+}
+
+// The root process is told by its function.
+func TestRootIsToldOfTheEnd(t *testing.T) {
+	w := newWorld(t)
+	receiver := w.start()
+	publish(t, receiver, 1)
+	meets(t, w.s, 1)
+	publish(t, w.s, 2)
+	if err := w.s.Keep(1, 2, Message); err != nil {
+		t.Fatal(err)
+	}
+	receiver.Release(1, 2, true)
+	until(t, "it is told", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return slices.Contains(w.gone, 2) })
+	w.s.Drop(1)
+}
