@@ -54,3 +54,42 @@ func TestRootIsToldOfTheEnd(t *testing.T) {
 	until(t, "it is told", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return slices.Contains(w.gone, 2) })
 	w.s.Drop(1)
 }
+
+// That a client drops a segment that it does not have is no news, however often it says so.
+func TestDroppedOnce(t *testing.T) {
+	w := newWorld(t)
+	maker, carrier, other := w.start(), w.start(), w.start()
+	publish(t, carrier, 1)
+	publish(t, maker, 2)
+	if !meets(t, maker, 1) {
+		t.Fatal("no carrier")
+	}
+	if err := maker.Keep(1, 2, Counted); err != nil {
+		t.Fatal(err)
+	}
+	maker.die()
+	maker.child.Depart()
+	until(t, "its segment is an orphan", func() bool {
+		w.s.mu.Lock()
+		defer w.s.mu.Unlock()
+		g := w.s.orphans[2]
+		return g != nil && !g.had()
+	})
+	before := len(w.told())
+	for range 100 {
+		other.Drop(2)
+	}
+	if has(t, other, 3) { // it is answered, so all before has been handled
+		t.Error("a segment that nobody has made")
+	}
+	if n := len(w.told()) - before; n > 2 { // of the death
+		t.Errorf("the root process was told %d times", n)
+	}
+	carrier.Destroy(1)
+}
+
+func (w *world) told() []uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.gone)
+}

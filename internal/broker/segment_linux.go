@@ -45,10 +45,10 @@ func (s *Server) hold(g *segment, c *client) {
 	}
 }
 
-// letGo says that a client no longer has a segment; under the lock. For an arena it remembers that the client had
+// letGo says that a client no longer has a segment, and reports whether it had it; under the lock. For an arena it remembers that the client had
 // it, since the client may hold locks there, or messages that it has taken.
-func (s *Server) letGo(g *segment, c *client) {
-	if g.holders[c] {
+func (s *Server) letGo(g *segment, c *client) (had bool) {
+	if had = g.holders[c]; had {
 		g.holders[c] = false
 		g.has--
 		s.countLeft(g)
@@ -59,6 +59,7 @@ func (s *Server) letGo(g *segment, c *client) {
 			c.segments.drop(g)
 		}
 	}
+	return had
 }
 
 // unmeet says that a client that is not the owner of a segment has not met it; under the lock.

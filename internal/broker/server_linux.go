@@ -175,9 +175,9 @@ func (s *Server) drop(c *client, id uint64) {
 	g := s.segments[id]
 	left := false
 	if g != nil {
-		s.letGo(g, c)
+		had := s.letGo(g, c) // a client may say so again and again
 		s.forgetIfUnused(g)
-		left = !g.had() && len(g.keptBy.m) > 0
+		left = had && !g.had() && len(g.keptBy.m) > 0
 		s.unlink()
 		s.cut()
 	}

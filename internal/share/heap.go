@@ -55,7 +55,8 @@ type heap struct {
 	idle     *time.Timer
 	late     []*segment // to be unmapped when the task that runs has ended
 	reaper   reaper
-	burying  sync.Mutex // bury looks after one dead process at a time
+	looks    atomic.Bool // a goroutine is about to look what the dead have left
+	burying  sync.Mutex  // bury looks after one dead process at a time
 	met      foreign
 }
 
@@ -288,6 +289,9 @@ func (h *heap) unmap(s *segment) {
 func (h *heap) lost(id uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if id == 0 {
+		h.looks.Store(false)
+	}
 	s := h.segments[id]
 	if s == nil || s.gone.Swap(true) {
 		h.sweep() // somebody has died, who may have ended objects of ours

@@ -49,7 +49,11 @@ func (h *heap) directory() (broker.Directory, error) {
 			go h.endIfIdle()
 			return
 		}
-		go h.lost(id)
+		if id != 0 {
+			go h.lost(id)
+		} else if !h.looks.Swap(true) { // a client can have it told again and again
+			go h.lost(0)
+		}
 	}
 	switch {
 	case birth.ask == nil:
