@@ -40,7 +40,7 @@ func TestSenderIsToldOfTheEnd(t *testing.T) {
 	}
 }
 
-// The root process is told by its function.
+// The function that the root process has given tells it.
 func TestRootIsToldOfTheEnd(t *testing.T) {
 	w := newWorld(t)
 	receiver := w.start()
