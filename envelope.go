@@ -297,7 +297,7 @@ func hasTicket(ticket []byte) bool {
 // taken it, or it has arrived here with a value that could not be decoded as a whole.
 func loseTicket(ticket []byte) {
 	if head, trip, err := parseTicket(ticket); err == nil {
-		loseBlock(head, trip)
+		_ = loseBlock(head, trip)
 	} else {
 		loseEnd(ticket)
 	}
