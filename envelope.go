@@ -305,7 +305,7 @@ func loseTicket(ticket []byte) {
 	switch share.KindOf(ticket) {
 	case xsync.KindHeld:
 		if head, trip, err := parseTicket(ticket); err == nil {
-			loseBlock(head, trip)
+			_ = loseBlock(head, trip)
 		}
 	case xsync.KindPipe:
 		loseEnd(ticket)

@@ -11,7 +11,8 @@ import (
 
 // PutRaw puts bytes that no Put has encoded, as a corrupt process might.
 func (q *Queue[T]) PutRaw(b []byte) error {
-	p := q.q.parcel(context.Background())
+	p := q.q.parcel()
+	p.ctx = context.Background()
 	return p.sent(q.q.ring.Put(context.Background(), b, p.put, p.drop))
 }
 

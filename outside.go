@@ -184,7 +184,7 @@ func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
 	}
 	length := lengthOf(place)
 	if length > uint64(min(o.most, mostInBlock)) {
-		loseBlock(headOf(place), tripOf(place))
+		_ = loseBlock(headOf(place), tripOf(place))
 		return buf, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
 	}
 	h, err := blocks.arriveAt(headOf(place), tripOf(place))
@@ -235,7 +235,7 @@ func (o outside) drop(place []byte) {
 		o.in.DropSpilled(place)
 		return
 	}
-	loseBlock(headOf(place), tripOf(place))
+	_ = loseBlock(headOf(place), tripOf(place))
 }
 
 func headOf(place []byte) share.Token {

@@ -111,7 +111,8 @@ func (e *pipeEnd) send(ctx context.Context, b []byte) error {
 	if err := e.fits(len(b)-1, "encoded"); err != nil {
 		return err
 	}
-	p := e.parcel(ctx)
+	p := e.parcel()
+	p.ctx = ctx
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
 }
 
@@ -124,7 +125,8 @@ func (e *pipeEnd) sendBytes(ctx context.Context, b []byte) error {
 	if err := e.fits(len(b), "encoded"); err != nil {
 		return err
 	}
-	p := e.parcel(ctx)
+	p := e.parcel()
+	p.ctx = ctx
 	p.bytes = true
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
 }
@@ -133,7 +135,7 @@ func (e *pipeEnd) trySend(b []byte) error {
 	if err := e.fits(len(b)-1, "encoded"); err != nil {
 		return err
 	}
-	p := e.parcel(nil)
+	p := e.parcel()
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
 
@@ -144,14 +146,14 @@ func (e *pipeEnd) trySendBytes(b []byte) error {
 	if err := e.fits(len(b), "encoded"); err != nil {
 		return err
 	}
-	p := e.parcel(nil)
+	p := e.parcel()
 	p.bytes = true
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
 
-// parcel is a message that is being sent; with nil as ctx it does not wait for room.
-func (e *pipeEnd) parcel(ctx context.Context) parcel {
-	return parcel{outside: e.outside(), list: &e.unread, ring: e.pipe.Sent(e.end), ctx: ctx}
+// parcel is a message that is being sent. Without a context it does not wait for room.
+func (e *pipeEnd) parcel() parcel {
+	return parcel{outside: e.outside(), list: &e.unread, ring: e.pipe.Sent(e.end)}
 }
 
 // outside holds messages too large for the ring. Each begins with a byte that says how it was sent, except

@@ -101,7 +101,8 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 		return ended(ctx, err)
 	}
 	return q.q.put(&v, func(b []byte) error {
-		p := q.q.parcel(ctx)
+		p := q.q.parcel()
+		p.ctx = ctx
 		return ended(ctx, p.sent(q.q.ring.Put(ctx, b, p.put, p.drop)))
 	})
 }
@@ -112,14 +113,14 @@ func (q *Queue[T]) TryPut(v T) error {
 		return errNotMade
 	}
 	return q.q.put(&v, func(b []byte) error {
-		p := q.q.parcel(nil)
+		p := q.q.parcel()
 		return p.sent(q.q.ring.TryPut(b, p.put, p.drop))
 	})
 }
 
-// parcel is an element that is being put; with nil as ctx it does not wait for room.
-func (q *queue[T]) parcel(ctx context.Context) parcel {
-	return parcel{outside: q.outside, list: q.unread, ring: q.ring, ctx: ctx}
+// parcel is an element that is being put. Without a context it does not wait for room.
+func (q *queue[T]) parcel() parcel {
+	return parcel{outside: q.outside, list: q.unread, ring: q.ring}
 }
 
 func (q *queue[T]) put(v *T, send func([]byte) error) error {

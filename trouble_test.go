@@ -137,12 +137,17 @@ func TestNoErrorBeforeTheResult(t *testing.T) {
 	end()
 }
 
-var cancelCaller context.CancelFunc
+var (
+	cancelCaller context.CancelFunc
+	bothRun      chan struct{}
+)
 
 var failThenCancel = mp.Register("failThenCancel", func(ctx context.Context, i int) (int, error) {
 	if i == 0 {
+		<-bothRun // otherwise the other one would not begin
 		return 0, errors.New("on purpose")
 	}
+	close(bothRun)
 	<-ctx.Done()
 	cancelCaller()
 	return 0, ctx.Err()
@@ -154,6 +159,7 @@ func TestFirstErrorStays(t *testing.T) {
 	defer inline.Close()
 	var ctx context.Context
 	ctx, cancelCaller = context.WithCancel(t.Context())
+	bothRun = make(chan struct{})
 	_, err := mp.Map(ctx, inline, failThenCancel, []int{0, 1})
 	var first *mp.ElementError
 	if !errors.As(err, &first) || first.Index != 0 || ctx.Err() == nil {

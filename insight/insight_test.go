@@ -226,7 +226,7 @@ func TestEndingWorkers(t *testing.T) {
 	pool := newPool(t, 2)
 	pids := pool.Workers()
 	stop(t, pids[0].PID)
-	done := make(chan error)
+	done := make(chan error, 1)
 	var out bytes.Buffer
 	go func() { done <- insight.CPUProfile(t.Context(), pool, 50*time.Millisecond, &out) }()
 	select {

@@ -5,6 +5,7 @@ package manager
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -262,7 +263,7 @@ func TestLaterAnswersOfOne(t *testing.T) {
 
 // A client that wants much gets it, though those who want little come again and again.
 func TestRoomForMuch(t *testing.T) {
-	_, client := newBudgets(4*mostBytes, mostBytes)
+	s, client := newBudgets(4*mostBytes, mostBytes)
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -278,7 +279,9 @@ func TestRoomForMuch(t *testing.T) {
 			})
 		}
 	}
-	time.Sleep(50 * time.Millisecond)
+	for s.requests.all.Load() <= 3*mostBytes {
+		runtime.Gosched()
+	}
 	short, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()
 	h, _ := client(100, false)

@@ -48,7 +48,7 @@ func (c *Crew) Ask(ctx context.Context, data []byte) []Answer {
 	var asked []*member
 	c.mu.Lock()
 	for _, m := range c.members {
-		if m != nil && !m.dead {
+		if m.inService() {
 			asked = append(asked, m)
 		}
 	}

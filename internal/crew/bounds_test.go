@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/go-multiprocessing/mp/internal/ask"
@@ -67,6 +68,33 @@ func TestAnswersAreBounded(t *testing.T) {
 	for _, a := range c.Ask(t.Context(), []byte("question")) {
 		if a.Err == nil || len(a.Data) > 0 {
 			t.Errorf("%d bytes, %v", len(a.Data), a.Err)
+		}
+	}
+}
+
+// Once a question has gone without an answer because its worker ended, the worker is not in service any more,
+// and Ready waits for the next one.
+func TestReadyAfterEnd(t *testing.T) {
+	c := start(t, config(t, "", 1))
+	for range 30 {
+		pid := lone(t, c).PID
+		stop(t, pid)
+		asked := make(chan []crew.Answer)
+		go func() { asked <- c.Ask(t.Context(), []byte("question")) }()
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		<-asked
+		for _, w := range c.Workers() {
+			if w.PID == pid {
+				t.Error("a worker that has ended is in service")
+			}
+		}
+		if err := c.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if pid == lone(t, c).PID {
+			t.Fatal("Ready has not waited for the next worker")
 		}
 	}
 }

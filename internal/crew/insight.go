@@ -110,7 +110,7 @@ func (c *Crew) Workers() []Info {
 func (c *Crew) infos() (all []Info, procs []int) {
 	now := time.Now()
 	for _, m := range c.members {
-		if m != nil && !m.dead {
+		if m.inService() {
 			all, procs = append(all, m.info(now)), append(procs, m.proc.InProc)
 		}
 	}

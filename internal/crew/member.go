@@ -185,6 +185,21 @@ const (
 	over
 )
 
+// inService reports whether m is a member that takes part; under the crew's lock. A worker that nothing more
+// can be heard of does not, even if the end of its process has not been noticed yet: a caller may know of it
+// already, from the question or the task that it did not answer.
+func (m *member) inService() bool {
+	if m == nil || m.dead {
+		return false
+	}
+	select {
+	case <-m.ears:
+		return false
+	default:
+		return true
+	}
+}
+
 // next decides what the pump does now.
 func (m *member) next() state {
 	c := m.crew

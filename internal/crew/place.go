@@ -120,7 +120,7 @@ func (c *Crew) filled() (ok bool, change chan struct{}, err error) {
 			return false, nil, c.cfg.Death(c.lastWhy)
 		case p.hopeless:
 			return false, nil, c.cfg.Death(p.trouble.why)
-		case !p.vacant && (m == nil || m.dead || m.leaving):
+		case !p.vacant && (!m.inService() || m.leaving):
 			return false, c.change, nil
 		}
 	}

@@ -72,6 +72,11 @@ func (d *entries) set(s *Store, o *object, key, b []byte) error {
 
 // set gives a cell a value.
 func (c *cell) set(s *Store, o *object, b []byte) error {
+	if v := &c.v; v.refs == nil && v.holds(len(b)) && len(Refs(b, s.id)) == 0 { // nothing to account for
+		v.b = append(v.b[:0], b...)
+		c.version++
+		return nil
+	}
 	v, err := s.keep(o, b, c.v)
 	if err == nil {
 		c.v = v

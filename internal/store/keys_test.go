@@ -235,7 +235,7 @@ func TestNoRoomForAnswer(t *testing.T) {
 	check(t, s)
 }
 
-// What a note would answer is not sent, so it does not count for the client's Account.
+// A note has no answer, so a long value that it asks for does not count for the client's Account.
 func TestNotesCountForNothing(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	c := newClient(s)

@@ -33,6 +33,9 @@ func (s *Store) contain(o *object, refs []uint64) error {
 
 // release notes that they are not in o any more. sweep is to be called then.
 func (s *Store) release(o *object, refs []uint64) {
+	if len(refs) == 0 {
+		return
+	}
 	for _, id := range refs {
 		if o.contains[id]--; o.contains[id] == 0 {
 			delete(o.contains, id)

@@ -133,7 +133,7 @@ type value struct {
 func (s *Store) keep(o *object, b []byte, old value) (value, error) {
 	refs := s.refsIn(b)
 	v := value{old.b[:0], refs}
-	if c := cap(v.b); old.b == nil || c < len(b) || c > 2*len(b)+valueSize || s.room(v.size()-old.size()) != nil {
+	if !old.holds(len(b)) || s.room(v.size()-old.size()) != nil {
 		v.b = nil
 	}
 	size := v.size()
@@ -160,6 +160,12 @@ func (s *Store) keep(o *object, b []byte, old value) (value, error) {
 func (s *Store) drop(o *object, v value) {
 	s.bytes -= v.size()
 	s.release(o, v.refs)
+}
+
+// holds reports whether n bytes fit into the memory of a value, without wasting most of it.
+func (v *value) holds(n int) bool {
+	c := cap(v.b)
+	return v.b != nil && c >= n && c <= 2*n+valueSize
 }
 
 // size is what a value counts for; 0 for none.

@@ -116,6 +116,16 @@ func NewReader(b []byte) *Reader { return &Reader{b: b} }
 
 // Uint reads a number.
 func (r *Reader) Uint() uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 { // most numbers are small
+		n := r.b[0]
+		r.b = r.b[1:]
+		return uint64(n)
+	}
+	return r.long()
+}
+
+// long reads a number of several bytes.
+func (r *Reader) long() uint64 {
 	n, size := binary.Uvarint(r.b)
 	return r.number(n, size)
 }
