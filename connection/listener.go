@@ -37,7 +37,7 @@ func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := net.Listen(network, address)
+	n, err := listen(network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +94,8 @@ func (l *Listener[T]) logPanic() {
 	}
 }
 
-// Close ends the listener, and connections that have not been accepted. Others stay. Closing
-// twice is fine.
+// Close ends the listener, and connections that have not been accepted. Others stay. It removes the file of a
+// Unix socket, unless another listener's is there now. Closing twice is fine.
 func (l *Listener[T]) Close() error {
 	err := l.net.Close()
 	if l.ctx.Err() != nil {

@@ -128,10 +128,10 @@ func (c *conn) receiveNow(fd int) (m message, err error) {
 	m.fd = -1
 	var data [messageSize + 1]byte
 	var n, nr int
-	err = unix.EINTR
-	for errors.Is(err, unix.EINTR) {
+	err = sys.Receive(func() (err error) {
 		n, nr, _, _, err = unix.Recvmsg(fd, data[:], c.rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
-	}
+		return err
+	})
 	if err != nil {
 		return m, err
 	}

@@ -145,7 +145,12 @@ func (p *Process) testament() (status Status, ok bool) {
 	}
 	var b [4]byte
 	n := 0
-	_ = raw.Control(func(fd uintptr) { n, _, _ = unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT) })
+	_ = raw.Control(func(fd uintptr) {
+		_ = sys.Receive(func() (err error) {
+			n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT)
+			return err
+		})
+	})
 	return statusOf(syscall.WaitStatus(binary.LittleEndian.Uint32(b[:]))), n == len(b)
 }
 
