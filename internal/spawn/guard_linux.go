@@ -253,7 +253,7 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	// GOMAXPROCS=1 and a small heap: it has nothing to do.
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   environ(os.Environ(), marker+"="+roleGuard, "GOMAXPROCS=1"),
+		Env:   environ(os.Environ(), "GOMAXPROCS=1"),
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock)},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &fd},
 	}
@@ -263,6 +263,7 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 		attr.Env = append(attr.Env, guardsVar+"="+strconv.Itoa(os.Getpid()))
 		attr.Sys.Pdeathsig = deathNotice
 	}
+	attr.Env = append(attr.Env, marker+"="+given(roleGuard, len(attr.Files)))
 	pid, _, err = syscall.StartProcess("/proc/self/exe", []string{guardName}, attr)
 	if err != nil {
 		return 0, nil, err

@@ -31,7 +31,8 @@ const keptVar = "MP_PROCESS_KEPT"
 
 // attrOfKeeper changes how a process is started so that its keeper is.
 func attrOfKeeper(s *Spec, attr *syscall.ProcAttr, role string, sock int) {
-	attr.Env = environ(attr.Env, marker+"="+roleKeeper, fmt.Sprintf("%s=%s %d %s", keptVar, role, len(attr.Files), s.Path))
+	n := len(attr.Files)
+	attr.Env = environ(attr.Env, marker+"="+given(roleKeeper, n+1), fmt.Sprintf("%s=%s %d %s", keptVar, role, n, s.Path))
 	attr.Files = append(attr.Files, uintptr(sock))
 	s.Path = "/proc/self/exe"
 	if s.Contain == Subreaper {

@@ -91,6 +91,7 @@ func (p *Process) start(s Spec) error {
 	if s.Single {
 		role = roleSingle
 	}
+	role = given(role, len(files))
 	title := printable(s.Title)
 	args, vars := titled(s.Args, title)
 	if s.Args = args; s.Contain != Group {

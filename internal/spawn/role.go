@@ -3,13 +3,16 @@
 package spawn
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
-// marker is the environment variable by which a started process knows its role.
-// The package's init takes it out again, so that nothing the process starts can
+// marker is the environment variable by which a started process knows its role, and after a colon how many descriptors
+// it was given. The package's init takes it out again, so that nothing the process starts can
 // mistake itself for a worker.
 const marker = "MP_PROCESS_ROLE"
 
@@ -27,6 +30,10 @@ func takeRole() string {
 	r := os.Getenv(marker)
 	if r != "" {
 		_ = os.Unsetenv(marker)
+	}
+	r, given, counted := strings.Cut(r, ":")
+	if n, err := strconv.Atoi(given); counted && err == nil {
+		closeInherited(n, r == roleGuard || r == roleKeeper)
 	}
 	switch r {
 	case "":
@@ -63,3 +70,6 @@ func swallowSignals() {
 		}
 	}
 }
+
+// given is the marker's value for a role with n descriptors.
+func given(role string, n int) string { return fmt.Sprintf("%s:%d", role, n) }

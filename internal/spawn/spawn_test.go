@@ -219,7 +219,7 @@ func TestDescriptors(t *testing.T) { eachContainment(t, testDescriptors) }
 
 func testDescriptors(t *testing.T, contain option) {
 	mptest.NoLeaks(t)
-	inherited := inheritable(t)
+	leave(t)
 	var wg sync.WaitGroup
 	for range 8 {
 		r1, w1 := pipe(t)
@@ -245,11 +245,6 @@ func testDescriptors(t *testing.T, contain option) {
 					t.Error(err)
 				}
 				<-p.Done()
-				for fd, f := range inherited {
-					if fd >= 3+len(given) {
-						want = append(want, f)
-					}
-				}
 				slices.Sort(want)
 				if got := slices.Sorted(strings.SplitSeq(strings.TrimSpace(string(b)), "\n")); !slices.Equal(got, want) {
 					t.Errorf("got %q, want %q", got, want)
@@ -268,20 +263,59 @@ func target(t testing.TB, fd uintptr) string {
 	return to
 }
 
-// inheritable are the descriptors of this process that every child gets: a test
-// that was started with some cannot blame them on us.
-func inheritable(t testing.TB) map[int]string {
-	all := map[int]string{}
-	for _, f := range files() {
-		var fd int
-		if _, err := fmt.Sscan(f, &fd); err != nil {
+// The end of a pipe that C code has opened is seen while a process that was started meanwhile lives, and so do its keeper
+// and the guard.
+func TestEndOfAPipe(t *testing.T) {
+	eachContainment(t, func(t *testing.T, contain option) {
+		mptest.NoLeaks(t)
+		var pipe [2]int
+		if err := syscall.Pipe(pipe[:]); err != nil { // without close-on-exec
 			t.Fatal(err)
 		}
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 && fd > 2 {
-			all[fd] = f
+		r := os.NewFile(uintptr(pipe[0]), "pipe")
+		defer r.Close()
+		if err := syscall.SetNonblock(pipe[0], true); err != nil {
+			t.Fatal(err)
 		}
+		p, out := start(t, "stay", contain)
+		line(t, out)
+		if err := syscall.Close(pipe[1]); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) { // the guard may be starting
+			n, err := syscall.Read(pipe[0], make([]byte, 1))
+			if n == 0 && err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("somebody has its other end: ", err)
+			}
+		}
+		p.Kill()
+		ended(t, p)
+	})
+}
+
+// leave opens descriptors as C code does, which every program that is executed gets: a file, and an end of a pipe and of
+// a socket, whose other ends tell whether a process has them.
+func leave(t testing.TB) {
+	t.Helper()
+	dir, err := syscall.Open(t.TempDir(), syscall.O_RDONLY, 0) //nolint:gocritic // not close-on-exec
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all
+	var pipe, sockets [2]int
+	if err := errors.Join(syscall.Pipe(pipe[:]), func() (err error) {
+		sockets, err = syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		return err
+	}()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, fd := range []int{dir, pipe[0], pipe[1], sockets[0], sockets[1]} {
+			_ = syscall.Close(fd)
+		}
+	})
 }
 
 // Once a process has been reaped its number belongs to somebody else: nothing

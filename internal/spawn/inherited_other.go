@@ -1,0 +1,5 @@
+//go:build !linux
+
+package spawn
+
+func closeInherited(int, bool) {}
