@@ -4,7 +4,7 @@ package mp
 // people.
 type Stats struct {
 	Workers int // that it is to have
-	Serving int // that are in service; more than Workers while those too many finish their tasks
+	Serving int // that are in service: none right after NewPool, see Pool.Ready; more than Workers while those too many finish their tasks
 	Busy    int // of these, with tasks
 	Spares  int // further ones that are ready
 	Queued  int // submissions of which tasks wait for a worker; a Map is one

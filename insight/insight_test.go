@@ -219,6 +219,20 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// A pool that was just made is profiled as soon as its workers are in service.
+func TestProfileOfANewPool(t *testing.T) {
+	mptest.NoLeaks(t)
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := insight.CPUProfile(t.Context(), pool, time.Millisecond, &out); err != nil || out.Len() == 0 {
+		t.Errorf("%d bytes, %v", out.Len(), err)
+	}
+	_ = pool.Close()
+}
+
 // A worker that ends is missing, and that is no error; one that is stopped holds nobody up for longer
 // than the context lasts, and is measured again afterwards.
 func TestEndingWorkers(t *testing.T) {

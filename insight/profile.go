@@ -26,7 +26,8 @@ const patience = 10 * time.Second
 // meanwhile, its part is missing, and a comment in the profile says so. If other workers give no answer,
 // for instance because their task itself is profiling or because they are stopped for more than ten seconds,
 // CPUProfile writes the profile of the rest and returns an error that names them. If the pool has no
-// worker in service, it writes nothing and returns an error. Only one CPU profile of a worker can be taken
+// worker in service, CPUProfile waits until those that are being started are, for ten seconds and d at most. If there
+// is none then either, it writes nothing and returns an error. Only one CPU profile of a worker can be taken
 // at a time; a second one is an error. It costs the workers about what [runtime/pprof] does.
 //
 // This process uses at most about 200 MB to read one worker's part, and at most 512 MB for all parts
@@ -54,6 +55,12 @@ func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error
 	limited, cancel := context.WithTimeout(ctx, what.limit())
 	defer cancel()
 	replies, err := ask.Pool(limited, pool, question, what.encode())
+	if err == nil && len(replies) == 0 { // the pool is new, perhaps
+		if err := pool.Ready(limited); err != nil {
+			return fmt.Errorf("mp/insight: the pool has no workers in service: %w", err)
+		}
+		replies, err = ask.Pool(limited, pool, question, what.encode())
+	}
 	if err != nil {
 		return err
 	}
@@ -61,7 +68,7 @@ func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error
 		return err
 	}
 	if len(replies) == 0 {
-		return errors.New("mp/insight: the pool has no workers in service; Pool.Ready waits for those of a new one")
+		return errors.New("mp/insight: the pool has no workers in service")
 	}
 	merged, err := merging(ctx, what, replies)
 	if merged == nil {
