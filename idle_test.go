@@ -38,6 +38,25 @@ func TestIdleWorkersEnd(t *testing.T) {
 	}
 }
 
+// Calls of which each begins when the one before has returned need one worker.
+func TestCallsInSuccessionNeedOneWorker(t *testing.T) {
+	for range 30 {
+		pool := newPool(t, mp.PoolConfig{Workers: 4, Recycle: mp.Recycle{Idle: 10 * time.Millisecond}})
+		until(t, "no worker is left", func() bool { s := pool.Stats(); return s.Started == 4 && s.Serving == 0 })
+		before := pool.Stats()
+		for range 100 {
+			if _, err := mp.Call(t.Context(), pool, square, 2); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// A worker that had nothing to do for long enough may have ended meanwhile.
+		if s := pool.Stats(); s.Started-before.Started > 1+s.Recycled-before.Recycled {
+			t.Errorf("%d workers were started, and %d have ended", s.Started-before.Started, s.Recycled-before.Recycled)
+		}
+		_ = pool.Close()
+	}
+}
+
 // A worker that has something to do is not idle.
 func TestBusyWorkersStay(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Idle: time.Millisecond}})

@@ -169,7 +169,7 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	c.watch(ctx, j)
 	if h.Prompt && n == 1 && c.open == 1 && len(c.idle) > 0 {
 		m := c.popIdle()
-		m.leased = true
+		m.leased, m.looking = true, false
 		ch := j.Take()
 		c.mu.Unlock()
 		m.alone(ch)
@@ -255,9 +255,13 @@ func (c *Crew) soon() bool {
 func (c *Crew) rouse(j *sched.Job) {
 	n := c.sched.Wanted(j)
 	for ; n > 0 && len(c.idle) > 0; n-- {
-		c.popIdle().wakeUp()
+		m := c.popIdle()
+		m.looking = true
+		m.wakeUp()
 	}
-	c.rousePlaces(n)
+	if n > 0 && c.cfg.Recycle.Idle > 0 {
+		c.rousePlaces(min(n, c.missing()))
+	}
 	if n <= 0 {
 		return // a busy one could be there first, and the tasks would wait behind what it runs
 	}
@@ -268,6 +272,25 @@ func (c *Crew) rouse(j *sched.Job) {
 			return
 		}
 	}
+}
+
+// missing returns how many workers are worth starting for all that waits, beside those that will look for tasks without
+// being told: those that are being started, and those about to look for their next task. A caller that has the outcome of
+// a task may submit the next one before it is known that the worker is idle.
+func (c *Crew) missing() int {
+	starting, looking := 0, 0
+	for i, p := range c.places[:c.want] {
+		switch m := c.members[i]; {
+		case m == nil && p.kept && !p.vacant && !p.hopeless && p.trouble.failed == 0:
+			starting++
+		case m != nil && m.looking:
+			looking++
+		}
+	}
+	if looking > 0 {
+		c.rebalanceSoon() // in case one does not look soon
+	}
+	return c.sched.Demand(c.want+starting+looking) - starting - looking
 }
 
 // maxRetries leaves room in the number of the attempt on the wire.

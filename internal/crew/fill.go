@@ -68,6 +68,7 @@ func (m *member) claim() (sched.Chunk, bool) {
 	c := m.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	m.looking = false
 	if m.dead || m.doomed || m.leaving || c.closed {
 		return sched.Chunk{}, false
 	}

@@ -41,6 +41,7 @@ type member struct {
 	since     time.Time // it is idle; only if that matters
 	leased    bool      // a lone caller is in the pump's place
 	hungry    bool      // could take more than the queue had
+	looking   bool      // it is about to look for tasks
 	dead      bool
 	leaving   bool  // it makes way for a fresh one and gets no more tasks
 	tired     bool  // that is for want of tasks
@@ -259,6 +260,7 @@ func (m *member) collect() (more bool, err error) {
 	}
 	m.usage.heard(m.work.Tasks() == 0)
 	m.observe()
+	m.looking = err == nil && m.work.Tasks() == 0
 	c.mu.Unlock()
 
 	m.checkMemory()

@@ -193,7 +193,9 @@ func (c *Crew) giveUp(i int, why error) {
 func (c *Crew) cannotFill(i, failed int, why error) bool {
 	c.mu.Lock()
 	p := c.places[i]
-	p.trouble.note(failed, why)
+	if p.trouble.note(failed, why); !c.closed {
+		c.distribute() // tasks may count on this place
+	}
 	ending := c.closed || c.draining && c.open == 0
 	lost := !p.hopeless && (failed >= c.cfg.Restart.Attempts || isPermanent(why) && !c.served)
 	var drops []run

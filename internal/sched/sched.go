@@ -301,6 +301,22 @@ func (s *Scheduler) Wanted(j *Job) int {
 	return (j.pending + each - 1) / each
 }
 
+// Demand is how many workers are worth having for all jobs that wait, or most if there are more.
+func (s *Scheduler) Demand(most int) (n int) {
+	add := func(j *Job) {
+		if !j.Cancel {
+			n += s.Wanted(j)
+		}
+	}
+	for i := len(s.first) - 1; i >= 0 && n < most; i-- {
+		add(s.first[i])
+	}
+	for i := 0; i < s.queue.len() && n < most; i++ {
+		add(*s.queue.at(i))
+	}
+	return min(n, most)
+}
+
 // Return gives back elements of a claimed chunk that will not be run where they
 // were to; of a cancelled job, to drop.
 func (s *Scheduler) Return(c Chunk, drop Drop) {
