@@ -30,6 +30,17 @@ func init() {
 		}
 		return 0, time.Time{}
 	}
+	inside.ConnEnded = func(conn any) bool {
+		e := conn.(piped).piped()
+		if e == nil {
+			return false
+		}
+		if e.enter() != nil {
+			return true
+		}
+		defer e.leave()
+		return e.pipe.Sent(e.end).Ended()
+	}
 	inside.EndUnread = func(conn any) {
 		if e := conn.(piped).piped(); e != nil {
 			e.unread.end()

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/inside"
 )
 
@@ -70,7 +71,7 @@ func (b *budget) findFirst() {
 
 // add changes what is held for a client; under the lock.
 func (b *budget) add(h *holding, n int) {
-	if h.ended || n == 0 {
+	if h.over || n == 0 {
 		return
 	}
 	b.all.Add(int64(n))
@@ -104,7 +105,8 @@ const (
 	lookAgain = 20 * time.Millisecond
 )
 
-// await waits until there is room for n bytes, and takes it if take is set.
+// await waits until there is room for n bytes, and takes it if take is set. It returns mp.ErrClosed when the client is
+// gone or is disconnected: what it holds is given back only when its goroutine ends, and others may wait for that.
 func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error {
 	look := time.NewTicker(lookAgain + rand.N(lookAgain)) // not always just after the same other one
 	defer look.Stop()
@@ -115,6 +117,9 @@ func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error 
 	b.mu.Unlock()
 	defer b.leave(mine)
 	for ctx.Err() == nil {
+		if h.isClosed() {
+			return mp.ErrClosed
+		}
 		b.mu.Lock()
 		if now := time.Now(); b.left(h.process) < n && now.Sub(b.seen) >= lookAgain/2 { // many may wait
 			b.seen = now
@@ -176,9 +181,10 @@ type holding struct {
 	requests, answers *budget
 	// unread returns how many bytes of answers were sent and are not known to be released, and since when the first is.
 	// No receiver can write to what that is taken from.
-	unread func() (bytes int, since time.Time)
-	cut    func() // disconnects the client
-	isCut  atomic.Bool
+	unread   func() (bytes int, since time.Time)
+	isClosed func() bool // whether the connection is
+	cut      func()      // disconnects the client
+	isCut    atomic.Bool
 
 	// Since when an answer cannot be sent, 0 if none is waiting, and for how long others could not during the long
 	// request that is being answered. In nanoseconds.
@@ -192,14 +198,15 @@ type holding struct {
 	made   int       // in the current turn
 	inPipe int       // sent, and perhaps not read yet
 	sentAt time.Time // the first of these
-	ended  bool
+	over   bool
 }
 
 // holds returns what a client holds from now on, which is nothing.
 func (s *Server) holds(p *peer, process uint64) *holding {
 	return &holding{
 		process: process, requests: &s.requests, answers: &s.answers,
-		unread: func() (int, time.Time) { return inside.UnreadByConn(p.conn) },
+		unread:   func() (int, time.Time) { return inside.UnreadByConn(p.conn) },
+		isClosed: func() bool { return inside.ConnEnded(p.conn) },
 		cut: func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -391,5 +398,5 @@ func (h *holding) end() {
 	defer h.answers.mu.Unlock()
 	h.requests.add(h, -h.requests.holds[h])
 	h.answers.add(h, -h.answers.holds[h])
-	h.ended = true
+	h.over = true
 }

@@ -23,6 +23,14 @@ func newBudgets(most, each int) (s *Server, client func(process uint64, unread b
 	return s, func(process uint64, unread bool) (*holding, chan struct{}) {
 		cut := make(chan struct{})
 		h := &holding{process: process, requests: &s.requests, answers: &s.answers, cut: func() { close(cut) }}
+		h.isClosed = func() bool {
+			select {
+			case <-cut:
+				return true
+			default:
+				return false
+			}
+		}
 		h.leaves(0)
 		if unread {
 			h.leaves(40 << 20)
@@ -211,6 +219,21 @@ func TestTwoWaitToSend(t *testing.T) {
 		t.Error("a client for which nothing waits counts as idle")
 	}
 	h.end()
+}
+
+// A client that is disconnected while it waits for room, which nobody but itself can make, waits no longer, and gives
+// back what it holds.
+func TestCutWhileItWaits(t *testing.T) {
+	s, client := newBudgets(8*mostBytes, mostBytes)
+	a, _ := client(1, true)
+	a.sent(mostBytes/2, false)
+	if err := a.awaitAnswer(t.Context()); !errors.Is(err, mp.ErrClosed) {
+		t.Fatal(err)
+	}
+	a.end()
+	if b, _ := client(1, false); b.awaitAnswer(t.Context()) != nil || len(s.answers.line) != 0 {
+		t.Error("there is room")
+	}
 }
 
 // A long request in a pipe that has room for it does not get past the budget: no client of mp makes such a pipe.

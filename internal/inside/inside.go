@@ -22,6 +22,9 @@ var (
 	// process.
 	UnreadByConn func(conn any) (bytes int, since time.Time)
 
+	// ConnEnded reports whether one of the ends of a pipe is closed. It does not wait.
+	ConnEnded func(conn any) bool
+
 	// EndUnread gives the memory of those messages back. It is called when the end is closed, and the receiver need not
 	// get them any more.
 	EndUnread func(conn any)
