@@ -184,6 +184,7 @@ func init() {
 		OpDictChangeAll: dictChangeAll,
 	}, OpDictChange, OpDictChangeAll)
 	whole(OpDictClear, OpDictScan)
+	brief(OpDictSet, OpDictDelete, OpDictHas, OpDictLen)
 }
 
 func (x *exec) dict() *dict { return x.o.body.(*dict) }

@@ -74,6 +74,8 @@ type operation struct {
 	alone bool
 	// whole says that it goes through everything in the object.
 	whole bool
+	// brief says that its answer has at most mostBrief bytes, also if that is an error.
+	brief bool
 	// compares says that it compares everything in the object with the rest of the request.
 	compares bool
 }
@@ -95,6 +97,35 @@ func whole(ops ...Op) {
 	for _, op := range ops {
 		operations[op].whole = true
 	}
+}
+
+// brief marks operations with brief answers.
+func brief(ops ...Op) {
+	for _, op := range ops {
+		operations[op].brief = true
+	}
+}
+
+// A batch of fewBrief operations with brief answers has a short answer, for which there is always room.
+const (
+	mostBrief = 512
+	fewBrief  = 64
+)
+
+// isBriefBatch reports whether the answer to a batch is certainly short.
+func isBriefBatch(request []byte) bool {
+	in := Reader{b: request[1:]}
+	in.Uint() // the object, which is none
+	n := in.Count()
+	if n > fewBrief {
+		return false
+	}
+	for range n {
+		if b := in.Bytes(); len(b) == 0 || !operations[b[0]].brief {
+			return false
+		}
+	}
+	return !in.bad
 }
 
 // compares marks operations that compare everything in the object with the rest of the request.
@@ -245,7 +276,7 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 	s.mu.Lock()
 	var err error
 	short := c.account != nil && c.reserve(w, at)
-	if short && isBatch { // some of it would be done
+	if short && isBatch && !isBriefBatch(request) { // some of it would be done
 		err = errNoRoom
 	} else {
 		err = s.do(c, call, request, w, hasty)

@@ -217,6 +217,16 @@ func TestNoRoomForAnswer(t *testing.T) {
 	if in, err := c.ask(store.OpListLen, list, nil); err != nil || in.Int() != 101 {
 		t.Error("it was taken out: ", err)
 	}
+	var length, brief, out0 store.Writer // whose answer is certainly short: there is always room
+	length.Begin(1, store.OpListLen, list)
+	length.End()
+	brief.Begin(2, store.OpBatch, 0)
+	brief.Uint(1)
+	brief.Bytes(store.Body(length.B))
+	brief.End()
+	if v := s.Do(c.c, 1, store.Body(brief.B), &out0); v != store.Done {
+		t.Errorf("a batch with a short answer: %d", v)
+	}
 	account.left, account.charged = most, 0
 	var out store.Writer
 	if v := s.Do(c.c, 1, store.Body(pop.B), &out); v != store.Done || account.charged < 2000 {

@@ -77,6 +77,7 @@ func init() {
 	}, OpListChange)
 	whole(OpListScan, OpListSlice, OpListIndex, OpListCount, OpListRemove, OpListReverse, OpListClear, OpListReplace, OpListAll)
 	compares(OpListIndex, OpListCount, OpListRemove)
+	brief(OpListAppend, OpListSet, OpListLen)
 }
 
 func (x *exec) list() *elements { return x.o.body.(*elements) }

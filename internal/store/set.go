@@ -41,6 +41,7 @@ func init() {
 		OpSetSubtract:  func(x *exec) error { return x.keepWhere(false) },
 	})
 	whole(OpSetClear, OpSetScan, OpSetUnion, OpSetIntersect, OpSetSubtract)
+	brief(OpSetRemove, OpSetHas, OpSetLen)
 }
 
 func (x *exec) set() *set { return x.o.body.(*set) }
