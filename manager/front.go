@@ -144,7 +144,7 @@ func (f *front) enter(h hello) {
 		return
 	}
 	p := &peer{conn: h.Conn, most: mostBytes, name: name, leave: leave}
-	p.holds = f.s.holds(p, inside.MakerOfConn(h.Conn))
+	p.holds, p.owes = f.s.holds(p, inside.MakerOfConn(h.Conn)), &f.s.owed
 	inside.BoundNext(h.Conn, bufSize)
 	p.enter(f.s.ctx, f.s)
 	f.peers = append(f.peers, p)

@@ -29,6 +29,7 @@ type peer struct {
 	rest   []byte       // requests that have been received, but not answered
 	out    store.Writer // answers of the current turn
 	holds  *holding     // what it makes the manager hold; nil for a remote one
+	owes   *debts       // the later answers of all clients of its process; nil for a remote one
 	slow   *lane        // of those that have a goroutine of their own; nil while the front serves it
 	inLane bool         // it has the lane
 
@@ -304,14 +305,36 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	}
 	p.later = append(p.later, answer)
 	p.bytes += len(answer)
-	if len(p.later) > 1 && p.bytes > p.mostLater() {
-		p.later = nil
+	all := p.bytes
+	if p.owes != nil {
+		all = p.owes.add(p.process(), len(answer))
+	}
+	if len(p.later) > 1 && all > p.mostLater() {
+		p.forget()
 		p.cut()
 		return
 	}
 	if !p.writing {
 		p.writing = true
 		p.pushes.Go(func() { p.pushAll(ctx) })
+	}
+}
+
+// forget drops the later answers that are not being sent; under the lock.
+func (p *peer) forget() {
+	n := 0
+	for _, b := range p.later {
+		n += len(b)
+	}
+	p.later = nil
+	p.paid(n)
+}
+
+// paid notes that n bytes of later answers have been sent, or dropped; under the lock.
+func (p *peer) paid(n int) {
+	p.bytes -= n
+	if p.owes != nil {
+		p.owes.add(p.process(), -n)
 	}
 }
 
@@ -323,7 +346,7 @@ func (p *peer) cut() {
 	}
 }
 
-// mostLater is how many bytes of later answers the client may leave unread.
+// mostLater is how many bytes of later answers a remote client, or all clients of a local process, may leave unread.
 func (p *peer) mostLater() int {
 	if p.far {
 		return mostLater
@@ -339,7 +362,7 @@ func (p *peer) pushAll(ctx context.Context) {
 	bytes := 0
 	for {
 		p.mu.Lock()
-		p.bytes -= bytes // they have been sent
+		p.paid(bytes) // they have been sent
 		all := p.later
 		bytes = p.bytes
 		p.later = nil
@@ -444,18 +467,13 @@ func (p *peer) tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, erro
 
 var errVanished = fmt.Errorf("%w: a request has vanished", mp.ErrCorrupt)
 
-// A lane admits one client at a time, of those that have a goroutine of their own and have asked for much. However
-// many they are, together they must not keep the front from the store or from a processor.
-type lane chan struct{}
-
 // giveWay has the client wait until it has the lane, behind the others that wait for it, or until ctx ends.
 func (p *peer) giveWay(ctx context.Context) error {
 	p.leaveLane()
-	select {
-	case *p.slow <- struct{}{}:
-		p.inLane = true
-	case <-ctx.Done():
+	if err := p.slow.enter(ctx, p.process()); err != nil {
+		return err
 	}
+	p.inLane = true
 	return ctx.Err()
 }
 
@@ -463,6 +481,14 @@ func (p *peer) giveWay(ctx context.Context) error {
 func (p *peer) leaveLane() {
 	if p.inLane {
 		p.inLane = false
-		<-*p.slow
+		p.slow.leave()
 	}
+}
+
+// process is the number of the client's process; 0 for all remote clients.
+func (p *peer) process() uint64 {
+	if p.holds == nil {
+		return 0
+	}
+	return p.holds.process
 }

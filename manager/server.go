@@ -30,7 +30,7 @@ type serving struct {
 // serve is the life of a manager's process.
 var serve = mp.Register("serve", func(ctx context.Context, job serving) (struct{}, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Server{ctx: ctx, cancel: cancel, log: slog.Default(), slow: make(lane, 1)}
+	s := &Server{ctx: ctx, cancel: cancel, log: slog.Default()}
 	s.requests.init(mostRequested, mostRequestedEach)
 	s.answers.init(mostAnswered, mostAnsweredEach)
 	s.local = admission{most: job.Limits.Clients, each: job.Limits.Connections}
@@ -56,6 +56,7 @@ type Server struct {
 
 	requests, answers budget // of these
 	slow              lane
+	owed              debts // by local clients
 
 	mu        sync.Mutex
 	listeners []*connection.Listener[protocol]
