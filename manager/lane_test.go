@@ -74,7 +74,7 @@ func TestLaneAndContext(t *testing.T) {
 	}
 }
 
-// What the clients of a process leave unread counts together.
+// Later answers that the clients of a process leave unread count together.
 func TestDebtsOfAProcess(t *testing.T) {
 	var d debts
 	if d.add(1, 10) != 10 || d.add(1, 5) != 15 || d.add(2, 1) != 1 || d.add(1, -15) != 0 || len(d.by) != 1 {
