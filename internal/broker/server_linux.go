@@ -270,7 +270,7 @@ func (s *Server) uncarried(g *segment, k keep) {
 }
 
 // lastFetch is how long a message lives on when its carrier is gone.
-const lastFetch = 5 * time.Second
+const lastFetch = time.Second
 
 // Destroy is Directory's.
 func (s *Server) Destroy(id uint64) { s.destroy(s.root, id) }
