@@ -132,14 +132,24 @@ func (p *Pipe) CloseEnd(end int, trip uint32) (last bool) {
 }
 
 func (p *Pipe) closeEnd(end int, ok func(s uint64) bool) (last, done bool) {
-	both, done := p.changeEnd(end, ok, func(s uint64) uint64 { return s | ended })
-	if !done {
-		return false, false
+	for range tries {
+		w := p.ends.Load()
+		s := endOf(w, end)
+		if !p.alive(p.word.Load()) || !ok(s) {
+			return false, false
+		}
+		n := withEnd(w, end, s&^(slots|onTrip)|p.me|ended)
+		if last = over(n); last {
+			n = withEnd(n, 1-end, endOf(n, 1-end)&^slots) // only one process gives the memory back: see buryPipe
+		}
+		if p.ends.CompareAndSwap(w, n) {
+			for _, r := range p.rings {
+				r.End()
+			}
+			return last, true
+		}
 	}
-	for _, r := range p.rings {
-		r.End()
-	}
-	return over(both), true
+	return false, false
 }
 
 // closeHere closes the Pipe in this process only. It is for an end that cannot be closed because the
@@ -190,8 +200,8 @@ func (r *Ring) NextSpill(place []byte) bool {
 // ReadyNow reports whether Get would not wait.
 func (r *Ring) ReadyNow() bool { return r.Len() > 0 || r.Ended() }
 
-// buryPipe closes the ends that the dead had, and reports whether the last one was among
-// them.
+// buryPipe closes the ends that the dead had, and reports whether the last one was among them, or whether the dead had
+// closed the last one itself: then nobody else gives the memory back.
 func buryPipe(mem []byte, slot uint64) (last bool) {
 	ends := own(mem, 0)
 	for range tries {
@@ -204,11 +214,17 @@ func buryPipe(mem []byte, slot uint64) (last bool) {
 		}
 		if ends.CompareAndSwap(w, n) {
 			buryRings(mem, int(slot), n&(ended|ended<<32) != 0)
-			return over(n) && !over(w)
+			return over(n) && (!over(w) || closedLast(w, slot))
 		}
 	}
 	buryRings(mem, int(slot), false)
 	return false
+}
+
+// closedLast reports whether a process has closed the last of two ends.
+func closedLast(ends, slot uint64) bool {
+	first, second := endOf(ends, 0)&slots, endOf(ends, 1)&slots
+	return first == slot && second == 0 || second == slot && first == 0
 }
 
 func buryRings(mem []byte, slot int, closed bool) {

@@ -1,0 +1,37 @@
+//go:build linux
+
+package xsync_test
+
+import (
+	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// A process that dies between closing the last end of a pipe and giving its memory back leaves that to who buries it.
+// One that has closed the first end does not: the other one gives the memory back.
+func TestDeathAfterTheLastEnd(t *testing.T) {
+	for last := range 2 {
+		w := newWorld(t)
+		lots := w.lots(2, 3)
+		m := w.memory(lots[0], 0)
+		ours := xsync.NewPipe(m, w.pipeMemory(0))
+		trip, ok := ours.Depart(1, 0, true)
+		if !ok {
+			t.Fatal("it does not depart")
+		}
+		theirs := xsync.OpenPipe(w.memory(lots[1], 0), w.pipeMemory(0))
+		if !theirs.Arrive(1, trip) {
+			t.Fatal("it does not arrive")
+		}
+		ends := []func() bool{func() bool { return ours.CloseEnd(0, 0) }, func() bool { return theirs.CloseEnd(1, trip) }}
+		if ends[1-last]() || !ends[last]() {
+			t.Fatal("the first is taken for the last")
+		}
+		for i, slot := range []int{2, 3} {
+			if over := xsync.Bury(xsync.KindPipe, m.Bytes, slot); over != (i == last) {
+				t.Errorf("last %d, process %d: %v", last, i, over)
+			}
+		}
+	}
+}
