@@ -119,3 +119,39 @@ func replace(t *testing.T, o *Object, place []byte, fd, size int) {
 		}
 	})
 }
+
+// A process can die at any instruction while it ends an object that is nobody's. The arena goes with the last object
+// all the same, and not before.
+func TestDeathWhileAnObjectEnds(t *testing.T) {
+	leavesNothing(t)
+	first, second := newObject(t, xsync.KindPipe, xsync.PipeHead, false), newObject(t, xsync.KindPipe, xsync.PipeHead, false)
+	if first.seg != second.seg { // the first was the last in its arena
+		first.Close()
+		first, second = second, newObject(t, xsync.KindPipe, xsync.PipeHead, false)
+	}
+	arena := second.seg
+	isThere := func() bool {
+		here.mu.Lock()
+		defer here.mu.Unlock()
+		return here.segments[arena.id] == arena
+	}
+	for _, o := range []*Object{first, second} {
+		o.Leave()
+		o.Close()
+	}
+	settles(t, "no new objects come", func() bool {
+		here.mu.Lock()
+		defer here.mu.Unlock()
+		return here.current != arena
+	})
+	arena.mem[first.off/line] = byte(xsync.KindNone) // the last instruction of a process that ended it
+	here.lost(0)
+	if !isThere() {
+		t.Fatal("the arena went with an object in it")
+	}
+	second.End()
+	here.lost(0)
+	if isThere() {
+		t.Error("the arena stays")
+	}
+}

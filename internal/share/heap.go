@@ -72,16 +72,33 @@ type segment struct {
 	mem       []byte
 	arena     bool
 	published bool
-	next      int  // line for the next object, in an arena of ours
-	live      int  // objects that this process knows
-	given     int  // and others of an arena of ours, which are not ours to end any more
-	views     int  // that must stay mapped
-	loose     bool // somebody could make it smaller
+	next      int              // line for the next object, in an arena of ours
+	live      int              // objects that this process knows
+	views     int              // that must stay mapped
+	given     map[int]struct{} // the first lines of objects in an arena of ours that are not ours to end
+	loose     bool             // somebody could make it smaller
 	gone      atomic.Bool
 }
 
-// taken counts, in an arena, the objects that others were given and have ended.
-func (s *segment) taken() *atomic.Uint64 { return shm.Word64(s.mem, 0) }
+// give notes that an object in an arena of ours is not ours to end.
+func (s *segment) give(line int) {
+	if s.given == nil {
+		s.given = map[int]struct{}{}
+	}
+	s.given[line] = struct{}{}
+}
+
+// othersHave reports whether an object is left that is not ours to end. That is to be seen by the bytes that say what
+// begins where, and not by a counter: a process that dies while it ends an object would have done half of it.
+func (s *segment) othersHave() bool {
+	for line := range s.given {
+		if xsync.Kind(s.mem[line]) != xsync.KindNone {
+			return true
+		}
+		delete(s.given, line)
+	}
+	return false
+}
 
 // ErrTooLarge is returned for what is larger than an arena.
 var ErrTooLarge = errors.New("mp: too large for an object that is looked after: at most 512 KiB")
@@ -254,7 +271,7 @@ func (h *heap) endIdle() {
 // retireIfEmpty lets go of a segment of which nothing is used any more; under the lock.
 func (h *heap) retireIfEmpty(s *segment) {
 	switch {
-	case s.live > 0 || s.views > 0 || s.given > 0 && s.taken().Load() < uint64(s.given):
+	case s.live > 0 || s.views > 0 || s.othersHave():
 		return
 	case s.gone.Load():
 	case !s.made:

@@ -216,10 +216,7 @@ func (o *Object) Close() bool {
 	s, ours := o.seg, o.seg.made
 	switch owned := o.owner.Load() && h.segments[s.id] == s; {
 	case s.arena && owned:
-		s.mem[o.off/line] = 0
-		if !ours {
-			s.taken().Add(1)
-		}
+		s.mem[o.off/line] = byte(xsync.KindNone)
 	case owned && !ours && !s.gone.Swap(true):
 		h.dir.Destroy(s.id)
 	}
@@ -294,7 +291,7 @@ func (o *Object) Give() {
 	here.mu.Lock()
 	defer here.mu.Unlock()
 	if o.owner.Swap(false) && o.seg.arena && o.seg.made {
-		o.seg.given++
+		o.seg.give(o.off / line)
 	}
 }
 
@@ -304,7 +301,7 @@ func (o *Object) Leave() {
 	here.mu.Lock()
 	defer here.mu.Unlock()
 	if o.owner.Swap(false) {
-		o.seg.given++
+		o.seg.give(o.off / line)
 	}
 }
 
@@ -313,8 +310,7 @@ func (o *Object) End() {
 	here.mu.Lock()
 	defer here.mu.Unlock()
 	if here.segments[o.seg.id] == o.seg {
-		o.seg.mem[o.off/line] = 0
-		o.seg.taken().Add(1)
+		o.seg.mem[o.off/line] = byte(xsync.KindNone)
 	}
 }
 
@@ -351,7 +347,7 @@ func (o *Object) Take() {
 	}
 	switch {
 	case o.seg.arena && o.seg.made: // it has come back
-		o.seg.given--
+		delete(o.seg.given, o.off/line)
 	case !o.seg.arena:
 		h.dir.Take(o.seg.id)
 	}

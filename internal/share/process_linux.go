@@ -127,8 +127,7 @@ func buryIn(mem []byte, slot int) {
 			continue
 		}
 		if xsync.Bury(k, mem[i*line:end*line:end*line], slot) {
-			mem[i] = byte(xsync.KindNone)
-			shm.Word64(mem, 0).Add(1) // as Object.End does
+			mem[i] = byte(xsync.KindNone) // as Object.End does
 		}
 		end = i
 	}
