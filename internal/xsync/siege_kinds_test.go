@@ -448,7 +448,7 @@ func siegeRing(b build) func(w *world, lot *park.Lot) turn {
 			w.expect(err == nil && size == want && n >= next[producer])
 			next[producer] = n + 1
 			seen := shm.Word64(w.bytes(seenFrom+producer), 8*int(n%seenLately))
-			w.expect(seen.Swap(n+1) < n+1)
+			w.expect(mark(seen, n+1))
 			w.tally(getsAt + producer).Add(1)
 		}
 		return func(ctx context.Context, what int) {
@@ -457,6 +457,21 @@ func siegeRing(b build) func(w *world, lot *park.Lot) turn {
 			} else {
 				get(ctx, &next[what])
 			}
+		}
+	}
+}
+
+// mark notes that a producer's n-th record has been got, and reports whether it was the first time. A goroutine that was
+// preempted after it got a record may be overtaken by one that gets a much later record, which has the same word: then
+// the later mark stays. Only the number of records that were got can tell whether the earlier one was got twice.
+func mark(seen *atomic.Uint64, n uint64) bool {
+	for {
+		old := seen.Load()
+		if old >= n {
+			return old > n
+		}
+		if seen.CompareAndSwap(old, n) {
+			return true
 		}
 	}
 }
