@@ -1,3 +1,5 @@
+//go:build linux
+
 package mp_test
 
 import (
@@ -173,7 +175,6 @@ func TestRetentionOfProcess(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	result = nil
 	c.freed(t)
 
 	p, err = mp.NewProcess(passParcel, c.make(false)[0], mp.ProcessConfig{})

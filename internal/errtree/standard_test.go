@@ -55,6 +55,7 @@ func TestTable(t *testing.T) {
 func TestStandardValues(t *testing.T) {
 	_, badTime := time.Parse(time.RFC3339, "tomorrow")
 	_, badInt := strconv.Atoi("x")
+	//lint:ignore SA1030 the wrong base is wanted
 	_, badBase := strconv.ParseInt("1", 99, 64)
 	_, badHex := hex.DecodeString("xy")
 	_, bad64 := base64.StdEncoding.DecodeString("?")

@@ -86,7 +86,7 @@ func IDOf(fd int) (ID, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return ID{}, os.NewSyscallError("fstat", err)
 	}
-	return ID{uint64(st.Dev), st.Ino}, nil
+	return ID{st.Dev, st.Ino}, nil
 }
 
 // RemoveOwn is Remove if the name is that of the segment; otherwise it does nothing.
@@ -97,7 +97,7 @@ func RemoveOwn(name string, id ID) error {
 	}
 	var st unix.Stat_t
 	err = unix.Lstat(path, &st)
-	if err == nil && (ID{uint64(st.Dev), st.Ino}) == id {
+	if err == nil && (ID{st.Dev, st.Ino}) == id {
 		err = unix.Unlink(path)
 	}
 	if err == nil || errors.Is(err, unix.ENOENT) {

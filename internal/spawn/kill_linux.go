@@ -96,11 +96,11 @@ func send(pidfd *os.File, s syscall.Signal, flags int, pid int) (err error) {
 		return nil
 	}
 	_ = raw.Control(func(fd uintptr) {
-		switch err = unix.PidfdSendSignal(int(fd), s, nil, flags); err {
-		case nil:
-			return
-		case unix.ESRCH:
+		err = unix.PidfdSendSignal(int(fd), s, nil, flags)
+		if errors.Is(err, unix.ESRCH) {
 			err = nil
+		}
+		if err == nil {
 			return
 		}
 		if err = nil; !sys.IsReaped(int(fd)) {

@@ -300,7 +300,7 @@ func TestEndOfAPipe(t *testing.T) {
 // a socket, whose other ends tell whether a process has them.
 func leave(t testing.TB) {
 	t.Helper()
-	dir, err := syscall.Open(t.TempDir(), syscall.O_RDONLY, 0) //nolint:gocritic // not close-on-exec
+	dir, err := syscall.Open(t.TempDir(), syscall.O_RDONLY, 0) // not close-on-exec
 	if err != nil {
 		t.Fatal(err)
 	}

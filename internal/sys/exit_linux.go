@@ -54,7 +54,7 @@ func Reap(pidfd *os.File, pid int) (ws syscall.WaitStatus, ok bool) {
 		if err == nil {
 			ws, ok = waitStatus(info.Code, exitStatusOf(&info))
 		}
-		refused = err != nil && err != unix.ECHILD
+		refused = err != nil && !errors.Is(err, unix.ECHILD)
 	})
 	if refused {
 		return reapByNumber(pid)
@@ -73,7 +73,7 @@ func reapByNumber(pid int) (ws syscall.WaitStatus, ok bool) {
 // IsReaped reports whether the process of a pidfd, a child of ours, has been reaped, so
 // that its number may be another's.
 func IsReaped(pidfd int) bool {
-	return waitid(pidfd, &unix.Siginfo{}, look) == unix.ECHILD
+	return errors.Is(waitid(pidfd, &unix.Siginfo{}, look), unix.ECHILD)
 }
 
 // zombieStatus is the status of a child that has ended and has not been reaped.

@@ -15,12 +15,13 @@ func TestDeathAfterTheLastEnd(t *testing.T) {
 		w := newWorld(t)
 		lots := w.lots(2, 3)
 		m := w.memory(lots[0], 0)
-		ours := xsync.NewPipe(m, w.pipeMemory(0))
+		data := m.Bytes[xsync.PipeHead : xsync.PipeHead+1024]
+		ours := xsync.NewPipe(m, data)
 		trip, ok := ours.Depart(1, 0, true)
 		if !ok {
 			t.Fatal("it does not depart")
 		}
-		theirs := xsync.OpenPipe(w.memory(lots[1], 0), w.pipeMemory(0))
+		theirs := xsync.OpenPipe(w.memory(lots[1], 0), data)
 		if !theirs.Arrive(1, trip) {
 			t.Fatal("it does not arrive")
 		}
