@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"reflect"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
@@ -148,6 +149,18 @@ func (f *Func[In, Out]) encodeOne(buf []byte, arg *In) ([]byte, error) {
 		err = f.unencodable(err)
 	}
 	return out, err
+}
+
+// describe says what an encoded argument with its length in front is, if that can be decoded twice.
+func (f *Func[In, Out]) describe(framed []byte) string {
+	if f.brings() || f.in.Carries() || len(framed) < codec.HeadSize {
+		return reflect.TypeFor[In]().String()
+	}
+	var arg In
+	if err := f.in.Decode(framed[codec.HeadSize:], &arg); err != nil {
+		return ""
+	}
+	return summary(arg)
 }
 
 // takeRun decodes results into out, which may keep them, and calls fail for those that cannot

@@ -11,10 +11,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
-// A Future is a result that will be there later. It is safe for concurrent use.
+// A Future is a result that will be there later. It is safe for concurrent use. Objects and files in a result that
+// nobody has asked for are closed when nobody has the Future any more.
 type Future[Out any] struct {
-	value Out   // written before settled is set
-	err   error // likewise
+	value  Out     // written before settled is set
+	err    error   // likewise
+	unread *unread // likewise
 
 	ctx   cancelContext // of the task
 	ex    Executor
@@ -85,7 +87,8 @@ func (f *Future[Out]) callBack() {
 		next := f.callbacks[0]
 		f.callbacks = f.callbacks[1:]
 		f.mu.Unlock()
-		runCallback(next, f.value, f.err)
+		value, err := f.handOut()
+		runCallback(next, value, err)
 	}
 	f.release()
 	over = true
@@ -142,7 +145,7 @@ func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 			return none, cause.Of(ctx)
 		}
 	}
-	return f.value, f.err
+	return f.handOut()
 }
 
 // Err returns the task's error; nil while there is no result or if it succeeded.
@@ -215,7 +218,8 @@ func (f *Future[Out]) OnDone(callback func(Out, error)) {
 		return
 	}
 	f.mu.Unlock()
-	runCallback(callback, f.value, f.err)
+	value, err := f.handOut()
+	runCallback(callback, value, err)
 }
 
 // watch has notify called when the result is there, at once if it is. It is

@@ -37,7 +37,7 @@ func init() {
 		func(t reflect.Type) bool { return t.Implements(movableType) },
 		handleOf,
 	)
-	codec.Tickets(ticketSize, notHere, loseTicket)
+	codec.Tickets(ticketSize, notHere, newHere, loseTicket)
 	codec.Builtin(sharedTypes)
 	codec.Files(share.SendFile, share.ReceiveFile, share.ForgetFiles, share.LoseFiles, share.DiscardFile)
 }

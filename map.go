@@ -50,6 +50,7 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 	}()
 	m, err := newMapping(ctx, ex, f, in, opts)
 	if err == nil {
+		m.inFuture = f.out.Carries()
 		execute := ex.Execute
 		if x, ok := ex.(*Inline); ok {
 			execute = x.executeSoon // Execute returns when the last task has begun
@@ -65,6 +66,9 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 	go func() {
 		defer cancel()
 		err := m.await(ctx)
+		if len(m.receipts) > 0 {
+			keepFor(future, m.receipts...)
+		}
 		future.value = m.out
 		future.settle(err)
 	}()
@@ -86,6 +90,9 @@ type mapping[In, Out any] struct {
 	left   atomic.Int64
 	mu     sync.Mutex
 	failed ElementErrors
+
+	inFuture bool // so nobody may get the results
+	receipts []*receipt
 }
 
 func newMapping[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts []MapOption) (*mapping[In, Out], error) {
@@ -146,7 +153,7 @@ func (m *mapping[In, Out]) Unrepeatable(i int) bool { return m.sent.moved(i) }
 func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 	m.f.settled(&m.sent, i)
 	if err == nil {
-		err = m.f.decode(result, &m.out[i])
+		err = m.receive(i, result, m.f.decode)
 	}
 	if err != nil {
 		m.fail(&ElementError{i, err})
@@ -163,14 +170,37 @@ func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
 	m.f.settledRun(&m.sent, lo, len(results))
 	good := len(results)
-	m.f.takeRun(results, m.out[lo:lo+len(results)], func(i int, err error) {
+	bad := func(i int, err error) {
 		good--
 		m.fail(&ElementError{lo + i, err})
-	})
+	}
+	if m.inFuture {
+		for i, data := range results {
+			if err := m.receive(lo+i, data, m.f.take); err != nil {
+				bad(i, err)
+			}
+		}
+	} else {
+		m.f.takeRun(results, m.out[lo:lo+len(results)], bad)
+	}
 	m.meter.add(good, nil)
 	if m.left.Add(-int64(len(results))) == 0 {
 		close(m.done)
 	}
+}
+
+// receive decodes the result of element i.
+func (m *mapping[In, Out]) receive(i int, data []byte, take func([]byte, *Out) error) error {
+	if !m.inFuture {
+		return take(data, &m.out[i])
+	}
+	r, err := m.f.decodeFor(&m.out[i], data, take)
+	if r != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.receipts = append(m.receipts, r)
+	}
+	return err
 }
 
 // fail notes an error. After the first one that counts, the cancelled rest does

@@ -30,8 +30,7 @@ type Process[Out any] struct {
 	engine engine
 	pid    int
 	death  crew.Death
-	value  Out
-	err    error
+	result *Future[Out]
 	left   error // why something of it is still there
 	closed bool
 }
@@ -112,13 +111,13 @@ func (s soloExecutor) Execute(ctx context.Context, function string, b Batch, h H
 
 // follow waits for the end, and keeps what is left of the process.
 func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
-	value, err := f.Result(context.Background())
+	<-f.Done()
 	// It exits by itself, unless there was no task for it, because the argument
 	// could not be encoded for instance.
 	left := p.engine.Shutdown(context.Background())
 	death := <-died
 	p.mu.Lock()
-	p.value, p.err, p.left, p.death, p.state = value, err, left, death, processEnded
+	p.result, p.left, p.death, p.state = f, left, death, processEnded
 	p.mu.Unlock()
 	children.remove(p)
 	close(p.ended)
@@ -167,7 +166,7 @@ func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
 	if p.closed {
 		return none, ErrClosed
 	}
-	return p.value, p.err
+	return p.result.Result(ctx)
 }
 
 func (p *Process[Out]) usable() error {
@@ -234,7 +233,6 @@ func (p *Process[Out]) Close() error {
 	if p.state == processRunning {
 		return ErrRunning
 	}
-	var none Out
-	p.closed, p.value, p.err, p.submit = true, none, nil, nil
+	p.closed, p.result, p.submit = true, nil, nil
 	return p.left
 }

@@ -41,17 +41,21 @@ func (s *sent) take(i int) sentItems {
 }
 
 // settled says that no process will look at the argument of element i any more.
-func (s *sent) settled(i int) {
-	items := s.take(i)
+func (s *sent) settled(i int) { s.take(i).lose() }
+
+// recall says that no process has looked at the argument of element i.
+func (s *sent) recall(i int) { s.take(i).recall() }
+
+// lose ends what may have been sent, and nobody will receive any more.
+func (items sentItems) lose() {
 	share.ForgetFiles(items.files)
 	for _, m := range items.movers {
 		m.Lose()
 	}
 }
 
-// recall says that no process has looked at the argument of element i.
-func (s *sent) recall(i int) {
-	items := s.take(i)
+// recall takes back what was not sent.
+func (items sentItems) recall() {
 	share.ForgetFiles(items.files)
 	for _, m := range items.movers {
 		m.Return()

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
 // A streamed is a result on its way to the consumer.
@@ -16,6 +18,8 @@ type streamed[Out any] struct {
 	value Out
 	err   error
 	set   bool
+
+	receipt *receipt
 }
 
 // streaming is a stream under way. Three goroutines work at it: the feeder
@@ -24,6 +28,8 @@ type streamed[Out any] struct {
 type streaming[In, Out any] struct {
 	f       *Func[In, Out]
 	ordered bool
+	early   bool   // elements are encoded before the input goes on
+	chunk   []byte // where the feeder encodes them
 	hints   Hints
 	meter   *meter
 	ctx     context.Context
@@ -34,13 +40,15 @@ type streaming[In, Out any] struct {
 	submit   sync.Cond // the submitter waits: elements
 	consume  sync.Cond // the consumer waits: results
 	window   window
-	read     int // elements read
-	open     []In
-	openFrom int // index of open[0]
-	taken    int // results consumed
-	settled  int // elements with an outcome
+	read     int                   // elements read
+	unsent   int                   // bytes of those encoded early that no worker was sent yet
+	open     *streamBatch[In, Out] // read, and not with the submitter; nil if empty
+	taken    int                   // results consumed
+	settled  int                   // elements with an outcome
 	ring     []streamed[Out]
 	loose    []streamed[Out] // unordered results
+	late     []streamed[Out] // came when the consumer had left
+	got      []streamed[Out] // the consumer's: next to be yielded
 	ended    bool            // the input has ended
 	refused  bool            // the executor takes no more
 	whole    bool            // the input has ended by itself, perhaps with inputErr
@@ -63,6 +71,9 @@ const (
 	fastRound = 10 * time.Millisecond
 	slowRound = 40 * time.Millisecond
 	maxWindow = 1 << 16
+	// mostUnsent is how many bytes of elements that are encoded early may wait for workers before the input is asked
+	// for more.
+	mostUnsent = 16 << 20
 )
 
 // adapt is called now and then with the number of results consumed.
@@ -92,7 +103,7 @@ func runStream[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], 
 		return
 	}
 	defer meter.end()
-	s := &streaming[In, Out]{f: f, ordered: ordered, hints: o.hints, meter: meter}
+	s := &streaming[In, Out]{f: f, ordered: ordered, early: codec.Aliases[In](), hints: o.hints, meter: meter}
 	s.feed.L, s.submit.L, s.consume.L = &s.mu, &s.mu, &s.mu
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	least := min(2*min(max(o.hints.Chunk, 1), maxWindow)*workersOf(ex), maxWindow)
@@ -151,27 +162,47 @@ func (s *streaming[In, Out]) feeder(in iter.Seq2[In, error]) {
 	returned = true
 }
 
-// add takes an element and waits for room; false ends the input.
-func (s *streaming[In, Out]) add(v In, err error) bool {
+// add takes an element, or the error of the input, and waits for room; false ends the input.
+func (s *streaming[In, Out]) add(v In, err error) (more bool) {
+	if !s.early || err != nil {
+		_, more = s.note(v, nil, err)
+		return more
+	}
+	e := s.f.encodeEarly(&s.chunk, v)
+	var none In
+	added, more := s.note(none, &e, nil)
+	if !added {
+		e.items.recall()
+	}
+	return more
+}
+
+// note is add for an element that may have been encoded early.
+func (s *streaming[In, Out]) note(v In, e *earlyArgument, err error) (added, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over() {
-		return false
+		return false, false
 	}
 	if err != nil {
 		s.inputErr = err
-		return false
+		return false, false
 	}
-	if len(s.open) == 0 {
-		s.openFrom = s.read
+	if s.open == nil {
+		s.open = &streamBatch[In, Out]{s: s, from: s.read}
 		s.submit.Signal()
 	}
-	s.open = append(s.open, v)
+	if e != nil {
+		s.open.early = append(s.open.early, *e)
+		s.unsent += len(e.framed)
+	} else {
+		s.open.in = append(s.open.in, v)
+	}
 	s.read++
-	for s.read-s.taken >= s.window.size && !s.over() {
+	for (s.read-s.taken >= s.window.size || s.unsent >= mostUnsent) && !s.over() {
 		s.feed.Wait()
 	}
-	return !s.over()
+	return true, !s.over()
 }
 
 func (s *streaming[In, Out]) over() bool { return s.stopped || s.refused || s.ctx.Err() != nil }
@@ -184,7 +215,7 @@ func (s *streaming[In, Out]) submitter(ex Executor) {
 			break
 		}
 		if err := ex.Execute(s.ctx, s.f.id, b, s.hints); err != nil {
-			s.refuse(b.from, err)
+			s.refuse(b, err)
 		}
 	}
 	s.mu.Lock()
@@ -193,74 +224,31 @@ func (s *streaming[In, Out]) submitter(ex Executor) {
 	s.consume.Broadcast()
 }
 
-// refuse ends the input before element from, since the executor takes no more.
-func (s *streaming[In, Out]) refuse(from int, err error) {
+// refuse ends the input before a batch, since the executor takes no more.
+func (s *streaming[In, Out]) refuse(b *streamBatch[In, Out], err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open, s.read = nil, from
+	open := s.open
+	s.open, s.read = nil, b.from
 	s.ended, s.refused, s.inputErr = true, true, err
 	s.feed.Broadcast()
+	s.mu.Unlock()
+	b.recall()
+	open.recall()
 }
 
 // next waits for elements; nil says that no more will come.
 func (s *streaming[In, Out]) next() *streamBatch[In, Out] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.open) == 0 && !s.ended && !s.over() {
+	for s.open == nil && !s.ended && !s.over() {
 		s.submit.Wait()
 	}
-	if len(s.open) == 0 || s.over() {
+	if s.over() {
 		return nil
 	}
-	b := &streamBatch[In, Out]{s: s, from: s.openFrom, in: s.open}
+	b := s.open
 	s.open = nil
 	return b
-}
-
-// streamBatch is a run of elements.
-type streamBatch[In, Out any] struct {
-	s    *streaming[In, Out]
-	from int
-	in   []In
-
-	sent sent
-}
-
-func (b *streamBatch[In, Out]) Len() int { return len(b.in) }
-
-func (b *streamBatch[In, Out]) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
-	return b.s.f.encodeFor(&b.sent, buf, b.in[lo:hi], lo)
-}
-
-// Describe says what element i is.
-func (b *streamBatch[In, Out]) Describe(i int) string { return summary(b.in[i]) }
-
-// Unrepeatable reports whether element i must not be retried.
-func (b *streamBatch[In, Out]) Unrepeatable(i int) bool { return b.sent.moved(i) }
-
-func (b *streamBatch[In, Out]) Settle(i int, result []byte, err error) {
-	b.s.f.settled(&b.sent, i)
-	r := streamed[Out]{index: b.from + i, err: err, set: true}
-	if err == nil {
-		r.err = b.s.f.decode(result, &r.value)
-	}
-	b.s.put(r)
-}
-
-// SettleRun is Settle for elements lo, lo+1, … that all have results; see
-// crew.RunSettler.
-func (b *streamBatch[In, Out]) SettleRun(lo int, results [][]byte) {
-	b.s.f.settledRun(&b.sent, lo, len(results))
-	rs := make([]streamed[Out], len(results))
-	for k, data := range results {
-		rs[k] = streamed[Out]{index: b.from + lo + k, set: true}
-		rs[k].err = b.s.f.take(data, &rs[k].value)
-	}
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
-	for k := range rs {
-		b.s.place(rs[k])
-	}
 }
 
 func (s *streaming[In, Out]) put(r streamed[Out]) {
@@ -273,6 +261,9 @@ func (s *streaming[In, Out]) put(r streamed[Out]) {
 func (s *streaming[In, Out]) place(r streamed[Out]) {
 	s.settled++
 	if s.stopped {
+		if s.f.out.Carries() {
+			s.late = append(s.late, r)
+		}
 		s.consume.Signal()
 		return
 	}
@@ -313,10 +304,11 @@ func (s *streaming[In, Out]) consumer(ctx context.Context, yield func(streamed[O
 		var more bool
 		got, more = s.collect(ctx, got[:0])
 		for i := range got {
-			if !yield(got[i]) {
+			r := got[i]
+			got[i], s.got = streamed[Out]{}, got[i+1:]
+			if !yield(r) {
 				return
 			}
-			got[i] = streamed[Out]{}
 		}
 		if !more {
 			break
@@ -391,12 +383,26 @@ func (s *streaming[In, Out]) leave() {
 	s.stopped = true
 	s.feed.Broadcast()
 	s.submit.Broadcast()
-	for !s.quit || s.settled < s.read-len(s.open) {
+	for !s.quit || s.settled < s.read-s.open.Len() {
 		s.consume.Wait()
 	}
-	r := s.panicked
+	r, open := s.panicked, s.open
+	if s.f.out.Carries() {
+		defer s.discard(slices.Concat(s.got, s.ring, s.loose, s.late))
+	}
 	s.mu.Unlock()
+	open.recall()
 	if r != nil {
 		panic(fmt.Sprintf("mp: panic in the input of a stream: %v", r))
+	}
+}
+
+// discard closes what results have brought along that nobody gets.
+func (s *streaming[In, Out]) discard(results []streamed[Out]) {
+	for i := range results {
+		if r := &results[i]; r.set && r.err == nil {
+			s.f.out.CloseFiles(&r.value)
+			r.receipt.lose()
+		}
 	}
 }

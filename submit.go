@@ -2,9 +2,6 @@ package mp
 
 import (
 	"context"
-	"reflect"
-
-	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
 // Submit hands f with arg to ex and returns a future for its result. It does
@@ -76,16 +73,7 @@ func newSubmission[In, Out any](f *Func[In, Out], arg In) (*submission[In, Out],
 func (s *submission[In, Out]) Len() int { return 1 }
 
 // Describe says what the argument is, if it can be decoded twice.
-func (s *submission[In, Out]) Describe(int) string {
-	if s.f.brings() || s.f.in.Carries() {
-		return reflect.TypeFor[In]().String()
-	}
-	var arg In
-	if err := s.f.in.Decode(s.arg[codec.HeadSize:], &arg); err != nil {
-		return ""
-	}
-	return summary(arg)
-}
+func (s *submission[In, Out]) Describe(int) string { return s.f.describe(s.arg) }
 
 // Unrepeatable reports whether the task must not be retried.
 func (s *submission[In, Out]) Unrepeatable(int) bool { return s.sent.moved(0) }
@@ -101,7 +89,7 @@ func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
 	s.arg = nil
 	s.f.settled(&s.sent, 0)
 	if err == nil {
-		err = s.f.decode(result, &s.future.value)
+		err = s.receive(result, s.f.decode)
 	}
 	s.future.settle(err)
 }
@@ -110,5 +98,14 @@ func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
 func (s *submission[In, Out]) SettleRun(_ int, results [][]byte) {
 	s.arg = nil
 	s.f.settled(&s.sent, 0)
-	s.future.settle(s.f.take(results[0], &s.future.value))
+	s.future.settle(s.receive(results[0], s.f.take))
+}
+
+// receive decodes the result.
+func (s *submission[In, Out]) receive(data []byte, take func([]byte, *Out) error) error {
+	r, err := s.f.decodeFor(&s.future.value, data, take)
+	if r != nil {
+		keepFor(&s.future, r)
+	}
+	return err
 }

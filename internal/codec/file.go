@@ -271,6 +271,13 @@ func (w fileWalk) inMap(v reflect.Value, depth int) error {
 // Files reports whether values of the type can have files in them.
 func (c *Type[T]) Files() bool { return c.files }
 
+// CloseFiles closes the files in a value that was decoded, and that nobody gets.
+func (c *Type[T]) CloseFiles(v *T) {
+	if c.files {
+		_ = fileWalk{found: func(f *os.File) (*os.File, error) { transport.discard(f); return f, nil }}.at(reflect.ValueOf(v).Elem(), 0)
+	}
+}
+
 // forgetFiles is for a framed value that is not sent after all.
 func (c *Type[T]) forgetFiles(framed []byte) {
 	for _, ids := range c.SentFiles(framed, 1) {

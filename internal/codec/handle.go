@@ -46,6 +46,7 @@ var handles = struct {
 	is, move func(pointer reflect.Type) bool
 	of       func(pointer any) Handle
 	notHere  func(tickets []byte) []byte
+	newHere  func(tickets []byte) []byte
 	lose     func(ticket []byte)
 	ticket   int // its length
 }{is: func(reflect.Type) bool { return false }}
@@ -56,10 +57,11 @@ func Handles(is, move func(pointer reflect.Type) bool, of func(pointer any) Hand
 }
 
 // Tickets says how long a ticket is, which tickets are of what this process does not have before a value is decoded,
-// and what becomes of these if the value cannot be decoded, whether they have arrived by then or not. It is called
-// once, too.
-func Tickets(size int, notHere func(tickets []byte) []byte, lose func(ticket []byte)) {
-	handles.ticket, handles.notHere, handles.lose = size, notHere, lose
+// and what becomes of these if the value cannot be decoded, whether they have arrived by then or not. What several
+// processes can have at a time is among what notHere returns in any case, but not among what newHere returns. It is
+// called once, too.
+func Tickets(size int, notHere, newHere func(tickets []byte) []byte, lose func(ticket []byte)) {
+	handles.ticket, handles.notHere, handles.newHere, handles.lose = size, notHere, newHere, lose
 }
 
 func isHandle(t reflect.Type) bool {
@@ -195,6 +197,15 @@ func (c *Type[T]) Lose(data []byte) {
 	if c.files {
 		transport.lose(c.FilesOf(data))
 	}
+}
+
+// Given returns the tickets of what a result, which is not decoded yet, gives to this process.
+func (c *Type[T]) Given(data []byte) []byte {
+	if !c.tickets {
+		return nil
+	}
+	_, tickets, _ := splitTickets(data)
+	return handles.newHere(tickets)
 }
 
 // An argument or a result that may have movers in it ends with their tickets, how many these are,

@@ -1,0 +1,28 @@
+package codec
+
+import "reflect"
+
+// Aliases reports whether a value of T can change after it was copied, because it refers to memory that others may
+// write to. Strings do not, and of handles and files the value is which one it is.
+func Aliases[T any]() bool { return aliases(reflect.TypeFor[T]()) }
+
+func aliases(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return t != filePointer && !isHandle(t.Elem())
+	case reflect.Slice, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return true
+	case reflect.Array:
+		return t.Len() > 0 && aliases(t.Elem())
+	case reflect.Struct:
+		if t == timeType || isHandle(t) {
+			return false
+		}
+		for f := range t.Fields() {
+			if aliases(f.Type) {
+				return true
+			}
+		}
+	}
+	return false
+}

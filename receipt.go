@@ -1,0 +1,135 @@
+package mp
+
+import (
+	"bytes"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// A receipt is of what a result has given to this process. As long as nobody has got the result, nobody else can close
+// that.
+type receipt struct {
+	objects []given
+	movers  [][]byte // tickets
+}
+
+// given is an object.
+type given struct {
+	obj  *share.Object
+	kind xsync.Kind
+}
+
+// decodeFor decodes a result with take, and returns a receipt if it has brought along what a receipt is for.
+func (f *Func[In, Out]) decodeFor(out *Out, data []byte, take func([]byte, *Out) error) (*receipt, error) {
+	if !f.out.Carries() {
+		return nil, take(data, out)
+	}
+	tickets := bytes.Clone(f.out.Given(data))
+	if err := take(data, out); err != nil {
+		return nil, err
+	}
+	if len(tickets) == 0 {
+		return nil, nil
+	}
+	r := &receipt{}
+	for ; len(tickets) >= ticketSize; tickets = tickets[ticketSize:] {
+		r.add(tickets[:ticketSize:ticketSize])
+	}
+	runtime.KeepAlive(out)
+	return r, nil
+}
+
+// add notes what a ticket is of, which has been taken.
+func (r *receipt) add(ticket []byte) {
+	kind := share.KindOf(ticket)
+	if kind == xsync.KindHeld || kind == xsync.KindPipe {
+		r.movers = append(r.movers, ticket)
+		return
+	}
+	t, _, err := share.ParseToken(ticket, kind)
+	if err != nil {
+		return
+	}
+	faces.mu.Lock()
+	defer faces.mu.Unlock()
+	if obj := faces.objectOf(t); obj != nil && obj.Owned() {
+		r.objects = append(r.objects, given{obj, kind})
+	}
+}
+
+// lose closes what nobody will get.
+func (r *receipt) lose() {
+	if r == nil {
+		return
+	}
+	for _, g := range r.objects {
+		faces.forget(g.obj)
+		if g.obj.Pin() != nil { // it is closed
+			continue
+		}
+		if g.obj.Small() {
+			xsync.End(g.kind, g.obj.Memory())
+		}
+		g.obj.Close()
+		g.obj.Unpin()
+	}
+	for _, ticket := range r.movers {
+		loseTicket(ticket)
+	}
+}
+
+// newHere returns the tickets of what this process does not have yet.
+func newHere(tickets []byte) (absent []byte) {
+	for ; len(tickets) >= ticketSize; tickets = tickets[ticketSize:] {
+		if t := tickets[:ticketSize]; !hasTicket(t) && !hasObject(t) {
+			absent = append(absent, t...)
+		}
+	}
+	return absent
+}
+
+// hasObject reports whether somebody in this process has the object that a ticket is of.
+func hasObject(ticket []byte) bool {
+	t, _, err := share.ParseToken(ticket, share.KindOf(ticket))
+	if err != nil {
+		return false
+	}
+	faces.mu.Lock()
+	defer faces.mu.Unlock()
+	obj := faces.objectOf(t)
+	return obj != nil && obj.Received()
+}
+
+// unread is the receipt of a future's result until somebody has got that.
+type unread struct {
+	receipts []*receipt
+	got      atomic.Bool
+}
+
+// keepFor closes what the receipts are of when nobody has a future any more and nobody has got its result.
+func keepFor[Out any](f *Future[Out], receipts ...*receipt) {
+	u := &unread{receipts: receipts}
+	f.unread = u
+	runtime.AddCleanup(f, func(u *unread) {
+		if !u.got.Load() {
+			go u.lose()
+		}
+	}, u)
+}
+
+func (u *unread) lose() {
+	for _, r := range u.receipts {
+		r.lose()
+	}
+}
+
+// handOut says that somebody gets the result.
+func (f *Future[Out]) handOut() (Out, error) {
+	if f.unread != nil {
+		f.unread.got.Store(true)
+	}
+	return f.value, f.err
+}

@@ -1,0 +1,135 @@
+//go:build linux
+
+package mp_test
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// What a result has brought along is closed with it if nobody gets it.
+
+// loses checks that nothing of what packIt returns is here or in the worker when use, which is called again and again,
+// has let it go.
+func loses(t *testing.T, use func(t *testing.T, pool *mp.Pool)) {
+	t.Helper()
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	use(t, pool) // what is used again is there
+	here, there := inventory{}, inventory{}
+	until(t, "the worker rests", func() bool {
+		last, lastHere := there, here
+		here, there = takeInventory(), must(mp.Call(t.Context(), pool, inventIt, 0))
+		return here == lastHere && there == last
+	})
+	for range 3 {
+		use(t, pool)
+	}
+	until(t, "this process has nothing of it", func() bool { return takeInventory().within(here) })
+	until(t, "the worker has nothing of it", func() bool {
+		return must(mp.Call(t.Context(), pool, inventIt, 0)).within(there)
+	})
+}
+
+func TestUnreadResults(t *testing.T) {
+	all := packing{Files: true}
+	t.Run("a stream that is left", func(t *testing.T) {
+		loses(t, func(t *testing.T, pool *mp.Pool) {
+			for l, err := range mp.Stream(t.Context(), pool, packIt, slices.Values(slices.Repeat([]packing{all}, 20))) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				l.unpack()
+				break
+			}
+		})
+	})
+	t.Run("an unordered stream with a slow loop", func(t *testing.T) {
+		loses(t, func(t *testing.T, pool *mp.Pool) {
+			n := 0
+			for r, err := range mp.StreamUnordered(t.Context(), pool, packIt, slices.Values(slices.Repeat([]packing{all}, 20))) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Value.unpack()
+				if n++; n == 3 {
+					break
+				}
+				time.Sleep(10 * time.Millisecond) // others come meanwhile
+			}
+		})
+	})
+	t.Run("a future", func(t *testing.T) {
+		loses(t, func(t *testing.T, pool *mp.Pool) {
+			f := mp.Submit(t.Context(), pool, packIt, all)
+			<-f.Done()
+			if f.Err() != nil {
+				t.Fatal(f.Err())
+			}
+		})
+	})
+	t.Run("the future of a map", func(t *testing.T) {
+		loses(t, func(t *testing.T, pool *mp.Pool) {
+			<-mp.MapAsync(t.Context(), pool, packIt, slices.Repeat([]packing{all}, 5)).Done()
+		})
+	})
+	t.Run("a process", func(t *testing.T) {
+		loses(t, func(t *testing.T, _ *mp.Pool) {
+			p := must(mp.NewProcess(packIt, all, mp.ProcessConfig{}))
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-p.Done()
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+// What somebody has got stays, though nobody has its future any more.
+func TestResultsOfForgottenFutures(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	for name, get := range map[string]func() luggage{
+		"Result": func() luggage { return must(mp.Submit(t.Context(), pool, packIt, packing{}).Result(t.Context())) },
+		"OnDone": func() luggage {
+			got := make(chan luggage, 1)
+			mp.Submit(t.Context(), pool, packIt, packing{}).OnDone(func(l luggage, err error) { got <- l })
+			return <-got
+		},
+		"MapAsync": func() luggage {
+			return must(mp.MapAsync(t.Context(), pool, packIt, []packing{{}}).Result(context.Background()))[0]
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := get()
+			for range 3 {
+				runtime.GC()
+				time.Sleep(20 * time.Millisecond) // cleanups run some time
+			}
+			if l.Array.Len() != 100_000 || len(l.Array.Slice()) != 100_000 || l.Mutex.Lock(t.Context()) != nil || l.Queue.Put(t.Context(), 1) != nil {
+				t.Error("it is gone")
+			}
+			l.unpack()
+		})
+	}
+}
+
+// A result that is dropped does not close what this process has from elsewhere.
+func TestUnreadResultOfOurs(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	a := must(mp.NewArray[int64](100_000, mp.ObjectConfig{}))
+	defer a.Close()
+	for range mp.Stream(t.Context(), pool, giveBack, slices.Values(slices.Repeat([]*mp.Array[int64]{a}, 20))) {
+		break
+	}
+	if a.Slice() == nil {
+		t.Error("it is closed")
+	}
+}
+
+var giveBack = mp.Register("giveBack", func(_ context.Context, a *mp.Array[int64]) (*mp.Array[int64], error) { return a, nil })
