@@ -39,7 +39,7 @@ type Inline struct {
 	done    map[int]int        // tasks, by worker
 	tasks   sync.WaitGroup
 	nextID  atomic.Uint64
-	last    <-chan struct{} // closed when all tasks taken over so far have begun; nil: at first
+	last    <-chan struct{} // closed when the next batch may begin; nil: at first
 }
 
 // inlineTask is a task that is running.
@@ -171,7 +171,8 @@ func (x *Inline) executeSoon(ctx context.Context, function string, b Batch, h Hi
 	return err
 }
 
-// An admission is a batch that an Inline has taken over. It begins after those that were taken over before.
+// An admission is a batch that an Inline has taken over. Its first task begins after the first ones of those that were
+// taken over before.
 type admission struct {
 	x     *Inline
 	ctx   context.Context
@@ -180,7 +181,7 @@ type admission struct {
 	hints Hints
 	id    uint64          // of the first task
 	after <-chan struct{} // nil for the first
-	begun chan struct{}
+	begun chan struct{}   // closed when the next one may begin
 }
 
 // admit takes a batch over, in the order of the calls.
@@ -220,9 +221,21 @@ func (a *admission) begin() {
 		case <-a.x.ctx.Done():
 		}
 	}
-	for i := range a.batch.Len() {
-		a.x.begin(a.ctx, a.f, a.batch, i, a.id+uint64(i), a.hints)
+	n := a.batch.Len()
+	if n == 0 {
+		a.passOn()
 	}
+	for i := range n {
+		a.x.begin(a.ctx, a.f, a.batch, i, a.id+uint64(i), a.hints)
+		if i == 0 {
+			a.passOn()
+		}
+	}
+}
+
+// passOn lets the next batch begin. From then on the two take turns: a long Map does not hold up a Call, which one of
+// its tasks may wait for.
+func (a *admission) passOn() {
 	if a.isNext() {
 		close(a.begun)
 		return
@@ -233,7 +246,7 @@ func (a *admission) begin() {
 	}()
 }
 
-// isNext reports whether all that was taken over before has begun.
+// isNext reports whether all that was taken over before lets others begin.
 func (a *admission) isNext() bool {
 	if a.after == nil {
 		return true

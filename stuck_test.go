@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -249,4 +250,40 @@ func TestStuckProcess(t *testing.T) {
 	}
 	release()
 	gone(t, p.PID())
+}
+
+// Each stuck worker is followed by another one, but there is a bound: what has held up the first may hold up all. The
+// pool serves again when they have ended.
+func TestManyStuck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for two rounds of stuck workers")
+	}
+	file, _, release := hang(t)
+	const workers, most = 4, 8 // twice as many
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers, Restart: mp.Restart{Backoff: 10 * time.Millisecond, MaxBackoff: 100 * time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range mp.Stream(ctx, pool, touch, slices.Values(slices.Repeat([]string{file}, 100)), mp.Timeout(100*time.Millisecond)) {
+		}
+	}()
+	until(t, "the pool tells why it starts no more", func() bool {
+		for _, f := range pool.Stats().Failing {
+			if strings.Contains(f.Why, fmt.Sprint(most, " processes were killed and have not ended")) {
+				return true
+			}
+		}
+		return false
+	})
+	release()
+	cancel()
+	<-ended
+	if n, err := mp.Call(t.Context(), pool, square, 3); n != 9 || err != nil {
+		t.Error(n, err)
+	}
+	until(t, "nothing is left", func() bool { return pool.Close() == nil })
 }

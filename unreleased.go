@@ -61,10 +61,10 @@ func (u *unreleased) await(ctx context.Context, ring *xsync.Ring) error {
 		return ErrFull
 	}
 	err := ring.AwaitReleased(ctx, u.hasRoom)
-	if err == nil && !u.hasRoom() {
+	if err == nil && ring.Ended() && !u.hasRoom() {
 		err = ErrClosed
 	}
-	return err
+	return err // another goroutine may have sent one more meanwhile
 }
 
 func (u *unreleased) hasRoom() bool {

@@ -127,3 +127,39 @@ func TestElementsTakenAndNotReleased(t *testing.T) {
 		t.Error(len(b), err)
 	}
 }
+
+// Goroutines that send large messages on one connection wait for each other's: none is told that it is closed.
+func TestManySendOutside(t *testing.T) {
+	a, b := newPipe[int](t, mp.PipeConfig{})
+	defer a.Close()
+	const senders, each = 8, 60
+	errs := make(chan error, senders)
+	for range senders {
+		go func() {
+			message := make([]byte, 200<<10)
+			for range each {
+				if err := a.SendBytes(t.Context(), message); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	go func() {
+		var buf []byte
+		for range senders * each {
+			var err error
+			if buf, err = b.RecvBytes(t.Context()); err != nil || len(buf) != 200<<10 {
+				t.Error(len(buf), err)
+				break
+			}
+		}
+		_ = b.Close()
+	}()
+	for range senders {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -97,6 +97,9 @@ func (c *Type[T]) endFiles() {
 	}
 }
 
+// mostFiles is how many files a value may have: a corrupt process may list any number, and each costs a question.
+const mostFiles = 1 << 16
+
 func appendFiles(buf []byte, v reflect.Value) ([]byte, []uint64, error) {
 	var ids []uint64
 	var list []byte
@@ -105,7 +108,9 @@ func appendFiles(buf []byte, v reflect.Value) ([]byte, []uint64, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the file %s: %w", f.Name(), err)
 		}
-		ids = append(ids, id)
+		if ids = append(ids, id); len(ids) > mostFiles {
+			return nil, fmt.Errorf("more than %d files in one value", mostFiles)
+		}
 		list = binary.LittleEndian.AppendUint64(list, id)
 		list = binary.AppendUvarint(list, uint64(len(f.Name())))
 		list = append(list, f.Name()...)
@@ -125,7 +130,7 @@ var errNoFiles = errors.New("no list of files before the value")
 
 func parseFiles(data []byte) (files []sent, rest []byte, err error) {
 	n, k := binary.Uvarint(data)
-	if k <= 0 || n > uint64(len(data)) {
+	if k <= 0 || n > mostFiles {
 		return nil, nil, errNoFiles
 	}
 	data = data[k:]

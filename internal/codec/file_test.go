@@ -52,3 +52,35 @@ func TestFilesReceivedInVain(t *testing.T) {
 		}
 	}
 }
+
+// A corrupt process cannot have others looked for without an end: each number in a list costs a question.
+func TestLongLists(t *testing.T) {
+	before := transport
+	defer func() { transport = before }()
+	questions := 0
+	transport.lose = func(ids []uint64) { questions += len(ids) }
+	transport.receive = func(uint64, string, bool) (*os.File, error) { questions++; return nil, errors.New("none") }
+	c, err := ForResult[*os.File]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = mostFiles + 1
+	list := binary.AppendUvarint(nil, n)
+	list = append(list, make([]byte, 9*n+1)...)
+	var f *os.File
+	if err := c.Decode(list, &f); err == nil {
+		t.Error("it was decoded")
+	}
+	c.Lose(list)
+	if questions > 2*mostFiles {
+		t.Errorf("%d questions", questions)
+	}
+
+	old := handles
+	defer func() { handles = old }()
+	handles.ticket = 34
+	tail := binary.LittleEndian.AppendUint32(make([]byte, 34*(mostTickets+1)), mostTickets+1)
+	if _, tickets, err := splitTickets(append(tail, someTickets)); err == nil || len(tickets) > 0 {
+		t.Errorf("%d bytes of tickets", len(tickets))
+	}
+}

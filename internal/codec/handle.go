@@ -3,6 +3,7 @@ package codec
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"reflect"
 	"sync"
 )
@@ -213,6 +214,7 @@ func (c *Type[T]) Given(data []byte) []byte {
 // those of the handles that it gives, too. A message has them elsewhere, since it may be lost without
 // being decoded.
 const (
+	mostTickets = 1 << 18 // a corrupt process may list any number, and each costs a question
 	noTickets   = 0
 	someTickets = 1
 	ticketsTail = 5
@@ -235,6 +237,9 @@ func (c *Type[T]) appendTickets(out []byte, v *T, r role) (_ []byte, err error) 
 			n++
 		}
 	})
+	if n > mostTickets && err == nil {
+		err = fmt.Errorf("%d objects in one value: at most %d", n, mostTickets)
+	}
 	if n == 0 || err != nil {
 		return append(out, noTickets), err
 	}
@@ -250,7 +255,7 @@ func splitTickets(data []byte) (value, tickets []byte, err error) {
 	case last >= ticketsTail-1 && data[last] == someTickets:
 		end := len(data) - ticketsTail
 		n := int(binary.LittleEndian.Uint32(data[end:]))
-		if at := end - n*handles.ticket; handles.ticket > 0 && n > 0 && at >= 0 {
+		if at := end - n*handles.ticket; handles.ticket > 0 && n > 0 && n <= mostTickets && at >= 0 {
 			return data[:at], data[at:end], nil
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/ask"
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
 // toldStacks is more than an honest worker sends of its stacks.
@@ -95,6 +96,22 @@ func TestReadyAfterEnd(t *testing.T) {
 		}
 		if pid == lone(t, c).PID {
 			t.Fatal("Ready has not waited for the next worker")
+		}
+	}
+}
+
+// An end of which nothing is known does not say that somebody else has brought it about: a worker that exits again and
+// again would be started again and again.
+func TestLostStatusIsNoKill(t *testing.T) {
+	for status, want := range map[spawn.Status]bool{
+		{ExitCode: -1, Lost: true}:              false,
+		{ExitCode: 1}:                           false,
+		{ExitCode: -1, Signal: syscall.SIGSEGV}: false,
+		{ExitCode: -1, Signal: syscall.SIGKILL}: true,
+		{ExitCode: -1, Signal: syscall.SIGTERM}: true,
+	} {
+		if (&crew.Death{Status: status}).MayBeKilled() != want {
+			t.Errorf("%v", status)
 		}
 	}
 }

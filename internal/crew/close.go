@@ -68,7 +68,7 @@ func (c *Crew) left() error {
 	var all []error
 	for _, m := range slices.Concat(c.lingering, c.members, c.spares, c.departing) {
 		if m != nil && !hasEnded(m) {
-			all = append(all, fmt.Errorf("mp: process %d (%s) was killed and has not ended: it waits in the kernel, or is another user's", m.proc.PID, m.called()))
+			all = append(all, fmt.Errorf("mp: process %d (%s) was killed and has not ended: it may wait in the kernel, or be another user's", m.proc.PID, m.called()))
 		}
 	}
 	return errors.Join(all...)
@@ -128,8 +128,11 @@ func (c *Crew) closeSoon(why error) error {
 		}
 		return errors.Join(why, err)
 	case <-time.After(dying):
-		return errors.Join(why, c.left())
 	}
+	if left := c.left(); left != nil {
+		return errors.Join(why, left)
+	}
+	return why
 }
 
 // dismiss lets the workers tear down.

@@ -274,6 +274,10 @@ func (c *Crew) rouse(j *sched.Job) {
 	}
 }
 
+// lookAtMost is how long after the end of its task a worker is taken to be about to look for the next one. It may be
+// decoding a large result instead.
+const lookAtMost = 2 * time.Millisecond
+
 // missing returns how many workers are worth starting for all that waits, beside those that will look for tasks without
 // being told: those that are being started, and those about to look for their next task. A caller that has the outcome of
 // a task may submit the next one before it is known that the worker is idle.
@@ -283,7 +287,7 @@ func (c *Crew) missing() int {
 		switch m := c.members[i]; {
 		case m == nil && p.kept && !p.vacant && !p.hopeless && p.trouble.failed == 0:
 			starting++
-		case m != nil && m.looking:
+		case m != nil && m.looking && time.Since(m.usage.news) < lookAtMost:
 			looking++
 		}
 	}

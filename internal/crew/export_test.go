@@ -20,3 +20,6 @@ func BeforeGreeting(f func()) (back func()) {
 
 // Feel looks at workers as if they had been silent for long.
 func Feel(c *Crew) { c.feelAt(time.Now().Add(time.Hour)) }
+
+// MayBeKilled is mayBeKilled.
+func (d *Death) MayBeKilled() bool { return d.mayBeKilled() }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"syscall"
 	"time"
 
@@ -65,8 +66,11 @@ func (r Restart) wait(failed int) time.Duration {
 func (c *Crew) fill(i int, greeted func()) (*member, error) {
 	m := c.takeSpare()
 	if m == nil {
-		var err error
-		if m, err = c.start(i+1, greeted); err != nil {
+		err := c.mayReplace(i)
+		if err == nil {
+			m, err = c.start(i+1, greeted)
+		}
+		if err != nil {
 			if s := (*StartError)(nil); c.cfg.Single && errors.As(err, &s) {
 				s.Single = c.cfg.Name()
 			}
@@ -83,6 +87,22 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 		c.cfg.Logger.Info("mp: worker serves again", "worker", i+1, "pid", m.proc.PID, "after", m.outage)
 	}
 	return m, nil
+}
+
+// fewStuck is how many processes that were killed and have not ended any pool may have beside its workers.
+const fewStuck = 8
+
+// mayReplace returns an error if too many processes that were killed have not ended: each would be followed by another
+// one that meets with the same.
+func (c *Crew) mayReplace(i int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lingering = slices.DeleteFunc(c.lingering, hasEnded)
+	n := len(c.lingering)
+	if n < max(2*len(c.members), fewStuck) {
+		return nil
+	}
+	return &StartError{Worker: i + 1, Err: fmt.Errorf("%d processes were killed and have not ended: they may wait in the kernel", n)}
 }
 
 // failed ends a worker that cannot come into service, because of err or because it

@@ -78,11 +78,15 @@ func (m *member) suspect(now time.Time) {
 	if timeout == 0 || silent < timeout+max(c.cfg.Grace, leastGrace) {
 		return
 	}
-	m.doomed = true
-	if m.cause == nil {
-		m.cause = fmt.Errorf("it has begun no task for %v", silent.Round(time.Millisecond))
+	m.stalled = true
+	if c.sched.TakeBack(&m.work, c.drop); m.work.Tasks() == 0 { // else it has begun one after all
+		m.doomed = true
+		if m.cause == nil {
+			m.cause = fmt.Errorf("it has begun no task for %v", silent.Round(time.Millisecond))
+		}
+		m.proc.Kill()
 	}
-	m.proc.Kill()
+	c.distribute()
 }
 
 // hasOther reports whether a worker in service beside m takes tasks.

@@ -171,7 +171,7 @@ func (d *Death) mayBeKilled() bool {
 	case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP:
 		return true
 	}
-	return d.Status.Lost
+	return false
 }
 
 func (d *Death) saying() string {

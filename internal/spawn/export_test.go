@@ -2,7 +2,10 @@
 
 package spawn
 
-import "time"
+import (
+	"syscall"
+	"time"
+)
 
 // NextPause is nextPause.
 var NextPause = nextPause
@@ -12,4 +15,11 @@ func SetRetryGuard(d time.Duration) (undo func()) {
 	before := retryGuard
 	retryGuard = d
 	return func() { retryGuard = before }
+}
+
+// Refused is what Kill does when the system refuses the signal.
+func (p *Process) Refused() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heed(syscall.EPERM)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,12 +36,18 @@ func closeInherited(from int, all bool) {
 	}
 }
 
-// isParents reports whether the parent has the same file under a number.
+// isParents reports whether the parent has the same file under a number. Of what has no name, an eventfd for instance,
+// all are called alike.
 func isParents(fd int) bool {
 	ours, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil {
 		return false
 	}
 	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", os.Getppid(), fd))
-	return err == nil && ours == theirs
+	if err != nil || ours != theirs || strings.HasPrefix(ours, "anon_inode:") {
+		return false
+	}
+	const kcmpFile = 0
+	order, _, number := unix.Syscall6(unix.SYS_KCMP, uintptr(os.Getpid()), uintptr(os.Getppid()), kcmpFile, uintptr(fd), uintptr(fd), 0)
+	return number != 0 || order == 0 // where the system does not compare, the name is all there is
 }

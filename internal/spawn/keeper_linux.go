@@ -227,6 +227,11 @@ func runKeeper() {
 		_ = unix.Shutdown(sock, unix.SHUT_RD)
 	}()
 	_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) }) // it has been met
+	go func() {
+		// The parent may not kill us any more: see heed.
+		_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) })
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+	}()
 	status := reapUntil(pid)
 	sweep()
 	tell(binary.LittleEndian.AppendUint32(nil, uint32(status)))

@@ -74,3 +74,23 @@ func TestSignalPastKeeper(t *testing.T) {
 		}
 	})
 }
+
+// A process with a keeper that this process may not kill any more ends all the same, and its status is known.
+func TestKillOfKeeperRefused(t *testing.T) {
+	eachContainment(t, func(t *testing.T, contain option) {
+		var s spawn.Spec
+		if contain(&s); s.Contain == spawn.Group {
+			return // it has none
+		}
+		mptest.NoLeaks(t)
+		p, out := start(t, "family stay", contain)
+		line(t, out)
+		if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil { // it hears nothing
+			t.Fatal(err)
+		}
+		p.Refused()
+		if got := ended(t, p); got.Signal != syscall.SIGKILL || got.Stuck {
+			t.Errorf("it ended with %v", got)
+		}
+	})
+}

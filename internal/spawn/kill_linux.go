@@ -51,7 +51,7 @@ func (p *Process) heed(err error) {
 	if p.sock == nil {
 		family.guard.endGroup(p.PID)
 	} else if raw, err := p.sock.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
 	}
 	if p.refused != nil {
 		go p.refused()

@@ -1,11 +1,14 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -60,11 +63,23 @@ func impose(l link.Limits) error {
 		if err := unix.Setpriority(unix.PRIO_PGRP, 0, l.Nice); err != nil {
 			return fmt.Errorf("its niceness cannot be set to %d: %w", l.Nice, err)
 		}
-		// A session may be a scheduling group of its own, of which the niceness counts
-		// beside others. Where there is no such file, there are no such groups.
-		_ = os.WriteFile("/proc/self/autogroup", strconv.AppendInt(nil, int64(min(l.Nice, 19)), 10), 0)
+		go niceSession(min(l.Nice, 19))
 	}
 	return nil
+}
+
+// niceSession sets the niceness of this process's session. A session may be a scheduling group of its own, of which
+// the niceness counts beside others. Where there is no such file, there are no such groups. The system lets one
+// process in a tenth of a second set it, unless that is privileged.
+func niceSession(nice int) {
+	const times, pause = 600, 100 * time.Millisecond
+	for range times {
+		err := os.WriteFile("/proc/self/autogroup", strconv.AppendInt(nil, int64(nice), 10), 0)
+		if !errors.Is(err, unix.EAGAIN) {
+			return
+		}
+		time.Sleep(pause/2 + rand.N(pause))
+	}
 }
 
 func limit(what string, resource, n int) error {

@@ -462,8 +462,29 @@ func (r *Ring) waitFor(ctx context.Context, s *park.Site, there func() bool) err
 // AwaitReleased waits until there is room, or the Ring has ended. Room is made by processes that call Released, and
 // there is looked at again after some time even if none does.
 func (r *Ring) AwaitReleased(ctx context.Context, there func() bool) error {
-	return r.notFull.Until(ctx, func(bool) bool { return there() || r.Ended() })
+	over := func() bool { return there() || r.Ended() }
+	if !r.reserve {
+		return r.notFull.Until(ctx, func(bool) bool { return over() })
+	}
+	// Those who wait for room in the Ring are woken one at a time: one among them who waits for something else would
+	// keep it from the others.
+	pause := firstLook
+	for !over() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastLook)
+	}
+	return nil
 }
+
+// Times between looks whether memory has been released.
+const (
+	firstLook = 100 * time.Microsecond
+	lastLook  = 20 * time.Millisecond
+)
 
 // Released tells those who wait for that that this process has released the memory of a record that lies elsewhere.
 func (r *Ring) Released() { r.notFull.WakeAll() }

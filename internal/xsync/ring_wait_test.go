@@ -708,3 +708,34 @@ func TestRingBury(t *testing.T) {
 		<-ended[0]
 	}
 }
+
+// One who waits for the release of what lies elsewhere does not keep room from those who wait for that.
+func TestAwaitReleasedTakesNoRoom(t *testing.T) {
+	w := newWorld(t)
+	r := w.rings(w.lots(1), 0, single)[0]
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- r.AwaitReleased(ctx, func() bool { return false }) }()
+	runtime.Gosched()
+	for range 50 {
+		must(t, r.tryPut(nil))
+		put := make(chan error, 1)
+		go func() { put <- r.put(forever, nil) }()
+		until(t, "it waits", func() bool { return w.mask(0, putters) != 0 })
+		if _, err := r.get(forever); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "there is room", func() { must(t, <-put) })
+		if _, err := r.get(forever); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	go func() { ended <- r.AwaitReleased(forever, func() bool { return false }) }()
+	r.Close(false)
+	within(t, "it ends with the ring", func() { must(t, <-ended) })
+}
