@@ -172,11 +172,13 @@ func TestProgressOfCancelled(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, opts := range [][]mp.MapOption{nil, {mp.AllErrors()}} {
-		f := &follower{t: t}
-		_, _ = mp.Map(over, newPool(t, mp.PoolConfig{Workers: 1}), step, make([]stepping, 3), append(opts, mp.OnProgress(f.told))...)
-		if p := f.last(); p != (mp.Progress{Total: 3, Over: true}) {
-			t.Errorf("%d options: %+v", len(opts), p)
-		}
+		t.Run(fmt.Sprint("cancelled before, options: ", len(opts)), func(t *testing.T) {
+			f := &follower{t: t}
+			_, _ = mp.Map(over, newPool(t, mp.PoolConfig{Workers: 1}), step, make([]stepping, 3), append(opts, mp.OnProgress(f.told))...)
+			if p := f.last(); p != (mp.Progress{Total: 3, Over: true}) {
+				t.Errorf("%+v", p)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ package mp_test
 
 import (
 	"fmt"
+	"os"
 	"os/signal"
 	"strings"
 	"sync/atomic"
@@ -38,7 +39,11 @@ func TestReapedByOthers(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T){
 		"SIGCHLD is ignored": func(t *testing.T) {
 			signal.Ignore(syscall.SIGCHLD)
-			t.Cleanup(func() { signal.Reset(syscall.SIGCHLD) })
+			t.Cleanup(func() { // Reset leaves it ignored
+				c := make(chan os.Signal, 1)
+				signal.Notify(c, syscall.SIGCHLD)
+				signal.Stop(c)
+			})
 		},
 		"another reaper": reapAll,
 	} {

@@ -22,13 +22,18 @@ type Indexed[Out any] struct {
 // workers need.
 //
 // The input is read on a goroutine of its own, so that a slow input holds up no
-// results. An error of the input's is yielded as it is, in its place, and ends
+// results. An element that can refer to memory, because its type has slices, pointers,
+// maps or interfaces, is encoded before the input goes on, which may use that memory
+// again, as bufio.Scanner.Bytes does; up to 16 MiB of such elements wait for workers.
+// An error of the input's is yielded as it is, in its place, and ends
 // the stream; so does the end of ctx, and then elements without a result were
 // running or had not begun ([Map] with [AllErrors] tells which). Leaving the loop cancels the tasks that
 // are running, as the end of a context does with [Call], and waits for their
 // end; an input that blocks just then ends when it next yields. What was read
 // ahead of the loop is then lost: one cannot go on reading a channel where the
-// loop has stopped. Each range over the stream reads the input anew.
+// loop has stopped. Ends of connections and files in it are the caller's still, if no
+// worker was sent them, and objects in results that the loop has not got are closed.
+Each range over the stream reads the input anew.
 func Stream[In, Out any, S Input[In]](ctx context.Context, ex Executor, f *Func[In, Out], in S, opts ...MapOption) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		runStream(ctx, ex, f, asSeq2[In](in), opts, true, func(r streamed[Out]) bool { return yield(r.value, r.err) })

@@ -104,7 +104,7 @@ func TestStreamOfReusedMemory(t *testing.T) {
 				func(i int) string { return fmt.Sprint(i, -i) })
 			checkReuse(t, ex, echoMap, map[string]int{}, func(m *map[string]int, i int) { clear(*m); (*m)[fmt.Sprint(i)] = i },
 				func(i int) string { return fmt.Sprintf("map[%d:%d]", i, i) })
-			checkReuse(t, ex, echoAny, any([]byte{0}), func(v *any, i int) { (*v).([]byte)[0] = byte(i) }, func(i int) string { return fmt.Sprint([]byte{byte(i)}) })
+			checkReuse(t, ex, echoAny, any([]byte{0}), func(v *any, i int) { (*v).([]byte)[0] = byte(i) }, func(i int) string { return fmt.Sprintf("[%d]", byte(i)) })
 			checkReuse(t, ex, echoArr, [2][]int{{0}, {0}}, func(a *[2][]int, i int) { a[1][0] = i }, func(i int) string { return fmt.Sprintf("[[0] [%d]]", i) })
 		})
 	}

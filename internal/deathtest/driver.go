@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,6 +50,9 @@ func (r Row) run(t *testing.T) {
 	forms := map[string]func(*testing.T, Row){"call": call, "map": mapped}
 	if r.Needs != Deadline {
 		forms["process"] = process
+	}
+	if r.Exit == -int(syscall.SIGHUP) && signal.Ignored(syscall.SIGHUP) {
+		delete(forms, "process") // it inherits that from nohup
 	}
 	if !testing.Short() {
 		forms["stream"], forms["unordered"] = streamed, unordered
