@@ -33,7 +33,7 @@ type Indexed[Out any] struct {
 // ahead of the loop is then lost: one cannot go on reading a channel where the
 // loop has stopped. Ends of connections and files in it are the caller's still, if no
 // worker was sent them, and objects in results that the loop has not got are closed.
-Each range over the stream reads the input anew.
+// Each range over the stream reads the input anew.
 func Stream[In, Out any, S Input[In]](ctx context.Context, ex Executor, f *Func[In, Out], in S, opts ...MapOption) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		runStream(ctx, ex, f, asSeq2[In](in), opts, true, func(r streamed[Out]) bool { return yield(r.value, r.err) })
