@@ -43,7 +43,7 @@ func enders(t *testing.T) map[string]func(t *testing.T) ender {
 	}
 }
 
-// What was submitted before Shutdown is done, by whichever call.
+// Tasks submitted before Shutdown are run, by whichever call they were submitted.
 func TestAsyncThenShutdown(t *testing.T) {
 	for name, open := range enders(t) {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 // A Future is a result that will be there later. It is safe for concurrent use. Objects and files in a result that
-// nobody has asked for are closed when nobody has the Future any more.
+// nobody has asked for are closed when the Future is no longer reachable.
 type Future[Out any] struct {
 	value  Out     // written before settled is set
 	err    error   // likewise

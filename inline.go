@@ -162,7 +162,7 @@ func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints)
 	return err
 }
 
-// executeSoon is Execute without waiting until tasks have begun.
+// executeSoon is Execute, but does not wait until tasks have started.
 func (x *Inline) executeSoon(ctx context.Context, function string, b Batch, h Hints) error {
 	a, err := x.admit(ctx, function, b, h)
 	if err == nil {
@@ -212,7 +212,7 @@ func (x *Inline) admit(ctx context.Context, function string, b Batch, h Hints) (
 	return a, nil
 }
 
-// begin returns when all tasks have begun, or are settled.
+// begin returns when all tasks have started, or are settled.
 func (a *admission) begin() {
 	if a.after != nil {
 		select {

@@ -101,7 +101,7 @@ func (s shortage) begun(t *testing.T, workers int, r mp.Restart) *mp.Pool {
 	return pool
 }
 
-// cannotStart waits until n places are told of, each tried at least so many times.
+// cannotStart waits until Stats reports n places, each tried at least the given number of times.
 func cannotStart(t *testing.T, pool *mp.Pool, n, attempts int) []mp.StartFailure {
 	t.Helper()
 	var all []mp.StartFailure

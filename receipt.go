@@ -109,7 +109,7 @@ type unread struct {
 	got      atomic.Bool
 }
 
-// keepFor closes what the receipts are of when nobody has a future any more and nobody has got its result.
+// keepFor closes the objects of the receipts when a future is no longer reachable and its result was never asked for.
 func keepFor[Out any](f *Future[Out], receipts ...*receipt) {
 	u := &unread{receipts: receipts}
 	f.unread = u

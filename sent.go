@@ -46,7 +46,7 @@ func (s *sent) settled(i int) { s.take(i).lose() }
 // recall says that no process has looked at the argument of element i.
 func (s *sent) recall(i int) { s.take(i).recall() }
 
-// lose ends what may have been sent, and nobody will receive any more.
+// lose ends the items: they may have been sent, but will no longer be received.
 func (items sentItems) lose() {
 	share.ForgetFiles(items.files)
 	for _, m := range items.movers {

@@ -99,7 +99,7 @@ func serveHanging(fd, stop int, waits chan<- struct{}) {
 			binary.NativeEndian.PutUint32(out[20:], 64<<10) // max_write
 		case op == opGetattr && node == 1:
 			out = make([]byte, 16+88)
-			binary.NativeEndian.PutUint64(out, 60)               // valid for so many seconds
+			binary.NativeEndian.PutUint64(out, 60)               // seconds for which it is valid
 			binary.NativeEndian.PutUint64(out[16:], 1)           // ino
 			binary.NativeEndian.PutUint32(out[16+60:], 0o040755) // mode
 			binary.NativeEndian.PutUint32(out[16+64:], 2)        // nlink

@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// What a result has brought along is closed with it if nobody gets it.
+// Objects and files in a result that nobody gets are closed.
 
 // loses checks that nothing of what packIt returns is here or in the worker when use, which is called again and again,
 // has let it go.
@@ -91,7 +91,7 @@ func TestUnreadResults(t *testing.T) {
 	})
 }
 
-// What somebody has got stays, though nobody has its future any more.
+// Objects in a result stay when its future is no longer reachable.
 func TestResultsOfForgottenFutures(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for name, get := range map[string]func() luggage{

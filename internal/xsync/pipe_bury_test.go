@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A process that dies between closing the last end of a pipe and giving its memory back leaves that to who buries it.
+// A process that dies between closing the last end of a pipe and giving its memory back leaves that to the burial.
 // One that has closed the first end does not: the other one gives the memory back.
 func TestDeathAfterTheLastEnd(t *testing.T) {
 	for last := range 2 {
