@@ -92,6 +92,8 @@ func (l Limits) crew(c *crew.Config) error {
 	byGroup := c.Cgroup.Memory() != ""
 	if byGroup {
 		c.Memory = l.Memory
+	} else {
+		c.LimitMemory = l.Memory
 	}
 	for _, cpus := range l.CPUs {
 		if err := sys.CanPin(cpus); err != nil {
@@ -107,7 +109,7 @@ func (l Limits) crew(c *crew.Config) error {
 func (l Limits) enforced(g *spawn.Cgroup) Enforced {
 	var e Enforced
 	if e.Memory = g.Memory(); e.Memory == "" {
-		e.Memory = "RLIMIT_DATA"
+		e.Memory = "RLIMIT_DATA and samples"
 	}
 	if l.Memory == 0 {
 		e.Memory = ""

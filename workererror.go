@@ -122,6 +122,8 @@ func reasonOf(d *crew.Death) Reason {
 	switch {
 	case errors.Is(d.Cause, context.DeadlineExceeded):
 		return ReasonDeadline
+	case errors.Is(d.Cause, crew.ErrMemory):
+		return ReasonOutOfMemory
 	case errors.Is(d.Cause, crew.ErrCorrupt):
 		return ReasonCorrupt
 	case d.Cause != nil:

@@ -37,6 +37,7 @@ func (c *Crew) Close() error {
 	c.pulse.Stop()
 	c.idler.Stop()
 	c.watchdog.timer.Stop()
+	c.sampler.timer.Stop()
 	c.mu.Unlock()
 	c.settleAll(drops, c.whyNot)
 	c.keepers.Wait()

@@ -60,6 +60,7 @@ type Crew struct {
 	pulse     *time.Timer
 	beating   bool // pulse is running
 	watchdog  watchdog
+	sampler   sampler
 
 	closing chan struct{} // closed when Close begins
 	gone    chan struct{} // and when it has ended
@@ -94,6 +95,8 @@ func New(cfg Config) (*Crew, error) {
 	c.watchdog.timer.Stop()
 	c.idler = time.AfterFunc(time.Hour, c.endIdle)
 	c.idler.Stop()
+	c.sampler.timer = time.AfterFunc(time.Hour, c.sample)
+	c.sampler.timer.Stop()
 	c.mu.Lock()
 	spawn.Hold()
 	c.resize(cfg.Workers, c.first)

@@ -12,6 +12,7 @@ import (
 
 // lastRites takes what the dead worker's pipes and socket still hold.
 func (m *member) lastRites() Death {
+	m.unwatchMemory()
 	m.link.EndReading()
 	m.outs.finish()
 	m.errs.finish()

@@ -163,6 +163,7 @@ func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	m.link.Publish()
 	c.checkBehind(m)
 	c.beat()
+	c.sampleSoon()
 	c.mu.Unlock()
 	m.end = ch.Seq + uint32(ch.N)
 	if large {

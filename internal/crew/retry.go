@@ -2,6 +2,8 @@
 
 package crew
 
+import "errors"
+
 // attempt is the number of the attempt at element lo, and how far the elements
 // go, before hi, that share it: tasks that travel together do.
 func (c *Crew) attempt(j *job, lo, hi int) (attempt, end int) {
@@ -21,7 +23,7 @@ func (c *Crew) attempt(j *job, lo, hi int) (attempt, end int) {
 // mayRetry notes that element i was running when its worker died of the given
 // cause, and reports whether it is to be run again; under the lock.
 func (c *Crew) mayRetry(j *job, i int, cause error) bool {
-	if c.closed || j.Cancel || cause != nil || j.deaths[i] >= j.retries {
+	if c.closed || j.Cancel || cause != nil && !errors.Is(cause, ErrMemory) || j.deaths[i] >= j.retries {
 		return false
 	}
 	if u, ok := j.batch.(Unrepeatable); ok && u.Unrepeatable(i) {

@@ -132,6 +132,7 @@ func (m *member) exec() error {
 		l.Close()
 		return err
 	}
+	m.watchMemory()
 	m.work.Marks = l
 	m.outs.run()
 	m.errs.run()

@@ -37,29 +37,31 @@ type Config struct {
 	Stderr  io.Writer
 	Logger  *slog.Logger
 	OnLog   func(worker, pid int, data []byte)
-	OnFail  func(data []byte) error                        // decodes why a worker cannot serve
-	Funcs   []link.FuncID                                  // what this program has registered
-	Build   string                                         // the build id that workers must have; empty: any
-	Grace   time.Duration                                  // from the end of a task's context to its worker's
-	Recycle Recycle                                        // when a worker is replaced though nothing is wrong with it
-	Restart Restart                                        // how often starting one is tried
-	Files   []uint64                                       // sent with Setup and Teardown; see share.SendFile
-	Spares  int                                            // workers kept ready to replace others
-	Secret  bool                                           // nothing is told of what tasks are given
-	CPUs    [][]int                                        // what the places in turn may run on; empty: anything
-	Contain spawn.Containment                              // what kills that which tasks leave behind
-	Cgroup  *spawn.Cgroup                                  // in which each worker gets a group
-	Memory  int64                                          // limit of each such group
-	Patient bool                                           // no worker is ended for taking its time
-	Trace   bool                                           // what becomes of workers and tasks is logged
-	Backlog int                                            // jobs that may wait before Execute blocks
-	Single  bool                                           // the worker is for one task, and not replaced
-	OnEnd   func(Death)                                    // called at the end of a Single worker that had come into service
-	Name    func() string                                  // names the next worker
-	Missing func(function string) error                    // why a worker has no such function
-	TooLong func(function string, n int) error             // returns the error for an argument above Link.MaxMessage
-	Failure func(fn string, kind uint8, data []byte) error // decodes an outcome that is no result
-	Death   func(error) error                              // translates a Death or StartError
+	OnFail  func(data []byte) error // decodes why a worker cannot serve
+	Funcs   []link.FuncID           // what this program has registered
+	Build   string                  // the build id that workers must have; empty: any
+	Grace   time.Duration           // from the end of a task's context to its worker's
+	Recycle Recycle                 // when a worker is replaced though nothing is wrong with it
+	Restart Restart                 // how often starting one is tried
+	Files   []uint64                // sent with Setup and Teardown; see share.SendFile
+	Spares  int                     // workers kept ready to replace others
+	Secret  bool                    // nothing is told of what tasks are given
+	CPUs    [][]int                 // what the places in turn may run on; empty: anything
+	Contain spawn.Containment       // what kills that which tasks leave behind
+	Cgroup  *spawn.Cgroup           // in which each worker gets a group
+	Memory  int64                   // limit of each such group
+	// LimitMemory is the limit of each worker's private memory where there is no such group; 0 is none.
+	LimitMemory int64
+	Patient     bool                                           // no worker is ended for taking its time
+	Trace       bool                                           // what becomes of workers and tasks is logged
+	Backlog     int                                            // jobs that may wait before Execute blocks
+	Single      bool                                           // the worker is for one task, and not replaced
+	OnEnd       func(Death)                                    // called at the end of a Single worker that had come into service
+	Name        func() string                                  // names the next worker
+	Missing     func(function string) error                    // why a worker has no such function
+	TooLong     func(function string, n int) error             // returns the error for an argument above Link.MaxMessage
+	Failure     func(fn string, kind uint8, data []byte) error // decodes an outcome that is no result
+	Death       func(error) error                              // translates a Death or StartError
 }
 
 // Recycle says when a worker makes way for a fresh one; 0 is never.
@@ -279,3 +281,6 @@ type Stats struct {
 // ErrCorrupt is the cause of killing a worker that does not keep to the
 // protocol.
 var ErrCorrupt = errors.New("what it sent makes no sense")
+
+// ErrMemory is the cause of the end of a worker that had more memory than it may have.
+var ErrMemory = errors.New("it has more memory than Limits.Memory")

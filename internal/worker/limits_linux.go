@@ -39,8 +39,10 @@ func impose(l link.Limits) error {
 		overhead := groupOverhead
 		if !l.Group {
 			overhead = dataOverhead
-			if err := limit("memory", unix.RLIMIT_DATA, l.Memory); err != nil {
-				return err
+			if !raceEnabled {
+				if err := limit("memory", unix.RLIMIT_DATA, l.Memory); err != nil {
+					return err
+				}
 			}
 		}
 		soft := max(int64(l.Memory-overhead), 4<<20)
