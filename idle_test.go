@@ -119,7 +119,8 @@ func TestVacantPlacesThatCannotBeFilled(t *testing.T) {
 	}
 	pool := newPool(t, mp.PoolConfig{
 		Workers: 3, Setup: setupIf.With(files), Recycle: mp.Recycle{Idle: time.Millisecond},
-		Restart: mp.Restart{Attempts: 1}, Output: mp.Output{Logger: slog.New(slog.DiscardHandler)},
+		// No place is tried again during the test.
+		Restart: mp.Restart{Attempts: 1, Backoff: time.Hour, MaxBackoff: time.Hour}, Output: mp.Output{Logger: slog.New(slog.DiscardHandler)},
 	})
 	if err := pool.Ready(t.Context()); err != nil {
 		t.Fatal(err)

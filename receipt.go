@@ -3,6 +3,7 @@ package mp
 import (
 	"bytes"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/go-multiprocessing/mp/internal/share"
@@ -122,8 +123,26 @@ func keepFor[Out any](f *Future[Out], receipts ...*receipt) {
 
 func (u *unread) lose() {
 	for _, r := range u.receipts {
+		r.objects = slices.DeleteFunc(r.objects, given.isElsewhere)
 		r.lose()
 	}
+}
+
+// isElsewhere reports whether another result has brought the object along too, and somebody has that: then it is left
+// to them. The result of the receipt must not be reachable any more.
+func (g given) isElsewhere() bool {
+	faces.mu.Lock()
+	defer faces.mu.Unlock()
+	other := faces.objectOf(g.obj.Name())
+	if other == nil {
+		return false
+	}
+	if other != g.obj {
+		other.Offer()
+		other.Take()
+		g.obj.Forget()
+	}
+	return true
 }
 
 // handOut says that somebody gets the result.

@@ -133,3 +133,29 @@ func TestUnreadResultOfOurs(t *testing.T) {
 }
 
 var giveBack = mp.Register("giveBack", func(_ context.Context, a *mp.Array[int64]) (*mp.Array[int64], error) { return a, nil })
+
+// An object that two results have brought along stays as long as somebody has one of them.
+func TestObjectOfTwoResults(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	<-mp.Submit(t.Context(), pool, sameAgain, 0).Done() // this one gives it to this process
+	a := must(mp.Call(t.Context(), pool, sameAgain, 0))
+	for range 3 {
+		collectGarbage()
+		time.Sleep(10 * time.Millisecond) // cleanups run some time
+	}
+	if a.Slice() == nil {
+		t.Error("it is closed")
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+var theArray *mp.Array[int64]
+
+var sameAgain = mp.Register("sameAgain", func(context.Context, int) (_ *mp.Array[int64], err error) {
+	if theArray == nil {
+		theArray, err = mp.NewArray[int64](100_000, mp.ObjectConfig{})
+	}
+	return theArray, err
+})
