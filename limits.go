@@ -25,11 +25,16 @@ type Limits struct {
 	//
 	// Else it is the system's limit of private writable memory (RLIMIT_DATA),
 	// which needs no privilege: heap, stacks, C's malloc and anonymous maps, of
-	// each process for itself, whether in use or not, but not shared memory. A
-	// Go program takes some 50 MiB of it for itself. Sometimes the Go runtime
+	// each process for itself, whether in use or not, but not shared memory or
+	// files. A Go program takes some 50 MiB of it for itself. Sometimes the Go runtime
 	// crashes for want of memory without saying so: then the reason is
-	// [ReasonFatal]; and if C fails to allocate, what happens is up to it. A
-	// single huge allocation may pass the limit before the next one fails.
+	// [ReasonFatal]; and if C fails to allocate, what happens is up to it. The
+	// system lets a single huge allocation of Go's pass. So this process also
+	// looks at the memory of workers that are starting or run tasks, every 10 ms,
+	// or less often if there are many, so that it takes at most a hundredth of a
+	// processor, and kills a worker that has more. What the worker has written
+	// to by then it had. Under the race detector, which maps far more than a
+	// program uses, there is no RLIMIT_DATA, and only resident memory counts.
 	Memory int64
 
 	// Cgroup is the directory of a control group, of version 2 or of a
@@ -109,7 +114,10 @@ func (l Limits) crew(c *crew.Config) error {
 func (l Limits) enforced(g *spawn.Cgroup) Enforced {
 	var e Enforced
 	if e.Memory = g.Memory(); e.Memory == "" {
-		e.Memory = "RLIMIT_DATA and samples"
+		e.Memory = "RLIMIT_DATA, samples"
+		if raceDetector {
+			e.Memory = "samples"
+		}
 	}
 	if l.Memory == 0 {
 		e.Memory = ""
