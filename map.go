@@ -69,7 +69,8 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 		if len(m.receipts) > 0 {
 			keepFor(future, m.receipts...)
 		}
-		future.value = m.out
+		// What has the mapping for a while yet must not keep the results.
+		future.value, m.out = m.out, nil
 		future.settle(err)
 	}()
 	return future
