@@ -69,7 +69,7 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 		if len(m.receipts) > 0 {
 			keepFor(future, m.receipts...)
 		}
-		// What has the mapping for a while yet must not keep the results.
+		// The crew keeps the mapping for a while longer, but must not keep the results alive.
 		future.value, m.out = m.out, nil
 		future.settle(err)
 	}()
