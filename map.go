@@ -69,7 +69,8 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 		if len(m.receipts) > 0 {
 			keepFor(future, m.receipts...)
 		}
-		future.value = m.out
+		// The crew keeps the mapping for a while longer, but must not keep the results alive.
+		future.value, m.out = m.out, nil
 		future.settle(err)
 	}()
 	return future
@@ -153,7 +154,7 @@ func (m *mapping[In, Out]) Unrepeatable(i int) bool { return m.sent.moved(i) }
 func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 	m.f.settled(&m.sent, i)
 	if err == nil {
-		err = m.receive(i, result, m.f.decode)
+		err = m.receive(i, result, false)
 	}
 	if err != nil {
 		m.fail(&ElementError{i, err})
@@ -176,7 +177,7 @@ func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
 	}
 	if m.inFuture {
 		for i, data := range results {
-			if err := m.receive(lo+i, data, m.f.take); err != nil {
+			if err := m.receive(lo+i, data, true); err != nil {
 				bad(i, err)
 			}
 		}
@@ -190,11 +191,11 @@ func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
 }
 
 // receive decodes the result of element i.
-func (m *mapping[In, Out]) receive(i int, data []byte, take func([]byte, *Out) error) error {
+func (m *mapping[In, Out]) receive(i int, data []byte, keep bool) error {
 	if !m.inFuture {
-		return take(data, &m.out[i])
+		return m.f.decodeOrTake(data, &m.out[i], keep)
 	}
-	r, err := m.f.decodeFor(&m.out[i], data, take)
+	r, err := m.f.receive(data, &m.out[i], keep)
 	if r != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()

@@ -23,13 +23,14 @@ type given struct {
 	kind xsync.Kind
 }
 
-// decodeFor decodes a result with take, and returns a receipt if it has brought along what a receipt is for.
-func (f *Func[In, Out]) decodeFor(out *Out, data []byte, take func([]byte, *Out) error) (*receipt, error) {
+// receive decodes a result, and returns a receipt if it has brought along what a receipt is for. With keep, *out may
+// keep data.
+func (f *Func[In, Out]) receive(data []byte, out *Out, keep bool) (*receipt, error) {
 	if !f.out.Carries() {
-		return nil, take(data, out)
+		return nil, f.decodeOrTake(data, out, keep)
 	}
 	tickets := bytes.Clone(f.out.Given(data))
-	if err := take(data, out); err != nil {
+	if err := f.decodeOrTake(data, out, keep); err != nil {
 		return nil, err
 	}
 	if len(tickets) == 0 {
@@ -43,11 +44,20 @@ func (f *Func[In, Out]) decodeFor(out *Out, data []byte, take func([]byte, *Out)
 	return r, nil
 }
 
-// add notes what a ticket is of, which has been taken.
+func (f *Func[In, Out]) decodeOrTake(data []byte, out *Out, keep bool) error {
+	if keep {
+		return f.take(data, out)
+	}
+	return f.decode(data, out)
+}
+
+// add notes what a ticket is of, if that has arrived.
 func (r *receipt) add(ticket []byte) {
 	kind := share.KindOf(ticket)
 	if kind == xsync.KindHeld || kind == xsync.KindPipe {
-		r.movers = append(r.movers, ticket)
+		if hasTicket(ticket) {
+			r.movers = append(r.movers, ticket)
+		}
 		return
 	}
 	t, _, err := share.ParseToken(ticket, kind)

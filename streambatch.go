@@ -92,7 +92,7 @@ func (b *streamBatch[In, Out]) Settle(i int, result []byte, err error) {
 	b.settled(i, 1)
 	r := streamed[Out]{index: b.from + i, err: err, set: true}
 	if err == nil {
-		r.receipt, r.err = b.s.f.decodeFor(&r.value, result, b.s.f.decode)
+		r.receipt, r.err = b.s.f.receive(result, &r.value, false)
 	}
 	b.s.put(r)
 }
@@ -104,7 +104,7 @@ func (b *streamBatch[In, Out]) SettleRun(lo int, results [][]byte) {
 	rs := make([]streamed[Out], len(results))
 	for k, data := range results {
 		rs[k] = streamed[Out]{index: b.from + lo + k, set: true}
-		rs[k].receipt, rs[k].err = b.s.f.decodeFor(&rs[k].value, data, b.s.f.take)
+		rs[k].receipt, rs[k].err = b.s.f.receive(data, &rs[k].value, true)
 	}
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()

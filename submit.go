@@ -89,7 +89,7 @@ func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
 	s.arg = nil
 	s.f.settled(&s.sent, 0)
 	if err == nil {
-		err = s.receive(result, s.f.decode)
+		err = s.receive(result, false)
 	}
 	s.future.settle(err)
 }
@@ -98,12 +98,12 @@ func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
 func (s *submission[In, Out]) SettleRun(_ int, results [][]byte) {
 	s.arg = nil
 	s.f.settled(&s.sent, 0)
-	s.future.settle(s.receive(results[0], s.f.take))
+	s.future.settle(s.receive(results[0], true))
 }
 
 // receive decodes the result.
-func (s *submission[In, Out]) receive(data []byte, take func([]byte, *Out) error) error {
-	r, err := s.f.decodeFor(&s.future.value, data, take)
+func (s *submission[In, Out]) receive(data []byte, keep bool) error {
+	r, err := s.f.receive(data, &s.future.value, keep)
 	if r != nil {
 		keepFor(&s.future, r)
 	}

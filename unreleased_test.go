@@ -146,7 +146,9 @@ func TestManySendOutside(t *testing.T) {
 			errs <- nil
 		}()
 	}
+	received := make(chan struct{})
 	go func() {
+		defer close(received)
 		var buf []byte
 		for range senders * each {
 			var err error
@@ -162,4 +164,5 @@ func TestManySendOutside(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	<-received
 }

@@ -209,11 +209,15 @@ func lives(pid int) bool {
 }
 
 // remove removes the group once the last that has been killed has left it.
-func (l *leaf) remove() error {
+func (l *leaf) remove() error { return l.removeWithin(clearTime) }
+
+func (l *leaf) removeWithin(limit time.Duration) error {
 	if l == nil {
 		return nil
 	}
-	for end := time.Now().Add(clearTime); ; time.Sleep(time.Millisecond) {
+	pause := time.Millisecond
+	for end := time.Now().Add(limit); ; time.Sleep(pause) {
+		pause = min(pause+pause/8, 50*time.Millisecond)
 		err := os.Remove(l.dir)
 		if err != nil {
 			for _, dir := range slices.Backward(l.dirs()) {
@@ -226,17 +230,25 @@ func (l *leaf) remove() error {
 	}
 }
 
+// patience is how long a guard, for which nobody waits, tries to remove a group: PID 1 may take its time to reap what was
+// in it.
+const patience = time.Minute
+
 // clearLeaves ends all groups whose paths begin so.
 func clearLeaves(prefix string) {
 	dir, prefix := filepath.Split(prefix)
 	entries, _ := os.ReadDir(dir)
+	var all []*leaf
 	for _, e := range entries {
 		if e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
 			l := &leaf{dir: filepath.Join(dir, e.Name())}
 			_, err := os.Stat(filepath.Join(l.dir, "cgroup.kill"))
 			l.v2 = err == nil
 			l.clear()
-			_ = l.remove()
+			all = append(all, l)
 		}
+	}
+	for _, l := range all {
+		_ = l.removeWithin(patience)
 	}
 }

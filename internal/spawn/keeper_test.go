@@ -31,6 +31,20 @@ func keeperOf(t *testing.T, p *spawn.Process) int {
 	return ppid
 }
 
+// eachKept calls f with a process under each containment that has a keeper.
+func eachKept(t *testing.T, f func(t *testing.T, p *spawn.Process)) {
+	eachContainment(t, func(t *testing.T, contain option) {
+		var s spawn.Spec
+		if contain(&s); s.Contain == spawn.Group {
+			return // it has none
+		}
+		mptest.NoLeaks(t)
+		p, out := start(t, "family stay", contain)
+		line(t, out)
+		f(t, p)
+	})
+}
+
 // A keeper that somebody kills takes its process with it; one that is stopped does
 // not keep it alive.
 func TestKeeperInTrouble(t *testing.T) {
@@ -43,14 +57,7 @@ func TestKeeperInTrouble(t *testing.T) {
 		"terminated": func(_ *spawn.Process, keeper int) error { return syscall.Kill(keeper, syscall.SIGTERM) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachContainment(t, func(t *testing.T, contain option) {
-				var s spawn.Spec
-				if contain(&s); s.Contain == spawn.Group {
-					return // it has none
-				}
-				mptest.NoLeaks(t)
-				p, out := start(t, "family stay", contain)
-				line(t, out)
+			eachKept(t, func(t *testing.T, p *spawn.Process) {
 				if err := harm(p, keeperOf(t, p)); err != nil {
 					t.Fatal(err)
 				}
@@ -77,14 +84,7 @@ func TestSignalPastKeeper(t *testing.T) {
 
 // A process with a keeper that this process may not kill any more ends all the same, and its status is known.
 func TestKillOfKeeperRefused(t *testing.T) {
-	eachContainment(t, func(t *testing.T, contain option) {
-		var s spawn.Spec
-		if contain(&s); s.Contain == spawn.Group {
-			return // it has none
-		}
-		mptest.NoLeaks(t)
-		p, out := start(t, "family stay", contain)
-		line(t, out)
+	eachKept(t, func(t *testing.T, p *spawn.Process) {
 		if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil { // it hears nothing
 			t.Fatal(err)
 		}
