@@ -16,25 +16,32 @@ type Limits struct {
 	// Memory is how many bytes of memory a worker may use; less than 64 MiB is
 	// an error. The collector works harder (GOMEMLIMIT) before it is reached. A
 	// task that needs more ends with its worker, as a [*WorkerError] with
-	// [ReasonOutOfMemory]. [Stats].Enforced says who sees to it. Only with Cgroup
+	// [ReasonOutOfMemory]. [Stats].Enforced says what sees to it. Only with Cgroup
 	// is that exact.
 	//
 	// With Cgroup, that is the control group, if it has a memory controller:
 	// then what counts is the memory in use by the worker and by all that its
 	// tasks start.
 	//
-	// Else it is the system's limit of private writable memory (RLIMIT_DATA),
-	// which needs no privilege: heap, stacks, C's malloc and anonymous maps, of
-	// each process for itself, whether in use or not, but not shared memory or
-	// files. A Go program takes some 50 MiB of it for itself. Sometimes the Go runtime
-	// crashes for want of memory without saying so: then the reason is
-	// [ReasonFatal]; and if C fails to allocate, what happens is up to it. The
-	// system lets a single huge allocation of Go's pass. So this process also
-	// looks at the memory of workers that are starting or run tasks, every 10 ms,
-	// or less often if there are many, so that it takes at most a hundredth of a
-	// processor, and kills a worker that has more. What the worker has written
-	// to by then it had. Under the race detector, which maps far more than a
-	// program uses, there is no RLIMIT_DATA, and only resident memory counts.
+	// Without, it is the private memory of the worker's own process that counts,
+	// whoever allocates it: heap, stacks, C's malloc and anonymous maps. Shared
+	// memory, files and what a task starts do not count. A Go program takes some
+	// 50 MiB for itself. Two things see to it, and neither needs a privilege:
+	//
+	//   - The system's limit of private writable memory (RLIMIT_DATA) counts what
+	//     is mapped, used or not, and refuses more at once. If it refuses the Go
+	//     runtime, the worker ends; sometimes the runtime crashes without saying
+	//     why, and the reason is [ReasonFatal]. If it refuses C or a caller of
+	//     mmap, that one decides. A large allocation of Go's escapes it; only the
+	//     next one fails.
+	//   - Therefore this process looks at the workers that are starting or run
+	//     tasks, every 10 ms, or less often if there are many, so that it takes at
+	//     most a hundredth of a processor. It kills a worker that has mapped more
+	//     than that, or uses more. The worker may have written to some of
+	//     it by then: up to about 100 MiB in 10 ms.
+	//
+	// Under the race detector, which maps far more than a program uses, there is no
+	// RLIMIT_DATA, and only memory in use counts.
 	Memory int64
 
 	// Cgroup is the directory of a control group, of version 2 or of a

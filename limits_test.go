@@ -65,9 +65,10 @@ var (
 // had much more than the cap; the others go on, and so does what fits.
 func TestMemoryLimit(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector's shadow of the memory needs more than the limit")
+		outgrowsLimit(t, "", "samples")
+		return
 	}
-	t.Run("RLIMIT_DATA", func(t *testing.T) { outgrowsLimit(t, "", "RLIMIT_DATA, samples") })
+	outgrowsLimit(t, "", "RLIMIT_DATA, samples")
 }
 
 // The same by a control group. One that has no memory controller leaves it to the
@@ -97,9 +98,12 @@ func hasMemory(t *testing.T, group string) bool {
 }
 
 func outgrowsLimit(t *testing.T, group, by string) {
-	const limit = 256 << 20
+	limit := 256 << 20
+	if raceEnabled { // the detector's shadow of the memory counts, and is written in large pieces
+		limit = 768 << 20
+	}
 	file := filepath.Join(t.TempDir(), "peak")
-	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: limit, Cgroup: group}})
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: int64(limit), Cgroup: group}})
 	if s := pool.Stats(); s.Enforced.Memory != by {
 		t.Errorf("the limit is enforced by %q", s.Enforced.Memory)
 	}
@@ -114,7 +118,7 @@ func outgrowsLimit(t *testing.T, group, by string) {
 			t.Fatalf("what fits: %d, %v", n, err)
 		}
 	}
-	if peak := peakIn(t, file); peak == 0 || peak > limit*5/4 {
+	if peak := peakIn(t, file); peak == 0 || peak > limit*5/4 && !raceEnabled {
 		t.Errorf("a worker had %d MiB", peak>>20)
 	}
 }
@@ -359,7 +363,7 @@ func TestMemoryLimitIsOfPrivateMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if n, err := mp.Call(t.Context(), pool, readAll, reading{a, file}); n != 7 || err != nil {
+		if n, err := mp.Call(t.Context(), pool, readWhole, reading{a, file}); n != 7 || err != nil {
 			t.Fatal(n, err)
 		}
 	}
@@ -370,7 +374,7 @@ type reading struct {
 	File  string
 }
 
-var readAll = mp.Register("readAll", func(_ context.Context, r reading) (sum int64, err error) {
+var readWhole = mp.Register("readWhole", func(_ context.Context, r reading) (sum int64, err error) {
 	s := r.Array.Slice()
 	for i := 0; i < len(s); i += 4096 / 8 {
 		sum += s[i]

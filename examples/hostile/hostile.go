@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"image"
 	"os"
 	"runtime/debug"
 
@@ -11,7 +13,7 @@ import (
 // A deed is what a hostile task does, and what must become of it.
 type deed struct {
 	what string
-	do   func() error
+	do   func(task) error
 	want ending
 }
 
@@ -21,13 +23,24 @@ var deeds = []deed{
 	{"kills its own process", killItself, ending{workerError, mp.ReasonSignal, "signal 9 (killed)"}},
 	{"loops for ever", loop, ending{workerError, mp.ReasonDeadline, "signal 9 (killed)"}},
 	{"reads a pipe that nobody writes", readPipe, ending{workerError, mp.ReasonDeadline, "signal 9 (killed)"}},
-	{"allocates without end", allocate, ending{workerError, mp.ReasonOutOfMemory, "exit code 2"}},
+	{"allocates without end", allocate, outOfMemory},
+	{aBomb, decode, outOfMemory},
 	{"recurses without end", overflow, ending{workerError, mp.ReasonFatal, "exit code 2"}},
 	{"panics", panics, ending{panicError, "panic", "its worker lives"}},
 }
 
+// outOfMemory is without a status: it depends on who sees first that the memory is used up, the worker, which exits, or
+// this process, which kills it.
+var outOfMemory = ending{workerError, mp.ReasonOutOfMemory, ""}
+
 // accepts tells whether err is what must become of the deed.
-func (d deed) accepts(err error) bool { return endingOf(err) == d.want }
+func (d deed) accepts(err error) bool {
+	got := endingOf(err)
+	if d.want.status == "" {
+		got.status = ""
+	}
+	return got == d.want
+}
 
 func hostileTasks() []task {
 	var all []task
@@ -35,22 +48,26 @@ func hostileTasks() []task {
 		if d.want.reason == mp.ReasonOutOfMemory && memoryLimit == 0 {
 			continue // it would take all that this machine has
 		}
-		all = append(all, task{Name: d.what, Deed: d.what})
+		t := task{Name: d.what, Deed: d.what}
+		if d.what == aBomb {
+			t.Data = bomb()
+		}
+		all = append(all, t)
 	}
 	return all
 }
 
 // commit does what is asked and returns only if that is survived.
-func commit(what string) error {
+func commit(t task) error {
 	for _, d := range deeds {
-		if d.what == what {
-			return d.do()
+		if d.what == t.Deed {
+			return d.do(t)
 		}
 	}
-	return fmt.Errorf("no deed is called %q", what)
+	return fmt.Errorf("no deed is called %q", t.Deed)
 }
 
-func useNil() error {
+func useNil(task) error {
 	go func() {
 		var p *task
 		p.Name = "a panic that no caller can recover"
@@ -58,12 +75,12 @@ func useNil() error {
 	select {}
 }
 
-func exit() error {
+func exit(task) error {
 	os.Exit(3)
 	return nil
 }
 
-func killItself() error {
+func killItself(task) error {
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {
 		return err
@@ -74,7 +91,7 @@ func killItself() error {
 	select {} // the signal is on its way
 }
 
-func loop() error {
+func loop(task) error {
 	for n := 0; ; n++ {
 		if n < 0 {
 			return nil
@@ -82,7 +99,7 @@ func loop() error {
 	}
 }
 
-func readPipe() error {
+func readPipe(task) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
@@ -92,15 +109,21 @@ func readPipe() error {
 	return err
 }
 
+// decode lacks the look at the size that comes before it in [scaled].
+func decode(t task) error {
+	_, _, err := image.Decode(bytes.NewReader(t.Data))
+	return err
+}
+
 var hoard [][]byte
 
-func allocate() error {
+func allocate(task) error {
 	for {
 		hoard = append(hoard, make([]byte, 1<<20))
 	}
 }
 
-func overflow() error {
+func overflow(task) error {
 	// By default a stack may have 1 GB: the memory limit would come first.
 	debug.SetMaxStack(16 << 20)
 	_ = deeper(0)
@@ -114,4 +137,4 @@ func deeper(n int) int {
 	return deeper(n+1) + 1
 }
 
-func panics() error { panic("on purpose") }
+func panics(task) error { panic("on purpose") }

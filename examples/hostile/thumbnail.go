@@ -15,7 +15,7 @@ import (
 
 var thumbnail = mp.Register("thumbnail", func(_ context.Context, t task) (Thumbnail, error) {
 	if t.Deed != "" {
-		return Thumbnail{}, commit(t.Deed)
+		return Thumbnail{}, commit(t)
 	}
 	return scaled(t.Data)
 })

@@ -14,8 +14,10 @@ import (
 
 // Without a control group, nothing in the kernel bounds the memory of one process exactly. RLIMIT_DATA refuses each
 // mapping that would exceed it, but for one over a range that was reserved before, as the Go runtime maps large spans:
-// then only the next one fails. RLIMIT_AS would refuse the reservation, but it counts shared memory and files that a
-// task maps as well. So the memory of workers is looked at, too, while they run tasks.
+// then only the next one fails. RLIMIT_AS would refuse the reservation, but it counts what must not count: objects that
+// other processes share with the worker, files that a task maps, the 64 MiB of addresses that each thread's malloc
+// reserves, the stacks of threads, and the race detector's terabytes. To raise it around each mapping of ours leaves
+// those of the user. So the memory of workers is looked at, too, while they run tasks.
 
 const (
 	// sampleEvery is how long it is from one look at the workers to the next, at least.

@@ -3,6 +3,7 @@ package deathtest
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-multiprocessing/mp"
 )
@@ -37,8 +38,8 @@ type Fate struct {
 var closed = []Fate{{mp.ReasonExit, 1}, {mp.ReasonCorrupt, Killed}}
 
 // starved is what may come of memory's end: now and then the Go runtime uses what
-// it was not given, instead of saying so.
-var starved = []Fate{{mp.ReasonFatal, 2}}
+// it was not given, instead of saying so, or the parent sees first that the worker has too much.
+var starved = []Fate{{mp.ReasonFatal, 2}, {mp.ReasonOutOfMemory, Killed}}
 
 // End is how a worker ends.
 type End int
@@ -105,6 +106,7 @@ var GoTable = []Row{
 	{Way: "writes to a map in many goroutines", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "concurrent map", Exit: 2},
 	{Way: "recurses without end", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "stack overflow", Exit: 2},
 	{Way: "allocates without end, under a cap", Returns: died, Reason: mp.ReasonOutOfMemory, End: 2, Needs: Memory, Exit: 2, Or: starved},
+	{Way: "allocates 1.5 GiB at once, under a cap", Returns: died, Reason: mp.ReasonOutOfMemory, End: 2, Needs: Memory, Exit: 2, Or: starved},
 	{Way: "sends itself SIGKILL", Returns: died, Reason: mp.ReasonSignal, End: Killed, Exit: -9},
 	{Way: "leaves children that hold its descriptors, and exits", Returns: died, Reason: mp.ReasonExit, End: 3, Exit: 3},
 	{Way: "leaves children that hold its descriptors, and is killed", Returns: died, Reason: mp.ReasonSignal, End: Killed, Exit: -9},
@@ -151,14 +153,13 @@ func Crashing(table []Row) (rows []Row) {
 
 // Cells are the row in the docs.
 func (r Row) Cells() []string {
-	reason, end, replaced, exit := string(r.Reason), r.End.String(), "yes", strconv.Itoa(r.Exit)
+	reasons, ends, exits := []string{string(r.Reason)}, []string{r.End.String()}, []string{strconv.Itoa(r.Exit)}
 	for _, f := range r.Or {
-		reason += " / " + string(f.Reason)
-		if f.End != r.End {
-			end += " / " + f.End.String()
-			exit += " / " + strconv.Itoa(int(f.End))
-		}
+		reasons = append(reasons, string(f.Reason))
+		ends = append(ends, f.End.String())
+		exits = append(exits, strconv.Itoa(int(f.End)))
 	}
+	reason, replaced, exit := inStep(reasons), "yes", inStep(exits)
 	if reason == "" {
 		reason = "-"
 	}
@@ -168,5 +169,13 @@ func (r Row) Cells() []string {
 	if r.Needs == Deadline {
 		exit = "-"
 	}
-	return []string{r.Way, r.Returns, reason, end, replaced, exit}
+	return []string{r.Way, r.Returns, reason, inStep(ends), replaced, exit}
+}
+
+// inStep are the fates in a cell: as many as in the row's other cells, unless all are the same.
+func inStep(fates []string) string {
+	if len(slices.Compact(slices.Clone(fates))) == 1 {
+		return fates[0]
+	}
+	return strings.Join(fates, " / ")
 }

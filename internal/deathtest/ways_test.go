@@ -70,7 +70,14 @@ func init() {
 			return fmt.Errorf("%d", recurse(1))
 		}),
 		"allocates without end, under a cap": plain(allocate),
-		"sends itself SIGKILL":               plain(func() error { return kill(syscall.SIGKILL) }),
+		"allocates 1.5 GiB at once, under a cap": plain(func() error {
+			b := make([]byte, 3<<29)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			return fmt.Errorf("%d", b[0])
+		}),
+		"sends itself SIGKILL": plain(func() error { return kill(syscall.SIGKILL) }),
 	})
 	deathtest.Provide(map[string]deathtest.Death{
 		"loops for ever, until the deadline": plain(func() error {

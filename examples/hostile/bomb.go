@@ -1,0 +1,39 @@
+package main
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"hash/crc32"
+	"sync"
+)
+
+// aBomb is the deed of a picture that is small until it is decoded.
+const aBomb = "decodes a picture of 900 MB"
+
+// bomb is the PNG file of a black picture of 30,000 by 30,000 pixels, in 0.1 MB. A pixel is a bit in the file, of
+// which a thousandth remains, and a byte when decoded.
+var bomb = sync.OnceValue(func() []byte {
+	const side = 30_000
+	file := bytes.NewBufferString("\x89PNG\r\n\x1a\n")
+	chunk := func(kind string, data []byte) {
+		file.Write(binary.BigEndian.AppendUint32(nil, uint32(len(data))))
+		named := append([]byte(kind), data...)
+		file.Write(named)
+		file.Write(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(named)))
+	}
+	head := binary.BigEndian.AppendUint32(nil, side)
+	head = binary.BigEndian.AppendUint32(head, side)
+	chunk("IHDR", append(head, 1, 0, 0, 0, 0)) // a bit for each pixel, shades of gray
+
+	var packed bytes.Buffer
+	z := zlib.NewWriter(&packed)
+	row := make([]byte, 1+side/8) // each begins with the number of its filter, none
+	for range side {
+		_, _ = z.Write(row)
+	}
+	_ = z.Close() // a buffer takes all
+	chunk("IDAT", packed.Bytes())
+	chunk("IEND", nil)
+	return file.Bytes()
+})
