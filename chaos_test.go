@@ -3,17 +3,22 @@
 package mp_test
 
 import (
+	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +31,7 @@ import (
 var (
 	chaosSeed = flag.Uint64("chaos.seed", 0, "seed of TestChaos; 0: a new one")
 	chaosFor  = flag.Duration("chaos.for", 0, "how long TestChaos goes on; 0: two rounds")
+	chaosUser = flag.Bool("chaos.user", false, "TestChaos gives up root in the middle")
 )
 
 // Many goroutines use one pool in all ways at once, with good and bad tasks, while
@@ -40,10 +46,42 @@ func TestChaos(t *testing.T) {
 	}
 	t.Logf("-chaos.seed=%d", seed)
 	began := time.Now()
-	for round := uint64(0); round < 2 || time.Since(began) < *chaosFor; round++ {
+	rounds := uint64(2)
+	if *chaosUser {
+		rounds = 1 // there is no way back
+	}
+	for round := uint64(0); round < rounds || !*chaosUser && time.Since(began) < *chaosFor; round++ {
 		r := rand.New(rand.NewPCG(seed, round))
 		if !t.Run("", func(t *testing.T) { newChaos(t, r).run(r.IntN(2) == 0) }) {
 			t.Fatalf("round %d", round)
+		}
+	}
+}
+
+// The same while the program gives up root: it may not signal the workers of before any more. It is another process
+// that does so.
+func TestChaosOfUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	if testing.Short() {
+		t.Skip("it is one more round")
+	}
+	dir, err := os.MkdirTemp("", "mp-test-") // TempDir's is in one that others cannot look into
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for once := true; once || time.Since(began) < *chaosFor; once = false {
+		seed := cmp.Or(*chaosSeed, rand.Uint64())
+		c := exec.Command(os.Args[0], "-test.run=^TestChaos$", "-test.v", "-chaos.user", fmt.Sprint("-chaos.seed=", seed))
+		c.Env = append(os.Environ(), "TMPDIR="+dir)
+		if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "root given up") {
+			t.Fatalf("%v\n%s", err, out)
 		}
 	}
 }
@@ -57,22 +95,41 @@ type chaos struct {
 	calls atomic.Uint64 // that have returned
 	seed  func() *rand.Rand
 
-	closed atomic.Bool
-	mu     sync.Mutex
-	ended  map[uint64]bool // tasks that have a result
+	closed  atomic.Bool
+	starved atomic.Bool // workers could not be started for a while
+	mu      sync.Mutex
+	ended   map[uint64]bool // tasks that have a result
+	broken  map[int]error   // processes whose tasks failed as if they had written over shared memory
+	stuck   int             // tasks that may still be made to hang in the kernel
+	hangs   string          // a file for that
+	starve  bool            // starts of workers fail now and then
 }
 
 const (
 	chaosCallers = 8
 	chaosCalls   = 40
+	chaosStuck   = 3 // each costs five seconds
 )
 
 // newChaos starts a pool of some config or other.
 func newChaos(t *testing.T, r *rand.Rand) *chaos {
 	mptest.NoLeaks(t)
-	x := &chaos{t: t, notes: filepath.Join(t.TempDir(), "notes"), ended: map[uint64]bool{}}
-	if err := os.WriteFile(x.notes, nil, 0o600); err != nil {
-		t.Fatal(err)
+	dir := os.TempDir()
+	if !*chaosUser { // in whose place others could not remove it
+		dir = t.TempDir()
+	}
+	x := &chaos{t: t, notes: filepath.Join(dir, "notes"), ended: map[uint64]bool{}, broken: map[int]error{}}
+	for _, file := range []string{x.notes, scribblers(x.notes)} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, 0o666); err != nil { // workers may be another user's
+			t.Fatal(err)
+		}
+	}
+	if r.IntN(4) == 0 && os.Getuid() == 0 && !*chaosUser {
+		x.hangs, _, _ = hang(t)
+		x.stuck = chaosStuck
 	}
 	var mu sync.Mutex
 	x.seed = func() *rand.Rand {
@@ -94,14 +151,22 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 	}
 	if r.IntN(4) == 0 {
 		config.RequireContainment = mp.ContainSubreaper
+		config.Recycle.Tasks *= 5 // a start takes longer
+	}
+	if x.starve = r.IntN(4) == 0; x.starve {
+		config.Limits.OpenFiles = 256 // whatever this process has when it starts one
+		config.Restart.Attempts = 1 + r.IntN(3)
 	}
 	pool, err := mp.NewPool(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	x.pool = pool
+	if err := pool.Ready(t.Context()); err != nil { // once it has served, it never gives up
+		t.Fatal(err)
+	}
 	x.size.Store(int64(config.Workers))
-	t.Logf("%d workers, %d spares, backlog %d, %+v, %s", config.Workers, config.Spares, config.Backlog, config.Recycle, config.RequireContainment)
+	t.Logf("stuck: %t, starved: %t, %d workers, %d spares, backlog %d, %+v, %s", x.hangs != "", x.starve, config.Workers, config.Spares, config.Backlog, config.Recycle, config.RequireContainment)
 	return x
 }
 
@@ -110,6 +175,12 @@ func (x *chaos) run(abrupt bool) {
 	var harm, callers sync.WaitGroup
 	for range 2 {
 		harm.Go(func() { x.harm(over) })
+	}
+	if *chaosUser {
+		harm.Go(x.giveUpRoot)
+	}
+	if x.starve {
+		harm.Go(func() { x.starveStarts(over) })
 	}
 	for range chaosCallers {
 		callers.Go(x.use)
@@ -214,6 +285,47 @@ func (x *chaos) harm(over chan struct{}) {
 	}
 }
 
+// starveStarts leaves this process without descriptors for new workers now and then.
+func (x *chaos) starveStarts(over chan struct{}) {
+	var had unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &had); err != nil {
+		x.t.Error(err)
+		return
+	}
+	r := x.seed()
+	for {
+		select {
+		case <-over:
+			return
+		case <-time.After(time.Duration(r.IntN(20)) * time.Millisecond):
+		}
+		x.starved.Store(true)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1, Max: had.Max}); err != nil {
+			x.t.Error(err)
+		}
+		time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &had); err != nil {
+			x.t.Error(err)
+		}
+	}
+}
+
+// giveUpRoot changes the user of this process.
+func (x *chaos) giveUpRoot() {
+	const nobody = 65534
+	for n := x.seed().Uint64N(chaosCallers * chaosCalls / 2); x.calls.Load() < n && !x.closed.Load(); {
+		time.Sleep(100 * time.Microsecond) // how far they are is the moment
+	}
+	if err := syscall.Setuid(nobody); err != nil {
+		x.t.Error(err)
+		return
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil { // or it could not look at its own descriptors
+		x.t.Error(err)
+	}
+	x.t.Log("root given up")
+}
+
 func (x *chaos) resize(n int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -268,6 +380,9 @@ func (x *chaos) tasks(r *rand.Rand) (in []chaosTask, c circumstances, opts []mp.
 		if hang && t.Deed.mayHang() {
 			t.Deed = answer // each costs its time
 		}
+		if !hang && r.IntN(20) == 0 && x.mayBeStuck() {
+			t.Deed, t.Hangs = wedged, x.hangs
+		}
 		hang = hang || t.Deed.mayHang()
 		in = append(in, t)
 	}
@@ -282,9 +397,27 @@ func (x *chaos) tasks(r *rand.Rand) (in []chaosTask, c circumstances, opts []mp.
 	return in, c, opts
 }
 
+// mayBeStuck reports whether one more task may hang in the kernel.
+func (x *chaos) mayBeStuck() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.stuck == 0 {
+		return false
+	}
+	x.stuck--
+	return true
+}
+
 // settle judges one outcome.
 func (x *chaos) settle(t chaosTask, out []byte, err error, c circumstances) {
-	c.closed = x.closed.Load()
+	c.closed, c.starved = x.closed.Load(), x.starved.Load()
+	var w *mp.WorkerError
+	if errors.As(err, &w) && w.Reason == mp.ReasonCorrupt {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.broken[w.PID] = err
+		return
+	}
 	if wrong := t.judge(out, err, c); wrong != "" {
 		x.t.Errorf("task %+v, %+v: %s", t, c, wrong)
 	}
@@ -297,13 +430,15 @@ func (x *chaos) settle(t chaosTask, out []byte, err error, c circumstances) {
 
 // check looks at the tasks' own notes.
 func (x *chaos) check() {
-	notes, err := os.ReadFile(x.notes)
-	if err != nil {
-		x.t.Fatal(err)
-	}
 	times := map[uint64]int{}
-	for ; len(notes) >= 8; notes = notes[8:] {
-		times[binary.LittleEndian.Uint64(notes)]++
+	for _, n := range notedIn(x.t, x.notes) {
+		times[n]++
+	}
+	guilty := notedIn(x.t, scribblers(x.notes))
+	for pid, err := range x.broken {
+		if !slices.Contains(guilty, uint64(pid)) {
+			x.t.Errorf("process %d wrote nowhere: %v", pid, err)
+		}
 	}
 	for n := range times {
 		if times[n] > 1 {
@@ -315,5 +450,6 @@ func (x *chaos) check() {
 			x.t.Errorf("task %d has a result and was run %d times", n, times[n])
 		}
 	}
-	x.t.Logf("%d tasks, %d run, %d results, %+v", x.next.Load(), len(times), len(x.ended), x.pool.Stats())
+	x.t.Logf("%d tasks, %d run, %d results, %d workers wrote over memory, %d were corrupt, %d may be stuck: %+v",
+		x.next.Load(), len(times), len(x.ended), len(guilty), len(x.broken), chaosStuck-x.stuck, x.pool.Stats())
 }

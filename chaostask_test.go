@@ -10,7 +10,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/go-multiprocessing/mp"
@@ -28,19 +30,25 @@ const (
 	goexit
 	exits
 	aborts
-	heed   // waits for its context
-	ignore // waits for ever
+	scribbles // writes over memory that it shares with its parent
+	heed      // waits for its context
+	ignore    // waits for ever
+	wedged    // waits for ever in the kernel
 	deeds
 )
 
 // mayHang reports whether the task ends only by a timeout or a cancel.
-func (d deed) mayHang() bool { return d == heed || d == ignore }
+func (d deed) mayHang() bool { return d >= heed }
 
 type chaosTask struct {
 	N     uint64
 	Deed  deed
-	Notes string // the file in which it notes that it runs
+	Notes string // the file in which it notes that it runs; scribblers note their process in another, see scribblers
+	Hangs string // a file that hangs who opens it
 }
+
+// scribblers is the file of those who write over shared memory.
+func scribblers(notes string) string { return notes + ".scribblers" }
 
 var errChaos = mp.RegisterError(errors.New("chaos"))
 
@@ -66,23 +74,86 @@ var doChaos = mp.Register("chaos", func(ctx context.Context, t chaosTask) ([]byt
 	case aborts:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGABRT)
 		select {}
+	case scribbles:
+		if err := noteDown(scribblers(t.Notes), uint64(os.Getpid())); err != nil {
+			return nil, err
+		}
+		if err := overwriteShared(); err != nil {
+			return nil, err
+		}
 	case heed:
 		<-ctx.Done()
 		return nil, ctx.Err()
 	case ignore:
 		select {}
+	case wedged:
+		_, err := os.ReadFile(t.Hangs)
+		return nil, fmt.Errorf("it hangs no more: %w", err)
 	}
 	return t.result(), nil
 })
 
-func (t chaosTask) note() error {
-	f, err := os.OpenFile(t.Notes, os.O_APPEND|os.O_WRONLY, 0)
+func (t chaosTask) note() error { return noteDown(t.Notes, t.N) }
+
+// noteDown appends a number to a file.
+func noteDown(file string, n uint64) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = f.Write(t.result())
+	_, err = f.Write(binary.LittleEndian.AppendUint64(nil, n))
 	return err
+}
+
+// notedIn returns the numbers in a file.
+func notedIn(t *testing.T, file string) (all []uint64) {
+	t.Helper()
+	notes, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; len(notes) >= 8; notes = notes[8:] {
+		all = append(all, binary.LittleEndian.Uint64(notes))
+	}
+	return all
+}
+
+// overwriteShared writes noise in some places of the memory that this worker shares with its parent.
+func overwriteShared() error {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return err
+	}
+	mem, err := os.OpenFile("/proc/self/mem", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer mem.Close()
+	for line := range strings.Lines(string(maps)) {
+		if !strings.Contains(line, "/memfd:mp-") || !strings.Contains(line, " rw-s ") {
+			continue
+		}
+		var lo, hi int64
+		if _, err := fmt.Sscanf(line, "%x-%x", &lo, &hi); err != nil {
+			return err
+		}
+		for range 1 + rand.IntN(8) {
+			b := make([]byte, 1+rand.Int64N(min(hi-lo, 64<<10)))
+			for i := range b {
+				b[i] = byte(rand.Uint32())
+			}
+			room := hi - lo - int64(len(b)) + 1
+			if rand.IntN(2) == 0 {
+				room = min(room, 64<<10) // where most of what matters is
+			}
+			if _, err := mem.WriteAt(b, lo+rand.Int64N(room)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return errors.New("it shares nothing")
 }
 
 func (t chaosTask) result() []byte { return binary.LittleEndian.AppendUint64(nil, t.N) }
@@ -91,9 +162,9 @@ func (t chaosTask) result() []byte { return binary.LittleEndian.AppendUint64(nil
 func newChaosTask(r *rand.Rand, n uint64, notes string) chaosTask {
 	d := deed(r.IntN(int(fail)))
 	if r.IntN(12) == 0 {
-		d = deed(r.IntN(int(deeds)))
+		d = deed(r.IntN(int(wedged))) // those are few, see chaos.tasks
 	}
-	return chaosTask{n, d, notes}
+	return chaosTask{N: n, Deed: d, Notes: notes}
 }
 
 // circumstances are what else may have decided over a task.
@@ -101,12 +172,13 @@ type circumstances struct {
 	cancelled bool // its context may have ended
 	timed     bool // it had a timeout
 	closed    bool // the pool was closed under it
+	starved   bool // workers could not be started for a while
 }
 
 // judge returns what is wrong with an outcome; "" if nothing is.
 func (t chaosTask) judge(out []byte, err error, c circumstances) string {
 	if err == nil {
-		if t.Deed >= fail || len(out) < 8 || binary.LittleEndian.Uint64(out) != t.N || (len(out) > 8) != (t.Deed == answerLarge) {
+		if t.Deed >= fail && t.Deed != scribbles || len(out) < 8 || binary.LittleEndian.Uint64(out) != t.N || (len(out) > 8) != (t.Deed == answerLarge) {
 			return fmt.Sprintf("%d bytes of result", len(out))
 		}
 		return ""
@@ -140,7 +212,10 @@ func (t chaosTask) expects(err error) bool {
 // worker killed, its context ended, its time over, its pool closed.
 func (c circumstances) explain(err error) bool {
 	var w *mp.WorkerError
+	var start *mp.StartError
 	switch {
+	case errors.As(err, &start):
+		return c.starved
 	case errors.As(err, &w) && w.Cause == nil:
 		return w.Signal == syscall.SIGKILL
 	case errors.Is(err, context.DeadlineExceeded):

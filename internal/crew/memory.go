@@ -23,7 +23,7 @@ const (
 	// sampleEvery is how long it is from one look at the workers to the next, at least.
 	sampleEvery = 10 * time.Millisecond
 	// sampleShare is how many times as long as a look takes it is to the next.
-	sampleShare = 100
+	sampleShare = 200
 	// stackOf is what statm counts as data, and RLIMIT_DATA does not: the stack of the first thread.
 	stackOf = 8 << 20
 )
