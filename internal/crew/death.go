@@ -36,7 +36,7 @@ func (m *member) bury() {
 	c := m.crew
 	death := m.lastRites()
 	_, err := m.collect()
-	if bad := m.link.Check(); bad != nil {
+	if bad := m.link.CheckAll(); bad != nil {
 		err = bad
 	}
 	if err != nil && death.Cause == nil { // it died before that was seen

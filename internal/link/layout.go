@@ -33,7 +33,7 @@ type Area struct {
 
 // Areas returns the marks and the rings.
 func Areas() []Area {
-	return []Area{{"marks", offMarks, slots / 4}, {"task ring", offTaskRing, ringSize}, {"result ring", offResRing, ringSize}}
+	return []Area{{"marks", offMarks, marksSize}, {"task ring", offTaskRing, ringSize}, {"result ring", offResRing, ringSize}}
 }
 
 // A Message is a kind of message on the socket.

@@ -316,7 +316,7 @@ func (l *Link) HangUp() {
 
 // MaxTasks is how many tasks may be on their way to a worker, those whose results
 // have not been collected included. The owner keeps count of the latter.
-const MaxTasks = slots
+const MaxTasks = slots - perWord // the tasks of a word of marks come and go together
 
 // Room returns how many tasks and bytes the worker can still be sent.
 func (l *Link) Room() (tasks, bytes int) {
@@ -358,7 +358,7 @@ func (l *Link) Stage(c Chunk) (seq uint32) {
 		flags |= flagExternal
 		body = nil
 	}
-	l.mem.clear(l.seq, uint32(c.Count))
+	l.mem.prepare(l.seq, uint32(c.Count))
 	l.put(record{flags: flags, attempt: uint16(c.Attempt), worker: uint32(c.Worker), fn: uint32(c.Func), count: uint32(c.Count), seq: l.seq, id: c.ID, baggage: uint32(c.Baggage), timeout: c.Timeout, deadline: c.Deadline, body: body})
 	l.sent = append(l.sent, passed{l.taskTail, l.seq + uint32(c.Count), c.Count})
 	seq = l.seq
@@ -456,13 +456,22 @@ func (l *Link) Slow() (seq uint32, took time.Duration) {
 
 var errOverwritten = fmt.Errorf("%w: something was written over the memory that it shares with this one", errGarbage)
 
-// Check returns an error if something has been written over the segment. Then
+// Check returns an error if something has been written over the segment, as far as its canaries tell. Then
 // all tasks count as begun, since some of them may have been.
 func (l *Link) Check() error {
 	if !l.mem.intact() {
 		return errOverwritten
 	}
 	return nil
+}
+
+// CheckAll is Check that also looks at the marks of all tasks that the worker has not passed.
+func (l *Link) CheckAll() error {
+	l.advance()
+	if n := len(l.sent); n > 0 && !l.mem.hold(l.sent[0].seq-uint32(l.sent[0].size), l.seq) {
+		return errOverwritten
+	}
+	return l.Check()
 }
 
 // Uncollected reports whether the worker says that there are results which have not been collected. It is safe

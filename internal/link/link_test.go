@@ -117,7 +117,7 @@ func each(l *Link, f func(Result)) error {
 // times and across the wrap of the numbers.
 func TestThereAndBack(t *testing.T) {
 	l := newLink(t)
-	l.seq = math.MaxUint32 - 700
+	l.startAt(math.MaxUint32 - 700)
 	p := newPort(t, l)
 	r := rand.New(rand.NewPCG(7, 8))
 	next := l.seq
@@ -174,7 +174,7 @@ func TestThereAndBack(t *testing.T) {
 // What was taken back is not run, and the rest is.
 func TestNextSkipsTheVoid(t *testing.T) {
 	l := newLink(t)
-	l.seq = math.MaxUint32 - 5
+	l.startAt(math.MaxUint32 - 5)
 	p := newPort(t, l)
 	first := l.Stage(Chunk{Count: 10, Body: body(make([][]byte, 10)...)})
 	l.Publish()

@@ -2,62 +2,115 @@
 
 package link
 
-import "sync/atomic"
+import (
+	"math"
+	mathbits "math/bits"
+)
 
 // Marks decide who has a task: the worker that begins it or the parent that
-// takes it back. Each sets a bit and looks whether the other was first, so a
+// takes it back. Each sets a bit and sees whether the other was first, so a
 // task is run or taken back, never both, and what a dead worker had begun is
 // known.
 //
-// A task's slot is its number modulo slots; a slot is used again only after
-// the worker has passed it.
+// A task's slot is its number modulo slots. The marks of perWord tasks are a
+// word, whose upper half is a checksum of the lower: a worker that writes where
+// it should not makes a task that it has begun look as if it had not only if it
+// hits the checksum as well. A word is prepared when its first slot is used, by
+// when the worker has passed all tasks that used it before: see MaxTasks.
 
 const (
+	perWord   = 16
 	begunBits = 0x55555555 // the lower of each pair
 	voidBits  = 0xaaaaaaaa
 )
 
-// begin is the worker's: false if the parent took the task back.
-func (m memory) begin(seq uint32) bool {
-	slot := seq % slots
-	shift := slot % 16 * 2
-	return atomic.OrUint32(m.mark(slot), 1<<shift)>>shift&2 == 0
+// marked is what a word with these bits holds.
+func marked(bits, word uint32) uint64 {
+	const salt, mix = 0x6d61726b73616c74, 0x9e3779b97f4a7c15 // the mix is Fibonacci hashing's
+	sum := ((uint64(word)<<32 | uint64(bits)) ^ salt) * mix
+	return sum&^math.MaxUint32 | uint64(bits)
 }
 
-// begun reports whether the worker began the task.
+// marks returns the bits of a word, and what it holds; ok is false if something has been written over it.
+func (m memory) marks(word uint32) (bits uint32, held uint64, ok bool) {
+	held = m.mark(word).Load()
+	bits = uint32(held)
+	return bits, held, held == marked(bits, word)
+}
+
+// begin is the worker's: mine is false if the parent took the task back, and ok if the marks have been overwritten.
+func (m memory) begin(seq uint32) (mine, ok bool) {
+	slot := seq % slots
+	word, shift := slot/perWord, slot%perWord*2
+	for {
+		bits, held, ok := m.marks(word)
+		if !ok || bits>>shift&1 != 0 {
+			return false, false
+		}
+		if bits>>shift&2 != 0 {
+			return false, true
+		}
+		if m.mark(word).CompareAndSwap(held, marked(bits|1<<shift, word)) {
+			return true, true
+		}
+	}
+}
+
+// begun reports whether the worker began the task. If that cannot be known, it may have.
 func (m memory) begun(seq uint32) bool {
 	slot := seq % slots
-	return atomic.LoadUint32(m.mark(slot))>>(slot%16*2)&1 != 0
+	bits, _, ok := m.marks(slot / perWord)
+	return !ok || bits>>(slot%perWord*2)&1 != 0
 }
 
 // void takes back tasks from hi-1 downwards until lo or the first that was
-// begun, and returns the lowest that it got; hi if none.
+// begun, or that may have been, and returns the lowest that it got; hi if none.
 func (m memory) void(lo, hi uint32) uint32 {
 	for hi != lo {
 		slot := (hi - 1) % slots
-		n := min(slot%16+1, hi-lo) // tasks of this word, ending with hi-1
-		top := slot % 16 * 2
-		span := span(top, n)
-		old := atomic.OrUint32(m.mark(slot), voidBits&span)
-		for begun := old & begunBits & span; n > 0; n-- {
-			if begun>>top&1 != 0 {
-				return hi
-			}
-			hi, top = hi-1, top-2
+		n := min(slot%perWord+1, hi-lo) // tasks of this word, ending with hi-1
+		got := m.voidWord(slot, n)
+		hi -= got
+		if got < n {
+			break
 		}
 	}
 	return hi
 }
 
-// clear makes n slots from seq ready for new tasks.
-func (m memory) clear(seq, n uint32) {
-	for n > 0 {
-		slot := seq % slots
-		k := min(16-slot%16, n)
-		top := (slot%16 + k - 1) * 2
-		atomic.AndUint32(m.mark(slot), ^span(top, k))
-		seq, n = seq+k, n-k
+// voidWord takes back up to n tasks from slot downwards, all of one word, and returns how many.
+func (m memory) voidWord(slot, n uint32) uint32 {
+	word, top := slot/perWord, slot%perWord*2
+	for {
+		bits, held, ok := m.marks(word)
+		if !ok {
+			return 0
+		}
+		if begun := bits & begunBits & span(top, n); begun != 0 {
+			n = (top - uint32(31-mathbits.LeadingZeros32(begun))) / 2
+		}
+		if n == 0 || m.mark(word).CompareAndSwap(held, marked(bits|voidBits&span(top, n), word)) {
+			return n
+		}
 	}
+}
+
+// prepare makes n slots from seq ready for new tasks: the words of which the first slot is among them.
+func (m memory) prepare(seq, n uint32) {
+	for first := (seq + perWord - 1) &^ (perWord - 1); first-seq < n; first += perWord {
+		word := first % slots / perWord
+		m.mark(word).Store(marked(0, word))
+	}
+}
+
+// hold reports whether the marks of the tasks from lo to hi can be believed.
+func (m memory) hold(lo, hi uint32) bool {
+	for seq := lo &^ (perWord - 1); int32(hi-seq) > 0; seq += perWord {
+		if _, _, ok := m.marks(seq % slots / perWord); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // span covers the pairs of n tasks of which the highest is at bit top.

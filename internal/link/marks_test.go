@@ -36,14 +36,33 @@ func TestSpan(t *testing.T) {
 	}
 }
 
+// begins reports whether the worker could begin a task; the marks must hold.
+func begins(t *testing.T, m memory, seq uint32) bool {
+	t.Helper()
+	mine, ok := m.begin(seq)
+	if !ok {
+		t.Fatalf("the marks of task %d do not hold", seq)
+	}
+	return mine
+}
+
+// prepareAt is prepare where lo need not be the first of its word.
+func (m memory) prepareAt(lo, n uint32) { m.prepare(lo&^(perWord-1), n+perWord) }
+
+// startAt makes seq the number of the first task.
+func (l *Link) startAt(seq uint32) {
+	l.seq = seq
+	l.mem.prepareAt(seq, 1)
+}
+
 func TestVoidStopsAtTheBegun(t *testing.T) {
 	m := newMemory()
 	for _, lo := range starts() {
 		for n := range uint32(40) {
 			for b := range n + 1 { // tasks lo..lo+b-1 have begun
-				m.clear(lo, n)
+				m.prepareAt(lo, n)
 				for k := range b {
-					if !m.begin(lo + k) {
+					if !begins(t, m, lo+k) {
 						t.Fatalf("task %d of %d from %d cannot begin", k, n, lo)
 					}
 				}
@@ -54,7 +73,7 @@ func TestVoidStopsAtTheBegun(t *testing.T) {
 					if m.begun(lo+k) != (k < b) {
 						t.Fatalf("from %d, %d tasks: task %d", lo, n, k)
 					}
-					if k >= b && m.begin(lo+k) {
+					if k >= b && begins(t, m, lo+k) {
 						t.Fatalf("from %d, %d tasks: task %d began after it was taken back", lo, n, k)
 					}
 				}
@@ -63,7 +82,7 @@ func TestVoidStopsAtTheBegun(t *testing.T) {
 	}
 }
 
-// Void takes nothing outside lo..hi, and clear clears nothing outside its run.
+// Void takes nothing outside lo..hi.
 func TestNeighboursAreLeftAlone(t *testing.T) {
 	m := newMemory()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -71,40 +90,49 @@ func TestNeighboursAreLeftAlone(t *testing.T) {
 		for range 50 {
 			n := uint32(r.IntN(60) + 1)
 			before, after := base-20, base+n
-			m.clear(before, n+40)
+			m.prepareAt(before, n+40)
 			m.void(base, base+n)
 			for k := range uint32(20) {
-				if !m.begin(before+k) || !m.begin(after+k) {
+				if !begins(t, m, before+k) || !begins(t, m, after+k) {
 					t.Fatalf("voiding %d tasks from %d took a neighbour", n, base)
 				}
 			}
-			m.clear(base, n)
-			for k := range uint32(20) {
-				if !m.begun(before+k) || !m.begun(after+k) {
-					t.Fatalf("clearing %d tasks from %d cleared a neighbour", n, base)
-				}
-			}
 			for k := range n {
-				if m.begun(base+k) || !m.begin(base+k) {
-					t.Fatalf("task %d of %d from %d was not cleared", k, n, base)
+				if m.begun(base+k) || begins(t, m, base+k) {
+					t.Fatalf("task %d of %d from %d was not taken back", k, n, base)
 				}
 			}
 		}
 	}
 }
 
-func TestClearAll(t *testing.T) {
-	for _, base := range starts() {
-		m := newMemory()
-		m.void(base, base+slots)
-		m.clear(base, slots)
-		for k := range uint32(slots) {
-			if !m.begin(base + k) {
-				t.Fatalf("task %d from %d", k, base)
-			}
+// Lap after lap, with as many tasks on their way as there may be, a word is ready when its first slot is used, and
+// that harms no task that the worker has not passed.
+func TestPrepareLapAfterLap(t *testing.T) {
+	m := newMemory()
+	const start = math.MaxUint32 - 3*slots + 1 // the first slot of a word
+	r := rand.New(rand.NewPCG(5, 6))
+	begun, sent := uint32(start), uint32(start)
+	for sent-start < 6*slots {
+		n := min(r.Uint32N(100)+1, MaxTasks-(sent-begun))
+		m.prepare(sent, n)
+		sent += n
+		if begun != start && !m.begun(begun-1) {
+			t.Fatalf("task %d has not begun any more", begun-1)
 		}
-		if got := m.void(base, base+slots); got != base+slots {
-			t.Fatalf("from %d: took back begun tasks", base)
+		if sent-begun < MaxTasks {
+			continue
+		}
+		for range r.Uint32N(200) {
+			if !begins(t, m, begun) {
+				t.Fatalf("task %d cannot begin", begun)
+			}
+			begun++
+		}
+	}
+	for ; begun != sent; begun++ {
+		if m.begun(begun) || !begins(t, m, begun) {
+			t.Fatalf("task %d cannot begin", begun)
 		}
 	}
 }
@@ -116,7 +144,7 @@ func TestBeginAndVoidRace(t *testing.T) {
 	m := newMemory()
 	for round, lo := range append(starts(), starts()...) {
 		const n = 200
-		m.clear(lo, n)
+		m.prepareAt(lo, n)
 		var begun, seen [n]bool
 		got := lo + n
 		var wg sync.WaitGroup
@@ -124,7 +152,7 @@ func TestBeginAndVoidRace(t *testing.T) {
 		wg.Go(func() {
 			<-start
 			for k := range uint32(n) {
-				begun[k] = m.begin(lo + k)
+				begun[k], _ = m.begin(lo + k)
 			}
 		})
 		wg.Go(func() {
@@ -171,7 +199,7 @@ func TestOverwrittenSegment(t *testing.T) {
 		},
 		"the words":     func(m memory) { clear(m[:offMarks]) },
 		"up to a mark":  func(m memory) { clear(m[offMarks-8 : offMarks+4]) },
-		"from a mark":   func(m memory) { clear(m[offMarks+slots/4-4:][:100]) },
+		"from a mark":   func(m memory) { clear(m[offMarks+marksSize-4:][:100]) },
 		"a ring's edge": func(m memory) { clear(m[offTaskRing-8:][:100]) },
 	} {
 		l := newLink(t)
@@ -184,9 +212,44 @@ func TestOverwrittenSegment(t *testing.T) {
 		if got, err := collect(t, l); !errors.Is(err, errGarbage) || len(got) != 0 {
 			t.Errorf("%s: %d results, %v", name, len(got), err)
 		}
-		l.mem.clear(seq, 3)
+		l.mem.prepare(seq, 3)
 		if !l.Begun(seq) || l.Void(seq, seq+2) != seq+2 || !errors.Is(l.Check(), errGarbage) {
 			t.Errorf("%s: its marks are believed", name)
+		}
+	}
+}
+
+// Whatever is written over marks, the tasks count as begun, none is taken back, and the worker begins none.
+func TestOverwrittenMarks(t *testing.T) {
+	m := newMemory()
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, lo := range starts() {
+		for range 300 {
+			const n = 8
+			m.prepareAt(lo, n)
+			for k := range r.Uint32N(n) {
+				begins(t, m, lo+k)
+			}
+			word := lo % slots / perWord
+			held := m.mark(word).Load()
+			wrong := held
+			for wrong == held {
+				switch r.IntN(4) {
+				case 0:
+					wrong = r.Uint64()
+				case 1:
+					wrong = held ^ 1<<r.IntN(64)
+				case 2:
+					wrong = held&^math.MaxUint32 | uint64(r.Uint32())
+				case 3:
+					wrong = []uint64{0, math.MaxUint64, held + 1, m.mark((word + 1) % (slots / perWord)).Load()}[r.IntN(4)]
+				}
+			}
+			m.mark(word).Store(wrong)
+			mine, ok := m.begin(lo)
+			if mine || ok || !m.begun(lo) || m.void(lo, lo+1) != lo+1 || m.hold(lo, lo+1) || m.hold(lo-perWord, lo+2*perWord) {
+				t.Fatalf("task %d: %x is believed in place of %x", lo, wrong, held)
+			}
 		}
 	}
 }
@@ -200,10 +263,24 @@ func TestHostileMarks(t *testing.T) {
 		lo := r.Uint32()
 		n := uint32(r.IntN(slots))
 		for range 10 {
-			*m.mark(r.Uint32N(slots)) = r.Uint32()
+			word := r.Uint32N(slots / perWord)
+			m.mark(word).Store(marked(r.Uint32(), word))
 		}
 		if got := m.void(lo, lo+n); got-lo > n {
 			t.Fatalf("void(%d, %d) = %d", lo, lo+n, got)
 		}
+	}
+}
+
+// CheckAll looks at the marks of the tasks on their way.
+func TestCheckAll(t *testing.T) {
+	l := newLink(t)
+	seq := l.Stage(Chunk{Count: 40})
+	if err := l.CheckAll(); err != nil {
+		t.Fatal(err)
+	}
+	l.mem.mark(seq%slots/perWord + 2).Store(0)
+	if err := l.CheckAll(); !errors.Is(err, errGarbage) {
+		t.Error(err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 //	low       parent: beginning this task or a later one rings the bell
 //	busy      worker: nanoseconds spent in finished tasks; tasks: how many
 //	slow      worker: the last task that took long, and how long, see clock.tell
-//	marks     two bits a task: begun by the worker, void by the parent
+//	marks     two bits a task: begun by the worker, void by the parent; and their checksum
 //	canaries  written by the parent before the worker starts, by nobody later
 const (
 	offTaskTail = 0
@@ -41,7 +41,8 @@ const (
 	// rest holds the heads of those that go over the socket, of all tasks
 	// that can be on their way, so that a head always finds room.
 	inlineSize = ringSize - slots*resultHead
-	slots      = 1 << 15 // tasks on the way to a worker, at most
+	slots      = 1 << 15 // tasks that have marks
+	marksSize  = slots / perWord * 8
 
 	// Size is the size of the segment.
 	Size = offResRing + ringSize
@@ -59,18 +60,19 @@ func (m memory) word32(off int) *uint32 {
 	return (*uint32)(unsafe.Pointer(&m[off]))
 }
 
-// mark is the word with the marks of 16 tasks that holds slot's.
-func (m memory) mark(slot uint32) *uint32 { return m.word32(offMarks + int(slot/16)*4) }
+// mark is a word of the marks.
+func (m memory) mark(word uint32) *atomic.Uint64 { return m.word64(offMarks + int(word)*8) }
 
 // canaries lie before, between and behind what a worker that writes where it
 // should not would have to hit to be believed: the words, and the marks.
-var canaries = [...]int{512, offMarks - 8, offMarks + slots/4, offTaskRing - 8}
+var canaries = [...]int{512, offMarks - 8, offMarks + marksSize, offTaskRing - 8}
 
 // canary is neither zeros nor ones.
 const canary = 0x6d702063616e6172
 
-// release puts the canaries into a new segment.
+// release puts the canaries into a new segment, and the marks of the first tasks.
 func (m memory) release() {
+	m.prepare(0, 1)
 	for _, off := range canaries {
 		m.word64(off).Store(canary)
 	}

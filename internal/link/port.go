@@ -222,7 +222,12 @@ func (p *Port) Next() (*Task, error) {
 			if c.rec.timeout != 0 && (p.clock.now != p.dueSince || c.rec.timeout < preciseBelow) {
 				p.task.Due = p.due(&c.rec)
 			}
-			if seq := p.task.Seq; p.mem.begin(seq) {
+			seq := p.task.Seq
+			mine, ok := p.mem.begin(seq)
+			if !ok {
+				return nil, errOverwritten
+			}
+			if mine {
 				if int32(seq-atomic.LoadUint32(p.mem.word32(offLow))) >= 0 {
 					p.ring() // work is running low
 				}
