@@ -224,7 +224,11 @@ func (x *chaos) await(callers *sync.WaitGroup) {
 func (x *chaos) recovers() {
 	ctx, cancel := context.WithTimeout(x.t.Context(), never)
 	defer cancel()
-	if err := x.pool.Ready(ctx); err != nil {
+	err := x.pool.Ready(ctx)
+	for c := (circumstances{starved: x.starved.Load()}); err != nil && c.explain(err) && ctx.Err() == nil; err = x.pool.Ready(ctx) {
+		time.Sleep(time.Millisecond) // until the next attempt, which is due soon after the shortage
+	}
+	if err != nil {
 		x.t.Errorf("full strength: %v", err)
 	}
 	squares, err := mp.Map(ctx, x.pool, square, []int{1, 2, 3})

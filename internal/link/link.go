@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	taskHead   = 56
+	taskHead   = 64
 	resultHead = 8
 
 	flagPrompt   = 1 << 0 // somebody waits for the result
@@ -393,6 +393,7 @@ func (l *Link) put(r record) {
 	binary.LittleEndian.PutUint32(h[36:], r.baggage)
 	binary.LittleEndian.PutUint64(h[40:], uint64(r.timeout))
 	binary.LittleEndian.PutUint64(h[48:], uint64(r.deadline))
+	binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(h[:sumOffset], r.body))
 	ring := l.mem.taskRing()
 	ring.put(l.taskTail, h[:])
 	ring.put(l.taskTail+taskHead, r.body)

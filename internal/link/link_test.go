@@ -567,8 +567,11 @@ func TestHostileTaskRecords(t *testing.T) {
 	} {
 		l := newLink(t)
 		p := newPort(t, l)
-		l.Stage(Chunk{Count: 2, Body: body([]byte("a"), []byte("b"))})
-		spoil(l.mem.taskRing())
+		all := body([]byte("a"), []byte("b"))
+		l.Stage(Chunk{Count: 2, Body: all})
+		h := l.mem.taskRing()
+		spoil(h)
+		binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(h[:sumOffset], all)) // the checksum is not what tells
 		l.Publish()
 		var err error
 		for range 3 {
@@ -586,6 +589,22 @@ func TestHostileTaskRecords(t *testing.T) {
 	l.Publish()
 	if _, err := p.Next(); !errors.Is(err, errGarbage) {
 		t.Errorf("an argument longer than the body: %v", err)
+	}
+}
+
+// Nor does it compute with what it has overwritten itself.
+func TestOverwrittenTaskRecord(t *testing.T) {
+	all := body([]byte("some argument"), nil)
+	for bit := range 8 * (taskHead + len(all)) {
+		l := newLink(t)
+		p := newPort(t, l)
+		l.Stage(Chunk{Func: 1, Count: 2, Body: all})
+		l.mem.taskRing()[bit/8] ^= 1 << (bit % 8)
+		l.Publish()
+		if task, err := p.Next(); !errors.Is(err, errGarbage) {
+			t.Fatalf("bit %d: %+v, %v", bit, task, err)
+		}
+		l.Close()
 	}
 }
 

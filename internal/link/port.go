@@ -314,6 +314,10 @@ func (p *Port) load() error {
 	if size < taskHead || n > size-taskHead || n > MaxInline || size > ringSize {
 		return errGarbage
 	}
+	p.buf = ring.appendTo(p.buf[:0], p.pos+taskHead, n)
+	if chunkSum(h[:sumOffset], p.buf) != binary.LittleEndian.Uint64(h[sumOffset:]) {
+		return errOverwritten
+	}
 	p.cur = current{rec: r, end: p.pos + uint64(size)}
 	p.task.Func, p.task.Attempt, p.task.Worker = int(r.fn), int(r.attempt), int(r.worker)
 	if p.task.Due = nil; r.timeout|time.Duration(r.deadline) != 0 {
@@ -330,8 +334,7 @@ func (p *Port) load() error {
 			return err
 		}
 		p.clock.start() // that it was on its way is no work
-	} else if p.cur.left = ring.view(p.pos+taskHead, n); p.cur.left == nil {
-		p.buf = ring.appendTo(p.buf[:0], p.pos+taskHead, n)
+	} else {
 		p.cur.left = p.buf
 	}
 	if r.baggage > uint32(len(p.cur.left)) {

@@ -20,14 +20,5 @@ func (r ring) appendTo(buf []byte, pos uint64, n int) []byte {
 	return append(buf, r[:n-first]...)
 }
 
-// view returns the n bytes at position pos in place, or nil if they wrap.
-func (r ring) view(pos uint64, n int) []byte {
-	at := int(pos % ringSize)
-	if at+n > ringSize {
-		return nil
-	}
-	return r[at : at+n : at+n]
-}
-
 // pad rounds n up to a multiple of 8.
 func pad(n int) int { return (n + 7) &^ 7 }

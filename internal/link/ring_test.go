@@ -27,13 +27,6 @@ func TestRing(t *testing.T) {
 				if got := r.appendTo([]byte("x"), pos, n); got[0] != 'x' || !bytes.Equal(got[1:], want) {
 					t.Fatalf("%d bytes at %d do not come back", n, pos)
 				}
-				if v := r.view(pos, n); v != nil {
-					if !bytes.Equal(v, want) || cap(v) != n {
-						t.Fatalf("%d bytes at %d: a view of %d, cap %d", n, pos, len(v), cap(v))
-					}
-				} else if int(pos%ringSize)+n <= ringSize {
-					t.Fatalf("%d bytes at %d do not wrap, and there is no view", n, pos)
-				}
 				if n < ringSize {
 					if next := r.appendTo(nil, pos+uint64(n), 1)[0]; next != 0xee {
 						t.Fatalf("%d bytes at %d: the byte behind is %x", n, pos, next)
