@@ -116,7 +116,7 @@ func (x *chaos) unordered(ctx context.Context, in []chaosTask, c circumstances, 
 
 // over judges an error that is no element's.
 func (x *chaos) over(err error, c circumstances) {
-	c.closed = x.closed.Load()
+	c.closed, c.starved = x.closed.Load(), x.starved.Load()
 	if err == nil || !c.explain(err) {
 		x.t.Errorf("a stream ends with %v, %+v", err, c)
 	}

@@ -35,10 +35,10 @@ type Limits struct {
 	//     mmap, that one decides. A large allocation of Go's escapes it; only the
 	//     next one fails.
 	//   - Therefore this process looks at the workers that are starting or run
-	//     tasks, every 10 ms, or less often if there are many, so that it takes at
-	//     most a hundredth of a processor. It kills a worker that has mapped more
-	//     than that, or uses more. The worker may have written to some of
-	//     it by then: up to about 100 MiB in 10 ms.
+	//     tasks, every 10 ms, or less often if there are many, so that it takes about
+	//     a hundredth of a processor. It kills a worker that has mapped, or uses,
+	//     more than Memory. By then the worker may have written to some of that:
+	//     some 100 MiB in 10 ms.
 	//
 	// Under the race detector, which maps far more than a program uses, there is no
 	// RLIMIT_DATA, and only memory in use counts.

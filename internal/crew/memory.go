@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // Without a control group, nothing in the kernel bounds the memory of one process exactly. RLIMIT_DATA refuses each
@@ -22,7 +24,7 @@ import (
 const (
 	// sampleEvery is how long it is from one look at the workers to the next, at least.
 	sampleEvery = 10 * time.Millisecond
-	// sampleShare is how many times as long as a look takes it is to the next.
+	// sampleShare is how many times as long as a look takes it is to the next, at least.
 	sampleShare = 200
 	// stackOf is what statm counts as data, and RLIMIT_DATA does not: the stack of the first thread.
 	stackOf = 8 << 20
@@ -89,6 +91,7 @@ func (c *Crew) sample() {
 	begun := time.Now()
 	c.mu.Lock()
 	s.mu.Lock()
+	s.armed = false // a worker that gets work from here on sets the timer again
 	some := false
 	for _, x := range s.all {
 		x.busy = !x.m.enlisted || x.m.work.Tasks() > 0
@@ -97,7 +100,7 @@ func (c *Crew) sample() {
 	c.mu.Unlock()
 	var over []*member
 	for _, x := range s.all {
-		if x.busy && x.isOver(int64(c.cfg.LimitMemory)) {
+		if x.busy && x.isOver(c.cfg.LimitMemory) {
 			over = append(over, x.m)
 		}
 	}
@@ -105,7 +108,6 @@ func (c *Crew) sample() {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.armed = false
 	for _, m := range over {
 		m.doomed = true
 		if m.cause == nil {
@@ -113,7 +115,7 @@ func (c *Crew) sample() {
 		}
 		m.proc.Kill()
 	}
-	if some && !c.closed {
+	if some && !s.armed && !c.closed {
 		s.armed = true
 		s.timer.Reset(max(sampleEvery, sampleShare*time.Since(begun)))
 	}
@@ -123,7 +125,7 @@ func (c *Crew) sample() {
 // mapped.
 func (x *sampled) isOver(limit int64) bool {
 	var buf [128]byte
-	n, err := unix.Pread(x.statm, buf[:], 0)
+	n, err := sys.ReadAtOnce(x.statm, buf[:])
 	if err != nil {
 		return false
 	}

@@ -378,6 +378,13 @@ type record struct {
 	body           []byte
 }
 
+// sumOffset is where the checksum of a chunk lies in its head, behind all else.
+const sumOffset = taskHead - 8
+
+// chunkSum is the checksum of a chunk's head and body, so that a worker does not compute with arguments that it has
+// overwritten itself: it copies the chunk, and then compares.
+func chunkSum(head, body []byte) uint64 { return uint64(checksum(checksum(0, head), body)) }
+
 func (l *Link) put(r record) {
 	var h [taskHead]byte
 	size := taskHead + pad(len(r.body))

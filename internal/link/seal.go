@@ -5,15 +5,6 @@ import (
 	"math/bits"
 )
 
-// A chunk of tasks in the ring carries a checksum, so that the worker does not compute with arguments that it has
-// overwritten itself: it copies the chunk, and then compares.
-
-// sumOffset is where the checksum lies in the head of a chunk, behind all else.
-const sumOffset = taskHead - 8
-
-// chunkSum is the checksum of a chunk's head and body.
-func chunkSum(head, body []byte) uint64 { return uint64(checksum(checksum(0, head), body)) }
-
 // A result in the ring is sealed, so that a wild write of the worker to it is detected: the
 // number of its task is stored XORed with a checksum, and a changed result unseals to the number
 // of a task that is not due. This takes no room, and one multiplication for eight bytes. It does not
