@@ -57,7 +57,9 @@ func (m *member) room() int {
 	if bytes < minRoom || m.work.Heavy() > maxHeavy {
 		return 0
 	}
-	tasks = min(tasks, link.MaxTasks-m.work.Tasks())
+	if front, ok := m.work.Front(); ok { // what was taken back has used numbers, too
+		tasks = min(tasks, link.MaxTasks-int(m.end-front.Seq))
+	}
 	if limit := m.crew.cfg.Recycle.Tasks; limit > 0 {
 		tasks = min(tasks, limit-m.finished-m.work.Tasks())
 	}
@@ -164,8 +166,8 @@ func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	c.checkBehind(m)
 	c.beat()
 	c.sampleSoon()
-	c.mu.Unlock()
 	m.end = ch.Seq + uint32(ch.N)
+	c.mu.Unlock()
 	if large {
 		m.body, m.bodySeq, m.bodyJob = body, ch.Seq, j
 	}

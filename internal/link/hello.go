@@ -6,7 +6,7 @@ import (
 )
 
 // Version of the protocol; both sides must have the same.
-const Version = 5
+const Version = 6
 
 // Config is what the parent tells a new worker.
 type Config struct {

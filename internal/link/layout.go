@@ -65,6 +65,20 @@ func ResultHead(seq uint32, kind uint8) []byte {
 	return binary.LittleEndian.AppendUint32(b, seq)
 }
 
+// Prepare makes a segment ready as New does, for tests that are a parent by hand.
+func Prepare(segment []byte) { memory(segment).release() }
+
+// SealChunk puts the checksum into a chunk's record that will lie at position pos of the task ring, for tests that write
+// records by hand. The number of bytes in its body may be anything.
+func SealChunk(pos uint64, record []byte) {
+	body := record[taskHead:]
+	body = body[:min(uint64(len(body)), uint64(binary.LittleEndian.Uint32(record[20:])))]
+	binary.LittleEndian.PutUint64(record[sumOffset:], chunkSum(pos, record[:sumOffset], body))
+}
+
+// TaskHead is the size of the head of a record in the task ring.
+const TaskHead = taskHead
+
 // SeqOffset is the offset of the number of a record's first task in the task ring.
 const SeqOffset = 16
 

@@ -381,9 +381,11 @@ type record struct {
 // sumOffset is where the checksum of a chunk lies in its head, behind all else.
 const sumOffset = taskHead - 8
 
-// chunkSum is the checksum of a chunk's head and body, so that a worker does not compute with arguments that it has
-// overwritten itself: it copies the chunk, and then compares.
-func chunkSum(head, body []byte) uint64 { return uint64(checksum(checksum(0, head), body)) }
+// chunkSum is the checksum of a chunk's position in the ring, head and body, so that a worker does not compute with
+// arguments that it has overwritten itself, or that lay there before: it copies the chunk, and then compares.
+func chunkSum(pos uint64, head, body []byte) uint64 {
+	return uint64(checksum(checksum(uint32(pos/8), head), body))
+}
 
 func (l *Link) put(r record) {
 	var h [taskHead]byte
@@ -400,7 +402,7 @@ func (l *Link) put(r record) {
 	binary.LittleEndian.PutUint32(h[36:], r.baggage)
 	binary.LittleEndian.PutUint64(h[40:], uint64(r.timeout))
 	binary.LittleEndian.PutUint64(h[48:], uint64(r.deadline))
-	binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(h[:sumOffset], r.body))
+	binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(l.taskTail, h[:sumOffset], r.body))
 	ring := l.mem.taskRing()
 	ring.put(l.taskTail, h[:])
 	ring.put(l.taskTail+taskHead, r.body)

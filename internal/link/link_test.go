@@ -571,7 +571,7 @@ func TestHostileTaskRecords(t *testing.T) {
 		l.Stage(Chunk{Count: 2, Body: all})
 		h := l.mem.taskRing()
 		spoil(h)
-		binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(h[:sumOffset], all)) // the checksum is not what tells
+		binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(0, h[:sumOffset], all)) // the checksum is not what tells
 		l.Publish()
 		var err error
 		for range 3 {

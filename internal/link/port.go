@@ -315,7 +315,7 @@ func (p *Port) load() error {
 		return errGarbage
 	}
 	p.buf = ring.appendTo(p.buf[:0], p.pos+taskHead, n)
-	if chunkSum(h[:sumOffset], p.buf) != binary.LittleEndian.Uint64(h[sumOffset:]) {
+	if chunkSum(p.pos, h[:sumOffset], p.buf) != binary.LittleEndian.Uint64(h[sumOffset:]) {
 		return errOverwritten
 	}
 	p.cur = current{rec: r, end: p.pos + uint64(size)}

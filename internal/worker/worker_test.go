@@ -74,6 +74,9 @@ func start(t *testing.T, size int) *parent {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if size == link.Size {
+		link.Prepare(mem)
+	}
 	wakeR, wakeW := pipe(t)
 	bellR, bellW := pipe(t)
 	errR, errW := pipe(t)
@@ -177,7 +180,7 @@ func (p *parent) word(off int) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.P
 
 // task is a record of count tasks, as it lies in the ring.
 func task(size, n, fn, count uint32, flags uint16, body ...byte) []byte {
-	b := make([]byte, 56)
+	b := make([]byte, link.TaskHead)
 	binary.LittleEndian.PutUint32(b, size)
 	binary.LittleEndian.PutUint16(b[4:], flags)
 	binary.LittleEndian.PutUint32(b[8:], fn)
@@ -195,6 +198,9 @@ func withBaggage(record []byte, n uint32) []byte {
 
 // publish shows the worker a ring up to tail and wakes it.
 func (p *parent) publish(ring []byte, tail uint64) {
+	if len(ring) >= link.TaskHead {
+		link.SealChunk(0, ring)
+	}
 	copy(p.mem[taskRing:], ring)
 	p.word(taskTail).Store(tail)
 	_, _ = p.wake.Write([]byte{1})
@@ -221,7 +227,7 @@ func (p *parent) ends(code int, why string) {
 // The honest parent by hand: the other tests know where things are.
 func TestServes(t *testing.T) {
 	p := inService(t)
-	p.publish(task(64, 4, 0, 1, 0, 0, 0, 0, 0), 64)
+	p.publish(task(72, 4, 0, 1, 0, 0, 0, 0, 0), 72)
 	for deadline := time.Now().Add(never); p.word(resTail).Load() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no result")
@@ -229,8 +235,10 @@ func TestServes(t *testing.T) {
 	}
 	p.send(message(msgCancel, nil)) // of a task that is over
 	const stop = 4
-	copy(p.mem[taskRing+64:], task(56, 0, 0, 0, stop))
-	p.publish(nil, 120)
+	last := task(64, 0, 0, 0, stop)
+	link.SealChunk(72, last)
+	copy(p.mem[taskRing+72:], last)
+	p.publish(nil, 136)
 	p.ends(0, "")
 }
 
@@ -306,7 +314,7 @@ func TestGarbageInService(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := inService(t)
 			if c.busy {
-				p.publish(task(64, 5, 0, 1, 0, 1, 0, 0, 0, 9), 64)
+				p.publish(task(72, 5, 0, 1, 0, 1, 0, 0, 0, 9), 72)
 			}
 			if c.b == nil {
 				_ = p.sock.Close()
@@ -325,14 +333,14 @@ func TestGarbageInTheRing(t *testing.T) {
 		ring      []byte
 		tail      uint64
 	}{
-		{"empty record", garbage, task(0, 0, 0, 0, 0), 56},
+		{"empty record", garbage, task(0, 0, 0, 0, 0), 64},
 		{"record beyond the ring", garbage, task(1<<30, 0, 0, 1, 0), 56},
-		{"body beyond the record", garbage, task(64, 1<<31, 0, 1, 0), 64},
-		{"argument beyond the body", garbage, task(64, 8, 0, 1, 0, 9, 0, 0, 0), 64},
-		{"baggage beyond the body", garbage, withBaggage(task(64, 8, 0, 1, 0, 0, 0, 0, 0), 9), 64},
-		{"baggage in the place of arguments", garbage, withBaggage(task(64, 8, 0, 1, 0, 0, 0, 0, 0), 5), 64},
-		{"fewer arguments than tasks", garbage, task(64, 4, 0, 1<<31, 0), 64},
-		{"unknown function", "function 7 of 1", task(64, 4, 7, 1, 0), 64},
+		{"body beyond the record", garbage, task(72, 1<<31, 0, 1, 0), 72},
+		{"argument beyond the body", garbage, task(72, 8, 0, 1, 0, 9, 0, 0, 0), 72},
+		{"baggage beyond the body", garbage, withBaggage(task(72, 8, 0, 1, 0, 0, 0, 0, 0), 9), 72},
+		{"baggage in the place of arguments", garbage, withBaggage(task(72, 8, 0, 1, 0, 0, 0, 0, 0), 5), 72},
+		{"fewer arguments than tasks", garbage, task(72, 4, 0, 1<<31, 0), 72},
+		{"unknown function", "function 7 of 1", task(72, 4, 7, 1, 0), 72},
 		{"position without a record", garbage, nil, 1 << 50},
 		{"noise", garbage, noise(1 << 20), 1 << 20},
 	} {
