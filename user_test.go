@@ -26,7 +26,14 @@ func TestChangeOfUser(t *testing.T) {
 
 // A worker that has changed its user dies with its parent, even if neither it nor the guard can do anything by then.
 func TestDeathSignalAfterChangeOfUser(t *testing.T) {
-	c := exec.Command(buildForRoot(t), "orphan")
+	exe := buildForRoot(t)
+	for _, how := range []string{"orphan", "away"} {
+		t.Run(how, func(t *testing.T) { diesWithParent(t, exe, how) })
+	}
+}
+
+func diesWithParent(t *testing.T, exe, how string) {
+	c := exec.Command(exe, how)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

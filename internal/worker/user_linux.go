@@ -1,23 +1,15 @@
 package worker
 
 import (
-	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
-// A user is what must not change if the system is to remember the parent-death signal, see prctl(2).
-type user struct{ uid, euid, gid, egid int }
-
-func thisUser() user { return user{os.Getuid(), os.Geteuid(), os.Getgid(), os.Getegid()} }
-
-// keepDeathSignal asks for the parent-death signal again if a Setup has changed the user. The signal is a thread's, so a
-// thread is kept for it; and the parent may be gone already, of which the socket tells.
-func (was user) keepDeathSignal() {
-	if was == thisUser() {
-		return
-	}
+// keepDeathSignal asks for the parent-death signal again after a Setup, which may have changed the user, if only for a
+// while: then the system forgets the signal, see prctl(2). It is a thread's, so a thread is kept for it. The parent may be
+// gone already, of which the socket tells.
+func keepDeathSignal() {
 	done := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()

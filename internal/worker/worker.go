@@ -65,12 +65,13 @@ func Serve(p Program) int {
 	if cfg.Setup.Name != "" {
 		<-goOn // what it starts is to be guarded
 	}
-	was := thisUser()
 	if err := w.bound(cfg.Setup); err != nil {
 		_ = port.Fail(errtree.Append(nil, fmt.Errorf("its setup %s failed: %w", cfg.Setup.Name, err)))
 		return 1
 	}
-	was.keepDeathSignal()
+	if cfg.Setup.Name != "" {
+		keepDeathSignal()
+	}
 	if err := port.Ready(); err != nil {
 		return 1
 	}

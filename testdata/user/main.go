@@ -23,6 +23,11 @@ var who = mp.Register("who", func(context.Context, int) (string, error) {
 	return fmt.Sprint(os.Getpid(), " ", os.Getpid()), nil
 })
 
+// away is another user's for a while.
+var away = mp.Register("away", func(context.Context, int) (int, error) {
+	return 0, errors.Join(syscall.Seteuid(nobody), syscall.Seteuid(0))
+})
+
 var change = mp.Register("change", func(context.Context, int) (int, error) { return 0, syscall.Setuid(nobody) })
 
 func main() {
@@ -34,7 +39,9 @@ func main() {
 	case "setup":
 		err = setup()
 	case "orphan":
-		err = orphan()
+		err = orphan(change.With(0))
+	case "away":
+		err = orphan(away.With(0))
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -127,8 +134,8 @@ func isDead(err error) bool {
 }
 
 // orphan tells the numbers of workers, and waits for its end.
-func orphan() error {
-	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1, Setup: change.With(0)})
+func orphan(setup mp.Task) error {
+	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1, Setup: setup})
 	if err != nil {
 		return err
 	}
