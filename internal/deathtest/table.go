@@ -144,7 +144,9 @@ func Crashing(table []Row) (rows []Row) {
 		r.End, r.Exit = aborted, int(aborted)
 		r.Or = slices.Clone(r.Or)
 		for i := range r.Or {
-			r.Or[i].End = aborted
+			if r.Or[i].End != Killed {
+				r.Or[i].End = aborted
+			}
 		}
 		rows = append(rows, r)
 	}
