@@ -128,8 +128,10 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 		}
 	}
 	if r.IntN(4) == 0 && os.Getuid() == 0 && !*chaosUser {
-		x.hangs, _, _ = hang(t)
-		x.stuck = chaosStuck
+		var err error
+		if x.hangs, _, _, err = tryHang(t); err == nil {
+			x.stuck = chaosStuck
+		}
 	}
 	var mu sync.Mutex
 	x.seed = func() *rand.Rand {

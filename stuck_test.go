@@ -28,15 +28,28 @@ var touch = mp.Register("touch", func(_ context.Context, file string) (int, erro
 // does not end that. It returns a file on it, what tells that somebody waits, and what makes the server go.
 func hang(t *testing.T) (file string, caught <-chan struct{}, release func()) {
 	t.Helper()
+	file, caught, release, err := tryHang(t)
+	if err != nil {
+		if os.Getenv("MP_REQUIRE_FUSE") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	return file, caught, release
+}
+
+// tryHang is hang where that may be impossible.
+func tryHang(t *testing.T) (file string, caught <-chan struct{}, release func(), err error) {
+	t.Helper()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		lacks(t, "/dev/fuse", err)
+		return "", nil, nil, fmt.Errorf("it needs /dev/fuse: %w", err)
 	}
 	dir := t.TempDir()
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", fd, os.Getuid(), os.Getgid())
 	if err := unix.Mount("mp-hang", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		_ = unix.Close(fd)
-		lacks(t, "the right to mount", err)
+		return "", nil, nil, fmt.Errorf("it needs the right to mount: %w", err)
 	}
 	served, waits := make(chan struct{}), make(chan struct{}, 1)
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
@@ -60,16 +73,7 @@ func hang(t *testing.T) (file string, caught <-chan struct{}, release func()) {
 		_ = unix.Close(stop)
 	}
 	t.Cleanup(release)
-	return filepath.Join(dir, "file"), waits, release
-}
-
-// lacks skips a test that needs what the machine lacks.
-func lacks(t *testing.T, what string, err error) {
-	t.Helper()
-	if os.Getenv("MP_REQUIRE_FUSE") != "" {
-		t.Fatalf("%s: %v", what, err)
-	}
-	t.Skipf("it needs %s: %v", what, err)
+	return filepath.Join(dir, "file"), waits, release, nil
 }
 
 // serveHanging answers what is needed to mount, until stop can be read. Of what it does not answer it tells waits.
