@@ -24,9 +24,10 @@ type Limits struct {
 	// tasks start.
 	//
 	// Without, it is the private memory of the worker's own process that counts,
-	// whoever allocates it: heap, stacks, C's malloc and anonymous maps. Shared
-	// memory, files and what a task starts do not count. A Go program takes some
-	// 50 MiB for itself. Two things see to it, and neither needs a privilege:
+	// whoever allocates it: heap, stacks, C's malloc, anonymous maps, and private
+	// maps of files that may be written. Shared memory, other maps of files and
+	// what a task starts do not count. A Go program takes some 50 MiB for itself.
+	// Two things see to it, and neither needs a privilege:
 	//
 	//   - The system's limit of private writable memory (RLIMIT_DATA) counts what
 	//     is mapped, used or not, and refuses more at once. If it refuses the Go
@@ -35,8 +36,8 @@ type Limits struct {
 	//     mmap, that one decides. A large allocation of Go's escapes it; only the
 	//     next one fails.
 	//   - Therefore this process looks at the workers that are starting or run
-	//     tasks, every 10 ms, or less often if there are many, so that it takes about
-	//     a hundredth of a processor. It kills a worker that has mapped, or uses,
+	//     tasks, every 10 ms, or a millisecond for each if there are more than ten,
+	//     which takes one or two hundredths of a processor. It kills a worker that has mapped, or uses,
 	//     more than Memory. By then the worker may have written to some of that:
 	//     some 100 MiB in 10 ms.
 	//

@@ -179,7 +179,6 @@ func (m *member) enlist(i int) bool {
 		m.trace("was a spare and takes a place")
 	}
 	c.members[i] = m
-	m.enlisted = true
 	m.outage = c.isFilled(i)
 	c.counts.Started++
 	m.usage.begin()

@@ -48,7 +48,7 @@ type member struct {
 	departing bool  // it has left its place
 	finished  int   // tasks of which the outcomes are known
 	cause     error // why we kill it
-	enlisted  bool  // it is in service, or was
+	ready     bool  // its start is over
 	doomed    bool  // we are about to kill it: it gets no more tasks
 	stalled   bool  // it has begun none for long: it gets no more until it goes on
 	sending   *job  // whose body is being sent

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-multiprocessing/mp/internal/sched"
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
@@ -22,28 +23,32 @@ import (
 // those of the user. So the memory of workers is looked at, too, while they run tasks.
 
 const (
-	// sampleEvery is how long it is from one look at the workers to the next, at least.
+	// sampleEvery is how long it is from one look at the workers to the next, at least, and sampleEach for each worker
+	// that is looked at: by the number, since a time that is measured grows with all that delays this process.
 	sampleEvery = 10 * time.Millisecond
-	// sampleShare is how many times as long as a look takes it is to the next, at least.
-	sampleShare = 200
+	sampleEach  = time.Millisecond
 	// stackOf is what statm counts as data, and RLIMIT_DATA does not: the stack of the first thread.
 	stackOf = 8 << 20
+	// vague is by how much statm's resident memory may be wrong: the kernel adds it up per processor.
+	vague = 64 << 20
 )
 
-// A sampler looks at the memory of workers.
+// A sampler looks at the memory of workers; under the crew's lock.
 type sampler struct {
-	timer *time.Timer
-	armed bool // under the crew's lock
-
-	mu  sync.Mutex // taken with the crew's lock, or without
-	all []*sampled
+	timer   *time.Timer
+	armed   bool // the timer runs, or the look that it has begun
+	again   bool // work has come during the look
+	looking bool
+	all     []*sampled
+	busy    []*sampled // during the look without the lock
+	ended   []*sampled // meanwhile
 }
 
 // sampled is a worker that is looked at.
 type sampled struct {
-	m     *member
-	statm int
-	busy  bool
+	m       *member
+	statm   int
+	limited bool // it has its limit of data
 }
 
 // watchMemory has the memory of a worker looked at from its start to its end.
@@ -52,94 +57,140 @@ func (m *member) watchMemory() {
 	if c.cfg.LimitMemory == 0 {
 		return
 	}
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d/statm", m.proc.InProc), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil { // it has ended, or has a number that cannot be seen here
-		return
-	}
+	x := &sampled{m: m, statm: -1}
+	x.open()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sampler.mu.Lock()
-	defer c.sampler.mu.Unlock()
-	c.sampler.all = append(c.sampler.all, &sampled{m: m, statm: fd})
+	c.sampler.all = append(c.sampler.all, x)
 	c.sampleSoon()
+}
+
+// open opens what tells of the worker's memory. If it cannot, each look tries again: descriptors may be short.
+func (x *sampled) open() {
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/statm", x.m.proc.InProc), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		x.statm = fd
+	}
+}
+
+func (x *sampled) close() {
+	if x.statm >= 0 {
+		_ = unix.Close(x.statm)
+	}
 }
 
 // unwatchMemory is the counterpart of watchMemory.
 func (m *member) unwatchMemory() {
+	m.crew.mu.Lock()
+	defer m.crew.mu.Unlock()
 	s := &m.crew.sampler
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.all = slices.DeleteFunc(s.all, func(x *sampled) bool {
-		if x.m == m {
-			_ = unix.Close(x.statm)
+		switch {
+		case x.m != m:
+			return false
+		case s.looking:
+			s.ended = append(s.ended, x)
+		default:
+			x.close()
 		}
-		return x.m == m
+		return true
 	})
 }
 
 // sampleSoon has the workers looked at as long as one is busy; under the lock.
 func (c *Crew) sampleSoon() {
-	if c.cfg.LimitMemory > 0 && !c.sampler.armed && !c.closed {
-		c.sampler.armed = true
-		c.sampler.timer.Reset(sampleEvery)
+	switch s := &c.sampler; {
+	case c.cfg.LimitMemory == 0 || c.closed:
+	case s.armed:
+		s.again = true
+	default:
+		s.armed = true
+		s.timer.Reset(sampleEvery)
 	}
 }
 
 // sample is the timer's.
 func (c *Crew) sample() {
 	s := &c.sampler
-	begun := time.Now()
 	c.mu.Lock()
-	s.mu.Lock()
-	s.armed = false // a worker that gets work from here on sets the timer again
-	some := false
+	s.again, s.looking = false, true
+	s.busy = s.busy[:0]
 	for _, x := range s.all {
-		x.busy = !x.m.enlisted || x.m.work.Tasks() > 0
-		some = some || x.busy
+		if !x.m.ready || x.m.work.Tasks() > 0 {
+			s.busy = append(s.busy, x)
+		}
 	}
 	c.mu.Unlock()
+
 	var over []*member
-	for _, x := range s.all {
-		if x.busy && x.isOver(c.cfg.LimitMemory) {
+	for _, x := range s.busy {
+		if x.isOver(c.cfg.LimitMemory) {
 			over = append(over, x.m)
 		}
 	}
-	s.mu.Unlock()
 
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, m := range over {
-		m.doomed = true
-		if m.cause == nil {
-			m.cause = ErrMemory
-		}
-		m.proc.Kill()
+	s.looking = false
+	for _, x := range s.ended {
+		x.close()
 	}
-	if some && !s.armed && !c.closed {
-		s.armed = true
-		s.timer.Reset(max(sampleEvery, sampleShare*time.Since(begun)))
+	s.ended = nil
+	var drops []run
+	over = slices.DeleteFunc(over, func(m *member) bool { return !c.isEndedByMemory(m, collectRuns(&drops)) })
+	c.distribute()
+	if s.armed = (len(s.busy) > 0 || s.again) && !c.closed; s.armed {
+		s.timer.Reset(max(sampleEvery, time.Duration(len(s.busy))*sampleEach))
+	}
+	c.mu.Unlock()
+
+	c.settleAll(drops, c.whyNot)
+	for _, m := range over {
+		m.proc.Signal(syscall.SIGKILL) // a keeper would take its time
+		m.proc.Kill()
 	}
 }
 
-// isOver reports whether a worker has more private memory than it may have: resident, or, if it has the limit of data,
-// mapped.
+// isEndedByMemory notes that a worker is to be killed for its memory, unless it is to be ended anyway. What it has not
+// begun goes elsewhere. Under the lock.
+func (c *Crew) isEndedByMemory(m *member, drop sched.Drop) bool {
+	if m.dead || m.doomed {
+		return false
+	}
+	if task, ok := m.work.Running(); ok {
+		c.sched.Behind(&m.work, task.Seq, drop)
+	}
+	m.doomed = true
+	if m.cause == nil {
+		m.cause = ErrMemory
+	}
+	return true
+}
+
+// isOver reports whether a worker has more private memory than it may have: mapped, if it has the limit of data, or
+// resident.
 func (x *sampled) isOver(limit int64) bool {
+	if x.statm < 0 {
+		if x.open(); x.statm < 0 {
+			return false
+		}
+	}
 	var buf [128]byte
 	n, err := sys.ReadAtOnce(x.statm, buf[:])
 	if err != nil {
 		return false
 	}
+	if !x.limited {
+		var has unix.Rlimit
+		x.limited = unix.Prlimit(x.m.proc.PID, unix.RLIMIT_DATA, nil, &has) == nil && has.Cur <= uint64(limit)
+	}
 	f := numbers(buf[:n])
 	page := int64(os.Getpagesize())
 	const resident, shared, data = 1, 2, 5
-	if (f[resident]-f[shared])*page > limit {
-		return true
+	own := (f[resident] - f[shared]) * page
+	if !x.limited {
+		return own > limit
 	}
-	if f[data]*page <= limit+stackOf {
-		return false
-	}
-	var has unix.Rlimit
-	return unix.Prlimit(x.m.proc.PID, unix.RLIMIT_DATA, nil, &has) == nil && has.Cur <= uint64(limit)
+	return f[data]*page > limit+stackOf || own > limit+vague // more is resident than is data if some was made read-only
 }
 
 // numbers are those of a line of statm.

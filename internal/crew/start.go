@@ -44,13 +44,19 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 		err.Last = m.lastRites()
 		err.Killed = own && err.Last.mayBeKilled()
 		m.trace("could not serve", "why", err.Err.Error())
-		if errors.Is(err.Err, errSilent) {
+		switch why := err.Last.Cause; {
+		case why != nil:
+			err.Err = fmt.Errorf("it was ended: %w", why)
+		case errors.Is(err.Err, errSilent):
 			err.Err = c.endedEarly(err.Last)
 		}
 		m.link.Close()
 		m.broker.close()
 		return nil, err
 	}
+	c.mu.Lock()
+	m.ready = true
+	c.mu.Unlock()
 	m.trace("is ready", "took", time.Since(m.started))
 	return m, nil
 }

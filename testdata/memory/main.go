@@ -49,6 +49,15 @@ var ways = map[string]func(){
 		b := unsafeBytes(mmap(at, want, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_FIXED), want)
 		touch(b)
 	},
+	"sealed": func() { // it is not writable any more, and so is no data
+		for n := 0; n < want; n += 64 << 20 {
+			at := mmap(0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, 0)
+			touch(unsafeBytes(at, 64<<20))
+			if err := unix.Mprotect(unsafeBytes(at, 64<<20), unix.PROT_READ); err != nil {
+				panic(err)
+			}
+		}
+	},
 	"stacks": func() {
 		var all sync.WaitGroup
 		for range 64 {
@@ -88,6 +97,10 @@ var grow = mp.Register("grow", func(_ context.Context, way string) (int, error) 
 func main() {
 	mp.Init()
 	way := os.Args[1]
+	if ways[way] == nil {
+		fmt.Println("no cgo")
+		return
+	}
 	workers, _ := strconv.Atoi(os.Args[2])
 	limit, _ := strconv.Atoi(os.Args[3])
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers, Limits: mp.Limits{Memory: int64(limit) << 20}})
