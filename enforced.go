@@ -1,8 +1,8 @@
 package mp
 
-// Enforced says what sees to each of the [Limits] on this system: "cgroup v2",
-// "cgroup v1", the name of a resource limit or of a system call, or "samples" where
-// this process looks at the workers, see [Limits]. It is "" for a limit that is not set.
+// Enforced names what enforces each of the [Limits] on this system: "cgroup v2", "cgroup v1",
+// a resource limit, a system call, or "samples" if this process samples the workers' memory.
+// Two names are separated by a comma: "RLIMIT_DATA, samples". A limit that is not set has "".
 type Enforced struct {
 	Memory, CPUs, OpenFiles, Nice, NoCoreDumps string
 }

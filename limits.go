@@ -14,51 +14,51 @@ import (
 // sets no limit. What a task starts inherits them, each process for itself.
 type Limits struct {
 	// Memory is how many bytes of memory a worker may use; less than 64 MiB is
-	// an error. The collector works harder (GOMEMLIMIT) before it is reached. A
-	// task that needs more ends with its worker, as a [*WorkerError] with
-	// [ReasonOutOfMemory]. [Stats].Enforced says what sees to it. Only with Cgroup
-	// is that exact.
+	// an error. The collector works harder as a worker nears the limit (GOMEMLIMIT). A
+	// task that needs more ends with its worker, and its error is a [*WorkerError]
+	// with [ReasonOutOfMemory]. [Stats].Enforced names what enforces the limit. The
+	// limit is exact only with Cgroup.
 	//
-	// With Cgroup, that is the control group, if it has a memory controller:
-	// then what counts is the memory in use by the worker and by all that its
-	// tasks start.
+	// With Cgroup, the control group enforces the limit if it has a memory
+	// controller. It counts the memory in use by the worker and by all processes
+	// that its tasks start.
 	//
 	// Without, it is the private memory of the worker's own process that counts,
 	// whoever allocates it: heap, stacks, C's malloc, anonymous maps, and private
 	// maps of files that may be written. Shared memory, other maps of files and
 	// what a task starts do not count. A Go program takes some 50 MiB for itself.
-	// Two things see to it, and neither needs a privilege:
+	// Two mechanisms enforce the limit, and neither needs a privilege:
 	//
-	//   - The system's limit of private writable memory (RLIMIT_DATA) counts what
-	//     is mapped, used or not, and refuses more at once. If it refuses the Go
-	//     runtime, the worker ends; sometimes the runtime crashes without saying
-	//     why, and the reason is [ReasonFatal]. If it refuses C or a caller of
-	//     mmap, that one decides. A large allocation of Go's escapes it; only the
-	//     next one fails.
-	//   - Therefore this process looks at the workers that are starting or run
-	//     tasks, every 10 ms, or a millisecond for each if there are more than ten,
-	//     which takes one or two hundredths of a processor. It kills a worker that has mapped, or uses,
-	//     more than Memory. By then the worker may have written to some of that:
-	//     some 100 MiB in 10 ms.
+	//   - The system's limit on private writable memory (RLIMIT_DATA) counts mapped
+	//     memory, used or not, and refuses a mapping that would exceed it. If the Go
+	//     runtime is refused, the worker ends; sometimes the runtime crashes without
+	//     saying why, and the reason is [ReasonFatal]. If C code or a caller of mmap
+	//     is refused, that code decides what to do. A large allocation by Go can
+	//     escape RLIMIT_DATA; only the next one fails.
+	//   - Therefore this process samples the workers that are starting or running
+	//     tasks: every 10 ms, or every n ms if there are n workers and n is more
+	//     than ten. Sampling takes 1 to 2 % of a processor. This process kills a
+	//     worker that has mapped, or uses, more than Memory. By then the worker may
+	//     have used some of the excess: some 100 MiB in 10 ms.
 	//
 	// Under the race detector, which maps far more than a program uses, there is no
 	// RLIMIT_DATA, and only memory in use counts.
 	Memory int64
 
-	// Cgroup is the directory of a control group, of version 2 or of a
-	// hierarchy of version 1, in which this program may make others, as
-	// /sys/fs/cgroup/myservice/workers. Each worker gets one, which is removed
-	// with it, however this program ends; what a task has started dies with its
-	// worker then, see [ContainCgroup]. This process itself is never moved. Of
-	// version 2 the group must have no processes of its own, or its memory
-	// controller cannot be handed down.
+	// Cgroup is the directory of a control group in which this program may make
+	// others, such as /sys/fs/cgroup/myservice/workers. It is of version 2 or of a
+	// hierarchy of version 1. Each worker gets a group of its own, which is removed
+	// with the worker, however this program ends. Processes that a task starts die
+	// with the worker, see [ContainCgroup]. This process itself is never moved. A
+	// group of version 2 must contain no processes, or its memory controller is not
+	// available to the workers' groups.
 	Cgroup string
 
 	// CPUs are the processors that workers may run on: worker 1 on those of
 	// the first element, worker 2 on those of the second and so on, and from
 	// the beginning again after the last. A single element pins all to the
-	// same ones. The Setup runs pinned too, but for that of a spare, whose place
-	// is not known yet, unless there is a single element.
+	// same ones. Setup runs pinned too. In a spare, whose number is not known yet,
+	// Setup runs pinned only if there is a single element.
 	CPUs [][]int
 
 	// OpenFiles is how many descriptors a worker may have open; 16 at least.

@@ -329,6 +329,9 @@ func init() {
 // However a task allocates, its worker ends before it has had much more than its limit, while four do so at once and
 // this program keeps all processors busy.
 func TestMemoryLimitOfEachWay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("another program does it, which -race does not reach")
+	}
 	const limit, slack = 256, 128 // MiB
 	const died = "map[out of memory:4]"
 	exe := build(t, "memory")

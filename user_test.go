@@ -81,5 +81,8 @@ func buildForRoot(t *testing.T) string {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
+	if testing.Short() {
+		t.Skip("another program does it, which -race does not reach")
+	}
 	return build(t, "user")
 }

@@ -16,15 +16,15 @@ import (
 )
 
 // Without a control group, nothing in the kernel bounds the memory of one process exactly. RLIMIT_DATA refuses each
-// mapping that would exceed it, but for one over a range that was reserved before, as the Go runtime maps large spans:
-// then only the next one fails. RLIMIT_AS would refuse the reservation, but it counts what must not count: objects that
+// mapping that would exceed it, with one exception: a mapping over a range reserved earlier, which is how the Go runtime
+// maps large spans, succeeds, and only the next mapping fails. RLIMIT_AS would refuse the reservation, but it counts what must not count: objects that
 // other processes share with the worker, files that a task maps, the 64 MiB of addresses that each thread's malloc
-// reserves, the stacks of threads, and the race detector's terabytes. To raise it around each mapping of ours leaves
-// those of the user. So the memory of workers is looked at, too, while they run tasks.
+// reserves, the stacks of threads, and the race detector's terabytes. Raising it around each mapping of
+// mp's would not cover the user's mappings. So mp also samples the memory of workers while they start or run tasks.
 
 const (
-	// sampleEvery is how long it is from one look at the workers to the next, at least, and sampleEach for each worker
-	// that is looked at: by the number, since a time that is measured grows with all that delays this process.
+	// The interval between samples is sampleEvery, or sampleEach times the number of sampled workers if that is more. It
+	// depends on a count, not on a measured time, which would grow with everything that delays this process.
 	sampleEvery = 10 * time.Millisecond
 	sampleEach  = time.Millisecond
 	// stackOf is what statm counts as data, and RLIMIT_DATA does not: the stack of the first thread.
@@ -33,15 +33,15 @@ const (
 	vague = 64 << 20
 )
 
-// A sampler looks at the memory of workers; under the crew's lock.
+// A sampler samples the memory of workers. The crew's lock guards its fields, except busy while looking is true.
 type sampler struct {
 	timer   *time.Timer
-	armed   bool // the timer runs, or the look that it has begun
-	again   bool // work has come during the look
-	looking bool
+	armed   bool // the timer is running, or a sample is being taken
+	again   bool // work has arrived since the sample began
+	looking bool // a sample is being taken, without the lock
 	all     []*sampled
-	busy    []*sampled // during the look without the lock
-	ended   []*sampled // meanwhile
+	busy    []*sampled // the workers in this sample
+	ended   []*sampled // workers that ended while looking was true
 }
 
 // sampled is a worker that is looked at.
@@ -51,7 +51,7 @@ type sampled struct {
 	limited bool // it has its limit of data
 }
 
-// watchMemory has the memory of a worker looked at from its start to its end.
+// watchMemory registers a worker with the sampler, which samples it whenever it is starting or has tasks.
 func (m *member) watchMemory() {
 	c := m.crew
 	if c.cfg.LimitMemory == 0 {
@@ -137,7 +137,9 @@ func (c *Crew) sample() {
 	s.ended = nil
 	var drops []run
 	over = slices.DeleteFunc(over, func(m *member) bool { return !c.isEndedByMemory(m, collectRuns(&drops)) })
-	c.distribute()
+	if len(over) > 0 {
+		c.distribute()
+	}
 	if s.armed = (len(s.busy) > 0 || s.again) && !c.closed; s.armed {
 		s.timer.Reset(max(sampleEvery, time.Duration(len(s.busy))*sampleEach))
 	}

@@ -12,11 +12,11 @@ import (
 // task is run or taken back, never both, and what a dead worker had begun is
 // known.
 //
-// A task's slot is its number modulo slots. The marks of perWord tasks are a
-// word, whose upper half is a checksum of the lower: a worker that writes where
-// it should not makes a task that it has begun look as if it had not only if it
-// hits the checksum as well. A word is prepared when its first slot is used, by
-// when the worker has passed all tasks that used it before: see MaxTasks.
+// A task's slot is its number modulo slots. The marks of perWord tasks share a
+// word, whose upper half is a checksum of the lower half. So a stray write by a
+// worker can make a begun task look as if it had not begun only if the write
+// also produces the right checksum. A word is prepared when its first slot is
+// used. By then the worker has passed all earlier tasks of the word: see MaxTasks.
 
 const (
 	perWord   = 16
@@ -38,7 +38,8 @@ func (m memory) marks(word uint32) (bits uint32, held uint64, ok bool) {
 	return bits, held, held == marked(bits, word)
 }
 
-// begin is the worker's: mine is false if the parent took the task back, and ok if the marks have been overwritten.
+// begin marks a task as begun, for the worker. mine is false if the parent took the task back; ok is false if the marks
+// have been overwritten.
 func (m memory) begin(seq uint32) (mine, ok bool) {
 	slot := seq % slots
 	word, shift := slot/perWord, slot%perWord*2

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepDeathSignal asks for the parent-death signal again after a Setup, which may have changed the user, if only for a
-// while: then the system forgets the signal, see prctl(2). It is a thread's, so a thread is kept for it. The parent may be
-// gone already, of which the socket tells.
+// keepDeathSignal requests the parent-death signal again after a Setup. If Setup changed the user, even for a while, the
+// kernel has cleared the signal: see prctl(2). The setting belongs to a thread, so a thread is kept for it. If the parent
+// has died before the call, the worker learns it from the socket.
 func keepDeathSignal() {
 	done := make(chan struct{})
 	go func() {
