@@ -16,11 +16,12 @@ import (
 )
 
 // Without a control group, nothing in the kernel bounds the memory of one process exactly. RLIMIT_DATA refuses each
-// mapping that would exceed it, with one exception: a mapping over a range reserved earlier, which is how the Go runtime
-// maps large spans, succeeds, and only the next mapping fails. RLIMIT_AS would refuse the reservation, but it counts what must not count: objects that
-// other processes share with the worker, files that a task maps, the 64 MiB of addresses that each thread's malloc
-// reserves, the stacks of threads, and the race detector's terabytes. Raising it around each mapping of
-// mp's would not cover the user's mappings. So mp also samples the memory of workers while they start or run tasks.
+// mapping that would exceed it, with one exception: a mapping over a range reserved earlier, which is how the Go
+// runtime maps large spans, succeeds, and only the next mapping fails. RLIMIT_AS would refuse the reservation, but it
+// counts what must not count: objects that other processes share with the worker, files that a task maps, the 64 MiB
+// of addresses that each thread's malloc reserves, the stacks of threads, and the race detector's terabytes. Raising
+// it around each mapping of mp's would not cover the user's mappings. So mp also samples the memory of workers while
+// they start or run tasks.
 
 const (
 	// The interval between samples is sampleEvery, or sampleEach times the number of sampled workers if that is more. It
@@ -152,8 +153,8 @@ func (c *Crew) sample() {
 	}
 }
 
-// isEndedByMemory notes that a worker is to be killed for its memory, unless it is to be ended anyway. What it has not
-// begun goes elsewhere. Under the lock.
+// isEndedByMemory notes that a worker must be killed for its memory, unless it is being ended anyway. Tasks that it has
+// not started go elsewhere. Under the lock.
 func (c *Crew) isEndedByMemory(m *member, drop sched.Drop) bool {
 	if m.dead || m.doomed {
 		return false

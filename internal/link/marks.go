@@ -14,7 +14,7 @@ import (
 //
 // A task's slot is its number modulo slots. The marks of perWord tasks share a
 // word, whose upper half is a checksum of the lower half. So a stray write by a
-// worker can make a begun task look as if it had not begun only if the write
+// worker can make a started task look as if it had not started only if the write
 // also produces the right checksum. A word is prepared when its first slot is
 // used. By then the worker has passed all earlier tasks of the word: see MaxTasks.
 
