@@ -107,9 +107,16 @@ type chaos struct {
 
 const (
 	chaosCallers = 8
-	chaosCalls   = 40
 	chaosStuck   = 3 // each costs five seconds
 )
+
+// chaosCalls is how many calls each caller makes: few where it is one test of many.
+func chaosCalls() int {
+	if *chaosFor == 0 {
+		return 15
+	}
+	return 40
+}
 
 // newChaos starts a pool of some config or other.
 func newChaos(t *testing.T, r *rand.Rand) *chaos {
@@ -188,7 +195,7 @@ func (x *chaos) run(abrupt bool) {
 		callers.Go(x.use)
 	}
 	if abrupt {
-		for n := x.seed().Uint64N(chaosCallers * chaosCalls); x.calls.Load() < n; {
+		for n := x.seed().Uint64N(chaosCallers * uint64(chaosCalls())); x.calls.Load() < n; {
 			time.Sleep(100 * time.Microsecond) // how far they are is the moment
 		}
 		x.end()
@@ -319,7 +326,7 @@ func (x *chaos) starveStarts(over chan struct{}) {
 // giveUpRoot changes the user of this process.
 func (x *chaos) giveUpRoot() {
 	const nobody = 65534
-	for n := x.seed().Uint64N(chaosCallers * chaosCalls / 2); x.calls.Load() < n && !x.closed.Load(); {
+	for n := x.seed().Uint64N(chaosCallers * uint64(chaosCalls()) / 2); x.calls.Load() < n && !x.closed.Load(); {
 		time.Sleep(100 * time.Microsecond) // how far they are is the moment
 	}
 	if err := syscall.Setuid(nobody); err != nil {
@@ -366,7 +373,7 @@ func (x *chaos) victim(r *rand.Rand) (pidfd int, ok bool) {
 func (x *chaos) use() {
 	r := x.seed()
 	ways := []func(context.Context, []chaosTask, circumstances, []mp.MapOption){x.call, x.submit, x.mapAll, x.mapFirst, x.stream, x.unordered}
-	for range chaosCalls {
+	for range chaosCalls() {
 		ctx, cancel := context.WithCancel(x.t.Context())
 		in, c, opts := x.tasks(r)
 		if c.cancelled {
