@@ -186,26 +186,32 @@ func (x *sampled) isOver(limit int64) bool {
 		var has unix.Rlimit
 		x.limited = unix.Prlimit(x.m.proc.PID, unix.RLIMIT_DATA, nil, &has) == nil && has.Cur <= uint64(limit)
 	}
-	f := numbers(buf[:n])
-	page := int64(os.Getpagesize())
-	const resident, shared, data = 1, 2, 5
-	own := (f[resident] - f[shared]) * page
+	now := parseStatm(buf[:n])
 	if !x.limited {
-		return own > limit
+		return now.own() > limit
 	}
-	return f[data]*page > limit+stackOf || own > limit+vague // more is resident than is data if some was made read-only
+	return now.data() > limit+stackOf || now.own() > limit+vague // what was made read-only is no data any more
 }
 
-// numbers are those of a line of statm.
-func numbers(line []byte) (f [7]int64) {
+// statm are the numbers of the file of this name: pages of several kinds.
+type statm [7]int64
+
+// own is how many bytes are in memory that belong to no file and are not shared.
+func (s statm) own() int64 { return (s[1] - s[2]) * int64(os.Getpagesize()) }
+
+// data is how many bytes of private memory are mapped that can be written.
+func (s statm) data() int64 { return s[5] * int64(os.Getpagesize()) }
+
+// parseStatm allocates nothing.
+func parseStatm(line []byte) (s statm) {
 	i := 0
 	for _, b := range line {
 		switch {
 		case b >= '0' && b <= '9':
-			f[i] = 10*f[i] + int64(b-'0')
-		case b == ' ' && i < len(f)-1:
+			s[i] = 10*s[i] + int64(b-'0')
+		case b == ' ' && i < len(s)-1:
 			i++
 		}
 	}
-	return f
+	return s
 }

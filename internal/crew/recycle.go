@@ -60,16 +60,11 @@ func (m *member) checkMemory() {
 // memoryOf is how many bytes a process has in memory that belong to no file and
 // are not shared; 0 if that cannot be told.
 func memoryOf(inProc int) int64 {
-	var size, resident, shared int64
-	f, err := os.Open(fmt.Sprintf("/proc/%d/statm", inProc))
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", inProc))
 	if err != nil {
 		return 0
 	}
-	defer f.Close()
-	if _, err := fmt.Fscan(f, &size, &resident, &shared); err != nil {
-		return 0
-	}
-	return (resident - shared) * int64(os.Getpagesize())
+	return parseStatm(line).own()
 }
 
 func (c *Crew) removeIdle(m *member) {

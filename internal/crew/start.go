@@ -44,9 +44,9 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 		err.Last = m.lastRites()
 		err.Killed = own && err.Last.mayBeKilled()
 		m.trace("could not serve", "why", err.Err.Error())
-		switch why := err.Last.Cause; {
-		case why != nil:
-			err.Err = fmt.Errorf("it was ended: %w", why)
+		switch {
+		case errors.Is(err.Last.Cause, ErrMemory): // else what err says is at least as good
+			err.Err = fmt.Errorf("it was ended: %w", err.Last.Cause)
 		case errors.Is(err.Err, errSilent):
 			err.Err = c.endedEarly(err.Last)
 		}

@@ -26,8 +26,8 @@ const (
 
 // marked is what a word with these bits holds.
 func marked(bits, word uint32) uint64 {
-	const salt, mix = 0x6d61726b73616c74, 0x9e3779b97f4a7c15 // the mix is Fibonacci hashing's
-	sum := ((uint64(word)<<32 | uint64(bits)) ^ salt) * mix
+	const salt = 0x6d61726b73616c74 // so that zeros do not hold
+	sum := ((uint64(word)<<32 | uint64(bits)) ^ salt) * mix0
 	return sum&^math.MaxUint32 | uint64(bits)
 }
 
