@@ -85,7 +85,16 @@ func (a *Atomic[T]) Load() (T, error) {
 		return 0, err
 	}
 	a.a.cell.Acquire()
-	return fromBits[T](w.Load()), nil
+	return a.unlessClosed(fromBits[T](w.Load()))
+}
+
+// unlessClosed returns a number that was read, or ErrClosed if the Atomic has been closed since: this process may have
+// given the memory back before it read.
+func (a *Atomic[T]) unlessClosed(v T) (T, error) {
+	if !a.a.cell.Open() {
+		return 0, ErrClosed
+	}
+	return v, nil
 }
 
 // Store sets the number; the error can only be [ErrClosed].
@@ -96,7 +105,8 @@ func (a *Atomic[T]) Store(v T) error {
 	}
 	a.a.cell.Release()
 	w.Store(bitsOf(v))
-	return nil
+	_, err = a.unlessClosed(v)
+	return err
 }
 
 // addTries is how often Add tries to change a number that others keep changing. Each failure means that another
@@ -112,13 +122,13 @@ func (a *Atomic[T]) Add(delta T) (T, error) {
 	}
 	a.a.cell.Release()
 	if wide[T]() {
-		return T(w.Add(uint64(delta))), nil
+		return a.unlessClosed(T(w.Add(uint64(delta))))
 	}
 	for range addTries {
 		old := w.Load()
 		sum := fromBits[T](old) + delta
 		if w.CompareAndSwap(old, bitsOf(sum)) {
-			return sum, nil
+			return a.unlessClosed(sum)
 		}
 	}
 	return 0, ErrCorrupt
@@ -133,7 +143,9 @@ func (a *Atomic[T]) CompareAndSwap(old, next T) (bool, error) {
 	}
 	a.a.cell.Release()
 	a.a.cell.Acquire()
-	return w.CompareAndSwap(bitsOf(old), bitsOf(next)), nil
+	swapped := w.CompareAndSwap(bitsOf(old), bitsOf(next))
+	_, err = a.unlessClosed(old)
+	return swapped && err == nil, err
 }
 
 // Swap sets the number and returns what it was; the error can only be [ErrClosed].
@@ -144,7 +156,7 @@ func (a *Atomic[T]) Swap(next T) (T, error) {
 	}
 	a.a.cell.Release()
 	a.a.cell.Acquire()
-	return fromBits[T](w.Swap(bitsOf(next))), nil
+	return a.unlessClosed(fromBits[T](w.Swap(bitsOf(next))))
 }
 
 // wide reports whether a T fills the word, so that its sums are those of words.

@@ -58,9 +58,11 @@ func openValue[T any](o *share.Object, lock *Mutex, unlocked bool, open func(xsy
 }
 
 // Load returns the value. The error is that of ctx, [ErrClosed] or [ErrOwnerDied].
-func (v *Value[T]) Load(ctx context.Context) (value T, err error) {
-	err = v.locked(ctx, func(p *T) { value = *p })
-	return value, err
+func (v *Value[T]) Load(ctx context.Context) (value T, _ error) {
+	if err := v.locked(ctx, func(p *T) { value = *p }); err != nil {
+		return *new(T), err
+	}
+	return value, nil
 }
 
 // Store sets the value. The error is that of ctx, [ErrClosed] or [ErrOwnerDied].
@@ -71,15 +73,17 @@ func (v *Value[T]) Store(ctx context.Context, value T) error {
 // Update calls f with a copy of the value and, if f returns nil, sets the value to what the
 // copy has become. Nobody else loads or stores meanwhile. If f returns an error, which
 // Update returns then, or panics, the value stays as it was. The lock is held while f
-// runs: f must not use the Value itself. Other errors are those of Load, and f was not called.
+// runs: f must not use the Value itself. Other errors are those of Load, and f was not
+// called, except that [ErrClosed] can also mean that the Value was closed while f ran.
 func (v *Value[T]) Update(ctx context.Context, f func(value *T) error) (err error) {
-	if e := v.locked(ctx, func(p *T) {
+	e := v.locked(ctx, func(p *T) {
 		value := *p
 		if err = f(&value); err == nil {
 			*p = value
 		}
-	}); e != nil {
-		return e
+	})
+	if err == nil {
+		err = e
 	}
 	return err
 }
@@ -89,8 +93,8 @@ func (v *Value[T]) locked(ctx context.Context, f func(*T)) error {
 	if v.v == nil {
 		return errNotMade
 	}
-	if v.v.obj.Gone() || !v.v.cell.Open() {
-		return ErrClosed
+	if err := v.v.unlessClosed(); err != nil {
+		return err
 	}
 	lock := v.v.own
 	switch {
@@ -101,13 +105,22 @@ func (v *Value[T]) locked(ctx context.Context, f func(*T)) error {
 			return ended(ctx, err)
 		}
 		f(v.v.data)
-		return nil
+		return v.v.unlessClosed()
 	}
 	if err := lock.Lock(ctx); err != nil {
 		return ended(ctx, err)
 	}
 	defer func() { _ = lock.Unlock() }() // only closing it could have been in between
 	f(v.v.data)
+	return v.v.unlessClosed()
+}
+
+// unlessClosed returns ErrClosed if the Value has been closed: this process may have given the memory back while it
+// used it.
+func (v *value[T]) unlessClosed() error {
+	if v.obj.Gone() || !v.cell.Open() {
+		return ErrClosed
+	}
 	return nil
 }
 

@@ -147,16 +147,22 @@ func (b *Bounded) TryAcquire() (bool, error) {
 
 // Release gives a permit back: one of this process, or if it has none one of another.
 func (b *Bounded) Release() error {
-	if b.word.Load()&genOf != b.home {
+	if !b.there() {
 		return ErrClosed
 	}
 	b.edge.release()
 	if b.take(b.me, 0) < 0 && !b.takeAny() {
+		if !b.there() { // its memory was given back meanwhile
+			return ErrClosed
+		}
 		return ErrOverRelease
 	}
 	b.passOn()
 	return nil
 }
+
+// there reports whether the Bounded exists: permits can come back after this process has closed it.
+func (b *Bounded) there() bool { return b.word.Load()&genOf == b.home }
 
 func (b *Bounded) takeAny() bool {
 	for i := range b.permits {

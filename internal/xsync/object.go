@@ -90,6 +90,15 @@ func (o *object) site(s *park.Site, m Memory, i int, all bool) {
 // alive reports whether a word just loaded is that of an object that is not closed.
 func (o *object) alive(w uint64) bool { return w&genOf == o.gen.Load() }
 
+// unlessClosed returns an error that was concluded from the object's memory, or ErrClosed if the object has been closed
+// since: this process may have given its memory back meanwhile, and then it has read zeros. Closing comes before that.
+func (o *object) unlessClosed(err error) error {
+	if !o.alive(o.word.Load()) {
+		return ErrClosed
+	}
+	return err
+}
+
 // birth gives a new object its generation and first state, as the last thing.
 func birth(m Memory, state uint64) {
 	shm.Word64(m.Bytes, offWord).Store(uint64(m.Gen)<<32 | state)

@@ -279,10 +279,9 @@ func (r *Ring) lock(ctx context.Context, l *Mutex) error {
 	}
 	err := l.Lock(ctx)
 	switch {
-	case errors.Is(err, ErrOwnerDied): // mp never marks these locks so
-		err = ErrCorrupt
-	case errors.Is(err, ErrClosed) && r.alive(r.word.Load()): // mp closes the Ring before its locks
-		err = ErrCorrupt
+	case errors.Is(err, ErrOwnerDied), // mp never marks these locks so
+		errors.Is(err, ErrClosed): // mp closes the Ring before its locks
+		err = r.unlessClosed(ErrCorrupt)
 	}
 	return err
 }
@@ -375,7 +374,7 @@ func (r *Ring) tryPut(b, place []byte) (put bool, where room, err error) {
 	case !r.alive(r.word.Load()), tail.last():
 		return false, noRoom, ErrClosed
 	case !r.sane(head, tail):
-		return false, noRoom, ErrCorrupt
+		return false, noRoom, r.unlessClosed(ErrCorrupt)
 	}
 	where = r.roomBetween(head, tail, len(b))
 	switch {
@@ -537,13 +536,13 @@ func (r *Ring) tryGet(buf []byte) (rec Record, ok bool, err error) {
 	case !r.alive(r.word.Load()), head.count() == tail.count() && tail.last():
 		return rec, false, ErrClosed
 	case !r.sane(head, tail):
-		return rec, false, ErrCorrupt
+		return rec, false, r.unlessClosed(ErrCorrupt)
 	case head.count() == tail.count():
 		return rec, false, nil
 	}
 	n, isSpilled, err := r.recordAt(head, tail)
 	if err != nil {
-		return rec, false, err
+		return rec, false, r.unlessClosed(err)
 	}
 	at := (head.place() + recordHead) % len(r.data)
 	first := min(n, len(r.data)-at)
@@ -583,7 +582,7 @@ func (r *Ring) Done() error {
 			return ErrClosed
 		}
 		if n == position(r.head.Load()).count() {
-			return fmt.Errorf("%w: TaskDone for more elements than were got", ErrOverRelease)
+			return r.unlessClosed(fmt.Errorf("%w: TaskDone for more elements than were got", ErrOverRelease))
 		}
 		r.edge.release()
 		if r.done.CompareAndSwap(n, (n+1)&countMask) {
