@@ -47,8 +47,8 @@ func TestChaos(t *testing.T) {
 	t.Logf("-chaos.seed=%d", seed)
 	began := time.Now()
 	rounds := uint64(2)
-	if *chaosUser {
-		rounds = 1 // there is no way back
+	if *chaosUser || testing.Short() {
+		rounds = 1 // after giving up root there is no way back
 	}
 	for round := uint64(0); round < rounds || !*chaosUser && time.Since(began) < *chaosFor; round++ {
 		r := rand.New(rand.NewPCG(seed, round))
@@ -103,6 +103,8 @@ type chaos struct {
 	stuck   int             // tasks that may still be made to hang in the kernel
 	hangs   string          // a file for that
 	starve  bool            // starts of workers fail now and then
+
+	root sync.RWMutex // held while a worker is stopped: only the user that has stopped it can continue it
 }
 
 const (
@@ -285,17 +287,28 @@ func (x *chaos) harm(over chan struct{}) {
 		if !ok {
 			continue
 		}
-		sig := unix.SIGKILL
-		if r.IntN(3) > 0 {
-			_ = unix.PidfdSendSignal(fd, unix.SIGSTOP, nil, 0)
-			time.Sleep(time.Duration(r.IntN(5000)) * time.Microsecond)
-			if r.IntN(2) == 0 {
-				sig = unix.SIGCONT
-			}
-		}
-		_ = unix.PidfdSendSignal(fd, sig, nil, 0)
+		x.hurt(r, fd)
 		_ = unix.Close(fd)
 	}
+}
+
+// hurt kills a worker, or stops it for a moment.
+func (x *chaos) hurt(r *rand.Rand, pidfd int) {
+	x.root.RLock()
+	defer x.root.RUnlock()
+	sig := unix.SIGKILL
+	if r.IntN(3) > 0 {
+		stopped := unix.PidfdSendSignal(pidfd, unix.SIGSTOP, nil, 0) == nil
+		time.Sleep(time.Duration(r.IntN(5000)) * time.Microsecond)
+		if r.IntN(2) == 0 {
+			sig = unix.SIGCONT
+		}
+		if err := unix.PidfdSendSignal(pidfd, sig, nil, 0); stopped && err != nil && !errors.Is(err, unix.ESRCH) {
+			x.t.Errorf("a worker stays stopped: %v", err)
+		}
+		return
+	}
+	_ = unix.PidfdSendSignal(pidfd, sig, nil, 0)
 }
 
 // starveStarts leaves this process without descriptors for new workers now and then.
@@ -329,7 +342,10 @@ func (x *chaos) giveUpRoot() {
 	for n := x.seed().Uint64N(chaosCallers * uint64(chaosCalls()) / 2); x.calls.Load() < n && !x.closed.Load(); {
 		time.Sleep(100 * time.Microsecond) // how far they are is the moment
 	}
-	if err := syscall.Setuid(nobody); err != nil {
+	x.root.Lock()
+	err := syscall.Setuid(nobody)
+	x.root.Unlock()
+	if err != nil {
 		x.t.Error(err)
 		return
 	}

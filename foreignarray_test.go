@@ -65,6 +65,9 @@ func TestHugeArrayOfOneWorker(t *testing.T) {
 
 // A copy of an Array of another process takes memory in proportion to what was written there.
 func TestCopyOfThinArray(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it copies arrays of hundreds of megabytes")
+	}
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for name, c := range map[string]struct {
 		in thinArray

@@ -40,7 +40,11 @@ func TestIdleWorkersEnd(t *testing.T) {
 
 // Calls of which each begins when the one before has returned need one worker.
 func TestCallsInSuccessionNeedOneWorker(t *testing.T) {
-	for range 30 {
+	rounds := 30
+	if testing.Short() {
+		rounds = 10
+	}
+	for range rounds {
 		pool := newPool(t, mp.PoolConfig{Workers: 4, Recycle: mp.Recycle{Idle: 10 * time.Millisecond}})
 		until(t, "no worker is left", func() bool { s := pool.Stats(); return s.Started == 4 && s.Serving == 0 })
 		before := pool.Stats()

@@ -362,6 +362,9 @@ var memoryRuns = flag.Int("memory.runs", 1, "how often each way to allocate is t
 
 // Shared memory and files that are mapped do not count.
 func TestMemoryLimitIsOfPrivateMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it reads gigabytes")
+	}
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: 256 << 20}})
 	a := must(mp.NewArray[int64](4<<30/8, mp.ObjectConfig{}))
 	defer a.Close()

@@ -21,12 +21,16 @@ func TestStoppedWorkers(t *testing.T) {
 	for i := range in {
 		in[i] = i
 	}
+	rounds := 8
+	if testing.Short() {
+		rounds = 4
+	}
 	for _, workers := range []int{1, 2, 3} {
 		pool := newPool(t, mp.PoolConfig{Workers: workers, Timeout: 200 * time.Millisecond, Grace: 50 * time.Millisecond})
 		if err := pool.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for round := range 8 {
+		for round := range rounds {
 			all := pool.Workers()
 			victim, err := unix.PidfdOpen(all[rand.IntN(len(all))].PID, 0) // its number may soon be another process's
 			if err != nil {

@@ -47,7 +47,7 @@ func TestChaos(t *testing.T) {
 			})
 			rounds := 3
 			if testing.Short() {
-				rounds = 2
+				rounds = 1
 			}
 			for i := range rounds {
 				r := rand.New(rand.NewPCG(seed, uint64(i)))
