@@ -51,7 +51,11 @@ func TestReadsDuringClose(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for range 300 {
+			rounds := 300
+			if testing.Short() {
+				rounds = 30
+			}
+			for range rounds {
 				read, closeIt := c.make()
 				var began atomic.Bool
 				done := make(chan error, 1)
