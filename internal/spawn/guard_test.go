@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,7 +44,7 @@ func guards() (pids []string) {
 // parent is a program that has a worker with a descendant. It tells their
 // numbers and its guard's, and waits to be killed.
 func parent(how string) {
-	if how == "without pidfd_open" {
+	if strings.HasPrefix(how, "without pidfd_open") {
 		refusePidfdOpen()
 	}
 	worker, descendant := familyUnderGuard()
@@ -60,8 +61,38 @@ func parent(how string) {
 			guard = awaitGuard(old)
 		}
 	}
+	if strings.HasSuffix(how, "socket kept") {
+		keepSockets()
+	}
 	fmt.Println(worker.PID, descendant, guard)
 	block()
+}
+
+// keepSockets starts a program that has this one's sockets, and ends with its input: their end does not tell the guard
+// that this process is dead.
+func keepSockets() {
+	c := exec.Command("cat")
+	c.Stdin = os.Stdin
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	for _, fd := range fds {
+		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(to, "socket:") {
+			n, _ := strconv.Atoi(fd.Name())
+			n, err = syscall.Dup(n)
+			if err != nil {
+				panic(err)
+			}
+			c.ExtraFiles = append(c.ExtraFiles, os.NewFile(uintptr(n), to))
+		}
+	}
+	if len(c.ExtraFiles) == 0 {
+		panic("there is no socket")
+	}
+	if err := c.Start(); err != nil {
+		panic(err)
+	}
 }
 
 func familyUnderGuard() (worker *spawn.Process, descendant string) {
@@ -114,15 +145,22 @@ func killByPidfd(pid string) {
 // replaced and loses nobody.
 func TestParentIsKilled(t *testing.T) {
 	mptest.NoLeaks(t)
-	for _, how := range []string{"guarded", "restarted", "at once", "without pidfd_open"} {
+	for _, how := range []string{"guarded", "restarted", "at once", "without pidfd_open", "socket kept", "without pidfd_open, socket kept"} {
 		t.Run(how, func(t *testing.T) {
 			c := exec.Command(os.Args[0])
 			c.Env, c.Stderr = environment("parent "+how), os.Stderr
+			in, end, err := os.Pipe() // not StdinPipe's, which Wait closes
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer end.Close()
+			defer in.Close()
+			c.Stdin = in
 			out, err := c.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Start(); err != nil {
+			if err = c.Start(); err != nil {
 				t.Fatal(err)
 			}
 			var worker, descendant, guard string
