@@ -3,6 +3,7 @@
 package crew
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -39,7 +40,7 @@ func (m *member) bury() {
 	if bad := m.link.CheckAll(); bad != nil {
 		err = bad
 	}
-	if err != nil && death.Cause == nil { // it died before that was seen
+	if err != nil && !errors.Is(death.Cause, ErrCorrupt) { // it died before that was seen, or was killed for what it pretended
 		death.Cause = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	m.death = death

@@ -138,6 +138,15 @@ func inService(what string, mem []byte) {
 			}
 			time.Sleep(time.Millisecond)
 		}
+	case "the second seems to have begun":
+		first := word(mem, taskTail).Load()
+		_ = os.Symlink("first", os.Getenv(onceVar)+".first")
+		for word(mem, taskTail).Load() == first {
+			time.Sleep(100 * time.Microsecond)
+		}
+		word(mem, marks).Or(0x5555555555555555)
+		_ = os.Symlink("marked", os.Getenv(onceVar)+".marked")
+		pause()
 	case "begun until asked for stacks":
 		word(mem, marks).Or(1 << 2) // the first task, whose number is 1
 		asked(7)
@@ -289,6 +298,40 @@ func hostile(t *testing.T, what string) {
 	if now := lone(t, c); now.PID == bad.PID {
 		t.Error("it is still in service")
 	}
+}
+
+// A worker that has written over its marks can seem to run a task of a call that is cancelled, and is killed for that.
+// The tasks of other calls that it had do not end with the cause of that call.
+func TestKilledForWhatItPretends(t *testing.T) {
+	cfg := config(t, "the second seems to have begun", 1)
+	c := start(t, cfg)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	first, second := newBatch(make([]byte, 8)), newBatch(make([]byte, 8))
+	returned := execute(t, t.Context(), c, "echo", first, crew.Hints{Chunk: 1})
+	if err := <-returned; err != nil {
+		t.Fatal(err)
+	}
+	told := func(what string) {
+		until(t, what, func() bool {
+			_, err := os.Lstat(cfg.Dir + "/once." + what)
+			return err == nil
+		})
+	}
+	told("first")
+	if err := <-execute(t, ctx, c, "echo", second, crew.Hints{Chunk: 1}); err != nil {
+		t.Fatal(err)
+	}
+	told("marked")
+	why := errors.New("on purpose")
+	cancel(why)
+	if !first.wait(t, "the first task") || !second.wait(t, "the second task") {
+		return
+	}
+	var d *crew.Death
+	if err := first.errs[0]; !errors.As(err, &d) || !errors.Is(d.Cause, crew.ErrCorrupt) || errors.Is(d.Cause, why) {
+		t.Errorf("the first task: %v", err)
+	}
+	works(t, c)
 }
 
 // A hostile worker that does the right thing for once: the other cases know
