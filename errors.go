@@ -3,6 +3,7 @@ package mp
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
@@ -170,4 +171,10 @@ func translate(err error) error {
 		return workerError(death)
 	}
 	return err
+}
+
+// isNil reports whether an interface is nil, or holds a nil pointer.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
 }

@@ -153,8 +153,12 @@ type setupArg struct {
 
 func (s setupArg) do() error {
 	setups.Add(1)
-	if s.Fail == "exit" {
+	switch s.Fail {
+	case "exit":
 		os.Exit(4)
+	case "killed":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
 	}
 	if s.Fail != "" {
 		return errors.New(s.Fail)

@@ -26,11 +26,14 @@ type Limits struct {
 	// Without, it is the private memory of the worker's own process that counts,
 	// whoever allocates it: heap, stacks, C's malloc, anonymous maps, and private
 	// maps of files that may be written. Shared memory, other maps of files and
-	// what a task starts do not count. A Go program takes some 50 MiB for itself.
+	// what a task starts do not count. A Go program takes some 10 to 20 MiB for
+	// itself. The collector keeps an eighth of the limit and 16 MiB free, since tasks
+	// go on allocating while it works.
 	// Two mechanisms enforce the limit, and neither needs a privilege:
 	//
 	//   - The system's limit on private writable memory (RLIMIT_DATA) counts mapped
-	//     memory, used or not, and refuses a mapping that would exceed it. If the Go
+	//     memory, used or not, except for what the worker had mapped and not used
+	//     when it started, and refuses a mapping that would exceed it. If the Go
 	//     runtime is refused, the worker ends; sometimes the runtime crashes without
 	//     saying why, and the reason is [ReasonFatal]. If C code or a caller of mmap
 	//     is refused, that code decides what to do. A large allocation by Go can

@@ -435,3 +435,46 @@ var hoardHuge = mp.Register("hoardHuge", func(_ context.Context, n int) (int, er
 	}
 	select {}
 })
+
+// recycling keeps some MiB in use and replaces each piece of them several times.
+var recycling = mp.Register("recycling", func(_ context.Context, mib int) (sum int, _ error) {
+	kept := make([][]byte, mib)
+	for i := range 10 * mib {
+		piece := make([]byte, 1<<20)
+		piece[i%len(piece)] = 1
+		kept[i%mib] = piece
+	}
+	for i, piece := range kept {
+		sum += int(piece[(9*mib+i)%len(piece)])
+	}
+	return sum, nil
+})
+
+// A task that leaves much garbage, and has never as much in use as it may, goes on.
+func TestMemoryLimitAndGarbage(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's shadow of the memory needs more than the limit")
+	}
+	const mib = 120
+	for _, procs := range []int{1, 2} {
+		pool := newPool(t, mp.PoolConfig{Workers: 1, Procs: procs, Limits: mp.Limits{Memory: 256 << 20}})
+		for range 3 {
+			if n, err := mp.Call(t.Context(), pool, recycling, mib); err != nil || n != mib {
+				t.Errorf("%d processors: %d, %v", procs, n, err)
+			}
+		}
+	}
+}
+
+// The least limit that is allowed leaves room for a task.
+func TestLeastMemoryLimit(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's shadow of the memory needs more than the limit")
+	}
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: 64 << 20}})
+	for range 3 {
+		if n, err := mp.Call(t.Context(), pool, recycling, 16); err != nil || n != 16 {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/mptest"
@@ -181,8 +182,9 @@ func TestSetupFails(t *testing.T) {
 	for _, c := range []struct{ fail, want string }{
 		{"no such model", "no such model"},
 		{"exit", "exit code 4"},
+		{"killed", "signal 9"}, // as the system does to each worker for whose Setup there is no memory
 	} {
-		pool := newPool(t, mp.PoolConfig{Workers: 2, Setup: setup.With(setupArg{Fail: c.fail}), Output: mp.Output{Logger: slog.New(slog.DiscardHandler)}})
+		pool := newPool(t, mp.PoolConfig{Workers: 2, Restart: mp.Restart{Attempts: 3, Backoff: time.Millisecond}, Setup: setup.With(setupArg{Fail: c.fail}), Output: mp.Output{Logger: slog.New(slog.DiscardHandler)}})
 		_, err := mp.Map(t.Context(), pool, square, []int{1, 2, 3})
 		var s *mp.StartError
 		if !errors.As(err, &s) || !strings.Contains(s.Error(), c.want) {

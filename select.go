@@ -3,6 +3,7 @@ package mp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/go-multiprocessing/mp/internal/share"
@@ -28,6 +29,11 @@ type Selectable interface {
 func Select(ctx context.Context, of ...Selectable) (ready []int, err error) {
 	if len(of) == 0 {
 		return nil, errors.New("mp: Select of nothing would wait for ever")
+	}
+	for i, o := range of {
+		if isNil(o) {
+			return nil, fmt.Errorf("mp: Select: argument %d is nil", i)
+		}
 	}
 	find := func() bool {
 		for i, o := range of {

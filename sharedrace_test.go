@@ -45,6 +45,17 @@ func TestReadsDuringClose(t *testing.T) {
 			v := must(mp.NewValue(there, mp.ValueConfig{Isolated: true}))
 			return func() (int, error) { return v.Load(t.Context()) }, v.Close
 		}},
+		{"Value.Update", func() (func() (int, error), func() error) {
+			v := must(mp.NewValue(there, mp.ValueConfig{Isolated: true}))
+			return func() (int, error) {
+				seen := there
+				err := v.Update(t.Context(), func(n *int) error { seen = *n; return nil })
+				if seen != there {
+					err = fmt.Errorf("Update was given %d", seen)
+				}
+				return there, err
+			}, v.Close
+		}},
 		{"Value.Load without a lock", func() (func() (int, error), func() error) {
 			v := must(mp.NewValue(there, mp.ValueConfig{Isolated: true, Unlocked: true}))
 			return func() (int, error) { return v.Load(t.Context()) }, v.Close

@@ -18,9 +18,17 @@ type boundTask[In, Out any] struct {
 	arg In
 }
 
-func (t *boundTask[In, Out]) Name() string { return t.f.id }
+func (t *boundTask[In, Out]) Name() string {
+	if t.f == nil {
+		return ""
+	}
+	return t.f.id
+}
 
 func (t *boundTask[In, Out]) bind() (b link.Bound, files []uint64, err error) {
+	if t.f == nil {
+		return b, nil, errNoFunc
+	}
 	arg, n, err := t.f.encode(nil, []In{t.arg})
 	if err != nil {
 		return b, nil, err

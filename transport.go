@@ -26,8 +26,11 @@ type Transport interface {
 
 // NewConn makes a [Conn] of a Transport, which it closes when it is closed itself. It cannot be
 // sent to another process, and no objects or files can be sent over it, since nobody knows
-// where it leads. An error names the part of T that cannot be encoded.
+// where it leads. An error names the part of T that cannot be encoded; a nil Transport is an error as well.
 func NewConn[T any](t Transport) (*Conn[T], error) {
+	if t == nil {
+		return nil, errors.New("mp: NewConn: the Transport is nil")
+	}
 	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return nil, fmt.Errorf("mp: NewConn: %w", err)

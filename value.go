@@ -78,6 +78,9 @@ func (v *Value[T]) Store(ctx context.Context, value T) error {
 func (v *Value[T]) Update(ctx context.Context, f func(value *T) error) (err error) {
 	e := v.locked(ctx, func(p *T) {
 		value := *p
+		if v.v.unlessClosed() != nil { // it may be zeros
+			return
+		}
 		if err = f(&value); err == nil {
 			*p = value
 		}

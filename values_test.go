@@ -171,6 +171,26 @@ func TestNil(t *testing.T) {
 	wrong("Process.Wait", err)
 	_, err = mp.NewProcess[int, int](nil, 1, mp.ProcessConfig{})
 	wrong("NewProcess", err)
+	var f *mp.Func[int, int]
+	if name := f.With(1).Name(); name != "" {
+		t.Errorf("a nil Func is called %q", name)
+	}
+	_, err = mp.NewPool(mp.PoolConfig{Workers: 1, Setup: f.With(1)})
+	wrong("Setup of a nil Func", err)
+	_, err = mp.NewConn[int](nil)
+	wrong("NewConn", err)
+	var future *mp.Future[int]
+	for name, a := range map[string]mp.Awaitable{"nil": nil, "a nil Future": future} {
+		_, _, err = mp.Wait(ctx, mp.AllDone, a)
+		wrong("Wait for "+name, err)
+		for _, err = range mp.AsCompleted(ctx, a) {
+			wrong("AsCompleted of "+name, err)
+		}
+	}
+	for name, s := range map[string]mp.Selectable{"nil": nil, "a nil Future": future, "a nil Process": process} {
+		_, err = mp.Select(ctx, s)
+		wrong("Select of "+name, err)
+	}
 }
 
 func outcomeOf[T any](f *mp.Future[T]) error {

@@ -39,6 +39,11 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 	if until < AllDone || until > FirstError {
 		return nil, futures, fmt.Errorf("mp: Wait: %d is none of AllDone, FirstDone, FirstError", until)
 	}
+	for i, f := range futures {
+		if isNil(f) {
+			return nil, futures, fmt.Errorf("mp: Wait: future %d is nil", i)
+		}
+	}
 	futures = distinct(futures)
 	changed := make(chan struct{}, 1)
 	var stops []func()
@@ -114,6 +119,12 @@ func distinct[F Awaitable](futures []F) []F {
 // zero F, that says how many are not.
 func AsCompleted[F Awaitable](ctx context.Context, futures ...F) iter.Seq2[F, error] {
 	return func(yield func(F, error) bool) {
+		for i, f := range futures {
+			if isNil(f) {
+				yield(f, fmt.Errorf("mp: AsCompleted: future %d is nil", i))
+				return
+			}
+		}
 		all := distinct(futures)
 		ready := make(chan F, len(all)) // room for all: watch must not block
 		for _, f := range all {

@@ -84,3 +84,26 @@ func TestLongLists(t *testing.T) {
 		t.Errorf("%d bytes of tickets", len(tickets))
 	}
 }
+
+// A value with more files than the other side accepts is not sent, and what was sent of it is taken back.
+func TestTooManyFiles(t *testing.T) {
+	before := transport
+	defer func() { transport = before }()
+	sent, lost := 0, 0
+	transport.send = func(*os.File) (uint64, error) { sent++; return uint64(sent), nil }
+	transport.forget = func(ids []uint64) { lost += len(ids) }
+	c, err := ForResult[[]*os.File]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make([]*os.File, mostFiles+1)
+	for i := range files {
+		files[i] = os.Stdin
+	}
+	if _, err := c.Append(nil, &files); err == nil {
+		t.Error("it was encoded")
+	}
+	if sent != mostFiles+1 || lost != sent {
+		t.Errorf("%d files were sent, and %d taken back", sent, lost)
+	}
+}

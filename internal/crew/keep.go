@@ -22,13 +22,13 @@ func (c *Crew) keep(i int, first chan<- error) {
 			first = nil
 		}
 	}
-	for failed := 0; c.wanted(i); {
+	for failed, kills := 0, 0; c.wanted(i); {
 		m, err := c.fill(i, func() { tell(nil) })
 		if err != nil {
 			tell(err)
 		} else if m.serve() {
 			c.hasServed()
-			failed = -1
+			failed, kills = -1, 0
 		} else {
 			err = &StartError{Worker: i + 1, Started: true, Last: m.death, Err: fmt.Errorf("it ended by itself without a task, %v%s", m.death.Status, m.death.saying())}
 		}
@@ -37,7 +37,9 @@ func (c *Crew) keep(i int, first chan<- error) {
 			return
 		}
 		if failed++; killed(err) {
-			failed = min(failed, 1) // that says nothing about the next one
+			if kills++; kills <= c.cfg.Restart.Attempts {
+				failed = min(failed, 1) // that says little about the next one
+			}
 		}
 		switch {
 		case failed > 0:
@@ -45,7 +47,7 @@ func (c *Crew) keep(i int, first chan<- error) {
 				return
 			}
 			if c.awaitRetry(i, c.cfg.Restart.wait(failed)) {
-				failed = 0
+				failed, kills = 0, 0
 			}
 		case m.tired:
 			c.awaitWork(i)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/sched"
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
@@ -47,9 +48,9 @@ type sampler struct {
 
 // sampled is a worker that is looked at.
 type sampled struct {
-	m       *member
-	statm   int
-	limited bool // it has its limit of data
+	m     *member
+	statm int
+	data  int64 // its limit of data, once it has one
 }
 
 // watchMemory registers a worker with the sampler, which samples it whenever it is starting or has tasks.
@@ -182,15 +183,17 @@ func (x *sampled) isOver(limit int64) bool {
 	if err != nil {
 		return false
 	}
-	if !x.limited {
+	if x.data == 0 {
 		var has unix.Rlimit
-		x.limited = unix.Prlimit(x.m.proc.PID, unix.RLIMIT_DATA, nil, &has) == nil && has.Cur <= uint64(limit)
+		if unix.Prlimit(x.m.proc.PID, unix.RLIMIT_DATA, nil, &has) == nil && has.Cur <= uint64(limit)+link.MostUnused {
+			x.data = int64(has.Cur)
+		}
 	}
 	now := parseStatm(buf[:n])
-	if !x.limited {
+	if x.data == 0 {
 		return now.own() > limit
 	}
-	return now.data() > limit+stackOf || now.own() > limit+vague // what was made read-only is no data any more
+	return now.data() > x.data+stackOf || now.own() > limit+vague // what was made read-only is no data any more
 }
 
 // statm are the numbers of the file of this name: pages of several kinds.

@@ -293,7 +293,8 @@ func newTypes() *typeTable {
 	}, func(p [5]string, _ error) *time.ParseError {
 		return &time.ParseError{Layout: p[0], Value: p[1], LayoutElem: p[2], ValueElem: p[3], Message: p[4]}
 	})
-	addOwn(t, func(e *json.SyntaxError) int64 { return e.Offset }, func(p int64, _ error) *json.SyntaxError { return &json.SyntaxError{Offset: p} })
+	addOwn(t, func(e *json.SyntaxError) syntaxError { return syntaxError{e.Offset, e.Error()} },
+		func(p syntaxError, _ error) *json.SyntaxError { return p.rebuilt() })
 	addOwn(t, func(e hex.InvalidByteError) byte { return byte(e) }, func(p byte, _ error) hex.InvalidByteError { return hex.InvalidByteError(p) })
 	addOwn(t, func(e base32.CorruptInputError) int64 { return int64(e) },
 		func(p int64, _ error) base32.CorruptInputError { return base32.CorruptInputError(p) })

@@ -92,7 +92,7 @@ func TestStandardValues(t *testing.T) {
 	if !errors.As(decoded(bad64), &octets) || octets.Error() != bad64.Error() {
 		t.Errorf("%#v", octets)
 	}
-	if !errors.As(decoded(badJSON), &syntax) || syntax.Offset != 2 {
+	if !errors.As(decoded(badJSON), &syntax) || syntax.Offset != 2 || syntax.Error() != badJSON.Error() {
 		t.Errorf("%#v", syntax)
 	}
 }

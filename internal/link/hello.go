@@ -36,6 +36,10 @@ type Limits struct {
 	NoCore bool
 }
 
+// MostUnused is how many bytes at most a worker's limit of mapped memory may exceed Limits.Memory, for memory that it had
+// mapped and never used when the limit was set.
+const MostUnused = 96 << 20
+
 // Bound is a function with its encoded argument; none if Name is empty.
 type Bound struct {
 	Name string

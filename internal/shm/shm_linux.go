@@ -16,20 +16,23 @@ func New(name string, size int) (fd int, mem []byte, err error) {
 	if err != nil {
 		return -1, nil, os.NewSyscallError("memfd_create", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = unix.Close(fd)
-		}
-	}()
+	if mem, err = sized(fd, size); err != nil {
+		_ = unix.Close(fd)
+		return -1, nil, err
+	}
+	return fd, mem, nil
+}
+
+// sized gives a new segment its size, for good, and maps it.
+func sized(fd, size int) (mem []byte, err error) {
 	if err := unix.Ftruncate(fd, int64(size)); err != nil {
-		return -1, nil, os.NewSyscallError("ftruncate", err)
+		return nil, os.NewSyscallError("ftruncate", err)
 	}
 	seals := unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		return -1, nil, os.NewSyscallError("fcntl", err)
+		return nil, os.NewSyscallError("fcntl", err)
 	}
-	mem, err = Map(fd, size)
-	return fd, mem, err
+	return Map(fd, size)
 }
 
 // Map maps a segment of exactly size bytes; any other size is an error.

@@ -3,6 +3,7 @@
 package shm
 
 import (
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -81,5 +82,24 @@ func TestErrors(t *testing.T) {
 	_, _, _ = New("mp-test", 0)
 	if after := lowest(); after != before {
 		t.Errorf("the lowest free descriptor was %d and is %d", before, after)
+	}
+}
+
+// What cannot become a segment leaves no descriptor.
+func TestNewFails(t *testing.T) {
+	before, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	for range 3 {
+		if fd, _, err := New("mp-test", -1); err == nil || fd != -1 {
+			t.Error(fd, err)
+		}
+		if fd, _, err := New("mp-test", 0); err == nil || fd != -1 { // it cannot be mapped
+			t.Error(fd, err)
+		}
+	}
+	if after, err := os.ReadDir("/proc/self/fd"); err != nil || len(after) != len(before) {
+		t.Errorf("%d descriptors before, %d after, %v", len(before), len(after), err)
 	}
 }

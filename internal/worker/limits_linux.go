@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -15,12 +16,36 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// What a Go process needs of its memory limit besides what the collector counts:
-// of address space, and of memory that is in use.
-const (
-	dataOverhead  = 56 << 20
-	groupOverhead = 16 << 20
-)
+// groupOverhead is what a Go process needs of its memory limit besides what the collector counts, of memory in use.
+const groupOverhead = 16 << 20
+
+// mapped is private writable memory that this process has mapped when its limit is set.
+type mapped struct {
+	// unused is how much of it has never been used: a Go program has tens of MiB of variables and tables that it may
+	// never need. It does not count.
+	unused int
+	// uncounted is how much of the rest the collector does not count towards its own limit.
+	uncounted int
+}
+
+func mappedNow() (m mapped) {
+	b, _ := os.ReadFile("/proc/self/statm")
+	var pages [6]int
+	for i, f := range strings.Fields(string(b)) {
+		if i < len(pages) {
+			pages[i], _ = strconv.Atoi(f)
+		}
+	}
+	resident, shared, data := pages[1], pages[2], pages[5]
+	m.unused = min(max(data-(resident-shared), 0)*os.Getpagesize(), link.MostUnused)
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	m.uncounted = max(data*os.Getpagesize()-m.unused-int(stats.Sys-stats.HeapReleased), 0)
+	return m
+}
+
+// ahead is how far below the system's limit the collector's own is: while it collects, tasks go on allocating.
+func ahead(limit int) int { return 16<<20 + limit/8 }
 
 // preferForOOM has the system choose a worker, not its parent, when memory is short. Its own figure
 // it has from its parent, whose may be high already: Kubernetes makes it up to 1000.
@@ -38,9 +63,10 @@ func impose(l link.Limits) error {
 		// The hard limit; before it the collector works harder.
 		overhead := groupOverhead
 		if !l.Group {
-			overhead = dataOverhead
+			has := mappedNow()
+			overhead = has.uncounted + ahead(l.Memory)
 			if !raceEnabled {
-				if err := limit("memory", unix.RLIMIT_DATA, l.Memory); err != nil {
+				if err := limit("memory", unix.RLIMIT_DATA, l.Memory+has.unused); err != nil {
 					return err
 				}
 			}
