@@ -85,7 +85,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// What cannot become a segment leaves no descriptor.
+// New leaves no descriptor when it fails.
 func TestNewFails(t *testing.T) {
 	before, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
