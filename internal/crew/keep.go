@@ -37,7 +37,10 @@ func (c *Crew) keep(i int, first chan<- error) {
 			return
 		}
 		if failed++; killed(err) {
-			if kills++; kills <= c.cfg.Restart.Attempts {
+			if inSetup(err) {
+				kills++ // which may be what Setup leads to
+			}
+			if kills <= c.cfg.Restart.Attempts {
 				failed = min(failed, 1) // that says little about the next one
 			}
 		}
@@ -230,6 +233,11 @@ func isPermanent(err error) bool {
 func killed(err error) bool {
 	var s *StartError
 	return errors.As(err, &s) && s.Killed
+}
+
+func inSetup(err error) bool {
+	var s *StartError
+	return errors.As(err, &s) && s.InSetup
 }
 
 // endSingle tells of the end of a worker that is not replaced, and returns why it

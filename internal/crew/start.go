@@ -209,7 +209,11 @@ func (m *member) handshake(greeted func()) *StartError {
 	if cfg.Setup.Name != "" {
 		_ = m.link.Go()
 	}
-	return m.awaitReady(s)
+	failed := m.awaitReady(s)
+	if failed != nil {
+		failed.InSetup = cfg.Setup.Name != ""
+	}
+	return failed
 }
 
 func (m *member) awaitHello(s says) (link.Hello, *StartError) {

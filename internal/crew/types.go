@@ -140,6 +140,7 @@ type StartError struct {
 	Last      Death
 	Started   bool // there was a process
 	Killed    bool // it was killed, not by us
+	InSetup   bool // it ran the user's Setup
 	Err       error
 }
 
