@@ -27,7 +27,7 @@ type Limits struct {
 	// whoever allocates it: heap, stacks, C's malloc, anonymous maps, and private
 	// maps of files that may be written. Shared memory, other maps of files and
 	// what a task starts do not count. A Go program takes some 10 to 20 MiB for
-	// itself. The collector keeps an eighth of the limit and 16 MiB free, since tasks
+	// itself. The collector keeps a quarter of the limit and 16 MiB free, since tasks
 	// go on allocating while it works.
 	// Two mechanisms enforce the limit, and neither needs a privilege:
 	//

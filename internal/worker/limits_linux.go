@@ -45,7 +45,7 @@ func mappedNow() (m mapped) {
 }
 
 // ahead is how far below the system's limit the collector's own is: while it collects, tasks go on allocating.
-func ahead(limit int) int { return 16<<20 + limit/8 }
+func ahead(limit int) int { return 16<<20 + limit/4 }
 
 // preferForOOM has the system choose a worker, not its parent, when memory is short. Its own figure
 // it has from its parent, whose may be high already: Kubernetes makes it up to 1000.
