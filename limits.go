@@ -26,10 +26,10 @@ type Limits struct {
 	// Without, it is the private memory of the worker's own process that counts,
 	// whoever allocates it: heap, stacks, C's malloc, anonymous maps, and private
 	// maps of files that may be written. Shared memory, other maps of files and
-	// what a task starts do not count. A Go program takes some 10 to 20 MiB for
-	// itself. The collector keeps a quarter of the limit and 16 MiB free, since tasks
-	// go on allocating while it works.
-	// Two mechanisms enforce the limit, and neither needs a privilege:
+	// what a task starts do not count. The collector keeps a quarter of the limit
+	// and 16 MiB free, since tasks go on allocating while it works. A task that
+	// allocates faster than the collector frees can still end with its worker, though
+	// most of its memory is garbage. Two mechanisms enforce the limit, and neither needs a privilege:
 	//
 	//   - The system's limit on private writable memory (RLIMIT_DATA) counts mapped
 	//     memory, used or not, except for what the worker had mapped and not used

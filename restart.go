@@ -14,9 +14,10 @@ import (
 // wrong, and since when.
 type Restart struct {
 	// Attempts is how often in a row a worker may fail to start before tasks no longer wait
-	// for it; 0 means 5. A worker that SIGKILL or SIGTERM ends while it starts says little
-	// about the next one: that counts only in Setup, and after Attempts of them in a row. When they wait for no worker, they fail at once with the [*StartError]
-	// of the last attempt, until a worker serves again.
+	// for it; 0 means 5. When they wait for no worker, they fail at once with the [*StartError]
+	// of the last attempt, until a worker serves again. A worker that SIGKILL or SIGTERM ends
+	// while it starts says little about the next one: that counts only in Setup, and only
+	// after Attempts of them in a row.
 	Attempts int
 
 	// Backoff is the time before the second attempt, twice that before the

@@ -4,7 +4,6 @@ package crew
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -189,32 +188,9 @@ func (x *sampled) isOver(limit int64) bool {
 			x.data = int64(has.Cur)
 		}
 	}
-	now := parseStatm(buf[:n])
+	now := sys.ParseStatm(buf[:n])
 	if x.data == 0 {
-		return now.own() > limit
+		return now.Own() > limit
 	}
-	return now.data() > x.data+stackOf || now.own() > limit+vague // what was made read-only is no data any more
-}
-
-// statm are the numbers of the file of this name: pages of several kinds.
-type statm [7]int64
-
-// own is how many bytes are in memory that belong to no file and are not shared.
-func (s statm) own() int64 { return (s[1] - s[2]) * int64(os.Getpagesize()) }
-
-// data is how many bytes of private memory are mapped that can be written.
-func (s statm) data() int64 { return s[5] * int64(os.Getpagesize()) }
-
-// parseStatm allocates nothing.
-func parseStatm(line []byte) (s statm) {
-	i := 0
-	for _, b := range line {
-		switch {
-		case b >= '0' && b <= '9':
-			s[i] = 10*s[i] + int64(b-'0')
-		case b == ' ' && i < len(s)-1:
-			i++
-		}
-	}
-	return s
+	return now.Data() > x.data+stackOf || now.Own() > limit+vague // what was made read-only is no data any more
 }

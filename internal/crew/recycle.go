@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // Why workers make way.
@@ -64,7 +66,7 @@ func memoryOf(inProc int) int64 {
 	if err != nil {
 		return 0
 	}
-	return parseStatm(line).own()
+	return sys.ParseStatm(line).Own()
 }
 
 func (c *Crew) removeIdle(m *member) {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // groupOverhead is what a Go process needs of its memory limit besides what the collector counts, of memory in use.
@@ -29,18 +30,12 @@ type mapped struct {
 }
 
 func mappedNow() (m mapped) {
-	b, _ := os.ReadFile("/proc/self/statm")
-	var pages [6]int
-	for i, f := range strings.Fields(string(b)) {
-		if i < len(pages) {
-			pages[i], _ = strconv.Atoi(f)
-		}
-	}
-	resident, shared, data := pages[1], pages[2], pages[5]
-	m.unused = min(max(data-(resident-shared), 0)*os.Getpagesize(), link.MostUnused)
+	line, _ := os.ReadFile("/proc/self/statm")
+	now := sys.ParseStatm(line)
+	m.unused = min(max(int(now.Data()-now.Own()), 0), link.MostUnused)
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	m.uncounted = max(data*os.Getpagesize()-m.unused-int(stats.Sys-stats.HeapReleased), 0)
+	m.uncounted = max(int(now.Data())-m.unused-int(stats.Sys-stats.HeapReleased), 0)
 	return m
 }
 
