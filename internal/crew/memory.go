@@ -184,7 +184,8 @@ func (x *sampled) isOver(limit int64) bool {
 	}
 	if x.data == 0 {
 		var has unix.Rlimit
-		if unix.Prlimit(x.m.proc.PID, unix.RLIMIT_DATA, nil, &has) == nil && has.Cur <= uint64(limit)+link.MostUnused {
+		most := x.m.crew.cfg.Link.Limits.DataLimit(link.MostUnused)
+		if unix.Prlimit(x.m.proc.PID, unix.RLIMIT_DATA, nil, &has) == nil && has.Cur <= uint64(most) {
 			x.data = int64(has.Cur)
 		}
 	}

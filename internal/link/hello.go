@@ -36,9 +36,17 @@ type Limits struct {
 	NoCore bool
 }
 
-// MostUnused is how many bytes at most a worker's limit of mapped memory may exceed Limits.Memory, for memory that it had
-// mapped and never used when the limit was set.
+// MostUnused is the most bytes by which DataLimit grows for memory that a worker had mapped and never used when the
+// limit was set.
 const MostUnused = 96 << 20
+
+// DataLimit is how much private writable memory a worker may map if unused bytes of it were mapped and not used at the
+// start. It is above Memory, which the collector aims to stay below: while the collector works, tasks go on allocating,
+// and a refused mapping ends the worker.
+func (l Limits) DataLimit(unused int) int {
+	const most = 48 << 20
+	return l.Memory + min(l.Memory/4, most) + min(unused, MostUnused)
+}
 
 // Bound is a function with its encoded argument; none if Name is empty.
 type Bound struct {

@@ -363,15 +363,21 @@ func (p *Port) Finish(kind uint8, data []byte) error {
 	head := ring[p.tail%ringSize:]
 	if !external {
 		word |= uint32(len(data))
-		seq = seal(seq, word, data)
 	}
-	binary.LittleEndian.PutUint32(head, word)
-	binary.LittleEndian.PutUint32(head[4:], seq)
 	if len(head)-resultHead >= len(data) {
 		copy(head[resultHead:], data)
 	} else {
 		ring.put(p.tail+resultHead, data)
 	}
+	switch {
+	case external:
+	case size == resultHead+8:
+		seq = sealWord(seq, word, binary.LittleEndian.Uint64(ring[(p.tail+resultHead)%ringSize:]))
+	default:
+		seq = seal(seq, word, data)
+	}
+	binary.LittleEndian.PutUint32(head, word)
+	binary.LittleEndian.PutUint32(head[4:], seq)
 	p.tail += uint64(size)
 	p.mem.word64(offResTail).Store(p.tail)
 	p.clock.finished(p)

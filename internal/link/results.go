@@ -89,7 +89,11 @@ func (l *Link) parse(b []byte, r *Results) error {
 			if n > MaxInline || pad(n) > len(b) {
 				return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
 			}
-			seq = seal(seq, word, b[:n])
+			if pad(n) == 8 {
+				seq = sealWord(seq, word, binary.LittleEndian.Uint64(b))
+			} else {
+				seq = seal(seq, word, b[:n])
+			}
 		}
 		if kind := uint8(word >> resultKindBit & 7); len(r.Runs) == 0 || seq != next || kind != last {
 			r.begin(seq, kind)

@@ -15,19 +15,19 @@ func TestSealShowsChanges(t *testing.T) {
 			data[i] = byte(r.Uint32())
 		}
 		seq, word := r.Uint32(), uint32(n)
-		stored := seal(seq, word, data)
-		if seal(stored, word, data) != seq {
+		stored := Seal(seq, word, data)
+		if Seal(stored, word, data) != seq {
 			t.Fatalf("%d bytes: what is sealed cannot be unsealed", n)
 		}
 		for bit := range 8 * n {
 			data[bit/8] ^= 1 << (bit % 8)
-			if seal(stored, word, data) == seq {
+			if Seal(stored, word, data) == seq {
 				t.Errorf("%d bytes: a change of bit %d is not seen", n, bit)
 			}
 			data[bit/8] ^= 1 << (bit % 8)
 		}
 		for bit := range 32 {
-			if seal(stored, word^1<<bit, data) == seq {
+			if Seal(stored, word^1<<bit, data) == seq {
 				t.Errorf("%d bytes: a change of bit %d of the word is not seen", n, bit)
 			}
 		}

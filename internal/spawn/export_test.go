@@ -23,3 +23,6 @@ func (p *Process) Refused() {
 	defer p.mu.Unlock()
 	p.heed(syscall.EPERM)
 }
+
+// Terminal is what a process opens to learn whether it has a terminal.
+var Terminal = &terminal

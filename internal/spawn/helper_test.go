@@ -3,7 +3,6 @@
 package spawn_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -55,8 +54,21 @@ func help(what string) {
 		fmt.Printf("%q %q %q %v\n", line, comm, os.Args, left)
 	case "terminal":
 		_, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+		shell, _ := exec.Command("sh", "-c", "if read x </dev/tty; then echo read; else echo no terminal; fi").Output()
 		session, _ := unix.Getsid(0)
-		fmt.Println(errors.Is(err, syscall.ENXIO), session == os.Getpid() && syscall.Getpgrp() == os.Getpid())
+		fmt.Printf("%v, group %v, session %v, %s", err, syscall.Getpgrp() == os.Getpid(), session == os.Getpid(), shell)
+	case "above": // the parent of such a process
+		unreadable, contain, _ := strings.Cut(arg, " ")
+		if unreadable == "true" {
+			*spawn.Terminal = "/dev/null/tty"
+		}
+		n, _ := strconv.Atoi(contain)
+		p, err := spawn.Start(spawn.Spec{Args: []string{"helper"}, Env: environment("terminal"), Stdout: 1, Stderr: 2, Contain: spawn.Containment(n)})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		<-p.Done()
 	case "files":
 		fmt.Print(strings.Join(files(), "\n"), "\n")
 	case "stay":

@@ -14,9 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// A Process is a started process, the leader of its own session and process group. Without a
-// session of its own it would have our terminal, and would be stopped when it asks there: that
-// would last for ever, as nobody is there to bring it to the foreground.
+// A Process is a started process, the leader of its own process group. It has no terminal.
 type Process struct {
 	PID    int
 	InProc int // its number in /proc, which may be of another PID namespace
@@ -102,7 +100,7 @@ func (p *Process) start(s Spec) error {
 		Dir:   s.Dir,
 		Env:   environ(s.Env, slices.Concat(vars, withProcs(s.Env, s.Procs), []string{marker + "=" + role})...),
 		Files: files,
-		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
+		Sys:   ownGroup(&syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, PidFD: &pidfd}),
 	}
 	if s.Contain != Group {
 		theirs, err := p.keeperSocket()

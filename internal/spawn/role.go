@@ -45,6 +45,7 @@ func takeRole() string {
 		if r == roleWorker {
 			swallowSignals() // before it has its name, by which they may be sent
 		}
+		leaveTerminal()
 		takeTitle()
 		restoreProcs()
 	}

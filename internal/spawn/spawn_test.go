@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -166,17 +167,52 @@ func testSurroundings(t *testing.T, contain option) {
 	}
 }
 
-// A process has no terminal, whether we have one or not: opening it is an error at once, where
-// reading it would stop the process for ever.
+// A process has no terminal, whether we have one or not, and whether we may open it: to open it is an error at once.
+// To read it would stop the process for ever. It is in our session, since sessions are scheduled as groups, unless it
+// could not give up the terminal by itself. That of a keeper without a terminal has none to give up.
 func TestNoTerminal(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
-		mptest.NoLeaks(t)
-		p, out := start(t, "terminal", contain)
-		if got := line(t, out); got != "true true" {
-			t.Errorf("no terminal and a session of its own: %s", got)
+		for _, row := range []struct{ ours, unreadable, session bool }{{false, false, false}, {true, false, false}, {true, true, true}} {
+			mptest.NoLeaks(t)
+			var s spawn.Spec
+			contain(&s)
+			c := exec.Command("/proc/self/exe")
+			c.Env = environment(fmt.Sprint("above ", row.unreadable, " ", int(s.Contain)))
+			c.Stderr = os.Stderr
+			c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			if row.ours {
+				c.Stdin, c.SysProcAttr.Setctty = terminal(t), true
+			}
+			out, err := c.Output()
+			want := fmt.Sprintf("open /dev/tty: no such device or address, group true, session %v, no terminal\n", row.session && s.Contain == spawn.Group)
+			if string(out) != want || err != nil {
+				t.Errorf("%+v: %s, %v", row, out, err)
+			}
 		}
-		ended(t, p)
 	})
+}
+
+// terminal returns one that is nobody's yet.
+func terminal(t *testing.T) *os.File {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no terminals here: ", err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = slave.Close() })
+	return slave
 }
 
 // Lists of processes show what a process is, and the process does not see it. Nothing that a title

@@ -1,15 +1,12 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,7 +29,7 @@ type mapped struct {
 func mappedNow() (m mapped) {
 	line, _ := os.ReadFile("/proc/self/statm")
 	now := sys.ParseStatm(line)
-	m.unused = min(max(int(now.Data()-now.Own()), 0), link.MostUnused)
+	m.unused = max(int(now.Data()-now.Own()), 0)
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	m.uncounted = max(int(now.Data())-m.unused-int(stats.Sys-stats.HeapReleased), 0)
@@ -61,7 +58,7 @@ func impose(l link.Limits) error {
 			has := mappedNow()
 			overhead = has.uncounted + ahead(l.Memory)
 			if !raceEnabled {
-				if err := limit("memory", unix.RLIMIT_DATA, l.Memory+has.unused); err != nil {
+				if err := limit("memory", unix.RLIMIT_DATA, l.DataLimit(has.unused)); err != nil {
 					return err
 				}
 			}
@@ -86,23 +83,8 @@ func impose(l link.Limits) error {
 		if err := unix.Setpriority(unix.PRIO_PGRP, 0, l.Nice); err != nil {
 			return fmt.Errorf("its niceness cannot be set to %d: %w", l.Nice, err)
 		}
-		go niceSession(min(l.Nice, 19))
 	}
 	return nil
-}
-
-// niceSession sets the niceness of this process's session. A session may be a scheduling group of its own, of which
-// the niceness counts beside others. Where there is no such file, there are no such groups. The system lets one
-// process in a tenth of a second set it, unless that is privileged.
-func niceSession(nice int) {
-	const times, pause = 600, 100 * time.Millisecond
-	for range times {
-		err := os.WriteFile("/proc/self/autogroup", strconv.AppendInt(nil, int64(nice), 10), 0)
-		if !errors.Is(err, unix.EAGAIN) {
-			return
-		}
-		time.Sleep(pause/2 + rand.N(pause))
-	}
 }
 
 func limit(what string, resource, n int) error {
