@@ -55,15 +55,20 @@ func checksum(word uint32, data []byte) uint32 {
 	return uint32((h * mix0) >> 32)
 }
 
-// checksumLong sums all but the last bytes, in four lanes.
+// checksumLong sums all but the last bytes, in four lanes, which the processor works on at the same time.
 func checksumLong(h uint64, data []byte) (uint64, []byte) {
 	a, b, c, d := h, h^mix1, h^mix2, h^mix3
-	for len(data) >= 32 {
-		a = (a ^ binary.LittleEndian.Uint64(data)) * mix0
-		b = (b ^ binary.LittleEndian.Uint64(data[8:])) * mix1
-		c = (c ^ binary.LittleEndian.Uint64(data[16:])) * mix2
-		d = (d ^ binary.LittleEndian.Uint64(data[24:])) * mix3
-		data = data[32:]
+	for len(data) >= 64 {
+		p := (*[64]byte)(data) // whose length the compiler knows
+		a = (a ^ binary.LittleEndian.Uint64(p[0:])) * mix0
+		b = (b ^ binary.LittleEndian.Uint64(p[8:])) * mix1
+		c = (c ^ binary.LittleEndian.Uint64(p[16:])) * mix2
+		d = (d ^ binary.LittleEndian.Uint64(p[24:])) * mix3
+		a = (a ^ binary.LittleEndian.Uint64(p[32:])) * mix0
+		b = (b ^ binary.LittleEndian.Uint64(p[40:])) * mix1
+		c = (c ^ binary.LittleEndian.Uint64(p[48:])) * mix2
+		d = (d ^ binary.LittleEndian.Uint64(p[56:])) * mix3
+		data = data[64:]
 	}
 	h = a ^ bits.RotateLeft64(b, 16) ^ bits.RotateLeft64(c, 32) ^ bits.RotateLeft64(d, 48)
 	return h * mix0, data
