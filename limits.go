@@ -34,8 +34,8 @@ type Limits struct {
 	//   - The system's limit on private writable memory (RLIMIT_DATA) counts mapped
 	//     memory, used or not, except for what the worker had mapped and not used
 	//     when it started. It refuses a mapping that would exceed it. It is above
-	//     Memory by a quarter, at most 48 MiB, so that garbage has room until the
-	//     collector has freed it. If the Go runtime is refused, the worker ends;
+	//     Memory by three eighths, at most 96 MiB, so that garbage has room until
+	//     the collector has freed it. If the Go runtime is refused, the worker ends;
 	//     sometimes the runtime crashes without saying why, and the reason is
 	//     [ReasonFatal]. If C code or a caller of mmap is refused, that code decides
 	//     what to do. A large allocation by Go can escape RLIMIT_DATA; only the next
@@ -44,8 +44,8 @@ type Limits struct {
 	//     tasks: every 10 ms, or every n ms if there are n workers and n is more
 	//     than ten. Sampling takes 1 to 2 % of a processor. This process kills a
 	//     worker that has mapped more than RLIMIT_DATA allows, or that uses 64 MiB
-	//     more than Memory. By then the worker may have used some of the excess:
-	//     some 100 MiB in 10 ms.
+	//     more than Memory, counting what it has made read-only. By then the worker
+	//     may have used some of the excess: some 100 MiB in 10 ms.
 	//
 	// Under the race detector, which maps far more than a program uses, there is no
 	// RLIMIT_DATA, and only memory in use counts.

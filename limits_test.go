@@ -118,7 +118,7 @@ func outgrowsLimit(t *testing.T, group, by string) {
 			t.Fatalf("what fits: %d, %v", n, err)
 		}
 	}
-	if peak := peakIn(t, file); peak == 0 || peak > limit*5/4 && !raceEnabled {
+	if peak := peakIn(t, file); peak == 0 || peak > limit+128<<20 && !raceEnabled {
 		t.Errorf("a worker had %d MiB", peak>>20)
 	}
 }
@@ -441,11 +441,13 @@ var recycling = mp.Register("recycling", func(_ context.Context, mib int) (sum i
 	kept := make([][]byte, mib)
 	for i := range 10 * mib {
 		piece := make([]byte, 1<<20)
-		piece[i%len(piece)] = 1
+		for j := i % 4096; j < len(piece); j += 4096 { // memory that is never written costs no time: no collector is as fast
+			piece[j] = 1
+		}
 		kept[i%mib] = piece
 	}
 	for i, piece := range kept {
-		sum += int(piece[(9*mib+i)%len(piece)])
+		sum += int(piece[(9*mib+i)%4096])
 	}
 	return sum, nil
 })
@@ -456,7 +458,7 @@ func TestMemoryLimitAndGarbage(t *testing.T) {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
 	}
 	const mib = 100
-	pool := newPool(t, mp.PoolConfig{Workers: 1, Procs: 1, Limits: mp.Limits{Memory: 256 << 20}})
+	pool := newPool(t, mp.PoolConfig{Workers: 1, Procs: 2, Limits: mp.Limits{Memory: 256 << 20}})
 	for range 3 {
 		if n, err := mp.Call(t.Context(), pool, recycling, mib); err != nil || n != mib {
 			t.Errorf("%d, %v", n, err)

@@ -193,5 +193,8 @@ func (x *sampled) isOver(limit int64) bool {
 	if x.data == 0 {
 		return now.Own() > limit
 	}
-	return now.Data() > x.data+stackOf || now.Own() > limit+vague // what was made read-only is no data any more
+	if now.Data() > x.data+stackOf {
+		return true
+	}
+	return now.Own() > now.Data() && now.Own() > limit+vague // what was made read-only is no data any more
 }

@@ -44,8 +44,8 @@ const MostUnused = 96 << 20
 // start. It is above Memory, which the collector aims to stay below: while the collector works, tasks go on allocating,
 // and a refused mapping ends the worker.
 func (l Limits) DataLimit(unused int) int {
-	const most = 48 << 20
-	return l.Memory + min(l.Memory/4, most) + min(unused, MostUnused)
+	const most = 96 << 20
+	return l.Memory + min(l.Memory*3/8, most) + min(unused, MostUnused)
 }
 
 // Bound is a function with its encoded argument; none if Name is empty.
