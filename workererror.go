@@ -162,6 +162,9 @@ func reported(d *crew.Death) Reason {
 			reason = ReasonFatal
 		}
 	}
+	if reason == ReasonFatal && d.Starved {
+		return ReasonOutOfMemory
+	}
 	return reason
 }
 

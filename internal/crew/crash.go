@@ -18,6 +18,23 @@ func BeginsOutOfMemory(line string) bool {
 	return beginsFatal(line) && (strings.Contains(line, "out of memory") || strings.Contains(line, "cannot allocate memory"))
 }
 
+// crashedInRuntime reports whether the Go runtime used a null pointer in code of its own, as some of that does when the
+// system refuses memory. A crash in C, or in a task, is none.
+func crashedInRuntime(report string) bool {
+	const (
+		nullPointer = "sigcode=1 addr=0x0\n"
+		inC         = "signal arrived during cgo"
+		systemStack = "\ngoroutine 0 "
+	)
+	_, rest, ok := strings.Cut(report, nullPointer)
+	if !ok || strings.HasPrefix(rest, inC) {
+		return false
+	}
+	_, stack, _ := strings.Cut(rest, systemStack)
+	_, frames, _ := strings.Cut(stack, "\n")
+	return strings.HasPrefix(frames, "runtime.")
+}
+
 func beginsFatal(line string) bool {
 	return begins(line, "fatal error:", "runtime:", "runtime/cgo:")
 }

@@ -27,7 +27,11 @@ func (m *member) lastRites() Death {
 	if m.crew.cfg.Single {
 		single = m.name
 	}
-	return Death{Worker: m.number(), Single: single, PID: m.proc.PID, Status: m.proc.Status(), Stderr: m.errs.words(), Stacks: m.stacks, Cause: m.cause}
+	words := m.errs.words()
+	return Death{
+		Worker: m.number(), Single: single, PID: m.proc.PID, Status: m.proc.Status(), Stderr: words, Stacks: m.stacks, Cause: m.cause,
+		Starved: m.hadMuch && crashedInRuntime(words),
+	}
 }
 
 // bury accounts for all that the dead worker had: what it finished is

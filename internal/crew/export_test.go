@@ -23,3 +23,6 @@ func Feel(c *Crew) { c.feelAt(time.Now().Add(time.Hour)) }
 
 // MayBeKilled is mayBeKilled.
 func (d *Death) MayBeKilled() bool { return d.mayBeKilled() }
+
+// CrashedInRuntime is crashedInRuntime.
+var CrashedInRuntime = crashedInRuntime

@@ -50,6 +50,7 @@ type sampled struct {
 	m     *member
 	statm int
 	data  int64 // its limit of data, once it has one
+	had   int64 // its data in the last sample
 }
 
 // watchMemory registers a worker with the sampler, which samples it whenever it is starting or has tasks.
@@ -136,6 +137,11 @@ func (c *Crew) sample() {
 		x.close()
 	}
 	s.ended = nil
+	for _, x := range s.busy {
+		if x.had > 0 { // not of a process that has ended meanwhile
+			x.m.hadMuch = x.had > c.cfg.LimitMemory/2
+		}
+	}
 	var drops []run
 	over = slices.DeleteFunc(over, func(m *member) bool { return !c.isEndedByMemory(m, collectRuns(&drops)) })
 	if len(over) > 0 {
@@ -190,6 +196,7 @@ func (x *sampled) isOver(limit int64) bool {
 		}
 	}
 	now := sys.ParseStatm(buf[:n])
+	x.had = now.Data()
 	if x.data == 0 {
 		return now.Own() > limit
 	}
