@@ -17,7 +17,8 @@ type Limits struct {
 	// an error. The collector works harder as a worker nears the limit (GOMEMLIMIT). A
 	// task that needs more ends with its worker, and its error is a [*WorkerError]
 	// with [ReasonOutOfMemory]. [Stats].Enforced names what enforces the limit. The
-	// limit is exact only with Cgroup.
+	// limit is exact only with Cgroup; without, a worker may use three eighths more,
+	// at most 96 MiB.
 	//
 	// With Cgroup, the control group enforces the limit if it has a memory
 	// controller. It counts the memory in use by the worker and by all processes
@@ -37,15 +38,16 @@ type Limits struct {
 	//     Memory by three eighths, at most 96 MiB, so that garbage has room until
 	//     the collector has freed it. If the Go runtime is refused, the worker ends;
 	//     sometimes the runtime crashes without saying why, and the reason is
-	//     [ReasonFatal]. If C code or a caller of mmap is refused, that code decides
-	//     what to do. A large allocation by Go can escape RLIMIT_DATA; only the next
-	//     one fails.
+	//     [ReasonFatal] unless mp recognizes that crash. If C code or a caller of
+	//     mmap is refused, that code decides what to do. A large allocation by Go
+	//     can escape RLIMIT_DATA; only the next one fails.
 	//   - Therefore this process samples the workers that are starting or running
 	//     tasks: every 10 ms, or every n ms if there are n workers and n is more
 	//     than ten. Sampling takes 1 to 2 % of a processor. This process kills a
-	//     worker that has mapped more than RLIMIT_DATA allows, or that uses 64 MiB
-	//     more than Memory, counting what it has made read-only. By then the worker
-	//     may have used some of the excess: some 100 MiB in 10 ms.
+	//     worker that has mapped more than RLIMIT_DATA allows. Memory that was made
+	//     read-only escapes RLIMIT_DATA: a worker that has used it to exceed Memory
+	//     by 64 MiB is killed too. By then the worker may have used some of the
+	//     excess: some 100 MiB in 10 ms.
 	//
 	// Under the race detector, which maps far more than a program uses, there is no
 	// RLIMIT_DATA, and only memory in use counts.
@@ -71,7 +73,8 @@ type Limits struct {
 	OpenFiles int
 
 	// Nice is added to the workers' niceness, 1 to 19: above 0 they give way
-	// to other processes.
+	// to other processes. Where Linux schedules sessions as groups (autogroup),
+	// these are the processes of this program's session.
 	Nice int
 
 	// NoCoreDumps keeps crashing workers from writing core dumps.

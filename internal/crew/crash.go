@@ -18,21 +18,23 @@ func BeginsOutOfMemory(line string) bool {
 	return beginsFatal(line) && (strings.Contains(line, "out of memory") || strings.Contains(line, "cannot allocate memory"))
 }
 
-// crashedInRuntime reports whether the Go runtime used a null pointer in code of its own, as some of that does when the
-// system refuses memory. A crash in C, or in a task, is none.
+// crashedInRuntime reports whether the Go runtime dereferenced a nil pointer in its own code, on a stack of the system's,
+// as parts of it do when the system refuses them memory. Crashes in C or in a task do not count.
 func crashedInRuntime(report string) bool {
 	const (
-		nullPointer = "sigcode=1 addr=0x0\n"
+		fault       = " sigcode=1 addr=0x"
+		offsetSize  = 3 // hexadecimal digits of the offset of a field
 		inC         = "signal arrived during cgo"
-		systemStack = "\ngoroutine 0 "
+		systemStack = "0 " // the number of its goroutine
 	)
-	_, rest, ok := strings.Cut(report, nullPointer)
-	if !ok || strings.HasPrefix(rest, inC) {
+	_, rest, ok := strings.Cut(report, fault)
+	offset, rest, _ := strings.Cut(rest, "\n")
+	if !ok || len(offset) > offsetSize || strings.HasPrefix(rest, inC) {
 		return false
 	}
-	_, stack, _ := strings.Cut(rest, systemStack)
-	_, frames, _ := strings.Cut(stack, "\n")
-	return strings.HasPrefix(frames, "runtime.")
+	_, stack, _ := strings.Cut(rest, "\ngoroutine ")
+	goroutine, frames, _ := strings.Cut(stack, "\n")
+	return strings.HasPrefix(goroutine, systemStack) && begins(frames, "runtime.", "internal/runtime/")
 }
 
 func beginsFatal(line string) bool {

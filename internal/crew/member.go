@@ -50,7 +50,7 @@ type member struct {
 	cause     error // why we kill it
 	ready     bool  // its start is over
 	doomed    bool  // we are about to kill it: it gets no more tasks
-	hadMuch   bool  // of the memory that it may have, when that was last looked at
+	hadMuch   bool  // at the last sample, it had mapped most of the memory that it may map
 	stalled   bool  // it has begun none for long: it gets no more until it goes on
 	sending   *job  // whose body is being sent
 	seen      sighting

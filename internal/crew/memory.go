@@ -50,7 +50,7 @@ type sampled struct {
 	m     *member
 	statm int
 	data  int64 // its limit of data, once it has one
-	had   int64 // its data in the last sample
+	much  bool  // at the last sample, it had mapped most of what it may map
 }
 
 // watchMemory registers a worker with the sampler, which samples it whenever it is starting or has tasks.
@@ -138,9 +138,7 @@ func (c *Crew) sample() {
 	}
 	s.ended = nil
 	for _, x := range s.busy {
-		if x.had > 0 { // not of a process that has ended meanwhile
-			x.m.hadMuch = x.had > c.cfg.LimitMemory/2
-		}
+		x.m.hadMuch = x.much
 	}
 	var drops []run
 	over = slices.DeleteFunc(over, func(m *member) bool { return !c.isEndedByMemory(m, collectRuns(&drops)) })
@@ -188,20 +186,25 @@ func (x *sampled) isOver(limit int64) bool {
 	if err != nil {
 		return false
 	}
+	limits := x.m.crew.cfg.Link.Limits
 	if x.data == 0 {
 		var has unix.Rlimit
-		most := x.m.crew.cfg.Link.Limits.DataLimit(link.MostUnused)
+		most := limits.DataLimit(link.MostUnused)
 		if unix.Prlimit(x.m.proc.PID, unix.RLIMIT_DATA, nil, &has) == nil && has.Cur <= uint64(most) {
 			x.data = int64(has.Cur)
 		}
 	}
 	now := sys.ParseStatm(buf[:n])
-	x.had = now.Data()
 	if x.data == 0 {
 		return now.Own() > limit
+	}
+	if now.Data() > 0 { // it has not ended meanwhile
+		may := int64(limits.DataLimit(0))
+		unused := x.data - may
+		x.much = now.Data()-unused > may/2
 	}
 	if now.Data() > x.data+stackOf {
 		return true
 	}
-	return now.Own() > now.Data() && now.Own() > limit+vague // what was made read-only is no data any more
+	return now.Own() > now.Data()+vague && now.Own() > limit+vague // memory made read-only no longer counts as data
 }

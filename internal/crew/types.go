@@ -158,7 +158,7 @@ type Death struct {
 	PID    int
 	Status spawn.Status
 	Stderr string // the end of what it wrote there
-	// Starved means that it crashed as the Go runtime does without memory, and had used much of what it may have.
+	// Starved means that it crashed the way the Go runtime does when it is refused memory, and had much memory mapped.
 	Starved bool
 	Stacks  string // of its goroutines, if it was asked for them
 	Cause   error  // why the crew killed it; nil if it did not

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/go-multiprocessing/mp"
 )
@@ -47,7 +48,7 @@ func returns(err error) string {
 		return goexit
 	case errors.Is(err, context.DeadlineExceeded):
 		return tooLate
-	case errors.Is(err, fs.ErrNotExist), errors.As(err, &own) && own.N == 7:
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENXIO), errors.As(err, &own) && own.N == 7:
 		return theError
 	case strings.Contains(err.Error(), (&Stubborn{}).Error()):
 		return theText

@@ -92,6 +92,7 @@ var GoTable = []Row{
 	{Way: "panics", Returns: panicked, End: GoesOn, Exit: 2},
 	{Way: "panics in a deferred function while it panics", Returns: panicked, End: GoesOn, Exit: 2},
 	{Way: "writes to a nil map", Returns: panicked, End: GoesOn, Exit: 2},
+	{Way: "reads the terminal", Returns: theError, End: GoesOn, Exit: 1},
 	{Way: "calls runtime.Goexit", Returns: goexit, End: GoesOn, Exit: 1},
 	{Way: "waits for its context, until the deadline", Returns: tooLate, End: GoesOn, Needs: Deadline},
 	{Way: "sends itself SIGTERM", Returns: theResult, End: GoesOn, Exit: -15, Alone: died},

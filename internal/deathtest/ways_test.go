@@ -36,6 +36,13 @@ func init() {
 			fill(m)
 			return nil
 		}),
+		"reads the terminal": plain(func() error {
+			f, err := os.Open("/dev/tty")
+			if err == nil {
+				_, err = f.Read(make([]byte, 1))
+			}
+			return err
+		}),
 		"calls runtime.Goexit": plain(func() error { runtime.Goexit(); return nil }),
 		"waits for its context, until the deadline": func(ctx context.Context, _ bool) error {
 			<-ctx.Done()

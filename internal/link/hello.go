@@ -6,7 +6,7 @@ import (
 )
 
 // Version of the protocol; both sides must have the same.
-const Version = 6
+const Version = 7
 
 // Config is what the parent tells a new worker.
 type Config struct {
@@ -29,20 +29,19 @@ type Config struct {
 // Limits are what a worker imposes on itself before it runs anything of the
 // user's; 0 is none.
 type Limits struct {
-	Memory int  // bytes of private writable memory
+	Memory int  // as the caller has set it; see DataLimit
 	Group  bool // the memory is limited from outside, by a control group
 	Files  int  // open descriptors
 	Nice   int  // added to its niceness
 	NoCore bool
 }
 
-// MostUnused is the most bytes by which DataLimit grows for memory that a worker had mapped and never used when the
-// limit was set.
+// MostUnused caps the bytes that DataLimit adds for memory that was mapped but unused when the limit was set.
 const MostUnused = 96 << 20
 
-// DataLimit is how much private writable memory a worker may map if unused bytes of it were mapped and not used at the
-// start. It is above Memory, which the collector aims to stay below: while the collector works, tasks go on allocating,
-// and a refused mapping ends the worker.
+// DataLimit is how many bytes of private writable memory a worker may map, given how many were mapped but unused at the
+// start. It exceeds Memory because tasks go on allocating while the collector works, and a refused mapping ends the
+// worker.
 func (l Limits) DataLimit(unused int) int {
 	const most = 96 << 20
 	return l.Memory + min(l.Memory*3/8, most) + min(unused, MostUnused)

@@ -79,7 +79,7 @@ func commit(l *Link, pos uint64, b []byte, tail uint64) {
 func resultRecord(kind uint8, flags uint32, n, seq uint32, data []byte) []byte {
 	word := uint32(kind)<<resultKindBit | flags | n
 	if flags&resultExternal == 0 {
-		seq = seal(seq, word, data)
+		seq = Seal(seq, word, data)
 	}
 	b := binary.LittleEndian.AppendUint32(nil, word)
 	b = binary.LittleEndian.AppendUint32(b, seq)

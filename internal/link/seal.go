@@ -13,8 +13,8 @@ import (
 // seal returns the sealed number of a result's task. It is its own inverse.
 func seal(seq, word uint32, data []byte) uint32 { return seq ^ checksum(word, data) }
 
-// sealWord is seal for a result of 1 to 8 bytes, which most are. It takes the eight bytes of the ring that the result
-// lies in, whatever the last of them hold.
+// sealWord is seal for a result of 1 to 8 bytes, which most are. It covers all eight bytes in the ring, padding
+// included, so it does not detect a write between the copy into the ring and the sum.
 func sealWord(seq, word uint32, data uint64) uint32 {
 	return seq ^ uint32(((data^uint64(word)*mix1)*mix0)>>32)
 }

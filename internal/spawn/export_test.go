@@ -24,5 +24,5 @@ func (p *Process) Refused() {
 	p.heed(syscall.EPERM)
 }
 
-// Terminal is what a process opens to learn whether it has a terminal.
-var Terminal = &terminal
+// NewSession is newSession.
+var NewSession = newSession

@@ -53,22 +53,29 @@ func help(what string) {
 		_, left := os.LookupEnv("MP_PROCESS_TITLE")
 		fmt.Printf("%q %q %q %v\n", line, comm, os.Args, left)
 	case "terminal":
+		if arg == "session" {
+			spawn.NewSession()
+		}
 		_, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 		shell, _ := exec.Command("sh", "-c", "if read x </dev/tty; then echo read; else echo no terminal; fi").Output()
 		session, _ := unix.Getsid(0)
 		fmt.Printf("%v, group %v, session %v, %s", err, syscall.Getpgrp() == os.Getpid(), session == os.Getpid(), shell)
 	case "above": // the parent of such a process
-		unreadable, contain, _ := strings.Cut(arg, " ")
-		if unreadable == "true" {
-			*spawn.Terminal = "/dev/null/tty"
-		}
+		what, contain, _ := strings.Cut(arg, ",")
 		n, _ := strconv.Atoi(contain)
-		p, err := spawn.Start(spawn.Spec{Args: []string{"helper"}, Env: environment("terminal"), Stdout: 1, Stderr: 2, Contain: spawn.Containment(n)})
+		p, err := spawn.Start(spawn.Spec{Args: []string{"helper"}, Env: environment(what), Stdout: 1, Stderr: 2, Contain: spawn.Containment(n)})
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
 		<-p.Done()
+	case "desert": // the group that it leads
+		group, err := unix.Getpgid(os.Getppid())
+		if err == nil {
+			err = unix.Setpgid(0, group)
+		}
+		fmt.Println(err, syscall.Getpgrp() != os.Getpid())
+		select {}
 	case "files":
 		fmt.Print(strings.Join(files(), "\n"), "\n")
 	case "stay":

@@ -202,7 +202,7 @@ func runKeeper() {
 	pid, _, err := syscall.StartProcess(path, os.Args[1:], &syscall.ProcAttr{
 		Env:   append(os.Environ(), marker+"="+what),
 		Files: files,
-		Sys:   ownGroup(&syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, PidFD: &pidfd}),
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	})
 	if err == nil && pidfd < 0 {
 		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {

@@ -24,7 +24,8 @@ func (p *Process) Kill() {
 	case p.reaped:
 		return
 	case p.sock == nil:
-		p.heed(killGroup(p.pidfd, p.child))
+		// A task may have moved the process to another group.
+		p.heed(errors.Join(killGroup(p.pidfd, p.child), signalTo(p.pidfd, p.child, syscall.SIGKILL)))
 	case p.contain == Namespace: // with its first process the kernel ends all
 		p.heed(signalTo(p.pidfd, p.child, syscall.SIGKILL))
 	default: // the keeper does it; unless it is kept from that

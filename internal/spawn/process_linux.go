@@ -100,7 +100,7 @@ func (p *Process) start(s Spec) error {
 		Dir:   s.Dir,
 		Env:   environ(s.Env, slices.Concat(vars, withProcs(s.Env, s.Procs), []string{marker + "=" + role})...),
 		Files: files,
-		Sys:   ownGroup(&syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, PidFD: &pidfd}),
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}
 	if s.Contain != Group {
 		theirs, err := p.keeperSocket()
@@ -150,6 +150,7 @@ func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
 // abandon ends a child that was started a moment ago and cannot be watched.
 func abandon(pid int) {
 	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
 	for {
 		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
 			return

@@ -30,6 +30,7 @@ func takeRole() string {
 	r := os.Getenv(marker)
 	if r != "" {
 		_ = os.Unsetenv(marker)
+		leaveTerminal()
 	}
 	r, given, counted := strings.Cut(r, ":")
 	if n, err := strconv.Atoi(given); counted && err == nil {
@@ -45,7 +46,6 @@ func takeRole() string {
 		if r == roleWorker {
 			swallowSignals() // before it has its name, by which they may be sent
 		}
-		leaveTerminal()
 		takeTitle()
 		restoreProcs()
 	}

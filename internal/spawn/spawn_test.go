@@ -167,27 +167,45 @@ func testSurroundings(t *testing.T, contain option) {
 	}
 }
 
-// A process has no terminal, whether we have one or not, and whether we may open it: to open it is an error at once.
-// To read it would stop the process for ever. It is in our session, since sessions are scheduled as groups, unless it
-// could not give up the terminal by itself. That of a keeper without a terminal has none to give up.
+// A process has no terminal, whether or not we have one: opening it fails at once, where reading it would stop the process
+// for ever. It stays in our session, as sessions are scheduled as groups, but could leave it.
 func TestNoTerminal(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
-		for _, row := range []struct{ ours, unreadable, session bool }{{false, false, false}, {true, false, false}, {true, true, true}} {
-			mptest.NoLeaks(t)
+		mptest.NoLeaks(t)
+		for _, row := range []struct {
+			ours    bool
+			what    string
+			session bool
+		}{{false, "terminal", false}, {true, "terminal", false}, {true, "terminal session", true}} {
 			var s spawn.Spec
 			contain(&s)
 			c := exec.Command("/proc/self/exe")
-			c.Env = environment(fmt.Sprint("above ", row.unreadable, " ", int(s.Contain)))
+			c.Env = environment(fmt.Sprintf("above %s,%d", row.what, s.Contain))
 			c.Stderr = os.Stderr
 			c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 			if row.ours {
 				c.Stdin, c.SysProcAttr.Setctty = terminal(t), true
 			}
 			out, err := c.Output()
-			want := fmt.Sprintf("open /dev/tty: no such device or address, group true, session %v, no terminal\n", row.session && s.Contain == spawn.Group)
+			want := fmt.Sprintf("open /dev/tty: no such device or address, group true, session %v, no terminal\n", row.session)
 			if string(out) != want || err != nil {
 				t.Errorf("%+v: %s, %v", row, out, err)
 			}
+		}
+	})
+}
+
+// A process that has moved to our group is killed all the same.
+func TestKillOfADeserter(t *testing.T) {
+	eachContainment(t, func(t *testing.T, contain option) {
+		mptest.NoLeaks(t)
+		p, out := start(t, "desert", contain)
+		if got := line(t, out); got != "<nil> true" {
+			t.Fatal(got)
+		}
+		p.Kill()
+		if got := ended(t, p); got.Signal != syscall.SIGKILL || got.Stuck {
+			t.Error(got)
 		}
 	})
 }

@@ -2,41 +2,42 @@ package spawn
 
 import (
 	"errors"
-	"syscall"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// A worker must not have its parent's terminal. It is never in the foreground there, so it would be stopped as soon as it
-// read the terminal, and nobody would continue it.
+// leaveTerminal detaches this process from the terminal of its parent, and so the processes that it will start. It is
+// never in the foreground there, so reading the terminal would stop it, and nobody would continue it.
 //
-// A session of its own has no terminal either. But Linux schedules sessions as groups (autogroup, see sched(7)), which
-// makes parent and workers wake each other later: a Map of small tasks takes a tenth longer. So a worker stays in its
-// parent's session, and gives up its terminal itself.
-
-// ownGroup makes a process that is to be started the leader of a group: of a session only if it could not give up the
-// terminal by itself.
-func ownGroup(attr *syscall.SysProcAttr) *syscall.SysProcAttr {
-	fd, err := openTerminal()
-	if err == nil {
-		_ = unix.Close(fd)
-	}
-	attr.Setpgid = err == nil || errors.Is(err, unix.ENXIO)
-	attr.Setsid = !attr.Setpgid
-	return attr
-}
-
-// leaveTerminal gives up the terminal that this process has from its parent. What it starts has none either.
+// A new session has no terminal either. But Linux schedules each session as a group (autogroup, see sched(7)), so that
+// parent and workers wake each other later: a Map of small tasks takes a tenth longer. A session is the way out where
+// the terminal cannot be given up.
 func leaveTerminal() {
-	if fd, err := openTerminal(); err == nil {
-		_ = unix.IoctlSetInt(fd, unix.TIOCNOTTY, 0)
-		_ = unix.Close(fd)
+	if giveUpTerminal() != nil {
+		newSession()
 	}
 }
 
-var terminal = "/dev/tty"
+func giveUpTerminal() error {
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	})
+	if errors.Is(err, unix.ENXIO) {
+		return nil // it has none
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.IoctlSetInt(fd, unix.TIOCNOTTY, 0)
+}
 
-// openTerminal opens the terminal of this process. ENXIO means that it has none.
-func openTerminal() (int, error) {
-	return unix.Open(terminal, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+// newSession makes this process, the leader of a group, the leader of a session. As the leader of a group it could not
+// become that, so it joins its parent's for a moment.
+func newSession() {
+	if group, err := unix.Getpgid(os.Getppid()); err == nil {
+		_ = unix.Setpgid(0, group)
+	}
+	_, _ = unix.Setsid()
 }

@@ -36,7 +36,7 @@ func mappedNow() (m mapped) {
 	return m
 }
 
-// ahead is how far below the system's limit the collector's own is: while it collects, tasks go on allocating.
+// ahead is how far below Limits.Memory the collector's limit is: while it collects, tasks go on allocating.
 func ahead(limit int) int { return 16<<20 + limit/4 }
 
 // preferForOOM has the system choose a worker, not its parent, when memory is short. Its own figure
@@ -52,7 +52,6 @@ func preferForOOM() {
 func impose(l link.Limits) error {
 	preferForOOM()
 	if l.Memory > 0 {
-		// The hard limit; before it the collector works harder.
 		overhead := groupOverhead
 		if !l.Group {
 			has := mappedNow()
