@@ -17,8 +17,8 @@ type Limits struct {
 	// an error. The collector works harder as a worker nears the limit (GOMEMLIMIT). A
 	// task that needs more ends with its worker, and its error is a [*WorkerError]
 	// with [ReasonOutOfMemory]. [Stats].Enforced names what enforces the limit. The
-	// limit is exact only with Cgroup; without, a worker may use three eighths more,
-	// at most 96 MiB.
+	// limit is exact only with Cgroup; without, a worker may use a quarter more, at
+	// most 48 MiB.
 	//
 	// With Cgroup, the control group enforces the limit if it has a memory
 	// controller. It counts the memory in use by the worker and by all processes
@@ -35,8 +35,8 @@ type Limits struct {
 	//   - The system's limit on private writable memory (RLIMIT_DATA) counts mapped
 	//     memory, used or not, except for what the worker had mapped and not used
 	//     when it started. It refuses a mapping that would exceed it. It is above
-	//     Memory by three eighths, at most 96 MiB, so that garbage has room until
-	//     the collector has freed it. If the Go runtime is refused, the worker ends;
+	//     Memory by a quarter, at most 48 MiB, so that garbage has room until the
+	//     collector has freed it. If the Go runtime is refused, the worker ends;
 	//     sometimes the runtime crashes without saying why, and the reason is
 	//     [ReasonFatal] unless mp recognizes that crash. If C code or a caller of
 	//     mmap is refused, that code decides what to do. A large allocation by Go
@@ -44,10 +44,9 @@ type Limits struct {
 	//   - Therefore this process samples the workers that are starting or running
 	//     tasks: every 10 ms, or every n ms if there are n workers and n is more
 	//     than ten. Sampling takes 1 to 2 % of a processor. This process kills a
-	//     worker that has mapped more than RLIMIT_DATA allows. Memory that was made
-	//     read-only escapes RLIMIT_DATA: a worker that has used it to exceed Memory
-	//     by 64 MiB is killed too. By then the worker may have used some of the
-	//     excess: some 100 MiB in 10 ms.
+	//     worker that has mapped more than RLIMIT_DATA allows, or that uses 64 MiB
+	//     more than Memory: memory that was made read-only escapes RLIMIT_DATA. By
+	//     then the worker may have used some of the excess: some 100 MiB in 10 ms.
 	//
 	// Under the race detector, which maps far more than a program uses, there is no
 	// RLIMIT_DATA, and only memory in use counts.

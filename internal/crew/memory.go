@@ -203,8 +203,5 @@ func (x *sampled) isOver(limit int64) bool {
 		unused := x.data - may
 		x.much = now.Data()-unused > may/2
 	}
-	if now.Data() > x.data+stackOf {
-		return true
-	}
-	return now.Own() > now.Data()+vague && now.Own() > limit+vague // memory made read-only no longer counts as data
+	return now.Data() > x.data+stackOf || now.Own() > limit+vague // memory made read-only no longer counts as data
 }

@@ -43,8 +43,8 @@ const MostUnused = 96 << 20
 // start. It exceeds Memory because tasks go on allocating while the collector works, and a refused mapping ends the
 // worker.
 func (l Limits) DataLimit(unused int) int {
-	const most = 96 << 20
-	return l.Memory + min(l.Memory*3/8, most) + min(unused, MostUnused)
+	const most = 48 << 20
+	return l.Memory + min(l.Memory/4, most) + min(unused, MostUnused)
 }
 
 // Bound is a function with its encoded argument; none if Name is empty.
