@@ -30,7 +30,8 @@ type Limits struct {
 	// what a task starts do not count. The collector keeps a quarter of the limit
 	// and 16 MiB free, since tasks go on allocating while it works. A task that
 	// allocates faster than the collector frees can still end with its worker, though
-	// most of its memory is garbage. Two mechanisms enforce the limit, and neither needs a privilege:
+	// most of its memory is garbage. Two mechanisms enforce the limit, and neither
+	// needs a privilege:
 	//
 	//   - The system's limit on private writable memory (RLIMIT_DATA) counts mapped
 	//     memory, used or not, except for what the worker had mapped and not used

@@ -158,11 +158,12 @@ type Death struct {
 	PID    int
 	Status spawn.Status
 	Stderr string // the end of what it wrote there
+	Stacks string // of its goroutines, if it was asked for them
+	Cause  error  // why the crew killed it; nil if it did not
+	Func   string // of the task that it was running, in that task's error
+
 	// Starved means that it crashed the way the Go runtime does when it is refused memory, and had much memory mapped.
 	Starved bool
-	Stacks  string // of its goroutines, if it was asked for them
-	Cause   error  // why the crew killed it; nil if it did not
-	Func    string // of the task that it was running, in that task's error
 }
 
 func (d *Death) Error() string {

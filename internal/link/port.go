@@ -371,7 +371,7 @@ func (p *Port) Finish(kind uint8, data []byte) error {
 	}
 	switch {
 	case external:
-	case size == resultHead+8:
+	case isWord(len(data)):
 		seq = sealWord(seq, word, binary.LittleEndian.Uint64(ring[(p.tail+resultHead)%ringSize:]))
 	default:
 		seq = seal(seq, word, data)

@@ -89,7 +89,7 @@ func (l *Link) parse(b []byte, r *Results) error {
 			if n > MaxInline || pad(n) > len(b) {
 				return fmt.Errorf("%w: a result of %d bytes", errGarbage, n)
 			}
-			if pad(n) == 8 {
+			if isWord(n) {
 				seq = sealWord(seq, word, binary.LittleEndian.Uint64(b))
 			} else {
 				seq = seal(seq, word, b[:n])

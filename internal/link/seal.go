@@ -13,7 +13,11 @@ import (
 // seal returns the sealed number of a result's task. It is its own inverse.
 func seal(seq, word uint32, data []byte) uint32 { return seq ^ checksum(word, data) }
 
-// sealWord is seal for a result of 1 to 8 bytes, which most are. It covers all eight bytes in the ring, padding
+// isWord reports whether a result of n bytes fills just one word of the ring, as most do. sealWord seals it, seal all
+// others.
+func isWord(n int) bool { return 1 <= n && n <= 8 }
+
+// sealWord is seal for such a result. It covers all eight bytes in the ring, padding
 // included, so it does not detect a write between the copy into the ring and the sum.
 func sealWord(seq, word uint32, data uint64) uint32 {
 	return seq ^ uint32(((data^uint64(word)*mix1)*mix0)>>32)
@@ -22,7 +26,7 @@ func sealWord(seq, word uint32, data uint64) uint32 {
 // Seal returns the sealed number of a result's task, for tests that write results by hand. word is the result's first
 // word; the data is padded with zeros.
 func Seal(seq, word uint32, data []byte) uint32 {
-	if n := len(data); 1 <= n && n <= 8 {
+	if isWord(len(data)) {
 		var b [8]byte
 		copy(b[:], data)
 		return sealWord(seq, word, binary.LittleEndian.Uint64(b[:]))

@@ -1,0 +1,2 @@
+// Package pty opens terminals, for tests of what programs do at one.
+package pty
