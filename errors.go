@@ -7,16 +7,16 @@ import (
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/runner"
 	"github.com/go-multiprocessing/mp/internal/share"
-	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
 // ErrClosed is returned by operations on something that was closed. It is also the error of the
 // tasks that a closed pool did not finish. A shared object that another process has
 // overwritten can return it as well, see [ErrCorrupt].
-var ErrClosed = crew.ErrClosed
+var ErrClosed = errs.ErrClosed
 
 // ErrNotInitialized is returned by everything that would start a process in a
 // program that has not called [Init]. No process was started.
@@ -40,11 +40,11 @@ var ErrRunning = errors.New("mp: the process is running: end it with Terminate o
 
 // ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there
 // is no room. Nothing was put.
-var ErrFull = xsync.ErrFull
+var ErrFull = errs.ErrFull
 
 // ErrEmpty is returned by [Queue.TryGet], [Conn.TryRecv], [Conn.TryRecvBytes] and [Conn.TryRecvInto] if there
 // is nothing to receive.
-var ErrEmpty = xsync.ErrEmpty
+var ErrEmpty = errs.ErrEmpty
 
 // ErrCorrupt is returned by some methods of an object in shared memory when they detect that another process
 // has overwritten the object: a process that has it, or an object in the same segment. Detection is best
@@ -52,24 +52,24 @@ var ErrEmpty = xsync.ErrEmpty
 // owner ([ErrOwnerDied]); a damaged [Queue] can look closed and empty, so that [Queue.All] ends without an
 // error. A call that returns ErrCorrupt had no reliable effect, and other methods of the object may fail
 // too. [ObjectConfig].Isolated keeps an object out of reach of processes that do not have it.
-var ErrCorrupt = xsync.ErrCorrupt
+var ErrCorrupt = errs.ErrCorrupt
 
 // ErrOwnerDied is returned instead of a lock whose holder's process has died, or
 // was killed, and may have left what the lock guards half changed. The lock is not
 // held. It is returned to everybody until somebody has repaired that with Recover.
-var ErrOwnerDied = xsync.ErrOwnerDied
+var ErrOwnerDied = errs.ErrOwnerDied
 
 // ErrNotHeld is returned when a process releases something it does not hold, or uses a
 // [Cond] without its Mutex. Nothing is changed. [Cond.Wait] also returns it if it cannot lock
 // the Mutex again.
-var ErrNotHeld = xsync.ErrNotHeld
+var ErrNotHeld = errs.ErrNotHeld
 
 // ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
-var ErrBroken = xsync.ErrBroken
+var ErrBroken = errs.ErrBroken
 
 // ErrOverRelease is returned by a semaphore that was released more often than
 // acquired, and by more [Queue.TaskDone] calls than elements received. Nothing is changed.
-var ErrOverRelease = xsync.ErrOverRelease
+var ErrOverRelease = errs.ErrOverRelease
 
 // ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent on, and is the
 // cause of the [*CodecError] of a process that sends it once more.

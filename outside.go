@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -148,7 +149,7 @@ func tooLong(what, doing string, n int, field string, most int) error {
 // unreadable returns the error for a message that could not be taken and is lost. ErrClosed is returned
 // as it is, since it concerns all messages.
 func unreadable(what string, err error) error {
-	if errors.Is(err, xsync.ErrClosed) {
+	if errors.Is(err, errs.ErrClosed) {
 		return err
 	}
 	return codecError("", what, "decoded", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -171,7 +172,7 @@ func (e *pipeEnd) fits(n int, doing string) error {
 }
 
 func (e *pipeEnd) sendError(err error) error {
-	if errors.Is(err, xsync.ErrClosed) && !e.closed.Load() {
+	if errors.Is(err, errs.ErrClosed) && !e.closed.Load() {
 		return io.ErrClosedPipe
 	}
 	return err
@@ -190,7 +191,7 @@ func (e *pipeEnd) tryReceive(buf []byte) ([]byte, error) {
 // got appends to buf what was got.
 func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err error) ([]byte, error) {
 	switch {
-	case errors.Is(err, xsync.ErrClosed) && !e.closed.Load():
+	case errors.Is(err, errs.ErrClosed) && !e.closed.Load():
 		return buf, io.EOF
 	case err != nil:
 		return buf, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/ask"
 	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // mostAsked is how many questions a worker may leave without an answer.
@@ -80,7 +81,7 @@ func (m *member) ask(ctx context.Context, data []byte, most int) ([]byte, error)
 		return nil, cause.Of(ctx)
 	case <-m.ears: // nothing more can be heard of it
 	case <-m.crew.closing:
-		return nil, ErrClosed
+		return nil, errs.ErrClosed
 	}
 	select {
 	case r := <-answer: // that was the last that it said

@@ -5,6 +5,8 @@ package crew
 import (
 	"errors"
 	"time"
+
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // whyNot is the error of a task of j that will not be run.
@@ -17,7 +19,7 @@ func (c *Crew) whyNot(j *job) error {
 	if !c.closed && c.lastWhy != nil { // a place may have been filled since then
 		return c.lastWhy
 	}
-	return ErrClosed
+	return errs.ErrClosed
 }
 
 // running is a task that has begun on a member.

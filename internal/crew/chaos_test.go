@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 var chaosSeed = flag.Uint64("chaos.seed", 0, "seed of TestChaos; 0: a new one")
@@ -215,7 +216,7 @@ func (x *chaos) call() {
 			x.mu.Lock()
 			x.batches = append(x.batches, b)
 			x.mu.Unlock()
-		} else if !errors.Is(err, crew.ErrClosed) && !errors.Is(err, context.Canceled) {
+		} else if !errors.Is(err, errs.ErrClosed) && !errors.Is(err, context.Canceled) {
 			x.t.Errorf("Execute: %v", err)
 		}
 		cancel()
@@ -283,5 +284,5 @@ func known(err error) bool {
 	var d *crew.Death
 	var c *crew.Cancelled
 	var o outcome
-	return errors.As(err, &d) || errors.As(err, &c) || errors.As(err, &o) || errors.Is(err, crew.ErrClosed)
+	return errors.As(err, &d) || errors.As(err, &c) || errors.As(err, &o) || errors.Is(err, errs.ErrClosed)
 }

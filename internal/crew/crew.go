@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/journal"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/sched"
@@ -199,7 +200,7 @@ func (c *Crew) admit(ctx context.Context) error {
 	for {
 		switch {
 		case c.closed || c.draining:
-			return ErrClosed
+			return errs.ErrClosed
 		case c.broken != nil:
 			return c.broken
 		case ctx.Err() != nil:

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
@@ -86,7 +87,7 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 		return nil, m.failed(i, err)
 	}
 	if !m.enlist(i) {
-		return nil, m.failed(i, ErrClosed)
+		return nil, m.failed(i, errs.ErrClosed)
 	}
 	if m.outage > 0 && c.cfg.Logger != nil {
 		c.cfg.Logger.Info("mp: worker serves again", "worker", i+1, "pid", m.proc.PID, "after", m.outage)
@@ -119,7 +120,7 @@ func (m *member) failed(i int, err error) *StartError {
 		own = true
 	case <-time.After(untilGone(err)):
 	}
-	s := &StartError{Worker: i + 1, Started: true, Permanent: !own && !errors.Is(err, ErrClosed), Err: err}
+	s := &StartError{Worker: i + 1, Started: true, Permanent: !own && !errors.Is(err, errs.ErrClosed), Err: err}
 	s.Last = m.discard()
 	s.Killed = own && s.Last.mayBeKilled()
 	return s

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // A place is where one worker after the other serves; under the crew's lock.
@@ -42,7 +43,7 @@ func (c *Crew) Resize(n int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || c.draining {
-		return ErrClosed
+		return errs.ErrClosed
 	}
 	c.resize(n, nil)
 	return nil
@@ -112,7 +113,7 @@ func (c *Crew) filled() (ok bool, change chan struct{}, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || c.draining {
-		return false, nil, ErrClosed
+		return false, nil, errs.ErrClosed
 	}
 	for i, p := range c.places[:c.want] {
 		switch m := c.members[i]; {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
@@ -204,7 +205,7 @@ func (m *member) handshake(greeted func()) *StartError {
 	case <-m.proc.Guarded(): // from here on it may run the user's code
 	case <-m.proc.Done():
 	case <-c.closing:
-		return &StartError{Err: ErrClosed}
+		return &StartError{Err: errs.ErrClosed}
 	}
 	if cfg.Setup.Name != "" {
 		_ = m.link.Go()
@@ -231,7 +232,7 @@ func (m *member) awaitHello(s says) (link.Hello, *StartError) {
 	case <-limit:
 		return link.Hello{}, &StartError{Err: fmt.Errorf("no word from it for %v: does its main call mp.Init?", startLimit)}
 	case <-m.crew.closing:
-		return link.Hello{}, &StartError{Err: ErrClosed}
+		return link.Hello{}, &StartError{Err: errs.ErrClosed}
 	}
 	err := m.lastMessage(s, errSilent)
 	select {
@@ -255,7 +256,7 @@ func (m *member) awaitReady(s says) *StartError {
 	case <-m.ears:
 		return &StartError{Err: m.lastMessage(s, errors.New("it closed its socket in its setup"))}
 	case <-m.crew.closing:
-		return &StartError{Err: ErrClosed}
+		return &StartError{Err: errs.ErrClosed}
 	}
 	return nil
 }

@@ -19,11 +19,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/spawn"
-	"github.com/go-multiprocessing/mp/internal/xsync"
 )
-
-// ErrClosed is the outcome of tasks that a closed crew did not finish.
-var ErrClosed = xsync.ErrClosed
 
 // Config describes a crew.
 type Config struct {

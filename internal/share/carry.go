@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -59,7 +60,7 @@ func (h *heap) keepOf(carrier, s *segment, how broker.Keeping) error {
 // keep is keepOf for a segment that is published; under the lock.
 func (h *heap) keep(carrier *segment, id uint64, how broker.Keeping) error {
 	if carrier.gone.Load() {
-		return xsync.ErrClosed
+		return errs.ErrClosed
 	}
 	if err := h.publish(carrier); err != nil {
 		return err
@@ -169,7 +170,7 @@ func (o *Object) Unspill(place, buf []byte, most int, goOn func() error) ([]byte
 	h.mu.Lock()
 	if h.dir == nil {
 		h.mu.Unlock()
-		return buf, xsync.ErrClosed
+		return buf, errs.ErrClosed
 	}
 	f, err := h.dir.Fetch(id)
 	dir := h.dir

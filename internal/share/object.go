@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -99,12 +100,12 @@ func (o *Object) ReadWritten(buffer func(written int64) ([]byte, error)) error {
 	h.mu.Lock()
 	if o.Gone() || h.segments[o.seg.id] != o.seg {
 		h.mu.Unlock()
-		return xsync.ErrClosed
+		return errs.ErrClosed
 	}
 	f, err := h.dir.Fetch(o.seg.id) // without a Drop, which would be for the mapping as well
 	h.mu.Unlock()
 	if errors.Is(err, broker.ErrGone) {
-		return xsync.ErrClosed
+		return errs.ErrClosed
 	}
 	if err != nil {
 		return err
@@ -142,7 +143,7 @@ func (o *Object) Token() (Token, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if o.closed.Load() {
-		return Token{}, xsync.ErrClosed
+		return Token{}, errs.ErrClosed
 	}
 	if err := h.publish(o.seg); err != nil {
 		return Token{}, err
@@ -253,7 +254,7 @@ func (o *Object) Pin() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if o.Gone() {
-		return xsync.ErrClosed
+		return errs.ErrClosed
 	}
 	o.views++
 	o.seg.views++

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -124,7 +125,7 @@ func TestPin(t *testing.T) {
 	o.Unpin()
 	o.Data()[1<<19] = 2
 	o.Unpin()
-	if err := o.Pin(); !errors.Is(err, xsync.ErrClosed) {
+	if err := o.Pin(); !errors.Is(err, errs.ErrClosed) {
 		t.Error(err)
 	}
 }
@@ -156,7 +157,7 @@ func TestMeet(t *testing.T) {
 		if _, err := Meet(token); !errors.Is(err, broker.ErrGone) {
 			t.Error(err)
 		}
-		if _, err := o.Token(); !errors.Is(err, xsync.ErrClosed) {
+		if _, err := o.Token(); !errors.Is(err, errs.ErrClosed) {
 			t.Error(err)
 		}
 		other.Close()

@@ -3,7 +3,7 @@ package store
 import (
 	"container/list"
 
-	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // Operations of barriers.
@@ -56,7 +56,7 @@ func barrierWait(x *exec) error {
 	}
 	switch {
 	case b.broken, b.acting != nil: // more than there are parties
-		return xsync.ErrBroken
+		return errs.ErrBroken
 	case b.waiters.Len() < b.parties-1:
 		return x.s.wait(&b.waiters, &pending{c: x.c, call: x.call, o: x.o})
 	}
@@ -85,7 +85,7 @@ func barrierDone(x *exec) error {
 		return err
 	}
 	if b.acting != x.c {
-		return xsync.ErrBroken
+		return errs.ErrBroken
 	}
 	b.acting = nil
 	x.c.hold(x.o, -1)
@@ -104,7 +104,7 @@ func (b *barrier) abort(s *Store, o *object) {
 		b.acting.hold(o, -1)
 		b.acting = nil
 	}
-	s.answerAll(&b.waiters, xsync.ErrBroken)
+	s.answerAll(&b.waiters, errs.ErrBroken)
 }
 
 // left is when a party has given up.

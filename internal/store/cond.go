@@ -4,7 +4,7 @@ import (
 	"container/list"
 	"errors"
 
-	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // Operations of conditions.
@@ -49,7 +49,7 @@ func condWait(x *exec) error {
 	c, s := x.o.body.(*cond), x.s
 	l := c.lock.body.(*lock)
 	if l.holder != x.c {
-		return xsync.ErrNotHeld
+		return errs.ErrNotHeld
 	}
 	p := &pending{c: x.c, call: x.call, o: x.o, then: c.lock, write: true}
 	p.cancel = func() { c.cancel(s, p) }
@@ -89,7 +89,7 @@ func (p *pending) relock(s *Store) {
 	}
 	p.unqueue()
 	if o.gone || l.dead {
-		err := xsync.ErrOwnerDied
+		err := errs.ErrOwnerDied
 		if o.gone {
 			err = ErrGone
 		}
@@ -107,7 +107,7 @@ func condSignal(x *exec) error {
 		return err
 	}
 	if c.lock.body.(*lock).holder != x.c {
-		return xsync.ErrNotHeld
+		return errs.ErrNotHeld
 	}
 	for p := first(&c.waiters); p != nil; p = first(&c.waiters) {
 		p.relock(x.s)
@@ -127,7 +127,7 @@ func condUnlock(x *exec) error {
 	c := x.o.body.(*cond)
 	l := c.lock.body.(*lock)
 	if l.holder != x.c {
-		return xsync.ErrNotHeld
+		return errs.ErrNotHeld
 	}
 	if next := first(&c.waiters); signalled && next != nil {
 		next.relock(x.s)

@@ -3,7 +3,7 @@ package store
 import (
 	"container/list"
 
-	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // Operations of locks.
@@ -64,7 +64,7 @@ func (x *exec) lock(p *pending) error {
 	p.c, p.call, p.o = x.c, x.call, x.o
 	switch {
 	case l.dead:
-		return xsync.ErrOwnerDied
+		return errs.ErrOwnerDied
 	case l.waiters.Len() > 0 || !l.free(p.write):
 		return x.s.wait(&l.waiters, p)
 	}
@@ -78,7 +78,7 @@ func (x *exec) lock(p *pending) error {
 func (x *exec) tryLock(write bool) error {
 	l := x.theLock()
 	if l.dead {
-		return xsync.ErrOwnerDied
+		return errs.ErrOwnerDied
 	}
 	ok := l.waiters.Len() == 0 && l.free(write)
 	if ok {
@@ -93,7 +93,7 @@ func (x *exec) tryLock(write bool) error {
 
 func (l *lock) unlock(s *Store, c *Client, o *object) error {
 	if l.holder != c {
-		return xsync.ErrNotHeld
+		return errs.ErrNotHeld
 	}
 	l.holder = nil
 	c.hold(o, -1)
@@ -103,7 +103,7 @@ func (l *lock) unlock(s *Store, c *Client, o *object) error {
 
 func (l *lock) unlockRead(s *Store, c *Client, o *object) error {
 	if l.readers[c] == 0 {
-		return xsync.ErrNotHeld
+		return errs.ErrNotHeld
 	}
 	if l.readers[c]--; l.readers[c] == 0 {
 		delete(l.readers, c)
@@ -116,7 +116,7 @@ func (l *lock) unlockRead(s *Store, c *Client, o *object) error {
 // grant gives it to those whose turn it is.
 func (l *lock) grant(s *Store, o *object) {
 	if l.dead {
-		s.answerAll(&l.waiters, xsync.ErrOwnerDied)
+		s.answerAll(&l.waiters, errs.ErrOwnerDied)
 		return
 	}
 	for p := first(&l.waiters); p != nil && l.free(p.write); p = first(&l.waiters) {
@@ -170,7 +170,7 @@ func lockRepaired(x *exec) error {
 		return err
 	}
 	if l.repairing != x.c {
-		return xsync.ErrNotHeld
+		return errs.ErrNotHeld
 	}
 	x.c.hold(x.o, -1)
 	l.nextRepair(x.s, x.o, ok)

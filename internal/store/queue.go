@@ -4,7 +4,7 @@ import (
 	"container/list"
 	"errors"
 
-	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // Operations of queues.
@@ -78,7 +78,7 @@ func (x *exec) put(wait bool) error {
 	full := q.most > 0 && q.all.Len() >= q.most
 	switch {
 	case q.ended:
-		return xsync.ErrClosed
+		return errs.ErrClosed
 	case full && !wait:
 		x.out.Bool(false)
 		return nil
@@ -153,7 +153,7 @@ func (x *exec) get(wait bool) error {
 		x.s.drop(x.o, v)
 		return nil
 	case q.ended:
-		return xsync.ErrClosed
+		return errs.ErrClosed
 	case !wait:
 		x.out.Bool(false)
 		return nil
@@ -181,7 +181,7 @@ func queueUnget(x *exec) error {
 func queueDone(x *exec) error {
 	q := x.queue()
 	if q.got == 0 {
-		return xsync.ErrOverRelease
+		return errs.ErrOverRelease
 	}
 	q.got--
 	if q.undone--; q.undone == 0 {
@@ -204,8 +204,8 @@ func queueClose(x *exec) error {
 	q.ended = true
 	for p := first(&q.putters); p != nil; p = first(&q.putters) {
 		x.s.drop(x.o, p.value)
-		x.s.answer(p, xsync.ErrClosed, nil)
+		x.s.answer(p, errs.ErrClosed, nil)
 	}
-	x.s.answerAll(&q.getters, xsync.ErrClosed)
+	x.s.answerAll(&q.getters, errs.ErrClosed)
 	return x.in.Err()
 }

@@ -3,7 +3,7 @@ package store
 import (
 	"container/list"
 
-	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // Operations of semaphores.
@@ -92,7 +92,7 @@ func semRelease(x *exec) error {
 	m := x.semaphore()
 	if m.bounded {
 		if m.has[x.c] == 0 {
-			return xsync.ErrOverRelease
+			return errs.ErrOverRelease
 		}
 		if m.has[x.c]--; m.has[x.c] == 0 {
 			delete(m.has, x.c)

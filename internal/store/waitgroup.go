@@ -3,7 +3,7 @@ package store
 import (
 	"container/list"
 
-	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // Operations of wait groups.
@@ -30,7 +30,7 @@ func init() {
 				return err
 			}
 			if g.n+n < 0 {
-				return xsync.ErrOverRelease
+				return errs.ErrOverRelease
 			}
 			if g.n += n; g.n == 0 {
 				x.s.answerAll(&g.waiters, nil)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
@@ -85,7 +86,7 @@ func (b *Barrier) Close(owned bool) { b.close(owned, &b.queue) }
 // open returns ErrClosed if it is closed.
 func (b *Barrier) open() error {
 	if !b.alive(b.word.Load()) {
-		return ErrClosed
+		return errs.ErrClosed
 	}
 	return nil
 }
@@ -136,7 +137,7 @@ func (b *Barrier) arrive() (at uint64, index int, err error) {
 		}
 		at = b.state.Load()
 		if at&broken != 0 {
-			return at, 0, ErrBroken
+			return at, 0, errs.ErrBroken
 		}
 		count, parties := b.count.Load(), b.parties.Load()
 		n := arrivedIn(phaseOf(at), count)
@@ -154,12 +155,12 @@ func (b *Barrier) arrive() (at uint64, index int, err error) {
 			return at, int(parties - n - 1), nil
 		}
 		if !b.state.CompareAndSwap(at, at|complete) {
-			return at, 0, ErrBroken
+			return at, 0, errs.ErrBroken
 		}
 		b.edge.acquire()
 		return at, 0, nil
 	}
-	return 0, 0, ErrCorrupt
+	return 0, 0, errs.ErrCorrupt
 }
 
 // note says that this process has a party in a phase, unless it has one in a later phase already.
@@ -198,7 +199,7 @@ func (b *Barrier) outcome(at uint64) error {
 	s := b.state.Load()
 	ago := phases(phaseOf(at), phaseOf(s))
 	if ago == 0 || ago > historyBits || s>>historyShift>>(ago-1)&1 != 0 {
-		return ErrBroken
+		return errs.ErrBroken
 	}
 	return nil
 }
@@ -241,7 +242,7 @@ func (b *Barrier) act(at uint64, action func() error) (err error) {
 		return err
 	}
 	if !b.state.CompareAndSwap(at|complete, next(at, false)) {
-		return ErrBroken
+		return errs.ErrBroken
 	}
 	b.queue.WakeAll()
 	return nil
@@ -267,7 +268,7 @@ func (b *Barrier) Reset() error {
 			return nil
 		}
 	}
-	return ErrCorrupt
+	return errs.ErrCorrupt
 }
 
 // Broken reports whether it is broken.

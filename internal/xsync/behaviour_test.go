@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -76,7 +77,7 @@ func TestNotHeld(t *testing.T) {
 	d := xsync.OpenRWMutex(w.memory(lots[1], 1))
 	notHeld := func(err error) {
 		t.Helper()
-		if !errors.Is(err, xsync.ErrNotHeld) {
+		if !errors.Is(err, errs.ErrNotHeld) {
 			t.Error(err)
 		}
 	}
@@ -117,7 +118,7 @@ func TestPermits(t *testing.T) {
 		t.Error(n, err)
 	}
 	b := xsync.NewBounded(w.memory(lots[0], 1), 2)
-	if err := b.Release(); !errors.Is(err, xsync.ErrOverRelease) {
+	if err := b.Release(); !errors.Is(err, errs.ErrOverRelease) {
 		t.Error(err)
 	}
 	other := xsync.OpenBounded(w.memory(lots[1], 1))
@@ -182,7 +183,7 @@ func TestCondEnds(t *testing.T) {
 	m := xsync.NewMutex(w.memory(lots[0], 0))
 	c := xsync.NewCond(w.memory(lots[0], 1), m)
 	for _, err := range []error{c.Wait(forever), c.Signal(), c.Broadcast()} {
-		if !errors.Is(err, xsync.ErrNotHeld) {
+		if !errors.Is(err, errs.ErrNotHeld) {
 			t.Error(err)
 		}
 	}
@@ -212,11 +213,11 @@ func TestCondOfKeptLock(t *testing.T) {
 		}
 		cancel()
 		within(t, "Wait returns", func() {
-			if err := <-kept; !errors.Is(err, xsync.ErrNotHeld) || errors.Is(err, context.Canceled) {
+			if err := <-kept; !errors.Is(err, errs.ErrNotHeld) || errors.Is(err, context.Canceled) {
 				t.Errorf("signalled %v: %v", signalled, err)
 			}
 		})
-		if err := locks[1].Held(); !errors.Is(err, xsync.ErrNotHeld) {
+		if err := locks[1].Held(); !errors.Is(err, errs.ErrNotHeld) {
 			t.Errorf("signalled %v: %v", signalled, err)
 		}
 		if !signalled {
@@ -300,12 +301,12 @@ func TestBarrierBreaks(t *testing.T) {
 			lots := w.lots(1, 2)
 			xsync.NewBarrier(w.memory(lots[0], 0), 4)
 			all := each(w, lots, 0, xsync.OpenBarrier)
-			errs := make(chan error, 4)
+			failures := make(chan error, 4)
 			wait := func(n int) {
 				for i := range n {
 					go func() {
 						_, err := all[i%2].Wait(forever, nil)
-						errs <- err
+						failures <- err
 					}()
 				}
 			}
@@ -314,7 +315,7 @@ func TestBarrierBreaks(t *testing.T) {
 			breakIt(all[0])
 			for range 2 {
 				within(t, "it breaks", func() {
-					if err := <-errs; !errors.Is(err, xsync.ErrBroken) {
+					if err := <-failures; !errors.Is(err, errs.ErrBroken) {
 						t.Error(err)
 					}
 				})
@@ -323,14 +324,14 @@ func TestBarrierBreaks(t *testing.T) {
 				t.Error(broken, err)
 			}
 			if name != "reset" {
-				if _, err := all[1].Wait(forever, nil); !errors.Is(err, xsync.ErrBroken) {
+				if _, err := all[1].Wait(forever, nil); !errors.Is(err, errs.ErrBroken) {
 					t.Error(err)
 				}
 				must(t, all[1].Reset())
 			}
 			wait(4)
 			for range 4 {
-				within(t, "it works again", func() { must(t, <-errs) })
+				within(t, "it works again", func() { must(t, <-failures) })
 			}
 		})
 	}
@@ -419,7 +420,7 @@ func TestMultitude(t *testing.T) {
 					case err == nil:
 						turns.Add(1)
 						must(t, m.Unlock())
-					case errors.Is(err, xsync.ErrClosed):
+					case errors.Is(err, errs.ErrClosed):
 						closed.Add(1)
 					default:
 						t.Error(err)

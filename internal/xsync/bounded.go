@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
@@ -73,7 +74,7 @@ func (b *Bounded) try(called, starve bool) (bool, error) {
 	w := b.word.Load()
 	switch {
 	case !b.alive(w):
-		return false, ErrClosed
+		return false, errs.ErrClosed
 	case w&starving != 0 && !called:
 		return false, nil
 	}
@@ -148,14 +149,14 @@ func (b *Bounded) TryAcquire() (bool, error) {
 // Release gives a permit back: one of this process, or if it has none one of another.
 func (b *Bounded) Release() error {
 	if !b.there() {
-		return ErrClosed
+		return errs.ErrClosed
 	}
 	b.edge.release()
 	if b.take(b.me, 0) < 0 && !b.takeAny() {
 		if !b.there() { // its memory was given back meanwhile
-			return ErrClosed
+			return errs.ErrClosed
 		}
-		return ErrOverRelease
+		return errs.ErrOverRelease
 	}
 	b.passOn()
 	return nil
@@ -176,7 +177,7 @@ func (b *Bounded) takeAny() bool {
 // Available is the number of free permits at some moment.
 func (b *Bounded) Available() (n int, err error) {
 	if !b.alive(b.word.Load()) {
-		return 0, ErrClosed
+		return 0, errs.ErrClosed
 	}
 	for i := range b.permits {
 		if b.permits[i].Load() == 0 {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
@@ -52,7 +53,7 @@ func (c *Cond) Close(owned bool) { c.close(owned, &c.queue) }
 // check returns an error if the lock is not held, or the Cond closed.
 func (c *Cond) check() error {
 	if !c.alive(c.word.Load()) {
-		return ErrClosed
+		return errs.ErrClosed
 	}
 	return c.lock.Held()
 }
@@ -83,7 +84,7 @@ func (c *Cond) Wait(ctx context.Context) error {
 		switch {
 		case took || err != nil:
 		case !c.alive(c.word.Load()):
-			err = ErrClosed
+			err = errs.ErrClosed
 		default:
 			err = ctx.Err() // Sleep does not look at ctx while it keeps being called
 		}
@@ -92,7 +93,7 @@ func (c *Cond) Wait(ctx context.Context) error {
 	if err != nil && c.withdraw() {
 		took, err = true, nil // signalled in the last moment
 	}
-	if signalledAt(mine.Load()) > 0 || errors.Is(err, ErrClosed) {
+	if signalledAt(mine.Load()) > 0 || errors.Is(err, errs.ErrClosed) {
 		c.queue.CallNext()
 	}
 	e := c.relock(ctx)
@@ -131,7 +132,7 @@ func (c *Cond) relock(ctx context.Context) error {
 	return err
 }
 
-var errNotHeldAgain = fmt.Errorf("%w: the context of Cond.Wait has ended, and another holder keeps the lock", ErrNotHeld)
+var errNotHeldAgain = fmt.Errorf("%w: the context of Cond.Wait has ended, and another holder keeps the lock", errs.ErrNotHeld)
 
 // take takes a signal, for the first in the queue.
 func (c *Cond) take() bool {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -436,7 +437,7 @@ func TestHeldByNobody(t *testing.T) {
 	const draining = 1 << 18
 	died := func(t *testing.T, err error) {
 		t.Helper()
-		if err != xsync.ErrOwnerDied {
+		if err != errs.ErrOwnerDied {
 			t.Error(err)
 		}
 	}
@@ -549,7 +550,7 @@ func TestHeldByNobodyWhileWaiting(t *testing.T) {
 	}
 	w.mail.Vacate(nobody)
 	within(t, "the heartbeat finds it", func() {
-		if err := <-ended; err != xsync.ErrOwnerDied {
+		if err := <-ended; err != errs.ErrOwnerDied {
 			t.Error(err)
 		}
 	})
@@ -568,7 +569,7 @@ func TestCondLockIsKept(t *testing.T) {
 	must(t, other.Lock(forever))
 	cancel()
 	within(t, "Wait ends", func() {
-		if err := <-ended; !errors.Is(err, xsync.ErrNotHeld) || l.Held() == nil {
+		if err := <-ended; !errors.Is(err, errs.ErrNotHeld) || l.Held() == nil {
 			t.Error(err)
 		}
 	})

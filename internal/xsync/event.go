@@ -3,6 +3,7 @@ package xsync
 import (
 	"context"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
@@ -55,7 +56,7 @@ func (e *Event) Clear() error {
 func (e *Event) IsSet() (bool, error) {
 	w := e.word.Load()
 	if !e.alive(w) {
-		return false, ErrClosed
+		return false, errs.ErrClosed
 	}
 	e.edge.acquire()
 	return w&1 != 0, nil
@@ -74,7 +75,7 @@ func (e *Event) Wait(ctx context.Context) error {
 	_, err := wait(ctx, &e.queue, func(bool) (bool, error) {
 		w := e.word.Load()
 		if !e.alive(w) {
-			return false, ErrClosed
+			return false, errs.ErrClosed
 		}
 		return w != first, nil // set, or set and cleared since
 	})

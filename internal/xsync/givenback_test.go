@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -140,7 +141,7 @@ func TestGivenBack(t *testing.T) {
 				g.close()
 				must(t, places.Retire(ours))
 				want := g.done
-				if err := <-done; errors.Is(err, xsync.ErrClosed) {
+				if err := <-done; errors.Is(err, errs.ErrClosed) {
 					closed++
 					want = g.closed
 				} else if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -226,7 +227,7 @@ var roles = map[string]func(*world, *park.Lot) int{
 func lockAnyhow(lock, recover func() error) (repaired bool, err error) {
 	for {
 		err := lock()
-		if !errors.Is(err, xsync.ErrOwnerDied) {
+		if !errors.Is(err, errs.ErrOwnerDied) {
 			return repaired, err
 		}
 		repaired = true

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -80,7 +81,7 @@ func TestHungerEnds(t *testing.T) {
 				} else {
 					cancel()
 				}
-				if err := <-end; err == nil || how == "close" != errors.Is(err, xsync.ErrClosed) {
+				if err := <-end; err == nil || how == "close" != errors.Is(err, errs.ErrClosed) {
 					t.Error(err)
 				}
 				must(t, here.release())

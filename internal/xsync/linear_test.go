@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -236,7 +237,7 @@ func (c *client) note(op, res uint64) {
 
 func result(ok bool, err error) uint64 {
 	switch {
-	case errors.Is(err, xsync.ErrNotHeld):
+	case errors.Is(err, errs.ErrNotHeld):
 		return resNotHeld
 	case err != nil:
 		return resOther

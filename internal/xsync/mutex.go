@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
@@ -118,9 +119,9 @@ func (m *Mutex) try(called, hungry bool) (bool, error) {
 		next := w
 		switch {
 		case !m.alive(w):
-			return false, ErrClosed
+			return false, errs.ErrClosed
 		case w&died != 0:
-			return false, ErrOwnerDied
+			return false, errs.ErrOwnerDied
 		case free && (called || w&starving == 0):
 			next = w&genOf | m.me
 		case !free && m.abandoned(w):
@@ -135,7 +136,7 @@ func (m *Mutex) try(called, hungry bool) (bool, error) {
 			return free, nil
 		}
 	}
-	return false, ErrCorrupt
+	return false, errs.ErrCorrupt
 }
 
 // left returns the word without its holder, which is gone.
@@ -184,7 +185,7 @@ func (m *Mutex) Unlock() error {
 func (m *Mutex) unlockSlowly() error {
 	return m.giveUp(func(w uint64) (uint64, error) {
 		if w&slots != m.me || w&died != 0 {
-			return w, ErrNotHeld
+			return w, errs.ErrNotHeld
 		}
 		return w &^ slots, nil
 	})
@@ -194,9 +195,9 @@ func (m *Mutex) unlockSlowly() error {
 func (m *Mutex) Held() error {
 	switch w := m.word.Load(); {
 	case !m.alive(w):
-		return ErrClosed
+		return errs.ErrClosed
 	case w&slots != m.me || w&died != 0:
-		return ErrNotHeld
+		return errs.ErrNotHeld
 	}
 	return nil
 }

@@ -2,21 +2,12 @@ package xsync
 
 import (
 	"context"
-	"errors"
 	"math"
 	"sync/atomic"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
-)
-
-// Errors of the objects' methods, beside those of contexts.
-var (
-	ErrClosed      = errors.New("mp: closed")
-	ErrOwnerDied   = errors.New("mp: the process that held the lock has died and may have left what it guards half changed: repair that with Recover")
-	ErrNotHeld     = errors.New("mp: not held by this process")
-	ErrBroken      = errors.New("mp: the barrier is broken")
-	ErrOverRelease = errors.New("mp: released more often than acquired")
 )
 
 // Memory is an object's shared memory as this process sees it.
@@ -94,7 +85,7 @@ func (o *object) alive(w uint64) bool { return w&genOf == o.gen.Load() }
 // since: this process may have given its memory back meanwhile, and then it has read zeros. Closing comes before that.
 func (o *object) unlessClosed(err error) error {
 	if !o.alive(o.word.Load()) {
-		return ErrClosed
+		return errs.ErrClosed
 	}
 	return err
 }
@@ -139,14 +130,14 @@ func (o *object) updateIf(gen uint64, next func(w uint64) (uint64, error)) error
 	for range tries {
 		w := o.word.Load()
 		if w&genOf != gen {
-			return ErrClosed
+			return errs.ErrClosed
 		}
 		n, err := next(w)
 		if err != nil || n == w || o.word.CompareAndSwap(w, n) {
 			return err
 		}
 	}
-	return ErrCorrupt
+	return errs.ErrCorrupt
 }
 
 // tries is how often an atomic step is tried if the word keeps changing between the load and the

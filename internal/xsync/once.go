@@ -3,6 +3,7 @@ package xsync
 import (
 	"context"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
@@ -34,7 +35,7 @@ func (o *Once) Close(owned bool) { o.close(owned, &o.queue) }
 func (o *Once) Done() (bool, error) {
 	w := o.word.Load()
 	if !o.alive(w) {
-		return false, ErrClosed
+		return false, errs.ErrClosed
 	}
 	o.edge.acquire()
 	return w&finished != 0, nil

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/spin"
@@ -75,13 +76,6 @@ const (
 	spilled    = 1 << 63
 	// SpillSize is how long the place of a record that lies elsewhere is.
 	SpillSize = 24
-)
-
-// Errors of a Ring, beside ErrClosed.
-var (
-	ErrFull    = errors.New("mp: full")
-	ErrEmpty   = errors.New("mp: empty")
-	ErrCorrupt = errors.New("mp: the shared memory holds what no process of mp has written")
 )
 
 // RingShape says how much a Ring can hold.
@@ -279,9 +273,9 @@ func (r *Ring) lock(ctx context.Context, l *Mutex) error {
 	}
 	err := l.Lock(ctx)
 	switch {
-	case errors.Is(err, ErrOwnerDied), // mp never marks these locks so
-		errors.Is(err, ErrClosed): // mp closes the Ring before its locks
-		err = r.unlessClosed(ErrCorrupt)
+	case errors.Is(err, errs.ErrOwnerDied), // mp never marks these locks so
+		errors.Is(err, errs.ErrClosed): // mp closes the Ring before its locks
+		err = r.unlessClosed(errs.ErrCorrupt)
 	}
 	return err
 }
@@ -333,7 +327,7 @@ func (r *Ring) letCatchUp(ctx context.Context) {
 // TryPut is Put that returns ErrFull instead of waiting, also if a process is stopped just
 // when it puts.
 func (r *Ring) TryPut(b []byte, spill func([]byte) ([]byte, error), drop func([]byte)) error {
-	return r.putOr(b, spill, drop, func() error { return r.lockSoon(&r.put, ErrFull) }, func() error { return ErrFull })
+	return r.putOr(b, spill, drop, func() error { return r.lockSoon(&r.put, errs.ErrFull) }, func() error { return errs.ErrFull })
 }
 
 func (r *Ring) putOr(b []byte, spill func([]byte) ([]byte, error), drop func([]byte), lock, full func() error) error {
@@ -372,9 +366,9 @@ func (r *Ring) tryPut(b, place []byte) (put bool, where room, err error) {
 	head, tail := r.positions()
 	switch {
 	case !r.alive(r.word.Load()), tail.last():
-		return false, noRoom, ErrClosed
+		return false, noRoom, errs.ErrClosed
 	case !r.sane(head, tail):
-		return false, noRoom, r.unlessClosed(ErrCorrupt)
+		return false, noRoom, r.unlessClosed(errs.ErrCorrupt)
 	}
 	where = r.roomBetween(head, tail, len(b))
 	switch {
@@ -390,7 +384,7 @@ func (r *Ring) tryPut(b, place []byte) (put bool, where room, err error) {
 		put = r.write(tail, uint64(len(b)), b)
 	}
 	if !put {
-		err = ErrClosed
+		err = errs.ErrClosed
 	}
 	return put, where, err
 }
@@ -503,7 +497,7 @@ func (r *Ring) Get(ctx context.Context, buf []byte) (Record, error) {
 // TryGet is Get that returns ErrEmpty instead of waiting, also if a process is stopped just
 // when it gets.
 func (r *Ring) TryGet(buf []byte) (Record, error) {
-	return r.getOr(buf, func() error { return r.lockSoon(&r.get, ErrEmpty) }, func() error { return ErrEmpty })
+	return r.getOr(buf, func() error { return r.lockSoon(&r.get, errs.ErrEmpty) }, func() error { return errs.ErrEmpty })
 }
 
 func (r *Ring) getOr(buf []byte, lock, empty func() error) (Record, error) {
@@ -534,9 +528,9 @@ func (r *Ring) tryGet(buf []byte) (rec Record, ok bool, err error) {
 	head, tail := r.positions()
 	switch {
 	case !r.alive(r.word.Load()), head.count() == tail.count() && tail.last():
-		return rec, false, ErrClosed
+		return rec, false, errs.ErrClosed
 	case !r.sane(head, tail):
-		return rec, false, r.unlessClosed(ErrCorrupt)
+		return rec, false, r.unlessClosed(errs.ErrCorrupt)
 	case head.count() == tail.count():
 		return rec, false, nil
 	}
@@ -552,7 +546,7 @@ func (r *Ring) tryGet(buf []byte) (rec Record, ok bool, err error) {
 		r.foresee(Record{rec.Bytes[len(buf):], isSpilled})
 	}
 	if !r.head.CompareAndSwap(uint64(head), uint64(r.behind(head, n))) {
-		return Record{}, false, ErrClosed
+		return Record{}, false, errs.ErrClosed
 	}
 	r.edge.acquire()
 	return rec, true, nil
@@ -565,11 +559,11 @@ func (r *Ring) recordAt(head, tail position) (n int, isSpilled bool, err error) 
 	isSpilled, size = size&spilled != 0, size&^spilled
 	used := r.used(head, tail)
 	if size > uint64(used) || isSpilled && size != SpillSize {
-		return 0, false, ErrCorrupt
+		return 0, false, errs.ErrCorrupt
 	}
 	rest, others := used-r.takes(int(size)), int(tail.since(head))-1
 	if rest < others*r.takes(0) || others == 0 && rest != 0 {
-		return 0, false, ErrCorrupt
+		return 0, false, errs.ErrCorrupt
 	}
 	return int(size), isSpilled, nil
 }
@@ -579,10 +573,10 @@ func (r *Ring) Done() error {
 	for range tries {
 		n := r.done.Load()
 		if w := r.word.Load(); !r.alive(w) {
-			return ErrClosed
+			return errs.ErrClosed
 		}
 		if n == position(r.head.Load()).count() {
-			return r.unlessClosed(fmt.Errorf("%w: TaskDone for more elements than were got", ErrOverRelease))
+			return r.unlessClosed(fmt.Errorf("%w: TaskDone for more elements than were got", errs.ErrOverRelease))
 		}
 		r.edge.release()
 		if r.done.CompareAndSwap(n, (n+1)&countMask) {
@@ -592,7 +586,7 @@ func (r *Ring) Done() error {
 			return nil
 		}
 	}
-	return ErrCorrupt
+	return errs.ErrCorrupt
 }
 
 // Join waits until there has been a Done for each record that was put.
@@ -602,7 +596,7 @@ func (r *Ring) Join(ctx context.Context) error {
 	}
 	err := r.joined.Until(ctx, func(bool) bool { return r.allDone() || !r.alive(r.word.Load()) })
 	if err == nil && !r.allDone() {
-		err = ErrClosed
+		err = errs.ErrClosed
 	}
 	if err == nil {
 		r.edge.acquire()

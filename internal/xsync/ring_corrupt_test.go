@@ -7,6 +7,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -32,10 +33,10 @@ func TestRingPositionsBesideRecords(t *testing.T) {
 					word := shm.Word64(w.bytes(n), at)
 					word.Store(word.Load()&^places | (word.Load()+by)&places)
 					if records == 0 {
-						if err := r.TryPut([]byte("x"), place, drop); !errors.Is(err, xsync.ErrCorrupt) {
+						if err := r.TryPut([]byte("x"), place, drop); !errors.Is(err, errs.ErrCorrupt) {
 							t.Errorf("ring %d, word %d by %d: TryPut: %v", n, at, by, err)
 						}
-						if err := r.Put(over, []byte("x"), place, drop); !errors.Is(err, xsync.ErrCorrupt) {
+						if err := r.Put(over, []byte("x"), place, drop); !errors.Is(err, errs.ErrCorrupt) {
 							t.Errorf("ring %d, word %d by %d: Put: %v", n, at, by, err)
 						}
 					}
@@ -43,7 +44,7 @@ func TestRingPositionsBesideRecords(t *testing.T) {
 					for got := 0; err == nil && got <= records; got++ {
 						_, err = r.TryGet(nil)
 					}
-					if !errors.Is(err, xsync.ErrCorrupt) {
+					if !errors.Is(err, errs.ErrCorrupt) {
 						t.Errorf("ring %d, %d records, word %d by %d: TryGet: %v", n, records, at, by, err)
 					}
 				}

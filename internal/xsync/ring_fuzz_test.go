@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -53,7 +54,7 @@ func tried(r *xsync.Ring, most, room int, op byte) error {
 	if len(rec.Bytes) > room || rec.Spilled && len(rec.Bytes) != xsync.SpillSize {
 		return errors.New("more than there is room for")
 	}
-	for _, known := range []error{nil, xsync.ErrClosed, xsync.ErrCorrupt, xsync.ErrFull, xsync.ErrEmpty, xsync.ErrOverRelease, context.DeadlineExceeded} {
+	for _, known := range []error{nil, errs.ErrClosed, errs.ErrCorrupt, errs.ErrFull, errs.ErrEmpty, errs.ErrOverRelease, context.DeadlineExceeded} {
 		if errors.Is(err, known) {
 			return nil
 		}

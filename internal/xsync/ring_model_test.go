@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -118,7 +119,7 @@ func follow(ctx context.Context, r *xsync.Ring, kind string, b []byte) string {
 		r.End()
 	}
 	for text, known := range map[string]error{
-		"closed": xsync.ErrClosed, "full": xsync.ErrFull, "empty": xsync.ErrEmpty, "over": xsync.ErrOverRelease, "canceled": context.Canceled,
+		"closed": errs.ErrClosed, "full": errs.ErrFull, "empty": errs.ErrEmpty, "over": errs.ErrOverRelease, "canceled": context.Canceled,
 	} {
 		if errors.Is(err, known) {
 			return text

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -195,7 +196,7 @@ func TestRingIsAQueue(t *testing.T) {
 					switch err := here.tryPut(rec); {
 					case room && err == nil:
 						in, sizes = append(in, rec), append(sizes, len(rec))
-					case !room && errors.Is(err, xsync.ErrFull):
+					case !room && errors.Is(err, errs.ErrFull):
 						full++
 					default:
 						t.Fatalf("%d: %v for %d bytes, room: %v", i, err, len(rec), room)
@@ -203,7 +204,7 @@ func TestRingIsAQueue(t *testing.T) {
 				} else {
 					got, err := here.TryGet([]byte("abc"))
 					switch {
-					case len(in) == 0 && errors.Is(err, xsync.ErrEmpty):
+					case len(in) == 0 && errors.Is(err, errs.ErrEmpty):
 						empty++
 					case len(in) == 0 || err != nil || !bytes.HasPrefix(got.Bytes, []byte("abc")):
 						t.Fatalf("%d: %v with %d in it", i, err, len(in))

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -26,15 +27,15 @@ const (
 
 // crewOf calls f in several goroutines for each handle, and returns when those wait at
 // one of the n-th object's masks.
-func crewOf(w *world, all []ring, lots []*park.Lot, n, mask, each int, f func(r ring, i int) error) (errs chan error) {
-	errs = make(chan error, each*len(all))
+func crewOf(w *world, all []ring, lots []*park.Lot, n, mask, each int, f func(r ring, i int) error) (failures chan error) {
+	failures = make(chan error, each*len(all))
 	var bits uint64
 	var began sync.WaitGroup
-	began.Add(cap(errs))
-	for i := range cap(errs) {
+	began.Add(cap(failures))
+	for i := range cap(failures) {
 		go func() {
 			began.Done()
-			errs <- f(all[i%len(all)], i)
+			failures <- f(all[i%len(all)], i)
 		}()
 	}
 	for _, l := range lots {
@@ -44,14 +45,14 @@ func crewOf(w *world, all []ring, lots []*park.Lot, n, mask, each int, f func(r 
 	for w.mask(n, mask)&bits != bits {
 		runtime.Gosched()
 	}
-	return errs
+	return failures
 }
 
-func allAre(t *testing.T, what string, errs chan error, want error) {
+func allAre(t *testing.T, what string, failures chan error, want error) {
 	t.Helper()
 	if !within(t, what, func() {
-		for range cap(errs) {
-			if err := <-errs; !errors.Is(err, want) {
+		for range cap(failures) {
+			if err := <-failures; !errors.Is(err, want) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
@@ -76,12 +77,12 @@ func TestRingEnds(t *testing.T) {
 	puts := func(r ring, _ int) error { return r.put(forever, nil) }
 	for n := range rounds(200) {
 		all := w.rings(lots, 2*n, tight)
-		errs := crewOf(w, all, lots, 2*n, getters, 4, gets)
+		failures := crewOf(w, all, lots, 2*n, getters, 4, gets)
 		if !all[0].End() || all[1].End() || !all[2].Ended() || !all[2].Drained() {
 			t.Error("it has not ended once")
 		}
-		allAre(t, "getters", errs, xsync.ErrClosed)
-		if err := all[2].tryPut(nil); !errors.Is(err, xsync.ErrClosed) {
+		allAre(t, "getters", failures, errs.ErrClosed)
+		if err := all[2].tryPut(nil); !errors.Is(err, errs.ErrClosed) {
 			t.Error(err)
 		}
 
@@ -89,9 +90,9 @@ func TestRingEnds(t *testing.T) {
 		for range tight.Most {
 			must(t, all[0].tryPut([]byte{1}))
 		}
-		errs = crewOf(w, all, lots, 2*n+1, putters, 4, puts)
+		failures = crewOf(w, all, lots, 2*n+1, putters, 4, puts)
 		all[0].End()
-		allAre(t, "putters", errs, xsync.ErrClosed)
+		allAre(t, "putters", failures, errs.ErrClosed)
 		for i := range tight.Most {
 			if all[1].Drained() {
 				t.Error("drained")
@@ -100,7 +101,7 @@ func TestRingEnds(t *testing.T) {
 				t.Error(b, err)
 			}
 		}
-		if _, err := all[1].get(forever); !errors.Is(err, xsync.ErrClosed) || !all[1].Drained() {
+		if _, err := all[1].get(forever); !errors.Is(err, errs.ErrClosed) || !all[1].Drained() {
 			t.Error(err)
 		}
 	}
@@ -113,18 +114,18 @@ func TestRingEndsWithTheLastRecords(t *testing.T) {
 	for n := range rounds(500) {
 		all := w.rings(lots, n, tight)
 		var got atomic.Int32
-		errs := crewOf(w, all, lots[1:], n, getters, 3, func(r ring, _ int) error {
+		failures := crewOf(w, all, lots[1:], n, getters, 3, func(r ring, _ int) error {
 			_, err := r.get(forever)
 			if err == nil {
 				got.Add(1)
-				return xsync.ErrClosed
+				return errs.ErrClosed
 			}
 			return err
 		})
 		must(t, all[0].tryPut(nil))
 		must(t, all[0].tryPut(nil))
 		all[0].End()
-		allAre(t, "getters", errs, xsync.ErrClosed)
+		allAre(t, "getters", failures, errs.ErrClosed)
 		if got.Load() != 2 {
 			t.Fatalf("%d of 2 records", got.Load())
 		}
@@ -156,12 +157,12 @@ func TestRingCloses(t *testing.T) {
 			for n := range rounds(100) {
 				all := w.rings(lots, n, single)
 				c.before(all[0])
-				errs := crewOf(w, all[1:2], lots[1:2], n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
+				failures := crewOf(w, all[1:2], lots[1:2], n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
 				other := crewOf(w, all[2:], lots[2:], n, c.mask, 1, func(r ring, _ int) error { return c.waits(forever, r) })
 				all[1].Close(false)
-				allAre(t, "closed here", errs, xsync.ErrClosed)
+				allAre(t, "closed here", failures, errs.ErrClosed)
 				for _, err := range []error{all[1].tryPut(nil), all[1].Done(), c.waits(forever, all[1])} {
-					if !errors.Is(err, xsync.ErrClosed) {
+					if !errors.Is(err, errs.ErrClosed) {
 						t.Error(err)
 					}
 				}
@@ -170,9 +171,9 @@ func TestRingCloses(t *testing.T) {
 
 				all = w.rings(lots, n, single)
 				c.before(all[0])
-				errs = crewOf(w, all, lots, n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
+				failures = crewOf(w, all, lots, n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
 				all[0].Close(true)
-				allAre(t, "closed by its owner", errs, xsync.ErrClosed)
+				allAre(t, "closed by its owner", failures, errs.ErrClosed)
 				if !all[2].Ended() || all[2].End() {
 					t.Error("it is open")
 				}
@@ -189,7 +190,7 @@ func TestRingDone(t *testing.T) {
 	must(t, all[1].Join(forever))
 	over := func(r ring) {
 		t.Helper()
-		if err := r.Done(); !errors.Is(err, xsync.ErrOverRelease) {
+		if err := r.Done(); !errors.Is(err, errs.ErrOverRelease) {
 			t.Error(err)
 		}
 	}
@@ -203,7 +204,7 @@ func TestRingDone(t *testing.T) {
 			_, err := all[i].get(forever)
 			must(t, err)
 		}
-		errs := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
+		failures := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
 		for i := range 2 {
 			must(t, all[i].Done())
 		}
@@ -211,11 +212,11 @@ func TestRingDone(t *testing.T) {
 			w.mail.RingAll()
 			runtime.Gosched()
 		}
-		if len(errs) > 0 {
+		if len(failures) > 0 {
 			t.Fatal("somebody has not waited for all")
 		}
 		must(t, all[2].Done())
-		allAre(t, "joiners", errs, nil)
+		allAre(t, "joiners", failures, nil)
 		over(all[2])
 	}
 	must(t, all[0].put(forever, nil))
@@ -224,9 +225,9 @@ func TestRingDone(t *testing.T) {
 	all[0].End() // what was put is to be dealt with nevertheless
 	_, err := all[0].get(forever)
 	must(t, err)
-	errs := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
+	failures := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
 	must(t, all[1].Done())
-	allAre(t, "joiners", errs, nil)
+	allAre(t, "joiners", failures, nil)
 }
 
 // Contexts and tries.
@@ -234,7 +235,7 @@ func TestRingTries(t *testing.T) {
 	w := newWorld(t)
 	all := w.rings(w.lots(1, 2), 0, single)
 	for _, r := range all {
-		if _, err := r.tryGet(); !errors.Is(err, xsync.ErrEmpty) {
+		if _, err := r.tryGet(); !errors.Is(err, errs.ErrEmpty) {
 			t.Error(err)
 		}
 		ctx, end := soon(t)
@@ -242,7 +243,7 @@ func TestRingTries(t *testing.T) {
 		late(t, "Get", err, end)
 		must(t, r.tryPut([]byte("abc")))
 		for _, large := range [][]byte{{}, make([]byte, 1000)} {
-			if err := r.tryPut(large); !errors.Is(err, xsync.ErrFull) {
+			if err := r.tryPut(large); !errors.Is(err, errs.ErrFull) {
 				t.Error(err)
 			}
 			ctx, end = soon(t)
@@ -262,7 +263,7 @@ func TestRingTries(t *testing.T) {
 			}
 		}
 		e := all[0].TryPut(make([]byte, 1000), fails, all[0].drop)
-		if want := map[bool]error{true: xsync.ErrFull, false: err}[err == nil]; !errors.Is(e, want) {
+		if want := map[bool]error{true: errs.ErrFull, false: err}[err == nil]; !errors.Is(e, want) {
 			t.Error(e)
 		}
 	}
@@ -354,7 +355,7 @@ func TestRingOrder(t *testing.T) {
 					last := bytes.Repeat([]byte{255}, 2*each)
 					for {
 						b, err := all[(i+1)%3].get(forever)
-						if errors.Is(err, xsync.ErrClosed) {
+						if errors.Is(err, errs.ErrClosed) {
 							return
 						}
 						must(t, err)
@@ -419,7 +420,7 @@ func TestRingEndMeetsPut(t *testing.T) {
 		switch err := <-put; {
 		case err == nil && got != 1:
 			t.Fatalf("round %d: put, but not there any more", n)
-		case err != nil && (got != 0 || !errors.Is(err, xsync.ErrClosed)):
+		case err != nil && (got != 0 || !errors.Is(err, errs.ErrClosed)):
 			t.Fatalf("round %d: %v, but it is there", n, err)
 		case err != nil:
 			refused++
@@ -480,10 +481,10 @@ func TestRingStopped(t *testing.T) {
 	must(t, all[0].tryPut([]byte{1}))
 	all[1].StopInside()
 	within(t, "tries end", func() {
-		if err := all[0].tryPut(nil); !errors.Is(err, xsync.ErrFull) {
+		if err := all[0].tryPut(nil); !errors.Is(err, errs.ErrFull) {
 			t.Error(err)
 		}
-		if _, err := all[0].tryGet(); !errors.Is(err, xsync.ErrEmpty) {
+		if _, err := all[0].tryGet(); !errors.Is(err, errs.ErrEmpty) {
 			t.Error(err)
 		}
 		ctx, end := soon(t)
@@ -510,9 +511,9 @@ func TestRingGoesRound(t *testing.T) {
 		for n := range 5 {
 			all := w.rings(lots, n, b)
 			all[0].Age(uint64(1<<42 - n))
-			errs := crewOf(w, all[1:], lots[1:], n, getters, 1, func(r ring, _ int) error { _, err := r.get(forever); return err })
+			failures := crewOf(w, all[1:], lots[1:], n, getters, 1, func(r ring, _ int) error { _, err := r.get(forever); return err })
 			must(t, all[0].put(forever, make([]byte, b.size)))
-			allAre(t, "getters", errs, nil)
+			allAre(t, "getters", failures, nil)
 			for i := range 4 {
 				put := 0
 				for ; all[1].tryPut(make([]byte, i*b.size/3)) == nil; put++ {
@@ -527,12 +528,12 @@ func TestRingGoesRound(t *testing.T) {
 					_, err := all[0].get(forever)
 					must(t, err)
 				}
-				errs := crewOf(w, all[1:], lots[1:], n, joiners, 1, func(r ring, _ int) error { return r.Join(forever) })
+				failures := crewOf(w, all[1:], lots[1:], n, joiners, 1, func(r ring, _ int) error { return r.Join(forever) })
 				for range put {
 					must(t, all[0].Done())
 				}
-				allAre(t, "joiners", errs, nil)
-				if err := all[0].Done(); !errors.Is(err, xsync.ErrOverRelease) {
+				allAre(t, "joiners", failures, nil)
+				if err := all[0].Done(); !errors.Is(err, errs.ErrOverRelease) {
 					t.Error(err)
 				}
 			}
@@ -558,8 +559,8 @@ func TestRingMultitude(t *testing.T) {
 	}{
 		"get":     {false, func(r ring) error { _, err := r.get(forever); return err }, func(r ring) error { return r.put(forever, nil) }, nil},
 		"put":     {true, func(r ring) error { return r.put(forever, nil) }, func(r ring) error { _, err := r.get(forever); return err }, nil},
-		"get/end": {false, func(r ring) error { _, err := r.get(forever); return err }, func(r ring) error { r.End(); return nil }, xsync.ErrClosed},
-		"put/end": {true, func(r ring) error { return r.put(forever, nil) }, func(r ring) error { r.End(); return nil }, xsync.ErrClosed},
+		"get/end": {false, func(r ring) error { _, err := r.get(forever); return err }, func(r ring) error { r.End(); return nil }, errs.ErrClosed},
+		"put/end": {true, func(r ring) error { return r.put(forever, nil) }, func(r ring) error { r.End(); return nil }, errs.ErrClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
@@ -99,9 +100,9 @@ func (m *RWMutex) enterNow() (bool, error) {
 	}
 	switch {
 	case !m.alive(w):
-		return false, ErrClosed
+		return false, errs.ErrClosed
 	case w&died != 0:
-		return false, ErrOwnerDied
+		return false, errs.ErrOwnerDied
 	}
 	return false, nil
 }
@@ -121,9 +122,9 @@ func (m *RWMutex) RUnlock() error {
 		return nil
 	}
 	if !m.alive(m.word.Load()) {
-		return ErrClosed
+		return errs.ErrClosed
 	}
-	return ErrNotHeld
+	return errs.ErrNotHeld
 }
 
 // leave counts a reader less, and tells a writer that waits for it; false if none is
@@ -185,7 +186,7 @@ func (m *RWMutex) claimNow(called, starve bool) (mine bool, err error) {
 		mine = free && (called || w&(starving|turn) == 0)
 		switch {
 		case w&died != 0:
-			return w, ErrOwnerDied
+			return w, errs.ErrOwnerDied
 		case mine:
 			return w&genOf | m.me | draining, nil
 		case !free && starve:
@@ -209,7 +210,7 @@ func (m *RWMutex) awaitReaders(ctx context.Context) error {
 	if m.read() && !soon(func() bool { return !m.read() }) {
 		_, err = wait(ctx, &m.drain, func(bool) (bool, error) {
 			if !m.alive(m.word.Load()) {
-				return false, ErrClosed
+				return false, errs.ErrClosed
 			}
 			return !m.read(), nil
 		})
@@ -242,7 +243,7 @@ func (m *RWMutex) free(flag uint64) error {
 	waited := m.readers.Waited()
 	err := m.giveUp(func(w uint64) (uint64, error) {
 		if w&slots != m.me || w&(died|draining) != flag {
-			return w, ErrNotHeld
+			return w, errs.ErrNotHeld
 		}
 		if waited {
 			w |= turn

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -62,7 +63,7 @@ func init() {
 	actions["pipe-receive-all"] = func(w *world, lot *park.Lot, n int) error {
 		r := w.openPipe(lot, n).Sent(victimsEnd)
 		for {
-			if err := w.markedGet(r); errors.Is(err, xsync.ErrClosed) {
+			if err := w.markedGet(r); errors.Is(err, errs.ErrClosed) {
 				return nil
 			} else if err != nil {
 				return err
@@ -97,7 +98,7 @@ func closedFor(s *stage) {
 		}
 	}
 	for end := range 2 {
-		if err := p.Sent(end).TryPut(numbered(9, 8), numberedPlace, nil); !errors.Is(err, xsync.ErrClosed) {
+		if err := p.Sent(end).TryPut(numbered(9, 8), numberedPlace, nil); !errors.Is(err, errs.ErrClosed) {
 			s.t.Error("sent: ", err)
 		}
 	}

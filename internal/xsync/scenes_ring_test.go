@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/bits"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -135,7 +136,7 @@ func warmRing(lot *park.Lot, b build) *xsync.Ring {
 }
 
 func inVain(err error) error {
-	if !errors.Is(err, xsync.ErrClosed) {
+	if !errors.Is(err, errs.ErrClosed) {
 		return fmt.Errorf("not told that it was closed: %w", err)
 	}
 	return nil
@@ -184,7 +185,7 @@ func account(kind string, lost int) func(s *stage) {
 		for {
 			rec, err := r.TryGet(nil)
 			if err != nil {
-				if !errors.Is(err, xsync.ErrEmpty) && !errors.Is(err, xsync.ErrClosed) {
+				if !errors.Is(err, errs.ErrEmpty) && !errors.Is(err, errs.ErrClosed) {
 					s.t.Error(err)
 				}
 				break
@@ -229,7 +230,7 @@ func anotherElsewhere(small ...uint64) func(s *stage) {
 		there := r.Len()
 		puts("patient", 8, small...)(s)
 		err := r.TryPut(numbered(2, 2000), numberedPlace, func([]byte) {})
-		if there > 0 != errors.Is(err, xsync.ErrFull) {
+		if there > 0 != errors.Is(err, errs.ErrFull) {
 			s.t.Errorf("%d are there, and for another one: %v", there, err)
 		}
 		if err == nil {
@@ -267,12 +268,12 @@ var ringScenes = []scene{
 			must(s.t, s.w.markedGet(s.ring("ring")))
 		},
 		finish: func(s *stage) {
-			if err := s.ring("ring").Done(); err != nil && !errors.Is(err, xsync.ErrOverRelease) {
+			if err := s.ring("ring").Done(); err != nil && !errors.Is(err, errs.ErrOverRelease) {
 				s.t.Error(err)
 			}
 		},
 		check: func(s *stage) {
-			if err := s.ring("ring").Done(); !errors.Is(err, xsync.ErrOverRelease) {
+			if err := s.ring("ring").Done(); !errors.Is(err, errs.ErrOverRelease) {
 				s.t.Error(err)
 			}
 			must(s.t, s.ring("ring").Join(forever))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -138,7 +139,7 @@ var actions = map[string]func(w *world, lot *park.Lot, n int) error{
 			return err
 		}
 		err := c.Wait(forever)
-		if errors.Is(err, xsync.ErrOwnerDied) { // it has been signalled
+		if errors.Is(err, errs.ErrOwnerDied) { // it has been signalled
 			_, err = lockMutex(m)
 		}
 		if err != nil {
@@ -162,7 +163,7 @@ var actions = map[string]func(w *world, lot *park.Lot, n int) error{
 	},
 	"arrive": func(w *world, lot *park.Lot, n int) error {
 		_, err := xsync.OpenBarrier(w.memory(lot, n)).Wait(forever, func() error { return nil })
-		if errors.Is(err, xsync.ErrBroken) {
+		if errors.Is(err, errs.ErrBroken) {
 			err = nil
 		}
 		return err

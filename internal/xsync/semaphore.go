@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
@@ -91,7 +92,7 @@ func (s *Semaphore) Release() error {
 	s.edge.release()
 	err := s.giveUp(func(w uint64) (uint64, error) {
 		if w&MaxPermits == MaxPermits {
-			return w, ErrOverRelease
+			return w, errs.ErrOverRelease
 		}
 		return w + 1, nil
 	})
@@ -103,7 +104,7 @@ func (s *Semaphore) Release() error {
 func (s *Semaphore) Available() (int, error) {
 	w := s.word.Load()
 	if !s.alive(w) {
-		return 0, ErrClosed
+		return 0, errs.ErrClosed
 	}
 	return int(w & MaxPermits), nil
 }

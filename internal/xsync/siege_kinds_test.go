@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
@@ -172,7 +173,7 @@ func (f *buffer) unlock() {
 func (f *buffer) wait(c *xsync.Cond) {
 	f.w.exit(f.lot)
 	err := c.Wait(forever)
-	if errors.Is(err, xsync.ErrOwnerDied) {
+	if errors.Is(err, errs.ErrOwnerDied) {
 		f.lock()
 		return
 	}
@@ -262,7 +263,7 @@ func siegeBarrier(w *world, lot *park.Lot) turn {
 			w.expect(w.inside() == 2*siegeCrew)
 			return nil
 		})
-		w.expect(err == nil || errors.Is(err, xsync.ErrBroken))
+		w.expect(err == nil || errors.Is(err, errs.ErrBroken))
 		w.exit(lot)
 	}
 }
@@ -492,7 +493,7 @@ func afterRing(b build) func(s *battle, dead int, inside uint64) {
 				there = append(there, xsync.Record{Bytes: numbered(id, size)})
 				numbers[id%producers] = append(numbers[id%producers], id/producers)
 			}
-			if !errors.Is(err, xsync.ErrEmpty) {
+			if !errors.Is(err, errs.ErrEmpty) {
 				s.Error(err)
 			}
 			lost := uint64(0)

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"sync"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -100,13 +101,13 @@ func siegePipe(w *world, lot *park.Lot) turn {
 func (w *world) useEnd(ctx context.Context, p *xsync.Pipe, end, what int) (alive bool) {
 	sent, got := w.tally(endSentAt+end), w.tally(endGotAt+end)
 	err := p.Sent(end).TryPut(numbered(sent.Load()+1, 8+8*rand.IntN(10)), numberedPlace, nil)
-	if errors.Is(err, xsync.ErrClosed) {
+	if errors.Is(err, errs.ErrClosed) {
 		return false
 	}
 	if err == nil {
 		sent.Add(1)
 	}
-	w.expect(err == nil || errors.Is(err, xsync.ErrFull))
+	w.expect(err == nil || errors.Is(err, errs.ErrFull))
 	for first := true; ; first = false {
 		var rec xsync.Record
 		if first && what == 0 {
@@ -115,8 +116,8 @@ func (w *world) useEnd(ctx context.Context, p *xsync.Pipe, end, what int) (alive
 			rec, err = p.Received(end).TryGet(nil)
 		}
 		if err != nil {
-			w.expect(errors.Is(err, xsync.ErrClosed) || errors.Is(err, xsync.ErrEmpty) || errors.Is(err, context.Canceled))
-			return !errors.Is(err, xsync.ErrClosed)
+			w.expect(errors.Is(err, errs.ErrClosed) || errors.Is(err, errs.ErrEmpty) || errors.Is(err, context.Canceled))
+			return !errors.Is(err, errs.ErrClosed)
 		}
 		_, _, err = numberOf(rec)
 		w.expect(err == nil && binary.LittleEndian.Uint64(rec.Bytes) == got.Load()+1)

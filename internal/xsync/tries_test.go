@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+
+	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
 // A step is given up if its word changes each time between the load and the step.
@@ -18,7 +20,7 @@ func TestStepsInVain(t *testing.T) {
 		word.Add(1 << 8)
 		return w | 1, nil
 	})
-	if !errors.Is(err, ErrCorrupt) || looks != tries {
+	if !errors.Is(err, errs.ErrCorrupt) || looks != tries {
 		t.Error(err, looks)
 	}
 	mem := make([]byte, Small)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
@@ -52,7 +53,7 @@ func (g *WaitGroup) Add(n int) error {
 func (g *WaitGroup) Count() (int, error) {
 	w := g.word.Load()
 	if !g.alive(w) {
-		return 0, ErrClosed
+		return 0, errs.ErrClosed
 	}
 	return int(w &^ genOf), nil
 }
