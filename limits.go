@@ -47,7 +47,8 @@ type Limits struct {
 	//     than ten. Sampling takes 1 to 2 % of a processor. This process kills a
 	//     worker that has mapped more than RLIMIT_DATA allows, or that uses 64 MiB
 	//     more than Memory: memory that was made read-only escapes RLIMIT_DATA. By
-	//     then the worker may have used some of the excess: some 100 MiB in 10 ms.
+	//     then the worker may have used some of the excess: some 100 MiB in 10 ms. On
+	//     a machine whose processors are overloaded, a sample comes later.
 	//
 	// Under the race detector, which maps far more than a program uses, there is no
 	// RLIMIT_DATA, and only memory in use counts.
