@@ -38,46 +38,6 @@ var (
 // ErrRunning is the error of closing a process that has not ended.
 var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
 
-// ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there
-// is no room. Nothing was put.
-var ErrFull = errs.ErrFull
-
-// ErrEmpty is returned by [Queue.TryGet], [Conn.TryRecv], [Conn.TryRecvBytes] and [Conn.TryRecvInto] if there
-// is nothing to receive.
-var ErrEmpty = errs.ErrEmpty
-
-// ErrCorrupt is returned by some methods of an object in shared memory when they detect that another process
-// has overwritten the object: a process that has it, or an object in the same segment. Detection is best
-// effort. A damaged object can also return wrong values, seem closed ([ErrClosed]) or seem to have a dead
-// owner ([ErrOwnerDied]); a damaged [Queue] can look closed and empty, so that [Queue.All] ends without an
-// error. A call that returns ErrCorrupt had no reliable effect, and other methods of the object may fail
-// too. [ObjectConfig].Isolated keeps an object out of reach of processes that do not have it.
-var ErrCorrupt = errs.ErrCorrupt
-
-// ErrOwnerDied is returned instead of a lock whose holder's process has died, or
-// was killed, and may have left what the lock guards half changed. The lock is not
-// held. It is returned to everybody until somebody has repaired that with Recover.
-var ErrOwnerDied = errs.ErrOwnerDied
-
-// ErrNotHeld is returned when a process releases something it does not hold, or uses a
-// [Cond] without its Mutex. Nothing is changed. [Cond.Wait] also returns it if it cannot lock
-// the Mutex again.
-var ErrNotHeld = errs.ErrNotHeld
-
-// ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
-var ErrBroken = errs.ErrBroken
-
-// ErrOverRelease is returned by a semaphore that was released more often than
-// acquired, and by more [Queue.TaskDone] calls than elements received. Nothing is changed.
-var ErrOverRelease = errs.ErrOverRelease
-
-// ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent on, and is the
-// cause of the [*CodecError] of a process that sends it once more.
-var ErrMoved = errors.New("mp: it was sent on, and who received it has it")
-
-// ErrDirection is returned at an end of a one-way pipe that does only the other.
-var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
-
 // ErrTooLong is the cause of the [*CodecError] of an argument or a result longer than
 // [PoolConfig].MaxMessage, an element of a [Queue] longer than [QueueConfig].MaxElement,
 // or a message longer than [PipeConfig].MaxMessage. An argument, element or message that is too long is not
@@ -91,9 +51,7 @@ func overMaxMessage(n, most int) error {
 
 func init() {
 	for name, err := range map[string]error{
-		"mp.ErrClosed": ErrClosed, "mp.ErrRunning": ErrRunning, "mp.ErrGoexit": ErrGoexit, "mp.ErrNotInitialized": ErrNotInitialized,
-		"mp.ErrOwnerDied": ErrOwnerDied, "mp.ErrNotHeld": ErrNotHeld, "mp.ErrBroken": ErrBroken, "mp.ErrOverRelease": ErrOverRelease,
-		"mp.ErrCorrupt": ErrCorrupt, "mp.ErrFull": ErrFull, "mp.ErrTooLong": ErrTooLong, "mp.ErrEmpty": ErrEmpty, "mp.ErrMoved": ErrMoved, "mp.ErrDirection": ErrDirection,
+		"mp.ErrClosed": ErrClosed, "mp.ErrRunning": ErrRunning, "mp.ErrGoexit": ErrGoexit, "mp.ErrNotInitialized": ErrNotInitialized, "mp.ErrTooLong": ErrTooLong,
 	} {
 		if bad := errtree.RegisterSentinel(name, err); bad != nil {
 			panic(bad)

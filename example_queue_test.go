@@ -300,7 +300,7 @@ func ExampleSelect() {
 	}
 
 	for {
-		ready, err := mp.Select(ctx, lines, child)
+		ready, err := mp.Select(ctx, lines, mp.Done(child))
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -32,14 +32,17 @@ type sharer interface{ shared() *handle }
 var sharerType = reflect.TypeFor[sharer]()
 
 func init() {
-	codec.Handles(
-		func(t reflect.Type) bool { return t.Implements(sharerType) },
-		func(t reflect.Type) bool { return t.Implements(movableType) },
-		handleOf,
-	)
-	codec.Tickets(ticketSize, notHere, newHere, loseTicket)
-	codec.Builtin(sharedTypes)
-	codec.Files(share.SendFile, share.ReceiveFile, share.ForgetFiles, share.LoseFiles, share.DiscardFile)
+	codec.RegisterObjects(codec.Objects{
+		IsHandle:   func(t reflect.Type) bool { return t.Implements(sharerType) },
+		IsMover:    func(t reflect.Type) bool { return t.Implements(movableType) },
+		HandleOf:   handleOf,
+		Travelling: sharedTypes,
+		TicketSize: ticketSize,
+		NotHere:    notHere,
+		NewHere:    newHere,
+		Lose:       loseTicket,
+		Receipt:    newReceipt,
+	})
 }
 
 // movable is implemented by pointers to those of them that one process has at a time.

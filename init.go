@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/logrec"
 	"github.com/go-multiprocessing/mp/internal/share"
@@ -41,7 +42,10 @@ func Init() {
 // start, in package variables and init functions too.
 func IsWorker() bool { return spawn.IsWorker() }
 
-func init() { share.Unborn = IsWorker() }
+func init() {
+	share.Unborn = IsWorker()
+	codec.Files(share.SendFile, share.ReceiveFile, share.ForgetFiles, share.LoseFiles, share.DiscardFile)
+}
 
 // serve runs the worker's side until the parent has no more work for it.
 func serve() int {

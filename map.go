@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
 // Map runs f for each element of in on ex and returns the results in the order
@@ -93,7 +94,7 @@ type mapping[In, Out any] struct {
 	failed ElementErrors
 
 	inFuture bool // so nobody may get the results
-	receipts []*receipt
+	receipts []codec.Receipt
 }
 
 func newMapping[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts []MapOption) (*mapping[In, Out], error) {

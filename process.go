@@ -140,9 +140,16 @@ func (p *Process[Out]) Alive() bool {
 	return p.state == processRunning
 }
 
-// Done returns a channel that is closed when the process has ended, nothing of it
-// being left.
-func (p *Process[Out]) Done() <-chan struct{} { return p.ended }
+// Done returns a channel that is closed when the process has ended and nothing of it is
+// left, or when it was closed without having been started.
+func (p *Process[Out]) Done() <-chan struct{} {
+	if !p.made() {
+		return closedChannel
+	}
+	return p.ended
+}
+
+var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Wait waits for the end of the process and returns what the function returned,
 // every caller the same. All that the process has printed has then arrived. The
@@ -232,6 +239,9 @@ func (p *Process[Out]) Close() error {
 	defer p.mu.Unlock()
 	if p.state == processRunning {
 		return ErrRunning
+	}
+	if p.state == processNew && !p.closed {
+		close(p.ended)
 	}
 	p.closed, p.result, p.submit = true, nil, nil
 	return p.left

@@ -11,8 +11,8 @@ import (
 )
 
 // Selectable is what [Select] waits for: a [Conn] or a [Queue] from which something can be taken at
-// once, an [Event] that is set, a [Process] that has ended, a [Future] that is done; and each of
-// them when it is closed, which using it then tells.
+// once, an [Event] that is set; and each of them when it is closed, which using it then tells. [Done]
+// makes a Selectable of a process, a future or a context.
 type Selectable interface {
 	// ready reports whether it is so now.
 	ready() bool
@@ -25,7 +25,7 @@ type Selectable interface {
 // somebody else when one comes for it: [Queue.TryGet] and [Conn.TryRecv] do not wait then. If several
 // are given that are the same, all of them are found. With none given it is an error.
 //
-// It costs some hundred nanoseconds for each that is given, and a goroutine for each Process.
+// It costs some hundred nanoseconds for each that is given, and a goroutine for each [Done].
 func Select(ctx context.Context, of ...Selectable) (ready []int, err error) {
 	if len(of) == 0 {
 		return nil, errors.New("mp: Select of nothing would wait for ever")
@@ -129,24 +129,33 @@ func (s *selection) end() {
 
 func nothing() {}
 
-func (f *Future[Out]) ready() bool { return isDone(f) }
+// Done adapts what has a Done method for [Select]: it is ready when the channel is closed that Done returns. A
+// [Process] that has ended, a [Future] that is done and a context can be waited for so.
+//
+// It costs a goroutine while Select waits.
+func Done(of interface{ Done() <-chan struct{} }) Selectable {
+	if isNil(of) {
+		return nil
+	}
+	return done{of.Done()}
+}
 
-func (f *Future[Out]) enlist(s *selection) (stop func()) { return f.watch(s.wake) }
+type done struct{ c <-chan struct{} }
 
-func (p *Process[Out]) ready() bool {
+func (d done) ready() bool {
 	select {
-	case <-p.ended:
+	case <-d.c:
 		return true
 	default:
-		return p.usable() != nil
+		return false
 	}
 }
 
-func (p *Process[Out]) enlist(s *selection) (stop func()) {
+func (d done) enlist(s *selection) (stop func()) {
 	over := make(chan struct{})
 	go func() {
 		select {
-		case <-p.ended:
+		case <-d.c:
 			s.wake()
 		case <-over:
 		}

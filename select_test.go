@@ -50,7 +50,7 @@ func TestSelect(t *testing.T) {
 	}
 	done := newEvent(t)
 	future := mp.Submit(ctx, pool, waitForEvent, done)
-	all := []mp.Selectable{conn, ending, queue, closing, event, process, future}
+	all := []mp.Selectable{conn, ending, queue, closing, event, mp.Done(process), mp.Done(future)}
 	causes := []func() error{
 		func() error { return start(ctx, pool, answering{Conns: []*mp.Conn[int]{other}}) },
 		end.Close,
@@ -104,17 +104,29 @@ var waitForEvent = mp.Register("waitForEvent", func(ctx context.Context, e *mp.E
 func TestSelectWithoutObjects(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	future := mp.Submit(t.Context(), pool, anything, any(1))
-	if got, err := mp.Select(t.Context(), future); err != nil || len(got) != 1 {
+	if got, err := mp.Select(t.Context(), mp.Done(future)); err != nil || len(got) != 1 {
 		t.Error(got, err)
 	}
 	blocked := mp.Submit(t.Context(), pool, anything, any("block"))
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if got, err := mp.Select(short, blocked); !errors.Is(err, context.DeadlineExceeded) {
+	if got, err := mp.Select(short, mp.Done(blocked)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(got, err)
 	}
 	blocked.Cancel()
-	if got, err := mp.Select(t.Context(), blocked, blocked); err != nil || len(got) != 2 {
+	never, err := mp.NewProcess(waitForEvent, nil, mp.ProcessConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := never.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range map[string]*mp.Process[int]{"closed before its start": never, "not made": {}} {
+		if got, err := mp.Select(t.Context(), mp.Done(p)); err != nil || len(got) != 1 {
+			t.Error(name, got, err)
+		}
+	}
+	if got, err := mp.Select(t.Context(), mp.Done(blocked), mp.Done(blocked)); err != nil || len(got) != 2 {
 		t.Error(got, err)
 	}
 }

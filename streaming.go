@@ -19,7 +19,7 @@ type streamed[Out any] struct {
 	err   error
 	set   bool
 
-	receipt *receipt
+	receipt codec.Receipt
 }
 
 // streaming is a stream under way. Three goroutines work at it: the feeder
@@ -402,7 +402,9 @@ func (s *streaming[In, Out]) discard(results []streamed[Out]) {
 	for i := range results {
 		if r := &results[i]; r.set && r.err == nil {
 			s.f.out.CloseFiles(&r.value)
-			r.receipt.lose()
+			if r.receipt != nil {
+				r.receipt.Lose()
+			}
 		}
 	}
 }

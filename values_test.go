@@ -187,7 +187,7 @@ func TestNil(t *testing.T) {
 			wrong("AsCompleted of "+name, err)
 		}
 	}
-	for name, s := range map[string]mp.Selectable{"nil": nil, "a nil Future": future, "a nil Process": process} {
+	for name, s := range map[string]mp.Selectable{"nil": nil, "a nil Future": mp.Done(future)} {
 		_, err = mp.Select(ctx, s)
 		wrong("Select of "+name, err)
 	}

@@ -254,7 +254,7 @@ func (b builder) pointer(t reflect.Type) (appendFunc, decodeFunc) {
 
 // setCanonical sets v to the pointer that this process has for what *p is.
 func setCanonical(v, p reflect.Value) error {
-	h := handles.of(p.Interface())
+	h := objects.HandleOf(p.Interface())
 	if h == nil {
 		return fmt.Errorf("a %v that nobody has made", p.Type().Elem())
 	}

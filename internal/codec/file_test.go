@@ -76,9 +76,9 @@ func TestLongLists(t *testing.T) {
 		t.Errorf("%d questions", questions)
 	}
 
-	old := handles
-	defer func() { handles = old }()
-	handles.ticket = 34
+	old := objects
+	defer func() { objects = old }()
+	objects.TicketSize = 34
 	tail := binary.LittleEndian.AppendUint32(make([]byte, 34*(mostTickets+1)), mostTickets+1)
 	if _, tickets, err := splitTickets(append(tail, someTickets)); err == nil || len(tickets) > 0 {
 		t.Errorf("%d bytes of tickets", len(tickets))

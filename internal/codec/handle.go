@@ -41,45 +41,59 @@ type Mover interface {
 	Ticket() ([]byte, error)
 }
 
-// handles tells which types are handles, and movers, by a pointer to them. They have a
-// binary form. Of a handle that nobody has made there is none.
-var handles = struct {
-	is, move func(pointer reflect.Type) bool
-	of       func(pointer any) Handle
-	notHere  func(tickets []byte) []byte
-	newHere  func(tickets []byte) []byte
-	lose     func(ticket []byte)
-	ticket   int // its length
-}{is: func(reflect.Type) bool { return false }}
-
-// Handles says how to tell. It is called once, before any codec is made.
-func Handles(is, move func(pointer reflect.Type) bool, of func(pointer any) Handle) {
-	handles.is, handles.move, handles.of = is, move, of
+// A Receipt lists what a result has given to this process. As long as nobody has the result, only its receipt can
+// close that.
+type Receipt interface {
+	// Lose closes it.
+	Lose()
+	// LoseUnreachable closes it when the result is no longer reachable, except for what another result, which
+	// somebody has, has brought along too.
+	LoseUnreachable()
 }
 
-// Tickets says how long a ticket is, which tickets are of what this process does not have before a value is decoded,
-// and what becomes of these if the value cannot be decoded, whether they have arrived by then or not. What several
-// processes can have at a time is among what notHere returns in any case, but not among what newHere returns. It is
-// called once, too.
-func Tickets(size int, notHere, newHere func(tickets []byte) []byte, lose func(ticket []byte)) {
-	handles.ticket, handles.notHere, handles.newHere, handles.lose = size, notHere, newHere, lose
+// Objects tells this package of the types that stand for something that processes share.
+type Objects struct {
+	// IsHandle and IsMover tell which types are handles, and movers, by a pointer to them. They have a binary form.
+	IsHandle, IsMover func(pointer reflect.Type) bool
+
+	// HandleOf returns the handle that a pointer leads to, nil if no constructor has made it.
+	HandleOf func(pointer any) Handle
+
+	// Travelling are the handle types that travel in interfaces without having been registered. They are asked for
+	// when a value with an interface is met for the first time, so they cost the others nothing.
+	Travelling func() []reflect.Type
+
+	// TicketSize is how long a ticket is.
+	TicketSize int
+
+	// NotHere returns the tickets of what this process does not have before a value is decoded, and of all that
+	// several processes can have at a time. NewHere leaves those of the latter out that this process has.
+	NotHere, NewHere func(tickets []byte) []byte
+
+	// Lose ends what a ticket is of if the value cannot be decoded, whether that has arrived by then or not.
+	Lose func(ticket []byte)
+
+	// Receipt returns the receipt of a result that has arrived with tickets that were new here.
+	Receipt func(tickets []byte) Receipt
 }
+
+// objects is empty in a program in which processes share nothing.
+var objects Objects
+
+// RegisterObjects says what processes share. It is called at most once, before any codec is made.
+func RegisterObjects(o Objects) { objects = o }
+
+// NewReceipt returns the receipt of a result that has arrived, of the tickets that [Type.Given] returned before.
+func NewReceipt(tickets []byte) Receipt { return objects.Receipt(tickets) }
 
 func isHandle(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && handles.is(reflect.PointerTo(t))
+	return t.Kind() == reflect.Struct && objects.IsHandle != nil && objects.IsHandle(reflect.PointerTo(t))
 }
-
-// builtin are handle types that travel in interfaces without having been registered.
-var builtin func() []reflect.Type
-
-// Builtin says which types those are. They are asked for when a value with an
-// interface is met for the first time, so they cost the others nothing.
-func Builtin(types func() []reflect.Type) { builtin = types }
 
 var registerBuiltin = sync.OnceFunc(func() {
 	types := []reflect.Type{filePointer}
-	if builtin != nil {
-		types = append(types, builtin()...)
+	if objects.Travelling != nil {
+		types = append(types, objects.Travelling()...)
 	}
 	for _, t := range types {
 		if registered.add(t) == nil { // the user may have done so
@@ -105,7 +119,7 @@ func holds(t reflect.Type) bool {
 // moves reports whether values of t, which holds handles, can have movers in them.
 func moves(t reflect.Type) bool {
 	return search(t, map[reflect.Type]bool{}, func(t reflect.Type) bool {
-		return isHandle(t) && handles.move(reflect.PointerTo(t)) || t.Kind() == reflect.Interface
+		return isHandle(t) && objects.IsMover(reflect.PointerTo(t)) || t.Kind() == reflect.Interface
 	})
 }
 
@@ -166,7 +180,7 @@ func (c *Type[T]) convey(r role) {
 		if c.tickets {
 			data, tickets, err = splitTickets(data)
 			if len(tickets) > 0 {
-				tickets = handles.notHere(tickets)
+				tickets = objects.NotHere(tickets)
 			}
 		}
 		if err == nil {
@@ -183,8 +197,8 @@ func (c *Type[T]) convey(r role) {
 }
 
 func loseAll(tickets []byte) {
-	for ; len(tickets) > 0; tickets = tickets[handles.ticket:] {
-		handles.lose(tickets[:handles.ticket])
+	for ; len(tickets) > 0; tickets = tickets[objects.TicketSize:] {
+		objects.Lose(tickets[:objects.TicketSize])
 	}
 }
 
@@ -206,7 +220,7 @@ func (c *Type[T]) Given(data []byte) []byte {
 		return nil
 	}
 	_, tickets, _ := splitTickets(data)
-	return handles.newHere(tickets)
+	return objects.NewHere(tickets)
 }
 
 // An argument or a result that may have movers in it ends with their tickets, how many these are,
@@ -255,7 +269,7 @@ func splitTickets(data []byte) (value, tickets []byte, err error) {
 	case last >= ticketsTail-1 && data[last] == someTickets:
 		end := len(data) - ticketsTail
 		n := int(binary.LittleEndian.Uint32(data[end:]))
-		if at := end - n*handles.ticket; handles.ticket > 0 && n > 0 && n <= mostTickets && at >= 0 {
+		if at := end - n*objects.TicketSize; objects.TicketSize > 0 && n > 0 && n <= mostTickets && at >= 0 {
 			return data[:at], data[at:end], nil
 		}
 	}
@@ -363,11 +377,11 @@ func eachTo(v reflect.Value, depth int, f func(Handle)) bool {
 func handleAt(v reflect.Value) Handle {
 	switch {
 	case v.CanAddr() && v.Addr().CanInterface():
-		return handles.of(v.Addr().Interface())
+		return objects.HandleOf(v.Addr().Interface())
 	case v.CanInterface():
 		p := reflect.New(v.Type())
 		p.Elem().Set(v)
-		return handles.of(p.Interface())
+		return objects.HandleOf(p.Interface())
 	}
 	return nil
 }
