@@ -197,7 +197,7 @@ func fits(t Token, s *segment) error {
 	switch {
 	case t.Size > size || off > size-t.Size || off%line != 0 || off < least:
 		return errNoToken
-	case s.arena && t.Size < uint64(t.Kind.Size()), !s.arena && t.Kind != xsync.KindData:
+	case s.arena && (!t.Kind.IsObject() || t.Size < uint64(t.Kind.Size())), !s.arena && t.Kind != xsync.KindData:
 		return errNoToken
 	case s.arena && shm.Word64(s.mem, int(off)).Load()>>32 != uint64(t.Gen):
 		return broker.ErrGone

@@ -4,6 +4,7 @@ package share
 
 import (
 	"errors"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -185,17 +186,46 @@ func FuzzToken(f *testing.F) {
 		if large {
 			token.Segment = alone.seg.id
 		}
-		o, err := Meet(token)
-		if err != nil {
-			return
-		}
-		for _, b := range o.Bytes() {
-			runtime.KeepAlive(b)
-		}
-		if o.Small() && o.off < firstLineOf(len(o.seg.mem))*line {
-			t.Errorf("an object at %d", o.off)
-		}
-		xsync.Bury(o.kind, o.Bytes(), 3)
-		o.Close()
+		meetForged(t, token)
 	})
+}
+
+// meetForged meets the object of a token that another process may have made up, and uses it.
+func meetForged(t *testing.T, token Token) {
+	o, err := Meet(token)
+	if err != nil {
+		return
+	}
+	for _, b := range o.Bytes() {
+		runtime.KeepAlive(b)
+	}
+	if o.Small() && o.off < firstLineOf(len(o.seg.mem))*line {
+		t.Errorf("an object at %d", o.off)
+	}
+	xsync.Bury(o.kind, o.Bytes(), 3)
+	if o.Small() {
+		xsync.End(o.kind, o.Memory())
+	}
+	o.Close()
+}
+
+// A token of any kind, and of none, that names a place at the edge of a segment or of what is in it is refused,
+// or its object lies within.
+func TestTokensAtEdges(t *testing.T) {
+	arena := newObject(t, xsync.KindMutex, xsync.Small, false)
+	defer arena.Close()
+	alone := newObject(t, xsync.KindData, 1<<20, false)
+	defer alone.Close()
+	for _, o := range []*Object{arena, alone} {
+		end := len(o.seg.mem)
+		for kind := range 256 {
+			for _, off := range []int{0, 8, line, firstLineOf(end)*line - line, firstLineOf(end) * line, o.off, end - line, end - 8, end, end + line, math.MaxUint32} {
+				for _, size := range []uint64{0, 1, 8, line - 1, line, xsync.Large, uint64(end), math.MaxUint64} {
+					for _, gen := range []uint32{0, 1, o.gen} {
+						meetForged(t, Token{Segment: o.seg.id, Offset: uint32(off), Gen: gen, Size: size, Kind: xsync.Kind(kind)})
+					}
+				}
+			}
+		}
+	}
 }

@@ -25,6 +25,9 @@ const (
 	kinds
 )
 
+// IsObject reports whether k is a kind of objects. Any byte that came from another process can be a Kind.
+func (k Kind) IsObject() bool { return k > KindNone && k < kinds }
+
 // Size is that of the part of an object that Bury looks at, without permits.
 func (k Kind) Size() int {
 	switch k {
