@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
@@ -60,7 +61,7 @@ func TestInlinePool(t *testing.T) {
 	if pid, err := mp.Call(ctx, pool, whereAmI, struct{}{}); pid != os.Getpid() || err != nil || setUps != 3 {
 		t.Errorf("in %d, %v; %d", pid, err, setUps)
 	}
-	open := must(mp.NewEvent(mp.ObjectConfig{}))
+	open := must(ipc.NewEvent(ipc.ObjectConfig{}))
 	waiting := make([]*mp.Future[string], 5) // more than there are workers
 	for i := range waiting {
 		waiting[i] = mp.Submit(ctx, pool, last, lasting{Wait: open, Text: "on"})

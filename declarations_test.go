@@ -27,20 +27,22 @@ func newDeclarations(t *testing.T) *declarations {
 	return &declarations{t: t, pkgs: map[string]map[string]bool{}, std: filepath.Join(strings.TrimSpace(string(out)), "src")}
 }
 
-// has says whether there is a name; without a package it is one of the root's.
+// has says whether there is a name; without a package it is one of the root's, or of package ipc.
 func (d *declarations) has(name string) bool {
 	pkg := "mp"
 	if before, after, ok := strings.Cut(name, "."); ok && strings.ToLower(before) == before {
 		pkg, name = before, after
 	}
-	return d.names(pkg)[name]
+	return d.names(pkg)[name] || pkg == "mp" && d.names("ipc")[name]
 }
 
-// hasMember says whether some type of the root has a member of that name.
+// hasMember says whether some type of the root, or of package ipc, has a member of that name.
 func (d *declarations) hasMember(name string) bool {
-	for full := range d.names("mp") {
-		if _, member, ok := strings.Cut(full, "."); ok && member == name {
-			return true
+	for _, pkg := range []string{"mp", "ipc"} {
+		for full := range d.names(pkg) {
+			if _, member, ok := strings.Cut(full, "."); ok && member == name {
+				return true
+			}
 		}
 	}
 	return false

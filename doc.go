@@ -46,25 +46,12 @@
 //     or a plugin: the worker is then a small program of its own.
 //   - Use arguments and results as long as that is fast enough: what is not shared
 //     needs no lock.
-//   - Use [Atomic] for a number that processes share, [Value] for a small struct of
-//     numbers that changes as a whole, [Array] for many, which are worked on in place.
-//   - Use [Mutex] for what only one may do at a time, [RWMutex] if most of them only
-//     read, and [RecursiveMutex] if functions that lock call each other.
-//   - Use [BoundedSemaphore] to let so many in at a time, and [Semaphore] to count what
-//     one process has made ready for another.
-//   - Use [Queue] for work, or results, that any number of processes put and any number get,
-//     and [Select] to wait for several things at once.
-//   - Use [NewPipe] for a dialogue of two processes, each of which is to see the end of the
-//     other; its ends are a [Conn].
-//   - Use [Slab] for a payload of a megabyte or more that one process at a time has, and
-//     hands on; [Array] is for many at a time.
+//   - Use package ipc for what processes share and say to each other: locks, numbers and arrays
+//     in shared memory, queues, pipes.
 //   - Use package manager for maps, slices and sets that several processes change, for objects
 //     of your own types that stay in one place, and for either from other machines.
 //   - Use package connection for programs that this one has not started, or that run on
 //     another machine.
-//   - Use [Event] to let all go on, [Cond] to wait for what others change under a Mutex,
-//     [Barrier] to work in steps, [WaitGroup] to wait for what is under way, [Once] for
-//     what one does for all.
 //
 // # What fails, and how
 //
@@ -81,76 +68,12 @@
 // the stacks of its worker's goroutines. [Retries] runs a task again whose worker
 // died. Workers end with this process, however it ends.
 //
-// # Sharing
+// # Arguments
 //
-//	counter, err := mp.NewAtomic(0, mp.ObjectConfig{})
-//	…
-//	defer counter.Close()
-//	_, err = mp.Map(ctx, pool, work, []job{{counter, "a"}, {counter, "b"}})
-//
-// What travels of a shared object, in an argument or a result or inside of either, is
-// a handle: a pointer to the same object arrives, not a copy. All processes that this
-// one has started, and theirs, can share it.
-//
-// An object belongs to the process that made it; one that a task returns belongs from
-// then on to the caller, and outlives its worker. When the owner closes it, it ends for
-// everybody, and who waits for it gets [ErrClosed]; in another process, Close ends it
-// there. So main makes, and defers Close. An object that is never closed takes memory until
-// this process ends.
-//
-// Locks are held by processes. When one dies that holds a lock, what it guards may be
-// half changed, and everybody gets [ErrOwnerDied] in place of the lock, until somebody
-// has repaired that with [Mutex.Recover]. A task that returns with a lock held leaves
-// it to its worker, which may live long: defer Unlock.
-//
-// [Array.Slice] is the shared memory itself, for as long as the Array is open, or the
-// task runs that got it. Use [Array.View] if you cannot be sure of that: the memory
-// stays until its function returns. A process that writes an element while others use
-// it needs a lock, as with any slice; before a task and after its end nothing is needed.
-// Tasks that wait for each other need a worker each.
-//
-// An *os.File travels too: a duplicate of its descriptor, which the receiver closes.
-// [SharedMemory] with a name is for programs that do not know each other.
-//
-// # Queues, pipes and slabs
-//
-//	names, err := mp.NewQueue[string](mp.QueueConfig{})
-//	…
-//	defer names.Discard()
-//	readers := mp.MapAsync(ctx, pool, read, []source{{names}, {names}})
-//	for _, name := range all {
-//		err = names.Put(ctx, name)
-//	}
-//	err = names.Close() // there will be no more
-//	_, err = readers.Result(ctx)
-//
-// and in a worker
-//
-//	for name, err := range s.Names.All(ctx) {
-//
-// A [Queue] is a channel between processes: bounded, first in, first out, each element for one
-// of those who get. Its Close is that of a channel, not that of the other objects: it
-// ends putting for everybody, what is in the queue can still be got, and All ends when
-// everything has been. So nobody puts a value that means the end. Who closes is whoever
-// knows that all have put: a worker that dies closes nothing. [Queue.Discard] gives up
-// what is left; main, which has made the queue, defers it. [Queue.TaskDone] and
-// [Queue.Join] are for who wants to know that all has been dealt with, not only got.
-//
-// A pipe has two ends, and one process has an end at a time. In any message an end moves:
-// here its methods return [ErrMoved] from then on. So there are no copies to be closed, and
-// when an end is closed, or its process dies, the other one receives io.EOF after what was
-// sent before. A pool's worker lives on after its task: close the end there.
-//
-// A [Slab] moves like that, and with it a slice of numbers in shared memory, which is
-// neither encoded nor copied. Who has it last closes it, so that its memory serves again.
-//
-// What was sent is whole when it is received, also if the sender has died by then. What a
-// process had received goes with it. Who waits, for room, an element or a message, waits
-// until its context ends: that of a task ends with its call.
-//
-// [Select] waits until one of several queues, connections, processes, futures and events is
-// ready, and takes nothing. Package connection has a [Conn] over sockets; for any other way
-// to carry messages there are [NewConn] and [Transport].
+// Arguments and results are copied, except for what stands for something that processes share:
+// an *os.File arrives as a duplicate of its descriptor, which the receiver closes, and an
+// object of package ipc as a pointer to the same object. Tasks that wait for each other need
+// a worker each.
 //
 // # Bounds
 //

@@ -149,6 +149,7 @@ var importable = []string{
 	"github.com/go-multiprocessing/mp",
 	"github.com/go-multiprocessing/mp/connection",
 	"github.com/go-multiprocessing/mp/insight",
+	"github.com/go-multiprocessing/mp/ipc",
 	"github.com/go-multiprocessing/mp/manager",
 	"github.com/go-multiprocessing/mp/mptest",
 	"github.com/go-multiprocessing/mp/progress",

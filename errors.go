@@ -15,7 +15,7 @@ import (
 
 // ErrClosed is returned by operations on something that was closed. It is also the error of the
 // tasks that a closed pool did not finish. A shared object that another process has
-// overwritten can return it as well, see [ErrCorrupt].
+// overwritten can return it as well, see .ErrCorrupt.
 var ErrClosed = errs.ErrClosed
 
 // ErrNotInitialized is returned by everything that would start a process in a
@@ -39,10 +39,8 @@ var (
 var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
 
 // ErrTooLong is the cause of the [*CodecError] of an argument or a result longer than
-// [PoolConfig].MaxMessage, an element of a [Queue] longer than [QueueConfig].MaxElement,
-// or a message longer than [PipeConfig].MaxMessage. An argument, element or message that is too long is not
-// sent. A result that is too long is not returned, though its task has run. Package connection has an
-// ErrTooLong of its own.
+// [PoolConfig].MaxMessage. An argument that is too long is not sent. A result that is too long is not
+// returned, though its task has run. Packages ipc and connection have an ErrTooLong too.
 var ErrTooLong = share.ErrTooLong
 
 func overMaxMessage(n, most int) error {

@@ -1,63 +1,30 @@
 package mp
 
 import (
-	"context"
-	"time"
-
 	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
-	"github.com/go-multiprocessing/mp/internal/xsync"
 )
-
-// PutRaw puts bytes that no Put has encoded, as a corrupt process might.
-func (q *Queue[T]) PutRaw(b []byte) error {
-	p := q.q.parcel()
-	p.ctx = context.Background()
-	return p.sent(q.q.ring.Put(context.Background(), b, p.put, p.drop))
-}
-
-// SendRaw is PutRaw for a connection.
-func (c *Conn[T]) SendRaw(b []byte) error { return c.c.send(context.Background(), b) }
-
-// GetRaw takes an element, and returns its bytes without decoding them.
-func (q *Queue[T]) GetRaw() ([]byte, error) {
-	rec, err := q.q.ring.TryGet(nil)
-	return rec.Bytes, err
-}
-
-// SetLongRead changes how long a consumer has to read an element if too many are unreleased.
-func SetLongRead(d time.Duration) (back func()) {
-	before := longRead
-	longRead = d
-	return func() { longRead = before }
-}
-
-// ForgeElements writes elements that lie outside of the queue into its memory, as a corrupt process might: all of
-// them in the segment with a number.
-func (q *Queue[T]) ForgeElements(n int, segment uint64, size int) {
-	mem := q.q.obj.Bytes()
-	for range n {
-		xsync.PutElsewhere(mem[:xsync.RingSize], mem[xsync.RingSize:], segment, uint64(size))
-	}
-}
-
-// ForgeMessages is ForgeElements for messages that the second end of a pipe sends.
-func (c *Conn[T]) ForgeMessages(n int, segment uint64, size int) {
-	head, data := xsync.PipeRing(c.c.line.(*pipeEnd).mem.Bytes(), 1)
-	for range n {
-		xsync.PutElsewhere(head, data, segment, uint64(size))
-	}
-}
-
-// SetReadOn changes how long a message that has been taken is still read once a context has ended.
-func SetReadOn(d time.Duration) (back func()) {
-	before := readOn
-	readOn = d
-	return func() { readOn = before }
-}
 
 // LostDeath is the error of a task whose worker was reaped by something else, having said its
 // last words.
 func LostDeath(stderr string) *WorkerError {
 	return workerError(&crew.Death{Worker: 1, PID: 1, Func: "f", Stderr: stderr, Status: spawn.Status{ExitCode: -1, Lost: true}})
+}
+
+// OutcomeError is the error of a task that ended in some way.
+func OutcomeError(function string, kind uint8, data []byte) error {
+	return outcomeError(function, kind, data)
+}
+
+// EncodeResult encodes a result as a worker does.
+func (f *Func[In, Out]) EncodeResult(r *Out) ([]byte, error) { return f.out.Append(nil, r) }
+
+// TakeResult decodes a result.
+func (f *Func[In, Out]) TakeResult(b []byte, r *Out) error { return f.take(b, r) }
+
+// LoseResult ends what an encoded result brings along that has not arrived.
+func (f *Func[In, Out]) LoseResult(b []byte) {
+	share.ForgetFiles(f.out.FilesOf(b))
+	f.out.Lose(b)
 }

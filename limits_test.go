@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 type usage struct{ Nice, Files, Core, Peak int }
@@ -367,7 +368,7 @@ func TestMemoryLimitIsOfPrivateMemory(t *testing.T) {
 		t.Skip("it reads gigabytes")
 	}
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: 256 << 20}})
-	a := must(mp.NewArray[int64](4<<30/8, mp.ObjectConfig{}))
+	a := must(ipc.NewArray[int64](4<<30/8, ipc.ObjectConfig{}))
 	defer a.Close()
 	a.Slice()[a.Len()-4096/8] = 7
 	file := filepath.Join(t.TempDir(), "large")
@@ -385,7 +386,7 @@ func TestMemoryLimitIsOfPrivateMemory(t *testing.T) {
 }
 
 type reading struct {
-	Array *mp.Array[int64]
+	Array *ipc.Array[int64]
 	File  string
 }
 
@@ -479,5 +480,54 @@ func TestLeastMemoryLimit(t *testing.T) {
 		if n, err := mp.Call(t.Context(), pool, recycling, 16); err != nil || n != 16 {
 			t.Errorf("%d, %v", n, err)
 		}
+	}
+}
+
+var putLarge = mp.Register("putLarge", func(ctx context.Context, q *ipc.Queue[[]byte]) (int, error) {
+	b := make([]byte, 1<<20)
+	for i := range 1000 {
+		b[0], b[1<<20-1] = byte(i), byte(i)
+		if err := q.Put(ctx, b); err != nil {
+			return i, err
+		}
+	}
+	return 1000, nil
+})
+
+// A producer that puts more than its memory allows dies of that; what it had put is whole,
+// and others go on.
+func TestQueueUnderMemoryLimit(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's shadow of the memory needs more than the limit")
+	}
+	for version, parent := range cgroups(t) {
+		t.Run(version, func(t *testing.T) {
+			group, _ := delegate(t, parent, os.Getuid(), version)
+			if version == "v2" && !hasMemory(t, group) {
+				t.Skip("no memory controller")
+			}
+			pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: 128 << 20, Cgroup: group}})
+			q := must(ipc.NewQueue[[]byte](ipc.QueueConfig{Cap: 2000}))
+			t.Cleanup(func() { _ = q.Discard() })
+			var died *mp.WorkerError
+			if n, err := mp.Call(t.Context(), pool, putLarge, q); !errors.As(err, &died) || died.Reason != mp.ReasonOutOfMemory {
+				t.Fatal(n, err)
+			}
+			n := q.Len()
+			if n < 10 || n > 128 {
+				t.Errorf("%d elements of 1 MiB", n)
+			}
+			if err := q.Put(t.Context(), []byte("ours")); err != nil {
+				t.Error(err)
+			}
+			for i := range n {
+				if b, err := q.TryGet(); err != nil || len(b) != 1<<20 || b[0] != byte(i) || b[1<<20-1] != byte(i) {
+					t.Fatal(i, len(b), err)
+				}
+			}
+			if b, err := q.TryGet(); string(b) != "ours" || err != nil {
+				t.Error(b, err)
+			}
+		})
 	}
 }

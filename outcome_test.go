@@ -1,6 +1,6 @@
 //go:build linux
 
-package mp
+package mp_test
 
 import (
 	"context"
@@ -10,24 +10,25 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/runner"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // richOutcome has all that a result can bring along.
 type richOutcome struct {
 	Any   any
-	Mutex *Mutex
-	Array *Array[int]
-	Queue *Queue[int]
-	Conn  *Conn[int]
-	Slab  *Slab[int]
+	Mutex *ipc.Mutex
+	Array *ipc.Array[int]
+	Queue *ipc.Queue[int]
+	Conn  *ipc.Conn[int]
+	Slab  *ipc.Slab[int]
 	File  *os.File
 	List  []richOutcome
 }
 
-var giveRich = Register("giveRich", func(context.Context, int) (richOutcome, error) { return richOutcome{}, nil })
+var giveRich = mp.Register("giveRich", func(context.Context, int) (richOutcome, error) { return richOutcome{}, nil })
 
 // close closes what came with it. The other objects are the process's own, which go on.
 func (r *richOutcome) close() {
@@ -47,16 +48,16 @@ func (r *richOutcome) close() {
 
 // outcomeParts are the objects that results of FuzzOutcome have in them.
 type outcomeParts struct {
-	mutex *Mutex
-	array *Array[int]
-	queue *Queue[int]
+	mutex *ipc.Mutex
+	array *ipc.Array[int]
+	queue *ipc.Queue[int]
 	file  *os.File
 }
 
 func newOutcomeParts(f *testing.F) *outcomeParts {
-	m, err1 := NewMutex(ObjectConfig{})
-	a, err2 := NewArray[int](4, ObjectConfig{})
-	q, err3 := NewQueue[int](QueueConfig{Cap: 2})
+	m, err1 := ipc.NewMutex(ipc.ObjectConfig{})
+	a, err2 := ipc.NewArray[int](4, ipc.ObjectConfig{})
+	q, err3 := ipc.NewQueue[int](ipc.QueueConfig{Cap: 2})
 	null, err4 := os.Open(os.DevNull)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		f.Fatal(err)
@@ -69,7 +70,7 @@ func newOutcomeParts(f *testing.F) *outcomeParts {
 // if it names these.
 func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 	var r richOutcome
-	var other *Conn[int]
+	var other *ipc.Conn[int]
 	var err error
 	has := func(bit int) bool { return err == nil && shape&(1<<bit) != 0 }
 	if has(0) {
@@ -85,11 +86,11 @@ func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 		r.Queue = p.queue
 	}
 	if has(4) {
-		r.Conn, other, err = NewPipe[int](PipeConfig{})
+		r.Conn, other, err = ipc.NewPipe[int](ipc.PipeConfig{})
 		t.Cleanup(func() { _ = other.Close() })
 	}
 	if has(5) {
-		r.Slab, err = NewSlab[int](4)
+		r.Slab, err = ipc.NewSlab[int](4)
 	}
 	if has(6) {
 		r.File = p.file
@@ -100,7 +101,7 @@ func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := giveRich.out.Append(nil, &r)
+	b, err := giveRich.EncodeResult(&r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,16 +110,7 @@ func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 
 // loseOutcome ends what is on its way with an honest result and has not arrived, since what was received in its
 // place did not name it: a process that forges its results keeps that until it ends, and this one goes on.
-func loseOutcome(honest []byte) {
-	share.ForgetFiles(giveRich.out.FilesOf(honest))
-	if at := len(honest) - 5; at >= 0 && honest[at+4] == 1 { // see codec.splitTickets
-		n := int(binary.LittleEndian.Uint32(honest[at:])) * ticketSize
-		tickets := notHere(honest[at-n : at])
-		for ; len(tickets) > 0; tickets = tickets[ticketSize:] {
-			loseTicket(tickets[:ticketSize])
-		}
-	}
-}
+func loseOutcome(honest []byte) { giveRich.LoseResult(honest) }
 
 // forge changes bytes of b: of each triple, two bytes say where, and the third what is added. What is left
 // over goes behind.
@@ -148,7 +140,7 @@ func FuzzOutcome(f *testing.F) {
 	}
 	f.Add(uint8(runner.OK), uint8(0xff), []byte{})
 	parts := newOutcomeParts(f)
-	var bad *CodecError
+	var bad *mp.CodecError
 	f.Fuzz(func(t *testing.T, kind, shape uint8, data []byte) {
 		var before, after runtime.MemStats
 		if kind == runner.OK {
@@ -159,7 +151,7 @@ func FuzzOutcome(f *testing.F) {
 			}
 			var r richOutcome
 			runtime.ReadMemStats(&before)
-			switch err := giveRich.take(append([]byte(nil), data...), &r); {
+			switch err := giveRich.TakeResult(append([]byte(nil), data...), &r); {
 			case err == nil:
 				r.close()
 			case !errors.As(err, &bad):
@@ -167,7 +159,7 @@ func FuzzOutcome(f *testing.F) {
 			}
 		} else {
 			runtime.ReadMemStats(&before)
-			if err := outcomeError(giveRich.Name(), kind, data); err == nil {
+			if err := mp.OutcomeError(giveRich.Name(), kind, data); err == nil {
 				t.Error("no error")
 			}
 		}
@@ -184,7 +176,7 @@ func (p *outcomeParts) checkNext(t *testing.T) {
 	b := p.encode(t, 0xff)
 	defer loseOutcome(b)
 	var r richOutcome
-	if err := giveRich.take(b, &r); err != nil {
+	if err := giveRich.TakeResult(b, &r); err != nil {
 		t.Fatal(err)
 	}
 	defer r.close()

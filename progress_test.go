@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
@@ -53,7 +54,7 @@ func (f *follower) last() mp.Progress {
 // stepping computes, and waits for the go-ahead in between.
 type stepping struct {
 	N    int
-	Wait *mp.Event
+	Wait *ipc.Event
 }
 
 var step = mp.Register("step", func(ctx context.Context, s stepping) (int, error) {
@@ -74,7 +75,7 @@ func TestMapProgress(t *testing.T) {
 	ctx := t.Context()
 	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 2}), "inline": must(mp.NewInline(mp.InlineConfig{}))} {
 		t.Run(name, func(t *testing.T) {
-			event := must(mp.NewEvent(mp.ObjectConfig{}))
+			event := must(ipc.NewEvent(ipc.ObjectConfig{}))
 			defer event.Close()
 			in := make([]stepping, 1000)
 			for i := range in {
@@ -146,7 +147,7 @@ func TestProgressOfCancelled(t *testing.T) {
 				ex := open(t)
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
-				event := must(mp.NewEvent(mp.ObjectConfig{}))
+				event := must(ipc.NewEvent(ipc.ObjectConfig{}))
 				defer event.Close()
 				in := make([]stepping, 100)
 				in[1].N = -1

@@ -28,7 +28,7 @@ import (
 // numbers, strings, booleans, slices, arrays, maps, pointers and structs of such
 // with exported fields, any and interfaces with registered types
 // ([RegisterType]), types with a binary or text form of their own (time.Time,
-// *big.Int, netip.Addr, …), shared objects ([Mutex], [Array], …), and *os.File, of
+// *big.Int, netip.Addr, …), shared objects (.Mutex, .Array, …), and *os.File, of
 // which a duplicate arrives that the receiver has to close. Keys of maps can be any of these
 // but pointers, slices and maps, or structs and arrays that hold some. [Init] checks the types.
 //
@@ -41,7 +41,7 @@ import (
 //
 // The task's context ends with that of the call, and has its deadline, or that of its
 // [Timeout]; of its values it has those that [RegisterBaggage] carries. An argument or
-// result is copied some times on its way: above a megabyte or so a [Slab] or [Array]
+// result is copied some times on its way: above a megabyte or so a .Slab or .Array
 // costs less, and leaves no memory behind.
 //
 // Register panics if the name is empty, taken or contains a line break, if f

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
@@ -54,9 +55,9 @@ func TestScaleWorkers(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Each waits for all others.
-	all := must(mp.NewBarrier(n, mp.ObjectConfig{}))
+	all := must(ipc.NewBarrier(n, ipc.ObjectConfig{}))
 	defer all.Close()
-	pids, err := mp.Map(ctx, pool, meetAll, slices.Repeat([]*mp.Barrier{all}, n), mp.ChunkSize(1))
+	pids, err := mp.Map(ctx, pool, meetAll, slices.Repeat([]*ipc.Barrier{all}, n), mp.ChunkSize(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func TestScaleWorkers(t *testing.T) {
 	}
 }
 
-var meetAll = mp.Register("meetAll", func(ctx context.Context, b *mp.Barrier) (int, error) {
+var meetAll = mp.Register("meetAll", func(ctx context.Context, b *ipc.Barrier) (int, error) {
 	_, err := b.Wait(ctx)
 	return os.Getpid(), err
 })

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
 type lasting struct {
 	For  time.Duration
 	Text string
-	Wait *mp.Event
+	Wait *ipc.Event
 	Die  bool
 }
 
@@ -130,7 +131,7 @@ func TestInsightsOfEnds(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Tasks: 3}})
-	event := must(mp.NewEvent(mp.ObjectConfig{}))
+	event := must(ipc.NewEvent(ipc.ObjectConfig{}))
 	defer event.Close()
 	if _, err := mp.Map(ctx, pool, lastPlain, []time.Duration{0, 0, 0}); err != nil { // its share
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // An input may use the memory of an element again as soon as it is asked for the next one, as bufio.Scanner.Bytes does.
@@ -44,7 +45,7 @@ var (
 		}
 		return string(b), nil
 	})
-	closeConns = mp.Register("closeConns", func(ctx context.Context, all []*mp.Conn[int]) (int, error) {
+	closeConns = mp.Register("closeConns", func(ctx context.Context, all []*ipc.Conn[int]) (int, error) {
 		for _, c := range all {
 			_ = c.Close()
 		}
@@ -175,18 +176,18 @@ func TestReusedMemoryLater(t *testing.T) {
 // Ends of connections in elements that were read ahead and not sent are their sender's still when the loop is left.
 func TestStreamRecallsWhatWasReadAhead(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	var here, there []*mp.Conn[int]
+	var here, there []*ipc.Conn[int]
 	for range 30 {
-		a, b, err := mp.NewPipe[int](mp.PipeConfig{})
+		a, b, err := ipc.NewPipe[int](ipc.PipeConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		here, there = append(here, a), append(there, b)
 	}
 	var read atomic.Int32
-	input := func(yield func([]*mp.Conn[int]) bool) {
+	input := func(yield func([]*ipc.Conn[int]) bool) {
 		for _, c := range there {
-			if read.Add(1); !yield([]*mp.Conn[int]{c}) {
+			if read.Add(1); !yield([]*ipc.Conn[int]{c}) {
 				return
 			}
 		}
@@ -204,7 +205,7 @@ func TestStreamRecallsWhatWasReadAhead(t *testing.T) {
 	}
 	ours := 0
 	for i := range here {
-		if _, err := there[i].TryRecv(); !errors.Is(err, mp.ErrMoved) && !errors.Is(err, mp.ErrClosed) {
+		if _, err := there[i].TryRecv(); !errors.Is(err, ipc.ErrMoved) && !errors.Is(err, mp.ErrClosed) {
 			ours++
 			if err := there[i].Send(t.Context(), i); err != nil {
 				t.Error(err)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // What the user's own code in this process does, in handlers, writers and
@@ -122,7 +123,7 @@ func TestNoErrorBeforeTheResult(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	open, name := newFIFO(t)
 	first := mp.Submit(t.Context(), pool, wait, waiting{FIFO: name, Heed: true})
-	f := mp.Submit(t.Context(), pool, failWith, 0)
+	f := mp.Submit(t.Context(), pool, fails, 0)
 	early := make(chan error, 1)
 	f.OnDone(func(int, error) { early <- f.Err() })
 	end := open()
@@ -141,6 +142,8 @@ var (
 	cancelCaller context.CancelFunc
 	bothRun      chan struct{}
 )
+
+var fails = mp.Register("fails", func(context.Context, int) (int, error) { return 0, errEmpty })
 
 var failThenCancel = mp.Register("failThenCancel", func(ctx context.Context, i int) (int, error) {
 	if i == 0 {
@@ -304,9 +307,9 @@ var madeEarly = func() error {
 	if !mp.IsWorker() {
 		return nil
 	}
-	_, err := mp.NewMutex(mp.ObjectConfig{})
-	_, err2 := mp.NewQueue[int](mp.QueueConfig{})
-	_, _, err3 := mp.NewPipe[int](mp.PipeConfig{})
+	_, err := ipc.NewMutex(ipc.ObjectConfig{})
+	_, err2 := ipc.NewQueue[int](ipc.QueueConfig{})
+	_, _, err3 := ipc.NewPipe[int](ipc.PipeConfig{})
 	if err == nil || err2 == nil || err3 == nil {
 		return fmt.Errorf("made: %w, %w, %w", err, err2, err3)
 	}

@@ -13,6 +13,7 @@ import (
 	_ "time/tzdata"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
@@ -50,7 +51,7 @@ func TestZonesTravel(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	queue := must(mp.NewQueue[dated](mp.QueueConfig{}))
+	queue := must(ipc.NewQueue[dated](ipc.QueueConfig{}))
 	defer queue.Discard()
 	for _, name := range []string{"America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "UTC", "Local"} {
 		at := time.Date(2024, 10, 30, 9, 0, 0, 0, must(time.LoadLocation(name)))
@@ -107,7 +108,7 @@ func TestCodecErrorIsOneLine(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	_, result := mp.Call(ctx, pool, explode, "here")
 	_, argument := mp.Call(ctx, pool, exploded, exploding{"here"})
-	queue := must(mp.NewQueue[exploding](mp.QueueConfig{}))
+	queue := must(ipc.NewQueue[exploding](ipc.QueueConfig{}))
 	defer queue.Discard()
 	for what, err := range map[string]error{"result": result, "argument": argument, "element": queue.Put(ctx, exploding{"here"})} {
 		var codec *mp.CodecError
@@ -177,7 +178,7 @@ func TestNil(t *testing.T) {
 	}
 	_, err = mp.NewPool(mp.PoolConfig{Workers: 1, Setup: f.With(1)})
 	wrong("Setup of a nil Func", err)
-	_, err = mp.NewConn[int](nil)
+	_, err = ipc.NewConn[int](nil)
 	wrong("NewConn", err)
 	var future *mp.Future[int]
 	for name, a := range map[string]mp.Awaitable{"nil": nil, "a nil Future": future} {
@@ -187,8 +188,8 @@ func TestNil(t *testing.T) {
 			wrong("AsCompleted of "+name, err)
 		}
 	}
-	for name, s := range map[string]mp.Selectable{"nil": nil, "a nil Future": mp.Done(future)} {
-		_, err = mp.Select(ctx, s)
+	for name, s := range map[string]ipc.Selectable{"nil": nil, "a nil Future": ipc.Done(future)} {
+		_, err = ipc.Select(ctx, s)
 		wrong("Select of "+name, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
@@ -17,7 +18,7 @@ func TestWaitFirstError(t *testing.T) {
 	ctx := t.Context()
 	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 2}), "inline": must(mp.NewInline(mp.InlineConfig{Workers: 8}))} {
 		t.Run(name, func(t *testing.T) {
-			event := must(mp.NewEvent(mp.ObjectConfig{}))
+			event := must(ipc.NewEvent(ipc.ObjectConfig{}))
 			defer event.Close()
 			wait := stepping{Wait: event}
 			running := mp.Submit(ctx, ex, step, wait)

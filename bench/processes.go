@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // Rows about shared objects start processes for each round, which warm up and wait for
@@ -33,7 +34,7 @@ func clock() (time.Duration, error) {
 
 // timed does n laps, after a tenth of it to warm up and then the gate, at which all
 // processes wait for each other.
-func timed(ctx context.Context, gate *mp.Barrier, n int, laps func(n int) error) (r stint, err error) {
+func timed(ctx context.Context, gate *ipc.Barrier, n int, laps func(n int) error) (r stint, err error) {
 	r.PID = os.Getpid()
 	if err := laps(warmLaps(n)); err != nil {
 		return r, err

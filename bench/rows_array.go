@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // sum adds numbers up.
@@ -42,8 +43,8 @@ func checkSum(got, want float64) error {
 }
 
 // newNumbers makes an Array that has been filled.
-func newNumbers(n int) (a *mp.Array[float64], want float64, err error) {
-	if a, err = mp.NewArray[float64](n, mp.ObjectConfig{}); err != nil {
+func newNumbers(n int) (a *ipc.Array[float64], want float64, err error) {
+	if a, err = ipc.NewArray[float64](n, ipc.ObjectConfig{}); err != nil {
 		return nil, 0, err
 	}
 	return a, fill(a.Slice()), nil
@@ -51,7 +52,7 @@ func newNumbers(n int) (a *mp.Array[float64], want float64, err error) {
 
 // summing is the argument of who sums all of an Array several times.
 type summing struct {
-	Array *mp.Array[float64]
+	Array *ipc.Array[float64]
 	Times int
 }
 
@@ -94,7 +95,7 @@ func arrayNumbers(b *bench) int    { return b.size(10_000_000, 1_000_000) }
 func zeroCopyNumbers(b *bench) int { return b.size(64, 16) * numbersMiB }
 
 // sharedRound measures a round on a pool with an Array, whose sum is given.
-type sharedRound func(ctx context.Context, b *bench, pool *mp.Pool, a *mp.Array[float64], want float64) (float64, error)
+type sharedRound func(ctx context.Context, b *bench, pool *mp.Pool, a *ipc.Array[float64], want float64) (float64, error)
 
 // onSharedNumbers is an opener for a side whose workers use one Array.
 func onSharedNumbers(n func(*bench) int, round sharedRound) opener {
@@ -128,7 +129,7 @@ func onSlice(n func(*bench) int, round func(b *bench, numbers []float64, want fl
 
 func sumCount(b *bench) int { return b.size(7, 2) }
 
-func sumElsewhere(ctx context.Context, b *bench, pool *mp.Pool, a *mp.Array[float64], want float64) (float64, error) {
+func sumElsewhere(ctx context.Context, b *bench, pool *mp.Pool, a *ipc.Array[float64], want float64) (float64, error) {
 	r, err := mp.Call(ctx, pool, sumTimes, summing{a, sumCount(b)})
 	if err != nil {
 		return 0, err
@@ -154,7 +155,7 @@ func inPool(pool *mp.Pool, pid int) error {
 
 // part is some of an Array.
 type part struct {
-	Array  *mp.Array[float64]
+	Array  *ipc.Array[float64]
 	Lo, Hi int
 }
 
@@ -180,7 +181,7 @@ func zeroCopyRow() row {
 // zeroCopyCount is how often a round sums.
 func zeroCopyCount(b *bench) int { return b.size(20, 3) }
 
-func sumOnPool(ctx context.Context, b *bench, pool *mp.Pool, a *mp.Array[float64], want float64) (float64, error) {
+func sumOnPool(ctx context.Context, b *bench, pool *mp.Pool, a *ipc.Array[float64], want float64) (float64, error) {
 	var parts []part
 	for i := range tasks.Workers {
 		parts = append(parts, part{a, a.Len() * i / tasks.Workers, a.Len() * (i + 1) / tasks.Workers})

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // answering is the argument of who answers an event with another.
 type answering struct {
-	Ask, Answer *mp.Event
-	Answers     *mp.Atomic[int]
+	Ask, Answer *ipc.Event
+	Answers     *ipc.Atomic[int]
 	N           int
 }
 
@@ -51,11 +52,11 @@ func eventRow() row {
 func exchangeEvents(ctx context.Context, n int) (took time.Duration, err error) {
 	var s shop
 	defer s.close()
-	ask, err := mp.NewEvent(mp.ObjectConfig{})
+	ask, err := ipc.NewEvent(ipc.ObjectConfig{})
 	ask = made(&s, ask, err)
-	answer, err := mp.NewEvent(mp.ObjectConfig{})
+	answer, err := ipc.NewEvent(ipc.ObjectConfig{})
 	answer = made(&s, answer, err)
-	answers, err := mp.NewAtomic(0, mp.ObjectConfig{})
+	answers, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
 	answers = made(&s, answers, err)
 	if err := s.err(); err != nil {
 		return 0, err
@@ -94,7 +95,7 @@ func exchangeEvents(ctx context.Context, n int) (took time.Duration, err error) 
 
 // askTimes asks and waits for the answer, of which there have been from already, until
 // there have been to.
-func askTimes(ctx context.Context, ask, answer *mp.Event, answers *mp.Atomic[int], from, to int) error {
+func askTimes(ctx context.Context, ask, answer *ipc.Event, answers *ipc.Atomic[int], from, to int) error {
 	for i := from; i < to; i++ {
 		if err := ask.Set(); err != nil {
 			return err

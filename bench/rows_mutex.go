@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // counting is the argument of who counts under a lock.
 type counting struct {
-	Lock  *mp.Mutex
-	Gate  *mp.Barrier
-	Count *mp.Array[int]
+	Lock  *ipc.Mutex
+	Gate  *ipc.Barrier
+	Count *ipc.Array[int]
 	N     int
 }
 
@@ -79,11 +80,11 @@ func mutex2Row() row {
 func countInProcesses(ctx context.Context, processes, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	lock, err := mp.NewMutex(mp.ObjectConfig{})
+	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
 	lock = made(&s, lock, err)
-	gate, err := mp.NewBarrier(processes, mp.ObjectConfig{})
+	gate, err := ipc.NewBarrier(processes, ipc.ObjectConfig{})
 	gate = made(&s, gate, err)
-	count, err := mp.NewArray[int](1, mp.ObjectConfig{})
+	count, err := ipc.NewArray[int](1, ipc.ObjectConfig{})
 	count = made(&s, count, err)
 	if err := s.err(); err != nil {
 		return 0, err
@@ -115,11 +116,11 @@ const (
 
 // reading is the argument of who reads a table, and seldom writes it.
 type reading struct {
-	RW    *mp.RWMutex
-	Lock  *mp.Mutex
+	RW    *ipc.RWMutex
+	Lock  *ipc.Mutex
 	Plain bool // to use Lock in the place of RW
-	Gate  *mp.Barrier
-	Table *mp.Array[int]
+	Gate  *ipc.Barrier
+	Table *ipc.Array[int]
 	N     int
 }
 
@@ -131,7 +132,7 @@ type rwLocker interface {
 	RUnlock() error
 }
 
-type plainLock struct{ *mp.Mutex }
+type plainLock struct{ *ipc.Mutex }
 
 func (l plainLock) RLock(ctx context.Context) error { return l.Lock(ctx) }
 func (l plainLock) RUnlock() error                  { return l.Unlock() }
@@ -216,13 +217,13 @@ func readingWith(plain bool) func(ctx context.Context, b *bench) (float64, error
 func readInProcesses(ctx context.Context, plain bool, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	rw, err := mp.NewRWMutex(mp.ObjectConfig{})
+	rw, err := ipc.NewRWMutex(ipc.ObjectConfig{})
 	rw = made(&s, rw, err)
-	lock, err := mp.NewMutex(mp.ObjectConfig{})
+	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
 	lock = made(&s, lock, err)
-	gate, err := mp.NewBarrier(rwProcesses, mp.ObjectConfig{})
+	gate, err := ipc.NewBarrier(rwProcesses, ipc.ObjectConfig{})
 	gate = made(&s, gate, err)
-	table, err := mp.NewArray[int](rwTable, mp.ObjectConfig{})
+	table, err := ipc.NewArray[int](rwTable, ipc.ObjectConfig{})
 	table = made(&s, table, err)
 	if err := s.err(); err != nil {
 		return 0, err

@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // talking is the argument of who has an end of a pipe.
 type talking struct {
-	Conn  *mp.Conn[element]
-	Gate  *mp.Barrier
+	Conn  *ipc.Conn[element]
+	Gate  *ipc.Barrier
 	First bool // it speaks first, or alone
 	CPU   int  // to which it is pinned
 	N     int
@@ -138,7 +139,7 @@ func twoCPUs() (cpus [2]int, err error) {
 }
 
 func exchangeInProcesses(ctx context.Context, cpus [2]int, n int) (time.Duration, error) {
-	return talk(mp.PipeConfig{}, func(ours, theirs *mp.Conn[element], gate *mp.Barrier) (time.Duration, error) {
+	return talk(ipc.PipeConfig{}, func(ours, theirs *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error) {
 		limits := []mp.Limits{{CPUs: [][]int{{cpus[0]}}}, {CPUs: [][]int{{cpus[1]}}}}
 		return inPinned(ctx, exchangeMessages, limits, talking{ours, gate, true, cpus[0], n}, talking{theirs, gate, false, cpus[1], n})
 	})
@@ -160,18 +161,18 @@ func pipeStreamRow() row {
 }
 
 func streamInProcesses(ctx context.Context, n int) (time.Duration, error) {
-	return talk(mp.PipeConfig{OneWay: true}, func(in, out *mp.Conn[element], gate *mp.Barrier) (time.Duration, error) {
+	return talk(ipc.PipeConfig{OneWay: true}, func(in, out *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error) {
 		return inProcesses(ctx, streamMessages, talking{Conn: in, Gate: gate, N: n}, talking{Conn: out, Gate: gate, First: true, N: n})
 	})
 }
 
 // talk makes a pipe for two processes.
-func talk(cfg mp.PipeConfig, round func(a, z *mp.Conn[element], gate *mp.Barrier) (time.Duration, error)) (time.Duration, error) {
+func talk(cfg ipc.PipeConfig, round func(a, z *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error)) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	a, z, err := mp.NewPipe[element](cfg)
+	a, z, err := ipc.NewPipe[element](cfg)
 	a, z = made(&s, a, err), made(&s, z, err)
-	gate, err := mp.NewBarrier(2, mp.ObjectConfig{})
+	gate, err := ipc.NewBarrier(2, ipc.ObjectConfig{})
 	gate = made(&s, gate, err)
 	if err := s.err(); err != nil {
 		return 0, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // element is what small queues, and pipes, carry: its number and its producer's.
@@ -53,10 +54,10 @@ func numberOfLarge(b []byte) (i, who int) {
 
 // passing is the argument of who puts elements into a queue, or gets some.
 type passing[T any] struct {
-	Queue *mp.Queue[T]
-	Gate  *mp.Barrier
-	Sums  *mp.Array[int] // of the numbers that each consumer has got
-	Who   int            // of the producers, or of the consumers
+	Queue *ipc.Queue[T]
+	Gate  *ipc.Barrier
+	Sums  *ipc.Array[int] // of the numbers that each consumer has got
+	Who   int             // of the producers, or of the consumers
 	Put   bool
 	N     int
 }
@@ -72,7 +73,7 @@ var (
 
 // passSlabs is passElements for slabs: each side has a slice of its own, of which the one fills each slab and
 // the other is filled from it.
-var passSlabs = mp.Register("passSlabs", func(ctx context.Context, p passing[*mp.Slab[byte]]) (stint, error) {
+var passSlabs = mp.Register("passSlabs", func(ctx context.Context, p passing[*ipc.Slab[byte]]) (stint, error) {
 	own := larges()(0, 0)
 	return timed(ctx, p.Gate, p.N, func(n int) error {
 		for i := range n {
@@ -84,9 +85,9 @@ var passSlabs = mp.Register("passSlabs", func(ctx context.Context, p passing[*mp
 	})
 })
 
-func passSlab(ctx context.Context, p passing[*mp.Slab[byte]], own []byte, i int) error {
+func passSlab(ctx context.Context, p passing[*ipc.Slab[byte]], own []byte, i int) error {
 	if p.Put {
-		slab, err := mp.NewSlab[byte](largeBytes)
+		slab, err := ipc.NewSlab[byte](largeBytes)
 		if err != nil {
 			return err
 		}
@@ -179,7 +180,7 @@ func queueLargeRow() row {
 		name: "queue-1MiB", unit: "bytes/s", better: higher,
 		mp: onProcesses(func(ctx context.Context, b *bench) (float64, error) {
 			n := b.size(500, 50)
-			took, err := passInPairs(ctx, passLarges, mp.QueueConfig{}, pairs, n)
+			took, err := passInPairs(ctx, passLarges, ipc.QueueConfig{}, pairs, n)
 			return perSecond(took, pairs*n*largeBytes), err
 		}),
 		peers: []peer{{"Python Queue", 2, onPython("", func(b *bench, python *helper) (float64, error) {
@@ -196,7 +197,7 @@ func queueViewRow() row {
 		name: "queue-view", unit: "bytes/s", better: higher,
 		mp: onProcesses(func(ctx context.Context, b *bench) (float64, error) {
 			n := b.size(5000, 500)
-			took, err := passInPairs(ctx, passSlabs, mp.QueueConfig{Cap: inQueue}, 1, n)
+			took, err := passInPairs(ctx, passSlabs, ipc.QueueConfig{Cap: inQueue}, 1, n)
 			return perSecond(took, n*largeBytes), err
 		}),
 		peers: []peer{{"C, copied into and out of one slot", 0.35, onC(func(b *bench, c *helper) (float64, error) {
@@ -208,20 +209,20 @@ func queueViewRow() row {
 func passSmall(pairs int) func(ctx context.Context, b *bench) (float64, error) {
 	return func(ctx context.Context, b *bench) (float64, error) {
 		n := b.size(1_000_000, 50_000) / pairs
-		took, err := passInPairs(ctx, passElements, mp.QueueConfig{}, pairs, n)
+		took, err := passInPairs(ctx, passElements, ipc.QueueConfig{}, pairs, n)
 		return perSecond(took, pairs*n), err
 	}
 }
 
 // passInPairs has pairs of processes put and get n elements each through one queue.
-func passInPairs[T any](ctx context.Context, f *mp.Func[passing[T], stint], cfg mp.QueueConfig, pairs, n int) (time.Duration, error) {
+func passInPairs[T any](ctx context.Context, f *mp.Func[passing[T], stint], cfg ipc.QueueConfig, pairs, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	queue, err := mp.NewQueue[T](cfg)
+	queue, err := ipc.NewQueue[T](cfg)
 	queue = made(&s, queue, err)
-	gate, err := mp.NewBarrier(2*pairs, mp.ObjectConfig{})
+	gate, err := ipc.NewBarrier(2*pairs, ipc.ObjectConfig{})
 	gate = made(&s, gate, err)
-	sums, err := mp.NewArray[int](pairs, mp.ObjectConfig{})
+	sums, err := ipc.NewArray[int](pairs, ipc.ObjectConfig{})
 	sums = made(&s, sums, err)
 	if err := s.err(); err != nil {
 		return 0, err

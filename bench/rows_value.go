@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // adding is the argument of who adds to a number.
 type adding struct {
-	Number *mp.Atomic[int]
-	Gate   *mp.Barrier
+	Number *ipc.Atomic[int]
+	Gate   *ipc.Barrier
 	N      int
 }
 
@@ -44,9 +45,9 @@ func valueRow() row {
 func addInProcesses(ctx context.Context, processes, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	number, err := mp.NewAtomic(0, mp.ObjectConfig{})
+	number, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
 	number = made(&s, number, err)
-	gate, err := mp.NewBarrier(processes, mp.ObjectConfig{})
+	gate, err := ipc.NewBarrier(processes, ipc.ObjectConfig{})
 	gate = made(&s, gate, err)
 	if err := s.err(); err != nil {
 		return 0, err

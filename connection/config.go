@@ -8,7 +8,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // Config says who may connect, and how much one connection may take. Both sides need the same
@@ -137,6 +137,6 @@ func prepare[T any](network string, cfg Config) (Config, uint64, error) {
 	if err != nil {
 		return Config{}, 0, err
 	}
-	shape, err := mp.Shape[T]()
+	shape, err := ipc.Shape[T]()
 	return cfg, shape, err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/connection"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
@@ -74,7 +75,7 @@ func open(t testing.TB, network, address string, cfg connection.Config) *shop {
 	return s
 }
 
-func (s *shop) dial(t testing.TB) *mp.Conn[order] {
+func (s *shop) dial(t testing.TB) *ipc.Conn[order] {
 	t.Helper()
 	c, err := connection.Dial[order](t.Context(), s.Addr().Network(), s.Addr().String(), s.cfg)
 	if err != nil {
@@ -95,7 +96,7 @@ func (s *shop) raw(t testing.TB) net.Conn {
 	return c
 }
 
-func (s *shop) accept(t testing.TB) *mp.Conn[order] {
+func (s *shop) accept(t testing.TB) *ipc.Conn[order] {
 	t.Helper()
 	c, err := s.Accept(t.Context())
 	if err != nil {
@@ -389,7 +390,7 @@ func TestServe(t *testing.T) {
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	served := make(chan error)
 	go func() {
-		served <- s.Serve(t.Context(), func(ctx context.Context, c *mp.Conn[order]) {
+		served <- s.Serve(t.Context(), func(ctx context.Context, c *ipc.Conn[order]) {
 			for {
 				o, err := c.Recv(ctx)
 				if err != nil {
@@ -424,7 +425,7 @@ func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	again := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	go func() {
-		served <- again.Serve(ctx, func(ctx context.Context, c *mp.Conn[order]) { _, _ = c.Recv(ctx) })
+		served <- again.Serve(ctx, func(ctx context.Context, c *ipc.Conn[order]) { _, _ = c.Recv(ctx) })
 	}()
 	_ = again.dial(t)
 	cancel()
@@ -438,18 +439,18 @@ func TestServe(t *testing.T) {
 func TestTryRecv(t *testing.T) {
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	c, a := s.dial(t), s.accept(t)
-	if _, err := a.TryRecv(); !errors.Is(err, mp.ErrEmpty) {
+	if _, err := a.TryRecv(); !errors.Is(err, ipc.ErrEmpty) {
 		t.Error(err)
 	}
 	_ = c.Send(t.Context(), order{Item: "nails"})
-	if _, err := mp.Select(t.Context(), a); err != nil {
+	if _, err := ipc.Select(t.Context(), a); err != nil {
 		t.Error(err)
 	}
 	if o, err := a.TryRecv(); o.Item != "nails" || err != nil {
 		t.Error(o, err)
 	}
 	_ = c.Close()
-	if _, err := mp.Select(t.Context(), a); err != nil {
+	if _, err := ipc.Select(t.Context(), a); err != nil {
 		t.Error(err)
 	}
 	if _, err := a.TryRecv(); !errors.Is(err, io.EOF) {
@@ -526,8 +527,8 @@ func TestDeadlines(t *testing.T) {
 // Connections over sockets can be waited for with Select, beside others.
 func TestSelectSockets(t *testing.T) {
 	s := open(t, "unix", fmt.Sprintf("@mp-select-%p", t), connection.Config{Anybody: true})
-	var clients, here []*mp.Conn[order]
-	var all []mp.Selectable
+	var clients, here []*ipc.Conn[order]
+	var all []ipc.Selectable
 	for range 5 {
 		clients = append(clients, s.dial(t))
 		a := s.accept(t)
@@ -535,7 +536,7 @@ func TestSelectSockets(t *testing.T) {
 	}
 	for i := range 50 {
 		go func() { _ = clients[i%5].Send(t.Context(), order{}) }()
-		got, err := mp.Select(t.Context(), all...)
+		got, err := ipc.Select(t.Context(), all...)
 		if err != nil || len(got) != 1 || got[0] != i%5 {
 			t.Fatal(i, got, err)
 		}
@@ -568,7 +569,7 @@ func TestNothingIsBroughtAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	m, err := mp.NewMutex(mp.ObjectConfig{})
+	m, err := ipc.NewMutex(ipc.ObjectConfig{})
 	if err != nil {
 		t.Skip(err)
 	}

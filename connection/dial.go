@@ -7,8 +7,8 @@ import (
 	"net"
 	"time"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // Dial connects to a [Listener], on "unix", also with an abstract address that begins with @, "tcp",
@@ -16,9 +16,9 @@ import (
 // network's, TLS's, [ErrAuthentication], [ErrTooMany], or says that cfg is invalid or that the other side
 // has another type of messages. If the handshake takes longer than [Config].HandshakeTimeout, it is
 // context.DeadlineExceeded, even if ctx has not ended. On error no connection is left open.
-// The [mp.Conn] is safe for concurrent use; when the ctx of a Send ends while a message is half
+// The [ipc.Conn] is safe for concurrent use; when the ctx of a Send ends while a message is half
 // sent, or with TLS has begun to be, it is closed.
-func Dial[T any](ctx context.Context, network, address string, cfg Config) (*mp.Conn[T], error) {
+func Dial[T any](ctx context.Context, network, address string, cfg Config) (*ipc.Conn[T], error) {
 	cfg, shape, err := prepare[T](network, cfg)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func Dial[T any](ctx context.Context, network, address string, cfg Config) (*mp.
 		_ = c.Close()
 		return nil, err
 	}
-	return mp.NewConn[T](newSocket(c, cfg.MaxMessage, func() {}))
+	return ipc.NewConn[T](newSocket(c, cfg.MaxMessage, func() {}))
 }
 
 // withServerName is cfg for a client, which must know whom to expect.

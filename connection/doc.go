@@ -1,5 +1,5 @@
 // Package connection has connections between programs that do not know each other, on one
-// machine or on several: the same [mp.Conn] as a pipe has, over a socket.
+// machine or on several: the same [ipc.Conn] as a pipe has, over a socket.
 //
 //	listener, err := connection.Listen[Order]("unix", "/run/shop.sock", connection.Config{Key: key})
 //	conn, err := listener.Accept(ctx)
@@ -14,5 +14,5 @@
 // authenticated. A peer that sends garbage, half a handshake or nothing costs one line in the log;
 // many of them cost one line with their number. They do not keep out peers that know the key. A slow
 // authenticated peer is served for as long as it takes. Objects of mp and files cannot be sent to another
-// program; within one tree of processes [mp.NewPipe] is faster and can send them.
+// program; within one tree of processes [ipc.NewPipe] is faster and can send them.
 package connection

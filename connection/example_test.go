@@ -16,8 +16,8 @@ import (
 	"net"
 	"time"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/connection"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 type bill struct {
@@ -26,7 +26,7 @@ type bill struct {
 }
 
 // answer answers the orders of one client.
-func answer(ctx context.Context, c *mp.Conn[bill]) {
+func answer(ctx context.Context, c *ipc.Conn[bill]) {
 	for {
 		b, err := c.Recv(ctx)
 		if errors.Is(err, io.EOF) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // A Listener accepts connections with messages of type T. It is safe for concurrent use.
@@ -19,7 +20,7 @@ type Listener[T any] struct {
 	net   net.Listener
 	shape uint64
 
-	accepted chan *mp.Conn[T]
+	accepted chan *ipc.Conn[T]
 	ctx      context.Context
 	cancel   context.CancelFunc
 	serving  sync.WaitGroup
@@ -41,7 +42,7 @@ func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener[T]{cfg: cfg, net: n, shape: shape, accepted: make(chan *mp.Conn[T]), open: make(chan struct{}, cfg.MaxConns)}
+	l := &Listener[T]{cfg: cfg, net: n, shape: shape, accepted: make(chan *ipc.Conn[T]), open: make(chan struct{}, cfg.MaxConns)}
 	l.shakes.init(cfg.MaxHandshakes)
 	l.log = refusals{log: cfg.Logger, listener: n.Addr().String()}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -54,7 +55,7 @@ func (l *Listener[T]) Addr() net.Addr { return l.net.Addr() }
 
 // Accept waits for a connection whose other side is known. Those that come to nothing are
 // logged, and are no error here. After Close it returns [mp.ErrClosed].
-func (l *Listener[T]) Accept(ctx context.Context) (*mp.Conn[T], error) {
+func (l *Listener[T]) Accept(ctx context.Context) (*ipc.Conn[T], error) {
 	select {
 	case c := <-l.accepted:
 		return c, nil
@@ -68,7 +69,7 @@ func (l *Listener[T]) Accept(ctx context.Context) (*mp.Conn[T], error) {
 // Serve accepts connections until ctx ends, and calls handle for each in a goroutine of its own;
 // its connection is closed when it returns. A panic in handle is logged, and is the end of that
 // connection alone. Serve returns when all calls have: nil after Close, or the error of ctx.
-func (l *Listener[T]) Serve(ctx context.Context, handle func(ctx context.Context, c *mp.Conn[T])) error {
+func (l *Listener[T]) Serve(ctx context.Context, handle func(ctx context.Context, c *ipc.Conn[T])) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	for {
@@ -177,7 +178,7 @@ func (l *Listener[T]) admit() bool {
 // handOver hands an admitted connection to Accept.
 func (l *Listener[T]) handOver(c net.Conn) {
 	s := newSocket(c, l.cfg.MaxMessage, func() { <-l.open })
-	conn, err := mp.NewConn[T](s)
+	conn, err := ipc.NewConn[T](s)
 	if err != nil {
 		_ = s.Close()
 		return

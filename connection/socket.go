@@ -115,7 +115,7 @@ func cutOff(err, end error) error {
 	return err
 }
 
-// Recv is mp.Transport's.
+// Recv is ipc.Transport's.
 func (s *socket) Recv(ctx context.Context, buf []byte) ([]byte, error) {
 	for {
 		s.mu.Lock()
@@ -144,14 +144,14 @@ func (s *socket) Recv(ctx context.Context, buf []byte) ([]byte, error) {
 	}
 }
 
-// Ready is mp.Transport's.
+// Ready is ipc.Transport's.
 func (s *socket) Ready() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.there
 }
 
-// Send is mp.Transport's. When the context ends within a message, the connection does too.
+// Send is ipc.Transport's. When the context ends within a message, the connection does too.
 func (s *socket) Send(ctx context.Context, b []byte) error {
 	select {
 	case s.sending <- struct{}{}:
@@ -221,7 +221,7 @@ func (s *socket) isClosed() bool {
 	}
 }
 
-// Close is mp.Transport's.
+// Close is ipc.Transport's.
 func (s *socket) Close() (err error) {
 	s.closing.Do(func() {
 		close(s.closed)

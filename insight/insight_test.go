@@ -26,6 +26,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/insight"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
@@ -50,7 +51,7 @@ var (
 		return 0, nil
 	})
 	// profiling is profiling itself until its context ends.
-	profiling = mp.Register("profiling", func(ctx context.Context, begun *mp.Event) (int, error) {
+	profiling = mp.Register("profiling", func(ctx context.Context, begun *ipc.Event) (int, error) {
 		if err := pprof.StartCPUProfile(io.Discard); err != nil {
 			return 0, err
 		}
@@ -189,7 +190,7 @@ func TestHeapProfile(t *testing.T) {
 func TestMissing(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
-	begun, err := mp.NewEvent(mp.ObjectConfig{})
+	begun, err := ipc.NewEvent(ipc.ObjectConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

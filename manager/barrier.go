@@ -8,9 +8,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// A Barrier is a proxy of a barrier in a manager, as [mp.Barrier] is one: its parties wait until all have
+// A Barrier is a proxy of a barrier in a manager, as [ipc.Barrier] is one: its parties wait until all have
 // arrived. When one gives up, because its context ends, its process dies or its action fails, the
-// Barrier is broken: everybody gets [mp.ErrBroken], until [Barrier.Reset].
+// Barrier is broken: everybody gets [ipc.ErrBroken], until [Barrier.Reset].
 type Barrier struct{ p *proxy }
 
 var barrierShape = store.Shape(store.KindBarrier)
@@ -28,7 +28,7 @@ func NewBarrier(ctx context.Context, m *Manager, parties int, opts ...Option) (*
 }
 
 // Wait waits until all parties have arrived. Each gets another index: the last to arrive 0. With an
-// error, that of ctx or [mp.ErrBroken], this party has not passed.
+// error, that of ctx or [ipc.ErrBroken], this party has not passed.
 func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.WaitDo(ctx, nil) }
 
 // WaitDo is Wait with something to be done before anybody goes on: the party that gets index 0 calls
@@ -76,7 +76,7 @@ const doneTimeout = 10 * time.Second
 // Abort breaks the Barrier, until Reset.
 func (b *Barrier) Abort(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierAbort, nil) }
 
-// Reset makes the Barrier as new. Who waits gets [mp.ErrBroken].
+// Reset makes the Barrier as new. Who waits gets [ipc.ErrBroken].
 func (b *Barrier) Reset(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierReset, nil) }
 
 // BarrierState is what a [Barrier] looks like at some moment.

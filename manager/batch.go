@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // An Op is one operation of a batch; see [Manager.Do].
@@ -175,7 +176,7 @@ func (q *Queue[T]) PutOp(v T) Op {
 	r, err := q.beginPut(store.OpQueueTryPut, &v)
 	return op(r, err, func(in *store.Reader) error {
 		if !in.Bool() {
-			return mp.ErrFull
+			return ipc.ErrFull
 		}
 		return nil
 	})

@@ -31,7 +31,7 @@ func (s *BoundedSemaphore) TryAcquire(ctx context.Context) (bool, error) {
 	return s.p.tryLock(ctx, store.OpSemTry, store.OpSemRelease)
 }
 
-// Release gives a permit back. If this process has none, that is [mp.ErrOverRelease].
+// Release gives a permit back. If this process has none, that is [ipc.ErrOverRelease].
 func (s *BoundedSemaphore) Release(ctx context.Context) error {
 	return s.p.ask(ctx, store.OpSemRelease, nil)
 }

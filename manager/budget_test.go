@@ -13,6 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/inside"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // newBudgets returns budgets, and what makes clients of them that read or do not.
@@ -137,7 +138,7 @@ func TestBudgetOfAnswers(t *testing.T) {
 
 // A client that lets each of its requests take long to receive does not keep the front for many of them.
 func TestSlowToReceive(t *testing.T) {
-	ours, theirs, err := mp.NewPipe[protocol](mp.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +239,7 @@ func TestCutWhileItWaits(t *testing.T) {
 
 // A long request in a pipe that has room for it does not get past the budget: no client of mp makes such a pipe.
 func TestLongRequestInPipe(t *testing.T) {
-	ours, theirs, err := mp.NewPipe[protocol](mp.PipeConfig{Buffer: 2 << 20})
+	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{Buffer: 2 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -26,9 +27,9 @@ var (
 // before, what is done afterwards; so a client that dies leaves one of each kind undecided.
 type chaos struct {
 	Slot     int
-	Begun    *mp.Array[int64]
-	Done     *mp.Array[int64]
-	Got      *mp.Array[int64] // by the number of an element: how often it was got
+	Begun    *ipc.Array[int64]
+	Done     *ipc.Array[int64]
+	Got      *ipc.Array[int64] // by the number of an element: how often it was got
 	Dict     *manager.Dict[string, int64]
 	List     *manager.List[[2]int64]
 	Set      *manager.Set[int64]
@@ -90,7 +91,7 @@ func (c chaos) operation(ctx context.Context, kind int, n int64) error {
 		return c.Queue.Put(ctx, n<<4|int64(c.Slot))
 	case chaosGet:
 		v, err := c.Queue.TryGet(ctx)
-		if errors.Is(err, mp.ErrEmpty) {
+		if errors.Is(err, ipc.ErrEmpty) {
 			return nil
 		}
 		if err == nil {
@@ -120,7 +121,7 @@ func (c chaos) pair(ctx context.Context) error {
 		return err
 	}
 	err := c.Lock.Lock(ctx)
-	for errors.Is(err, mp.ErrOwnerDied) {
+	for errors.Is(err, ipc.ErrOwnerDied) {
 		err = c.Lock.Recover(ctx, func() error { return c.repair(ctx) })
 		if err == nil {
 			err = c.Lock.Lock(ctx)
@@ -173,8 +174,8 @@ func TestChaos(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	m := start(t, manager.Config{Linger: time.Millisecond})
 	c := chaos{
-		Begun: must(mp.NewArray[int64](chaosSlots*chaosKinds, mp.ObjectConfig{})), Done: must(mp.NewArray[int64](chaosSlots*chaosKinds, mp.ObjectConfig{})),
-		Got:  must(mp.NewArray[int64](chaosElements, mp.ObjectConfig{})),
+		Begun: must(ipc.NewArray[int64](chaosSlots*chaosKinds, ipc.ObjectConfig{})), Done: must(ipc.NewArray[int64](chaosSlots*chaosKinds, ipc.ObjectConfig{})),
+		Got:  must(ipc.NewArray[int64](chaosElements, ipc.ObjectConfig{})),
 		Dict: must(manager.NewDict[string, int64](ctx, m)), List: must(manager.NewList[[2]int64](ctx, m, nil)), Set: must(manager.NewSet[int64](ctx, m, nil)),
 		Queue: must(manager.NewQueue[int64](ctx, m, 0)), Lock: must(manager.NewMutex(ctx, m)), Permits: must(manager.NewBoundedSemaphore(ctx, m, chaosPermits)),
 		Pair:   [2]*manager.Value[int64]{must(manager.NewValue(ctx, m, int64(0))), must(manager.NewValue(ctx, m, int64(0)))},

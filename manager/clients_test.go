@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -32,7 +33,7 @@ func TestLocalClientsAreCounted(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{Limits: manager.Limits{Clients: 3, Connections: 2}})
 	d := must(manager.NewDict[string, int](ctx, m))
-	over := must(mp.NewEvent(mp.ObjectConfig{Isolated: true}))
+	over := must(ipc.NewEvent(ipc.ObjectConfig{Isolated: true}))
 	defer over.Close()
 	second := must(m.Knock(ctx))
 	if _, err := m.Knock(ctx); !errors.Is(err, manager.ErrLimit) || !strings.Contains(err.Error(), "Limits.Connections is 2") {
@@ -73,7 +74,7 @@ func TestManagerHasItsOwnMessageLimit(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
 	d := must(manager.NewDict[string, int](ctx, m))
-	ours, theirs, err := mp.NewPipe[manager.Protocol](mp.PipeConfig{MaxMessage: 1 << 40})
+	ours, theirs, err := ipc.NewPipe[manager.Protocol](ipc.PipeConfig{MaxMessage: 1 << 40})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func TestLongHello(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
 	m := start(t, manager.Config{})
-	ours, theirs, err := mp.NewPipe[manager.Protocol](mp.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[manager.Protocol](ipc.PipeConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

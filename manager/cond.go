@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // A Cond is a proxy of a condition in a manager: those who hold a [Mutex] in turn wait for each
-// other, as with [mp.Cond]. There is no Cond for a [RecursiveMutex], whose holder may have locked it
+// other, as with [ipc.Cond]. There is no Cond for a [RecursiveMutex], whose holder may have locked it
 // several times.
 type Cond struct{ p *proxy }
 
@@ -36,12 +36,12 @@ func NewCond(ctx context.Context, m *Manager, lock *Mutex, opts ...Option) (*Con
 // client may need for its work. Tests make it shorter.
 var relocking = 5 * time.Second
 
-var errNotHeldAgain = fmt.Errorf("%w: the context of a Cond's Wait has ended, and the manager has not given the Mutex back", mp.ErrNotHeld)
+var errNotHeldAgain = fmt.Errorf("%w: the context of a Cond's Wait has ended, and the manager has not given the Mutex back", ipc.ErrNotHeld)
 
 // Wait gives the Mutex up, which must be held, waits for a signal, and takes it again. When ctx ends
 // first, the error is ctx's, and the Mutex is held as well. It is held too if Wait returns [ErrLimit]: then the
 // manager has no room for one more that waits, and nothing has happened. With any other error the Mutex is not
-// held. [mp.ErrNotHeld] says that this process did not hold it at all, or that five seconds after ctx has ended the
+// held. [ipc.ErrNotHeld] says that this process did not hold it at all, or that five seconds after ctx has ended the
 // manager had not given it back: it is stopped, or another client keeps the Mutex. If it does so later, the Mutex is
 // given up again at once, and a signal goes to another one who waits.
 //
@@ -83,10 +83,10 @@ func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 }
 
 // Signal wakes one who waits, if there is one. If this process does not hold the Mutex, that is
-// [mp.ErrNotHeld].
+// [ipc.ErrNotHeld].
 func (c *Cond) Signal(ctx context.Context) error { return c.signal(ctx, false) }
 
-// Broadcast wakes all who wait. If this process does not hold the Mutex, that is [mp.ErrNotHeld].
+// Broadcast wakes all who wait. If this process does not hold the Mutex, that is [ipc.ErrNotHeld].
 func (c *Cond) Broadcast(ctx context.Context) error { return c.signal(ctx, true) }
 
 func (c *Cond) signal(ctx context.Context, all bool) error {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -43,7 +43,7 @@ func TestCondOfStoppedManager(t *testing.T) {
 	ctx := soon(t)
 	m, far, lock, other, c := sharedCond(ctx, t)
 	err := condWait(t, lock, c, func() { stop(t, m.PID()) })
-	if !errors.Is(err, mp.ErrNotHeld) || errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, ipc.ErrNotHeld) || errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	_ = syscall.Kill(m.PID(), syscall.SIGCONT)
@@ -80,7 +80,7 @@ func TestCondOfKeptMutex(t *testing.T) {
 		}
 		cancel()
 		if kept {
-			if err := <-over; !errors.Is(err, mp.ErrNotHeld) || errors.Is(err, context.Canceled) {
+			if err := <-over; !errors.Is(err, ipc.ErrNotHeld) || errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
 		}
@@ -88,7 +88,7 @@ func TestCondOfKeptMutex(t *testing.T) {
 			t.Error(err)
 		}
 		if !kept {
-			if err := <-over; !errors.Is(err, context.Canceled) || errors.Is(err, mp.ErrNotHeld) {
+			if err := <-over; !errors.Is(err, context.Canceled) || errors.Is(err, ipc.ErrNotHeld) {
 				t.Error(err)
 			}
 			if err := lock.Unlock(ctx); err != nil {
@@ -140,7 +140,7 @@ func TestCondGivesSignalOn(t *testing.T) {
 		t.Error(err)
 	}
 	cancel()
-	if err := <-first; !errors.Is(err, mp.ErrNotHeld) {
+	if err := <-first; !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
 	if err := otherLock.Unlock(ctx); err != nil {

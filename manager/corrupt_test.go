@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 )
 
@@ -139,7 +140,7 @@ func ask(ctx context.Context, d *manager.Dict[string, int], d2 time.Duration) {
 type honest struct {
 	Dict *manager.Dict[string, int]
 	Key  string
-	Over *mp.Event
+	Over *ipc.Event
 }
 
 func (h honest) goOn(ctx context.Context) (calls int, err error) {
@@ -173,7 +174,7 @@ var goingOn = mp.Register("goingOn", func(ctx context.Context, h honest) (int, e
 // besides runs f while two honest clients use the manager, one of them a worker.
 func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f func()) {
 	t.Helper()
-	over, err := mp.NewEvent(mp.ObjectConfig{Isolated: true})
+	over, err := ipc.NewEvent(ipc.ObjectConfig{Isolated: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +259,7 @@ func TestDoorWrittenOver(t *testing.T) {
 			t.Run(fmt.Sprint(how, " ", at), func(t *testing.T) {
 				m := start(t, manager.Config{})
 				d := must(manager.NewDict[string, int](t.Context(), m))
-				over := must(mp.NewEvent(mp.ObjectConfig{}))
+				over := must(ipc.NewEvent(ipc.ObjectConfig{}))
 				defer over.Close()
 				if n, err := mp.Call(soon(t), pool, scribbling, scribble{m, d, xsync.KindRing, []int{at}, how}); err != nil || n != 1 {
 					t.Fatalf("%d words were written over: %v", n, err)

@@ -16,7 +16,7 @@ import (
 // [ErrGone] if another manager does. Give Dial the MaxMessage of the listener, see [Server.Listen].
 //
 // Programs that do not share their source can use the same objects if the types in them are
-// encoded alike, as [mp.Shape] tells. Functions, methods and types are known by the import paths
+// encoded alike, as [ipc.Shape] tells. Functions, methods and types are known by the import paths
 // of the packages that register them: "main" in both programs.
 func Dial(ctx context.Context, network, address string, cfg connection.Config) (*Manager, error) {
 	dial := func(ctx context.Context) (*conn, error) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -320,7 +321,7 @@ func TestBatch(t *testing.T) {
 		t.Error(err, n, ok, first, last, fresh, were, f)
 	}
 	err = m.Do(ctx, q.PutOp(2), d.SetOp("b", 2), l.GetOp(9, &first), d.DeleteOp("a"))
-	if !errors.Is(err, mp.ErrFull) || !errors.Is(err, manager.ErrRange) {
+	if !errors.Is(err, ipc.ErrFull) || !errors.Is(err, manager.ErrRange) {
 		t.Error(err)
 	}
 	if got := must(d.Copy(ctx)); !maps.Equal(got, map[string]int{"b": 2}) {

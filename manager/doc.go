@@ -15,8 +15,8 @@
 //
 // # Which one?
 //
-//   - Use arguments and results, and what package mp shares, wherever that will do: an [mp.Atomic] or
-//     [mp.Mutex] takes nanoseconds, an [mp.Queue] hundreds of them; a call of a manager is a message
+//   - Use arguments and results, and what package mp shares, wherever that will do: an [ipc.Atomic] or
+//     [ipc.Mutex] takes nanoseconds, an [ipc.Queue] hundreds of them; a call of a manager is a message
 //     there and one back, some five microseconds.
 //   - Use [Dict], [List], [Set] and [Value] for data that grows and shrinks, which several
 //     processes change.
@@ -47,7 +47,7 @@
 // # When something dies
 //
 // The manager ends with the process that has started it. When a client dies, its locks go to others
-// as those of package mp do: the next one gets [mp.ErrOwnerDied] until somebody has repaired what
+// as those of package mp do: the next one gets [ipc.ErrOwnerDied] until somebody has repaired what
 // the lock guards; its permits of a [BoundedSemaphore] come back, what it waited for is forgotten,
 // and a [Barrier] at which it waited is broken. When the manager dies, calls that were under
 // way return [ErrLost], later ones [mp.ErrClosed]. For a remote client the first call after the

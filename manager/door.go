@@ -14,6 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/excerpt"
 	"github.com/go-multiprocessing/mp/internal/inside"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // hello is what a process of the same tree says to a manager: here is my connection.
@@ -29,8 +30,8 @@ type hello struct {
 var known = struct {
 	sync.Mutex
 	sessions map[store.ID][]*session
-	doors    map[store.ID]*mp.Queue[hello]
-}{sessions: map[store.ID][]*session{}, doors: map[store.ID]*mp.Queue[hello]{}}
+	doors    map[store.ID]*ipc.Queue[hello]
+}{sessions: map[store.ID][]*session{}, doors: map[store.ID]*ipc.Queue[hello]{}}
 
 // doorTo is the wire form of a manager's door; nothing if there is none.
 func doorTo(id store.ID) ([]byte, error) {
@@ -53,7 +54,7 @@ func sessionOf(id store.ID, door []byte) (*session, error) {
 	if len(door) == 0 {
 		return nil, errFar
 	}
-	q := new(mp.Queue[hello])
+	q := new(ipc.Queue[hello])
 	if err := q.UnmarshalBinary(door); err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func knownSession(id store.ID) *session {
 
 // addSession makes a session known: with a manager that has a door, which is preferred, or with a
 // remote one.
-func addSession(s *session, door *mp.Queue[hello]) {
+func addSession(s *session, door *ipc.Queue[hello]) {
 	known.Lock()
 	defer known.Unlock()
 	if door == nil {
@@ -108,7 +109,7 @@ const (
 
 // A knocker makes connections to a manager of this tree of processes. One goroutine at a time uses it.
 type knocker struct {
-	door    *mp.Queue[hello]
+	door    *ipc.Queue[hello]
 	outside *conn // put into the door, and not let in yet
 }
 
@@ -165,7 +166,7 @@ func (k *knocker) knock(ctx context.Context) error {
 	if k.outside != nil {
 		return nil
 	}
-	ours, theirs, err := mp.NewPipe[protocol](mp.PipeConfig{Buffer: pipeBuffer, MaxMessage: mostBytes})
+	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{Buffer: pipeBuffer, MaxMessage: mostBytes})
 	if err != nil {
 		return err
 	}

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // newTestDoor is a door of a manager that only exists in a test, and who knocks at it.
-func newTestDoor(t *testing.T) (*mp.Queue[hello], *knocker) {
+func newTestDoor(t *testing.T) (*ipc.Queue[hello], *knocker) {
 	t.Helper()
-	door, err := mp.NewQueue[hello](mp.QueueConfig{Isolated: true})
+	door, err := ipc.NewQueue[hello](ipc.QueueConfig{Isolated: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func (s stuck) Close() error           { <-s.over; return nil }
 func TestAdmission(t *testing.T) {
 	a := admission{most: 3, each: 2}
 	over := make(chan struct{})
-	c, err := mp.NewConn[protocol](stuck{over})
+	c, err := ipc.NewConn[protocol](stuck{over})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// An Event is a proxy of a flag in a manager for which processes wait, as [mp.Event] is.
+// An Event is a proxy of a flag in a manager for which processes wait, as [ipc.Event] is.
 type Event struct{ p *proxy }
 
 var eventShape = store.Shape(store.KindEvent)

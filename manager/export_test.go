@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // Unregistered calls what the manager's program does not have, by the names.
@@ -88,12 +88,12 @@ func Loads(object uint64, n int) []byte {
 }
 
 // Knock makes one more connection of this process to a manager, by its door.
-func (m *Manager) Knock(ctx context.Context) (*mp.Conn[Protocol], error) {
+func (m *Manager) Knock(ctx context.Context) (*ipc.Conn[Protocol], error) {
 	return (&knocker{door: m.owner.door}).connect(ctx)
 }
 
 // PutIntoDoor puts the end of a pipe into the door, as a client does that says what it likes.
-func (m *Manager) PutIntoDoor(ctx context.Context, c *mp.Conn[Protocol], name string) error {
+func (m *Manager) PutIntoDoor(ctx context.Context, c *ipc.Conn[Protocol], name string) error {
 	return m.owner.door.Put(ctx, hello{Conn: c, Name: name})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/inside"
 	"github.com/go-multiprocessing/mp/internal/spin"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // A front serves all clients of this tree of processes in one goroutine: as long as that is the only
@@ -18,10 +19,10 @@ import (
 // overwritten its connection is disconnected.
 type front struct {
 	s     *Server
-	door  *mp.Queue[hello]
-	stop  *mp.Event
+	door  *ipc.Queue[hello]
+	stop  *ipc.Event
 	peers []*peer
-	waits []mp.Selectable // stop, door, and the peers' connections
+	waits []ipc.Selectable // stop, door, and the peers' connections
 	spins spin.Spinner
 }
 
@@ -32,8 +33,8 @@ const (
 	atPeers
 )
 
-func newFront(s *Server, door *mp.Queue[hello], stop *mp.Event) *front {
-	return &front{s: s, door: door, stop: stop, waits: []mp.Selectable{stop, door}}
+func newFront(s *Server, door *ipc.Queue[hello], stop *ipc.Event) *front {
+	return &front{s: s, door: door, stop: stop, waits: []ipc.Selectable{stop, door}}
 }
 
 // run serves until stop is set. It uses no context, since it would have to watch that at
@@ -43,7 +44,7 @@ func (f *front) run() error {
 		ready := f.soon()
 		if len(ready) == 0 {
 			var err error
-			if ready, err = mp.Select(context.Background(), f.waits...); err != nil {
+			if ready, err = ipc.Select(context.Background(), f.waits...); err != nil {
 				return err
 			}
 		}
@@ -77,7 +78,7 @@ func (f *front) soon() (ready []int) {
 		return nil
 	}
 	f.spins.Until(func() bool {
-		ready, _ = mp.Select(overdue, f.waits...)
+		ready, _ = ipc.Select(overdue, f.waits...)
 		return len(ready) > 0
 	})
 	return ready
@@ -123,7 +124,7 @@ func (f *front) letIn() {
 			f.enter(h)
 		case err == nil, errors.As(err, &undecodable):
 			f.s.log.Error("manager: a client could not be admitted", "error", err)
-		case errors.Is(err, mp.ErrEmpty) && n > 0:
+		case errors.Is(err, ipc.ErrEmpty) && n > 0:
 			return
 		default:
 			f.loseDoor(err)

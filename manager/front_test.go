@@ -6,23 +6,23 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // A client that asks all the time does not keep others out: whoever is at the door is found with it.
 func TestFrontLooksAtTheDoor(t *testing.T) {
-	door, err := mp.NewQueue[hello](mp.QueueConfig{})
+	door, err := ipc.NewQueue[hello](ipc.QueueConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer door.Discard()
-	ours, theirs, err := mp.NewPipe[protocol](mp.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer theirs.Close()
 	defer ours.Close()
-	stop, err := mp.NewEvent(mp.ObjectConfig{})
+	stop, err := ipc.NewEvent(ipc.ObjectConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // Held is a [RecursiveMutex] that is held. It is safe for concurrent use.
@@ -16,24 +16,24 @@ type Held struct {
 }
 
 // Lock takes the lock once more, which takes no message. If it has been given up it returns
-// [mp.ErrNotHeld].
+// [ipc.ErrNotHeld].
 func (h *Held) Lock() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.n == 0 {
-		return mp.ErrNotHeld
+		return ipc.ErrNotHeld
 	}
 	h.n++
 	return nil
 }
 
-// Unlock undoes one Lock; the last one gives the lock up. One more is [mp.ErrNotHeld].
+// Unlock undoes one Lock; the last one gives the lock up. One more is [ipc.ErrNotHeld].
 func (h *Held) Unlock(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch h.n {
 	case 0:
-		return mp.ErrNotHeld
+		return ipc.ErrNotHeld
 	case 1:
 		if err := h.p.ask(ctx, store.OpLockUnlock, nil); err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -153,7 +154,7 @@ func (*unclosable) Close() error { select {} }
 var neverClosed = manager.Type("unclosable", func(context.Context, int) (*unclosable, error) { return &unclosable{}, nil })
 
 type abandoning struct {
-	PID  *mp.Conn[int]
+	PID  *ipc.Conn[int]
 	Wait bool
 }
 
@@ -174,7 +175,7 @@ func TestAbandoned(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
 	for _, kill := range []bool{false, true} {
-		ours, theirs, err := mp.NewPipe[int](mp.PipeConfig{})
+		ours, theirs, err := ipc.NewPipe[int](ipc.PipeConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}

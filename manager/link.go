@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // link is a connection with what is to be sent over it.
@@ -88,7 +88,7 @@ func (s *session) sendAll(on *link, send func(b []byte) error) {
 		on.batches++ // before it is there: the connection may be lost before send returns
 		s.mu.Unlock()
 		err := send(b)
-		if errors.Is(err, mp.ErrFull) {
+		if errors.Is(err, ipc.ErrFull) {
 			s.mu.Lock()
 			on.out = append(b, on.out...)
 			s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -198,7 +199,7 @@ func TestUnkeepable(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
 	d := must(manager.NewDict[string, any](ctx, m))
-	lock, err := mp.NewMutex(mp.ObjectConfig{})
+	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

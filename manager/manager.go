@@ -11,6 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // A Manager is a server process with objects that any process can use through proxies. It is made
@@ -30,8 +31,8 @@ type Manager struct {
 // owner is what the process has that has started a manager.
 type owner struct {
 	process *mp.Process[struct{}]
-	door    *mp.Queue[hello] // shared with all clients
-	stop    *mp.Event        // shared with the manager only
+	door    *ipc.Queue[hello] // shared with all clients
+	stop    *ipc.Event        // shared with the manager only
 	addr    string
 	cfg     Config
 }
@@ -55,7 +56,7 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	ready, sayReady, err := mp.NewPipe[readiness](mp.PipeConfig{OneWay: true})
+	ready, sayReady, err := ipc.NewPipe[readiness](ipc.PipeConfig{OneWay: true})
 	if err != nil {
 		return nil, errors.Join(err, door.Discard(), stop.Close())
 	}
@@ -82,12 +83,12 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 
 // newDoor makes the queue into which clients put their connections, and the event that ends the manager. Each
 // has a segment of its own: clients can overwrite the door's, and it must contain nothing else.
-func newDoor() (*mp.Queue[hello], *mp.Event, error) {
-	stop, err := mp.NewEvent(mp.ObjectConfig{Isolated: true})
+func newDoor() (*ipc.Queue[hello], *ipc.Event, error) {
+	stop, err := ipc.NewEvent(ipc.ObjectConfig{Isolated: true})
 	if err != nil {
 		return nil, nil, err
 	}
-	door, err := mp.NewQueue[hello](mp.QueueConfig{Isolated: true, MaxElement: mostHello})
+	door, err := ipc.NewQueue[hello](ipc.QueueConfig{Isolated: true, MaxElement: mostHello})
 	if err != nil {
 		return nil, nil, errors.Join(err, stop.Close())
 	}
@@ -107,7 +108,7 @@ type readiness struct {
 }
 
 // await waits until the manager serves.
-func (o *owner) await(ctx context.Context, ready *mp.Conn[readiness]) error {
+func (o *owner) await(ctx context.Context, ready *ipc.Conn[readiness]) error {
 	r, err := ready.Recv(ctx)
 	switch {
 	case errors.Is(err, io.EOF):

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -142,7 +143,7 @@ func TestProxiesTravel(t *testing.T) {
 	if v, err := l.Get(ctx, 0); v != "from a worker" || err != nil {
 		t.Error(v, err)
 	}
-	q, err := mp.NewQueue[*manager.List[string]](mp.QueueConfig{})
+	q, err := ipc.NewQueue[*manager.List[string]](ipc.QueueConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

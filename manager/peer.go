@@ -13,6 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/inside"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // peer is a client as its manager sees it.
@@ -273,7 +274,7 @@ func (p *peer) refuse(out *store.Writer, call uint32, n int) {
 
 func (p *peer) trySend(_ context.Context, b []byte) error {
 	err := p.conn.TrySendBytes(b)
-	if errors.Is(err, mp.ErrFull) {
+	if errors.Is(err, ipc.ErrFull) {
 		return errSlow
 	}
 	return err
@@ -444,7 +445,7 @@ func (p *peer) receiveLong(n int) ([]byte, error) {
 	inside.BoundNext(p.conn, n)
 	defer inside.BoundNext(p.conn, bufSize)
 	b, err := p.conn.TryRecvBytes()
-	if errors.Is(err, mp.ErrEmpty) {
+	if errors.Is(err, ipc.ErrEmpty) {
 		err = errVanished
 	}
 	return b, err
@@ -464,13 +465,13 @@ func (p *peer) tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, erro
 		buf, err = on.TryRecvBytes()
 		n = len(buf)
 	}
-	if errors.Is(err, mp.ErrEmpty) {
+	if errors.Is(err, ipc.ErrEmpty) {
 		err = errVanished
 	}
 	return buf[:n], err
 }
 
-var errVanished = fmt.Errorf("%w: a request has vanished", mp.ErrCorrupt)
+var errVanished = fmt.Errorf("%w: a request has vanished", ipc.ErrCorrupt)
 
 // giveWay has the client wait until it has the lane, behind the others that wait for it, or until ctx ends.
 func (p *peer) giveWay(ctx context.Context) error {

@@ -9,10 +9,11 @@ import (
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // A Queue is a proxy of a queue in a manager: for other machines, or to be put into other
-// objects; between processes of one tree [mp.Queue] is much faster. Elements are handed out to each of
+// objects; between processes of one tree [ipc.Queue] is much faster. Elements are handed out to each of
 // those who get in turn, first in, first out. What a client had got when it died is lost. What is
 // said of [Dict] holds for it as well.
 type Queue[T any] struct {
@@ -65,7 +66,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	return r.do(ctx, nil)
 }
 
-// TryPut is [Queue.Put] that returns [mp.ErrFull] instead of waiting for room.
+// TryPut is [Queue.Put] that returns [ipc.ErrFull] instead of waiting for room.
 func (q *Queue[T]) TryPut(ctx context.Context, v T) error {
 	r, err := q.beginPut(store.OpQueueTryPut, &v)
 	if err != nil {
@@ -73,7 +74,7 @@ func (q *Queue[T]) TryPut(ctx context.Context, v T) error {
 	}
 	return r.do(ctx, func(in *store.Reader) error {
 		if !in.Bool() {
-			return mp.ErrFull
+			return ipc.ErrFull
 		}
 		return nil
 	})
@@ -105,7 +106,7 @@ func (p *proxy) unget(there func(in *store.Reader) bool) func(answer []byte) {
 	}
 }
 
-// TryGet is [Queue.Get] that returns [mp.ErrEmpty] instead of waiting for an element.
+// TryGet is [Queue.Get] that returns [ipc.ErrEmpty] instead of waiting for an element.
 func (q *Queue[T]) TryGet(ctx context.Context) (v T, err error) {
 	r, err := q.p.begin(store.OpQueueTryGet)
 	if err != nil {
@@ -116,7 +117,7 @@ func (q *Queue[T]) TryGet(ctx context.Context) (v T, err error) {
 		var ok bool
 		err := readIf(in, q.element, &v, &ok)
 		if err == nil && !ok {
-			err = mp.ErrEmpty
+			err = ipc.ErrEmpty
 		}
 		return err
 	})
@@ -140,7 +141,7 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 func (q *Queue[T]) Len(ctx context.Context) (int, error) { return q.p.askInt(ctx, store.OpQueueLen) }
 
 // TaskDone says that an element has been dealt with, once for each. For more than were got it returns
-// [mp.ErrOverRelease].
+// [ipc.ErrOverRelease].
 func (q *Queue[T]) TaskDone(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueDone, nil) }
 
 // Join waits until there has been a [Queue.TaskDone] for each element that was put.

@@ -3,9 +3,9 @@ package manager
 import (
 	"context"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/connection"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // Tests of hostile clients speak the protocol directly, but connections check the message type, which only
@@ -15,7 +15,7 @@ func init() {
 		if len(proxy) <= proxySize {
 			return nil, errNoProxy
 		}
-		door := new(mp.Queue[hello])
+		door := new(ipc.Queue[hello])
 		if err := door.UnmarshalBinary(proxy[proxySize:]); err != nil {
 			return nil, err
 		}

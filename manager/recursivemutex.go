@@ -6,7 +6,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// A RecursiveMutex is a [Mutex] that its holder can take again, as [mp.RecursiveMutex] is: Lock hands out a
+// A RecursiveMutex is a [Mutex] that its holder can take again, as [ipc.RecursiveMutex] is: Lock hands out a
 // [Held], and whoever has that is the holder.
 type RecursiveMutex struct{ p *proxy }
 

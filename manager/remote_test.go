@@ -27,6 +27,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/connection"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -209,10 +210,10 @@ func TestReconnect(t *testing.T) {
 	if n, ok, err := d.Get(ctx, "a"); n != 1 || !ok || err != nil {
 		t.Error(n, ok, err)
 	}
-	if err := here.Lock(ctx); !errors.Is(err, mp.ErrOwnerDied) {
+	if err := here.Lock(ctx); !errors.Is(err, ipc.ErrOwnerDied) {
 		t.Error(err)
 	}
-	if err := lock.Unlock(ctx); !errors.Is(err, mp.ErrNotHeld) {
+	if err := lock.Unlock(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
 	for range 20 {

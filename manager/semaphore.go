@@ -7,7 +7,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// A Semaphore is a proxy of permits in a manager, as [mp.Semaphore] has them: anybody may
+// A Semaphore is a proxy of permits in a manager, as [ipc.Semaphore] has them: anybody may
 // release what somebody else has acquired. Those that a dead process had are lost.
 type Semaphore struct{ p *proxy }
 

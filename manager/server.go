@@ -12,14 +12,15 @@ import (
 	"github.com/go-multiprocessing/mp/connection"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // serving is what a manager's process is told.
 type serving struct {
 	ID               store.ID
-	Door             *mp.Queue[hello]
-	Stop             *mp.Event // set when the manager must end
-	Ready            *mp.Conn[readiness]
+	Door             *ipc.Queue[hello]
+	Stop             *ipc.Event // set when the manager must end
+	Ready            *ipc.Conn[readiness]
 	Limits           Limits
 	Linger           time.Duration
 	Setup            boundSetup

@@ -11,13 +11,14 @@ import (
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // protocol is the type of messages between a manager and its clients, which are frames, sent as
 // bytes. It changes when they do.
 type protocol struct{ Version3 bool }
 
-type conn = mp.Conn[protocol]
+type conn = ipc.Conn[protocol]
 
 // A session is what this process has with a manager: a connection, made when it is needed, and
 // the calls that are under way on it. One goroutine of those who wait for answers reads them for
@@ -48,7 +49,7 @@ func newSession(id store.ID, connect func(ctx context.Context) (*conn, error)) *
 }
 
 // newLocalSession is a session with a manager that has a door.
-func newLocalSession(id store.ID, door *mp.Queue[hello]) *session {
+func newLocalSession(id store.ID, door *ipc.Queue[hello]) *session {
 	k := &knocker{door: door}
 	s := newSession(id, k.connect)
 	s.giveUp = k.leave

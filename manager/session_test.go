@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // dying is the transport of a connection that is lost when it has carried a message, before that is
@@ -52,7 +53,7 @@ func TestNotTwice(t *testing.T) {
 		if sent.Load() > 3 {
 			return nil, errors.New("it was sent again and again")
 		}
-		return mp.NewConn[protocol](&dying{sent: &sent, there: make(chan struct{}), closed: make(chan struct{})})
+		return ipc.NewConn[protocol](&dying{sent: &sent, there: make(chan struct{}), closed: make(chan struct{})})
 	})
 	s.far = true
 	err := s.begin(store.OpPing, 0).do(t.Context(), nil)
@@ -86,7 +87,7 @@ func (r *recording) Close() error           { return nil }
 // how it is.
 func TestTellInOrder(t *testing.T) {
 	r := &recording{}
-	s := newSession(store.NewID(), func(context.Context) (*conn, error) { return mp.NewConn[protocol](r) })
+	s := newSession(store.NewID(), func(context.Context) (*conn, error) { return ipc.NewConn[protocol](r) })
 	s.far = true
 	if _, err := s.connected(t.Context()); err != nil {
 		t.Fatal(err)
@@ -165,7 +166,7 @@ func TestPauses(t *testing.T) {
 	var made atomic.Int32
 	s := newSession(store.NewID(), func(context.Context) (*conn, error) {
 		made.Add(1)
-		return mp.NewConn[protocol](newLine(func(context.Context) error { return io.ErrClosedPipe }))
+		return ipc.NewConn[protocol](newLine(func(context.Context) error { return io.ErrClosedPipe }))
 	})
 	s.far = true
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -184,7 +185,7 @@ func TestUnsent(t *testing.T) {
 	const size, callers = 1 << 20, 40
 	l := newLine(nil)
 	l.send = func(context.Context) error { <-l.closed; return io.ErrClosedPipe }
-	s := newSession(store.NewID(), func(context.Context) (*conn, error) { return mp.NewConn[protocol](l) })
+	s := newSession(store.NewID(), func(context.Context) (*conn, error) { return ipc.NewConn[protocol](l) })
 	s.far = true
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

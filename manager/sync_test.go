@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -49,7 +50,7 @@ func TestMutex(t *testing.T) {
 	if v := must(g.Value.Load(ctx)); v != 200 {
 		t.Error(v)
 	}
-	if err := g.Lock.Unlock(ctx); !errors.Is(err, mp.ErrNotHeld) {
+	if err := g.Lock.Unlock(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
 	if ok, err := g.Lock.TryLock(ctx); !ok || err != nil {
@@ -128,7 +129,7 @@ func TestDeadClient(t *testing.T) {
 	}
 	var waits sync.WaitGroup
 	waits.Go(func() {
-		if err := h.Lock.Lock(ctx); !errors.Is(err, mp.ErrOwnerDied) {
+		if err := h.Lock.Lock(ctx); !errors.Is(err, ipc.ErrOwnerDied) {
 			t.Error(err)
 		}
 	})
@@ -146,14 +147,14 @@ func TestDeadClient(t *testing.T) {
 	if st := must(h.Barrier.State(ctx)); !st.Broken {
 		t.Error(st)
 	}
-	if _, err := h.Lock.TryLock(ctx); !errors.Is(err, mp.ErrOwnerDied) {
+	if _, err := h.Lock.TryLock(ctx); !errors.Is(err, ipc.ErrOwnerDied) {
 		t.Error(err)
 	}
 	failing := errors.New("not repaired")
 	if err := h.Lock.Recover(ctx, func() error { return failing }); !errors.Is(err, failing) {
 		t.Error(err)
 	}
-	if err := h.Lock.Lock(ctx); !errors.Is(err, mp.ErrOwnerDied) {
+	if err := h.Lock.Lock(ctx); !errors.Is(err, ipc.ErrOwnerDied) {
 		t.Error(err)
 	}
 	calls := 0
@@ -184,7 +185,7 @@ func TestLocks(t *testing.T) {
 	for range 3 {
 		_ = rw.RUnlock(ctx)
 	}
-	if err := rw.RUnlock(ctx); !errors.Is(err, mp.ErrNotHeld) {
+	if err := rw.RUnlock(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
 	if err := rw.Lock(ctx); err != nil || must(rw.TryRLock(ctx)) {
@@ -210,7 +211,7 @@ func TestLocks(t *testing.T) {
 		t.Error(n)
 	}
 	b := must(manager.NewBoundedSemaphore(ctx, m, 1))
-	if err := b.Release(ctx); !errors.Is(err, mp.ErrOverRelease) {
+	if err := b.Release(ctx); !errors.Is(err, ipc.ErrOverRelease) {
 		t.Error(err)
 	}
 	if err := errors.Join(b.Acquire(ctx), b.Release(ctx)); err != nil {
@@ -226,10 +227,10 @@ func TestLocks(t *testing.T) {
 		t.Error("unlocked by half")
 	}
 	_ = held.Unlock(ctx)
-	if err := held.Unlock(ctx); !errors.Is(err, mp.ErrNotHeld) {
+	if err := held.Unlock(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
-	if err := held.Lock(); !errors.Is(err, mp.ErrNotHeld) {
+	if err := held.Lock(); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
 	if h := must(r.TryLock(ctx)); h == nil {
@@ -243,10 +244,10 @@ func TestWaiting(t *testing.T) {
 	m := start(t, manager.Config{})
 	lock := must(manager.NewMutex(ctx, m))
 	c := must(manager.NewCond(ctx, m, lock))
-	if err := c.Wait(ctx); !errors.Is(err, mp.ErrNotHeld) {
+	if err := c.Wait(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
-	if err := c.Signal(ctx); !errors.Is(err, mp.ErrNotHeld) {
+	if err := c.Signal(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
 	ready := must(manager.NewValue(ctx, m, false))
@@ -313,7 +314,7 @@ func TestWaiting(t *testing.T) {
 	if err := errors.Join(g.Done(ctx), <-woken); err != nil || must(g.Count(ctx)) != 0 {
 		t.Error(err)
 	}
-	if err := g.Done(ctx); !errors.Is(err, mp.ErrOverRelease) {
+	if err := g.Done(ctx); !errors.Is(err, ipc.ErrOverRelease) {
 		t.Error(err)
 	}
 }
@@ -361,14 +362,14 @@ func TestBarrier(t *testing.T) {
 		switch err := <-errs; {
 		case errors.Is(err, failing):
 			failed++
-		case errors.Is(err, mp.ErrBroken):
+		case errors.Is(err, ipc.ErrBroken):
 			broken++
 		}
 	}
 	if broken != 2 || failed != 1 {
 		t.Error(broken, failed)
 	}
-	if _, err := b.Wait(ctx); !errors.Is(err, mp.ErrBroken) {
+	if _, err := b.Wait(ctx); !errors.Is(err, ipc.ErrBroken) {
 		t.Error(err)
 	}
 	_ = b.Reset(ctx)
@@ -386,7 +387,7 @@ func TestBarrier(t *testing.T) {
 	if err := errors.Join(b.Abort(ctx)); err != nil {
 		t.Error(err)
 	}
-	if err := <-errs; !errors.Is(err, mp.ErrBroken) {
+	if err := <-errs; !errors.Is(err, ipc.ErrBroken) {
 		t.Error(err)
 	}
 }
@@ -442,11 +443,11 @@ func TestQueue(t *testing.T) {
 	if _, err := q.TryGet(ctx); !errors.Is(err, mp.ErrClosed) {
 		t.Error(err)
 	}
-	if err := q.TaskDone(ctx); !errors.Is(err, mp.ErrOverRelease) {
+	if err := q.TaskDone(ctx); !errors.Is(err, ipc.ErrOverRelease) {
 		t.Error(err)
 	}
 	q = must(manager.NewQueue[int](ctx, m, 1))
-	if _, err := q.TryGet(ctx); !errors.Is(err, mp.ErrEmpty) {
+	if _, err := q.TryGet(ctx); !errors.Is(err, ipc.ErrEmpty) {
 		t.Error(err)
 	}
 	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
@@ -457,7 +458,7 @@ func TestQueue(t *testing.T) {
 	if err := q.TryPut(ctx, 1); err != nil {
 		t.Error(err)
 	}
-	if err := q.TryPut(ctx, 2); !errors.Is(err, mp.ErrFull) {
+	if err := q.TryPut(ctx, 2); !errors.Is(err, ipc.ErrFull) {
 		t.Error(err)
 	}
 	over, stop := context.WithCancel(ctx)

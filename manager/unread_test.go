@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 )
 
 // unreading are connections that ask and do not read.
-func unreading(t *testing.T, m *manager.Manager, n int, ask []byte) (all []*mp.Conn[manager.Protocol]) {
+func unreading(t *testing.T, m *manager.Manager, n int, ask []byte) (all []*ipc.Conn[manager.Protocol]) {
 	t.Helper()
 	for range n {
 		c := must(m.Knock(soon(t)))

@@ -6,7 +6,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/store"
 )
 
-// A WaitGroup is a proxy of a count in a manager for whose end processes wait, as [mp.WaitGroup] is.
+// A WaitGroup is a proxy of a count in a manager for whose end processes wait, as [ipc.WaitGroup] is.
 type WaitGroup struct{ p *proxy }
 
 var waitGroupShape = store.Shape(store.KindWaitGroup)
@@ -20,7 +20,7 @@ func NewWaitGroup(ctx context.Context, m *Manager, opts ...Option) (*WaitGroup, 
 	return &WaitGroup{p}, nil
 }
 
-// Add adds n, which may be negative. Below 0 is [mp.ErrOverRelease], and changes nothing.
+// Add adds n, which may be negative. Below 0 is [ipc.ErrOverRelease], and changes nothing.
 func (g *WaitGroup) Add(ctx context.Context, n int) error {
 	r, err := g.p.begin(store.OpGroupAdd)
 	if err != nil {

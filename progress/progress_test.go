@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/pty"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 	"github.com/go-multiprocessing/mp/progress"
 )
@@ -26,8 +27,8 @@ func TestMain(m *testing.M) { mptest.Main(m) }
 
 type job struct {
 	N    int
-	Go   *mp.Event // it waits for this
-	Line string    // it prints this
+	Go   *ipc.Event // it waits for this
+	Line string     // it prints this
 }
 
 var work = mp.Register("work", func(ctx context.Context, j job) (int, error) {
@@ -253,7 +254,7 @@ func TestNoTerminal(t *testing.T) {
 // A display that is closed while a Map runs leaves its bar as it is.
 func TestCloseEarly(t *testing.T) {
 	mptest.NoLeaks(t)
-	event, err := mp.NewEvent(mp.ObjectConfig{})
+	event, err := ipc.NewEvent(ipc.ObjectConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // multiply writes rows lo to hi of the product of a and b, which have n rows and
@@ -33,14 +34,14 @@ const bandRows = 8
 // matrices are two factors and their product, row by row, in shared memory.
 type matrices struct {
 	N       int
-	A, B, C *mp.Array[float64]
+	A, B, C *ipc.Array[float64]
 }
 
 // newMatrices makes factors that are the same each time.
 func newMatrices(n int) (m matrices, err error) {
 	m.N = n
-	for _, array := range []**mp.Array[float64]{&m.A, &m.B, &m.C} {
-		if *array, err = mp.NewArray[float64](n*n, mp.ObjectConfig{}); err != nil {
+	for _, array := range []**ipc.Array[float64]{&m.A, &m.B, &m.C} {
+		if *array, err = ipc.NewArray[float64](n*n, ipc.ObjectConfig{}); err != nil {
 			return matrices{}, errors.Join(err, m.close())
 		}
 	}
@@ -56,7 +57,7 @@ func newMatrices(n int) (m matrices, err error) {
 // close gives the memory back, that of the workers too.
 func (m matrices) close() error {
 	var errs []error
-	for _, array := range []*mp.Array[float64]{m.A, m.B, m.C} {
+	for _, array := range []*ipc.Array[float64]{m.A, m.B, m.C} {
 		if array != nil {
 			errs = append(errs, array.Close())
 		}

@@ -12,14 +12,15 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/examples/internal/tree"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // queues connect the stages. All workers are given all of them.
 type queues struct {
-	Todo *mp.Queue[todo] // of main, for those who read
-	Read *mp.Queue[text] // for those who compress
-	Pack *mp.Queue[text] // for those who index
-	Done *mp.Queue[done] // of all stages, for main
+	Todo *ipc.Queue[todo] // of main, for those who read
+	Read *ipc.Queue[text] // for those who compress
+	Pack *ipc.Queue[text] // for those who index
+	Done *ipc.Queue[done] // of all stages, for main
 }
 
 // todo is a file that is to be read.
@@ -31,7 +32,7 @@ type todo struct {
 // text is a file that has been read.
 type text struct {
 	File int
-	Data *mp.Slab[byte] // moves on with it
+	Data *ipc.Slab[byte] // moves on with it
 	Size int
 }
 
@@ -48,12 +49,12 @@ type done struct {
 const waiting = 16
 
 func newQueues() (q queues, err error) {
-	cfg := mp.QueueConfig{Cap: waiting}
+	cfg := ipc.QueueConfig{Cap: waiting}
 	var errs [4]error
-	q.Todo, errs[0] = mp.NewQueue[todo](cfg)
-	q.Read, errs[1] = mp.NewQueue[text](cfg)
-	q.Pack, errs[2] = mp.NewQueue[text](cfg)
-	q.Done, errs[3] = mp.NewQueue[done](cfg)
+	q.Todo, errs[0] = ipc.NewQueue[todo](cfg)
+	q.Read, errs[1] = ipc.NewQueue[text](cfg)
+	q.Pack, errs[2] = ipc.NewQueue[text](cfg)
+	q.Done, errs[3] = ipc.NewQueue[done](cfg)
 	if err = errors.Join(errs[:]...); err != nil {
 		q.discard()
 	}
@@ -87,7 +88,7 @@ var readFiles = mp.Register("readFiles", func(ctx context.Context, q queues) (st
 })
 
 // readSlab reads a file into shared memory. If it grows meanwhile, it ends where it did.
-func readSlab(path string) (*mp.Slab[byte], int, error) {
+func readSlab(path string) (*ipc.Slab[byte], int, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
@@ -97,7 +98,7 @@ func readSlab(path string) (*mp.Slab[byte], int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	data, err := mp.NewSlab[byte](max(int(info.Size()), 1)) // none is empty
+	data, err := ipc.NewSlab[byte](max(int(info.Size()), 1)) // none is empty
 	if err != nil {
 		return nil, 0, err
 	}
@@ -200,7 +201,7 @@ func inStages(ctx context.Context, j job, workers int, to io.Writer) (result, er
 }
 
 // feed puts all files of a job into a queue.
-func feed(ctx context.Context, j job, to *mp.Queue[todo]) error {
+func feed(ctx context.Context, j job, to *ipc.Queue[todo]) error {
 	for i := range j.names {
 		if err := to.Put(ctx, todo{i, j.path(i)}); err != nil {
 			return err
@@ -210,7 +211,7 @@ func feed(ctx context.Context, j job, to *mp.Queue[todo]) error {
 }
 
 // collect writes the archive, in the order in which files are done.
-func (r *result) collect(ctx context.Context, j job, from *mp.Queue[done], to io.Writer) error {
+func (r *result) collect(ctx context.Context, j job, from *ipc.Queue[done], to io.Writer) error {
 	archive := zip.NewWriter(to)
 	missing := len(j.names)
 	for d, err := range from.All(ctx) {

@@ -7,35 +7,35 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // given is the object that the attacker was given, if any.
 type given struct {
-	Mutex     *mp.Mutex
-	RWMutex   *mp.RWMutex
-	Recursive *mp.RecursiveMutex
-	Cond      *mp.Cond
-	Event     *mp.Event
-	Barrier   *mp.Barrier
-	Semaphore *mp.Semaphore
-	Bounded   *mp.BoundedSemaphore
-	WaitGroup *mp.WaitGroup
-	Once      *mp.Once
-	Value     *mp.Value[int]
-	Atomic    *mp.Atomic[int64]
-	Array     *mp.Array[int64]
-	Queue     *mp.Queue[[]byte]
-	Conn      *mp.Conn[[]byte]
-	Slab      *mp.Slab[byte]
-	Memory    *mp.SharedMemory
+	Mutex     *ipc.Mutex
+	RWMutex   *ipc.RWMutex
+	Recursive *ipc.RecursiveMutex
+	Cond      *ipc.Cond
+	Event     *ipc.Event
+	Barrier   *ipc.Barrier
+	Semaphore *ipc.Semaphore
+	Bounded   *ipc.BoundedSemaphore
+	WaitGroup *ipc.WaitGroup
+	Once      *ipc.Once
+	Value     *ipc.Value[int]
+	Atomic    *ipc.Atomic[int64]
+	Array     *ipc.Array[int64]
+	Queue     *ipc.Queue[[]byte]
+	Conn      *ipc.Conn[[]byte]
+	Slab      *ipc.Slab[byte]
+	Memory    *ipc.SharedMemory
 }
 
 // gifted is main's side of a given object.
 type gifted struct {
 	given
-	peer *mp.Conn[[]byte] // the end of a pipe that main keeps
+	peer *ipc.Conn[[]byte] // the end of a pipe that main keeps
 }
 
 // A gift is a kind of object to give to an attacker.
@@ -76,74 +76,74 @@ func closing(g gift, end func(g *gifted) error) gift {
 	return g
 }
 
-func noConfig() mp.ObjectConfig { return mp.ObjectConfig{} }
+func noConfig() ipc.ObjectConfig { return ipc.ObjectConfig{} }
 
 // gifts has a gift of each kind.
 var gifts = []gift{
-	newGift("Mutex", xsync.KindMutex, func(g *given) **mp.Mutex { return &g.Mutex }, func() (*mp.Mutex, error) { return mp.NewMutex(noConfig()) },
-		func(ctx context.Context, m *mp.Mutex) error { return errors.Join(m.Lock(ctx), m.Unlock()) }),
-	newGift("RWMutex", xsync.KindRWMutex, func(g *given) **mp.RWMutex { return &g.RWMutex }, func() (*mp.RWMutex, error) { return mp.NewRWMutex(noConfig()) },
-		func(ctx context.Context, m *mp.RWMutex) error {
+	newGift("Mutex", xsync.KindMutex, func(g *given) **ipc.Mutex { return &g.Mutex }, func() (*ipc.Mutex, error) { return ipc.NewMutex(noConfig()) },
+		func(ctx context.Context, m *ipc.Mutex) error { return errors.Join(m.Lock(ctx), m.Unlock()) }),
+	newGift("RWMutex", xsync.KindRWMutex, func(g *given) **ipc.RWMutex { return &g.RWMutex }, func() (*ipc.RWMutex, error) { return ipc.NewRWMutex(noConfig()) },
+		func(ctx context.Context, m *ipc.RWMutex) error {
 			return errors.Join(m.RLock(ctx), m.RUnlock(), m.Lock(ctx), m.Unlock())
 		}),
-	newGift("RecursiveMutex", xsync.KindRecursive, func(g *given) **mp.RecursiveMutex { return &g.Recursive }, func() (*mp.RecursiveMutex, error) { return mp.NewRecursiveMutex(noConfig()) },
-		func(ctx context.Context, m *mp.RecursiveMutex) error {
+	newGift("RecursiveMutex", xsync.KindRecursive, func(g *given) **ipc.RecursiveMutex { return &g.Recursive }, func() (*ipc.RecursiveMutex, error) { return ipc.NewRecursiveMutex(noConfig()) },
+		func(ctx context.Context, m *ipc.RecursiveMutex) error {
 			h, err := m.Lock(ctx)
 			if err == nil {
 				err = h.Unlock()
 			}
 			return err
 		}),
-	closing(newGift("Cond", xsync.KindCond, func(g *given) **mp.Cond { return &g.Cond }, newCond, useCond),
+	closing(newGift("Cond", xsync.KindCond, func(g *given) **ipc.Cond { return &g.Cond }, newCond, useCond),
 		func(g *gifted) error { return errors.Join(g.Cond.Close(), g.Cond.Mutex().Close()) }),
-	newGift("Event", xsync.KindEvent, func(g *given) **mp.Event { return &g.Event }, func() (*mp.Event, error) { return mp.NewEvent(noConfig()) },
-		func(ctx context.Context, e *mp.Event) error { return errors.Join(e.Clear(), e.Wait(ctx), e.Set()) }),
-	newGift("Barrier", xsync.KindBarrier, func(g *given) **mp.Barrier { return &g.Barrier }, func() (*mp.Barrier, error) { return mp.NewBarrier(2, noConfig()) }, useBarrier),
-	newGift("Semaphore", xsync.KindSemaphore, func(g *given) **mp.Semaphore { return &g.Semaphore }, func() (*mp.Semaphore, error) { return mp.NewSemaphore(2, noConfig()) },
-		func(ctx context.Context, s *mp.Semaphore) error { return errors.Join(s.Acquire(ctx), s.Release()) }),
-	newGift("BoundedSemaphore", xsync.KindBounded, func(g *given) **mp.BoundedSemaphore { return &g.Bounded }, func() (*mp.BoundedSemaphore, error) { return mp.NewBoundedSemaphore(2, noConfig()) },
-		func(ctx context.Context, s *mp.BoundedSemaphore) error {
+	newGift("Event", xsync.KindEvent, func(g *given) **ipc.Event { return &g.Event }, func() (*ipc.Event, error) { return ipc.NewEvent(noConfig()) },
+		func(ctx context.Context, e *ipc.Event) error { return errors.Join(e.Clear(), e.Wait(ctx), e.Set()) }),
+	newGift("Barrier", xsync.KindBarrier, func(g *given) **ipc.Barrier { return &g.Barrier }, func() (*ipc.Barrier, error) { return ipc.NewBarrier(2, noConfig()) }, useBarrier),
+	newGift("Semaphore", xsync.KindSemaphore, func(g *given) **ipc.Semaphore { return &g.Semaphore }, func() (*ipc.Semaphore, error) { return ipc.NewSemaphore(2, noConfig()) },
+		func(ctx context.Context, s *ipc.Semaphore) error { return errors.Join(s.Acquire(ctx), s.Release()) }),
+	newGift("BoundedSemaphore", xsync.KindBounded, func(g *given) **ipc.BoundedSemaphore { return &g.Bounded }, func() (*ipc.BoundedSemaphore, error) { return ipc.NewBoundedSemaphore(2, noConfig()) },
+		func(ctx context.Context, s *ipc.BoundedSemaphore) error {
 			return errors.Join(s.Acquire(ctx), s.Release())
 		}),
-	newGift("WaitGroup", xsync.KindWaitGroup, func(g *given) **mp.WaitGroup { return &g.WaitGroup }, func() (*mp.WaitGroup, error) { return mp.NewWaitGroup(noConfig()) },
-		func(ctx context.Context, g *mp.WaitGroup) error { return errors.Join(g.Add(1), g.Done(), g.Wait(ctx)) }),
-	newGift("Once", xsync.KindOnce, func(g *given) **mp.Once { return &g.Once }, func() (*mp.Once, error) { return mp.NewOnce(noConfig()) },
-		func(ctx context.Context, o *mp.Once) error {
+	newGift("WaitGroup", xsync.KindWaitGroup, func(g *given) **ipc.WaitGroup { return &g.WaitGroup }, func() (*ipc.WaitGroup, error) { return ipc.NewWaitGroup(noConfig()) },
+		func(ctx context.Context, g *ipc.WaitGroup) error { return errors.Join(g.Add(1), g.Done(), g.Wait(ctx)) }),
+	newGift("Once", xsync.KindOnce, func(g *given) **ipc.Once { return &g.Once }, func() (*ipc.Once, error) { return ipc.NewOnce(noConfig()) },
+		func(ctx context.Context, o *ipc.Once) error {
 			return o.Do(ctx, func() error { return errors.New("not yet") })
 		}),
-	newGift("Value", xsync.KindValue, func(g *given) **mp.Value[int] { return &g.Value }, func() (*mp.Value[int], error) { return mp.NewValue(1, mp.ValueConfig{}) },
-		func(ctx context.Context, v *mp.Value[int]) error { _, err := v.Load(ctx); return err }),
-	newGift("Atomic", xsync.KindAtomic, func(g *given) **mp.Atomic[int64] { return &g.Atomic }, func() (*mp.Atomic[int64], error) { return mp.NewAtomic(int64(1), noConfig()) },
-		func(context.Context, *mp.Atomic[int64]) error { return nil }),
-	newGift("Array", xsync.KindData, func(g *given) **mp.Array[int64] { return &g.Array }, func() (*mp.Array[int64], error) { return mp.NewArray[int64](512, noConfig()) },
-		func(_ context.Context, a *mp.Array[int64]) error { _, err := a.Copy(); return err }),
-	closing(newGift("Queue", xsync.KindRing, func(g *given) **mp.Queue[[]byte] { return &g.Queue }, func() (*mp.Queue[[]byte], error) { return mp.NewQueue[[]byte](mp.QueueConfig{Cap: 64}) }, useQueue),
+	newGift("Value", xsync.KindValue, func(g *given) **ipc.Value[int] { return &g.Value }, func() (*ipc.Value[int], error) { return ipc.NewValue(1, ipc.ValueConfig{}) },
+		func(ctx context.Context, v *ipc.Value[int]) error { _, err := v.Load(ctx); return err }),
+	newGift("Atomic", xsync.KindAtomic, func(g *given) **ipc.Atomic[int64] { return &g.Atomic }, func() (*ipc.Atomic[int64], error) { return ipc.NewAtomic(int64(1), noConfig()) },
+		func(context.Context, *ipc.Atomic[int64]) error { return nil }),
+	newGift("Array", xsync.KindData, func(g *given) **ipc.Array[int64] { return &g.Array }, func() (*ipc.Array[int64], error) { return ipc.NewArray[int64](512, noConfig()) },
+		func(_ context.Context, a *ipc.Array[int64]) error { _, err := a.Copy(); return err }),
+	closing(newGift("Queue", xsync.KindRing, func(g *given) **ipc.Queue[[]byte] { return &g.Queue }, func() (*ipc.Queue[[]byte], error) { return ipc.NewQueue[[]byte](ipc.QueueConfig{Cap: 64}) }, useQueue),
 		func(g *gifted) error { return g.Queue.Discard() }),
 	{
 		name: "Pipe", kind: xsync.KindPipe,
-		make:  func(g *gifted) (err error) { g.Conn, g.peer, err = mp.NewPipe[[]byte](mp.PipeConfig{}); return err },
+		make:  func(g *gifted) (err error) { g.Conn, g.peer, err = ipc.NewPipe[[]byte](ipc.PipeConfig{}); return err },
 		wire:  func(*given) ([]byte, error) { return nil, nil },
 		use:   usePipe,
 		close: func(g *gifted) error { return errors.Join(g.peer.Close(), g.Conn.Close()) },
 	},
-	newGift("Slab", xsync.KindHeld, func(g *given) **mp.Slab[byte] { return &g.Slab }, func() (*mp.Slab[byte], error) { return mp.NewSlab[byte](4096) },
-		func(context.Context, *mp.Slab[byte]) error { return nil }),
-	newGift("SharedMemory", xsync.KindData, func(g *given) **mp.SharedMemory { return &g.Memory }, func() (*mp.SharedMemory, error) {
-		return mp.NewSharedMemory(4096, mp.SharedMemoryConfig{})
-	}, func(_ context.Context, m *mp.SharedMemory) error {
+	newGift("Slab", xsync.KindHeld, func(g *given) **ipc.Slab[byte] { return &g.Slab }, func() (*ipc.Slab[byte], error) { return ipc.NewSlab[byte](4096) },
+		func(context.Context, *ipc.Slab[byte]) error { return nil }),
+	newGift("SharedMemory", xsync.KindData, func(g *given) **ipc.SharedMemory { return &g.Memory }, func() (*ipc.SharedMemory, error) {
+		return ipc.NewSharedMemory(4096, ipc.SharedMemoryConfig{})
+	}, func(_ context.Context, m *ipc.SharedMemory) error {
 		return m.View(func(b []byte) error { _ = append([]byte(nil), b...); return nil })
 	}),
 }
 
-func newCond() (*mp.Cond, error) {
-	m, err := mp.NewMutex(noConfig())
+func newCond() (*ipc.Cond, error) {
+	m, err := ipc.NewMutex(noConfig())
 	if err != nil {
 		return nil, err
 	}
-	return mp.NewCond(m, noConfig())
+	return ipc.NewCond(m, noConfig())
 }
 
-func useCond(ctx context.Context, c *mp.Cond) error {
+func useCond(ctx context.Context, c *ipc.Cond) error {
 	if err := c.Mutex().Lock(ctx); err != nil {
 		return err
 	}
@@ -151,14 +151,14 @@ func useCond(ctx context.Context, c *mp.Cond) error {
 }
 
 // useBarrier makes both parties meet and resets the barrier.
-func useBarrier(ctx context.Context, b *mp.Barrier) error {
+func useBarrier(ctx context.Context, b *ipc.Barrier) error {
 	other := make(chan error)
 	go func() { _, err := b.Wait(ctx); other <- err }()
 	_, err := b.Wait(ctx)
 	return errors.Join(err, <-other, b.Reset())
 }
 
-func useQueue(ctx context.Context, q *mp.Queue[[]byte]) error {
+func useQueue(ctx context.Context, q *ipc.Queue[[]byte]) error {
 	err := q.Put(ctx, []byte("an element"))
 	_, got := q.Get(ctx)
 	return errors.Join(err, got)

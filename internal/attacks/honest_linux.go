@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/connection"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 )
 
@@ -76,8 +77,8 @@ var chatter = mp.Register("chatter", func(_ context.Context, n int) (int, error)
 })
 
 type holding struct {
-	Mutex *mp.Mutex
-	Held  *mp.Event
+	Mutex *ipc.Mutex
+	Held  *ipc.Event
 }
 
 // holdLock is a task that holds a lock for a while.
@@ -185,11 +186,11 @@ func stoppedWithLock(ctx context.Context, w *world) error {
 	}
 	defer pool.Close()
 	h := holding{}
-	if h.Mutex, err = mp.NewMutex(mp.ObjectConfig{}); err != nil {
+	if h.Mutex, err = ipc.NewMutex(ipc.ObjectConfig{}); err != nil {
 		return err
 	}
 	defer h.Mutex.Close()
-	if h.Held, err = mp.NewEvent(mp.ObjectConfig{}); err != nil {
+	if h.Held, err = ipc.NewEvent(ipc.ObjectConfig{}); err != nil {
 		return err
 	}
 	defer h.Held.Close()
@@ -210,7 +211,7 @@ func stoppedWithLock(ctx context.Context, w *world) error {
 
 type talking struct {
 	Dict    *manager.Dict[string, int]
-	Started *mp.Event
+	Started *ipc.Event
 	N       int
 }
 
@@ -235,7 +236,7 @@ func stoppedWithManager(ctx context.Context, w *world) error {
 		return err
 	}
 	defer pool.Close()
-	started, err := mp.NewEvent(mp.ObjectConfig{})
+	started, err := ipc.NewEvent(ipc.ObjectConfig{})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 func lingerAtServer(ctx context.Context, v *victim) error {
@@ -289,7 +290,7 @@ func newPoolStarts(ctx context.Context, w *world) error {
 }
 
 // newMutex is a task that shares an object of its worker's.
-var newMutex = mp.Register("newMutex", func(context.Context, int) (*mp.Mutex, error) { return mp.NewMutex(mp.ObjectConfig{}) })
+var newMutex = mp.Register("newMutex", func(context.Context, int) (*ipc.Mutex, error) { return ipc.NewMutex(ipc.ObjectConfig{}) })
 
 // spill puts a record into the queue that says that the element lies in a sparse file.
 func spill(ctx context.Context, v *victim, size int64) error {

@@ -8,11 +8,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/xsync"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 // takeOver returns one of the worker's sockets, which the worker's runtime then no longer uses.
@@ -174,7 +174,7 @@ func (v *victim) server(ctx context.Context) (int, error) {
 
 // ownTag returns the upper bits of the numbers of segments that this process may publish.
 func ownTag() (uint64, error) {
-	m, err := mp.NewMutex(mp.ObjectConfig{})
+	m, err := ipc.NewMutex(ipc.ObjectConfig{})
 	if err != nil {
 		return 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 )
 
@@ -46,7 +47,7 @@ var double = mp.Register("double", func(_ context.Context, n int) (int, error) {
 
 func doubled(n int) int { return 1_000_000_007*n + 12345 }
 
-type relayed struct{ In, Out *mp.Queue[int] }
+type relayed struct{ In, Out *ipc.Queue[int] }
 
 // relay takes an element and puts another one.
 var relay = mp.Register("relay", func(ctx context.Context, r relayed) (int, error) {
@@ -58,8 +59,8 @@ var relay = mp.Register("relay", func(ctx context.Context, r relayed) (int, erro
 })
 
 type counted struct {
-	Mutex *mp.Mutex
-	Value *mp.Value[int]
+	Mutex *ipc.Mutex
+	Value *ipc.Value[int]
 }
 
 // count increments a value under a lock.
@@ -94,4 +95,4 @@ var remember = mp.Register("remember", func(ctx context.Context, r remembered) (
 })
 
 // load reads a value.
-var load = mp.Register("load", func(ctx context.Context, v *mp.Value[int]) (int, error) { return v.Load(ctx) })
+var load = mp.Register("load", func(ctx context.Context, v *ipc.Value[int]) (int, error) { return v.Load(ctx) })

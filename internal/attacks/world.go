@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/connection"
+	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 )
 
@@ -35,10 +36,10 @@ type world struct {
 	holders         *holders
 	silent          *silentPeer
 	given           gifted
-	sibling         *mp.Value[int]             // lies in the same segment, and is not given
+	sibling         *ipc.Value[int]            // lies in the same segment, and is not given
 	theirs          *manager.Dict[string, int] // the attacker's
 	ours, pool      *manager.Dict[string, int] // main's and another pool's, and the attacked pool's
-	in, out         *mp.Queue[int]
+	in, out         *ipc.Queue[int]
 	counted         counted
 	counts          int
 	bystanders      []*bystander
@@ -162,7 +163,7 @@ func (w *world) makeListener(context.Context) (err error) {
 		return err
 	}
 	w.serving.Go(func() {
-		_ = w.listener.Serve(context.Background(), func(ctx context.Context, c *mp.Conn[int]) {
+		_ = w.listener.Serve(context.Background(), func(ctx context.Context, c *ipc.Conn[int]) {
 			for {
 				n, err := c.Recv(ctx)
 				if err != nil || c.Send(ctx, doubled(n)) != nil {
@@ -189,19 +190,19 @@ func (w *world) makeObjects(context.Context) (err error) {
 	if w.silent, err = newSilentPeer(); err != nil {
 		return err
 	}
-	if w.in, err = mp.NewQueue[int](mp.QueueConfig{Isolated: true}); err != nil {
+	if w.in, err = ipc.NewQueue[int](ipc.QueueConfig{Isolated: true}); err != nil {
 		return err
 	}
-	if w.out, err = mp.NewQueue[int](mp.QueueConfig{Isolated: true}); err != nil {
+	if w.out, err = ipc.NewQueue[int](ipc.QueueConfig{Isolated: true}); err != nil {
 		return err
 	}
-	if w.counted.Mutex, err = mp.NewMutex(mp.ObjectConfig{Isolated: true}); err != nil {
+	if w.counted.Mutex, err = ipc.NewMutex(ipc.ObjectConfig{Isolated: true}); err != nil {
 		return err
 	}
-	if w.counted.Value, err = mp.NewValue(0, mp.ValueConfig{Isolated: true}); err != nil {
+	if w.counted.Value, err = ipc.NewValue(0, ipc.ValueConfig{Isolated: true}); err != nil {
 		return err
 	}
-	if w.sibling, err = mp.NewValue(siblingValue, mp.ValueConfig{}); err != nil {
+	if w.sibling, err = ipc.NewValue(siblingValue, ipc.ValueConfig{}); err != nil {
 		return err
 	}
 	w.given, err = newGiven(w.row.gives)

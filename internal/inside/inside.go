@@ -1,11 +1,11 @@
-// Package inside lets packages of this module ask objects of package mp what other programs cannot ask.
-// Package mp sets the functions.
+// Package inside lets packages of this module ask objects of package ipc what other programs cannot ask.
+// Package ipc sets the functions.
 package inside
 
 import "time"
 
 var (
-	// BoundConn sets the maximum size of messages that the end of a pipe, an *mp.Conn not yet in use, sends and
+	// BoundConn sets the maximum size of messages that the end of a pipe, an *ipc.Conn not yet in use, sends and
 	// receives. The limit claimed by the sender of the end no longer counts.
 	BoundConn func(conn any, bytes int)
 
@@ -36,6 +36,6 @@ var (
 	// MakerOfConn returns a number of the process that made the pipe, as the root process knows it.
 	MakerOfConn func(conn any) uint64
 
-	// QueueEnded reports whether an *mp.Queue accepts no more elements.
+	// QueueEnded reports whether an *ipc.Queue accepts no more elements.
 	QueueEnded func(queue any) bool
 )

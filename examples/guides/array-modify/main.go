@@ -15,9 +15,10 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var modify = mp.Register("modify", func(_ context.Context, array *mp.Array[int]) (struct{}, error) {
+var modify = mp.Register("modify", func(_ context.Context, array *ipc.Array[int]) (struct{}, error) {
 	array.Slice()[0] = 100
 	return struct{}{}, nil
 })
@@ -25,7 +26,7 @@ var modify = mp.Register("modify", func(_ context.Context, array *mp.Array[int])
 func main() {
 	mp.Init()
 
-	array, err := mp.NewArray[int](3, mp.ObjectConfig{})
+	array, err := ipc.NewArray[int](3, ipc.ObjectConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,11 +18,12 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 type shared struct {
-	Lock    *mp.Mutex
-	Counter *mp.Array[int] // of one element: memory without a lock
+	Lock    *ipc.Mutex
+	Counter *ipc.Array[int] // of one element: memory without a lock
 }
 
 var increment = mp.Register("increment", func(ctx context.Context, s shared) (_ struct{}, err error) {
@@ -37,12 +38,12 @@ var increment = mp.Register("increment", func(ctx context.Context, s shared) (_ 
 func main() {
 	mp.Init()
 
-	lock, err := mp.NewMutex(mp.ObjectConfig{})
+	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer lock.Close()
-	counter, err := mp.NewArray[int](1, mp.ObjectConfig{})
+	counter, err := ipc.NewArray[int](1, ipc.ObjectConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

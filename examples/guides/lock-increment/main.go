@@ -23,11 +23,12 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 type shared struct {
-	Lock    *mp.Mutex
-	Counter *mp.Value[int]
+	Lock    *ipc.Mutex
+	Counter *ipc.Value[int]
 }
 
 var safeIncrement = mp.Register("safeIncrement", func(ctx context.Context, s shared) (struct{}, error) {
@@ -56,12 +57,12 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	lock, err := mp.NewMutex(mp.ObjectConfig{})
+	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer lock.Close()
-	counter, err := mp.NewValue(0, mp.ValueConfig{Unlocked: true})
+	counter, err := ipc.NewValue(0, ipc.ValueConfig{Unlocked: true})
 	if err != nil {
 		log.Fatal(err)
 	}

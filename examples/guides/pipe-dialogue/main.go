@@ -15,9 +15,10 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var answer = mp.Register("answer", func(ctx context.Context, conn *mp.Conn[int]) (answers int, err error) {
+var answer = mp.Register("answer", func(ctx context.Context, conn *ipc.Conn[int]) (answers int, err error) {
 	for {
 		n, err := conn.Recv(ctx)
 		if errors.Is(err, io.EOF) {
@@ -37,7 +38,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	ours, theirs, err := mp.NewPipe[int](mp.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[int](ipc.PipeConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,16 +18,17 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var process1 = mp.Register("process1", func(ctx context.Context, conn *mp.Conn[string]) (struct{}, error) {
+var process1 = mp.Register("process1", func(ctx context.Context, conn *ipc.Conn[string]) (struct{}, error) {
 	if err := conn.Send(ctx, "Hello from P1"); err != nil {
 		return struct{}{}, err
 	}
 	return struct{}{}, conn.Close() // what was sent can still be received
 })
 
-var process2 = mp.Register("process2", func(ctx context.Context, conn *mp.Conn[string]) (struct{}, error) {
+var process2 = mp.Register("process2", func(ctx context.Context, conn *ipc.Conn[string]) (struct{}, error) {
 	msg, err := conn.Recv(ctx)
 	if err != nil {
 		return struct{}{}, err
@@ -39,7 +40,7 @@ var process2 = mp.Register("process2", func(ctx context.Context, conn *mp.Conn[s
 func main() {
 	mp.Init()
 
-	end1, end2, err := mp.NewPipe[string](mp.PipeConfig{})
+	end1, end2, err := ipc.NewPipe[string](ipc.PipeConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -22,9 +22,10 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var send = mp.Register("send", func(ctx context.Context, conn *mp.Conn[string]) (struct{}, error) {
+var send = mp.Register("send", func(ctx context.Context, conn *ipc.Conn[string]) (struct{}, error) {
 	fmt.Println("Sender: Sending messages...")
 	if err := conn.Send(ctx, "Hello from sender!"); err != nil {
 		return struct{}{}, err
@@ -36,7 +37,7 @@ var send = mp.Register("send", func(ctx context.Context, conn *mp.Conn[string]) 
 	return struct{}{}, conn.Close()
 })
 
-var receive = mp.Register("receive", func(ctx context.Context, conn *mp.Conn[string]) (struct{}, error) {
+var receive = mp.Register("receive", func(ctx context.Context, conn *ipc.Conn[string]) (struct{}, error) {
 	defer conn.Close()
 	fmt.Println("Receiver: Waiting for messages...")
 	for {
@@ -56,7 +57,7 @@ func main() {
 	mp.Init()
 
 	fmt.Println("--- Multiprocessing with Pipe Example ---")
-	receiver, sender, err := mp.NewPipe[string](mp.PipeConfig{OneWay: true})
+	receiver, sender, err := ipc.NewPipe[string](ipc.PipeConfig{OneWay: true})
 	if err != nil {
 		log.Fatal(err)
 	}

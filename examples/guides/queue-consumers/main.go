@@ -17,9 +17,10 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var produce = mp.Register("produce", func(ctx context.Context, queue *mp.Queue[string]) (_ int, err error) {
+var produce = mp.Register("produce", func(ctx context.Context, queue *ipc.Queue[string]) (_ int, err error) {
 	defer func() { err = errors.Join(err, queue.Close()) }() // or the consumers would wait for more
 	fmt.Println("Producer: Starting to produce 10 messages...")
 	for i := range 10 {
@@ -33,7 +34,7 @@ var produce = mp.Register("produce", func(ctx context.Context, queue *mp.Queue[s
 	return 10, nil
 })
 
-var consume = mp.Register("consume", func(ctx context.Context, queue *mp.Queue[string]) (n int, err error) {
+var consume = mp.Register("consume", func(ctx context.Context, queue *ipc.Queue[string]) (n int, err error) {
 	name := mp.Current().Name
 	for message, err := range queue.All(ctx) {
 		if err != nil {
@@ -52,14 +53,14 @@ func main() {
 	ctx := context.Background()
 
 	fmt.Println("--- Multiprocessing with Queue Example ---")
-	queue, err := mp.NewQueue[string](mp.QueueConfig{})
+	queue, err := ipc.NewQueue[string](ipc.QueueConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer queue.Discard()
 
 	var processes []*mp.Process[int]
-	start := func(f *mp.Func[*mp.Queue[string], int], name string) {
+	start := func(f *mp.Func[*ipc.Queue[string], int], name string) {
 		p, err := mp.NewProcess(f, queue, mp.ProcessConfig{Name: name})
 		if err != nil {
 			log.Fatal(err)

@@ -20,9 +20,10 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var produce = mp.Register("produce", func(ctx context.Context, queue *mp.Queue[int]) (_ struct{}, err error) {
+var produce = mp.Register("produce", func(ctx context.Context, queue *ipc.Queue[int]) (_ struct{}, err error) {
 	defer func() { err = errors.Join(err, queue.Close()) }()
 	for i := range 5 {
 		if err := queue.Put(ctx, i); err != nil {
@@ -32,7 +33,7 @@ var produce = mp.Register("produce", func(ctx context.Context, queue *mp.Queue[i
 	return struct{}{}, nil
 })
 
-var consume = mp.Register("consume", func(ctx context.Context, queue *mp.Queue[int]) (struct{}, error) {
+var consume = mp.Register("consume", func(ctx context.Context, queue *ipc.Queue[int]) (struct{}, error) {
 	for i, err := range queue.All(ctx) {
 		if err != nil {
 			return struct{}{}, err
@@ -45,13 +46,13 @@ var consume = mp.Register("consume", func(ctx context.Context, queue *mp.Queue[i
 func main() {
 	mp.Init()
 
-	queue, err := mp.NewQueue[int](mp.QueueConfig{})
+	queue, err := ipc.NewQueue[int](ipc.QueueConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer queue.Discard()
 
-	for _, f := range []*mp.Func[*mp.Queue[int], struct{}]{produce, consume} {
+	for _, f := range []*mp.Func[*ipc.Queue[int], struct{}]{produce, consume} {
 		p, err := mp.NewProcess(f, queue, mp.ProcessConfig{})
 		if err != nil {
 			log.Fatal(err)

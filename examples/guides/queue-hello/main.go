@@ -13,13 +13,14 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var send = mp.Register("send", func(ctx context.Context, q *mp.Queue[string]) (struct{}, error) {
+var send = mp.Register("send", func(ctx context.Context, q *ipc.Queue[string]) (struct{}, error) {
 	return struct{}{}, q.Put(ctx, "Hello from Process 1")
 })
 
-var receive = mp.Register("receive", func(ctx context.Context, q *mp.Queue[string]) (struct{}, error) {
+var receive = mp.Register("receive", func(ctx context.Context, q *ipc.Queue[string]) (struct{}, error) {
 	msg, err := q.Get(ctx)
 	if err != nil {
 		return struct{}{}, err
@@ -32,14 +33,14 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	q, err := mp.NewQueue[string](mp.QueueConfig{})
+	q, err := ipc.NewQueue[string](ipc.QueueConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer q.Discard()
 
 	var processes []*mp.Process[struct{}]
-	for _, f := range []*mp.Func[*mp.Queue[string], struct{}]{send, receive} {
+	for _, f := range []*mp.Func[*ipc.Queue[string], struct{}]{send, receive} {
 		p, err := mp.NewProcess(f, q, mp.ProcessConfig{})
 		if err != nil {
 			log.Fatal(err)

@@ -18,10 +18,11 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 type production struct {
-	Queue *mp.Queue[string]
+	Queue *ipc.Queue[string]
 	Items []string
 }
 
@@ -35,7 +36,7 @@ var produce = mp.Register("produce", func(ctx context.Context, p production) (st
 	return struct{}{}, nil
 })
 
-var consume = mp.Register("consume", func(ctx context.Context, queue *mp.Queue[string]) (struct{}, error) {
+var consume = mp.Register("consume", func(ctx context.Context, queue *ipc.Queue[string]) (struct{}, error) {
 	for item, err := range queue.All(ctx) {
 		if err != nil {
 			return struct{}{}, err
@@ -49,7 +50,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	queue, err := mp.NewQueue[string](mp.QueueConfig{})
+	queue, err := ipc.NewQueue[string](ipc.QueueConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,10 +18,11 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 type production struct {
-	Queue     *mp.Queue[*string]
+	Queue     *ipc.Queue[*string]
 	Consumers int
 }
 
@@ -40,7 +41,7 @@ var produce = mp.Register("produce", func(ctx context.Context, p production) (in
 	return 10, nil
 })
 
-var consume = mp.Register("consume", func(ctx context.Context, queue *mp.Queue[*string]) (n int, err error) {
+var consume = mp.Register("consume", func(ctx context.Context, queue *ipc.Queue[*string]) (n int, err error) {
 	for {
 		message, err := queue.Get(ctx)
 		if err != nil {
@@ -58,7 +59,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	queue, err := mp.NewQueue[*string](mp.QueueConfig{})
+	queue, err := ipc.NewQueue[*string](ipc.QueueConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

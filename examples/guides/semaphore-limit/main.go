@@ -19,11 +19,12 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 type resource struct {
-	Permits *mp.BoundedSemaphore
-	Inside  *mp.Atomic[int]
+	Permits *ipc.BoundedSemaphore
+	Inside  *ipc.Atomic[int]
 }
 
 // visit returns how many were inside when this one had entered.
@@ -45,12 +46,12 @@ func main() {
 	ctx := context.Background()
 
 	const permits = 2
-	semaphore, err := mp.NewBoundedSemaphore(permits, mp.ObjectConfig{})
+	semaphore, err := ipc.NewBoundedSemaphore(permits, ipc.ObjectConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer semaphore.Close()
-	inside, err := mp.NewAtomic(0, mp.ObjectConfig{})
+	inside, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

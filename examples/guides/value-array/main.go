@@ -17,9 +17,10 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var incrementCounter = mp.Register("incrementCounter", func(_ context.Context, counter *mp.Atomic[int]) (struct{}, error) {
+var incrementCounter = mp.Register("incrementCounter", func(_ context.Context, counter *ipc.Atomic[int]) (struct{}, error) {
 	for range 1000 {
 		if _, err := counter.Add(1); err != nil {
 			return struct{}{}, err
@@ -28,7 +29,7 @@ var incrementCounter = mp.Register("incrementCounter", func(_ context.Context, c
 	return struct{}{}, nil
 })
 
-var modifyArray = mp.Register("modifyArray", func(_ context.Context, array *mp.Array[float64]) (struct{}, error) {
+var modifyArray = mp.Register("modifyArray", func(_ context.Context, array *ipc.Array[float64]) (struct{}, error) {
 	elements := array.Slice()
 	for i := range elements {
 		elements[i] *= 2
@@ -40,12 +41,12 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	counter, err := mp.NewAtomic(0, mp.ObjectConfig{})
+	counter, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer counter.Close()
-	array, err := mp.NewArray[float64](3, mp.ObjectConfig{})
+	array, err := ipc.NewArray[float64](3, ipc.ObjectConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -15,9 +15,10 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var increment = mp.Register("increment", func(ctx context.Context, value *mp.Value[int]) (struct{}, error) {
+var increment = mp.Register("increment", func(ctx context.Context, value *ipc.Value[int]) (struct{}, error) {
 	return struct{}{}, value.Update(ctx, func(n *int) error {
 		*n++
 		return nil
@@ -28,7 +29,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	value, err := mp.NewValue(0, mp.ValueConfig{})
+	value, err := ipc.NewValue(0, ipc.ValueConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

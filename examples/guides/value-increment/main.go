@@ -15,9 +15,10 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var increment = mp.Register("increment", func(ctx context.Context, number *mp.Value[int]) (struct{}, error) {
+var increment = mp.Register("increment", func(ctx context.Context, number *ipc.Value[int]) (struct{}, error) {
 	return struct{}{}, number.Update(ctx, func(n *int) error {
 		*n++
 		return nil
@@ -28,7 +29,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	number, err := mp.NewValue(0, mp.ValueConfig{})
+	number, err := ipc.NewValue(0, ipc.ValueConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -17,12 +17,13 @@ import (
 	"log"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
 )
 
 type shared struct {
-	Number  *mp.Value[int]
-	Lock    *mp.Mutex
-	Barrier *mp.Barrier
+	Number  *ipc.Value[int]
+	Lock    *ipc.Mutex
+	Barrier *ipc.Barrier
 }
 
 // race is the guide's val.value += 1.
@@ -78,17 +79,17 @@ func main() {
 
 // countTwice runs increment in two processes at once and returns the number they leave.
 func countTwice(ctx context.Context, increment *mp.Func[shared, struct{}]) (int, error) {
-	number, err := mp.NewValue(0, mp.ValueConfig{})
+	number, err := ipc.NewValue(0, ipc.ValueConfig{})
 	if err != nil {
 		return 0, err
 	}
 	defer number.Close()
-	lock, err := mp.NewMutex(mp.ObjectConfig{})
+	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
 	if err != nil {
 		return 0, err
 	}
 	defer lock.Close()
-	barrier, err := mp.NewBarrier(2, mp.ObjectConfig{})
+	barrier, err := ipc.NewBarrier(2, ipc.ObjectConfig{})
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,324 @@
+package ipc
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// block is the memory of slabs: a segment, and a head that says who has it.
+type block struct {
+	head, data *share.Object
+	held       *xsync.Held
+	made       bool // by this process, which uses it again
+	uses       int  // of this process, at some time
+	seen       int  // what uses was when last looked at
+
+	look    sync.Mutex  // for what follows. A goroutine that has it waits for nothing
+	claims  int         // how often this process has taken it when it was free
+	back    atomic.Bool // it has been free since then; to be read without the lock
+	dropped bool
+
+	mu        sync.Mutex
+	carriedIn map[uint64]bool // the segments of objects in which it may lie in a message
+}
+
+// carryIn lets the block live, whoever dies, while it may be in messages that lie in an object:
+// until that ends. It costs something the first time, so that a flow of blocks does not.
+func (b *block) carryIn(in *share.Object) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	segment := in.Name().Segment
+	if b.carriedIn[segment] {
+		return nil
+	}
+	if err := in.CarryHeld(b.head, b.data); err != nil {
+		return err
+	}
+	if b.carriedIn == nil {
+		b.carriedIn = map[uint64]bool{}
+	}
+	b.carriedIn[segment] = true
+	return nil
+}
+
+// claim takes a block of this process if it is free. It is stolen if it was free and no longer is, although no other
+// process takes it then: one has written into the head.
+func (b *block) claim() (trip uint32, ok, stolen bool) {
+	if !b.held.IsFree() {
+		return 0, false, b.back.Load()
+	}
+	b.look.Lock()
+	defer b.look.Unlock()
+	if trip, ok = b.held.Claim(); ok {
+		b.claims++
+		b.back.Store(false)
+	}
+	return trip, ok, !ok && b.back.Load()
+}
+
+// returned reports whether the block has been free after this process took it for the given time. It asks no other
+// process.
+func (b *block) returned(claims int) bool {
+	b.look.Lock()
+	defer b.look.Unlock()
+	if b.dropped || b.claims != claims {
+		return true
+	}
+	if b.held.IsFree() {
+		b.back.Store(true)
+	}
+	return b.back.Load()
+}
+
+// blocks are those that this process knows.
+var blocks = blockStore{known: map[faceKey]*block{}, free: map[int][]*block{}}
+
+type blockStore struct {
+	mu    sync.Mutex
+	known map[faceKey]*block // by their heads
+	free  map[int][]*block   // those made here, by size; others may have them
+	timer *time.Timer
+}
+
+const (
+	smallestBlock = 64 << 10
+	// unused is how long a block waits for its next use: once to twice as long.
+	unused = 500 * time.Millisecond
+
+	slabSize = ticketSize + 16
+)
+
+// get returns a block of at least size bytes that nobody has, if need be a new one.
+func (s *blockStore) get(size int) (*holding, error) {
+	size = max(smallestBlock, 1<<bits.Len(uint(size-1)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := 0; i < len(s.free[size]); {
+		b := s.free[size][i]
+		trip, ok, stolen := b.claim()
+		switch {
+		case ok:
+			return s.hold(b, trip), nil
+		case stolen:
+			s.drop(b)
+		default:
+			i++
+		}
+	}
+	b, err := newBlock(size)
+	if err != nil {
+		return nil, err
+	}
+	s.known[keyOf(b.head.Name())] = b
+	s.free[size] = append(s.free[size], b)
+	return s.hold(b, 0), nil
+}
+
+// hold notes a use of a block; under the lock.
+func (s *blockStore) hold(b *block, trip uint32) *holding {
+	b.uses++
+	s.tick()
+	return &holding{block: b, trip: trip, claims: b.claims}
+}
+
+func newBlock(size int) (*block, error) {
+	head, err := share.New(xsync.KindHeld, xsync.Small, false)
+	if err != nil {
+		return nil, err
+	}
+	data, err := share.New(xsync.KindData, size, true)
+	if err != nil {
+		head.Close()
+		return nil, err
+	}
+	b := &block{head: head, data: data, held: xsync.NewHeld(head.Memory()), made: true}
+	t := data.Name()
+	for i, n := range b.held.Notes() {
+		n.Store([]uint64{t.Segment, uint64(size), uint64(t.Gen)}[i])
+	}
+	head.Made()
+	data.Made()
+	return b, nil
+}
+
+// arrive takes the block that a ticket is of.
+func (s *blockStore) arrive(ticket []byte) (*holding, error) {
+	head, trip, err := parseTicket(ticket)
+	if err != nil {
+		return nil, err
+	}
+	return s.arriveAt(head, trip)
+}
+
+// settle lets the block with a head go for good on a trip, which this process has let go.
+func (s *blockStore) settle(head share.Token, trip uint32) {
+	s.mu.Lock()
+	b := s.known[keyOf(head)]
+	s.mu.Unlock()
+	if b != nil {
+		b.held.Settle(trip)
+	}
+}
+
+func parseTicket(ticket []byte) (head share.Token, trip uint32, err error) {
+	head, rest, err := share.ParseToken(ticket, xsync.KindHeld)
+	if err == nil {
+		trip = binary.LittleEndian.Uint32(rest[2:])
+	}
+	return head, trip, err
+}
+
+// know makes a block known here, if there is one.
+func (s *blockStore) know(head share.Token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.meet(head); err == nil {
+		s.tick()
+	}
+}
+
+// arriveAt takes the block with a head that is on a trip.
+func (s *blockStore) arriveAt(head share.Token, trip uint32) (*holding, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, err := s.meet(head)
+	if err != nil {
+		return nil, err
+	}
+	if !b.held.Arrive(trip) {
+		return nil, ErrMoved
+	}
+	return s.hold(b, trip), nil
+}
+
+// meet returns the block with a head; under the lock.
+func (s *blockStore) meet(head share.Token) (*block, error) {
+	b := s.known[keyOf(head)]
+	if b != nil {
+		if !b.data.Gone() {
+			return b, nil
+		}
+		s.drop(b)
+	}
+	h, err := share.Meet(head)
+	if err != nil {
+		return nil, err
+	}
+	b = &block{head: h, held: xsync.OpenHeld(h.Memory())}
+	notes := b.held.Notes()
+	b.data, err = share.Meet(share.Token{Segment: notes[0].Load(), Size: notes[1].Load(), Gen: uint32(notes[2].Load()), Kind: xsync.KindData})
+	if err == nil && (b.data.Loose() || b.data.Small()) {
+		b.data.Close()
+		err = errNoSlab
+	}
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	s.known[keyOf(head)] = b
+	return b, nil
+}
+
+// drop forgets a block; under the lock.
+func (s *blockStore) drop(b *block) {
+	delete(s.known, keyOf(b.head.Name()))
+	if b.made {
+		size := len(b.data.Data())
+		s.free[size] = slices.DeleteFunc(s.free[size], func(other *block) bool { return other == b })
+	}
+	b.look.Lock()
+	b.dropped = true
+	b.look.Unlock()
+	b.held.Close(b.head.Owned())
+	b.head.Close()
+	b.data.Close()
+}
+
+// tick has unused blocks looked for some time later; under the lock.
+func (s *blockStore) tick() {
+	if s.timer == nil {
+		s.timer = time.AfterFunc(unused, s.sweep)
+	}
+}
+
+// sweep gives back the blocks that are free and were not used since the last time.
+func (s *blockStore) sweep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer = nil
+	for _, b := range s.known {
+		idle := b.seen == b.uses
+		b.seen = b.uses
+		if idle && (!b.made && !b.held.Mine() && !b.away() || b.made && s.claimed(b)) {
+			s.drop(b)
+		}
+	}
+	if len(s.known) > 0 {
+		s.tick()
+	}
+}
+
+// away reports whether it is on its way: it may come back, if it was sent from here.
+func (b *block) away() bool { return b.held.Moving() && !b.data.Gone() }
+
+// claimed reports whether a block of this process is free, and takes it in that case. It may also be stolen: then it is
+// given back too.
+func (s *blockStore) claimed(b *block) bool {
+	_, ok, stolen := b.claim()
+	return ok || stolen
+}
+
+// giveUp gives a block of this process back that another one has had since a claim and has not freed: nobody else can
+// get it any more. It stays where it is mapped.
+func (s *blockStore) giveUp(b *block, claims int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !b.returned(claims) {
+		s.drop(b)
+	}
+}
+
+// has reports whether this process has the block with a head since a trip.
+func (s *blockStore) has(head share.Token, trip uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.known[keyOf(head)]
+	return b != nil && b.held.Has(trip)
+}
+
+// loseBlock frees the block with a head if it is still on a trip, or has arrived here on that
+// with a value that could not be decoded as a whole.
+func loseBlock(head share.Token, trip uint32) error {
+	h, err := share.Meet(head)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	held := xsync.OpenHeld(h.Memory())
+	held.Lose(trip)
+	held.Free(trip)
+	return nil
+}
+
+// Times between attempts to free a block for whose head the system has no memory or descriptor now.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = time.Minute
+)
+
+// loseSoon is loseBlock for a message that is lost because the system gives nothing: its sender waits for the block.
+func loseSoon(head share.Token, trip uint32, pause time.Duration) {
+	var number syscall.Errno
+	if err := loseBlock(head, trip); errors.As(err, &number) && pause <= lastPause {
+		time.AfterFunc(pause, func() { loseSoon(head, trip, 2*pause) })
+	}
+}

@@ -1,0 +1,461 @@
+package ipc
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/share"
+)
+
+// A Conn is one end of a connection: what is sent at one end is received at the other, in
+// order, message by message. [NewPipe] makes both ends of one between processes. A Conn is
+// safe for concurrent use; each message goes to one of those who receive.
+//
+// One process has an end at a time. It can be sent in any message, and then it moves:
+// here every method returns an error from then on, and it is open wherever the message is
+// decoded. So an end that was given to a child need not be closed by hand for the other
+// end to see that the child is gone. It stays the sender's if the message cannot be encoded
+// or sent. A task that carries one is not retried. An end that is being used cannot be
+// sent.
+//
+// When an end is closed, by [Conn.Close], by the end of its process or because nobody has
+// it any more, the other end receives what was sent before and then [io.EOF], and sending
+// there is [io.ErrClosedPipe].
+type Conn[T any] struct{ c *conn[T] }
+
+type conn[T any] struct {
+	handle
+	line
+	envelope envelope[T]
+	turns    *turns
+}
+
+// The first byte of a message says how it was sent.
+const (
+	byValue = 0
+	byBytes = 1
+)
+
+var (
+	errInUse   = errors.New("mp: a connection cannot be sent while another goroutine uses it")
+	errHeld    = errors.New("mp: a connection cannot be sent with a message that was not received: receive it as what it was sent as")
+	errOutside = errors.New("mp: a connection can only be encoded in a message of mp")
+	errNoConn  = errors.New("mp: no handle of a connection")
+)
+
+// Send sends v, and waits for room until ctx ends. On error nothing was sent. The error is ctx's,
+// [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection], or one in which errors.As finds a
+// [*mp.CodecError]. A message longer than PipeConfig.MaxMessage is a CodecError with the cause [ErrTooLong].
+// A message larger than a quarter of the pipe's buffer is stored outside of it, one at a time. The next one waits
+// while the receiver is still reading more than three. Over a
+// [Transport] the error may also be the Transport's, and PipeConfig does not apply.
+func (c *Conn[T]) Send(ctx context.Context, v T) error {
+	x, err := c.beginSend(ctx)
+	if err != nil {
+		return err
+	}
+	defer x.leave()
+	return x.sendValue(&v, func(b []byte) error { return ended(ctx, x.send(ctx, b)) })
+}
+
+// TrySend is [Conn.Send] that returns [ErrFull] instead of waiting for room. Over a [Transport] one
+// cannot tell whether there is room: there it is errors.ErrUnsupported.
+func (c *Conn[T]) TrySend(v T) error {
+	x, err := c.beginSend(context.Background())
+	if err != nil {
+		return err
+	}
+	defer x.leave()
+	return x.sendValue(&v, x.trySend)
+}
+
+func (x *conn[T]) sendValue(v *T, send func(b []byte) error) error {
+	p := buffers.Get().(*[]byte)
+	b, err := x.envelope.seal(append((*p)[:0], byValue), v)
+	if err != nil {
+		err = codecError("message", "encoded", err)
+	} else if err = send(b); err != nil {
+		x.envelope.recall(b[1:], v)
+	} else {
+		x.envelope.sent(v)
+	}
+	putBuffer(p, b)
+	return err
+}
+
+// SendBytes sends b as it is, which [Conn.RecvBytes] and [Conn.RecvInto] receive. The errors are
+// those of Send.
+func (c *Conn[T]) SendBytes(ctx context.Context, b []byte) error {
+	x, err := c.beginSend(ctx)
+	if err != nil {
+		return err
+	}
+	defer x.leave()
+	return ended(ctx, x.sendBytes(ctx, b))
+}
+
+// TrySendBytes is [Conn.SendBytes] as [Conn.TrySend] is Send.
+func (c *Conn[T]) TrySendBytes(b []byte) error {
+	x, err := c.beginSend(context.Background())
+	if err != nil {
+		return err
+	}
+	defer x.leave()
+	return x.trySendBytes(b)
+}
+
+// asCopy sends a copy of bytes with the first byte that says that they are.
+func asCopy(b []byte, send func(message []byte) error) error {
+	p := buffers.Get().(*[]byte)
+	message := append(append((*p)[:0], byBytes), b...)
+	err := send(message)
+	putBuffer(p, message)
+	return err
+}
+
+func (c *Conn[T]) beginSend(ctx context.Context) (*conn[T], error) {
+	x, err := c.begin(ctx)
+	if err == nil {
+		if err = x.maySend(); err != nil {
+			x.leave()
+		}
+	}
+	return x, err
+}
+
+// begin returns the connection if it can be used; leave is to be called then.
+func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
+	if c.c == nil {
+		return nil, errNotMade
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, ended(ctx, err)
+	}
+	return c.c, c.c.enter()
+}
+
+// Recv receives a value, and waits for one until ctx ends. After the last message it
+// returns [io.EOF] if the other end is closed. For a message that is not a T of the sender's, or that
+// is longer than PipeConfig.MaxMessage, errors.As finds a [*mp.CodecError] in the error, and the message is
+// lost. So is a message above 16 MiB that has not been read to its end a second after ctx has ended. A
+// message that was sent by SendBytes is a CodecError too, but is kept: RecvBytes can still receive it. Over a
+// [Transport] the error may also be the Transport's, and PipeConfig does not apply.
+func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
+	x, err := c.begin(ctx)
+	if err != nil {
+		return v, err
+	}
+	defer x.leave()
+	err = x.receiveValue(&v, x.waiting(ctx))
+	return v, err
+}
+
+// TryRecv is [Conn.Recv] that returns [ErrEmpty] instead of waiting for a message.
+func (c *Conn[T]) TryRecv() (v T, err error) {
+	x, err := c.begin(context.Background())
+	if err != nil {
+		return v, err
+	}
+	defer x.leave()
+	err = x.receiveValue(&v, x.trying())
+	return v, err
+}
+
+func (x *conn[T]) receiveValue(v *T, r receiver) error {
+	p := buffers.Get().(*[]byte)
+	b, err := x.receiveIf(isValue, (*p)[:0], r)
+	if err == nil {
+		if err = x.envelope.open(b[1:], v); err != nil {
+			err = codecError("message", "decoded", err)
+		}
+	}
+	putBuffer(p, b)
+	return err
+}
+
+// A receiver says how to come by a message.
+type receiver struct {
+	// turn takes the turn to receive, and the message that is held, if there is one.
+	turn func() (held []byte, err error)
+	// receive appends the next message of the line to a buffer.
+	receive func(buf []byte) ([]byte, error)
+}
+
+func (x *conn[T]) waiting(ctx context.Context) receiver {
+	return receiver{
+		func() ([]byte, error) { return x.turns.await(ctx) },
+		func(buf []byte) ([]byte, error) {
+			b, err := x.receive(ctx, buf)
+			if err == nil {
+				return b, nil
+			}
+			if lost := (*mp.CodecError)(nil); errors.As(err, &lost) {
+				return b, err // which says that a message was lost; as a cause it may have that ctx has ended
+			}
+			return b, ended(ctx, err)
+		},
+	}
+}
+
+func (x *conn[T]) trying() receiver { return receiver{x.turns.try, x.tryReceive} }
+
+// RecvBytes receives what was sent by SendBytes, in fresh memory.
+func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
+	x, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer x.leave()
+	return x.receiveBytes(x.waiting(ctx))
+}
+
+// TryRecvBytes is like [Conn.RecvBytes], but returns [ErrEmpty] instead of waiting for a message. Then nothing
+// was received. The memory is fresh, and the other errors are those of RecvBytes.
+func (c *Conn[T]) TryRecvBytes() ([]byte, error) {
+	x, err := c.begin(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	defer x.leave()
+	return x.receiveBytes(x.trying())
+}
+
+func (x *conn[T]) receiveBytes(r receiver) ([]byte, error) {
+	b, err := x.receiveIf(isBytes, nil, r)
+	if err != nil {
+		return nil, err
+	}
+	return b[1:], nil
+}
+
+// RecvInto receives what was sent by SendBytes into buf and returns how long it is. If buf is
+// shorter, the error is [io.ErrShortBuffer], nothing is written, and the message is received
+// again next.
+func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
+	x, err := c.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer x.leave()
+	return x.receiveInto(buf, x.waiting(ctx))
+}
+
+// TryRecvInto is like [Conn.RecvInto], but returns [ErrEmpty] instead of waiting for a message. Then nothing
+// was received. The other errors are those of RecvInto: on [io.ErrShortBuffer] the message is still there for
+// TryRecvBytes.
+func (c *Conn[T]) TryRecvInto(buf []byte) (n int, err error) {
+	x, err := c.begin(context.Background())
+	if err != nil {
+		return 0, err
+	}
+	defer x.leave()
+	return x.receiveInto(buf, x.trying())
+}
+
+func (x *conn[T]) receiveInto(buf []byte, r receiver) (n int, err error) {
+	p := buffers.Get().(*[]byte)
+	b, err := x.receiveIf(func(b []byte) error {
+		if err := isBytes(b); err != nil {
+			return err
+		}
+		if n = len(b) - 1; n > len(buf) {
+			return io.ErrShortBuffer
+		}
+		return nil
+	}, (*p)[:0], r)
+	if err == nil {
+		copy(buf, b[1:])
+	}
+	putBuffer(p, b)
+	return n, err
+}
+
+// isValue and isBytes say why a message is not received as what it is not.
+func isValue(b []byte) error { return wasSent(b, byValue) }
+func isBytes(b []byte) error { return wasSent(b, byBytes) }
+
+// ofValue calls f with what was sent by value, without its first byte.
+func ofValue(b []byte, f func(value []byte)) {
+	if len(b) > 0 && b[0] == byValue {
+		f(b[1:])
+	}
+}
+
+func wasSent(b []byte, how byte) error {
+	if b[0] == how {
+		return nil
+	}
+	text := "it was sent by Send, and is received next by Recv"
+	if b[0] == byBytes {
+		text = "it was sent by SendBytes, and is received next by RecvBytes or RecvInto"
+	}
+	return codecError("message", "decoded", errors.New(text))
+}
+
+// receiveIf receives the first message, with its first byte. If fits returns an error it is held,
+// to be received next: only one at a time receives, so that nobody waits for another one then.
+func (x *conn[T]) receiveIf(fits func(b []byte) error, buf []byte, r receiver) ([]byte, error) {
+	if err := x.mayReceive(); err != nil {
+		return buf, err
+	}
+	back, err := r.turn()
+	if err != nil {
+		return buf, err
+	}
+	defer func() { x.turns.pass(back) }()
+	var b []byte
+	if len(back) > 0 {
+		b = slices.Concat(buf, back)
+	} else if b, err = r.receive(buf); err != nil {
+		return buf, err
+	}
+	if len(b) == 0 || b[0] > byBytes {
+		return buf, codecError("message", "decoded", errBadMessage)
+	}
+	if err := fits(b); err != nil {
+		if len(back) == 0 {
+			back = append([]byte(nil), b...)
+		}
+		return buf, err
+	}
+	back = nil
+	return b, nil
+}
+
+// Poll reports whether something can be received at once, a message or the error that it is
+// closed, and waits for that, but not longer than wait and not after ctx has ended, when it
+// returns its error. It takes nothing.
+func (c *Conn[T]) Poll(ctx context.Context, wait time.Duration) (ready bool, err error) {
+	x, err := c.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer x.leave()
+	if err := x.mayReceive(); err != nil {
+		return false, err
+	}
+	if ready = x.turns.holds() || x.readyNow(); ready || wait <= 0 {
+		return ready, nil
+	}
+	short, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for !ready && short.Err() == nil {
+		ready = x.awaitOnce(short)
+	}
+	if ready {
+		return true, nil
+	}
+	return false, ended(ctx, ctx.Err())
+}
+
+// awaitOnce waits for what can be received. In vain also if a message was held, which somebody
+// else has taken.
+func (x *conn[T]) awaitOnce(ctx context.Context) (ready bool) {
+	told, tell := context.WithCancel(ctx)
+	defer tell()
+	defer x.turns.whenHeld(tell)()
+	return x.turns.holds() || x.await(told) == nil || x.turns.holds()
+}
+
+// Close closes this end. Those who use it get [ErrClosed], also where they wait; closing
+// twice is fine.
+func (c *Conn[T]) Close() error {
+	if c.c == nil {
+		return errNotMade
+	}
+	c.c.shut(c.c.envelope.drop)
+	c.c.turns.end()
+	return nil
+}
+
+// Depart lets the end go with the message that is about to be encoded.
+func (x *conn[T]) Depart(forGood bool) error {
+	if x.turns.holds() {
+		return errHeld
+	}
+	return x.depart(forGood)
+}
+
+// Return takes the end back from a message that was not sent.
+func (x *conn[T]) Return() { x.comeBack() }
+
+// Settle lets the end be on its way though this process may die.
+func (x *conn[T]) Settle() { x.settle() }
+
+// Lose closes the end if its message will not be received.
+func (x *conn[T]) Lose() { x.lose() }
+
+// Ticket is what is needed to take the end on its way.
+func (x *conn[T]) Ticket() ([]byte, error) { return x.ticket() }
+
+// Give and the like are for what several processes have.
+func (x *conn[T]) Given() ([]byte, error) { return nil, nil }
+func (x *conn[T]) Give()                  {}
+func (x *conn[T]) Take()                  {}
+func (x *conn[T]) Refuse()                {}
+
+// MarshalBinary encodes the end for mp's own messages, with which it moves.
+func (c *Conn[T]) MarshalBinary() ([]byte, error) {
+	if c.c == nil {
+		return nil, errNotMade
+	}
+	b, err := c.c.Ticket()
+	if err != nil {
+		return nil, err
+	}
+	b = binary.LittleEndian.AppendUint64(b, c.c.envelope.codec.Fingerprint())
+	return binary.LittleEndian.AppendUint64(b, uint64(c.c.longest())), nil
+}
+
+// UnmarshalBinary makes c the end that was encoded, which is this process's from now on.
+func (c *Conn[T]) UnmarshalBinary(data []byte) error {
+	cd, err := codec.ForMessage[T]()
+	if err != nil {
+		return err
+	}
+	if len(data) != ticketSize+16 {
+		return errNoConn
+	}
+	if binary.LittleEndian.Uint64(data[ticketSize:]) != cd.Fingerprint() {
+		return fmt.Errorf("mp: a connection of another type than %v", reflect.TypeFor[T]())
+	}
+	most := int(binary.LittleEndian.Uint64(data[ticketSize+8:]))
+	if most < 1 {
+		return errNoConn
+	}
+	end, err := arrive(data[:ticketSize], most, cd.Carries())
+	if err != nil {
+		return err
+	}
+	*c = *newConn(end, end.mem, cd)
+	return nil
+}
+
+// newConn makes a Conn of a line, whose messages lie in an object or in none.
+func newConn[T any](l line, in *share.Object, cd *codec.Type[T]) *Conn[T] {
+	e := envelope[T]{cd, in}
+	x := &conn[T]{line: l, envelope: e, turns: &turns{line: l, drop: e.drop}}
+	l.foresee(func(message []byte) { ofValue(message, e.foresee) })
+	face := &Conn[T]{x}
+	x.handle = handle{in, face}
+	runtime.AddCleanup(face, func(t *turns) { go t.forget() }, x.turns) // nobody has it any more
+	return face
+}
+
+func (c *Conn[T]) shared() *handle {
+	if c.c == nil {
+		return nil
+	}
+	return &c.c.handle
+}
+
+func (c *Conn[T]) moving() codec.Mover { return c.c }

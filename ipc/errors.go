@@ -1,0 +1,77 @@
+package ipc
+
+import (
+	"errors"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/errs"
+	"github.com/go-multiprocessing/mp/internal/errtree"
+	"github.com/go-multiprocessing/mp/internal/share"
+)
+
+// ErrClosed is returned by operations on an object that was closed. It is [mp.ErrClosed]. An object that
+// another process has overwritten can return it as well, see [ErrCorrupt].
+var ErrClosed = errs.ErrClosed
+
+// ErrTooLong is the cause of the [*mp.CodecError] of an element of a [Queue] longer than
+// [QueueConfig].MaxElement, or of a message longer than [PipeConfig].MaxMessage, which is not sent. It is
+// [mp.ErrTooLong]. Package connection has an ErrTooLong of its own.
+var ErrTooLong = share.ErrTooLong
+
+// ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there
+// is no room. Nothing was put.
+var ErrFull = errs.ErrFull
+
+// ErrEmpty is returned by [Queue.TryGet], [Conn.TryRecv], [Conn.TryRecvBytes] and [Conn.TryRecvInto] if there
+// is nothing to receive.
+var ErrEmpty = errs.ErrEmpty
+
+// ErrCorrupt is returned by some methods of an object in shared memory when they detect that another process
+// has overwritten the object: a process that has it, or an object in the same segment. Detection is best
+// effort. A damaged object can also return wrong values, seem closed ([ErrClosed]) or seem to have a dead
+// owner ([ErrOwnerDied]); a damaged [Queue] can look closed and empty, so that [Queue.All] ends without an
+// error. A call that returns ErrCorrupt had no reliable effect, and other methods of the object may fail
+// too. [ObjectConfig].Isolated keeps an object out of reach of processes that do not have it.
+var ErrCorrupt = errs.ErrCorrupt
+
+// ErrOwnerDied is returned instead of a lock whose holder's process has died, or
+// was killed, and may have left what the lock guards half changed. The lock is not
+// held. It is returned to everybody until somebody has repaired that with Recover.
+var ErrOwnerDied = errs.ErrOwnerDied
+
+// ErrNotHeld is returned when a process releases something it does not hold, or uses a
+// [Cond] without its Mutex. Nothing is changed. [Cond.Wait] also returns it if it cannot lock
+// the Mutex again.
+var ErrNotHeld = errs.ErrNotHeld
+
+// ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
+var ErrBroken = errs.ErrBroken
+
+// ErrOverRelease is returned by a semaphore that was released more often than
+// acquired, and by more [Queue.TaskDone] calls than elements received. Nothing is changed.
+var ErrOverRelease = errs.ErrOverRelease
+
+// ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent on, and is the
+// cause of the [*mp.CodecError] of a process that sends it once more.
+var ErrMoved = errors.New("mp: it was sent on, and who received it has it")
+
+// ErrDirection is returned at an end of a one-way pipe that does only the other.
+var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
+
+func init() {
+	for name, err := range map[string]error{
+		"ipc.ErrOwnerDied": ErrOwnerDied, "ipc.ErrNotHeld": ErrNotHeld, "ipc.ErrBroken": ErrBroken, "ipc.ErrOverRelease": ErrOverRelease,
+		"ipc.ErrCorrupt": ErrCorrupt, "ipc.ErrFull": ErrFull, "ipc.ErrEmpty": ErrEmpty, "ipc.ErrMoved": ErrMoved, "ipc.ErrDirection": ErrDirection,
+	} {
+		if bad := errtree.RegisterSentinel(name, err); bad != nil {
+			panic(bad)
+		}
+	}
+}
+
+// codecError returns a [*mp.CodecError] with its cause, which errors.Is finds in this process.
+func codecError(what, doing string, why error) error {
+	return cause.With(&mp.CodecError{What: what, Doing: doing, Text: why.Error(), Stack: codec.StackOf(why)}, why)
+}

@@ -1,0 +1,315 @@
+//go:build linux
+
+package ipc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
+)
+
+// answerUpper answers each message until the other end is closed.
+func answerUpper(ctx context.Context, c *ipc.Conn[string]) error {
+	for {
+		s, err := c.Recv(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.Send(ctx, strings.ToUpper(s)); err != nil {
+			return err
+		}
+	}
+}
+
+var answerOne = mp.Register("answerOne", func(ctx context.Context, c *ipc.Conn[string]) (struct{}, error) {
+	return struct{}{}, answerUpper(ctx, c)
+})
+
+// A pipe goes both ways. The end that the child is given is the child's: here nothing has
+// to be closed for each side to see the end of the other.
+func ExampleNewPipe() {
+	ctx := context.Background()
+	ours, theirs, err := ipc.NewPipe[string](ipc.PipeConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ours.Close()
+	defer theirs.Close() // if the child does not get it; otherwise it does nothing
+	child, err := mp.NewProcess(answerOne, theirs, mp.ProcessConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		log.Fatal(err)
+	}
+
+	for _, word := range []string{"hello", "child"} {
+		if err := ours.Send(ctx, word); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(ours.Recv(ctx))
+	}
+	_ = ours.Close() // the child receives io.EOF
+	_, err = child.Wait(ctx)
+	fmt.Println(err)
+	// Output:
+	// HELLO <nil>
+	// CHILD <nil>
+	// <nil>
+}
+
+var sendRoots = mp.Register("sendRoots", func(ctx context.Context, w *ipc.Conn[float64]) (struct{}, error) {
+	for i := range 4 {
+		if err := w.Send(ctx, math.Sqrt(float64(i*i))); err != nil {
+			return struct{}{}, err
+		}
+	}
+	return struct{}{}, w.Close() // a pool's worker lives on
+})
+
+// Of a pipe that goes one way the first end receives and the second sends.
+func ExampleNewPipe_oneWay() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	r, w, err := ipc.NewPipe[float64](ipc.PipeConfig{OneWay: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer r.Close()
+	fmt.Println("wrong end:", errors.Is(r.Send(ctx, 1), ipc.ErrDirection))
+
+	sent := mp.Submit(ctx, p, sendRoots, w)
+	for {
+		root, err := r.Recv(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print(root, " ")
+	}
+	_, err = sent.Result(ctx)
+	fmt.Println(err)
+	// Output:
+	// wrong end: true
+	// 0 1 2 3 <nil>
+}
+
+var answerCalls = mp.Register("answerCalls", func(ctx context.Context, calls *ipc.Queue[*ipc.Conn[string]]) (n int, err error) {
+	for c, err := range calls.All(ctx) {
+		if err == nil {
+			err = errors.Join(answerUpper(ctx, c), c.Close())
+		}
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+})
+
+// An end of a connection can be sent on: here to whichever worker comes first, through a
+// queue. Then it is that worker's alone.
+func ExampleConn() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	calls, err := ipc.NewQueue[*ipc.Conn[string]](ipc.QueueConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer calls.Discard()
+	answered := mp.Submit(ctx, p, answerCalls, calls)
+
+	for _, word := range []string{"one", "two"} {
+		ours, theirs, err := ipc.NewPipe[string](ipc.PipeConfig{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := calls.Put(ctx, theirs); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("gone:", errors.Is(theirs.Send(ctx, word), ipc.ErrMoved))
+		if err := ours.Send(ctx, word); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(ours.Recv(ctx))
+		_ = ours.Close()
+	}
+	_ = calls.Close()
+	fmt.Println(answered.Result(ctx))
+	// Output:
+	// gone: true
+	// ONE <nil>
+	// gone: true
+	// TWO <nil>
+	// 2 <nil>
+}
+
+var sendBlocks = mp.Register("sendBlocks", func(ctx context.Context, c *ipc.Conn[struct{}]) (struct{}, error) {
+	block := make([]byte, 0, 1<<16)
+	for n := 1000; n <= cap(block); n *= 4 {
+		if err := c.SendBytes(ctx, block[:n]); err != nil { // it is ours again at once
+			return struct{}{}, err
+		}
+	}
+	return struct{}{}, c.Close()
+})
+
+// Bytes are received into memory that is used again and again. What is too long for it is
+// not lost: it can be received into more.
+func ExampleConn_RecvInto() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	ours, theirs, err := ipc.NewPipe[struct{}](ipc.PipeConfig{}) // no values, only bytes
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ours.Close()
+	sent := mp.Submit(ctx, p, sendBlocks, theirs)
+
+	buf := make([]byte, 4096)
+	for {
+		n, err := ours.RecvInto(ctx, buf)
+		if errors.Is(err, io.ErrShortBuffer) {
+			fmt.Println("too short, it takes", n)
+			buf = make([]byte, n)
+			continue
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(n)
+	}
+	_, err = sent.Result(ctx)
+	fmt.Println(err)
+	// Output:
+	// 1000
+	// 4000
+	// too short, it takes 16000
+	// 16000
+	// too short, it takes 64000
+	// 64000
+	// <nil>
+}
+
+// Poll tells whether Recv would wait, and takes nothing.
+func ExampleConn_Poll() {
+	ctx := context.Background()
+	a, b, err := ipc.NewPipe[string](ipc.PipeConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer a.Close()
+
+	fmt.Println(a.Poll(ctx, time.Millisecond))
+	if err := b.Send(ctx, "now"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(a.Poll(ctx, 0))
+	fmt.Println(a.Recv(ctx))
+	_ = b.Close()
+	fmt.Println(a.Poll(ctx, time.Hour)) // the end is there to be received, too
+	_, err = a.Recv(ctx)
+	fmt.Println(err)
+	// Output:
+	// false <nil>
+	// true <nil>
+	// now <nil>
+	// true <nil>
+	// EOF
+}
+
+var reverse = mp.Register("reverse", func(_ context.Context, s *ipc.Slab[float64]) (*ipc.Slab[float64], error) {
+	x := s.Slice()
+	for i, j := 0, len(x)-1; i < j; i, j = i+1, j-1 {
+		x[i], x[j] = x[j], x[i]
+	}
+	return s, nil
+})
+
+// A Slab is handed to a task, and back as its result, which costs the same for eight bytes
+// as for these eight megabytes.
+func ExampleSlab() {
+	p := pool()
+	defer p.Close()
+	numbers, err := ipc.NewSlab[float64](1 << 20)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer numbers.Close() // if it is not sent; otherwise it does nothing
+	for i := range numbers.Slice() {
+		numbers.Slice()[i] = float64(i)
+	}
+
+	reversed, err := mp.Call(context.Background(), p, reverse, numbers)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer reversed.Close()
+	fmt.Println("gone:", numbers.Slice() == nil)
+	fmt.Println(reversed.Slice()[:3])
+	// Output:
+	// gone: true
+	// [1.048575e+06 1.048574e+06 1.048573e+06]
+}
+
+// Who serves several connections in one goroutine waits for all of them, and takes from those that are
+// ready what is there.
+func ExampleConn_TryRecv() {
+	ctx := context.Background()
+	ours, theirs, err := ipc.NewPipe[string](ipc.PipeConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = ours.TryRecv()
+	fmt.Println(errors.Is(err, ipc.ErrEmpty))
+	fmt.Println(theirs.TrySend("a message"), theirs.Close())
+	for {
+		if _, err := ipc.Select(ctx, ours); err != nil {
+			log.Fatal(err)
+		}
+		text, err := ours.TryRecv()
+		fmt.Println(text, err)
+		if err != nil {
+			break
+		}
+	}
+	fmt.Println(ours.Close())
+	// Output:
+	// true
+	// <nil> <nil>
+	// a message <nil>
+	//  EOF
+	// <nil>
+}
+
+// What is read into a Slab may be less than there is room for.
+func ExampleSlab_Truncate() {
+	s, err := ipc.NewSlab[byte](1 << 20)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	n := copy(s.Slice(), "a short text")
+	fmt.Println(s.Truncate(n), s.Len(), string(s.Slice()))
+	// Output:
+	// <nil> 12 a short text
+}

@@ -1,0 +1,329 @@
+//go:build linux
+
+package ipc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"slices"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
+)
+
+var countLetters = mp.Register("countLetters", func(ctx context.Context, words *ipc.Queue[string]) (n int, err error) {
+	for word, err := range words.All(ctx) {
+		if err != nil {
+			return n, err
+		}
+		n += len(word)
+	}
+	return n, nil // the queue is closed, and everything has been got
+})
+
+// Each element goes to one of those who get. Close says that there will be no more: All
+// ends in every process, so that no value is needed that means the end.
+func ExampleQueue() {
+	p := pool() // two workers
+	defer p.Close()
+	ctx := context.Background()
+	words, err := ipc.NewQueue[string](ipc.QueueConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer words.Discard() // in case that anything is left in it
+
+	letters := mp.MapAsync(ctx, p, countLetters, slices.Repeat([]*ipc.Queue[string]{words}, 2))
+	for _, word := range []string{"hands", "elements", "to", "processes"} {
+		if err := words.Put(ctx, word); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := words.Close(); err != nil {
+		log.Fatal(err)
+	}
+	n, err := letters.Result(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(n[0] + n[1]) // who got how many is up to them
+	// Output: 24
+}
+
+type putting struct {
+	Results *ipc.Queue[string]
+	Name    string
+}
+
+var putTwo = mp.Register("putTwo", func(ctx context.Context, p putting) (struct{}, error) {
+	for i := range 2 {
+		if err := p.Results.Put(ctx, fmt.Sprintf("%s%d", p.Name, i+1)); err != nil {
+			return struct{}{}, err
+		}
+	}
+	return struct{}{}, nil
+})
+
+// Workers put results while they run. What is in a queue that is closed can be got.
+func ExampleQueue_Get() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	results, err := ipc.NewQueue[string](ipc.QueueConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer results.Discard()
+
+	if _, err := mp.Map(ctx, p, putTwo, []putting{{results, "a"}, {results, "b"}}); err != nil {
+		log.Fatal(err)
+	}
+	_ = results.Close()
+	var all []string
+	for {
+		r, err := results.Get(ctx)
+		if errors.Is(err, mp.ErrClosed) {
+			break
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	slices.Sort(all) // in order are those of one task alone
+	fmt.Println(all)
+	// Output: [a1 a2 b1 b2]
+}
+
+// The Try methods do not wait.
+func ExampleQueue_TryPut() {
+	q, err := ipc.NewQueue[int](ipc.QueueConfig{Cap: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer q.Discard()
+
+	fmt.Println(q.TryPut(1), q.TryPut(2))
+	fmt.Println("full:", errors.Is(q.TryPut(3), ipc.ErrFull), q.Len(), "of", q.Cap())
+	fmt.Println(q.TryGet())
+	fmt.Println(q.TryGet())
+	_, err = q.TryGet()
+	fmt.Println("empty:", errors.Is(err, ipc.ErrEmpty))
+	// Output:
+	// <nil> <nil>
+	// full: true 2 of 2
+	// 1 <nil>
+	// 2 <nil>
+	// empty: true
+}
+
+type order struct {
+	Item  string
+	Count int
+}
+
+type warehouse struct {
+	Orders *ipc.Queue[order]
+	Packed *ipc.Atomic[int]
+}
+
+var pack = mp.Register("pack", func(ctx context.Context, w warehouse) (struct{}, error) {
+	for o, err := range w.Orders.All(ctx) {
+		if err != nil {
+			return struct{}{}, err
+		}
+		if _, err := w.Packed.Add(o.Count); err != nil {
+			return struct{}{}, err
+		}
+		if err := w.Orders.TaskDone(); err != nil { // not got: dealt with
+			return struct{}{}, err
+		}
+	}
+	return struct{}{}, nil
+})
+
+// Join waits until all that was put has been dealt with, while those who do that wait for
+// more.
+func ExampleQueue_Join() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	orders, err := ipc.NewQueue[order](ipc.QueueConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer orders.Discard()
+	packed, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer packed.Close()
+
+	packers := mp.MapAsync(ctx, p, pack, slices.Repeat([]warehouse{{orders, packed}}, 2))
+	for day := range 2 {
+		for _, o := range []order{{"nails", 100}, {"hammers", 2}} {
+			if err := orders.Put(ctx, o); err != nil {
+				log.Fatal(err)
+			}
+		}
+		if err := orders.Join(ctx); err != nil {
+			log.Fatal(err)
+		}
+		n, err := packed.Load()
+		fmt.Println("day", day+1, n, err)
+	}
+	_ = orders.Close() // now the packers go home
+	_, err = packers.Result(ctx)
+	fmt.Println(err)
+	// Output:
+	// day 1 102 <nil>
+	// day 2 204 <nil>
+	// <nil>
+}
+
+var putSquares = mp.Register("putSquares", func(ctx context.Context, squares *ipc.Queue[int]) (struct{}, error) {
+	for i := 1; ; i++ {
+		err := squares.Put(ctx, i*i)
+		if errors.Is(err, mp.ErrClosed) { // nobody needs more
+			return struct{}{}, nil
+		}
+		if err != nil {
+			return struct{}{}, err
+		}
+	}
+})
+
+// Who has got enough discards the queue, with what is in it, and who puts is told.
+func ExampleQueue_Discard() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	squares, err := ipc.NewQueue[int](ipc.QueueConfig{Cap: 16})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer squares.Discard() // does nothing the second time
+
+	put := mp.Submit(ctx, p, putSquares, squares)
+	for square, err := range squares.All(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if square > 1000 {
+			fmt.Println(square)
+			break
+		}
+	}
+	fmt.Println(squares.Discard())
+	_, err = put.Result(ctx)
+	fmt.Println(err)
+	// Output:
+	// 1024
+	// <nil>
+	// <nil>
+}
+
+var fillFrames = mp.Register("fillFrames", func(ctx context.Context, frames *ipc.Queue[*ipc.Slab[byte]]) (struct{}, error) {
+	for i := range 10 {
+		frame, err := ipc.NewSlab[byte](1 << 20)
+		if err != nil {
+			return struct{}{}, err
+		}
+		for j := range frame.Slice() { // its content is undefined until then
+			frame.Slice()[j] = byte(i)
+		}
+		if err := frames.Put(ctx, frame); err != nil { // it is still ours
+			return struct{}{}, errors.Join(err, frame.Close())
+		}
+	}
+	return struct{}{}, frames.Close()
+})
+
+// Slabs go through a queue without being copied. As each is closed at the other end, its
+// memory becomes the next one: a few of them serve for any number of frames.
+func ExampleSlab_queue() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	frames, err := ipc.NewQueue[*ipc.Slab[byte]](ipc.QueueConfig{Cap: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer frames.Discard()
+
+	filled := mp.Submit(ctx, p, fillFrames, frames)
+	sum := 0
+	for frame, err := range frames.All(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, b := range frame.Slice() {
+			sum += int(b)
+		}
+		_ = frame.Close() // who has it last closes it
+	}
+	fmt.Println(sum >> 20)
+	_, err = filled.Result(ctx)
+	fmt.Println(err)
+	// Output:
+	// 45
+	// <nil>
+}
+
+var sayAndExit = mp.Register("sayAndExit", func(ctx context.Context, lines *ipc.Queue[string]) (struct{}, error) {
+	for _, line := range []string{"it begins", "it goes on"} {
+		if err := lines.Put(ctx, line); err != nil {
+			return struct{}{}, err
+		}
+	}
+	os.Exit(3)
+	return struct{}{}, nil
+})
+
+// A queue does not end with who puts: other processes may. Select waits for an element
+// or the end of the child.
+func ExampleSelect() {
+	ctx := context.Background()
+	lines, err := ipc.NewQueue[string](ipc.QueueConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lines.Discard()
+	child, err := mp.NewProcess(sayAndExit, lines, mp.ProcessConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		log.Fatal(err)
+	}
+
+	for {
+		ready, err := ipc.Select(ctx, lines, ipc.Done(child))
+		if err != nil {
+			log.Fatal(err)
+		}
+		line, err := lines.TryGet()
+		if err == nil {
+			fmt.Println(line)
+			continue
+		}
+		if !errors.Is(err, ipc.ErrEmpty) {
+			log.Fatal(err)
+		}
+		if slices.Contains(ready, 1) { // it had ended before we looked: nothing can come
+			break
+		}
+	}
+	_, err = child.Wait(ctx)
+	var dead *mp.WorkerError
+	if errors.As(err, &dead) {
+		fmt.Println("it ended with code", dead.ExitCode)
+	}
+	// Output:
+	// it begins
+	// it goes on
+	// it ended with code 3
+}

@@ -1,0 +1,524 @@
+//go:build linux
+
+package ipc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
+)
+
+// ledger is an argument: handles travel in any message, and lead to the same objects.
+type ledger struct {
+	Lock     *ipc.Mutex
+	Accounts *ipc.Array[int]
+}
+
+var transfer = mp.Register("transfer", func(ctx context.Context, l ledger) (struct{}, error) {
+	if err := l.Lock.Lock(ctx); err != nil {
+		return struct{}{}, err
+	}
+	accounts := l.Accounts.Slice()
+	accounts[0] -= 5
+	accounts[1] += 5
+	return struct{}{}, l.Lock.Unlock()
+})
+
+// What two workers do with the lock held adds up.
+func ExampleMutex() {
+	p := pool() // two workers
+	defer p.Close()
+	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lock.Close()
+	accounts, err := ipc.NewArray[int](2, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer accounts.Close()
+	accounts.Slice()[0] = 1000
+
+	tasks := slices.Repeat([]ledger{{lock, accounts}}, 100)
+	_, err = mp.Map(context.Background(), p, transfer, tasks)
+	fmt.Println(accounts.Slice(), err)
+	// Output: [500 500] <nil>
+}
+
+var dieInTransfer = mp.Register("dieInTransfer", func(ctx context.Context, l ledger) (struct{}, error) {
+	if err := l.Lock.Lock(ctx); err != nil {
+		return struct{}{}, err
+	}
+	l.Accounts.Slice()[0] -= 5
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+})
+
+// Who locks after a holder's death is told, and can see to what it left.
+func ExampleMutex_Recover() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lock.Close()
+	accounts, err := ipc.NewArray[int](2, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer accounts.Close()
+	copy(accounts.Slice(), []int{1000, 0})
+
+	_, err = mp.Call(ctx, p, dieInTransfer, ledger{lock, accounts})
+	var dead *mp.WorkerError
+	fmt.Println("killed:", errors.As(err, &dead))
+
+	err = lock.Lock(ctx) // it is not held then
+	fmt.Println("told:", errors.Is(err, ipc.ErrOwnerDied), accounts.Slice())
+
+	err = lock.Recover(ctx, func() error {
+		a := accounts.Slice()
+		a[0] = 1000 - a[1]
+		return nil
+	})
+	fmt.Println("repaired:", accounts.Slice(), err)
+
+	_, err = mp.Call(ctx, p, transfer, ledger{lock, accounts})
+	fmt.Println("goes on:", accounts.Slice(), err)
+	// Output:
+	// killed: true
+	// told: true [995 0]
+	// repaired: [1000 0] <nil>
+	// goes on: [995 5] <nil>
+}
+
+type quotes struct {
+	Lock  *ipc.RWMutex
+	Price *ipc.Array[float64] // bid and ask
+}
+
+var raise = mp.Register("raise", func(ctx context.Context, q quotes) (struct{}, error) {
+	if err := q.Lock.Lock(ctx); err != nil {
+		return struct{}{}, err
+	}
+	p := q.Price.Slice()
+	p[0]++
+	p[1]++
+	return struct{}{}, q.Lock.Unlock()
+})
+
+var spread = mp.Register("spread", func(ctx context.Context, q quotes) (float64, error) {
+	if err := q.Lock.RLock(ctx); err != nil {
+		return 0, err
+	}
+	p := q.Price.Slice()
+	d := p[1] - p[0]
+	return d, q.Lock.RUnlock()
+})
+
+// Those who read do not wait for each other, and never see half of what is written.
+func ExampleRWMutex() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	lock, err := ipc.NewRWMutex(ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lock.Close()
+	price, err := ipc.NewArray[float64](2, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer price.Close()
+	copy(price.Slice(), []float64{99, 101})
+
+	tasks := slices.Repeat([]quotes{{lock, price}}, 100)
+	raised := mp.MapAsync(ctx, p, raise, tasks)
+	spreads, err := mp.Map(ctx, p, spread, tasks)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := raised.Result(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(slices.Compact(spreads), price.Slice())
+	// Output: [2] [199 201]
+}
+
+type journal struct {
+	Lock  *ipc.RecursiveMutex
+	Lines *ipc.Array[int]
+}
+
+// add writes one line, for whoever holds the lock.
+func (j journal) add(held *ipc.Held, line int) error {
+	if err := held.Lock(); err != nil {
+		return err
+	}
+	lines := j.Lines.Slice()
+	lines[0]++
+	lines[lines[0]] = line
+	return held.Unlock()
+}
+
+var addPair = mp.Register("addPair", func(ctx context.Context, j journal) (struct{}, error) {
+	held, err := j.Lock.Lock(ctx)
+	if err != nil {
+		return struct{}{}, err
+	}
+	if err := errors.Join(j.add(held, 1), j.add(held, 2)); err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, held.Unlock()
+})
+
+// Functions that lock call each other: who has the Held is the holder.
+func ExampleRecursiveMutex() {
+	p := pool()
+	defer p.Close()
+	lock, err := ipc.NewRecursiveMutex(ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lock.Close()
+	lines, err := ipc.NewArray[int](7, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lines.Close()
+
+	tasks := slices.Repeat([]journal{{lock, lines}}, 3)
+	_, err = mp.Map(context.Background(), p, addPair, tasks)
+	fmt.Println(lines.Slice(), err) // pairs that nobody got into
+	// Output: [6 1 2 1 2 1 2] <nil>
+}
+
+type belt struct {
+	Ready *ipc.Semaphore // as many as there are items
+	Items *ipc.Array[int]
+}
+
+var produce = mp.Register("produce", func(_ context.Context, b belt) (struct{}, error) {
+	for i := range b.Items.Slice() {
+		b.Items.Slice()[i] = i * i
+		if err := b.Ready.Release(); err != nil {
+			return struct{}{}, err
+		}
+	}
+	return struct{}{}, nil
+})
+
+var consume = mp.Register("consume", func(ctx context.Context, b belt) (sum int, err error) {
+	for i := range b.Items.Slice() {
+		if err := b.Ready.Acquire(ctx); err != nil {
+			return 0, err
+		}
+		sum += b.Items.Slice()[i]
+	}
+	return sum, nil
+})
+
+// A Semaphore counts what one process has made ready for another.
+func ExampleSemaphore() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	ready, err := ipc.NewSemaphore(0, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ready.Close()
+	items, err := ipc.NewArray[int](10, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer items.Close()
+
+	sum := mp.Submit(ctx, p, consume, belt{ready, items})
+	if _, err := mp.Call(ctx, p, produce, belt{ready, items}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(sum.Result(ctx))
+	// Output: 285 <nil>
+}
+
+var useLicense = mp.Register("useLicense", func(ctx context.Context, licenses *ipc.BoundedSemaphore) (struct{}, error) {
+	if err := licenses.Acquire(ctx); err != nil {
+		return struct{}{}, err
+	}
+	os.Exit(3) // what the license is for crashes
+	return struct{}{}, licenses.Release()
+})
+
+// The permits of a worker that dies come back.
+func ExampleBoundedSemaphore() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	licenses, err := ipc.NewBoundedSemaphore(2, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer licenses.Close()
+
+	_, err = mp.Call(ctx, p, useLicense, licenses)
+	var dead *mp.WorkerError
+	fmt.Println("died:", errors.As(err, &dead))
+	fmt.Println(licenses.Acquire(ctx), licenses.Acquire(ctx))
+	fmt.Println(licenses.Release(), licenses.Release())
+	fmt.Println("once more:", errors.Is(licenses.Release(), ipc.ErrOverRelease))
+	// Output:
+	// died: true
+	// <nil> <nil>
+	// <nil> <nil>
+	// once more: true
+}
+
+// slot holds one number at a time; 0 means that it is empty.
+type slot struct {
+	Changed *ipc.Cond // its Mutex comes with it
+	Number  *ipc.Array[int]
+}
+
+// swap waits until the slot is empty or full and puts another number there.
+func (s slot) swap(ctx context.Context, empty bool, next int) (old int, err error) {
+	lock := s.Changed.Mutex()
+	if err := lock.Lock(ctx); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	number := s.Number.Slice()
+	if err := s.Changed.WaitFor(ctx, func() bool { return (number[0] == 0) == empty }); err != nil {
+		return 0, err
+	}
+	old, number[0] = number[0], next
+	return old, s.Changed.Broadcast()
+}
+
+var put = mp.Register("put", func(ctx context.Context, s slot) (struct{}, error) {
+	for n := range 4 {
+		if _, err := s.swap(ctx, true, n+1); err != nil {
+			return struct{}{}, err
+		}
+	}
+	return struct{}{}, nil
+})
+
+var take = mp.Register("take", func(ctx context.Context, s slot) (taken []int, err error) {
+	for range 4 {
+		n, err := s.swap(ctx, false, 0)
+		if err != nil {
+			return taken, err
+		}
+		taken = append(taken, n)
+	}
+	return taken, nil
+})
+
+// Two workers wait for each other, each for what the other one changes.
+func ExampleCond() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lock.Close()
+	changed, err := ipc.NewCond(lock, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer changed.Close()
+	number, err := ipc.NewArray[int](1, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer number.Close()
+
+	taken := mp.Submit(ctx, p, take, slot{changed, number})
+	if _, err := mp.Call(ctx, p, put, slot{changed, number}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(taken.Result(ctx))
+	// Output: [1 2 3 4] <nil>
+}
+
+type race struct {
+	Ready *ipc.WaitGroup
+	Start *ipc.Event
+}
+
+var runRace = mp.Register("runRace", func(ctx context.Context, r race) (string, error) {
+	if err := r.Ready.Done(); err != nil {
+		return "", err
+	}
+	if err := r.Start.Wait(ctx); err != nil {
+		return "", err
+	}
+	return "arrived", nil
+})
+
+// An Event lets all go on that wait for it, and those that come later.
+func ExampleEvent() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	start, err := ipc.NewEvent(ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer start.Close()
+	ready, err := ipc.NewWaitGroup(ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ready.Close()
+	if err := ready.Add(2); err != nil {
+		log.Fatal(err)
+	}
+
+	arrived := mp.MapAsync(ctx, p, runRace, slices.Repeat([]race{{ready, start}}, 2))
+	if err := ready.Wait(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("on your marks")
+	if err := start.Set(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(arrived.Result(ctx))
+	// Output:
+	// on your marks
+	// [arrived arrived] <nil>
+}
+
+// half is one of two tasks that work on the same array at once.
+type half struct {
+	Step    *ipc.Barrier
+	Numbers *ipc.Array[int]
+	Index   int
+}
+
+// exchange writes its number, and when the other one has, adds that of the other.
+var exchange = mp.Register("exchange", func(ctx context.Context, h half) (int, error) {
+	numbers := h.Numbers.Slice()
+	numbers[h.Index] = 10 * (h.Index + 1)
+	if _, err := h.Step.Wait(ctx); err != nil {
+		return 0, err
+	}
+	return numbers[0] + numbers[1], nil
+})
+
+// Nobody takes the next step before all have done the last one.
+func ExampleBarrier() {
+	p := pool() // with fewer workers than parties they would wait for ever
+	defer p.Close()
+	step, err := ipc.NewBarrier(2, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer step.Close()
+	numbers, err := ipc.NewArray[int](2, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer numbers.Close()
+
+	fmt.Println(mp.Map(context.Background(), p, exchange, []half{{step, numbers, 0}, {step, numbers, 1}}))
+	// Output: [30 30] <nil>
+}
+
+var flush = mp.Register("flush", func(_ context.Context, g *ipc.WaitGroup) (struct{}, error) {
+	if err := g.Add(1); err != nil {
+		return struct{}{}, err
+	}
+	go func() { // goes on after the task's end, in the worker
+		_ = g.Done()
+	}()
+	return struct{}{}, nil
+})
+
+// What tasks leave running in their workers can be waited for.
+func ExampleWaitGroup() {
+	p := pool()
+	defer p.Close()
+	ctx := context.Background()
+	flushing, err := ipc.NewWaitGroup(ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer flushing.Close()
+
+	_, err = mp.Map(ctx, p, flush, slices.Repeat([]*ipc.WaitGroup{flushing}, 5))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(flushing.Wait(ctx))
+	fmt.Println(flushing.Count())
+	// Output:
+	// <nil>
+	// 0 <nil>
+}
+
+type table struct {
+	Once    *ipc.Once
+	Squares *ipc.Array[int]
+	Fills   *ipc.Atomic[int]
+	N       int
+}
+
+var lookUp = mp.Register("lookUp", func(ctx context.Context, t table) (int, error) {
+	err := t.Once.Do(ctx, func() error {
+		for i := range t.Squares.Slice() {
+			t.Squares.Slice()[i] = i * i
+		}
+		_, err := t.Fills.Add(1)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return t.Squares.Slice()[t.N], nil
+})
+
+// A table that all workers need is filled by the first one.
+func ExampleOnce() {
+	p := pool()
+	defer p.Close()
+	once, err := ipc.NewOnce(ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer once.Close()
+	squares, err := ipc.NewArray[int](100, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer squares.Close()
+	fills, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer fills.Close()
+
+	var tasks []table
+	for _, n := range []int{3, 5, 9} {
+		tasks = append(tasks, table{once, squares, fills, n})
+	}
+	fmt.Println(mp.Map(context.Background(), p, lookUp, tasks))
+	fmt.Println(fills.Load())
+	// Output:
+	// [9 25 81] <nil>
+	// 1 <nil>
+}

@@ -1,0 +1,11 @@
+package ipc_test
+
+import (
+	"os"
+	"syscall"
+)
+
+func killSelf() {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}

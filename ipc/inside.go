@@ -1,0 +1,83 @@
+package ipc
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/inside"
+)
+
+func init() {
+	inside.BoundConn = func(conn any, bytes int) {
+		if e := conn.(piped).piped(); e != nil {
+			e.most = bytes
+		}
+	}
+	inside.NextOfConn = func(conn any) int {
+		if e := conn.(piped).piped(); e != nil {
+			return e.nextOutside()
+		}
+		return 0
+	}
+	inside.BoundNext = func(conn any, bytes int) {
+		if e := conn.(piped).piped(); e != nil {
+			e.mostNext.Store(int64(bytes))
+		}
+	}
+	inside.UnreadByConn = func(conn any) (bytes int, since time.Time) {
+		if e := conn.(piped).piped(); e != nil {
+			return e.unread.bytes()
+		}
+		return 0, time.Time{}
+	}
+	inside.ConnEnded = func(conn any) bool {
+		e := conn.(piped).piped()
+		if e == nil {
+			return false
+		}
+		if e.enter() != nil {
+			return true
+		}
+		defer e.leave()
+		return e.pipe.Sent(e.end).Ended()
+	}
+	inside.EndUnread = func(conn any) {
+		if e := conn.(piped).piped(); e != nil {
+			e.unread.end()
+		}
+	}
+	inside.TakeRecord = func(conn any) (release func(), err error) {
+		e := conn.(piped).piped()
+		rec, err := e.received().TryGet(nil)
+		return func() {
+			if rec.Spilled {
+				_, _ = e.outside().take(context.Background(), rec.Bytes, nil)
+				e.received().Released()
+			}
+		}, err
+	}
+	inside.MakerOfConn = func(conn any) uint64 {
+		if e := conn.(piped).piped(); e != nil {
+			return e.mem.Maker()
+		}
+		return 0
+	}
+	inside.QueueEnded = func(queue any) bool { return queue.(puttable).ended() }
+}
+
+// piped is implemented by every Conn.
+type piped interface{ piped() *pipeEnd }
+
+// piped is the end of a pipe that c is; nil if it is none.
+func (c *Conn[T]) piped() *pipeEnd {
+	if c.c == nil {
+		return nil
+	}
+	e, _ := c.c.line.(*pipeEnd)
+	return e
+}
+
+// puttable is implemented by every Queue.
+type puttable interface{ ended() bool }
+
+func (q *Queue[T]) ended() bool { return q.q == nil || q.q.ring.Ended() }

@@ -1,0 +1,164 @@
+//go:build linux
+
+package ipc_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
+)
+
+// largeSegment returns the number and the size of a segment that is full, and that no message was made of: any
+// process that shares memory can have one, and name it in messages that it forges.
+func largeSegment(t *testing.T) (id uint64, size int) {
+	t.Helper()
+	m, err := ipc.NewSharedMemory(64<<20, ipc.SharedMemoryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	for at := 0; at < m.Size(); at += 4096 {
+		m.Bytes()[at] = 0 // so that there is memory
+	}
+	b, err := m.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary.LittleEndian.Uint64(b), m.Size()
+}
+
+// manyForged is how many messages name the same segment: to read it as often would take half a minute.
+const manyForged = 1000
+
+// inTime checks that f, which takes no context, returns soon.
+func inTime(t *testing.T, what string, f func() error) {
+	t.Helper()
+	begun := time.Now()
+	if err := f(); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	if d := time.Since(begun); d > 5*time.Second {
+		t.Errorf("%s took %v", what, d)
+	}
+}
+
+// Messages that nobody will receive may all name the same memory. A queue and an end of a pipe are closed all the
+// same in time, whether or not their messages may bring along what is to be let go of.
+func TestForgedLeftovers(t *testing.T) {
+	id, size := largeSegment(t)
+	t.Run("numbers", func(t *testing.T) { forgedLeftovers[[]byte](t, id, size) })
+	t.Run("objects", func(t *testing.T) { forgedLeftovers[*ipc.Mutex](t, id, size) })
+	t.Run("ends", func(t *testing.T) { forgedLeftovers[*ipc.Conn[int]](t, id, size) })
+}
+
+func forgedLeftovers[T any](t *testing.T, id uint64, size int) {
+	q, err := ipc.NewQueue[T](ipc.QueueConfig{MaxElement: 100 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver, sender, err := ipc.NewPipe[T](ipc.PipeConfig{MaxMessage: 100 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.ForgeElements(manyForged, id, size)
+	sender.ForgeMessages(manyForged, id, size)
+	inTime(t, "Queue.Discard", q.Discard)
+	inTime(t, "Conn.Close", receiver.Close)
+	inTime(t, "Conn.Close of the other end", sender.Close)
+}
+
+// What messages outside of a queue or a pipe bring along is let go of when nobody will receive them.
+func TestLargeLeftovers(t *testing.T) {
+	type message struct {
+		End  *ipc.Conn[int]
+		Body []byte
+	}
+	for _, size := range []int{100, 1 << 20, 17 << 20} { // in the memory of the queue or pipe, in a block, in a segment
+		other := make([]*ipc.Conn[int], 2)
+		messages := make([]message, 2)
+		for i := range messages {
+			a, b, err := ipc.NewPipe[int](ipc.PipeConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			other[i], messages[i] = a, message{b, make([]byte, size)}
+		}
+		q, err := ipc.NewQueue[message](ipc.QueueConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		receiver, sender, err := ipc.NewPipe[message](ipc.PipeConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(q.Put(t.Context(), messages[0]), sender.Send(t.Context(), messages[1])); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(q.Discard(), receiver.Close(), sender.Close()); err != nil {
+			t.Error(err)
+		}
+		for i, c := range other {
+			if ready, err := c.Poll(t.Context(), 10*time.Second); !ready || err != nil {
+				t.Errorf("%d bytes, %d: the other end is not told: %v", size, i, err)
+			}
+			_ = c.Close()
+		}
+	}
+}
+
+// countdown is a context that ends when it has been asked some times whether it has.
+type countdown struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (c *countdown) Err() error {
+	if c.left.Add(-1) < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// A message that is large is not read to its end if the context ends meanwhile and some more time has passed. It
+// is lost, which the error says.
+func TestLargeMessageAndContext(t *testing.T) {
+	id, size := largeSegment(t)
+	q, err := ipc.NewQueue[[]byte](ipc.QueueConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver, sender, err := ipc.NewPipe[[]byte](ipc.PipeConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := func(what string, get func(ctx context.Context) error, want bool) {
+		t.Helper()
+		ctx := &countdown{Context: t.Context()}
+		ctx.left.Store(8)
+		err := get(ctx)
+		var lost *mp.CodecError
+		if !errors.As(err, &lost) || errors.Is(err, context.DeadlineExceeded) != want {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, want := range []bool{false, true} { // as long as it may be read, it is, and found to be no message
+		readOn := never
+		if want {
+			readOn = 0
+		}
+		defer ipc.SetReadOn(readOn)()
+		q.ForgeElements(1, id, size)
+		sender.ForgeMessages(1, id, size)
+		within("Queue.Get", func(ctx context.Context) error { _, err := q.Get(ctx); return err }, want)
+		within("Conn.Recv", func(ctx context.Context) error { _, err := receiver.Recv(ctx); return err }, want)
+	}
+	if err := errors.Join(q.Discard(), receiver.Close(), sender.Close()); err != nil {
+		t.Error(err)
+	}
+}

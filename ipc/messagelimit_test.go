@@ -1,0 +1,109 @@
+//go:build linux
+
+package ipc
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/go-multiprocessing/mp"
+)
+
+// A Put above the limit is an error that names the limit, and loses nothing. An element above the limit that
+// arrives from a corrupt process is a CodecError, and the queue goes on.
+func TestMaxElement(t *testing.T) {
+	ctx := t.Context()
+	q, err := NewQueue[[]byte](QueueConfig{MaxElement: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Discard()
+	var bad *mp.CodecError
+	for _, put := range []func([]byte) error{q.TryPut, func(b []byte) error { return q.Put(ctx, b) }} {
+		if err := put(make([]byte, 2000)); !errors.As(err, &bad) || !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "QueueConfig.MaxElement is 1000") {
+			t.Errorf("a long element: %v", err)
+		}
+	}
+	if n := q.Len(); n != 0 {
+		t.Errorf("%d elements", n)
+	}
+
+	b, err := q.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{2000, 1 << 20, mostInBlock + 1} { // in the queue, in a block, in a segment
+		q.q.outside.most = 1 << 30 // as a corrupt process would
+		if err := q.Put(ctx, make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		q.q.outside.most = 1000
+		if err := q.Put(ctx, []byte{1, 2, 3}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Get(ctx); !errors.As(err, &bad) || !errors.Is(err, ErrTooLong) {
+			t.Errorf("%d bytes arrive: %v", size, err)
+		}
+		if v, err := q.Get(ctx); err != nil || len(v) != 3 {
+			t.Errorf("after %d bytes: %v, %v", size, v, err)
+		}
+	}
+	faces.forget(q.q.obj) // as in another process
+	var other Queue[[]byte]
+	if err := other.UnmarshalBinary(b); err != nil || other.q.outside.most != 1000 {
+		t.Errorf("the limit of a handle is %d: %v", other.q.outside.most, err)
+	}
+}
+
+// The same holds for a pipe, whose limit counts the bytes of a message and not mp's own.
+func TestMaxMessage(t *testing.T) {
+	ctx := t.Context()
+	a, b, err := NewPipe[[]byte](PipeConfig{MaxMessage: 100_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	defer a.Close()
+	long := make([]byte, 100_001)
+	for name, send := range map[string]func() error{
+		"Send": func() error { return a.Send(ctx, long) }, "TrySend": func() error { return a.TrySend(long) },
+		"SendBytes": func() error { return a.SendBytes(ctx, long) }, "TrySendBytes": func() error { return a.TrySendBytes(long) },
+	} {
+		if err := send(); !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "PipeConfig.MaxMessage is 100000") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := a.SendBytes(ctx, long[1:]); err != nil {
+		t.Error(err)
+	}
+	if got, err := b.RecvBytes(ctx); err != nil || len(got) != 100_000 {
+		t.Errorf("%d bytes: %v", len(got), err)
+	}
+	end := a.c.line.(*pipeEnd)
+	for _, size := range []int{100_100, mostInBlock + 1} {
+		end.most = 1 << 30 // as a corrupt process would
+		if err := a.SendBytes(ctx, make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		var bad *mp.CodecError
+		if _, err := b.RecvBytes(ctx); !errors.As(err, &bad) || !errors.Is(err, ErrTooLong) {
+			t.Errorf("%d bytes arrive: %v", size, err)
+		}
+	}
+	if err := a.SendBytes(ctx, []byte{1}); err != nil {
+		t.Error(err)
+	}
+	if got, err := b.RecvBytes(ctx); err != nil || len(got) != 1 {
+		t.Errorf("afterwards: %v, %v", got, err)
+	}
+}
+
+func TestLimitsOfMessagesAreChecked(t *testing.T) {
+	if _, err := NewQueue[int](QueueConfig{MaxElement: -1}); err == nil || !strings.Contains(err.Error(), "QueueConfig.MaxElement") {
+		t.Error(err)
+	}
+	if _, _, err := NewPipe[int](PipeConfig{MaxMessage: -1}); err == nil || !strings.Contains(err.Error(), "PipeConfig.MaxMessage") {
+		t.Error(err)
+	}
+}

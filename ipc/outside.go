@@ -1,0 +1,254 @@
+package ipc
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/broker"
+	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/errs"
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// outside is where messages lie for which there is no room in an object: in blocks, as slabs do,
+// whose memory is used again, or if they are very large in segments of their own.
+type outside struct {
+	in   *share.Object
+	most int // maximum size of a message
+}
+
+// The place of a message in a block is that of its head, its length, and the trip on which it
+// is, with flags. That of one in a segment has neither flag, as share.Object.Spill writes it.
+const (
+	placeOffset = 8
+	placeGen    = 12
+	placeLength = 16 // five bytes
+	placeTrip   = 21 // 20 bits, then the flags
+	placeFlags  = 23
+
+	inBlock = 0x80
+	asBytes = 0x40 // it has no first byte that says how it was sent
+
+	// mostInBlock is how long a message may be of which the memory is kept for the next.
+	mostInBlock = 16 << 20
+)
+
+// parcel is a message that is being sent, of which the memory goes for good when it has been: until then
+// it comes back if this process dies.
+type parcel struct {
+	outside
+	bytes bool // it has no first byte that says how it was sent
+	list  *unreleased
+	ring  *xsync.Ring
+	ctx   context.Context // until when it waits; nil: not at all
+	place []byte
+	out   sentOutside
+}
+
+// put puts the message outside.
+func (p *parcel) put(b []byte) (place []byte, err error) {
+	if err := p.list.await(p.ctx, p.ring); err != nil {
+		return nil, err
+	}
+	if place, err = p.outside.put(b, &p.out); err != nil {
+		return nil, err
+	}
+	if p.bytes {
+		place[placeFlags] |= asBytes
+	}
+	p.place = place
+	return place, nil
+}
+
+// sent says how sending it went.
+func (p *parcel) sent(err error) error {
+	if err != nil || p.place == nil {
+		return err
+	}
+	if p.out.block != nil {
+		blocks.settle(headOf(p.place), tripOf(p.place))
+	}
+	p.list.add(p.out)
+	return nil
+}
+
+// put puts a message there and returns its place. It says in out where it is.
+func (o outside) put(b []byte, out *sentOutside) (place []byte, err error) {
+	out.size, out.at = len(b), time.Now()
+	if len(b) > mostInBlock {
+		place, err = o.in.Spill(b)
+		copy(out.place[:], place)
+		return place, err
+	}
+	h, err := blocks.get(len(b))
+	if err != nil {
+		return nil, err
+	}
+	place, err = o.placeOf(h, len(b))
+	if err == nil {
+		copy(h.block.data.Data(), b)
+		err = h.Depart(false)
+	}
+	if err != nil {
+		h.free()
+		return nil, err
+	}
+	out.block, out.claims = h.block, h.claims
+	var trip [4]byte
+	binary.LittleEndian.PutUint32(trip[:], h.trip)
+	copy(place[placeTrip:], trip[:3])
+	place[placeFlags] |= inBlock
+	return place, nil
+}
+
+// placeOf is the place of a message in a block that has not departed yet.
+func (o outside) placeOf(h *holding, n int) ([]byte, error) {
+	if err := h.block.carryIn(o.in); err != nil {
+		return nil, err
+	}
+	if _, err := h.block.data.Token(); err != nil { // others can fetch it then
+		return nil, err
+	}
+	t, err := h.block.head.Token()
+	if err != nil {
+		return nil, err
+	}
+	place := binary.LittleEndian.AppendUint64(make([]byte, 0, xsync.SpillSize), t.Segment)
+	place = binary.LittleEndian.AppendUint32(place, t.Offset)
+	place = binary.LittleEndian.AppendUint32(place, t.Gen)
+	place = binary.LittleEndian.AppendUint64(place, uint64(n))
+	return place[:xsync.SpillSize], nil
+}
+
+// isBytes reports whether it was put by putBytes.
+func (o outside) isBytes(place []byte) bool { return place[placeFlags]&asBytes != 0 }
+
+// defaultMost is the default maximum size of an element or a message.
+const defaultMost = 1 << 30
+
+// mostOf returns the configured limit, or the default if it is 0.
+func mostOf(configured int, field string) (int, error) {
+	if configured < 0 {
+		return 0, fmt.Errorf("mp: %s is %d: it must not be negative", field, configured)
+	}
+	if configured == 0 {
+		return defaultMost, nil
+	}
+	return configured, nil
+}
+
+// tooLong returns the error for a message of n bytes where the given config field allows most.
+func tooLong(what, doing string, n int, field string, most int) error {
+	return codecError(what, doing, fmt.Errorf("%w: %d bytes, and %s is %d", ErrTooLong, n, field, most))
+}
+
+// unreadable returns the error for a message that could not be taken and is lost. ErrClosed is returned
+// as it is, since it concerns all messages.
+func unreadable(what string, err error) error {
+	if errors.Is(err, errs.ErrClosed) {
+		return err
+	}
+	return codecError(what, "decoded", err)
+}
+
+var errSenderDied = errors.New("its sender died just when it sent it")
+
+// readOn is how long a message that has been taken is still read when the context of who receives it has
+// ended: given up, it is lost.
+var readOn = time.Second
+
+// readingUntil returns a function that says, again and again, whether to go on reading a message for somebody
+// whose context is ctx.
+func readingUntil(ctx context.Context) func() error {
+	var over time.Time
+	return func() error {
+		switch {
+		case ctx.Err() == nil:
+		case over.IsZero():
+			over = time.Now()
+		case time.Since(over) > readOn:
+			return fmt.Errorf("%v after the end of the context it is given up, and lost: %w", readOn, cause.Of(ctx))
+		}
+		return nil
+	}
+}
+
+// take appends the message at place to buf, and uses the place up. It returns errSenderDied if the
+// sender died between the last two steps of sending. When ctx ends, it goes on for readOn.
+func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
+	if place[placeFlags]&inBlock == 0 {
+		return o.in.Unspill(place, buf, o.most, readingUntil(ctx))
+	}
+	length := lengthOf(place)
+	if length > uint64(min(o.most, mostInBlock)) {
+		_ = loseBlock(headOf(place), tripOf(place))
+		return buf, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
+	}
+	h, err := blocks.arriveAt(headOf(place), tripOf(place))
+	if errors.Is(err, ErrMoved) || errors.Is(err, broker.ErrGone) {
+		return buf, errSenderDied
+	}
+	if err != nil {
+		loseSoon(headOf(place), tripOf(place), firstPause)
+		return buf, err
+	}
+	defer h.free()
+	if err := h.block.data.Pin(); err != nil { // its maker may give it up
+		return buf, errSenderDied
+	}
+	defer h.block.data.Unpin()
+	if data := h.block.data.Data(); length <= uint64(len(data)) {
+		return append(buf, data[:length]...), nil
+	}
+	return buf, errBadMessage
+}
+
+// foreseeing makes the memory known here of what is about to be taken, and calls f with messages that
+// do not lie outside.
+func (o outside) foreseeing(f func(message []byte)) func(xsync.Record) {
+	return func(rec xsync.Record) {
+		switch {
+		case !rec.Spilled:
+			f(rec.Bytes)
+		case rec.Bytes[placeFlags]&inBlock != 0:
+			blocks.know(headOf(rec.Bytes))
+		}
+	}
+}
+
+// lengthOf is how long the message at a place is, as whoever wrote the place says.
+func lengthOf(place []byte) uint64 {
+	if place[placeFlags]&inBlock == 0 {
+		return binary.LittleEndian.Uint64(place[placeOffset:])
+	}
+	var n [8]byte
+	copy(n[:5], place[placeLength:])
+	return binary.LittleEndian.Uint64(n[:])
+}
+
+// drop uses up what nobody will take.
+func (o outside) drop(place []byte) {
+	if place[placeFlags]&inBlock == 0 {
+		o.in.DropSpilled(place)
+		return
+	}
+	_ = loseBlock(headOf(place), tripOf(place))
+}
+
+func headOf(place []byte) share.Token {
+	return share.Token{
+		Segment: binary.LittleEndian.Uint64(place),
+		Offset:  binary.LittleEndian.Uint32(place[placeOffset:]),
+		Gen:     binary.LittleEndian.Uint32(place[placeGen:]),
+		Size:    xsync.Small,
+		Kind:    xsync.KindHeld,
+	}
+}
+
+func tripOf(place []byte) uint32 {
+	return uint32(place[placeTrip]) | uint32(place[placeTrip+1])<<8 | uint32(place[placeTrip+2]&0xf)<<16
+}

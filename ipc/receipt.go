@@ -1,0 +1,114 @@
+package ipc
+
+import (
+	"slices"
+
+	"github.com/go-multiprocessing/mp/internal/codec"
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// A receipt lists what a result has given to this process. As long as nobody has the result, only its receipt can
+// close that.
+type receipt struct {
+	objects []given
+	movers  [][]byte // tickets
+}
+
+// given is an object.
+type given struct {
+	obj  *share.Object
+	kind xsync.Kind
+}
+
+// newReceipt returns the receipt of a result that has arrived with tickets.
+func newReceipt(tickets []byte) codec.Receipt {
+	r := &receipt{}
+	for ; len(tickets) >= ticketSize; tickets = tickets[ticketSize:] {
+		r.add(tickets[:ticketSize:ticketSize])
+	}
+	return r
+}
+
+// add notes what a ticket is of, if that has arrived.
+func (r *receipt) add(ticket []byte) {
+	kind := share.KindOf(ticket)
+	if kind == xsync.KindHeld || kind == xsync.KindPipe {
+		if hasTicket(ticket) {
+			r.movers = append(r.movers, ticket)
+		}
+		return
+	}
+	t, _, err := share.ParseToken(ticket, kind)
+	if err != nil {
+		return
+	}
+	faces.mu.Lock()
+	defer faces.mu.Unlock()
+	if obj := faces.objectOf(t); obj != nil && obj.Owned() {
+		r.objects = append(r.objects, given{obj, kind})
+	}
+}
+
+// Lose implements [codec.Receipt].
+func (r *receipt) Lose() {
+	for _, g := range r.objects {
+		faces.forget(g.obj)
+		if g.obj.Pin() != nil { // it is closed
+			continue
+		}
+		if g.obj.Small() {
+			xsync.End(g.kind, g.obj.Memory())
+		}
+		g.obj.Close()
+		g.obj.Unpin()
+	}
+	for _, ticket := range r.movers {
+		loseTicket(ticket)
+	}
+}
+
+// LoseUnreachable implements [codec.Receipt].
+func (r *receipt) LoseUnreachable() {
+	r.objects = slices.DeleteFunc(r.objects, given.isElsewhere)
+	r.Lose()
+}
+
+// isElsewhere reports whether another result has brought the object along too, and somebody has that: then it is left
+// to them. The result of the receipt must not be reachable any more.
+func (g given) isElsewhere() bool {
+	faces.mu.Lock()
+	defer faces.mu.Unlock()
+	other := faces.objectOf(g.obj.Name())
+	if other == nil {
+		return false
+	}
+	if other != g.obj {
+		other.Offer()
+		other.Take()
+		g.obj.Forget()
+	}
+	return true
+}
+
+// newHere returns the tickets of what this process does not have yet.
+func newHere(tickets []byte) (absent []byte) {
+	for ; len(tickets) >= ticketSize; tickets = tickets[ticketSize:] {
+		if t := tickets[:ticketSize]; !hasTicket(t) && !hasObject(t) {
+			absent = append(absent, t...)
+		}
+	}
+	return absent
+}
+
+// hasObject reports whether somebody in this process has the object that a ticket is of.
+func hasObject(ticket []byte) bool {
+	t, _, err := share.ParseToken(ticket, share.KindOf(ticket))
+	if err != nil {
+		return false
+	}
+	faces.mu.Lock()
+	defer faces.mu.Unlock()
+	obj := faces.objectOf(t)
+	return obj != nil && obj.Received()
+}

@@ -1,0 +1,211 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// Selectable is what [Select] waits for: a [Conn] or a [Queue] from which something can be taken at
+// once, an [Event] that is set; and each of them when it is closed, which using it then tells. [Done]
+// makes a Selectable of a process, a future or a context.
+type Selectable interface {
+	// ready reports whether it is so now.
+	ready() bool
+	// enlist has s woken when it may be so, until stop is called.
+	enlist(s *selection) (stop func())
+}
+
+// Select waits until at least one of the given is ready or ctx ends, and returns the indices
+// of all that are ready, in order. It takes nothing: what is ready may have been taken by
+// somebody else when one comes for it: [Queue.TryGet] and [Conn.TryRecv] do not wait then. If several
+// are given that are the same, all of them are found. With none given it is an error.
+//
+// It costs some hundred nanoseconds for each that is given, and a goroutine for each [Done].
+func Select(ctx context.Context, of ...Selectable) (ready []int, err error) {
+	if len(of) == 0 {
+		return nil, errors.New("mp: Select of nothing would wait for ever")
+	}
+	for i, o := range of {
+		if isNil(o) {
+			return nil, fmt.Errorf("mp: Select: argument %d is nil", i)
+		}
+	}
+	find := func() bool {
+		for i, o := range of {
+			if o.ready() {
+				ready = append(ready, i)
+			}
+		}
+		return len(ready) > 0
+	}
+	if find() {
+		return ready, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, ended(ctx, err)
+	}
+	s := newSelection()
+	defer s.end()
+	for _, o := range of {
+		s.stops = append(s.stops, o.enlist(s))
+	}
+	return ready, ended(ctx, s.until(ctx, func() bool {
+		defer s.tellLooked()
+		return find()
+	}))
+}
+
+// selection is a Select that waits.
+type selection struct {
+	watch *xsync.Watch  // nil if this process shares nothing
+	bell  chan struct{} // in its place
+	stops []func()
+	looks []chan struct{}
+}
+
+// lookedAgain returns a channel from which can be received after each look.
+func (s *selection) lookedAgain() <-chan struct{} {
+	c := make(chan struct{}, 1)
+	s.looks = append(s.looks, c)
+	return c
+}
+
+func (s *selection) tellLooked() {
+	for _, c := range s.looks {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func newSelection() *selection {
+	s := &selection{bell: make(chan struct{}, 1)}
+	if lot := share.Lot(); lot != nil {
+		s.watch = xsync.NewWatch(lot)
+	}
+	return s
+}
+
+// wake makes it look again; it does not block.
+func (s *selection) wake() {
+	if s.watch != nil {
+		s.watch.Call()
+		return
+	}
+	select {
+	case s.bell <- struct{}{}:
+	default:
+	}
+}
+
+func (s *selection) until(ctx context.Context, found func() bool) error {
+	if s.watch != nil {
+		return s.watch.Until(ctx, found)
+	}
+	for !found() {
+		select {
+		case <-s.bell:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (s *selection) end() {
+	for _, stop := range slices.Backward(s.stops) {
+		stop()
+	}
+	if s.watch != nil {
+		s.watch.End()
+	}
+}
+
+func nothing() {}
+
+// Done adapts what has a Done method for [Select]: it is ready when the channel is closed that Done returns. A
+// [mp.Process] that has ended, a [mp.Future] that is done and a context can be waited for so.
+//
+// It costs a goroutine while Select waits.
+func Done(of interface{ Done() <-chan struct{} }) Selectable {
+	if isNil(of) {
+		return nil
+	}
+	return done{of.Done()}
+}
+
+type done struct{ c <-chan struct{} }
+
+func (d done) ready() bool {
+	select {
+	case <-d.c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (d done) enlist(s *selection) (stop func()) {
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-d.c:
+			s.wake()
+		case <-over:
+		}
+	}()
+	return func() { close(over) }
+}
+
+func (e *Event) ready() bool {
+	set, err := e.IsSet()
+	return set || err != nil
+}
+
+func (e *Event) enlist(s *selection) (stop func()) {
+	if e.e != nil && s.watch != nil { // or it is closed by now
+		s.watch.Event(e.e.x)
+	}
+	return nothing
+}
+
+func (q *Queue[T]) ready() bool { return q.q == nil || q.q.ring.ReadyNow() }
+
+func (q *Queue[T]) enlist(s *selection) (stop func()) {
+	if q.q != nil && s.watch != nil {
+		s.watch.Ring(q.q.ring)
+	}
+	return nothing
+}
+
+func (c *Conn[T]) ready() bool {
+	if c.c == nil || c.c.enter() != nil {
+		return true // an error, at once
+	}
+	defer c.c.leave()
+	return c.c.mayReceive() != nil || c.c.turns.holds() || c.c.readyNow()
+}
+
+func (c *Conn[T]) enlist(s *selection) (stop func()) {
+	if c.c == nil {
+		return nothing
+	}
+	leave, forget := c.c.enlist(s), c.c.turns.whenHeld(s.wake)
+	return func() {
+		forget()
+		leave()
+	}
+}
+
+// isNil reports whether an interface is nil, or holds a nil pointer.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
+}

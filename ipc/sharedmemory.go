@@ -1,0 +1,213 @@
+package ipc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/shm"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// SharedMemory is a piece of memory that several processes see. It can be sent like a
+// [Mutex], which costs the same however large it is, or have a name by which unrelated
+// programs find it: those of Python's SharedMemory and of C's shm_open. For elements of
+// a type there is [Array].
+type SharedMemory struct{ s *sharedMemory }
+
+type sharedMemory struct {
+	handle
+	name   string
+	id     shm.ID    // of what has the name
+	remove sync.Once // the name; done at once where it is not ours
+	data   []byte
+}
+
+// NewSharedMemory makes size bytes of zeros, which live until [SharedMemory.Close]. It costs
+// some ten microseconds. Memory is taken as it is used; with a name, at once. If there is
+// one of that name, the error is [fs.ErrExist]; a size below 1 is an error too.
+//
+// A name outlives a program that is killed, for there may be others that use it. Remove it
+// with [RemoveSharedMemory].
+func NewSharedMemory(size int, cfg SharedMemoryConfig) (*SharedMemory, error) {
+	if size < 1 || size > maxBytes {
+		return nil, fmt.Errorf("mp: NewSharedMemory: %d bytes: give at least one, and at most 2^46", size)
+	}
+	if cfg.Name == "" {
+		o, err := share.New(xsync.KindData, size, true)
+		if err != nil {
+			return nil, err
+		}
+		s := openSharedMemory(o)
+		return made(o, s, &s.s.handle), nil
+	}
+	fd, mem, err := shm.Create(cfg.Name, size)
+	if err != nil {
+		return nil, fmt.Errorf("mp: NewSharedMemory: %w", err)
+	}
+	s, err := wrapSharedMemory(fd, mem, cfg.Name)
+	if err != nil {
+		_ = shm.Remove(cfg.Name)
+	}
+	return s, err
+}
+
+// OpenSharedMemory opens what this or another program has made with a name; [fs.ErrNotExist]
+// if there is nothing of that name. Close lets go of it, and leaves name and memory to the
+// others. A program that makes it smaller meanwhile makes accesses beyond fail: in
+// [SharedMemory.View] with an error, elsewhere with a fault that ends the process.
+func OpenSharedMemory(name string) (*SharedMemory, error) {
+	fd, mem, err := shm.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("mp: OpenSharedMemory: %w", err)
+	}
+	s, err := wrapSharedMemory(fd, mem, name)
+	if err == nil {
+		s.s.remove.Do(func() {}) // it is not ours
+	}
+	return s, err
+}
+
+// RemoveSharedMemory removes a name that a program has left; [fs.ErrNotExist] if there is
+// none. Who has the memory keeps it.
+func RemoveSharedMemory(name string) error {
+	if err := shm.Remove(name); err != nil {
+		return fmt.Errorf("mp: RemoveSharedMemory: %w", err)
+	}
+	return nil
+}
+
+func openSharedMemory(o *share.Object) *SharedMemory {
+	s := &sharedMemory{data: o.Data()}
+	face := &SharedMemory{s}
+	s.handle = handle{o, face}
+	return face
+}
+
+func wrapSharedMemory(fd int, mem []byte, name string) (*SharedMemory, error) {
+	id, err := shm.IDOf(fd)
+	var o *share.Object
+	if err == nil {
+		o, err = share.Wrap(fd, mem)
+	}
+	if err != nil {
+		shm.CloseFD(fd)
+		_ = shm.Unmap(mem)
+		return nil, err
+	}
+	s := openSharedMemory(o)
+	s.s.name, s.s.id = name, id
+	return s, nil
+}
+
+// Name is the name; "" if there is none, or this process was sent the handle.
+func (s *SharedMemory) Name() string {
+	if s.s == nil {
+		return ""
+	}
+	return s.s.name
+}
+
+// Size is the number of bytes, also after Close.
+func (s *SharedMemory) Size() int {
+	if s.s == nil {
+		return 0
+	}
+	return len(s.s.data)
+}
+
+// Bytes returns the memory itself; nil if it is closed. It is valid as long as the slice of
+// an [Array] would be: see [Array.Slice].
+func (s *SharedMemory) Bytes() []byte {
+	if s.s == nil || s.s.obj.Gone() {
+		return nil
+	}
+	s.s.obj.Expose()
+	return s.s.data
+}
+
+// View calls f with the memory, which stays mapped until f returns, whoever closes it
+// meanwhile. It returns [ErrClosed] or the error of f; and an error if f touches memory
+// that is gone because another program has made a named one smaller.
+func (s *SharedMemory) View(f func([]byte) error) (err error) {
+	if s.s == nil {
+		return errNotMade
+	}
+	if err := s.s.obj.Pin(); err != nil {
+		return err
+	}
+	defer s.s.obj.Unpin()
+	if !s.s.obj.Loose() {
+		return f(s.s.data)
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			if fault, ok := r.(interface{ Addr() uintptr }); !ok || !within(s.s.data, fault.Addr()) {
+				panic(r)
+			}
+			err = fmt.Errorf("mp: the shared memory %q was made smaller by another program", s.s.name)
+		}
+	}()
+	return f(s.s.data)
+}
+
+func within(mem []byte, addr uintptr) bool {
+	first := shm.Address(mem)
+	return addr >= first && addr < first+uintptr(len(mem))
+}
+
+// Close ends the memory: in the process that made it, or that was given it as the result of
+// a task, for everybody who was sent its handle, and its name is removed; in another one for
+// that process. Closing twice is fine.
+//
+// A name that was removed before, or is other memory's by now, is left alone, and that is no error. An
+// error says why the system does not remove the name; the memory is closed then, too.
+func (s *SharedMemory) Close() error {
+	if s.s == nil {
+		return errNotMade
+	}
+	var err error
+	s.s.remove.Do(func() { // first: the id of memory that is gone may be given to other memory
+		if s.s.name != "" {
+			err = shm.RemoveOwn(s.s.name, s.s.id)
+		}
+	})
+	s.s.close(func(bool) {})
+	if err != nil {
+		return fmt.Errorf("mp: SharedMemory.Close: %w", err)
+	}
+	return nil
+}
+
+// memoryMark tells the handle of a SharedMemory from that of an Array.
+var memoryMark = []byte("mp-bytes")
+
+// MarshalBinary encodes a handle, not the memory, for mp's own messages. It means nothing
+// outside of this tree of processes.
+func (s *SharedMemory) MarshalBinary() ([]byte, error) {
+	b, err := marshal(s.shared())
+	return append(b, memoryMark...), err
+}
+
+// UnmarshalBinary makes s a handle of the memory that was encoded.
+func (s *SharedMemory) UnmarshalBinary(data []byte) error {
+	return meet(data, xsync.KindData, s, func(o *share.Object, rest []byte) (*SharedMemory, error) {
+		if !bytes.Equal(rest, memoryMark) || o.Small() {
+			return nil, errors.New("mp: no handle of a SharedMemory")
+		}
+		return openSharedMemory(o), nil
+	})
+}
+
+func (s *SharedMemory) shared() *handle {
+	if s.s == nil {
+		return nil
+	}
+	return &s.s.handle
+}
+
+func (s *SharedMemory) weakly() func() any { return weakly(s) }

@@ -1,0 +1,172 @@
+package ipc
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// turns are those in which the goroutines of this process receive from a Conn, one at a time.
+type turns struct {
+	line line
+	drop func(value []byte) // lets go of what a message that was sent by value brings along
+
+	mu       sync.Mutex
+	held     []byte // a message that who received it could not use: the next one
+	closed   bool
+	taken    bool                 // somebody's turn it is
+	tries    []*waiter            // for the turn: as long as it takes to receive what is there
+	waiters  []*waiter            // as long as it takes
+	called   *waiter              // the last of them, until it has looked
+	watchers map[*func()]struct{} // called when a message is held
+}
+
+// waiter is a goroutine that waits for its turn to receive.
+type waiter struct {
+	bell chan struct{} // closed when it is to look again
+	has  bool          // it has the turn
+}
+
+// await waits for the turn to receive until ctx ends. As a rule nobody else receives.
+func (t *turns) await(ctx context.Context) (held []byte, err error) {
+	t.mu.Lock()
+	if !t.taken {
+		held = t.take()
+		t.mu.Unlock()
+		return held, nil
+	}
+	defer t.mu.Unlock()
+	for again := false; t.taken; again = true {
+		w := &waiter{bell: make(chan struct{})}
+		at := len(t.waiters)
+		if again { // somebody was faster
+			at = 0
+		}
+		t.waiters = slices.Insert(t.waiters, at, w)
+		t.mu.Unlock()
+		select {
+		case <-w.bell:
+		case <-ctx.Done():
+		}
+		t.mu.Lock()
+		if t.called == w {
+			t.called = nil
+		}
+		if w.has {
+			break
+		}
+		if at := slices.Index(t.waiters, w); at >= 0 {
+			t.waiters = slices.Delete(t.waiters, at, at+1)
+			return nil, ended(ctx, ctx.Err())
+		}
+	}
+	return t.take(), nil
+}
+
+// try is await that returns ErrEmpty if there is nothing to receive. Otherwise whoever has
+// the turn receives that at once, and the next turn is the caller's.
+func (t *turns) try() (held []byte, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken {
+		if !t.line.readyNow() {
+			return nil, ErrEmpty
+		}
+		w := &waiter{bell: make(chan struct{})}
+		t.tries = append(t.tries, w)
+		t.mu.Unlock()
+		<-w.bell
+		t.mu.Lock()
+	}
+	return t.take(), nil
+}
+
+// take takes the turn, and what is held; under the lock.
+func (t *turns) take() (held []byte) {
+	held, t.held, t.taken = t.held, nil, true
+	return held
+}
+
+// pass ends the caller's turn. A message that the caller could not use is held; the turn goes
+// to somebody else then, since the caller may be back at once for the same message. Whoever was
+// called before and has not run yet gets it as well: the caller could go round for as long as it
+// has the processor.
+func (t *turns) pass(held []byte) {
+	t.mu.Lock()
+	if held == nil && len(t.tries) == 0 && len(t.waiters) == 0 { // as a rule
+		t.taken = false
+		t.mu.Unlock()
+		return
+	}
+	if t.closed && held != nil {
+		t.mu.Unlock()
+		ofValue(held, t.drop)
+		held = nil
+		t.mu.Lock()
+	}
+	t.held = held
+	t.callNext(held != nil)
+	if held != nil {
+		for w := range t.watchers {
+			(*w)()
+		}
+	}
+	t.mu.Unlock()
+}
+
+// callNext lets the next one have the turn, if there is one: as a rule whoever is first from now on,
+// but the one that was called if it must not be the caller; under the lock.
+func (t *turns) callNext(notCaller bool) {
+	t.taken = false
+	if len(t.tries) > 0 {
+		close(t.tries[0].bell)
+		t.tries = slices.Delete(t.tries, 0, 1)
+		t.taken = true
+		return
+	}
+	if t.called == nil && len(t.waiters) > 0 {
+		t.called = t.waiters[0]
+		t.waiters = slices.Delete(t.waiters, 0, 1)
+		close(t.called.bell)
+	}
+	if notCaller && t.called != nil {
+		t.called.has, t.taken = true, true
+		t.called = nil
+	}
+}
+
+func (t *turns) holds() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.held != nil
+}
+
+// whenHeld has f, which must not block, called when a message is held, until stop is called.
+func (t *turns) whenHeld(f func()) (stop func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.watchers == nil {
+		t.watchers = map[*func()]struct{}{}
+	}
+	t.watchers[&f] = struct{}{}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.watchers, &f)
+	}
+}
+
+// end drops what was received as what it is not, and will not be received any more.
+func (t *turns) end() {
+	t.mu.Lock()
+	held := t.held
+	t.held, t.closed = nil, true
+	t.mu.Unlock()
+	ofValue(held, t.drop)
+}
+
+// forget ends them and the line when nobody here can use these any more.
+func (t *turns) forget() {
+	t.line.forget(t.drop)
+	t.end()
+}

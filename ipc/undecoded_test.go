@@ -1,0 +1,246 @@
+//go:build linux
+
+package ipc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/mptest"
+)
+
+// A value that cannot be decoded leaves nothing: nobody gets what it brought along.
+
+// undecodable cannot be decoded, for an honest reason. One that is missing can.
+type undecodable struct{ N byte }
+
+func (u undecodable) MarshalBinary() ([]byte, error) { return []byte{u.N}, nil }
+
+func (u *undecodable) UnmarshalBinary(b []byte) error {
+	u.N = b[0]
+	switch u.N {
+	case 1:
+		return errors.New("not today")
+	case 2:
+		panic("not today")
+	}
+	return nil
+}
+
+// luggage is all that a value can bring along, with what cannot be decoded before or behind it.
+type luggage struct {
+	Before undecodable
+	Array  *ipc.Array[int64] // with memory of its own
+	Small  *ipc.Array[int64]
+	Memory *ipc.SharedMemory
+	Mutex  *ipc.Mutex
+	Queue  *ipc.Queue[int]
+	Conn   *ipc.Conn[int]
+	Slab   *ipc.Slab[int64]
+	File   *os.File
+	Any    any
+	Behind undecodable
+}
+
+type packing struct {
+	Before, Behind byte
+	Files          bool
+}
+
+func packUp(p packing) (l luggage, err error) {
+	var errs [9]error
+	l.Before.N, l.Behind.N = p.Before, p.Behind
+	l.Array, errs[0] = ipc.NewArray[int64](100_000, ipc.ObjectConfig{})
+	l.Small, errs[1] = ipc.NewArray[int64](10, ipc.ObjectConfig{})
+	l.Memory, errs[2] = ipc.NewSharedMemory(100_000, ipc.SharedMemoryConfig{})
+	l.Mutex, errs[3] = ipc.NewMutex(ipc.ObjectConfig{})
+	l.Queue, errs[4] = ipc.NewQueue[int](ipc.QueueConfig{Cap: 4})
+	l.Slab, errs[5] = ipc.NewSlab[int64](10)
+	l.Any, errs[6] = ipc.NewArray[int](100_000, ipc.ObjectConfig{})
+	if p.Files {
+		l.File, errs[7] = os.Open(os.DevNull)
+	}
+	var far *ipc.Conn[int]
+	if far, l.Conn, errs[8] = ipc.NewPipe[int](ipc.PipeConfig{}); errs[8] == nil {
+		_ = far.Close()
+	}
+	return l, errors.Join(errs[:]...)
+}
+
+// unpack closes all that packUp has made.
+func (l luggage) unpack() {
+	_, _, _, _ = l.Array.Close(), l.Small.Close(), l.Memory.Close(), l.Mutex.Close()
+	_, _, _, _ = l.Queue.Discard(), l.Conn.Close(), l.Slab.Close(), l.Any.(io.Closer).Close()
+	if l.File != nil {
+		_ = l.File.Close()
+	}
+}
+
+// inventory is what a process has: segments for one object that are mapped, and descriptors of such and of files. In arenas are more
+// objects than those of the tests.
+type inventory struct{ Maps, Files int }
+
+func takeInventory() (i inventory) {
+	collectGarbage()
+	maps, _ := os.ReadFile("/proc/self/maps")
+	i.Maps = strings.Count(string(maps), "/memfd:mp-data")
+	files, _ := os.ReadDir("/proc/self/fd")
+	for _, f := range files {
+		if to, _ := os.Readlink("/proc/self/fd/" + f.Name()); strings.HasPrefix(to, "/memfd:mp-data") || to == os.DevNull {
+			i.Files++
+		}
+	}
+	return i
+}
+
+func (i inventory) within(before inventory) bool {
+	return i.Maps <= before.Maps && i.Files <= before.Files
+}
+
+var (
+	packIt    = mp.Register("packIt", func(_ context.Context, p packing) (luggage, error) { return packUp(p) })
+	takeIt    = mp.Register("takeIt", func(_ context.Context, l luggage) (int, error) { return 0, nil })
+	inventIt  = mp.Register("inventIt", func(context.Context, int) (inventory, error) { return takeInventory(), nil })
+	putPacked = mp.Register("putPacked", func(ctx context.Context, q *ipc.Queue[luggage]) (int, error) {
+		l, err := packUp(packing{Behind: 1, Files: true})
+		if err == nil {
+			err = q.Put(ctx, l)
+		}
+		return 0, err
+	})
+)
+
+func isUndecodable(err error) bool {
+	var bad *mp.CodecError
+	return errors.As(err, &bad) && bad.Doing == "decoded"
+}
+
+// A result: its caller gives all back, what it has decoded by then and what it has not, and the
+// worker that has given it has nothing of it either.
+func TestResultUndecoded(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	for _, p := range []packing{{Before: 1, Files: true}, {Behind: 1, Files: true}, {Before: 2, Files: true}, {Behind: 2}} {
+		t.Run(fmt.Sprintf("%+v", p), func(t *testing.T) {
+			try := func() {
+				if l, err := mp.Call(t.Context(), pool, packIt, p); !isUndecodable(err) || l != (luggage{}) {
+					t.Fatal(l, err)
+				}
+			}
+			try() // what is used again is there
+			here, there := inventory{}, inventory{}
+			until(t, "the worker rests", func() bool {
+				last := there
+				here, there = takeInventory(), must(mp.Call(t.Context(), pool, inventIt, 0))
+				return there == last
+			})
+			for range 10 {
+				try()
+			}
+			until(t, "this process has nothing of it", func() bool { return takeInventory().within(here) })
+			until(t, "the worker has nothing of it", func() bool {
+				return must(mp.Call(t.Context(), pool, inventIt, 0)).within(there)
+			})
+		})
+	}
+}
+
+// An argument: the worker forgets what it has met, and its sender has it still.
+func TestArgumentUndecoded(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	try := func() {
+		l := must(packUp(packing{Behind: 1, Files: true}))
+		defer l.unpack()
+		if _, err := mp.Call(t.Context(), pool, takeIt, l); !isUndecodable(err) {
+			t.Fatal(err)
+		}
+		if len(l.Array.Slice()) == 0 || l.Mutex.Lock(t.Context()) != nil {
+			t.Error("the sender has nothing of it")
+		}
+	}
+	try()
+	there := must(mp.Call(t.Context(), pool, inventIt, 0))
+	held := make([]luggage, 10) // those that are closed are gone for everybody
+	for i := range held {
+		held[i] = must(packUp(packing{Behind: 1, Files: true}))
+		if _, err := mp.Call(t.Context(), pool, takeIt, held[i]); !isUndecodable(err) {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the worker has nothing of it", func() bool {
+		return must(mp.Call(t.Context(), pool, inventIt, 0)).Maps <= there.Maps
+	})
+	for _, l := range held {
+		l.unpack()
+	}
+}
+
+// A message of a queue: its receiver forgets what it has met, and what moves goes.
+func TestMessageUndecoded(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	q := newQueue[luggage](t, 4)
+	try := func() {
+		if _, err := mp.Call(t.Context(), pool, putPacked, q); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := q.Get(t.Context()); !isUndecodable(err) || l != (luggage{}) {
+			t.Fatal(l, err)
+		}
+	}
+	try()
+	before := takeInventory()
+	for range 10 {
+		try()
+	}
+	until(t, "this process has no memory of it", func() bool { return takeInventory().Maps <= before.Maps })
+}
+
+// An error whose type cannot be built from what it holds leaves nothing of that.
+func TestErrorUnbuilt(t *testing.T) {
+	mptest.NoLeaks(t)
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	try := func() {
+		if _, err := mp.Call(t.Context(), pool, failHeavily, 0); err == nil || !strings.Contains(err.Error(), "heavy") {
+			t.Fatal(err)
+		}
+	}
+	try()
+	before := takeInventory()
+	for range 10 {
+		try()
+	}
+	until(t, "this process has nothing of it", func() bool { return takeInventory().Maps <= before.Maps })
+}
+
+// heavy is an error that holds what it should not.
+type heavy struct {
+	Array *ipc.Array[int64]
+	err   error
+}
+
+func (h *heavy) Error() string { return "heavy" }
+func (h *heavy) Unwrap() error { return h.err }
+
+func init() {
+	mp.RegisterErrorWrapper(
+		func(h *heavy) *ipc.Array[int64] { return h.Array },
+		func(*ipc.Array[int64], error) *heavy { panic("too heavy") })
+}
+
+var heavies []*heavy
+
+var failHeavily = mp.Register("failHeavily", func(context.Context, int) (int, error) {
+	a, err := ipc.NewArray[int64](100_000, ipc.ObjectConfig{})
+	if err != nil {
+		return 0, err
+	}
+	h := &heavy{a, io.EOF}
+	heavies = append(heavies, h) // they are this process's
+	return 0, h
+})

@@ -1,0 +1,162 @@
+package ipc
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// unreleased are the messages outside of an object that this process has sent there, and whose memory no receiver has
+// released, as far as this process knows. A receiver that writes what it likes into shared memory can take a message
+// without releasing it: only this list, which is in no shared memory, bounds what such messages take.
+type unreleased struct {
+	mu   sync.Mutex // a goroutine that has it waits for nothing
+	all  []sentOutside
+	many int // when there are as many it is worth looking which have been released
+	cap  int // of the queue; 0 for a pipe
+	over bool
+}
+
+// sentOutside is a message that was sent.
+type sentOutside struct {
+	block  *block // nil if it lies in a segment of its own
+	claims int
+	place  [8]byte // the number of its segment
+	size   int
+	at     time.Time
+}
+
+const (
+	// mostUnreleased is how many of a pipe's messages may be unreleased when another one goes outside. Several goroutines
+	// of a receiver may be reading some.
+	mostUnreleased = 3
+	// fewUnreleased is how many there may be before anybody looks at them.
+	fewUnreleased = 8
+	// mostReaders is how many elements of a queue may be unreleased at least beside those that are in it.
+	mostReaders = 64
+)
+
+// longRead is how long a consumer has to read an element that it has taken out of a queue if too many are unreleased.
+// Other consumers need not wait for it longer, nor for one that died while it read: it may have been any process.
+var longRead = 10 * time.Second
+
+// most returns how many messages may be unreleased when another one goes outside.
+func (u *unreleased) most() int {
+	if u.cap == 0 {
+		return mostUnreleased
+	}
+	return u.cap + max(u.cap/2, mostReaders)
+}
+
+// await waits until another message may go outside. Without a context it returns ErrFull instead.
+func (u *unreleased) await(ctx context.Context, ring *xsync.Ring) error {
+	switch {
+	case u.hasRoom():
+		return nil
+	case ctx == nil:
+		return ErrFull
+	}
+	err := ring.AwaitReleased(ctx, u.hasRoom)
+	if err == nil && ring.Ended() && !u.hasRoom() {
+		err = ErrClosed
+	}
+	return err // another goroutine may have sent one more meanwhile
+}
+
+func (u *unreleased) hasRoom() bool {
+	if u.atMost(u.most()) {
+		return true
+	}
+	if u.cap == 0 {
+		return false
+	}
+	u.giveUp(longRead, u.cap) // the last ones may still be in the queue
+	return u.atMost(u.most())
+}
+
+func (s *sentOutside) released() bool {
+	if s.block != nil {
+		return s.block.returned(s.claims)
+	}
+	return share.SpillEnded(s.place[:])
+}
+
+func (s *sentOutside) giveUp() {
+	if s.block != nil {
+		blocks.giveUp(s.block, s.claims)
+	} else {
+		share.EndSpill(s.place[:])
+	}
+}
+
+// add notes a message that has been sent.
+func (u *unreleased) add(s sentOutside) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.all) >= max(u.many, fewUnreleased) {
+		u.forgetReleased()
+		u.many = 2 * len(u.all)
+	}
+	u.all = append(u.all, s)
+	if u.over {
+		go u.giveUp(0, 0)
+	}
+}
+
+// forgetReleased needs the lock.
+func (u *unreleased) forgetReleased() {
+	u.all = slices.DeleteFunc(u.all, func(s sentOutside) bool { return s.released() })
+}
+
+// atMost reports whether at most n messages are unreleased.
+func (u *unreleased) atMost(n int) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.all) > n {
+		u.forgetReleased()
+	}
+	return len(u.all) <= n
+}
+
+// bytes returns how long the unreleased messages are together, and when the oldest of them was sent.
+func (u *unreleased) bytes() (n int, since time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.forgetReleased()
+	for i, s := range u.all {
+		n += s.size
+		if i == 0 || s.at.Before(since) {
+			since = s.at
+		}
+	}
+	return n, since
+}
+
+// end gives all memory back: nobody will read the messages.
+func (u *unreleased) end() {
+	u.mu.Lock()
+	u.over = true
+	u.mu.Unlock()
+	u.giveUp(0, 0)
+}
+
+// giveUp gives the memory of those messages back that were sent at least some time ago, but for the last n. They are
+// lost to a receiver that has not read them, if there is one.
+func (u *unreleased) giveUp(age time.Duration, n int) {
+	u.mu.Lock()
+	u.forgetReleased()
+	old := 0
+	for old < len(u.all)-n && time.Since(u.all[old].at) >= age {
+		old++
+	}
+	lost := slices.Clone(u.all[:old])
+	u.all = slices.Delete(u.all, 0, old)
+	u.mu.Unlock()
+	for i := range lost {
+		lost[i].giveUp()
+	}
+}

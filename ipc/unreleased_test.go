@@ -1,0 +1,168 @@
+//go:build linux
+
+package ipc_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/inside"
+	"github.com/go-multiprocessing/mp/ipc"
+)
+
+// A receiver that takes messages and does not release their memory gets a few, and no more until it does. With the pipe
+// their memory ends.
+func TestTakenAndNotReleased(t *testing.T) {
+	for _, size := range []int{1 << 20, 17 << 20} { // in a block, in a segment
+		a, b := newPipe[int](t, ipc.PipeConfig{})
+		message := make([]byte, size)
+		var last func()
+		sent := 0
+		for ; sent < 20; sent++ {
+			err := a.TrySendBytes(message)
+			if errors.Is(err, ipc.ErrFull) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			release, err := inside.TakeRecord(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = release
+		}
+		if n, _ := inside.UnreadByConn(a); sent != 4 || n != sent*size {
+			t.Errorf("%d bytes: %d messages were sent, and %d bytes count", size, sent, n)
+		}
+		short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		if err := a.SendBytes(short, message); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		cancel()
+		if err := a.SendBytes(t.Context(), message[:10]); err != nil {
+			t.Error("a short message: ", err)
+		}
+		if _, err := b.RecvBytes(t.Context()); err != nil {
+			t.Error(err)
+		}
+		waited := make(chan error, 1)
+		go func() { waited <- a.SendBytes(t.Context(), message) }()
+		last()
+		if err := <-waited; err != nil {
+			t.Error(err)
+		}
+		if m, err := b.RecvBytes(t.Context()); err != nil || len(m) != size {
+			t.Error(len(m), err)
+		}
+		_ = errors.Join(a.Close(), b.Close())
+		for n := 1; n != 0; time.Sleep(time.Millisecond) { // until the first end has found that the other one is closed
+			n, _ = inside.UnreadByConn(a)
+		}
+	}
+}
+
+// A receiver that keeps what it has received, and several that receive at a time, do not make a sender wait.
+func TestKeptMessages(t *testing.T) {
+	const many = 40
+	a, b := newPipe[int](t, ipc.PipeConfig{})
+	errs := make(chan error, many)
+	kept := make([][]byte, many)
+	for i := range many {
+		go func() {
+			var err error
+			kept[i], err = b.RecvBytes(t.Context())
+			errs <- err
+		}()
+	}
+	for range many {
+		if err := a.SendBytes(t.Context(), make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range many {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	for _, m := range kept {
+		if len(m) != 1<<20 {
+			t.Error(len(m))
+		}
+	}
+}
+
+// Elements that consumers take out of a queue and do not release are given up in the end: they neither take more and
+// more memory, nor keep a producer waiting.
+func TestElementsTakenAndNotReleased(t *testing.T) {
+	q, err := ipc.NewQueue[[]byte](ipc.QueueConfig{Cap: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = q.Discard() }()
+	element := make([]byte, 10<<10) // which has no room in the queue's memory
+	put := 0
+	for ; put < 200; put++ {
+		err := q.TryPut(element)
+		if errors.Is(err, ipc.ErrFull) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.GetRaw(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if put > 70 {
+		t.Errorf("%d elements are unreleased", put)
+	}
+	defer ipc.SetLongRead(0)()
+	if err := q.TryPut(element); err != nil {
+		t.Error(err)
+	}
+	if b, err := q.TryGet(); err != nil || len(b) != len(element) {
+		t.Error(len(b), err)
+	}
+}
+
+// Goroutines that send large messages on one connection wait for each other's: none is told that it is closed.
+func TestManySendOutside(t *testing.T) {
+	a, b := newPipe[int](t, ipc.PipeConfig{})
+	defer a.Close()
+	const senders, each = 8, 60
+	errs := make(chan error, senders)
+	for range senders {
+		go func() {
+			message := make([]byte, 200<<10)
+			for range each {
+				if err := a.SendBytes(t.Context(), message); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	received := make(chan struct{})
+	go func() {
+		defer close(received)
+		var buf []byte
+		for range senders * each {
+			var err error
+			if buf, err = b.RecvBytes(t.Context()); err != nil || len(buf) != 200<<10 {
+				t.Error(len(buf), err)
+				break
+			}
+		}
+		_ = b.Close()
+	}()
+	for range senders {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	<-received
+}
