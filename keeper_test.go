@@ -3,6 +3,7 @@
 package mp_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -136,4 +137,30 @@ func state(pid int) string {
 	_, rest, _ := strings.Cut(string(b), ") ")
 	letter, _, _ := strings.Cut(rest, " ")
 	return letter
+}
+
+// A worker whose end is not known for a while, though it has closed its socket long ago, is not taken for one that
+// closed its socket and lives on.
+func TestSlowReportOfTheEnd(t *testing.T) {
+	eachContainment(t, func(t *testing.T, contain mp.Containment) {
+		if contain == mp.ContainGroup {
+			return // it has no keeper that could be slow
+		}
+		pool := newPool(t, mp.PoolConfig{Workers: 1, RequireContainment: contain})
+		if err := pool.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		worker := pool.Workers()[0].PID
+		keeper := keepers()
+		if len(keeper) != 1 {
+			t.Fatal(keeper)
+		}
+		_ = syscall.Kill(keeper[0], syscall.SIGSTOP)
+		slow := time.AfterFunc(1500*time.Millisecond, func() { _ = syscall.Kill(keeper[0], syscall.SIGCONT) })
+		defer slow.Stop()
+		var died *mp.WorkerError
+		if _, err := mp.Call(t.Context(), pool, die, "exit 3"); !errors.As(err, &died) || died.Reason != mp.ReasonExit || died.PID != worker {
+			t.Errorf("%s: %v", contain, err)
+		}
+	})
 }

@@ -114,11 +114,9 @@ func (c *Crew) mayReplace(i int) error {
 // failed ends a worker that cannot come into service, because of err or because it
 // has died meanwhile.
 func (m *member) failed(i int, err error) *StartError {
-	own := false
-	select {
-	case <-m.proc.Done():
-		own = true
-	case <-time.After(untilGone(err)):
+	own := m.proc.Exiting()
+	if !own && endedBefore(err) {
+		own = !m.outlives()
 	}
 	s := &StartError{Worker: i + 1, Started: true, Permanent: !own && !errors.Is(err, errs.ErrClosed), Err: err}
 	s.Last = m.discard()
@@ -126,13 +124,9 @@ func (m *member) failed(i int, err error) *StartError {
 	return s
 }
 
-// untilGone is how long the end of a worker may take to be seen after err, if that
-// says that there is none.
-func untilGone(err error) time.Duration {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return dying
-	}
-	return 0
+// endedBefore reports whether err says that there is no such process.
+func endedBefore(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 // cpus are those on which a worker may run that is started for place n, from 1; for

@@ -118,20 +118,40 @@ func (m *member) pump() {
 // closed bell or a broken pipe is what a death looks like from here, and so is a
 // deadline, which EndReading sets: that tells its own cause.
 func (m *member) condemn(err error) {
-	if likeDeath(err) {
-		select {
-		case <-m.proc.Done():
-			return
-		case <-time.After(dying):
-		}
+	if !likeDeath(err) || m.outlives() {
+		m.blame(err)
 	}
-	m.blame(err)
 	m.proc.Kill()
 	<-m.proc.Done()
 }
 
-// dying is how long a process may take from closing its descriptors to its end.
-const dying = time.Second
+// How long the end of a process that has closed its descriptors may take until it is known.
+const (
+	dying     = time.Second     // a process that still runs by then is ended
+	reporting = 4 * time.Second // as much longer for a process that runs no more: how it ended is still to be told
+)
+
+// outlives reports whether the worker still runs some time after what looks like its death. That its end is not known
+// by then does not say so: the end may be slow.
+func (m *member) outlives() bool {
+	if m.endsWithin(dying) {
+		return false
+	}
+	if !m.proc.Exiting() {
+		return true
+	}
+	m.endsWithin(reporting)
+	return false
+}
+
+func (m *member) endsWithin(d time.Duration) bool {
+	select {
+	case <-m.proc.Done():
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
 
 func likeDeath(err error) bool {
 	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.EPIPE, syscall.ECONNRESET, os.ErrDeadlineExceeded} {
@@ -145,15 +165,12 @@ func likeDeath(err error) bool {
 // deaf is called when nothing more can be heard of the worker. If it is not dead
 // it has to be ended: it could not be told to cancel a task any more.
 func (m *member) deaf(why error) {
-	if likeDeath(why) {
-		select {
-		case <-m.proc.Done():
-			return
-		case <-time.After(dying):
-			why = errors.New("it closed its socket")
-		}
+	switch {
+	case !likeDeath(why):
+		m.blame(why)
+	case m.outlives():
+		m.blame(errors.New("it closed its socket"))
 	}
-	m.blame(why)
 	m.proc.Kill()
 }
 

@@ -297,6 +297,23 @@ func (p *Process) Pidfd() (int, error) {
 	return fd, errors.Join(cerr, err)
 }
 
+// Exiting reports whether the process runs none of its code any more: it has ended, or the kernel is taking it down.
+// Done can come much later: a keeper reports the end, a control group is emptied first, and a busy system takes its
+// time.
+func (p *Process) Exiting() bool {
+	exiting := sys.IsExiting(p.InProc)
+	fd, err := p.Pidfd()
+	if err != nil {
+		return exiting || errors.Is(err, syscall.ESRCH)
+	}
+	defer unix.Close(fd)
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if n, err := unix.Poll(fds, 0); err == nil && n > 0 {
+		return true
+	}
+	return exiting // until it has ended, no other process has its number
+}
+
 // Done is closed when the process has ended and been reaped, or given up: then its Status is Stuck.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
