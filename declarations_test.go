@@ -79,7 +79,7 @@ func (d *declarations) dir(pkg string) string {
 	if pkg == "mp" {
 		return "."
 	}
-	for _, dir := range []string{pkg, filepath.Join("internal", pkg)} {
+	for _, dir := range []string{pkg, filepath.Join("internal", pkg), filepath.Join("manager", "internal", pkg)} {
 		if _, err := os.Stat(dir); err == nil {
 			return dir
 		}

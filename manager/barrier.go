@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Barrier is a proxy of a barrier in a manager, as [ipc.Barrier] is one: its parties wait until all have

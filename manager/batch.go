@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"github.com/go-multiprocessing/mp"
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // An Op is one operation of a batch; see [Manager.Do].

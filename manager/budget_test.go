@@ -12,8 +12,8 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/inside"
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // newBudgets returns budgets, and what makes clients of them that read or do not.

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Cond is a proxy of a condition in a manager: those who hold a [Mutex] in turn wait for each

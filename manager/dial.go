@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/go-multiprocessing/mp/connection"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // Dial finds a manager that serves at an address, in another program or on another machine; see

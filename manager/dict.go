@@ -7,7 +7,7 @@ import (
 	"reflect"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Dict is a proxy of a map in a manager. A pointer to it can be sent to other processes, and be put

@@ -13,8 +13,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/excerpt"
 	"github.com/go-multiprocessing/mp/internal/inside"
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // hello is what a process of the same tree says to a manager: here is my connection.

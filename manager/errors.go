@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"github.com/go-multiprocessing/mp"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // Errors of managers and proxies, beside [mp.ErrClosed], those of contexts and of what users have

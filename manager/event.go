@@ -3,7 +3,7 @@ package manager
 import (
 	"context"
 
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // An Event is a proxy of a flag in a manager for which processes wait, as [ipc.Event] is.

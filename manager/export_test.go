@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // Unregistered calls what the manager's program does not have, by the names.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/caller"
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Func makes a new value of an old one in the manager's process; see [Function].

@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // Held is a [RecursiveMutex] that is held. It is safe for concurrent use.

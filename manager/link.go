@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // link is a connection with what is to be sent over it.

@@ -6,7 +6,7 @@ import (
 	"iter"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A List is a proxy of a slice in a manager; what is said of [Dict] holds for it as well. An index below 0

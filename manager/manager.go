@@ -10,8 +10,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/errtree"
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Manager is a server process with objects that any process can use through proxies. It is made

@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/caller"
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A MethodOf is a method that objects in a manager can be asked for; see [Method].

@@ -3,7 +3,7 @@ package manager
 import (
 	"context"
 
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Mutex is a proxy of a lock in a manager, for other machines, or to be put into other objects; between

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Namespace is a proxy of attributes in a manager, each with a name and of any type; [Attribute] and

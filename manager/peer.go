@@ -12,8 +12,8 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/inside"
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // peer is a client as its manager sees it.

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-multiprocessing/mp"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // proxy is what all proxies have in common.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Queue is a proxy of a queue in a manager: for other machines, or to be put into other

@@ -2,16 +2,18 @@ package manager
 
 import (
 	"context"
+	"encoding/binary"
 
 	"github.com/go-multiprocessing/mp/connection"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/internal/inside"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // Tests of hostile clients speak the protocol directly, but connections check the message type, which only
 // this package has.
 func init() {
-	store.Raw.Local = func(ctx context.Context, proxy []byte) (store.RawConn, error) {
+	inside.Manager.Local = func(ctx context.Context, proxy []byte) (inside.ManagerConn, error) {
 		if len(proxy) <= proxySize {
 			return nil, errNoProxy
 		}
@@ -21,7 +23,22 @@ func init() {
 		}
 		return (&knocker{door: door}).connect(ctx)
 	}
-	store.Raw.Remote = func(ctx context.Context, network, address string, key []byte) (store.RawConn, error) {
+	inside.Manager.Remote = func(ctx context.Context, network, address string, key []byte) (inside.ManagerConn, error) {
 		return connection.Dial[protocol](ctx, network, address, connection.Config{Key: key})
+	}
+	inside.Manager.Operations = func() (all []uint8) {
+		for _, op := range store.Operations() {
+			all = append(all, uint8(op))
+		}
+		return all
+	}
+	inside.Manager.ClearDict = uint8(store.OpDictClear)
+	inside.Manager.Object = func(proxy []byte) uint64 { return binary.LittleEndian.Uint64(proxy[store.IDSize:]) }
+	inside.Manager.AppendRequest = func(buf []byte, call uint32, operation uint8, object uint64, arguments []byte) []byte {
+		w := store.Writer{B: buf}
+		w.Begin(call, store.Op(operation), object)
+		w.B = append(w.B, arguments...)
+		w.End()
+		return w.B
 	}
 }

@@ -3,7 +3,7 @@ package manager
 import (
 	"context"
 
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A RecursiveMutex is a [Mutex] that its holder can take again, as [ipc.RecursiveMutex] is: Lock hands out a

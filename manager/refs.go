@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // ref is what this process has of an object: the manager keeps it alive until it is told that

@@ -3,7 +3,7 @@ package manager
 import (
 	"context"
 
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // An RWMutex is a [Mutex] that several can hold at a time who only read. The death of one that reads

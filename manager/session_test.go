@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/ipc"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // dying is the transport of a connection that is lost when it has carried a message, before that is

@@ -6,7 +6,7 @@ import (
 	"iter"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Set is a proxy of a set in a manager; what is said of [Dict] and its keys holds for it as well.

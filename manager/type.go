@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/caller"
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A TypeOf is a type of the user's of which objects can live in a manager; see [Type].

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A Value is a proxy of one value in a manager; what is said of [Dict] holds for it as well.

@@ -3,7 +3,7 @@ package manager
 import (
 	"context"
 
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // A WaitGroup is a proxy of a count in a manager for whose end processes wait, as [ipc.WaitGroup] is.

@@ -13,21 +13,21 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/connection"
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/internal/inside"
 )
 
 // asLocal connects through the manager's door, like a process of its tree.
-func (v *victim) asLocal(ctx context.Context) (store.RawConn, error) {
+func (v *victim) asLocal(ctx context.Context) (inside.ManagerConn, error) {
 	wire, err := v.Dict.MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
-	return store.Raw.Local(ctx, wire)
+	return inside.Manager.Local(ctx, wire)
 }
 
 // asRemote connects like a remote client that knows the key.
-func (v *victim) asRemote(ctx context.Context) (store.RawConn, error) {
-	return store.Raw.Remote(ctx, "tcp", v.Manager, key)
+func (v *victim) asRemote(ctx context.Context) (inside.ManagerConn, error) {
+	return inside.Manager.Remote(ctx, "tcp", v.Manager, key)
 }
 
 const reallyLarge = "send 2 MiB"
@@ -35,55 +35,52 @@ const reallyLarge = "send 2 MiB"
 // managerDeeds are the attacks with requests to a manager.
 var managerDeeds = []struct {
 	name string
-	do   func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error
+	do   func(ctx context.Context, v *victim, c inside.ManagerConn, op uint8) error
 }{
-	{"huge", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
-		var w store.Writer
-		w.Begin(1, op, v.object())
+	{"huge", func(ctx context.Context, v *victim, c inside.ManagerConn, op uint8) error {
+		var args []byte
 		for range 4 {
-			w.Uint(1 << 40) // a length, or a count of elements
+			args = binary.AppendUvarint(args, 1<<40) // a length, or a count of elements
 		}
-		w.End()
-		return c.SendBytes(ctx, w.B)
+		return c.SendBytes(ctx, v.request(1, op, args))
 	}},
-	{reallyLarge, func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
-		var w store.Writer
-		w.Begin(1, op, v.object())
-		w.Bytes(make([]byte, 1<<20))
-		w.Bytes(make([]byte, 1<<20))
-		w.End()
-		return c.SendBytes(ctx, w.B)
+	{reallyLarge, func(ctx context.Context, v *victim, c inside.ManagerConn, op uint8) error {
+		var args []byte
+		for range 2 {
+			args = binary.AppendUvarint(args, 1<<20)
+			args = append(args, make([]byte, 1<<20)...)
+		}
+		return c.SendBytes(ctx, v.request(1, op, args))
 	}},
-	{"unfinished", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
-		var w store.Writer
-		w.Begin(1, op, v.object())
-		w.End()
-		return c.SendBytes(ctx, w.B[:v.rand.IntN(len(w.B))+1])
+	{"unfinished", func(ctx context.Context, v *victim, c inside.ManagerConn, op uint8) error {
+		b := v.request(1, op, nil)
+		return c.SendBytes(ctx, b[:v.rand.IntN(len(b))+1])
 	}},
-	{"repeated, and nothing read", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
-		var w store.Writer
+	{"repeated, and nothing read", func(ctx context.Context, v *victim, c inside.ManagerConn, op uint8) error {
+		var b []byte
 		for i := range uint32(100) {
-			w.Begin(i, op, v.object())
-			w.Uint(uint64(i))
-			w.End()
+			b = append(b, v.request(i, op, binary.AppendUvarint(nil, uint64(i)))...)
 		}
-		return c.SendBytes(ctx, w.B)
+		return c.SendBytes(ctx, b)
 	}},
-	{"out of order", func(ctx context.Context, v *victim, c store.RawConn, op store.Op) error {
-		all := store.Operations()
+	{"out of order", func(ctx context.Context, v *victim, c inside.ManagerConn, op uint8) error {
+		all := inside.Manager.Operations()
 		for range 20 {
-			var w store.Writer
-			for _, o := range []store.Op{op, all[v.rand.IntN(len(all))]} {
-				w.Begin(v.rand.Uint32(), o, v.object())
-				w.B = append(w.B, noise(v, 40)...)
-				w.End()
+			var b []byte
+			for _, o := range []uint8{op, all[v.rand.IntN(len(all))]} {
+				b = append(b, v.request(v.rand.Uint32(), o, noise(v, 40))...)
 			}
-			if err := c.SendBytes(ctx, w.B); err != nil {
+			if err := c.SendBytes(ctx, b); err != nil {
 				return err
 			}
 		}
 		return nil
 	}},
+}
+
+// request is a request on the attacker's own object in the manager, or on none.
+func (v *victim) request(call uint32, op uint8, args []byte) []byte {
+	return inside.Manager.AppendRequest(nil, call, op, v.object(), args)
 }
 
 // object returns the number of the attacker's own object in the manager, or a number without an object.
@@ -92,7 +89,7 @@ func (v *victim) object() uint64 {
 	if err != nil || v.rand.IntN(3) == 0 {
 		return v.rand.Uint64() | 1<<40
 	}
-	return binary.LittleEndian.Uint64(wire[store.IDSize:])
+	return inside.Manager.Object(wire)
 }
 
 func noise(v *victim, most int) []byte {
@@ -108,10 +105,10 @@ func noise(v *victim, most int) []byte {
 func managerMessageRows() (rows []Row) {
 	for _, caller := range []struct {
 		name    string
-		connect func(*victim, context.Context) (store.RawConn, error)
+		connect func(*victim, context.Context) (inside.ManagerConn, error)
 	}{{"a worker", (*victim).asLocal}, {"a remote client", (*victim).asRemote}} {
 		for _, d := range managerDeeds {
-			through := func(ops ...store.Op) func(context.Context, *victim) error {
+			through := func(ops ...uint8) func(context.Context, *victim) error {
 				return func(ctx context.Context, v *victim) error {
 					for _, op := range ops { // the manager refuses the rest of each one's connection
 						c, err := caller.connect(v, ctx)
@@ -128,9 +125,9 @@ func managerMessageRows() (rows []Row) {
 				}
 			}
 			row := Row{Target: "the manager, by " + caller.name, Deed: d.name, works: true, Bounds: Bounds{Timeout: 25 * time.Second, Descriptors: 256}, after: managerIsSmall, heavy: d.name == reallyLarge}
-			row.attack = through(slices.Concat(store.Operations(), []store.Op{0, 254, 255})...)
+			row.attack = through(slices.Concat(inside.Manager.Operations(), []uint8{0, 254, 255})...)
 			rows = append(rows, row)
-			for _, op := range store.Operations() {
+			for _, op := range inside.Manager.Operations() {
 				one := row
 				one.Deed, one.long, one.heavy, one.attack = fmt.Sprintf("operation %d, %s", op, d.name), true, false, through(op)
 				rows = append(rows, one)

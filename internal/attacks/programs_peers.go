@@ -4,7 +4,6 @@ package attacks
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +11,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/go-multiprocessing/mp/internal/inside"
 	"github.com/go-multiprocessing/mp/internal/shm"
-	"github.com/go-multiprocessing/mp/internal/store"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 	"github.com/go-multiprocessing/mp/manager"
 )
@@ -101,14 +100,13 @@ func guessObjects(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
-	own := binary.LittleEndian.Uint64(wire[store.IDSize:])
+	own := inside.Manager.Object(wire)
 	for object := range uint64(16) {
-		var w store.Writer
+		var b []byte
 		if object != own {
-			w.Begin(uint32(object), store.OpDictClear, object)
-			w.End()
+			b = inside.Manager.AppendRequest(nil, uint32(object), inside.Manager.ClearDict, object, nil)
 		}
-		if err := c.SendBytes(ctx, w.B); err != nil {
+		if err := c.SendBytes(ctx, b); err != nil {
 			return err
 		}
 	}

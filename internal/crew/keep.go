@@ -189,21 +189,27 @@ func (m *member) enlist(i int) bool {
 	}
 	c.countWorkers()
 	c.changed()
-	go func() {
-		<-m.proc.Done()
-		m.link.EndReading()
-		c.mu.Lock()
-		m.dead = true
-		if m.idle {
-			c.removeIdle(m)
-		}
-		if !m.leased {
-			m.wakeUp()
-		}
-		c.mu.Unlock()
-		m.link.Kick()
-	}()
+	go m.noticeDeath()
 	return true
+}
+
+// noticeDeath waits for the worker's end and makes its pump reap it. It is the only place that marks a worker dead.
+func (m *member) noticeDeath() {
+	c := m.crew
+	<-m.proc.Done()
+	m.link.EndReading()
+
+	c.mu.Lock()
+	m.dead = true
+	if m.idle {
+		c.removeIdle(m)
+	}
+	if !m.leased {
+		m.wakeUp()
+	}
+	c.mu.Unlock()
+
+	m.link.Kick()
 }
 
 // number is the worker's in the crew, from 1; 0 while it is a spare.

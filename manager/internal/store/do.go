@@ -461,3 +461,13 @@ func Answer(b []byte) (*Reader, error) {
 	}
 	return nil, errtree.Decode(b[1:])
 }
+
+// Operations returns all operations. A test that attacks every operation uses it, and so covers new ones.
+func Operations() (all []Op) {
+	for i := range operations {
+		if operations[i].f != nil {
+			all = append(all, Op(i))
+		}
+	}
+	return all
+}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/store"
+	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
 // stuck are functions, one of which does not return when its context ends.
