@@ -132,9 +132,9 @@ func (a *Array[T]) Copy() (elements []T, err error) {
 	return elements, nil
 }
 
-// Close ends the Array: in the process that made it, or that was given it as the result of
-// a task, for everybody; in another one for that process. The memory is given back when no
-// View of it is in use. Closing twice is fine.
+// Close closes the Array: for all processes if this process owns it, else for this process alone.
+// The owner is the process that made the Array, or received it as the result of a task. The
+// memory is released when no View of it is in use. Closing twice is fine.
 func (a *Array[T]) Close() error {
 	if a.a == nil {
 		return errNotMade
@@ -147,8 +147,8 @@ func (a *Array[T]) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the elements, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the elements, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (a *Array[T]) MarshalBinary() ([]byte, error) {
 	b, err := marshal(a.shared())
 	if err != nil {
@@ -158,7 +158,7 @@ func (a *Array[T]) MarshalBinary() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), nil
 }
 
-// UnmarshalBinary makes this a handle of the Array that was encoded.
+// UnmarshalBinary makes this a handle of the encoded Array.
 func (a *Array[T]) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindData, a, func(o *share.Object, rest []byte) (*Array[T], error) {
 		if len(rest) != 16 || fixedType[T]() != nil {

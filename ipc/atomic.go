@@ -170,9 +170,9 @@ func wide[T Number]() bool {
 	return false
 }
 
-// Close ends the Atomic: in the process that made it, or that was given it as the result of
-// a task, for everybody; in another one for that process. Who uses it later gets
-// [ErrClosed]. Closing twice is fine.
+// Close closes the Atomic: for all processes if this process owns it, else for this process
+// alone. The owner is the process that made the Atomic, or received it as the result of a task.
+// Later calls return [ErrClosed]. Closing twice is fine.
 func (a *Atomic[T]) Close() error {
 	if a.a == nil {
 		return errNotMade
@@ -181,14 +181,14 @@ func (a *Atomic[T]) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the number, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the number, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (a *Atomic[T]) MarshalBinary() ([]byte, error) {
 	b, err := marshal(a.shared())
 	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), err
 }
 
-// UnmarshalBinary makes this a handle of the Atomic that was encoded.
+// UnmarshalBinary makes this a handle of the encoded Atomic.
 func (a *Atomic[T]) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindAtomic, a, func(o *share.Object, rest []byte) (*Atomic[T], error) {
 		if len(rest) != 8 {

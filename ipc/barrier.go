@@ -23,7 +23,7 @@ type barrier struct {
 }
 
 // NewBarrier makes a Barrier for 1 to 2,147,483,647 parties; see [NewMutex]. It takes 8 KiB
-// of addresses, of which some hundred bytes are used as a rule.
+// of addresses, and usually some hundred bytes of memory.
 func NewBarrier(parties int, cfg ObjectConfig) (*Barrier, error) {
 	if parties < 1 || parties > xsync.MaxPermits {
 		return nil, fmt.Errorf("mp: NewBarrier: %d parties: give 1 to %d", parties, xsync.MaxPermits)
@@ -94,9 +94,9 @@ func (b *Barrier) Waiting() (int, error) {
 	return b.b.x.Waiting()
 }
 
-// Close ends the Barrier: in the process that made it, or that was given it as the result
-// of a task, for everybody; in another one for that process. Who waits for it then,
-// or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the Barrier: for all processes if this process owns it, else for this process
+// alone. The owner is the process that made the Barrier, or received it as the result of a task.
+// Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (b *Barrier) Close() error {
 	if b.b == nil {
 		return errNotMade
@@ -105,11 +105,11 @@ func (b *Barrier) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (b *Barrier) MarshalBinary() ([]byte, error) { return marshal(b.shared()) }
 
-// UnmarshalBinary makes b a handle of the Barrier that was encoded.
+// UnmarshalBinary makes b a handle of the encoded Barrier.
 func (b *Barrier) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindBarrier, b, func(o *share.Object, _ []byte) (*Barrier, error) {
 		x := &barrier{x: xsync.OpenBarrier(o.Memory())}

@@ -33,8 +33,8 @@ func NewBoundedSemaphore(permits int, cfg ObjectConfig) (*BoundedSemaphore, erro
 	return made(o, &BoundedSemaphore{s}, &s.handle), nil
 }
 
-// Acquire takes a permit, and waits for one until ctx ends. With an error, that of ctx or
-// [ErrClosed], none was taken.
+// Acquire takes a permit, and waits for one until ctx ends. On error no permit was taken. The
+// error is ctx's or [ErrClosed].
 func (s *BoundedSemaphore) Acquire(ctx context.Context) error {
 	if s.s == nil {
 		return errNotMade
@@ -68,9 +68,9 @@ func (s *BoundedSemaphore) Available() (int, error) {
 	return s.s.x.Available()
 }
 
-// Close ends the BoundedSemaphore: in the process that made it, or that was given it as the result
-// of a task, for everybody; in another one for that process. Who waits for it then,
-// or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the BoundedSemaphore: for all processes if this process owns it, else for this
+// process alone. The owner is the process that made the BoundedSemaphore, or received it as the
+// result of a task. Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (s *BoundedSemaphore) Close() error {
 	if s.s == nil {
 		return errNotMade
@@ -79,11 +79,11 @@ func (s *BoundedSemaphore) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (s *BoundedSemaphore) MarshalBinary() ([]byte, error) { return marshal(s.shared()) }
 
-// UnmarshalBinary makes s a handle of the BoundedSemaphore that was encoded.
+// UnmarshalBinary makes s a handle of the encoded BoundedSemaphore.
 func (s *BoundedSemaphore) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindBounded, s, func(o *share.Object, _ []byte) (*BoundedSemaphore, error) {
 		x := &boundedSemaphore{x: xsync.OpenBounded(o.Memory())}

@@ -24,8 +24,8 @@ type cond struct {
 	lock *Mutex
 }
 
-// NewCond makes a Cond for a Mutex; see [NewMutex]. It takes 8 KiB of addresses, of which
-// some hundred bytes are used as a rule.
+// NewCond makes a Cond for a Mutex; see [NewMutex]. It takes 8 KiB of addresses, and
+// usually some hundred bytes of memory.
 func NewCond(lock *Mutex, cfg ObjectConfig) (*Cond, error) {
 	if lock == nil || lock.m == nil {
 		return nil, errors.New("mp: NewCond: the Mutex is nil")
@@ -101,9 +101,9 @@ func (c *Cond) Broadcast() error {
 	return c.c.x.Broadcast()
 }
 
-// Close ends the Cond, not its Mutex: in the process that made it, or that was given it as
-// the result of a task, for everybody; in another one for that process. Who waits for it
-// then, or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the Cond, not its Mutex: for all processes if this process owns it, else for this
+// process alone. The owner is the process that made the Cond, or received it as the result of a
+// task. Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (c *Cond) Close() error {
 	if c.c == nil {
 		return errNotMade
@@ -112,11 +112,11 @@ func (c *Cond) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (c *Cond) MarshalBinary() ([]byte, error) { return marshalWith(c.shared(), c.Mutex()) }
 
-// UnmarshalBinary makes c a handle of the Cond that was encoded.
+// UnmarshalBinary makes c a handle of the encoded Cond.
 func (c *Cond) UnmarshalBinary(data []byte) error {
 	lock, err := lockOf(data[min(share.TokenSize, len(data)):])
 	if err != nil {

@@ -132,7 +132,7 @@ func (c *Conn[T]) beginSend(ctx context.Context) (*conn[T], error) {
 	return x, err
 }
 
-// begin returns the connection if it can be used; leave is to be called then.
+// begin returns the connection if it can be used; the caller must call leave then.
 func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 	if c.c == nil {
 		return nil, errNotMade
@@ -447,7 +447,7 @@ func newConn[T any](l line, in *share.Object, cd *codec.Type[T]) *Conn[T] {
 	l.foresee(func(message []byte) { ofValue(message, e.foresee) })
 	face := &Conn[T]{x}
 	x.handle = handle{in, face}
-	runtime.AddCleanup(face, func(t *turns) { go t.forget() }, x.turns) // nobody has it any more
+	runtime.AddCleanup(face, func(t *turns) { go t.forget() }, x.turns) // it is no longer reachable
 	return face
 }
 

@@ -31,7 +31,7 @@ var (
 // Numbers, which are copied as they lie in memory, stay on their callers' stacks: seal, open and
 // recall give a copy of *v to what may keep a reference, and that is in the heap.
 
-// seal appends the message with *v. If it is not sent after all, it is to be recalled.
+// seal appends the message with *v. A message that is not sent after all must be recalled.
 func (e envelope[T]) seal(buf []byte, v *T) ([]byte, error) {
 	if out, ok := e.codec.AppendPlain(buf, v); ok {
 		return out, nil

@@ -36,9 +36,9 @@ var ErrEmpty = errs.ErrEmpty
 // too. [ObjectConfig].Isolated keeps an object out of reach of processes that do not have it.
 var ErrCorrupt = errs.ErrCorrupt
 
-// ErrOwnerDied is returned instead of a lock whose holder's process has died, or
-// was killed, and may have left what the lock guards half changed. The lock is not
-// held. It is returned to everybody until somebody has repaired that with Recover.
+// ErrOwnerDied is returned for a lock whose holder's process has died and may have left what the
+// lock guards half changed. The lock is not held. Every caller gets the error until one of them has
+// repaired what the lock guards with Recover.
 var ErrOwnerDied = errs.ErrOwnerDied
 
 // ErrNotHeld is returned when a process releases something it does not hold, or uses a
@@ -55,7 +55,7 @@ var ErrOverRelease = errs.ErrOverRelease
 
 // ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent on, and is the
 // cause of the [*mp.CodecError] of a process that sends it once more.
-var ErrMoved = errors.New("mp: it was sent on, and who received it has it")
+var ErrMoved = errors.New("mp: it was sent on, and now belongs to its receiver")
 
 // ErrDirection is returned at an end of a one-way pipe that does only the other.
 var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")

@@ -52,7 +52,7 @@ func (e *Event) IsSet() (bool, error) {
 	return e.e.x.IsSet()
 }
 
-// Wait waits until the Event is set; the error is that of ctx or [ErrClosed].
+// Wait waits until the Event is set. The error is ctx's or [ErrClosed].
 func (e *Event) Wait(ctx context.Context) error {
 	if e.e == nil {
 		return errNotMade
@@ -60,9 +60,9 @@ func (e *Event) Wait(ctx context.Context) error {
 	return ended(ctx, e.e.x.Wait(ctx))
 }
 
-// Close ends the Event: in the process that made it, or that was given it as the result
-// of a task, for everybody; in another one for that process. Who waits for it then,
-// or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the Event: for all processes if this process owns it, else for this process alone.
+// The owner is the process that made the Event, or received it as the result of a task. Calls
+// that wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (e *Event) Close() error {
 	if e.e == nil {
 		return errNotMade
@@ -71,11 +71,11 @@ func (e *Event) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (e *Event) MarshalBinary() ([]byte, error) { return marshal(e.shared()) }
 
-// UnmarshalBinary makes e a handle of the Event that was encoded.
+// UnmarshalBinary makes e a handle of the encoded Event.
 func (e *Event) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindEvent, e, func(o *share.Object, _ []byte) (*Event, error) {
 		x := &event{x: xsync.OpenEvent(o.Memory())}

@@ -128,7 +128,7 @@ var faces = faceTable{known: map[faceKey]func() any{}}
 
 type faceTable struct {
 	mu    sync.Mutex
-	known map[faceKey]func() any // the face, or nil if nobody has it any more
+	known map[faceKey]func() any // the face, or nil if it is no longer reachable
 }
 
 type faceKey struct {
@@ -245,8 +245,8 @@ func (f *faceTable) objectOf(t share.Token) *share.Object {
 	return nil
 }
 
-// collected is called when nobody in this process has an object any more that it had
-// met. If it is the owner by now, closing it remains to be done.
+// collected is called when an object that this process had met is no longer reachable here. If
+// the process is its owner by now, it must still be closed.
 func (f *faceTable) collected(o *share.Object) {
 	f.mu.Lock()
 	key := keyOf(o.Name())

@@ -11,7 +11,7 @@ type line interface {
 	mayReceive() error
 	// send sends a message, or nothing.
 	send(ctx context.Context, b []byte) error
-	// sendBytes is send for what is to be received as the bytes that it is.
+	// sendBytes is send for bytes that the receiver gets as they are, not decoded.
 	sendBytes(ctx context.Context, b []byte) error
 	// trySend and trySendBytes return ErrFull if they would wait.
 	trySend(b []byte) error
@@ -19,8 +19,8 @@ type line interface {
 	// receive appends the next message to buf; tryReceive returns ErrEmpty if it would wait.
 	receive(ctx context.Context, buf []byte) ([]byte, error)
 	tryReceive(buf []byte) ([]byte, error)
-	// foresee has f called with each message before it is received, if that lies here. It is called
-	// before anything is received.
+	// foresee makes the line call f with each message that lies here before that is received. The caller calls
+	// it before it receives anything.
 	foresee(f func(message []byte))
 	// readyNow reports whether receive would not wait, and await waits for that.
 	readyNow() bool
@@ -31,7 +31,7 @@ type line interface {
 	longest() int
 	// shut closes it, and calls drop for what was sent by value and will not be received.
 	shut(drop func([]byte))
-	// forget is shut when nobody here can use it any more.
+	// forget is shut for a line that is no longer reachable.
 	forget(drop func([]byte))
 
 	// See codec.Mover.

@@ -14,9 +14,9 @@ import (
 //
 // It is held by a process: any goroutine of it may unlock it, as with [sync.Mutex]. When a
 // process dies that holds it, the next one to lock it gets [ErrOwnerDied], until
-// somebody has looked after what it guards with [Mutex.Recover]. Who comes later may
-// pass those who wait, as long as none of them has waited for a millisecond (Go's
-// sync.Mutex does so too).
+// one of them has repaired what the lock guards with [Mutex.Recover]. A caller that comes later may
+// pass callers that wait, as long as none of these has waited for a millisecond, as in Go's
+// sync.Mutex.
 //
 // Locking and unlocking an uncontended Mutex takes some ten nanoseconds and no system
 // call. However many goroutines wait, for however many objects, one thread of each
@@ -40,8 +40,8 @@ func NewMutex(cfg ObjectConfig) (*Mutex, error) {
 	return made(o, &Mutex{m}, &m.handle), nil
 }
 
-// Lock takes the lock, and waits for it until ctx ends. With an error it is not held:
-// that of ctx, [ErrOwnerDied] or [ErrClosed].
+// Lock takes the lock, and waits for it until ctx ends. On error the lock is not held. The error
+// is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *Mutex) Lock(ctx context.Context) error {
 	if m.m == nil {
 		return errNotMade
@@ -102,9 +102,9 @@ func (l locker) Unlock() {
 	}
 }
 
-// Close ends the Mutex: in the process that made it, or that was given it as the result
-// of a task, for everybody; in another one for that process. Who waits for it then,
-// or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the Mutex: for all processes if this process owns it, else for this process alone.
+// The owner is the process that made the Mutex, or received it as the result of a task. Calls
+// that wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (m *Mutex) Close() error {
 	if m.m == nil {
 		return errNotMade
@@ -113,11 +113,11 @@ func (m *Mutex) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (m *Mutex) MarshalBinary() ([]byte, error) { return marshal(m.shared()) }
 
-// UnmarshalBinary makes m a handle of the Mutex that was encoded.
+// UnmarshalBinary makes m a handle of the encoded Mutex.
 func (m *Mutex) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindMutex, m, func(o *share.Object, _ []byte) (*Mutex, error) {
 		x := &mutex{x: xsync.OpenMutex(o.Memory())}

@@ -44,9 +44,9 @@ func (o *Once) Done() (bool, error) {
 	return o.o.x.Done()
 }
 
-// Close ends the Once: in the process that made it, or that was given it as the result
-// of a task, for everybody; in another one for that process. Who waits for it then,
-// or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the Once: for all processes if this process owns it, else for this process alone.
+// The owner is the process that made the Once, or received it as the result of a task. Calls that
+// wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (o *Once) Close() error {
 	if o.o == nil {
 		return errNotMade
@@ -55,11 +55,11 @@ func (o *Once) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (o *Once) MarshalBinary() ([]byte, error) { return marshal(o.shared()) }
 
-// UnmarshalBinary makes o a handle of the Once that was encoded.
+// UnmarshalBinary makes o a handle of the encoded Once.
 func (o *Once) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindOnce, o, func(obj *share.Object, _ []byte) (*Once, error) {
 		x := &once{x: xsync.OpenOnce(obj.Memory())}

@@ -267,7 +267,7 @@ func (e *pipeEnd) shut(drop func([]byte)) {
 	}
 }
 
-// forget is shut when nobody can use it here any more.
+// forget is shut for an end that is no longer reachable.
 func (e *pipeEnd) forget(drop func([]byte)) {
 	if e.use.Load() < 0 {
 		e.release(false) // whoever it was sent to has it
@@ -287,8 +287,8 @@ func (e *pipeEnd) closeHere(drop func([]byte)) {
 	l.dropAll(func() { e.release(last) })
 }
 
-// abandon closes an end of which the type of messages is not known here. What was not received
-// is left to who closes the other end, who drops it.
+// abandon closes an end of which the type of messages is not known here. Messages that were
+// not received are dropped when the other end is closed.
 func (e *pipeEnd) abandon() {
 	e.closed.Store(true)
 	e.release(e.pipe.CloseEnd(e.end, e.trip.Load()))

@@ -28,8 +28,8 @@ import (
 // An element takes up to some hundred nanoseconds each way as long as nobody has to wait. One
 // that finds no room in the queue's memory, because it is large, lies outside, in memory and
 // with a descriptor of its own, which are used again for later ones: so Cap bounds the memory
-// that a queue of large elements takes. Who puts such elements waits up to a millisecond for
-// those who get if there are eight already, rather than take fresh memory. A [Slab] is not even copied.
+// that a queue of large elements takes. If there are eight
+// such elements already, Put waits up to a millisecond for a Get rather than take fresh memory. A [Slab] is not even copied.
 // Objects and files in an element stay whole until it is got, though the sender may have
 // died by then; an object that is in it is its maker's as before.
 type Queue[T any] struct{ q *queue[T] }
@@ -48,7 +48,7 @@ const (
 	defaultCap = 1024
 	maxCap     = 1 << 18
 	// perElement is how many bytes of a queue's memory there are for an element, and
-	// roomy how many for all as a rule.
+	// roomy how many there usually are for all.
 	perElement = 256
 	roomy      = 384 << 10
 )
@@ -227,9 +227,9 @@ func (q *Queue[T]) TaskDone() error {
 	return q.q.ring.Done()
 }
 
-// Join waits until there has been a [Queue.TaskDone] for each element that was put. For what a
-// process had got that died, somebody else must say so. The error is that of ctx or
-// [ErrClosed].
+// Join waits until there has been a [Queue.TaskDone] for each element that was put. For an
+// element that a process had received before it died, another one must call it. The error is ctx's
+// or [ErrClosed].
 func (q *Queue[T]) Join(ctx context.Context) error {
 	if q.q == nil {
 		return errNotMade
@@ -297,7 +297,7 @@ func (q *queue[T]) discard() {
 	})
 }
 
-// remains are what is left of a queue when nobody here has it any more.
+// remains are what is left of a queue that is no longer reachable.
 type remains struct {
 	obj  *share.Object
 	ring *xsync.Ring
@@ -312,8 +312,8 @@ func (r remains) finish() {
 	}
 }
 
-// MarshalBinary encodes a handle, not the elements, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the elements, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (q *Queue[T]) MarshalBinary() ([]byte, error) {
 	b, err := marshal(q.shared())
 	if err != nil {
@@ -324,7 +324,7 @@ func (q *Queue[T]) MarshalBinary() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(b, uint64(q.q.outside.most)), nil
 }
 
-// UnmarshalBinary makes q a handle of the Queue that was encoded.
+// UnmarshalBinary makes q a handle of the encoded Queue.
 func (q *Queue[T]) UnmarshalBinary(data []byte) error {
 	c, err := codec.ForMessage[T]()
 	if err != nil {

@@ -29,8 +29,8 @@ func NewRecursiveMutex(cfg ObjectConfig) (*RecursiveMutex, error) {
 	return made(o, &RecursiveMutex{m}, &m.handle), nil
 }
 
-// Lock takes the lock, and waits for it until ctx ends. With an error it is not held:
-// that of ctx, [ErrOwnerDied] or [ErrClosed].
+// Lock takes the lock, and waits for it until ctx ends. On error the lock is not held. The error
+// is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 	if m.m == nil {
 		return nil, errNotMade
@@ -60,9 +60,9 @@ func (m *RecursiveMutex) Recover(ctx context.Context, repair func() error) error
 	return ended(ctx, m.m.x.Recover(ctx, repair))
 }
 
-// Close ends the RecursiveMutex: in the process that made it, or that was given it as the result
-// of a task, for everybody; in another one for that process. Who waits for it then,
-// or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the RecursiveMutex: for all processes if this process owns it, else for this
+// process alone. The owner is the process that made the RecursiveMutex, or received it as the
+// result of a task. Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (m *RecursiveMutex) Close() error {
 	if m.m == nil {
 		return errNotMade
@@ -71,11 +71,11 @@ func (m *RecursiveMutex) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (m *RecursiveMutex) MarshalBinary() ([]byte, error) { return marshal(m.shared()) }
 
-// UnmarshalBinary makes m a handle of the RecursiveMutex that was encoded.
+// UnmarshalBinary makes m a handle of the encoded RecursiveMutex.
 func (m *RecursiveMutex) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindRecursive, m, func(o *share.Object, _ []byte) (*RecursiveMutex, error) {
 		x := &recursiveMutex{x: xsync.OpenMutex(o.Memory())}

@@ -12,8 +12,8 @@ import (
 // them to read. Like a [Mutex] it can be sent, is held by processes, tells of a writer's death
 // with [ErrOwnerDied], and wakes with one thread a process. A reader that dies has read.
 //
-// Who waits to write keeps new readers out, and the readers that waited for a writer go
-// before the next one. RLock and RUnlock cost some twenty nanoseconds without a writer,
+// A writer that waits keeps new readers out, and the readers that waited for a writer go
+// before the next writer. RLock and RUnlock cost some twenty nanoseconds without a writer,
 // and readers of different processes do not touch the same memory; a writer looks at
 // each process.
 type RWMutex struct{ m *rwMutex }
@@ -24,7 +24,7 @@ type rwMutex struct {
 }
 
 // NewRWMutex makes an RWMutex, which lives until [RWMutex.Close]; see [NewMutex]. It
-// takes 8 KiB of addresses, of which some hundred bytes are used as a rule.
+// takes 8 KiB of addresses, and usually some hundred bytes of memory.
 func NewRWMutex(cfg ObjectConfig) (*RWMutex, error) {
 	o, err := share.New(xsync.KindRWMutex, xsync.Large, cfg.Isolated)
 	if err != nil {
@@ -34,8 +34,8 @@ func NewRWMutex(cfg ObjectConfig) (*RWMutex, error) {
 	return made(o, &RWMutex{m}, &m.handle), nil
 }
 
-// RLock takes the lock to read, and waits for it until ctx ends. With an error it is not
-// held: that of ctx, [ErrOwnerDied] or [ErrClosed].
+// RLock locks the RWMutex to read, and waits for that until ctx ends. On error the lock is not
+// held. The error is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RWMutex) RLock(ctx context.Context) error {
 	if m.m == nil {
 		return errNotMade
@@ -60,8 +60,8 @@ func (m *RWMutex) RUnlock() error {
 	return m.m.x.RUnlock()
 }
 
-// Lock takes the lock to write, and waits for it until ctx ends. With an error it is not
-// held: that of ctx, [ErrOwnerDied] or [ErrClosed].
+// Lock locks the RWMutex to write, and waits for that until ctx ends. On error the lock is not
+// held. The error is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RWMutex) Lock(ctx context.Context) error {
 	if m.m == nil {
 		return errNotMade
@@ -100,9 +100,9 @@ func (m *RWMutex) Locker() sync.Locker { return locker{m.Lock, m.Unlock} }
 // RLocker is [Mutex.Locker] for RLock and RUnlock.
 func (m *RWMutex) RLocker() sync.Locker { return locker{m.RLock, m.RUnlock} }
 
-// Close ends the RWMutex: in the process that made it, or that was given it as the result
-// of a task, for everybody; in another one for that process. Who waits for it then,
-// or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the RWMutex: for all processes if this process owns it, else for this process
+// alone. The owner is the process that made the RWMutex, or received it as the result of a task.
+// Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (m *RWMutex) Close() error {
 	if m.m == nil {
 		return errNotMade
@@ -111,11 +111,11 @@ func (m *RWMutex) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (m *RWMutex) MarshalBinary() ([]byte, error) { return marshal(m.shared()) }
 
-// UnmarshalBinary makes m a handle of the RWMutex that was encoded.
+// UnmarshalBinary makes m a handle of the encoded RWMutex.
 func (m *RWMutex) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindRWMutex, m, func(o *share.Object, _ []byte) (*RWMutex, error) {
 		x := &rwMutex{x: xsync.OpenRWMutex(o.Memory())}

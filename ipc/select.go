@@ -21,12 +21,12 @@ type Selectable interface {
 	enlist(s *selection) (stop func())
 }
 
-// Select waits until at least one of the given is ready or ctx ends, and returns the indices
-// of all that are ready, in order. It takes nothing: what is ready may have been taken by
-// somebody else when one comes for it: [Queue.TryGet] and [Conn.TryRecv] do not wait then. If several
-// are given that are the same, all of them are found. With none given it is an error.
+// Select waits until at least one of its arguments is ready or ctx ends, and returns the indices of
+// all that are ready, in order. It takes nothing: another goroutine or process can take the element
+// or message first, so take it with [Queue.TryGet] or [Conn.TryRecv], which do not wait. If an
+// argument is given twice, both indices are returned. Without arguments Select returns an error.
 //
-// It costs some hundred nanoseconds for each that is given, and a goroutine for each [Done].
+// It costs some hundred nanoseconds for each argument, and a goroutine for each [Done].
 func Select(ctx context.Context, of ...Selectable) (ready []int, err error) {
 	if len(of) == 0 {
 		return nil, errors.New("mp: Select of nothing would wait for ever")

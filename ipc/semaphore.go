@@ -33,8 +33,8 @@ func NewSemaphore(permits int, cfg ObjectConfig) (*Semaphore, error) {
 	return made(o, &Semaphore{s}, &s.handle), nil
 }
 
-// Acquire takes a permit, and waits for one until ctx ends. With an error, that of ctx or
-// [ErrClosed], none was taken.
+// Acquire takes a permit, and waits for one until ctx ends. On error no permit was taken. The
+// error is ctx's or [ErrClosed].
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	if s.s == nil {
 		return errNotMade
@@ -67,9 +67,9 @@ func (s *Semaphore) Available() (int, error) {
 	return s.s.x.Available()
 }
 
-// Close ends the Semaphore: in the process that made it, or that was given it as the result
-// of a task, for everybody; in another one for that process. Who waits for it then,
-// or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the Semaphore: for all processes if this process owns it, else for this process
+// alone. The owner is the process that made the Semaphore, or received it as the result of a
+// task. Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (s *Semaphore) Close() error {
 	if s.s == nil {
 		return errNotMade
@@ -78,11 +78,11 @@ func (s *Semaphore) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (s *Semaphore) MarshalBinary() ([]byte, error) { return marshal(s.shared()) }
 
-// UnmarshalBinary makes s a handle of the Semaphore that was encoded.
+// UnmarshalBinary makes s a handle of the encoded Semaphore.
 func (s *Semaphore) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindSemaphore, s, func(o *share.Object, _ []byte) (*Semaphore, error) {
 		x := &semaphore{x: xsync.OpenSemaphore(o.Memory())}

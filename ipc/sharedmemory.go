@@ -71,8 +71,8 @@ func OpenSharedMemory(name string) (*SharedMemory, error) {
 	return s, err
 }
 
-// RemoveSharedMemory removes a name that a program has left; [fs.ErrNotExist] if there is
-// none. Who has the memory keeps it.
+// RemoveSharedMemory removes a name that a program has left. It returns [fs.ErrNotExist] if there is
+// none. Processes that have the memory keep it.
 func RemoveSharedMemory(name string) error {
 	if err := shm.Remove(name); err != nil {
 		return fmt.Errorf("mp: RemoveSharedMemory: %w", err)
@@ -186,14 +186,14 @@ func (s *SharedMemory) Close() error {
 // memoryMark tells the handle of a SharedMemory from that of an Array.
 var memoryMark = []byte("mp-bytes")
 
-// MarshalBinary encodes a handle, not the memory, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the memory, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (s *SharedMemory) MarshalBinary() ([]byte, error) {
 	b, err := marshal(s.shared())
 	return append(b, memoryMark...), err
 }
 
-// UnmarshalBinary makes s a handle of the memory that was encoded.
+// UnmarshalBinary makes s a handle of the encoded memory.
 func (s *SharedMemory) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindData, s, func(o *share.Object, rest []byte) (*SharedMemory, error) {
 		if !bytes.Equal(rest, memoryMark) || o.Small() {

@@ -23,7 +23,7 @@ import (
 // cannot be sent; a task that carries one is not retried. Several processes at a time can
 // have an [Array].
 //
-// Who has a Slab last must close it: the garbage collector does not, since it does not see who
+// The last holder must close the Slab: the garbage collector does not, since it cannot know who
 // still uses the slice. Memory of a Slab that is closed is used again for the next one of that size which the
 // process makes that had made it, so a steady flow of slabs costs neither fresh memory nor
 // system calls. A process that had such memory before can still reach it: a corrupt one can write into a later
@@ -101,7 +101,7 @@ func (s *Slab[T]) Truncate(n int) error {
 
 // Close gives the memory back, to be used again. Closing twice is fine, and so is closing
 // what was sent. While a Put, Send or the like has not returned, it does nothing: the Slab is on
-// its way, and if it comes back, it is to be closed then.
+// its way. If it comes back, close it then.
 func (s *Slab[T]) Close() error {
 	if s.s == nil {
 		return errNotMade

@@ -127,7 +127,7 @@ func (l *transportLine) enlist(s *selection) (stop func()) {
 				return
 			}
 			select {
-			case <-looked: // in vain, if it goes on: somebody else has taken the message
+			case <-looked: // for nothing, if it goes on: another goroutine has taken the message
 			case <-over:
 				return
 			}

@@ -88,12 +88,12 @@ func (t *turns) take() (held []byte) {
 }
 
 // pass ends the caller's turn. A message that the caller could not use is held; the turn goes
-// to somebody else then, since the caller may be back at once for the same message. Whoever was
+// to somebody else then, since the caller may be back at once for the same message. A goroutine that was
 // called before and has not run yet gets it as well: the caller could go round for as long as it
 // has the processor.
 func (t *turns) pass(held []byte) {
 	t.mu.Lock()
-	if held == nil && len(t.tries) == 0 && len(t.waiters) == 0 { // as a rule
+	if held == nil && len(t.tries) == 0 && len(t.waiters) == 0 { // usually
 		t.taken = false
 		t.mu.Unlock()
 		return
@@ -114,7 +114,7 @@ func (t *turns) pass(held []byte) {
 	t.mu.Unlock()
 }
 
-// callNext lets the next one have the turn, if there is one: as a rule whoever is first from now on,
+// callNext lets the next one have the turn, if there is one: usually the one that is first from now on,
 // but the one that was called if it must not be the caller; under the lock.
 func (t *turns) callNext(notCaller bool) {
 	t.taken = false
@@ -165,7 +165,7 @@ func (t *turns) end() {
 	ofValue(held, t.drop)
 }
 
-// forget ends them and the line when nobody here can use these any more.
+// forget ends them and the line when these are no longer reachable.
 func (t *turns) forget() {
 	t.line.forget(t.drop)
 	t.end()

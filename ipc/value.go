@@ -57,7 +57,7 @@ func openValue[T any](o *share.Object, lock *Mutex, unlocked bool, open func(xsy
 	return face
 }
 
-// Load returns the value. The error is that of ctx, [ErrClosed] or [ErrOwnerDied].
+// Load returns the value. The error is ctx's, [ErrClosed] or [ErrOwnerDied].
 func (v *Value[T]) Load(ctx context.Context) (value T, _ error) {
 	if err := v.locked(ctx, func(p *T) { value = *p }); err != nil {
 		return *new(T), err
@@ -65,7 +65,7 @@ func (v *Value[T]) Load(ctx context.Context) (value T, _ error) {
 	return value, nil
 }
 
-// Store sets the value. The error is that of ctx, [ErrClosed] or [ErrOwnerDied].
+// Store sets the value. The error is ctx's, [ErrClosed] or [ErrOwnerDied].
 func (v *Value[T]) Store(ctx context.Context, value T) error {
 	return v.locked(ctx, func(p *T) { *p = value })
 }
@@ -151,9 +151,9 @@ func (v *Value[T]) Mutex() *Mutex {
 	return v.v.lock
 }
 
-// Close ends the Value, not a Mutex that was given: in the process that made it, or that was
-// given it as the result of a task, for everybody; in another one for that process. Who
-// uses it later gets [ErrClosed]. Closing twice is fine.
+// Close closes the Value, but not a Mutex that it was made with: for all processes if this
+// process owns it, else for this process alone. The owner is the process that made the Value, or
+// received it as the result of a task. Later calls return [ErrClosed]. Closing twice is fine.
 func (v *Value[T]) Close() error {
 	if v.v == nil {
 		return errNotMade
@@ -174,8 +174,8 @@ const (
 	givenLock
 )
 
-// MarshalBinary encodes a handle, not the value, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the value, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (v *Value[T]) MarshalBinary() ([]byte, error) {
 	b, err := marshal(v.shared())
 	if err != nil {
@@ -194,7 +194,7 @@ func (v *Value[T]) MarshalBinary() ([]byte, error) {
 	return append(b, make([]byte, share.TokenSize)...), nil
 }
 
-// UnmarshalBinary makes v a handle of the Value that was encoded.
+// UnmarshalBinary makes v a handle of the encoded Value.
 func (v *Value[T]) UnmarshalBinary(data []byte) error {
 	const guard = share.TokenSize + 8 // where it says how it is guarded
 	if len(data) != guard+1+share.TokenSize {

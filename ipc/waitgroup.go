@@ -49,7 +49,7 @@ func (g *WaitGroup) Count() (int, error) {
 	return g.g.x.Count()
 }
 
-// Wait waits until the number is 0; the error is that of ctx or [ErrClosed].
+// Wait waits until the number is 0. The error is ctx's or [ErrClosed].
 func (g *WaitGroup) Wait(ctx context.Context) error {
 	if g.g == nil {
 		return errNotMade
@@ -57,9 +57,9 @@ func (g *WaitGroup) Wait(ctx context.Context) error {
 	return ended(ctx, g.g.x.Wait(ctx))
 }
 
-// Close ends the WaitGroup: in the process that made it, or that was given it as the result
-// of a task, for everybody; in another one for that process. Who waits for it then,
-// or uses it later, gets [ErrClosed]. Closing twice is fine.
+// Close closes the WaitGroup: for all processes if this process owns it, else for this process
+// alone. The owner is the process that made the WaitGroup, or received it as the result of a
+// task. Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (g *WaitGroup) Close() error {
 	if g.g == nil {
 		return errNotMade
@@ -68,11 +68,11 @@ func (g *WaitGroup) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. It means nothing
-// outside of this tree of processes.
+// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
+// in this tree of processes.
 func (g *WaitGroup) MarshalBinary() ([]byte, error) { return marshal(g.shared()) }
 
-// UnmarshalBinary makes g a handle of the WaitGroup that was encoded.
+// UnmarshalBinary makes g a handle of the encoded WaitGroup.
 func (g *WaitGroup) UnmarshalBinary(data []byte) error {
 	return meet(data, xsync.KindWaitGroup, g, func(o *share.Object, _ []byte) (*WaitGroup, error) {
 		x := &waitGroup{x: xsync.OpenWaitGroup(o.Memory())}
