@@ -277,6 +277,7 @@ func (m *member) collect() (more bool, err error) {
 			break
 		}
 	}
+	m.link.Accounted() // under the lock, so that the tasks and this agree for everybody who looks
 	m.usage.heard(m.work.Tasks() == 0)
 	m.observe()
 	m.looking = err == nil && m.work.Tasks() == 0

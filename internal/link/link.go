@@ -83,7 +83,7 @@ type Link struct {
 	resHead  uint64
 	buf      []byte
 
-	collected atomic.Uint64 // resHead, for Uncollected
+	accounted atomic.Uint64 // resHead when Accounted was called, for Uncollected
 
 	inbox inbox
 }
@@ -484,9 +484,9 @@ func (l *Link) CheckAll() error {
 	return l.Check()
 }
 
-// Uncollected reports whether the worker says that there are results which have not been collected. It is safe
-// for concurrent use.
-func (l *Link) Uncollected() bool { return l.mem.word64(offResTail).Load() != l.collected.Load() }
+// Uncollected reports whether the worker says that there are results which have not been collected and accounted
+// for. It is safe for concurrent use.
+func (l *Link) Uncollected() bool { return l.mem.word64(offResTail).Load() != l.accounted.Load() }
 
 func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead }
 

@@ -678,3 +678,36 @@ func TestUnwantedAnswers(t *testing.T) {
 		t.Errorf("%d bytes of memory", n)
 	}
 }
+
+// Results count as uncollected until they are accounted for: whoever looks in between would take a task whose result
+// is here already for one that has none.
+func TestUncollectedUntilAccounted(t *testing.T) {
+	l := newLink(t)
+	p := newPort(t, l)
+	for range 3 {
+		l.Stage(Chunk{Count: 1, Body: body([]byte("a"))})
+		l.Publish()
+		if _, err := p.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if l.Uncollected() {
+			t.Error("there is no result yet")
+		}
+		if err := p.Finish(0, []byte("b")); err != nil {
+			t.Fatal(err)
+		}
+		if !l.Uncollected() {
+			t.Error("the result does not count")
+		}
+		if got, err := collect(t, l); err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		if !l.Uncollected() {
+			t.Error("the result counts as accounted for")
+		}
+		l.Accounted()
+		if l.Uncollected() {
+			t.Error("the result counts for ever")
+		}
+	}
+}

@@ -53,7 +53,7 @@ func (r *Results) finish() {
 	}
 }
 
-// Collect sets r to the results that have been committed. An error says that what
+// Collect sets r to the results that have been committed, and Accounted must follow. An error says that what
 // lies in the ring is no result, after those in r: the worker must end.
 func (l *Link) Collect(r *Results) error {
 	r.reset()
@@ -70,11 +70,14 @@ func (l *Link) Collect(r *Results) error {
 		return err
 	}
 	l.resHead = tail
-	l.collected.Store(tail)
 	err := l.parse(l.buf, r)
 	l.mem.word64(offResHead).Store(tail)
 	return err
 }
+
+// Accounted says that the caller has accounted for the results of the last Collect. What it says of them and
+// Uncollected then agree, however long the caller was kept from going on in between.
+func (l *Link) Accounted() { l.accounted.Store(l.resHead) }
 
 func (l *Link) parse(b []byte, r *Results) error {
 	defer r.finish()
