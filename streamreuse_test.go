@@ -247,3 +247,96 @@ func TestStreamReadsAheadSoManyBytes(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// An element that the input yields after the stream has ended stays its sender's.
+func TestStreamRecallsWhatComesLate(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	there := farEnds(t, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	input := func(yield func([]*ipc.Conn[int]) bool) {
+		defer close(over)
+		if !yield(there[:1]) {
+			t.Error("it is over before its end")
+		}
+		cancel()
+		if yield(there[1:]) {
+			t.Error("it goes on")
+		}
+	}
+	for range mp.Stream(ctx, pool, closeConns, input, mp.ChunkSize(30)) {
+	}
+	<-over
+	until(t, "the second is ours", func() bool { return countOurs(there[1:]) == 1 })
+}
+
+// Elements that the executor refuses stay their sender's.
+func TestStreamRecallsWhatIsRefused(t *testing.T) {
+	type closer interface {
+		mp.Executor
+		Close() error
+	}
+	for name, executor := range map[string]func(t *testing.T) closer{
+		"Pool":   func(t *testing.T) closer { return newPool(t, mp.PoolConfig{Workers: 1}) },
+		"Inline": func(*testing.T) closer { return must(mp.NewInline(mp.InlineConfig{Workers: 1})) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ex := executor(t)
+			there := farEnds(t, 30)
+			input := func(yield func([]*ipc.Conn[int]) bool) {
+				_ = ex.Close()
+				for _, c := range there {
+					if !yield([]*ipc.Conn[int]{c}) {
+						return
+					}
+				}
+			}
+			for _, err := range mp.Stream(t.Context(), ex, closeConns, input, mp.ChunkSize(30)) {
+				if !errors.Is(err, mp.ErrClosed) {
+					t.Error(err)
+				}
+			}
+			until(t, "all are ours", func() bool { return countOurs(there) == 30 })
+		})
+	}
+}
+
+// farEnds makes connections, and returns one end of each.
+func farEnds(t *testing.T, n int) (there []*ipc.Conn[int]) {
+	for range n {
+		a, b, err := ipc.NewPipe[int](ipc.PipeConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = a.Close(), b.Close() })
+		there = append(there, b)
+	}
+	return there
+}
+
+// countOurs counts the ends that this process has.
+func countOurs(ends []*ipc.Conn[int]) (n int) {
+	for _, c := range ends {
+		if _, err := c.TryRecv(); !errors.Is(err, ipc.ErrMoved) && !errors.Is(err, mp.ErrClosed) {
+			n++
+		}
+	}
+	return n
+}
+
+// A stream of more bytes than may wait for workers runs to its end.
+func TestStreamOfMoreThanMayWait(t *testing.T) {
+	pool := newPool(t, mp.PoolConfig{Workers: 2})
+	ctx, cancel := context.WithTimeout(t.Context(), never)
+	defer cancel()
+	n := 0
+	for _, err := range mp.Stream(ctx, pool, blobIn, reused(40, make([]byte, 1<<20), func(*[]byte, int) {})) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 40 {
+		t.Error(n)
+	}
+}

@@ -289,5 +289,6 @@ func TestManyStuck(t *testing.T) {
 	if n, err := mp.Call(t.Context(), pool, square, 3); n != 9 || err != nil {
 		t.Error(n, err)
 	}
+	until(t, "all slots are filled", func() bool { return pool.Stats().Serving == workers })
 	until(t, "nothing is left", func() bool { return pool.Close() == nil })
 }

@@ -46,7 +46,17 @@ func (f failing) String() string       { panic(string(f)) }
 func (w waiting) String() string       { <-w; return "" }
 func (quitting) LogValue() slog.Value  { runtime.Goexit(); return slog.Value{} }
 
-// What hides itself is hidden wherever it is.
+// These say in one way only what may be shown.
+type (
+	onlyFormatted struct{ p string }
+	onlyRedacted  struct{ p string }
+)
+
+func (onlyFormatted) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "***") }
+
+func (onlyRedacted) Redacted() string { return "***" }
+
+// A value that hides itself is hidden wherever it is.
 func TestSummaryHides(t *testing.T) {
 	type in struct {
 		P *secret
@@ -63,6 +73,7 @@ func TestSummaryHides(t *testing.T) {
 		in{&word, []secret{word}, word, "hunter2"}, &in{&word, []secret{word}, &word, "hunter2"}, [][]in{{{h: "hunter2"}}},
 		hiding("hunter2"), byPointer{7}, &byPointer{7}, []byPointer{{7}}, logged{7}, []logged{{7}}, struct{ L *logged }{&logged{7}}, group{word, word}, []any{group{word, word}},
 		failing("hunter2"), []failing{"hunter2"}, u, &u, wrapped{errors.New("an error")}, struct{ U url.URL }{u}, quitting(7), endless{}, []any{wait, word},
+		onlyFormatted{"hunter2"}, &onlyFormatted{"hunter2"}, []onlyFormatted{{"hunter2"}}, onlyRedacted{"hunter2"}, []onlyRedacted{{"hunter2"}},
 	} {
 		got := summary(v)
 		if strings.Contains(got, "hunter2") || strings.Contains(got, "less") || strings.Contains(got, "7") || strings.Contains(got, "\n") || got == "" {

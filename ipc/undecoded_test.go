@@ -244,3 +244,56 @@ var failHeavily = mp.Register("failHeavily", func(context.Context, int) (int, er
 	heavies = append(heavies, h) // they are this process's
 	return 0, h
 })
+
+// halfPipe and halfEvent cannot be decoded if N says so. The worker keeps the other end of Conn, and Event.
+type halfPipe struct {
+	Before undecodable
+	Conn   *ipc.Conn[int]
+}
+
+type halfEvent struct {
+	Before undecodable
+	Event  *ipc.Event
+}
+
+var (
+	farEnd   *ipc.Conn[int]
+	farEvent *ipc.Event
+
+	packHalfPipe = mp.Register("packHalfPipe", func(context.Context, int) (h halfPipe, err error) {
+		farEnd, h.Conn, err = ipc.NewPipe[int](ipc.PipeConfig{})
+		h.Before.N = 1
+		return h, err
+	})
+	recvFar = mp.Register("recvFar", func(ctx context.Context, _ int) (bool, error) {
+		_, err := farEnd.Recv(ctx)
+		return errors.Is(err, io.EOF), nil
+	})
+	packHalfEvent = mp.Register("packHalfEvent", func(context.Context, int) (h halfEvent, err error) {
+		farEvent, err = ipc.NewEvent(ipc.ObjectConfig{})
+		h.Event, h.Before.N = farEvent, 1
+		return h, err
+	})
+	waitFar = mp.Register("waitFar", func(ctx context.Context, _ int) (bool, error) {
+		return errors.Is(farEvent.Wait(ctx), ipc.ErrClosed), nil
+	})
+)
+
+// The worker learns that the end and the object are closed which came with a result that cannot be decoded.
+func TestResultUndecodedEndsWhatItGave(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), never)
+	defer cancel()
+	pool := newPool(t, mp.PoolConfig{Workers: 1})
+	if _, err := mp.Call(ctx, pool, packHalfPipe, 0); !isUndecodable(err) {
+		t.Fatal(err)
+	}
+	if ended, err := mp.Call(ctx, pool, recvFar, 0); !ended || err != nil {
+		t.Error("the far end does not see it: ", err)
+	}
+	if _, err := mp.Call(ctx, pool, packHalfEvent, 0); !isUndecodable(err) {
+		t.Fatal(err)
+	}
+	if closed, err := mp.Call(ctx, pool, waitFar, 0); !closed || err != nil {
+		t.Error("the event is not closed: ", err)
+	}
+}

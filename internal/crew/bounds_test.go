@@ -109,6 +109,8 @@ func TestLostStatusIsNoKill(t *testing.T) {
 		{ExitCode: -1, Signal: syscall.SIGSEGV}: false,
 		{ExitCode: -1, Signal: syscall.SIGKILL}: true,
 		{ExitCode: -1, Signal: syscall.SIGTERM}: true,
+		{ExitCode: -1, Signal: syscall.SIGHUP}:  true,
+		{ExitCode: -1, Signal: syscall.SIGINT}:  true,
 	} {
 		if (&crew.Death{Status: status}).MayBeKilled() != want {
 			t.Errorf("%v", status)

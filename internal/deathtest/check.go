@@ -90,7 +90,7 @@ func (r Row) judge(err error) string {
 func (r Row) fates() []Fate { return append([]Fate{{r.Reason, r.End}}, r.Or...) }
 
 func fateOf(w *mp.WorkerError) Fate {
-	if w.Signal != 0 && w.ExitCode == -1 {
+	if w.ExitCode == -1 { // a lost signal must not look like SIGHUP, which is 1
 		return Fate{w.Reason, End(-w.Signal)}
 	}
 	return Fate{w.Reason, End(w.ExitCode)}
