@@ -27,8 +27,8 @@ func NewBarrier(ctx context.Context, m *Manager, parties int, opts ...Option) (*
 	return &Barrier{p}, nil
 }
 
-// Wait waits until all parties have arrived. Each gets another index: the last to arrive 0. With an
-// error, that of ctx or [ipc.ErrBroken], this party has not passed.
+// Wait waits until all parties have arrived. Each gets another index: the last to arrive 0. On error
+// this party has not passed. The error is ctx's or [ipc.ErrBroken].
 func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.WaitDo(ctx, nil) }
 
 // WaitDo is Wait with something to be done before anybody goes on: the party that gets index 0 calls
@@ -76,7 +76,7 @@ const doneTimeout = 10 * time.Second
 // Abort breaks the Barrier, until Reset.
 func (b *Barrier) Abort(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierAbort, nil) }
 
-// Reset makes the Barrier as new. Who waits gets [ipc.ErrBroken].
+// Reset makes the Barrier as new. Parties that wait get [ipc.ErrBroken].
 func (b *Barrier) Reset(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierReset, nil) }
 
 // BarrierState is what a [Barrier] looks like at some moment.
