@@ -34,8 +34,8 @@ func init() {
 	}
 	inside.Manager.ClearDict = uint8(store.OpDictClear)
 	inside.Manager.Object = func(proxy []byte) uint64 { return binary.LittleEndian.Uint64(proxy[store.IDSize:]) }
-	inside.Manager.AppendRequest = func(buf []byte, call uint32, operation uint8, object uint64, arguments []byte) []byte {
-		w := store.Writer{B: buf}
+	inside.Manager.Request = func(call uint32, operation uint8, object uint64, arguments []byte) []byte {
+		var w store.Writer
 		w.Begin(call, store.Op(operation), object)
 		w.B = append(w.B, arguments...)
 		w.End()

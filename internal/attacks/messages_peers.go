@@ -80,7 +80,7 @@ var managerDeeds = []struct {
 
 // request is a request on the attacker's own object in the manager, or on none.
 func (v *victim) request(call uint32, op uint8, args []byte) []byte {
-	return inside.Manager.AppendRequest(nil, call, op, v.object(), args)
+	return inside.Manager.Request(call, op, v.object(), args)
 }
 
 // object returns the number of the attacker's own object in the manager, or a number without an object.

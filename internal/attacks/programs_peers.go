@@ -104,7 +104,7 @@ func guessObjects(ctx context.Context, v *victim) error {
 	for object := range uint64(16) {
 		var b []byte
 		if object != own {
-			b = inside.Manager.AppendRequest(nil, uint32(object), inside.Manager.ClearDict, object, nil)
+			b = inside.Manager.Request(uint32(object), inside.Manager.ClearDict, object, nil)
 		}
 		if err := c.SendBytes(ctx, b); err != nil {
 			return err

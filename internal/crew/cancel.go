@@ -122,8 +122,7 @@ func (c *Crew) kill(r running, j *job, cause error) (done bool) {
 }
 
 // killIfOverdue ends a worker that claims, by its marks, not to run a task which it had begun, and has
-// not committed its result: as long as it is believed the task has no end. It looks twice, since the pump
-// may just have the result in its hands.
+// not committed its result: as long as it is believed the task has no end. It looks twice to be sure.
 func (c *Crew) killIfOverdue(r running, j *job, cause error, again bool) {
 	if c.kill(r, j, cause) {
 		return

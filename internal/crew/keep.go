@@ -114,10 +114,7 @@ func (c *Crew) mayReplace(i int) error {
 // failed ends a worker that cannot come into service, because of err or because it
 // has died meanwhile.
 func (m *member) failed(i int, err error) *StartError {
-	own := m.proc.Exiting()
-	if !own && endedBefore(err) {
-		own = !m.outlives()
-	}
+	own := m.proc.Exiting() || endedBefore(err) && !m.outlives()
 	s := &StartError{Worker: i + 1, Started: true, Permanent: !own && !errors.Is(err, errs.ErrClosed), Err: err}
 	s.Last = m.discard()
 	s.Killed = own && s.Last.mayBeKilled()

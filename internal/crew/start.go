@@ -84,14 +84,9 @@ func (c *Crew) program() string {
 // our doing. One that is dying has closed its socket a moment before its end can
 // be seen.
 func (m *member) endsItself(err error) bool {
-	if errors.Is(err, errSilent) && m.outlives() {
+	if errors.Is(err, errSilent) && m.outlives() || !m.proc.Exiting() {
 		return false
 	}
-	if !m.proc.Exiting() {
-		return false
-	}
-	m.proc.Kill() // so that waiting has a bound
-	<-m.proc.Done()
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
 	return m.cause == nil

@@ -22,7 +22,6 @@ var Manager struct {
 	// Object returns the number of the object that an encoded proxy names.
 	Object func(proxy []byte) uint64
 
-	// AppendRequest appends a request of a call to a buffer: an operation on an object, with arguments that nobody
-	// has checked.
-	AppendRequest func(buf []byte, call uint32, operation uint8, object uint64, arguments []byte) []byte
+	// Request returns the request of a call: an operation on an object, with arguments that nobody has checked.
+	Request func(call uint32, operation uint8, object uint64, arguments []byte) []byte
 }

@@ -1,24 +1,15 @@
 package sys
 
-import (
-	"bytes"
-	"fmt"
-	"os"
-	"strconv"
-)
+import "strconv"
 
 // IsExiting reports whether the kernel is taking down the first thread of a process, as it does at the end of the
 // process: by then the thread has a flag, or is a zombie.
 func IsExiting(inProc int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", inProc))
-	if err != nil {
+	const exiting, flagsAt = 0x4, 6 // PF_EXITING
+	fields, err := statOf(inProc)
+	if err != nil || len(fields) <= flagsAt {
 		return false
 	}
-	const exiting, flagsAt = 0x4, 6 // PF_EXITING; the field of the flags behind the name, which may contain anything
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) <= flagsAt {
-		return false
-	}
-	flags, _ := strconv.ParseUint(string(fields[flagsAt]), 10, 64)
+	flags, _ := strconv.ParseUint(fields[flagsAt], 10, 64)
 	return flags&exiting != 0
 }

@@ -58,14 +58,22 @@ func Descends(pidfd, from int) (number int, err error) {
 
 // parentOf returns the number of a process's parent. Both numbers are those of /proc.
 func parentOf(number int) (int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", number))
+	fields, err := statOf(number)
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')')+1:]), " ") // the program's name may contain anything
-	fields := strings.Fields(rest)
 	if len(fields) < 2 {
 		return 0, errNoParent
 	}
 	return strconv.Atoi(fields[1])
+}
+
+// statOf returns the fields of /proc/PID/stat from the state on: the name of the program before them may contain
+// anything.
+func statOf(number int) ([]string, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", number))
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:])), nil
 }
