@@ -2,12 +2,23 @@ package mp
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/errtree"
+	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/logrec"
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// An engine is what a [Pool] or a [Process] runs on: worker processes, or this one for debugging.
+// An engine runs the tasks of a [Pool] or a [Process]: in worker processes, or in this one for debugging.
 type engine interface {
 	Execute(ctx context.Context, function string, b crew.Batch, h crew.Hints) error
 	Shutdown(ctx context.Context) error
@@ -23,28 +34,119 @@ type engine interface {
 	Signal(s syscall.Signal)
 }
 
-// newEngine starts what a complete config describes; tune changes it for a single process. An error
-// of the config begins with the field, behind the name of kind.
-func newEngine(kind string, cfg PoolConfig, tune func(*crew.Config)) (engine, crew.Config, error) {
+// newEngine starts the engine that MPDEBUG asks for. It takes over what cfg holds. kind is the name of the user's
+// config.
+func newEngine(kind string, cfg crew.Config) (engine, error) {
 	d, err := debugMode()
 	if err != nil {
-		return nil, crew.Config{}, err
+		share.ForgetFiles(cfg.Files)
+		return nil, err
 	}
+	cfg.Patient, cfg.Trace = d.nodeadline, d.trace
 	if d.inline {
-		var cc crew.Config
-		tune(&cc)
-		e, err := newInlineEngine(kind, cfg, cc.OnEnd, d)
-		return e, cc, err
+		return newInlineEngine(cfg)
 	}
-	cc, err := cfg.crewConfig()
+
+	c, err := crew.New(cfg)
+	if field := (*crew.ConfigError)(nil); errors.As(err, &field) {
+		return nil, bad("mp: "+kind+".%w", err)
+	}
 	if err != nil {
-		return nil, cc, bad("mp: "+kind+".%w", err)
+		return nil, translate(err)
 	}
-	cc.Patient, cc.Trace = d.nodeadline, d.trace
-	tune(&cc)
-	c, err := crew.New(cc)
+	return c, nil
+}
+
+// engineConfig translates a complete config. It holds what Setup and Teardown send, for newEngine. An error begins with
+// kind and the field.
+func (c PoolConfig) engineConfig(kind string) (crew.Config, error) {
+	setup, files, err := bindOptional(c.Setup)
 	if err != nil {
-		return nil, cc, translate(err)
+		share.ForgetFiles(files)
+		return crew.Config{}, bad("mp: "+kind+".Setup: %w", err)
 	}
-	return c, cc, nil
+
+	teardown, more, err := bindOptional(c.Teardown)
+	files = append(files, more...)
+	if err != nil {
+		share.ForgetFiles(files)
+		return crew.Config{}, bad("mp: "+kind+".Teardown: %w", err)
+	}
+
+	cfg := c.translated()
+	cfg.Link.Setup, cfg.Link.Teardown, cfg.Files = setup, teardown, files
+	if c.Executable == "" {
+		cfg.Build = spawn.BuildID()
+		return cfg, nil
+	}
+
+	path, err := filepath.Abs(c.Executable) // Dir is the workers' directory, not this process's
+	if err != nil {
+		share.ForgetFiles(files)
+		return crew.Config{}, bad("mp: "+kind+".Executable: %w", err)
+	}
+	cfg.Path, cfg.Args = path, []string{c.Executable}
+	return cfg, nil
+}
+
+// translated translates the fields for which that cannot fail.
+func (c PoolConfig) translated() crew.Config {
+	logger := c.Output.Logger
+	return crew.Config{
+		Workers: c.Workers,
+		Args:    slices.Clone(os.Args),
+		Env:     append(os.Environ(), c.Env...),
+		Dir:     c.Dir,
+		Link:    c.linkConfig(),
+		Stdout:  c.Output.Stdout,
+		Stderr:  c.Output.Stderr,
+		Logger:  logger,
+		OnLog:   func(worker, pid int, data []byte) { logrec.Replay(logger, worker, pid, data) },
+		OnFail:  errtree.Decode,
+		Funcs:   functions.wires(),
+		Grace:   c.Grace,
+		Backlog: c.Backlog,
+		Recycle: crew.Recycle(c.Recycle),
+		Restart: crew.Restart(c.Restart),
+		Spares:  c.Spares,
+		Secret:  c.HideArguments,
+		Limits:  c.Limits.crew(),
+		Contain: c.RequireContainment.spawn(),
+		Missing: c.missing,
+		TooLong: c.tooLong,
+		Name:    nextName,
+		Failure: outcomeError,
+		Death:   translate,
+	}
+}
+
+// linkConfig is what each worker learns about itself, except for Setup and Teardown.
+func (c PoolConfig) linkConfig() link.Config {
+	return link.Config{
+		Procs:      c.Procs,
+		LogLevel:   int(logrec.Level(c.Output.Logger)),
+		Parent:     current.Name,
+		ParentPID:  os.Getpid(),
+		MaxMessage: c.MaxMessage,
+		Limits:     c.Limits.link(),
+	}
+}
+
+// tooLong returns the error for an argument of n bytes.
+func (c PoolConfig) tooLong(function string, n int) error {
+	return codecError(function, "argument", "encoded", overMaxMessage(n, c.MaxMessage))
+}
+
+// missing explains why a worker does not have a function.
+func (c PoolConfig) missing(function string) error {
+	if _, ok := functions.lookup(function); !ok {
+		return fmt.Errorf("mp: no function %q is registered", function)
+	}
+	if c.Executable == "" {
+		return fmt.Errorf("mp: the worker, which is this program, has not registered %s: register it in a package variable, whatever the process is", function)
+	}
+	if strings.HasPrefix(function, "main.") {
+		return fmt.Errorf("mp: %s is registered in package main, which the worker binary %s does not share: register it in a package that both programs import", function, c.Executable)
+	}
+	return fmt.Errorf("mp: the worker binary %s lacks the function %s: import the package that registers it there, and build it again", c.Executable, function)
 }

@@ -39,30 +39,23 @@ type inlineEngine struct {
 	code   int // with which a process would exit
 }
 
-// newInlineEngine is newEngine's, and has run the setup.
-func newInlineEngine(kind string, cfg PoolConfig, onEnd func(crew.Death), d debugging) (*inlineEngine, error) {
+// newInlineEngine runs the setup. On error nothing that cfg holds is left.
+func newInlineEngine(cfg crew.Config) (*inlineEngine, error) {
 	x, err := NewInline(InlineConfig{Workers: cfg.Workers})
 	if err != nil {
+		share.ForgetFiles(cfg.Files)
 		return nil, err
 	}
-	setup, files, err := bindOptional(cfg.Setup)
-	if err != nil {
-		return nil, fmt.Errorf("mp: %s.Setup: %w", kind, err)
-	}
 	e := &inlineEngine{
-		inline: x, started: time.Now(), files: files, stderr: cfg.Output.Stderr,
-		room: make(chan struct{}, cfg.Backlog), onEnd: onEnd, ended: make(chan struct{}),
+		inline: x, started: time.Now(), teardown: cfg.Link.Teardown, files: cfg.Files, stderr: cfg.Stderr,
+		room: make(chan struct{}, cfg.Backlog), onEnd: cfg.OnEnd, ended: make(chan struct{}),
 	}
-	teardown, files, err := bindOptional(cfg.Teardown)
-	e.teardown, e.files = teardown, append(e.files, files...)
-	if err != nil {
-		share.ForgetFiles(e.files)
-		return nil, fmt.Errorf("mp: %s.Teardown: %w", kind, err)
+	x.patient = cfg.Patient
+	if cfg.Trace {
+		x.trace = journal.New(cfg.Logger)
 	}
-	x.patient = d.nodeadline
-	if d.trace {
-		x.trace = journal.New(cfg.Output.Logger)
-	}
+
+	setup := cfg.Link.Setup
 	if err := e.runBound(context.Background(), setup); err != nil {
 		e.tears.Do(func() {})
 		_ = e.Close()

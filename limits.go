@@ -6,8 +6,6 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/spawn"
-	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // Limits bound what each worker of a pool may use. The zero value of a field
@@ -103,35 +101,20 @@ func (l Limits) check() error {
 	return nil
 }
 
-// crew adds the limits to a config.
-func (l Limits) crew(c *crew.Config) error {
-	if l.Cgroup != "" {
-		group, err := spawn.OpenCgroup(l.Cgroup)
-		if err != nil {
-			return bad("Limits.Cgroup: %w", err)
-		}
-		c.Cgroup = group
-	}
-	byGroup := c.Cgroup.Memory() != ""
-	if byGroup {
-		c.Memory = l.Memory
-	} else {
-		c.LimitMemory = l.Memory
-	}
-	for _, cpus := range l.CPUs {
-		if err := sys.CanPin(cpus); err != nil {
-			return bad("Limits.CPUs: workers cannot be pinned to %v: %w", cpus, err)
-		}
-	}
-	c.CPUs = l.CPUs
-	c.Link.Limits = link.Limits{Memory: int(l.Memory), Group: byGroup, Files: l.OpenFiles, Nice: l.Nice, NoCore: l.NoCoreDumps}
-	return nil
+// crew translates the limits that the parent sets.
+func (l Limits) crew() crew.Limits {
+	return crew.Limits{Memory: l.Memory, Cgroup: l.Cgroup, CPUs: l.CPUs}
 }
 
-// enforced says what sees to the limits that are set.
-func (l Limits) enforced(g *spawn.Cgroup) Enforced {
-	var e Enforced
-	if e.Memory = g.Memory(); e.Memory == "" {
+// link translates the limits that a worker sets for itself.
+func (l Limits) link() link.Limits {
+	return link.Limits{Files: l.OpenFiles, Nice: l.Nice, NoCore: l.NoCoreDumps}
+}
+
+// enforced names what enforces the limits that are set. memory is the control group's memory controller, or empty.
+func (l Limits) enforced(memory string) Enforced {
+	e := Enforced{Memory: memory}
+	if e.Memory == "" {
 		e.Memory = "RLIMIT_DATA, samples"
 		if raceDetector {
 			e.Memory = "samples"

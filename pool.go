@@ -29,17 +29,22 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	if !initialized.Load() {
 		return nil, ErrNotInitialized
 	}
-	if err := cfg.check(); err != nil {
-		return nil, fmt.Errorf("mp: PoolConfig.%w", err)
+	cfg, err := cfg.complete("PoolConfig")
+	if err != nil {
+		return nil, err
 	}
-	cfg = cfg.withDefaults()
-	e, cc, err := newEngine("PoolConfig", cfg, func(*crew.Config) {})
+	ec, err := cfg.engineConfig("PoolConfig")
+	if err != nil {
+		return nil, err
+	}
+
+	e, err := newEngine("PoolConfig", ec)
 	if err != nil {
 		return nil, err
 	}
 	p := &Pool{engine: e, timeout: cfg.Timeout}
-	if _, here := e.(*inlineEngine); !here {
-		p.containment, p.enforced = cfg.containing().holds(), cfg.Limits.enforced(cc.Cgroup)
+	if c, ok := e.(*crew.Crew); ok {
+		p.containment, p.enforced = cfg.containing().holds(), cfg.Limits.enforced(c.CgroupMemory())
 	}
 	children.addPool(p)
 	return p, nil
@@ -118,10 +123,10 @@ func (p *Pool) Ready(ctx context.Context) error {
 	return p.engine.Ready(ctx)
 }
 
-// numWorkers tells streams how much to read ahead at first.
 // made reports whether p is what NewPool returns.
 func (p *Pool) made() bool { return p != nil && p.engine != nil }
 
+// numWorkers tells streams how much to read ahead at first.
 func (p *Pool) numWorkers() int {
 	if !p.made() {
 		return 1

@@ -4,18 +4,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
-	"github.com/go-multiprocessing/mp/internal/errtree"
-	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/logrec"
 	"github.com/go-multiprocessing/mp/internal/screen"
-	"github.com/go-multiprocessing/mp/internal/share"
-	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
@@ -147,8 +139,12 @@ func (c PoolConfig) check() error {
 // bad is an error that begins with a field's name.
 func bad(field string, args ...any) error { return fmt.Errorf(field, args...) }
 
-// withDefaults fills in what is zero.
-func (c PoolConfig) withDefaults() PoolConfig {
+// complete checks the config and replaces zero fields by their defaults. An error begins with kind and the field.
+func (c PoolConfig) complete(kind string) (PoolConfig, error) {
+	if err := c.check(); err != nil {
+		return c, bad("mp: "+kind+".%w", err)
+	}
+
 	if c.Workers == 0 {
 		c.Workers = NumCPU()
 	}
@@ -173,82 +169,5 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	if c.Output.Logger == nil {
 		c.Output.Logger = slog.Default()
 	}
-	return c
-}
-
-// crewConfig translates a complete config. An error begins with the field.
-func (c PoolConfig) crewConfig() (cc crew.Config, err error) {
-	defer func() {
-		if err != nil {
-			share.ForgetFiles(cc.Files)
-		}
-	}()
-	setup, files, err := bindOptional(c.Setup)
-	cc.Files = files
-	if err != nil {
-		return cc, bad("Setup: %w", err)
-	}
-	teardown, more, err := bindOptional(c.Teardown)
-	if err != nil {
-		return cc, bad("Teardown: %w", err)
-	}
-	logger := c.Output.Logger
-	cc = crew.Config{
-		Workers: c.Workers,
-		Args:    slices.Clone(os.Args),
-		Env:     append(os.Environ(), c.Env...),
-		Dir:     c.Dir,
-		Link:    link.Config{Procs: c.Procs, LogLevel: int(logrec.Level(logger)), Parent: current.Name, ParentPID: os.Getpid(), MaxMessage: c.MaxMessage, Setup: setup, Teardown: teardown},
-		Stdout:  c.Output.Stdout,
-		Stderr:  c.Output.Stderr,
-		Logger:  logger,
-		OnLog:   func(worker, pid int, data []byte) { logrec.Replay(logger, worker, pid, data) },
-		OnFail:  errtree.Decode,
-		Funcs:   functions.wires(),
-		Grace:   c.Grace,
-		Backlog: c.Backlog,
-		Recycle: crew.Recycle(c.Recycle),
-		Restart: crew.Restart(c.Restart),
-		Spares:  c.Spares,
-		Secret:  c.HideArguments,
-		Files:   append(files, more...),
-		Contain: c.RequireContainment.spawn(),
-		Missing: c.missing,
-		TooLong: c.tooLong,
-		Name:    nextName,
-		Failure: outcomeError,
-		Death:   translate,
-	}
-	if err := c.Limits.crew(&cc); err != nil {
-		return cc, err
-	}
-	if c.Executable != "" {
-		path, err := filepath.Abs(c.Executable) // Dir is the workers', not its
-		if err != nil {
-			return cc, bad("Executable: %w", err)
-		}
-		cc.Path, cc.Args = path, []string{c.Executable}
-	} else {
-		cc.Build = spawn.BuildID()
-	}
-	return cc, nil
-}
-
-// tooLong returns the error for an argument of n bytes.
-func (c PoolConfig) tooLong(function string, n int) error {
-	return codecError(function, "argument", "encoded", overMaxMessage(n, c.MaxMessage))
-}
-
-// missing explains why a worker does not have a function.
-func (c PoolConfig) missing(function string) error {
-	if _, ok := functions.lookup(function); !ok {
-		return fmt.Errorf("mp: no function %q is registered", function)
-	}
-	if c.Executable == "" {
-		return fmt.Errorf("mp: the worker, which is this program, has not registered %s: register it in a package variable, whatever the process is", function)
-	}
-	if strings.HasPrefix(function, "main.") {
-		return fmt.Errorf("mp: %s is registered in package main, which the worker binary %s does not share: register it in a package that both programs import", function, c.Executable)
-	}
-	return fmt.Errorf("mp: the worker binary %s lacks the function %s: import the package that registers it there, and build it again", c.Executable, function)
+	return c, nil
 }

@@ -51,8 +51,8 @@ func NewProcess[In, Out any](f *Func[In, Out], arg In, cfg ProcessConfig) (*Proc
 	if f == nil {
 		return nil, errNoFunc
 	}
-	if err := cfg.pool().check(); err != nil {
-		return nil, fmt.Errorf("mp: ProcessConfig.%w", err)
+	if _, err := cfg.pool().complete("ProcessConfig"); err != nil {
+		return nil, err
 	}
 	p := &Process[Out]{name: cfg.Name, cfg: cfg, ended: make(chan struct{})}
 	p.submit = func(ex Executor) *Future[Out] { return submit(context.Background(), ex, f, arg, Hints{}) }
@@ -87,22 +87,35 @@ func (p *Process[Out]) Start() error {
 		return fmt.Errorf("mp: the process %s was started before: make another to run the function again", p.name)
 	}
 	died := make(chan crew.Death, 1)
-	c, _, err := newEngine("ProcessConfig", p.cfg.pool().withDefaults(), func(cc *crew.Config) {
-		cc.Single, cc.Link.Daemon = true, p.cfg.Daemon
-		cc.Name = func() string { return p.name }
-		cc.OnEnd = func(d crew.Death) { died <- d }
-	})
+	e, err := p.newEngine(func(d crew.Death) { died <- d })
 	if err != nil {
 		return err
 	}
-	p.engine, p.state, p.pid = c, processRunning, c.PID()
+	p.engine, p.state, p.pid = e, processRunning, e.PID()
 	children.add(p, ProcessInfo{Name: p.name, PID: p.pid, Daemon: p.cfg.Daemon})
-	go p.follow(p.submit(soloExecutor{c}), died)
+	go p.follow(p.submit(soloExecutor{e}), died)
 	p.submit = nil // it keeps the argument, and a Process may live for long
 	return nil
 }
 
-// soloExecutor runs tasks on a crew as it is.
+// newEngine starts the engine that runs the process. It calls onEnd at the end of the process.
+func (p *Process[Out]) newEngine(onEnd func(crew.Death)) (engine, error) {
+	cfg, err := p.cfg.pool().complete("ProcessConfig")
+	if err != nil {
+		return nil, err
+	}
+	ec, err := cfg.engineConfig("ProcessConfig")
+	if err != nil {
+		return nil, err
+	}
+
+	ec.Single, ec.Link.Daemon = true, p.cfg.Daemon
+	ec.Name = func() string { return p.name }
+	ec.OnEnd = onEnd
+	return newEngine("ProcessConfig", ec)
+}
+
+// soloExecutor runs tasks on an engine as it is.
 type soloExecutor struct{ engine engine }
 
 func (s soloExecutor) Execute(ctx context.Context, function string, b Batch, h Hints) error {

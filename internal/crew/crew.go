@@ -13,15 +13,17 @@ import (
 	"github.com/go-multiprocessing/mp/internal/journal"
 	"github.com/go-multiprocessing/mp/internal/link"
 	"github.com/go-multiprocessing/mp/internal/sched"
+	"github.com/go-multiprocessing/mp/internal/share"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
 // Crew is safe for concurrent use.
 type Crew struct {
-	cfg  Config
-	out  *output
-	logs *journal.Journal
+	cfg    Config
+	limits limits
+	out    *output
+	logs   *journal.Journal
 
 	mu        sync.Mutex
 	sched     sched.Scheduler
@@ -72,9 +74,16 @@ type Crew struct {
 // New starts a crew. It returns when the first worker has said who it is, or
 // with an error, no process left, when that shows that no worker can serve.
 func New(cfg Config) (*Crew, error) {
+	limits, err := openLimits(cfg.Limits)
+	if err != nil {
+		share.ForgetFiles(cfg.Files)
+		return nil, err
+	}
 	cfg.Restart = cfg.Restart.withDefaults()
+	cfg.Link.Limits.Memory, cfg.Link.Limits.Group = int(cfg.Limits.Memory), limits.cgroup.Memory() != ""
 	c := &Crew{
 		cfg:     cfg,
+		limits:  limits,
 		out:     newOutput(cfg.Stdout, cfg.Stderr),
 		logs:    journal.New(cfg.Logger),
 		sched:   sched.New(sys.NumCPU()),
@@ -102,7 +111,6 @@ func New(cfg Config) (*Crew, error) {
 	spawn.Hold()
 	c.resize(cfg.Workers, c.first)
 	c.mu.Unlock()
-	var err error
 	for range cfg.Workers {
 		if err = <-c.first; err == nil {
 			c.beginSpares()

@@ -18,6 +18,9 @@ var errUnsupported = fmt.Errorf("mp: worker processes on %s: %w", runtime.GOOS, 
 // New returns an error that is errors.ErrUnsupported.
 func New(Config) (*Crew, error) { return nil, errUnsupported }
 
+// CgroupMemory is empty.
+func (*Crew) CgroupMemory() string { return "" }
+
 // Execute returns the same.
 func (*Crew) Execute(context.Context, string, Batch, Hints) error { return errUnsupported }
 

@@ -129,7 +129,7 @@ func endedBefore(err error) bool {
 // cpus are those on which a worker may run that is started for place n, from 1; for
 // 0, a spare, those that all places have.
 func (c *Crew) cpus(n int) []int {
-	switch sets := c.cfg.CPUs; {
+	switch sets := c.limits.cpus; {
 	case len(sets) == 0 || n == 0 && len(sets) > 1:
 		return nil
 	case n == 0:
@@ -142,7 +142,7 @@ func (c *Crew) cpus(n int) []int {
 // pin lets a spare that has come to place i run only on the CPUs of the place;
 // other workers were born so.
 func (m *member) pin(i int) error {
-	if m.number() > 0 || len(m.crew.cfg.CPUs) < 2 {
+	if m.number() > 0 || len(m.crew.limits.cpus) < 2 {
 		return nil
 	}
 	cpus := m.crew.cpus(i + 1)

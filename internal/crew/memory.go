@@ -56,7 +56,7 @@ type sampled struct {
 // watchMemory registers a worker with the sampler, which samples it whenever it is starting or has tasks.
 func (m *member) watchMemory() {
 	c := m.crew
-	if c.cfg.LimitMemory == 0 {
+	if c.limits.private == 0 {
 		return
 	}
 	x := &sampled{m: m, statm: -1}
@@ -102,7 +102,7 @@ func (m *member) unwatchMemory() {
 // sampleSoon has the workers looked at as long as one is busy; under the lock.
 func (c *Crew) sampleSoon() {
 	switch s := &c.sampler; {
-	case c.cfg.LimitMemory == 0 || c.closed:
+	case c.limits.private == 0 || c.closed:
 	case s.armed:
 		s.again = true
 	default:
@@ -126,7 +126,7 @@ func (c *Crew) sample() {
 
 	var over []*member
 	for _, x := range s.busy {
-		if x.isOver(c.cfg.LimitMemory) {
+		if x.isOver(c.limits.private) {
 			over = append(over, x.m)
 		}
 	}

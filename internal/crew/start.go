@@ -117,7 +117,7 @@ func (m *member) exec() error {
 			m.proc, err = spawn.Start(spawn.Spec{
 				Path: c.cfg.Path, Args: c.cfg.Args, Title: m.name, Env: c.cfg.Env, Dir: c.cfg.Dir,
 				Procs: c.cfg.Link.Procs, Single: c.cfg.Single, Files: append(l.ChildFiles(), theirs), Stdout: outFD, Stderr: errFD,
-				Refused: l.HangUp, Cancel: c.closing, Contain: c.cfg.Contain, CPUs: c.cpus(m.number()), Cgroup: c.cfg.Cgroup, Memory: c.cfg.Memory,
+				Refused: l.HangUp, Cancel: c.closing, Contain: c.cfg.Contain, CPUs: c.cpus(m.number()), Cgroup: c.limits.cgroup, Memory: c.limits.group,
 			})
 			_ = syscall.Close(errFD)
 		}

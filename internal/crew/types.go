@@ -33,32 +33,47 @@ type Config struct {
 	Stderr  io.Writer
 	Logger  *slog.Logger
 	OnLog   func(worker, pid int, data []byte)
-	OnFail  func(data []byte) error // decodes why a worker cannot serve
-	Funcs   []link.FuncID           // what this program has registered
-	Build   string                  // the build id that workers must have; empty: any
-	Grace   time.Duration           // from the end of a task's context to its worker's
-	Recycle Recycle                 // when a worker is replaced though nothing is wrong with it
-	Restart Restart                 // how often starting one is tried
-	Files   []uint64                // sent with Setup and Teardown; see share.SendFile
-	Spares  int                     // workers kept ready to replace others
-	Secret  bool                    // nothing is told of what tasks are given
-	CPUs    [][]int                 // what the places in turn may run on; empty: anything
-	Contain spawn.Containment       // what kills that which tasks leave behind
-	Cgroup  *spawn.Cgroup           // in which each worker gets a group
-	Memory  int64                   // limit of each such group
-	// LimitMemory is the limit of each worker's private memory where there is no such group; 0 is none.
-	LimitMemory int64
-	Patient     bool                                           // no worker is ended for taking its time
-	Trace       bool                                           // what becomes of workers and tasks is logged
-	Backlog     int                                            // jobs that may wait before Execute blocks
-	Single      bool                                           // the worker is for one task, and not replaced
-	OnEnd       func(Death)                                    // called at the end of a Single worker that had come into service
-	Name        func() string                                  // names the next worker
-	Missing     func(function string) error                    // why a worker has no such function
-	TooLong     func(function string, n int) error             // returns the error for an argument above Link.MaxMessage
-	Failure     func(fn string, kind uint8, data []byte) error // decodes an outcome that is no result
-	Death       func(error) error                              // translates a Death or StartError
+	OnFail  func(data []byte) error                        // decodes why a worker cannot serve
+	Funcs   []link.FuncID                                  // what this program has registered
+	Build   string                                         // the build id that workers must have; empty: any
+	Grace   time.Duration                                  // from the end of a task's context to its worker's
+	Recycle Recycle                                        // when a worker is replaced though nothing is wrong with it
+	Restart Restart                                        // how often starting one is tried
+	Files   []uint64                                       // sent with Setup and Teardown; see share.SendFile
+	Spares  int                                            // workers kept ready to replace others
+	Secret  bool                                           // nothing is told of what tasks are given
+	Limits  Limits                                         // of each worker; New adds the memory limit to Link
+	Contain spawn.Containment                              // kills what tasks leave behind
+	Patient bool                                           // no worker is ended for taking its time
+	Trace   bool                                           // what becomes of workers and tasks is logged
+	Backlog int                                            // jobs that may wait before Execute blocks
+	Single  bool                                           // the worker is for one task, and not replaced
+	OnEnd   func(Death)                                    // called at the end of a Single worker that had come into service
+	Name    func() string                                  // names the next worker
+	Missing func(function string) error                    // why a worker has no such function
+	TooLong func(function string, n int) error             // returns the error for an argument above Link.MaxMessage
+	Failure func(fn string, kind uint8, data []byte) error // decodes an outcome that is no result
+	Death   func(error) error                              // translates a Death or StartError
 }
+
+// Limits bound each worker; a zero field sets no limit.
+type Limits struct {
+	Memory int64   // in bytes
+	Cgroup string  // the directory of a control group, in which each worker gets one
+	CPUs   [][]int // the processors of each slot in turn
+}
+
+// A ConfigError says which field of a Config cannot be had on this system.
+type ConfigError struct {
+	Field string
+	Err   error
+}
+
+// Error begins with the field.
+func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
+
+// Unwrap returns the system's error.
+func (e *ConfigError) Unwrap() error { return e.Err }
 
 // Recycle says when a worker makes way for a fresh one; 0 is never.
 type Recycle struct {
