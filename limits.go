@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/race"
 )
 
 // Limits bound what each worker of a pool may use. The zero value of a field
@@ -116,7 +117,7 @@ func (l Limits) enforced(memory string) Enforced {
 	e := Enforced{Memory: memory}
 	if e.Memory == "" {
 		e.Memory = "RLIMIT_DATA, samples"
-		if raceDetector {
+		if race.Enabled {
 			e.Memory = "samples"
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/race"
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
@@ -65,7 +66,7 @@ var (
 // A task that wants 4 GiB under a cap of 256 MiB ends as out of memory, and never
 // had much more than the cap; the others go on, and so does what fits.
 func TestMemoryLimit(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		outgrowsLimit(t, "", "samples")
 		return
 	}
@@ -75,7 +76,7 @@ func TestMemoryLimit(t *testing.T) {
 // The same by a control group. One that has no memory controller leaves it to the
 // other limit, and Stats says so.
 func TestMemoryLimitOfCgroup(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
 	}
 	for version, parent := range cgroups(t) {
@@ -100,7 +101,7 @@ func hasMemory(t *testing.T, group string) bool {
 
 func outgrowsLimit(t *testing.T, group, by string) {
 	limit := 256 << 20
-	if raceEnabled { // the detector's shadow of the memory counts, and is written in large pieces
+	if race.Enabled { // the detector's shadow of the memory counts, and is written in large pieces
 		limit = 768 << 20
 	}
 	file := filepath.Join(t.TempDir(), "peak")
@@ -120,7 +121,7 @@ func outgrowsLimit(t *testing.T, group, by string) {
 		}
 	}
 	const garbage, program = 48 << 20, 32 << 20 // what the limit leaves for the first; pages of the program's file
-	if peak := peakIn(t, file); peak == 0 || peak > limit+garbage+program && !raceEnabled {
+	if peak := peakIn(t, file); peak == 0 || peak > limit+garbage+program && !race.Enabled {
 		t.Errorf("a worker had %d MiB", peak>>20)
 	}
 }
@@ -417,7 +418,7 @@ var readWhole = mp.Register("readWhole", func(_ context.Context, r reading) (sum
 
 // A worker that has too much before it serves says that this is why it does not.
 func TestMemoryLimitInSetup(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
 	}
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Setup: hoardHuge.With(3 << 29), Limits: mp.Limits{Memory: 256 << 20}})
@@ -456,7 +457,7 @@ var recycling = mp.Register("recycling", func(_ context.Context, mib int) (sum i
 
 // A task that leaves much garbage, and has never as much in use as it may, goes on.
 func TestMemoryLimitAndGarbage(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
 	}
 	const mib = 120
@@ -472,7 +473,7 @@ func TestMemoryLimitAndGarbage(t *testing.T) {
 
 // The least limit that is allowed leaves room for a task.
 func TestLeastMemoryLimit(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
 	}
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: 64 << 20}})
@@ -497,7 +498,7 @@ var putLarge = mp.Register("putLarge", func(ctx context.Context, q *ipc.Queue[[]
 // A producer that puts more than its memory allows dies of that; what it had put is whole,
 // and others go on.
 func TestQueueUnderMemoryLimit(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
 	}
 	for version, parent := range cgroups(t) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/race"
 	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -147,7 +148,7 @@ func TestScalePools(t *testing.T) {
 // page tables alone takes some 40 ms for a GiB, and a start without that no 20.
 func TestScaleHeap(t *testing.T) {
 	mptest.NoLeaks(t)
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector has several times as much memory")
 	}
 	size := scaled(t, 8<<30, 2<<30)

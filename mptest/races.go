@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/go-multiprocessing/mp/internal/race"
 )
 
 // races are the data races that the race detector finds in what the tests start. It reports each on
@@ -15,7 +17,7 @@ type races struct{ dir string }
 // watchRaces is for what is started from now on. It does without where no files can be written, and
 // where GORACE says already what becomes of reports.
 func watchRaces() (r races) {
-	if !raceEnabled {
+	if !race.Enabled {
 		return r
 	}
 	options := os.Getenv("GORACE")

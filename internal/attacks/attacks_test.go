@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/attacks"
+	"github.com/go-multiprocessing/mp/internal/race"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
@@ -45,7 +46,7 @@ func TestAttacks(t *testing.T) {
 	families := map[string][]attacks.Row{}
 	var order []string
 	for _, row := range attacks.Table() {
-		if row.Long() && !*long || skipped() || row.Heavy() && attacks.Racing {
+		if row.Long() && !*long || skipped() || row.Heavy() && race.Enabled {
 			continue
 		}
 		if families[row.Family] == nil {
@@ -91,7 +92,7 @@ const sampled = 10
 
 // skipper returns what says of each row in turn whether it is left out.
 func skipper() func() bool {
-	if !testing.Short() && !attacks.Racing || *long {
+	if !testing.Short() && !race.Enabled || *long {
 		return func() bool { return false }
 	}
 	n := int(*seed % sampled)

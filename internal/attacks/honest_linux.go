@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/connection"
+	"github.com/go-multiprocessing/mp/internal/race"
 	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/manager"
 )
@@ -242,7 +243,7 @@ func stoppedWithManager(ctx context.Context, w *world) error {
 	}
 	defer started.Close()
 	often := 3000
-	if Racing {
+	if race.Enabled {
 		often /= 10 // each takes so much longer
 	}
 	task := mp.Submit(ctx, pool, talk, talking{w.ours, started, often})

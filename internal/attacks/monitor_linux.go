@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-multiprocessing/mp/internal/race"
 )
 
 // usage is the resources of a process.
@@ -168,3 +170,11 @@ func processorTime() (d time.Duration) {
 	}
 	return d
 }
+
+// raceFactor is how many times as much memory a program needs under the race detector, if that is enabled.
+var raceFactor = func() int {
+	if race.Enabled {
+		return 10
+	}
+	return 1
+}()

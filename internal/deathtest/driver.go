@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/race"
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
@@ -43,7 +44,7 @@ func RunCrashing(t *testing.T, table []Row) {
 }
 
 func (r Row) run(t *testing.T) {
-	if r.Needs == Memory && raceEnabled {
+	if r.Needs == Memory && race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the cap")
 	}
 	mptest.NoLeaks(t)

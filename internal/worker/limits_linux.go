@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/race"
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
@@ -56,7 +57,7 @@ func impose(l link.Limits) error {
 		if !l.Group {
 			has := mappedNow()
 			overhead = has.uncounted + ahead(l.Memory)
-			if !raceEnabled {
+			if !race.Enabled {
 				if err := limit("memory", unix.RLIMIT_DATA, l.DataLimit(has.unused)); err != nil {
 					return err
 				}

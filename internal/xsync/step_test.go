@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-multiprocessing/mp/internal/park"
+	"github.com/go-multiprocessing/mp/internal/race"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -35,7 +36,7 @@ var (
 // changed the object or a mailbox, and at others in between. What it has of its own dies
 // with it, so all instructions between two changes are alike.
 func TestDeathAtEveryStep(t *testing.T) {
-	if raceDetector {
+	if race.Enabled {
 		t.Skip("the detector's own instructions would be most of the steps")
 	}
 	if testing.Short() {

@@ -1,8 +1,0 @@
-//go:build linux && !race
-
-package attacks
-
-const raceFactor = 1
-
-// Racing reports whether the race detector is enabled.
-const Racing = false

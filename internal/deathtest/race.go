@@ -1,5 +1,0 @@
-//go:build race
-
-package deathtest
-
-const raceEnabled = true

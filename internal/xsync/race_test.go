@@ -1,5 +1,0 @@
-//go:build race
-
-package xsync_test
-
-const raceDetector = true

@@ -1,5 +1,0 @@
-//go:build !race
-
-package mptest
-
-const raceEnabled = false
