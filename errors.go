@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"syscall"
 
+	"github.com/go-multiprocessing/mp/internal/cause"
+	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/errtree"
@@ -134,3 +137,118 @@ func isNil(v any) bool {
 	r := reflect.ValueOf(v)
 	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
 }
+
+// A CodecError is the error of a task whose argument or result could not be encoded or
+// decoded, and of elements and messages. Ask for it with errors.As; errors.Is finds the
+// cause as well, [ErrClosed] of an object in an argument for instance. A task whose
+// argument could not be was not run; one whose result could not be was.
+type CodecError struct {
+	Func  string // the function's name; "" for what is no task's
+	What  string // "argument", "result", "element" of a queue or "message" of a connection
+	Doing string // "encoded" or "decoded"
+	Text  string // why, in one line unless a marshaller's error has several
+	Stack string // of a panic in a marshaller; "" if there was none
+}
+
+func (e *CodecError) Error() string {
+	if e.Func == "" {
+		return fmt.Sprintf("mp: the %s cannot be %s: %s", e.What, e.Doing, e.Text)
+	}
+	return fmt.Sprintf("mp: the %s of %s cannot be %s: %s", e.What, e.Func, e.Doing, e.Text)
+}
+
+// codecError is a CodecError with its cause, which errors.Is finds in this process.
+func codecError(function, what, doing string, why error) error {
+	return cause.With(&CodecError{function, what, doing, why.Error(), codec.StackOf(why)}, why)
+}
+
+// An ElementError is the error of one element of a [Map].
+type ElementError struct {
+	Index int
+	Err   error
+}
+
+func (e *ElementError) Error() string { return fmt.Sprintf("element %d: %v", e.Index, e.Err) }
+
+// Unwrap returns the element's own error.
+func (e *ElementError) Unwrap() error { return e.Err }
+
+// ElementErrors are the errors of all elements of a [Map] that failed, in order.
+type ElementErrors []*ElementError
+
+// Error gives the number of errors and the first.
+func (e ElementErrors) Error() string {
+	if len(e) == 1 {
+		return e[0].Error()
+	}
+	return fmt.Sprintf("%d elements failed, the first: %v", len(e), e[0])
+}
+
+// Unwrap returns all of them.
+func (e ElementErrors) Unwrap() []error {
+	errs := make([]error, len(e))
+	for i := range e {
+		errs[i] = e[i]
+	}
+	return errs
+}
+
+// A PanicError is the error of a task that panicked. The worker goes on. The value's text
+// and the stack are cut at 256 KiB each, and a text that is cut ends in a note. A value that
+// is an error has the bounds of errors, see [RegisterError].
+type PanicError struct {
+	Func  string // the name of the function
+	Value any    // the value's text, or the error if it was one, as far as errors travel; a runtime.Error arrives as an error with its text
+	Stack string // of the panicking goroutine in the worker
+}
+
+// Error returns the panic's value on one line; the stack is in Stack.
+func (e *PanicError) Error() string {
+	function := e.Func
+	if function == "" {
+		function = "a task"
+	}
+	value, rest, _ := strings.Cut(strings.TrimSpace(fmt.Sprint(e.Value)), "\n")
+	if rest != "" {
+		value += " …"
+	}
+	return fmt.Sprintf("mp: panic in %s: %s", function, value)
+}
+
+// Unwrap returns the panic's value if it was an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+func panicError(function string, data []byte) error {
+	p, err := runner.ParsePanic(data)
+	if err != nil {
+		return fmt.Errorf("mp: a panic that cannot be decoded: %w", err)
+	}
+	e := &PanicError{Func: function, Value: p.Text, Stack: p.Stack}
+	if p.Err != nil {
+		e.Value = errtree.Decode(p.Err)
+	}
+	return e
+}
+
+// A StartError says why a pool has no workers: they could not be started, or
+// their setup failed, several times in a row. Every task gets this error at once, until
+// a worker serves again. If none has ever served, only [Pool.Resize] tries again; see [Restart].
+type StartError struct {
+	Worker  int    // its number in the pool, from 1
+	Process string // the name of a [Process]; "" for a worker of a pool
+	Stderr  string // the end of what the last attempt wrote there
+	Err     error  // why
+}
+
+func (e *StartError) Error() string {
+	if e.Process != "" {
+		return fmt.Sprintf("mp: the process %s cannot be started: %v", e.Process, e.Err)
+	}
+	return fmt.Sprintf("mp: worker %d cannot be started: %v", e.Worker, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *StartError) Unwrap() error { return e.Err }

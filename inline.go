@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +48,12 @@ type inlineTask struct {
 	id    uint64
 	fn    string
 	since time.Time
+}
+
+// InlineConfig describes an [Inline] executor. The zero value is good.
+type InlineConfig struct {
+	// Workers is how many tasks run at once, up to 65,535; 0 means [NumCPU].
+	Workers int
 }
 
 // NewInline makes an Inline executor. The error says which field of the config
@@ -133,24 +138,6 @@ func (x *Inline) numWorkers() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.size
-}
-
-// infos describes the workers.
-func (x *Inline) infos(started time.Time) []crew.Info {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	var all []crew.Info
-	for n := 1; n <= x.numbers; n++ {
-		if slices.Contains(x.free, n) {
-			continue
-		}
-		w := crew.Info{Worker: n, Name: current.Name, PID: os.Getpid(), Started: started, Done: x.done[n]}
-		if t, ok := x.begun[n]; ok {
-			w.Busy, w.Running, w.Task, w.Func, w.Begun = true, true, t.id, t.fn, t.since
-		}
-		all = append(all, w)
-	}
-	return all
 }
 
 // Execute implements [Executor]. It returns when the last task has begun.
@@ -390,20 +377,6 @@ func (x *Inline) log(what string, info runner.Info, args ...any) {
 	}
 	args = append(append([]any{"task", info.ID}, args...), "worker", info.Worker, "pid", os.Getpid())
 	x.trace.Info(what, args...)
-}
-
-func (x *Inline) isRunning(b Batch, i int) bool {
-	if !x.made() {
-		return false
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, t := range x.begun {
-		if t.batch == b && t.index == i {
-			return true
-		}
-	}
-	return false
 }
 
 // Shutdown takes no more tasks and waits for those it has. When ctx ends first, those

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -235,6 +236,38 @@ func (e *inlineEngine) Signal(s syscall.Signal) {
 
 // Workers describes the workers that there would be.
 func (e *inlineEngine) Workers() []crew.Info { return e.inline.infos(e.started) }
+
+// infos describes the workers.
+func (x *Inline) infos(started time.Time) []crew.Info {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all []crew.Info
+	for n := 1; n <= x.numbers; n++ {
+		if slices.Contains(x.free, n) {
+			continue
+		}
+		w := crew.Info{Worker: n, Name: current.Name, PID: os.Getpid(), Started: started, Done: x.done[n]}
+		if t, ok := x.begun[n]; ok {
+			w.Busy, w.Running, w.Task, w.Func, w.Begun = true, true, t.id, t.fn, t.since
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+func (x *Inline) isRunning(b Batch, i int) bool {
+	if !x.made() {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, t := range x.begun {
+		if t.batch == b && t.index == i {
+			return true
+		}
+	}
+	return false
+}
 
 // Stats knows less than that of a crew.
 func (e *inlineEngine) Stats() crew.Stats {

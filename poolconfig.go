@@ -2,6 +2,7 @@ package mp
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -170,4 +171,89 @@ func (c PoolConfig) complete(kind string) (PoolConfig, error) {
 		c.Output.Logger = slog.Default()
 	}
 	return c, nil
+}
+
+// Recycle says when a worker makes way for a fresh one though nothing is wrong
+// with it: for libraries that leak, caches that only grow, or memory that others
+// could use. It finishes the task that it is running, and what waits behind that
+// goes to other workers. Then it has ten seconds to run its Teardown and exit, while
+// the next one takes its place: for a moment there can be twice as many processes
+// as workers. The zero value never does that.
+type Recycle struct {
+	// Tasks is how many tasks a worker runs; never one more.
+	Tasks int
+
+	// Memory is how many bytes of memory a worker may have for itself when it
+	// has finished a task: what is resident, but for mapped files and shared
+	// memory. That is looked up whenever results are fetched, a few
+	// microseconds each time. A task that the worker has got by then is still
+	// run; a fresh worker has a few megabytes. Unlike [Limits].Memory it ends no task.
+	Memory int64
+
+	// Idle is how long a worker is kept that has nothing to do. Its place is
+	// then empty until there is something: that task waits some milliseconds
+	// for a new worker. All workers of a pool may end so.
+	Idle time.Duration
+}
+
+func (r Recycle) check() error {
+	switch {
+	case r.Tasks < 0:
+		return fmt.Errorf("Recycle.Tasks is %d: it must not be negative", r.Tasks)
+	case r.Memory < 0:
+		return fmt.Errorf("Recycle.Memory is %d: it must not be negative", r.Memory)
+	case r.Idle < 0:
+		return fmt.Errorf("Recycle.Idle is %v: it must not be negative", r.Idle)
+	}
+	return nil
+}
+
+// Restart says after what time it is tried again to start a worker that could not
+// be started or whose Setup failed, and how long tasks wait for it. Workers that die of
+// their tasks, or are killed, are replaced at once.
+//
+// A pool of which a worker has served never gives up: it keeps trying. One of which none has
+// served ends after Attempts; only [Pool.Resize] starts it again. [Stats].Failing says what is
+// wrong, and since when.
+type Restart struct {
+	// Attempts is how often in a row a worker may fail to start before tasks no longer wait
+	// for it; 0 means 5. When they wait for no worker, they fail at once with the [*StartError]
+	// of the last attempt, until a worker serves again. A worker that SIGKILL or SIGTERM ends
+	// while it starts says little about the next one: that counts only in Setup, and only
+	// after Attempts of them in a row.
+	Attempts int
+
+	// Backoff is the time before the second attempt, twice that before the
+	// third and so on until MaxBackoff; 0 means 50 ms and 10 s.
+	Backoff, MaxBackoff time.Duration
+}
+
+func (r Restart) check() error {
+	switch {
+	case r.Attempts < 0:
+		return fmt.Errorf("Restart.Attempts is %d: it must not be negative", r.Attempts)
+	case r.Backoff < 0:
+		return fmt.Errorf("Restart.Backoff is %v: it must not be negative", r.Backoff)
+	case r.MaxBackoff < 0:
+		return fmt.Errorf("Restart.MaxBackoff is %v: it must not be negative", r.MaxBackoff)
+	}
+	return nil
+}
+
+// Output says where workers' output goes. It arrives whole lines at a time; lines
+// of different workers, up to 64 KiB long, do not mix, but lines that one worker
+// prints together may be parted by another's. Output may arrive after the result of
+// the task that printed it. Close and Shutdown return when all output has arrived,
+// unless a writer or handler blocks; then its goroutine is abandoned. Each writer, and
+// the handler, is called by one goroutine at a time.
+//
+// Log records wait for a slow handler: up to 8192 records and 8 MiB of the first worker, and
+// fewer of each further one. Further records are lost, and counted in a record of their
+// own. A record of more than 1 MiB is cut, and so is a text of more than 512 KiB. Close
+// and Shutdown wait three seconds at most for the handler, and 200 ms for one that takes no
+// record; the records left after three seconds are lost.
+type Output struct {
+	Stdout io.Writer    // nil: os.Stdout
+	Stderr io.Writer    // nil: os.Stderr
+	Logger *slog.Logger // nil: slog.Default(); gets what workers log with slog, with attributes worker and pid, from the level on that it has when the pool is made
 }
