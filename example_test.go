@@ -363,9 +363,26 @@ func ExampleFunc_With() {
 	// A TASK <nil>
 }
 
-var greet = mp.Register("greet", func(_ context.Context, s string) (struct{}, error) {
+func ExampleRegisterAction() {
+	p, err := mp.NewPool(mp.PoolConfig{Workers: 1, Output: mp.Output{Stdout: os.Stdout}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer p.Close()
+
+	ctx := context.Background()
+	if _, err := mp.Call(ctx, p, greet, "Hello from a worker"); err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Shutdown(ctx); err != nil { // it also waits for the output
+		log.Fatal(err)
+	}
+	// Output: Hello from a worker
+}
+
+var greet = mp.RegisterAction("greet", func(_ context.Context, s string) error {
 	fmt.Println(s)
-	return struct{}{}, nil
+	return nil
 })
 
 func ExampleCurrentTask() {

@@ -63,8 +63,14 @@ func TestForgotInit(t *testing.T) {
 func TestUnusableRegistrations(t *testing.T) {
 	for _, c := range []struct{ program, arg, want string }{
 		{"badtype", "", "main.bad cannot be called in another process: argument: main.arg.Inner[].Callback is a func"},
-		{"late", "late", "Register(f) after mp.Init"},
-		{"late", "twice", `"main.f" is registered twice`},
+		{"late", "late", "mp: Register(f) after mp.Init"},
+		{"late", "late action", "mp: RegisterAction(f) after mp.Init"},
+		{"late", "twice", `mp: Register: the function "main.f" is registered twice`},
+		{"late", "twice action", `mp: RegisterAction: the function "main.f" is registered twice`},
+		{"late", "unnamed", `mp: Register: "" is no name`},
+		{"late", "unnamed action", `mp: RegisterAction: "a\nb" is no name`},
+		{"late", "nil", `mp: Register("f"): the function is nil`},
+		{"late", "nil action", `mp: RegisterAction("f"): the function is nil`},
 	} {
 		if got := run(t, build(t, c.program), c.arg); !strings.Contains(got, c.want) {
 			t.Errorf("%s %s: got %s", c.program, c.arg, got)

@@ -24,7 +24,8 @@ import (
 //	})
 //
 // The argument and the result travel by value; several arguments go into a
-// struct, and a function without one takes or returns struct{}. What travels:
+// struct, and a function without one takes struct{}. A function without a result is for
+// [RegisterAction]. What travels:
 // numbers, strings, booleans, slices, arrays, maps, pointers and structs of such
 // with exported fields, any and interfaces with registered types
 // ([RegisterType]), types with a binary or text form of their own (time.Time,
@@ -47,12 +48,29 @@ import (
 // Register panics if the name is empty, taken or contains a line break, if f
 // is nil, and after Init.
 func Register[In, Out any](name string, f func(ctx context.Context, arg In) (Out, error)) *Func[In, Out] {
-	pkg := caller.Package()
 	if f == nil {
 		panic(fmt.Sprintf("mp: Register(%q): the function is nil", name))
 	}
-	fn := &Func[In, Out]{id: pkg + "." + name, call: f}
-	functions.add(name, fn)
+	fn := &Func[In, Out]{id: caller.Package() + "." + name, call: f}
+	functions.add("Register", name, fn)
+	return fn
+}
+
+// RegisterAction is [Register] for a function that has no result but an error:
+//
+//	var greet = mp.RegisterAction("greet", func(ctx context.Context, name string) error {
+//		_, err := fmt.Println("Hello,", name)
+//		return err
+//	})
+//
+// Its Func has the result type struct{}. It panics where Register does.
+func RegisterAction[In any](name string, f func(ctx context.Context, arg In) error) *Func[In, struct{}] {
+	if f == nil {
+		panic(fmt.Sprintf("mp: RegisterAction(%q): the function is nil", name))
+	}
+	call := func(ctx context.Context, arg In) (struct{}, error) { return struct{}{}, f(ctx, arg) }
+	fn := &Func[In, struct{}]{id: caller.Package() + "." + name, call: call}
+	functions.add("RegisterAction", name, fn)
 	return fn
 }
 
@@ -165,15 +183,17 @@ type registry struct {
 
 var functions = registry{byName: map[string]function{}}
 
-func (r *registry) add(name string, f function) {
-	r.mustBeOpen("Register(" + name + ")")
+// add registers f, for the exported function by.
+func (r *registry) add(by, name string, f function) {
+	r.mustBeOpen(by + "(" + name + ")")
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	if name == "" || strings.ContainsAny(name, "\n\r") {
-		panic(fmt.Sprintf("mp: Register: %q is no name", name))
+		panic(fmt.Sprintf("mp: %s: %q is no name", by, name))
 	}
 	if r.byName[f.Name()] != nil {
-		panic(fmt.Sprintf("mp: Register: the function %q is registered twice: give one another name", f.Name()))
+		panic(fmt.Sprintf("mp: %s: the function %q is registered twice: give one another name", by, f.Name()))
 	}
 	r.byName[f.Name()] = f
 }

@@ -148,15 +148,15 @@ type chaosArg struct {
 	M *manager.Manager
 }
 
-var wreak = mp.Register("wreak", func(ctx context.Context, a chaosArg) (struct{}, error) {
+var wreak = mp.RegisterAction("wreak", func(ctx context.Context, a chaosArg) error {
 	chaosManager = a.M
 	r := rand.New(rand.NewPCG(rand.Uint64(), 0))
 	for ctx.Err() == nil && time.Now().UnixNano() < a.C.Deadline {
 		if err := a.C.do(ctx, r.IntN(chaosKinds)); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // Clients that use objects of all kinds die at random. What they had been told is done is done, once;

@@ -16,14 +16,14 @@ import (
 )
 
 // staying is a client that stays until it is told that all is over.
-var staying = mp.Register("staying", func(ctx context.Context, h honest) (struct{}, error) {
+var staying = mp.RegisterAction("staying", func(ctx context.Context, h honest) error {
 	if err := h.call(ctx, 1); err != nil {
-		return struct{}{}, err
+		return err
 	}
 	if err := h.Over.Wait(ctx); err != nil {
-		return struct{}{}, err
+		return err
 	}
-	return struct{}{}, h.call(ctx, 2)
+	return h.call(ctx, 2)
 })
 
 // Clients that come through the door are counted, for each process and in all. One that is too many is told

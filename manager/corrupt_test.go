@@ -246,8 +246,8 @@ func TestConnectionWrittenOver(t *testing.T) {
 	}
 }
 
-var settingOnce = mp.Register("settingOnce", func(ctx context.Context, d *manager.Dict[string, int]) (struct{}, error) {
-	return struct{}{}, d.Set(ctx, "new", 1)
+var settingOnce = mp.RegisterAction("settingOnce", func(ctx context.Context, d *manager.Dict[string, int]) error {
+	return d.Set(ctx, "new", 1)
 })
 
 // A client that overwrites the door, which all clients share, can at most keep new clients out. They get an

@@ -172,13 +172,13 @@ type counting struct {
 	N      int
 }
 
-var countUp = mp.Register("countUp", func(ctx context.Context, c counting) (struct{}, error) {
+var countUp = mp.RegisterAction("countUp", func(ctx context.Context, c counting) error {
 	for range c.N {
 		if _, err := manager.Update(ctx, c.Counts, "n", plus, 1); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // Functions change values where they are, from many processes, and none gets lost; what they return

@@ -23,13 +23,13 @@ type words struct {
 // one adds to a count, in the manager.
 var one = manager.Function("one", func(_ context.Context, n, by int) (int, error) { return n + by, nil })
 
-var countWords = mp.Register("countWords", func(ctx context.Context, w words) (struct{}, error) {
+var countWords = mp.RegisterAction("countWords", func(ctx context.Context, w words) error {
 	for _, word := range w.Text {
 		if _, err := manager.Update(ctx, w.Counts, word, one, 1); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // Workers count words into one map. Each update is one step, so none gets lost.

@@ -158,16 +158,16 @@ type abandoning struct {
 	Wait bool
 }
 
-var abandon = mp.Register("abandon", func(ctx context.Context, a abandoning) (struct{}, error) {
+var abandon = mp.RegisterAction("abandon", func(ctx context.Context, a abandoning) error {
 	m, err := manager.Start(ctx, manager.Config{})
 	if err != nil {
-		return struct{}{}, err
+		return err
 	}
 	err = a.PID.Send(ctx, m.PID())
 	if a.Wait {
 		<-ctx.Done()
 	}
-	return struct{}{}, err
+	return err
 })
 
 // M20: a manager that nobody shuts down ends with the process that has started it, however that ends.
@@ -271,20 +271,20 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-var touch = mp.Register("touch", func(ctx context.Context, c counting) (struct{}, error) {
+var touch = mp.RegisterAction("touch", func(ctx context.Context, c counting) error {
 	me := fmt.Sprint(os.Getpid())
 	for i := range c.N {
 		if err := c.Counts.Set(ctx, me, i); err != nil {
-			return struct{}{}, err
+			return err
 		}
 		if v, ok, err := c.Counts.Get(ctx, me); v != i || !ok || err != nil {
-			return struct{}{}, errors.Join(err, fmt.Errorf("%d, %v in the place of %d", v, ok, i))
+			return errors.Join(err, fmt.Errorf("%d, %v in the place of %d", v, ok, i))
 		}
 		if _, err := manager.Update(ctx, c.Counts, "all", plus, 1); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // A hundred processes use one manager at once, and none sees an error.

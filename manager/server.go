@@ -29,7 +29,7 @@ type serving struct {
 }
 
 // serve is the life of a manager's process.
-var serve = mp.Register("serve", func(ctx context.Context, job serving) (struct{}, error) {
+var serve = mp.RegisterAction("serve", func(ctx context.Context, job serving) error {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Server{ctx: ctx, cancel: cancel, log: slog.Default()}
 	s.requests.init(mostRequested, mostRequestedEach)
@@ -44,7 +44,7 @@ var serve = mp.Register("serve", func(ctx context.Context, job serving) (struct{
 	}
 	s.end()
 	f.close()
-	return struct{}{}, err
+	return err
 })
 
 // A Server is a manager in its own process, as a Setup function sees it.

@@ -23,18 +23,18 @@ type guarded struct {
 	N     int
 }
 
-var incrementGuarded = mp.Register("incrementGuarded", func(ctx context.Context, g guarded) (struct{}, error) {
+var incrementGuarded = mp.RegisterAction("incrementGuarded", func(ctx context.Context, g guarded) error {
 	for range g.N {
 		if err := g.Lock.Lock(ctx); err != nil {
-			return struct{}{}, err
+			return err
 		}
 		v, err := g.Value.Load(ctx)
 		err = errors.Join(err, g.Value.Store(ctx, v+1), g.Lock.Unlock(ctx))
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // M18: a mutex keeps processes apart.
@@ -84,10 +84,10 @@ type holding struct {
 }
 
 // dieHolding takes everything, says so, and dies while it waits at a barrier.
-var dieHolding = mp.Register("dieHolding", func(ctx context.Context, h holding) (struct{}, error) {
+var dieHolding = mp.RegisterAction("dieHolding", func(ctx context.Context, h holding) error {
 	err := errors.Join(h.Lock.Lock(ctx), h.RW.RLock(ctx), h.Bounded.Acquire(ctx), h.Bounded.Acquire(ctx))
 	if err != nil {
-		return struct{}{}, err
+		return err
 	}
 	go func() { _, _ = h.Barrier.Wait(ctx) }()
 	for {
@@ -98,7 +98,7 @@ var dieHolding = mp.Register("dieHolding", func(ctx context.Context, h holding) 
 	_ = h.Has.Set(ctx)
 	<-ctx.Done()
 	os.Exit(3)
-	return struct{}{}, nil
+	return nil
 })
 
 // What a process had when it died others get: permits and read locks as if it had given them back, a
@@ -397,13 +397,13 @@ type feeding struct {
 	From  int
 }
 
-var feed = mp.Register("feed", func(ctx context.Context, f feeding) (struct{}, error) {
+var feed = mp.RegisterAction("feed", func(ctx context.Context, f feeding) error {
 	for i := range 100 {
 		if err := f.Queue.Put(ctx, f.From+i); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // A queue hands each element to one, in the order of each producer, waits for room and for

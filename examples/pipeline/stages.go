@@ -68,10 +68,10 @@ func (q queues) discard() {
 	}
 }
 
-var readFiles = mp.Register("readFiles", func(ctx context.Context, q queues) (struct{}, error) {
+var readFiles = mp.RegisterAction("readFiles", func(ctx context.Context, q queues) error {
 	for todo, err := range q.Todo.All(ctx) {
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		t := text{File: todo.File}
 		if t.Data, t.Size, err = readSlab(todo.Path); err != nil {
@@ -81,10 +81,10 @@ var readFiles = mp.Register("readFiles", func(ctx context.Context, q queues) (st
 			err = errors.Join(err, t.Data.Close()) // it has not moved
 		}
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // readSlab reads a file into shared memory. If it grows meanwhile, it ends where it did.
@@ -110,11 +110,11 @@ func readSlab(path string) (*ipc.Slab[byte], int, error) {
 	return data, n, nil
 }
 
-var packFiles = mp.Register("packFiles", func(ctx context.Context, q queues) (struct{}, error) {
+var packFiles = mp.RegisterAction("packFiles", func(ctx context.Context, q queues) error {
 	p := newPacker()
 	for t, err := range q.Read.All(ctx) {
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		packed, info, err := p.pack(t.bytes())
 		if err == nil {
@@ -124,10 +124,10 @@ var packFiles = mp.Register("packFiles", func(ctx context.Context, q queues) (st
 			err = q.Pack.Put(ctx, t)
 		}
 		if err != nil {
-			return struct{}{}, errors.Join(err, t.Data.Close())
+			return errors.Join(err, t.Data.Close())
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // indexFiles returns the index of the files that it got.

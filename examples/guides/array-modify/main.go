@@ -18,9 +18,9 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var modify = mp.Register("modify", func(_ context.Context, array *ipc.Array[int]) (struct{}, error) {
+var modify = mp.RegisterAction("modify", func(_ context.Context, array *ipc.Array[int]) error {
 	array.Slice()[0] = 100
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

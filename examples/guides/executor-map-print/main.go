@@ -17,10 +17,10 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-var printSquare = mp.Register("printSquare", func(_ context.Context, n int) (struct{}, error) {
+var printSquare = mp.RegisterAction("printSquare", func(_ context.Context, n int) error {
 	time.Sleep(50 * time.Millisecond)
 	fmt.Printf("Square of %d: %d, calculated by process %d\n", n, n*n, os.Getpid())
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

@@ -26,13 +26,13 @@ type shared struct {
 	Counter *ipc.Array[int] // of one element: memory without a lock
 }
 
-var increment = mp.Register("increment", func(ctx context.Context, s shared) (_ struct{}, err error) {
+var increment = mp.RegisterAction("increment", func(ctx context.Context, s shared) (err error) {
 	if err := s.Lock.Lock(ctx); err != nil {
-		return struct{}{}, err
+		return err
 	}
 	defer func() { err = errors.Join(err, s.Lock.Unlock()) }()
 	s.Counter.Slice()[0]++
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

@@ -31,14 +31,14 @@ type shared struct {
 	Counter *ipc.Value[int]
 }
 
-var safeIncrement = mp.Register("safeIncrement", func(ctx context.Context, s shared) (struct{}, error) {
+var safeIncrement = mp.RegisterAction("safeIncrement", func(ctx context.Context, s shared) error {
 	for range 5 {
 		time.Sleep(10 * time.Millisecond) // simulates work
 		if err := s.increment(ctx); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 func (s shared) increment(ctx context.Context) (err error) {

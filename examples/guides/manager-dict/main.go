@@ -22,9 +22,9 @@ type sale struct {
 	N     int
 }
 
-var sell = mp.Register("sell", func(ctx context.Context, s sale) (struct{}, error) {
+var sell = mp.RegisterAction("sell", func(ctx context.Context, s sale) error {
 	_, err := manager.Update(ctx, s.Stock, s.Item, add, -s.N)
-	return struct{}{}, err
+	return err
 })
 
 func main() {

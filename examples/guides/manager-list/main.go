@@ -14,9 +14,9 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-var addItem = mp.Register("addItem", func(ctx context.Context, l *manager.List[int]) (struct{}, error) {
+var addItem = mp.RegisterAction("addItem", func(ctx context.Context, l *manager.List[int]) error {
 	_, err := l.Append(ctx, 10)
-	return struct{}{}, err
+	return err
 })
 
 func main() {

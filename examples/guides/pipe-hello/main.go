@@ -21,20 +21,20 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var process1 = mp.Register("process1", func(ctx context.Context, conn *ipc.Conn[string]) (struct{}, error) {
+var process1 = mp.RegisterAction("process1", func(ctx context.Context, conn *ipc.Conn[string]) error {
 	if err := conn.Send(ctx, "Hello from P1"); err != nil {
-		return struct{}{}, err
+		return err
 	}
-	return struct{}{}, conn.Close() // what was sent can still be received
+	return conn.Close() // what was sent can still be received
 })
 
-var process2 = mp.Register("process2", func(ctx context.Context, conn *ipc.Conn[string]) (struct{}, error) {
+var process2 = mp.RegisterAction("process2", func(ctx context.Context, conn *ipc.Conn[string]) error {
 	msg, err := conn.Recv(ctx)
 	if err != nil {
-		return struct{}{}, err
+		return err
 	}
 	fmt.Println("Received:", msg)
-	return struct{}{}, conn.Close()
+	return conn.Close()
 })
 
 func main() {

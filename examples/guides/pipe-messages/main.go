@@ -25,29 +25,29 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var send = mp.Register("send", func(ctx context.Context, conn *ipc.Conn[string]) (struct{}, error) {
+var send = mp.RegisterAction("send", func(ctx context.Context, conn *ipc.Conn[string]) error {
 	fmt.Println("Sender: Sending messages...")
 	if err := conn.Send(ctx, "Hello from sender!"); err != nil {
-		return struct{}{}, err
+		return err
 	}
 	time.Sleep(50 * time.Millisecond) // simulates work
 	if err := conn.Send(ctx, "Another message."); err != nil {
-		return struct{}{}, err
+		return err
 	}
-	return struct{}{}, conn.Close()
+	return conn.Close()
 })
 
-var receive = mp.Register("receive", func(ctx context.Context, conn *ipc.Conn[string]) (struct{}, error) {
+var receive = mp.RegisterAction("receive", func(ctx context.Context, conn *ipc.Conn[string]) error {
 	defer conn.Close()
 	fmt.Println("Receiver: Waiting for messages...")
 	for {
 		msg, err := conn.Recv(ctx)
 		if errors.Is(err, io.EOF) {
 			fmt.Println("Receiver: Connection closed by sender.")
-			return struct{}{}, nil
+			return nil
 		}
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		fmt.Printf("Receiver: Received '%s'\n", msg)
 	}

@@ -17,11 +17,11 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-var work = mp.Register("work", func(_ context.Context, name string) (struct{}, error) {
+var work = mp.RegisterAction("work", func(_ context.Context, name string) error {
 	fmt.Printf("Process %s: Starting work... (PID: %d)\n", name, os.Getpid())
 	time.Sleep(100 * time.Millisecond) // simulates work
 	fmt.Printf("Process %s: Finishing work. (PID: %d)\n", name, os.Getpid())
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

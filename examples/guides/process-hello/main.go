@@ -16,9 +16,9 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-var hello = mp.Register("hello", func(context.Context, struct{}) (struct{}, error) {
+var hello = mp.RegisterAction("hello", func(context.Context, struct{}) error {
 	fmt.Println("-----Hello-----")
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

@@ -16,9 +16,9 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-var task = mp.Register("task", func(_ context.Context, name string) (struct{}, error) {
+var task = mp.RegisterAction("task", func(_ context.Context, name string) error {
 	fmt.Printf("Task %s running in process %d\n", name, os.Getpid())
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

@@ -14,20 +14,20 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-var printSquares = mp.Register("printSquares", func(_ context.Context, numbers []int) (struct{}, error) {
+var printSquares = mp.RegisterAction("printSquares", func(_ context.Context, numbers []int) error {
 	for _, n := range numbers {
 		time.Sleep(50 * time.Millisecond) // simulates work
 		fmt.Printf("Square of %d: %d\n", n, n*n)
 	}
-	return struct{}{}, nil
+	return nil
 })
 
-var printCubes = mp.Register("printCubes", func(_ context.Context, numbers []int) (struct{}, error) {
+var printCubes = mp.RegisterAction("printCubes", func(_ context.Context, numbers []int) error {
 	for _, n := range numbers {
 		time.Sleep(50 * time.Millisecond)
 		fmt.Printf("Cube of %d: %d\n", n, n*n*n)
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

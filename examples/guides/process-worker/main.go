@@ -17,12 +17,12 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-var work = mp.Register("work", func(context.Context, struct{}) (struct{}, error) {
+var work = mp.RegisterAction("work", func(context.Context, struct{}) error {
 	name := mp.Current().Name
 	fmt.Printf("Process %s: Starting work... (PID: %d)\n", name, os.Getpid())
 	time.Sleep(100 * time.Millisecond) // simulates work
 	fmt.Printf("Process %s: Finishing work. (PID: %d)\n", name, os.Getpid())
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

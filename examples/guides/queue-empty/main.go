@@ -23,24 +23,24 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var produce = mp.Register("produce", func(ctx context.Context, queue *ipc.Queue[int]) (_ struct{}, err error) {
+var produce = mp.RegisterAction("produce", func(ctx context.Context, queue *ipc.Queue[int]) (err error) {
 	defer func() { err = errors.Join(err, queue.Close()) }()
 	for i := range 5 {
 		if err := queue.Put(ctx, i); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
-var consume = mp.Register("consume", func(ctx context.Context, queue *ipc.Queue[int]) (struct{}, error) {
+var consume = mp.RegisterAction("consume", func(ctx context.Context, queue *ipc.Queue[int]) error {
 	for i, err := range queue.All(ctx) {
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		fmt.Println(i)
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

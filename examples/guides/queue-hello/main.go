@@ -16,17 +16,17 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var send = mp.Register("send", func(ctx context.Context, q *ipc.Queue[string]) (struct{}, error) {
-	return struct{}{}, q.Put(ctx, "Hello from Process 1")
+var send = mp.RegisterAction("send", func(ctx context.Context, q *ipc.Queue[string]) error {
+	return q.Put(ctx, "Hello from Process 1")
 })
 
-var receive = mp.Register("receive", func(ctx context.Context, q *ipc.Queue[string]) (struct{}, error) {
+var receive = mp.RegisterAction("receive", func(ctx context.Context, q *ipc.Queue[string]) error {
 	msg, err := q.Get(ctx)
 	if err != nil {
-		return struct{}{}, err
+		return err
 	}
 	fmt.Println("Received:", msg)
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

@@ -26,24 +26,24 @@ type production struct {
 	Items []string
 }
 
-var produce = mp.Register("produce", func(ctx context.Context, p production) (struct{}, error) {
+var produce = mp.RegisterAction("produce", func(ctx context.Context, p production) error {
 	for _, item := range p.Items {
 		fmt.Println("Producing", item)
 		if err := p.Queue.Put(ctx, item); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
-var consume = mp.Register("consume", func(ctx context.Context, queue *ipc.Queue[string]) (struct{}, error) {
+var consume = mp.RegisterAction("consume", func(ctx context.Context, queue *ipc.Queue[string]) error {
 	for item, err := range queue.All(ctx) {
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		fmt.Println("Consuming", item)
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

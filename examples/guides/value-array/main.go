@@ -20,21 +20,21 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var incrementCounter = mp.Register("incrementCounter", func(_ context.Context, counter *ipc.Atomic[int]) (struct{}, error) {
+var incrementCounter = mp.RegisterAction("incrementCounter", func(_ context.Context, counter *ipc.Atomic[int]) error {
 	for range 1000 {
 		if _, err := counter.Add(1); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
-var modifyArray = mp.Register("modifyArray", func(_ context.Context, array *ipc.Array[float64]) (struct{}, error) {
+var modifyArray = mp.RegisterAction("modifyArray", func(_ context.Context, array *ipc.Array[float64]) error {
 	elements := array.Slice()
 	for i := range elements {
 		elements[i] *= 2
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 func main() {

@@ -18,8 +18,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var increment = mp.Register("increment", func(ctx context.Context, value *ipc.Value[int]) (struct{}, error) {
-	return struct{}{}, value.Update(ctx, func(n *int) error {
+var increment = mp.RegisterAction("increment", func(ctx context.Context, value *ipc.Value[int]) error {
+	return value.Update(ctx, func(n *int) error {
 		*n++
 		return nil
 	})

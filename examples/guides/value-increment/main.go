@@ -18,8 +18,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-var increment = mp.Register("increment", func(ctx context.Context, number *ipc.Value[int]) (struct{}, error) {
-	return struct{}{}, number.Update(ctx, func(n *int) error {
+var increment = mp.RegisterAction("increment", func(ctx context.Context, number *ipc.Value[int]) error {
+	return number.Update(ctx, func(n *int) error {
 		*n++
 		return nil
 	})

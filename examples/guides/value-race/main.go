@@ -27,34 +27,34 @@ type shared struct {
 }
 
 // race is the guide's val.value += 1.
-var race = mp.Register("race", func(ctx context.Context, s shared) (struct{}, error) {
+var race = mp.RegisterAction("race", func(ctx context.Context, s shared) error {
 	n, err := s.Number.Load(ctx)
 	if err != nil {
-		return struct{}{}, err
+		return err
 	}
 	if _, err := s.Barrier.Wait(ctx); err != nil {
-		return struct{}{}, err
+		return err
 	}
-	return struct{}{}, s.Number.Store(ctx, n+1)
+	return s.Number.Store(ctx, n+1)
 })
 
-var update = mp.Register("update", func(ctx context.Context, s shared) (struct{}, error) {
-	return struct{}{}, s.Number.Update(ctx, func(n *int) error {
+var update = mp.RegisterAction("update", func(ctx context.Context, s shared) error {
+	return s.Number.Update(ctx, func(n *int) error {
 		*n++
 		return nil
 	})
 })
 
-var lockAndStore = mp.Register("lockAndStore", func(ctx context.Context, s shared) (_ struct{}, err error) {
+var lockAndStore = mp.RegisterAction("lockAndStore", func(ctx context.Context, s shared) (err error) {
 	if err := s.Lock.Lock(ctx); err != nil {
-		return struct{}{}, err
+		return err
 	}
 	defer func() { err = errors.Join(err, s.Lock.Unlock()) }()
 	n, err := s.Number.Load(ctx)
 	if err != nil {
-		return struct{}{}, err
+		return err
 	}
-	return struct{}{}, s.Number.Store(ctx, n+1)
+	return s.Number.Store(ctx, n+1)
 })
 
 func main() {
