@@ -6,11 +6,11 @@ help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /	/' | expand -t 8
 
 test: ## run all tests
-	go test ./...
+	go test work
 
 lint: ## check formatting, vet and run golangci-lint
 	test -z "$$(git ls-files '*.go' | grep -v /testdata/tree/ | xargs gofmt -l)"
-	go vet ./...
+	go vet work
 	golangci-lint run ./...
 
 bench: ## measure mp beside its peers
