@@ -99,6 +99,34 @@ func TestExecutable(t *testing.T) {
 	}
 }
 
+// A program that shares nothing links nothing of package ipc.
+func TestPoolWithoutIPC(t *testing.T) {
+	const ipc = "github.com/go-multiprocessing/mp/ipc."
+	for program, want := range map[string]bool{"parent": false, "worker": false, "typeworker": true} {
+		text, err := os.ReadFile(build(t, program))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Contains(text, []byte(ipc)); got != want {
+			t.Errorf("the program %s contains %q: %v", program, ipc, got)
+		}
+	}
+}
+
+// Objects of all kinds of number arrive in an interface, unregistered, in a worker that constructs none of them.
+func TestNumbersInInterfaces(t *testing.T) {
+	got := run(t, build(t, "types"), build(t, "typeworker"))
+	var want strings.Builder
+	for _, number := range strings.Fields("int int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 float32 float64") {
+		for _, object := range strings.Fields("Array Value Atomic Slab") {
+			fmt.Fprintf(&want, "*ipc.%s[%s] <nil>\n", object, number)
+		}
+	}
+	if got != want.String() {
+		t.Errorf("got %s\nwant %s", got, want.String())
+	}
+}
+
 // However the parent ends, its workers and what they started in their process
 // groups end too.
 func TestOrphans(t *testing.T) {
