@@ -1,20 +1,21 @@
-// Package park lets goroutines sleep until another process changes a word that both
+// Package park lets goroutines sleep until another process changes a word that both processes
 // share.
 //
-// Each process has a mailbox in a segment that all of them map. Beside the word that
-// goroutines wait for lies a mask of the processes in which some do. Who changes the
-// word takes one process out of the mask, or all, notes in their mailboxes where
-// to look, and wakes them. In a process one of the goroutines that wait, the leader,
-// sleeps in the kernel for all of them and tells the others: one thread, however
-// many goroutines and words. When it has what it waited for, another one leads.
+// Each process has a mailbox in a segment that all of them map. Beside the word that goroutines
+// wait for lies a mask of the processes in which some of them wait. A process that changes the word
+// takes one process, or all of them, out of the mask, notes in their mailboxes where to look, and
+// wakes them. In each process one of the waiting goroutines, the leader, sleeps in the kernel for
+// all of them and calls the others. This takes one thread, however many goroutines and words there
+// are. When the leader has what it waited for, another goroutine becomes the leader.
 //
-// Every process can write the mailboxes and masks, since waking needs that. The roster, which says which slots
-// are in use, has a segment of its own that only the root process can write: a process that could hide another
-// one in it would make the others overlook that process's locks.
+// Every process can write the mailboxes and masks, because waking requires it. The roster, which
+// records the slots in use, has a segment of its own that only the root process can write. A
+// process that could hide another one in the roster would make the others overlook that process's
+// locks.
 //
-// Nothing here depends on anybody's health. A mask and a mailbox are bits, not lists:
-// who dies between two steps leaves nothing half done but a wake-up, and those who
-// watch over the processes tell everybody to look at everything (Mail.RingAll). Who
-// is stopped with somebody else's wake-up in his hands delays them until the
-// heartbeat, at which every leader looks at everything too.
+// No process depends on the health of another. Masks and mailboxes consist of bits, not lists, so a
+// process that dies between two steps leaves nothing half done except a wake-up. The root process,
+// which notices the death, then tells every process to look at everything (Mail.RingAll). A process
+// that is stopped before it passes on a wake-up delays the waiters until the heartbeat, at which
+// every leader looks at everything too.
 package park

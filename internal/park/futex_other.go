@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Nothing is shared between processes on these systems yet, so nobody sleeps.
+// Processes share nothing on these systems yet, so no goroutine sleeps.
 
 func futexWait(*atomic.Uint32, uint32, time.Duration) {}
 

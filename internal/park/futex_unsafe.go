@@ -11,22 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The operations are those for words that processes share.
+// The operations without FUTEX_PRIVATE_FLAG, for words that processes share.
 const (
 	futexOpWait = 0
 	futexOpWake = 1
 )
 
-// futexWait sleeps until a wake, if the word still has that value, but not longer
-// than limit. It may return early. The system call is one of those for which the
-// runtime runs other goroutines meanwhile.
+// futexWait sleeps until a wake if the word still has the given value, but not longer than limit.
+// It may return early. It uses syscall.Syscall6, so the runtime runs other goroutines in the
+// meantime.
 func futexWait(word *atomic.Uint32, value uint32, limit time.Duration) {
 	t := unix.NsecToTimespec(int64(limit))
 	_, _, _ = syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexOpWait, uintptr(value), uintptr(unsafe.Pointer(&t)), 0, 0)
 }
 
-// futexWake wakes who sleeps on the word. It does not block, and is over too soon for
-// the runtime to be told.
+// futexWake wakes the goroutine that sleeps on the word. It does not block, and returns too soon
+// for the runtime to need to know.
 func futexWake(word *atomic.Uint32) {
 	_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexOpWake, 1, 0, 0, 0)
 }

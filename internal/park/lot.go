@@ -9,12 +9,11 @@ import (
 	"time"
 )
 
-// A Lot is where the goroutines of this process wait. It is safe for concurrent use.
+// A Lot manages the wait queues of this process. It is safe for concurrent use.
 type Lot struct {
-	// Heartbeat is how often the leader looks at everything, in case somebody was
-	// stopped who had a wake-up to pass on; with many waiters it is slower. It may be
-	// changed before the first one waits: a test makes it so long that a wake-up which
-	// is lost is seen.
+	// Heartbeat is how often the leader looks at everything, in case a process was stopped before
+	// it passed on a wake-up. With many waiters the interval is longer. Heartbeat may be changed
+	// before the first goroutine waits. Tests make it so long that they notice a lost wake-up.
 	Heartbeat time.Duration
 
 	mail *Mail
@@ -22,36 +21,36 @@ type Lot struct {
 	box  box
 
 	mu        sync.Mutex
-	sites     map[uint32]map[*Site]struct{} // that are waited at, by bucket
-	leader    *waiter                       // sleeps in the kernel
-	followers list.List                     // of *waiter: sleep on their channels
+	sites     map[uint32]map[*Site]struct{} // the wait queues that are not empty, by bucket
+	leader    *waiter                       // the goroutine that sleeps in the kernel
+	followers list.List                     // of *waiter: goroutines that sleep on their channels
 	waiting   int
-	beat      time.Time // the next
+	beat      time.Time // the time of the next heartbeat
 }
 
-// NewLot makes the lot of the process that has slot.
+// NewLot creates the Lot of the process with the given slot.
 func NewLot(m *Mail, slot int) *Lot {
 	return &Lot{Heartbeat: heartbeat, mail: m, slot: slot, box: m.box(slot), sites: map[uint32]map[*Site]struct{}{}}
 }
 
-// Mail is the segment with the mailboxes.
+// Mail returns the segment with the mailboxes.
 func (l *Lot) Mail() *Mail { return l.mail }
 
-// Slot is the number of this process among those that share objects, from 1.
+// Slot returns the number, from 1, of this process among the processes that share objects.
 func (l *Lot) Slot() int { return l.slot }
 
-// bit is that of this process in a mask.
+// bit returns the number of this process's bit in a mask.
 func (l *Lot) bit() int { return l.slot % 64 }
 
-// waiter is a goroutine that waits.
+// A waiter is a waiting goroutine.
 type waiter struct {
-	place  *list.Element // in the site's queue
-	called bool          // it is to look again
-	bell   chan struct{} // tells it so, or to lead; capacity 1
-	of     *waiter       // nil, or that of the Multi which it is part of
+	place  *list.Element // in the wait queue
+	called bool          // it must look again
+	bell   chan struct{} // signals that it must look again or lead; capacity 1
+	of     *waiter       // nil, or the waiter of the Multi that this one is part of
 }
 
-// call makes a waiter look again; under the lock.
+// call makes a waiter look again. The caller must hold l.mu.
 func (l *Lot) call(w *waiter) {
 	if w.called {
 		return
@@ -74,7 +73,7 @@ func (w *waiter) ring() {
 	}
 }
 
-// sleep returns nil when w is to look again, and the context's error when that ends.
+// sleep returns nil when w must look again, and ctx's error when ctx ends.
 func (l *Lot) sleep(ctx context.Context, w *waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,11 +102,11 @@ func (l *Lot) follow(ctx context.Context, w *waiter) {
 	l.mu.Lock()
 	l.followers.Remove(e)
 	if w.called || ctx.Err() != nil {
-		l.promote() // it may have been asked to lead
+		l.promote() // w may have been asked to lead
 	}
 }
 
-// promote makes a follower the leader if there is none.
+// promote asks a follower to lead if there is no leader.
 func (l *Lot) promote() {
 	if e := l.followers.Front(); e != nil && l.leader == nil {
 		e.Value.(*waiter).ring()
@@ -119,18 +118,20 @@ const (
 	many      = 1000
 )
 
-// lead sleeps for everybody until w is called or its context ends.
+// lead sleeps for all waiters until w is called or ctx ends.
 func (l *Lot) lead(ctx context.Context, w *waiter) {
 	l.leader = w
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, l.box.poke)
 		defer stop()
 	}
+
 	for {
-		l.box.wake() // who pokes after this is seen by sleep, who did before by what follows
+		l.box.wake() // sleep sees a later poke; the check below sees the cause of an earlier one
 		if w.called || ctx.Err() != nil {
 			break
 		}
+
 		limit := l.pause()
 		l.mu.Unlock()
 		letOthersRun()
@@ -138,23 +139,24 @@ func (l *Lot) lead(ctx context.Context, w *waiter) {
 		l.mu.Lock()
 		if l.deliver(noted, l.beats()) && !w.called {
 			l.mu.Unlock()
-			runtime.Gosched() // on to them, before this thread sleeps again
+			runtime.Gosched() // let them run before this thread sleeps again
 			l.mu.Lock()
 		}
 	}
+
 	l.leader = nil
 	l.promote()
 }
 
-// letOthersRun lets goroutines run that are ready, if there is only one processor for
-// them: who sleeps in the kernel keeps it until the runtime notices, up to 10 ms later.
+// letOthersRun lets ready goroutines run if they have only one processor. A goroutine that sleeps
+// in the kernel keeps the processor until the runtime notices, up to 10 ms later.
 func letOthersRun() {
 	if runtime.GOMAXPROCS(0) == 1 {
 		runtime.Gosched()
 	}
 }
 
-// pause is how long it is to the next heartbeat.
+// pause returns the time until the next heartbeat.
 func (l *Lot) pause() time.Duration {
 	if l.waiting == 1 {
 		l.beat = time.Now().Add(l.Heartbeat)
@@ -162,7 +164,7 @@ func (l *Lot) pause() time.Duration {
 	return max(time.Until(l.beat), 0)
 }
 
-// beats reports whether there is a heartbeat now.
+// beats reports whether a heartbeat is due.
 func (l *Lot) beats() bool {
 	now := time.Now()
 	if now.Before(l.beat) {
@@ -176,8 +178,8 @@ func (l *Lot) beats() bool {
 	return true
 }
 
-// deliver calls those whom notes concern; at a heartbeat it calls everybody whose turn
-// it would be. It reports whether it has called anybody.
+// deliver calls the waiters that the notes concern, and at a heartbeat those of every queue whose
+// turn it is. It reports whether it called any.
 func (l *Lot) deliver(n notes, beat bool) (called bool) {
 	if n.everywhere || beat {
 		for _, sites := range l.sites {
@@ -201,11 +203,11 @@ func (l *Lot) callAt(sites map[*Site]struct{}) (called bool) {
 	return called
 }
 
-// Occupied reports whether a process has the slot. slot may be any number. It costs one load of a
+// Occupied reports whether a process has the slot, which may be any number. It costs one load of a
 // word that only the root process can write.
 func (l *Lot) Occupied(slot int) bool { return l.mail.occupied(slot) }
 
-// Any reports whether f holds for the slot of any process.
+// Any reports whether f returns true for the slot of any process.
 func (l *Lot) Any(f func(slot int) bool) bool {
 	for w := range l.mail.used {
 		for set := l.mail.used[w].Load(); set != 0; set &= set - 1 {

@@ -8,15 +8,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// MaxProcs bounds the slots: a process has one of 1 to MaxProcs-1, as long as it
+// MaxProcs is the limit of slots. Each process has a slot from 1 to MaxProcs-1 for as long as it
 // lives.
 const MaxProcs = 1024
 
-// The segment: a mailbox for each slot.
+// The segment contains a mailbox for each slot:
 //
 //	state    what the leader does, see below; a futex
 //	summary  which words of buckets are not zero; the last bit: look everywhere
-//	buckets  one bit for each; a word that is waited for has a bucket by its place
+//	buckets  one bit for each; the address of a word determines its bucket
 const (
 	boxSize  = 256
 	mailSize = MaxProcs * boxSize
@@ -32,21 +32,22 @@ const (
 	everywhere = 1 << 63
 )
 
-// States of a mailbox.
+// States of a mailbox's leader.
 const (
-	awake  = iota // nobody sleeps, nothing new
+	awake  = iota // no goroutine sleeps, nothing is new
 	news          // something has been noted since
-	asleep        // the leader sleeps, or is about to
+	asleep        // the leader sleeps or is about to
 )
 
-// Mail is the segment with the mailboxes of all processes, which every process can write, and the roster.
+// Mail is the segment with the mailboxes of all processes, which every process can write, and the
+// roster.
 type Mail struct {
 	roster
 	mem []byte
 	fd  int
 }
 
-// NewMail makes the segments. The root process calls it, and hands out the slots.
+// NewMail creates the segments. The root process calls it, and assigns the slots.
 func NewMail() (*Mail, error) {
 	used, err := newRoster()
 	if err != nil {
@@ -61,7 +62,8 @@ func NewMail() (*Mail, error) {
 	return newMail(fd, used)
 }
 
-// OpenMail maps the segments of the root process. It takes over the descriptors, also on error.
+// OpenMail maps the segments of the root process. It takes ownership of the descriptors, even on
+// error.
 func OpenMail(fd, rosterFD int) (*Mail, error) {
 	used, err := openRoster(rosterFD)
 	if err != nil {
@@ -71,7 +73,8 @@ func OpenMail(fd, rosterFD int) (*Mail, error) {
 	return newMail(fd, used)
 }
 
-// mails are never unmapped: a context that ends just then pokes its mailbox late.
+// mails is the address range of Mails. They are never unmapped, because a context that ends late
+// may still poke its mailbox.
 var mails = shm.Range{Size: mailSize}
 
 func newMail(fd int, used roster) (*Mail, error) {
@@ -84,27 +87,27 @@ func newMail(fd int, used roster) (*Mail, error) {
 	return &Mail{roster: used, mem: mem, fd: fd}, nil
 }
 
-// FD is the segment's descriptor.
+// FD returns the segment's descriptor.
 func (m *Mail) FD() int { return m.fd }
 
-// Close releases the segments. No goroutine may be waiting at them.
+// Close releases the segments. No goroutine may be waiting.
 func (m *Mail) Close() error {
 	shm.CloseFD(m.fd)
 	m.close()
 	return mails.Retire(m.mem)
 }
 
-// Occupy marks slot as in use; Vacate undoes that. Only the root process, which made the segments, may call
-// them.
+// Occupy marks the slot as in use, and empties its mailbox. Only the root process, which created
+// the segments, may call Occupy and Vacate.
 func (m *Mail) Occupy(slot int) {
 	clear(m.mem[slot*boxSize:][:boxSize])
 	m.used[slot/64].Or(1 << (slot % 64))
 }
 
-// Vacate is the counterpart of Occupy.
+// Vacate marks the slot as free.
 func (m *Mail) Vacate(slot int) { m.used[slot/64].And(^uint64(1 << (slot % 64))) }
 
-// box is a mailbox.
+// A box is a mailbox.
 type box struct {
 	state   *atomic.Uint32
 	summary *atomic.Uint64
@@ -116,7 +119,7 @@ func (m *Mail) box(slot int) box {
 	return box{shm.Word32(m.mem, at+offState), shm.Word64(m.mem, at+offSummary), shm.Words(m.mem, at+offBuckets, bucketWords)}
 }
 
-// note tells where to look and wakes the leader.
+// note records where to look and wakes the leader.
 func (b box) note(bucket uint32) {
 	b.buckets[bucket/64].Or(1 << (bucket % 64))
 	b.summary.Or(1 << (bucket / 64))
@@ -130,7 +133,7 @@ func (b box) poke() {
 	}
 }
 
-// ring notes a bucket for all processes of a bit of a mask.
+// ring notes a bucket for all processes that share a bit of a mask.
 func (m *Mail) ring(bit int, bucket uint32) {
 	for w := range m.used {
 		if m.used[w].Load()>>bit&1 != 0 {
@@ -139,9 +142,8 @@ func (m *Mail) ring(bit int, bucket uint32) {
 	}
 }
 
-// RingAll makes every process look at everything that it waits for. It wakes the
-// leaders whatever their mailboxes say: one who has died may have said that there is
-// news, and not lived to wake the leader.
+// RingAll makes every process look at everything that it waits for. It wakes the leaders whatever
+// their mailboxes say, because a process may have recorded news and died before it woke the leader.
 func (m *Mail) RingAll() {
 	for w := range m.used {
 		for set := m.used[w].Load(); set != 0; set &= set - 1 {
@@ -153,11 +155,11 @@ func (m *Mail) RingAll() {
 	}
 }
 
-// wake says that the leader is about to look.
+// wake records that the leader is about to look.
 func (b box) wake() { b.state.Store(awake) }
 
-// sleep returns what has been noted, and waits for that or a poke while there has been
-// neither since wake, but not longer than limit.
+// sleep returns what has been noted. If nothing has been noted and no poke has come since wake, it
+// waits for either, up to limit.
 func (b box) sleep(limit time.Duration) (noted notes) {
 	if noted = b.take(); noted.any {
 		return noted
@@ -169,13 +171,14 @@ func (b box) sleep(limit time.Duration) (noted notes) {
 	return noted
 }
 
-// notes are the content of a mailbox.
+// notes is the content of a mailbox.
 type notes struct {
 	any        bool
 	everywhere bool
 	buckets    [bucketWords]uint64
 }
 
+// take empties the mailbox and returns its content.
 func (b box) take() (n notes) {
 	summary := b.summary.Swap(0)
 	n.any, n.everywhere = summary != 0, summary&everywhere != 0

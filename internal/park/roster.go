@@ -6,8 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// A roster says which slots are in use. It has a segment of its own that only the root process can write: a
-// process that could hide others in it would make their locks and waits be overlooked.
+// A roster records the slots in use. It has a segment of its own that only the root process can
+// write. A process that could hide others in it would make their locks and waits be overlooked.
 type roster struct {
 	used []atomic.Uint64
 	page []byte
@@ -16,7 +16,7 @@ type roster struct {
 
 const rosterSize = 4096
 
-// rosters are never unmapped, like mails.
+// rosters is the address range of rosters. They are never unmapped, for the same reason as mails.
 var rosters = shm.Range{Size: rosterSize}
 
 func newRoster() (roster, error) {
@@ -39,7 +39,7 @@ func openRoster(fd int) (roster, error) {
 // RosterFD returns the descriptor of the roster's segment.
 func (r *roster) RosterFD() int { return r.rfd }
 
-// occupied reports whether a process has a slot.
+// occupied reports whether a process has the slot.
 func (r *roster) occupied(slot int) bool {
 	return slot > 0 && slot < MaxProcs && r.used[slot/64].Load()>>(slot%64)&1 != 0
 }

@@ -7,32 +7,32 @@ import (
 	"sync/atomic"
 )
 
-// A Site is where this process's goroutines wait for one word that processes share. It
-// is safe for concurrent use.
+// A Site is this process's wait queue for one word that processes share. It is safe for concurrent
+// use.
 type Site struct {
 	lot    *Lot
-	mask   *atomic.Uint64 // in shared memory: the processes in which some wait
+	mask   *atomic.Uint64 // in shared memory: the processes with waiters
 	bucket uint32
-	queue  list.List // of *waiter; under the lot's lock
+	queue  list.List // of *waiter; guarded by lot.mu
 	all    bool
 }
 
-// Init makes a site for the word whose mask and bucket are given; these are the same
-// in all processes. With all, everybody is called when the word has changed, else
-// only the first in the queue, who passes it on.
+// Init sets up a wait queue for the word with the given mask and bucket, which are the same in all
+// processes. With all, a change of the word calls every waiter. Otherwise it calls only the first
+// in the queue, which passes the call on.
 func (s *Site) Init(l *Lot, mask *atomic.Uint64, bucket uint32, all bool) {
 	s.lot, s.mask, s.bucket, s.all = l, mask, bucket%Buckets, all
 }
 
-// Until calls try until it returns true, at first and whenever the word may have
-// changed; called says whether it was the caller's turn in the queue then. When the
-// context ends first, it returns the context's error: the caller must pass on a
-// wake-up that may have been meant for it.
+// Until calls try until it returns true: first at once, and then whenever the word may have
+// changed. The argument called says whether the caller was called from the queue. If ctx ends
+// first, Until returns ctx's error, and the caller must pass on a wake-up that may have been meant
+// for it.
 func (s *Site) Until(ctx context.Context, try func(called bool) bool) error {
 	w := s.Enter()
 	defer s.Leave(w)
 	for called := false; !try(called); called = true {
-		if err := ctx.Err(); err != nil { // Sleep does not look at ctx while it keeps being called
+		if err := ctx.Err(); err != nil { // Sleep ignores ctx while it keeps being called
 			return err
 		}
 		if err := s.Sleep(ctx, w); err != nil {
@@ -42,10 +42,10 @@ func (s *Site) Until(ctx context.Context, try func(called bool) bool) error {
 	return nil
 }
 
-// A Waiter stands for one goroutine in a site's queue.
+// A Waiter represents one goroutine in a wait queue.
 type Waiter struct{ w waiter }
 
-// Enter puts the caller into the queue. From then on a change is not missed.
+// Enter puts the caller into the queue. From then on it misses no change.
 func (s *Site) Enter() *Waiter {
 	w := &Waiter{waiter{bell: make(chan struct{}, 1)}}
 	s.enter(w)
@@ -69,24 +69,25 @@ func (s *Site) enter(w *Waiter) {
 	s.announce()
 }
 
-// Sleep returns nil when the word may have changed, and the context's error when that
-// ends. A later change is not missed.
+// Sleep returns nil when the word may have changed, and ctx's error when ctx ends. The caller
+// misses no later change.
 func (s *Site) Sleep(ctx context.Context, w *Waiter) error {
 	err := s.lot.sleep(ctx, &w.w)
 	s.announce()
 	return err
 }
 
-// Leave ends what Enter began.
+// Leave takes the caller out of the queue.
 func (s *Site) Leave(w *Waiter) {
 	l := s.lot
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.queue.Remove(w.w.place)
+
 	l.waiting--
 	if s.queue.Len() > 0 {
 		if w.w.called && !s.all {
-			s.callNext() // it was told of a change at which it does not look any more
+			s.callNext() // it will not act on the change for which it was called
 		}
 		return
 	}
@@ -94,16 +95,18 @@ func (s *Site) Leave(w *Waiter) {
 	if len(l.sites[s.bucket]) == 0 {
 		delete(l.sites, s.bucket)
 	}
+
 	for other := range l.sites[s.bucket] {
 		if other.mask == s.mask {
-			return // of a handle that took the place of a closed one
+			return // of a handle that replaced a closed one
 		}
 	}
+
 	s.mask.And(^uint64(1 << l.bit()))
 	l.mail.ringOthers(l.slot, s.bucket)
 }
 
-// ringOthers rings the other processes that have the same bit in a mask.
+// ringOthers notes a bucket for the other processes that share slot's bit in a mask.
 func (m *Mail) ringOthers(slot int, bucket uint32) {
 	for w := range m.used {
 		if w != slot/64 && m.used[w].Load()>>(slot%64)&1 != 0 {
@@ -112,14 +115,14 @@ func (m *Mail) ringOthers(slot int, bucket uint32) {
 	}
 }
 
-// announce says that somebody waits in this process.
+// announce records in the mask that a goroutine of this process waits.
 func (s *Site) announce() {
 	if bit := uint64(1) << s.lot.bit(); s.mask.Load()&bit == 0 {
 		s.mask.Or(bit)
 	}
 }
 
-// callNext calls who is to look at the word; under the lot's lock.
+// callNext calls the waiters whose turn it is. The caller must hold the Lot's mu.
 func (s *Site) callNext() {
 	for e := s.queue.Front(); e != nil; e = e.Next() {
 		s.lot.call(e.Value.(*waiter))
@@ -129,10 +132,10 @@ func (s *Site) callNext() {
 	}
 }
 
-// Waited reports whether anybody waits in any process.
+// Waited reports whether a goroutine of any process waits.
 func (s *Site) Waited() bool { return s.mask.Load() != 0 }
 
-// WakeOne lets one process look at the word, another one than this if it can.
+// WakeOne makes one process look at the word, a different one from this if possible.
 func (s *Site) WakeOne() {
 	for range maskTries {
 		mask := s.mask.Load()
@@ -149,13 +152,13 @@ func (s *Site) WakeOne() {
 	s.WakeAll()
 }
 
-// maskTries is how often WakeOne tries to choose one process before it wakes all: a corrupt process may
-// keep changing the mask.
+// maskTries is how often WakeOne tries to choose one process before it wakes all of them. A corrupt
+// process may keep changing the mask.
 const maskTries = 1 << 12
 
-// WakeAll lets all processes look at the word, and reports whether any waited.
+// WakeAll makes all processes look at the word, and reports whether any waited.
 func (s *Site) WakeAll() bool {
-	if !s.Waited() { // as a rule; to look is cheaper than to swap
+	if !s.Waited() { // the usual case; a load is cheaper than a swap
 		return false
 	}
 	all := s.mask.Swap(0)
@@ -165,7 +168,7 @@ func (s *Site) WakeAll() bool {
 	return all != 0
 }
 
-// WakeProcess lets the process that has slot look at the word.
+// WakeProcess makes the process with the given slot look at the word.
 func (s *Site) WakeProcess(slot int) {
 	if slot == s.lot.slot {
 		s.CallNext()
@@ -174,14 +177,14 @@ func (s *Site) WakeProcess(slot int) {
 	}
 }
 
-// CallNext lets the first in this process's queue look at the word.
+// CallNext calls the waiters of this process whose turn it is.
 func (s *Site) CallNext() {
 	s.lot.mu.Lock()
 	defer s.lot.mu.Unlock()
 	s.callNext()
 }
 
-// CallAll lets everybody in this process look at the word.
+// CallAll calls all waiters of this process.
 func (s *Site) CallAll() {
 	s.lot.mu.Lock()
 	defer s.lot.mu.Unlock()
@@ -190,6 +193,7 @@ func (s *Site) CallAll() {
 	}
 }
 
+// wake makes the processes that share a bit of the mask look at the word.
 func (s *Site) wake(bit int) {
 	l := s.lot
 	if bit != l.bit() {
@@ -197,7 +201,7 @@ func (s *Site) wake(bit int) {
 		return
 	}
 	l.mu.Lock()
-	l.callAt(l.sites[s.bucket]) // as a note would: there may be two handles of an object
+	l.callAt(l.sites[s.bucket]) // by bucket, as a note would: the object may have two handles
 	l.mu.Unlock()
 	l.mail.ringOthers(l.slot, s.bucket)
 }

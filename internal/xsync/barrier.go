@@ -9,11 +9,11 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A Barrier lets a number of parties wait for each other. One word counts the parties that have arrived, with
-// the phase in which they arrived. Another word, the state, says which phase it is, whether that is broken, and
-// how earlier phases have ended. Both change by single atomic steps and without a lock, so a process waits
-// for the parties and for nothing else. Each process has a word with the phase in which its parties wait; its
-// death breaks that phase.
+// A Barrier lets a number of parties wait for each other. One word counts the parties that have
+// arrived, together with the phase in which they arrived. Another word, the state, contains the
+// current phase, whether it is broken, and how earlier phases ended. Both change by single atomic
+// steps and without a lock, so a process waits only for the parties. Each process has a word with
+// the phase in which its parties wait; the death of the process breaks that phase.
 type Barrier struct {
 	object
 	queue   park.Site
@@ -23,11 +23,12 @@ type Barrier struct {
 	words   []atomic.Uint64
 }
 
-// The state: two flags; a history, which has one bit for each of the last phases, the latest lowest, that says
-// whether a reset ended it; and the number of the phase, which wraps around.
+// The state contains two flags, a history, and the number of the phase, which wraps around. The
+// history has one bit for each of the last phases, the latest in the lowest bit. A bit is set if a
+// reset ended the phase.
 const (
 	broken   = 1 << 0
-	complete = 1 << 1 // all have arrived, the action is under way
+	complete = 1 << 1 // all parties have arrived, the action is under way
 
 	historyShift = 2
 	historyBits  = 31
@@ -37,18 +38,19 @@ const (
 	phaseMask    = 1<<phaseBits - 1
 )
 
-// The count: how many have arrived, and above that the number of the phase.
+// The count contains how many parties have arrived, and above that the number of the phase.
 const (
 	countShift = 31
 	countBits  = 1<<countShift - 1
 )
 
+// phaseOf returns the number of the phase in a state.
 func phaseOf(state uint64) uint64 { return state >> phaseShift & phaseMask }
 
-// phases returns how many phases lie between two phases.
+// phases returns the number of phases between two phases.
 func phases(from, to uint64) uint64 { return (to - from) & phaseMask }
 
-// next returns the state at the start of the phase after that of s.
+// next returns the state at the start of the phase that follows the phase of s.
 func next(s uint64, reset bool) uint64 {
 	history := s >> historyShift & historyMask << 1 & historyMask
 	if reset {
@@ -60,19 +62,19 @@ func next(s uint64, reset bool) uint64 {
 // arrivedIn returns how many parties have arrived in a phase, according to count.
 func arrivedIn(phase, count uint64) uint64 {
 	if count>>countShift != phase {
-		return 0 // the count is an earlier phase's
+		return 0 // the count belongs to an earlier phase
 	}
 	return count & countBits
 }
 
-// NewBarrier makes a Barrier in Large bytes, for n parties.
+// NewBarrier creates a Barrier for n parties in Large bytes.
 func NewBarrier(m Memory, n int) *Barrier {
 	own(m.Bytes, 0).Store(uint64(n))
 	birth(m, 0)
 	return OpenBarrier(m)
 }
 
-// OpenBarrier returns the Barrier that is there already.
+// OpenBarrier opens the Barrier that already exists in m.
 func OpenBarrier(m Memory) *Barrier {
 	b := &Barrier{parties: own(m.Bytes, 0), state: own(m.Bytes, 1), count: own(m.Bytes, 2), words: bySlot(m.Bytes)}
 	b.init(m)
@@ -80,10 +82,10 @@ func OpenBarrier(m Memory) *Barrier {
 	return b
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the Barrier, for all processes if this one owns it.
 func (b *Barrier) Close(owned bool) { b.close(owned, &b.queue) }
 
-// open returns ErrClosed if it is closed.
+// open returns ErrClosed if the Barrier is closed.
 func (b *Barrier) open() error {
 	if !b.alive(b.word.Load()) {
 		return errs.ErrClosed
@@ -91,10 +93,10 @@ func (b *Barrier) open() error {
 	return nil
 }
 
-// Parties is the number of parties.
+// Parties returns the number of parties.
 func (b *Barrier) Parties() int { return int(b.parties.Load()) }
 
-// Waiting is how many have arrived in this phase.
+// Waiting returns how many parties have arrived in the current phase.
 func (b *Barrier) Waiting() (int, error) {
 	if err := b.open(); err != nil {
 		return 0, err
@@ -102,20 +104,22 @@ func (b *Barrier) Waiting() (int, error) {
 	return int(arrivedIn(phaseOf(b.state.Load()), b.count.Load())), nil
 }
 
-// Wait waits for all parties and returns a number of its own to each; 0 to the one that
-// came last, which calls action before any goes on. When the context of one ends, or
-// action fails, the barrier is broken for all.
+// Wait waits until all parties have arrived, and returns a different index to each, 0 to the one
+// that arrives last. That party calls action before any other continues. If a party's context ends
+// or action fails, the barrier breaks for all parties.
 func (b *Barrier) Wait(ctx context.Context, action func() error) (index int, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			_ = b.Abort()
 			return 0, err
 		}
+
 		at, index, err := b.arrive()
+
 		switch {
 		case err != nil:
 			return 0, err
-		case at&complete != 0: // of the parties before
+		case at&complete != 0: // the phase before is not over yet
 			err = b.await(ctx, at)
 		case index > 0:
 			return index, b.await(ctx, at)
@@ -128,32 +132,38 @@ func (b *Barrier) Wait(ctx context.Context, action func() error) (index int, err
 	}
 }
 
-// arrive counts a party and returns the state at its arrival. If the parties of the phase before are still
-// about to leave, it does not count the party and returns a state with the complete flag.
+// arrive counts a party and returns the state at its arrival. If all parties of the phase have
+// arrived but the phase has not ended yet, arrive does not count the party and returns a state with
+// the flag complete.
 func (b *Barrier) arrive() (at uint64, index int, err error) {
 	for range tries {
 		if err := b.open(); err != nil {
 			return 0, 0, err
 		}
+
 		at = b.state.Load()
 		if at&broken != 0 {
 			return at, 0, errs.ErrBroken
 		}
+
 		count, parties := b.count.Load(), b.parties.Load()
 		n := arrivedIn(phaseOf(at), count)
 		if at&complete != 0 || n >= parties { // the last party is about to set complete
 			return at | complete, 0, nil
 		}
-		// Before the count, so that the death of a counted party is noticed. If the phase is over by now, the
-		// step below counts in the old phase, which does no harm, or fails.
+		// note comes before the count, so that the death of a counted party is noticed. If the
+		// phase has ended by now, the step below fails or counts in the old phase, which does no
+		// harm.
 		b.note(phaseOf(at))
 		b.edge.release()
 		if !b.count.CompareAndSwap(count, phaseOf(at)<<countShift|(n+1)) {
 			continue
 		}
+
 		if n+1 < parties {
 			return at, int(parties - n - 1), nil
 		}
+
 		if !b.state.CompareAndSwap(at, at|complete) {
 			return at, 0, errs.ErrBroken
 		}
@@ -163,7 +173,8 @@ func (b *Barrier) arrive() (at uint64, index int, err error) {
 	return 0, 0, errs.ErrCorrupt
 }
 
-// note says that this process has a party in a phase, unless it has one in a later phase already.
+// note records that this process has a party in a phase, unless it has one in a later phase
+// already.
 func (b *Barrier) note(phase uint64) {
 	mine := &b.words[b.me]
 	for range tries {
@@ -174,7 +185,7 @@ func (b *Barrier) note(phase uint64) {
 	}
 }
 
-// await waits for the end of a phase.
+// await waits for the end of a phase and returns its outcome.
 func (b *Barrier) await(ctx context.Context, at uint64) error {
 	ended, err := wait(ctx, &b.queue, func(bool) (bool, error) {
 		if err := b.open(); err != nil {
@@ -192,8 +203,8 @@ func (b *Barrier) await(ctx context.Context, at uint64) error {
 	return b.outcome(at)
 }
 
-// outcome returns how a phase has ended. For a phase that ended too long ago, while this process was stopped,
-// the history has no bit left, and the outcome is ErrBroken.
+// outcome returns how a phase ended. The history no longer has a bit for a phase that ended long
+// ago, while this process was stopped; the outcome is then ErrBroken.
 func (b *Barrier) outcome(at uint64) error {
 	b.edge.acquire()
 	s := b.state.Load()
@@ -204,7 +215,8 @@ func (b *Barrier) outcome(at uint64) error {
 	return nil
 }
 
-// breakPhase breaks a phase and reports whether it had not ended before.
+// breakPhase breaks a phase unless it has ended, and reports whether the phase had not ended. A
+// phase that was already broken has not ended.
 func (b *Barrier) breakPhase(at uint64) bool {
 	defer b.queue.WakeAll()
 	return breakPhase(b.state, phaseOf(at))
@@ -231,13 +243,16 @@ func (b *Barrier) act(at uint64, action func() error) (err error) {
 			b.breakPhase(at)
 		}
 	}()
+
 	if action != nil {
 		if err := action(); err != nil {
 			return fmt.Errorf("mp: the barrier's action: %w", err)
 		}
 	}
+
 	acted = true
 	b.edge.release()
+
 	if err := b.open(); err != nil {
 		return err
 	}
@@ -257,7 +272,7 @@ func (b *Barrier) Abort() error {
 	return nil
 }
 
-// Reset makes the barrier usable again; parties that wait get ErrBroken. It does not block.
+// Reset makes the barrier usable again. Waiting parties get ErrBroken. Reset does not block.
 func (b *Barrier) Reset() error {
 	for range tries {
 		if err := b.open(); err != nil {
@@ -271,7 +286,7 @@ func (b *Barrier) Reset() error {
 	return errs.ErrCorrupt
 }
 
-// Broken reports whether it is broken.
+// Broken reports whether the barrier is broken.
 func (b *Barrier) Broken() (bool, error) {
 	if err := b.open(); err != nil {
 		return false, err

@@ -10,25 +10,25 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// A Bounded is a semaphore whose permits are counted: each has a word with the slot of
-// the process that has it, so those of the dead come back.
+// A Bounded is a semaphore that knows who holds its permits: each permit has a word with the slot
+// of its holder, so the permits of a dead process come back.
 type Bounded struct {
 	object
 	queue   park.Site
 	permits []atomic.Uint64
 }
 
-// BoundedSize is the size of the memory for n permits, of 1 to MaxBounded.
+// BoundedSize returns the size of the memory for n permits, where n is 1 to MaxBounded.
 func BoundedSize(n int) int { return headSize + 8*n }
 
-// NewBounded makes a Bounded with n permits.
+// NewBounded creates a Bounded with n permits.
 func NewBounded(m Memory, n int) *Bounded {
 	own(m.Bytes, 0).Store(uint64(n))
 	birth(m, 0)
 	return OpenBounded(m)
 }
 
-// OpenBounded returns the Bounded that is there already.
+// OpenBounded opens the Bounded that already exists in m.
 func OpenBounded(m Memory) *Bounded {
 	b := &Bounded{permits: permitsOf(m.Bytes)}
 	b.init(m)
@@ -36,17 +36,17 @@ func OpenBounded(m Memory) *Bounded {
 	return b
 }
 
-// permitsOf trusts the number in the memory as far as there is memory: for none, if the head is
-// the last that there is.
+// permitsOf returns the words of the permits. It limits the number that the memory claims to what
+// the memory has room for, which may be none.
 func permitsOf(mem []byte) []atomic.Uint64 {
 	n := min(own(mem, 0).Load(), MaxBounded, uint64(len(mem)-headSize)/8)
 	return shm.Words(mem, offSlots, int(n))
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the Bounded, for all processes if this one owns it.
 func (b *Bounded) Close(owned bool) { b.close(owned, &b.queue) }
 
-// Cap is the number of all permits.
+// Cap returns the number of all permits.
 func (b *Bounded) Cap() int { return len(b.permits) }
 
 // Acquire waits for a permit.
@@ -57,10 +57,12 @@ func (b *Bounded) Acquire(ctx context.Context) error {
 	if ok, err := b.TryAcquire(); ok || err != nil {
 		return err
 	}
+
 	began := time.Now()
 	_, err := wait(ctx, &b.queue, func(called bool) (bool, error) {
 		return b.try(called, called && time.Since(began) > patience)
 	})
+
 	if err != nil {
 		b.unset(starving)
 	} else {
@@ -78,15 +80,17 @@ func (b *Bounded) try(called, starve bool) (bool, error) {
 	case w&starving != 0 && !called:
 		return false, nil
 	}
+
 	if b.take(0, b.me) >= 0 || b.reclaimPermits() && b.take(0, b.me) >= 0 {
 		if w&starving != 0 {
 			b.unset(starving)
 		}
 		return true, nil
 	}
+
 	if starve {
 		b.set(starving)
-		if b.take(0, b.me) >= 0 { // it came back before that could be seen
+		if b.take(0, b.me) >= 0 { // a permit came back before its holder could see the flag
 			b.unset(starving)
 			return true, nil
 		}
@@ -94,12 +98,12 @@ func (b *Bounded) try(called, starve bool) (bool, error) {
 	return false, nil
 }
 
-// take gives a permit of one slot to another, 0 being nobody, and returns which; -1 if
-// there is none.
+// take moves a permit from one slot to another, where 0 means that the permit is free. It returns
+// the permit's index, or -1 if there is no such permit.
 func (b *Bounded) take(from, to uint64) int {
 	n := len(b.permits)
 	for i := range n {
-		i = (i + int(b.me)) % n // processes begin at different places
+		i = (i + int(b.me)) % n // processes start at different places
 		if b.permits[i].Load() == from && b.permits[i].CompareAndSwap(from, to) {
 			return i
 		}
@@ -107,8 +111,8 @@ func (b *Bounded) take(from, to uint64) int {
 	return -1
 }
 
-// reclaimPermits takes back permits whose holder is no process, and reports whether there were any; see
-// abandoned.
+// reclaimPermits takes back permits whose holder is not a process, and reports whether there were
+// any. See abandoned.
 func (b *Bounded) reclaimPermits() (some bool) {
 	for i := range b.permits {
 		p := b.permits[i].Load()
@@ -119,7 +123,7 @@ func (b *Bounded) reclaimPermits() (some bool) {
 	return some
 }
 
-// has reports whether a permit's word is the slot of a process.
+// has reports whether p, the word of a permit, is the slot of a process.
 func (b *Bounded) has(p uint64) bool { return p < park.MaxProcs && b.lot.Occupied(int(p)) }
 
 func (b *Bounded) passOn() {
@@ -146,25 +150,29 @@ func (b *Bounded) TryAcquire() (bool, error) {
 	return ok, err
 }
 
-// Release gives a permit back: one of this process, or if it has none one of another.
+// Release gives back a permit of this process, or of another process if this one has none.
 func (b *Bounded) Release() error {
 	if !b.there() {
 		return errs.ErrClosed
 	}
+
 	b.edge.release()
 	if b.take(b.me, 0) < 0 && !b.takeAny() {
-		if !b.there() { // its memory was given back meanwhile
+		if !b.there() { // the memory was released in the meantime
 			return errs.ErrClosed
 		}
 		return errs.ErrOverRelease
 	}
+
 	b.passOn()
 	return nil
 }
 
-// there reports whether the Bounded exists: permits can come back after this process has closed it.
+// there reports whether the Bounded still exists. This process can give back permits even after it
+// has closed the Bounded.
 func (b *Bounded) there() bool { return b.word.Load()&genOf == b.home }
 
+// takeAny gives back a permit of any process, and reports whether there was one.
 func (b *Bounded) takeAny() bool {
 	for i := range b.permits {
 		if p := b.permits[i].Load(); p != 0 && b.permits[i].CompareAndSwap(p, 0) {
@@ -174,7 +182,7 @@ func (b *Bounded) takeAny() bool {
 	return false
 }
 
-// Available is the number of free permits at some moment.
+// Available returns the number of free permits at some moment during the call.
 func (b *Bounded) Available() (n int, err error) {
 	if !b.alive(b.word.Load()) {
 		return 0, errs.ErrClosed

@@ -5,18 +5,20 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// Bury gives back what a dead process held of an object whose memory may have been
-// written by anybody, and reports whether nobody can use that any more. Afterwards
-// everybody must be told to look. Bury ends even if other processes keep overwriting the memory; what is held
-// there may then stay held.
+// Bury releases what a dead process held of an object, and reports whether no process can use the
+// object any longer. The memory may have any content. The caller must then tell all waiters to look
+// again. Bury returns even if other processes keep overwriting the memory; in that case something
+// may stay held.
 func Bury(k Kind, mem []byte, slot int) (over bool) {
 	if k >= kinds || len(mem) < k.Size() || slot <= 0 || slot >= park.MaxProcs {
 		return false
 	}
+
 	s := uint64(slot)
-	for i := range k.masks() { // those who share the bit will say so again
+	for i := range k.masks() { // waiters of other processes that share the bit will set it again
 		shm.Word64(mem, offMask+8*i).And(^(uint64(1) << (slot % 64)))
 	}
+
 	switch k {
 	case KindMutex, KindRecursive, KindValue:
 		buryMutex(mem, s)
@@ -44,10 +46,11 @@ func Bury(k Kind, mem []byte, slot int) (over bool) {
 			return w
 		})
 	}
+
 	return false
 }
 
-// change changes the word of an object, closed or not.
+// change changes the word of an object, closed or not. It leaves a word without a generation alone.
 func change(mem []byte, next func(w uint64) uint64) {
 	word := shm.Word64(mem, offWord)
 	for range tries {

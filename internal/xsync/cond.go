@@ -11,10 +11,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A Cond lets holders of a Mutex wait for each other. Each process has a word with how
-// many of its goroutines wait, how many of these have been signalled, and how many have
-// taken a signal but do not have the lock yet: the signals of a process that dies
-// before go to others.
+// A Cond lets holders of a Mutex wait for each other. Each process has a word that counts how many
+// of its goroutines wait, how many of these have been signalled, and how many have taken a signal
+// but do not have the lock yet. If a process dies before its goroutines get the lock, their signals
+// go to other waiters.
 type Cond struct {
 	object
 	lock  *Mutex
@@ -22,8 +22,8 @@ type Cond struct {
 	words []atomic.Uint64
 }
 
-// The word of a process has three numbers: from the lowest bit on how many wait, and from
-// these on how many of them are signalled, and how many have taken a signal.
+// The word of a process has three fields, from the lowest bits up: how many goroutines wait, how
+// many of these have been signalled, and how many have taken a signal.
 const (
 	signalled = 1 << 21
 	taken     = 1 << 42
@@ -33,13 +33,13 @@ func waitingAt(w uint64) uint64   { return w % signalled }
 func signalledAt(w uint64) uint64 { return w / signalled % signalled }
 func takenAt(w uint64) uint64     { return w / taken % signalled }
 
-// NewCond makes a Cond in Large bytes.
+// NewCond creates a Cond in Large bytes.
 func NewCond(m Memory, lock *Mutex) *Cond {
 	birth(m, 0)
 	return OpenCond(m, lock)
 }
 
-// OpenCond returns the Cond that is there already.
+// OpenCond opens the Cond that already exists in m.
 func OpenCond(m Memory, lock *Mutex) *Cond {
 	c := &Cond{lock: lock, words: bySlot(m.Bytes)}
 	c.init(m)
@@ -47,10 +47,10 @@ func OpenCond(m Memory, lock *Mutex) *Cond {
 	return c
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the Cond, for all processes if this one owns it.
 func (c *Cond) Close(owned bool) { c.close(owned, &c.queue) }
 
-// check returns an error if the lock is not held, or the Cond closed.
+// check returns an error if this process does not hold the lock, or if the Cond is closed.
 func (c *Cond) check() error {
 	if !c.alive(c.word.Load()) {
 		return errs.ErrClosed
@@ -58,11 +58,11 @@ func (c *Cond) check() error {
 	return c.lock.Held()
 }
 
-// Wait gives the lock up, waits for a signal and takes the lock again. When the
-// context ends first, it returns the context's error, and the lock is held. It is also held on ErrClosed,
-// unless the lock itself is closed. On any other error it is not held: the error is ErrNotHeld if this process
-// did not hold it, or if another holder kept it for relockPatience after the context ended.
-// Then a signal that it had received goes to another waiter.
+// Wait releases the lock, waits for a signal and takes the lock again. If ctx ends first, Wait
+// returns ctx's error with the lock held. The lock is also held on ErrClosed, unless the lock
+// itself is closed. On any other error the lock is not held. That error is ErrNotHeld if this
+// process did not hold the lock, or if another holder kept it for relockPatience after ctx ended.
+// In the latter case, a signal that Wait received goes to another waiter.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -72,12 +72,13 @@ func (c *Cond) Wait(ctx context.Context) error {
 	}
 	mine := &c.words[c.me]
 	mine.Add(1)
-	w := c.queue.Enter() // before the lock is free, so that no signal is missed
+	w := c.queue.Enter() // before the lock is released, so that no signal is missed
+
 	err := c.lock.Unlock()
 	took := false
 	for err == nil && !took {
-		// Not before it is called: a signal that is there already is for those
-		// who came before.
+		// Only a goroutine that was called may take a signal: one that is there already is for
+		// those that came before.
 		if err = c.queue.Sleep(ctx, w); err == nil {
 			took = c.take()
 		}
@@ -86,20 +87,23 @@ func (c *Cond) Wait(ctx context.Context) error {
 		case !c.alive(c.word.Load()):
 			err = errs.ErrClosed
 		default:
-			err = ctx.Err() // Sleep does not look at ctx while it keeps being called
+			err = ctx.Err() // Sleep ignores ctx while it keeps being called
 		}
 	}
+
 	c.queue.Leave(w)
 	if err != nil && c.withdraw() {
-		took, err = true, nil // signalled in the last moment
+		took, err = true, nil // a signal came at the last moment
 	}
 	if signalledAt(mine.Load()) > 0 || errors.Is(err, errs.ErrClosed) {
 		c.queue.CallNext()
 	}
+
 	e := c.relock(ctx)
 	if took {
 		mine.Add(^uint64(taken - 1))
 	}
+
 	if e == nil {
 		return err
 	}
@@ -109,11 +113,11 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return e
 }
 
-// relockPatience is how long Wait waits for the lock after its context has ended, since an honest holder may
-// need some time. Tests make it shorter.
+// relockPatience is how long Wait waits for the lock after its context has ended. An honest holder
+// may need some time. Tests shorten it.
 var relockPatience = 5 * time.Second
 
-// relock takes the lock again. It waits until ctx ends, and for relockPatience more.
+// relock takes the lock again. It waits until ctx ends, and for relockPatience after that.
 func (c *Cond) relock(ctx context.Context) error {
 	if c.lock.lockAtOnce() {
 		return nil
@@ -134,7 +138,7 @@ func (c *Cond) relock(ctx context.Context) error {
 
 var errNotHeldAgain = fmt.Errorf("%w: the context of Cond.Wait has ended, and another holder keeps the lock", errs.ErrNotHeld)
 
-// take takes a signal, for the first in the queue.
+// take takes a signal for the first goroutine in the queue, and reports whether there was one.
 func (c *Cond) take() bool {
 	mine := &c.words[c.me]
 	for range tries {
@@ -149,15 +153,16 @@ func (c *Cond) take() bool {
 	return false
 }
 
-// withdraw ends waiting without a signal, and returns true if there must have been one:
-// as many are signalled as wait.
+// withdraw ends a wait that took no signal. It returns true if one signal was left for this
+// goroutine, because as many were signalled as waited; it has then taken that signal.
 func (c *Cond) withdraw() bool {
 	mine := &c.words[c.me]
 	for range tries {
 		w := mine.Load()
-		if waitingAt(w) == 0 { // it was overwritten
+		if waitingAt(w) == 0 { // a corrupt process has overwritten the word
 			return false
 		}
+
 		next := w - 1
 		last := signalledAt(w) >= waitingAt(w)
 		if last {
@@ -170,7 +175,7 @@ func (c *Cond) withdraw() bool {
 	return false
 }
 
-// Signal wakes one that waits, if there is one. The lock must be held.
+// Signal wakes one waiter, if there is one. The caller must hold the lock.
 func (c *Cond) Signal() error {
 	if err := c.check(); err != nil {
 		return err
@@ -179,14 +184,15 @@ func (c *Cond) Signal() error {
 	return nil
 }
 
-// signalOne wakes one that waits, whoever holds the lock: for Signal, and for a Wait that cannot act on its signal.
+// signalOne wakes one waiter. The caller need not hold the lock: a Wait that cannot act on its
+// signal passes it on this way.
 func (c *Cond) signalOne() {
 	if slot := signal(c.words, int(c.me), 1); slot >= 0 {
 		c.queue.WakeProcess(slot)
 	}
 }
 
-// Broadcast wakes all that wait. The lock must be held.
+// Broadcast wakes all waiters. The caller must hold the lock.
 func (c *Cond) Broadcast() error {
 	if err := c.check(); err != nil {
 		return err
@@ -196,11 +202,12 @@ func (c *Cond) Broadcast() error {
 	return nil
 }
 
-// signal gives n signals to those who wait, beginning behind a slot, and returns the
-// slot of the last of them; -1 if nobody waits.
+// signal gives up to n signals to waiters, beginning with the slot that follows after. It returns
+// the slot that got the last one, or -1 if there are no waiters.
 func signal(words []atomic.Uint64, after int, n uint64) (last int) {
 	last = -1
 	budget := tries // for all words together: a corrupt process may keep overwriting each
+
 	for i := range words {
 		slot := (after + 1 + i) % len(words)
 		for budget > 0 && n > 0 {
@@ -217,10 +224,11 @@ func signal(words []atomic.Uint64, after int, n uint64) (last int) {
 			}
 		}
 	}
+
 	return last
 }
 
-// buryCond gives on what the dead had been signalled.
+// buryCond passes on the signals that the dead process had received or taken.
 func buryCond(mem []byte, slot uint64) {
 	words := bySlot(mem)
 	w := words[slot].Swap(0)

@@ -1,15 +1,16 @@
-// Package xsync has the objects with which goroutines of several processes wait for
-// each other. Each is a small piece of shared memory, changed by single atomic steps,
-// and a site at which this process's goroutines wait for it.
+// Package xsync implements locks, queues and other objects through which goroutines of several
+// processes synchronize. Each object is a small piece of shared memory, changed by single atomic
+// steps, and one or more wait queues at which the goroutines of this process wait for it.
 //
-// Every object begins with a word whose upper half is its generation: an operation on
-// an object that was closed finds another one, or zero, and fails. What a process holds is
-// under its number, the slot: a lock's word names its holder, a reader or a permit has
-// a word of its own by slot. So when a process has died, Bury finds what it held,
-// whichever instruction was its last, because each instruction that takes or gives
-// anything up is one atomic step. What the dead had still to tell to others is made
-// good by telling everybody to look.
+// Every object begins with a word whose upper half is its generation. An operation on a closed
+// object finds another generation, or zero, and fails. The memory records what a process holds
+// under the process's slot number: the word of a lock names its holder, and each process has a word
+// of its own for its readers, and each permit a word for its holder. Each instruction that takes or
+// releases something is one atomic step, so Bury finds everything that a dead process held,
+// whichever instruction was its last. A process may also die before it wakes others. After Bury,
+// every waiter is therefore told to look again.
 //
-// Barging, and the starvation mode that follows a millisecond of bad luck, are those
-// of Go's sync.Mutex; ErrOwnerDied is what POSIX calls a robust mutex.
+// As in Go's sync.Mutex, a goroutine that arrives may overtake those in the queue until one of them
+// has waited for a millisecond; then the lock goes to the queue. ErrOwnerDied corresponds to
+// EOWNERDEAD of a robust POSIX mutex.
 package xsync

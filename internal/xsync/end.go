@@ -2,12 +2,13 @@ package xsync
 
 import "github.com/go-multiprocessing/mp/internal/park"
 
-// End closes an object for everybody, of which no more is known than its kind, and wakes all who
-// wait for it. Its memory may have been written by anybody.
+// End closes an object, of which only the kind is known, for all processes, and wakes everything
+// that waits for it. The memory may have any content.
 func End(k Kind, m Memory) {
 	if k >= kinds || len(m.Bytes) < max(k.Size(), Small) {
 		return
 	}
+
 	var o object
 	o.init(m)
 	sites := make([]park.Site, k.masks())
@@ -16,6 +17,7 @@ func End(k Kind, m Memory) {
 		o.site(&sites[i], m, i, true)
 		all[i] = &sites[i]
 	}
+
 	o.close(true, all...)
 	if k == KindRing {
 		for i, at := range []int{offPut, offGet} {

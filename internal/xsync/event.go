@@ -7,20 +7,20 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// An Event is set or not. Its word is the number of times that it was set, and in the
-// last bit whether it is.
+// An Event is either set or not. The last bit of its word says which; the bits above count how
+// often it was set.
 type Event struct {
 	object
 	queue park.Site
 }
 
-// NewEvent makes an Event that is not set.
+// NewEvent creates an Event that is not set.
 func NewEvent(m Memory) *Event {
 	birth(m, 0)
 	return OpenEvent(m)
 }
 
-// OpenEvent returns the Event that is there already.
+// OpenEvent opens the Event that already exists in m.
 func OpenEvent(m Memory) *Event {
 	e := &Event{}
 	e.init(m)
@@ -28,11 +28,10 @@ func OpenEvent(m Memory) *Event {
 	return e
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the Event, for all processes if this one owns it.
 func (e *Event) Close(owned bool) { e.close(owned, &e.queue) }
 
-// Set sets it, and lets all go on that wait, also those who come to look only after
-// a Clear.
+// Set sets the Event and releases all waiters, including those that look at it only after a Clear.
 func (e *Event) Set() error {
 	e.edge.release()
 	err := e.update(func(w uint64) (uint64, error) {
@@ -47,12 +46,12 @@ func (e *Event) Set() error {
 	return err
 }
 
-// Clear unsets it.
+// Clear unsets the Event.
 func (e *Event) Clear() error {
 	return e.update(func(w uint64) (uint64, error) { return w &^ 1, nil })
 }
 
-// IsSet reports whether it is set.
+// IsSet reports whether the Event is set.
 func (e *Event) IsSet() (bool, error) {
 	w := e.word.Load()
 	if !e.alive(w) {
@@ -62,23 +61,26 @@ func (e *Event) IsSet() (bool, error) {
 	return w&1 != 0, nil
 }
 
-// Wait waits until it is set.
+// Wait waits until the Event is set.
 func (e *Event) Wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+
 	first := e.word.Load()
 	if first&1 != 0 && e.alive(first) {
 		e.edge.acquire()
 		return nil
 	}
+
 	_, err := wait(ctx, &e.queue, func(bool) (bool, error) {
 		w := e.word.Load()
 		if !e.alive(w) {
 			return false, errs.ErrClosed
 		}
-		return w != first, nil // set, or set and cleared since
+		return w != first, nil // set, or set and cleared again
 	})
+
 	if err == nil {
 		e.edge.acquire()
 	}

@@ -2,38 +2,44 @@ package xsync
 
 import "sync/atomic"
 
-// A Held stands for something that one process has at a time, or nobody while it is on its way, or
-// free. When the process dies that has it, it is free.
+// A Held stands for something that at most one process has at a time. It is in transit while it
+// moves from one process to another, and free when no process has it. It becomes free when the
+// process that has it dies.
 type Held struct {
 	object
 	state *atomic.Uint64
 }
 
-// The state, half a word, of a Held and of the end of a Pipe: the slot of the process that has
-// it, or had it when it left for a place where it matters whether that dies.
+// The state of a Held, and of an end of a Pipe, is half a word. It contains the slot of the process
+// that has the thing. While the thing is in transit, the slot is that of the sender if the sender's
+// death must end it, else 0.
 const (
 	onTrip    = 1 << 10
 	ended     = 1 << 11 // of a Held: it is free
-	tripShift = 12      // how often it has moved
+	tripShift = 12      // above: the epoch, the number of transfers so far
 	tripMask  = 1<<20 - 1
 	stateMask = 1<<32 - 1
 )
 
+// tripOf returns the epoch in a state.
 func tripOf(s uint64) uint32 { return uint32(s >> tripShift) }
 
+// onTripOf returns the state of something in transit in an epoch.
 func onTripOf(trip uint32) uint64 { return onTrip | uint64(trip)&tripMask<<tripShift }
 
-// since says that the process that has slot has something since a trip.
+// since returns a condition on states: the process with this slot has had the thing since the epoch
+// trip.
 func since(slot uint64, trip uint32) func(s uint64) bool {
 	return func(s uint64) bool { return s == slot|uint64(trip)<<tripShift }
 }
 
-// moving says that something is on its trip.
+// moving returns a condition on states: the thing is in transit in the epoch trip.
 func moving(trip uint32) func(s uint64) bool {
 	return func(s uint64) bool { return s&(onTrip|ended) == onTrip && tripOf(s) == trip }
 }
 
-// departing is the state of what the process that has slot lets go.
+// departing returns the state of something that the process with this slot has sent. With forGood,
+// the sender's death does not end it.
 func departing(slot uint64, trip uint32, forGood bool) uint64 {
 	if forGood {
 		slot = 0
@@ -41,33 +47,37 @@ func departing(slot uint64, trip uint32, forGood bool) uint64 {
 	return onTripOf(trip+1) | slot
 }
 
-// left says that what the process that has slot let go is on its trip, and not for good.
+// left returns a condition on states: the thing is in transit, and would end with the process that
+// has this slot.
 func left(slot uint64, trip uint32) func(s uint64) bool {
 	return func(s uint64) bool { return s == onTripOf(trip)|slot }
 }
 
-// NewHeld makes a Held in Small bytes, which this process has since trip 0.
+// NewHeld creates a Held in Small bytes. This process has it, since epoch 0.
 func NewHeld(m Memory) *Held {
 	own(m.Bytes, 0).Store(uint64(m.Lot.Slot()))
 	birth(m, 0)
 	return OpenHeld(m)
 }
 
-// OpenHeld returns the Held that is there already.
+// OpenHeld opens the Held that already exists in m.
 func OpenHeld(m Memory) *Held {
 	h := &Held{state: own(m.Bytes, 0)}
 	h.init(m)
 	return h
 }
 
-// Notes are words in which its maker says what else belongs to it, and anybody may write.
+// Notes returns words in which the creator records what else belongs to the Held. Any process may
+// write them.
 func (h *Held) Notes() [3]*atomic.Uint64 {
 	return [3]*atomic.Uint64{own(h.mem, 1), own(h.mem, 2), own(h.mem, 3)}
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the Held, for all processes if this one owns it.
 func (h *Held) Close(owned bool) { h.close(owned) }
 
+// change replaces a state for which ok holds by next's result, and returns the state that it
+// leaves.
 func (h *Held) change(ok func(s uint64) bool, next func(s uint64) uint64) (state uint64, done bool) {
 	for range tries {
 		s := h.state.Load()
@@ -81,7 +91,7 @@ func (h *Held) change(ok func(s uint64) bool, next func(s uint64) uint64) (state
 	return 0, false
 }
 
-// Claim takes it if it is free, and returns the trip since which this process has it.
+// Claim takes the Held if it is free, and returns the epoch since which this process has it.
 func (h *Held) Claim() (trip uint32, ok bool) {
 	s, ok := h.change(
 		func(s uint64) bool { return s&ended != 0 },
@@ -92,20 +102,20 @@ func (h *Held) Claim() (trip uint32, ok bool) {
 	return tripOf(s), ok
 }
 
-// Depart lets it go, which this process has since a trip, and returns the number of the next
-// trip. Unless forGood it is free when this process dies before it arrives.
+// Depart sends the Held, which this process has had since the epoch trip, and returns the next
+// epoch. Unless forGood is set, the Held becomes free if this process dies before it arrives.
 func (h *Held) Depart(trip uint32, forGood bool) (next uint32, ok bool) {
 	h.edge.release()
 	s, ok := h.change(since(h.me, trip), func(uint64) uint64 { return departing(h.me, trip, forGood) })
 	return tripOf(s), ok
 }
 
-// Settle makes what this process let go on a trip go for good.
+// Settle makes the Held, in transit from this process, independent of this process's life.
 func (h *Held) Settle(trip uint32) {
 	h.change(left(h.me, trip), func(uint64) uint64 { return onTripOf(trip) })
 }
 
-// Arrive takes what is on a trip, or takes it back, and reports whether it did.
+// Arrive takes, or takes back, the Held that is in transit, and reports whether it did.
 func (h *Held) Arrive(trip uint32) bool {
 	_, ok := h.change(moving(trip), func(uint64) uint64 { return h.me | uint64(trip)<<tripShift })
 	if ok {
@@ -114,10 +124,10 @@ func (h *Held) Arrive(trip uint32) bool {
 	return ok
 }
 
-// Lose frees what will not arrive; Free what this process has since a trip.
+// Lose frees a Held in transit that will not arrive.
 func (h *Held) Lose(trip uint32) { h.change(moving(trip), free) }
 
-// Free is Lose for what has arrived.
+// Free frees a Held that this process has had since the epoch trip.
 func (h *Held) Free(trip uint32) {
 	h.edge.release()
 	h.change(since(h.me, trip), free)
@@ -125,22 +135,22 @@ func (h *Held) Free(trip uint32) {
 
 func free(s uint64) uint64 { return s | ended }
 
-// IsFree reports whether nobody has it, and it is not on its way.
+// IsFree reports whether no process has the Held and it is not in transit.
 func (h *Held) IsFree() bool { return h.state.Load()&ended != 0 }
 
-// Mine reports whether this process has it.
+// Mine reports whether this process has the Held.
 func (h *Held) Mine() bool {
 	s := h.state.Load()
 	return s&slots == h.me && s&(onTrip|ended) == 0
 }
 
-// Has reports whether this process has it since a trip.
+// Has reports whether this process has had the Held since the epoch trip.
 func (h *Held) Has(trip uint32) bool { return since(h.me, trip)(h.state.Load()) }
 
-// Moving reports whether it is on its way.
+// Moving reports whether the Held is in transit.
 func (h *Held) Moving() bool { return h.state.Load()&(onTrip|ended) == onTrip }
 
-// buryHeld frees what the dead had.
+// buryHeld frees what the dead process had or had sent.
 func buryHeld(mem []byte, slot uint64) {
 	state := own(mem, 0)
 	for range tries {
@@ -151,8 +161,8 @@ func buryHeld(mem []byte, slot uint64) {
 	}
 }
 
-// FreeHeld returns the first note of a Held in memory of which nothing need be true, and whether it
-// is free.
+// FreeHeld returns the first note of a Held, and whether the Held is free. The memory may have any
+// content.
 func FreeHeld(mem []byte) (note uint64, free bool) {
 	if len(mem) < KindHeld.Size() {
 		return 0, false

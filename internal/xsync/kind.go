@@ -1,15 +1,15 @@
 package xsync
 
-// Kind says what an object is.
+// A Kind is the type of an object.
 type Kind uint8
 
 // The kinds of objects.
 const (
 	KindNone Kind = iota
-	KindData      // bytes that nobody waits for
+	KindData      // bytes without a wait queue
 	KindMutex
-	KindRecursive // a Mutex that says more
-	KindValue     // a Mutex with data behind it
+	KindRecursive // a Mutex that counts how often its holder has locked it
+	KindValue     // a Mutex that guards data
 	KindRWMutex
 	KindSemaphore
 	KindBounded
@@ -18,17 +18,18 @@ const (
 	KindBarrier
 	KindWaitGroup
 	KindOnce
-	KindAtomic // a word that nobody waits for
+	KindAtomic // a word without a wait queue
 	KindRing
 	KindPipe
 	KindHeld
 	kinds
 )
 
-// IsObject reports whether k is a kind of objects. Any byte that came from another process can be a Kind.
+// IsObject reports whether k is the kind of an object. A Kind that another process wrote may be any
+// byte.
 func (k Kind) IsObject() bool { return k > KindNone && k < kinds }
 
-// Size is that of the part of an object that Bury looks at, without permits.
+// Size returns the size of the part of an object that Bury reads, without permits.
 func (k Kind) Size() int {
 	switch k {
 	case KindRWMutex, KindCond, KindBarrier:
@@ -43,7 +44,7 @@ func (k Kind) Size() int {
 	return Small
 }
 
-// masks is how many of an object's masks Bury clears.
+// masks returns how many masks an object has that Bury clears.
 func (k Kind) masks() int {
 	switch k {
 	case KindNone, KindData, KindAtomic, KindPipe, KindHeld:

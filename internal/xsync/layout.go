@@ -6,8 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// Kinds returns all kinds of objects except KindNone. A test that attacks every kind
-// uses it, and so covers new ones.
+// Kinds returns all kinds of objects except KindNone. Tests that attack every kind use it, so that
+// they cover new kinds too.
 func Kinds() (all []Kind) {
 	for k := KindNone + 1; k < kinds; k++ {
 		all = append(all, k)
@@ -15,7 +15,7 @@ func Kinds() (all []Kind) {
 	return all
 }
 
-// PipeLocks returns the offsets, in a Pipe's memory, of the words of its rings' locks.
+// PipeLocks returns the offsets, within a Pipe's memory, of the words of its rings' locks.
 func PipeLocks() (offsets []int) {
 	for i := range 2 {
 		for _, off := range []int{offPut, offGet} {
@@ -25,8 +25,8 @@ func PipeLocks() (offsets []int) {
 	return offsets
 }
 
-// PutElsewhere puts a record into the Ring with the given head and data, like a corrupt process: without a lock,
-// and with an unchecked place. It wakes no waiter.
+// PutElsewhere puts a spilled record into the Ring with the given head and data, as a corrupt
+// process might: without a lock, and with an unchecked place. It wakes no waiter.
 func PutElsewhere(head, data []byte, id, size uint64) {
 	tail := shm.Word64(head, offTail)
 	at := position(tail.Load())
@@ -37,7 +37,8 @@ func PutElsewhere(head, data []byte, id, size uint64) {
 	tail.Store(uint64(r.behind(at, SpillSize)))
 }
 
-// PipeRing returns the head and the data of one of a Pipe's two Rings, by its number, in the Pipe's memory.
+// PipeRing returns the head and the data of the i-th of a Pipe's two Rings, within the Pipe's
+// memory.
 func PipeRing(mem []byte, i int) (head, data []byte) {
 	data = mem[PipeHead:]
 	half := len(data) / 2

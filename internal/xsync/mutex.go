@@ -9,25 +9,24 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// patience is how long a goroutine may be out of luck before those who come later
-// have to queue behind it.
+// patience is how long a goroutine waits before later arrivals must queue behind it.
 const patience = time.Millisecond
 
-// A Mutex is held by one process at a time: a goroutine of it. Its word is the slot
-// of the holder, with the flags starving and died.
+// A Mutex is held by one goroutine of one process at a time. Its word contains the holder's slot
+// and the flags starving and died.
 type Mutex struct {
 	object
 	queue park.Site
-	inner bool // the guarded memory is valid at any moment, so a holder's death leaves nothing to repair
+	inner bool // the guarded memory is always valid, so a holder's death leaves nothing to repair
 }
 
-// NewMutex makes the memory of a new Mutex, Small bytes, one.
+// NewMutex creates a Mutex in Small bytes.
 func NewMutex(m Memory) *Mutex {
 	birth(m, 0)
 	return OpenMutex(m)
 }
 
-// OpenMutex returns the Mutex that is there already.
+// OpenMutex opens the Mutex that already exists in m.
 func OpenMutex(m Memory) *Mutex {
 	x := &Mutex{}
 	x.init(m)
@@ -35,10 +34,10 @@ func OpenMutex(m Memory) *Mutex {
 	return x
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the Mutex, for all processes if this one owns it.
 func (m *Mutex) Close(owned bool) { m.close(owned, &m.queue) }
 
-// Lock waits for the lock. It is not held if there is an error.
+// Lock waits for the lock. On error the lock is not held.
 func (m *Mutex) Lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -75,11 +74,11 @@ func (m *Mutex) lockSlowly(ctx context.Context) error {
 	return nil
 }
 
-// spins is how often the word is looked at before sleeping, as long as its holder
-// can be expected to run on another processor.
+// spins is how often a waiter looks at the word before it sleeps. The holder probably runs on
+// another processor and may release the lock soon.
 const spins = 100
 
-// spin looks whether the lock is about to become free.
+// spin takes the lock if it becomes free within spins looks, and reports whether it did.
 func (m *Mutex) spin() bool {
 	if runtime.NumCPU() == 1 {
 		return false
@@ -96,8 +95,8 @@ func (m *Mutex) spin() bool {
 	return false
 }
 
-// soon looks whether something happens that another processor may be about to do, for as
-// long as spin does.
+// soon reports whether happened becomes true within spins looks. It is for something that another
+// processor may be about to do.
 func soon(happened func() bool) bool {
 	if runtime.NumCPU() == 1 {
 		return false
@@ -110,13 +109,14 @@ func soon(happened func() bool) bool {
 	return false
 }
 
-// try takes the lock if it is free. Who is not called must not pass those who starve;
-// who is hungry lets nobody else pass.
+// try takes the lock if it is free. Without called, it does not overtake starving waiters. With
+// hungry, it sets the flag starving if the lock is not free.
 func (m *Mutex) try(called, hungry bool) (bool, error) {
 	for range tries {
 		w := m.word.Load()
 		free := w&slots == 0
 		next := w
+
 		switch {
 		case !m.alive(w):
 			return false, errs.ErrClosed
@@ -129,9 +129,11 @@ func (m *Mutex) try(called, hungry bool) (bool, error) {
 		case !free && hungry:
 			next = w | starving
 		}
+
 		if next == w {
 			return false, nil
 		}
+
 		if m.word.CompareAndSwap(w, next) && next&slots != 0 {
 			return free, nil
 		}
@@ -139,7 +141,7 @@ func (m *Mutex) try(called, hungry bool) (bool, error) {
 	return false, errs.ErrCorrupt
 }
 
-// left returns the word without its holder, which is gone.
+// left returns w without its holder, which no longer exists.
 func (m *Mutex) left(w uint64) uint64 {
 	if m.inner {
 		return w &^ (slots | starving)
@@ -149,8 +151,8 @@ func (m *Mutex) left(w uint64) uint64 {
 
 func mutexLeft(w uint64) uint64 { return w&^(slots|starving) | died }
 
-// passOn is called by who has stopped waiting: what it was called for may be for
-// somebody else now.
+// passOn must be called by a goroutine that stops waiting: a wake-up that it received may be needed
+// by another one.
 func (m *Mutex) passOn() {
 	m.unset(starving)
 	if m.word.Load()&slots == 0 {
@@ -167,7 +169,8 @@ func (m *Mutex) TryLock() (bool, error) {
 	return ok, err
 }
 
-// Unlock gives the lock up. If this process does not hold it, nothing is changed.
+// Unlock releases the lock. If this process does not hold it, Unlock changes nothing and returns
+// ErrNotHeld.
 func (m *Mutex) Unlock() error {
 	m.edge.release()
 	if !m.word.CompareAndSwap(m.home|m.me, m.home) {
@@ -181,7 +184,7 @@ func (m *Mutex) Unlock() error {
 	return nil
 }
 
-// unlockSlowly is for a word with flags.
+// unlockSlowly is Unlock for a word with flags.
 func (m *Mutex) unlockSlowly() error {
 	return m.giveUp(func(w uint64) (uint64, error) {
 		if w&slots != m.me || w&died != 0 {
@@ -202,9 +205,10 @@ func (m *Mutex) Held() error {
 	return nil
 }
 
-// Recover calls repair, with the lock held, if a holder has died, and makes the Mutex
-// usable again if that returns nil. Others get ErrOwnerDied until then. It does nothing if no
-// holder has died, or somebody else has repaired it meanwhile.
+// Recover makes the Mutex usable again after a holder has died. It calls repair with the lock held,
+// and clears the mark of the death if repair returns nil. Until then, other callers get
+// ErrOwnerDied. If no holder has died, or another process has already repaired the Mutex, Recover
+// does nothing.
 func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
 	return m.recover(ctx, &m.queue, repair)
 }
@@ -214,6 +218,7 @@ func (o *object) recover(ctx context.Context, queue *park.Site, repair func() er
 		return err
 	}
 	mine := false
+
 	_, err := wait(ctx, queue, func(bool) (bool, error) {
 		err := o.update(func(w uint64) (uint64, error) {
 			mine = w&died != 0 && (w&slots == 0 || o.abandoned(w))
@@ -224,8 +229,9 @@ func (o *object) recover(ctx context.Context, queue *park.Site, repair func() er
 		})
 		return mine || o.word.Load()&died == 0, err
 	})
+
 	if err != nil || !mine {
-		queue.WakeAll() // those who want the lock wait in the same queue
+		queue.WakeAll() // goroutines that want the lock wait in the same queue
 		return err
 	}
 	return o.repair(queue, repair)

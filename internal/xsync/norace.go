@@ -2,7 +2,7 @@
 
 package xsync
 
-// edge is only for the race detector.
+// edge does nothing in builds without the race detector.
 type edge struct{}
 
 func (e *edge) acquire() {}

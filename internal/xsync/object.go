@@ -10,12 +10,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// Memory is an object's shared memory as this process sees it.
+// Memory is an object's shared memory as mapped in this process.
 type Memory struct {
 	Lot    *park.Lot
 	Bytes  []byte // zeros in a new object
-	Gen    uint32 // not 0, and another one for each object
-	Bucket uint32 // for the first site; others follow
+	Gen    uint32 // not 0, and different for each object
+	Bucket uint32 // of the first wait queue; the others use the buckets that follow
 }
 
 // The memory of every object begins with these words.
@@ -24,21 +24,21 @@ const (
 	offMask  = 8
 	offMask2 = 16
 	offMask3 = 24
-	offOwn   = 32 // words of the kind's own
-	offSlots = 64 // one word for each slot, or permit
+	offOwn   = 32 // the kind's own words
+	offSlots = 64 // one word for each slot or permit
 	headSize = 64
 )
 
 // Sizes of the objects.
 const (
-	Small = headSize                       // of those without words by slot
-	Large = headSize + 8*park.MaxProcs     // of those with
-	slots = park.MaxProcs - 1              // mask of a slot in a word
+	Small = headSize                       // objects without a word for each slot
+	Large = headSize + 8*park.MaxProcs     // objects with a word for each slot
+	slots = park.MaxProcs - 1              // mask of the slot in a word
 	genOf = uint64(0xffffffff) << 32       // mask of the generation
 	_     = -(park.MaxProcs & (slots & 1)) // MaxProcs is a power of two
 )
 
-// Bounds of what objects count.
+// Limits of what objects count.
 const (
 	MaxPermits = math.MaxInt32
 	MaxBounded = 1 << 15
@@ -46,19 +46,19 @@ const (
 
 // Flags in the lower half of a word, above the slot.
 const (
-	starving = 1 << 16 // only who waits in the queue may have the lock
-	died     = 1 << 17 // its holder has
-	draining = 1 << 18 // the holder still waits for readers
-	turn     = 1 << 19 // the next are the readers that wait
+	starving = 1 << 16 // only goroutines in the queue may take the lock
+	died     = 1 << 17 // the last holder died
+	draining = 1 << 18 // the holder still waits for readers to leave
+	turn     = 1 << 19 // the waiting readers are next
 	finished = 1 << 20 // of a Once: it has been done
 )
 
-// object is what all kinds have in common.
+// object is the part that all kinds have in common.
 type object struct {
 	word *atomic.Uint64
 	mem  []byte
 	gen  atomic.Uint64 // shifted; none once this process has closed the object
-	home uint64        // the same, for ever: what is held can be given up after that
+	home uint64        // the same, but kept when this process closes the object
 	me   uint64        // this process's slot
 	lot  *park.Lot
 	edge edge
@@ -70,19 +70,20 @@ func (o *object) init(m Memory) {
 	o.gen.Store(o.home)
 }
 
-// none is the generation of no object.
+// none is a generation that no object has.
 const none = genOf
 
-// site makes a site for the i-th mask of the object.
+// site initializes the wait queue of the object's i-th mask.
 func (o *object) site(s *park.Site, m Memory, i int, all bool) {
 	s.Init(m.Lot, shm.Word64(m.Bytes, offMask+8*i), m.Bucket+uint32(i), all)
 }
 
-// alive reports whether a word just loaded is that of an object that is not closed.
+// alive reports whether w, just loaded, is the word of an object that is not closed.
 func (o *object) alive(w uint64) bool { return w&genOf == o.gen.Load() }
 
-// unlessClosed returns an error that was concluded from the object's memory, or ErrClosed if the object has been closed
-// since: this process may have given its memory back meanwhile, and then it has read zeros. Closing comes before that.
+// unlessClosed returns err, which the caller concluded from the object's memory, or ErrClosed if
+// the object was closed in the meantime. This process may then have released the memory and read
+// zeros. Closing comes before the release, so the check catches that case.
 func (o *object) unlessClosed(err error) error {
 	if !o.alive(o.word.Load()) {
 		return errs.ErrClosed
@@ -90,17 +91,19 @@ func (o *object) unlessClosed(err error) error {
 	return err
 }
 
-// birth gives a new object its generation and first state, as the last thing.
+// birth gives a new object its first state and its generation. It must be the last step of creating
+// one.
 func birth(m Memory, state uint64) {
 	shm.Word64(m.Bytes, offWord).Store(uint64(m.Gen)<<32 | state)
 }
 
-// own is the i-th word of the kind's own.
+// own returns the i-th of the kind's own words.
 func own(mem []byte, i int) *atomic.Uint64 { return shm.Word64(mem, offOwn+8*i) }
 
+// bySlot returns the words that belong to slots.
 func bySlot(mem []byte) []atomic.Uint64 { return shm.Words(mem, offSlots, park.MaxProcs) }
 
-// close makes the object closed, for all processes if this one owns it.
+// close closes the object, for all processes if this one owns it.
 func (o *object) close(owned bool, sites ...*park.Site) {
 	o.gen.Store(none)
 	if owned && o.word.Load()&genOf == o.home {
@@ -114,14 +117,14 @@ func (o *object) close(owned bool, sites ...*park.Site) {
 	}
 }
 
-// update changes the word to what next returns. It returns an error if the object is
-// closed, or next's.
+// update changes the word to what next returns. It returns next's error, or ErrClosed if the object
+// is closed.
 func (o *object) update(next func(w uint64) (uint64, error)) error {
 	return o.updateIf(o.gen.Load(), next)
 }
 
-// giveUp is update for what this process may hold: it does not matter if it has closed
-// the object meanwhile.
+// giveUp is update for releasing what this process may hold. It succeeds even if this process has
+// closed the object in the meantime.
 func (o *object) giveUp(next func(w uint64) (uint64, error)) error {
 	return o.updateIf(o.home, next)
 }
@@ -140,21 +143,22 @@ func (o *object) updateIf(gen uint64, next func(w uint64) (uint64, error)) error
 	return errs.ErrCorrupt
 }
 
-// tries is how often an atomic step is tried if the word keeps changing between the load and the
-// step. Each failure means that another process has made progress, so honest processes never come near this
-// number. Only a process that keeps overwriting the word can make all tries fail; they take some milliseconds.
+// tries is how often an atomic step is attempted while the word keeps changing between the load and
+// the step. Each failure means that another process made progress, so honest processes never come
+// near this number. Only a process that keeps overwriting the word can make all attempts fail; they
+// take some milliseconds.
 const tries = 1 << 16
 
-// abandoned reports whether a word just loaded names a holder that is no process. Bury clears the word before the
-// slot of a dead process is given back, so a corrupt process must have written it. The second look
-// excludes a holder that has let go and ended meanwhile.
+// abandoned reports whether w, just loaded, names a holder that is not a process. Bury clears the
+// word before the slot of a dead process is reused, so a corrupt process must have written it. The
+// second look excludes a holder that released the lock and exited in the meantime.
 func (o *object) abandoned(w uint64) bool {
 	slot := int(w & slots)
 	return slot != 0 && !o.lot.Occupied(slot) && o.word.Load() == w && !o.lot.Occupied(slot)
 }
 
-// reclaim does what Bury would have done if the holder that the word names is no process, and reports whether
-// it did. Call it before each wait.
+// reclaim does what Bury would have done if the word names a holder that is not a process, and
+// reports whether it did. Callers must call it before each wait.
 func (o *object) reclaim(left func(w uint64) uint64) bool {
 	w := o.word.Load()
 	return o.alive(w) && o.abandoned(w) && o.word.CompareAndSwap(w, left(w))
@@ -165,13 +169,13 @@ func (o *object) set(flag uint64) {
 	_ = o.update(func(w uint64) (uint64, error) { return w | flag, nil })
 }
 
-// unset is the counterpart, also if this process has closed the object meanwhile.
+// unset clears a flag, even if this process has closed the object in the meantime.
 func (o *object) unset(flag uint64) {
 	_ = o.giveUp(func(w uint64) (uint64, error) { return w &^ flag, nil })
 }
 
-// wait waits at a site for try, which returns true or an error when there is nothing
-// more to wait for. Ended says that the error is that of the context.
+// wait waits in the queue s until try returns true or an error. The result ended reports that err
+// is ctx's error.
 func wait(ctx context.Context, s *park.Site, try func(called bool) (bool, error)) (ended bool, err error) {
 	if e := s.Until(ctx, func(called bool) (done bool) {
 		done, err = try(called)
@@ -179,8 +183,10 @@ func wait(ctx context.Context, s *park.Site, try func(called bool) (bool, error)
 	}); e != nil {
 		return true, e
 	}
+
 	if err != nil {
-		s.WakeAll() // it holds for all who wait
+		s.WakeAll() // the error concerns every waiter
 	}
+
 	return false, err
 }

@@ -7,20 +7,20 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A Once is something that is done once. Its word is the slot of the process that is
-// at it, or finished.
+// A Once is something that is done once. Its word contains the slot of the process that is doing
+// it, or the flag finished.
 type Once struct {
 	object
 	queue park.Site
 }
 
-// NewOnce makes a Once that has not been done.
+// NewOnce creates a Once that has not been done.
 func NewOnce(m Memory) *Once {
 	birth(m, 0)
 	return OpenOnce(m)
 }
 
-// OpenOnce returns the Once that is there already.
+// OpenOnce opens the Once that already exists in m.
 func OpenOnce(m Memory) *Once {
 	o := &Once{}
 	o.init(m)
@@ -28,10 +28,10 @@ func OpenOnce(m Memory) *Once {
 	return o
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the Once, for all processes if this one owns it.
 func (o *Once) Close(owned bool) { o.close(owned, &o.queue) }
 
-// Done reports whether it has been done.
+// Done reports whether a call of f has succeeded.
 func (o *Once) Done() (bool, error) {
 	w := o.word.Load()
 	if !o.alive(w) {
@@ -41,8 +41,8 @@ func (o *Once) Done() (bool, error) {
 	return w&finished != 0, nil
 }
 
-// Do calls f if nobody has done it, and waits while somebody else is at it. If f
-// fails or panics, or its process dies, the next one does it.
+// Do calls f unless a call of f has succeeded before. While another process calls f, Do waits. If
+// that call fails or panics, or its process dies, the next waiter calls f.
 func (o *Once) Do(ctx context.Context, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -50,6 +50,7 @@ func (o *Once) Do(ctx context.Context, f func() error) error {
 	if done, err := o.Done(); done || err != nil {
 		return err
 	}
+
 	mine := false
 	_, err := wait(ctx, &o.queue, func(bool) (done bool, err error) {
 		err = o.update(func(w uint64) (uint64, error) {
@@ -62,6 +63,7 @@ func (o *Once) Do(ctx context.Context, f func() error) error {
 		})
 		return done || mine, err
 	})
+
 	o.edge.acquire()
 	if err != nil || !mine {
 		return err

@@ -7,13 +7,13 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// A Pipe is two Rings, one for each direction, with two ends. One process has an end at a
-// time, or nobody while it is on its way to another one; when the process that has it
-// dies, the end is closed.
+// A Pipe consists of two Rings, one for each direction, and has two ends. At most one process has
+// an end at a time; no process has it while it is in transit to another one. If the process that
+// has an end dies, the end is closed.
 type Pipe struct {
 	object
 	ends  *atomic.Uint64
-	rings [2]*Ring // what end 0 sends, what end 1 sends
+	rings [2]*Ring // what end 0 sends, and what end 1 sends
 }
 
 // PipeHead is the size of a Pipe without its records.
@@ -21,8 +21,8 @@ const PipeHead = Small + 2*RingSize
 
 const offRings = Small
 
-// NewPipe makes a Pipe, of which this process has both ends. Half of data, a multiple of 16,
-// is for each direction.
+// NewPipe creates a Pipe whose two ends belong to this process. Each direction gets half of data,
+// whose length must be a multiple of 16.
 func NewPipe(m Memory, data []byte) *Pipe {
 	mine := uint64(m.Lot.Slot())
 	own(m.Bytes, 0).Store(mine | mine<<32)
@@ -33,7 +33,7 @@ func NewPipe(m Memory, data []byte) *Pipe {
 	return OpenPipe(m, data)
 }
 
-// OpenPipe returns the Pipe that is there already.
+// OpenPipe opens the Pipe that already exists in m.
 func OpenPipe(m Memory, data []byte) *Pipe {
 	p := &Pipe{ends: own(m.Bytes, 0)}
 	p.init(m)
@@ -43,7 +43,7 @@ func OpenPipe(m Memory, data []byte) *Pipe {
 	return p
 }
 
-// ring is the memory of the i-th ring's head.
+// ring returns the memory of the i-th ring's head.
 func (m Memory) ring(i int) Memory {
 	at := offRings + i*RingSize
 	m.Bytes, m.Bucket = m.Bytes[at:at+RingSize], m.Bucket+uint32(8*i)
@@ -57,20 +57,21 @@ func half(data []byte, i int) []byte {
 
 func pipeShape(data []byte) RingShape { return RingShape{Most: len(data) / 2 / recordHead} }
 
-// Sent is the Ring with what an end sends; the other end receives that.
+// Sent returns the Ring with the records that an end sends.
 func (p *Pipe) Sent(end int) *Ring { return p.rings[end] }
 
-// Received is the Ring with what an end receives.
+// Received returns the Ring with the records that an end receives.
 func (p *Pipe) Received(end int) *Ring { return p.rings[1-end] }
 
-// end is the state of one in the word of both.
+// endOf returns the state of one end. The word w contains the states of both.
 func endOf(w uint64, end int) uint64 { return w >> (32 * end) & stateMask }
 
+// withEnd returns w with another state for one end.
 func withEnd(w uint64, end int, s uint64) uint64 {
 	return w&^(stateMask<<(32*end)) | s<<(32*end)
 }
 
-// changeEnd changes the state of an end for which ok holds, and returns those of both.
+// changeEnd replaces the state of an end for which ok holds, and returns the states of both ends.
 func (p *Pipe) changeEnd(end int, ok func(s uint64) bool, next func(s uint64) uint64) (both uint64, done bool) {
 	for range tries {
 		w := p.ends.Load()
@@ -86,43 +87,43 @@ func (p *Pipe) changeEnd(end int, ok func(s uint64) bool, next func(s uint64) ui
 	return 0, false
 }
 
-// over says that both ends are closed.
+// over reports whether both ends are closed.
 func over(both uint64) bool { return both&(both>>32)&ended != 0 }
 
 // Over reports whether both ends are closed.
 func (p *Pipe) Over() bool { return !p.alive(p.word.Load()) || over(p.ends.Load()) }
 
-// Depart lets an end go that this process has since a trip, and returns the number of
-// the next trip. Unless forGood it is closed when this process dies before it arrives.
+// Depart sends an end, which this process has had since the epoch trip, and returns the next epoch.
+// Unless forGood is set, the end is closed if this process dies before the end arrives.
 func (p *Pipe) Depart(end int, trip uint32, forGood bool) (next uint32, ok bool) {
 	both, ok := p.changeEnd(end, since(p.me, trip), func(uint64) uint64 { return departing(p.me, trip, forGood) })
 	return tripOf(endOf(both, end)), ok
 }
 
-// Settle makes an end that this process let go on a trip go for good.
+// Settle makes an end, in transit from this process, independent of this process's life.
 func (p *Pipe) Settle(end int, trip uint32) {
 	p.changeEnd(end, left(p.me, trip), func(uint64) uint64 { return onTripOf(trip) })
 }
 
-// Arrive takes an end that is on a trip, or takes it back, and reports whether it did.
+// Arrive takes, or takes back, an end that is in transit, and reports whether it did.
 func (p *Pipe) Arrive(end int, trip uint32) bool {
 	_, ok := p.changeEnd(end, moving(trip), func(uint64) uint64 { return p.me | uint64(trip)<<tripShift })
 	return ok
 }
 
-// Has reports whether this process has an end since a trip.
+// Has reports whether this process has had an end since the epoch trip.
 func (p *Pipe) Has(end int, trip uint32) bool {
 	return since(p.me, trip)(endOf(p.ends.Load(), end))
 }
 
-// Lose closes an end that will not arrive, and reports whether it was the last one.
+// Lose closes an end that will not arrive, and reports whether it was the last open one.
 func (p *Pipe) Lose(end int, trip uint32) (last bool) {
 	last, _ = p.closeEnd(end, moving(trip))
 	return last
 }
 
-// CloseEnd closes an end that this process has since a trip, and reports whether it was
-// the last one.
+// CloseEnd closes an end that this process has had since the epoch trip, and reports whether it was
+// the last open one.
 func (p *Pipe) CloseEnd(end int, trip uint32) (last bool) {
 	last, done := p.closeEnd(end, since(p.me, trip))
 	if !done {
@@ -138,10 +139,12 @@ func (p *Pipe) closeEnd(end int, ok func(s uint64) bool) (last, done bool) {
 		if !p.alive(p.word.Load()) || !ok(s) {
 			return false, false
 		}
+
 		n := withEnd(w, end, s&^(slots|onTrip)|p.me|ended)
 		if last = over(n); last {
-			n = withEnd(n, 1-end, endOf(n, 1-end)&^slots) // only one process gives the memory back: see buryPipe
+			n = withEnd(n, 1-end, endOf(n, 1-end)&^slots) // only one process releases the memory: see buryPipe
 		}
+
 		if p.ends.CompareAndSwap(w, n) {
 			for _, r := range p.rings {
 				r.End()
@@ -152,15 +155,16 @@ func (p *Pipe) closeEnd(end int, ok func(s uint64) bool) (last, done bool) {
 	return false, false
 }
 
-// closeHere closes the Pipe in this process only. It is for an end that cannot be closed because the
-// memory does not say that this process has it: goroutines that wait there must return all the same.
+// closeHere closes the Pipe in this process only. It is for an end that cannot be closed because
+// the memory does not say that this process has it. Goroutines that wait there must return
+// nevertheless.
 func (p *Pipe) closeHere() {
 	for _, r := range p.rings {
 		r.Close(false)
 	}
 }
 
-// Close makes the Pipe closed for everybody.
+// Close closes the Pipe for all processes.
 func (p *Pipe) Close() {
 	for _, r := range p.rings {
 		r.Close(true)
@@ -168,19 +172,20 @@ func (p *Pipe) Close() {
 	p.close(true)
 }
 
-// Ready waits until there is something to get, or there never will be.
+// Ready waits until the Ring has a record or has ended.
 func (r *Ring) Ready(ctx context.Context) error {
 	err := r.waitFor(ctx, &r.notEmpty, r.ReadyNow)
-	r.passOn(&r.notEmpty, r.some) // nothing has been taken
+	r.passOn(&r.notEmpty, r.some) // Ready has taken nothing
 	return err
 }
 
-// FitsIn reports whether a record of n bytes lies in a Ring without places elsewhere for
-// all, however full it is.
+// FitsIn reports whether a record of n bytes is never spilled. It is for a Ring without
+// RingShape.Elsewhere.
 func (r *Ring) FitsIn(n int) bool { return r.takes(n) <= len(r.data)/4 }
 
-// NextSpill copies the place of the next record, and reports whether there is one and it lies elsewhere. It takes no
-// lock: the answer is exact for the only receiver, and a guess for others.
+// NextSpill reports whether there is a next record and it is spilled. If so, it copies the record's
+// place into place. It takes no lock: the answer is exact for the only receiver, and a guess for
+// others.
 func (r *Ring) NextSpill(place []byte) bool {
 	head, tail := r.positions()
 	if !r.alive(r.word.Load()) || head.count() == tail.count() || !r.sane(head, tail) {
@@ -197,11 +202,12 @@ func (r *Ring) NextSpill(place []byte) bool {
 	return true
 }
 
-// ReadyNow reports whether Get would not wait.
+// ReadyNow reports whether Get would return at once.
 func (r *Ring) ReadyNow() bool { return r.Len() > 0 || r.Ended() }
 
-// buryPipe closes the ends that the dead had, and reports whether the last one was among them, or whether the dead had
-// closed the last one itself: then nobody else gives the memory back.
+// buryPipe closes the ends that the dead process had. It reports whether the caller must release
+// the memory, because the last end was among them, or because the dead process had closed the last
+// end itself.
 func buryPipe(mem []byte, slot uint64) (last bool) {
 	ends := own(mem, 0)
 	for range tries {
@@ -212,16 +218,18 @@ func buryPipe(mem []byte, slot uint64) (last bool) {
 				n = withEnd(n, end, s|ended)
 			}
 		}
+
 		if ends.CompareAndSwap(w, n) {
 			buryRings(mem, int(slot), n&(ended|ended<<32) != 0)
 			return over(n) && (!over(w) || closedLast(w, slot))
 		}
 	}
+
 	buryRings(mem, int(slot), false)
 	return false
 }
 
-// closedLast reports whether a process has closed the last of two ends.
+// closedLast reports whether the process with this slot closed the last of the two ends.
 func closedLast(ends, slot uint64) bool {
 	first, second := endOf(ends, 0)&slots, endOf(ends, 1)&slots
 	return first == slot && second == 0 || second == slot && first == 0

@@ -4,8 +4,8 @@ package xsync
 
 import "sync/atomic"
 
-// edge shows the race detector, which does not look outside of the Go heap, what an
-// object orders: whatever comes before a release comes before the next acquire.
+// edge tells the race detector, which does not look outside the Go heap, what an object orders:
+// whatever precedes a release happens before whatever follows the next acquire.
 type edge struct{ n atomic.Int64 }
 
 func (e *edge) acquire() { e.n.Load() }

@@ -14,14 +14,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spin"
 )
 
-// A Ring is a bounded queue of records. Its head is an object that is looked after; the
-// records are in other memory.
+// A Ring is a bounded queue of records. Its head is an object that Bury looks after; the records
+// are in other memory.
 //
-// Who puts writes behind the tail, under a lock for those who put, and then moves the
-// tail; who gets copies the first record, under a lock for those who get, and then moves
-// the head. Either is one atomic step, before which nothing has happened: what a process
-// leaves that dies is at most a lock, which Bury opens, or a wake-up, for which everybody
-// looks. The end is a flag in the tail, which nobody moves after that.
+// A sender writes a record behind the tail, with the senders' lock held, and then moves the tail. A
+// receiver copies the first record, with the receivers' lock held, and then moves the head. Moving
+// either is one atomic step, before which nothing has happened. A process that dies therefore
+// leaves at most a lock, which Bury opens, or a missing wake-up, for which all waiters look again.
+// The end is a flag in the tail; no process moves the tail after it is set.
 type Ring struct {
 	object
 	put, get  Mutex
@@ -40,7 +40,7 @@ type Ring struct {
 	forRecords, forRoom spin.Spinner
 }
 
-// RingSize is the size of a Ring's head, and RingMax that of the largest memory for
+// RingSize is the size of a Ring's head, and RingMax the maximum size of the memory for its
 // records.
 const (
 	RingSize = 384
@@ -51,43 +51,43 @@ const (
 	offPut   = 64
 	offGet   = 128
 	offTail  = 192
-	offSpill = 200 // of those who put, under their lock
+	offSpill = 200 // used by senders, with their lock held
 	offHead  = 256
 	offDone  = 320
 )
 
-// The tail, and the head, is how many records there have been, and the place where the
-// next begins, in units of 8 bytes.
+// The tail and the head each contain how many records there have been, and the place where the next
+// one begins, in units of 8 bytes.
 const (
 	unit      = 8
 	placeBits = 20
 	placeMask = 1<<placeBits - 1
-	// noMore says, in the tail, that nobody may put any more.
+	// noMore, in the tail, says that no process may put another record.
 	noMore = 1 << 63
-	// born is in both, so that no step succeeds in memory that was given back, which is
+	// born is set in both, so that no step succeeds in memory that was released, which is all
 	// zeros.
 	born      = 1 << 62
-	countMask = born>>placeBits - 1 // numbers of records go round
+	countMask = born>>placeBits - 1 // numbers of records wrap around
 )
 
-// A record is its length, with a flag, and its bytes.
+// A record consists of its length, with a flag, and its bytes.
 const (
 	recordHead = 8
 	spilled    = 1 << 63
-	// SpillSize is how long the place of a record that lies elsewhere is.
+	// SpillSize is the length of the place of a spilled record.
 	SpillSize = 24
 )
 
 // RingShape says how much a Ring can hold.
 type RingShape struct {
 	Most int // records
-	// Elsewhere has records for which there is no room, but which there may be by Most,
-	// put as the places where they lie. Without it they wait for room, and only one that
-	// is larger than a quarter of the memory lies elsewhere, one at a time.
+	// Elsewhere spills records for which there is no room, so that there is always room for Most
+	// records. Without it, records wait for room; only a record that is larger than a quarter of
+	// the memory is spilled, one at a time.
 	Elsewhere bool
 }
 
-// BytesFor is how much memory is needed at least.
+// BytesFor returns the minimum size of the memory for records.
 func (s RingShape) BytesFor() int {
 	if s.Elsewhere {
 		return s.Most * (recordHead + SpillSize)
@@ -95,13 +95,13 @@ func (s RingShape) BytesFor() int {
 	return 4096
 }
 
-// A Record is what is put and got.
+// A Record is an element of a Ring.
 type Record struct {
 	Bytes   []byte
-	Spilled bool // Bytes are the place, of SpillSize
+	Spilled bool // Bytes are the place of the record, of SpillSize
 }
 
-// NewRing makes a Ring in RingSize bytes.
+// NewRing creates a Ring in RingSize bytes.
 func NewRing(m Memory, data []byte, shape RingShape) *Ring {
 	for _, at := range []int{offPut, offGet} {
 		birth(m.part(at, 0), 0)
@@ -113,14 +113,14 @@ func NewRing(m Memory, data []byte, shape RingShape) *Ring {
 	return r
 }
 
-// part is the memory of an object within another, with its i-th site.
+// part returns the memory of an object within another one, whose wait queue is the i-th.
 func (m Memory) part(at, i int) Memory {
 	m.Bytes, m.Bucket = m.Bytes[at:at+Small], m.Bucket+uint32(i)
 	return m
 }
 
-// OpenRing returns the Ring that is there already. Data, of which the length is a multiple
-// of 8 and at most RingMax, and shape are those with which it was made.
+// OpenRing opens the Ring that already exists in m. data and shape must be the ones with which it
+// was created. The length of data is a multiple of 8 and at most RingMax.
 func OpenRing(m Memory, data []byte, shape RingShape) *Ring {
 	r := &Ring{
 		tail: shm.Word64(m.Bytes, offTail), head: shm.Word64(m.Bytes, offHead), done: shm.Word64(m.Bytes, offDone),
@@ -139,15 +139,15 @@ func OpenRing(m Memory, data []byte, shape RingShape) *Ring {
 	return r
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the Ring, for all processes if this one owns it.
 func (r *Ring) Close(owned bool) {
 	r.close(owned, &r.notEmpty, &r.notFull, &r.joined)
 	r.put.Close(owned)
 	r.get.Close(owned)
 }
 
-// End lets nobody put any more; what is there can be got. It reports whether it is the
-// first to do so.
+// End prevents further puts. Records that are in the Ring can still be received. End reports
+// whether this call was the first.
 func (r *Ring) End() (first bool) {
 	if r.alive(r.word.Load()) {
 		first = r.tail.Or(noMore)&noMore == 0
@@ -159,27 +159,26 @@ func (r *Ring) End() (first bool) {
 	return first
 }
 
-// Ended reports whether nobody can put any more.
+// Ended reports whether no process can put another record.
 func (r *Ring) Ended() bool {
 	return !r.alive(r.word.Load()) || position(r.tail.Load()).last()
 }
 
-// Drained reports whether nobody can put, and there is nothing to get, any more.
+// Drained reports whether the Ring has ended and is empty.
 func (r *Ring) Drained() bool { return r.Ended() && r.Len() == 0 }
 
-// position is where a tail or head is.
+// A position is the value of a tail or a head.
 type position uint64
 
 func (p position) count() uint64 { return uint64(p) >> placeBits & countMask }
 func (p position) place() int    { return int(uint64(p)&placeMask) * unit }
 func (p position) last() bool    { return uint64(p)&noMore != 0 }
 
-// since is how many records there have been between two positions.
+// since returns the number of records between two positions.
 func (p position) since(q position) uint64 { return (p.count() - q.count()) & countMask }
 
-// takes is how much memory a record of n bytes takes. Where there is a place for each
-// record that there may be, one that is smaller takes as much, so that it leaves no less
-// when it is got.
+// takes returns how much memory a record of n bytes takes. If there is a place for each of Most
+// records, a smaller record takes as much as a place, so that receiving it frees enough for one.
 func (r *Ring) takes(n int) int {
 	if r.reserve {
 		n = max(n, SpillSize)
@@ -187,7 +186,7 @@ func (r *Ring) takes(n int) int {
 	return recordHead + (n+unit-1)/unit*unit
 }
 
-// behind is the position behind a record of n bytes.
+// behind returns the position behind a record of n bytes.
 func (r *Ring) behind(p position, n int) position {
 	place := (p.place() + r.takes(n)) % len(r.data)
 	return position(born | (p.count()+1)&countMask<<placeBits | uint64(place/unit))
@@ -197,7 +196,7 @@ func (r *Ring) positions() (head, tail position) {
 	return position(r.head.Load()), position(r.tail.Load())
 }
 
-// used is how many bytes lie between two positions.
+// used returns how many bytes lie between two positions.
 func (r *Ring) used(head, tail position) int {
 	if head.count() == tail.count() {
 		return 0
@@ -209,20 +208,20 @@ func (r *Ring) used(head, tail position) int {
 	return n
 }
 
-// Len is the number of records at some moment.
+// Len returns the number of records at some moment during the call.
 func (r *Ring) Len() int {
-	head := position(r.head.Load()) // the tail afterwards, so that it is not before the head
+	head := position(r.head.Load()) // loaded before the tail, so that the tail is not behind it
 	tail := position(r.tail.Load())
 	return int(min(tail.since(head), uint64(r.most)))
 }
 
 func (r *Ring) some() bool { return r.Len() > 0 }
 
-// room says how a record of n bytes can be put.
+// room says where a record can be put.
 type room int
 
 const (
-	noRoom room = iota // for now
+	noRoom room = iota // at the moment
 	here
 	elsewhere
 )
@@ -238,6 +237,7 @@ func (r *Ring) roomBetween(head, tail position, n int) room {
 	if count >= r.most {
 		return noRoom
 	}
+
 	free := len(r.data) - r.used(head, tail)
 	size := r.takes(n)
 	if r.reserve {
@@ -246,6 +246,7 @@ func (r *Ring) roomBetween(head, tail position, n int) room {
 		}
 		return elsewhere
 	}
+
 	switch {
 	case size <= len(r.data)/4 && size <= free-recordHead-SpillSize:
 		return here
@@ -255,32 +256,32 @@ func (r *Ring) roomBetween(head, tail position, n int) room {
 	return noRoom
 }
 
-// spillWaits reports whether a record that lies elsewhere has not been got yet.
+// spillWaits reports whether the last spilled record has not been received yet.
 func (r *Ring) spillWaits(head, tail position) bool {
 	last := r.lastSpill.Load() - 1
 	return (last-head.count())&countMask < tail.since(head)
 }
 
-// stuck is how long who only tries waits for a lock. Nobody has one for longer than it
-// takes to copy a record, but who is stopped. Tests make it shorter.
+// stuck is how long the Try methods wait for a lock. A holder that is not stopped needs the lock
+// only for as long as it takes to copy a record. Tests shorten it.
 var stuck = 100 * time.Millisecond
 
-// lock takes one of a Ring's locks, also when ctx has ended if it is free: whoever calls
-// has looked.
+// lock takes one of the Ring's locks. It takes a free lock even if ctx has ended, because the
+// callers have checked ctx.
 func (r *Ring) lock(ctx context.Context, l *Mutex) error {
 	if l.lockAtOnce() {
 		return nil
 	}
 	err := l.Lock(ctx)
 	switch {
-	case errors.Is(err, errs.ErrOwnerDied), // mp never marks these locks so
-		errors.Is(err, errs.ErrClosed): // mp closes the Ring before its locks
+	case errors.Is(err, errs.ErrOwnerDied), // honest processes never mark these locks
+		errors.Is(err, errs.ErrClosed): // honest processes close the Ring before its locks
 		err = r.unlessClosed(errs.ErrCorrupt)
 	}
 	return err
 }
 
-// lockSoon returns the error otherwise if somebody who has the lock is stuck.
+// lockSoon is lock that returns the error otherwise if the lock is not released soon.
 func (r *Ring) lockSoon(l *Mutex, otherwise error) error {
 	if ok, _ := l.TryLock(); ok {
 		return nil
@@ -294,8 +295,8 @@ func (r *Ring) lockSoon(l *Mutex, otherwise error) error {
 	return err
 }
 
-// Put waits for room and puts a record. If it can only lie elsewhere, spill puts it there
-// and returns its place; drop undoes that.
+// Put waits for room and puts a record. If the record must be spilled, Put calls spill, which
+// stores it and returns its place. Put calls drop, which undoes that, if it then fails.
 func (r *Ring) Put(ctx context.Context, b []byte, spill func([]byte) ([]byte, error), drop func([]byte)) error {
 	return r.putOr(b, func(b []byte) ([]byte, error) {
 		r.letCatchUp(ctx)
@@ -306,14 +307,14 @@ func (r *Ring) Put(ctx context.Context, b []byte, spill func([]byte) ([]byte, er
 }
 
 const (
-	// farAhead is how many records there may be before one that lies elsewhere, and needs
-	// memory, had better wait for that of another one.
+	// farAhead is the number of waiting records from which on the sender of a record to be spilled,
+	// which needs memory, waits for receivers to release some.
 	farAhead = 8
-	// catchUp is how long it waits: not much longer than fresh memory costs.
+	// catchUp is how long that sender waits: not much longer than it takes to get fresh memory.
 	catchUp = time.Millisecond
 )
 
-// letCatchUp gives those who get a moment, if they are far behind.
+// letCatchUp gives receivers that are far behind a moment to catch up.
 func (r *Ring) letCatchUp(ctx context.Context) {
 	caughtUp := func() bool { return r.Len() < farAhead || r.Ended() }
 	if caughtUp() {
@@ -324,8 +325,8 @@ func (r *Ring) letCatchUp(ctx context.Context) {
 	_ = r.waitFor(ctx, &r.notFull, caughtUp)
 }
 
-// TryPut is Put that returns ErrFull instead of waiting, also if a process is stopped just
-// when it puts.
+// TryPut is Put that returns ErrFull instead of waiting, even if another sender was stopped in the
+// middle of a put.
 func (r *Ring) TryPut(b []byte, spill func([]byte) ([]byte, error), drop func([]byte)) error {
 	return r.putOr(b, spill, drop, func() error { return r.lockSoon(&r.put, errs.ErrFull) }, func() error { return errs.ErrFull })
 }
@@ -339,6 +340,7 @@ func (r *Ring) putOr(b []byte, spill func([]byte) ([]byte, error), drop func([]b
 			put, where, err = r.tryPut(b, place)
 			_ = r.put.Unlock()
 		}
+
 		switch {
 		case put:
 			r.passOn(&r.notEmpty, r.some)
@@ -350,18 +352,19 @@ func (r *Ring) putOr(b []byte, spill func([]byte) ([]byte, error), drop func([]b
 		default:
 			err = full()
 		}
+
 		if err != nil {
 			if place != nil {
 				drop(place)
 			}
-			r.passOnRoom() // it may have been called for it
+			r.passOnRoom() // this goroutine may have consumed a wake-up
 			return err
 		}
 	}
 }
 
-// tryPut puts a record if there is room, under the lock; one that has a place elsewhere if
-// it has to be there.
+// tryPut puts a record if there is room for it. A record that must be spilled needs a place;
+// without one, tryPut puts nothing. The caller must hold r.put.
 func (r *Ring) tryPut(b, place []byte) (put bool, where room, err error) {
 	head, tail := r.positions()
 	switch {
@@ -370,27 +373,29 @@ func (r *Ring) tryPut(b, place []byte) (put bool, where room, err error) {
 	case !r.sane(head, tail):
 		return false, noRoom, r.unlessClosed(errs.ErrCorrupt)
 	}
+
 	where = r.roomBetween(head, tail, len(b))
 	switch {
 	case where == noRoom, where == elsewhere && place == nil:
 		return false, where, nil
 	case place != nil:
-		r.lastSpill.Store(tail.count() + 1) // 0 if there has been none
+		r.lastSpill.Store(tail.count() + 1) // 0 means that no record has been spilled
 		put = r.write(tail, uint64(len(place))|spilled, place)
 	default:
-		if r.lastSpill.Load() == tail.count()+1 { // who wrote that died before its record was there
+		if r.lastSpill.Load() == tail.count()+1 { // its sender died before it moved the tail
 			r.lastSpill.Store(0)
 		}
 		put = r.write(tail, uint64(len(b)), b)
 	}
+
 	if !put {
 		err = errs.ErrClosed
 	}
 	return put, where, err
 }
 
-// sane reports whether as many records as the positions claim fit between them. Any process may have written
-// the positions.
+// sane reports whether as many records as the positions claim fit between them. Any process may
+// have written the positions.
 func (r *Ring) sane(head, tail position) bool {
 	last := len(r.data) - recordHead
 	if head.place() > last || tail.place() > last || tail.since(head) > uint64(r.most) {
@@ -402,7 +407,7 @@ func (r *Ring) sane(head, tail position) bool {
 	return r.used(head, tail) >= int(tail.since(head))*r.takes(0)
 }
 
-// write writes a record and moves the tail, unless the Ring has ended meanwhile.
+// write writes a record and moves the tail, unless the Ring has ended. It reports whether it did.
 func (r *Ring) write(tail position, head uint64, b []byte) bool {
 	at := tail.place()
 	binary.LittleEndian.PutUint64(r.data[at:], head)
@@ -413,9 +418,9 @@ func (r *Ring) write(tail position, head uint64, b []byte) bool {
 	return r.tail.CompareAndSwap(uint64(tail), uint64(r.behind(tail, len(b))))
 }
 
-// passOn wakes one who waits for what there is. In each process only the first is told of
-// the end: who was passes that on too. As a rule nobody waits: then nothing is looked at that
-// the other side changes all the time.
+// passOn wakes a process that waits at s, if there returns true. When the Ring has ended, it wakes
+// all of them. In each process only the first waiter is called; that one calls passOn too. Usually
+// there are no waiters. passOn then reads nothing that the other side keeps changing.
 func (r *Ring) passOn(s *park.Site, there func() bool) {
 	switch {
 	case !s.Waited():
@@ -426,7 +431,7 @@ func (r *Ring) passOn(s *park.Site, there func() bool) {
 	}
 }
 
-// madeRoom wakes one who waits for room, or all if only some of them may have enough.
+// madeRoom wakes a sender that waits for room, or all senders if only some of them may fit in.
 func (r *Ring) madeRoom() {
 	if r.reserve {
 		r.passOn(&r.notFull, func() bool { return true })
@@ -435,32 +440,33 @@ func (r *Ring) madeRoom() {
 	}
 }
 
-// passOnRoom is madeRoom of who was woken, and does not need what is left.
+// passOnRoom is madeRoom for a sender that was woken and does not need the remaining room.
 func (r *Ring) passOnRoom() {
 	r.passOn(&r.notFull, func() bool { return r.reserve && r.roomFor(0) != noRoom })
 }
 
-// waitFor waits until there is something to do or look at.
+// waitFor waits until there returns true. It may return early.
 func (r *Ring) waitFor(ctx context.Context, s *park.Site, there func() bool) error {
 	spins := &r.forRecords
 	if s == &r.notFull {
 		spins = &r.forRoom
 	}
 	if soon(there) || spins.Until(there) {
-		return ctx.Err() // a corrupt word may look ready each time, with nothing there when the caller comes
+		return ctx.Err() // with a corrupt word, there may return true for ever
 	}
 	return s.Until(ctx, func(bool) bool { return there() })
 }
 
-// AwaitReleased waits until there is room, or the Ring has ended. Room is made by processes that call Released, and
-// there is looked at again after some time even if none does.
+// AwaitReleased waits until there returns true or the Ring has ended. It calls there after other
+// processes call Released, and now and then without that.
 func (r *Ring) AwaitReleased(ctx context.Context, there func() bool) error {
 	over := func() bool { return there() || r.Ended() }
 	if !r.reserve {
 		return r.notFull.Until(ctx, func(bool) bool { return over() })
 	}
-	// Those who wait for room in the Ring are woken one at a time: one among them who waits for something else would
-	// keep it from the others.
+	// The senders that wait for room in the Ring are woken one at a time. A wake-up that reached a
+	// goroutine waiting for something else would be lost to them.
+
 	pause := firstLook
 	for !over() {
 		select {
@@ -473,18 +479,19 @@ func (r *Ring) AwaitReleased(ctx context.Context, there func() bool) error {
 	return nil
 }
 
-// Times between looks whether memory has been released.
+// Intervals at which AwaitReleased calls there.
 const (
 	firstLook = 100 * time.Microsecond
 	lastLook  = 20 * time.Millisecond
 )
 
-// Released tells those who wait for that that this process has released the memory of a record that lies elsewhere.
+// Released tells processes in AwaitReleased that this process has released the memory of a spilled
+// record.
 func (r *Ring) Released() { r.notFull.WakeAll() }
 
-// Foresee has f called with each record before this process takes it, under the lock of those who
-// get: what takes long had better be done before the record has gone, since who dies then leaves what
-// it brings along to nobody. It is called before the Ring is used.
+// Foresee makes Get and TryGet call f with each record before they take it, with the receivers'
+// lock held. If a process dies after it has taken a record, the things that come with the record
+// are lost, so f should do whatever takes long. Foresee must be called before the Ring is used.
 func (r *Ring) Foresee(f func(Record)) { r.foresee = f }
 
 // Get waits for a record and appends it to buf.
@@ -494,8 +501,8 @@ func (r *Ring) Get(ctx context.Context, buf []byte) (Record, error) {
 	})
 }
 
-// TryGet is Get that returns ErrEmpty instead of waiting, also if a process is stopped just
-// when it gets.
+// TryGet is Get that returns ErrEmpty instead of waiting, even if another receiver was stopped in
+// the middle of a get.
 func (r *Ring) TryGet(buf []byte) (Record, error) {
 	return r.getOr(buf, func() error { return r.lockSoon(&r.get, errs.ErrEmpty) }, func() error { return errs.ErrEmpty })
 }
@@ -508,22 +515,24 @@ func (r *Ring) getOr(buf []byte, lock, empty func() error) (Record, error) {
 			rec, ok, err = r.tryGet(buf)
 			_ = r.get.Unlock()
 		}
+
 		if ok {
 			r.madeRoom()
 			r.passOn(&r.notEmpty, r.some)
 			return rec, nil
 		}
+
 		if err == nil {
 			err = empty()
 		}
 		if err != nil {
-			r.passOn(&r.notEmpty, r.some) // it may have been called for it
+			r.passOn(&r.notEmpty, r.some) // this goroutine may have consumed a wake-up
 			return Record{Bytes: buf}, err
 		}
 	}
 }
 
-// tryGet gets the first record if there is one, under the lock.
+// tryGet receives the first record if there is one. The caller must hold r.get.
 func (r *Ring) tryGet(buf []byte) (rec Record, ok bool, err error) {
 	head, tail := r.positions()
 	switch {
@@ -534,26 +543,31 @@ func (r *Ring) tryGet(buf []byte) (rec Record, ok bool, err error) {
 	case head.count() == tail.count():
 		return rec, false, nil
 	}
+
 	n, isSpilled, err := r.recordAt(head, tail)
 	if err != nil {
 		return rec, false, r.unlessClosed(err)
 	}
+
 	at := (head.place() + recordHead) % len(r.data)
 	first := min(n, len(r.data)-at)
 	rec.Bytes = append(append(buf, r.data[at:at+first]...), r.data[:n-first]...)
 	rec.Spilled = isSpilled
+
 	if r.foresee != nil {
 		r.foresee(Record{rec.Bytes[len(buf):], isSpilled})
 	}
 	if !r.head.CompareAndSwap(uint64(head), uint64(r.behind(head, n))) {
 		return Record{}, false, errs.ErrClosed
 	}
+
 	r.edge.acquire()
 	return rec, true, nil
 }
 
-// recordAt is the length of the first record between two positions that are sane, which anybody may have
-// written. It leaves room for the records behind it, and none if it is the last.
+// recordAt returns the length of the first record between two sane positions. Any process may have
+// written the record. recordAt checks that the record leaves enough room for those behind it, and
+// that a last record ends at the tail.
 func (r *Ring) recordAt(head, tail position) (n int, isSpilled bool, err error) {
 	size := binary.LittleEndian.Uint64(r.data[head.place():])
 	isSpilled, size = size&spilled != 0, size&^spilled
@@ -568,16 +582,18 @@ func (r *Ring) recordAt(head, tail position) (n int, isSpilled bool, err error) 
 	return int(size), isSpilled, nil
 }
 
-// Done says that what was got has been dealt with.
+// Done records that a received record has been processed.
 func (r *Ring) Done() error {
 	for range tries {
 		n := r.done.Load()
 		if w := r.word.Load(); !r.alive(w) {
 			return errs.ErrClosed
 		}
+
 		if n == position(r.head.Load()).count() {
 			return r.unlessClosed(fmt.Errorf("%w: TaskDone for more elements than were got", errs.ErrOverRelease))
 		}
+
 		r.edge.release()
 		if r.done.CompareAndSwap(n, (n+1)&countMask) {
 			if r.allDone() {
@@ -586,18 +602,21 @@ func (r *Ring) Done() error {
 			return nil
 		}
 	}
+
 	return errs.ErrCorrupt
 }
 
-// Join waits until there has been a Done for each record that was put.
+// Join waits until Done has been called for each record that was put.
 func (r *Ring) Join(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+
 	err := r.joined.Until(ctx, func(bool) bool { return r.allDone() || !r.alive(r.word.Load()) })
 	if err == nil && !r.allDone() {
 		err = errs.ErrClosed
 	}
+
 	if err == nil {
 		r.edge.acquire()
 	}
@@ -609,7 +628,7 @@ func (r *Ring) allDone() bool {
 	return n == position(tail).count() && tail&born != 0
 }
 
-// buryRing opens the locks: what they guard is whole at any moment.
+// buryRing opens the dead process's locks. The state that they guard is valid at any moment.
 func buryRing(mem []byte, slot uint64) {
 	for _, at := range []int{offPut, offGet} {
 		part := mem[at : at+Small]

@@ -9,26 +9,25 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// An RWMutex is held by one process to write, or by many to read. Its word is that of
-// a Mutex for writers; each process counts its readers in a word of its own. A reader
-// counts itself and then looks for a writer; a writer takes the word and then waits
-// for the readers. So each sees the other, and neither does anything in two steps that
-// would be wrong after the first.
+// An RWMutex is held by one process for writing, or by many for reading. Its word is that of a
+// Mutex for writers; each process counts its readers in a word of its own. A reader counts itself
+// and then looks for a writer; a writer takes the word and then waits for the readers. So each of
+// them sees the other, and the state is valid between their two steps.
 type RWMutex struct {
 	object
 	writers park.Site
 	readers park.Site
-	drain   park.Site // the one writer that waits for readers
+	drain   park.Site // the one writer that waits for readers to leave
 	counts  []atomic.Uint64
 }
 
-// NewRWMutex makes an RWMutex in Large bytes.
+// NewRWMutex creates an RWMutex in Large bytes.
 func NewRWMutex(m Memory) *RWMutex {
 	birth(m, 0)
 	return OpenRWMutex(m)
 }
 
-// OpenRWMutex returns the RWMutex that is there already.
+// OpenRWMutex opens the RWMutex that already exists in m.
 func OpenRWMutex(m Memory) *RWMutex {
 	x := &RWMutex{counts: bySlot(m.Bytes)}
 	x.init(m)
@@ -38,17 +37,17 @@ func OpenRWMutex(m Memory) *RWMutex {
 	return x
 }
 
-// countOf is where the count of a slot lies: those of processes that were started one
-// after the other are in cache lines of their own.
+// countOf returns the index of a slot's reader count. Processes that were started one after the
+// other get counts in different cache lines.
 func countOf(slot uint64) uint64 {
 	const perLine = 64 / 8
 	return slot%(park.MaxProcs/perLine)*perLine + slot/(park.MaxProcs/perLine)
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the RWMutex, for all processes if this one owns it.
 func (m *RWMutex) Close(owned bool) { m.close(owned, &m.writers, &m.readers, &m.drain) }
 
-// RLock waits for the lock to read. It is not held if there is an error.
+// RLock waits for the lock for reading. On error the lock is not held.
 func (m *RWMutex) RLock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -56,11 +55,13 @@ func (m *RWMutex) RLock(ctx context.Context) error {
 	if ok, err := m.TryRLock(); ok || err != nil {
 		return err
 	}
+
 	if soon(func() bool { return m.word.Load()&(slots|died) == 0 }) {
 		if ok, err := m.TryRLock(); ok || err != nil {
 			return err
 		}
 	}
+
 	_, err := wait(ctx, &m.readers, func(bool) (bool, error) { return m.enter() })
 	m.endTurn()
 	if err == nil {
@@ -69,7 +70,7 @@ func (m *RWMutex) RLock(ctx context.Context) error {
 	return err
 }
 
-// TryRLock takes the lock to read if no writer has it, and reports whether it did.
+// TryRLock takes the lock for reading if no writer has it, and reports whether it did.
 func (m *RWMutex) TryRLock() (bool, error) {
 	ok, err := m.enter()
 	if ok {
@@ -78,7 +79,7 @@ func (m *RWMutex) TryRLock() (bool, error) {
 	return ok, err
 }
 
-// enter counts a reader, unless there is a writer.
+// enter counts a reader unless there is a writer, and reports whether it did.
 func (m *RWMutex) enter() (bool, error) {
 	ok, err := m.enterNow()
 	if !ok && err == nil && m.reclaim(rwLeft) {
@@ -98,6 +99,7 @@ func (m *RWMutex) enterNow() (bool, error) {
 		}
 		_ = m.leave(mine)
 	}
+
 	switch {
 	case !m.alive(w):
 		return false, errs.ErrClosed
@@ -107,7 +109,7 @@ func (m *RWMutex) enterNow() (bool, error) {
 	return false, nil
 }
 
-// endTurn lets writers go on, once readers have had their turn or do not want it.
+// endTurn lets writers continue after the readers have had their turn, or no longer want it.
 func (m *RWMutex) endTurn() {
 	if m.word.Load()&turn != 0 {
 		m.unset(turn)
@@ -115,7 +117,7 @@ func (m *RWMutex) endTurn() {
 	}
 }
 
-// RUnlock gives the lock up that RLock took.
+// RUnlock releases the lock that RLock took.
 func (m *RWMutex) RUnlock() error {
 	m.edge.release()
 	if m.leave(&m.counts[countOf(m.me)]) {
@@ -127,8 +129,8 @@ func (m *RWMutex) RUnlock() error {
 	return errs.ErrNotHeld
 }
 
-// leave counts a reader less, and tells a writer that waits for it; false if none is
-// counted.
+// leave subtracts a reader and tells a writer that waits for it. It returns false if the count is
+// 0.
 func (m *RWMutex) leave(mine *atomic.Uint64) bool {
 	for range tries {
 		n := mine.Load()
@@ -145,18 +147,21 @@ func (m *RWMutex) leave(mine *atomic.Uint64) bool {
 	return false
 }
 
-// Lock waits for the lock to write. It is not held if there is an error.
+// Lock waits for the lock for writing. On error the lock is not held.
 func (m *RWMutex) Lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+
 	ok, err := m.claim(false, false)
 	if !ok && err == nil && soon(func() bool { return m.word.Load()&(slots|starving|turn) == 0 }) {
 		ok, err = m.claim(false, false)
 	}
+
 	if err != nil {
 		return err
 	}
+
 	if !ok {
 		began := time.Now()
 		_, err := wait(ctx, &m.writers, func(called bool) (bool, error) {
@@ -167,10 +172,12 @@ func (m *RWMutex) Lock(ctx context.Context) error {
 			return err
 		}
 	}
+
 	return m.awaitReaders(ctx)
 }
 
-// claim keeps other writers and new readers out, if there is no writer.
+// claim takes the word if there is no writer, and so keeps other writers and new readers out. It
+// reports whether it did.
 func (m *RWMutex) claim(called, starve bool) (mine bool, err error) {
 	mine, err = m.claimNow(called, starve)
 	if !mine && err == nil && m.reclaim(rwLeft) {
@@ -197,6 +204,7 @@ func (m *RWMutex) claimNow(called, starve bool) (mine bool, err error) {
 	return mine && err == nil, err
 }
 
+// passOn is Mutex.passOn for writers.
 func (m *RWMutex) passOn() {
 	m.unset(starving)
 	if m.word.Load()&slots == 0 {
@@ -225,20 +233,20 @@ func (m *RWMutex) awaitReaders(ctx context.Context) error {
 // begin ends the wait for readers.
 func (m *RWMutex) begin() error {
 	if err := m.update(func(w uint64) (uint64, error) { return w &^ draining, nil }); err != nil {
-		_ = m.free(draining) // closed by this process, not by the owner
+		_ = m.free(draining) // this process closed the lock without owning it
 		return err
 	}
 	m.edge.acquire()
 	return nil
 }
 
-// read reports whether some process reads.
+// read reports whether any process holds the lock for reading.
 func (m *RWMutex) read() bool {
 	return m.lot.Any(func(slot int) bool { return m.counts[countOf(uint64(slot))].Load() != 0 })
 }
 
-// free gives up what this process holds, with the flag draining or without, and lets
-// the next in: the readers that wait, else a writer.
+// free releases what this process holds; flag says whether the flag draining must be set. It lets
+// the next in: the waiting readers, or else a writer.
 func (m *RWMutex) free(flag uint64) error {
 	waited := m.readers.Waited()
 	err := m.giveUp(func(w uint64) (uint64, error) {
@@ -253,16 +261,17 @@ func (m *RWMutex) free(flag uint64) error {
 	if err != nil {
 		return err
 	}
+
 	switch woken := m.readers.WakeAll(); {
 	case !waited:
 		m.writers.WakeOne()
-	case !woken: // they have stopped to wait
+	case !woken: // the readers stopped waiting
 		m.endTurn()
 	}
 	return nil
 }
 
-// TryLock takes the lock to write if nobody has it, and reports whether it did.
+// TryLock takes the lock for writing if no process has it, and reports whether it did.
 func (m *RWMutex) TryLock() (bool, error) {
 	if ok, err := m.claim(false, false); !ok {
 		return false, err
@@ -274,14 +283,14 @@ func (m *RWMutex) TryLock() (bool, error) {
 	return err == nil, err
 }
 
-// Unlock gives the lock up that Lock took. If this process does not hold it, nothing is
-// changed.
+// Unlock releases the lock that Lock took. If this process does not hold it, Unlock changes nothing
+// and returns ErrNotHeld.
 func (m *RWMutex) Unlock() error {
 	m.edge.release()
 	return m.free(0)
 }
 
-// Recover is Mutex.Recover.
+// Recover is Mutex.Recover for a writer that has died.
 func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
 	err := m.recover(ctx, &m.writers, repair)
 	m.readers.WakeAll()
@@ -298,9 +307,9 @@ func buryRWMutex(mem []byte, slot uint64) {
 	})
 }
 
-// rwLeft returns the word without its holder, which is gone.
+// rwLeft returns the word w without its holder, which no longer exists.
 func rwLeft(w uint64) uint64 {
-	if w&draining == 0 { // a draining holder has not started to write
+	if w&draining == 0 { // a draining holder has not started writing
 		w |= died
 	}
 	return w &^ (slots | draining | starving | turn)

@@ -8,22 +8,23 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A Semaphore is a number of permits. Its word is that number, with the flag hungry.
+// A Semaphore is a number of permits. Its word contains that number and the flag hungry.
 type Semaphore struct {
 	object
 	queue park.Site
 }
 
-// hungry is as starving, which a number may reach.
+// hungry is the flag starving for a Semaphore, whose number of permits may reach the bit of
+// starving.
 const hungry = 1 << 31
 
-// NewSemaphore makes a Semaphore with n permits, at least 0.
+// NewSemaphore creates a Semaphore with n permits; n must not be negative.
 func NewSemaphore(m Memory, n int) *Semaphore {
 	birth(m, uint64(n))
 	return OpenSemaphore(m)
 }
 
-// OpenSemaphore returns the Semaphore that is there already.
+// OpenSemaphore opens the Semaphore that already exists in m.
 func OpenSemaphore(m Memory) *Semaphore {
 	s := &Semaphore{}
 	s.init(m)
@@ -31,7 +32,7 @@ func OpenSemaphore(m Memory) *Semaphore {
 	return s
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the Semaphore, for all processes if this one owns it.
 func (s *Semaphore) Close(owned bool) { s.close(owned, &s.queue) }
 
 // Acquire waits for a permit.
@@ -42,10 +43,12 @@ func (s *Semaphore) Acquire(ctx context.Context) error {
 	if ok, err := s.TryAcquire(); ok || err != nil {
 		return err
 	}
+
 	began := time.Now()
 	_, err := wait(ctx, &s.queue, func(called bool) (bool, error) {
 		return s.try(called, called && time.Since(began) > patience)
 	})
+
 	if err != nil {
 		s.unset(hungry)
 	} else {
@@ -55,7 +58,7 @@ func (s *Semaphore) Acquire(ctx context.Context) error {
 	return err
 }
 
-// try is Mutex.try for permits.
+// try takes a permit as Mutex.try takes a lock.
 func (s *Semaphore) try(called, starve bool) (ok bool, err error) {
 	err = s.update(func(w uint64) (uint64, error) {
 		free := w&MaxPermits != 0
@@ -71,7 +74,7 @@ func (s *Semaphore) try(called, starve bool) (ok bool, err error) {
 	return ok && err == nil, err
 }
 
-// passOn lets the next look if there are permits left.
+// passOn wakes a waiter if there are permits left.
 func (s *Semaphore) passOn() {
 	if w := s.word.Load(); w&genOf == s.home && w&MaxPermits != 0 && s.queue.Waited() {
 		s.queue.WakeOne()
@@ -100,7 +103,7 @@ func (s *Semaphore) Release() error {
 	return err
 }
 
-// Available is the number of permits at some moment.
+// Available returns the number of permits at some moment during the call.
 func (s *Semaphore) Available() (int, error) {
 	w := s.word.Load()
 	if !s.alive(w) {

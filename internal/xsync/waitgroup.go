@@ -8,19 +8,19 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A WaitGroup is a number that is waited for to become 0: its word.
+// A WaitGroup is a counter, its word, with a wait for 0.
 type WaitGroup struct {
 	object
 	queue park.Site
 }
 
-// NewWaitGroup makes a WaitGroup of 0.
+// NewWaitGroup creates a WaitGroup with the counter 0.
 func NewWaitGroup(m Memory) *WaitGroup {
 	birth(m, 0)
 	return OpenWaitGroup(m)
 }
 
-// OpenWaitGroup returns the WaitGroup that is there already.
+// OpenWaitGroup opens the WaitGroup that already exists in m.
 func OpenWaitGroup(m Memory) *WaitGroup {
 	g := &WaitGroup{}
 	g.init(m)
@@ -28,10 +28,10 @@ func OpenWaitGroup(m Memory) *WaitGroup {
 	return g
 }
 
-// Close makes it closed: for everybody if this process owns it.
+// Close closes the WaitGroup, for all processes if this one owns it.
 func (g *WaitGroup) Close(owned bool) { g.close(owned, &g.queue) }
 
-// Add adds to the number, which must not become negative.
+// Add adds n to the counter, which must not become negative.
 func (g *WaitGroup) Add(n int) error {
 	g.edge.release()
 	zero := false
@@ -49,7 +49,7 @@ func (g *WaitGroup) Add(n int) error {
 	return err
 }
 
-// Count is the number at some moment.
+// Count returns the counter at some moment during the call.
 func (g *WaitGroup) Count() (int, error) {
 	w := g.word.Load()
 	if !g.alive(w) {
@@ -58,7 +58,7 @@ func (g *WaitGroup) Count() (int, error) {
 	return int(w &^ genOf), nil
 }
 
-// Wait waits until the number is 0.
+// Wait waits until the counter is 0.
 func (g *WaitGroup) Wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

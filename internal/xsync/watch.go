@@ -6,36 +6,37 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A Watch is a goroutine's wait for several objects at once.
+// A Watch lets one goroutine wait for several objects at once.
 type Watch struct {
 	multi *park.Multi
 	after []func()
 }
 
-// NewWatch makes a Watch of objects of the process that has the lot.
+// NewWatch creates a Watch for objects of the process that l belongs to.
 func NewWatch(l *park.Lot) *Watch { return &Watch{multi: park.NewMulti(l)} }
 
-// Event has it wait for an Event to be set or closed.
+// Event makes Until call found again when e is set or closed.
 func (w *Watch) Event(e *Event) { w.multi.Enter(&e.queue) }
 
-// Ring has it wait for a Ring with something to get.
+// Ring makes Until call found again when r has a record or has ended.
 func (w *Watch) Ring(r *Ring) {
 	w.multi.Enter(&r.notEmpty)
-	w.after = append(w.after, func() { r.passOn(&r.notEmpty, r.some) }) // nothing has been taken
+	// found may not have taken the record.
+	w.after = append(w.after, func() { r.passOn(&r.notEmpty, r.some) })
 }
 
-// Call makes it look again. Any goroutine may call it.
+// Call makes Until call found again. It is safe for concurrent use.
 func (w *Watch) Call() { w.multi.Call() }
 
-// Until calls found, which must not block, until it returns true: at first and whenever it
-// may have changed. It returns the context's error when that ends first.
+// Until calls found until it returns true: first at once, and then whenever one of the objects may
+// have changed. found must not block. If ctx ends first, Until returns ctx's error.
 func (w *Watch) Until(ctx context.Context, found func() bool) error {
 	for {
 		w.multi.Look()
 		if found() {
 			return nil
 		}
-		if err := ctx.Err(); err != nil { // Sleep does not look at ctx while it keeps being called
+		if err := ctx.Err(); err != nil { // Sleep ignores ctx while it keeps being called
 			return err
 		}
 		if err := w.multi.Sleep(ctx); err != nil {
@@ -44,7 +45,7 @@ func (w *Watch) Until(ctx context.Context, found func() bool) error {
 	}
 }
 
-// End ends it.
+// End releases the Watch, which must not be used afterwards.
 func (w *Watch) End() {
 	w.multi.Leave()
 	for _, f := range w.after {
