@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxChildren is how many clients below one the server serves.
+	// maxChildren is how many clients below one client the server serves.
 	maxChildren = park.MaxProcs / 2
 	// perChild is how many descriptors a child costs.
 	perChild = 2
@@ -20,14 +20,14 @@ const (
 func (s *Server) adoptHere(end, pidfd int, died <-chan struct{}) (*client, error) {
 	c := &client{parent: s.root}
 	if pidfd >= 0 {
-		c.number, _ = sys.NumberOf(pidfd) // on error it has ended, and will adopt no child
+		c.number, _ = sys.NumberOf(pidfd) // on error it has ended and will adopt no child
 		_ = unix.Close(pidfd)
 	}
 	return c, s.adopt(c, end, died)
 }
 
-// await keeps a child's end of a socket until its pidfd arrives. If this process may have no more
-// descriptors, it closes the end instead.
+// await keeps a child's end of a socket until the child's pidfd arrives. If the client may not have
+// more descriptors, await closes the end instead. It returns false if the connection must end.
 func (c *client) await(m message) bool {
 	s := c.s
 	s.mu.Lock()
@@ -46,7 +46,7 @@ func (c *client) await(m message) bool {
 	return true
 }
 
-// refuse gives up a child's end of a socket; under the lock.
+// refuse gives up a child's end of a socket. The caller must hold s.mu.
 func (s *Server) refuse(c *client, end *file) {
 	s.charge(c, 1-perChild)
 	s.unref(end)
@@ -65,6 +65,7 @@ func (c *client) adopt(m message) {
 	if end != nil {
 		child, err = c.childOf(m.fd)
 	}
+
 	if err != nil {
 		c.closer.Close(m.fd)
 		if end != nil {
@@ -75,6 +76,7 @@ func (c *client) adopt(m message) {
 		c.answer(m, false)
 		return
 	}
+
 	died := make(chan struct{})
 	go func() {
 		sys.AwaitDeath(child.pidfd)
@@ -89,9 +91,10 @@ func (c *client) adopt(m message) {
 	c.say(message{op: opReply, req: m.req, ok: true, id: child.tag, fd: -1})
 }
 
-// childOf returns a client for the process of a pidfd, which it takes over unless it returns an error. The
-// process must be a child of this client's process, or of the keeper between them. A client could otherwise have a
-// slot held by any long-lived process, or declare a stranger's process dead.
+// childOf returns a client for the process of pidfd, and takes ownership of pidfd unless it returns
+// an error. The process must be a child of this client's process, or of the keeper between them.
+// Otherwise a client could let any long-lived process occupy a slot, or declare a foreign process
+// dead.
 func (c *client) childOf(pidfd int) (*client, error) {
 	if pidfd < 0 || c.number == 0 {
 		return nil, errFull

@@ -1,9 +1,10 @@
 package broker
 
-// A budget divides a resource of the root process among its clients. A client may have, with all clients below it,
-// at most three times as much as it leaves of what its parent may have, so that something is left for the
-// next: no tree of processes takes all, and no process takes all that its relatives may have. A reserve is for
-// clients that have little so far. Leftovers of a dead client count until they are gone.
+// A budget divides a resource of the root process among its clients. Together with all clients
+// below it, a client may have at most three times as much as it leaves of its parent's share, so
+// something is left for the next one: no tree of processes takes everything, and no process takes
+// its relatives' whole share. The reserve is for clients that have little so far. What a dead
+// client leaves behind counts until it is gone.
 type budget struct {
 	most    int // for all clients
 	reserve int // part of most, for clients that have no more than sure
@@ -11,19 +12,20 @@ type budget struct {
 	used    int
 }
 
-// A resource is what there is a budget of.
+// A resource is something that has a budget.
 type resource int
 
 const (
 	files resource = iota // descriptors
 	keeps
-	holds // segments that a client has met and does not own, or by which it is awaited when it is dead
-	slots // of children, until they are forgotten
+	holds // segments that a client has met but does not own, or may have sent before it died
+	slots // slots of children, until the children are forgotten
 	resources
 )
 
-// alone returns how many a client of the root's can have if no other client has any.
+// alone returns how much a client of the root can have if no other client has any.
 func (b *budget) alone() int { return part(b.most - b.reserve) }
 
-// part returns how much a client may have of what its parent may have, and others leave.
+// part returns how much a client may have, where n is the part of its parent's share that others
+// leave.
 func part(n int) int { return 3 * n / 4 }

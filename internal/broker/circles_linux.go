@@ -1,23 +1,26 @@
 package broker
 
-// A look finds the segments that nobody can get. It gives the lock up between steps. What can be got when it begins,
-// or becomes so meanwhile, is reached; reach is called for the latter.
+// A look finds the segments that no process can get. It releases the server's lock between steps.
+// Segments that can be got when the look starts count as reached. The function reach adds those
+// that can be got from then on.
 type look struct {
-	reached map[*segment]bool // false: of those that live on only because of messages, not reached so far
-	next    []*segment        // reached; what they carry is not, so far
+	reached map[*segment]bool // false for segments kept only by messages and not reached yet
+	next    []*segment        // reached segments whose contents are not reached yet
 }
 
-// LetGoOfCircles forgets what lives on only because of messages in what lives on for such a reason,
-// and so on, where nobody can get any of them.
+// LetGoOfCircles forgets segments that live on only because of messages in each other, if no
+// process can get any of them.
 func (s *Server) LetGoOfCircles() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.look != nil { // another goroutine is at it
+	if s.look != nil { // another goroutine is doing it
 		return
 	}
+
 	l := &look{reached: map[*segment]bool{}}
 	s.look = l
 	defer func() { s.look = nil }()
+
 	var n step
 	for _, g := range s.orphans {
 		if !g.had() {
@@ -25,6 +28,7 @@ func (s *Server) LetGoOfCircles() {
 		}
 		s.pause(&n)
 	}
+
 	for g := range l.reached {
 		for carrier := range g.keptBy.m {
 			s.pause(&n)
@@ -35,9 +39,10 @@ func (s *Server) LetGoOfCircles() {
 		}
 		s.pause(&n)
 	}
+
 	for g := range l.reached {
 		s.pause(&n)
-		s.reachCarried(&n) // the first time from all, then from what somebody has got in a pause
+		s.reachCarried(&n) // later calls are for segments that were got in a pause
 		if !l.reached[g] {
 			s.remove(g)
 			s.unlink()
@@ -45,7 +50,7 @@ func (s *Server) LetGoOfCircles() {
 	}
 }
 
-// reach says that somebody can get a segment; under the lock.
+// reach records that a process can get a segment. The caller must hold s.mu.
 func (s *Server) reach(g *segment) {
 	if s.look == nil {
 		return
@@ -56,8 +61,8 @@ func (s *Server) reach(g *segment) {
 	}
 }
 
-// reachCarried reaches what can be got from what has been reached. It needs the lock, which it gives up between
-// steps.
+// reachCarried reaches everything that can be got from what has been reached. The caller must hold
+// s.mu, which reachCarried releases between steps.
 func (s *Server) reachCarried(n *step) {
 	l := s.look
 	for len(l.next) > 0 {

@@ -12,56 +12,58 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// client is a process that the server serves, or the root process itself.
+// A client is a process that the server serves, or the root process itself.
 type client struct {
 	s      *Server
 	conn   *conn
-	closer sys.Closer // for descriptors that it sent; no other client waits for them
+	closer sys.Closer // closes descriptors that it sent; no other client waits for them
 	slot   int
 	tag    uint64
-	number int // of its process in /proc; 0 if unknown
+	number int // the number of its process in /proc; 0 if unknown
 	parent *client
 	pidfd  *os.File // nil for the root's own children
 
 	mu      sync.Mutex
-	read    sync.Cond // there is less in the outbox, or nobody waits for that any more
+	read    sync.Cond // signals that the outbox shrinks or that the wait is over
 	outbox  []message
-	sending int // messages that have left the outbox, and not this process
+	sending int // messages that have left the outbox but not this process
 	writing bool
-	over    chan struct{} // closed when it is dead; then nothing more is written
+	over    chan struct{} // closed when it is dead; nothing is written after that
 
-	// Under the server's lock.
+	// The server's lock guards the fields below.
 	waiting  *file                     // a child's end of a socket, to be adopted, or nil
 	children map[uint64]*client        // by tag, until they are buried and have departed
-	segments table[*segment, struct{}] // those that it has met
-	awaits   table[*segment, struct{}] // those by which it is awaited
+	segments table[*segment, struct{}] // segments that it has met
+	awaits   table[*segment, struct{}] // segments that are kept because it may have sent them
 	files    int                       // descriptors of this process that it pays for
 	keeps    int
-	all      [resources]int // what it and all clients below it have, including what dead ones have left
+	all      [resources]int // of it and all clients below it, including what dead ones have left
 	dead     bool
 	departed bool
 	buried   bool
-	off      bool // the list of its parent's children
+	off      bool // no longer in its parent's children
 }
 
 var errFull = errors.New("mp: too many processes share objects")
 
 const (
-	// mostUnread is how many messages may wait for a client before its next request is read.
+	// mostUnread is how many messages may wait for a client before the server reads no further
+	// request.
 	mostUnread = 64
-	// mostUnclosed is how many descriptors may wait to be closed before a client's next request is read.
+	// mostUnclosed is how many descriptors may wait to be closed before the server reads a client's
+	// next request.
 	mostUnclosed = 256
-	// mostDrained is how many of a dead client's messages are handled; the socket of an honest client
-	// does not hold as many.
+	// mostDrained is how many of a dead client's messages the server handles. The socket of an
+	// honest client does not hold as many.
 	mostDrained = 1 << 12
-	// sendBuffer bounds how much of what a client does not read waits in the kernel, which limits the
-	// descriptors in flight of all the user's processes together.
+	// sendBuffer bounds how much of what a client does not read waits in the kernel. The kernel
+	// limits the descriptors in flight of all the user's processes together.
 	sendBuffer = 16 << 10
-	// lastWords is how long the handling of a dead client's messages may take.
+	// lastWords is how long handling a dead client's messages may take.
 	lastWords = 500 * time.Millisecond
 )
 
-// adopt serves a new client at a socket, which it takes over.
+// adopt serves a new client at a socket, of which it takes ownership.
 func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	c.s, c.children, c.over = s, map[uint64]*client{}, make(chan struct{})
 	c.read.L = &c.mu
@@ -81,9 +83,11 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	}
 	if c.slot == 0 {
 		s.mu.Unlock()
+
 		c.parent.closer.CloseFileThen(c.conn.file, func() { s.repay(c) })
 		return errFull
 	}
+
 	s.count++
 	c.tag = s.newTag()
 	s.mail.Occupy(c.slot)
@@ -98,8 +102,9 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	return nil
 }
 
-// newTag returns a tag that neither a client has nor the root process, whose tag is 0. The lock is held. Tags
-// wrap around after a million processes; a pool that recycles its workers starts as many in some hours.
+// newTag returns a tag that no client has, and that differs from the root process's tag, 0. Tags wrap
+// around after a million processes; a pool that recycles its workers starts as many within hours.
+// The caller must hold s.mu.
 func (s *Server) newTag() uint64 {
 	for {
 		s.lastTag = (s.lastTag + 1) % (1 << TagBits)
@@ -110,8 +115,8 @@ func (s *Server) newTag() uint64 {
 	}
 }
 
-// serve answers the client until its process has died, and then disposes of what it had. No step after the
-// death waits for another process.
+// serve answers the client until its process has died, and then disposes of what the client had. No
+// step after the death waits for another process.
 func (c *client) serve(died <-chan struct{}) {
 	served := make(chan struct{})
 	go func() {
@@ -120,28 +125,31 @@ func (c *client) serve(died <-chan struct{}) {
 	}()
 	<-died
 
-	// What it sent before it died counts. What others send who may hold its socket does not.
+	// The messages that the client sent before it died count. Later messages do not; they come from
+	// other processes that may hold its socket.
 	c.shutdown(unix.SHUT_RD)
 	_ = c.conn.file.SetDeadline(time.Unix(1, 0))
+
 	c.mu.Lock()
 	c.outbox = nil
 	close(c.over)
 	c.read.Signal()
 	c.mu.Unlock()
+
 	limit := time.NewTimer(lastWords)
 	defer limit.Stop()
 	select {
 	case <-served:
 		c.drain()
 		c.discard()
-	case <-limit.C: // what the listener still does has no effect
+	case <-limit.C: // the listener has no effect any longer
 	}
 
 	c.s.died(c)
-	c.closer.CloseFileThen(c.conn.file, func() { c.s.repay(c) }) // with what is still in it
+	c.closer.CloseFileThen(c.conn.file, func() { c.s.repay(c) }) // and what is still in the socket
 }
 
-// admitsChild reports whether a client may have one more child; under the lock.
+// admitsChild reports whether a client may have one more child. The caller must hold s.mu.
 func (s *Server) admitsChild(parent *client) bool {
 	switch {
 	case parent.dead:
@@ -149,6 +157,7 @@ func (s *Server) admitsChild(parent *client) bool {
 	case parent == s.root:
 		return true
 	}
+
 	s.slots.used = s.count
 	for c := parent; c != s.root; c = c.parent {
 		if c.all[slots] >= maxChildren {
@@ -158,7 +167,7 @@ func (s *Server) admitsChild(parent *client) bool {
 	return s.admits(parent, slots, 1)
 }
 
-// repay says that the descriptors that a child costs are closed.
+// repay records that the descriptors that a child costs are closed.
 func (s *Server) repay(c *client) {
 	if c.pidfd == nil {
 		return
@@ -188,7 +197,7 @@ func (c *client) shutdown(how int) {
 	_ = c.conn.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), how) })
 }
 
-// drain handles what is in the socket of a dead client.
+// drain handles the messages that are in the socket of a dead client.
 func (c *client) drain() {
 	limit := time.Now().Add(lastWords)
 	_ = c.conn.raw.Control(func(fd uintptr) {
@@ -201,8 +210,8 @@ func (c *client) drain() {
 	})
 }
 
-// discard closes the descriptors that are in the socket of a dead client, one by one. Closed together with
-// the socket, they could make that block.
+// discard closes the descriptors that are in the socket of a dead client, one by one. If they were
+// closed together with the socket, closing the socket could block.
 func (c *client) discard() {
 	_ = c.conn.raw.Control(func(fd uintptr) {
 		for range mostDrained {
@@ -215,16 +224,18 @@ func (c *client) discard() {
 	})
 }
 
-// died gives back all that a dead client held and lets its slot be used again.
+// died releases everything that a dead client held, and frees its slot.
 func (s *Server) died(c *client) {
 	s.mu.Lock()
-	c.dead = true // from now on its requests are not done
+	c.dead = true // from now on, its requests have no effect
+
 	children := c.children
 	c.children = nil
 	if c.waiting != nil {
 		s.refuse(c, c.waiting)
 		c.waiting = nil
 	}
+
 	var arenas []uint64
 	var n step
 	for g := range c.segments.m {
@@ -235,7 +246,7 @@ func (s *Server) died(c *client) {
 	}
 	s.mu.Unlock()
 
-	for _, child := range children { // no process is left to look at what they sent
+	for _, child := range children { // no process is left that would read what they sent
 		child.Depart()
 		child.kill()
 	}
@@ -256,17 +267,17 @@ func (s *Server) died(c *client) {
 	s.gone(0)
 }
 
-// kill ends a process whose parent is dead. The guard kills it too, unless it has left its process
-// group. It occupies a slot as long as it lives.
+// kill kills a process whose parent is dead. The guard kills it too, unless the process has left
+// its process group. A process occupies a slot as long as it lives.
 func (c *client) kill() {
 	if raw, err := c.pidfd.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
 	}
 }
 
-// forgetChild takes a client off the list of its parent's children if nothing more will come of it: as long as it
-// lives it has a slot and descriptors, and is killed with its parent; until it has departed its parent may say so.
-// It needs the lock.
+// forgetChild removes a client from its parent's children if it is buried and has departed. As long
+// as it lives, it has a slot and descriptors, and is killed with its parent. Until it has departed,
+// its parent may say so. The caller must hold s.mu.
 func (s *Server) forgetChild(c *client) {
 	if !c.buried || !c.departed || c.parent == s.root || c.off {
 		return
@@ -276,11 +287,11 @@ func (s *Server) forgetChild(c *client) {
 	s.use(c.parent, slots, -1)
 }
 
-// Depart is Child's.
+// Depart implements Child.
 func (c *client) Depart() {
 	s := c.s
 	s.mu.Lock()
-	if c.departed { // its parent may say so again and again
+	if c.departed { // its parent may call Depart again and again
 		s.mu.Unlock()
 		return
 	}
@@ -293,14 +304,15 @@ func (c *client) Depart() {
 	s.gone(0)
 }
 
-// handle answers one message, whose descriptor it takes over; false ends the
-// connection.
+// handle answers one message, and takes ownership of its descriptor. It returns false if the
+// connection must end.
 func (c *client) handle(m message) bool {
 	s := c.s
 	if m.fd >= 0 && m.op != opPublish && m.op != opAdopt && m.op != opPidfd {
 		c.closer.Close(m.fd)
 		return false
 	}
+
 	switch m.op {
 	case opPublish:
 		c.answer(m, c.publish(m))
@@ -359,8 +371,10 @@ func (c *client) publish(m message) bool {
 		c.closer.Close(m.fd)
 		return false
 	}
+
 	err := c.s.publish(c, m.id, m.fd, int(m.size), m.arena)
-	if errors.Is(err, errTooMuch) && c.closer.Pending() > 0 { // segments that it has just given up still count
+	// Segments that the client has just given up still count.
+	if errors.Is(err, errTooMuch) && c.closer.Pending() > 0 {
 		c.awaitCloser()
 		err = c.s.publish(c, m.id, m.fd, int(m.size), m.arena)
 	}

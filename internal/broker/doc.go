@@ -1,14 +1,14 @@
-// Package broker keeps the descriptors of shared segments and hands them to processes
-// that meet a handle.
+// Package broker keeps the descriptors of shared segments and hands them to processes that attach
+// objects.
 //
-// The root of a tree of processes, the one that is nobody's worker, has the server.
-// Every other process has a socket to it from birth, which nobody serves until it asks
-// its parent for that; who shares nothing costs two descriptors. The server gives each
-// process that asks a number, the slot, and the segments with the mailboxes and the roster
-// of slots; it knows which process has which segment, and learns of the death of each from
-// a pidfd. A segment that its owner has destroyed, or that no living process has, is
-// forgotten.
+// The server runs in the root of a tree of processes, the process that is no other process's
+// worker. Every other process has a socket to the server from its start, which the server ignores
+// until the process asks its parent to have it served. A process that shares nothing therefore
+// costs two descriptors. The server gives each process that asks a number, its slot, and the
+// segments with the mailboxes and the roster of slots. It records which process has which segment,
+// and learns of each death from a pidfd. It forgets a segment when its owner destroys it or no
+// living process has it.
 //
-// A client is not trusted: it can name only segments whose random number it was told,
-// destroy only its own, and keep no more than so many.
+// The server does not trust its clients. A client can name only segments whose random number it was
+// told, can destroy only its own, and can keep only a limited number of them.
 package broker

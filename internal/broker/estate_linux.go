@@ -3,15 +3,15 @@ package broker
 import "slices"
 
 // A dead client's segments live on as long as they may be needed: by a process that has them, by a
-// parent that has not looked at what the client sent, or by a message. The number of such segments that no living
-// process has is bounded. Above the bound, the largest group of them loses some: a queue full of dead
-// clients' messages loses messages, and no other queue does.
+// parent that has not read everything that the client sent, or by a message. The number of such
+// segments that no living process has is bounded. Above the bound, the largest group of them loses
+// some. A queue full of dead clients' messages then loses messages, and no other queue does.
 
-// mostLeft is how many segments of dead clients may exist that no living process has.
+// mostLeft returns how many segments of dead clients may exist that no living process has.
 func (s *Server) mostLeft() int { return min(s.files.most/4, 1<<13) }
 
-// countLeft keeps count of the segments of dead clients that no living process has. It is called under the lock
-// after each change to one of both.
+// countLeft keeps count of the segments of dead clients that no living process has. The caller must
+// hold s.mu, and must call countLeft after each change of g.has or s.orphans.
 func (s *Server) countLeft(g *segment) {
 	left := g.has == 0 && s.orphans[g.id] == g
 	switch {
@@ -25,15 +25,16 @@ func (s *Server) countLeft(g *segment) {
 	g.left = left
 }
 
-// inherit disposes of what a dead client had. It needs the lock, which it gives up between steps. Its cost is
-// that of what the client had.
+// inherit disposes of what a dead client had. The caller must hold s.mu, which inherit releases
+// between steps. The cost is proportional to what the client had.
 func (s *Server) inherit(c *client) {
 	var n step
 	for g := range c.segments.m {
 		s.pause(&n)
-		if s.segments[g.id] != g { // removed meanwhile
+		if s.segments[g.id] != g { // removed in the meantime
 			continue
 		}
+
 		await := g.holders[c] && !c.departed
 		s.letGo(g, c)
 		s.unmeet(g, c)
@@ -50,13 +51,14 @@ func (s *Server) inherit(c *client) {
 		}
 		s.forgetIfUnused(g)
 	}
+
 	c.segments = table[*segment, struct{}]{}
 	s.unlink()
 	s.cut()
 }
 
-// settle forgets what is left of a dead client that has departed. It needs the lock, which it gives up between
-// steps.
+// settle forgets what is left of a dead client that has departed. The caller must hold s.mu, which
+// settle releases between steps.
 func (s *Server) settle(c *client) {
 	var n step
 	for g := range c.awaits.m {
@@ -72,8 +74,9 @@ func (s *Server) settle(c *client) {
 	s.unlink()
 }
 
-// cut forgets segments of dead clients if there are more than mostLeft. As it looks at all of them, it forgets some
-// more than it must: the next one is not needed soon. It needs the lock, which it gives up between steps.
+// cut forgets segments of dead clients if there are more than mostLeft. It has to look at all of
+// them, so it forgets some more than it must, and is not needed again soon. The caller must hold
+// s.mu, which cut releases between steps.
 func (s *Server) cut() {
 	if s.left <= s.mostLeft() {
 		return
@@ -97,7 +100,7 @@ func (s *Server) cut() {
 		if s.left <= most {
 			return
 		}
-		if g.left { // else it is gone with another one, or somebody has it again
+		if g.left { // otherwise another removal took it along, or a process has it again
 			s.remove(g)
 			s.unlink()
 		}
@@ -105,17 +108,18 @@ func (s *Server) cut() {
 	}
 }
 
-// A group is of segments that live on for the same reason: a carrier.
+// A group consists of the segments that live on for the same reason.
 type group struct {
-	client  *client // owns the carrier, or published it if its owner is dead
+	client  *client // owns the carrier, or published it if the owner is dead
 	carrier uint64
 }
 
-// leveled returns the members of groups in the order in which they are forgotten: always one of the group that is
-// then the largest. All groups of a client and of the clients below it are one for those above it, since a client can
-// make any number of carriers, and children; within that one, again, the largest loses first.
+// leveled returns the members of all groups in the order in which they are forgotten: each time,
+// one of the group that is then the largest. A client can create any number of carriers and
+// children. Therefore all groups of a client and of the clients below it count as one for the
+// clients above it; within that one, again, the largest loses first.
 func leveled(groups map[group][]*segment, root *client) []*segment {
-	parts := map[*client][][]*segment{} // of a client: those of its carriers, and of its children
+	parts := map[*client][][]*segment{} // by client: the lists of its carriers and of its children
 	children := map[*client][]*client{}
 	linked := map[*client]bool{root: true}
 	for why, members := range groups {
@@ -125,6 +129,7 @@ func leveled(groups map[group][]*segment, root *client) []*segment {
 			children[c.parent] = append(children[c.parent], c)
 		}
 	}
+
 	var merge func(c *client) []*segment
 	merge = func(c *client) []*segment {
 		all := parts[c]
@@ -138,7 +143,8 @@ func leveled(groups map[group][]*segment, root *client) []*segment {
 	return victims
 }
 
-// merged returns the members of several lists by their places there: first the first ones of all lists.
+// merged merges lists by position: first the first members of all lists, then the second ones, and
+// so on.
 func merged(lists [][]*segment) []*segment {
 	if len(lists) == 1 {
 		return lists[0]
@@ -154,14 +160,15 @@ func merged(lists [][]*segment) []*segment {
 }
 
 const (
-	// mostCarriers is how many carriers of a segment are looked at for its group.
+	// mostCarriers is how many carriers of a segment groupOf considers.
 	mostCarriers = 8
-	// farthest is how many carriers of carriers are.
+	// farthest is how many carriers of carriers groupOf follows.
 	farthest = 8
 )
 
-// groupOf returns why a dead client's segment lives on: a carrier, which another carrier may keep in turn, or
-// a parent that has not looked yet; under the lock.
+// groupOf returns the group of a dead client's segment. The group's reason is a carrier, which
+// another carrier may keep in turn, or a parent that has not read everything. The caller must hold
+// s.mu.
 func (s *Server) groupOf(g *segment) group {
 	for range farthest {
 		var carrier *segment
@@ -174,6 +181,7 @@ func (s *Server) groupOf(g *segment) group {
 				break
 			}
 		}
+
 		if carrier == nil {
 			break
 		}
@@ -181,6 +189,7 @@ func (s *Server) groupOf(g *segment) group {
 			return group{g.owner, g.id}
 		}
 	}
+
 	for c := range g.awaited {
 		return group{c, 0}
 	}

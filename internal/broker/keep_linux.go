@@ -2,15 +2,15 @@ package broker
 
 import "slices"
 
-// keep is why a carrier lets a segment live.
+// A keep is the reason for which a carrier keeps a segment alive.
 type keep struct {
 	times int     // number of messages that still need it
-	ends  int     // how many of these end the segment, which was made for them
+	ends  int     // how many of these end the segment, which was created for them
 	held  bool    // kept as Held, until LetGo
 	by    *client // the client that kept it first, and pays for it
 }
 
-// Keep is Directory's.
+// Keep implements Directory.
 func (s *Server) Keep(carrier, id uint64, how Keeping) error { return s.keep(s.root, carrier, id, how) }
 
 func (s *Server) keep(by *client, carrier, id uint64, how Keeping) error {
@@ -20,6 +20,7 @@ func (s *Server) keep(by *client, carrier, id uint64, how Keeping) error {
 	if g == nil || c == nil || g == c || by.dead || !g.met(by) || !c.met(by) {
 		return ErrGone
 	}
+
 	k, there := g.keptBy.m[c]
 	switch {
 	case how == Message && (g.owner != by || g.arena):
@@ -30,6 +31,7 @@ func (s *Server) keep(by *client, carrier, id uint64, how Keeping) error {
 		k.by = by
 		s.countKeep(k, 1)
 	}
+
 	switch how {
 	case Held:
 		k.held = true
@@ -39,26 +41,27 @@ func (s *Server) keep(by *client, carrier, id uint64, how Keeping) error {
 	default:
 		k.times++
 	}
+
 	g.keptBy.put(c, k)
 	c.carries.put(g, struct{}{})
 	s.reach(g)
 	return nil
 }
 
-// countKeep counts a keep for the client that pays for it; under the lock.
+// countKeep counts a keep for the client that pays for it. The caller must hold s.mu.
 func (s *Server) countKeep(k keep, n int) {
 	k.by.keeps += n
 	s.use(k.by, keeps, n)
 }
 
-// uncount is the counterpart of countKeep; under the lock.
+// uncount undoes countKeep. The caller must hold s.mu.
 func (s *Server) uncount(k keep) {
 	if k.by != nil {
 		s.countKeep(k, -1)
 	}
 }
 
-// kept notes what is left of a carrier's reasons; under the lock.
+// kept stores what is left of a carrier's reason to keep g. The caller must hold s.mu.
 func (s *Server) kept(g, carrier *segment, k keep) {
 	if k.times > 0 || k.held {
 		g.keptBy.put(carrier, k)
@@ -69,7 +72,7 @@ func (s *Server) kept(g, carrier *segment, k keep) {
 	carrier.carries.drop(g)
 }
 
-// Release is Directory's.
+// Release implements Directory.
 func (s *Server) Release(carrier, id uint64, end bool) { s.release(s.root, carrier, id, end) }
 
 func (s *Server) release(by *client, carrier, id uint64, end bool) {
@@ -79,6 +82,7 @@ func (s *Server) release(by *client, carrier, id uint64, end bool) {
 		s.mu.Unlock()
 		return
 	}
+
 	k := g.keptBy.m[c]
 	end = end && k.ends > 0
 	k.times--
@@ -86,12 +90,14 @@ func (s *Server) release(by *client, carrier, id uint64, end bool) {
 		k.ends--
 	}
 	s.kept(g, c, k)
+
 	ours := false
 	if end {
 		ours = s.endMessage(g)
 	} else {
 		s.forgetIfUnused(g)
 	}
+
 	s.unlink()
 	s.mu.Unlock()
 	if ours {
@@ -99,8 +105,9 @@ func (s *Server) release(by *client, carrier, id uint64, end bool) {
 	}
 }
 
-// endMessage removes a segment that was published for a message, and tells its owner as well, who counts it until then.
-// It reports whether the root process is to be told; under the lock. The caller must call unlink before it returns.
+// endMessage removes a segment that was published for a message, and also tells its owner, which
+// counts the message until then. It reports whether the root process must be told. The caller must
+// hold s.mu, and must call unlink before it returns.
 func (s *Server) endMessage(g *segment) (ours bool) {
 	if s.segments[g.id] != g {
 		return false
@@ -116,7 +123,7 @@ func (s *Server) endMessage(g *segment) (ours bool) {
 	return ours
 }
 
-// Orphans returns the arenas of the dead that live on because of messages.
+// Orphans returns the arenas of dead clients that exist only because of messages.
 func (s *Server) Orphans() (ids []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +137,7 @@ func (s *Server) Orphans() (ids []uint64) {
 	return ids
 }
 
-// Look calls f with a segment, if it exists and is memory. f runs without the lock.
+// Look calls f with a segment if it exists and is memory. Look does not hold s.mu during the call.
 func (s *Server) Look(id uint64, f func(fd, size int)) {
 	s.mu.Lock()
 	g := s.segments[id]
@@ -148,16 +155,17 @@ func (s *Server) Look(id uint64, f func(fd, size int)) {
 	f(g.file.fd, g.size)
 }
 
-// LetGo says that what was kept as held is not needed any more, of what the maker of an arena has made,
-// who is dead.
+// LetGo records that segments from the creator of arena, a dead client, are no longer needed as
+// Held.
 func (s *Server) LetGo(arena uint64, ids []uint64) {
-	ids = slices.Compact(slices.Sorted(slices.Values(ids))) // the arena may name one any number of times
+	ids = slices.Compact(slices.Sorted(slices.Values(ids))) // the arena may repeat them
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.orphans[arena]
 	if a == nil {
 		return
 	}
+
 	var n step
 	for _, id := range ids {
 		s.pause(&n)
@@ -170,6 +178,7 @@ func (s *Server) LetGo(arena uint64, ids []uint64) {
 			if s.orphans[id] != g {
 				break
 			}
+
 			if k, ok := g.keptBy.m[carrier]; ok && k.held {
 				k.held = false
 				s.kept(g, carrier, k)

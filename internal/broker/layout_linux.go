@@ -21,8 +21,8 @@ func Operations() []Operation {
 	}
 }
 
-// A RawMessage is a message for tests that speak the protocol directly. FD is -1 if there is
-// none.
+// A RawMessage is a message for tests that speak the protocol directly. FD is -1 if the message has
+// no descriptor.
 type RawMessage struct {
 	Op        uint8
 	OK, Arena bool

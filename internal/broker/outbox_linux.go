@@ -1,10 +1,11 @@
 package broker
 
-// lookUp stands for the descriptor of the segment m.id, which is looked up when the message is sent: a message
-// that waits for a client that does not read keeps no descriptor.
+// lookUp is the placeholder for the descriptor of the segment m.id. The descriptor is looked up
+// when the message is sent, so a message that waits for a client that does not read keeps no
+// descriptor open.
 const lookUp = -2
 
-// say queues a message. It does not block, so a client that does not read delays no other.
+// say queues a message. It does not block, so a client that does not read delays no other client.
 func (c *client) say(m message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -24,8 +25,8 @@ func (c *client) answer(m message, ok bool) {
 	c.say(message{op: opReply, req: m.req, ok: ok, fd: -1})
 }
 
-// awaitReader waits until the client has read most answers, and most descriptors that it sent are closed. It
-// reports whether the client is alive.
+// awaitReader waits until the client has read most answers, and most descriptors that it sent are
+// closed. It reports whether the client is alive.
 func (c *client) awaitReader() bool {
 	if c.closer.Pending() > mostUnclosed {
 		c.awaitCloser()
@@ -38,7 +39,7 @@ func (c *client) awaitReader() bool {
 	return !c.isOver()
 }
 
-// awaitCloser waits until all descriptors from the client are closed, or the client is dead.
+// awaitCloser waits until all descriptors from the client are closed or the client is dead.
 func (c *client) awaitCloser() {
 	select {
 	case <-c.closer.Idle():
@@ -66,6 +67,7 @@ func (c *client) write() {
 		messages := c.outbox
 		c.outbox, c.sending = nil, len(messages)
 		c.mu.Unlock()
+
 		for _, m := range messages {
 			if !c.isOver() {
 				c.send(m)
@@ -78,8 +80,8 @@ func (c *client) write() {
 	}
 }
 
-// send sends a message. If an answer cannot be sent with its descriptor, because too many are in flight
-// already, it sends a failure instead.
+// send sends a message. If it cannot send an answer with its descriptor, because too many are
+// already in flight, it sends a failure instead.
 func (c *client) send(m message) {
 	s, id := c.s, m.id
 	var f *file
@@ -95,10 +97,12 @@ func (c *client) send(m message) {
 		}
 		s.mu.Unlock()
 	}
+
 	if err := c.conn.send(m); err != nil && f != nil {
 		s.drop(c, id)
 		_ = c.conn.send(message{op: opReply, req: m.req, fd: -1})
 	}
+
 	if f != nil {
 		s.mu.Lock()
 		s.unref(f)

@@ -11,15 +11,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// A Remote is the broker as another process than the root sees it.
+// A Remote is the broker as seen from a process other than the root.
 type Remote struct {
 	conn   *conn
 	lot    *park.Lot
 	tag    uint64
 	gone   func(id uint64)
-	closer sys.Closer // for descriptors from other processes
+	closer sys.Closer // closes descriptors from other processes
 
-	adopting sync.Mutex // its two messages belong together
+	adopting sync.Mutex // keeps the two messages of Adopt together
 
 	mu      sync.Mutex
 	next    uint32
@@ -27,15 +27,16 @@ type Remote struct {
 	lost    error
 }
 
-// Connect begins to use the socket that this process was born with, once its parent has
-// been asked to have it served. Gone is called when a segment that this process has
-// fetched was destroyed, or when a message ends for which this process has published one.
+// Connect starts to use the socket that this process was started with. The caller must have asked
+// the parent to have the socket served. gone is called when a segment that this process has fetched
+// is destroyed, and when a message ends for which this process has published a segment.
 func Connect(fd int, gone func(id uint64)) (*Remote, error) {
 	r := &Remote{gone: gone, replies: map[uint32]chan message{}}
 	var err error
 	if r.conn, err = newConn(fd, &r.closer); err != nil {
 		return nil, err
 	}
+
 	m, err := r.conn.receive()
 	if err == nil && (m.op != opWelcome || m.fd < 0 || m.fd == m.also || m.id == 0 || m.id >= park.MaxProcs) {
 		err = errGarbage
@@ -47,6 +48,7 @@ func Connect(fd int, gone func(id uint64)) (*Remote, error) {
 		}
 		return nil, err
 	}
+
 	mail, err := park.OpenMail(m.fd, m.also)
 	if err != nil {
 		return nil, err
@@ -69,6 +71,7 @@ func (r *Remote) listen() {
 			r.mu.Unlock()
 			return
 		}
+
 		switch m.op {
 		case opGone:
 			r.gone(m.id)
@@ -86,7 +89,7 @@ func (r *Remote) listen() {
 	}
 }
 
-// ask sends requests, of which the last is answered, and waits for that.
+// ask sends requests, of which only the last is answered, and waits for that answer.
 func (r *Remote) ask(messages ...message) (message, error) {
 	ch := make(chan message, 1)
 	r.mu.Lock()
@@ -98,6 +101,7 @@ func (r *Remote) ask(messages ...message) (message, error) {
 	req := r.next
 	r.replies[req] = ch
 	r.mu.Unlock()
+
 	for _, m := range messages {
 		m.req = req
 		if err := r.conn.send(m); err != nil {
@@ -107,6 +111,7 @@ func (r *Remote) ask(messages ...message) (message, error) {
 			return message{fd: -1}, err
 		}
 	}
+
 	m, ok := <-ch
 	if !ok {
 		return message{fd: -1}, io.ErrUnexpectedEOF
@@ -114,13 +119,13 @@ func (r *Remote) ask(messages ...message) (message, error) {
 	return m, nil
 }
 
-// Lot is Directory's.
+// Lot implements Directory.
 func (r *Remote) Lot() *park.Lot { return r.lot }
 
-// Tag is Directory's.
+// Tag implements Directory.
 func (r *Remote) Tag() uint64 { return r.tag }
 
-// Publish is Directory's. It costs a round trip.
+// Publish implements Directory. It costs a round trip.
 func (r *Remote) Publish(id uint64, fd int, size int, arena bool) error {
 	m, err := r.ask(message{op: opPublish, id: id, size: uint64(size), arena: arena, fd: fd})
 	if err == nil && !m.ok {
@@ -132,10 +137,10 @@ func (r *Remote) Publish(id uint64, fd int, size int, arena bool) error {
 	return err
 }
 
-// Fetch is Directory's. It costs a round trip.
+// Fetch implements Directory. It costs a round trip.
 func (r *Remote) Fetch(id uint64) (Segment, error) { return r.fetch(id, false) }
 
-// FetchFile is Directory's. It costs a round trip.
+// FetchFile implements Directory. It costs a round trip.
 func (r *Remote) FetchFile(id uint64) (int, error) {
 	g, err := r.fetch(id, true)
 	return g.FD, err
@@ -153,16 +158,16 @@ func (r *Remote) fetch(id uint64, file bool) (Segment, error) {
 	return Segment{m.fd, int(m.size), m.arena}, nil
 }
 
-// Drop is Directory's.
+// Drop implements Directory.
 func (r *Remote) Drop(id uint64) { _ = r.conn.send(message{op: opDrop, id: id, fd: -1}) }
 
-// Destroy is Directory's.
+// Destroy implements Directory.
 func (r *Remote) Destroy(id uint64) { _ = r.conn.send(message{op: opDestroy, id: id, fd: -1}) }
 
-// Take is Directory's.
+// Take implements Directory.
 func (r *Remote) Take(id uint64) { _ = r.conn.send(message{op: opTake, id: id, fd: -1}) }
 
-// Keep is Directory's. It costs a round trip.
+// Keep implements Directory. It costs a round trip.
 func (r *Remote) Keep(carrier, id uint64, how Keeping) error {
 	m, err := r.ask(message{op: opKeep, id: id, size: carrier, ok: how == Held, arena: how == Message, fd: -1})
 	if err == nil && !m.ok {
@@ -171,16 +176,16 @@ func (r *Remote) Keep(carrier, id uint64, how Keeping) error {
 	return err
 }
 
-// Release is Directory's.
+// Release implements Directory.
 func (r *Remote) Release(carrier, id uint64, end bool) {
 	_ = r.conn.send(message{op: opRelease, id: id, size: carrier, ok: end, fd: -1})
 }
 
-// Adopt is Directory's. It costs a round trip.
+// Adopt implements Directory. It costs a round trip.
 func (r *Remote) Adopt(end, pidfd int, _ <-chan struct{}) (Child, error) {
 	r.adopting.Lock()
 	defer r.adopting.Unlock()
-	defer new(sys.Closer).Close(end) // with what is in it, if the server has refused it
+	defer new(sys.Closer).Close(end) // which closes what it contains if the server refused it
 	defer unix.Close(pidfd)
 	m, err := r.ask(message{op: opAdopt, fd: end}, message{op: opPidfd, fd: pidfd})
 	if err == nil && !m.ok {

@@ -6,33 +6,34 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// A segment is memory that other processes may fetch, or a file. The server's lock guards its fields.
+// A segment is memory or a file that other processes may fetch. The server's lock guards its
+// fields.
 type segment struct {
 	id      uint64
 	file    *file
 	size    int // 0 for a file
 	arena   bool
-	owner   *client               // nil if dead
-	by      *client               // published it
-	estate  *client               // the dead owner; its parent may take the segment
-	awaited map[*client]struct{}  // dead clients that had it, and whose messages may not all have been read
-	holders map[*client]bool      // clients other than the owner: true if they have it, false if they had it
+	owner   *client               // nil if the owner is dead
+	by      *client               // the client that published it
+	estate  *client               // the dead owner, whose parent may take the segment
+	awaited map[*client]struct{}  // dead clients whose unread messages may need it
+	holders map[*client]bool      // clients but the owner: true if they have it, false if they had it
 	has     int                   // number of holders that have it
 	left    bool                  // counted in Server.left
 	keptBy  table[*segment, keep] // by carrier
 	carries table[*segment, struct{}]
 }
 
-// had reports whether a living process has a segment, or its handle may be on its way to one.
+// had reports whether a living process has a segment, or its handle may be in transit to one.
 func (g *segment) had() bool { return g.owner != nil || g.has > 0 || len(g.awaited) > 0 }
 
-// met reports whether a client has a segment, or had it.
+// met reports whether a client has, or had, a segment.
 func (g *segment) met(c *client) bool {
 	_, ok := g.holders[c]
 	return ok || g.owner == c
 }
 
-// hold says that a client has a segment; under the lock.
+// hold records that a client has a segment. The caller must hold s.mu.
 func (s *Server) hold(g *segment, c *client) {
 	if !g.holders[c] {
 		if _, met := g.holders[c]; !met {
@@ -45,8 +46,9 @@ func (s *Server) hold(g *segment, c *client) {
 	}
 }
 
-// letGo says that a client no longer has a segment, and reports whether it had it; under the lock. For an arena it remembers that the client had
-// it, since the client may hold locks there, or messages that it has taken.
+// letGo records that a client no longer has a segment, and reports whether the client had it. For
+// an arena it remembers that the client had it, because the client may hold locks there, or
+// messages that it has taken. The caller must hold s.mu.
 func (s *Server) letGo(g *segment, c *client) (had bool) {
 	if had = g.holders[c]; had {
 		g.holders[c] = false
@@ -62,7 +64,8 @@ func (s *Server) letGo(g *segment, c *client) (had bool) {
 	return had
 }
 
-// unmeet says that a client that is not the owner of a segment has not met it; under the lock.
+// unmeet forgets that a client, which is not the owner, has met a segment. The caller must hold
+// s.mu.
 func (s *Server) unmeet(g *segment, c *client) {
 	if _, met := g.holders[c]; met {
 		delete(g.holders, c)
@@ -70,7 +73,7 @@ func (s *Server) unmeet(g *segment, c *client) {
 	}
 }
 
-// await says that what a dead client has sent may need a segment; under the lock.
+// await records that messages of a dead client may need a segment. The caller must hold s.mu.
 func (s *Server) await(g *segment, c *client) {
 	if g.awaited == nil {
 		g.awaited = map[*client]struct{}{}
@@ -80,7 +83,7 @@ func (s *Server) await(g *segment, c *client) {
 	s.use(c, holds, 1)
 }
 
-// unawait is the counterpart of await. It reports whether the client was awaited; under the lock.
+// unawait undoes await. It reports whether there was anything to undo. The caller must hold s.mu.
 func (s *Server) unawait(g *segment, c *client) bool {
 	if _, ok := g.awaited[c]; !ok {
 		return false
@@ -91,18 +94,18 @@ func (s *Server) unawait(g *segment, c *client) bool {
 	return true
 }
 
-// A file is a descriptor in this process. It counts for a client until it is closed, which the client
-// that published it may delay.
+// A file is a descriptor in this process. It counts for a client until it is closed. The client
+// that published it may delay the close.
 type file struct {
 	fd    int
-	refs  int     // under the server's lock
+	refs  int     // guarded by the server's lock
 	payer *client // the client that it counts for
-	from  *client // published it; a slow close delays only other descriptors from the same client
+	from  *client // the publisher; a slow close delays only other descriptors from it
 	taken bool    // by the root process
 }
 
-// unref drops a reference, and starts to close the descriptor if it was the last. It needs the lock and does
-// not block.
+// unref drops a reference, and starts to close the descriptor if it was the last one. It does not
+// block. The caller must hold s.mu.
 func (s *Server) unref(f *file) {
 	f.refs--
 	if f.refs > 0 {
@@ -118,14 +121,14 @@ func (s *Server) unref(f *file) {
 	})
 }
 
-// charge counts descriptors for a client; under the lock.
+// charge counts descriptors for a client. The caller must hold s.mu.
 func (s *Server) charge(c *client, n int) {
 	c.files += n
 	s.use(c, files, n)
 }
 
-// pay charges a descriptor to the client that has taken over its segment, if that client's budget allows it;
-// under the lock.
+// pay charges a descriptor to the client that has taken over its segment, if that client's budget
+// allows it. The caller must hold s.mu.
 func (s *Server) pay(f *file, c *client) {
 	if c == s.root && s.taken >= s.files.most/2 || c != s.root && !s.admits(c, files, 1) {
 		return
@@ -139,8 +142,8 @@ func (s *Server) pay(f *file, c *client) {
 	}
 }
 
-// isSegment reports whether a descriptor is memory of the given size, so that no operation on it blocks. It
-// does nothing else with the descriptor before it knows that.
+// isSegment reports whether a descriptor is memory of the given size, so that no operation on it
+// blocks. It does nothing else with the descriptor until it knows that.
 func isSegment(fd int, size uint64, sealed bool) bool {
 	if !shm.Anonymous(fd) || sealed && !shm.Sealed(fd) {
 		return false

@@ -19,10 +19,9 @@ const (
 	maxKeeps = 1 << 16
 )
 
-// A Server is the broker in the root process, which uses it by the methods of
-// Directory.
+// A Server is the broker in the root process, which uses it through the methods of Directory.
 type Server struct {
-	bury func(slot int, arenas []uint64) // gives back what a dead process held
+	bury func(slot int, arenas []uint64) // releases what a dead process held
 	gone func(id uint64)
 
 	mu       sync.Mutex
@@ -30,10 +29,10 @@ type Server struct {
 	lot      *park.Lot
 	root     *client // this process
 	segments map[uint64]*segment
-	orphans  map[uint64]*segment // those whose owners are dead
-	left     int                 // those of orphans that no living process has
-	removed  []*segment          // to be unlinked
-	look     *look               // for circles, or nil
+	orphans  map[uint64]*segment // segments whose owners are dead
+	left     int                 // number of orphans that no living process has
+	removed  []*segment          // segments to unlink
+	look     *look               // for circles; nil if none is in progress
 	clients  [park.MaxProcs]*client
 	lastTag  uint64
 	count    int    // of clients
@@ -41,23 +40,27 @@ type Server struct {
 	keeps    budget
 	holds    budget
 	slots    budget // slots of clients' children
-	anyID    bool   // a test chooses the numbers of segments
-	stepSize int    // defaultStep, except in a test
+	anyID    bool   // set by tests that choose the numbers of segments
+	stepSize int    // defaultStep, except in tests
 
-	lastFetch time.Duration // lastFetch, except in a test
-	paused    func()        // for a test: called in each pause
+	lastFetch time.Duration // lastFetch, except in tests
+	paused    func()        // for tests: called in each pause
 	taken     int           // descriptors that the root process has taken over from clients
 }
 
-// NewServer makes the broker of a root process. When a client has died, the server calls bury, which must give
-// back what it held in the arenas that it had. The server calls gone with the number of a segment that the root
-// has fetched when the owner destroys it, or that the root has published for a message when that ends; and with 0 when a client has died, or when no living process has what
-// a dead one has left.
+// NewServer creates the broker of a root process.
+//
+// When a client has died, the server calls bury, which must release what the client held in the
+// arenas that it had. The server calls gone with the number of a segment that the root has fetched
+// when the owner destroys the segment, and with the number of a segment that the root has published
+// for a message when the message ends. It calls gone with 0 when a client has died, or when no
+// living process has what a dead client has left.
 func NewServer(bury func(slot int, arenas []uint64), gone func(id uint64)) (*Server, error) {
 	mail, err := park.NewMail()
 	if err != nil {
 		return nil, err
 	}
+
 	mail.Occupy(rootSlot)
 	s := &Server{
 		bury: bury, gone: gone, mail: mail, lot: park.NewLot(mail, rootSlot),
@@ -69,10 +72,11 @@ func NewServer(bury func(slot int, arenas []uint64), gone func(id uint64)) (*Ser
 		stepSize: defaultStep, lastFetch: lastFetch,
 	}
 	s.root = &client{s: s, slot: rootSlot}
+
 	return s, nil
 }
 
-// fileBudget returns how many of this process's descriptors clients may use.
+// fileBudget returns the budget for descriptors of this process.
 func fileBudget() budget {
 	most := 1 << 18
 	var limit unix.Rlimit
@@ -82,7 +86,7 @@ func fileBudget() budget {
 	return budget{most: most, reserve: most / 4, sure: min(max(most/128, 4), 64)}
 }
 
-// Close ends a server that is Idle.
+// Close releases the server's resources. The server must be Idle.
 func (s *Server) Close() { _ = s.mail.Close() }
 
 // Idle reports whether there are neither segments nor clients.
@@ -92,13 +96,13 @@ func (s *Server) Idle() bool {
 	return len(s.segments) == 0 && s.count == 0
 }
 
-// Lot is Directory's.
+// Lot implements Directory.
 func (s *Server) Lot() *park.Lot { return s.lot }
 
-// Tag is Directory's.
+// Tag implements Directory.
 func (s *Server) Tag() uint64 { return s.root.tag }
 
-// Publish is Directory's.
+// Publish implements Directory.
 func (s *Server) Publish(id uint64, fd int, size int, arena bool) error {
 	return s.publish(s.root, id, fd, size, arena)
 }
@@ -120,18 +124,20 @@ func (s *Server) publish(c *client, id uint64, fd, size int, arena bool) error {
 	case c != s.root && (c.files >= maxSegments || !s.admits(c, files, 1)):
 		return errTooMuch
 	}
+
 	f := &file{fd: fd, refs: 1, payer: c, from: c}
 	s.charge(c, 1)
 	g := &segment{id: id, file: f, size: size, arena: arena, owner: c, by: c, holders: map[*client]bool{}}
+
 	s.segments[id] = g
 	c.segments.put(g, struct{}{})
 	return nil
 }
 
-// Fetch is Directory's.
+// Fetch implements Directory.
 func (s *Server) Fetch(id uint64) (Segment, error) { return s.fetchHere(id, false) }
 
-// FetchFile is Directory's.
+// FetchFile implements Directory.
 func (s *Server) FetchFile(id uint64) (int, error) {
 	g, err := s.fetchHere(id, true)
 	return g.FD, err
@@ -151,7 +157,7 @@ func (s *Server) fetchHere(id uint64, file bool) (Segment, error) {
 	return Segment{fd, g.size, g.arena}, err
 }
 
-// grant gives a client a segment; under the lock.
+// grant gives a segment to a client. The caller must hold s.mu.
 func (s *Server) grant(c *client, id uint64, file bool) (*segment, error) {
 	g := s.segments[id]
 	if g == nil || file != (g.size == 0) || c.dead {
@@ -167,7 +173,7 @@ func (s *Server) grant(c *client, id uint64, file bool) (*segment, error) {
 	return g, nil
 }
 
-// Drop is Directory's.
+// Drop implements Directory.
 func (s *Server) Drop(id uint64) { s.drop(s.root, id) }
 
 func (s *Server) drop(c *client, id uint64) {
@@ -175,7 +181,7 @@ func (s *Server) drop(c *client, id uint64) {
 	g := s.segments[id]
 	left := false
 	if g != nil {
-		had := s.letGo(g, c) // a client may say so again and again
+		had := s.letGo(g, c) // a client may call Drop again and again
 		s.forgetIfUnused(g)
 		left = had && !g.had() && len(g.keptBy.m) > 0
 		s.unlink()
@@ -183,20 +189,20 @@ func (s *Server) drop(c *client, id uint64) {
 	}
 	s.mu.Unlock()
 	if left {
-		s.gone(0) // perhaps for nothing
+		s.gone(0) // this may be unnecessary
 	}
 }
 
-// forgetIfUnused forgets a segment that no living process has, unless its handle may
-// still be on its way; under the lock.
+// forgetIfUnused removes a segment that no living process has, unless its handle may still be in
+// transit. The caller must hold s.mu.
 func (s *Server) forgetIfUnused(g *segment) {
 	if !g.had() && len(g.keptBy.m) == 0 {
 		s.remove(g)
 	}
 }
 
-// remove removes a segment, unless that has been done; under the lock. The caller must call unlink before it
-// returns.
+// remove removes a segment that has not been removed before. The caller must hold s.mu, and must
+// call unlink before it returns.
 func (s *Server) remove(g *segment) {
 	if s.segments[g.id] != g {
 		return
@@ -204,8 +210,9 @@ func (s *Server) remove(g *segment) {
 	delete(s.segments, g.id)
 	delete(s.orphans, g.id)
 	s.countLeft(g)
+
 	s.unref(g.file)
-	for c := range g.holders { // which stay listed, for removeForAll
+	for c := range g.holders { // the holders stay in the map, for removeForAll
 		c.segments.drop(g)
 		s.use(c, holds, -1)
 	}
@@ -218,9 +225,10 @@ func (s *Server) remove(g *segment) {
 	s.removed = append(s.removed, g)
 }
 
-// unlink lets go of what the segments that have been removed carry, and of their carriers. Segments that are then
-// unused are removed and unlinked as well. It needs the lock, which it gives up between steps. When it
-// returns, nothing is left to unlink, also if several goroutines do it.
+// unlink releases the links between removed segments and their carriers, and between removed
+// segments and what they carry. It also removes and unlinks segments that this leaves unused. The
+// caller must hold s.mu, which unlink releases between steps. When it returns, nothing is left to
+// unlink, even if several goroutines call it.
 func (s *Server) unlink() {
 	var n step
 	for len(s.removed) > 0 {
@@ -231,6 +239,7 @@ func (s *Server) unlink() {
 			s.uncount(k)
 			g.keptBy.drop(carrier)
 			carrier.carries.drop(g)
+
 		case len(g.carries.m) > 0:
 			carried, _ := g.carries.any()
 			k := carried.keptBy.m[g]
@@ -238,6 +247,7 @@ func (s *Server) unlink() {
 			carried.keptBy.drop(g)
 			g.carries.drop(carried)
 			s.uncarried(carried, k)
+
 		default:
 			s.removed[len(s.removed)-1] = nil
 			s.removed = s.removed[:len(s.removed)-1]
@@ -247,14 +257,15 @@ func (s *Server) unlink() {
 	s.removed = nil
 }
 
-// uncarried forgets a segment whose carrier is gone if nothing else needs it. One that was published for a message in
-// that carrier ends some time later: a process that has taken the message just before may be about to fetch it. It
-// needs the lock. The caller must call unlink.
+// uncarried forgets a segment whose carrier is gone if nothing else needs it. A segment that was
+// published for a message in that carrier ends some time later, because a process that took the
+// message just before may be about to fetch it. The caller must hold s.mu, and must call unlink.
 func (s *Server) uncarried(g *segment, k keep) {
 	s.forgetIfUnused(g)
 	if k.ends == 0 || g.size == 0 || s.segments[g.id] != g {
 		return
 	}
+
 	time.AfterFunc(s.lastFetch, func() {
 		s.mu.Lock()
 		ours := false
@@ -269,10 +280,10 @@ func (s *Server) uncarried(g *segment, k keep) {
 	})
 }
 
-// lastFetch is how long a message lives on when its carrier is gone.
+// lastFetch is how long a message lives on after its carrier.
 const lastFetch = time.Second
 
-// Destroy is Directory's.
+// Destroy implements Directory.
 func (s *Server) Destroy(id uint64) { s.destroy(s.root, id) }
 
 func (s *Server) destroy(c *client, id uint64) {
@@ -291,8 +302,8 @@ func (s *Server) destroy(c *client, id uint64) {
 	}
 }
 
-// removeForAll removes a segment, tells all who have it, and reports whether the root is
-// one of them; under the lock. The caller must call unlink before it returns.
+// removeForAll removes a segment and tells all clients that have it. It reports whether the root
+// has it. The caller must hold s.mu, and must call unlink before it returns.
 func (s *Server) removeForAll(g *segment) (ours bool) {
 	s.remove(g)
 	for c, has := range g.holders {
@@ -303,7 +314,7 @@ func (s *Server) removeForAll(g *segment) (ours bool) {
 	return g.holders[s.root]
 }
 
-// Take is Directory's.
+// Take implements Directory.
 func (s *Server) Take(id uint64) { s.take(s.root, id) }
 
 func (s *Server) take(c *client, id uint64) {
@@ -321,11 +332,13 @@ func (s *Server) take(c *client, id uint64) {
 	default:
 		return
 	}
+
 	g.owner = c
 	delete(s.orphans, id)
 	if g.holders[c] {
 		g.has--
 	}
+
 	s.unmeet(g, c)
 	c.segments.put(g, struct{}{})
 	s.countLeft(g)
@@ -333,7 +346,7 @@ func (s *Server) take(c *client, id uint64) {
 	s.pay(g.file, c)
 }
 
-// Adopt is Directory's.
+// Adopt implements Directory.
 func (s *Server) Adopt(end, pidfd int, died <-chan struct{}) (Child, error) {
 	c, err := s.adoptHere(end, pidfd, died)
 	if err != nil {

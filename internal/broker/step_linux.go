@@ -1,17 +1,17 @@
 package broker
 
-// A client decides how much there is to do when it dies, or when a segment of its ends. The server's lock is
-// given up again and again meanwhile, so that this delays nobody else.
+// A client decides how much work its death, or the end of one of its segments, causes. The server
+// releases its lock again and again during that work, so that no other client is delayed.
 
-// defaultStep is how many entries of a table are handled before the server's lock is given up.
+// defaultStep is how many entries of a table the server handles before it releases its lock.
 const defaultStep = 256
 
-// A step counts what has been done since the lock was taken.
+// A step counts the work since the lock was taken.
 type step int
 
-// pause releases the lock and takes it again, once in stepSize calls. The caller holds the lock. State that was
-// read before may have changed afterwards; the range over a map goes on, since no two goroutines use it at the same
-// time.
+// pause releases s.mu and takes it again, once in stepSize calls. The caller must hold s.mu. State
+// that it read before may have changed afterwards. A range over a map may continue, since no two
+// goroutines use the map at the same time.
 func (s *Server) pause(n *step) {
 	if *n++; int(*n) < s.stepSize {
 		return

@@ -1,14 +1,14 @@
 package broker
 
-// A table is a map that gives memory back when it has become much smaller, which Go's maps do not: a client
-// could otherwise fill and empty one map after the other, and nothing that is counted would remain. The zero
-// value is an empty table.
+// A table is a map that releases memory when it becomes much smaller, which Go's maps do not.
+// Otherwise a client could fill and empty one map after the other, and the memory would stay
+// without being counted. The zero value is an empty table.
 type table[K comparable, V any] struct {
 	m    map[K]V
-	most int // since m was made
+	most int // maximum length since m was made
 }
 
-// smallTable is the size of a table that is not worth being made again.
+// smallTable is the length up to which a table is not worth rebuilding.
 const smallTable = 64
 
 func (t *table[K, V]) put(k K, v V) {
@@ -19,7 +19,8 @@ func (t *table[K, V]) put(k K, v V) {
 	t.most = max(t.most, len(t.m))
 }
 
-// drop removes an entry. A range over t.m that is under way may still yield entries that were dropped later.
+// drop removes an entry. A range over t.m in progress may still yield entries that are dropped
+// later.
 func (t *table[K, V]) drop(k K) {
 	delete(t.m, k)
 	if t.most <= smallTable || len(t.m) > t.most/4 {
@@ -32,7 +33,7 @@ func (t *table[K, V]) drop(k K) {
 	t.m, t.most = m, len(m)
 }
 
-// any returns one of the entries of a table that has some.
+// any returns an entry of a table that is not empty.
 func (t *table[K, V]) any() (k K, v V) {
 	for k, v = range t.m {
 		break

@@ -13,8 +13,8 @@ func (s *Server) budget(r resource) *budget {
 	return &s.slots
 }
 
-// use counts what a client has got or given back, for itself and for all clients above it; under the lock. What
-// the root process has is not counted.
+// use counts what a client has got or given back, for the client and for all clients above it. What
+// the root process has is not counted. The caller must hold s.mu.
 func (s *Server) use(c *client, r resource, n int) {
 	if c == s.root {
 		return
@@ -25,7 +25,7 @@ func (s *Server) use(c *client, r resource, n int) {
 	}
 }
 
-// admits reports whether a client may have more of a resource. The caller holds the lock.
+// admits reports whether a client may have more of a resource. The caller must hold s.mu.
 func (s *Server) admits(c *client, r resource, more int) bool {
 	b := s.budget(r)
 	if b.used+more > b.most {
@@ -35,8 +35,8 @@ func (s *Server) admits(c *client, r resource, more int) bool {
 	return ok
 }
 
-// room returns how much a client may have, and whether that is enough for it and for all clients above it; under
-// the lock.
+// room returns how much a client may have, and whether that is enough for it and for all clients
+// above it. The caller must hold s.mu.
 func (s *Server) room(c *client, r resource, more int) (most int, ok bool) {
 	b := s.budget(r)
 	if c == s.root {

@@ -12,21 +12,21 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// Messages, of one size, with a descriptor beside some.
+// Operations. All messages have one size; some have a descriptor.
 const (
 	opWelcome = 1 + iota // server: id is the client's slot, size its tag; the segments with the mailboxes and the roster
-	opPublish            // client: the segment id, of size bytes; its descriptor
+	opPublish            // client: publishes the segment id of size bytes, with its descriptor
 	opFetch              // client: asks for the descriptor of segment id; ok: of file id
-	opDrop               // client: it does not have segment id any more
-	opDestroy            // client: nobody may have its segment id any more
-	opTake               // client: the owner of segment id, a child of it, has given it that
-	opAdopt              // client: a child's end of a socket is to be served; its pidfd follows
-	opPidfd              // client: the pidfd to the opAdopt before
-	opDepart             // client: nothing more of its child id will be met
+	opDrop               // client: no longer has segment id
+	opDestroy            // client: ends its segment id for all processes
+	opTake               // client: takes segment id from a child that owns it
+	opAdopt              // client: asks to serve a child at its end of a socket; opPidfd follows
+	opPidfd              // client: the child's pidfd, after opAdopt
+	opDepart             // client: nothing more that its child id sent will be read
 	opKeep               // client: messages in segment size need segment id; ok: as Held; arena: as Message
-	opRelease            // client: no more; ok: nobody does
-	opReply              // server: to the request with that number, ok or not
-	opGone               // server: segment id is destroyed, or was the client's own for a message, which has ended
+	opRelease            // client: undoes opKeep; ok: ends the segment, too
+	opReply              // server: answers the request with that number; ok: it succeeded
+	opGone               // server: segment id was destroyed, or its message has ended
 )
 
 type message struct {
@@ -36,14 +36,14 @@ type message struct {
 	req   uint32
 	id    uint64
 	size  uint64
-	fd    int // -1: none
+	fd    int // -1 if there is none
 	also  int // opWelcome: the second descriptor
 }
 
 const (
 	messageSize = 24
-	// mostRights is the kernel's limit of descriptors in a message. With room for fewer, the kernel would
-	// close the rest while we receive, which could take long.
+	// mostRights is the kernel's limit of descriptors in a message. With room for fewer, the kernel
+	// would close the rest during the receive, which could take long.
 	mostRights = 253
 )
 
@@ -65,16 +65,16 @@ func one(yes bool) byte {
 	return 0
 }
 
-// A conn is a socket that keeps the boundaries of messages, on the poller. One goroutine at a time
-// receives.
+// A conn is a socket that preserves message boundaries and uses the runtime's poller. Only one
+// goroutine may receive at a time.
 type conn struct {
 	file   *os.File
 	raw    syscall.RawConn
 	rights []byte
-	closer *sys.Closer // for descriptors that arrive on it
+	closer *sys.Closer // closes descriptors that arrive on the socket
 }
 
-// newConn takes over a socket.
+// newConn returns a conn for a socket, of which it takes ownership.
 func newConn(fd int, closer *sys.Closer) (*conn, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		closer.Close(fd)
@@ -87,7 +87,7 @@ func newConn(fd int, closer *sys.Closer) (*conn, error) {
 	return c, err
 }
 
-// send sends a message with its descriptors, which stay the caller's.
+// send sends a message with its descriptors, which the caller still owns.
 func (c *conn) send(m message) error {
 	var rights []byte
 	switch {
@@ -96,6 +96,7 @@ func (c *conn) send(m message) error {
 	case m.fd >= 0:
 		rights = unix.UnixRights(m.fd)
 	}
+
 	data := m.encode()
 	var err error
 	werr := c.raw.Write(func(fd uintptr) bool {
@@ -111,7 +112,7 @@ func (c *conn) send(m message) error {
 	return os.NewSyscallError("sendmsg", err)
 }
 
-// receive waits for a message. Its descriptor is the caller's.
+// receive waits for a message. The caller owns its descriptor.
 func (c *conn) receive() (m message, err error) {
 	rerr := c.raw.Read(func(fd uintptr) bool {
 		m, err = c.receiveNow(int(fd))
@@ -135,6 +136,7 @@ func (c *conn) receiveNow(fd int) (m message, err error) {
 	if err != nil {
 		return m, err
 	}
+
 	fds := sys.Rights(c.rights[:nr])
 	expected := len(fds) <= 1 || len(fds) == 2 && data[0] == opWelcome
 	switch {
@@ -145,9 +147,11 @@ func (c *conn) receiveNow(fd int) (m message, err error) {
 		c.closer.Close(fds...)
 		return m, errGarbage
 	}
+
 	if len(fds) > 0 {
 		m.fd, m.also = fds[0], fds[len(fds)-1]
 	}
+
 	m.op, m.ok, m.arena = data[0], data[1] != 0, data[2] != 0
 	m.req = binary.LittleEndian.Uint32(data[4:])
 	m.id = binary.LittleEndian.Uint64(data[8:])
@@ -155,7 +159,7 @@ func (c *conn) receiveNow(fd int) (m message, err error) {
 	return m, nil
 }
 
-// isSocket reports whether a descriptor is an end of a Pair. It is safe for any descriptor.
+// isSocket reports whether a descriptor is an end of a Pair. The descriptor may be of any kind.
 func isSocket(fd int) bool {
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil || domain != unix.AF_UNIX {
@@ -165,8 +169,8 @@ func isSocket(fd int) bool {
 	return err == nil && kind == unix.SOCK_SEQPACKET
 }
 
-// Pair makes a socket for a child that is about to be started: our end, and the
-// child's.
+// Pair creates a socket for a child that is about to be started. It returns this process's end and
+// the child's.
 func Pair() (ours, theirs int, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// lots makes lots whose heart does not beat while a test runs.
+// lots returns Lots without a heartbeat for the duration of a test.
 func lots(t *testing.T, slots ...int) (lots []*park.Lot) {
 	t.Helper()
 	m, err := park.NewMail()
@@ -30,8 +30,8 @@ func lots(t *testing.T, slots ...int) (lots []*park.Lot) {
 	return lots
 }
 
-// Who leaves although it has been called, because it got what it wanted without that, lets
-// the next in the queue look: nobody else will be called for that change.
+// A waiter may leave although it was called, because it got what it wanted without the call. The
+// next in the queue is then called: it would get no other call for that change.
 func TestLeavePassesOn(t *testing.T) {
 	var mask atomic.Uint64
 	var s park.Site
@@ -47,8 +47,7 @@ func TestLeavePassesOn(t *testing.T) {
 	s.Leave(second)
 }
 
-// A leader that is called, or whose context ends, at the moment at which it goes to
-// sleep does not sleep.
+// A leader that is called, or whose context ends, just as it goes to sleep does not sleep.
 func TestLeaderIsCalledInTime(t *testing.T) {
 	times := 10_000
 	if testing.Short() {
@@ -59,11 +58,12 @@ func TestLeaderIsCalledInTime(t *testing.T) {
 	s.Init(lots(t, 1)[0], &mask, 7, false)
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()
+
 	w := s.Enter()
 	defer s.Leave(w)
 	var looked, calls atomic.Int64
 	go func() {
-		for ctx.Err() == nil { // at once after each sleep, when the next one begins
+		for ctx.Err() == nil { // call right after each sleep, when the next one starts
 			if n := calls.Load(); looked.Load() == n {
 				for range n % 512 {
 					_ = mask.Load()
@@ -71,10 +71,11 @@ func TestLeaderIsCalledInTime(t *testing.T) {
 				calls.Add(1)
 				s.CallNext()
 			} else {
-				runtime.Gosched() // a single processor is the sleeper's
+				runtime.Gosched() // let the sleeper have a single processor
 			}
 		}
 	}()
+
 	for i := range times {
 		if err := s.Sleep(ctx, w); err != nil || ctx.Err() != nil {
 			t.Fatalf("sleep %d did not end: %v", i, err)
@@ -83,23 +84,26 @@ func TestLeaderIsCalledInTime(t *testing.T) {
 	}
 }
 
-// Two sites for one word, as when a process meets an object again that it has closed: who
-// leaves the one does not make others forget who waits at the other.
+// Two queues for one word exist when a process attaches an object again that it has closed. A
+// waiter that leaves one queue does not make others forget the waiters in the other.
 func TestTwoSites(t *testing.T) {
 	var mask atomic.Uint64
 	var old, now park.Site
 	lot := lots(t, 1)[0]
 	old.Init(lot, &mask, 7, false)
 	now.Init(lot, &mask, 7, false)
+
 	first, second := old.Enter(), now.Enter()
 	old.Leave(first)
 	old.WakeOne()
+
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if err := now.Sleep(ctx, second); err != nil || ctx.Err() != nil {
 		t.Error("who waits at the other site was not called: ", err)
 	}
 	now.Leave(second)
+
 	if mask.Load() != 0 {
 		t.Error("nobody waits, and the mask says that somebody does")
 	}
@@ -124,7 +128,7 @@ func TestUntilEndsThoughCalled(t *testing.T) {
 	}
 }
 
-// Only slots that were handed out are occupied, whatever number is given.
+// Only assigned slots are occupied, whatever number is asked for.
 func TestOccupied(t *testing.T) {
 	lot := lots(t, 1, 64, 1023)[0]
 	for slot, want := range map[int]bool{1: true, 64: true, 1023: true, 0: false, 2: false, 65: false, 1024: false, -1: false, 1 << 40: false} {

@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A process other than the root sees which slots are in use, and cannot change that: neither by
-// a mapping nor by the descriptor.
+// A process other than the root sees which slots are in use but cannot change that, neither through
+// a mapping nor through the descriptor.
 func TestRosterIsTheRoots(t *testing.T) {
 	m, err := park.NewMail()
 	if err != nil {
@@ -37,6 +37,7 @@ func TestRosterIsTheRoots(t *testing.T) {
 	if err := unix.Fallocate(m.RosterFD(), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, 4096); err == nil {
 		t.Error("a hole was punched")
 	}
+
 	m.Occupy(1000)
 	for slot, want := range map[int]bool{3: true, 1000: true, 4: false, 0: false, -1: false, 1 << 20: false} {
 		if lot.Occupied(slot) != want {

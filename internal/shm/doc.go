@@ -1,3 +1,3 @@
-// Package shm makes shared-memory segments: sealed memfds, which have no name
-// and whose size nobody can change, so that no access ever ends in SIGBUS.
+// Package shm creates shared-memory segments. They are sealed memfds, which have no name and whose
+// size no process can change, so no access ever ends in SIGBUS.
 package shm

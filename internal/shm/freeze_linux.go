@@ -6,15 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Freeze makes a segment read-only except through existing mappings. Before Linux 5.1 it returns
-// an error.
+// Freeze makes a segment read-only except through existing mappings. It returns an error before
+// Linux 5.1.
 func Freeze(fd int) error {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_FUTURE_WRITE|unix.F_SEAL_SEAL)
 	return os.NewSyscallError("fcntl", err)
 }
 
-// NewFrozen makes a zeroed segment of a fixed size that only this process can write, through the returned
-// mapping. On a system without Freeze other processes can write it too.
+// NewFrozen creates a zeroed segment of r's size that only this process can write, through the
+// returned mapping. On a system without Freeze, other processes can write it too.
 func (r *Range) NewFrozen(name string) (fd int, mem []byte, err error) {
 	fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -35,5 +35,5 @@ func (r *Range) NewFrozen(name string) (fd int, mem []byte, err error) {
 	return fd, mem, nil
 }
 
-// MapReadOnly is Map without the right to write: a write to the memory is a fault.
+// MapReadOnly is Map without permission to write: a write to the memory is a fault.
 func (r *Range) MapReadOnly(fd int) ([]byte, error) { return r.place(fd, unix.PROT_READ) }

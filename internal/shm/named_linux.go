@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// namedDir is where the system keeps segments with names: those of shm_open.
+// namedDir is where shm_open keeps segments with names.
 const namedDir = "/dev/shm/"
 
-// Create makes a zeroed segment of size bytes that other programs can open by its name,
-// and returns its descriptor and a mapping; fs.ErrExist if there is one of that name. The
-// memory is there: a write never ends in SIGBUS because the system has no more.
+// Create creates a zeroed segment of size bytes that other programs can open by its name. It
+// returns the segment's descriptor and a mapping, or an error that wraps fs.ErrExist if the name is
+// taken. The memory is allocated at once, so a later write does not end in SIGBUS because the
+// system has no memory left.
 func Create(name string, size int) (fd int, mem []byte, err error) {
 	path, err := pathOf(name)
 	if err != nil {
@@ -27,21 +28,24 @@ func Create(name string, size int) (fd int, mem []byte, err error) {
 	if err != nil {
 		return -1, nil, &fs.PathError{Op: "create", Path: path, Err: err}
 	}
+
 	defer func() {
 		if err != nil {
 			_ = unix.Close(fd)
 			_ = unix.Unlink(path)
 		}
 	}()
+
 	if _, err := retry(func() (int, error) { return 0, unix.Fallocate(fd, 0, 0, int64(size)) }); err != nil {
 		return -1, nil, os.NewSyscallError("fallocate", err)
 	}
+
 	mem, err = Map(fd, size)
 	return fd, mem, err
 }
 
-// Open opens a segment that some program has made; fs.ErrNotExist if there is none of that
-// name.
+// Open opens a segment that any program has created. It returns an error that wraps fs.ErrNotExist
+// if there is no segment of that name.
 func Open(name string) (fd int, mem []byte, err error) {
 	path, err := pathOf(name)
 	if err != nil {
@@ -51,13 +55,16 @@ func Open(name string) (fd int, mem []byte, err error) {
 	if err != nil {
 		return -1, nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
+
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size == 0) {
 		err = errors.New("it is no file, or has no size yet")
 	}
+
 	if err == nil {
 		mem, err = Map(fd, int(st.Size))
 	}
+
 	if err != nil {
 		_ = unix.Close(fd)
 		return -1, nil, &fs.PathError{Op: "open", Path: path, Err: err}
@@ -65,7 +72,7 @@ func Open(name string) (fd int, mem []byte, err error) {
 	return fd, mem, nil
 }
 
-// Remove removes a name; who has the segment keeps it.
+// Remove removes a name. Programs that have opened the segment keep it.
 func Remove(name string) error {
 	path, err := pathOf(name)
 	if err != nil {
@@ -77,10 +84,10 @@ func Remove(name string) error {
 	return nil
 }
 
-// An ID tells one segment that has a name from all others that there are while it is mapped.
+// An ID distinguishes a named segment from all others that exist while it is mapped.
 type ID struct{ dev, ino uint64 }
 
-// IDOf is the ID of an open segment.
+// IDOf returns the ID of an open segment.
 func IDOf(fd int) (ID, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -89,17 +96,20 @@ func IDOf(fd int) (ID, error) {
 	return ID{st.Dev, st.Ino}, nil
 }
 
-// RemoveOwn is Remove if the name is that of the segment; otherwise it does nothing.
+// RemoveOwn is Remove if the name belongs to the segment with the given ID. Otherwise it does
+// nothing.
 func RemoveOwn(name string, id ID) error {
 	path, err := pathOf(name)
 	if err != nil {
 		return err
 	}
+
 	var st unix.Stat_t
 	err = unix.Lstat(path, &st)
 	if err == nil && (ID{st.Dev, st.Ino}) == id {
 		err = unix.Unlink(path)
 	}
+
 	if err == nil || errors.Is(err, unix.ENOENT) {
 		return nil
 	}

@@ -8,30 +8,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Range is a range of addresses of one size that segments are mapped into one
-// after the other. It is never unmapped, so a late reader or writer of a segment
-// that is gone finds memory, and not the segment fault that would end the process.
+// A Range is a set of address ranges of one size into which segments are mapped, one after the
+// other. The ranges are never unmapped, so a late access to a segment that no longer exists finds
+// memory and does not end the process with a segmentation fault.
 type Range struct {
 	Size int
 
 	mu   sync.Mutex
-	free [][]byte // used last comes last
+	free [][]byte // the most recently used last
 }
 
-// Map maps a segment of the range's size.
+// Map maps a segment of the Range's size.
 func (r *Range) Map(fd int) ([]byte, error) { return r.place(fd, unix.PROT_READ|unix.PROT_WRITE) }
 
-// place maps a segment with the given rights.
+// place maps a segment with the given protection.
 func (r *Range) place(fd, rights int) ([]byte, error) {
 	if err := checkSize(fd, r.Size); err != nil {
 		return nil, err
 	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	if len(r.free) <= spare {
 		mem, err := unix.Mmap(fd, 0, r.Size, rights, unix.MAP_SHARED)
 		return mem, os.NewSyscallError("mmap", err)
 	}
+
 	mem := r.free[0]
 	flags := unix.MAP_SHARED | unix.MAP_FIXED
 	if _, err := unix.MmapPtr(fd, 0, addressOf(mem), uintptr(r.Size), rights, flags); err != nil {
@@ -41,11 +44,11 @@ func (r *Range) place(fd, rights int) ([]byte, error) {
 	return mem, nil
 }
 
-// spare is how many ranges wait before the oldest is used again: what is late must
-// be very late to meet another segment in its place.
+// spare is how many retired address ranges there are before the oldest is used again. Only an
+// extremely late access can then hit another segment.
 const spare = 16
 
-// Retire puts private zeros in the place of a segment that Map has mapped.
+// Retire replaces a segment that Map has mapped by private zeroed memory.
 func (r *Range) Retire(mem []byte) error {
 	flags := unix.MAP_PRIVATE | unix.MAP_ANON | unix.MAP_FIXED | unix.MAP_NORESERVE
 	if _, err := unix.MmapPtr(-1, 0, addressOf(mem), uintptr(len(mem)), unix.PROT_READ|unix.PROT_WRITE, flags); err != nil {

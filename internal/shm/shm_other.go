@@ -4,7 +4,7 @@ package shm
 
 import "errors"
 
-// New returns an error: there are no segments on this system.
+// New returns an error, because there are no segments on this system.
 func New(string, int) (fd int, mem []byte, err error) { return -1, nil, errors.ErrUnsupported }
 
 // Map returns an error.
@@ -51,7 +51,7 @@ func Open(string) (fd int, mem []byte, err error) { return -1, nil, errors.ErrUn
 // Remove returns an error.
 func Remove(string) error { return errors.ErrUnsupported }
 
-// An ID tells nothing.
+// An ID is empty on this system.
 type ID struct{}
 
 // IDOf returns an error.

@@ -5,31 +5,31 @@ import (
 	"unsafe"
 )
 
-// Word64 is the word at offset off, which must be a multiple of 8 and lie in mem.
-// It is valid as long as the mapping, and after Retire.
+// Word64 returns the word at offset off of mem. off must be a multiple of 8, and the word must lie
+// in mem. The word is valid as long as the mapping, and after Retire.
 func Word64(mem []byte, off int) *atomic.Uint64 {
 	_ = mem[off+7]
 	return (*atomic.Uint64)(unsafe.Pointer(&mem[off]))
 }
 
-// Word32 is the word at offset off, a multiple of 4.
+// Word32 returns the word at offset off of mem, which must be a multiple of 4.
 func Word32(mem []byte, off int) *atomic.Uint32 {
 	_ = mem[off+3]
 	return (*atomic.Uint32)(unsafe.Pointer(&mem[off]))
 }
 
-// Words are the n words from offset off on, which for no words may be where mem ends.
+// Words returns the n words from offset off on. If n is 0, off may be the length of mem.
 func Words(mem []byte, off, n int) []atomic.Uint64 {
 	_ = mem[off : off+8*n]
 	if n == 0 {
-		return nil // mem may end there
+		return nil // there may be no byte at off
 	}
 	return unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(&mem[off])), n)
 }
 
-// Slice is memory seen as values of T, which must be made of numbers only: for
-// those every bit pattern is valid. mem must be aligned for T, which a segment's
-// start and every multiple of 64 from it are; what is left over at its end is cut off.
+// Slice returns mem as values of T. T must consist of numbers only, for which every bit pattern is
+// valid. mem must be aligned for T, as a segment's start and every multiple of 64 from it are.
+// Slice cuts off the bytes at the end that do not make a whole T.
 func Slice[T any](mem []byte) []T {
 	var t T
 	n := len(mem) / int(unsafe.Sizeof(t))
@@ -39,18 +39,18 @@ func Slice[T any](mem []byte) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(mem))), n)
 }
 
-// Bytes is the memory of values of T, of which the same is asked.
+// Bytes returns the memory of values of T, with the same requirements for T.
 func Bytes[T any](values []T) []byte {
 	var t T
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(t)))
 }
 
-// At is the value of type T, of which the same is asked, at the beginning of mem.
+// At returns the value of type T at the beginning of mem, with the requirements of Slice.
 func At[T any](mem []byte) *T {
 	return &Slice[T](mem)[0]
 }
 
 func addressOf(mem []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(mem)) }
 
-// Address is where mem begins.
+// Address returns the address at which mem begins.
 func Address(mem []byte) uintptr { return uintptr(addressOf(mem)) }
