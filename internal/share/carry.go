@@ -12,13 +12,13 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// What a message needs that lies in an object, a queue for instance, lives until somebody
-// has got the message, though the process that sent it may have died by then: the broker
-// keeps it for the segment in which the message lies, the carrier.
+// A message in an object, such as a queue, may need other memory or files. These must live until a
+// process has received the message, even if the sender has died by then. The broker therefore keeps
+// them for the segment in which the message lies, the carrier.
 
-// Carry lets the memory of an object live until Uncarry is called with the number that
-// is returned. That is 0 if nothing need be done: it was made by the root process, with which
-// all others end.
+// Carry keeps the memory of what alive until Uncarry is called with the returned id. The id is 0 if
+// nothing needs to be done, because the root process, with which all others end, created the
+// memory.
 func (o *Object) Carry(what *Object) (id uint64, err error) {
 	h := &here
 	h.mu.Lock()
@@ -29,8 +29,8 @@ func (o *Object) Carry(what *Object) (id uint64, err error) {
 	return what.seg.id, h.keepOf(o.seg, what.seg, broker.Counted)
 }
 
-// CarryHeld is Carry for a Held, and for the memory that its first note names. Both need no Uncarry:
-// they live until the object ends, or until the Held is free though its maker is dead.
+// CarryHeld is Carry for a Held and for the memory that its first note names. Both need no Uncarry:
+// they live until the object ends, or until the Held is free and its creator is dead.
 func (o *Object) CarryHeld(held, data *Object) error {
 	h := &here
 	h.mu.Lock()
@@ -46,10 +46,10 @@ func (o *Object) CarryHeld(held, data *Object) error {
 	return nil
 }
 
-// rooted reports whether the root process has made it, and this is that.
+// rooted reports whether this process created the object and is the root process.
 func (o *Object) rooted() bool { return o.seg.made && isRoot() }
 
-// keepOf has a segment kept for a carrier; under the lock.
+// keepOf keeps a segment alive for a carrier. The caller must hold h.mu.
 func (h *heap) keepOf(carrier, s *segment, how broker.Keeping) error {
 	if err := h.publish(s); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (h *heap) keepOf(carrier, s *segment, how broker.Keeping) error {
 	return h.keep(carrier, s.id, how)
 }
 
-// keep is keepOf for a segment that is published; under the lock.
+// keep is keepOf for a segment that is published. The caller must hold h.mu.
 func (h *heap) keep(carrier *segment, id uint64, how broker.Keeping) error {
 	if carrier.gone.Load() {
 		return errs.ErrClosed
@@ -68,8 +68,7 @@ func (h *heap) keep(carrier *segment, id uint64, how broker.Keeping) error {
 	return h.dir.Keep(carrier.id, id, how)
 }
 
-// CarryFile is Carry for a file that was sent. If nothing comes of it, ForgetFiles is to
-// be called.
+// CarryFile is Carry for a file that was sent. If it fails, the caller must call ForgetFiles.
 func (o *Object) CarryFile(id uint64) error {
 	h := &here
 	h.mu.Lock()
@@ -80,8 +79,8 @@ func (o *Object) CarryFile(id uint64) error {
 	return h.keep(o.seg, id, broker.Message)
 }
 
-// Uncarry is the counterpart of Carry and CarryFile. With end what was carried was only for
-// the message.
+// Uncarry undoes Carry and CarryFile. With end, what was carried existed only for the message and
+// ends with it.
 func (o *Object) Uncarry(id uint64, end bool) {
 	h := &here
 	h.mu.Lock()
@@ -91,7 +90,7 @@ func (o *Object) Uncarry(id uint64, end bool) {
 	}
 }
 
-// Spill puts a message that is too large for the object elsewhere, and returns its place.
+// Spill stores a message that is too large for the object elsewhere, and returns its place.
 func (o *Object) Spill(b []byte) (place []byte, err error) {
 	fd, err := shm.Store("mp-message", b)
 	if err != nil {
@@ -100,28 +99,31 @@ func (o *Object) Spill(b []byte) (place []byte, err error) {
 	h := &here
 	h.mu.Lock()
 	defer h.mu.Unlock()
+
 	id := h.newID()
 	if err := h.dir.Publish(id, fd, len(b), false); err != nil {
 		shm.CloseFD(fd)
 		return nil, err
 	}
+
 	spills.add(id)
 	if err := h.keep(o.seg, id, broker.Message); err != nil {
 		spills.end(id)
 		h.dir.Destroy(id)
 		return nil, err
 	}
+
 	place = binary.LittleEndian.AppendUint64(make([]byte, 0, xsync.SpillSize), id)
 	place = binary.LittleEndian.AppendUint64(place, uint64(len(b)))
 	return append(place, make([]byte, xsync.SpillSize-len(place))...), nil
 }
 
-// spills are the messages that this process has put elsewhere and that have not ended. The broker says when they end;
-// no receiver can.
+// spills contains the messages that this process has spilled and that have not ended. Only the
+// broker can say when they end; a receiver cannot.
 var spills = spillSet{ids: map[uint64]struct{}{}}
 
 type spillSet struct {
-	mu  sync.Mutex // a process that holds it waits for nothing
+	mu  sync.Mutex // never held while waiting
 	ids map[uint64]struct{}
 }
 
@@ -131,7 +133,7 @@ func (s *spillSet) add(id uint64) {
 	s.ids[id] = struct{}{}
 }
 
-// end reports whether a segment was a message that had not ended.
+// end reports whether a segment was a message that had not ended, and forgets it.
 func (s *spillSet) end(id uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +142,8 @@ func (s *spillSet) end(id uint64) bool {
 	return there
 }
 
-// SpillEnded reports whether the message at a place, where this process has put it, has ended. It asks no other process.
+// SpillEnded reports whether a message that this process has spilled has ended. It asks no other
+// process.
 func SpillEnded(place []byte) bool {
 	spills.mu.Lock()
 	defer spills.mu.Unlock()
@@ -148,7 +151,7 @@ func SpillEnded(place []byte) bool {
 	return !there
 }
 
-// EndSpill ends a message that this process has put elsewhere, whether or not it has been received.
+// EndSpill ends a message that this process has spilled, whether or not it has been received.
 func EndSpill(place []byte) {
 	h := &here
 	h.mu.Lock()
@@ -162,10 +165,12 @@ func EndSpill(place []byte) {
 // ErrTooLong is returned for a message above the receiver's limit.
 var ErrTooLong = errors.New("mp: longer than the limit")
 
-// Unspill appends the message at a place to buf and ends the message. For a message of more than most bytes
-// it returns ErrTooLong. It calls goOn now and then while it reads, and gives up with its error.
+// Unspill appends the message at place to buf and ends the message. It returns ErrTooLong for a
+// message of more than most bytes. It calls goOn now and then while it reads, and stops with goOn's
+// error.
 func (o *Object) Unspill(place, buf []byte, most int, goOn func() error) ([]byte, error) {
 	id, size := binary.LittleEndian.Uint64(place), binary.LittleEndian.Uint64(place[8:])
+
 	h := &here
 	h.mu.Lock()
 	if h.dir == nil {
@@ -176,12 +181,14 @@ func (o *Object) Unspill(place, buf []byte, most int, goOn func() error) ([]byte
 	dir := h.dir
 	h.mu.Unlock()
 	if err != nil {
-		dir.Release(o.seg.id, id, true) // it is lost: its sender need not wait for that
+		dir.Release(o.seg.id, id, true) // the message is lost; its sender need not wait for the end
 		return buf, err
 	}
-	defer dir.Drop(id) // a segment that was not kept for this message stays its publisher's
+
+	defer dir.Drop(id) // a segment not kept for this message still belongs to its publisher
 	defer dir.Release(o.seg.id, id, true)
 	defer shm.CloseFD(f.FD)
+
 	switch {
 	case uint64(f.Size) != size:
 		return buf, broker.ErrGone
@@ -191,7 +198,7 @@ func (o *Object) Unspill(place, buf []byte, most int, goOn func() error) ([]byte
 	return shm.Load(f.FD, buf, f.Size, goOn)
 }
 
-// DropSpilled ends a message that has a place.
+// DropSpilled ends a spilled message without reading it.
 func (o *Object) DropSpilled(place []byte) {
 	o.Uncarry(binary.LittleEndian.Uint64(place), true)
 }

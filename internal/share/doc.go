@@ -1,13 +1,12 @@
-// Package share has the memory of the objects that processes share.
+// Package share manages the memory of the objects that processes share.
 //
-// Small objects lie in arenas, segments of one size, each filled by the process that
-// made it and read by all that have met an object of it; a large one has a segment of
-// its own. An arena begins with a byte for each of its lines that says what object
-// begins there, so that the root process can look after them when a process has died.
-// Memory in an arena is not used twice: an arena that is full, and in which nothing
-// lives any more, goes as a whole. So whoever comes late to an object that was closed
-// finds its end, never another object.
+// Small objects lie in arenas, segments of one size. The process that created an arena fills it,
+// and every process that has attached one of its objects reads it. A large object has a segment of
+// its own. An arena begins with a byte for each of its lines that says which kind of object begins
+// there, so the root process can clean up the objects after a process has died. Memory in an arena
+// is not reused: an arena that is full and contains no live object is released as a whole. A
+// process that comes late to a closed object therefore finds its end, and never another object.
 //
-// What others get of an object is a Token. Meeting one in a process that does not have
-// the segment yet is a question to the broker; after that it costs nothing.
+// Processes pass each other a Token of an object. The first attach of an object in a segment costs
+// a request to the broker; later ones cost none.
 package share

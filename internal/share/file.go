@@ -8,8 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// SendFile lets other processes receive a duplicate of a file, until ForgetFiles is
-// called with its number.
+// SendFile lets other processes receive a duplicate of f, until ForgetFiles is called with the id.
 func SendFile(f *os.File) (id uint64, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -21,13 +20,15 @@ func SendFile(f *os.File) (id uint64, err error) {
 	if err := h.begin(); err != nil {
 		return 0, err
 	}
-	defer h.end() // if nothing came of it
+
+	defer h.end() // if an error follows
 	id = h.newID()
 	var own int
 	cerr := raw.Control(func(fd uintptr) { own, err = shm.DupFD(int(fd)) })
 	if err := errors.Join(cerr, err); err != nil {
 		return 0, err
 	}
+
 	if err := h.dir.Publish(id, own, 0, false); err != nil {
 		shm.CloseFD(own)
 		return 0, err
@@ -35,7 +36,7 @@ func SendFile(f *os.File) (id uint64, err error) {
 	return id, nil
 }
 
-// ForgetFiles ends what SendFile began; who has received the files keeps them.
+// ForgetFiles undoes SendFile. Processes that have received the files keep them.
 func ForgetFiles(ids []uint64) {
 	if len(ids) == 0 {
 		return
@@ -51,17 +52,18 @@ func ForgetFiles(ids []uint64) {
 	h.end()
 }
 
-// ReceiveFile returns a duplicate of a file that was sent, the caller's. With take nobody
-// can receive it again: it is from a child, which is done with it.
+// ReceiveFile returns a duplicate of a file that was sent. The caller owns it. With take, no other
+// process can receive the file; this is for a file from a child that no longer needs it.
 func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
 	fd, err := receiveFile(id, take)
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), name), nil // without the lock: it may wait for the process that serves the file
+	// The lock is not held here: NewFile may wait for the process that serves the file.
+	return os.NewFile(uintptr(fd), name), nil
 }
 
-// LoseFiles ends files of a child, which is done with them, that nobody will receive.
+// LoseFiles ends files that a child has sent and no process will receive.
 func LoseFiles(ids []uint64) {
 	for _, id := range ids {
 		if fd, err := receiveFile(id, true); err == nil {
@@ -72,8 +74,8 @@ func LoseFiles(ids []uint64) {
 
 var lostFiles sys.Closer // closing a file may wait for the process that serves it
 
-// DiscardFile closes a received file that nothing will use. It does not wait: the sender decides how long closing
-// takes, as with a lingering socket.
+// DiscardFile closes a received file that nothing will use. It does not wait, because the sender
+// decides how long closing takes, as with a lingering socket.
 func DiscardFile(f *os.File) { new(sys.Closer).CloseFile(f) }
 
 func receiveFile(id uint64, take bool) (fd int, err error) {
@@ -84,10 +86,12 @@ func receiveFile(id uint64, take bool) (fd int, err error) {
 		return -1, err
 	}
 	defer h.end()
+
 	fd, err = h.dir.FetchFile(id)
 	if err != nil {
 		return -1, err
 	}
+
 	if take {
 		h.dir.Take(id)
 		h.dir.Destroy(id)

@@ -8,12 +8,13 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// foreign counts the memory of other processes that this process has mapped. A segment costs its maker nothing,
-// however large it is, and a process without free addresses or mappings dies when its heap grows. So no maker gets
-// all that there is, except the root process, with which all others end.
+// A foreign counts the memory of other processes that this process has mapped. A segment costs its
+// creator nothing, however large it is, and a process without free addresses or mappings dies when
+// its heap grows. So no creator gets everything, except the root process, with which all others
+// end.
 type foreign struct {
 	mapped
-	by map[uint64]mapped // the makers that are not the root process, by tag
+	by map[uint64]mapped // by tag, for creators other than the root process
 }
 
 type mapped struct {
@@ -22,21 +23,23 @@ type mapped struct {
 }
 
 const (
-	// mostMaps is how many segments of other processes may be mapped. The system grants a process some 65,000
-	// mappings, and this process needs some for itself.
+	// mostMaps is how many segments of other processes this process may map. The system grants a
+	// process about 65,000 mappings, and this process needs some for itself.
 	mostMaps = 1 << 15
 	rootTag  = 0
 )
 
+// makerOf returns the tag of the process that created a segment.
 func makerOf(id uint64) (tag uint64) { return id >> (64 - broker.TagBits) }
 
-// add counts a segment with a number, or returns an error.
+// add counts a segment, or returns an error if there is no room for it.
 func (f *foreign) add(id uint64, size int) error {
 	more, most := mapped{uint64(size), 1}, mapped{shm.Room(), mostMaps}
 	if exceeds(f.bytes, more.bytes, most.bytes) || exceeds(f.maps, more.maps, most.maps) {
 		return fmt.Errorf("mp: a segment of %d bytes is too much: %d bytes in %d segments of other processes are mapped here, and there may be at most %d in %d",
 			size, f.bytes, f.maps, most.bytes, most.maps)
 	}
+
 	maker := makerOf(id)
 	if has := f.by[maker]; maker != rootTag {
 		if !admits(f.bytes, has.bytes, more.bytes, most.bytes) || !admits(f.maps, has.maps, more.maps, most.maps) {
@@ -48,6 +51,7 @@ func (f *foreign) add(id uint64, size int) error {
 		}
 		f.by[maker] = mapped{has.bytes + more.bytes, has.maps + more.maps}
 	}
+
 	f.bytes += more.bytes
 	f.maps += more.maps
 	return nil
@@ -55,14 +59,15 @@ func (f *foreign) add(id uint64, size int) error {
 
 func exceeds(used, more, most uint64) bool { return more > most || used > most-more }
 
-// admits reports whether a maker that has has may have more more, where used of most are used, of which there is
-// room for more: no more than it leaves to others. An eighth is for makers that have little so far, in equal parts.
+// admits reports whether a creator that has has may get more. most is the limit for all creators,
+// and used how much of it is in use. A creator gets no more than it leaves to others. An eighth of
+// most is reserved for creators that have little so far, in equal parts.
 func admits(used, has, more, most uint64) bool {
 	reserve := most / 8
 	return has+more <= reserve/park.MaxProcs || !exceeds(used, more, most-reserve) && has+more <= most-reserve-used-more
 }
 
-// remove is the counterpart of add.
+// remove undoes add.
 func (f *foreign) remove(id uint64, size int) {
 	f.bytes -= uint64(size)
 	f.maps--

@@ -16,11 +16,11 @@ import (
 
 const (
 	arenaSize = 1 << 20
-	hallSize  = 16 << 20 // of an arena for one object that has no room in others
+	hallSize  = 16 << 20 // of an arena for a single object that is too large for others
 	line      = 64
-	// largest is how large an object in an arena may be.
+	// largest is the maximum size of a data object in an arena.
 	largest = 32 << 10
-	// linger is how long an arena in which nothing lives waits for a new object.
+	// linger is how long an arena without live objects waits for a new object.
 	linger = 10 * time.Millisecond
 )
 
@@ -29,7 +29,7 @@ var (
 	halls  = shm.Range{Size: hallSize}
 )
 
-// rangeOf is where arenas of a size lie.
+// rangeOf returns the Range for arenas of a size.
 func rangeOf(size int) *shm.Range {
 	if size == hallSize {
 		return &halls
@@ -37,14 +37,15 @@ func rangeOf(size int) *shm.Range {
 	return &arenas
 }
 
-// firstLineOf is the first line of an arena of a size that objects have, behind the bytes
-// that say what begins where.
+// firstLineOf returns the first line of an arena that objects may use. It follows the bytes that
+// say what begins where.
 func firstLineOf(size int) int { return size / line / line }
 
-// Unborn is set in a worker until it is born: what it would share then nobody else would have.
+// Unborn is true in a worker until Born is called. No other process would have objects created
+// before that.
 var Unborn bool
 
-// heap is the shared memory that this process has.
+// heap is the shared memory of this process.
 type heap struct {
 	mu       sync.Mutex
 	dir      broker.Directory
@@ -53,34 +54,34 @@ type heap struct {
 	current  *segment // the arena that is being filled
 	gen      uint32   // of the last object
 	idle     *time.Timer
-	late     []*segment // to be unmapped when the task that runs has ended
+	late     []*segment // to unmap when the running task has ended
 	reaper   reaper
-	looks    atomic.Bool // a goroutine is about to look what the dead have left
-	burying  sync.Mutex  // bury looks after one dead process at a time
+	looks    atomic.Bool // a goroutine is about to clean up after dead processes
+	burying  sync.Mutex  // lets bury clean up after one dead process at a time
 	met      foreign
 }
 
-// Generations begin anywhere, so that a handle of what is long gone, which meets another
-// process's object in its place, does not take that for its own.
+// Generations start at a random number. A handle of an object that ended long ago may refer to
+// memory that now belongs to another process's object; the different generation tells them apart.
 var here = heap{segments: map[uint64]*segment{}, gen: uint32(random())}
 
-// segment is one that this process has mapped.
+// A segment is shared memory that this process has mapped.
 type segment struct {
 	id        uint64
 	made      bool // by this process
-	fd        int  // until it is published; else -1
+	fd        int  // -1 once the segment is published
 	mem       []byte
 	arena     bool
 	published bool
-	next      int              // line for the next object, in an arena of ours
-	live      int              // objects that this process knows
-	views     int              // that must stay mapped
-	given     map[int]struct{} // the first lines of objects in an arena of ours that are not ours to end
-	loose     bool             // somebody could make it smaller
+	next      int              // line for the next object, in an arena of this process
+	live      int              // objects that this process has
+	views     int              // pins
+	given     map[int]struct{} // first lines of objects in an arena of this process that it does not own
+	loose     bool             // another process could shrink it
 	gone      atomic.Bool
 }
 
-// give notes that an object in an arena of ours is not ours to end.
+// give records that this process does not own an object in its arena.
 func (s *segment) give(line int) {
 	if s.given == nil {
 		s.given = map[int]struct{}{}
@@ -88,8 +89,9 @@ func (s *segment) give(line int) {
 	s.given[line] = struct{}{}
 }
 
-// othersHave reports whether an object is left that is not ours to end. That is to be seen by the bytes that say what
-// begins where, and not by a counter: a process that dies while it ends an object would have done half of it.
+// othersHave reports whether the arena still contains an object that this process does not own. It
+// uses the bytes that say what begins where, and not a counter, because a process that dies while
+// it ends an object would leave a counter wrong.
 func (s *segment) othersHave() bool {
 	for line := range s.given {
 		if xsync.Kind(s.mem[line]) != xsync.KindNone {
@@ -100,10 +102,11 @@ func (s *segment) othersHave() bool {
 	return false
 }
 
-// ErrTooLarge is returned for what is larger than an arena.
+// ErrTooLarge is returned for an object that is too large for an arena.
 var ErrTooLarge = errors.New("mp: too large for an object that is looked after: at most 512 KiB")
 
-// newID makes the number of a segment, which no other process can guess. It needs the lock and a directory.
+// newID returns a new segment number, which no other process can guess. The caller must hold h.mu,
+// and h.dir must be set.
 func (h *heap) newID() uint64 { return random()>>broker.TagBits | h.dir.Tag()<<(64-broker.TagBits) }
 
 func random() uint64 {
@@ -112,12 +115,12 @@ func random() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// alloc finds room for an object; under the lock.
+// alloc finds room for an object. The caller must hold h.mu.
 func (h *heap) alloc(kind xsync.Kind, size int, alone bool) (s *segment, off int, err error) {
 	if err := h.begin(); err != nil {
 		return nil, 0, err
 	}
-	defer h.end() // if nothing came of it
+	defer h.end() // if an error follows
 	switch {
 	case kind == xsync.KindData && (size > largest || alone):
 		s, err = h.segment(size)
@@ -131,19 +134,21 @@ func (h *heap) alloc(kind xsync.Kind, size int, alone bool) (s *segment, off int
 	default:
 		s, err = h.arenaFor(size)
 	}
+
 	if err != nil {
 		return nil, 0, err
 	}
+
 	off = s.next * line
 	s.next += (size + line - 1) / line
 	s.live++
 	return s, off, nil
 }
 
-// spacious says of which kind objects may be larger than half of an arena.
+// spacious reports whether objects of kind k may be larger than half of an arena.
 func spacious(k xsync.Kind) bool { return k == xsync.KindRing || k == xsync.KindPipe }
 
-// arenaFor returns the arena that is being filled, a new one if there is no room in it.
+// arenaFor returns the arena that is being filled, or a new one if that has no room.
 func (h *heap) arenaFor(size int) (*segment, error) {
 	if s := h.current; s != nil && s.next*line+size <= arenaSize {
 		return s, nil
@@ -153,11 +158,11 @@ func (h *heap) arenaFor(size int) (*segment, error) {
 		return nil, err
 	}
 	h.current = s
-	h.sweep() // only now: with the last segment the broker would end
+	h.sweep() // not earlier: without any segment, the broker would end
 	return s, nil
 }
 
-// sweep retires arenas in which others have ended the last objects.
+// sweep retires arenas whose last objects other processes have ended.
 func (h *heap) sweep() {
 	for _, s := range h.segments {
 		if s.arena && s.made && s != h.current {
@@ -182,7 +187,7 @@ func (h *heap) arena(size int) (*segment, error) {
 	return s, nil
 }
 
-// segment makes one for a single object.
+// segment creates a segment for a single object.
 func (h *heap) segment(size int) (*segment, error) {
 	fd, mem, err := shm.New("mp-data", size)
 	if err != nil {
@@ -193,7 +198,7 @@ func (h *heap) segment(size int) (*segment, error) {
 	return s, nil
 }
 
-// publish lets others meet what is in a segment; under the lock.
+// publish lets other processes attach the objects of a segment. The caller must hold h.mu.
 func (h *heap) publish(s *segment) error {
 	if s.published || !s.made {
 		return nil
@@ -205,7 +210,7 @@ func (h *heap) publish(s *segment) error {
 	return nil
 }
 
-// fetch returns a segment, which may be another process's; under the lock.
+// fetch returns a segment, which may be another process's. The caller must hold h.mu.
 func (h *heap) fetch(id uint64) (*segment, error) {
 	if err := h.begin(); err != nil {
 		return nil, err
@@ -216,7 +221,8 @@ func (h *heap) fetch(id uint64) (*segment, error) {
 		}
 		return s, nil
 	}
-	defer h.end() // if nothing came of it
+
+	defer h.end() // if an error follows
 	f, err := h.dir.Fetch(id)
 	if err != nil {
 		return nil, err
@@ -231,6 +237,7 @@ func (h *heap) fetch(id uint64) (*segment, error) {
 		h.dir.Drop(id)
 		return nil, err
 	}
+
 	if f.Arena {
 		s.mem, err = rangeOf(f.Size).Map(f.FD)
 	} else {
@@ -241,11 +248,12 @@ func (h *heap) fetch(id uint64) (*segment, error) {
 		h.dir.Drop(id)
 		return nil, err
 	}
+
 	h.segments[id] = s
 	return s, nil
 }
 
-// free forgets one object of a segment; under the lock.
+// free forgets one object of a segment. The caller must hold h.mu.
 func (h *heap) free(s *segment) {
 	s.live--
 	if s == h.current && s.live == 0 {
@@ -268,7 +276,7 @@ func (h *heap) endIdle() {
 	}
 }
 
-// retireIfEmpty lets go of a segment of which nothing is used any more; under the lock.
+// retireIfEmpty releases a segment that is no longer in use. The caller must hold h.mu.
 func (h *heap) retireIfEmpty(s *segment) {
 	switch {
 	case s.live > 0 || s.views > 0 || s.othersHave():
@@ -286,6 +294,7 @@ func (h *heap) unmap(s *segment) {
 	if h.segments[s.id] != s {
 		return
 	}
+
 	delete(h.segments, s.id)
 	if !s.made {
 		h.met.remove(s.id, len(s.mem))
@@ -293,6 +302,7 @@ func (h *heap) unmap(s *segment) {
 	if s.fd >= 0 {
 		shm.CloseFD(s.fd)
 	}
+
 	if s.arena {
 		_ = rangeOf(len(s.mem)).Retire(s.mem)
 	} else {
@@ -301,21 +311,23 @@ func (h *heap) unmap(s *segment) {
 	h.end()
 }
 
-// lost is called when the owner of a segment has destroyed it. What a running task has
-// of it stays until that has ended.
+// lost is called when the owner of a segment has destroyed it. Memory that a running task uses
+// stays until the task has ended. With id 0, lost cleans up after a process that has died.
 func (h *heap) lost(id uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if id == 0 {
 		h.looks.Store(false)
 	}
+
 	s := h.segments[id]
 	if s == nil || s.gone.Swap(true) {
-		h.sweep() // somebody has died, who may have ended objects of ours
+		h.sweep() // a dead process may have ended objects in arenas of this one
 		h.reapSoon()
 		h.end()
 		return
 	}
+
 	h.late = append(h.late, s)
 	waiting.Add(1)
 	if !inTask.Load() {
@@ -323,8 +335,9 @@ func (h *heap) lost(id uint64) {
 	}
 }
 
-// dropLate unmaps what is gone, unless views of it are in use, or slices may be because
-// this process is no worker that can tell; under the lock.
+// dropLate unmaps destroyed segments, except those that are pinned. In a process that does not tell
+// when tasks end, slices of a segment may be in use, so dropLate unmaps only arenas there. The
+// caller must hold h.mu.
 func (h *heap) dropLate() {
 	for _, s := range h.late {
 		if s.views == 0 && (s.arena || tells) {

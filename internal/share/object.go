@@ -11,29 +11,28 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// An Object is a piece of shared memory as this process knows it. It is safe for
-// concurrent use.
+// An Object is this process's handle of a piece of shared memory. It is safe for concurrent use.
 type Object struct {
 	seg     *segment
 	off     int
 	size    int
 	gen     uint32
 	kind    xsync.Kind
-	owner   atomic.Bool // closing it ends it for everybody
+	owner   atomic.Bool // closing it ends it for all processes
 	closed  atomic.Bool
-	offered atomic.Bool // by the sender of a token that was met
-	here    atomic.Bool // somebody in this process has it
-	exposed atomic.Bool // somebody may use the memory without the object
-	views   int         // under the heap's lock
+	offered atomic.Bool // by the sender of a token that was attached
+	here    atomic.Bool // code in this process has it
+	exposed atomic.Bool // the memory may be in use without the object
+	views   int         // guarded by the heap's mu
 }
 
-// New makes an object of zeros. Alone gives it a segment of its own.
+// New creates an object of zeros. With alone it has a segment of its own.
 func New(kind xsync.Kind, size int, alone bool) (*Object, error) {
 	h := &here
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if kind == xsync.KindData && size <= largest && !alone {
-		size += xsync.Small // for its generation
+		size += xsync.Small // room for its generation
 	}
 	s, off, err := h.alloc(kind, size, alone)
 	if err != nil {
@@ -42,7 +41,7 @@ func New(kind xsync.Kind, size int, alone bool) (*Object, error) {
 	return h.object(s, off, size, kind), nil
 }
 
-// object is one that this process has made; under the lock.
+// object returns a new object that this process has created. The caller must hold h.mu.
 func (h *heap) object(s *segment, off, size int, kind xsync.Kind) *Object {
 	h.gen++
 	if h.gen == 0 {
@@ -53,7 +52,7 @@ func (h *heap) object(s *segment, off, size int, kind xsync.Kind) *Object {
 	return o
 }
 
-// Wrap makes an object of a segment that exists already. It takes both over.
+// Wrap creates an object from an existing segment. It takes ownership of fd and mem.
 func Wrap(fd int, mem []byte) (*Object, error) {
 	h := &here
 	h.mu.Lock()
@@ -66,7 +65,7 @@ func Wrap(fd int, mem []byte) (*Object, error) {
 	return h.object(s, 0, len(mem), xsync.KindData), nil
 }
 
-// Made says that the object is ready to be met and looked after.
+// Made records that the object is ready to be attached and cleaned up.
 func (o *Object) Made() {
 	o.here.Store(true)
 	if o.seg.arena {
@@ -74,11 +73,10 @@ func (o *Object) Made() {
 	}
 }
 
-// Bytes is the object's memory. What happens to it after Close is in the package's
-// comment.
+// Bytes returns the object's memory. The package comment says what happens to it after Close.
 func (o *Object) Bytes() []byte { return o.seg.mem[o.off : o.off+o.size : o.off+o.size] }
 
-// Data is the memory of an object of KindData.
+// Data returns the memory of an object of KindData.
 func (o *Object) Data() []byte {
 	if o.seg.arena {
 		return o.Bytes()[xsync.Small:]
@@ -86,15 +84,16 @@ func (o *Object) Data() []byte {
 	return o.Bytes()
 }
 
-// Loose reports whether somebody could make the memory smaller, so that touching it ends
-// in a fault: it has a name, or a corrupt process has made it.
+// Loose reports whether another process could shrink the memory, so that an access ends in a fault.
+// The memory then has a name, or a corrupt process has created it.
 func (o *Object) Loose() bool { return o.seg.loose }
 
-// Foreign reports whether another process has made the segment that the object has for itself.
+// Foreign reports whether the object has a segment of its own that another process created.
 func (o *Object) Foreign() bool { return !o.seg.made && !o.seg.arena }
 
-// ReadWritten is for an object that is Foreign and pinned. It calls buffer with how many bytes of its memory were
-// ever written, and fills what that returns from the beginning of the object.
+// ReadWritten calls buffer with the number of bytes of the object's memory that were ever written,
+// and fills the returned slice from the beginning of the object. The object must be Foreign and
+// pinned.
 func (o *Object) ReadWritten(buffer func(written int64) ([]byte, error)) error {
 	h := &here
 	h.mu.Lock()
@@ -102,7 +101,7 @@ func (o *Object) ReadWritten(buffer func(written int64) ([]byte, error)) error {
 		h.mu.Unlock()
 		return errs.ErrClosed
 	}
-	f, err := h.dir.Fetch(o.seg.id) // without a Drop, which would be for the mapping as well
+	f, err := h.dir.Fetch(o.seg.id) // without a Drop, which would affect the mapping as well
 	h.mu.Unlock()
 	if errors.Is(err, broker.ErrGone) {
 		return errs.ErrClosed
@@ -110,11 +109,13 @@ func (o *Object) ReadWritten(buffer func(written int64) ([]byte, error)) error {
 	if err != nil {
 		return err
 	}
+
 	defer shm.CloseFD(f.FD)
 	written, err := shm.Allocated(f.FD)
 	if err != nil {
 		return err
 	}
+
 	b, err := buffer(written)
 	if err != nil {
 		return err
@@ -122,22 +123,22 @@ func (o *Object) ReadWritten(buffer func(written int64) ([]byte, error)) error {
 	return shm.Read(f.FD, b)
 }
 
-// Small reports whether the object lies among others, or is looked after.
+// Small reports whether the object lies in an arena, where it is cleaned up after a death.
 func (o *Object) Small() bool { return o.seg.arena }
 
-// Memory is the object's for package xsync.
+// Memory returns the object's memory for package xsync.
 func (o *Object) Memory() xsync.Memory {
 	return xsync.Memory{Lot: here.lot, Bytes: o.Bytes(), Gen: o.gen, Bucket: bucket(o.seg.id, o.off)}
 }
 
-// bucket spreads objects over the buckets, in all processes alike.
+// bucket spreads objects over the buckets, in the same way in all processes.
 func bucket(id uint64, off int) uint32 {
 	h := (id ^ uint64(off/line)) * 0x9e3779b97f4a7c15
 	return uint32(h >> 40)
 }
 
-// Token is what another process can meet the object with. The first of a segment costs
-// a question to the broker.
+// Token returns a Token with which another process can attach the object. The first Token of a
+// segment costs a request to the broker.
 func (o *Object) Token() (Token, error) {
 	h := &here
 	h.mu.Lock()
@@ -154,15 +155,15 @@ func (o *Object) Token() (Token, error) {
 	}, nil
 }
 
-// Meet returns the object that a token stands for.
+// Meet attaches the object that a token stands for.
 func Meet(t Token) (*Object, error) {
 	here.mu.Lock()
 	defer here.mu.Unlock()
 	return here.meet(t)
 }
 
-// MeetAgain is Meet for an object in memory that this process has already; for others it returns an error. It
-// asks no other process.
+// MeetAgain is Meet for an object in memory that this process has mapped already. For any other
+// object it returns an error. It asks no other process.
 func MeetAgain(t Token) (*Object, error) {
 	here.mu.Lock()
 	defer here.mu.Unlock()
@@ -172,7 +173,7 @@ func MeetAgain(t Token) (*Object, error) {
 	return here.meet(t)
 }
 
-// meet is Meet with the lock held.
+// meet is Meet. The caller must hold h.mu.
 func (h *heap) meet(t Token) (*Object, error) {
 	s, err := h.fetch(t.Segment)
 	if err != nil {
@@ -186,7 +187,7 @@ func (h *heap) meet(t Token) (*Object, error) {
 	return &Object{seg: s, off: int(t.Offset), size: int(t.Size), gen: t.Gen, kind: t.Kind}, nil
 }
 
-// fits checks a token, which anybody may have made up, against the segment.
+// fits checks a token, which any process may have forged, against its segment.
 func fits(t Token, s *segment) error {
 	size := uint64(len(s.mem))
 	least := uint64(0)
@@ -205,8 +206,8 @@ func fits(t Token, s *segment) error {
 	return nil
 }
 
-// Close lets go of the object, and ends it for everybody if this process owns it. It
-// reports whether it was open.
+// Close closes the object, and ends it for all processes if this process owns it. It reports
+// whether the object was open.
 func (o *Object) Close() bool {
 	h := &here
 	h.mu.Lock()
@@ -214,6 +215,7 @@ func (o *Object) Close() bool {
 	if o.closed.Swap(true) {
 		return false
 	}
+
 	s, ours := o.seg, o.seg.made
 	switch owned := o.owner.Load() && h.segments[s.id] == s; {
 	case s.arena && owned:
@@ -221,22 +223,23 @@ func (o *Object) Close() bool {
 	case owned && !ours && !s.gone.Swap(true):
 		h.dir.Destroy(s.id)
 	}
+
 	if o.views == 0 && h.segments[s.id] == s {
 		h.free(s)
 	}
 	return true
 }
 
-// Expose says that memory of its own may be in use as long as the process lives, though nobody has
-// the object any more.
+// Expose records that the object's own memory may be in use for the rest of the process's life,
+// even if the object is unreachable.
 func (o *Object) Expose() {
 	if !o.exposed.Load() {
 		o.exposed.Store(true)
 	}
 }
 
-// Forget is Close for an object that nobody in this process can reach any more. Memory
-// of its own that was exposed stays mapped.
+// Forget is Close for an object that is unreachable in this process. Memory of its own that was
+// exposed stays mapped.
 func (o *Object) Forget() {
 	if o.seg.arena || !o.exposed.Load() {
 		o.owner.Store(false)
@@ -244,11 +247,10 @@ func (o *Object) Forget() {
 	}
 }
 
-// Gone reports whether it was closed, or the segment that it has for itself was
-// destroyed.
+// Gone reports whether the object was closed, or the segment that it has for itself was destroyed.
 func (o *Object) Gone() bool { return o.closed.Load() || o.seg.gone.Load() }
 
-// Pin keeps the memory mapped until Unpin, whoever closes the object.
+// Pin keeps the memory mapped until Unpin, even if the object is closed.
 func (o *Object) Pin() error {
 	h := &here
 	h.mu.Lock()
@@ -261,7 +263,7 @@ func (o *Object) Pin() error {
 	return nil
 }
 
-// Unpin is the counterpart of Pin.
+// Unpin undoes Pin.
 func (o *Object) Unpin() {
 	h := &here
 	h.mu.Lock()
@@ -277,14 +279,15 @@ func (o *Object) Unpin() {
 	}
 }
 
-// Owned reports whether Close will end the object for everybody.
+// Owned reports whether Close will end the object for all processes.
 func (o *Object) Owned() bool { return o.owner.Load() }
 
-// Givable reports whether Give will leave the object to somebody else.
+// Givable reports whether Give will transfer the object.
 func (o *Object) Givable() bool { return o.owner.Load() && !isRoot() }
 
-// Give leaves the object to the caller of the task that this process has run, which meets
-// the token that was made last. In the root process tasks are their caller's already.
+// Give transfers the object to the caller of the task that this process has run. The caller
+// attaches the token that was created last. In the root process, objects of tasks belong to their
+// caller already.
 func (o *Object) Give() {
 	if isRoot() {
 		return
@@ -296,8 +299,8 @@ func (o *Object) Give() {
 	}
 }
 
-// Leave makes an object that this process has made nobody's: it ends when somebody calls
-// End, whoever dies before.
+// Leave makes an object that this process has created ownerless. The object ends when a process
+// calls End, whichever processes die before that.
 func (o *Object) Leave() {
 	here.mu.Lock()
 	defer here.mu.Unlock()
@@ -306,7 +309,7 @@ func (o *Object) Leave() {
 	}
 }
 
-// End ends an object that is nobody's for everybody; it is called once.
+// End ends an ownerless object for all processes. It must be called only once.
 func (o *Object) End() {
 	here.mu.Lock()
 	defer here.mu.Unlock()
@@ -315,7 +318,7 @@ func (o *Object) End() {
 	}
 }
 
-// Again returns the object once more, to be closed by itself.
+// Again returns another handle of the object, which must be closed separately.
 func (o *Object) Again() *Object {
 	here.mu.Lock()
 	defer here.mu.Unlock()
@@ -323,8 +326,8 @@ func (o *Object) Again() *Object {
 	return &Object{seg: o.seg, off: o.off, size: o.size, gen: o.gen, kind: o.kind}
 }
 
-// Offer says that the sender of a token that was just met owned the object; Refuse or Take
-// follows.
+// Offer records that the sender of a token that was just attached owned the object. Refuse or Take
+// must follow.
 func (o *Object) Offer() { o.offered.Store(true) }
 
 // Refuse leaves the object to the sender.
@@ -333,11 +336,11 @@ func (o *Object) Refuse() {
 	o.offered.Store(false)
 }
 
-// Received reports whether somebody in this process has got the object, or has made it: not only a
-// value that could not be decoded had it.
+// Received reports whether code in this process has received or created the object. It returns
+// false if only a value that could not be decoded contained it.
 func (o *Object) Received() bool { return o.here.Load() }
 
-// Take makes this process the owner of what the sender of a token has given.
+// Take makes this process the owner of an object that the sender of a token has given.
 func (o *Object) Take() {
 	o.here.Store(true)
 	h := &here
@@ -354,15 +357,16 @@ func (o *Object) Take() {
 	}
 }
 
-// Name is the token without what changes: it names the object in this process.
+// Name returns the token without its changing parts, which identifies the object in this process.
 func (o *Object) Name() Token {
 	return Token{Segment: o.seg.id, Offset: uint32(o.off), Gen: o.gen, Kind: o.kind}
 }
 
-// Maker is the tag of the process that has made the segment: no other can publish one with it.
+// Maker returns the tag of the process that created the segment. No other process can publish a
+// segment with that tag.
 func (o *Object) Maker() uint64 { return makerOf(o.seg.id) }
 
-// Lot is where this process waits for objects; nil if it shares nothing.
+// Lot returns the Lot at which this process waits for objects, or nil if it shares nothing.
 func Lot() *park.Lot {
 	here.mu.Lock()
 	defer here.mu.Unlock()

@@ -9,23 +9,22 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// birth is what a process that is not the root knows of the broker.
+// birth is what a process other than the root knows about the broker.
 var birth struct {
-	ask func() error // has the parent have the socket served; nil in the root
+	ask func() error // asks the parent to have the socket served; nil in the root
 	fd  int          // the socket; -1 once it has been used
 }
 
-// Born says, in a process that is not the root, with which descriptor it was born, and
-// how to ask the parent to have that served. It is called once, before anything is
-// shared.
+// Born tells a process other than the root which descriptor it was started with, and how to ask the
+// parent to have that socket served. It must be called once, before anything is shared.
 func Born(fd int, ask func() error) { Unborn, birth.fd, birth.ask = false, fd, ask }
 
 var errUnborn = errors.New("made in a worker before Init, where each process would have one of its own: make it in main and send it in an argument")
 
-// isRoot reports whether this process is nobody's worker.
+// isRoot reports whether this process is no other process's worker.
 func isRoot() bool { return birth.ask == nil }
 
-// begin makes the connection to the broker, or the broker; under the lock.
+// begin creates the broker or the connection to it. The caller must hold h.mu.
 func (h *heap) begin() error {
 	if h.dir != nil {
 		return nil
@@ -51,16 +50,18 @@ func (h *heap) directory() (broker.Directory, error) {
 		}
 		if id != 0 {
 			go h.lost(id)
-		} else if !h.looks.Swap(true) { // a client can have it told again and again
+		} else if !h.looks.Swap(true) { // a client can cause this call again and again
 			go h.lost(0)
 		}
 	}
+
 	switch {
 	case birth.ask == nil:
 		return broker.NewServer(h.bury, gone)
 	case birth.fd < 0:
 		return nil, errNoSocket
 	}
+
 	if err := birth.ask(); err != nil {
 		return nil, err
 	}
@@ -69,7 +70,8 @@ func (h *heap) directory() (broker.Directory, error) {
 	return broker.Connect(fd, gone)
 }
 
-// end closes the broker of a root process that shares nothing any more; under the lock.
+// end closes the broker of a root process that no longer shares anything. The caller must hold
+// h.mu.
 func (h *heap) end() {
 	if s, ok := h.dir.(*broker.Server); ok && len(h.segments) == 0 && s.Idle() {
 		h.dir, h.lot = nil, nil
@@ -78,21 +80,22 @@ func (h *heap) end() {
 	}
 }
 
-// endIfIdle is end without the lock.
+// endIfIdle is end for callers that do not hold h.mu.
 func (h *heap) endIfIdle() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.end()
 }
 
-// bury releases what a dead process held in the arenas that it had. It does not keep the lock, so other
-// processes and other goroutines go on meanwhile.
+// bury releases what a dead process held in its arenas. It does not hold h.mu while it works, so
+// other processes and other goroutines are not blocked.
 func (h *heap) bury(slot int, ids []uint64) {
 	h.burying.Lock()
 	defer h.burying.Unlock()
+
 	h.mu.Lock()
 	s, root := h.dir.(*broker.Server)
-	mapped := map[uint64][]byte{} // safe to use without the lock: a retired range is never unmapped
+	mapped := map[uint64][]byte{} // safe to use without h.mu: a retired range is never unmapped
 	for _, id := range ids {
 		if g := h.segments[id]; g != nil && g.arena {
 			mapped[id] = g.mem
@@ -102,13 +105,14 @@ func (h *heap) bury(slot int, ids []uint64) {
 	if !root {
 		return
 	}
+
 	for _, id := range ids {
 		if mem := mapped[id]; mem != nil {
 			buryIn(mem, slot)
 			continue
 		}
 		s.Look(id, func(fd, size int) {
-			if mem, err := rangeOf(size).Map(fd); err == nil { // it fails if the system has no memory for now
+			if mem, err := rangeOf(size).Map(fd); err == nil { // else the system has no memory for now
 				buryIn(mem, slot)
 				_ = rangeOf(size).Retire(mem)
 			}
@@ -116,9 +120,9 @@ func (h *heap) bury(slot int, ids []uint64) {
 	}
 }
 
-// buryIn looks after the objects of an arena, whose contents need not be valid. It takes the memory of each
-// object to end where the next one begins, so it looks at each byte of the arena once, however many large
-// objects a corrupt process claims.
+// buryIn cleans up the objects of an arena, whose contents need not be valid. It takes the memory of
+// each object to end where the next one begins. It therefore looks at each byte of the arena once,
+// however many large objects a corrupt process claims.
 func buryIn(mem []byte, slot int) {
 	end := len(mem) / line
 	for i := end - 1; i >= firstLineOf(len(mem)); i-- {
@@ -136,24 +140,25 @@ func buryIn(mem []byte, slot int) {
 // Pair is broker.Pair, for a child that is about to be started.
 func Pair() (ours, theirs int, err error) { return broker.Pair() }
 
-// A Child is a process of ours that shares objects.
+// A Child is a child of this process that shares objects.
 type Child = broker.Child
 
-// Adopt has a child served, whose end of a Pair, our pidfd and channel of death are
-// given. It takes the descriptors over.
+// Adopt makes the broker serve a child, given its end of a Pair, a pidfd, and a channel that is
+// closed when the child has died. It takes ownership of both descriptors.
 func Adopt(end, pidfd int, died <-chan struct{}) (Child, error) {
 	h := &here
 	h.mu.Lock()
 	err := h.begin()
 	dir := h.dir
 	var c broker.Child
-	if _, root := dir.(*broker.Server); root { // which could end otherwise
+	if _, root := dir.(*broker.Server); root { // without h.mu, the heap could end the server
 		c, err = dir.Adopt(end, pidfd, died)
 	}
 	h.mu.Unlock()
+
 	switch {
 	case dir == nil:
-		new(sys.Closer).Close(end) // there may be something in it that lingers
+		new(sys.Closer).Close(end) // it may contain something that lingers
 		shm.CloseFD(pidfd)
 		return nil, err
 	case c == nil && err == nil:

@@ -7,31 +7,33 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// What the dead have left, and messages may need, is looked through now and then: for blocks that are
-// free, which only their maker would use again, and for what only keeps each other.
+// The root process looks now and then through what dead processes have left and messages may need.
+// It releases free blocks, which only their creator would use again, and segments that only keep
+// each other alive.
 
 const (
-	// reapDelay is how long it is from an event that may have left something to the look: there is one
-	// for many events.
+	// reapDelay is the time from an event that may have left something to the look. One look serves
+	// many events.
 	reapDelay = 10 * time.Millisecond
-	// reapAgain is how long it is to the next look for which there was no event: what is freed far away,
-	// or in an arena of which something else is in use, is none.
+	// reapAgain is the time to the next look without an event. There is no event for memory that
+	// another process frees, or in an arena that is otherwise in use.
 	reapAgain = time.Second
-	// reapShare is how many times as long as a look takes it is to the next.
+	// reapShare bounds the cost: the time between looks is at least reapShare times as long as a
+	// look takes.
 	reapShare = 50
 )
 
-// reaper is the root's, under the heap's lock.
+// reaper belongs to the root process. The heap's mu guards it.
 type reaper struct {
 	timer *time.Timer
-	due   time.Time     // when it looks; zero if it does not
+	due   time.Time     // time of the next look; zero if none is due
 	cost  time.Duration // of the last look
 }
 
-// reapSoon has the root look soon; under the lock.
+// reapSoon schedules a look of the root process. The caller must hold h.mu.
 func (h *heap) reapSoon() { h.reapIn(reapDelay) }
 
-// reapIn has the root look some time; under the lock.
+// reapIn schedules a look of the root process in d. The caller must hold h.mu.
 func (h *heap) reapIn(d time.Duration) {
 	if _, root := h.dir.(*broker.Server); !root {
 		return
@@ -41,6 +43,7 @@ func (h *heap) reapIn(d time.Duration) {
 	if !r.due.IsZero() && r.due.Before(due) {
 		return
 	}
+
 	r.due = due
 	if r.timer == nil {
 		r.timer = time.AfterFunc(time.Until(due), h.reap)
@@ -49,21 +52,24 @@ func (h *heap) reapIn(d time.Duration) {
 	}
 }
 
-// reap is the timer's.
+// reap performs a look. The timer calls it.
 func (h *heap) reap() {
 	h.mu.Lock()
 	s, root := h.dir.(*broker.Server)
 	h.reaper.due = time.Time{}
 	h.mu.Unlock()
+
 	if !root {
 		return
 	}
+
 	begun := time.Now()
 	orphans := s.Orphans()
 	for _, id := range orphans {
 		letGoIn(s, id)
 	}
 	s.LetGoOfCircles()
+
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reaper.cost = time.Since(begun)
@@ -73,11 +79,12 @@ func (h *heap) reap() {
 	h.end()
 }
 
-// letGoIn lets go of what is free in the arena of a dead process, and of the arena with the last of it.
+// letGoIn releases what is free in the arena of a dead process, and the arena itself if everything
+// in it is free.
 func letGoIn(s *broker.Server, id uint64) {
 	var mem []byte
 	s.Look(id, func(fd, size int) { mem, _ = rangeOf(size).Map(fd) })
-	if mem == nil { // it is gone, or there is no memory for now
+	if mem == nil { // it is gone, or the system has no memory for now
 		return
 	}
 	over, all := freeIn(mem)
@@ -88,8 +95,8 @@ func letGoIn(s *broker.Server, id uint64) {
 	s.LetGo(id, over)
 }
 
-// freeIn returns the first notes of those in an arena that are held by nobody, of which nothing need
-// be true, and whether these are all that there are.
+// freeIn returns the first notes of the free Helds in an arena, and whether all its Helds are free.
+// The memory may have any content.
 func freeIn(mem []byte) (notes []uint64, all bool) {
 	all = true
 	for i := firstLineOf(len(mem)); i < len(mem)/line; i++ {

@@ -2,26 +2,26 @@ package share
 
 import "sync/atomic"
 
-// A worker of a pool tells when a task begins and ends: with the task, the slices end
-// that it has taken of memory that its owner may destroy at any moment.
+// A pool's worker says when a task begins and ends. The owner of memory may destroy it at any
+// moment; slices of it that a task has taken are valid until the task ends.
 var (
 	tells   bool         // set once, before the first task
 	active  atomic.Bool  // this process shares something
-	inTask  atomic.Bool  // only if both
+	inTask  atomic.Bool  // true only if tells and active are
 	waiting atomic.Int32 // segments to be unmapped at the end of the task
 )
 
-// TasksTell says that BeginTask and EndTask will be called.
+// TasksTell records that BeginTask and EndTask will be called.
 func TasksTell() { tells = true }
 
-// BeginTask says that a task begins. It costs nothing in a process that shares nothing.
+// BeginTask records that a task begins. It costs nothing in a process that shares nothing.
 func BeginTask() {
 	if active.Load() {
 		inTask.Store(true)
 	}
 }
 
-// EndTask says that the task has ended, and unmaps what was destroyed meanwhile.
+// EndTask records that the task has ended, and unmaps memory that was destroyed in the meantime.
 func EndTask() {
 	if !active.Load() {
 		return

@@ -8,17 +8,17 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Token stands for an object in a message.
+// A Token represents an object in a message.
 type Token struct {
 	Segment uint64 // a random number
 	Offset  uint32
 	Gen     uint32
 	Size    uint64
 	Kind    xsync.Kind
-	Owned   bool // by the sender: it goes to the receiver with a result
+	Owned   bool // by the sender; with a result, the receiver becomes the owner
 }
 
-// KindOf is the kind that a token says it is of.
+// KindOf returns the kind that an encoded token claims.
 func KindOf(token []byte) xsync.Kind { return xsync.Kind(token[kindAt]) }
 
 const kindAt = 24
@@ -26,7 +26,7 @@ const kindAt = 24
 // TokenSize is the length of an encoded Token.
 const TokenSize = 28
 
-// Append appends the token's encoding.
+// Append appends the token's encoding to b.
 func (t Token) Append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, t.Segment)
 	b = binary.LittleEndian.AppendUint32(b, t.Offset)
@@ -41,7 +41,8 @@ func (t Token) Append(b []byte) []byte {
 
 var errNoToken = errors.New("no handle of a shared object")
 
-// ParseToken returns the token at the beginning of b, of the given kind, and the rest.
+// ParseToken parses the token at the beginning of b, which must have the given kind. It returns the
+// rest of b.
 func ParseToken(b []byte, kind xsync.Kind) (t Token, rest []byte, err error) {
 	if len(b) < TokenSize {
 		return t, b, errNoToken
@@ -54,6 +55,7 @@ func ParseToken(b []byte, kind xsync.Kind) (t Token, rest []byte, err error) {
 		Kind:    KindOf(b),
 		Owned:   b[25]&1 != 0,
 	}
+
 	if t.Kind != kind {
 		return t, b, fmt.Errorf("%w of this type", errNoToken)
 	}
