@@ -2,8 +2,9 @@ package codec
 
 import "reflect"
 
-// Aliases reports whether a value of T can change after it was copied, because it refers to memory that others may
-// write to. Strings do not, and of handles and files the value is which one it is.
+// Aliases reports whether a copy of a T can change later because it refers to memory that others
+// may write. Strings cannot change. The value of a handle or a file is its identity, which cannot
+// change either.
 func Aliases[T any]() bool { return aliases(reflect.TypeFor[T]()) }
 
 func aliases(t reflect.Type) bool {
@@ -24,5 +25,6 @@ func aliases(t reflect.Type) bool {
 			}
 		}
 	}
+
 	return false
 }

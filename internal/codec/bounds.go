@@ -6,26 +6,29 @@ import (
 	"fmt"
 )
 
-// Bounds bound one of mp's own messages. Senders keep to them and receivers check
-// them, so that no honest message is refused and a forged one costs next to nothing.
+// Bounds limit one of mp's own messages. Senders respect them and receivers check them, so that no
+// honest message is rejected and a forged one costs next to nothing.
 type Bounds struct {
 	Bytes int // of the whole message
 	Items int // values, including keys, arrays and maps
 	Depth int // of nested arrays and maps
 }
 
-// DecodeWithin is the counterpart of AppendAny; v is a pointer. It counts the values of the message before it
-// decodes them, since the library allocates memory for each value, however small it is. For a message beyond
-// its bounds it returns an error and leaves *v unchanged.
+// DecodeWithin decodes the output of AppendAny into *v, where v is a pointer. It counts the values
+// of the message before it decodes them, because the library allocates memory for each value,
+// however small it is. For a message that exceeds its bounds it returns an error and leaves *v
+// unchanged.
 func DecodeWithin(data []byte, v any, b Bounds) error {
 	if len(data) > b.Bytes {
 		return fmt.Errorf("%d bytes: there may be at most %d", len(data), b.Bytes)
 	}
+
 	c := counter{left: b.Items, bounds: b}
 	rest, err := c.value(data, 0)
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%d bytes after the end", len(rest))
 	}
+
 	if err != nil {
 		return err
 	}
@@ -38,7 +41,7 @@ var (
 	errTag        = errors.New("it has a tag")
 )
 
-// A counter counts the values of a message. It stops at the first one above the bound.
+// A counter counts the values of a message. It stops at the first one that exceeds the bound.
 type counter struct {
 	left   int
 	bounds Bounds
@@ -53,6 +56,7 @@ func (c *counter) value(b []byte, depth int) ([]byte, error) {
 	if c.left--; c.left < 0 {
 		return nil, fmt.Errorf("more than %d values", c.bounds.Items)
 	}
+
 	switch major {
 	case majorBytes, majorText:
 		if n > uint64(len(rest)) {
@@ -91,6 +95,7 @@ func head(b []byte) (major byte, n uint64, rest []byte, err error) {
 	if len(b) == 0 {
 		return 0, 0, nil, errCut
 	}
+
 	major, info, rest := b[0]>>5, b[0]&31, b[1:]
 	size := 0
 	switch {
@@ -103,6 +108,7 @@ func head(b []byte) (major byte, n uint64, rest []byte, err error) {
 	default:
 		size = 1 << (info - 24)
 	}
+
 	if len(rest) < size {
 		return 0, 0, nil, errCut
 	}
@@ -111,8 +117,8 @@ func head(b []byte) (major byte, n uint64, rest []byte, err error) {
 	return major, binary.BigEndian.Uint64(wide[:]), rest[size:], nil
 }
 
-// FirstText returns the beginning of the text at the start of a message: the value of key 1 of a map, if
-// that key comes first. It is for messages beyond their bounds.
+// FirstText returns the beginning of the text at the start of a message, which is the value of key
+// 1 of a map if that key comes first. It is for messages that exceed their bounds.
 func FirstText(data []byte) string {
 	major, _, rest, err := head(data)
 	if err != nil || major != majorMap || len(rest) == 0 || rest[0] != 1 {

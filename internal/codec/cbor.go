@@ -9,10 +9,10 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// maxDepth bounds the nesting of a value, which may be cyclic.
+// maxDepth limits the nesting of a value, which may be cyclic.
 const maxDepth = 10_000
 
-// modes are built at first use: a worker that needs no CBOR does not pay for them.
+// modes is built at first use. A worker that needs no CBOR does not pay for it.
 var modes = sync.OnceValue(func() (m struct {
 	enc cbor.UserBufferEncMode
 	dec cbor.DecMode
@@ -32,6 +32,7 @@ var modes = sync.OnceValue(func() (m struct {
 		TextUnmarshaler:   cbor.TextUnmarshalerTextString,
 		UTF8:              cbor.UTF8DecodeInvalid,
 	}
+
 	var err error
 	if m.enc, err = enc.UserBufferEncMode(); err != nil {
 		panic(err)
@@ -39,22 +40,25 @@ var modes = sync.OnceValue(func() (m struct {
 	if m.own, err = dec.DecMode(); err != nil {
 		panic(err)
 	}
-	// The library looks ahead for the end of an array of indefinite length, and again for each such array
-	// inside it: a megabyte of them takes hours. Its encoder never writes one.
+
+	// The library looks ahead for the end of an array of indefinite length, and again for each such
+	// array inside it, so a megabyte of them takes hours. Its encoder never writes one.
 	dec.IndefLength = cbor.IndefLengthForbidden
 	if m.dec, err = dec.DecMode(); err != nil {
 		panic(err)
 	}
+
 	return m
 })
 
-// writesCBOR reports whether values of t can contain values that write CBOR themselves, possibly of indefinite
-// length.
+// writesCBOR reports whether values of t can contain values that write CBOR themselves, possibly of
+// indefinite length.
 func writesCBOR(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if seen[t] {
 		return false
 	}
 	seen[t] = true
+
 	if t.Kind() != reflect.Pointer && both(t, cborMarshalType, cborUnmarshalType) {
 		return true
 	}
@@ -70,7 +74,7 @@ func writesCBOR(t reflect.Type, seen map[reflect.Type]bool) bool {
 			}
 		}
 	}
-	return false // what is in interfaces is left to coders
+	return false // coders encode the values in interfaces
 }
 
 func cborAppender[T any](buf []byte, v *T) ([]byte, error) {

@@ -24,8 +24,8 @@ var (
 	cborUnmarshalType   = reflect.TypeFor[cbor.Unmarshaler]()
 )
 
-// isPlain reports whether values of t are numbers and nothing else, so that
-// any bytes of the right length are a valid value.
+// isPlain reports whether values of t consist of numbers only, so that any bytes of the right
+// length are a valid value.
 func isPlain(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
@@ -42,6 +42,7 @@ func isPlain(t reflect.Type) bool {
 		}
 		return true
 	}
+
 	return false
 }
 
@@ -50,8 +51,8 @@ func both(t, marshal, unmarshal reflect.Type) bool {
 	return p.Implements(marshal) && p.Implements(unmarshal)
 }
 
-// marshalsBinary reports whether t has a binary form of its own. A pointer or
-// an interface does not: its nil would be lost.
+// marshalsBinary reports whether t has a binary form of its own. A pointer or an interface has
+// none, because the form would lose its nil.
 func marshalsBinary(t reflect.Type) bool {
 	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || isTimeShell(t) {
 		return false
@@ -59,7 +60,7 @@ func marshalsBinary(t reflect.Type) bool {
 	return both(t, binaryMarshalType, binaryUnmarshalType) || both(t, binaryAppenderType, binaryUnmarshalType)
 }
 
-// hasOwnForm reports whether t marshals itself in a way the codec uses.
+// hasOwnForm reports whether t marshals itself in a way that the codec uses.
 func hasOwnForm(t reflect.Type) bool {
 	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || isTimeShell(t) {
 		return false
@@ -67,7 +68,7 @@ func hasOwnForm(t reflect.Type) bool {
 	return marshalsBinary(t) || both(t, textMarshalType, textUnmarshalType) || both(t, cborMarshalType, cborUnmarshalType)
 }
 
-// check returns an error that names the first part of t that cannot travel.
+// check returns an error that names the first part of t that cannot be sent.
 func check(t reflect.Type) error {
 	if marshalsBinary(t) {
 		return checkPromoted(t, t.String())
@@ -79,8 +80,8 @@ func check(t reflect.Type) error {
 	return c.check(t, t.String())
 }
 
-// checkPlain finds the unexported fields among numbers; complex numbers pass,
-// since the whole value is copied.
+// checkPlain finds unexported fields among numbers. It admits complex numbers, since the whole
+// value is copied.
 func checkPlain(t reflect.Type, path string) error {
 	switch t.Kind() {
 	case reflect.Array:
@@ -108,19 +109,23 @@ func (c checker) check(t reflect.Type, path string) error {
 	if c.seen[t] {
 		return nil
 	}
+
 	c.seen[t] = true
 	if t == fileType {
 		return fmt.Errorf("%s is an os.File: send a pointer to it", path)
 	}
+
 	if t == bigFloatType {
 		return fmt.Errorf("%s is a big.Float, whose text form loses precision: send its GobEncode bytes", path)
 	}
+
 	if err := checkHalfForm(t, path); err != nil {
 		return err
 	}
 	if hasOwnForm(t) {
 		return c.checkNestedForm(t, path)
 	}
+
 	switch t.Kind() {
 	case reflect.Func, reflect.Chan, reflect.UnsafePointer, reflect.Uintptr:
 		return fmt.Errorf("%s is a %v, which means nothing in another process%s", path, t.Kind(), instead[t.Kind()])
@@ -149,7 +154,7 @@ func (c checker) check(t reflect.Type, path string) error {
 	return nil
 }
 
-// pointsToItself finds type P *P, on which the CBOR library loops for ever.
+// pointsToItself finds types like type P *P, on which the CBOR library loops forever.
 func pointsToItself(t reflect.Type) bool {
 	slow := t
 	for odd := false; t.Kind() == reflect.Pointer; odd = !odd {
@@ -163,8 +168,8 @@ func pointsToItself(t reflect.Type) bool {
 	return false
 }
 
-// checkNestedForm makes sure that the CBOR library sees the form that a type
-// has: inside other values it does not know AppendBinary.
+// checkNestedForm makes sure that the CBOR library uses the form of t. Inside other values the
+// library does not use AppendBinary.
 func (c checker) checkNestedForm(t reflect.Type, path string) error {
 	if both(t, binaryAppenderType, binaryUnmarshalType) && !reflect.PointerTo(t).Implements(binaryMarshalType) {
 		return fmt.Errorf("%s: %v has AppendBinary but no MarshalBinary, which it needs inside another value", path, t)
@@ -172,12 +177,12 @@ func (c checker) checkNestedForm(t reflect.Type, path string) error {
 	return checkPromoted(t, path)
 }
 
-// checkHalfForm finds types of which the CBOR library would use a form in one
-// direction only.
+// checkHalfForm finds types for which the CBOR library would use a form in one direction only.
 func checkHalfForm(t reflect.Type, path string) error {
 	half := func(have, lacks string) error {
 		return fmt.Errorf("%s: %v has %s but no %s, and would arrive changed: give it both, or another type", path, t, have, lacks)
 	}
+
 	p := reflect.PointerTo(t)
 	switch {
 	case p.Implements(cborMarshalType) != p.Implements(cborUnmarshalType):
@@ -199,11 +204,11 @@ func checkHalfForm(t reflect.Type, path string) error {
 	return nil
 }
 
-// checkPromoted finds structs whose form is that of an embedded field, which
-// knows nothing of the other fields.
+// checkPromoted finds structs that marshal themselves with a method of an embedded field, which
+// does not know the other fields.
 func checkPromoted(t reflect.Type, path string) error {
 	if t.Kind() != reflect.Struct || strings.Contains(t.Name(), "[") {
-		return nil // methods of generic types cannot be told apart
+		return nil // methods of generic types cannot be distinguished
 	}
 	for f := range t.Fields() {
 		if f.Anonymous && (t.NumField() > 1 || f.Type.Kind() == reflect.Pointer) && formFrom(t, f.Type) {
@@ -218,6 +223,7 @@ func formFrom(t, e reflect.Type) bool {
 	if e.Kind() != reflect.Pointer {
 		e = reflect.PointerTo(e)
 	}
+
 	switch p := reflect.PointerTo(t); {
 	case p.Implements(cborMarshalType):
 		return e.Implements(cborMarshalType) && promoted(t.MethodByName("MarshalCBOR")) && promoted(p.MethodByName("MarshalCBOR"))
@@ -230,8 +236,8 @@ func formFrom(t, e reflect.Type) bool {
 	return e.Implements(textMarshalType) && promoted(t.MethodByName("MarshalText")) && promoted(p.MethodByName("MarshalText"))
 }
 
-// appendsForEmbedded reports whether AppendBinary is an embedded field's, while
-// t has a MarshalBinary of its own.
+// appendsForEmbedded reports whether AppendBinary belongs to an embedded field while t has a
+// MarshalBinary of its own.
 func appendsForEmbedded(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	both := func(name string) bool { return promoted(t.MethodByName(name)) && promoted(p.MethodByName(name)) }
@@ -239,8 +245,8 @@ func appendsForEmbedded(t reflect.Type) bool {
 		both("AppendBinary") && !both("MarshalBinary")
 }
 
-// promoted reports whether a method was not written but made by the compiler,
-// which a method of T is for *T too.
+// promoted reports whether the compiler generated a method. It also generates the method of *T for
+// a method of T.
 func promoted(m reflect.Method, ok bool) bool {
 	if !ok {
 		return true
@@ -253,15 +259,18 @@ func (c checker) checkKey(t reflect.Type, path string) error {
 	if err := checkHalfForm(t, path); err != nil {
 		return err
 	}
+
 	switch t.Kind() {
 	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return nil
 	}
+
 	if hasOwnForm(t) {
 		return c.checkNestedForm(t, path)
 	}
+
 	switch t.Kind() {
 	case reflect.Array:
 		return c.checkKey(t.Elem(), path+"[]")
@@ -293,7 +302,7 @@ func (c checker) checkInterface(t reflect.Type, path string) error {
 		return fmt.Errorf("%s is an error, which cannot travel inside a value: return it as the function's error, or send its text", path)
 	}
 	if t.NumMethod() == 0 {
-		return nil // basic values always travel in it; others are checked as they come
+		return nil // basic values are always admitted; others are checked when they occur
 	}
 	if !registeredFor(t) {
 		return fmt.Errorf("%s is the interface %v, for which no type is registered: call RegisterType for each that travels in it", path, t)
@@ -308,6 +317,7 @@ func (c checker) checkStruct(t reflect.Type, path string) error {
 		if f.Name == "_" {
 			continue
 		}
+
 		if !f.IsExported() && !f.Anonymous {
 			return unexported(path, f)
 		}
@@ -321,17 +331,19 @@ func (c checker) checkStruct(t reflect.Type, path string) error {
 	return nil
 }
 
-// checkField finds fields that the CBOR library would drop without a word: a
-// tag "-", and two fields that end up under one name, embedded ones included.
+// checkField finds fields that the CBOR library would drop silently: those with the tag "-", and
+// two fields, possibly embedded, with the same name.
 func (c checker) checkField(f reflect.StructField, at string, names map[string]string) error {
 	tag, ok := f.Tag.Lookup("cbor")
 	if !ok {
 		tag = f.Tag.Get("json")
 	}
+
 	name, opts, _ := strings.Cut(tag, ",")
 	if name == "-" {
 		return fmt.Errorf("%s has a tag that drops it: remove the tag, or tag it cbor:\"%s\"", at, f.Name)
 	}
+
 	for opt := range strings.SplitSeq(opts, ",") {
 		k := f.Type.Kind()
 		if _, ok := reflect.PointerTo(f.Type).MethodByName("IsZero"); ok && opt == "omitzero" && f.Type != reflect.TypeFor[time.Time]() {
@@ -341,6 +353,7 @@ func (c checker) checkField(f reflect.StructField, at string, names map[string]s
 			return fmt.Errorf("%s has a tag with %s, by which an empty %v would arrive as nil: tag it cbor:\"%s\"", at, opt, k, f.Name)
 		}
 	}
+
 	if f.Anonymous && name == "" {
 		return c.checkEmbedded(f, at, names)
 	}
@@ -362,6 +375,7 @@ func (c checker) checkEmbedded(f reflect.StructField, at string, names map[strin
 		}
 		t = t.Elem()
 	}
+
 	if t.Kind() != reflect.Struct || hasOwnForm(t) {
 		if !f.IsExported() {
 			return fmt.Errorf("%s is unexported and would arrive as zero: export it", at)
@@ -372,12 +386,14 @@ func (c checker) checkEmbedded(f reflect.StructField, at string, names map[strin
 		names[f.Name] = at
 		return nil
 	}
+
 	if f.Type.Kind() == reflect.Pointer {
 		return fmt.Errorf("%s is an embedded pointer, whose nil would be lost: give the field a name", at)
 	}
+
 	for g := range t.Fields() {
 		if g.Name == "_" || !g.IsExported() && !g.Anonymous {
-			continue // told by checkStruct on the embedded type itself
+			continue // checkStruct reports it for the embedded type itself
 		}
 		if err := c.checkField(g, at+"."+g.Name, names); err != nil {
 			return err
@@ -386,7 +402,7 @@ func (c checker) checkEmbedded(f reflect.StructField, at string, names map[strin
 	return nil
 }
 
-// instead says what to use in the place of what means nothing elsewhere.
+// instead suggests replacements for kinds that mean nothing in another process.
 var instead = map[reflect.Kind]string{
 	reflect.Chan: ": a Queue or a pipe does",
 	reflect.Func: ": register it, and send what it needs",

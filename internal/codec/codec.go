@@ -1,9 +1,10 @@
-// Package codec turns Go values into bytes and back, so that what arrives in
-// another process equals what was sent.
+// Package codec encodes Go values as bytes and decodes them, so that a value that arrives in
+// another process equals the value that was sent.
 //
-// Numbers, strings, byte slices, and slices and structs of numbers are copied
-// as they are; a type with its own binary form uses that, but a time.Time has one that keeps
-// its location; everything else is CBOR, of the library's or of a coder's. For decides once per type, so that a value costs one indirect call.
+// Numbers, strings, byte slices, and slices and structs of numbers are copied as they are. A type
+// with a binary form of its own uses that form, except that time.Time has one that preserves its
+// location. Everything else is CBOR, written by the CBOR library or by one of this package's
+// coders. For decides once per type, so that encoding a value costs one indirect call.
 package codec
 
 import (
@@ -18,30 +19,29 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shield"
 )
 
-// Type encodes and decodes values of T. It is immutable and safe for
-// concurrent use.
+// A Type encodes and decodes values of T. It is immutable and safe for concurrent use.
 type Type[T any] struct {
 	append      func(buf []byte, v *T) ([]byte, error)
 	decode      func(data []byte, v *T) error
-	adopt       func(data []byte, v *T) bool // decode without a copy, where that can be; nil: nowhere
+	adopt       func(data []byte, v *T) bool // decode without a copy, where possible; nil: never
 	fingerprint uint64
-	plain       bool // values are copied as they lie in memory
-	holds       bool // values can have handles in them
-	moves       bool // some of which go over with them
-	tickets     bool // whose tickets come behind a value
-	files       bool // or files
+	plain       bool // values are copied as they are in memory
+	holds       bool // values may contain handles
+	moves       bool // values may contain movers
+	tickets     bool // tickets follow the value
+	files       bool // values may contain files
 }
 
-// For returns the codec for T, or an error naming the part of T that cannot
-// travel. It reads what has been registered so far, so it belongs after all
+// For returns the codec for T, or an error that names the part of T that cannot be sent. It
+// considers the types that are registered at the time of the call, so it must be called after all
 // init functions have run.
 func For[T any]() (*Type[T], error) { return newType[T](argument) }
 
-// ForResult is For for results: the handles and files in one are the receiver's.
+// ForResult is For for results. The handles and files in a result belong to the receiver.
 func ForResult[T any]() (*Type[T], error) { return newType[T](result) }
 
-// ForMessage is For for what nobody waits for who has sent it, and who may be dead when it
-// is received. It is cheap but for the first time.
+// ForMessage is For for messages. The sender of a message does not wait for the receiver, and may
+// be dead when the message is received. Only the first call for a T is expensive.
 func ForMessage[T any]() (*Type[T], error) {
 	var key *T
 	if c, ok := forMessages.Load(key); ok {
@@ -54,8 +54,8 @@ func ForMessage[T any]() (*Type[T], error) {
 	return c, err
 }
 
-// ForKey is ForMessage for what is compared by its encoding: values that are equal have
-// equal encodings, except that 0 and -0 have two.
+// ForKey is ForMessage for keys, which are compared by their encodings. Equal values have equal
+// encodings, except that 0 and -0 differ.
 func ForKey[T comparable]() (*Type[T], error) {
 	var id *T
 	if c, ok := forKeys.Load(id); ok {
@@ -70,7 +70,7 @@ func ForKey[T comparable]() (*Type[T], error) {
 
 var forMessages, forKeys sync.Map // *Type[T] by a nil *T
 
-// A role is what values are of a type that is encoded.
+// A role is the purpose for which values of a type are encoded.
 type role int
 
 const (
@@ -85,16 +85,19 @@ func newType[T any](r role) (*Type[T], error) {
 	if err := check(t); err != nil {
 		return nil, err
 	}
+
 	c := &Type[T]{fingerprint: fingerprint(t), files: holdsFiles(t)}
 	encode, decode := choose[T](t)
-	asFields := r == key && isCompound(t) // in memory there may be anything between the fields
+	asFields := r == key && isCompound(t) // the memory between fields is undefined
 	if asFields {
 		encode, decode = guarded(coderAppender[T](t)), guardedDecode(coderDecoder[T](t))
 	}
 	c.append, c.decode = withFiles(t, encode, decode, r == result)
+
 	if callsUserCode(t, map[reflect.Type]bool{}) {
 		c.shield()
 	}
+
 	if c.holds = holds(t); c.holds {
 		c.moves = moves(t)
 		c.tickets = r == result || r == argument && c.moves
@@ -103,12 +106,13 @@ func newType[T any](r role) (*Type[T], error) {
 	if c.files && r == result {
 		c.endFiles()
 	}
+
 	c.plain = isPlain(t) && !hasOwnForm(t) && t.Size() > 0 && !asFields
 	c.adopt = chooseAdopt[T](t)
 	return c, nil
 }
 
-// shield lets marshallers of the user's run where they harm nobody.
+// shield runs the user's marshallers on goroutines of their own, which they may end.
 func (c *Type[T]) shield() {
 	encode, decode := c.append, c.decode
 	c.append = func(buf []byte, v *T) (out []byte, err error) {
@@ -124,9 +128,8 @@ func (c *Type[T]) shield() {
 	}
 }
 
-// Append appends the encoding of *v to buf. A panic in a marshaller of the
-// user's is returned as an error, and so is runtime.Goexit; buf's content up to
-// its length is untouched in any case.
+// Append appends the encoding of *v to buf. A panic or a runtime.Goexit in the user's marshallers
+// is returned as an error. Append never changes the first len(buf) bytes of buf.
 func (c *Type[T]) Append(buf []byte, v *T) (out []byte, err error) {
 	if out, ok := c.AppendPlain(buf, v); ok {
 		return out, nil
@@ -134,8 +137,8 @@ func (c *Type[T]) Append(buf []byte, v *T) (out []byte, err error) {
 	return c.append(buf, v)
 }
 
-// AppendPlain is Append for a T that is copied as it lies in memory. It keeps no
-// reference to *v, which may be on the stack.
+// AppendPlain is Append for a T that is copied as it is in memory. It keeps no reference to *v,
+// which may be on the stack.
 func (c *Type[T]) AppendPlain(buf []byte, v *T) (out []byte, ok bool) {
 	if !c.plain {
 		return buf, false
@@ -143,8 +146,8 @@ func (c *Type[T]) AppendPlain(buf []byte, v *T) (out []byte, ok bool) {
 	return append(buf, bytesOf(v)...), true
 }
 
-// Decode sets *v from data and keeps no reference to data. A panic in an
-// unmarshaller of the user's is returned as an error, and so is runtime.Goexit.
+// Decode sets *v from data and keeps no reference to data. A panic or a runtime.Goexit in the
+// user's unmarshallers is returned as an error.
 func (c *Type[T]) Decode(data []byte, v *T) error {
 	if c.DecodePlain(data, v) {
 		return nil
@@ -152,10 +155,11 @@ func (c *Type[T]) Decode(data []byte, v *T) error {
 	return c.decode(data, v)
 }
 
-// Large is the size above which what a task is given, or returns, has memory of its own.
+// Large is the size above which a task's arguments or results have memory of their own.
 const Large = 64 << 10
 
-// Take is Decode, but *v may keep data that is larger than Large: nobody else may use that again.
+// Take is Decode, except that *v may keep data that is larger than Large. The caller must not use
+// such data again.
 func (c *Type[T]) Take(data []byte, v *T) error {
 	if len(data) > Large && c.adopt != nil && c.adopt(data, v) {
 		return nil
@@ -163,8 +167,8 @@ func (c *Type[T]) Take(data []byte, v *T) error {
 	return c.Decode(data, v)
 }
 
-// DecodePlain is Decode for what AppendPlain has written, and reports whether data may
-// be that. It keeps no reference to *v either.
+// DecodePlain is Decode for the output of AppendPlain. It reports whether data may be such output.
+// It keeps no reference to *v either.
 func (c *Type[T]) DecodePlain(data []byte, v *T) bool {
 	raw := bytesOf(v)
 	if !c.plain || len(data) != len(raw) {
@@ -174,11 +178,11 @@ func (c *Type[T]) DecodePlain(data []byte, v *T) bool {
 	return true
 }
 
-// Fingerprint identifies the shape of T: two programs in which it is equal
-// understand each other's encodings.
+// Fingerprint identifies the shape of T. Two programs in which it is equal understand each other's
+// encodings.
 func (c *Type[T]) Fingerprint() uint64 { return c.fingerprint }
 
-// choose picks the cheapest encoding that loses nothing.
+// choose returns the cheapest encoding that loses nothing.
 func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byte, *T) error) {
 	switch {
 	case t.Size() == 0 && t.Kind() == reflect.Struct && t.NumField() == 0:
@@ -188,7 +192,7 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 	case marshalsBinary(t):
 		return guarded(appendOwn[T](!appendsForEmbedded(t))), guardedDecode(decodeOwn[T])
 	case hasOwnForm(t):
-		// Its own text or CBOR form is left to the CBOR library.
+		// The CBOR library handles a text or CBOR form of the type's own.
 	case isPlain(t):
 		return appendPlain[T], decodePlain[T]
 	case t.Kind() == reflect.Bool:
@@ -198,13 +202,14 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 	case isPlainSlice(t):
 		return appendPlainSlice[T], decodePlainSlice[T]
 	}
+
 	if needsCoder(t) {
 		return guarded(coderAppender[T](t)), guardedDecode(coderDecoder[T](t))
 	}
 	return guarded(cborAppender[T]), guardedDecode(cborDecoder[T](t))
 }
 
-// chooseAdopt is choose for what can be decoded without a copy.
+// chooseAdopt is choose for values that can be decoded without a copy.
 func chooseAdopt[T any](t reflect.Type) func([]byte, *T) bool {
 	switch {
 	case marshalsBinary(t) || hasOwnForm(t):
@@ -228,7 +233,7 @@ func decodeNothing[T any](data []byte, _ *T) error {
 	return nil
 }
 
-// appendOwn uses the type's AppendBinary where it may, else its MarshalBinary.
+// appendOwn uses the type's AppendBinary if appends is set, and otherwise its MarshalBinary.
 func appendOwn[T any](appends bool) func(buf []byte, v *T) ([]byte, error) {
 	return func(buf []byte, v *T) ([]byte, error) {
 		if m, ok := any(v).(encoding.BinaryAppender); ok && appends {
@@ -238,6 +243,7 @@ func appendOwn[T any](appends bool) func(buf []byte, v *T) ([]byte, error) {
 			}
 			return out, err
 		}
+
 		m, ok := any(v).(encoding.BinaryMarshaler)
 		if !ok {
 			return nil, fmt.Errorf("%T has no AppendBinary", v)
@@ -288,7 +294,7 @@ func panicked(r any) error {
 	return &Panic{r, string(debug.Stack())}
 }
 
-// Panic is the error of a marshaller of the user's that has panicked.
+// A Panic is the error of a user's marshaller that has panicked.
 type Panic struct {
 	Value any
 	Stack string
@@ -298,7 +304,7 @@ func (p *Panic) Error() string {
 	return "panic in a marshaller: " + strings.Join(strings.Fields(p.text()), " ")
 }
 
-// text prints the value, which may itself panic when printed.
+// text formats the value, whose formatting may itself panic.
 func (p *Panic) text() (s string) {
 	defer func() {
 		if recover() != nil {
@@ -308,13 +314,13 @@ func (p *Panic) text() (s string) {
 	return fmt.Sprint(p.Value)
 }
 
-// Unwrap returns the value, if that is an error.
+// Unwrap returns the panic's value if it is an error.
 func (p *Panic) Unwrap() error {
 	err, _ := p.Value.(error)
 	return err
 }
 
-// StackOf returns the stack of the panic in a marshaller that err came from; "" if it came from none.
+// StackOf returns the stack of the marshaller's panic that caused err, or "" if no such panic did.
 func StackOf(err error) string {
 	var p *Panic
 	if errors.As(err, &p) {

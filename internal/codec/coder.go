@@ -10,13 +10,13 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// The CBOR library loses some of what Go values have: the zone of a time, the type of
-// a number in an interface, the difference between a nil pointer and a pointer to nil. It
-// follows cyclic values without an end. Values of types that can have any of that in
-// them are written by coders. What these write is well-formed CBOR, too, but a struct
-// is the array of its fields, and what an interface holds has the tag of its type.
+// The CBOR library loses parts of some Go values: the zone of a time, the type of a number in an
+// interface, the difference between a nil pointer and a pointer to nil. It also loops forever on
+// cyclic values. Coders therefore encode all types whose values can contain any of these. Their
+// output is well-formed CBOR too, but a struct is encoded as the array of its fields, and the value
+// in an interface carries the tag of its type.
 
-// A coder writes and reads values of one type. The value that it reads into is settable and zero.
+// A coder encodes and decodes values of one type. decode needs a settable zero value.
 type coder struct {
 	append func(buf []byte, v reflect.Value, depth int) ([]byte, error)
 	decode func(r *reader, v reflect.Value) error
@@ -26,7 +26,7 @@ var errTooDeep = errors.New("the value is cyclic or nested more than 10,000 deep
 
 var ownCodings sync.Map // of reflect.Type to bool
 
-// needsCoder reports whether the CBOR library would lose something of some values of t.
+// needsCoder reports whether the CBOR library would lose parts of some values of t.
 func needsCoder(t reflect.Type) bool {
 	if yes, ok := ownCodings.Load(t); ok {
 		return yes.(bool)
@@ -38,15 +38,17 @@ func needsCoder(t reflect.Type) bool {
 
 func searchLoss(t reflect.Type, above map[reflect.Type]bool) bool {
 	switch {
-	case above[t]: // it may be cyclic
+	case above[t]: // values may be cyclic
 		return true
 	case t == timeType || isHandle(t):
 		return true
 	case t == fileType || hasOwnForm(t):
 		return false
 	}
+
 	above[t] = true
 	defer delete(above, t)
+
 	switch t.Kind() {
 	case reflect.Interface:
 		return true
@@ -66,12 +68,12 @@ func searchLoss(t reflect.Type, above map[reflect.Type]bool) bool {
 	return false
 }
 
-// isCompound reports whether t is a struct or an array that has no form of its own.
+// isCompound reports whether t is a struct or an array without a form of its own.
 func isCompound(t reflect.Type) bool {
 	return (t.Kind() == reflect.Struct || t.Kind() == reflect.Array) && !hasOwnForm(t)
 }
 
-// canBeNull reports whether some values of t are written as null.
+// canBeNull reports whether some values of t are encoded as null.
 func canBeNull(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -117,7 +119,7 @@ func coderOf(t reflect.Type) *coder {
 	return c
 }
 
-// A builder makes the coders of types that may contain each other.
+// A builder creates the coders of types that may contain each other.
 type builder map[reflect.Type]*coder
 
 func (b builder) coder(t reflect.Type) *coder {
@@ -128,7 +130,7 @@ func (b builder) coder(t reflect.Type) *coder {
 		return c.(*coder)
 	}
 	c := new(coder)
-	b[t] = c // before it is made: t may contain itself
+	b[t] = c // before it is complete, because t may contain itself
 	c.append, c.decode = b.make(t)
 	return c
 }
@@ -147,6 +149,7 @@ func (b builder) make(t reflect.Type) (appendFunc, decodeFunc) {
 	case hasOwnForm(t):
 		return ownForm(t)
 	}
+
 	switch t.Kind() {
 	case reflect.Bool:
 		return appendBoolValue, decodeBoolValue
@@ -173,14 +176,16 @@ func (b builder) make(t reflect.Type) (appendFunc, decodeFunc) {
 	case reflect.Interface:
 		return appendDynamic, decodeDynamic
 	}
-	err := fmt.Errorf("a %v cannot travel", t) // check has refused it
+
+	err := fmt.Errorf("a %v cannot travel", t) // check rejects such types before
 	return func(buf []byte, _ reflect.Value, _ int) ([]byte, error) { return buf, err }, func(*reader, reflect.Value) error { return err }
 }
 
-// ownForm writes what a type's own form is as a string of bytes.
+// ownForm encodes a value's own form as a byte string.
 func ownForm(t reflect.Type) (appendFunc, decodeFunc) {
 	marshal := func(p any) ([]byte, error) { return p.(encoding.TextMarshaler).MarshalText() }
 	unmarshal := func(p any, data []byte) error { return p.(encoding.TextUnmarshaler).UnmarshalText(data) }
+
 	switch {
 	case both(t, cborMarshalType, cborUnmarshalType):
 		marshal = func(p any) ([]byte, error) { return p.(cbor.Marshaler).MarshalCBOR() }
@@ -192,6 +197,7 @@ func ownForm(t reflect.Type) (appendFunc, decodeFunc) {
 		marshal = func(p any) ([]byte, error) { return p.(encoding.BinaryAppender).AppendBinary(nil) }
 		unmarshal = func(p any, data []byte) error { return p.(encoding.BinaryUnmarshaler).UnmarshalBinary(data) }
 	}
+
 	return func(buf []byte, v reflect.Value, _ int) ([]byte, error) {
 			data, err := marshal(pointerTo(v))
 			if err != nil {
@@ -207,7 +213,7 @@ func ownForm(t reflect.Type) (appendFunc, decodeFunc) {
 		}
 }
 
-// pointerTo returns a pointer to v, or to a copy of it: some methods are those of pointers.
+// pointerTo returns a pointer to v or to a copy of it, since methods may have pointer receivers.
 func pointerTo(v reflect.Value) any {
 	if v.CanAddr() {
 		return v.Addr().Interface()
@@ -219,8 +225,9 @@ func pointerTo(v reflect.Value) any {
 
 func (b builder) pointer(t reflect.Type) (appendFunc, decodeFunc) {
 	elem := b.coder(t.Elem())
-	wrap := canBeNull(t.Elem()) // a pointer to nil is an array of it, since nil is null
+	wrap := canBeNull(t.Elem()) // a pointer to nil is an array of a null: a nil pointer is null
 	handle := isHandle(t.Elem())
+
 	return func(buf []byte, v reflect.Value, depth int) ([]byte, error) {
 			switch {
 			case depth > maxDepth:
@@ -240,6 +247,7 @@ func (b builder) pointer(t reflect.Type) (appendFunc, decodeFunc) {
 					return err
 				}
 			}
+
 			p := reflect.New(t.Elem())
 			if err := r.into(elem, p.Elem()); err != nil {
 				return err
@@ -252,7 +260,7 @@ func (b builder) pointer(t reflect.Type) (appendFunc, decodeFunc) {
 		}
 }
 
-// setCanonical sets v to the pointer that this process has for what *p is.
+// setCanonical sets v to this process's pointer for the object that *p represents.
 func setCanonical(v, p reflect.Value) error {
 	h := objects.HandleOf(p.Interface())
 	if h == nil {
@@ -271,10 +279,12 @@ func (b builder) fields(t reflect.Type) (appendFunc, decodeFunc) {
 		}
 	}
 	n := uint64(len(index))
+
 	return func(buf []byte, v reflect.Value, depth int) (_ []byte, err error) {
 			if depth > maxDepth {
 				return buf, errTooDeep
 			}
+
 			buf = appendHead(buf, majorArray, n)
 			for i, c := range coders {
 				if buf, err = c.append(buf, v.Field(index[i]), depth+1); err != nil {

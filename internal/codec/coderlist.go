@@ -5,7 +5,8 @@ import (
 	"reflect"
 )
 
-// firstElements is how many elements get memory because a head claims them.
+// firstElements is how many elements get memory on the strength of a claimed length. Further ones
+// get it as they are decoded.
 const firstElements = 64
 
 func (b builder) slice(t reflect.Type) (appendFunc, decodeFunc) {
@@ -13,6 +14,7 @@ func (b builder) slice(t reflect.Type) (appendFunc, decodeFunc) {
 		return appendOctets, decodeOctets
 	}
 	elem := b.coder(t.Elem())
+
 	return func(buf []byte, v reflect.Value, depth int) ([]byte, error) {
 			if v.IsNil() {
 				return append(buf, null), nil
@@ -26,6 +28,7 @@ func (b builder) slice(t reflect.Type) (appendFunc, decodeFunc) {
 			if err != nil {
 				return err
 			}
+
 			v.Set(reflect.MakeSlice(t, 0, min(n, firstElements)))
 			for i := range n {
 				if v.Len() == v.Cap() {
@@ -45,6 +48,7 @@ func (b builder) array(t reflect.Type) (appendFunc, decodeFunc) {
 		return appendOctetArray, decodeOctetArray
 	}
 	elem := b.coder(t.Elem())
+
 	return func(buf []byte, v reflect.Value, depth int) ([]byte, error) {
 			return appendElements(buf, elem, v, depth)
 		}, func(r *reader, v reflect.Value) error {
@@ -117,6 +121,7 @@ func decodeOctetArray(r *reader, v reflect.Value) error {
 func (b builder) dict(t reflect.Type) (appendFunc, decodeFunc) {
 	key, elem := b.coder(t.Key()), b.coder(t.Elem())
 	dynamic := holdsInterface(t.Key())
+
 	return func(buf []byte, v reflect.Value, depth int) (_ []byte, err error) {
 			switch {
 			case depth > maxDepth:
@@ -124,6 +129,7 @@ func (b builder) dict(t reflect.Type) (appendFunc, decodeFunc) {
 			case v.IsNil():
 				return append(buf, null), nil
 			}
+
 			buf = appendHead(buf, majorMap, uint64(v.Len()))
 			for it := v.MapRange(); it.Next(); {
 				if dynamic && holdsPointer(it.Key()) {
@@ -145,6 +151,7 @@ func (b builder) dict(t reflect.Type) (appendFunc, decodeFunc) {
 			if err != nil {
 				return err
 			}
+
 			v.Set(reflect.MakeMapWithSize(t, min(n, firstElements)))
 			for range n {
 				if err := decodeEntry(r, v, key, elem); err != nil {
@@ -177,11 +184,12 @@ func holdsInterface(t reflect.Type) bool {
 	return search(t, map[reflect.Type]bool{}, func(t reflect.Type) bool { return t.Kind() == reflect.Interface })
 }
 
-// holdsPointer reports whether a key, which is not cyclic, has a pointer in it.
+// holdsPointer reports whether a key contains a pointer. Keys are not cyclic.
 func holdsPointer(v reflect.Value) bool {
 	if hasOwnForm(v.Type()) {
 		return false
 	}
+
 	switch v.Kind() {
 	case reflect.Pointer:
 		return true

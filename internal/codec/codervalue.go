@@ -60,7 +60,8 @@ func decodeUintValue(r *reader, v reflect.Value) error {
 
 var float32Type = reflect.TypeFor[float32]()
 
-// Float and SetFloat go by float64, which changes the bits of some NaNs.
+// appendFloat32Value does not use Float for a NaN: it converts to float64, which changes the bits
+// of some NaNs.
 func appendFloat32Value(buf []byte, v reflect.Value, _ int) ([]byte, error) {
 	f := float32(v.Float())
 	if f != f {
@@ -108,7 +109,8 @@ func decodeText(r *reader, v reflect.Value) error {
 	return err
 }
 
-// A file travels before the value; here is only where it is.
+// appendFilePlace encodes only where a file is in the value. The file itself travels before the
+// value.
 func appendFilePlace(buf []byte, v reflect.Value, _ int) ([]byte, error) {
 	if v.IsNil() {
 		return append(buf, null), nil

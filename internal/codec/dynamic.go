@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// basic are the types of which values are in interfaces without having been registered. Their
-// tags are firstBasic and on.
+// basic lists the types whose values may be in interfaces without being registered. Their tags
+// start at firstBasic.
 var basic = []reflect.Type{
 	reflect.TypeFor[bool](), reflect.TypeFor[string](), reflect.TypeFor[int](), reflect.TypeFor[int8](), reflect.TypeFor[int16](),
 	reflect.TypeFor[int32](), reflect.TypeFor[int64](), reflect.TypeFor[uint](), reflect.TypeFor[uint8](), reflect.TypeFor[uint16](),
@@ -19,7 +19,7 @@ var basic = []reflect.Type{
 
 const firstBasic = 0xc000
 
-// tagOf returns the tag of a type that travels in interfaces.
+// tagOf returns the tag of a type, and whether its values may be in interfaces.
 func tagOf(t reflect.Type) (tag uint64, travels bool) {
 	if i := slices.Index(basic, t); i >= 0 {
 		return firstBasic + uint64(i), true
@@ -33,7 +33,7 @@ func tagOf(t reflect.Type) (tag uint64, travels bool) {
 	return tagNumber(t), true
 }
 
-// byTag returns the type of a tag; nil if there is none.
+// byTag returns the type of a tag, or nil if there is none.
 func byTag(tag uint64) reflect.Type {
 	if i := tag - firstBasic; i < uint64(len(basic)) {
 		return basic[i]
@@ -48,12 +48,14 @@ func appendDynamic(buf []byte, v reflect.Value, depth int) ([]byte, error) {
 	case v.IsNil():
 		return append(buf, null), nil
 	}
+
 	e := v.Elem()
 	t := e.Type()
 	tag, ok := tagOf(t)
 	if !ok {
 		return buf, fmt.Errorf("a %v in an interface: register the type with RegisterType", t)
 	}
+
 	if err := checkDynamic(t); err != nil {
 		return buf, err
 	}
@@ -68,6 +70,7 @@ func decodeDynamic(r *reader, v reflect.Value) error {
 	if err != nil {
 		return err
 	}
+
 	t := byTag(tag)
 	if t == nil || !t.AssignableTo(v.Type()) {
 		return fmt.Errorf("the tag %#x stands for nothing that can be in a %v", tag, v.Type())
@@ -75,6 +78,7 @@ func decodeDynamic(r *reader, v reflect.Value) error {
 	if err := checkDynamic(t); err != nil {
 		return err
 	}
+
 	e := reflect.New(t).Elem()
 	if err := r.into(coderOf(t), e); err != nil {
 		return err
@@ -85,7 +89,7 @@ func decodeDynamic(r *reader, v reflect.Value) error {
 
 var dynamic sync.Map // of reflect.Type to the error of checking it, or nil
 
-// checkDynamic is check for a type met in an interface.
+// checkDynamic is check for a type that occurred in an interface.
 func checkDynamic(t reflect.Type) error {
 	bad, ok := dynamic.Load(t)
 	if !ok {

@@ -11,15 +11,15 @@ import (
 	"sync"
 )
 
-// A file in a value is nothing that CBOR could write. So before the value come the numbers
-// under which its files can be received, in the order in which a walk finds them.
+// CBOR cannot encode a file. The numbers under which the files of a value can be received therefore
+// precede the value, in the order in which a fileWalk finds the files.
 
 var (
 	fileType    = reflect.TypeFor[os.File]()
 	filePointer = reflect.TypeFor[*os.File]()
 )
 
-// transport carries files to other processes.
+// transport sends files to other processes.
 var transport = struct {
 	send    func(*os.File) (id uint64, err error)
 	receive func(id uint64, name string, take bool) (*os.File, error)
@@ -34,17 +34,17 @@ var transport = struct {
 	func(f *os.File) { _ = f.Close() },
 }
 
-// Files says how files are carried. It is called once, before any codec is made. With take
-// a file that has been received cannot be received again. Lose ends files that were to be received so. Discard
-// closes a received file of a value that cannot be decoded. It must not wait, since the sender decides how long
-// closing takes.
+// Files sets the functions that send and receive files. It must be called once, before any codec is
+// created. With take, a received file cannot be received again. lose ends files that were to be
+// received that way. discard closes a received file of a value that cannot be decoded; it must not
+// wait, because the sender decides how long closing takes.
 func Files(send func(*os.File) (uint64, error), receive func(id uint64, name string, take bool) (*os.File, error), forget, lose func([]uint64), discard func(*os.File)) {
 	transport.send, transport.receive, transport.forget, transport.lose, transport.discard = send, receive, forget, lose, discard
 }
 
 var fileHolders sync.Map // of reflect.Type to bool
 
-// holdsFiles reports whether values of t can have files in them.
+// holdsFiles reports whether values of t may contain files.
 func holdsFiles(t reflect.Type) bool {
 	if yes, ok := fileHolders.Load(t); ok {
 		return yes.(bool)
@@ -54,11 +54,12 @@ func holdsFiles(t reflect.Type) bool {
 	return yes
 }
 
-// withFiles lets files in values of t travel.
+// withFiles extends an encoding so that it includes the files in values of t.
 func withFiles[T any](t reflect.Type, encode func([]byte, *T) ([]byte, error), decode func([]byte, *T) error, take bool) (func([]byte, *T) ([]byte, error), func([]byte, *T) error) {
 	if !holdsFiles(t) {
 		return encode, decode
 	}
+
 	return func(buf []byte, v *T) ([]byte, error) {
 			out, ids, err := appendFiles(buf, reflect.ValueOf(v).Elem())
 			if err == nil {
@@ -78,14 +79,14 @@ func withFiles[T any](t reflect.Type, encode func([]byte, *T) ([]byte, error), d
 				return err
 			}
 			if err := receiveFiles(reflect.ValueOf(v).Elem(), files, take); err != nil {
-				*v = *new(T) // some are in it, and closed
+				*v = *new(T) // *v contains files that are closed
 				return err
 			}
 			return nil
 		}
 }
 
-// endFiles ends the files in a result that cannot be decoded: its sender is done with them.
+// endFiles ends the files in a result that cannot be decoded. Its sender no longer needs them.
 func (c *Type[T]) endFiles() {
 	decode := c.decode
 	c.decode = func(data []byte, v *T) error {
@@ -97,7 +98,8 @@ func (c *Type[T]) endFiles() {
 	}
 }
 
-// mostFiles is how many files a value may have: a corrupt process may list any number, and each costs a question.
+// mostFiles is how many files a value may contain. A corrupt process may list any number, and each
+// costs a request.
 const mostFiles = 1 << 16
 
 func appendFiles(buf []byte, v reflect.Value) ([]byte, []uint64, error) {
@@ -116,11 +118,12 @@ func appendFiles(buf []byte, v reflect.Value) ([]byte, []uint64, error) {
 		list = append(list, f.Name()...)
 		return f, nil
 	}}.at(v, 0)
+
 	buf = binary.AppendUvarint(buf, uint64(len(ids)))
 	return append(buf, list...), ids, err
 }
 
-// sent is a file on its way.
+// A sent is a file in transit.
 type sent struct {
 	id   uint64
 	name string
@@ -133,6 +136,7 @@ func parseFiles(data []byte) (files []sent, rest []byte, err error) {
 	if k <= 0 || n > mostFiles {
 		return nil, nil, errNoFiles
 	}
+
 	data = data[k:]
 	for range n {
 		if len(data) < 9 {
@@ -149,7 +153,7 @@ func parseFiles(data []byte) (files []sent, rest []byte, err error) {
 	return files, data, nil
 }
 
-// receiveFiles puts the files in the places of those that CBOR has left there.
+// receiveFiles sets the files in a decoded value, which contains placeholders for them.
 func receiveFiles(v reflect.Value, files []sent, take bool) error {
 	var open []*os.File
 	err := fileWalk{set: true, found: func(*os.File) (*os.File, error) {
@@ -163,9 +167,11 @@ func receiveFiles(v reflect.Value, files []sent, take bool) error {
 		}
 		return f, err
 	}}.at(v, 0)
+
 	if err == nil && len(open) != len(files) {
 		err = errNoFiles
 	}
+
 	if err != nil {
 		for _, f := range open {
 			transport.discard(f)
@@ -174,13 +180,13 @@ func receiveFiles(v reflect.Value, files []sent, take bool) error {
 	return err
 }
 
-// A fileWalk finds the files in a value, always in the same order.
+// A fileWalk visits the files in a value, always in the same order.
 type fileWalk struct {
 	found func(*os.File) (*os.File, error)
-	set   bool // puts what found returns in their places: the value is ours
+	set   bool // replaces the files by the results of found; the walk owns the value
 }
 
-// at walks v, of which the place is settable if the walk sets.
+// at visits v, which must be settable if w.set is set.
 func (w fileWalk) at(v reflect.Value, depth int) error {
 	t := v.Type()
 	if depth > maxDepth {
@@ -189,6 +195,7 @@ func (w fileWalk) at(v reflect.Value, depth int) error {
 	if !holdsFiles(t) {
 		return nil
 	}
+
 	switch t.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
@@ -231,7 +238,7 @@ func (w fileWalk) file(v reflect.Value) error {
 	return err
 }
 
-// copied walks a value that has no place, of which a walk that sets makes a new one.
+// copied visits a value that is not settable. If w.set is set, it visits a copy, which put stores.
 func (w fileWalk) copied(v reflect.Value, depth int, put func(reflect.Value)) error {
 	if !w.set {
 		return w.at(v, depth+1)
@@ -245,7 +252,7 @@ func (w fileWalk) copied(v reflect.Value, depth int, put func(reflect.Value)) er
 	return err
 }
 
-// inMap walks a map in the order of its encoded keys.
+// inMap visits a map in the order of its encoded keys.
 func (w fileWalk) inMap(v reflect.Value, depth int) error {
 	type entry struct {
 		code       []byte
@@ -260,10 +267,11 @@ func (w fileWalk) inMap(v reflect.Value, depth int) error {
 		}
 		entries = append(entries, entry{code, it.Key(), it.Value()})
 	}
+
 	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.code, b.code) })
 	for _, e := range entries {
 		put := func(n reflect.Value) { v.SetMapIndex(e.key, n) }
-		if !v.MapIndex(e.key).IsValid() { // a NaN: putting it back would add another
+		if !v.MapIndex(e.key).IsValid() { // a NaN: setting it would add another entry
 			put = func(reflect.Value) {}
 		}
 		if err := w.copied(e.value, depth, put); err != nil {
@@ -273,25 +281,25 @@ func (w fileWalk) inMap(v reflect.Value, depth int) error {
 	return nil
 }
 
-// Files reports whether values of the type can have files in them.
+// Files reports whether values of T may contain files.
 func (c *Type[T]) Files() bool { return c.files }
 
-// CloseFiles closes the files in a value that was decoded, and that nobody gets.
+// CloseFiles closes the files in a decoded value that will not be used.
 func (c *Type[T]) CloseFiles(v *T) {
 	if c.files {
 		_ = fileWalk{found: func(f *os.File) (*os.File, error) { transport.discard(f); return f, nil }}.at(reflect.ValueOf(v).Elem(), 0)
 	}
 }
 
-// forgetFiles is for a framed value that is not sent after all.
+// forgetFiles withdraws the files of a framed value that is not sent.
 func (c *Type[T]) forgetFiles(framed []byte) {
 	for _, ids := range c.SentFiles(framed, 1) {
 		transport.forget(ids)
 	}
 }
 
-// SentFiles returns the numbers of the files in each of n framed values, or nil if values
-// of the type have none.
+// SentFiles returns the numbers of the files in each of n framed values, or nil if values of T
+// contain no files.
 func (c *Type[T]) SentFiles(run []byte, n int) (ids [][]uint64) {
 	if !c.files {
 		return nil
@@ -305,7 +313,7 @@ func (c *Type[T]) SentFiles(run []byte, n int) (ids [][]uint64) {
 	return ids
 }
 
-// FilesOf returns the numbers of the files in an encoded value, which may be anything.
+// FilesOf returns the numbers of the files in an encoded value. data may be anything.
 func (c *Type[T]) FilesOf(data []byte) (ids []uint64) {
 	if !c.files {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"reflect"
 )
 
-// fingerprint hashes what a type looks like on the wire: kinds, sizes, field
-// names and tags, and the names of types that marshal themselves.
+// fingerprint hashes the wire form of a type: kinds, sizes, field names and tags, and the names of
+// types that marshal themselves.
 func fingerprint(t reflect.Type) uint64 {
 	h := fnv.New64a()
 	describe(h, t, map[reflect.Type]int{})
@@ -22,10 +22,12 @@ func describe(w io.Writer, t reflect.Type, seen map[reflect.Type]int) {
 	}
 	seen[t] = len(seen)
 	fmt.Fprintf(w, "%s %v:", t.Kind(), t)
+
 	if hasOwnForm(t) || t == fileType {
 		fmt.Fprintf(w, "own %s;", t.PkgPath())
 		return
 	}
+
 	switch t.Kind() {
 	case reflect.Map:
 		describe(w, t.Key(), seen)

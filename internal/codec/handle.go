@@ -8,82 +8,90 @@ import (
 	"sync"
 )
 
-// A Handle stands for something that processes share. Decoding a pointer to a type of
-// handles gives the pointer that Canonical returns: the same in this process for the
-// same thing.
+// A Handle represents an object that processes share. Decoding a pointer to a handle type yields
+// the pointer that Canonical returns, which is the same within a process for the same object.
 type Handle interface {
 	Canonical() any
-	// Give is called when a value with the handle has become the result of a task,
-	// and Take when it has arrived as one; Refuse when it was an argument.
-	// Given is called before Give: it returns what is needed to end what the receiver is given, of a
-	// ticket's length; nil if that stays its owner's.
+	// Given is called before Give. It returns the ticket with which the object that the receiver
+	// gets can be ended, or nil if the object stays with its owner.
+	//
+	// Give is called when a value that contains the handle has become the result of a task, and
+	// Take when it has arrived as a result. Refuse is called when it has arrived as an argument or
+	// in a message.
 	Given() (ticket []byte, err error)
 	Give()
 	Take()
 	Refuse()
 }
 
-// A Mover is a Handle of what only one process has at a time: it goes over to the
-// receiver of the value in which it is encoded.
+// A Mover is a Handle of an object that only one process has at a time. The object moves to the
+// receiver of the value that contains the handle.
 type Mover interface {
 	Handle
-	// Depart is called before a value with the handle is encoded. ForGood says that the
-	// sender may be dead when it is received.
+	// Depart is called before a value that contains the handle is encoded. forGood says that the
+	// sender may be dead when the value is received.
 	Depart(forGood bool) error
-	// Return is called when the value was not sent after all, and does nothing if it was
-	// received or Depart has failed.
+	// Return is called when the value was not sent. It does nothing if the value was received or
+	// Depart has failed.
 	Return()
-	// Settle is called when the value was sent, whatever becomes of the sender from then on.
+	// Settle is called when the value was sent. From then on the sender's death no longer matters.
 	Settle()
-	// Lose is called when it may have been sent, and nobody will receive it any more.
+	// Lose is called when the value may have been sent and no process will receive it.
 	Lose()
-	// Ticket is what is needed to take what has departed: of one length for all.
+	// Ticket returns the data with which a receiver can take the object. All tickets have the same
+	// length.
 	Ticket() ([]byte, error)
 }
 
-// A Receipt lists what a result has given to this process. As long as nobody has the result, only its receipt can
-// close that.
+// A Receipt lists the objects that a result has given to this process. While no code has the
+// result, only its receipt can close them.
 type Receipt interface {
-	// Lose closes it.
+	// Lose closes the objects.
 	Lose()
-	// LoseUnreachable closes it when the result is no longer reachable, except for what another result, which
-	// somebody has, has brought along too.
+	// LoseUnreachable closes the objects when the result is no longer reachable, except for objects
+	// that another, reachable result contains too.
 	LoseUnreachable()
 }
 
-// Objects tells this package of the types that stand for something that processes share.
+// Objects tells this package about the types that represent objects that processes share.
 type Objects struct {
-	// IsHandle and IsMover tell which types are handles, and movers, by a pointer to them. They have a binary form.
+	// IsHandle and IsMover report, given a pointer type, whether its element is a handle type or a
+	// mover type. These types have a binary form.
 	IsHandle, IsMover func(pointer reflect.Type) bool
 
-	// HandleOf returns the handle that a pointer leads to, nil if no constructor has made it.
+	// HandleOf returns the handle that a pointer leads to, or nil if no constructor has created it.
 	HandleOf func(pointer any) Handle
 
-	// Travelling are the handle types that travel in interfaces without having been registered. They are asked for
-	// when a value with an interface is met for the first time, so they cost the others nothing.
+	// Travelling returns the handle types that may be sent in interfaces without being registered.
+	// It is called when a value with an interface is first encoded or decoded, so it costs other
+	// programs nothing.
 	Travelling func() []reflect.Type
 
-	// TicketSize is how long a ticket is.
+	// TicketSize is the length of a ticket.
 	TicketSize int
 
-	// NotHere returns the tickets of what this process does not have before a value is decoded, and of all that
-	// several processes can have at a time. NewHere leaves those of the latter out that this process has.
+	// NotHere is called before a value is decoded. It returns the tickets of objects that this
+	// process does not have, and those of all objects that several processes can have at a time.
+	// NewHere is NotHere without the objects of the latter kind that this process has.
 	NotHere, NewHere func(tickets []byte) []byte
 
-	// Lose ends what a ticket is of if the value cannot be decoded, whether that has arrived by then or not.
+	// Lose ends the object of a ticket if the value cannot be decoded, whether or not the object
+	// has arrived by then.
 	Lose func(ticket []byte)
 
-	// Receipt returns the receipt of a result that has arrived with tickets that were new here.
+	// Receipt returns the receipt of a result that arrived with tickets that were new here.
 	Receipt func(tickets []byte) Receipt
 }
 
-// objects is empty in a program in which processes share nothing.
+// objects is the zero value in a program whose processes share nothing.
 var objects Objects
 
-// RegisterObjects says what processes share. It is called at most once, before any codec is made.
+// RegisterObjects sets the functions for shared objects. It must be called at most once, before any
+// codec is created.
 func RegisterObjects(o Objects) { objects = o }
 
-// NewReceipt returns the receipt of a result that has arrived, of the tickets that [Type.Given] returned before.
+// NewReceipt returns the receipt of a result that has arrived, given the tickets that [Type.Given]
+// returned before.
 func NewReceipt(tickets []byte) Receipt { return objects.Receipt(tickets) }
 
 func isHandle(t reflect.Type) bool {
@@ -96,7 +104,7 @@ var registerBuiltin = sync.OnceFunc(func() {
 		types = append(types, objects.Travelling()...)
 	}
 	for _, t := range types {
-		if registered.add(t) == nil { // the user may have done so
+		if registered.add(t) == nil { // the user may have registered it
 			registered.mu.Lock()
 			registered.builtin[t] = true
 			registered.mu.Unlock()
@@ -106,7 +114,7 @@ var registerBuiltin = sync.OnceFunc(func() {
 
 var holders sync.Map // of reflect.Type to bool
 
-// holds reports whether values of t can have handles in them.
+// holds reports whether values of t may contain handles.
 func holds(t reflect.Type) bool {
 	if yes, ok := holders.Load(t); ok {
 		return yes.(bool)
@@ -116,19 +124,20 @@ func holds(t reflect.Type) bool {
 	return yes
 }
 
-// moves reports whether values of t, which holds handles, can have movers in them.
+// moves reports whether values of t, which may contain handles, may contain movers.
 func moves(t reflect.Type) bool {
 	return search(t, map[reflect.Type]bool{}, func(t reflect.Type) bool {
 		return isHandle(t) && objects.IsMover(reflect.PointerTo(t)) || t.Kind() == reflect.Interface
 	})
 }
 
-// search reports whether found holds for t or a type of which values lie in one of t.
+// search reports whether found returns true for t or for a type whose values lie in values of t.
 func search(t reflect.Type, seen map[reflect.Type]bool, found func(reflect.Type) bool) bool {
 	if seen[t] {
 		return false
 	}
 	seen[t] = true
+
 	if found(t) {
 		return true
 	}
@@ -148,12 +157,12 @@ func search(t reflect.Type, seen map[reflect.Type]bool, found func(reflect.Type)
 	return false
 }
 
-// convey makes handles change hands with the values they are in: those of a result go over
-// to the receiver, those of an argument or a message stay the sender's, but for movers.
+// convey transfers handles with the values that contain them. The handles of a result pass to the
+// receiver. The handles of an argument or a message stay with the sender, except for movers.
 func (c *Type[T]) convey(r role) {
 	encode, decode := c.append, c.decode
 	c.append = func(buf []byte, v *T) (out []byte, err error) {
-		// A message may never be sent: until it is, what is in it ends with the sender.
+		// A message may never be sent. Until it is, the objects in it end with the sender.
 		if err := c.depart(v, r == result); err != nil {
 			return buf, err
 		}
@@ -163,6 +172,7 @@ func (c *Type[T]) convey(r role) {
 				out = buf
 			}
 		}
+
 		if err != nil {
 			c.Recall(v)
 		} else if r == result {
@@ -170,10 +180,12 @@ func (c *Type[T]) convey(r role) {
 		}
 		return out, err
 	}
+
 	received := Handle.Refuse
 	if r == result {
 		received = Handle.Take
 	}
+
 	c.decode = func(data []byte, v *T) error {
 		var tickets []byte
 		var err error
@@ -183,11 +195,12 @@ func (c *Type[T]) convey(r role) {
 				tickets = objects.NotHere(tickets)
 			}
 		}
+
 		if err == nil {
 			err = decode(data, v)
 		}
 		if err != nil {
-			*v = *new(T) // it may have in it what is lost now
+			*v = *new(T) // *v may contain objects that are lost now
 			loseAll(tickets)
 			return err
 		}
@@ -202,8 +215,8 @@ func loseAll(tickets []byte) {
 	}
 }
 
-// Lose gives back what an encoded value brings along that nobody will receive, or that was of no
-// use to its receiver.
+// Lose releases the objects and files of an encoded value that no process will receive, or that was
+// of no use to its receiver.
 func (c *Type[T]) Lose(data []byte) {
 	if c.tickets {
 		_, tickets, _ := splitTickets(data)
@@ -214,7 +227,7 @@ func (c *Type[T]) Lose(data []byte) {
 	}
 }
 
-// Given returns the tickets of what a result, which is not decoded yet, gives to this process.
+// Given returns the tickets of the objects that a result, not decoded yet, gives to this process.
 func (c *Type[T]) Given(data []byte) []byte {
 	if !c.tickets {
 		return nil
@@ -223,12 +236,12 @@ func (c *Type[T]) Given(data []byte) []byte {
 	return objects.NewHere(tickets)
 }
 
-// An argument or a result that may have movers in it ends with their tickets, how many these are,
-// in four bytes, and a byte that says so; or with one that says that there are none. A result has
-// those of the handles that it gives, too. A message has them elsewhere, since it may be lost without
-// being decoded.
+// The encoding of an argument or a result that may contain movers ends with their tickets, the
+// number of tickets in four bytes, and the byte someTickets. Without tickets it ends with the byte
+// noTickets. A result also has the tickets of the handles that it gives. A message has its tickets
+// elsewhere, because it may be lost without being decoded.
 const (
-	mostTickets = 1 << 18 // a corrupt process may list any number, and each costs a question
+	mostTickets = 1 << 18 // a corrupt process may list any number, and each costs a request
 	noTickets   = 0
 	someTickets = 1
 	ticketsTail = 5
@@ -236,6 +249,7 @@ const (
 
 var errNoTickets = errors.New("no list of what moves behind the value")
 
+// appendTickets appends the tickets of the objects in *v, and their number.
 func (c *Type[T]) appendTickets(out []byte, v *T, r role) (_ []byte, err error) {
 	n := uint32(0)
 	each(reflect.ValueOf(v).Elem(), func(h Handle) {
@@ -251,6 +265,7 @@ func (c *Type[T]) appendTickets(out []byte, v *T, r role) (_ []byte, err error) 
 			n++
 		}
 	})
+
 	if n > mostTickets && err == nil {
 		err = fmt.Errorf("%d objects in one value: at most %d", n, mostTickets)
 	}
@@ -260,7 +275,7 @@ func (c *Type[T]) appendTickets(out []byte, v *T, r role) (_ []byte, err error) 
 	return append(binary.LittleEndian.AppendUint32(out, n), someTickets), nil
 }
 
-// splitTickets returns an encoded value, which may be anything, without its tickets, and these.
+// splitTickets separates an encoded value from its tickets. data may be anything.
 func splitTickets(data []byte) (value, tickets []byte, err error) {
 	last := len(data) - 1
 	switch {
@@ -276,7 +291,7 @@ func splitTickets(data []byte) (value, tickets []byte, err error) {
 	return nil, nil, errNoTickets
 }
 
-// depart lets all movers in a value depart, or none.
+// depart calls Depart of all movers in a value. If one fails, it takes the others back.
 func (c *Type[T]) depart(v *T, forGood bool) error {
 	movers := c.Movers(v)
 	for i, m := range movers {
@@ -290,14 +305,14 @@ func (c *Type[T]) depart(v *T, forGood bool) error {
 	return nil
 }
 
-// Recall takes back the movers in a value that was encoded and is not sent after all.
+// Recall takes back the movers in a value that was encoded but not sent.
 func (c *Type[T]) Recall(v *T) {
 	for _, m := range c.Movers(v) {
 		m.Return()
 	}
 }
 
-// Settle says that a value that was encoded has been sent.
+// Settle tells the movers in an encoded value that the value was sent.
 func (c *Type[T]) Settle(v *T) {
 	for _, m := range c.Movers(v) {
 		m.Settle()
@@ -316,7 +331,7 @@ func (c *Type[T]) Movers(v *T) (movers []Mover) {
 	return movers
 }
 
-// Moves reports whether values can have movers in them.
+// Moves reports whether values may contain movers.
 func (c *Type[T]) Moves() bool { return c.moves }
 
 // Attached returns the handles in a value.
@@ -327,14 +342,14 @@ func (c *Type[T]) Attached(v *T) (handles []Handle) {
 	return handles
 }
 
-// Carries reports whether values can have handles or files in them.
+// Carries reports whether values may contain handles or files.
 func (c *Type[T]) Carries() bool { return c.holds || c.files }
 
-// each calls f for the handles in a value, down to where encoding calls it too deep: it
-// may be cyclic.
+// each calls f for the handles in a value, down to the depth at which encoding fails. The value may
+// be cyclic.
 func each(v reflect.Value, f func(Handle)) { eachTo(v, 0, f) }
 
-// eachTo is each, and false if the value is too deep.
+// eachTo is each. It returns false if the value is too deep.
 func eachTo(v reflect.Value, depth int, f func(Handle)) bool {
 	if depth > maxDepth {
 		return false
@@ -342,12 +357,14 @@ func eachTo(v reflect.Value, depth int, f func(Handle)) bool {
 	if !holds(v.Type()) {
 		return true
 	}
+
 	if isHandle(v.Type()) {
 		if h := handleAt(v); h != nil {
 			f(h)
 		}
 		return true
 	}
+
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		return v.IsNil() || eachTo(v.Elem(), depth+1, f)
@@ -373,7 +390,7 @@ func eachTo(v reflect.Value, depth int, f func(Handle)) bool {
 	return true
 }
 
-// handleAt is the handle that v is; nil if nobody has made it.
+// handleAt returns the handle that v is, or nil if no constructor has created it.
 func handleAt(v reflect.Value) Handle {
 	switch {
 	case v.CanAddr() && v.Addr().CanInterface():

@@ -8,10 +8,10 @@ import (
 	"unsafe"
 )
 
-// The functions here copy values as they lie in memory. What makes that safe:
-// isPlain admits only types made of numbers, for which every bit pattern is a
-// valid value, and the bytes are copied, or never used again by anybody else. Both
-// processes run the same architecture; the fingerprint holds the sizes.
+// The functions in this file copy values as they are in memory. This is safe because isPlain admits
+// only types that consist of numbers, for which every bit pattern is a valid value. The bytes are
+// copied, or no other code uses them again. Both processes run the same architecture; the
+// fingerprint includes the sizes.
 
 func bytesOf[T any](v *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
@@ -55,14 +55,14 @@ func adoptString[T any](data []byte, v *T) bool {
 	return true
 }
 
-// A slice is its elements, which have a size, then one byte that tells nil from empty:
-// behind them it does not take from them that they are aligned.
+// A slice is encoded as its elements, followed by a byte that distinguishes nil from empty. The
+// elements have a size. The byte follows them so that they stay aligned.
 const (
 	sliceNil    = 0
 	sliceNotNil = 1
 )
 
-// pageSize is that by which Go rounds the size of what is large.
+// pageSize is the multiple to which Go rounds up the size of large allocations.
 const pageSize = 8 << 10
 
 func appendPlainSlice[T any](buf []byte, v *T) ([]byte, error) {
@@ -72,7 +72,7 @@ func appendPlainSlice[T any](buf []byte, v *T) ([]byte, error) {
 	}
 	n := s.len * int(reflect.TypeFor[T]().Elem().Size())
 	if (len(buf)+n)%pageSize == 0 {
-		buf = slices.Grow(buf, n+1) // else append would make room for all but the last byte
+		buf = slices.Grow(buf, n+1) // otherwise append would leave no room for the last byte
 	}
 	buf = append(buf, unsafe.Slice((*byte)(s.data), n)...)
 	return append(buf, sliceNotNil), nil
@@ -81,6 +81,7 @@ func appendPlainSlice[T any](buf []byte, v *T) ([]byte, error) {
 func decodePlainSlice[T any](data []byte, v *T) error {
 	t := reflect.TypeFor[T]()
 	raw, notNil, err := cutPlainSlice(t, data)
+
 	switch {
 	case err != nil:
 		return err
@@ -90,14 +91,14 @@ func decodePlainSlice[T any](data []byte, v *T) error {
 	case len(raw) == 0:
 		reflect.ValueOf(v).Elem().Set(reflect.MakeSlice(t, 0, 0))
 	default:
-		// What append allocates is not cleared first, and its size, a multiple of the
-		// elements', makes it as aligned as they need be.
+		// append does not clear the memory that it allocates. The size is a multiple of the element
+		// size, so the memory is sufficiently aligned.
 		setPlainSlice(v, append([]byte(nil), raw...), t.Elem())
 	}
 	return nil
 }
 
-// adoptPlainSlice leaves what is not aligned, or wrong, to decodePlainSlice.
+// adoptPlainSlice leaves misaligned or invalid data to decodePlainSlice.
 func adoptPlainSlice[T any](data []byte, v *T) bool {
 	elem := reflect.TypeFor[T]().Elem()
 	raw, _, err := cutPlainSlice(reflect.TypeFor[T](), data)
@@ -121,20 +122,20 @@ func setPlainSlice[T any](v *T, raw []byte, elem reflect.Type) {
 	*(*unsafeSlice)(unsafe.Pointer(v)) = unsafeSlice{unsafe.Pointer(unsafe.SliceData(raw)), n, n}
 }
 
-// unsafeSlice is the layout of every slice.
+// unsafeSlice is the memory layout of a slice.
 type unsafeSlice struct {
 	data unsafe.Pointer
 	len  int
 	cap  int
 }
 
-// plainBytes are the values of a slice as they lie in memory.
+// plainBytes returns the memory of the values of a slice, and the size of one of them.
 func plainBytes[T any](vs []T) (raw []byte, size int) {
 	size = int(unsafe.Sizeof(vs[0]))
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs)*size), size
 }
 
-// appendPlainRun is AppendRun for plain types, of which there is at least one.
+// appendPlainRun is AppendRun for plain types. vs must not be empty.
 func appendPlainRun[T any](buf []byte, vs []T) ([]byte, int) {
 	raw, size := plainBytes(vs)
 	n := min(len(vs), max(1, (cap(buf)-len(buf))/(HeadSize+size)))

@@ -46,13 +46,13 @@ func appendInt(buf []byte, n int64) []byte {
 	return appendHead(buf, majorUint, uint64(n))
 }
 
-// A reader reads what coders have written, or what another process claims they have.
+// A reader reads the output of coders, or what another process claims is such output.
 type reader struct {
 	data  []byte
 	depth int
 }
 
-// into lets c read into v, one level deeper.
+// into calls c to decode into v, one level deeper.
 func (r *reader) into(c *coder, v reflect.Value) error {
 	if r.depth++; r.depth > maxDepth+1 {
 		return errTooDeep
@@ -79,7 +79,7 @@ func (r *reader) expect(want byte) (uint64, error) {
 	return n, err
 }
 
-// count reads the head of an item of n items.
+// count reads the head of an array that must have n elements.
 func (r *reader) count(major byte, n uint64) error {
 	got, err := r.expect(major)
 	if err == nil && got != n {
@@ -97,7 +97,7 @@ func (r *reader) length(major byte, size int) (int, error) {
 	return int(n), err
 }
 
-// string returns the content of a string, which belongs to the data that is read.
+// string returns the content of a string, which is a part of the reader's data.
 func (r *reader) string(major byte) ([]byte, error) {
 	n, err := r.length(major, 1)
 	if err != nil {
@@ -130,7 +130,7 @@ func (r *reader) int() (int64, error) {
 	return int64(n), nil
 }
 
-// float reads the size bytes of a float.
+// float reads a float of size bytes.
 func (r *reader) float(head byte, size int) (bits uint64, err error) {
 	if len(r.data) <= size {
 		return 0, errCut

@@ -10,15 +10,15 @@ import (
 	"sync"
 )
 
-// registry holds the concrete types that may travel in interfaces, each under
-// a CBOR tag number made from its name.
+// A registry holds the concrete types whose values may be in interfaces. The CBOR tag number of
+// each is derived from its name.
 type registry struct {
 	mu    sync.RWMutex
 	types map[reflect.Type]bool // as registered: T or *T
 	base  map[reflect.Type]reflect.Type
 	byTag map[uint64]reflect.Type
 
-	builtin map[reflect.Type]bool // those of types that the user has not registered
+	builtin map[reflect.Type]bool // types that the user has not registered
 }
 
 var registered = newRegistry()
@@ -27,8 +27,8 @@ func newRegistry() *registry {
 	return &registry{types: map[reflect.Type]bool{}, base: map[reflect.Type]reflect.Type{}, byTag: map[uint64]reflect.Type{}, builtin: map[reflect.Type]bool{}}
 }
 
-// Register lets values of type t travel in interfaces. It returns an error for
-// an unnamed type and for one that is registered already, as T or as *T.
+// Register admits values of type t in interfaces. It returns an error for an unnamed type, and for
+// one that is already registered as T or as *T.
 func Register(t reflect.Type) error {
 	if t == nil || t.Kind() == reflect.Interface {
 		return errors.New("an interface cannot be registered, only the types that travel in it")
@@ -41,12 +41,14 @@ func (r *registry) add(t reflect.Type) error {
 	if t.Kind() == reflect.Pointer {
 		base = t.Elem()
 	}
+
 	if base.Name() == "" || base.PkgPath() == "" {
 		return fmt.Errorf("%v is not a named type", t)
 	}
 	if base == timeType {
 		return fmt.Errorf("a %v travels without being registered", base)
 	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.base[base] != nil {
@@ -55,21 +57,22 @@ func (r *registry) add(t reflect.Type) error {
 	if other := r.byTag[tagNumber(base)]; other != nil {
 		return fmt.Errorf("%v has the tag number of %v: give one another name", t, other)
 	}
+
 	r.base[base] = t
 	r.byTag[tagNumber(base)] = t
 	r.types[t] = true
 	return nil
 }
 
-// tagNumber is beyond the numbers that CBOR's own registry hands out.
+// tagNumber returns a number above the range that CBOR's own registry assigns.
 func tagNumber(t reflect.Type) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(t.PkgPath() + "." + t.Name()))
 	return h.Sum64() | 1<<63
 }
 
-// CheckRegistered returns an error that names the first part of a registered type
-// that cannot travel.
+// CheckRegistered returns an error that names the first part of a registered type that cannot be
+// sent.
 func CheckRegistered() error {
 	for _, t := range registered.all() {
 		if err := check(t); err != nil {
@@ -79,7 +82,7 @@ func CheckRegistered() error {
 	return nil
 }
 
-// all returns the registered types, without pointers.
+// all returns the registered types, with pointer types replaced by their elements.
 func (r *registry) all() []reflect.Type {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

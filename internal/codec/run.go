@@ -6,17 +6,18 @@ import (
 	"math"
 )
 
-// HeadSize is the size of the length in front of each value of a run.
+// HeadSize is the size of the length in front of each value in a run.
 const HeadSize = 4
 
-// AppendRun appends values, each with its length in front, until the next does
-// not fit into buf's capacity; only the first may be larger. It returns how many
-// it appended, and why the one after them cannot be encoded.
+// AppendRun appends values, each preceded by its length, until the next one does not fit into buf's
+// capacity. Only the first may exceed the capacity. AppendRun returns how many values it appended,
+// and the error if the value after them cannot be encoded.
 func (c *Type[T]) AppendRun(buf []byte, vs []T) (out []byte, n int, err error) {
 	if c.plain && len(vs) > 0 {
 		out, n = appendPlainRun(buf, vs)
 		return out, n, nil
 	}
+
 	limit := cap(buf)
 	for n := range vs {
 		at := len(buf)
@@ -24,6 +25,7 @@ func (c *Type[T]) AppendRun(buf []byte, vs []T) (out []byte, n int, err error) {
 		if err != nil {
 			return buf, n, err
 		}
+
 		if len(out) > limit && n > 0 {
 			c.forgetFiles(out[at:])
 			c.Recall(&vs[n])
@@ -36,7 +38,7 @@ func (c *Type[T]) AppendRun(buf []byte, vs []T) (out []byte, n int, err error) {
 	return buf, len(vs), nil
 }
 
-// AppendFramed appends one value with its length in front.
+// AppendFramed appends one value, preceded by its length.
 func (c *Type[T]) AppendFramed(buf []byte, v *T) ([]byte, error) {
 	at := len(buf)
 	buf = append(buf, 0, 0, 0, 0)
@@ -52,7 +54,8 @@ func (c *Type[T]) AppendFramed(buf []byte, v *T) ([]byte, error) {
 	return out, nil
 }
 
-// TakeRun takes data[i] into vs[i] for each i, and calls fail for those that cannot be decoded.
+// TakeRun takes data[i] into vs[i] for each i, and calls fail for each value that cannot be
+// decoded.
 func (c *Type[T]) TakeRun(data [][]byte, vs []T, fail func(i int, err error)) {
 	if c.plain {
 		decodePlainRun(data, vs, fail)

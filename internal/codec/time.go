@@ -11,27 +11,29 @@ import (
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// A time is the array of its seconds and nanoseconds, if it is in UTC. Otherwise its zone
-// follows: of which kind it is, the name of the location, and by what name and how many seconds
-// east of UTC the zone goes at that time. Where the receiver knows no such location, or knows
-// another of the name, the time is in a fixed zone of that name and offset.
+// A time in UTC is encoded as the array of its seconds and nanoseconds. Any other time also has its
+// zone: the kind of the zone, the name of the location, and the zone's name and offset from UTC in
+// seconds at that time. If the receiver has no location of that name, or a different one, the time
+// gets a fixed zone with that name and offset.
 const (
 	zoneFixed = iota
 	zoneNamed
 	zoneLocal
 )
 
-// AppendTime appends the encoding of t, which has no monotonic clock reading.
+// AppendTime appends the encoding of t, without a monotonic clock reading.
 func AppendTime(buf []byte, t time.Time) ([]byte, error) {
 	l := t.Location()
 	if l == time.UTC {
 		buf = appendHead(buf, majorArray, 2)
 		return appendHead(appendInt(buf, t.Unix()), majorUint, uint64(t.Nanosecond())), nil
 	}
+
 	zone, offset := t.Zone()
 	if offset < math.MinInt32 || offset > math.MaxInt32 {
 		return buf, fmt.Errorf("a time in a zone %d seconds from UTC", offset)
 	}
+
 	buf = appendHead(buf, majorArray, 6)
 	buf = appendHead(appendInt(buf, t.Unix()), majorUint, uint64(t.Nanosecond()))
 	buf = appendHead(buf, majorUint, zoneKind(t, l, zone))
@@ -51,7 +53,7 @@ func zoneKind(t time.Time, l *time.Location, zone string) uint64 {
 	return zoneNamed
 }
 
-// DecodeTime returns the time that AppendTime has encoded.
+// DecodeTime decodes the output of AppendTime.
 func DecodeTime(data []byte) (time.Time, error) {
 	r := reader{data: data}
 	t, err := r.time()
@@ -80,6 +82,7 @@ func (r *reader) time() (t time.Time, err error) {
 	if err != nil || parts != 2 && parts != 6 {
 		return t, errors.Join(errNoTime, err)
 	}
+
 	sec, err := r.int()
 	if err != nil {
 		return t, err
@@ -88,6 +91,7 @@ func (r *reader) time() (t time.Time, err error) {
 	if err != nil || nsec >= 1e9 {
 		return t, errors.Join(errNoTime, err)
 	}
+
 	t = time.Unix(sec, int64(nsec)).UTC()
 	if parts == 2 {
 		return t, nil
@@ -95,7 +99,7 @@ func (r *reader) time() (t time.Time, err error) {
 	return r.zoned(t)
 }
 
-// zoned reads the zone of a time and returns the time in it.
+// zoned reads the zone of a time and returns the time in that zone.
 func (r *reader) zoned(t time.Time) (time.Time, error) {
 	kind, err := r.expect(majorUint)
 	if err != nil {
@@ -109,10 +113,12 @@ func (r *reader) zoned(t time.Time) (time.Time, error) {
 	if err != nil {
 		return t, err
 	}
+
 	offset, err := r.int()
 	if err != nil || kind > zoneLocal || offset < math.MinInt32 || offset > math.MaxInt32 {
 		return t, errors.Join(errNoTime, err)
 	}
+
 	return inZone(t, kind, string(location), string(zone), int(offset)), nil
 }
 
@@ -124,28 +130,31 @@ func inZone(t time.Time, kind uint64, location, zone string, offset int) time.Ti
 		z, o := t.In(l).Zone()
 		return z == zone && o == offset
 	}
+
 	local := kind == zoneLocal && try(time.Local)
 	if local && time.Local.String() == location {
 		return t.In(time.Local)
 	}
+
 	if kind != zoneFixed {
 		if l := zones.named(location); try(l) {
 			return t.In(l)
 		}
 	}
+
 	if local {
 		return t.In(time.Local)
 	}
 	return t.In(zones.fixed(zone, offset))
 }
 
-// zones keeps the locations of times that have arrived, so that times of one zone are equal
-// by == too, as keys of maps for instance.
+// zones caches the locations of times that have arrived. Times in the same zone are then also equal
+// by ==, for example as map keys.
 var zones zoneCache
 
 type zoneCache struct {
 	mu      sync.RWMutex
-	byName  map[string]*time.Location // nil: there is none
+	byName  map[string]*time.Location // nil values: there is no such location
 	byShift map[shift]*time.Location
 }
 
@@ -154,7 +163,7 @@ type shift struct {
 	offset int
 }
 
-// Bounds of what others can make this process keep. There are some 600 names.
+// Limits of what other processes can make this process keep. There are about 600 names.
 const (
 	maxZones    = 2048
 	maxZoneName = 128
@@ -187,12 +196,14 @@ func cachedZone[K comparable](c *zoneCache, m *map[K]*time.Location, key K, load
 	if ok {
 		return l
 	}
+
 	l = load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if first, ok := (*m)[key]; ok {
 		return first
 	}
+
 	if *m == nil {
 		*m = map[K]*time.Location{}
 	}
@@ -202,8 +213,8 @@ func cachedZone[K comparable](c *zoneCache, m *map[K]*time.Location, key K, load
 	return l
 }
 
-// isTimeShell reports whether t is a struct of an embedded time.Time alone, whose form it has.
-// That form has no room for a location, so t is coded as other structs are.
+// isTimeShell reports whether t is a struct that consists of an embedded time.Time, whose form it
+// has. That form has no room for a location, so t is encoded like any other struct.
 func isTimeShell(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct || t.NumField() != 1 || !t.Field(0).Anonymous {
 		return false
