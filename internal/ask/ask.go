@@ -1,5 +1,6 @@
-// Package ask lets packages that the root does not import ask worker processes something, whatever
-// they are doing: package insight asks for profiles. Both processes import the package that asks.
+// Package ask lets packages that the root package does not import query worker processes, whatever
+// these are doing. Package insight queries profiles this way. Both processes must import the package
+// that asks.
 package ask
 
 import (
@@ -12,7 +13,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/excerpt"
 )
 
-// A Handler answers a question, in a worker. The context ends when nobody needs the answer any more.
+// A Handler answers a query in a worker. The context ends when no caller needs the answer any
+// longer.
 type Handler func(ctx context.Context, arg []byte) ([]byte, error)
 
 var (
@@ -20,7 +22,7 @@ var (
 	handlers = map[string]Handler{}
 )
 
-// Handle says who answers the questions of a name. It belongs into init functions.
+// Handle registers the Handler for queries of a name. It must be called in init functions.
 func Handle(name string, h Handler) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -40,7 +42,7 @@ var (
 	answerBounds   = codec.Bounds{Bytes: MaxEncoded, Items: 5, Depth: 1}
 )
 
-// question and answer are what travels.
+// question and answer are the encoded forms of a query and its answer.
 type question struct {
 	Name string `cbor:"1,keyasint"`
 	Arg  []byte `cbor:"2,keyasint"`
@@ -51,22 +53,24 @@ type answer struct {
 	Err  string `cbor:"2,keyasint,omitempty"`
 }
 
-// Question encodes a question.
+// Question encodes a query.
 func Question(name string, arg []byte) ([]byte, error) {
 	return codec.AppendAny(nil, question{name, arg})
 }
 
-// Answer answers an encoded question, in the worker. An answer longer than MaxAnswer becomes an error.
+// Answer answers an encoded query, in the worker. An answer longer than MaxAnswer becomes an error.
 func Answer(ctx context.Context, data []byte) []byte {
 	var a answer
 	result, err := handle(ctx, data)
 	if err == nil && len(result) > MaxAnswer {
 		result, err = nil, fmt.Errorf("the answer has %d bytes: there may be at most %d", len(result), MaxAnswer)
 	}
+
 	if err != nil {
 		result, a.Err = nil, excerpt.Head(err.Error(), maxErr)
 	}
 	a.Data = result
+
 	out, err := codec.AppendAny(nil, a)
 	if err != nil {
 		return nil
@@ -80,13 +84,15 @@ func handle(ctx context.Context, data []byte) (result []byte, err error) {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	if err := ctx.Err(); err != nil { // nobody needs it any more
+	if err := ctx.Err(); err != nil { // no caller needs the answer any longer
 		return nil, err
 	}
+
 	var q question
 	if err := codec.DecodeWithin(data, &q, questionBounds); err != nil {
 		return nil, err
 	}
+
 	mu.Lock()
 	h := handlers[q.Name]
 	mu.Unlock()
@@ -96,7 +102,7 @@ func handle(ctx context.Context, data []byte) (result []byte, err error) {
 	return h(ctx, q.Arg)
 }
 
-// Result decodes what Answer has made.
+// Result decodes the output of Answer.
 func Result(data []byte) ([]byte, error) {
 	var a answer
 	if err := codec.DecodeWithin(data, &a, answerBounds); err != nil {
@@ -108,10 +114,10 @@ func Result(data []byte) ([]byte, error) {
 	return a.Data, nil
 }
 
-// ErrEnded is the error of asking a worker that has ended before it answered.
+// ErrEnded is returned if a worker ends before it has answered.
 var ErrEnded = errors.New("it ended before it answered")
 
-// A Reply is what a worker of a pool has answered.
+// A Reply is the answer of a pool's worker.
 type Reply struct {
 	Worker int
 	PID    int
@@ -119,5 +125,5 @@ type Reply struct {
 	Err    error
 }
 
-// Pool asks all workers of a *mp.Pool that are in service. It is the root package's.
+// Pool queries all workers of a *mp.Pool that are in service. The root package sets it.
 var Pool func(ctx context.Context, pool any, name string, arg []byte) ([]Reply, error)

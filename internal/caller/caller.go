@@ -1,4 +1,4 @@
-// Package caller tells who has called.
+// Package caller identifies calling packages.
 package caller
 
 import (
@@ -6,14 +6,12 @@ import (
 	"strings"
 )
 
-// Package is the import path of the package that called the exported function that calls
-// this.
+// Package returns the import path of the package that called the caller of Package.
 func Package() string {
 	pcs := make([]uintptr, 1)
 	runtime.Callers(3, pcs)
 	frame, _ := runtime.CallersFrames(pcs).Next()
-	// A function is called path/to/pkg.Name; dots in the last part of the
-	// path are escaped.
+	// The name of a function is path/to/pkg.Name. Dots in the last part of the path are escaped.
 	name := frame.Function
 	slash := strings.LastIndex(name, "/") + 1
 	if dot := strings.Index(name[slash:], "."); dot >= 0 {

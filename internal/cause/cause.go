@@ -1,4 +1,4 @@
-// Package cause tells why a context has ended, and why an error came.
+// Package cause reports why a context has ended, and why an error occurred.
 package cause
 
 import (
@@ -6,9 +6,9 @@ import (
 	"errors"
 )
 
-// Of is the error of a context that has ended, nil of one that has not: its cause, which also
-// is the context's own error for errors.Is. [context.Cause] alone is not, so that who asks for
-// context.Canceled would not find it.
+// Of returns the error of a context that has ended, and nil for one that has not. The error is the
+// context's cause, and errors.Is also finds the context's own error in it. With [context.Cause]
+// alone, code that tests for context.Canceled would not find it.
 func Of(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	switch {
@@ -20,10 +20,10 @@ func Of(ctx context.Context) error {
 	return With(cause, err)
 }
 
-// With is err, for which errors.Is and errors.As find why as well.
+// With returns err extended so that errors.Is and errors.As also find why.
 func With(err, why error) error { return &caused{err, why} }
 
-// caused is an error together with one that its text does not tell.
+// caused is an error together with another one that its text does not mention.
 type caused struct{ err, why error }
 
 func (e *caused) Error() string { return e.err.Error() }

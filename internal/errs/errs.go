@@ -1,12 +1,13 @@
-// Package errs holds the errors that several packages return, so that none of them imports another for its errors alone.
+// Package errs defines the errors that several packages return, so that no package must import
+// another only for its errors.
 package errs
 
 import "errors"
 
-// ErrClosed is returned for a pool, an object or a connection that is closed.
+// ErrClosed is returned for a closed pool, object or connection.
 var ErrClosed = errors.New("mp: closed")
 
-// Errors of locks and of what counts.
+// Errors of locks, barriers and semaphores.
 var (
 	ErrOwnerDied   = errors.New("mp: the process that held the lock has died and may have left what it guards half changed: repair that with Recover")
 	ErrNotHeld     = errors.New("mp: not held by this process")

@@ -1,13 +1,13 @@
 package errtree
 
-// maxCost is how many bytes one call of a rebuilt error's Error method, with its calls of the Error methods
-// below, may produce.
+// maxCost is how many bytes one call of a rebuilt error's Error method may produce, including its
+// calls of the Error methods below.
 const maxCost = 8 << 20
 
-// built is an error that has arrived.
+// A built is an error that has arrived.
 type built struct {
 	err     error
-	rebuilt bool // it has a registered type, whose Error method may call those of the errors below
+	rebuilt bool // it has a registered type, whose Error method may call the Error methods below
 	cost    int  // of a call of Error, in bytes
 }
 
@@ -17,6 +17,7 @@ func (n *node) build() built {
 			return built{err: err}
 		}
 	}
+
 	kids := make([]built, len(n.Kids))
 	errs := make([]error, len(n.Kids))
 	for i := range n.Kids {
@@ -32,17 +33,18 @@ func (n *node) build() built {
 		}
 	}
 	if holds && leads {
-		errs = nil // self leads to them: to list them twice at each level would be exponential
+		errs = nil // self leads to them; listing them twice at each level would be exponential
 	}
 	return built{err: &Remote{text: n.Text, goType: n.GoType, self: self, kids: errs}, cost: len(n.Text)}
 }
 
-// says reports whether a rebuilt error has the text of the original, and what a call of its Error method
-// costs.
+// says reports whether a rebuilt error has the text of the original, and what a call of its Error
+// method costs.
 //
-// The Error method of an error that wraps another one usually calls the other's. Calling it at each level
-// of a chain would take quadratic time, or exponential time if a method calls the other one twice.
-// So says calls Error of a twin, which wraps a stand-in, and counts the calls of the stand-in.
+// The Error method of an error that wraps another one usually calls the other's. Calling it at each
+// level of a chain would take quadratic time, or exponential time if a method calls the other one
+// twice. So says calls Error of a twin, which wraps a stand-in, and counts the calls of the
+// stand-in.
 func (n *node) says(self error, holds bool, kids []built) (cost int, ok bool) {
 	if !holds || len(kids) == 0 || !kids[0].rebuilt {
 		text, ok := textOf(self)
@@ -59,7 +61,7 @@ func (n *node) says(self error, holds bool, kids []built) (cost int, ok bool) {
 	return cost, ok && text == n.Text && cost <= maxCost
 }
 
-// A standIn takes the place of an error whose text is known.
+// A standIn replaces an error whose text is known.
 type standIn struct {
 	err   error
 	text  string
@@ -75,9 +77,9 @@ func (s *standIn) Error() string {
 // Unwrap returns the replaced error, for errors.Is and errors.As.
 func (s *standIn) Unwrap() error { return s.err }
 
-// wrapsItself reports whether a rebuilt error already leads to what it wraps.
+// wrapsItself reports whether a rebuilt error already leads to the error that it wraps.
 func wrapsItself(err error) (wraps bool) {
-	defer func() { _ = recover() }() // of the user's Unwrap
+	defer func() { _ = recover() }() // the user's Unwrap may panic
 	u, ok := err.(interface{ Unwrap() error })
 	return ok && u.Unwrap() != nil
 }

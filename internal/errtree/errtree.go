@@ -1,6 +1,6 @@
-// Package errtree carries errors between processes: the text, the whole tree
-// of wrapped errors, the identity of known sentinels and the values of known
-// types. What it does not know arrives as text.
+// Package errtree sends errors between processes: the text, the whole tree of wrapped errors, the
+// identity of known sentinels, and the values of known types. An error that it does not know
+// arrives as text.
 package errtree
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
-// node is one error of a tree on the wire.
+// A node is one error of an encoded tree.
 type node struct {
 	Text     string `cbor:"1,keyasint"`
 	GoType   string `cbor:"2,keyasint,omitempty"`
@@ -21,8 +21,8 @@ type node struct {
 	Cut      bool   `cbor:"7,keyasint,omitempty"` // it wraps more than Kids
 }
 
-// Remote is an error that came from another process and has no better form
-// here. Its text is the original's; Unwrap leads to what the original wrapped.
+// Remote is an error that came from another process and cannot be rebuilt here. Its text is the
+// original's. Unwrap leads to the errors that the original wrapped.
 type Remote struct {
 	text   string
 	goType string
@@ -33,10 +33,11 @@ type Remote struct {
 // Error returns the text of the original.
 func (e *Remote) Error() string { return e.text }
 
-// GoType is the type of the original in the process that it came from.
+// GoType returns the type of the original in its process.
 func (e *Remote) GoType() string { return e.goType }
 
-// Unwrap returns the value of a registered type, then what the original wrapped.
+// Unwrap returns the value of a registered type, if any, followed by the errors that the original
+// wrapped.
 func (e *Remote) Unwrap() []error {
 	if e.self == nil {
 		return e.kids
@@ -44,9 +45,9 @@ func (e *Remote) Unwrap() []error {
 	return append([]error{e.self}, e.kids...)
 }
 
-// Append appends the encoding of err. It always succeeds and appends at most MaxEncoded bytes. An
-// error that cannot be encoded is sent as text. A text that is too long is cut and ends with a note that says
-// so. A value that is too large is left out, and so are errors that are nested too deep or are too many.
+// Append appends the encoding of err. It always succeeds and appends at most MaxEncoded bytes. It
+// sends an error that cannot be encoded as text. It shortens a text that is too long, and appends a
+// note. It leaves out values that are too large, and errors that are nested too deep or too many.
 func Append(buf []byte, err error) []byte {
 	n := nodeOf(err, 0, newBudget())
 	out, encErr := codec.AppendAny(buf, n)
@@ -56,8 +57,9 @@ func Append(buf []byte, err error) []byte {
 	return out
 }
 
-// Decode returns the error that Append encoded. For bytes that Append would not write it returns an error
-// that says so, with the beginning of the text. Whatever data is, the cost is bounded and linear in its size.
+// Decode returns the error that Append encoded. For other data it returns an error that says so,
+// with the beginning of the text. The cost is bounded, and linear in the size of data, for any
+// data.
 func Decode(data []byte) error {
 	var n node
 	err := codec.DecodeWithin(data, &n, bounds)
@@ -74,14 +76,15 @@ func Decode(data []byte) error {
 	return fmt.Errorf("an error that cannot be decoded: %w", err)
 }
 
-// nodeOf makes the node of err and subtracts from left what it sends. An error may wrap itself, so depth is
-// bounded.
+// nodeOf returns the node of err, and subtracts its size from left. An error may wrap itself, so
+// depth is bounded.
 func nodeOf(err error, depth int, left *budget) node {
 	left.nodes--
 	n := node{GoType: fmt.Sprintf("%T", err)}
 	if r, ok := err.(*Remote); ok && r != nil {
 		n.GoType = r.goType
 	}
+
 	text, _ := textOf(err)
 	n.Text, n.GoType = left.text(text), left.text(n.GoType)
 	if name := sentinels.nameOf(err); name != "" && left.fits(len(name)) {
@@ -91,6 +94,7 @@ func nodeOf(err error, depth int, left *budget) node {
 	if name, value := types.encode(err); left.fits(len(name) + len(value)) {
 		n.Type, n.Value = name, value
 	}
+
 	inner, ok := wrappedBy(err)
 	n.Cut = !ok
 	for _, e := range inner {
@@ -103,10 +107,11 @@ func nodeOf(err error, depth int, left *budget) node {
 		}
 		n.Kids = append(n.Kids, nodeOf(e, depth+1, left))
 	}
+
 	return n
 }
 
-// wrappedBy returns what err wraps; ok is false if Unwrap panics.
+// wrappedBy returns the errors that err wraps. ok is false if Unwrap panics.
 func wrappedBy(err error) (inner []error, ok bool) {
 	defer func() { _ = recover() }()
 	switch u := err.(type) {
@@ -118,7 +123,7 @@ func wrappedBy(err error) (inner []error, ok bool) {
 	return inner, true
 }
 
-// textOf returns the text of err; ok is false if Error panics.
+// textOf returns the text of err. ok is false if Error panics.
 func textOf(err error) (text string, ok bool) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -6,13 +6,14 @@ import (
 	"unsafe"
 )
 
-// syntaxError is what travels of a json.SyntaxError.
+// syntaxError is the encoded form of a json.SyntaxError.
 type syntaxError struct {
 	Offset int64
 	Text   string
 }
 
-// rebuilt returns the error. Its text is in a field that only package json can set, which is set here if it is there.
+// rebuilt returns the error. Its text is in a field that only package json can set. rebuilt sets
+// the field through its address if the field exists.
 func (s syntaxError) rebuilt() *json.SyntaxError {
 	e := &json.SyntaxError{Offset: s.Offset}
 	if text := reflect.ValueOf(e).Elem().FieldByName("msg"); text.IsValid() && text.Kind() == reflect.String {

@@ -25,7 +25,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shield"
 )
 
-// sentinelTable knows errors that are compared by identity.
+// A sentinelTable knows the errors that are compared by identity.
 type sentinelTable struct {
 	mu    sync.RWMutex
 	names map[error]string
@@ -52,10 +52,11 @@ func newSentinels() *sentinelTable {
 	} {
 		_ = t.add(name, err)
 	}
+
 	return t
 }
 
-// RegisterSentinel makes err itself arrive where it is sent, under name.
+// RegisterSentinel makes err arrive as this process's value of the same name.
 func RegisterSentinel(name string, err error) error {
 	if err == nil || !isComparable(err) {
 		return fmt.Errorf("%T cannot be a sentinel: it is not comparable", err)
@@ -88,7 +89,7 @@ func (t *sentinelTable) byName(name string) error {
 	return t.errs[name]
 }
 
-// errorType encodes the value of one type; rebuild gets the wrapped error, if the type holds
+// An errorType encodes the values of one type. rebuild gets the wrapped error if the type wraps
 // one.
 type errorType struct {
 	name    string
@@ -112,6 +113,7 @@ func RegisterType[E error]() error {
 	if t.Kind() == reflect.Interface {
 		return fmt.Errorf("%v is an interface: register the types that implement it", t)
 	}
+
 	c := codecOf[E]()
 	return types.add(t, &errorType{
 		encode: func(err error) ([]byte, error) {
@@ -134,7 +136,8 @@ func RegisterType[E error]() error {
 	}, func() error { _, err := c(); return err })
 }
 
-// codecOf is codec.For, but an error keeps no file open for who receives it.
+// codecOf is codec.For, except that it rejects types with files: an error must not keep a file open
+// for its receiver.
 func codecOf[T any]() func() (*codec.Type[T], error) {
 	return sync.OnceValues(func() (*codec.Type[T], error) {
 		c, err := codec.For[T]()
@@ -145,8 +148,8 @@ func codecOf[T any]() func() (*codec.Type[T], error) {
 	})
 }
 
-// RegisterWrapper registers a type that wraps at most one error: what else it
-// has is in P, which parts returns and build takes. Both are code of the user's.
+// RegisterWrapper registers a type that wraps at most one error. P contains its other data, which
+// parts returns and build takes. Both are the user's functions.
 func RegisterWrapper[E error, P any](parts func(E) P, build func(p P, wrapped error) E) error {
 	t := reflect.TypeFor[E]()
 	switch {
@@ -155,6 +158,7 @@ func RegisterWrapper[E error, P any](parts func(E) P, build func(p P, wrapped er
 	case !t.Implements(reflect.TypeFor[interface{ Unwrap() error }]()):
 		return fmt.Errorf("%v has no method Unwrap() error", t)
 	}
+
 	e, check := wrapper(parts, build)
 	encode, rebuild := e.encode, e.rebuild
 	e.encode = func(err error) (data []byte, bad error) {
@@ -165,10 +169,11 @@ func RegisterWrapper[E error, P any](parts func(E) P, build func(p P, wrapped er
 		bad = shield.Call(func() (bad error) { err, bad = rebuild(data, wrapped); return bad })
 		return err, bad
 	}
+
 	return types.add(t, e, check)
 }
 
-// Check returns the first error among the registered types' own checks.
+// Check returns the first error that the checks of the registered types return.
 func Check() error {
 	types.mu.RLock()
 	defer types.mu.RUnlock()
@@ -212,8 +217,8 @@ func (t *typeTable) encode(err error) (string, []byte) {
 	return e.name, data
 }
 
-// decode returns whether a node's type holds what the node wraps, and the value of that type; nil
-// if it cannot be made.
+// decode returns the value of a node's type, or nil if it cannot be rebuilt. holds reports whether
+// the type wraps the errors that the node wraps.
 func (t *typeTable) decode(n *node, kids []error) (holds bool, self error) {
 	t.mu.RLock()
 	e := t.byName[n.Type]
@@ -221,10 +226,12 @@ func (t *typeTable) decode(n *node, kids []error) (holds bool, self error) {
 	if e == nil || e.holds && (n.Cut || len(kids) > 1) {
 		return false, nil
 	}
+
 	var wrapped error
 	if len(kids) > 0 {
 		wrapped = kids[0]
 	}
+
 	self, bad := e.rebuild(n.Value, wrapped)
 	if bad != nil || isNil(self) {
 		return false, nil
@@ -247,6 +254,7 @@ func wrapper[E error, P any](parts func(E) P, build func(P, error) E) (e *errorT
 			if bad != nil {
 				return nil, bad
 			}
+
 			p := parts(err.(E))
 			return c.Append(nil, &p)
 		},
@@ -259,9 +267,10 @@ func wrapper[E error, P any](parts func(E) P, build func(P, error) E) (e *errorT
 			if err := c.Decode(data, &p); err != nil {
 				return nil, err
 			}
+
 			built := false
 			defer func() {
-				if !built { // it has panicked
+				if !built { // build panicked
 					c.Lose(data)
 				}
 			}()
@@ -274,6 +283,7 @@ func wrapper[E error, P any](parts func(E) P, build func(P, error) E) (e *errorT
 
 func newTypes() *typeTable {
 	t := &typeTable{byType: map[reflect.Type]*errorType{}, byName: map[string]*errorType{}}
+
 	addOwn(t, func(e *fs.PathError) [2]string { return [2]string{e.Op, e.Path} },
 		func(p [2]string, err error) *fs.PathError { return &fs.PathError{Op: p[0], Path: p[1], Err: err} })
 	addOwn(t, func(e *os.LinkError) [3]string { return [3]string{e.Op, e.Old, e.New} },
@@ -300,6 +310,7 @@ func newTypes() *typeTable {
 		func(p int64, _ error) base32.CorruptInputError { return base32.CorruptInputError(p) })
 	addOwn(t, func(e base64.CorruptInputError) int64 { return int64(e) },
 		func(p int64, _ error) base64.CorruptInputError { return base64.CorruptInputError(p) })
+
 	return t
 }
 

@@ -6,11 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// Min is the smallest bound that leaves room for the note about the missing rest.
+// Min is the smallest limit that leaves room for the note about the missing rest.
 const Min = 64
 
-// Head returns s if it has at most most bytes. Otherwise it returns the beginning of s and a note that says
-// how many bytes are missing, together at most most bytes. most must be at least Min.
+// Head returns s if it has at most most bytes. Otherwise it returns the beginning of s followed by
+// a note that says how many bytes are missing, together at most most bytes. most must be at least
+// Min.
 func Head(s string, most int) string {
 	if len(s) <= most {
 		return s

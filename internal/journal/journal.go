@@ -1,5 +1,5 @@
-// Package journal hands log records to a user's handler, on a goroutine of its own: the handler may
-// block, panic, or use what logs.
+// Package journal passes log records to a user's handler on a goroutine of its own. The handler may
+// block, panic, or use code that logs.
 package journal
 
 import (
@@ -15,11 +15,11 @@ import (
 // progress is how long Close waits for the handler to take the next record.
 const progress = 200 * time.Millisecond
 
-// mostWait is how long is waited for a handler that makes progress: a worker can leave thousands of records, and
-// a handler may take its time for each. Tests make it shorter.
+// mostWait is how long Close waits for a handler that makes progress. A worker can leave thousands
+// of records, and a handler may need some time for each. Tests shorten it.
 var mostWait = 3 * time.Second
 
-// A Journal calls what is added to it, in order. It is safe for concurrent use.
+// A Journal calls the functions that are added to it, in order. It is safe for concurrent use.
 type Journal struct {
 	logger *slog.Logger
 	done   chan struct{}
@@ -32,7 +32,7 @@ type Journal struct {
 	closed bool
 }
 
-// New makes a Journal, which tells the logger when records are lost.
+// New creates a Journal, which tells the logger when records are lost.
 func New(logger *slog.Logger) *Journal {
 	j := &Journal{logger: logger, done: make(chan struct{}), queue: newQueue()}
 	j.more.L = &j.mu
@@ -43,9 +43,10 @@ func New(logger *slog.Logger) *Journal {
 // Own is the source of the program's own records, as opposed to a worker's.
 const Own = -1
 
-// Add queues a call of f, which logs, behind earlier ones. It does not block, since workers must not
-// wait for the handler: a record for which there is no room is lost. source is the worker that logs; a worker
-// that logs too much loses its own records, not other workers'. size is how many bytes f keeps.
+// Add queues a call of f, which logs a record. It does not block, because workers must not wait for
+// the handler; a record for which there is no room is lost. source is the worker that logs. A
+// worker that logs too much loses its own records, not other workers'. size is how many bytes f
+// keeps.
 func (j *Journal) Add(source, size int, f func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -56,13 +57,13 @@ func (j *Journal) Add(source, size int, f func()) {
 	j.more.Signal()
 }
 
-// Info has something logged, after what was added before.
+// Info logs a message through the Journal, after the records that were added before.
 func (j *Journal) Info(what string, args ...any) {
 	j.Add(Own, 0, func() { j.logger.Info(what, args...) })
 }
 
-// run calls the functions that are added until the journal is closed. A handler that calls runtime.Goexit ends
-// the goroutine, and a new one goes on.
+// run calls the functions that are added until the Journal is closed. A handler that calls
+// runtime.Goexit ends the goroutine; run then continues on a new one.
 func (j *Journal) run() {
 	over := false
 	defer func() {
@@ -72,12 +73,14 @@ func (j *Journal) run() {
 		}
 		go j.run()
 	}()
+
 	for {
 		f, lost, ok := j.next()
 		if !ok {
 			over = true
 			return
 		}
+
 		for source, n := range lost {
 			j.guarded(func() { j.tell(source, n) })
 		}
@@ -88,8 +91,9 @@ func (j *Journal) run() {
 	}
 }
 
-// next waits for a record. It also returns how many records were lost since the last call, by source. f is nil
-// if there are only lost records; ok is false at the end.
+// next waits for a record. It also returns how many records were lost since the last call, by
+// source. f is nil if there is only a loss to report. ok is false when the Journal is closed and
+// empty.
 func (j *Journal) next() (f func(), lost map[int]int, ok bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -112,7 +116,7 @@ func (j *Journal) tell(source, n int) {
 	j.logger.Warn("mp: log records of a worker were lost: the handler is too slow", "records", n, "worker", source)
 }
 
-// guarded keeps a panic of the handler from ending the program.
+// guarded calls f and recovers from a panic of the handler, which must not end the program.
 func (j *Journal) guarded(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -122,13 +126,13 @@ func (j *Journal) guarded(f func()) {
 	f()
 }
 
-// Complain tells of a panic what there is nobody else to tell.
+// Complain reports a panic on stderr, for code that cannot report it in any other way.
 func Complain(what string, panicked any) {
 	fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", what, panicked, debug.Stack())
 }
 
-// Close returns once all records have been passed on, when the handler makes no progress, or after
-// mostWait. Records that are left then are lost. Records added later are dropped.
+// Close returns when all records have been passed on, when the handler makes no progress, or after
+// mostWait. Records that are left then are lost. Records that are added later are dropped.
 func (j *Journal) Close() {
 	j.mu.Lock()
 	j.closed = true
@@ -142,7 +146,8 @@ func (j *Journal) Close() {
 	}
 }
 
-// await waits for the end, and reports false if it has not come although the handler makes progress.
+// await waits for the end of run, at most for the given time. It returns false if the time is up
+// although the handler makes progress.
 func (j *Journal) await(most time.Duration) bool {
 	limit := time.NewTimer(most)
 	defer limit.Stop()

@@ -1,14 +1,15 @@
 package journal
 
-// Bounds of the records that wait for the handler. The first source may use all of maxBytes and maxRecords, the
-// second one with waiting records half of them, and so on: n sources have at most 1 + 1/2 + … + 1/n times
-// as much, which is less than eight times for a thousand, and never more than limit.
+// Bounds of the records that wait for the handler. The first source may use all of maxBytes and
+// maxRecords, the second one with waiting records half of them, and so on. n sources have at most 1
+// + 1/2 + … + 1/n times as much, which is less than eight times for a thousand sources, and never
+// more than limit.
 const (
 	maxRecords = 8192
 	maxBytes   = 8 << 20
 	limit      = 48 << 20
 
-	overhead = 256 // what a record takes besides its bytes
+	overhead = 256 // size of a record besides its bytes
 )
 
 type record struct {
@@ -16,12 +17,12 @@ type record struct {
 	log          func()
 }
 
-// A queue holds the waiting records, first in, first out.
+// A queue contains the waiting records, first in, first out.
 type queue struct {
 	records []record
 	bytes   int
 	sources map[int]*source // sources with records in the queue
-	lost    map[int]int     // lost records that have not been reported yet, by source
+	lost    map[int]int     // lost records that are not reported yet, by source
 }
 
 // A source counts a source's records in the queue.
@@ -49,7 +50,8 @@ func (q *queue) put(r record) {
 	q.records = append(q.records, r)
 }
 
-// fits reports whether a source may add a record. A source without waiting records may add one of any size.
+// fits reports whether a source may add a record. A source without waiting records may add one of
+// any size.
 func (q *queue) fits(s *source, size int) bool {
 	if q.bytes+size > limit {
 		return false
@@ -61,8 +63,8 @@ func (q *queue) fits(s *source, size int) bool {
 	return s.records < maxRecords/n && s.bytes+size <= maxBytes/n
 }
 
-// take removes the first record and returns it, or nil if there is none. It also returns the losses not reported
-// yet.
+// take removes the first record and returns it, or nil if there is none. It also returns the losses
+// that are not reported yet.
 func (q *queue) take() (log func(), lost map[int]int) {
 	if len(q.lost) > 0 {
 		lost, q.lost = q.lost, map[int]int{}
@@ -70,10 +72,12 @@ func (q *queue) take() (log func(), lost map[int]int) {
 	if len(q.records) == 0 {
 		return nil, lost
 	}
+
 	r := q.records[0]
-	q.records[0] = record{} // free it now: the slice keeps its memory until append copies it
+	q.records[0] = record{} // release it now; the array lives until append copies the records
 	q.records = q.records[1:]
 	q.bytes -= r.size
+
 	s := q.sources[r.source]
 	s.bytes -= r.size
 	if s.records--; s.records == 0 {
@@ -82,7 +86,7 @@ func (q *queue) take() (log func(), lost map[int]int) {
 	return r.log, lost
 }
 
-// drop counts all records that wait as lost.
+// drop counts all waiting records as lost.
 func (q *queue) drop() {
 	for _, r := range q.records {
 		q.lost[r.source]++

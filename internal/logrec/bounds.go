@@ -5,16 +5,16 @@ import (
 	"github.com/go-multiprocessing/mp/internal/excerpt"
 )
 
-// Bounds of one record, shared by sender and receiver. The sender cuts parts beyond them; the
-// receiver refuses a record that has such parts.
+// Bounds of one record, shared by sender and receiver. The sender leaves out or shortens parts that
+// exceed them. The receiver rejects a record with such parts.
 const (
-	// maxDepth bounds nested groups: a LogValuer may resolve to a group that contains it again.
+	// maxDepth limits nested groups: a LogValuer may resolve to a group that contains it again.
 	maxDepth = 64
-	// maxAttrs bounds all attributes: such a group may contain the LogValuer several times.
+	// maxAttrs limits all attributes: such a group may contain the LogValuer several times.
 	maxAttrs = 4096
 	maxBytes = 1 << 20 // of all texts, not counting floor bytes of each
 
-	// floor is how long a text may be once the others have used up maxBytes.
+	// floor is how long a text may be after the others have used up maxBytes.
 	floor = 64
 
 	fields   = 7 // of an attribute
@@ -28,13 +28,13 @@ const MaxEncoded = maxBytes + (maxAttrs+ends+1)*attrSize
 
 var bounds = codec.Bounds{Bytes: MaxEncoded, Items: (maxAttrs + ends + 1) * attrItem, Depth: 2*maxDepth + 3}
 
-// A budget is how much more of a record may be sent.
+// A budget is the part of the bounds that is still available for a record.
 type budget struct{ attrs, bytes int }
 
 func newBudget() *budget { return &budget{maxAttrs, maxBytes} }
 
-// text shortens a text to the room left, and uses that up. No text takes more than half of the room, so that
-// a long message leaves some for the attributes.
+// text shortens a text to the available room, and uses up that room. No text takes more than half
+// of the room, so a long message leaves some for the attributes.
 func (left *budget) text(s string) string {
 	s = excerpt.Head(s, max(left.bytes/2, floor))
 	left.bytes -= len(s)

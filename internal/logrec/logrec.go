@@ -1,4 +1,4 @@
-// Package logrec carries slog records from a worker to its parent.
+// Package logrec sends slog records from a worker to its parent.
 package logrec
 
 import (
@@ -11,13 +11,14 @@ import (
 )
 
 type record struct {
-	Time  []byte `cbor:"1,keyasint,omitempty"` // by codec.AppendTime, which keeps its zone
+	Time  []byte `cbor:"1,keyasint,omitempty"` // by codec.AppendTime, which preserves the zone
 	Level int    `cbor:"2,keyasint"`
 	Msg   string `cbor:"3,keyasint"`
 	Attrs []attr `cbor:"4,keyasint,omitempty"`
 }
 
-// attr keeps what slog.Value keeps; other values travel as text.
+// An attr is the encoded form of a slog.Attr. Kinds of values that it has no field for are sent as
+// text.
 type attr struct {
 	Key   string    `cbor:"1,keyasint"`
 	Kind  slog.Kind `cbor:"2,keyasint"`
@@ -28,11 +29,11 @@ type attr struct {
 	Group []attr    `cbor:"7,keyasint,omitempty"`
 }
 
-// Handler sends records with send. It is safe for concurrent use.
+// A Handler encodes records and passes them to send. It is safe for concurrent use.
 type Handler struct {
 	send  func([]byte) error
 	level slog.Level
-	with  func([]slog.Attr) []slog.Attr // wraps a record's attributes in groups and attributes given before
+	with  func([]slog.Attr) []slog.Attr // wraps attributes in the groups and attributes given before
 }
 
 // NewHandler returns a handler for records of at least the given level.
@@ -81,7 +82,7 @@ func packTime(t time.Time) []byte {
 		return nil
 	}
 	b, err := codec.AppendTime(nil, t)
-	if err != nil { // a zone beyond what can travel
+	if err != nil { // the zone's offset is out of range
 		b, _ = codec.AppendTime(nil, t.UTC())
 	}
 	return b
@@ -103,6 +104,7 @@ func (left *budget) pack(attrs []slog.Attr, depth int) (out []attr) {
 		if left.attrs--; left.attrs < 0 {
 			return append(out, attr{Key: "…", Kind: slog.KindString, Text: fmt.Sprintf("%d attributes more", len(attrs)-i)})
 		}
+
 		v := a.Value.Resolve()
 		if a.Key == "" && v.Kind() == slog.KindAny && v.Any() == nil {
 			continue // as every handler does
@@ -137,6 +139,7 @@ func (left *budget) packOne(key string, v slog.Value, depth int) attr {
 	default:
 		p.Kind, p.Text = slog.KindString, left.text(text(v))
 	}
+
 	return p
 }
 
@@ -170,13 +173,14 @@ func unpack(attrs []attr) (out []slog.Attr) {
 		default:
 			a.Value = slog.StringValue(p.Text)
 		}
+
 		out = append(out, a)
 	}
 	return out
 }
 
-// Replay hands a worker's record to a logger's handler, with worker and pid. Instead of bytes
-// that no Handler sends, it hands over a warning that a record could not be read.
+// Replay passes a worker's record to the handler of l, with the worker's number and pid. If no
+// Handler wrote data, it passes a warning that a record could not be read.
 func Replay(l *slog.Logger, worker, pid int, data []byte) {
 	var in record
 	if err := codec.DecodeWithin(data, &in, bounds); err != nil {
@@ -185,13 +189,14 @@ func Replay(l *slog.Logger, worker, pid int, data []byte) {
 	if !l.Enabled(context.Background(), slog.Level(in.Level)) {
 		return
 	}
+
 	r := slog.NewRecord(unpackTime(in.Time), slog.Level(in.Level), in.Msg, 0)
 	r.AddAttrs(unpack(in.Attrs)...)
 	r.AddAttrs(slog.Int("worker", worker), slog.Int("pid", pid))
 	_ = l.Handler().Handle(context.Background(), r)
 }
 
-// Level is the lowest level that l handles.
+// Level returns the lowest level that l handles.
 func Level(l *slog.Logger) slog.Level {
 	for level := slog.LevelDebug - 16; level < slog.LevelError; level++ {
 		if l.Enabled(context.Background(), level) {

@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-// Info says which task it is.
+// Info identifies a task.
 type Info struct {
 	ID      uint64
-	Seq     uint32 // its number on the link
+	Seq     uint32 // the task's number on the link; 0 if it has none
 	Worker  uint16
 	Attempt uint16
 }
 
-// Context is the context of one task. It costs next to nothing until the task
-// looks at it: what a context needs is made then. It is cancelled when the task
-// has ended, so that goroutines which the task left behind see it.
+// Context is the context of one task. It costs next to nothing until the task uses it; only then is
+// its state created. It is cancelled when the task has ended, so that goroutines that the task left
+// behind notice.
 type Context struct {
 	info Info
-	at   uint64                // what Committed was when the task began
-	real atomic.Pointer[state] // nil until somebody looks
-	due  *time.Time            // its deadline; nil: none
+	at   uint64                // the value of Committed when the task started
+	real atomic.Pointer[state] // nil until the context is used
+	due  *time.Time            // the deadline; nil if there is none
 }
 
-// state is what a context needs that is looked at.
+// state is what a context that is in use needs.
 type state struct {
 	done  chan struct{}
-	ended atomic.Bool // there is an err
+	ended atomic.Bool // err is set
 
 	mu    sync.Mutex
 	err   error
-	after map[*func()]bool // to be called at the end
+	after map[*func()]bool // functions to call when the context ends
 }
 
-// over stands for a context that was cancelled before anybody had looked.
+// over is the state of all contexts that were cancelled before they were used.
 var over = func() *state {
 	s := &state{done: make(chan struct{})}
 	s.end(context.Canceled)
@@ -58,14 +58,14 @@ func (s *state) end(err error) {
 	s.after = nil
 }
 
-// Committed is how much a worker has committed: it changes with the outcome of
-// each task. It tells a context that nobody looked at in time that its task has
-// ended, without a word to each. It is set once, before the first task.
+// Committed changes with the outcome of each task that a worker commits. A context that is first
+// used after that thereby learns that its task has ended, and no context needs to be told.
+// Committed is set once, before the first task.
 var Committed *atomic.Uint64
 
-// looked holds the tasks of this process that have looked and not ended, for
-// CancelRunning; asked is the number that it was last given, above bit 32 so
-// that 0 is none, and err what came with it.
+// looked contains the tasks of this process that have used their contexts and not ended, for
+// CancelRunning. asked is the number that CancelRunning was last called with; bit 32 is set in it,
+// so that 0 means none. err is the error that it was called with.
 var looked struct {
 	mu    sync.Mutex
 	tasks map[*Context]bool
@@ -75,9 +75,9 @@ var looked struct {
 
 func ask(seq uint32) uint64 { return 1<<32 | uint64(seq) }
 
-// CancelRunning cancels the task with this number, which has begun: at once if
-// it has looked at its context, else when it does. Task numbers are those of a
-// worker's link; 0 is none. The error becomes the context's.
+// CancelRunning cancels the running task with the given number: at once if the task has used its
+// context, otherwise when it does. Task numbers are those of a worker's link; 0 is no task. err
+// becomes the context's error.
 func CancelRunning(seq uint32, err error) {
 	looked.mu.Lock()
 	defer looked.mu.Unlock()
@@ -100,16 +100,19 @@ func InfoFrom(ctx context.Context) (Info, bool) {
 	return c.info, true
 }
 
+// get returns the context's state, and creates it if necessary.
 func (c *Context) get() *state {
 	if s := c.real.Load(); s != nil {
 		return s
 	}
+
 	looked.mu.Lock()
 	defer looked.mu.Unlock()
 	s := &state{done: make(chan struct{})}
 	if !c.real.CompareAndSwap(nil, s) {
 		return c.real.Load()
 	}
+
 	switch {
 	case c.info.Seq == 0:
 	case c.committed():
@@ -123,18 +126,19 @@ func (c *Context) get() *state {
 			s.end(looked.err)
 		}
 	}
+
 	return s
 }
 
-// committed is looked at after real is set, and End looks at real after the
-// commit: one of the two sees the other.
+// committed is called after real is set, and End reads real after the commit, so at least one of
+// them sees the other's change.
 func (c *Context) committed() bool { return Committed != nil && Committed.Load() != c.at }
 
-// SetDeadline says when the task is to end, of which others see to it. It belongs before the task
-// begins, and many contexts may share the time.
+// SetDeadline sets the task's deadline, which other code enforces. It must be called before the
+// task starts. Contexts may share t.
 func (c *Context) SetDeadline(t *time.Time) { c.due = t }
 
-// Deadline is what was set.
+// Deadline returns the deadline that was set.
 func (c *Context) Deadline() (time.Time, bool) {
 	if c.due == nil {
 		return time.Time{}, false
@@ -142,11 +146,11 @@ func (c *Context) Deadline() (time.Time, bool) {
 	return *c.due, true
 }
 
-// Done is closed when the task is cancelled or has ended.
+// Done returns a channel that is closed when the task is cancelled or has ended.
 func (c *Context) Done() <-chan struct{} { return c.get().done }
 
-// Err is nil until then. It has seldom something to say, and is asked by many: whenever
-// a goroutine takes a lock, for instance.
+// Err returns nil until then. It is called often, for example whenever a goroutine takes a lock,
+// and rarely has an error to return, so that case is the fast one.
 func (c *Context) Err() error {
 	if s := c.real.Load(); s != nil && !s.ended.Load() {
 		return nil
@@ -161,7 +165,7 @@ func (c *Context) cause() error {
 	return s.err
 }
 
-// Value knows the task's Info.
+// Value returns the Context for the key of InfoFrom.
 func (c *Context) Value(key any) any {
 	if _, ok := key.(infoKey); ok {
 		return c
@@ -169,12 +173,13 @@ func (c *Context) Value(key any) any {
 	return nil
 }
 
-// AfterFunc has f called on a goroutine of its own when the context ends: with
-// it, contexts derived from this one need no goroutine each.
+// AfterFunc calls f on a goroutine of its own when the context ends. Package context uses it, so
+// contexts derived from this one need no goroutine each.
 func (c *Context) AfterFunc(f func()) (stop func() bool) {
 	s := c.get()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	if s.err != nil {
 		go f()
 		return func() bool { return false }
@@ -183,6 +188,7 @@ func (c *Context) AfterFunc(f func()) (stop func() bool) {
 		s.after = map[*func()]bool{}
 	}
 	s.after[&f] = true
+
 	return func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -192,7 +198,7 @@ func (c *Context) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// Cancel ends the context with err: the task was cancelled, or has ended.
+// Cancel ends the context with err because the task was cancelled or has ended.
 func (c *Context) Cancel(err error) {
 	if errors.Is(err, context.Canceled) && c.real.CompareAndSwap(nil, over) {
 		return
@@ -206,18 +212,18 @@ func (c *Context) Cancel(err error) {
 	s.end(err)
 }
 
-// End is Cancel for a worker's task that has ended, and costs less: it belongs
-// before the task's outcome is committed, and again after.
+// End is Cancel for a worker's task that has ended, and costs less. It must be called before the
+// task's outcome is committed, and again after that.
 func (c *Context) End() {
 	if c.real.Load() != nil {
 		c.Cancel(context.Canceled)
 	}
 }
 
-// Contexts makes Contexts, many with one allocation.
+// Contexts allocates Contexts in blocks.
 type Contexts struct{ block []Context }
 
-// New returns a fresh context.
+// New returns a new Context.
 func (cs *Contexts) New(info Info) *Context {
 	if len(cs.block) == 0 {
 		cs.block = make([]Context, 1024)

@@ -1,5 +1,5 @@
-// Package runner runs one task at a time and catches whatever it does short of
-// ending the process.
+// Package runner runs one task at a time and catches everything that a task does, except ending the
+// process.
 package runner
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/excerpt"
 )
 
-// Handler runs a function: it decodes the argument from in, which it may keep if it is
-// larger than codec.Large, and appends the encoded result to out.
+// A Handler runs a function. It decodes the argument from in, and appends the encoded result to
+// out. It may keep in if in is larger than codec.Large.
 type Handler func(ctx context.Context, in, out []byte) ([]byte, error)
 
 // Kinds of outcome.
@@ -24,7 +24,7 @@ const (
 	Exited   = 3 // the task called runtime.Goexit
 )
 
-// Outcome is the word for a kind of outcome, in the log.
+// Outcome returns the word for a kind of outcome in log records.
 func Outcome(kind uint8) string {
 	switch kind {
 	case OK:
@@ -37,26 +37,26 @@ func Outcome(kind uint8) string {
 	return "Goexit"
 }
 
-// Panic is what is told of a panic.
+// A Panic describes a panic.
 type Panic struct {
 	Text  string `cbor:"1,keyasint"`
 	Err   []byte `cbor:"2,keyasint,omitempty"` // the value as an errtree, if it was an error
 	Stack string `cbor:"3,keyasint"`
 }
 
-// Bounds of a panic's text and stack, which both sides keep to.
+// Bounds of a panic's text and stack, which both sides respect.
 const (
 	maxPanicText = 256 << 10
 	maxStack     = 256 << 10
 )
 
-// MaxFailure is the most bytes of an outcome that is no result.
+// MaxFailure is the maximum size of the data of an outcome other than OK.
 const MaxFailure = maxPanicText + maxStack + errtree.MaxEncoded + 64
 
 var panicBounds = codec.Bounds{Bytes: MaxFailure, Items: 7, Depth: 1}
 
-// ParsePanic decodes the data of a Panicked outcome. For data that AppendPanic would not write it returns an
-// error with the beginning of the text.
+// ParsePanic decodes the data of a Panicked outcome. For data that AppendPanic would not write it
+// returns an error with the beginning of the text.
 func ParsePanic(data []byte) (p Panic, err error) {
 	err = codec.DecodeWithin(data, &p, panicBounds)
 	if text := codec.FirstText(data); err != nil && text != "" {
@@ -66,9 +66,9 @@ func ParsePanic(data []byte) (p Panic, err error) {
 	return p, err
 }
 
-// Run runs h and returns its outcome; data is buf with the outcome appended. If
-// the task calls runtime.Goexit, Run does not return and the calling goroutine
-// ends: a deferred function of the caller's must see to that.
+// Run calls h and returns its outcome; data is buf with the outcome appended. If the task calls
+// runtime.Goexit, Run does not return, and the calling goroutine ends. The caller needs a deferred
+// function to handle that case.
 func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byte) {
 	returned := false
 	defer func() {
@@ -81,6 +81,7 @@ func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byt
 		}
 		kind, data = Panicked, AppendPanic(buf, r)
 	}()
+
 	out, err := h(ctx, in, buf)
 	returned = true
 	if err != nil {
@@ -89,8 +90,8 @@ func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byt
 	return OK, out
 }
 
-// AppendPanic appends the data of a Panicked outcome. Call it in the
-// deferred function that recovered r, where the stack is still the panic's.
+// AppendPanic appends the data of a Panicked outcome. It must be called by the deferred function
+// that recovered r, while the stack is still that of the panic.
 func AppendPanic(buf []byte, r any) []byte {
 	p := Panic{Text: excerpt.Head(textOf(r), maxPanicText), Stack: excerpt.Head(string(debug.Stack()), maxStack)}
 	if err, ok := r.(error); ok {
@@ -103,7 +104,7 @@ func AppendPanic(buf []byte, r any) []byte {
 	return out
 }
 
-// textOf prints a panic's value, which may itself panic when printed.
+// textOf formats a panic's value, whose formatting may itself panic.
 func textOf(r any) (s string) {
 	defer func() {
 		if recover() != nil {

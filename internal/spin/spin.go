@@ -1,4 +1,5 @@
-// Package spin looks for what another process may be about to do, before its caller sleeps.
+// Package spin waits actively for a change that another process may be about to make, before the
+// caller sleeps.
 package spin
 
 import (
@@ -7,29 +8,31 @@ import (
 	"time"
 )
 
-// A Spinner looks for as long as it takes to sleep and be woken where that has paid lately, as it
-// does for those who answer each other: to wake an idle processor takes many times as long as
-// most answers. Where it has not paid it does not look, but for a try now and then, ever more
-// seldom. Other goroutines run meanwhile. The zero value is ready for use, by many goroutines.
+// A Spinner waits actively for about as long as it takes to sleep and be woken, if that has paid
+// off lately. It pays off between processes that answer each other: waking an idle processor takes
+// many times as long as most answers. If it has not paid off, the Spinner only tries it now and
+// then, ever more rarely. Other goroutines run during the wait. The zero value is ready for use. A
+// Spinner is safe for concurrent use.
 type Spinner struct {
-	left  atomic.Int32 // below 0: how many waits it is until the next try
+	left  atomic.Int32 // below 0: minus the number of waits until the next try
 	fails atomic.Int32 // in a row
 }
 
 const (
-	// longest is about what it takes to sleep and be woken: nobody loses more than that.
+	// longest is about the time it takes to sleep and be woken, so a failed try costs no more than
+	// that.
 	longest = 50 * time.Microsecond
-	// retry is after how many waits it is tried again where it did not pay, once; most where it
-	// often did not.
+	// retry is the number of waits until the next try after one failure. It doubles with each
+	// further failure, up to most.
 	retry = 32
 	most  = 2048
-	// glances is how often it looks before others may run, pause how long it does not look in
-	// between, so that who changes what is looked at is not held up.
+	// glances is how often Until looks before other goroutines may run. pause is how long it does
+	// not look in between, so that it does not slow down the process that makes the change.
 	glances = 16
 	pause   = 30
 )
 
-// Until reports whether it has happened.
+// Until reports whether happened has returned true within the time that it waits.
 func (s *Spinner) Until(happened func() bool) bool {
 	if left := s.left.Load(); left < 0 {
 		s.left.Store(left + 1)
@@ -44,12 +47,13 @@ func (s *Spinner) Until(happened func() bool) bool {
 			idle()
 		}
 	}
+
 	fails := min(s.fails.Add(1), 7)
 	s.left.Store(-min(int32(retry)<<(fails-1), most))
 	return false
 }
 
-// idle passes some ten nanoseconds.
+// idle takes about ten nanoseconds.
 func idle() {
 	for range pause {
 	}

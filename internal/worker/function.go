@@ -1,5 +1,5 @@
-// Package worker is what a worker process does: it takes tasks off the link
-// one after the other, runs them and commits their outcomes.
+// Package worker implements a worker process: it takes tasks off the link one after the other, runs
+// them and commits their outcomes.
 package worker
 
 import (
@@ -10,19 +10,18 @@ import (
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
-// A Program is what Serve has to know of the program that this process is.
+// A Program describes this process's program to Serve.
 type Program struct {
 	Functions []Function
-	Build     string // its build id
-	// Start is called before anything of the user's is run, with a function that sends log records
-	// to the parent, and returns a logger to it.
+	Build     string // the program's build id
+	// Start is called before any of the user's code, with a function that sends log records to the
+	// parent. It returns a logger that uses it.
 	Start func(cfg link.Config, log func([]byte) error) *slog.Logger
-	// Unpack puts the baggage of a call into the context of one of its tasks.
+	// Unpack adds the baggage of a call to the context of one of the call's tasks.
 	Unpack func(ctx context.Context, baggage []byte) context.Context
 }
 
-// A Function is one that this worker can run. Run is called by one goroutine at
-// a time.
+// A Function is a function that this worker can run. Only one goroutine at a time calls Run.
 type Function struct {
 	ID  link.FuncID
 	Run runner.Handler

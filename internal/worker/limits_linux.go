@@ -15,15 +15,16 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// groupOverhead is what a Go process needs of its memory limit besides what the collector counts, of memory in use.
+// groupOverhead is the memory in use of a Go process that the garbage collector does not count,
+// subtracted from the memory limit.
 const groupOverhead = 16 << 20
 
-// mapped is private writable memory that this process has mapped when its limit is set.
+// mapped describes the private writable memory that this process has mapped when its limit is set.
 type mapped struct {
-	// unused is how much of it has never been used: a Go program has tens of MiB of variables and tables that it may
-	// never need. It does not count.
+	// unused is how much of the memory has never been used. It does not count towards the limit. A
+	// Go program has tens of MiB of variables and tables that it may never use.
 	unused int
-	// uncounted is how much of the rest the collector does not count towards its own limit.
+	// uncounted is how much of the rest the garbage collector does not count towards its own limit.
 	uncounted int
 }
 
@@ -37,11 +38,13 @@ func mappedNow() (m mapped) {
 	return m
 }
 
-// ahead is how far below Limits.Memory the collector's limit is: while it collects, tasks go on allocating.
+// ahead returns how far below Limits.Memory the collector's limit is. Tasks continue to allocate
+// while the collector runs.
 func ahead(limit int) int { return 16<<20 + limit/4 }
 
-// preferForOOM has the system choose a worker, not its parent, when memory is short. Its own figure
-// it has from its parent, whose may be high already: Kubernetes makes it up to 1000.
+// preferForOOM makes the system choose a worker, and not its parent, when memory is short. The
+// worker has inherited its parent's value, which may already be high: Kubernetes sets it to up to
+// 1000.
 func preferForOOM() {
 	const file, most = "/proc/self/oom_score_adj", 1000
 	b, _ := os.ReadFile(file)
@@ -49,9 +52,10 @@ func preferForOOM() {
 	_ = os.WriteFile(file, strconv.AppendInt(nil, int64(min(parents+500, most)), 10), 0o600)
 }
 
-// impose sets limits for this process and all that it starts.
+// impose sets limits for this process and for all processes that it starts.
 func impose(l link.Limits) error {
 	preferForOOM()
+
 	if l.Memory > 0 {
 		overhead := groupOverhead
 		if !l.Group {
@@ -68,6 +72,7 @@ func impose(l link.Limits) error {
 			debug.SetMemoryLimit(soft)
 		}
 	}
+
 	if l.Files > 0 {
 		if err := limit("open files", unix.RLIMIT_NOFILE, l.Files); err != nil {
 			return err
@@ -79,7 +84,7 @@ func impose(l link.Limits) error {
 		}
 	}
 	if l.Nice > 0 {
-		// Of the group, which we lead: that reaches all threads.
+		// The worker leads its process group, so this reaches all threads.
 		if err := unix.Setpriority(unix.PRIO_PGRP, 0, l.Nice); err != nil {
 			return fmt.Errorf("its niceness cannot be set to %d: %w", l.Nice, err)
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/ask"
 )
 
-// questions are those of the parent's, beside tasks, which have not been answered.
+// questions contains the parent's queries that have not been answered.
 type questions struct {
 	answer func(seq uint32, data []byte) error
 
@@ -15,7 +15,7 @@ type questions struct {
 	open map[uint32]context.CancelFunc
 }
 
-// ask begins to answer a question, or ends that if there are no more words of it.
+// ask starts to answer a query, or ends the one with that number if question is empty.
 func (q *questions) ask(seq uint32, question []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -25,17 +25,19 @@ func (q *questions) ask(seq uint32, question []byte) {
 		}
 		return
 	}
+
 	ctx, cancel := context.WithCancel(context.Background())
 	if q.open == nil {
 		q.open = map[uint32]context.CancelFunc{}
 	}
 	q.open[seq] = cancel
+
 	go func() {
 		defer cancel()
 		data := ask.Answer(ctx, question)
 		q.mu.Lock()
 		delete(q.open, seq)
 		q.mu.Unlock()
-		_ = q.answer(seq, data) // or the parent is gone, and this process ends
+		_ = q.answer(seq, data) // on error the parent is gone, and this process ends
 	}()
 }

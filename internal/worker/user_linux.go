@@ -6,9 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepDeathSignal requests the parent-death signal again after a Setup. If Setup changed the user, even for a while, the
-// kernel has cleared the signal: see prctl(2). The setting belongs to a thread, so a thread is kept for it. If the parent
-// has died before the call, the worker learns it from the socket.
+// keepDeathSignal requests the parent-death signal again after a Setup. If Setup changed the user,
+// even for a while, the kernel has cleared the signal: see prctl(2). The setting belongs to a
+// thread, so keepDeathSignal keeps a thread for it. If the parent has died before the call, the
+// worker learns that from the socket.
 func keepDeathSignal() {
 	done := make(chan struct{})
 	go func() {

@@ -21,7 +21,7 @@ import (
 // A failure fits into a message, however small MaxMessage is.
 var _ [link.MostFailure - max(runner.MaxFailure, errtree.MaxEncoded)]struct{}
 
-// maxBuf is how large a buffer may be to be kept for the next result.
+// maxBuf is the maximum size of a buffer that is kept for the next result.
 const maxBuf = 4 << 20
 
 type worker struct {
@@ -31,17 +31,16 @@ type worker struct {
 	made    runner.Contexts
 	buf     []byte
 
-	// Of the loop's goroutine.
-	trace  *slog.Logger // of what becomes of tasks; nil: none
-	began  time.Time    // the task, if there is one
+	// The fields below belong to the loop's goroutine.
+	trace  *slog.Logger // for the events of tasks; nil if they are not logged
+	began  time.Time    // the start of the current task
 	inTask bool
 	ctx    *runner.Context
-	err    error // why there will be no more
-	code   int   // to exit with
+	err    error // why the loop ends
+	code   int   // the exit code
 }
 
-// Serve serves the parent until it is told to stop or the parent is gone, and
-// returns the exit code.
+// Serve serves the parent until the parent tells it to stop or is gone. It returns the exit code.
 func Serve(p Program) int {
 	port, cfg, err := link.Open()
 	if err != nil {
@@ -52,18 +51,21 @@ func Serve(p Program) int {
 		_ = port.Fail(errtree.Append(nil, err))
 		return 1
 	}
+
 	runner.Committed = port.Committed()
 	share.Born(link.BrokerFD, port.AskBroker)
 	if !cfg.Single {
 		share.TasksTell()
 	}
+
 	w := &worker{port: port, cfg: cfg, program: p}
 	if err := w.greet(); err != nil {
 		return 1
 	}
+
 	goOn := w.listen()
 	if cfg.Setup.Name != "" {
-		<-goOn // what it starts is to be guarded
+		<-goOn // Setup may start processes, which must be guarded
 	}
 	if err := w.bound(cfg.Setup); err != nil {
 		_ = port.Fail(errtree.Append(nil, fmt.Errorf("its setup %s failed: %w", cfg.Setup.Name, err)))
@@ -72,9 +74,11 @@ func Serve(p Program) int {
 	if cfg.Setup.Name != "" {
 		keepDeathSignal()
 	}
+
 	if err := port.Ready(); err != nil {
 		return 1
 	}
+
 	over := make(chan error)
 	go w.loop(over)
 	if err := <-over; !errors.Is(err, io.EOF) {
@@ -88,7 +92,7 @@ func Serve(p Program) int {
 	return w.code
 }
 
-// greet tells the parent who this is. From then on what is logged goes there.
+// greet introduces the worker to the parent, to which log records are sent from then on.
 func (w *worker) greet() error {
 	hello := link.Hello{Build: w.program.Build}
 	for _, f := range w.program.Functions {
@@ -103,8 +107,8 @@ func (w *worker) greet() error {
 	return nil
 }
 
-// listen does what the parent says beside tasks, and ends the process when the parent is
-// gone. It returns what tells that the worker is guarded.
+// listen handles the parent's requests other than tasks, and ends the process when the parent is
+// gone. The returned channel receives a value when the worker is guarded.
 func (w *worker) listen() (goOn <-chan struct{}) {
 	guarded := make(chan struct{}, 1)
 	asked := questions{answer: w.port.Answer}
@@ -118,7 +122,7 @@ func (w *worker) listen() (goOn <-chan struct{}) {
 	return guarded
 }
 
-// put never blocks.
+// put sends on ch without blocking.
 func put(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
@@ -126,8 +130,8 @@ func put(ch chan struct{}) {
 	}
 }
 
-// exitCodes are those of a worker for one task, by how it ended: Python's, and
-// for a panic Go's.
+// exitCodes contains the exit codes of a worker for a single task, by the kind of outcome. They are
+// Python's, except that the code for a panic is Go's.
 var exitCodes = map[uint8]int{runner.OK: 0, runner.Failed: 1, runner.Panicked: 2, runner.Exited: 1}
 
 // bound runs a setup or teardown function.
@@ -148,8 +152,10 @@ func (w *worker) runBound(f Function, b link.Bound) error {
 	go func() {
 		err := errors.New("it called runtime.Goexit")
 		defer func() { result <- err }()
+
 		ctx := w.made.New(runner.Info{Worker: uint16(w.cfg.Worker)})
 		defer ctx.Cancel(context.Canceled)
+
 		kind, data := runner.Run(ctx, f.Run, b.Arg, nil)
 		switch kind {
 		case runner.OK:
@@ -165,9 +171,9 @@ func (w *worker) runBound(f Function, b link.Bound) error {
 	return <-result
 }
 
-// loop runs tasks until there will be no more. A task that panics or calls
-// runtime.Goexit ends the goroutine, and a new one goes on: that costs the
-// others less than to be ready for it in each of them.
+// loop runs tasks until the link ends. A task that panics or calls runtime.Goexit ends the
+// goroutine, and a new one continues. For the other tasks this costs less than a recover for each
+// of them.
 func (w *worker) loop(over chan<- error) {
 	defer w.goOn(over)
 	defer w.catch()
@@ -187,32 +193,36 @@ func (w *worker) loop(over chan<- error) {
 func (w *worker) run(t *link.Task) {
 	w.inTask = true
 	share.BeginTask()
-	w.cfg.Worker = t.Worker // a spare gets its number with its place
+	w.cfg.Worker = t.Worker // a spare worker gets its number with its slot
 	w.ctx = w.made.New(runner.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(t.Worker), Attempt: uint16(t.Attempt)})
 	if t.Due != nil {
 		w.ctx.SetDeadline(t.Due)
 	}
+
 	f := &w.program.Functions[t.Func]
 	if w.trace != nil {
 		w.began = time.Now()
 		w.trace.Info("mp: task begins", "task", t.ID, "func", f.ID.Name, "attempt", t.Attempt)
 	}
+
 	ctx := context.Context(w.ctx)
 	if len(t.Baggage) > 0 {
 		ctx = w.program.Unpack(ctx, t.Baggage)
 	}
+
 	data, err := f.Run(ctx, t.In, w.buf[:0])
 	kind := uint8(runner.OK)
 	if err != nil {
 		kind, data = runner.Failed, errtree.Append(w.buf[:0], err)
 	}
+
 	w.finish(kind, data)
 	if cap(data) <= maxBuf && cap(data) > cap(w.buf) {
 		w.buf = data
 	}
 }
 
-// cancelTask passes on that the context of a task's caller has ended.
+// cancelTask cancels the context of a task whose caller's context has ended.
 func cancelTask(seq uint32, deadline bool) {
 	err := context.Canceled
 	if deadline {
@@ -251,7 +261,7 @@ func (w *worker) catch() {
 	}
 }
 
-// goOn is called last on a loop's goroutine, however it ends.
+// goOn is the last call on a loop's goroutine, however that ends.
 func (w *worker) goOn(over chan<- error) {
 	if w.inTask {
 		w.finish(runner.Exited, nil)

@@ -2,5 +2,5 @@
 
 package worker
 
-// Serve is never reached where no worker can be started.
+// Serve is never called on a system where no worker can be started.
 func Serve(Program) int { return 1 }
