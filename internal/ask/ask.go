@@ -1,6 +1,6 @@
 // Package ask lets packages that the root package does not import query worker processes, whatever
-// these are doing. Package insight queries profiles this way. Both processes must import the package
-// that asks.
+// these are doing. Package insight queries profiles this way. Both processes must import the
+// package that asks.
 package ask
 
 import (
