@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// soon is a context that ends soon, and the moment at which it does.
+// soon returns a context that ends soon, and the time at which it ends.
 func soon(t *testing.T) (context.Context, time.Time) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -28,7 +28,8 @@ func soon(t *testing.T) (context.Context, time.Time) {
 	return ctx, end
 }
 
-// late checks the error of a deadline, which is not early and not only the heartbeat's.
+// late checks that err is the error of a deadline, and that it came neither early nor only with the
+// heartbeat.
 func late(t *testing.T, what string, err error, end time.Time) {
 	t.Helper()
 	if d := time.Since(end); !errors.Is(err, context.DeadlineExceeded) || d < 0 || d > 10*time.Second {
@@ -36,8 +37,8 @@ func late(t *testing.T, what string, err error, end time.Time) {
 	}
 }
 
-// S1, S7, S8: what another lot has is not to be had, at once or until a deadline, and
-// then it is.
+// S1, S7, S8: an object that another Lot holds cannot be taken, at once or until a deadline. Once
+// it is released, it can.
 func TestExclusive(t *testing.T) {
 	for _, x := range exclusive {
 		t.Run(x.name, func(t *testing.T) {
@@ -47,6 +48,7 @@ func TestExclusive(t *testing.T) {
 			if ok, err := here.try(); !ok || err != nil {
 				t.Fatal(ok, err)
 			}
+
 			for _, o := range []tryer{here, there} {
 				if ok, err := o.try(); ok || err != nil {
 					t.Error(ok, err)
@@ -59,6 +61,7 @@ func TestExclusive(t *testing.T) {
 					t.Error(err)
 				}
 			}
+
 			must(t, here.release())
 			if ok, err := there.try(); !ok || err != nil {
 				t.Error(ok, err)
@@ -67,7 +70,7 @@ func TestExclusive(t *testing.T) {
 	}
 }
 
-// S2: unlocking what this process does not hold is an error, and changes nothing.
+// S2: releasing an object that this process does not hold is an error, and changes nothing.
 func TestNotHeld(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2)
@@ -81,6 +84,7 @@ func TestNotHeld(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	notHeld(a.Unlock())
 	must(t, a.Lock(forever))
 	notHeld(b.Unlock())
@@ -98,6 +102,7 @@ func TestNotHeld(t *testing.T) {
 	if ok, _ := d.TryRLock(); !ok {
 		t.Error("no reader beside a reader")
 	}
+
 	must(t, c.RUnlock())
 	must(t, d.RUnlock())
 	must(t, d.Lock(forever))
@@ -105,10 +110,11 @@ func TestNotHeld(t *testing.T) {
 	if ok, _ := c.TryRLock(); ok {
 		t.Error("a reader beside a writer")
 	}
+
 	must(t, d.Unlock())
 }
 
-// S5, S6: a semaphore may rise above its start, a bounded one may not.
+// S5, S6: a semaphore may rise above its initial value; a bounded one may not.
 func TestPermits(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2)
@@ -117,13 +123,15 @@ func TestPermits(t *testing.T) {
 	if n, err := s.Available(); n != 2 || err != nil {
 		t.Error(n, err)
 	}
+
 	b := xsync.NewBounded(w.memory(lots[0], 1), 2)
 	if err := b.Release(); !errors.Is(err, errs.ErrOverRelease) {
 		t.Error(err)
 	}
+
 	other := xsync.OpenBounded(w.memory(lots[1], 1))
 	must(t, other.Acquire(forever))
-	must(t, b.Release()) // of another process
+	must(t, b.Release()) // taken by the other process
 	if n, err := other.Available(); n != 2 || err != nil {
 		t.Error(n, err)
 	}
@@ -134,7 +142,7 @@ func TestPermits(t *testing.T) {
 	}
 }
 
-// S9, S10: Signal wakes one, Broadcast all, in lots mixed.
+// S9, S10: Signal wakes one waiter and Broadcast all, across several Lots.
 func TestSignalAndBroadcast(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
@@ -151,16 +159,18 @@ func TestSignalAndBroadcast(t *testing.T) {
 			woken <- struct{}{}
 		}()
 	}
+
 	locked := func(f func()) {
 		must(t, locks[0].Lock(forever))
 		f()
 		must(t, locks[0].Unlock())
 	}
+
 	until(t, "all wait", func() (ok bool) { locked(func() { ok = waiting.Load() == all }); return ok })
 	for range 5 {
 		locked(func() { must(t, conds[0].Signal()) })
 		within(t, "one is woken", func() { <-woken })
-		for range 20 { // and no other one, however often they look
+		for range 20 { // no other one wakes, however often they look
 			w.mail.RingAll()
 			locked(func() {})
 		}
@@ -168,6 +178,7 @@ func TestSignalAndBroadcast(t *testing.T) {
 			t.Fatal("a signal has woken more than one")
 		}
 	}
+
 	locked(func() { must(t, conds[0].Broadcast()) })
 	within(t, "all are woken", func() {
 		for range all - 5 {
@@ -176,7 +187,7 @@ func TestSignalAndBroadcast(t *testing.T) {
 	})
 }
 
-// S13, S14, S18.
+// S13, S14, S18: Wait ends with its context, and fails without the lock.
 func TestCondEnds(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1)
@@ -193,8 +204,9 @@ func TestCondEnds(t *testing.T) {
 	must(t, m.Unlock())
 }
 
-// A holder that keeps the lock for ever does not keep a Wait whose context has ended: it returns ErrNotHeld, which
-// is neither the context's error nor leaves anything of it behind. A signal that it had goes to another one.
+// A holder that keeps the lock forever does not block a Wait whose context has ended. Wait returns
+// ErrNotHeld and not the context's error, and leaves nothing behind. A signal that it received goes
+// to another waiter.
 func TestCondOfKeptLock(t *testing.T) {
 	defer xsync.RelockPatience(time.Millisecond)()
 	w := newWorld(t)
@@ -207,30 +219,33 @@ func TestCondOfKeptLock(t *testing.T) {
 		go func() { kept <- conds[1].Wait(ctx) }()
 		must(t, locks[2].Lock(forever)) // the first one waits
 		go func() { other <- errors.Join(conds[2].Wait(forever), locks[2].Unlock()) }()
-		must(t, locks[0].Lock(forever)) // and the second one
+		must(t, locks[0].Lock(forever)) // the second one waits too
 		if signalled {
-			must(t, conds[0].Signal()) // the first one, which waits in the next slot
+			must(t, conds[0].Signal()) // goes to the first one, which waits in the next slot
 		}
+
 		cancel()
 		within(t, "Wait returns", func() {
 			if err := <-kept; !errors.Is(err, errs.ErrNotHeld) || errors.Is(err, context.Canceled) {
 				t.Errorf("signalled %v: %v", signalled, err)
 			}
 		})
+
 		if err := locks[1].Held(); !errors.Is(err, errs.ErrNotHeld) {
 			t.Errorf("signalled %v: %v", signalled, err)
 		}
 		if !signalled {
 			must(t, conds[0].Signal())
 		}
+
 		must(t, locks[0].Unlock())
 		within(t, "the other one is woken", func() { must(t, <-other) })
-		must(t, locks[0].Lock(forever)) // nobody waits for it
+		must(t, locks[0].Lock(forever)) // no goroutine waits for it
 		must(t, locks[0].Unlock())
 	}
 }
 
-// S19, S20: an Event is sticky, and also lets those go on who look after a Clear.
+// S19, S20: an Event stays set, and also releases waiters that look at it only after a Clear.
 func TestEvent(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2)
@@ -242,10 +257,12 @@ func TestEvent(t *testing.T) {
 		for w.mask(0, 0) == 0 {
 			runtime.Gosched()
 		}
+
 		must(t, here.Set())
 		must(t, here.Clear())
 		within(t, "Set wakes", func() { must(t, <-done) })
 	}
+
 	ctx, end := soon(t)
 	late(t, "Wait", there.Wait(ctx), end)
 	must(t, here.Set())
@@ -253,7 +270,7 @@ func TestEvent(t *testing.T) {
 	must(t, there.Wait(forever))
 }
 
-// S21, S22, S24, S25: ten passes and more in lockstep, the action once by the one with index 0.
+// S21, S22, S24, S25: all parties pass in lockstep, and the one with index 0 runs the action once.
 func TestBarrierPasses(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
@@ -284,12 +301,13 @@ func TestBarrierPasses(t *testing.T) {
 		}
 		wg.Wait()
 	})
+
 	if acts.Load() != passes {
 		t.Errorf("%d actions in %d passes", acts.Load(), passes)
 	}
 }
 
-// S26, S27, S28: abort, reset, a deadline and a failing action break it for all who wait.
+// S26, S27, S28: Abort, Reset, a deadline and a failing action break the barrier for all waiters.
 func TestBarrierBreaks(t *testing.T) {
 	for name, breakIt := range map[string]func(b *xsync.Barrier){
 		"abort":    func(b *xsync.Barrier) { must(t, b.Abort()) },
@@ -310,6 +328,7 @@ func TestBarrierBreaks(t *testing.T) {
 					}()
 				}
 			}
+
 			wait(2)
 			until(t, "two wait", func() bool { n, _ := all[0].Waiting(); return n == 2 })
 			breakIt(all[0])
@@ -320,6 +339,7 @@ func TestBarrierBreaks(t *testing.T) {
 					}
 				})
 			}
+
 			if broken, err := all[1].Broken(); broken != (name != "reset") || err != nil {
 				t.Error(broken, err)
 			}
@@ -329,12 +349,14 @@ func TestBarrierBreaks(t *testing.T) {
 				}
 				must(t, all[1].Reset())
 			}
+
 			wait(4)
 			for range 4 {
 				within(t, "it works again", func() { must(t, <-failures) })
 			}
 		})
 	}
+
 	w := newWorld(t)
 	one := xsync.NewBarrier(w.memory(w.lots(1)[0], 0), 1)
 	if index, err := one.Wait(forever, nil); index != 0 || err != nil {
@@ -342,7 +364,7 @@ func TestBarrierBreaks(t *testing.T) {
 	}
 }
 
-// Who takes and gives a lock in a hot loop does not keep another one waiting for long.
+// A goroutine that takes and releases a lock in a hot loop does not block another one for long.
 func TestNobodyStarves(t *testing.T) {
 	for _, x := range exclusive {
 		t.Run(x.name, func(t *testing.T) {
@@ -358,6 +380,7 @@ func TestNobodyStarves(t *testing.T) {
 					must(t, hot.release())
 				}
 			})
+
 			until(t, "it is hot", func() bool { return loops.Load() > 1000 })
 			within(t, "the other one has its turns", func() {
 				for range 200 {
@@ -365,6 +388,7 @@ func TestNobodyStarves(t *testing.T) {
 					must(t, other.release())
 				}
 			})
+
 			over.Store(true)
 			wg.Wait()
 		})
@@ -380,7 +404,7 @@ func threads(t *testing.T) int {
 	return len(all)
 }
 
-// used is the time that this process has computed.
+// used returns the CPU time that this process has used.
 func used(t *testing.T) time.Duration {
 	t.Helper()
 	var u unix.Rusage
@@ -388,8 +412,9 @@ func used(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Ten thousand goroutines wait for one Mutex, or for as many, in no more threads than a
-// few do, without computing, and all have their turn, or are told that it was closed.
+// Ten thousand goroutines wait for one Mutex, or for as many Mutexes. They need no more threads
+// than a few goroutines do, and no CPU time. All of them have their turn, or learn that the Mutex
+// was closed.
 func TestMultitude(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -409,6 +434,7 @@ func TestMultitude(t *testing.T) {
 				others[i] = xsync.OpenMutex(m)
 				must(t, owners[i].Lock(forever))
 			}
+
 			before := threads(t)
 			var wg sync.WaitGroup
 			var turns, closed, waiting atomic.Int64
@@ -427,11 +453,13 @@ func TestMultitude(t *testing.T) {
 					}
 				})
 			}
+
 			until(t, "all wait", func() bool { return waiting.Load() == multitude })
 			settle(t)
 			if n := threads(t); n > before+8 {
 				t.Errorf("%d threads, %d before", n, before)
 			}
+
 			began := time.Now()
 			within(t, "all have their turn", func() {
 				for _, m := range owners {
@@ -443,6 +471,7 @@ func TestMultitude(t *testing.T) {
 				}
 				wg.Wait()
 			})
+
 			t.Log(time.Since(began))
 			if n := turns.Load(); c.close != (n == 0) || n+closed.Load() != multitude {
 				t.Errorf("%d turns, %d closed", n, closed.Load())
@@ -451,7 +480,7 @@ func TestMultitude(t *testing.T) {
 	}
 }
 
-// settle returns when the process computes next to nothing, in some span of 200 ms.
+// settle returns when the process has used almost no CPU time in a span of 200 ms.
 func settle(t *testing.T) {
 	t.Helper()
 	until(t, "who waits does not compute", func() bool {
@@ -461,7 +490,7 @@ func settle(t *testing.T) {
 	})
 }
 
-// With one processor for Go, who sleeps in the kernel does not keep others from running.
+// With GOMAXPROCS=1, a goroutine that sleeps in the kernel does not block others.
 func TestOneProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	w := newWorld(t)
@@ -477,7 +506,7 @@ func TestOneProcessor(t *testing.T) {
 	}(), 2)
 }
 
-// Two goroutines under one Mutex are clean for the race detector.
+// The race detector reports nothing for two goroutines that use one Mutex.
 func TestOrder(t *testing.T) {
 	w := newWorld(t)
 	m := xsync.NewMutex(w.memory(w.lots(1)[0], 0))
@@ -492,6 +521,7 @@ func TestOrder(t *testing.T) {
 			}
 		})
 	}
+
 	wg.Wait()
 	if n != 2000 {
 		t.Error(n)

@@ -19,10 +19,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// nobody is a slot without a process in these tests.
+// nobody is a slot that no process has in these tests.
 const nobody = 999
 
-// A method is an object's method. The context is for those that take one.
+// A method is an object's method. Methods that take a context use ctx.
 type method struct {
 	name string
 	call func(ctx context.Context) error
@@ -32,11 +32,11 @@ type method struct {
 type target struct {
 	kind  xsync.Kind
 	words []int // offsets of words
-	// open returns the methods of the object in a lot. It makes the object first if make is set.
+	// open returns the methods of the object in a Lot. With make, it creates the object first.
 	open func(w *world, lot *park.Lot, n int, make bool) []method
 }
 
-// wordsOf returns the words in the first n bytes.
+// wordsOf returns the offsets of the words in the first n bytes.
 func wordsOf(n int) (words []int) {
 	for at := 0; at < n; at += 8 {
 		words = append(words, at)
@@ -44,7 +44,8 @@ func wordsOf(n int) (words []int) {
 	return words
 }
 
-// wordsBySlot returns words of an object that has some for each slot: those of slots in use, and of others.
+// wordsBySlot returns the offsets of words of an object that has one for each slot, for slots in
+// use and for others.
 func wordsBySlot() []int {
 	words := wordsOf(64)
 	for _, slot := range []int{0, 1, 2, 3, 8, 16, nobody} {
@@ -53,9 +54,9 @@ func wordsBySlot() []int {
 	return words
 }
 
-const targetData = 4096 // size of a ring's data; a pipe has two
+const targetData = 4096 // size of a ring's data; a pipe has twice as much
 
-// ringWords returns the words of a Ring's head, and the first of its records.
+// ringWords returns the offsets of the words of a Ring's head and of its first records.
 func ringWords(at, data int) []int {
 	words := []int{data, data + 8}
 	for _, w := range wordsOf(xsync.RingSize) {
@@ -74,7 +75,7 @@ func pipeWords() []int {
 
 func nothing() error { return nil }
 
-// quick adapts a method that takes no context, and so must return soon whatever the memory contains.
+// quick adapts a method without a context, which must return soon whatever the memory contains.
 func quick(f func() error) func(context.Context) error {
 	return func(context.Context) error { return f() }
 }
@@ -170,7 +171,7 @@ func barrierTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	open := func(parties int) *xsync.Barrier {
 		return opened(make, w.memory(lot, n), func(m xsync.Memory) *xsync.Barrier { return xsync.NewBarrier(m, parties) }, xsync.OpenBarrier)
 	}
-	b := open(1) // so that the first party is the last
+	b := open(1) // the first party is also the last
 	wait := func(ctx context.Context) error { _, err := b.Wait(ctx, nothing); return err }
 	return []method{
 		{"Wait", wait},
@@ -215,8 +216,9 @@ func heldTarget(w *world, lot *park.Lot, n int, make bool) []method {
 
 func methodsOfRings(in, out *xsync.Ring) []method {
 	spill := func(b []byte) ([]byte, error) { return make([]byte, xsync.SpillSize), nil }
-	large := make([]byte, targetData) // is stored elsewhere
+	large := make([]byte, targetData) // spilled
 	drop := func([]byte) {}
+
 	return []method{
 		{"Put", func(ctx context.Context) error { return in.Put(ctx, []byte("abc"), spill, drop) }},
 		{"Ready", out.Ready},
@@ -272,7 +274,7 @@ var targets = map[string]target{
 	"pipe":      {xsync.KindPipe, pipeWords(), pipeTarget},
 }
 
-// writings returns functions that give a word's new value.
+// writings returns functions that compute a word's new value.
 func writings(r *rand.Rand) map[string]func(w uint64) uint64 {
 	noise, bits := r.Uint64(), uint64(1)<<r.IntN(64)
 	return map[string]func(w uint64) uint64{
@@ -289,12 +291,12 @@ func writings(r *rand.Rand) map[string]func(w uint64) uint64 {
 
 const (
 	shortly = 10 * time.Millisecond
-	// overdue is how long a method may outlive its context: a heartbeat, a stuck lock, and what a busy machine
-	// adds.
+	// overdue is how long a method may outlive its context. It covers a heartbeat, a stuck lock and
+	// the delays of a busy machine.
 	overdue = 10 * time.Second
 )
 
-// useAll calls all methods of an object, and reports one that does not return.
+// useAll calls all methods of an object, and reports methods that do not return.
 func useAll(t *testing.T, what string, methods []method) {
 	t.Helper()
 	for _, m := range methods {
@@ -303,8 +305,9 @@ func useAll(t *testing.T, what string, methods []method) {
 			defer close(done)
 			ctx, cancel := context.WithTimeout(t.Context(), shortly)
 			defer cancel()
-			_ = m.call(ctx) // it may return anything, but it must return
+			_ = m.call(ctx) // any result is fine, as long as it returns
 		}()
+
 		select {
 		case <-done:
 		case <-time.After(overdue):
@@ -314,7 +317,7 @@ func useAll(t *testing.T, what string, methods []method) {
 	}
 }
 
-// corruptWorld makes lots in this process for two slots, with the usual heartbeat.
+// corruptWorld creates Lots in this process for two slots, with the usual heartbeat.
 func corruptWorld(t *testing.T) (w *world, lots []*park.Lot) {
 	t.Cleanup(xsync.Stuck(shortly))
 	t.Cleanup(xsync.RelockPatience(shortly))
@@ -326,18 +329,19 @@ func corruptWorld(t *testing.T) (w *world, lots []*park.Lot) {
 	return w, lots
 }
 
-// Whatever the words of an object are overwritten with, each method returns when its context has
-// ended, or soon if it takes none; so does Bury.
+// Whatever overwrites the words of an object, each method returns when its context has ended, or
+// soon if it takes none. Bury returns as well.
 func TestWordsWrittenOver(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 1))
 	for name, x := range targets {
 		t.Run(name, func(t *testing.T) {
 			w, lots := corruptWorld(t)
 			var wg sync.WaitGroup
-			places := make(chan int, 32) // bounds the objects in use
+			places := make(chan int, 32) // limits the objects in use
 			for i := range cap(places) {
 				places <- 2 * i
 			}
+
 			for _, at := range x.words {
 				for how, f := range writings(r) {
 					n := <-places
@@ -357,14 +361,16 @@ func TestWordsWrittenOver(t *testing.T) {
 					})
 				}
 			}
+
 			wg.Wait()
 		})
 	}
 }
 
-// The same holds while a word keeps changing.
+// Methods and Bury also return while a word keeps changing.
 func TestWordsFlipped(t *testing.T) {
 	values := []uint64{0, math.MaxUint64, 1, 2, nobody, 1 << 62, 1<<62 | 1<<20 | 4, 1 << 63}
+
 	for name, x := range targets {
 		t.Run(name, func(t *testing.T) {
 			w, lots := corruptWorld(t)
@@ -389,6 +395,7 @@ func TestWordsFlipped(t *testing.T) {
 						word.Store(first&^1023 | values[i%4])
 					}
 				})
+
 				what := fmt.Sprintf("word %d", at)
 				useAll(t, what, slices.Concat(here, there))
 				useAll(t, what, []method{{"Bury", quick(func() error { xsync.Bury(x.kind, w.bytes(0), 2); return nil })}})
@@ -399,8 +406,8 @@ func TestWordsFlipped(t *testing.T) {
 	}
 }
 
-// A wait ends with its context even if its word always looks ready and it keeps being called, while each
-// attempt to get finds nothing.
+// A wait ends with its context even if its word always looks ready and the waiter keeps being
+// called, although every attempt to receive finds nothing.
 func TestReadyInVain(t *testing.T) {
 	w, lots := corruptWorld(t)
 	shape := xsync.RingShape{Most: 8}
@@ -410,6 +417,7 @@ func TestReadyInVain(t *testing.T) {
 	within(t, "Until", func() {
 		watch := xsync.NewWatch(lots[0])
 		defer watch.End()
+
 		watch.Ring(r)
 		ctx, cancel := context.WithCancel(t.Context())
 		err := watch.Until(ctx, func() bool {
@@ -425,14 +433,14 @@ func TestReadyInVain(t *testing.T) {
 	})
 }
 
-// lockOver overwrites an object's word so that a slot holds its lock, without flags.
+// lockOver overwrites an object's word as if a slot held its lock, without flags.
 func lockOver(w *world, n, at, slot int) {
 	word := shm.Word64(w.bytes(n), at)
 	word.Store(word.Load()&^math.MaxUint32 | uint64(slot))
 }
 
-// A lock whose holder is no process does not block others: the guarded memory may be half changed, as after
-// a death. A lock that any process holds is left alone.
+// A lock whose holder is not a process does not block others. The guarded memory may be
+// inconsistent, as after a death. A lock that a process holds is left alone.
 func TestHeldByNobody(t *testing.T) {
 	const draining = 1 << 18
 	died := func(t *testing.T, err error) {
@@ -441,6 +449,7 @@ func TestHeldByNobody(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	for name, f := range map[string]func(t *testing.T, w *world, m xsync.Memory, ctx context.Context){
 		"mutex": func(t *testing.T, w *world, m xsync.Memory, ctx context.Context) {
 			x := xsync.NewMutex(m)
@@ -452,7 +461,7 @@ func TestHeldByNobody(t *testing.T) {
 			lockOver(w, 0, 0, nobody)
 			_, err := x.TryLock()
 			died(t, err)
-			lockOver(w, 0, 0, 1<<17|nobody) // while repairing it
+			lockOver(w, 0, 0, 1<<17|nobody) // during the repair
 			must(t, x.Recover(ctx, nothing))
 			must(t, x.Lock(ctx))
 		},
@@ -474,11 +483,12 @@ func TestHeldByNobody(t *testing.T) {
 		},
 		"readers": func(t *testing.T, w *world, m xsync.Memory, ctx context.Context) {
 			x := xsync.NewRWMutex(m)
-			for i := range park.MaxProcs { // the counts of all slots except those in use
+			for i := range park.MaxProcs { // the counts of all slots except the two in use
 				if i != 8 && i != 16 {
 					shm.Word64(w.bytes(0), 64+8*i).Store(7)
 				}
 			}
+
 			must(t, x.Lock(ctx))
 		},
 		"once": func(t *testing.T, w *world, m xsync.Memory, ctx context.Context) {
@@ -521,12 +531,13 @@ func TestHeldByNobody(t *testing.T) {
 			lot := w.lots(1)[0]
 			ctx, cancel := context.WithTimeout(t.Context(), never)
 			defer cancel()
+
 			f(t, w, w.memory(lot, 0), ctx)
 		})
 	}
 }
 
-// Processes that are already waiting find it too, and not before the slot is given back.
+// Waiting processes notice such a lock too, but not before the slot is vacated.
 func TestHeldByNobodyWhileWaiting(t *testing.T) {
 	w := newWorld(t)
 	w.mail.Occupy(1)
@@ -543,11 +554,13 @@ func TestHeldByNobodyWhileWaiting(t *testing.T) {
 	if err := m.Lock(short); err != context.DeadlineExceeded {
 		t.Error("a lock that another process holds: ", err)
 	}
+
 	select {
 	case err := <-ended:
 		t.Fatal("a lock that another process holds: ", err)
 	default:
 	}
+
 	w.mail.Vacate(nobody)
 	within(t, "the heartbeat finds it", func() {
 		if err := <-ended; err != errs.ErrOwnerDied {
@@ -573,5 +586,6 @@ func TestCondLockIsKept(t *testing.T) {
 			t.Error(err)
 		}
 	})
+
 	must(t, other.Unlock())
 }

@@ -2,8 +2,8 @@ package xsync
 
 import "time"
 
-// StopInside leaves the Ring as a process does that is stopped, or dies, in the middle of
-// putting and of getting.
+// StopInside leaves the Ring in the state of a process that was stopped, or died, in the middle of
+// a put and of a get.
 func (r *Ring) StopInside() {
 	for _, l := range []*Mutex{&r.put, &r.get} {
 		if ok, err := l.TryLock(); !ok || err != nil {
@@ -12,26 +12,26 @@ func (r *Ring) StopInside() {
 	}
 }
 
-// Moved is how many records have been put, got and dealt with.
+// Moved returns how many records have been put, received and marked as done.
 func (r *Ring) Moved() (put, got, done uint64) {
 	head, tail := r.positions()
 	return tail.count(), head.count(), r.done.Load()
 }
 
-// Place is where the next record will lie.
+// Place returns the place of the next record.
 func (r *Ring) Place() int {
 	_, tail := r.positions()
 	return tail.place()
 }
 
-// Age makes the Ring look as if n records had been put, got and dealt with.
+// Age makes the Ring look as if n records had been put, received and marked as done.
 func (r *Ring) Age(n uint64) {
 	r.tail.Store(born | n&countMask<<placeBits)
 	r.head.Store(r.tail.Load())
 	r.done.Store(position(r.tail.Load()).count())
 }
 
-// Stuck changes how long a try waits for who is stopped, until it is called back.
+// Stuck sets how long the Try methods wait for a stopped process, until back is called.
 func Stuck(d time.Duration) (back func()) {
 	before := stuck
 	stuck = d

@@ -15,17 +15,19 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// givenBack is an operation on an object, and what is left of it for another process.
+// A givenBack is an operation on an object, with a function that counts what it leaves for another
+// process.
 type givenBack struct {
 	op    func() error
 	close func()
 	left  func() int
-	// closed is how many are left if the operation returned ErrClosed, and done otherwise.
+	// closed is the count if the operation returned ErrClosed, and done the count otherwise.
 	closed, done int
 }
 
-// An operation during which its process closes the object and gives the memory back returns ErrClosed, unless it was
-// done before. Operations on large records meet the end mostly while they copy, and those on small ones at any step.
+// An operation during which its process closes the object and releases the memory returns
+// ErrClosed, unless it has completed before. With large records, the close usually hits the copy;
+// with small ones it hits any step.
 func TestGivenBack(t *testing.T) {
 	large, small := bytes.Repeat([]byte{1}, 200<<10), []byte{1}
 	put := func(b []byte) func(t *testing.T, m, mine place) givenBack {
@@ -37,6 +39,7 @@ func TestGivenBack(t *testing.T) {
 			}
 		}
 	}
+
 	get := func(b []byte) func(t *testing.T, m, mine place) givenBack {
 		return func(t *testing.T, m, mine place) givenBack {
 			there, here := rings(m, mine)
@@ -53,6 +56,7 @@ func TestGivenBack(t *testing.T) {
 			}
 		}
 	}
+
 	for _, c := range []struct {
 		name  string
 		often bool
@@ -85,7 +89,7 @@ func TestGivenBack(t *testing.T) {
 		{"put, get and done", true, func(_ *testing.T, m, mine place) givenBack {
 			_, here := rings(m, mine)
 			return givenBack{
-				op: func() (err error) { // the end comes at some step of some round
+				op: func() (err error) { // the close hits some step of some round
 					for err == nil {
 						if err = here.TryPut(small, nil, nil); err == nil {
 							_, err = here.TryGet(nil)
@@ -94,13 +98,14 @@ func TestGivenBack(t *testing.T) {
 							err = here.Done()
 						}
 					}
+
 					return err
 				},
 				close: func() { here.Close(false) }, left: func() int { return 0 },
 			}
 		}},
 		{"release", false, func(t *testing.T, m, mine place) givenBack {
-			const permits = 1000 // enough that the search for one of them takes its time
+			const permits = 1000 // many, so that the search for a permit takes a while
 			there := xsync.NewBounded(m.memory(xsync.BoundedSize(permits)), permits)
 			here := xsync.OpenBounded(mine.memory(xsync.BoundedSize(permits)))
 			ok, err := there.TryAcquire()
@@ -108,6 +113,7 @@ func TestGivenBack(t *testing.T) {
 			if !ok {
 				t.Fatal("no permit is free")
 			}
+
 			return givenBack{
 				op: here.Release, close: func() { here.Close(false) },
 				left: func() int { n, _ := there.Available(); return permits - n }, closed: 1,
@@ -122,6 +128,7 @@ func TestGivenBack(t *testing.T) {
 			if c.often {
 				times *= 10
 			}
+
 			for n := range times {
 				fd, theirs, err := shm.New("mp-test", size)
 				must(t, err)
@@ -134,6 +141,7 @@ func TestGivenBack(t *testing.T) {
 					began.Store(true)
 					done <- g.op()
 				}()
+
 				for !began.Load() {
 					runtime.Gosched()
 				}
@@ -148,18 +156,20 @@ func TestGivenBack(t *testing.T) {
 					t.Errorf("round %d: %v", n, err)
 					want = g.closed
 				}
+
 				if left := g.left(); left != want {
 					t.Errorf("round %d: %d are left, not %d", n, left, want)
 				}
 				must(t, shm.Unmap(theirs))
 				shm.CloseFD(fd)
 			}
+
 			t.Logf("%d of %d closed", closed, times)
 		})
 	}
 }
 
-// place is the memory of an object as a process sees it.
+// A place is the memory of an object as mapped in one process.
 type place struct {
 	lot *park.Lot
 	mem []byte
@@ -170,7 +180,7 @@ func (p place) memory(size int) xsync.Memory {
 	return xsync.Memory{Lot: p.lot, Bytes: p.mem[:size], Gen: p.gen}
 }
 
-// rings makes a Ring and opens it elsewhere.
+// rings creates a Ring and opens it in another place.
 func rings(m, mine place) (there, here *xsync.Ring) {
 	shape := xsync.RingShape{Most: 4}
 	there = xsync.NewRing(m.memory(xsync.RingSize), m.mem[xsync.RingSize:], shape)

@@ -25,7 +25,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-const helperVar = "XSYNC_TEST_HELPER" // what a helper process does, and its slot
+const helperVar = "XSYNC_TEST_HELPER" // a helper's role and slot
 
 func TestMain(m *testing.M) {
 	if what := os.Getenv(helperVar); what != "" {
@@ -49,7 +49,7 @@ func within(t testing.TB, what string, f func()) bool {
 	}
 }
 
-// until waits for a state that nothing announces.
+// until waits for a state that is not announced.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(never); !f(); time.Sleep(100 * time.Microsecond) {
@@ -61,7 +61,7 @@ func until(t testing.TB, what string, f func() bool) {
 
 var forever = context.Background()
 
-// must is for what cannot fail.
+// must fails the test on an error.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -69,8 +69,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// world is the memory that the processes of a test share. The segment begins with a page
-// of plain words for the tests' own accounts; objects follow.
+// A world is the memory that the processes of a test share. The segment begins with a page of words
+// for the tests' own counters; objects follow.
 type world struct {
 	mail *park.Mail
 	fd   int
@@ -80,7 +80,7 @@ type world struct {
 const (
 	worldSize = 64 << 20
 	firstAt   = 4096
-	spacing   = 16 << 10 // of objects
+	spacing   = 16 << 10 // distance of objects
 )
 
 func newWorld(t testing.TB) *world {
@@ -100,10 +100,10 @@ func (w *world) close() {
 	_ = w.mail.Close()
 }
 
-// tally is the i-th word of the tests' own.
+// tally returns the i-th of the tests' own words.
 func (w *world) tally(i int) *atomic.Uint64 { return shm.Word64(w.mem, 8*i) }
 
-// lot is the lot of a slot. Its heart beats so seldom that who is not woken sleeps for
+// lot returns the Lot of a slot. Its heartbeat is so slow that a waiter that is not woken sleeps
 // longer than any test takes.
 func (w *world) lot(slot int) *park.Lot {
 	l := park.NewLot(w.mail, slot)
@@ -111,7 +111,7 @@ func (w *world) lot(slot int) *park.Lot {
 	return l
 }
 
-// lots occupies slots, for lots of this process.
+// lots occupies slots, and returns Lots of this process for them.
 func (w *world) lots(slots ...int) (lots []*park.Lot) {
 	for _, s := range slots {
 		w.mail.Occupy(s)
@@ -120,17 +120,17 @@ func (w *world) lots(slots ...int) (lots []*park.Lot) {
 	return lots
 }
 
-// memory is that of the n-th object, of any kind.
+// memory returns the memory of the n-th object, which may be of any kind.
 func (w *world) memory(lot *park.Lot, n int) xsync.Memory {
 	return xsync.Memory{Lot: lot, Bytes: w.bytes(n), Gen: uint32(n + 1), Bucket: uint32(5 * n)}
 }
 
 func (w *world) bytes(n int) []byte { return w.mem[firstAt+n*spacing:][:spacing:spacing] }
 
-// mask is the i-th mask of the n-th object.
+// mask returns the i-th mask of the n-th object.
 func (w *world) mask(n, i int) uint64 { return shm.Word64(w.bytes(n), 8+8*i).Load() }
 
-// bury is what the root does when a process has died.
+// bury does what the root process does after a death.
 func (w *world) bury(slot int, objects map[int]xsync.Kind) {
 	for n, k := range objects {
 		xsync.Bury(k, w.bytes(n), slot)
@@ -139,7 +139,7 @@ func (w *world) bury(slot int, objects map[int]xsync.Kind) {
 	w.mail.RingAll()
 }
 
-// A helper is this test binary as another process of the world.
+// A helper is this test binary, run as another process of the world.
 type helper struct {
 	slot int
 	cmd  *exec.Cmd
@@ -148,7 +148,7 @@ type helper struct {
 	once sync.Once
 }
 
-// start starts a process that does what the role says.
+// start starts a process with the given role.
 func (w *world) start(t testing.TB, role string, slot int) *helper {
 	t.Helper()
 	w.mail.Occupy(slot)
@@ -165,6 +165,7 @@ func (w *world) start(t testing.TB, role string, slot int) *helper {
 	for _, f := range h.cmd.ExtraFiles {
 		f.Close()
 	}
+
 	t.Cleanup(h.kill)
 	return h
 }
@@ -176,7 +177,7 @@ func dup(t testing.TB, fd int) *os.File {
 	return os.NewFile(uintptr(fd), "shared")
 }
 
-// kill ends the process and returns when it is gone.
+// kill kills the process and returns when it has exited.
 func (h *helper) kill() {
 	h.once.Do(func() {
 		_ = h.cmd.Process.Kill()
@@ -184,10 +185,10 @@ func (h *helper) kill() {
 	})
 }
 
-// say sends a line.
+// say sends a line to the process.
 func (h *helper) say(format string, args ...any) { fmt.Fprintf(h.in, format+"\n", args...) }
 
-// hear receives a line.
+// hear receives a line from the process.
 func (h *helper) hear(t testing.TB) string {
 	t.Helper()
 	line, err := h.out.ReadString('\n')
@@ -195,13 +196,14 @@ func (h *helper) hear(t testing.TB) string {
 	return strings.TrimSpace(line)
 }
 
-// help is what a helper process does.
+// help is the main function of a helper.
 func help(what string) int {
 	var role string
 	var slot int
 	if _, err := fmt.Sscan(what, &role, &slot); err != nil {
 		return 2
 	}
+
 	mail, err := park.OpenMail(3, 5)
 	if err != nil {
 		return 3
@@ -211,6 +213,7 @@ func help(what string) int {
 	if err != nil {
 		return 4
 	}
+
 	w := &world{mail: mail, fd: 4, mem: mem}
 	if f := roles[role]; f != nil {
 		return f(w, w.lot(slot))
@@ -218,12 +221,12 @@ func help(what string) int {
 	return 5
 }
 
-// roles are what helpers can do.
+// roles contains the functions that helpers can run.
 var roles = map[string]func(*world, *park.Lot) int{
 	"crowd": crowd,
 }
 
-// lockAnyhow takes a lock and repairs it first if that is needed, which it reports.
+// lockAnyhow takes a lock, repairs it first if necessary, and reports whether it did.
 func lockAnyhow(lock, recover func() error) (repaired bool, err error) {
 	for {
 		err := lock()
@@ -256,7 +259,7 @@ func rlockRW(m *xsync.RWMutex) error {
 	return err
 }
 
-// readLine reads no more than a line, without a thread changing.
+// readLine reads exactly one line, and stays on its thread.
 func readLine() string {
 	var line []byte
 	for b := make([]byte, 1); ; line = append(line, b[0]) {
@@ -268,7 +271,7 @@ func readLine() string {
 	}
 }
 
-// Slots of those who take part; victims have others.
+// Slots of the other participants; victims have slots 2 and 3.
 const (
 	rootSlot = 1
 	peerSlot = 4

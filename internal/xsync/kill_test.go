@@ -18,8 +18,9 @@ var (
 	killsSeed = flag.Uint64("xsync.seed", 0, "seed of these; 0: a new one")
 )
 
-// The objects of a crowd, and its tallies: two that are equal unless somebody is inside of
-// what the Mutex guards, two for the RWMutex, and those who are inside of the Bounded.
+// The objects of a crowd, and its counters. The Mutex and the RWMutex guard two counters each,
+// which are equal unless a goroutine is inside. For the Bounded, a counter says how many are
+// inside.
 const (
 	crowdMutex = iota
 	crowdRW
@@ -27,15 +28,15 @@ const (
 )
 
 const (
-	leftAt  = 16 // and the next: under the Mutex, then under the RWMutex
-	cutAt   = 32 // how often a repair found the two different
-	badAt   = 33 // how often they were different without a death
+	leftAt  = 16 // and the next: guarded by the Mutex, then by the RWMutex
+	cutAt   = 32 // how often a repair found the two counters different
+	badAt   = 33 // how often the counters differed without a death
 	turnsAt = 34
 )
 
 var crowdKinds = map[int]xsync.Kind{crowdMutex: xsync.KindMutex, crowdRW: xsync.KindRWMutex, crowdBounded: xsync.KindBounded}
 
-// hands are the handles of a process, one for each object.
+// hands contains a process's handles of the objects.
 type hands struct {
 	w  *world
 	m  *xsync.Mutex
@@ -65,6 +66,7 @@ func crowd(w *world, lot *park.Lot) int {
 func (h *hands) turn(what int) {
 	w, m, rw, b := h.w, h.m, h.rw, h.b
 	defer w.tally(turnsAt).Add(1)
+
 	switch what {
 	case 0:
 		_, _ = lockAnyhow(func() error { return m.Lock(forever) }, func() error { return m.Recover(forever, func() error { return mend(w, 0) }) })
@@ -74,6 +76,7 @@ func (h *hands) turn(what int) {
 		_, _ = lockAnyhow(func() error { return rw.Lock(forever) }, func() error { return rw.Recover(forever, func() error { return mend(w, 2) }) })
 		change(w, 2)
 		_ = rw.Unlock()
+
 	case 2:
 		_, _ = lockAnyhow(func() error { return rw.RLock(forever) }, func() error { return rw.Recover(forever, func() error { return mend(w, 2) }) })
 		equal(w, 2)
@@ -84,7 +87,7 @@ func (h *hands) turn(what int) {
 	}
 }
 
-// change makes the two tallies different for a while.
+// change makes the two counters different for a while.
 func change(w *world, at int) {
 	equal(w, at)
 	w.tally(leftAt + at).Add(1)
@@ -100,7 +103,7 @@ func equal(w *world, at int) {
 	}
 }
 
-// mend makes them equal again.
+// mend makes the two counters equal again.
 func mend(w *world, at int) error {
 	if n := w.tally(leftAt + at).Load(); n != w.tally(leftAt+at+1).Load() {
 		w.tally(cutAt).Add(1)
@@ -109,13 +112,14 @@ func mend(w *world, at int) error {
 	return nil
 }
 
-// Processes that use a Mutex, an RWMutex and a Bounded die at random moments. Who is inside
-// is alone or told that somebody has died inside, and everybody goes on.
+// Processes that use a Mutex, an RWMutex and a Bounded die at random moments. A goroutine that gets
+// inside is alone, or learns that a process died inside, and all others go on.
 func TestRandomKills(t *testing.T) {
 	seed := *killsSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
+
 	t.Logf("-xsync.seed=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	w := newWorld(t)
@@ -128,11 +132,12 @@ func TestRandomKills(t *testing.T) {
 			t.Logf("object %d: %x", n, w.bytes(n)[:128])
 		}
 	})
+
 	own := w.hands(root)
 	all := []*helper{w.start(t, "crowd", 2), w.start(t, "crowd", 3)}
 	for range 5 * *kills {
 		goOn(t, w, 200)
-		time.Sleep(time.Duration(r.IntN(500)) * time.Microsecond) // the moment is what is random
+		time.Sleep(time.Duration(r.IntN(500)) * time.Microsecond) // a random moment
 		i := r.IntN(len(all))
 		all[i].kill()
 		w.bury(all[i].slot, crowdKinds)
@@ -146,10 +151,12 @@ func TestRandomKills(t *testing.T) {
 		}
 		all[i] = w.start(t, "crowd", all[i].slot)
 	}
+
 	for _, h := range all {
 		h.kill()
 		w.bury(h.slot, crowdKinds)
 	}
+
 	if n, err := xsync.OpenBounded(w.memory(root, crowdBounded)).Available(); n != 2 || err != nil {
 		t.Errorf("%d of 2 permits, %v", n, err)
 	}
@@ -163,7 +170,7 @@ func TestRandomKills(t *testing.T) {
 	}
 }
 
-// goOn returns when the crowd has done some more.
+// goOn returns when the crowd has made some progress.
 func goOn(t *testing.T, w *world, more uint64) {
 	t.Helper()
 	turns := w.tally(turnsAt)

@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A tryer is what may be had at once or not.
+// A tryer is an object that can be taken or tried.
 type tryer interface {
 	acquire(ctx context.Context) error
 	try() (bool, error)
@@ -45,10 +45,10 @@ func (l boundedOf) acquire(ctx context.Context) error { return l.Acquire(ctx) }
 func (l boundedOf) try() (bool, error)                { return l.TryAcquire() }
 func (l boundedOf) release() error                    { return l.Release() }
 
-// exclusive are the objects of which one at a time has what there is.
+// exclusive lists the objects that only one goroutine at a time can have.
 var exclusive = []struct {
 	name   string
-	hungry uint64 // the flag in the word of somebody who is out of luck
+	hungry uint64 // the flag that a starving waiter sets in the word
 	make   func(xsync.Memory) tryer
 	open   func(xsync.Memory) tryer
 }{
@@ -58,8 +58,8 @@ var exclusive = []struct {
 	{"bounded", 1 << 16, func(m xsync.Memory) tryer { return boundedOf{xsync.NewBounded(m, 1)} }, func(m xsync.Memory) tryer { return boundedOf{xsync.OpenBounded(m)} }},
 }
 
-// Who waits so long that nobody may pass, and then goes because its context ends, or its
-// process closes the object, leaves it to be had at once.
+// A starving waiter lets no other goroutine overtake it. When its context ends or its process
+// closes the object, others can take the object at once.
 func TestHungerEnds(t *testing.T) {
 	for _, x := range exclusive {
 		for _, how := range []string{"context", "close"} {
@@ -73,14 +73,16 @@ func TestHungerEnds(t *testing.T) {
 				end := make(chan error, 1)
 				go func() { end <- there.acquire(ctx) }()
 				until(t, "hunger", func() bool {
-					w.mail.RingAll() // it becomes hungry when it looks
+					w.mail.RingAll() // the waiter becomes hungry when it looks
 					return shm.Word64(w.bytes(0), 0).Load()&x.hungry != 0
 				})
+
 				if how == "close" {
 					there.Close(false)
 				} else {
 					cancel()
 				}
+
 				if err := <-end; err == nil || how == "close" != errors.Is(err, errs.ErrClosed) {
 					t.Error(err)
 				}
@@ -93,19 +95,20 @@ func TestHungerEnds(t *testing.T) {
 	}
 }
 
-// Readers that stop to wait just when a writer leaves the lock to them do not keep it from
-// the next one.
+// Readers that stop waiting just when a writer gives them their turn do not block the next writer.
 func TestTurnEnds(t *testing.T) {
 	times := 20_000
 	if testing.Short() {
 		times = 4000
 	}
+
 	for _, how := range []string{"context", "close"} {
 		t.Run(how, func(t *testing.T) {
 			w := newWorld(t)
 			lots := w.lots(1, 2)
 			xsync.NewRWMutex(w.memory(lots[0], 0))
 			here := xsync.OpenRWMutex(w.memory(lots[0], 0))
+
 			for i := range times {
 				there := xsync.OpenRWMutex(w.memory(lots[1], 0))
 				must(t, here.Lock(forever))
@@ -115,6 +118,7 @@ func TestTurnEnds(t *testing.T) {
 				for w.mask(0, 1) == 0 {
 					runtime.Gosched()
 				}
+
 				spinning(i)
 				go func() {
 					if how == "close" {
@@ -138,18 +142,18 @@ func TestTurnEnds(t *testing.T) {
 	}
 }
 
-// spinning lets threads meet in another order each time.
+// spinning makes threads meet in a different order each time.
 func spinning(i int) {
 	for range i % 300 * 10 {
 		_ = i
 	}
 }
 
-// A signal that was taken by a process which dies before it has the lock again goes to
-// somebody else (S9).
+// S9: if a process takes a signal and dies before it has the lock again, the signal goes to another
+// waiter.
 func TestSignalTakenByTheDead(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 3) // the signal goes to the next slot after the signaller's
+	lots := w.lots(1, 2, 3) // the signal goes to the slot that follows the signaller's
 	xsync.NewMutex(w.memory(lots[0], 0))
 	var locks []*xsync.Mutex
 	var conds []*xsync.Cond
@@ -162,11 +166,13 @@ func TestSignalTakenByTheDead(t *testing.T) {
 		conds = append(conds, xsync.OpenCond(w.memory(l, 1), locks[i]))
 		ended[i] = make(chan error, 1)
 	}
+
 	for i := 2; i > 0; i-- {
 		must(t, locks[i].Lock(forever))
 		go func() { ended[i] <- conds[i].Wait(forever) }()
 		until(t, "waiting", func() bool { return locks[i].Held() != nil })
 	}
+
 	must(t, locks[0].Lock(forever))
 	must(t, conds[0].Signal())
 	until(t, "it has taken the signal and wants the lock", func() bool { return w.mask(0, 0) == 1<<2 })
@@ -174,6 +180,6 @@ func TestSignalTakenByTheDead(t *testing.T) {
 	must(t, locks[0].Unlock())
 	within(t, "the signal goes to another", func() { must(t, <-ended[2]) })
 	must(t, locks[2].Unlock())
-	locks[1].Close(false) // the dead one sleeps in this process
+	locks[1].Close(false) // the dead process is simulated in this one
 	<-ended[1]
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// What clients do, and what they are told.
+// Operations of clients, and their results.
 const (
 	opLock = uint64(iota)
 	opTryLock
@@ -37,13 +37,13 @@ const (
 	resFalse = uint64(iota)
 	resOK
 	resNotHeld
-	resOther // no model has it
+	resOther // allowed by no model
 )
 
 var opNames = []string{"Lock", "TryLock", "Unlock", "RLock", "TryRLock", "RUnlock", "Acquire", "TryAcquire", "Release", "Available"}
 
-// act is an operation of a history. Its tickets, of before the call and of after it, come
-// from one counter of all processes.
+// An act is an operation of a history. Its tickets, from before and after the call, come from a
+// counter that all processes share.
 type act struct {
 	slot, client uint64 // a client is a goroutine
 	call, ret    uint64
@@ -55,7 +55,7 @@ func (a act) String() string {
 	return fmt.Sprintf("%d-%d client %d of slot %d: %s %d long %v", a.call, a.ret, a.client, a.slot, opNames[a.op], a.res, a.long)
 }
 
-// beside reports whether somebody else was at one of some operations meanwhile.
+// beside reports whether another client executed one of some operations at the same time.
 func (a act) beside(all []act, is func(b act) bool) bool {
 	for _, b := range all {
 		if b.client != a.client && b.call < a.ret && a.call < b.ret && is(b) {
@@ -65,12 +65,13 @@ func (a act) beside(all []act, is func(b act) bool) bool {
 	return false
 }
 
-// model says what state an operation leads to, and whether it can have had its result.
+// A model returns the state after an operation, and whether the operation can have had its result.
 type model func(state uint64, a act, all []act) (next uint64, ok bool)
 
-// linear searches for an order of a history, of at most 64 operations, in which the model
-// allows each, and that keeps those in order that were one after the other: the search
-// of Wing and Gong, which goes from no set of operations and state twice.
+// linear reports whether there is an order of a history in which the model allows each operation,
+// and which preserves the order of operations that did not overlap. A history has at most 64
+// operations. linear uses the search of Wing and Gong, which visits no combination of completed
+// operations and state twice.
 func linear(all []act, state uint64, m model) bool {
 	type node struct{ done, state uint64 }
 	seen := map[node]bool{}
@@ -82,6 +83,7 @@ func linear(all []act, state uint64, m model) bool {
 		if seen[at] {
 			return false
 		}
+
 		seen[at] = true
 		for i, a := range all {
 			if at.done>>i&1 != 0 || a.call > firstReturn(all, at.done) {
@@ -93,10 +95,12 @@ func linear(all []act, state uint64, m model) bool {
 		}
 		return false
 	}
+
 	return search(node{0, state})
 }
 
-// firstReturn is when the first of those ended that are not done: who began later is later.
+// firstReturn returns when the first operation that is not done returned. Operations called after
+// that come later in the order.
 func firstReturn(all []act, done uint64) uint64 {
 	first := uint64(math.MaxUint64)
 	for i, a := range all {
@@ -107,9 +111,9 @@ func firstReturn(all []act, done uint64) uint64 {
 	return first
 }
 
-// mutexModel has the slot of the holder as its state: a Mutex does not know goroutines.
-// TryLock fails if it is held; else only beside a Lock that may be starving, to which it
-// is due.
+// The state of mutexModel is the slot of the holder, since a Mutex does not know goroutines.
+// TryLock fails if the lock is held, or at the same time as a Lock that may be starving and gets
+// the lock first.
 func mutexModel(holder uint64, a act, all []act) (uint64, bool) {
 	switch {
 	case a.op == opUnlock && a.res == resNotHeld:
@@ -123,11 +127,11 @@ func mutexModel(holder uint64, a act, all []act) (uint64, bool) {
 	return holder, a.op == opTryLock && a.res == resFalse && (holder != 0 || a.beside(all, starved))
 }
 
-// rwModel has the slot of the writer as its state, and the number of readers above it.
-// Who wants to write keeps others out before it knows whether somebody reads, and who
-// wants to read is counted before it knows whether somebody writes. So TryRLock also
-// fails beside a Lock or TryLock, and TryLock beside these, or an RLock or TryRLock, or
-// an Unlock after which it is the readers' turn. Beside nobody they are exact.
+// The state of rwModel is the slot of the writer, and above it the number of readers. A writer
+// keeps others out before it knows whether there are readers, and a reader is counted before it
+// knows whether there is a writer. Therefore TryRLock may also fail at the same time as a Lock or a
+// TryLock. TryLock may also fail at the same time as these, an RLock, a TryRLock, or an Unlock that
+// gives the readers their turn. Without such calls both are exact.
 func rwModel(state uint64, a act, all []act) (uint64, bool) {
 	const reader = 1 << 16
 	writer, readers := state%reader, state/reader
@@ -146,17 +150,19 @@ func rwModel(state uint64, a act, all []act) (uint64, bool) {
 			return a.slot, state == 0
 		}
 		return state, a.op == opTryLock && a.res == resFalse && (state != 0 || a.beside(all, wants))
+
 	case opRLock, opTryRLock:
 		if a.res == resOK {
 			return state + reader, writer == 0
 		}
 		return state, a.op == opTryRLock && a.res == resFalse && (writer != 0 || a.beside(all, writes))
 	}
+
 	return state, false
 }
 
-// semaphoreModel has the number of permits as its state. TryAcquire fails if there is
-// none, or beside an Acquire that may be starving, to which it is due.
+// The state of semaphoreModel is the number of permits. TryAcquire fails if there is no permit, or
+// at the same time as an Acquire that may be starving and gets the permit first.
 func semaphoreModel(permits uint64, a act, all []act) (uint64, bool) {
 	switch {
 	case a.op == opAvailable:
@@ -170,19 +176,20 @@ func semaphoreModel(permits uint64, a act, all []act) (uint64, bool) {
 	return permits, a.op == opTryAcquire && a.res == resFalse && (permits == 0 || a.beside(all, starved))
 }
 
-// client makes the next step of a history, by what it holds, which ends with nothing
-// held; last says that it has had its steps. A client that holds something does not
-// wait, so all come to their end.
+// A client chooses the next step of a history from what it holds, and ends holding nothing. The
+// argument last of pick says that the client has had its steps. A client that holds something does
+// not wait, so all clients finish.
 type client struct {
 	r     *rand.Rand
-	holds uint64 // the operation that took it, 0 for nothing: opLock+1, ...
+	holds uint64 // the operation that took it: 0 for none, opLock+1, ...
 	do    func(op uint64) uint64
 	pick  func(c *client, last bool) (op uint64, more bool)
 }
 
 func (c *client) one(ops ...uint64) uint64 { return ops[c.r.IntN(len(ops))] }
 
-// pickMutex sometimes gives up what it may not hold: another goroutine of its process may.
+// pickMutex sometimes releases a lock that the client may not hold, because another goroutine of
+// its process may.
 func pickMutex(c *client, last bool) (uint64, bool) {
 	switch {
 	case c.holds != 0 && last:
@@ -193,7 +200,7 @@ func pickMutex(c *client, last bool) (uint64, bool) {
 	return c.one(opLock, opLock, opLock, opTryLock, opTryLock, opUnlock), !last
 }
 
-// pickRW gives up reading only if it reads: to do otherwise is not promised to be noticed.
+// pickRW releases a read lock only if the client has one. An RWMutex need not detect anything else.
 func pickRW(c *client, last bool) (uint64, bool) {
 	release := opUnlock
 	if c.holds == opRLock+1 {
@@ -218,7 +225,7 @@ func pickSemaphore(c *client, last bool) (uint64, bool) {
 	return c.one(opAcquire, opAcquire, opTryAcquire, opTryAcquire, opAvailable), !last
 }
 
-// note follows what the client holds: one more or less for permits, one thing for locks.
+// note updates what the client holds: a number of permits, or one lock.
 func (c *client) note(op, res uint64) {
 	switch {
 	case op == opUnlock || op == opRUnlock:
@@ -247,7 +254,7 @@ func result(ok bool, err error) uint64 {
 	return resFalse
 }
 
-// subject is a kind of object whose histories are checked.
+// A subject is a kind of object whose histories are checked.
 type subject struct {
 	make  func(m xsync.Memory)
 	open  func(m xsync.Memory) func(op uint64) uint64
@@ -292,6 +299,7 @@ func doRW(mem xsync.Memory) func(op uint64) uint64 {
 		case opRUnlock:
 			return result(true, m.RUnlock())
 		}
+
 		return result(true, m.Unlock())
 	}
 }
@@ -311,11 +319,12 @@ func doSemaphore(mem xsync.Memory) func(op uint64) uint64 {
 			}
 			return uint64(n)
 		}
+
 		return result(true, s.Release())
 	}
 }
 
-// The tallies of histories, and where clients write theirs.
+// The counters of histories, and the places where clients write their histories.
 const (
 	ticketAt      = 0
 	readyAt       = 1
@@ -326,7 +335,7 @@ const (
 	starvedAfter  = time.Millisecond // see patience
 )
 
-// write has the goroutines of a slot use the n-th object.
+// write makes the goroutines of a slot use the n-th object.
 func (w *world) write(lot *park.Lot, kind string, n int, seed uint64) {
 	s := subjects[kind]
 	do := s.open(w.memory(lot, n))
@@ -339,7 +348,7 @@ func (w *world) write(lot *park.Lot, kind string, n int, seed uint64) {
 	wg.Wait()
 }
 
-// writeOne begins when all are there.
+// writeOne writes the history of one client. It starts when all clients are there.
 func (w *world) writeOne(c *client, at int) {
 	for w.tally(readyAt).Add(1); w.tally(readyAt).Load() < linearClients; {
 		runtime.Gosched()
@@ -351,6 +360,7 @@ func (w *world) writeOne(c *client, at int) {
 			shm.Word64(log, 0).Store(uint64(i))
 			return
 		}
+
 		began := time.Now()
 		call := tickets.Add(1)
 		res := c.do(op)
@@ -360,6 +370,7 @@ func (w *world) writeOne(c *client, at int) {
 		if time.Since(began) >= starvedAfter {
 			long = 1
 		}
+
 		for j, x := range []uint64{call, ret, op, res, long} {
 			shm.Word64(log, 8*(1+5*i+j)).Store(x)
 		}
@@ -369,7 +380,7 @@ func (w *world) writeOne(c *client, at int) {
 	}
 }
 
-// gather is the history that all clients have written.
+// gather returns the history that all clients have written.
 func (w *world) gather() (all []act) {
 	for at := range linearClients {
 		log := w.bytes(logsAt + at)
@@ -381,7 +392,7 @@ func (w *world) gather() (all []act) {
 	return all
 }
 
-// scribe writes the histories that it is told to.
+// scribe writes the histories that it is told to write.
 func scribe(w *world, lot *park.Lot) int {
 	for {
 		var kind string
@@ -397,8 +408,7 @@ func scribe(w *world, lot *park.Lot) int {
 
 func init() { roles["scribe"] = scribe }
 
-// What goroutines of several processes do with an object at once is as if they had done
-// it one after the other.
+// Concurrent operations of several processes on an object are linearizable.
 func TestLinearizable(t *testing.T) {
 	for kind, s := range subjects {
 		t.Run(kind, func(t *testing.T) {
@@ -409,6 +419,7 @@ func TestLinearizable(t *testing.T) {
 			if testing.Short() {
 				times = 50
 			}
+
 			overlaps, failed := 0, 0
 			for n := range times {
 				all := w.history(t, root, others, kind, n, rand.Uint64())
@@ -417,6 +428,7 @@ func TestLinearizable(t *testing.T) {
 				}
 				overlaps, failed = overlaps+overlapping(all), failed+failures(all)
 			}
+
 			t.Logf("%d operations beside others, %d in vain", overlaps, failed)
 			if overlaps == 0 || failed == 0 {
 				t.Error("the clients were never in each other's way")
@@ -468,11 +480,12 @@ func failures(all []act) (n int) {
 	return n
 }
 
-// The checker knows right histories from wrong ones.
+// The checker distinguishes correct histories from wrong ones.
 func TestLinearChecker(t *testing.T) {
 	lock := func(client, call, ret, op, res uint64) act {
 		return act{slot: client, client: client, call: call, ret: ret, op: op, res: res}
 	}
+
 	for _, c := range []struct {
 		name  string
 		model model

@@ -14,8 +14,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// No wake-up is lost: without a heartbeat, goroutines of several lots go on for ever
-// with locks and permits that others pass on, give up waiting for, or close.
+// No wake-up is lost. Without a heartbeat, goroutines of several Lots keep making progress with
+// locks and permits that others pass on, stop waiting for, or close.
 func TestNoWakeUpIsLost(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context){
 		"mutex":     churnMutex,
@@ -35,12 +35,13 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	}
 }
 
-// churn calls f in several goroutines for each lot, some with a context that soon ends.
+// churn calls f in several goroutines for each Lot, some of them with a context that ends soon.
 func churn(t *testing.T, f func(r *rand.Rand, lot int, ctx context.Context), lots int) {
 	times := 4000
 	if testing.Short() {
 		times = 1000
 	}
+
 	within(t, "everybody gets their turn", func() {
 		var wg sync.WaitGroup
 		for i := range 4 * lots {
@@ -56,11 +57,12 @@ func churn(t *testing.T, f func(r *rand.Rand, lot int, ctx context.Context), lot
 				}
 			})
 		}
+
 		wg.Wait()
 	})
 }
 
-// each opens an object that is there in each lot.
+// each opens an existing object in each Lot.
 func each[T any](w *world, lots []*park.Lot, n int, open func(xsync.Memory) T) (all []T) {
 	for _, l := range lots {
 		all = append(all, open(w.memory(l, n)))
@@ -68,7 +70,7 @@ func each[T any](w *world, lots []*park.Lot, n int, open func(xsync.Memory) T) (
 	return all
 }
 
-// conds makes a Mutex and a Cond of it, and opens both in each lot.
+// conds creates a Mutex and a Cond for it, and opens both in each Lot.
 func (w *world) conds(lots []*park.Lot) (locks []*xsync.Mutex, conds []*xsync.Cond) {
 	xsync.NewMutex(w.memory(lots[0], 0))
 	locks = each(w, lots, 0, xsync.OpenMutex)
@@ -134,10 +136,11 @@ func churnBounded(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, l
 	}
 }
 
-// churnCond passes tokens: who takes one waits until there is one, who puts one signals.
+// churnCond passes tokens: a goroutine waits for a token before it takes one, and signals after it
+// has put one back.
 func churnCond(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
 	locks, conds := w.conds(lots)
-	tokens := w.tally(2) // the race detector takes handles of two lots for two locks
+	tokens := w.tally(2) // two handles of one lock are two locks for the race detector
 	tokens.Store(3)
 	return func(r *rand.Rand, lot int, ctx context.Context) {
 		must(t, locks[lot].Lock(forever))
@@ -146,10 +149,12 @@ func churnCond(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot 
 				break
 			}
 		}
+
 		took := tokens.Load() > 0
 		if took {
 			tokens.Add(^uint64(0))
 		}
+
 		must(t, locks[lot].Unlock())
 		if !took {
 			return
@@ -162,19 +167,20 @@ func churnCond(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot 
 	}
 }
 
-// churnRecover has goroutines come for repair while others lock and unlock.
+// churnRecover makes goroutines call Recover while others lock and unlock.
 func churnRecover(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
 	xsync.NewMutex(w.memory(lots[0], 0))
 	w.mail.Occupy(9)
 	dead := xsync.OpenMutex(w.memory(w.lot(9), 0))
 	all := each(w, lots, 0, xsync.OpenMutex)
 	return func(r *rand.Rand, lot int, ctx context.Context) {
-		if r.IntN(20) == 0 { // one that dies at once
+		if r.IntN(20) == 0 { // a process that dies at once
 			if ok, _ := dead.TryLock(); ok {
 				xsync.Bury(xsync.KindMutex, w.bytes(0), 9)
 				w.mail.RingAll()
 			}
 		}
+
 		if r.IntN(2) == 0 {
 			_ = all[lot].Recover(ctx, func() error { spend(r); return nil })
 		} else if err := all[lot].Lock(ctx); err == nil {
@@ -184,8 +190,8 @@ func churnRecover(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, l
 	}
 }
 
-// A reader that only looks in while one writer leaves and another comes does not keep
-// that one waiting.
+// A reader that only tries to enter while one writer leaves and another arrives does not block the
+// second writer.
 func TestReaderLooksIn(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 3)
@@ -195,6 +201,7 @@ func TestReaderLooksIn(t *testing.T) {
 	if testing.Short() {
 		times = 4000
 	}
+
 	over := make(chan struct{})
 	var reader sync.WaitGroup
 	reader.Go(func() {
@@ -209,6 +216,7 @@ func TestReaderLooksIn(t *testing.T) {
 			}
 		}
 	})
+
 	within(t, "writers go on", func() {
 		var wg sync.WaitGroup
 		for _, m := range all[1:] {
@@ -221,12 +229,14 @@ func TestReaderLooksIn(t *testing.T) {
 		}
 		wg.Wait()
 	})
+
 	close(over)
 	reader.Wait()
 }
 
-// churnRing passes records on: who has got one puts one, and who has put one gets one. So
-// there is one to get, or room, for everybody, though all wait for the same at times.
+// churnRing passes records on: a goroutine that has received a record puts one, and one that has
+// put a record receives one. So all of them find a record or room, although all may wait for the
+// same at times.
 func churnRing(b build) func(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
 	return func(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
 		all := w.rings(lots, 0, b)
@@ -236,7 +246,7 @@ func churnRing(b build) func(t *testing.T, w *world, lots []*park.Lot) func(r *r
 			size := b.sizes(r)
 			if r.IntN(2) == 0 {
 				if !b.Elsewhere {
-					size = min(size, b.size/4-8) // else all may wait with what is too large for two
+					size = min(size, b.size/4-8) // else all may wait: two larger ones do not fit
 				}
 				if here.put(ctx, make([]byte, size)) == nil {
 					spend(r)

@@ -8,8 +8,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A process that dies between closing the last end of a pipe and giving its memory back leaves that to the burial.
-// One that has closed the first end does not: the other one gives the memory back.
+// A process may die between closing the last end of a pipe and releasing its memory. Then Bury
+// reports that the memory must be released. If the process has closed the first end, the other
+// process releases the memory.
 func TestDeathAfterTheLastEnd(t *testing.T) {
 	for last := range 2 {
 		w := newWorld(t)
@@ -21,6 +22,7 @@ func TestDeathAfterTheLastEnd(t *testing.T) {
 		if !ok {
 			t.Fatal("it does not depart")
 		}
+
 		theirs := xsync.OpenPipe(w.memory(lots[1], 0), data)
 		if !theirs.Arrive(1, trip) {
 			t.Fatal("it does not arrive")
@@ -29,6 +31,7 @@ func TestDeathAfterTheLastEnd(t *testing.T) {
 		if ends[1-last]() || !ends[last]() {
 			t.Fatal("the first is taken for the last")
 		}
+
 		for i, slot := range []int{2, 3} {
 			if over := xsync.Bury(xsync.KindPipe, m.Bytes, slot); over != (i == last) {
 				t.Errorf("last %d, process %d: %v", last, i, over)

@@ -12,8 +12,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A tail or head that points between records is ErrCorrupt at once, to those who put as to those who get:
-// what is put there would be read by nobody, or as something else, for ever.
+// A tail or head that points between records is ErrCorrupt at once, for senders and receivers.
+// Otherwise a record that is put there would never be read, or would be read as something else.
 func TestRingPositionsBesideRecords(t *testing.T) {
 	const offTail, offHead, places = 192, 256, 1<<20 - 1
 	over, cancel := context.WithCancel(t.Context())
@@ -22,6 +22,7 @@ func TestRingPositionsBesideRecords(t *testing.T) {
 	lot := w.lots(1)[0]
 	place := func([]byte) ([]byte, error) { return make([]byte, xsync.SpillSize), nil }
 	drop := func([]byte) {}
+
 	for n, b := range []build{{4096, xsync.RingShape{Most: 16, Elsewhere: true}}, {4096, xsync.RingShape{Most: 512}}} {
 		for records := range 4 {
 			for _, at := range []int{offTail, offHead} {
@@ -30,6 +31,7 @@ func TestRingPositionsBesideRecords(t *testing.T) {
 					for range records {
 						must(t, r.TryPut(make([]byte, 40), place, drop))
 					}
+
 					word := shm.Word64(w.bytes(n), at)
 					word.Store(word.Load()&^places | (word.Load()+by)&places)
 					if records == 0 {
@@ -40,6 +42,7 @@ func TestRingPositionsBesideRecords(t *testing.T) {
 							t.Errorf("ring %d, word %d by %d: Put: %v", n, at, by, err)
 						}
 					}
+
 					var err error
 					for got := 0; err == nil && got <= records; got++ {
 						_, err = r.TryGet(nil)

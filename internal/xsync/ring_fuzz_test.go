@@ -17,8 +17,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// tried does one thing with a Ring of which nothing need be true, and says whether what
-// comes of it may be.
+// tried performs one operation on a Ring with arbitrary content, and returns an error if the result
+// is impossible.
 func tried(r *xsync.Ring, most, room int, op byte) error {
 	ctx, cancel := context.Background(), context.CancelFunc(func() {})
 	if op&0x10 != 0 {
@@ -26,7 +26,7 @@ func tried(r *xsync.Ring, most, room int, op byte) error {
 	}
 	defer cancel()
 	rec, err := xsync.Record{}, error(nil)
-	b := make([]byte, int(op>>5)*room/6) // up to more than there is room for
+	b := make([]byte, int(op>>5)*room/6) // may be longer than there is room for
 	place := func([]byte) ([]byte, error) { return make([]byte, xsync.SpillSize), nil }
 	switch op & 0x1f {
 	case 0, 1, 2:
@@ -44,6 +44,7 @@ func tried(r *xsync.Ring, most, room int, op byte) error {
 			return errors.New("more than there may be")
 		}
 		_ = r.Drained()
+
 	case 16, 17, 18:
 		err = r.Put(ctx, b, place, func([]byte) {})
 	case 19, 20, 21:
@@ -54,16 +55,17 @@ func tried(r *xsync.Ring, most, room int, op byte) error {
 	if len(rec.Bytes) > room || rec.Spilled && len(rec.Bytes) != xsync.SpillSize {
 		return errors.New("more than there is room for")
 	}
+
 	for _, known := range []error{nil, errs.ErrClosed, errs.ErrCorrupt, errs.ErrFull, errs.ErrEmpty, errs.ErrOverRelease, context.DeadlineExceeded} {
 		if errors.Is(err, known) {
 			return nil
 		}
 	}
+
 	return err
 }
 
-// Whatever lies in the memory of a Ring, its methods return, without a look at what lies
-// beside it.
+// Whatever the memory of a Ring contains, its methods return, and do not access memory next to it.
 func FuzzRing(f *testing.F) {
 	f.Cleanup(xsync.Stuck(20 * time.Microsecond))
 	w := newWorld(f)
@@ -75,6 +77,7 @@ func FuzzRing(f *testing.F) {
 		use(xsync.NewRing(xsync.Memory{Lot: lot, Bytes: head, Gen: gen}, data, shape))
 		return head
 	}
+
 	for i, b := range []build{single, tight, patient} {
 		data := make([]byte, b.size)
 		head := fresh(data, b.RingShape, func(r *xsync.Ring) {
@@ -86,24 +89,27 @@ func FuzzRing(f *testing.F) {
 		f.Add(head, data, byte(b.Most), b.Elsewhere, []byte{0, 3, 6, 16 + 0x40, 19, 22, 10, 0xe0, 0x23})
 		binary.LittleEndian.PutUint64(head[192:], 1<<62|uint64(i+9)<<20|1<<19) // beyond the memory
 		f.Add(head, data, byte(b.Most), b.Elsewhere, []byte{0, 3, 16, 19, 10, 6})
-		binary.LittleEndian.PutUint64(head[64:], gen<<32|3) // locks that somebody has
+		binary.LittleEndian.PutUint64(head[64:], gen<<32|3) // locks that are held
 		binary.LittleEndian.PutUint64(head[128:], gen<<32|1<<17)
 		f.Add(head, bytes.Repeat([]byte{255}, b.size), byte(b.Most), b.Elsewhere, []byte{0, 3, 16, 19, 8, 9})
 	}
+
 	f.Fuzz(func(t *testing.T, head, data []byte, most byte, reserve bool, ops []byte) {
 		shape := xsync.RingShape{Most: max(int(most), 1), Elsewhere: reserve}
 		size := max(len(data)/8*8, 64)
 		if reserve {
 			size = max(size, shape.BytesFor())
 		}
+
 		h, d := make([]byte, xsync.RingSize), make([]byte, size)
 		copy(h, head)
 		copy(d, data)
-		for _, at := range []int{0, 64, 128} { // open, as a rule
+		for _, at := range []int{0, 64, 128} { // open in most cases
 			if h[at+4] != 0 {
 				binary.LittleEndian.PutUint32(h[at+4:], gen)
 			}
 		}
+
 		r := xsync.OpenRing(xsync.Memory{Lot: lot, Bytes: h, Gen: gen}, d, shape)
 		if !within(t, "it ends", func() {
 			for i, op := range ops[:min(len(ops), 12)] {
@@ -119,7 +125,7 @@ func FuzzRing(f *testing.F) {
 	})
 }
 
-// The same, while somebody goes on writing into the memory.
+// The same holds while another process keeps writing into the memory.
 func TestRingScribbled(t *testing.T) {
 	defer xsync.Stuck(20 * time.Microsecond)()
 	w := newWorld(t)
@@ -127,6 +133,7 @@ func TestRingScribbled(t *testing.T) {
 	for _, l := range lots {
 		l.Heartbeat = time.Millisecond
 	}
+
 	for n, b := range []build{single, tight, patient} {
 		w.newRing(lots[0], n, b)
 		over := make(chan struct{})
@@ -142,12 +149,13 @@ func TestRingScribbled(t *testing.T) {
 				}
 			}
 		})
+
 		for i := range 6 {
 			users.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(n), uint64(i)))
 				h := w.openRing(lots[i%3], n, b)
 				for range rounds(3000) {
-					if op := byte(r.IntN(256)); op&0x1f != 9 { // Close ends it
+					if op := byte(r.IntN(256)); op&0x1f != 9 { // Close would end the test
 						if err := tried(h, b.Most, b.size, op); err != nil {
 							t.Error(err)
 						}
@@ -155,13 +163,14 @@ func TestRingScribbled(t *testing.T) {
 				}
 			})
 		}
+
 		within(t, "all end", users.Wait)
 		close(over)
 		scribbler.Wait()
 	}
 }
 
-// scribble writes one word of a Ring, often something that could be there.
+// scribble overwrites one word of a Ring, often with a plausible value.
 func scribble(r *rand.Rand, w *world, n int, b build) {
 	gen := uint64(n+1) << 32
 	at := []int{0, 8, 16, 24, 64, 72, 128, 136, 192, 192, 192, 200, 256, 256, 256, 320, 384, 384 + 8*r.IntN(b.size/8)}[r.IntN(18)]

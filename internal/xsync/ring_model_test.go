@@ -25,25 +25,25 @@ import (
 
 func init() { roles["ringer"] = ringer }
 
-// An order is what a ringer is to do with a Ring.
+// An order tells a ringer what to do with a Ring.
 type order struct {
-	how   string // go; or aim, and die about then
+	how   string // "go", or "aim" if the ringer is to die at about that time
 	kind  string
 	id    uint64
 	size  int
 	ring  int
 	build string
-	delay int // of the death
+	delay int // until the death
 }
 
 func (o order) String() string {
 	return fmt.Sprintln(o.how, o.kind, o.id, o.size, o.ring, o.build, o.delay)
 }
 
-// halfAt is 1 when what was aimed at has begun, and 2 when it is over.
+// halfAt is 1 while the operation to be hit runs, and 2 when it is over.
 const halfAt = 4
 
-// ringer follows orders, one at a time, and answers.
+// ringer executes orders, one at a time, and answers.
 func ringer(w *world, lot *park.Lot) int {
 	cancel := context.CancelFunc(func() {})
 	open := map[string]*xsync.Ring{}
@@ -53,10 +53,12 @@ func ringer(w *world, lot *park.Lot) int {
 			cancel()
 			continue
 		}
+
 		var o order
 		if _, err := fmt.Sscan(line, &o.how, &o.kind, &o.id, &o.size, &o.ring, &o.build, &o.delay); err != nil {
 			return 10
 		}
+
 		at := fmt.Sprint(o.ring, o.build)
 		ring := open[at]
 		if ring == nil {
@@ -71,6 +73,7 @@ func ringer(w *world, lot *park.Lot) int {
 			go func() { answer(follow(ctx, ring, o.kind, rec)) }()
 			continue
 		}
+
 		var ready, set atomic.Bool
 		go func() {
 			for ready.Store(true); !set.Load(); {
@@ -79,6 +82,7 @@ func ringer(w *world, lot *park.Lot) int {
 			spin(o.delay)
 			_ = unix.Kill(unix.Getpid(), unix.SIGKILL)
 		}()
+
 		for !ready.Load() {
 			runtime.Gosched()
 		}
@@ -118,6 +122,7 @@ func follow(ctx context.Context, r *xsync.Ring, kind string, b []byte) string {
 	case "end":
 		r.End()
 	}
+
 	for text, known := range map[string]error{
 		"closed": errs.ErrClosed, "full": errs.ErrFull, "empty": errs.ErrEmpty, "over": errs.ErrOverRelease, "canceled": context.Canceled,
 	} {
@@ -125,6 +130,7 @@ func follow(ctx context.Context, r *xsync.Ring, kind string, b []byte) string {
 			return text
 		}
 	}
+
 	if rec.Bytes != nil && err == nil {
 		id, size, e := numberOf(rec)
 		if e == nil {
@@ -135,14 +141,15 @@ func follow(ctx context.Context, r *xsync.Ring, kind string, b []byte) string {
 	if err != nil {
 		return "bad: " + err.Error()
 	}
+
 	return "ok"
 }
 
-// Rings of the model.
+// modelled contains the Rings of the model test.
 var modelled = map[string]build{"single": single, "tight": tight, "odd": odd, "patient": patient, "patient3": patient3,
 	"large": {1 << 20, xsync.RingShape{Most: 9, Elsewhere: true}}}
 
-// lockstep is a Ring, what should be in it, and processes that use it.
+// A lockstep is a Ring, its expected content, and the processes that use it.
 type lockstep struct {
 	*testing.T
 	w     *world
@@ -152,17 +159,17 @@ type lockstep struct {
 	n     int
 	build string
 
-	in                [][]record // first those that were put first; those of a group in any order
+	in                [][]record // in the order of the puts; records of a group in any order
 	puts, gots, dones uint64
 	ended             bool
-	before            uint64 // puts when the last order was given: others are beside each other
+	before            uint64 // puts when the last order was given: later puts are concurrent
 
 	players []*player
 	spare   *player
 	heard   chan saying
-	unclear []saying // what only others that have not been heard yet make possible
+	unclear []saying // answers that only answers not heard yet make possible
 	lastID  uint64
-	aim     int // how long after an order a kill is within what is done, about
+	aim     int // estimated time from an order to the middle of its execution
 	stats   map[string]int
 }
 
@@ -171,7 +178,7 @@ type record struct {
 	size int
 }
 
-// A player is a process that follows an order, or waits for one.
+// A player is a process that executes an order, or waits for one.
 type player struct {
 	*helper
 	order *order
@@ -185,7 +192,7 @@ type saying struct {
 
 func (m *lockstep) newPlayer(slot int) *player {
 	p := &player{helper: m.w.start(m, "ringer", slot), gone: make(chan struct{})}
-	heard := m.heard // m itself is put back by resolve
+	heard := m.heard // resolve overwrites m itself
 	go func() {
 		defer close(p.gone)
 		for {
@@ -199,7 +206,7 @@ func (m *lockstep) newPlayer(slot int) *player {
 	return p
 }
 
-// sizes are those of the records that should be in the Ring.
+// sizes returns the sizes of the records that should be in the Ring.
 func (m *lockstep) sizes() (all []int) {
 	for _, g := range m.in {
 		for _, rec := range g {
@@ -214,7 +221,7 @@ func (m *lockstep) room(size int) bool {
 	return len(all) < b.Most && (b.Elsewhere || b.fits(all, size))
 }
 
-// can says that an order can be followed, now or in vain.
+// can reports whether an order can be executed now, even if it fails.
 func (m *lockstep) can(o *order) bool {
 	switch o.kind {
 	case "put":
@@ -227,12 +234,12 @@ func (m *lockstep) can(o *order) bool {
 	return true
 }
 
-// somebodyCan says that an answer must come.
+// somebodyCan reports whether an answer must come.
 func (m *lockstep) somebodyCan() bool {
 	return slices.ContainsFunc(m.players, func(p *player) bool { return p.order != nil && m.can(p.order) })
 }
 
-// put puts a record in.
+// put adds a record to the expected content.
 func (m *lockstep) put(rec record) {
 	if m.puts > m.before && len(m.in) > 0 {
 		m.in[len(m.in)-1] = append(m.in[len(m.in)-1], rec)
@@ -242,7 +249,7 @@ func (m *lockstep) put(rec record) {
 	m.puts++
 }
 
-// got takes a record out, which must be one of the first.
+// got removes a record from the expected content, where it must be one of the first.
 func (m *lockstep) got(rec record) bool {
 	if len(m.in) == 0 {
 		return false
@@ -259,12 +266,13 @@ func (m *lockstep) got(rec record) bool {
 	return true
 }
 
-// answered says whether an answer can be, and what follows from it.
+// answered reports whether an answer is possible, and applies it if so.
 func (m *lockstep) answered(p *player, line string) bool {
 	o := p.order
 	if o == nil {
 		return false
 	}
+
 	var rec record
 	ok := false
 	switch put, get := strings.HasSuffix(o.kind, "put"), strings.HasSuffix(o.kind, "get"); {
@@ -293,13 +301,14 @@ func (m *lockstep) answered(p *player, line string) bool {
 	case o.kind == "end":
 		m.ended, ok = true, true
 	}
+
 	if ok {
 		p.order = nil
 	}
 	return ok
 }
 
-// happens is that an order of a dead process was followed, if it can be.
+// happens applies an order of a dead process if it can be executed, and reports whether it did.
 func (m *lockstep) happens(o *order) bool {
 	switch o.kind {
 	case "put", "try-put":
@@ -312,7 +321,8 @@ func (m *lockstep) happens(o *order) bool {
 	return true
 }
 
-// apart is how many more have been put, got and dealt with than should have been.
+// apart returns by how many the records put, received and marked as done exceed the expected
+// numbers.
 func (m *lockstep) apart() (apart [3]int) {
 	put, got, done := m.ring.Moved()
 	return [3]int{int(put - m.puts), int(got - m.gots), int(done - m.dones)}
@@ -331,7 +341,7 @@ func (m *lockstep) fail(what string) {
 	m.Fatal(what)
 }
 
-// hear takes an answer in, if one comes soon enough, and those that it makes possible.
+// hear receives an answer if one comes soon enough, and applies the answers that it makes possible.
 func (m *lockstep) hear(soon time.Duration) bool {
 	m.Helper()
 	select {
@@ -347,7 +357,7 @@ func (m *lockstep) hear(soon time.Duration) bool {
 	}
 }
 
-// clear takes answers in that are possible, and reports whether there were any.
+// clear applies the answers that have become possible, and reports whether there were any.
 func (m *lockstep) clear() (any bool) {
 	for i := 0; i < len(m.unclear); i++ {
 		if s := m.unclear[i]; m.answered(s.p, s.line) {
@@ -368,8 +378,8 @@ func (m *lockstep) hearFrom(p *player) {
 	}
 }
 
-// settle waits for all answers that must come; then the Ring is as it should be, with or
-// without what a dead process was to do.
+// settle waits for all answers that must come. Then the Ring must be as expected, with or without
+// the order of a dead process.
 func (m *lockstep) settle(dead *player) {
 	m.Helper()
 	m.clear()
@@ -388,8 +398,7 @@ func (m *lockstep) settle(dead *player) {
 	}
 }
 
-// resolve says whether the Ring is as it should be, with or without what a dead process was
-// to do.
+// resolve reports whether the Ring is as expected, with or without the order of a dead process.
 func (m *lockstep) resolve(dead *player) bool {
 	if len(m.unclear) == 0 && m.apart() == [3]int{} {
 		return !m.somebodyCan()
@@ -399,8 +408,9 @@ func (m *lockstep) resolve(dead *player) bool {
 	for i := range m.in {
 		m.in[i] = slices.Clone(m.in[i])
 	}
+
 	happened := m.happens(dead.order)
-	if happened && m.clear() { // only so
+	if happened && m.clear() { // the other answers require it
 		dead.order = nil
 		return false
 	}
@@ -409,7 +419,8 @@ func (m *lockstep) resolve(dead *player) bool {
 		return false
 	}
 	*m = before
-	// Another one who waits for the same may have been faster, and not said so yet.
+
+	// Another process that waits for the same may have been faster without having answered yet.
 	for _, p := range m.players {
 		if p.order != nil && strings.HasSuffix(dead.order.kind, p.order.kind) {
 			m.cancel(p)
@@ -420,6 +431,7 @@ func (m *lockstep) resolve(dead *player) bool {
 		m.stats["happened"]++
 		m.happens(dead.order)
 	}
+
 	dead.order = nil
 	return m.apart() == [3]int{} && !m.somebodyCan()
 }
@@ -429,20 +441,20 @@ func (m *lockstep) cancel(p *player) {
 	p.say("cancel")
 }
 
-// tell gives an order.
+// tell gives an order to a player.
 func (m *lockstep) tell(p *player, how, kind string) {
 	m.lastID++
 	m.before = m.puts
 	b := modelled[m.build]
 	size := max(b.sizes(m.r), 8)
 	for i := 0; i < 3 && how == "aim"; i++ {
-		size = max(size, b.sizes(m.r)) // so that it takes longer
+		size = max(size, b.sizes(m.r)) // a larger record, so that it takes longer
 	}
 	p.order = &order{how, kind, m.lastID, size, m.n, m.build, m.aim/2 + m.r.IntN(m.aim)}
 	_, _ = fmt.Fprint(p.in, *p.order)
 }
 
-// rest has all players stop what they wait for.
+// rest makes all players stop waiting.
 func (m *lockstep) rest() {
 	for _, p := range m.players {
 		if p.order != nil {
@@ -454,7 +466,7 @@ func (m *lockstep) rest() {
 	}
 }
 
-// renew makes a new Ring.
+// renew creates a new Ring.
 func (m *lockstep) renew() {
 	m.rest()
 	names := slices.Sorted(maps.Keys(modelled))
@@ -467,7 +479,7 @@ func (m *lockstep) renew() {
 	m.in, m.puts, m.gots, m.dones, m.ended = nil, 0, 0, 0, false
 }
 
-// busy is how many wait.
+// busy returns the number of players that wait.
 func (m *lockstep) busy() (n int) {
 	for _, p := range m.players {
 		if p.order != nil {
@@ -477,7 +489,7 @@ func (m *lockstep) busy() (n int) {
 	return n
 }
 
-// look gets everything, compares it, and puts it again.
+// look receives all records, compares them, and puts them back.
 func (m *lockstep) look() {
 	m.rest()
 	var there []record
@@ -496,6 +508,7 @@ func (m *lockstep) look() {
 	if len(m.in) > 0 {
 		m.fail("not all are there")
 	}
+
 	for _, rec := range there {
 		if m.ended {
 			break
@@ -504,16 +517,18 @@ func (m *lockstep) look() {
 		m.before = m.puts
 		m.put(rec)
 	}
+
 	m.settle(nil)
 }
 
-// kill kills a player within an operation, or while it waits and another one does what it
-// waits for.
+// kill kills a player during an operation, or while it waits and another one provides what it waits
+// for.
 func (m *lockstep) kill(i int) {
 	p := m.players[i]
 	if slices.ContainsFunc(m.in, func(g []record) bool { return len(g) > 1 }) {
-		m.look() // it has to be known what is lost
+		m.look() // the test must know which record is lost
 	}
+
 	if p.order == nil {
 		m.w.tally(halfAt).Store(0)
 		kinds := []string{"put", "put", "put", "get", "get", "get", "try-put", "try-get", "done", "join", "end"}
@@ -529,6 +544,7 @@ func (m *lockstep) kill(i int) {
 			spin(m.r.IntN(200_000))
 		}
 	}
+
 	p.helper.kill()
 	<-p.gone
 	if p.order.how == "aim" {
@@ -545,7 +561,8 @@ func (m *lockstep) kill(i int) {
 			m.stats["hit waiting"]++
 		}
 	}
-	for len(m.heard) > 0 { // it may have answered
+
+	for len(m.heard) > 0 { // the player may have answered
 		m.hear(never)
 	}
 	m.players[i] = m.spare
@@ -554,23 +571,27 @@ func (m *lockstep) kill(i int) {
 		m.ended = m.ring.Ended()
 		p.order = nil
 	}
+
 	m.settle(p)
 	m.spare = m.newPlayer(p.slot)
 }
 
-// Several processes do with a Ring what they are told, some die while they do it, and the
-// Ring is always as a queue with or without what the dead were doing; all others go on.
+// Several processes use a Ring as they are told, and some of them die during an operation. The Ring
+// always behaves as a queue, with or without the operation of a dead process, and all other
+// processes go on.
 func TestRingModel(t *testing.T) {
 	seed := *killsSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
+
 	t.Logf("-xsync.seed=%d", seed)
 	w := newWorld(t)
 	m := &lockstep{T: t, w: w, root: w.lots(rootSlot)[0], r: rand.New(rand.NewPCG(seed, 0)), heard: make(chan saying, 100), aim: 10_000, stats: map[string]int{}}
 	for slot := range 4 {
 		m.players = append(m.players, m.newPlayer(2+slot))
 	}
+
 	m.spare = m.newPlayer(6)
 	m.renew()
 	for killed := 0; killed < 5**kills; {
@@ -597,10 +618,12 @@ func TestRingModel(t *testing.T) {
 			m.stats["most wait"] = max(m.stats["most wait"], m.busy())
 			m.settle(nil)
 		}
+
 		if m.ended && len(m.in) == 0 && m.r.IntN(5) == 0 {
 			m.renew()
 		}
 	}
+
 	m.look()
 	t.Logf("%d deaths: %v", 5**kills, m.stats)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A shelf is where records of a Ring lie that do not lie in it.
+// A shelf stores the spilled records of a Ring.
 type shelf struct {
 	mu   sync.Mutex
 	last uint64
@@ -51,7 +51,7 @@ func (s *shelf) len() int {
 	return len(s.has)
 }
 
-// A ring is a handle of a Ring, and the shelf that all its handles have.
+// A ring is a handle of a Ring, with the shelf that all handles of the Ring share.
 type ring struct {
 	*xsync.Ring
 	*shelf
@@ -77,18 +77,18 @@ func (r ring) whole(rec xsync.Record) []byte {
 	return rec.Bytes
 }
 
-// A build is how a Ring is made.
+// A build describes how a Ring is created.
 type build struct {
 	size int // of the memory for records
 	xsync.RingShape
 }
 
-// ringMemory is that of the n-th object, as a Ring, and what there is for its records.
+// ringMemory returns the memory of the n-th object as a Ring, and the memory for its records.
 func (w *world) ringMemory(lot *park.Lot, n, size int) (xsync.Memory, []byte) {
 	m := w.memory(lot, n)
 	data := m.Bytes[xsync.RingSize:]
 	if size > len(data) {
-		data = w.mem[worldSize-size:] // for one of them
+		data = w.mem[worldSize-size:] // room for one such Ring
 	}
 	m.Bytes = m.Bytes[:xsync.RingSize:xsync.RingSize]
 	return m, data[:size:size]
@@ -105,7 +105,7 @@ func (w *world) openRing(lot *park.Lot, n int, b build) *xsync.Ring {
 	return xsync.OpenRing(m, data, b.RingShape)
 }
 
-// rings makes the n-th object a Ring, with a handle for each lot.
+// rings makes the n-th object a Ring, and returns a handle for each Lot.
 func (w *world) rings(lots []*park.Lot, n int, b build) (all []ring) {
 	s := &shelf{has: map[uint64][]byte{}}
 	w.newRing(lots[0], n, b)
@@ -115,8 +115,7 @@ func (w *world) rings(lots []*park.Lot, n int, b build) (all []ring) {
 	return all
 }
 
-// Shapes of Rings: those of queues, in as little memory as there may be and in more, and
-// those of pipes.
+// Shapes of Rings: for queues, with as little memory as possible and with more, and for pipes.
 var (
 	single    = build{32, xsync.RingShape{Most: 1, Elsewhere: true}}
 	tight     = build{7 * 32, xsync.RingShape{Most: 7, Elsewhere: true}}
@@ -127,7 +126,7 @@ var (
 	allBuilds = map[string]build{"single": single, "tight": tight, "odd": odd, "roomy": roomy, "patient": patient, "patient, most 3": patient3}
 )
 
-// sizes are those of records: most are small, and some larger than the memory.
+// sizes returns a random size of a record. Most are small, and some exceed the memory.
 func (b build) sizes(r *rand.Rand) int {
 	switch r.IntN(8) {
 	case 0:
@@ -152,10 +151,10 @@ func aRecord(r *rand.Rand, size int) []byte {
 	return b
 }
 
-// bulk is how much memory a record of n bytes takes, and more that is a place.
+// bulk returns how much memory a record of n bytes takes that is longer than a place.
 func bulk(n int) int { return 8 + (n+7)/8*8 }
 
-// fits says whether a patient Ring has room for a record, given the sizes of those that
+// fits reports whether a patient Ring has room for a record, given the sizes of the records that
 // are in it.
 func (b build) fits(in []int, size int) bool {
 	free, spilled := b.size, false
@@ -173,7 +172,7 @@ func (b build) fits(in []int, size int) bool {
 	return !spilled && bulk(xsync.SpillSize) <= free
 }
 
-// A Ring is a queue, whatever the sizes of its records and wherever they lie.
+// A Ring is a queue, whatever the sizes of its records and wherever they are stored.
 func TestRingIsAQueue(t *testing.T) {
 	for name, b := range allBuilds {
 		t.Run(name, func(t *testing.T) {
@@ -188,9 +187,10 @@ func TestRingIsAQueue(t *testing.T) {
 			if testing.Short() {
 				times = 10_000
 			}
+
 			for i := range times {
 				places[here.Place()] = true
-				if r.IntN(40) < 20+i/500%3*2-2 { // it is rather full, then rather empty
+				if r.IntN(40) < 20+i/500%3*2-2 { // the Ring is almost full, then almost empty
 					rec := aRecord(r, b.sizes(r))
 					room := len(in) < b.Most && (b.Elsewhere || b.fits(sizes, len(rec)))
 					switch err := here.tryPut(rec); {
@@ -220,17 +220,20 @@ func TestRingIsAQueue(t *testing.T) {
 					t.Fatalf("%d: %d records of %d", i, n, len(in))
 				}
 			}
+
 			if n := b.places(); len(places) < n*9/10 {
 				t.Errorf("a record has begun at %d of %d places", len(places), n)
 			}
 			if full == 0 || empty == 0 {
 				t.Errorf("full %d times, empty %d times", full, empty)
 			}
+
 			for _, rec := range in {
 				if got, err := here.tryGet(); err != nil || !bytes.Equal(got, rec) {
 					t.Fatal("in the end: ", err)
 				}
 			}
+
 			if n := here.shelf.len(); n > 0 {
 				t.Errorf("%d records that lie elsewhere are left", n)
 			}
@@ -238,7 +241,7 @@ func TestRingIsAQueue(t *testing.T) {
 	}
 }
 
-// places is at how many places of a Ring records can begin.
+// places returns at how many places of a Ring records can begin.
 func (b build) places() int {
 	if b.Elsewhere && b.size == b.Most*32 {
 		return b.Most

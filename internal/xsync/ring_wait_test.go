@@ -25,8 +25,8 @@ const (
 	joiners
 )
 
-// crewOf calls f in several goroutines for each handle, and returns when those wait at
-// one of the n-th object's masks.
+// crewOf calls f in several goroutines for each handle, and returns when they wait in one of the
+// n-th object's wait queues.
 func crewOf(w *world, all []ring, lots []*park.Lot, n, mask, each int, f func(r ring, i int) error) (failures chan error) {
 	failures = make(chan error, each*len(all))
 	var bits uint64
@@ -38,6 +38,7 @@ func crewOf(w *world, all []ring, lots []*park.Lot, n, mask, each int, f func(r 
 			failures <- f(all[i%len(all)], i)
 		}()
 	}
+
 	for _, l := range lots {
 		bits |= 1 << (l.Slot() % 64)
 	}
@@ -45,6 +46,7 @@ func crewOf(w *world, all []ring, lots []*park.Lot, n, mask, each int, f func(r 
 	for w.mask(n, mask)&bits != bits {
 		runtime.Gosched()
 	}
+
 	return failures
 }
 
@@ -61,7 +63,7 @@ func allAre(t *testing.T, what string, failures chan error, want error) {
 	}
 }
 
-// rounds is how often a race is run.
+// rounds returns how often a race is run.
 func rounds(n int) int {
 	if testing.Short() {
 		return n / 5
@@ -69,7 +71,7 @@ func rounds(n int) int {
 	return n
 }
 
-// Who waits when a Ring ends is told so, in all processes, and what is in it can be got.
+// When a Ring ends, waiters in all processes learn that, and its records can still be received.
 func TestRingEnds(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
@@ -90,6 +92,7 @@ func TestRingEnds(t *testing.T) {
 		for range tight.Most {
 			must(t, all[0].tryPut([]byte{1}))
 		}
+
 		failures = crewOf(w, all, lots, 2*n+1, putters, 4, puts)
 		all[0].End()
 		allAre(t, "putters", failures, errs.ErrClosed)
@@ -101,16 +104,19 @@ func TestRingEnds(t *testing.T) {
 				t.Error(b, err)
 			}
 		}
+
 		if _, err := all[1].get(forever); !errors.Is(err, errs.ErrClosed) || !all[1].Drained() {
 			t.Error(err)
 		}
 	}
 }
 
-// Who waits when a Ring ends that just gets its last records is told so, unless it gets one.
+// If a Ring ends while its last records are being received, each waiter gets a record or learns of
+// the end.
 func TestRingEndsWithTheLastRecords(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
+
 	for n := range rounds(500) {
 		all := w.rings(lots, n, tight)
 		var got atomic.Int32
@@ -122,6 +128,7 @@ func TestRingEndsWithTheLastRecords(t *testing.T) {
 			}
 			return err
 		})
+
 		must(t, all[0].tryPut(nil))
 		must(t, all[0].tryPut(nil))
 		all[0].End()
@@ -132,11 +139,12 @@ func TestRingEndsWithTheLastRecords(t *testing.T) {
 	}
 }
 
-// Who waits when its process, or the owner, closes a Ring is told so; others are not
-// disturbed by the former.
+// When the owner closes a Ring, waiters in all processes learn that. When another process closes
+// it, only the waiters of that process do.
 func TestRingCloses(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
+
 	for name, c := range map[string]struct {
 		mask   int
 		before func(r ring)
@@ -182,7 +190,7 @@ func TestRingCloses(t *testing.T) {
 	}
 }
 
-// A Ring counts what is still to be dealt with.
+// A Ring counts the records that are not marked as done.
 func TestRingDone(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
@@ -194,6 +202,7 @@ func TestRingDone(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	over(all[0])
 	for n := range rounds(200) {
 		for range 3 {
@@ -204,11 +213,13 @@ func TestRingDone(t *testing.T) {
 			_, err := all[i].get(forever)
 			must(t, err)
 		}
+
 		failures := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
 		for i := range 2 {
 			must(t, all[i].Done())
 		}
-		for range 10 { // whatever they are called for
+
+		for range 10 { // whatever wakes them
 			w.mail.RingAll()
 			runtime.Gosched()
 		}
@@ -219,10 +230,11 @@ func TestRingDone(t *testing.T) {
 		allAre(t, "joiners", failures, nil)
 		over(all[2])
 	}
+
 	must(t, all[0].put(forever, nil))
 	ctx, end := soon(t)
 	late(t, "Join", all[0].Join(ctx), end)
-	all[0].End() // what was put is to be dealt with nevertheless
+	all[0].End() // records that were put must be marked as done nevertheless
 	_, err := all[0].get(forever)
 	must(t, err)
 	failures := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
@@ -230,7 +242,7 @@ func TestRingDone(t *testing.T) {
 	allAre(t, "joiners", failures, nil)
 }
 
-// Contexts and tries.
+// Operations respect their contexts, and the Try methods do not wait.
 func TestRingTries(t *testing.T) {
 	w := newWorld(t)
 	all := w.rings(w.lots(1, 2), 0, single)
@@ -249,15 +261,17 @@ func TestRingTries(t *testing.T) {
 			ctx, end = soon(t)
 			late(t, "Put", r.put(ctx, large), end)
 		}
+
 		b, err := all[0].tryGet()
 		if err != nil || string(b) != "abc" {
 			t.Error(b, err)
 		}
 	}
+
 	for _, err := range []error{errors.New("no room elsewhere"), nil} {
 		fails := func([]byte) ([]byte, error) { return nil, err }
 		if err == nil {
-			fails = func(b []byte) ([]byte, error) { // another one is faster
+			fails = func(b []byte) ([]byte, error) { // another process is faster
 				must(t, all[1].tryPut(nil))
 				return all[0].spill(b)
 			}
@@ -267,16 +281,18 @@ func TestRingTries(t *testing.T) {
 			t.Error(e)
 		}
 	}
+
 	if n := all[0].shelf.len(); n > 0 {
 		t.Errorf("%d records are left elsewhere", n)
 	}
 }
 
-// Who stops to wait just when it is called for a record, or for room, leaves that to
+// A goroutine that stops waiting just when it is called for a record, or for room, leaves that to
 // another one, of its process or not.
 func TestRingWaitEnds(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
+
 	for _, what := range []string{"get", "put"} {
 		for _, how := range []string{"context", "close"} {
 			for name, other := range map[string]int{"same": 1, "other": 2} {
@@ -288,6 +304,7 @@ func TestRingWaitEnds(t *testing.T) {
 							mask, wait, offer = putters, func(ctx context.Context, r ring) error { return r.put(ctx, nil) }, func() error { _, err := all[0].tryGet(); return err }
 							must(t, all[0].tryPut(nil))
 						}
+
 						ctx, cancel := context.WithCancel(t.Context())
 						ended, gone := make(chan error, 1), make(chan error, 1)
 						it, handle := w.openRing(lots[1], 0, single), all[1]
@@ -316,6 +333,7 @@ func TestRingWaitEnds(t *testing.T) {
 						}) {
 							t.FailNow()
 						}
+
 						cancel()
 						if what == "put" {
 							must(t, offer())
@@ -330,8 +348,8 @@ func TestRingWaitEnds(t *testing.T) {
 	}
 }
 
-// Records that are got in several processes are those that were put in several, each
-// once, and those of one goroutine in their order.
+// The records that several processes receive are those that several processes have put, each of
+// them once. Records of one goroutine arrive in order.
 func TestRingOrder(t *testing.T) {
 	for name, b := range allBuilds {
 		t.Run(name, func(t *testing.T) {
@@ -370,17 +388,20 @@ func TestRingOrder(t *testing.T) {
 					}
 				})
 			}
+
 			within(t, "all is put and got", func() {
 				puts.Wait()
 				must(t, all[0].Join(forever))
 				all[1].End()
 				gets.Wait()
 			})
+
 			for i := range seen {
 				if n := seen[i].Load(); n != int64(times) {
 					t.Errorf("%d of %d", n, times)
 				}
 			}
+
 			if n := all[0].shelf.len(); n > 0 {
 				t.Errorf("%d records are left elsewhere", n)
 			}
@@ -388,11 +409,11 @@ func TestRingOrder(t *testing.T) {
 	}
 }
 
-// What is put just when a Ring ends is in it, or the putter is told.
+// A record that is put just when a Ring ends is in it, or the sender gets an error.
 func TestRingEndMeetsPut(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2)
-	data := w.mem[32<<20:][:1<<20] // so that to put takes long
+	data := w.mem[32<<20:][:1<<20] // large, so that a put takes long
 	large := make([]byte, 200<<10)
 	shape := xsync.RingShape{Most: 4}
 	refused := 0
@@ -407,6 +428,7 @@ func TestRingEndMeetsPut(t *testing.T) {
 			began.Store(true)
 			put <- here.TryPut(large, nil, nil)
 		}()
+
 		for !began.Load() {
 			runtime.Gosched()
 		}
@@ -417,6 +439,7 @@ func TestRingEndMeetsPut(t *testing.T) {
 		for ; err == nil; rec, err = there.Get(forever, rec.Bytes[:0]) {
 			got++
 		}
+
 		switch err := <-put; {
 		case err == nil && got != 1:
 			t.Fatalf("round %d: put, but not there any more", n)
@@ -426,13 +449,15 @@ func TestRingEndMeetsPut(t *testing.T) {
 			refused++
 		}
 	}
+
 	t.Logf("%d refused", refused)
 }
 
-// Who waits for more room than there is does not keep those waiting who need less.
+// A sender that waits for more room than there is does not block senders that need less.
 func TestRingRoomForTheSmall(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2, 65)
+
 	for name, order := range map[string][3]int{"first": {0, 1, 2}, "last": {1, 2, 0}} {
 		t.Run(name, func(t *testing.T) {
 			for n := range rounds(100) {
@@ -442,6 +467,7 @@ func TestRingRoomForTheSmall(t *testing.T) {
 				for all[0].tryPut(small) == nil {
 					count++
 				}
+
 				large, little := make(chan error, 1), make(chan error, 2)
 				for _, who := range order {
 					switch who {
@@ -454,6 +480,7 @@ func TestRingRoomForTheSmall(t *testing.T) {
 						runtime.Gosched()
 					}
 				}
+
 				until(t, "all wait", func() bool { return w.mask(n, putters) == 1<<2|1<<1 })
 				for range 2 {
 					_, err := all[0].get(forever)
@@ -472,8 +499,8 @@ func TestRingRoomForTheSmall(t *testing.T) {
 	}
 }
 
-// A process that is stopped while it puts and gets holds up nobody who only tries, nor a
-// context; and nobody at all when it has died.
+// A process that is stopped during a put and a get blocks no Try method, and no call whose context
+// ends. Once it has died, it blocks no call at all.
 func TestRingStopped(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2)
@@ -487,12 +514,14 @@ func TestRingStopped(t *testing.T) {
 		if _, err := all[0].tryGet(); !errors.Is(err, errs.ErrEmpty) {
 			t.Error(err)
 		}
+
 		ctx, end := soon(t)
 		late(t, "Put", all[0].put(ctx, nil), end)
 		ctx, end = soon(t)
 		_, err := all[0].get(ctx)
 		late(t, "Get", err, end)
 	})
+
 	put, got := make(chan error, 1), make(chan error, 1)
 	go func() { put <- all[0].put(forever, []byte{2}) }()
 	go func() { _, err := all[0].get(forever); got <- err }()
@@ -503,10 +532,11 @@ func TestRingStopped(t *testing.T) {
 	}
 }
 
-// The number of records may go round.
+// The number of records may wrap around.
 func TestRingGoesRound(t *testing.T) {
 	w := newWorld(t)
 	lots := w.lots(1, 2)
+
 	for name, b := range allBuilds {
 		for n := range 5 {
 			all := w.rings(lots, n, b)
@@ -524,6 +554,7 @@ func TestRingGoesRound(t *testing.T) {
 				if i == 0 {
 					must(t, all[0].Done())
 				}
+
 				for range put {
 					_, err := all[0].get(forever)
 					must(t, err)
@@ -537,6 +568,7 @@ func TestRingGoesRound(t *testing.T) {
 					t.Error(err)
 				}
 			}
+
 			all[0].End()
 			if !all[1].Drained() {
 				t.Error("not drained")
@@ -545,12 +577,13 @@ func TestRingGoesRound(t *testing.T) {
 	}
 }
 
-// Ten thousand goroutines wait for records of a thousand Rings, or for room in them, in no
-// more threads than a few do, without computing, and all get what they wait for, or are told
-// of the end.
+// Ten thousand goroutines wait for records of a thousand Rings, or for room in them. They need no
+// more threads than a few goroutines do, and no CPU time. All of them get what they wait for, or
+// learn of the end.
 func TestRingMultitude(t *testing.T) {
 	const rings, each = 1000, multitude / 1000
 	b := build{4 * 32, xsync.RingShape{Most: 4, Elsewhere: true}}
+
 	for name, c := range map[string]struct {
 		full  bool
 		waits func(r ring) error
@@ -571,6 +604,7 @@ func TestRingMultitude(t *testing.T) {
 				for c.full && all[n][0].tryPut(nil) == nil {
 				}
 			}
+
 			before := threads(t)
 			var wg sync.WaitGroup
 			var waiting atomic.Int64
@@ -582,11 +616,13 @@ func TestRingMultitude(t *testing.T) {
 					}
 				})
 			}
+
 			until(t, "all wait", func() bool { return waiting.Load() == multitude })
 			settle(t)
 			if n := threads(t); n > before+8 {
 				t.Errorf("%d threads, %d before", n, before)
 			}
+
 			within(t, "all get it", func() {
 				for i := range multitude {
 					must(t, c.then(all[i%rings][0]))
@@ -597,11 +633,11 @@ func TestRingMultitude(t *testing.T) {
 	}
 }
 
-// A process that has died while it waited, for a record, for room or for who is inside, does
-// not take a wake-up from the next one.
+// A process that died while it waited for a record, for room or for a lock does not take a wake-up
+// from the next waiter.
 func TestRingBury(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 3) // the next slot after the waker's is called first
+	lots := w.lots(1, 2, 3) // the waiter in the slot that follows the waker's is called first
 	get := func(r ring, _ int) error { _, err := r.get(forever); return err }
 	put := func(r ring, _ int) error { return r.put(forever, nil) }
 	for n, c := range []struct {
@@ -617,6 +653,7 @@ func TestRingBury(t *testing.T) {
 		if c.inside {
 			all[0].StopInside()
 		}
+
 		for _, l := range lots[1:] {
 			w.mail.Occupy(l.Slot())
 		}
@@ -624,9 +661,10 @@ func TestRingBury(t *testing.T) {
 		for i, e := range ended {
 			go func() { e <- c.waits(all[1+i], 0) }()
 		}
+
 		until(t, "both wait", func() bool { return shm.Word64(w.bytes(n), c.at).Load() == 1<<2|1<<3 })
 		xsync.Bury(xsync.KindRing, w.bytes(n), 2)
-		w.mail.Vacate(2) // and nobody is told to look: the next step wakes one
+		w.mail.Vacate(2) // no waiter is told to look, so the next step wakes one
 		switch {
 		case c.inside:
 			all[0].GoOn()
@@ -635,13 +673,14 @@ func TestRingBury(t *testing.T) {
 		default:
 			must(t, put(all[0], 0))
 		}
+
 		within(t, "the living one goes on", func() { must(t, <-ended[1]) })
-		all[1].Close(false) // the dead one sleeps in this process
+		all[1].Close(false) // the dead process is simulated in this one
 		<-ended[0]
 	}
 }
 
-// One who waits for the release of what lies elsewhere does not keep room from those who wait for that.
+// A goroutine that waits for the release of a spilled record does not take room from senders.
 func TestAwaitReleasedTakesNoRoom(t *testing.T) {
 	w := newWorld(t)
 	r := w.rings(w.lots(1), 0, single)[0]
@@ -663,10 +702,12 @@ func TestAwaitReleasedTakesNoRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+
 	go func() { ended <- r.AwaitReleased(forever, func() bool { return false }) }()
 	r.Close(false)
 	within(t, "it ends with the ring", func() { must(t, <-ended) })

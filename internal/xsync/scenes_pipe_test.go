@@ -11,10 +11,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// The victim has, or is about to have, end 1 of a pipe; the others wait for what it sends.
+// The victim has, or is about to get, end 1 of a pipe. The others wait for what it sends.
 const (
 	victimsEnd = 1
-	pipeBytes  = 512 // each way
+	pipeBytes  = 512 // for each direction
 )
 
 func (w *world) pipeMemory(n int) []byte {
@@ -25,7 +25,7 @@ func (w *world) openPipe(lot *park.Lot, n int) *xsync.Pipe {
 	return xsync.OpenPipe(w.memory(lot, n), w.pipeMemory(n))
 }
 
-// newPipe makes a pipe of which both ends are on their first trip.
+// newPipe creates a pipe whose ends are both in transit, in epoch 1.
 func (w *world) newPipe(lot *park.Lot, n int) *xsync.Pipe {
 	p := xsync.NewPipe(w.memory(lot, n), w.pipeMemory(n))
 	for end := range 2 {
@@ -51,6 +51,7 @@ func init() {
 			return func() { f(w, p) }
 		}
 	}
+
 	operations["pipe-arrive"] = func(w *world, lot *park.Lot, n int) func() {
 		p := w.openPipe(lot, n)
 		return func() { p.Arrive(victimsEnd, 1) }
@@ -59,7 +60,8 @@ func init() {
 		p := w.openPipe(lot, n)
 		return func() { p.Lose(victimsEnd, 1) }
 	}
-	// receive-all receives until the end is closed.
+
+	// pipe-receive-all receives until the end is closed.
 	actions["pipe-receive-all"] = func(w *world, lot *park.Lot, n int) error {
 		r := w.openPipe(lot, n).Sent(victimsEnd)
 		for {
@@ -70,6 +72,7 @@ func init() {
 			}
 		}
 	}
+
 	scenes = append(scenes, pipeScenes...)
 }
 
@@ -79,7 +82,7 @@ func makePipe(s *stage) {
 	s.w.newPipe(s.root, s.n)
 }
 
-// onItsWay has an end, which may still be on some trip, not arrive.
+// onItsWay checks that an end that may still be in transit does not arrive.
 func onItsWay(trips ...uint32) func(s *stage) {
 	return func(s *stage) {
 		for _, trip := range trips {
@@ -88,8 +91,8 @@ func onItsWay(trips ...uint32) func(s *stage) {
 	}
 }
 
-// closedFor checks that the victim's end is closed, and all is over when the other one is too:
-// nobody can take it any more, and nothing can be sent.
+// closedFor checks that the victim's end is closed, so that no process can take it and nothing can
+// be sent. The pipe must be over when the other end is closed too.
 func closedFor(s *stage) {
 	p := s.w.openPipe(s.root, s.n)
 	for trip := range uint32(3) {
@@ -97,11 +100,13 @@ func closedFor(s *stage) {
 			s.t.Error("it arrives on trip ", trip)
 		}
 	}
+
 	for end := range 2 {
 		if err := p.Sent(end).TryPut(numbered(9, 8), numberedPlace, nil); !errors.Is(err, errs.ErrClosed) {
 			s.t.Error("sent: ", err)
 		}
 	}
+
 	accepted, got := s.w.tally(acceptedAt).Load(), s.w.tally(gotAt).Load()
 	if accepted&^got != 0 {
 		s.t.Errorf("accepted: %b, got: %b", accepted, got)
@@ -116,7 +121,7 @@ func closedFor(s *stage) {
 
 var aPipe = []xsync.Kind{xsync.KindPipe}
 
-// Whatever its end was doing when a process dies, who waits at the other one is told.
+// Whatever a process does with its end when it dies, waiters at the other end learn of it.
 var pipeScenes = []scene{
 	{name: "pipe close", kinds: aPipe, make: makePipe, op: "pipe-close", here: "pipe-receive-all", there: "pipe-receive-all", check: closedFor},
 	{name: "pipe put", kinds: aPipe, make: makePipe, op: "pipe-put", here: "pipe-receive-all", there: "pipe-receive-all", check: closedFor},

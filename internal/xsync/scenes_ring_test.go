@@ -13,15 +13,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// Rings of scenes: one with room for two, and a patient one.
+// Rings of scenes: one with room for two records, and a patient one.
 var (
 	two       = build{64, xsync.RingShape{Most: 2, Elsewhere: true}}
 	aRing     = []xsync.Kind{xsync.KindRing}
 	ringKinds = map[string]build{"ring": two, "patient": patient}
 )
 
-// numbered is a record that says who it is; so does the place of one that lies elsewhere,
-// which is all that there is of it.
+// numbered returns a record that contains its number. The place of a spilled record contains the
+// number too, and the test stores nothing else of that record.
 func numbered(id uint64, size int) []byte {
 	b := make([]byte, max(size, 8))
 	for i := range b {
@@ -37,7 +37,7 @@ func numberedPlace(b []byte) ([]byte, error) {
 	return place, nil
 }
 
-// numberOf is the number of a record, and its size, if it is as it was put.
+// numberOf returns the number and the size of a record, or an error if the record was changed.
 func numberOf(rec xsync.Record) (id uint64, size int, err error) {
 	b := rec.Bytes
 	if len(b) < 8 {
@@ -56,7 +56,7 @@ func numberOf(rec xsync.Record) (id uint64, size int, err error) {
 	return id, size, nil
 }
 
-// Tallies of scenes: which records have been accepted, and which have been got.
+// Counters of scenes: the records that were accepted, and the records that were received.
 const (
 	acceptedAt = 2
 	gotAt      = 3
@@ -103,6 +103,7 @@ func init() {
 				return func() { f(w, r) }
 			}
 		}
+
 		act := func(what string, f func(w *world, r *xsync.Ring) error) {
 			actions[name+"-"+what] = func(w *world, lot *park.Lot, n int) error { return f(w, open(w, lot, n)) }
 		}
@@ -110,6 +111,7 @@ func init() {
 			act(fmt.Sprint("put", id), func(w *world, r *xsync.Ring) error { return w.markedPut(r, id, 8) })
 			act(fmt.Sprint("spill", id), func(w *world, r *xsync.Ring) error { return w.markedPut(r, id, 2000) })
 		}
+
 		act("get", func(w *world, r *xsync.Ring) error { return w.markedGet(r) })
 		act("join", func(_ *world, r *xsync.Ring) error { return r.Join(forever) })
 		act("get-in-vain", func(w *world, r *xsync.Ring) error { return inVain(w.markedGet(r)) })
@@ -122,10 +124,11 @@ func init() {
 			return err
 		})
 	}
+
 	scenes = append(scenes, ringScenes...)
 }
 
-// warmRing is a Ring of the victim's own, to do once what it will do.
+// warmRing returns a private Ring, with which the victim does once what it will do in the scene.
 func warmRing(lot *park.Lot, b build) *xsync.Ring {
 	m := xsync.Memory{Lot: lot, Bytes: make([]byte, xsync.RingSize), Gen: 1, Bucket: 900}
 	r := xsync.NewRing(m, make([]byte, b.size), b.RingShape)
@@ -142,7 +145,7 @@ func inVain(err error) error {
 	return nil
 }
 
-// makeRing makes a Ring in which there are records with these numbers.
+// makeRing creates a Ring that contains records with the given numbers.
 func makeRing(kind string, size int, ids ...uint64) func(s *stage) {
 	return func(s *stage) {
 		s.w.tally(acceptedAt).Store(0)
@@ -156,7 +159,7 @@ func makeRing(kind string, size int, ids ...uint64) func(s *stage) {
 
 func (s *stage) ring(kind string) *xsync.Ring { return s.w.openRing(s.root, s.n, ringKinds[kind]) }
 
-// puts has the root put records.
+// puts makes the root put records.
 func puts(kind string, size int, ids ...uint64) func(s *stage) {
 	return func(s *stage) {
 		for _, id := range ids {
@@ -165,7 +168,7 @@ func puts(kind string, size int, ids ...uint64) func(s *stage) {
 	}
 }
 
-// getsUntil has the root get records until certain ones are among those that have been got.
+// getsUntil makes the root receive records until it has received the given ones.
 func getsUntil(kind string, ids ...uint64) func(s *stage) {
 	return func(s *stage) {
 		for _, id := range ids {
@@ -176,9 +179,10 @@ func getsUntil(kind string, ids ...uint64) func(s *stage) {
 	}
 }
 
-// account checks, when nobody is at it any more, that what was accepted has been got or is
-// still there, but for some that the victim may just have got; and that what was not is
-// nowhere, but for what the victim may just have put. Then all use the Ring.
+// account checks the Ring when no process uses it. Records that were accepted must have been
+// received or still be there, except for some that the victim may just have received. Records that
+// were not accepted must not exist, except for one that the victim may just have put. Afterwards
+// all processes use the Ring.
 func account(kind string, lost int) func(s *stage) {
 	return func(s *stage) {
 		r := s.ring(kind)
@@ -195,6 +199,7 @@ func account(kind string, lost int) func(s *stage) {
 				s.t.Errorf("%d was left, and got before: %v", id, err)
 			}
 		}
+
 		accepted, got := s.w.tally(acceptedAt).Load(), s.w.tally(gotAt).Load()
 		if n := bits.OnesCount64(accepted &^ got); n > lost {
 			s.t.Errorf("accepted: %b, got: %b", accepted, got)
@@ -202,16 +207,17 @@ func account(kind string, lost int) func(s *stage) {
 		if got&^accepted&^(1<<1) != 0 {
 			s.t.Errorf("accepted: %b, got: %b", accepted, got)
 		}
+
 		if !r.Ended() {
 			s.use(kind + "-use")
 		}
 	}
 }
 
-// ends ends the Ring in case the victim has not.
+// ends ends the Ring in case the victim has not done so.
 func ends(s *stage) { s.ring("ring").End() }
 
-// makeWaiting starts several that wait in each process.
+// makeWaiting starts several waiters in each process.
 func makeWaiting(what string, ids ...uint64) func(s *stage) {
 	return func(s *stage) {
 		makeRing("ring", 8, ids...)(s)
@@ -222,8 +228,8 @@ func makeWaiting(what string, ids ...uint64) func(s *stage) {
 	}
 }
 
-// anotherElsewhere puts small records, and then one that must wait until the victim's has been got,
-// if that is there.
+// anotherElsewhere puts small records, followed by one that must wait until the victim's record, if
+// there is one, has been received.
 func anotherElsewhere(small ...uint64) func(s *stage) {
 	return func(s *stage) {
 		r := s.ring("patient")

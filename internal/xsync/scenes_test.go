@@ -12,7 +12,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// operations are what a victim dies in; the object is opened before the first step.
+// operations contains the operations during which victims die. Each function opens the object
+// before the first step.
 var operations = map[string]func(w *world, lot *park.Lot, n int) (op func()){
 	"lock": func(w *world, lot *park.Lot, n int) func() {
 		m := xsync.OpenMutex(w.memory(lot, n))
@@ -96,8 +97,8 @@ func condOf(w *world, lot *park.Lot, n int) *xsync.Cond {
 	return xsync.OpenCond(w.memory(lot, n+1), xsync.OpenMutex(w.memory(lot, n)))
 }
 
-// actions are what the living do with an object: they cope with what they are told of
-// deaths, and fail if they find something that cannot be.
+// actions contains what the living processes do with an object. They handle reports of deaths, and
+// fail if they find an impossible state.
 var actions = map[string]func(w *world, lot *park.Lot, n int) error{
 	"take":  func(w *world, lot *park.Lot, n int) error { return xsync.OpenMutex(w.memory(lot, n)).Lock(forever) },
 	"read":  func(w *world, lot *park.Lot, n int) error { return xsync.OpenRWMutex(w.memory(lot, n)).RLock(forever) },
@@ -139,7 +140,7 @@ var actions = map[string]func(w *world, lot *park.Lot, n int) error{
 			return err
 		}
 		err := c.Wait(forever)
-		if errors.Is(err, errs.ErrOwnerDied) { // it has been signalled
+		if errors.Is(err, errs.ErrOwnerDied) { // the wait ended with a signal
 			_, err = lockMutex(m)
 		}
 		if err != nil {
@@ -181,7 +182,7 @@ var actions = map[string]func(w *world, lot *park.Lot, n int) error{
 	},
 }
 
-// insideAt is the tally of those who are inside of what one may be in.
+// insideAt is the counter of goroutines inside an object that admits one.
 const insideAt = 1
 
 func alone(w *world, leave func() error) error {
@@ -207,7 +208,7 @@ func makeRW(s *stage)      { xsync.NewRWMutex(s.w.memory(s.root, s.n)) }
 func makeCond(s *stage)    { makeMutex(s); xsync.NewCond(s.w.memory(s.root, s.n+1), s.mutex()) }
 func makeBarrier(s *stage) { xsync.NewBarrier(s.w.memory(s.root, s.n), 3) }
 
-// makeWaited has somebody wait for a Cond before the victim has the lock.
+// makeWaited makes a goroutine wait for a Cond before the victim has the lock.
 func makeWaited(s *stage) {
 	makeCond(s)
 	s.startHere("wait")
@@ -223,7 +224,7 @@ func (s *stage) semaphore() *xsync.Semaphore { return xsync.OpenSemaphore(s.w.me
 func (s *stage) bounded() *xsync.Bounded     { return xsync.OpenBounded(s.w.memory(s.root, s.n)) }
 func (s *stage) barrier() *xsync.Barrier     { return xsync.OpenBarrier(s.w.memory(s.root, s.n)) }
 
-// signalOne signals with the lock held, and reports whether it had to be repaired.
+// signalOne signals with the lock held, and reports whether the lock had to be repaired.
 func (s *stage) signalOne(all bool) (repaired bool) {
 	m, c := s.mutex(), condOf(s.w, s.root, s.n)
 	repaired, err := lockMutex(m)
@@ -247,7 +248,7 @@ func freeBounded(s *stage) {
 	s.use("bpermits")
 }
 
-// replace has the root come in place of a victim that died before it was counted.
+// replace makes the root arrive in place of a victim that died before it was counted.
 func replace(s *stage) {
 	b := s.barrier()
 	state := shm.Word64(s.w.bytes(s.n), 40)
@@ -261,7 +262,7 @@ func replace(s *stage) {
 	}
 }
 
-// passes repairs the barrier, and has three parties pass it twice.
+// passes repairs the barrier, and makes three parties pass it twice.
 func passes(s *stage) {
 	b := s.barrier()
 	if broken, err := b.Broken(); err != nil {
@@ -269,6 +270,7 @@ func passes(s *stage) {
 	} else if broken {
 		must(s.t, b.Reset())
 	}
+
 	for range 2 {
 		s.errs = make(chan error, 2)
 		s.startHere("pass")
@@ -280,6 +282,7 @@ func passes(s *stage) {
 				s.t.Error("afterwards: ", err)
 			}
 		}
+
 		s.pending--
 		if l := s.hearPeer("pass"); l != "ok" {
 			s.t.Error("afterwards: the peer: ", l)
@@ -324,8 +327,8 @@ var scenes = []scene{
 		},
 		release: func(s *stage) { must(s.t, s.rw().Unlock()) }, check: useRW},
 	{name: "rwmutex unlock, waited for", kinds: anRW, make: makeRW, before: "write", op: "wunlock", here: "rlock", there: "wlock", check: useRW},
-	// The signal that is sent while the victim waits goes to it first, by its slot: if it
-	// dies without the lock, the peer has to get it.
+	// A signal that is sent while the victim waits goes to the victim first, because of its slot.
+	// If the victim dies without the lock, the peer must get the signal.
 	{name: "cond wait", kinds: aCond, make: makeCond, before: "take", op: "wait",
 		release: func(s *stage) {
 			s.startThere("wait")
@@ -347,7 +350,7 @@ var scenes = []scene{
 	{name: "semaphore acquire", kinds: aSemaphore, op: "acquire", here: "permits", there: "permits",
 		make:    func(s *stage) { xsync.NewSemaphore(s.w.memory(s.root, s.n), 0) },
 		release: func(s *stage) { must(s.t, s.semaphore().Release()) },
-		finish:  func(s *stage) { must(s.t, s.semaphore().Release()) }, // the dead may have had the other
+		finish:  func(s *stage) { must(s.t, s.semaphore().Release()) }, // the victim may have had the other
 		check:   func(s *stage) { s.use("permits") }},
 	{name: "semaphore release", kinds: aSemaphore, before: "permit", op: "release", here: "permits", there: "permits",
 		make:   func(s *stage) { xsync.NewSemaphore(s.w.memory(s.root, s.n), 1) },

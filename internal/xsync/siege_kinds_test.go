@@ -18,7 +18,7 @@ import (
 
 func newSiegeMutex(w *world, root *park.Lot) { xsync.NewMutex(w.memory(root, 0)) }
 
-// A holder is alone, and what it guards is whole or repaired.
+// A holder is alone, and the guarded counters are equal or repaired.
 func siegeMutex(w *world, lot *park.Lot) turn {
 	m := xsync.OpenMutex(w.memory(lot, 0))
 	return func(context.Context, int) {
@@ -41,7 +41,7 @@ func afterMutex(b *battle, dead int, _ uint64) {
 	})
 }
 
-// mustTake takes what is free, and gives it back.
+// mustTake takes an object that is free, and releases it.
 func (b *battle) mustTake(try func() (bool, error), release func() error) {
 	b.Helper()
 	if ok, err := try(); !ok || err != nil {
@@ -51,7 +51,7 @@ func (b *battle) mustTake(try func() (bool, error), release func() error) {
 	must(b, release())
 }
 
-// A writer is alone, and readers are without one.
+// A writer is alone, and no reader is beside a writer.
 func siegeRW(w *world, lot *park.Lot) turn {
 	m := xsync.OpenRWMutex(w.memory(lot, 0))
 	repair := func() error { return m.Recover(forever, func() error { return mend(w, 0) }) }
@@ -66,6 +66,7 @@ func siegeRW(w *world, lot *park.Lot) turn {
 			w.expect(m.Unlock() == nil)
 			return
 		}
+
 		_, err := lockAnyhow(func() error { return m.RLock(forever) }, repair)
 		w.expect(err == nil)
 		w.enter(lot)
@@ -93,7 +94,7 @@ func siegeBounded(w *world, lot *park.Lot) turn {
 	}
 }
 
-// All permits are there again.
+// All permits have come back.
 func afterBounded(b *battle, dead int, _ uint64) {
 	b.bury(dead)
 	b.paused(func() {
@@ -112,7 +113,8 @@ func siegeSemaphore(w *world, lot *park.Lot) turn {
 	}
 }
 
-// The permits of the dead are lost, as nobody knows them, but no others.
+// The permits of the dead process are lost, because the Semaphore does not know its holders. No
+// other permits are.
 func afterSemaphore(b *battle, dead int, inside uint64) {
 	b.bury(dead)
 	b.goesOn(b.live, 5) // with fewer permits
@@ -144,7 +146,7 @@ func newSiegeCond(w *world, root *park.Lot) {
 	xsync.NewCond(w.memory(root, siegeNotFull), m)
 }
 
-// buffer is a ring of tickets. It changes by one step each, so there is nothing to repair.
+// A buffer is a ring of tickets. Each change is a single step, so there is nothing to repair.
 type buffer struct {
 	w                 *world
 	lot               *park.Lot
@@ -169,7 +171,7 @@ func (f *buffer) unlock() {
 	f.w.expect(f.m.Unlock() == nil)
 }
 
-// wait returns with the lock held, also if a holder has died.
+// wait returns with the lock held, even if a holder has died.
 func (f *buffer) wait(c *xsync.Cond) {
 	f.w.exit(f.lot)
 	err := c.Wait(forever)
@@ -196,7 +198,7 @@ func (f *buffer) put() {
 	f.unlock()
 }
 
-// take takes a ticket that nobody has had.
+// take takes a ticket that was not taken before.
 func (f *buffer) take() {
 	head, tail := f.w.tally(headAt), f.w.tally(tailAt)
 	f.lock()
@@ -224,7 +226,7 @@ func siegeCond(w *world, lot *park.Lot) turn {
 	}
 }
 
-// The dead may have been about to signal what they had done: others have to look.
+// The dead process may not have signalled what it had done, so others must look.
 func afterCond(b *battle, dead int, _ uint64) {
 	b.bury(dead)
 	f := openBuffer(b.w, b.root)
@@ -254,7 +256,7 @@ func afterEvent(b *battle, dead int, _ uint64) {
 	must(b, xsync.OpenEvent(b.w.memory(b.root, 0)).Wait(forever)) // a survivor sets it
 }
 
-// Who passes has been waited for by all: they are inside when the action is called.
+// A party that passes was waited for by all: they are inside when the action is called.
 func siegeBarrier(w *world, lot *park.Lot) turn {
 	g := xsync.OpenBarrier(w.memory(lot, 0))
 	return func(context.Context, int) {
@@ -268,8 +270,8 @@ func siegeBarrier(w *world, lot *park.Lot) turn {
 	}
 }
 
-// Until Reset everybody passes with an error. Only when all survivors have is it
-// forgotten that the dead were inside: an action may still be about to look.
+// Until Reset all parties pass with an error. The supervisor forgets that the dead process was
+// inside only after all survivors have passed, because an action may still be about to look.
 func afterBarrier(b *battle, dead int, _ uint64) {
 	b.w.bury(dead, b.s.kinds(b.w))
 	g := xsync.OpenBarrier(b.w.memory(b.root, 0))
@@ -281,10 +283,10 @@ func afterBarrier(b *battle, dead int, _ uint64) {
 	b.w.forget(dead)
 }
 
-// againBarrier lets all wait for each other again, once the dead has a successor.
+// againBarrier lets all parties wait for each other again, when the dead process has a successor.
 func againBarrier(b *battle) { must(b, xsync.OpenBarrier(b.w.memory(b.root, 0)).Reset()) }
 
-// The groups are those of the slots to which only these add.
+// groupKinds returns the WaitGroups. Each belongs to a slot, and only that slot adds to it.
 func groupKinds(*world) map[int]xsync.Kind {
 	return map[int]xsync.Kind{2: xsync.KindWaitGroup, 3: xsync.KindWaitGroup}
 }
@@ -308,7 +310,7 @@ func siegeGroup(w *world, lot *park.Lot) turn {
 	}
 }
 
-// What the dead would have taken away is taken away by others, who know it here.
+// Others subtract what the dead process would have subtracted. Here they know how much that is.
 func afterGroup(b *battle, dead int, inside uint64) {
 	b.bury(dead)
 	g := xsync.OpenWaitGroup(b.w.memory(b.root, dead))
@@ -320,13 +322,13 @@ func afterGroup(b *battle, dead int, inside uint64) {
 	must(b, g.Wait(forever))
 }
 
-// onceKinds are the Once in use, and the next.
+// onceKinds returns the Once in use and the next one.
 func onceKinds(w *world) map[int]xsync.Kind {
 	n := int(w.tally(roundAt).Load())
 	return map[int]xsync.Kind{n % onceRooms: xsync.KindOnce, (n + 1) % onceRooms: xsync.KindOnce}
 }
 
-// onceRooms is how many of them have memory: the next one takes that of the oldest.
+// onceRooms is how many of them have memory. The next one gets the memory of the oldest.
 const onceRooms = 1000
 
 func onceMemory(w *world, lot *park.Lot, n int) xsync.Memory {
@@ -335,7 +337,7 @@ func onceMemory(w *world, lot *park.Lot, n int) xsync.Memory {
 	return m
 }
 
-// newOnce makes the n-th.
+// newOnce creates the n-th Once.
 func newOnce(w *world, lot *park.Lot, n int) {
 	w.onceDone(n).Store(0)
 	m := onceMemory(w, lot, n)
@@ -345,27 +347,30 @@ func newOnce(w *world, lot *park.Lot, n int) {
 
 var errNotYet = errors.New("not yet")
 
-// onceDone says how often the n-th Once has been done, in bytes that no object has.
+// onceDone returns the word that counts how often the n-th Once has been done, in bytes that belong
+// to no object.
 func (w *world) onceDone(n int) *atomic.Uint64 {
 	return shm.Word64(w.bytes(onceDoneAt), 8*(n%onceRooms))
 }
 
 const onceDoneAt = 3500
 
-// Only one is at it at a time, and none after it has been done. Here all fail; the
-// supervisor does it.
+// Only one goroutine at a time calls the function of a Once, and none does after it has been done.
+// Here all calls fail, except the supervisor's.
 func siegeOnce(w *world, lot *park.Lot) turn {
 	var lock sync.Mutex
 	opened := map[int]*xsync.Once{}
 	open := func(n int) *xsync.Once {
 		lock.Lock()
 		defer lock.Unlock()
+
 		if opened[n] == nil {
 			clear(opened)
 			opened[n] = xsync.OpenOnce(onceMemory(w, lot, n))
 		}
 		return opened[n]
 	}
+
 	return func(context.Context, int) {
 		n := int(w.tally(roundAt).Load())
 		err := open(n).Do(forever, func() error {
@@ -378,7 +383,8 @@ func siegeOnce(w *world, lot *park.Lot) turn {
 	}
 }
 
-// Others are at it when one has died at it, then it is done, and then comes the next.
+// When a goroutine has died in its call, others call the function. Then it is done, and the next
+// Once follows.
 func afterOnce(b *battle, dead int, _ uint64) {
 	b.bury(dead)
 	b.goesOn(b.live, 5)
@@ -395,20 +401,20 @@ func afterOnce(b *battle, dead int, _ uint64) {
 	b.w.tally(roundAt).Store(uint64(n + 1))
 }
 
-// The producers of records are goroutines of the two slots. Of each is known how many it has
-// begun to put, and has put, and how many of these have been got.
+// The senders are goroutines of the two slots. For each sender, the counters say how many records
+// it started to put, how many it has put, and how many of these were received.
 const (
 	triesAt    = 400
 	putsAt     = 410
 	getsAt     = 420
-	seenFrom   = 3000 // objects in whose bytes it says which have been got lately
+	seenFrom   = 3000 // objects whose bytes record which records were received lately
 	seenLately = spacing / 8
 	producers  = 2 * siegeCrew
 )
 
 func producerOf(slot, what int) int { return (slot-2)*siegeCrew + what }
 
-// siegeRecord is the n-th record of a producer, and its size.
+// siegeRecord returns the number and the size of the n-th record of a sender.
 func siegeRecord(b build, producer int, n uint64) (id uint64, size int) {
 	id = n*producers + uint64(producer)
 	return id, max(b.sizes(rand.New(rand.NewPCG(id, 0))), 8)
@@ -418,11 +424,11 @@ func newSiegeRing(b build) func(w *world, root *park.Lot) {
 	return func(w *world, root *park.Lot) { w.newRing(root, 0, b) }
 }
 
-// What is put is got once, as it was put, and in the order of each producer.
+// Each record is received once, unchanged, and in the order of its sender.
 func siegeRing(b build) func(w *world, lot *park.Lot) turn {
 	return func(w *world, lot *park.Lot) turn {
 		r := w.openRing(lot, 0, b)
-		var next [siegeCrew][producers]uint64 // that each goroutine can get
+		var next [siegeCrew][producers]uint64 // that each goroutine can receive
 		put := func(ctx context.Context, producer int) {
 			n := w.tally(putsAt + producer).Load()
 			w.tally(triesAt + producer).Store(n + 1)
@@ -435,6 +441,7 @@ func siegeRing(b build) func(w *world, lot *park.Lot) turn {
 			w.tally(triesAt + producer).Store(n)
 			w.expect(err == nil || errors.Is(err, ctx.Err()))
 		}
+
 		get := func(ctx context.Context, next *[producers]uint64) {
 			w.enter(lot)
 			defer w.exit(lot)
@@ -443,6 +450,7 @@ func siegeRing(b build) func(w *world, lot *park.Lot) turn {
 				w.expect(errors.Is(err, ctx.Err()))
 				return
 			}
+
 			id, size, err := numberOf(rec)
 			producer, n := int(id%producers), id/producers
 			_, want := siegeRecord(b, producer, n)
@@ -452,6 +460,7 @@ func siegeRing(b build) func(w *world, lot *park.Lot) turn {
 			w.expect(mark(seen, n+1))
 			w.tally(getsAt + producer).Add(1)
 		}
+
 		return func(ctx context.Context, what int) {
 			if what == 0 || what == 2 && rand.IntN(2) == 0 {
 				put(ctx, producerOf(lot.Slot(), what))
@@ -462,9 +471,10 @@ func siegeRing(b build) func(w *world, lot *park.Lot) turn {
 	}
 }
 
-// mark notes that a producer's n-th record has been got, and reports whether it was the first time. A goroutine that was
-// preempted after it got a record may be overtaken by one that gets a much later record, which has the same word: then
-// the later mark stays. Only the number of records that were got can tell whether the earlier one was got twice.
+// mark records that a sender's n-th record was received, and reports whether that was the first
+// time. A goroutine that is preempted after it received a record may be overtaken by one that
+// receives a much later record with the same word. Then the later mark stays. Only the number of
+// received records can tell whether the earlier one was received twice.
 func mark(seen *atomic.Uint64, n uint64) bool {
 	for {
 		old := seen.Load()
@@ -477,7 +487,8 @@ func mark(seen *atomic.Uint64, n uint64) bool {
 	}
 }
 
-// What was put has been got or is there, but for what the dead had just got.
+// Records that were put were received or are there, except for those that the dead process had just
+// received.
 func afterRing(b build) func(s *battle, dead int, inside uint64) {
 	return func(s *battle, dead int, inside uint64) {
 		s.bury(dead)
@@ -496,6 +507,7 @@ func afterRing(b build) func(s *battle, dead int, inside uint64) {
 			if !errors.Is(err, errs.ErrEmpty) {
 				s.Error(err)
 			}
+
 			lost := uint64(0)
 			for p, ns := range numbers {
 				lost += s.lostOf(p, ns)
@@ -503,6 +515,7 @@ func afterRing(b build) func(s *battle, dead int, inside uint64) {
 			if lost > inside {
 				s.Errorf("%d records are lost, and %d of the dead were about to get one", lost, inside)
 			}
+
 			for _, rec := range there {
 				must(s, r.TryPut(rec.Bytes, numberedPlace, nil))
 			}
@@ -510,17 +523,18 @@ func afterRing(b build) func(s *battle, dead int, inside uint64) {
 	}
 }
 
-// lostOf is how many records of a producer are lost, given the numbers of those that are
-// there; from then on they do not count.
+// lostOf returns how many records of a sender are lost, given the numbers of those that are there.
+// It does not count them again.
 func (b *battle) lostOf(producer int, there []uint64) (lost uint64) {
 	tries, puts, gets := b.w.tally(triesAt+producer), b.w.tally(putsAt+producer), b.w.tally(getsAt+producer)
 	first, end := puts.Load(), puts.Load()
 	if n := tries.Load(); n > end && shm.Word64(b.w.bytes(seenFrom+producer), 8*int((n-1)%seenLately)).Load() == n {
-		first, end = n, n // it was put, and got, before its producer could say so
+		first, end = n, n // the record was put and received before its sender could say so
 	}
 	if len(there) > 0 {
 		first, end = there[0], there[0]+uint64(len(there))
 	}
+
 	for i, n := range there {
 		if n != first+uint64(i) {
 			b.Errorf("producer %d: %d are there", producer, there)
@@ -529,6 +543,7 @@ func (b *battle) lostOf(producer int, there []uint64) (lost uint64) {
 	if end < puts.Load() || end > tries.Load() || gets.Load() > first {
 		b.Errorf("producer %d: %d tried, %d put, %d got, %d are there", producer, tries.Load(), puts.Load(), gets.Load(), there)
 	}
+
 	lost = first - gets.Load()
 	b.seen["lost"] += int(lost)
 	b.seen["put, but not said so"] += int(end - puts.Load())

@@ -14,13 +14,13 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// In the siege of a pipe both ends go from process to process all the time: who has one sends
-// and receives a little and lets it go again. When somebody dies with an end, the pipe is over
-// and there is a next one.
+// In the siege of a pipe both ends move from process to process all the time. A process that has an
+// end sends and receives a little and passes the end on. When a process dies with an end, the pipe
+// is over, and the next one follows.
 //
-// A tally for each end says on which trip it is, and whose turn it is to take it: a slot, or
-// nobody's; another one, who has it. What was sent and received is counted by those who
-// have the ends.
+// One counter for each end contains its epoch and the slot whose turn it is to take it, which may
+// be any. Another one contains the slot that has it. The processes that have the ends count what
+// they send and receive.
 const (
 	endTripAt = 430 // and the next: 0 if it is closed
 	endHeldAt = 432
@@ -37,7 +37,7 @@ func (w *world) siegePipeMemory(lot *park.Lot, n int) (xsync.Memory, []byte) {
 	return m, w.pipeMemory(n % pipeRooms)
 }
 
-// newSiegePipe makes the n-th pipe.
+// newSiegePipe creates the n-th pipe.
 func (w *world) newSiegePipe(lot *park.Lot, n int) {
 	m, data := w.siegePipeMemory(lot, n)
 	clear(m.Bytes[:xsync.PipeHead+2*pipeBytes])
@@ -54,7 +54,7 @@ func pipeKinds(w *world) map[int]xsync.Kind {
 	return map[int]xsync.Kind{int(w.tally(roundAt).Load()) % pipeRooms: xsync.KindPipe}
 }
 
-// siegePipe takes an end, uses it, and lets it go.
+// siegePipe takes an end, uses it, and passes it on.
 func siegePipe(w *world, lot *park.Lot) turn {
 	var mu sync.Mutex
 	opened := map[int]*xsync.Pipe{}
@@ -67,6 +67,7 @@ func siegePipe(w *world, lot *park.Lot) turn {
 		}
 		return opened[n]
 	}
+
 	return func(ctx context.Context, what int) {
 		end := rand.IntN(2)
 		n := int(w.tally(roundAt).Load())
@@ -75,11 +76,13 @@ func siegePipe(w *world, lot *park.Lot) turn {
 		if trip == noTrip || trip>>slotShift != 0 || !published.CompareAndSwap(trip, trip|uint64(lot.Slot())<<slotShift) {
 			return
 		}
+
 		p := open(n)
 		if !p.Arrive(end, uint32(trip)) {
-			w.expect(false) // nobody else can have taken or closed it
+			w.expect(false) // no other process can have taken or closed it
 			return
 		}
+
 		w.expect(w.tally(endHeldAt+end).Swap(uint64(lot.Slot())) == 0)
 		w.enter(lot)
 		alive := w.useEnd(ctx, p, end, what)
@@ -96,14 +99,15 @@ func siegePipe(w *world, lot *park.Lot) turn {
 	}
 }
 
-// useEnd sends one number and receives some, and reports whether the pipe is still alive.
-// Now and then it waits for one.
+// useEnd sends one number and receives some, and reports whether the pipe is still open. Now and
+// then it waits for a number.
 func (w *world) useEnd(ctx context.Context, p *xsync.Pipe, end, what int) (alive bool) {
 	sent, got := w.tally(endSentAt+end), w.tally(endGotAt+end)
 	err := p.Sent(end).TryPut(numbered(sent.Load()+1, 8+8*rand.IntN(10)), numberedPlace, nil)
 	if errors.Is(err, errs.ErrClosed) {
 		return false
 	}
+
 	if err == nil {
 		sent.Add(1)
 	}
@@ -119,14 +123,15 @@ func (w *world) useEnd(ctx context.Context, p *xsync.Pipe, end, what int) (alive
 			w.expect(errors.Is(err, errs.ErrClosed) || errors.Is(err, errs.ErrEmpty) || errors.Is(err, context.Canceled))
 			return !errors.Is(err, errs.ErrClosed)
 		}
+
 		_, _, err = numberOf(rec)
 		w.expect(err == nil && binary.LittleEndian.Uint64(rec.Bytes) == got.Load()+1)
 		got.Add(1)
 	}
 }
 
-// An end that the dead had is closed; one that it was about to take or had let go, without
-// saying so yet, is still on its way. Then there is the next pipe.
+// An end that the dead process had is closed. An end that it was about to take, or had sent without
+// having recorded that, is still in transit. Then the next pipe follows.
 func afterPipe(b *battle, dead int, _ uint64) {
 	w := b.w
 	n := int(w.tally(roundAt).Load())
@@ -143,6 +148,7 @@ func afterPipe(b *battle, dead int, _ uint64) {
 			if had[end] && before {
 				b.Errorf("end %d, which the dead had, has arrived", end)
 			}
+
 			switch {
 			case before:
 				b.seen["not yet taken"]++
@@ -153,12 +159,14 @@ func afterPipe(b *battle, dead int, _ uint64) {
 			default:
 				b.seen["closed"]++
 			}
+
 			word.Store(noTrip)
 		} else if had[end] {
 			b.Errorf("end %d was held by the dead, and is on trip %d", end, v)
 		}
 	}
-	b.goesOn(b.live, 5) // whoever waits for something from an end that is closed too
+
+	b.goesOn(b.live, 5) // goroutines that wait for something from a closed end go on too
 	over := false
 	b.paused(func() {
 		for end := range 2 {
@@ -177,6 +185,7 @@ func afterPipe(b *battle, dead int, _ uint64) {
 			w.newSiegePipe(b.root, n+1)
 		}
 	})
+
 	if over != p.Sent(0).Ended() || over != p.Sent(1).Ended() {
 		b.Errorf("over: %v, ended: %v and %v", over, p.Sent(0).Ended(), p.Sent(1).Ended())
 	}

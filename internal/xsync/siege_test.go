@@ -15,31 +15,31 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// siege is a use of objects by several processes, which are killed at random moments.
+// A siege is a use of objects by several processes, which are killed at random moments.
 type siege struct {
-	kinds func(w *world) map[int]xsync.Kind // to be buried
+	kinds func(w *world) map[int]xsync.Kind // the objects to bury
 	make  func(w *world, root *park.Lot)
-	turns func(w *world, lot *park.Lot) turn       // of each goroutine of a process
-	after func(b *battle, dead int, inside uint64) // what a supervisor does and checks after a death
-	again func(b *battle)                          // nil, or what lets all go on when the dead has a successor
+	turns func(w *world, lot *park.Lot) turn       // the turns of each goroutine of a process
+	after func(b *battle, dead int, inside uint64) // what the supervisor does after a death
+	again func(b *battle)                          // makes all go on when the dead process has a successor; may be nil
 }
 
-// A turn of a goroutine ends soon, or when its context does.
+// A turn of a goroutine ends soon, or when its context ends.
 type turn func(ctx context.Context, what int)
 
-// battle is what the supervisor sees of it.
+// A battle is the supervisor's view of a siege.
 type battle struct {
 	*testing.T
 	w    *world
 	root *park.Lot
 	s    siege
-	live *helper // the one that has not been killed
+	live *helper // the process that was not killed
 	seen map[string]int
 }
 
 const (
 	siegeCrew    = 3  // goroutines of each process
-	withinAt     = 8  // those who are inside, a byte for each slot: one word, to be seen at once
+	withinAt     = 8  // goroutines inside, a byte for each slot; one word, to be read at once
 	headAt       = 9  // of the tickets
 	tailAt       = 10 // of the tickets
 	roundAt      = 11 // the Once in use
@@ -48,17 +48,17 @@ const (
 	siegeTurnsAt = 64 // and the next, by slot and goroutine
 	seenAt       = 100
 	seenSize     = 256
-	siegePermits = 4 // more than die with a process, whose permits are lost
+	siegePermits = 4 // more than die with a process, since its permits are lost
 )
 
-// enter and exit say that somebody is inside, at no time when they are not.
+// enter and exit count a goroutine as inside, never when it is not.
 func (w *world) enter(lot *park.Lot) { w.tally(withinAt).Add(1 << (8 * lot.Slot())) }
 func (w *world) exit(lot *park.Lot)  { w.tally(withinAt).Add(-(uint64(1) << (8 * lot.Slot()))) }
 
 func (w *world) insideOf(slot int) uint64 { return w.tally(withinAt).Load() >> (8 * slot) & 0xff }
 func (w *world) forget(slot int)          { w.tally(withinAt).And(^(uint64(0xff) << (8 * slot))) }
 
-// inside is how many are.
+// inside returns how many goroutines are inside.
 func (w *world) inside() (n uint64) {
 	for all := w.tally(withinAt).Load(); all != 0; all >>= 8 {
 		n += all & 0xff
@@ -66,14 +66,14 @@ func (w *world) inside() (n uint64) {
 	return n
 }
 
-// expect counts what must not be.
+// expect counts violations.
 func (w *world) expect(ok bool) {
 	if !ok {
 		w.tally(badAt).Add(1)
 	}
 }
 
-// stay is inside for a while, with no more than most others.
+// stay is inside for a while, with at most most goroutines.
 func (w *world) stay(lot *park.Lot, most uint64) {
 	w.enter(lot)
 	w.expect(w.inside() <= most)
@@ -85,14 +85,15 @@ func (w *world) stay(lot *park.Lot, most uint64) {
 
 func siegeTurn(slot, what int) int { return siegeTurnsAt + siegeCrew*slot + what }
 
-// besiege takes turns until it is killed, and between them pauses when it is told to.
+// besiege takes turns until it is killed, and pauses between them when it is told to.
 func (s siege) besiege(w *world, lot *park.Lot) int {
 	turn := s.turns(w, lot)
 	var gate sync.RWMutex
-	var open context.Context // until the next pause
+	var open context.Context // ends with the next pause
 	var shut context.CancelFunc
 	goOn := func() { open, shut = context.WithCancel(context.Background()) }
 	goOn()
+
 	for what := range siegeCrew {
 		go func() {
 			for {
@@ -103,6 +104,7 @@ func (s siege) besiege(w *world, lot *park.Lot) int {
 			}
 		}()
 	}
+
 	for {
 		switch readLine() {
 		case "pause":
@@ -144,13 +146,14 @@ func init() {
 	}
 }
 
-// Processes die at random moments while they use an object of each kind. What each
-// kind promises holds after each death, and all goroutines of the others go on.
+// Processes die at random moments while they use an object of each kind. The guarantees of each
+// kind hold after each death, and all goroutines of the other processes go on.
 func TestKillsOfEachKind(t *testing.T) {
 	seed := *killsSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
+
 	t.Logf("-xsync.seed=%d", seed)
 	for name, s := range sieges {
 		t.Run(name, func(t *testing.T) {
@@ -160,10 +163,10 @@ func TestKillsOfEachKind(t *testing.T) {
 			s.make(w, b.root)
 			all := [2]*helper{w.start(t, "siege-"+name, 2), w.start(t, "siege-"+name, 3)}
 			hits, n := 0, 0
-			for ; n < *kills || hits == 0 && n < 20**kills; n++ { // more, if none has hit anybody yet
+			for ; n < *kills || hits == 0 && n < 20**kills; n++ { // more, if no death hit
 				b.goesOn(all[0], 5)
 				b.goesOn(all[1], 5)
-				time.Sleep(time.Duration(r.IntN(500)) * time.Microsecond) // the moment is what is random
+				time.Sleep(time.Duration(r.IntN(500)) * time.Microsecond) // a random moment
 				i := r.IntN(2)
 				b.live = all[1-i]
 				if b.death(all[i]) {
@@ -174,6 +177,7 @@ func TestKillsOfEachKind(t *testing.T) {
 					s.again(b)
 				}
 			}
+
 			t.Logf("%d of %d kills have hit somebody inside %v", hits, n, b.seen)
 			if hits == 0 {
 				t.Error("no kill has hit anybody inside")
@@ -182,7 +186,7 @@ func TestKillsOfEachKind(t *testing.T) {
 	}
 }
 
-// death kills a process and reports whether somebody of it was inside.
+// death kills a process and reports whether a goroutine of it was inside.
 func (b *battle) death(h *helper) bool {
 	b.Helper()
 	h.kill()
@@ -200,7 +204,7 @@ func (b *battle) death(h *helper) bool {
 	return inside > 0
 }
 
-// goesOn returns when each goroutine of a process has done some more.
+// goesOn returns when each goroutine of a process has made some progress.
 func (b *battle) goesOn(h *helper, more uint64) {
 	b.Helper()
 	var before [siegeCrew]uint64
@@ -214,14 +218,14 @@ func (b *battle) goesOn(h *helper, more uint64) {
 	}
 }
 
-// bury does so after it has forgotten that the dead were inside: the next may be before
-// the supervisor could do anything.
+// bury buries a process after it has forgotten that its goroutines were inside. Another goroutine
+// may get inside before the supervisor can do anything else.
 func (b *battle) bury(dead int) {
 	b.w.forget(dead)
 	b.w.bury(dead, b.s.kinds(b.w))
 }
 
-// paused calls f while all others are between two turns.
+// paused calls f while all other goroutines are between two turns.
 func (b *battle) paused(f func()) {
 	b.live.say("pause")
 	b.live.hear(b)

@@ -30,11 +30,11 @@ var (
 	stepBudget = flag.Duration("xsync.budget", 100*time.Millisecond, "TestDeathAtEveryStep: time for each operation, after which no other death is tried; they come in random order")
 )
 
-// A process that dies at any instruction of an operation leaves an object that others can
-// go on with, or that says what happened. All states of memory in which it may die are
-// met, by stepping over its instructions one by one: it dies after each that has
-// changed the object or a mailbox, and at others in between. What it has of its own dies
-// with it, so all instructions between two changes are alike.
+// A process that dies at any instruction of an operation leaves an object that others can use, or
+// that reports the death. The test covers all states of memory in which the process may die, by
+// stepping over its instructions one by one. It dies after each instruction that has changed the
+// object or a mailbox, and at some in between. Its private memory dies with it, so all instructions
+// between two changes are equivalent.
 func TestDeathAtEveryStep(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the detector's own instructions would be most of the steps")
@@ -42,6 +42,7 @@ func TestDeathAtEveryStep(t *testing.T) {
 	if testing.Short() {
 		t.Skip("to step through the runtime's part of waiting takes long")
 	}
+
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
 			st := newStage(t, s)
@@ -50,10 +51,12 @@ func TestDeathAtEveryStep(t *testing.T) {
 			if changes == 0 {
 				t.Fatal("the operation changed nothing")
 			}
+
 			points := *stepPoints
 			if points == 0 || points > steps {
 				points = steps
 			}
+
 			deaths := 0
 			for _, i := range rand.Perm(changes + points) {
 				if deaths > 0 && time.Since(began) > *stepBudget {
@@ -72,28 +75,28 @@ func TestDeathAtEveryStep(t *testing.T) {
 	}
 }
 
-// scene is an operation of a victim, and what others do meanwhile.
+// A scene is an operation of a victim, with the actions of other processes during it.
 type scene struct {
 	name    string
-	kinds   []xsync.Kind // of the objects; a Cond comes after its Mutex
+	kinds   []xsync.Kind // of the objects; a Cond follows its Mutex
 	make    func(s *stage)
-	before  string // what the victim does before
+	before  string // what the victim does first
 	op      string
-	here    string // who waits in this process, "" for nobody
-	there   string // who waits in a third one
+	here    string // action that waits in this process, or ""
+	there   string // action that waits in a third process
 	release func(s *stage)
-	finish  func(s *stage) // after the death: what lets all others end
-	check   func(s *stage) // when they have
+	finish  func(s *stage) // after the death: lets all others finish
+	check   func(s *stage) // when they have finished
 }
 
-// stage is where scenes are played, one after the other, each with new objects.
+// A stage plays scenes, one after the other, each with new objects.
 type stage struct {
 	t     *testing.T
 	scene scene
 	w     *world
-	mail  []byte // mapped once more, to look at
+	mail  []byte // mapped once more, for comparisons
 	root  *park.Lot
-	lot   *park.Lot // of those who wait here
+	lot   *park.Lot // of the waiters of this process
 	peer  *helper
 	spare *helper
 	n     int // the first object
@@ -117,13 +120,13 @@ func newStage(t *testing.T, s scene) *stage {
 	return st
 }
 
-// play plays the scene until die says that the victim dies, given the numbers of its
-// instructions and changes, or until the operation is over, and then kills it.
+// play plays the scene until die returns true, given the numbers of the victim's instructions and
+// changes, or until the operation is over. Then it kills the victim.
 func (s *stage) play(die func(steps, changes int) bool) (steps, changes int, over bool) {
 	t := s.t
 	t.Helper()
 	v := s.spare
-	s.spare = s.w.start(t, "victim", 5-v.slot) // 2 and 3 in turn: it starts meanwhile
+	s.spare = s.w.start(t, "victim", 5-v.slot) // slots 2 and 3 in turn: it starts meanwhile
 	s.n = (s.n + 2) % 2000
 	clear(s.w.bytes(s.n))
 	clear(s.w.bytes(s.n + 1))
@@ -141,6 +144,7 @@ func (s *stage) play(die func(steps, changes int) bool) (steps, changes int, ove
 	for i, k := range s.scene.kinds {
 		objects[s.n+i] = k
 	}
+
 	s.w.bury(v.slot, objects)
 	what := fmt.Sprintf("%s after %d instructions and %d changes", s.scene.name, steps, changes)
 	if !within(t, what, func() {
@@ -153,11 +157,13 @@ func (s *stage) play(die func(steps, changes int) bool) (steps, changes int, ove
 		t.Logf("%x", s.w.bytes(s.n)[:128])
 		t.FailNow()
 	}
+
 	for ; s.pending > 0; s.pending-- {
 		if l := s.hearPeer(what); l != "ok" {
 			t.Fatalf("%s: the peer: %s", what, l)
 		}
 	}
+
 	close(s.errs)
 	for err := range s.errs {
 		if err != nil {
@@ -167,6 +173,7 @@ func (s *stage) play(die func(steps, changes int) bool) (steps, changes int, ove
 	if s.scene.check != nil {
 		within(t, what+": the check", func() { s.scene.check(s) })
 	}
+
 	return steps, changes, over
 }
 
@@ -185,7 +192,7 @@ func (s *stage) hearPeer(what string) (line string) {
 	return line
 }
 
-// startWaiters returns when they wait.
+// startWaiters starts the waiters and returns when they wait.
 func (s *stage) startWaiters() {
 	if s.scene.here != "" {
 		s.startHere(s.scene.here)
@@ -206,7 +213,7 @@ func (s *stage) startThere(what string) {
 	s.pending++
 }
 
-// use has all three use the objects, and waits for the peer.
+// use makes all three processes use the objects, and waits for the peer.
 func (s *stage) use(what string) {
 	s.startThere(what)
 	err := actions[what](s.w, s.root, s.n)
@@ -234,11 +241,11 @@ func (s *stage) untilWaits(slot int) {
 	})
 }
 
-// masksOf is where an object says who waits.
+// masksOf returns the offsets of an object's masks.
 func masksOf(k xsync.Kind) []int {
 	if k == xsync.KindPipe {
 		first := xsync.PipeHead - 2*xsync.RingSize + 8
-		return []int{first, first + xsync.RingSize} // of those who receive
+		return []int{first, first + xsync.RingSize} // of the receivers
 	}
 	return []int{8, 16, 24}
 }
@@ -254,6 +261,7 @@ func (s *stage) unblock() {
 func (s *stage) step(v *helper, tid int, die func(steps, changes int) bool) (steps, changes int, over bool) {
 	runtime.LockOSThread() // the tracer is a thread
 	defer runtime.UnlockOSThread()
+
 	// Stop the monitor first: a stopped victim's thread may hold a runtime lock that the monitor
 	// would wait for.
 	monitor := s.stopMonitor(v.cmd.Process.Pid)
@@ -262,10 +270,11 @@ func (s *stage) step(v *helper, tid int, die func(steps, changes int) bool) (ste
 		_ = v.cmd.Process.Kill()
 		s.awaitEnd(monitor) // needed before the first thread can be waited for
 	}
-	defer func() { // the thread has to be waited for before its process can be
+	defer func() { // the thread must be waited for before its process
 		kill()
 		s.awaitEnd(tid)
 	}()
+
 	s.await(tid)
 	stop := time.AfterFunc(never, kill)
 	defer stop.Stop()
@@ -288,15 +297,16 @@ func (s *stage) step(v *helper, tid int, die func(steps, changes int) bool) (ste
 			return steps, changes, true
 		}
 	}
+
 	return steps, changes, false
 }
 
-// looked is how much of an object is compared: the words of all slots in use, or the first
-// records of a Ring.
+// looked is how much of an object is compared: the words of all slots in use, or the first records
+// of a Ring.
 const looked = xsync.RingSize + 64
 
-// look returns what is compared: the beginnings of objects, with the words of all slots
-// in use, and the mailboxes.
+// look returns what is compared: the beginnings of objects, with the words of all slots in use, and
+// the mailboxes.
 func (s *stage) look() (seen [][2][]byte) {
 	for i := range s.scene.kinds {
 		b := s.w.bytes(s.n + i)[:looked]
@@ -306,7 +316,7 @@ func (s *stage) look() (seen [][2][]byte) {
 	return append(seen, [2][]byte{b, bytes.Clone(b)})
 }
 
-// changed reports whether anything is not as it was when changed was called before.
+// changed reports whether anything differs from the previous call.
 func (s *stage) changed(seen [][2][]byte) (changed bool) {
 	for _, x := range seen {
 		if !bytes.Equal(x[0], x[1]) {
@@ -317,7 +327,7 @@ func (s *stage) changed(seen [][2][]byte) (changed bool) {
 	return changed
 }
 
-// await waits for the next stop.
+// await waits for the next stop of a thread.
 func (s *stage) await(tid int) bool {
 	var status unix.WaitStatus
 	for {
@@ -338,9 +348,10 @@ func (s *stage) awaitEnd(tid int) {
 	}
 }
 
-// stopMonitor stops the thread of the runtime, the first that it has started, which has
-// goroutines make way that run for 10 ms: to make way takes longer than that here, step by
-// step. It does so when the thread sleeps or is about to, when it has none of the runtime's locks.
+// stopMonitor stops the runtime's monitor thread, the first thread that the runtime starts. The
+// monitor preempts goroutines that run for 10 ms, and the preemption itself takes longer than that
+// when it is stepped over. stopMonitor stops the thread when it sleeps or is about to sleep, so
+// that it holds no lock of the runtime.
 func (s *stage) stopMonitor(pid int) (tid int) {
 	dir, err := os.Open(fmt.Sprintf("/proc/%d/task", pid))
 	must(s.t, err)
@@ -352,19 +363,22 @@ func (s *stage) stopMonitor(pid int) (tid int) {
 	if err := unix.PtraceAttach(tid); err != nil {
 		s.t.Skip("this system does not allow a process to trace another: ", err)
 	}
+
 	s.await(tid)
 	for {
 		var r unix.PtraceRegs
 		must(s.t, unix.PtraceGetRegs(tid, &r))
-		if r.Orig_rax == unix.SYS_NANOSLEEP || r.Orig_rax == unix.SYS_FUTEX && r.R10 != 0 { // until a time
+		// A futex wait with a timeout is a sleep, too.
+		if r.Orig_rax == unix.SYS_NANOSLEEP || r.Orig_rax == unix.SYS_FUTEX && r.R10 != 0 {
 			return tid
 		}
+
 		must(s.t, unix.PtraceSyscall(tid, 0))
 		s.await(tid)
 	}
 }
 
-// toMarker lets the victim run until it has asked for its parent.
+// toMarker lets the victim run until it has called getppid.
 func (s *stage) toMarker(tid int) {
 	var r unix.PtraceRegs
 	for seen := 0; seen < 2; {
@@ -379,7 +393,7 @@ func (s *stage) toMarker(tid int) {
 	}
 }
 
-// unblockSleeper lets others do what the victim waits for, when its next instruction
+// unblockSleeper makes others provide what the victim waits for, when the victim's next instruction
 // is the system call in which it would wait.
 func (s *stage) unblockSleeper(tid int) {
 	const syscall0, syscall1 = 0x0f, 0x05
@@ -388,7 +402,7 @@ func (s *stage) unblockSleeper(tid int) {
 	}
 	var r unix.PtraceRegs
 	must(s.t, unix.PtraceGetRegs(tid, &r))
-	if r.Rax != unix.SYS_FUTEX || r.Rsi != 0 { // the runtime's own are private ones
+	if r.Rax != unix.SYS_FUTEX || r.Rsi != 0 { // the runtime's own futexes are private
 		return
 	}
 	var code [2]byte
@@ -397,7 +411,7 @@ func (s *stage) unblockSleeper(tid int) {
 	}
 }
 
-// overAt is the tally that says that the operation is over.
+// overAt is the counter that says that the operation is over.
 const overAt = 0
 
 // victim does one thing, waits for a line, and then does another one.
@@ -408,15 +422,17 @@ func victim(w *world, lot *park.Lot) int {
 	if _, err := fmt.Sscan(readLine(), &before, &op, &n); err != nil {
 		return 10
 	}
+
 	if f := actions[before]; f != nil {
 		if err := f(w, lot, n); err != nil {
 			return 11
 		}
 	}
+
 	runtime.MemProfileRate = 0
 	f := operations[op](w, lot, n)
 	warmUp(lot)
-	debug.SetGCPercent(-1) // it would take many steps
+	debug.SetGCPercent(-1) // a collection would take many steps
 	fmt.Println(unix.Gettid())
 	readLine()
 	unix.Getppid()
@@ -426,7 +442,7 @@ func victim(w *world, lot *park.Lot) int {
 	return 0
 }
 
-// warmUp has the runtime have memory at hand for those who wait, which would cost most of
+// warmUp makes the runtime allocate the memory that waiting needs. Otherwise that would be most of
 // the steps.
 func warmUp(lot *park.Lot) {
 	var mask atomic.Uint64
@@ -437,18 +453,20 @@ func warmUp(lot *park.Lot) {
 	}
 }
 
-// peer does what it is told, one thing in a goroutine each.
+// peer does what it is told, each action in a goroutine of its own.
 func peer(w *world, lot *park.Lot) int {
 	for {
 		line := readLine()
 		if line == "" {
 			return 0
 		}
+
 		var what string
 		var n int
 		if _, err := fmt.Sscan(line, &what, &n); err != nil {
 			return 10
 		}
+
 		go func() {
 			answer := "ok"
 			if err := actions[what](w, lot, n); err != nil {

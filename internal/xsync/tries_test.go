@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// A step is given up if its word changes each time between the load and the step.
+// An operation gives up if its word changes each time between the load and the step.
 func TestStepsInVain(t *testing.T) {
 	var word atomic.Uint64
 	o := object{word: &word, home: 1 << 32}
@@ -23,6 +23,7 @@ func TestStepsInVain(t *testing.T) {
 	if !errors.Is(err, errs.ErrCorrupt) || looks != tries {
 		t.Error(err, looks)
 	}
+
 	mem := make([]byte, Small)
 	h := Held{state: own(mem, 0)}
 	h.word, h.home = &word, o.home
