@@ -29,7 +29,7 @@ func answer(t *testing.T, ctx context.Context, name string, arg []byte) ([]byte,
 	return ask.Result(ask.Answer(ctx, q))
 }
 
-// Answers and errors come back; who does not know a question says so.
+// Answers and errors come back. A worker without a Handler for the query says so.
 func TestAnswer(t *testing.T) {
 	if got, err := answer(t, t.Context(), "echo", []byte("a\x00\xff")); string(got) != "a\x00\xff" || err != nil {
 		t.Errorf("%q, %v", got, err)
@@ -37,6 +37,7 @@ func TestAnswer(t *testing.T) {
 	if got, err := answer(t, t.Context(), "echo", nil); len(got) != 0 || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
+
 	for name, want := range map[string]string{"fail": "it failed", "panic": "panic: on purpose", "unknown": "import the package"} {
 		if got, err := answer(t, t.Context(), name, nil); got != nil || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %q, %v", name, got, err)
@@ -49,7 +50,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// Bytes that are no question, and no answer, are errors.
+// Bytes that are not a query, or not an answer, are errors.
 func TestGarbage(t *testing.T) {
 	for _, data := range [][]byte{nil, {0xff}, []byte("hello"), {0xa1, 0x01}} {
 		if _, err := ask.Result(ask.Answer(t.Context(), data)); err == nil {
@@ -72,6 +73,7 @@ func TestBounds(t *testing.T) {
 	if got, err := answer(t, t.Context(), "largest", nil); len(got) != ask.MaxAnswer || err != nil {
 		t.Errorf("the largest answer: %d bytes, %v", len(got), err)
 	}
+
 	array := append([]byte{0xa1, 1, 0x9a, 0, 0x7f, 0xff, 0xff}, make([]byte, 0x7fffff)...)
 	for _, data := range [][]byte{array, append([]byte{0xa1, 1}, bytes.Repeat([]byte{0x81}, 5_000_000)...)} {
 		var before, after runtime.MemStats

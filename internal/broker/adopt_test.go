@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sleeper is a process that a client has adopted. It sleeps, in a session of its own.
+// A sleeper is a process that a client has adopted. It sleeps in a session of its own.
 type sleeper struct {
 	Child
 	cmd   *exec.Cmd
 	ended chan error
 }
 
-// adoptSleeper starts a process and has a client adopt it. The process ends with the test.
+// adoptSleeper starts a process and makes a client adopt it. The process ends with the test.
 func (p *process) adoptSleeper() (*sleeper, error) {
 	t := p.w.t
 	t.Helper()
@@ -34,17 +34,20 @@ func (p *process) adoptSleeper() (*sleeper, error) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	go func() { s.ended <- s.cmd.Wait() }()
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
 	pidfd, err := unix.PidfdOpen(s.cmd.Process.Pid, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	s.Child, err = p.Adopt(ours, pidfd, nil)
 	return s, err
 }
 
-// A living child is killed when its parent dies, also if the parent has said that it has departed.
+// A living child is killed when its parent dies, even if the parent has said that the child has
+// departed.
 func TestDepartedChildrenAreKilled(t *testing.T) {
 	w := newWorld(t)
 	p := w.start()
@@ -57,6 +60,7 @@ func TestDepartedChildrenAreKilled(t *testing.T) {
 		c.Depart()
 		children = append(children, c)
 	}
+
 	p.die()
 	for _, c := range children {
 		select {
@@ -65,11 +69,12 @@ func TestDepartedChildrenAreKilled(t *testing.T) {
 			t.Fatal("it lives")
 		}
 	}
+
 	until(t, "all are buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
 }
 
-// A living child counts, also if its parent has said that it has departed; one that is dead and has departed does
-// not.
+// A living child counts, even if its parent has said that it has departed. A child that is dead and
+// has departed does not count.
 func TestDepartedChildrenCount(t *testing.T) {
 	w := newWorld(t)
 	w.s.mu.Lock()
@@ -86,12 +91,14 @@ func TestDepartedChildrenCount(t *testing.T) {
 		c.Depart()
 		children = append(children, c)
 	}
+
 	if n := len(children); n == 0 || n > most {
 		t.Fatalf("%d children: it may have %d", n, most)
 	}
 	if _, err := other.adoptSleeper(); err != nil {
 		t.Errorf("nothing is left for another: %v", err)
 	}
+
 	for _, c := range children {
 		_ = c.cmd.Process.Kill()
 	}
@@ -101,7 +108,8 @@ func TestDepartedChildrenCount(t *testing.T) {
 	}
 }
 
-// The children of a client's children, and what all of them publish, count for the client.
+// The children of a client's children, and the segments that all of them publish, count for the
+// client.
 func TestTreesHaveOneBudget(t *testing.T) {
 	w := newWorld(t)
 	w.s.mu.Lock()
@@ -114,6 +122,7 @@ func TestTreesHaveOneBudget(t *testing.T) {
 		*Remote
 		died chan struct{}
 	}
+
 	var tree []relative
 	defer func() {
 		for _, r := range tree {
@@ -122,12 +131,14 @@ func TestTreesHaveOneBudget(t *testing.T) {
 			close(r.died)
 		}
 	}()
+
 	parent := w.client(p.Remote)
-	for range 20 { // each is the child of the one before
+	for range 20 { // each is the child of the previous one
 		ours, theirs, err := Pair()
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		file, err := os.Open(os.DevNull) // instead of a pidfd, so that no process is killed
 		if err != nil {
 			t.Fatal(err)
@@ -150,6 +161,7 @@ func TestTreesHaveOneBudget(t *testing.T) {
 		tree = append(tree, relative{r, died})
 		parent = w.client(r)
 	}
+
 	if n := len(tree); n == 0 || n > slots {
 		t.Errorf("%d clients below one: there may be %d", n, slots)
 	}
@@ -164,12 +176,14 @@ func TestTreesHaveOneBudget(t *testing.T) {
 			n++
 		}
 	}
+
 	if n == 0 || n > files {
 		t.Errorf("%d files of one tree: there may be %d", n, files)
 	}
 }
 
-// A client that takes all that it can leaves something for its parent, and for the other children of that.
+// A client that takes all that it can leaves something for its parent, and for its parent's other
+// children.
 func TestRelativesAreLeftSomething(t *testing.T) {
 	w := newWorld(t)
 	w.s.mu.Lock()
@@ -188,6 +202,7 @@ func TestRelativesAreLeftSomething(t *testing.T) {
 		}
 		return err == nil
 	}
+
 	for publishes(bad) {
 	}
 	for who, r := range map[string]*Remote{"its sibling": good, "its parent": p.Remote, "another": w.start().Remote} {
@@ -195,6 +210,7 @@ func TestRelativesAreLeftSomething(t *testing.T) {
 			t.Errorf("nothing is left for %s", who)
 		}
 	}
+
 	for r, died := range map[*Remote]chan struct{}{bad: badDied, good: goodDied} {
 		_ = r.conn.file.Close()
 		_ = r.lot.Mail().Close()
@@ -202,8 +218,8 @@ func TestRelativesAreLeftSomething(t *testing.T) {
 	}
 }
 
-// A pidfd without a socket before it is closed once. Closed again later, with the garbage, it would take another
-// descriptor with it that has got its number.
+// A pidfd that arrives without a socket is closed once. A second close by the garbage collector
+// would hit another descriptor that has got the same number.
 func TestPidfdsAreClosedOnce(t *testing.T) {
 	w := newWorld(t)
 	p := w.start()
@@ -211,6 +227,7 @@ func TestPidfdsAreClosedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	const many = 20
 	for range many {
 		pidfd, err := unix.PidfdOpen(child.cmd.Process.Pid, 0)
@@ -222,13 +239,15 @@ func TestPidfdsAreClosedOnce(t *testing.T) {
 		}
 		_ = unix.Close(pidfd)
 	}
+
 	c := w.client(p.Remote)
 	until(t, "they are closed", func() bool { return c.closer.Pending() == 0 })
 	var fds []int
 	file := null(t)
-	for range 2 * many { // which get their numbers
+	for range 2 * many { // descriptors that get their numbers
 		fds = append(fds, dupOf(t, file))
 	}
+
 	for range 2 {
 		collected := make(chan struct{})
 		runtime.SetFinalizer(&[16]int{}, func(*[16]int) { close(collected) })
@@ -242,6 +261,7 @@ func TestPidfdsAreClosedOnce(t *testing.T) {
 			}
 		})
 	}
+
 	for _, fd := range fds {
 		if err := unix.Close(fd); err != nil {
 			t.Errorf("descriptor %d: %v", fd, err)
@@ -256,8 +276,8 @@ func (w *world) client(r *Remote) *client {
 	return w.s.clients[r.Lot().Slot()]
 }
 
-// That a child has departed is news once, however often its parent says so: each time the root process looks at all
-// of its segments.
+// The root process learns only once that a child has departed, however often the parent says so.
+// Each time it looks at all of its segments.
 func TestDepartedOnce(t *testing.T) {
 	w := newWorld(t)
 	p := w.start()
@@ -265,10 +285,11 @@ func TestDepartedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for range 100 {
 		c.Depart()
 	}
-	if has(t, p, 1) { // it is answered, so all before has been handled
+	if has(t, p, 1) { // it is answered, so all earlier messages have been handled
 		t.Error("a segment that nobody has made")
 	}
 	w.mu.Lock()

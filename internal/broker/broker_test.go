@@ -18,14 +18,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// world is a server with clients, all in this process.
+// A world is a server with clients, all in this process.
 type world struct {
 	t *testing.T
 	s *Server
 
 	mu     sync.Mutex
 	buried []int
-	gone   []uint64 // of the root's
+	gone   []uint64 // for the root
 }
 
 func newWorld(t *testing.T) *world {
@@ -38,6 +38,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	w.s, s.anyID, s.lastFetch = s, true, time.Millisecond
 	t.Cleanup(func() {
 		until(t, "the server is idle", s.Idle)
@@ -49,13 +50,14 @@ func newWorld(t *testing.T) *world {
 		s.Close()
 		until(t, "all descriptors are closed", func() bool { return descriptors(t) <= before })
 	})
+
 	return w
 }
 
-// never is a bound for what would otherwise hang a test.
+// never limits waits that would otherwise hang a test.
 const never = 20 * time.Second
 
-// until waits for a state that nothing announces.
+// until waits for a state that is not announced.
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(never); !f(); time.Sleep(time.Millisecond) {
@@ -73,7 +75,7 @@ func descriptors(t *testing.T) (n int) {
 	return len(entries)
 }
 
-// process plays one: its death is a channel.
+// A process simulates a process. Its death is a channel.
 type process struct {
 	*Remote
 	w     *world
@@ -86,7 +88,7 @@ type process struct {
 	gone []uint64
 }
 
-// born makes a process of the root's that has not connected yet.
+// born returns a child of the root that has not connected yet.
 func (w *world) born() *process {
 	w.t.Helper()
 	ours, theirs, err := Pair()
@@ -101,7 +103,7 @@ func (w *world) born() *process {
 	return p
 }
 
-// self returns a pidfd of this process, which plays all processes.
+// self returns a pidfd of this process, which simulates all processes.
 func self(t testing.TB) int {
 	t.Helper()
 	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
@@ -127,7 +129,7 @@ func (p *process) connect() {
 	p.end, p.Remote = -1, r
 }
 
-// die closes all that the process has, and tells the server.
+// die closes everything that the process has, and tells the server.
 func (p *process) die() {
 	p.over.Do(func() {
 		if p.end >= 0 {
@@ -148,7 +150,7 @@ func (p *process) knows(id uint64) bool {
 	return slices.Contains(p.gone, id)
 }
 
-// publish makes a segment of a page and publishes it.
+// publish creates a segment of one page and publishes it.
 func publish(t *testing.T, d Directory, id uint64) {
 	t.Helper()
 	fd, mem, err := shm.New("mp-test", 4096)
@@ -162,7 +164,7 @@ func publish(t *testing.T, d Directory, id uint64) {
 	}
 }
 
-// has reports whether a process could have a segment, and lets go of it.
+// has reports whether a process can get a segment, and drops the segment.
 func has(t *testing.T, d Directory, id uint64) bool {
 	t.Helper()
 	ok := meets(t, d, id)
@@ -172,7 +174,7 @@ func has(t *testing.T, d Directory, id uint64) bool {
 	return ok
 }
 
-// meets fetches a segment and looks into it.
+// meets fetches a segment and reads from it.
 func meets(t *testing.T, d Directory, id uint64) bool {
 	t.Helper()
 	s, err := d.Fetch(id)
@@ -191,11 +193,12 @@ func meets(t *testing.T, d Directory, id uint64) bool {
 	if got := binary.LittleEndian.Uint64(mem); got != id {
 		t.Errorf("segment %d has %d in it", id, got)
 	}
+
 	return true
 }
 
-// Every process gets what every other one has published, until the owner destroys it: the
-// others are told then.
+// Each process gets the segments that the others have published, until the owner destroys them. The
+// others are then told.
 func TestSegmentsAreHandedOut(t *testing.T) {
 	w := newWorld(t)
 	all := []Directory{w.s, w.start(), w.start()}
@@ -208,20 +211,23 @@ func TestSegmentsAreHandedOut(t *testing.T) {
 				t.Errorf("%d does not get the segment of %d", j, i)
 			}
 		}
+
 		slots[d.Lot().Slot()] = true
 	}
 	if len(slots) != len(all) {
 		t.Errorf("slots %v", slots)
 	}
+
 	for i, d := range all {
 		id := uint64(100 + i)
-		all[(i+1)%3].Destroy(id) // which is not its own
+		all[(i+1)%3].Destroy(id) // not its own
 		if !meets(t, all[(i+1)%3], id) || !meets(t, all[(i+2)%3], id) {
 			t.Errorf("the segment of %d was destroyed by another", i)
 		}
 		d.Destroy(id)
 		until(t, "it is gone", func() bool { return !has(t, d, id) })
 	}
+
 	for i, d := range all[1:] {
 		until(t, "they are told", func() bool { return d.(*process).knows(100) && d.(*process).knows(uint64(102-i)) })
 	}
@@ -230,17 +236,18 @@ func TestSegmentsAreHandedOut(t *testing.T) {
 	}
 }
 
-// What a dead process owned lives as long as somebody has it, or what it sent may still
-// arrive.
+// A dead process's segment lives as long as another process has it, or the dead process's messages
+// may still arrive.
 func TestSegmentsOfTheDead(t *testing.T) {
 	w := newWorld(t)
 	p, other := w.start(), w.start()
-	publish(t, p, 1) // met by another
-	publish(t, p, 2) // on its way
+	publish(t, p, 1) // fetched by another process
+	publish(t, p, 2) // in transit
 	publish(t, p, 3) // destroyed
 	if !meets(t, other, 1) {
 		t.Fatal("no segment")
 	}
+
 	p.Destroy(3)
 	close(p.died)
 	p.over.Do(func() {})
@@ -249,6 +256,7 @@ func TestSegmentsOfTheDead(t *testing.T) {
 	if !has(t, w.s, 1) || !has(t, other, 2) || has(t, w.s, 3) { // it has not departed
 		t.Error("what is there is wrong")
 	}
+
 	p.child.Depart()
 	until(t, "what nobody has is forgotten", func() bool { return !has(t, w.s, 2) })
 	if !has(t, w.s, 1) { // other has it
@@ -260,8 +268,8 @@ func TestSegmentsOfTheDead(t *testing.T) {
 	_ = p.lot.Mail().Close()
 }
 
-// What messages need of a dead process's lives until each of them has given it back, and what is held
-// until it is let go; both no longer than what the messages lie in.
+// The segments that messages need outlive a dead process until each message has released them.
+// Segments that are kept as Held live until LetGo. No segment lives longer than its carrier.
 func TestKeep(t *testing.T) {
 	const queue, counted, held, both, left = 1, 2, 3, 4, 5
 	w := newWorld(t)
@@ -273,6 +281,7 @@ func TestKeep(t *testing.T) {
 	if !meets(t, p, queue) {
 		t.Fatal("no segment")
 	}
+
 	for id, kinds := range map[uint64][]Keeping{counted: {Counted, Counted}, held: {Held, Held}, both: {Counted, Held}, left: {Counted, Held}} {
 		for _, k := range kinds {
 			if err := p.Keep(queue, id, k); err != nil {
@@ -280,11 +289,13 @@ func TestKeep(t *testing.T) {
 			}
 		}
 	}
+
 	for _, pair := range [][2]uint64{{queue, 9}, {9, held}, {held, held}} {
 		if err := p.Keep(pair[0], pair[1], Held); !errors.Is(err, ErrGone) {
 			t.Error(pair, err)
 		}
 	}
+
 	w.s.LetGo(left, []uint64{queue, held, 9}) // their owners live
 	p.die()
 	until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
@@ -296,9 +307,10 @@ func TestKeep(t *testing.T) {
 			}
 		}
 	}
+
 	is("dead", counted, held, both, left)
 	w.s.Release(queue, counted, false)
-	w.s.Release(queue, held, false) // nothing counts it
+	w.s.Release(queue, held, false) // not a counted keep
 	w.s.Release(queue, both, false)
 	is("released", counted, held, both, left)
 	w.s.Release(queue, counted, false)
@@ -311,6 +323,7 @@ func TestKeep(t *testing.T) {
 	if err := other.Keep(queue, 7, Held); err != nil {
 		t.Fatal(err)
 	}
+
 	other.die()
 	until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
 	w.s.LetGo(7, []uint64{held, both})
@@ -324,7 +337,7 @@ func TestKeep(t *testing.T) {
 	is("the end of the carrier")
 }
 
-// What only keeps each other is let go, but not as long as somebody has one of them.
+// Segments that only keep each other are released, unless a process has one of them.
 func TestCircles(t *testing.T) {
 	w := newWorld(t)
 	p, q, user := w.start(), w.start(), w.start()
@@ -334,6 +347,7 @@ func TestCircles(t *testing.T) {
 	if !meets(t, p, 2) || !meets(t, p, 4) {
 		t.Fatal("no segment")
 	}
+
 	for _, pair := range [][2]uint64{{1, 2}, {2, 3}, {3, 1}, {3, 4}} { // 4 hangs on a circle
 		how := Counted
 		if pair[0] == 2 {
@@ -343,6 +357,7 @@ func TestCircles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	if !meets(t, user, 4) {
 		t.Fatal("no segment")
 	}
@@ -357,7 +372,7 @@ func TestCircles(t *testing.T) {
 	until(t, "that goes with its user", func() bool { return !has(t, w.s, 4) })
 }
 
-// What a dead process had got lives until its parent has looked at what it sent.
+// A dead process's segments live until its parent has read all of its messages.
 func TestAwaited(t *testing.T) {
 	w := newWorld(t)
 	maker, getter := w.start(), w.start()
@@ -369,6 +384,7 @@ func TestAwaited(t *testing.T) {
 	if err := maker.Keep(2, 1, Counted); err != nil || !meets(t, getter, 1) {
 		t.Fatal(err)
 	}
+
 	maker.die()
 	close(getter.died) // and has sent it to its parent
 	getter.over.Do(func() {})
@@ -377,13 +393,14 @@ func TestAwaited(t *testing.T) {
 	if !has(t, w.s, 1) {
 		t.Error("it is gone")
 	}
+
 	getter.child.Depart()
 	until(t, "nobody needs it any more", func() bool { return !has(t, w.s, 1) })
 	_ = getter.conn.file.Close()
 	_ = getter.lot.Mail().Close()
 }
 
-// A parent takes over what its child gives it, also when that has died; nobody else can.
+// A parent takes over what its child gives it, even if the child has died. No other process can.
 func TestTake(t *testing.T) {
 	w := newWorld(t)
 	p, other := w.start(), w.start()
@@ -394,11 +411,13 @@ func TestTake(t *testing.T) {
 	if !has(t, other, 1) {
 		t.Error("a stranger took it")
 	}
+
 	w.s.Take(1)
 	p.Destroy(1)
 	if !has(t, p, 1) {
 		t.Error("it is not the child's any more")
 	}
+
 	p.die()
 	until(t, "it is buried", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.buried) > 0 })
 	until(t, "its other one is forgotten", func() bool { return !has(t, w.s, 2) })
@@ -412,7 +431,7 @@ func TestTake(t *testing.T) {
 	until(t, "others are told", func() bool { return other.knows(1) })
 }
 
-// Processes of processes are served as well, and die by their pidfd.
+// Children of children are served too, and their deaths are noticed by pidfd.
 func TestGrandchildren(t *testing.T) {
 	w := newWorld(t)
 	p := w.start()
@@ -420,18 +439,22 @@ func TestGrandchildren(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	sleeper := exec.Command("sleep", "1000") // for its pidfd
 	if err := sleeper.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	pidfd, err := unix.PidfdOpen(sleeper.Process.Pid, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	child, err := p.Adopt(ours, pidfd, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	g := &process{w: w, end: theirs, child: child, died: make(chan struct{})}
 	g.connect()
 	publish(t, g, 5)
@@ -458,7 +481,7 @@ func TestGrandchildren(t *testing.T) {
 	until(t, "all is forgotten", func() bool { return !has(t, w.s, 5) })
 }
 
-// Clients that talk nonsense, flood, or read nothing harm themselves only.
+// Clients that send garbage, flood the server, or do not read harm only themselves.
 func TestHostileClients(t *testing.T) {
 	w := newWorld(t)
 	good := w.start()
@@ -474,6 +497,7 @@ func TestHostileClients(t *testing.T) {
 			if len(b) > 0 {
 				b[0] = byte(r.IntN(14))
 			}
+
 			var rights []byte
 			if r.IntN(3) == 0 {
 				rights = unix.UnixRights(slices.Repeat([]int{0}, 1+r.IntN(3))...)
@@ -484,12 +508,14 @@ func TestHostileClients(t *testing.T) {
 		}
 		p.die()
 	}
-	deaf := w.born() // never reads what it asks for
+
+	deaf := w.born() // never reads the answers
 	for range 5000 {
 		if err := unix.Sendmsg(deaf.end, message{op: opFetch, id: 1, fd: -1}.encode(), nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT); err != nil {
 			break
 		}
 	}
+
 	if !has(t, good, 1) {
 		t.Error("a good client suffers")
 	}
@@ -497,13 +523,14 @@ func TestHostileClients(t *testing.T) {
 	until(t, "it is destroyed", func() bool { return !has(t, good, 1) })
 }
 
-// As many processes as there are slots can share, and no more.
+// As many processes can share objects as there are slots, and no more.
 func TestTooManyClients(t *testing.T) {
 	w := newWorld(t)
 	var all []*process
 	for range len(w.s.clients) - rootSlot - 1 {
 		all = append(all, w.born())
 	}
+
 	ours, theirs, err := Pair()
 	if err != nil {
 		t.Fatal(err)
@@ -519,6 +546,7 @@ func TestTooManyClients(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		p := &process{w: w, end: theirs, died: make(chan struct{})}
 		if p.child, err = w.s.Adopt(ours, -1, p.died); err != nil {
 			_ = unix.Close(theirs)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// estate has a dead client leave n segments, in pairs that keep each other, which only another client still has.
-// They have no descriptors.
+// estate makes a dead client leave n segments, in pairs that keep each other. Only another client
+// still has them. They have no descriptors.
 func (w *world) estate(n int) (holder *process) {
 	w.t.Helper()
 	s := w.s
@@ -32,6 +32,7 @@ func (w *world) estate(n int) (holder *process) {
 			}
 		}
 	}
+
 	maker.die()
 	until(w.t, "it is buried", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.count == 1 })
 	s.mu.Lock()
@@ -39,18 +40,19 @@ func (w *world) estate(n int) (holder *process) {
 	if len(s.orphans) != n || s.left != 0 {
 		w.t.Fatalf("%d segments are left, %d of them to nobody", len(s.orphans), s.left)
 	}
+
 	return holder
 }
 
-// uncharge says that the segments without descriptors are closed.
+// uncharge removes the segments without descriptors from the counts.
 func (w *world) uncharge() {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
 	w.s.files.used, w.s.root.files = 0, 0
 }
 
-// A dying client delays no other one, however much it was the last to have. Not more than necessary of that is
-// forgotten.
+// A death delays no other client, however many segments only the dead client had. The server
+// forgets no more of them than necessary.
 func TestADeathDelaysNobody(t *testing.T) {
 	w := newWorld(t)
 	defer w.uncharge()
@@ -68,10 +70,12 @@ func TestADeathDelaysNobody(t *testing.T) {
 		defer w.s.mu.Unlock()
 		return w.s.count == 0
 	})
+
 	t.Log("the longest delay: ", worst)
 	if worst > never/10 {
 		t.Errorf("a segment was published in %v", worst)
 	}
+
 	w.s.mu.Lock()
 	most, left := w.s.mostLeft(), len(w.s.orphans)
 	w.s.mu.Unlock()
@@ -81,19 +85,20 @@ func TestADeathDelaysNobody(t *testing.T) {
 	w.s.LetGoOfCircles()
 }
 
-// A client that has many carriers, each of which keeps one segment of the dead, does not make a queue with some
-// messages the largest group.
+// A client may have many carriers, each of which keeps one segment of a dead client. A queue with
+// some messages does not become the largest group because of that.
 func TestManyCarriersAreOneGroup(t *testing.T) {
 	const queue, messages, carriers = 1, 20, 90
 	w := newWorld(t)
 	w.s.mu.Lock()
-	w.s.files = budget{most: 400, reserve: 40, sure: 8} // 100 may be left
+	w.s.files = budget{most: 400, reserve: 40, sure: 8} // mostLeft is 100
 	w.s.mu.Unlock()
 	publish(t, w.s, queue)
 	good := w.start()
 	if !meets(t, good, queue) {
 		t.Fatal("no segment")
 	}
+
 	keep := func(d Directory, carrier, id uint64) {
 		t.Helper()
 		if err := d.Publish(id, dupOf(t, null(t)), 0, false); err != nil {
@@ -103,6 +108,7 @@ func TestManyCarriersAreOneGroup(t *testing.T) {
 			t.Fatal(id, err)
 		}
 	}
+
 	for i := range uint64(messages) {
 		keep(good, queue, 100+i)
 	}
@@ -117,6 +123,7 @@ func TestManyCarriersAreOneGroup(t *testing.T) {
 		}
 		keep(child, 1000+i, 2000+i)
 	}
+
 	_ = child.conn.file.Close()
 	_ = child.lot.Mail().Close()
 	remoteChild{bad.Remote, child.Tag()}.Depart()
@@ -131,6 +138,7 @@ func TestManyCarriersAreOneGroup(t *testing.T) {
 		w.s.Drop(100 + i)
 		_ = unix.Close(fd)
 	}
+
 	w.s.mu.Lock()
 	if n := len(w.s.orphans); n > w.s.mostLeft() {
 		t.Errorf("%d are left", n)
@@ -139,7 +147,7 @@ func TestManyCarriersAreOneGroup(t *testing.T) {
 	w.s.Destroy(queue)
 }
 
-// Among the groups, and among those of a client and of the clients below it, always the largest loses.
+// Among the groups, and among those of a client and the clients below it, the largest always loses.
 func TestLeveled(t *testing.T) {
 	root := &client{}
 	a, b := &client{parent: root}, &client{parent: root}
@@ -154,6 +162,7 @@ func TestLeveled(t *testing.T) {
 			of[g] = why
 		}
 	}
+
 	size := func(of func(why group) bool) (n int) {
 		for why, m := range sizes {
 			if of(why) {
@@ -162,7 +171,8 @@ func TestLeveled(t *testing.T) {
 		}
 		return n
 	}
-	// The parts that are compared at each client, and which of them a group belongs to.
+
+	// These functions select the groups that are compared at each client.
 	only := func(why group) func(group) bool { return func(o group) bool { return o == why } }
 	within := func(c *client) func(group) bool {
 		return func(o group) bool { return o.client == c || o.client.parent == c }
@@ -172,10 +182,12 @@ func TestLeveled(t *testing.T) {
 		{only(group{a, 3}), only(group{a, 4}), within(child)},
 		{only(group{child, 5}), only(group{child, 6})},
 	}
+
 	victims := leveled(groups, root)
 	if len(victims) != len(of) {
 		t.Fatalf("%d of %d", len(victims), len(of))
 	}
+
 	for _, g := range victims {
 		why := of[g]
 		for _, parts := range levels {

@@ -14,10 +14,11 @@ import (
 
 const (
 	fuzzClients = 3
-	honestID    = 1 // of the observer's, with its tag
+	honestID    = 1 // of the observer, with its tag
 )
 
-// A fuzzWorld is a server with hostile clients, which send what the input says, and an honest observer.
+// A fuzzWorld is a server with hostile clients, which send what the input says, and an honest
+// observer.
 type fuzzWorld struct {
 	s       *Server
 	honest  *Remote
@@ -39,6 +40,7 @@ func newFuzzWorld(t *testing.T) *fuzzWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	s.files, s.keeps = budget{most: 24, reserve: 8, sure: 2}, budget{most: 24, reserve: 8, sure: 2}
 	s.stepSize = 1 // so that the clients' requests come in between
 	w := &fuzzWorld{s: s}
@@ -47,6 +49,7 @@ func newFuzzWorld(t *testing.T) *fuzzWorld {
 	if w.honest, err = Connect(theirs, func(uint64) {}); err != nil {
 		t.Fatal(err)
 	}
+
 	for i := range w.hostile {
 		c, theirs := w.adopt(t)
 		c.fd = theirs
@@ -115,11 +118,13 @@ func (w *fuzzWorld) say(b []byte) {
 		w.kill(c)
 		return
 	}
+
 	m := message{op: b[1] % (opGone + 2), ok: b[2]&1 != 0, arena: b[2]&2 != 0, req: uint32(b[2])}
 	m.id, m.size = w.number(b[3]), w.number(b[4])
 	if m.op == opPublish {
 		m.size = []uint64{0, 4096, 1 << 40}[b[4]%3]
 	}
+
 	var rights []byte
 	if fd := w.files[b[2]>>2&3]; fd >= 0 {
 		rights = unix.UnixRights(fd)
@@ -160,6 +165,7 @@ func (w *fuzzWorld) check() error {
 		if g.owner == nil && g.has == 0 {
 			left++
 		}
+
 		has := 0
 		for c, now := range g.holders {
 			if now {
@@ -172,6 +178,7 @@ func (w *fuzzWorld) check() error {
 				return fmt.Errorf("a holder of segment %d does not list it", g.id)
 			}
 		}
+
 		for c := range g.awaited {
 			holds++
 			if _, ok := c.awaits.m[g]; !ok {
@@ -187,7 +194,8 @@ func (w *fuzzWorld) check() error {
 			return fmt.Errorf("%d holders are counted as %d", has, g.has)
 		}
 	}
-	for _, g := range s.removed { // and not unlinked yet
+
+	for _, g := range s.removed { // not unlinked yet
 		keeps += len(g.keptBy.m)
 	}
 	if holds != s.holds.used {
@@ -196,6 +204,7 @@ func (w *fuzzWorld) check() error {
 	if left != s.left {
 		return fmt.Errorf("%d segments are left, counted %d", left, s.left)
 	}
+
 	switch {
 	case s.files.used > s.files.most, s.keeps.used > s.keeps.most, len(s.segments) > s.files.most:
 		return fmt.Errorf("%d segments, %+v descriptors, %+v keeps", len(s.segments), s.files, s.keeps)
@@ -204,11 +213,12 @@ func (w *fuzzWorld) check() error {
 	case left > s.mostLeft()+s.files.most/2:
 		return fmt.Errorf("%d segments are left", left)
 	}
+
 	return nil
 }
 
-// FuzzServer makes several hostile clients send anything, with any descriptors, and die. The observer's
-// segment stays, the counts are right, and at the end nothing is left.
+// FuzzServer makes several hostile clients send anything, with any descriptors, and die. The
+// observer's segment stays, the counts are correct, and nothing is left at the end.
 func FuzzServer(f *testing.F) {
 	f.Add([]byte{0, opPublish, 4, 0, 0, 0, opKeep, 0, 0, 128, 0, opRelease, 1, 128, 0, 0, 255, 0, 0, 0})
 	f.Add([]byte{0, opFetch, 0, 128, 0, 0, opDestroy, 0, 128, 0, 0, opTake, 0, 128, 0, 1, opAdopt, 8, 0, 0, 1, opPidfd, 4, 0, 0})
@@ -226,6 +236,7 @@ func fuzzOne(t *testing.T, input []byte) {
 	if err := w.check(); err != nil {
 		t.Error(err)
 	}
+
 	g, err := w.honest.Fetch(w.honestID())
 	if err != nil {
 		t.Fatal("the observer's segment is gone: ", err)

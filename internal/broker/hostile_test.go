@@ -29,6 +29,7 @@ func lingering(t *testing.T) (fd int) {
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
+
 	peer, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +39,7 @@ func lingering(t *testing.T) (fd int) {
 	for err == nil {
 		_, err = unix.Write(fd, make([]byte, 1<<16))
 	}
+
 	_ = unix.SetNonblock(fd, false)
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 10_000}); err != nil {
 		t.Fatal(err)
@@ -45,7 +47,7 @@ func lingering(t *testing.T) (fd int) {
 	return fd
 }
 
-// tell sends a message with descriptors, and closes them here.
+// tell sends a message with descriptors, and closes them in this process.
 func (p *process) tell(m message, fds ...int) {
 	p.w.t.Helper()
 	fd := p.end
@@ -64,8 +66,8 @@ func (p *process) tell(m message, fds ...int) {
 	}
 }
 
-// A lingering socket, sent in any message, alone or with others, read or not, delays neither the
-// server nor the burial of the client that sent it, and is closed.
+// A lingering socket delays neither the server nor the cleanup after the client that sent it, and
+// it is closed. It may come in any message, alone or with others, read or unread.
 func TestLingeringSockets(t *testing.T) {
 	ways := map[string]func(p *process, tag uint64, fd int){
 		"destroyed": func(p *process, tag uint64, fd int) {
@@ -85,10 +87,12 @@ func TestLingeringSockets(t *testing.T) {
 			for range 3 * mostUnread { // it does not read the answers
 				p.tell(message{op: opFetch, id: 1})
 			}
+
 			p.tell(message{op: 99}) // stops even the drain
 			p.tell(message{op: opPublish}, fd)
 		},
 	}
+
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -102,6 +106,7 @@ func TestLingeringSockets(t *testing.T) {
 			if !has(t, w.s, id) {
 				t.Error("no segment")
 			}
+
 			good.Destroy(id)
 			p.die()
 			until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 1 })
@@ -109,8 +114,9 @@ func TestLingeringSockets(t *testing.T) {
 	}
 }
 
-// A process that is not a child of the client, or a descriptor that is no process, is not adopted; nor is a
-// process that has ended, since its parent is unknown. Nothing of it stays.
+// A process that is not a child of the client is not adopted, nor is a descriptor that is not a
+// process. A process that has exited is not adopted either, because its parent is unknown. Nothing
+// of them stays.
 func TestOnlyChildrenAreAdopted(t *testing.T) {
 	w := newWorld(t)
 	sleeper := exec.Command("sleep", "1000")
@@ -126,6 +132,7 @@ func TestOnlyChildrenAreAdopted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			pidfd, err := unix.PidfdOpen(pid, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -137,15 +144,17 @@ func TestOnlyChildrenAreAdopted(t *testing.T) {
 		}
 		p.die()
 	}
+
 	p := w.start()
 	if _, err := p.Adopt(null(t), dupOf(t, null(t)), nil); err == nil {
 		t.Error("a file was adopted")
 	}
+
 	p.die()
 	until(t, "nothing is left", func() bool { return descriptors(t) <= before+2 })
 }
 
-// When a client dies, its children are killed: a living child would keep its slot.
+// When a client dies, its children are killed. A living child would keep its slot.
 func TestChildrenOfTheDeadAreKilled(t *testing.T) {
 	w := newWorld(t)
 	p := w.start()
@@ -159,6 +168,7 @@ func TestChildrenOfTheDeadAreKilled(t *testing.T) {
 	if err := sleeper.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	ended := make(chan error, 1)
 	go func() { ended <- sleeper.Wait() }()
 	defer func() { _ = sleeper.Process.Kill() }()
@@ -169,6 +179,7 @@ func TestChildrenOfTheDeadAreKilled(t *testing.T) {
 	if _, err := p.Adopt(ours, pidfd, nil); err != nil {
 		t.Fatal(err)
 	}
+
 	p.die()
 	select {
 	case <-ended:
@@ -178,8 +189,8 @@ func TestChildrenOfTheDeadAreKilled(t *testing.T) {
 	until(t, "both are buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
 }
 
-// A client that was given a segment cannot end it: not with a keep for a carrier of its own, nor with
-// another client's keep, nor by reusing the number of a segment that is gone.
+// A client that was given a segment cannot end it: neither with a keep for a carrier of its own,
+// nor with another client's keep, nor by reusing the number of a segment that has ended.
 func TestAuthority(t *testing.T) {
 	w := newWorld(t)
 	w.s.anyID = false
@@ -193,12 +204,14 @@ func TestAuthority(t *testing.T) {
 	if !meets(t, bad, given) || !meets(t, bad, queue) || !meets(t, third, given) {
 		t.Fatal("no segment")
 	}
+
 	for _, how := range []Keeping{Counted, Held} {
 		if err := bad.Keep(own, given, how); err != nil {
 			t.Error(err)
 		}
 		bad.Release(own, given, true)
 	}
+
 	for _, pair := range [][2]uint64{{own, secret}, {secret, own}, {secret, given}} {
 		if err := bad.Keep(pair[0], pair[1], Counted); err == nil {
 			t.Error("kept what it was not given")
@@ -218,13 +231,14 @@ func TestAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	_ = shm.Unmap(mem)
 	defer shm.CloseFD(fd)
 	if err := bad.Publish(number(maker, 9), fd, 4096, false); err == nil {
 		t.Error("another's number was taken")
 	}
 
-	message := number(maker, 5) // a message that its maker wants ended does end
+	message := number(maker, 5) // its creator wants it to end, and it does
 	publish(t, maker, message)
 	if !meets(t, third, queue) {
 		t.Fatal("no segment")
@@ -236,8 +250,8 @@ func TestAuthority(t *testing.T) {
 	until(t, "it is ended", func() bool { return !has(t, maker, message) })
 }
 
-// A client can take neither all descriptors nor all keeps. What it leaves when it dies is bounded, even
-// if a queue that it has filled lives on; another client's queue loses nothing.
+// A client can take neither all descriptors nor all keeps. What it leaves when it dies is bounded,
+// even if a queue that it has filled lives on. Another client's queue loses nothing.
 func TestBudgets(t *testing.T) {
 	w := newWorld(t)
 	w.s.mu.Lock()
@@ -264,6 +278,7 @@ func TestBudgets(t *testing.T) {
 		if !meets(t, bad, 1) {
 			t.Fatal("no segment")
 		}
+
 		n := 0
 		for ; n < 1000; n++ {
 			id := 1000*(round+1) + uint64(n)
@@ -273,6 +288,7 @@ func TestBudgets(t *testing.T) {
 			}
 			_ = bad.Keep(1, id, Message)
 		}
+
 		if n == 0 || n > most {
 			t.Errorf("it has %d files of %d", n, most)
 		}
@@ -280,6 +296,7 @@ func TestBudgets(t *testing.T) {
 		if err := other.Publish(100+round, dupOf(t, file), 0, false); err != nil {
 			t.Errorf("nothing is left for another: %v", err)
 		}
+
 		other.die()
 		bad.die()
 		until(t, "they are buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
@@ -289,6 +306,7 @@ func TestBudgets(t *testing.T) {
 		}
 		w.s.mu.Unlock()
 	}
+
 	if !has(t, w.s, 3) {
 		t.Error("what an honest client left is gone")
 	}
@@ -296,7 +314,7 @@ func TestBudgets(t *testing.T) {
 	w.s.Destroy(2)
 }
 
-// The number of segments that a client can keep for carriers of its own is bounded, and they are gone
+// The number of segments that a client can keep for carriers of its own is bounded. They are gone
 // once the client has died.
 func TestKeepsAreCounted(t *testing.T) {
 	w := newWorld(t)
@@ -305,6 +323,7 @@ func TestKeepsAreCounted(t *testing.T) {
 	for id := range uint64(60) {
 		publish(t, p, id+1)
 	}
+
 	n := 0
 	for i := range uint64(60) {
 		for j := range uint64(60) {
@@ -316,12 +335,14 @@ func TestKeepsAreCounted(t *testing.T) {
 	if most := w.s.keeps.alone(); n == 0 || n > most {
 		t.Errorf("%d keeps of %d", n, most)
 	}
+
 	other := w.start()
 	publish(t, other, 101)
 	publish(t, other, 102)
 	if err := other.Keep(101, 102, Counted); err != nil {
 		t.Errorf("nothing is left for another: %v", err)
 	}
+
 	p.die()
 	other.die()
 	until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
@@ -331,8 +352,8 @@ func TestKeepsAreCounted(t *testing.T) {
 	}
 }
 
-// The server looks for a dead client's locks in exactly the arenas that it had, including those that it
-// had dropped.
+// The server looks for a dead client's locks in exactly the arenas that the client had, including
+// those that it had dropped.
 func TestArenasOfTheDead(t *testing.T) {
 	looked := make(chan []uint64, 2)
 	s, err := NewServer(func(_ int, arenas []uint64) { looked <- arenas }, func(uint64) {})
@@ -346,11 +367,13 @@ func TestArenasOfTheDead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		_ = shm.Unmap(mem)
 		if err := s.Publish(id+1, fd, 4096, true); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	r, died := join(t, s)
 	for _, id := range []uint64{2, 3} {
 		g, err := r.Fetch(id)
@@ -366,6 +389,7 @@ func TestArenasOfTheDead(t *testing.T) {
 	if !slices.Equal(got, []uint64{2, 3}) {
 		t.Errorf("looked into %v", got)
 	}
+
 	for id := range uint64(4) {
 		s.Destroy(id + 1)
 	}

@@ -63,7 +63,7 @@ func null(t *testing.T) int {
 	return int(f.Fd())
 }
 
-// dupOf duplicates a descriptor, for who takes it over.
+// dupOf duplicates a descriptor for a function that takes ownership of it.
 func dupOf(t *testing.T, fd int) int {
 	t.Helper()
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -73,7 +73,7 @@ func dupOf(t *testing.T, fd int) int {
 	return own
 }
 
-// within fails if f takes long.
+// within fails the test if f takes too long.
 func within(t *testing.T, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -87,7 +87,8 @@ func within(t *testing.T, f func() error) error {
 	}
 }
 
-// A client may publish any number of segments one after the other, but have only so many.
+// A client may publish any number of segments one after the other, but have only a limited number
+// at a time.
 func TestSegmentsAreCountedWhileTheyLast(t *testing.T) {
 	s := newServer(t)
 	r, died := join(t, s)
@@ -104,11 +105,13 @@ func TestSegmentsAreCountedWhileTheyLast(t *testing.T) {
 			s.Destroy(id)
 		}
 	}
+
 	for id := range most {
 		if err := r.Publish(id, dupOf(t, fd), 0, false); err != nil {
 			t.Fatal(id, err)
 		}
 	}
+
 	if err := r.Publish(most, dupOf(t, fd), 0, false); err == nil {
 		t.Error("a client has more than it may")
 	}
@@ -129,12 +132,14 @@ func adoptedBy(t *testing.T, s *Server, parent *client) (child *Remote, died cha
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	died = make(chan struct{})
 	c := &client{parent: parent}
 	f, err := os.Open(os.DevNull) // instead of a pidfd, so that no process is killed
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	c.pidfd = f
 	s.mu.Lock()
 	s.charge(parent, perChild)
@@ -149,7 +154,7 @@ func adoptedBy(t *testing.T, s *Server, parent *client) (child *Remote, died cha
 	return child, died
 }
 
-// Who dies with its children cannot say any more that it has looked at what they sent.
+// A client that dies together with its children can no longer say that it has read their messages.
 func TestChildrenOfTheDeadLeaveNothing(t *testing.T) {
 	for _, childFirst := range []bool{true, false} {
 		s := newServer(t)
@@ -161,10 +166,12 @@ func TestChildrenOfTheDeadLeaveNothing(t *testing.T) {
 		if err := child.Publish(1, dupOf(t, null(t)), 0, false); err != nil {
 			t.Fatal(err)
 		}
+
 		first, second := died, childDied
 		if childFirst {
 			first, second = second, first
 		}
+
 		close(first)
 		time.Sleep(10 * time.Millisecond)
 		close(second)
@@ -172,13 +179,14 @@ func TestChildrenOfTheDeadLeaveNothing(t *testing.T) {
 	}
 }
 
-// A client whose descriptor got lost, since the root process could have no more, gets an
-// answer, and goes on; one that speaks nonsense sees its end.
+// If a client's descriptor was lost because the root process could not have more, the client gets
+// an answer and can go on. The connection of a client that sends garbage is closed.
 func TestNobodyWaitsForAnswers(t *testing.T) {
 	s := newServer(t)
 	r, died := join(t, s)
 	defer idle(t, s)
 	defer close(died)
+
 	for _, with := range [][2]int{{-1, -1}, {null(t), -1}, {-1, null(t)}} {
 		err := within(t, func() error {
 			_, err := r.ask(message{op: opAdopt, fd: with[0]}, message{op: opPidfd, fd: with[1]})
@@ -188,6 +196,7 @@ func TestNobodyWaitsForAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	if err := within(t, func() error { return r.Publish(1, dupOf(t, null(t)), 0, false) }); err != nil {
 		t.Error(err)
 	}
@@ -197,7 +206,7 @@ func TestNobodyWaitsForAnswers(t *testing.T) {
 	}
 }
 
-// Who still writes to a dead client's socket does not keep it from being buried.
+// A process that still writes to a dead client's socket does not prevent the cleanup.
 func TestTheDeadAreBuried(t *testing.T) {
 	s := newServer(t)
 	died, stop := make(chan struct{}), make(chan struct{})
@@ -210,6 +219,7 @@ func TestTheDeadAreBuried(t *testing.T) {
 			if err := unix.Sendmsg(fd, b, nil, nil, unix.MSG_NOSIGNAL); err != nil {
 				return
 			}
+
 			select {
 			case <-stop:
 				return
@@ -217,13 +227,14 @@ func TestTheDeadAreBuried(t *testing.T) {
 			}
 		}
 	}()
+
 	time.Sleep(20 * time.Millisecond)
 	close(died)
 	defer func() { close(stop); <-written; _ = unix.Close(fd) }()
 	idle(t, s)
 }
 
-// A client that asks and does not read costs the root process no descriptors.
+// A client that sends requests and does not read the answers costs the root process no descriptors.
 func TestWhoDoesNotReadGetsNoMore(t *testing.T) {
 	s := newServer(t)
 	died := make(chan struct{})
@@ -235,6 +246,7 @@ func TestWhoDoesNotReadGetsNoMore(t *testing.T) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)
 	}
+
 	before := descriptors(t)
 	ask := message{op: opFetch, id: 1, fd: -1}.encode()
 	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
@@ -242,25 +254,28 @@ func TestWhoDoesNotReadGetsNoMore(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
+
 	if n := descriptors(t) - before; n > 2*mostUnread {
 		t.Errorf("%d descriptors wait to be read", n)
 	}
 	close(died)
 	s.Destroy(1)
 	idle(t, s)
-	for limit := time.Now().Add(5 * time.Second); descriptors(t) > before-1; time.Sleep(time.Millisecond) { // without the socket
+	// The socket is closed too, so there is one descriptor less than before.
+	for limit := time.Now().Add(5 * time.Second); descriptors(t) > before-1; time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
 			t.Fatalf("%d descriptors are left", descriptors(t)-before+1)
 		}
 	}
 }
 
-// A segment that somebody can make smaller is no arena.
+// A segment that a process can shrink is not an arena.
 func TestArenasAreSealed(t *testing.T) {
 	s := newServer(t)
 	r, died := join(t, s)
 	defer idle(t, s)
 	defer close(died)
+
 	fd, err := unix.MemfdCreate("x", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		t.Fatal(err)
@@ -275,12 +290,13 @@ func TestArenasAreSealed(t *testing.T) {
 	if err := r.Publish(2, dupOf(t, fd), 0, true); err == nil {
 		t.Error("an arena without a size is kept")
 	}
+
 	r.Destroy(1)
 	r.Destroy(2)
 }
 
-// When the tags of a million processes have gone round, none is given that the root or a living process has:
-// that one could take the numbers of its segments.
+// After a million processes the tags wrap around. No process gets a tag that the root or a living
+// process has, because it could then use the numbers of that process's segments.
 func TestTagsGoRound(t *testing.T) {
 	w := newWorld(t)
 	old := []*process{w.start(), w.start()}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// spilled has a process publish a message in a carrier.
+// spilled makes a process publish a message in a carrier.
 func (p *process) spilled(carrier, id uint64) {
 	p.w.t.Helper()
 	publish(p.w.t, p, id)
@@ -16,7 +16,8 @@ func (p *process) spilled(carrier, id uint64) {
 	}
 }
 
-// The process that has published a message is told when it ends: its receiver has read it, or the carrier is gone.
+// The process that published a message is told when it ends, because a receiver has read it or the
+// carrier is gone.
 func TestSenderIsToldOfTheEnd(t *testing.T) {
 	w := newWorld(t)
 	sender, receiver := w.start(), w.start()
@@ -24,6 +25,7 @@ func TestSenderIsToldOfTheEnd(t *testing.T) {
 		publish(t, receiver, id)
 		meets(t, sender, id)
 	}
+
 	sender.spilled(1, 2)
 	sender.spilled(4, 3)
 	receiver.Release(1, 2, true)
@@ -31,6 +33,7 @@ func TestSenderIsToldOfTheEnd(t *testing.T) {
 	if sender.knows(3) {
 		t.Error("told of a message that nobody has read")
 	}
+
 	receiver.Destroy(4)
 	until(t, "it is told of the message that nobody can read", func() bool { return sender.knows(3) })
 	w.s.mu.Lock()
@@ -40,7 +43,7 @@ func TestSenderIsToldOfTheEnd(t *testing.T) {
 	}
 }
 
-// The function that the root process has given tells it.
+// For the root process's messages, the server calls gone.
 func TestRootIsToldOfTheEnd(t *testing.T) {
 	w := newWorld(t)
 	receiver := w.start()
@@ -55,7 +58,7 @@ func TestRootIsToldOfTheEnd(t *testing.T) {
 	w.s.Drop(1)
 }
 
-// That a client drops a segment that it does not have is no news, however often it says so.
+// The root process is not told each time a client drops a segment that it does not have.
 func TestDroppedOnce(t *testing.T) {
 	w := newWorld(t)
 	maker, carrier, other := w.start(), w.start(), w.start()
@@ -67,6 +70,7 @@ func TestDroppedOnce(t *testing.T) {
 	if err := maker.Keep(1, 2, Counted); err != nil {
 		t.Fatal(err)
 	}
+
 	maker.die()
 	maker.child.Depart()
 	until(t, "its segment is an orphan", func() bool {
@@ -75,11 +79,12 @@ func TestDroppedOnce(t *testing.T) {
 		g := w.s.orphans[2]
 		return g != nil && !g.had()
 	})
+
 	before := len(w.told())
 	for range 100 {
 		other.Drop(2)
 	}
-	if has(t, other, 3) { // it is answered, so all before has been handled
+	if has(t, other, 3) { // it is answered, so all earlier messages have been handled
 		t.Error("a segment that nobody has made")
 	}
 	if n := len(w.told()) - before; n > 2 { // of the death

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Whatever has much to do gives up the lock meanwhile, and others can do what they want then.
+// Long operations release the lock in between, and other calls can proceed then.
 func TestStepsGiveUpTheLock(t *testing.T) {
 	const n = 9000
 	w := newWorld(t)
@@ -15,18 +15,20 @@ func TestStepsGiveUpTheLock(t *testing.T) {
 	var pauses atomic.Int64
 	w.s.paused = func() {
 		pauses.Add(1)
-		if err := w.s.Publish(1, -1, 1, false); err == nil { // else another goroutine is here as well
+		if err := w.s.Publish(1, -1, 1, false); err == nil { // else another goroutine is here, too
 			w.s.Destroy(1)
 		}
 	}
+
 	paused := func(what string, entries int) {
 		t.Helper()
 		if got := pauses.Swap(0); got < int64(entries/defaultStep) {
 			t.Errorf("%s: %d pauses for %d entries", what, got, entries)
 		}
 	}
+
 	holder := w.estate(n)
-	paused("the death of the owner", 2*n) // it has them, and is awaited by them
+	paused("the death of the owner", 2*n) // it has them, and may have sent them
 	w.s.Orphans()
 	paused("a look for orphans", n)
 	w.s.LetGoOfCircles()
@@ -46,6 +48,7 @@ func TestStepsGiveUpTheLock(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	last := w.start()
 	c := w.client(last.Remote)
 	for id := range uint64(n) {
@@ -58,6 +61,7 @@ func TestStepsGiveUpTheLock(t *testing.T) {
 			}
 		}
 	}
+
 	last.die()
 	until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
 	paused("the death of a holder", n)
@@ -66,7 +70,8 @@ func TestStepsGiveUpTheLock(t *testing.T) {
 	}
 }
 
-// The end of the first of a chain of segments, each of which keeps the next, ends all of them, in steps.
+// The end of the first segment of a chain, in which each keeps the next, ends all of them, in
+// steps.
 func TestChainsEnd(t *testing.T) {
 	const n = 4000
 	w := newWorld(t)
@@ -77,11 +82,13 @@ func TestChainsEnd(t *testing.T) {
 	if err := w.s.Publish(1, -1, 1, false); err != nil {
 		t.Fatal(err)
 	}
+
 	p := w.start()
 	c := w.client(p.Remote)
 	if !w.s.fetch(c, 1, false) {
 		t.Fatal("no segment")
 	}
+
 	for id := uint64(2); id <= n; id++ {
 		if err := w.s.publish(c, id, -1, 1, false); err != nil {
 			t.Fatal(err)
@@ -90,6 +97,7 @@ func TestChainsEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	p.die()
 	until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
 	pauses := 0
@@ -103,7 +111,8 @@ func TestChainsEnd(t *testing.T) {
 	}
 }
 
-// What somebody gets while circles are looked for stays, with all that it keeps, in whichever pause that is.
+// A segment that a process gets while the server looks for circles stays, with all that it keeps,
+// in whichever pause that happens.
 func TestCirclesThatSomebodyGets(t *testing.T) {
 	for at := 1; ; at++ {
 		w := newWorld(t)
@@ -111,11 +120,13 @@ func TestCirclesThatSomebodyGets(t *testing.T) {
 		for id := uint64(1); id <= 4; id++ {
 			publish(t, p, id)
 		}
+
 		for _, pair := range [][2]uint64{{1, 2}, {2, 1}, {2, 3}, {3, 4}} {
 			if err := p.Keep(pair[0], pair[1], Counted); err != nil {
 				t.Fatal(err)
 			}
 		}
+
 		p.die()
 		until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 1 })
 		pauses, got, removing := 0, false, false
@@ -129,6 +140,7 @@ func TestCirclesThatSomebodyGets(t *testing.T) {
 			w.s.mu.Unlock()
 			got = meets(t, user, 1)
 		}
+
 		w.s.LetGoOfCircles()
 		w.s.mu.Lock()
 		w.s.paused, w.s.stepSize = nil, defaultStep
@@ -138,6 +150,7 @@ func TestCirclesThatSomebodyGets(t *testing.T) {
 				t.Errorf("got in pause %d: %v, but not segment %d", at, got, id)
 			}
 		}
+
 		if pauses >= at && !removing && !got {
 			t.Errorf("pause %d: nothing was got", at)
 		}
@@ -152,8 +165,8 @@ func TestCirclesThatSomebodyGets(t *testing.T) {
 	}
 }
 
-// A parent that says that its child has departed, and takes what it published, while the child's estate is
-// divided, changes nothing about what is left in the end.
+// A parent may say that its child has departed, and take the child's segments, while the server
+// divides the child's estate. This does not change what is left in the end.
 func TestDepartBetweenSteps(t *testing.T) {
 	for at := 1; at < 12; at++ {
 		w := newWorld(t)
@@ -164,6 +177,7 @@ func TestDepartBetweenSteps(t *testing.T) {
 		if !meets(t, holder, 4) {
 			t.Fatal("no segment")
 		}
+
 		pauses := 0
 		w.s.stepSize = 1
 		w.s.paused = func() {
@@ -172,11 +186,13 @@ func TestDepartBetweenSteps(t *testing.T) {
 				p.child.Depart()
 			}
 		}
+
 		p.over.Do(func() {
 			_ = p.conn.file.Close()
 			_ = p.lot.Mail().Close()
 			close(p.died)
 		})
+
 		until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 1 })
 		w.s.mu.Lock()
 		w.s.paused = nil

@@ -12,21 +12,24 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// The last messages of a process that has died arrive, also if it died without having read its mail.
+// The last messages of a process that has died arrive, even if it died with unread messages.
 func TestLastWords(t *testing.T) {
 	ours, theirs, err := Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var closer sys.Closer
 	a, err := newConn(ours, &closer)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	b, err := newConn(theirs, &closer)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for id := range uint64(3) {
 		if err := b.send(message{op: opDrop, id: id, fd: -1}); err != nil {
 			t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// endless writes its CBOR itself, as an array of indefinite length.
+// endless encodes itself as an array of indefinite length.
 type endless struct{ N int }
 
 func (e endless) MarshalCBOR() ([]byte, error) {
@@ -26,8 +26,8 @@ func refuse[T any](t *testing.T, data ...byte) {
 	}
 }
 
-// Arrays, maps and texts of indefinite length are refused, since the library takes quadratic time for
-// nested ones. A type that writes them itself may do so.
+// Arrays, maps and texts of indefinite length are rejected, because the library takes quadratic
+// time for nested ones. A type that writes them itself may use them.
 func TestWithoutLengths(t *testing.T) {
 	refuse[selfSlice](t, 0x9f, 0xff)
 	refuse[selfSlice](t, 0x81, 0x9f, 0xff)
@@ -41,6 +41,7 @@ func TestWithoutLengths(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		var out []endless
 		if err := codecFor[[]endless](t).Decode(data, &out); err != nil || out[1] != in[1] {
 			t.Errorf("%v arrived as %v, %v", in, out, err)
@@ -48,7 +49,7 @@ func TestWithoutLengths(t *testing.T) {
 	}
 }
 
-// A message beyond its bounds is an error, and the bounds are exact.
+// A message that exceeds its bounds is an error, and the bounds are exact.
 func TestDecodeWithin(t *testing.T) {
 	type message struct {
 		Text string  `cbor:"1,keyasint"`
@@ -63,6 +64,7 @@ func TestDecodeWithin(t *testing.T) {
 	if err := DecodeWithin(data, &got, exact); err != nil || got.Kids[1][1] != 3 {
 		t.Errorf("%v, %v", got, err)
 	}
+
 	for want, b := range map[string]Bounds{
 		"bytes":  {exact.Bytes - 1, exact.Items, exact.Depth},
 		"values": {exact.Bytes, exact.Items - 1, exact.Depth},
@@ -73,6 +75,7 @@ func TestDecodeWithin(t *testing.T) {
 			t.Errorf("%s: %v, %v", want, got, err)
 		}
 	}
+
 	for _, forged := range [][]byte{nil, data[:len(data)-1], append(data[:len(data):len(data)], 0), {0xc1, 0}, {0x9f, 0xff}, {0x1c}, {0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}} {
 		if err := DecodeWithin(forged, &got, Bounds{1 << 20, 1 << 20, 100}); err == nil {
 			t.Errorf("% x was decoded", forged)
@@ -81,6 +84,7 @@ func TestDecodeWithin(t *testing.T) {
 	if text := FirstText(data); text != "hello" {
 		t.Errorf("it begins with %q", text)
 	}
+
 	for _, other := range [][]byte{nil, {0xa1}, {0xa1, 1}, {0xa1, 1, 5}, {0xa1, 2, 0x61, 'x'}, {0x81, 0x61, 'x'}, {0xa1, 1, 0x7f}} {
 		if text := FirstText(other); text != "" {
 			t.Errorf("% x begins with %q", other, text)

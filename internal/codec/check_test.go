@@ -1,4 +1,4 @@
-//lint:file-ignore SA5008,SA4000,U1000,S1040 what these tests are made of is wrong on purpose
+//lint:file-ignore SA5008,SA4000,U1000,S1040 these tests contain wrong code on purpose
 
 package codec
 
@@ -102,6 +102,7 @@ func TestForNamesWhatCannotTravel(t *testing.T) {
 		Next *Loop
 		Bad  chan int
 	}
+
 	refused[Loop](t, ".Bad")
 }
 
@@ -133,24 +134,29 @@ func TestForNamesTagsThatLose(t *testing.T) {
 		A string
 		B string `json:"A"`
 	}](t, ".A", ".B", `"A"`)
+
 	refused[struct {
 		A string `cbor:"x"`
 		B string `cbor:"x"`
 	}](t, ".A", ".B", `"x"`)
+
 	// Embedding: the outer name hides the inner one.
 	refused[struct {
 		Base
 		ID string
 	}](t, ".Base.ID", ".ID")
+
 	refused[struct {
 		Base
 		Other struct{ ID string } `json:"Note"`
 	}](t, ".Base.Note", ".Other")
+
 	refused[struct {
 		Base
 		B struct{ Base } `json:"b"`
 		Deeper
 	}](t, "ID")
+
 	refused[struct {
 		*Base
 		S string
@@ -174,7 +180,7 @@ func TestForNamesTagsThatLose(t *testing.T) {
 	}](t)
 	admitted[struct {
 		A int `json:"-"`
-	}](t) // copied as it lies in memory
+	}](t) // copied as it is in memory
 	admitted[struct {
 		B Base `json:"base"`
 		Base
@@ -212,10 +218,12 @@ func TestForFindsFormsThatDoNotNest(t *testing.T) {
 		H halfBin
 		S string
 	}](t, ".H", "UnmarshalBinary")
+
 	refused[struct {
 		time.Time
 		Name string
 	}](t, "Time")
+
 	refused[[]struct {
 		Name string
 		netip.Addr
@@ -231,7 +239,7 @@ func TestForFindsFormsThatDoNotNest(t *testing.T) {
 	admitted[ptrOverEmbedded](t)
 }
 
-// These embed a form, but write their own.
+// These types embed a form but have their own.
 type (
 	ownOverEmbedded struct {
 		time.Time
@@ -348,11 +356,11 @@ func TestCyclicValuesAreErrors(t *testing.T) {
 	}
 }
 
-// boom panics, or fails, in any of its methods, as its mode says.
+// boom panics or fails in the method that its mode names.
 type (
 	boom     struct{ Mode string }
 	boomText struct{ Mode string }
-	boomZero struct{ p *int } // derefs nil
+	boomZero struct{ p *int } // dereferences nil
 )
 
 func burst(mode string) error {
@@ -405,17 +413,19 @@ func TestPanicsInMarshallersAreErrors(t *testing.T) {
 			t.Errorf("% x was decoded", data)
 		}
 	}
+
 	var b boom
 	if err := codecFor[boom](t).Decode([]byte(" error"), &b); err == nil || !strings.Contains(err.Error(), "wrapped") {
 		t.Errorf("a panic on arrival: %v", err)
 	}
+
 	var l []boom
 	if err := codecFor[[]boom](t).Decode([]byte{0x81, 0x40}, &l); err == nil || !strings.Contains(err.Error(), "boom") || l != nil {
 		t.Errorf("a panic on arrival: %v, %v", err, l)
 	}
 }
 
-// quitter's own form ends the goroutine, as a failing test's would.
+// quitter's own form ends the goroutine, as FailNow does.
 type quitter struct{ A int }
 
 func (quitter) MarshalBinary() ([]byte, error)    { runtime.Goexit(); return nil, nil }
@@ -435,7 +445,7 @@ func TestGoexitInMarshallersIsAnError(t *testing.T) {
 	}
 }
 
-// sometimes is zero when it says so.
+// sometimes decides itself whether it is zero.
 type sometimes struct{ A, B int }
 
 func (s sometimes) IsZero() bool { return s.A == 0 }
@@ -449,7 +459,7 @@ func TestWhatWouldBeLostIsRefused(t *testing.T) {
 	refused[struct{ F []*big.Float }](t, ".F", "precision")
 }
 
-// shrinker does not append, against its contract.
+// shrinker violates its contract and does not append.
 type shrinker struct{ A int }
 
 func (shrinker) AppendBinary([]byte) ([]byte, error) { return []byte{1}, nil }
@@ -473,6 +483,7 @@ func TestFingerprints(t *testing.T) {
 		}
 		seen[f] = name
 	}
+
 	add("int", fingerprintOf[int](t))
 	add("int64", fingerprintOf[int64](t))
 	add("uint64", fingerprintOf[uint64](t))
@@ -500,21 +511,25 @@ func TestFingerprints(t *testing.T) {
 	add("time", fingerprintOf[time.Time](t))
 	add("tree", fingerprintOf[tree](t))
 	add("ring", fingerprintOf[ring](t))
-	// Types of one name are told apart by what is in them, at any depth.
+
+	// Types of one name differ by their content, at any depth.
 	{
 		type T struct{ X int }
 		add("T{X int}", fingerprintOf[T](t))
 		add("[]*T{X int}", fingerprintOf[[]*T](t))
 	}
+
 	{
 		type T struct{ X int8 }
 		add("T{X int8}", fingerprintOf[T](t))
 		add("[]*T{X int8}", fingerprintOf[[]*T](t))
 	}
+
 	{
 		type T struct{ Next *T }
 		add("T{Next *T}", fingerprintOf[T](t))
 	}
+
 	{
 		type T struct{ Next **T }
 		add("T{Next **T}", fingerprintOf[T](t))
@@ -527,6 +542,7 @@ func TestFingerprints(t *testing.T) {
 		}
 		add("T{*T, U}", fingerprintOf[T](t))
 	}
+
 	if fingerprintOf[tree](t) != fingerprintOf[tree](t) {
 		t.Error("not the same twice")
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// When a value cannot be decoded, its received files are discarded without waiting: closing a file takes as long
-// as its sender pleases, and callers may be waiting for the decoding goroutine.
+// When a value cannot be decoded, its received files are discarded without waiting. Its sender
+// decides how long closing a file takes, and callers may be waiting for the decoding goroutine.
 func TestFilesReceivedInVain(t *testing.T) {
 	before := transport
 	defer func() { transport = before }()
@@ -29,6 +29,7 @@ func TestFilesReceivedInVain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	here := []*os.File{os.Stdin, os.Stdout, os.Stderr}
 	b, err := c.Append(nil, &here)
 	if err != nil {
@@ -46,6 +47,7 @@ func TestFilesReceivedInVain(t *testing.T) {
 	if len(received) != 2 || len(discarded) != 2 {
 		t.Errorf("%d files were received, and %d discarded", len(received), len(discarded))
 	}
+
 	for _, f := range received {
 		if err := f.Close(); err != nil {
 			t.Error("who decodes has closed it: ", err)
@@ -53,7 +55,7 @@ func TestFilesReceivedInVain(t *testing.T) {
 	}
 }
 
-// A corrupt process cannot have others looked for without an end: each number in a list costs a question.
+// A corrupt process cannot cause an unlimited number of requests. Each number in a list costs one.
 func TestLongLists(t *testing.T) {
 	before := transport
 	defer func() { transport = before }()
@@ -64,6 +66,7 @@ func TestLongLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	const n = mostFiles + 1
 	list := binary.AppendUvarint(nil, n)
 	list = append(list, make([]byte, 9*n+1)...)
@@ -85,7 +88,8 @@ func TestLongLists(t *testing.T) {
 	}
 }
 
-// A value with more files than the other side accepts is not sent, and what was sent of it is taken back.
+// A value with more files than the receiver accepts is not sent, and the files sent so far are
+// withdrawn.
 func TestTooManyFiles(t *testing.T) {
 	before := transport
 	defer func() { transport = before }()
@@ -96,10 +100,12 @@ func TestTooManyFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	files := make([]*os.File, mostFiles+1)
 	for i := range files {
 		files[i] = os.Stdin
 	}
+
 	if _, err := c.Append(nil, &files); err == nil {
 		t.Error("it was encoded")
 	}

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A hostile decodes bytes as one type; what is decoded must be a value that can
-// be encoded, where its type has no values that cannot.
+// A hostile decodes bytes as one type. A decoded value must be encodable, unless its type has
+// values that are not.
 type hostile struct {
 	name   string
 	decode func(data []byte) (again []byte, decoded bool, err error)
@@ -77,10 +77,12 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b)
 	}
+
 	full := everything{S: "\xff", B: []byte{}, T: time.Unix(1, 2), Any: int8(1), List: []any{square{1}, &circle{2}, time.Unix(3, 4), []any(nil)},
 		Map: map[string]any{"a": nil, "b": names(nil)}, NaNs: map[float64]any{math.NaN(): int16(1)}, Sh: []shape{&circle{1}, nil},
 		Tree: &tree{Kids: []*tree{nil}}, Addr: map[netip.Addr]string{{}: ""}, Big: big.NewInt(7), Nest: &nested{Any: &nested{}},
 		Text: map[texter]int{{"a"}: 1}}
+
 	add(codecFor[everything](f).Append(nil, &full))
 	x := any([]any{int32(1), map[string]any{"t": time.Unix(1, 0)}, scores{"a": 1}, token{[]byte("x")}})
 	add(codecFor[any](f).Append(nil, &x))
@@ -97,6 +99,7 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("%s: % x: %v", h.name, data, err)
 			}
 		}
+
 		runtime.ReadMemStats(&after)
 		if got := after.TotalAlloc - before.TotalAlloc; got > 16<<20+uint64(len(data))<<16 {
 			t.Errorf("%d bytes allocated for % x", got, data)
@@ -104,12 +107,12 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// usersFault says that a type's own unmarshaller indexes without looking.
+// usersFault reports whether a type's own unmarshaller may index out of range.
 func usersFault(name string) bool {
 	return strings.Contains(name, "texter") || strings.Contains(name, "everything")
 }
 
-// Heads that promise more than follows.
+// A length may claim more than follows.
 func TestLyingHeads(t *testing.T) {
 	lies := [][]byte{
 		{0x9b, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff}, {0x9a, 0x7f, 0xff, 0xff, 0xff}, {0x9a, 0xff, 0xff, 0xff, 0xff},
@@ -117,11 +120,13 @@ func TestLyingHeads(t *testing.T) {
 		{0x5b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0x5a, 0x7f, 0xff, 0xff, 0xff}, {0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 		{0x7a, 0x7f, 0xff, 0xff, 0xff, 'a'}, {0x9f, 1}, {0xbf, 0x61, 0x61}, {0x5f, 0x41, 1}, {0x82, 1}, {0xa1, 0x61, 0x61}, {0xff}, {0xc0}, {0xc2, 0x5a, 0x7f, 0xff, 0xff, 0xff},
 	}
+
 	for _, h := range hostiles(t) {
 		switch h.name {
 		case "string", "[]uint8", "url.URL", "int": // some of these are values
 			continue
 		}
+
 		for _, data := range lies {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -136,8 +141,8 @@ func TestLyingHeads(t *testing.T) {
 	}
 }
 
-// Deep nesting is refused or decoded, but does not overflow a stack; what was
-// decoded and is too deep to be sent again is an error too.
+// Deep nesting is rejected or decoded, but never overflows a stack. Encoding a decoded value that
+// is too deep is an error, too.
 func TestHostileDepth(t *testing.T) {
 	for _, n := range []int{1000, maxDepth + 10, 1_000_000} {
 		data := append(bytes.Repeat([]byte{0x81}, n), 0x01)
@@ -150,6 +155,7 @@ func TestHostileDepth(t *testing.T) {
 					t.Errorf("%s: depth %d was decoded (%v)", h.name, n, err)
 				}
 			}
+
 			if decoded && h.name == "[]interface {}" && (err == nil) != (n < maxDepth) {
 				t.Errorf("%s: depth %d: %v", h.name, n, err)
 			}
@@ -164,12 +170,14 @@ func TestWrongLengths(t *testing.T) {
 			t.Errorf("% x is an int32", data)
 		}
 	}
+
 	var b bool
 	for _, data := range [][]byte{nil, {2}, {255}, {0, 0}} {
 		if err := codecFor[bool](t).Decode(data, &b); err == nil {
 			t.Errorf("% x is a bool", data)
 		}
 	}
+
 	s := []uint32{9}
 	for _, data := range [][]byte{nil, {2}, {0, 1}, {0, 0, 0, 0, 0, 1}, {0, 0, 0, 0, 0}, {255}, {0, 0, 0, 0, 2}} {
 		if err := codecFor[[]uint32](t).Decode(data, &s); err == nil {
@@ -185,13 +193,14 @@ func TestWrongLengths(t *testing.T) {
 	}
 }
 
-// A worker can send several NaN keys, each of which is a key of its own.
+// A worker can send several NaN keys, each of which is a separate key.
 func TestHostileNaNKeys(t *testing.T) {
 	c := codecFor[map[float64]any](t)
 	in := map[float64]any{}
 	for range 100 {
 		in[math.NaN()] = int16(7)
 	}
+
 	data, err := c.Append(nil, &in)
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +212,7 @@ func TestHostileNaNKeys(t *testing.T) {
 	if len(got) != 100 {
 		t.Errorf("%d keys", len(got))
 	}
+
 	for _, v := range got {
 		if v != int16(7) {
 			t.Fatalf("%T %v", v, v)
@@ -210,10 +220,11 @@ func TestHostileNaNKeys(t *testing.T) {
 	}
 }
 
-// The tags that stand for types may lie as well.
+// The tags of types may be wrong as well.
 func TestHostileTags(t *testing.T) {
 	tagged := func(tag uint64, item ...byte) []byte { return append(appendHead(nil, majorTag, tag), item...) }
-	framed := func(head, item []byte) []byte { return slices.Concat([]byte{0}, head, item, []byte{noTickets}) } // no files
+	// The list of files is empty.
+	framed := func(head, item []byte) []byte { return slices.Concat([]byte{0}, head, item, []byte{noTickets}) }
 	of := func(v reflect.Type) uint64 { tag, _ := tagOf(v); return tag }
 	lies := [][]byte{
 		tagged(0, null), tagged(firstBasic-1, null), tagged(firstBasic+uint64(len(basic)), null), tagged(math.MaxUint64, null),
@@ -223,6 +234,7 @@ func TestHostileTags(t *testing.T) {
 		tagged(of(reflect.TypeFor[uint8]()), 0x20), tagged(of(reflect.TypeFor[names]()), 0x9a, 0xff, 0xff, 0xff, 0xff),
 		tagged(of(reflect.TypeFor[secretive]()), 0x80), tagged(of(reflect.TypeFor[bool]()), 1), {0x80}, {1}, {yes},
 	}
+
 	c := codecFor[any](t)
 	for _, data := range lies {
 		var got any
@@ -230,10 +242,12 @@ func TestHostileTags(t *testing.T) {
 			t.Errorf("% x arrived as %#v, %v", data, got, err)
 		}
 	}
+
 	var ok any
 	if err := c.Decode(framed(nil, tagged(of(timeType), 0x82, 1, 2)), &ok); err != nil || ok != any(time.Unix(1, 2).UTC()) {
 		t.Errorf("a time arrived as %v, %v", ok, err)
 	}
+
 	type in struct{ S shape }
 	ci := codecFor[in](t)
 	for _, data := range [][]byte{tagged(of(reflect.TypeFor[int]()), 1), tagged(of(timeType), 0x82, 0, 0), tagged(of(reflect.TypeFor[token]()), 0x40)} {

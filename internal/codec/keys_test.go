@@ -79,6 +79,7 @@ func TestTimesAsKeysTravel(t *testing.T) {
 				t.Errorf("in a struct: %v arrived as %v", at, m)
 			}
 		}
+
 		for m := range trip(t, map[[2]moment]int{{1: {at}}: 1}) {
 			if !sameTime(m[1].Time, at) {
 				t.Errorf("embedded: %v arrived as %v", at, m)
@@ -90,7 +91,8 @@ func TestTimesAsKeysTravel(t *testing.T) {
 			}
 		}
 	}
-	// One moment in several zones is several keys.
+
+	// One time in several zones is several keys.
 	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	m := map[time.Time]string{at: "utc", at.In(location(t, "Europe/London")): "london", at.In(time.FixedZone("GMT", 0)): "gmt"}
 	if got := trip(t, m); len(got) != 3 || got[at] != "utc" {
@@ -98,7 +100,7 @@ func TestTimesAsKeysTravel(t *testing.T) {
 	}
 }
 
-// Keys that differ here, but would not there, are an error.
+// Keys that differ here but would be equal in the receiver are an error.
 func TestKeysThatWouldMeet(t *testing.T) {
 	now := time.Now()
 	c := codecFor[map[time.Time]int](t)
@@ -110,27 +112,31 @@ func TestKeysThatWouldMeet(t *testing.T) {
 	if err == nil {
 		t.Errorf("keys with and without a monotonic clock reading arrived as %v", m)
 	}
+
 	p := &circle{1}
 	pointers := map[any]int{p: 1}
 	if _, err := codecFor[map[any]int](t).Append(nil, &pointers); err == nil {
 		t.Error("a pointer is a key")
 	}
+
 	nested := map[loose]int{{Kind: p}: 1}
 	if _, err := codecFor[map[loose]int](t).Append(nil, &nested); err == nil {
 		t.Error("a pointer is in a key")
 	}
 }
 
-// What lies between the fields of equal keys may differ.
+// The memory between the fields of equal keys may differ.
 func TestKeysAreCompared(t *testing.T) {
 	c, err := ForKey[padded]()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var a, b padded
 	for i := range unsafe.Sizeof(a) {
 		*(*byte)(unsafe.Add(unsafe.Pointer(&a), i)) = 0xff
 	}
+
 	a.A, a.B, b.A, b.B = 1, 2, 1, 2
 	if a != b {
 		t.Fatal("not equal")

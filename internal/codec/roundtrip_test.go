@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Types that travel in interfaces. Registering belongs before the first use of
-// the CBOR modes, so it is done here and nowhere else.
+// Types that may be sent in interfaces. They are registered here because that must happen before
+// the first use of the CBOR modes.
 type (
 	shape interface{ Area() float64 }
 
@@ -31,7 +31,7 @@ type (
 		List  []any
 		Shape shape
 	}
-	secretive struct { // registered, but cannot travel
+	secretive struct { // registered, but cannot be sent
 		Public string
 		hidden string
 	}
@@ -66,8 +66,8 @@ func codecFor[T any](t testing.TB) *Type[T] {
 	return c
 }
 
-// trip sends v there and back, behind other bytes, and spoils what it was
-// decoded from, which the decoded value must not refer to.
+// trip encodes v behind other bytes, decodes it, and overwrites the encoding, which the decoded
+// value must not refer to.
 func trip[T any](t testing.TB, v T) (got T) {
 	t.Helper()
 	c := codecFor[T](t)
@@ -79,10 +79,12 @@ func trip[T any](t testing.TB, v T) (got T) {
 	if !bytes.HasPrefix(data, prefix) {
 		t.Fatalf("encoding %T overwrote what was in the buffer", v)
 	}
+
 	data = data[len(prefix):]
 	if err := c.Decode(data, &got); err != nil {
 		t.Fatalf("decoding %T from % x: %v", v, data, err)
 	}
+
 	for i := range data {
 		data[i] ^= 0xff
 	}
@@ -118,15 +120,18 @@ func TestNumbersTravel(t *testing.T) {
 	same[int16](t, math.MinInt16, math.MaxInt16)
 	same[int32](t, math.MinInt32, math.MaxInt32)
 	same[int64](t, math.MinInt64, math.MaxInt64)
+
 	same[uint](t, 0, math.MaxUint)
 	same[uint8](t, 0, math.MaxUint8)
 	same[uint16](t, math.MaxUint16)
 	same[uint32](t, math.MaxUint32)
 	same[uint64](t, math.MaxUint64)
+
 	same[float32](t, 0, math.MaxFloat32, math.SmallestNonzeroFloat32, float32(math.Inf(-1)))
 	same(t, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Inf(1), -0.1)
 	same(t, complex(1, -2), complex(math.Inf(1), 0))
 	same[complex64](t, complex(1, -2))
+
 	same(t, true, false)
 	same[myBool](t, true, false)
 	same[myInt](t, -7)
@@ -141,14 +146,15 @@ func TestNumbersTravel(t *testing.T) {
 	}{A: 3})
 }
 
-// What does not compare equal to itself is compared by its bits.
+// Values that do not equal themselves are compared by their bits.
 func TestFloatBitsTravel(t *testing.T) {
 	odd := math.Float64frombits(0x7ff8_0000_dead_beef)
 	negZero := math.Copysign(0, -1)
 	type in struct {
 		F    float64
-		Name string // so that it is no plain struct
+		Name string // so that it is not a plain struct
 	}
+
 	for _, f := range []float64{math.NaN(), odd, negZero, -math.NaN()} {
 		want := math.Float64bits(f)
 		if got := math.Float64bits(trip(t, f)); got != want {
@@ -164,6 +170,7 @@ func TestFloatBitsTravel(t *testing.T) {
 			t.Errorf("in any: %x arrived as %x", want, got)
 		}
 	}
+
 	f32 := math.Float32frombits(0x7fc0_beef)
 	if got := math.Float32bits(trip[any](t, f32).(float32)); got != 0x7fc0_beef {
 		t.Errorf("float32 in any: %x", got)
@@ -270,6 +277,7 @@ func TestStructsTravel(t *testing.T) {
 		plainPair
 		C int
 	}{plainPair{1, 2}, 3})
+
 	same(t, withInner{inner{"o", nil}, "n"}, withInner{inner{"o", int8(3)}, "n"}, withInner{inner{"o", []any{uint16(1)}}, "n"})
 	same(t, []withInner{{inner{"o", int8(3)}, "n"}})
 	same(t, optional{}, optional{&one, &s, &Base{}, new(time.Unix(1, 2).UTC()), &plainPair{}, &struct{}{}})
@@ -286,7 +294,7 @@ func TestStructsTravel(t *testing.T) {
 }
 
 func TestPointersToNil(t *testing.T) {
-	// An encoding without them would turn these into nil pointers.
+	// Without wrapping, these would become nil pointers.
 	var ip *int
 	var sl []string
 	var m map[string]int
@@ -297,6 +305,7 @@ func TestPointersToNil(t *testing.T) {
 		PM *map[string]int
 		PA *any
 	}
+
 	sameOrError(t, &ip)
 	sameOrError(t, &sl)
 	sameOrError(t, &m)
@@ -316,13 +325,14 @@ func TestPointersToNil(t *testing.T) {
 	same(t, in{})
 }
 
-// sameOrError: what does not arrive equal must be refused, in For or by Append.
+// sameOrError checks that a value arrives equal, or is rejected by For or Append.
 func sameOrError[T any](t *testing.T, v T) {
 	t.Helper()
 	c, err := For[T]()
 	if err != nil {
 		return
 	}
+
 	data, err := c.Append(nil, &v)
 	if err != nil {
 		return
@@ -337,7 +347,8 @@ func sameOrError[T any](t *testing.T, v T) {
 	}
 }
 
-// sameTime reports whether a and b are one moment and go by one zone, on other days too.
+// sameTime reports whether a and b are the same time in the same zone, and in the same zone on
+// other days too.
 func sameTime(a, b time.Time) bool {
 	az, ao := a.Zone()
 	bz, bo := b.Zone()
@@ -356,7 +367,8 @@ func location(t testing.TB, name string) *time.Location {
 	return l
 }
 
-// variousTimes are of all kinds of zones, in summer and in winter, and from ends of the calendar.
+// variousTimes returns times in all kinds of zones, in summer and in winter, and from the ends of
+// the calendar.
 func variousTimes(t testing.TB) []time.Time {
 	ny, lord := location(t, "America/New_York"), location(t, "Australia/Lord_Howe")
 	return []time.Time{
@@ -385,7 +397,7 @@ func variousTimes(t testing.TB) []time.Time {
 		time.Now(),
 		time.Now().UTC(),
 		time.Unix(1720000000, 0),
-		// Times that RFC 3339 cannot write.
+		// RFC 3339 cannot express these times.
 		time.Date(1930, 1, 1, 0, 0, 0, 0, time.FixedZone("AMT", 1172)), // Amsterdam until 1937
 		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
 		time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC),
@@ -410,6 +422,7 @@ func TestTimesTravel(t *testing.T) {
 		Name string
 		Next *in
 	}
+
 	for _, at := range variousTimes(t) {
 		for where, got := range map[string]time.Time{
 			"alone":                trip(t, at),
@@ -443,7 +456,7 @@ func onlyValue[K comparable, V any](m map[K]V) (v V) {
 	return v
 }
 
-// A time in UTC is the same value, and times of one zone compare by == with each other.
+// A time in UTC arrives as the same value, and times in one zone are equal by ==.
 func TestTimesCompare(t *testing.T) {
 	at := time.Date(2024, 7, 1, 0, 0, 0, 0, time.UTC)
 	if got := trip(t, at); got != at {
@@ -456,6 +469,7 @@ func TestTimesCompare(t *testing.T) {
 	if got := trip(t, now); got != now.Round(0) {
 		t.Errorf("%v arrived as %v: it keeps its location, and loses its monotonic clock reading", now, got)
 	}
+
 	for _, l := range []*time.Location{location(t, "America/New_York"), time.FixedZone("x", 77)} {
 		if a, b := trip(t, at.In(l)), trip(t, []time.Time{at.In(l)})[0]; a != b {
 			t.Errorf("%v arrived as two values", a)
@@ -463,7 +477,7 @@ func TestTimesCompare(t *testing.T) {
 	}
 }
 
-// What another process calls Local may be another zone here.
+// Another process's Local may be a different zone.
 func TestLocalOfOthers(t *testing.T) {
 	summer := time.Date(2024, 7, 1, 12, 0, 0, 0, time.UTC)
 	for _, c := range []struct{ theirs, ours, want string }{
@@ -486,7 +500,8 @@ func inZoneFor(local *time.Location, t time.Time, location, zone string, offset 
 	return inZone(t.UTC(), zoneLocal, location, zone, offset)
 }
 
-// A location of a name that others know by other rules arrives as what it is at that time.
+// A location that is unknown here, or has other rules here, arrives with its name and offset at
+// that time.
 func TestUnknownLocations(t *testing.T) {
 	at := time.Date(2024, 7, 1, 12, 0, 0, 0, time.UTC)
 	for _, name := range []string{"Nowhere/Land", "../../etc/passwd", "America/New_York", "Local", "", strings.Repeat("x", 1<<16)} {
@@ -540,7 +555,7 @@ func TestRegisteredTypesTravel(t *testing.T) {
 	same(t, map[string]shape{"a": &circle{1}, "b": nil, "c": square{2}})
 	same[any](t, &nested{Any: int8(1), List: []any{square{1}, &circle{2}, uint16(3)}, Shape: &circle{4}})
 	same(t, nested{Any: &nested{Any: &nested{Any: celsius(1), Shape: square{1}}}})
-	same(t, square{2}, square{}) // where the type is known there is no interface
+	same(t, square{2}, square{}) // the type is known, so there is no interface
 	same(t, &circle{2}, nil)
 	same(t, []square{{1}, {2}})
 	same(t, struct {
@@ -549,6 +564,7 @@ func TestRegisteredTypesTravel(t *testing.T) {
 		N names
 		K token
 	}{square{1}, &circle{2}, names{"x"}, token{[]byte{1}}})
+
 	same(t, map[string]any{"l": []any{square{1}, names{"b"}, scores{"c": 2}}})
 }
 
@@ -634,6 +650,7 @@ func TestOwnFormsTravel(t *testing.T) {
 		MM map[string]marsh
 		L  [2]marsh
 	}
+
 	same(t, in{M: marsh{1}, PM: &marsh{2}, X: texter{"a"}, PX: &texter{"b"}, N: textNum{3}, E: []textEnum{1, 2}, C: cborist{"c"},
 		U: uuid{9}, MM: map[string]marsh{"k": {4}}, L: [2]marsh{{5}, {6}}}, in{})
 	same(t, &marsh{1}, nil)
@@ -655,6 +672,7 @@ func TestOwnFormsTravel(t *testing.T) {
 		U url.URL
 		P *url.URL
 	}{*u, u})
+
 	huge := new(big.Int).Lsh(big.NewInt(1), 1000)
 	for _, b := range []*big.Int{big.NewInt(0), big.NewInt(-1), huge, new(big.Int).Neg(huge)} {
 		if got := trip(t, *b); got.Cmp(b) != 0 {
@@ -666,13 +684,13 @@ func TestOwnFormsTravel(t *testing.T) {
 	}
 }
 
-// One half of a form must not change what arrives.
+// A type with only one half of a form must not arrive changed.
 type (
 	masked    string // MarshalText alone, as for logs
 	lowered   string // UnmarshalText alone
 	halfBin   struct{ A int }
 	halfBytes []byte
-	parsed    struct{ A, B string } // UnmarshalText alone, but no string: harmless
+	parsed    struct{ A, B string } // UnmarshalText alone, but not a string: harmless
 )
 
 func (masked) MarshalText() ([]byte, error)       { return []byte("***"), nil }
@@ -695,13 +713,14 @@ func TestHalfAFormChangesNothing(t *testing.T) {
 		H halfBin
 		S string
 	}{halfBin{1}, "s"})
+
 	sameOrError(t, halfBytes{1})
 	sameOrError(t, map[string]halfBytes{"a": {1}})
 	same(t, parsed{"a", "b"})
 	same(t, []parsed{{"a", "b"}})
 }
 
-// A form that comes from an embedded field knows nothing of the other fields.
+// A form that an embedded field provides does not know the other fields.
 func TestPromotedForm(t *testing.T) {
 	type named struct {
 		time.Time
@@ -726,11 +745,13 @@ func TestLargeValues(t *testing.T) {
 	for i := range long {
 		long[i] = fmt.Sprint(i)
 	}
+
 	same(t, long)
 	m := map[int]string{}
 	for i := range 50_000 {
 		m[i] = "v"
 	}
+
 	same(t, m)
 	deep := any(int8(1))
 	for range 4000 {

@@ -29,7 +29,7 @@ func taken[T any](t *testing.T, v T, from int) (data []byte, got T) {
 	return data, got
 }
 
-// What is large and lies there as it does in memory is not copied.
+// Large data that has the layout of the value in memory is not copied.
 func TestTakeKeeps(t *testing.T) {
 	text := strings.Repeat("much ", Large)
 	if data, got := taken(t, text, 0); !isIn(data, unsafe.StringData(got)) {
@@ -46,7 +46,7 @@ func TestTakeKeeps(t *testing.T) {
 	}
 }
 
-// What is small, or not aligned, is.
+// Small or misaligned data is copied.
 func TestTakeCopies(t *testing.T) {
 	if data, got := taken(t, make([]float64, Large), 4); isIn(data, &got[0]) {
 		t.Error("numbers were taken from where they are not aligned")
@@ -72,7 +72,7 @@ func TestTakeWrong(t *testing.T) {
 	}
 }
 
-// Take finds what Decode does.
+// Take returns the same values as Decode.
 func TestTakeIsDecode(t *testing.T) {
 	c := codecFor[[]uint16](t)
 	random := rand.New(rand.NewPCG(1, 2))

@@ -44,7 +44,8 @@ func nested(n int) []byte {
 	return append(bytes.Repeat(link, n), 0xa1, 1, 0x61, 'x')
 }
 
-// A tree that no honest sender sends becomes an error with the beginning of its text, and costs little.
+// A tree that no honest sender sends becomes an error with the beginning of its text, and costs
+// little.
 func TestForgedTrees(t *testing.T) {
 	forged := map[string][]byte{
 		"wide":    manyNodes(10_000_000),
@@ -57,11 +58,13 @@ func TestForgedTrees(t *testing.T) {
 		"tags":    append([]byte{0xa2, 1, 0x64, 't', 'e', 'x', 't', 7}, bytes.Repeat([]byte{0xc0}, 1_000_000)...),
 		"endless": append([]byte{0xa2, 1, 0x64, 't', 'e', 'x', 't', 6}, bytes.Repeat([]byte{0x9f}, 1_000_000)...),
 	}
+
 	for name, data := range forged {
 		var err error
 		if got := allocated(func() { err = Decode(data) }); got > 24<<20 {
 			t.Errorf("%s: %d bytes allocated for %d", name, got, len(data))
 		}
+
 		if err == nil || !strings.Contains(err.Error(), "cannot be decoded") || !strings.Contains(err.Error(), "begins with: text") || len(err.Error()) > 2048 {
 			t.Errorf("%s: %.200v", name, err)
 		}
@@ -76,7 +79,7 @@ func slicesOf(n int, one node) []node {
 	return all
 }
 
-// The largest tree that may be sent arrives.
+// The largest allowed tree arrives.
 func TestLargestTree(t *testing.T) {
 	long := strings.Repeat("x", 2*maxText)
 	kids := func(err error, n int) []error {
@@ -86,11 +89,13 @@ func TestLargestTree(t *testing.T) {
 		}
 		return all
 	}
+
 	wide := &multiError{kids(&multiError{kids(listError{[]string{long[:300]}}, maxKids)}, maxKids)}
 	deep := error(textError(long[:100]))
 	for range maxDepth + 10 {
 		deep = &opError{long[:100], deep}
 	}
+
 	for _, sent := range []error{textError(long), wide, deep, &multiError{kids(deep, maxNodes/maxDepth)}} {
 		data := Append(nil, sent)
 		if len(data) > MaxEncoded {
@@ -103,7 +108,8 @@ func TestLargestTree(t *testing.T) {
 	}
 }
 
-// An error that is too large is cut. Its text says so, and the errors that it wraps still arrive.
+// An error that is too large is shortened. Its text says so, and the errors that it wraps still
+// arrive.
 func TestSentWithoutWhatIsTooLong(t *testing.T) {
 	long := strings.Repeat("é", maxText)
 	got := Decode(Append(nil, fmt.Errorf("%s: %w", long, errors.Join(io.EOF, textError(long), &opError{long, errMine}))))
@@ -116,12 +122,14 @@ func TestSentWithoutWhatIsTooLong(t *testing.T) {
 	if as, ok := errors.AsType[textError](got); ok {
 		t.Errorf("a value of %d bytes was sent", len(as))
 	}
+
 	// The first one leaves room for the others.
 	long = long[:16<<10]
 	all := make([]error, maxKids)
 	for i := range all {
 		all[i] = errors.New(fmt.Sprint(i, ": ", long))
 	}
+
 	got = Decode(Append(nil, errors.Join(all...)))
 	for i, e := range got.(*Remote).Unwrap() {
 		if !strings.HasPrefix(e.Error(), fmt.Sprint(i, ": é")) || i > maxKids/2 && !strings.Contains(e.Error(), "bytes more") {
@@ -167,7 +175,8 @@ func TestChainsThatDouble(t *testing.T) {
 	}
 }
 
-// A chain of errors whose texts repeat the texts below costs time linear in its size, not quadratic.
+// A chain of errors whose texts repeat the texts below costs time linear in its size, not
+// quadratic.
 func TestChainsOfLongTexts(t *testing.T) {
 	var n node
 	bottom := strings.Repeat("x", 100<<10)
@@ -178,6 +187,7 @@ func TestChainsOfLongTexts(t *testing.T) {
 			n = node{Text: text}
 		}
 	}
+
 	data := encoded(t, n)
 	var got error
 	if all := allocated(func() { got = Decode(data) }); all > uint64(16*len(data)) {

@@ -1,4 +1,4 @@
-//lint:file-ignore SA5008,SA4000,U1000,S1040 what these tests are made of is wrong on purpose
+//lint:file-ignore SA5008,SA4000,U1000,S1040 these tests contain wrong code on purpose
 
 package errtree
 
@@ -29,14 +29,14 @@ type (
 	wrapError  struct{ inner error }    // registered with its own form, and wraps
 	noisyError struct{ Mode string }    // registered; its methods panic
 	multiError struct{ errs []error }   // registered with its own form, wraps several
-	fieldError struct{ Inner error }    // registered, but cannot travel
+	fieldError struct{ Inner error }    // registered, but cannot be sent
 	localError struct{ secret int }     // unknown to the table
 	lostError  struct{ err error }      // unknown, wraps
 	isError    struct{ Name string }    // registered, with an Is of its own
-	textError  string                   // registered, no struct
+	textError  string                   // registered, not a struct
 	funcError  func()                   // unknown, not comparable
 	mapError   map[string]int           // unknown, not comparable
-	holder     struct{ any any }        // unknown, comparable or not by what it holds
+	holder     struct{ any any }        // unknown, comparable or not by its content
 	badSend    struct{ Msg string }     // registered, its marshaller panics
 	badArrive  struct{ Msg string }     // registered, its unmarshaller panics
 )
@@ -126,7 +126,7 @@ type opError struct {
 func (e *opError) Error() string { return e.op + ": " + fmt.Sprint(e.err) }
 func (e *opError) Unwrap() error { return e.err }
 
-// trip sends err there and back. The text must stay, as far as there is room for it.
+// trip encodes and decodes err. The text must stay the same, as far as there is room for it.
 func trip(t testing.TB, err error) error {
 	t.Helper()
 	data := Append([]byte("prefix"), err)
@@ -154,6 +154,7 @@ func TestSentinelsArriveIdentical(t *testing.T) {
 			t.Errorf("%s is not found in %v", name, got)
 		}
 	}
+
 	for _, err := range []error{io.EOF, context.Canceled, context.DeadlineExceeded, fs.ErrNotExist, os.ErrDeadlineExceeded, errMine} {
 		if trip(t, err) != err {
 			t.Errorf("%v is not itself", err)
@@ -172,6 +173,7 @@ func TestTreesKeepTheirShape(t *testing.T) {
 			t.Errorf("%v is lost", want)
 		}
 	}
+
 	for _, other := range []error{fs.ErrNotExist, io.ErrUnexpectedEOF, errOnly, codeError{8}} {
 		if errors.Is(got, other) {
 			t.Errorf("%v is found", other)
@@ -183,11 +185,13 @@ func TestTreesKeepTheirShape(t *testing.T) {
 	if c, ok := errors.AsType[codeError](got); !ok || c.Code != 7 {
 		t.Errorf("codeError: %v", c)
 	}
+
 	r, ok := got.(*Remote)
 	if !ok || r.GoType() != "*errors.joinError" {
 		t.Errorf("%T", got)
 	}
-	// Through a second process, as in a nested pool.
+
+	// The error passes through a second process, as with a nested pool.
 	again := trip(t, trip(t, got))
 	if !errors.Is(again, io.EOF) || !errors.Is(again, fs.ErrPermission) || !errors.Is(again, codeError{7}) {
 		t.Error("lost on the second way")
@@ -227,16 +231,19 @@ func TestStandardTypes(t *testing.T) {
 				t.Errorf("%v is no longer %v", c.err, want)
 			}
 		}
+
 		if errors.Is(got, c.not) {
 			t.Errorf("%v is %v now", c.err, c.not)
 		}
 	}
+
 	if p, ok := trip(t, openErr).(*fs.PathError); !ok || p.Op != "open" || p.Path != "/does/not/exist" || p.Err != syscall.ENOENT {
 		t.Errorf("%#v", p)
 	}
 	if e, ok := trip(t, syscall.ENOENT).(syscall.Errno); !ok || e != syscall.ENOENT {
 		t.Errorf("%v", e)
 	}
+
 	if n, ok := errors.AsType[*strconv.NumError](trip(t, fmt.Errorf("in: %w", numErr))); !ok || n.Num != "x1" || n.Func != "Atoi" {
 		t.Errorf("%#v", n)
 	}
@@ -264,7 +271,8 @@ func TestRegisteredTypes(t *testing.T) {
 	if got, ok := trip(t, &opError{"op", io.EOF}).(*opError); !ok || got.op != "op" || got.err != io.EOF {
 		t.Errorf("%#v", got)
 	}
-	// What a registered type wraps arrives, though its own form leaves it out.
+
+	// The errors that a registered type wraps arrive, although its own form omits them.
 	got := trip(t, wrapError{fmt.Errorf("in: %w", io.EOF)})
 	if w, ok := errors.AsType[wrapError](got); !ok || w.inner != nil {
 		t.Errorf("%#v", got)
@@ -272,11 +280,13 @@ func TestRegisteredTypes(t *testing.T) {
 	if !errors.Is(got, io.EOF) {
 		t.Error("what a registered type wraps is lost")
 	}
+
 	got = trip(t, &multiError{[]error{errMine, nil, codeError{1}}})
 	if _, ok := errors.AsType[*multiError](got); !ok || !errors.Is(got, errMine) || !errors.Is(got, codeError{1}) {
 		t.Errorf("%#v", got)
 	}
-	// Not registered in this form.
+
+	// It is not registered in this form.
 	if got, ok := trip(t, &codeError{3}).(*Remote); !ok || got.GoType() != "*errtree.codeError" {
 		t.Errorf("%#v", got)
 	}
@@ -287,6 +297,7 @@ func TestUnknownTypesArriveAsText(t *testing.T) {
 	if _, ok := errors.AsType[*localError](got); ok {
 		t.Error("an unknown type has arrived")
 	}
+
 	r, ok := got.(*Remote)
 	if !ok || r.GoType() != "errtree.lostError" || len(r.Unwrap()) != 1 {
 		t.Fatalf("%#v", got)
@@ -302,7 +313,7 @@ func TestUnknownTypesArriveAsText(t *testing.T) {
 	}
 }
 
-// What cannot be compared must not panic in a map or a comparison.
+// Errors that are not comparable must not cause a panic in a map or a comparison.
 func TestUncomparableErrors(t *testing.T) {
 	for _, err := range []error{funcError(func() {}), funcError(nil), mapError{"a": 1}, mapError(nil), holder{[]int{1}}, holder{1}, holder{}, listError{nil},
 		lostError{mapError{}}, errors.Join(funcError(nil), io.EOF)} {
@@ -329,7 +340,7 @@ func TestNilPointersAndNil(t *testing.T) {
 	}
 }
 
-// Whatever the methods do, the text of what arrives can be printed.
+// Whatever the methods do, the text of the error that arrives can be printed.
 func TestPanicsInMethods(t *testing.T) {
 	for _, err := range []error{
 		noisyError{"error"}, noisyError{"unwrap"}, noisyError{"far"}, fmt.Errorf("in: %w", noisyError{"unwrap"}), badSend{"x"}, &badArrive{"x"},
@@ -341,6 +352,7 @@ func TestPanicsInMethods(t *testing.T) {
 			t.Errorf("%T: printing it panics: %s", err, s)
 		}
 	}
+
 	got := trip(t, fmt.Errorf("in: %w and %w", noisyError{"error"}, io.EOF).(error))
 	if !errors.Is(got, io.EOF) {
 		t.Error("a sibling of a panic is lost")
@@ -388,6 +400,7 @@ func TestCyclesEnd(t *testing.T) {
 		if len(data) > 4<<20 {
 			t.Errorf("%T: %d bytes", err, len(data))
 		}
+
 		got := trip(t, err)
 		if n := count(got); n > 1<<16 {
 			t.Errorf("%T: %d errors", err, n)
@@ -396,7 +409,8 @@ func TestCyclesEnd(t *testing.T) {
 			t.Error("found what is not there")
 		}
 	}
-	// A wide tree that is no cycle either.
+
+	// A wide tree is not a cycle either.
 	wide := error(io.EOF)
 	for range 40 {
 		wide = pair{wide}
@@ -406,7 +420,7 @@ func TestCyclesEnd(t *testing.T) {
 	}
 }
 
-// noText wraps without repeating the text of what it wraps.
+// noText wraps an error without repeating its text.
 type noText struct{ error }
 
 func (noText) Error() string   { return "no text" }
@@ -426,6 +440,7 @@ func TestDeepChains(t *testing.T) {
 	if got := trip(t, err); !errors.Is(got, io.EOF) {
 		t.Errorf("io.EOF is lost at depth %d", maxDepth)
 	}
+
 	for range 5_000 {
 		err = noText{err}
 	}
@@ -434,6 +449,7 @@ func TestDeepChains(t *testing.T) {
 	for i := range many {
 		many[i] = codeError{i}
 	}
+
 	got := trip(t, errors.Join(many...))
 	for i := range many {
 		if !errors.Is(got, codeError{i}) {
@@ -449,12 +465,14 @@ func TestRegisterTwice(t *testing.T) {
 	if RegisterType[codeError]() == nil || RegisterType[*codeError]() == nil || RegisterType[*fs.PathError]() == nil || RegisterType[syscall.Errno]() == nil {
 		t.Error("a type was registered twice")
 	}
+
 	if RegisterType[error]() == nil || RegisterType[interface {
 		error
 		Timeout() bool
 	}]() == nil {
 		t.Error("an interface was registered")
 	}
+
 	if err := Check(); err == nil || !strings.Contains(err.Error(), "fieldError.Inner") {
 		t.Errorf("Check does not name the field: %v", err)
 	}
@@ -473,11 +491,14 @@ func TestUnknownNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if got := Decode(data); got == nil || got.Error() != "t" {
 			t.Errorf("%+v: %v", n, got)
 		}
 	}
-	// A known type under another text keeps the text and is found all the same.
+
+	// A registered type with another text keeps that text, and errors.Is finds its value
+	// nevertheless.
 	data, _ := codec.AppendAny(nil, node{Text: "said otherwise", Type: typeName[codeError](), Value: mustEncode(codeError{4})})
 	if got := Decode(data); got.Error() != "said otherwise" || !errors.Is(got, codeError{4}) {
 		t.Errorf("%#v", got)
@@ -498,7 +519,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(manyNodes(10 * maxNodes))
 	f.Add(nested(maxDepth))
 	f.Add(nested(maxNodes))
-	_ = Decode(Append(nil, io.EOF)) // warms up what is made once
+	_ = Decode(Append(nil, io.EOF)) // initializes what is created only once
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -507,6 +528,7 @@ func FuzzDecode(f *testing.F) {
 		if err == nil {
 			t.Fatal("garbage is nil")
 		}
+
 		_ = err.Error()
 		quietly(func() { _ = errors.Is(err, errMine) })
 		decoding = false
@@ -514,6 +536,7 @@ func FuzzDecode(f *testing.F) {
 		if again.Error() != err.Error() {
 			t.Errorf("%q, sent on, became %q", err, again)
 		}
+
 		runtime.ReadMemStats(&after)
 		if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20+uint64(len(data))<<11 {
 			t.Errorf("%d bytes allocated for %d", got, len(data))
@@ -521,7 +544,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// quietly lets the panics of noisyError pass, whose Unwrap errors.Is calls.
+// quietly ignores the panics of noisyError, whose Unwrap errors.Is calls.
 func quietly(f func()) {
 	defer func() { _ = recover() }()
 	f()

@@ -14,12 +14,14 @@ import (
 	"time"
 )
 
-// The table in the documentation of mp.RegisterError names what arrives as itself, and nothing else.
+// The table in the documentation of mp.RegisterError names exactly the errors that keep their
+// identity.
 func TestTable(t *testing.T) {
 	text, err := os.ReadFile("../../register.go")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	_, table, _ := strings.Cut(string(text), "need no registering:\n//\n")
 	table, _, _ = strings.Cut(table, "\n//\n")
 	var told, is []string
@@ -29,14 +31,16 @@ func TestTable(t *testing.T) {
 			told = append(told, words[0]+"."+name)
 		}
 	}
+
 	aliases := strings.NewReplacer("fs.", "io/fs.")
-	own := newSentinels() // without what tests have registered
+	own := newSentinels() // without the registrations of tests
 	for name := range own.errs {
 		if strings.HasPrefix(name, "fs.") {
 			name = aliases.Replace(name)
 		}
 		is = append(is, name)
 	}
+
 	for typ := range newTypes().byType {
 		name := typ.String()
 		pointer := ""
@@ -55,6 +59,7 @@ func TestTable(t *testing.T) {
 func TestStandardValues(t *testing.T) {
 	_, badTime := time.Parse(time.RFC3339, "tomorrow")
 	_, badInt := strconv.Atoi("x")
+
 	//lint:ignore SA1030 the wrong base is wanted
 	_, badBase := strconv.ParseInt("1", 99, 64)
 	_, badHex := hex.DecodeString("xy")
@@ -69,6 +74,7 @@ func TestStandardValues(t *testing.T) {
 			t.Errorf("alone, %v arrived as %v", want, alone)
 		}
 	}
+
 	decoded := func(err error) error { return Decode(Append(nil, fmt.Errorf("outer: %w", err))) }
 	var (
 		parse  *time.ParseError
@@ -80,12 +86,14 @@ func TestStandardValues(t *testing.T) {
 	if !errors.As(decoded(badTime), &parse) || parse.Value != "tomorrow" || parse.Error() != badTime.Error() {
 		t.Errorf("%#v", parse)
 	}
+
 	if !errors.As(decoded(badInt), &num) || num.Num != "x" || !errors.Is(num, strconv.ErrSyntax) {
 		t.Errorf("%#v", num)
 	}
 	if !errors.As(decoded(badBase), &num) || num.Num != "1" || num.Error() != badBase.Error() {
 		t.Errorf("%#v", num)
 	}
+
 	if !errors.As(decoded(badHex), &octet) || octet != 'x' {
 		t.Errorf("%#v", octet)
 	}

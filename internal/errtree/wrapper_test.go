@@ -24,7 +24,7 @@ func (e *trouble) Unwrap() error {
 	return e.Err
 }
 
-// place is what of a trouble travels.
+// place is the part of a trouble that is sent.
 type place struct{ At string }
 
 func (p place) MarshalBinary() ([]byte, error) { act(p.At, "marshal"); return []byte(p.At), nil }
@@ -44,7 +44,7 @@ func act(at, turn string) {
 	}
 }
 
-// textless is an error whose text does not travel.
+// textless is an error whose text is not sent.
 type textless struct {
 	text string
 	Err  error
@@ -53,7 +53,7 @@ type textless struct {
 func (e *textless) Error() string { return e.text }
 func (e *textless) Unwrap() error { return e.Err }
 
-// fond is an error whose build cannot do without what it wraps.
+// fond is an error whose build requires the wrapped error.
 type fond struct {
 	Depth int
 	Text  string
@@ -72,6 +72,7 @@ func init() {
 				if p.At == "build: nil" {
 					return nil
 				}
+
 				return &trouble{p.At, err}
 			}),
 		RegisterWrapper(
@@ -87,7 +88,7 @@ func init() {
 	}
 }
 
-// Whatever the user's functions do, the text and what is wrapped arrive.
+// Whatever the user's functions do, the text and the wrapped errors arrive.
 func TestWrappersInTrouble(t *testing.T) {
 	for _, at := range []string{
 		"home", "parts: panic", "parts: Goexit", "marshal: panic", "marshal: Goexit",
@@ -101,18 +102,20 @@ func TestWrappersInTrouble(t *testing.T) {
 			}
 		}
 	}
+
 	got := trip(t, &trouble{"Unwrap: panic", io.EOF})
 	if as := (*trouble)(nil); errors.As(got, &as) {
 		t.Errorf("built without what it wraps: %#v", as)
 	}
 }
 
-// What is too deep is not built without what it wraps.
+// An error that is too deep is not built without the error that it wraps.
 func TestWrappersTooDeep(t *testing.T) {
 	err := io.EOF
 	for depth := range 3 * maxDepth {
 		err = &fond{depth, fmt.Sprint(depth, ": ", err.Error()), err}
 	}
+
 	n := 0
 	for got := trip(t, err); got != nil; n++ {
 		if _, ok := got.(*fond); !ok {
@@ -123,7 +126,8 @@ func TestWrappersTooDeep(t *testing.T) {
 	if n < maxDepth-1 {
 		t.Errorf("%d levels arrived", n)
 	}
-	// As many nodes as there may be.
+
+	// As many nodes as allowed.
 	many := make([]error, maxKids)
 	for i := range many {
 		many[i] = errors.Join(err, err)
@@ -131,7 +135,7 @@ func TestWrappersTooDeep(t *testing.T) {
 	trip(t, errors.Join(many...))
 }
 
-// To ask what is wrapped takes no longer for what is wrapped often.
+// Unwrapping an error that is wrapped often takes no longer.
 func TestWrappersOfOtherText(t *testing.T) {
 	err := error(&textless{"none", io.EOF})
 	for depth := range maxDepth - 2 {

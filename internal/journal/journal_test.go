@@ -52,7 +52,7 @@ func (k *keeper) count(begin string) (n int) {
 	return n
 }
 
-// blocked returns a journal whose handler blocks in its first record.
+// blocked returns a Journal whose handler blocks in its first record.
 func blocked(t *testing.T) (*Journal, *keeper, *slog.Logger) {
 	k := newKeeper()
 	l := slog.New(k)
@@ -77,7 +77,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// A worker that floods the journal loses its own records, and their number is logged. Others lose none.
+// A worker that floods the Journal loses its own records, and their number is logged. Other workers
+// lose none.
 func TestFlood(t *testing.T) {
 	const flood, size = 1000, 1 << 20
 	j, k, l := blocked(t)
@@ -85,6 +86,7 @@ func TestFlood(t *testing.T) {
 		data := make([]byte, size)
 		j.Add(1, len(data), func() { l.Info(fmt.Sprint("flood ", len(data))) })
 	}
+
 	for i := range 100 {
 		for worker := 2; worker < 10; worker++ {
 			j.Add(worker, 1000, func() { l.Info(fmt.Sprint("calm ", worker, " ", i)) })
@@ -98,6 +100,7 @@ func TestFlood(t *testing.T) {
 	if n := k.count("calm"); n != 800 {
 		t.Errorf("%d of 800 records of the others have arrived", n)
 	}
+
 	kept := k.count("flood")
 	if kept == 0 || kept > maxBytes/size {
 		t.Errorf("%d large records were kept", kept)
@@ -108,7 +111,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// However many workers flood the journal at once, the waiting records stay within their limits.
+// However many workers flood the Journal at once, the waiting records stay within their limits.
 func TestFloodOfAll(t *testing.T) {
 	for _, size := range []int{0, 1000, 1 << 20} {
 		j, k, _ := blocked(t)
@@ -122,6 +125,7 @@ func TestFloodOfAll(t *testing.T) {
 				}
 			})
 		}
+
 		all.Wait()
 		runtime.ReadMemStats(&after)
 		if j.queue.bytes > limit || len(j.queue.records) > 8*maxRecords {
@@ -130,6 +134,7 @@ func TestFloodOfAll(t *testing.T) {
 		if size == 1000 && len(j.queue.sources) != 500 {
 			t.Errorf("%d of 500 have records in the queue", len(j.queue.sources))
 		}
+
 		close(k.goOn)
 		j.Close()
 	}
@@ -150,13 +155,14 @@ func TestRoomAgain(t *testing.T) {
 			<-k.kept
 		}
 	}
+
 	j.Close()
 	if q := &j.queue; q.bytes != 0 || len(q.sources) != 0 || len(q.records) != 0 {
 		t.Errorf("%+v is left", q)
 	}
 }
 
-// Close does not wait for a handler that does not return. Records added later are dropped.
+// Close does not wait for a handler that does not return. Records that are added later are dropped.
 func TestCloseWhileBlocked(t *testing.T) {
 	j, k, _ := blocked(t)
 	j.Info("second")
@@ -183,7 +189,7 @@ func TestHandlerInTrouble(t *testing.T) {
 	}
 }
 
-// Close does not wait for all that a worker has left if the handler is slow: what is lost is told.
+// With a slow handler, Close does not wait for all records of a worker. The loss is logged.
 func TestCloseWhileSlow(t *testing.T) {
 	defer func(d time.Duration) { mostWait = d }(mostWait)
 	mostWait = 50 * time.Millisecond
@@ -191,18 +197,20 @@ func TestCloseWhileSlow(t *testing.T) {
 	close(k.goOn)
 	l := slog.New(k)
 	j := New(l)
-	const n = 5000 // which would take 25 s
+	const n = 5000 // these would take 25 s
 	for range n {
 		j.Add(1, 0, func() {
 			time.Sleep(5 * time.Millisecond)
 			l.Info("said")
 		})
 	}
+
 	begun := time.Now()
 	j.Close()
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
+
 	<-j.done
 	said := k.count("said")
 	if want := fmt.Sprintf("mp: log records of a worker were lost: the handler is too slow records=%d worker=1", n-said); k.count(want) != 1 {

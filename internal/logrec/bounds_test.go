@@ -41,13 +41,14 @@ func (m many) LogValue() slog.Value {
 	return slog.GroupValue(all...)
 }
 
-// A record that is too large arrives cut, and says so.
+// A record that is too large arrives shortened, and says so.
 func TestTooLargeIsCut(t *testing.T) {
 	long := strings.Repeat("x", 4*maxBytes)
 	var args []any
 	for i := range 3 * maxAttrs {
 		args = append(args, fmt.Sprint("key", i), long[:100])
 	}
+
 	for name, log := range map[string]func(*slog.Logger){
 		"message":    func(l *slog.Logger) { l.Info(long, "last", "here") },
 		"text":       func(l *slog.Logger) { l.Info("m", "a", long, "b", long, "last", "here") },
@@ -61,6 +62,7 @@ func TestTooLargeIsCut(t *testing.T) {
 		if len(data) == 0 || len(data) > MaxEncoded {
 			t.Errorf("%s: %d bytes were sent, of at most %d", name, len(data), MaxEncoded)
 		}
+
 		got := replayed(data)
 		if !strings.Contains(got, `"last":"here"`) || !strings.Contains(got, "…") || !strings.Contains(got, " more") || !strings.Contains(got, `"pid":44`) {
 			t.Errorf("%s: %.200s", name, got)
@@ -89,10 +91,12 @@ func TestForgedRecords(t *testing.T) {
 			t.Errorf("%s: %.200s", name, got)
 		}
 	}
+
 	quiet := slog.New(slog.NewTextHandler(panicWriter{}, &slog.HandlerOptions{Level: slog.LevelError}))
 	if quiet.Enabled(context.Background(), slog.LevelWarn) {
 		t.Fatal("the handler takes warnings")
 	}
+
 	Replay(quiet, 1, 2, []byte{0xff})
 }
 

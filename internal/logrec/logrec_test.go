@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// both logs through the wire and directly, and returns what a text handler
-// makes of the two.
+// both passes a record through the wire, and directly, to a text handler, and returns both outputs.
 func both(t *testing.T, log func(*slog.Logger)) (wire, direct string) {
 	t.Helper()
 	opts := &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -53,7 +52,7 @@ type panickyText struct{}
 
 func (panickyText) String() string { panic("in String") }
 
-// selfish resolves to itself, endless to a group that holds it again.
+// selfish resolves to itself, and endless to a group that contains it again.
 type (
 	selfish struct{}
 	endless struct{}
@@ -98,7 +97,7 @@ func TestGroupsAndAttrs(t *testing.T) {
 	alike(t, func(l *slog.Logger) { l.With(slog.Group("g", "a", 1)).WithGroup("g").Info("same name", "b", 2) })
 }
 
-// Handlers made from one another do not share what they add.
+// Handlers that are derived from one another do not share what they add.
 func TestHandlersDoNotShare(t *testing.T) {
 	alike(t, func(l *slog.Logger) {
 		base := l.With("a", 1, "b", 2, "c", 3)
@@ -129,8 +128,8 @@ func TestPanickingValues(t *testing.T) {
 	}
 }
 
-// A value that resolves to a group holding it again has no end, and overflowed
-// the stack, which nothing can recover.
+// A value that resolves to a group that contains it again has no end. It used to overflow the
+// stack, from which a process cannot recover.
 func TestEndlessGroup(t *testing.T) {
 	var got int
 	h := NewHandler(slog.LevelInfo, func(data []byte) error { got = len(data); return nil })
@@ -140,7 +139,7 @@ func TestEndlessGroup(t *testing.T) {
 	}
 }
 
-// Times that RFC 3339 cannot write must not cost the record.
+// A time that RFC 3339 cannot express must not lose the record.
 func TestOddTimes(t *testing.T) {
 	for _, at := range []time.Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC), {}} {
 		var w bytes.Buffer
@@ -175,6 +174,7 @@ func TestLevels(t *testing.T) {
 		if got := Level(l); got != level {
 			t.Errorf("Level of a handler at %v is %v", level, got)
 		}
+
 		h := NewHandler(level, func([]byte) error { return nil })
 		if h.Enabled(context.Background(), level-1) || !h.Enabled(context.Background(), level) {
 			t.Errorf("Enabled at %v", level)
@@ -183,7 +183,8 @@ func TestLevels(t *testing.T) {
 			t.Errorf("a derived handler forgot its level %v", level)
 		}
 	}
-	// The parent's level may have risen since.
+
+	// The parent's level may have risen in the meantime.
 	var w bytes.Buffer
 	parent := slog.New(slog.NewTextHandler(&w, &slog.HandlerOptions{Level: slog.LevelError}))
 	slog.New(NewHandler(slog.LevelDebug, func(data []byte) error { Replay(parent, 1, 1, data); return nil })).Info("m")
@@ -207,7 +208,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add([]byte(nil))
 	out := slog.New(slog.NewJSONHandler(&bytes.Buffer{}, nil))
 	f.Add(forged(1 << 20))
-	Replay(out, 1, 2, nil) // warms up what is made once
+	Replay(out, 1, 2, nil) // initializes what is created only once
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -216,11 +217,13 @@ func FuzzReplay(f *testing.F) {
 		if got := after.TotalAlloc - before.TotalAlloc; got > 64<<10+uint64(len(data))<<10 {
 			t.Errorf("%d bytes allocated for %d", got, len(data))
 		}
+
 		var w bytes.Buffer
 		Replay(slog.New(slog.NewJSONHandler(&w, nil)), 1, 2, data)
 		if w.Len() > 0 && !bytes.Contains(w.Bytes(), []byte(`"worker":1,"pid":2`)) {
 			t.Errorf("worker and pid are missing: %s", w.String())
 		}
+
 		Replay(out, 1, 2, data)
 	})
 }

@@ -45,6 +45,7 @@ func TestForgedPanics(t *testing.T) {
 		if all := after.TotalAlloc - before.TotalAlloc; all > 1<<20 {
 			t.Errorf("%s: %d bytes allocated", name, all)
 		}
+
 		if err == nil || !strings.HasSuffix(err.Error(), "it begins with: text") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
-// run runs h on a goroutine of its own, as Run may end it.
+// run calls Run on a goroutine of its own, because Run may end it.
 func run(t *testing.T, h Handler) (kind uint8, data []byte, returned, exited bool) {
 	t.Helper()
 	buf := append(make([]byte, 0, 64), "prefix"...)
@@ -80,7 +80,7 @@ func TestPanics(t *testing.T) {
 	for name, c := range map[string]struct {
 		f     func()
 		text  string
-		isErr error // if not nil, the value was an error that is this
+		isErr error // if not nil, the value was an error that matches this one
 	}{
 		"string":          {func() { panic("boom") }, "boom", nil},
 		"int":             {func() { panic(42) }, "42", nil},
@@ -103,16 +103,19 @@ func TestPanics(t *testing.T) {
 			t.Errorf("%s: %d %v %v", name, kind, returned, exited)
 			continue
 		}
+
 		p, err := ParsePanic(cut(t, data))
 		if err != nil || !strings.Contains(p.Text, c.text) {
 			t.Errorf("%s: %v, %q", name, err, p.Text)
 		}
+
 		if !strings.Contains(p.Stack, "runner_test.go") {
 			t.Errorf("%s: the stack does not lead here:\n%s", name, p.Stack)
 		}
 		if c.isErr == nil {
 			continue
 		}
+
 		if len(p.Err) == 0 {
 			t.Errorf("%s: no error", name)
 		} else if got := errtree.Decode(p.Err); !errors.Is(got, c.isErr) && got.Error() != c.isErr.Error() {
@@ -171,11 +174,12 @@ func done(ctx context.Context) bool {
 
 func TestContextEnds(t *testing.T) {
 	before := len(looked.tasks)
-	for _, early := range []bool{false, true} { // somebody looks before the end
+	for _, early := range []bool{false, true} { // the context is used before the end
 		c := newContext()
 		if early && (done(c) || c.Err() != nil) {
 			t.Fatal("over before its end")
 		}
+
 		c.Cancel(context.Canceled)
 		c.Cancel(context.Canceled)
 		if !done(c) || c.Err() != context.Canceled || context.Cause(c) != context.Canceled {
@@ -185,13 +189,14 @@ func TestContextEnds(t *testing.T) {
 			t.Error("a deadline")
 		}
 	}
+
 	if len(looked.tasks) != before {
 		t.Errorf("%d contexts are kept", len(looked.tasks)-before)
 	}
 }
 
-// A cancellation by number reaches the task whether it has looked or not, and
-// no other.
+// A cancellation by number reaches its task, whether or not the task has used its context. It
+// reaches no other task.
 func TestCancelRunning(t *testing.T) {
 	var all Contexts
 	before, other := all.New(Info{Seq: 41}), all.New(Info{Seq: 42})
@@ -202,6 +207,7 @@ func TestCancelRunning(t *testing.T) {
 	if !done(before) || !done(later) || done(other) {
 		t.Errorf("%v, %v, %v", done(before), done(later), done(other))
 	}
+
 	child, cancel := context.WithCancel(before)
 	defer cancel()
 	for _, c := range []context.Context{before, later, child} {
@@ -209,6 +215,7 @@ func TestCancelRunning(t *testing.T) {
 			t.Errorf("%v, because of %v", c.Err(), context.Cause(c))
 		}
 	}
+
 	for _, c := range []*Context{before, later, other} {
 		c.Cancel(context.Canceled)
 	}
@@ -220,11 +227,13 @@ func TestContextValues(t *testing.T) {
 	child := context.WithValue(c, key{}, "v")
 	grandchild, cancel := context.WithTimeout(child, time.Hour)
 	defer cancel()
+
 	for _, ctx := range []context.Context{c, child, grandchild, context.WithoutCancel(c)} {
 		if i, ok := InfoFrom(ctx); !ok || i != (Info{ID: 7, Seq: 9, Worker: 3, Attempt: 2}) {
 			t.Errorf("%v, %v", i, ok)
 		}
 	}
+
 	if grandchild.Value(key{}) != "v" || c.Value(key{}) != nil {
 		t.Error("values")
 	}
@@ -251,11 +260,13 @@ func TestDerivedContexts(t *testing.T) {
 	if !stop() {
 		t.Error("could not be stopped")
 	}
+
 	free, cancelFree := context.WithCancel(context.WithoutCancel(c))
 	defer cancelFree()
 	if after := runtime.NumGoroutine(); after > before {
 		t.Errorf("deriving contexts started %d goroutines", after-before)
 	}
+
 	c.Cancel(context.Canceled)
 	for _, ctx := range []context.Context{child, timed, grand} {
 		<-ctx.Done()
@@ -267,13 +278,14 @@ func TestDerivedContexts(t *testing.T) {
 	if free.Err() != nil {
 		t.Error("a context without cancel was cancelled")
 	}
+
 	late := make(chan struct{})
 	context.AfterFunc(c, func() { close(late) })
 	<-late
 }
 
-// A task's goroutine that was left behind sees the end, and cancelling a child
-// leaves the task alone.
+// A goroutine that a task left behind sees the end. Cancelling a child context does not cancel the
+// task.
 func TestChildrenDoNotCancelTheTask(t *testing.T) {
 	c := newContext()
 	child, cancel := context.WithCancel(c)
@@ -301,6 +313,7 @@ func TestContextsCostOneBlock(t *testing.T) {
 	}); n > 0.1 {
 		t.Errorf("%v allocations for a context", n)
 	}
+
 	_ = last
 	seen := map[*Context]bool{}
 	for i := range 1000 {
@@ -308,12 +321,13 @@ func TestContextsCostOneBlock(t *testing.T) {
 		if seen[c] || c.Err() != nil || c.info.ID != uint64(i) {
 			t.Fatalf("context %d is not fresh", i)
 		}
+
 		seen[c] = true
 		c.Cancel(context.Canceled)
 	}
 }
 
-// Cancel and every look at the context at once.
+// Cancel runs at the same time as every use of the context.
 func TestContextRaces(t *testing.T) {
 	var cs Contexts
 	for range 2000 {
@@ -329,18 +343,20 @@ func TestContextRaces(t *testing.T) {
 			<-child.Done()
 			cancel()
 		})
+
 		wg.Go(func() { c.Cancel(context.Canceled) })
 		wg.Wait()
 		if first != second {
 			t.Fatal("two Done channels")
 		}
+
 		if c.Err() != context.Canceled {
 			t.Fatal(c.Err())
 		}
 	}
 }
 
-// A worker's task is over once its outcome is committed, whoever looks first.
+// A worker's task is over once its outcome is committed, whatever uses the context first.
 func TestCommittedContextIsOver(t *testing.T) {
 	var committed atomic.Uint64
 	Committed = &committed
@@ -355,11 +371,13 @@ func TestCommittedContextIsOver(t *testing.T) {
 	if !done(late) || late.Err() != context.Canceled || late.Done() != first {
 		t.Error("a look after the end finds the task running")
 	}
+
 	for seq := range uint32(2000) {
 		c := cs.New(Info{Seq: seq + 2})
 		if seq%2 == 0 && done(c) {
 			t.Fatal("over before its end")
 		}
+
 		var wg sync.WaitGroup
 		wg.Go(func() { <-c.Done() })
 		wg.Go(func() {
@@ -369,6 +387,7 @@ func TestCommittedContextIsOver(t *testing.T) {
 		})
 		wg.Wait()
 	}
+
 	if kept := len(looked.tasks) - before; kept != 0 {
 		t.Errorf("%d contexts are kept", kept)
 	}

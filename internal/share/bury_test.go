@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// alignedArena is memory for an arena that only this test has.
+// alignedArena returns memory for an arena of this test alone.
 func alignedArena(t *testing.T) []byte {
 	t.Helper()
 	fd, mem, err := shm.New("mp-test", arenaSize)
@@ -26,8 +26,9 @@ func alignedArena(t *testing.T) []byte {
 	return mem
 }
 
-// A byte that says of a small object that it is a large one does not let a burial reach what lies behind it, in
-// whatever slot the dead process was; an object that has the room is buried.
+// The kind byte of a small object may claim that it is a large one. Bury then does not touch the
+// memory behind the object, whatever the slot of the dead process. An object that has enough room
+// is cleaned up.
 func TestBurialStaysInItsObject(t *testing.T) {
 	for _, kind := range []xsync.Kind{xsync.KindCond, xsync.KindBarrier, xsync.KindBounded, xsync.KindRWMutex, xsync.KindRing, xsync.KindPipe, xsync.KindHeld} {
 		for _, slot := range []int{1, 8, 10, 63, 65, park.MaxProcs - 1} {
@@ -38,6 +39,7 @@ func TestBurialStaysInItsObject(t *testing.T) {
 			for i := next; i < len(mem)/line; i++ {
 				mem[i] = byte(xsync.KindData)
 			}
+
 			for i := next * line; i < len(mem); i++ {
 				mem[i] = 0xff
 			}
@@ -48,6 +50,7 @@ func TestBurialStaysInItsObject(t *testing.T) {
 			}
 		}
 	}
+
 	mem := alignedArena(t)
 	at := firstLineOf(len(mem))
 	mem[at] = byte(xsync.KindCond)
@@ -59,18 +62,20 @@ func TestBurialStaysInItsObject(t *testing.T) {
 	}
 }
 
-// A message whose place says no more than there may be, and which lies in a file without content, is refused
-// before there is memory for it. So is one of which only the beginning is there.
+// A message whose place claims an allowed size may lie in a file without content. It is rejected
+// before memory is allocated for it. So is a message of which only the beginning exists.
 func TestSparseMessage(t *testing.T) {
 	leavesNothing(t)
 	const size, most = 8 << 20, 16 << 20
 	o := newObject(t, xsync.KindMutex, xsync.Small, false)
 	defer o.Close()
+
 	for name, content := range map[string][]byte{"nothing": nil, "a page": make([]byte, 4096)} {
 		place, err := o.Spill(make([]byte, size))
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		fd, err := unix.MemfdCreate("mp-test", unix.MFD_CLOEXEC)
 		if err == nil {
 			_, err = unix.Write(fd, content)
@@ -87,6 +92,7 @@ func TestSparseMessage(t *testing.T) {
 			t.Errorf("%s: %v, with memory for %d bytes", name, err, cap(b))
 		}
 	}
+
 	place, err := o.Spill(make([]byte, size))
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +102,7 @@ func TestSparseMessage(t *testing.T) {
 	}
 }
 
-// replace has a place be that of a segment of the test's, with that size.
+// replace makes a place refer to a segment of the test with the given size.
 func replace(t *testing.T, o *Object, place []byte, fd, size int) {
 	t.Helper()
 	o.DropSpilled(place)
@@ -107,12 +113,14 @@ func replace(t *testing.T, o *Object, place []byte, fd, size int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for i := range 8 {
 		place[i] = byte(id >> (8 * i))
 	}
 	t.Cleanup(func() {
 		here.mu.Lock()
 		defer here.mu.Unlock()
+
 		if here.dir != nil {
 			here.dir.Destroy(id)
 			here.end()
@@ -120,21 +128,23 @@ func replace(t *testing.T, o *Object, place []byte, fd, size int) {
 	})
 }
 
-// A process can die at any instruction while it ends an object that is nobody's. The arena goes with the last object
-// all the same, and not before.
+// A process can die at any instruction while it ends an ownerless object. The arena is released
+// with its last object nevertheless, and not earlier.
 func TestDeathWhileAnObjectEnds(t *testing.T) {
 	leavesNothing(t)
 	first, second := newObject(t, xsync.KindPipe, xsync.PipeHead, false), newObject(t, xsync.KindPipe, xsync.PipeHead, false)
-	if first.seg != second.seg { // the first was the last in its arena
+	if first.seg != second.seg { // the first one was the last in its arena
 		first.Close()
 		first, second = second, newObject(t, xsync.KindPipe, xsync.PipeHead, false)
 	}
+
 	arena := second.seg
 	isThere := func() bool {
 		here.mu.Lock()
 		defer here.mu.Unlock()
 		return here.segments[arena.id] == arena
 	}
+
 	for _, o := range []*Object{first, second} {
 		o.Leave()
 		o.Close()
@@ -144,7 +154,8 @@ func TestDeathWhileAnObjectEnds(t *testing.T) {
 		defer here.mu.Unlock()
 		return here.current != arena
 	})
-	arena.mem[first.off/line] = byte(xsync.KindNone) // the last instruction of a process that ended it
+
+	arena.mem[first.off/line] = byte(xsync.KindNone) // the last step of a process that ended it
 	here.lost(0)
 	if !isThere() {
 		t.Fatal("the arena went with an object in it")

@@ -10,9 +10,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// Whatever a process has written over an arena, looking through it when that process is dead ends, and
-// A burial ends and does not panic, whatever a dead process wrote over the arena: a panic would end the
-// root process. An object may claim the last lines, where there is memory for its head only.
+// Cleaning up ends and does not panic, whatever a dead process wrote into an arena. A panic would
+// end the root process. An object may claim the last lines, where there is room only for its head.
 func TestBuryInAnything(t *testing.T) {
 	const lines = arenaSize / line
 	fresh := func() []byte { return make([]byte, arenaSize) }
@@ -31,6 +30,7 @@ func TestBuryInAnything(t *testing.T) {
 			freeIn(mem)
 		}
 	}
+
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
 		mem := fresh()
@@ -39,6 +39,7 @@ func TestBuryInAnything(t *testing.T) {
 				mem[i] = byte(kinds[random.IntN(len(kinds))])
 			}
 		}
+
 		for i := firstLineOf(arenaSize) * line; i < arenaSize; i += 8 {
 			mem[i+random.IntN(8)] = byte(random.Uint32())
 		}

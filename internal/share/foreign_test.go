@@ -9,8 +9,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// No maker can use up the addresses or the mappings that there are for the segments of all others, whatever sizes it
-// claims, and what it gives back others can have. The root process can.
+// No creator can use up the addresses or mappings for the segments of all others, whatever sizes it
+// claims. Others can use the memory that it gives back. The root process is not limited.
 func TestForeignSegmentsOfOneMaker(t *testing.T) {
 	const little = 4 << 20
 	of := func(maker uint64) uint64 { return maker<<(64-broker.TagBits) | 7 }
@@ -19,7 +19,8 @@ func TestForeignSegmentsOfOneMaker(t *testing.T) {
 	if f.add(of(1), most-little) == nil {
 		t.Error("one maker has got all addresses")
 	}
-	for maker := uint64(1); maker <= 20; maker++ { // in turn each takes as much as it gets
+
+	for maker := uint64(1); maker <= 20; maker++ { // each in turn takes as much as it gets
 		for size := most; size > 0; size /= 2 {
 			for f.add(of(maker), size) == nil && f.by[of(maker)>>(64-broker.TagBits)].maps < 1<<10 {
 			}
@@ -31,6 +32,7 @@ func TestForeignSegmentsOfOneMaker(t *testing.T) {
 	if err := f.add(of(30), little); err != nil {
 		t.Error("another maker: ", err)
 	}
+
 	for maker := uint64(1); maker <= 20; maker++ {
 		f.remove(of(maker), int(f.by[maker].bytes)-int(f.by[maker].maps-1))
 		for f.by[maker].maps > 0 {

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// segments is how many this process has mapped.
+// segments returns how many segments this process has mapped.
 func segments(t testing.TB) int {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/maps")
@@ -56,7 +56,7 @@ func newObject(t testing.TB, kind xsync.Kind, size int, alone bool) *Object {
 	return o
 }
 
-// V16: objects lie apart, and each begins as zeros, wherever it lies.
+// V16: objects do not overlap, and each of them starts as zeros, wherever it lies.
 func TestObjectsLieApart(t *testing.T) {
 	leavesNothing(t)
 	var all []*Object
@@ -65,6 +65,7 @@ func TestObjectsLieApart(t *testing.T) {
 		if len(o.Data()) < size {
 			t.Errorf("%d bytes of %d", len(o.Data()), size)
 		}
+
 		for _, b := range o.Data() {
 			if b != 0 {
 				t.Fatal("not zeroed")
@@ -75,6 +76,7 @@ func TestObjectsLieApart(t *testing.T) {
 		}
 		all = append(all, o)
 	}
+
 	for i, o := range all {
 		for _, b := range o.Data() {
 			if b != byte(i+1) {
@@ -87,13 +89,14 @@ func TestObjectsLieApart(t *testing.T) {
 	}
 }
 
-// An arena goes when the last object in it has, also if it is not the one that is being
-// filled; the memory of what is closed is not used again.
+// An arena is released with its last object, even if it is not the one that is being filled. The
+// memory of closed objects is not reused.
 func TestArenasGo(t *testing.T) {
 	leavesNothing(t)
 	first := newObject(t, xsync.KindMutex, xsync.Small, false)
 	at := map[*byte]bool{}
 	var last *Object
+
 	for range 3 * arenaSize / line {
 		if last != nil {
 			last.Close()
@@ -105,6 +108,7 @@ func TestArenasGo(t *testing.T) {
 			at[p] = true
 		}
 	}
+
 	if n := segments(t); n > 4 { // the first arena, the current one, the mailboxes, the roster
 		t.Errorf("%d segments", n)
 	}
@@ -112,7 +116,7 @@ func TestArenasGo(t *testing.T) {
 	first.Close()
 }
 
-// Who pins an object may use it after Close, and longer than its owner has it.
+// A pinned object may be used after Close, and after its owner has closed it.
 func TestPin(t *testing.T) {
 	leavesNothing(t)
 	o := newObject(t, xsync.KindData, 1<<20, false)
@@ -131,7 +135,7 @@ func TestPin(t *testing.T) {
 	}
 }
 
-// V17: a token leads to the object as long as that lives.
+// V17: a token leads to the object as long as the object exists.
 func TestMeet(t *testing.T) {
 	leavesNothing(t)
 	for _, kind := range []xsync.Kind{xsync.KindMutex, xsync.KindData} {
@@ -141,10 +145,12 @@ func TestMeet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		parsed, rest, err := ParseToken(append(token.Append(nil), 7), kind)
 		if err != nil || parsed != token || len(rest) != 1 {
 			t.Fatal(parsed, rest, err)
 		}
+
 		met, err := Meet(parsed)
 		if err != nil {
 			t.Fatal(err)
@@ -152,6 +158,7 @@ func TestMeet(t *testing.T) {
 		if &met.Bytes()[0] != &o.Bytes()[0] {
 			t.Error("another object")
 		}
+
 		met.Close()
 		xsync.OpenCell(o.Memory()).Close(true)
 		o.Close()
@@ -165,8 +172,7 @@ func TestMeet(t *testing.T) {
 	}
 }
 
-// Whatever a token says, meeting it ends with an error or an object that lies within its
-// segment.
+// Whatever a token contains, Meet returns an error or an object that lies within its segment.
 func FuzzToken(f *testing.F) {
 	arena := newObject(f, xsync.KindMutex, xsync.Small, false)
 	alone := newObject(f, xsync.KindData, 1<<20, false)
@@ -177,12 +183,14 @@ func FuzzToken(f *testing.F) {
 		}
 		f.Add(token.Append(nil), byte(o.kind), o == alone)
 	}
+
 	f.Fuzz(func(t *testing.T, data []byte, kind byte, large bool) {
 		token, _, err := ParseToken(data, xsync.Kind(kind))
 		if err != nil {
 			return
 		}
-		token.Segment = arena.seg.id // or nothing would ever be found
+
+		token.Segment = arena.seg.id // otherwise no segment would ever be found
 		if large {
 			token.Segment = alone.seg.id
 		}
@@ -190,7 +198,7 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// meetForged meets the object of a token that another process may have made up, and uses it.
+// meetForged attaches the object of a possibly forged token, and uses it.
 func meetForged(t *testing.T, token Token) {
 	o, err := Meet(token)
 	if err != nil {
@@ -209,13 +217,14 @@ func meetForged(t *testing.T, token Token) {
 	o.Close()
 }
 
-// A token of any kind, and of none, that names a place at the edge of a segment or of what is in it is refused,
-// or its object lies within.
+// A token of any kind may refer to a place at the edge of a segment or of its used part. It is
+// rejected, or its object lies within the segment.
 func TestTokensAtEdges(t *testing.T) {
 	arena := newObject(t, xsync.KindMutex, xsync.Small, false)
 	defer arena.Close()
 	alone := newObject(t, xsync.KindData, 1<<20, false)
 	defer alone.Close()
+
 	for _, o := range []*Object{arena, alone} {
 		end := len(o.seg.mem)
 		for kind := range 256 {

@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spin"
 )
 
-// What happens while somebody looks is seen, however often; other goroutines can make it happen.
+// Until sees a change that happens while it waits, and other goroutines can make the change.
 func TestUntil(t *testing.T) {
 	var s spin.Spinner
 	var asked, answered atomic.Int64
@@ -20,6 +20,7 @@ func TestUntil(t *testing.T) {
 			answered.Store(i)
 		}
 	}()
+
 	seen := 0
 	for i := int64(1); i <= 100; i++ {
 		asked.Store(i)
@@ -31,12 +32,13 @@ func TestUntil(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
+
 	if seen == 0 {
 		t.Error("nothing was seen")
 	}
 }
 
-// Where it does not pay, it is tried ever more seldom.
+// If waiting does not pay off, the Spinner tries it ever more rarely.
 func TestInVain(t *testing.T) {
 	var s spin.Spinner
 	var tries []int
@@ -52,12 +54,14 @@ func TestInVain(t *testing.T) {
 	if len(tries) < 4 || len(tries) > 10 {
 		t.Errorf("tried at %v", tries)
 	}
+
 	for i := 2; i < len(tries); i++ {
 		if tries[i]-tries[i-1] < tries[i-1]-tries[i-2] {
 			t.Errorf("tried at %v", tries)
 		}
 	}
-	if !s.Until(func() bool { return true }) && len(tries) > 0 { // it is not its turn yet
+
+	if !s.Until(func() bool { return true }) && len(tries) > 0 { // it is not time for a try yet
 		for n := 0; !s.Until(func() bool { return true }); n++ {
 			if n > 5000 {
 				t.Fatal("never tried again")

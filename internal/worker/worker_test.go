@@ -37,22 +37,22 @@ func TestMain(m *testing.M) {
 	mptest.Main(m)
 }
 
-// run is the worker's only function: with an argument it never ends.
+// run is the worker's only function. With an argument it never returns.
 func run(_ context.Context, in, out []byte) ([]byte, error) {
 	for len(in) > 0 {
 	}
 	return out, nil
 }
 
-// Where link keeps its words, as a parent that does not keep to the protocol
-// knows them. TestServes fails if they are no longer there.
+// Offsets of the link's words, for a parent that violates the protocol. TestServes fails if they
+// change.
 const (
 	taskTail = 0
 	resTail  = 128
 	taskRing = 32768
 )
 
-// parent is the parent's end of a worker, by hand.
+// A parent is the parent's end of a worker, operated by hand.
 type parent struct {
 	t      *testing.T
 	sock   *os.File
@@ -70,6 +70,7 @@ func start(t *testing.T, size int) *parent {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	seg, mem, err := shm.New("mp-link", size)
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +93,7 @@ func start(t *testing.T, size int) *parent {
 	for _, f := range []*os.File{os.NewFile(uintptr(pair[1]), ""), os.NewFile(uintptr(seg), ""), wakeR, bellW, errW} {
 		_ = f.Close()
 	}
+
 	go func() {
 		b, _ := io.ReadAll(errR)
 		p.stderr <- string(b)
@@ -104,6 +106,7 @@ func start(t *testing.T, size int) *parent {
 		}
 		_ = shm.Unmap(mem)
 	})
+
 	return p
 }
 
@@ -131,13 +134,13 @@ const (
 	msgCancel = 5
 )
 
-// greeting is a Config: version, worker, GOMAXPROCS, log level, and the names
-// and arguments of setup and teardown.
+// greeting returns a Config: version, worker, GOMAXPROCS, log level, and the names and arguments of
+// setup and teardown.
 func greeting(setup string) []byte {
 	b := []byte{link.Version, 1, 1}
 	b = binary.AppendUvarint(b, 1<<20)
 	b = append(b, 0, 0, 0, 0, 0)       // limits
-	b = append(b, 1, 0, 0, 0, 0, 0, 0) // a parent, not single, no daemon, no trace, any result, no names
+	b = append(b, 1, 0, 0, 0, 0, 0, 0) // parent, not single, no daemon, no trace, any result, no names
 	b = append(binary.AppendUvarint(b, uint64(len(setup))), setup...)
 	return message(msgHello, append(b, 0, 0, 0))
 }
@@ -149,7 +152,7 @@ func (p *parent) send(b []byte) {
 	}
 }
 
-// hear reads a message of the worker's.
+// hear reads a message from the worker.
 func (p *parent) hear(kind uint32) []byte {
 	p.t.Helper()
 	_ = p.sock.SetReadDeadline(time.Now().Add(never))
@@ -167,7 +170,7 @@ func (p *parent) hear(kind uint32) []byte {
 	return body
 }
 
-// inService has the worker in service.
+// inService starts a worker and waits until it is in service.
 func inService(t *testing.T) *parent {
 	p := start(t, link.Size)
 	p.send(greeting(""))
@@ -178,7 +181,7 @@ func inService(t *testing.T) *parent {
 
 func (p *parent) word(off int) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.Pointer(&p.mem[off])) }
 
-// task is a record of count tasks, as it lies in the ring.
+// task returns a record of count tasks, as it is in the ring.
 func task(size, n, fn, count uint32, flags uint16, body ...byte) []byte {
 	b := make([]byte, link.TaskHead)
 	binary.LittleEndian.PutUint32(b, size)
@@ -190,13 +193,13 @@ func task(size, n, fn, count uint32, flags uint16, body ...byte) []byte {
 	return append(b, body...)
 }
 
-// withBaggage says how much of a record's body is baggage.
+// withBaggage sets how much of a record's body is baggage.
 func withBaggage(record []byte, n uint32) []byte {
 	binary.LittleEndian.PutUint32(record[36:], n)
 	return record
 }
 
-// publish shows the worker a ring up to tail and wakes it.
+// publish writes a ring up to tail and wakes the worker.
 func (p *parent) publish(ring []byte, tail uint64) {
 	if len(ring) >= link.TaskHead {
 		link.SealChunk(0, ring)
@@ -206,10 +209,10 @@ func (p *parent) publish(ring []byte, tail uint64) {
 	_, _ = p.wake.Write([]byte{1})
 }
 
-// never is a bound for what would otherwise hang a test.
+// never limits waits that would otherwise hang a test.
 const never = 20 * time.Second
 
-// ends waits for the worker's end and checks it and its last words.
+// ends waits for the worker's end, and checks its exit code and its last output.
 func (p *parent) ends(code int, why string) {
 	p.t.Helper()
 	select {
@@ -224,7 +227,7 @@ func (p *parent) ends(code int, why string) {
 	}
 }
 
-// The honest parent by hand: the other tests know where things are.
+// An honest parent, operated by hand. The other tests rely on the offsets that this one verifies.
 func TestServes(t *testing.T) {
 	p := inService(t)
 	p.publish(task(72, 4, 0, 1, 0, 0, 0, 0, 0), 72)
@@ -244,7 +247,7 @@ func TestServes(t *testing.T) {
 
 const garbage = "does not speak the protocol"
 
-// A parent that says nonsense, or nothing, before the worker is in service.
+// The parent sends garbage, or nothing, before the worker is in service.
 func TestGarbageForGreeting(t *testing.T) {
 	good := greeting("")
 	for _, c := range []struct {
@@ -286,7 +289,7 @@ func TestSegmentOfAnotherSize(t *testing.T) {
 	p.ends(1, "a segment of ")
 }
 
-// A setup that this program does not have is told, and is the end.
+// A setup that this program does not have is reported, and ends the worker.
 func TestUnknownSetup(t *testing.T) {
 	p := start(t, link.Size)
 	p.send(greeting("no such"))
@@ -298,7 +301,7 @@ func TestUnknownSetup(t *testing.T) {
 	p.ends(1, "")
 }
 
-// Garbage on the socket of a worker in service ends it, in a task too.
+// Garbage on the socket of a worker in service ends the worker, even during a task.
 func TestGarbageInService(t *testing.T) {
 	for _, c := range []struct {
 		name, why string
@@ -316,17 +319,19 @@ func TestGarbageInService(t *testing.T) {
 			if c.busy {
 				p.publish(task(72, 5, 0, 1, 0, 1, 0, 0, 0, 9), 72)
 			}
+
 			if c.b == nil {
 				_ = p.sock.Close()
 			} else {
 				p.send(c.b)
 			}
+
 			p.ends(1, c.why)
 		})
 	}
 }
 
-// What makes no sense in the ring ends the worker with a word about it.
+// Garbage in the ring ends the worker with a message about it.
 func TestGarbageInTheRing(t *testing.T) {
 	for _, c := range []struct {
 		name, why string
