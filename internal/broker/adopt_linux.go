@@ -20,7 +20,7 @@ const (
 func (s *Server) adoptHere(end, pidfd int, died <-chan struct{}) (*client, error) {
 	c := &client{parent: s.root}
 	if pidfd >= 0 {
-		c.number, _ = sys.NumberOf(pidfd) // on error it has ended and will adopt no child
+		c.number, _ = sys.NumberOf(pidfd) // on error the child has exited and will adopt no process
 		_ = unix.Close(pidfd)
 	}
 	return c, s.adopt(c, end, died)

@@ -18,7 +18,7 @@ type resource int
 const (
 	files resource = iota // descriptors
 	keeps
-	holds // segments that a client has met but does not own, or may have sent before it died
+	holds // segments that a client has fetched but does not own, or may have sent before it died
 	slots // slots of children, until the children are forgotten
 	resources
 )

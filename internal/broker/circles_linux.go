@@ -1,8 +1,8 @@
 package broker
 
 // A look finds the segments that no process can get. It releases the server's lock between steps.
-// Segments that can be got when the look starts count as reached. The function reach adds those
-// that can be got from then on.
+// Segments that a process can get when the look starts count as reached. Server.reach adds segments
+// that a process gets later.
 type look struct {
 	reached map[*segment]bool // false for segments kept only by messages and not reached yet
 	next    []*segment        // reached segments whose contents are not reached yet
@@ -61,8 +61,8 @@ func (s *Server) reach(g *segment) {
 	}
 }
 
-// reachCarried reaches everything that can be got from what has been reached. The caller must hold
-// s.mu, which reachCarried releases between steps.
+// reachCarried reaches all segments that the reached ones carry. The caller must hold s.mu, which
+// reachCarried releases between steps.
 func (s *Server) reachCarried(n *step) {
 	l := s.look
 	for len(l.next) > 0 {

@@ -33,7 +33,7 @@ type client struct {
 	// The server's lock guards the fields below.
 	waiting  *file                     // a child's end of a socket, to be adopted, or nil
 	children map[uint64]*client        // by tag, until they are buried and have departed
-	segments table[*segment, struct{}] // segments that it has met
+	segments table[*segment, struct{}] // segments that it owns or has fetched
 	awaits   table[*segment, struct{}] // segments that are kept because it may have sent them
 	files    int                       // descriptors of this process that it pays for
 	keeps    int
@@ -277,7 +277,7 @@ func (c *client) kill() {
 
 // forgetChild removes a client from its parent's children if it is buried and has departed. As long
 // as it lives, it has a slot and descriptors, and is killed with its parent. Until it has departed,
-// its parent may say so. The caller must hold s.mu.
+// its parent may still say so. The caller must hold s.mu.
 func (s *Server) forgetChild(c *client) {
 	if !c.buried || !c.departed || c.parent == s.root || c.off {
 		return

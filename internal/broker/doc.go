@@ -1,8 +1,8 @@
 // Package broker keeps the descriptors of shared segments and hands them to processes that attach
 // objects.
 //
-// The server runs in the root of a tree of processes, the process that is no other process's
-// worker. Every other process has a socket to the server from its start, which the server ignores
+// The server runs in the root of a tree of processes, the process that is not a worker of another
+// one. Every other process has a socket to the server from its start, which the server ignores
 // until the process asks its parent to have it served. A process that shares nothing therefore
 // costs two descriptors. The server gives each process that asks a number, its slot, and the
 // segments with the mailboxes and the roster of slots. It records which process has which segment,

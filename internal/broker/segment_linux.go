@@ -64,7 +64,7 @@ func (s *Server) letGo(g *segment, c *client) (had bool) {
 	return had
 }
 
-// unmeet forgets that a client, which is not the owner, has met a segment. The caller must hold
+// unmeet forgets that a client, which is not the owner, has fetched a segment. The caller must hold
 // s.mu.
 func (s *Server) unmeet(g *segment, c *client) {
 	if _, met := g.holders[c]; met {

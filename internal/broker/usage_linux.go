@@ -13,8 +13,8 @@ func (s *Server) budget(r resource) *budget {
 	return &s.slots
 }
 
-// use counts what a client has got or given back, for the client and for all clients above it. What
-// the root process has is not counted. The caller must hold s.mu.
+// use counts what a client has got or given back, for the client and for all clients above it. The
+// root process is not counted. The caller must hold s.mu.
 func (s *Server) use(c *client, r resource, n int) {
 	if c == s.root {
 		return

@@ -178,8 +178,8 @@ func (l *Lot) beats() bool {
 	return true
 }
 
-// deliver calls the waiters that the notes concern, and at a heartbeat those of every queue whose
-// turn it is. It reports whether it called any.
+// deliver calls the waiters that the notes concern, and at a heartbeat the waiters of every queue
+// whose turn it is. It reports whether it called any.
 func (l *Lot) deliver(n notes, beat bool) (called bool) {
 	if n.everywhere || beat {
 		for _, sites := range l.sites {

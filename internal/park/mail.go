@@ -8,8 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// MaxProcs is the limit of slots. Each process has a slot from 1 to MaxProcs-1 for as long as it
-// lives.
+// MaxProcs bounds the slots. Each process has a slot from 1 to MaxProcs-1 for as long as it lives.
 const MaxProcs = 1024
 
 // The segment contains a mailbox for each slot:

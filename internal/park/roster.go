@@ -7,7 +7,8 @@ import (
 )
 
 // A roster records the slots in use. It has a segment of its own that only the root process can
-// write. A process that could hide others in it would make their locks and waits be overlooked.
+// write. A process that could hide others in it could make processes overlook their locks and
+// waits.
 type roster struct {
 	used []atomic.Uint64
 	page []byte

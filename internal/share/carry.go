@@ -17,8 +17,8 @@ import (
 // them for the segment in which the message lies, the carrier.
 
 // Carry keeps the memory of what alive until Uncarry is called with the returned id. The id is 0 if
-// nothing needs to be done, because the root process, with which all others end, created the
-// memory.
+// nothing needs to be done: the root process created the memory, and all other processes end with
+// it.
 func (o *Object) Carry(what *Object) (id uint64, err error) {
 	h := &here
 	h.mu.Lock()
@@ -90,7 +90,8 @@ func (o *Object) Uncarry(id uint64, end bool) {
 	}
 }
 
-// Spill stores a message that is too large for the object elsewhere, and returns its place.
+// Spill stores a message that does not fit into the object in a segment of its own, and returns its
+// place.
 func (o *Object) Spill(b []byte) (place []byte, err error) {
 	fd, err := shm.Store("mp-message", b)
 	if err != nil {
@@ -118,8 +119,8 @@ func (o *Object) Spill(b []byte) (place []byte, err error) {
 	return append(place, make([]byte, xsync.SpillSize-len(place))...), nil
 }
 
-// spills contains the messages that this process has spilled and that have not ended. Only the
-// broker can say when they end; a receiver cannot.
+// spills contains the messages that this process has spilled and that have not ended. The broker
+// says when they end; no receiver can.
 var spills = spillSet{ids: map[uint64]struct{}{}}
 
 type spillSet struct {

@@ -21,7 +21,7 @@ func Born(fd int, ask func() error) { Unborn, birth.fd, birth.ask = false, fd, a
 
 var errUnborn = errors.New("made in a worker before Init, where each process would have one of its own: make it in main and send it in an argument")
 
-// isRoot reports whether this process is no other process's worker.
+// isRoot reports whether this process is not a worker of another one.
 func isRoot() bool { return birth.ask == nil }
 
 // begin creates the broker or the connection to it. The caller must hold h.mu.

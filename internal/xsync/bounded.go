@@ -10,8 +10,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// A Bounded is a semaphore that knows who holds its permits: each permit has a word with the slot
-// of its holder, so the permits of a dead process come back.
+// A Bounded is a semaphore that knows which processes hold its permits: each permit has a word with
+// the slot of its holder, so the permits of a dead process come back.
 type Bounded struct {
 	object
 	queue   park.Site

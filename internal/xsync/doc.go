@@ -4,11 +4,11 @@
 //
 // Every object begins with a word whose upper half is its generation. An operation on a closed
 // object finds another generation, or zero, and fails. The memory records what a process holds
-// under the process's slot number: the word of a lock names its holder, and each process has a word
-// of its own for its readers, and each permit a word for its holder. Each instruction that takes or
-// releases something is one atomic step, so Bury finds everything that a dead process held,
-// whichever instruction was its last. A process may also die before it wakes others. After Bury,
-// every waiter is therefore told to look again.
+// under the process's slot number: the word of a lock names its holder, each process has a word
+// that counts its readers, and each permit has a word that names its holder. Each instruction that
+// takes or releases something is one atomic step, so Bury finds everything that a dead process
+// held, whichever instruction was its last. A process may also die before it wakes others. After
+// Bury, every waiter is therefore told to look again.
 //
 // As in Go's sync.Mutex, a goroutine that arrives may overtake those in the queue until one of them
 // has waited for a millisecond; then the lock goes to the queue. ErrOwnerDied corresponds to

@@ -16,7 +16,7 @@ type Held struct {
 const (
 	onTrip    = 1 << 10
 	ended     = 1 << 11 // of a Held: it is free
-	tripShift = 12      // above: the epoch, the number of transfers so far
+	tripShift = 12      // of the epoch, the number of transfers so far
 	tripMask  = 1<<20 - 1
 	stateMask = 1<<32 - 1
 )
@@ -27,13 +27,14 @@ func tripOf(s uint64) uint32 { return uint32(s >> tripShift) }
 // onTripOf returns the state of something in transit in an epoch.
 func onTripOf(trip uint32) uint64 { return onTrip | uint64(trip)&tripMask<<tripShift }
 
-// since returns a condition on states: the process with this slot has had the thing since the epoch
-// trip.
+// since returns a predicate on states. It reports whether the process with this slot has had the
+// thing since the epoch trip.
 func since(slot uint64, trip uint32) func(s uint64) bool {
 	return func(s uint64) bool { return s == slot|uint64(trip)<<tripShift }
 }
 
-// moving returns a condition on states: the thing is in transit in the epoch trip.
+// moving returns a predicate on states. It reports whether the thing is in transit in the epoch
+// trip.
 func moving(trip uint32) func(s uint64) bool {
 	return func(s uint64) bool { return s&(onTrip|ended) == onTrip && tripOf(s) == trip }
 }
@@ -47,8 +48,8 @@ func departing(slot uint64, trip uint32, forGood bool) uint64 {
 	return onTripOf(trip+1) | slot
 }
 
-// left returns a condition on states: the thing is in transit, and would end with the process that
-// has this slot.
+// left returns a predicate on states. It reports whether the thing is in transit and would end with
+// the process that has this slot.
 func left(slot uint64, trip uint32) func(s uint64) bool {
 	return func(s uint64) bool { return s == onTripOf(trip)|slot }
 }
@@ -110,7 +111,7 @@ func (h *Held) Depart(trip uint32, forGood bool) (next uint32, ok bool) {
 	return tripOf(s), ok
 }
 
-// Settle makes the Held, in transit from this process, independent of this process's life.
+// Settle makes a Held that this process has sent stay in transit even if this process dies.
 func (h *Held) Settle(trip uint32) {
 	h.change(left(h.me, trip), func(uint64) uint64 { return onTripOf(trip) })
 }

@@ -169,8 +169,8 @@ func (m *Mutex) TryLock() (bool, error) {
 	return ok, err
 }
 
-// Unlock releases the lock. If this process does not hold it, Unlock changes nothing and returns
-// ErrNotHeld.
+// Unlock releases the lock. If this process does not hold it, Unlock changes nothing and returns an
+// error.
 func (m *Mutex) Unlock() error {
 	m.edge.release()
 	if !m.word.CompareAndSwap(m.home|m.me, m.home) {

@@ -100,7 +100,7 @@ func (p *Pipe) Depart(end int, trip uint32, forGood bool) (next uint32, ok bool)
 	return tripOf(endOf(both, end)), ok
 }
 
-// Settle makes an end, in transit from this process, independent of this process's life.
+// Settle makes an end that this process has sent stay in transit even if this process dies.
 func (p *Pipe) Settle(end int, trip uint32) {
 	p.changeEnd(end, left(p.me, trip), func(uint64) uint64 { return onTripOf(trip) })
 }

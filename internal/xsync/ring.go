@@ -296,7 +296,7 @@ func (r *Ring) lockSoon(l *Mutex, otherwise error) error {
 }
 
 // Put waits for room and puts a record. If the record must be spilled, Put calls spill, which
-// stores it and returns its place. Put calls drop, which undoes that, if it then fails.
+// stores it and returns its place. If Put fails after that, it calls drop, which undoes it.
 func (r *Ring) Put(ctx context.Context, b []byte, spill func([]byte) ([]byte, error), drop func([]byte)) error {
 	return r.putOr(b, func(b []byte) ([]byte, error) {
 		r.letCatchUp(ctx)
@@ -307,8 +307,8 @@ func (r *Ring) Put(ctx context.Context, b []byte, spill func([]byte) ([]byte, er
 }
 
 const (
-	// farAhead is the number of waiting records from which on the sender of a record to be spilled,
-	// which needs memory, waits for receivers to release some.
+	// farAhead is the number of waiting records at which a sender that must spill a record first
+	// waits for receivers to release memory.
 	farAhead = 8
 	// catchUp is how long that sender waits: not much longer than it takes to get fresh memory.
 	catchUp = time.Millisecond
@@ -452,13 +452,13 @@ func (r *Ring) waitFor(ctx context.Context, s *park.Site, there func() bool) err
 		spins = &r.forRoom
 	}
 	if soon(there) || spins.Until(there) {
-		return ctx.Err() // with a corrupt word, there may return true for ever
+		return ctx.Err() // with a corrupt word, there may return true forever
 	}
 	return s.Until(ctx, func(bool) bool { return there() })
 }
 
-// AwaitReleased waits until there returns true or the Ring has ended. It calls there after other
-// processes call Released, and now and then without that.
+// AwaitReleased waits until there returns true or the Ring has ended. Without RingShape.Elsewhere
+// it calls there whenever a process calls Released. Otherwise it polls.
 func (r *Ring) AwaitReleased(ctx context.Context, there func() bool) error {
 	over := func() bool { return there() || r.Ended() }
 	if !r.reserve {

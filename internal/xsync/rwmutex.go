@@ -245,8 +245,8 @@ func (m *RWMutex) read() bool {
 	return m.lot.Any(func(slot int) bool { return m.counts[countOf(uint64(slot))].Load() != 0 })
 }
 
-// free releases what this process holds; flag says whether the flag draining must be set. It lets
-// the next in: the waiting readers, or else a writer.
+// free releases what this process holds; flag is draining if this process still waits for readers,
+// and 0 otherwise. It lets the next in: the waiting readers, or else a writer.
 func (m *RWMutex) free(flag uint64) error {
 	waited := m.readers.Waited()
 	err := m.giveUp(func(w uint64) (uint64, error) {
@@ -284,7 +284,7 @@ func (m *RWMutex) TryLock() (bool, error) {
 }
 
 // Unlock releases the lock that Lock took. If this process does not hold it, Unlock changes nothing
-// and returns ErrNotHeld.
+// and returns an error.
 func (m *RWMutex) Unlock() error {
 	m.edge.release()
 	return m.free(0)
