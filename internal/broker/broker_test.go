@@ -281,7 +281,6 @@ func TestKeep(t *testing.T) {
 	if !meets(t, p, queue) {
 		t.Fatal("no segment")
 	}
-
 	for id, kinds := range map[uint64][]Keeping{counted: {Counted, Counted}, held: {Held, Held}, both: {Counted, Held}, left: {Counted, Held}} {
 		for _, k := range kinds {
 			if err := p.Keep(queue, id, k); err != nil {
@@ -289,13 +288,11 @@ func TestKeep(t *testing.T) {
 			}
 		}
 	}
-
 	for _, pair := range [][2]uint64{{queue, 9}, {9, held}, {held, held}} {
 		if err := p.Keep(pair[0], pair[1], Held); !errors.Is(err, ErrGone) {
 			t.Error(pair, err)
 		}
 	}
-
 	w.s.LetGo(left, []uint64{queue, held, 9}) // their owners live
 	p.die()
 	until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
@@ -323,7 +320,6 @@ func TestKeep(t *testing.T) {
 	if err := other.Keep(queue, 7, Held); err != nil {
 		t.Fatal(err)
 	}
-
 	other.die()
 	until(t, "it is buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
 	w.s.LetGo(7, []uint64{held, both})

@@ -102,9 +102,9 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 	return nil
 }
 
-// newTag returns a tag that no client has, and that differs from the root process's tag, 0. Tags wrap
-// around after a million processes; a pool that recycles its workers starts as many within hours.
-// The caller must hold s.mu.
+// newTag returns a tag that no client has, and that differs from the root process's tag, 0. Tags
+// wrap around after a million processes; a pool that recycles its workers starts as many within
+// hours. The caller must hold s.mu.
 func (s *Server) newTag() uint64 {
 	for {
 		s.lastTag = (s.lastTag + 1) % (1 << TagBits)

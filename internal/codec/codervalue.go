@@ -60,8 +60,8 @@ func decodeUintValue(r *reader, v reflect.Value) error {
 
 var float32Type = reflect.TypeFor[float32]()
 
-// appendFloat32Value does not use Float for a NaN: it converts to float64, which changes the bits
-// of some NaNs.
+// appendFloat32Value encodes a float32. For a NaN it does not use Float, whose conversion to
+// float64 changes the bits of some NaNs. decodeFloat32Value avoids SetFloat for the same reason.
 func appendFloat32Value(buf []byte, v reflect.Value, _ int) ([]byte, error) {
 	f := float32(v.Float())
 	if f != f {

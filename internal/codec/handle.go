@@ -11,16 +11,20 @@ import (
 // A Handle represents an object that processes share. Decoding a pointer to a handle type yields
 // the pointer that Canonical returns, which is the same within a process for the same object.
 type Handle interface {
+	// Canonical returns this process's pointer for the object.
 	Canonical() any
+
 	// Given is called before Give. It returns the ticket with which the object that the receiver
 	// gets can be ended, or nil if the object stays with its owner.
-	//
-	// Give is called when a value that contains the handle has become the result of a task, and
-	// Take when it has arrived as a result. Refuse is called when it has arrived as an argument or
-	// in a message.
 	Given() (ticket []byte, err error)
+
+	// Give is called when a value that contains the handle has become the result of a task.
 	Give()
+
+	// Take is called when the value has arrived as a result.
 	Take()
+
+	// Refuse is called when the value has arrived as an argument or as a message.
 	Refuse()
 }
 
@@ -28,16 +32,21 @@ type Handle interface {
 // receiver of the value that contains the handle.
 type Mover interface {
 	Handle
+
 	// Depart is called before a value that contains the handle is encoded. forGood says that the
 	// sender may be dead when the value is received.
 	Depart(forGood bool) error
+
 	// Return is called when the value was not sent. It does nothing if the value was received or
 	// Depart has failed.
 	Return()
+
 	// Settle is called when the value was sent. From then on the sender's death no longer matters.
 	Settle()
+
 	// Lose is called when the value may have been sent and no process will receive it.
 	Lose()
+
 	// Ticket returns the data with which a receiver can take the object. All tickets have the same
 	// length.
 	Ticket() ([]byte, error)
@@ -48,6 +57,7 @@ type Mover interface {
 type Receipt interface {
 	// Lose closes the objects.
 	Lose()
+
 	// LoseUnreachable closes the objects when the result is no longer reachable, except for objects
 	// that another, reachable result contains too.
 	LoseUnreachable()

@@ -120,9 +120,9 @@ func (h *heap) bury(slot int, ids []uint64) {
 	}
 }
 
-// buryIn cleans up the objects of an arena, whose contents need not be valid. It takes the memory of
-// each object to end where the next one begins. It therefore looks at each byte of the arena once,
-// however many large objects a corrupt process claims.
+// buryIn cleans up the objects of an arena, whose contents need not be valid. It takes the memory
+// of each object to end where the next one begins. It therefore looks at each byte of the arena
+// once, however many large objects a corrupt process claims.
 func buryIn(mem []byte, slot int) {
 	end := len(mem) / line
 	for i := end - 1; i >= firstLineOf(len(mem)); i-- {

@@ -434,7 +434,6 @@ func TestMultitude(t *testing.T) {
 				others[i] = xsync.OpenMutex(m)
 				must(t, owners[i].Lock(forever))
 			}
-
 			before := threads(t)
 			var wg sync.WaitGroup
 			var turns, closed, waiting atomic.Int64
@@ -471,7 +470,6 @@ func TestMultitude(t *testing.T) {
 				}
 				wg.Wait()
 			})
-
 			t.Log(time.Since(began))
 			if n := turns.Load(); c.close != (n == 0) || n+closed.Load() != multitude {
 				t.Errorf("%d turns, %d closed", n, closed.Load())

@@ -82,7 +82,7 @@ func makePipe(s *stage) {
 	s.w.newPipe(s.root, s.n)
 }
 
-// onItsWay checks that an end that may still be in transit does not arrive.
+// onItsWay loses the victim's end if it is still in transit in one of the given epochs.
 func onItsWay(trips ...uint32) func(s *stage) {
 	return func(s *stage) {
 		for _, trip := range trips {

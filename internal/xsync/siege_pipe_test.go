@@ -18,9 +18,9 @@ import (
 // end sends and receives a little and passes the end on. When a process dies with an end, the pipe
 // is over, and the next one follows.
 //
-// One counter for each end contains its epoch and the slot whose turn it is to take it, which may
-// be any. Another one contains the slot that has it. The processes that have the ends count what
-// they send and receive.
+// One counter for each end contains its epoch, and the slot of the process that has claimed it or
+// 0. Another one contains the slot of the process that has it. The processes that have the ends
+// count what they send and receive.
 const (
 	endTripAt = 430 // and the next: 0 if it is closed
 	endHeldAt = 432
