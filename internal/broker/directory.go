@@ -41,7 +41,8 @@ type Directory interface {
 	// must be cleaned up when a process has died.
 	Publish(id uint64, fd int, size int, arena bool) error
 
-	// Fetch returns a descriptor of a segment. The caller owns it.
+	// Fetch returns a descriptor of a segment. The caller owns it. If the segment does not exist,
+	// the error is ErrGone.
 	Fetch(id uint64) (Segment, error)
 
 	// FetchFile is Fetch for a file. Closing the descriptor may take long.

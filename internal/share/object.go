@@ -155,7 +155,8 @@ func (o *Object) Token() (Token, error) {
 	}, nil
 }
 
-// Meet attaches the object that a token stands for.
+// Meet attaches the object that a token stands for. It returns broker.ErrGone if the object no
+// longer exists.
 func Meet(t Token) (*Object, error) {
 	here.mu.Lock()
 	defer here.mu.Unlock()
@@ -250,7 +251,8 @@ func (o *Object) Forget() {
 // Gone reports whether the object was closed, or the segment that it has for itself was destroyed.
 func (o *Object) Gone() bool { return o.closed.Load() || o.seg.gone.Load() }
 
-// Pin keeps the memory mapped until Unpin, even if the object is closed.
+// Pin keeps the memory mapped until Unpin, even if the object is closed. It returns ErrClosed if
+// the object is gone.
 func (o *Object) Pin() error {
 	h := &here
 	h.mu.Lock()

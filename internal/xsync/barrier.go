@@ -106,7 +106,7 @@ func (b *Barrier) Waiting() (int, error) {
 
 // Wait waits until all parties have arrived, and returns a different index to each, 0 to the one
 // that arrives last. That party calls action before any other continues. If a party's context ends
-// or action fails, the barrier breaks for all parties.
+// or action fails, the barrier breaks: that party gets the error, and the others get ErrBroken.
 func (b *Barrier) Wait(ctx context.Context, action func() error) (index int, err error) {
 	for {
 		if err := ctx.Err(); err != nil {

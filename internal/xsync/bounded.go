@@ -150,7 +150,8 @@ func (b *Bounded) TryAcquire() (bool, error) {
 	return ok, err
 }
 
-// Release gives back a permit of this process, or of another process if this one has none.
+// Release gives back a permit of this process, or of another process if this one has none. It
+// returns ErrOverRelease if all permits are free.
 func (b *Bounded) Release() error {
 	if !b.there() {
 		return errs.ErrClosed

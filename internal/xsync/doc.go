@@ -13,4 +13,8 @@
 // As in Go's sync.Mutex, a goroutine that arrives may overtake those in the queue until one of them
 // has waited for a millisecond; then the lock goes to the queue. ErrOwnerDied corresponds to
 // EOWNERDEAD of a robust POSIX mutex.
+//
+// The methods of objects are safe for concurrent use. They return ErrClosed once the object is
+// closed, except that a process that has closed an object itself can still release what it holds.
+// They may return ErrCorrupt if a corrupt process overwrites the object.
 package xsync

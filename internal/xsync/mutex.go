@@ -37,7 +37,8 @@ func OpenMutex(m Memory) *Mutex {
 // Close closes the Mutex, for all processes if this one owns it.
 func (m *Mutex) Close(owned bool) { m.close(owned, &m.queue) }
 
-// Lock waits for the lock. On error the lock is not held.
+// Lock waits for the lock. On error the lock is not held. The error is ctx's, ErrOwnerDied or
+// ErrClosed.
 func (m *Mutex) Lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -160,7 +161,8 @@ func (m *Mutex) passOn() {
 	}
 }
 
-// TryLock takes the lock if it is free, and reports whether it did.
+// TryLock takes the lock if it is free, and reports whether it did. Its errors are ErrOwnerDied and
+// ErrClosed.
 func (m *Mutex) TryLock() (bool, error) {
 	ok, err := m.try(false, false)
 	if ok {
@@ -194,7 +196,7 @@ func (m *Mutex) unlockSlowly() error {
 	})
 }
 
-// Held returns nil if this process holds the lock.
+// Held returns nil if this process holds the lock, and otherwise ErrNotHeld or ErrClosed.
 func (m *Mutex) Held() error {
 	switch w := m.word.Load(); {
 	case !m.alive(w):

@@ -296,7 +296,8 @@ func (r *Ring) lockSoon(l *Mutex, otherwise error) error {
 }
 
 // Put waits for room and puts a record. If the record must be spilled, Put calls spill, which
-// stores it and returns its place. If Put fails after that, it calls drop, which undoes it.
+// stores it and returns its place. If Put fails after that, it calls drop, which undoes it. Put
+// returns ErrClosed if the Ring has ended.
 func (r *Ring) Put(ctx context.Context, b []byte, spill func([]byte) ([]byte, error), drop func([]byte)) error {
 	return r.putOr(b, func(b []byte) ([]byte, error) {
 		r.letCatchUp(ctx)
@@ -494,7 +495,8 @@ func (r *Ring) Released() { r.notFull.WakeAll() }
 // are lost, so f should do whatever takes long. Foresee must be called before the Ring is used.
 func (r *Ring) Foresee(f func(Record)) { r.foresee = f }
 
-// Get waits for a record and appends it to buf.
+// Get waits for a record and appends it to buf. It returns ErrClosed if the Ring has ended and is
+// empty.
 func (r *Ring) Get(ctx context.Context, buf []byte) (Record, error) {
 	return r.getOr(buf, func() error { return r.lock(ctx, &r.get) }, func() error {
 		return r.waitFor(ctx, &r.notEmpty, func() bool { return r.Len() > 0 || r.Ended() })
@@ -582,7 +584,8 @@ func (r *Ring) recordAt(head, tail position) (n int, isSpilled bool, err error) 
 	return int(size), isSpilled, nil
 }
 
-// Done records that a received record has been processed.
+// Done records that a received record has been processed. It returns ErrOverRelease if all received
+// records have been processed already.
 func (r *Ring) Done() error {
 	for range tries {
 		n := r.done.Load()

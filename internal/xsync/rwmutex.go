@@ -47,7 +47,8 @@ func countOf(slot uint64) uint64 {
 // Close closes the RWMutex, for all processes if this one owns it.
 func (m *RWMutex) Close(owned bool) { m.close(owned, &m.writers, &m.readers, &m.drain) }
 
-// RLock waits for the lock for reading. On error the lock is not held.
+// RLock waits for the lock for reading. On error the lock is not held. The error is ctx's,
+// ErrOwnerDied or ErrClosed.
 func (m *RWMutex) RLock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -117,7 +118,8 @@ func (m *RWMutex) endTurn() {
 	}
 }
 
-// RUnlock releases the lock that RLock took.
+// RUnlock releases the lock that RLock took. It returns ErrNotHeld if this process holds no lock
+// for reading.
 func (m *RWMutex) RUnlock() error {
 	m.edge.release()
 	if m.leave(&m.counts[countOf(m.me)]) {
@@ -147,7 +149,8 @@ func (m *RWMutex) leave(mine *atomic.Uint64) bool {
 	return false
 }
 
-// Lock waits for the lock for writing. On error the lock is not held.
+// Lock waits for the lock for writing. On error the lock is not held. The error is ctx's,
+// ErrOwnerDied or ErrClosed.
 func (m *RWMutex) Lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -90,7 +90,7 @@ func (s *Semaphore) TryAcquire() (bool, error) {
 	return ok, err
 }
 
-// Release adds a permit.
+// Release adds a permit. It returns ErrOverRelease if there are MaxPermits already.
 func (s *Semaphore) Release() error {
 	s.edge.release()
 	err := s.giveUp(func(w uint64) (uint64, error) {
