@@ -85,6 +85,7 @@ func (r *Remote) listen() {
 				continue
 			}
 		}
+
 		r.closer.Close(m.fd)
 	}
 }

@@ -227,6 +227,7 @@ func (w fileWalk) at(v reflect.Value, depth int) error {
 	case reflect.Map:
 		return w.inMap(v, depth)
 	}
+
 	return nil
 }
 

@@ -56,7 +56,8 @@ func newSentinels() *sentinelTable {
 	return t
 }
 
-// RegisterSentinel makes err arrive as this process's value of the same name.
+// RegisterSentinel registers err under name. It keeps its identity: in another process it arrives
+// as the error that is registered there under the same name.
 func RegisterSentinel(name string, err error) error {
 	if err == nil || !isComparable(err) {
 		return fmt.Errorf("%T cannot be a sentinel: it is not comparable", err)

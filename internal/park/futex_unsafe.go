@@ -25,8 +25,8 @@ func futexWait(word *atomic.Uint32, value uint32, limit time.Duration) {
 	_, _, _ = syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexOpWait, uintptr(value), uintptr(unsafe.Pointer(&t)), 0, 0)
 }
 
-// futexWake wakes the goroutine that sleeps on the word. It does not block, and returns too soon
-// for the runtime to need to know.
+// futexWake wakes the goroutine that sleeps on the word. It does not block, and takes so little
+// time that the runtime need not be told.
 func futexWake(word *atomic.Uint32) {
 	_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexOpWake, 1, 0, 0, 0)
 }

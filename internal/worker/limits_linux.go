@@ -15,8 +15,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// groupOverhead is the memory in use of a Go process that the garbage collector does not count,
-// subtracted from the memory limit.
+// groupOverhead is how much memory a Go process uses besides what the garbage collector counts, if
+// a control group enforces the limit.
 const groupOverhead = 16 << 20
 
 // mapped describes the private writable memory that this process has mapped when its limit is set.

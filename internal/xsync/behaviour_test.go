@@ -278,6 +278,7 @@ func TestBarrierPasses(t *testing.T) {
 	xsync.NewBarrier(w.memory(lots[0], 0), parties)
 	all := each(w, lots, 0, xsync.OpenBarrier)
 	var acts, arrived atomic.Int64
+
 	within(t, "all pass", func() {
 		var wg sync.WaitGroup
 		for i := range parties {
