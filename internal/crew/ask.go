@@ -13,38 +13,39 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// mostAsked is how many questions a worker may leave without an answer.
+// mostAsked is the number of queries that a worker may leave unanswered.
 const mostAsked = 16
 
-// mostAnswered bounds the answers of all workers to one question, in bytes. Each worker has an equal share, so
-// that none leaves others without room.
+// mostAnswered limits the total size of all answers to one query, in bytes. Each worker has an
+// equal share, so that no worker can use up the space of another.
 const mostAnswered = 256 << 20
 
-// leastAnswer is how many bytes each worker may answer, however many workers there are.
+// leastAnswer is the size in bytes that each worker's answer may have, however many workers there
+// are.
 const leastAnswer = 1 << 20
 
 var errUnanswered = errors.New("it has not answered what it was asked before")
 
-// asking is what a worker is being asked, beside its tasks; under the crew's lock.
+// asking is the state of the queries to a worker. The pool's lock guards it.
 type asking struct {
 	last uint32
-	open map[uint32]question // whose asker waits
+	open map[uint32]question // queries with a waiting caller
 	owed int                 // answers that have not come yet
 }
 
 type question struct {
-	most   int // bytes of an answer
+	most   int // the largest answer, in bytes
 	answer chan reply
 }
 
-// reply is what a worker has answered. A size above what the question allows comes without data.
+// reply is an answer of a worker. An answer larger than the query allows comes without data.
 type reply struct {
 	data []byte
 	size int
 }
 
-// Ask asks all workers in service the same, whatever they are doing, and returns their answers in
-// the order of their places when all have come, or the context has ended.
+// Ask sends the same query to all workers in service, whether they are busy or not. It returns when
+// all answers have come or the context has ended. The answers are in the order of the slots.
 func (c *Crew) Ask(ctx context.Context, data []byte) []Answer {
 	var asked []*member
 	c.mu.Lock()
@@ -54,15 +55,18 @@ func (c *Crew) Ask(ctx context.Context, data []byte) []Answer {
 		}
 	}
 	c.mu.Unlock()
+
 	answers := make([]Answer, len(asked))
 	var all sync.WaitGroup
 	most := min(ask.MaxEncoded, max(mostAnswered/max(len(asked), 1), leastAnswer))
+
 	for i, m := range asked {
 		all.Go(func() {
 			data, err := m.ask(ctx, data, most)
 			answers[i] = Answer{Worker: m.number(), PID: m.proc.PID, Data: data, Err: err}
 		})
 	}
+
 	all.Wait()
 	return answers
 }
@@ -73,18 +77,20 @@ func (m *member) ask(ctx context.Context, data []byte, most int) ([]byte, error)
 		return nil, err
 	}
 	defer m.asked.forget(m.crew, seq)
+
 	select {
 	case r := <-answer:
 		return r.within(most)
 	case <-ctx.Done():
 		m.withdraw(seq)
 		return nil, cause.Of(ctx)
-	case <-m.ears: // nothing more can be heard of it
+	case <-m.ears: // the worker sends no more messages
 	case <-m.crew.closing:
 		return nil, errs.ErrClosed
 	}
+
 	select {
-	case r := <-answer: // that was the last that it said
+	case r := <-answer: // its last message was the answer
 		return r.within(most)
 	default:
 		return nil, ask.ErrEnded
@@ -105,12 +111,15 @@ func (m *member) asks(data []byte, most int) (seq uint32, answer chan reply, err
 	if a.owed >= mostAsked {
 		return 0, nil, errUnanswered
 	}
+
 	if a.open == nil {
 		a.open = map[uint32]question{}
 	}
+
 	if err := m.link.Ask(a.last+1, data); err != nil {
 		return 0, nil, err
 	}
+
 	a.last++
 	a.owed++
 	answer = make(chan reply, 1)
@@ -118,24 +127,25 @@ func (m *member) asks(data []byte, most int) (seq uint32, answer chan reply, err
 	return a.last, answer, nil
 }
 
-// forget says that nobody waits for an answer any more.
+// forget notes that the caller no longer waits for an answer.
 func (a *asking) forget(c *Crew, seq uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(a.open, seq)
 }
 
-// withdraw tells the worker that it need not answer a question in full.
+// withdraw tells the worker that it need not answer a query in full.
 func (m *member) withdraw(seq uint32) { _ = m.link.Ask(seq, nil) }
 
-// wanted returns how many bytes of an answer there is memory for: none if nobody waits for it.
+// wanted returns how many bytes an answer may have. It returns 0 if there is no caller waiting for
+// it.
 func (m *member) wanted(seq uint32) int {
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
 	return m.asked.open[seq].most
 }
 
-// answered keeps what the worker has answered, if somebody waits for it.
+// answered delivers a worker's answer to the caller that waits for it, if there is one.
 func (m *member) answered(seq uint32, data []byte, size int) {
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()

@@ -24,8 +24,8 @@ func (g gated) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
 	return g.batch.Encode(buf, lo, hi)
 }
 
-// A worker that runs out of work while a task is being encoded for another one,
-// where it will wait behind what runs, gets it.
+// If a worker runs out of work while a task is being encoded for another one, where it would wait
+// behind a running task, the idle worker must get it.
 func TestNothingWaitsBehindWhileOneIsIdle(t *testing.T) {
 	c := start(t, config(t, "honest", 2))
 	until(t, "both workers", func() bool { return len(c.Workers()) == 2 })
@@ -37,11 +37,12 @@ func TestNothingWaitsBehindWhileOneIsIdle(t *testing.T) {
 		execute(t, ctx, c, "task", newBatch(waits()), crew.Hints{})
 		until(t, "it runs", func() bool { return running(c) == i+1 })
 	}
+
 	g := gated{newBatch([]byte("hello")), new(sync.Once), make(chan struct{}), make(chan struct{})}
 	if err := c.Execute(t.Context(), "echo", g, crew.Hints{}); err != nil {
 		t.Fatal(err)
 	}
-	<-g.reached // for worker 1, the first that could take it
+	<-g.reached // encoded for worker 1, the first that could take it
 	for _, w := range c.Workers() {
 		if w.Worker == 2 {
 			cancels[w.Task-1]()
@@ -61,8 +62,9 @@ func running(c *crew.Crew) (n int) {
 	return n
 }
 
-// An idle worker that is woken for a task gets it, also where the parent has one processor: there a busy worker that
-// is told of the task as well could be the first, again and again, and the task would wait behind what that one runs.
+// An idle worker that is woken for a task must get it, even if the parent has one processor. There,
+// a busy worker that is also told of the task could win every time, and the task would wait behind
+// its current one.
 func TestIdleWorkerComesFirst(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	c := start(t, config(t, "honest", 2))

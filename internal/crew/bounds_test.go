@@ -16,10 +16,11 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// toldStacks is more than an honest worker sends of its stacks.
+// toldStacks is more than an honest worker sends.
 const toldStacks = 200 << 10
 
-// tellTooMuch starts a task that ignores its context, and answers with too many stacks.
+// tellTooMuch starts a task that ignores its context, and sends stacks and answers that are too
+// large.
 func tellTooMuch() {
 	p := hello()
 	if err := p.Ready(); err != nil {
@@ -35,6 +36,7 @@ func tellTooMuch() {
 			}
 		},
 	}
+
 	go func() { _ = p.Serve(requests) }()
 	if _, err := p.Next(); err != nil {
 		panic(err)
@@ -42,7 +44,7 @@ func tellTooMuch() {
 	pause()
 }
 
-// No more of a worker's stacks are kept than an honest worker sends.
+// The pool must keep no more of a worker's stacks than an honest worker sends.
 func TestStacksAreBounded(t *testing.T) {
 	c := start(t, config(t, "stacks: too many", 1))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -53,6 +55,7 @@ func TestStacksAreBounded(t *testing.T) {
 	if !b.wait(t, "the task is killed") {
 		return
 	}
+
 	<-r
 	var d *crew.Death
 	if !errors.As(b.errs[0], &d) || !strings.HasPrefix(d.Stacks, "sss") {
@@ -63,7 +66,7 @@ func TestStacksAreBounded(t *testing.T) {
 	}
 }
 
-// An answer larger than an honest worker's is an error.
+// An answer larger than an honest worker's must be an error.
 func TestAnswersAreBounded(t *testing.T) {
 	c := start(t, config(t, "stacks: too many", 1))
 	for _, a := range c.Ask(t.Context(), []byte("question")) {
@@ -73,8 +76,8 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// Once a question has gone without an answer because its worker ended, the worker is not in service any more,
-// and Ready waits for the next one.
+// If a query fails because its worker has ended, the worker must be out of service, and Ready must
+// wait for the next one.
 func TestReadyAfterEnd(t *testing.T) {
 	c := start(t, config(t, "", 1))
 	for range 30 {
@@ -85,6 +88,7 @@ func TestReadyAfterEnd(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
+
 		<-asked
 		for _, w := range c.Workers() {
 			if w.PID == pid {
@@ -100,8 +104,8 @@ func TestReadyAfterEnd(t *testing.T) {
 	}
 }
 
-// An end of which nothing is known does not say that somebody else has brought it about: a worker that exits again and
-// again would be started again and again.
+// An end with unknown status must not count as a kill by another process. Otherwise a worker that
+// keeps exiting would be restarted forever.
 func TestLostStatusIsNoKill(t *testing.T) {
 	for status, want := range map[spawn.Status]bool{
 		{ExitCode: -1, Lost: true}:              false,

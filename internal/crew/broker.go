@@ -10,13 +10,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// connection is a worker's to the broker, from our side: a socket that nobody serves
-// until the worker asks for that.
+// connection is the parent's end of a worker's connection for shared segments: a socket that is not
+// served until the worker asks for that.
 type connection struct {
-	asked  atomic.Bool
-	closer sys.Closer // of our end: a worker may have sent descriptors, though nobody receives them
+	asked atomic.Bool
+	// closer closes our end off the hot path, because the worker may have sent descriptors that
+	// were never received.
+	closer sys.Closer
 	mu     sync.Mutex
-	ours   int // -1: served, or closed
+	ours   int // -1 if it is served or closed
 	child  share.Child
 	over   bool
 }
@@ -30,35 +32,40 @@ func (b *connection) once(f func()) func() {
 	}
 }
 
-// served has the worker's socket served, once it has asked for that. Its parent, if
-// that is not the root, must ask its own.
+// served starts to serve the worker's socket, once the worker has asked for that. If this process
+// is not the root, the worker's requests go on to its own parent.
 func (m *member) served() {
 	m.broker.mu.Lock()
 	end := m.broker.ours
 	m.broker.ours = -1
 	m.broker.mu.Unlock()
+
 	if end < 0 {
 		return
 	}
+
 	pidfd, err := m.proc.Pidfd()
 	if err != nil {
 		m.broker.closer.Close(end)
 		return
 	}
+
 	child, err := share.Adopt(end, pidfd, m.proc.Done())
 	if err != nil {
 		return // the worker sees its socket closed
 	}
+
 	m.broker.mu.Lock()
 	m.broker.child = child
 	over := m.broker.over
 	m.broker.mu.Unlock()
+
 	if over {
 		child.Depart()
 	}
 }
 
-// close says that all that the dead worker sent has been looked at.
+// close notes that everything that the dead worker sent has been read.
 func (b *connection) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

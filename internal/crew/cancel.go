@@ -9,27 +9,28 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// whyNot is the error of a task of j that will not be run.
+// whyNot returns the error for a task of j that will not be run.
 func (c *Crew) whyNot(j *job) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if j.cause != nil {
 		return &Cancelled{j.cause}
 	}
-	if !c.closed && c.lastWhy != nil { // a place may have been filled since then
+	if !c.closed && c.lastWhy != nil { // a slot may have been filled since then
 		return c.lastWhy
 	}
 	return errs.ErrClosed
 }
 
-// running is a task that has begun on a member.
+// running is a task that has started on a worker.
 type running struct {
 	m   *member
 	seq uint32
 }
 
-// cancel ends a job: what has not begun is settled, what runs is told, and
-// killed if it does not listen. Late is for a deadline that has passed.
+// cancel cancels a job. Tasks that have not started are settled. Running tasks have their contexts
+// cancelled, and their workers are killed after the grace period. The argument late says that a
+// deadline has passed.
 func (c *Crew) cancel(j *job, cause error, late bool) {
 	var drops []run
 	drop := collectRuns(&drops)
@@ -39,27 +40,33 @@ func (c *Crew) cancel(j *job, cause error, late bool) {
 		c.mu.Unlock()
 		return
 	}
+
 	j.cause, j.spared = cause, late && c.cfg.Patient
 	j.trace("cancelled", "why", cause.Error())
 	c.sched.Drop(&j.Job, func(lo, n int) { drop(&j.Job, lo, n) })
 	c.checkRoom()
+
 	for _, m := range c.members {
 		if m == nil || m.dead {
 			continue
 		}
+
 		before := m.work.Tasks()
 		seq, began := c.sched.Cancel(&m.work, &j.Job, drop)
 		if !began {
-			seq, began = m.work.Left(&j.Job) // it has ended a moment ago, or the worker says so
+			// It ended a moment ago, or the worker claims so.
+			seq, began = m.work.Left(&j.Job)
 		}
 		if began {
 			c.end(running{m, seq}, j, cause, late)
 		}
+
 		if m.sending == j && !c.cfg.Patient {
 			time.AfterFunc(c.cfg.Grace, func() { m.killIfSending(j, cause) })
 		}
+
 		if m.work.Tasks() < before {
-			m.link.Kick() // it may be waiting for what was taken back
+			m.link.Kick() // it may be waiting for the tasks that were taken back
 		}
 	}
 	c.distribute()
@@ -68,8 +75,8 @@ func (c *Crew) cancel(j *job, cause error, late bool) {
 	c.settleAll(drops, c.whyNot)
 }
 
-// end ends a task that runs: its context at once, its worker if it is still
-// running after the grace period. Under the lock.
+// end ends a running task. It cancels the task's context at once and kills the worker if the task
+// is still running after the grace period. The caller must hold c.mu.
 func (c *Crew) end(r running, j *job, cause error, late bool) {
 	if late && c.cfg.Patient {
 		return
@@ -81,8 +88,8 @@ func (c *Crew) end(r running, j *job, cause error, late bool) {
 	time.AfterFunc(c.cfg.Grace, func() { c.killIfRunning(r, j, cause) })
 }
 
-// killIfRunning ends a task that has ignored its context, with its worker, once that has told what it is
-// doing.
+// killIfRunning kills the worker of a task that ignores its context, after asking for the stacks of
+// its goroutines.
 func (c *Crew) killIfRunning(r running, j *job, cause error) {
 	c.mu.Lock()
 	runs := !c.closed && r.isRunning(j)
@@ -95,23 +102,24 @@ func (c *Crew) killIfRunning(r running, j *job, cause error) {
 	}
 }
 
-// kill ends a task if it runs, and reports whether no more is to be done about it.
+// kill kills the worker of a task that is running. It reports whether nothing is left to do about
+// the task.
 func (c *Crew) kill(r running, j *job, cause error) (done bool) {
 	var drops []run
 	c.mu.Lock()
 	open := !c.closed && r.isOpen()
 	runs := open && r.isRunning(j)
 	if runs {
-		// The worker could be done with the task at any moment, and is not
-		// to begin another.
+		// The worker could finish the task at any moment. It must not start another one.
 		c.sched.Behind(&r.m.work, r.seq, collectRuns(&drops))
 		r.m.doomed, r.m.cause = true, cause
 		c.distribute()
 	} else {
 		r.m.stacks = ""
 	}
+
 	if open && !runs {
-		r.m.link.Kick() // its result may be there
+		r.m.link.Kick() // its result may have come
 	}
 	c.mu.Unlock()
 	c.settleAll(drops, c.whyNot)
@@ -121,16 +129,19 @@ func (c *Crew) kill(r running, j *job, cause error) (done bool) {
 	return runs || !open
 }
 
-// killIfOverdue ends a worker that claims, by its marks, not to run a task which it had begun, and has
-// not committed its result: as long as it is believed the task has no end. It looks twice to be sure.
+// killIfOverdue ends a worker that had started a task and now claims in its marks not to run it,
+// but has not committed its result. Such a task would never end. The function checks twice to be
+// sure.
 func (c *Crew) killIfOverdue(r running, j *job, cause error, again bool) {
 	if c.kill(r, j, cause) {
 		return
 	}
+
 	c.mu.Lock()
 	open := !c.closed && r.isOpen()
-	late := open && r.m.link.Uncollected() // the pump is held up
+	late := open && r.m.link.Uncollected() // the pump is delayed
 	c.mu.Unlock()
+
 	switch {
 	case late:
 		time.AfterFunc(leastGrace, func() { c.killIfOverdue(r, j, cause, false) })
@@ -143,8 +154,8 @@ func (c *Crew) killIfOverdue(r running, j *job, cause error, again bool) {
 
 var errNoResult = errors.New("it has begun other tasks, but not ended the one before")
 
-// stackTime is how long a worker has to tell its goroutines' stacks. One that is
-// stopped, or has no goroutine free to answer, does not.
+// stackTime is how long a worker may take to send its goroutines' stacks. A worker that is stopped
+// or has no goroutine free does not answer.
 const stackTime = 500 * time.Millisecond
 
 // askForStacks asks the worker for its goroutines' stacks and waits for them.
@@ -157,11 +168,14 @@ func (m *member) askForStacks() {
 	}
 	answer := m.answer
 	c.mu.Unlock()
+
 	if ask {
 		_ = m.link.AskStacks()
 	}
+
 	limit := time.NewTimer(stackTime)
 	defer limit.Stop()
+
 	select {
 	case <-answer:
 	case <-limit.C:
@@ -170,7 +184,7 @@ func (m *member) askForStacks() {
 	}
 }
 
-// mostStacks is how many bytes of a worker's stacks are kept. Honest workers send no more.
+// mostStacks limits the kept bytes of a worker's stacks. Honest workers send no more.
 const mostStacks = 64 << 10
 
 // heardStacks keeps the beginning of the worker's answer.
@@ -184,19 +198,22 @@ func (m *member) heardStacks(data []byte) {
 	}
 }
 
-// isOpen reports whether the task's result has not been collected; under the lock.
+// isOpen reports whether the task's result has not been collected. The caller must hold the pool's
+// lock.
 func (r running) isOpen() bool { return !r.m.dead && r.m.work.Has(r.seq) }
 
-// isRunning reports whether it is the task that runs, as far as the worker says; under the lock.
+// isRunning reports whether the task is running, according to the worker. The caller must hold the
+// pool's lock.
 func (r running) isRunning(j *job) bool {
 	task, begun := r.m.work.Running()
 	return begun && task.Job == &j.Job && task.Seq == r.seq && !r.m.dead
 }
 
-// killIfSending ends a worker that does not take the argument of a task which
-// was cancelled meanwhile, unless it has something else to do.
+// killIfSending ends a worker that does not read the argument of a cancelled task, unless the
+// worker runs another task.
 func (m *member) killIfSending(j *job, cause error) {
 	c := m.crew
+
 	c.mu.Lock()
 	_, busy := m.work.Running()
 	stuck := m.sending == j && !m.dead && !c.closed
@@ -204,6 +221,7 @@ func (m *member) killIfSending(j *job, cause error) {
 		m.doomed, m.cause = true, cause
 	}
 	c.mu.Unlock()
+
 	switch {
 	case stuck && busy:
 		time.AfterFunc(c.cfg.Grace, func() { m.killIfSending(j, cause) })
@@ -212,6 +230,6 @@ func (m *member) killIfSending(j *job, cause error) {
 	}
 }
 
-// patience is how long an idle worker waits before it takes work that looked
-// too little to bother.
+// patience is how long an idle worker waits before it takes tasks that did not seem worth waking
+// it.
 const patience = 2 * time.Millisecond

@@ -22,14 +22,14 @@ import (
 
 var chaosSeed = flag.Uint64("chaos.seed", 0, "seed of TestChaos; 0: a new one")
 
-// Callers, cancels, kills, stops and the end of the crew, all at random moments:
-// every Execute returns, each task is settled once and run at most once, and
-// once if it returned a result; before the end the crew is at full strength.
+// TestChaos mixes calls, cancellations, kills, stops and the end of the pool at random. Every
+// Execute must return. Each task must be settled once and run at most once, and must have run if it
+// returned a result. Before its end, the pool must have all its workers.
 func TestChaos(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		large  int  // in so many tasks one argument is larger than any buffer
-		abrupt bool // the crew ends under the callers
+		large  int  // in one of this many batches, one argument is larger than any buffer
+		abrupt bool // the pool ends while there are callers
 	}{
 		{"small", 0, false},
 		{"small, ended", 0, true},
@@ -41,6 +41,7 @@ func TestChaos(t *testing.T) {
 			if seed == 0 {
 				seed = rand.Uint64()
 			}
+
 			t.Cleanup(func() {
 				if t.Failed() {
 					t.Logf("-chaos.seed=%d", seed)
@@ -50,6 +51,7 @@ func TestChaos(t *testing.T) {
 			if testing.Short() {
 				rounds = 1
 			}
+
 			for i := range rounds {
 				r := rand.New(rand.NewPCG(seed, uint64(i)))
 				if !t.Run("", func(t *testing.T) { newChaos(t, r, c.large).run(c.abrupt) }) {
@@ -66,8 +68,8 @@ type chaos struct {
 	cfg   crew.Config
 	large int
 	seed  func() *rand.Rand
-	next  atomic.Uint64 // number of a task
-	calls atomic.Uint64 // that have returned
+	next  atomic.Uint64 // the number of the next task
+	calls atomic.Uint64 // calls that have returned
 
 	mu      sync.Mutex
 	batches []*batch
@@ -102,10 +104,11 @@ func (x *chaos) run(abrupt bool) {
 	}
 	if abrupt {
 		for n := x.seed().Uint64N(8 * chaosCallers * chaosCalls); x.next.Load() < n; {
-			time.Sleep(100 * time.Microsecond) // how far they are is the moment
+			time.Sleep(100 * time.Microsecond) // the callers' progress determines the moment
 		}
 		x.end()
 	}
+
 	x.await(&callers)
 	close(over)
 	harm.Wait()
@@ -117,7 +120,7 @@ func (x *chaos) run(abrupt bool) {
 	x.check()
 }
 
-// await waits for the callers, as long as there is progress.
+// await waits for the callers as long as they make progress.
 func (x *chaos) await(callers *sync.WaitGroup) {
 	done := make(chan struct{})
 	go func() { defer close(done); callers.Wait() }()
@@ -129,13 +132,13 @@ func (x *chaos) await(callers *sync.WaitGroup) {
 		}
 		now := x.calls.Load()
 		if now == before {
-			panic("in vain: a call returns") // with the stacks of all goroutines
+			panic("in vain: a call returns") // prints the stacks of all goroutines
 		}
 		before = now
 	}
 }
 
-// end closes the crew, in one of several ways.
+// end closes the pool in one of several ways.
 func (x *chaos) end() {
 	r := x.seed()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.IntN(20))*time.Millisecond)
@@ -151,8 +154,8 @@ func (x *chaos) end() {
 	within(x.t, "the crew ends", wg.Wait)
 }
 
-// harm kills and stops workers. One that is stopped is sooner or later
-// continued or killed: what is stopped for ever is the business of contexts.
+// harm kills and stops workers. It later continues or kills each stopped worker, because only
+// contexts end tasks on workers that stay stopped.
 func (x *chaos) harm(over chan struct{}) {
 	r := x.seed()
 	for before := uint64(1); ; {
@@ -162,13 +165,15 @@ func (x *chaos) harm(over chan struct{}) {
 		case <-time.After(time.Duration(r.IntN(3000)) * time.Microsecond):
 		}
 		if x.calls.Load() == before {
-			continue // on a slow machine workers would die before they have done a thing
+			continue // on a slow machine, workers would die before they do anything
 		}
+
 		before = x.calls.Load()
 		fd, ok := x.victim(r)
 		if !ok {
 			continue
 		}
+
 		sig := unix.SIGKILL
 		if r.IntN(3) > 0 {
 			_ = unix.PidfdSendSignal(fd, unix.SIGSTOP, nil, 0)
@@ -182,7 +187,7 @@ func (x *chaos) harm(over chan struct{}) {
 	}
 }
 
-// victim opens a worker's process, of which it makes sure that it still is one.
+// victim opens a worker's process and checks that it is still a worker.
 func (x *chaos) victim(r *rand.Rand) (pidfd int, ok bool) {
 	ws := x.c.Workers()
 	if len(ws) == 0 {
@@ -193,6 +198,7 @@ func (x *chaos) victim(r *rand.Rand) (pidfd int, ok bool) {
 	if err != nil {
 		return -1, false
 	}
+
 	for _, now := range x.c.Workers() {
 		if now.PID == w.PID && now.Started.Equal(w.Started) {
 			return fd, true
@@ -210,6 +216,7 @@ func (x *chaos) call() {
 		if endless || r.IntN(4) == 0 {
 			time.AfterFunc(time.Duration(r.IntN(4000))*time.Microsecond, cancel)
 		}
+
 		err := x.c.Execute(ctx, "task", b, crew.Hints{Chunk: r.IntN(6), Prompt: r.IntN(2) == 0})
 		if err == nil {
 			b.wait(x.t, "a batch of chaos")
@@ -224,7 +231,7 @@ func (x *chaos) call() {
 	}
 }
 
-// batch makes some tasks; endless says that one does not end by itself.
+// batch creates some tasks. It reports whether one of them does not end by itself.
 func (x *chaos) batch(r *rand.Rand) (b *batch, endless bool) {
 	n := 1
 	if r.IntN(2) == 0 {
@@ -244,22 +251,25 @@ func (x *chaos) batch(r *rand.Rand) (b *batch, endless bool) {
 		}
 		endless = endless || in[i][8] == doWait || in[i][8] == doIgnore && r.IntN(3) == 0
 		if in[i][8] == doIgnore && !endless {
-			in[i][8] = doReturn // each costs the time of grace
+			in[i][8] = doReturn // each one costs a grace period
 		}
 	}
+
 	return newBatch(in...), endless
 }
 
-// check looks at the tasks' own notes.
+// check compares the outcomes with the tasks' notes.
 func (x *chaos) check() {
 	notes, err := os.ReadFile(x.cfg.Dir + "/notes")
 	if err != nil {
 		x.t.Fatal(err)
 	}
+
 	times := map[uint64]int{}
 	for ; len(notes) >= 8; notes = notes[8:] {
 		times[binary.LittleEndian.Uint64(notes)]++
 	}
+
 	results := 0
 	for _, b := range x.batches {
 		for i, in := range b.in {

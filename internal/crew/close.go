@@ -14,9 +14,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// Close ends all workers at once; what they have not finished ends with
-// ErrClosed. It returns when nothing is left, or with an error that names the
-// processes which have not ended though they were killed. Closing twice is fine.
+// Close kills all workers at once. Unfinished tasks end with ErrClosed. Close returns when no
+// process is left, or with an error that names the processes that were killed but have not ended.
+// It may be called more than once.
 func (c *Crew) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -24,8 +24,10 @@ func (c *Crew) Close() error {
 		<-c.gone
 		return c.left()
 	}
+
 	c.closed = true
 	close(c.closing)
+
 	var drops []run
 	c.sched.Clear(collectRuns(&drops))
 	for _, m := range slices.Concat(c.members, c.spares, c.departing) {
@@ -33,22 +35,25 @@ func (c *Crew) Close() error {
 			m.proc.Kill()
 		}
 	}
+
 	c.balance.Stop()
 	c.pulse.Stop()
 	c.idler.Stop()
 	c.watchdog.timer.Stop()
 	c.sampler.timer.Stop()
 	c.mu.Unlock()
+
 	c.settleAll(drops, c.whyNot)
 	c.keepers.Wait()
 	c.logs.Close()
+
 	spawn.Release()
 	share.ForgetFiles(c.cfg.Files)
 	close(c.gone)
 	return c.left()
 }
 
-// lingers notes that a worker that was killed has not ended. The lock is held.
+// lingers notes that a killed worker has not ended. The caller must hold c.mu.
 func (c *Crew) lingers(m *member) {
 	c.lingering = append(slices.DeleteFunc(c.lingering, hasEnded), m)
 }
@@ -62,7 +67,8 @@ func hasEnded(m *member) bool {
 	}
 }
 
-// left names the processes that were killed and have not ended; nil if there are none.
+// left returns an error that names the processes that were killed but have not ended, or nil if
+// there are none.
 func (c *Crew) left() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +81,7 @@ func (c *Crew) left() error {
 	return errors.Join(all...)
 }
 
-// called is what a message calls the worker.
+// called returns the worker's name for messages.
 func (m *member) called() string {
 	switch n := m.number(); {
 	case m.crew.cfg.Single:
@@ -87,14 +93,15 @@ func (m *member) called() string {
 	}
 }
 
-// Shutdown takes no more jobs, waits for those it has, lets the workers tear
-// down and exit, and closes. When ctx ends first, it closes at once and returns
-// the context's error; if that takes more than a moment, the error names what has not ended.
+// Shutdown accepts no more jobs, waits for the accepted ones, lets the workers tear down and exit,
+// and closes the pool. If ctx ends first, Shutdown closes the pool at once and returns ctx's error.
+// If that takes more than a moment, the error also names the processes that have not ended.
 func (c *Crew) Shutdown(ctx context.Context) error {
 	c.mu.Lock()
 	c.draining = true
 	close(c.room)
 	c.room = make(chan struct{})
+
 	var quiet chan struct{}
 	if c.open > 0 && !c.closed {
 		if c.quiet == nil {
@@ -103,6 +110,7 @@ func (c *Crew) Shutdown(ctx context.Context) error {
 		quiet = c.quiet
 	}
 	c.mu.Unlock()
+
 	if quiet != nil {
 		select {
 		case <-quiet:
@@ -112,16 +120,18 @@ func (c *Crew) Shutdown(ctx context.Context) error {
 			return c.closeSoon(cause.Of(ctx))
 		}
 	}
+
 	if err := c.dismiss(ctx); err != nil {
 		return c.closeSoon(err)
 	}
 	return c.Close()
 }
 
-// closeSoon is Close for somebody who does not want to wait, because of why.
+// closeSoon closes the pool without waiting for long, and returns why joined with what is left.
 func (c *Crew) closeSoon(why error) error {
 	closed := make(chan error, 1)
 	go func() { closed <- c.Close() }()
+
 	select {
 	case err := <-closed:
 		if err == nil {
@@ -130,27 +140,30 @@ func (c *Crew) closeSoon(why error) error {
 		return errors.Join(why, err)
 	case <-time.After(dying):
 	}
+
 	if left := c.left(); left != nil {
 		return errors.Join(why, left)
 	}
 	return why
 }
 
-// dismiss lets the workers tear down.
+// dismiss lets the workers tear down, and waits until they have ended.
 func (c *Crew) dismiss(ctx context.Context) error {
 	c.mu.Lock()
 	var leaving []*member
 	for _, m := range c.members {
 		if m != nil {
 			leaving = append(leaving, m)
-			if !m.leased { // whose caller wakes the pump when it is done with it
+			if !m.leased { // otherwise its caller wakes the pump
 				m.wakeUp()
 			}
 		}
 	}
+
 	leaving = append(append(leaving, c.departing...), c.dismissSpares()...)
 	c.idle = nil
 	c.mu.Unlock()
+
 	for _, m := range leaving {
 		select {
 		case <-m.proc.Done():
@@ -158,5 +171,6 @@ func (c *Crew) dismiss(ctx context.Context) error {
 			return cause.Of(ctx)
 		}
 	}
+
 	return nil
 }

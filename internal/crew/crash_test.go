@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// A report of the Go runtime that used a null pointer in its own code is told from those of other crashes.
+// A nil dereference in the Go runtime's own code must be distinguished from other crashes.
 func TestCrashInRuntime(t *testing.T) {
 	const head = "SIGSEGV: segmentation violation\nPC=0x43891d m=0 sigcode=1 addr=0x0\n"
 	for report, want := range map[string]bool{

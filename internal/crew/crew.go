@@ -18,7 +18,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// Crew is safe for concurrent use.
+// Crew is the set of workers behind a pool. It is safe for concurrent use.
 type Crew struct {
 	cfg    Config
 	limits limits
@@ -28,51 +28,53 @@ type Crew struct {
 	mu        sync.Mutex
 	sched     sched.Scheduler
 	funcs     map[string]*sched.Func
-	watches   map[<-chan struct{}]*watch // by the context's Done
-	members   []*member                  // by place; nil while there is none
-	present   int                        // members that there are
-	places    []*place                   // for ever, those above want unused
-	want      int                        // places to be filled
-	spares    []*member                  // ready to fill one
-	departing []*member                  // that have left one and tear down
-	lingering []*member                  // that were killed and have not ended, and are not waited for any more
-	counts    Stats                      // what has happened
-	slow      []Slow                     // the slowest tasks, the slowest first
-	ends      []End                      // of workers, the last ones
+	watches   map[<-chan struct{}]*watch // by the context's Done channel
+	members   []*member                  // by slot; nil where a slot is empty
+	present   int                        // number of filled slots
+	places    []*place                   // never shrinks; slots beyond want are unused
+	want      int                        // slots to be filled
+	spares    []*member                  // ready to fill a slot
+	departing []*member                  // have left their slots and tear down
+	lingering []*member                  // were killed and have not ended; no longer waited for
+	counts    Stats                      // events so far
+	slow      []Slow                     // the slowest tasks, slowest first
+	ends      []End                      // the last ends of workers
 	idle      []*member
-	others    []*sched.Worker // scratch of steal
-	drop      sched.Drop      // dropLater, made once
+	others    []*sched.Worker // scratch space of steal
+	drop      sched.Drop      // dropLater, bound once
 	blocked   int             // callers waiting for room in the queue
 	open      int             // jobs with tasks that have not settled
-	nextID    uint64          // of the last task
-	greeter   *spawn.Process  // that said hello first
-	alive     int             // places that tasks wait for
-	lastWhy   error           // why they do not wait for others
-	broken    error           // why they wait for none
-	unspared  trouble         // of spares
-	served    bool            // a worker has, for a while or with a task: from then on starting others is tried again for ever
-	draining  bool
-	closed    bool
-	room      chan struct{} // closed when waiting jobs become fewer
-	quiet     chan struct{} // closed when open becomes 0; nil unless somebody waits
-	change    chan struct{} // closed when a place is filled or left, or tasks no longer wait for it
-	needs     chan struct{} // tells that a spare is missing; capacity 1
-	idler     *time.Timer   // ends workers that are idle
-	balance   *time.Timer
-	armed     bool // balance is running
-	pulse     *time.Timer
-	beating   bool // pulse is running
-	watchdog  watchdog
-	sampler   sampler
+	nextID    uint64          // the ID of the last task
+	greeter   *spawn.Process  // the process that said hello first
+	alive     int             // slots that tasks wait for
+	lastWhy   error           // why tasks do not wait for the other slots
+	broken    error           // why tasks wait for no slot
+	unspared  trouble         // of the spares
+	// served is set once a worker has served for a while or has had a task. From then on, failed
+	// starts are retried forever.
+	served   bool
+	draining bool
+	closed   bool
+	room     chan struct{} // closed when fewer jobs wait
+	quiet    chan struct{} // closed when open becomes 0; nil if there is no waiter
+	change   chan struct{} // closed when a slot is filled or left, or no longer waited for
+	needs    chan struct{} // signals that a spare is missing; capacity 1
+	idler    *time.Timer   // ends idle workers
+	balance  *time.Timer
+	armed    bool // balance is running
+	pulse    *time.Timer
+	beating  bool // pulse is running
+	watchdog watchdog
+	sampler  sampler
 
 	closing chan struct{} // closed when Close begins
-	gone    chan struct{} // and when it has ended
+	gone    chan struct{} // closed when Close has ended
 	keepers sync.WaitGroup
-	first   chan error // outcome of each place's first start
+	first   chan error // the outcome of each slot's first start
 }
 
-// New starts a crew. It returns when the first worker has said who it is, or
-// with an error, no process left, when that shows that no worker can serve.
+// New starts a pool of workers. It returns when the first worker has said hello. If the first
+// starts show that no worker can serve, New returns an error and leaves no process behind.
 func New(cfg Config) (*Crew, error) {
 	limits, err := openLimits(cfg.Limits)
 	if err != nil {
@@ -97,6 +99,7 @@ func New(cfg Config) (*Crew, error) {
 		first:   make(chan error, cfg.Workers),
 	}
 	c.drop = c.dropLater
+
 	c.balance = time.AfterFunc(time.Hour, c.rebalance)
 	c.balance.Stop()
 	c.pulse = time.AfterFunc(time.Hour, c.feel)
@@ -107,10 +110,12 @@ func New(cfg Config) (*Crew, error) {
 	c.idler.Stop()
 	c.sampler.timer = time.AfterFunc(time.Hour, c.sample)
 	c.sampler.timer.Stop()
+
 	c.mu.Lock()
 	spawn.Hold()
 	c.resize(cfg.Workers, c.first)
 	c.mu.Unlock()
+
 	for range cfg.Workers {
 		if err = <-c.first; err == nil {
 			c.beginSpares()
@@ -120,13 +125,14 @@ func New(cfg Config) (*Crew, error) {
 			break
 		}
 	}
+
 	if left := c.Close(); left != nil {
 		err = errors.Join(err, left)
 	}
 	return nil, err
 }
 
-// job is a batch on its way.
+// job is a batch that has been accepted.
 type job struct {
 	sched.Job
 	fn     string
@@ -134,24 +140,24 @@ type job struct {
 	prompt bool
 	bag    string
 	id     uint64
-	left   int // tasks whose outcome is not known
+	left   int // tasks whose outcome is unknown
 	unsaid int // tasks that have not been settled
 	cause  error
-	spared bool // what runs was not told of the cause, since nobody is ended for taking his time
+	// spared is set if the running tasks were not told of the cause, because the pool is Patient.
+	spared bool
 	crew   *Crew
 
-	timeout  time.Duration // of each task; 0: none
-	deadline link.Moment   // of the context, for the tasks' contexts
+	timeout  time.Duration // of each task; 0 means none
+	deadline link.Moment   // the context's deadline, for the contexts of the tasks
 	retries  int
-	deaths   map[int]int // by element, where there were any
+	deaths   map[int]int // by element; nil if there were none
 
-	watch      *watch // of the context, with its neighbours there
+	watch      *watch // on the context; prev and next link the jobs of one watch
 	prev, next *job
 }
 
-// Execute takes the tasks of a batch over and returns, possibly before any
-// has begun; each will be settled exactly once. It blocks while too many jobs
-// wait. With an error nothing was taken.
+// Execute takes over the tasks of a batch and may return before any of them has started. Each task
+// is settled exactly once. Execute blocks while too many jobs wait. On error it has taken no task.
 func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	n := b.Len()
 	if n == 0 {
@@ -161,11 +167,13 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	if d, ok := ctx.Deadline(); ok && !c.cfg.Patient {
 		due = link.MomentOf(d)
 	}
+
 	c.mu.Lock()
 	if err := c.admit(ctx); err != nil {
 		c.mu.Unlock()
 		return err
 	}
+
 	j := &job{crew: c, fn: fn, batch: b, prompt: h.Prompt, bag: h.Baggage, id: c.nextID + 1, left: n, unsaid: n}
 	j.Init(c.funcOf(fn), n, h.Chunk)
 	j.Data = j
@@ -179,6 +187,7 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	c.open++
 	j.trace("submitted")
 	c.watch(ctx, j)
+
 	if h.Prompt && n == 1 && c.open == 1 && len(c.idle) > 0 {
 		m := c.popIdle()
 		m.leased, m.looking = true, false
@@ -187,6 +196,7 @@ func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 		m.alone(ch)
 		return nil
 	}
+
 	c.sched.Add(&j.Job)
 	c.distribute()
 	c.mu.Unlock()
@@ -202,8 +212,8 @@ func (c *Crew) funcOf(name string) *sched.Func {
 	return f
 }
 
-// admit waits, with the lock given up meanwhile, until there is room in the
-// queue.
+// admit waits until there is room in the queue. The caller must hold c.mu, which admit releases
+// while it waits.
 func (c *Crew) admit(ctx context.Context) error {
 	for {
 		switch {
@@ -216,6 +226,7 @@ func (c *Crew) admit(ctx context.Context) error {
 		case c.sched.Len() < c.cfg.Backlog:
 			return nil
 		}
+
 		room := c.room
 		c.blocked++
 		c.mu.Unlock()
@@ -229,8 +240,8 @@ func (c *Crew) admit(ctx context.Context) error {
 	}
 }
 
-// checkRoom lets the blocked go on once half of the queue is empty, so that
-// they are not woken for every single place.
+// checkRoom wakes blocked callers once half of the queue is empty, so that they are not woken for
+// every single job that leaves it.
 func (c *Crew) checkRoom() {
 	if c.blocked > 0 && c.sched.Len() <= c.cfg.Backlog/2 {
 		close(c.room)
@@ -238,15 +249,15 @@ func (c *Crew) checkRoom() {
 	}
 }
 
-// distribute sees to it that somebody takes what is in the queue.
+// distribute makes sure that some worker takes the tasks in the queue.
 func (c *Crew) distribute() {
 	j := c.sched.Next()
 	if j == nil {
 		return
 	}
 	if w := time.Duration(j.Pending()) * j.Func.Average(); j.Func.Known() && w < brief && c.soon() {
-		// Somebody will be back for it sooner than another can be woken.
-		// In case that is wrong, rebalance looks again.
+		// A busy worker will finish before an idle one could be woken. In case it does not,
+		// rebalance checks again.
 		c.rebalanceSoon()
 		return
 	}
@@ -263,7 +274,7 @@ func (c *Crew) soon() bool {
 	return false
 }
 
-// rouse wakes idle workers for a job, or lets a busy one take more.
+// rouse wakes idle workers for a job, or lets a busy worker take more tasks.
 func (c *Crew) rouse(j *sched.Job) {
 	n := c.sched.Wanted(j)
 	for ; n > 0 && len(c.idle) > 0; n-- {
@@ -271,12 +282,17 @@ func (c *Crew) rouse(j *sched.Job) {
 		m.looking = true
 		m.wakeUp()
 	}
+
 	if n > 0 && c.cfg.Recycle.Idle > 0 {
 		c.rousePlaces(min(n, c.missing()))
 	}
+
 	if n <= 0 {
-		return // a busy one could be there first, and the tasks would wait behind what it runs
+		// Leave the tasks to the woken workers. If a busy worker took them first, they would wait
+		// behind its current task.
+		return
 	}
+
 	for _, m := range c.members {
 		if m != nil && m.hungry {
 			m.hungry = false
@@ -286,13 +302,14 @@ func (c *Crew) rouse(j *sched.Job) {
 	}
 }
 
-// lookAtMost is how long after the end of its task a worker is taken to be about to look for the next one. It may be
-// decoding a large result instead.
+// lookAtMost is how long after the end of its task a worker counts as about to look for the next
+// one. A worker that takes longer may be decoding a large result.
 const lookAtMost = 2 * time.Millisecond
 
-// missing returns how many workers are worth starting for all that waits, beside those that will look for tasks without
-// being told: those that are being started, and those about to look for their next task. A caller that has the outcome of
-// a task may submit the next one before it is known that the worker is idle.
+// missing returns how many workers should be started for the waiting tasks. It does not count
+// workers that will look for tasks anyway: those that are being started, and those that have just
+// finished a task. A caller that receives the outcome of a task may submit the next one before the
+// pool knows that the worker is idle.
 func (c *Crew) missing() int {
 	starting, looking := 0, 0
 	for i, p := range c.places[:c.want] {
@@ -303,19 +320,21 @@ func (c *Crew) missing() int {
 			looking++
 		}
 	}
+
 	if looking > 0 {
-		c.rebalanceSoon() // in case one does not look soon
+		c.rebalanceSoon() // in case none of them looks soon
 	}
+
 	return c.sched.Demand(c.want+starting+looking) - starting - looking
 }
 
-// maxRetries leaves room in the number of the attempt on the wire.
+// maxRetries leaves room in the attempt number on the wire.
 const maxRetries = 1<<16 - 2
 
-// brief is the time of tasks below which nobody is woken for them in vain.
+// brief is the duration of queued work below which waking a worker is not worth it.
 const brief = 100 * time.Microsecond
 
-// popIdle takes the worker that became idle last: its caches are warm.
+// popIdle takes the worker that became idle last, because its caches are warm.
 func (c *Crew) popIdle() *member {
 	m := c.idle[len(c.idle)-1]
 	c.idle = c.idle[:len(c.idle)-1]
@@ -324,7 +343,7 @@ func (c *Crew) popIdle() *member {
 	return m
 }
 
-// countWorkers is called when a member has come or gone.
+// countWorkers must be called when a slot is filled or left.
 func (c *Crew) countWorkers() {
 	c.present = 0
 	for _, m := range c.members {
@@ -335,13 +354,13 @@ func (c *Crew) countWorkers() {
 	c.countIdle()
 }
 
-// countIdle is called when one has become idle, or is no longer.
+// countIdle must be called when a worker becomes idle or busy.
 func (c *Crew) countIdle() {
 	c.sched.Workers(c.present, len(c.idle))
 }
 
-// retire notes that the outcomes of n tasks of j are known. After the last, its
-// context is not watched any more.
+// retire notes that the outcomes of n tasks of j are known. After the last one, it stops watching
+// the context of j.
 func (c *Crew) retire(j *job, n int) {
 	if j.left -= n; j.left == 0 {
 		c.unwatch(j)
@@ -362,7 +381,7 @@ func (c *Crew) account(j *job, n int) {
 	}
 }
 
-// settleAll settles elements that were not run, outside the lock.
+// settleAll settles elements that will not be run. The caller must not hold c.mu.
 func (c *Crew) settleAll(runs []run, err func(*job) error) {
 	if len(runs) == 0 {
 		return
@@ -372,12 +391,14 @@ func (c *Crew) settleAll(runs []run, err func(*job) error) {
 		c.retire(r.job, r.n)
 	}
 	c.mu.Unlock()
+
 	for _, r := range runs {
 		e := c.cfg.Death(err(r.job))
 		for i := range r.n {
 			r.job.batch.Settle(r.lo+i, nil, e)
 		}
 	}
+
 	c.mu.Lock()
 	for _, r := range runs {
 		c.account(r.job, r.n)
@@ -385,13 +406,13 @@ func (c *Crew) settleAll(runs []run, err func(*job) error) {
 	c.mu.Unlock()
 }
 
-// run is a run of elements of a job.
+// run is a range of consecutive elements of a job.
 type run struct {
 	job   *job
 	lo, n int
 }
 
-// Running reports whether element i of a batch has begun on some worker.
+// Running reports whether element i of a batch has started on some worker.
 func (c *Crew) Running(b Batch, i int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -407,7 +428,7 @@ func (c *Crew) Running(b Batch, i int) bool {
 	return false
 }
 
-// Size is the number of places to be filled.
+// Size returns the number of slots to be filled.
 func (c *Crew) Size() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,22 +11,26 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sched"
 )
 
-// lastRites takes what the dead worker's pipes and socket still hold.
+// lastRites reads what the dead worker's pipes and socket still hold, and returns how the worker
+// ended.
 func (m *member) lastRites() Death {
 	m.unwatchMemory()
 	m.link.EndReading()
 	m.outs.finish()
 	m.errs.finish()
 	<-m.ears
+
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
 	if m.proc.Status().Stuck {
 		m.crew.lingers(m)
 	}
+
 	single := ""
 	if m.crew.cfg.Single {
 		single = m.name
 	}
+
 	words := m.errs.words()
 	return Death{
 		Worker: m.number(), Single: single, PID: m.proc.PID, Status: m.proc.Status(), Stderr: words, Stacks: m.stacks, Cause: m.cause,
@@ -34,9 +38,9 @@ func (m *member) lastRites() Death {
 	}
 }
 
-// bury accounts for all that the dead worker had: what it finished is
-// delivered, what it had begun ends with its death, all else goes elsewhere. If it
-// has destroyed what was known of that, all that it had ends with its death.
+// bury reaps a dead worker. It delivers the results of the tasks that the worker finished and ends
+// the tasks that it had started. All other tasks go elsewhere. If the worker has corrupted the
+// record of its progress, all its tasks end.
 func (m *member) bury() {
 	c := m.crew
 	death := m.lastRites()
@@ -44,7 +48,9 @@ func (m *member) bury() {
 	if bad := m.link.CheckAll(); bad != nil {
 		err = bad
 	}
-	if err != nil && !errors.Is(death.Cause, ErrCorrupt) { // it died before that was seen, or was killed for what it pretended
+	// The worker may have died before the corruption was seen, or was killed for something that it
+	// pretended.
+	if err != nil && !errors.Is(death.Cause, ErrCorrupt) {
 		death.Cause = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	m.death = death
@@ -76,7 +82,8 @@ func (m *member) bury() {
 	c.settleAll(drops, c.whyNot)
 }
 
-// leavesPlace takes the worker out of service, if it has not left before. The lock is held.
+// leavesPlace empties the worker's slot, unless the worker has left it already. The caller must
+// hold the pool's lock.
 func (m *member) leavesPlace() {
 	c := m.crew
 	if m.departing {
@@ -86,13 +93,15 @@ func (m *member) leavesPlace() {
 	}
 }
 
-// countEnd counts a dead worker as what it is, and says why it has ended. The lock is held.
+// countEnd counts the end of a dead worker and returns its reason. The caller must hold the pool's
+// lock.
 func (m *member) countEnd() (why string) {
 	c := m.crew
 	status := m.death.Status
 	dismissed := c.draining && c.open == 0 && (status.Lost || status.Signal == 0 && status.ExitCode == 0)
+
 	switch {
-	case m.departing: // counted when it left
+	case m.departing: // it was counted when it left
 		return m.why
 	case m.leaving:
 		c.counts.Recycled++
@@ -101,14 +110,16 @@ func (m *member) countEnd() (why string) {
 	case dismissed, c.closed:
 		return "the pool ends"
 	}
+
 	why = whyDied(m.death)
 	c.counts.Died++
 	c.noteEnd(m, why)
 	return why
 }
 
-// unfinished are the tasks that the dead worker was running, and those that nobody will
-// run. What will be run elsewhere is with the scheduler. The lock is held.
+// unfinished returns the tasks that the dead worker was running, and the tasks that will not be
+// run. Tasks that other workers will run are returned to the scheduler. The caller must hold the
+// pool's lock.
 func (m *member) unfinished() (lost, drops []run) {
 	c := m.crew
 	c.sched.Dead(&m.work,
@@ -123,6 +134,7 @@ func (m *member) unfinished() (lost, drops []run) {
 			lost = append(lost, run{j, i, 1})
 		},
 		collectRuns(&drops))
+
 	if c.closed {
 		c.sched.Clear(collectRuns(&drops))
 	}
@@ -133,6 +145,6 @@ func collectRuns(runs *[]run) sched.Drop {
 	return func(j *sched.Job, lo, n int) { *runs = append(*runs, run{j.Data.(*job), lo, n}) }
 }
 
-// lastWords is how long output that a dead worker's descendants may hold open
-// is waited for.
+// lastWords is how long to wait for the rest of a dead worker's output. Its descendants may hold
+// the pipes open.
 const lastWords = 100 * time.Millisecond

@@ -10,24 +10,23 @@ import (
 )
 
 const (
-	// chunkBytes is how large the body of a chunk may become; only a single
-	// element makes a larger one.
+	// chunkBytes limits the body of a chunk. Only a single large element exceeds it.
 	chunkBytes = 64 << 10
 	minRoom    = chunkBytes + 4<<10
-	// headStart is how many tasks are worth waking the worker for while more
-	// are being encoded.
+	// headStart is the number of tasks that justify waking the worker while more are being encoded.
 	headStart = 256
-	// elementHead is what is in front of an encoded element: its length.
+	// elementHead is the size of the length in front of an encoded element.
 	elementHead = 4
-	// maxHeavy bounds what is on its way to one worker over the socket.
+	// maxHeavy limits the bytes on their way to one worker over the socket.
 	maxHeavy = 32 << 20
 )
 
-// fill sends the worker what the scheduler gives it.
+// fill sends the worker the tasks that the scheduler assigns to it.
 func (m *member) fill() error {
 	if err := m.sendBody(); err != nil {
 		return err
 	}
+
 	before := m.end
 	for {
 		ch, ok := m.claim()
@@ -44,11 +43,12 @@ func (m *member) fill() error {
 	if m.end == before {
 		return nil
 	}
+
 	m.setLow()
 	return m.link.Wake()
 }
 
-// room is how many tasks the worker can be sent now; under the crew's lock.
+// room returns how many tasks the worker can be sent now. The caller must hold the pool's lock.
 func (m *member) room() int {
 	if m.isStalled() {
 		return 0
@@ -57,12 +57,14 @@ func (m *member) room() int {
 	if bytes < minRoom || m.work.Heavy() > maxHeavy {
 		return 0
 	}
-	if front, ok := m.work.Front(); ok { // what was taken back has used numbers, too
+
+	if front, ok := m.work.Front(); ok { // tasks that were taken back used numbers, too
 		tasks = min(tasks, link.MaxTasks-int(m.end-front.Seq))
 	}
 	if limit := m.crew.cfg.Recycle.Tasks; limit > 0 {
 		tasks = min(tasks, limit-m.finished-m.work.Tasks())
 	}
+
 	return tasks
 }
 
@@ -80,8 +82,7 @@ func (m *member) claim() (sched.Chunk, bool) {
 	return ch, ok
 }
 
-// setLow asks the worker to ring when half of what it has is begun, if there
-// will be more.
+// setLow asks the worker to ring when it has started half of its tasks, if there will be more.
 func (m *member) setLow() {
 	c := m.crew
 	c.mu.Lock()
@@ -94,8 +95,8 @@ func (m *member) setLow() {
 	m.link.Low(low)
 }
 
-// send encodes a chunk and launches it. Elements that cannot be encoded are
-// settled with their error, the others go on.
+// send encodes a chunk and launches it. Elements that cannot be encoded are settled with an error;
+// the others are sent.
 func (m *member) send(ch sched.Chunk) error {
 	j := ch.Job.Data.(*job)
 	fn, ok := m.fns[j.fn]
@@ -103,12 +104,14 @@ func (m *member) send(ch sched.Chunk) error {
 		m.refuse(j, ch.Lo, ch.N, m.crew.cfg.Missing(j.fn))
 		return nil
 	}
+
 	for lo, end := ch.Lo, ch.Lo+ch.N; lo < end; {
 		rest := sched.Chunk{Job: ch.Job, Lo: lo, N: end - lo}
 		if err := m.sendBody(); err != nil || !m.roomFor(rest.N) {
 			m.giveBack(rest)
 			return err
 		}
+
 		attempt, hi := m.crew.attempt(j, lo, end)
 		body, n, bad := m.encode(j, lo, hi)
 		switch {
@@ -117,6 +120,7 @@ func (m *member) send(ch sched.Chunk) error {
 		case n == 1 && len(body) > m.crew.cfg.Link.MaxMessage+len(j.bag)+elementHead:
 			bad, n = m.crew.cfg.TooLong(j.fn, len(body)-len(j.bag)-elementHead), 0
 		}
+
 		if n > 0 {
 			if err := m.launch(fn, attempt, sched.Chunk{Job: ch.Job, Lo: lo, N: n}, body); err != nil {
 				m.giveBack(sched.Chunk{Job: ch.Job, Lo: lo + n, N: end - lo - n})
@@ -131,7 +135,7 @@ func (m *member) send(ch sched.Chunk) error {
 	return nil
 }
 
-// encode encodes as many elements as go into one chunk.
+// encode encodes as many elements as fit into one chunk.
 func (m *member) encode(j *job, lo, hi int) (body []byte, n int, err error) {
 	if e, ok := j.batch.(Encoded); ok && j.bag == "" {
 		if body = e.Encoded(); len(body) > chunkBytes {
@@ -144,7 +148,7 @@ func (m *member) encode(j *job, lo, hi int) (body []byte, n int, err error) {
 	return j.batch.Encode(append(m.enc[:0], j.bag...), lo, hi)
 }
 
-// launch puts encoded tasks on their way, unless they were cancelled meanwhile.
+// launch sends encoded tasks, unless they were cancelled in the meantime.
 func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	c, j := m.crew, ch.Job.Data.(*job)
 	c.mu.Lock()
@@ -153,14 +157,17 @@ func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 		c.settleAll([]run{{j, ch.Lo, ch.N}}, c.whyNot)
 		return nil
 	}
+
 	large := cap(body) > chunkBytes // one large element
 	if large {
 		ch.Weight = len(body)
 	}
+
 	ch.Seq = m.link.Stage(link.Chunk{Func: fn, Attempt: attempt, Worker: m.number(), ID: j.id + uint64(ch.Lo), Count: ch.N, Prompt: j.prompt, Baggage: len(j.bag), Timeout: j.timeout, Deadline: j.deadline, Body: body})
 	if m.work.Tasks() == 0 {
 		m.usage.given()
 	}
+
 	m.work.Launch(ch)
 	m.link.Publish()
 	c.checkBehind(m)
@@ -168,17 +175,19 @@ func (m *member) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	c.sampleSoon()
 	m.end = ch.Seq + uint32(ch.N)
 	c.mu.Unlock()
+
 	if large {
 		m.body, m.bodySeq, m.bodyJob = body, ch.Seq, j
 	}
+
 	if large || ch.N >= headStart {
 		return m.link.Wake()
 	}
 	return nil
 }
 
-// sendBody sends what is too large for the ring, which takes as long as the
-// worker takes: only the pump may wait for that.
+// sendBody sends an argument that is too large for the ring. That takes as long as the worker takes
+// to read it, so only the pump may wait for it.
 func (m *member) sendBody() error {
 	if m.body == nil {
 		return nil
@@ -187,6 +196,7 @@ func (m *member) sendBody() error {
 	c.mu.Lock()
 	m.sending = m.bodyJob
 	c.mu.Unlock()
+
 	err := m.link.SendBody(m.bodySeq, m.body)
 	c.mu.Lock()
 	m.sending = nil
@@ -199,7 +209,7 @@ func (m *member) refuse(j *job, lo, n int, err error) {
 	m.crew.settleAll([]run{{j, lo, n}}, func(*job) error { return err })
 }
 
-// roomFor reports whether n more tasks, or the first of them, may be sent.
+// roomFor reports whether n more tasks may be sent.
 func (m *member) roomFor(n int) bool {
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
@@ -213,6 +223,7 @@ func (m *member) giveBack(ch sched.Chunk) {
 	}
 	c := m.crew
 	var drops []run
+
 	c.mu.Lock()
 	if c.closed {
 		drops = append(drops, run{ch.Job.Data.(*job), ch.Lo, ch.N})

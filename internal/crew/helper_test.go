@@ -28,8 +28,8 @@ import (
 
 const (
 	helperVar = "CREW_TEST_HELPER" // how the worker misbehaves; "honest" if it does not
-	onceVar   = "CREW_TEST_ONCE"   // a file that exists once one has misbehaved: then all are honest
-	notesVar  = "CREW_TEST_NOTES"  // a file in which tasks note that they run
+	onceVar   = "CREW_TEST_ONCE"   // a file that marks that a worker has misbehaved
+	notesVar  = "CREW_TEST_NOTES"  // a file in which tasks record that they run
 )
 
 func TestMain(m *testing.M) {
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	mptest.Main(m)
 }
 
-// help is what a worker does.
+// help runs the worker.
 func help(what string) int {
 	if what != "honest" && first() {
 		misbehave(what)
@@ -67,7 +67,7 @@ func functions() []worker.Function {
 	}
 }
 
-// What a task does after it has noted its number.
+// These constants say what a task does after it has recorded its number.
 const (
 	doReturn = iota
 	doEcho
@@ -84,8 +84,9 @@ func task(ctx context.Context, in, out []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// From memory that is there: the argument lies in the segment and may reach
-	// over a page that must be fetched first, where a kill cuts the note in two.
+
+	// The note must come from resident memory. The argument is in the segment and may cross into a
+	// page that must be fetched first; a kill at that moment would cut the note in two.
 	var note [8]byte
 	copy(note[:], in)
 	_, err = unix.Write(fd, note[:])
@@ -93,6 +94,7 @@ func task(ctx context.Context, in, out []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	switch in[8] {
 	case doEcho:
 		return append(out, in...), nil
@@ -112,7 +114,7 @@ func task(ctx context.Context, in, out []byte) ([]byte, error) {
 	return append(out, in[:8]...), nil
 }
 
-// config of a crew of n workers.
+// config returns the configuration of a pool of n workers.
 func config(t testing.TB, what string, n int) crew.Config {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "CREW_TEST_") })
 	dir := t.TempDir()
@@ -120,6 +122,7 @@ func config(t testing.TB, what string, n int) crew.Config {
 	if err := os.WriteFile(notes, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	return crew.Config{
 		Workers: n, Args: []string{"worker"},
 		Env:    append(env, helperVar+"="+what, onceVar+"="+dir+"/once", notesVar+"="+notes, "GORACE=atexit_sleep_ms=0"),
@@ -138,12 +141,13 @@ func config(t testing.TB, what string, n int) crew.Config {
 	}
 }
 
-// outcome is the error of a task that did not return a result.
+// outcome is the error of a task that returned no result.
 type outcome uint8
 
 func (o outcome) Error() string { return fmt.Sprint("outcome ", uint8(o)) }
 
-// start starts a crew that is closed, and has left nothing, when the test ends.
+// start starts a pool. When the test ends, start closes the pool and checks that it has left
+// nothing.
 func start(t testing.TB, cfg crew.Config) *crew.Crew {
 	t.Helper()
 	mptest.NoLeaks(t)
@@ -155,10 +159,10 @@ func start(t testing.TB, cfg crew.Config) *crew.Crew {
 	return c
 }
 
-// never is a bound for what would otherwise hang a test.
+// never is the time after which a test counts as hung.
 const never = 20 * time.Second
 
-// within fails the test if f does not return.
+// within fails the test if f does not return in time.
 func within(t testing.TB, what string, f func()) bool {
 	t.Helper()
 	done := make(chan struct{})
@@ -172,7 +176,7 @@ func within(t testing.TB, what string, f func()) bool {
 	}
 }
 
-// until waits for a state that nothing announces.
+// until polls for a state that is not announced.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(never); !f(); time.Sleep(time.Millisecond) {
@@ -182,7 +186,7 @@ func until(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// batch is a batch that knows how often each element was settled.
+// batch is a Batch that counts how often each element was settled.
 type batch struct {
 	in      [][]byte
 	mu      sync.Mutex
@@ -200,7 +204,7 @@ func newBatch(in ...[]byte) *batch {
 
 func (b *batch) Len() int { return len(b.in) }
 
-// Encode takes elements as mp does: until the buffer is full.
+// Encode encodes elements until the buffer is full, as mp does.
 func (b *batch) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
 	n := 0
 	for _, in := range b.in[lo:hi] {
@@ -226,7 +230,7 @@ func (b *batch) Settle(i int, result []byte, err error) {
 	}
 }
 
-// wait waits until all is settled, and fails the test if it never is.
+// wait waits until all elements are settled. It fails the test if that takes too long.
 func (b *batch) wait(t testing.TB, what string) bool {
 	t.Helper()
 	select {
@@ -240,15 +244,15 @@ func (b *batch) wait(t testing.TB, what string) bool {
 	}
 }
 
-// execute gives a batch to c on a goroutine of its own: that of a lone caller
-// stays until its task has ended.
+// execute gives a batch to c on a new goroutine, because Execute may keep a lone caller until its
+// task has ended.
 func execute(t testing.TB, ctx context.Context, c *crew.Crew, fn string, b *batch, h crew.Hints) (returned chan error) {
 	returned = make(chan error, 1)
 	go func() { returned <- c.Execute(ctx, fn, b, h) }()
 	return returned
 }
 
-// works shows that the crew runs tasks.
+// works checks that the pool runs tasks.
 func works(t testing.TB, c *crew.Crew) {
 	t.Helper()
 	for _, h := range []crew.Hints{{Prompt: true}, {Chunk: 1}} {
@@ -263,7 +267,7 @@ func works(t testing.TB, c *crew.Crew) {
 	}
 }
 
-// lone returns the only worker, once it is in service.
+// lone waits until the only worker serves and returns it.
 func lone(t testing.TB, c *crew.Crew) (w crew.Info) {
 	t.Helper()
 	until(t, "a worker", func() bool {
@@ -282,7 +286,7 @@ func stop(t testing.TB, pid int) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// It tells when all threads have noticed.
+	// Waitid reports the stop when all threads have stopped.
 	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
 		t.Fatal(err)
 	}

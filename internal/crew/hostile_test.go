@@ -24,8 +24,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// Where link keeps its words, as a hostile worker knows them. The case "obliging"
-// fails if they are no longer there.
+// The offsets of the link's words, as a hostile worker knows them. The case "obliging" fails if
+// they change.
 const (
 	taskTail = 0
 	resTail  = 128
@@ -33,8 +33,7 @@ const (
 	resRing  = 32768 + 1<<20
 )
 
-// misbehave is what a hostile worker does. If it returns, the worker is honest
-// from then on.
+// misbehave acts as a hostile worker. If it returns, the worker is honest from then on.
 func misbehave(what string) {
 	switch what {
 	case "before hello: killed":
@@ -72,19 +71,23 @@ func misbehave(what string) {
 		}
 		pause()
 	}
+
 	mapped, err := syscall.Dup(link.FirstFD + 1)
 	if err != nil {
 		panic(err)
 	}
+
 	mem, err := shm.Map(mapped, link.Size)
 	if err != nil {
 		panic(err)
 	}
+
 	p := hello()
 	if err := p.Ready(); err != nil {
 		panic(err)
 	}
-	for word(mem, taskTail).Load() == 0 { // the bell rings for those who arm it
+
+	for word(mem, taskTail).Load() == 0 { // the doorbell rings only for a port that arms it
 		time.Sleep(100 * time.Microsecond)
 	}
 	inService(what, mem)
@@ -92,7 +95,7 @@ func misbehave(what string) {
 	pause()
 }
 
-// inService answers three tasks, the first of which has number 1.
+// inService misbehaves after three tasks were sent, the first of which has number 1.
 func inService(what string, mem []byte) {
 	commit := func(results ...[]byte) {
 		n := 0
@@ -101,8 +104,9 @@ func inService(what string, mem []byte) {
 		}
 		word(mem, resTail).Store(uint64(n))
 	}
+
 	switch what {
-	case "obliging": // as it should be
+	case "obliging": // correct results
 		commit(result(8, 1), result(8, 2), result(8, 3))
 	case "obliging, without a ring":
 		commit(result(8, 1), result(8, 2), result(8, 3))
@@ -191,7 +195,7 @@ func hello() *link.Port {
 	return p
 }
 
-// asked waits until the parent sends a message of a kind.
+// asked waits until the parent sends a message of the given kind.
 func asked(kind uint32) {
 	for {
 		var head [16]byte
@@ -203,6 +207,7 @@ func asked(kind uint32) {
 			}
 			n += k
 		}
+
 		if binary.LittleEndian.Uint32(head[:]) == kind {
 			return
 		}
@@ -211,7 +216,7 @@ func asked(kind uint32) {
 	}
 }
 
-// ring rings the parent's bell, whether it listens or not.
+// ring rings the parent's doorbell, whether the parent waits or not.
 func ring() { _, _ = syscall.Write(link.FirstFD+3, []byte{1}) }
 
 func pause() {
@@ -222,7 +227,7 @@ func pause() {
 
 func word(mem []byte, off int) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.Pointer(&mem[off])) }
 
-// result is a record of n bytes of which 8 are there.
+// result returns a record that claims n bytes and holds 8.
 func result(n, seq uint32) []byte {
 	data := []byte{1, 2, 3, 4, 5, 6, 7, 8}
 	b := binary.LittleEndian.AppendUint32(nil, n)
@@ -246,8 +251,8 @@ func noise(n int) []byte {
 	return b[:n]
 }
 
-// A worker in service that does not keep to the protocol is ended and replaced;
-// each of its tasks is settled once, and the next ones are run.
+// A serving worker that violates the protocol must be killed and replaced. Each of its tasks must
+// be settled once, and later tasks must run.
 func TestHostileInService(t *testing.T) {
 	for _, what := range []string{
 		"position far ahead",
@@ -284,12 +289,14 @@ func hostile(t *testing.T, what string) {
 	if err := <-r; err != nil {
 		t.Error(err)
 	}
+
 	for i, n := range b.settled {
 		var d *crew.Death
 		if n != 1 || b.errs[i] != nil && (!errors.As(b.errs[i], &d) || d.PID != bad.PID) {
 			t.Errorf("element %d settled %d times, %v", i, n, b.errs[i])
 		}
-		// What it had begun cannot be known any more, so nothing is run again.
+
+		// The record of started tasks is destroyed, so no task runs again.
 		if strings.Contains(what, "all over") && (d == nil || !errors.Is(d.Cause, crew.ErrCorrupt)) {
 			t.Errorf("element %d: %v", i, b.errs[i])
 		}
@@ -300,8 +307,8 @@ func hostile(t *testing.T, what string) {
 	}
 }
 
-// A worker that has written over its marks can seem to run a task of a call that is cancelled, and is killed for that.
-// The tasks of other calls that it had do not end with the cause of that call.
+// A worker that has overwritten its marks can seem to run a cancelled task, and is killed for that.
+// Its other tasks must not end with the cancellation's cause.
 func TestKilledForWhatItPretends(t *testing.T) {
 	cfg := config(t, "the second seems to have begun", 1)
 	c := start(t, cfg)
@@ -311,6 +318,7 @@ func TestKilledForWhatItPretends(t *testing.T) {
 	if err := <-returned; err != nil {
 		t.Fatal(err)
 	}
+
 	told := func(what string) {
 		until(t, what, func() bool {
 			_, err := os.Lstat(cfg.Dir + "/once." + what)
@@ -321,6 +329,7 @@ func TestKilledForWhatItPretends(t *testing.T) {
 	if err := <-execute(t, ctx, c, "echo", second, crew.Hints{Chunk: 1}); err != nil {
 		t.Fatal(err)
 	}
+
 	told("marked")
 	why := errors.New("on purpose")
 	cancel(why)
@@ -334,8 +343,7 @@ func TestKilledForWhatItPretends(t *testing.T) {
 	works(t, c)
 }
 
-// A hostile worker that does the right thing for once: the other cases know
-// where the words are.
+// A hostile worker that behaves correctly shows that the other cases use the right offsets.
 func TestObligingWorker(t *testing.T) {
 	c := start(t, config(t, "obliging", 1))
 	b := newBatch(make([]byte, 8), make([]byte, 8), make([]byte, 8))
@@ -348,8 +356,8 @@ func TestObligingWorker(t *testing.T) {
 	}
 }
 
-// Results are found even if the bell was not heard: another process that has it may have
-// taken the byte out of it.
+// Results must be found even if the doorbell was not heard: another process that has the descriptor
+// may have read the byte.
 func TestLostRing(t *testing.T) {
 	c := start(t, config(t, "obliging, without a ring", 1))
 	b := newBatch(make([]byte, 8), make([]byte, 8), make([]byte, 8))
@@ -362,17 +370,18 @@ func TestLostRing(t *testing.T) {
 	}
 }
 
-// A worker that says nonsense instead of hello, or ends, is an error of New,
-// and is gone.
+// If a worker sends nonsense instead of hello, or ends, New must return an error and leave no
+// process.
 func TestHostileHello(t *testing.T) {
 	for _, what := range []string{"before hello: exit", "hello: closed", "hello: noise", "hello: garbled", "hello: endless"} {
 		t.Run(what, func(t *testing.T) {
 			cfg := config(t, what, 2)
 			for i, v := range cfg.Env {
 				if strings.HasPrefix(v, onceVar+"=") {
-					cfg.Env[i] = onceVar + "=" // always
+					cfg.Env[i] = onceVar + "=" // misbehave always
 				}
 			}
+
 			within(t, "New returns", func() {
 				c, err := crew.New(cfg)
 				var s *crew.StartError
@@ -387,15 +396,14 @@ func TestHostileHello(t *testing.T) {
 	}
 }
 
-// A worker that goes silent between its hello and its service does not keep its
-// place for ever.
+// A worker that goes silent between its hello and its service must not keep its slot forever.
 func TestHostileSetup(t *testing.T) {
 	for _, what := range []string{"setup: noise", "setup: closed"} {
 		t.Run(what, func(t *testing.T) { works(t, start(t, config(t, what, 1))) })
 	}
 }
 
-// Of a Setup that does not return the log tells.
+// A Setup that does not return must be logged.
 func TestSetupHangs(t *testing.T) {
 	t.Cleanup(crew.SetupPatience(time.Millisecond))
 	cfg := config(t, "setup: silence", 1)
@@ -412,12 +420,13 @@ type writerFunc func([]byte)
 
 func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 
-// A worker that is killed before it has said anything is replaced like any
-// other: it may have been the system's choice when memory was short.
+// A worker that is killed before its hello must be replaced. The system may have chosen it when
+// memory was short.
 func TestKilledBeforeHello(t *testing.T) {
 	t.Run("before it is greeted or later", func(t *testing.T) {
 		replacementKilled(t, config(t, "before hello: killed", 1))
 	})
+
 	t.Run("dying when it is greeted", func(t *testing.T) {
 		cfg := config(t, "before hello: closed, then killed", 1)
 		closed := cfg.Dir + "/once.closed"
@@ -437,8 +446,8 @@ func TestKilledBeforeHello(t *testing.T) {
 	})
 }
 
-// replacementKilled starts an honest worker, then one that ends as cfg says, and
-// shows that a third takes the place.
+// replacementKilled starts an honest worker, then one that ends as cfg says. It checks that a third
+// worker takes the slot.
 func replacementKilled(t *testing.T, cfg crew.Config) {
 	once := cfg.Dir + "/once"
 	if err := os.WriteFile(once, nil, 0o600); err != nil { // the first one is honest
@@ -454,13 +463,13 @@ func replacementKilled(t *testing.T, cfg crew.Config) {
 	works(t, c)
 }
 
-// The worker is stopped, with a body on its way that no socket buffer holds.
+// stoppedWhileSending stops the worker while a body is on its way that no socket buffer can hold.
 func stoppedWhileSending(t *testing.T, ctx context.Context, b *batch, h crew.Hints) (c *crew.Crew, pid int, returned chan error) {
 	c = start(t, config(t, "honest", 1))
 	works(t, c)
 	pid = lone(t, c).PID
 	stop(t, pid)
-	t.Cleanup(func() { // so that nothing hangs that should not
+	t.Cleanup(func() { // in case the test fails, let nothing hang
 		for _, w := range c.Workers() {
 			if w.PID == pid {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -480,8 +489,8 @@ func large(n int) *batch {
 	return newBatch(in...)
 }
 
-// A worker dies while a chunk is being sent to it in several parts: what was
-// not sent yet runs elsewhere.
+// If a worker dies while a chunk is being sent to it in several parts, the unsent tasks must run
+// elsewhere.
 func TestDeathWhileSending(t *testing.T) {
 	b := large(4)
 	c, pid, _ := stoppedWhileSending(t, t.Context(), b, crew.Hints{Chunk: 4})
@@ -498,7 +507,7 @@ func TestDeathWhileSending(t *testing.T) {
 	works(t, c)
 }
 
-// A worker that reads nothing while its send queue is full is ended, and its tasks run
+// A worker that reads nothing while its send queue is full must be ended, and its tasks must run
 // elsewhere.
 func TestStuckWhileSending(t *testing.T) {
 	b := large(4)
@@ -516,8 +525,8 @@ func TestStuckWhileSending(t *testing.T) {
 	}
 }
 
-// A stopped worker that is sent little is left alone, and goes on when it is continued. Cancelling
-// many of its tasks does not cost a goroutine each.
+// A stopped worker with few messages on their way must survive and continue. Cancelling many of its
+// tasks must not cost a goroutine each.
 func TestStoppedWorkerSurvives(t *testing.T) {
 	cfg := config(t, "honest", 1)
 	cfg.Grace = 10 * time.Millisecond
@@ -533,6 +542,7 @@ func TestStoppedWorkerSurvives(t *testing.T) {
 		if err := <-r; err != nil {
 			t.Fatal(err)
 		}
+
 		cancel()
 		b.wait(t, "a cancelled task")
 		most = max(most, runtime.NumGoroutine())
@@ -540,7 +550,8 @@ func TestStoppedWorkerSurvives(t *testing.T) {
 	if most > before+20 {
 		t.Errorf("%d goroutines more", most-before)
 	}
-	time.Sleep(1500 * time.Millisecond) // longer than it may read nothing if its queue is full
+
+	time.Sleep(1500 * time.Millisecond) // longer than a worker with a full queue may read nothing
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -550,8 +561,8 @@ func TestStoppedWorkerSurvives(t *testing.T) {
 	}
 }
 
-// A context ends while a chunk is being sent to a stopped worker: all of the
-// batch is settled, and a lone caller gets away.
+// If a context ends while a chunk is being sent to a stopped worker, the whole batch must be
+// settled, and a lone caller must return.
 func TestCancelWhileSending(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -565,6 +576,7 @@ func TestCancelWhileSending(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+
 			b := large(c.n)
 			_, _, returned := stoppedWhileSending(t, ctx, b, c.hints)
 			cancel()
@@ -572,6 +584,7 @@ func TestCancelWhileSending(t *testing.T) {
 			if !b.wait(t, "a cancelled chunk") {
 				return
 			}
+
 			for i, err := range b.errs {
 				if b.settled[i] != 1 || !errors.Is(err, context.Canceled) {
 					t.Errorf("element %d settled %d times, %v", i, b.settled[i], err)
@@ -581,8 +594,7 @@ func TestCancelWhileSending(t *testing.T) {
 	}
 }
 
-// A very large argument that is cancelled on its way does not count as being on
-// its way for ever.
+// A very large argument whose task is cancelled must not count as being on its way forever.
 func TestHeavyTaskIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

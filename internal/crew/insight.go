@@ -14,31 +14,35 @@ import (
 )
 
 const (
-	mostSlow = 10 // tasks that are told of
-	mostEnds = 10 // of workers
-	// slowTask is what a task takes at least to be told of: those are measured by themselves.
+	mostSlow = 10 // slow tasks in Stats
+	mostEnds = 10 // ends of workers in Stats
+	// slowTask is the least duration of a task in Stats.Slowest. Workers time such tasks one by
+	// one.
 	slowTask = 10 * time.Millisecond
 )
 
-// findLong looks whether a task that took long is among n whose results have come; it is the pump's.
+// findLong checks whether a slow task is among n tasks whose results have come. Only the pump calls
+// it.
 func (m *member) findLong(j *job, lo int, seq uint32, n int) {
 	slow, took := m.link.Slow()
 	if took == 0 || slow == m.longSeq || slow-seq >= uint32(n) {
 		return
 	}
-	took = min(took, time.Since(m.usage.serving)) // the worker claims it
+	took = min(took, time.Since(m.usage.serving)) // the worker's claim may be false
 	m.longSeq, m.long, m.longTook = slow, run{j, lo + int(slow-seq), 1}, took
 }
 
-// noteSlow notes a task that took long, if it is one of the slowest.
+// noteSlow records a slow task if it is one of the slowest.
 func (c *Crew) noteSlow(j *job, i int, s Slow) {
 	if s.Took < slowTask || !c.isSlow(s.Took) {
 		return
 	}
+
 	s.Func, s.Task = j.fn, j.id+uint64(i)
 	if !c.cfg.Secret {
 		s.Arg = describe(j.batch, i)
 	}
+
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at, _ := slices.BinarySearchFunc(c.slow, s, func(a, b Slow) int { return cmp.Compare(b.Took, a.Took) })
@@ -59,7 +63,7 @@ func describe(b Batch, i int) string {
 	return ""
 }
 
-// noteEnd notes how a worker has ended; under the lock.
+// noteEnd records how a worker ended. The caller must hold c.mu.
 func (c *Crew) noteEnd(m *member, why string) {
 	now := time.Now()
 	c.ends = append(c.ends, End{Worker: m.number(), PID: m.proc.PID, When: now, Served: now.Sub(m.usage.serving), Done: m.finished, Why: why})
@@ -68,7 +72,7 @@ func (c *Crew) noteEnd(m *member, why string) {
 	}
 }
 
-// whyDied is what is told of a worker that was not to end.
+// whyDied says how a worker ended unexpectedly.
 func whyDied(d Death) string {
 	if d.Cause != nil {
 		return fmt.Sprintf("killed: %v", d.Cause)
@@ -76,24 +80,28 @@ func whyDied(d Death) string {
 	return fmt.Sprintf("ended with %v", d.Status)
 }
 
-// info is what is known of a worker, but for its memory; under the lock.
+// info returns what is known about a worker, except its memory. The caller must hold the pool's
+// lock.
 func (m *member) info(now time.Time) Info {
 	u := m.usage
 	w := Info{
 		Worker: m.number(), Name: m.name, PID: m.proc.PID, Busy: m.work.Tasks() > 0, Started: m.started,
 		Done: m.finished, Before: m.before, Starting: u.serving.Sub(m.started), Waiting: u.waited,
 	}
+
 	w.Working, _ = m.link.Busy()
 	if ch, begun := m.work.Running(); begun {
 		j := ch.Job.Data.(*job)
 		w.Running, w.Func, w.Task, w.Begun = true, j.fn, j.id+uint64(ch.Lo), u.news
 		w.Working += now.Sub(u.news)
 	}
+
 	if !u.free.IsZero() {
 		w.Waiting += now.Sub(u.free)
 	}
+
 	served := now.Sub(u.serving)
-	w.Working = max(min(w.Working, served-w.Waiting), 0) // the worker claims it
+	w.Working = max(min(w.Working, served-w.Waiting), 0) // the worker's claim may be false
 	w.Talking = served - w.Waiting - w.Working
 	return w
 }
@@ -106,7 +114,7 @@ func (c *Crew) Workers() []Info {
 	return all
 }
 
-// infos describes the workers in service, and returns their numbers in /proc; under the lock.
+// infos describes the workers in service and returns their IDs in /proc. The caller must hold c.mu.
 func (c *Crew) infos() (all []Info, procs []int) {
 	now := time.Now()
 	for _, m := range c.members {
@@ -117,7 +125,7 @@ func (c *Crew) infos() (all []Info, procs []int) {
 	return all, procs
 }
 
-// Stats is the state of the crew.
+// Stats returns the state of the pool. It reads files in /proc for the workers' memory.
 func (c *Crew) Stats() Stats {
 	s, procs := c.stats()
 	for i, w := range procs {
@@ -126,28 +134,32 @@ func (c *Crew) Stats() Stats {
 	return s
 }
 
-// stats is Stats without the workers' memory, of which it returns the numbers in /proc.
+// stats returns the Stats without the workers' memory, and the workers' IDs in /proc.
 func (c *Crew) stats() (s Stats, procs []int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	s = c.counts
 	s.Places, s.Spares, s.Queued = c.want, len(c.spares), c.sched.Len()
 	s.Workers, procs = c.infos()
 	s.Serving = len(s.Workers)
+
 	for _, w := range s.Workers {
 		if w.Busy {
 			s.Busy++
 		}
 	}
+
 	for name, f := range c.funcs {
 		s.Funcs = append(s.Funcs, FuncInfo{name, f.Done(), f.Average(), f.Chunk()})
 	}
 	slices.SortFunc(s.Funcs, func(a, b FuncInfo) int { return cmp.Compare(a.Func, b.Func) })
+
 	s.Slowest, s.Ends, s.Failing = slices.Clone(c.slow), slices.Clone(c.ends), c.failing()
 	return s, procs
 }
 
-// failing lists what cannot be filled at present. The lock is held.
+// failing lists the slots that cannot be filled at present. The caller must hold c.mu.
 func (c *Crew) failing() (all []Failing) {
 	add := func(n int, t trouble) {
 		if t.failed > 0 {
@@ -161,13 +173,15 @@ func (c *Crew) failing() (all []Failing) {
 	return all
 }
 
-// residence is how many bytes of memory a process has, and had at most; 0 if that cannot be told.
+// residence returns how many bytes of memory a process has now, and the most that it had so far. It
+// returns 0 for what is unknown.
 func residence(inProc int) (now, most int64) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", inProc))
 	if err != nil {
 		return 0, 0
 	}
 	defer f.Close()
+
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), ":")
 		switch name {
@@ -177,6 +191,7 @@ func residence(inProc int) (now, most int64) {
 			now = kibibytes(value)
 		}
 	}
+
 	return now, most
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// keep keeps a place filled, with one worker after the other.
+// keep keeps a slot filled, with one worker after another.
 func (c *Crew) keep(i int, first chan<- error) {
 	defer c.keepers.Done()
 	tell := func(err error) {
@@ -23,6 +23,7 @@ func (c *Crew) keep(i int, first chan<- error) {
 			first = nil
 		}
 	}
+
 	for failed, kills := 0, 0; c.wanted(i); {
 		m, err := c.fill(i, func() { tell(nil) })
 		if err != nil {
@@ -37,14 +38,16 @@ func (c *Crew) keep(i int, first chan<- error) {
 			c.giveUp(i, c.endSingle(m, err))
 			return
 		}
+
 		if failed++; killed(err) {
 			if inSetup(err) {
-				kills++ // which may be what Setup leads to
+				kills++ // which may be what Setup causes
 			}
 			if kills <= c.cfg.Restart.Attempts {
-				failed = min(failed, 1) // that says little about the next one
+				failed = min(failed, 1) // such an end says little about the next worker
 			}
 		}
+
 		switch {
 		case failed > 0:
 			if !c.cannotFill(i, failed, err) {
@@ -59,7 +62,7 @@ func (c *Crew) keep(i int, first chan<- error) {
 	}
 }
 
-// wait is the time before the next attempt after so many have failed.
+// wait returns the time before the next attempt after the given number of failures.
 func (r Restart) wait(failed int) time.Duration {
 	d := r.Backoff
 	for ; failed > 1 && d < r.MaxBackoff; failed-- {
@@ -68,7 +71,7 @@ func (r Restart) wait(failed int) time.Duration {
 	return min(d, r.MaxBackoff)
 }
 
-// fill puts a worker into a place: a spare, if there is one.
+// fill puts a worker into a slot. It prefers a spare.
 func (c *Crew) fill(i int, greeted func()) (*member, error) {
 	m := c.takeSpare()
 	if m == nil {
@@ -83,23 +86,27 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 			return nil, err
 		}
 	}
+
 	if err := m.pin(i); err != nil {
 		return nil, m.failed(i, err)
 	}
 	if !m.enlist(i) {
 		return nil, m.failed(i, errs.ErrClosed)
 	}
+
 	if m.outage > 0 && c.cfg.Logger != nil {
 		c.cfg.Logger.Info("mp: worker serves again", "worker", i+1, "pid", m.proc.PID, "after", m.outage)
 	}
+
 	return m, nil
 }
 
-// fewStuck is how many processes that were killed and have not ended any pool may have beside its workers.
+// fewStuck is how many unfinished processes any pool may have beside its workers: processes that
+// were killed and have not ended.
 const fewStuck = 8
 
-// mayReplace returns an error if too many processes that were killed have not ended: each would be followed by another
-// one that meets with the same.
+// mayReplace returns an error if too many killed processes have not ended. A further worker would
+// probably get stuck as well.
 func (c *Crew) mayReplace(i int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,8 +118,7 @@ func (c *Crew) mayReplace(i int) error {
 	return &StartError{Worker: i + 1, Err: fmt.Errorf("%d processes were killed and have not ended: they may wait in the kernel", n)}
 }
 
-// failed ends a worker that cannot come into service, because of err or because it
-// has died meanwhile.
+// failed ends a worker that cannot serve, either because of err or because it died in the meantime.
 func (m *member) failed(i int, err error) *StartError {
 	own := m.proc.Exiting() || endedBefore(err) && !m.outlives()
 	s := &StartError{Worker: i + 1, Started: true, Permanent: !own && !errors.Is(err, errs.ErrClosed), Err: err}
@@ -121,13 +127,13 @@ func (m *member) failed(i int, err error) *StartError {
 	return s
 }
 
-// endedBefore reports whether err says that there is no such process.
+// endedBefore reports whether err says that the process no longer exists.
 func endedBefore(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
-// cpus are those on which a worker may run that is started for place n, from 1; for
-// 0, a spare, those that all places have.
+// cpus returns the CPUs on which the worker of slot n, counted from 1, may run. A spare, with n
+// equal to 0, gets a restriction only if all slots share one. The result nil means no restriction.
 func (c *Crew) cpus(n int) []int {
 	switch sets := c.limits.cpus; {
 	case len(sets) == 0 || n == 0 && len(sets) > 1:
@@ -139,8 +145,8 @@ func (c *Crew) cpus(n int) []int {
 	}
 }
 
-// pin lets a spare that has come to place i run only on the CPUs of the place;
-// other workers were born so.
+// pin restricts a spare that takes slot i to the CPUs of the slot. Other workers are started with
+// that restriction.
 func (m *member) pin(i int) error {
 	if m.number() > 0 || len(m.crew.limits.cpus) < 2 {
 		return nil
@@ -152,7 +158,7 @@ func (m *member) pin(i int) error {
 	return nil
 }
 
-// discard ends a worker that is not in service.
+// discard kills a worker that is not in service and waits until it has ended.
 func (m *member) discard() Death {
 	m.proc.Kill()
 	<-m.proc.Done()
@@ -163,15 +169,17 @@ func (m *member) discard() Death {
 	return death
 }
 
-// enlist puts the worker in service and watches for its death; false if the
-// crew was closed meanwhile, or has dismissed the others.
+// enlist puts the worker in service and watches for its death. It reports false if the pool was
+// closed in the meantime or has dismissed its workers.
 func (m *member) enlist(i int) bool {
 	c := m.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	if c.closed || c.draining && c.open == 0 {
 		return false
 	}
+
 	if m.num.Swap(int32(i+1)) == 0 {
 		m.trace("was a spare and takes a place")
 	}
@@ -181,6 +189,7 @@ func (m *member) enlist(i int) bool {
 	m.usage.begin()
 	m.before = c.places[i].served
 	c.places[i].served++
+
 	if i >= c.want {
 		m.leaving, m.why = true, tooMany
 	}
@@ -190,7 +199,8 @@ func (m *member) enlist(i int) bool {
 	return true
 }
 
-// noticeDeath waits for the worker's end and makes its pump reap it. It is the only place that marks a worker dead.
+// noticeDeath waits for the worker's end and makes its pump reap it. Only noticeDeath marks a
+// worker as dead.
 func (m *member) noticeDeath() {
 	c := m.crew
 	<-m.proc.Done()
@@ -209,10 +219,10 @@ func (m *member) noticeDeath() {
 	m.link.Kick()
 }
 
-// number is the worker's in the crew, from 1; 0 while it is a spare.
+// number returns the worker's slot, counted from 1, or 0 while it is a spare.
 func (m *member) number() int { return int(m.num.Load()) }
 
-// pause waits, unless the crew is closed meanwhile.
+// pause waits for d or until the pool is closed.
 func (c *Crew) pause(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -227,7 +237,7 @@ func isPermanent(err error) bool {
 	return errors.As(err, &s) && s.Permanent
 }
 
-// killed reports whether a worker that failed was killed from outside.
+// killed reports whether a worker that failed was killed by another process.
 func killed(err error) bool {
 	var s *StartError
 	return errors.As(err, &s) && s.Killed
@@ -238,8 +248,8 @@ func inSetup(err error) bool {
 	return errors.As(err, &s) && s.InSetup
 }
 
-// endSingle tells of the end of a worker that is not replaced, and returns why it
-// will run nothing any more.
+// endSingle reports the end of a worker that is not replaced. It returns why that worker will run
+// no more tasks.
 func (c *Crew) endSingle(m *member, err error) error {
 	if m == nil {
 		var s *StartError
@@ -251,6 +261,7 @@ func (c *Crew) endSingle(m *member, err error) error {
 		}
 		return err
 	}
+
 	if c.cfg.OnEnd != nil {
 		c.cfg.OnEnd(m.death)
 	}
@@ -258,9 +269,8 @@ func (c *Crew) endSingle(m *member, err error) error {
 	return &death
 }
 
-// serve runs a worker in service until it is dead. It reports whether its place
-// may be filled again at once: it has done something, or lived for a while, or
-// was to leave, or was killed, by us or by somebody else.
+// serve runs a worker until it is dead. It reports whether the slot may be filled again at once:
+// the worker did something, served for a while, made way, or was killed.
 func (m *member) serve() (useful bool) {
 	m.pump()
 	if m.departing {
@@ -268,9 +278,9 @@ func (m *member) serve() (useful bool) {
 	}
 	m.bury()
 	return m.leaving || m.death.Cause != nil || m.finished > 0 || m.lost > 0 || time.Since(m.started) > worthy ||
-		m.death.mayBeKilled() // somebody did; that says nothing about the next one
+		m.death.mayBeKilled() // such an end says nothing about the next worker
 }
 
-// worthy is how long a worker must live without a task not to count as one that
-// cannot be started.
+// worthy is how long a worker without a task must live so that its end does not count as a failed
+// start.
 const worthy = time.Second

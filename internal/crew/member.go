@@ -19,64 +19,64 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// A member is one worker process in service.
+// A member is one worker process.
 type member struct {
 	crew   *Crew
-	num    atomic.Int32 // its number in the crew, from 1; 0 while it is a spare
+	num    atomic.Int32 // its slot, counted from 1; 0 while it is a spare
 	name   string
 	proc   *spawn.Process
 	link   *link.Link
 	broker connection
 	wake   chan struct{} // wakes the pump; capacity 1
 	fns    map[string]int
-	errs   *forwarder // its stderr, with the last words
+	errs   *forwarder // its standard error; keeps its end
 	outs   *forwarder
-	ears   chan struct{} // closed when no more messages come
+	ears   chan struct{} // closed when the worker sends no more messages
 
-	taken chan struct{} // closed when a spare gets a place
+	taken chan struct{} // closed when a spare gets a slot
 
-	// Under the crew's lock.
+	// The pool's lock guards the fields below.
 	work      sched.Worker
-	idle      bool      // in crew.idle, the pump asleep
-	since     time.Time // it is idle; only if that matters
-	leased    bool      // a lone caller is in the pump's place
-	hungry    bool      // could take more than the queue had
+	idle      bool      // in crew.idle; the pump sleeps
+	since     time.Time // when it became idle; set only if Recycle.Idle is
+	leased    bool      // a caller has the pump's role
+	hungry    bool      // could take more tasks than the queue had
 	looking   bool      // it is about to look for tasks
 	dead      bool
-	leaving   bool  // it makes way for a fresh one and gets no more tasks
-	tired     bool  // that is for want of tasks
-	departing bool  // it has left its place
-	finished  int   // tasks of which the outcomes are known
-	cause     error // why we kill it
+	leaving   bool  // makes way for a fresh worker and gets no more tasks
+	tired     bool  // makes way because it was idle
+	departing bool  // has left its slot
+	finished  int   // tasks whose outcomes are known
+	cause     error // why the pool kills it
 	ready     bool  // its start is over
-	doomed    bool  // we are about to kill it: it gets no more tasks
-	hadMuch   bool  // at the last sample, it had mapped most of the memory that it may map
-	stalled   bool  // it has begun none for long: it gets no more until it goes on
-	sending   *job  // whose body is being sent
+	doomed    bool  // will be killed and gets no more tasks
+	hadMuch   bool  // had mapped most of the memory that it may map, at the last sample
+	stalled   bool  // started no task for long; gets no more until it goes on
+	sending   *job  // the job whose body is being sent
 	seen      sighting
-	stacks    string        // of the task that is being ended
-	answer    chan struct{} // closed when they have come
+	stacks    string        // of the goroutines, if a task is being ended
+	answer    chan struct{} // closed when the stacks have come
 	asked     asking
 	started   time.Time
 	usage     usage
-	before    int           // workers that had its place before
-	why       string        // it makes way
-	outage    time.Duration // before it came, in which tasks did not wait for its place
+	before    int           // workers that had its slot before
+	why       string        // why it makes way
+	outage    time.Duration // for how long tasks did not wait for its slot
 
-	// The pump's.
+	// Only the pump uses the fields below.
 	results  link.Results
-	done     []outcomes // of results, in their order
+	done     []outcomes // the outcomes in results, in order
 	enc      []byte
 	end      uint32
-	body     []byte // too large for the ring, yet to be sent
+	body     []byte // too large for the ring; not yet sent
 	bodySeq  uint32
 	bodyJob  *job
 	busy     time.Duration
 	tasks    uint64
-	long     run    // a task among those collected that took long
-	longSeq  uint32 // the last of which that is known
+	long     run    // a slow task among those collected
+	longSeq  uint32 // the last slow task that is known
 	longTook time.Duration
-	lost     int // tasks that its death has cost
+	lost     int // tasks lost by its death
 	death    Death
 }
 
@@ -85,7 +85,7 @@ func (m *member) pump() {
 	for {
 		more, err := m.collect()
 		if more {
-			runtime.Gosched() // what they submit now travels together
+			runtime.Gosched() // tasks that callers submit now travel together
 		}
 		if err == nil {
 			err = m.fill()
@@ -94,6 +94,7 @@ func (m *member) pump() {
 			switch m.next() {
 			case sleeping:
 				err = m.link.Wait()
+
 			case crowded: // by tasks that were taken back
 				err = m.link.WaitRoom()
 			case idle:
@@ -107,6 +108,7 @@ func (m *member) pump() {
 				return
 			}
 		}
+
 		if err != nil {
 			m.condemn(err)
 			return
@@ -114,9 +116,9 @@ func (m *member) pump() {
 	}
 }
 
-// condemn kills a worker whose link is broken and returns when it is dead. A
-// closed bell or a broken pipe is what a death looks like from here, and so is a
-// deadline, which EndReading sets: that tells its own cause.
+// condemn kills a worker whose link is broken and returns when the worker is dead. A closed
+// doorbell, a broken pipe or a deadline does not name a cause, because a death looks the same: the
+// other ends close, and EndReading sets the deadline.
 func (m *member) condemn(err error) {
 	if !likeDeath(err) || m.outlives() {
 		m.blame(err)
@@ -125,14 +127,16 @@ func (m *member) condemn(err error) {
 	<-m.proc.Done()
 }
 
-// How long the end of a process that has closed its descriptors may take until it is known.
+// These limits apply to a process that has closed its descriptors but whose end is not known yet.
 const (
-	dying     = time.Second     // a process that still runs by then is ended
-	reporting = 4 * time.Second // as much longer for a process that runs no more: how it ended is still to be told
+	dying = time.Second // then a process that still runs is killed
+	// The end of a process that no longer runs is awaited for this much longer, to learn its
+	// status.
+	reporting = 4 * time.Second
 )
 
-// outlives reports whether the worker still runs some time after what looks like its death. That its end is not known
-// by then does not say so: the end may be slow.
+// outlives reports whether the worker still runs some time after what looks like its death. A
+// worker whose end is slow to be reported does not count.
 func (m *member) outlives() bool {
 	if m.endsWithin(dying) {
 		return false
@@ -162,8 +166,8 @@ func likeDeath(err error) bool {
 	return false
 }
 
-// deaf is called when nothing more can be heard of the worker. If it is not dead
-// it has to be ended: it could not be told to cancel a task any more.
+// deaf is called when the worker's socket has ended. A worker that still runs is killed, because it
+// can no longer be told to cancel a task.
 func (m *member) deaf(why error) {
 	switch {
 	case !likeDeath(why):
@@ -174,18 +178,18 @@ func (m *member) deaf(why error) {
 	m.proc.Kill()
 }
 
-// leastGrace is how long a worker may take nothing of what it is sent, however short the
-// grace period is: one that waits for a processor is not stuck.
+// leastGrace is the least time that a worker may leave what it is sent unread, however short the
+// grace period is. A worker that waits for a processor is not stuck.
 const leastGrace = time.Second
 
-// stuck is called when the worker does not take what it is sent, of which as much waits as may. As
-// long as it lives it could be told nothing.
+// stuck kills a worker that does not read what it is sent, and so can be told nothing more, or that
+// withholds a result.
 func (m *member) stuck(why error) {
 	m.blame(why)
 	m.proc.Kill()
 }
 
-// blame notes why a worker must end, unless that is known.
+// blame records why a worker must end, unless a cause is known already.
 func (m *member) blame(why error) {
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
@@ -205,9 +209,9 @@ const (
 	over
 )
 
-// inService reports whether m is a member that takes part; under the crew's lock. A worker that nothing more
-// can be heard of does not, even if the end of its process has not been noticed yet: a caller may know of it
-// already, from the question or the task that it did not answer.
+// inService reports whether m takes part. The caller must hold the pool's lock. A worker whose
+// socket has ended does not count, even if the end of its process has not been noticed yet: a
+// caller may already know of the end, from a query or a task that was not answered.
 func (m *member) inService() bool {
 	if m == nil || m.dead {
 		return false
@@ -220,11 +224,12 @@ func (m *member) inService() bool {
 	}
 }
 
-// next decides what the pump does now.
+// next decides what the pump does next.
 func (m *member) next() state {
 	c := m.crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	switch {
 	case m.dead:
 		return over
@@ -241,10 +246,12 @@ func (m *member) next() state {
 	case c.sched.Next() != nil, m.isStalled():
 		return crowded
 	}
+
 	took, left := c.steal(m, true)
 	if took {
 		return again
 	}
+
 	m.hungry = false
 	m.becomeIdle()
 	if left {
@@ -253,7 +260,7 @@ func (m *member) next() state {
 	return idle
 }
 
-// wakeUp sends the pump of an idle member on its way; under the crew's lock.
+// wakeUp wakes the pump of an idle worker. The caller must hold the pool's lock.
 func (m *member) wakeUp() {
 	select {
 	case m.wake <- struct{}{}:
@@ -261,13 +268,14 @@ func (m *member) wakeUp() {
 	}
 }
 
-// collect settles what the worker has finished, and reports whether somebody who has waited for that
-// may have the next task ready: his job is done, or no task waits.
+// collect settles the tasks that the worker has finished. It reports whether the next task may soon
+// be submitted, because a job is done or no task waits.
 func (m *member) collect() (more bool, err error) {
 	err = m.link.Collect(&m.results)
 	if len(m.results.Runs) == 0 {
 		return false, err
 	}
+
 	c := m.crew
 	c.mu.Lock()
 	m.done = m.done[:0]
@@ -277,7 +285,8 @@ func (m *member) collect() (more bool, err error) {
 			break
 		}
 	}
-	m.link.Accounted() // under the lock, so that the tasks and this agree for everybody who looks
+	// Under the lock, so that the tasks and the link's counters agree for every observer.
+	m.link.Accounted()
 	m.usage.heard(m.work.Tasks() == 0)
 	m.observe()
 	m.looking = err == nil && m.work.Tasks() == 0
@@ -305,7 +314,7 @@ func (m *member) collect() (more bool, err error) {
 	return more, err
 }
 
-// match finds the elements whose outcomes lie in r.
+// match finds the elements whose outcomes are in r.
 func (m *member) match(r link.Run) error {
 	for len(r.Data) > 0 {
 		ch, err := m.work.Done(r.Seq, len(r.Data))
@@ -324,17 +333,17 @@ func (m *member) match(r link.Run) error {
 	return nil
 }
 
-// outcomes are a run's, all of one kind.
+// outcomes are the outcomes of a run, all of one kind.
 type outcomes struct {
 	run
 	kind uint8
 	data [][]byte
 }
 
-// What is larger than codec.Large does not lie in a ring, where something else would follow it.
+// Results larger than codec.Large never lie in a ring, where later results would overwrite them.
 const _ = uint(codec.Large - link.MaxInline)
 
-// settle hands over outcomes.
+// settle delivers outcomes.
 func (m *member) settle(d outcomes) {
 	batch := d.job.batch
 	if d.kind != runner.OK {
@@ -352,8 +361,8 @@ func (m *member) settle(d outcomes) {
 	}
 }
 
-// observe tells the scheduler how long tasks take. The worker's figures are believed as far
-// as they can be true: they decide how others' tasks are divided, too.
+// observe tells the scheduler how long tasks take. It ignores figures that cannot be true, because
+// they also decide how the tasks of other workers are divided.
 func (m *member) observe() {
 	busy, tasks := m.link.Busy()
 	if busy < 0 || busy > m.usage.news.Sub(m.usage.serving) || tasks > uint64(m.finished+m.work.Tasks()) {

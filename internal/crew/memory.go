@@ -15,26 +15,30 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// Without a control group, nothing in the kernel bounds the memory of one process exactly. RLIMIT_DATA refuses each
-// mapping that would exceed it, with one exception: a mapping over a range reserved earlier, which is how the Go
-// runtime maps large spans, succeeds, and only the next mapping fails. RLIMIT_AS would refuse the reservation, but it
-// counts what must not count: objects that other processes share with the worker, files that a task maps, the 64 MiB
-// of addresses that each thread's malloc reserves, the stacks of threads, and the race detector's terabytes. Raising
-// it around each mapping of mp's would not cover the user's mappings. So mp also samples the memory of workers while
-// they start or run tasks.
+// Without a control group, nothing in the kernel bounds the memory of one process exactly.
+// RLIMIT_DATA refuses each mapping that would exceed it, with one exception: a mapping over a range
+// reserved earlier, which is how the Go runtime maps large spans, succeeds, and only the next
+// mapping fails. RLIMIT_AS would refuse the reservation, but it counts memory that must not count:
+// objects that other processes share with the worker, files that a task maps, the 64 MiB of
+// addresses that each thread's malloc reserves, the stacks of threads, and the race detector's
+// terabytes. Raising it around each of mp's own mappings would not cover the user's mappings. So mp
+// also samples the memory of workers while they start or run tasks.
 
 const (
-	// The interval between samples is sampleEvery, or sampleEach times the number of sampled workers if that is more. It
-	// depends on a count, not on a measured time, which would grow with everything that delays this process.
+	// The interval between samples is sampleEvery, or sampleEach times the number of sampled
+	// workers if that is longer. It depends on a count and not on a measured duration, which would
+	// grow with everything that delays this process.
 	sampleEvery = 10 * time.Millisecond
 	sampleEach  = time.Millisecond
-	// stackOf is what statm counts as data, and RLIMIT_DATA does not: the stack of the first thread.
+	// stackOf is the size of the first thread's stack. statm counts it as data, but RLIMIT_DATA
+	// does not.
 	stackOf = 8 << 20
-	// vague is by how much statm's resident memory may be wrong: the kernel adds it up per processor.
+	// vague is the largest error of statm's resident memory. The kernel counts it per processor.
 	vague = 64 << 20
 )
 
-// A sampler samples the memory of workers. The crew's lock guards its fields, except busy while looking is true.
+// A sampler samples the memory of workers. The pool's lock guards its fields, except busy while
+// looking is true.
 type sampler struct {
 	timer   *time.Timer
 	armed   bool // the timer is running, or a sample is being taken
@@ -42,18 +46,19 @@ type sampler struct {
 	looking bool // a sample is being taken, without the lock
 	all     []*sampled
 	busy    []*sampled // the workers in this sample
-	ended   []*sampled // workers that ended while looking was true
+	ended   []*sampled // workers that ended while looking was set
 }
 
-// sampled is a worker that is looked at.
+// sampled is a worker that is sampled.
 type sampled struct {
 	m     *member
 	statm int
-	data  int64 // its limit of data, once it has one
-	much  bool  // at the last sample, it had mapped most of what it may map
+	data  int64 // its limit of data, once known
+	much  bool  // at the last sample, it had mapped most of the memory that it may map
 }
 
-// watchMemory registers a worker with the sampler, which samples it whenever it is starting or has tasks.
+// watchMemory registers a worker with the sampler, which samples it whenever it is starting or has
+// tasks.
 func (m *member) watchMemory() {
 	c := m.crew
 	if c.limits.private == 0 {
@@ -67,7 +72,8 @@ func (m *member) watchMemory() {
 	c.sampleSoon()
 }
 
-// open opens what tells of the worker's memory. If it cannot, each look tries again: descriptors may be short.
+// open opens the file that shows the worker's memory. If open fails, for example for lack of
+// descriptors, the next sample tries again.
 func (x *sampled) open() {
 	fd, err := unix.Open(fmt.Sprintf("/proc/%d/statm", x.m.proc.InProc), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -81,7 +87,7 @@ func (x *sampled) close() {
 	}
 }
 
-// unwatchMemory is the counterpart of watchMemory.
+// unwatchMemory undoes watchMemory.
 func (m *member) unwatchMemory() {
 	m.crew.mu.Lock()
 	defer m.crew.mu.Unlock()
@@ -99,7 +105,7 @@ func (m *member) unwatchMemory() {
 	})
 }
 
-// sampleSoon has the workers looked at as long as one is busy; under the lock.
+// sampleSoon samples the workers until none of them is busy. The caller must hold c.mu.
 func (c *Crew) sampleSoon() {
 	switch s := &c.sampler; {
 	case c.limits.private == 0 || c.closed:
@@ -111,7 +117,7 @@ func (c *Crew) sampleSoon() {
 	}
 }
 
-// sample is the timer's.
+// sample takes a sample. The sampler's timer calls it.
 func (c *Crew) sample() {
 	s := &c.sampler
 	c.mu.Lock()
@@ -140,11 +146,13 @@ func (c *Crew) sample() {
 	for _, x := range s.busy {
 		x.m.hadMuch = x.much
 	}
+
 	var drops []run
 	over = slices.DeleteFunc(over, func(m *member) bool { return !c.isEndedByMemory(m, collectRuns(&drops)) })
 	if len(over) > 0 {
 		c.distribute()
 	}
+
 	if s.armed = (len(s.busy) > 0 || s.again) && !c.closed; s.armed {
 		s.timer.Reset(max(sampleEvery, time.Duration(len(s.busy))*sampleEach))
 	}
@@ -152,20 +160,23 @@ func (c *Crew) sample() {
 
 	c.settleAll(drops, c.whyNot)
 	for _, m := range over {
-		m.proc.Signal(syscall.SIGKILL) // a keeper would take its time
+		m.proc.Signal(syscall.SIGKILL) // a keeper would take longer
 		m.proc.Kill()
 	}
 }
 
-// isEndedByMemory notes that a worker must be killed for its memory, unless it is being ended anyway. Tasks that it has
-// not started go elsewhere. Under the lock.
+// isEndedByMemory notes that a worker must be killed for its memory. It reports false if the worker
+// is being ended already. Tasks that the worker has not started go elsewhere. The caller must hold
+// c.mu.
 func (c *Crew) isEndedByMemory(m *member, drop sched.Drop) bool {
 	if m.dead || m.doomed {
 		return false
 	}
+
 	if task, ok := m.work.Running(); ok {
 		c.sched.Behind(&m.work, task.Seq, drop)
 	}
+
 	m.doomed = true
 	if m.cause == nil {
 		m.cause = ErrMemory
@@ -173,19 +184,21 @@ func (c *Crew) isEndedByMemory(m *member, drop sched.Drop) bool {
 	return true
 }
 
-// isOver reports whether a worker has more private memory than it may have: mapped, if it has the limit of data, or
-// resident.
+// isOver reports whether a worker has more private memory than it may have. It looks at mapped
+// memory if the worker has a limit of data, and otherwise at resident memory.
 func (x *sampled) isOver(limit int64) bool {
 	if x.statm < 0 {
 		if x.open(); x.statm < 0 {
 			return false
 		}
 	}
+
 	var buf [128]byte
 	n, err := sys.ReadAtOnce(x.statm, buf[:])
 	if err != nil {
 		return false
 	}
+
 	limits := x.m.crew.cfg.Link.Limits
 	if x.data == 0 {
 		var has unix.Rlimit
@@ -194,14 +207,18 @@ func (x *sampled) isOver(limit int64) bool {
 			x.data = int64(has.Cur)
 		}
 	}
+
 	now := sys.ParseStatm(buf[:n])
 	if x.data == 0 {
 		return now.Own() > limit
 	}
-	if now.Data() > 0 { // it has not ended meanwhile
+
+	if now.Data() > 0 { // the worker has not ended in the meantime
 		may := int64(limits.DataLimit(0))
 		unused := x.data - may
 		x.much = now.Data()-unused > may/2
 	}
-	return now.Data() > x.data+stackOf || now.Own() > limit+vague // memory made read-only no longer counts as data
+
+	// Memory that was made read-only no longer counts as data.
+	return now.Data() > x.data+stackOf || now.Own() > limit+vague
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// A worker that says that it has begun a later task, and never commits the result of the one before, cannot
-// keep that from being ended: neither by its context nor by its timeout.
+// A worker that claims to have started a later task, and never commits the result of the one
+// before, must not prevent the end of that task, whether by its context or by its timeout.
 func TestLaterTaskBegun(t *testing.T) {
 	for name, c := range map[string]struct {
 		hints  crew.Hints
@@ -28,6 +28,7 @@ func TestLaterTaskBegun(t *testing.T) {
 				w := cr.Workers()
 				return len(w) == 1 && w[0].Running
 			})
+
 			execute(t, t.Context(), cr, "echo", second, crew.Hints{})
 			until(t, "the second seems to run", func() bool {
 				w := cr.Workers()
@@ -36,6 +37,7 @@ func TestLaterTaskBegun(t *testing.T) {
 			if c.cancel {
 				cancel()
 			}
+
 			first.wait(t, "the first")
 			second.wait(t, "the second")
 			if err := second.errs[0]; !errors.Is(causeOf(err), crew.ErrCorrupt) {
@@ -45,7 +47,7 @@ func TestLaterTaskBegun(t *testing.T) {
 	}
 }
 
-// Nor does it help it to say so just when it is asked what it is doing.
+// Such a claim must not help even if the worker makes it just when it is asked for its stacks.
 func TestLaterTaskBegunWhenAsked(t *testing.T) {
 	cr := start(t, config(t, "begun until asked for stacks", 1))
 	ctx, cancel := context.WithCancel(t.Context())

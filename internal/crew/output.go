@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/journal"
 )
 
-// output passes on what workers print, whole lines at a time.
+// output forwards what workers print, in whole lines.
 type output struct{ stdout, stderr *sink }
 
 func newOutput(stdout, stderr io.Writer) *output {
@@ -24,14 +24,13 @@ func newOutput(stdout, stderr io.Writer) *output {
 	return o
 }
 
-// same reports whether two writers are one; those that cannot be compared are
-// not.
+// same reports whether two writers are equal. Writers that cannot be compared are not.
 func same(a, b io.Writer) bool {
 	defer func() { _ = recover() }()
 	return a == b
 }
 
-// sink keeps the lines of different workers apart.
+// sink is a writer shared by workers. Its lock keeps their lines apart.
 type sink struct {
 	mu   sync.Mutex
 	w    io.Writer
@@ -51,26 +50,26 @@ func (s *sink) write(lines []byte) {
 
 const (
 	ellipsis  = "\n…\n"
-	maxLine   = 64 << 10 // a longer line is passed on in pieces
+	maxLine   = 64 << 10 // longer lines are forwarded in pieces
 	tailBytes = 4 << 10
-	// crashBytes is what is kept from the beginning of a crash report, whose
-	// first line says what it was and is followed by all goroutines' stacks.
+	// crashBytes is how much of a crash report is kept from its beginning. The first line of a
+	// report names the cause; the stacks of all goroutines follow.
 	crashBytes = 4<<10 - len(ellipsis)
 )
 
-// forwarder passes one stream of one worker on.
+// forwarder forwards one output stream of one worker.
 type forwarder struct {
 	to   *sink
 	r    *os.File
 	done chan struct{}
 
 	mu    sync.Mutex
-	last  []byte // the end of what came
-	crash []byte // what came from the last line on that looks like a crash
-	rule  bool   // the last line that is not empty was threadRule
+	last  []byte // the end of the stream
+	crash []byte // the stream from the last line on that looks like the start of a crash report
+	rule  bool   // the last non-empty line was threadRule
 }
 
-// forward makes a pipe; the worker gets the returned descriptor.
+// forward creates a pipe. It returns the descriptor of the end that the worker gets.
 func (o *output) forward(to *sink) (*forwarder, int, error) {
 	var p [2]int
 	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC); err != nil {
@@ -94,6 +93,7 @@ func (f *forwarder) copy() {
 	defer f.r.Close()
 	var line []byte
 	buf := make([]byte, 4096)
+
 	for {
 		n, err := f.r.Read(buf)
 		f.remember(buf[:n])
@@ -103,14 +103,17 @@ func (f *forwarder) copy() {
 			f.to.write(line[:end])
 			line = append(line[:0], line[end:]...)
 		}
+
 		if len(line) > maxLine {
 			f.to.write(line)
 			line = line[:0]
 		}
+
 		if err != nil {
 			break
 		}
 	}
+
 	if len(line) > 0 {
 		f.to.write(append(line, '\n'))
 	}
@@ -125,7 +128,7 @@ func (f *forwarder) remember(b []byte) {
 	}
 }
 
-// watchForCrash sees whole lines.
+// watchForCrash looks for the start of a crash report in whole lines.
 func (f *forwarder) watchForCrash(lines []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,17 +137,20 @@ func (f *forwarder) watchForCrash(lines []byte) {
 		if line := bytes.TrimSpace(line); len(line) > 0 {
 			f.rule = string(line) == threadRule
 		}
+
 		if len(f.crash) == 0 || len(f.crash) >= crashBytes {
 			if goesOn && len(f.crash) > 0 || !BeginsCrash(string(line)) {
 				continue
 			}
 			f.crash = f.crash[:0]
 		}
+
 		f.crash = append(f.crash, line[:min(len(line), crashBytes-len(f.crash))]...)
 	}
 }
 
-// words are the worker's last: its crash report's beginning, and the end.
+// words returns the beginning of the worker's crash report, if there is one, and the end of its
+// output.
 func (f *forwarder) words() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -156,8 +162,8 @@ func (f *forwarder) words() string {
 	return string(f.crash) + ellipsis + string(last)
 }
 
-// finish is called once the worker is dead; descendants that hold the pipe
-// open are not waited for. A writer of the user's that blocks is left behind.
+// finish waits, once the worker is dead, until its output has been forwarded. The wait is short,
+// because descendants may hold the pipe open and the user's writer may block.
 func (f *forwarder) finish() {
 	_ = f.r.SetReadDeadline(time.Now().Add(lastWords))
 	select {

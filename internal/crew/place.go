@@ -10,23 +10,26 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// A place is where one worker after the other serves; under the crew's lock.
+// A place is a slot, in which workers serve one after another. The pool's lock guards it.
 type place struct {
-	kept   bool          // a keeper keeps it filled
-	vacant bool          // there was nothing to do for its worker
-	served int           // workers so far
-	wake   chan struct{} // tells the keeper of a vacant one that there is, or of a hopeless one that it is to try again; capacity 1
+	kept   bool // a keeper keeps it filled
+	vacant bool // its worker ended because there was nothing to do
+	served int  // workers so far
+	// wake tells the keeper of a vacant slot that there is work, or the keeper of a failing slot to
+	// try again. Its capacity is 1.
+	wake chan struct{}
 
-	again    bool    // Resize asks for another attempt at once
-	trouble  trouble // since it was filled last
-	hopeless bool    // it does not count: its worker failed to start so often that tasks do not wait for it
+	again   bool    // Resize requests an immediate attempt
+	trouble trouble // since a worker last served
+	// hopeless is set if so many starts failed that tasks no longer wait for this slot.
+	hopeless bool
 }
 
-// trouble is why there is no worker.
+// trouble says why there is no worker.
 type trouble struct {
-	failed int // starts, one after the other
+	failed int // consecutive failed starts
 	since  time.Time
-	why    error // of the last
+	why    error // the last failure
 }
 
 func (t *trouble) note(failed int, why error) {
@@ -36,9 +39,9 @@ func (t *trouble) note(failed int, why error) {
 	t.failed, t.why = failed, why
 }
 
-// Resize sets how many places are to be filled. New workers start at once, and
-// so do those of places that could not be filled. Workers of places that are too
-// many finish what they run; what they have not begun goes to others.
+// Resize sets the number of slots to be filled. It starts new workers at once, also in slots whose
+// worker could not be started. Workers in surplus slots finish their current tasks. Their other
+// tasks go to other workers.
 func (c *Crew) Resize(n int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,14 +52,15 @@ func (c *Crew) Resize(n int) error {
 	return nil
 }
 
-// resize tells first how the first start of each new place went, unless it is
-// nil.
+// resize sets the number of slots. If first is not nil, it receives the outcome of each new slot's
+// first start.
 func (c *Crew) resize(n int, first chan<- error) {
 	c.want = n
 	for len(c.places) < n {
 		c.places = append(c.places, &place{wake: make(chan struct{}, 1)})
 		c.members = append(c.members, nil)
 	}
+
 	for i, p := range c.places {
 		switch {
 		case i < n && !p.kept:
@@ -69,6 +73,7 @@ func (c *Crew) resize(n int, first chan<- error) {
 			if p.hopeless {
 				c.hope(p)
 			}
+
 			p.again = true
 			p.rouse()
 		case i >= n && c.members[i] != nil:
@@ -87,20 +92,21 @@ func (p *place) rouse() {
 	}
 }
 
-// changed tells those who wait for the places to be filled.
+// changed wakes the callers that wait for slots to be filled.
 func (c *Crew) changed() {
 	close(c.change)
 	c.change = make(chan struct{})
 }
 
-// Ready waits until each place is filled, or is empty for want of work. It
-// returns the reason when one cannot be filled.
+// Ready waits until each slot has a worker or is empty for lack of tasks. It returns the reason if
+// a slot cannot be filled.
 func (c *Crew) Ready(ctx context.Context) error {
 	for {
 		filled, change, err := c.filled()
 		if filled || err != nil {
 			return err
 		}
+
 		select {
 		case <-change:
 		case <-ctx.Done():
@@ -115,6 +121,7 @@ func (c *Crew) filled() (ok bool, change chan struct{}, err error) {
 	if c.closed || c.draining {
 		return false, nil, errs.ErrClosed
 	}
+
 	for i, p := range c.places[:c.want] {
 		switch m := c.members[i]; {
 		case !p.kept:
@@ -128,7 +135,7 @@ func (c *Crew) filled() (ok bool, change chan struct{}, err error) {
 	return true, nil, nil
 }
 
-// wanted reports whether a place is to be filled again, and leaves it otherwise.
+// wanted reports whether a slot must be filled again. If not, its keeper gives it up.
 func (c *Crew) wanted(i int) bool {
 	c.mu.Lock()
 	if i < c.want && !c.closed && (!c.draining || c.open > 0) && !c.over() {
@@ -141,8 +148,8 @@ func (c *Crew) wanted(i int) bool {
 	return false
 }
 
-// leavePlace notes that a place has no keeper any more; why is nil if that is as
-// it should be.
+// leavePlace notes that a slot no longer has a keeper. A nil why means that the keeper left as
+// intended. The caller must hold c.mu.
 func (c *Crew) leavePlace(i int, why error) (drops []run) {
 	p := c.places[i]
 	p.kept, p.trouble = false, trouble{}
@@ -157,11 +164,12 @@ func (c *Crew) leavePlace(i int, why error) (drops []run) {
 	return drops
 }
 
-// notAlive notes that tasks do not wait for a place any more. When that was the last one, every task that waits
-// ends with the reason of the last that could not be filled, and so will every later one until a place is filled.
+// notAlive notes that tasks no longer wait for a slot. After the last such slot, all waiting tasks
+// end with the last failure, and so do later tasks until a slot is filled. The caller must hold
+// c.mu.
 func (c *Crew) notAlive() (drops []run) {
 	if j := c.sched.Next(); j != nil {
-		c.rousePlaces(j.Pending()) // it may have been roused for them
+		c.rousePlaces(j.Pending()) // this slot may have been roused for them
 	}
 	if c.alive--; c.alive == 0 && c.lastWhy != nil && !c.closed {
 		c.broken = c.lastWhy
@@ -172,8 +180,8 @@ func (c *Crew) notAlive() (drops []run) {
 	return drops
 }
 
-// over reports whether no worker will be started any more: none has ever served, and all places were tried often
-// enough. The lock is held.
+// over reports whether no further worker will be started: no worker has ever served, and every slot
+// has failed too often. The caller must hold c.mu.
 func (c *Crew) over() bool { return c.broken != nil && !c.served }
 
 func (c *Crew) hasServed() {
@@ -190,14 +198,16 @@ func (c *Crew) giveUp(i int, why error) {
 	c.settleAll(drops, c.whyNot)
 }
 
-// cannotFill notes that a place could not be filled, so often in a row. It reports whether to go on trying.
+// cannotFill notes the latest of several consecutive failures to fill a slot. It reports whether to
+// keep trying.
 func (c *Crew) cannotFill(i, failed int, why error) bool {
 	c.mu.Lock()
 	p := c.places[i]
 	if p.trouble.note(failed, why); !c.closed {
-		c.distribute() // tasks may count on this place
+		c.distribute() // tasks may count on this slot
 	}
 	ending := c.closed || c.draining && c.open == 0
+
 	lost := !p.hopeless && (failed >= c.cfg.Restart.Attempts || isPermanent(why) && !c.served)
 	var drops []run
 	if lost {
@@ -210,14 +220,17 @@ func (c *Crew) cannotFill(i, failed int, why error) bool {
 		p.kept, p.hopeless = false, false
 	}
 	c.mu.Unlock()
+
 	if lost && c.cfg.Logger != nil && !ending {
 		c.cfg.Logger.Error("mp: worker cannot be started", "worker", i+1, "attempts", failed, "error", why)
 	}
+
 	c.settleAll(drops, c.whyNot)
 	return !over
 }
 
-// isFilled notes that a worker serves in a place, and returns how long tasks did not wait for that. The lock is held.
+// isFilled notes that a worker serves in a slot. It returns for how long tasks did not wait for the
+// slot. The caller must hold c.mu.
 func (c *Crew) isFilled(i int) (outage time.Duration) {
 	p := c.places[i]
 	if p.hopeless {
@@ -228,21 +241,22 @@ func (c *Crew) isFilled(i int) (outage time.Duration) {
 	return outage
 }
 
-// hope has tasks wait for a place again. The lock is held.
+// hope makes tasks wait for a slot again. The caller must hold c.mu.
 func (c *Crew) hope(p *place) {
 	p.hopeless = false
 	c.alive++
 	c.broken = nil
 }
 
-// awaitRetry waits before the next attempt to fill a place. It reports whether Resize has
-// asked for that meanwhile.
+// awaitRetry waits before the next attempt to fill a slot. It reports whether Resize requested an
+// immediate attempt.
 func (c *Crew) awaitRetry(i int, d time.Duration) bool {
 	c.mu.Lock()
 	p := c.places[i]
 	c.mu.Unlock()
 	t := time.NewTimer(d)
 	defer t.Stop()
+
 	for {
 		select {
 		case <-t.C:
@@ -258,36 +272,40 @@ func (c *Crew) awaitRetry(i int, d time.Duration) bool {
 		if again || !wanted {
 			return again
 		}
-		// The token was of another time.
+
+		// The token was stale.
 	}
 }
 
-// awaitWork leaves a place vacant until there is something to do.
+// awaitWork leaves a slot vacant until there is work.
 func (c *Crew) awaitWork(i int) {
 	c.mu.Lock()
 	p := c.places[i]
 	p.vacant = c.sched.Next() == nil && !c.queues() && i < c.want && !c.closed && !c.draining
 	vacant := p.vacant
+
 	select {
-	case <-p.wake: // of another time
+	case <-p.wake: // drop a stale token
 	default:
 	}
 	c.changed()
 	c.mu.Unlock()
+
 	if !vacant {
 		return
 	}
+
 	select {
 	case <-p.wake:
 	case <-c.closing:
 	}
+
 	c.mu.Lock()
 	p.vacant = false
 	c.mu.Unlock()
 }
 
-// queues reports whether tasks wait behind others at some worker: only one that is
-// idle will take them from there.
+// queues reports whether tasks wait behind others at some worker. Only an idle worker steals them.
 func (c *Crew) queues() bool {
 	for _, m := range c.members {
 		if m != nil && !m.dead && m.work.Tasks() > 1 {
@@ -297,7 +315,7 @@ func (c *Crew) queues() bool {
 	return false
 }
 
-// rousePlaces fills up to n vacant places.
+// rousePlaces fills up to n vacant slots.
 func (c *Crew) rousePlaces(n int) {
 	for _, p := range c.places {
 		if n <= 0 {

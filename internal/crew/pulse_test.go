@@ -15,7 +15,7 @@ import (
 
 func waits() []byte { b := make([]byte, 16); b[8] = doWait; return b }
 
-// occupy makes one of two workers run a task until release is called, and returns both.
+// occupy makes one of two workers run a task until release is called, and returns both workers.
 func occupy(t *testing.T, c *crew.Crew) (busy, other crew.Info, release func()) {
 	t.Helper()
 	until(t, "both workers", func() bool { return len(c.Workers()) == 2 })
@@ -30,7 +30,7 @@ func occupy(t *testing.T, c *crew.Crew) (busy, other crew.Info, release func()) 
 	return ws[0], ws[1], func() { cancel(); b.wait(t, "the task that occupied it") }
 }
 
-// resume lets a stopped worker go on, and shows that it is in service as before.
+// resume continues a stopped worker and checks that it serves as before.
 func resume(t *testing.T, c *crew.Crew, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
@@ -41,6 +41,7 @@ func resume(t *testing.T, c *crew.Crew, pid int) {
 	for range 2 {
 		execute(t, ctx, c, "task", newBatch(waits()), crew.Hints{})
 	}
+
 	until(t, "both run tasks", func() bool { return running(c) == 2 })
 	for _, w := range c.Workers() {
 		if w.PID == pid {
@@ -50,8 +51,8 @@ func resume(t *testing.T, c *crew.Crew, pid int) {
 	t.Error("the worker that was stopped is no longer in service")
 }
 
-// If a worker starts none of its tasks, another one runs them: the worker may be stopped, or
-// hang outside of a task. Once it goes on it gets tasks again.
+// If a worker starts none of its tasks, because it is stopped or hangs outside of a task, another
+// worker must run them. Once the worker continues, it must get tasks again.
 func TestStalledWorkerGivesTasksBack(t *testing.T) {
 	for _, n := range []int{1, 2, 40} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -62,6 +63,7 @@ func TestStalledWorkerGivesTasksBack(t *testing.T) {
 			for range n {
 				in = append(in, []byte("hello"))
 			}
+
 			b := newBatch(in...)
 			if err := <-execute(t, t.Context(), c, "echo", b, crew.Hints{Chunk: 1}); err != nil {
 				t.Fatal(err)
@@ -71,6 +73,7 @@ func TestStalledWorkerGivesTasksBack(t *testing.T) {
 			if !b.wait(t, "tasks of a stopped worker") {
 				return
 			}
+
 			for i, err := range b.errs {
 				if err != nil {
 					t.Errorf("task %d: %v", i, err)
@@ -92,7 +95,8 @@ func TestStalledWorkerOfALoneCaller(t *testing.T) {
 	resume(t, c, last.PID)
 }
 
-// A pool's only worker keeps its tasks when it is stopped: no other worker could start them sooner.
+// A pool's only worker must keep its tasks while it is stopped, because no other worker could start
+// them sooner.
 func TestStalledWorkerAlone(t *testing.T) {
 	c := start(t, config(t, "honest", 1))
 	pid := lone(t, c).PID
@@ -110,7 +114,8 @@ func TestStalledWorkerAlone(t *testing.T) {
 	b.wait(t, "the task of a worker that was stopped")
 }
 
-// A pool's only worker that begins no task for as long as that may take is ended, and its tasks run elsewhere.
+// A pool's only worker must be killed if it starts no task for as long as one may take. Its tasks
+// must run elsewhere.
 func TestStalledWorkerWithTimeout(t *testing.T) {
 	c := start(t, config(t, "honest", 1))
 	pid := lone(t, c).PID
@@ -121,6 +126,7 @@ func TestStalledWorkerWithTimeout(t *testing.T) {
 	if !b.wait(t, "tasks of a stopped worker") {
 		return
 	}
+
 	for i, err := range b.errs {
 		if err != nil {
 			t.Errorf("task %d: %v", i, err)

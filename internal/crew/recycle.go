@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// Why workers make way.
+// The reasons why a worker makes way.
 const (
 	tooMany  = "the pool was made smaller"
 	idleLong = "recycled: idle"
@@ -19,15 +19,17 @@ const (
 	enough   = "recycled: tasks"
 )
 
-// leave takes the worker out of service, once it is done with what it runs; what
-// it has not begun goes to others. Under the crew's lock.
+// leave takes the worker out of service once it has finished its current task. Tasks that it has
+// not started go to others. The caller must hold the pool's lock.
 func (m *member) leave(why string) {
 	if m.leaving || m.dead {
 		return
 	}
+
 	c := m.crew
 	m.leaving, m.why = true, why
 	c.sched.TakeBack(&m.work, c.drop)
+
 	if m.idle {
 		c.removeIdle(m)
 	}
@@ -38,8 +40,8 @@ func (m *member) leave(why string) {
 	c.distribute()
 }
 
-// count notes that the outcomes of n more tasks are known, after which it may
-// have had its share; under the crew's lock.
+// count notes that the outcomes of n more tasks are known. It recycles the worker when the limit of
+// tasks is reached. The caller must hold the pool's lock.
 func (m *member) count(n int) {
 	m.finished += n
 	if limit := m.crew.cfg.Recycle.Tasks; limit > 0 && m.finished >= limit {
@@ -47,7 +49,7 @@ func (m *member) count(n int) {
 	}
 }
 
-// checkMemory lets a worker go that has too much memory for itself.
+// checkMemory recycles a worker that has too much private memory.
 func (m *member) checkMemory() {
 	c := m.crew
 	limit := c.cfg.Recycle.Memory
@@ -59,8 +61,8 @@ func (m *member) checkMemory() {
 	m.leave(largeNow)
 }
 
-// memoryOf is how many bytes a process has in memory that belong to no file and
-// are not shared; 0 if that cannot be told.
+// memoryOf returns how many bytes of memory a process has that are neither shared nor part of a
+// file. It returns 0 if that is unknown.
 func memoryOf(inProc int) int64 {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", inProc))
 	if err != nil {
@@ -75,7 +77,7 @@ func (c *Crew) removeIdle(m *member) {
 	c.countIdle()
 }
 
-// becomeIdle notes that there is nothing to do for the worker; under the crew's
+// becomeIdle notes that there is nothing to do for the worker. The caller must hold the pool's
 // lock.
 func (m *member) becomeIdle() {
 	c := m.crew
@@ -90,18 +92,19 @@ func (m *member) becomeIdle() {
 	}
 }
 
-// endIdle is the timer's: it lets workers go that have been idle for long.
+// endIdle recycles workers that have been idle for long. A timer calls it.
 func (c *Crew) endIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return
 	}
+
 	limit := c.cfg.Recycle.Idle
 	for i := 0; i < len(c.idle); {
 		m := c.idle[i]
 		if left := limit - time.Since(m.since); left > 0 {
-			c.idler.Reset(left) // it has been idle for longer than those behind it
+			c.idler.Reset(left) // the workers behind it became idle later
 			return
 		}
 		m.tired = true
@@ -109,9 +112,9 @@ func (c *Crew) endIdle() {
 	}
 }
 
-// depart lets a worker that makes way end beside its place, which can be filled
-// at once; false if all workers end, or if as many are at it already as there are
-// places: a teardown that is slower than the tasks must hold them up.
+// depart moves a worker that makes way out of its slot, so that the slot can be filled while the
+// worker tears down. It reports false if all workers end, or if as many workers are departing as
+// there are slots: if teardown is slower than the tasks, it must slow them down.
 func (m *member) depart() bool {
 	c := m.crew
 	c.mu.Lock()
@@ -119,12 +122,14 @@ func (m *member) depart() bool {
 	if !m.leaving || c.draining || c.closed || len(c.departing) >= c.want {
 		return false
 	}
+
 	m.departing = true
 	c.members[m.number()-1] = nil
 	c.departing = append(c.departing, m)
 	c.counts.Recycled++
 	c.noteEnd(m, m.why)
 	c.countWorkers()
+
 	c.keepers.Add(1)
 	go func() {
 		defer c.keepers.Done()
@@ -134,25 +139,28 @@ func (m *member) depart() bool {
 	return true
 }
 
-// sayGoodbye lets the worker tear down and exit, and returns when it has.
+// sayGoodbye tells the worker to tear down and exit, and returns when the worker has ended.
 func (m *member) sayGoodbye() {
 	_ = m.link.Stop()
 	if m.crew.cfg.Patient {
 		<-m.proc.Done()
 		return
 	}
+
 	limit := time.NewTimer(goodbye)
 	defer limit.Stop()
+
 	for {
 		select {
 		case <-m.proc.Done():
 			return
 		case <-limit.C:
 		}
+
 		m.crew.mu.Lock()
 		draining := m.crew.draining
 		m.crew.mu.Unlock()
-		if draining { // that has a limit of its own
+		if draining { // Shutdown has a limit of its own
 			<-m.proc.Done()
 			return
 		}
@@ -160,5 +168,5 @@ func (m *member) sayGoodbye() {
 	}
 }
 
-// goodbye is how long a worker that is recycled has to tear down.
+// goodbye is how long a recycled worker may take to tear down.
 const goodbye = 10 * time.Second

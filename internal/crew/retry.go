@@ -4,14 +4,15 @@ package crew
 
 import "errors"
 
-// attempt is the number of the attempt at element lo, and how far the elements
-// go, before hi, that share it: tasks that travel together do.
+// attempt returns the number of the attempt at element lo. It also returns the end of the elements
+// from lo to hi that share this number, because tasks of one chunk do.
 func (c *Crew) attempt(j *job, lo, hi int) (attempt, end int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(j.deaths) == 0 {
 		return 1, hi
 	}
+
 	deaths := j.deaths[lo]
 	end = lo + 1
 	for end < hi && j.deaths[end] == deaths {
@@ -20,8 +21,8 @@ func (c *Crew) attempt(j *job, lo, hi int) (attempt, end int) {
 	return deaths + 1, end
 }
 
-// mayRetry notes that element i was running when its worker died of the given
-// cause, and reports whether it is to be run again; under the lock.
+// mayRetry notes that element i was running when its worker died of the given cause. It reports
+// whether the element must run again. The caller must hold c.mu.
 func (c *Crew) mayRetry(j *job, i int, cause error) bool {
 	if c.closed || j.Cancel || cause != nil && !errors.Is(cause, ErrMemory) || j.deaths[i] >= j.retries {
 		return false

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// Signal sends a signal to the worker of a crew that has but one, and SIGKILL to
-// its process group.
+// Signal sends a signal to the worker of a pool that has only one. SIGKILL also ends the worker's
+// process group.
 func (c *Crew) Signal(s syscall.Signal) {
 	c.mu.Lock()
 	p := c.greeter
@@ -21,7 +21,7 @@ func (c *Crew) Signal(s syscall.Signal) {
 	}
 }
 
-// PID is the number of the process that said hello first; 0 if none has.
+// PID returns the ID of the process that said hello first, or 0 if none has.
 func (c *Crew) PID() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

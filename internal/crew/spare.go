@@ -4,7 +4,7 @@ package crew
 
 import "slices"
 
-// beginSpares starts the spares, once the first worker is there.
+// beginSpares starts to keep spares, once the first worker serves.
 func (c *Crew) beginSpares() {
 	if c.cfg.Spares == 0 {
 		return
@@ -18,8 +18,8 @@ func (c *Crew) beginSpares() {
 	go c.keepSpares()
 }
 
-// keepSpares starts a spare whenever one is missing. That they cannot be started
-// harms nothing: then places are filled without them.
+// keepSpares starts a spare whenever one is missing. Failures do no harm: without spares, slots are
+// filled with new workers.
 func (c *Crew) keepSpares() {
 	defer c.keepers.Done()
 	for failed := 0; ; {
@@ -36,6 +36,7 @@ func (c *Crew) keepSpares() {
 		case failed > 0:
 			c.pause(c.cfg.Restart.wait(failed))
 		}
+
 		m, err := c.start(0, func() {})
 		if err != nil {
 			failed++
@@ -62,7 +63,7 @@ func (c *Crew) complainOfSpare(failed int, err error) {
 	}
 }
 
-// addSpare keeps a worker ready, and sees to it that it is replaced if it dies.
+// addSpare keeps a worker ready and requests another one if it dies.
 func (c *Crew) addSpare(m *member) {
 	c.mu.Lock()
 	ending := c.closed || c.draining
@@ -72,10 +73,12 @@ func (c *Crew) addSpare(m *member) {
 		c.changed()
 	}
 	c.mu.Unlock()
+
 	if ending {
 		m.discard()
 		return
 	}
+
 	c.keepers.Add(1)
 	go func() {
 		defer c.keepers.Done()
@@ -100,7 +103,7 @@ func (c *Crew) removeSpare(m *member) bool {
 	return i >= 0
 }
 
-// takeSpare returns a spare that is to fill a place; nil if there is none.
+// takeSpare returns a spare to fill a slot, or nil if there is none.
 func (c *Crew) takeSpare() *member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,8 +124,8 @@ func (c *Crew) needSpare() {
 	}
 }
 
-// dismissSpares lets the spares tear down, which have no pump to do so; under the
-// lock.
+// dismissSpares tells the spares to tear down. Unlike workers in slots, they have no pump that does
+// so. The caller must hold c.mu.
 func (c *Crew) dismissSpares() []*member {
 	spares := slices.Clone(c.spares)
 	for _, m := range spares {

@@ -19,23 +19,25 @@ import (
 // startLimit is how long a worker may take from its start to its hello.
 const startLimit = time.Minute
 
-// setupPatience is how long a Setup may take before that is logged; a variable for tests.
+// setupPatience is how long a Setup may take before that is logged. It is a variable for tests.
 var setupPatience = 10 * time.Second
 
-// start starts worker n, or a spare if that is 0, and returns once it could
-// serve.
+// start starts a worker for slot n, or a spare if n is 0, and returns when the worker can serve. It
+// calls greeted once the worker has said hello.
 func (c *Crew) start(n int, greeted func()) (*member, error) {
 	m := &member{crew: c, wake: make(chan struct{}, 1), ears: make(chan struct{}), taken: make(chan struct{}), started: time.Now()}
 	m.num.Store(int32(n))
 	if c.cfg.Name != nil {
 		m.name = c.cfg.Name()
 	}
+
 	if err := m.exec(); err != nil {
 		permanent := !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ENOMEM) && !errors.Is(err, syscall.EMFILE) &&
 			!errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ETXTBSY) && !errors.Is(err, syscall.ESRCH) && !errors.Is(err, os.ErrDeadlineExceeded)
 		killed := errors.Is(err, spawn.ErrKilled)
 		return nil, &StartError{Worker: n, Permanent: permanent && !killed, Killed: killed, Err: err}
 	}
+
 	m.trace("started")
 	if err := m.handshake(greeted); err != nil {
 		err.Worker, err.Started = n, true
@@ -44,26 +46,30 @@ func (c *Crew) start(n int, greeted func()) (*member, error) {
 		<-m.proc.Done()
 		err.Last = m.lastRites()
 		err.Killed = own && err.Last.mayBeKilled()
+
 		m.trace("could not serve", "why", err.Err.Error())
 		switch {
-		case errors.Is(err.Last.Cause, ErrMemory): // else what err says is at least as good
+		case errors.Is(err.Last.Cause, ErrMemory): // otherwise err.Err is at least as informative
 			err.Err = fmt.Errorf("it was ended: %w", err.Last.Cause)
 		case errors.Is(err.Err, errSilent):
 			err.Err = c.endedEarly(err.Last)
 		}
+
 		m.link.Close()
 		m.broker.close()
 		return nil, err
 	}
+
 	c.mu.Lock()
 	m.ready = true
 	c.mu.Unlock()
+
 	m.trace("is ready", "took", time.Since(m.started))
 	return m, nil
 }
 
-// endedEarly is the error of a process that has not come to mp.Init. What it said of that is
-// likelier the cause than a main that forgets it.
+// endedEarly returns the error for a process that ended before mp.Init. If the process wrote
+// something, that is a likelier cause than a main that does not call mp.Init.
 func (c *Crew) endedEarly(d Death) error {
 	const say = "its main must call mp.Init first thing"
 	if d.Stderr == "" {
@@ -72,7 +78,7 @@ func (c *Crew) endedEarly(d Death) error {
 	return fmt.Errorf("%s ended before mp.Init (%v):%s\n(%s)", c.program(), d.Status, d.saying(), say)
 }
 
-// program is what a message calls a worker that is none.
+// program names the worker's program in messages.
 func (c *Crew) program() string {
 	if c.cfg.Path == "" {
 		return "it"
@@ -80,9 +86,8 @@ func (c *Crew) program() string {
 	return c.cfg.Path
 }
 
-// endsItself reports whether a process that failed with err has ended without
-// our doing. One that is dying has closed its socket a moment before its end can
-// be seen.
+// endsItself reports whether a process that failed with err ended without this pool's doing. A
+// dying process closes its socket a moment before its end can be seen.
 func (m *member) endsItself(err error) bool {
 	if errors.Is(err, errSilent) && m.outlives() || !m.proc.Exiting() {
 		return false
@@ -103,6 +108,7 @@ func (m *member) exec() error {
 	if !c.cfg.Patient {
 		l.Watch(max(c.cfg.Grace, leastGrace), m.stuck)
 	}
+
 	ours, theirs, err := share.Pair()
 	if err != nil {
 		l.Close()
@@ -110,6 +116,7 @@ func (m *member) exec() error {
 	}
 	defer syscall.Close(theirs)
 	m.broker.ours = ours
+
 	var outFD, errFD int
 	if m.outs, outFD, err = c.out.forward(c.out.stdout); err == nil {
 		m.errs, errFD, err = c.out.forward(c.out.stderr)
@@ -123,6 +130,7 @@ func (m *member) exec() error {
 		}
 		_ = syscall.Close(outFD)
 	}
+
 	l.CloseChild()
 	if err != nil {
 		m.outs.abandon()
@@ -131,6 +139,7 @@ func (m *member) exec() error {
 		l.Close()
 		return err
 	}
+
 	m.watchMemory()
 	m.work.Marks = l
 	m.outs.run()
@@ -138,26 +147,26 @@ func (m *member) exec() error {
 	return nil
 }
 
-// greeting is called before a worker is greeted, for tests.
+// greeting is a hook for tests, called before a worker is greeted.
 var greeting = func() {}
 
 var errSilent = errors.New("no hello")
 
-// says is what a worker tells before it is in service.
+// says holds what a worker sends before it serves.
 type says struct {
 	hello  chan link.Hello
 	ready  chan struct{}
 	failed chan error
 }
 
-// fail notes why a worker cannot serve. It does not even decode a second reason.
+// fail records why a worker cannot serve. It does not decode a second reason.
 func (s says) fail(data []byte, decode func([]byte) error) {
 	if len(s.failed) == 0 {
 		put(s.failed, decode(data))
 	}
 }
 
-// handshake begins to listen to the worker and waits until it is in service.
+// handshake starts to listen to the worker and waits until the worker can serve.
 func (m *member) handshake(greeted func()) *StartError {
 	c := m.crew
 	s := says{make(chan link.Hello, 1), make(chan struct{}, 1), make(chan error, 1)}
@@ -175,11 +184,13 @@ func (m *member) handshake(greeted func()) *StartError {
 		}, c.cfg.Link.MaxMessage)
 		m.deaf(err)
 	}()
+
 	cfg := c.cfg.Link
 	cfg.Worker, cfg.Single, cfg.Trace = m.number(), c.cfg.Single, c.cfg.Trace
 	cfg.Name = m.name
 	greeting()
-	_ = m.link.Greet(cfg) // on error the worker does not answer, which awaitHello reports
+	_ = m.link.Greet(cfg) // if this fails, the worker does not answer, and awaitHello reports that
+
 	hello, err := m.awaitHello(s)
 	if err != nil {
 		return err
@@ -187,21 +198,26 @@ func (m *member) handshake(greeted func()) *StartError {
 	if err := m.agree(hello); err != nil {
 		return &StartError{Err: err, Permanent: true}
 	}
+
 	c.mu.Lock()
 	if c.greeter == nil {
 		c.greeter = m.proc
 	}
 	c.mu.Unlock()
 	greeted()
+
 	select {
-	case <-m.proc.Guarded(): // from here on it may run the user's code
+	// From here on it may run the user's code.
+	case <-m.proc.Guarded():
 	case <-m.proc.Done():
 	case <-c.closing:
 		return &StartError{Err: errs.ErrClosed}
 	}
+
 	if cfg.Setup.Name != "" {
 		_ = m.link.Go()
 	}
+
 	failed := m.awaitReady(s)
 	if failed != nil {
 		failed.InSetup = cfg.Setup.Name != ""
@@ -216,6 +232,7 @@ func (m *member) awaitHello(s says) (link.Hello, *StartError) {
 		defer timer.Stop()
 		limit = timer.C
 	}
+
 	select {
 	case h := <-s.hello:
 		return h, nil
@@ -226,10 +243,11 @@ func (m *member) awaitHello(s says) (link.Hello, *StartError) {
 	case <-m.crew.closing:
 		return link.Hello{}, &StartError{Err: errs.ErrClosed}
 	}
+
 	err := m.lastMessage(s, errSilent)
 	select {
 	case h := <-s.hello:
-		return h, nil // it ended later
+		return h, nil // it ended after its hello
 	default:
 		return link.Hello{}, &StartError{Err: err}
 	}
@@ -253,15 +271,15 @@ func (m *member) awaitReady(s says) *StartError {
 	return nil
 }
 
-// reportSetup tells who wonders why nothing is done that a Setup hangs, or takes long.
+// reportSetup logs that a Setup hangs or takes long, since no task runs until it returns.
 func (m *member) reportSetup(after time.Duration) {
 	if c := m.crew; c.cfg.Logger != nil {
 		c.cfg.Logger.Warn("mp: the Setup of a worker has not returned", "worker", m.number(), "pid", m.proc.PID, "func", c.cfg.Link.Setup.Name, "after", after)
 	}
 }
 
-// lastMessage waits for all that a dead worker has said and returns the reason
-// that it gave, if it did.
+// lastMessage reads the remaining messages of a dead worker. It returns the reason that the worker
+// gave, or otherwise if it gave none.
 func (m *member) lastMessage(s says, otherwise error) error {
 	m.link.EndReading()
 	<-m.ears
@@ -273,7 +291,7 @@ func (m *member) lastMessage(s says, otherwise error) error {
 	}
 }
 
-// put never blocks: a worker that says a thing twice is not listened to twice.
+// put sends v to ch unless ch is full. It never blocks, even if a worker repeats a message.
 func put[T any](ch chan T, v T) {
 	select {
 	case ch <- v:
@@ -281,8 +299,8 @@ func put[T any](ch chan T, v T) {
 	}
 }
 
-// agree checks that worker and parent mean the same by the functions that both
-// have, and remembers which the worker has.
+// agree checks that worker and parent agree on the types of the functions that both have. It
+// records the functions that the worker has.
 func (m *member) agree(h link.Hello) error {
 	c := m.crew
 	if h.Version != link.Version {
@@ -291,10 +309,12 @@ func (m *member) agree(h link.Hello) error {
 	if c.cfg.Build != "" && h.Build != c.cfg.Build {
 		return fmt.Errorf("it is not the program that started it (build %.12s…, not %.12s…): was %s replaced by a wrapper?", h.Build, c.cfg.Build, os.Args[0])
 	}
+
 	ours := map[string]link.FuncID{}
 	for _, f := range c.cfg.Funcs {
 		ours[f.Name] = f
 	}
+
 	m.fns = make(map[string]int, len(h.Funcs))
 	for i, f := range h.Funcs {
 		if mine, both := ours[f.Name]; both && mine != f {

@@ -10,39 +10,39 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sched"
 )
 
-// Tasks with a timeout are watched by one timer for the whole crew, which looks
-// now and then what each worker runs: a task that is seen running has begun at
-// least then, so it is never ended early, and a task that is done within its
-// time costs nothing. The alternative, a clock for each task in the worker,
-// would cost a trivial task more than all the rest of it.
+// One timer for the whole pool watches the tasks that have a timeout. It regularly checks what each
+// worker runs. The time of a task counts from the first check that sees it running, so a task is
+// never ended early. A task that ends in time costs nothing. A clock for each task in the worker
+// would cost more than a trivial task itself.
 
 const (
-	// looks is how often a timeout is looked at within its time.
+	// looks is how often a task is checked within its timeout.
 	looks    = 8
 	minLook  = time.Millisecond
 	maxLook  = 250 * time.Millisecond
 	noLimits = time.Duration(1<<63 - 1)
 )
 
-// watchdog is the crew's timer and what it needs; under the crew's lock.
+// watchdog is the pool's timer for timeouts and its state. The pool's lock guards it.
 type watchdog struct {
 	timer    *time.Timer
 	running  bool
 	jobs     int           // open jobs with a timeout
-	shortest time.Duration // of those since there was none
+	shortest time.Duration // the shortest timeout since there was no such job
 }
 
 // A sighting is the first time that a task was seen running.
 type sighting struct {
-	job     uint64 // its number: the job itself could not be freed after its end
+	job     uint64 // the job's ID; a pointer would keep the job alive after its end
 	seq     uint32
 	at      time.Time
 	expired bool
 
-	odd time.Time // since when a later task has begun, as the worker says, than that of which the result is due
+	// odd is since when the worker claims to run a later task than the one whose result is due.
+	odd time.Time
 }
 
-// timed begins to look after a job with a timeout.
+// timed starts to watch a job with a timeout. The caller must hold c.mu.
 func (c *Crew) timed(j *job) {
 	w := &c.watchdog
 	if w.jobs++; w.jobs == 1 || j.timeout < w.shortest {
@@ -54,7 +54,8 @@ func (c *Crew) timed(j *job) {
 	}
 }
 
-// lookIn arms the timer for the next look, in d or when one is due anyway.
+// lookIn arms the timer for the next check, in d or when the next regular check is due, whichever
+// is earlier.
 func (c *Crew) lookIn(d time.Duration) {
 	w := &c.watchdog
 	due := min(max(w.shortest/looks, minLook), maxLook)
@@ -65,39 +66,45 @@ func (c *Crew) lookIn(d time.Duration) {
 	w.timer.Reset(d)
 }
 
-// look is the timer's: it ends the tasks whose time has passed.
+// look ends the tasks whose timeouts have passed. A timer calls it.
 func (c *Crew) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	w := &c.watchdog
 	if w.running = false; w.jobs == 0 || c.closed {
 		return
 	}
+
 	now, next := time.Now(), noLimits
 	for _, m := range c.members {
 		if m != nil && !m.dead {
 			next = min(next, m.sight(now))
 		}
 	}
+
 	c.lookIn(next)
 }
 
-// sight looks what the worker runs, ends it if its time has passed, and returns
-// how much it has left.
+// sight checks the task that the worker runs, ends it if its timeout has passed, and returns the
+// time that it has left. The caller must hold the pool's lock.
 func (m *member) sight(now time.Time) time.Duration {
 	task, begun := m.work.Running()
 	if !begun {
 		m.seen = sighting{}
 		return noLimits
 	}
+
 	m.doubt(task, now)
 	j := task.Job.Data.(*job)
 	if m.seen.job != j.id || m.seen.seq != task.Seq {
 		m.seen = sighting{job: j.id, seq: task.Seq, at: now, odd: m.seen.odd}
 	}
+
 	if j.timeout == 0 || m.seen.expired {
 		return noLimits
 	}
+
 	left := j.timeout - now.Sub(m.seen.at)
 	if left <= 0 {
 		m.seen.expired = true
@@ -107,8 +114,9 @@ func (m *member) sight(now time.Time) time.Duration {
 	return left
 }
 
-// doubt ends a worker that says that it has begun a task, and has not committed the result of the one
-// before. Of that one it could not be seen that its time has passed.
+// doubt ends a worker that claims to have started a task but has not committed the result of the
+// one before. The timeout of the earlier task could not be enforced. The caller must hold the
+// pool's lock.
 func (m *member) doubt(running sched.Chunk, now time.Time) {
 	front, _ := m.work.Front()
 	switch {
@@ -117,11 +125,12 @@ func (m *member) doubt(running sched.Chunk, now time.Time) {
 	case m.seen.odd.IsZero():
 		m.seen.odd = now
 	case now.Sub(m.seen.odd) > leastGrace:
-		go m.stuck(errNoResult) // which needs the lock
+		// stuck locks the mutex.
+		go m.stuck(errNoResult)
 	}
 }
 
-// expire ends a task whose time has passed; under the lock.
+// expire ends a task whose timeout has passed. The caller must hold c.mu.
 func (c *Crew) expire(r running, task sched.Chunk) {
 	j := task.Job.Data.(*job)
 	c.end(r, j, &Expired{j.timeout}, true)

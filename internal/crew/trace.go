@@ -2,13 +2,13 @@
 
 package crew
 
-// logged passes a record on that the worker has logged.
+// logged forwards a record that the worker has logged.
 func (m *member) logged(data []byte) {
 	n, pid := m.number(), m.proc.PID
 	m.crew.logs.Add(n, len(data), func() { m.crew.cfg.OnLog(n, pid, data) })
 }
 
-// trace logs what becomes of a worker, if that is to be.
+// trace logs an event of a worker if Config.Trace is set.
 func (m *member) trace(what string, args ...any) {
 	c := m.crew
 	if !c.cfg.Trace {
@@ -18,7 +18,7 @@ func (m *member) trace(what string, args ...any) {
 	c.logs.Info("mp: worker "+what, args...)
 }
 
-// trace logs what becomes of a job's tasks, if that is to be.
+// trace logs an event of a job's tasks if Config.Trace is set.
 func (j *job) trace(what string, args ...any) {
 	c := j.crew
 	if !c.cfg.Trace {
@@ -28,7 +28,7 @@ func (j *job) trace(what string, args ...any) {
 	c.logs.Info("mp: tasks "+what, args...)
 }
 
-// traceLost logs what becomes of tasks that had begun when their worker died.
+// traceLost logs an event of each task that was running when its worker died.
 func (m *member) traceLost(what string, runs []run) {
 	for _, r := range runs {
 		for i := range r.n {

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// usage is where a worker's time goes; under the crew's lock.
+// usage tracks where a worker's time goes. The pool's lock guards it.
 type usage struct {
-	serving time.Time // in service since
-	news    time.Time // the last results came, or the first of its tasks were sent
-	free    time.Time // without tasks since; zero if it has some
+	serving time.Time // since when it is in service
+	news    time.Time // when the last results came, or the first of its tasks were sent
+	free    time.Time // since when it has no tasks; zero if it has some
 	waited  time.Duration
 }
 
-// begin is when the worker comes into service.
+// begin notes that the worker comes into service.
 func (u *usage) begin() {
 	u.serving = time.Now()
 	u.free = u.serving
 }
 
-// given is when a worker without tasks gets some.
+// given notes that a worker without tasks gets some.
 func (u *usage) given() {
 	u.news = time.Now()
 	if !u.free.IsZero() {
@@ -29,7 +29,7 @@ func (u *usage) given() {
 	}
 }
 
-// heard is when results have come.
+// heard notes that results have come. The argument last is set if no tasks are left.
 func (u *usage) heard(last bool) {
 	u.news = time.Now()
 	if last {

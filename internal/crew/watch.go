@@ -12,41 +12,45 @@ import (
 // Cancelled cancels the job.
 func (j *job) Cancelled(cause error) { j.crew.cancel(j, cause, false) }
 
-// A watch waits for the end of a context, for all jobs that have it: there may
-// be a great many, and watching costs as much as a small task.
+// A watch waits for the end of a context, on behalf of all jobs that share it. There may be a great
+// many jobs, and watching a context costs as much as a small task.
 type watch struct {
 	ctx  context.Context
 	stop func() bool
-	jobs *job // the first; the others follow by next
+	jobs *job // the first of a list linked by next
 }
 
-// watch has j cancelled when ctx ends.
+// watch cancels j when ctx ends. The caller must hold c.mu.
 func (c *Crew) watch(ctx context.Context, j *job) {
 	if w, ok := ctx.(Watcher); ok {
 		ctx = w.Watch(j)
 	}
+
 	done := ctx.Done()
 	if done == nil {
 		return
 	}
+
 	w := c.watches[done]
 	if w == nil {
 		w = &watch{ctx: ctx}
 		c.watches[done] = w
 		w.stop = context.AfterFunc(ctx, func() { c.ended(w) })
 	}
+
 	if j.next = w.jobs; j.next != nil {
 		j.next.prev = j
 	}
 	w.jobs, j.watch = j, w
 }
 
-// unwatch forgets a job.
+// unwatch stops watching a job's context. The caller must hold c.mu.
 func (c *Crew) unwatch(j *job) {
 	w := j.watch
 	if w == nil {
 		return
 	}
+
 	if j.next != nil {
 		j.next.prev = j.prev
 	}
@@ -55,6 +59,7 @@ func (c *Crew) unwatch(j *job) {
 	} else {
 		w.jobs = j.next
 	}
+
 	j.watch, j.prev, j.next = nil, nil, nil
 	if done := w.ctx.Done(); w.jobs == nil && c.watches[done] == w {
 		delete(c.watches, done)
