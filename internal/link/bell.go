@@ -13,13 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A bell wakes the other process. Who is about to sleep arms a word in shared
-// memory; who has news takes the armed word and writes one byte to a pipe. So
-// nothing is written to a process that is awake.
+// A doorbell wakes the other process. A process that is about to sleep arms a word in shared
+// memory. A process with news takes the armed word and writes one byte to a pipe. So nothing is
+// written to a process that is awake.
 //
-// A pipe, not a socket: its reader is not bothered by the buffer space that it
-// frees, and the kernel wakes the reader on the writer's core, where the data
-// is. That halves the round trip of a lone call.
+// The doorbell is a pipe and not a socket. Reading from a pipe causes no event about freed buffer
+// space, and the kernel wakes the reader on the writer's core, where the data is. That halves the
+// round trip of a lone call.
 
 var oneByte = []byte{1}
 
@@ -37,15 +37,15 @@ func (r ringer) ring() error {
 	return r.rope.pull()
 }
 
-// A rope writes the byte to the pipe. A full pipe has rung already.
+// A rope writes the byte to the pipe. If the pipe is full, the doorbell has rung already.
 type rope interface{ pull() error }
 
-// pipeRope is the parent's rope. It writes to an open file description of its own, whose
-// flags no worker can change. It does not use the poller, which would wait for
-// room: a worker can fill the pipe, or leave it to a process that never reads.
+// pipeRope is the parent's rope. It writes to an open file description of its own, whose flags no
+// worker can change. It does not use the poller, which would wait for room: a worker can fill the
+// pipe, or leave it to a process that never reads.
 type pipeRope struct {
 	raw    syscall.RawConn
-	write  func(fd uintptr) // made once, since a closure for each ring would be an allocation
+	write  func(fd uintptr) // made once, because a closure for each ring would be an allocation
 	broken atomic.Bool
 }
 
@@ -73,7 +73,7 @@ func (r *pipeRope) pull() error {
 	return nil
 }
 
-// fdRope is the worker's rope. Its descriptor stays open as long as the process lives.
+// fdRope is the worker's rope. Its descriptor stays open until the process ends.
 type fdRope int
 
 func (r fdRope) pull() error {
@@ -81,22 +81,21 @@ func (r fdRope) pull() error {
 	return err
 }
 
-// A listener is the parent's end that sleeps. Only one goroutine at a time may
-// wait.
+// A listener is the parent's end that sleeps. Only one goroutine at a time may wait.
 type listener struct {
 	armed  *uint32
 	file   *os.File
 	raw    syscall.RawConn
-	unread bool // a byte may be in the pipe from before
+	unread bool // an earlier byte may be in the pipe
 	buf    [1024]byte
 
-	// A kick does not use the pipe: the worker, or a process that it left behind, can
-	// take every byte out of that.
+	// A kick does not use the pipe, because the worker, or a process that it left behind, can read
+	// every byte from it.
 	kicked  atomic.Bool
-	blocked atomic.Bool // block sleeps, or is about to
+	blocked atomic.Bool // block sleeps or is about to
 	alarm   *os.File    // an eventfd that wakes block
 
-	// Of the wait under way.
+	// The fields below belong to the current wait.
 	look   func(fd uintptr) bool
 	news   func() bool
 	fresh  bool
@@ -114,8 +113,8 @@ func newListener(armed *uint32, pipe, alarm *os.File) (*listener, error) {
 	return l, nil
 }
 
-// arm announces sleep. Without news it returns true; otherwise the listener is
-// not to sleep.
+// arm announces that the listener will sleep. It returns true if there is no news. Otherwise the
+// listener must not sleep.
 func (l *listener) arm(news func() bool) bool {
 	atomic.StoreUint32(l.armed, 1)
 	if !news() {
@@ -125,7 +124,7 @@ func (l *listener) arm(news func() bool) bool {
 	return false
 }
 
-// wait sleeps on the poller until the bell rings, news is true, or kick. It may
+// wait sleeps on the poller until the doorbell rings, news returns true, or kick is called. It may
 // return early.
 func (l *listener) wait(news func() bool) error {
 	l.news, l.fresh, l.failed = news, true, nil
@@ -141,14 +140,13 @@ func (l *listener) wait(news func() bool) error {
 	return l.failed
 }
 
-// tryRead is called by the poller's Read, at first and whenever there may be
-// something to read; false says that there is not.
+// tryRead is the callback of the poller's Read, which calls it first at once and then whenever
+// there may be something to read. It returns false if there is not.
 func (l *listener) tryRead(fd uintptr) (done bool) {
 	if l.fresh {
 		l.fresh = false
-		// Armed only here, after the poller was reset: whatever is
-		// written from now on wakes us, so there is no need to try a
-		// read that would find nothing.
+		// Arm only here, after the poller was reset. Bytes written from now on wake us, so there is
+		// no need for a read that would find nothing.
 		if !l.arm(l.news) {
 			return true
 		}
@@ -160,11 +158,11 @@ func (l *listener) tryRead(fd uintptr) (done bool) {
 	return done
 }
 
-// mostRead bounds the reads of empty, so that a worker that keeps filling the pipe
-// does not keep it reading.
+// mostRead limits the reads of empty, so that a worker that keeps filling the pipe does not keep it
+// busy.
 const mostRead = 64
 
-// empty reads what is in the pipe. It returns false if there was neither a byte nor a kick.
+// empty empties the pipe. It returns false if there was neither a byte nor a kick.
 func (l *listener) empty(fd int) (bool, error) {
 	kicked := l.kicked.Swap(false) // first: a kick from now on counts again
 	l.unread = false
@@ -182,9 +180,8 @@ func (l *listener) empty(fd int) (bool, error) {
 	return true, nil
 }
 
-// block is wait with the calling thread asleep in the kernel, not on the
-// poller: two system calls and a switch of threads less, at the price of the
-// thread.
+// block is like wait, but the calling thread sleeps in the kernel and not on the poller. This saves
+// two system calls and a thread switch, but occupies the thread.
 func (l *listener) block(news func() bool) error {
 	var failed error
 	err := l.raw.Control(func(fd uintptr) {
@@ -205,6 +202,7 @@ func (l *listener) block(news func() bool) error {
 	if err == nil {
 		err = failed
 	}
+
 	return err
 }
 
@@ -214,6 +212,7 @@ func (l *listener) sleepOn(pipe int) {
 	if err != nil {
 		return
 	}
+
 	_ = raw.Control(func(alarm uintptr) {
 		fds := []unix.PollFd{{Fd: int32(pipe), Events: unix.POLLIN}, {Fd: int32(alarm), Events: unix.POLLIN}}
 		for {
@@ -228,8 +227,7 @@ func (l *listener) sleepOn(pipe int) {
 	})
 }
 
-// kick makes the present or the next wait return. It is safe for concurrent use
-// and never blocks.
+// kick makes the current or the next wait return. It is safe for concurrent use and never blocks.
 func (l *listener) kick() {
 	if l.kicked.Swap(true) {
 		return
@@ -248,16 +246,16 @@ func (l *listener) sound() {
 	}
 }
 
-// A sleeper is the worker's end that sleeps: in a blocking read, since a worker
-// has one such goroutine and nothing better to do with the thread.
+// A sleeper is the worker's end that sleeps. It sleeps in a blocking read, since a worker has one
+// such goroutine and no other use for the thread.
 type sleeper struct {
 	armed *uint32
 	fd    int
 	buf   [64]byte
 }
 
-// wait sleeps until the bell rings or news is true. It may return early; io.EOF
-// says that the parent is gone.
+// wait sleeps until the doorbell rings or news returns true. It may return early. The error is
+// io.EOF if the parent is gone.
 func (s *sleeper) wait(news func() bool) error {
 	atomic.StoreUint32(s.armed, 1)
 	if news() && atomic.CompareAndSwapUint32(s.armed, 1, 0) {

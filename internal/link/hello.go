@@ -5,49 +5,49 @@ import (
 	"fmt"
 )
 
-// Version of the protocol; both sides must have the same.
+// Version is the version of the protocol. Both sides must have the same.
 const Version = 7
 
 // Config is what the parent tells a new worker.
 type Config struct {
 	Version    int
-	Worker     int // its number in the pool, from 1; 0 while it has none
+	Worker     int // its number in the pool, counted from 1, or 0 for a spare
 	Procs      int // GOMAXPROCS
 	LogLevel   int // the lowest slog level that the parent handles
 	Limits     Limits
 	Single     bool // the worker ends after its first task
 	Daemon     bool
-	Trace      bool   // it logs what its tasks do
-	Name       string // the worker's
-	Parent     string // its parent's
+	Trace      bool   // log what happens to tasks
+	Name       string // the worker's name
+	Parent     string // the parent's name
 	ParentPID  int
 	MaxMessage int // the largest result, in bytes
 	Setup      Bound
 	Teardown   Bound
 }
 
-// Limits are what a worker imposes on itself before it runs anything of the
-// user's; 0 is none.
+// Limits are the limits that a worker sets on itself before it runs user code. Zero means none.
 type Limits struct {
-	Memory int  // as the caller has set it; see DataLimit
-	Group  bool // the memory is limited from outside, by a control group
+	Memory int  // as set by the caller; see DataLimit
+	Group  bool // a control group limits the memory
 	Files  int  // open descriptors
 	Nice   int  // added to its niceness
 	NoCore bool
 }
 
-// MostUnused caps the bytes that DataLimit adds for memory that was mapped but unused when the limit was set.
+// MostUnused caps the bytes that DataLimit adds for memory that was mapped but unused when the
+// limit was set.
 const MostUnused = 96 << 20
 
-// DataLimit is how many bytes of private writable memory a worker may map, given how many were mapped but unused at the
-// start. It exceeds Memory because tasks go on allocating while the collector works, and a refused mapping ends the
-// worker.
+// DataLimit returns how many bytes of private writable memory a worker may map, given how many
+// bytes were mapped but unused at the start. It exceeds Memory because tasks continue to allocate
+// while the garbage collector works, and a refused mapping ends the worker.
 func (l Limits) DataLimit(unused int) int {
 	const most = 48 << 20
 	return l.Memory + min(l.Memory/4, most) + min(unused, MostUnused)
 }
 
-// Bound is a function with its encoded argument; none if Name is empty.
+// Bound is a function with its encoded argument. An empty Name means no function.
 type Bound struct {
 	Name string
 	Arg  []byte
@@ -82,15 +82,15 @@ func parseConfig(b []byte) (Config, error) {
 	return c, r.err()
 }
 
-// Hello is what a worker answers: who it is and what it can run.
+// Hello is a worker's answer to Config. It says who the worker is and what it can run.
 type Hello struct {
 	Version int
-	Build   string // the build id of its binary
+	Build   string // the build ID of its binary
 	Funcs   []FuncID
 }
 
-// FuncID names a function and the shape of its argument and result. The place
-// in Hello.Funcs is the function's number on this link.
+// FuncID identifies a function and the shape of its argument and result. The index in Hello.Funcs
+// is the function's number on this link.
 type FuncID struct {
 	Name string
 	In   uint64
@@ -109,7 +109,7 @@ func (h Hello) append(b []byte) []byte {
 	return b
 }
 
-// maxHello is the maximum size of a Hello: some 100,000 functions.
+// maxHello is the maximum size of a Hello, enough for some 100,000 functions.
 const maxHello = 8 << 20
 
 // minFunc is the minimum size of a function in a Hello.
@@ -128,6 +128,7 @@ func parseHello(b []byte) (Hello, error) {
 	if n > 0 {
 		h.Funcs = make([]FuncID, 0, n)
 	}
+
 	for range n {
 		h.Funcs = append(h.Funcs, FuncID{r.string(), r.uint(), r.uint()})
 	}

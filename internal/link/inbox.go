@@ -16,16 +16,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// maxUnclaimed is how many bytes of results over the socket are read before
-// their records have been collected.
+// maxUnclaimed limits the bytes of results that are read from the socket before their records have
+// been collected.
 const maxUnclaimed = 64 << 20
 
-// An inbox is what comes over the socket: it reads for Serve, and keeps the
-// payloads until they are claimed.
+// An inbox is the receiving side of the socket. It reads for Serve, and keeps the payloads until
+// they are claimed.
 //
-// A worker sends a payload before it commits the record that it belongs to. So
-// who has seen the record and finds the socket empty knows that the payload
-// will never come.
+// A worker sends a payload before it commits the record of the result. So if a reader has seen the
+// record and then finds the socket empty, the payload will never come.
 type inbox struct {
 	sock *os.File
 	raw  syscall.RawConn
@@ -38,9 +37,9 @@ type inbox struct {
 	payloads  map[uint32][]byte
 	unclaimed int
 	wanted    int    // claims that wait
-	emptied   uint64 // how often the socket was found empty
-	draining  bool   // the worker is dead: empty is the end
-	ended     bool   // nobody reads any more
+	emptied   uint64 // how many times the socket was found empty
+	draining  bool   // the worker is dead: an empty socket is the end
+	ended     bool   // the socket is no longer read
 }
 
 func (b *inbox) init() {
@@ -48,8 +47,8 @@ func (b *inbox) init() {
 	b.cond.L = &b.mu
 }
 
-// Read reads from the socket, and waits while it is empty. It returns an error if a descriptor
-// arrives with the bytes, since mp's workers send none there.
+// Read reads from the socket. It waits while the socket is empty. If a descriptor arrives with the
+// bytes, Read returns an error, because mp's workers send none there.
 func (b *inbox) Read(p []byte) (n int, err error) {
 	for {
 		werr := b.raw.Read(func(fd uintptr) bool {
@@ -61,9 +60,10 @@ func (b *inbox) Read(p []byte) (n int, err error) {
 			return b.empty()
 		})
 		if errors.Is(werr, os.ErrDeadlineExceeded) {
-			_ = b.sock.SetReadDeadline(time.Time{}) // poked: look again
+			_ = b.sock.SetReadDeadline(time.Time{}) // poked: check again
 			continue
 		}
+
 		switch {
 		case werr != nil:
 			return 0, werr
@@ -76,9 +76,9 @@ func (b *inbox) Read(p []byte) (n int, err error) {
 	}
 }
 
-// mostRights is SCM_MAX_FD, the kernel's limit of descriptors in a message. With room for
-// fewer, the kernel would close the rest while we read, however long that takes: a TCP socket
-// can linger.
+// mostRights is SCM_MAX_FD, the kernel's limit for descriptors in a message. With room for fewer,
+// the kernel would close the surplus descriptors during the read, which can take arbitrarily long:
+// a TCP socket can linger.
 const mostRights = 253
 
 var errRights = fmt.Errorf("%w: a descriptor where none belongs", errGarbage)
@@ -96,7 +96,7 @@ func (b *inbox) receive(fd int, p []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// empty notes that the socket is, and reports whether that is the end.
+// empty notes that the socket is empty, and reports whether that is the end.
 func (b *inbox) empty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -105,11 +105,11 @@ func (b *inbox) empty() bool {
 	return b.draining
 }
 
-// poke makes a Read that waits look again.
+// poke makes a waiting Read check again.
 func (b *inbox) poke() { _ = b.sock.SetReadDeadline(time.Unix(1, 0)) }
 
-// shut lets nothing more arrive. A process that a dead worker left behind may hold the other
-// end, and send forever.
+// shut stops further data from arriving. A process that a dead worker left behind may hold the
+// other end and send forever.
 func (b *inbox) shut() {
 	_ = b.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 }
@@ -120,7 +120,7 @@ func (b *inbox) unread() (n int) {
 	return n
 }
 
-// drain makes Read end where the socket is empty.
+// drain makes Read end when the socket is empty.
 func (b *inbox) drain() {
 	b.shut()
 	b.mu.Lock()
@@ -137,11 +137,11 @@ func (b *inbox) close() {
 	b.cond.Broadcast()
 }
 
-// keep holds a payload for claim and, when there are too many, waits.
+// keep stores a payload for claim. It waits while there are too many.
 func (b *inbox) keep(seq uint32, body []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.unclaimed += len(body) - len(b.payloads[seq]) // one sent twice counts once
+	b.unclaimed += len(body) - len(b.payloads[seq]) // a repeated payload counts once
 	b.payloads[seq] = body
 	b.cond.Broadcast()
 	if len(b.payloads) > slots {
@@ -149,15 +149,14 @@ func (b *inbox) keep(seq uint32, body []byte) error {
 	}
 	for !b.draining && b.unclaimed > maxUnclaimed && len(b.payloads) > 1 {
 		if b.wanted > 0 {
-			return errGarbage // what is due is not among so many
+			return errGarbage // the claimed payload should have come long ago
 		}
 		b.cond.Wait()
 	}
 	return nil
 }
 
-// claim returns the payload of a record that has been committed; false if there
-// is none.
+// claim returns the payload of a committed record. It reports false if there is none.
 func (b *inbox) claim(seq uint32) ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -166,13 +165,16 @@ func (b *inbox) claim(seq uint32) ([]byte, bool) {
 	}
 	b.wanted++
 	defer func() { b.wanted-- }()
+
 	b.cond.Broadcast()
-	// The first time that it is found empty may have been before the record.
+	// The socket may have been found empty before the worker committed the record, so the first
+	// time does not count.
 	first := b.emptied
 	for poked := uint64(0); ; {
 		if body, ok := b.take(seq); ok {
 			return body, true
 		}
+
 		looks := b.emptied - first
 		if b.ended || looks >= 2 {
 			return nil, false

@@ -11,8 +11,8 @@ type Word struct {
 	Size   int // in bytes
 }
 
-// Words returns the control words of the segment, including the canaries. A test that attacks
-// every word uses it, and so covers new ones.
+// Words returns the control words of the segment, including the canaries. A test that attacks every
+// word therefore covers new ones.
 func Words() []Word {
 	words := []Word{
 		{"taskTail", offTaskTail, 8}, {"taskHead", offTaskHead, 8}, {"resTail", offResTail, 8}, {"resHead", offResHead, 8},
@@ -42,8 +42,8 @@ type Message struct {
 	Kind uint32
 }
 
-// Messages returns all kinds of messages. A test of this package compares them
-// with what receive accepts.
+// Messages returns all kinds of messages. A test of this package compares them with the kinds that
+// receive accepts.
 func Messages() []Message {
 	return []Message{
 		{"hello", msgHello}, {"ready", msgReady}, {"failed", msgFailed}, {"payload", msgPayload}, {"cancel", msgCancel},
@@ -58,18 +58,18 @@ func MessageHead(kind, seq uint32, n uint64) []byte {
 	return binary.LittleEndian.AppendUint64(b, n)
 }
 
-// ResultHead returns the head of a record in the result ring for an outcome whose
-// data was sent over the socket.
+// ResultHead returns the head of a record in the result ring for an outcome whose data was sent
+// over the socket.
 func ResultHead(seq uint32, kind uint8) []byte {
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, resultHead), uint32(kind)<<resultKindBit|resultExternal)
 	return binary.LittleEndian.AppendUint32(b, seq)
 }
 
-// Prepare makes a segment ready as New does, for tests that are a parent by hand.
+// Prepare initializes a segment as New does, for tests that implement a parent.
 func Prepare(segment []byte) { memory(segment).release() }
 
-// SealChunk puts the checksum into a chunk's record that will lie at position pos of the task ring, for tests that write
-// records by hand. The number of bytes in its body may be anything.
+// SealChunk sets the checksum in the record of a chunk for position pos of the task ring. Tests
+// that write records by hand use it. The length in the record may be invalid.
 func SealChunk(pos uint64, record []byte) {
 	body := record[taskHead:]
 	body = body[:min(uint64(len(body)), uint64(binary.LittleEndian.Uint32(record[20:])))]

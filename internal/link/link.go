@@ -20,35 +20,37 @@ const (
 	taskHead   = 64
 	resultHead = 8
 
-	flagPrompt   = 1 << 0 // somebody waits for the result
-	flagExternal = 1 << 1 // the body comes over the socket
-	flagStop     = 1 << 2 // no task: tear down and exit
+	flagPrompt   = 1 << 0 // a caller waits for the result
+	flagExternal = 1 << 1 // the body is sent over the socket
+	flagStop     = 1 << 2 // not a task: tear down and exit
 
 	resultExternal = 1 << 31
 	resultLenMask  = 1<<28 - 1
 	resultKindBit  = 28
 )
 
-// MaxInline is the largest body that goes through a ring, which has room for several. A larger
-// one arrives in memory of its own, which nothing else uses.
+// MaxInline is the size of the largest body that goes through a ring, which has room for several
+// such bodies. A larger body arrives in memory that is used for nothing else.
 const MaxInline = 64 << 10
 
-// Chunk is a run of tasks of one function with consecutive numbers.
+// Chunk is a sequence of tasks of one function with consecutive numbers.
 type Chunk struct {
-	Func    int    // the function's place in Hello.Funcs
-	Attempt int    // from 1
-	Worker  int    // the worker's number in the crew
-	ID      uint64 // of the first task; the others follow
+	Func    int    // the function's index in Hello.Funcs
+	Attempt int    // counted from 1
+	Worker  int    // the worker's number in the pool
+	ID      uint64 // of the first task; the others count up from it
 	Count   int
 	Prompt  bool // wake the parent as soon as the chunk is done
-	Baggage int  // how many bytes of Body, the first, go along with each task
+	Baggage int  // the number of bytes at the start of Body that go with each task
 
-	Timeout  time.Duration // of each task, 0 for none; and
-	Deadline Moment        // of all: what their contexts say. It is the parent that sees to it
+	// The contexts of the tasks report Timeout and Deadline. The parent enforces them. Zero means
+	// none.
+	Timeout  time.Duration
+	Deadline Moment
 	Body     []byte
 }
 
-// Events are what a worker says outside of results. They are called on one
+// Events are the callbacks for a worker's messages other than results. They are called on one
 // goroutine, in the order of the messages.
 type Events struct {
 	Hello  func(Hello)
@@ -57,14 +59,14 @@ type Events struct {
 	Log    func(data []byte)
 	Stacks func(data []byte)
 	Broker func()
-	// Wanted returns the maximum size of an answer to question seq. A longer one is read and dropped: Answer then
-	// has its size and no data.
+	// Wanted returns the maximum size of an answer to query seq. A larger answer is read and
+	// dropped: Answer then gets its size and no data.
 	Wanted func(seq uint32) int
 	Answer func(seq uint32, data []byte, size int)
 }
 
-// A Link is the parent's end. Stage, Publish, Collect, Wait belong to one
-// goroutine at a time, the owner; the other methods are safe for concurrent use.
+// A Link is the parent's end. Only one goroutine at a time, the owner, may call Stage, Publish,
+// Collect and Wait. The other methods are safe for concurrent use.
 type Link struct {
 	mem   memory
 	sock  *os.File
@@ -72,31 +74,31 @@ type Link struct {
 	waker ringer
 	bell  *listener
 
-	hasNews func() bool // news, made once
+	hasNews func() bool // the method news, bound once
 	files   []*os.File
 	childs  []int
 
 	taskTail uint64
-	seq      uint32   // number of the next task
+	seq      uint32   // the number of the next task
 	sent     []passed // chunks that the worker has not passed
 	seen     uint64   // the last valid taskHead
 	resHead  uint64
 	buf      []byte
 
-	accounted atomic.Uint64 // resHead when Accounted was called, for Uncollected
+	accounted atomic.Uint64 // resHead at the last call of Accounted, for Uncollected
 
 	inbox inbox
 }
 
-// passed remembers where a chunk ends.
+// passed records where a chunk ends.
 type passed struct {
 	pos  uint64
 	seq  uint32
 	size int
 }
 
-// New makes a link. ChildFiles are the descriptors for the worker, in order;
-// call CloseChild once it has them.
+// New creates a link. ChildFiles returns the descriptors for the worker. The caller must call
+// CloseChild once the worker has them.
 func New() (l *Link, err error) {
 	l = &Link{seq: 1}
 	l.inbox.init()
@@ -106,6 +108,7 @@ func New() (l *Link, err error) {
 			l.Close()
 		}
 	}()
+
 	if err := l.makeSocket(); err != nil {
 		return l, err
 	}
@@ -119,8 +122,8 @@ func New() (l *Link, err error) {
 	return l, l.makeBells()
 }
 
-// makeSocket makes the socket. It makes out-of-band bytes ordinary ones: the kernel would otherwise
-// close descriptors that come with them while we read.
+// makeSocket creates the socket. It receives out-of-band bytes inline, because the kernel would
+// otherwise close descriptors that come with them during a read.
 func (l *Link) makeSocket() error {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -136,7 +139,7 @@ func (l *Link) makeSocket() error {
 	return l.out.init(l.sock)
 }
 
-// makeBells makes the pipes of the worker's bell and of the parent's.
+// makeBells creates the pipes of the two doorbells.
 func (l *Link) makeBells() error {
 	var wake, bell [2]int
 	if err := syscall.Pipe2(wake[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
@@ -147,6 +150,7 @@ func (l *Link) makeBells() error {
 	if err != nil {
 		return err
 	}
+
 	l.waker = ringer{l.mem.word32(offAsleep), rope}
 	if err := syscall.Pipe2(bell[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		return os.NewSyscallError("pipe2", err)
@@ -167,7 +171,7 @@ func (l *Link) own(fd int, name string) *os.File {
 	return f
 }
 
-// ChildFiles are the worker's descriptors: socket, segment, wake, bell.
+// ChildFiles returns the worker's descriptors in order: socket, segment, wake pipe, bell pipe.
 func (l *Link) ChildFiles() []int { return l.childs }
 
 // CloseChild closes the parent's copies of the worker's descriptors.
@@ -178,8 +182,8 @@ func (l *Link) CloseChild() {
 	l.childs = nil
 }
 
-// CloseFiles closes the descriptors, which ends Serve and every wait. The
-// segment stays: results can still be collected.
+// CloseFiles closes the descriptors, which ends Serve and every wait. The segment stays mapped, so
+// results can still be collected.
 func (l *Link) CloseFiles() {
 	l.CloseChild()
 	l.out.close()
@@ -193,8 +197,9 @@ func (l *Link) CloseFiles() {
 	l.files = nil
 }
 
-// closeSocket closes the socket without waiting. The kernel closes descriptors in unread messages together
-// with the socket, however long that takes, so a closer does it if there is something unread.
+// closeSocket closes the socket without waiting. Together with the socket, the kernel closes
+// descriptors in unread messages, which can take arbitrarily long. So a Closer closes the socket if
+// there are unread messages.
 func (l *Link) closeSocket() {
 	l.inbox.shut()
 	if l.inbox.unread() > 0 {
@@ -204,7 +209,7 @@ func (l *Link) closeSocket() {
 	_ = l.sock.Close()
 }
 
-// Close releases everything. Nothing may use the link any more.
+// Close releases everything. The link must not be used afterwards.
 func (l *Link) Close() {
 	l.CloseFiles()
 	if l.mem != nil {
@@ -213,20 +218,20 @@ func (l *Link) Close() {
 	}
 }
 
-// Watch sets a function to call if the worker takes nothing from the socket for limit while the send queue is
-// full. onStuck is called at most once, in a goroutine of its own. Watch must be called before anything
-// is sent.
+// Watch sets a function that is called if the worker reads nothing from the socket for limit while
+// the send queue is full. The function is called at most once, on its own goroutine. Watch must be
+// called before anything is sent.
 func (l *Link) Watch(limit time.Duration, onStuck func(error)) { l.out.watch(limit, onStuck) }
 
-// Greet sends the worker its configuration. Like all methods that tell the worker
-// something other than tasks it does not block; an error means that the message is not sent.
+// Greet sends the worker its configuration. Like all methods that send the worker something other
+// than tasks, it does not block. On error the message is not sent.
 func (l *Link) Greet(c Config) error {
 	c.Version = Version
 	return l.out.post(msgHello, 0, c.append(nil))
 }
 
-// Cancel asks the worker to cancel the context of a running task, with the error
-// of a passed deadline if it was one.
+// Cancel asks the worker to cancel the context of a running task. If deadline is set, the context's
+// error is DeadlineExceeded.
 func (l *Link) Cancel(seq uint32, deadline bool) error {
 	var body []byte
 	if deadline {
@@ -235,18 +240,18 @@ func (l *Link) Cancel(seq uint32, deadline bool) error {
 	return l.out.post(msgCancel, seq, body)
 }
 
-// Go lets the worker run its setup.
+// Go tells the worker to run its setup.
 func (l *Link) Go() error { return l.out.post(msgGo, 0, nil) }
 
 // AskStacks asks the worker for its goroutines' stacks.
 func (l *Link) AskStacks() error { return l.out.post(msgStacks, 0, nil) }
 
-// Ask asks the worker a question, of at least one byte, which it answers with the same number. It is
-// told with Ask, of no bytes, that the answer is not needed any more.
+// Ask sends the worker a query of at least one byte. The answer has the same number. An Ask without
+// bytes tells the worker that the answer is no longer needed.
 func (l *Link) Ask(seq uint32, question []byte) error { return l.out.post(msgAsk, seq, question) }
 
-// Serve reads the worker's messages until the socket ends, and returns why. A result of
-// more than maxMessage bytes ends it with an error.
+// Serve reads the worker's messages until the socket ends, and returns the reason. A result larger
+// than maxMessage bytes is an error that ends Serve.
 func (l *Link) Serve(e Events, maxMessage int) error {
 	err := l.serve(e, fromWorker(maxMessage))
 	l.inbox.close()
@@ -259,6 +264,7 @@ func (l *Link) serve(e Events, most bounds) error {
 		if err != nil {
 			return err
 		}
+
 		if kind == msgAsk && n > uint64(e.Wanted(seq)) {
 			if _, err := io.CopyN(io.Discard, &l.inbox, int64(n)); err != nil {
 				return err
@@ -266,10 +272,12 @@ func (l *Link) serve(e Events, most bounds) error {
 			e.Answer(seq, nil, int(n))
 			continue
 		}
+
 		body, err := readBody(&l.inbox, n)
 		if err != nil {
 			return err
 		}
+
 		switch kind {
 		case msgHello:
 			h, err := parseHello(body)
@@ -299,24 +307,23 @@ func (l *Link) serve(e Events, most bounds) error {
 	}
 }
 
-// EndReading is called once the worker is dead: Serve takes what is still in the
-// socket, but does not wait for whoever may hold the other end, nor does
-// SendBody.
+// EndReading must be called once the worker is dead. Serve then reads what is left in the socket,
+// but neither Serve nor SendBody waits for a process that still holds the other end.
 func (l *Link) EndReading() {
 	l.inbox.drain()
 	_ = l.sock.SetWriteDeadline(time.Unix(1, 0))
 }
 
-// HangUp ends the connection for the worker, which then ends by itself.
+// HangUp shuts the connection down. The worker then exits by itself.
 func (l *Link) HangUp() {
 	if raw, err := l.sock.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 }
 
-// MaxTasks is how many tasks may be on their way to a worker, those whose results
-// have not been collected included. The owner keeps count of the latter.
-const MaxTasks = slots - perWord // the tasks of a word of marks come and go together
+// MaxTasks is the number of tasks that may be on their way to a worker, including tasks whose
+// results have not been collected. The owner counts the latter.
+const MaxTasks = slots - perWord // the marks of perWord tasks are prepared together
 
 // Room returns how many tasks and bytes the worker can still be sent.
 func (l *Link) Room() (tasks, bytes int) {
@@ -334,8 +341,8 @@ func (l *Link) passes() bool {
 	return len(l.sent) > 0 && l.sent[0].pos <= head && head <= l.taskTail
 }
 
-// advance forgets the chunks that the worker has passed. A position that is
-// not the end of a chunk is not believed.
+// advance forgets the chunks that the worker has passed. It ignores positions that are not the end
+// of a chunk.
 func (l *Link) advance() {
 	head := l.mem.word64(offTaskHead).Load()
 	n := 0
@@ -346,9 +353,8 @@ func (l *Link) advance() {
 	l.sent = l.sent[:copy(l.sent, l.sent[n:])]
 }
 
-// Stage writes a chunk into the ring without showing it to the worker, and
-// returns the number of its first task. It needs Room; a body above MaxInline
-// will be sent by SendBody.
+// Stage writes a chunk into the ring without publishing it, and returns the number of its first
+// task. The caller must check Room before. A body larger than MaxInline is left to SendBody.
 func (l *Link) Stage(c Chunk) (seq uint32) {
 	flags, body := uint16(0), c.Body
 	if c.Prompt {
@@ -366,7 +372,7 @@ func (l *Link) Stage(c Chunk) (seq uint32) {
 	return seq
 }
 
-// record is a chunk as it lies in the ring.
+// record is a chunk as stored in the ring.
 type record struct {
 	flags, attempt uint16
 	fn, count, seq uint32
@@ -378,11 +384,12 @@ type record struct {
 	body           []byte
 }
 
-// sumOffset is where the checksum of a chunk lies in its head, behind all else.
+// sumOffset is the offset of a chunk's checksum, the last field of its head.
 const sumOffset = taskHead - 8
 
-// chunkSum is the checksum of a chunk's position in the ring, head and body, so that a worker does not compute with
-// arguments that it has overwritten itself, or that lay there before: it copies the chunk, and then compares.
+// chunkSum returns the checksum of a chunk's position in the ring, its head and its body. A worker
+// copies the chunk and then compares, so that it does not compute with stale arguments or arguments
+// that it has overwritten itself.
 func chunkSum(pos uint64, head, body []byte) uint64 {
 	return uint64(checksum(checksum(uint32(pos/8), head), body))
 }
@@ -397,6 +404,7 @@ func (l *Link) put(r record) {
 	binary.LittleEndian.PutUint32(h[12:], r.count)
 	binary.LittleEndian.PutUint32(h[16:], r.seq)
 	binary.LittleEndian.PutUint32(h[20:], uint32(len(r.body)))
+
 	binary.LittleEndian.PutUint64(h[24:], r.id)
 	binary.LittleEndian.PutUint32(h[32:], r.worker)
 	binary.LittleEndian.PutUint32(h[36:], r.baggage)
@@ -404,23 +412,24 @@ func (l *Link) put(r record) {
 	binary.LittleEndian.PutUint64(h[48:], uint64(r.deadline))
 	binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(l.taskTail, h[:sumOffset], r.body))
 	ring := l.mem.taskRing()
+
 	ring.put(l.taskTail, h[:])
 	ring.put(l.taskTail+taskHead, r.body)
 	l.taskTail += uint64(size)
 }
 
-// Publish shows what was staged to the worker; it neither blocks nor wakes it.
+// Publish makes staged chunks visible to the worker. It neither blocks nor wakes the worker.
 func (l *Link) Publish() { l.mem.word64(offTaskTail).Store(l.taskTail) }
 
 // Wake wakes the worker if it sleeps.
 func (l *Link) Wake() error { return l.waker.ring() }
 
-// Nudge wakes the worker even if it seems awake: another process that has
-// its pipes may have taken the wake-up. It is safe for concurrent use.
+// Nudge wakes the worker even if it seems awake, because another process with its pipes may have
+// consumed the wake-up. It is safe for concurrent use.
 func (l *Link) Nudge() { _ = l.waker.rope.pull() }
 
-// SendBody sends the body of a published chunk if it is too large for the
-// ring. It blocks until the worker has taken it.
+// SendBody sends the body of a published chunk if it is too large for the ring. It blocks until the
+// socket has taken the body.
 func (l *Link) SendBody(seq uint32, body []byte) error {
 	if len(body) <= MaxInline {
 		return nil
@@ -428,18 +437,18 @@ func (l *Link) SendBody(seq uint32, body []byte) error {
 	return l.out.send(msgPayload, seq, body)
 }
 
-// Stop asks the worker to finish what it has, tear down and exit.
+// Stop asks the worker to finish its tasks, tear down and exit.
 func (l *Link) Stop() error {
 	l.put(record{flags: flagStop})
 	l.Publish()
 	return l.Wake()
 }
 
-// Low asks to be woken when the worker begins task seq or a later one.
+// Low asks the worker to ring when it starts task seq or a later one.
 func (l *Link) Low(seq uint32) { atomic.StoreUint32(l.mem.word32(offLow), seq) }
 
-// Void takes back the tasks from hi-1 down to lo that the worker has not begun
-// and returns the lowest of them; hi if there are none, or if that cannot be known.
+// Void takes back the tasks from hi-1 down to lo that the worker has not started, and returns the
+// lowest of them. It returns hi if there are none, or if the marks are unreliable.
 func (l *Link) Void(lo, hi uint32) uint32 {
 	got := l.mem.void(lo, hi)
 	if !l.mem.intact() {
@@ -448,17 +457,17 @@ func (l *Link) Void(lo, hi uint32) uint32 {
 	return got
 }
 
-// Begun reports whether the worker has begun a task, as far as it can be known.
+// Begun reports whether the worker may have started a task.
 func (l *Link) Begun(seq uint32) bool { return l.mem.begun(seq) || !l.mem.intact() }
 
-// Busy returns the time that the worker has spent in tasks and their number,
-// both since its start and as far as it has told.
+// Busy returns the time that the worker has spent in tasks and the number of these tasks since its
+// start, as last reported by the worker.
 func (l *Link) Busy() (time.Duration, uint64) {
 	return time.Duration(l.mem.word64(offBusy).Load()), l.mem.word64(offTasks).Load()
 }
 
-// Slow returns the last task that took long, which is measured by itself, and how long it took, as far
-// as the worker has told; 0 if none did.
+// Slow returns the number and the duration of the last slow task that the worker has reported, or 0
+// if there was none. The worker times slow tasks one by one.
 func (l *Link) Slow() (seq uint32, took time.Duration) {
 	w := l.mem.word64(offSlow).Load()
 	return uint32(w >> 32), time.Duration(uint32(w)) * time.Microsecond
@@ -466,8 +475,8 @@ func (l *Link) Slow() (seq uint32, took time.Duration) {
 
 var errOverwritten = fmt.Errorf("%w: something was written over the memory that it shares with this one", errGarbage)
 
-// Check returns an error if something has been written over the segment, as far as its canaries tell. Then
-// all tasks count as begun, since some of them may have been.
+// Check returns an error if the canaries show that the segment has been overwritten. In that case
+// all tasks count as started, since some of them may have been.
 func (l *Link) Check() error {
 	if !l.mem.intact() {
 		return errOverwritten
@@ -475,7 +484,7 @@ func (l *Link) Check() error {
 	return nil
 }
 
-// CheckAll is Check that also looks at the marks of all tasks that the worker has not passed.
+// CheckAll is like Check, but also checks the marks of all tasks that the worker has not passed.
 func (l *Link) CheckAll() error {
 	l.advance()
 	if n := len(l.sent); n > 0 && !l.mem.hold(l.sent[0].seq-uint32(l.sent[0].size), l.seq) {
@@ -484,28 +493,28 @@ func (l *Link) CheckAll() error {
 	return l.Check()
 }
 
-// Uncollected reports whether the worker says that there are results which have not been collected and accounted
-// for. It is safe for concurrent use.
+// Uncollected reports whether the worker has committed results that have not been collected and
+// accounted for. It is safe for concurrent use.
 func (l *Link) Uncollected() bool { return l.mem.word64(offResTail).Load() != l.accounted.Load() }
 
 func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead }
 
-// WaitRoom is Wait that also returns when the worker has passed tasks since Room
-// was asked.
+// WaitRoom is like Wait, but also returns when the worker has passed tasks since the last call of
+// Room.
 func (l *Link) WaitRoom() error {
 	return l.bell.wait(func() bool { return l.news() || l.passes() })
 }
 
 // Wait sleeps until the worker rings or Kick is called. It may return early. The error is io.EOF
-// once no process has the worker's bell. The worker's death need not lead to that, since
-// another process may have the bell: a goroutine that learns of the death must call Kick.
+// once no process holds the other end of the worker's doorbell. The worker's death need not cause
+// that, since another process may hold it. So a goroutine that learns of the death must call Kick.
 func (l *Link) Wait() error { return l.bell.wait(l.hasNews) }
 
-// blocked is taken by the one caller that may block a thread.
+// blocked is set while a caller blocks a thread. There is at most one such caller.
 var blocked atomic.Bool
 
-// WaitAlone is Wait for a caller that has nobody beside it: it wakes sooner, but
-// keeps a thread. Callers beyond the first just Wait.
+// WaitAlone is like Wait, for a caller that is alone. It wakes sooner, but blocks a thread. If
+// there are several callers, only one blocks, and the others call Wait.
 func (l *Link) WaitAlone() error {
 	if !blocked.CompareAndSwap(false, true) {
 		return l.Wait()

@@ -7,16 +7,15 @@ import (
 	mathbits "math/bits"
 )
 
-// Marks decide who has a task: the worker that begins it or the parent that
-// takes it back. Each sets a bit and sees whether the other was first, so a
-// task is run or taken back, never both, and what a dead worker had begun is
-// known.
+// Marks decide who gets a task: the worker that starts it or the parent that takes it back. Each of
+// them sets a bit and sees whether the other was first. So a task is either run or taken back,
+// never both, and the parent knows which tasks a dead worker had started.
 //
-// A task's slot is its number modulo slots. The marks of perWord tasks share a
-// word, whose upper half is a checksum of the lower half. So a stray write by a
-// worker can make a started task look as if it had not started only if the write
-// also produces the right checksum. A word is prepared when its first slot is
-// used. By then the worker has passed all earlier tasks of the word: see MaxTasks.
+// A task's slot is its number modulo slots. The marks of perWord tasks share a word, whose upper
+// half is a checksum of the lower half. A stray write of a worker can make a started task look as
+// if it had not started only if the write also produces the right checksum. A word is prepared when
+// its first slot is used. By then the worker has passed all earlier tasks of the word; see
+// MaxTasks.
 
 const (
 	perWord   = 16
@@ -24,22 +23,23 @@ const (
 	voidBits  = 0xaaaaaaaa
 )
 
-// marked is what a word with these bits holds.
+// marked returns the contents of a word of marks with the given bits.
 func marked(bits, word uint32) uint64 {
-	const salt = 0x6d61726b73616c74 // so that zeros do not hold
+	const salt = 0x6d61726b73616c74 // makes a word of zeros invalid
 	sum := ((uint64(word)<<32 | uint64(bits)) ^ salt) * mix0
 	return sum&^math.MaxUint32 | uint64(bits)
 }
 
-// marks returns the bits of a word, and what it holds; ok is false if something has been written over it.
+// marks returns the bits of a word and its contents. The result ok is false if the word has been
+// overwritten.
 func (m memory) marks(word uint32) (bits uint32, held uint64, ok bool) {
 	held = m.mark(word).Load()
 	bits = uint32(held)
 	return bits, held, held == marked(bits, word)
 }
 
-// begin marks a task as begun, for the worker. mine is false if the parent took the task back; ok is false if the marks
-// have been overwritten.
+// begin marks a task as started. Only the worker calls it. The result mine is false if the parent
+// took the task back, and ok is false if the marks have been overwritten.
 func (m memory) begin(seq uint32) (mine, ok bool) {
 	slot := seq % slots
 	word, shift := slot/perWord, slot%perWord*2
@@ -57,15 +57,15 @@ func (m memory) begin(seq uint32) (mine, ok bool) {
 	}
 }
 
-// begun reports whether the worker began the task. If that cannot be known, it may have.
+// begun reports whether the worker may have started the task.
 func (m memory) begun(seq uint32) bool {
 	slot := seq % slots
 	bits, _, ok := m.marks(slot / perWord)
 	return !ok || bits>>(slot%perWord*2)&1 != 0
 }
 
-// void takes back tasks from hi-1 downwards until lo or the first that was
-// begun, or that may have been, and returns the lowest that it got; hi if none.
+// void takes back tasks from hi-1 downwards until lo or until a task that may have started. It
+// returns the lowest task that it took back, or hi if there is none.
 func (m memory) void(lo, hi uint32) uint32 {
 	for hi != lo {
 		slot := (hi - 1) % slots
@@ -79,7 +79,8 @@ func (m memory) void(lo, hi uint32) uint32 {
 	return hi
 }
 
-// voidWord takes back up to n tasks from slot downwards, all of one word, and returns how many.
+// voidWord takes back up to n tasks from slot downwards, all of one word. It returns the number of
+// these tasks.
 func (m memory) voidWord(slot, n uint32) uint32 {
 	word, top := slot/perWord, slot%perWord*2
 	for {
@@ -96,7 +97,8 @@ func (m memory) voidWord(slot, n uint32) uint32 {
 	}
 }
 
-// prepare makes n slots from seq ready for new tasks: the words of which the first slot is among them.
+// prepare prepares n slots from seq for new tasks. It resets each word whose first slot is among
+// them.
 func (m memory) prepare(seq, n uint32) {
 	for first := (seq + perWord - 1) &^ (perWord - 1); first-seq < n; first += perWord {
 		word := first % slots / perWord
@@ -104,7 +106,7 @@ func (m memory) prepare(seq, n uint32) {
 	}
 }
 
-// hold reports whether the marks of the tasks from lo to hi can be believed.
+// hold reports whether the marks of the tasks from lo to hi are intact.
 func (m memory) hold(lo, hi uint32) bool {
 	for seq := lo &^ (perWord - 1); int32(hi-seq) > 0; seq += perWord {
 		if _, _, ok := m.marks(seq % slots / perWord); !ok {
@@ -114,7 +116,7 @@ func (m memory) hold(lo, hi uint32) bool {
 	return true
 }
 
-// span covers the pairs of n tasks of which the highest is at bit top.
+// span returns a mask of the bit pairs of n tasks, the highest of which is at bit top.
 func span(top, n uint32) uint32 {
 	return uint32((uint64(1)<<(2*n) - 1) << (top + 2 - 2*n))
 }

@@ -7,20 +7,20 @@ import (
 	"unsafe"
 )
 
-// The segment between a parent and one worker. Offsets keep words that
-// different sides write on cache lines of their own.
+// These are the offsets in the segment between a parent and one worker. Words that different sides
+// write are on different cache lines.
 //
 //	taskTail  parent: bytes of task records published
 //	taskHead  worker: bytes of task records consumed
 //	resTail   worker: bytes of result records committed
 //	resHead   parent: bytes of result records collected
-//	asleep    armed by the worker before it sleeps, taken by who wakes it
+//	asleep    armed by the worker before it sleeps, taken by a process that wakes it
 //	bell      the same for the parent
-//	low       parent: beginning this task or a later one rings the bell
-//	busy      worker: nanoseconds spent in finished tasks; tasks: how many
-//	slow      worker: the last task that took long, and how long, see clock.tell
+//	low       parent: the worker rings when it starts this task or a later one
+//	busy      worker: nanoseconds spent in finished tasks; tasks: their number
+//	slow      worker: the last slow task and its duration, see clock.tell
 //	marks     two bits a task: begun by the worker, void by the parent; and their checksum
-//	canaries  written by the parent before the worker starts, by nobody later
+//	canaries  written by the parent before the worker starts, never later
 const (
 	offTaskTail = 0
 	offTaskHead = 64
@@ -37,9 +37,9 @@ const (
 	offResRing  = offTaskRing + ringSize
 
 	ringSize = 1 << 20
-	// inlineSize is the part of the result ring for results themselves; the
-	// rest holds the heads of those that go over the socket, of all tasks
-	// that can be on their way, so that a head always finds room.
+	// inlineSize is the part of the result ring for results themselves. The rest is reserved for
+	// the heads of results that go over the socket. It has room for the heads of all tasks that can
+	// be on their way.
 	inlineSize = ringSize - slots*resultHead
 	slots      = 1 << 15 // tasks that have marks
 	marksSize  = slots / perWord * 8
@@ -48,8 +48,8 @@ const (
 	Size = offResRing + ringSize
 )
 
-// memory gives typed access to the segment. Precondition of every method: the
-// mapping is Size bytes long, page-aligned, and stays until the last use.
+// memory provides typed access to the segment. All methods require that the mapping is Size bytes
+// long, page-aligned, and stays mapped until the last use.
 type memory []byte
 
 func (m memory) word64(off int) *atomic.Uint64 {
@@ -60,17 +60,17 @@ func (m memory) word32(off int) *uint32 {
 	return (*uint32)(unsafe.Pointer(&m[off]))
 }
 
-// mark is a word of the marks.
+// mark returns a word of the marks.
 func (m memory) mark(word uint32) *atomic.Uint64 { return m.word64(offMarks + int(word)*8) }
 
-// canaries lie before, between and behind what a worker that writes where it
-// should not would have to hit to be believed: the words, and the marks.
+// canaries are the offsets of the canaries. They surround the control words and the marks, so a
+// stray write to these probably hits a canary, too.
 var canaries = [...]int{512, offMarks - 8, offMarks + marksSize, offTaskRing - 8}
 
-// canary is neither zeros nor ones.
+// canary consists neither of zeros nor of ones.
 const canary = 0x6d702063616e6172
 
-// release puts the canaries into a new segment, and the marks of the first tasks.
+// release initializes the canaries and the first marks of a new segment.
 func (m memory) release() {
 	m.prepare(0, 1)
 	for _, off := range canaries {
@@ -78,9 +78,8 @@ func (m memory) release() {
 	}
 }
 
-// intact reports whether all canaries live. What was read before is then as
-// trustworthy as the worker's code; otherwise something has been written over
-// the segment, and nothing in it means anything.
+// intact reports whether all canaries are intact. If so, data read before is as trustworthy as the
+// worker's code. If not, the segment has been overwritten, and nothing in it can be trusted.
 func (m memory) intact() bool {
 	for _, off := range canaries {
 		if m.word64(off).Load() != canary {

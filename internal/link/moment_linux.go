@@ -7,21 +7,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Moment is a time that two processes of a machine mean alike, whatever is done to the machine's
-// clock: nanoseconds of CLOCK_MONOTONIC; 0 for none.
+// A Moment is a point in time that means the same in all processes of a machine, even if the
+// machine's clock is set. It counts nanoseconds of CLOCK_MONOTONIC. Zero means none.
 type Moment int64
 
-// MomentOf is the Moment of a time; of one that is centuries away, one that is too.
+// MomentOf returns the Moment of t. The result is inexact if t is centuries away.
 func MomentOf(t time.Time) Moment {
 	now, left := monotonic(), Moment(time.Until(t))
 	return max(now+min(left, math.MaxInt64-now), 1)
 }
 
-// Time is the time of a Moment, as this process's clocks have it.
+// Time returns the time of a Moment on this process's clock.
 func (m Moment) Time() time.Time { return time.Now().Add(time.Duration(m - monotonic())) }
 
 func monotonic() Moment {
 	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // which cannot fail
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail
 	return Moment(t.Nano())
 }

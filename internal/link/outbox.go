@@ -14,48 +14,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostQueued is how many bytes may wait to be written to a worker. A larger message is
-// admitted if it is alone.
+// mostQueued is how many bytes may wait to be written to a worker. A larger message is admitted if
+// the queue is empty.
 const mostQueued = 256 << 10
 
 var (
-	// errQueueFull is returned for a note if the queue is full.
+	// errQueueFull is returned for a message if the queue is full.
 	errQueueFull = errors.New("the worker does not read what it is sent")
 
 	errStuck = errors.New("it has stopped reading what it is sent")
 )
 
-// An outbox holds the messages on their way to a worker over the socket. The worker may
-// not be reading: post does not wait for it, and if it takes no byte while the queue is full,
-// the outbox tells the owner of the link.
+// An outbox holds the messages that wait to be sent to a worker over the socket. The worker may not
+// be reading. The method post does not wait for it. If the worker reads nothing while the queue is
+// full, the outbox tells the owner of the link.
 //
-// Messages are written in the order in which they were admitted, by one goroutine at
-// a time: a caller of send, which waits anyway, or a goroutine of the outbox, which exists
-// only while messages wait.
+// Messages are written in the order in which they were admitted, by one goroutine at a time: either
+// a caller of send, which waits anyway, or a goroutine of the outbox, which exists only while
+// messages wait.
 type outbox struct {
 	sock *os.File
 	raw  syscall.RawConn
 
 	mu      sync.Mutex
 	turn    sync.Cond // signals that the queue is shorter, or that no goroutine writes
-	queue   [][]byte  // admitted, but not written
-	bytes   int       // in queue, and in the message being written
+	queue   [][]byte  // admitted but not written
+	bytes   int       // in the queue and in the message being written
 	short   bool      // a message found no room since the queue was last empty
 	writing bool
 	failed  error
 
-	// For watch.
-	limit   time.Duration // how long the worker may take no byte, beside growing; 0 means forever
+	// The fields below belong to watch.
+
+	// limit is how long the worker may read nothing, not counting growing. Zero means forever.
+	limit   time.Duration
 	onStuck func(error)
 	timer   *time.Timer
-	allowed time.Duration // until the timer looks
-	due     time.Time     // when it is to
+	allowed time.Duration // the timer's duration
+	due     time.Time     // when the timer should fire
 	watched bool
 	moved   uint64 // bytes that the socket has taken
 	before  sighted
 }
 
-// sighted is what watch saw last.
+// sighted is what the timer saw last.
 type sighted struct {
 	moved  uint64
 	unread int
@@ -67,8 +69,8 @@ func (o *outbox) init(sock *os.File) (err error) {
 	return err
 }
 
-// watch sets a function to call if the worker takes no byte for limit while the queue is full. See
-// Link.Watch.
+// watch sets a function that is called if the worker reads nothing for limit while the queue is
+// full. See Link.Watch.
 func (o *outbox) watch(limit time.Duration, onStuck func(error)) {
 	o.limit, o.onStuck = limit, onStuck
 }
@@ -81,8 +83,8 @@ func appendHead(b []byte, kind, seq uint32, n int) []byte {
 
 func (o *outbox) hasRoom(n int) bool { return o.bytes == 0 || o.bytes+n <= mostQueued }
 
-// post queues a message and does not block. If there is no room, it returns errQueueFull and
-// does not send the message.
+// post queues a message. It does not block. If there is no room, it returns errQueueFull and does
+// not send the message.
 func (o *outbox) post(kind, seq uint32, body []byte) error {
 	message := append(appendHead(make([]byte, 0, headSize+len(body)), kind, seq, len(body)), body...)
 	o.mu.Lock()
@@ -94,6 +96,7 @@ func (o *outbox) post(kind, seq uint32, body []byte) error {
 		o.lacksRoom()
 		return errQueueFull
 	}
+
 	o.queue = append(o.queue, message)
 	o.bytes += len(message)
 	if !o.writing {
@@ -104,12 +107,12 @@ func (o *outbox) post(kind, seq uint32, body []byte) error {
 	return nil
 }
 
-// send sends a message and returns when the socket has taken it. It does not copy
-// the body.
+// send sends a message and returns when the socket has taken it. It does not copy the body.
 func (o *outbox) send(kind, seq uint32, body []byte) error {
 	n := headSize + len(body)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+
 	for o.failed == nil && (o.writing || !o.hasRoom(n)) {
 		o.lacksRoom()
 		o.turn.Wait()
@@ -117,6 +120,7 @@ func (o *outbox) send(kind, seq uint32, body []byte) error {
 	if o.failed != nil {
 		return o.failed
 	}
+
 	o.writing = true
 	o.bytes += n
 	o.watchIfFull()
@@ -149,7 +153,7 @@ func (o *outbox) writeQueue() {
 	o.turn.Broadcast()
 }
 
-// wrote notes how writing n bytes went; under the lock.
+// wrote records the outcome of writing n bytes. The caller must hold o.mu.
 func (o *outbox) wrote(n int, err error) {
 	if o.bytes -= n; o.bytes == 0 {
 		o.short = false
@@ -159,7 +163,7 @@ func (o *outbox) wrote(n int, err error) {
 	}
 }
 
-// lacksRoom notes that a message found no room; under the lock.
+// lacksRoom notes that a message found no room. The caller must hold o.mu.
 func (o *outbox) lacksRoom() {
 	o.short = true
 	o.watchIfFull()
@@ -167,7 +171,7 @@ func (o *outbox) lacksRoom() {
 
 func (o *outbox) full() bool { return o.short || o.bytes >= mostQueued }
 
-// write writes to the socket, and waits for room in it.
+// write writes to the socket. It waits for room.
 func (o *outbox) write(parts ...[]byte) error {
 	for _, b := range parts {
 		for len(b) > 0 {
@@ -199,8 +203,7 @@ func (o *outbox) writeSome(b []byte) (n int, err error) {
 	return n, err
 }
 
-// watchIfFull starts to watch whether the worker takes something if the queue is full; under
-// the lock.
+// watchIfFull starts the timer if the queue is full. The caller must hold o.mu.
 func (o *outbox) watchIfFull() {
 	if o.watched || o.limit == 0 || !o.full() {
 		return
@@ -214,17 +217,19 @@ func (o *outbox) watchIfFull() {
 	}
 }
 
-// growing is how much longer a worker may take no byte of so many that are on their way: it needs memory for all of
-// a message, and copies what it has to a larger buffer, of a gigabyte in the end. On a slow or busy machine
-// the system takes seconds for that.
+// growing returns the extra time that a worker may take to read when many bytes are on their way.
+// The worker needs memory for a whole message, and copies the received part to ever larger buffers,
+// up to a gigabyte. That can take seconds on a slow or busy machine.
 func growing(bytes int) time.Duration {
-	return time.Duration(bytes>>10) * time.Second / (grownPerSecond >> 10) // bytes times time.Second may be too much
+	// Dividing first avoids an overflow.
+	return time.Duration(bytes>>10) * time.Second / (grownPerSecond >> 10)
 }
 
 const grownPerSecond = 16 << 20
 
-// look is called by the timer. A call that comes much too late says nothing about the worker: this process
-// was stopped, or had no processor, and so may the worker have been, as in a container that is paused.
+// look checks whether the worker reads. The timer calls it. A call that comes much too late says
+// nothing about the worker: this process was stopped or had no processor, and the same may be true
+// of the worker, as in a paused container.
 func (o *outbox) look() {
 	o.mu.Lock()
 	o.watched = false
@@ -243,8 +248,8 @@ func (o *outbox) look() {
 	o.onStuck(errStuck)
 }
 
-// sight returns how much the socket has taken, and how much of that the worker has not read;
-// under the lock.
+// sight returns how much the socket has taken, and how much of it the worker has not read. The
+// caller must hold o.mu.
 func (o *outbox) sight() sighted {
 	s := sighted{moved: o.moved}
 	_ = o.raw.Control(func(fd uintptr) { s.unread, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })

@@ -17,38 +17,37 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// Descriptors of a worker, as ChildFiles hands them over.
+// Descriptors of a worker, in the order of ChildFiles.
 const (
 	FirstFD = 3
 	NumFDs  = 4
 )
 
 const (
-	// hold is how long a result may wait for the parent to be woken while
-	// there is more work.
+	// hold is how long the parent is left asleep after a result while there is more work.
 	hold = 5 * time.Millisecond
-	// lull is the same for a result that somebody waits for.
+	// lull is the same for a result that a caller waits for.
 	lull = 50 * time.Microsecond
-	// look is how much work is done between two looks at the clock.
+	// look is how much work passes between two readings of the clock.
 	look = 100 * time.Microsecond
-	// preciseBelow is a timeout of which hold would be much.
+	// preciseBelow is the timeout below which an error of hold would matter.
 	preciseBelow = 100 * hold
 )
 
-// Task is one task as the worker sees it, valid until the next Next.
+// Task is one task as the worker sees it. It is valid until the next call of Next.
 type Task struct {
 	Seq     uint32
 	Func    int
 	ID      uint64
-	Worker  int // the number that this worker now has
+	Worker  int // the worker's current number
 	Attempt int
-	Baggage []byte     // of the call that it is part of
-	Due     *time.Time // its deadline, of many short ones the same; nil: none
+	Baggage []byte     // of the call that the task is part of
+	Due     *time.Time // the task's deadline, shared by short tasks; nil means none
 	In      []byte
 }
 
-// A Port is the worker's end. Next and Finish belong to one goroutine at a time;
-// Log is safe for concurrent use.
+// A Port is the worker's end. Only one goroutine at a time may call Next and Finish. Log is safe
+// for concurrent use.
 type Port struct {
 	mem   memory
 	sock  *os.File
@@ -56,19 +55,19 @@ type Port struct {
 	waker ringer
 	sleep sleeper
 
-	pos   uint64 // of the next record
+	pos   uint64 // the position of the next record
 	cur   current
 	task  Task
 	buf   []byte
 	tail  uint64
 	clock clock
 
-	dueSince time.Duration // what the clock was when a deadline was last made
+	dueSince time.Duration // the clock when the last deadline was computed
 
-	unrung atomic.Bool // results that the parent was not woken for
+	unrung atomic.Bool // there are results that the parent was not woken for
 	timer  *time.Timer
 	timed  atomic.Bool
-	late   atomic.Bool // the timer has fired: the task that runs may be a long one
+	late   atomic.Bool // the timer has fired: the current task may be a long one
 
 	mu       sync.Mutex
 	cond     sync.Cond
@@ -76,16 +75,16 @@ type Port struct {
 	gone     error
 }
 
-// current is the chunk being worked on.
+// current is the chunk being processed.
 type current struct {
 	rec  record
-	next uint32 // index of the next task in it
-	end  uint64 // position after it
-	left []byte // bodies of the tasks still to come
+	next uint32 // the index of the next task in it
+	end  uint64 // the position after it
+	left []byte // the bodies of the remaining tasks
 }
 
-// Open takes the descriptors over, makes them close-on-exec and non-blocking,
-// and reads the configuration.
+// Open takes over the descriptors, sets their close-on-exec and blocking modes, and reads the
+// configuration.
 func Open() (*Port, Config, error) {
 	for fd := FirstFD; fd <= BrokerFD; fd++ {
 		syscall.CloseOnExec(fd)
@@ -96,6 +95,7 @@ func Open() (*Port, Config, error) {
 	if err != nil {
 		return nil, Config{}, err
 	}
+
 	_ = syscall.Close(FirstFD + 1)
 	p := &Port{mem: mem, sock: os.NewFile(FirstFD, "mp-socket"), payloads: map[uint32][]byte{}}
 	p.cond.L = &p.mu
@@ -108,6 +108,7 @@ func Open() (*Port, Config, error) {
 	if err == nil && kind != msgHello {
 		err = errGarbage
 	}
+
 	if err != nil {
 		return nil, Config{}, fmt.Errorf("no greeting from the parent: %w", err)
 	}
@@ -115,13 +116,13 @@ func Open() (*Port, Config, error) {
 	return p, c, err
 }
 
-// Hello tells the parent what this worker can run.
+// Hello tells the parent which functions this worker has.
 func (p *Port) Hello(h Hello) error {
 	h.Version = Version
 	return p.out.send(msgHello, 0, h.append(nil))
 }
 
-// Ready tells the parent that the worker is in service.
+// Ready tells the parent that the worker can serve.
 func (p *Port) Ready() error { return p.out.send(msgReady, 0, nil) }
 
 // Fail tells the parent why the worker cannot serve.
@@ -130,20 +131,20 @@ func (p *Port) Fail(data []byte) error { return p.out.send(msgFailed, 0, data) }
 // Log sends a log record.
 func (p *Port) Log(data []byte) error { return p.out.send(msgLog, 0, data) }
 
-// AskBroker asks the parent to let the socket to the broker be served that it has
-// given to this worker behind those of the link, as descriptor BrokerFD.
+// AskBroker asks the parent to serve the worker's socket for shared segments. The worker inherits
+// that socket as descriptor BrokerFD, after the descriptors of the link.
 func (p *Port) AskBroker() error { return p.out.send(msgBroker, 0, nil) }
 
-// Answer answers a question of the parent's.
+// Answer answers a query of the parent.
 func (p *Port) Answer(seq uint32, data []byte) error { return p.out.send(msgAsk, seq, data) }
 
-// BrokerFD is the descriptor of the socket to the broker.
+// BrokerFD is the descriptor of the socket for shared segments.
 const BrokerFD = FirstFD + NumFDs
 
-// Committed changes with each outcome that is committed.
+// Committed returns a word that changes with each committed outcome.
 func (p *Port) Committed() *atomic.Uint64 { return p.mem.word64(offResTail) }
 
-// Requests are what a parent wants besides tasks. They are called on one
+// Requests are the callbacks for a parent's messages other than tasks. They are called on one
 // goroutine, in the order of the messages.
 type Requests struct {
 	Cancel func(seq uint32, deadline bool)
@@ -152,7 +153,7 @@ type Requests struct {
 	Ask    func(seq uint32, question []byte)
 }
 
-// Serve reads the parent's messages until it is gone.
+// Serve reads the parent's messages until the parent is gone.
 func (p *Port) Serve(r Requests) error {
 	err := p.serve(r)
 	p.mu.Lock()
@@ -168,6 +169,7 @@ func (p *Port) serve(r Requests) error {
 		if err != nil {
 			return err
 		}
+
 		switch kind {
 		case msgPayload:
 			p.keep(seq, body)
@@ -210,8 +212,8 @@ func (p *Port) claim(seq uint32) ([]byte, error) {
 	}
 }
 
-// Next returns the next task that this worker now has to run, and sleeps until
-// there is one. io.EOF means stop: by the parent's wish or because it is gone.
+// Next returns the next task that this worker must run. It sleeps until there is one. The error is
+// io.EOF if the worker must stop, because the parent asked for that or is gone.
 func (p *Port) Next() (*Task, error) {
 	for {
 		c := &p.cur
@@ -222,6 +224,7 @@ func (p *Port) Next() (*Task, error) {
 			if c.rec.timeout != 0 && (p.clock.now != p.dueSince || c.rec.timeout < preciseBelow) {
 				p.task.Due = p.due(&c.rec)
 			}
+
 			seq := p.task.Seq
 			mine, ok := p.mem.begin(seq)
 			if !ok {
@@ -229,11 +232,12 @@ func (p *Port) Next() (*Task, error) {
 			}
 			if mine {
 				if int32(seq-atomic.LoadUint32(p.mem.word32(offLow))) >= 0 {
-					p.ring() // work is running low
+					p.ring() // there is little work left
 				}
 				return &p.task, nil
 			}
-			p.unrung.Store(true) // before sleeping, tell that there is room again
+
+			p.unrung.Store(true) // tell the parent before sleeping that there is room again
 		}
 		if c.end != 0 {
 			p.pass()
@@ -244,8 +248,9 @@ func (p *Port) Next() (*Task, error) {
 	}
 }
 
-// due is when a task of the chunk is to end that begins now. The clock was looked at some 100 µs
-// ago, or if tasks have become longer all of a sudden, hold and a task ago.
+// due returns the deadline of a task of r that starts now. The last reading of the clock is about
+// 100 µs old. If tasks have suddenly become longer, it can be as old as hold plus the duration of a
+// task.
 func (p *Port) due(r *record) *time.Time {
 	at := p.clock.last()
 	if r.timeout < preciseBelow {
@@ -261,7 +266,7 @@ func (p *Port) due(r *record) *time.Time {
 	return &at
 }
 
-// cut takes the next task off the current chunk.
+// cut removes the next task from the current chunk.
 func (p *Port) cut(c *current) error {
 	if len(c.left) < 4 {
 		return errGarbage
@@ -278,7 +283,7 @@ func (p *Port) cut(c *current) error {
 	return nil
 }
 
-// pass gives the chunk's room back.
+// pass frees the chunk's space in the ring.
 func (p *Port) pass() {
 	p.clock.chunk(p)
 	p.pos = p.cur.end
@@ -289,7 +294,7 @@ func (p *Port) pass() {
 
 func (p *Port) news() bool { return p.mem.word64(offTaskTail).Load() != p.pos }
 
-// load waits for a record and makes it current.
+// load waits for a record and makes it the current one.
 func (p *Port) load() error {
 	for !p.news() {
 		p.clock.idle(p)
@@ -299,6 +304,7 @@ func (p *Port) load() error {
 		}
 		p.clock.start()
 	}
+
 	ring := p.mem.taskRing()
 	var h [taskHead]byte
 	ring.appendTo(h[:0], p.pos, taskHead)
@@ -310,6 +316,7 @@ func (p *Port) load() error {
 		worker: binary.LittleEndian.Uint32(h[32:]), baggage: binary.LittleEndian.Uint32(h[36:]),
 		timeout: time.Duration(binary.LittleEndian.Uint64(h[40:])), deadline: Moment(binary.LittleEndian.Uint64(h[48:])),
 	}
+
 	n := int(binary.LittleEndian.Uint32(h[20:]))
 	if size < taskHead || n > size-taskHead || n > MaxInline || size > ringSize {
 		return errGarbage
@@ -318,6 +325,7 @@ func (p *Port) load() error {
 	if chunkSum(p.pos, h[:sumOffset], p.buf) != binary.LittleEndian.Uint64(h[sumOffset:]) {
 		return errOverwritten
 	}
+
 	p.cur = current{rec: r, end: p.pos + uint64(size)}
 	p.task.Func, p.task.Attempt, p.task.Worker = int(r.fn), int(r.attempt), int(r.worker)
 	if p.task.Due = nil; r.timeout|time.Duration(r.deadline) != 0 {
@@ -333,7 +341,7 @@ func (p *Port) load() error {
 		if p.cur.left, err = p.claim(r.seq); err != nil {
 			return err
 		}
-		p.clock.start() // that it was on its way is no work
+		p.clock.start() // the transfer does not count as work
 	} else {
 		p.cur.left = p.buf
 	}
@@ -344,8 +352,8 @@ func (p *Port) load() error {
 	return nil
 }
 
-// Finish commits the outcome of the task last returned by Next: from then on it
-// is safe, whatever becomes of this process.
+// Finish commits the outcome of the task that Next returned last. A committed outcome survives this
+// process.
 func (p *Port) Finish(kind uint8, data []byte) error {
 	seq := p.task.Seq
 	word := uint32(kind) << resultKindBit
@@ -358,7 +366,8 @@ func (p *Port) Finish(kind uint8, data []byte) error {
 		word |= resultExternal
 		size, data = resultHead, nil
 	}
-	// Everything is a multiple of 8 long, so a head never wraps.
+
+	// All sizes are multiples of 8, so a head never wraps.
 	ring := p.mem.resRing()
 	head := ring[p.tail%ringSize:]
 	if !external {
@@ -369,6 +378,7 @@ func (p *Port) Finish(kind uint8, data []byte) error {
 	} else {
 		ring.put(p.tail+resultHead, data)
 	}
+
 	switch {
 	case external:
 	case isWord(len(data)):
@@ -376,6 +386,7 @@ func (p *Port) Finish(kind uint8, data []byte) error {
 	default:
 		seq = seal(seq, word, data)
 	}
+
 	binary.LittleEndian.PutUint32(head, word)
 	binary.LittleEndian.PutUint32(head[4:], seq)
 	p.tail += uint64(size)
@@ -389,14 +400,14 @@ func (p *Port) Finish(kind uint8, data []byte) error {
 	return nil
 }
 
-// external sends a body over the socket, which also holds the worker back when
-// the parent does not keep up.
+// external sends a body over the socket. That also slows the worker down if the parent does not
+// keep up.
 func (p *Port) external(seq uint32, data []byte) error {
 	p.ring()
 	return p.out.send(msgPayload, seq, data)
 }
 
-// uncollected is how much of the result ring is in use.
+// uncollected returns how many bytes of the result ring are in use.
 func (p *Port) uncollected() int { return int(p.tail - p.mem.word64(offResHead).Load()) }
 
 // ring wakes the parent if it sleeps.
@@ -414,10 +425,9 @@ func (p *Port) ringIfUnrung() {
 	}
 }
 
-// ringWhenDue decides whether the parent is woken for the result just
-// committed. Waking costs it as much as thousands of small results, so they
-// are held back while there is more work; a timer makes sure that a long task
-// does not hold them longer, and that it is measured by itself.
+// ringWhenDue decides whether to wake the parent for the last committed result. Waking costs the
+// parent as much as thousands of small results, so the worker delays it while there is more work. A
+// timer limits the delay when a long task runs, and causes that task to be timed by itself.
 func (p *Port) ringWhenDue() {
 	if !p.unrung.Load() {
 		p.unrung.Store(true)
@@ -434,7 +444,7 @@ func (p *Port) ringWhenDue() {
 	}
 }
 
-// ringLate is the timer's; it runs beside a task.
+// ringLate wakes the parent while a task runs. The timer calls it.
 func (p *Port) ringLate() {
 	p.timed.Store(false)
 	p.late.Store(true)
@@ -444,19 +454,19 @@ func (p *Port) ringLate() {
 	}
 }
 
-// slowTask is how long a task takes at least of which the parent is told by itself.
+// slowTask is the least duration of a task that is reported to the parent by itself.
 const slowTask = 6 * time.Millisecond
 
 // clock measures tasks without looking at the time for each of them.
 type clock struct {
 	base    time.Time
-	began   time.Duration // of the stretch being measured
-	now     time.Duration // the last look
+	began   time.Duration // the start of the current stretch
+	now     time.Duration // the last reading
 	rung    time.Duration
-	tasks   uint64 // finished, in all
-	told    uint64 // and as told to the parent
+	tasks   uint64 // finished in total
+	told    uint64 // reported to the parent
 	busy    time.Duration
-	until   int // tasks until the next look
+	until   int // the number of tasks until the next reading
 	average time.Duration
 }
 
@@ -468,7 +478,7 @@ func (c *clock) read() time.Duration {
 	return c.now
 }
 
-// last is when it was last read.
+// last returns the time of the last reading.
 func (c *clock) last() time.Time {
 	if c.base.IsZero() {
 		c.read()
@@ -481,13 +491,13 @@ func (c *clock) start() { c.began = c.read() }
 func (c *clock) finished(p *Port) {
 	c.tasks++
 	if c.until--; (c.until <= 0 || p.late.Load()) && c.tell(p) >= look/2 {
-		// With one processor the collector's goroutine waits for ours to
-		// make room, and until it is done every pointer written costs more.
+		// With one processor, the garbage collector's goroutine waits for ours to yield. Until it
+		// has run, every pointer write costs more.
 		runtime.Gosched()
 	}
 }
 
-// tell adds the stretch since the last look to the figures for the parent.
+// tell adds the time since the last reading to the figures for the parent.
 func (c *clock) tell(p *Port) (stretch time.Duration) {
 	n := c.tasks - c.told
 	if n == 0 {
@@ -497,9 +507,11 @@ func (c *clock) tell(p *Port) (stretch time.Duration) {
 	if p.late.Load() {
 		p.late.Store(false)
 	}
-	if took := stretch - time.Duration(n-1)*c.average; took >= slowTask { // the last one: else it had been told
+	// The slow task is the last one, because an earlier one would have been reported.
+	if took := stretch - time.Duration(n-1)*c.average; took >= slowTask {
 		p.mem.word64(offSlow).Store(uint64(p.task.Seq)<<32 | uint64(min(took.Microseconds(), math.MaxUint32)))
 	}
+
 	c.began, c.told = c.now, c.tasks
 	c.busy += stretch
 	c.average = stretch / time.Duration(n)

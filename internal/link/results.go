@@ -7,15 +7,15 @@ import (
 	"fmt"
 )
 
-// Results are the outcomes of tasks, in the order in which they were committed,
-// in runs of tasks whose numbers follow one another and whose kind is the same.
+// Results are outcomes of tasks in the order in which they were committed. Each Run covers
+// consecutive tasks with outcomes of the same kind.
 type Results struct {
 	Runs []Run
 	data [][]byte
-	kept bool // some data lies elsewhere than in the link's buffer
+	kept bool // some data is outside of the link's buffer
 }
 
-// A Run is the outcomes of tasks Seq, Seq+1, … The data is valid until the next
+// A Run holds the outcomes of tasks Seq, Seq+1, and so on. The data is valid until the next call of
 // Collect.
 type Run struct {
 	Seq  uint32
@@ -29,7 +29,7 @@ func (r *Results) reset() {
 	r.Runs, r.data = r.Runs[:0], r.data[:0]
 }
 
-// Forget drops data that is not in the link's own buffer: it may be large.
+// Forget drops references to data outside of the link's buffer, because it may be large.
 func (r *Results) Forget() {
 	if r.kept {
 		clear(r.data)
@@ -38,12 +38,12 @@ func (r *Results) Forget() {
 	}
 }
 
-// begin starts a run with the next result.
+// begin starts a new run with the next result.
 func (r *Results) begin(seq uint32, kind uint8) {
 	r.Runs = append(r.Runs, Run{Seq: seq, Kind: kind, lo: len(r.data)})
 }
 
-// finish gives each run its part of the data, which has found its place.
+// finish sets the data of each run, once r.data no longer moves.
 func (r *Results) finish() {
 	hi := len(r.data)
 	for i := len(r.Runs) - 1; i >= 0; i-- {
@@ -53,8 +53,8 @@ func (r *Results) finish() {
 	}
 }
 
-// Collect sets r to the results that have been committed, and Accounted must follow. An error says that what
-// lies in the ring is no result, after those in r: the worker must end.
+// Collect sets r to the results that have been committed. The caller must then call Accounted. An
+// error means that the ring holds garbage after the results in r, and that the worker must end.
 func (l *Link) Collect(r *Results) error {
 	r.reset()
 	tail := l.mem.word64(offResTail).Load()
@@ -65,6 +65,7 @@ func (l *Link) Collect(r *Results) error {
 	if n > ringSize || n%8 != 0 {
 		return fmt.Errorf("%w: %d bytes of results", errGarbage, n)
 	}
+
 	l.buf = l.mem.resRing().appendTo(l.buf[:0], l.resHead, int(n))
 	if err := l.Check(); err != nil {
 		return err
@@ -75,8 +76,9 @@ func (l *Link) Collect(r *Results) error {
 	return err
 }
 
-// Accounted says that the caller has accounted for the results of the last Collect. What it says of them and
-// Uncollected then agree, however long the caller was kept from going on in between.
+// Accounted reports that the caller has accounted for the results of the last Collect. This keeps
+// the caller's records and Uncollected consistent, even if the caller is delayed between the two
+// calls.
 func (l *Link) Accounted() { l.accounted.Store(l.resHead) }
 
 func (l *Link) parse(b []byte, r *Results) error {
@@ -102,6 +104,7 @@ func (l *Link) parse(b []byte, r *Results) error {
 			r.begin(seq, kind)
 			last = kind
 		}
+
 		next = seq + 1
 		if external {
 			data, ok := l.inbox.claim(seq)
@@ -114,5 +117,6 @@ func (l *Link) parse(b []byte, r *Results) error {
 		r.data = append(r.data, b[:n:n])
 		b = b[pad(n):]
 	}
+
 	return nil
 }

@@ -2,10 +2,10 @@
 
 package link
 
-// ring is a circular buffer addressed by ever-growing byte positions.
+// ring is a circular buffer. Its positions are byte counts that never decrease.
 type ring []byte
 
-// put copies b to position pos, around the end if need be.
+// put copies b to position pos and wraps around at the end.
 func (r ring) put(pos uint64, b []byte) {
 	at := int(pos % ringSize)
 	n := copy(r[at:], b)

@@ -5,26 +5,27 @@ import (
 	"math/bits"
 )
 
-// A result in the ring is sealed, so that a wild write of the worker to it is detected: the
-// number of its task is stored XORed with a checksum, and a changed result unseals to the number
-// of a task that is not due. This takes no room, and one multiplication for eight bytes. It does not
+// A result in the ring is sealed, so that a wild write of the worker to it is detected. The number
+// of its task is stored XORed with a checksum. A changed result then unseals to the number of a
+// task that is not due. Sealing takes no space, and one multiplication per eight bytes. It does not
 // protect against intent.
 
 // seal returns the sealed number of a result's task. It is its own inverse.
 func seal(seq, word uint32, data []byte) uint32 { return seq ^ checksum(word, data) }
 
-// isWord reports whether a result of n bytes fills just one word of the ring, as most do. sealWord seals it, seal all
-// others.
+// isWord reports whether a result of n bytes fills just one word of the ring, as most do. Such a
+// result is sealed by sealWord, all others by seal.
 func isWord(n int) bool { return 1 <= n && n <= 8 }
 
-// sealWord is seal for such a result. It covers all eight bytes in the ring, padding
-// included, so it does not detect a write between the copy into the ring and the sum.
+// sealWord is like seal, for a result of one word. It covers all eight bytes in the ring, including
+// the padding, so it does not detect a write between the copy into the ring and the computation of
+// the checksum.
 func sealWord(seq, word uint32, data uint64) uint32 {
 	return seq ^ uint32(((data^uint64(word)*mix1)*mix0)>>32)
 }
 
-// Seal returns the sealed number of a result's task, for tests that write results by hand. word is the result's first
-// word; the data is padded with zeros.
+// Seal returns the sealed number of a result's task, for tests that write results by hand. The
+// argument word is the result's first word. The data is padded with zeros.
 func Seal(seq, word uint32, data []byte) uint32 {
 	if isWord(len(data)) {
 		var b [8]byte
@@ -34,7 +35,7 @@ func Seal(seq, word uint32, data []byte) uint32 {
 	return seal(seq, word, data)
 }
 
-// Odd numbers without an obvious pattern.
+// The multipliers are odd numbers without an obvious pattern.
 const (
 	mix0 = 0x9e3779b97f4a7c15
 	mix1 = 0xc2b2ae3d27d4eb4f
@@ -42,8 +43,8 @@ const (
 	mix3 = 0xd6e8feb86659fd93
 )
 
-// checksum returns a checksum of a result's word and data. Each step is a bijection, so a change in one
-// place always changes the sum before that is cut to its upper half.
+// checksum returns a checksum of a result's word and data. Each step is a bijection, so a change in
+// one place always changes the sum before its upper half is taken.
 func checksum(word uint32, data []byte) uint32 {
 	h := uint64(word) * mix1
 	if len(data) >= 64 {
@@ -59,11 +60,11 @@ func checksum(word uint32, data []byte) uint32 {
 	return uint32((h * mix0) >> 32)
 }
 
-// checksumLong sums all but the last bytes, in four lanes, which the processor works on at the same time.
+// checksumLong sums all but the last bytes in four lanes, which the processor computes in parallel.
 func checksumLong(h uint64, data []byte) (uint64, []byte) {
 	a, b, c, d := h, h^mix1, h^mix2, h^mix3
 	for len(data) >= 64 {
-		p := (*[64]byte)(data) // whose length the compiler knows
+		p := (*[64]byte)(data) // the compiler knows the length
 		a = (a ^ binary.LittleEndian.Uint64(p[0:])) * mix0
 		b = (b ^ binary.LittleEndian.Uint64(p[8:])) * mix1
 		c = (c ^ binary.LittleEndian.Uint64(p[16:])) * mix2

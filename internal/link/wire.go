@@ -8,26 +8,26 @@ import (
 	"sync"
 )
 
-// Messages on the socket: 16 bytes of head, then the body. Everything that is
-// not a small task or result goes here, in both directions.
+// Messages on the socket consist of a head of 16 bytes and a body. They carry everything except
+// small tasks and results, in both directions.
 const (
 	msgHello   = 1  // parent: Config; worker: Hello
-	msgReady   = 2  // worker: in service
-	msgFailed  = 3  // worker: it cannot serve; body: the error
+	msgReady   = 2  // worker: it can serve
+	msgFailed  = 3  // worker: it cannot serve; the body is the error
 	msgPayload = 4  // both: the body of a task or result too large for the ring
 	msgCancel  = 5  // parent: cancel the context of task seq; a body: its deadline has passed
 	msgLog     = 6  // worker: a log record
 	msgGo      = 8  // parent: the worker may run its setup
-	msgBroker  = 9  // worker: let its socket to the broker be served
-	msgStacks  = 7  // parent: asks for the goroutines' stacks; worker: tells them
-	msgAsk     = 10 // parent: a question, or no more word of question seq; worker: the answer
+	msgBroker  = 9  // worker: serve its socket for shared segments
+	msgStacks  = 7  // parent: a request for the goroutines' stacks; worker: the stacks
+	msgAsk     = 10 // parent: query seq, or without a body its withdrawal; worker: the answer
 )
 
 const headSize = 16
 
 var errGarbage = errors.New("the other process does not speak the protocol")
 
-// A sender writes whole messages; it is safe for concurrent use.
+// A sender writes whole messages. It is safe for concurrent use.
 type sender struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -51,23 +51,24 @@ func (s *sender) send(kind, seq uint32, body []byte) error {
 	return err
 }
 
-// firstAlloc is how much memory is allocated for a message before any of it has arrived. From
-// then on a message has at most twice as much memory as bytes have arrived, since the length in its
+// firstAlloc is how much memory is allocated for a message before any of it has arrived. After
+// that, a message has at most twice as much memory as bytes have arrived, since the length in its
 // head is only a claim.
 const firstAlloc = 1<<20 + 64<<10
 
 // bounds are the maximum sizes of messages by kind. A kind without an entry is garbage.
 type bounds map[uint32]uint64
 
-// fromParent are a worker's bounds. They are wide, since a worker trusts its parent.
+// fromParent holds a worker's bounds. They are wide, since a worker trusts its parent.
 var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, msgGo: 0, msgStacks: 0, msgAsk: 1 << 40}
 
-// MostFailure is the maximum size of a message that says why something has failed: the errors or the panic
-// of a task, however small results must be, or those of a setup.
+// MostFailure is the maximum size of a message that describes a failure: the errors or the panic of
+// a task, even if results must be smaller, or the errors of a setup.
 const MostFailure = 16 << 20
 
-// fromWorker returns a parent's bounds: results have at most most bytes. The bounds of other
-// messages lie above those that honest workers keep to in runner, errtree, logrec and insight.
+// fromWorker returns a parent's bounds, given the maximum size of a result. The bounds of other
+// messages exceed the sizes that honest workers keep to in the packages runner, errtree, logrec and
+// insight.
 func fromWorker(most int) bounds {
 	return bounds{
 		msgHello: 16 << 20, msgReady: 0, msgFailed: MostFailure, msgPayload: uint64(max(most, MostFailure)), msgLog: 4 << 20,
@@ -75,7 +76,7 @@ func fromWorker(most int) bounds {
 	}
 }
 
-// MaxStacks is how many bytes of its goroutines' stacks a worker sends.
+// MaxStacks is the largest number of bytes of its goroutines' stacks that a worker sends.
 const MaxStacks = 64 << 10
 
 // receive reads one message.
@@ -101,7 +102,7 @@ func receiveHead(r io.Reader, most bounds) (kind, seq uint32, n uint64, err erro
 	return kind, seq, n, nil
 }
 
-// readBody reads n bytes.
+// readBody reads a body of n bytes.
 func readBody(r io.Reader, n uint64) ([]byte, error) {
 	body := make([]byte, 0, min(n, firstAlloc))
 	for uint64(len(body)) < n {
@@ -117,14 +118,14 @@ func readBody(r io.Reader, n uint64) ([]byte, error) {
 	return body, nil
 }
 
-// grow moves a body of n bytes in all to more memory.
+// grow moves a partial body of a message of n bytes to a larger buffer.
 func grow(body []byte, n uint64) []byte {
 	grown := make([]byte, len(body), min(n, 2*uint64(cap(body))))
 	copy(grown, body)
 	return grown
 }
 
-// appendString and cutString are the whole format of the small messages.
+// appendString and reader define the format of the small messages.
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
