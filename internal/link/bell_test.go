@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A kick that comes before the wait, while nobody listens to the poller, is not
-// lost; nor is one that meets it.
+// A kick must not be lost, whether it comes before the wait, when the poller has no listener, or at
+// the same time.
 func TestKickIsNeverLost(t *testing.T) {
 	l := newLink(t)
 	for _, wait := range []func() error{l.Wait, l.WaitAlone} {
@@ -25,6 +25,7 @@ func TestKickIsNeverLost(t *testing.T) {
 		if err := wait(); err != nil {
 			t.Fatal(err)
 		}
+
 		for range 2000 {
 			var wg sync.WaitGroup
 			wg.Go(l.Kick)
@@ -32,7 +33,7 @@ func TestKickIsNeverLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			wg.Wait()
-			l.Kick() // at least one is outstanding, however the two met
+			l.Kick() // at least one kick is outstanding, however the two raced
 			if err := wait(); err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +41,7 @@ func TestKickIsNeverLost(t *testing.T) {
 	}
 }
 
-// Kicks that nobody collects do not fill the pipe.
+// Kicks without a wait must not fill the pipe.
 func TestKickNeverBlocks(t *testing.T) {
 	l := newLink(t)
 	for range 100_000 {
@@ -51,8 +52,7 @@ func TestKickNeverBlocks(t *testing.T) {
 	}
 }
 
-// reopened returns another end of a worker's descriptor: a process can open
-// its pipes in both directions.
+// reopened opens a worker's descriptor once more. A process can open its pipes in both directions.
 func reopened(t *testing.T, fd, flags int) int {
 	t.Helper()
 	again, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), flags|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -75,7 +75,7 @@ func full(t *testing.T, fd int) {
 	}
 }
 
-// within fails the test if f does not return.
+// within fails the test if f does not return in time.
 func within(t *testing.T, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -87,7 +87,7 @@ func within(t *testing.T, what string, f func()) {
 	}
 }
 
-// A worker that fills its wake pipe, and makes its end blocking, does not delay the parent.
+// A worker that fills its wake pipe and makes its end blocking must not delay the parent.
 func TestFullWakePipe(t *testing.T) {
 	l := newLink(t)
 	wake := l.ChildFiles()[2]
@@ -103,7 +103,7 @@ func TestFullWakePipe(t *testing.T) {
 	})
 }
 
-// A worker that fills its bell, and makes its end blocking, delays neither a wait
+// A worker that fills the parent's doorbell and makes its end blocking must delay neither a wait
 // nor a kick.
 func TestFullBell(t *testing.T) {
 	l := newLink(t)
@@ -111,6 +111,7 @@ func TestFullBell(t *testing.T) {
 	if err := unix.SetNonblock(bell, false); err != nil {
 		t.Fatal(err)
 	}
+
 	fill := reopened(t, bell, unix.O_WRONLY)
 	for _, wait := range []func() error{l.Wait, l.WaitAlone} {
 		for range 20 {
@@ -125,7 +126,7 @@ func TestFullBell(t *testing.T) {
 	}
 }
 
-// A wait empties the bell, so that the worker can ring again.
+// A wait must empty the doorbell, so that the worker can ring again.
 func TestBellIsEmptied(t *testing.T) {
 	l := newLink(t)
 	fill := reopened(t, l.ChildFiles()[3], unix.O_WRONLY)
@@ -140,7 +141,7 @@ func TestBellIsEmptied(t *testing.T) {
 	}
 }
 
-// A nudge wakes a worker whose wake-up another process has taken.
+// A nudge must wake a worker whose wake-up another process has consumed.
 func TestNudge(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -148,7 +149,7 @@ func TestNudge(t *testing.T) {
 	l.Publish()
 	woken := make(chan error, 1)
 	go func() {
-		atomic.StoreUint32(l.mem.word32(offAsleep), 0) // it was rung, and another process has taken the byte
+		atomic.StoreUint32(l.mem.word32(offAsleep), 0) // rung, but another process read the byte
 		n, err := unix.Read(p.sleep.fd, make([]byte, 1))
 		if n != 1 && err == nil {
 			err = io.EOF
@@ -158,18 +159,20 @@ func TestNudge(t *testing.T) {
 	if err := l.Wake(); err != nil {
 		t.Fatal(err)
 	}
+
 	within(t, "the nudge", func() {
 		l.Nudge()
 		if err := <-woken; err != nil {
 			t.Error(err)
 		}
 	})
+
 	if task, err := p.Next(); err != nil || task.Seq != first {
 		t.Errorf("%+v, %v", task, err)
 	}
 }
 
-// A kick does not use a pipe that the worker can read.
+// A kick must not use a pipe that the worker can read.
 func TestKickIsNotStolen(t *testing.T) {
 	l := newLink(t)
 	thief := reopened(t, l.ChildFiles()[3], unix.O_RDONLY)
@@ -185,6 +188,7 @@ func TestKickIsNotStolen(t *testing.T) {
 			}
 		}
 	})
+
 	for _, wait := range []func() error{l.Wait, l.WaitAlone} {
 		for range 500 {
 			var wg sync.WaitGroup
@@ -194,6 +198,7 @@ func TestKickIsNotStolen(t *testing.T) {
 					t.Error(err)
 				}
 			})
+
 			wg.Wait()
 		}
 	}
@@ -201,7 +206,7 @@ func TestKickIsNotStolen(t *testing.T) {
 	thieves.Wait()
 }
 
-// A head that is not the end of a chunk does not keep WaitRoom awake, or it would spin.
+// A head that is not the end of a chunk must not wake WaitRoom, which would otherwise spin.
 func TestWrongHeadIsNoNews(t *testing.T) {
 	l := newLink(t)
 	l.Stage(Chunk{Count: 10, Body: body(make([][]byte, 10)...)})
@@ -213,6 +218,7 @@ func TestWrongHeadIsNoNews(t *testing.T) {
 			t.Errorf("a head of %d of %d is news", head, l.taskTail)
 		}
 	}
+
 	l.mem.word64(offTaskHead).Store(l.taskTail)
 	if !l.passes() {
 		t.Error("the end of the chunk is none")

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lingering returns a TCP socket whose last close would wait for a peer that does not read.
+// lingering returns a TCP socket whose last close waits for a peer that does not read.
 func lingering(t *testing.T) int {
 	t.Helper()
 	peer, err := net.Listen("tcp", "127.0.0.1:0")
@@ -27,6 +27,7 @@ func lingering(t *testing.T) int {
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: peer.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
+
 	_ = unix.SetNonblock(fd, true)
 	for {
 		if _, err := unix.Write(fd, make([]byte, 65536)); err != nil {
@@ -39,8 +40,8 @@ func lingering(t *testing.T) int {
 	return fd
 }
 
-// A descriptor that arrives on the socket ends the conversation, whatever it came with, and
-// closing it delays nothing: many descriptors, a lingering one, one sent out of band, one in a
+// A descriptor that arrives on the socket must end the conversation, and closing it must not delay
+// anything. This holds for many descriptors, a lingering one, one sent out of band, and one in a
 // message that is never read.
 func TestDescriptorsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ n, flags int }{"one": {1, 0}, "many": {250, 0}, "out of band": {1, unix.MSG_OOB}} {
@@ -51,6 +52,7 @@ func TestDescriptorsAreRefused(t *testing.T) {
 			for len(fds) < c.n {
 				fds = append(fds, int(worker.Fd()))
 			}
+
 			message := append(head(msgLog, 0, 1), 0)
 			if err := unix.Sendmsg(int(worker.Fd()), message, unix.UnixRights(fds...), nil, c.flags); err != nil {
 				t.Fatal(err)
@@ -65,6 +67,7 @@ func TestDescriptorsAreRefused(t *testing.T) {
 			within(t, "a close", l.Close)
 		})
 	}
+
 	t.Run("unread", func(t *testing.T) {
 		l := newLink(t)
 		worker := workerSocket(t, l)
@@ -81,7 +84,7 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	})
 }
 
-// Once the worker is dead, another process with its socket cannot keep Serve reading.
+// Once the worker is dead, another process with its socket must not keep Serve reading.
 func TestNothingComesAfterDeath(t *testing.T) {
 	l := newLink(t)
 	worker := workerSocket(t, l)
@@ -92,6 +95,7 @@ func TestNothingComesAfterDeath(t *testing.T) {
 			}
 		}
 	}()
+
 	served := make(chan error, 1)
 	heard := make(chan struct{}, 1)
 	go func() {
@@ -102,6 +106,7 @@ func TestNothingComesAfterDeath(t *testing.T) {
 			}
 		}}, testMessage)
 	}()
+
 	<-heard
 	l.EndReading()
 	select {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// The list has each kind that receive accepts, and no other.
+// Messages must list each kind that receive accepts, and no other.
 func TestMessagesAreAll(t *testing.T) {
 	both := fromWorker(1)
 	maps.Copy(both, fromParent)
@@ -25,7 +25,7 @@ func TestMessagesAreAll(t *testing.T) {
 	}
 }
 
-// Words and areas lie in the segment and do not overlap.
+// Words and areas must lie in the segment and must not overlap.
 func TestWordsAreApart(t *testing.T) {
 	var spans [][2]int
 	for _, w := range Words() {

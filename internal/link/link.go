@@ -404,15 +404,14 @@ func (l *Link) put(r record) {
 	binary.LittleEndian.PutUint32(h[12:], r.count)
 	binary.LittleEndian.PutUint32(h[16:], r.seq)
 	binary.LittleEndian.PutUint32(h[20:], uint32(len(r.body)))
-
 	binary.LittleEndian.PutUint64(h[24:], r.id)
 	binary.LittleEndian.PutUint32(h[32:], r.worker)
 	binary.LittleEndian.PutUint32(h[36:], r.baggage)
 	binary.LittleEndian.PutUint64(h[40:], uint64(r.timeout))
 	binary.LittleEndian.PutUint64(h[48:], uint64(r.deadline))
 	binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(l.taskTail, h[:sumOffset], r.body))
-	ring := l.mem.taskRing()
 
+	ring := l.mem.taskRing()
 	ring.put(l.taskTail, h[:])
 	ring.put(l.taskTail+taskHead, r.body)
 	l.taskTail += uint64(size)

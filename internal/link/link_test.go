@@ -31,8 +31,8 @@ func newLink(t testing.TB) *Link {
 	return l
 }
 
-// newPort is a worker's end of l in this process, with descriptors of its own.
-// It has no Serve: what comes over the socket is not for it.
+// newPort returns a worker's end of l in this process, with its own descriptors. It does not run
+// Serve, so it gets no messages over the socket.
 func newPort(t testing.TB, l *Link) *Port {
 	t.Helper()
 	dup := func(i int) int {
@@ -42,6 +42,7 @@ func newPort(t testing.TB, l *Link) *Port {
 		}
 		return fd
 	}
+
 	p := &Port{mem: l.mem, sock: os.NewFile(uintptr(dup(0)), "worker"), payloads: map[uint32][]byte{}}
 	p.cond.L = &p.mu
 	p.out.w = p.sock
@@ -51,6 +52,7 @@ func newPort(t testing.TB, l *Link) *Port {
 	if err := syscall.SetNonblock(p.sleep.fd, false); err != nil {
 		t.Fatal(err)
 	}
+
 	p.timer = neverTimer()
 	t.Cleanup(func() {
 		p.timer.Stop()
@@ -69,8 +71,7 @@ func body(parts ...[]byte) (b []byte) {
 	return b
 }
 
-// commit puts result records into the ring as a worker does, or as one that
-// lies about them.
+// commit puts result records into the ring, as an honest or a lying worker does.
 func commit(l *Link, pos uint64, b []byte, tail uint64) {
 	l.mem.resRing().put(pos, b)
 	l.mem.word64(offResTail).Store(tail)
@@ -87,7 +88,7 @@ func resultRecord(kind uint8, flags uint32, n, seq uint32, data []byte) []byte {
 	return append(b, make([]byte, pad(len(data))-len(data))...)
 }
 
-// Result is one of Results.
+// Result is one outcome of Results.
 type Result struct {
 	Seq  uint32
 	Kind uint8
@@ -113,8 +114,8 @@ func each(l *Link, f func(Result)) error {
 	return err
 }
 
-// Tasks go to the worker's end and results come back, around both rings many
-// times and across the wrap of the numbers.
+// Tasks must reach the worker and results must come back, around both rings many times and across
+// the wrap of the numbers.
 func TestThereAndBack(t *testing.T) {
 	l := newLink(t)
 	l.startAt(math.MaxUint32 - 700)
@@ -134,6 +135,7 @@ func TestThereAndBack(t *testing.T) {
 			parts = append(parts, b)
 			total += len(b) + 4
 		}
+
 		tasks, room := l.Room()
 		if tasks < n || room < total {
 			t.Fatalf("round %d: room for %d tasks and %d bytes", round, tasks, room)
@@ -144,6 +146,7 @@ func TestThereAndBack(t *testing.T) {
 		if tail := l.mem.word64(offTaskTail).Load(); tail == l.taskTail {
 			t.Fatal("a staged chunk is seen")
 		}
+
 		l.Publish()
 		for k := range n {
 			task, err := p.Next()
@@ -161,6 +164,7 @@ func TestThereAndBack(t *testing.T) {
 		if err != nil || len(got) != n {
 			t.Fatalf("round %d: %d results, %v", round, len(got), err)
 		}
+
 		for k, g := range got {
 			if g.Seq != next+uint32(k) || g.Kind != uint8(k%4) || !bytes.Equal(g.Data, parts[n-1-k]) {
 				t.Fatalf("round %d, result %d: %d %d %d bytes", round, k, g.Seq, g.Kind, len(g.Data))
@@ -171,7 +175,7 @@ func TestThereAndBack(t *testing.T) {
 	}
 }
 
-// What was taken back is not run, and the rest is.
+// Next must return only tasks that were not taken back.
 func TestNextSkipsTheVoid(t *testing.T) {
 	l := newLink(t)
 	l.startAt(math.MaxUint32 - 5)
@@ -186,11 +190,13 @@ func TestNextSkipsTheVoid(t *testing.T) {
 	if got := l.Void(first, first+10); got != first+3 {
 		t.Fatalf("from %d on", got-first)
 	}
+
 	second := l.Stage(Chunk{Count: 1, Body: body([]byte("x"))})
 	l.Publish()
 	if task, err := p.Next(); err != nil || task.Seq != second || string(task.In) != "x" {
 		t.Fatalf("%+v, %v", task, err)
 	}
+
 	if err := l.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -209,6 +215,7 @@ func TestRoomCountsTasks(t *testing.T) {
 		}
 		l.Stage(Chunk{Count: n, Body: body(make([][]byte, n)...)})
 	}
+
 	l.Publish()
 	for range n {
 		if _, err := p.Next(); err != nil {
@@ -223,7 +230,7 @@ func TestRoomCountsTasks(t *testing.T) {
 	}
 }
 
-// A position is believed only if a chunk ends there.
+// A position must be ignored unless a chunk ends there.
 func TestHostileTaskHead(t *testing.T) {
 	for _, base := range []uint64{0, 8 * (ringSize - 1), math.MaxInt64 &^ 7} {
 		l := newLink(t)
@@ -234,6 +241,7 @@ func TestHostileTaskHead(t *testing.T) {
 			l.Stage(Chunk{Count: 10, Body: body(make([][]byte, 10)...)})
 			ends = append(ends, l.taskTail)
 		}
+
 		l.Publish()
 		check := func(head uint64, passed int) {
 			t.Helper()
@@ -247,6 +255,7 @@ func TestHostileTaskHead(t *testing.T) {
 				t.Errorf("head %d: room for %d tasks and %d bytes, not %d and %d", head-base, tasks, room, wantTasks, wantRoom)
 			}
 		}
+
 		check(base, 0)
 		check(base+1, 0)
 		check(ends[0]-1, 0)
@@ -254,7 +263,7 @@ func TestHostileTaskHead(t *testing.T) {
 		check(l.taskTail+ringSize, 0)
 		check(math.MaxUint64, 0)
 		check(ends[0], 1)
-		check(base, 1) // and back
+		check(base, 1) // a position that goes back
 		check(0, 1)
 		check(ends[1]+3, 2)
 		check(ends[1]-3, 2)
@@ -274,6 +283,7 @@ func TestHostileResTail(t *testing.T) {
 				t.Errorf("a tail of %d at %d: %d results, %v", d, base, len(got), err)
 			}
 		}
+
 		l := newLink(t)
 		l.resHead = base
 		l.mem.word64(offResTail).Store(base)
@@ -302,9 +312,11 @@ func TestHostileRecords(t *testing.T) {
 			if !errors.Is(err, errGarbage) || len(got) != c.good {
 				t.Errorf("%s: %d results, %v", name, len(got), err)
 			}
+
 			if c.good > 0 && (got[0].Seq != 1 || got[0].Kind != 1 || string(got[0].Data) != "abc") {
 				t.Errorf("%s: %+v", name, got[0])
 			}
+
 			if again, err := collect(t, l); err != nil || len(again) != 0 {
 				t.Errorf("%s: collected twice: %d, %v", name, len(again), err)
 			}
@@ -312,10 +324,10 @@ func TestHostileRecords(t *testing.T) {
 	}
 }
 
-// Any content: an error, or results that lie within what was committed.
+// Any content of the ring must cause an error or results within the committed bytes.
 func TestScribbledRing(t *testing.T) {
 	l := newLink(t)
-	l.inbox.close() // so that bodies there are not waited for
+	l.inbox.close() // so that Collect does not wait for bodies
 	r := rand.New(rand.NewPCG(9, 10))
 	garbage, good := 0, 0
 	for range 1500 {
@@ -323,6 +335,7 @@ func TestScribbledRing(t *testing.T) {
 		if r.IntN(50) == 0 {
 			n = ringSize
 		}
+
 		b := make([]byte, n)
 		for i := 0; i+8 <= n; i += 8 {
 			switch r.IntN(3) {
@@ -335,6 +348,7 @@ func TestScribbledRing(t *testing.T) {
 		if n > 0 && r.IntN(10) == 0 {
 			b[8*r.IntN(n/8)+3] |= 0x80 // external
 		}
+
 		pos := l.resHead
 		commit(l, pos, b, pos+uint64(n))
 		total := 0
@@ -345,6 +359,7 @@ func TestScribbledRing(t *testing.T) {
 			}
 			good++
 		})
+
 		if err != nil {
 			garbage++
 		}
@@ -360,7 +375,7 @@ func TestScribbledRing(t *testing.T) {
 	}
 }
 
-// Results are parsed from a copy: the worker cannot change them afterwards.
+// Results must be parsed from a copy, so that the worker cannot change them afterwards.
 func TestResultsAreCopies(t *testing.T) {
 	l := newLink(t)
 	rec := resultRecord(0, 0, 3, 1, []byte("abc"))
@@ -398,6 +413,7 @@ func TestExternalResults(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	got, err := collect(t, l)
 	if err != nil || len(got) != 3 || string(got[0].Data) != "small" || !bytes.Equal(got[1].Data, big) || string(got[2].Data) != "small" {
 		t.Fatalf("%d results, %v", len(got), err)
@@ -405,7 +421,8 @@ func TestExternalResults(t *testing.T) {
 	if l.inbox.unclaimed != 0 || len(l.inbox.payloads) != 0 {
 		t.Errorf("%d bytes unclaimed", l.inbox.unclaimed)
 	}
-	// A result whose body never comes is garbage, though the socket is open.
+
+	// A result whose body never comes is garbage, even if the socket is open.
 	for range 3 {
 		rec := resultRecord(0, resultExternal, 0, 77, nil)
 		commit(l, l.resHead, rec, l.resHead+uint64(len(rec)))
@@ -420,8 +437,7 @@ func TestExternalResults(t *testing.T) {
 	}
 }
 
-// fills waits until the inbox takes no more, and shows that it then holds at most
-// one payload too many.
+// fills waits until the inbox reads no more, and checks that it holds at most one payload too many.
 func (b *inbox) fills(t *testing.T, payload int) {
 	t.Helper()
 	b.mu.Lock()
@@ -434,7 +450,8 @@ func (b *inbox) fills(t *testing.T, payload int) {
 	}
 }
 
-// Payloads that nobody asked for are held up, and death frees them.
+// Reading must stop when there are too many unclaimed payloads. The worker's death must end that
+// state.
 func TestUnclaimedPayloadsAreBounded(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -452,10 +469,12 @@ func TestUnclaimedPayloadsAreBounded(t *testing.T) {
 			sent <- i
 		}
 	})
+
 	l.inbox.fills(t, len(chunk))
 	if b, ok := l.inbox.claim(3); !ok || len(b) != len(chunk) {
 		t.Error("a payload is lost")
 	}
+
 	l.inbox.fills(t, len(chunk))
 	l.EndReading()
 	_ = p.sock.Close()
@@ -468,8 +487,7 @@ func TestUnclaimedPayloadsAreBounded(t *testing.T) {
 	}
 }
 
-// What is due cannot come while payloads that nobody will ask for are held up:
-// that is no worker's way.
+// If unclaimed payloads keep a claimed one from coming, the worker violates the protocol.
 func TestPayloadsInTheWay(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -485,6 +503,7 @@ func TestPayloadsInTheWay(t *testing.T) {
 	if _, ok := l.inbox.claim(1 << 20); ok {
 		t.Error("what was never sent was claimed")
 	}
+
 	l.EndReading()
 	l.CloseFiles()
 	_ = p.sock.Close()
@@ -494,7 +513,7 @@ func TestPayloadsInTheWay(t *testing.T) {
 	}
 }
 
-// What lies in the socket when the worker is dead is read, however late.
+// Messages that are in the socket when the worker dies must be read, however late.
 func TestNothingIsLostAtDeath(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -503,7 +522,7 @@ func TestNothingIsLostAtDeath(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l.EndReading() // and a descendant, here p, holds the other end
+	l.EndReading() // a descendant, here p, still holds the other end
 	n := 0
 	if err := l.Serve(Events{Log: func(b []byte) { n++ }}, testMessage); err == nil || n != 20 {
 		t.Errorf("%d messages, %v", n, err)
@@ -522,6 +541,7 @@ func TestServeRefusesGarbage(t *testing.T) {
 		if err := send(p); err != nil {
 			t.Fatal(err)
 		}
+
 		err := l.Serve(Events{
 			Hello: func(Hello) { t.Error(name, "was believed") }, Ready: func() { t.Error(name) },
 			Failed: func([]byte) { t.Error(name) }, Log: func([]byte) { t.Error(name) },
@@ -544,6 +564,7 @@ func TestEventsArriveInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	var got []string
 	_ = l.Serve(Events{
 		Hello:  func(h Hello) { got = append(got, "hello "+h.Build+h.Funcs[0].Name) },
@@ -556,7 +577,7 @@ func TestEventsArriveInOrder(t *testing.T) {
 	}
 }
 
-// A worker must not believe its parent's ring blindly either: it ends.
+// A worker must end if its parent's ring contains garbage.
 func TestHostileTaskRecords(t *testing.T) {
 	for name, spoil := range map[string]func(h []byte){
 		"size too small": func(h []byte) { binary.LittleEndian.PutUint32(h, taskHead-1) },
@@ -571,7 +592,7 @@ func TestHostileTaskRecords(t *testing.T) {
 		l.Stage(Chunk{Count: 2, Body: all})
 		h := l.mem.taskRing()
 		spoil(h)
-		binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(0, h[:sumOffset], all)) // the checksum is not what tells
+		binary.LittleEndian.PutUint64(h[sumOffset:], chunkSum(0, h[:sumOffset], all)) // still valid
 		l.Publish()
 		var err error
 		for range 3 {
@@ -579,10 +600,12 @@ func TestHostileTaskRecords(t *testing.T) {
 				break
 			}
 		}
+
 		if !errors.Is(err, errGarbage) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+
 	l := newLink(t)
 	p := newPort(t, l)
 	l.Stage(Chunk{Count: 1, Body: []byte{0xff, 0xff, 0xff, 0xff, 1}})
@@ -592,7 +615,7 @@ func TestHostileTaskRecords(t *testing.T) {
 	}
 }
 
-// Nor does it compute with what it has overwritten itself.
+// A worker must not compute with a record that it has overwritten itself.
 func TestOverwrittenTaskRecord(t *testing.T) {
 	all := body([]byte("some argument"), nil)
 	for bit := range 8 * (taskHead + len(all)) {
@@ -617,6 +640,7 @@ func TestCloseLeavesNoDescriptors(t *testing.T) {
 		_ = syscall.Close(fd)
 		return fd
 	}
+
 	before := lowest()
 	for range 20 {
 		l, err := New()
@@ -626,6 +650,7 @@ func TestCloseLeavesNoDescriptors(t *testing.T) {
 		if len(l.ChildFiles()) != NumFDs {
 			t.Fatalf("%d descriptors for the worker", len(l.ChildFiles()))
 		}
+
 		for _, fd := range l.ChildFiles() {
 			if f, _, _ := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0); f&syscall.FD_CLOEXEC == 0 {
 				t.Errorf("descriptor %d is inherited", fd)
@@ -639,14 +664,15 @@ func TestCloseLeavesNoDescriptors(t *testing.T) {
 	}
 }
 
-// neverTimer stands for the timer that rings late, which these tests do not need.
+// neverTimer returns a stopped timer in place of the one that calls ringLate.
 func neverTimer() *time.Timer {
 	timer := time.AfterFunc(time.Hour, func() {})
 	timer.Stop()
 	return timer
 }
 
-// An answer that is longer than wanted is read and takes no memory; what comes behind it is heard.
+// An answer that is longer than wanted must be read without using memory, and later messages must
+// arrive.
 func TestUnwantedAnswers(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -660,6 +686,7 @@ func TestUnwantedAnswers(t *testing.T) {
 		}
 		sent <- errors.Join(err, p.Answer(1, []byte("last")), p.sock.Close())
 	}()
+
 	var got []string
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -667,6 +694,7 @@ func TestUnwantedAnswers(t *testing.T) {
 		Wanted: func(seq uint32) int { return map[uint32]int{1: 10, 3: large - 1}[seq] },
 		Answer: func(seq uint32, b []byte, size int) { got = append(got, fmt.Sprint(seq, len(b), size)) },
 	}, testMessage)
+
 	runtime.ReadMemStats(&after)
 	if err := <-sent; err != nil {
 		t.Error(err)
@@ -679,8 +707,8 @@ func TestUnwantedAnswers(t *testing.T) {
 	}
 }
 
-// Results count as uncollected until they are accounted for: whoever looks in between would take a task whose result
-// is here already for one that has none.
+// Results must count as uncollected until they are accounted for. Otherwise an observer could think
+// that a task has no result although it has been collected.
 func TestUncollectedUntilAccounted(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -690,6 +718,7 @@ func TestUncollectedUntilAccounted(t *testing.T) {
 		if _, err := p.Next(); err != nil {
 			t.Fatal(err)
 		}
+
 		if l.Uncollected() {
 			t.Error("there is no result yet")
 		}
@@ -699,6 +728,7 @@ func TestUncollectedUntilAccounted(t *testing.T) {
 		if !l.Uncollected() {
 			t.Error("the result does not count")
 		}
+
 		if got, err := collect(t, l); err != nil || len(got) != 1 {
 			t.Fatal(got, err)
 		}

@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// newMemory is a segment of ordinary memory, aligned as a mapping is.
+// newMemory returns a segment of ordinary memory, aligned as a mapping is.
 func newMemory() memory { return make(memory, Size) }
 
-// starts are the numbers at which a run of tasks may begin: every place in a
-// word, the end of the marks, and the end of the numbers.
+// starts returns numbers at which a sequence of tasks may start: every place in a word, the end of
+// the marks, and the end of the numbers.
 func starts() (s []uint32) {
 	for i := range uint32(17) {
 		s = append(s, i, slots-i, 3*slots-i, math.MaxUint32-i)
@@ -36,7 +36,7 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// begins reports whether the worker could begin a task; the marks must hold.
+// begins reports whether the worker could start a task. The marks must be intact.
 func begins(t *testing.T, m memory, seq uint32) bool {
 	t.Helper()
 	mine, ok := m.begin(seq)
@@ -46,7 +46,7 @@ func begins(t *testing.T, m memory, seq uint32) bool {
 	return mine
 }
 
-// prepareAt is prepare where lo need not be the first of its word.
+// prepareAt is like prepare, but lo need not be the first task of its word.
 func (m memory) prepareAt(lo, n uint32) { m.prepare(lo&^(perWord-1), n+perWord) }
 
 // startAt makes seq the number of the first task.
@@ -59,16 +59,18 @@ func TestVoidStopsAtTheBegun(t *testing.T) {
 	m := newMemory()
 	for _, lo := range starts() {
 		for n := range uint32(40) {
-			for b := range n + 1 { // tasks lo..lo+b-1 have begun
+			for b := range n + 1 { // tasks lo..lo+b-1 have started
 				m.prepareAt(lo, n)
 				for k := range b {
 					if !begins(t, m, lo+k) {
 						t.Fatalf("task %d of %d from %d cannot begin", k, n, lo)
 					}
 				}
+
 				if got := m.void(lo, lo+n); got != lo+b {
 					t.Fatalf("from %d, %d tasks, %d begun: got back from %d on", lo, n, b, got-lo)
 				}
+
 				for k := range n {
 					if m.begun(lo+k) != (k < b) {
 						t.Fatalf("from %d, %d tasks: task %d", lo, n, k)
@@ -82,7 +84,7 @@ func TestVoidStopsAtTheBegun(t *testing.T) {
 	}
 }
 
-// Void takes nothing outside lo..hi.
+// Void must take back only tasks in lo..hi.
 func TestNeighboursAreLeftAlone(t *testing.T) {
 	m := newMemory()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -97,6 +99,7 @@ func TestNeighboursAreLeftAlone(t *testing.T) {
 					t.Fatalf("voiding %d tasks from %d took a neighbour", n, base)
 				}
 			}
+
 			for k := range n {
 				if m.begun(base+k) || begins(t, m, base+k) {
 					t.Fatalf("task %d of %d from %d was not taken back", k, n, base)
@@ -106,8 +109,8 @@ func TestNeighboursAreLeftAlone(t *testing.T) {
 	}
 }
 
-// Lap after lap, with as many tasks on their way as there may be, a word is ready when its first slot is used, and
-// that harms no task that the worker has not passed.
+// In each lap, with as many tasks on their way as possible, a word must be ready when its first
+// slot is used. Preparing it must not harm a task that the worker has not passed.
 func TestPrepareLapAfterLap(t *testing.T) {
 	m := newMemory()
 	const start = math.MaxUint32 - 3*slots + 1 // the first slot of a word
@@ -123,6 +126,7 @@ func TestPrepareLapAfterLap(t *testing.T) {
 		if sent-begun < MaxTasks {
 			continue
 		}
+
 		for range r.Uint32N(200) {
 			if !begins(t, m, begun) {
 				t.Fatalf("task %d cannot begin", begun)
@@ -130,6 +134,7 @@ func TestPrepareLapAfterLap(t *testing.T) {
 			begun++
 		}
 	}
+
 	for ; begun != sent; begun++ {
 		if m.begun(begun) || !begins(t, m, begun) {
 			t.Fatalf("task %d cannot begin", begun)
@@ -137,9 +142,9 @@ func TestPrepareLapAfterLap(t *testing.T) {
 	}
 }
 
-// One goroutine begins tasks in order, the other takes them back from the end:
-// each is exactly once begun or taken back, and what a third sees as begun
-// is never taken back.
+// One goroutine starts tasks in order, and another takes them back from the end. Each task must be
+// either started or taken back. A task that a third goroutine sees as started must never be taken
+// back.
 func TestBeginAndVoidRace(t *testing.T) {
 	m := newMemory()
 	for round, lo := range append(starts(), starts()...) {
@@ -155,6 +160,7 @@ func TestBeginAndVoidRace(t *testing.T) {
 				begun[k], _ = m.begin(lo + k)
 			}
 		})
+
 		wg.Go(func() {
 			<-start
 			for k := range uint32(n) {
@@ -163,7 +169,8 @@ func TestBeginAndVoidRace(t *testing.T) {
 		})
 		wg.Go(func() {
 			<-start
-			// In pieces, as chunks are, and of changing size.
+
+			// In pieces of changing size, as chunks are.
 			for hi := lo + n; hi != lo; {
 				piece := min(uint32(round%37)+1, hi-lo)
 				k := m.void(hi-piece, hi)
@@ -173,6 +180,7 @@ func TestBeginAndVoidRace(t *testing.T) {
 				}
 			}
 		})
+
 		close(start)
 		wg.Wait()
 		for k := range uint32(n) {
@@ -187,8 +195,8 @@ func TestBeginAndVoidRace(t *testing.T) {
 	}
 }
 
-// Once something has been written over the segment, no task counts as not begun
-// and no result is believed, even if all looks right.
+// Once the segment has been overwritten, all tasks must count as started, and no result must be
+// trusted, even if it looks right.
 func TestOverwrittenSegment(t *testing.T) {
 	for name, write := range map[string]func(memory){
 		"zeros": func(m memory) { clear(m) },
@@ -207,11 +215,13 @@ func TestOverwrittenSegment(t *testing.T) {
 		if l.Begun(seq) || l.Void(seq+2, seq+3) != seq+2 || l.Check() != nil {
 			t.Fatal("it is not as it must be before")
 		}
+
 		write(l.mem)
 		l.mem.word64(offResTail).Store(8)
 		if got, err := collect(t, l); !errors.Is(err, errGarbage) || len(got) != 0 {
 			t.Errorf("%s: %d results, %v", name, len(got), err)
 		}
+
 		l.mem.prepare(seq, 3)
 		if !l.Begun(seq) || l.Void(seq, seq+2) != seq+2 || !errors.Is(l.Check(), errGarbage) {
 			t.Errorf("%s: its marks are believed", name)
@@ -219,7 +229,7 @@ func TestOverwrittenSegment(t *testing.T) {
 	}
 }
 
-// Whatever is written over marks, the tasks count as begun, none is taken back, and the worker begins none.
+// Whatever is written over marks, their tasks must count as started, and neither side must get one.
 func TestOverwrittenMarks(t *testing.T) {
 	m := newMemory()
 	r := rand.New(rand.NewPCG(3, 4))
@@ -230,6 +240,7 @@ func TestOverwrittenMarks(t *testing.T) {
 			for k := range r.Uint32N(n) {
 				begins(t, m, lo+k)
 			}
+
 			word := lo % slots / perWord
 			held := m.mark(word).Load()
 			wrong := held
@@ -245,6 +256,7 @@ func TestOverwrittenMarks(t *testing.T) {
 					wrong = []uint64{0, math.MaxUint64, held + 1, m.mark((word + 1) % (slots / perWord)).Load()}[r.IntN(4)]
 				}
 			}
+
 			m.mark(word).Store(wrong)
 			mine, ok := m.begin(lo)
 			if mine || ok || !m.begun(lo) || m.void(lo, lo+1) != lo+1 || m.hold(lo, lo+1) || m.hold(lo-perWord, lo+2*perWord) {
@@ -254,8 +266,8 @@ func TestOverwrittenMarks(t *testing.T) {
 	}
 }
 
-// A worker that scribbles over its marks gets its tasks wrong, but the parent
-// stays within lo..hi.
+// If a worker scribbles over its marks, its tasks may go wrong, but the parent must stay within
+// lo..hi.
 func TestHostileMarks(t *testing.T) {
 	m := newMemory()
 	r := rand.New(rand.NewPCG(3, 4))
@@ -272,7 +284,7 @@ func TestHostileMarks(t *testing.T) {
 	}
 }
 
-// CheckAll looks at the marks of the tasks on their way.
+// CheckAll must check the marks of the tasks on their way.
 func TestCheckAll(t *testing.T) {
 	l := newLink(t)
 	seq := l.Stage(Chunk{Count: 40})

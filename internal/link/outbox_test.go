@@ -28,8 +28,8 @@ func workerSocket(t *testing.T, l *Link) *os.File {
 	return f
 }
 
-// Notes to a worker that does not read are refused once there is no room, and post does not
-// wait. Admitted notes arrive in order when the worker reads.
+// Messages to a worker that does not read must be refused once there is no room, and post must not
+// wait. Admitted messages must arrive in order when the worker reads.
 func TestPostNeverWaits(t *testing.T) {
 	l := newLink(t)
 	worker := workerSocket(t, l)
@@ -49,11 +49,13 @@ func TestPostNeverWaits(t *testing.T) {
 			}
 		}
 	})
+
 	within(t, "only the writer is left", func() { // the goroutine that posted may be about to end
-		for runtime.NumGoroutine() > before+2 { // the writer and this one
+		for runtime.NumGoroutine() > before+2 { // the writer and this goroutine
 			runtime.Gosched()
 		}
 	})
+
 	for seq := range admitted {
 		kind, got, body, err := receive(worker, anything)
 		if err != nil || kind != msgAsk || got != seq || !bytes.Equal(body, bytes.Repeat([]byte{byte(seq)}, 1000)) {
@@ -65,8 +67,8 @@ func TestPostNeverWaits(t *testing.T) {
 	}
 }
 
-// A message larger than the queue is admitted alone. Notes posted meanwhile are
-// refused or come after it.
+// A message larger than the queue must be admitted if the queue is empty. Messages posted meanwhile
+// must be refused or come after it.
 func TestLargeMessageIsAdmitted(t *testing.T) {
 	l := newLink(t)
 	worker := workerSocket(t, l)
@@ -77,6 +79,7 @@ func TestLargeMessageIsAdmitted(t *testing.T) {
 	if err != nil || kind != msgPayload || seq != 5 || !bytes.Equal(body, large) {
 		t.Fatalf("kind %d, %d, %d bytes, %v", kind, seq, len(body), err)
 	}
+
 	if err := <-sent; err != nil {
 		t.Error(err)
 	}
@@ -91,8 +94,8 @@ func TestLargeMessageIsAdmitted(t *testing.T) {
 	}
 }
 
-// The owner is told of a worker that takes nothing while the queue is full, but not of one that
-// takes a little now and then, nor of one that has nothing to take.
+// The owner must be told of a worker that reads nothing while the queue is full. It must not be
+// told of a worker that reads a little now and then, or of one that has nothing to read.
 func TestStuckWorkerIsTold(t *testing.T) {
 	const limit = 50 * time.Millisecond
 	l := newLink(t)
@@ -120,6 +123,7 @@ func TestStuckWorkerIsTold(t *testing.T) {
 			done = true
 		}
 	}
+
 	select {
 	case err := <-told:
 		t.Fatalf("told of a slow worker, which has read %d bytes: %v", read.Load(), err)
@@ -136,18 +140,19 @@ func TestStuckWorkerIsTold(t *testing.T) {
 	if err := l.Cancel(3, false); !errors.Is(err, errQueueFull) {
 		t.Error(err)
 	}
+
 	select {
 	case <-told:
 		t.Error("told twice")
 	case <-time.After(4 * limit):
 	}
-	l.EndReading() // as at its death
+	l.EndReading() // as after its death
 	if err := <-sent; err == nil {
 		t.Error("the message was sent")
 	}
 }
 
-// A worker that has taken part of a large message may need seconds for the memory of the rest.
+// A worker that has read part of a large message may need seconds to allocate memory for the rest.
 func TestGrowingWorkerIsNotStuck(t *testing.T) {
 	const size = 2 * grownPerSecond
 	l := newLink(t)
@@ -159,6 +164,7 @@ func TestGrowingWorkerIsNotStuck(t *testing.T) {
 	if _, err := io.ReadFull(worker, make([]byte, size/2)); err != nil {
 		t.Fatal(err)
 	}
+
 	paused := time.Now()
 	<-told
 	if after, least := time.Since(paused), growing(size)/2; after < least {
@@ -168,7 +174,7 @@ func TestGrowingWorkerIsNotStuck(t *testing.T) {
 	<-sent
 }
 
-// However large a message is, its worker has time for it: MaxMessage has no bound.
+// MaxMessage has no upper limit, so the allowed time must grow with the message.
 func TestTimeToGrow(t *testing.T) {
 	for _, c := range []struct {
 		bytes int
@@ -180,7 +186,7 @@ func TestTimeToGrow(t *testing.T) {
 	}
 }
 
-// A look that comes late says nothing about the worker: this process was stopped, and the worker may have been.
+// A late call of look must not count: this process was stopped, and the worker may have been, too.
 func TestLateLookIsNone(t *testing.T) {
 	l := newLink(t)
 	told := make(chan error, 10)
@@ -195,6 +201,7 @@ func TestLateLookIsNone(t *testing.T) {
 		o.mu.Unlock()
 		o.look()
 	}
+
 	for stuck := uint64(0); ; { // until the socket takes no more
 		o.mu.Lock()
 		moved := o.moved
@@ -205,6 +212,7 @@ func TestLateLookIsNone(t *testing.T) {
 		stuck = moved
 		time.Sleep(50 * time.Millisecond)
 	}
+
 	look(time.Now().Add(-time.Hour))
 	if len(told) > 0 {
 		t.Error("told by a look that came an hour late")
@@ -213,20 +221,21 @@ func TestLateLookIsNone(t *testing.T) {
 	if len(told) == 0 {
 		t.Error("not told by one that came in time")
 	}
-	l.EndReading() // as at its death
+	l.EndReading() // as after its death
 	if err := <-sent; err == nil {
 		t.Error("the message was sent")
 	}
 }
 
-// Closing the link ends calls of send that wait.
+// Closing the link must end waiting calls of send.
 func TestCloseEndsSending(t *testing.T) {
 	l := newLink(t)
 	_ = workerSocket(t, l)
 	ended := make(chan error, 2)
-	for range 2 { // one writes, one waits for its turn
+	for range 2 { // one writes, the other waits for its turn
 		go func() { ended <- l.SendBody(1, make([]byte, 8<<20)) }()
 	}
+
 	l.out.mu.Lock()
 	for !l.out.short {
 		l.out.mu.Unlock()
@@ -234,6 +243,7 @@ func TestCloseEndsSending(t *testing.T) {
 		l.out.mu.Lock()
 	}
 	l.out.mu.Unlock()
+
 	l.CloseFiles()
 	for range 2 {
 		select {
@@ -250,7 +260,7 @@ func TestCloseEndsSending(t *testing.T) {
 	}
 }
 
-// The memory for a message grows with the bytes that have arrived, whatever its head claims.
+// The memory for a message must grow with the bytes that have arrived, whatever its head claims.
 func TestBodyGrowsAsItArrives(t *testing.T) {
 	const claimed = 1 << 40
 	var arrived, worst int
@@ -262,6 +272,7 @@ func TestBodyGrowsAsItArrives(t *testing.T) {
 		}
 		return n, nil
 	})
+
 	if _, err := readBody(r, claimed); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ func TestRing(t *testing.T) {
 	for i := range noise {
 		noise[i] = byte(rnd.Uint32())
 	}
+
 	for _, base := range []uint64{0, 1, ringSize - 1, ringSize, 3*ringSize - 8, math.MaxUint64 - 7, math.MaxUint64 - ringSize + 1} {
 		for _, n := range []int{0, 1, 7, 8, 9, 1000, MaxInline, ringSize - 1, ringSize} {
 			for _, back := range []uint64{0, 1, 8, uint64(n / 2), uint64(n)} {
@@ -27,6 +28,7 @@ func TestRing(t *testing.T) {
 				if got := r.appendTo([]byte("x"), pos, n); got[0] != 'x' || !bytes.Equal(got[1:], want) {
 					t.Fatalf("%d bytes at %d do not come back", n, pos)
 				}
+
 				if n < ringSize {
 					if next := r.appendTo(nil, pos+uint64(n), 1)[0]; next != 0xee {
 						t.Fatalf("%d bytes at %d: the byte behind is %x", n, pos, next)

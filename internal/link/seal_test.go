@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// A change of any bit of a result, its word or its number changes the unsealed
-// number.
+// A change of any bit of a result, its word or its number must change the unsealed number.
 func TestSealShowsChanges(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	for _, n := range []int{0, 1, 3, 7, 8, 9, 15, 16, 63, 64, 65, 95, 96, 100, 1000, 4099} {
@@ -19,6 +18,7 @@ func TestSealShowsChanges(t *testing.T) {
 		if Seal(stored, word, data) != seq {
 			t.Fatalf("%d bytes: what is sealed cannot be unsealed", n)
 		}
+
 		for bit := range 8 * n {
 			data[bit/8] ^= 1 << (bit % 8)
 			if Seal(stored, word, data) == seq {
@@ -26,6 +26,7 @@ func TestSealShowsChanges(t *testing.T) {
 			}
 			data[bit/8] ^= 1 << (bit % 8)
 		}
+
 		for bit := range 32 {
 			if Seal(stored, word^1<<bit, data) == seq {
 				t.Errorf("%d bytes: a change of bit %d of the word is not seen", n, bit)
@@ -34,7 +35,7 @@ func TestSealShowsChanges(t *testing.T) {
 	}
 }
 
-// Changes of several bytes are missed by chance, one in four billion.
+// Changes of several bytes may be missed by chance, with a probability of one in four billion.
 func TestSealShowsScribbles(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
 	data := make([]byte, 200)

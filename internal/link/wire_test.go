@@ -20,7 +20,7 @@ func head(kind, seq uint32, n uint64) []byte {
 	return binary.LittleEndian.AppendUint64(b, n)
 }
 
-// anything is the bounds of these tests.
+// anything holds the bounds of these tests.
 var anything = func() bounds {
 	b := bounds{}
 	for kind := uint32(msgHello); kind <= msgAsk; kind++ {
@@ -39,6 +39,7 @@ func TestMessagesArrive(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		for _, r := range []io.Reader{bytes.NewReader(buf.Bytes()), iotest.HalfReader(bytes.NewReader(buf.Bytes())), iotest.DataErrReader(bytes.NewReader(buf.Bytes()))} {
 			for range 2 {
 				kind, seq, got, err := receive(r, anything)
@@ -61,7 +62,8 @@ func TestHostileHeads(t *testing.T) {
 			t.Errorf("% x: %v", h, err)
 		}
 	}
-	// Heads that promise more than comes.
+
+	// These heads promise more than arrives.
 	for _, n := range []uint64{5, 1 << 20, 1 << 30, 1 << 40} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -74,6 +76,7 @@ func TestHostileHeads(t *testing.T) {
 			t.Errorf("%d bytes promised, 4 sent, %d allocated", n, got)
 		}
 	}
+
 	for n := range headSize {
 		_, _, _, err := receive(bytes.NewReader(head(msgReady, 0, 0)[:n]), anything)
 		if want := map[bool]error{true: io.EOF, false: io.ErrUnexpectedEOF}[n == 0]; err != want {
@@ -82,7 +85,7 @@ func TestHostileHeads(t *testing.T) {
 	}
 }
 
-// Whole messages, whoever sends at the same time.
+// Messages must not be mixed if several goroutines send at the same time.
 func TestSendersDoNotMix(t *testing.T) {
 	pr, pw := io.Pipe()
 	s := sender{w: pw}
@@ -98,11 +101,13 @@ func TestSendersDoNotMix(t *testing.T) {
 			}
 		})
 	}
+
 	for range 4 * each {
 		_, seq, body, err := receive(pr, anything)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, b := range body {
 			if b != byte(seq) {
 				t.Fatal("two messages are mixed")
@@ -120,6 +125,7 @@ func TestHelloAndConfigTravel(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, h) {
 			t.Errorf("%+v arrived as %+v, %v", h, got, err)
 		}
+
 		for n := range h.append(nil) {
 			if got, err := parseHello(h.append(nil)[:n]); err == nil {
 				t.Errorf("the first %d bytes of %+v are %+v", n, h, got)
@@ -129,6 +135,7 @@ func TestHelloAndConfigTravel(t *testing.T) {
 			t.Error("a byte too many is no error")
 		}
 	}
+
 	for _, c := range []Config{
 		{Setup: Bound{Arg: []byte{}}, Teardown: Bound{Arg: []byte{}}},
 		{Version: 1, Worker: 2, Procs: 3, LogLevel: -4, Limits: Limits{Memory: 1 << 40, Files: 7, Nice: 19, NoCore: true}, Single: true, Daemon: true, Name: "n", Parent: "p", Setup: Bound{"s", []byte{1, 2}}, Teardown: Bound{"t", []byte{0xff}}},
@@ -147,7 +154,7 @@ func TestHelloAndConfigTravel(t *testing.T) {
 	}
 }
 
-// A greeting that claims more functions than it has, or more than a program can have, costs little.
+// A greeting that claims more functions than it has, or than a program can have, must cost little.
 func TestForgedHello(t *testing.T) {
 	head := binary.AppendUvarint(appendString(binary.AppendUvarint(nil, Version), "build"), 1<<40)
 	huge := appendString(binary.AppendUvarint(appendString(binary.AppendUvarint(nil, Version), "build"), 1), strings.Repeat("n", 2*maxHello))
@@ -168,10 +175,12 @@ func TestForgedHello(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+
 	many := Hello{Version: Version, Build: "build"}
 	for range 50_000 {
 		many.Funcs = append(many.Funcs, FuncID{strings.Repeat("n", 100), math.MaxUint64, math.MaxUint64})
 	}
+
 	if h, err := parseHello(many.append(nil)); err != nil || len(h.Funcs) != len(many.Funcs) {
 		t.Errorf("a large program: %d functions, %v", len(h.Funcs), err)
 	}
@@ -189,6 +198,7 @@ func FuzzParse(f *testing.F) {
 		} else if len(h.Funcs) > len(data)/3+1 {
 			t.Errorf("%d functions in %d bytes", len(h.Funcs), len(data))
 		}
+
 		if c, err := parseConfig(data); err == nil {
 			if again, err := parseConfig(c.append(nil)); err != nil || !reflect.DeepEqual(again, c) {
 				t.Errorf("%+v, sent on, is %+v, %v", c, again, err)
@@ -207,6 +217,7 @@ func FuzzReceive(f *testing.F) {
 			if err != nil {
 				return
 			}
+
 			var buf bytes.Buffer
 			s := sender{w: &buf}
 			if err := s.send(kind, seq, body); err != nil || !bytes.Contains(data, buf.Bytes()) {
