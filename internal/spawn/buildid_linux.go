@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// BuildID returns the Go build id of the running program, or "" if it has none.
-// It reads the note from the first page of the file, where Go's linker puts it.
+// BuildID returns the Go build ID of the running program, or "" if it has none. It reads the note
+// at the beginning of the file, where Go's linker puts it.
 func BuildID() string {
 	f, err := os.Open("/proc/self/exe")
 	if err != nil {
@@ -28,6 +28,7 @@ func buildIDNote(page []byte) string {
 		if i < 0 {
 			return ""
 		}
+
 		at += i
 		if at >= 8 {
 			nameLen, n := binary.LittleEndian.Uint32(page[at-8:]), int(binary.LittleEndian.Uint32(page[at-4:]))

@@ -2,5 +2,5 @@
 
 package spawn
 
-// BuildID returns "": it is only asked where workers can be started.
+// BuildID returns "". It is used only where workers can be started.
 func BuildID() string { return "" }

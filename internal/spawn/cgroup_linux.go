@@ -19,17 +19,19 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// OpenCgroup checks that groups can be made below dir. It lets a group of version
-// 2 hand its memory controller down, if it has one.
+// OpenCgroup checks that groups can be created below dir. If dir is a group of version 2 with a
+// memory controller, it enables that controller for groups below.
 func OpenCgroup(dir string) (*Cgroup, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
+
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return nil, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
+
 	g := &Cgroup{dir: dir}
 	switch st.Type {
 	case unix.CGROUP2_SUPER_MAGIC:
@@ -66,18 +68,18 @@ func (g *Cgroup) write(leaf, file, value string) error {
 	return os.WriteFile(filepath.Join(g.dir, leaf, file), []byte(value), 0)
 }
 
-// leafPrefix is that of the names of all groups that this process makes. Its number
-// alone would not do: in another PID namespace another process has that too, and its
-// guard ends all groups of its prefix.
+// leafPrefix returns the prefix of the names of all groups that this process creates. The process
+// ID alone would not do: a process in another PID namespace may have the same, and its guard ends
+// all groups with its prefix.
 var leafPrefix = sync.OnceValue(func() string { return fmt.Sprintf("mp-%d-%08x-", os.Getpid(), rand.Uint32()) })
 
-// A leaf is the group of one process, nil if it has none.
+// A leaf is the group of one process, or nil if it has none.
 type leaf struct {
 	dir string
 	v2  bool
 }
 
-// make makes a group that may have so much memory, 0 for no limit.
+// make creates a group with the given memory limit. Zero means no limit.
 func (g *Cgroup) make(memory int64) (*leaf, error) {
 	for {
 		name := leafPrefix() + strconv.FormatInt(g.next.Add(1), 10)
@@ -86,6 +88,7 @@ func (g *Cgroup) make(memory int64) (*leaf, error) {
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
+
 		if err == nil && memory > 0 && g.memory {
 			err = l.limit(memory)
 		}
@@ -97,17 +100,17 @@ func (g *Cgroup) make(memory int64) (*leaf, error) {
 	}
 }
 
-// limit bounds the group's memory. Swap would only put off the end.
+// limit limits the group's memory, without swap, which would only delay the end.
 func (l *leaf) limit(bytes int64) error {
 	n := strconv.FormatInt(bytes, 10)
 	if l.v2 {
-		_ = l.write("memory.swap.max", "0") // not there without swap
+		_ = l.write("memory.swap.max", "0") // does not exist without swap
 		return l.write("memory.max", n)
 	}
 	if err := l.write("memory.limit_in_bytes", n); err != nil {
 		return err
 	}
-	_ = l.write("memory.memsw.limit_in_bytes", n) // not there without swap accounting
+	_ = l.write("memory.memsw.limit_in_bytes", n) // does not exist without swap accounting
 	return nil
 }
 
@@ -123,7 +126,7 @@ func (l *leaf) join(pid int) error {
 	return l.write("cgroup.procs", strconv.Itoa(pid))
 }
 
-// outOfMemory reports whether the system has killed a member for the limit.
+// outOfMemory reports whether the kernel has killed a process of the group because of the limit.
 func (l *leaf) outOfMemory() bool {
 	if l == nil {
 		return false
@@ -141,10 +144,10 @@ func (l *leaf) outOfMemory() bool {
 	return false
 }
 
-// clearTime bounds how long a group is cleared: what cannot be killed stays.
+// clearTime limits how long clear and remove try. Processes that cannot be killed stay.
 const clearTime = 2 * time.Second
 
-// clear kills all members.
+// clear kills all processes in the group.
 func (l *leaf) clear() {
 	if l == nil {
 		return
@@ -152,12 +155,13 @@ func (l *leaf) clear() {
 	if l.v2 && l.write("cgroup.kill", "1") == nil {
 		return
 	}
+
 	for end := time.Now().Add(clearTime); time.Now().Before(end); {
 		members := l.members()
 		if len(members) == 0 {
 			return
 		}
-		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // stopped, they start no others
+		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // stopped processes start no others
 			for _, pid := range members {
 				_ = syscall.Kill(pid, signal)
 			}
@@ -166,8 +170,8 @@ func (l *leaf) clear() {
 	}
 }
 
-// dirs are the group's directory and those of groups that members have made in it,
-// the outer ones first.
+// dirs returns the group's directory and those of groups that processes have created in it, the
+// outer ones first.
 func (l *leaf) dirs() (dirs []string) {
 	_ = filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -178,7 +182,7 @@ func (l *leaf) dirs() (dirs []string) {
 	return dirs
 }
 
-// members are the processes in the group that have not ended.
+// members returns the processes in the group that have not ended.
 func (l *leaf) members() (pids []int) {
 	for _, dir := range l.dirs() {
 		b, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
@@ -191,8 +195,8 @@ func (l *leaf) members() (pids []int) {
 	return pids
 }
 
-// lives reports whether a process is not even a zombie. It does not ask /proc, which
-// may have other numbers, unless pidfd_open is refused.
+// lives reports whether a process exists and is not a zombie. It uses /proc, whose IDs may belong
+// to another namespace, only if pidfd_open is refused.
 func lives(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err == unix.ESRCH {
@@ -208,13 +212,14 @@ func lives(pid int) bool {
 	return n == 0 && err == nil
 }
 
-// remove removes the group once the last that has been killed has left it.
+// remove removes the group after the last killed process has left it.
 func (l *leaf) remove() error { return l.removeWithin(clearTime) }
 
 func (l *leaf) removeWithin(limit time.Duration) error {
 	if l == nil {
 		return nil
 	}
+
 	pause := time.Millisecond
 	for end := time.Now().Add(limit); ; time.Sleep(pause) {
 		pause = min(pause+pause/8, 50*time.Millisecond)
@@ -230,11 +235,11 @@ func (l *leaf) removeWithin(limit time.Duration) error {
 	}
 }
 
-// patience is how long a guard, for which nobody waits, tries to remove a group: PID 1 may take its time to reap what was
-// in it.
+// patience is how long a guard tries to remove a group. No caller waits for a guard, and PID 1 may
+// take a while to reap the processes of the group.
 const patience = time.Minute
 
-// clearLeaves ends all groups whose paths begin so.
+// clearLeaves ends all groups whose paths begin with prefix.
 func clearLeaves(prefix string) {
 	dir, prefix := filepath.Split(prefix)
 	entries, _ := os.ReadDir(dir)

@@ -4,5 +4,5 @@ package spawn
 
 import "errors"
 
-// OpenCgroup returns an error: control groups are Linux's.
+// OpenCgroup returns an error, because control groups exist only on Linux.
 func OpenCgroup(string) (*Cgroup, error) { return nil, errors.ErrUnsupported }

@@ -1,16 +1,15 @@
 package spawn
 
-// A Containment is what kills the descendants of a process that have left its
-// process group.
+// A Containment is a way to kill descendants of a process that have left its process group.
 type Containment int
 
 const (
-	// Group is nothing.
+	// Group does not kill such descendants.
 	Group Containment = iota
-	// Subreaper is a keeper process, the parent of ours, to which the kernel
-	// hands over all its orphans, and which kills them.
+	// Subreaper uses a keeper process, the parent of the started one. The kernel makes all orphans
+	// the keeper's children, and the keeper kills them.
 	Subreaper
-	// Namespace is a PID namespace of which the keeper is the first process: with
-	// it the kernel ends all others.
+	// Namespace uses a PID namespace whose first process is the keeper. The kernel ends all
+	// processes of the namespace with its first.
 	Namespace
 )

@@ -2,8 +2,8 @@ package spawn
 
 import "strings"
 
-// environ joins variables, "KEY=value", so that each key is there once: of
-// several, a process may see any. The last one counts.
+// environ joins variables of the form "KEY=value" so that each key occurs once. The last value of a
+// key counts. Of repeated keys, a process might see any.
 func environ(base []string, more ...string) []string {
 	at := make(map[string]int, len(base)+len(more))
 	var env []string

@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// family is this process's set of started processes. While there are any, it
-// holds the thread that starts them, since the kernel ties a child's
-// parent-death signal to that thread, and the guard.
+// family is the set of processes that this process has started. While it is not empty, it keeps the
+// guard and the thread that starts processes, because the kernel ties a child's parent-death signal
+// to that thread.
 var family parenthood
 
 type parenthood struct {
 	mu       sync.Mutex
-	children int                         // and holds
+	children int                         // including holds
 	requests atomic.Pointer[chan func()] // nil while there is no starting thread
 	stopped  chan struct{}
 	guard    guardian
@@ -42,9 +42,9 @@ func (p *parenthood) start(f func() error) error {
 	return err
 }
 
-// Hold keeps the guard and the starting thread, once they are there, until
-// Release, even while no process lives: whoever replaces the last one need not
-// wait for their end and new ones.
+// Hold keeps the guard and the starting thread, once they exist, until Release, even while there is
+// no process. A caller that replaces the last process then need not wait for their end and their
+// restart.
 func Hold() {
 	family.mu.Lock()
 	defer family.mu.Unlock()
@@ -63,8 +63,8 @@ func startingThread(requests <-chan func(), stopped chan<- struct{}) {
 	}
 }
 
-// release forgets one child or hold; after the last one the thread and the guard end,
-// and it returns when they have.
+// release drops one child or hold. After the last one, it ends the thread and the guard and waits
+// until they have ended.
 func (p *parenthood) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,9 +79,8 @@ func (p *parenthood) release() {
 	}
 }
 
-// inTurn runs f on the starting thread after the starts that are waiting. It
-// must only be called by the guard, whose end release awaits before it ends the
-// thread.
+// inTurn runs f on the starting thread after the starts that are waiting. Only the guard may call
+// it, because release waits for the guard's end before it ends the thread.
 func (p *parenthood) inTurn(f func()) {
 	done := make(chan struct{})
 	*p.requests.Load() <- func() { f(); close(done) }

@@ -17,39 +17,39 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// The guard is a process that outlives this one for a moment: it holds our
-// pidfd and the numbers of our children's process groups, and kills the groups
-// when we die. The parent-death signal reaches the children themselves sooner,
-// but not what they have started.
+// The guard is a process that outlives this one for a moment. It holds our pidfd and the IDs of our
+// children's process groups, and kills the groups when we die. The parent-death signal ends the
+// children themselves sooner, but not the processes that they have started.
 type guardian struct {
 	mu     sync.Mutex
-	groups map[int]chan struct{} // closed when a guard knows the group
-	leaves map[string]bool       // how the paths of our control groups begin
+	groups map[int]chan struct{} // the channels are closed when a guard knows the group
+	leaves map[string]bool       // the path prefixes of our control groups
 	sock   int                   // -1 while there is no guard
-	pid    int                   // likewise 0
-	pidfd  *os.File              // likewise nil
-	ending chan struct{}         // closed by end; nil while nothing runs
+	pid    int                   // 0 while there is no guard
+	pidfd  *os.File              // nil while there is no guard
+	ending chan struct{}         // closed by end; nil while run does not run
 	gone   chan struct{}         // closed when run has returned
 	wanted chan struct{}         // tells run that a start waits for a guard; capacity 1
 }
 
-// Messages: the kind in four bytes, then numbers of groups, or how the paths of
-// control groups begin.
+// A message consists of its kind in four bytes, followed by IDs of groups or the path prefix of
+// control groups.
 const (
 	opAdd    = 1
 	opRemove = 2
 	opCgroup = 3
 	opKill   = 4
-	opEnd    = 5 // without numbers: the guard is to end, and to leave its groups alone
-	opHead   = 4
-	opMax    = 64 << 10
+	// opEnd has no IDs. The guard must end and leave its groups alone.
+	opEnd  = 5
+	opHead = 4
+	opMax  = 64 << 10
 
 	guardSock  = 3
 	guardPidfd = 4
 )
 
-// add puts a group under guard; the first one starts the guard, beside us. The
-// channel is closed when it is, or when no guard can be started just now.
+// add puts a group under guard. The first call starts the guard. The channel is closed when the
+// guard knows the group, or when no guard can be started at present.
 func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -64,6 +64,7 @@ func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 		close(known)
 		return known
 	}
+
 	select {
 	case g.wanted <- struct{}{}:
 	default:
@@ -71,7 +72,7 @@ func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 	return known
 }
 
-// begin starts a guard unless there is one; under the lock.
+// begin starts a guard unless there is one. The caller must hold g.mu.
 func (g *guardian) begin(inTurn func(func())) {
 	if g.gone == nil {
 		g.gone, g.ending, g.wanted = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
@@ -79,16 +80,16 @@ func (g *guardian) begin(inTurn func(func())) {
 	}
 }
 
-// forCgroups starts a guard though there is no group for it: processes with keepers
-// leave it but their control groups.
+// forCgroups starts a guard although there is no group for it. For processes with keepers, the
+// guard only ends their control groups.
 func (g *guardian) forCgroups(inTurn func(func())) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.begin(inTurn)
 }
 
-// addCgroup has the guard end our groups below dir when we die. It comes before
-// the first process in one is added.
+// addCgroup makes the guard end our groups below dir when we die. It must be called before a
+// process joins such a group.
 func (g *guardian) addCgroup(dir string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -101,7 +102,8 @@ func (g *guardian) addCgroup(dir string) {
 	}
 }
 
-// tellAll tells a new guard of all groups, or those who wait that there is none.
+// tellAll sends a new guard all groups. If there is no guard, it releases the starts that wait for
+// one. The caller must hold g.mu.
 func (g *guardian) tellAll() {
 	for prefix := range g.leaves {
 		g.send(opCgroup, []byte(prefix))
@@ -130,14 +132,16 @@ func (g *guardian) remove(pgid int) {
 	g.tell(opRemove, pgid)
 }
 
-// endGroup has the guard kill a group that we may not kill: it has the user that we had when it was started.
+// endGroup asks the guard to kill a group that we may not kill. The guard still has the user that
+// started it.
 func (g *guardian) endGroup(pgid int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tell(opKill, pgid)
 }
 
-// tell never blocks: a guard that does not read is replaced.
+// tell sends the guard a message about a group. It never blocks: a guard that does not read is
+// replaced.
 func (g *guardian) tell(op, pgid int) {
 	g.send(op, numbers(pgid))
 }
@@ -159,14 +163,14 @@ func (g *guardian) send(op int, what []byte) {
 	}
 }
 
-// kill kills the guard; under the lock.
+// kill kills the guard. The caller must hold g.mu.
 func (g *guardian) kill() {
-	if g.pid != 0 && signalTo(g.pidfd, g.pid, syscall.SIGKILL) != nil { // we are another user by now
+	if g.pid != 0 && signalTo(g.pidfd, g.pid, syscall.SIGKILL) != nil { // our user has changed
 		_ = unix.Sendto(g.sock, binary.LittleEndian.AppendUint32(nil, opEnd), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 	}
 }
 
-// run keeps a guard running until end. It waits for the guard on the poller.
+// run keeps a guard running until end is called. It waits for the guard on the poller.
 func (g *guardian) run(ending, gone, wanted chan struct{}, inTurn func(func())) {
 	defer close(gone)
 	for pause := time.Duration(0); ; {
@@ -179,22 +183,23 @@ func (g *guardian) run(ending, gone, wanted chan struct{}, inTurn func(func())) 
 		select {
 		case <-ending:
 			return
-		case <-wanted: // a start does not wait, however often guards have ended
-		case <-time.After(pause): // it ended by itself, or could not be started
+		case <-wanted: // a start must not wait, however often guards have ended
+		case <-time.After(pause): // the guard ended by itself or could not be started
 		}
 	}
 }
 
-// retryGuard is how long it takes until a guard is started anew; a variable for tests.
+// retryGuard is the pause before a guard is restarted. It is a variable for tests.
 var retryGuard = 20 * time.Millisecond
 
-// How long that may become, and how long a guard must live so that those before it do not count.
+// slowRetry is the longest such pause. After a guard that has lived for longLife, the pause is
+// short again.
 const (
 	slowRetry = 5 * time.Second
 	longLife  = 500 * time.Millisecond
 )
 
-// nextPause is the time before the next guard, after one that has lived so long.
+// nextPause returns the pause before the next guard, after a guard that lived for the given time.
 func nextPause(pause, life time.Duration) time.Duration {
 	if pause == 0 || life > longLife {
 		return retryGuard
@@ -212,8 +217,8 @@ func (g *guardian) bury() {
 	g.pid, g.sock, g.pidfd = 0, -1, nil
 }
 
-// launch starts a guard and tells it all groups. It takes its turn behind the
-// workers that are being started, and holds none of them up.
+// launch starts a guard and sends it all groups. It takes its turn behind the workers that are
+// being started and does not delay them.
 func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -229,13 +234,14 @@ func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 		g.tellAll()
 		return nil, err
 	}
+
 	g.pid, g.sock, g.pidfd = pid, pair[0], pidfd
 	select {
-	case <-g.ending: // there is nobody to guard any more
+	case <-g.ending: // there is nothing left to guard
 		g.kill()
 	default:
 	}
-	g.tellAll() // it need not be up: what is in the socket will be read
+	g.tellAll() // the guard reads these messages once it runs
 	return pidfd, nil
 }
 
@@ -244,26 +250,30 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	if err == nil {
 		defer syscall.Close(self)
 	}
+
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer null.Close()
+
 	fd := -1
-	// GOMAXPROCS=1 and a small heap: it has nothing to do.
+	// With nothing to do, the guard needs only one processor.
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   environ(os.Environ(), "GOMAXPROCS=1"),
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(sock)},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &fd},
 	}
+
 	if self >= 0 {
 		attr.Files = append(attr.Files, uintptr(self))
-	} else { // pidfd_open is refused, as by older seccomp profiles
+	} else { // pidfd_open is refused, for example by an older seccomp profile
 		attr.Env = append(attr.Env, guardsVar+"="+strconv.Itoa(os.Getpid()))
 		attr.Sys.Pdeathsig = deathNotice
 	}
 	attr.Env = append(attr.Env, marker+"="+given(roleGuard, len(attr.Files)))
+
 	pid, _, err = syscall.StartProcess("/proc/self/exe", []string{guardName}, attr)
 	if err != nil {
 		return 0, nil, err
@@ -274,7 +284,7 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	return pid, pidfd, err
 }
 
-// end lets the guard go and returns when it has been reaped.
+// end stops the guard and returns when it has been reaped.
 func (g *guardian) end() {
 	g.mu.Lock()
 	gone := g.gone
@@ -293,15 +303,14 @@ func (g *guardian) end() {
 	g.mu.Unlock()
 }
 
-// Where there is no pidfd of the parent, a signal tells its death. It does nothing to a
-// guard that has not come far enough to catch it, and by this variable, its number, which is
-// not the parent's any more then.
+// Without a pidfd of the parent, a signal reports the parent's death. The signal does nothing to a
+// guard that does not catch it yet. So the guard also compares its parent's ID with this variable.
 const (
 	deathNotice = syscall.SIGWINCH
 	guardsVar   = "MP_PROCESS_GUARDS"
 )
 
-// deathOfParent returns a descriptor that can be read when the parent is dead.
+// deathOfParent returns a descriptor that becomes readable when the parent is dead.
 func deathOfParent() int {
 	parent, err := strconv.Atoi(os.Getenv(guardsVar))
 	if err != nil {
@@ -310,8 +319,9 @@ func deathOfParent() int {
 	}
 	var pair [2]int
 	if err := syscall.Pipe2(pair[:], syscall.O_CLOEXEC); err != nil {
-		return -1 // the socket's end tells too
+		return -1 // the end of the socket reports the death, too
 	}
+
 	notice := make(chan os.Signal, 1)
 	signal.Notify(notice, deathNotice)
 	go func() {
@@ -323,8 +333,8 @@ func deathOfParent() int {
 	return pair[0]
 }
 
-// runGuard is the guard process. It ends when the parent is dead, or has closed the socket,
-// which it does only if another program takes its place.
+// runGuard runs the guard process. It returns when the parent is dead or has closed the socket. The
+// parent does the latter only if it executes another program.
 func runGuard() {
 	for fd := range guardSock + 1 {
 		syscall.CloseOnExec(fd)
@@ -345,21 +355,23 @@ func runGuard() {
 			break
 		}
 	}
+
 	for pgid := range charge.groups {
 		_ = syscall.Kill(-pgid, syscall.SIGKILL)
 	}
+
 	for prefix := range charge.leaves {
 		clearLeaves(prefix)
 	}
 }
 
-// charge is what a guard has to end.
+// charge is what a guard must end.
 type charge struct {
 	groups map[int]bool
 	leaves map[string]bool
 }
 
-// read takes what is in the socket and reports whether it is still open.
+// read reads the messages in the socket and reports whether the socket is still open.
 func (c charge) read() bool {
 	var buf [opMax]byte
 	for {
@@ -370,6 +382,7 @@ func (c charge) read() bool {
 		if err != nil || n < opHead {
 			return false
 		}
+
 		op, what := binary.LittleEndian.Uint32(buf[:]), buf[opHead:n]
 		switch op {
 		case opCgroup:
@@ -380,6 +393,7 @@ func (c charge) read() bool {
 			clear(c.leaves)
 			return false
 		}
+
 		for ; len(what) >= 4; what = what[4:] {
 			pgid := int(int32(binary.LittleEndian.Uint32(what)))
 			switch {
@@ -394,12 +408,12 @@ func (c charge) read() bool {
 	}
 }
 
-// A guard never gets further than this: the program's main is not for it, nor are
-// the package variables of what imports this package. (Packages that do not, and
-// whose import path sorts before this one's, are initialized before.)
+// A guard never gets beyond this function, so it runs neither the program's main nor the
+// initialization of packages that import this one. Packages that do not import this one, and whose
+// import paths sort before it, are initialized earlier.
 func init() {
 	if role == roleGuard {
 		runGuard()
-		syscall.Exit(0) // at once: nothing is to be flushed
+		syscall.Exit(0) // at once: there is nothing to flush
 	}
 }

@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeInherited closes the descriptors from a number on that this process has only because its parent had them open
-// without close-on-exec when it started this one: C code often opens them so. A worker that has one keeps a port busy
-// or the end of a pipe from being seen, for as long as it lives.
+// closeInherited closes descriptors from number from on that this process inherited only because
+// its parent had opened them without close-on-exec, as C code often does. A worker with such a
+// descriptor would keep a port busy, or hide the end of a pipe, as long as it lives.
 //
-// Libraries in C may have opened descriptors of their own in this process before Go runs. Those are not in the parent,
-// or not the same file. A process that runs nothing but this package may close them too.
+// C libraries may have opened descriptors in this process before Go runs. In the parent, these do
+// not exist or refer to other files, so they stay open, unless all is set. A process that runs only
+// this package's code sets it.
 func closeInherited(from int, all bool) {
 	dir, err := os.Open("/proc/self/fd")
 	if err != nil {
@@ -27,8 +28,9 @@ func closeInherited(from int, all bool) {
 		if err != nil || fd < from {
 			continue
 		}
+
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
-			continue // what a Go program opens it opens so
+			continue // Go programs open descriptors with close-on-exec
 		}
 		if all || isParents(fd) {
 			_ = unix.Close(fd)
@@ -36,8 +38,8 @@ func closeInherited(from int, all bool) {
 	}
 }
 
-// isParents reports whether the parent has the same file under a number. Of what has no name, an eventfd for instance,
-// all are called alike.
+// isParents reports whether the parent has the same file under the same number. It returns false
+// for files without a name of their own, such as an eventfd, because they all have the same one.
 func isParents(fd int) bool {
 	ours, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil {
@@ -49,5 +51,5 @@ func isParents(fd int) bool {
 	}
 	const kcmpFile = 0
 	order, _, number := unix.Syscall6(unix.SYS_KCMP, uintptr(os.Getpid()), uintptr(os.Getppid()), kcmpFile, uintptr(fd), uintptr(fd), 0)
-	return number != 0 || order == 0 // where the system does not compare, the name is all there is
+	return number != 0 || order == 0 // if the system cannot compare them, rely on the name
 }

@@ -17,30 +17,30 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// A keeper is a process between us and one that we start. All that the latter
-// leaves behind becomes the keeper's child, or is in its PID namespace, and is
-// killed when the process has ended. We do not do that ourselves, since being a
-// subreaper would hand us the orphans of the host program's other children. It
-// ends with us by the parent-death signal, so the guard need not know of it.
+// A keeper is a process between us and a process that we start. All orphans of the started process
+// become the keeper's children, or are in its PID namespace, and are killed when the process has
+// ended. We do not do that ourselves, because as a subreaper we would also get the orphans of the
+// host program's other children. The parent-death signal ends the keeper with us, so the guard need
+// not know about it.
 //
-// On its socket it tells that the process has started, with its pidfd, or why it
-// could not be, then waits to be told to go on, and later tells how it ended.
+// Over its socket, the keeper reports that the process has started, with its pidfd, or why it could
+// not be started. Then it waits for permission to go on. Later it reports how the process ended.
 
-// keptVar tells a keeper what to start: role, number of files, path.
+// keptVar tells a keeper what to start: the role, the number of files, and the path.
 const keptVar = "MP_PROCESS_KEPT"
 
-// attrOfKeeper changes how a process is started so that its keeper is.
+// attrOfKeeper changes the attributes of a process into those of its keeper.
 func attrOfKeeper(s *Spec, attr *syscall.ProcAttr, role string, sock int) {
 	n := len(attr.Files)
 	attr.Env = environ(attr.Env, marker+"="+given(roleKeeper, n+1), fmt.Sprintf("%s=%s %d %s", keptVar, role, n, s.Path))
 	attr.Files = append(attr.Files, uintptr(sock))
 	s.Path = "/proc/self/exe"
 	if s.Contain == Subreaper {
-		attr.Sys.Pdeathsig = syscall.SIGTERM // it has work to do
+		attr.Sys.Pdeathsig = syscall.SIGTERM // it must end its process first
 		return
 	}
 	attr.Sys.Cloneflags = syscall.CLONE_NEWPID
-	if !mayMakeNamespaces() { // but with one for users, anyone may
+	if !mayMakeNamespaces() { // in a user namespace, every user may
 		attr.Sys.Cloneflags |= syscall.CLONE_NEWUSER
 		attr.Sys.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
 		attr.Sys.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
@@ -55,14 +55,14 @@ func mayMakeNamespaces() bool {
 	return err == nil && sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
-// How long a keeper may take to start its process, and to end it.
+// These limits apply to the time that a keeper takes to start its process and to end it.
 const (
 	keeperStart = time.Minute
 	keeperEnd   = 3 * time.Second
 )
 
-// meet waits until the keeper has started the process and finds out who it is. The
-// keeper does not reap it before it is told to go on.
+// meet waits until the keeper has started the process, and gets the IDs of the process. The keeper
+// does not reap the process before meet has written to its socket.
 func (p *Process) meet(cancel <-chan struct{}) error {
 	_ = p.sock.SetReadDeadline(time.Now().Add(keeperStart))
 	met := make(chan struct{})
@@ -74,10 +74,12 @@ func (p *Process) meet(cancel <-chan struct{}) error {
 		case <-met:
 		}
 	}()
+
 	raw, err := p.sock.SyscallConn()
 	if err != nil {
 		return err
 	}
+
 	var b [8]byte
 	oob := make([]byte, unix.CmsgSpace(4))
 	var n, oobn int
@@ -85,6 +87,7 @@ func (p *Process) meet(cancel <-chan struct{}) error {
 		n, oobn, _, _, err = unix.Recvmsg(int(fd), b[:], oob, unix.MSG_CMSG_CLOEXEC)
 		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
 	})
+
 	switch {
 	case werr != nil:
 		return fmt.Errorf("the keeper of a worker does not answer: %w", werr)
@@ -94,6 +97,7 @@ func (p *Process) meet(cancel <-chan struct{}) error {
 	if errno := syscall.Errno(binary.LittleEndian.Uint32(b[:])); errno != 0 {
 		return &os.PathError{Op: "start", Path: p.path, Err: errno}
 	}
+
 	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
 	if err != nil || len(messages) != 1 {
 		return fmt.Errorf("the keeper of a worker sends no descriptor of it: %w", syscall.EMFILE)
@@ -112,16 +116,16 @@ func (p *Process) meet(cancel <-chan struct{}) error {
 
 var errKeeperEnded = errors.New("its keeper has ended")
 
-// ErrKilled is the error of a start that somebody else has ended with SIGKILL: that
-// says nothing about the next one.
+// ErrKilled is the error of a start that another process ended with SIGKILL. Such an end says
+// nothing about the next start.
 var ErrKilled = errors.New("it was killed")
 
-// startedSize is the length of the keeper's first message: an error's number, 0
-// if the process was started; then its pidfd comes with it.
+// startedSize is the length of the keeper's first message. The message is an error number. If it is
+// 0, the process was started, and its pidfd comes with the message.
 const startedSize = 4
 
-// numberOf is the number in our PID namespace of the process that a pidfd refers
-// to, and that in /proc, which may be of a namespace further out.
+// numberOf returns the ID in our PID namespace of the process that a pidfd refers to, and its ID in
+// /proc, which may belong to an outer namespace.
 func numberOf(pidfd int) (ours, inProc int, err error) {
 	numbers, err := sys.Numbers(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
 	if err != nil {
@@ -134,8 +138,9 @@ func numberOf(pidfd int) (ours, inProc int, err error) {
 	return numbers[depth], numbers[0], nil
 }
 
-// testament is how the process ended as its keeper has told it, which has ended;
-// not ok if it was killed before, or there is none.
+// testament returns how the process ended, as reported by its keeper. It must be called after the
+// keeper's end. It reports false if the keeper was killed before its report, or if there is no
+// keeper.
 func (p *Process) testament() (status Status, ok bool) {
 	if p.sock == nil || p.kept < 0 {
 		return status, false
@@ -144,6 +149,7 @@ func (p *Process) testament() (status Status, ok bool) {
 	if err != nil {
 		return status, false
 	}
+
 	var b [4]byte
 	n := 0
 	_ = raw.Control(func(fd uintptr) {
@@ -155,8 +161,8 @@ func (p *Process) testament() (status Status, ok bool) {
 	return statusOf(syscall.WaitStatus(binary.LittleEndian.Uint32(b[:]))), n == len(b)
 }
 
-// orphaned ends a process whose keeper was killed, with its group, and returns when
-// it is dead. The kernel kills it too, but not its group.
+// orphaned kills a process whose keeper was killed, and its group. It returns when the process is
+// dead. The kernel kills the process, too, but not its group.
 func (p *Process) orphaned() {
 	if p.kept < 0 {
 		return
@@ -169,7 +175,8 @@ func (p *Process) orphaned() {
 			break
 		}
 	}
-	// Before Linux 6.9, only the number is left. It is the group's as long as the process
+
+	// Before Linux 6.9, only the group's ID is left. It belongs to the group as long as the process
 	// has not been reaped.
 	if err := unix.PidfdSendSignal(p.kept, unix.SIGKILL, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP); err == nil || err == unix.ESRCH {
 		return
@@ -179,7 +186,7 @@ func (p *Process) orphaned() {
 	}
 }
 
-// runKeeper is the keeper process.
+// runKeeper runs the keeper process.
 func runKeeper() {
 	what, n, path := keepsWhat()
 	sock := n
@@ -189,7 +196,7 @@ func runKeeper() {
 	tell := func(b []byte) { _, _ = syscall.Write(sock, b) }
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM)
-	// Not ignored, which the process would inherit.
+	// These signals are caught and not ignored, because the process would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -197,18 +204,21 @@ func runKeeper() {
 	for fd := range files {
 		files[fd] = uintptr(fd)
 	}
-	runtime.LockOSThread() // which the process's parent-death signal is tied to
+
+	runtime.LockOSThread() // the process's parent-death signal is tied to this thread
 	pidfd := -1
 	pid, _, err := syscall.StartProcess(path, os.Args[1:], &syscall.ProcAttr{
 		Env:   append(os.Environ(), marker+"="+what),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	})
+
 	if err == nil && pidfd < 0 {
 		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
+
 	if err != nil {
 		var errno syscall.Errno
 		if !errors.As(err, &errno) {
@@ -217,21 +227,25 @@ func runKeeper() {
 		tell(binary.LittleEndian.AppendUint32(nil, uint32(errno)))
 		return
 	}
+	// Other processes wait for the other ends to be closed.
 	for fd := range n {
-		_ = syscall.Close(fd) // others wait for their end
+		_ = syscall.Close(fd)
 	}
 	_ = unix.Sendmsg(sock, make([]byte, startedSize), unix.UnixRights(pidfd), nil, unix.MSG_NOSIGNAL)
 	go func() {
 		<-end
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // its number may be another's by now
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // the process's ID may have been reused
 		_ = unix.Shutdown(sock, unix.SHUT_RD)
 	}()
-	_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) }) // it has been met
+
+	// Wait until the parent has met the process.
+	_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) })
 	go func() {
-		// The parent may not kill us any more: see heed.
+		// The parent may no longer be allowed to kill us; see heed.
 		_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) })
 		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
 	}()
+
 	status := reapUntil(pid)
 	sweep()
 	tell(binary.LittleEndian.AppendUint32(nil, uint32(status)))
@@ -263,14 +277,15 @@ func reapUntil(pid int) (ws syscall.WaitStatus) {
 	}
 }
 
-// sweep kills all that the process has left behind.
+// sweep kills all processes that the process left behind.
 func sweep() {
 	for limit := time.Now().Add(keeperEnd / 2); time.Now().Before(limit); {
-		if os.Getpid() == 1 { // of a namespace: that reaches all the others
+		if os.Getpid() == 1 { // the first process of the namespace; this reaches all others
 			_ = syscall.Kill(-1, syscall.SIGKILL)
 		} else {
 			killChildren()
 		}
+
 		for {
 			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 			if err == syscall.ECHILD {
@@ -284,7 +299,7 @@ func sweep() {
 	}
 }
 
-// killChildren kills this process's children; theirs become ours by that.
+// killChildren kills this process's children. Their children then become children of this process.
 func killChildren() {
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, t := range threads {
@@ -293,7 +308,7 @@ func killChildren() {
 			if pid, err := strconv.Atoi(field); err == nil && sys.Depth() == 0 {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			} else if numbers, err := sys.Numbers("/proc/" + field + "/status"); err == nil && len(numbers) > sys.Depth() {
-				_ = syscall.Kill(numbers[sys.Depth()], syscall.SIGKILL) // /proc has other numbers than we
+				_ = syscall.Kill(numbers[sys.Depth()], syscall.SIGKILL) // /proc has the IDs of another namespace
 			}
 		}
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// A number may be another process's as soon as the one that had it has been reaped, which
-// something else in this program may do at any moment. So signals go by pidfd. Where that is
-// refused, they go by number to what has not been reaped.
+// A process ID may be reused as soon as its process has been reaped. Other code in this program may
+// do that at any moment. So signals are sent by pidfd. Where that is refused, they are sent by ID
+// to processes that have not been reaped.
 
-// Kill kills the process with its group and whatever else Contain says. It does
-// nothing after the end.
+// Kill kills the process with its group and whatever else Contain says. It does nothing after the
+// end of the process.
 func (p *Process) Kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -26,25 +26,27 @@ func (p *Process) Kill() {
 	case p.sock == nil:
 		// A task may have moved the process to another group.
 		p.heed(errors.Join(killGroup(p.pidfd, p.child), signalTo(p.pidfd, p.child, syscall.SIGKILL)))
-	case p.contain == Namespace: // with its first process the kernel ends all
+	case p.contain == Namespace: // the kernel ends the namespace with its first process
 		p.heed(signalTo(p.pidfd, p.child, syscall.SIGKILL))
-	default: // the keeper does it; unless it is kept from that
+	default: // the keeper does it, unless it is prevented
 		p.heed(signalTo(p.pidfd, p.child, syscall.SIGTERM))
 		_ = signalTo(p.pidfd, p.child, syscall.SIGCONT) // a task may have stopped it
 		time.AfterFunc(keeperEnd, p.killKeeper)
 	}
+
 	p.limitLife()
 }
 
-// limitLife gives the process up after a while, which was killed. The lock is held.
+// limitLife starts the timer that gives up a killed process. The caller must hold p.mu.
 func (p *Process) limitLife() {
 	if p.limit == nil {
 		p.limit = time.AfterFunc(givenUp, func() { p.finish(Status{ExitCode: -1, Signal: syscall.SIGKILL, Stuck: true}) })
 	}
 }
 
-// heed looks for other ways to end a process that the system does not let us kill, since one of us has changed its
-// user: a guard or keeper has ours of the time when it was started. The lock is held.
+// heed handles an error of killing the process. If the system does not allow us to kill it, because
+// one of us has changed its user, heed tries other ways. A guard or keeper has the user that we had
+// when it was started. The caller must hold p.mu.
 func (p *Process) heed(err error) {
 	if !errors.Is(err, syscall.EPERM) {
 		return
@@ -68,7 +70,7 @@ func (p *Process) killKeeper() {
 	}
 }
 
-// Signal sends a signal to the process alone. It does nothing after the end.
+// Signal sends a signal to the process alone. It does nothing after the end of the process.
 func (p *Process) Signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,13 +86,12 @@ func (p *Process) Signal(s syscall.Signal) {
 // signalTo sends a signal to a child.
 func signalTo(pidfd *os.File, pid int, s syscall.Signal) error { return send(pidfd, s, 0, pid) }
 
-// killGroup kills the group of a child, which may have been reaped. Before Linux 6.9 it is
-// not killed then.
+// killGroup kills the group of a child. If the child has been reaped, that needs Linux 6.9.
 func killGroup(pidfd *os.File, pid int) error {
 	return send(pidfd, syscall.SIGKILL, unix.PIDFD_SIGNAL_PROCESS_GROUP, -pid)
 }
 
-// send returns nil if nobody is left to receive the signal.
+// send sends a signal. It returns nil if no process is left to receive it.
 func send(pidfd *os.File, s syscall.Signal, flags int, pid int) (err error) {
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
@@ -108,5 +109,6 @@ func send(pidfd *os.File, s syscall.Signal, flags int, pid int) (err error) {
 			err = syscall.Kill(pid, s)
 		}
 	})
+
 	return err
 }

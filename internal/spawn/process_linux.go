@@ -17,14 +17,14 @@ import (
 // A Process is a started process, the leader of its own process group. It has no terminal.
 type Process struct {
 	PID    int
-	InProc int // its number in /proc, which may be of another PID namespace
+	InProc int // its ID in /proc, which may belong to another PID namespace
 
 	path    string
 	contain Containment
-	child   int // our child: the process, or its keeper
+	child   int // our child: the process or its keeper
 	guarded <-chan struct{}
-	pidfd   *os.File // the child's
-	kept    int      // pidfd of a process with a keeper; else -1
+	pidfd   *os.File // of the child
+	kept    int      // the pidfd of a process with a keeper; otherwise -1
 	sock    *os.File // to the keeper, if there is one
 	group   *leaf
 	done    chan struct{}
@@ -33,17 +33,17 @@ type Process struct {
 	mu      sync.Mutex
 	reaped  bool
 	over    bool          // done is closed
-	limit   *time.Timer   // gives it up; nil before it is killed
+	limit   *time.Timer   // gives it up; nil until it is killed
 	gone    chan struct{} // closed when it has been reaped
-	refused func()        // see Spec; nil once that was called
+	refused func()        // see Spec; nil once called
 }
 
-// Start starts a process. Once it ends, what is left of its process group, and of
-// more as Contain says, is killed, it is reaped, and Done is closed. It is killed
-// when this process dies, however it dies.
+// Start starts a process. When the process ends, a goroutine kills the rest of its process group,
+// and more as Contain says, reaps the process, and closes Done. The process is killed when this
+// process dies, however that happens.
 //
-// A process that has been killed may live on: while it waits in the kernel for a dead file system, for instance. Then
-// Done is closed after some seconds all the same, and it is reaped whenever it ends.
+// A killed process may live on, for example while it waits in the kernel for a dead file system.
+// Done is closed after some seconds nevertheless, and the process is reaped when it ends.
 func Start(s Spec) (*Process, error) {
 	p := &Process{done: make(chan struct{}), gone: make(chan struct{}), kept: -1, refused: s.Refused}
 	if s.Cgroup != nil {
@@ -53,10 +53,12 @@ func Start(s Spec) (*Process, error) {
 		}
 		family.guard.addCgroup(s.Cgroup.dir)
 	}
+
 	if err := p.start(s); err != nil {
 		_ = p.group.remove()
 		return nil, err
 	}
+
 	if err := p.settle(s.Cancel); err != nil {
 		p.Kill()
 		go p.reap()
@@ -66,11 +68,12 @@ func Start(s Spec) (*Process, error) {
 		}
 		return nil, err
 	}
+
 	go p.reap()
 	return p, nil
 }
 
-// start starts our child.
+// start starts the child: the process or its keeper.
 func (p *Process) start(s Spec) error {
 	if s.Path == "" {
 		s.Path = "/proc/self/exe"
@@ -81,20 +84,24 @@ func (p *Process) start(s Spec) error {
 		return err
 	}
 	defer devnull.Close()
+
 	files := []uintptr{devnull.Fd(), uintptr(s.Stdout), uintptr(s.Stderr)}
 	for _, fd := range s.Files {
 		files = append(files, uintptr(fd))
 	}
+
 	role := roleWorker
 	if s.Single {
 		role = roleSingle
 	}
 	role = given(role, len(files))
+
 	title := printable(s.Title)
 	args, vars := titled(s.Args, title)
 	if s.Args = args; s.Contain != Group {
 		s.Args = keeperOf(title, args)
 	}
+
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   s.Dir,
@@ -102,6 +109,7 @@ func (p *Process) start(s Spec) error {
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}
+
 	if s.Contain != Group {
 		theirs, err := p.keeperSocket()
 		if err != nil {
@@ -110,6 +118,7 @@ func (p *Process) start(s Spec) error {
 		defer syscall.Close(theirs)
 		attrOfKeeper(&s, attr, role, theirs)
 	}
+
 	err = family.start(func() error { return p.exec(s, attr, &pidfd) })
 	if err != nil && p.sock != nil {
 		_ = p.sock.Close()
@@ -117,7 +126,7 @@ func (p *Process) start(s Spec) error {
 	return err
 }
 
-// keeperSocket makes the socket on which a keeper speaks, and returns its end.
+// keeperSocket creates the socket to a keeper and returns the keeper's end.
 func (p *Process) keeperSocket() (theirs int, err error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -144,10 +153,11 @@ func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
 			_ = raw.Control(func(fd uintptr) { _, p.InProc, _ = numberOf(int(fd)) })
 		}
 	}
+
 	return nil
 }
 
-// abandon ends a child that was started a moment ago and cannot be watched.
+// abandon kills a child that was just started and cannot be watched.
 func abandon(pid int) {
 	_ = syscall.Kill(-pid, syscall.SIGKILL)
 	_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -173,7 +183,7 @@ func fork(s Spec, attr *syscall.ProcAttr) (pid int, err error) {
 	return pid, err
 }
 
-// settle puts a started process under all that is to bound it.
+// settle guards a started process and puts it in its control group.
 func (p *Process) settle(cancel <-chan struct{}) error {
 	if p.sock == nil {
 		p.guarded = family.guard.add(p.PID, family.inTurn)
@@ -191,7 +201,7 @@ func (p *Process) settle(cancel <-chan struct{}) error {
 	return p.group.join(p.PID)
 }
 
-// pollable makes a file on the poller of a pidfd.
+// pollable returns a file for a pidfd that uses the poller.
 func pollable(fd, pid int) (*os.File, error) {
 	if fd < 0 {
 		var err error
@@ -206,15 +216,16 @@ func pollable(fd, pid int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "mp-pidfd"), nil
 }
 
-// reap waits for the end on the poller, so that no thread is held. The order
-// matters: as long as the process is a zombie its number belongs to it, and
-// with it the number of its group. Something else may have reaped it already.
+// reap waits for the end of the process on the poller, so it needs no thread. The order matters:
+// the ID of a zombie, and of its group, cannot be reused until it is reaped. Other code in this
+// program may have reaped it already.
 func (p *Process) reap() {
 	ws, known := sys.AwaitExit(p.pidfd)
 	willed, ok := p.testament()
 	if !ok {
 		p.orphaned()
 	}
+
 	p.group.clear()
 	p.mu.Lock()
 	_ = killGroup(p.pidfd, p.child)
@@ -225,6 +236,7 @@ func (p *Process) reap() {
 	status.OOM = status.Signal == syscall.SIGKILL && p.group.outOfMemory()
 	p.reaped = true
 	p.mu.Unlock()
+
 	_ = p.pidfd.Close()
 	_ = p.group.remove()
 	family.release()
@@ -245,7 +257,7 @@ func (p *Process) finish(s Status) {
 	}
 }
 
-// end reaps our child and returns how it ended; that may be known already.
+// end reaps the child and returns how it ended. The caller may know that already.
 func (p *Process) end(ws syscall.WaitStatus, known bool) Status {
 	if p.sock == nil {
 		family.guard.remove(p.PID)
@@ -257,6 +269,7 @@ func (p *Process) end(ws syscall.WaitStatus, known bool) Status {
 	if known {
 		status = statusOf(ws)
 	}
+
 	if p.sock == nil {
 		return status
 	}
@@ -274,11 +287,12 @@ func statusOf(ws syscall.WaitStatus) Status {
 	return Status{ExitCode: ws.ExitStatus()}
 }
 
-// Guarded is closed when the process's group is under guard, or no guard can be
-// had just now: what the process starts from then on will die with this one too.
+// Guarded returns a channel that is closed when the guard knows the process's group, or when no
+// guard can be started at present. The processes that the process starts after that die with this
+// process, too.
 func (p *Process) Guarded() <-chan struct{} { return p.guarded }
 
-// Pidfd returns a descriptor of the process, the caller's.
+// Pidfd returns a new descriptor of the process. The caller must close it.
 func (p *Process) Pidfd() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -297,9 +311,9 @@ func (p *Process) Pidfd() (int, error) {
 	return fd, errors.Join(cerr, err)
 }
 
-// Exiting reports whether the process runs none of its code any more: it has ended, or the kernel is taking it down.
-// Done can come much later: a keeper reports the end, a control group is emptied first, and a busy system takes its
-// time.
+// Exiting reports whether the process no longer runs any of its code: it has ended, or the kernel
+// is tearing it down. Done can be closed much later, because a keeper reports the end, a control
+// group must be emptied first, or the system is busy.
 func (p *Process) Exiting() bool {
 	exiting := sys.IsExiting(p.InProc)
 	fd, err := p.Pidfd()
@@ -311,14 +325,15 @@ func (p *Process) Exiting() bool {
 	if n, err := unix.Poll(fds, 0); err == nil && n > 0 {
 		return true
 	}
-	return exiting // until it has ended, no other process has its number
+	return exiting // until it has ended, no other process has its ID
 }
 
-// Done is closed when the process has ended and been reaped, or given up: then its Status is Stuck.
+// Done is closed when the process has ended and been reaped, or has been given up. In the latter
+// case its Status is Stuck.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Gone is closed when the process has ended and been reaped.
 func (p *Process) Gone() <-chan struct{} { return p.gone }
 
-// Status is valid after Done.
+// Status returns how the process ended. It is valid after Done is closed.
 func (p *Process) Status() Status { return p.status }

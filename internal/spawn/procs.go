@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// A process that begins with the right GOMAXPROCS starts sooner than one that
-// sets it, which stops the world. What the environment said of it before lies in
-// procsSaved until the package's init has put it back, for what tasks start.
+// A process that starts with the right GOMAXPROCS starts sooner than one that sets it, which stops
+// the world. The previous value of the variable is kept in procsSaved until the package's init
+// restores it for programs that tasks start.
 const (
 	procsVar   = "GOMAXPROCS"
 	procsSaved = "MP_PROCESS_PROCS"
 )
 
-// withProcs are the variables that set GOMAXPROCS for a process with the given
-// environment alone.
+// withProcs returns variables that set GOMAXPROCS only for a process with the given environment,
+// not for its children.
 func withProcs(env []string, n int) []string {
 	if n <= 0 {
 		return nil
@@ -29,7 +29,7 @@ func withProcs(env []string, n int) []string {
 	return []string{procsVar + "=" + strconv.Itoa(n), saved}
 }
 
-// restoreProcs undoes withProcs, in the process.
+// restoreProcs undoes withProcs in the started process.
 func restoreProcs() {
 	saved, ok := os.LookupEnv(procsSaved)
 	if !ok {

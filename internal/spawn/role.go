@@ -1,5 +1,5 @@
-// Package spawn starts worker processes, tells when they have ended, kills them
-// with their process group, and sees to it that they end with the parent.
+// Package spawn starts worker processes, reports their ends, kills them with their process groups,
+// and ensures that they end with the parent.
 package spawn
 
 import (
@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// marker is the environment variable by which a started process knows its role, and after a colon how many descriptors
-// it was given. The package's init takes it out again, so that nothing the process starts can
+// marker is the environment variable that tells a started process its role and, after a colon, how
+// many descriptors it was given. The package's init removes it, so that no further process can
 // mistake itself for a worker.
 const marker = "MP_PROCESS_ROLE"
 
@@ -25,7 +25,8 @@ const (
 
 var role = takeRole()
 
-// takeRole is the package's init.
+// takeRole sets this process up for its role and returns the role. It runs during the package's
+// initialization.
 func takeRole() string {
 	r := os.Getenv(marker)
 	if r != "" {
@@ -36,15 +37,16 @@ func takeRole() string {
 	if n, err := strconv.Atoi(given); counted && err == nil {
 		closeInherited(n, r == roleGuard || r == roleKeeper)
 	}
+
 	switch r {
 	case "":
-	case roleKeeper: // it leaves the rest to its worker
+	case roleKeeper: // the worker does the rest
 		setName(keeperName)
 	case roleGuard:
 		setName(guardName)
 	default:
 		if r == roleWorker {
-			swallowSignals() // before it has its name, by which they may be sent
+			swallowSignals() // before it has its name, because killall sends signals by name
 		}
 		takeTitle()
 		restoreProcs()
@@ -55,15 +57,15 @@ func takeRole() string {
 // IsWorker reports whether this process was started as a worker.
 func IsWorker() bool { return role == roleWorker || role == roleSingle }
 
-// IsSingle reports whether it is a worker for one task.
+// IsSingle reports whether this process is a worker for one task.
 func IsSingle() bool { return role == roleSingle }
 
-// swallowSignals keeps a signal of a terminal or a supervisor, or one that is sent to all
-// processes of the program's name, from ending a worker: the parent, which gets it too,
-// decides. They are caught, not ignored, because what is ignored stays so in programs that
-// a task executes; what was ignored before, by nohup for instance, stays ignored. These are
-// the signals that would end a Go program and that ask it for something; SIGQUIT, which has
-// it tell its stacks and end, does so in workers too.
+// swallowSignals keeps certain signals from ending a worker: signals of a terminal or a supervisor,
+// and signals that are sent to all processes with the program's name. The parent gets them too, and
+// it decides. The signals are caught and not ignored, because programs that a task executes would
+// inherit that. Signals that were ignored before, for example by nohup, stay ignored. These are the
+// signals that ask a program to end and that would end a Go program. SIGQUIT still makes a worker
+// print its stacks and exit.
 func swallowSignals() {
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
 		if !signal.Ignored(s) {
@@ -72,5 +74,5 @@ func swallowSignals() {
 	}
 }
 
-// given is the marker's value for a role with n descriptors.
+// given returns the marker's value for a role with n descriptors.
 func given(role string, n int) string { return fmt.Sprintf("%s:%d", role, n) }

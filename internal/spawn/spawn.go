@@ -6,41 +6,42 @@ import (
 	"time"
 )
 
-// Spec says what to start.
+// Spec describes a process to start.
 type Spec struct {
-	Path   string   // empty: this program, /proc/self/exe
-	Args   []string // with the program's name
-	Title  string   // of the process, in lists of processes; may be empty
+	Path   string   // empty means this program, /proc/self/exe
+	Args   []string // including the program's name
+	Title  string   // shown in lists of processes; may be empty
 	Env    []string
 	Single bool // a worker for one task
-	Procs  int  // its GOMAXPROCS; 0: as the environment says
+	Procs  int  // its GOMAXPROCS; 0 leaves it to the environment
 	Dir    string
 	Files  []int // become descriptors 3, 4, …
 	Stdout int
 	Stderr int
 
-	Cancel <-chan struct{} // closed when the start is not to be waited for any more; nil: never
+	Cancel <-chan struct{} // closed when the start should no longer be waited for; may be nil
 
-	// Refused is called, at most once and in a goroutine, if the system does not let us kill the process, since
-	// one of us has changed its user. It is to make the process end by itself.
+	// Refused is called if the system does not allow this process to kill the started one, because
+	// one of them has changed its user. It must make the process end by itself. It is called at
+	// most once, on its own goroutine.
 	Refused func()
 
 	Contain Containment
-	CPUs    []int   // on which it may run, from its first instruction; nil: all of ours
-	Cgroup  *Cgroup // gets a group for the process; nil: none
-	Memory  int64   // limit of that group; 0: none
+	CPUs    []int   // on which it may run, from its first instruction; nil means all of ours
+	Cgroup  *Cgroup // gets a group for the process; may be nil
+	Memory  int64   // the limit of that group; 0 means none
 }
 
 // Status says how a process ended.
 type Status struct {
-	ExitCode int            // -1 if a signal ended it, or that is not known
-	Signal   syscall.Signal // 0 if none did
+	ExitCode int            // -1 if a signal ended it, or if it is unknown
+	Signal   syscall.Signal // 0 if no signal ended it
 	OOM      bool           // it was killed at the limit of its control group
-	Lost     bool           // it is not known how it ended: it was not we who reaped it
-	Stuck    bool           // it has not ended yet, long after it was killed
+	Lost     bool           // its status is unknown, because other code reaped it
+	Stuck    bool           // it has not ended long after it was killed
 }
 
-// givenUp is how long a process may live after it was killed before it is given up; a variable for tests.
+// givenUp is how long a killed process may live before it is given up. It is a variable for tests.
 var givenUp = 5 * time.Second
 
 func (s Status) String() string {

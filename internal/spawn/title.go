@@ -7,17 +7,18 @@ import (
 	"unicode"
 )
 
-// A process is named in lists of processes: its command line begins with the program's, a colon and
-// its title, "prog: worker-1", and its short name is the program's. Without that, as it is started
-// as /proc/self/exe, the latter would be "exe", in the kernel's log too. The package's init takes the
-// title out of os.Args again; what is initialised before it, package flag for instance, has seen it.
+// A process has a title in lists of processes. Its command line begins with the program's name, a
+// colon and the title, as in "prog: worker-1", and its short name is the program's. Otherwise the
+// short name would be "exe", also in the kernel's log, because the process is started as
+// /proc/self/exe. The package's init removes the title from os.Args. Packages that are initialized
+// earlier, such as flag, have seen it.
 const titleVar = "MP_PROCESS_TITLE"
 
-// maxTitle is how long a title is at most.
+// maxTitle is the maximum length of a title.
 const maxTitle = 200
 
-// titled returns the arguments with a printable title, and the variable by which the process knows
-// what to take out.
+// titled returns the arguments with a printable title, and the variable that tells the process what
+// to remove.
 func titled(args []string, title string) (with, vars []string) {
 	if title == "" || len(args) == 0 {
 		return args, nil
@@ -27,13 +28,13 @@ func titled(args []string, title string) (with, vars []string) {
 
 func suffix(title string) string { return ": " + title }
 
-// printable is a title of which each character can be shown.
+// printable replaces characters of a title that cannot be shown, and shortens the title.
 func printable(title string) string {
 	title = strings.Map(func(r rune) rune {
 		switch {
 		case !unicode.IsPrint(r):
 			return '?'
-		case r == '/': // what comes before it would not be taken for the program's directory
+		case r == '/': // the text before it would not count as the program's directory
 			return '_'
 		}
 		return r
@@ -41,7 +42,7 @@ func printable(title string) string {
 	return strings.ToValidUTF8(title[:min(len(title), maxTitle)], "")
 }
 
-// takeTitle undoes titled, in the process, and gives it its short name.
+// takeTitle undoes titled in the started process and sets the short name.
 func takeTitle() {
 	title := os.Getenv(titleVar)
 	_ = os.Unsetenv(titleVar)
@@ -54,8 +55,7 @@ func takeTitle() {
 	setName(filepath.Base(os.Args[0]))
 }
 
-// setName gives this process its short name. Where there is no such file, there is nothing to be
-// done.
+// setName sets the short name of this process. It ignores errors.
 func setName(name string) {
 	if comm, err := os.OpenFile("/proc/self/comm", os.O_WRONLY, 0); err == nil {
 		_, _ = comm.WriteString(name)
@@ -63,15 +63,17 @@ func setName(name string) {
 	}
 }
 
-// A guard and keepers have names of their own, so that a signal to all processes of the program's
-// name, as killall sends it, does not reach them: they end what those leave behind. So the
-// beginning of their command line and their short name do not have the program's in them.
+// Guards and keepers have their own names, so that a signal to all processes with the program's
+// name, as sent by killall, does not reach them: they must end the processes that such a signal
+// leaves behind. So neither the beginning of their command lines nor their short names contain the
+// program's name.
 const (
 	guardName  = "mp: guard"
 	keeperName = "mp: keeper"
 )
 
-// keeperOf is the command line of the keeper of a process that has a title and a command line.
+// keeperOf returns the command line of the keeper of a process with the given title and command
+// line.
 func keeperOf(title string, args []string) []string {
 	name := keeperName
 	if title != "" {
