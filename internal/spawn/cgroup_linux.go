@@ -161,7 +161,7 @@ func (l *leaf) clear() {
 		if len(members) == 0 {
 			return
 		}
-		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // stopped processes start no others
+		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // stops forks
 			for _, pid := range members {
 				_ = syscall.Kill(pid, signal)
 			}

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// NextPause is nextPause.
+// NextPause exports nextPause.
 var NextPause = nextPause
 
-// SetRetryGuard changes retryGuard until the returned function is called. No guard may be there.
+// SetRetryGuard changes retryGuard until undo is called. There must be no guard.
 func SetRetryGuard(d time.Duration) (undo func()) {
 	before := retryGuard
 	retryGuard = d
 	return func() { retryGuard = before }
 }
 
-// Refused is what Kill does when the system refuses the signal.
+// Refused acts like Kill when the system refuses the signal.
 func (p *Process) Refused() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.heed(syscall.EPERM)
 }
 
-// NewSession is newSession.
+// NewSession exports newSession.
 var NewSession = newSession

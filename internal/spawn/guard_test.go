@@ -22,7 +22,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// children are the processes that this one has started, zombies included.
+// children returns the processes that this process has started, including zombies.
 func children() (pids []string) {
 	tasks, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, f := range tasks {
@@ -41,18 +41,19 @@ func guards() (pids []string) {
 	return pids
 }
 
-// parent is a program that has a worker with a descendant. It tells their
-// numbers and its guard's, and waits to be killed.
+// parent is a program that has a worker with a descendant. It prints their IDs and its guard's, and
+// waits to be killed.
 func parent(how string) {
 	if strings.HasPrefix(how, "without pidfd_open") {
 		refusePidfdOpen()
 	}
 	worker, descendant := familyUnderGuard()
 	<-worker.Guarded()
-	if how == "at once" { // the guard may not be up yet
+	if how == "at once" { // the guard may not run yet
 		fmt.Println(worker.PID, descendant, "none")
 		block()
 	}
+
 	guard := awaitGuard("")
 	if how == "restarted" {
 		for range 3 {
@@ -68,8 +69,8 @@ func parent(how string) {
 	block()
 }
 
-// keepSockets starts a program that has this one's sockets, and ends with its input: their end does not tell the guard
-// that this process is dead.
+// keepSockets starts a program that has this one's sockets and ends with its input. So the end of
+// the sockets does not tell the guard that this process is dead.
 func keepSockets() {
 	c := exec.Command("cat")
 	c.Stdin = os.Stdin
@@ -77,6 +78,7 @@ func keepSockets() {
 	if err != nil {
 		panic(err)
 	}
+
 	for _, fd := range fds {
 		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(to, "socket:") {
 			n, _ := strconv.Atoi(fd.Name())
@@ -110,8 +112,8 @@ func familyUnderGuard() (worker *spawn.Process, descendant string) {
 	return worker, descendant
 }
 
-// awaitGuard waits until a guard other than old is there and has been told all
-// groups: its keeper then waits for its end.
+// awaitGuard waits until a guard other than old runs and has been sent all groups. The goroutine
+// that keeps it then waits for its end.
 func awaitGuard(old string) string {
 	buf := make([]byte, 1<<20)
 	for deadline := time.Now().Add(never); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
@@ -128,7 +130,7 @@ func awaitGuard(old string) string {
 	panic("no guard")
 }
 
-// killByPidfd kills a child of ours that has not been reaped.
+// killByPidfd kills a child that has not been reaped.
 func killByPidfd(pid string) {
 	var n int
 	_, _ = fmt.Sscan(pid, &n)
@@ -140,9 +142,8 @@ func killByPidfd(pid string) {
 	_ = unix.Close(fd)
 }
 
-// A worker dies with a parent that is killed, and under guard so does all that
-// is in its process group; then the guard ends. A guard that is killed is
-// replaced and loses nobody.
+// A worker must die with a killed parent. If it is guarded, all processes in its process group must
+// die, too, and then the guard must end. A killed guard must be replaced and lose no process.
 func TestParentIsKilled(t *testing.T) {
 	mptest.NoLeaks(t)
 	for _, how := range []string{"guarded", "restarted", "at once", "without pidfd_open", "socket kept", "without pidfd_open, socket kept"} {
@@ -154,6 +155,7 @@ func TestParentIsKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer end.Close()
+
 			defer in.Close()
 			c.Stdin = in
 			out, err := c.StdoutPipe()
@@ -163,6 +165,7 @@ func TestParentIsKilled(t *testing.T) {
 			if err = c.Start(); err != nil {
 				t.Fatal(err)
 			}
+
 			var worker, descendant, guard string
 			_, err = fmt.Fscan(out, &worker, &descendant, &guard)
 			if err != nil {
@@ -175,6 +178,7 @@ func TestParentIsKilled(t *testing.T) {
 			if guard != "none" {
 				watcher = pidfd(t, guard)
 			}
+
 			_ = c.Process.Kill()
 			_ = c.Wait()
 			if !endsSoon(leader) {
@@ -190,9 +194,8 @@ func TestParentIsKilled(t *testing.T) {
 	}
 }
 
-// The guard has one life with the workers: it is there while one is under
-// guard, is replaced when somebody kills it, and ends with the last worker,
-// having killed nobody.
+// The guard must exist while a worker is guarded. It must be replaced if it is killed, and end with
+// the last worker without killing a process.
 func TestGuardComesAndGoes(t *testing.T) {
 	mptest.NoLeaks(t)
 	for range 3 {
@@ -209,13 +212,14 @@ func TestGuardComesAndGoes(t *testing.T) {
 		if got := ended(t, p); got != (spawn.Status{}) {
 			t.Errorf("the worker: %v", got)
 		}
+
 		if got := children(); len(got) != 0 {
 			t.Errorf("children %v", got)
 		}
 	}
 }
 
-// A guard that is stopped holds nobody up: neither starts nor ends of others.
+// A stopped guard must delay neither starts nor ends of processes.
 func TestGuardIsStopped(t *testing.T) {
 	mptest.NoLeaks(t)
 	p, out := start(t, "stay")
@@ -225,6 +229,7 @@ func TestGuardIsStopped(t *testing.T) {
 	if err := unix.PidfdSendSignal(guard, unix.SIGSTOP, nil, 0); err != nil {
 		t.Fatal(err)
 	}
+
 	p.Kill()
 	select {
 	case <-p.Done():
@@ -237,8 +242,8 @@ func TestGuardIsStopped(t *testing.T) {
 	}
 }
 
-// A signal to all processes of the program's name does not reach its guard or a keeper: no name
-// of theirs has the program's in it.
+// A signal to all processes with the program's name must not reach its guard or a keeper, so
+// neither of their names may contain it.
 func TestNamesOfGuardAndKeeper(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
 		mptest.NoLeaks(t)
@@ -255,6 +260,7 @@ func TestNamesOfGuardAndKeeper(t *testing.T) {
 		} else {
 			pid = fmt.Sprint(keeperOf(t, p))
 		}
+
 		until(t, "it has its name", func() bool {
 			comm, _ := os.ReadFile("/proc/" + pid + "/comm")
 			return string(comm) == want+"\n"
@@ -263,6 +269,7 @@ func TestNamesOfGuardAndKeeper(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if first, _, _ := strings.Cut(string(cmd), "\x00"); !strings.HasPrefix(first, want) || strings.Contains(first, program) {
 			t.Errorf("its command line begins with %q", first)
 		}
@@ -273,7 +280,7 @@ func TestNamesOfGuardAndKeeper(t *testing.T) {
 	})
 }
 
-// A start gets a guard at once, however long it is until one would be started by itself.
+// A start must get a guard at once, however long the pause before the next guard is.
 func TestStartDoesNotWaitForTheGuardsPause(t *testing.T) {
 	mptest.NoLeaks(t)
 	defer spawn.SetRetryGuard(time.Hour)()
@@ -291,11 +298,12 @@ func TestStartDoesNotWaitForTheGuardsPause(t *testing.T) {
 		case <-time.After(never):
 			t.Fatal("the start waits for the end of the pause")
 		}
+
 		guard = awaitGuard(guard)
 	}
 }
 
-// A guard that has lived long is replaced soon, whatever became of those before it.
+// After a guard that has lived long, the pause must be short again.
 func TestPauseOfGuards(t *testing.T) {
 	for _, c := range []struct{ before, life, want time.Duration }{
 		{0, 0, 20 * time.Millisecond},

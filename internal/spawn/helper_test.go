@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	mptest.Main(m)
 }
 
-// help is what a started process does.
+// help runs a started process.
 func help(what string) {
 	what, arg, _ := strings.Cut(what, " ")
 	switch what {
@@ -39,7 +39,7 @@ func help(what string) {
 		os.Exit(code)
 	case "signal":
 		n, _ := strconv.Atoi(arg)
-		signal.Reset() // workers swallow some
+		signal.Reset() // workers swallow some signals
 		_ = syscall.Kill(os.Getpid(), syscall.Signal(n))
 		select {}
 	case "surroundings":
@@ -69,7 +69,7 @@ func help(what string) {
 			return
 		}
 		<-p.Done()
-	case "desert": // the group that it leads
+	case "desert": // leave its own group
 		group, err := unix.Getpgid(os.Getppid())
 		if err == nil {
 			err = unix.Setpgid(0, group)
@@ -82,7 +82,7 @@ func help(what string) {
 		signal.Reset()
 		fmt.Println("here")
 		block()
-	case "echo": // what comes in descriptor 3 goes out of 4
+	case "echo": // copy from descriptor 3 to descriptor 4
 		b := make([]byte, 1)
 		for {
 			if n, _ := syscall.Read(3, b); n != 1 {
@@ -114,8 +114,8 @@ func block() {
 	}
 }
 
-// files lists this process's descriptors and what they are, but for what reads
-// the list and the runtime's own.
+// files lists this process's descriptors and their files, except the one that reads the list and
+// the runtime's own.
 func files() (all []string) {
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -130,10 +130,10 @@ func files() (all []string) {
 	return all
 }
 
-// environment of a helper. The tag by which mptest finds it is in there, and the
-// variable only once: of two, Go takes the first, which would be our own role.
+// environment returns the environment of a helper. It contains the tag by which mptest finds the
+// helper. It contains helperVar only once: of two, Go takes the first, which would be our own role.
 func environment(what string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, helperVar+"=") })
-	// The race detector's runtime would hold every exit up for a second.
+	// The race detector's runtime would delay every exit by a second.
 	return append(env, helperVar+"="+what, "GORACE=atexit_sleep_ms=0")
 }

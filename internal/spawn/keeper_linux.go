@@ -234,7 +234,7 @@ func runKeeper() {
 	_ = unix.Sendmsg(sock, make([]byte, startedSize), unix.UnixRights(pidfd), nil, unix.MSG_NOSIGNAL)
 	go func() {
 		<-end
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // the process's ID may have been reused
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // its ID may have been reused
 		_ = unix.Shutdown(sock, unix.SHUT_RD)
 	}()
 
@@ -308,7 +308,7 @@ func killChildren() {
 			if pid, err := strconv.Atoi(field); err == nil && sys.Depth() == 0 {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			} else if numbers, err := sys.Numbers("/proc/" + field + "/status"); err == nil && len(numbers) > sys.Depth() {
-				_ = syscall.Kill(numbers[sys.Depth()], syscall.SIGKILL) // /proc has the IDs of another namespace
+				_ = syscall.Kill(numbers[sys.Depth()], syscall.SIGKILL) // /proc has other IDs
 			}
 		}
 	}

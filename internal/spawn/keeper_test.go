@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// keeperOf is the parent of a kept process.
+// keeperOf returns the parent of a kept process.
 func keeperOf(t *testing.T, p *spawn.Process) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
@@ -36,7 +36,7 @@ func eachKept(t *testing.T, f func(t *testing.T, p *spawn.Process)) {
 	eachContainment(t, func(t *testing.T, contain option) {
 		var s spawn.Spec
 		if contain(&s); s.Contain == spawn.Group {
-			return // it has none
+			return // there is no keeper
 		}
 		mptest.NoLeaks(t)
 		p, out := start(t, "family stay", contain)
@@ -45,8 +45,8 @@ func eachKept(t *testing.T, f func(t *testing.T, p *spawn.Process)) {
 	})
 }
 
-// A keeper that somebody kills takes its process with it; one that is stopped does
-// not keep it alive.
+// If a keeper is killed, its process must die with it. A stopped keeper must not keep its process
+// alive.
 func TestKeeperInTrouble(t *testing.T) {
 	for name, harm := range map[string]func(p *spawn.Process, keeper int) error{
 		"killed": func(_ *spawn.Process, keeper int) error { return syscall.Kill(keeper, syscall.SIGKILL) },
@@ -69,7 +69,7 @@ func TestKeeperInTrouble(t *testing.T) {
 	}
 }
 
-// A signal reaches the process, not its keeper.
+// A signal must reach the process and not its keeper.
 func TestSignalPastKeeper(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
 		mptest.NoLeaks(t)
@@ -82,10 +82,11 @@ func TestSignalPastKeeper(t *testing.T) {
 	})
 }
 
-// A process with a keeper that this process may not kill any more ends all the same, and its status is known.
+// A process with a keeper that this process may no longer kill must end nevertheless, with a known
+// status.
 func TestKillOfKeeperRefused(t *testing.T) {
 	eachKept(t, func(t *testing.T, p *spawn.Process) {
-		if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil { // it hears nothing
+		if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil { // it handles no signal now
 			t.Fatal(err)
 		}
 		p.Refused()

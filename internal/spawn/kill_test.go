@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// victim starts a process that leads its group, and waits for ever.
+// victim starts a process that leads its group and waits forever.
 func victim(t *testing.T) (c *exec.Cmd, pidfd *os.File) { return member(t, 0) }
 
-// member starts one that is in a group.
+// member starts such a process in the given group.
 func member(t *testing.T, pgid int) (c *exec.Cmd, pidfd *os.File) {
 	t.Helper()
 	c = exec.Command("sleep", "1000")
@@ -22,10 +22,11 @@ func member(t *testing.T, pgid int) (c *exec.Cmd, pidfd *os.File) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	pidfd, err := pollable(-1, c.Process.Pid) // a file of its own: package os must not find it non-blocking
+	pidfd, err := pollable(-1, c.Process.Pid) // a separate file, because package os must not find it non-blocking
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() {
 		_ = c.Process.Kill()
 		_ = c.Wait()
@@ -34,8 +35,8 @@ func member(t *testing.T, pgid int) (c *exec.Cmd, pidfd *os.File) {
 	return c, pidfd
 }
 
-// A process that something else has reaped is not mixed up with one that has got its number,
-// for which the bystander stands.
+// A process that other code has reaped must not be confused with a process that got its ID. The
+// bystander stands for such a process.
 func TestNumberOfAnother(t *testing.T) {
 	dead, pidfd := victim(t)
 	_ = dead.Process.Kill()
@@ -47,7 +48,7 @@ func TestNumberOfAnother(t *testing.T) {
 	} {
 		bystander, watch := victim(t)
 		kill(bystander.Process.Pid)
-		// SIGTERM can only be what ends it if nothing did before.
+		// SIGTERM can end the process only if no earlier signal did.
 		_ = signalTo(watch, bystander.Process.Pid, syscall.SIGTERM)
 		_ = bystander.Wait()
 		if ws := bystander.ProcessState.Sys().(syscall.WaitStatus); ws.Signal() != syscall.SIGTERM {
@@ -56,7 +57,7 @@ func TestNumberOfAnother(t *testing.T) {
 	}
 }
 
-// The group of a process ends with it, even if something else has reaped it.
+// The group of a process must end with it, even if other code has reaped the process.
 func TestGroupOfTheReaped(t *testing.T) {
 	leader, pidfd := victim(t)
 	raw, err := pidfd.SyscallConn()
@@ -67,6 +68,7 @@ func TestGroupOfTheReaped(t *testing.T) {
 	if err != nil {
 		t.Skip("groups cannot be named by pidfd here: ", err)
 	}
+
 	other, _ := member(t, leader.Process.Pid)
 	_ = leader.Process.Kill()
 	_ = leader.Wait()

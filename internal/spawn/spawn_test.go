@@ -24,10 +24,10 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// never is a bound for what would otherwise hang a test.
+// never is the time after which a test counts as hung.
 const never = 30 * time.Second
 
-// pipe makes a pipe that is closed when the test ends.
+// pipe returns a pipe that is closed when the test ends.
 func pipe(t testing.TB) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -59,8 +59,7 @@ func eachContainment(t *testing.T, test func(*testing.T, option)) {
 	}
 }
 
-// start starts a helper that is killed when the test ends, and returns its
-// output.
+// start starts a helper and returns it with its output. The helper is killed when the test ends.
 func start(t testing.TB, what string, more ...option) (*spawn.Process, *bufio.Reader) {
 	t.Helper()
 	r, w := pipe(t)
@@ -77,7 +76,7 @@ func start(t testing.TB, what string, more ...option) (*spawn.Process, *bufio.Re
 	return p, bufio.NewReader(r)
 }
 
-// ended waits until p has ended, which closes its output.
+// ended waits until p has ended and returns its status.
 func ended(t testing.TB, p *spawn.Process) spawn.Status {
 	t.Helper()
 	select {
@@ -108,6 +107,7 @@ func testStatus(t *testing.T, contain option) {
 			t.Errorf("%s: got %+v, %v", c.what, got, got)
 		}
 	}
+
 	p, out := start(t, "stay", contain)
 	line(t, out)
 	p.Kill()
@@ -116,8 +116,7 @@ func testStatus(t *testing.T, contain option) {
 	}
 }
 
-// A start that fails says which file and why, and leaves nothing: the next one
-// is as good as the first.
+// A failed start must name the file and the reason, and leave nothing behind.
 func TestStartFails(t *testing.T) { eachContainment(t, testStartFails) }
 
 func testStartFails(t *testing.T, contain option) {
@@ -141,17 +140,19 @@ func testStartFails(t *testing.T, contain option) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+
 	if got := children(); !slices.Equal(got, before) {
 		t.Errorf("children %v, before %v", got, before)
 	}
+
 	p, _ := start(t, "exit 3", contain)
 	if got := ended(t, p); got.ExitCode != 3 {
 		t.Errorf("the next one: %v", got)
 	}
 }
 
-// Environment, directory and arguments; the process knows that it is a worker,
-// what it starts does not learn of it, and it leads a group of its own.
+// A process must have the given environment, directory and arguments. It must know that it is a
+// worker, hide that from its own children, and lead its own process group.
 func TestSurroundings(t *testing.T) { eachContainment(t, testSurroundings) }
 
 func testSurroundings(t *testing.T, contain option) {
@@ -168,8 +169,9 @@ func testSurroundings(t *testing.T, contain option) {
 	}
 }
 
-// A process has no terminal, whether or not we have one: opening it fails at once, where reading it would stop the process
-// for ever. It stays in our session, as sessions are scheduled as groups, but could leave it.
+// A process must have no terminal, whether or not we have one. Opening it must fail at once,
+// because reading it would stop the process forever. The process must stay in our session, because
+// sessions are scheduled as groups, but it may leave it.
 func TestNoTerminal(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
 		mptest.NoLeaks(t)
@@ -187,6 +189,7 @@ func TestNoTerminal(t *testing.T) {
 			if row.ours {
 				c.Stdin, c.SysProcAttr.Setctty = terminal(t), true
 			}
+
 			out, err := c.Output()
 			want := fmt.Sprintf("open /dev/tty: no such device or address, group true, session %v, no terminal\n", row.session)
 			if string(out) != want || err != nil {
@@ -196,7 +199,7 @@ func TestNoTerminal(t *testing.T) {
 	})
 }
 
-// A process that has moved to our group is killed all the same.
+// A process that has moved to our group must be killed, too.
 func TestKillOfADeserter(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
 		mptest.NoLeaks(t)
@@ -211,7 +214,7 @@ func TestKillOfADeserter(t *testing.T) {
 	})
 }
 
-// terminal returns one that is nobody's yet.
+// terminal returns a terminal without a session.
 func terminal(t *testing.T) *os.File {
 	t.Helper()
 	master, slave, err := pty.Open()
@@ -222,8 +225,8 @@ func terminal(t *testing.T) *os.File {
 	return slave
 }
 
-// Lists of processes show what a process is, and the process does not see it. Nothing that a title
-// may hold keeps it from being started.
+// Lists of processes must show the title, and the process must not see it. No title may prevent a
+// start.
 func TestTitle(t *testing.T) { eachContainment(t, testTitle) }
 
 func testTitle(t *testing.T, contain option) {
@@ -238,6 +241,7 @@ func testTitle(t *testing.T, contain option) {
 		p, out := start(t, "", func(s *spawn.Spec) {
 			s.Title, s.Env, s.Args = title, environment("title"), []string{"/some/helper", "a"}
 		}, contain)
+
 		want := fmt.Sprintf("%q %q %q false", "/some/helper"+shown+"\x00a\x00", "helper\n", []string{"/some/helper", "a"})
 		if got := line(t, out); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -255,9 +259,8 @@ func line(t testing.TB, r *bufio.Reader) string {
 	return strings.TrimSuffix(s, "\n")
 }
 
-// A process has the descriptors that it was given, in that order whatever their
-// numbers, and no others: none of its siblings' either, which are started at
-// the same moment.
+// A process must have exactly the given descriptors, in the given order, whatever their numbers. It
+// must not have those of siblings that are started at the same time.
 func TestDescriptors(t *testing.T) { eachContainment(t, testDescriptors) }
 
 func testDescriptors(t *testing.T, contain option) {
@@ -277,6 +280,7 @@ func testDescriptors(t *testing.T, contain option) {
 					s.Files = append(s.Files, int(f.Fd()))
 					want = append(want, fmt.Sprintf("%d %s", 3+i, target(t, f.Fd())))
 				}
+
 				p, err := spawn.Start(s)
 				if err != nil {
 					t.Error(err)
@@ -287,6 +291,7 @@ func testDescriptors(t *testing.T, contain option) {
 				if err != nil {
 					t.Error(err)
 				}
+
 				<-p.Done()
 				slices.Sort(want)
 				if got := slices.Sorted(strings.SplitSeq(strings.TrimSpace(string(b)), "\n")); !slices.Equal(got, want) {
@@ -306,8 +311,8 @@ func target(t testing.TB, fd uintptr) string {
 	return to
 }
 
-// The end of a pipe that C code has opened is seen while a process that was started meanwhile lives, and so do its keeper
-// and the guard.
+// The end of a pipe that C code has opened must be seen while a process that was started meanwhile
+// lives, and its keeper and the guard.
 func TestEndOfAPipe(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
 		mptest.NoLeaks(t)
@@ -317,6 +322,7 @@ func TestEndOfAPipe(t *testing.T) {
 		}
 		r := os.NewFile(uintptr(pipe[0]), "pipe")
 		defer r.Close()
+
 		if err := syscall.SetNonblock(pipe[0], true); err != nil {
 			t.Fatal(err)
 		}
@@ -325,6 +331,7 @@ func TestEndOfAPipe(t *testing.T) {
 		if err := syscall.Close(pipe[1]); err != nil {
 			t.Fatal(err)
 		}
+
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) { // the guard may be starting
 			n, err := syscall.Read(pipe[0], make([]byte, 1))
 			if n == 0 && err == nil {
@@ -339,8 +346,8 @@ func TestEndOfAPipe(t *testing.T) {
 	})
 }
 
-// leave opens descriptors as C code does, which every program that is executed gets: a file, and an end of a pipe and of
-// a socket, whose other ends tell whether a process has them.
+// leave opens descriptors without close-on-exec, as C code does: a file, and one end of a pipe and
+// of a socket. Their other ends show whether a process has inherited them.
 func leave(t testing.TB) {
 	t.Helper()
 	dir, err := syscall.Open(t.TempDir(), syscall.O_RDONLY, 0) // not close-on-exec
@@ -354,6 +361,7 @@ func leave(t testing.TB) {
 	}()); err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() {
 		for _, fd := range []int{dir, pipe[0], pipe[1], sockets[0], sockets[1]} {
 			_ = syscall.Close(fd)
@@ -361,8 +369,8 @@ func leave(t testing.TB) {
 	})
 }
 
-// Once a process has been reaped its number belongs to somebody else: nothing
-// is sent to it any more. The bystander stands for a process that got it.
+// Once a process has been reaped, its ID may belong to another process, so no signal may be sent to
+// it. The bystander stands for a process that got the ID.
 func TestKillAfterTheEnd(t *testing.T) {
 	mptest.NoLeaks(t)
 	bystander, out := start(t, "stay")
@@ -376,8 +384,8 @@ func TestKillAfterTheEnd(t *testing.T) {
 		t.Errorf("the bystander: %v", got)
 	}
 
-	// Was it our first Kill or the second? One that would have ended by
-	// itself tells.
+	// The first Kill might also have ended the bystander. One that would end by itself shows which
+	// Kill it was.
 	in, w := pipe(t)
 	r, answer := pipe(t)
 	bystander, _ = start(t, "echo", func(s *spawn.Spec) { s.Files = []int{int(in.Fd()), int(answer.Fd())} })
@@ -391,7 +399,7 @@ func TestKillAfterTheEnd(t *testing.T) {
 	}
 }
 
-// echo proves that a helper is alive.
+// echo checks that a helper is alive.
 func echo(t testing.TB, w, r *os.File) {
 	t.Helper()
 	if _, err := w.Write([]byte{7}); err != nil {
@@ -404,15 +412,15 @@ func echo(t testing.TB, w, r *os.File) {
 	}
 }
 
-// The kernel ties a child's end to that of the thread that started it: the
-// caller's must not be that one.
+// The kernel ties a child's end to the thread that started it. That must not be the caller's
+// thread.
 func TestOutlivesTheCallersThread(t *testing.T) {
 	mptest.NoLeaks(t)
 	in, w := pipe(t)
 	r, answer := pipe(t)
 	tid := make(chan int)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 		start(t, "echo", func(s *spawn.Spec) { s.Files = []int{int(in.Fd()), int(answer.Fd())} })
 		tid <- unix.Gettid()
 	}()
@@ -424,7 +432,7 @@ func TestOutlivesTheCallersThread(t *testing.T) {
 	echo(t, w, r)
 }
 
-// until waits for a state that nothing announces.
+// until polls for a state that is not announced.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(never); !f(); time.Sleep(time.Millisecond) {
@@ -434,7 +442,7 @@ func until(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// What a process has left in its group ends with it, before Done.
+// Processes that a process left in its group must end with it, before Done.
 func TestGroupEndsWithItsLeader(t *testing.T) {
 	mptest.NoLeaks(t)
 	for _, what := range []string{"family", "family stay"} {
@@ -450,7 +458,7 @@ func TestGroupEndsWithItsLeader(t *testing.T) {
 	}
 }
 
-// pidfd opens a process that is to end before the test, or is killed then.
+// pidfd opens a process that should end before the test. It is killed at the end of the test.
 func pidfd(t testing.TB, pid string) int {
 	t.Helper()
 	var n int
@@ -463,6 +471,7 @@ func pidfd(t testing.TB, pid string) int {
 	} else if err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() {
 		if fd != gone {
 			_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
@@ -484,9 +493,9 @@ func endsSoon(pidfd int) bool {
 	return true
 }
 
-// Many processes, started, guarded, killed and awaited at the same time, some
-// of which end by themselves meanwhile: each has its status, and no zombie, no
-// descriptor and no goroutine is left, the guard's included.
+// Many processes are started, guarded, killed and awaited at the same time, and some of them end by
+// themselves. Each must have its status. No zombie, descriptor or goroutine may be left, including
+// those of the guard.
 func TestManyAtOnce(t *testing.T) {
 	mptest.NoLeaks(t)
 	before := children()
@@ -495,6 +504,7 @@ func TestManyAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
+
 	out := int(null.Fd())
 	var wg sync.WaitGroup
 	for g := range 8 {
@@ -504,6 +514,7 @@ func TestManyAtOnce(t *testing.T) {
 				if i%2 == 1 {
 					what, want = fmt.Sprint("exit ", g), spawn.Status{ExitCode: g}
 				}
+
 				p, err := spawn.Start(spawn.Spec{Args: []string{"helper"}, Env: environment(what), Stdout: out, Stderr: out})
 				if err != nil {
 					t.Error(err)
@@ -518,6 +529,7 @@ func TestManyAtOnce(t *testing.T) {
 						others.Go(p.Kill)
 					}
 				}
+
 				<-p.Done()
 				others.Wait()
 				p.Kill()
