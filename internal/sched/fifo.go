@@ -1,6 +1,6 @@
 package sched
 
-// fifo is a queue that reuses its room. The zero value is empty.
+// fifo is a queue that reuses its space. The zero value is empty.
 type fifo[T any] struct {
 	items []T
 	head  int
@@ -8,7 +8,7 @@ type fifo[T any] struct {
 
 func (q *fifo[T]) len() int { return len(q.items) - q.head }
 
-// at is the i-th element from the front.
+// at returns the i-th element from the front.
 func (q *fifo[T]) at(i int) *T { return &q.items[q.head+i] }
 
 func (q *fifo[T]) push(v T) {

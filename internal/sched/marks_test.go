@@ -2,7 +2,7 @@ package sched
 
 import "testing"
 
-// fickle are the marks of a worker that changes them while they are read.
+// fickle holds the marks of a worker that changes them while they are read.
 type fickle struct {
 	t     *testing.T
 	asked int
@@ -17,8 +17,7 @@ func (f *fickle) Begun(uint32) bool {
 	return f.asked == 1
 }
 
-// Marks lie in memory that the worker writes: one that was set may be clear at
-// the next look.
+// The worker can write to its marks, so a mark that was set may be clear at the next reading.
 func TestRunningWithFickleMarks(t *testing.T) {
 	w := Worker{Marks: &fickle{t: t}}
 	w.Launch(Chunk{Job: &Job{Func: &Func{}}, N: 3, Seq: 1})
@@ -27,14 +26,14 @@ func TestRunningWithFickleMarks(t *testing.T) {
 	}
 }
 
-// unbegun are the marks of a worker that has begun nothing.
+// unbegun holds the marks of a worker that has started nothing.
 type unbegun struct{}
 
 func (unbegun) Void(lo, _ uint32) uint32 { return lo }
 func (unbegun) Begun(uint32) bool        { return false }
 
-// Clear cancels a job of which a part is on its way. Whatever takes that part
-// back later, each element is dropped, lost or in the queue once.
+// Clear cancels a job while a part of it is on its way. However that part is taken back later, each
+// element must end up once: dropped, lost or in the queue.
 func TestTakenBackAfterClear(t *testing.T) {
 	for name, take := range map[string]func(*Scheduler, *Worker, *Job, func(j *Job, lo, n int)){
 		"by a cancel": func(s *Scheduler, w *Worker, first *Job, drop func(j *Job, lo, n int)) {
@@ -60,6 +59,7 @@ func TestTakenBackAfterClear(t *testing.T) {
 				s.Add(j)
 				w.Launch(Chunk{Job: j, Lo: r.lo, N: r.n, Seq: seq})
 			}
+
 			total := 0
 			drop := func(_ *Job, _, n int) { total += n }
 			s.Clear(drop)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// model plays workers, jobs and accidents at random against the scheduler, and
-// counts what became of every element.
+// model runs workers, jobs and accidents at random against the scheduler, and counts what happens
+// to every element.
 type model struct {
 	t       *testing.T
 	r       *rand.Rand
@@ -17,7 +17,7 @@ type model struct {
 	jobs    []*Job
 	state   map[*Job][]fate
 	workers []*player
-	held    []Chunk // claimed, not launched
+	held    []Chunk // claimed but not launched
 }
 
 type fate struct{ runs, done, lost, drops int }
@@ -31,8 +31,8 @@ type player struct {
 	Worker
 	marks    *fakeMarks
 	tasks    map[uint32]task
-	next     uint32 // to be begun
-	end      uint32 // to be launched
+	next     uint32 // the next task to start
+	end      uint32 // the next task to launch
 	running  bool
 	finished []uint32 // not collected
 }
@@ -61,6 +61,7 @@ func (m *model) claim(p *player) {
 			idle++
 		}
 	}
+
 	m.s.Workers(len(m.workers), idle)
 	room := m.r.IntN(40)
 	c, ok := m.s.Claim(&p.Worker, room)
@@ -70,10 +71,11 @@ func (m *model) claim(p *player) {
 	if c.N <= 0 || c.N > room || c.Job.Cancel {
 		m.t.Fatalf("claimed %+v with room %d", c, room)
 	}
+
 	switch m.r.IntN(10) {
 	case 0:
 		m.held = append(m.held, c)
-	case 1: // a part goes, the rest comes back
+	case 1: // a part is sent, the rest comes back
 		k := m.r.IntN(c.N + 1)
 		m.s.Return(Chunk{Job: c.Job, Lo: c.Lo + k, N: c.N - k}, m.drop)
 		c.N = k
@@ -95,7 +97,7 @@ func (m *model) launch(p *player, c Chunk) {
 	p.Launch(c)
 }
 
-// settleHeld does what crew does with a chunk that it claimed earlier.
+// settleHeld does what a pool does with a chunk that it claimed earlier.
 func (m *model) settleHeld() {
 	for _, c := range m.held {
 		switch {
@@ -209,6 +211,7 @@ func (m *model) check() {
 		for _, r := range j.ranges {
 			sum += r.n
 		}
+
 		if sum != j.pending {
 			m.t.Fatalf("%d pending, %d in ranges", j.pending, sum)
 		}
@@ -219,6 +222,7 @@ func (m *model) check() {
 	if m.s.Len() != waiting {
 		m.t.Fatalf("Len is %d, and %d jobs wait", m.s.Len(), waiting)
 	}
+
 	for _, p := range m.workers {
 		n, ahead, heavy := 0, time.Duration(0), 0
 		for i := range p.flight.len() {
@@ -278,10 +282,11 @@ func (m *model) step() {
 	default:
 		m.collect(p)
 	}
+
 	m.check()
 }
 
-// drain lets everything end.
+// drain lets all jobs end.
 func (m *model) drain() {
 	m.settleHeld()
 	for range 1_000_000 {
@@ -298,6 +303,7 @@ func (m *model) drain() {
 			return
 		}
 	}
+
 	m.t.Fatal("it does not end")
 }
 
@@ -307,12 +313,14 @@ func TestEveryElementOnce(t *testing.T) {
 		for range 1 + seed%5 {
 			m.workers = append(m.workers, m.newPlayer())
 		}
+
 		for range 1500 {
 			m.step()
 			if t.Failed() {
 				t.Fatalf("seed %d", seed)
 			}
 		}
+
 		m.drain()
 		ends := map[string]int{}
 		for k, j := range m.jobs {

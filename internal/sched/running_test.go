@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// The results of tasks 0 and 1 lie uncollected in the ring while task 2 runs.
-// The one to be told and, if it does not listen, killed is 2: told 0, the worker
-// goes on, and after the grace period the front is another task than that
-// reported, so that nobody is killed and the caller waits for ever.
+// Task 2 runs while the results of tasks 0 and 1 are uncollected in the ring. Cancel must report 2,
+// the task that must be told and, if it ignores that, killed. If it reported 0, the worker would go
+// on. After the grace period the front would be another task than the reported one, so no worker
+// would be killed, and the caller would wait forever.
 func TestCancelReportsTheTaskThatRuns(t *testing.T) {
 	var f fixture
 	f.Workers(1, 1)
@@ -25,7 +25,7 @@ func TestCancelReportsTheTaskThatRuns(t *testing.T) {
 	d.exactly(t, 3, 5)
 }
 
-// The same where the job's tasks lie in two chunks.
+// The same must hold if the job's tasks are in two chunks.
 func TestCancelReportsTheTaskThatRunsInTheLastChunk(t *testing.T) {
 	var f fixture
 	f.Workers(1, 1)
@@ -36,6 +36,7 @@ func TestCancelReportsTheTaskThatRunsInTheLastChunk(t *testing.T) {
 		c, _ := f.Claim(w, 100)
 		f.launch(w, c)
 	}
+
 	begin(w, 0, 1, 2, 3, 4)
 	d := dropped{}
 	f.Drop(j, d.add)
@@ -45,8 +46,8 @@ func TestCancelReportsTheTaskThatRunsInTheLastChunk(t *testing.T) {
 	d.exactly(t, 5, 8)
 }
 
-// A worker writes its busy time itself: a lie must not overflow what is ahead,
-// or nothing is ever stolen from the workers that have such tasks.
+// A worker writes its busy time itself. A lie must not overflow the time ahead, because then no
+// task would ever be stolen from workers with such tasks.
 func TestHugeAveragesDoNotOverflow(t *testing.T) {
 	for _, each := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1, math.MaxInt64/2 + 1} {
 		var f fixture

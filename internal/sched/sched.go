@@ -1,37 +1,35 @@
-// Package sched decides which task goes to which worker. It is a plain state
-// machine: it starts nothing, waits for nothing and reads no clock. Its caller
-// holds one lock around all calls.
+// Package sched decides which task goes to which worker. It is a plain state machine: it starts
+// nothing, waits for nothing and reads no clock. Its caller must serialize all calls with a lock.
 //
-// Jobs take turns, a chunk each, so that a long Map does not hold up a Call.
-// What waits at a worker is counted in time: about Depth of work by the
-// measured time of the function's tasks, so that trivial tasks travel by the
-// thousand and slow ones wait two deep, where another worker can still take
-// them back.
+// Jobs take turns by the chunk, so that a long Map does not delay a Call. The queue at a worker is
+// measured in time: it holds about Depth of work, estimated from the measured time of the
+// function's tasks. So trivial tasks travel by the thousand, while slow ones wait two deep, where
+// another worker can still take them back.
 package sched
 
 import "time"
 
 const (
-	// Depth is how much work is on its way to a worker, in time. When half of that has begun, the
-	// worker asks for more: that often its parent is woken.
+	// Depth is how much work is on its way to a worker, in time. When the worker has started half
+	// of it, it asks for more, which wakes its parent.
 	Depth = 10 * time.Millisecond
-	// minDeep is the least number of tasks: one running, one waiting.
+	// minDeep is the least number of tasks at a worker: one running, one waiting.
 	minDeep = 2
-	// worthwhile is the least work for which another worker is bothered.
+	// worthwhile is the least amount of work for which waking another worker pays.
 	worthwhile = 200 * time.Microsecond
-	// Where there are more workers than processors, more of them are of use for tasks that wait
-	// for something. Those that take less than short do not, as a rule, and crowded is
-	// then the least work.
+	// If there are more workers than processors, the surplus workers only help with tasks that wait
+	// for something. Tasks that take less than short usually do not wait. For them, crowded
+	// replaces worthwhile.
 	short   = 100 * time.Microsecond
 	crowded = 2 * time.Millisecond
-	// longest is the longest time of a task that is believed: a worker that
-	// lies about it is not to make sums overflow.
+	// longest caps the reported time of a task, so that a worker that lies about it cannot make
+	// sums overflow.
 	longest = 24 * time.Hour
-	// maxChunk bounds a chunk in tasks, so that its room comes back early.
+	// maxChunk limits the tasks of a chunk, so that its space is freed early.
 	maxChunk = 4096
 )
 
-// A Func is what is known of a function's tasks.
+// A Func is what the scheduler knows about the tasks of a function.
 type Func struct {
 	average time.Duration
 	known   bool
@@ -39,20 +37,20 @@ type Func struct {
 	chunk   int
 }
 
-// Finished counts n tasks.
+// Finished counts n finished tasks.
 func (f *Func) Finished(n int) { f.done += n }
 
-// Done is how many tasks have been counted.
+// Done returns the number of finished tasks.
 func (f *Func) Done() int { return f.done }
 
-// Chunk is how many were handed out together last.
+// Chunk returns the size of the chunk that was handed out last.
 func (f *Func) Chunk() int { return f.chunk }
 
-// rise is how many times the average tasks are taken to take at most, once: some of which the
-// processor was taken away seem to take ten times as long, and those that do will be seen again.
+// rise limits how much a single observation can exceed the average. Tasks that lost the processor
+// may seem to take ten times as long. Tasks that really take longer will be observed again.
 const rise = 4
 
-// Observe adds n tasks that took busy together.
+// Observe adds a measurement: n tasks together took busy.
 func (f *Func) Observe(n int, busy time.Duration) {
 	if n <= 0 || busy < 0 {
 		return
@@ -65,13 +63,13 @@ func (f *Func) Observe(n int, busy time.Duration) {
 	f.average += (min(each, rise*(f.average+1)) - f.average) / 2
 }
 
-// Average is the time of a task; 0 while unknown.
+// Average returns the average time of a task, or 0 if it is unknown.
 func (f *Func) Average() time.Duration { return f.average }
 
 // Known reports whether any task has been measured.
 func (f *Func) Known() bool { return f.known }
 
-// deep returns how many tasks make up d.
+// deep returns how many tasks take the time d.
 func (f *Func) deep(d time.Duration) int {
 	if !f.known {
 		return 1
@@ -82,31 +80,31 @@ func (f *Func) deep(d time.Duration) int {
 // A Job is a batch of tasks of one function.
 type Job struct {
 	Func   *Func
-	Size   int  // tasks a chunk; 0: by time
-	Cancel bool // set by Drop: no task of it is to begin any more
-	Data   any  // the caller's
+	Size   int  // tasks in a chunk; 0 means by time
+	Cancel bool // set by Drop: no further task of the job may start
+	Data   any  // for the caller
 
-	ranges  []span // not handed out, in order of preference
+	ranges  []span // elements that have not been handed out, in order of preference
 	first   [1]span
 	pending int
 	queued  bool
 }
 
-// span is a run of elements.
+// span is a range of consecutive elements.
 type span struct{ lo, n int }
 
-// Init makes j a job of n elements that travel size at a time, 0 for by time. The size may be
-// any: more than there are elements would only make sums overflow.
+// Init makes j a job of n elements that travel in chunks of size, or by time if size is 0. A size
+// larger than n counts as n, so that sums cannot overflow.
 func (j *Job) Init(f *Func, n, size int) {
 	j.Func, j.Size, j.pending = f, min(size, n), n
 	j.first[0] = span{0, n}
 	j.ranges = j.first[:]
 }
 
-// Pending is how many elements have not been handed out.
+// Pending returns how many elements have not been handed out.
 func (j *Job) Pending() int { return j.pending }
 
-// take removes up to n elements that follow one another.
+// take removes up to n consecutive elements.
 func (j *Job) take(n int) span {
 	r := &j.ranges[0]
 	s := span{r.lo, min(n, r.n)}
@@ -137,28 +135,28 @@ func (j *Job) Take() Chunk {
 	return Chunk{Job: j, Lo: c.lo, N: c.n}
 }
 
-// A Chunk is a run of a job's elements; once launched its tasks have numbers.
+// A Chunk is a range of a job's elements. Once it is launched, its tasks have numbers.
 type Chunk struct {
 	Job    *Job
 	Lo     int
 	N      int
 	Seq    uint32
-	Weight int // what it takes of something that is limited, until it is done
+	Weight int // how much of a limited resource it occupies until it is done
 
-	each time.Duration // of a task, as known when the chunk was sent
+	each time.Duration // the time of a task, as known when the chunk was sent
 }
 
 // A Scheduler holds the jobs with pending elements, in turn.
 type Scheduler struct {
-	first   []*Job // got elements back, and go before all others; the last is next
+	first   []*Job // got elements back and precede all others; the last one is next
 	queue   fifo[*Job]
 	live    int // jobs in both that are not cancelled
-	workers int // in service
-	idle    int // of those, without work
-	cpus    int // on which they run
+	workers int // workers in service
+	idle    int // idle workers among them
+	cpus    int // processors for them
 }
 
-// New returns a scheduler for workers that have so many processors.
+// New returns a scheduler for workers that share the given number of processors.
 func New(cpus int) Scheduler { return Scheduler{cpus: cpus} }
 
 // Workers sets how many workers are in service and how many of them are idle.
@@ -171,7 +169,7 @@ func (s *Scheduler) Add(j *Job) {
 	}
 }
 
-// enters reports whether j is to be queued, and notes that it is.
+// enters reports whether j must be queued, and if so marks it as queued.
 func (s *Scheduler) enters(j *Job) bool {
 	if j.queued || j.pending == 0 || j.Cancel {
 		return false
@@ -181,7 +179,7 @@ func (s *Scheduler) enters(j *Job) bool {
 	return true
 }
 
-// Next is the job whose turn it is; nil if none has pending elements.
+// Next returns the job whose turn it is, or nil if no job has pending elements.
 func (s *Scheduler) Next() *Job {
 	for {
 		var j *Job
@@ -200,7 +198,7 @@ func (s *Scheduler) Next() *Job {
 	}
 }
 
-// pop removes the job that Next looks at.
+// pop removes the job that Next would return.
 func (s *Scheduler) pop() {
 	if n := len(s.first); n > 0 {
 		s.first[n-1].queued = false
@@ -212,8 +210,8 @@ func (s *Scheduler) pop() {
 	s.queue.shift()
 }
 
-// Drop cancels a job: nothing of it will be handed out any more. It calls f for
-// each run of elements that were pending.
+// Drop cancels a job, so that no further element of it is handed out. It calls f for each range of
+// pending elements.
 func (s *Scheduler) Drop(j *Job, f func(lo, n int)) {
 	if j.queued && !j.Cancel {
 		s.live--
@@ -226,18 +224,18 @@ func (s *Scheduler) Drop(j *Job, f func(lo, n int)) {
 	}
 }
 
-// Len is how many jobs wait for their turn.
+// Len returns how many jobs wait for their turn.
 func (s *Scheduler) Len() int { return s.live }
 
-// Clear cancels all jobs that wait and calls f for what was pending.
+// Clear cancels all waiting jobs and calls f for their pending elements.
 func (s *Scheduler) Clear(f func(j *Job, lo, n int)) {
 	for j := s.Next(); j != nil; j = s.Next() {
 		s.Drop(j, func(lo, n int) { f(j, lo, n) })
 	}
 }
 
-// Claim hands out the next chunk for w, of at most room tasks. Without a chunk
-// there is nothing to do, or w has enough.
+// Claim hands out the next chunk for w, of at most room tasks. It reports false if there is nothing
+// to do or if w has enough.
 func (s *Scheduler) Claim(w *Worker, room int) (Chunk, bool) {
 	j := s.Next()
 	if j == nil {
@@ -255,7 +253,7 @@ func (s *Scheduler) Claim(w *Worker, room int) (Chunk, bool) {
 	return Chunk{Job: j, Lo: c.lo, N: c.n}, true
 }
 
-// share is how many of j's elements w may have now.
+// share returns how many elements of j w may get now.
 func (s *Scheduler) share(j *Job, w *Worker) int {
 	target := max(j.Func.deep(Depth-w.Ahead()), minDeep-w.tasks)
 	if w.tasks >= minDeep && w.Ahead() >= Depth {
@@ -276,15 +274,17 @@ func (s *Scheduler) share(j *Job, w *Worker) int {
 	if w.tasks == 0 && !j.Func.known {
 		target = 1
 	}
-	// Leave others their part, unless it would not be worth waking them.
+
+	// Leave a fair share to other workers, unless waking them would not pay.
 	fair := max(j.pending/(2*max(s.workers, 1))+1, j.Func.deep(s.grain(j)))
 	if w.tasks > 0 && (!j.Func.known || j.Func.average > worthwhile) {
-		fair = min(fair, j.pending-s.idle) // the idle come first
+		fair = min(fair, j.pending-s.idle) // idle workers come first
 	}
+
 	return min(target, fair, maxChunk)
 }
 
-// grain is the least work of a job for which another worker is bothered.
+// grain returns the least work of a job for which waking another worker pays.
 func (s *Scheduler) grain(j *Job) time.Duration {
 	if s.workers > s.cpus && s.cpus > 0 && j.Func.average < short {
 		return crowded
@@ -292,7 +292,7 @@ func (s *Scheduler) grain(j *Job) time.Duration {
 	return worthwhile
 }
 
-// Wanted is how many workers that are idle are worth waking for a job.
+// Wanted returns how many idle workers are worth waking for a job.
 func (s *Scheduler) Wanted(j *Job) int {
 	each := max(j.Size, 1)
 	if j.Size == 0 {
@@ -301,7 +301,7 @@ func (s *Scheduler) Wanted(j *Job) int {
 	return (j.pending + each - 1) / each
 }
 
-// Demand is how many workers are worth having for all jobs that wait, or most if there are more.
+// Demand returns how many workers are worth having for all waiting jobs, but at most most.
 func (s *Scheduler) Demand(most int) (n int) {
 	add := func(j *Job) {
 		if !j.Cancel {
@@ -317,8 +317,8 @@ func (s *Scheduler) Demand(most int) (n int) {
 	return min(n, most)
 }
 
-// Return gives back elements of a claimed chunk that will not be run where they
-// were to; of a cancelled job, to drop.
+// Return gives back elements of a claimed chunk that its worker will not run. If the job is
+// cancelled, Return calls drop instead.
 func (s *Scheduler) Return(c Chunk, drop Drop) {
 	if c.Job.Cancel {
 		if c.N > 0 {

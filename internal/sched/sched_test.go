@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// fakeMarks is a worker's marks: which tasks it has begun, which were taken
-// back. The zero value is a worker that has begun nothing.
+// fakeMarks records which tasks a worker has started and which were taken back. With newMarks, the
+// worker has started nothing.
 type fakeMarks struct{ begun, void map[uint32]bool }
 
 func newMarks() *fakeMarks { return &fakeMarks{map[uint32]bool{}, map[uint32]bool{}} }
@@ -27,7 +27,7 @@ func (m *fakeMarks) Void(lo, hi uint32) uint32 {
 
 func (m *fakeMarks) Begun(seq uint32) bool { return m.begun[seq] }
 
-// fixture hands chunks to workers and numbers them as the link does.
+// fixture hands chunks to workers and numbers their tasks as the link does.
 type fixture struct {
 	Scheduler
 	next map[*Worker]uint32
@@ -45,7 +45,7 @@ func (f *fixture) launch(w *Worker, c Chunk) Chunk {
 	return c
 }
 
-// fill claims for w until there is nothing more, and returns the chunks.
+// fill claims chunks for w until there are no more, and returns them.
 func (f *fixture) fill(w *Worker) (got []Chunk) {
 	for {
 		c, ok := f.Claim(w, 1<<15)
@@ -92,6 +92,7 @@ func TestObserve(t *testing.T) {
 	if f.Average() != 100*time.Millisecond {
 		t.Errorf("%v", f.Average())
 	}
+
 	for range 40 {
 		f.Observe(1, time.Millisecond)
 	}
@@ -99,10 +100,11 @@ func TestObserve(t *testing.T) {
 		t.Errorf("it does not follow: %v", a)
 	}
 	f = known(time.Microsecond)
-	f.Observe(1, time.Millisecond) // the processor was taken away
+	f.Observe(1, time.Millisecond) // the task lost the processor
 	if a := f.Average(); a > 3*time.Microsecond {
 		t.Errorf("one that seems to have taken long makes it %v", a)
 	}
+
 	for range 20 {
 		f.Observe(1, time.Millisecond)
 	}
@@ -128,6 +130,7 @@ func TestJobsTakeTurns(t *testing.T) {
 	if f.Len() != 3 {
 		t.Fatalf("%d jobs wait", f.Len())
 	}
+
 	var turns []*Job
 	for range 7 {
 		c, ok := f.Claim(w, 1000)
@@ -137,19 +140,20 @@ func TestJobsTakeTurns(t *testing.T) {
 		turns = append(turns, c.Job)
 		f.launch(w, c)
 	}
+
 	if want := []*Job{long, call, other, long, other, long, other}; !slices.Equal(turns, want) {
 		t.Errorf("the turns were not fair: %v", turns)
 	}
 	if f.Len() != 1 || f.Next() != long || call.Pending() != 0 {
 		t.Errorf("%d jobs wait", f.Len())
 	}
-	f.Add(long) // twice is once
+	f.Add(long) // adding it twice has no effect
 	if f.Len() != 1 {
 		t.Errorf("%d jobs wait", f.Len())
 	}
 }
 
-// A job that comes while a long one is being done waits for one chunk at most.
+// A job that comes while a long one is running must wait for one chunk at most.
 func TestLateJobIsNext(t *testing.T) {
 	var f fixture
 	f.Workers(1, 1)
@@ -176,6 +180,7 @@ func TestUnknownTasksGoOneByOne(t *testing.T) {
 	if !ok || c.N != 1 || c.Lo != 0 {
 		t.Fatalf("%+v", c)
 	}
+
 	f.launch(a, c)
 	if got := f.fill(a); len(got) != 1 || got[0].N != 1 || a.Tasks() != 2 {
 		t.Errorf("%+v", got)
@@ -206,19 +211,21 @@ func TestDepthIsCountedInTime(t *testing.T) {
 			if ch.N > maxChunk {
 				t.Fatalf("%v: a chunk of %d", c.each, ch.N)
 			}
+
 			f.launch(w, ch)
 		}
 		if w.Tasks() < c.min || w.Tasks() > c.max {
 			t.Errorf("%v: %d tasks are on their way", c.each, w.Tasks())
 		}
+
 		if w.Ahead() < 0 {
 			t.Errorf("%v: %v ahead", c.each, w.Ahead())
 		}
 	}
 }
 
-// As many workers are wanted for a job as have something to gain from it: where they crowd on few
-// processors, for tasks that are too short to wait for something, fewer.
+// As many workers are wanted for a job as would speed it up. That is fewer if there are few
+// processors and the tasks are too short to wait for something.
 func TestWanted(t *testing.T) {
 	for _, c := range []struct {
 		each                              time.Duration
@@ -232,8 +239,9 @@ func TestWanted(t *testing.T) {
 		s.Workers(c.workers, c.workers)
 		f := &Func{}
 		if c.each > 0 {
-			f = known(c.each - 1) // what is asked for is rounded
+			f = known(c.each - 1) // deep adds 1 to the average
 		}
+
 		j := newJob(f, c.tasks, c.size)
 		s.Add(j)
 		if got := s.Wanted(j); got != c.wants {
@@ -259,6 +267,7 @@ func TestChunksGrow(t *testing.T) {
 			}
 			n += c.N
 		}
+
 		sizes = append(sizes, n)
 		fn.Observe(n, time.Duration(n)*10*time.Microsecond)
 	}
@@ -276,6 +285,7 @@ func TestChunkOption(t *testing.T) {
 			if each == 0 {
 				fn = &Func{}
 			}
+
 			j := newJob(fn, 3*size+1, size)
 			f.Add(j)
 			w := f.worker()
@@ -290,6 +300,7 @@ func TestChunkOption(t *testing.T) {
 				if !ok {
 					break
 				}
+
 				f.launch(w, c)
 				if got++; c.N != size && j.Pending() > 0 {
 					t.Errorf("size %d: a chunk of %d", size, c.N)
@@ -320,7 +331,7 @@ func TestNoRoomNoChunk(t *testing.T) {
 	}
 }
 
-// Others get their part, and the idle come before those that have work.
+// Other workers must get a fair share, and idle workers come before those that have work.
 func TestShares(t *testing.T) {
 	var f fixture
 	f.Workers(4, 4)
@@ -329,6 +340,7 @@ func TestShares(t *testing.T) {
 	if c, _ := f.Claim(f.worker(), 1000); c.N > 80/4 {
 		t.Errorf("one of four took %d of 80", c.N)
 	}
+
 	slow := newJob(known(time.Second), 4, 0)
 	var g fixture
 	g.Workers(4, 4)
@@ -339,6 +351,7 @@ func TestShares(t *testing.T) {
 	if c.N != 1 {
 		t.Errorf("%d of 4 slow tasks for one of four", c.N)
 	}
+
 	g.Workers(4, 3)
 	if c, ok := g.Claim(busy, 10); ok {
 		t.Errorf("the busy one got %d tasks that the idle wait for", c.N)
@@ -358,7 +371,8 @@ func TestDoneChecksTheOrder(t *testing.T) {
 	if _, err := w.Done(0, 1); err == nil {
 		t.Error("a result without a task")
 	}
-	f.next = map[*Worker]uint32{w: math.MaxUint32 - 1} // the numbers wrap
+
+	f.next = map[*Worker]uint32{w: math.MaxUint32 - 1} // the numbers wrap around
 	f.launch(w, j.Take())
 	for _, bad := range []uint32{0, math.MaxUint32, math.MaxUint32 - 2, 5} {
 		if _, err := w.Done(bad, 1); err == nil {
@@ -368,6 +382,7 @@ func TestDoneChecksTheOrder(t *testing.T) {
 	if w.Tasks() != 5 || w.Ahead() != 5*fn.Average() {
 		t.Errorf("%d tasks, %v ahead", w.Tasks(), w.Ahead())
 	}
+
 	seq := uint32(math.MaxUint32 - 1)
 	for i := range 5 {
 		done, err := w.Done(seq, 1)
@@ -385,8 +400,8 @@ func TestDoneChecksTheOrder(t *testing.T) {
 	}
 }
 
-// The time ahead is that known when a chunk was sent, else it would not come
-// back to zero.
+// The time ahead must use the estimate from when a chunk was sent. Otherwise it would not return to
+// zero.
 func TestAheadEndsAtZero(t *testing.T) {
 	var f fixture
 	f.Workers(1, 1)
@@ -400,6 +415,7 @@ func TestAheadEndsAtZero(t *testing.T) {
 		if !ok {
 			break
 		}
+
 		f.launch(w, c)
 		fn.Observe(1, time.Minute)
 		for range c.N {
@@ -412,7 +428,7 @@ func TestAheadEndsAtZero(t *testing.T) {
 	}
 }
 
-type dropped map[int]int // element to how often
+type dropped map[int]int // how often each element was dropped
 
 func (d dropped) addOf(_ *Job, lo, n int) { d.add(lo, n) }
 
@@ -448,6 +464,7 @@ func TestDropAndClear(t *testing.T) {
 	if f.Len() != 2 || f.Next() != b || a.Pending() != 0 || !a.Cancel {
 		t.Errorf("%d jobs wait", f.Len())
 	}
+
 	f.Add(a)
 	if f.Len() != 2 {
 		t.Error("a cancelled job was added")
@@ -466,12 +483,14 @@ func TestDropAndClear(t *testing.T) {
 	if _, ok := f.Claim(w, 10); ok {
 		t.Error("a cleared queue has work")
 	}
+
 	f.Clear(func(*Job, int, int) { t.Error("cleared twice") })
 	again := newJob(fn, 1, 0)
 	f.Add(again)
 	if f.Len() != 1 || f.Next() != again {
 		t.Error("unusable after Clear")
 	}
+
 	never := newJob(fn, 3, 0)
 	d = dropped{}
 	f.Drop(never, d.add)
@@ -494,6 +513,7 @@ func TestReturn(t *testing.T) {
 	if f.Len() != 2 || j.Pending() != 8 {
 		t.Errorf("%d wait, %d pending", f.Len(), j.Pending())
 	}
+
 	f.Return(Chunk{Job: j, Lo: 0, N: 0}, nil)
 	var got []int
 	for {
@@ -511,7 +531,8 @@ func TestReturn(t *testing.T) {
 	if !slices.Equal(got, []int{2, 3, 4, 5, 6, 7, 8, 9}) {
 		t.Errorf("%v", got)
 	}
-	// All of a job that had left the queue: it is first again.
+
+	// If all elements of a job are returned after it has left the queue, it goes first.
 	f.Add(newJob(fn, 5, 0))
 	f.Return(Chunk{Job: k, Lo: 0, N: 2}, nil)
 	if f.Next() != k || k.Pending() != 2 || f.Len() != 2 {
@@ -546,6 +567,7 @@ func TestDead(t *testing.T) {
 	if !slices.Equal(lost, []int{2}) {
 		t.Errorf("lost %v", lost)
 	}
+
 	d.exactly(t, 0, 4)
 	if j.Pending() != 3 || f.Len() != 1 || w.Tasks() != 0 || w.Ahead() != 0 {
 		t.Errorf("%d pending, %d wait, %d tasks, %v", j.Pending(), f.Len(), w.Tasks(), w.Ahead())
@@ -553,6 +575,7 @@ func TestDead(t *testing.T) {
 	if c, ok := f.Claim(f.worker(), 10); !ok || c.Lo != 3 {
 		t.Errorf("%+v", c)
 	}
+
 	f.Dead(w, func(*Job, int) { t.Error("dead twice") }, nil)
 	if _, err := w.Done(2, 1); err == nil {
 		t.Error("a dead worker's result")
@@ -574,12 +597,13 @@ func TestCancelRequeuesWhatIsBehind(t *testing.T) {
 	if seq, any := f.Cancel(w, j, d.addOf); any {
 		t.Errorf("task %d is said to run", seq)
 	}
+
 	d.exactly(t, 0, 10)
 	if behind.Pending() != 4 || f.Len() != 1 || f.Next() != behind || w.Tasks() != 3 || w.Ahead() != 3*fn.Average() {
 		t.Errorf("%d pending, %d wait, %d tasks", behind.Pending(), f.Len(), w.Tasks())
 	}
 	finish(t, w, 0, 1, 2)
-	// Nothing of the job is there any more.
+	// No task of the job is left.
 	if _, any := f.Cancel(w, j, func(*Job, int, int) { t.Error("dropped twice") }); any {
 		t.Error("it is still there")
 	}
@@ -599,6 +623,7 @@ func TestCancelReportsWhatRuns(t *testing.T) {
 	if !any || seq != 0 {
 		t.Errorf("%d, %v", seq, any)
 	}
+
 	d.exactly(t, 1, 5)
 	if c, begun := w.Running(); !begun || c.Seq != 0 || c.Job != j || c.N != 1 {
 		t.Errorf("%+v %v", c, begun)
@@ -620,6 +645,7 @@ func TestSteal(t *testing.T) {
 			f.launch(rich, j.Take())
 			begin(rich, 0)
 		}
+
 		took, left := f.Steal([]*Worker{poor, rich}, true, nil)
 		if want := n >= 2; took != want || left != want {
 			t.Errorf("of %d tasks: took %v, left %v", n, took, left)
@@ -642,7 +668,7 @@ func TestStealTakesFromTheRichest(t *testing.T) {
 	}
 }
 
-// Little work is left to its worker, unless it has been waited for.
+// A little work must be left to its worker, unless Steal is impatient.
 func TestStealIsPatient(t *testing.T) {
 	var f fixture
 	j := newJob(known(time.Microsecond), 20, 0)
@@ -657,7 +683,8 @@ func TestStealIsPatient(t *testing.T) {
 	if took, left := f.Steal(nil, false, nil); took || left {
 		t.Error("stolen from nobody")
 	}
-	// All has begun: there is nothing to take.
+
+	// If all tasks have started, there is nothing to take.
 	all := f.worker()
 	k := newJob(known(time.Second), 3, 0)
 	f.launch(all, k.Take())
@@ -667,7 +694,7 @@ func TestStealIsPatient(t *testing.T) {
 	}
 }
 
-// Half lies across several chunks of several jobs.
+// Half of the work may extend across several chunks of several jobs.
 func TestStealAcrossChunks(t *testing.T) {
 	var f fixture
 	fn := known(time.Millisecond)
@@ -682,6 +709,7 @@ func TestStealAcrossChunks(t *testing.T) {
 	if took, _ := f.Steal([]*Worker{w}, true, nil); !took || w.Tasks() != 5 {
 		t.Fatalf("%v, %d stay", took, w.Tasks())
 	}
+
 	for i, want := range []int{0, 0, 1, 2, 2} {
 		if jobs[i].Pending() != want {
 			t.Errorf("job %d: %d came back", i, jobs[i].Pending())

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Marks is how a worker's tasks are taken back: Void takes the tasks from hi-1
-// down to lo that have not begun and returns the lowest of them, hi if none.
+// Marks is used to take back a worker's tasks. Void takes back the tasks from hi-1 down to lo that
+// have not started, and returns the lowest of them, or hi if there are none.
 type Marks interface {
 	Void(lo, hi uint32) uint32
 	Begun(seq uint32) bool
 }
 
-// A Worker is what is on its way to one worker: chunks in the order of their
-// numbers, of which the results come in that order too.
+// A Worker tracks the chunks on their way to one worker, in the order of their numbers. Results
+// come in the same order.
 type Worker struct {
 	Marks  Marks
 	flight fifo[Chunk]
@@ -22,14 +22,14 @@ type Worker struct {
 	heavy  int
 }
 
-// Tasks is how many tasks are on their way or running.
+// Tasks returns how many tasks are on their way or running.
 func (w *Worker) Tasks() int { return w.tasks }
 
-// Heavy is the weight of the chunks on their way.
+// Heavy returns the weight of the chunks on their way.
 func (w *Worker) Heavy() int { return w.heavy }
 
-// Ahead is the time that the tasks on their way will take, as far as it was
-// known when they were sent.
+// Ahead returns the estimated time that the tasks on their way will take. The estimate is the one
+// made when they were sent.
 func (w *Worker) Ahead() time.Duration { return w.ahead }
 
 // Launch notes that c was sent as tasks c.Seq and following.
@@ -45,9 +45,8 @@ func (w *Worker) add(c Chunk, n int) {
 	w.ahead += time.Duration(n) * c.each
 }
 
-// Done notes the results of task seq and those that follow it, at most n, and
-// returns the elements that they belong to: all of one job. Results must come in
-// order; any other is an error.
+// Done notes the results of at most n tasks from seq on, and returns their elements, which all
+// belong to one job. Results must come in order. Otherwise Done returns an error.
 func (w *Worker) Done(seq uint32, n int) (Chunk, error) {
 	if w.flight.len() == 0 || w.flight.at(0).Seq != seq {
 		return Chunk{}, fmt.Errorf("a result of task %d, which is not due", seq)
@@ -64,8 +63,8 @@ func (w *Worker) Done(seq uint32, n int) (Chunk, error) {
 	return done, nil
 }
 
-// Running is the task that began last, if its result has not been collected: as
-// far as known the one that runs.
+// Running returns the task that started last, if its result has not been collected. As far as is
+// known, it is the one that is running.
 func (w *Worker) Running() (task Chunk, ok bool) {
 	for i := w.flight.len() - 1; i >= 0; i-- {
 		c := *w.flight.at(i)
@@ -81,7 +80,7 @@ func (w *Worker) Running() (task Chunk, ok bool) {
 	return Chunk{}, false
 }
 
-// Has reports whether task seq is on its way or running, as far as results have been collected.
+// Has reports whether task seq is on its way or running, going by the results collected so far.
 func (w *Worker) Has(seq uint32) bool {
 	for i := range w.flight.len() {
 		if c := w.flight.at(i); seq-c.Seq < uint32(c.N) {
@@ -91,7 +90,8 @@ func (w *Worker) Has(seq uint32) bool {
 	return false
 }
 
-// Left is the last task of a job that is on its way or running, as far as results have been collected.
+// Left returns the last task of a job that is on its way or running, going by the results collected
+// so far.
 func (w *Worker) Left(j *Job) (seq uint32, ok bool) {
 	for i := w.flight.len() - 1; i >= 0; i-- {
 		if c := w.flight.at(i); c.Job == j {
@@ -101,7 +101,7 @@ func (w *Worker) Left(j *Job) (seq uint32, ok bool) {
 	return 0, false
 }
 
-// Front is the task whose result is due next.
+// Front returns the task whose result is due next.
 func (w *Worker) Front() (task Chunk, ok bool) {
 	if w.flight.len() == 0 {
 		return Chunk{}, false
@@ -110,8 +110,8 @@ func (w *Worker) Front() (task Chunk, ok bool) {
 	return Chunk{Job: c.Job, Lo: c.Lo, N: 1, Seq: c.Seq}, true
 }
 
-// takeBack voids tasks from lo on, as far as they have not begun, and calls f
-// for each run of elements that this frees, the last first.
+// takeBack voids tasks from lo on that have not started, and calls f for each range of elements
+// that this frees, from the last to the first.
 func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 	for n := w.flight.len(); n > 0; n = w.flight.len() {
 		c := w.flight.at(n - 1)
@@ -123,6 +123,7 @@ func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 		if int32(end-from) <= 0 {
 			return
 		}
+
 		got := w.Marks.Void(from, end)
 		k := int(end - got)
 		c.N -= k
@@ -141,9 +142,9 @@ func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 // A Drop is called for elements of a cancelled job that will not be run.
 type Drop func(j *Job, lo, n int)
 
-// Cancel takes back what w has not begun of a cancelled job and calls drop for
-// it; tasks of other jobs behind it return to the queue. It reports the task of
-// the job that is running, if any.
+// Cancel takes back the tasks of a cancelled job that w has not started, and calls drop for them.
+// Tasks of other jobs behind them return to the queue. Cancel returns the task of the job that is
+// running, if there is one.
 func (s *Scheduler) Cancel(w *Worker, j *Job, drop Drop) (running uint32, ok bool) {
 	for i := range w.flight.len() {
 		c := *w.flight.at(i)
@@ -159,21 +160,20 @@ func (s *Scheduler) Cancel(w *Worker, j *Job, drop Drop) (running uint32, ok boo
 	return 0, false
 }
 
-// Behind takes back all that waits behind task seq of w.
+// Behind takes back all tasks that wait behind task seq of w.
 func (s *Scheduler) Behind(w *Worker, seq uint32, drop Drop) {
 	w.takeBack(seq+1, func(c Chunk) { s.Return(c, drop) })
 }
 
-// TakeBack takes back all that w has not begun.
+// TakeBack takes back all tasks that w has not started.
 func (s *Scheduler) TakeBack(w *Worker, drop Drop) {
 	if w.flight.len() > 0 {
 		w.takeBack(w.flight.at(0).Seq, func(c Chunk) { s.Return(c, drop) })
 	}
 }
 
-// Dead ends w's service: lost is called for each task that had begun and has
-// no result, and all others return to the queue, or to drop where their job is
-// cancelled.
+// Dead ends w's service. It calls lost for each task that had started and has no result. All other
+// tasks return to the queue, or to drop if their job is cancelled.
 func (s *Scheduler) Dead(w *Worker, lost func(j *Job, i int), drop Drop) {
 	flight := w.flight
 	w.flight, w.tasks, w.ahead, w.heavy = fifo[Chunk]{}, 0, 0, 0
@@ -189,10 +189,10 @@ func (s *Scheduler) Dead(w *Worker, lost func(j *Job, i int), drop Drop) {
 	}
 }
 
-// Steal moves work from the worker with the most of it back to the queue, for
-// an idle one: half of what has not begun. It reports whether there is any, and
-// whether it took it; work that will be done sooner than another worker could
-// begin is left, unless patient is false.
+// Steal moves half of the tasks that have not started from the worker with the most work back to
+// the queue, for an idle worker. If patient is true, it leaves work that will be done sooner than
+// another worker could start it. Steal reports whether it took tasks, and whether there were any to
+// take.
 func (s *Scheduler) Steal(workers []*Worker, patient bool, drop Drop) (took, left bool) {
 	var rich *Worker
 	var most time.Duration
@@ -211,7 +211,7 @@ func (s *Scheduler) Steal(workers []*Worker, patient bool, drop Drop) (took, lef
 	return rich.shed(s, drop), left
 }
 
-// shed gives back the later half of the tasks that have not begun.
+// shed gives back the later half of the tasks that have not started.
 func (w *Worker) shed(s *Scheduler, drop Drop) (took bool) {
 	keep := (w.tasks + 1) / 2
 	for i := range w.flight.len() {

@@ -22,7 +22,8 @@ func member(t *testing.T, pgid int) (c *exec.Cmd, pidfd *os.File) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	pidfd, err := pollable(-1, c.Process.Pid) // a separate file, because package os must not find it non-blocking
+	// This is a separate file, because package os must not find it non-blocking.
+	pidfd, err := pollable(-1, c.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}

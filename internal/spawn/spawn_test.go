@@ -332,7 +332,8 @@ func TestEndOfAPipe(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) { // the guard may be starting
+		// The guard may be starting.
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 			n, err := syscall.Read(pipe[0], make([]byte, 1))
 			if n == 0 && err == nil {
 				break

@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Closer closes descriptors that came from another process in a goroutine of its own, since that
-// process decides how long closing takes: the descriptor may be a lingering connection, or a file in a
-// file system that a program serves. The goroutine lives only while there is something to close. Use one
-// Closer for each such process, so that none waits for another. The zero value is ready to use. A Closer
-// is safe for concurrent use.
+// A Closer closes descriptors that came from another process. It does so on its own goroutine,
+// because the other process decides how long closing takes: the descriptor may be a lingering
+// connection, or a file in a file system that a program serves. The goroutine exists only while
+// there is something to close. Each such process needs its own Closer, so that none waits for
+// another. The zero value is ready to use. A Closer is safe for concurrent use.
 type Closer struct {
 	mu      sync.Mutex
 	queue   []closing
-	pending int // in queue, and the one being closed
+	pending int // in queue, plus the one being closed
 	running bool
-	idle    chan struct{} // closed when nothing is left; nil if no goroutine waits for that
+	idle    chan struct{} // closed when nothing is left; nil if no caller waits for that
 }
 
 // closing is a descriptor or a file to close, and a function to call afterwards.
@@ -31,21 +31,22 @@ type closing struct {
 	done func()
 }
 
-// Close takes over descriptors, which the goroutine closes. It never blocks.
+// Close takes over descriptors and closes them on the goroutine. It never blocks.
 func (c *Closer) Close(fds ...int) {
 	for _, fd := range fds {
 		c.add(closing{fd: fd})
 	}
 }
 
-// CloseThen is Close for one descriptor. The goroutine calls done once the descriptor is closed.
+// CloseThen is like Close, for one descriptor. The goroutine calls done after closing the
+// descriptor.
 func (c *Closer) CloseThen(fd int, done func()) { c.add(closing{fd: fd, done: done}) }
 
-// CloseFile takes over a file, such as a socket with unreceived messages that carry descriptors. It never
-// blocks.
+// CloseFile takes over a file, such as a socket with unread messages that carry descriptors. It
+// never blocks.
 func (c *Closer) CloseFile(f io.Closer) { c.CloseFileThen(f, nil) }
 
-// CloseFileThen is CloseFile. The goroutine calls done once the file is closed.
+// CloseFileThen is like CloseFile. The goroutine calls done after closing the file.
 func (c *Closer) CloseFileThen(f io.Closer, done func()) {
 	c.add(closing{fd: -1, file: f, done: done})
 }
@@ -69,7 +70,7 @@ func (c *Closer) Idle() <-chan struct{} {
 	return idle
 }
 
-// settle closes idle if nothing is left; under the lock.
+// settle closes idle if nothing is left to close. The caller must hold c.mu.
 func (c *Closer) settle() {
 	if c.pending == 0 && c.idle != nil {
 		close(c.idle)
@@ -127,24 +128,26 @@ func (w closing) close() {
 		notLinger(w.fd)
 		_ = unix.Close(w.fd)
 	}
+
 	if w.done != nil {
 		w.done()
 	}
 }
 
-// notLinger has a socket not wait for its peer when it is closed. For what is no socket this is an error.
+// notLinger disables lingering, so that closing a socket does not wait for its peer. It has no
+// effect on other files.
 func notLinger(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 }
 
-// dawdles is how long the system may wait for another process when it closes a descriptor.
+// dawdles is how long a close may wait for another process.
 const dawdles = 100 * time.Millisecond
 
-// interrupt has a thread that still waits after a while go on: the wait for the peer of a socket ends with a
-// signal, and the system goes on with that connection by itself. Such a socket may lie where nobody can
-// receive it, in the queue of one that is closed, and say that it lingers for a day. The signal is the one
-// with which the runtime preempts goroutines, which programs are prepared for. The function that is
-// returned ends that.
+// interrupt makes a thread continue that still waits in close after a while. A signal ends the wait
+// for a socket's peer, and the system finishes that connection by itself. This is necessary because
+// a socket that lingers for a day may be in the queue of the closed socket, where notLinger cannot
+// reach it. The signal is the one with which the runtime preempts goroutines, because programs are
+// prepared for it. The returned function stops the interruptions.
 func interrupt(thread int) (stop func()) {
 	var mu sync.Mutex
 	var timer *time.Timer
@@ -159,6 +162,7 @@ func interrupt(thread int) (stop func()) {
 			timer.Reset(dawdles)
 		}
 	})
+
 	return func() {
 		mu.Lock()
 		defer mu.Unlock()

@@ -4,7 +4,8 @@ package sys
 
 import "io"
 
-// A Closer does nothing on this system, where processes do not send descriptors to each other.
+// A Closer does nothing special on this system, where processes do not send descriptors to each
+// other.
 type Closer struct{}
 
 // Close does nothing.

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lingering returns a socket with unread data, whose close would linger for long.
+// lingering returns a socket with unread data. Closing it would linger for long.
 func lingering(t *testing.T) (fd int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -27,6 +27,7 @@ func lingering(t *testing.T) (fd int) {
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
+
 	peer, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +36,7 @@ func lingering(t *testing.T) (fd int) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)
 	}
+
 	for err == nil {
 		_, err = unix.Write(fd, make([]byte, 1<<16))
 	}
@@ -47,7 +49,7 @@ func lingering(t *testing.T) (fd int) {
 	return fd
 }
 
-// A Closer does not wait for a lingering socket, and what comes after it is closed too.
+// A Closer must not wait for a lingering socket, and it must close everything that comes after it.
 func TestCloserDoesNotLinger(t *testing.T) {
 	var c Closer
 	f, err := os.Open(os.DevNull)
@@ -64,6 +66,7 @@ func TestCloserDoesNotLinger(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("it lingers")
 	}
+
 	<-done
 	if n := c.Pending(); n != 0 {
 		t.Errorf("%d are left", n)
@@ -71,11 +74,11 @@ func TestCloserDoesNotLinger(t *testing.T) {
 	if err := f.Close(); err == nil {
 		t.Error("the file was not closed")
 	}
-	<-c.Idle() // returns also when there is nothing to close
+	<-c.Idle() // also returns if there is nothing to close
 }
 
-// What lies in the queue of a socket that is closed cannot be told not to linger, and holds a Closer up for
-// a moment only.
+// Sockets in the queue of a closed socket cannot be told not to linger. They may delay a Closer
+// only for a moment.
 func TestCloserDoesNotLingerWithin(t *testing.T) {
 	within := func() (outer int) {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -92,6 +95,7 @@ func TestCloserDoesNotLingerWithin(t *testing.T) {
 		_ = unix.Close(pair[1])
 		return pair[0]
 	}
+
 	var c Closer
 	c.Close(within())
 	c.CloseFile(os.NewFile(uintptr(within()), "outer"))
@@ -114,6 +118,7 @@ func TestDescends(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = unix.Kill(-shell.Process.Pid, unix.SIGKILL); _ = shell.Wait() }()
+
 	buf := make([]byte, 20)
 	n, _ := out.Read(buf)
 	grandchild := 0
@@ -128,6 +133,7 @@ func TestDescends(t *testing.T) {
 			t.Errorf("process %d: %v", pid, err)
 		}
 	}
+
 	for _, fd := range []int{pidfd(t, os.Getpid()), pidfd(t, os.Getppid()), 0, -1} {
 		if n, err := Descends(fd, me); err == nil {
 			t.Errorf("process %d is taken for a child", n)

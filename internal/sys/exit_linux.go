@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AwaitExit returns when the process of a pidfd, which is on the poller, has ended. It
-// leaves it unreaped. Its status is known unless something else in this program has
-// reaped it, or SIGCHLD is ignored so that the kernel did, and the kernel is older than
-// Linux 6.15.
+// AwaitExit returns when the process of a pidfd, which must use the poller, has ended. It does not
+// reap the process. The status is known if the process is still a zombie, or if the kernel is Linux
+// 6.15 or later. A process is no longer a zombie if other code in this program has reaped it, or if
+// the kernel did because SIGCHLD is ignored.
 func AwaitExit(pidfd *os.File) (ws syscall.WaitStatus, known bool) {
 	AwaitDeath(pidfd)
 	raw, err := pidfd.SyscallConn()
@@ -27,7 +27,7 @@ func AwaitExit(pidfd *os.File) (ws syscall.WaitStatus, known bool) {
 	return ws, known
 }
 
-// AwaitDeath is AwaitExit for a process that need not be our child.
+// AwaitDeath is like AwaitExit, for a process that need not be our child. It returns no status.
 func AwaitDeath(pidfd *os.File) {
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
@@ -40,8 +40,8 @@ func AwaitDeath(pidfd *os.File) {
 	})
 }
 
-// Reap reaps a child that has ended, as AwaitExit has seen, and returns its status. It never
-// reaps another child that has got the number.
+// Reap reaps a child whose end AwaitExit has seen, and returns its status. It never reaps another
+// child that got the same ID, unless the system refuses to reap by pidfd.
 func Reap(pidfd *os.File, pid int) (ws syscall.WaitStatus, ok bool) {
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
@@ -59,6 +59,7 @@ func Reap(pidfd *os.File, pid int) (ws syscall.WaitStatus, ok bool) {
 	if refused {
 		return reapByNumber(pid)
 	}
+
 	return ws, ok
 }
 
@@ -70,13 +71,13 @@ func reapByNumber(pid int) (ws syscall.WaitStatus, ok bool) {
 	}
 }
 
-// IsReaped reports whether the process of a pidfd, a child of ours, has been reaped, so
-// that its number may be another's.
+// IsReaped reports whether the process of a pidfd, a child of ours, has been reaped. Its ID may
+// then belong to another process.
 func IsReaped(pidfd int) bool {
 	return errors.Is(waitid(pidfd, &unix.Siginfo{}, look), unix.ECHILD)
 }
 
-// zombieStatus is the status of a child that has ended and has not been reaped.
+// zombieStatus returns the status of a child that has ended but has not been reaped.
 func zombieStatus(pidfd int) (ws syscall.WaitStatus, ok bool) {
 	var info unix.Siginfo
 	if err := waitid(pidfd, &info, look); err != nil || info.Signo == 0 {
@@ -85,7 +86,7 @@ func zombieStatus(pidfd int) (ws syscall.WaitStatus, ok bool) {
 	return waitStatus(info.Code, exitStatusOf(&info))
 }
 
-// look has waitid neither wait nor reap.
+// look makes waitid neither wait nor reap.
 const look = unix.WNOHANG | unix.WNOWAIT
 
 func waitid(pidfd int, info *unix.Siginfo, options int) error {
@@ -97,14 +98,14 @@ func waitid(pidfd int, info *unix.Siginfo, options int) error {
 	}
 }
 
-// What si_code says of a child's end.
+// These values of si_code describe the end of a child.
 const (
 	cldExited = 1
 	cldKilled = 2
 	cldDumped = 3
 )
 
-// waitStatus makes what waitid says what wait4 would have said.
+// waitStatus converts a result of waitid to one of wait4.
 func waitStatus(code, status int32) (ws syscall.WaitStatus, ok bool) {
 	switch code {
 	case cldExited:
@@ -117,11 +118,10 @@ func waitStatus(code, status int32) (ws syscall.WaitStatus, ok bool) {
 	return 0, false
 }
 
-// reapTime bounds how long it is waited until the kernel has put away a process that is
-// not a zombie any more.
+// reapTime limits the wait for the kernel to release a process that is no longer a zombie.
 const reapTime = 100 * time.Millisecond
 
-// reapedStatus is the status of a process that has been reaped, which its pidfd keeps.
+// reapedStatus returns the status of a process that has been reaped, which its pidfd keeps.
 func reapedStatus(pidfd int) (ws syscall.WaitStatus, ok bool) {
 	for limit := time.Now().Add(reapTime); ; {
 		info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
@@ -131,9 +131,9 @@ func reapedStatus(pidfd int) (ws syscall.WaitStatus, ok bool) {
 		}
 		left := time.Until(limit)
 		if err != nil && !errors.Is(err, unix.ESRCH) || left <= 0 {
-			return 0, false // the kernel does not tell
+			return 0, false // the kernel does not know it
 		}
-		fds := []unix.PollFd{{Fd: int32(pidfd)}} // POLLHUP comes when it is put away
+		fds := []unix.PollFd{{Fd: int32(pidfd)}} // POLLHUP comes when the process is released
 		if n, err := unix.Poll(fds, int(left.Milliseconds())+1); n > 0 || err != nil && err != unix.EINTR {
 			limit = time.Now()
 		}

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exitStatusOf is si_status. It follows three numbers, what aligns the union of all kinds
-// of siginfo, and pid and uid of the child.
+// exitStatusOf returns si_status. It follows three numbers, the alignment of the union, and the pid
+// and uid of the child.
 func exitStatusOf(info *unix.Siginfo) int32 {
 	head := unsafe.Sizeof([3]int32{})
 	align := unsafe.Sizeof(uintptr(0))

@@ -2,10 +2,10 @@ package sys
 
 import "strconv"
 
-// IsExiting reports whether the kernel is taking down the first thread of a process, as it does at the end of the
-// process: by then the thread has a flag, or is a zombie.
+// IsExiting reports whether the kernel is tearing down the first thread of a process, as it does at
+// the end of the process. The thread then has the flag PF_EXITING, also as a zombie.
 func IsExiting(inProc int) bool {
-	const exiting, flagsAt = 0x4, 6 // PF_EXITING
+	const exiting, flagsAt = 0x4, 6 // of the field flags in /proc/PID/stat
 	fields, err := statOf(inProc)
 	if err != nil || len(fields) <= flagsAt {
 		return false

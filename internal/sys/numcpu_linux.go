@@ -1,4 +1,4 @@
-// Package sys asks the operating system what this process may use.
+// Package sys wraps system calls and files of /proc that several packages need.
 package sys
 
 import (
@@ -13,8 +13,8 @@ import (
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-// NumCPU returns how many processors this process may use: those it may be
-// scheduled on, and no more than its cgroup's bandwidth, rounded up. At least 1.
+// NumCPU returns how many processors this process may use: the number that it may be scheduled on,
+// but no more than its cgroup's bandwidth, rounded up. The result is at least 1.
 func NumCPU() int {
 	n := allowed()
 	if b, err := os.ReadFile("/proc/self/cgroup"); err == nil {
@@ -36,7 +36,7 @@ func readFile(name string) (string, bool) {
 	return strings.TrimSpace(string(b)), err == nil
 }
 
-// bandwidth is the tightest limit of the process's cgroups and their parents.
+// bandwidth returns the tightest limit of the process's cgroups and their parents.
 func bandwidth(cgroups string, read func(string) (string, bool)) int {
 	limit := math.MaxInt
 	for line := range strings.Lines(cgroups) {
@@ -53,10 +53,11 @@ func bandwidth(cgroups string, read func(string) (string, bool)) int {
 			}
 		}
 	}
+
 	return limit
 }
 
-// limitAt reads the limit of one group; controllers are empty for version 2.
+// limitAt reads the limit of one group. The controllers are empty for version 2.
 func limitAt(controllers, dir string, read func(string) (string, bool)) (int, bool) {
 	if controllers == "" {
 		s, ok := read(cgroupRoot + path.Join("/", dir, "cpu.max"))
@@ -66,6 +67,7 @@ func limitAt(controllers, dir string, read func(string) (string, bool)) (int, bo
 		}
 		return ratio(quota, period)
 	}
+
 	for _, c := range strings.Split(controllers, ",") {
 		if c != "cpu" {
 			continue

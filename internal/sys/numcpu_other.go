@@ -1,6 +1,6 @@
 //go:build !linux
 
-// Package sys asks the operating system what this process may use.
+// Package sys wraps system calls that several packages need.
 package sys
 
 import "runtime"

@@ -10,15 +10,15 @@ import (
 
 var errNoParent = errors.New("the process has ended, or is not visible in /proc")
 
-// IsPidfd reports whether a descriptor stands for a process. It does not use the descriptor, which
-// may stand for a file that blocks.
+// IsPidfd reports whether a descriptor refers to a process. It does not use the descriptor, which
+// may refer to a file that blocks.
 func IsPidfd(fd int) bool {
 	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	return err == nil && (name == "anon_inode:[pidfd]" || strings.HasPrefix(name, "pidfd:["))
 }
 
-// NumberOf returns the number in /proc of the process of a pidfd. It is an error if the process has been
-// reaped.
+// NumberOf returns the ID in /proc of the process of a pidfd. It returns an error if the process
+// has been reaped.
 func NumberOf(pidfd int) (int, error) {
 	if !IsPidfd(pidfd) {
 		return 0, errNoParent
@@ -30,8 +30,9 @@ func NumberOf(pidfd int) (int, error) {
 	return numbers[0], nil
 }
 
-// Descends returns the number in /proc of the process of a pidfd if the process is a child or a grandchild of
-// the process with the number from: between a process and its worker there may be a keeper.
+// Descends returns the ID in /proc of the process of a pidfd if it is a child or a grandchild of
+// the process with the ID from. A worker can be a grandchild, because there may be a keeper in
+// between.
 func Descends(pidfd, from int) (number int, err error) {
 	number, err = NumberOf(pidfd)
 	if err != nil {
@@ -50,13 +51,14 @@ func Descends(pidfd, from int) (number int, err error) {
 		return 0, fmt.Errorf("process %d is not a child of process %d", number, from)
 	}
 
-	if now, err := NumberOf(pidfd); err != nil || now != number { // another process may have the number by now
+	// Another process may have the ID by now.
+	if now, err := NumberOf(pidfd); err != nil || now != number {
 		return 0, errNoParent
 	}
 	return number, nil
 }
 
-// parentOf returns the number of a process's parent. Both numbers are those of /proc.
+// parentOf returns the ID of a process's parent. Both IDs are those in /proc.
 func parentOf(number int) (int, error) {
 	fields, err := statOf(number)
 	if err != nil {
@@ -68,8 +70,8 @@ func parentOf(number int) (int, error) {
 	return strconv.Atoi(fields[1])
 }
 
-// statOf returns the fields of /proc/PID/stat from the state on: the name of the program before them may contain
-// anything.
+// statOf returns the fields of /proc/PID/stat from the state on. The program's name before them may
+// contain any characters.
 func statOf(number int) ([]string, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", number))
 	if err != nil {

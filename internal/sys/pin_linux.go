@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CanPin returns an error if no process of ours could run on just these CPUs. It
-// tries with a thread, which ends.
+// CanPin returns an error if no process of ours could be restricted to the given CPUs. It tries
+// that with a thread, which then ends.
 func CanPin(cpus []int) error {
 	result := make(chan error)
 	go func() {
@@ -25,8 +25,8 @@ func CanPin(cpus []int) error {
 	return <-result
 }
 
-// Pinned calls f with the calling thread, to which the goroutine must be locked,
-// running only on these CPUs: what f starts is born with that.
+// Pinned calls f while the calling thread is restricted to the given CPUs. The goroutine must be
+// locked to the thread. Processes that f starts inherit the restriction.
 func Pinned(cpus []int, f func() error) error {
 	var before unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
@@ -50,8 +50,8 @@ func setOf(cpus []int) (set unix.CPUSet) {
 	return set
 }
 
-// Numbers are a process's in the PID namespaces from that of /proc to its own, as a
-// file of /proc says.
+// Numbers returns a process's IDs in the PID namespaces from that of /proc to its own, as given in
+// a file of /proc.
 func Numbers(file string) (numbers []int, err error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -59,7 +59,8 @@ func Numbers(file string) (numbers []int, err error) {
 	}
 	for line := range strings.Lines(string(b)) {
 		list, ok := strings.CutPrefix(line, "NSpid:")
-		if !ok { // an old kernel tells only that of a pidfd
+		// Old kernels have no such line for a pidfd.
+		if !ok {
 			list, ok = strings.CutPrefix(line, "Pid:")
 		}
 		if ok {
@@ -73,17 +74,18 @@ func Numbers(file string) (numbers []int, err error) {
 			}
 		}
 	}
+
 	return numbers, nil
 }
 
-// Depth is how many PID namespaces further out than ours /proc is.
+// Depth returns how many PID namespaces /proc is further out than ours.
 var Depth = sync.OnceValue(func() int {
 	numbers, _ := Numbers("/proc/self/status")
 	return max(len(numbers)-1, 0)
 })
 
-// threads are the numbers, in our PID namespace, of the threads of a process; it is
-// named by its number in /proc.
+// threads returns the IDs, in our PID namespace, of the threads of a process. The process is given
+// by its ID in /proc.
 func threads(inProc int) (tids []int, err error) {
 	dir := fmt.Sprintf("/proc/%d/task", inProc)
 	entries, err := os.ReadDir(dir)
@@ -98,10 +100,10 @@ func threads(inProc int) (tids []int, err error) {
 	return tids, err
 }
 
-// Pin lets all threads of a running process, named by its number in /proc, run only
-// on the given CPUs. A thread inherits that from the one that starts it, so it is
-// done once a look at all of them finds none without it. A thread that is just
-// being made is not seen yet: the last look comes a while after the one before.
+// Pin restricts all threads of a running process to the given CPUs. The process is given by its ID
+// in /proc. A thread inherits the restriction from the thread that starts it, so Pin is done once
+// it finds no thread without it. A thread that is just being created is not visible yet, so Pin
+// looks once more after a while.
 func Pin(inProc int, cpus []int) error {
 	set := setOf(cpus)
 	pinned := map[int]bool{}
@@ -121,7 +123,7 @@ func Pin(inProc int, cpus []int) error {
 	}
 }
 
-// birth is longer than the kernel takes to make a thread.
+// birth is longer than the kernel takes to create a thread.
 const birth = 2 * time.Millisecond
 
 // pinNew pins the threads that are not in pinned, and reports whether there were any.

@@ -4,5 +4,5 @@ package sys
 
 import "errors"
 
-// CanPin returns an error: threads are not pinned on this system.
+// CanPin returns an error, because threads cannot be pinned on this system.
 func CanPin([]int) error { return errors.ErrUnsupported }

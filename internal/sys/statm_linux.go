@@ -2,10 +2,10 @@ package sys
 
 import "os"
 
-// Statm is what /proc/PID/statm tells of a process's memory: numbers of pages of several kinds.
+// Statm holds the fields of /proc/PID/statm, which count a process's pages of several kinds.
 type Statm [7]int64
 
-// ParseStatm reads the content of such a file. It allocates nothing.
+// ParseStatm parses the content of such a file. It allocates nothing.
 func ParseStatm(line []byte) (s Statm) {
 	i := 0
 	for _, b := range line {
@@ -19,8 +19,8 @@ func ParseStatm(line []byte) (s Statm) {
 	return s
 }
 
-// Own is how many bytes are in memory that belong to no file and are not shared.
+// Own returns how many bytes of resident memory are neither shared nor part of a file.
 func (s Statm) Own() int64 { return (s[1] - s[2]) * int64(os.Getpagesize()) }
 
-// Data is how many bytes of private memory are mapped that can be written.
+// Data returns how many bytes of private writable memory are mapped.
 func (s Statm) Data() int64 { return s[5] * int64(os.Getpagesize()) }
