@@ -13,12 +13,12 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// Own is a task's own type of error.
+// Own is an error type of a task's own.
 type Own struct{ N int }
 
 func (*Own) Error() string { return "an error of its own type" }
 
-// Stubborn is one that cannot be encoded.
+// Stubborn is an error that cannot be encoded.
 type Stubborn struct{}
 
 func (*Stubborn) Error() string { return "it will not travel" }
@@ -34,7 +34,7 @@ func init() {
 	mp.RegisterErrorType[*Stubborn]()
 }
 
-// returns says in the table's words what a caller got.
+// returns describes what a caller got, in the words of the table.
 func returns(err error) string {
 	var own *Own
 	switch {
@@ -53,6 +53,7 @@ func returns(err error) string {
 	case strings.Contains(err.Error(), (&Stubborn{}).Error()):
 		return theText
 	}
+
 	return "an unknown error: " + err.Error()
 }
 
@@ -64,8 +65,7 @@ func workerError(err error) *mp.WorkerError {
 	return nil
 }
 
-// judge says what is wrong with the error of the task that died; "" if nothing
-// is.
+// judge describes what is wrong with the error of the task that died, or returns "".
 func (r Row) judge(err error) string {
 	if got := returns(err); got != r.Returns {
 		return "it returns " + got + ", not " + r.Returns + ": " + text(err)
@@ -74,6 +74,7 @@ func (r Row) judge(err error) string {
 	if w == nil {
 		return ""
 	}
+
 	late := r.Needs == Deadline
 	switch {
 	case !slices.Contains(r.fates(), fateOf(w)), !strings.Contains(w.Stderr, r.Stderr):
@@ -86,11 +87,11 @@ func (r Row) judge(err error) string {
 	return ""
 }
 
-// fates are all that the row allows.
+// fates returns all fates that the row allows.
 func (r Row) fates() []Fate { return append([]Fate{{r.Reason, r.End}}, r.Or...) }
 
 func fateOf(w *mp.WorkerError) Fate {
-	if w.ExitCode == -1 { // a lost signal must not look like SIGHUP, which is 1
+	if w.ExitCode == -1 { // an unknown signal must not look like SIGHUP, which is 1
 		return Fate{w.Reason, End(-w.Signal)}
 	}
 	return Fate{w.Reason, End(w.ExitCode)}

@@ -11,9 +11,8 @@ import (
 
 func TestMain(m *testing.M) { mptest.Main(m) }
 
-// E3 E6 P16: every way in which a task can die costs that task alone, and
-// its caller learns how.
+// E3 E6 P16: Each way to die must cost that task alone, and its caller must learn how it died.
 func TestDeaths(t *testing.T) { deathtest.Run(t, deathtest.GoTable) }
 
-// With GOTRACEBACK=crash the runtime ends with SIGABRT, but the reasons are the same.
+// With GOTRACEBACK=crash the runtime ends with SIGABRT, but the reasons must be the same.
 func TestDeathsWithTracebackCrash(t *testing.T) { deathtest.RunCrashing(t, deathtest.GoTable) }

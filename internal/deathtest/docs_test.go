@@ -9,7 +9,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/deathtest"
 )
 
-// What docs/deaths.md says is what is tested, row by row.
+// The rows in docs/deaths.md must be those that are tested.
 func TestDocs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/deaths.md")
 	if err != nil {
@@ -21,6 +21,7 @@ func TestDocs(t *testing.T) {
 			got = append(got, strings.TrimSpace(line))
 		}
 	}
+
 	var want []string
 	for _, row := range slices.Concat(deathtest.GoTable, deathtest.CTable) {
 		want = append(want, "| "+strings.Join(row.Cells(), " | ")+" |")

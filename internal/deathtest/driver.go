@@ -21,8 +21,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// Run runs each row as a lone call, in the middle of chunks of a Map and of
-// streams (not with -short), and as a Process. The deaths must be provided, and no others.
+// Run runs each row as a lone call, in the middle of chunks of a Map, as a Process and, without
+// -short, in streams. The table must have a row for each provided death, and no others.
 func Run(t *testing.T, table []Row) {
 	ways := map[string]bool{}
 	for _, row := range table {
@@ -53,14 +53,15 @@ func (r Row) run(t *testing.T) {
 		forms["process"] = process
 	}
 	if r.Exit == -int(syscall.SIGHUP) && signal.Ignored(syscall.SIGHUP) {
-		delete(forms, "process") // it inherits that from nohup
+		delete(forms, "process") // it inherits an ignored SIGHUP from nohup
 	}
 	if !testing.Short() {
 		forms["stream"], forms["unordered"] = streamed, unordered
 	}
+
 	for name, form := range forms {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // some do nothing but wait for a deadline
+			t.Parallel() // some rows only wait for a deadline
 			form(t, r)
 		})
 	}
@@ -68,11 +69,11 @@ func (r Row) run(t *testing.T) {
 
 const (
 	workers = 2
-	// A bystander would have to stand still for both to be taken for stuck.
+	// With these values, a bystander must stall for the sum of both before it counts as stuck.
 	timeout = 250 * time.Millisecond
 	grace   = 150 * time.Millisecond
 	memory  = 256 << 20
-	// never is a bound for what would otherwise hang a test.
+	// never is the time after which a test counts as hung.
 	never = 30 * time.Second
 )
 
@@ -82,7 +83,7 @@ type trial struct {
 	row    Row
 	notes  string
 	pool   *mp.Pool
-	before []int // the workers' pids
+	before []int // the workers' process IDs
 }
 
 func newTrial(t *testing.T, row Row) *trial {
@@ -133,7 +134,7 @@ func newNotes(t *testing.T) string {
 	return file
 }
 
-// times is how often each element was run.
+// times returns how many times each element was run.
 func (x *trial) times() map[int]int {
 	x.Helper()
 	b, err := os.ReadFile(x.notes)
@@ -151,8 +152,8 @@ func (x *trial) times() map[int]int {
 	return times
 }
 
-// atFullStrength waits until there are as many workers as there should be, and
-// returns their pids.
+// atFullStrength waits until there are as many workers as there should be, and returns their
+// process IDs.
 func (x *trial) atFullStrength() (pids []int) {
 	x.Helper()
 	for deadline := time.Now().Add(never); ; time.Sleep(time.Millisecond) {
@@ -171,8 +172,8 @@ func (x *trial) atFullStrength() (pids []int) {
 	}
 }
 
-// recovered shows that the pool is whole: the worker was replaced if it had to
-// be, the other is the same, and they work.
+// recovered checks that the pool has recovered. The worker must have been replaced if necessary,
+// the other must be the same, and both must work.
 func (x *trial) recovered(err error) {
 	x.Helper()
 	want := x.before
@@ -190,6 +191,7 @@ func (x *trial) recovered(err error) {
 	if replaced := x.row.End != GoesOn; (len(want) < workers) != replaced {
 		x.Errorf("the workers were %d, one died: %t, not %t", x.before, len(want) < workers, replaced)
 	}
+
 	notes := newNotes(x.T)
 	in := make([]element, 20)
 	for i := range in {
@@ -202,6 +204,7 @@ func (x *trial) recovered(err error) {
 	if err != nil {
 		x.Errorf("afterwards: %v", err)
 	}
+
 	for i, v := range out {
 		if v != in[i].result() {
 			x.Errorf("afterwards, element %d: %d", i, v)
@@ -209,7 +212,7 @@ func (x *trial) recovered(err error) {
 	}
 }
 
-// until waits for a state that nothing announces.
+// until polls for a state that is not announced.
 func (x *trial) until(what string, f func() bool) {
 	x.Helper()
 	for deadline := time.Now().Add(never); !f(); time.Sleep(time.Millisecond) {

@@ -85,12 +85,13 @@ func unordered(t *testing.T, r Row) {
 	x.settled(out, errs)
 }
 
-// settled checks the outcome of all elements: the one that died has its error,
-// all others were run once and have their results.
+// settled checks the outcomes of all elements. The element that died must have its error. All
+// others must have been run once and have their results.
 func (x *trial) settled(out []int, errs []error) {
 	if bad := x.row.judge(errs[at]); bad != "" {
 		x.Error(bad)
 	}
+
 	times := x.times()
 	for i, e := range x.elements() {
 		switch {
@@ -108,8 +109,8 @@ func (x *trial) settled(out []int, errs []error) {
 	x.recovered(errs[at])
 }
 
-// mayBeLost reports whether a bystander's error is the death of the worker that
-// has destroyed what was known of its tasks.
+// mayBeLost reports whether a bystander's error is the death of a worker that destroyed the record
+// of its tasks.
 func (x *trial) mayBeLost(err, its error) bool {
 	w, bad := workerError(err), workerError(its)
 	return x.row.Needs == Losses && w != nil && bad != nil && w.PID == bad.PID
@@ -125,6 +126,7 @@ func process(t *testing.T, r Row) {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	_, err = p.Wait(t.Context())
 	if r.Alone != "" {
 		r.Returns, r.Reason, r.End = r.Alone, mp.ReasonSignal, End(r.Exit)

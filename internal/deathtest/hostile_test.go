@@ -20,7 +20,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// What tasks do to the descriptors and the memory of their worker.
+// These deaths damage the descriptors and the memory of the task's worker.
 func init() {
 	deathtest.Provide(map[string]deathtest.Death{
 		"leaves children that hold its descriptors, and exits": plain(func() error {
@@ -48,7 +48,8 @@ func init() {
 			if err := scribble(noise); err != nil {
 				return err
 			}
-			if _, err := syscall.Write(link.FirstFD+3, []byte{1}); err != nil { // the parent may sleep
+			// The parent may sleep.
+			if _, err := syscall.Write(link.FirstFD+3, []byte{1}); err != nil {
 				return err
 			}
 			select {}
@@ -73,8 +74,9 @@ func leaveChildren() error {
 		if err != nil {
 			return err
 		}
-		_, _ = unix.FcntlInt(uintptr(n), unix.F_SETFD, 0) // the directory's own is gone
+		_, _ = unix.FcntlInt(uintptr(n), unix.F_SETFD, 0) // the directory itself is closed
 	}
+
 	for range 3 {
 		c := exec.Command("sleep", "1000")
 		c.Stdout, c.Stderr = os.Stdout, os.Stderr
@@ -85,8 +87,7 @@ func leaveChildren() error {
 	return nil
 }
 
-// closeFrom closes all descriptors from the first on, and goes on: the runtime
-// finds that it cannot.
+// closeFrom closes all descriptors from first on and continues until the runtime fails.
 func closeFrom(first uint) error {
 	if err := unix.CloseRange(first, 1<<20, 0); err != nil {
 		return err
@@ -126,7 +127,7 @@ func sharedMemory() (lo, hi int64, err error) {
 	return 0, 0, errors.New("it shares nothing")
 }
 
-// noise is another each time.
+// noise returns n random bytes.
 func noise(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {

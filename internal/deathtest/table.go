@@ -8,43 +8,44 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A Row says what must come of one way to die.
+// A Row says what must happen for one way to die.
 type Row struct {
 	Way     string
-	Returns string    // what Call returns, in the words of the docs: see returns
+	Returns string    // what Call returns, in the words of the docs; see returns
 	Reason  mp.Reason // of the WorkerError; "" if there is none
-	End     End       // of its worker
-	Stderr  string    // is among the WorkerError's
+	End     End       // of the task's worker
+	Stderr  string    // part of the WorkerError's Stderr
 	Needs   Need
-	Or      []Fate // what may come instead, where that depends on who sees it first
+	Or      []Fate // alternatives, if the outcome depends on a race
 
 	Env []string // of the worker
 
-	// Exit is Process.ExitCode, if the way makes sense for one. A Process is
-	// the same as a worker but for signals that a worker swallows.
+	// Exit is the Process.ExitCode, if a Process can die this way. A Process behaves like a worker,
+	// except that it does not swallow signals.
 	Exit  int
-	Alone string // what Process.Wait returns; "" if it is what Call returns
+	Alone string // what Process.Wait returns; "" if it is the same as Returns
 }
 
-// A Fate is how a worker died, and so the exit code of a Process.
+// A Fate is how a worker died. It also determines the exit code of a Process.
 type Fate struct {
 	Reason mp.Reason
 	End    End
 }
 
-// closed is what may come of closed descriptors, beside a crash: the worker ends
-// because it cannot hear its parent, or the runtime cannot sleep any more without
-// them, and the worker is deaf until its parent ends it.
+// closed lists the possible outcomes of closed descriptors, besides a crash. Either the worker ends
+// because it cannot read from its parent, or the runtime can no longer sleep, and the worker hangs
+// until its parent kills it.
 var closed = []Fate{{mp.ReasonExit, 1}, {mp.ReasonCorrupt, Killed}}
 
-// starved is what may come of memory's end: now and then the Go runtime uses what
-// it was not given, instead of saying so, or the parent sees first that the worker has too much.
+// starved lists the possible outcomes when memory runs out. Now and then the Go runtime uses memory
+// that it did not get, instead of reporting that. Or the parent sees first that the worker has too
+// much.
 var starved = []Fate{{mp.ReasonFatal, 2}, {mp.ReasonOutOfMemory, Killed}}
 
 // End is how a worker ends.
 type End int
 
-// A worker goes on, exits with a code, or is ended by a signal, -n.
+// A worker goes on, exits with a code, or ends by a signal n, as -n.
 const (
 	GoesOn End = -1000
 	Killed End = -9
@@ -62,18 +63,18 @@ func (e End) String() string {
 	return "code " + strconv.Itoa(int(e))
 }
 
-// Need is what a way takes, beside a pool.
+// Need is what a death needs, beside a pool.
 type Need int
 
-// Needs.
+// The needs.
 const (
 	Nothing  Need = iota
-	Deadline      // it would last for ever: a timeout, and it makes no sense as a Process
-	Memory        // a cap on the memory
-	Losses        // it may cost its worker's neighbours in the same chunk too
+	Deadline      // a timeout, because it would last forever; it does not run as a Process
+	Memory        // a memory limit
+	Losses        // permission to lose other tasks of the same chunk
 )
 
-// What a task's caller gets.
+// The outcomes that a task's caller can get.
 const (
 	theError  = "the error"
 	theText   = "an error with its text"
@@ -84,7 +85,7 @@ const (
 	tooLate   = "`context.DeadlineExceeded`"
 )
 
-// GoTable has the ways that Go has.
+// GoTable has the deaths that do not need C.
 var GoTable = []Row{
 	{Way: "returns an error", Returns: theError, End: GoesOn, Exit: 1},
 	{Way: "returns an error of a registered type", Returns: theError, End: GoesOn, Exit: 1},
@@ -124,7 +125,7 @@ var GoTable = []Row{
 	{Way: "sends itself SIGSTOP, until the deadline", Returns: died, Reason: mp.ReasonDeadline, End: Killed, Needs: Deadline},
 }
 
-// CTable has the ways that take C.
+// CTable has the deaths that need C.
 var CTable = []Row{
 	{Way: "C: uses a null pointer on the task's thread", Returns: died, Reason: mp.ReasonFatal, End: 2, Stderr: "SIGSEGV", Exit: 2},
 	{Way: "C: uses a null pointer on a thread of its own", Returns: died, Reason: mp.ReasonSignal, End: -11, Exit: -11},
@@ -133,8 +134,8 @@ var CTable = []Row{
 	{Way: "C: sleeps for ever, until the deadline", Returns: died, Reason: mp.ReasonDeadline, End: Killed, Needs: Deadline},
 }
 
-// Crashing are the rows in which the Go runtime ends the worker and says so on stderr, with
-// GOTRACEBACK=crash: it ends with SIGABRT then, for the same reason.
+// Crashing returns the rows in which the Go runtime ends the worker and reports that on stderr,
+// changed for GOTRACEBACK=crash. The worker then ends with SIGABRT, for the same reason.
 func Crashing(table []Row) (rows []Row) {
 	for _, r := range table {
 		ends := r.Reason == mp.ReasonFatal || r.Reason == mp.ReasonOutOfMemory
@@ -151,10 +152,11 @@ func Crashing(table []Row) (rows []Row) {
 		}
 		rows = append(rows, r)
 	}
+
 	return rows
 }
 
-// Cells are the row in the docs.
+// Cells returns the row as shown in the docs.
 func (r Row) Cells() []string {
 	reasons, ends, exits := []string{string(r.Reason)}, []string{r.End.String()}, []string{strconv.Itoa(r.Exit)}
 	for _, f := range r.Or {
@@ -166,6 +168,7 @@ func (r Row) Cells() []string {
 	if reason == "" {
 		reason = "-"
 	}
+
 	if r.End == GoesOn {
 		replaced = "no"
 	}
@@ -175,7 +178,8 @@ func (r Row) Cells() []string {
 	return []string{r.Way, r.Returns, reason, inStep(ends), replaced, exit}
 }
 
-// inStep are the fates in a cell: as many as in the row's other cells, unless all are the same.
+// inStep returns the fates for a cell. It lists all of them, in the order of the row's other cells,
+// unless they are equal.
 func inStep(fates []string) string {
 	if len(slices.Compact(slices.Clone(fates))) == 1 {
 		return fates[0]

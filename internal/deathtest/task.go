@@ -8,15 +8,14 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A Death is what a task does to die; alone says that it is a Process. One that
-// returns nil has survived, and the task has its result.
+// A Death makes a task die. The argument alone says that the task runs as a Process. If a Death
+// returns nil, the task has survived and returns its result.
 type Death func(ctx context.Context, alone bool) error
 
-// deaths are what this program knows, by their ways.
+// deaths holds the deaths that this program provides, by their ways.
 var deaths = map[string]Death{}
 
-// Provide makes deaths known. It belongs into an init function: the workers need
-// them too.
+// Provide makes deaths available. Call it in an init function, because the workers need them, too.
 func Provide(ds map[string]Death) {
 	for way, d := range ds {
 		if deaths[way] != nil {
@@ -26,11 +25,11 @@ func Provide(ds map[string]Death) {
 	}
 }
 
-// element is a task: it notes its number in a file, and may die then.
+// element is the argument of a task. The task records its number in a file and then may die.
 type element struct {
 	N     int
 	Notes string
-	Way   string // "": it lives
+	Way   string // "" means that it lives
 	Alone bool
 }
 
@@ -48,10 +47,10 @@ var task = mp.Register("task", func(ctx context.Context, e element) (int, error)
 	return e.result(), die(ctx, e.Alone)
 })
 
-// result is one that noise will hardly be.
+// result returns a number that noise is unlikely to contain.
 func (e element) result() int { return 1_000_000_007*e.N + 12345 }
 
-// note appends the number in one write, so that others' notes do not mix with it.
+// note appends the number in a single write, so that it does not mix with the notes of other tasks.
 func (e element) note() error {
 	f, err := os.OpenFile(e.Notes, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {

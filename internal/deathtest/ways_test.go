@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/deathtest"
 )
 
-// plain makes a death of a function that knows nothing.
+// plain returns a Death that ignores its arguments.
 func plain(f func() error) deathtest.Death {
 	return func(context.Context, bool) error { return f() }
 }
@@ -59,6 +59,7 @@ func init() {
 			return nil
 		}),
 	})
+
 	deathtest.Provide(map[string]deathtest.Death{
 		"calls os.Exit(0)": plain(func() error { os.Exit(0); return nil }),
 		"calls os.Exit(3)": plain(func() error { os.Exit(3); return nil }),
@@ -73,7 +74,7 @@ func init() {
 		}),
 		"writes to a map in many goroutines": plain(writeTogether),
 		"recurses without end": plain(func() error {
-			debug.SetMaxStack(4 << 20) // it takes a second to fill the usual one
+			debug.SetMaxStack(4 << 20) // filling the default stack takes a second
 			return fmt.Errorf("%d", recurse(1))
 		}),
 		"allocates without end, under a cap": plain(allocate),
@@ -86,10 +87,11 @@ func init() {
 		}),
 		"sends itself SIGKILL": plain(func() error { return kill(syscall.SIGKILL) }),
 	})
+
 	deathtest.Provide(map[string]deathtest.Death{
 		"loops for ever, until the deadline": plain(func() error {
 			n := 1
-			for n != 0 { // odd for ever
+			for n != 0 { // n stays odd
 				n += 2
 			}
 			return nil
@@ -114,11 +116,11 @@ func init() {
 	})
 }
 
-// sends makes a death by a signal that only a Process dies of.
+// sends returns a death by a signal that only a Process dies of.
 func sends(s syscall.Signal) deathtest.Death {
 	return func(_ context.Context, alone bool) error {
 		err := syscall.Kill(os.Getpid(), s)
-		if alone { // it may take another thread a moment to see it
+		if alone { // another thread may need a moment to handle it
 			select {}
 		}
 		return err
@@ -135,8 +137,7 @@ func kill(s syscall.Signal) error {
 	select {}
 }
 
-// writeTogether writes from as many threads as it takes, until the runtime sees
-// two of them in the map.
+// writeTogether writes to a map from many goroutines until the runtime detects that.
 func writeTogether() error {
 	runtime.GOMAXPROCS(4)
 	m := map[int]int{}

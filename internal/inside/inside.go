@@ -1,39 +1,40 @@
-// Package inside lets packages of this module ask objects of package ipc what other programs cannot ask.
-// Package ipc sets the functions.
+// Package inside gives packages of this module access to parts of package ipc and package manager
+// that other programs do not have. These packages set the functions.
 package inside
 
 import "time"
 
 var (
-	// BoundConn sets the maximum size of messages that the end of a pipe, an *ipc.Conn not yet in use, sends and
-	// receives. The limit claimed by the sender of the end no longer counts.
+	// BoundConn sets the maximum size of messages that the end of a pipe, an *ipc.Conn not yet in
+	// use, sends and receives. The limit that the sender of the end claims no longer counts.
 	BoundConn func(conn any, bytes int)
 
-	// NextOfConn returns how many bytes the next message has that an end of a pipe receives, as its sender claims, if
-	// it lies outside of the pipe; 0 if not, or if there is none.
+	// NextOfConn returns the size of the next message that an end of a pipe receives, as claimed by
+	// its sender. It returns 0 if the message is inside the pipe, or if there is none.
 	NextOfConn func(conn any) int
 
-	// BoundNext sets how many bytes a message may have that an end of a pipe receives from now on. BoundConn's limit
-	// counts as well.
+	// BoundNext sets the maximum size of messages that an end of a pipe receives from now on.
+	// BoundConn's limit counts as well.
 	BoundNext func(conn any, bytes int)
 
-	// UnreadByConn returns how many bytes the messages have together that an end of a pipe has sent, that lie outside of
-	// the pipe, and whose memory the receiver has not released; and when the oldest of them was sent. It asks no other
-	// process.
+	// UnreadByConn returns the total size of certain messages that an end of a pipe has sent, and
+	// when the oldest of them was sent. It counts messages outside of the pipe whose memory the
+	// receiver has not released. It does not ask another process.
 	UnreadByConn func(conn any) (bytes int, since time.Time)
 
-	// ConnEnded reports whether one of the ends of a pipe is closed. It does not wait.
+	// ConnEnded reports whether one of the ends of a pipe is closed. It does not block.
 	ConnEnded func(conn any) bool
 
-	// EndUnread gives the memory of those messages back. It is called when the end is closed, and the receiver need not
-	// get them any more.
+	// EndUnread releases the memory of the messages that UnreadByConn counts. It is called when the
+	// end is closed and the receiver no longer needs to get them.
 	EndUnread func(conn any)
 
-	// TakeRecord receives the next message of an end of a pipe as a corrupt process might, for tests: it leaves the memory
-	// of one that lies outside of the pipe as it is. Release releases that.
+	// TakeRecord receives the next message of an end of a pipe as a corrupt process might, for
+	// tests. It leaves the memory of a message outside of the pipe as it is. The function release
+	// releases that memory.
 	TakeRecord func(conn any) (release func(), err error)
 
-	// MakerOfConn returns a number of the process that made the pipe, as the root process knows it.
+	// MakerOfConn returns the root process's number for the process that created the pipe.
 	MakerOfConn func(conn any) uint64
 
 	// QueueEnded reports whether an *ipc.Queue accepts no more elements.

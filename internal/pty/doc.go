@@ -1,2 +1,2 @@
-// Package pty opens terminals, for tests of what programs do at one.
+// Package pty opens pseudoterminals, for tests of programs at a terminal.
 package pty

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open returns both ends of a new terminal, which is nobody's yet: master, where the keyboard and the screen are, and
-// slave, which programs use. The caller closes both.
+// Open returns both ends of a new terminal without a session: the master, where the keyboard and
+// the screen would be, and the slave, which programs use. The caller must close both.
 func Open() (master, slave *os.File, err error) {
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -19,6 +19,7 @@ func Open() (master, slave *os.File, err error) {
 	if err == nil {
 		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
 	}
+
 	if err == nil {
 		slave, err = os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	}

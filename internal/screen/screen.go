@@ -1,6 +1,6 @@
-// Package screen is where the output of workers goes for which nobody has said another place: to a
-// file of this process, or to who shows something at the terminal and keeps lines from running into
-// that.
+// Package screen holds the default destinations of workers' output: files of this process, or a
+// writer that covers such a file. A writer that shows something at the terminal can thus keep lines
+// of output from running into it.
 package screen
 
 import (
@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-// A File is written to, or what covers it.
+// A File writes to a file or to the writer that covers it.
 type File struct{ f *os.File }
 
-// To writes to f.
+// To returns a File that writes to f.
 func To(f *os.File) File { return File{f} }
 
 var covers = struct {
@@ -20,8 +20,8 @@ var covers = struct {
 	by map[*os.File]io.Writer
 }{by: map[*os.File]io.Writer{}}
 
-// Cover has what would be written to f go to w, until uncover is called. The last one that covers it
-// counts. W is not called any more when uncover has returned.
+// Cover redirects to w what would be written to f, until uncover is called. The latest cover
+// counts. After uncover has returned, w is not called again.
 func Cover(f *os.File, w io.Writer) (uncover func()) {
 	covers.Lock()
 	defer covers.Unlock()
@@ -31,7 +31,7 @@ func Cover(f *os.File, w io.Writer) (uncover func()) {
 		covers.Lock()
 		defer covers.Unlock()
 		switch {
-		case covers.by[f] != w: // another one covers it by now
+		case covers.by[f] != w: // another writer covers f by now
 		case was:
 			covers.by[f] = below
 		default:

@@ -1,4 +1,4 @@
-// Package shield calls code of the user's where it must not end who calls it.
+// Package shield calls user code in a way that protects the caller from panics and runtime.Goexit.
 package shield
 
 import (
@@ -7,10 +7,10 @@ import (
 	"runtime/debug"
 )
 
-// ErrGoexit is the error of what called runtime.Goexit, as FailNow of a test does.
+// ErrGoexit is the error for a function that called runtime.Goexit, as a test's FailNow does.
 var ErrGoexit = errors.New("runtime.Goexit was called")
 
-// Panic is the error of what panicked.
+// Panic is the error for a function that panicked.
 type Panic struct {
 	Value any
 	Stack []byte
@@ -18,7 +18,8 @@ type Panic struct {
 
 func (p *Panic) Error() string { return fmt.Sprint("panic: ", p.Value) }
 
-// Call calls f on a goroutine of its own, and waits for it.
+// Call calls f on a new goroutine and waits for it. If f panics, the error is a *Panic. If f calls
+// runtime.Goexit, the error is ErrGoexit.
 func Call(f func() error) (err error) {
 	returned := false
 	over := make(chan struct{})
@@ -32,6 +33,7 @@ func Call(f func() error) (err error) {
 				err = ErrGoexit
 			}
 		}()
+
 		err = f()
 		returned = true
 	}()

@@ -37,7 +37,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/deathtest"
 )
 
-// Deaths are the ways to die in C.
+// Deaths holds the deaths that need C.
 var Deaths = map[string]deathtest.Death{
 	"C: uses a null pointer on the task's thread": func(context.Context, bool) error {
 		C.use_null()

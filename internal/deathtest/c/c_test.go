@@ -15,7 +15,7 @@ func init() { deathtest.Provide(c.Deaths) }
 
 func TestMain(m *testing.M) { mptest.Main(m) }
 
-// E6: what kills C kills one task.
+// E6: A crash of C code must cost only one task.
 func TestDeathsInC(t *testing.T) {
 	if c.Deaths == nil {
 		if os.Getenv("MP_REQUIRE_CGO") != "" {
@@ -26,7 +26,7 @@ func TestDeathsInC(t *testing.T) {
 	deathtest.Run(t, deathtest.CTable)
 }
 
-// With GOTRACEBACK=crash the runtime ends with SIGABRT, but the reasons are the same.
+// With GOTRACEBACK=crash the runtime ends with SIGABRT, but the reasons must be the same.
 func TestDeathsInCWithTracebackCrash(t *testing.T) {
 	if c.Deaths == nil {
 		t.Skip("built without cgo")

@@ -1,2 +1,2 @@
-// Package c has ways to die that need C. Without cgo it has none.
+// Package c provides the deaths that need C. Without cgo there are none.
 package c

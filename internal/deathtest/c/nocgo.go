@@ -4,5 +4,5 @@ package c
 
 import "github.com/go-multiprocessing/mp/internal/deathtest"
 
-// Deaths are none: there is no C.
+// Deaths is empty without cgo.
 var Deaths map[string]deathtest.Death
