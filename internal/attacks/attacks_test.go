@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 	mptest.Main(m)
 }
 
-// Every attack of the table harms only the attacker's own tasks, and what it was given.
+// Each attack in the table must harm only the attacker's own tasks and the objects that it was
+// given.
 func TestAttacks(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
@@ -42,7 +43,9 @@ func TestAttacks(t *testing.T) {
 	t.Cleanup(ps.close)
 	skipped := skipper()
 	begun := map[string]func() attacks.Verdict{}
-	var oneOfThem sync.Mutex // two that wait keep a processor busy with waiting
+
+	// Two rows that wait would keep a processor busy.
+	var oneOfThem sync.Mutex
 	families := map[string][]attacks.Row{}
 	var order []string
 	for _, row := range attacks.Table() {
@@ -61,11 +64,13 @@ func TestAttacks(t *testing.T) {
 			})
 		}
 	}
+
 	for _, family := range order {
 		for _, row := range families[family] {
 			parts := strings.SplitN(row.Name(), "/", 3)
 			t.Run(parts[0]+"/"+parts[1]+"/"+parts[2], func(t *testing.T) {
-				if !row.Heavy() { // those that are run here and now, while all others wait
+				// Heavy rows run here and now, while all others wait.
+				if !row.Heavy() {
 					t.Parallel()
 				}
 				v := attacks.Verdict{}
@@ -81,16 +86,17 @@ func TestAttacks(t *testing.T) {
 			})
 		}
 	}
+
 	for _, run := range begun {
 		go run()
 	}
 }
 
-// sampled is one in how many rows is run with -short and with the race detector: it slows down what
-// the rows do, and adds little to them.
+// sampled is the inverse of the share of rows that run with -short or the race detector. The race
+// detector slows the rows down and finds little in them.
 const sampled = 10
 
-// skipper returns what says of each row in turn whether it is left out.
+// skipper returns a function that reports for each row in turn whether to skip it.
 func skipper() func() bool {
 	if !testing.Short() && !race.Enabled || *long {
 		return func() bool { return false }
@@ -102,7 +108,7 @@ func skipper() func() bool {
 	}
 }
 
-// selected reports whether -run is not for other rows.
+// selected reports whether the -run flag selects the row.
 func selected(t *testing.T, row attacks.Row) bool {
 	f := flag.Lookup("test.run").Value.String()
 	if !strings.Contains(f, "/") {

@@ -40,9 +40,10 @@ func (b *bystander) run(w *world, stop <-chan struct{}) {
 	}
 }
 
-// once makes a round. The last one must succeed.
+// once makes a round. The last round must succeed.
 func (b *bystander) once(w *world, last bool) {
-	const most = 20 // the pool may find out late, or twice, that the attacker's worker is corrupt
+	// The pool may notice late, or twice, that the attacker's worker is corrupt.
+	const most = 20
 	for try := range most {
 		b.n++
 		began := time.Now()
@@ -60,6 +61,7 @@ func (b *bystander) once(w *world, last bool) {
 			}
 			return
 		}
+
 		if !last {
 			return
 		}
@@ -69,8 +71,8 @@ func (b *bystander) once(w *world, last bool) {
 	}
 }
 
-// mayFail reports whether the docs allow a bystander's error: its task ran in
-// the attacker's worker, or waited behind the attack in the worker's ring.
+// mayFail reports whether the docs allow a bystander's error: its task ran in the attacker's
+// worker, or waited behind the attack in the worker's ring.
 func (b *bystander) mayFail(w *world, err error) bool {
 	if !b.attacked {
 		return false
@@ -106,6 +108,7 @@ func callers(name string, pool *mp.Pool, attacked bool) []*bystander {
 		}
 		return in
 	}
+
 	return []*bystander{
 		{name: "Call in " + name, attacked: attacked, round: func(ctx context.Context, n int) error {
 			got, err := mp.Call(ctx, pool, double, n)
@@ -116,6 +119,7 @@ func callers(name string, pool *mp.Pool, attacked bool) []*bystander {
 			if err != nil {
 				return err
 			}
+
 			for i, got := range out {
 				if err := check(got, doubled(n+i), nil); err != nil {
 					return err
@@ -131,6 +135,7 @@ func callers(name string, pool *mp.Pool, attacked bool) []*bystander {
 				}
 				i++
 			}
+
 			if i != many {
 				return fmt.Errorf("%d results of %d", i, many)
 			}

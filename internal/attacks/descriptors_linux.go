@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// A descriptor is a worker's descriptor, or a kind of descriptors.
+// A descriptor is one of a worker's descriptors, or a group of them.
 type descriptor struct {
 	name string
 	is   func(fd int, target string) bool
@@ -24,14 +24,15 @@ func numbered(n int, name string) descriptor {
 	return descriptor{fmt.Sprintf("descriptor %d, %s", n, name), func(fd int, _ string) bool { return fd == n }}
 }
 
-// named stands for descriptors above the numbered ones whose target in /proc/self/fd has a prefix.
+// named returns the descriptors above the numbered ones whose targets in /proc/self/fd have the
+// given prefix.
 func named(name, prefix string) descriptor {
 	return descriptor{name, func(fd int, target string) bool {
 		return fd > link.BrokerFD && strings.HasPrefix(target, prefix)
 	}}
 }
 
-// The descriptors of a worker.
+// The numbers of a worker's descriptors.
 const (
 	socketFD  = link.FirstFD
 	segmentFD = link.FirstFD + 1
@@ -40,7 +41,8 @@ const (
 	brokerFD  = link.BrokerFD
 )
 
-// ownDescriptors are all descriptors of a worker. The first row fails if a worker has another one.
+// ownDescriptors lists all descriptors of a worker. The first row fails if a worker has another
+// one.
 var ownDescriptors = []descriptor{
 	numbered(0, "the standard input"),
 	numbered(1, "the standard output"),
@@ -53,7 +55,7 @@ var ownDescriptors = []descriptor{
 	named("the poller's descriptors", "anon_inode:["),
 	named("the mailboxes' segment", "/memfd:mp-mail"),
 	named("segments", "/memfd:mp-"),
-	named("the processors' limit", "/sys/fs/cgroup/"), // Go reads GOMAXPROCS's bound there
+	named("the processors' limit", "/sys/fs/cgroup/"), // Go reads the limit for GOMAXPROCS there
 }
 
 // openDescriptors returns this process's descriptors with their targets.
@@ -85,15 +87,16 @@ func keepToItself() {
 	}
 }
 
-// allKnown fails if this worker has a descriptor that the table does not know.
+// allKnown fails if this worker has a descriptor that is not in the table.
 func allKnown(ctx context.Context, v *victim) error {
-	if err := v.Dict.Set(ctx, "x", 1); err != nil { // it uses shared memory, and a manager
+	if err := v.Dict.Set(ctx, "x", 1); err != nil { // uses shared memory and a manager
 		return err
 	}
 	all, err := openDescriptors()
 	if err != nil {
 		return err
 	}
+
 	for fd, target := range all {
 		known := false
 		for _, d := range ownDescriptors {
@@ -126,8 +129,8 @@ var descriptorDeeds = []deed{
 		if err := errors.Join(v.hand(fd), syscall.Kill(os.Getpid(), syscall.SIGSTOP)); err != nil {
 			return err
 		}
-		// This thread may run for a moment longer. The task must not end then, although its context may have: a
-		// worker that is stopped between tasks is left alone.
+		// This thread may run for a moment longer. The task must not end then, even if its context
+		// has ended, because a worker that is stopped between tasks is left alone.
 		ctx, cancel := context.WithTimeout(context.Background(), Patience)
 		defer cancel()
 		return rest(ctx)
@@ -160,8 +163,8 @@ func descriptorRows() []Row {
 	return rows
 }
 
-// eachDescriptor does a deed to all descriptors of a kind. There may be none, and the system may refuse
-// a deed.
+// eachDescriptor does a deed to all descriptors of a group. There may be none, and the system may
+// refuse the deed.
 func eachDescriptor(ctx context.Context, v *victim, d descriptor, do deed) error {
 	all, err := openDescriptors()
 	if err != nil {
@@ -175,16 +178,17 @@ func eachDescriptor(ctx context.Context, v *victim, d descriptor, do deed) error
 	return nil
 }
 
-// mostFilled bounds the bytes written to a descriptor that never fills up.
+// mostFilled limits the bytes written to a descriptor that never becomes full.
 const mostFilled = 16 << 20
 
-// fill writes until there is no more room, even if the descriptor is a pipe's reading end.
+// fill writes until there is no more room, even if the descriptor is the reading end of a pipe.
 func fill(fd int) {
 	to := fd
 	if own, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
 		defer unix.Close(own)
 		to = own
 	}
+
 	junk := make([]byte, 4096)
 	for range mostFilled / len(junk) {
 		err := unix.Sendto(to, junk, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
@@ -195,6 +199,7 @@ func fill(fd int) {
 			break
 		}
 	}
+
 	for { // fill the rest byte by byte
 		err := unix.Sendto(to, junk[:1], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 		if errors.Is(err, unix.ENOTSOCK) && to != fd {
@@ -206,13 +211,15 @@ func fill(fd int) {
 	}
 }
 
-// drain reads everything until the task's context ends, even if the descriptor is a pipe's writing end.
+// drain reads everything until the task's context ends, even if the descriptor is the writing end
+// of a pipe.
 func drain(ctx context.Context, fd int) {
 	from := fd
 	if own, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
 		defer unix.Close(own)
 		from = own
 	}
+
 	buf := make([]byte, 65536)
 	for ctx.Err() == nil {
 		_, _, err := unix.Recvfrom(from, buf, unix.MSG_DONTWAIT)
@@ -236,7 +243,8 @@ func replaceByNull(fd int) error {
 	return unix.Dup3(null, fd, unix.O_CLOEXEC)
 }
 
-// replaceBySocket replaces a descriptor by one end of a socket pair, and keeps the other end open.
+// replaceBySocket replaces a descriptor with one end of a socket pair. It leaves the other end
+// open.
 func replaceBySocket(fd int) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -246,7 +254,7 @@ func replaceBySocket(fd int) error {
 	return unix.Dup3(pair[0], fd, unix.O_CLOEXEC)
 }
 
-// hand starts a child that has the descriptor, outside of this process's group.
+// hand starts a child that inherits the descriptor and runs outside of this process's group.
 func (v *victim) hand(fd int) error {
 	env := []string{holdVar + "=" + v.Holders}
 	for _, e := range os.Environ() {

@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// given is the object that the attacker was given, if any.
+// given holds the object that the attacker was given, if there is one.
 type given struct {
 	Mutex     *ipc.Mutex
 	RWMutex   *ipc.RWMutex
@@ -44,19 +44,19 @@ type gift struct {
 	kind xsync.Kind
 	make func(g *gifted) error
 	wire func(g *given) ([]byte, error)
-	// use uses the object in main while it is attacked. It may fail, but must return soon after ctx
-	// ends.
+	// use uses the object in main while it is attacked. It may fail, but it must return soon after
+	// ctx ends.
 	use   func(ctx context.Context, g *gifted) error
 	close func(g *gifted) error
 }
 
-// shared is an object of mp.
+// shared is a shared object.
 type shared interface {
 	MarshalBinary() ([]byte, error)
 	Close() error
 }
 
-// newGift makes a gift from a constructor and the field for its object.
+// newGift returns a gift, given a constructor and the field for the object.
 func newGift[T shared](name string, kind xsync.Kind, field func(g *given) *T, create func() (T, error), use func(context.Context, T) error) gift {
 	return gift{
 		name: name, kind: kind,
@@ -70,7 +70,7 @@ func newGift[T shared](name string, kind xsync.Kind, field func(g *given) *T, cr
 	}
 }
 
-// closing returns the gift g with another close function.
+// closing returns the gift g with a different close function.
 func closing(g gift, end func(g *gifted) error) gift {
 	g.close = end
 	return g
@@ -78,7 +78,7 @@ func closing(g gift, end func(g *gifted) error) gift {
 
 func noConfig() ipc.ObjectConfig { return ipc.ObjectConfig{} }
 
-// gifts has a gift of each kind.
+// gifts has one gift of each kind.
 var gifts = []gift{
 	newGift("Mutex", xsync.KindMutex, func(g *given) **ipc.Mutex { return &g.Mutex }, func() (*ipc.Mutex, error) { return ipc.NewMutex(noConfig()) },
 		func(ctx context.Context, m *ipc.Mutex) error { return errors.Join(m.Lock(ctx), m.Unlock()) }),
@@ -179,7 +179,7 @@ func giftOf(name string) (gift, error) {
 	return gift{}, fmt.Errorf("there is no kind of object %q", name)
 }
 
-// newGiven makes an object of a kind, or none for "".
+// newGiven creates an object of a kind, or none for "".
 func newGiven(name string) (g gifted, err error) {
 	if name == "" {
 		return g, nil

@@ -11,20 +11,20 @@ import (
 	"sync/atomic"
 )
 
-// holders are children of attackers that outlive them and keep descriptors open. A holder ends
-// when its row ends, which closes the holder's connection to the attacked program.
+// holders are children of attackers that outlive them and keep descriptors open. A holder ends when
+// its row ends, because that closes the holder's connection to the attacked program.
 type holders struct {
 	l    net.Listener
 	done sync.WaitGroup
 
-	first chan struct{} // closed when one has reported
+	first chan struct{} // closed when the first holder has reported
 
 	mu    sync.Mutex
 	over  bool
 	conns []net.Conn
 }
 
-// holdVar is a holder's environment variable with the address of its row.
+// holdVar is the environment variable that gives a holder the address of its row.
 const holdVar = "MP_ATTACKS_HOLD"
 
 var held atomic.Int64
@@ -52,6 +52,7 @@ func newHolders() (*holders, error) {
 			reported()
 		}
 	})
+
 	return h, nil
 }
 
@@ -69,8 +70,7 @@ func (h *holders) close() {
 	h.done.Wait()
 }
 
-// Hold is the main function of a holder. In other processes it returns at
-// once.
+// Hold is the main function of a holder. In other processes it returns at once.
 func Hold() {
 	address := os.Getenv(holdVar)
 	if address == "" {
@@ -109,6 +109,7 @@ func newSilentPeer() (*silentPeer, error) {
 			p.mu.Unlock()
 		}
 	})
+
 	return p, nil
 }
 

@@ -24,8 +24,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// honestRows returns rows with honest processes that are stopped, debugged or slow. They look like attackers,
-// and must survive.
+// honestRows returns rows with honest processes that are stopped, debugged or slow. They look like
+// attackers, but must survive.
 func honestRows() []Row {
 	stop := Bounds{Timeout: 8 * time.Second}
 	slow := func(mib int) Bounds {
@@ -45,16 +45,17 @@ func honestRows() []Row {
 		{Target: "a peer", Deed: "takes 2 s for the handshake", waits: true, Bounds: stop, inMain: slowHandshake},
 		{Target: "a peer", Deed: "takes a message of 8 MiB at 4 MB/s", waits: true, Bounds: stop, inMain: slowPeer},
 	}
+
 	for i := range rows {
 		rows[i].Family = Honest
 	}
 	return rows
 }
 
-// whoami is a task that returns its process.
+// whoami is a task that returns the ID of its process.
 var whoami = mp.Register("whoami", func(context.Context, int) (int, error) { return os.Getpid(), nil })
 
-// dwell is a task that takes as many milliseconds as its argument says.
+// dwell is a task that takes the number of milliseconds in its argument.
 var dwell = mp.Register("dwell", func(ctx context.Context, ms int) (int, error) {
 	timer := time.NewTimer(time.Duration(ms) * time.Millisecond)
 	defer timer.Stop()
@@ -69,7 +70,7 @@ var dwell = mp.Register("dwell", func(ctx context.Context, ms int) (int, error) 
 // sum is a task that reads all of its argument.
 var sum = mp.Register("sum", func(_ context.Context, b []byte) (uint32, error) { return crc32.ChecksumIEEE(b), nil })
 
-// chatter is a task that logs as many records as its argument says.
+// chatter is a task that logs the number of records in its argument.
 var chatter = mp.Register("chatter", func(_ context.Context, n int) (int, error) {
 	for i := range n {
 		slog.Info("a record", "i", i)
@@ -93,11 +94,11 @@ var holdLock = mp.Register("holdLock", func(ctx context.Context, h holding) (int
 	return os.Getpid(), errors.Join(err, h.Mutex.Unlock())
 })
 
-// stopped is how long an honest worker is stopped: several grace periods, and longer than any
+// stopped is how long an honest worker is stopped. It is several grace periods, and longer than any
 // time limit for a dead worker.
 const stopped = 2 * time.Second
 
-// lonePool makes a pool of one worker, besides the world's pools.
+// lonePool creates a pool of one worker, in addition to the world's pools.
 func lonePool(w *world) (pool *mp.Pool, pid int, err error) {
 	pool, err = mp.NewPool(mp.PoolConfig{Workers: 1, Grace: w.bounds.Grace, Env: quickExit, Output: quiet})
 	if err != nil {
@@ -107,7 +108,7 @@ func lonePool(w *world) (pool *mp.Pool, pid int, err error) {
 	return pool, pid, err
 }
 
-// suspend stops a process, and continues it when f has returned and stopped has passed.
+// suspend stops a process. It continues the process after f has returned and stopped has passed.
 func suspend(pid int, f func()) error {
 	timer := time.NewTimer(stopped)
 	defer timer.Stop()
@@ -119,7 +120,7 @@ func suspend(pid int, f func()) error {
 	return unix.Kill(pid, unix.SIGCONT)
 }
 
-// same returns an error unless the same worker is still there and works.
+// same returns an error unless the same worker still serves.
 func same(pool *mp.Pool, pid int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
@@ -153,8 +154,8 @@ func stoppedInTask(ctx context.Context, w *world) error {
 	return errors.Join(err, same(pool, pid))
 }
 
-// stoppedWithQueue fills the queue of a stopped worker with small tasks, which go through the ring, and with
-// large ones, which do not.
+// stoppedWithQueue fills the queue of a stopped worker with small tasks, which go through the ring,
+// and a large one, which does not.
 func stoppedWithQueue(ctx context.Context, w *world) error {
 	pool, pid, err := lonePool(w)
 	if err != nil {
@@ -177,6 +178,7 @@ func stoppedWithQueue(ctx context.Context, w *world) error {
 			results <- check(int(got), int(crc32.ChecksumIEEE(b)), err)
 		}()
 	})
+
 	return errors.Join(err, <-results, <-results, same(pool, pid))
 }
 
@@ -191,6 +193,7 @@ func stoppedWithLock(ctx context.Context, w *world) error {
 		return err
 	}
 	defer h.Mutex.Close()
+
 	if h.Held, err = ipc.NewEvent(ipc.ObjectConfig{}); err != nil {
 		return err
 	}
@@ -199,6 +202,7 @@ func stoppedWithLock(ctx context.Context, w *world) error {
 	if err := h.Held.Wait(ctx); err != nil {
 		return err
 	}
+
 	err = suspend(pid, func() {
 		short, cancel := context.WithTimeout(ctx, w.bounds.Grace)
 		defer cancel()
@@ -216,7 +220,7 @@ type talking struct {
 	N       int
 }
 
-// talk is a task that keeps asking a manager.
+// talk is a task that sends many requests to a manager.
 var talk = mp.Register("talk", func(ctx context.Context, t talking) (int, error) {
 	for i := range t.N {
 		if err := t.Dict.Set(ctx, "talk", i); err != nil {
@@ -244,8 +248,9 @@ func stoppedWithManager(ctx context.Context, w *world) error {
 	defer started.Close()
 	often := 3000
 	if race.Enabled {
-		often /= 10 // each takes so much longer
+		often /= 10 // each request takes that much longer
 	}
+
 	task := mp.Submit(ctx, pool, talk, talking{w.ours, started, often})
 	if err := started.Wait(ctx); err != nil {
 		return err
@@ -264,7 +269,7 @@ func debugged(_ context.Context, w *world) error {
 	defer pool.Close()
 	traced := make(chan error)
 	go func() {
-		runtime.LockOSThread() // the tracer is a thread, and ends with this goroutine
+		runtime.LockOSThread() // the tracer is a thread, which ends with this goroutine
 		traced <- trace(pid)
 	}()
 	if err := <-traced; err != nil {
@@ -296,6 +301,7 @@ func trace(pid int) error {
 			return os.NewSyscallError("wait4", err)
 		}
 	}
+
 	timer := time.NewTimer(stopped)
 	<-timer.C
 	for _, tid := range tids {
@@ -303,10 +309,12 @@ func trace(pid int) error {
 			return os.NewSyscallError("ptrace", err)
 		}
 	}
+
 	return nil
 }
 
-// slowTaker sends a large argument to a worker behind a slow line. The pool must not give the worker up.
+// slowTaker sends a large argument to a worker behind a slow line. The pool must not give up the
+// worker.
 func slowTaker(ctx context.Context, w *world, size int) error {
 	b := make([]byte, size)
 	for i := range b {
@@ -330,6 +338,7 @@ func slowMap(ctx context.Context, w *world, n, size int) error {
 	if err != nil {
 		return err
 	}
+
 	out, err := mp.Map(ctx, w.attacked, sum, in)
 	if err != nil {
 		return err
@@ -357,7 +366,7 @@ func (s slowRecords) Handle(context.Context, slog.Record) error {
 func (s slowRecords) WithAttrs([]slog.Attr) slog.Handler { return s }
 func (s slowRecords) WithGroup(string) slog.Handler      { return s }
 
-// slowHandler checks that all records arrive although the handler is slower than the worker.
+// slowHandler checks that all records arrive even if the handler is slower than the worker.
 func slowHandler(ctx context.Context, w *world) error {
 	var n atomic.Int64
 	out := quiet
@@ -375,7 +384,7 @@ func slowHandler(ctx context.Context, w *world) error {
 	return err
 }
 
-// slowLine relays a connection, part bytes at a time.
+// slowLine relays a connection in parts, with a pause between them.
 func slowLine(address string, part int, every time.Duration) (net.Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -394,6 +403,7 @@ func slowLine(address string, part int, every time.Duration) (net.Listener, erro
 		go drip(from, to, part, every)
 		drip(to, from, part, every)
 	}()
+
 	return l, nil
 }
 
@@ -414,7 +424,7 @@ func drip(from, to net.Conn, part int, every time.Duration) {
 	}
 }
 
-// slowHandshake makes a handshake take seconds, within HandshakeTimeout.
+// slowHandshake makes a handshake take seconds, but less than HandshakeTimeout.
 func slowHandshake(ctx context.Context, w *world) error {
 	l, err := slowLine(w.listener.Addr().String(), 2, 40*time.Millisecond)
 	if err != nil {
@@ -445,6 +455,7 @@ func slowPeer(ctx context.Context, _ *world) error {
 		return err
 	}
 	defer line.Close()
+
 	go func() {
 		c, err := l.Accept(ctx)
 		if err != nil {
@@ -457,6 +468,7 @@ func slowPeer(ctx context.Context, _ *world) error {
 		}
 		_, _ = c.Recv(ctx)
 	}()
+
 	c, err := connection.Dial[[]byte](ctx, "tcp", line.Addr().String(), peers())
 	if err != nil {
 		return err

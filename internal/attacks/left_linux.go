@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// TagVar is an environment variable that marks an attacked program and all processes that it and its workers
-// start, whatever their parent is later.
+// TagVar is an environment variable that marks an attacked program and all processes that it and
+// its workers start. It identifies them even when their parent has changed.
 const TagVar = "MP_ATTACKS_TAG"
 
-// Tagged returns the processes that carry a tag.
+// Tagged returns the processes with the given tag.
 func Tagged(tag string) (pids []int) {
 	want := []byte(TagVar + "=" + tag + "\x00")
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -28,10 +28,10 @@ func Tagged(tag string) (pids []int) {
 	return pids
 }
 
-// settling is how long killed processes may take to be gone.
+// settling is how long killed processes may take to disappear.
 const settling = 5 * time.Second
 
-// processesLeft returns processes with the tag, other than this one, that are left after a row.
+// processesLeft returns the processes with the tag, except this one, that are left after a row.
 func processesLeft(tag string) (left []int) {
 	const pause = 20 * time.Millisecond
 	for deadline := time.Now().Add(settling); ; time.Sleep(pause) {

@@ -18,7 +18,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// mappings returns this process's mappings with a name.
+// mappings returns this process's mappings whose lines in /proc/self/maps contain name.
 func mappings(name string) (all [][]byte, err error) {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {
@@ -39,6 +39,7 @@ func mappings(name string) (all [][]byte, err error) {
 		address := uintptr(from)
 		all = append(all, unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&address))), int(to-from)))
 	}
+
 	return all, nil
 }
 
@@ -71,7 +72,8 @@ func areaOf(name string) link.Area {
 	panic("no part of the link's segment is called " + name)
 }
 
-// running returns the number of the task that this worker is running, if its chunk has no other task.
+// running returns the number of the task that this worker is running, if the task's chunk has no
+// other task.
 func running(mem []byte) uint32 {
 	head := shm.Word64(mem, offsetOf("taskHead")).Load()
 	at := areaOf("task ring").Offset + int(head%link.RingSize)
@@ -87,7 +89,7 @@ func commit(mem []byte, seq uint32, kind uint8) {
 	tail.Store(at + uint64(len(head)))
 }
 
-// place returns where an object lies in the arenas of this process.
+// place returns the memory and the offset of an object in the arenas of this process.
 func place(token share.Token) (mem []byte, off int, err error) {
 	arenas, err := mappings("memfd:mp-arena")
 	if err != nil {
@@ -106,7 +108,7 @@ func place(token share.Token) (mem []byte, off int, err error) {
 	return nil, 0, fmt.Errorf("no arena of this worker has the object at %d", token.Offset)
 }
 
-// pipesHere returns the pipes that this process has made, which are its connections to managers.
+// pipesHere returns the pipes that this process has created. They are its connections to managers.
 func pipesHere() (pipes [][]byte, err error) {
 	arenas, err := mappings("memfd:mp-arena")
 	if err != nil {
@@ -123,5 +125,6 @@ func pipesHere() (pipes [][]byte, err error) {
 	if len(pipes) == 0 {
 		err = errors.New("this worker has no pipe")
 	}
+
 	return pipes, err
 }

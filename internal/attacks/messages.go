@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// unknown are numbers that no message has.
+// unknown lists numbers that no message has.
 var unknown = []uint8{0, 63, 255}
 
 func messageRows() []Row {
@@ -39,6 +39,7 @@ func (v *victim) odd() (fds []int, err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	small, err := sparse(4096) // not sealed
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (v *victim) odd() (fds []int, err error) {
 // mostRights is the kernel's limit of descriptors in a message.
 const mostRights = 253
 
-// linkDeeds are the attacks with a message of the link.
+// linkDeeds are the attacks that use a message of the link.
 var linkDeeds = []struct {
 	name string
 	do   func(ctx context.Context, v *victim, kind uint32) error
@@ -140,7 +141,7 @@ func linkMessageRows() (rows []Row) {
 
 const withOddDescriptors = "with odd descriptors"
 
-// serverDeeds are the attacks with a message of the segment server.
+// serverDeeds are the attacks that use a message of the segment server.
 var serverDeeds = []struct {
 	name string
 	do   func(ctx context.Context, v *victim, fd int, op uint8) error
@@ -214,8 +215,8 @@ var serverDeeds = []struct {
 	}},
 }
 
-// inFlight is how many descriptors a few messages can bring before they are closed, if each has as many as
-// the system allows.
+// inFlight is how many descriptors a few messages can carry before they are closed, if each message
+// has as many as the system allows.
 const inFlight = 4 * mostRights
 
 func boundsOf(deed string) (b Bounds) {
@@ -245,10 +246,11 @@ func serverMessageRows() (rows []Row) {
 			})
 		}
 	}
+
 	return rows
 }
 
-// raw makes a TCP connection to an address.
+// raw opens a TCP connection to an address.
 func raw(ctx context.Context, address string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/inside"
 )
 
-// asLocal connects through the manager's door, like a process of its tree.
+// asLocal connects to the manager like a process of its tree.
 func (v *victim) asLocal(ctx context.Context) (inside.ManagerConn, error) {
 	wire, err := v.Dict.MarshalBinary()
 	if err != nil {
@@ -78,12 +78,13 @@ var managerDeeds = []struct {
 	}},
 }
 
-// request is a request on the attacker's own object in the manager, or on none.
+// request returns a request on the attacker's own object in the manager, or on an object that does
+// not exist.
 func (v *victim) request(call uint32, op uint8, args []byte) []byte {
 	return inside.Manager.Request(call, op, v.object(), args)
 }
 
-// object returns the number of the attacker's own object in the manager, or a number without an object.
+// object returns the number of the attacker's own object in the manager, or a number of no object.
 func (v *victim) object() uint64 {
 	wire, err := v.Dict.MarshalBinary()
 	if err != nil || v.rand.IntN(3) == 0 {
@@ -100,8 +101,8 @@ func noise(v *victim, most int) []byte {
 	return b
 }
 
-// managerMessageRows returns a row for each caller and deed, which goes through all operations and
-// some that do not exist. The long form has a row for each operation.
+// managerMessageRows returns a row for each caller and deed. The row covers all operations and some
+// that do not exist. The long form has a row for each operation.
 func managerMessageRows() (rows []Row) {
 	for _, caller := range []struct {
 		name    string
@@ -110,7 +111,9 @@ func managerMessageRows() (rows []Row) {
 		for _, d := range managerDeeds {
 			through := func(ops ...uint8) func(context.Context, *victim) error {
 				return func(ctx context.Context, v *victim) error {
-					for _, op := range ops { // the manager refuses the rest of each one's connection
+					// Each operation has its own connection, because the manager refuses the rest
+					// of it.
+					for _, op := range ops {
 						c, err := caller.connect(v, ctx)
 						if err != nil {
 							return err
@@ -124,6 +127,7 @@ func managerMessageRows() (rows []Row) {
 					return nil
 				}
 			}
+
 			row := Row{Target: "the manager, by " + caller.name, Deed: d.name, works: true, Bounds: Bounds{Timeout: 25 * time.Second, Descriptors: 256}, after: managerIsSmall, heavy: d.name == reallyLarge}
 			row.attack = through(slices.Concat(inside.Manager.Operations(), []uint8{0, 254, 255})...)
 			rows = append(rows, row)
@@ -134,10 +138,11 @@ func managerMessageRows() (rows []Row) {
 			}
 		}
 	}
+
 	return rows
 }
 
-// past returns a connection after its handshake, over which the attack can send any bytes.
+// past returns a connection after its handshake. The attack can send any bytes over it.
 func (v *victim) past(ctx context.Context) (net.Conn, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -148,6 +153,7 @@ func (v *victim) past(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	go func() { // relays the handshake
 		from, err := l.Accept()
 		if err != nil {
@@ -160,7 +166,7 @@ func (v *victim) past(ctx context.Context) (net.Conn, error) {
 	return to, err
 }
 
-// many is how often a deed is repeated that costs the other side little.
+// many is how often a deed is repeated if it costs the other side little.
 const many = 100
 
 // peerMessageRows returns attacks on a listener, before and after the handshake.
@@ -182,6 +188,7 @@ func peerMessageRows() []Row {
 			return errors.Join(nap(ctx), closeAll(open))
 		}
 	}
+
 	before := func(say func(v *victim) []byte) func(context.Context, *victim) error {
 		return func(ctx context.Context, v *victim) error {
 			var open []net.Conn
@@ -196,6 +203,7 @@ func peerMessageRows() []Row {
 			return errors.Join(nap(ctx), closeAll(open))
 		}
 	}
+
 	const handshake, message = "the listener: a handshake", "the listener: a message"
 	rows := []Row{
 		{Target: handshake, Deed: "huge", attack: before(func(*victim) []byte { return make([]byte, 256<<10) })},
@@ -209,6 +217,7 @@ func peerMessageRows() []Row {
 		{Target: message, Deed: "noise", attack: after(16, func(v *victim) []byte { return append(head(8), noise(v, 100)...) })},
 		{Target: message, Deed: "repeated", attack: after(4, func(*victim) []byte { return make([]byte, 64<<10) })},
 	}
+
 	for i := range rows {
 		rows[i].Bounds = Bounds{Timeout: 3 * time.Second, Goroutines: 4 * many, Descriptors: 2 * many}
 		if rows[i].Target == message && rows[i].Deed == "unfinished" {

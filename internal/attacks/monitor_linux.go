@@ -16,10 +16,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/race"
 )
 
-// usage is the resources of a process.
+// usage describes the resources that a process uses.
 type usage struct {
 	memory      int // MiB, the peak so far
-	heap        int // MiB that Go has requested from the system, touched or not
+	heap        int // MiB that Go has requested from the system, used or not
 	descriptors int
 	goroutines  int
 	threads     int
@@ -51,8 +51,8 @@ func used() usage {
 // forgetPeak resets VmHWM to the memory in use.
 func forgetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
 
-// A monitor watches what this process uses. It ends the process if that is far too much, since the machine is
-// shared.
+// A monitor watches what this process uses. It ends the process if that is far too much, because
+// the machine is shared.
 type monitor struct {
 	base usage
 	mu   sync.Mutex
@@ -62,7 +62,7 @@ type monitor struct {
 	done chan struct{}
 }
 
-// every is the time between two looks.
+// every is the time between two measurements.
 const every = 25 * time.Millisecond
 
 // tooMuch is how many MiB memory may exceed its bound before the monitor ends the program.
@@ -87,6 +87,7 @@ func watch(w *world) *monitor {
 			if m.most.memory > m.base.memory+w.bounds.Memory+tooMuch {
 				panic(fmt.Sprintf("%d MiB of memory, with a bound of %d", m.most.memory, m.base.memory+w.bounds.Memory))
 			}
+
 			select {
 			case <-ticker.C:
 			case <-m.stop:
@@ -94,6 +95,7 @@ func watch(w *world) *monitor {
 			}
 		}
 	}()
+
 	return m
 }
 
@@ -107,7 +109,7 @@ func (m *monitor) look() {
 	}
 }
 
-// end reports what exceeded the row's bounds.
+// end reports which bounds of the row were exceeded.
 func (m *monitor) end(w *world) {
 	close(m.stop)
 	<-m.done
@@ -126,12 +128,14 @@ func (m *monitor) end(w *world) {
 			w.fault("%d %s, with %d before and a bound of +%d", b.got, b.what, b.base, b.most)
 		}
 	}
+
 	if m.many != "" {
 		w.fault("too many goroutines: %s", m.many)
 	}
 }
 
-// origins counts the goroutines by where they were started, the most frequent first.
+// origins counts the goroutines by where they were started. It lists the most frequent places
+// first.
 func origins() string {
 	buf := make([]byte, 1<<20)
 	buf = buf[:runtime.Stack(buf, true)]
@@ -150,7 +154,7 @@ func origins() string {
 	return strings.Join(out, ", ")
 }
 
-// limitFiles lets this process open at most Files descriptors, whatever the system allows.
+// limitFiles limits the descriptors of this process to Files, whatever the system allows.
 func limitFiles() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -160,7 +164,7 @@ func limitFiles() error {
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 }
 
-// processorTime is what this process and those that it has waited for have spent so far.
+// processorTime returns the processor time that this process and its awaited children have used.
 func processorTime() (d time.Duration) {
 	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
 		var u unix.Rusage

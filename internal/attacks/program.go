@@ -14,7 +14,7 @@ import (
 // testingTB is embedded in a recorder to make it a testing.TB.
 type testingTB = testing.TB
 
-// programVar is an environment variable of the attacked program.
+// programVar is an environment variable that marks the attacked program.
 const programVar = "MP_ATTACKS_PROGRAM"
 
 // A request asks the attacked program to run a row.
@@ -26,15 +26,16 @@ type request struct {
 // IsProgram reports whether this process is the attacked program.
 func IsProgram() bool { return os.Getenv(programVar) != "" }
 
-// Program is the main function of the attacked program. It reads requests from its standard
-// input, runs their rows, and writes verdicts to its standard output.
+// Program is the main function of the attacked program. It reads requests from its standard input,
+// runs their rows, and writes verdicts to its standard output.
 func Program() (code int) {
 	keepToItself()
 	if err := limitFiles(); err != nil {
 		fmt.Fprintln(os.Stderr, "cannot limit descriptors:", err)
 		return 2
 	}
-	_ = os.Unsetenv("MPTEST_TAG") // NoLeaks would keep looking at all processes; processesLeft looks once
+	// NoLeaks would look at all processes repeatedly; processesLeft looks once.
+	_ = os.Unsetenv("MPTEST_TAG")
 	in := bufio.NewScanner(os.Stdin)
 	out := json.NewEncoder(os.Stdout)
 	for in.Scan() {
@@ -50,5 +51,6 @@ func Program() (code int) {
 			return 1
 		}
 	}
+
 	return 0
 }

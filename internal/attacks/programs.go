@@ -7,23 +7,24 @@ import (
 	"time"
 )
 
-// ample is for attacks that move much.
+// ample is for attacks that move many bytes.
 var ample = Bounds{Timeout: 25 * time.Second}
 
 // budget is for attacks on the segment server's budget of descriptors.
 var budget = Bounds{Timeout: 3 * time.Second, Descriptors: Files / 2}
 
-// adopted is for attacks with children, each of which costs descriptors and goroutines while it lives, and on
-// a busy machine a thread when they all die at once.
+// adopted is for attacks with children. Each child costs descriptors and goroutines while it lives.
+// On a busy machine it also costs a thread if all of them die at once.
 var adopted = Bounds{Timeout: 3 * time.Second, Descriptors: 512, Goroutines: 1024, Threads: 128}
 
 // brief is for attacks that are about time more than size.
 var brief = Bounds{Timeout: 3 * time.Second}
 
-// manyHandshakes allows for as many as may be under way, and their goroutines.
+// manyHandshakes allows for the largest number of concurrent handshakes and their goroutines.
 var manyHandshakes = Bounds{Timeout: 3 * time.Second, Descriptors: 256 + 128, Goroutines: 3 * 256}
 
-// programRows are attacks of several steps, each of which was once a program that broke something.
+// programRows returns attacks of several steps. Each of them was once a program that broke
+// something.
 func programRows() []Row {
 	rows := []Row{
 		{Target: "the bell", Deed: "fill it again and again", attack: keepBellFull},
@@ -50,6 +51,7 @@ func programRows() []Row {
 		{Target: "the manager", Deed: "change objects that it was not given, by their numbers", attack: guessObjects},
 		{Target: "the listener", Deed: "connect again and again and say nothing", heavy: true, Bounds: manyHandshakes, attack: silence},
 	}
+
 	for i := range rows {
 		rows[i].Family = Programs
 		switch rows[i].Target {
@@ -58,7 +60,9 @@ func programRows() []Row {
 		case "the wake pipe":
 			rows[i].during = submitMore
 		}
-		rows[i].waits = !rows[i].heavy && !rows[i].until && rows[i].Bounds.Timeout > brief.Timeout // for what it moves
+
+		// It mostly moves bytes.
+		rows[i].waits = !rows[i].heavy && !rows[i].until && rows[i].Bounds.Timeout > brief.Timeout
 	}
 	return rows
 }

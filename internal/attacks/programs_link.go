@@ -42,7 +42,8 @@ func seemToSleep(_ context.Context, v *victim) error {
 	if err := v.hand(wakeFD); err != nil {
 		return err
 	}
-	for { // it ignores its context as well
+	// It also ignores its context.
+	for {
 		asleep.Store(1)
 	}
 }
@@ -75,10 +76,10 @@ func grow(ctx context.Context, _ *victim) error {
 			return err
 		}
 	}
-	return nil // it has been taken: there is nothing to wait for
+	return nil // the bytes have been read, so there is nothing to wait for
 }
 
-// returnError commits an outcome that is an error, as encoded.
+// returnError commits an encoded error as the outcome of its own task.
 func returnError(ctx context.Context, body []byte) error {
 	mem, err := linkSegment()
 	if err != nil {
@@ -94,14 +95,14 @@ func returnError(ctx context.Context, body []byte) error {
 	return errors.Join(err, rest(ctx))
 }
 
-// wideError is an error of n empty parts, of a byte each.
+// wideError returns an encoded error of n empty parts of one byte each.
 func wideError(n int) []byte {
 	const parts, empty = 6, 0xa0
 	b := binary.BigEndian.AppendUint64([]byte{0xa1, parts, 0x9b}, uint64(n))
 	return append(b, bytes.Repeat([]byte{empty}, n)...)
 }
 
-// deepError is a chain of errors, each with its text.
+// deepError returns an encoded chain of errors, each with a text.
 func deepError(depth int) []byte {
 	text := func(s string) []byte { b, _ := cbor.Marshal(s); return b }
 	var b []byte
@@ -115,7 +116,7 @@ func deepError(depth int) []byte {
 	return append(b, 0xa1, 1, 0x61, 'x')
 }
 
-// submitMore submits calls all the time, so that the attacker's worker has to be woken.
+// submitMore keeps submitting calls, so that the attacker's worker must be woken.
 func submitMore(ctx context.Context, w *world) {
 	select {
 	case <-w.holders.first:
@@ -131,6 +132,7 @@ func submitMore(ctx context.Context, w *world) {
 		calls = append(calls, mp.Submit(patient, w.attacked, double, len(calls)))
 		<-ticker.C
 	}
+
 	for _, c := range calls {
 		if _, err := c.Result(context.Background()); errors.Is(err, context.DeadlineExceeded) {
 			w.fault("a call behind the attack: %v", err)
@@ -139,7 +141,7 @@ func submitMore(ctx context.Context, w *world) {
 	}
 }
 
-// profiles asks for profiles all the time, each in a second at most.
+// profiles keeps requesting profiles. Each request must return soon after a second.
 func profiles(ctx context.Context, w *world) {
 	const brief = time.Second
 	for ctx.Err() == nil {
@@ -153,7 +155,7 @@ func profiles(ctx context.Context, w *world) {
 	}
 }
 
-// answerQuestions answers the parent's questions in the runtime's place.
+// answerQuestions answers the parent's queries in place of the runtime.
 func answerQuestions(ctx context.Context, body []byte) error {
 	fd, err := linkSocket()
 	if err != nil {
@@ -189,7 +191,7 @@ func profileHuge(ctx context.Context, _ *victim) error {
 	return answerQuestions(ctx, profileAnswer(make([]byte, 300<<20)))
 }
 
-// profileAnswer is how a worker answers the question for a profile.
+// profileAnswer returns a worker's encoded answer to a query for a profile.
 func profileAnswer(data []byte) []byte {
 	b, err := cbor.Marshal(struct {
 		Data []byte `cbor:"1,keyasint"`
@@ -200,12 +202,13 @@ func profileAnswer(data []byte) []byte {
 	return b
 }
 
-// stacksBomb tells stacks, which it is asked for when it has been told to end, before and after that.
+// stacksBomb keeps sending stacks, before and after the parent asks for them.
 func stacksBomb(context.Context, *victim) error {
 	fd, err := linkSocket()
 	if err != nil {
 		return err
 	}
+
 	const parts = 200
 	part := bytes.Repeat([]byte("goroutine 1 [running]:\n"), 1<<20/23)
 	head := link.MessageHead(kindOf("stacks"), 0, uint64(parts*len(part)))

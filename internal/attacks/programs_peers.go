@@ -17,7 +17,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// holdManagerLocks has the locks of the pipe to the manager held by a process that there is not.
+// holdManagerLocks marks the locks of the pipe to the manager as held by a process that does not
+// exist.
 func holdManagerLocks(ctx context.Context, v *victim) error {
 	if err := v.Dict.Set(ctx, "x", 1); err != nil {
 		return err
@@ -26,6 +27,7 @@ func holdManagerLocks(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
+
 	const nobody = 999
 	for _, mem := range pipes {
 		for _, off := range xsync.PipeLocks() {
@@ -39,7 +41,7 @@ func holdManagerLocks(ctx context.Context, v *victim) error {
 	return nil
 }
 
-// far is a connection to the manager as a remote client has it.
+// far returns a remote client's connection to the manager.
 func (v *victim) far(ctx context.Context) (*manager.Manager, error) {
 	return manager.Dial(ctx, "tcp", v.Manager, peers())
 }
@@ -59,7 +61,7 @@ func longNames(ctx context.Context, v *victim) error {
 	return nil
 }
 
-// block waits, with its argument, as long as it may.
+// block blocks until its context ends, and keeps its argument meanwhile.
 var block = manager.Function("block", func(ctx context.Context, old int, _ []byte) (int, error) {
 	<-ctx.Done()
 	return old, ctx.Err()
@@ -82,6 +84,7 @@ func waitingCalls(ctx context.Context, v *victim) error {
 			answers <- err
 		}()
 	}
+
 	for range many - fit {
 		if err := <-answers; !errors.Is(err, manager.ErrLimit) {
 			return fmt.Errorf("one of %d calls that wait, with room for %d: %w", many, fit, err)
@@ -90,7 +93,8 @@ func waitingCalls(ctx context.Context, v *victim) error {
 	return nil
 }
 
-// guessObjects clears and closes objects of others, by all small numbers but that of its own.
+// guessObjects clears objects of other processes, by trying all small numbers except its own
+// object's.
 func guessObjects(ctx context.Context, v *victim) error {
 	c, err := v.asLocal(ctx)
 	if err != nil {
@@ -100,6 +104,7 @@ func guessObjects(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
+
 	own := inside.Manager.Object(wire)
 	for object := range uint64(16) {
 		var b []byte
@@ -113,7 +118,7 @@ func guessObjects(ctx context.Context, v *victim) error {
 	return rest(ctx)
 }
 
-// managerIsSmall bounds what the manager's process has taken.
+// managerIsSmall checks how much memory the manager's process has used.
 func managerIsSmall(_ context.Context, w *world) error {
 	if mib := status(fmt.Sprint(w.manager.PID()), "VmHWM") >> 10; mib > DefaultMemory*raceFactor {
 		return fmt.Errorf("the manager, with Limits.Bytes of %d MiB, has taken %d MiB", managerBytes>>20, mib)
@@ -121,7 +126,7 @@ func managerIsSmall(_ context.Context, w *world) error {
 	return nil
 }
 
-// silence keeps as many connections open as the listener lets it.
+// silence keeps as many connections open as the listener allows.
 func silence(ctx context.Context, v *victim) error {
 	dialer := net.Dialer{}
 	const many = 1024
@@ -133,11 +138,12 @@ func silence(ctx context.Context, v *victim) error {
 					continue
 				}
 				stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-				_, _ = io.Copy(io.Discard, c) // as long as the other side keeps it
+				_, _ = io.Copy(io.Discard, c) // until the other side closes it
 				stop()
 				_ = c.Close()
 			}
 		}()
 	}
+
 	return rest(ctx)
 }

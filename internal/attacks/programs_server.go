@@ -28,6 +28,7 @@ func lingerAtServer(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
+
 	const req = 1 << 20
 	id := v.tag | 4711
 	if err := tell(ctx, server, "publish", broker.RawMessage{ID: id, Req: req}, fd); err != nil {
@@ -43,7 +44,7 @@ func lingerAtServer(ctx context.Context, v *victim) error {
 	return rest(ctx)
 }
 
-// tokenOf is the handle of what the attacker was given.
+// tokenOf returns the handle of the object that the attacker was given.
 func (v *victim) tokenOf(name string) (share.Token, error) {
 	kind, err := giftOf(name)
 	if err != nil {
@@ -57,7 +58,7 @@ func (v *victim) tokenOf(name string) (share.Token, error) {
 	return token, err
 }
 
-// tokenAndServer is tokenOf, and the socket to the segment server.
+// tokenAndServer is like tokenOf, and also returns the socket to the segment server.
 func (v *victim) tokenAndServer(ctx context.Context, name string) (token share.Token, server int, err error) {
 	if token, err = v.tokenOf(name); err == nil {
 		server, err = v.server(ctx)
@@ -70,13 +71,16 @@ func destroyOthers(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
+
 	own, err := sparse(4096)
 	if err != nil {
 		return err
 	}
+
 	const req = 1 << 20
 	id := v.tag | 4711
-	for _, end := range []bool{false, true} { // destroy it outright, drop it, take it, and keep it in order to release it
+	// Destroy the segment directly, drop it, take it, and keep it in order to release it.
+	for _, end := range []bool{false, true} {
 		for op, m := range map[string]broker.RawMessage{
 			"destroy": {ID: token.Segment}, "drop": {ID: token.Segment}, "take": {ID: token.Segment},
 			"release": {ID: token.Segment, Size: id, OK: end},
@@ -89,11 +93,12 @@ func destroyOthers(ctx context.Context, v *victim) error {
 		}
 	}
 	_ = tell(ctx, server, "fetch", broker.RawMessage{ID: token.Segment, Req: req + 2})
-	_, err = answerOf(ctx, server, req+2) // all that came before has been done
+	// The answer shows that all earlier messages have been handled.
+	_, err = answerOf(ctx, server, req+2)
 	return err
 }
 
-// siblingLives looks at an object that lies in the same segment as what was given.
+// siblingLives checks an object that is in the same segment as the given object.
 func siblingLives(ctx context.Context, w *world) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
@@ -108,7 +113,7 @@ func siblingLives(ctx context.Context, w *world) error {
 	return nil
 }
 
-// adoptMany gives the server children that are none: each is the root itself.
+// adoptMany makes the server adopt processes that are not children: each is the root itself.
 func adoptMany(ctx context.Context, v *victim) error {
 	server, err := v.server(ctx)
 	if err != nil {
@@ -118,6 +123,7 @@ func adoptMany(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
+
 	const many = 600
 	for i := range many {
 		if _, err := haveAdopted(ctx, server, uint32(1<<20+i), parent); err != nil {
@@ -128,7 +134,8 @@ func adoptMany(ctx context.Context, v *victim) error {
 	return nil
 }
 
-// haveAdopted asks the server to adopt the process of a pidfd, and closes that process's end of the socket.
+// haveAdopted asks the server to adopt the process of a pidfd, and closes that process's end of the
+// socket.
 func haveAdopted(ctx context.Context, server int, req uint32, pidfd int) (broker.RawMessage, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -143,12 +150,14 @@ func haveAdopted(ctx context.Context, server int, req uint32, pidfd int) (broker
 	return answerOf(ctx, server, req)
 }
 
-// departAlive has children adopted that have left its process group, and says of each that it has departed.
+// departAlive makes the server adopt children that have left the worker's process group, and claims
+// of each that it has departed.
 func departAlive(ctx context.Context, v *victim) error {
 	server, err := v.server(ctx)
 	if err != nil {
 		return err
 	}
+
 	const many = 100
 	for i := range many {
 		child := exec.Command("sleep", "1000")
@@ -156,13 +165,14 @@ func departAlive(ctx context.Context, v *victim) error {
 		if err := child.Start(); err != nil {
 			return err
 		}
+
 		pidfd, err := unix.PidfdOpen(child.Process.Pid, 0)
 		if err != nil {
 			return err
 		}
 		m, err := haveAdopted(ctx, server, uint32(1<<20+i), pidfd)
 		_ = unix.Close(pidfd)
-		if err != nil || !m.OK { // the server does not kill what it has not adopted
+		if err != nil || !m.OK { // the server does not kill a process that it has not adopted
 			_ = child.Process.Kill()
 			break
 		}
@@ -174,7 +184,8 @@ func departAlive(ctx context.Context, v *victim) error {
 	return nil
 }
 
-// publishMany publishes until the server does not take any more, and keeps all of it as long as it may.
+// publishMany publishes segments until the server accepts no more, and keeps them as long as it
+// may.
 func publishMany(ctx context.Context, v *victim) error {
 	server, err := v.server(ctx)
 	if err != nil {
@@ -190,7 +201,8 @@ func publishMany(ctx context.Context, v *victim) error {
 	return ctx.Err()
 }
 
-// newPoolStartsBeside shows, once the attacker has taken all that it gets, that this was not everybody's.
+// newPoolStartsBeside waits until the attacker has taken all that it can get, and checks that
+// others still get something.
 func newPoolStartsBeside(ctx context.Context, w *world) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -201,6 +213,7 @@ func newPoolStartsBeside(ctx context.Context, w *world) {
 			w.fault("the attacker still takes descriptors")
 			return
 		}
+
 		n := used().descriptors
 		if n <= last && n > w.before.descriptors+DefaultDescriptors {
 			same++
@@ -214,8 +227,8 @@ func newPoolStartsBeside(ctx context.Context, w *world) {
 	}
 }
 
-// keepMany has its own segments live on, in messages of a queue of main's, after its death: as many
-// as the server takes.
+// keepMany makes as many of its own segments as the server accepts live on after its death, in
+// messages of main's queue.
 func keepMany(ctx context.Context, v *victim) error {
 	token, server, err := v.tokenAndServer(ctx, "Queue")
 	if err != nil {
@@ -226,6 +239,7 @@ func keepMany(ctx context.Context, v *victim) error {
 		if err == nil {
 			err = tell(ctx, server, "keep", broker.RawMessage{ID: id, Size: token.Segment, Req: req})
 		}
+
 		if err != nil {
 			return broker.RawMessage{}, err
 		}
@@ -235,7 +249,7 @@ func keepMany(ctx context.Context, v *victim) error {
 	return nil
 }
 
-// exhaust calls ask with one new segment after the other, whose numbers begin with tag, until the answer is no.
+// exhaust calls ask with new segments, whose numbers begin with tag, until a request is refused.
 func exhaust(ask func(id uint64, fd int, req uint32) (broker.RawMessage, error), tag uint64) {
 	const many = 20000
 	for i := range many {
@@ -251,8 +265,8 @@ func exhaust(ask func(id uint64, fd int, req uint32) (broker.RawMessage, error),
 	}
 }
 
-// littleIsLeft waits until the dead attacker takes no more of the server's budget than an eighth of all
-// descriptors.
+// littleIsLeft waits until the dead attacker uses no more of the server's budget than an eighth of
+// all descriptors.
 func littleIsLeft(ctx context.Context, w *world) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
@@ -269,7 +283,7 @@ func littleIsLeft(ctx context.Context, w *world) error {
 	return newPoolStarts(ctx, w)
 }
 
-// newPoolStarts shows that the attacker's budget was not everybody's.
+// newPoolStarts checks that a new pool can still share objects.
 func newPoolStarts(ctx context.Context, w *world) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
@@ -286,13 +300,14 @@ func newPoolStarts(ctx context.Context, w *world) error {
 	if err != nil {
 		return fmt.Errorf("a new worker shares an object of its own: %w", err)
 	}
+
 	return m.Close()
 }
 
-// newMutex is a task that shares an object of its worker's.
+// newMutex is a task that shares a new object of its worker.
 var newMutex = mp.Register("newMutex", func(context.Context, int) (*ipc.Mutex, error) { return ipc.NewMutex(ipc.ObjectConfig{}) })
 
-// spill puts a record into the queue that says that the element lies in a sparse file.
+// spill puts a record into the queue that claims that the element is in a sparse file.
 func spill(ctx context.Context, v *victim, size int64) error {
 	token, server, err := v.tokenAndServer(ctx, "Queue")
 	if err != nil {
@@ -302,6 +317,7 @@ func spill(ctx context.Context, v *victim, size int64) error {
 	if err != nil {
 		return err
 	}
+
 	const req = 1 << 20
 	id := v.tag | 4711
 	_ = tell(ctx, server, "publish", broker.RawMessage{ID: id, Size: uint64(size), Req: req}, fd)
@@ -309,12 +325,13 @@ func spill(ctx context.Context, v *victim, size int64) error {
 	if _, err := answerOf(ctx, server, req+1); err != nil {
 		return err
 	}
+
 	mem, off, err := place(token)
 	if err != nil {
 		return err
 	}
 	ring := mem[off:][:token.Size]
-	for range 8 { // main is not the only one that gets
+	for range 8 { // main is not the only process that takes elements
 		xsync.PutElsewhere(ring[:xsync.RingSize], ring[xsync.RingSize:], id, uint64(size))
 	}
 	return nil

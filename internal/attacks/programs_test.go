@@ -26,7 +26,7 @@ func matches(pattern, name string) bool {
 	return err != nil || ok
 }
 
-// programs are the attacked programs. Each one runs rows until it fails.
+// programs holds the attacked programs. Each one runs rows until it fails.
 type programs struct {
 	t    *testing.T
 	mu   sync.Mutex
@@ -39,7 +39,7 @@ type program struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
-	stderr string // a file
+	stderr string // the name of a file
 	tag    string
 }
 
@@ -53,6 +53,7 @@ func (ps *programs) run(t *testing.T, row attacks.Row) attacks.Verdict {
 	if err != nil {
 		v.Faults = append(v.Faults, err.Error())
 	}
+
 	if len(v.Faults) > 0 || v.Hung {
 		v.Faults = append(v.Faults, p.end()...)
 		return v
@@ -96,6 +97,7 @@ func start(dir, tag string) (*program, error) {
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
+
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -123,8 +125,8 @@ func (p *program) ask(row attacks.Row, seed uint64) (v attacks.Verdict, err erro
 	return v, nil
 }
 
-// end ends the program, kills what is left of it, and returns how it ended unless it exited
-// normally.
+// end ends the program and kills the processes that it left. It returns how the program ended,
+// unless it exited normally.
 func (p *program) end() (faults []string) {
 	_ = p.in.Close()
 	timer := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
@@ -155,8 +157,8 @@ func (p *program) lastWords() string {
 	return "\n" + string(b[:min(len(b), most)])
 }
 
-// left kills and returns the processes that carry the program's tag, after waiting for those that are about
-// to end.
+// left waits for processes with the program's tag to end, and then kills and returns the remaining
+// ones.
 func (p *program) left() (pids []string) {
 	var left []int
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {

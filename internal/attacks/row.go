@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Families of rows.
+// The families of rows.
 const (
 	Descriptors = "descriptors"
 	Words       = "words"
@@ -18,7 +18,7 @@ const (
 	Honest      = "honest"
 )
 
-// A Row is one attack, or one honest process that only looks like one.
+// A Row is one attack, or one honest process that only looks like an attacker.
 type Row struct {
 	Family string
 	Target string // what is attacked
@@ -27,39 +27,39 @@ type Row struct {
 
 	// attack runs as a task in a worker of the attacked pool.
 	attack func(ctx context.Context, v *victim) error
-	// inMain runs in the attacked program instead of a task: an honest process's work, or main's
-	// use of what an attack has left.
+	// inMain runs in the attacked program instead of a task. It does an honest process's work, or
+	// uses in main what an attack has left.
 	inMain func(ctx context.Context, w *world) error
 	// during is called during the attack, with a context that ends with it.
 	during func(ctx context.Context, w *world)
 	// after is called in the attacked program when the attack has ended.
 	after func(ctx context.Context, w *world) error
 
-	gives   string // a kind of object that the attacker is given
+	gives   string // the kind of object that the attacker is given
 	works   bool   // the attack must end without an error
 	until   bool   // the attack is cancelled when during returns
 	own     bool   // the attacker's worker may return wrong results of its own tasks
 	alone   bool   // no bystander uses the attacked pool
-	first   bool   // no bystander uses it until a child of the attack has reported
-	stuck   bool   // its log handler does not return before the attack is over
-	waits   bool   // it waits more than it works
-	heavy   bool   // it keeps all processors busy for seconds
-	long    bool   // only in the long form
+	first   bool   // no bystander uses the attacked pool until a child of the attack has reported
+	stuck   bool   // the log handler does not return before the attack is over
+	waits   bool   // the row waits more than it works
+	heavy   bool   // the row keeps all processors busy for seconds
+	long    bool   // the row is part of the long form only
 	env     []string
 	workers int // of the attacked pool; 0 means 2
 }
 
-// Bounds are what a row may cost the attacked program. A field that is zero has a default.
+// Bounds are what a row may cost the attacked program. Zero fields have defaults.
 type Bounds struct {
 	Timeout     time.Duration // of the attack's task
-	Memory      int           // MiB beyond what was in use before
+	Memory      int           // MiB more than before
 	Descriptors int
 	Goroutines  int
 	Threads     int
 	Grace       time.Duration // of the attacked pool
 }
 
-// Defaults of Bounds, and what bounds every row.
+// Defaults of Bounds, and bounds that hold for all rows.
 const (
 	DefaultTimeout     = 400 * time.Millisecond
 	DefaultMemory      = 256
@@ -75,10 +75,10 @@ const (
 	// Closing is how long Close and Shutdown may take.
 	Closing = 5 * time.Second
 
-	// Stacks is how much of its goroutines' stacks a worker may tell.
+	// Stacks is how many bytes of its goroutines' stacks a worker may send.
 	Stacks = 64 << 10
-	// Files is how many descriptors the attacked program may open: what other processes can make
-	// it keep is a part of that.
+	// Files is how many descriptors the attacked program may open. Some of them are descriptors
+	// that other processes can make it keep.
 	Files = 4096
 )
 

@@ -22,8 +22,8 @@ type Verdict struct {
 	Faults []string
 	Attack string // the error of the attack's task
 	Took   time.Duration
-	CPU    time.Duration // processor time of the program and of all that it started
-	Memory int           // MiB at the peak, minus what was in use before
+	CPU    time.Duration // processor time of the program and all its child processes
+	Memory int           // MiB at the peak, minus the memory in use before
 	Hung   bool          // the program can run no more rows
 }
 
@@ -36,6 +36,7 @@ func runRow(name string, seed uint64) Verdict {
 		v.Faults = []string{"no such row"}
 		return v
 	}
+
 	left := &recorder{}
 	mptest.NoLeaks(left)
 	w, err := newWorld(context.Background(), row, seed)
@@ -44,6 +45,7 @@ func runRow(name string, seed uint64) Verdict {
 	} else {
 		w.run(&v)
 	}
+
 	w.end()
 	w.mu.Lock()
 	v.Faults, v.Hung = w.faults, w.hung
@@ -94,7 +96,7 @@ func (w *world) run(v *Verdict) {
 	v.Memory = m.most.memory - m.base.memory
 }
 
-// begin returns when a bystander may begin, at the latest when stop is closed.
+// begin returns when a bystander may begin, but no later than when stop is closed.
 func (w *world) begin(b *bystander, stop <-chan struct{}) {
 	if b.attacked && w.row.first {
 		select {
@@ -137,6 +139,7 @@ func (w *world) attack() (err error) {
 		Row: w.row.Name(), Seed: w.seed, Holders: w.holders.address(), Manager: w.manager.Addr(),
 		Peer: w.listener.Addr().String(), Silent: w.silent.port(), Given: w.given.given, Dict: w.theirs,
 	}
+
 	over, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	enough, end := context.WithCancel(context.Background())
@@ -150,14 +153,18 @@ func (w *world) attack() (err error) {
 			}
 		})
 	}
+
 	var pid int
 	w.within("the attack's Call", w.bounds.Timeout+w.bounds.Grace+Slack, func() {
-		if w.row.first { // a Call on an idle worker keeps that to itself: no other task is sent to it meanwhile
+		// A Call on an idle worker would reserve the worker: the pool would send it no other task
+		// meanwhile.
+		if w.row.first {
 			pid, err = mp.Submit(enough, w.attacked, attack, o, mp.Timeout(w.bounds.Timeout)).Result(context.Background())
 			return
 		}
 		pid, err = mp.Call(enough, w.attacked, attack, o, mp.Timeout(w.bounds.Timeout))
 	})
+
 	cancel()
 	w.within("what main does beside the attack", Patience+Slack, beside.Wait)
 	var dead *mp.WorkerError
@@ -175,8 +182,8 @@ func (w *world) attack() (err error) {
 	return err
 }
 
-// useGiven uses the attacker's object in main until stop is closed. The attacker can make the calls fail, but
-// must not keep them from returning.
+// useGiven uses the attacker's object in main until stop is closed. The attacker may make the calls
+// fail, but must not keep them from returning.
 func (w *world) useGiven(stop <-chan struct{}) (done <-chan struct{}) {
 	over := make(chan struct{})
 	kind, err := giftOf(w.row.gives)
@@ -197,6 +204,7 @@ func (w *world) useGiven(stop <-chan struct{}) (done <-chan struct{}) {
 			if took := time.Since(began); took > 3*(short+w.bounds.Grace)+Slack {
 				w.fault("main with a %s that the attacker was given: calls with %v took %v", kind.name, short, took)
 			}
+
 			select {
 			case <-stop:
 				return
@@ -204,10 +212,11 @@ func (w *world) useGiven(stop <-chan struct{}) (done <-chan struct{}) {
 			}
 		}
 	}()
+
 	return over
 }
 
-// end closes everything.
+// end closes all objects, pools and the manager.
 func (w *world) end() {
 	if w.hung {
 		return
@@ -217,6 +226,7 @@ func (w *world) end() {
 			return
 		}
 	}
+
 	if n := len(w.killed); n > 1 && w.row.inMain == nil && !w.row.alone {
 		w.fault("%d workers have died", n)
 	}

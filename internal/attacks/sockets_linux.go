@@ -15,7 +15,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// takeOver returns one of the worker's sockets, which the worker's runtime then no longer uses.
+// takeOver takes over one of the worker's sockets, so that the worker's runtime no longer uses it,
+// and returns its descriptor.
 func takeOver(fd, kind int) (int, error) {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 100)
 	if err != nil {
@@ -26,10 +27,11 @@ func takeOver(fd, kind int) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(pair[0])
-	return own, unix.Dup3(pair[0], fd, unix.O_CLOEXEC) // the other end stays open: no end of file
+	// The other end stays open, so that reading does not return the end of file.
+	return own, unix.Dup3(pair[0], fd, unix.O_CLOEXEC)
 }
 
-// await waits until a descriptor is ready, or ctx ends.
+// await waits until a descriptor is ready or ctx ends.
 func await(ctx context.Context, fd int, events int16) error {
 	for ctx.Err() == nil {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
@@ -40,7 +42,7 @@ func await(ctx context.Context, fd int, events int16) error {
 	return ctx.Err()
 }
 
-// writeAll writes bytes to a descriptor, which may be non-blocking.
+// writeAll writes b to a descriptor, which may be non-blocking.
 func writeAll(ctx context.Context, fd int, b []byte) error {
 	for len(b) > 0 {
 		n, err := unix.Write(fd, b)
@@ -77,10 +79,11 @@ func readAll(ctx context.Context, fd int, b []byte) error {
 			b = b[n:]
 		}
 	}
+
 	return nil
 }
 
-// say sends a message of the link.
+// say sends a message over the link.
 func say(ctx context.Context, fd int, kind, seq uint32, body []byte) error {
 	return writeAll(ctx, fd, append(link.MessageHead(kind, seq, uint64(len(body))), body...))
 }
@@ -95,7 +98,7 @@ func hear(ctx context.Context, fd int) (kind, seq uint32, err error) {
 	return binary.LittleEndian.Uint32(head), binary.LittleEndian.Uint32(head[4:]), readAll(ctx, fd, body)
 }
 
-// kindOf returns the number of a message of the link.
+// kindOf returns the number of a message kind of the link.
 func kindOf(name string) uint32 {
 	for _, m := range link.Messages() {
 		if m.Name == name {
@@ -121,6 +124,7 @@ func sendWith(ctx context.Context, fd int, b []byte, fds ...int) error {
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
+
 	for {
 		err := unix.Sendmsg(fd, b, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 		if errors.Is(err, unix.EINTR) {
@@ -160,7 +164,7 @@ func answerOf(ctx context.Context, fd int, req uint32) (broker.RawMessage, error
 	}
 }
 
-// server takes over the socket to the segment server once the worker's runtime has used it.
+// server takes over the socket to the segment server, after the worker's runtime has used it.
 func (v *victim) server(ctx context.Context) (int, error) {
 	if err := v.Dict.Set(ctx, "x", 1); err != nil { // uses the socket
 		return -1, err
@@ -202,6 +206,7 @@ func (v *victim) lingering() (int, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return -1, err
 	}
+
 	for junk := make([]byte, 65536); ; {
 		if _, err := unix.Write(fd, junk); err != nil {
 			break

@@ -31,14 +31,14 @@ func find(name string) (Row, bool) {
 	return Row{}, false
 }
 
-// A Line is a line of the table in the docs: all deeds to a target. The long
-// form's rows are not in it.
+// A Line is a line of the table in the docs: all deeds to a target. It does not contain the rows of
+// the long form.
 type Line struct {
 	Family, Target string
 	Deeds          []string
 }
 
-// Lines returns the table in the docs.
+// Lines returns the lines of the table in the docs.
 func Lines() (lines []Line) {
 	for _, r := range Table() {
 		if r.long {
@@ -54,7 +54,7 @@ func Lines() (lines []Line) {
 	return lines
 }
 
-// String returns the line as the docs have it.
+// String returns the line as shown in the docs.
 func (l Line) String() string {
 	return "| " + l.Family + " | " + l.Target + " | " + strings.Join(l.Deeds, "; ") + " |"
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// docs/attacks.md lists the tested rows, and no others.
+// docs/attacks.md must list the tested rows, and no others.
 func TestDocs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/attacks.md")
 	if err != nil {
@@ -21,6 +21,7 @@ func TestDocs(t *testing.T) {
 			got = append(got, strings.TrimSpace(line))
 		}
 	}
+
 	var want []string
 	for _, l := range Lines() {
 		want = append(want, l.String())
@@ -31,14 +32,14 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// Every kind of object is given to some attacker.
+// Each kind of object must be given to some attacker.
 func TestGifts(t *testing.T) {
 	if missing := kindsWithout(); len(missing) > 0 {
 		t.Errorf("no gift is of the kinds %d", missing)
 	}
 }
 
-// docs/attacks.md states the tested bounds.
+// docs/attacks.md must state the tested bounds.
 func TestDocsBounds(t *testing.T) {
 	text, err := os.ReadFile("../../docs/attacks.md")
 	if err != nil {

@@ -17,9 +17,9 @@ import (
 type order struct {
 	Row     string
 	Seed    uint64
-	Holders string // address for children that outlive their worker
-	Manager string // address
-	Peer    string // address of a connection.Listener
+	Holders string // the address for children that outlive their worker
+	Manager string // the manager's address
+	Peer    string // the address of a connection.Listener
 	Silent  int    // a TCP port whose peer never reads
 	Given   given
 	Dict    *manager.Dict[string, int]
@@ -29,10 +29,10 @@ type order struct {
 type victim struct {
 	order
 	rand *rand.Rand
-	tag  uint64 // upper bits of the numbers of segments that this worker may publish
+	tag  uint64 // upper bits of the numbers of the segments that this worker may publish
 }
 
-// attack is the task that attacks. Its result is the worker's process.
+// attack is the task that attacks. Its result is the ID of the worker's process.
 var attack = mp.Register("attack", func(ctx context.Context, o order) (int, error) {
 	row, ok := find(o.Row)
 	if !ok || row.attack == nil {
@@ -49,7 +49,7 @@ func doubled(n int) int { return 1_000_000_007*n + 12345 }
 
 type relayed struct{ In, Out *ipc.Queue[int] }
 
-// relay takes an element and puts another one.
+// relay takes an element from one queue and puts another one into the other queue.
 var relay = mp.Register("relay", func(ctx context.Context, r relayed) (int, error) {
 	n, err := r.In.Get(ctx)
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// throttleVar is an environment variable that simulates an honest worker on a slow machine. It says how many bytes
-// a second the worker takes from its parent.
+// throttleVar is an environment variable that simulates an honest worker on a slow machine. Its
+// value is the number of bytes that the worker reads from its parent per second.
 const throttleVar = "MP_ATTACKS_THROTTLE"
 
-// Throttle puts such a worker behind a slow line; in other processes it does nothing. Call it before
-// mp.Init.
+// Throttle puts a worker with throttleVar behind a slow line. In other processes it does nothing.
+// It must be called before mp.Init.
 func Throttle() {
 	rate, err := strconv.Atoi(os.Getenv(throttleVar))
 	if err != nil || !mp.IsWorker() {
@@ -26,6 +26,7 @@ func Throttle() {
 	if err != nil {
 		panic(err)
 	}
+
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		panic(err)
@@ -38,12 +39,12 @@ func Throttle() {
 	go carry(own, pair[1], rate) // to the worker
 }
 
-// catchUp is how much time a line that has carried too little, for want of a processor or of bytes, makes up for.
-// Without it the line would be slower than it says, on a busy machine much slower: its processes may not run for a
-// second there.
+// catchUp is for how much lost time a line makes up. A line loses time for lack of a processor or
+// of bytes. Without catchUp, it would be slower than its rate, and much slower on a busy machine,
+// where its processes may not run for a second.
 const catchUp = 2 * time.Second
 
-// carry copies bytes, at a rate in bytes a second; 0 means as fast as possible.
+// carry copies bytes at a rate in bytes per second. Zero means as fast as possible.
 func carry(from, to, rate int) {
 	const part = 64 << 10
 	_, _ = unix.SetNonblock(from, false), unix.SetNonblock(to, false)
@@ -58,6 +59,7 @@ func carry(from, to, rate int) {
 			_ = unix.Shutdown(to, unix.SHUT_WR)
 			return
 		}
+
 		for b := buf[:n]; len(b) > 0; {
 			k, err := unix.Write(to, b)
 			if err == unix.EINTR {
@@ -66,6 +68,7 @@ func carry(from, to, rate int) {
 			if err != nil {
 				return
 			}
+
 			b = b[k:]
 		}
 		if rate > 0 {

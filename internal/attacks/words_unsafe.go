@@ -19,7 +19,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A scribble is an attack on a word. It is called repeatedly while other processes read the word.
+// A scribble is an attack on a word. The method next is called repeatedly while other processes
+// read the word.
 type scribble struct {
 	name string
 	next func(old, now uint64) uint64
@@ -38,7 +39,8 @@ var scribbles = []scribble{
 	{"the pid of no process", func(old, _ uint64) uint64 { return old | 999 }},
 }
 
-// segmentNames are the names of all shared segments. A row fails if a worker has a segment with another name.
+// segmentNames lists the names of all shared segments. A row fails if a worker has a segment with
+// another name.
 var segmentNames = []string{"mp-link", "mp-arena", "mp-mail", "mp-roster", "mp-data", "mp-shared", "mp-block"}
 
 // How long a word is attacked.
@@ -58,8 +60,8 @@ func wordRows() []Row {
 	return rows
 }
 
-// linkWordRows returns a row for each named word of the link's segment, and for some random words of each
-// area.
+// linkWordRows returns a row for each named word of the link's segment, and rows for random words
+// of each area.
 func linkWordRows(s scribble) (rows []Row) {
 	seen := map[string]int{}
 	for _, w := range link.Words() {
@@ -77,6 +79,7 @@ func linkWordRows(s scribble) (rows []Row) {
 			return nil
 		}})
 	}
+
 	for _, a := range link.Areas() {
 		for _, every := range []bool{false, true} {
 			row := Row{Family: Words, Target: "the link's " + a.Name, Deed: s.name, own: true, long: every}
@@ -88,11 +91,12 @@ func linkWordRows(s scribble) (rows []Row) {
 			rows = append(rows, row)
 		}
 	}
+
 	return rows
 }
 
-// area scribbles over words of an area of the link's segment. The running task's words are among
-// them, since the others may not be in use.
+// area scribbles over words of an area of the link's segment. They include words of the running
+// task, because the other words may be unused.
 func (s scribble) area(ctx context.Context, v *victim, a link.Area, every bool) error {
 	mem, err := linkSegment()
 	if err != nil {
@@ -107,6 +111,7 @@ func (s scribble) area(ctx context.Context, v *victim, a link.Area, every bool) 
 		}
 		s.hold(ctx, mem, a.Offset+8*at, 8, perWord/2)
 	}
+
 	if every {
 		for at := range words {
 			w := shm.Word64(mem, a.Offset+8*at)
@@ -116,7 +121,7 @@ func (s scribble) area(ctx context.Context, v *victim, a link.Area, every bool) 
 	return nil
 }
 
-// hold scribbles over a word for a time d, and rings the parent's bell meanwhile.
+// hold scribbles over a word for the time d, and meanwhile rings the parent's doorbell.
 func (s scribble) hold(ctx context.Context, mem []byte, off, size int, d time.Duration) {
 	bell := []byte{1}
 	for end := time.Now().Add(d); ctx.Err() == nil && time.Now().Before(end); {
@@ -133,6 +138,7 @@ func (s scribble) hold(ctx context.Context, mem []byte, off, size int, d time.Du
 				w.Store(s.next(old, w.Load()))
 			}
 		}
+
 		_, _ = unix.Write(bellFD, bell)
 	}
 }
@@ -156,10 +162,11 @@ func objectRows(s scribble) (rows []Row) {
 			rows = append(rows, row)
 		}
 	}
+
 	return rows
 }
 
-// article returns a name with its article.
+// article returns a name with its indefinite article.
 func article(name string) string {
 	if name != "RecursiveMutex" && strings.ContainsRune("AER", rune(name[0])) {
 		return "an " + name
@@ -183,10 +190,12 @@ func (v *victim) memoryOf(g gift) ([]byte, error) {
 	case "Slab":
 		return v.Given.Slab.Slice(), nil
 	}
+
 	token, err := v.tokenOf(g.name)
 	if err != nil {
 		return nil, err
 	}
+
 	mem, off, err := place(token)
 	if err != nil {
 		return nil, err
@@ -195,8 +204,8 @@ func (v *victim) memoryOf(g gift) ([]byte, error) {
 	return mem[off:min(off+size, len(mem))], nil
 }
 
-// object scribbles over one word after the other and restores each one's value. At last it scribbles
-// over all of them and does not restore them.
+// object scribbles over one word after another and restores each word's value. In the end it
+// scribbles over all of them without restoring them.
 func (s scribble) object(ctx context.Context, v *victim, mem []byte, every bool) error {
 	const first = 64
 	words := len(mem) / 8
@@ -206,6 +215,7 @@ func (s scribble) object(ctx context.Context, v *victim, mem []byte, every bool)
 			places = append(places, i)
 		}
 	}
+
 	for range 16 {
 		places = append(places, v.rand.IntN(words))
 	}
@@ -222,6 +232,7 @@ func (s scribble) object(ctx context.Context, v *victim, mem []byte, every bool)
 			return err
 		}
 	}
+
 	for i := range words {
 		w := shm.Word64(mem, 8*i)
 		w.Store(s.next(w.Load(), w.Load()))
@@ -250,6 +261,7 @@ func segmentRows(s scribble) (rows []Row) {
 			if err := v.Dict.Set(ctx, "x", 1); err != nil {
 				return err
 			}
+
 			all, err := t.words(v)
 			for _, mem := range all {
 				err = errors.Join(err, s.object(ctx, v, mem, false))
@@ -258,10 +270,11 @@ func segmentRows(s scribble) (rows []Row) {
 		}
 		rows = append(rows, row)
 	}
+
 	return rows
 }
 
-// writable returns the mappings that are, or can be made, writable.
+// writable returns the mappings that are writable or can be made so.
 func writable(name string) (can [][]byte, err error) {
 	all, err := mappings(name)
 	for _, mem := range all {
@@ -272,7 +285,7 @@ func writable(name string) (can [][]byte, err error) {
 	return can, err
 }
 
-// segmentsKnown fails if this worker has a segment that the table does not know.
+// segmentsKnown fails if this worker has a segment that is not in the table.
 func segmentsKnown(ctx context.Context, v *victim) error {
 	if err := v.Dict.Set(ctx, "x", 1); err != nil {
 		return err
@@ -291,12 +304,12 @@ func segmentsKnown(ctx context.Context, v *victim) error {
 	return err
 }
 
-// bytesOf returns the memory of a slice.
+// bytesOf returns the memory of a slice as bytes.
 func bytesOf(s []int64) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), 8*len(s))
 }
 
-// kindsWithout returns the kinds of objects without a gift.
+// kindsWithout returns the kinds of objects that have no gift.
 func kindsWithout() (missing []xsync.Kind) {
 	for _, k := range xsync.Kinds() {
 		if !slices.ContainsFunc(gifts, func(g gift) bool { return g.kind == k }) {

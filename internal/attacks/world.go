@@ -22,8 +22,8 @@ import (
 // key is the key of the attacked program's clients.
 var key = []byte("a key of thirty-two bytes, no less")
 
-// A world is the attacked program while a row runs: two pools, a manager, a listener, and
-// objects that the attacker is not given.
+// A world is the attacked program while a row runs: two pools, a manager, a listener, and objects
+// that the attacker does not get.
 type world struct {
 	row    Row
 	bounds Bounds
@@ -36,20 +36,20 @@ type world struct {
 	holders         *holders
 	silent          *silentPeer
 	given           gifted
-	sibling         *ipc.Value[int]            // lies in the same segment, and is not given
-	theirs          *manager.Dict[string, int] // the attacker's
-	ours, pool      *manager.Dict[string, int] // main's and another pool's, and the attacked pool's
+	sibling         *ipc.Value[int]            // in the given object's segment, but not given
+	theirs          *manager.Dict[string, int] // used by the attacker
+	ours, pool      *manager.Dict[string, int] // of main and another pool; of the attacked pool
 	in, out         *ipc.Queue[int]
 	counted         counted
 	counts          int
 	bystanders      []*bystander
-	before          usage         // what the program used when the row began
+	before          usage         // the program's usage when the row began
 	over            chan struct{} // closed when the attack is over
 
 	mu     sync.Mutex
 	faults []string
 	killed map[int]bool // workers of the attacked pool
-	hung   bool         // a call does not return: the program can run no more rows
+	hung   bool         // a call does not return, so the program can run no more rows
 }
 
 func (w *world) fault(format string, args ...any) {
@@ -60,7 +60,7 @@ func (w *world) fault(format string, args ...any) {
 	}
 }
 
-// lost notes that a worker of the attacked pool has died under a bystander's task.
+// lost notes that a worker of the attacked pool has died while it ran a task.
 func (w *world) lost(pid int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,10 +86,10 @@ func (w *world) within(name string, d time.Duration, f func()) bool {
 	}
 }
 
-// quiet is where workers' output goes: it is read and discarded.
+// quiet discards workers' output.
 var quiet = mp.Output{Stdout: io.Discard, Stderr: io.Discard, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}
 
-// stuckRecords is a log handler that takes its first record until a channel is closed.
+// stuckRecords is a log handler that blocks until a channel is closed.
 type stuckRecords struct {
 	slog.Handler
 	until <-chan struct{}
@@ -109,7 +109,7 @@ func (s stuckRecords) WithGroup(name string) slog.Handler {
 // quickExit keeps the race detector from sleeping for a second at every exit.
 var quickExit = []string{"GORACE=atexit_sleep_ms=0"}
 
-// newWorld makes everything that a row needs.
+// newWorld creates everything that a row needs.
 func newWorld(ctx context.Context, row Row, seed uint64) (*world, error) {
 	w := &world{row: row, bounds: row.Bounds.withDefaults(), seed: seed, killed: map[int]bool{}, over: make(chan struct{})}
 	steps := []func(context.Context) error{w.makePools, w.makeManager, w.makeListener, w.makeObjects}
@@ -156,7 +156,7 @@ func (w *world) makeManager(ctx context.Context) (err error) {
 	return err
 }
 
-// makeListener serves peers, and sends each number back changed.
+// makeListener serves peers. It answers each number with its double.
 func (w *world) makeListener(context.Context) (err error) {
 	w.listener, err = connection.Listen[int]("tcp", "127.0.0.1:0", peers())
 	if err != nil {
@@ -175,10 +175,10 @@ func (w *world) makeListener(context.Context) (err error) {
 	return nil
 }
 
-// managerBytes is how much the manager may keep.
+// managerBytes is how many bytes the manager may keep.
 const managerBytes = 16 << 20
 
-// peers returns the config of connections.
+// peers returns the Config of connections.
 func peers() connection.Config {
 	return connection.Config{Key: key, Logger: slog.New(slog.DiscardHandler)}
 }
@@ -193,6 +193,7 @@ func (w *world) makeObjects(context.Context) (err error) {
 	if w.in, err = ipc.NewQueue[int](ipc.QueueConfig{Isolated: true}); err != nil {
 		return err
 	}
+
 	if w.out, err = ipc.NewQueue[int](ipc.QueueConfig{Isolated: true}); err != nil {
 		return err
 	}
@@ -212,7 +213,7 @@ func (w *world) makeObjects(context.Context) (err error) {
 // siblingValue is a value that noise is unlikely to equal.
 const siblingValue = 1_234_567_890
 
-// makeBystanders lists the bystanders.
+// makeBystanders creates the bystanders.
 func (w *world) makeBystanders() {
 	w.bystanders = slices.Concat(callers("the attacked pool", w.attacked, true), callers("another pool", w.other, false), []*bystander{
 		{name: "a manager, by the attacked pool", attacked: true, round: w.rememberBy(w.attacked, w.pool, "a")},
@@ -228,6 +229,7 @@ func (w *world) makeBystanders() {
 		{name: "a lock", round: w.lockRound},
 		{name: "a connection", round: w.peerRound, every: 5 * pace},
 	})
+
 	if w.row.alone {
 		w.bystanders = slices.DeleteFunc(w.bystanders, func(b *bystander) bool { return b.attacked })
 	}

@@ -1,4 +1,4 @@
-// Badtype registers a function whose argument cannot travel.
+// Badtype registers a function whose argument type cannot be encoded.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Contain runs a task that leaves processes behind, in a pool with the
-// containment that its first argument names ("-" for none) and the control group
-// of the third, and ends the worker, the pool or nothing, as the second says.
+// Contain runs a task that leaves processes behind. The first argument names the pool's
+// containment, or is "-" for none, and the third names its control group. The second argument says
+// what to end afterwards: the worker, the pool or nothing.
 package main
 
 import (
@@ -41,7 +41,8 @@ var breed = mp.Register("breed", func(context.Context, int) (int, error) {
 
 var die = mp.Register("die", func(context.Context, int) (int, error) {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
-	os.Exit(3) // the first of a namespace cannot be killed by itself
+	// The first process of a namespace cannot kill itself.
+	os.Exit(3)
 	return 0, nil
 })
 
@@ -63,6 +64,7 @@ func run(containment, how, cgroup string) error {
 	if _, err := mp.Call(ctx, pool, breed, 0); err != nil {
 		return err
 	}
+
 	await("bred")
 	switch how {
 	case "worker":
@@ -76,7 +78,7 @@ func run(containment, how, cgroup string) error {
 	return nil
 }
 
-// await tells where we are and waits to be told to go on.
+// await prints where and waits for a line on the standard input.
 func await(where string) {
 	fmt.Println(where)
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')

@@ -1,4 +1,4 @@
-// Forgot uses a pool without having called Init.
+// Forgot uses a pool without calling Init.
 package main
 
 import (

@@ -1,6 +1,7 @@
-// Memory runs tasks that need far more memory than their workers may have, while it is busy itself, and prints the
-// peak of the largest worker in MiB, by what the system says of its children. It is small, so that what a child has
-// before it is another program does not count.
+// Memory runs tasks that need far more memory than their workers may have, while it is busy itself.
+// It prints the peak of the largest worker in MiB, as the system reports it for child processes.
+// The program itself is small, because the memory of a child before it executes another program
+// counts, too.
 //
 //	memory WAY WORKERS LIMIT
 package main
@@ -49,7 +50,7 @@ var ways = map[string]func(){
 		b := unsafeBytes(mmap(at, want, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_FIXED), want)
 		touch(b)
 	},
-	"sealed": func() { // it is not writable any more, and so is no data
+	"sealed": func() { // read-only memory no longer counts as data
 		for n := 0; n < want; n += 64 << 20 {
 			at := mmap(0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, 0)
 			touch(unsafeBytes(at, 64<<20))
@@ -101,6 +102,7 @@ func main() {
 		fmt.Println("no cgo")
 		return
 	}
+
 	workers, _ := strconv.Atoi(os.Args[2])
 	limit, _ := strconv.Atoi(os.Args[3])
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers, Limits: mp.Limits{Memory: int64(limit) << 20}})
@@ -112,6 +114,7 @@ func main() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
+
 	for range runtime.NumCPU() {
 		go func() {
 			for {
@@ -123,6 +126,7 @@ func main() {
 	for range workers {
 		all = append(all, mp.Submit(context.Background(), pool, grow, way))
 	}
+
 	for _, f := range all {
 		_, err := f.Result(context.Background())
 		var w *mp.WorkerError

@@ -1,5 +1,5 @@
-// Orphan starts workers, each of which starts a child of its own, tells their
-// process ids, and ends in the way that its argument names, in the middle of a Map.
+// Orphan starts workers, each of which starts a child. It prints their process IDs and ends in the
+// middle of a Map, in the way that its argument names.
 package main
 
 import (
@@ -29,10 +29,12 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+
 	pids, err := mp.Map(ctx, pool, start, make([]int, 4), mp.ChunkSize(1))
 	if err != nil {
 		panic(err)
 	}
+
 	mp.MapAsync(ctx, pool, forever, make([]int, 4))
 	for _, p := range pids {
 		fmt.Println(p)

@@ -1,5 +1,5 @@
-// Parent runs shared functions on the worker binary that its argument names and
-// prints what comes of it.
+// Parent runs shared functions on the worker binary that its argument names and prints the
+// outcomes.
 package main
 
 import (

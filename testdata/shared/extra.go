@@ -8,5 +8,5 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// Extra is missing in a binary built with the tag noextra.
+// Extra does not exist in a binary built with the tag noextra.
 var Extra = mp.Register("extra", func(_ context.Context, n int) (int, error) { return n, nil })

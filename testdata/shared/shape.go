@@ -8,8 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// Shape has another shape in a binary built with the tag othershape.
+// Shape has a different shape in a binary built with the tag othershape.
 type Shape struct{ A int }
 
-// Shaped takes it.
+// Shaped takes a Shape.
 var Shaped = mp.Register("shaped", func(_ context.Context, s Shape) (int, error) { return s.A, nil })

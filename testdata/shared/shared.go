@@ -1,4 +1,4 @@
-// Package shared has the functions that a parent and a worker binary share.
+// Package shared contains the functions that a parent and a worker binary share.
 package shared
 
 import (
@@ -7,5 +7,5 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// Double is in every binary, with one shape.
+// Double exists in every binary, with the same shape.
 var Double = mp.Register("double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })

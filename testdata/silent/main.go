@@ -1,4 +1,4 @@
-// Silent is no worker: its main forgets Init.
+// Silent is not a worker: its main does not call Init.
 package main
 
 import (

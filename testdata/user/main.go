@@ -1,5 +1,6 @@
-// User starts workers and then changes its own user, or has the workers' Setup change theirs, so that killing them is
-// refused, or what kills them is forgotten. Its argument says which. It needs root.
+// User starts workers and then changes its own user, or its workers' Setup changes theirs. Killing
+// the workers is then refused, or the parent-death signal is forgotten. The argument selects the
+// case. The program needs root.
 package main
 
 import (
@@ -23,7 +24,7 @@ var who = mp.Register("who", func(context.Context, int) (string, error) {
 	return fmt.Sprint(os.Getpid(), " ", os.Getpid()), nil
 })
 
-// away is another user's for a while.
+// away temporarily runs as another user.
 var away = mp.Register("away", func(context.Context, int) (int, error) {
 	return 0, errors.Join(syscall.Seteuid(nobody), syscall.Seteuid(0))
 })
@@ -43,6 +44,7 @@ func main() {
 	case "away":
 		err = orphan(away.With(0))
 	}
+
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -59,6 +61,7 @@ func host() error {
 	if err := pool.Ready(ctx); err != nil {
 		return err
 	}
+
 	other, err := mp.NewPool(mp.PoolConfig{Workers: 2})
 	if err != nil {
 		return err
@@ -66,6 +69,7 @@ func host() error {
 	if err := other.Ready(ctx); err != nil {
 		return err
 	}
+
 	process, err := mp.NewProcess(loop, 0, mp.ProcessConfig{})
 	if err != nil {
 		return err
@@ -88,6 +92,7 @@ func host() error {
 	if err := pool.Resize(1); err != nil {
 		return err
 	}
+
 	late := mp.Submit(ctx, other, loop, 0, mp.Timeout(time.Second))
 	if err := other.Shutdown(ctx); err != nil {
 		return err
@@ -116,7 +121,7 @@ func setup() error {
 	return nil
 }
 
-// tasks ends a worker by its deadline, and then runs others.
+// tasks kills a worker by a deadline, and then runs other tasks.
 func tasks(ctx context.Context, pool *mp.Pool) error {
 	if _, err := mp.Call(ctx, pool, loop, 0, mp.Timeout(100*time.Millisecond)); !isDead(err) {
 		return fmt.Errorf("Call: %w", err)
@@ -133,7 +138,7 @@ func isDead(err error) bool {
 	return errors.As(err, &dead)
 }
 
-// orphan tells the numbers of workers, and waits for its end.
+// orphan prints the process IDs of workers and waits to be killed.
 func orphan(setup mp.Task) error {
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1, Setup: setup})
 	if err != nil {
