@@ -230,6 +230,6 @@ func (m *member) killIfSending(j *job, cause error) {
 	}
 }
 
-// patience is how long an idle worker waits before it takes tasks that did not seem worth waking
-// it.
+// patience is how long an idle worker waits before it takes tasks for which waking it did not seem
+// worthwhile.
 const patience = 2 * time.Millisecond

@@ -41,7 +41,7 @@ func (c *Crew) keep(i int, first chan<- error) {
 
 		if failed++; killed(err) {
 			if inSetup(err) {
-				kills++ // which may be what Setup causes
+				kills++ // Setup may have caused it
 			}
 			if kills <= c.cfg.Restart.Attempts {
 				failed = min(failed, 1) // such an end says little about the next worker

@@ -190,7 +190,7 @@ func (c *Crew) hasServed() {
 	c.served = true
 }
 
-// giveUp leaves a place empty.
+// giveUp leaves a slot empty.
 func (c *Crew) giveUp(i int, why error) {
 	c.mu.Lock()
 	drops := c.leavePlace(i, why)

@@ -5,7 +5,7 @@ package crew
 import "errors"
 
 // attempt returns the number of the attempt at element lo. It also returns the end of the elements
-// from lo to hi that share this number, because tasks of one chunk do.
+// from lo to hi that share this number, because all tasks of a chunk must share it.
 func (c *Crew) attempt(j *job, lo, hi int) (attempt, end int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

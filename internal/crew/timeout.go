@@ -38,7 +38,7 @@ type sighting struct {
 	at      time.Time
 	expired bool
 
-	// odd is since when the worker claims to run a later task than the one whose result is due.
+	// odd is when the worker first claimed to run a later task than the one whose result is due.
 	odd time.Time
 }
 
@@ -115,8 +115,8 @@ func (m *member) sight(now time.Time) time.Duration {
 }
 
 // doubt ends a worker that claims to have started a task but has not committed the result of the
-// one before. The timeout of the earlier task could not be enforced. The caller must hold the
-// pool's lock.
+// one before. Otherwise the timeout of the earlier task could not be enforced. The caller must hold
+// the pool's lock.
 func (m *member) doubt(running sched.Chunk, now time.Time) {
 	front, _ := m.work.Front()
 	switch {

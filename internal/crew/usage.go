@@ -8,9 +8,9 @@ import (
 
 // usage tracks where a worker's time goes. The pool's lock guards it.
 type usage struct {
-	serving time.Time // since when it is in service
+	serving time.Time // when it came into service
 	news    time.Time // when the last results came, or the first of its tasks were sent
-	free    time.Time // since when it has no tasks; zero if it has some
+	free    time.Time // when it ran out of tasks; zero if it has some
 	waited  time.Duration
 }
 

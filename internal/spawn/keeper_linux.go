@@ -212,13 +212,11 @@ func runKeeper() {
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	})
-
 	if err == nil && pidfd < 0 {
 		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
-
 	if err != nil {
 		var errno syscall.Errno
 		if !errors.As(err, &errno) {
@@ -227,9 +225,9 @@ func runKeeper() {
 		tell(binary.LittleEndian.AppendUint32(nil, uint32(errno)))
 		return
 	}
-	// Other processes wait for the other ends to be closed.
+
 	for fd := range n {
-		_ = syscall.Close(fd)
+		_ = syscall.Close(fd) // other processes wait for the end
 	}
 	_ = unix.Sendmsg(sock, make([]byte, startedSize), unix.UnixRights(pidfd), nil, unix.MSG_NOSIGNAL)
 	go func() {
