@@ -45,7 +45,8 @@ type reply struct {
 }
 
 // Ask sends the same query to all workers in service, whether they are busy or not. It returns when
-// all answers have come or the context has ended. The answers are in the order of the slots.
+// all answers have come or ctx has ended. The answers are in the order of the slots. A worker that
+// does not answer has an error in its Answer.
 func (c *Crew) Ask(ctx context.Context, data []byte) []Answer {
 	var asked []*member
 	c.mu.Lock()

@@ -158,6 +158,7 @@ type job struct {
 
 // Execute takes over the tasks of a batch and may return before any of them has started. Each task
 // is settled exactly once. Execute blocks while too many jobs wait. On error it has taken no task.
+// The error is ctx's, ErrClosed, or the reason why no worker can serve.
 func (c *Crew) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	n := b.Len()
 	if n == 0 {
@@ -241,7 +242,7 @@ func (c *Crew) admit(ctx context.Context) error {
 }
 
 // checkRoom wakes blocked callers once half of the queue is empty, so that they are not woken for
-// every single job that leaves it.
+// every single job that leaves it. The caller must hold c.mu.
 func (c *Crew) checkRoom() {
 	if c.blocked > 0 && c.sched.Len() <= c.cfg.Backlog/2 {
 		close(c.room)
@@ -249,7 +250,7 @@ func (c *Crew) checkRoom() {
 	}
 }
 
-// distribute makes sure that some worker takes the tasks in the queue.
+// distribute makes sure that some worker takes the tasks in the queue. The caller must hold c.mu.
 func (c *Crew) distribute() {
 	j := c.sched.Next()
 	if j == nil {
@@ -264,7 +265,7 @@ func (c *Crew) distribute() {
 	c.rouse(j)
 }
 
-// soon reports whether a worker in service is about to run out of work.
+// soon reports whether a worker in service is about to run out of work. The caller must hold c.mu.
 func (c *Crew) soon() bool {
 	for _, m := range c.members {
 		if m != nil && !m.dead && m.work.Tasks() > 0 && m.work.Ahead() < brief {
@@ -274,7 +275,8 @@ func (c *Crew) soon() bool {
 	return false
 }
 
-// rouse wakes idle workers for a job, or lets a busy worker take more tasks.
+// rouse wakes idle workers for a job, or lets a busy worker take more tasks. The caller must hold
+// c.mu.
 func (c *Crew) rouse(j *sched.Job) {
 	n := c.sched.Wanted(j)
 	for ; n > 0 && len(c.idle) > 0; n-- {
@@ -309,7 +311,7 @@ const lookAtMost = 2 * time.Millisecond
 // missing returns how many workers should be started for the waiting tasks. It does not count
 // workers that will look for tasks anyway: those that are being started, and those that have just
 // finished a task. A caller that receives the outcome of a task may submit the next one before the
-// pool knows that the worker is idle.
+// pool knows that the worker is idle. The caller must hold c.mu.
 func (c *Crew) missing() int {
 	starting, looking := 0, 0
 	for i, p := range c.places[:c.want] {
@@ -334,7 +336,8 @@ const maxRetries = 1<<16 - 2
 // brief is the duration of queued work below which waking a worker is not worth it.
 const brief = 100 * time.Microsecond
 
-// popIdle takes the worker that became idle last, because its caches are warm.
+// popIdle takes the worker that became idle last, because its caches are warm. The caller must hold
+// c.mu.
 func (c *Crew) popIdle() *member {
 	m := c.idle[len(c.idle)-1]
 	c.idle = c.idle[:len(c.idle)-1]
@@ -343,7 +346,7 @@ func (c *Crew) popIdle() *member {
 	return m
 }
 
-// countWorkers must be called when a slot is filled or left.
+// countWorkers must be called when a slot is filled or left. The caller must hold c.mu.
 func (c *Crew) countWorkers() {
 	c.present = 0
 	for _, m := range c.members {
@@ -354,20 +357,20 @@ func (c *Crew) countWorkers() {
 	c.countIdle()
 }
 
-// countIdle must be called when a worker becomes idle or busy.
+// countIdle must be called when a worker becomes idle or busy. The caller must hold c.mu.
 func (c *Crew) countIdle() {
 	c.sched.Workers(c.present, len(c.idle))
 }
 
 // retire notes that the outcomes of n tasks of j are known. After the last one, it stops watching
-// the context of j.
+// the context of j. The caller must hold c.mu.
 func (c *Crew) retire(j *job, n int) {
 	if j.left -= n; j.left == 0 {
 		c.unwatch(j)
 	}
 }
 
-// account notes that n tasks of j have been settled.
+// account notes that n tasks of j have been settled. The caller must hold c.mu.
 func (c *Crew) account(j *job, n int) {
 	if j.unsaid -= n; j.unsaid > 0 {
 		return

@@ -314,7 +314,7 @@ func (m *member) collect() (more bool, err error) {
 	return more, err
 }
 
-// match finds the elements whose outcomes are in r.
+// match finds the elements whose outcomes are in r. The caller must hold the pool's lock.
 func (m *member) match(r link.Run) error {
 	for len(r.Data) > 0 {
 		ch, err := m.work.Done(r.Seq, len(r.Data))
@@ -362,7 +362,8 @@ func (m *member) settle(d outcomes) {
 }
 
 // observe tells the scheduler how long tasks take. It ignores figures that cannot be true, because
-// they also decide how the tasks of other workers are divided.
+// they also decide how the tasks of other workers are divided. The caller must hold the pool's
+// lock.
 func (m *member) observe() {
 	busy, tasks := m.link.Busy()
 	if busy < 0 || busy > m.usage.news.Sub(m.usage.serving) || tasks > uint64(m.finished+m.work.Tasks()) {

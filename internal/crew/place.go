@@ -41,7 +41,7 @@ func (t *trouble) note(failed int, why error) {
 
 // Resize sets the number of slots to be filled. It starts new workers at once, also in slots whose
 // worker could not be started. Workers in surplus slots finish their current tasks. Their other
-// tasks go to other workers.
+// tasks go to other workers. The error is ErrClosed if the pool is closed or shutting down.
 func (c *Crew) Resize(n int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,7 +53,7 @@ func (c *Crew) Resize(n int) error {
 }
 
 // resize sets the number of slots. If first is not nil, it receives the outcome of each new slot's
-// first start.
+// first start. The caller must hold c.mu.
 func (c *Crew) resize(n int, first chan<- error) {
 	c.want = n
 	for len(c.places) < n {
@@ -92,14 +92,14 @@ func (p *place) rouse() {
 	}
 }
 
-// changed wakes the callers that wait for slots to be filled.
+// changed wakes the callers that wait for slots to be filled. The caller must hold c.mu.
 func (c *Crew) changed() {
 	close(c.change)
 	c.change = make(chan struct{})
 }
 
-// Ready waits until each slot has a worker or is empty for lack of tasks. It returns the reason if
-// a slot cannot be filled.
+// Ready waits until each slot has a worker or is empty for lack of tasks. If a slot cannot be
+// filled, the error is the reason. Otherwise it is ctx's error or ErrClosed.
 func (c *Crew) Ready(ctx context.Context) error {
 	for {
 		filled, change, err := c.filled()
@@ -306,6 +306,7 @@ func (c *Crew) awaitWork(i int) {
 }
 
 // queues reports whether tasks wait behind others at some worker. Only an idle worker steals them.
+// The caller must hold c.mu.
 func (c *Crew) queues() bool {
 	for _, m := range c.members {
 		if m != nil && !m.dead && m.work.Tasks() > 1 {
@@ -315,7 +316,7 @@ func (c *Crew) queues() bool {
 	return false
 }
 
-// rousePlaces fills up to n vacant slots.
+// rousePlaces fills up to n vacant slots. The caller must hold c.mu.
 func (c *Crew) rousePlaces(n int) {
 	for _, p := range c.places {
 		if n <= 0 {

@@ -32,7 +32,8 @@ func (c *Crew) dropLater(j *sched.Job, lo, n int) {
 }
 
 // checkBehind rebalances soon if tasks of m wait behind others while a worker could run them. That
-// worker may have found nothing to do while the tasks were neither in the queue nor with m.
+// worker may have found nothing to do while the tasks were neither in the queue nor with m. The
+// caller must hold c.mu.
 func (c *Crew) checkBehind(m *member) {
 	if m.work.Tasks() > 1 && (len(c.idle) > 0 || slices.ContainsFunc(c.places, func(p *place) bool { return p.vacant })) {
 		c.rebalanceSoon()

@@ -239,7 +239,7 @@ func (l *listener) kick() {
 	_ = l.file.SetReadDeadline(time.Unix(1, 0))
 }
 
-// sound writes to the eventfd.
+// sound wakes block by writing to the eventfd.
 func (l *listener) sound() {
 	if raw, err := l.alarm.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _, _ = syscall.Write(int(fd), []byte{1, 0, 0, 0, 0, 0, 0, 0}) })

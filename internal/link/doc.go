@@ -1,4 +1,4 @@
-// Package link is the channel between a parent and one worker.
+// Package link implements the channel between a parent and one worker.
 //
 // A link consists of a shared-memory segment, a doorbell (a pipe) in each direction, and one
 // socket. Small tasks and results are in rings in the segment, where results survive the worker's

@@ -457,7 +457,7 @@ func (p *Port) ringLate() {
 // slowTask is the least duration of a task that is reported to the parent by itself.
 const slowTask = 6 * time.Millisecond
 
-// clock measures tasks without looking at the time for each of them.
+// clock measures tasks without reading the time for each of them.
 type clock struct {
 	base    time.Time
 	began   time.Duration // the start of the current stretch

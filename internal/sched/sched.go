@@ -46,8 +46,9 @@ func (f *Func) Done() int { return f.done }
 // Chunk returns the size of the chunk that was handed out last.
 func (f *Func) Chunk() int { return f.chunk }
 
-// rise limits how much a single observation can exceed the average. Tasks that lost the processor
-// may seem to take ten times as long. Tasks that really take longer will be observed again.
+// rise is the largest multiple of the average that a single observation counts as. Tasks that lost
+// the processor may seem to take ten times as long. Tasks that really take longer will be observed
+// again.
 const rise = 4
 
 // Observe adds a measurement: n tasks together took busy.
