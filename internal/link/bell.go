@@ -14,8 +14,8 @@ import (
 )
 
 // A doorbell wakes the other process. A process that is about to sleep arms a word in shared
-// memory. A process with news takes the armed word and writes one byte to a pipe. So nothing is
-// written to a process that is awake.
+// memory. A process with news disarms the word and, if it was armed, writes one byte to a pipe. So
+// nothing is written to a process that is awake.
 //
 // The doorbell is a pipe and not a socket. Reading from a pipe causes no event about freed buffer
 // space, and the kernel wakes the reader on the writer's core, where the data is. That halves the

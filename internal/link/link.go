@@ -43,8 +43,8 @@ type Chunk struct {
 	Prompt  bool // wake the parent as soon as the chunk is done
 	Baggage int  // the number of bytes at the start of Body that go with each task
 
-	// The contexts of the tasks report Timeout and Deadline. The parent enforces them. Zero means
-	// none.
+	// The contexts of the tasks report Timeout, which applies to each task, and Deadline, which
+	// applies to the chunk. The parent enforces both. Zero means none.
 	Timeout  time.Duration
 	Deadline Moment
 	Body     []byte
@@ -218,9 +218,9 @@ func (l *Link) Close() {
 	}
 }
 
-// Watch sets a function that is called if the worker reads nothing from the socket for limit while
-// the send queue is full. The function is called at most once, on its own goroutine. Watch must be
-// called before anything is sent.
+// Watch sets the function onStuck, which is called if the worker reads nothing from the socket for
+// limit while the send queue is full. It is called at most once, on its own goroutine. Watch must
+// be called before anything is sent.
 func (l *Link) Watch(limit time.Duration, onStuck func(error)) { l.out.watch(limit, onStuck) }
 
 // Greet sends the worker its configuration. Like all methods that send the worker something other

@@ -48,8 +48,8 @@ const (
 	Size = offResRing + ringSize
 )
 
-// memory provides typed access to the segment. All methods require that the mapping is Size bytes
-// long, page-aligned, and stays mapped until the last use.
+// memory provides typed access to the segment. All methods require the mapping to be Size bytes
+// long and page-aligned, and to stay mapped until the last use.
 type memory []byte
 
 func (m memory) word64(off int) *atomic.Uint64 {
@@ -67,7 +67,7 @@ func (m memory) mark(word uint32) *atomic.Uint64 { return m.word64(offMarks + in
 // stray write to these probably hits a canary, too.
 var canaries = [...]int{512, offMarks - 8, offMarks + marksSize, offTaskRing - 8}
 
-// canary consists neither of zeros nor of ones.
+// canary is neither all zeros nor all ones.
 const canary = 0x6d702063616e6172
 
 // release initializes the canaries and the first marks of a new segment.

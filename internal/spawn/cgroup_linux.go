@@ -161,7 +161,8 @@ func (l *leaf) clear() {
 		if len(members) == 0 {
 			return
 		}
-		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // stops forks
+		// Stop all of them first, so that they start no others.
+		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
 			for _, pid := range members {
 				_ = syscall.Kill(pid, signal)
 			}

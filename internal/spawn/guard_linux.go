@@ -132,8 +132,8 @@ func (g *guardian) remove(pgid int) {
 	g.tell(opRemove, pgid)
 }
 
-// endGroup asks the guard to kill a group that we may not kill. The guard still has the user that
-// started it.
+// endGroup asks the guard to kill a group that we may not kill. The guard still runs as the user
+// that started it.
 func (g *guardian) endGroup(pgid int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -163,9 +163,10 @@ func (g *guardian) send(op int, what []byte) {
 	}
 }
 
-// kill kills the guard. The caller must hold g.mu.
+// kill kills the guard. If our user has changed, it asks the guard to end. The caller must hold
+// g.mu.
 func (g *guardian) kill() {
-	if g.pid != 0 && signalTo(g.pidfd, g.pid, syscall.SIGKILL) != nil { // our user has changed
+	if g.pid != 0 && signalTo(g.pidfd, g.pid, syscall.SIGKILL) != nil {
 		_ = unix.Sendto(g.sock, binary.LittleEndian.AppendUint32(nil, opEnd), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 	}
 }
@@ -304,7 +305,8 @@ func (g *guardian) end() {
 }
 
 // Without a pidfd of the parent, a signal reports the parent's death. The signal does nothing to a
-// guard that does not catch it yet. So the guard also compares its parent's ID with this variable.
+// guard that does not catch it yet. So the guard also compares its parent's ID with the one in this
+// variable.
 const (
 	deathNotice = syscall.SIGWINCH
 	guardsVar   = "MP_PROCESS_GUARDS"

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeInherited closes descriptors from number from on that this process inherited only because
-// its parent had opened them without close-on-exec, as C code often does. A worker with such a
-// descriptor would keep a port busy, or hide the end of a pipe, as long as it lives.
+// closeInherited closes the descriptors numbered from and above that this process inherited only
+// because its parent had opened them without close-on-exec, as C code often does. A worker with
+// such a descriptor would keep a port busy, or hide the end of a pipe, as long as it lives.
 //
 // C libraries may have opened descriptors in this process before Go runs. In the parent, these do
 // not exist or refer to other files, so they stay open, unless all is set. A process that runs only

@@ -42,6 +42,9 @@ type Process struct {
 // and more as Contain says, reaps the process, and closes Done. The process is killed when this
 // process dies, however that happens.
 //
+// Start returns when the process runs, or with an error when s.Cancel is closed. The error wraps
+// ErrKilled if another process has killed the keeper.
+//
 // A killed process may live on, for example while it waits in the kernel for a dead file system.
 // Done is closed after some seconds nevertheless, and the process is reaped when it ends.
 func Start(s Spec) (*Process, error) {
