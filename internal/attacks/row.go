@@ -112,7 +112,7 @@ func (r Row) Limit() time.Duration {
 // Long reports whether the row belongs only to the long form.
 func (r Row) Long() bool { return r.long }
 
-// Waits reports whether the row waits more than it works, so that it can run beside others.
+// Waits reports whether the row waits more than it works, so that it can run while others do.
 func (r Row) Waits() bool { return r.waits }
 
 // Heavy reports whether the row keeps all processors busy for seconds. Its time bounds hold only

@@ -101,12 +101,12 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 	return m, nil
 }
 
-// fewStuck is how many unfinished processes any pool may have beside its workers: processes that
-// were killed and have not ended.
+// fewStuck is the number of processes, killed but not ended, from which even a small pool starts no
+// more workers.
 const fewStuck = 8
 
 // mayReplace returns an error if too many killed processes have not ended. A further worker would
-// probably get stuck as well.
+// probably get stuck, too.
 func (c *Crew) mayReplace(i int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

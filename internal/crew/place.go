@@ -10,7 +10,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// A place is a slot, in which workers serve one after another. The pool's lock guards it.
+// A place is a slot. Workers serve in it one after another. The pool's lock guards it.
 type place struct {
 	kept   bool // a keeper keeps it filled
 	vacant bool // its worker ended because there was nothing to do

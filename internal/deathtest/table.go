@@ -63,7 +63,7 @@ func (e End) String() string {
 	return "code " + strconv.Itoa(int(e))
 }
 
-// Need is what a death needs, beside a pool.
+// Need is what a death needs, in addition to a pool.
 type Need int
 
 // The needs.

@@ -171,7 +171,7 @@ func (l *Link) own(fd int, name string) *os.File {
 	return f
 }
 
-// ChildFiles returns the worker's descriptors in order: socket, segment, wake pipe, bell pipe.
+// ChildFiles returns the worker's descriptors in order: socket, segment, wake pipe, doorbell pipe.
 func (l *Link) ChildFiles() []int { return l.childs }
 
 // CloseChild closes the parent's copies of the worker's descriptors.

@@ -15,7 +15,7 @@ const (
 	Depth = 10 * time.Millisecond
 	// minDeep is the least number of tasks at a worker: one running, one waiting.
 	minDeep = 2
-	// worthwhile is the least amount of work for which waking another worker pays.
+	// worthwhile is the least amount of work for which waking another worker pays off.
 	worthwhile = 200 * time.Microsecond
 	// If there are more workers than processors, the surplus workers only help with tasks that wait
 	// for something. Tasks that take less than short usually do not wait. For them, crowded
@@ -276,7 +276,7 @@ func (s *Scheduler) share(j *Job, w *Worker) int {
 		target = 1
 	}
 
-	// Leave a fair share to other workers, unless waking them would not pay.
+	// Leave a fair share to other workers, unless waking them would not pay off.
 	fair := max(j.pending/(2*max(s.workers, 1))+1, j.Func.deep(s.grain(j)))
 	if w.tasks > 0 && (!j.Func.known || j.Func.average > worthwhile) {
 		fair = min(fair, j.pending-s.idle) // idle workers come first
@@ -285,7 +285,7 @@ func (s *Scheduler) share(j *Job, w *Worker) int {
 	return min(target, fair, maxChunk)
 }
 
-// grain returns the least work of a job for which waking another worker pays.
+// grain returns the least work of a job for which waking another worker pays off.
 func (s *Scheduler) grain(j *Job) time.Duration {
 	if s.workers > s.cpus && s.cpus > 0 && j.Func.average < short {
 		return crowded
