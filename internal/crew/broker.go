@@ -39,7 +39,6 @@ func (m *member) served() {
 	end := m.broker.ours
 	m.broker.ours = -1
 	m.broker.mu.Unlock()
-
 	if end < 0 {
 		return
 	}
@@ -59,7 +58,6 @@ func (m *member) served() {
 	m.broker.child = child
 	over := m.broker.over
 	m.broker.mu.Unlock()
-
 	if over {
 		child.Depart()
 	}

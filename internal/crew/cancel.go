@@ -34,7 +34,6 @@ type running struct {
 func (c *Crew) cancel(j *job, cause error, late bool) {
 	var drops []run
 	drop := collectRuns(&drops)
-
 	c.mu.Lock()
 	if j.left == 0 || j.Cancel && (!j.spared || late) || c.closed {
 		c.mu.Unlock()
@@ -64,7 +63,6 @@ func (c *Crew) cancel(j *job, cause error, late bool) {
 		if m.sending == j && !c.cfg.Patient {
 			time.AfterFunc(c.cfg.Grace, func() { m.killIfSending(j, cause) })
 		}
-
 		if m.work.Tasks() < before {
 			m.link.Kick() // it may be waiting for the tasks that were taken back
 		}

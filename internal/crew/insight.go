@@ -143,7 +143,6 @@ func (c *Crew) stats() (s Stats, procs []int) {
 	s.Places, s.Spares, s.Queued = c.want, len(c.spares), c.sched.Len()
 	s.Workers, procs = c.infos()
 	s.Serving = len(s.Workers)
-
 	for _, w := range s.Workers {
 		if w.Busy {
 			s.Busy++

@@ -101,8 +101,7 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 	return m, nil
 }
 
-// fewStuck is the number of processes, killed but not ended, from which even a small pool starts no
-// more workers.
+// fewStuck is the number of stuck processes, killed but not ended, that even a small pool tolerates.
 const fewStuck = 8
 
 // mayReplace returns an error if too many killed processes have not ended. A further worker would

@@ -283,7 +283,6 @@ func (c *Crew) awaitWork(i int) {
 	p := c.places[i]
 	p.vacant = c.sched.Next() == nil && !c.queues() && i < c.want && !c.closed && !c.draining
 	vacant := p.vacant
-
 	select {
 	case <-p.wake: // drop a stale token
 	default:

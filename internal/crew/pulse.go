@@ -41,7 +41,6 @@ func (c *Crew) feelAt(now time.Time) {
 			continue
 		}
 		c.beat()
-
 		if now.Sub(m.usage.news) < pulse {
 			continue
 		}
@@ -51,7 +50,6 @@ func (c *Crew) feelAt(now time.Time) {
 			m.stall()
 			m.suspect(now)
 		}
-
 		m.link.Kick()
 	}
 }

@@ -82,7 +82,6 @@ func (c *Crew) look() {
 			next = min(next, m.sight(now))
 		}
 	}
-
 	c.lookIn(next)
 }
 
