@@ -101,7 +101,7 @@ func (c *Crew) fill(i int, greeted func()) (*member, error) {
 	return m, nil
 }
 
-// fewStuck is the number of stuck processes, killed but not ended, that even a small pool tolerates.
+// fewStuck is how many stuck processes, killed but not ended, even a small pool tolerates.
 const fewStuck = 8
 
 // mayReplace returns an error if too many killed processes have not ended. A further worker would
