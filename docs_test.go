@@ -19,14 +19,14 @@ import (
 	"testing"
 )
 
-// documents are all that people read here, but for CHANGELOG, which names what there was.
+// documents returns all documents but CHANGELOG, which names what there was.
 func documents(t *testing.T) []string {
 	t.Helper()
 	all, err := filepath.Glob("docs/*.md")
 	if err != nil || len(all) == 0 {
 		t.Fatal(err, all)
 	}
-	return append(all, "README.md", "CONTRIBUTING.md", "bench/README.md", "examples/guides/README.md")
+	return append(all, "README.md", "CONTRIBUTING.md", "bench/README.md", "examples/README.md", "examples/guides/README.md")
 }
 
 // Code in documents is a program, declarations or statements. What it needs beside imports is in a
@@ -66,7 +66,7 @@ func TestDocumentsCheckerFindsMistakes(t *testing.T) {
 var (
 	link     = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 	aName    = regexp.MustCompile("`((?:[a-z]+\\.)?[A-Z]\\w*(?:\\.[A-Z]\\w*)?|[a-z]+\\.\\w+(?:\\.\\w+)?)`")
-	notNames = regexp.MustCompile(`^([A-Z_]+|SIG[A-Z]+|SIGKILL|.*\.(go|md|max|internal))$`)
+	notNames = regexp.MustCompile(`^([A-Z_]+|SIG[A-Z]+|SIGKILL|Test\w+|.*\.(go|md|max|internal))$`) // TestDocumentsNameTests knows tests
 
 	// withPython name things of Python's, which TestFromPython tells apart.
 	withPython = []string{"docs/from-python.md", "docs/behaviours.md", "README.md", "bench/README.md"}
