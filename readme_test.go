@@ -68,6 +68,28 @@ func TestReadmeProgramPrints(t *testing.T) {
 	}
 }
 
+var costRow = regexp.MustCompile(`(?m)^\|[^|]*\| ([\d.,]+)[^|]*\|[^|]*\| ([\d.,]+)[^|]*\|$`)
+
+// Both figures of each row under Cost are in one row of docs/performance.md.
+func TestReadmeCostsWereMeasured(t *testing.T) {
+	_, costs, _ := strings.Cut(read(t, "README.md"), "\n## Cost\n")
+	costs, _, _ = strings.Cut(costs, "\n## ")
+	measured := strings.Split(read(t, "docs/performance.md"), "\n")
+	rows := costRow.FindAllStringSubmatch(costs, -1)
+	if len(rows) < 5 {
+		t.Errorf("there are only %d rows", len(rows))
+	}
+	for _, row := range rows {
+		ours, theirs := strings.ReplaceAll(row[1], ",", ""), strings.ReplaceAll(row[2], ",", "")
+		if !slices.ContainsFunc(measured, func(line string) bool {
+			figures := strings.Fields(line)
+			return slices.Contains(figures, ours) && slices.Contains(figures, theirs)
+		}) {
+			t.Errorf("docs/performance.md has no row with %s and %s", ours, theirs)
+		}
+	}
+}
+
 // README leads to all documents.
 func TestReadmeListsDocuments(t *testing.T) {
 	text := read(t, "README.md")
