@@ -5,17 +5,18 @@ import (
 	"sync"
 )
 
-// admission counts the connections of this tree of processes, each from when it is let in until nothing of
-// it is left.
+// admission counts the connections from this tree of processes. A connection counts from its
+// admission until the manager has cleaned up after it.
 type admission struct {
-	most, each int // in all, and of one process
+	most, each int // in all, and from one process
 
 	mu  sync.Mutex
 	all int
-	by  map[uint64]int // by the number of the process that has made them
+	by  map[uint64]int // by the number of the process that made them
 }
 
-// admit lets a process have one more connection, until leave is called. The error is ErrLimit.
+// admit admits one more connection of a process, which counts until leave is called. The error is
+// ErrLimit.
 func (a *admission) admit(process uint64) (leave func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

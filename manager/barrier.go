@@ -8,14 +8,14 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Barrier is a proxy of a barrier in a manager, as [ipc.Barrier] is one: its parties wait until all have
-// arrived. When one gives up, because its context ends, its process dies or its action fails, the
-// Barrier is broken: everybody gets [ipc.ErrBroken], until [Barrier.Reset].
+// A Barrier is a proxy of a barrier in a manager, like [ipc.Barrier]: its parties wait until all
+// have arrived. When a party's context ends, its process dies or its action fails, the Barrier
+// breaks: all parties get [ipc.ErrBroken] until [Barrier.Reset].
 type Barrier struct{ p *proxy }
 
 var barrierShape = store.Shape(store.KindBarrier)
 
-// NewBarrier makes a Barrier for that many parties in a manager.
+// NewBarrier makes a Barrier for the given number of parties in a manager.
 func NewBarrier(ctx context.Context, m *Manager, parties int, opts ...Option) (*Barrier, error) {
 	if parties < 1 {
 		return nil, fmt.Errorf("manager: NewBarrier: %d parties", parties)
@@ -27,17 +27,18 @@ func NewBarrier(ctx context.Context, m *Manager, parties int, opts ...Option) (*
 	return &Barrier{p}, nil
 }
 
-// Wait waits until all parties have arrived. Each gets another index: the last to arrive 0. On error
-// this party has not passed. The error is ctx's or [ipc.ErrBroken].
+// Wait waits until all parties have arrived. Each party gets a different index; the last to arrive
+// gets 0. On error this party has not passed. The error is ctx's or [ipc.ErrBroken].
 func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.WaitDo(ctx, nil) }
 
-// WaitDo is Wait with something to be done before anybody goes on: the party that gets index 0 calls
-// its action. If that returns an error or panics, the Barrier is broken, and that party gets the error.
+// WaitDo is like Wait, but the party that gets index 0 calls its action before any party goes on.
+// If the action returns an error or panics, the Barrier breaks, and that party gets the error.
 func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, err error) {
 	r, err := b.p.begin(store.OpBarrierWait)
 	if err != nil {
 		return 0, err
 	}
+
 	r.Bool(action != nil)
 	act := false
 	err = r.do(ctx, func(in *store.Reader) error { index, act = in.Int(), in.Bool(); return nil })
@@ -50,6 +51,7 @@ func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, e
 			_ = b.done(false)
 		}
 	}()
+
 	if err := action(); err != nil {
 		return 0, err
 	}
@@ -57,7 +59,7 @@ func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, e
 	return 0, b.done(true)
 }
 
-// done says whether the action has worked.
+// done tells the manager whether the action has succeeded.
 func (b *Barrier) done(ok bool) error {
 	r, err := b.p.begin(store.OpBarrierDone)
 	if err != nil {
@@ -69,23 +71,23 @@ func (b *Barrier) done(ok bool) error {
 	return r.do(ctx, nil)
 }
 
-// doneTimeout is how long the last party waits for the manager to take note of its action. A live manager
-// does so at once.
+// doneTimeout is how long the last party waits until the manager has noted the result of its
+// action. A live manager does so at once.
 const doneTimeout = 10 * time.Second
 
-// Abort breaks the Barrier, until Reset.
+// Abort breaks the Barrier until Reset.
 func (b *Barrier) Abort(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierAbort, nil) }
 
-// Reset makes the Barrier as new. Parties that wait get [ipc.ErrBroken].
+// Reset returns the Barrier to its initial state. Waiting parties get [ipc.ErrBroken].
 func (b *Barrier) Reset(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierReset, nil) }
 
-// BarrierState is what a [Barrier] looks like at some moment.
+// BarrierState is a snapshot of a [Barrier].
 type BarrierState struct {
 	Parties, Waiting int
 	Broken           bool
 }
 
-// State returns what it looks like.
+// State returns a snapshot of the Barrier.
 func (b *Barrier) State(ctx context.Context) (st BarrierState, err error) {
 	err = b.p.ask(ctx, store.OpBarrierState, func(in *store.Reader) error {
 		st = BarrierState{in.Int(), in.Int(), in.Bool()}
@@ -94,13 +96,13 @@ func (b *Barrier) State(ctx context.Context) (st BarrierState, err error) {
 	return st, err
 }
 
-// Close is [Dict.Close]: it ends the proxy, not the barrier.
+// Close ends the proxy, not the barrier; see [Dict.Close].
 func (b *Barrier) Close() error { return b.p.close() }
 
 // MarshalBinary encodes the proxy.
 func (b *Barrier) MarshalBinary() ([]byte, error) { return b.p.marshal() }
 
-// UnmarshalBinary makes b a proxy of what was encoded.
+// UnmarshalBinary makes b the encoded proxy.
 func (b *Barrier) UnmarshalBinary(data []byte) (err error) {
 	b.p, err = unmarshal(data, store.KindBarrier, barrierShape)
 	return err

@@ -12,25 +12,27 @@ import (
 
 // An Op is one operation of a batch; see [Manager.Do].
 type Op struct {
-	r    *request // not given back: who made the Op may use it again
+	r    *request // not freed, since the caller may use the Op again
 	read func(in *store.Reader) error
 	err  error
 }
 
-// op finishes one.
+// op makes an Op.
 func op(r *request, err error, read func(in *store.Reader) error) Op {
 	return Op{r: r, read: read, err: err}
 }
 
-// Do performs operations on objects of the manager in one message, one after the other; no other client's
-// operation comes between them. If an operation fails, the others are done all the same; the error wraps an
-// [*mp.ElementError] for each that failed. An operation for whose answer the message has no room, or that
-// would make the batch keep the manager busy for more than some 20 ms, fails with [ErrLimit] and is not done.
+// Do performs operations on objects of the manager in one message. It performs them in order, and
+// no operation of another client comes between them. If an operation fails, Do still performs the
+// others, and the error wraps an [*mp.ElementError] for each that failed. An operation fails with
+// [ErrLimit] and is not performed if the message has no room for its answer, or if the batch would
+// keep the manager busy for more than about 20 ms.
 func (m *Manager) Do(ctx context.Context, ops ...Op) error {
 	s, err := m.use()
 	if err != nil {
 		return err
 	}
+
 	for i, o := range ops {
 		switch {
 		case o.err != nil:
@@ -43,6 +45,7 @@ func (m *Manager) Do(ctx context.Context, ops ...Op) error {
 			return fmt.Errorf("manager: Do: %w", &mp.ElementError{Index: i, Err: o.err})
 		}
 	}
+
 	r := s.begin(store.OpBatch, 0)
 	r.Uint(uint64(len(ops)))
 	for _, o := range ops {
@@ -58,6 +61,7 @@ func (m *Manager) Do(ctx context.Context, ops ...Op) error {
 		}
 		return nil
 	})
+
 	return errors.Join(append(failed, err)...)
 }
 
@@ -81,13 +85,13 @@ func (o Op) take(answer []byte) error {
 	return in.Err()
 }
 
-// SetOp is [Dict.Set] for [Manager.Do].
+// SetOp is like [Dict.Set], but for [Manager.Do].
 func (d *Dict[K, V]) SetOp(key K, value V) Op {
 	r, err := d.beginWith(store.OpDictSet, &key, &value)
 	return op(r, err, nil)
 }
 
-// GetOp is [Dict.Get] for [Manager.Do]. It sets what value and ok point to; ok can be nil.
+// GetOp is like [Dict.Get], but for [Manager.Do]. Do sets *value, and *ok unless ok is nil.
 func (d *Dict[K, V]) GetOp(key K, value *V, ok *bool) Op {
 	r, err := d.begin(store.OpDictGet, &key)
 	return op(r, err, func(in *store.Reader) error {
@@ -100,31 +104,31 @@ func (d *Dict[K, V]) GetOp(key K, value *V, ok *bool) Op {
 	})
 }
 
-// DeleteOp is [Dict.Delete] for [Manager.Do].
+// DeleteOp is like [Dict.Delete], but for [Manager.Do].
 func (d *Dict[K, V]) DeleteOp(key K) Op {
 	r, err := d.begin(store.OpDictDelete, &key)
 	return op(r, err, func(in *store.Reader) error { in.Int(); return nil })
 }
 
-// AppendOp is [List.Append] for [Manager.Do].
+// AppendOp is like [List.Append], but for [Manager.Do].
 func (l *List[T]) AppendOp(elements ...T) Op {
 	r, err := l.begin(store.OpListAppend, nil, elements...)
 	return op(r, err, func(in *store.Reader) error { in.Int(); return nil })
 }
 
-// GetOp is [List.Get] for [Manager.Do]. It sets what v points to.
+// GetOp is like [List.Get], but for [Manager.Do]. Do sets *v.
 func (l *List[T]) GetOp(i int, v *T) Op {
 	r, err := l.begin(store.OpListGet, []int{i})
 	return op(r, err, func(in *store.Reader) error { return read(in, l.element, v) })
 }
 
-// SetOp is [List.Set] for [Manager.Do].
+// SetOp is like [List.Set], but for [Manager.Do].
 func (l *List[T]) SetOp(i int, v T) Op {
 	r, err := l.begin(store.OpListSet, []int{i}, v)
 	return op(r, err, nil)
 }
 
-// PopOp is [List.Pop] for [Manager.Do]. It sets what v and ok point to; ok can be nil.
+// PopOp is like [List.Pop], but for [Manager.Do]. Do sets *v, and *ok unless ok is nil.
 func (l *List[T]) PopOp(i int, v *T, ok *bool) Op {
 	r, err := l.begin(store.OpListPop, []int{i})
 	return op(r, err, func(in *store.Reader) error {
@@ -137,10 +141,10 @@ func (l *List[T]) PopOp(i int, v *T, ok *bool) Op {
 	})
 }
 
-// AddOp is [Set.Add] for [Manager.Do]. It sets what fresh points to, which can be nil.
+// AddOp is like [Set.Add], but for [Manager.Do]. Do sets *fresh unless fresh is nil.
 func (s *Set[T]) AddOp(fresh *int, elements ...T) Op { return s.op(store.OpSetAdd, fresh, elements) }
 
-// RemoveOp is [Set.Remove] for [Manager.Do]. It sets what were points to, which can be nil.
+// RemoveOp is like [Set.Remove], but for [Manager.Do]. Do sets *were unless were is nil.
 func (s *Set[T]) RemoveOp(were *int, elements ...T) Op {
 	return s.op(store.OpSetRemove, were, elements)
 }
@@ -159,19 +163,19 @@ func (s *Set[T]) op(what store.Op, n *int, elements []T) Op {
 	})
 }
 
-// LoadOp is [Value.Load] for [Manager.Do]. It sets what value points to.
+// LoadOp is like [Value.Load], but for [Manager.Do]. Do sets *value.
 func (v *Value[T]) LoadOp(value *T) Op {
 	r, err := v.begin(store.OpValueLoad)
 	return op(r, err, func(in *store.Reader) error { return read(in, v.value, value) })
 }
 
-// StoreOp is [Value.Store] for [Manager.Do].
+// StoreOp is like [Value.Store], but for [Manager.Do].
 func (v *Value[T]) StoreOp(value T) Op {
 	r, err := v.begin(store.OpValueStore, value)
 	return op(r, err, nil)
 }
 
-// PutOp is [Queue.TryPut] for [Manager.Do].
+// PutOp is like [Queue.TryPut], but for [Manager.Do].
 func (q *Queue[T]) PutOp(v T) Op {
 	r, err := q.beginPut(store.OpQueueTryPut, &v)
 	return op(r, err, func(in *store.Reader) error {

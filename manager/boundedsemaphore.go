@@ -6,13 +6,13 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A BoundedSemaphore is a [Semaphore] that knows which process has its permits: those of a dead one come
-// back, and nobody can release more than he has.
+// A BoundedSemaphore is a [Semaphore] that knows which process holds its permits: the permits of a
+// dead process come back, and no process can release more than it holds.
 type BoundedSemaphore struct{ p *proxy }
 
 var boundedShape = store.Shape(store.KindSemaphore, 2)
 
-// NewBoundedSemaphore makes a BoundedSemaphore with that many permits in a manager.
+// NewBoundedSemaphore makes a BoundedSemaphore with the given number of permits in a manager.
 func NewBoundedSemaphore(ctx context.Context, m *Manager, permits int, opts ...Option) (*BoundedSemaphore, error) {
 	p, err := m.makePermits(ctx, permits, true, boundedShape, opts)
 	if err != nil {
@@ -21,33 +21,33 @@ func NewBoundedSemaphore(ctx context.Context, m *Manager, permits int, opts ...O
 	return &BoundedSemaphore{p}, nil
 }
 
-// Acquire is [Semaphore.Acquire].
+// Acquire is like [Semaphore.Acquire].
 func (s *BoundedSemaphore) Acquire(ctx context.Context) error {
 	return s.p.lock(ctx, store.OpSemAcquire, store.OpSemRelease)
 }
 
-// TryAcquire is [Semaphore.TryAcquire].
+// TryAcquire is like [Semaphore.TryAcquire].
 func (s *BoundedSemaphore) TryAcquire(ctx context.Context) (bool, error) {
 	return s.p.tryLock(ctx, store.OpSemTry, store.OpSemRelease)
 }
 
-// Release gives a permit back. If this process has none, that is [ipc.ErrOverRelease].
+// Release returns a permit. It returns [ipc.ErrOverRelease] if this process holds none.
 func (s *BoundedSemaphore) Release(ctx context.Context) error {
 	return s.p.ask(ctx, store.OpSemRelease, nil)
 }
 
-// Available is how many permits there are.
+// Available returns the number of free permits.
 func (s *BoundedSemaphore) Available(ctx context.Context) (int, error) {
 	return s.p.askInt(ctx, store.OpSemAvailable)
 }
 
-// Close is [Dict.Close]: it ends the proxy, not the semaphore.
+// Close ends the proxy, not the semaphore; see [Dict.Close].
 func (s *BoundedSemaphore) Close() error { return s.p.close() }
 
 // MarshalBinary encodes the proxy.
 func (s *BoundedSemaphore) MarshalBinary() ([]byte, error) { return s.p.marshal() }
 
-// UnmarshalBinary makes s a proxy of what was encoded.
+// UnmarshalBinary makes s the encoded proxy.
 func (s *BoundedSemaphore) UnmarshalBinary(data []byte) (err error) {
 	s.p, err = unmarshal(data, store.KindSemaphore, boundedShape)
 	return err

@@ -13,43 +13,43 @@ import (
 	"github.com/go-multiprocessing/mp/internal/inside"
 )
 
-// A budget bounds the bytes of long messages that the manager holds for the clients of this tree of processes.
-// Short ones do not count: each client has a buffer for them.
+// A budget bounds the bytes of long messages that the manager holds for the clients of this tree of
+// processes. Short messages do not count, since each client has a buffer for them.
 type budget struct {
 	most, each int // in all, and for one process
 
-	all atomic.Int64 // to be looked at without the lock
+	all atomic.Int64 // bytes in use; atomic, so that it can be read without the lock
 
 	mu    sync.Mutex
-	by    map[uint64]int // by the number of the process that has made the connection
+	by    map[uint64]int // by the number of the process that made the connection
 	holds map[*holding]int
-	room  chan struct{} // closed when there is more room; nil if nobody waits for that
-	line  []*want       // of those who wait for room, in the order in which they came
-	first *want         // in the line, of those who lack only room that all share; nil if there is none
-	seen  time.Time     // when somebody who waits has last looked at the clients
+	room  chan struct{} // closed when there is more room; nil if no goroutine waits for that
+	line  []*want       // waiters for room, in order of arrival
+	first *want         // the first waiter in line that lacks only shared room; nil if there is none
+	seen  time.Time     // when a waiter last looked at the clients
 }
 
 func (b *budget) init(most, each int) {
 	b.most, b.each, b.by, b.holds = most, each, map[uint64]int{}, map[*holding]int{}
 }
 
-// isLong reports whether a message of n bytes counts.
+// isLong reports whether a message of n bytes counts toward a budget.
 func isLong(n int) bool { return n > bufSize }
 
-// left returns how much room there is for a process; under the lock.
+// left returns how much room there is for a process. The caller must hold b.mu.
 func (b *budget) left(process uint64) int {
 	return min(b.most-int(b.all.Load()), b.each-b.by[process])
 }
 
-// A want is room for which somebody waits.
+// A want is the room that a goroutine waits for.
 type want struct {
 	process uint64
 	n       int
 }
 
-// admits reports whether there is room for n bytes of a process. The first in the line has a claim to the room that all
-// share: else those who want little would keep out one who wants much. Mine is nil, or the place in the line of who
-// asks; under the lock.
+// admits reports whether there is room for n bytes of a process. The first waiter in line has a
+// claim to the shared room: otherwise many small requests could keep out a large one. mine is the
+// caller's own entry in the line, or nil. The caller must hold b.mu.
 func (b *budget) admits(process uint64, n int, mine *want) bool {
 	left := b.left(process)
 	if f := b.first; f != nil && f != mine && f.process != process {
@@ -58,7 +58,8 @@ func (b *budget) admits(process uint64, n int, mine *want) bool {
 	return left >= n
 }
 
-// findFirst is called after each change to the line, or to what processes have; under the lock.
+// findFirst finds the first waiter that lacks only shared room. It runs after each change to the
+// line or to what the processes hold. The caller must hold b.mu.
 func (b *budget) findFirst() {
 	b.first = nil
 	for _, w := range b.line {
@@ -69,7 +70,7 @@ func (b *budget) findFirst() {
 	}
 }
 
-// add changes what is held for a client; under the lock.
+// add changes the number of bytes held for a client by n. The caller must hold b.mu.
 func (b *budget) add(h *holding, n int) {
 	if h.over || n == 0 {
 		return
@@ -98,17 +99,18 @@ func (b *budget) try(h *holding, n int) bool {
 	return true
 }
 
-// Times for those who wait for room. A client that has not read for unreadFor makes room for others. Nobody says
-// when it has read, so it is looked at again and again.
+// Times for waiters. A client that has not read for unreadFor makes room for others. A client does
+// not report that it has read, so waiters check every lookAgain.
 const (
 	unreadFor = 2 * time.Second
 	lookAgain = 20 * time.Millisecond
 )
 
-// await waits until there is room for n bytes, and takes it if take is set. It returns mp.ErrClosed when the client is
-// gone or is disconnected: what it holds is given back only when its goroutine ends, and others may wait for that.
+// await waits until there is room for n bytes, and takes the room if take is set. It returns
+// mp.ErrClosed when the client is gone or is disconnected: what that client holds is given back
+// only when its goroutine ends, and others may wait for it.
 func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error {
-	look := time.NewTicker(lookAgain + rand.N(lookAgain)) // not always just after the same other one
+	look := time.NewTicker(lookAgain + rand.N(lookAgain)) // random, so that no waiter always looks just after another one
 	defer look.Stop()
 	mine := &want{h.process, n}
 	b.mu.Lock()
@@ -121,10 +123,11 @@ func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error 
 			return mp.ErrClosed
 		}
 		b.mu.Lock()
-		if now := time.Now(); b.left(h.process) < n && now.Sub(b.seen) >= lookAgain/2 { // many may wait
+		if now := time.Now(); b.left(h.process) < n && now.Sub(b.seen) >= lookAgain/2 { // at most one of many waiters looks
 			b.seen = now
 			b.reclaim(h, n)
 		}
+
 		if b.admits(h.process, n, mine) {
 			if take {
 				b.add(h, n)
@@ -132,6 +135,7 @@ func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error 
 			b.mu.Unlock()
 			return nil
 		}
+
 		if b.room == nil {
 			b.room = make(chan struct{})
 		}
@@ -143,10 +147,11 @@ func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error 
 		case <-ctx.Done():
 		}
 	}
+
 	return ctx.Err()
 }
 
-// leave takes somebody out of the line, who has room or does not wait any more.
+// leave removes a waiter from the line.
 func (b *budget) leave(mine *want) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -154,11 +159,12 @@ func (b *budget) leave(mine *want) {
 	b.findFirst()
 }
 
-// reclaim makes room for n bytes of a client: it notes what clients have read, and disconnects those that do not
-// read, of its own process if that has no more room; under the lock.
+// reclaim makes room for n bytes of a client: it notes what clients have read, and disconnects
+// those that do not read. If only the client's own process lacks room, it disconnects only clients
+// of that process. The caller must hold b.mu.
 func (b *budget) reclaim(of *holding, n int) {
 	now := time.Now()
-	for h := range b.holds { // of requests, none is in a pipe
+	for h := range b.holds { // only answers can be in a pipe, requests cannot
 		if b == h.answers {
 			h.look()
 		}
@@ -169,39 +175,41 @@ func (b *budget) reclaim(of *holding, n int) {
 	full := b.most-int(b.all.Load()) < n
 	for h := range b.holds {
 		if (full || h.process == of.process) && h.idle(b, now) && !h.isCut.Swap(true) {
-			go h.cut() // the caller may have locks of others
+			go h.cut() // not here: the caller may hold locks of other clients
 		}
 	}
 }
 
-// holding is what one client makes the manager hold: requests that have not been answered, and answers that it has
-// not read. The methods of nil, for a remote client, do nothing.
+// holding is the memory that one client makes the manager hold: requests that have not been
+// answered, and answers that the client has not read. On a nil holding, which a remote client has,
+// the methods do nothing.
 type holding struct {
 	process           uint64
 	requests, answers *budget
-	// unread returns how many bytes of answers were sent and are not known to be released, and since when the first is.
-	// No receiver can write to what that is taken from.
+	// unread returns how many bytes of answers were sent and may still be unread, and since when
+	// the first of them is. It reads memory that the client cannot write to.
 	unread   func() (bytes int, since time.Time)
-	isClosed func() bool // whether the connection is
+	isClosed func() bool // reports whether the connection is closed
 	cut      func()      // disconnects the client
 	isCut    atomic.Bool
 
-	// Since when an answer cannot be sent, 0 if none is waiting, and for how long others could not during the long
-	// request that is being answered. In nanoseconds.
+	// waits is when an answer first could not be sent, or 0 if no answer is waiting. waited is for
+	// how long answers could not be sent during the long request that is being answered. Both are
+	// in nanoseconds.
 	waits, waited atomic.Int64
-	sending       sync.Mutex // to change waits
-	senders       int        // goroutines that wait to send: that of its turns, and that of later answers
+	sending       sync.Mutex // guards changes to waits
+	senders       int        // goroutines that wait to send: at most one for turns and one for later answers
 
-	request int // bytes; of the goroutine that serves the client
+	request int // bytes; used only by the goroutine that serves the client
 
-	// Bytes of answers, under the lock of their budget.
+	// Bytes of answers, guarded by the lock of their budget.
 	made   int       // in the current turn
 	inPipe int       // sent, and perhaps not read yet
-	sentAt time.Time // the first of these
+	sentAt time.Time // when the first of these was sent
 	over   bool
 }
 
-// holds returns what a client holds from now on, which is nothing.
+// holds returns an empty holding for a client.
 func (s *Server) holds(p *peer, process uint64) *holding {
 	return &holding{
 		process: process, requests: &s.requests, answers: &s.answers,
@@ -215,7 +223,7 @@ func (s *Server) holds(p *peer, process uint64) *holding {
 	}
 }
 
-// idle reports whether the client has not read for a while; under the lock of the budget.
+// idle reports whether the client has not read for a while. The caller must hold b.mu.
 func (h *holding) idle(b *budget, now time.Time) bool {
 	unread := time.Duration(0)
 	if at := h.waits.Load(); at != 0 {
@@ -229,8 +237,8 @@ func (h *holding) idle(b *budget, now time.Time) bool {
 	return unread > unreadFor
 }
 
-// waitsToSend notes that an answer is being sent, until done is called. Two goroutines may wait: when one is done the
-// client has read something, and the other one counts as waiting from then on.
+// waitsToSend notes that an answer is being sent, until done is called. Two goroutines may wait.
+// When one is done the client has read something, so the wait of the other one counts from then on.
 func (h *holding) waitsToSend() (done func()) {
 	if h == nil {
 		return func() {}
@@ -254,7 +262,7 @@ func (h *holding) sentOne() {
 	h.waits.Store(now)
 }
 
-// tryRequest takes room for a request of n bytes if there is any.
+// tryRequest takes room for a request of n bytes if there is enough.
 func (h *holding) tryRequest(n int) bool {
 	if !h.requests.try(h, n) {
 		return false
@@ -263,15 +271,15 @@ func (h *holding) tryRequest(n int) bool {
 	return true
 }
 
-// hasRequest notes that there is room for a request.
+// hasRequest notes that the room for a request was taken.
 func (h *holding) hasRequest(n int) {
 	if h.request == 0 {
-		h.waited.Store(0) // what came before does not count against this one
+		h.waited.Store(0) // earlier waits do not count against this request
 	}
 	h.request += n
 }
 
-// awaitRequest is tryRequest that waits for room.
+// awaitRequest is like tryRequest but waits for room.
 func (h *holding) awaitRequest(ctx context.Context, n int) error {
 	err := h.requests.await(ctx, h, n, true)
 	if err == nil {
@@ -280,7 +288,7 @@ func (h *holding) awaitRequest(ctx context.Context, n int) error {
 	return err
 }
 
-// requestDone gives the room for the requests back.
+// requestDone gives back the room for the answered requests.
 func (h *holding) requestDone() {
 	if h == nil || h.request == 0 {
 		return
@@ -296,7 +304,7 @@ func (h *holding) awaitAnswer(ctx context.Context) error {
 	return h.answers.await(ctx, h, mostBytes, false)
 }
 
-// Room and Charge are those of a [store.Account].
+// Room implements [store.Account]: it returns the room for answers.
 func (h *holding) Room() int {
 	if h.answers.all.Load() == 0 { // usually
 		return math.MaxInt
@@ -306,7 +314,7 @@ func (h *holding) Room() int {
 	return max(h.answers.left(h.process), bufSize)
 }
 
-// Charge counts an answer that was made in a turn.
+// Charge implements [store.Account]: it counts an answer made in a turn.
 func (h *holding) Charge(n int) {
 	if !isLong(n) {
 		return
@@ -317,7 +325,7 @@ func (h *holding) Charge(n int) {
 	h.made += n
 }
 
-// unmade is the counterpart of Charge, for an answer that is not sent after all.
+// unmade undoes Charge for an answer that is not sent after all.
 func (h *holding) unmade(n int) {
 	if h == nil || !isLong(n) {
 		return
@@ -329,7 +337,8 @@ func (h *holding) unmade(n int) {
 	h.made -= n
 }
 
-// push counts an answer that comes later, if there is room: its maker cannot wait for that.
+// push counts a later answer if there is room, and reports whether there is. It cannot wait for
+// room, since its caller cannot.
 func (h *holding) push(n int) bool {
 	if h == nil || !isLong(n) {
 		return true
@@ -347,7 +356,7 @@ func (h *holding) push(n int) bool {
 	return true
 }
 
-// pushed gives the room of pushed answers back.
+// pushed gives back the room of n bytes of later answers.
 func (h *holding) pushed(n int) {
 	if h == nil || n == 0 {
 		return
@@ -357,7 +366,8 @@ func (h *holding) pushed(n int) {
 	h.answers.add(h, -n)
 }
 
-// look notes what the client has read of what was sent; under the lock of the answers' budget.
+// look notes how much of the sent answers the client has read. The caller must hold the lock of the
+// answers' budget.
 func (h *holding) look() {
 	if h.inPipe == 0 {
 		return
@@ -387,7 +397,7 @@ func (h *holding) sent(n int, inTurn bool) {
 	b.add(h, change)
 }
 
-// end gives everything back.
+// end gives all room back.
 func (h *holding) end() {
 	if h == nil {
 		return

@@ -12,16 +12,16 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// call is one that is under way.
+// call is a call that is under way.
 type call struct {
 	id     uint32
 	on     *link
-	after  int // batches that were begun before
+	after  int // number of batches that were begun before it
 	done   bool
 	answer []byte
 	err    error
-	bell   chan struct{} // look again; capacity 1
-	waits  bool          // for another one that reads
+	bell   chan struct{} // tells the call to look again; has capacity 1
+	waits  bool          // while another call reads
 	late   func(answer []byte)
 }
 
@@ -32,15 +32,15 @@ func (c *call) ring() {
 	}
 }
 
-// request is a call that is being made.
+// request is a call that is being prepared.
 type request struct {
 	store.Writer
 	s    *session
-	p    *proxy // kept until the answer is there
+	p    *proxy // kept alive until the answer has come
 	call call
-	late func(answer []byte) // for an answer for which nobody waits any more
-	// patience is how long it waits for the answer after its context has ended, and unanswered is its error if there
-	// is none then; nil: the context's.
+	late func(answer []byte) // handles an answer for which no caller waits
+	// patience is how long the call waits for the answer after its context has ended. unanswered is
+	// the error if the answer has not come by then; if nil, the error is the context's.
 	patience   time.Duration
 	unanswered error
 }
@@ -56,10 +56,10 @@ func (s *session) begin(op store.Op, object uint64) *request {
 	return r
 }
 
-// mostPooled is how large a buffer may be that is used again.
+// mostPooled is the maximum capacity of a buffer that is reused.
 const mostPooled = 1 << 20
 
-// object writes the number of an object of the same manager.
+// object writes the ID of an object, which must belong to the same manager.
 func (r *request) object(p *proxy) error {
 	switch {
 	case p == nil:
@@ -81,19 +81,20 @@ func (r *request) free() {
 	requests.Put(r)
 }
 
-// do sends the request and has read take its results, which must not be kept. A nil read wants
-// none. The request is used up.
+// do sends the request and calls read with the results, which read must not keep. A nil read means
+// that there are no results. The request cannot be used afterwards.
 func (r *request) do(ctx context.Context, read func(in *store.Reader) error) error {
 	r.End()
 	unanswered := r.unanswered
 	answer, abandoned, err := r.s.roundTrip(ctx, r)
-	if abandoned { // somebody may write into it yet
+	if abandoned { // the late answer may still be written into it
 		return cmp.Or(unanswered, err)
 	}
 	defer r.free()
 	if err != nil {
 		return err
 	}
+
 	in, err := store.Answer(answer)
 	if err != nil {
 		if errors.Is(err, errCanceled) && ctx.Err() != nil {
@@ -110,5 +111,6 @@ func (r *request) do(ctx context.Context, read func(in *store.Reader) error) err
 	if err == nil {
 		err = in.Err()
 	}
+
 	return err
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Cond is a proxy of a condition in a manager: those who hold a [Mutex] in turn wait for each
-// other, as with [ipc.Cond]. There is no Cond for a [RecursiveMutex], whose holder may have locked it
-// several times.
+// A Cond is a proxy of a condition variable in a manager, like [ipc.Cond]: processes that share a
+// [Mutex] use it to wait for each other. There is no Cond for a [RecursiveMutex], since its holder
+// may have locked it several times.
 type Cond struct{ p *proxy }
 
 var condShape = store.Shape(store.KindCond)
@@ -32,26 +32,30 @@ func NewCond(ctx context.Context, m *Manager, lock *Mutex, opts ...Option) (*Con
 	return &Cond{p}, nil
 }
 
-// relocking is how long Wait waits after its context has ended until the manager gives the Mutex back, which another
-// client may need for its work. Tests make it shorter.
+// relocking is how long Wait waits, after its context has ended, for the manager to give the Mutex
+// back. Another client may hold it meanwhile. Tests make it shorter.
 var relocking = 5 * time.Second
 
 var errNotHeldAgain = fmt.Errorf("%w: the context of a Cond's Wait has ended, and the manager has not given the Mutex back", ipc.ErrNotHeld)
 
-// Wait gives the Mutex up, which must be held, waits for a signal, and takes it again. When ctx ends
-// first, the error is ctx's, and the Mutex is held as well. It is held too if Wait returns [ErrLimit]: then the
-// manager has no room for one more that waits, and nothing has happened. With any other error the Mutex is not
-// held. [ipc.ErrNotHeld] says that this process did not hold it at all, or that five seconds after ctx has ended the
-// manager had not given it back: it is stopped, or another client keeps the Mutex. If it does so later, the Mutex is
-// given up again at once, and a signal goes to another one who waits.
+// Wait releases the Mutex, which this process must hold, waits for a signal, and takes the Mutex
+// again. When ctx ends first, the error is ctx's, and the Mutex is held as well. The Mutex is also
+// held if Wait returns [ErrLimit]: then the manager has no room for one more waiter, and Wait has
+// done nothing.
 //
-// A Wait of Python's takes the lock again however long that takes. Here a client that never gives it up
-// would keep others from the end of their contexts: so who gets ErrNotHeld must not call Unlock, which
-// could be that of another goroutine.
+// With any other error the Mutex is not held. [ipc.ErrNotHeld] means that this process did not hold
+// it at all, or that five seconds after the end of ctx the manager had not given it back, because
+// the manager is stopped or another client keeps the Mutex. If the manager gives it back later, it
+// is released at once, and a signal goes to another waiter.
+//
+// In Python, Wait takes the lock again however long that takes. Here a client that never releases
+// it would keep the contexts of others from ending their calls. So a caller that gets ErrNotHeld
+// must not call Unlock: it could release the lock of another goroutine.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return cause.Of(ctx)
 	}
+
 	r, err := c.p.begin(store.OpCondWait)
 	if err != nil {
 		return err
@@ -61,18 +65,19 @@ func (c *Cond) Wait(ctx context.Context) error {
 	r.late = func(answer []byte) {
 		_, err := store.Answer(answer)
 		if err != nil && !errors.Is(err, errCanceled) && !errors.Is(err, ErrLimit) {
-			return // it is not held
+			return // the Mutex is not held
 		}
 		undo := s.begin(store.OpCondUnlock, id)
-		undo.Bool(err == nil) // it has been signalled
+		undo.Bool(err == nil) // whether the signal must be passed on
 		_ = undo.do(context.Background(), nil)
 	}
+
 	return r.do(ctx, nil)
 }
 
-// WaitFor waits, with the Mutex held, until holds returns true. It calls holds at first and after each
-// signal, with the Mutex held. The errors are those of Wait. Whether the Mutex is held is seen when it
-// has to wait: to ask before would take a message.
+// WaitFor waits, with the Mutex held, until holds returns true. It calls holds first and after each
+// signal, with the Mutex held. It returns the same errors as Wait. It checks that the Mutex is held
+// only when it has to wait, since an earlier check would take a message.
 func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	for !holds() {
 		if err := c.Wait(ctx); err != nil {
@@ -82,11 +87,11 @@ func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	return nil
 }
 
-// Signal wakes one who waits, if there is one. If this process does not hold the Mutex, that is
-// [ipc.ErrNotHeld].
+// Signal wakes one waiter, if there is one. It returns [ipc.ErrNotHeld] if this process does not
+// hold the Mutex.
 func (c *Cond) Signal(ctx context.Context) error { return c.signal(ctx, false) }
 
-// Broadcast wakes all who wait. If this process does not hold the Mutex, that is [ipc.ErrNotHeld].
+// Broadcast wakes all waiters. It returns [ipc.ErrNotHeld] if this process does not hold the Mutex.
 func (c *Cond) Broadcast(ctx context.Context) error { return c.signal(ctx, true) }
 
 func (c *Cond) signal(ctx context.Context, all bool) error {
@@ -98,13 +103,13 @@ func (c *Cond) signal(ctx context.Context, all bool) error {
 	return r.do(ctx, nil)
 }
 
-// Close is [Dict.Close]: it ends the proxy, not the condition.
+// Close ends the proxy, not the condition; see [Dict.Close].
 func (c *Cond) Close() error { return c.p.close() }
 
 // MarshalBinary encodes the proxy.
 func (c *Cond) MarshalBinary() ([]byte, error) { return c.p.marshal() }
 
-// UnmarshalBinary makes c a proxy of what was encoded.
+// UnmarshalBinary makes c the encoded proxy.
 func (c *Cond) UnmarshalBinary(data []byte) (err error) {
 	c.p, err = unmarshal(data, store.KindCond, condShape)
 	return err

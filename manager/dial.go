@@ -8,20 +8,23 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// Dial finds a manager that serves at an address, in another program or on another machine; see
-// [connection.Dial] for networks, addresses and errors. The Manager makes a new connection when one
-// is lost: calls that were under way end with [ErrLost], later ones go on. What this
-// process had of locks is gone then; objects that it has proxies of live on if it is back within
-// Config.Linger. Calls return the error of dialing as long as nothing answers at the address, and
-// [ErrGone] if another manager does. Give Dial the MaxMessage of the listener, see [Server.Listen].
+// Dial connects to a manager that serves at an address, in another program or on another machine;
+// see [connection.Dial] for networks, addresses and errors. Give Dial the MaxMessage of the
+// listener; see [Server.Listen].
 //
-// Programs that do not share their source can use the same objects if the types in them are
-// encoded alike, as [ipc.Shape] tells. Functions, methods and types are known by the import paths
-// of the packages that register them: "main" in both programs.
+// When the connection is lost, calls under way return [ErrLost], and the next call makes a new
+// connection. This process has then lost its locks. The objects for which it has proxies live on if
+// it connects again within Config.Linger. While nothing answers at the address, calls return the
+// error of dialing. If another manager answers, they return [ErrGone].
+//
+// Programs that do not share their source can use the same objects if the encodings of their types
+// are equal, as [ipc.Shape] tells. Functions, methods and types are identified by the import paths
+// of the packages that register them, which is "main" for a package main in either program.
 func Dial(ctx context.Context, network, address string, cfg connection.Config) (*Manager, error) {
 	dial := func(ctx context.Context) (*conn, error) {
 		return connection.Dial[protocol](ctx, network, address, cfg)
 	}
+
 	first, err := dial(ctx)
 	if err != nil {
 		return nil, err
@@ -32,6 +35,7 @@ func Dial(ctx context.Context, network, address string, cfg connection.Config) (
 	s.connect = func(ctx context.Context) (*conn, error) {
 		return s.dialAgain(ctx, dial)
 	}
+
 	s.most = cfg.MaxMessage
 	if s.most == 0 {
 		s.most = connection.DefaultMaxMessage
@@ -46,7 +50,7 @@ func Dial(ctx context.Context, network, address string, cfg connection.Config) (
 	return &Manager{s: s}, nil
 }
 
-// identify asks the manager who it is.
+// identify asks the manager for its ID.
 func (s *session) identify(ctx context.Context) (id store.ID, err error) {
 	err = s.begin(store.OpPing, 0).do(ctx, func(in *store.Reader) error {
 		if copy(id[:], in.Bytes()) != len(id) {
@@ -57,7 +61,7 @@ func (s *session) identify(ctx context.Context) (id store.ID, err error) {
 	return id, err
 }
 
-// dialAgain makes another connection, if it is to the same manager.
+// dialAgain makes a new connection, and checks that it leads to the same manager.
 func (s *session) dialAgain(ctx context.Context, dial func(ctx context.Context) (*conn, error)) (*conn, error) {
 	c, err := dial(ctx)
 	if err != nil {
@@ -74,5 +78,6 @@ func (s *session) dialAgain(ctx context.Context, dial func(ctx context.Context) 
 		_ = c.Close()
 		return nil, err
 	}
+
 	return c, nil
 }

@@ -10,31 +10,33 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Dict is a proxy of a map in a manager. A pointer to it can be sent to other processes, and be put
-// into objects of the same manager. It is safe for concurrent use.
+// A Dict is a proxy of a map in a manager. A pointer to it can be sent to other processes, and be
+// put into objects of the same manager. It is safe for concurrent use.
 //
-// Every method is a message to the manager and back, and happens as a whole: nobody sees half
-// of it. Values go by copy, so changing one that was got changes nothing in the manager: set it
-// again, or have [Update] change it there. Keys can be structs and arrays. They are equal if they
-// are encoded alike: for floats, 0 and -0 are two, and one moment in two time zones is two keys. The order is that in which the keys came in.
+// Every method is one message to the manager and back, and is atomic. Values are copied, so
+// changing a value that Get returned changes nothing in the manager: set it again, or change it
+// there with [Update]. Keys can be structs and arrays. Two keys are equal if their encodings are:
+// for floats, 0 and -0 differ, and so does one moment in two time zones. Iteration is in the order
+// in which the keys were first set.
 //
-// A Dict cannot contain itself, whether directly or in what it contains: that is [ErrLimit].
+// A Dict cannot contain itself, directly or in what it contains: that returns [ErrLimit].
 //
-// With an error nothing was changed, unless it is [ErrLost] or ctx's, where one cannot tell.
+// A call that returns an error has changed nothing, except that after [ErrLost] or ctx's error it
+// may have.
 type Dict[K comparable, V any] struct {
 	p     *proxy
 	key   *codec.Type[K]
 	value *codec.Type[V]
 }
 
-// An Entry is that of a [Dict].
+// An Entry is a key of a [Dict] and its value.
 type Entry[K comparable, V any] struct {
 	Key   K
 	Value V
 }
 
 // NewDict makes an empty Dict in a manager. An error names the part of K or V that cannot be
-// encoded, or cannot be a key.
+// encoded, or the part of K that cannot be a key.
 func NewDict[K comparable, V any](ctx context.Context, m *Manager, opts ...Option) (*Dict[K, V], error) {
 	d, err := dictOf[K, V]()
 	if err != nil {
@@ -97,7 +99,7 @@ func (d *Dict[K, V]) beginWith(op store.Op, key *K, value *V) (*request, error) 
 	return r, nil
 }
 
-// Get returns the value of a key; ok is false if there is none.
+// Get returns the value of a key; ok is false if the key does not exist.
 func (d *Dict[K, V]) Get(ctx context.Context, key K) (value V, ok bool, err error) {
 	r, err := d.begin(store.OpDictGet, &key)
 	if err != nil {
@@ -107,7 +109,7 @@ func (d *Dict[K, V]) Get(ctx context.Context, key K) (value V, ok bool, err erro
 	return value, ok, err
 }
 
-// GetAll returns the values of those of the keys that there are, all of one moment.
+// GetAll returns the values of the given keys that exist, as they are at one moment.
 func (d *Dict[K, V]) GetAll(ctx context.Context, keys ...K) (map[K]V, error) {
 	all := make(map[K]V, len(keys))
 	if len(keys) == 0 {
@@ -117,12 +119,14 @@ func (d *Dict[K, V]) GetAll(ctx context.Context, keys ...K) (map[K]V, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	for i := range keys[1:] {
 		if err := write(r, d.key, &keys[i+1]); err != nil {
 			r.free()
 			return nil, err
 		}
 	}
+
 	err = r.do(ctx, func(in *store.Reader) error {
 		for _, key := range keys {
 			var v V
@@ -136,6 +140,7 @@ func (d *Dict[K, V]) GetAll(ctx context.Context, keys ...K) (map[K]V, error) {
 		}
 		return nil
 	})
+
 	return all, err
 }
 
@@ -148,17 +153,18 @@ func (d *Dict[K, V]) Set(ctx context.Context, key K, value V) error {
 	return r.do(ctx, nil)
 }
 
-// SetAll sets the values of many keys, in one message: nobody sees some of them without the others,
-// and with an error none was set, unless there was no memory for all.
+// SetAll sets the values of many keys in one message and atomically. On error it has set none of
+// them, unless the manager ran out of room.
 func (d *Dict[K, V]) SetAll(ctx context.Context, all map[K]V) error {
 	if len(all) == 0 {
 		return nil
 	}
+
 	r, err := d.p.begin(store.OpDictSet)
 	if err != nil {
 		return err
 	}
-	var key K // of all, since it goes to the heap
+	var key K // declared once for all, since they escape to the heap
 	var value V
 	for key, value = range all {
 		if err = write(r, d.key, &key); err == nil {
@@ -169,10 +175,11 @@ func (d *Dict[K, V]) SetAll(ctx context.Context, all map[K]V) error {
 			return err
 		}
 	}
+
 	return r.do(ctx, nil)
 }
 
-// Delete deletes keys and returns how many there were.
+// Delete deletes keys and returns how many of them existed.
 func (d *Dict[K, V]) Delete(ctx context.Context, keys ...K) (n int, err error) {
 	r, err := d.p.begin(store.OpDictDelete)
 	if err != nil {
@@ -188,7 +195,7 @@ func (d *Dict[K, V]) Delete(ctx context.Context, keys ...K) (n int, err error) {
 	return n, err
 }
 
-// Has reports whether there is a key.
+// Has reports whether a key exists.
 func (d *Dict[K, V]) Has(ctx context.Context, key K) (ok bool, err error) {
 	r, err := d.begin(store.OpDictHas, &key)
 	if err != nil {
@@ -198,7 +205,7 @@ func (d *Dict[K, V]) Has(ctx context.Context, key K) (ok bool, err error) {
 	return ok, err
 }
 
-// Pop deletes a key and returns the value that it had; ok is false if there was none.
+// Pop deletes a key and returns its value; ok is false if the key does not exist.
 func (d *Dict[K, V]) Pop(ctx context.Context, key K) (value V, ok bool, err error) {
 	r, err := d.begin(store.OpDictPop, &key)
 	if err != nil {
@@ -208,7 +215,7 @@ func (d *Dict[K, V]) Pop(ctx context.Context, key K) (value V, ok bool, err erro
 	return value, ok, err
 }
 
-// PopFirst deletes the oldest key and returns its entry; ok is false if there is none.
+// PopFirst deletes the oldest key and returns its entry; ok is false if the Dict is empty.
 func (d *Dict[K, V]) PopFirst(ctx context.Context) (entry Entry[K, V], ok bool, err error) {
 	err = d.p.ask(ctx, store.OpDictPopFirst, func(in *store.Reader) error {
 		err := readIf(in, d.value, &entry.Value, &ok)
@@ -220,8 +227,8 @@ func (d *Dict[K, V]) PopFirst(ctx context.Context) (entry Entry[K, V], ok bool, 
 	return entry, ok, err
 }
 
-// GetOrSet returns the value of a key; if there is none it sets the given one and returns that.
-// Loaded says which.
+// GetOrSet returns the value of a key if the key exists. Otherwise it sets and returns the given
+// value. loaded reports whether the key existed.
 func (d *Dict[K, V]) GetOrSet(ctx context.Context, key K, value V) (actual V, loaded bool, err error) {
 	r, err := d.beginWith(store.OpDictGetOrSet, &key, &value)
 	if err != nil {
@@ -234,7 +241,7 @@ func (d *Dict[K, V]) GetOrSet(ctx context.Context, key K, value V) (actual V, lo
 	return actual, loaded, err
 }
 
-// Swap sets the value of a key and returns the one that it had; ok is false if there was none.
+// Swap sets the value of a key and returns the old one; ok is false if the key did not exist.
 func (d *Dict[K, V]) Swap(ctx context.Context, key K, value V) (old V, ok bool, err error) {
 	r, err := d.beginWith(store.OpDictSwap, &key, &value)
 	if err != nil {
@@ -244,8 +251,8 @@ func (d *Dict[K, V]) Swap(ctx context.Context, key K, value V) (old V, ok bool, 
 	return old, ok, err
 }
 
-// CompareAndSwap sets the value of a key if it is old, which it is if it is encoded alike, and reports
-// whether it was.
+// CompareAndSwap sets the value of a key if the encoding of its current value equals old's, and
+// reports whether it did.
 func (d *Dict[K, V]) CompareAndSwap(ctx context.Context, key K, old, value V) (swapped bool, err error) {
 	r, err := d.begin(store.OpDictCAS, &key)
 	if err != nil {
@@ -263,18 +270,18 @@ func (d *Dict[K, V]) CompareAndSwap(ctx context.Context, key K, old, value V) (s
 	return swapped, err
 }
 
-// Len is the number of keys.
+// Len returns the number of keys.
 func (d *Dict[K, V]) Len(ctx context.Context) (int, error) { return d.p.askInt(ctx, store.OpDictLen) }
 
 // Clear deletes all keys.
 func (d *Dict[K, V]) Clear(ctx context.Context) error { return d.p.ask(ctx, store.OpDictClear, nil) }
 
-// pageSize is how many bytes iterations ask for at a time.
+// pageSize is the number of bytes that an iteration asks for at a time.
 const pageSize = 32 << 10
 
-// All yields the entries in the order in which their keys came in, some at a time. What is added
-// meanwhile is yielded too, at the end; what is deleted before its turn is not. An error comes
-// last.
+// All yields the entries in the order in which their keys were first set. It fetches a page of them
+// at a time, so it also yields entries that are added meanwhile, at the end, and skips entries that
+// are deleted before it reaches them. An error comes last.
 func (d *Dict[K, V]) All(ctx context.Context) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		for cursor := uint64(0); ; {
@@ -291,6 +298,7 @@ func (d *Dict[K, V]) All(ctx context.Context) iter.Seq2[Entry[K, V], error] {
 			if len(page) == 0 {
 				return
 			}
+
 			cursor = next
 		}
 	}
@@ -301,6 +309,7 @@ func (d *Dict[K, V]) page(ctx context.Context, cursor uint64) (page []Entry[K, V
 	if err != nil {
 		return nil, 0, err
 	}
+
 	r.Uint(cursor)
 	r.Int(pageSize)
 	err = r.do(ctx, func(in *store.Reader) error {
@@ -318,10 +327,11 @@ func (d *Dict[K, V]) page(ctx context.Context, cursor uint64) (page []Entry[K, V
 		}
 		return nil
 	})
+
 	return page, next, err
 }
 
-// Keys returns the keys, as [Dict.All] does.
+// Keys returns the keys that [Dict.All] yields.
 func (d *Dict[K, V]) Keys(ctx context.Context) (keys []K, err error) {
 	for e, err := range d.All(ctx) {
 		if err != nil {
@@ -332,7 +342,7 @@ func (d *Dict[K, V]) Keys(ctx context.Context) (keys []K, err error) {
 	return keys, nil
 }
 
-// Copy returns all entries as a map, as [Dict.All] does.
+// Copy returns the entries that [Dict.All] yields as a map.
 func (d *Dict[K, V]) Copy(ctx context.Context) (map[K]V, error) {
 	all := map[K]V{}
 	for e, err := range d.All(ctx) {
@@ -344,9 +354,9 @@ func (d *Dict[K, V]) Copy(ctx context.Context) (map[K]V, error) {
 	return all, nil
 }
 
-// Update has a function, which runs in the manager, make the new value of a key of the old one, and
-// returns the new one: the zero value if f has removed it. Of several updates of one key one
-// runs after the other.
+// Update calls a registered function in the manager to compute the new value of a key from the old
+// one, and returns the new value, or the zero value if f removed the key. Updates of one key run
+// one after the other.
 func Update[K comparable, V, A any](ctx context.Context, d *Dict[K, V], key K, f *Func[V, A], arg A) (value V, err error) {
 	r, err := d.p.begin(store.OpDictChange)
 	if err != nil {
@@ -358,13 +368,14 @@ func Update[K comparable, V, A any](ctx context.Context, d *Dict[K, V], key K, f
 	return change(ctx, r, err, f, arg)
 }
 
-// UpdateAll is [Update] of many keys, each with an argument of its own, in one message. The keys are
-// changed one by one: others see some changed before the rest. If f returns an error for one, that is
-// the error here, and the keys before it in no certain order have been changed.
+// UpdateAll is like [Update] for many keys in one message, each with an argument of its own. It
+// changes the keys one by one, so others can see some changed before the rest. If f returns an
+// error for one key, UpdateAll returns it, and some of the other keys have been changed.
 func UpdateAll[K comparable, V, A any](ctx context.Context, d *Dict[K, V], f *Func[V, A], args map[K]A) error {
 	if len(args) == 0 {
 		return nil
 	}
+
 	r, err := d.p.begin(store.OpDictChangeAll)
 	if err != nil {
 		return err
@@ -382,10 +393,11 @@ func UpdateAll[K comparable, V, A any](ctx context.Context, d *Dict[K, V], f *Fu
 		r.free()
 		return err
 	}
+
 	return r.do(ctx, nil)
 }
 
-// change sends a request to change a value, of which all but the argument has been written.
+// change sends a request to change a value. The caller has written everything except the argument.
 func change[V, A any](ctx context.Context, r *request, err error, f *Func[V, A], arg A) (value V, _ error) {
 	if err == nil {
 		err = write(r, f.arg, &arg)
@@ -399,15 +411,16 @@ func change[V, A any](ctx context.Context, r *request, err error, f *Func[V, A],
 	return value, err
 }
 
-// Close says that this process does not need the Dict any more, also what it has sent on; other
-// processes go on with it. Without Close that is so when the garbage collector finds that
-// nobody has it, or the process ends; but an object that was sent on is kept until then.
+// Close ends this process's use of the Dict, and of the copies that it has sent on. Other processes
+// are not affected. Without Close the use ends when the garbage collector finds that the proxy is
+// unreachable, or with the process; but a Dict whose proxy was sent on is kept until Close or the
+// end of the process.
 func (d *Dict[K, V]) Close() error { return d.p.close() }
 
-// MarshalBinary encodes the proxy, not the content.
+// MarshalBinary encodes the proxy, not the contents.
 func (d *Dict[K, V]) MarshalBinary() ([]byte, error) { return d.p.marshal() }
 
-// UnmarshalBinary makes d a proxy of what was encoded.
+// UnmarshalBinary makes d the encoded proxy.
 func (d *Dict[K, V]) UnmarshalBinary(data []byte) error {
 	fresh, err := dictOf[K, V]()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package manager has objects that live in a server process, as Python's
-// multiprocessing.Manager has them: maps, slices, sets, queues and locks whose shape changes all the
-// time, and objects of one's own types, used from many processes and from other machines.
+// Package manager provides objects that live in a server process, like Python's
+// multiprocessing.Manager: maps, slices, sets, queues and locks that grow and shrink, and objects
+// of the program's own types. Many processes can use them, also on other machines.
 //
 //	m, err := manager.Start(ctx, manager.Config{})
 //	…
@@ -13,59 +13,60 @@
 //
 //	fresh, err := j.Seen.Add(ctx, link) // 1 in one worker, 0 in all others
 //
-// # Which one?
+// # Choosing an object
 //
-//   - Use arguments and results, and what package mp shares, wherever that will do: an [ipc.Atomic] or
-//     [ipc.Mutex] takes nanoseconds, an [ipc.Queue] hundreds of them; a call of a manager is a message
-//     there and one back, some five microseconds.
-//   - Use [Dict], [List], [Set] and [Value] for data that grows and shrinks, which several
+//   - Use arguments, results and the objects of package ipc wherever they suffice: an [ipc.Atomic]
+//     or [ipc.Mutex] takes nanoseconds and an [ipc.Queue] hundreds of them, but a call to a manager
+//     is a message there and one back, about five microseconds.
+//   - Use [Dict], [List], [Set] and [Value] for data that grows and shrinks and that several
 //     processes change.
 //   - Use [Namespace] for a few settings of different types.
-//   - Use [Type] and [Method] if what you share has rules of its own: the methods run where the object
-//     is, so that one message does what would be several otherwise.
+//   - Use [Type] and [Method] if the shared data has rules of its own: methods run where the object
+//     is, so one message does what would otherwise take several.
 //   - Use [Queue], [Mutex] and the like for other machines, or to put them into other objects.
 //
-// # Correct together
+// # Atomicity
 //
-// Each method is one step. Two of them are not: between a Get and a Set somebody else may set. For
-// that there are GetOrSet, Swap, Pop and CompareAndSwap; [Update], with which a registered
-// function makes the new value of the old one in the manager's process; and [Manager.Do], which
-// does many operations of any objects in one message, and one step.
+// Each method is atomic; two in a row are not: between a Get and a Set another process may set. To
+// combine them, use GetOrSet, Swap, Pop or CompareAndSwap; or [Update], with which a registered
+// function computes the new value from the old one in the manager's process; or [Manager.Do], which
+// performs many operations on any objects atomically, in one message.
 //
 // # Proxies
 //
-// What one has of an object is a proxy: a pointer that can be sent to other processes, in any message
-// of mp, and be put into other objects of the same manager: a Dict of Lists. An object lives as
-// long as some process has a proxy of it, or it is in an object that lives, or it was made with
-// a name ([Named]). A proxy that nobody uses any more is found by the garbage collector, or
-// ended by its Close. One that was sent on keeps its object until it is closed or its process
-// ends, and a minute longer ([Config].Linger): it may be on its way.
+// A process uses an object through a proxy: a pointer that can be sent to other processes in any
+// message of mp, and put into other objects of the same manager, for example into a Dict of Lists.
+// An object lives as long as some process has a proxy of it, or it is in an object that lives, or
+// it was made with a name ([Named]). The garbage collector finds a proxy that is no longer used;
+// Close ends one at once. A proxy that was sent on keeps its object alive until it is closed or its
+// process ends, and then for a minute more ([Config].Linger), since its copy may still be on its
+// way.
 //
-// Values are copies: they are encoded as arguments of tasks are. Objects of package mp and files
-// cannot be kept in a manager.
+// Values are copied: they are encoded like the arguments of tasks. A manager cannot keep objects of
+// package ipc or files.
 //
-// # When something dies
+// # When a process dies
 //
-// The manager ends with the process that has started it. When a client dies, its locks go to others
-// as those of package mp do: the next one gets [ipc.ErrOwnerDied] until somebody has repaired what
-// the lock guards; its permits of a [BoundedSemaphore] come back, what it waited for is forgotten,
-// and a [Barrier] at which it waited is broken. When the manager dies, calls that were under
-// way return [ErrLost], later ones [mp.ErrClosed]. For a remote client the first call after the
-// end may return ErrLost too; later ones return the error of dialing, or [ErrGone] if another
-// manager serves at the address.
+// The manager ends with the process that started it. When a client dies, its locks go to others
+// like the locks of package ipc: the next holder gets [ipc.ErrOwnerDied] until a process has
+// repaired what the lock guards. Its permits of a [BoundedSemaphore] come back, its waiting calls
+// are dropped, and a [Barrier] at which it waited breaks. When the manager dies, calls under way
+// return [ErrLost] and later ones [mp.ErrClosed]. For a remote client, the first call after the end
+// may return ErrLost too. Later ones return the error of dialing, or [ErrGone] if another manager
+// serves at the address.
 //
 // # Other machines
 //
-// A manager with an address ([Config].Address and Key, or [Server.Listen] in a [SetupFunc]) is found by
-// [Dial] from programs that it has not started. Nothing that comes from there is looked at before
-// package connection has let it in. A client that is let in can use every object whose name or
-// proxy it has: those who share a key trust each other with the data, not with each other's
-// processes.
+// A manager with an address ([Config].Address and Key, or [Server.Listen] in a [SetupFunc]) is
+// reachable with [Dial] from programs that it did not start. The manager reads nothing from a
+// remote client before package connection has authenticated it. An authenticated client can use
+// every object whose name or proxy it has: clients that share a key trust each other with the data,
+// but not with each other's processes.
 //
 // # Bounds
 //
-// [Limits] bounds what clients can make a manager store and do. Within a process tree a request and an
-// answer have at most 64 MiB each; a longer one is [ErrLimit]. [Server.Listen] has the bounds of remote
-// clients. A client that leaves more than 256 MiB of answers unread, or 64 MiB if it is remote, is
-// disconnected, and its calls return [ErrLost].
+// [Limits] bounds what clients can make a manager store and do. Within a process tree, a request or
+// an answer may have 64 MiB; a longer one returns [ErrLimit]. [Server.Listen] documents the bounds
+// for remote clients. A client that leaves more than 256 MiB of answers unread, or 64 MiB if it is
+// remote, is disconnected, and its calls return [ErrLost].
 package manager

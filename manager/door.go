@@ -17,23 +17,23 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// hello is what a process of the same tree says to a manager: here is my connection.
+// hello is the message in which a process of the same tree hands its connection to a manager.
 type hello struct {
 	Conn *conn
 	Name string
 	PID  int
 }
 
-// The sessions of this process, of which the first of a manager is that of proxies which arrive, and
-// the doors of managers in its tree of processes: queues into which connections are put. A door
-// travels with the proxies.
+// known has the sessions of this process by manager. The first session of a manager is the one that
+// arriving proxies use. It also has the doors of the managers in this tree of processes: queues
+// into which clients put their connections. A door travels with the proxies.
 var known = struct {
 	sync.Mutex
 	sessions map[store.ID][]*session
 	doors    map[store.ID]*ipc.Queue[hello]
 }{sessions: map[store.ID][]*session{}, doors: map[store.ID]*ipc.Queue[hello]{}}
 
-// doorTo is the wire form of a manager's door; nothing if there is none.
+// doorTo returns the wire form of a manager's door, or nothing if it has no door.
 func doorTo(id store.ID) ([]byte, error) {
 	known.Lock()
 	door := known.doors[id]
@@ -44,7 +44,8 @@ func doorTo(id store.ID) ([]byte, error) {
 	return door.MarshalBinary()
 }
 
-// sessionOf is the session with a manager, which may be met here for the first time, by its door.
+// sessionOf returns the session with a manager. If there is none yet, it makes one that uses the
+// door.
 func sessionOf(id store.ID, door []byte) (*session, error) {
 	known.Lock()
 	defer known.Unlock()
@@ -63,7 +64,7 @@ func sessionOf(id store.ID, door []byte) (*session, error) {
 	return s, nil
 }
 
-// knownSession is the session with a manager if there is one.
+// knownSession returns the session with a manager, or nil.
 func knownSession(id store.ID) *session {
 	known.Lock()
 	defer known.Unlock()
@@ -73,8 +74,8 @@ func knownSession(id store.ID) *session {
 	return nil
 }
 
-// addSession makes a session known: with a manager that has a door, which is preferred, or with a
-// remote one.
+// addSession registers a session. A session with a manager that has a door is preferred to a remote
+// one.
 func addSession(s *session, door *ipc.Queue[hello]) {
 	known.Lock()
 	defer known.Unlock()
@@ -98,38 +99,39 @@ func forgetSession(s *session) {
 	}
 }
 
-// pipeBuffer is how much may be on its way in each direction.
+// pipeBuffer is how many bytes may be in transit in each direction.
 const pipeBuffer = 256 << 10
 
-// mostHello is how many bytes a hello has at most, and mostName how many of them are its name.
+// mostHello bounds the bytes of a hello, and mostName those of its name.
 const (
 	mostHello = 4 << 10
 	mostName  = 1 << 10
 )
 
-// A knocker makes connections to a manager of this tree of processes. One goroutine at a time uses it.
+// A knocker makes connections to a manager of this tree of processes. Only one goroutine at a time
+// may use it.
 type knocker struct {
 	door    *ipc.Queue[hello]
-	outside *conn // put into the door, and not let in yet
+	outside *conn // put into the door, but not admitted yet
 }
 
 // Times of a knocker. Tests make them shorter.
 var (
-	// keeping is how long another client may keep the door to itself. Nobody needs it for longer than it takes
-	// to copy a hello, except a process that is stopped just then.
+	// keeping is how long another client may hold the door's lock. A client needs the lock only
+	// while it copies a hello, unless its process is stopped just then.
 	keeping = 2 * time.Second
 
-	// passing is how long a client is still let in whose hello the manager has got.
+	// passing is how long a client waits for admission after the manager has taken its hello.
 	passing = time.Second
 )
 
-// Times between two looks at a door behind which nothing happens.
+// The pauses between two looks at the door while nothing happens.
 const (
 	firstLook = 10 * time.Millisecond
 	lastLook  = 250 * time.Millisecond
 )
 
-// mostKnocks is how often a client knocks whose hellos are lost.
+// mostKnocks is how often a client sends its hello if the manager loses it.
 const mostKnocks = 3
 
 var (
@@ -137,14 +139,15 @@ var (
 	errPassed = fmt.Errorf("%w: what was put there was lost", errDoor)
 )
 
-// connect makes a connection, and returns it when the manager has let it in. When ctx ends first, the
-// next call goes on waiting. A manager that is slow, or stopped, may take as long as ctx lasts; at a door that is
-// seen to be closed or written over the error comes soon.
+// connect makes a connection, and returns it when the manager has admitted it. When ctx ends first,
+// the next call continues to wait. A slow or stopped manager may take as long as ctx lasts. If the
+// door is visibly closed or overwritten, connect returns an error soon.
 func (k *knocker) connect(ctx context.Context) (*conn, error) {
 	for knocks := 1; ; knocks++ {
 		if err := k.knock(ctx); err != nil {
 			return nil, err
 		}
+
 		err := k.enter(ctx)
 		if err == nil {
 			in := k.outside
@@ -154,6 +157,7 @@ func (k *knocker) connect(ctx context.Context) (*conn, error) {
 		if ctx.Err() != nil {
 			return nil, cause.Of(ctx)
 		}
+
 		k.leave()
 		if !errors.Is(err, errPassed) || knocks == mostKnocks {
 			return nil, err
@@ -161,7 +165,7 @@ func (k *knocker) connect(ctx context.Context) (*conn, error) {
 	}
 }
 
-// knock puts a new connection into the door, unless there is one already.
+// knock puts a new connection into the door, unless one is waiting already.
 func (k *knocker) knock(ctx context.Context) error {
 	if k.outside != nil {
 		return nil
@@ -179,8 +183,8 @@ func (k *knocker) knock(ctx context.Context) error {
 	return nil
 }
 
-// put puts a hello into the door, and waits for room until ctx ends. While there is room, another client can only
-// keep the lock of those who put: not for longer than keeping.
+// put puts a hello into the door, and waits for room until ctx ends. While there is room, put can
+// only be blocked by a client that holds the door's lock, for at most keeping.
 func (k *knocker) put(ctx context.Context, h hello) error {
 	for {
 		short, cancel := context.WithTimeout(ctx, keeping)
@@ -200,18 +204,20 @@ func (k *knocker) put(ctx context.Context, h hello) error {
 	}
 }
 
-// enter waits until the manager says that the connection has been let in, or why not.
+// enter waits until the manager says that it has admitted the connection, or why it has not.
 func (k *knocker) enter(ctx context.Context) error {
-	var got time.Time // since when the manager has all that was at the door
+	var got time.Time // when the manager had taken everything from the door
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		ready, err := k.outside.Poll(ctx, pause)
 		if err != nil {
 			return err
 		}
+
 		over := inside.QueueEnded(k.door)
-		if over && !ready { // it may have been let in just before
+		if over && !ready { // the manager may have admitted the connection just before
 			ready, err = k.outside.Poll(ctx, 0)
 		}
+
 		switch {
 		case ready:
 			return k.greeted(ctx)
@@ -229,8 +235,8 @@ func (k *knocker) enter(ctx context.Context) error {
 	}
 }
 
-// greeted receives what the manager says to a connection that it has got. Nothing more than the end of it says
-// that the manager could not make use of it.
+// greeted receives the manager's greeting to a connection that it has taken from the door. If the
+// connection ends without a greeting, the manager could not use it.
 func (k *knocker) greeted(ctx context.Context) error {
 	greeting, err := k.outside.RecvBytes(ctx)
 	if errors.Is(err, io.EOF) {
@@ -245,7 +251,7 @@ func (k *knocker) greeted(ctx context.Context) error {
 	})
 }
 
-// leave gives up the connection that has not been let in.
+// leave gives up a connection that has not been admitted.
 func (k *knocker) leave() {
 	if k.outside != nil {
 		_ = k.outside.Close()
@@ -253,7 +259,7 @@ func (k *knocker) leave() {
 	}
 }
 
-// greet says to a connection that it is let in, or why not.
+// greet tells a client that its connection is admitted, or why not.
 func greet(on *conn, err error) {
 	var w store.Writer
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// encode appends a value. Proxies can be in it, but nothing else that would have to be kept.
+// encode appends a value. It may contain proxies, but no files or objects that would have to be
+// kept.
 func encode[T any](b []byte, c *codec.Type[T], v *T) ([]byte, error) {
 	if c.Carries() && len(c.Attached(v)) > 0 {
 		return b, codecError("encoded", errCarries)
@@ -63,10 +64,9 @@ func writeAll[T any](r *request, c *codec.Type[T], elements []T) error {
 	return nil
 }
 
-// read reads a value.
 func read[T any](in *store.Reader, c *codec.Type[T], v *T) error { return decode(c, in.Bytes(), v) }
 
-// readIf reads a value that may be there.
+// readIf reads a value that may be missing.
 func readIf[T any](in *store.Reader, c *codec.Type[T], v *T, there *bool) error {
 	if *there = in.Bool(); !*there {
 		return nil
@@ -74,7 +74,8 @@ func readIf[T any](in *store.Reader, c *codec.Type[T], v *T, there *bool) error 
 	return read(in, c, v)
 }
 
-// checkKey says why values of type T cannot be told apart by what they look like when encoded.
+// checkKey returns an error that says why the encodings of values of type T do not tell the values
+// apart.
 func checkKey(t reflect.Type, path string) error {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Chan, reflect.UnsafePointer:

@@ -12,11 +12,11 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// A front serves all clients of this tree of processes in one goroutine: as long as that is the only
-// goroutine waiting, a client wakes it without a detour through another one. The front never waits for a
-// client, whatever the client has written to their shared memory: it only tries. A client that does not read
-// its answers fast enough, or that asks much at a time, gets a goroutine of its own. A client that has
-// overwritten its connection is disconnected.
+// A front serves all clients of this tree of processes in one goroutine. As long as it is the only
+// waiting goroutine, a client wakes it directly. The front never waits for a client, whatever the
+// client has written to their shared memory. A client that does not read its answers fast enough,
+// or that asks for much at a time, gets a goroutine of its own. A client that has overwritten its
+// connection is disconnected.
 type front struct {
 	s     *Server
 	door  *ipc.Queue[hello]
@@ -37,8 +37,8 @@ func newFront(s *Server, door *ipc.Queue[hello], stop *ipc.Event) *front {
 	return &front{s: s, door: door, stop: stop, waits: []ipc.Selectable{stop, door}}
 }
 
-// run serves until stop is set. It uses no context, since it would have to watch that at
-// each turn.
+// run serves until stop is set. It uses no context, since checking one in each turn would cost
+// time.
 func (f *front) run() error {
 	for {
 		ready := f.soon()
@@ -48,7 +48,8 @@ func (f *front) run() error {
 				return err
 			}
 		}
-		for _, i := range slices.Backward(ready) { // backward: a turn may remove its element
+
+		for _, i := range slices.Backward(ready) { // backward, since a turn may remove its element
 			switch {
 			case i >= atPeers:
 				f.turn(i - atPeers)
@@ -61,18 +62,18 @@ func (f *front) run() error {
 	}
 }
 
-// stopped reports whether the manager must end. Only the process that started it can say so: no client has
-// the event's memory.
+// stopped reports whether the manager must end. Only the process that started it can set stop,
+// since no client has the event's memory.
 func (f *front) stopped() bool {
 	set, err := f.stop.IsSet()
 	return set || err != nil
 }
 
-// few is how many clients there may be to be looked at again and again.
+// few is the maximum number of clients for which the front spins.
 const few = 8
 
-// soon returns what is ready in a moment, if anything is. It looks at the door as well: otherwise a
-// client that asks all the time would keep others out, and the manager from its end.
+// soon spins for a moment and returns what is ready. It checks the door and stop as well: otherwise
+// a client that asks all the time could keep new clients out, or keep the manager from ending.
 func (f *front) soon() (ready []int) {
 	if len(f.peers) == 0 || len(f.peers) > few {
 		return nil
@@ -84,14 +85,14 @@ func (f *front) soon() (ready []int) {
 	return ready
 }
 
-// overdue is a context that has ended: who waits with it only looks.
+// overdue is a context that has ended. Select with it does not wait.
 var overdue = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// turn answers a client that has asked something.
+// turn answers the requests of a client.
 func (f *front) turn(i int) {
 	p := f.peers[i]
 	err := p.turn(context.Background(), f.s.store, p.hastily())
@@ -113,8 +114,8 @@ func (f *front) forget(i int) {
 // admitsPerTurn is how many clients letIn admits before the others get their turn.
 const admitsPerTurn = 64
 
-// letIn admits clients. It is called when the door has an element. If there is none all the same, another
-// process has closed or overwritten the door, and letIn gives it up.
+// letIn admits clients. It is called when the door has an element. If the door turns out to be
+// empty, another process has closed or overwritten it, and letIn gives it up.
 func (f *front) letIn() {
 	for n := range admitsPerTurn {
 		h, err := f.door.TryGet()
@@ -133,7 +134,7 @@ func (f *front) letIn() {
 	}
 }
 
-// enter lets a client in, unless there are too many, and says so to it.
+// enter admits a client unless there are too many, and tells it.
 func (f *front) enter(h hello) {
 	inside.BoundConn(h.Conn, mostBytes)
 	leave, err := f.s.local.admit(inside.MakerOfConn(h.Conn))
@@ -152,7 +153,7 @@ func (f *front) enter(h hello) {
 	f.waits = append(f.waits, h.Conn)
 }
 
-// loseDoor goes on without a door. Clients that are connected stay; the others find the door closed.
+// loseDoor continues without a door. Connected clients stay; new ones find the door closed.
 func (f *front) loseDoor(err error) {
 	if f.stopped() {
 		return

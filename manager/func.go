@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Func makes a new value of an old one in the manager's process; see [Function].
+// A Func computes a new value from an old one in the manager's process; see [Function].
 type Func[V, A any] struct {
 	name string
 	f    func(ctx context.Context, old V, arg A) (V, error)
@@ -20,15 +20,16 @@ type Func[V, A any] struct {
 	once func() error
 }
 
-// Function registers a function that changes values where they are, so that nobody else changes them
-// meanwhile; see [Update]. It gets the old value, the zero value of V if there is none, and an
-// argument. Its error is the caller's, and changes nothing; with [Remove] the value is removed. If the
-// value is changed by other means while f runs, f is called again with the new one; so it must have no
-// effects beside its result. When its ctx ends, the caller does not wait any more; return then. It must
-// not update what it is about to change itself: that would wait for its own end.
+// Function registers a function that changes a value in the manager, so that no other change comes
+// in between; see [Update]. f gets the old value, or the zero value of V if there is none, and an
+// argument. If f returns an error, the caller gets it and nothing is changed, except that the error
+// [Remove] removes the value. If the value is changed by other means while f runs, f runs again
+// with the new value, so it must have no side effects. When its ctx ends, the caller no longer
+// waits, and f should return. f must not update the value that it is called for: it would wait for
+// itself.
 //
-// Like [mp.Register] it belongs into package variables or init functions, so that the
-// manager's process has it, and panics if the name is empty or taken.
+// Like [mp.Register], Function must be called in package variables or init functions, so that the
+// manager's process registers f too. It panics if the name is empty or taken.
 func Function[V, A any](name string, f func(ctx context.Context, old V, arg A) (V, error)) *Func[V, A] {
 	fn := &Func[V, A]{f: f}
 	fn.once = sync.OnceValue(fn.choose)
@@ -68,15 +69,17 @@ func (f *Func[V, A]) change(ctx context.Context, old, arg []byte) (value []byte,
 		if err == nil {
 			value, err = encode(nil, f.in, &v)
 		}
+
 		return err
 	})
 	if errors.Is(err, Remove) {
 		return nil, true, nil
 	}
+
 	return value, false, err
 }
 
-// writeTo writes which function is to be called.
+// writeTo writes the name and the types of the function.
 func (f *Func[V, A]) writeTo(r *request) error {
 	if err := f.check(); err != nil {
 		return err
@@ -86,7 +89,7 @@ func (f *Func[V, A]) writeTo(r *request) error {
 	return nil
 }
 
-// changing is a Func of any types.
+// changing is a Func with any types.
 type changing interface {
 	registered
 	shapeOf() uint64

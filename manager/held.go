@@ -8,14 +8,14 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// Held is a [RecursiveMutex] that is held. It is safe for concurrent use.
+// Held is a [RecursiveMutex] that is locked. It is safe for concurrent use.
 type Held struct {
 	p  *proxy
 	mu sync.Mutex
 	n  int
 }
 
-// Lock takes the lock once more, which takes no message. If it has been given up it returns
+// Lock takes the lock once more, without a message. After the last Unlock it returns
 // [ipc.ErrNotHeld].
 func (h *Held) Lock() error {
 	h.mu.Lock()
@@ -27,7 +27,8 @@ func (h *Held) Lock() error {
 	return nil
 }
 
-// Unlock undoes one Lock; the last one gives the lock up. One more is [ipc.ErrNotHeld].
+// Unlock undoes one Lock; the last Unlock releases the lock. A further Unlock returns
+// [ipc.ErrNotHeld].
 func (h *Held) Unlock(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -6,14 +6,15 @@ import (
 	"sync"
 )
 
-// A lane admits one client at a time, of those that have a goroutine of their own and have asked for much. However
-// many they are, together they must not keep the front from the store or from a processor. The processes take
-// turns: one gets no more of the lane for having many connections.
+// A lane admits one client at a time, of the clients that have goroutines of their own and ask for
+// much. However many such clients there are, together they must not keep the front from the store
+// or from a processor. Processes take turns: a process gets no more of the lane by having many
+// connections.
 type lane struct {
 	mu      sync.Mutex
 	busy    bool
-	waiting map[uint64][]chan struct{} // by process; a client's is closed when it has the lane
-	turns   []uint64                   // processes of which clients wait, the next one first
+	waiting map[uint64][]chan struct{} // by process; a client's channel is closed when it gets the lane
+	turns   []uint64                   // processes whose clients wait, in order of their turns
 }
 
 // enter waits until a client of a process has the lane, or until ctx ends.
@@ -33,7 +34,7 @@ func (l *lane) enter(ctx context.Context, process uint64) error {
 	return ctx.Err()
 }
 
-// join takes the lane if it is free, and returns nil. Otherwise it returns what to wait for.
+// join takes the lane and returns nil if it is free. Otherwise it returns a channel to wait for.
 func (l *lane) join(process uint64) chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -52,7 +53,7 @@ func (l *lane) join(process uint64) chan struct{} {
 	return mine
 }
 
-// forget reports whether a client was still waiting.
+// forget stops waiting, and reports whether the client was still waiting.
 func (l *lane) forget(process uint64, mine chan struct{}) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +69,7 @@ func (l *lane) forget(process uint64, mine chan struct{}) bool {
 	return true
 }
 
-// leave admits the next client.
+// leave passes the lane to the next client.
 func (l *lane) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,6 +77,7 @@ func (l *lane) leave() {
 		l.busy = false
 		return
 	}
+
 	process := l.turns[0]
 	l.turns = l.turns[1:]
 	all := l.waiting[process]
@@ -86,16 +88,17 @@ func (l *lane) leave() {
 	} else {
 		delete(l.waiting, process)
 	}
+
 	close(next)
 }
 
-// debts are the bytes of later answers that clients have not read, by process.
+// debts counts the bytes of later answers that clients have not read, by process.
 type debts struct {
 	mu sync.Mutex
 	by map[uint64]int
 }
 
-// add returns how much it is for the process then.
+// add adds n bytes for a process and returns the process's total.
 func (d *debts) add(process uint64, n int) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,22 +8,23 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// link is a connection with what is to be sent over it.
+// link is a connection with the data to send over it.
 type link struct {
 	*conn
 	out, spare []byte
-	room       chan struct{} // closed when there is room in out again; nil if nobody waits for that
-	batches    int           // how often something was sent, or is being sent
-	buf        []byte        // of who reads
+	room       chan struct{} // closed when out has room again; nil if no goroutine waits for room
+	batches    int           // how many messages were sent, or are being sent
+	buf        []byte        // used by the goroutine that reads
 	sending    bool
 	reading    bool
 }
 
-// mostUnsent is how many bytes wait to be sent, but for one request: a manager that does not read
-// keeps others from asking more.
+// mostUnsent is how many bytes may wait to be sent, besides one request. Callers wait if a manager
+// that does not read has let the buffer fill up.
 const mostUnsent = 4 << 20
 
-// full returns what to wait for before another request of n bytes can be sent, nil if it can.
+// full returns a channel to wait for before another request of n bytes can be queued, or nil if
+// there is room.
 func (l *link) full(n int) (room <-chan struct{}) {
 	if len(l.out) == 0 || len(l.out)+n <= mostUnsent {
 		return nil
@@ -34,7 +35,7 @@ func (l *link) full(n int) (room <-chan struct{}) {
 	return l.room
 }
 
-// hasRoom tells those who wait for room to look again.
+// hasRoom wakes the goroutines that wait for room.
 func (l *link) hasRoom() {
 	if l.room != nil {
 		close(l.room)
@@ -44,15 +45,15 @@ func (l *link) hasRoom() {
 
 func (l *link) waitSend(b []byte) error { return l.SendBytes(context.Background(), b) }
 
-// mostBytes is the maximum size of a message within a tree of processes. Local clients, like remote ones,
-// must not make the manager allocate more memory than they use themselves.
+// mostBytes is the maximum size of a message within a tree of processes. A local client, like a
+// remote one, must not make the manager allocate more memory than the client itself uses.
 const mostBytes = 64 << 20
 
-// tooLong reports whether n bytes do not fit in a message of at most most bytes, one of which is its
-// type.
+// tooLong reports whether n bytes do not fit in a message of at most most bytes, one of which is
+// its type.
 func tooLong(n, most int) bool { return n+1 > most }
 
-// atMost is how long that part of some frames is which a message can have, one at least.
+// atMost returns the size of the leading frames that fit in one message, at least of the first.
 func atMost(frames []byte, most int) int {
 	if !tooLong(len(frames), most) {
 		return len(frames)
@@ -68,8 +69,8 @@ func atMost(frames []byte, most int) int {
 	return n
 }
 
-// sendAll sends what is to be sent, until there is nothing more. If there is no room, another
-// goroutine waits for that.
+// sendAll sends queued requests until there are no more. If there is no room for them, another
+// goroutine continues and waits for room.
 func (s *session) sendAll(on *link, send func(b []byte) error) {
 	for {
 		s.mu.Lock()
@@ -85,7 +86,7 @@ func (s *session) sendAll(on *link, send func(b []byte) error) {
 		on.out, on.spare = rest, nil
 		on.hasRoom()
 		b = b[:n]
-		on.batches++ // before it is there: the connection may be lost before send returns
+		on.batches++ // before send, since the connection may be lost before send returns
 		s.mu.Unlock()
 		err := send(b)
 		if errors.Is(err, ipc.ErrFull) {
@@ -95,13 +96,16 @@ func (s *session) sendAll(on *link, send func(b []byte) error) {
 			go s.sendAll(on, on.waitSend)
 			return
 		}
+
 		s.mu.Lock()
 		if err != nil {
 			on.batches--
 		}
+
 		if cap(b) <= mostPooled {
 			on.spare = b[:0]
 		}
+
 		s.mu.Unlock()
 		if err != nil {
 			s.lost(on)
@@ -109,7 +113,7 @@ func (s *session) sendAll(on *link, send func(b []byte) error) {
 	}
 }
 
-// note puts a note with what is to be sent.
+// note queues a note for sending.
 func (l *link) note(op store.Op, object uint64, rest func(w *store.Writer)) {
 	w := store.Writer{B: l.out}
 	w.Begin(0, op, 0)

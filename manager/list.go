@@ -9,16 +9,17 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A List is a proxy of a slice in a manager; what is said of [Dict] holds for it as well. An index below 0
-// counts from the end: -1 is the last element. One that the List does not have is [ErrRange]. A List cannot
-// contain itself, whether directly or in what it contains: that is [ErrLimit].
+// A List is a proxy of a slice in a manager. What [Dict] says about values applies here as well. A
+// negative index counts from the end: -1 is the last element. An index outside the List returns
+// [ErrRange]. A List cannot contain itself, directly or in what it contains: that returns
+// [ErrLimit].
 type List[T any] struct {
 	p       *proxy
 	element *codec.Type[T]
 }
 
-// NewList makes a List with elements in a manager. An error names the part of T that cannot be
-// encoded.
+// NewList makes a List with the given elements in a manager. An error names the part of T that
+// cannot be encoded.
 func NewList[T any](ctx context.Context, m *Manager, elements []T, opts ...Option) (*List[T], error) {
 	l, err := listOf[T]()
 	if err != nil {
@@ -40,7 +41,7 @@ func (l *List[T]) shape() uint64 { return store.Shape(store.KindList, l.element.
 
 func (l *List[T]) write(r *request, elements []T) error { return writeAll(r, l.element, elements) }
 
-// begin begins a request with indices, and elements behind them.
+// begin begins a request with indices, followed by elements.
 func (l *List[T]) begin(op store.Op, indices []int, elements ...T) (*request, error) {
 	r, err := l.p.begin(op)
 	if err != nil {
@@ -56,7 +57,7 @@ func (l *List[T]) begin(op store.Op, indices []int, elements ...T) (*request, er
 	return r, nil
 }
 
-// do does a request that has no results.
+// do sends a request that has no results.
 func (l *List[T]) do(ctx context.Context, op store.Op, indices []int, elements ...T) error {
 	r, err := l.begin(op, indices, elements...)
 	if err != nil {
@@ -65,7 +66,7 @@ func (l *List[T]) do(ctx context.Context, op store.Op, indices []int, elements .
 	return r.do(ctx, nil)
 }
 
-// Append appends elements, next to each other, and returns how many there are then.
+// Append appends elements next to each other, and returns the new length.
 func (l *List[T]) Append(ctx context.Context, elements ...T) (n int, err error) {
 	r, err := l.begin(store.OpListAppend, nil, elements...)
 	if err != nil {
@@ -75,7 +76,7 @@ func (l *List[T]) Append(ctx context.Context, elements ...T) (n int, err error) 
 	return n, err
 }
 
-// Get returns an element.
+// Get returns the i-th element.
 func (l *List[T]) Get(ctx context.Context, i int) (v T, err error) {
 	r, err := l.begin(store.OpListGet, []int{i})
 	if err != nil {
@@ -85,12 +86,12 @@ func (l *List[T]) Get(ctx context.Context, i int) (v T, err error) {
 	return v, err
 }
 
-// Set sets an element.
+// Set sets the i-th element.
 func (l *List[T]) Set(ctx context.Context, i int, v T) error {
 	return l.do(ctx, store.OpListSet, []int{i}, v)
 }
 
-// Swap sets an element and returns the one that was there.
+// Swap sets the i-th element and returns the old one.
 func (l *List[T]) Swap(ctx context.Context, i int, v T) (old T, err error) {
 	r, err := l.begin(store.OpListSwap, []int{i}, v)
 	if err != nil {
@@ -100,8 +101,7 @@ func (l *List[T]) Swap(ctx context.Context, i int, v T) (old T, err error) {
 	return old, err
 }
 
-// CompareAndSwap sets an element if it is old, which it is if it is encoded alike, and reports whether it
-// was.
+// CompareAndSwap sets the i-th element if its encoding equals old's, and reports whether it did.
 func (l *List[T]) CompareAndSwap(ctx context.Context, i int, old, v T) (swapped bool, err error) {
 	r, err := l.begin(store.OpListCAS, []int{i}, old, v)
 	if err != nil {
@@ -116,13 +116,13 @@ func (l *List[T]) Insert(ctx context.Context, i int, elements ...T) error {
 	return l.do(ctx, store.OpListInsert, []int{i}, elements...)
 }
 
-// Delete deletes the elements from, from+1, … to-1.
+// Delete deletes the elements from, from+1, …, to-1.
 func (l *List[T]) Delete(ctx context.Context, from, to int) error {
 	return l.do(ctx, store.OpListDelete, []int{from, to})
 }
 
-// Pop deletes an element and returns it; ok is false if the List is empty. Pop(ctx, -1) takes the last
-// one, Pop(ctx, 0) the first.
+// Pop deletes an element and returns it; ok is false if the List is empty. Pop(ctx, -1) takes the
+// last element, Pop(ctx, 0) the first.
 func (l *List[T]) Pop(ctx context.Context, i int) (v T, ok bool, err error) {
 	r, err := l.begin(store.OpListPop, []int{i})
 	if err != nil {
@@ -132,10 +132,10 @@ func (l *List[T]) Pop(ctx context.Context, i int) (v T, ok bool, err error) {
 	return v, ok, err
 }
 
-// Len is the number of elements.
+// Len returns the number of elements.
 func (l *List[T]) Len(ctx context.Context) (int, error) { return l.p.askInt(ctx, store.OpListLen) }
 
-// Slice returns a copy of the elements from, from+1, … to-1, all of one moment.
+// Slice returns a copy of the elements from, from+1, …, to-1 as they are at one moment.
 func (l *List[T]) Slice(ctx context.Context, from, to int) ([]T, error) {
 	r, err := l.begin(store.OpListSlice, []int{from, to})
 	if err != nil {
@@ -158,13 +158,13 @@ func (l *List[T]) readAll(ctx context.Context, r *request) (all []T, err error) 
 	return all, err
 }
 
-// Copy returns a copy of all elements, all of one moment.
+// Copy returns a copy of all elements as they are at one moment.
 func (l *List[T]) Copy(ctx context.Context) (all []T, err error) {
 	all, _, err = l.all(ctx)
 	return all, err
 }
 
-// all returns all elements, and a version that tells whether they have changed.
+// all returns all elements, and a version that changes when they do.
 func (l *List[T]) all(ctx context.Context) (all []T, version uint64, err error) {
 	err = l.p.ask(ctx, store.OpListAll, func(in *store.Reader) error {
 		version = in.Uint()
@@ -180,9 +180,10 @@ func (l *List[T]) all(ctx context.Context) (all []T, version uint64, err error) 
 	return all, version, err
 }
 
-// All yields the elements in their order, each with a nil error, some at a time. What is appended meanwhile is yielded
-// too. If elements are inserted or deleted before its place, some come twice or not at all;
-// [List.Copy] is of one moment. An error comes last.
+// All yields the elements in order, each with a nil error. It fetches a page of them at a time, so
+// it also yields elements that are appended meanwhile. If elements are inserted or deleted before
+// the current position, All yields some twice or not at all; use [List.Copy] for a copy of one
+// moment. An error comes last.
 func (l *List[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for at := 0; ; {
@@ -191,6 +192,7 @@ func (l *List[T]) All(ctx context.Context) iter.Seq2[T, error] {
 			if err == nil {
 				page, err = l.readAll(ctx, r)
 			}
+
 			for _, v := range page {
 				if !yield(v, nil) {
 					return
@@ -204,12 +206,13 @@ func (l *List[T]) All(ctx context.Context) iter.Seq2[T, error] {
 			if len(page) == 0 {
 				return
 			}
+
 			at += len(page)
 		}
 	}
 }
 
-// Index returns the index of the first element that is encoded as v is; -1 if there is none.
+// Index returns the index of the first element whose encoding equals v's, or -1 if there is none.
 func (l *List[T]) Index(ctx context.Context, v T) (i int, err error) {
 	r, err := l.begin(store.OpListIndex, nil, v)
 	if err != nil {
@@ -220,7 +223,7 @@ func (l *List[T]) Index(ctx context.Context, v T) (i int, err error) {
 	return i, err
 }
 
-// Count returns how many elements are encoded as v is.
+// Count returns the number of elements whose encoding equals v's.
 func (l *List[T]) Count(ctx context.Context, v T) (n int, err error) {
 	r, err := l.begin(store.OpListCount, nil, v)
 	if err != nil {
@@ -230,7 +233,7 @@ func (l *List[T]) Count(ctx context.Context, v T) (n int, err error) {
 	return n, err
 }
 
-// Remove deletes the first element that is encoded as v is, and reports whether there was one.
+// Remove deletes the first element whose encoding equals v's, and reports whether there was one.
 func (l *List[T]) Remove(ctx context.Context, v T) (was bool, err error) {
 	r, err := l.begin(store.OpListRemove, nil, v)
 	if err != nil {
@@ -240,15 +243,15 @@ func (l *List[T]) Remove(ctx context.Context, v T) (was bool, err error) {
 	return was, err
 }
 
-// Reverse reverses the order.
+// Reverse reverses the order of the elements.
 func (l *List[T]) Reverse(ctx context.Context) error { return l.p.ask(ctx, store.OpListReverse, nil) }
 
 // Clear deletes all elements.
 func (l *List[T]) Clear(ctx context.Context) error { return l.p.ask(ctx, store.OpListClear, nil) }
 
-// Rewrite puts what f makes of all elements in their place: sorted ones, for instance. F runs here,
-// and again if the List was changed meanwhile; while it is changed all the time, Rewrite
-// goes on trying until ctx ends. The whole List goes to and fro.
+// Rewrite replaces all elements with the result of f, for instance with the sorted elements. f runs
+// in this process, and runs again if the List has changed meanwhile. If the List keeps changing,
+// Rewrite keeps trying until ctx ends. The whole List is transferred in both directions.
 func (l *List[T]) Rewrite(ctx context.Context, f func(all []T) ([]T, error)) error {
 	for {
 		all, version, err := l.all(ctx)
@@ -258,10 +261,12 @@ func (l *List[T]) Rewrite(ctx context.Context, f func(all []T) ([]T, error)) err
 		if err != nil {
 			return err
 		}
+
 		r, err := l.p.begin(store.OpListReplace)
 		if err != nil {
 			return err
 		}
+
 		r.Uint(version)
 		if err := l.write(r, all); err != nil {
 			r.free()
@@ -274,7 +279,7 @@ func (l *List[T]) Rewrite(ctx context.Context, f func(all []T) ([]T, error)) err
 	}
 }
 
-// UpdateAt is [Update] of an element, which f cannot remove.
+// UpdateAt is like [Update] for the i-th element, which f cannot remove.
 func UpdateAt[T, A any](ctx context.Context, l *List[T], i int, f *Func[T, A], arg A) (v T, err error) {
 	r, err := l.p.begin(store.OpListChange)
 	if err != nil {
@@ -285,13 +290,13 @@ func UpdateAt[T, A any](ctx context.Context, l *List[T], i int, f *Func[T, A], a
 	return change(ctx, r, err, f, arg)
 }
 
-// Close is [Dict.Close].
+// Close ends the proxy; see [Dict.Close].
 func (l *List[T]) Close() error { return l.p.close() }
 
-// MarshalBinary encodes the proxy, not the content.
+// MarshalBinary encodes the proxy, not the contents.
 func (l *List[T]) MarshalBinary() ([]byte, error) { return l.p.marshal() }
 
-// UnmarshalBinary makes l a proxy of what was encoded.
+// UnmarshalBinary makes l the encoded proxy.
 func (l *List[T]) UnmarshalBinary(data []byte) error {
 	fresh, err := listOf[T]()
 	if err != nil {

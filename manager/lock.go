@@ -6,7 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// lock takes a lock in some way. If nobody waits for the answer any more, it is given up again.
+// lock takes a lock with op. If the answer comes after the caller has given up, undo releases the
+// lock again.
 func (p *proxy) lock(ctx context.Context, op, undo store.Op) error {
 	r, err := p.begin(op)
 	if err != nil {
@@ -21,7 +22,7 @@ func (p *proxy) lock(ctx context.Context, op, undo store.Op) error {
 	return r.do(ctx, nil)
 }
 
-// tryLock is lock that does not wait, and reports whether it was taken.
+// tryLock is like lock but does not wait. It reports whether the lock was taken.
 func (p *proxy) tryLock(ctx context.Context, op, undo store.Op) (taken bool, err error) {
 	r, err := p.begin(op)
 	if err != nil {
@@ -37,7 +38,7 @@ func (p *proxy) tryLock(ctx context.Context, op, undo store.Op) (taken bool, err
 	return taken, err
 }
 
-// undo has something done for whose answer nobody waits.
+// undo sends a request and ignores the answer.
 func (s *session) undo(op store.Op, object uint64) {
 	r := s.begin(op, object)
 	_ = r.do(context.Background(), nil)
@@ -48,6 +49,7 @@ func (p *proxy) recoverLock(ctx context.Context, repair func() error) error {
 	if err != nil {
 		return err
 	}
+
 	repaired := func(ok bool) error {
 		r, err := p.begin(store.OpLockRepaired)
 		if err != nil {
@@ -56,11 +58,13 @@ func (p *proxy) recoverLock(ctx context.Context, repair func() error) error {
 		r.Bool(ok)
 		return r.do(context.WithoutCancel(ctx), nil)
 	}
+
 	r.late = func(answer []byte) {
 		if in, err := store.Answer(answer); err == nil && in.Bool() {
 			_ = repaired(false)
 		}
 	}
+
 	mine := false
 	if err := r.do(ctx, func(in *store.Reader) error { mine = in.Bool(); return nil }); err != nil || !mine {
 		return err

@@ -14,12 +14,13 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Manager is a server process with objects that any process can use through proxies. It is made
-// by [Start], or found by [Dial]. A pointer to it can be sent to other processes like a
-// proxy, to make objects there. It is safe for concurrent use.
+// A Manager is a server process with objects that any process can use through proxies. [Start]
+// makes one, and [Dial] connects to one that runs already. A pointer to a Manager can be sent to
+// other processes like a proxy, so that they can make objects in it. It is safe for concurrent use.
 //
-// It ends with [Manager.Shutdown] or [Manager.Close] in the process that has started it, and with that
-// process. A SIGINT or SIGTERM that is sent to its own process ([Manager.PID]) ends it as well.
+// It ends when the process that started it calls [Manager.Shutdown] or [Manager.Close], and when
+// that process ends. A SIGINT or SIGTERM sent to the manager's own process ([Manager.PID]) ends it
+// as well.
 type Manager struct {
 	s     *session
 	owner *owner // nil in other processes
@@ -28,7 +29,7 @@ type Manager struct {
 	closed bool
 }
 
-// owner is what the process has that has started a manager.
+// owner is what the process that started a manager keeps of it.
 type owner struct {
 	process *mp.Process[struct{}]
 	door    *ipc.Queue[hello] // shared with all clients
@@ -37,9 +38,10 @@ type owner struct {
 	cfg     Config
 }
 
-// Start starts a manager and returns when it serves: some milliseconds. Without [mp.Init] the error
-// is [mp.ErrNotInitialized]; otherwise it says which part of the config cannot be used, or is that
-// of Setup, or says why the process has not come up. When ctx ends first, nothing is left.
+// Start starts a manager and returns when the manager serves, which takes a few milliseconds.
+// Without [mp.Init] the error is [mp.ErrNotInitialized]. Otherwise the error names the part of the
+// config that cannot be used, is the error of Setup, or says why the process has not come up. When
+// ctx ends first, Start leaves nothing behind.
 func Start(ctx context.Context, cfg Config) (*Manager, error) {
 	cfg, err := cfg.withDefaults()
 	if err == nil {
@@ -48,14 +50,17 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	setup, err := bindSetup(cfg.Setup)
 	if err != nil {
 		return nil, err
 	}
+
 	door, stop, err := newDoor()
 	if err != nil {
 		return nil, err
 	}
+
 	ready, sayReady, err := ipc.NewPipe[readiness](ipc.PipeConfig{OneWay: true})
 	if err != nil {
 		return nil, errors.Join(err, door.Discard(), stop.Close())
@@ -81,8 +86,9 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 	return m, nil
 }
 
-// newDoor makes the queue into which clients put their connections, and the event that ends the manager. Each
-// has a segment of its own: clients can overwrite the door's, and it must contain nothing else.
+// newDoor makes the queue into which clients put their connections, and the event that ends the
+// manager. Each has a segment of its own: clients can overwrite the door's segment, so it must
+// contain nothing else.
 func newDoor() (*ipc.Queue[hello], *ipc.Event, error) {
 	stop, err := ipc.NewEvent(ipc.ObjectConfig{Isolated: true})
 	if err != nil {
@@ -101,7 +107,7 @@ func (o *owner) letGo() {
 	_ = o.stop.Close()
 }
 
-// readiness is what a manager says when it serves, or why it does not.
+// readiness is the message with which a manager reports that it serves, or why it does not.
 type readiness struct {
 	Addr string
 	Err  []byte // encoded
@@ -136,9 +142,9 @@ func (m *Manager) follow() {
 
 var errEnded = fmt.Errorf("manager: it has ended: %w", mp.ErrClosed)
 
-// Addr is where remote clients find it: Config.Address, or the last one at which [Config].Setup has it
-// listen, with the port that was chosen if that was left open; "" if there is none, and in
-// other processes.
+// Addr returns the address for remote clients: Config.Address, or the last address at which
+// [Config].Setup listens. It contains the port that was chosen if the address left it open. It is
+// "" if there is no address, and in processes that did not start the manager.
 func (m *Manager) Addr() string {
 	if m.owner == nil {
 		return ""
@@ -146,7 +152,7 @@ func (m *Manager) Addr() string {
 	return m.owner.addr
 }
 
-// PID is the number of its process; 0 in processes that have not started it.
+// PID returns the ID of the manager's process, or 0 in processes that did not start the manager.
 func (m *Manager) PID() int {
 	if m.owner == nil {
 		return 0
@@ -154,8 +160,8 @@ func (m *Manager) PID() int {
 	return m.owner.process.PID()
 }
 
-// Done returns a channel that is closed when its process has ended; nil in processes that have not
-// started it.
+// Done returns a channel that is closed when the manager's process has ended. It returns nil in
+// processes that did not start the manager.
 func (m *Manager) Done() <-chan struct{} {
 	if m.owner == nil {
 		return nil
@@ -165,14 +171,16 @@ func (m *Manager) Done() <-chan struct{} {
 
 var errNotOwner = errors.New("manager: only the process that has started it can shut it down")
 
-// Shutdown has the manager end: it is asked, which ends all calls with [mp.ErrClosed] and
-// closes its objects; if it has not ended after Config.Grace it is terminated, and after that
-// time again, or when ctx ends, killed. The error is ctx's, or says how it ended if not by
-// itself. In another process it is an error. Twice is fine.
+// Shutdown asks the manager to end. The manager then ends all calls with [mp.ErrClosed] and closes
+// its objects. If it has not ended after Config.Grace, Shutdown terminates the process, and after
+// the same time again, or when ctx ends, kills it. The error is ctx's, or says how the manager
+// ended if it did not end by itself. Only the process that started the manager can shut it down; in
+// others Shutdown returns an error. Shutdown may be called twice.
 func (m *Manager) Shutdown(ctx context.Context) error {
 	if m.owner == nil {
 		return errNotOwner
 	}
+
 	m.shut()
 	defer m.end()
 	_ = m.owner.stop.Set()
@@ -192,10 +200,11 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 			_ = next()
 		}
 	}
+
 	return errors.New("manager: it did not end by itself, nor when terminated, and was killed")
 }
 
-// end kills what is left, and waits for that.
+// end kills the process if it still runs, and waits for its end.
 func (m *Manager) end() {
 	_ = m.owner.process.Kill()
 	<-m.owner.process.Done()
@@ -204,9 +213,9 @@ func (m *Manager) end() {
 	m.owner.letGo()
 }
 
-// Close ends the manager at once, if this process has started it: it is killed. If not, it ends
-// this process's connection to it, and with that what it has there; a manager that was found by
-// [Dial] goes on. Closing twice is fine.
+// Close kills the manager if this process started it. Otherwise it ends this process's connection
+// to the manager, and with it everything that this process holds there; the manager itself goes on.
+// Closing twice is fine.
 func (m *Manager) Close() error {
 	m.shut()
 	if m.owner != nil {
@@ -218,14 +227,14 @@ func (m *Manager) Close() error {
 	return nil
 }
 
-// shut lets nobody begin anything more. It does not wait for an end that is under way.
+// shut makes new calls fail. It does not wait for a shutdown that is under way.
 func (m *Manager) shut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
 }
 
-// use returns the session if it can be used.
+// use returns the session, or an error if the Manager cannot be used.
 func (m *Manager) use() (*session, error) {
 	if m == nil || m.s == nil {
 		return nil, errNotMade
@@ -238,7 +247,7 @@ func (m *Manager) use() (*session, error) {
 	return m.s, nil
 }
 
-// Ping asks the manager for an answer: an error says why there is none.
+// Ping waits for an answer from the manager. The error says why there is none.
 func (m *Manager) Ping(ctx context.Context) error {
 	s, err := m.use()
 	if err != nil {
@@ -247,8 +256,8 @@ func (m *Manager) Ping(ctx context.Context) error {
 	return s.begin(store.OpPing, 0).do(ctx, func(in *store.Reader) error { in.Bytes(); return nil })
 }
 
-// Forget gives up a name, so that its object lives only as long as somebody has a proxy of it. It
-// reports whether there was one.
+// Forget gives up a name, so that its object lives only as long as some process has a proxy of it.
+// It reports whether the name existed.
 func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error) {
 	s, err := m.use()
 	if err != nil {
@@ -262,17 +271,17 @@ func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error)
 
 // Stats is a snapshot of a manager's counts.
 type Stats struct {
-	Clients int // processes and remote connections
+	Clients int // connections: of processes of this tree, and remote ones
 	Objects int
-	Bytes   int // what counts toward Limits.Bytes
-	Waiting int // calls that wait, or run a function or method
+	Bytes   int // the bytes that count toward Limits.Bytes
+	Waiting int // calls that wait, or that run a function or method
 
-	// WaitingBytes is the number of bytes that count toward Limits.Waiting, summed over all clients. It
-	// includes functions and methods still running for clients that are gone.
+	// WaitingBytes is the number of bytes that count toward Limits.Waiting, summed over all
+	// clients. It includes functions and methods that still run for clients that are gone.
 	WaitingBytes int
 }
 
-// Stats asks the manager what it has.
+// Stats returns the manager's current counts.
 func (m *Manager) Stats(ctx context.Context) (Stats, error) {
 	var st Stats
 	s, err := m.use()
@@ -286,7 +295,7 @@ func (m *Manager) Stats(ctx context.Context) (Stats, error) {
 	return st, err
 }
 
-// MarshalBinary encodes how to reach the manager, for mp's own messages.
+// MarshalBinary encodes the way to reach the manager, for messages of mp.
 func (m *Manager) MarshalBinary() ([]byte, error) {
 	s, err := m.use()
 	if err != nil {
@@ -299,7 +308,7 @@ func (m *Manager) MarshalBinary() ([]byte, error) {
 	return append(s.id[:], door...), nil
 }
 
-// UnmarshalBinary makes m a Manager that was encoded, which this process can use but not end.
+// UnmarshalBinary makes m the encoded Manager. This process can use it but not end it.
 func (m *Manager) UnmarshalBinary(data []byte) error {
 	if len(data) < store.IDSize {
 		return errNoProxy

@@ -10,7 +10,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A MethodOf is a method that objects in a manager can be asked for; see [Method].
+// A MethodOf is a method that can be called on objects in a manager; see [Method].
 type MethodOf[T, In, Out any] struct {
 	name string
 	f    func(o *T, ctx context.Context, arg In) (Out, error)
@@ -19,17 +19,17 @@ type MethodOf[T, In, Out any] struct {
 	once func() error
 }
 
-// Method registers a method that can be called from other processes, by [Invoke]:
+// Method registers a method that other processes can call with [Invoke]:
 //
 //	var add = manager.Method("add", (*Counter).Add)
 //
-// It is called by many goroutines at once, as the handlers of a server are: what it changes it has
-// to guard. Its error arrives as that of a task does, a panic as [*mp.PanicError]. When the
-// caller's context ends, or its process dies, so does ctx; the caller does not wait for what the
-// method does then. One that hangs or panics harms nobody else.
+// Many goroutines call it at once, like a server's handlers, so it must guard what it changes. Its
+// error reaches the caller like a task's error, and a panic as [*mp.PanicError]. ctx ends when the
+// caller's context ends or the caller's process dies; the caller does not wait for the method after
+// that. A method that hangs or panics affects no other call.
 //
-// Like [mp.Register] it belongs into package variables or init functions, and panics if the name
-// is empty or taken.
+// Like [mp.Register], Method must be called in package variables or init functions. It panics if
+// the name is empty or taken.
 func Method[T, In, Out any](name string, f func(o *T, ctx context.Context, arg In) (Out, error)) *MethodOf[T, In, Out] {
 	m := &MethodOf[T, In, Out]{f: f}
 	m.once = sync.OnceValue(m.choose)
@@ -49,7 +49,7 @@ func (m *MethodOf[T, In, Out]) choose() (err error) {
 	return nil
 }
 
-// invoking is a MethodOf of any types.
+// invoking is a MethodOf with any types.
 type invoking interface {
 	registered
 	shapeOf() uint64
@@ -65,6 +65,7 @@ func (m *MethodOf[T, In, Out]) bind(object any) (func(ctx context.Context, arg [
 	if !ok {
 		return nil, fmt.Errorf("%w: the method %s is not of a %T", ErrKind, m.name, object)
 	}
+
 	return func(ctx context.Context, arg []byte) (result []byte, err error) {
 		err = shielded(func() error {
 			var in In
@@ -77,6 +78,7 @@ func (m *MethodOf[T, In, Out]) bind(object any) (func(ctx context.Context, arg [
 			}
 			return err
 		})
+
 		return result, err
 	}, nil
 }

@@ -6,11 +6,11 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Mutex is a proxy of a lock in a manager, for other machines, or to be put into other objects; between
-// processes of one tree [ipc.Mutex] is hundreds of times faster. It is held by a process, any goroutine
-// of which may unlock it. Who waits gets it in the order of coming. When a process dies that holds it,
-// or its connection is lost, the next one to lock it gets [ipc.ErrOwnerDied], until somebody has
-// looked after what it guards with [Mutex.Recover].
+// A Mutex is a proxy of a lock in a manager. It is meant for other machines, and for use in other
+// objects; between processes of one tree an [ipc.Mutex] is hundreds of times faster. A process
+// holds it, and any goroutine of that process may unlock it. Waiters get the lock in order of
+// arrival. When the process that holds it dies or loses its connection, the next process to lock it
+// gets [ipc.ErrOwnerDied], until one has repaired the guarded data with [Mutex.Recover].
 type Mutex struct{ p *proxy }
 
 var mutexShape = store.Shape(store.KindLock, 1)
@@ -24,34 +24,34 @@ func NewMutex(ctx context.Context, m *Manager, opts ...Option) (*Mutex, error) {
 	return &Mutex{p}, nil
 }
 
-// Lock takes the lock, and waits for it until ctx ends. With an error it is not held: that of ctx,
-// [ipc.ErrOwnerDied], [ErrLost] or [mp.ErrClosed].
+// Lock takes the lock, and waits for it until ctx ends. On error the lock is not held. The error is
+// ctx's, [ipc.ErrOwnerDied], [ErrLost] or [mp.ErrClosed].
 func (m *Mutex) Lock(ctx context.Context) error {
 	return m.p.lock(ctx, store.OpLock, store.OpLockUnlock)
 }
 
-// TryLock takes the lock if it is free, and reports whether it did. With an error it is not held.
+// TryLock takes the lock if it is free, and reports whether it did. On error the lock is not held.
 func (m *Mutex) TryLock(ctx context.Context) (bool, error) {
 	return m.p.tryLock(ctx, store.OpLockTry, store.OpLockUnlock)
 }
 
-// Unlock gives the lock up. If this process does not hold it, that is [ipc.ErrNotHeld].
+// Unlock releases the lock. It returns [ipc.ErrNotHeld] if this process does not hold it.
 func (m *Mutex) Unlock(ctx context.Context) error { return m.p.ask(ctx, store.OpLockUnlock, nil) }
 
-// Recover calls repair after the death of a holder. If that returns nil, the Mutex can be used again;
-// otherwise everybody goes on getting [ipc.ErrOwnerDied]. Of several that call Recover one does
-// it, and the others wait for that. If no holder has died it returns nil at once.
+// Recover calls repair after the death of a holder. If repair returns nil, the Mutex can be used
+// again; otherwise Lock continues to return [ipc.ErrOwnerDied]. If several processes call Recover,
+// one repairs and the others wait for it. If no holder has died, Recover returns nil at once.
 func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
 	return m.p.recoverLock(ctx, repair)
 }
 
-// Close is [Dict.Close]: it ends the proxy, not the lock.
+// Close ends the proxy, not the lock; see [Dict.Close].
 func (m *Mutex) Close() error { return m.p.close() }
 
 // MarshalBinary encodes the proxy.
 func (m *Mutex) MarshalBinary() ([]byte, error) { return m.p.marshal() }
 
-// UnmarshalBinary makes m a proxy of what was encoded.
+// UnmarshalBinary makes m the encoded proxy.
 func (m *Mutex) UnmarshalBinary(data []byte) (err error) {
 	m.p, err = unmarshal(data, store.KindLock, mutexShape)
 	return err

@@ -9,13 +9,14 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Namespace is a proxy of attributes in a manager, each with a name and of any type; [Attribute] and
-// [SetAttribute] get and set them. What is said of [Dict] holds for it as well.
+// A Namespace is a proxy of a set of attributes in a manager. Each attribute has a name and a value
+// of any type; [Attribute] and [SetAttribute] get and set it. What [Dict] says about values applies
+// here as well.
 type Namespace struct{ p *proxy }
 
 var namespaceShape = store.Shape(store.KindDict)
 
-// NewNamespace makes a Namespace without attributes in a manager.
+// NewNamespace makes an empty Namespace in a manager.
 func NewNamespace(ctx context.Context, m *Manager, opts ...Option) (*Namespace, error) {
 	p, err := m.make(ctx, store.KindDict, namespaceShape, opts, nil)
 	if err != nil {
@@ -24,19 +25,21 @@ func NewNamespace(ctx context.Context, m *Manager, opts ...Option) (*Namespace, 
 	return &Namespace{p}, nil
 }
 
-// An attribute is the number of its type, and the value.
+// attributeHead is the size of the type's fingerprint, which precedes the encoded value.
 const attributeHead = 8
 
-// SetAttribute sets an attribute, which may have had another type before.
+// SetAttribute sets an attribute. It may have had a value of another type before.
 func SetAttribute[T any](ctx context.Context, n *Namespace, name string, v T) error {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return fmt.Errorf("manager: SetAttribute: %w", err)
 	}
+
 	r, err := n.begin(store.OpDictSet, name)
 	if err != nil {
 		return err
 	}
+
 	at := r.Open()
 	b, err := encode(binary.LittleEndian.AppendUint64(r.B, c.Fingerprint()), c, &v)
 	if err != nil {
@@ -49,8 +52,8 @@ func SetAttribute[T any](ctx context.Context, n *Namespace, name string, v T) er
 	return r.do(ctx, nil)
 }
 
-// Attribute returns an attribute; ok is false if there is none of that name. If it was set with a
-// type that is encoded in another way, the error is [ErrKind].
+// Attribute returns an attribute; ok is false if there is none with that name. If it was set with a
+// type that has another encoding, the error is [ErrKind].
 func Attribute[T any](ctx context.Context, n *Namespace, name string) (v T, ok bool, err error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
@@ -60,6 +63,7 @@ func Attribute[T any](ctx context.Context, n *Namespace, name string) (v T, ok b
 	if err != nil {
 		return v, false, err
 	}
+
 	err = r.do(ctx, func(in *store.Reader) error {
 		if ok = in.Bool(); !ok {
 			return nil
@@ -70,6 +74,7 @@ func Attribute[T any](ctx context.Context, n *Namespace, name string) (v T, ok b
 		}
 		return decode(c, b[attributeHead:], &v)
 	})
+
 	return v, ok, err
 }
 
@@ -81,7 +86,7 @@ func (n *Namespace) begin(op store.Op, name string) (*request, error) {
 	return r, err
 }
 
-// Delete deletes an attribute and reports whether there was one of that name.
+// Delete deletes an attribute and reports whether it existed.
 func (n *Namespace) Delete(ctx context.Context, name string) (was bool, err error) {
 	r, err := n.begin(store.OpDictDelete, name)
 	if err != nil {
@@ -91,13 +96,14 @@ func (n *Namespace) Delete(ctx context.Context, name string) (was bool, err erro
 	return was, err
 }
 
-// Names returns the names of all attributes, in the order in which they came in.
+// Names returns the names of all attributes, in the order in which they were first set.
 func (n *Namespace) Names(ctx context.Context) (names []string, err error) {
 	for cursor := uint64(0); ; {
 		r, err := n.p.begin(store.OpDictScan)
 		if err != nil {
 			return nil, err
 		}
+
 		r.Uint(cursor)
 		r.Int(pageSize)
 		count := 0
@@ -115,13 +121,13 @@ func (n *Namespace) Names(ctx context.Context) (names []string, err error) {
 	}
 }
 
-// Close is [Dict.Close].
+// Close ends the proxy; see [Dict.Close].
 func (n *Namespace) Close() error { return n.p.close() }
 
-// MarshalBinary encodes the proxy, not the content.
+// MarshalBinary encodes the proxy, not the contents.
 func (n *Namespace) MarshalBinary() ([]byte, error) { return n.p.marshal() }
 
-// UnmarshalBinary makes n a proxy of what was encoded.
+// UnmarshalBinary makes n the encoded proxy.
 func (n *Namespace) UnmarshalBinary(data []byte) (err error) {
 	n.p, err = unmarshal(data, store.KindDict, namespaceShape)
 	return err

@@ -7,12 +7,13 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// An Object is a proxy of an object of the user's own type in a manager. A pointer to it can be sent to
-// other processes, and be put into objects of the same manager. It is safe for concurrent use.
+// An Object is a proxy of an object of the program's own type in a manager. A pointer to it can be
+// sent to other processes, and be put into objects of the same manager. It is safe for concurrent
+// use.
 type Object[T any] struct{ p *proxy }
 
-// New makes an object of a registered type in a manager. The error is that of the function that
-// makes it, or says that the manager's program lacks the type.
+// New makes an object of a registered type in a manager. The error comes from the function that
+// makes the object, or says that the manager's program lacks the type.
 func New[T, A any](ctx context.Context, m *Manager, t *TypeOf[T, A], arg A, opts ...Option) (*Object[T], error) {
 	if err := t.check(); err != nil {
 		return nil, fmt.Errorf("manager: New: %s: %w", t.name, err)
@@ -27,8 +28,8 @@ func New[T, A any](ctx context.Context, m *Manager, t *TypeOf[T, A], arg A, opts
 	return &Object[T]{p}, nil
 }
 
-// Invoke calls a method of an object in its manager. With [ErrLost], and when ctx ends, the method may
-// have been called, and go on.
+// Invoke calls a method of an object in its manager. After [ErrLost], or when ctx ends, the method
+// may have been called, and may still run.
 func Invoke[T, In, Out any](ctx context.Context, o *Object[T], m *MethodOf[T, In, Out], arg In) (out Out, err error) {
 	if err := m.check(); err != nil {
 		return out, fmt.Errorf("manager: Invoke: %s: %w", m.name, err)
@@ -47,13 +48,13 @@ func Invoke[T, In, Out any](ctx context.Context, o *Object[T], m *MethodOf[T, In
 	return out, err
 }
 
-// Close is [Dict.Close]: it ends the proxy, not the object.
+// Close ends the proxy, not the object; see [Dict.Close].
 func (o *Object[T]) Close() error { return o.p.close() }
 
 // MarshalBinary encodes the proxy, not the object.
 func (o *Object[T]) MarshalBinary() ([]byte, error) { return o.p.marshal() }
 
-// UnmarshalBinary makes o a proxy of what was encoded.
+// UnmarshalBinary makes o the encoded proxy.
 func (o *Object[T]) UnmarshalBinary(data []byte) (err error) {
 	o.p, err = unmarshal(data, store.KindOwn, shapeOfType[T]())
 	return err

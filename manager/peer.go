@@ -20,28 +20,28 @@ import (
 type peer struct {
 	conn *conn
 	name string
-	far  bool // it is remote
-	most int  // bytes in a message
+	far  bool // whether the client is remote
+	most int  // maximum bytes in a message
 
-	leave  func() // when it is gone, and nothing of it is left; nil for a remote one
+	leave  func() // called when the client is gone and nothing of it is left; nil for a remote client
 	client *store.Client
 	pushes *sync.WaitGroup
 	buf    []byte
-	rest   []byte       // requests that have been received, but not answered
+	rest   []byte       // requests that were received but not answered yet
 	out    store.Writer // answers of the current turn
-	holds  *holding     // what it makes the manager hold; nil for a remote one
-	owes   *debts       // the later answers of all clients of its process; nil for a remote one
-	slow   *lane        // of those that have a goroutine of their own; nil while the front serves it
-	inLane bool         // it has the lane
+	holds  *holding     // what the client makes the manager hold; nil for a remote client
+	owes   *debts       // later answers of all clients of its process; nil for a remote client
+	slow   *lane        // the lane of clients with goroutines of their own; nil while the front serves the client
+	inLane bool         // whether the client has the lane
 
 	mu      sync.Mutex
 	later   [][]byte // answers that were not ready during their turn
-	bytes   int      // in later, and in the answers being sent from it
+	bytes   int      // bytes in later, and in the answers being sent from it
 	writing bool
-	thrown  error // why it was disconnected, or nil
+	thrown  error // why the client was disconnected, or nil
 }
 
-// serve answers a client's requests until it is gone. It has a goroutine of its own.
+// serve answers a client's requests until the client is gone. It runs in a goroutine of its own.
 func (s *Server) serve(ctx context.Context, p *peer) {
 	p.slow = &s.slow
 	p.enter(ctx, s)
@@ -53,7 +53,7 @@ func (s *Server) serve(ctx context.Context, p *peer) {
 	}
 }
 
-// goOn is serve for a client that the front no longer serves.
+// goOn is like serve, for a client that the front no longer serves.
 func (s *Server) goOn(p *peer) {
 	p.slow = &s.slow
 	err := p.flush(s.ctx, p.send)
@@ -63,18 +63,18 @@ func (s *Server) goOn(p *peer) {
 	p.end(s.ctx, s, err)
 }
 
-// enter makes the client known to the store.
+// enter registers the client with the store.
 func (p *peer) enter(ctx context.Context, s *Server) {
 	p.pushes = &s.pushes
-	most := p.most - 1 // after the byte that is the message's type
+	most := p.most - 1 // without the byte for the message's type
 	p.client = s.store.NewClient(p.far, most, func(call uint32, answer []byte) { p.push(ctx, call, answer) })
 	if p.holds != nil {
 		p.client.Bound(p.holds)
 	}
 }
 
-// end is called when the client is gone or is disconnected. It does not wait for the connection to close,
-// which takes time: it drops what the client has sent, message by message.
+// end cleans up when the client is gone or disconnected. It does not wait until the connection is
+// closed, which takes time, since Close drops the client's unread messages one by one.
 func (p *peer) end(ctx context.Context, s *Server, err error) {
 	p.leaveLane()
 	p.rest, p.out.B = nil, nil
@@ -90,8 +90,8 @@ func (p *peer) end(ctx context.Context, s *Server, err error) {
 	}
 }
 
-// close closes the connection. What the client has not read is lost, unless the manager ends: clients may still read
-// why.
+// close closes the connection. Answers that the client has not read are lost if lost is set. It is
+// not set when the manager ends, so that clients can still read why.
 func (p *peer) close(lost bool) {
 	_ = p.conn.Close()
 	if lost {
@@ -103,33 +103,34 @@ func (p *peer) close(lost bool) {
 	}
 }
 
-// A manner says how a client is served.
+// A manner is how a client is served.
 type manner struct {
 	receive func(ctx context.Context, on *conn, buf []byte) ([]byte, error)
 	send    func(ctx context.Context, b []byte) error
-	// requests and bytes bound a turn. A turn with more ends with errSlow, so that the client gets a goroutine
-	// on which no other client waits.
+	// requests and bytes bound a turn. A longer turn ends with errSlow, so that the client gets a
+	// goroutine on which no other client waits.
 	requests, bytes int
-	// waits says that the client has a goroutine of its own, which may wait for it. Instead of ending a turn that
-	// lasts too long it gives way to others.
+	// waits means that the client has a goroutine of its own, which may wait for it. A turn that
+	// lasts too long then gives way to others instead of ending.
 	waits bool
-	// inTurn says that the turn has lasted so long, or will, that it goes on only in the lane.
+	// inTurn means that the turn has lasted so long, or will, that it continues only in the lane.
 	inTurn bool
-	// until is when a turn has lasted too long; zero until the turn first looks at the clock.
+	// until is the end of the turn's time; zero until the turn first checks the clock.
 	until time.Time
 }
 
-// patiently is the manner of a goroutine that serves only this client, and may wait for it.
+// patiently returns the manner of a goroutine that serves only this client and may wait for it.
 func (p *peer) patiently() manner {
 	return manner{receive: p.receive, send: p.send, requests: math.MaxInt, bytes: math.MaxInt, waits: true}
 }
 
-// hastily is the manner of the front, which must not wait.
+// hastily returns the manner of the front, which must not wait.
 func (p *peer) hastily() manner {
 	return manner{receive: p.tryReceive, send: p.trySend, requests: mostRequests, bytes: mostAtOnce}
 }
 
-// isLate reports whether a turn has lasted too long. To be cheap it looks at the clock only now and then.
+// isLate reports whether a turn has lasted too long. It checks the clock only once every manyFrames
+// requests, since that costs time.
 func (m *manner) isLate() bool {
 	if m.requests%manyFrames != 0 {
 		return false
@@ -137,7 +138,7 @@ func (m *manner) isLate() bool {
 	return m.isOver()
 }
 
-// isOver is isLate that always looks at the clock.
+// isOver is like isLate but always checks the clock.
 func (m *manner) isOver() bool {
 	now := time.Now()
 	if m.until.IsZero() {
@@ -146,12 +147,13 @@ func (m *manner) isOver() bool {
 	return now.After(m.until)
 }
 
-// turn answers the client's requests. Answers to requests that came together are sent together. On errSlow
-// nothing is lost: the next turn continues.
+// turn answers the client's requests. It sends the answers to requests that arrived together in one
+// message. On errSlow nothing is lost: the next turn continues.
 func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 	if p.buf == nil {
 		p.buf = make([]byte, bufSize)
 	}
+
 	for n, more := 0, true; more && n < atATime && by.requests > 0 && len(p.out.B) < flushAt; n++ {
 		if len(p.rest) == 0 {
 			message, err := by.receive(ctx, p.conn, p.buf)
@@ -163,7 +165,7 @@ func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 			}
 			p.rest = message
 			by.bytes -= len(message)
-			if n > 0 && !by.waits && by.isOver() { // a client can make each of them take long to receive
+			if n > 0 && !by.waits && by.isOver() { // a client can make each message take long to receive
 				return errSlow
 			}
 			by.inTurn = by.inTurn || by.waits && len(message) > mostAtOnce
@@ -174,6 +176,7 @@ func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 		ready, err := p.conn.Poll(ctx, 0)
 		more = ready && err == nil
 	}
+
 	return p.flush(ctx, by.send)
 }
 
@@ -191,6 +194,7 @@ func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 		case late, by.requests < 0, by.bytes < 0:
 			return errSlow
 		}
+
 		call, body, rest, err := store.NextFrame(p.rest)
 		if err != nil {
 			return err
@@ -205,24 +209,27 @@ func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 			p.out.B = p.out.B[:at]
 			p.refuse(&p.out, call, n)
 		}
+
 		if len(p.out.B) >= flushAt {
 			if err := p.flush(ctx, by.send); err != nil {
 				return err
 			}
 		}
 	}
+
 	p.rest = nil
 	p.holds.requestDone()
 	return nil
 }
 
-// do does a request, when it is its turn and there is room for the answer.
+// do performs a request. If necessary it waits for the lane, and for room for the answer.
 func (p *peer) do(ctx context.Context, st *store.Store, by *manner, call uint32, body []byte) error {
 	do := st.DoSoon
 	for {
 		if p.inLane {
 			do = st.Do
 		}
+
 		verdict := do(p.client, call, body, &p.out)
 		switch {
 		case verdict == store.Done:
@@ -242,8 +249,8 @@ func (p *peer) do(ctx context.Context, st *store.Store, by *manner, call uint32,
 	}
 }
 
-// awaitRoom waits until there is room for the longest answer. Before, it sends those that there are, or others might
-// wait for these.
+// awaitRoom waits until there is room for the longest answer. First it sends the answers that are
+// ready, since others might wait for their room.
 func (p *peer) awaitRoom(ctx context.Context, send func(ctx context.Context, b []byte) error) error {
 	if err := p.flush(ctx, send); err != nil {
 		return err
@@ -252,7 +259,8 @@ func (p *peer) awaitRoom(ctx context.Context, send func(ctx context.Context, b [
 	return p.holds.awaitAnswer(ctx)
 }
 
-// flush sends the answers in as many messages as they need. On error the unsent answers stay in p.out.
+// flush sends the answers in as many messages as they need. On error the unsent answers stay in
+// p.out.
 func (p *peer) flush(ctx context.Context, send func(ctx context.Context, b []byte) error) error {
 	for len(p.out.B) > 0 {
 		n := atMost(p.out.B, p.most)
@@ -280,8 +288,8 @@ func (p *peer) trySend(_ context.Context, b []byte) error {
 	return err
 }
 
-// send sends answers, however long the client takes to read them: it may be slow, or stopped. Meanwhile
-// none of its requests are read, and push bounds its later answers.
+// send sends answers, however long the client takes to read them: it may be slow, or stopped.
+// Meanwhile none of its requests are read, and push bounds its later answers.
 func (p *peer) send(ctx context.Context, b []byte) error {
 	p.leaveLane()
 	return p.sendSlowly(ctx, b)
@@ -292,18 +300,20 @@ func (p *peer) sendSlowly(ctx context.Context, b []byte) error {
 	return p.conn.SendBytes(ctx, b)
 }
 
-// push sends an answer without making its caller wait.
+// push sends an answer without making the caller wait.
 func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	if tooLong(len(answer), p.most) {
 		var w store.Writer
 		p.refuse(&w, call, len(answer))
 		answer = w.B
 	}
+
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.thrown != nil {
 		return
 	}
+
 	if !p.holds.push(len(answer)) {
 		var w store.Writer
 		w.Fail(call, errFull)
@@ -315,6 +325,7 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	if p.owes != nil {
 		all = p.owes.add(p.process(), len(answer))
 	}
+
 	if len(p.later) > 1 && all > p.mostLater() {
 		p.forget()
 		p.cut()
@@ -326,7 +337,7 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 	}
 }
 
-// forget drops the later answers that are not being sent; under the lock.
+// forget drops the later answers that are not being sent. The caller must hold p.mu.
 func (p *peer) forget() {
 	n := 0
 	for _, b := range p.later {
@@ -336,7 +347,7 @@ func (p *peer) forget() {
 	p.paid(n)
 }
 
-// paid notes that n bytes of later answers have been sent, or dropped; under the lock.
+// paid notes that n bytes of later answers have been sent or dropped. The caller must hold p.mu.
 func (p *peer) paid(n int) {
 	p.bytes -= n
 	if p.owes != nil {
@@ -344,7 +355,7 @@ func (p *peer) paid(n int) {
 	}
 }
 
-// cut disconnects a client that does not read; under the lock.
+// cut disconnects a client that does not read. The caller must hold p.mu.
 func (p *peer) cut() {
 	if p.thrown == nil {
 		p.thrown = errUnread
@@ -352,7 +363,8 @@ func (p *peer) cut() {
 	}
 }
 
-// mostLater is how many bytes of later answers a remote client, or all clients of a local process, may leave unread.
+// mostLater returns how many bytes of later answers a remote client, or all clients of a local
+// process together, may leave unread.
 func (p *peer) mostLater() int {
 	if p.far {
 		return mostLater
@@ -368,7 +380,7 @@ func (p *peer) pushAll(ctx context.Context) {
 	bytes := 0
 	for {
 		p.mu.Lock()
-		p.paid(bytes) // they have been sent
+		p.paid(bytes) // those of the previous round have been sent
 		all := p.later
 		bytes = p.bytes
 		p.later = nil
@@ -383,9 +395,11 @@ func (p *peer) pushAll(ctx context.Context) {
 				pushed += len(b)
 			}
 		}
+
 		if !p.far && !tooLong(bytes, p.most) {
 			all = [][]byte{slices.Concat(all...)}
 		}
+
 		for _, b := range all {
 			if p.sendSlowly(ctx, b) != nil {
 				_ = p.conn.Close()
@@ -393,22 +407,23 @@ func (p *peer) pushAll(ctx context.Context) {
 			}
 			p.holds.sent(len(b), false)
 		}
+
 		p.holds.pushed(pushed)
 	}
 }
 
-// gone reports whether an error says that the other side has closed the connection.
+// gone reports whether an error means that the other side has closed the connection.
 func gone(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, mp.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// errSlow is returned if there is no room for a client's answers, or if a client asks more at a time than the
-// front has time for. Neither answers nor requests are lost.
+// errSlow means that there is no room for a client's answers, or that a client asks for more at a
+// time than the front has time for. Neither answers nor requests are lost.
 var errSlow = errors.New("slow")
 
-// receive waits for a message, and for room for one that is long.
+// receive waits for a message, and for room if the message is long.
 func (p *peer) receive(ctx context.Context, on *conn, buf []byte) ([]byte, error) {
-	p.leaveLane() // also if there is one: the client can let it take long to receive
+	p.leaveLane() // even if a message is ready, since the client can make it take long to receive
 	if p.holds == nil {
 		return receive(ctx, on, buf)
 	}
@@ -418,11 +433,12 @@ func (p *peer) receive(ctx context.Context, on *conn, buf []byte) ([]byte, error
 			return nil, err
 		}
 	}
+
 	n := inside.NextOfConn(on)
 	if n <= len(buf) {
 		return receive(ctx, on, buf)
 	}
-	if n > p.most { // one of these bytes may be its type
+	if n > p.most { // one of these bytes may be the message's type
 		return nil, fmt.Errorf("%w: a message of %d bytes", ErrLimit, n)
 	}
 	if err := p.holds.awaitRequest(ctx, n); err != nil {
@@ -433,14 +449,15 @@ func (p *peer) receive(ctx context.Context, on *conn, buf []byte) ([]byte, error
 			return nil, err
 		}
 	}
+
 	return p.receiveLong(n)
 }
 
-// longWait is how long Poll waits at a time.
+// longWait is how long one call of Poll waits.
 const longWait = time.Hour
 
-// receiveLong receives a message for which there is room. Its size was read from memory that the client can write
-// to: it must not have changed.
+// receiveLong receives a message for which there is room. Its size n was read from memory that the
+// client can write to, so receiveLong checks that the message is no longer than n.
 func (p *peer) receiveLong(n int) ([]byte, error) {
 	inside.BoundNext(p.conn, n)
 	defer inside.BoundNext(p.conn, bufSize)
@@ -451,8 +468,9 @@ func (p *peer) receiveLong(n int) ([]byte, error) {
 	return b, err
 }
 
-// tryReceive is receive that does not wait. Its caller knows that there is a request, and nobody else
-// receives here: if the request is gone, the connection's memory was overwritten.
+// tryReceive is like receive but does not wait. The caller knows that there is a request, and no
+// other goroutine receives here. So if the request is gone, the connection's memory was
+// overwritten.
 func (p *peer) tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, error) {
 	if n := inside.NextOfConn(on); n > len(buf) {
 		if n > mostAtOnce || !p.holds.tryRequest(n) {
@@ -473,7 +491,8 @@ func (p *peer) tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, erro
 
 var errVanished = fmt.Errorf("%w: a request has vanished", ipc.ErrCorrupt)
 
-// giveWay has the client wait until it has the lane, behind the others that wait for it, or until ctx ends.
+// giveWay queues the client for the lane behind the other waiters, and waits until the client has
+// the lane or ctx ends.
 func (p *peer) giveWay(ctx context.Context) error {
 	p.leaveLane()
 	if err := p.slow.enter(ctx, p.process()); err != nil {
@@ -483,7 +502,7 @@ func (p *peer) giveWay(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// leaveLane lets others have the lane. It is called before the client's goroutine waits for anything else.
+// leaveLane passes the lane on. It is called before the client's goroutine waits for anything else.
 func (p *peer) leaveLane() {
 	if p.inLane {
 		p.inLane = false
@@ -491,7 +510,7 @@ func (p *peer) leaveLane() {
 	}
 }
 
-// process is the number of the client's process; 0 for all remote clients.
+// process returns the number of the client's process, or 0 for all remote clients.
 func (p *peer) process() uint64 {
 	if p.holds == nil {
 		return 0

@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// proxy is what all proxies have in common.
+// proxy is the common part of all proxies.
 type proxy struct {
 	s     *session
 	id    uint64
@@ -30,7 +30,7 @@ func newProxy(s *session, id uint64, kind store.Kind, shape uint64) *proxy {
 	return p
 }
 
-// begin begins a request, or says why the proxy cannot be used.
+// begin begins a request, or returns an error that says why the proxy cannot be used.
 func (p *proxy) begin(op store.Op) (*request, error) {
 	switch {
 	case p == nil:
@@ -43,7 +43,7 @@ func (p *proxy) begin(op store.Op) (*request, error) {
 	return r, nil
 }
 
-// ask sends a request that has no arguments.
+// ask sends a request without arguments.
 func (p *proxy) ask(ctx context.Context, op store.Op, read func(in *store.Reader) error) error {
 	r, err := p.begin(op)
 	if err != nil {
@@ -52,19 +52,19 @@ func (p *proxy) ask(ctx context.Context, op store.Op, read func(in *store.Reader
 	return r.do(ctx, read)
 }
 
-// askBool is ask for what is answered with a truth.
+// askBool is like ask for a request whose result is a bool.
 func (p *proxy) askBool(ctx context.Context, op store.Op) (yes bool, err error) {
 	err = p.ask(ctx, op, func(in *store.Reader) error { yes = in.Bool(); return nil })
 	return yes, err
 }
 
-// askInt is ask for what is answered with a number.
+// askInt is like ask for a request whose result is an int.
 func (p *proxy) askInt(ctx context.Context, op store.Op) (n int, err error) {
 	err = p.ask(ctx, op, func(in *store.Reader) error { n = in.Int(); return nil })
 	return n, err
 }
 
-// close says that this process does not need the object any more.
+// close ends this process's use of the object.
 func (p *proxy) close() error {
 	if p == nil {
 		return errNotMade
@@ -77,8 +77,8 @@ func (p *proxy) close() error {
 	return nil
 }
 
-// The wire form of a proxy: the manager, the object, its kind and shape, and how this tree of
-// processes reaches the manager, if it does.
+// proxySize is the size of the fixed part of a proxy's wire form: the manager, the object, its kind
+// and its shape. The manager's door follows if it has one in this tree of processes.
 const proxySize = store.IDSize + 8 + 1 + 8
 
 func (p *proxy) marshal() ([]byte, error) {
@@ -100,7 +100,7 @@ func (p *proxy) marshal() ([]byte, error) {
 
 var errNoProxy = errors.New("manager: no proxy")
 
-// unmarshal makes a proxy of what marshal has made, of the kind and shape that it should have.
+// unmarshal makes a proxy from the output of marshal. The kind and shape must match.
 func unmarshal(b []byte, kind store.Kind, shape uint64) (*proxy, error) {
 	if len(b) < proxySize {
 		return nil, errNoProxy
@@ -118,8 +118,8 @@ func unmarshal(b []byte, kind store.Kind, shape uint64) (*proxy, error) {
 	return newProxy(s, id, kind, shape), nil
 }
 
-// make makes an object, or finds the one with its name; with is what it is made with, and is not
-// used then.
+// make makes an object, or finds the one with its name. with writes the arguments for a new object;
+// they are not used for an object that exists.
 func (m *Manager) make(ctx context.Context, kind store.Kind, shape uint64, opts []Option, with func(w *request) error) (*proxy, error) {
 	s, err := m.use()
 	if err != nil {
@@ -141,13 +141,15 @@ func (m *Manager) make(ctx context.Context, kind store.Kind, shape uint64, opts 
 			return nil, err
 		}
 	}
-	r.late = func(answer []byte) { // nobody has it
+
+	r.late = func(answer []byte) { // no caller gets the proxy
 		if in, err := store.Answer(answer); err == nil {
 			id := in.Uint()
 			s.acquire(id, true)
 			s.release(id)
 		}
 	}
+
 	var p *proxy
 	err = r.do(ctx, func(in *store.Reader) error {
 		id := in.Uint()
@@ -156,5 +158,6 @@ func (m *Manager) make(ctx context.Context, kind store.Kind, shape uint64, opts 
 		p = newProxy(s, id, kind, shape)
 		return nil
 	})
+
 	return p, err
 }

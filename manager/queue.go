@@ -12,17 +12,17 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Queue is a proxy of a queue in a manager: for other machines, or to be put into other
-// objects; between processes of one tree [ipc.Queue] is much faster. Elements are handed out to each of
-// those who get in turn, first in, first out. What a client had got when it died is lost. What is
-// said of [Dict] holds for it as well.
+// A Queue is a proxy of a queue in a manager. It is meant for other machines, and for use in other
+// objects; between processes of one tree an [ipc.Queue] is much faster. Elements are first in,
+// first out, and waiting receivers take turns. Elements that a client had received when it died are
+// lost. What [Dict] says about values applies here as well.
 type Queue[T any] struct {
 	p       *proxy
 	element *codec.Type[T]
 }
 
-// NewQueue makes a Queue for at most that many elements in a manager; 0 is no bound. An error names
-// the part of T that cannot be encoded.
+// NewQueue makes a Queue for at most the given number of elements in a manager; 0 means no bound.
+// An error names the part of T that cannot be encoded.
 func NewQueue[T any](ctx context.Context, m *Manager, most int, opts ...Option) (*Queue[T], error) {
 	q, err := queueOf[T]()
 	if err == nil && most < 0 {
@@ -66,7 +66,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	return r.do(ctx, nil)
 }
 
-// TryPut is [Queue.Put] that returns [ipc.ErrFull] instead of waiting for room.
+// TryPut is like [Queue.Put] but returns [ipc.ErrFull] instead of waiting for room.
 func (q *Queue[T]) TryPut(ctx context.Context, v T) error {
 	r, err := q.beginPut(store.OpQueueTryPut, &v)
 	if err != nil {
@@ -81,7 +81,7 @@ func (q *Queue[T]) TryPut(ctx context.Context, v T) error {
 }
 
 // Get takes the first element, and waits for one until ctx ends. When the queue is closed and
-// empty it returns [mp.ErrClosed].
+// empty, it returns [mp.ErrClosed].
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	r, err := q.p.begin(store.OpQueueGet)
 	if err != nil {
@@ -92,7 +92,8 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	return v, err
 }
 
-// unget has an element go back, since nobody waits for it any more, if there is one.
+// unget returns a function that puts the element of a late answer, if there is one, back into the
+// queue, since its caller no longer waits for it.
 func (p *proxy) unget(there func(in *store.Reader) bool) func(answer []byte) {
 	s, id := p.s, p.id
 	return func(answer []byte) {
@@ -106,7 +107,7 @@ func (p *proxy) unget(there func(in *store.Reader) bool) func(answer []byte) {
 	}
 }
 
-// TryGet is [Queue.Get] that returns [ipc.ErrEmpty] instead of waiting for an element.
+// TryGet is like [Queue.Get] but returns [ipc.ErrEmpty] instead of waiting for an element.
 func (q *Queue[T]) TryGet(ctx context.Context) (v T, err error) {
 	r, err := q.p.begin(store.OpQueueTryGet)
 	if err != nil {
@@ -124,8 +125,8 @@ func (q *Queue[T]) TryGet(ctx context.Context) (v T, err error) {
 	return v, err
 }
 
-// All yields the elements as [Queue.Get] returns them, until the queue is closed and empty. An error
-// comes last.
+// All yields the elements as [Queue.Get] returns them, until the queue is closed and empty. An
+// error comes last.
 func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -137,26 +138,27 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	}
 }
 
-// Len is the number of elements.
+// Len returns the number of elements.
 func (q *Queue[T]) Len(ctx context.Context) (int, error) { return q.p.askInt(ctx, store.OpQueueLen) }
 
-// TaskDone says that an element has been dealt with, once for each. For more than were got it returns
-// [ipc.ErrOverRelease].
+// TaskDone reports that an element has been processed. If it is called more often than elements
+// were received, it returns [ipc.ErrOverRelease].
 func (q *Queue[T]) TaskDone(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueDone, nil) }
 
-// Join waits until there has been a [Queue.TaskDone] for each element that was put.
+// Join waits until [Queue.TaskDone] has been called for each element that was put.
 func (q *Queue[T]) Join(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueJoin, nil) }
 
-// CloseSend lets nobody put any more, in no process. What is there can be got.
+// CloseSend closes the queue for further elements from any process. Get still returns the elements
+// that are in it.
 func (q *Queue[T]) CloseSend(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueClose, nil) }
 
-// Close is [Dict.Close]: it ends the proxy, not the queue.
+// Close ends the proxy, not the queue; see [Dict.Close].
 func (q *Queue[T]) Close() error { return q.p.close() }
 
-// MarshalBinary encodes the proxy, not the content.
+// MarshalBinary encodes the proxy, not the contents.
 func (q *Queue[T]) MarshalBinary() ([]byte, error) { return q.p.marshal() }
 
-// UnmarshalBinary makes q a proxy of what was encoded.
+// UnmarshalBinary makes q the encoded proxy.
 func (q *Queue[T]) UnmarshalBinary(data []byte) error {
 	fresh, err := queueOf[T]()
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A RecursiveMutex is a [Mutex] that its holder can take again, as [ipc.RecursiveMutex] is: Lock hands out a
-// [Held], and whoever has that is the holder.
+// A RecursiveMutex is a [Mutex] that its holder can lock again, like [ipc.RecursiveMutex]. Lock
+// returns a [Held]; any code that has the Held can lock again.
 type RecursiveMutex struct{ p *proxy }
 
 var recursiveShape = store.Shape(store.KindLock, 3)
@@ -21,7 +21,7 @@ func NewRecursiveMutex(ctx context.Context, m *Manager, opts ...Option) (*Recurs
 	return &RecursiveMutex{p}, nil
 }
 
-// Lock takes the lock, and waits for it until ctx ends. The errors are those of [Mutex.Lock].
+// Lock takes the lock, and waits for it until ctx ends. It returns the same errors as [Mutex.Lock].
 func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 	if err := m.p.lock(ctx, store.OpLock, store.OpLockUnlock); err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 	return &Held{p: m.p, n: 1}, nil
 }
 
-// TryLock takes the lock if it is free. It returns nil if it is not.
+// TryLock takes the lock if it is free. Otherwise it returns nil.
 func (m *RecursiveMutex) TryLock(ctx context.Context) (*Held, error) {
 	if ok, err := m.p.tryLock(ctx, store.OpLockTry, store.OpLockUnlock); !ok {
 		return nil, err
@@ -37,18 +37,18 @@ func (m *RecursiveMutex) TryLock(ctx context.Context) (*Held, error) {
 	return &Held{p: m.p, n: 1}, nil
 }
 
-// Recover is [Mutex.Recover].
+// Recover is like [Mutex.Recover].
 func (m *RecursiveMutex) Recover(ctx context.Context, repair func() error) error {
 	return m.p.recoverLock(ctx, repair)
 }
 
-// Close is [Dict.Close]: it ends the proxy, not the lock.
+// Close ends the proxy, not the lock; see [Dict.Close].
 func (m *RecursiveMutex) Close() error { return m.p.close() }
 
 // MarshalBinary encodes the proxy.
 func (m *RecursiveMutex) MarshalBinary() ([]byte, error) { return m.p.marshal() }
 
-// UnmarshalBinary makes m a proxy of what was encoded.
+// UnmarshalBinary makes m the encoded proxy.
 func (m *RecursiveMutex) UnmarshalBinary(data []byte) (err error) {
 	m.p, err = unmarshal(data, store.KindLock, recursiveShape)
 	return err

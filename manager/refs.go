@@ -7,17 +7,17 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// ref is what this process has of an object: the manager keeps it alive until it is told that
-// nobody here needs it any more, as often as it has told us of it.
+// ref is this process's claim to an object. The manager has told this process of the object a
+// number of times, and keeps the object alive until this process has released it as often.
 type ref struct {
 	users int // proxies, and answers that are being read
-	told  int
-	sent  int // how often a proxy was sent on: who receives it may need it
+	told  int // how often the manager has told this process of the object
+	sent  int // how often a proxy was sent on, so that its receiver may need the object
 }
 
-// granted notes the objects that an answer tells of, and returns them, so that nobody gives them back
-// until settle. Of what a connection has told that is lost by now, the manager is told that it is used
-// here.
+// granted acquires the objects that an answer mentions, so that they are not released before
+// settle, and returns them. If the connection of the answer has been lost, granted tells the
+// manager that this process uses the objects.
 func (s *session) granted(on *link, answer []byte) (objects []uint64) {
 	objects = store.Refs(answer, s.id)
 	for _, id := range objects {
@@ -26,15 +26,16 @@ func (s *session) granted(on *link, answer []byte) (objects []uint64) {
 	return objects
 }
 
-// settle is when the proxies of an answer have been made.
+// settle releases the objects of an answer whose proxies have been made.
 func (s *session) settle(objects []uint64) {
 	for _, id := range objects {
 		s.release(id)
 	}
 }
 
-// acquire notes a user of an object, of which the manager has told if it was not known before.
-// Otherwise that is told that it is used here.
+// acquire adds a user of an object. told means that the manager has just told this process of the
+// object. If it has not, and this process does not know the object, acquire tells the manager that
+// this process uses it.
 func (s *session) acquire(id uint64, told bool) {
 	s.mu.Lock()
 	r := s.refs[id]
@@ -43,37 +44,41 @@ func (s *session) acquire(id uint64, told bool) {
 		r = &ref{}
 		s.refs[id] = r
 	}
+
 	r.users++
 	if told || hold {
 		r.told++
 	}
+
 	on, tell := s.conn, func() {}
 	if hold {
 		tell = s.noteNow(store.OpHold, id, nil)
 	}
 	s.mu.Unlock()
 	tell()
-	if hold && on == nil { // a new connection is told of all
+	if hold && on == nil { // a new connection tells the manager of all objects
 		ctx, cancel := context.WithTimeout(context.Background(), meeting)
 		defer cancel()
 		if on, _ = s.connected(ctx); on != nil {
 			s.note(store.OpPing, 0, nil)
 		}
 	}
+
 	if hold && s.id == functions.hosted() {
-		// Who has called the method that gets this may be told of its end before the manager is
-		// told of this, over another connection.
+		// The caller of the method that receives this proxy uses another connection. It may learn
+		// that the method has returned before the manager learns that this process uses the object.
+		// So wait until the manager has read the note.
 		ctx, cancel := context.WithTimeout(context.Background(), meeting)
 		defer cancel()
 		_, _ = s.identify(ctx)
 	}
 }
 
-// meeting bounds how long a proxy that was received waits for a connection. Without one it is an
-// error of its first use.
+// meeting bounds how long a received proxy waits for a connection. If there is none by then, the
+// first use of the proxy returns the error.
 const meeting = time.Second
 
-// release is acquire's counterpart.
+// release undoes acquire.
 func (s *session) release(id uint64) {
 	s.mu.Lock()
 	tell := func() {}
@@ -87,13 +92,15 @@ func (s *session) release(id uint64) {
 	tell()
 }
 
-// sent notes that a proxy is sent on, so that its object lives though nobody here may use it.
+// sent notes that a proxy is sent on, so that its object lives even if this process no longer uses
+// it.
 func (s *session) sent(id uint64) { s.changeSent(id, func(n int) int { return n + 1 }) }
 
-// arrived notes that nobody waits for what was sent on: who has received it has it.
+// arrived notes that no sent proxy is on its way: its receivers have it.
 func (s *session) arrived(id uint64) { s.changeSent(id, func(int) int { return 0 }) }
 
-// stored notes what was encoded for the manager itself, which knows what is in it.
+// stored takes back sent for proxies that were encoded for the manager itself, which knows what a
+// value contains.
 func (s *session) stored(b []byte) {
 	for _, id := range store.Refs(b, s.id) {
 		s.changeSent(id, func(n int) int { return max(n-1, 0) })
@@ -118,7 +125,8 @@ func (s *session) changeSent(id uint64, change func(n int) int) {
 	tell()
 }
 
-// holdAll has a new connection tell what is used here; under the lock.
+// holdAll tells the manager over a new connection which objects this process uses. The caller must
+// hold s.mu.
 func (s *session) holdAll() {
 	for id, r := range s.refs {
 		r.told = 1

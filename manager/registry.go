@@ -10,29 +10,32 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// functions are what has been registered in this program, by name.
+// functions has everything that was registered in this program, by name.
 var functions registry
 
 type registry struct {
 	mu     sync.Mutex
 	byName map[string]registered
-	host   store.ID // of the manager that this process is, if it is one
+	host   store.ID // the manager that runs in this process, if any
 }
 
 // registered is a Func, method, type or Setup function.
 type registered interface {
-	// check chooses the codecs, once all init functions have run.
+	// check chooses the codecs. It is called after all init functions have run.
 	check() error
 }
 
-// add notes what the caller of the function that calls this registers, and returns its name.
+// add registers f and returns its full name. what and pkg are the registering function and the
+// package of its caller.
 func (r *registry) add(what, pkg, name string, isNil bool, f registered) string {
 	if isNil {
 		panic(fmt.Sprintf("manager: %s(%q): the function is nil", what, name))
 	}
+
 	if name == "" || strings.ContainsAny(name, "\n\r") {
 		panic(fmt.Sprintf("manager: %s: %q is no name", what, name))
 	}
+
 	name = pkg + "." + name
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,7 +49,7 @@ func (r *registry) add(what, pkg, name string, isNil bool, f registered) string 
 	return name
 }
 
-// check returns the first error of a type that cannot travel.
+// check returns the first error of a type that cannot be encoded.
 func (r *registry) check() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,10 +61,10 @@ func (r *registry) check() error {
 	return nil
 }
 
-// mostOfName is how many bytes of a client's name an error quotes.
+// mostOfName is the number of bytes that an error quotes of a client's name for a function.
 const mostOfName = 200
 
-// find finds what is registered by a name, of some type.
+// find returns what is registered under a name, if its type is F.
 func find[F registered](r *registry, what, name string) (f F, err error) {
 	r.mu.Lock()
 	x, ok := r.byName[name].(F)
@@ -74,7 +77,7 @@ func find[F registered](r *registry, what, name string) (f F, err error) {
 
 var errOtherTypes = errors.New("manager: the program of the manager has it with other types")
 
-// Change is store.Functions's.
+// Change implements store.Functions.
 func (r *registry) Change(name string, shape uint64) (func(ctx context.Context, old, arg []byte) ([]byte, bool, error), error) {
 	f, err := find[changing](r, "function", name)
 	if err != nil {
@@ -86,7 +89,7 @@ func (r *registry) Change(name string, shape uint64) (func(ctx context.Context, 
 	return f.change, nil
 }
 
-// Make is store.Functions's.
+// Make implements store.Functions.
 func (r *registry) Make(name string, shape uint64) (func(ctx context.Context, arg []byte) (any, error), error) {
 	t, err := find[making](r, "type", name)
 	if err != nil {
@@ -98,7 +101,7 @@ func (r *registry) Make(name string, shape uint64) (func(ctx context.Context, ar
 	return t.create, nil
 }
 
-// Method is store.Functions's.
+// Method implements store.Functions.
 func (r *registry) Method(object any, name string, shape uint64) (func(ctx context.Context, arg []byte) ([]byte, error), error) {
 	m, err := find[invoking](r, "method", name)
 	if err != nil {
@@ -110,8 +113,8 @@ func (r *registry) Method(object any, name string, shape uint64) (func(ctx conte
 	return m.bind(object)
 }
 
-// Taken is store.Functions's. Proxies in what was encoded here for the manager itself were not sent
-// on.
+// Taken implements store.Functions. Proxies in a value that was encoded here for the manager itself
+// were not sent on.
 func (r *registry) Taken(value []byte) {
 	if len(value) < store.RefSize {
 		return
@@ -121,7 +124,7 @@ func (r *registry) Taken(value []byte) {
 	}
 }
 
-// hosts notes that this process is a manager.
+// hosts notes that this process runs a manager.
 func (r *registry) hosts(id store.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

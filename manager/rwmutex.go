@@ -6,8 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// An RWMutex is a [Mutex] that several can hold at a time who only read. The death of one that reads
-// leaves nothing to be repaired.
+// An RWMutex is a [Mutex] that one writer or several readers can hold at a time. The death of a
+// reader leaves nothing to repair.
 type RWMutex struct{ p *proxy }
 
 var rwMutexShape = store.Shape(store.KindLock, 2)
@@ -21,25 +21,25 @@ func NewRWMutex(ctx context.Context, m *Manager, opts ...Option) (*RWMutex, erro
 	return &RWMutex{p}, nil
 }
 
-// Lock is [Mutex.Lock].
+// Lock is like [Mutex.Lock].
 func (m *RWMutex) Lock(ctx context.Context) error {
 	return m.p.lock(ctx, store.OpLock, store.OpLockUnlock)
 }
 
-// TryLock is [Mutex.TryLock].
+// TryLock is like [Mutex.TryLock].
 func (m *RWMutex) TryLock(ctx context.Context) (bool, error) {
 	return m.p.tryLock(ctx, store.OpLockTry, store.OpLockUnlock)
 }
 
-// Unlock is [Mutex.Unlock].
+// Unlock is like [Mutex.Unlock].
 func (m *RWMutex) Unlock(ctx context.Context) error { return m.p.ask(ctx, store.OpLockUnlock, nil) }
 
-// RLock is [Mutex.Lock] for reading.
+// RLock is like [Mutex.Lock], but for reading.
 func (m *RWMutex) RLock(ctx context.Context) error {
 	return m.p.lock(ctx, store.OpLockRead, store.OpLockReadUnlock)
 }
 
-// TryRLock is [Mutex.TryLock] for reading.
+// TryRLock is like [Mutex.TryLock], but for reading.
 func (m *RWMutex) TryRLock(ctx context.Context) (bool, error) {
 	return m.p.tryLock(ctx, store.OpLockTryRead, store.OpLockReadUnlock)
 }
@@ -49,18 +49,18 @@ func (m *RWMutex) RUnlock(ctx context.Context) error {
 	return m.p.ask(ctx, store.OpLockReadUnlock, nil)
 }
 
-// Recover is [Mutex.Recover].
+// Recover is like [Mutex.Recover].
 func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
 	return m.p.recoverLock(ctx, repair)
 }
 
-// Close is [Dict.Close]: it ends the proxy, not the lock.
+// Close ends the proxy, not the lock; see [Dict.Close].
 func (m *RWMutex) Close() error { return m.p.close() }
 
 // MarshalBinary encodes the proxy.
 func (m *RWMutex) MarshalBinary() ([]byte, error) { return m.p.marshal() }
 
-// UnmarshalBinary makes m a proxy of what was encoded.
+// UnmarshalBinary makes m the encoded proxy.
 func (m *RWMutex) UnmarshalBinary(data []byte) (err error) {
 	m.p, err = unmarshal(data, store.KindLock, rwMutexShape)
 	return err

@@ -7,13 +7,13 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Semaphore is a proxy of permits in a manager, as [ipc.Semaphore] has them: anybody may
-// release what somebody else has acquired. Those that a dead process had are lost.
+// A Semaphore is a proxy of a semaphore in a manager, like [ipc.Semaphore]: any process may release
+// a permit that another has acquired. Permits of a process that dies are lost.
 type Semaphore struct{ p *proxy }
 
 var semaphoreShape = store.Shape(store.KindSemaphore, 1)
 
-// NewSemaphore makes a Semaphore with that many permits in a manager.
+// NewSemaphore makes a Semaphore with the given number of permits in a manager.
 func NewSemaphore(ctx context.Context, m *Manager, permits int, opts ...Option) (*Semaphore, error) {
 	p, err := m.makePermits(ctx, permits, false, semaphoreShape, opts)
 	if err != nil {
@@ -33,7 +33,7 @@ func (m *Manager) makePermits(ctx context.Context, permits int, bounded bool, sh
 	})
 }
 
-// Acquire takes a permit, and waits for one until ctx ends. With an error it has none.
+// Acquire takes a permit, and waits for one until ctx ends. On error it has taken none.
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	return s.p.lock(ctx, store.OpSemAcquire, store.OpSemRelease)
 }
@@ -43,21 +43,21 @@ func (s *Semaphore) TryAcquire(ctx context.Context) (bool, error) {
 	return s.p.tryLock(ctx, store.OpSemTry, store.OpSemRelease)
 }
 
-// Release gives a permit, whoever has taken it.
+// Release returns a permit, no matter which process has taken it.
 func (s *Semaphore) Release(ctx context.Context) error { return s.p.ask(ctx, store.OpSemRelease, nil) }
 
-// Available is how many permits there are.
+// Available returns the number of free permits.
 func (s *Semaphore) Available(ctx context.Context) (int, error) {
 	return s.p.askInt(ctx, store.OpSemAvailable)
 }
 
-// Close is [Dict.Close]: it ends the proxy, not the semaphore.
+// Close ends the proxy, not the semaphore; see [Dict.Close].
 func (s *Semaphore) Close() error { return s.p.close() }
 
 // MarshalBinary encodes the proxy.
 func (s *Semaphore) MarshalBinary() ([]byte, error) { return s.p.marshal() }
 
-// UnmarshalBinary makes s a proxy of what was encoded.
+// UnmarshalBinary makes s the encoded proxy.
 func (s *Semaphore) UnmarshalBinary(data []byte) (err error) {
 	s.p, err = unmarshal(data, store.KindSemaphore, semaphoreShape)
 	return err

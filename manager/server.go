@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// serving is what a manager's process is told.
+// serving is the argument of serve.
 type serving struct {
 	ID               store.ID
 	Door             *ipc.Queue[hello]
@@ -28,7 +28,7 @@ type serving struct {
 	Key              []byte
 }
 
-// serve is the life of a manager's process.
+// serve runs a manager in its process until the manager ends.
 var serve = mp.RegisterAction("serve", func(ctx context.Context, job serving) error {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Server{ctx: ctx, cancel: cancel, log: slog.Default()}
@@ -47,32 +47,33 @@ var serve = mp.RegisterAction("serve", func(ctx context.Context, job serving) er
 	return err
 })
 
-// A Server is a manager in its own process, as a Setup function sees it.
+// A Server is a manager as seen by a Setup function in the manager's own process.
 type Server struct {
 	store  *store.Store
 	ctx    context.Context
 	cancel context.CancelFunc
 	log    *slog.Logger
-	local  admission // of clients that come through the door
+	local  admission // counts clients that come through the door
 
-	requests, answers budget // of these
+	requests, answers budget // of local clients
 	slow              lane
-	owed              debts // by local clients
+	owed              debts // of local clients
 
 	mu        sync.Mutex
 	listeners []*connection.Listener[protocol]
 	serving   sync.WaitGroup
-	pushes    sync.WaitGroup // of answers that come later
+	pushes    sync.WaitGroup // goroutines that send later answers
 }
 
 // Listen serves remote clients at an address; see [connection.Listen]. It returns the address, with
-// the port that was chosen if that was left open.
+// the port that was chosen if the address left it open.
 //
-// Config.MaxMessage bounds one request and one answer. A longer answer is [ErrLimit]. A longer request is
-// ErrLimit if the MaxMessage that the client gave to [Dial] is no larger than this one. Otherwise the manager
-// ends the connection: the call returns [ErrLost], and the client's locks are lost. Requests of several
-// goroutines can share a message, so that may also happen to shorter requests. A client whose MaxMessage is
-// smaller loses its connection when a longer answer arrives. So give Dial the same MaxMessage.
+// Config.MaxMessage bounds one request and one answer. A longer answer returns [ErrLimit]. A longer
+// request returns ErrLimit if the MaxMessage that the client gave to [Dial] is no larger than this
+// one. Otherwise the manager ends the connection: the call returns [ErrLost], and the client's
+// locks are lost. Since requests of several goroutines can share a message, this may also happen to
+// shorter requests. A client whose MaxMessage is smaller loses its connection when a longer answer
+// arrives. So give Dial the same MaxMessage.
 func (s *Server) Listen(network, address string, cfg connection.Config) (net.Addr, error) {
 	l, err := connection.Listen[protocol](network, address, cfg)
 	if err != nil {
@@ -85,15 +86,18 @@ func (s *Server) Listen(network, address string, cfg connection.Config) (net.Add
 	if most == 0 {
 		most = connection.DefaultMaxMessage
 	}
+
 	s.serving.Go(func() {
 		_ = l.Serve(s.ctx, func(ctx context.Context, c *conn) {
 			s.serve(ctx, &peer{conn: c, name: "a remote client of " + l.Addr().String(), far: true, most: most})
 		})
 	})
+
 	return l.Addr(), nil
 }
 
-// begin does what comes before anybody is served, and says so.
+// begin runs Setup and listens, and then reports to the starting process that the manager serves,
+// or why it does not.
 func (s *Server) begin(job serving) error {
 	var r readiness
 	err := job.Setup.run(s.ctx, s)
@@ -111,7 +115,7 @@ func (s *Server) begin(job serving) error {
 	return errors.Join(err, job.Ready.Send(s.ctx, r), job.Ready.Close())
 }
 
-// lastAnswers is how long clients have to read why their calls have ended.
+// lastAnswers is how long clients have to read the reason why their calls have ended.
 const lastAnswers = 250 * time.Millisecond
 
 // end ends all calls, connections and objects.
@@ -123,6 +127,7 @@ func (s *Server) end() {
 	case <-told:
 	case <-time.After(lastAnswers):
 	}
+
 	s.cancel()
 	s.mu.Lock()
 	listeners := s.listeners
@@ -134,14 +139,14 @@ func (s *Server) end() {
 	s.store.Wait()
 }
 
-// flushAt is how many bytes of answers are sent though there are more requests.
+// flushAt is the number of bytes of answers that are sent at once even if there are more requests.
 const flushAt = 32 << 10
 
-// atATime is how many messages a client may send before it is the turn of the others.
+// atATime is how many messages of a client are served before the others get their turn.
 const atATime = 256
 
-// Bounds of a turn in the front. It checks the clock once every manyFrames requests. A client that asks for
-// more gets a goroutine of its own.
+// Bounds of a turn in the front, which checks the clock once every manyFrames requests. A client
+// that exceeds them gets a goroutine of its own.
 const (
 	mostRequests = 4096
 	mostAtOnce   = 1 << 20
@@ -149,9 +154,10 @@ const (
 	turnTime     = 5 * time.Millisecond
 )
 
-// Bounds, in bytes, of the long requests of local clients that the manager has received and not answered, and of
-// its long answers that they have not read: of all of them, and of those with connections that one process has
-// made. The longest message has room in each.
+// Bounds, in bytes, for local clients: of long requests that the manager has received and not
+// answered, and of long answers that the clients have not read. There is one bound for all clients
+// together, and one for the connections that one process has made. Each has room for the longest
+// message.
 const (
 	mostRequested     = 4 * mostBytes
 	mostRequestedEach = mostBytes
@@ -159,9 +165,9 @@ const (
 	mostAnsweredEach  = 4 * mostBytes
 )
 
-// Bounds, in bytes, of the later answers that a client may leave unread. There is always room for one
-// answer. The bound for a local client is larger, since it may be stopped for a while with many calls
-// under way.
+// Bounds, in bytes, of the later answers that a client may leave unread. There is always room for
+// one answer. The bound for a local client is larger, since its process may be stopped for a while
+// with many calls under way.
 const (
 	mostLater     = 64 << 20
 	mostLaterHere = 256 << 20

@@ -14,29 +14,30 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// protocol is the type of messages between a manager and its clients, which are frames, sent as
-// bytes. It changes when they do.
+// protocol is the message type between a manager and its clients. Messages are sent as bytes and
+// consist of frames. The type changes whenever the frames do, so that different versions do not
+// connect.
 type protocol struct{ Version3 bool }
 
 type conn = ipc.Conn[protocol]
 
-// A session is what this process has with a manager: a connection, made when it is needed, and
-// the calls that are under way on it. One goroutine of those who wait for answers reads them for
-// all; so a lone one is answered without another goroutine.
+// A session is this process's link to a manager: a connection, made when it is needed, and the
+// calls under way on it. One of the goroutines that wait for answers reads for all of them, so a
+// lone caller gets its answer without a switch to another goroutine.
 type session struct {
 	id      store.ID
 	connect func(ctx context.Context) (*conn, error)
-	far     bool // it is not of this tree of processes
+	far     bool // the manager is outside this tree of processes
 	most    int  // bytes in a message
 
-	connecting chan struct{} // full while somebody makes a connection
-	giveUp     func()        // what was begun of one; nil if nothing can be left
+	connecting chan struct{} // full while a goroutine makes a connection
+	giveUp     func()        // abandons a connection that is half made; nil if nothing can be left of one
 	over       context.Context
-	end        context.CancelFunc // of over, when the session is closed
+	end        context.CancelFunc // cancels over, when the session is closed
 
 	mu     sync.Mutex
 	conn   *link
-	closed error // nil, or why it cannot be used any more
+	closed error // nil, or why the session can no longer be used
 	lastID uint32
 	calls  map[uint32]*call
 	refs   map[uint64]*ref
@@ -48,7 +49,7 @@ func newSession(id store.ID, connect func(ctx context.Context) (*conn, error)) *
 	return s
 }
 
-// newLocalSession is a session with a manager that has a door.
+// newLocalSession returns a session with a manager that has a door.
 func newLocalSession(id store.ID, door *ipc.Queue[hello]) *session {
 	k := &knocker{door: door}
 	s := newSession(id, k.connect)
@@ -56,18 +57,18 @@ func newLocalSession(id store.ID, door *ipc.Queue[hello]) *session {
 	return s
 }
 
-// patience is how long a call waits for the answer after its context has ended. A manager that
-// lives gives one at once.
+// patience is how long a call waits for the answer after its context has ended. A live manager
+// answers a canceled call at once.
 const patience = 250 * time.Millisecond
 
-// Between connections that are lost before anything was sent over them are pauses, each twice as long
-// as the one before.
+// The pauses between connections that are lost before anything was sent over them. Each pause is
+// twice as long as the one before.
 const (
 	firstPause = time.Millisecond
 	lastPause  = time.Second
 )
 
-// wait waits for a time, or until ctx ends.
+// wait waits for d, or until ctx ends.
 func wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -77,8 +78,8 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// roundTrip sends a request and waits for the answer. Abandoned says that nobody waits for it any
-// more, though it may come.
+// roundTrip sends a request and waits for the answer. If abandoned is set, the caller no longer
+// waits for the answer, but it may still come.
 func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, abandoned bool, err error) {
 	if tooLong(len(r.B), s.most) {
 		return nil, false, fmt.Errorf("%w: a request of %d bytes, where a message may have %d", ErrLimit, len(r.B), s.most)
@@ -94,11 +95,12 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 		if !s.await(ctx, c) {
 			break
 		}
-		if !errors.Is(c.err, errNotSent) { // or there may be another connection
+		if !errors.Is(c.err, errNotSent) { // otherwise another connection may succeed
 			return c.answer, false, c.err
 		}
 		wait(ctx, pause)
 	}
+
 	s.note(store.OpCancel, uint64(c.id), nil)
 	soon, cancel := context.WithTimeout(context.Background(), r.patience)
 	defer cancel()
@@ -108,26 +110,29 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 		}
 		return c.answer, false, c.err
 	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.done {
 		return c.answer, false, c.err
 	}
+
 	c.late = func(answer []byte) {
 		objects := s.granted(c.on, answer)
-		if r.late != nil && s.isOn(c.on) { // else the manager has taken all back
+		if r.late != nil && s.isOn(c.on) { // otherwise the manager has taken everything back
 			r.late(answer)
 		}
 		s.settle(objects)
 	}
-	go s.await(context.Background(), c) // it may be the last one here
+
+	go s.await(context.Background(), c) // no other caller may be left to read
 	return nil, true, cause.Of(ctx)
 }
 
-// errNotSent is that of a call whose request was not sent.
+// errNotSent is the error of a call whose request was not sent.
 var errNotSent = errors.New("not sent")
 
-// send has a request sent, with those of others who ask at the same time.
+// send queues a request and sends it together with those of other callers.
 func (s *session) send(ctx context.Context, r *request) error {
 	on, err := s.connected(ctx)
 	if err != nil {
@@ -143,6 +148,7 @@ func (s *session) send(ctx context.Context, r *request) error {
 		}
 		s.mu.Lock()
 	}
+
 	if err := s.enter(on, r); err != nil {
 		s.mu.Unlock()
 		return err
@@ -153,10 +159,11 @@ func (s *session) send(ctx context.Context, r *request) error {
 	if mine {
 		s.flush(on)
 	}
+
 	return nil
 }
 
-// flush sends what is to be sent. It does not wait.
+// flush sends the queued requests. It does not wait.
 func (s *session) flush(on *link) {
 	if s.far {
 		go s.sendAll(on, on.waitSend)
@@ -165,8 +172,7 @@ func (s *session) flush(on *link) {
 	}
 }
 
-// enter gives a call a number, and puts its request with those that are to be sent; under the
-// lock.
+// enter gives a call its number and queues its request. The caller must hold s.mu.
 func (s *session) enter(on *link, r *request) error {
 	if s.closed != nil {
 		return s.closed
@@ -175,11 +181,13 @@ func (s *session) enter(on *link, r *request) error {
 	for s.lastID == 0 || s.calls[s.lastID] != nil {
 		s.lastID++
 	}
+
 	c := &r.call
 	select {
-	case <-c.bell: // of another time
+	case <-c.bell: // left from an earlier use
 	default:
 	}
+
 	*c = call{id: s.lastID, on: on, after: on.batches, bell: c.bell, answer: c.answer[:0]}
 	s.calls[c.id] = c
 	store.SetCall(r.B, c.id)
@@ -187,7 +195,7 @@ func (s *session) enter(on *link, r *request) error {
 	return nil
 }
 
-// connected returns the connection, if need be a new one.
+// connected returns the connection, and makes one if necessary.
 func (s *session) connected(ctx context.Context) (*link, error) {
 	s.mu.Lock()
 	on, closed := s.conn, s.closed
@@ -201,6 +209,7 @@ func (s *session) connected(ctx context.Context) (*link, error) {
 	case <-ctx.Done():
 		return nil, cause.Of(ctx)
 	}
+
 	s.mu.Lock()
 	on, closed = s.conn, s.closed
 	s.mu.Unlock()
@@ -210,6 +219,7 @@ func (s *session) connected(ctx context.Context) (*link, error) {
 	case s.connect == nil:
 		return nil, ErrLost
 	}
+
 	short, cancel := context.WithCancelCause(ctx)
 	defer context.AfterFunc(s.over, func() { cancel(mp.ErrClosed) })()
 	c, err := s.connect(short)
@@ -224,14 +234,16 @@ func (s *session) connected(ctx context.Context) (*link, error) {
 	case err == nil:
 		_ = c.Close()
 	}
+
 	if s.closed != nil {
 		err = s.closed
 	}
+
 	return nil, err
 }
 
-// connectNext lets another one make a connection. When the session is closed, the last one gives up what was
-// begun.
+// connectNext lets the next goroutine make a connection. When the session is closed, the last one
+// abandons a connection that is half made.
 func (s *session) connectNext() {
 	<-s.connecting
 	s.mu.Lock()
@@ -242,7 +254,8 @@ func (s *session) connectNext() {
 	}
 }
 
-// endConnecting gives up what was begun of a connection, unless somebody is at it, who does so then.
+// endConnecting abandons a connection that is half made, unless a goroutine is making one, which
+// then does so itself.
 func (s *session) endConnecting() {
 	select {
 	case s.connecting <- struct{}{}:
@@ -254,7 +267,7 @@ func (s *session) endConnecting() {
 	}
 }
 
-// await waits for the answer of a call until ctx ends, and reports whether it is there.
+// await waits for the answer of a call until ctx ends, and reports whether the answer has come.
 func (s *session) await(ctx context.Context, c *call) bool {
 	for {
 		s.mu.Lock()
@@ -272,7 +285,7 @@ func (s *session) await(ctx context.Context, c *call) bool {
 			s.mu.Lock()
 			c.waits = false
 			if !c.done && ctx.Err() != nil {
-				s.promote(c.on) // it may have been asked to read
+				s.promote(c.on) // this call may have been asked to read
 				s.mu.Unlock()
 				return false
 			}
@@ -297,7 +310,7 @@ func (s *session) await(ctx context.Context, c *call) bool {
 	}
 }
 
-// promote has one of those who wait read; under the lock.
+// promote asks one of the waiting callers to read. The caller must hold s.mu.
 func (s *session) promote(on *link) {
 	if on.reading {
 		return
@@ -312,7 +325,7 @@ func (s *session) promote(on *link) {
 
 const bufSize = 64 << 10
 
-// read reads answers until that of c is there.
+// read reads answers until it has read the answer of c.
 func (s *session) read(ctx context.Context, c *call) error {
 	if c.on.buf == nil {
 		c.on.buf = make([]byte, bufSize)
@@ -329,7 +342,7 @@ func (s *session) read(ctx context.Context, c *call) error {
 	}
 }
 
-// receive receives a message into buf, or if it is longer into memory of its own.
+// receive receives a message into buf, or into new memory if the message is longer.
 func receive(ctx context.Context, on *conn, buf []byte) ([]byte, error) {
 	n, err := on.RecvInto(ctx, buf)
 	if errors.Is(err, io.ErrShortBuffer) {
@@ -338,7 +351,7 @@ func receive(ctx context.Context, on *conn, buf []byte) ([]byte, error) {
 	return buf[:n], err
 }
 
-// deliver hands out the answers of a message, and reports whether that of c was among them.
+// deliver hands out the answers of a message, and reports whether c is done.
 func (s *session) deliver(c *call, message []byte) (done bool, err error) {
 	var late []func()
 	s.mu.Lock()
@@ -360,15 +373,17 @@ func (s *session) deliver(c *call, message []byte) (done bool, err error) {
 		}
 		return nil
 	})
+
 	done = c.done
 	s.mu.Unlock()
 	for _, f := range late {
 		go f()
 	}
+
 	return done, err
 }
 
-// lost gives a connection up. All calls on it end.
+// lost gives a connection up and ends all calls on it.
 func (s *session) lost(on *link) {
 	_ = on.Close()
 	s.mu.Lock()
@@ -376,6 +391,7 @@ func (s *session) lost(on *link) {
 	if s.conn == on {
 		s.conn = nil
 	}
+
 	on.out = nil
 	on.hasRoom()
 	for id, c := range s.calls {
@@ -415,8 +431,8 @@ func (s *session) isOn(on *link) bool {
 	return s.conn == on
 }
 
-// note tells the manager something that it does not answer. If it cannot be told, that does not
-// matter: it forgets what a lost connection had.
+// note sends a message that the manager does not answer. Failure does not matter, since the manager
+// drops whatever belonged to a lost connection.
 func (s *session) note(op store.Op, object uint64, rest func(w *store.Writer)) {
 	s.mu.Lock()
 	tell := s.noteNow(op, object, rest)
@@ -424,8 +440,8 @@ func (s *session) note(op store.Op, object uint64, rest func(w *store.Writer)) {
 	tell()
 }
 
-// noteNow is note under the lock, for what must be told in the order in which it happens; what it
-// returns is to be called without the lock.
+// noteNow is like note, but the caller must hold s.mu. It keeps messages in the order of the events
+// that they report. The caller must call tell after it has released the lock.
 func (s *session) noteNow(op store.Op, object uint64, rest func(w *store.Writer)) (tell func()) {
 	on := s.conn
 	if on == nil {

@@ -9,14 +9,15 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Set is a proxy of a set in a manager; what is said of [Dict] and its keys holds for it as well.
+// A Set is a proxy of a set in a manager. What [Dict] says about keys and errors applies here as
+// well.
 type Set[T comparable] struct {
 	p       *proxy
 	element *codec.Type[T]
 }
 
-// NewSet makes a Set of elements in a manager. An error names the part of T that cannot be encoded, or
-// cannot be a key.
+// NewSet makes a Set with the given elements in a manager. An error names the part of T that cannot
+// be encoded or cannot be a key.
 func NewSet[T comparable](ctx context.Context, m *Manager, elements []T, opts ...Option) (*Set[T], error) {
 	s, err := setOf[T]()
 	if err != nil {
@@ -38,7 +39,7 @@ func (s *Set[T]) shape() uint64 { return store.Shape(store.KindSet, s.element.Fi
 
 func (s *Set[T]) write(r *request, elements []T) error { return writeAll(r, s.element, elements) }
 
-// count does a request with elements that is answered with a number.
+// count sends a request with elements whose result is a number.
 func (s *Set[T]) count(ctx context.Context, op store.Op, elements []T) (n int, err error) {
 	r, err := s.p.begin(op)
 	if err != nil {
@@ -52,18 +53,18 @@ func (s *Set[T]) count(ctx context.Context, op store.Op, elements []T) (n int, e
 	return n, err
 }
 
-// Add adds elements and returns how many of them were not there yet: of several processes that add one
-// element, one is told 1.
+// Add adds elements and returns how many of them are new. If several processes add the same
+// element, exactly one of them gets 1.
 func (s *Set[T]) Add(ctx context.Context, elements ...T) (fresh int, err error) {
 	return s.count(ctx, store.OpSetAdd, elements)
 }
 
-// Remove removes elements and returns how many of them were there.
+// Remove removes elements and returns how many of them the Set had.
 func (s *Set[T]) Remove(ctx context.Context, elements ...T) (were int, err error) {
 	return s.count(ctx, store.OpSetRemove, elements)
 }
 
-// Has reports whether an element is there.
+// Has reports whether the Set has an element.
 func (s *Set[T]) Has(ctx context.Context, v T) (ok bool, err error) {
 	r, err := s.p.begin(store.OpSetHas)
 	if err != nil {
@@ -77,30 +78,31 @@ func (s *Set[T]) Has(ctx context.Context, v T) (ok bool, err error) {
 	return ok, err
 }
 
-// Pop removes the oldest element and returns it; ok is false if there is none.
+// Pop removes the oldest element and returns it; ok is false if the Set is empty.
 func (s *Set[T]) Pop(ctx context.Context) (v T, ok bool, err error) {
 	err = s.p.ask(ctx, store.OpSetPop, func(in *store.Reader) error { return readIf(in, s.element, &v, &ok) })
 	return v, ok, err
 }
 
-// Len is the number of elements.
+// Len returns the number of elements.
 func (s *Set[T]) Len(ctx context.Context) (int, error) { return s.p.askInt(ctx, store.OpSetLen) }
 
 // Clear removes all elements.
 func (s *Set[T]) Clear(ctx context.Context) error { return s.p.ask(ctx, store.OpSetClear, nil) }
 
-// Union adds the elements of another Set of the same manager and returns how many are new.
+// Union adds the elements of another Set of the same manager, and returns how many are new.
 func (s *Set[T]) Union(ctx context.Context, other *Set[T]) (int, error) {
 	return s.with(ctx, store.OpSetUnion, other)
 }
 
-// Intersect removes what another Set of the same manager does not have, and returns how many were
-// removed.
+// Intersect removes the elements that another Set of the same manager lacks, and returns how many
+// it removed.
 func (s *Set[T]) Intersect(ctx context.Context, other *Set[T]) (int, error) {
 	return s.with(ctx, store.OpSetIntersect, other)
 }
 
-// Subtract removes what another Set of the same manager has, and returns how many were removed.
+// Subtract removes the elements that another Set of the same manager has, and returns how many it
+// removed.
 func (s *Set[T]) Subtract(ctx context.Context, other *Set[T]) (int, error) {
 	return s.with(ctx, store.OpSetSubtract, other)
 }
@@ -118,9 +120,9 @@ func (s *Set[T]) with(ctx context.Context, op store.Op, other *Set[T]) (n int, e
 	return n, err
 }
 
-// All yields the elements in the order in which they came in, some at a time. What is added
-// meanwhile is yielded too, at the end; what is removed before its turn is not. An error comes
-// last.
+// All yields the elements in the order in which they were added. It fetches a page of them at a
+// time, so it also yields elements that are added meanwhile, at the end, and skips elements that
+// are removed before it reaches them. An error comes last.
 func (s *Set[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for cursor := uint64(0); ; {
@@ -138,6 +140,7 @@ func (s *Set[T]) All(ctx context.Context) iter.Seq2[T, error] {
 			if len(page) == 0 {
 				return
 			}
+
 			cursor = next
 		}
 	}
@@ -148,6 +151,7 @@ func (s *Set[T]) page(ctx context.Context, cursor uint64) (page []T, next uint64
 	if err != nil {
 		return nil, 0, err
 	}
+
 	r.Uint(cursor)
 	r.Int(pageSize)
 	err = r.do(ctx, func(in *store.Reader) error {
@@ -161,10 +165,11 @@ func (s *Set[T]) page(ctx context.Context, cursor uint64) (page []T, next uint64
 		}
 		return nil
 	})
+
 	return page, next, err
 }
 
-// Copy returns all elements, as [Set.All] does.
+// Copy returns the elements that [Set.All] yields.
 func (s *Set[T]) Copy(ctx context.Context) (all []T, err error) {
 	for v, err := range s.All(ctx) {
 		if err != nil {
@@ -175,13 +180,13 @@ func (s *Set[T]) Copy(ctx context.Context) (all []T, err error) {
 	return all, nil
 }
 
-// Close is [Dict.Close].
+// Close ends the proxy; see [Dict.Close].
 func (s *Set[T]) Close() error { return s.p.close() }
 
-// MarshalBinary encodes the proxy, not the content.
+// MarshalBinary encodes the proxy, not the contents.
 func (s *Set[T]) MarshalBinary() ([]byte, error) { return s.p.marshal() }
 
-// UnmarshalBinary makes s a proxy of what was encoded.
+// UnmarshalBinary makes s the encoded proxy.
 func (s *Set[T]) UnmarshalBinary(data []byte) error {
 	fresh, err := setOf[T]()
 	if err != nil {

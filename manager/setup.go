@@ -9,12 +9,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
-// A Setup is run in a manager's process before it serves anybody; see [SetupFunc].
+// A Setup runs in a manager's process before the manager serves any client; see [SetupFunc].
 type Setup interface {
 	bound() (boundSetup, error)
 }
 
-// A SetupOf is a function that sets a manager up, with an argument; [SetupOf.With] gives it that.
+// A SetupOf is a function that sets up a manager; [SetupOf.With] binds its argument.
 type SetupOf[A any] struct {
 	name string
 	f    func(ctx context.Context, s *Server, arg A) error
@@ -22,11 +22,12 @@ type SetupOf[A any] struct {
 	once func() error
 }
 
-// SetupFunc registers a function for [Config].Setup: it prepares what the methods of own types need, or
-// has the manager serve remote clients, with [Server.Listen]. When it returns an error, Start does.
+// SetupFunc registers a function for [Config].Setup. The function prepares what methods need, or
+// makes the manager serve remote clients with [Server.Listen]. If it returns an error, Start
+// returns that error.
 //
-// Like [mp.Register] it belongs into package variables or init functions, and panics if the name
-// is empty or taken.
+// Like [mp.Register], SetupFunc must be called in package variables or init functions. It panics if
+// the name is empty or taken.
 func SetupFunc[A any](name string, f func(ctx context.Context, s *Server, arg A) error) *SetupOf[A] {
 	s := &SetupOf[A]{f: f}
 	s.once = sync.OnceValue(s.choose)
@@ -43,7 +44,7 @@ func (s *SetupOf[A]) choose() (err error) {
 	return nil
 }
 
-// With binds an argument.
+// With binds the argument.
 func (s *SetupOf[A]) With(arg A) Setup { return &setupWith[A]{s, arg} }
 
 type setupWith[A any] struct {
@@ -59,7 +60,7 @@ func (w *setupWith[A]) bound() (boundSetup, error) {
 	return boundSetup{w.s.name, arg}, err
 }
 
-// setting is a SetupOf of any type.
+// setting is a SetupOf with any type.
 type setting interface {
 	registered
 	run(ctx context.Context, srv *Server, arg []byte) error
@@ -75,7 +76,7 @@ func (s *SetupOf[A]) run(ctx context.Context, srv *Server, arg []byte) error {
 	})
 }
 
-// boundSetup is a Setup on its way to the manager's process.
+// boundSetup is the wire form of a Setup.
 type boundSetup struct {
 	Name string
 	Arg  []byte

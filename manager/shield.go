@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shield"
 )
 
-// shielded calls code of the user's. A panic is an error, and so is runtime.Goexit.
+// shielded calls a function of the program and turns a panic or runtime.Goexit into an error.
 func shielded(f func() error) error {
 	err := shield.Call(f)
 	if p := (*shield.Panic)(nil); errors.As(err, &p) {

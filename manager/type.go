@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A TypeOf is a type of the user's of which objects can live in a manager; see [Type].
+// A TypeOf is a type of the program whose objects can live in a manager; see [Type].
 type TypeOf[T, A any] struct {
 	name string
 	f    func(ctx context.Context, arg A) (*T, error)
@@ -20,13 +20,13 @@ type TypeOf[T, A any] struct {
 	once func() error
 }
 
-// Type registers a type of which objects can live in a manager, with the function that makes one there of
-// an argument. What such an object can be asked is registered with [Method]; nothing else can.
-// If *T has a method Close() error, it is called when nobody has the object any more, or the
-// manager is shut down.
+// Type registers a type whose objects can live in a manager. f makes an object there from an
+// argument. Other processes can call only the methods that are registered with [Method]. If *T has
+// a method Close() error, the manager calls it when no process uses the object any longer, or when
+// the manager is shut down.
 //
-// Like [mp.Register] it belongs into package variables or init functions, and panics if the name
-// is empty or taken.
+// Like [mp.Register], Type must be called in package variables or init functions. It panics if the
+// name is empty or taken.
 func Type[T, A any](name string, f func(ctx context.Context, arg A) (*T, error)) *TypeOf[T, A] {
 	t := &TypeOf[T, A]{f: f}
 	t.once = sync.OnceValue(t.choose)
@@ -43,7 +43,8 @@ func (t *TypeOf[T, A]) choose() (err error) {
 	return nil
 }
 
-// shapeOf tells types apart by their names, since nothing of them travels.
+// shapeOf returns a shape that depends only on the type's name, since no object of the type is ever
+// encoded.
 func (t *TypeOf[T, A]) shapeOf() uint64 { return shapeOfType[T]() }
 
 func (t *TypeOf[T, A]) create(ctx context.Context, arg []byte) (object any, err error) {
@@ -62,7 +63,7 @@ func (t *TypeOf[T, A]) create(ctx context.Context, arg []byte) (object any, err 
 	return object, err
 }
 
-// making is a TypeOf of any types.
+// making is a TypeOf with any types.
 type making interface {
 	registered
 	shapeOf() uint64

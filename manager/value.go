@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Value is a proxy of one value in a manager; what is said of [Dict] holds for it as well.
+// A Value is a proxy of one value in a manager. What [Dict] says about values applies here as well.
 type Value[T any] struct {
 	p     *proxy
 	value *codec.Type[T]
@@ -63,7 +63,7 @@ func (v *Value[T]) Store(ctx context.Context, value T) error {
 	return r.do(ctx, nil)
 }
 
-// Swap sets the value and returns the one that was there.
+// Swap sets the value and returns the old one.
 func (v *Value[T]) Swap(ctx context.Context, value T) (old T, err error) {
 	r, err := v.begin(store.OpValueSwap, value)
 	if err != nil {
@@ -73,8 +73,7 @@ func (v *Value[T]) Swap(ctx context.Context, value T) (old T, err error) {
 	return old, err
 }
 
-// CompareAndSwap sets the value if it is old, which it is if it is encoded alike, and reports whether it
-// was.
+// CompareAndSwap sets the value if its encoding equals old's, and reports whether it did.
 func (v *Value[T]) CompareAndSwap(ctx context.Context, old, value T) (swapped bool, err error) {
 	r, err := v.begin(store.OpValueCAS, old, value)
 	if err != nil {
@@ -84,7 +83,7 @@ func (v *Value[T]) CompareAndSwap(ctx context.Context, old, value T) (swapped bo
 	return swapped, err
 }
 
-// UpdateValue is [Update] of a Value, which f cannot remove.
+// UpdateValue is like [Update] for a Value, which f cannot remove.
 func UpdateValue[T, A any](ctx context.Context, v *Value[T], f *Func[T, A], arg A) (value T, err error) {
 	r, err := v.p.begin(store.OpValueChange)
 	if err != nil {
@@ -93,13 +92,13 @@ func UpdateValue[T, A any](ctx context.Context, v *Value[T], f *Func[T, A], arg 
 	return change(ctx, r, f.writeTo(r), f, arg)
 }
 
-// Close is [Dict.Close].
+// Close ends the proxy; see [Dict.Close].
 func (v *Value[T]) Close() error { return v.p.close() }
 
-// MarshalBinary encodes the proxy, not the content.
+// MarshalBinary encodes the proxy, not the contents.
 func (v *Value[T]) MarshalBinary() ([]byte, error) { return v.p.marshal() }
 
-// UnmarshalBinary makes v a proxy of what was encoded.
+// UnmarshalBinary makes v the encoded proxy.
 func (v *Value[T]) UnmarshalBinary(data []byte) error {
 	fresh, err := valueOf[T]()
 	if err != nil {

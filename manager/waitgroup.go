@@ -6,12 +6,13 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A WaitGroup is a proxy of a count in a manager for whose end processes wait, as [ipc.WaitGroup] is.
+// A WaitGroup is a proxy of a counter in a manager. Processes can wait until it is 0, as with
+// [ipc.WaitGroup].
 type WaitGroup struct{ p *proxy }
 
 var waitGroupShape = store.Shape(store.KindWaitGroup)
 
-// NewWaitGroup makes a WaitGroup in a manager, of which the count is 0.
+// NewWaitGroup makes a WaitGroup in a manager. Its count is 0.
 func NewWaitGroup(ctx context.Context, m *Manager, opts ...Option) (*WaitGroup, error) {
 	p, err := m.make(ctx, store.KindWaitGroup, waitGroupShape, opts, nil)
 	if err != nil {
@@ -20,7 +21,8 @@ func NewWaitGroup(ctx context.Context, m *Manager, opts ...Option) (*WaitGroup, 
 	return &WaitGroup{p}, nil
 }
 
-// Add adds n, which may be negative. Below 0 is [ipc.ErrOverRelease], and changes nothing.
+// Add adds n, which may be negative, to the count. If the count would become negative, Add changes
+// nothing and returns [ipc.ErrOverRelease].
 func (g *WaitGroup) Add(ctx context.Context, n int) error {
 	r, err := g.p.begin(store.OpGroupAdd)
 	if err != nil {
@@ -30,10 +32,10 @@ func (g *WaitGroup) Add(ctx context.Context, n int) error {
 	return r.do(ctx, nil)
 }
 
-// Done is Add(-1).
+// Done subtracts one from the count.
 func (g *WaitGroup) Done(ctx context.Context) error { return g.Add(ctx, -1) }
 
-// Count is the count.
+// Count returns the count.
 func (g *WaitGroup) Count(ctx context.Context) (int, error) {
 	return g.p.askInt(ctx, store.OpGroupCount)
 }
@@ -41,13 +43,13 @@ func (g *WaitGroup) Count(ctx context.Context) (int, error) {
 // Wait waits until the count is 0, or ctx ends.
 func (g *WaitGroup) Wait(ctx context.Context) error { return g.p.ask(ctx, store.OpGroupWait, nil) }
 
-// Close is [Dict.Close]: it ends the proxy, not the group.
+// Close ends the proxy, not the group; see [Dict.Close].
 func (g *WaitGroup) Close() error { return g.p.close() }
 
 // MarshalBinary encodes the proxy.
 func (g *WaitGroup) MarshalBinary() ([]byte, error) { return g.p.marshal() }
 
-// UnmarshalBinary makes g a proxy of what was encoded.
+// UnmarshalBinary makes g the encoded proxy.
 func (g *WaitGroup) UnmarshalBinary(data []byte) (err error) {
 	g.p, err = unmarshal(data, store.KindWaitGroup, waitGroupShape)
 	return err
