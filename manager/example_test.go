@@ -20,7 +20,7 @@ type words struct {
 	Counts *manager.Dict[string, int]
 }
 
-// one adds to a count, in the manager.
+// one adds to a count in the manager's process.
 var one = manager.Function("one", func(_ context.Context, n, by int) (int, error) { return n + by, nil })
 
 var countWords = mp.RegisterAction("countWords", func(ctx context.Context, w words) error {
@@ -32,13 +32,14 @@ var countWords = mp.RegisterAction("countWords", func(ctx context.Context, w wor
 	return nil
 })
 
-// Workers count words into one map. Each update is one step, so none gets lost.
+// Workers count words into one map. Each update is atomic, so no count is lost.
 func ExampleUpdate() {
 	ctx := context.Background()
 	m, err := manager.Start(ctx, manager.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer m.Close()
 	counts, err := manager.NewDict[string, int](ctx, m)
 	if err != nil {
@@ -59,7 +60,7 @@ func ExampleUpdate() {
 	// map[be:2 not:1 or:1 to:2] <nil>
 }
 
-// started is a manager for an example.
+// started starts a manager for an example.
 func started(ctx context.Context) *manager.Manager {
 	m, err := manager.Start(ctx, manager.Config{})
 	if err != nil {
@@ -68,7 +69,7 @@ func started(ctx context.Context) *manager.Manager {
 	return m
 }
 
-// check ends an example that has gone wrong.
+// check ends an example that has failed.
 func check(errs ...error) {
 	if err := errors.Join(errs...); err != nil {
 		log.Fatal(err)
@@ -137,7 +138,7 @@ func ExampleSet() {
 	defer m.Close()
 	seen, err := manager.NewSet(ctx, m, []string{"a"})
 	check(err)
-	fmt.Println(seen.Add(ctx, "a", "b")) // one is new
+	fmt.Println(seen.Add(ctx, "a", "b")) // only "b" is new
 	fmt.Println(seen.Has(ctx, "b"))
 	fmt.Println(seen.Copy(ctx))
 	// Output:
@@ -206,7 +207,7 @@ func ExampleRWMutex() {
 	m := started(ctx)
 	defer m.Close()
 	lock, err := manager.NewRWMutex(ctx, m)
-	check(err, lock.RLock(ctx), lock.RLock(ctx)) // two read
+	check(err, lock.RLock(ctx), lock.RLock(ctx)) // two readers
 	fmt.Println(lock.TryLock(ctx))
 	check(lock.RUnlock(ctx), lock.RUnlock(ctx))
 	fmt.Println(lock.TryLock(ctx))
@@ -222,7 +223,7 @@ func ExampleRecursiveMutex() {
 	lock, err := manager.NewRecursiveMutex(ctx, m)
 	check(err)
 	held, err := lock.Lock(ctx)
-	check(err, held.Lock()) // again, by whoever has held
+	check(err, held.Lock()) // any code with the Held can lock again
 	fmt.Println(held.Unlock(ctx), held.Unlock(ctx))
 	// Output:
 	// <nil> <nil>
@@ -270,6 +271,7 @@ func ExampleCond() {
 	other.Go(func() {
 		check(lock.Lock(ctx), ready.Store(ctx, true), changed.Broadcast(ctx), lock.Unlock(ctx))
 	})
+
 	err = changed.WaitFor(ctx, func() bool { yes, err := ready.Load(ctx); check(err); return yes })
 	fmt.Println(err, lock.Unlock(ctx))
 	other.Wait()
@@ -325,7 +327,7 @@ func ExampleWaitGroup() {
 	// <nil>
 }
 
-// Counter is a type of one's own. Its methods are called by many goroutines at once.
+// Counter is a type whose objects live in a manager. Many goroutines call its methods at once.
 type Counter struct {
 	mu sync.Mutex
 	n  int
@@ -347,8 +349,8 @@ var (
 	addCounter = manager.Method("addCounter", (*Counter).Add)
 )
 
-// An object of one's own type stays in the manager; what is registered of its methods can be called from
-// everywhere.
+// An object of the program's own type stays in the manager. Its registered methods can be called
+// from any process.
 func ExampleMethod() {
 	ctx := context.Background()
 	m := started(ctx)
@@ -362,7 +364,7 @@ func ExampleMethod() {
 	// 0 below zero
 }
 
-// Many operations, of any objects of a manager, are one message and one step.
+// Many operations on any objects of a manager take one message, and are atomic.
 func ExampleManager_Do() {
 	ctx := context.Background()
 	m := started(ctx)
@@ -382,7 +384,8 @@ func ExampleManager_Do() {
 	// 1 7.5 <nil>
 }
 
-// Another program, here the same one, finds a manager by its address and a key, and objects by their names.
+// Another program, here the same one, finds a manager by its address and key, and objects by their
+// names.
 func ExampleDial() {
 	ctx := context.Background()
 	key := []byte("some random bytes that both have read from a file")
@@ -402,7 +405,7 @@ func ExampleDial() {
 	// from the program that has started it <nil>
 }
 
-// prepare runs in the manager's process before it serves anybody.
+// prepare runs in the manager's process before the manager serves any client.
 var prepare = manager.SetupFunc("prepare", func(_ context.Context, _ *manager.Server, greeting string) error {
 	fmt.Println(greeting)
 	return nil
@@ -412,7 +415,7 @@ func ExampleSetupFunc() {
 	ctx := context.Background()
 	m, err := manager.Start(ctx, manager.Config{Setup: prepare.With("ready to serve")})
 	check(err)
-	fmt.Println(m.Shutdown(ctx)) // its output has arrived then
+	fmt.Println(m.Shutdown(ctx)) // returns after the manager's output has arrived
 	// Output:
 	// ready to serve
 	// <nil>

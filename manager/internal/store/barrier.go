@@ -6,17 +6,16 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// Operations of barriers.
+// Operations of barriers. The comments list the arguments and, after a colon, the results.
 const (
-	OpBarrierWait Op = iota + 180 // whether it has something to do: index, whether it is to do that
-	OpBarrierDone                 // whether that has worked
+	OpBarrierWait Op = iota + 180 // whether it has an action: index, whether to run the action
+	OpBarrierDone                 // whether the action has succeeded
 	OpBarrierAbort
 	OpBarrierReset
-	OpBarrierState // parties, how many wait, whether it is broken
+	OpBarrierState // : parties, waiting parties, whether it is broken
 )
 
-// barrier lets its parties go on when all are there. The last one may have something to do
-// before.
+// barrier makes its parties wait until all have arrived. The last one may run an action first.
 type barrier struct {
 	parties int
 	broken  bool
@@ -32,6 +31,7 @@ func init() {
 		}
 		return b, nil
 	}
+
 	define(KindBarrier, map[Op]func(x *exec) error{
 		OpBarrierWait:  barrierWait,
 		OpBarrierDone:  barrierDone,
@@ -55,11 +55,12 @@ func barrierWait(x *exec) error {
 		return err
 	}
 	switch {
-	case b.broken, b.acting != nil: // more than there are parties
+	case b.broken, b.acting != nil: // there are more parties than the barrier has
 		return errs.ErrBroken
 	case b.waiters.Len() < b.parties-1:
 		return x.s.wait(&b.waiters, &pending{c: x.c, call: x.call, o: x.o})
 	}
+
 	x.out.Int(0)
 	x.out.Bool(act)
 	if act {
@@ -68,10 +69,11 @@ func barrierWait(x *exec) error {
 	} else {
 		b.pass(x.s)
 	}
+
 	return nil
 }
 
-// pass lets all go on who wait: the first to arrive has the highest index.
+// pass lets all waiting parties go on. The first to arrive gets the highest index.
 func (b *barrier) pass(s *Store) {
 	for p := first(&b.waiters); p != nil; p = first(&b.waiters) {
 		index := b.waiters.Len()
@@ -97,7 +99,7 @@ func barrierDone(x *exec) error {
 	return nil
 }
 
-// abort breaks it for all who wait.
+// abort breaks the barrier for all waiting parties.
 func (b *barrier) abort(s *Store, o *object) {
 	b.broken = true
 	if b.acting != nil {
@@ -107,7 +109,7 @@ func (b *barrier) abort(s *Store, o *object) {
 	s.answerAll(&b.waiters, errs.ErrBroken)
 }
 
-// left is when a party has given up.
+// left breaks the barrier when a party gives up.
 func (b *barrier) left(s *Store, o *object, _ *list.List) { b.abort(s, o) }
 
 func (b *barrier) leave(s *Store, o *object, c *Client) {

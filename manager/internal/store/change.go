@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// A change is a function of the user's that makes a new value of an old one. It runs beside
-// everything else; if the value has become another one meanwhile, it runs again with that. Those
-// of one place take turns.
+// A change is a call of a registered function that computes a new value from an old one. The
+// function runs in its own goroutine, without the lock. If the value has changed meanwhile, it runs
+// again with the new one. Changes of the same place run one after the other.
 
-// place is where a value is changed. Its functions are called under the lock.
+// place is where a value is changed. Its functions are called with the lock held.
 type place struct {
-	name   string // of the turns
+	name   string // identifies the queue of changes; see turn
 	find   func() (*cell, error)
-	add    func(b []byte) error // when there is none
-	remove func()               // nil: it cannot be
+	add    func(b []byte) error // called if there is no value
+	remove func()               // nil if the value cannot be removed
 }
 
-// changer is what users' functions are to an object.
+// changer is a registered function that changes a value.
 type changer func(ctx context.Context, old, arg []byte) (value []byte, remove bool, err error)
 
 var errCannotRemove = errors.New("manager: this value cannot be removed")
 
-// function reads the name and shape of a function that changes.
+// function reads the name and shape of a changer.
 func (x *exec) function() (changer, error) {
 	name, shape := string(x.in.Bytes()), x.in.Uint()
 	if x.in.bad {
@@ -41,18 +41,20 @@ type turn struct {
 	name string
 }
 
-// change begins a change, with the argument that is left to be read.
+// change begins a change, whose argument is still to be read.
 func (x *exec) change(f changer, at place) error {
 	arg := append([]byte(nil), x.in.Bytes()...)
 	if err := x.in.Err(); err != nil {
 		return err
 	}
+
 	s, o := x.s, x.o
 	job := &change{s: s, o: o, f: f, at: at, arg: arg}
 	ctx, p, err := x.begin(runSize+len(arg)+len(at.name), job.finish)
 	if err != nil {
 		return err
 	}
+
 	job.ctx, job.p = ctx, p
 	key := turn{o, at.name}
 	if q := s.turns[key]; q != nil {
@@ -64,8 +66,9 @@ func (x *exec) change(f changer, at place) error {
 	return errLater
 }
 
-// begin makes the request a call that counts for size bytes and runs until it is answered. Its
-// context ends when the call is cancelled; finish is called with ErrCanceled some time later.
+// begin turns the request into a call that counts for size bytes and runs until it is answered. The
+// call's context ends when the call is canceled. Some time later, begin calls finish with
+// ErrCanceled.
 func (x *exec) begin(size int, finish func(err error)) (context.Context, *pending, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &pending{c: x.c, call: x.call, o: x.o, stop: cancel, size: size, runs: true}
@@ -78,19 +81,21 @@ func (x *exec) begin(size int, finish func(err error)) (context.Context, *pendin
 		cancel()
 		time.AfterFunc(patience, func() { finish(ErrCanceled) })
 	}
+
 	var aside list.List
 	if err := x.s.wait(&aside, p); !errors.Is(err, errLater) {
 		cancel()
 		return nil, nil, err
 	}
+
 	return ctx, p, nil
 }
 
-// patience is how long a function has to return after its context has ended. Then its call is
-// answered, and nobody waits for it any more.
+// patience is how long a function has to return after its context has ended. After that, its call
+// is answered without it.
 const patience = 250 * time.Millisecond
 
-// change is one that waits for its turn or runs.
+// change is a change that waits for its turn or runs.
 type change struct {
 	s     *Store
 	p     *pending
@@ -109,7 +114,7 @@ func (c *change) begin() {
 	go c.run(c.ctx)
 }
 
-// run runs the function until its result is for the value that is there.
+// run runs the function until its result belongs to the current value.
 func (c *change) run(ctx context.Context) {
 	defer c.p.stop()
 	for over := false; !over; {
@@ -117,6 +122,7 @@ func (c *change) run(ctx context.Context) {
 		if err == nil {
 			err = ctx.Err()
 		}
+
 		var b []byte
 		var remove bool
 		if err == nil {
@@ -130,6 +136,7 @@ func (c *change) run(ctx context.Context) {
 		over = c.put(at.cell, at.version, b, remove)
 		c.s.functions.Taken(b)
 	}
+
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.s.returned(c.p)
@@ -139,7 +146,7 @@ func (c *change) run(ctx context.Context) {
 type found struct {
 	cell    *cell
 	version uint64
-	old     []byte // a copy; nil if there was nothing
+	old     []byte // a copy; nil if there was no value
 	lent    int    // bytes borrowed for old
 }
 
@@ -147,10 +154,12 @@ type found struct {
 func (c *change) look(ctx context.Context) (at found, err error) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
+
 	for {
 		if c.o.gone {
 			return at, ErrGone
 		}
+
 		at.cell, err = c.at.find()
 		if at.cell == nil {
 			return at, err
@@ -166,7 +175,7 @@ func (c *change) look(ctx context.Context) (at found, err error) {
 	}
 }
 
-// put puts a new value there, unless it has changed, and reports whether that is over.
+// put stores a new value unless the old one has changed, and reports whether the change is done.
 func (c *change) put(was *cell, version uint64, b []byte, remove bool) bool {
 	s := c.s
 	s.mu.Lock()
@@ -175,6 +184,7 @@ func (c *change) put(was *cell, version uint64, b []byte, remove bool) bool {
 	if c.over {
 		return true
 	}
+
 	s.acts = c.p.c
 	defer func() { s.acts = nil }()
 	at, err := c.at.find()
@@ -202,16 +212,18 @@ func (c *change) put(was *cell, version uint64, b []byte, remove bool) bool {
 			s.give(c.p.c, id)
 		}
 	}
+
 	c.answer(err, func(w *Writer) {
 		w.Bool(!remove)
 		if !remove {
 			w.Bytes(b)
 		}
 	})
+
 	return true
 }
 
-// finish answers the call if that has not been done.
+// finish answers the call, unless it was answered already.
 func (c *change) finish(err error) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -219,20 +231,22 @@ func (c *change) finish(err error) {
 	c.s.sweep()
 }
 
-// answer answers, and lets the next one have its turn.
+// answer answers the call, and starts the next change of the same place.
 func (c *change) answer(err error, result func(w *Writer)) {
 	if c.over {
 		return
 	}
+
 	c.over = true
 	c.s.answer(c.p, err, result)
 	key := turn{c.o, c.at.name}
 	q := c.s.turns[key]
-	if c.place != nil { // its turn has not come
+	if c.place != nil { // still waiting for its turn
 		q.Remove(c.place)
 		c.p.stop()
 		return
 	}
+
 	if e := q.Front(); e != nil {
 		next := q.Remove(e).(*change)
 		next.place = nil

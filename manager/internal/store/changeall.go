@@ -2,8 +2,8 @@ package store
 
 import "context"
 
-// dictChangeAll reads a function, and then keys with arguments, and has it change the value of each. One
-// key is a step; many of them are done between two looks at the lock.
+// dictChangeAll reads a function, and then keys with arguments, and changes the value of each key.
+// Each key is changed atomically. The lock is taken once for many keys.
 func dictChangeAll(x *exec) error {
 	f, err := x.function()
 	if err != nil {
@@ -40,12 +40,12 @@ type changeAll struct {
 	f changer
 	c *Client
 
-	todo *Reader     // keys and arguments not read yet
+	todo *Reader     // keys and arguments that have not been read yet
 	some []keyChange // the next changes
 }
 
-// How many keys are looked up at a time under the lock, and how many bytes of values are copied, at least one
-// value.
+// Bounds for each time the lock is taken: how many keys are looked up, and how many bytes of values
+// are copied. At least one value is copied.
 const (
 	atATime      = 256
 	bytesAtATime = 1 << 20
@@ -56,6 +56,7 @@ func (a *changeAll) run(ctx context.Context) error {
 		for len(a.some) < atATime && a.todo.More() {
 			a.some = append(a.some, keyChange{key: string(a.todo.Bytes()), arg: a.todo.Bytes()})
 		}
+
 		if len(a.some) == 0 {
 			return nil
 		}
@@ -69,6 +70,7 @@ func (a *changeAll) run(ctx context.Context) error {
 			a.s.functions.Taken(now[i].new)
 			now[i].old, now[i].new = nil, nil
 		}
+
 		a.s.giveBack(a.c, lent)
 		if err != nil {
 			return err
@@ -80,7 +82,8 @@ func (a *changeAll) run(ctx context.Context) error {
 	}
 }
 
-// change makes new values and puts them there, and returns those that have changed meanwhile.
+// change computes new values and stores them. It returns the keys whose values have changed
+// meanwhile.
 func (a *changeAll) change(ctx context.Context, some []keyChange) (again []keyChange, err error) {
 	for i := range some {
 		k := &some[i]
@@ -94,10 +97,12 @@ func (a *changeAll) change(ctx context.Context, some []keyChange) (again []keyCh
 	return a.put(some)
 }
 
-// look copies the values of the first n keys, and returns n and how many bytes it borrowed for them.
+// look copies the values of the first n keys, and returns n and the number of bytes that it
+// borrowed for them.
 func (a *changeAll) look(ctx context.Context) (n, lent int, err error) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
+
 	for {
 		first, all := a.sizes()
 		if lent, err = a.s.lend(ctx, a.c, min(max(first, bytesAtATime), all)); err != nil {
@@ -114,7 +119,7 @@ func (a *changeAll) look(ctx context.Context) (n, lent int, err error) {
 	}
 }
 
-// sizes returns the size of the first present value, and the size of all.
+// sizes returns the size of the first value that exists, and the size of all values.
 func (a *changeAll) sizes() (first, all int) {
 	for i := range a.some {
 		if e := a.d.at[a.some[i].key]; e != nil {
@@ -126,7 +131,7 @@ func (a *changeAll) sizes() (first, all int) {
 	return first, all
 }
 
-// copy copies as many values as room allows, and returns for how many keys.
+// copy copies as many values as room allows, and returns the number of keys done.
 func (a *changeAll) copy(room int) (n int) {
 	for n = range a.some {
 		k := &a.some[n]
@@ -141,7 +146,7 @@ func (a *changeAll) copy(room int) (n int) {
 	return len(a.some)
 }
 
-// put puts new values there, and returns those that have changed meanwhile.
+// put stores new values, and returns the keys whose values have changed meanwhile.
 func (a *changeAll) put(some []keyChange) (again []keyChange, err error) {
 	s := a.s
 	s.mu.Lock()
@@ -152,6 +157,7 @@ func (a *changeAll) put(some []keyChange) (again []keyChange, err error) {
 	if a.o.gone {
 		return nil, ErrGone
 	}
+
 	for _, k := range some {
 		e := a.d.at[k.key]
 		switch {
@@ -167,5 +173,6 @@ func (a *changeAll) put(some []keyChange) (again []keyChange, err error) {
 			return nil, err
 		}
 	}
+
 	return again, nil
 }

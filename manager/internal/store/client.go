@@ -5,41 +5,43 @@ import (
 	"fmt"
 )
 
-// Client is who uses a Store. It has a number of calls, each of which is answered once.
+// Client is a user of a Store. It makes calls, each of which is answered once.
 type Client struct {
 	reply  func(call uint32, answer []byte)
 	far    bool
-	has    map[uint64]int      // objects, and how often it was told of them
-	pinned map[uint64]bool     // those that it has sent on
-	holds  map[*object]int     // where it has a lock or the like
-	calls  map[uint32]*pending // that wait or run
+	has    map[uint64]int      // objects, and how often the client was told of each
+	pinned map[uint64]bool     // objects of which it has sent proxies on
+	holds  map[*object]int     // objects of which it holds a lock or a permit
+	calls  map[uint32]*pending // calls that wait or run
 	most   int                 // maximum size of an answer in bytes
 	gone   bool
 
 	mostHad  int           // peak of len(has)
-	pending  int           // calls that count
-	waiting  int           // bytes that these count for
+	pending  int           // number of calls that count
+	waiting  int           // bytes that these calls count for
 	borrowed int           // bytes of values that its functions work on
-	room     chan struct{} // closed when borrowed gets smaller; nil if no function waits for that
+	room     chan struct{} // closed when borrowed decreases; nil if no function waits for that
 	walks    budget
 	account  Account
 }
 
-// An Account bounds the answers that have been made for a client and that it has not read. Its methods are called
-// under the Store's lock, so that no other answer is made in between.
+// An Account bounds the answers that were made for a client and that it has not read. The Store
+// calls its methods with the lock held, so that it makes no other answer in between.
 type Account interface {
-	// Room is how many bytes an answer may have now. There is always some for a short one.
+	// Room returns the number of bytes that an answer may have now. It is always enough for a short
+	// answer.
 	Room() int
-	// Charge is told how many bytes an answer has that was made.
+	// Charge counts an answer of n bytes that was made.
 	Charge(n int)
 }
 
-// Bound has an Account bound a client's answers. It is called before the client asks anything.
+// Bound makes an Account bound a client's answers. The caller must call it before the client's
+// first request.
 func (c *Client) Bound(a Account) { c.account = a }
 
-// NewClient makes a client. Answers that are not ready at once go to reply, which must neither block nor use
-// the Store. An answer has at most most bytes. The connection of a far client may be lost while the client
-// lives.
+// NewClient makes a client. The Store passes answers that are not ready at once to reply, which
+// must neither block nor use the Store. An answer has at most most bytes. The connection of a far
+// client may be lost while the client lives.
 func (s *Store) NewClient(far bool, most int, reply func(call uint32, answer []byte)) *Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,25 +55,25 @@ type pending struct {
 	c      *Client
 	call   uint32
 	o      *object
-	queue  *list.List // in which it waits
+	queue  *list.List // the queue in which it waits
 	place  *list.Element
-	cancel func() // nil: it is taken out of the queue, and that is the answer
-	stop   func() // of code of the user's: ends its context
-	size   int    // bytes that it counts for
-	runs   bool   // it runs the user's code, and counts until that returns
-	began  bool   // the user's code has a goroutine now
+	cancel func() // nil means: remove the call from its queue and answer it
+	stop   func() // ends the context of registered code
+	size   int    // bytes that the call counts for
+	runs   bool   // whether it runs registered code; it counts until that returns
+	began  bool   // whether that code has a goroutine now
 
 	charged  bool
 	answered bool
 
-	// What it waits for, of each kind.
-	write bool    // of a lock: for itself alone
-	then  *object // of a condition: the lock that it takes then
-	err   error   // with which it is answered when it has that
-	value value   // of a queue: what it puts
+	// State for different kinds of objects.
+	write bool    // of a lock: whether it waits to write
+	then  *object // of a condition: the lock to take after the signal
+	err   error   // of a condition: the error to return once it has the lock
+	value value   // of a queue: the value to put
 }
 
-// wait lets a call wait in a queue.
+// wait makes a call wait in a queue.
 func (s *Store) wait(q *list.List, p *pending) error {
 	if p.c.calls[p.call] != nil || p.call == 0 {
 		return errMalformed
@@ -89,7 +91,7 @@ func (s *Store) wait(q *list.List, p *pending) error {
 
 func (p *pending) enqueue(q *list.List) { p.queue, p.place = q, q.PushBack(p) }
 
-// unqueue takes a call out of where it waits.
+// unqueue removes a call from the queue in which it waits.
 func (p *pending) unqueue() {
 	if p.queue != nil {
 		p.queue.Remove(p.place)
@@ -97,7 +99,7 @@ func (p *pending) unqueue() {
 	}
 }
 
-// first is the one that has waited longest, or nil.
+// first returns the call that has waited longest, or nil.
 func first(q *list.List) *pending {
 	if e := q.Front(); e != nil {
 		return e.Value.(*pending)
@@ -105,7 +107,7 @@ func first(q *list.List) *pending {
 	return nil
 }
 
-// answer answers a call that has waited.
+// answer answers a waiting call.
 func (s *Store) answer(p *pending, err error, result func(w *Writer)) {
 	p.unqueue()
 	if p.answered {
@@ -115,9 +117,11 @@ func (s *Store) answer(p *pending, err error, result func(w *Writer)) {
 	if p.c.calls[p.call] == p {
 		delete(p.c.calls, p.call)
 	}
+
 	if !p.began {
 		s.discharge(p)
 	}
+
 	if p.c.gone {
 		return
 	}
@@ -126,8 +130,8 @@ func (s *Store) answer(p *pending, err error, result func(w *Writer)) {
 	p.c.reply(p.call, w.B)
 }
 
-// returned notes that the user's code of a call has returned. The call no longer counts once it has been
-// answered too.
+// returned notes that a call's registered code has returned. The call no longer counts once it has
+// also been answered.
 func (s *Store) returned(p *pending) {
 	p.began = false
 	if p.answered {
@@ -135,14 +139,14 @@ func (s *Store) returned(p *pending) {
 	}
 }
 
-// answerAll answers all who wait in a queue.
+// answerAll answers all calls in a queue.
 func (s *Store) answerAll(q *list.List, err error) {
 	for p := first(q); p != nil; p = first(q) {
 		s.answer(p, err, nil)
 	}
 }
 
-// cancel has a call answered soon, in one way or another.
+// cancel makes the store answer a call soon.
 func (s *Store) cancel(p *pending) {
 	if p.cancel != nil {
 		p.cancel()
@@ -150,18 +154,18 @@ func (s *Store) cancel(p *pending) {
 	}
 	q := p.queue
 	s.answer(p, ErrCanceled, nil)
-	s.drop(p.o, p.value) // it is in no queue
+	s.drop(p.o, p.value) // not in a queue's contents yet
 	if b, ok := p.o.body.(leavable); ok {
 		b.left(s, p.o, q)
 	}
 }
 
-// leavable is a body of which somebody may go on when another one gives up waiting in a queue.
+// leavable is a body whose waiting calls may be able to go on when another call stops waiting.
 type leavable interface {
 	left(s *Store, o *object, q *list.List)
 }
 
-// Leave takes everything from a client that is no more.
+// Leave takes everything from a client that is gone.
 func (s *Store) Leave(c *Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,18 +181,20 @@ func (s *Store) Leave(c *Client) {
 	for o := range c.holds {
 		o.body.leave(s, o, c)
 	}
+
 	for id := range c.has {
 		if (c.far || c.pinned[id]) && s.linger > 0 && !s.closed {
 			s.lingerOn(s.objects[id])
 		}
 		s.unref(id)
 	}
+
 	s.bytes -= hasSize * len(c.has)
 	c.has, c.pinned, c.holds = nil, nil, nil
 	s.sweep()
 }
 
-// hold notes that a client has something of an object which it is to give back, n times more.
+// hold notes that a client holds n more locks or permits of an object.
 func (c *Client) hold(o *object, n int) {
 	if c.gone {
 		return
@@ -207,7 +213,7 @@ func (x *exec) roomToHold() error {
 	return nil
 }
 
-// give tells a client of an object.
+// give notes that a client is told of an object.
 func (s *Store) give(c *Client, id uint64) {
 	o := s.objects[id]
 	if o == nil || c.gone {
@@ -220,7 +226,7 @@ func (s *Store) give(c *Client, id uint64) {
 	}
 }
 
-// takeBack is give's counterpart, for n times.
+// takeBack undoes n calls of give.
 func (s *Store) takeBack(c *Client, id uint64, n int) {
 	has := c.has[id]
 	if has == 0 || n < 1 {
@@ -236,7 +242,7 @@ func (s *Store) takeBack(c *Client, id uint64, n int) {
 	}
 }
 
-// unref says that one less has an object. sweep is to be called then.
+// unref drops one reference to an object. The caller must call sweep afterwards.
 func (s *Store) unref(id uint64) {
 	o := s.objects[id]
 	if o == nil {
@@ -247,11 +253,11 @@ func (s *Store) unref(id uint64) {
 	}
 }
 
-// mostSwept is how many objects are removed at a time, or how many elements of them, since all clients wait
-// meanwhile. A single object may have more.
+// mostSwept bounds how many objects, or elements of them, are removed at a time, since all clients
+// wait meanwhile. A single object may have more.
 const mostSwept = 10_000
 
-// sweep removes objects without references, and those that only they contained. If there are
+// sweep removes objects without references, and objects that only those contained. If there are
 // very many, a goroutine removes the rest.
 func (s *Store) sweep() {
 	if len(s.dying) == 0 || s.sweeps {
@@ -285,7 +291,7 @@ func (s *Store) sweepRest() {
 	defer s.mu.Unlock()
 	for len(s.dying) > 0 {
 		s.sweepSome()
-		s.mu.Unlock() // let others have their turn
+		s.mu.Unlock() // give other goroutines a turn
 		s.mu.Lock()
 	}
 	s.sweeps = false

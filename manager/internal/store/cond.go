@@ -7,14 +7,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// Operations of conditions.
+// Operations of conditions. The comments list the arguments.
 const (
 	OpCondWait   Op = iota + 150
-	OpCondSignal    // whether all are meant
-	OpCondUnlock    // whether a signal is to be given on before
+	OpCondSignal    // whether to wake all waiters
+	OpCondUnlock    // whether to pass a signal on first
 )
 
-// cond lets those who hold a lock wait for each other.
+// cond lets clients that share a lock wait for each other.
 type cond struct {
 	lock    *object
 	waiters list.List
@@ -44,7 +44,7 @@ func init() {
 	define(KindCond, map[Op]func(x *exec) error{OpCondWait: condWait, OpCondSignal: condSignal, OpCondUnlock: condUnlock}, OpCondWait)
 }
 
-// condWait gives the lock up and waits. Who is cancelled takes it again as well.
+// condWait releases the lock and waits. A canceled call takes the lock again as well.
 func condWait(x *exec) error {
 	c, s := x.o.body.(*cond), x.s
 	l := c.lock.body.(*lock)
@@ -62,8 +62,8 @@ func condWait(x *exec) error {
 	return errLater
 }
 
-// cancel has one who waits take the lock again. What was on its way to a client that is no more
-// goes to another one.
+// cancel makes a waiting call take the lock again. If the client is gone, a signal that it has
+// already got goes to another waiter.
 func (c *cond) cancel(s *Store, p *pending) {
 	l := p.then.body.(*lock)
 	signalled := p.queue == &l.waiters && p.err == nil
@@ -80,7 +80,7 @@ func (c *cond) cancel(s *Store, p *pending) {
 	}
 }
 
-// relock lets one who has waited for a signal wait for the lock.
+// relock moves a call that has waited for a signal to the queue of the lock.
 func (p *pending) relock(s *Store) {
 	o := p.then
 	l := o.body.(*lock)
@@ -96,6 +96,7 @@ func (p *pending) relock(s *Store) {
 		s.answer(p, err, nil)
 		return
 	}
+
 	p.enqueue(&l.waiters)
 	l.grant(s, o)
 }
@@ -118,7 +119,8 @@ func condSignal(x *exec) error {
 	return nil
 }
 
-// condUnlock gives up the lock for which a client did not wait any longer, and gives on the signal that it got.
+// condUnlock releases a lock that a client got after it had stopped waiting for it, and passes on
+// the signal that the client got.
 func condUnlock(x *exec) error {
 	signalled := x.in.Bool()
 	if err := x.in.Err(); err != nil {

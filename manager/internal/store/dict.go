@@ -6,43 +6,44 @@ import (
 	"sort"
 )
 
-// Operations of dicts. Entries have the order in which their keys came in.
+// Operations of dicts, whose entries keep the order in which their keys were first set. The
+// comments list the arguments and, after a colon, the results.
 const (
-	OpDictGet      Op = iota + 16 // keys: for each whether it is there, and its value
+	OpDictGet      Op = iota + 16 // keys: for each whether it exists, and its value
 	OpDictSet                     // keys and values
-	OpDictDelete                  // keys: how many were there
-	OpDictHas                     // key: whether it is there
-	OpDictPop                     // key: as Get
-	OpDictPopFirst                // whether there is one, key, value
-	OpDictGetOrSet                // key, value: whether it was there, the value that is
-	OpDictSwap                    // key, value: as Get, of before
-	OpDictCAS                     // key, whether it is to be there, old, value: whether it was
+	OpDictDelete                  // keys: how many existed
+	OpDictHas                     // key: whether it exists
+	OpDictPop                     // key: as for Get
+	OpDictPopFirst                // : whether there is one, value, key
+	OpDictGetOrSet                // key, value: whether the key existed, its value if so
+	OpDictSwap                    // key, value: as for Get, before the change
+	OpDictCAS                     // key, whether it must exist, old, value: whether it was set
 	OpDictLen
 	OpDictClear
-	OpDictScan      // cursor, bytes: the next cursor, entries; none at the end
+	OpDictScan      // cursor, bytes: next cursor, entries; none at the end
 	OpDictChange    // function, shape, key, argument: whether there is a value, the value
 	OpDictChangeAll // function, shape, keys and arguments
 )
 
-// cell is where a value lies that can be changed by a function.
+// cell holds a value that a function can change.
 type cell struct {
 	v       value
 	version uint64
 	gone    bool
 }
 
-// entry is that of a dict or set.
+// entry is an entry of a dict or set.
 type entry struct {
 	cell
 	key string
 	seq uint64
 }
 
-// entries are those of a dict or set, by key and in order.
+// entries holds the entries of a dict or set, by key and in order.
 type entries struct {
 	at      map[string]*entry
-	peak    int      // peak of len(at) since the map was made: a map never shrinks
-	order   []*entry // by seq; those that are gone have not been taken out yet
+	peak    int      // peak of len(at) since the map was made, since a map never shrinks
+	order   []*entry // by seq; may still contain entries that are gone
 	lastSeq uint64
 }
 
@@ -54,9 +55,11 @@ func (d *entries) set(s *Store, o *object, key, b []byte) error {
 	if e != nil {
 		return e.set(s, o, b)
 	}
+
 	if err := s.room(len(key) + keySize + len(b) + valueSize); err != nil {
 		return err
 	}
+
 	v, err := s.keep(o, b, value{})
 	if err != nil {
 		return err
@@ -72,7 +75,7 @@ func (d *entries) set(s *Store, o *object, key, b []byte) error {
 
 // set gives a cell a value.
 func (c *cell) set(s *Store, o *object, b []byte) error {
-	if v := &c.v; v.refs == nil && v.holds(len(b)) && len(Refs(b, s.id)) == 0 { // nothing to account for
+	if v := &c.v; v.refs == nil && v.holds(len(b)) && len(Refs(b, s.id)) == 0 { // the size does not change
 		v.b = append(v.b[:0], b...)
 		c.version++
 		return nil
@@ -85,7 +88,7 @@ func (c *cell) set(s *Store, o *object, b []byte) error {
 	return err
 }
 
-// remove takes an entry out.
+// remove removes an entry.
 func (d *entries) remove(s *Store, o *object, e *entry) {
 	delete(d.at, e.key)
 	d.empty(s, o, e)
@@ -115,20 +118,19 @@ func (d *entries) clear(s *Store, o *object) {
 	d.at, d.order, d.peak = map[string]*entry{}, nil, 0
 }
 
-// first is the oldest entry, or nil.
+// first returns the oldest entry, or nil.
 func (d *entries) first() *entry {
 	for i, e := range d.order {
 		if !e.gone {
 			clear(d.order[:i])
-			d.order = d.order[i:] // it is not to be looked for again
+			d.order = d.order[i:] // so that the next call does not search again
 			return e
 		}
 	}
 	return nil
 }
 
-// scan writes entries from a cursor on, at least one if there is one, until they are size bytes
-// long.
+// scan writes entries after a cursor, at least one if there is one, until they have size bytes.
 func (d *entries) scan(x *exec, withValues bool) error {
 	cursor, size := x.in.Uint(), x.in.Int()
 	if err := x.in.Err(); err != nil {
@@ -136,7 +138,7 @@ func (d *entries) scan(x *exec, withValues bool) error {
 	}
 	i := sort.Search(len(d.order), func(i int) bool { return d.order[i].seq > cursor })
 	if x.out.most > 0 {
-		size = min(size, x.out.most) // more would not fit
+		size = min(size, x.out.most) // a longer answer would not fit
 	}
 	var page []*entry
 	for n := 0; i < len(d.order) && (n < size || len(page) == 0); i++ {
@@ -145,6 +147,7 @@ func (d *entries) scan(x *exec, withValues bool) error {
 			n += len(e.key) + len(e.v.b) + 1
 		}
 	}
+
 	if len(page) > 0 {
 		cursor = page[len(page)-1].seq
 	}
@@ -156,6 +159,7 @@ func (d *entries) scan(x *exec, withValues bool) error {
 			x.value(e.v)
 		}
 	}
+
 	return nil
 }
 
@@ -183,13 +187,14 @@ func init() {
 		OpDictChange:    dictChange,
 		OpDictChangeAll: dictChangeAll,
 	}, OpDictChange, OpDictChangeAll)
+
 	whole(OpDictClear, OpDictScan)
 	brief(OpDictSet, OpDictDelete, OpDictHas, OpDictLen)
 }
 
 func (x *exec) dict() *dict { return x.o.body.(*dict) }
 
-// show writes a value that may be there, and tells the client of what is in it.
+// show writes whether there is a value, and the value.
 func (x *exec) show(v value, there bool) {
 	x.out.Bool(there)
 	if there {
@@ -197,7 +202,7 @@ func (x *exec) show(v value, there bool) {
 	}
 }
 
-// entry writes that of an entry.
+// entry writes whether there is an entry, and its value.
 func (x *exec) entry(e *entry) {
 	if e == nil {
 		x.show(value{}, false)
@@ -227,6 +232,7 @@ func dictSet(x *exec) error {
 	if err := x.countMany(2, keyCost); err != nil {
 		return err
 	}
+
 	for {
 		key, b := x.in.Bytes(), x.in.Bytes()
 		if x.in.bad {
@@ -353,6 +359,7 @@ func dictChange(x *exec) error {
 	if err != nil {
 		return err
 	}
+
 	key := string(x.in.Bytes())
 	d, s, o := x.dict(), x.s, x.o
 	return x.change(f, place{

@@ -9,7 +9,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
-// A Kind is what an object is.
+// A Kind is the kind of an object.
 type Kind byte
 
 // The kinds of objects.
@@ -19,7 +19,7 @@ const (
 	KindSet
 	KindValue
 	KindQueue
-	KindLock // one at a time, or several that read
+	KindLock // for one writer or several readers
 	KindSemaphore
 	KindCond
 	KindEvent
@@ -40,17 +40,17 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", byte(k))
 }
 
-// Shape is the number of what an object of a kind holds, given those of its types.
+// Shape returns a hash of a kind of object and of the shapes of the types that it contains.
 func Shape(k Kind, types ...uint64) uint64 {
 	h := fnv.New64a()
 	fmt.Fprint(h, byte(k), types)
 	return h.Sum64()
 }
 
-// An Op is what a request asks for.
+// An Op is the operation that a request asks for.
 type Op byte
 
-// exec is a request that is being done.
+// exec is a request that is being performed.
 type exec struct {
 	s    *Store
 	c    *Client
@@ -60,29 +60,29 @@ type exec struct {
 	out  *Writer
 
 	shown []uint64 // objects that the client has been told of
-	steps int      // of work so far
-	named int      // keys and elements so far, by what they cost
+	steps int      // steps of work so far
+	named int      // keys and elements so far, weighted by their cost
 	batch bool
-	hasty bool // it is not to take long
+	hasty bool // whether it must not take long
 }
 
-// operation is what there is to an Op.
+// operation describes an Op.
 type operation struct {
 	kind Kind // of the object; 0 if there is none
 	f    func(x *exec) error
-	// alone says that it may be answered later, so that it cannot be part of a batch.
+	// alone means that the request may be answered later, so it cannot be part of a batch.
 	alone bool
-	// whole says that it goes through everything in the object.
+	// whole means that it goes through everything in the object.
 	whole bool
-	// brief says that its answer has at most mostBrief bytes, also if that is an error.
+	// brief means that its answer has at most mostBrief bytes, even if it is an error.
 	brief bool
-	// compares says that it compares everything in the object with the rest of the request.
+	// compares means that it compares everything in the object with the rest of the request.
 	compares bool
 }
 
 var operations [256]operation
 
-// define fills in the operations of a kind of object.
+// define registers the operations of a kind of object.
 func define(k Kind, all map[Op]func(x *exec) error, alone ...Op) {
 	for op, f := range all {
 		operations[op] = operation{kind: k, f: f}
@@ -106,7 +106,8 @@ func brief(ops ...Op) {
 	}
 }
 
-// A batch of fewBrief operations with brief answers has a short answer, for which there is always room.
+// A batch of at most fewBrief operations with brief answers has a short answer, for which there is
+// always room.
 const (
 	mostBrief = 512
 	fewBrief  = 64
@@ -115,7 +116,7 @@ const (
 // isBriefBatch reports whether the answer to a batch is certainly short.
 func isBriefBatch(request []byte) bool {
 	in := Reader{b: request[1:]}
-	in.Uint() // the object, which is none
+	in.Uint() // the object, which a batch does not have
 	n := in.Count()
 	if n > fewBrief {
 		return false
@@ -138,22 +139,22 @@ func compares(ops ...Op) {
 // sized is a body with many elements.
 type sized interface{ size() int }
 
-// mostSteps bounds the work of a batch, since all other clients wait meanwhile: some 20 ms.
+// mostSteps bounds the work of a batch to about 20 ms, since all other clients wait meanwhile.
 const mostSteps = 4 << 20
 
-// mostAlone bounds the work of a request that is no batch: about 300 ms. An object large enough to need more takes
-// gigabytes.
+// mostAlone bounds the work of a request outside a batch to about 300 ms. An object that needs more
+// takes gigabytes.
 const mostAlone = 64 << 20
 
-// mostElements bounds the elements and keys that a request names, in a batch those of all its requests: to put
-// a million into a list takes some 200 ms. A key that is put into a dict or set counts for keyCost, since that
-// takes as many times as long.
+// mostElements bounds the elements and keys that a request names, or all requests of a batch
+// together. Putting a million elements into a list takes about 200 ms. Putting a key into a dict or
+// set takes several times as long, so it counts for keyCost.
 const (
 	mostElements = 1 << 20
 	keyCost      = 4
 )
 
-// work counts steps. It returns an error if there are too many.
+// work counts n steps, and returns an error if there are too many.
 func (x *exec) work(n int) error {
 	x.steps += n
 	switch {
@@ -165,12 +166,12 @@ func (x *exec) work(n int) error {
 	return nil
 }
 
-// count counts keys and elements by what they cost. It returns an error if that is too much.
+// count counts keys and elements by their cost, and returns an error if there are too many.
 func (x *exec) count(cost int) error {
 	x.named += cost
 	switch {
 	case x.named > mostElements:
-		x.named -= cost // it is not done, and another one of the batch may be
+		x.named -= cost // not performed, so that a later request of the batch may be
 		return errTooMany
 	case x.hasty && !x.batch && x.named > fewElements:
 		return errHeavy
@@ -178,16 +179,16 @@ func (x *exec) count(cost int) error {
 	return nil
 }
 
-// A request above one of these bounds is not done at once: each takes some milliseconds.
+// A request above one of these bounds takes some milliseconds, so it is not performed at once.
 const (
 	fewElements = 1 << 14
 	fewSteps    = 1 << 19
 	longBatch   = 64 << 10 // bytes
 )
 
-// countRest counts the keys or elements that are left to be read, each of which has the given number of byte
-// strings and the given cost. It is called first, so that a request with too much work is refused before any of it
-// is done. It returns the count, and the bytes in all of them.
+// countRest counts the keys or elements that are still to be read. Each has the given number of
+// byte strings and the given cost. Operations call it first, so that a request with too much work
+// is refused before any of it is done. It returns the count, and the total bytes of the strings.
 func (x *exec) countRest(strings, cost int) (n, size int, err error) {
 	in, most := x.in, (mostElements-x.named)/cost
 	for ; in.More() && n <= most; n++ {
@@ -201,7 +202,7 @@ func (x *exec) countRest(strings, cost int) (n, size int, err error) {
 	return n, size, x.count(n * cost)
 }
 
-// countMany is countRest that does not look at what is certainly not much.
+// countMany is like countRest but skips requests that are certainly small.
 func (x *exec) countMany(strings, cost int) error {
 	if !x.batch && len(x.in.b) <= strings*fewElements/cost {
 		return nil
@@ -216,12 +217,13 @@ var (
 	errTooLarge    = fmt.Errorf("%w: the object is too large for an operation that goes through all of it", ErrLimit)
 )
 
-// mostRepeated bounds the answer to a request that can ask for the same value many times, in bytes.
+// mostRepeated bounds, in bytes, the answer to a request that can ask for the same value many
+// times.
 const mostRepeated = 256 << 20
 
 var errTooMuch = fmt.Errorf("%w: the answer is longer than a message may be: ask for less at a time", ErrLimit)
 
-// slack is an upper bound of what an answer has besides a value.
+// slack is an upper bound of the size of an answer without its value.
 const slack = 64
 
 // fits returns an error if a value of n bytes is too large for an answer to a client.
@@ -240,23 +242,24 @@ func (x *exec) fitsBytes(n int) error {
 	return nil
 }
 
-// A Verdict says whether a request has been done. If not, nothing has, and it can be tried again.
+// A Verdict says whether a request was performed. If it was not, nothing has changed, and it can be
+// tried again.
 type Verdict byte
 
 // The verdicts.
 const (
 	Done   Verdict = iota
-	Heavy          // it takes long
-	NoRoom         // the client's Account has no room for the answer: there may be for the longest one
+	Heavy          // it would take long
+	NoRoom         // the client's Account has no room for the answer; wait for room for the longest answer
 )
 
-// Do does what a request of a client says, and appends the answer to w, unless that comes later
-// or nobody wants it. The verdict is not Heavy.
+// Do performs a request of a client and appends the answer to w, unless the answer comes later or
+// the request wants none. The verdict is never Heavy.
 func (s *Store) Do(c *Client, call uint32, request []byte, w *Writer) Verdict {
 	return s.doOr(c, call, request, w, false)
 }
 
-// DoSoon is Do of a request that does not take long; if it does, the verdict is Heavy.
+// DoSoon is like Do, but refuses a request that takes long: the verdict is then Heavy.
 func (s *Store) DoSoon(c *Client, call uint32, request []byte, w *Writer) Verdict {
 	return s.doOr(c, call, request, w, true)
 }
@@ -266,6 +269,7 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 	if hasty && isBatch && len(request) > longBatch {
 		return Heavy
 	}
+
 	at := len(w.B)
 	w.begin(call)
 	w.B = append(w.B, isResult)
@@ -273,10 +277,11 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 	if c.most > 0 {
 		w.most = at + c.most
 	}
+
 	s.mu.Lock()
 	var err error
 	short := c.account != nil && c.reserve(w, at)
-	if short && isBatch && !isBriefBatch(request) { // some of it would be done
+	if short && isBatch && !isBriefBatch(request) { // a part of the batch would be performed
 		err = errNoRoom
 	} else {
 		err = s.do(c, call, request, w, hasty)
@@ -287,6 +292,7 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 	if err == nil && call != 0 && c.account != nil {
 		c.account.Charge(len(w.B) - at)
 	}
+
 	s.sweep()
 	s.mu.Unlock()
 	w.most = 0
@@ -306,17 +312,18 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 		w.at = at
 		w.End()
 	}
+
 	return Done
 }
 
-// These stand for the verdicts other than Done while a request is being done.
+// These errors stand for the verdicts other than Done while a request is being performed.
 var (
 	errHeavy  = errors.New("heavy")
 	errNoRoom = errors.New("no room")
 )
 
-// reserve bounds an answer by the room that the client's Account has, and reports whether that is less than the
-// longest answer may have.
+// reserve bounds an answer by the room in the client's Account, and reports whether that is less
+// than the longest answer may need.
 func (c *Client) reserve(w *Writer, at int) (short bool) {
 	if room := c.account.Room(); room < c.most {
 		w.most, short = at+room, true
@@ -339,7 +346,7 @@ func (s *Store) do(c *Client, call uint32, request []byte, w *Writer, hasty bool
 	return err
 }
 
-// do does the request x.in. On error the client has not been told of any objects.
+// do performs the request x.in. On error the client has not been told of any objects.
 func (x *exec) do() error {
 	before := len(x.shown)
 	err := x.tryDo()
@@ -362,6 +369,7 @@ func (x *exec) tryDo() error {
 	case x.batch && x.steps > mostSteps:
 		return errTooMuchWork
 	}
+
 	op := &operations[x.in.b[0]]
 	x.in.b = x.in.b[1:]
 	id := x.in.Uint()
@@ -378,24 +386,27 @@ func (x *exec) tryDo() error {
 			return fmt.Errorf("%w: it is a %v, and no %v", ErrKind, x.o.kind, op.kind)
 		}
 	}
+
 	if x.hasty && !x.batch && op.whole && x.o.body.(sized).size() > fewSteps {
 		return errHeavy
 	}
 	if err := x.work(x.stepsOf(op)); err != nil {
 		return err
 	}
+
 	return op.f(x)
 }
 
-// stepsOf returns how many steps an operation takes, as far as they are known before. Alone, those do not count
-// that go through the object but little else, or a large one could not even be emptied; what they answer is
-// bounded by the size of a message.
+// stepsOf returns the number of steps of an operation, as far as it is known in advance. Outside a
+// batch, the steps of an operation that merely goes through an object do not count, since a large
+// object could not even be emptied otherwise. The answers of such operations are bounded by the
+// size of a message.
 func (x *exec) stepsOf(op *operation) int {
 	steps := 1
 	switch {
 	case op.compares:
 		n := x.o.body.(sized).size()
-		// Only those that are as long are compared: not more bytes than there are.
+		// Only elements of equal length are compared, so no more bytes than the store has.
 		steps += n + min((1+n)*(len(x.in.b)/64), x.s.bytes/64)
 	case op.whole && x.batch:
 		steps += x.o.body.(sized).size()
@@ -409,7 +420,8 @@ const (
 	isError  = 1
 )
 
-// fixed caches the encoding of frequent errors: to encode one takes longer than most requests.
+// fixed caches the encodings of frequent errors, since encoding one takes longer than most
+// requests.
 var fixed []fixedError
 
 type fixedError struct {
@@ -423,7 +435,7 @@ func init() {
 	}
 }
 
-// appendError appends an error.
+// appendError appends an encoded error.
 func appendError(b []byte, err error) []byte {
 	b = append(b, isError)
 	for i := range fixed {
@@ -451,7 +463,7 @@ func (w *Writer) answer(call uint32, err error, result func(w *Writer)) {
 // Fail appends an answer that is an error.
 func (w *Writer) Fail(call uint32, err error) { w.answer(call, err, nil) }
 
-// Answer takes an answer apart: the results, or the error.
+// Answer decodes an answer. It returns the results or the error.
 func Answer(b []byte) (*Reader, error) {
 	if len(b) == 0 {
 		return nil, errMalformed
@@ -462,7 +474,8 @@ func Answer(b []byte) (*Reader, error) {
 	return nil, errtree.Decode(b[1:])
 }
 
-// Operations returns all operations. A test that attacks every operation uses it, and so covers new ones.
+// Operations returns all operations. A test that attacks every operation uses it, so that it covers
+// new ones.
 func Operations() (all []Op) {
 	for i := range operations {
 		if operations[i].f != nil {

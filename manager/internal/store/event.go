@@ -6,7 +6,7 @@ import "container/list"
 const (
 	OpEventSet Op = iota + 160
 	OpEventClear
-	OpEventIsSet // whether it is
+	OpEventIsSet // : whether it is set
 	OpEventWait
 )
 

@@ -2,16 +2,18 @@ package store
 
 import "context"
 
-// Functions work on copies of values, which may be much larger than the requests for them. So a client's
-// copies have at most limits.Waiting bytes at a time, or are one larger value; its other functions wait until
-// there is room.
+// Functions work on copies of values, which may be much larger than the requests. So a client's
+// copies may have limits.Waiting bytes together, or be one larger value. Its other functions wait
+// until there is room.
 
-// lend waits until a client may copy n bytes, or until ctx ends. It gives up the lock while it waits.
+// lend waits until a client may copy n bytes, or until ctx ends. The caller must hold s.mu; lend
+// releases it while it waits.
 func (s *Store) lend(ctx context.Context, c *Client, n int) (int, error) {
 	for s.limits.Waiting > 0 && c.borrowed > 0 && c.borrowed+n > s.limits.Waiting {
 		if c.room == nil {
 			c.room = make(chan struct{})
 		}
+
 		room := c.room
 		s.mu.Unlock()
 		select {
@@ -23,11 +25,12 @@ func (s *Store) lend(ctx context.Context, c *Client, n int) (int, error) {
 			return 0, err
 		}
 	}
+
 	c.borrowed += n
 	return n, nil
 }
 
-// giveBack is lend's counterpart. The caller must not hold the lock.
+// giveBack undoes lend. The caller must not hold s.mu.
 func (s *Store) giveBack(c *Client, n int) {
 	if n > 0 {
 		s.mu.Lock()

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// lingering holds objects that live on for a time after the client that had them has gone. An object is
-// in it once, however many clients have left it: a client that comes and goes all the
-// time leaves no more behind than others do.
+// lingering holds objects that live on for a time after the client that had them has gone. An
+// object is in it once, however many clients have left it, so a client that comes and goes all the
+// time leaves no more behind than others.
 type lingering struct {
-	all   list.List // of lingerer, the first to expire in front
+	all   list.List // of lingerer, in order of expiry
 	timer *time.Timer
 }
 
@@ -39,7 +39,7 @@ func (s *Store) lingerOn(o *object) {
 	}
 }
 
-// expire gives up the objects whose time is over.
+// expire drops the objects whose time is over.
 func (s *Store) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

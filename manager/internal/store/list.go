@@ -6,9 +6,10 @@ import (
 	"slices"
 )
 
-// Operations of lists. An index below 0 counts from the end.
+// Operations of lists. A negative index counts from the end. The comments list the arguments and,
+// after a colon, the results.
 const (
-	OpListAppend Op = iota + 40 // values: the length then
+	OpListAppend Op = iota + 40 // values: the new length
 	OpListGet                   // index: value
 	OpListSet                   // index, value
 	OpListInsert                // index, values
@@ -18,20 +19,20 @@ const (
 	OpListScan   // index, bytes: values
 	OpListSlice  // from, to: values
 	OpListIndex  // value, from: index or -1
-	OpListCount  // value: how often
-	OpListRemove // value: whether it was there
+	OpListCount  // value: number of matches
+	OpListRemove // value: whether it existed
 	OpListReverse
 	OpListClear
 	OpListSwap    // index, value: the old one
-	OpListCAS     // index, old, value: whether it was
-	OpListReplace // length and version that it must have, values: whether it had
+	OpListCAS     // index, old, value: whether it was set
+	OpListReplace // expected version, values: whether the version matched
 	OpListChange  // function, shape, index, argument: true, the value
-	OpListAll     // version, values
+	OpListAll     // : version, values
 )
 
 type elements struct {
 	all     []*cell
-	peak    int // peak of len(all) since all was allocated, to know when to shrink it
+	peak    int // peak of len(all) since all was allocated; tells when to shrink it
 	version uint64
 }
 
@@ -54,6 +55,7 @@ func init() {
 		l := &elements{}
 		return l, l.insert(x, 0)
 	}
+
 	define(KindList, map[Op]func(x *exec) error{
 		OpListAppend:  listAppend,
 		OpListGet:     func(x *exec) error { return x.element(func(c *cell) error { x.value(c.v); return nil }) },
@@ -75,6 +77,7 @@ func init() {
 		OpListAll:     listAll,
 		OpListReplace: listReplace,
 	}, OpListChange)
+
 	whole(OpListScan, OpListSlice, OpListIndex, OpListCount, OpListRemove, OpListReverse, OpListClear, OpListReplace, OpListAll)
 	compares(OpListIndex, OpListCount, OpListRemove)
 	brief(OpListAppend, OpListSet, OpListLen)
@@ -82,7 +85,7 @@ func init() {
 
 func (x *exec) list() *elements { return x.o.body.(*elements) }
 
-// value writes a value and tells the client of what is in it.
+// value writes a value, and tells the client of the objects in it.
 func (x *exec) value(v value) {
 	if x.out.Bytes(v.b); x.out.full {
 		return
@@ -93,7 +96,7 @@ func (x *exec) value(v value) {
 	}
 }
 
-// values writes values, as long as there is room for them.
+// values writes values while there is room for them.
 func (x *exec) values(all []*cell) {
 	for _, c := range all {
 		if x.value(c.v); x.out.full {
@@ -102,7 +105,7 @@ func (x *exec) values(all []*cell) {
 	}
 }
 
-// at is where an index is, up to the length or below it.
+// at resolves an index, which must be less than below.
 func (l *elements) at(i, below int) (int, error) {
 	n := i
 	if n < 0 {
@@ -114,7 +117,7 @@ func (l *elements) at(i, below int) (int, error) {
 	return n, nil
 }
 
-// element calls f with the element whose index is read, and all else that was to be read.
+// element reads an index, which must be all that is left to be read, and calls f with the element.
 func (x *exec) element(f func(c *cell) error) error {
 	l := x.list()
 	i, err := l.at(x.in.Int(), len(l.all))
@@ -127,7 +130,7 @@ func (x *exec) element(f func(c *cell) error) error {
 	return f(l.all[i])
 }
 
-// insert inserts the values that are left to be read, all or none.
+// insert inserts the values that are still to be read, or none of them on error.
 func (l *elements) insert(x *exec, at int) error {
 	n, size, err := x.countRest(1, 1)
 	if err == nil {
@@ -147,17 +150,19 @@ func (l *elements) insert(x *exec, at int) error {
 		}
 		fresh = append(fresh, &cell{v: v})
 	}
+
 	if at == len(l.all) {
 		l.all = append(l.all, fresh...)
 	} else {
 		l.all = slices.Insert(l.all, at, fresh...)
 	}
+
 	l.peak = max(l.peak, len(l.all))
 	l.version++
 	return nil
 }
 
-// badInput is an error if something that was read was wrong.
+// badInput returns an error if the request is malformed.
 func (x *exec) badInput() error {
 	if x.in.bad {
 		return errMalformed
@@ -186,7 +191,7 @@ func listInsert(x *exec) error {
 	return l.insert(x, at)
 }
 
-// setElement reads an index and a value.
+// setElement reads an index and a value, and sets the element.
 func (x *exec) setElement(show bool) error {
 	i, b := x.in.Int(), x.in.Bytes()
 	if err := x.in.Err(); err != nil {
@@ -197,12 +202,14 @@ func (x *exec) setElement(show bool) error {
 	if err != nil {
 		return err
 	}
+
 	if show {
 		if err := x.fitsBytes(len(l.all[n].v.b)); err != nil {
 			return err
 		}
 		x.value(l.all[n].v)
 	}
+
 	l.version++
 	return l.all[n].set(x.s, x.o, b)
 }
@@ -212,6 +219,7 @@ func listCAS(x *exec) error {
 	if err := x.in.Err(); err != nil {
 		return err
 	}
+
 	l := x.list()
 	n, err := l.at(i, len(l.all))
 	if err != nil {
@@ -226,7 +234,7 @@ func listCAS(x *exec) error {
 	return l.all[n].set(x.s, x.o, b)
 }
 
-// bounds reads those of a part.
+// bounds reads the bounds of a part of the list.
 func (x *exec) bounds() (from, to int, err error) {
 	from, to = x.in.Int(), x.in.Int()
 	if err := x.in.Err(); err != nil {
@@ -262,6 +270,7 @@ func (l *elements) remove(s *Store, o *object, from, to int) {
 	} else {
 		l.all = slices.Delete(l.all, from, to)
 	}
+
 	if l.peak > 64 && len(l.all) < l.peak/4 {
 		l.all = slices.Clone(l.all)
 		l.peak = len(l.all)
@@ -286,17 +295,20 @@ func listPop(x *exec) error {
 	if err := x.fitsBytes(len(l.all[n].v.b)); err != nil {
 		return err
 	}
+
 	if n > 0 {
 		if err := x.work((len(l.all) - n) / 16); err != nil {
 			return err
 		}
 	}
+
 	x.show(l.all[n].v, true)
 	l.remove(x.s, x.o, n, n+1)
 	return nil
 }
 
-// listScan writes values from an index on, at least one if there is one, until they are that long.
+// listScan writes values from an index on, at least one if there is one, until they have size
+// bytes.
 func listScan(x *exec) error {
 	from, size := x.in.Int(), x.in.Int()
 	if err := x.in.Err(); err != nil {
@@ -362,19 +374,21 @@ func listChange(x *exec) error {
 	if err != nil {
 		return err
 	}
+
 	l := x.list()
 	i, err := l.at(x.in.Int(), len(l.all))
 	if err != nil {
 		return err
 	}
-	c := l.all[i] // wherever it is by then
+
+	c := l.all[i] // the element, even if its index changes meanwhile
 	return x.change(f, place{
 		name: fmt.Sprintf("%p", c),
 		find: func() (*cell, error) {
 			if c.gone {
 				return nil, fmt.Errorf("%w: the element was removed meanwhile", ErrRange)
 			}
-			l.version++ // it may be changed now
+			l.version++ // the caller may change it now
 			return c, nil
 		},
 	})
@@ -387,12 +401,13 @@ func listAll(x *exec) error {
 	return x.in.Err()
 }
 
-// listReplace puts other values in the place of all, if nobody has changed anything since a version.
+// listReplace replaces all values if the list still has the expected version.
 func listReplace(x *exec) error {
 	version := x.in.Uint()
 	if x.in.bad {
 		return errMalformed
 	}
+
 	l := x.list()
 	x.out.Bool(l.version == version)
 	if l.version != version {

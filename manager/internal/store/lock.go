@@ -6,25 +6,24 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// Operations of locks.
+// Operations of locks. The comments list the arguments and, after a colon, the results.
 const (
-	OpLock    Op = iota + 120 // for itself alone
-	OpLockTry                 // whether it has it
+	OpLock    Op = iota + 120 // for a writer
+	OpLockTry                 // : whether it has the lock
 	OpLockUnlock
-	OpLockRead    // with others that read
-	OpLockTryRead // whether it has it
+	OpLockRead    // for a reader
+	OpLockTryRead // : whether it has the lock
 	OpLockReadUnlock
-	OpLockRepair   // whether the client is to repair what the lock guards
-	OpLockRepaired // whether it has
+	OpLockRepair   // : whether the client must repair what the lock guards
+	OpLockRepaired // whether the repair has succeeded
 )
 
-// lock is one for itself alone, or for several that read. Who waits gets it in the order of
-// coming.
+// lock is a lock for one writer or several readers. Waiters get it in order of arrival.
 type lock struct {
 	holder    *Client
 	readers   map[*Client]int
 	waiters   list.List
-	dead      bool // a holder has died, and nobody has repaired what it left
+	dead      bool // a holder has died, and no client has repaired what it guards
 	repairing *Client
 	repairers list.List
 }
@@ -45,7 +44,7 @@ func init() {
 
 func (x *exec) theLock() *lock { return x.o.body.(*lock) }
 
-// free reports whether it can be taken now.
+// free reports whether the lock can be taken now.
 func (l *lock) free(write bool) bool {
 	return l.holder == nil && (!write || len(l.readers) == 0)
 }
@@ -113,7 +112,7 @@ func (l *lock) unlockRead(s *Store, c *Client, o *object) error {
 	return nil
 }
 
-// grant gives it to those whose turn it is.
+// grant gives the lock to the waiters whose turn it is.
 func (l *lock) grant(s *Store, o *object) {
 	if l.dead {
 		s.answerAll(&l.waiters, errs.ErrOwnerDied)
@@ -127,7 +126,8 @@ func (l *lock) grant(s *Store, o *object) {
 
 func (l *lock) left(s *Store, o *object, _ *list.List) { l.grant(s, o) }
 
-// leave frees what a dead client had. What it held for itself alone may be half changed.
+// leave releases the locks of a dead client. If the client held the lock for writing, the guarded
+// data may be half changed.
 func (l *lock) leave(s *Store, o *object, c *Client) {
 	delete(l.readers, c)
 	if l.holder == c {
@@ -177,7 +177,8 @@ func lockRepaired(x *exec) error {
 	return nil
 }
 
-// nextRepair ends a repair: all go on, or the next one tries.
+// nextRepair ends a repair: if it succeeded, all waiting calls of Recover return, otherwise the
+// next one tries.
 func (l *lock) nextRepair(s *Store, o *object, ok bool) {
 	l.repairing = nil
 	if ok {

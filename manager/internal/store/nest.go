@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Objects in objects have levels: what is in one is at a higher level. So nothing is in itself,
-// however indirectly, and everything is freed some time; and nothing is deeper than the limit.
-// A level may be higher than it must be, since what was once deep stays there until somebody
-// asks for more.
+// Objects in objects have levels: the level of an object is higher than the level of each object
+// that contains it. So no object contains itself, even indirectly, every object is freed
+// eventually, and none is deeper than the limit. A level may be higher than necessary, since it is
+// lowered only when the limit is reached.
 
-// contain notes that objects are in o, or that there are too many levels.
+// contain notes that o contains objects, unless there would be a cycle or too many levels.
 func (s *Store) contain(o *object, refs []uint64) error {
 	for i, id := range refs {
 		if err := s.below(s.objects[id], o); err != nil {
@@ -28,10 +28,11 @@ func (s *Store) contain(o *object, refs []uint64) error {
 		}
 		child.refs++
 	}
+
 	return nil
 }
 
-// release notes that they are not in o any more. sweep is to be called then.
+// release notes that o no longer contains objects. The caller must call sweep afterwards.
 func (s *Store) release(o *object, refs []uint64) {
 	if len(refs) == 0 {
 		return
@@ -72,8 +73,8 @@ func (s *Store) below(o, in *object) error {
 	return s.raise(o, in)
 }
 
-// A budget bounds how long other clients have to wait while a client's requests walk through objects in
-// objects: so many steps a second, besides a few that are free for each request.
+// A budget bounds how long other clients have to wait while a client's requests walk through nested
+// objects. It grants a number of steps per second, besides a few that are free for each request.
 type budget struct {
 	left  int
 	since time.Time
@@ -81,13 +82,13 @@ type budget struct {
 
 const (
 	freeSteps   = 1000
-	firstSteps  = 1 << 16 // for a new client; few, or it would reconnect to get more
-	mostWalked  = 2 << 20 // saved up at most: enough for all objects of the default limit
+	firstSteps  = 1 << 16 // for a new client; few, since it could otherwise reconnect to get more
+	mostWalked  = 2 << 20 // maximum that can be saved up: enough for all objects of the default limit
 	walkedASec  = 1 << 20
-	stepsAtOnce = 1000 // between two looks at the budget
+	stepsAtOnce = 1000 // between two checks of the budget
 )
 
-// spend takes n steps from the budget and reports whether it had as many.
+// spend takes n steps from the budget, and reports whether it had as many.
 func (b *budget) spend(n int, now time.Time) bool {
 	if b.since.IsZero() {
 		b.left = firstSteps
@@ -102,7 +103,7 @@ func (b *budget) spend(n int, now time.Time) bool {
 	return true
 }
 
-// mayWalk takes steps from the budget of the acting client.
+// mayWalk takes n steps from the budget of the acting client.
 func (s *Store) mayWalk(n int) error {
 	if s.acts != nil && !s.acts.walks.spend(n, s.now()) {
 		return errBusy
@@ -115,8 +116,8 @@ type step struct {
 	level int
 }
 
-// raise raises the level of an object above the level of the object that will contain it, and the levels of
-// its contents accordingly. On error it changes none.
+// raise raises the level of an object above the level of the object that will contain it, and the
+// levels of its contents accordingly. On error it changes none.
 func (s *Store) raise(o, in *object) error {
 	before := map[*object]int{}
 	err := s.raiseAll(o, in, before)
@@ -138,6 +139,7 @@ func (s *Store) raiseAll(o, in *object, before map[*object]int) error {
 				return err
 			}
 		}
+
 		switch {
 		case at.o == in:
 			return errCycle
@@ -154,10 +156,11 @@ func (s *Store) raiseAll(o, in *object, before map[*object]int) error {
 			steps = append(steps, step{s.objects[id], at.level + 1})
 		}
 	}
+
 	return nil
 }
 
-// lower makes all levels as low as they can be. On error it changes none.
+// lower makes all levels as low as possible. On error it changes none.
 func (s *Store) lower() error {
 	if steps := len(s.objects) + s.edges; steps > freeSteps {
 		if err := s.mayWalk(steps); err != nil {
@@ -165,19 +168,21 @@ func (s *Store) lower() error {
 		}
 	}
 	s.stale = false
-	above := map[*object]int{} // how many are to be looked at before
+	above := map[*object]int{} // the number of containers that must be visited first
 	for _, o := range s.objects {
 		o.level = 0
 		for id := range o.contains {
 			above[s.objects[id]]++
 		}
 	}
+
 	var ready []*object
 	for _, o := range s.objects {
 		if above[o] == 0 {
 			ready = append(ready, o)
 		}
 	}
+
 	for len(ready) > 0 {
 		o := ready[len(ready)-1]
 		ready = ready[:len(ready)-1]
@@ -189,5 +194,6 @@ func (s *Store) lower() error {
 			}
 		}
 	}
+
 	return nil
 }

@@ -7,20 +7,21 @@ import (
 	"fmt"
 )
 
-// Operations without an object, or on any.
+// Operations without an object, or on any kind of object. The comments list the arguments and,
+// after a colon, the results.
 const (
 	OpPing    Op = iota + 1
-	OpNew        // kind, shape, name, what it is made with: the number, whether it is new
-	OpHold       // the number: there is one more who has it
-	OpRelease    // the number, how many less
-	OpPin        // the number, whether it has been sent on
-	OpCancel     // the call
-	OpBatch      // how many, each a request: for each the answer
-	OpForget     // a name: whether there was an object with it
+	OpNew        // kind, shape, name, contents: ID, whether it is new
+	OpHold       // ID of an object that the client uses once more
+	OpRelease    // ID, how many uses less
+	OpPin        // ID, whether a proxy was sent on
+	OpCancel     // ID of a call
+	OpBatch      // number of requests, the requests: an answer for each
+	OpForget     // name: whether there was an object with it
 	OpStats
 )
 
-// ErrKind is the error of using an object as what it is not.
+// ErrKind is returned when an object is used as an object of another kind.
 var ErrKind = errors.New("manager: the object is of another kind or type")
 
 func init() {
@@ -85,7 +86,7 @@ func cancelCall(x *exec) error {
 	return x.in.Err()
 }
 
-// makers make the bodies of objects, with what is left to read of a request.
+// makers make the bodies of objects from the rest of a request.
 var makers = map[Kind]func(x *exec) (body, error){}
 
 func newObject(x *exec) error {
@@ -93,6 +94,7 @@ func newObject(x *exec) error {
 	if x.in.bad {
 		return errMalformed
 	}
+
 	if o := x.s.names[name]; o != nil && name != "" {
 		if o.kind != kind || o.shape != shape {
 			return fmt.Errorf("%w: %q is a %v, of other types or not", ErrKind, short(name), o.kind)
@@ -105,6 +107,7 @@ func newObject(x *exec) error {
 		x.out.Bool(false)
 		return nil
 	}
+
 	if err := x.s.room(objectSize + hasSize + sizeOfName(name)); err != nil {
 		return err
 	}
@@ -114,10 +117,12 @@ func newObject(x *exec) error {
 	if kind == KindOwn {
 		return x.makeOwn(shape, name)
 	}
+
 	maker := makers[kind]
 	if maker == nil {
 		return errUnknownOp
 	}
+
 	o, err := x.s.add(kind, shape)
 	if err != nil {
 		return err
@@ -129,12 +134,13 @@ func newObject(x *exec) error {
 	}
 	if err != nil {
 		if o.body == nil {
-			o.body = &waitGroup{} // there is nothing in it
+			o.body = &waitGroup{} // it has no contents
 		}
 		x.s.takeBack(x.c, o.id, 1)
 		return err
 	}
-	if err := x.s.name(o, name); err != nil { // its contents have used up the room
+
+	if err := x.s.name(o, name); err != nil { // the contents have used up the room
 		x.s.takeBack(x.c, o.id, 1)
 		return err
 	}
@@ -143,7 +149,7 @@ func newObject(x *exec) error {
 	return nil
 }
 
-// add adds an object, which is to get a body, and to be given to somebody at once.
+// add adds an object. The caller must give it a body and a reference at once.
 func (s *Store) add(kind Kind, shape uint64) (*object, error) {
 	if limit := s.limits.Objects; limit > 0 && len(s.objects) >= limit {
 		return nil, fmt.Errorf("%w: %d objects", ErrLimit, limit)
@@ -157,8 +163,8 @@ func (s *Store) add(kind Kind, shape uint64) (*object, error) {
 	return o, nil
 }
 
-// newNumber returns the number of a new object. Numbers are random: a client can use any object whose number
-// it knows, so it must not be able to guess the others.
+// newNumber returns the ID of a new object. IDs are random, since a client can use any object whose
+// ID it knows, and must not be able to guess the others.
 func (s *Store) newNumber() uint64 {
 	for {
 		if n := s.number(); n != 0 && s.objects[n] == nil {
@@ -174,7 +180,7 @@ func randomNumber() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// name gives an object a name, by which it is found and lives.
+// name gives an object a name, which counts as a reference.
 func (s *Store) name(o *object, name string) error {
 	if name == "" {
 		return nil
@@ -217,9 +223,9 @@ func stats(x *exec) error {
 	return x.in.Err()
 }
 
-// batch does one request after the other, without requests of other clients between them. If one fails, the
-// others are done all the same. The answer of a request for which the message has no room is empty: the
-// request was not done.
+// batch performs requests one after the other, without requests of other clients in between. If one
+// fails, it still performs the others. The answer to a request is empty if the message has no room
+// for it; the request was not performed then.
 func batch(x *exec) error {
 	all := x.in
 	x.batch = true
@@ -227,6 +233,7 @@ func batch(x *exec) error {
 	if x.out.most > 0 {
 		most = min(most, x.out.most)
 	}
+
 	for left := all.Count(); left > 0; left-- {
 		x.o, x.in = nil, Reader{b: all.Bytes()}
 		if all.bad {
@@ -241,15 +248,17 @@ func batch(x *exec) error {
 		}
 		x.out.Close(at)
 	}
+
 	x.out.full = false
 	x.in = all
 	return x.in.Err()
 }
 
-// errorSteps is how many steps the encoding of an error counts for.
+// errorSteps is the number of steps that encoding an error counts for.
 const errorSteps = 64
 
-// oneOfBatch does one request of a batch. Its answer begins at at. A malformed request ends the batch.
+// oneOfBatch performs one request of a batch. Its answer begins at at. A malformed request ends the
+// batch.
 func (x *exec) oneOfBatch(at int) error {
 	x.out.B = append(x.out.B, isResult)
 	err := x.do()

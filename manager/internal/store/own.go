@@ -5,17 +5,19 @@ import (
 	"io"
 )
 
-// Operations of users' own types.
+// Operations of the program's own types. The comments list the arguments and, after a colon, the
+// results.
 const (
-	OpInvoke Op = iota + 200 // method, shape, argument: the result
+	OpInvoke Op = iota + 200 // method, shape, argument: result
 )
 
-// own is an object of a type of the user's.
+// own is an object of a registered type.
 type own struct{ v any }
 
 func (o *own) leave(*Store, *object, *Client) {}
 
-// empty closes what can be closed, beside everything else: it is code of the user's.
+// empty closes the object if it has a Close method. It does so in a goroutine, since Close is
+// registered code.
 func (o *own) empty(s *Store, _ *object) {
 	if c, ok := o.v.(io.Closer); ok {
 		s.ending.Go(func() { _ = shielded(c.Close) })
@@ -26,16 +28,18 @@ func init() {
 	define(KindOwn, map[Op]func(x *exec) error{OpInvoke: invoke}, OpInvoke)
 }
 
-// makeOwn has the user's function make an object.
+// makeOwn makes an object with a registered function.
 func (x *exec) makeOwn(shape uint64, name string) error {
 	typeName, arg := string(x.in.Bytes()), append([]byte(nil), x.in.Bytes()...)
 	if err := x.in.Err(); err != nil {
 		return err
 	}
+
 	f, err := x.s.functions.Make(typeName, shape)
 	if err != nil {
 		return err
 	}
+
 	s := x.s
 	return x.run(len(typeName)+len(arg)+len(name), func(ctx context.Context) outcome {
 		v, err := f(ctx, arg)
@@ -56,7 +60,8 @@ func (x *exec) makeOwn(shape uint64, name string) error {
 	})
 }
 
-// addOwn makes an object of v, or finds that with the name which somebody has made meanwhile.
+// addOwn makes an object of v, or returns the object with that name if another client has made it
+// meanwhile.
 func (s *Store) addOwn(shape uint64, name string, v any) (o *object, fresh bool, err error) {
 	if o := s.names[name]; o != nil && name != "" {
 		(&own{v}).empty(s, nil)
@@ -65,10 +70,12 @@ func (s *Store) addOwn(shape uint64, name string, v any) (o *object, fresh bool,
 		}
 		return o, false, nil
 	}
+
 	if err := s.room(objectSize + hasSize + sizeOfName(name)); err != nil {
 		(&own{v}).empty(s, nil)
 		return nil, false, err
 	}
+
 	if o, err = s.add(KindOwn, shape); err != nil {
 		(&own{v}).empty(s, nil)
 		return nil, false, err
@@ -82,10 +89,12 @@ func invoke(x *exec) error {
 	if err := x.in.Err(); err != nil {
 		return err
 	}
+
 	f, err := x.s.functions.Method(x.o.body.(*own).v, method, shape)
 	if err != nil {
 		return err
 	}
+
 	s := x.s
 	return x.run(len(method)+len(arg), func(ctx context.Context) outcome {
 		b, err := f(ctx, arg)
@@ -103,16 +112,16 @@ func invoke(x *exec) error {
 	})
 }
 
-// outcome is what came of code of the user's.
+// outcome is the outcome of registered code.
 type outcome struct {
 	err    error
-	result func(p *pending, w *Writer) error // writes it, under the lock; if err is nil
-	inVain func()                            // nil, or what is to be done, under the lock, if nobody gets it
-	after  func()                            // nil, or what is to be done when it was answered
+	result func(p *pending, w *Writer) error // writes the result, with the lock held; called if err is nil
+	inVain func()                            // cleans up, with the lock held, if no client gets the result; may be nil
+	after  func()                            // called after the answer; may be nil
 }
 
-// run runs the user's code in a goroutine of its own, and answers with its result. The call counts for size
-// bytes of the request.
+// run runs registered code in a goroutine of its own, and answers with its result. The call counts
+// for size bytes of the request.
 func (x *exec) run(size int, f func(ctx context.Context) outcome) error {
 	s, over := x.s, false
 	var p *pending
@@ -130,6 +139,7 @@ func (x *exec) run(size int, f func(ctx context.Context) outcome) error {
 		case o.err == nil:
 			o.err = o.result(p, &w)
 		}
+
 		if !over {
 			over = true
 			s.answer(p, o.err, func(out *Writer) { out.B = append(out.B, w.B...) })
@@ -139,10 +149,12 @@ func (x *exec) run(size int, f func(ctx context.Context) outcome) error {
 		}
 		s.sweep()
 	}
+
 	ctx, p, err := x.begin(runSize+size, func(err error) { finish(outcome{err: err}, false) })
 	if err != nil {
 		return err
 	}
+
 	p.began = true
 	go func() {
 		defer p.stop()
@@ -152,10 +164,11 @@ func (x *exec) run(size int, f func(ctx context.Context) outcome) error {
 			o.after()
 		}
 	}()
+
 	return errLater
 }
 
-// shielded calls f, and leaves a panic to itself.
+// shielded calls f and ignores a panic.
 func shielded(f func() error) (err error) {
 	defer func() { _ = recover() }()
 	return f()

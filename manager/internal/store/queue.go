@@ -7,27 +7,27 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// Operations of queues.
+// Operations of queues. The comments list the arguments and, after a colon, the results.
 const (
 	OpQueuePut    Op = iota + 100 // value
 	OpQueueTryPut                 // value: whether there was room
-	OpQueueGet                    // value
-	OpQueueTryGet                 // whether there was one, value
-	OpQueueUnget                  // value: it is the first again
+	OpQueueGet                    // : value
+	OpQueueTryGet                 // : whether there was one, value
+	OpQueueUnget                  // value that becomes the first again
 	OpQueueLen
 	OpQueueDone
 	OpQueueJoin
 	OpQueueClose
 )
 
-// queue is a bounded one. Who waits to put has the value with it.
+// queue is a queue that may be bounded. A call that waits to put carries its value.
 type queue struct {
-	most             int // 0: no bound
+	most             int // 0 means no bound
 	all              list.List
 	putters, getters list.List
 	joiners          list.List
-	undone           int // what was put and not done
-	got              int // of these
+	undone           int // number of elements that were put and not done
+	got              int // number of these that a client has got
 	ended            bool
 }
 
@@ -54,6 +54,7 @@ func init() {
 		}
 		return q, nil
 	}
+
 	define(KindQueue, map[Op]func(x *exec) error{
 		OpQueuePut:    func(x *exec) error { return x.put(true) },
 		OpQueueTryPut: func(x *exec) error { return x.put(false) },
@@ -83,6 +84,7 @@ func (x *exec) put(wait bool) error {
 		x.out.Bool(false)
 		return nil
 	}
+
 	v, err := x.s.keep(x.o, b, value{})
 	if err != nil {
 		return err
@@ -94,21 +96,23 @@ func (x *exec) put(wait bool) error {
 		}
 		return err
 	}
+
 	q.add(x.s, x.o, v)
 	if !wait {
 		x.out.Bool(true)
 	}
+
 	return nil
 }
 
-// add adds a value, or hands it to who waits for one.
+// add adds a value, or hands it to a waiting call.
 func (q *queue) add(s *Store, o *object, v value) {
 	q.undone++
 	q.all.PushBack(v)
 	q.handOut(s, o)
 }
 
-// handOut gives the first value to who waits for one.
+// handOut hands values to waiting calls.
 func (q *queue) handOut(s *Store, o *object) {
 	for p := first(&q.getters); p != nil && q.all.Len() > 0; p = first(&q.getters) {
 		next := q.all.Front().Value.(value)
@@ -123,7 +127,7 @@ func (q *queue) handOut(s *Store, o *object) {
 	}
 }
 
-// take takes the first value, and lets one in for which there is room then.
+// take takes the first value, and adds the value of a call that waits for room.
 func (q *queue) take(s *Store) value {
 	v := q.all.Remove(q.all.Front()).(value)
 	q.got++
@@ -139,6 +143,7 @@ func (x *exec) get(wait bool) error {
 	if err := x.in.Err(); err != nil {
 		return err
 	}
+
 	q := x.queue()
 	switch {
 	case q.all.Len() > 0:
@@ -158,10 +163,11 @@ func (x *exec) get(wait bool) error {
 		x.out.Bool(false)
 		return nil
 	}
+
 	return x.s.wait(&q.getters, &pending{c: x.c, call: x.call, o: x.o})
 }
 
-// queueUnget takes back what a client was given that does not want it any more.
+// queueUnget takes back a value from a client that no longer wants it.
 func queueUnget(x *exec) error {
 	b := x.in.Bytes()
 	if err := x.in.Err(); err != nil {
@@ -198,7 +204,7 @@ func queueJoin(x *exec) error {
 	return x.s.wait(&q.joiners, &pending{c: x.c, call: x.call, o: x.o})
 }
 
-// queueClose lets nobody put any more.
+// queueClose closes the queue for further values.
 func queueClose(x *exec) error {
 	q := x.queue()
 	q.ended = true

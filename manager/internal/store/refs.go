@@ -5,16 +5,15 @@ import (
 	"encoding/binary"
 )
 
-// RefSize is the size of a proxy in a value: the number of the manager, and that of the object behind
-// it.
+// RefSize is the size of a reference in a value: the IDs of the manager and of the object.
 const RefSize = IDSize + 8
 
-// AppendRef appends what is found by Refs.
+// AppendRef appends a reference that Refs finds.
 func AppendRef(b []byte, manager ID, object uint64) []byte {
 	return binary.LittleEndian.AppendUint64(append(b, manager[:]...), object)
 }
 
-// Refs returns the numbers of the objects of which there are proxies in an encoded value.
+// Refs returns the IDs of the objects that an encoded value refers to.
 func Refs(b []byte, manager ID) (objects []uint64) {
 	for len(b) >= RefSize {
 		at := bytes.Index(b, manager[:])
@@ -27,7 +26,7 @@ func Refs(b []byte, manager ID) (objects []uint64) {
 	return objects
 }
 
-// refsIn is Refs for objects that exist.
+// refsIn is like Refs but returns only objects that exist.
 func (s *Store) refsIn(b []byte) (objects []uint64) {
 	for _, id := range Refs(b, s.id) {
 		if s.objects[id] != nil {

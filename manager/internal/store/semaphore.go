@@ -6,15 +6,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// Operations of semaphores.
+// Operations of semaphores. The comments list the results.
 const (
 	OpSemAcquire Op = iota + 140
-	OpSemTry        // whether it has one
+	OpSemTry        // : whether it has a permit
 	OpSemRelease
-	OpSemAvailable // how many
+	OpSemAvailable // : number of free permits
 )
 
-// semaphore gives permits out in the order of coming. A bounded one knows who has them.
+// semaphore hands out permits in order of arrival. A bounded one knows which clients have them.
 type semaphore struct {
 	free    int
 	bounded bool
@@ -104,7 +104,7 @@ func semRelease(x *exec) error {
 	return x.in.Err()
 }
 
-// leave gives the permits of a bounded one back.
+// leave takes back the permits of a client from a bounded semaphore.
 func (m *semaphore) leave(s *Store, o *object, c *Client) {
 	m.free += m.has[c]
 	delete(m.has, c)

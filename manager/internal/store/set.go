@@ -2,15 +2,16 @@ package store
 
 import "slices"
 
-// Operations of sets. Elements have the order in which they came in.
+// Operations of sets, whose elements keep the order in which they were added. The comments list the
+// arguments and, after a colon, the results.
 const (
 	OpSetAdd    Op = iota + 70 // elements: how many are new
-	OpSetRemove                // elements: how many were there
-	OpSetHas                   // element: whether it is there
-	OpSetPop                   // whether there was one, the oldest
+	OpSetRemove                // elements: how many existed
+	OpSetHas                   // element: whether it exists
+	OpSetPop                   // : whether there was one, the oldest
 	OpSetLen
 	OpSetClear
-	OpSetScan      // cursor, bytes: the next cursor, elements; none at the end
+	OpSetScan      // cursor, bytes: next cursor, elements; none at the end
 	OpSetUnion     // set: how many are new
 	OpSetIntersect // set: how many were removed
 	OpSetSubtract  // set: how many were removed
@@ -28,6 +29,7 @@ func init() {
 		_, err := d.add(x)
 		return d, err
 	}
+
 	define(KindSet, map[Op]func(x *exec) error{
 		OpSetAdd:       setAdd,
 		OpSetRemove:    func(x *exec) error { return x.set().delete(x) },
@@ -40,17 +42,19 @@ func init() {
 		OpSetIntersect: func(x *exec) error { return x.keepWhere(true) },
 		OpSetSubtract:  func(x *exec) error { return x.keepWhere(false) },
 	})
+
 	whole(OpSetClear, OpSetScan, OpSetUnion, OpSetIntersect, OpSetSubtract)
 	brief(OpSetRemove, OpSetHas, OpSetLen)
 }
 
 func (x *exec) set() *set { return x.o.body.(*set) }
 
-// add adds the elements that are left to be read, up to the first for which there is no memory.
+// add adds the elements that are still to be read, up to the first for which there is no room.
 func (d *set) add(x *exec) (fresh int, err error) {
 	if err := x.countMany(1, keyCost); err != nil {
 		return 0, err
 	}
+
 	for x.in.More() {
 		b := x.in.Bytes()
 		if x.in.bad {
@@ -64,6 +68,7 @@ func (d *set) add(x *exec) (fresh int, err error) {
 		}
 		fresh++
 	}
+
 	return fresh, nil
 }
 
@@ -90,7 +95,7 @@ func setPop(x *exec) error {
 	return x.in.Err()
 }
 
-// other reads the number of another set.
+// other reads the ID of another set and returns the set.
 func (x *exec) other() (*set, error) {
 	o := x.s.objects[x.in.Uint()]
 	if err := x.in.Err(); err != nil {
@@ -111,6 +116,7 @@ func setUnion(x *exec) error {
 	if err != nil {
 		return err
 	}
+
 	if err := x.count(keyCost * len(other.at)); err != nil {
 		return err
 	}
@@ -124,11 +130,12 @@ func setUnion(x *exec) error {
 		}
 		n++
 	}
+
 	x.out.Int(n)
 	return nil
 }
 
-// keepWhere keeps the elements that another set has, or those that it does not have.
+// keepWhere keeps the elements that another set has, or those that it lacks.
 func (x *exec) keepWhere(has bool) error {
 	other, err := x.other()
 	if err != nil {
@@ -144,6 +151,7 @@ func (x *exec) keepWhere(has bool) error {
 			n++
 		}
 	}
+
 	x.out.Int(n)
 	return nil
 }

@@ -2,8 +2,8 @@ package store
 
 import "fmt"
 
-// Estimates of the memory that the Store keeps for clients. Everything that a client can make it keep must
-// count: a hostile client would ask for whatever does not.
+// Estimates of the memory that the Store keeps for clients. Everything that a client can make it
+// keep must count: a hostile client would ask for whatever does not.
 const (
 	objectSize = 112 // of an empty object
 	valueSize  = 96  // of a value, besides its bytes
@@ -24,8 +24,8 @@ func (s *Store) room(n int) error {
 	return nil
 }
 
-// charge charges a client for a call that is about to wait or run. A single large call is always admitted,
-// or it could never be made.
+// charge charges a client for a call that is about to wait or run. It always admits a single large
+// call, since that could never be made otherwise.
 func (s *Store) charge(p *pending) error {
 	c, limit := p.c, s.limits.Calls
 	if limit > 0 && c.pending >= limit {
@@ -35,6 +35,7 @@ func (s *Store) charge(p *pending) error {
 	if p.runs {
 		left = s.left[c.far]
 	}
+
 	limit = s.limits.Waiting
 	if limit > 0 && c.waiting+left > 0 && c.waiting+left+p.size > limit {
 		return fmt.Errorf("%w: the waiting and running calls of one client take %d bytes", ErrLimit, limit)
@@ -45,7 +46,7 @@ func (s *Store) charge(p *pending) error {
 	return nil
 }
 
-// discharge is charge's counterpart, called when nothing of the call is left.
+// discharge undoes charge. It is called when nothing of the call is left.
 func (s *Store) discharge(p *pending) {
 	switch {
 	case !p.charged:
@@ -58,8 +59,8 @@ func (s *Store) discharge(p *pending) {
 	p.charged = false
 }
 
-// smaller returns m, or a copy if m has far fewer entries than its peak, most: a map never gives memory back,
-// and its empty slots would not count toward any limit.
+// smaller returns m, or a copy if m has far fewer entries than its peak, most. A map never gives
+// memory back, so its empty slots would count toward no limit.
 func smaller[K comparable, V any](m map[K]V, most *int) map[K]V {
 	if *most <= 64 || len(m) >= *most/4 {
 		return m
@@ -72,7 +73,8 @@ func smaller[K comparable, V any](m map[K]V, most *int) map[K]V {
 	return less
 }
 
-// short shortens a client's text for an error, so that the client does not choose the error's length.
+// short shortens a client's text for an error, so that the client does not choose the error's
+// length.
 func short(text string) string {
 	const most = 100
 	if len(text) <= most {

@@ -1,7 +1,7 @@
-// Package store holds the objects of a manager: what is in them, who has them and who waits for
-// them. It does no I/O: requests come in by [Store.Do], answers go out by a function of each
-// client. All that happens, happens in one order, under one lock, within which nothing waits
-// and no code of the user's runs.
+// Package store holds the objects of a manager: their contents, the clients that use them, and the
+// calls that wait for them. It does no I/O: requests come in through [Store.Do], and answers go out
+// through a function of each client. One lock guards everything, so all changes happen in one
+// order. No code waits or calls registered functions while it holds the lock.
 package store
 
 import (
@@ -16,17 +16,16 @@ import (
 // IDSize is the size of an ID.
 const IDSize = 16
 
-// An ID tells managers apart. Nobody writes one by chance: where a value has one in it, there
-// is a proxy.
+// An ID identifies a manager. IDs are random, so a value that contains one contains a proxy.
 type ID [IDSize]byte
 
-// Limits bound what a Store holds; 0 is no limit.
+// Limits bound what a Store holds; 0 means no limit.
 type Limits struct {
-	Objects int // alive at a time
-	Bytes   int // of keys, values and names, and of storing them and who has them
-	Calls   int // waiting or running, of one client
-	Waiting int // bytes of waiting and running calls, of one client
-	Nesting int // of objects in objects
+	Objects int // live objects
+	Bytes   int // of keys, values and names, and of the memory needed to store them and to record who has them
+	Calls   int // waiting and running calls of one client
+	Waiting int // bytes of waiting and running calls of one client
+	Nesting int // depth of objects in objects
 }
 
 // Errors of a Store.
@@ -39,7 +38,7 @@ var (
 	errUnknownOp = errors.New("manager: no such operation of this kind of object")
 )
 
-// errLater is what an operation returns that is answered later.
+// errLater is returned by an operation whose call is answered later.
 var errLater = errors.New("later")
 
 // Store is the content of a manager. It is safe for concurrent use.
@@ -53,89 +52,91 @@ type Store struct {
 	objects map[uint64]*object
 	names   map[string]*object
 	clients map[*Client]bool
-	number  func() uint64 // of the next object
+	number  func() uint64 // makes the ID of the next object
 	bytes   int
 	closed  bool
-	ending  sync.WaitGroup // code of users' that closes objects
-	dying   []*object      // without references, to be removed
-	sweeps  bool           // a goroutine is sweeping
-	left    map[bool]int   // bytes of functions still running for clients that are gone, by whether these were far
+	ending  sync.WaitGroup // registered code that closes objects
+	dying   []*object      // objects without references, which must be removed
+	sweeps  bool           // whether a goroutine is sweeping
+	left    map[bool]int   // bytes of functions still running for clients that are gone; the key tells whether the clients were far
 	lingers lingering
 	turns   turns
 	x       exec
 	acts    *Client // the client for which the Store is acting, or nil
-	stale   bool    // levels may be higher than necessary
-	edges   int     // pairs of an object and one that it contains
+	stale   bool    // whether levels may be higher than necessary
+	edges   int     // number of pairs of an object and an object that it contains
 	now     func() time.Time
 }
 
-// Functions are what users have registered.
+// Functions is the set of registered functions.
 type Functions interface {
-	// Change returns what makes a new value of an old one. Remove says that there is to be
-	// none.
+	// Change returns a function that computes a new value from an old one. remove means that the
+	// value is removed.
 	Change(name string, shape uint64) (func(ctx context.Context, old, arg []byte) (value []byte, remove bool, err error), error)
-	// Make returns what makes an object of the user's own type, with a method table.
+	// Make returns a function that makes an object of a registered type.
 	Make(name string, shape uint64) (func(ctx context.Context, arg []byte) (any, error), error)
-	// Method returns what a method of an object does.
+	// Method returns a function that calls a method of an object.
 	Method(object any, name string, shape uint64) (func(ctx context.Context, arg []byte) ([]byte, error), error)
-	// Taken is told when the store has taken what one of these has returned, or does not need it.
+	// Taken is called when the store has stored a value that one of these functions returned, or
+	// does not need it.
 	Taken(value []byte)
 }
 
-// NewID returns a number that no other manager has.
+// NewID returns an ID that no other manager has.
 func NewID() (id ID) {
 	_, _ = rand.Read(id[:])
 	return id
 }
 
-// New makes a Store. What a dead client has sent on lingers for a time, so that whoever it was
-// sent to finds it.
+// New makes a Store. Objects of which a dead client has sent proxies on linger for a time, so that
+// the receivers still find them.
 func New(id ID, limits Limits, functions Functions, linger time.Duration) *Store {
 	return &Store{id: id, limits: limits, functions: functions, linger: linger, now: time.Now,
 		number: randomNumber, objects: map[uint64]*object{}, names: map[string]*object{}, clients: map[*Client]bool{}, left: map[bool]int{}, turns: turns{}}
 }
 
-// ID is the number of the manager.
+// ID returns the manager's ID.
 func (s *Store) ID() ID { return s.id }
 
 // object is what clients have proxies of.
 type object struct {
 	id    uint64
 	kind  Kind
-	shape uint64 // of the types in it
-	refs  int    // of clients, of values that it is in, and of its name
+	shape uint64 // of the types that it contains
+	refs  int    // references: from clients, from values that contain it, and from its name
 	name  string
 	gone  bool
 	body  body
 
-	lingers  *list.Element // see linger
+	lingers  *list.Element // see lingering
 	level    int           // see contain
 	contains map[uint64]int
 	most     int // peak of len(contains)
 }
 
-// body is what an object is.
+// body is the content of an object.
 type body interface {
-	// leave lets go of what a client has of it that is no more.
+	// leave takes everything of the object from a client that is gone.
 	leave(s *Store, o *object, c *Client)
-	// empty gives up all values in it, and answers who waits.
+	// empty drops all values in the object and answers all waiting calls.
 	empty(s *Store, o *object)
 }
 
-// value is what a user has put somewhere, and the objects that are in it.
+// value is an encoded value, and the objects that it refers to.
 type value struct {
 	b    []byte
 	refs []uint64
 }
 
-// keep makes a value in o of bytes, which are copied into old if that has room. Nothing is changed if
-// there is an error.
+// keep makes a value in o from bytes, which it copies into old if old has room. On error it changes
+// nothing.
 func (s *Store) keep(o *object, b []byte, old value) (value, error) {
 	refs := s.refsIn(b)
 	v := value{old.b[:0], refs}
 	if !old.holds(len(b)) || s.room(v.size()-old.size()) != nil {
 		v.b = nil
 	}
+
 	size := v.size()
 	if v.b == nil {
 		size = valueSize + len(b) + refSize*len(refs)
@@ -156,19 +157,19 @@ func (s *Store) keep(o *object, b []byte, old value) (value, error) {
 	return v, nil
 }
 
-// drop gives a value in o up.
+// drop drops a value in o.
 func (s *Store) drop(o *object, v value) {
 	s.bytes -= v.size()
 	s.release(o, v.refs)
 }
 
-// holds reports whether n bytes fit into the memory of a value, without wasting most of it.
+// holds reports whether n bytes fit into the memory of a value without wasting most of it.
 func (v *value) holds(n int) bool {
 	c := cap(v.b)
 	return v.b != nil && c >= n && c <= 2*n+valueSize
 }
 
-// size is what a value counts for; 0 for none.
+// size returns the number of bytes that a value counts for; 0 if there is no value.
 func (v value) size() int {
 	if v.b == nil {
 		return 0
@@ -176,19 +177,19 @@ func (v value) size() int {
 	return cap(v.b) + valueSize + refSize*len(v.refs)
 }
 
-// show tells a client of the objects in what it is about to get.
+// show tells a client of the objects in a value that it is about to get.
 func (s *Store) show(c *Client, v value) {
 	for _, id := range v.refs {
 		s.give(c, id)
 	}
 }
 
-// Stats are counts of a moment.
+// Stats are the counts of a Store at one moment.
 type Stats struct {
 	Clients, Objects, Bytes, Waiting, WaitingBytes int
 }
 
-// Stats counts.
+// Stats returns the current counts.
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,7 +205,7 @@ func (s *Store) count() Stats {
 	return st
 }
 
-// Close ends all calls and gives up all objects.
+// Close ends all calls and removes all objects.
 func (s *Store) Close(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,14 +218,16 @@ func (s *Store) Close(err error) {
 			s.answer(p, err, nil)
 		}
 	}
+
 	for _, o := range s.objects {
 		if !o.gone {
 			s.remove(o)
 		}
 	}
+
 	s.dying = nil
 	s.lingers.stop()
 }
 
-// Wait waits for the end of what Close has begun.
+// Wait waits until the objects that Close removed are closed.
 func (s *Store) Wait() { s.ending.Wait() }

@@ -2,16 +2,16 @@ package store
 
 import "bytes"
 
-// Operations of values.
+// Operations of values. The comments list the arguments and, after a colon, the results.
 const (
-	OpValueLoad   Op = iota + 90 // value
+	OpValueLoad   Op = iota + 90 // : value
 	OpValueStore                 // value
 	OpValueSwap                  // value: the old one
-	OpValueCAS                   // old, value: whether it was
+	OpValueCAS                   // old, value: whether it was set
 	OpValueChange                // function, shape, argument: true, the value
 )
 
-// single is an object that is one value.
+// single is an object that holds one value.
 type single struct{ cell }
 
 func (v *single) leave(*Store, *object, *Client) {}
@@ -37,7 +37,7 @@ func init() {
 
 func (x *exec) single() *single { return x.o.body.(*single) }
 
-// store reads a value.
+// store reads a value and sets it. If show is set, it writes the old value first.
 func (x *exec) store(show bool) error {
 	b := x.in.Bytes()
 	if err := x.in.Err(); err != nil {

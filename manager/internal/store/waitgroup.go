@@ -6,10 +6,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errs"
 )
 
-// Operations of wait groups.
+// Operations of wait groups. The comments list the arguments and, after a colon, the results.
 const (
-	OpGroupAdd   Op = iota + 170 // how many
-	OpGroupCount                 // how many
+	OpGroupAdd   Op = iota + 170 // number to add
+	OpGroupCount                 // : count
 	OpGroupWait
 )
 
@@ -32,9 +32,11 @@ func init() {
 			if g.n+n < 0 {
 				return errs.ErrOverRelease
 			}
+
 			if g.n += n; g.n == 0 {
 				x.s.answerAll(&g.waiters, nil)
 			}
+
 			return nil
 		},
 		OpGroupCount: func(x *exec) error { x.out.Int(x.group().n); return x.in.Err() },

@@ -5,13 +5,13 @@ import (
 	"errors"
 )
 
-// A message is one frame after the other. A frame is its length, in four bytes, the number
-// of the call, in four, and
+// A message is a sequence of frames. A frame has its length in four bytes, the ID of the call in
+// four bytes, and then
 //
-//	in a request: the operation, the number of the object, and the arguments
-//	in an answer: whether it is an error, and that or the results
+//	in a request: the operation, the ID of the object, and the arguments
+//	in an answer: whether it is an error, and the error or the results
 //
-// Numbers are varints, bytes have their length in front.
+// Numbers are varints. Byte strings are preceded by their length.
 const (
 	lengthSize = 4
 	callSize   = 4
@@ -20,12 +20,12 @@ const (
 
 var errMalformed = errors.New("manager: a request that no client of mp has written")
 
-// A Writer appends a frame to a buffer.
+// A Writer appends frames to a buffer.
 type Writer struct {
 	B    []byte
 	at   int
 	most int  // maximum of len(B) while an answer is written; 0 means no limit
-	full bool // bytes beyond most were left out
+	full bool // whether bytes beyond most were left out
 }
 
 // Begin begins the request of a call; [Writer.End] ends it.
@@ -46,15 +46,15 @@ func (w *Writer) End() {
 	binary.LittleEndian.PutUint32(w.B[w.at:], uint32(len(w.B)-w.at-lengthSize))
 }
 
-// SetCall gives the first frame of a buffer the number of a call.
+// SetCall sets the call ID of the first frame of a buffer.
 func SetCall(b []byte, call uint32) { binary.LittleEndian.PutUint32(b[lengthSize:], call) }
 
-// Body is what the first frame of a buffer says.
+// Body returns the body of the first frame of a buffer.
 func Body(b []byte) []byte {
 	return b[frameHead : lengthSize+int(binary.LittleEndian.Uint32(b))]
 }
 
-// FrameSize is how many bytes the first frame of a buffer has.
+// FrameSize returns the size of the first frame of a buffer.
 func FrameSize(b []byte) int { return lengthSize + int(binary.LittleEndian.Uint32(b)) }
 
 // Uint appends a number.
@@ -63,7 +63,7 @@ func (w *Writer) Uint(n uint64) { w.B = binary.AppendUvarint(w.B, n) }
 // Int appends a number.
 func (w *Writer) Int(n int) { w.B = binary.AppendVarint(w.B, int64(n)) }
 
-// Bool appends a truth.
+// Bool appends a boolean.
 func (w *Writer) Bool(yes bool) {
 	b := byte(0)
 	if yes {
@@ -72,7 +72,7 @@ func (w *Writer) Bool(yes bool) {
 	w.B = append(w.B, b)
 }
 
-// Bytes appends bytes.
+// Bytes appends a byte string.
 func (w *Writer) Bytes(b []byte) {
 	if w.most > 0 && len(w.B)+len(b) > w.most {
 		w.full = true
@@ -82,15 +82,16 @@ func (w *Writer) Bytes(b []byte) {
 	w.B = append(w.B, b...)
 }
 
-// Open begins bytes whose length is not known yet; [Writer.Close] ends them, given what Open
-// returned.
+// Open begins a byte string whose length is not known yet. [Writer.Close] ends it, given the result
+// of Open.
 func (w *Writer) Open() int {
 	at := len(w.B)
 	w.B = append(w.B, 0)
 	return at
 }
 
-// Close ends what Open began at a place: if it is not short, it makes room for its length.
+// Close ends the byte string that Open began at at. It shifts a string whose length takes more than
+// one byte.
 func (w *Writer) Close(at int) {
 	n := uint64(len(w.B) - at - 1)
 	if n < 0x80 {
@@ -104,14 +105,14 @@ func (w *Writer) Close(at int) {
 	copy(w.B[at:], length[:size])
 }
 
-// A Reader takes what a [Writer] has written apart, which anybody may have written. It says at
-// the end whether something was wrong; until then it reads zeros.
+// A Reader reads what a [Writer] has written. Its input may come from anywhere. Err reports at the
+// end whether the input was malformed; until then the methods return zeros for it.
 type Reader struct {
 	b   []byte
 	bad bool
 }
 
-// NewReader reads b.
+// NewReader returns a Reader of b.
 func NewReader(b []byte) *Reader { return &Reader{b: b} }
 
 // Uint reads a number.
@@ -145,7 +146,7 @@ func (r *Reader) Int() int {
 	return int(r.number(uint64(n), size))
 }
 
-// Bool reads a truth.
+// Bool reads a boolean.
 func (r *Reader) Bool() bool {
 	if len(r.b) == 0 || r.b[0] > 1 {
 		r.bad, r.b = true, nil
@@ -156,7 +157,7 @@ func (r *Reader) Bool() bool {
 	return yes
 }
 
-// Bytes reads bytes, which are part of what is read.
+// Bytes reads a byte string. The result is a part of the input.
 func (r *Reader) Bytes() []byte {
 	n := r.Uint()
 	if n > uint64(len(r.b)) {
@@ -168,7 +169,7 @@ func (r *Reader) Bytes() []byte {
 	return b
 }
 
-// Count reads how many things follow, each of which takes a byte at least.
+// Count reads a number of items that follow, each of which takes at least a byte.
 func (r *Reader) Count() int {
 	n := r.Uint()
 	if n > uint64(len(r.b)) {
@@ -178,17 +179,17 @@ func (r *Reader) Count() int {
 	return int(n)
 }
 
-// Rest is what has not been read.
+// Rest returns everything that has not been read.
 func (r *Reader) Rest() []byte {
 	b := r.b
 	r.b = nil
 	return b
 }
 
-// More reports whether something has not been read.
+// More reports whether there is more to read.
 func (r *Reader) More() bool { return len(r.b) > 0 }
 
-// Err says whether something was wrong, or is left.
+// Err returns an error if the input was malformed or has not been read completely.
 func (r *Reader) Err() error {
 	if r.bad || len(r.b) > 0 {
 		return errMalformed
@@ -196,8 +197,8 @@ func (r *Reader) Err() error {
 	return nil
 }
 
-// Frames calls f for each frame of a message with the number of its call and what it says, until f
-// returns an error.
+// Frames calls f with the call ID and the body of each frame of a message, until f returns an
+// error.
 func Frames(message []byte, f func(call uint32, body []byte) error) error {
 	for len(message) > 0 {
 		call, body, rest, err := NextFrame(message)
@@ -212,8 +213,8 @@ func Frames(message []byte, f func(call uint32, body []byte) error) error {
 	return nil
 }
 
-// NextFrame splits the first frame off a message. It returns the number of its call, its body, and the rest of
-// the message.
+// NextFrame splits the first frame off a message. It returns the frame's call ID, its body, and the
+// rest of the message.
 func NextFrame(message []byte) (call uint32, body, rest []byte, err error) {
 	if len(message) < frameHead {
 		return 0, nil, nil, errMalformed
