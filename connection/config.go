@@ -11,51 +11,51 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// Config says who may connect, and how much one connection may take. Both sides need the same
-// Key, or TLS configs that trust each other.
+// Config says which peers may connect, and how much one connection may take. Both sides need the
+// same Key, or TLS configs that trust each other.
 type Config struct {
-	// Key is a secret that both sides must know. They prove that they do without sending it.
-	// It must have at least [MinKey] bytes and be impossible to guess: an attacker can record a handshake
-	// and try keys offline. Make one with crypto/rand:
+	// Key is a secret that both sides must know. They prove that they do without sending it. It
+	// must have at least [MinKey] bytes and be impossible to guess, since an attacker can record a
+	// handshake and try keys offline. Make one with crypto/rand:
 	//
 	//	key := make([]byte, 32)
 	//	rand.Read(key)
 	//
-	// or with head -c 32 /dev/urandom > key, and give both sides that file.
-	// Messages after the handshake are neither encrypted nor authenticated: between machines, use TLS.
+	// or with head -c 32 /dev/urandom > key, and give both sides that file. Messages after the
+	// handshake are neither encrypted nor authenticated: between machines, use TLS.
 	Key []byte
 
-	// TLS encrypts connections and authenticates the other side. With a Key too, the other side must pass
-	// both checks.
+	// TLS encrypts connections and authenticates the other side. If Key is also set, the other side
+	// must pass both checks.
 	TLS *tls.Config
 
-	// Anybody lets in every peer that can reach the address. It is required if there is neither Key nor
-	// TLS.
+	// Anybody admits every peer that can reach the address. It is required if there is neither Key
+	// nor TLS.
 	Anybody bool
 
-	// MaxMessage is the maximum size of a received message, encoded, in bytes. A longer one ends the
-	// connection on which it arrives: each Recv there returns [ErrTooLong] from then on, which is neither
-	// mp.ErrTooLong nor an [mp.CodecError]. Send does not check the size. The sender notices the end of the
-	// connection only later, and messages that its Send accepts in the meantime are lost. Defaults to
-	// [DefaultMaxMessage].
+	// MaxMessage is the maximum size of a received message, encoded, in bytes. A longer message
+	// ends the connection on which it arrives: each Recv there returns [ErrTooLong] from then on,
+	// which is neither mp.ErrTooLong nor an [mp.CodecError]. Send does not check the size. The
+	// sender notices the end of the connection only later, and messages that its Send accepts in
+	// the meantime are lost. Defaults to [DefaultMaxMessage].
 	MaxMessage int
 
 	// MaxConns is the maximum number of open connections of a Listener. It counts connections whose
 	// handshake has succeeded, including those not accepted yet. A Dial above it returns
 	// [ErrTooMany]. A connection buffers at most one unreceived message, so MaxConns × MaxMessage
-	// bounds the memory of all connections. Defaults to the number that keeps that product at 1 GiB,
-	// but at least 16 and at most 1024: 64 with the default MaxMessage.
+	// bounds the memory of all connections. Defaults to the number that keeps that product at 1
+	// GiB, but at least 16 and at most 1024: 64 with the default MaxMessage.
 	MaxConns int
 
-	// MaxHandshakes is the maximum number of unfinished handshakes of a Listener. They do not count as
-	// connections, so peers that do not know the key cannot keep out peers that do. When another peer
-	// connects at the maximum, the Listener drops the oldest handshake once it is a quarter of a second
-	// old. Defaults to 256.
+	// MaxHandshakes is the maximum number of unfinished handshakes of a Listener. They do not count
+	// as connections, so peers that do not know the key cannot keep out peers that do. When another
+	// peer connects at the maximum, the Listener drops the oldest handshake once it is a quarter of
+	// a second old. Defaults to 256.
 	MaxHandshakes int
 
-	// HandshakeTimeout is how long a handshake may take. A Dial whose handshake takes longer returns an
-	// error that is context.DeadlineExceeded and os.ErrDeadlineExceeded, even if its ctx has not ended.
-	// Defaults to 10 seconds.
+	// HandshakeTimeout is how long a handshake may take. A Dial whose handshake takes longer
+	// returns an error that is context.DeadlineExceeded and os.ErrDeadlineExceeded, even if its ctx
+	// has not ended. Defaults to 10 seconds.
 	HandshakeTimeout time.Duration
 
 	// Logger logs each refused connection with the reason. After 100 refusals within ten seconds it
@@ -85,7 +85,7 @@ func checkKey(key []byte) error {
 	return fmt.Errorf("connection: Config.Key has %d bytes and needs at least %d, since a shorter one can be guessed: make one with crypto/rand, or with head -c 32 /dev/urandom", len(key), MinKey)
 }
 
-// withDefaults fills in what is zero. The error names a bad field.
+// withDefaults fills in the fields that are zero. The error names a bad field.
 func (c Config) withDefaults() (Config, error) {
 	switch {
 	case len(c.Key) == 0 && c.TLS == nil && !c.Anybody:
@@ -101,9 +101,11 @@ func (c Config) withDefaults() (Config, error) {
 	case c.HandshakeTimeout < 0:
 		return c, fmt.Errorf("connection: Config.HandshakeTimeout is %v: it must not be negative", c.HandshakeTimeout)
 	}
+
 	if c.MaxMessage == 0 {
 		c.MaxMessage = DefaultMaxMessage
 	}
+
 	if c.MaxConns == 0 {
 		c.MaxConns = min(max(defaultMemory/c.MaxMessage, leastConns), mostConns)
 	}
@@ -116,10 +118,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+
 	return c, nil
 }
 
-// checkNetwork allows what keeps the order of bytes.
+// checkNetwork returns an error unless the network is a stream that keeps the order of bytes.
 func checkNetwork(network string) error {
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":

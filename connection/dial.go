@@ -11,13 +11,16 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// Dial connects to a [Listener], on "unix", also with an abstract address that begins with @, "tcp",
-// "tcp4" or "tcp6", and returns when the handshake has succeeded. The error is ctx's, the
-// network's, TLS's, [ErrAuthentication], [ErrTooMany], or says that cfg is invalid or that the other side
-// has another type of messages. If the handshake takes longer than [Config].HandshakeTimeout, it is
-// context.DeadlineExceeded, even if ctx has not ended. On error no connection is left open.
-// The [ipc.Conn] is safe for concurrent use; when the ctx of a Send ends while a message is half
-// sent, or with TLS has begun to be, it is closed.
+// Dial connects to a [Listener] and returns when the handshake has succeeded. The network is "tcp",
+// "tcp4", "tcp6" or "unix"; a Unix address that begins with @ is abstract.
+//
+// The error is ctx's, the network's, TLS's, [ErrAuthentication] or [ErrTooMany], or says that cfg
+// is invalid or that the other side has another message type. If the handshake takes longer than
+// [Config].HandshakeTimeout, the error is context.DeadlineExceeded, even if ctx has not ended. On
+// error no connection is left open.
+//
+// The [ipc.Conn] is safe for concurrent use. If the ctx of a Send ends when a message is partly
+// sent, or with TLS when its sending has begun, the Conn is closed.
 func Dial[T any](ctx context.Context, network, address string, cfg Config) (*ipc.Conn[T], error) {
 	cfg, shape, err := prepare[T](network, cfg)
 	if err != nil {
@@ -34,10 +37,11 @@ func Dial[T any](ctx context.Context, network, address string, cfg Config) (*ipc
 		_ = c.Close()
 		return nil, err
 	}
+
 	return ipc.NewConn[T](newSocket(c, cfg.MaxMessage, func() {}))
 }
 
-// withServerName is cfg for a client, which must know whom to expect.
+// withServerName returns cfg with the name of the server that the client expects.
 func withServerName(cfg *tls.Config, network, address string) *tls.Config {
 	if cfg.ServerName != "" || cfg.InsecureSkipVerify || network == "unix" {
 		return cfg
@@ -51,7 +55,7 @@ func withServerName(cfg *tls.Config, network, address string) *tls.Config {
 	return cfg
 }
 
-// shake has a handshake take no longer than it may.
+// shake calls f and bounds its time by ctx and the handshake timeout.
 func shake(ctx context.Context, c net.Conn, cfg Config, f func(net.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.HandshakeTimeout)
 	defer cancel()

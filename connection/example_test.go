@@ -44,10 +44,10 @@ func answer(ctx context.Context, c *ipc.Conn[bill]) {
 	}
 }
 
-// A listener and a client, here in one program, know each other by a key.
+// A listener and a client, here in one program, authenticate each other with a key.
 func ExampleDial() {
 	ctx := context.Background()
-	key := make([]byte, 32) // both programs read it from a file
+	key := make([]byte, 32) // both programs would read it from a file
 	_, _ = rand.Read(key)
 	cfg := connection.Config{Key: key}
 	shop, err := connection.Listen[bill]("tcp", "127.0.0.1:0", cfg)
@@ -61,6 +61,7 @@ func ExampleDial() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	for _, item := range []string{"nails", "hammer"} {
 		if err := c.Send(ctx, bill{Item: item}); err != nil {
 			log.Fatal(err)
@@ -75,12 +76,13 @@ func ExampleDial() {
 	// <nil> <nil>
 }
 
-// selfSigned returns a certificate for 127.0.0.1 that vouches for itself, and who trusts it.
+// selfSigned returns a self-signed certificate for 127.0.0.1, and a pool that trusts it.
 func selfSigned() (tls.Certificate, *x509.CertPool, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
+
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		NotAfter:              time.Now().Add(time.Hour),
@@ -88,6 +90,7 @@ func selfSigned() (tls.Certificate, *x509.CertPool, error) {
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 	}
+
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		return tls.Certificate{}, nil, err
@@ -101,14 +104,15 @@ func selfSigned() (tls.Certificate, *x509.CertPool, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, trusted, nil
 }
 
-// Across machines a key is not enough: TLS hides and protects what is sent. With a Key too,
-// the listener knows its clients without certificates of their own.
+// Across machines a key is not enough: TLS encrypts and authenticates the messages. With a key as
+// well, the listener knows its clients without client certificates.
 func ExampleListen_tls() {
 	ctx := context.Background()
 	certificate, trusted, err := selfSigned()
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	secret := []byte("some random bytes that both have read from a file")
 	shop, err := connection.Listen[bill]("tcp", "127.0.0.1:0", connection.Config{
 		Key: secret,
@@ -127,6 +131,7 @@ func ExampleListen_tls() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	if err := c.Send(ctx, bill{Item: "nails"}); err != nil {
 		log.Fatal(err)
 	}
@@ -138,7 +143,8 @@ func ExampleListen_tls() {
 	// <nil> <nil>
 }
 
-// Who does not know the key is told so; the listener logs it, and goes on accepting others.
+// A client that does not know the key gets an error. The listener logs the attempt and continues to
+// accept others.
 func ExampleDial_wrongKey() {
 	ctx := context.Background()
 	shop, err := connection.Listen[bill]("tcp", "127.0.0.1:0", connection.Config{

@@ -13,12 +13,13 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// ErrAuthentication is returned if the other side does not know the key, or
-// does not accept this side's.
+// ErrAuthentication is returned if the other side does not know the key, or does not accept this
+// side's key.
 var ErrAuthentication = mp.RegisterError(errors.New("connection: the other side does not know the key, or thinks that this one does not"))
 
 // ErrTooMany is returned by [Dial] when the listener has as many open connections as its
-// [Config].MaxConns allows. Only an authenticated peer gets it. No connection was made; dial again later.
+// [Config].MaxConns allows. Only an authenticated peer gets it. No connection was made; dial again
+// later.
 var ErrTooMany = mp.RegisterError(errors.New("connection: the listener has as many connections as Config.MaxConns allows"))
 
 var (
@@ -28,15 +29,15 @@ var (
 	errTooShort = fmt.Errorf("%w: it closed the connection before that", ErrAuthentication)
 )
 
-// The handshake, in blocks of fixed size:
+// The handshake has blocks of fixed size:
 //
-//	listener: magic, whether it asks for a key, a nonce
-//	dialer:   magic, whether it has one, a nonce, the shape of its messages, its proof
+//	listener: magic, whether it requires a key, a nonce
+//	dialer:   magic, whether it has a key, a nonce, the shape of its messages, its proof
 //	listener: a verdict, its proof
 //
-// A proof is the HMAC-SHA256, by the key, of who proves, both nonces and the shape: so neither
-// proof can be used again, nor as that of the other side. The dialer proves first: a
-// listener gives nothing that could be tried keys upon to who does not know it.
+// A proof is the HMAC-SHA256, with the key, of the proving side's name, both nonces and the shape.
+// So neither proof can be used again, or as the other side's proof. The dialer proves first, so
+// that a listener sends nothing that helps a peer without the key to try keys.
 const (
 	magic     = "mp-conn\x01"
 	nonceSize = 32
@@ -93,13 +94,14 @@ func write(c net.Conn, b []byte) error {
 	return err
 }
 
-// welcome is the listener's side. It calls admit to reserve a place once the dialer has proved that it
-// knows the key.
+// welcome performs the listener's side. It calls admit to reserve a place once the dialer has
+// proved that it knows the key.
 func welcome(c net.Conn, key []byte, shape uint64, admit func() bool) error {
 	mine := newNonce()
 	if err := write(c, hello(len(key) > 0, mine)); err != nil {
 		return err
 	}
+
 	b := make([]byte, answerSize)
 	if _, err := io.ReadFull(c, b); err != nil {
 		return fmt.Errorf("connection: no handshake: %w", err)
@@ -120,15 +122,17 @@ func welcome(c net.Conn, key []byte, shape uint64, admit func() bool) error {
 	case !admit():
 		verdict, err = tooMany, ErrTooMany
 	}
+
 	answer := make([]byte, verdictSize)
 	answer[0] = verdict
 	if verdict == accepted && keyed {
 		copy(answer[1:], proof(key, "listener", mine, theirs, shape))
 	}
+
 	return errors.Join(err, write(c, answer))
 }
 
-// introduce is the dialer's side.
+// introduce performs the dialer's side.
 func introduce(c net.Conn, key []byte, shape uint64) error {
 	b := make([]byte, helloSize)
 	if _, err := io.ReadFull(c, b); err != nil {
@@ -147,6 +151,7 @@ func introduce(c net.Conn, key []byte, shape uint64) error {
 	if keyed {
 		copy(answer[helloSize+8:], proof(key, "dialer", theirs, mine, shape))
 	}
+
 	if err := write(c, answer); err != nil {
 		return err
 	}
@@ -154,6 +159,7 @@ func introduce(c net.Conn, key []byte, shape uint64) error {
 	if _, err := io.ReadFull(c, verdict); err != nil {
 		return fmt.Errorf("%w: %w", errTooShort, err)
 	}
+
 	switch {
 	case verdict[0] == wrongType:
 		return errType
@@ -164,5 +170,6 @@ func introduce(c net.Conn, key []byte, shape uint64) error {
 	case verdict[0] != accepted, keyed && !hmac.Equal(verdict[1:], proof(key, "listener", theirs, mine, shape)):
 		return ErrAuthentication
 	}
+
 	return nil
 }

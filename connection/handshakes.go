@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// handshakes are a listener's unfinished handshakes. Their number is bounded. The oldest one makes room for
-// the next, so that silent peers do not keep others out.
+// handshakes holds a listener's unfinished handshakes. Their number is bounded. The oldest one
+// makes room for the next, so that silent peers do not keep others out.
 type handshakes struct {
 	most int
 
@@ -19,7 +19,7 @@ type handshakes struct {
 	left chan struct{} // a handshake has left; capacity 1
 }
 
-// A handshake is one with a peer that is not authenticated yet.
+// A handshake is an unfinished handshake with a peer that is not authenticated yet.
 type handshake struct {
 	conn  net.Conn
 	since time.Time
@@ -30,14 +30,14 @@ type handshake struct {
 
 func (a *handshakes) init(most int) { a.most, a.left = most, make(chan struct{}, 1) }
 
-// leastTime is how long a handshake keeps its place. Without it a flood would drop an honest peer
-// before it can answer; with it peers wait their turn in the kernel's backlog.
+// leastTime is how long a handshake keeps its place. Otherwise a flood would drop an honest peer
+// before it can answer. Peers meanwhile wait in the kernel's backlog.
 const leastTime = 250 * time.Millisecond
 
 var errDropped = errors.New("connection: the handshake was dropped to make room for another one; see Config.MaxHandshakes")
 
-// enter begins a handshake as soon as there is room. If it closed an older connection to make room, it
-// returns that one too. The error is ctx's.
+// enter begins a handshake as soon as there is room. If it closed an older connection to make room,
+// it returns that one too. The error is ctx's.
 func (a *handshakes) enter(ctx context.Context, c net.Conn) (h *handshake, dropped net.Conn, err error) {
 	for {
 		h, dropped, wait := a.tryEnter(c)
@@ -71,6 +71,7 @@ func (a *handshakes) tryEnter(c net.Conn) (h *handshake, dropped net.Conn, wait 
 		dropped = oldest.conn
 		_ = dropped.Close()
 	}
+
 	h = &handshake{conn: c, since: now}
 	h.place = a.all.PushBack(h)
 	return h, dropped, 0
@@ -81,7 +82,7 @@ func (a *handshakes) remove(h *handshake) {
 	h.place = nil
 }
 
-// leave ends a handshake and reports whether it has not been dropped. It may be called twice.
+// leave ends a handshake, and reports whether it was not dropped. It may be called twice.
 func (a *handshakes) leave(h *handshake) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -24,15 +24,16 @@ type Listener[T any] struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	serving  sync.WaitGroup
-	open     chan struct{} // one element a connection
+	open     chan struct{} // one element for each connection
 	shakes   handshakes
 	log      refusals
 }
 
-// Listen listens on "unix", also with an abstract address that begins with @, "tcp", "tcp4" or
-// "tcp6". Handshakes take place concurrently, whether or not the program calls Accept. Listen returns an
-// error if the address is in use, if the config has neither Key, TLS nor Anybody, or if its Key is shorter
-// than [MinKey]. A Listener has one goroutine, and one for each handshake and each connection.
+// Listen listens on "tcp", "tcp4", "tcp6" or "unix"; a Unix address that begins with @ is abstract.
+// Handshakes take place concurrently, whether or not the program calls Accept. Listen returns an
+// error if the address is in use, if the config has neither Key, TLS nor Anybody, or if its Key is
+// shorter than [MinKey]. A Listener has one goroutine, and one for each handshake and each
+// connection.
 func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
 	cfg, shape, err := prepare[T](network, cfg)
 	if err != nil {
@@ -50,11 +51,11 @@ func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
 	return l, nil
 }
 
-// Addr is where it listens.
+// Addr returns the address at which the listener listens.
 func (l *Listener[T]) Addr() net.Addr { return l.net.Addr() }
 
-// Accept waits for a connection whose other side is known. Those that come to nothing are
-// logged, and are no error here. After Close it returns [mp.ErrClosed].
+// Accept waits for a connection to an authenticated peer. Failed handshakes are logged; Accept does
+// not return their errors. After Close it returns [mp.ErrClosed].
 func (l *Listener[T]) Accept(ctx context.Context) (*ipc.Conn[T], error) {
 	select {
 	case c := <-l.accepted:
@@ -66,9 +67,9 @@ func (l *Listener[T]) Accept(ctx context.Context) (*ipc.Conn[T], error) {
 	}
 }
 
-// Serve accepts connections until ctx ends, and calls handle for each in a goroutine of its own;
-// its connection is closed when it returns. A panic in handle is logged, and is the end of that
-// connection alone. Serve returns when all calls have: nil after Close, or the error of ctx.
+// Serve accepts connections until ctx ends, and calls handle for each in a goroutine of its own. It
+// closes the connection when handle returns. A panic in handle is logged and ends only that
+// connection. Serve returns when all calls have returned: nil after Close, or ctx's error.
 func (l *Listener[T]) Serve(ctx context.Context, handle func(ctx context.Context, c *ipc.Conn[T])) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
@@ -80,6 +81,7 @@ func (l *Listener[T]) Serve(ctx context.Context, handle func(ctx context.Context
 		case err != nil:
 			return err
 		}
+
 		calls.Go(func() {
 			defer c.Close()
 			defer l.logPanic()
@@ -88,15 +90,16 @@ func (l *Listener[T]) Serve(ctx context.Context, handle func(ctx context.Context
 	}
 }
 
-// logPanic is to be deferred.
+// logPanic logs a panic. It must be deferred.
 func (l *Listener[T]) logPanic() {
 	if r := recover(); r != nil {
 		l.cfg.Logger.Error("mp: panic in what serves a connection", "listener", l.Addr().String(), "panic", r, "stack", string(debug.Stack()))
 	}
 }
 
-// Close ends the listener, and connections that have not been accepted. Others stay. It removes the file of a
-// Unix socket, unless another listener's is there now. Closing twice is fine.
+// Close ends the listener, and connections that have not been accepted. Accepted connections stay
+// open. It removes the file of a Unix socket, unless another listener's file is there now. Closing
+// twice is fine.
 func (l *Listener[T]) Close() error {
 	err := l.net.Close()
 	if l.ctx.Err() != nil {
@@ -114,7 +117,7 @@ func (l *Listener[T]) serve() {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil: // no more descriptors, for instance
+		case err != nil: // for example, there are no more descriptors
 			l.cfg.Logger.Error("mp: a connection cannot be accepted", "listener", l.Addr().String(), "error", err)
 			select {
 			case <-time.After(patience):
@@ -123,6 +126,7 @@ func (l *Listener[T]) serve() {
 			}
 			continue
 		}
+
 		h, dropped, err := l.shakes.enter(l.ctx, c)
 		if dropped != nil {
 			l.log.add(dropped, errDropped)
@@ -131,23 +135,25 @@ func (l *Listener[T]) serve() {
 			_ = c.Close()
 			return
 		}
+
 		l.serving.Go(func() { l.greet(h) })
 	}
 }
 
-// patience is how long to wait when the system cannot accept.
+// patience is how long to wait after the system has failed to accept.
 const patience = 50 * time.Millisecond
 
-// greet does the handshake and hands the connection over.
+// greet performs the handshake and hands the connection to Accept.
 func (l *Listener[T]) greet(h *handshake) {
 	c := h.conn
 	if l.cfg.TLS != nil {
 		c = tls.Server(h.conn, l.cfg.TLS)
 	}
+
 	admitted := false
 	err := shake(l.ctx, c, l.cfg, func(c net.Conn) error {
 		return welcome(c, l.cfg.Key, l.shape, func() bool {
-			admitted = l.shakes.leave(h) && l.admit() // it can no longer be dropped for another one
+			admitted = l.shakes.leave(h) && l.admit() // from now on it cannot be dropped for another one
 			return admitted
 		})
 	})
@@ -165,7 +171,7 @@ func (l *Listener[T]) greet(h *handshake) {
 	}
 }
 
-// admit takes one of the places for connections and reports whether one was free.
+// admit takes a place for a connection, and reports whether one was free.
 func (l *Listener[T]) admit() bool {
 	select {
 	case l.open <- struct{}{}:

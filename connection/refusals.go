@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// refusals logs refused connections one by one until there are too many: every peer that can reach the
-// listener can cause them, and must not be able to fill the log.
+// refusals logs refused connections one by one until there are too many: every peer that can reach
+// the listener can cause them, and must not be able to fill the log.
 type refusals struct {
 	log      *slog.Logger
 	listener string
@@ -42,7 +42,7 @@ func (r *refusals) add(c net.Conn, why error) {
 	}
 }
 
-// flush ends an interval and logs how many refusals it has only counted.
+// flush ends an interval, and logs the number of refusals that were only counted.
 func (r *refusals) flush() {
 	r.mu.Lock()
 	missed := r.missed

@@ -21,23 +21,23 @@ import (
 // Config.MaxMessage. The connection has ended. The sender's Send may have succeeded.
 var ErrTooLong = mp.RegisterError(errors.New("connection: a message longer than Config.MaxMessage"))
 
-// socket is the transport of a connection: each message is its length, in eight bytes, and
-// its bytes. A goroutine reads one message ahead, so that a context can end the wait for
-// one without cutting it off.
+// socket is the transport of a connection. Each message is its length, in eight bytes, and its
+// bytes. A goroutine reads one message ahead, so that a context can end the wait for a message
+// without cutting it off.
 type socket struct {
 	conn    net.Conn
 	most    int
 	onClose func()
 
-	sending chan struct{} // room for who sends
+	sending chan struct{} // holds an element while a goroutine sends
 	closing sync.Once
 	closed  chan struct{}
 
 	mu    sync.Mutex
 	next  []byte        // the message that was read
-	err   error         // why there will be no more
-	there chan struct{} // closed while there is one of them
-	taken chan struct{} // the reader may go on
+	err   error         // why there will be no more messages
+	there chan struct{} // closed while next or err is set
+	taken chan struct{} // tells the reader to continue
 }
 
 const lengthSize = 8
@@ -51,7 +51,7 @@ func newSocket(c net.Conn, most int, onClose func()) *socket {
 	return s
 }
 
-// read reads until the connection ends.
+// read reads messages until the connection ends.
 func (s *socket) read() {
 	in := bufio.NewReaderSize(s.conn, 16<<10)
 	for {
@@ -63,6 +63,7 @@ func (s *socket) read() {
 		if err != nil {
 			return
 		}
+
 		select {
 		case <-s.taken:
 		case <-s.closed:
@@ -88,11 +89,11 @@ func (s *socket) readMessage(in *bufio.Reader) ([]byte, error) {
 	return b, nil
 }
 
-// firstAlloc is how much memory is allocated for a message before any of it has arrived.
+// firstAlloc is how many bytes are allocated for a message before any of it has arrived.
 const firstAlloc = 64 << 10
 
-// readN reads n bytes. It allocates memory as they arrive: at most twice as much as has arrived, and
-// half as much again while it copies to a larger buffer.
+// readN reads n bytes. It allocates memory as they arrive: at most twice as much as has arrived,
+// and half as much again while it copies to a larger buffer.
 func readN(in io.Reader, n int) ([]byte, error) {
 	b := make([]byte, min(n, firstAlloc))
 	for at := 0; ; {
@@ -106,8 +107,8 @@ func readN(in io.Reader, n int) ([]byte, error) {
 	}
 }
 
-// cutOff is err, or for the end of a stream what that means here. Who closes a socket before
-// everything was read there resets it.
+// cutOff returns end if err is the end of the stream, and err otherwise. A peer that closes a
+// socket with unread data resets it, so a reset is an end as well.
 func cutOff(err, end error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 		return end
@@ -115,7 +116,7 @@ func cutOff(err, end error) error {
 	return err
 }
 
-// Recv is ipc.Transport's.
+// Recv implements ipc.Transport.
 func (s *socket) Recv(ctx context.Context, buf []byte) ([]byte, error) {
 	for {
 		s.mu.Lock()
@@ -134,6 +135,7 @@ func (s *socket) Recv(ctx context.Context, buf []byte) ([]byte, error) {
 			s.mu.Unlock()
 			return buf, err
 		}
+
 		s.mu.Unlock()
 		select {
 		case <-there:
@@ -144,14 +146,14 @@ func (s *socket) Recv(ctx context.Context, buf []byte) ([]byte, error) {
 	}
 }
 
-// Ready is ipc.Transport's.
+// Ready implements ipc.Transport.
 func (s *socket) Ready() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.there
 }
 
-// Send is ipc.Transport's. When the context ends within a message, the connection does too.
+// Send implements ipc.Transport. If the context ends within a message, Send closes the connection.
 func (s *socket) Send(ctx context.Context, b []byte) error {
 	select {
 	case s.sending <- struct{}{}:
@@ -160,6 +162,7 @@ func (s *socket) Send(ctx context.Context, b []byte) error {
 	case <-ctx.Done():
 		return cause.Of(ctx)
 	}
+
 	defer func() { <-s.sending }()
 	n, err := s.writeUntil(ctx, b)
 	switch {
@@ -170,15 +173,16 @@ func (s *socket) Send(ctx context.Context, b []byte) error {
 	case ctx.Err() != nil && n == 0 && !s.encrypted():
 		return cause.Of(ctx)
 	}
-	_ = s.conn.Close() // what the other side has of the message is the end for it
+	_ = s.conn.Close() // the other side may have a part of the message
 	if ctx.Err() != nil {
 		return cause.Of(ctx)
 	}
+
 	return fmt.Errorf("%w: %w", io.ErrClosedPipe, err)
 }
 
-// encrypted reports whether the connection is TLS's, which never tells that a part was sent,
-// and sends nothing more after a write that was stopped.
+// encrypted reports whether the connection uses TLS. A TLS connection does not report partial
+// writes, and sends nothing more after an interrupted write.
 func (s *socket) encrypted() bool {
 	_, yes := s.conn.(*tls.Conn)
 	return yes
@@ -209,7 +213,7 @@ func (s *socket) write(b []byte) (int64, error) {
 	return parts.WriteTo(s.conn)
 }
 
-// small is how long a message may be to be copied behind its length.
+// small is the maximum size of a message that is copied behind its length.
 const small = 4 << 10
 
 func (s *socket) isClosed() bool {
@@ -221,7 +225,7 @@ func (s *socket) isClosed() bool {
 	}
 }
 
-// Close is ipc.Transport's.
+// Close implements ipc.Transport.
 func (s *socket) Close() (err error) {
 	s.closing.Do(func() {
 		close(s.closed)

@@ -15,12 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listen is net.Listen, except for the files of Unix sockets: it replaces one that a killed process has left, and
-// Close removes no other listener's.
+// listen is like net.Listen, except for the files of Unix sockets: it replaces a file that a killed
+// process has left, and Close does not remove another listener's file.
 func listen(network, address string) (net.Listener, error) {
 	if network != "unix" || strings.HasPrefix(address, "@") || address == "" {
 		return net.Listen(network, address)
 	}
+
 	path, err := filepath.Abs(address) // the working directory may change before Close
 	if err != nil {
 		return nil, err
@@ -34,15 +35,16 @@ func listen(network, address string) (net.Listener, error) {
 		return nil, err
 	}
 	file, err := os.Lstat(path)
-	if err != nil { // somebody has removed it already
+	if err != nil { // another process has removed it already
 		file = nil
 	}
+
 	u := l.(*net.UnixListener)
 	u.SetUnlinkOnClose(false)
 	return &fileListener{UnixListener: u, path: path, file: file}, nil
 }
 
-// isStale reports whether an address in use is that of a socket on which nobody listens.
+// isStale reports whether an address in use belongs to a socket on which no process listens.
 func isStale(address string) bool {
 	if info, err := os.Lstat(address); err != nil || info.Mode().Type() != fs.ModeSocket {
 		return false
@@ -54,14 +56,15 @@ func isStale(address string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// lockDir keeps other listeners from the directory of a socket: one that has made its file and does not listen yet
-// looks like a stale one. It returns what ends that. Without the right to read the directory there is no lock.
+// lockDir keeps other listeners from the directory of a socket: one that has made its file and does
+// not listen yet looks stale. It returns a function that releases the lock. Without the right to
+// read the directory there is no lock.
 func lockDir(path string) (unlock func()) {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return func() {}
 	}
-	// A lock of somebody else's on the directory must not keep the listener waiting for ever.
+	// Another process's lock on the directory must not block the listener forever.
 	for begin := time.Now(); time.Since(begin) < lockTime; time.Sleep(lockPause) {
 		if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
 			break
@@ -79,17 +82,17 @@ const (
 type fileListener struct {
 	*net.UnixListener
 	path string
-	file fs.FileInfo // nil if it was gone at once
+	file fs.FileInfo // nil if the file was gone at once
 }
 
-// Close removes the file, unless another listener's is there now.
+// Close removes the file, unless another listener's file is there now.
 func (l *fileListener) Close() error {
 	defer lockDir(l.path)()
 	err := l.UnixListener.Close()
-	if err != nil { // it is closed already
+	if err != nil { // closed already
 		return err
 	}
-	// A number of a removed file may be given to the next one, so the times are compared too.
+	// The inode number of a removed file may be used for the next one, so compare the times too.
 	if now, err := os.Lstat(l.path); err == nil && l.file != nil && os.SameFile(now, l.file) && now.ModTime().Equal(l.file.ModTime()) {
 		return os.Remove(l.path)
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// newBudgets returns budgets, and what makes clients of them that read or do not.
+// newBudgets returns a server with budgets, and a function that makes clients. A client made with
+// unread set leaves its answers unread.
 func newBudgets(most, each int) (s *Server, client func(process uint64, unread bool) (h *holding, cut chan struct{})) {
 	s = &Server{}
 	s.requests.init(most, each)
@@ -32,22 +33,24 @@ func newBudgets(most, each int) (s *Server, client func(process uint64, unread b
 				return false
 			}
 		}
+
 		h.leaves(0)
 		if unread {
 			h.leaves(40 << 20)
 		}
+
 		return h, cut
 	}
 }
 
-// leaves has the client leave some bytes of what was sent to it unread from now on.
+// leaves makes the client leave n bytes of the sent answers unread from now on.
 func (h *holding) leaves(n int) {
 	at := time.Now()
 	h.unread = func() (int, time.Time) { return n, at }
 }
 
-// Long requests of all clients count, and of each process; there is room again when they have been answered, or
-// their client has gone.
+// Long requests count for all clients together and for each process. There is room again when they
+// have been answered, or when their client has gone.
 func TestBudgetOfRequests(t *testing.T) {
 	const mib = 1 << 20
 	s, client := newBudgets(10*mib, 6*mib)
@@ -63,27 +66,30 @@ func TestBudgetOfRequests(t *testing.T) {
 			t.Errorf("%+v", step)
 		}
 	}
+
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := b.awaitRequest(short, mib); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
+
 	got := make(chan error, 1)
 	go func() { got <- b.awaitRequest(t.Context(), 2*mib) }()
 	again.requestDone()
 	if err := <-got; err != nil {
 		t.Error(err)
 	}
+
 	a.end()
-	a.requestDone() // without effect: it is gone
+	a.requestDone() // no effect, since a is gone
 	b.end()
 	if s.requests.all.Load() != 0 || len(s.requests.by)+len(s.requests.holds) != 0 {
 		t.Errorf("%d bytes are left", s.requests.all.Load())
 	}
 }
 
-// An answer counts until it has been read. A client that waits for room has those disconnected that have not read
-// for a while, and no others.
+// An answer counts until it has been read. When a client waits for room, only clients that have not
+// read for a while are disconnected.
 func TestBudgetOfAnswers(t *testing.T) {
 	const mib = 1 << 20
 	s, client := newBudgets(2*mostBytes, 2*mostBytes)
@@ -97,13 +103,16 @@ func TestBudgetOfAnswers(t *testing.T) {
 		h.Charge(40 * mib)
 		h.sent(40*mib, true)
 	}
+
 	if n := s.answers.all.Load(); n != 80*mib {
 		t.Errorf("%d bytes", n)
 	}
+
 	if n := asks.Room(); n != 48*mib {
 		t.Error(n)
 	}
-	asks.Charge(bufSize) // a short one
+
+	asks.Charge(bufSize) // a short answer
 	reads.leaves(0)
 	if err := asks.awaitAnswer(t.Context()); err != nil {
 		t.Error(err)
@@ -117,6 +126,7 @@ func TestBudgetOfAnswers(t *testing.T) {
 	if err := asks.awaitAnswer(t.Context()); err != nil {
 		t.Error(err)
 	}
+
 	select {
 	case <-wasCut:
 		t.Error("one that reads was disconnected")
@@ -136,12 +146,13 @@ func TestBudgetOfAnswers(t *testing.T) {
 	}
 }
 
-// A client that lets each of its requests take long to receive does not keep the front for many of them.
+// A client whose requests all take long to receive does not block the front for many of them.
 func TestSlowToReceive(t *testing.T) {
 	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer theirs.Close()
 	defer ours.Close()
 	if err := theirs.SendBytes(t.Context(), nil); err != nil {
@@ -156,6 +167,7 @@ func TestSlowToReceive(t *testing.T) {
 		},
 		requests: mostRequests, bytes: mostAtOnce,
 	}
+
 	p := &peer{conn: ours, most: mostBytes}
 	st := store.New(store.NewID(), store.Limits{}, nil, 0)
 	if err := p.turn(t.Context(), st, by); !errors.Is(err, errSlow) || received > 3 {
@@ -181,12 +193,13 @@ func TestRefusedAnswerDoesNotCount(t *testing.T) {
 	}
 }
 
-// For how long a client let others wait before its long request does not count against that.
+// The time for which a client made others wait before its long request does not count against that
+// request.
 func TestWaitedBefore(t *testing.T) {
 	s, client := newBudgets(2*mostBytes, 2*mostBytes)
 	h, _ := client(1, false)
 	h.waited.Add(int64(2 * unreadFor))
-	h.requestDone() // it was a short one
+	h.requestDone() // a short request
 	if !h.tryRequest(mostBytes) {
 		t.Fatal("there is room")
 	}
@@ -207,11 +220,13 @@ func TestTwoWaitToSend(t *testing.T) {
 	if !h.push(mostBytes) {
 		t.Fatal("there is room")
 	}
+
 	one, two := h.waitsToSend(), h.waitsToSend()
 	one()
 	if !h.idle(&s.answers, time.Now().Add(2*unreadFor)) {
 		t.Error("a client that has not read for a while does not count as idle")
 	}
+
 	if h.idle(&s.answers, time.Now()) {
 		t.Error("a client that has just read counts as idle")
 	}
@@ -222,8 +237,8 @@ func TestTwoWaitToSend(t *testing.T) {
 	h.end()
 }
 
-// A client that is disconnected while it waits for room, which nobody but itself can make, waits no longer, and gives
-// back what it holds.
+// A client that waits for room that only it could make stops waiting when it is disconnected, and
+// gives back what it holds.
 func TestCutWhileItWaits(t *testing.T) {
 	s, client := newBudgets(8*mostBytes, mostBytes)
 	a, _ := client(1, true)
@@ -237,12 +252,14 @@ func TestCutWhileItWaits(t *testing.T) {
 	}
 }
 
-// A long request in a pipe that has room for it does not get past the budget: no client of mp makes such a pipe.
+// A long request cannot bypass the budget in a pipe that has room for it. A correct client does not
+// make such a pipe.
 func TestLongRequestInPipe(t *testing.T) {
 	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{Buffer: 2 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer theirs.Close()
 	defer ours.Close()
 	inside.BoundNext(ours, bufSize)
@@ -253,6 +270,7 @@ func TestLongRequestInPipe(t *testing.T) {
 		if err := theirs.SendBytes(t.Context(), make([]byte, 4*bufSize)); err != nil {
 			t.Fatal(err)
 		}
+
 		if b, err := receive(t.Context(), ours, p.buf); !errors.Is(err, mp.ErrTooLong) {
 			t.Errorf("%d bytes: %v", len(b), err)
 		}
@@ -265,7 +283,7 @@ func TestLongRequestInPipe(t *testing.T) {
 	}
 }
 
-// Later answers of one process leave room for those of others, which would be lost.
+// Later answers of one process leave room for answers to others, which would otherwise be lost.
 func TestLaterAnswersOfOne(t *testing.T) {
 	s, client := newBudgets(8*mostBytes, 4*mostBytes)
 	n := 0
@@ -274,6 +292,7 @@ func TestLaterAnswersOfOne(t *testing.T) {
 			n++
 		}
 	}
+
 	if n != 4 {
 		t.Errorf("%d of one process", n)
 	}
@@ -285,7 +304,7 @@ func TestLaterAnswersOfOne(t *testing.T) {
 	}
 }
 
-// A client that wants much gets it, though those who want little come again and again.
+// A client that wants much room gets it, even if others that want little keep coming.
 func TestRoomForMuch(t *testing.T) {
 	s, client := newBudgets(4*mostBytes, mostBytes)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -303,9 +322,11 @@ func TestRoomForMuch(t *testing.T) {
 			})
 		}
 	}
+
 	for s.requests.all.Load() <= 3*mostBytes {
 		runtime.Gosched()
 	}
+
 	short, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()
 	h, _ := client(100, false)

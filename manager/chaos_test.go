@@ -23,13 +23,14 @@ var (
 	chaosSeed  = flag.Uint64("manager.seed", 0, "TestChaos: seed; 0: a random one")
 )
 
-// chaos is what clients do, and where they say how far they are. What they have begun they say
-// before, what is done afterwards; so a client that dies leaves one of each kind undecided.
+// chaos is the argument of the clients: the objects, and the counts in which they record their
+// progress. A client counts an operation in Begun before it starts and in Done after it has ended.
+// So a client that dies leaves at most one operation of each kind undecided.
 type chaos struct {
 	Slot     int
 	Begun    *ipc.Array[int64]
 	Done     *ipc.Array[int64]
-	Got      *ipc.Array[int64] // by the number of an element: how often it was got
+	Got      *ipc.Array[int64] // how often each element was received, by its number
 	Dict     *manager.Dict[string, int64]
 	List     *manager.List[[2]int64]
 	Set      *manager.Set[int64]
@@ -41,7 +42,7 @@ type chaos struct {
 	Deadline int64
 }
 
-// The kinds of operations, and their places in the accounts of a slot.
+// The kinds of operations, which index the counts of a slot.
 const (
 	chaosSet = iota
 	chaosUpdate
@@ -60,7 +61,7 @@ const (
 
 func (c chaos) at(kind int) int { return c.Slot*chaosKinds + kind }
 
-// do does one operation of a kind, with the accounts.
+// do performs one operation of a kind and counts it.
 func (c chaos) do(ctx context.Context, kind int) error {
 	begun, done := c.Begun.Slice(), c.Done.Slice()
 	i := c.at(kind)
@@ -101,25 +102,28 @@ func (c chaos) operation(ctx context.Context, kind int, n int64) error {
 	case chaosPair:
 		return c.pair(ctx)
 	}
+
 	l, err := manager.NewList(ctx, c.manager(), []int64{n})
 	if err == nil {
 		err = c.Nested.Set(ctx, me, l)
 	}
+
 	return errors.Join(err, l.Close())
 }
 
 var plus64 = manager.Function("plus64", func(_ context.Context, n, by int64) (int64, error) { return n + by, nil })
 
-// manager is the one of the objects: it has no other way to it here.
+// manager returns the manager of the objects.
 func (c chaos) manager() *manager.Manager { return chaosManager }
 
 var chaosManager *manager.Manager
 
-// pair adds to both of two values under the lock, with a permit in hand.
+// pair adds to both of two values, with the lock and a permit held.
 func (c chaos) pair(ctx context.Context) error {
 	if err := c.Permits.Acquire(ctx); err != nil {
 		return err
 	}
+
 	err := c.Lock.Lock(ctx)
 	for errors.Is(err, ipc.ErrOwnerDied) {
 		err = c.Lock.Recover(ctx, func() error { return c.repair(ctx) })
@@ -135,6 +139,7 @@ func (c chaos) pair(ctx context.Context) error {
 	if a != b {
 		return fmt.Errorf("%d and %d under the lock", a, b)
 	}
+
 	return errors.Join(err, err2, c.Pair[0].Store(ctx, a+1), c.Pair[1].Store(ctx, b+1), c.Lock.Unlock(ctx), c.Permits.Release(ctx))
 }
 
@@ -159,9 +164,9 @@ var wreak = mp.RegisterAction("wreak", func(ctx context.Context, a chaosArg) err
 	return nil
 })
 
-// Clients that use objects of all kinds die at random. What they had been told is done is done, once;
-// nothing else is but what one was just doing; what they held is free; and the others see nothing of
-// it.
+// Clients that use objects of all kinds die at random. Each operation that they counted as done was
+// performed exactly once. Only the operation under way may have been performed too. Their locks and
+// permits are free again, and other clients notice nothing.
 func TestChaos(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -169,6 +174,7 @@ func TestChaos(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
+
 	t.Logf("-manager.seed=%d", seed)
 	undecided, known, settled = [chaosKinds]int64{}, [chaosSlots * chaosKinds]int64{}, [chaosSlots * chaosKinds]int64{}
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -181,6 +187,7 @@ func TestChaos(t *testing.T) {
 		Pair:   [2]*manager.Value[int64]{must(manager.NewValue(ctx, m, int64(0))), must(manager.NewValue(ctx, m, int64(0)))},
 		Nested: must(manager.NewDict[string, *manager.List[int64]](ctx, m)), Deadline: time.Now().Add(time.Hour).UnixNano(),
 	}
+
 	defer func() { _, _, _ = c.Begun.Close(), c.Done.Close(), c.Got.Close() }()
 	objects := stats(t, m).Objects
 	var clients [chaosSlots]*mp.Process[struct{}]
@@ -195,9 +202,11 @@ func TestChaos(t *testing.T) {
 		}
 		clients[slot] = p
 	}
+
 	for slot := range clients {
 		begin(slot)
 	}
+
 	end := func(slot int) {
 		t.Helper()
 		_ = clients[slot].Kill()
@@ -206,9 +215,10 @@ func TestChaos(t *testing.T) {
 			t.Fatalf("slot %d ended by itself: %v", slot, err)
 		}
 	}
+
 	for killed := range *chaosKills {
 		slot := r.IntN(chaosSlots)
-		time.Sleep(time.Duration(r.IntN(20_000)) * time.Microsecond) // the moment is what is random
+		time.Sleep(time.Duration(r.IntN(20_000)) * time.Microsecond) // a random moment
 		end(slot)
 		c.settle(t, slot)
 		if killed%10 == 9 {
@@ -229,20 +239,22 @@ func TestChaos(t *testing.T) {
 		}
 		begin(slot)
 	}
+
 	for slot := range clients {
 		end(slot)
 	}
 }
 
 var (
-	// undecided is how many operations of a kind dead clients may have done or not.
+	// undecided is how many operations of a kind dead clients may or may not have performed.
 	undecided [chaosKinds]int64
-	// known is the last operation of a slot and kind that was done for sure: several clients in a row may die with the
-	// next one undecided. Settled is how many counted as done when the last one had died.
+	// known is the last operation of a slot and kind that was certainly performed: several clients
+	// in a row may die with the next one undecided. settled is how many operations counted as done
+	// when the last of them died.
 	known, settled [chaosSlots * chaosKinds]int64
 )
 
-// settle notes what the client of a slot left undecided when it died.
+// settle counts the operations that the client of a slot left undecided when it died.
 func (c chaos) settle(t *testing.T, slot int) {
 	c.Slot = slot
 	for kind := range chaosKinds {
@@ -253,13 +265,13 @@ func (c chaos) settle(t *testing.T, slot int) {
 		}
 		if n := begun[i] - done[i]; n != 0 {
 			undecided[kind]++
-			done[i]++ // counted as done, or not, from now on
+			done[i]++ // counts as done from now on, whether or not it was performed
 		}
 		settled[i] = done[i]
 	}
 }
 
-// check compares the objects with the accounts, when nobody uses them.
+// check compares the objects with the counts. No client may use the objects meanwhile.
 func (c chaos) check(ctx context.Context, t *testing.T) {
 	t.Helper()
 	var done [chaosKinds]int64
@@ -285,12 +297,14 @@ func (c chaos) check(ctx context.Context, t *testing.T) {
 			_ = l.Close()
 		}
 	}
+
 	between := func(kind int, n int64) {
 		t.Helper()
 		if n > done[kind] || n < done[kind]-undecided[kind] {
 			t.Errorf("kind %d: %d are there of %d, of which %d are undecided", kind, n, done[kind], undecided[kind])
 		}
 	}
+
 	n, _, err := c.Dict.Get(ctx, "all")
 	between(chaosUpdate, n)
 	elements, err2 := c.List.Copy(ctx)
@@ -300,6 +314,7 @@ func (c chaos) check(ctx context.Context, t *testing.T) {
 		}
 		last[e[0]] = e[1]
 	}
+
 	between(chaosAppend, int64(len(elements)))
 	added, err3 := c.Set.Len(ctx)
 	between(chaosAdd, int64(added))
@@ -314,6 +329,7 @@ func (c chaos) check(ctx context.Context, t *testing.T) {
 		c.Got.Slice()[v]++
 		there++
 	}
+
 	got := int64(0)
 	for v, n := range c.Got.Slice() {
 		if n > 1 {
@@ -321,9 +337,11 @@ func (c chaos) check(ctx context.Context, t *testing.T) {
 		}
 		got += n
 	}
+
 	if n := done[chaosPut] - undecided[chaosPut] - undecided[chaosGet]; got < n || got > done[chaosPut] {
 		t.Errorf("%d were got of %d, of which %d may not have been put, and %d may be lost", got, done[chaosPut], undecided[chaosPut], undecided[chaosGet])
 	}
+
 	if free, err := c.Permits.Available(ctx); free != chaosPermits || err != nil {
 		t.Error(free, "permits", err)
 	}

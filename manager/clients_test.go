@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// staying is a client that stays until it is told that all is over.
+// staying is a client that stays until the test is over.
 var staying = mp.RegisterAction("staying", func(ctx context.Context, h honest) error {
 	if err := h.call(ctx, 1); err != nil {
 		return err
@@ -26,8 +26,8 @@ var staying = mp.RegisterAction("staying", func(ctx context.Context, h honest) e
 	return h.call(ctx, 2)
 })
 
-// Clients that come through the door are counted, for each process and in all. One that is too many is told
-// so. Those who are in go on, and there is room again when one has gone, or died.
+// Clients that come through the door are counted for each process and in total. A client above the
+// limit is told so. Admitted clients continue, and there is room again when one has gone or died.
 func TestLocalClientsAreCounted(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -39,6 +39,7 @@ func TestLocalClientsAreCounted(t *testing.T) {
 	if _, err := m.Knock(ctx); !errors.Is(err, manager.ErrLimit) || !strings.Contains(err.Error(), "Limits.Connections is 2") {
 		t.Error(err)
 	}
+
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	worker := mp.Submit(ctx, pool, staying, honest{d, "worker", over})
 	until(t, "the worker is in", func() bool { return stats(t, m).Clients == 3 })
@@ -46,12 +47,13 @@ func TestLocalClientsAreCounted(t *testing.T) {
 	if _, err := mp.Call(ctx, other, settingOnce, d); !errors.Is(err, manager.ErrLimit) || !strings.Contains(err.Error(), "Limits.Clients is 3") {
 		t.Error(err)
 	}
+
 	if err := (honest{d, "main", over}).call(ctx, 1); err != nil {
 		t.Error(err)
 	}
 	_ = second.Close()
 	until(t, "there is room", func() bool { _, err := mp.Call(ctx, other, settingOnce, d); return err == nil })
-	_ = other.Close() // its process dies
+	_ = other.Close() // ends its process
 	until(t, "there is room again", func() bool {
 		third, err := m.Knock(ctx)
 		if err == nil {
@@ -59,6 +61,7 @@ func TestLocalClientsAreCounted(t *testing.T) {
 		}
 		return err == nil
 	})
+
 	_ = over.Set()
 	if _, err := worker.Result(ctx); err != nil {
 		t.Error(err)
@@ -67,8 +70,8 @@ func TestLocalClientsAreCounted(t *testing.T) {
 	_ = m.Close()
 }
 
-// A manager does not take what a client says about the size of its messages: it has a limit of its own, and a client
-// that sends more is thrown out before there is memory for it.
+// A manager does not trust a client's claim about the size of its messages. It has a limit of its
+// own, and disconnects a client that sends a longer message before it allocates memory for it.
 func TestManagerHasItsOwnMessageLimit(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -78,9 +81,11 @@ func TestManagerHasItsOwnMessageLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if err := m.PutIntoDoor(ctx, theirs, "greedy"); err != nil {
 		t.Fatal(err)
 	}
+
 	if b, err := ours.RecvBytes(ctx); len(b) != 0 || err != nil {
 		t.Fatalf("%q, %v", b, err)
 	}
@@ -99,7 +104,8 @@ func TestManagerHasItsOwnMessageLimit(t *testing.T) {
 	_, _ = ours.Close(), m.Close()
 }
 
-// A hello is short: one that is not does not reach the manager's memory, and its sender is not let in.
+// A hello is short: a longer one does not reach the manager's memory, and its sender is not
+// admitted.
 func TestLongHello(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)

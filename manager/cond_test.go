@@ -14,7 +14,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// sharedCond returns a manager with a remote client, a Mutex that both have, and a Cond of it.
+// sharedCond returns a manager and a remote client of it, a Mutex that both have, and a Cond for
+// it.
 func sharedCond(ctx context.Context, t *testing.T) (m, far *manager.Manager, lock, other *manager.Mutex, c *manager.Cond) {
 	t.Helper()
 	m, _ = remote(t, manager.Config{})
@@ -23,7 +24,7 @@ func sharedCond(ctx context.Context, t *testing.T) (m, far *manager.Manager, loc
 	return m, far, lock, other, must(manager.NewCond(ctx, m, lock))
 }
 
-// condWait is a Wait whose context ends, with the Mutex locked before.
+// condWait locks the Mutex, calls before, and returns the error of a Wait whose context ends.
 func condWait(t *testing.T, lock *manager.Mutex, c *manager.Cond, before func()) error {
 	t.Helper()
 	if err := lock.Lock(soon(t)); err != nil {
@@ -35,8 +36,9 @@ func condWait(t *testing.T, lock *manager.Mutex, c *manager.Cond, before func())
 	return c.Wait(ctx)
 }
 
-// Wait returns within a bound after its context has ended, though the manager is stopped. The Mutex is not held
-// then: it is given up when the manager gives it back, also by a process that only was sent the Cond.
+// Wait returns soon after its context has ended, even if the manager is stopped. The Mutex is not
+// held then. When the manager gives it back later it is released, even in a process that only
+// received the Cond.
 func TestCondOfStoppedManager(t *testing.T) {
 	defer manager.Relocking(10 * time.Millisecond)()
 	mptest.NoLeaks(t)
@@ -46,6 +48,7 @@ func TestCondOfStoppedManager(t *testing.T) {
 	if !errors.Is(err, ipc.ErrNotHeld) || errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
+
 	_ = syscall.Kill(m.PID(), syscall.SIGCONT)
 	if err := other.Lock(ctx); err != nil {
 		t.Error("the Mutex was not given up: ", err)
@@ -56,8 +59,8 @@ func TestCondOfStoppedManager(t *testing.T) {
 	_, _ = far.Close(), m.Close()
 }
 
-// The same while another client keeps the Mutex, for longer than Wait waits. One that gives it up in time has
-// Wait return the context's error, with the Mutex held.
+// Wait also returns if another client keeps the Mutex for longer than Wait waits. If the other
+// client releases it in time, Wait returns the context's error, with the Mutex held.
 func TestCondOfKeptMutex(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -67,6 +70,7 @@ func TestCondOfKeptMutex(t *testing.T) {
 		if kept {
 			back = manager.Relocking(time.Millisecond)
 		}
+
 		has := make(chan error, 1)
 		short, cancel := context.WithCancel(ctx)
 		over := make(chan error, 1)
@@ -75,7 +79,7 @@ func TestCondOfKeptMutex(t *testing.T) {
 		}
 		go func() { has <- other.Lock(ctx) }()
 		go func() { over <- c.Wait(short) }()
-		if err := <-has; err != nil { // Wait has given it up
+		if err := <-has; err != nil { // Wait has released it
 			t.Fatal(err)
 		}
 		cancel()
@@ -87,6 +91,7 @@ func TestCondOfKeptMutex(t *testing.T) {
 		if err := other.Unlock(ctx); err != nil {
 			t.Error(err)
 		}
+
 		if !kept {
 			if err := <-over; !errors.Is(err, context.Canceled) || errors.Is(err, ipc.ErrNotHeld) {
 				t.Error(err)
@@ -95,15 +100,17 @@ func TestCondOfKeptMutex(t *testing.T) {
 				t.Error(err)
 			}
 		}
+
 		if err := errors.Join(other.Lock(ctx), other.Unlock(ctx)); err != nil {
 			t.Error(err)
 		}
 		back()
 	}
+
 	_, _ = far.Close(), m.Close()
 }
 
-// A signal that reaches one who does not wait for the Mutex any longer goes to another one.
+// A signal that reaches a client that no longer waits for the Mutex goes to another one.
 func TestCondGivesSignalOn(t *testing.T) {
 	defer manager.Relocking(time.Millisecond)()
 	mptest.NoLeaks(t)
@@ -119,14 +126,17 @@ func TestCondGivesSignalOn(t *testing.T) {
 	if err := lock.Lock(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	go func() { first <- c.Wait(short) }()
-	if err := otherLock.Lock(ctx); err != nil { // the first one waits
+	if err := otherLock.Lock(ctx); err != nil { // the first Wait has begun
 		t.Fatal(err)
 	}
+
 	go func() { second <- errors.Join(lock.Lock(ctx), c.Wait(ctx), lock.Unlock(ctx)) }()
 	if err := otherLock.Unlock(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	until(t, "both wait for a signal", func() bool {
 		if err := otherLock.Lock(ctx); err != nil {
 			t.Fatal(err)
@@ -136,7 +146,8 @@ func TestCondGivesSignalOn(t *testing.T) {
 		}
 		return otherLock.Unlock(ctx) != nil
 	})
-	if err := other.Signal(ctx); err != nil { // which has the first one wait for the Mutex
+
+	if err := other.Signal(ctx); err != nil { // the first Wait now waits for the Mutex
 		t.Error(err)
 	}
 	cancel()
@@ -152,7 +163,7 @@ func TestCondGivesSignalOn(t *testing.T) {
 	_, _ = far.Close(), m.Close()
 }
 
-// A manager that has no room for one more that waits says so, with the Mutex held.
+// A Wait for which the manager has no room returns an error, with the Mutex held.
 func TestCondBeyondLimit(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{Limits: manager.Limits{Calls: 1}})
@@ -161,6 +172,7 @@ func TestCondBeyondLimit(t *testing.T) {
 	if err := errors.Join(taken.Lock(ctx), lock.Lock(ctx)); err != nil {
 		t.Fatal(err)
 	}
+
 	short, cancel := context.WithCancel(ctx)
 	over := make(chan error, 1)
 	go func() { over <- taken.Lock(short) }()
@@ -168,6 +180,7 @@ func TestCondBeyondLimit(t *testing.T) {
 	if err := c.Wait(ctx); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
+
 	if err := lock.Unlock(ctx); err != nil {
 		t.Error("it is not held: ", err)
 	}

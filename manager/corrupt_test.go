@@ -21,7 +21,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// memory is this process's memory, in which a corrupt client writes wherever it likes.
+// memory is this process's memory, which a corrupt client overwrites anywhere.
 type memory struct{ f *os.File }
 
 func ownMemory() (memory, error) {
@@ -53,6 +53,7 @@ func (m memory) objects(kind xsync.Kind) (all []int64, err error) {
 		if !strings.Contains(lines.Text(), "memfd:mp-arena") {
 			continue
 		}
+
 		if _, err := fmt.Sscanf(lines.Text(), "%x-%x", &from, &to); err != nil {
 			return nil, err
 		}
@@ -65,12 +66,13 @@ func (m memory) objects(kind xsync.Kind) (all []int64, err error) {
 			}
 		}
 	}
+
 	return all, nil
 }
 
-// slot returns this process's slot, which it finds in the connections that it has made.
+// slot returns this process's slot, which it finds in its connections.
 func (m memory) slot() (uint64, error) {
-	const ends = 32 // offset of the word that says who has the ends; this process has the first
+	const ends = 32 // offset of the word with the owners of the ends; this process has the first end
 	pipes, err := m.objects(xsync.KindPipe)
 	if err != nil || len(pipes) == 0 {
 		return 0, fmt.Errorf("it has no connection: %w", err)
@@ -96,7 +98,7 @@ type scribble struct {
 	How     string
 }
 
-// scribbling is a client that overwrites the words, each on a new connection, and goes on calling.
+// scribbling is a client that overwrites the words, each on a new connection, and keeps calling.
 var scribbling = mp.Register("scribbling", func(ctx context.Context, s scribble) (written int, err error) {
 	m, err := ownMemory()
 	if err != nil {
@@ -135,8 +137,8 @@ func ask(ctx context.Context, d *manager.Dict[string, int], d2 time.Duration) {
 	_ = d.Set(ctx, "corrupt", 1)
 }
 
-// honest is a client that goes on until Over is set, and has called often enough to see something. Each of its calls
-// must return in time, with the right result.
+// honest is the argument of a client that calls until Over is set and it has called often enough to
+// notice harm. Each of its calls must return in time and with the right result.
 type honest struct {
 	Dict *manager.Dict[string, int]
 	Key  string
@@ -171,13 +173,14 @@ func (h honest) call(ctx context.Context, n int) error {
 
 var goingOn = mp.Register("goingOn", func(ctx context.Context, h honest) (int, error) { return h.goOn(ctx) })
 
-// besides runs f while two honest clients use the manager, one of them a worker.
+// besides runs f while two honest clients use the manager. One of them is a worker.
 func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f func()) {
 	t.Helper()
 	over, err := ipc.NewEvent(ipc.ObjectConfig{Isolated: true})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer over.Close()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	worker := mp.Submit(t.Context(), pool, goingOn, honest{d, "worker", over})
@@ -186,6 +189,7 @@ func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f f
 		_, err := honest{d, "main", over}.goOn(t.Context())
 		here <- err
 	}()
+
 	f()
 	_ = over.Set()
 	if err := <-here; err != nil {
@@ -196,7 +200,7 @@ func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f f
 	}
 }
 
-// endsSoon shuts down a manager, which must not depend on its clients.
+// endsSoon shuts down a manager and checks that its clients do not delay that.
 func endsSoon(t *testing.T, m *manager.Manager) {
 	t.Helper()
 	began := time.Now()
@@ -205,8 +209,8 @@ func endsSoon(t *testing.T, m *manager.Manager) {
 	}
 }
 
-// pipeWords returns the offsets of the words of a connection to a manager, and of the first of its records;
-// with -short, of one in five of the words.
+// pipeWords returns the offsets of the words of a connection to a manager, and of the first of its
+// records. With -short it returns one in five of the words.
 func pipeWords() (words []int) {
 	at, step := 0, 8
 	if testing.Short() {
@@ -218,8 +222,8 @@ func pipeWords() (words []int) {
 	return append(words, xsync.PipeHead, xsync.PipeHead+8, xsync.PipeHead+256<<10, xsync.PipeHead+256<<10+8)
 }
 
-// A client that overwrites its own connection, anywhere and with anything, delays neither other clients nor
-// the manager's shutdown.
+// A client that overwrites its own connection, anywhere and with anything, delays neither other
+// clients nor the manager's shutdown.
 func TestConnectionWrittenOver(t *testing.T) {
 	for how := range scribbles {
 		t.Run(how, func(t *testing.T) {
@@ -241,6 +245,7 @@ func TestConnectionWrittenOver(t *testing.T) {
 				}
 				wg.Wait()
 			})
+
 			endsSoon(t, m)
 		})
 	}
@@ -250,8 +255,9 @@ var settingOnce = mp.RegisterAction("settingOnce", func(ctx context.Context, d *
 	return d.Set(ctx, "new", 1)
 })
 
-// A client that overwrites the door, which all clients share, can at most keep new clients out. They get an
-// error soon, even if their contexts last longer. Connected clients go on, and the manager shuts down normally.
+// A client that overwrites the door, which all clients share, can at most keep new clients out.
+// They get an error soon, even if their contexts last longer. Connected clients continue, and the
+// manager shuts down normally.
 func TestDoorWrittenOver(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for how := range scribbles {
@@ -264,16 +270,19 @@ func TestDoorWrittenOver(t *testing.T) {
 				if n, err := mp.Call(soon(t), pool, scribbling, scribble{m, d, xsync.KindRing, []int{at}, how}); err != nil || n != 1 {
 					t.Fatalf("%d words were written over: %v", n, err)
 				}
+
 				old := make(chan error, 1)
 				go func() {
 					_, err := honest{d, "main", over}.goOn(t.Context())
 					old <- err
 				}()
+
 				_, err := mp.Call(soon(t), newPool(t, mp.PoolConfig{Workers: 1, Grace: 20 * time.Second}), settingOnce, d)
 				t.Log("a new client: ", err)
 				if errors.Is(err, context.DeadlineExceeded) {
 					t.Error("a new client waits as long as its context lasts")
 				}
+
 				_ = over.Set()
 				if err := <-old; err != nil {
 					t.Error("an old client: ", err)

@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// M5: a dict has what a map has.
+// M5: a Dict has the operations of a map.
 func TestDict(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -31,14 +31,17 @@ func TestDict(t *testing.T) {
 			t.Errorf("%s: %v in the place of %v", what, got, want)
 		}
 	}
+
 	if v, ok, err := d.Get(ctx, "a"); v != nil || ok || err != nil {
 		t.Error(v, ok, err)
 	}
+
 	for i, key := range []string{"c", "a", "b"} {
 		if err := d.Set(ctx, key, []int{i}); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	check("keys", must(d.Keys(ctx)), []string{"c", "a", "b"})
 	check("length", must(d.Len(ctx)), 3)
 	check("has", must(d.Has(ctx, "a")), true)
@@ -70,7 +73,7 @@ func TestDict(t *testing.T) {
 
 type point struct{ X, Y int }
 
-// Keys of all kinds that can be told apart, and those that cannot.
+// Keys can be of any type whose encodings tell the values apart; other types are refused.
 func TestKeys(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -78,9 +81,11 @@ func TestKeys(t *testing.T) {
 	for i := range 10 {
 		_ = a.Set(ctx, point{i % 3, i % 2}, fmt.Sprint(i))
 	}
+
 	if n, err := a.Len(ctx); n != 6 || err != nil {
 		t.Error(n, err)
 	}
+
 	if v, _, err := a.Get(ctx, point{0, 1}); v != "9" || err != nil {
 		t.Error(v, err)
 	}
@@ -100,8 +105,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// M3 M12: an iteration sees what happens meanwhile, page by page, and ends with an error if there is
-// one.
+// M3 M12: an iteration works page by page, sees changes made meanwhile, and ends with an error if
+// there is one.
 func TestDictIteration(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -110,15 +115,17 @@ func TestDictIteration(t *testing.T) {
 	for i := range 1000 {
 		want[i] = strings.Repeat("x", 200)
 	}
+
 	if err := d.SetAll(ctx, want); err != nil {
 		t.Fatal(err)
 	}
+
 	got := map[int]string{}
 	for e, err := range d.All(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(got) == 0 { // far before their turn
+		if len(got) == 0 { // long before they are reached
 			last := must(d.Keys(ctx))[999]
 			_, _ = d.Delete(ctx, last)
 			delete(want, last)
@@ -131,6 +138,7 @@ func TestDictIteration(t *testing.T) {
 		}
 		got[e.Key] = e.Value
 	}
+
 	if !maps.Equal(got, want) {
 		t.Errorf("%d entries in the place of %d", len(got), len(want))
 	}
@@ -148,6 +156,7 @@ func TestDictIteration(t *testing.T) {
 			t.Error("nothing before the end")
 		}
 	}
+
 	for range d.All(ctx) {
 		break
 	}
@@ -181,8 +190,8 @@ var countUp = mp.RegisterAction("countUp", func(ctx context.Context, c counting)
 	return nil
 })
 
-// Functions change values where they are, from many processes, and none gets lost; what they return
-// instead of a value is the caller's.
+// Functions change values in the manager for many processes, and no change is lost. If a function
+// returns an error, its caller gets it.
 func TestUpdate(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -192,26 +201,31 @@ func TestUpdate(t *testing.T) {
 	if _, err := mp.Map(ctx, pool, countUp, []counting{{d, 100}, {d, 100}, {d, 100}, {d, 100}}); err != nil {
 		t.Fatal(err)
 	}
+
 	if n, err := manager.Update(ctx, d, "n", plus, 10); n != 410 || err != nil {
 		t.Error(n, err)
 	}
+
 	if n, err := manager.Update(ctx, d, "n", plus, 1590); n != 0 || !errors.Is(err, errTooMuch) {
 		t.Error(n, err)
 	}
+
 	var p *mp.PanicError
 	if _, err := manager.Update(ctx, d, "n", plus, 2590); !errors.As(err, &p) || p.Value != "three thousand" {
 		t.Error(err)
 	}
+
 	if n, _, err := d.Get(ctx, "n"); n != 410 || err != nil {
 		t.Error(n, err)
 	}
+
 	if n, err := manager.Update(ctx, d, "n", plus, 590); n != 0 || err != nil {
 		t.Error(n, err)
 	}
 	if ok, err := d.Has(ctx, "n"); ok || err != nil {
 		t.Error("not removed", err)
 	}
-	if _, err := manager.Update(ctx, d, "n", plus, 1000); err != nil { // what is not there
+	if _, err := manager.Update(ctx, d, "n", plus, 1000); err != nil { // the key does not exist
 		t.Error(err)
 	}
 	many := map[string]int{}
@@ -226,6 +240,7 @@ func TestUpdate(t *testing.T) {
 			}
 		})
 	}
+
 	all.Wait()
 	counts := must(d.Copy(ctx))
 	for key, n := range many {
@@ -249,7 +264,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// stubborn goes on only when the value in the dict has another length.
+// stubborn returns only when the value in the dict has another length.
 var stubborn = manager.Function("stubborn", func(ctx context.Context, old string, w waiting) (string, error) {
 	if err := w.Began.Set(ctx); err != nil {
 		return "", err
@@ -262,8 +277,9 @@ var stubborn = manager.Function("stubborn", func(ctx context.Context, old string
 
 type waiting struct{ Began, GoOn *manager.Event }
 
-// A value that is set while a function makes a new one of the old one is not lost: the function runs
-// again. One that hangs holds up those of its key, until its caller gives up.
+// A value that is set while a function computes a new one from the old one is not lost: the
+// function runs again. A function that hangs delays other changes of its key until its caller gives
+// up.
 func TestUpdateMeetsSet(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -277,15 +293,18 @@ func TestUpdateMeetsSet(t *testing.T) {
 		}
 		got <- v
 	}
+
 	go update(ctx)
 	_ = w.Began.Wait(ctx)
 	if err := d.Set(ctx, "k", "set"); err != nil {
 		t.Fatal(err)
 	}
+
 	_ = w.GoOn.Set(ctx)
 	if v := <-got; v != "set+" {
 		t.Error(v)
 	}
+
 	_, _ = d.Delete(ctx, "k")
 	_, _ = w.Began.Clear(ctx), w.GoOn.Clear(ctx)
 	short, cancel := context.WithCancel(ctx)
@@ -302,7 +321,7 @@ func TestUpdateMeetsSet(t *testing.T) {
 	}
 }
 
-// Operations of a batch are done together; those that fail say so.
+// The operations of a batch are performed together. Those that fail return their errors.
 func TestBatch(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -320,13 +339,16 @@ func TestBatch(t *testing.T) {
 	if err != nil || n != 1 || !ok || first != "y" || last != "z" || fresh != 1 || were != 1 || f != 2.5 {
 		t.Error(err, n, ok, first, last, fresh, were, f)
 	}
+
 	err = m.Do(ctx, q.PutOp(2), d.SetOp("b", 2), l.GetOp(9, &first), d.DeleteOp("a"))
 	if !errors.Is(err, ipc.ErrFull) || !errors.Is(err, manager.ErrRange) {
 		t.Error(err)
 	}
+
 	if got := must(d.Copy(ctx)); !maps.Equal(got, map[string]int{"b": 2}) {
 		t.Error(got)
 	}
+
 	other := start(t, manager.Config{})
 	if err := other.Do(ctx, d.SetOp("c", 3)); err == nil {
 		t.Error("an object of another manager")
@@ -336,7 +358,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// An operation that cannot be encoded leaves nothing that others would share.
+// An operation that cannot be encoded leaves nothing that other operations would share.
 func TestUnencodableOp(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -349,6 +371,7 @@ func TestUnencodableOp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	for range 50 {
 		if err := m.Do(ctx, v.StoreOp(closed)); !errors.Is(err, mp.ErrClosed) {
 			t.Fatal(err)
@@ -363,11 +386,12 @@ func TestUnencodableOp(t *testing.T) {
 				}
 			})
 		}
+
 		all.Wait()
 	}
 }
 
-// One that is given twice is done twice, and one that nobody has made is an error.
+// An Op that is given twice is performed twice. An Op that no constructor made is an error.
 func TestOpTwice(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -386,13 +410,14 @@ func TestOpTwice(t *testing.T) {
 	}
 }
 
-// Keys that are structs are equal if their fields are, whatever lies in between.
+// Keys that are structs are equal if their fields are, whatever their padding contains.
 func TestDictStructKeys(t *testing.T) {
 	type key struct {
 		A int8
 		B int64
 		T time.Time
 	}
+
 	ctx := t.Context()
 	m := start(t, manager.Config{})
 	d := must(manager.NewDict[key, map[[2]int]string](ctx, m, nil, manager.Named("d"), nil))
@@ -400,6 +425,7 @@ func TestDictStructKeys(t *testing.T) {
 	if err := d.Set(ctx, key{1, 2, at}, map[[2]int]string{{1, 2}: "a"}); err != nil {
 		t.Fatal(err)
 	}
+
 	if v, ok, err := d.Get(ctx, key{1, 2, at}); err != nil || !ok || v[[2]int{1, 2}] != "a" {
 		t.Error(v, ok, err)
 	}

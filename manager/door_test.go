@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// newTestDoor is a door of a manager that only exists in a test, and who knocks at it.
+// newTestDoor returns a door without a manager, and a knocker for it.
 func newTestDoor(t *testing.T) (*ipc.Queue[hello], *knocker) {
 	t.Helper()
 	door, err := ipc.NewQueue[hello](ipc.QueueConfig{Isolated: true})
@@ -25,15 +25,15 @@ func newTestDoor(t *testing.T) (*ipc.Queue[hello], *knocker) {
 	return door, k
 }
 
-// expired is a context that ends soon.
+// expired returns a context that ends soon.
 func expired(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// A manager that does not look at its door yet is waited for: as long as the context lasts, and then by
-// the next call, with the same connection.
+// connect waits for a manager that does not look at its door yet as long as its context lasts. The
+// next call continues to wait with the same connection.
 func TestKnockerWaits(t *testing.T) {
 	defer shorten(&passing, time.Nanosecond)()
 	door, k := newTestDoor(t)
@@ -42,9 +42,11 @@ func TestKnockerWaits(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if n := door.Len(); n != 1 {
 		t.Errorf("it has knocked %d times", n)
 	}
+
 	h, err := door.TryGet()
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +66,7 @@ func TestKnockerWaits(t *testing.T) {
 	}
 }
 
-// A manager that says why not is believed at once.
+// connect returns at once if the manager refuses the connection.
 func TestKnockerRefused(t *testing.T) {
 	door, k := newTestDoor(t)
 	go func() {
@@ -81,8 +83,8 @@ func TestKnockerRefused(t *testing.T) {
 	}
 }
 
-// A hello that was got, and of which nothing comes, has been lost: so has one whose connection ends at once. The
-// client knocks again, but not for ever.
+// A hello is lost if the manager takes it and does not answer, or if the connection ends at once.
+// The client tries again, but not forever.
 func TestKnockerPassed(t *testing.T) {
 	defer shorten(&passing, time.Nanosecond)()
 	for name, treat := range map[string]func(c *conn){
@@ -100,13 +102,15 @@ func TestKnockerPassed(t *testing.T) {
 				treat(h.Conn)
 			}
 		}()
+
 		if _, err := k.connect(t.Context()); !errors.Is(err, errPassed) {
 			t.Error(name, err)
 		}
 	}
 }
 
-// A client that waits at a door which is given up is told soon, and so is one that comes later.
+// A client that waits at a door that is closed gets an error soon, and so does a client that comes
+// later.
 func TestKnockerClosed(t *testing.T) {
 	door, k := newTestDoor(t)
 	if _, err := k.connect(expired(t)); !errors.Is(err, context.DeadlineExceeded) {
@@ -120,7 +124,7 @@ func TestKnockerClosed(t *testing.T) {
 	}
 }
 
-// A full door is one behind which the manager is slow.
+// A full door means that the manager is slow, so put waits.
 func TestKnockerFull(t *testing.T) {
 	defer shorten(&keeping, time.Millisecond)()
 	door, k := newTestDoor(t)
@@ -134,14 +138,14 @@ func TestKnockerFull(t *testing.T) {
 	}
 }
 
-// shorten makes a time shorter until it is called back.
+// shorten sets a time to by until back is called.
 func shorten(d *time.Duration, by time.Duration) (back func()) {
 	before := *d
 	*d = by
 	return func() { *d = before }
 }
 
-// stuck is a transport that takes its time to close.
+// stuck is a transport whose Close waits until over is closed.
 type stuck struct{ over chan struct{} }
 
 func (s stuck) Send(context.Context, []byte) error { return nil }
@@ -152,7 +156,8 @@ func (s stuck) Recv(ctx context.Context, buf []byte) ([]byte, error) {
 func (s stuck) Ready() <-chan struct{} { return nil }
 func (s stuck) Close() error           { <-s.over; return nil }
 
-// A connection counts from when it is let in until it has been cleaned up, for its process and for all.
+// A connection counts from its admission until it has been cleaned up, for its process and in
+// total.
 func TestAdmission(t *testing.T) {
 	a := admission{most: 3, each: 2}
 	over := make(chan struct{})
@@ -160,17 +165,20 @@ func TestAdmission(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	leave, err := a.admit(1)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	left := make(chan struct{})
 	p := &peer{conn: c, leave: func() { leave(); close(left) }}
-	for process, want := range []error{nil, nil, ErrLimit} { // 0 and 1 are let in, and then there are three
+	for process, want := range []error{nil, nil, ErrLimit} { // processes 0 and 1 are admitted; then there are three connections
 		if _, err := a.admit(uint64(process)); !errors.Is(err, want) {
 			t.Errorf("process %d: %v", process, err)
 		}
 	}
+
 	go p.close(true)
 	if _, err := a.admit(2); !errors.Is(err, ErrLimit) {
 		t.Error("one that is being closed does not count: ", err)

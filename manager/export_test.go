@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// Unregistered calls what the manager's program does not have, by the names.
+// Unregistered returns functions that call what the manager's program does not have, by name.
 func Unregistered[T any](ctx context.Context, m *Manager, o *Object[T]) map[string]func() error {
 	ask := func(r *request, err error, parts ...string) error {
 		if err != nil {
@@ -21,10 +21,12 @@ func Unregistered[T any](ctx context.Context, m *Manager, o *Object[T]) map[stri
 		}
 		return r.do(ctx, nil)
 	}
+
 	d, err := NewDict[string, int](ctx, m)
 	if err != nil {
 		panic(err)
 	}
+
 	return map[string]func() error{
 		"no.method": func() error { r, err := o.p.begin(store.OpInvoke); return ask(r, err, "no.method", "") },
 		"no.function": func() error {
@@ -42,7 +44,7 @@ func Unregistered[T any](ctx context.Context, m *Manager, o *Object[T]) map[stri
 	}
 }
 
-// InvokeOther calls a method with the number of other types than it has.
+// InvokeOther calls a method with the fingerprint of other types than it has.
 func InvokeOther[T any](ctx context.Context, o *Object[T], name string) error {
 	r, err := o.p.begin(store.OpInvoke)
 	if err != nil {
@@ -54,7 +56,7 @@ func InvokeOther[T any](ctx context.Context, o *Object[T], name string) error {
 	return r.do(ctx, nil)
 }
 
-// Drop cuts the connection of this process to a manager.
+// Drop cuts this process's connection to a manager.
 func (m *Manager) Drop() {
 	m.s.mu.Lock()
 	on := m.s.conn
@@ -67,7 +69,7 @@ func (m *Manager) Drop() {
 // Protocol is the type of a manager's messages.
 type Protocol = protocol
 
-// Pings are many requests in one message.
+// Pings returns one message with n requests.
 func Pings(n int) []byte {
 	var w store.Writer
 	for i := range n {
@@ -77,7 +79,7 @@ func Pings(n int) []byte {
 	return w.B
 }
 
-// Loads returns one message with many requests to load a Value.
+// Loads returns one message with n requests to load a Value.
 func Loads(object uint64, n int) []byte {
 	var w store.Writer
 	for i := range n {
@@ -87,23 +89,23 @@ func Loads(object uint64, n int) []byte {
 	return w.B
 }
 
-// Knock makes one more connection of this process to a manager, by its door.
+// Knock makes one more connection of this process to a manager through its door.
 func (m *Manager) Knock(ctx context.Context) (*ipc.Conn[Protocol], error) {
 	return (&knocker{door: m.owner.door}).connect(ctx)
 }
 
-// PutIntoDoor puts the end of a pipe into the door, as a client does that says what it likes.
+// PutIntoDoor puts the end of a pipe into the door, like a client that ignores the protocol.
 func (m *Manager) PutIntoDoor(ctx context.Context, c *ipc.Conn[Protocol], name string) error {
 	return m.owner.door.Put(ctx, hello{Conn: c, Name: name})
 }
 
-// Relocking changes how long a Cond's Wait waits for its Mutex after its context has ended, until it is
-// called back.
+// Relocking sets how long a Cond's Wait waits for its Mutex after its context has ended, until back
+// is called.
 func Relocking(d time.Duration) (back func()) {
 	before := relocking
 	relocking = d
 	return func() { relocking = before }
 }
 
-// NumberOf is the number of a Value's object.
+// NumberOf returns the ID of a Value's object.
 func NumberOf[T any](v *Value[T]) uint64 { return v.p.id }

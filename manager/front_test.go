@@ -9,23 +9,26 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// A client that asks all the time does not keep others out: whoever is at the door is found with it.
+// A client that asks all the time does not keep others out: soon also finds a client at the door.
 func TestFrontLooksAtTheDoor(t *testing.T) {
 	door, err := ipc.NewQueue[hello](ipc.QueueConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer door.Discard()
 	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer theirs.Close()
 	defer ours.Close()
 	stop, err := ipc.NewEvent(ipc.ObjectConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer stop.Close()
 	f := newFront(nil, door, stop)
 	f.peers, f.waits = []*peer{{conn: ours}}, append(f.waits, ours)

@@ -41,7 +41,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// until waits for what another process does.
+// until waits until holds returns true, which depends on another process.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(time.Millisecond) {
@@ -51,14 +51,14 @@ func until(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// soon ends what would hang.
+// soon returns a context that ends before a hanging test would.
 func soon(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// stats are those of the manager.
+// stats returns the manager's counts.
 func stats(t testing.TB, m *manager.Manager) manager.Stats {
 	t.Helper()
 	st, err := m.Stats(t.Context())

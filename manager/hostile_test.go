@@ -37,11 +37,11 @@ func peak(t testing.TB, pid int) (mib int) {
 	return mib >> 10
 }
 
-// selfish is a type of lists that can contain themselves.
+// selfish is the type of elements with which a list can contain itself.
 type selfish struct{ Lists *manager.List[selfish] }
 
-// Hostile clients that know the key. Without limits the requests of each would take more than 250 MiB, or keep
-// others from being served.
+// Hostile clients that know the key. Without limits, the requests of each would take more than 250
+// MiB, or keep others from being served.
 var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Manager, bad *manager.Manager){
 	"names": func(ctx context.Context, t *testing.T, _, bad *manager.Manager) {
 		refused := 0
@@ -113,7 +113,8 @@ var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Mana
 	},
 }
 
-// concurrently makes calls that wait, at the same time, until those without room have been refused.
+// concurrently makes n waiting calls at the same time, and returns when those without room have
+// been refused.
 func concurrently(ctx context.Context, t *testing.T, n int, call func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -132,11 +133,13 @@ func concurrently(ctx context.Context, t *testing.T, n int, call func(ctx contex
 	}
 }
 
-// A hostile remote client of any kind takes neither the manager's memory nor the honest client's turn.
+// A hostile remote client of any kind takes neither the manager's memory nor the honest client's
+// turn.
 func TestHostileClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many megabytes")
 	}
+
 	for name, attack := range hostile {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -147,6 +150,7 @@ func TestHostileClients(t *testing.T) {
 			if err := d.Set(ctx, "n", 0); err != nil {
 				t.Fatal(err)
 			}
+
 			var served atomic.Int64
 			var over atomic.Bool
 			var honest sync.WaitGroup
@@ -159,6 +163,7 @@ func TestHostileClients(t *testing.T) {
 					served.Add(1)
 				}
 			})
+
 			attack(ctx, t, m, bad)
 			meanwhile := served.Load()
 			over.Store(true)
@@ -166,6 +171,7 @@ func TestHostileClients(t *testing.T) {
 			if n := peak(t, m.PID()); n > 250 {
 				t.Error("the manager took", n, "MiB")
 			}
+
 			if meanwhile == 0 {
 				t.Error("nobody else was served")
 			}

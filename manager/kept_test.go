@@ -20,7 +20,7 @@ var unchanged = manager.Function("unchanged", func(_ context.Context, l *manager
 	return l, nil
 })
 
-// shelf is an object that keeps proxies of others of its own manager.
+// shelf is an object that keeps proxies of other objects of its own manager.
 type shelf struct {
 	m  *manager.Manager
 	mu sync.Mutex
@@ -57,8 +57,8 @@ var (
 	collect     = manager.Method("collect", (*shelf).Collect)
 )
 
-// Objects that went through functions and methods, which use proxies of their own manager, go when
-// nobody has them any more.
+// Objects that passed through functions and methods, which use proxies of their own manager, go
+// when no process has them any longer.
 func TestReturnedObjectsGo(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -73,10 +73,12 @@ func TestReturnedObjectsGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		_ = changed.Close()
 		if err := manager.UpdateAll(ctx, d, unchanged, map[string]int{"x": 0}); err != nil {
 			t.Error(err)
 		}
+
 		_, _ = d.Delete(ctx, "x")
 		fresh, err := manager.Invoke(ctx, s, freshOne, struct{}{})
 		if err != nil {
@@ -87,13 +89,14 @@ func TestReturnedObjectsGo(t *testing.T) {
 		}
 		_ = fresh.Close()
 	}
+
 	until(t, "all have gone", func() bool {
 		_, err := manager.Invoke(ctx, s, collect, struct{}{})
 		return err == nil && stats(t, m).Objects == before
 	})
 }
 
-// What a method keeps stays, though its caller gives it up at once.
+// An object that a method keeps lives on, even if the caller gives it up at once.
 func TestKeptByMethod(t *testing.T) {
 	ctx := soon(t)
 	m, _ := remote(t, manager.Config{})
@@ -106,6 +109,7 @@ func TestKeptByMethod(t *testing.T) {
 			}
 		})
 	}
+
 	for range 1000 {
 		l := must(manager.NewList(ctx, m, []int{1}))
 		must(manager.Invoke(ctx, s, keepOnShelf, l))
@@ -114,12 +118,13 @@ func TestKeptByMethod(t *testing.T) {
 			t.Fatal(n, err)
 		}
 	}
+
 	calm()
 	all.Wait()
 }
 
-// lateAccounts are made only when nobody waits for them any longer. The maker says that it has begun, and is told
-// that its caller has gone, by files beside the one that Close leaves.
+// lateAccounts are made only after their callers have stopped waiting. Through files beside the one
+// that Close leaves, the maker says that it has begun, and learns that its caller has gone.
 var lateAccounts = manager.Type("lateAccount", func(ctx context.Context, o opening) (*account, error) {
 	if err := os.WriteFile(o.Left+".begun", nil, 0o600); err != nil {
 		return nil, err
@@ -141,12 +146,14 @@ func TestMadeInVain(t *testing.T) {
 	exists := func(path string) func() bool {
 		return func() bool { _, err := os.Stat(path); return err == nil }
 	}
+
 	short, cancel := context.WithCancel(ctx)
 	failed := make(chan error, 1)
 	go func() {
 		_, err := manager.New(short, m, lateAccounts, opening{Left: left})
 		failed <- err
 	}()
+
 	until(t, "it is being made", exists(left+".begun"))
 	cancel()
 	if err := <-failed; !errors.Is(err, context.Canceled) {
@@ -158,7 +165,7 @@ func TestMadeInVain(t *testing.T) {
 	until(t, "it is closed", exists(left))
 }
 
-// A Swap that fails leaves nobody with what it was to return.
+// When a Swap fails, no client keeps the value that it was going to return.
 func TestSwapInVain(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{Limits: manager.Limits{Bytes: 2000}})
@@ -166,6 +173,7 @@ func TestSwapInVain(t *testing.T) {
 		List  *manager.List[int]
 		Bytes []byte
 	}
+
 	d := must(manager.NewDict[int, parcel](ctx, m))
 	v := must(manager.NewValue(ctx, m, parcel{}))
 	all := must(manager.NewList[parcel](ctx, m, []parcel{{}}))
@@ -173,6 +181,7 @@ func TestSwapInVain(t *testing.T) {
 	if err := errors.Join(d.Set(ctx, 1, parcel{List: l}), v.Store(ctx, parcel{List: l}), all.Set(ctx, 0, parcel{List: l}), l.Close()); err != nil {
 		t.Fatal(err)
 	}
+
 	before := stats(t, m).Objects
 	large := parcel{Bytes: make([]byte, 3000)}
 	_, _, err := d.Swap(ctx, 1, large)
@@ -183,6 +192,7 @@ func TestSwapInVain(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if err := errors.Join(d.Clear(ctx), v.Store(ctx, parcel{}), all.Clear(ctx)); err != nil {
 		t.Error(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A process with many connections does not hold up the only one of another.
+// A process with many connections does not hold up a process with one.
 func TestLaneByProcess(t *testing.T) {
 	var l lane
 	if l.join(1) != nil {
@@ -25,6 +25,7 @@ func TestLaneByProcess(t *testing.T) {
 			return false
 		}
 	}
+
 	n := 0
 	for ; !admitted(other); n++ {
 		l.leave()
@@ -32,6 +33,7 @@ func TestLaneByProcess(t *testing.T) {
 	if n > 2 {
 		t.Errorf("%d of the others came first", n)
 	}
+
 	for i, c := range many {
 		if !admitted(c) {
 			l.leave()
@@ -40,13 +42,15 @@ func TestLaneByProcess(t *testing.T) {
 			t.Fatalf("client %d of those that wait is not the next one", i)
 		}
 	}
+
 	l.leave()
 	if l.busy || len(l.waiting) > 0 || len(l.turns) > 0 {
 		t.Errorf("%+v", &l)
 	}
 }
 
-// A client whose context ends while it waits leaves the lane to the others, also if it has just been admitted.
+// A client whose context ends while it waits leaves the lane to the others, even if it has just
+// been admitted.
 func TestLaneAndContext(t *testing.T) {
 	var l lane
 	_ = l.join(1)
@@ -62,6 +66,7 @@ func TestLaneAndContext(t *testing.T) {
 			left <- err
 		}()
 	}
+
 	go cancel()
 	l.leave()
 	for range clients {
@@ -69,6 +74,7 @@ func TestLaneAndContext(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if l.busy || len(l.waiting) > 0 || len(l.turns) > 0 {
 		t.Errorf("%+v", &l)
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// M13 V19: what is asked after the end is an error that says so, also where somebody waits; ending twice
-// is fine.
+// M13 V19: calls after the end return an error that says so, and so do calls that wait at the end.
+// Ending twice is fine.
 func TestEnd(t *testing.T) {
 	mptest.NoLeaks(t)
 	for name, end := range map[string]func(m *manager.Manager) error{
@@ -43,13 +43,16 @@ func TestEnd(t *testing.T) {
 				t.Error(name, err)
 			}
 		}
+
 		if err := <-waits; !errors.Is(err, mp.ErrClosed) && !errors.Is(err, manager.ErrLost) {
 			t.Error(name, err)
 		}
+
 		<-m.Done()
 		if alive(pid) {
 			t.Error(name, "it lives")
 		}
+
 		_, err := d.Len(ctx)
 		_, err2 := manager.NewSet[int](ctx, m, nil)
 		for _, err := range []error{err, err2, m.Ping(ctx), d.Set(ctx, 1, 1), lock.Unlock(ctx)} {
@@ -65,7 +68,7 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(b), ") Z ")
 }
 
-// A manager that is killed is an error of those who use it, and nothing more.
+// When a manager is killed, its users get errors, and nothing else happens.
 func TestKilled(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -80,6 +83,7 @@ func TestKilled(t *testing.T) {
 	if err := <-waits; !errors.Is(err, manager.ErrLost) && !errors.Is(err, mp.ErrClosed) {
 		t.Error(err)
 	}
+
 	<-m.Done()
 	until(t, "that is known", func() bool { _, err := d.Len(ctx); return errors.Is(err, mp.ErrClosed) })
 	if err := m.Shutdown(ctx); err == nil {
@@ -87,7 +91,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// stop stops a process, and returns when all its threads have noticed.
+// stop stops a process, and returns when all its threads have stopped.
 func stop(t testing.TB, pid int) {
 	t.Helper()
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
@@ -102,21 +106,24 @@ func stop(t testing.TB, pid int) {
 	})
 }
 
-// M19: one that does not end when asked is terminated, and killed if that does not help either.
+// M19: a manager that does not end when asked is terminated, and killed if that does not help
+// either.
 func TestShutdownInOrder(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
 	m := start(t, manager.Config{Grace: 50 * time.Millisecond})
-	stop(t, m.PID()) // asked or terminated, it does nothing
+	stop(t, m.PID()) // it does nothing when asked or terminated
 	if err := m.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Error(err)
 	}
+
 	m = start(t, manager.Config{Grace: 3 * time.Second})          // also the time it has to end when terminated
-	must(manager.New(ctx, m, neverClosed, 0, manager.Named("x"))) // asked, it waits for its end
+	must(manager.New(ctx, m, neverClosed, 0, manager.Named("x"))) // when asked, the manager waits for its end
 	var w *mp.WorkerError
 	if err := m.Shutdown(ctx); !errors.As(err, &w) || w.Signal != syscall.SIGTERM {
 		t.Error(err)
 	}
+
 	m = start(t, manager.Config{Grace: time.Hour})
 	stop(t, m.PID())
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
@@ -126,7 +133,8 @@ func TestShutdownInOrder(t *testing.T) {
 	}
 }
 
-// While one waits for the end, others are told at once that it is one; and Close makes it short.
+// While one call of Shutdown waits for the end, other calls fail at once. Close cuts the wait
+// short.
 func TestDuringShutdown(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -139,9 +147,11 @@ func TestDuringShutdown(t *testing.T) {
 		defer cancel()
 		return errors.Is(m.Ping(short), mp.ErrClosed)
 	})
+
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
+
 	if err := <-over; err == nil {
 		t.Error("it did not end by itself")
 	}
@@ -170,7 +180,8 @@ var abandon = mp.RegisterAction("abandon", func(ctx context.Context, a abandonin
 	return err
 })
 
-// M20: a manager that nobody shuts down ends with the process that has started it, however that ends.
+// M20: a manager that is not shut down ends with the process that started it, however that process
+// ends.
 func TestAbandoned(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -179,6 +190,7 @@ func TestAbandoned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		p, err := mp.NewProcess(abandon, abandoning{theirs, kill}, mp.ProcessConfig{})
 		if err == nil {
 			err = p.Start()
@@ -186,6 +198,7 @@ func TestAbandoned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		pid, err := ours.Recv(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +212,7 @@ func TestAbandoned(t *testing.T) {
 	}
 }
 
-// Bad configs are errors that name the field, and leave nothing.
+// A bad config returns an error that names the field, and leaves nothing behind.
 func TestConfig(t *testing.T) {
 	mptest.NoLeaks(t)
 	for field, cfg := range map[string]manager.Config{
@@ -218,7 +231,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// What exceeds the limits is refused, and changes nothing; what is given up makes room.
+// A call that exceeds the limits is refused and changes nothing. Removing data makes room.
 func TestLimits(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{Limits: manager.Limits{Objects: 3, Bytes: 10_000, Calls: 5}})
@@ -228,21 +241,25 @@ func TestLimits(t *testing.T) {
 	if _, err := manager.NewEvent(ctx, m); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
+
 	large := make([]byte, 9000)
 	if err := d.Set(ctx, 1, large); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := d.Set(ctx, 2, large); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
+
 	if _, err := l.Append(ctx, []byte{1}, large); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
 	if n := must(d.Len(ctx)) + must(l.Len(ctx)); n != 1 {
 		t.Error(n)
 	}
+
 	for range 10 {
-		if err := d.Set(ctx, 1, large); err != nil { // in its own place
+		if err := d.Set(ctx, 1, large); err != nil { // it replaces the old value
 			t.Error(err)
 		}
 	}
@@ -287,11 +304,12 @@ var touch = mp.RegisterAction("touch", func(ctx context.Context, c counting) err
 	return nil
 })
 
-// A hundred processes use one manager at once, and none sees an error.
+// A hundred processes use one manager at once without errors.
 func TestHundredClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a hundred processes")
 	}
+
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -311,18 +329,20 @@ func TestHundredClients(t *testing.T) {
 			}
 		})
 	}
+
 	all.Wait()
 	if n, _, err := d.Get(ctx, "all"); n != 900 || err != nil {
 		t.Error(n, err)
 	}
+
 	if n, err := d.Len(ctx); n != 101 || err != nil {
 		t.Error(n, err)
 	}
 	until(t, "all have gone", func() bool { return stats(t, m).Clients == 1 })
 }
 
-// A manager that does not answer in time does so later. What it has done then for calls that nobody
-// waits for any more is undone, also if this process does not call it again.
+// A manager that does not answer in time answers later. Whatever it did for calls that no caller
+// waits for any longer is undone, even if this process does not call it again.
 func TestAnswersTooLate(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -345,21 +365,25 @@ func TestAnswersTooLate(t *testing.T) {
 		if err := q.Put(ctx, 1); err != nil {
 			t.Fatal(err)
 		}
+
 		stop(t, m.PID())
 		short, cancel := context.WithTimeout(ctx, time.Millisecond)
 		if err := c.late(short); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(name, err)
 		}
+
 		cancel()
 		_ = syscall.Kill(m.PID(), syscall.SIGCONT)
 		short, cancel = context.WithTimeout(ctx, 10*time.Second)
 		if err := c.other(short); err != nil {
 			t.Error(name, err)
 		}
+
 		cancel()
 		for _, err := q.TryGet(ctx); err == nil; _, err = q.TryGet(ctx) {
 		}
 	}
+
 	d := must(manager.NewDict[int, *manager.Mutex](ctx, m))
 	_ = d.Set(ctx, 1, lock)
 	_, _ = lock.Close(), lock2.Close()
@@ -370,6 +394,7 @@ func TestAnswersTooLate(t *testing.T) {
 	if _, _, err := d.Get(short, 1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
+
 	_ = syscall.Kill(m.PID(), syscall.SIGCONT)
 	_, _ = must(d.Delete(ctx, 1)), must(m.Forget(ctx, "lock"))
 	until(t, "what nobody has got has gone", func() bool { return stats(t, m).Objects == before-1 })

@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// M1: a list has what a slice has.
+// M1: a List has the operations of a slice.
 func TestList(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -26,6 +26,7 @@ func TestList(t *testing.T) {
 			t.Errorf("%s: %v in the place of %v", what, got, want)
 		}
 	}
+
 	check("append", must(l.Append(ctx, "d", "c")), 4)
 	check("insert", l.Insert(ctx, 0, "a", "a"), error(nil))
 	check("insert at the end", l.Insert(ctx, 6, "z"), error(nil))
@@ -57,6 +58,7 @@ func TestList(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	check("clear", l.Clear(ctx), error(nil))
 	_, ok, err = l.Pop(ctx, 0)
 	check("empty", []any{ok, err, must(l.Len(ctx))}, []any{false, nil, 0})
@@ -64,7 +66,7 @@ func TestList(t *testing.T) {
 
 func errOf[T any](_ T, err error) error { return err }
 
-// M3: an iteration sees what is appended meanwhile.
+// M3: an iteration sees elements that are appended meanwhile.
 func TestListIteration(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -82,12 +84,13 @@ func TestListIteration(t *testing.T) {
 		}
 		n++
 	}
+
 	if n != 20_002 {
 		t.Error(n)
 	}
 }
 
-// M6: a set has each element once, whoever adds it.
+// M6: a Set has each element once, even if several processes add it.
 func TestSet(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -96,19 +99,24 @@ func TestSet(t *testing.T) {
 	if n, err := s.Add(ctx, "b", "a"); n != 1 || err != nil {
 		t.Error(n, err)
 	}
+
 	if all, err := s.Copy(ctx); err != nil || !slices.Equal(all, []string{"c", "a", "b"}) {
 		t.Error(all, err)
 	}
+
 	other := must(manager.NewSet(ctx, m, []string{"x", "a"}))
 	if n, err := s.Union(ctx, other); n != 1 || err != nil {
 		t.Error(n, err)
 	}
+
 	if n, err := s.Subtract(ctx, other); n != 2 || err != nil {
 		t.Error(n, err)
 	}
+
 	if n, err := other.Intersect(ctx, s); n != 2 || err != nil {
 		t.Error(n, err)
 	}
+
 	if n, err := s.Union(ctx, s); n != 0 || err != nil {
 		t.Error(n, err)
 	}
@@ -145,7 +153,7 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// Values and attributes. M9.
+// M9: values and attributes.
 func TestValueAndNamespace(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -153,12 +161,15 @@ func TestValueAndNamespace(t *testing.T) {
 	if got := must(v.Load(ctx)); got["a"] != 1 {
 		t.Error(got)
 	}
+
 	if err := v.Store(ctx, nil); err != nil {
 		t.Error(err)
 	}
+
 	if got := must(v.Swap(ctx, map[string]int{"b": 2})); got != nil {
 		t.Error(got)
 	}
+
 	if ok := must(v.CompareAndSwap(ctx, map[string]int{"b": 2}, map[string]int{"c": 3})); !ok {
 		t.Error("not swapped")
 	}
@@ -174,6 +185,7 @@ func TestValueAndNamespace(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if x, ok, err := manager.Attribute[int](ctx, n, "x"); x != 11 || !ok || err != nil {
 		t.Error(x, ok, err)
 	}
@@ -194,7 +206,7 @@ func TestValueAndNamespace(t *testing.T) {
 	}
 }
 
-// What cannot be kept is refused with an error that says what can be done.
+// A value that cannot be kept is refused with an error that says what to do instead.
 func TestUnkeepable(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -203,6 +215,7 @@ func TestUnkeepable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer lock.Close()
 	var c *mp.CodecError
 	if err := d.Set(ctx, "a", lock); !errors.As(err, &c) {
@@ -211,6 +224,7 @@ func TestUnkeepable(t *testing.T) {
 	if err := d.Set(ctx, "a", func() {}); !errors.As(err, &c) {
 		t.Error(err)
 	}
+
 	for _, v := range []any{1, "x", nil, []any{1.5, "y"}, map[string]any{"z": int64(1)}} {
 		if err := d.Set(ctx, "a", v); err != nil {
 			t.Error(v, err)
@@ -219,6 +233,7 @@ func TestUnkeepable(t *testing.T) {
 			t.Errorf("%#v in the place of %#v: %v", got, v, err)
 		}
 	}
+
 	var none *manager.Dict[string, int]
 	_ = none
 	if err := (&manager.Dict[string, int]{}).Clear(ctx); err == nil {

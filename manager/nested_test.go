@@ -16,8 +16,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// M2 M8: proxies in objects: all see the same object, whichever way they found it; so it is with a
-// queue in a list, and a list in a dict.
+// M2 M8: proxies in objects. Every process sees the same object, whichever way it found it. This
+// includes a queue in a list, and a list in a dict.
 func TestNested(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -29,22 +29,26 @@ func TestNested(t *testing.T) {
 	if _, err := found.Append(ctx, 2); err != nil {
 		t.Fatal(err)
 	}
+
 	for i := range 2 {
 		if n, err := must(outer.Get(ctx, i)).Len(ctx); n != 2 || err != nil {
 			t.Error(n, err)
 		}
 	}
+
 	q := must(manager.NewQueue[string](ctx, m, 0))
 	d := must(manager.NewDict[string, struct {
 		Queues []*manager.Queue[string]
 		Lists  map[string]*manager.List[int]
 	}](ctx, m))
+
 	v, _, _ := d.Get(ctx, "x")
 	v.Queues = append(v.Queues, q)
 	v.Lists = map[string]*manager.List[int]{"inner": inner}
 	if err := d.Set(ctx, "x", v); err != nil {
 		t.Fatal(err)
 	}
+
 	v, _, err := d.Get(ctx, "x")
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +66,7 @@ func TestNested(t *testing.T) {
 	}
 }
 
-// An object lives as long as somebody has it: a process, another object, or its name.
+// An object lives as long as a process or another object has it, or it has a name.
 func TestLives(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -74,10 +78,12 @@ func TestLives(t *testing.T) {
 			_ = outer.Set(ctx, i, must(manager.NewList(ctx, m, []int{i})))
 		}
 	}()
+
 	collected := func(n int) {
 		t.Helper()
 		until(t, fmt.Sprint(n, " objects"), func() bool { runtime.GC(); return objects() == n })
 	}
+
 	collected(11)
 	for i := range 10 { // none has gone with its proxy
 		l, _, err := outer.Get(ctx, i)
@@ -88,18 +94,21 @@ func TestLives(t *testing.T) {
 			t.Error(v, err)
 		}
 	}
+
 	third, _, _ := outer.Get(ctx, 3)
 	_, _ = outer.Delete(ctx, 1, 2, 3)
 	collected(9)
 	if v, err := third.Get(ctx, 0); v != 3 || err != nil {
 		t.Error(v, err)
 	}
+
 	_ = outer.Clear(ctx)
 	collected(2)
 	_ = third.Close()
 	if _, err := third.Len(ctx); !errors.Is(err, mp.ErrClosed) {
 		t.Error(err)
 	}
+
 	if n := objects(); n != 1 {
 		t.Error(n)
 	}
@@ -129,8 +138,8 @@ var lengthOf = mp.Register("lengthOf", func(ctx context.Context, l map[string]*m
 	return l["x"].Len(ctx)
 })
 
-// Proxies travel in arguments, results, queues and pipes; what was returned lives on though the worker
-// that has made it is dead.
+// Proxies travel in arguments, results, queues and pipes. A returned object lives on even if the
+// worker that made it is dead.
 func TestProxiesTravel(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -140,9 +149,11 @@ func TestProxiesTravel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if v, err := l.Get(ctx, 0); v != "from a worker" || err != nil {
 		t.Error(v, err)
 	}
+
 	q, err := ipc.NewQueue[*manager.List[string]](ipc.QueueConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +174,7 @@ func TestProxiesTravel(t *testing.T) {
 	if err := d.UnmarshalBinary(must(l.MarshalBinary())); !errors.Is(err, manager.ErrKind) {
 		t.Error(err)
 	}
+
 	for _, b := range [][]byte{nil, make([]byte, 10), make([]byte, 100)} {
 		if err := d.UnmarshalBinary(b); err == nil {
 			t.Errorf("made of %x", b)
@@ -170,8 +182,8 @@ func TestProxiesTravel(t *testing.T) {
 	}
 }
 
-// What is in itself is refused, however indirectly, and so is what is too deep; both leave things
-// as they were.
+// An object that would contain itself, even indirectly, is refused, and so is one that is too deep.
+// Neither changes anything.
 func TestNesting(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{Limits: manager.Limits{Nesting: 5}})
@@ -179,10 +191,12 @@ func TestNesting(t *testing.T) {
 	if err := d.Set(ctx, "itself", d); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
+
 	l := must(manager.NewList[any](ctx, m, nil, nil, manager.Named("l")))
 	if _, err := l.Append(ctx, l); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
+
 	e := must(manager.NewDict[string, any](ctx, m))
 	if err := d.Set(ctx, "e", e); err != nil {
 		t.Error(err)
@@ -201,7 +215,8 @@ func TestNesting(t *testing.T) {
 			last = next
 		}
 	}
-	_, _ = d.Delete(ctx, "e") // then there is one level less
+
+	_, _ = d.Delete(ctx, "e") // now there is one level less
 	if err := last.Set(ctx, "next", must(manager.NewDict[string, any](ctx, m))); err != nil {
 		t.Error(err)
 	}

@@ -19,11 +19,11 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// account is a type of the tests' own that lives in managers.
+// account is a type of the tests whose objects live in managers.
 type account struct {
 	mu      sync.Mutex
 	balance int
-	left    string // a file that is made when it is closed
+	left    string // a file that Close makes
 }
 
 type opening struct {
@@ -63,7 +63,7 @@ func (a *account) Add(_ context.Context, n int) (int, error) {
 	return a.balance, nil
 }
 
-// Hang returns nothing until its context has ended, and then goes on for ever if told so.
+// Hang does not return until its context has ended. If forever is set, it never returns.
 func (a *account) Hang(ctx context.Context, forever bool) (string, error) {
 	<-ctx.Done()
 	for forever {
@@ -93,8 +93,8 @@ var (
 	_     = manager.Type("other", func(context.Context, int) (*other, error) { return &other{}, nil })
 )
 
-// Objects of types of one's own: state that stays where it is, errors that keep their types (M11), and
-// panics that harm nobody.
+// Objects of registered types keep their state in the manager. Errors of their methods keep their
+// types (M11), and a panic affects no other call.
 func TestObject(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -103,13 +103,16 @@ func TestObject(t *testing.T) {
 	if n, err := manager.Invoke(ctx, a, add, 2); n != 7 || err != nil {
 		t.Error(n, err)
 	}
+
 	var overdrawn *overdrawnError
 	if _, err := manager.Invoke(ctx, a, add, -10); !errors.As(err, &overdrawn) || overdrawn.By != 3 {
 		t.Error(err)
 	}
+
 	if _, err := manager.New(ctx, m, accounts, opening{Balance: -1}); !errors.As(err, &overdrawn) {
 		t.Error(err)
 	}
+
 	if _, err := manager.Invoke(ctx, a, add, 15); !errors.Is(err, errClosedAccount) || !strings.Contains(err.Error(), "adding") {
 		t.Error(err)
 	}
@@ -133,13 +136,14 @@ func TestObject(t *testing.T) {
 			}
 		})
 	}
+
 	all.Wait()
 	if n, err := manager.Invoke(ctx, a, add, 0); n != 57 || err != nil {
 		t.Error(n, err)
 	}
 }
 
-// A method that hangs holds up its caller until that gives up, and nobody else.
+// A method that hangs blocks only its caller, until that gives up.
 func TestMethodHangs(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -152,15 +156,18 @@ func TestMethodHangs(t *testing.T) {
 		if n, err := manager.Invoke(ctx, a, add, 1); err != nil {
 			t.Error(n, err)
 		}
+
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
+
 		until(t, "nobody waits for it", func() bool { return stats(t, m).Waiting == 0 })
 	}
 }
 
-// An object of one's own is closed when nobody has it any more, and when the manager ends.
+// An object of a registered type is closed when no process has it any longer, and when the manager
+// ends.
 func TestObjectClosed(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -177,7 +184,8 @@ func TestObjectClosed(t *testing.T) {
 	}
 }
 
-// M10: only what is registered can be called, and only of its type; the error names it.
+// M10: only registered methods can be called, and only on objects of their type. The error names
+// the method.
 func TestNotExposed(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -204,7 +212,7 @@ var setUp = manager.SetupFunc("setUp", func(_ context.Context, _ *manager.Server
 	return os.WriteFile(s.File, fmt.Appendf(nil, "%d", os.Getpid()), 0o600)
 })
 
-// M16: the set-up function runs in the manager before anything else; its error is that of Start.
+// M16: the setup function runs in the manager before anything else. Start returns its error.
 func TestSetup(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -219,7 +227,7 @@ func TestSetup(t *testing.T) {
 	_ = m.Close()
 }
 
-// Names that are taken, or none, are errors of the program.
+// Registering an empty name, or a name that is taken, panics.
 func TestBadNames(t *testing.T) {
 	for what, f := range map[string]func(){
 		"empty":   func() { manager.Function("", func(context.Context, int, int) (int, error) { return 0, nil }) },

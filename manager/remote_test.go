@@ -34,7 +34,7 @@ import (
 
 var secret = []byte("what both sides know")
 
-// remote is a manager that is served at an address, and what it logs.
+// remote returns a manager that serves at an address, and its log.
 func remote(t testing.TB, cfg manager.Config) (*manager.Manager, *journal) {
 	t.Helper()
 	j := &journal{}
@@ -45,7 +45,7 @@ func remote(t testing.TB, cfg manager.Config) (*manager.Manager, *journal) {
 	return start(t, cfg), j
 }
 
-// journal keeps what is logged.
+// journal records the log.
 type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -73,8 +73,8 @@ func dial(t testing.TB, m *manager.Manager) *manager.Manager {
 	return far
 }
 
-// M12 M14: another program finds a manager by its address and a key, and the objects by their names;
-// both see the same.
+// M12 M14: another program finds a manager by its address and key, and the objects by their names.
+// Both programs see the same objects.
 func TestRemote(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -88,9 +88,11 @@ func TestRemote(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
+
 		if n, _, err := d.Get(ctx, "n"); n != 42 || err != nil {
 			t.Error(n, err)
 		}
+
 		words := must(l.Copy(ctx))
 		if strings.Join(words, " ") != "from elsewhere" {
 			t.Error(words)
@@ -105,18 +107,22 @@ func TestRemoteProgram(t *testing.T) {
 	if !ok {
 		t.Skip("started by TestRemote")
 	}
+
 	ctx := soon(t)
 	if _, err := manager.Dial(ctx, network, address, connection.Config{Key: []byte("another key of such length")}); !errors.Is(err, connection.ErrAuthentication) {
 		t.Error(err)
 	}
+
 	m, err := manager.Dial(ctx, network, address, connection.Config{Key: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	d := must(manager.NewDict[string, int](ctx, m, manager.Named("counts")))
 	if n, err := manager.Update(ctx, d, "n", plus, 42); n != 42 || err != nil {
 		t.Error(n, err)
 	}
+
 	l := must(manager.NewList(ctx, m, []string{"not used"}, manager.Named("words")))
 	if _, err := l.Append(ctx, "from", "elsewhere"); err != nil {
 		t.Error(err)
@@ -154,16 +160,19 @@ func TestSameAddress(t *testing.T) {
 		if network == "unix" {
 			address = filepath.Join(t.TempDir(), "socket")
 		}
+
 		m, _ := remote(t, manager.Config{Network: network, Address: address, Key: secret})
 		address = m.Addr()
 		if _, err := manager.Start(ctx, manager.Config{Network: network, Address: address, Key: secret}); err == nil {
 			t.Error("two at one address")
 		}
+
 		far := must(manager.Dial(ctx, network, address, connection.Config{Key: secret}))
 		d := must(manager.NewDict[string, int](ctx, far))
 		if err := m.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
+
 		m, _ = remote(t, manager.Config{Network: network, Address: address, Key: secret})
 		if err := far.Ping(ctx); err == nil {
 			t.Error("another manager was taken for the one before")
@@ -187,8 +196,8 @@ func dial2(ctx context.Context, network, address string) error {
 	return err
 }
 
-// A connection that is lost ends the calls on it with an error that says so, and what the client
-// had of locks; later calls go on with another one, and with the same objects.
+// When a connection is lost, its calls return an error that says so, and the client loses its
+// locks. Later calls use a new connection and the same objects.
 func TestReconnect(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -200,6 +209,7 @@ func TestReconnect(t *testing.T) {
 	if err := errors.Join(d.Set(ctx, "a", 1), lock.Lock(ctx)); err != nil {
 		t.Fatal(err)
 	}
+
 	waits := make(chan error)
 	go func() { waits <- lock.Lock(ctx) }()
 	until(t, "it waits", func() bool { return stats(t, m).Waiting == 1 })
@@ -207,9 +217,11 @@ func TestReconnect(t *testing.T) {
 	if err := <-waits; !errors.Is(err, manager.ErrLost) {
 		t.Error(err)
 	}
+
 	if n, ok, err := d.Get(ctx, "a"); n != 1 || !ok || err != nil {
 		t.Error(n, ok, err)
 	}
+
 	if err := here.Lock(ctx); !errors.Is(err, ipc.ErrOwnerDied) {
 		t.Error(err)
 	}
@@ -229,7 +241,8 @@ func TestReconnect(t *testing.T) {
 	_ = m.Close()
 }
 
-// Who waits for a connection that another one makes does so until its own context ends.
+// A call that waits for a connection that another call makes does so only until its own context
+// ends.
 func TestUnreachable(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -245,13 +258,15 @@ func TestUnreachable(t *testing.T) {
 	for range cap(over) {
 		go func() { over <- far.Ping(patient) }()
 	}
-	for range 20 { // sooner or later another one makes the connection
+
+	for range 20 { // eventually another call makes the connection
 		short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 		if err := far.Ping(short); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, manager.ErrLost) {
 			t.Error(err)
 		}
 		cancel()
 	}
+
 	cancelPatient()
 	for range cap(over) {
 		<-over
@@ -260,8 +275,8 @@ func TestUnreachable(t *testing.T) {
 	_ = m.Close()
 }
 
-// Who does not know the key, a browser, a port scanner, noise: each is a line in the log, while
-// others are served.
+// A client without the key, a browser, a port scanner and noise each cost a line in the log, while
+// other clients are served.
 func TestHostile(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -284,13 +299,15 @@ func TestHostile(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	for range 3 {
 		if _, err := manager.Dial(ctx, "tcp", m.Addr(), connection.Config{Key: []byte("a guess of the key")}); !errors.Is(err, connection.ErrAuthentication) {
 			t.Error(err)
 		}
 	}
+
 	until(t, "all are refused", func() bool { return j.count("was refused") >= 7 })
-	// One that knows the key and does not keep to the protocol.
+	// A client that knows the key and violates the protocol.
 	for range 20 {
 		c, err := connection.Dial[manager.Protocol](ctx, "tcp", m.Addr(), connection.Config{Key: secret})
 		if err != nil {
@@ -299,16 +316,18 @@ func TestHostile(t *testing.T) {
 		noise := make([]byte, 100)
 		_, _ = rand.Read(noise)
 		_ = c.SendBytes(ctx, noise)
-		for err == nil { // until it is thrown out, or answered all the same
+		for err == nil { // until it is disconnected, or answered all the same
 			_, err = c.RecvBytes(ctx)
 		}
 		_ = c.Close()
 	}
-	// One that never reads what it asks for.
+
+	// A client that never reads its answers.
 	greedy, err := connection.Dial[manager.Protocol](ctx, "tcp", m.Addr(), connection.Config{Key: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
 	for greedy.SendBytes(short, manager.Pings(1000)) == nil {
@@ -316,13 +335,14 @@ func TestHostile(t *testing.T) {
 	if n := must(d.Len(ctx)); n != 1 {
 		t.Error(n)
 	}
+
 	_ = greedy.Close()
 	until(t, "all have gone", func() bool { return stats(t, m).Clients == 2 })
 	_ = far.Close()
 	_ = m.Close()
 }
 
-// What is longer than a message may be is an error of that call, in either direction.
+// A request or an answer that is longer than a message may be is an error of that call only.
 func TestMessageSize(t *testing.T) {
 	ctx := soon(t)
 	m, _ := remote(t, manager.Config{Setup: listenSmall.With("127.0.0.1:0")})
@@ -330,16 +350,19 @@ func TestMessageSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer far.Close()
 	l := must(manager.NewList[[]byte](ctx, far, nil))
 	if _, err := l.Append(ctx, make([]byte, 1<<17)); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
+
 	for range 10 {
 		if _, err := l.Append(ctx, make([]byte, 10_000)); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	if _, err := l.Copy(ctx); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
@@ -354,8 +377,8 @@ func TestMessageSize(t *testing.T) {
 	}
 }
 
-// Messages have as many bytes as they may have, and no more: neither one request or answer that just
-// fits or does not, nor several that come together.
+// Messages have up to the maximum number of bytes and no more, whether a single request or answer
+// just fits or does not, or several are sent together.
 func TestFullMessages(t *testing.T) {
 	ctx := soon(t)
 	m, _ := remote(t, manager.Config{Setup: listenSmall.With("127.0.0.1:0")})
@@ -363,6 +386,7 @@ func TestFullMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer far.Close()
 	v := must(manager.NewValue(ctx, far, ""))
 	refused := 0
@@ -377,6 +401,7 @@ func TestFullMessages(t *testing.T) {
 			t.Error(n, err)
 		}
 	}
+
 	if refused == 0 || refused == 40 {
 		t.Error(refused, "of 40 were refused")
 	}
@@ -391,6 +416,7 @@ func TestFullMessages(t *testing.T) {
 			}
 		})
 	}
+
 	all.Wait()
 	if n := must(l.Len(ctx)); n != 160 {
 		t.Error(n)
@@ -412,7 +438,7 @@ var listenTLS = manager.SetupFunc("listenTLS", func(_ context.Context, s *manage
 	return err
 })
 
-// TLS is set up by a function that runs in the manager.
+// A function that runs in the manager can set up TLS.
 func TestTLS(t *testing.T) {
 	ctx := soon(t)
 	private := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
@@ -427,11 +453,13 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer far.Close()
 	d := must(manager.NewDict[string, string](ctx, far))
 	if err := d.Set(ctx, "a", "b"); err != nil {
 		t.Error(err)
 	}
+
 	if _, err := manager.Dial(ctx, "tcp", m.Addr(), connection.Config{TLS: &tls.Config{}}); err == nil {
 		t.Error("an unknown certificate was trusted")
 	}

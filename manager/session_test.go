@@ -15,8 +15,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// dying is the transport of a connection that is lost when it has carried a message, before that is
-// known here.
+// dying is a transport whose connection is lost after it has carried a message, before this side
+// knows it.
 type dying struct {
 	sent   *atomic.Int32
 	there  chan struct{} // closed when the message has been carried
@@ -45,7 +45,7 @@ func (d *dying) Close() error {
 	return nil
 }
 
-// A request that may have arrived is not sent again, also if its connection is lost while it is
+// A request that may have arrived is not sent again, even if its connection is lost while it is
 // being sent.
 func TestNotTwice(t *testing.T) {
 	var sent atomic.Int32
@@ -63,7 +63,7 @@ func TestNotTwice(t *testing.T) {
 	s.close(mp.ErrClosed)
 }
 
-// recording is a transport that keeps what is sent, and has nothing to be received.
+// recording is a transport that keeps everything that is sent, and receives nothing.
 type recording struct {
 	mu   sync.Mutex
 	sent []byte
@@ -72,7 +72,7 @@ type recording struct {
 func (r *recording) Send(_ context.Context, message []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sent = append(r.sent, message[1:]...) // behind the byte that says what it is
+	r.sent = append(r.sent, message[1:]...) // without the byte for its type
 	return nil
 }
 
@@ -83,8 +83,8 @@ func (r *recording) Recv(ctx context.Context, buf []byte) ([]byte, error) {
 func (r *recording) Ready() <-chan struct{} { return nil }
 func (r *recording) Close() error           { return nil }
 
-// What a manager is told of an object comes in the order in which it happens: the last that it hears is
-// how it is.
+// The manager learns of changes to an object's use in the order in which they happen, so the last
+// note is the current state.
 func TestTellInOrder(t *testing.T) {
 	r := &recording{}
 	s := newSession(store.NewID(), func(context.Context) (*conn, error) { return ipc.NewConn[protocol](r) })
@@ -92,6 +92,7 @@ func TestTellInOrder(t *testing.T) {
 	if _, err := s.connected(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	for round := range 100 {
 		s.acquire(7, false)
 		var all sync.WaitGroup
@@ -103,6 +104,7 @@ func TestTellInOrder(t *testing.T) {
 				}
 			})
 		}
+
 		all.Wait()
 		sending := true
 		for sending {
@@ -111,6 +113,7 @@ func TestTellInOrder(t *testing.T) {
 			s.mu.Unlock()
 			runtime.Gosched()
 		}
+
 		last := byte(0)
 		r.mu.Lock()
 		_ = store.Frames(r.sent, func(_ uint32, body []byte) error {
@@ -129,10 +132,11 @@ func TestTellInOrder(t *testing.T) {
 		}
 		s.release(7)
 	}
+
 	s.close(mp.ErrClosed)
 }
 
-// line is a transport over which nothing comes, and that sends as it is told to.
+// line is a transport that receives nothing, and sends with a given function.
 type line struct {
 	send   func(ctx context.Context) error
 	closed chan struct{}
@@ -161,7 +165,7 @@ func (l *line) Close() error {
 	return nil
 }
 
-// Connections that are lost at once are not made one after the other without end.
+// When connections are lost at once, there are pauses between them.
 func TestPauses(t *testing.T) {
 	var made atomic.Int32
 	s := newSession(store.NewID(), func(context.Context) (*conn, error) {
@@ -180,7 +184,8 @@ func TestPauses(t *testing.T) {
 	s.close(mp.ErrClosed)
 }
 
-// What is asked of a manager that does not read waits with those who ask, and not without bounds here.
+// When a manager does not read, callers wait with their requests instead of queuing them without
+// bound.
 func TestUnsent(t *testing.T) {
 	const size, callers = 1 << 20, 40
 	l := newLine(nil)
@@ -194,6 +199,7 @@ func TestUnsent(t *testing.T) {
 		r.Bytes(make([]byte, size))
 		return r.do(ctx, nil)
 	}
+
 	var all sync.WaitGroup
 	for range callers {
 		all.Go(func() {
@@ -202,21 +208,24 @@ func TestUnsent(t *testing.T) {
 			}
 		})
 	}
+
 	for full := false; !full; runtime.Gosched() { // there are more callers than room beside the batch on its way
 		s.mu.Lock()
 		full = s.conn != nil && s.conn.batches > 0 && len(s.conn.out)+size >= mostUnsent
 		s.mu.Unlock()
 	}
+
 	cancel()
 	all.Wait()
 	s.mu.Lock()
 	unsent, calls := len(s.conn.out), len(s.calls)
 	s.mu.Unlock()
-	if unsent == 0 || unsent > mostUnsent+callers*100 || calls > 2*(1+mostUnsent/size) { // those of a batch are on their way
+	if unsent == 0 || unsent > mostUnsent+callers*100 || calls > 2*(1+mostUnsent/size) { // the calls of a batch are on their way
 		t.Errorf("%d bytes of %d calls", unsent, calls)
 	}
+
 	over := make(chan error)
-	ctx = t.Context() // who waits for room is told when there will be none
+	ctx = t.Context() // a caller that waits for room gets an error when there will be none
 	go func() { over <- ask() }()
 	s.close(mp.ErrClosed)
 	if err := <-over; !errors.Is(err, mp.ErrClosed) {
@@ -224,7 +233,7 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
-// A manager that was dialed twice is known as long as one of the connections is.
+// A manager that was dialed twice stays known until both sessions are closed.
 func TestSessions(t *testing.T) {
 	id := store.NewID()
 	sessions := []*session{newSession(id, nil), newSession(id, nil), newSession(id, nil)}
@@ -232,6 +241,7 @@ func TestSessions(t *testing.T) {
 		s.far = true
 		addSession(s, nil)
 	}
+
 	for i, closed := range []int{1, 0, 2} {
 		want := sessions[[]int{0, 0, 2}[i]]
 		if s, err := sessionOf(id, nil); s != want || err != nil || knownSession(id) != want {

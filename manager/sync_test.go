@@ -37,7 +37,7 @@ var incrementGuarded = mp.RegisterAction("incrementGuarded", func(ctx context.Co
 	return nil
 })
 
-// M18: a mutex keeps processes apart.
+// M18: a Mutex excludes other processes.
 func TestMutex(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -47,12 +47,15 @@ func TestMutex(t *testing.T) {
 	if _, err := mp.Map(ctx, pool, incrementGuarded, []guarded{g, g, g, g}); err != nil {
 		t.Fatal(err)
 	}
+
 	if v := must(g.Value.Load(ctx)); v != 200 {
 		t.Error(v)
 	}
+
 	if err := g.Lock.Unlock(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
+
 	if ok, err := g.Lock.TryLock(ctx); !ok || err != nil {
 		t.Error(ok, err)
 	}
@@ -67,7 +70,7 @@ func TestMutex(t *testing.T) {
 	if err := g.Lock.Unlock(ctx); err != nil {
 		t.Error(err)
 	}
-	if err := g.Lock.Lock(ctx); err != nil { // nobody who gave up is in front
+	if err := g.Lock.Lock(ctx); err != nil { // no waiter that gave up is ahead in the queue
 		t.Error(err)
 	}
 	if st := stats(t, m); st.Waiting != 0 {
@@ -83,7 +86,7 @@ type holding struct {
 	Barrier *manager.Barrier
 }
 
-// dieHolding takes everything, says so, and dies while it waits at a barrier.
+// dieHolding takes all locks and permits, says so, and dies while it waits at a barrier.
 var dieHolding = mp.RegisterAction("dieHolding", func(ctx context.Context, h holding) error {
 	err := errors.Join(h.Lock.Lock(ctx), h.RW.RLock(ctx), h.Bounded.Acquire(ctx), h.Bounded.Acquire(ctx))
 	if err != nil {
@@ -101,8 +104,8 @@ var dieHolding = mp.RegisterAction("dieHolding", func(ctx context.Context, h hol
 	return nil
 })
 
-// What a process had when it died others get: permits and read locks as if it had given them back, a
-// lock after somebody has repaired what it guards, a barrier it waited at broken.
+// When a process dies, others get its permits and read locks as if it had released them, and its
+// lock after a process has repaired what it guards. The barrier at which it waited breaks.
 func TestDeadClient(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -111,6 +114,7 @@ func TestDeadClient(t *testing.T) {
 		must(manager.NewMutex(ctx, m)), must(manager.NewRWMutex(ctx, m)), must(manager.NewBoundedSemaphore(ctx, m, 3)),
 		must(manager.NewEvent(ctx, m)), must(manager.NewBarrier(ctx, m, 2)),
 	}
+
 	p, err := mp.NewProcess(dieHolding, h, mp.ProcessConfig{})
 	if err == nil {
 		err = p.Start()
@@ -118,21 +122,26 @@ func TestDeadClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if err := h.Has.Wait(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	if ok := must(h.Lock.TryLock(ctx)); ok {
 		t.Error("two have the lock")
 	}
+
 	if ok := must(h.RW.TryLock(ctx)); ok {
 		t.Error("one reads, and one writes")
 	}
+
 	var waits sync.WaitGroup
 	waits.Go(func() {
 		if err := h.Lock.Lock(ctx); !errors.Is(err, ipc.ErrOwnerDied) {
 			t.Error(err)
 		}
 	})
+
 	waits.Go(func() {
 		if err := errors.Join(h.RW.Lock(ctx), h.RW.Unlock(ctx)); err != nil {
 			t.Error(err)
@@ -169,7 +178,8 @@ func TestDeadClient(t *testing.T) {
 	_, _ = p.Wait(ctx)
 }
 
-// M18: several read or one writes; permits; a recursive lock.
+// M18: an RWMutex has several readers or one writer; semaphores have permits; a RecursiveMutex can
+// be locked again.
 func TestLocks(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -179,21 +189,27 @@ func TestLocks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	if must(rw.TryLock(ctx)) || !must(rw.TryRLock(ctx)) {
 		t.Error("read by two")
 	}
+
 	for range 3 {
 		_ = rw.RUnlock(ctx)
 	}
+
 	if err := rw.RUnlock(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
+
 	if err := rw.Lock(ctx); err != nil || must(rw.TryRLock(ctx)) {
 		t.Error(err, "written and read")
 	}
+
 	if err := errors.Join(rw.Unlock(ctx), rw.Recover(ctx, func() error { return errors.New("nothing is to be repaired") })); err != nil {
 		t.Error(err)
 	}
+
 	s := must(manager.NewSemaphore(ctx, m, 1))
 	if err := s.Acquire(ctx); err != nil || must(s.TryAcquire(ctx)) {
 		t.Error(err)
@@ -238,7 +254,7 @@ func TestLocks(t *testing.T) {
 	}
 }
 
-// M18: conditions, events, barriers, groups.
+// M18: conditions, events, barriers and wait groups.
 func TestWaiting(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -247,9 +263,11 @@ func TestWaiting(t *testing.T) {
 	if err := c.Wait(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
+
 	if err := c.Signal(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
+
 	ready := must(manager.NewValue(ctx, m, false))
 	woken := make(chan error)
 	for range 3 {
@@ -261,14 +279,17 @@ func TestWaiting(t *testing.T) {
 			woken <- errors.Join(err, lock.Unlock(ctx))
 		}()
 	}
+
 	until(t, "all wait", func() bool { return stats(t, m).Waiting == 3 && must(lock.TryLock(ctx)) })
 	_ = ready.Store(ctx, true)
 	if err := errors.Join(c.Signal(ctx), lock.Unlock(ctx), <-woken); err != nil {
 		t.Error(err)
 	}
+
 	if n := stats(t, m).Waiting; n != 2 {
 		t.Error(n, "wait after one signal")
 	}
+
 	if err := errors.Join(lock.Lock(ctx), c.Broadcast(ctx), lock.Unlock(ctx), <-woken, <-woken); err != nil {
 		t.Error(err)
 	}
@@ -278,7 +299,7 @@ func TestWaiting(t *testing.T) {
 	if err := c.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
-	if err := lock.Unlock(ctx); err != nil { // it was held again
+	if err := lock.Unlock(ctx); err != nil { // the lock was held again
 		t.Error(err)
 	}
 
@@ -319,7 +340,8 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
-// M18: all parties pass a barrier together, each with an index of its own, after the action; or it breaks.
+// M18: all parties pass a barrier together, each with an index of its own, after the action; or the
+// barrier breaks.
 func TestBarrier(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -352,11 +374,13 @@ func TestBarrier(t *testing.T) {
 			t.Error(round, seen, acted)
 		}
 	}
+
 	failing := errors.New("no")
 	errs := make(chan error, 3)
 	for range 3 {
 		go func() { _, err := b.WaitDo(ctx, func() error { return failing }); errs <- err }()
 	}
+
 	broken, failed := 0, 0
 	for range 3 {
 		switch err := <-errs; {
@@ -369,18 +393,22 @@ func TestBarrier(t *testing.T) {
 	if broken != 2 || failed != 1 {
 		t.Error(broken, failed)
 	}
+
 	if _, err := b.Wait(ctx); !errors.Is(err, ipc.ErrBroken) {
 		t.Error(err)
 	}
+
 	_ = b.Reset(ctx)
 	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
 	if _, err := b.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
+
 	if st := must(b.State(ctx)); !st.Broken || st.Parties != 3 || st.Waiting != 0 {
 		t.Error(st)
 	}
+
 	_ = b.Reset(ctx)
 	go func() { _, err := b.Wait(ctx); errs <- err }()
 	until(t, "it waits", func() bool { return must(b.State(ctx)).Waiting == 1 })
@@ -406,8 +434,8 @@ var feed = mp.RegisterAction("feed", func(ctx context.Context, f feeding) error 
 	return nil
 })
 
-// A queue hands each element to one, in the order of each producer, waits for room and for
-// elements, and loses nothing when somebody gives up waiting.
+// A queue gives each element to one receiver, keeps the order of each producer, waits for room and
+// for elements, and loses nothing when a caller gives up.
 func TestQueue(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -419,6 +447,7 @@ func TestQueue(t *testing.T) {
 		_, err := mp.Map(ctx, pool, feed, []feeding{{q, 1000}, {q, 2000}})
 		done <- errors.Join(err, q.CloseSend(ctx))
 	}()
+
 	last := map[int]int{}
 	n := 0
 	for v, err := range q.All(ctx) {
@@ -434,18 +463,23 @@ func TestQueue(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if err := errors.Join(<-done, q.Join(ctx)); err != nil || n != 200 {
 		t.Error(n, err)
 	}
+
 	if err := q.Put(ctx, 1); !errors.Is(err, mp.ErrClosed) {
 		t.Error(err)
 	}
+
 	if _, err := q.TryGet(ctx); !errors.Is(err, mp.ErrClosed) {
 		t.Error(err)
 	}
+
 	if err := q.TaskDone(ctx); !errors.Is(err, ipc.ErrOverRelease) {
 		t.Error(err)
 	}
+
 	q = must(manager.NewQueue[int](ctx, m, 1))
 	if _, err := q.TryGet(ctx); !errors.Is(err, ipc.ErrEmpty) {
 		t.Error(err)
@@ -487,12 +521,13 @@ func TestQueue(t *testing.T) {
 			}
 		}
 	}
+
 	if now := stats(t, m).Bytes; now != bytes {
 		t.Error(bytes, now)
 	}
 }
 
-// What a Put that was cancelled had with it is given up: its bytes, and the objects in it.
+// A canceled Put releases its element: the bytes, and the objects in it.
 func TestCancelledPut(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -502,6 +537,7 @@ func TestCancelledPut(t *testing.T) {
 	if err := q.Put(ctx, first); err != nil {
 		t.Fatal(err)
 	}
+
 	before := stats(t, m)
 	second := must(manager.NewValue(ctx, m, "second"))
 	over, cancel := context.WithCancel(ctx)
@@ -512,6 +548,7 @@ func TestCancelledPut(t *testing.T) {
 	if err := <-put; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+
 	_ = second.Close()
 	if st := stats(t, m); st.Objects != before.Objects || st.Bytes != before.Bytes {
 		t.Error(st, before)

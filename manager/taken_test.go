@@ -10,8 +10,9 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// A client that takes long answers and does not release their memory gets no more of them than a process may leave
-// unread. If others need the room, it is disconnected, and the memory is given back.
+// A client that receives long answers without releasing their memory gets no more of them than a
+// process may leave unread. If others need the room, it is disconnected, and the memory is given
+// back.
 func TestAnswersTakenAndNotReleased(t *testing.T) {
 	m := start(t, manager.Config{})
 	v := must(manager.NewValue(t.Context(), m, make([]byte, 20<<20)))
@@ -20,6 +21,7 @@ func TestAnswersTakenAndNotReleased(t *testing.T) {
 	if err := c.SendBytes(soon(t), manager.Loads(manager.NumberOf(v), 40)); err != nil {
 		t.Fatal(err)
 	}
+
 	var taken []func()
 	for quiet := 0; quiet < 100; quiet++ {
 		if ready, err := c.Poll(soon(t), 20*time.Millisecond); err != nil {
@@ -33,10 +35,12 @@ func TestAnswersTakenAndNotReleased(t *testing.T) {
 		}
 		taken, quiet = append(taken, release), 0
 	}
+
 	if len(taken) < 1 || len(taken) > 12 {
 		t.Errorf("%d answers of 20 MiB were taken", len(taken))
 	}
-	for range 3 { // there is room, or it is made
+
+	for range 3 { // there is room, or the manager makes some
 		if b, err := v.Load(soon(t)); err != nil || len(b) != 20<<20 {
 			t.Error(len(b), err)
 		}

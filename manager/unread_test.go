@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// unreading are connections that ask and do not read.
+// unreading returns connections that send requests and do not read.
 func unreading(t *testing.T, m *manager.Manager, n int, ask []byte) (all []*ipc.Conn[manager.Protocol]) {
 	t.Helper()
 	for range n {
@@ -27,7 +27,7 @@ func unreading(t *testing.T, m *manager.Manager, n int, ask []byte) (all []*ipc.
 	return all
 }
 
-// worst returns how long the slowest of some calls took.
+// worst returns the duration of the slowest call.
 func worst(t *testing.T, d *manager.Dict[string, int], during time.Duration) (longest time.Duration) {
 	t.Helper()
 	for began := time.Now(); time.Since(began) < during; time.Sleep(time.Millisecond) {
@@ -40,12 +40,14 @@ func worst(t *testing.T, d *manager.Dict[string, int], during time.Duration) (lo
 	return longest
 }
 
-// Long messages full of requests whose answers nobody reads do not make the manager hold more than a process may.
-// A long one that is honest waits until there is room: those that do not read are disconnected then.
+// Long messages full of requests whose answers are not read do not make the manager hold more than
+// a process may. An honest long request waits until there is room: clients that do not read are
+// then disconnected.
 func TestUnreadRequests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many megabytes")
 	}
+
 	m := start(t, manager.Config{})
 	d := must(manager.NewDict[string, int](t.Context(), m))
 	long := must(manager.NewValue(t.Context(), m, []byte(nil)))
@@ -55,6 +57,7 @@ func TestUnreadRequests(t *testing.T) {
 	if n := peak(t, m.PID()) - before; n > 170 {
 		t.Error("the manager took", n, "MiB")
 	}
+
 	if err := long.Store(soon(t), make([]byte, 30<<20)); err != nil {
 		t.Error(err)
 	}
@@ -72,13 +75,14 @@ func TestUnreadRequests(t *testing.T) {
 			}
 		}
 	}
+
 	if cut == 0 {
 		t.Error("none was disconnected")
 	}
 	endsSoon(t, m)
 }
 
-// Long answers that nobody reads do not make the manager hold more than a process may.
+// Long answers that are not read do not make the manager hold more than a process may.
 func TestUnreadAnswers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many megabytes")
@@ -97,7 +101,7 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 }
 
-// A long batch does not take the turns of others, and gets its own although others hold theirs.
+// A long batch does not take the turns of others, and gets its own turn even if others hold theirs.
 func TestLongBatches(t *testing.T) {
 	m := start(t, manager.Config{})
 	ctx := soon(t)
@@ -107,6 +111,7 @@ func TestLongBatches(t *testing.T) {
 	for i := range 100_000 {
 		all[i] = i
 	}
+
 	for i := range dicts {
 		dicts[i] = must(manager.NewDict[int, int](ctx, m))
 		go func() { errs <- dicts[i].SetAll(ctx, all) }()
@@ -120,6 +125,7 @@ func TestLongBatches(t *testing.T) {
 			t.Error(n, err)
 		}
 	}
+
 	for _, many := range dicts {
 		if n, err := many.Len(ctx); err != nil || n != len(all) {
 			t.Error(n, err)

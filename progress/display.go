@@ -19,23 +19,24 @@ import (
 
 // Config says where bars are shown. The zero value is right for commands.
 type Config struct {
-	// Output is the terminal; nil means os.Stderr. Where it is no terminal nothing is shown.
+	// Output is the terminal on which bars are shown. If it is not a terminal, nothing is shown.
+	// Defaults to os.Stderr.
 	Output io.Writer
-	// Always shows bars also where Output is no terminal.
+	// Always shows bars even if Output is not a terminal.
 	Always bool
 }
 
-// A Display shows bars, one below the other in the order in which their Maps begin, with rate, time
-// left and failures. While it is open what workers print to the same terminal appears above the
-// bars, unless the pool's [mp.Output] says another place for it; what the program itself prints is
-// to be written to the Display. It is safe for concurrent use.
+// A Display shows bars one below the other, in the order in which their Maps begin, with rate, time
+// left and failures. While it is open, output of workers to the same terminal appears above the
+// bars, unless the pool's [mp.Output] sends it elsewhere. The program must write its own output to
+// the Display. A Display is safe for concurrent use.
 type Display struct {
 	out  io.Writer
-	bars *mpb.Progress // nil: nothing is shown
+	bars *mpb.Progress // nil if nothing is shown
 
 	mu      sync.Mutex
 	open    map[*bar]bool
-	line    []byte // the beginning of one
+	line    []byte // an unfinished line
 	closed  bool
 	uncover []func()
 }
@@ -54,12 +55,14 @@ func Start(cfg Config) *Display {
 	default:
 		return d
 	}
+
 	d.bars = mpb.New(options...)
 	for _, f := range []*os.File{os.Stdout, os.Stderr} {
 		if d.out == io.Writer(f) || isTerminal(d.out) && isTerminal(f) {
 			d.uncover = append(d.uncover, screen.Cover(f, d))
 		}
 	}
+
 	return d
 }
 
@@ -68,11 +71,12 @@ func isTerminal(w io.Writer) bool {
 	return ok && cwriter.IsTerminal(int(f.Fd()))
 }
 
-// Bar is an option for one Map or Stream after the other, of which it shows a bar, or for a Stream
-// the count until its end is known. The bar stays when that is over.
+// Bar returns an option that shows a bar for a Map or Stream, or a count while the length of a
+// Stream is unknown. The bar stays after the end. The option can be used for several Maps or
+// Streams, one after the other.
 func (d *Display) Bar(name string) mp.MapOption { return d.BarOf(name, 0) }
 
-// BarOf is [Display.Bar] for a Stream of which the caller knows how many elements it will have.
+// BarOf is like [Display.Bar], for a Stream whose number of elements the caller knows.
 func (d *Display) BarOf(name string, total int) mp.MapOption {
 	var b *bar
 	return mp.OnProgress(func(p mp.Progress) {
@@ -90,7 +94,7 @@ func (d *Display) BarOf(name string, total int) mp.MapOption {
 	})
 }
 
-// Write prints lines above the bars; the beginning of one waits for its end.
+// Write prints lines above the bars. It buffers an unfinished line until its end is written.
 func (d *Display) Write(b []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,12 +110,13 @@ func (d *Display) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close shows the last state of all bars and ends the display; what is written to it then goes
-// straight to its output. Bars of Maps that still run stay as they are. Closing twice is fine.
+// Close shows the last state of all bars and ends the display. Later output to the Display goes
+// straight to Output. Bars of Maps that still run stay as they are. Closing twice is fine.
 func (d *Display) Close() error {
 	for _, f := range d.uncover {
 		f()
 	}
+
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed || d.bars == nil {
@@ -127,7 +132,7 @@ func (d *Display) Close() error {
 	return err
 }
 
-// bar is one Map's. The zero value shows nothing.
+// bar is the bar of one Map. The zero value shows nothing.
 type bar struct {
 	mpb *mpb.Bar
 
@@ -143,7 +148,7 @@ func (d *Display) newBar(name string, p mp.Progress) *bar {
 		return b
 	}
 	text := decor.Any(func(decor.Statistics) string { return b.text() }, decor.WCSyncSpaceR)
-	b.mpb = d.bars.New(0, mpb.BarStyle(), // 0: it is over when we say so
+	b.mpb = d.bars.New(0, mpb.BarStyle(), // 0, since show decides when the bar is complete
 		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(text))
 	d.open[b] = true
@@ -169,9 +174,11 @@ func (b *bar) show(p mp.Progress) {
 	if b.mpb == nil {
 		return
 	}
+
 	if p.Total >= 0 {
 		b.mpb.SetTotal(int64(p.Total), false)
 	}
+
 	b.mpb.SetCurrent(int64(p.Done))
 	switch {
 	case !p.Over:
@@ -182,7 +189,7 @@ func (b *bar) show(p mp.Progress) {
 	}
 }
 
-// describe is what stands beside a bar.
+// describe returns the text beside a bar.
 func describe(p mp.Progress) string {
 	count := fmt.Sprint(p.Done)
 	if p.Total >= 0 {
@@ -201,7 +208,7 @@ func describe(p mp.Progress) string {
 	return text
 }
 
-// left is how long it will take if it goes on as before.
+// left returns the time left at the current rate.
 func left(p mp.Progress) time.Duration {
 	return time.Duration(float64(p.Elapsed) * float64(p.Total-p.Done) / float64(p.Done))
 }
@@ -214,7 +221,7 @@ func rate(p mp.Progress) string {
 	return fmt.Sprintf("%.0f/s", each)
 }
 
-// about leaves out what nobody wants to know.
+// about rounds d to a precision that is worth showing.
 func about(d time.Duration) time.Duration {
 	switch {
 	case d >= 10*time.Second:

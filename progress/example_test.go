@@ -17,7 +17,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer pool.Close()
-	show := progress.Start(progress.Config{}) // at the terminal, if there is one
+	show := progress.Start(progress.Config{}) // shown if stderr is a terminal
 	defer show.Close()
 
 	out, err := mp.Map(context.Background(), pool, work, make([]job, 1000), show.Bar("working"))
@@ -40,6 +40,7 @@ func ExampleUpdates() {
 	for p := range updates {
 		last = p // or show it
 	}
+
 	fmt.Println(last.Done, "of", last.Total, "done,", last.Failed, "failed")
 	if _, err := out.Result(context.Background()); err != nil {
 		log.Fatal(err)

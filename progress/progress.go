@@ -1,11 +1,11 @@
-// Package progress shows how far Maps and Streams of package mp have come: as bars in a terminal, or
+// Package progress shows how far Maps and Streams of package mp have come, as bars in a terminal or
 // as a sequence of updates for other displays.
 //
 //	show := progress.Start(progress.Config{})
 //	defer show.Close()
 //	out, err := mp.Map(ctx, pool, resize, images, show.Bar("resize"))
 //
-// A callback for each update is [mp.OnProgress].
+// To get a callback for each update, use [mp.OnProgress].
 package progress
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// Updates returns an option for one Map or Stream, and what it tells, to be ranged over by another
-// goroutine than that which waits for the Map:
+// Updates returns an option for one Map or Stream, and the sequence of its updates. Another
+// goroutine than the one that waits for the Map must range over them:
 //
 //	follow, updates := progress.Updates()
 //	out := mp.MapAsync(ctx, pool, resize, images, follow)
@@ -23,14 +23,14 @@ import (
 //		fmt.Printf("%d of %d\n", p.Done, p.Total)
 //	}
 //
-// The sequence ends with the Map or Stream, and its last element says so. Who is slow misses what was
-// between, and holds up nothing; so does who leaves the loop, and can range over the rest later. It
-// waits for ever for a Map that never begins.
+// The sequence ends with the Map or Stream; its last element has Over set. A slow reader misses
+// updates and delays nothing. A reader that leaves the loop delays nothing either, and can range
+// over the rest later. The loop waits forever for a Map that never begins.
 func Updates() (mp.MapOption, iter.Seq[mp.Progress]) {
 	latest := make(chan mp.Progress, 1)
 	follow := mp.OnProgress(func(p mp.Progress) {
 		select {
-		case <-latest: // nobody has come for it
+		case <-latest: // drop an update that was not read
 		default:
 		}
 		latest <- p

@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// Check says where the accounts do not agree: what each object counts for, and who has it.
+// Check checks the counts of references and bytes of each object, and returns an error that says
+// where they are wrong.
 func (s *Store) Check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	refs, size := map[uint64]int{}, 0
 	for c := range s.clients {
 		size += hasSize * len(c.has)
@@ -30,6 +32,7 @@ func (s *Store) Check() error {
 			return fmt.Errorf("calls of %d bytes wait, and %d were counted", waiting, c.waiting)
 		}
 	}
+
 	for name, o := range s.names {
 		if o.name != name {
 			return fmt.Errorf("%q is %q", name, o.name)
@@ -37,9 +40,11 @@ func (s *Store) Check() error {
 		refs[o.id]++
 		size += sizeOfName(name)
 	}
+
 	for e := s.lingers.all.Front(); e != nil; e = e.Next() {
 		refs[e.Value.(lingerer).o.id]++
 	}
+
 	edges := 0
 	for id, o := range s.objects {
 		size += objectSize
@@ -57,6 +62,7 @@ func (s *Store) Check() error {
 				inside[id]++
 			}
 		}
+
 		switch b := o.body.(type) {
 		case *dict:
 			size += b.keySize(count)
@@ -82,17 +88,20 @@ func (s *Store) Check() error {
 			return fmt.Errorf("%v are in object %d, which should be %v", inside, id, o.contains)
 		}
 	}
+
 	for id, o := range s.objects {
 		if o.refs != refs[id] {
 			return fmt.Errorf("object %d has %d references, and there are %d", id, o.refs, refs[id])
 		}
 	}
+
 	if edges != s.edges {
 		return fmt.Errorf("%d objects in objects, and %d were counted", edges, s.edges)
 	}
 	if size != s.bytes {
 		return fmt.Errorf("%d bytes, and %d were counted", size, s.bytes)
 	}
+
 	return nil
 }
 
@@ -111,7 +120,7 @@ func (s *Store) Lingering() int {
 	return s.lingers.all.Len()
 }
 
-// StopClock stops the clock of budgets.
+// StopClock stops the clock of the budgets.
 func (s *Store) StopClock() {
 	now := time.Now()
 	s.now = func() time.Time { return now }

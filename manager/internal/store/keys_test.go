@@ -7,7 +7,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// many writes n elements that differ, or keys with empty values.
+// many writes n different elements, or n keys with empty values.
 func many(n int, values bool) func(w *store.Writer) {
 	return func(w *store.Writer) {
 		for i := range n {
@@ -19,7 +19,7 @@ func many(n int, values bool) func(w *store.Writer) {
 	}
 }
 
-// after writes arguments, and then what write does.
+// after writes arguments and then calls write.
 func after(write func(w *store.Writer), args ...any) func(w *store.Writer) {
 	return func(w *store.Writer) {
 		put(args...)(w)
@@ -27,14 +27,14 @@ func after(write func(w *store.Writer), args ...any) func(w *store.Writer) {
 	}
 }
 
-// The bounds on a request, as the documentation states them.
+// The bounds on a request, as documented.
 const (
 	mostElements = 1 << 20
 	mostKeys     = mostElements / 4
 )
 
-// A request that names too many elements or keys is refused before anything is done, since all other clients
-// wait meanwhile. One with as many as are allowed is done.
+// A request that names too many elements or keys is refused before anything is done, since all
+// other clients wait meanwhile. A request with as many as allowed is performed.
 func TestTooManyElements(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	c := newClient(s)
@@ -50,9 +50,11 @@ func TestTooManyElements(t *testing.T) {
 		}
 		clear(c.answers)
 	}
+
 	made := func(k store.Kind, n int) func(w *store.Writer) {
 		return after(many(n, false), uint64(k), uint64(1), "")
 	}
+
 	const elements, keys = mostElements, mostKeys
 	try("append", store.OpListAppend, list, many(elements+1, false), true)
 	try("insert", store.OpListInsert, list, after(many(elements+1, false), 0), true)
@@ -77,7 +79,8 @@ func TestTooManyElements(t *testing.T) {
 	check(t, s)
 }
 
-// Together the requests of a batch name no more than one alone may. Those that would are not done.
+// The requests of a batch together may name only as many elements as a single request. Requests
+// above that are not performed.
 func TestBatchOfManyElements(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	c := newClient(s)
@@ -95,18 +98,20 @@ func TestBatchOfManyElements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for i := range 5 {
 		if _, err := store.Answer(in.Bytes()); limited(err) != (i > 2) {
 			t.Error(i, err)
 		}
 	}
+
 	if in, err := c.ask(store.OpListLen, list, nil); err != nil || in.Int() != mostElements/3*3 {
 		t.Error(err)
 	}
 	check(t, s)
 }
 
-// Whether there is room for the elements of a list is seen before the first one is put there.
+// The store checks the room for all elements before it stores the first one.
 func TestRoomForElements(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{Bytes: 32 << 20}, functions{}, 0)
 	c := newClient(s)
@@ -120,16 +125,19 @@ func TestRoomForElements(t *testing.T) {
 		s.Do(c.c, 1, store.Body(w.B), &out)
 		c.took(out.B)
 	})
+
 	if _, err := store.Answer(c.answer(1)); !limited(err) {
 		t.Error(err)
 	}
+
 	if allocs > 100 {
 		t.Errorf("%v allocations", allocs)
 	}
 	check(t, s)
 }
 
-// What compares a value with all elements is bounded alone too. It counts only bytes that there are.
+// An operation that compares a value with all elements is bounded outside a batch, too. Only bytes
+// that exist count.
 func TestComparesAlone(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	c := newClient(s)
@@ -139,7 +147,7 @@ func TestComparesAlone(t *testing.T) {
 	}
 }
 
-// DoSoon leaves a long request to Do, which does it as usual.
+// DoSoon leaves a long request to Do, which performs it as usual.
 func TestDoSoon(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	c := newClient(s)
@@ -154,16 +162,19 @@ func TestDoSoon(t *testing.T) {
 		if got := s.DoSoon(c.c, 1, store.Body(w.B), &out); got != want {
 			t.Errorf("%s: %d", what, got)
 		}
+
 		if want == store.Heavy {
 			if len(out.B) > 0 || s.Stats() != before {
 				t.Errorf("%s: %+v, and before %+v", what, s.Stats(), before)
 			}
 			s.Do(c.c, 1, store.Body(w.B), &out)
 		}
+
 		if _, err := store.Answer(store.Body(out.B)); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+
 	try("few", store.OpListAppend, list, many(10_000, false), store.Done)
 	try("many", store.OpListAppend, list, many(100_000, false), store.Heavy)
 	try("few keys", store.OpSetAdd, set, many(2000, false), store.Done)
@@ -173,6 +184,7 @@ func TestDoSoon(t *testing.T) {
 	for range 5 {
 		try("more", store.OpListAppend, list, many(100_000, false), store.Heavy)
 	}
+
 	try("count many", store.OpListCount, list, put("x"), store.Heavy)
 	var one store.Writer
 	one.Begin(1, store.OpListAppend, list)
@@ -182,13 +194,13 @@ func TestDoSoon(t *testing.T) {
 	check(t, s)
 }
 
-// room is an Account with so much room.
+// room is an Account with the given room.
 type room struct{ left, charged int }
 
 func (r *room) Room() int    { return r.left }
 func (r *room) Charge(n int) { r.charged += n }
 
-// A request for whose answer there is no room is not done. It is done later.
+// A request for whose answer there is no room is not performed. It can be performed later.
 func TestNoRoomForAnswer(t *testing.T) {
 	const most = 1 << 20
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
@@ -199,6 +211,7 @@ func TestNoRoomForAnswer(t *testing.T) {
 	if err := c.try(store.OpListAppend, list, make([]byte, 2000)); err != nil {
 		t.Error(err)
 	}
+
 	var pop, batch store.Writer
 	pop.Begin(1, store.OpListPop, list)
 	pop.Int(-1)
@@ -214,10 +227,12 @@ func TestNoRoomForAnswer(t *testing.T) {
 			t.Errorf("%s: %d, %d bytes", what, v, len(out.B))
 		}
 	}
+
 	if in, err := c.ask(store.OpListLen, list, nil); err != nil || in.Int() != 101 {
 		t.Error("it was taken out: ", err)
 	}
-	var length, brief, out0 store.Writer // whose answer is certainly short: there is always room
+
+	var length, brief, out0 store.Writer // their answers are certainly short, so there is always room
 	length.Begin(1, store.OpListLen, list)
 	length.End()
 	brief.Begin(2, store.OpBatch, 0)
@@ -227,6 +242,7 @@ func TestNoRoomForAnswer(t *testing.T) {
 	if v := s.Do(c.c, 1, store.Body(brief.B), &out0); v != store.Done {
 		t.Errorf("a batch with a short answer: %d", v)
 	}
+
 	account.left, account.charged = most, 0
 	var out store.Writer
 	if v := s.Do(c.c, 1, store.Body(pop.B), &out); v != store.Done || account.charged < 2000 {

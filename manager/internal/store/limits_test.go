@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// stuck are functions, one of which does not return when its context ends.
+// stuck has functions, one of which does not return when its context ends.
 type stuck struct {
 	functions
 	began   chan struct{}
@@ -69,7 +69,7 @@ func (c *client) named(name string) error {
 	return c.try(store.OpNew, 0, uint64(store.KindEvent), uint64(1), name)
 }
 
-// Names count, and no longer count when they are given up.
+// Names count, and stop counting when they are given up.
 func TestNamesCount(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{Bytes: 1 << 20}, functions{}, 0)
 	c := newClient(s)
@@ -83,13 +83,16 @@ func TestNamesCount(t *testing.T) {
 			break
 		}
 	}
+
 	if st := s.Stats(); n != 10 || st.Bytes < n*len(long) || st.Objects != n {
 		t.Errorf("%d names, %+v", n, st)
 	}
+
 	check(t, s)
-	if err := c.named("a" + long); err != nil { // it exists
+	if err := c.named("a" + long); err != nil { // the event exists
 		t.Error(err)
 	}
+
 	if err := c.try(store.OpForget, 0, "a"+long); err != nil {
 		t.Error(err)
 	}
@@ -103,8 +106,8 @@ func TestNamesCount(t *testing.T) {
 	}
 }
 
-// The waiting calls of a client, with their arguments, stay within the limit, except for a single larger
-// call. Other clients are not affected.
+// The waiting calls of a client, with their arguments, stay within the limit, except for a single
+// larger call. Other clients are not affected.
 func TestWaitingBytes(t *testing.T) {
 	const limit, size = 1 << 20, 100_000
 	s := store.New(store.NewID(), store.Limits{Waiting: limit}, stuck{}, 0)
@@ -113,6 +116,7 @@ func TestWaitingBytes(t *testing.T) {
 	if err := bad.try(store.OpQueuePut, queue, "full"); err != nil {
 		t.Error(err)
 	}
+
 	for what, wait := range map[string]func(c *client, size int) uint32{
 		"change": func(c *client, size int) uint32 {
 			return c.begin(store.OpDictChange, dict, put("block", uint64(1), "key", make([]byte, size)))
@@ -136,12 +140,15 @@ func TestWaitingBytes(t *testing.T) {
 				refused++
 			}
 		}
+
 		if len(calls) > limit/size || len(calls) < limit/size-1 || refused != 100-len(calls) {
 			t.Errorf("%s: %d wait, %d were refused", what, len(calls), refused)
 		}
+
 		if n := s.Stats().WaitingBytes; n < len(calls)*size || n > limit {
 			t.Errorf("%s: %d bytes wait", what, n)
 		}
+
 		if call := wait(good, size); good.answer(call) != nil {
 			t.Error(what, ": another client is refused")
 		} else {
@@ -151,7 +158,7 @@ func TestWaitingBytes(t *testing.T) {
 		cancelAll(t, bad, calls[:len(calls)-1])
 		cancelAll(t, good, calls[len(calls)-1:])
 
-		if call := wait(bad, 2*limit); bad.answer(call) != nil { // alone
+		if call := wait(bad, 2*limit); bad.answer(call) != nil { // with no other call
 			t.Error(what, ": one that is large is refused")
 		} else {
 			cancelAll(t, bad, []uint32{call})
@@ -195,24 +202,29 @@ func TestFunctionsCount(t *testing.T) {
 		<-began
 		return true
 	}
+
 	bad, n := newClientOf(s, true, 0), 0
 	for ; begin(bad, n); n++ {
 		if n > 10 {
 			t.Fatal("there is no end to it")
 		}
 	}
+
 	var calls []uint32
 	for call := range bad.last {
 		calls = append(calls, call+1)
 	}
+
 	for _, call := range calls {
 		bad.begin(store.OpCancel, 0, put(uint64(call)))
 	}
+
 	for _, call := range calls {
 		for bad.answer(call) == nil { // even though the function still runs
 			<-bad.bell
 		}
 	}
+
 	if begin(bad, n+1) {
 		t.Error("what nobody waits for does not count")
 	}
@@ -261,6 +273,7 @@ func TestTakenOut(t *testing.T) {
 		}
 		check(t, s)
 	}
+
 	large := make([]byte, 1<<20)
 	for i := range 20 {
 		_ = c.try(store.OpDictSet, dict, string(rune('a'+i)), large)
@@ -268,6 +281,7 @@ func TestTakenOut(t *testing.T) {
 		_ = c.try(store.OpSetAdd, set, append(large, byte(i)))
 		_ = c.try(store.OpSetRemove, set, append(large, byte(i)))
 	}
+
 	step("deleted")
 	for i := range 20 {
 		_ = c.try(store.OpListAppend, list, large, large)
@@ -275,6 +289,7 @@ func TestTakenOut(t *testing.T) {
 		_ = c.try(store.OpListPop, list, -1)
 		_ = c.try(store.OpListSet, list, 0, string(rune('a'+i)))
 	}
+
 	_ = c.try(store.OpValueStore, value, append(large, large...))
 	_ = c.try(store.OpValueStore, value, "short")
 	step("popped")
@@ -284,6 +299,7 @@ func TestTakenOut(t *testing.T) {
 		_ = c.try(store.OpSetAdd, set, key)
 		clear(c.answers)
 	}
+
 	for i := range 50_000 {
 		key := []byte{byte(i), byte(i >> 8), byte(i >> 16)}
 		_ = c.try(store.OpDictDelete, dict, key)
@@ -303,6 +319,7 @@ func TestComeAndGo(t *testing.T) {
 	for range objects {
 		ids = append(ids, keeps.make(t, store.KindEvent, nil))
 	}
+
 	before := s.Stats().Bytes
 	for range 200 {
 		c := newClientOf(s, true, 0)
@@ -312,6 +329,7 @@ func TestComeAndGo(t *testing.T) {
 		}
 		s.Leave(c.c)
 	}
+
 	if n := s.Lingering(); n != objects || s.Stats().Bytes != before {
 		t.Errorf("%d live on; %d bytes, and before %d", n, s.Stats().Bytes, before)
 	}
@@ -319,8 +337,8 @@ func TestComeAndGo(t *testing.T) {
 	s.Close(errRefused)
 }
 
-// An object that would contain itself is refused without a look at all other objects. Putting objects that
-// contain very many into others is limited by time.
+// An object that would contain itself is refused without a look at all other objects. Putting
+// objects that contain very many into others is limited by time.
 func TestNestingCost(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{Nesting: 3}, functions{}, 0)
 	s.StopClock()
@@ -330,11 +348,13 @@ func TestNestingCost(t *testing.T) {
 	for i := range lists {
 		lists[i] = c.make(t, store.KindList, nil)
 	}
+
 	_ = c.try(store.OpListAppend, lists[0], ref(lists[1]))
 	_ = c.try(store.OpListClear, lists[0]) // levels may be too high now
 	if err := c.try(store.OpListAppend, lists[0], ref(lists[0])); !limited(err) || !s.Stale() {
 		t.Errorf("into itself: %v; looked at all: %v", err, !s.Stale())
 	}
+
 	for i := range 3 {
 		_ = c.try(store.OpListAppend, lists[i], ref(lists[i+1]))
 	}
@@ -359,14 +379,15 @@ func TestNestingCost(t *testing.T) {
 			busy++
 		}
 	}
+
 	if busy < 90 {
 		t.Error(busy, "of 100 were put off")
 	}
 	check(t, s)
 }
 
-// The answers of a batch fit in a message: requests beyond that are not done, and have an empty
-// answer. The work of a batch is bounded too.
+// The answers of a batch fit in a message. Requests beyond that are not performed, and their
+// answers are empty. The work of a batch is bounded, too.
 func TestBatchBounds(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	const most, n = 1 << 20, 100
@@ -377,6 +398,7 @@ func TestBatchBounds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	pop := func(op store.Op, args ...any) []byte {
 		var w store.Writer
 		w.Begin(1, op, list)
@@ -384,6 +406,7 @@ func TestBatchBounds(t *testing.T) {
 		w.End()
 		return store.Body(w.B)
 	}
+
 	batch := func(n int, one []byte) (done, refused, empty int) {
 		in, err := c.ask(store.OpBatch, 0, func(w *store.Writer) {
 			w.Uint(uint64(n))
@@ -409,6 +432,7 @@ func TestBatchBounds(t *testing.T) {
 		}
 		return done, refused, empty
 	}
+
 	done, refused, empty := batch(n, pop(store.OpListPop, 0))
 	in, err := c.ask(store.OpListLen, list, nil)
 	if left := in.Int(); err != nil || done != 10 || done+refused+empty != n || left != n-done {
@@ -423,6 +447,7 @@ func TestBatchBounds(t *testing.T) {
 			}
 		})
 	}
+
 	if done, refused, _ := batch(1000, pop(store.OpListCount, "y")); done < 10 || refused < 900 {
 		t.Errorf("%d done, %d refused", done, refused)
 	}
@@ -431,7 +456,7 @@ func TestBatchBounds(t *testing.T) {
 	}
 }
 
-// A value that is too long for an answer's message is not removed.
+// A value that is too long for a message is not removed.
 func TestAnswerTooLong(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	near, far := newClient(s), newClientOf(s, true, 1000)
@@ -442,6 +467,7 @@ func TestAnswerTooLong(t *testing.T) {
 		near.try(store.OpSetAdd, set, long), near.try(store.OpQueuePut, queue, long)); err != nil {
 		t.Fatal(err)
 	}
+
 	before := s.Stats().Bytes
 	for what, err := range map[string]error{
 		"get": far.try(store.OpDictGet, dict, "k"), "pop": far.try(store.OpDictPop, dict, "k"), "pop first": far.try(store.OpDictPopFirst, dict),
@@ -454,9 +480,11 @@ func TestAnswerTooLong(t *testing.T) {
 			t.Error(what, err)
 		}
 	}
+
 	if n := s.Stats().Bytes; n != before {
 		t.Errorf("%d bytes of %d are left", n, before)
 	}
+
 	check(t, s)
 	if err := near.try(store.OpQueueGet, queue); err != nil {
 		t.Error(err)

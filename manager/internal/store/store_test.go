@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// functions are those of the tests: one that appends its argument, one that removes, one that fails.
+// functions has three functions: one appends its argument, one removes, one fails.
 type functions struct{}
 
 var errRefused = errors.New("refused")
@@ -46,7 +46,7 @@ func (functions) Method(_ any, name string, _ uint64) (func(ctx context.Context,
 
 func (functions) Taken([]byte) {}
 
-// client is one of a Store, with the answers that it has got.
+// client is a client of a Store that records its answers.
 type client struct {
 	s    *store.Store
 	c    *store.Client
@@ -54,7 +54,7 @@ type client struct {
 
 	mu       sync.Mutex
 	answers  map[uint32][]byte
-	answered []bool // by number of the call
+	answered []bool // by call ID
 	twice    bool
 	bell     chan struct{}
 }
@@ -81,7 +81,7 @@ func (c *client) took(b []byte) {
 	})
 }
 
-// got is took for answers whose contents do not matter.
+// got records answers whose contents do not matter.
 func (c *client) got(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +96,7 @@ func (c *client) got(b []byte) {
 	}
 }
 
-// note keeps that a call has been answered; under the lock.
+// note notes that a call has been answered. The caller must hold c.mu.
 func (c *client) note(call uint32) {
 	if n := int(call) + 1 - len(c.answered); n > 0 {
 		c.answered = append(c.answered, make([]bool, n)...)
@@ -105,7 +105,7 @@ func (c *client) note(call uint32) {
 	c.answered[call] = true
 }
 
-// begin sends a request and returns the number of the call.
+// begin sends a request and returns its call ID.
 func (c *client) begin(op store.Op, object uint64, args func(w *store.Writer)) uint32 {
 	c.last++
 	var w, out store.Writer
@@ -119,14 +119,14 @@ func (c *client) begin(op store.Op, object uint64, args func(w *store.Writer)) u
 	return c.last
 }
 
-// answer is that of a call, or nil.
+// answer returns the answer of a call, or nil.
 func (c *client) answer(call uint32) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.answers[call]
 }
 
-// ask sends a request and takes the answer, which may come later.
+// ask sends a request and returns its answer, which may come later.
 func (c *client) ask(op store.Op, object uint64, args func(w *store.Writer)) (*store.Reader, error) {
 	call := c.begin(op, object, args)
 	for c.answer(call) == nil {
@@ -158,8 +158,8 @@ func check(t testing.TB, s *store.Store) {
 	}
 }
 
-// A dict, a list, a set and a queue are what a map, a slice and so on are in Go, whatever is done with
-// them in whatever order; and the accounts of references and memory agree.
+// Dicts, lists, sets and queues behave like maps, slices and so on in Go, whatever operations they
+// get in whatever order, and the counts of references and bytes are right.
 func TestModel(t *testing.T) {
 	seed := rand.Uint64()
 	t.Log("seed", seed)
@@ -192,28 +192,33 @@ func TestModel(t *testing.T) {
 		}
 		return in
 	}
+
 	expect := func(what string, got, want any) {
 		t.Helper()
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("%s: %v in the place of %v", what, got, want)
 		}
 	}
+
 	forget := func(k string) {
 		delete(goDict, k)
 		goOrder = slices.DeleteFunc(goOrder, func(o string) bool { return o == k })
 	}
+
 	set1 := func(k, v string) {
 		if _, ok := goDict[k]; !ok {
 			goOrder = append(goOrder, k)
 		}
 		goDict[k] = v
 	}
+
 	shown := func(in *store.Reader) (string, bool) {
 		if !in.Bool() {
 			return "", false
 		}
 		return string(in.Bytes()), true
 	}
+
 	for i := range 20_000 {
 		k, v := key(), text()
 		old, ok := goDict[k]
@@ -322,6 +327,7 @@ func TestModel(t *testing.T) {
 				goOrder, goList = nil, nil
 			}
 		}
+
 		if i%500 == 0 {
 			check(t, s)
 			in, all, order := ask(store.OpDictScan, dict, uint64(0), 1<<20), map[string]string{}, []string(nil)
@@ -331,26 +337,30 @@ func TestModel(t *testing.T) {
 				all[k] = string(in.Bytes())
 				order = append(order, k)
 			}
+
 			if !maps.Equal(all, goDict) || !slices.Equal(order, goOrder) {
 				t.Fatalf("%v in the place of %v", order, goOrder)
 			}
+
 			var elements []string
 			for in := ask(store.OpListSlice, list, 0, len(goList)); in.More(); {
 				elements = append(elements, string(in.Bytes()))
 			}
+
 			if !slices.Equal(elements, goList) {
 				t.Fatalf("%q in the place of %q", elements, goList)
 			}
 		}
 	}
+
 	s.Leave(c.c)
 	if st := s.Stats(); st != (store.Stats{}) {
 		t.Errorf("left: %+v", st)
 	}
 }
 
-// Objects in objects, put there and taken out at random, by several clients of which some leave: the
-// accounts agree, nothing is in itself, and in the end nothing is left.
+// Several clients put objects into others and remove them at random, and some clients leave. The
+// counts stay right, no object contains itself, and in the end no object is left.
 func TestReferences(t *testing.T) {
 	seed := rand.Uint64()
 	t.Log("seed", seed)
@@ -375,6 +385,7 @@ func TestReferences(t *testing.T) {
 		if r.IntN(4) == 0 {
 			what = store.AppendRef(what, s.ID(), pick())
 		}
+
 		err := errors.Join(
 			third(c.ask(store.OpDictSet, in, func(w *store.Writer) { w.Bytes([]byte{byte(r.IntN(3))}); w.Bytes(what) })),
 			third(c.ask(store.OpListAppend, in, func(w *store.Writer) { w.Bytes(what); w.Bytes(what) })),
@@ -382,12 +393,13 @@ func TestReferences(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), store.ErrLimit.Error()) {
 			refused++
 		}
+
 		switch r.IntN(12) {
 		case 0:
 			_, _ = c.ask(store.OpListClear, in, nil)
 		case 1:
 			_, _ = c.ask(store.OpDictClear, in, nil)
-		case 2: // what one is told of one has
+		case 2: // the client now has what the answer refers to
 			got, err := c.ask(store.OpListGet, in, func(w *store.Writer) { w.Int(-1) })
 			if err == nil {
 				known[c] = append(known[c], store.Refs(got.Bytes(), s.ID())...)
@@ -404,16 +416,20 @@ func TestReferences(t *testing.T) {
 				clients[slices.Index(clients, c)] = newClient(s)
 			}
 		}
+
 		if i%50 == 0 {
 			check(t, s)
 		}
 	}
+
 	if refused == 0 {
 		t.Error("nothing was too deep")
 	}
+
 	for _, c := range clients {
 		s.Leave(c.c)
 	}
+
 	if st := s.Stats(); st != (store.Stats{}) {
 		t.Errorf("left: %+v", st)
 	}
@@ -421,8 +437,9 @@ func TestReferences(t *testing.T) {
 
 func third[A any](_ A, err error) error { return err }
 
-// Whatever a client says, it gets one answer for each call at most, nobody is harmed, and the accounts
-// agree. The input is requests, each behind its length.
+// Whatever a client sends, it gets at most one answer for each call, other clients are not
+// affected, and the counts stay right. The input is a sequence of requests, each preceded by its
+// length.
 func FuzzDo(f *testing.F) {
 	var seeds []byte
 	add := func(op store.Op, object uint64, args func(w *store.Writer)) {
@@ -435,6 +452,7 @@ func FuzzDo(f *testing.F) {
 		body := store.Body(w.B)
 		seeds = append(append(seeds, byte(len(body))), body...)
 	}
+
 	for kind := store.KindDict; kind <= store.KindOwn; kind++ {
 		add(store.OpNew, 0, func(w *store.Writer) {
 			w.Uint(uint64(kind))
@@ -443,6 +461,7 @@ func FuzzDo(f *testing.F) {
 			w.Bytes([]byte{3, 1, 1})
 		})
 	}
+
 	f.Add(seeds)
 	for op := range 255 {
 		for id := range 4 {
@@ -453,10 +472,11 @@ func FuzzDo(f *testing.F) {
 			seeds = seeds[:0]
 		}
 	}
+
 	f.Fuzz(func(t *testing.T, b []byte) { doAll(t, b) })
 }
 
-// objectsOfAll are requests that make three objects of each kind, the same ones in each execution.
+// objectsOfAll has requests that make three objects of each kind, the same ones in each execution.
 var objectsOfAll = func() (requests [][]byte) {
 	for i := uint64(0); i < 3; i++ {
 		for kind := store.KindDict; kind < store.KindOwn; kind++ {
@@ -489,14 +509,17 @@ func doAll(t testing.TB, b []byte) {
 		bad.got(out.B)
 		out.B = out.B[:0]
 	}
-	for _, request := range objectsOfAll[:max(largest(b)-1, 0)] { // mine is 1; nothing names one beyond
+
+	for _, request := range objectsOfAll[:max(largest(b)-1, 0)] { // client mine has ID 1; no request names an object beyond the largest
 		do(request)
 	}
+
 	for len(b) > 0 {
 		n := min(int(b[0]), len(b)-1)
 		do(b[1 : 1+n])
 		b = b[1+n:]
 	}
+
 	if _, err := good.ask(store.OpDictHas, mine, func(w *store.Writer) { w.Bytes([]byte("x")) }); err != nil {
 		t.Error(err)
 	}
@@ -511,7 +534,7 @@ func doAll(t testing.TB, b []byte) {
 	s.Wait()
 }
 
-// largest returns the largest byte of requests that may be the number of an existing object.
+// largest returns the largest byte of the requests that may be the ID of an existing object.
 func largest(b []byte) (n int) {
 	for _, c := range b {
 		if c <= byte(len(objectsOfAll)+1) {
@@ -521,7 +544,7 @@ func largest(b []byte) (n int) {
 	return n
 }
 
-// What is no message is found out, whatever it is.
+// Frames and NextFrame find out whatever is not a message.
 func FuzzFrames(f *testing.F) {
 	var w store.Writer
 	w.Begin(7, store.OpPing, 1)
