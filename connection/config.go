@@ -66,7 +66,8 @@ type Config struct {
 // DefaultMaxMessage is the default of Config.MaxMessage, in bytes.
 const DefaultMaxMessage = 16 << 20
 
-// MinKey is the minimum length of a Config.Key in bytes. Listen and Dial return an error for a shorter one.
+// MinKey is the minimum length of a Config.Key in bytes. Listen and Dial return an error for a
+// shorter one.
 const MinKey = 16
 
 const (

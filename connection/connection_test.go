@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { mptest.Main(m) }
 
 var key = []byte("what both sides know")
 
-// journal keeps what is logged.
+// journal records the log.
 type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -85,7 +85,7 @@ func (s *shop) dial(t testing.TB) *ipc.Conn[order] {
 	return c
 }
 
-// raw is a connection that does as it likes.
+// raw returns a connection on which the test sends what it likes.
 func (s *shop) raw(t testing.TB) net.Conn {
 	t.Helper()
 	c, err := net.Dial(s.Addr().Network(), s.Addr().String())
@@ -106,7 +106,7 @@ func (s *shop) accept(t testing.TB) *ipc.Conn[order] {
 	return c
 }
 
-// works shows that good clients are served.
+// works checks that a correct client is served.
 func (s *shop) works(t testing.TB) {
 	t.Helper()
 	c := s.dial(t)
@@ -120,7 +120,8 @@ func (s *shop) works(t testing.TB) {
 	_, _ = c.Close(), a.Close()
 }
 
-// N24 N1 N7 N13 N25: values and bytes both ways on each network, to the end.
+// N24 N1 N7 N13 N25: values and bytes pass both ways on each network, until the end of the
+// connection.
 func TestNetworks(t *testing.T) {
 	for name, address := range map[string][2]string{
 		"unix": {"unix", filepath.Join(t.TempDir(), "socket")}, "abstract": {"unix", fmt.Sprintf("@mp-test-%p", t)}, "tcp": {"tcp", "127.0.0.1:0"},
@@ -135,10 +136,12 @@ func TestNetworks(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+
 			if err := c.SendBytes(ctx, bytes.Repeat([]byte("x"), 50_000)); err != nil {
 				t.Fatal(err)
 			}
-			_ = c.Close() // before anybody has accepted
+
+			_ = c.Close() // before the listener accepts it
 			a := s.accept(t)
 			for i := range 100 {
 				if o, err := a.Recv(ctx); err != nil || o.Item != "nails" || o.Many[0] != i {
@@ -148,6 +151,7 @@ func TestNetworks(t *testing.T) {
 			if b, err := a.RecvBytes(ctx); len(b) != 50_000 || err != nil {
 				t.Fatal(len(b), err)
 			}
+
 			for range 2 {
 				if _, err := a.Recv(ctx); !errors.Is(err, io.EOF) {
 					t.Error(err)
@@ -161,7 +165,7 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// N22 N23: an address in use, a closed listener, bad configs.
+// N22 N23: an address in use, a closed listener and bad configs are errors.
 func TestListen(t *testing.T) {
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	if _, err := connection.Listen[order]("tcp", s.Addr().String(), s.cfg); err == nil {
@@ -177,11 +181,13 @@ func TestListen(t *testing.T) {
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Error(err)
 	}
+
 	for _, err := range []error{<-waits, acceptErr(t, s)} {
 		if !errors.Is(err, mp.ErrClosed) {
 			t.Error(err)
 		}
 	}
+
 	for field, cfg := range map[string]connection.Config{
 		"Anybody": {}, "MaxMessage": {Key: key, MaxMessage: -1}, "MaxConns": {Key: key, MaxConns: -1}, "MaxHandshakes": {Key: key, MaxHandshakes: -1},
 		"15 bytes": {Key: key[:15]}, "HandshakeTimeout": {Key: key, HandshakeTimeout: -1},
@@ -194,6 +200,7 @@ func TestListen(t *testing.T) {
 			}
 		}
 	}
+
 	if _, err := connection.Listen[order]("udp", "127.0.0.1:0", connection.Config{Key: key}); err == nil {
 		t.Error("udp")
 	}
@@ -207,7 +214,8 @@ func acceptErr(t *testing.T, s *shop) error {
 	return err
 }
 
-// N27: who does not know the key is refused on both sides, and the listener lives on.
+// N27: a peer without the key gets an error, and so does the listener's log. The listener
+// continues.
 func TestWrongKey(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
@@ -217,9 +225,11 @@ func TestWrongKey(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if _, err := connection.Dial[order](t.Context(), "tcp", s.Addr().String(), connection.Config{Anybody: true}); err == nil {
 		t.Error("without a key")
 	}
+
 	if _, err := connection.Dial[int](t.Context(), "tcp", s.Addr().String(), s.cfg); err == nil || !strings.Contains(err.Error(), "another type") {
 		t.Error(err)
 	}
@@ -237,8 +247,8 @@ func until(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// Peers that misbehave before they are known, each in its way, end as a line in the log, while
-// others are served.
+// Each peer that misbehaves before it is authenticated costs a line in the log, while other peers
+// are served.
 func TestHostilePeers(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, HandshakeTimeout: 300 * time.Millisecond, MaxConns: 64})
@@ -267,6 +277,7 @@ func TestHostilePeers(t *testing.T) {
 			}
 		},
 	}
+
 	const each = 5
 	var all sync.WaitGroup
 	for _, way := range ways {
@@ -275,21 +286,23 @@ func TestHostilePeers(t *testing.T) {
 			all.Go(func() { way(c) })
 		}
 	}
-	s.works(t) // while they are at it
+
+	s.works(t) // while they misbehave
 	all.Wait()
 	until(t, "all are refused", func() bool { return s.log.count("was refused") >= each*len(ways) })
 	s.works(t)
 	_ = s.Close()
 }
 
-// What one side has recorded of a handshake lets nobody in later, and its own proof is not the
-// other side's.
+// A recorded handshake admits no peer later, and a side's own proof does not pass as the other
+// side's.
 func TestReplay(t *testing.T) {
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	proxy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer proxy.Close()
 	recorded := make(chan []byte, 1)
 	go func() {
@@ -306,10 +319,12 @@ func TestReplay(t *testing.T) {
 		recorded <- b
 		_, _ = io.Copy(up, c)
 	}()
+
 	c, err := connection.Dial[order](t.Context(), "tcp", proxy.Addr().String(), s.cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer c.Close()
 	_ = s.accept(t).Close()
 	again := s.raw(t)
@@ -317,6 +332,7 @@ func TestReplay(t *testing.T) {
 	if _, err := io.ReadFull(again, hello); err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := again.Write(<-recorded); err != nil {
 		t.Fatal(err)
 	}
@@ -333,6 +349,7 @@ func TestFalseListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer l.Close()
 	go func() {
 		for {
@@ -346,9 +363,11 @@ func TestFalseListener(t *testing.T) {
 			_, _ = c.Write(append([]byte{0}, b[49:]...)) // accepted, with the dialer's own proof
 		}
 	}()
+
 	if _, err := connection.Dial[order](t.Context(), "tcp", l.Addr().String(), connection.Config{Key: key}); !errors.Is(err, connection.ErrAuthentication) {
 		t.Error(err)
 	}
+
 	over, cancel := context.WithCancel(t.Context())
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -361,20 +380,22 @@ func TestFalseListener(t *testing.T) {
 	}
 }
 
-// N18: a message over the limit ends the connection at which it arrives; what came before it
-// is received.
+// N18: a message over the limit ends the connection on which it arrives. Earlier messages are
+// received.
 func TestTooLong(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, MaxMessage: 1000})
 	c, a := s.dial(t), s.accept(t)
-	for _, size := range []int{999, 1000} { // with the byte in front
+	for _, size := range []int{999, 1000} { // with the byte for the type
 		if err := c.SendBytes(t.Context(), make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	if b, err := a.RecvBytes(t.Context()); len(b) != 999 || err != nil {
 		t.Error(len(b), err)
 	}
+
 	for range 2 {
 		if _, err := a.RecvBytes(t.Context()); !errors.Is(err, connection.ErrTooLong) {
 			t.Error(err)
@@ -384,7 +405,7 @@ func TestTooLong(t *testing.T) {
 	_, _, _ = c.Close(), a.Close(), s.Close()
 }
 
-// Serve serves all clients at the same time; one whose handler panics is alone with that.
+// Serve serves all clients at the same time. A panic of a handler affects only its own connection.
 func TestServe(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
@@ -403,20 +424,24 @@ func TestServe(t *testing.T) {
 			}
 		})
 	}()
+
 	good, bad := s.dial(t), s.dial(t)
 	_ = bad.Send(t.Context(), order{Item: "a bomb"})
 	if _, err := bad.Recv(t.Context()); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
+
 	if n := s.log.count("panic=bang"); n != 1 {
 		t.Error(n, "panics in the log")
 	}
+
 	for i := range 10 {
 		_ = good.Send(t.Context(), order{Many: []int{i}})
 		if o, err := good.Recv(t.Context()); err != nil || o.Many[0] != i {
 			t.Error(o, err)
 		}
 	}
+
 	_ = s.Close()
 	_ = good.Close()
 	if err := <-served; err != nil {
@@ -435,17 +460,19 @@ func TestServe(t *testing.T) {
 	_ = again.Close()
 }
 
-// TryRecv takes what is there, and does not wait.
+// TryRecv receives a message that has arrived, and does not wait.
 func TestTryRecv(t *testing.T) {
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	c, a := s.dial(t), s.accept(t)
 	if _, err := a.TryRecv(); !errors.Is(err, ipc.ErrEmpty) {
 		t.Error(err)
 	}
+
 	_ = c.Send(t.Context(), order{Item: "nails"})
 	if _, err := ipc.Select(t.Context(), a); err != nil {
 		t.Error(err)
 	}
+
 	if o, err := a.TryRecv(); o.Item != "nails" || err != nil {
 		t.Error(o, err)
 	}
@@ -458,7 +485,7 @@ func TestTryRecv(t *testing.T) {
 	}
 }
 
-// Who closes a connection with messages that he has not received ends it like any other.
+// A peer that closes a connection with unread messages ends it like any other.
 func TestClosedUnread(t *testing.T) {
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": fmt.Sprintf("@mp-unread-%p", t)} {
 		s := open(t, network, address, connection.Config{Key: key})
@@ -466,11 +493,13 @@ func TestClosedUnread(t *testing.T) {
 		if err := a.Send(t.Context(), order{Item: "last"}); err != nil {
 			t.Fatal(err)
 		}
+
 		for range 10 { // more than is read ahead
 			if err := c.Send(t.Context(), order{Item: strings.Repeat("x", 5000)}); err != nil {
 				t.Fatal(err)
 			}
 		}
+
 		if o, err := c.Recv(t.Context()); o.Item != "last" || err != nil {
 			t.Error(network, o, err)
 		}
@@ -481,7 +510,7 @@ func TestClosedUnread(t *testing.T) {
 	}
 }
 
-// Who gives up for a reason finds it, and that of the context.
+// A call that is canceled with a cause returns the cause and the context's error.
 func TestCauses(t *testing.T) {
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	c := s.dial(t)
@@ -497,12 +526,13 @@ func TestCauses(t *testing.T) {
 			t.Errorf("%v: not both", err)
 		}
 	}
+
 	if _, err := connection.Dial[order](ctx, "tcp", s.Addr().String(), s.cfg); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
 
-// A wait that is given up loses nothing.
+// A receive that is canceled loses no message.
 func TestDeadlines(t *testing.T) {
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	c, a := s.dial(t), s.accept(t)
@@ -511,10 +541,12 @@ func TestDeadlines(t *testing.T) {
 		if _, err := a.Recv(short); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
+
 		cancel()
 		if err := c.Send(short, order{}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
+
 		if err := c.Send(t.Context(), order{Item: "after"}); err != nil {
 			t.Error(err)
 		}
@@ -524,7 +556,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// Connections over sockets can be waited for with Select, beside others.
+// Select can wait for connections over sockets beside others.
 func TestSelectSockets(t *testing.T) {
 	s := open(t, "unix", fmt.Sprintf("@mp-select-%p", t), connection.Config{Anybody: true})
 	var clients, here []*ipc.Conn[order]
@@ -534,12 +566,14 @@ func TestSelectSockets(t *testing.T) {
 		a := s.accept(t)
 		here, all = append(here, a), append(all, a)
 	}
+
 	for i := range 50 {
 		go func() { _ = clients[i%5].Send(t.Context(), order{}) }()
 		got, err := ipc.Select(t.Context(), all...)
 		if err != nil || len(got) != 1 || got[0] != i%5 {
 			t.Fatal(i, got, err)
 		}
+
 		if ready, err := here[i%5].Poll(t.Context(), 0); !ready || err != nil {
 			t.Error(ready, err)
 		}
@@ -552,22 +586,25 @@ func TestSelectSockets(t *testing.T) {
 	}
 }
 
-// What only means something within a tree of processes is refused at once, and harms nothing.
+// A value that has a meaning only within a tree of processes is refused at once, without harm.
 func TestNothingIsBroughtAlong(t *testing.T) {
 	l, err := connection.Listen[any]("unix", fmt.Sprintf("@mp-any-%p", t), connection.Config{Key: key})
 	if err != nil {
 		t.Skip(err)
 	}
+
 	defer l.Close()
 	c, err := connection.Dial[any](t.Context(), "unix", l.Addr().String(), connection.Config{Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer c.Close()
 	a, err := l.Accept(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer a.Close()
 	m, err := ipc.NewMutex(ipc.ObjectConfig{})
 	if err != nil {

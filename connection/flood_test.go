@@ -15,8 +15,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// flood keeps n connections to a listener open, on each of which say runs, and replaces each one that the
-// listener closes, until the context ends.
+// flood keeps n connections to a listener open until the context ends. It runs say on each
+// connection, and replaces each one that the listener closes.
 func (s *shop) flood(ctx context.Context, n int, say func(c net.Conn)) (over *sync.WaitGroup) {
 	over = &sync.WaitGroup{}
 	for range n {
@@ -36,11 +36,12 @@ func (s *shop) flood(ctx context.Context, n int, say func(c net.Conn)) (over *sy
 			}
 		})
 	}
+
 	return over
 }
 
-// Peers that do not know the key cannot keep out peers that do, however many there are and whatever they
-// send, and they do not fill the log.
+// Peers that do not know the key cannot keep out peers that do, however many there are and whatever
+// they send, and they do not fill the log.
 func TestFlood(t *testing.T) {
 	for name, say := range map[string]func(c net.Conn){
 		"silent": func(net.Conn) {},
@@ -56,6 +57,7 @@ func TestFlood(t *testing.T) {
 			for range 5 {
 				s.works(t)
 			}
+
 			cancel()
 			over.Wait()
 			_ = s.Close()
@@ -79,12 +81,14 @@ func TestRefusalsAreCounted(t *testing.T) {
 			_, err = c.Read(b)
 		}
 	}
+
 	_ = s.Close()
 	counted := 0
 	for _, m := range regexp.MustCompile(`more connections were refused.*count=(\d+)`).FindAllStringSubmatch(s.log.all(), -1) {
 		n, _ := strconv.Atoi(m[1])
 		counted += n
 	}
+
 	if lines := s.log.count("was refused"); lines+counted != many || counted == 0 {
 		t.Errorf("%d lines, and %d were counted, of %d", lines, counted, many)
 	}
@@ -97,6 +101,7 @@ func TestTooMany(t *testing.T) {
 	for range 20 { // they do not count as connections
 		s.raw(t)
 	}
+
 	first, second := s.dial(t), s.dial(t)
 	a, b := s.accept(t), s.accept(t)
 	for range 3 {
@@ -104,6 +109,7 @@ func TestTooMany(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if _, err := connection.Dial[order](t.Context(), "tcp", s.Addr().String(), connection.Config{Key: []byte("another key of such length")}); !errors.Is(err, connection.ErrAuthentication) {
 		t.Error("a peer that does not know the key was told more: ", err)
 	}
@@ -112,8 +118,8 @@ func TestTooMany(t *testing.T) {
 	_, _, _ = second.Close(), b.Close(), s.Close()
 }
 
-// Neither connections that have not been accepted nor handshakes that wait for a place keep Close from
-// returning.
+// Close returns even if there are connections that have not been accepted and handshakes that wait
+// for a place.
 func TestCloseDuringFlood(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, MaxHandshakes: 2})

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// scripted is a connection at whose other end somebody says what was decided before, whatever
-// he hears.
+// scripted is a connection whose other end sends a fixed input, whatever it receives.
 type scripted struct {
 	net.Conn
 	in io.Reader
@@ -22,7 +21,7 @@ func (s scripted) Close() error                { return nil }
 
 func (s scripted) SetDeadline(time.Time) error { return nil }
 
-// Whatever comes before the other side is known, it is not let in.
+// No input authenticates a peer that does not know the key.
 func FuzzHandshake(f *testing.F) {
 	f.Add([]byte(magic))
 	f.Add(append([]byte(magic), make([]byte, answerSize)...))
@@ -38,7 +37,7 @@ func FuzzHandshake(f *testing.F) {
 	})
 }
 
-// A stream of bytes is messages up to the first that is too long or cut off.
+// A stream of bytes yields messages up to the first that is too long or cut off.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add(bytes.Repeat([]byte{255}, 20))

@@ -60,8 +60,8 @@ func (s *stuck) Close() error {
 	return nil
 }
 
-// A message of which a part was sent when its context ended ends the connection: nobody could
-// tell where the next begins. One of which nothing was sent does not.
+// If the context ends when a message is partly sent, the connection ends too, since the other side
+// could not tell where the next message begins. If nothing was sent, the connection stays.
 func TestCutOff(t *testing.T) {
 	for _, takes := range []int{0, 3} {
 		c := newStuck(takes)
@@ -72,6 +72,7 @@ func TestCutOff(t *testing.T) {
 			if err := s.Send(ctx, []byte("message")); !errors.Is(err, context.Canceled) {
 				t.Fatal(takes, err)
 			}
+
 			select {
 			case <-c.closed:
 				if takes == 0 {
@@ -82,6 +83,7 @@ func TestCutOff(t *testing.T) {
 					t.Fatal("open, with half a message sent")
 				}
 			}
+
 			if takes > 0 {
 				if err := s.Send(t.Context(), nil); !errors.Is(err, io.ErrClosedPipe) {
 					t.Error(err)
@@ -89,11 +91,12 @@ func TestCutOff(t *testing.T) {
 				break
 			}
 		}
+
 		_ = s.Close()
 	}
 }
 
-// Close ends what is being sent, and who waits to send.
+// Close ends a Send under way, and a Send that waits for it.
 func TestCloseWhileSending(t *testing.T) {
 	c := newStuck(0)
 	s := newSocket(c, 1000, func() {})

@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// leave makes a socket on which nobody listens, as a killed process leaves it.
+// leave makes a socket on which no process listens, as a killed process leaves it.
 func leave(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -28,8 +28,8 @@ func leave(t *testing.T, path string) {
 	}
 }
 
-// A socket that a killed process has left is replaced. One on which somebody listens, and a file that is no socket, is
-// not.
+// A socket that a killed process has left is replaced. A socket on which a process listens is not,
+// and neither is a file that is not a socket.
 func TestStaleSocket(t *testing.T) {
 	mptest.NoLeaks(t)
 	path := filepath.Join(t.TempDir(), "socket")
@@ -39,10 +39,12 @@ func TestStaleSocket(t *testing.T) {
 	if l, err := connection.Listen[order]("unix", path, connection.Config{Key: key}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a second listener: %v, %v", l, err)
 	}
+
 	s.works(t)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("after Close: %v", err)
 	}
@@ -57,11 +59,12 @@ func TestStaleSocket(t *testing.T) {
 	}
 }
 
-// Of several that find the same stale socket one listens, and is not cut off by the others.
+// Of several listeners that find the same stale socket one listens, and the others do not cut it
+// off.
 func TestStaleSocketOfMany(t *testing.T) {
 	mptest.NoLeaks(t)
 	path := filepath.Join(t.TempDir(), "socket")
-	cfg := connection.Config{Key: key, Logger: (&journal{}).logger()} // of the connection that sees whether somebody listens
+	cfg := connection.Config{Key: key, Logger: (&journal{}).logger()} // logs the connection with which isStale checks for a listener
 	for range 20 {
 		leave(t, path)
 		var mu sync.Mutex
@@ -81,21 +84,24 @@ func TestStaleSocketOfMany(t *testing.T) {
 				won = append(won, l)
 			})
 		}
+
 		all.Wait()
 		if len(won) != 1 {
 			t.Fatalf("%d listen", len(won))
 		}
+
 		c, err := connection.Dial[order](t.Context(), "unix", path, connection.Config{Key: key})
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if err := errors.Join(c.Close(), won[0].Close()); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// Close removes no other listener's file.
+// Close does not remove another listener's file.
 func TestSocketOfAnother(t *testing.T) {
 	mptest.NoLeaks(t)
 	path := filepath.Join(t.TempDir(), "socket")

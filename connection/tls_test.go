@@ -19,17 +19,19 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// certificate is one that vouches for itself, and the pool that trusts it.
+// certificate returns a self-signed certificate, and a pool that trusts it.
 func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
+
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +45,7 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
-// A message that was given up within TLS ends the connection at both sides.
+// A Send that is canceled within TLS ends the connection at both sides.
 func TestTLSCutOff(t *testing.T) {
 	server, trusted := certificate(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Anybody: true, TLS: &tls.Config{Certificates: []tls.Certificate{server}}})
@@ -58,6 +60,7 @@ func TestTLSCutOff(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
+
 	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for err = nil; err == nil; {
@@ -66,12 +69,13 @@ func TestTLSCutOff(t *testing.T) {
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
+
 	if err := c.Send(ctx, order{}); !errors.Is(err, io.ErrClosedPipe) {
 		t.Error(err)
 	}
 }
 
-// TLS lets in whom its config trusts, with a key or without, and nobody else.
+// TLS admits exactly the peers that its config trusts, with and without a key.
 func TestTLS(t *testing.T) {
 	mptest.NoLeaks(t)
 	server, trustsServer := certificate(t)
@@ -81,6 +85,7 @@ func TestTLS(t *testing.T) {
 		s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: k, TLS: &tls.Config{
 			Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trustsClient,
 		}})
+
 		for name, bad := range map[string]connection.Config{
 			"no TLS":            {Key: key},
 			"another server":    {Key: k, TLS: &tls.Config{RootCAs: trustsStranger, Certificates: []tls.Certificate{client}}},
@@ -94,6 +99,7 @@ func TestTLS(t *testing.T) {
 				t.Error("let in: ", name)
 			}
 		}
+
 		s.cfg.TLS = &tls.Config{RootCAs: trustsServer, Certificates: []tls.Certificate{client}}
 		s.works(t)
 		s.works(t)

@@ -12,12 +12,12 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// Bounds on the memory of workers' profiles in this process, whatever the workers send. The profile of a
-// program with 100,000 different stacks needs a tenth of it.
+// Bounds on the memory of workers' profiles in this process, whatever the workers send. The profile
+// of a program with 100,000 different stacks needs a tenth of them.
 const (
 	maxUnpacked = 32 << 20  // bytes of one profile, unpacked
 	maxParsed   = 192 << 20 // bytes of one profile, parsed, as a meter estimates them
-	maxMappings = 4096      // mappings of one profile: some steps take time for each pair of mapping and location
+	maxMappings = 4096      // mappings of one profile, since some steps take time for each pair of mapping and location
 	maxMerged   = 512 << 20 // bytes of all profiles together, as weightOf estimates them
 )
 
@@ -38,6 +38,7 @@ func parse(ctx context.Context, packed []byte) (*profile.Profile, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return p, p.CheckValid()
 }
 
@@ -47,6 +48,7 @@ func unpack(ctx context.Context, packed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	r := reader{ctx, z}
 	out := make([]byte, 0, firstUnpacked)
 	for {
@@ -82,8 +84,8 @@ func (r reader) Read(b []byte) (int, error) {
 	return r.r.Read(b)
 }
 
-// A meter estimates the memory that parsing a profile takes, before it is parsed: a message of two bytes
-// becomes a struct of a hundred.
+// A meter estimates the memory that parsing a profile takes, before it is parsed: a message of two
+// bytes becomes a struct of a hundred.
 type meter struct {
 	left     int
 	mappings int
@@ -111,7 +113,7 @@ const (
 	fieldComment = 13
 )
 
-// Upper bounds of what parsing takes, in bytes.
+// Upper bounds of the memory that parsing takes, in bytes.
 const (
 	fieldCost   = 128 // of a message and the pointer to it, or of a field
 	numberCost  = 16  // of a number in a list
@@ -137,6 +139,7 @@ func (m *meter) message(b []byte, kind int) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -152,6 +155,7 @@ func (m *meter) field(kind int, field uint64, value []byte, delimited bool) erro
 	default:
 		cost += numberCost * len(value)
 	}
+
 	if m.left -= cost; m.left < 0 {
 		return fmt.Errorf("it would take more than %d bytes", maxParsed)
 	}
@@ -163,6 +167,7 @@ func (m *meter) field(kind int, field uint64, value []byte, delimited bool) erro
 	if delimited && isMessage {
 		return m.message(value, sub)
 	}
+
 	return nil
 }
 
@@ -191,9 +196,11 @@ func cutField(b []byte, key uint64) (field uint64, value, rest []byte, err error
 	default:
 		return 0, nil, nil, errNoProfile
 	}
+
 	if size > uint64(len(b)) {
 		return 0, nil, nil, errNoProfile
 	}
+
 	return key >> 3, b[:size], b[size:], nil
 }
 

@@ -18,12 +18,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/ask"
 )
 
-// message returns a field of a protobuf message that is a message itself, or a list of numbers.
+// message returns a field of a protobuf message whose value is a message or a list of numbers.
 func message(field byte, body ...byte) []byte {
 	return append(binary.AppendUvarint([]byte{field<<3 | 2}, uint64(len(body))), body...)
 }
 
-// pack compresses head and n times part.
+// pack compresses head followed by n times part.
 func pack(t testing.TB, head, part []byte, n int) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -82,12 +82,13 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// A worker that answers with too much, or with another profile, loses its own part, and costs this process
-// little time and memory.
+// A worker that answers with too much, or with another profile, loses its own part, and costs this
+// process little time and memory.
 func TestForgedProfiles(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it unpacks as much as it may")
 	}
+
 	strangers := bytes.Join([][]byte{message(6), message(6, 'x'), message(1, 8, 1, 16, 1), message(11, 8, 1, 16, 1)}, nil)
 	for name, data := range map[string][]byte{
 		"nothing":  nil,
@@ -114,6 +115,7 @@ func TestForgedProfiles(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "worker 1 (pid 1001): ") || strings.Contains(err.Error(), "worker 2") {
 			t.Errorf("%s: %v", name, err)
 		}
+
 		if !honest(merged) {
 			t.Errorf("%s: the other's part is missing", name)
 		}
@@ -167,12 +169,14 @@ func TestContextEndsMeanwhile(t *testing.T) {
 	if p, err := merge(all, wanted{Name: "heap"}, replies); p == nil || err != nil {
 		t.Fatal(err)
 	}
+
 	for n := range 1<<30 - all.left {
 		p, err := merge(&ending{t.Context(), n}, wanted{Name: "heap"}, replies)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("asked %d times: %v, %v", n, p != nil, err)
 		}
 	}
+
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	if p, err := merging(over, wanted{Name: "heap"}, replies); p != nil || !errors.Is(err, context.Canceled) {
@@ -199,14 +203,17 @@ func TestMerger(t *testing.T) {
 			t.Fatalf("%d profiles wait", len(m.pending))
 		}
 	}
+
 	all, err := m.merged()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	workers := map[string]bool{}
 	for _, s := range all.Sample {
 		workers[s.Label["mp_worker"][0]] = true
 	}
+
 	if len(workers) != 100 {
 		t.Errorf("%d workers are in it", len(workers))
 	}
@@ -222,6 +229,7 @@ func FuzzParse(f *testing.F) {
 	for _, part := range [][]byte{message(2), message(3), message(4, message(4)...), message(13, 1, 2, 3), {2<<3 | 2, 0xff}} {
 		f.Add(pack(f, nil, part, 1000))
 	}
+
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

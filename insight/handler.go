@@ -15,17 +15,19 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// Handler serves, below the path that it is mounted at with [http.StripPrefix]:
+// Handler returns a handler to be mounted with [http.StripPrefix]. It serves:
 //
 //	/                        all pools, for people
 //	/NAME/stats              a pool's Stats as a table; as JSON with ?format=json
 //	/NAME/profile?seconds=30 a CPU profile of its workers, see CPUProfile
 //	/NAME/heap               and so on: a profile of its workers, see Profile
 //
-// The names are those of the map, which is copied; it panics if one is empty or of dots alone, which no
-// path can have. The arguments of slow tasks are left out, unless [ShowArguments] says otherwise. What cannot be served is answered with a status
-// of 4xx or 5xx and one line of text; a profile of which a part is missing is served, with the reason in
-// the header Mp-Missing. It is safe for concurrent use.
+// NAME is a key of the map, which Handler copies. It panics if a name is empty, "." or "..", which
+// cannot be part of a path. The arguments of slow tasks are left out without [ShowArguments].
+//
+// A request that cannot be served gets a status of 4xx or 5xx and one line of text. A profile with
+// missing parts is served, with the reason in the header Mp-Missing. The handler is safe for
+// concurrent use.
 func Handler(pools map[string]*mp.Pool, opts ...Option) http.Handler {
 	h := handler{maps.Clone(pools), optionsOf(opts)}
 	for name := range h.pools {
@@ -78,7 +80,7 @@ func (h handler) index(w http.ResponseWriter, _ *http.Request) {
 	send(w, "text/html; charset=utf-8", out.Bytes())
 }
 
-// pool finds the one that is asked for, or answers that there is none.
+// pool returns the requested pool, or answers that there is none.
 func (h handler) pool(w http.ResponseWriter, r *http.Request) *mp.Pool {
 	p := h.pools[r.PathValue("pool")]
 	if p == nil {
@@ -92,6 +94,7 @@ func (h handler) stats(w http.ResponseWriter, r *http.Request) {
 	if pool == nil {
 		return
 	}
+
 	s := h.statsOf(pool)
 	switch format := r.FormValue("format"); format {
 	case "":
@@ -108,7 +111,7 @@ func (h handler) stats(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// How long one may measure.
+// Bounds on the time of a CPU profile.
 const (
 	shortest = time.Millisecond
 	longest  = time.Hour
@@ -119,6 +122,7 @@ func (h handler) cpu(w http.ResponseWriter, r *http.Request) {
 	if pool == nil {
 		return
 	}
+
 	seconds := 30.0
 	if s := r.FormValue("seconds"); s != "" {
 		var err error
@@ -127,6 +131,7 @@ func (h handler) cpu(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+
 	d := time.Duration(seconds * float64(time.Second))
 	if s, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 && d >= s.WriteTimeout {
 		http.Error(w, fmt.Sprintf("%v is more than the server's WriteTimeout of %v", d, s.WriteTimeout), http.StatusBadRequest)
@@ -152,10 +157,10 @@ func (h handler) profile(w http.ResponseWriter, r *http.Request) {
 	download(w, name, &out, err)
 }
 
-// profiles are those that are served by name.
+// profiles are the profiles that are served by name.
 var profiles = []string{"heap", "allocs", "goroutine", "block", "mutex", "threadcreate"}
 
-// download serves a profile, or why there is none.
+// download serves a profile, or the reason why there is none.
 func download(w http.ResponseWriter, name string, out *bytes.Buffer, err error) {
 	if err != nil && out.Len() == 0 {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -168,7 +173,7 @@ func download(w http.ResponseWriter, name string, out *bytes.Buffer, err error) 
 	send(w, "application/octet-stream", out.Bytes())
 }
 
-// oneLine is an error as a header can hold it.
+// oneLine returns an error's text in a form that a header can hold.
 func oneLine(err error) string {
 	return string(bytes.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -182,5 +187,5 @@ func send(w http.ResponseWriter, kind string, data []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(data) // who asked may be gone
+	_, _ = w.Write(data) // the client may be gone
 }

@@ -40,7 +40,7 @@ var (
 		}
 		return 0, nil
 	})
-	// nap is slow, as long as it is told.
+	// nap sleeps for a given time.
 	nap = mp.Register("nap", func(_ context.Context, n napping) (int, error) { time.Sleep(n.Took); return 0, nil })
 	// hold keeps memory.
 	hold = mp.Register("hold", func(context.Context, int) (int, error) {
@@ -50,7 +50,7 @@ var (
 		runtime.GC()
 		return 0, nil
 	})
-	// profiling is profiling itself until its context ends.
+	// profiling profiles itself until its context ends.
 	profiling = mp.Register("profiling", func(ctx context.Context, begun *ipc.Event) (int, error) {
 		if err := pprof.StartCPUProfile(io.Discard); err != nil {
 			return 0, err
@@ -95,7 +95,7 @@ func newPool(t *testing.T, workers int) *mp.Pool {
 	return pool
 }
 
-// burningAll keeps all workers busy, until it is called back.
+// burningAll keeps all workers busy until stop is called.
 func burningAll(t *testing.T, pool *mp.Pool, n int) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -120,7 +120,7 @@ func until(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// workersIn are the workers whose samples show a function, with their pids.
+// workersIn returns the workers with a function in their samples, and their pids.
 func workersIn(t *testing.T, data []byte, function string) map[string]string {
 	t.Helper()
 	p, err := profile.Parse(bytes.NewReader(data))
@@ -137,6 +137,7 @@ func workersIn(t *testing.T, data []byte, function string) map[string]string {
 			}
 		}
 	}
+
 	return found
 }
 
@@ -149,7 +150,7 @@ func hasAll(t *testing.T, found map[string]string, pool *mp.Pool) {
 	}
 }
 
-// A CPU profile shows what all workers do, while they do it.
+// A CPU profile shows what all workers do meanwhile.
 func TestCPUProfile(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
@@ -166,7 +167,7 @@ func TestCPUProfile(t *testing.T) {
 	hasAll(t, found, pool)
 }
 
-// A heap profile shows what all workers have.
+// A heap profile shows the memory of all workers.
 func TestHeapProfile(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
@@ -179,6 +180,7 @@ func TestHeapProfile(t *testing.T) {
 			break
 		}
 	}
+
 	var out bytes.Buffer
 	if err := insight.Profile(t.Context(), pool, "heap", &out); err != nil {
 		t.Fatal(err)
@@ -186,7 +188,7 @@ func TestHeapProfile(t *testing.T) {
 	hasAll(t, workersIn(t, out.Bytes(), "allocating"), pool)
 }
 
-// What cannot be profiled is told, and the rest is there.
+// If a worker cannot be profiled, the error says so, and the profile has the other workers.
 func TestMissing(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
@@ -194,17 +196,20 @@ func TestMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer begun.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	f := mp.Submit(ctx, pool, profiling, begun)
 	if err := begun.Wait(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	var out bytes.Buffer
 	err = insight.CPUProfile(ctx, pool, time.Millisecond, &out)
 	if err == nil || !strings.Contains(err.Error(), "already in use") || strings.Count(err.Error(), "worker ") != 1 || out.Len() == 0 {
 		t.Errorf("%v, and %d bytes", err, out.Len())
 	}
+
 	out.Reset()
 	if err := insight.Profile(ctx, pool, "nonsense", &out); err == nil || out.Len() > 0 {
 		t.Errorf("%v, and %d bytes", err, out.Len())
@@ -234,8 +239,8 @@ func TestProfileOfANewPool(t *testing.T) {
 	_ = pool.Close()
 }
 
-// A worker that ends is missing, and that is no error; one that is stopped holds nobody up for longer
-// than the context lasts, and is measured again afterwards.
+// A worker that ends is missing, which is not an error. A stopped worker delays no caller for
+// longer than its context lasts, and is profiled again afterwards.
 func TestEndingWorkers(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
@@ -249,9 +254,11 @@ func TestEndingWorkers(t *testing.T) {
 		t.Error("it did not wait: ", err)
 	case <-time.After(300 * time.Millisecond):
 	}
+
 	if err := syscall.Kill(pids[0].PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -273,6 +280,7 @@ func TestEndingWorkers(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), "already in use") != 2 {
 		t.Errorf("a second one: %v", err)
 	}
+
 	for range 20 {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -284,11 +292,12 @@ func TestEndingWorkers(t *testing.T) {
 		ctx, cancel = context.WithCancel(t.Context())
 		go func() { done <- insight.CPUProfile(ctx, pool, math.MaxInt64, io.Discard) }()
 	}
+
 	cancel()
 	<-done
 }
 
-// stop stops a worker, and returns when all its threads have noticed.
+// stop stops a worker, and returns when all its threads have stopped.
 func stop(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
@@ -299,7 +308,7 @@ func stop(t *testing.T, pid int) {
 	}
 }
 
-// A stopped worker is asked no more than so often, and answers again when it goes on.
+// A stopped worker gets only a limited number of questions, and answers again when it continues.
 func TestStoppedWorker(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 1)
@@ -316,9 +325,11 @@ func TestStoppedWorker(t *testing.T) {
 		}
 		cancel()
 	}
+
 	if refused < 50 {
 		t.Errorf("%d of 100 were refused", refused)
 	}
+
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -339,8 +350,7 @@ func get(t *testing.T, url string) (status int, header http.Header, body string)
 	return r.StatusCode, r.Header, string(b)
 }
 
-// The handler serves what there is, and says what there is not.
-// Arguments are shown to those who have asked for that only.
+// The arguments of slow tasks are shown only with ShowArguments.
 func TestArgumentsAreHidden(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 1)
@@ -348,9 +358,11 @@ func TestArgumentsAreHidden(t *testing.T) {
 		_, err := mp.Call(t.Context(), pool, nap, napping{"hunter2", 30 * time.Millisecond})
 		return err != nil || len(pool.Stats().Slowest) > 0
 	})
+
 	if s := pool.Stats(); len(s.Slowest) == 0 || !strings.Contains(s.Slowest[0].Arg, "hunter2") {
 		t.Fatalf("%+v", s.Slowest)
 	}
+
 	name := fmt.Sprintf("mp-test-hidden-%d", time.Now().UnixNano())
 	insight.Publish(name, pool)
 	insight.Publish(name+"-shown", pool, nil, insight.ShowArguments())
@@ -367,6 +379,7 @@ func TestArgumentsAreHidden(t *testing.T) {
 			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 			pages[path] = w.Body.String()
 		}
+
 		for where, page := range pages {
 			if !strings.Contains(page, "nap") || strings.Contains(page, "hunter2") != show {
 				t.Errorf("show %v: %s: %s", show, where, page)
@@ -392,9 +405,11 @@ func TestHandler(t *testing.T) {
 	if !strings.Contains(index, "a b/&lt;c&gt;:d") || strings.Contains(index, "<c>") || !strings.Contains(index, `href="./`+path+`/heap"`) || !strings.Contains(index, fmt.Sprint(pool.Workers()[1].PID)) {
 		t.Error(index)
 	}
+
 	if status, _, table := get(t, base+path+"/stats"); status != 200 || !strings.Contains(table, fmt.Sprint(pool.Workers()[0].PID)) {
 		t.Error(status, table)
 	}
+
 	var s mp.Stats
 	if status, h, data := get(t, base+path+"/stats?format=json"); status != 200 || h.Get("Content-Type") != "application/json" || json.Unmarshal([]byte(data), &s) != nil || len(s.PerWorker) != 2 {
 		t.Error(status, data)
@@ -411,6 +426,7 @@ func TestHandler(t *testing.T) {
 			t.Error(what, status, err)
 		}
 	}
+
 	for url, want := range map[string]int{
 		"nobody/stats": 404, "nobody/profile": 404, "nobody/heap": 404, "other/nonsense": 404, "other": 404, "other/heap/more": 404,
 		"other/profile?seconds=0": 400, "other/profile?seconds=-1": 400, "other/profile?seconds=x": 400, "other/profile?seconds=NaN": 400, "other/profile?seconds=1e9": 400, "other/profile?seconds=1e-10": 400,
@@ -420,6 +436,7 @@ func TestHandler(t *testing.T) {
 			t.Errorf("%s: %d, %q", url, status, text)
 		}
 	}
+
 	server.Config.WriteTimeout = time.Second
 	if status, _, text := get(t, base+"other/profile?seconds=2"); status != 400 || !strings.Contains(text, "WriteTimeout") {
 		t.Error(status, text)
@@ -431,7 +448,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// A name that no path can have is a mistake of the program's.
+// A name that no path can have makes Handler panic.
 func TestHandlerNames(t *testing.T) {
 	for _, name := range []string{"", ".", ".."} {
 		func() {
@@ -448,7 +465,7 @@ func TestHandlerNames(t *testing.T) {
 // A published pool is in expvar.
 func TestPublish(t *testing.T) {
 	pool := newPool(t, 1)
-	name := fmt.Sprint("TestPublish ", pool.Workers()[0].PID) // there is no way back
+	name := fmt.Sprint("TestPublish ", pool.Workers()[0].PID) // unique, since a variable cannot be removed
 	insight.Publish(name, pool)
 	var s mp.Stats
 	if err := json.Unmarshal([]byte(expvar.Get(name).String()), &s); err != nil || len(s.PerWorker) != 1 || s.PerWorker[0].PID != pool.Workers()[0].PID {
@@ -456,7 +473,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// Under MPDEBUG=inline there is one to ask.
+// Under MPDEBUG=inline there is one worker to profile: this process.
 func TestInline(t *testing.T) {
 	t.Setenv("MPDEBUG", "inline")
 	pool := newPool(t, 3)

@@ -15,7 +15,7 @@ type merger struct {
 	longest int64
 }
 
-// mergeAt is the weight from which on pending profiles are merged, if they also weigh as much as those
+// mergeAt is the weight at which pending profiles are merged, if they also weigh as much as all
 // merged before. So each profile is merged only a few times, however many there are.
 const mergeAt = 32 << 20
 
@@ -56,7 +56,7 @@ func (m *merger) merge() error {
 	return nil
 }
 
-// merged returns one profile of all that were added, or nil if none was.
+// merged returns one profile of all that were added, or nil if there are none.
 func (m *merger) merged() (*profile.Profile, error) {
 	if err := m.merge(); err != nil {
 		return nil, err

@@ -2,13 +2,13 @@ package insight
 
 import "github.com/go-multiprocessing/mp"
 
-// An Option is one of [Handler] and of [Publish]. A nil one changes nothing.
+// An Option changes [Handler] or [Publish]. A nil Option does nothing.
 type Option func(*options)
 
 type options struct{ arguments bool }
 
-// ShowArguments shows the arguments of slow tasks, as [mp.SlowTask] has them. Without it they
-// are left out, since anyone who can reach the page could read them.
+// ShowArguments shows the arguments of slow tasks that [mp.SlowTask] holds. They are left out by
+// default, since anyone who can reach the page could read them.
 func ShowArguments() Option { return func(o *options) { o.arguments = true } }
 
 func optionsOf(opts []Option) (o options) {
@@ -20,7 +20,7 @@ func optionsOf(opts []Option) (o options) {
 	return o
 }
 
-// statsOf are the pool's figures, without what is not to be shown.
+// statsOf returns the pool's Stats without the values that must not be shown.
 func (o options) statsOf(pool *mp.Pool) mp.Stats {
 	s := pool.Stats() // a copy
 	if !o.arguments {

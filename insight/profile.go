@@ -13,25 +13,26 @@ import (
 	"github.com/go-multiprocessing/mp/internal/ask"
 )
 
-// patience is how long a worker may take to answer, beside the time that it measures: one that is
-// stopped does not.
+// patience is how long a worker may take to answer, in addition to the time that it measures. A
+// stopped worker never answers.
 const patience = 10 * time.Second
 
 // CPUProfile measures for d where all workers of the pool that are in service spend their processor
-// time, in C as well, and writes one gzipped profile for go tool pprof to w. Each of its samples has
-// the labels mp_worker, the worker's place in the pool, and mp_pid: -tagfocus and -tagroot mp_worker tell
-// them apart.
+// time, including time in C, and writes one gzipped profile for go tool pprof to w. Each sample has
+// the labels mp_worker, the worker's slot in the pool, and mp_pid. Use -tagfocus or -tagroot
+// mp_worker to tell workers apart.
 //
-// When ctx ends, CPUProfile stops measuring, writes no more, and returns ctx's error. If a worker ends
-// meanwhile, its part is missing, and a comment in the profile says so. If other workers give no answer,
-// for instance because their task itself is profiling or because they are stopped for more than ten seconds,
-// CPUProfile writes the profile of the rest and returns an error that names them. If the pool has no
-// worker in service, CPUProfile waits until those that are being started are, for ten seconds and d at most. If there
-// is none then either, it writes nothing and returns an error. Only one CPU profile of a worker can be taken
-// at a time; a second one is an error. It costs the workers about what [runtime/pprof] does.
+// When ctx ends, CPUProfile stops measuring, writes no more, and returns ctx's error. If a worker
+// ends meanwhile, its part is missing, and a comment in the profile says so. If other workers do
+// not answer, for instance because their task itself is profiling or because they are stopped for
+// more than ten seconds, CPUProfile writes the profile of the rest and returns an error that names
+// them. If the pool has no worker in service, CPUProfile waits until its workers have started, for
+// at most ten seconds and d. If there is still none, it writes nothing and returns an error.
 //
-// This process uses at most about 200 MB to read one worker's part, and at most 512 MB for all parts
-// together. A part beyond these bounds is missing, and the error names its worker.
+// Only one CPU profile of a worker can be taken at a time; a second one returns an error. Profiling
+// costs the workers about as much as [runtime/pprof] does. This process uses at most about 200 MB
+// to read one worker's part, and at most 512 MB for all parts together. A part beyond these bounds
+// is missing, and the error names its worker.
 func CPUProfile(ctx context.Context, pool *mp.Pool, d time.Duration, w io.Writer) error {
 	if d <= 0 {
 		return fmt.Errorf("mp/insight: a CPU profile of %v: the time must be positive", d)
@@ -39,10 +40,10 @@ func CPUProfile(ctx context.Context, pool *mp.Pool, d time.Duration, w io.Writer
 	return collect(ctx, pool, wanted{CPU: d}, w)
 }
 
-// Profile writes one profile of all workers of the pool that are in service, of those that
-// runtime/pprof knows: "heap", "allocs", "goroutine", "block", "mutex", "threadcreate". Labels and
-// errors are as with [CPUProfile]. The workers do not collect their garbage for it: "heap" is as of the
-// last collection.
+// Profile writes one profile of all workers of the pool that are in service. The name is one that
+// runtime/pprof knows: "heap", "allocs", "goroutine", "block", "mutex" or "threadcreate". Labels
+// and errors are as with [CPUProfile]. The workers do not run a garbage collection for it, so
+// "heap" is as of the last collection.
 func Profile(ctx context.Context, pool *mp.Pool, name string, w io.Writer) error {
 	if name == "" {
 		return errors.New("mp/insight: a profile without a name")
@@ -50,12 +51,12 @@ func Profile(ctx context.Context, pool *mp.Pool, name string, w io.Writer) error
 	return collect(ctx, pool, wanted{Name: name}, w)
 }
 
-// collect asks all workers, merges their answers and writes the whole.
+// collect asks all workers, merges their answers and writes the merged profile.
 func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error {
 	limited, cancel := context.WithTimeout(ctx, what.limit())
 	defer cancel()
 	replies, err := ask.Pool(limited, pool, question, what.encode())
-	if err == nil && len(replies) == 0 { // the pool is new, perhaps
+	if err == nil && len(replies) == 0 { // the pool may be new
 		if err := pool.Ready(limited); err != nil {
 			return fmt.Errorf("mp/insight: the pool has no workers in service: %w", err)
 		}
@@ -64,6 +65,7 @@ func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error
 	if err != nil {
 		return err
 	}
+
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -74,6 +76,7 @@ func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error
 	if merged == nil {
 		return err
 	}
+
 	return errors.Join(err, merged.Write(writer{ctx, w}))
 }
 
@@ -90,18 +93,20 @@ func (w writer) Write(b []byte) (int, error) {
 	return w.w.Write(b)
 }
 
-// merging runs merge in a goroutine, which it leaves behind when ctx ends: a step of merge takes a second at
-// most, but cannot be interrupted.
+// merging runs merge in a goroutine, which it leaves behind when ctx ends: a step of merge takes at
+// most a second, but cannot be interrupted.
 func merging(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Profile, error) {
 	type result struct {
 		merged *profile.Profile
 		err    error
 	}
+
 	done := make(chan result, 1)
 	go func() {
 		merged, err := merge(ctx, what, replies)
 		done <- result{merged, err}
 	}()
+
 	select {
 	case r := <-done:
 		if err := ctx.Err(); err != nil {
@@ -113,8 +118,8 @@ func merging(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Pr
 	}
 }
 
-// merge makes one profile of all that have arrived, or returns nil if none has. A missing part is an error,
-// or a comment in the profile if its worker has ended.
+// merge merges the profiles that have arrived. It returns nil if there are none. A missing part is
+// an error, or a comment in the profile if its worker has ended.
 func merge(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Profile, error) {
 	var all merger
 	var missing []string
@@ -127,6 +132,7 @@ func merge(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Prof
 		if err == nil {
 			err = all.add(p)
 		}
+
 		switch {
 		case errors.Is(err, ask.ErrEnded):
 			missing = append(missing, fmt.Sprintf("worker %d (pid %d) ended meanwhile: nothing of it is here", r.Worker, r.PID))
@@ -134,6 +140,7 @@ func merge(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Prof
 			errs = append(errs, fmt.Errorf("mp/insight: worker %d (pid %d): %w", r.Worker, r.PID, err))
 		}
 	}
+
 	merged, err := all.merged()
 	if err != nil {
 		return nil, errors.Join(append(errs, fmt.Errorf("mp/insight: %w", err))...)
@@ -144,11 +151,12 @@ func merge(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Prof
 		}
 		return nil, errors.Join(errs...)
 	}
+
 	merged.Comments = append(merged.Comments, missing...)
 	return merged, errors.Join(errs...)
 }
 
-// part is a worker's profile with its labels.
+// part returns a worker's profile with its labels.
 func part(ctx context.Context, what wanted, r ask.Reply) (*profile.Profile, error) {
 	if r.Err != nil {
 		return nil, r.Err
@@ -160,6 +168,7 @@ func part(ctx context.Context, what wanted, r ask.Reply) (*profile.Profile, erro
 	if err != nil {
 		return nil, fmt.Errorf("its profile cannot be read: %w", err)
 	}
+
 	for _, s := range p.Sample {
 		if s.Label == nil {
 			s.Label = map[string][]string{}
@@ -167,5 +176,6 @@ func part(ctx context.Context, what wanted, r ask.Reply) (*profile.Profile, erro
 		s.Label["mp_worker"] = []string{fmt.Sprint(r.Worker)}
 		s.Label["mp_pid"] = []string{fmt.Sprint(r.PID)}
 	}
+
 	return p, nil
 }

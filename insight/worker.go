@@ -16,19 +16,19 @@ import (
 	"github.com/go-multiprocessing/mp/internal/ask"
 )
 
-// question is what workers are asked.
+// question is the name of the request to workers.
 const question = "insight.profile"
 
 func init() { ask.Handle(question, answer) }
 
-// wanted is a profile of processor time, or one by name.
+// wanted is a CPU profile, or a profile by name.
 type wanted struct {
 	CPU  time.Duration `json:",omitempty"`
 	Name string        `json:",omitempty"`
 }
 
 func (w wanted) encode() []byte {
-	data, _ := json.Marshal(w) // it has nothing that could fail
+	data, _ := json.Marshal(w) // none of its fields can fail to encode
 	return data
 }
 
@@ -48,8 +48,9 @@ func (w wanted) types() []string {
 // limit returns how long workers have to answer.
 func (w wanted) limit() time.Duration { return min(w.CPU, math.MaxInt64-patience) + patience }
 
-// check returns an error if a profile is not of the wanted kind, since it could not be merged with the
-// others. It clears the fields with which one worker's profile could change how others are shown.
+// check returns an error if a profile is not of the wanted kind, since it could not be merged with
+// the others. It clears the fields with which one worker's profile could change how others are
+// shown.
 func (w wanted) check(p *profile.Profile) error {
 	var got []string
 	period := p.PeriodType
@@ -67,7 +68,7 @@ func (w wanted) check(p *profile.Profile) error {
 	return nil
 }
 
-// answer makes the profile that is wanted, in the worker.
+// answer makes the wanted profile in the worker.
 func answer(ctx context.Context, arg []byte) ([]byte, error) {
 	var want wanted
 	if err := json.Unmarshal(arg, &want); err != nil {
@@ -84,17 +85,19 @@ func answer(ctx context.Context, arg []byte) ([]byte, error) {
 	if err := p.WriteTo(&buf, 0); err != nil {
 		return nil, err
 	}
+
 	return buf.Bytes(), nil
 }
 
 // measuring is the CPU profile that is being made.
 var measuring struct {
 	mu  sync.Mutex
-	of  context.Context // of who asked; nil if there is none
+	of  context.Context // of the request; nil if there is none
 	end chan struct{}
 }
 
-// measure makes a CPU profile, after one that nobody needs any more.
+// measure makes a CPU profile. If the request of an earlier profile has ended, it waits for that
+// profile to end first.
 func measure(ctx context.Context, d time.Duration) ([]byte, error) {
 	var buf bytes.Buffer
 	for {
@@ -107,10 +110,12 @@ func measure(ctx context.Context, d time.Duration) ([]byte, error) {
 		}
 		<-previous
 	}
+
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
+
 	measuring.mu.Lock()
 	defer measuring.mu.Unlock()
 	pprof.StopCPUProfile()
@@ -119,7 +124,8 @@ func measure(ctx context.Context, d time.Duration) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// startMeasuring starts a CPU profile, or returns what is closed when one has ended that is about to.
+// startMeasuring starts a CPU profile. If an earlier profile is about to end, it instead returns a
+// channel that is closed at that end.
 func startMeasuring(ctx context.Context, buf *bytes.Buffer) (previous <-chan struct{}, err error) {
 	m := &measuring
 	m.mu.Lock()

@@ -58,8 +58,8 @@ type Limits struct {
 	// limit.
 	Bytes int
 
-	// Calls is the maximum number of waiting and running calls of one client. A function or method counts
-	// until it returns, even if its caller no longer waits for it. Defaults to 100,000.
+	// Calls is the maximum number of waiting and running calls of one client. A function or method
+	// counts until it returns, even if its caller no longer waits for it. Defaults to 100,000.
 	Calls int
 
 	// Waiting bounds the memory of one client's waiting and running calls in bytes: their

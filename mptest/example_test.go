@@ -11,7 +11,7 @@ import (
 
 var length = mp.Register("length", func(_ context.Context, s string) (int, error) { return len(s), nil })
 
-// total is what is to be tested: it takes any executor.
+// total is the function under test. It takes any executor.
 func total(ctx context.Context, ex mp.Executor, words []string) (sum int, err error) {
 	lengths, err := mp.Map(ctx, ex, length, words)
 	for _, n := range lengths {
@@ -20,13 +20,13 @@ func total(ctx context.Context, ex mp.Executor, words []string) (sum int, err er
 	return sum, err
 }
 
-// The tests of a program that uses mp need a TestMain, which makes the test
-// binary able to start workers:
+// The tests of a program that uses mp need a TestMain, which enables the test binary to start
+// workers:
 //
 //	func TestMain(m *testing.M) { mptest.Main(m) }
 //
-// A test with a pool starts real processes; what only needs the results can do
-// with [mp.Inline], where breakpoints work too.
+// A test with a pool starts real processes. A test that needs only the results can use [mp.Inline],
+// where breakpoints work too.
 func Example() {
 	_ = func(t *testing.T) { // func TestTotal(t *testing.T) {
 		mptest.NoLeaks(t)
@@ -44,6 +44,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
+
 	defer inline.Close()
 	fmt.Println(total(context.Background(), inline, []string{"a", "bc"}))
 	// Output: 3 <nil>

@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// What the suite's tasks do. They are registered by every program that imports
-// the package, so that its workers have them too.
+// The functions of the suite's tasks. Every program that imports the package registers them, so
+// that its workers have them too.
 var (
 	double = mp.Register("double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
 	echo   = mp.Register("echo", func(_ context.Context, v message) (message, error) { return v, nil })
@@ -34,7 +34,7 @@ var (
 		}
 		return i, nil
 	})
-	// left is how much time the task has; 0 if it has no deadline.
+	// left returns how much time the task has, or 0 if it has no deadline.
 	left = mp.Register("left", func(ctx context.Context, _ int) (time.Duration, error) {
 		at, ok := ctx.Deadline()
 		if !ok {
@@ -49,8 +49,8 @@ var (
 		}
 		return s, nil
 	})
-	// block opens the named pipe, which tells that it has begun, and waits for
-	// its context.
+	// block opens the named pipe, which tells the test that it has begun, and waits for its
+	// context.
 	block = mp.Register("block", func(ctx context.Context, fifo string) (string, error) {
 		f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
 		if err != nil {
@@ -64,7 +64,7 @@ var (
 	unsent   = mp.Register("unsent", func(_ context.Context, n int) (badMarshal, error) { return badMarshal{Fail: n == 1}, nil })
 )
 
-// suiteKey is of a value that is carried into tasks.
+// suiteKey is the key of a context value that is carried into tasks.
 type suiteKey struct{}
 
 var errSuite = mp.RegisterError(errors.New("the suite's sentinel"))
@@ -94,7 +94,7 @@ type message struct {
 	Map   map[string][]int
 }
 
-// badMarshal cannot be encoded if Fail, and panics if Panic.
+// badMarshal cannot be encoded if Fail is set, and panics if Panic is set.
 type badMarshal struct{ Fail, Panic bool }
 
 func (b badMarshal) MarshalBinary() ([]byte, error) {

@@ -1,6 +1,6 @@
-// Package mptest helps to test programs that use mp: it makes a test binary
-// able to start workers, proves that nothing is left when the tests are over,
-// and holds implementations of [mp.Executor] to what callers rely on.
+// Package mptest helps to test programs that use mp. It enables a test binary to start workers,
+// checks that the tests leave nothing behind, and tests implementations of [mp.Executor] for
+// conformance.
 //
 // # What a package with tests needs
 //
@@ -16,12 +16,11 @@
 //		…
 //	}
 //
-// Without the TestMain the error of NewPool is [mp.ErrNotInitialized]. Functions that only
-// tests need are registered as others are, in package variables of a _test.go file. What is
-// tested had better take an [mp.Executor] than make a pool: then a test that needs no
-// processes gives it an [mp.Inline], where breakpoints and -cover work. To see what a program
-// does when a worker dies, let a function of the test end its own process, or kill a worker
-// of [mp.Pool.Workers].
+// Without the TestMain, NewPool returns [mp.ErrNotInitialized]. Register functions that only tests
+// need as usual, in package variables of a _test.go file. The code under test should take an
+// [mp.Executor] instead of making a pool. Then a test that needs no processes can give it an
+// [mp.Inline], where breakpoints and -cover work. To test how a program reacts when a worker dies,
+// let a function of the test end its own process, or kill a worker of [mp.Pool.Workers].
 package mptest
 
 import (
@@ -33,29 +32,27 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// tagVar is in the environment of the test binary and so of all that it starts.
+// tagVar is set in the environment of the test binary and so of all processes that it starts.
 const tagVar = "MPTEST_TAG"
 
-// Main is for TestMain:
+// Main runs the tests of a package. Call it in TestMain:
 //
 //	func TestMain(m *testing.M) { mptest.Main(m) }
 //
-// It calls [mp.Init], so that the test binary can be its own worker, runs the
-// tests, and exits: with status 1 if a test failed or if anything is left, a
-// process that the tests started (found by a tag in its environment, whatever
-// became of its parents), a descriptor, a shared segment or a goroutine of mp's.
-// What is about to end has up to five seconds.
+// It calls [mp.Init], so that the test binary can be its own worker, runs the tests, and exits. The
+// status is 1 if a test failed or if the tests have left anything behind: a process (found by a tag
+// in its environment, even if its parent is gone), a descriptor, a shared segment or a goroutine of
+// mp. Anything that is about to end has up to five seconds.
 //
-// With the race detector, the status is also 1 if it found a race in what the tests
-// started, and the report is printed at the end; and what they start does not sleep a
-// second before it exits. If GORACE has options already, they hold. If the test binary does
-// not come to its end, because a test panics for instance, reports stay in a directory
-// mptest-races-… of the temporary one.
+// With the race detector, the status is also 1 if a process that the tests started had a race. The
+// reports are printed at the end. These processes do not sleep for a second before they exit.
+// Options in GORACE take precedence. If the test binary is cut short, for instance because a test
+// panics, the reports stay in a directory mptest-races-… in the temporary directory.
 //
-// What runs in workers does not count for -cover, for they do not write what they
-// have counted. Run the same tests with MPDEBUG=inline, or on an [mp.Inline], for that.
+// Code that runs in workers does not count for -cover, since workers do not write coverage data. To
+// measure it, run the same tests with MPDEBUG=inline or on an [mp.Inline].
 func Main(m *testing.M) {
-	mp.Init() // a worker stays in here
+	mp.Init() // a worker does not return from here
 	races := watchRaces()
 	if err := os.Setenv(tagVar, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano())); err != nil {
 		fmt.Fprintln(os.Stderr, "mptest:", err)
@@ -70,6 +67,7 @@ func Main(m *testing.M) {
 		}
 		code = max(code, 1)
 	}
+
 	if reports := races.found(); len(reports) > 0 {
 		fmt.Fprintf(os.Stderr, "mptest: data races in %d process(es) that the tests have started\n", len(reports))
 		for _, r := range reports {
@@ -77,13 +75,13 @@ func Main(m *testing.M) {
 		}
 		code = max(code, 1)
 	}
+
 	os.Exit(code)
 }
 
-// NoLeaks fails the test if, when it ends, anything is left that was not there
-// when NoLeaks was called; what is about to end has up to five seconds. It must
-// come before the cleanups that it is to check, and not in tests that run in
-// parallel with others.
+// NoLeaks fails the test if, at its end, anything is left that was not there when NoLeaks was
+// called. Anything that is about to end has up to five seconds. Call NoLeaks before the test
+// registers the cleanups that it covers, and not in tests that run in parallel with others.
 func NoLeaks(t testing.TB) {
 	t.Helper()
 	before := takeStock()

@@ -11,17 +11,18 @@ import (
 
 func TestMain(m *testing.M) { Main(m) }
 
-// What was there before is not blamed on who comes later, and what was closed is
-// not found.
+// Earlier resources are not reported as left, and closed ones are not found.
 func TestStock(t *testing.T) {
 	before := takeStock()
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := mp.Call(t.Context(), pool, double, 1); err != nil {
 		t.Fatal(err)
 	}
+
 	left := before.compare()
 	for _, kind := range []string{"process ", "descriptor ", "goroutine "} {
 		found := false
@@ -32,6 +33,7 @@ func TestStock(t *testing.T) {
 			t.Errorf("an open pool without a %s", kind)
 		}
 	}
+
 	if s := summary(left); !strings.Contains(s, "2 processes") { // the worker and the guard
 		t.Error(s)
 	}

@@ -23,7 +23,8 @@ var racy = mp.Register("racy", func(context.Context, struct{}) (n int, err error
 	return n, nil
 })
 
-// TestRacy is for TestRaces: its task has a data race, on purpose, and it looks at nothing.
+// TestRacy is run by TestRaces. Its task has a deliberate data race, and it does not check
+// anything.
 func TestRacy(t *testing.T) {
 	if os.Getenv("MPTEST_RACY") == "" {
 		t.Skip("for TestRaces")
@@ -36,7 +37,7 @@ func TestRacy(t *testing.T) {
 	_, _ = mp.Call(t.Context(), pool, racy, struct{}{})
 }
 
-// A data race in a worker fails the tests, though none of them sees it.
+// A data race in a worker fails the tests, even if no test sees it.
 func TestRaces(t *testing.T) {
 	const found = "mptest: data races in 1 process(es)"
 	dir := t.TempDir()
@@ -58,17 +59,20 @@ func TestRaces(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		cmd := exec.Command(os.Args[0], "-test.run=^TestRacy$", "-test.v")
 		for _, v := range os.Environ() {
 			if !strings.HasPrefix(v, "GORACE=") {
 				cmd.Env = append(cmd.Env, v)
 			}
 		}
+
 		cmd.Env = append(cmd.Env, "MPTEST_RACY=1", want.env)
 		out, _ := cmd.CombinedOutput()
 		if left, _ := filepath.Glob(dir + "/*/mptest-races-*"); len(left) > 0 {
 			t.Errorf("%s: left %q", name, left)
 		}
+
 		if code := cmd.ProcessState.ExitCode(); code != want.status || !strings.Contains(string(out), want.says) {
 			t.Errorf("%s: status %d:\n%s", name, code, out)
 		}

@@ -9,13 +9,13 @@ import (
 	"github.com/go-multiprocessing/mp/internal/race"
 )
 
-// races are the data races that the race detector finds in what the tests start. It reports each on
-// the stderr of its own process and changes the status with which that exits, if it does: a test that
-// looks at neither would pass. So the reports go into files.
+// races finds the data races in processes that the tests start. The race detector reports a race on
+// the stderr of its process and changes the exit status, and a test that checks neither would pass.
+// So races makes the detector write the reports into files.
 type races struct{ dir string }
 
-// watchRaces is for what is started from now on. It does without where no files can be written, and
-// where GORACE says already what becomes of reports.
+// watchRaces makes processes that are started from now on write their reports into files. It does
+// nothing if no files can be written, or if GORACE already says where reports go.
 func watchRaces() (r races) {
 	if !race.Enabled {
 		return r
@@ -34,8 +34,8 @@ func watchRaces() (r races) {
 	return r
 }
 
-// reportDir makes a directory, and says what must stand around its path in GORACE; dir is "" if
-// there is none, or nothing will do.
+// reportDir makes a directory, and returns the quotes that its path needs in GORACE. dir is "" if
+// there is no directory, or no quotes fit.
 func reportDir() (dir, quote string) {
 	temp, err := filepath.Abs(os.TempDir()) // a worker may have another working directory
 	if err != nil {
@@ -50,7 +50,7 @@ func reportDir() (dir, quote string) {
 	return dir, quote
 }
 
-// quoteFor is what may stand around a path in GORACE; "" if nothing may.
+// quoteFor returns quotes for a path in GORACE, or "" if none fit.
 func quoteFor(path string) string {
 	for _, quote := range []string{"'", `"`} {
 		if !strings.Contains(path, quote) {
@@ -60,7 +60,7 @@ func quoteFor(path string) string {
 	return ""
 }
 
-// found returns the reports, and removes them.
+// found returns the reports and removes their files.
 func (r races) found() (reports []string) {
 	if r.dir == "" {
 		return nil
@@ -70,6 +70,7 @@ func (r races) found() (reports []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
+
 	for _, file := range files {
 		report, err := os.ReadFile(filepath.Join(r.dir, file.Name()))
 		if err != nil {
@@ -79,5 +80,6 @@ func (r races) found() (reports []string) {
 		pid := strings.TrimPrefix(file.Name(), "of.")
 		reports = append(reports, fmt.Sprintf("process %s:\n%s", pid, report))
 	}
+
 	return reports
 }

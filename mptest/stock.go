@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// stock is what this process has, and the processes that carry its tag.
+// stock is a record of the resources of this process, and of the processes that carry its tag.
 type stock struct {
-	fds   map[string]bool // number and target
-	maps  int             // mapped segments of mp's
+	fds   map[string]bool // by number and target
+	maps  int             // number of mapped segments of mp
 	procs map[int]bool
-	gos   map[string]bool // goroutines of mp's, by number
+	gos   map[string]bool // goroutines of mp, by number
 }
 
-// settling is how long what is about to end may take: a killed process is
-// visible until its parent, not always us, has reaped it.
+// settling is the time for things that are about to end: a killed process is visible until its
+// parent, which may be another process, has reaped it.
 const settling = 5 * time.Second
 
 func takeStock() stock {
@@ -38,14 +38,15 @@ func takeStock() stock {
 	return s
 }
 
-// whatIsLeft compares with now, giving what is about to end its time.
+// whatIsLeft returns what was not there when the stock was taken. It first waits for things that
+// are about to end.
 func (s stock) whatIsLeft() []string {
 	for deadline := time.Now().Add(settling); ; {
 		left := s.compare()
 		if len(left) == 0 || time.Now().After(deadline) {
 			return left
 		}
-		runtime.GC() // some things end when nobody has them any more
+		runtime.GC() // finalizers end some things
 		time.Sleep(2 * time.Millisecond)
 	}
 }
@@ -56,6 +57,7 @@ func (s stock) compare() (left []string) {
 			left = append(left, "process "+describe(pid))
 		}
 	}
+
 	for _, f := range openFiles() {
 		if !s.fds[f] {
 			left = append(left, "descriptor "+f)
@@ -69,16 +71,17 @@ func (s stock) compare() (left []string) {
 			left = append(left, g)
 		}
 	}
+
 	return left
 }
 
-// number is a goroutine's: its stack begins with "goroutine 18 [".
+// number returns the number of a goroutine, whose stack begins with "goroutine 18 [".
 func number(stack string) string {
 	head, _, _ := strings.Cut(stack, "[")
 	return head
 }
 
-// summary counts what is left, in the words of those who have to find it.
+// summary counts what is left.
 func summary(left []string) string {
 	kinds := map[string]int{}
 	for _, l := range left {
@@ -92,12 +95,13 @@ func summary(left []string) string {
 	return s
 }
 
-// tagged finds all processes that carry our tag, whoever their parent is now.
+// tagged returns all processes that carry this process's tag, whoever their parent is now.
 func tagged() (pids []int) {
 	tag := []byte(tagVar + "=" + os.Getenv(tagVar))
 	if os.Getenv(tagVar) == "" {
 		return nil
 	}
+
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
 		pid, err := strconv.Atoi(filepath.Base(dir))
@@ -115,6 +119,7 @@ func tagged() (pids []int) {
 			}
 		}
 	}
+
 	return pids
 }
 
@@ -123,8 +128,8 @@ func describe(pid int) string {
 	return fmt.Sprintf("%d (%s)", pid, bytes.ReplaceAll(bytes.TrimRight(cmd, "\x00"), []byte{0}, []byte(" ")))
 }
 
-// openFiles lists this process's descriptors; the poller's own and the one that
-// reads the directory come and go.
+// openFiles lists this process's descriptors, except for those that come and go: the poller's, and
+// the one that reads the directory.
 func openFiles() (all []string) {
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, fd := range fds {

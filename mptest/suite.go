@@ -18,9 +18,9 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// TestExecutor holds an executor to what callers rely on. newExecutor is called for
-// each part and ends the executor by t.Cleanup; it should run at least two tasks
-// at once.
+// TestExecutor tests that an executor conforms to the documentation of [mp.Executor]. It calls
+// newExecutor for each part. newExecutor must close the executor in t.Cleanup, and the executor
+// should run at least two tasks at once.
 func TestExecutor(t *testing.T, newExecutor func(t testing.TB) mp.Executor) {
 	for _, part := range []struct {
 		name string
@@ -112,10 +112,12 @@ func testMapErrors(t *testing.T, ex mp.Executor) { // E3
 	if !errors.As(err, &all) || len(all) != 2 || all[0].Index != 17 || all[1].Index != 60 {
 		t.Fatalf("got %v", err)
 	}
+
 	var r *refusal
 	if !errors.As(all[1], &r) || r.N != -60 {
 		t.Errorf("got %v", all[1])
 	}
+
 	for i, v := range out {
 		if want := max(in[i], 0); v != want {
 			t.Errorf("element %d is %d, want %d", i, v, want)
@@ -161,11 +163,13 @@ func testCodec(t *testing.T, ex mp.Executor) { // E23 E26
 			t.Errorf("got %v", err)
 		}
 	}
+
 	out, err := mp.Map(t.Context(), ex, stubborn, []badMarshal{{}, {Fail: true}, {}}, mp.AllErrors())
 	var all mp.ElementErrors
 	if len(out) != 3 || !errors.As(err, &all) || len(all) != 1 || all[0].Index != 1 {
 		t.Errorf("Map: got %v", err)
 	}
+
 	if _, err := mp.Call(t.Context(), ex, unsent, 1); !errors.As(err, &c) || c.What != "result" {
 		t.Errorf("got %v", err)
 	}
@@ -206,6 +210,7 @@ func testBaggage(t *testing.T, ex mp.Executor) {
 			t.Errorf("%s: %q, %v", how, got, err)
 		}
 	}
+
 	one, err := mp.Call(ctx, ex, carried, struct{}{})
 	check("Call", []string{one}, err)
 	one, err = mp.Submit(ctx, ex, carried, struct{}{}).Result(ctx)
@@ -216,6 +221,7 @@ func testBaggage(t *testing.T, ex mp.Executor) {
 	for s, e := range mp.Stream(ctx, ex, carried, slices.Values(make([]struct{}, 50))) {
 		all, err = append(all, s), errors.Join(err, e)
 	}
+
 	check("Stream", all, err)
 	if got, err := mp.Call(t.Context(), ex, carried, struct{}{}); got != "" || err != nil {
 		t.Errorf("without baggage: %q, %v", got, err)
@@ -236,16 +242,19 @@ func testFutures(t *testing.T, ex mp.Executor) { // O4 O5 O6 F1 F5 F6 F7
 			}
 		})
 	}
+
 	for range 2 { // P12
 		v, err := f.Result(t.Context())
 		if v != 8 || err != nil || f.State() != mp.Succeeded || f.Err() != nil {
 			t.Fatalf("got %d, %v, %v", v, err, f.State())
 		}
 	}
+
 	f.OnDone(func(int, error) { order = append(order, 3) })
 	if !slices.Equal(order, []int{0, 1, 2, 3}) {
 		t.Errorf("callbacks in order %v", order)
 	}
+
 	if f.Cancel() {
 		t.Error("a finished future was cancelled")
 	}
@@ -270,10 +279,12 @@ func testWait(t *testing.T, ex mp.Executor) { // F8 F10
 	if len(done) != 1 || len(pending) != 1 || err != nil {
 		t.Errorf("FirstDone: %d, %d, %v", len(done), len(pending), err)
 	}
+
 	done, pending, err = mp.Wait[mp.Awaitable](t.Context(), mp.FirstError, blocked, bad)
 	if len(done) != 1 || len(pending) != 1 || err != nil {
 		t.Errorf("FirstError: %d, %d, %v", len(done), len(pending), err)
 	}
+
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	done, pending, err = mp.Wait[mp.Awaitable](over, mp.AllDone, ok, blocked)
@@ -289,7 +300,8 @@ func testWait(t *testing.T, ex mp.Executor) { // F8 F10
 	if n != 2 {
 		t.Errorf("AsCompleted yields %d", n)
 	}
-	// E4: what is there is handed out, then an error tells of the rest.
+
+	// E4: AsCompleted yields the finished futures, and then an error for the rest.
 	var got []string
 	for f, err := range mp.AsCompleted[mp.Awaitable](over, ok, blocked) {
 		got = append(got, fmt.Sprint(f == nil, err == nil))
@@ -297,10 +309,12 @@ func testWait(t *testing.T, ex mp.Executor) { // F8 F10
 			t.Errorf("AsCompleted: %v", err)
 		}
 	}
+
 	if want := []string{"false true", "true false"}; !slices.Equal(got, want) {
 		t.Errorf("AsCompleted yields %v", got)
 	}
-	// O11 F3: waiting ends with its own context, which harms the task in no way.
+
+	// O11 F3: waiting ends with its own context, which does not affect the task.
 	if _, err := blocked.Result(over); !errors.Is(err, context.Canceled) || blocked.State() != mp.Running {
 		t.Errorf("Result: %v, and the task is %s", err, blocked.State())
 	}
@@ -313,8 +327,8 @@ func testWait(t *testing.T, ex mp.Executor) { // F8 F10
 	}
 }
 
-// begin submits a task that waits for its context and returns when it has
-// begun; end must be called after it was cancelled.
+// begin submits a task that waits for its context, and returns when the task has begun. end must be
+// called after the task was canceled.
 func begin(t *testing.T, ex mp.Executor) (f *mp.Future[string], end func()) {
 	t.Helper()
 	name, wait := fifo(t)
@@ -322,7 +336,7 @@ func begin(t *testing.T, ex mp.Executor) (f *mp.Future[string], end func()) {
 	return f, wait()
 }
 
-// fifo makes a named pipe; wait returns when a task has opened it.
+// fifo makes a named pipe. wait returns when a task has opened it.
 func fifo(t *testing.T) (name string, wait func() (end func())) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -347,6 +361,7 @@ func testStreams(t *testing.T, ex mp.Executor) { // O12 O15
 			}
 			i++
 		}
+
 		seen := make([]bool, n)
 		for r, err := range mp.StreamUnordered(t.Context(), ex, double, slices.Values(ints(n)), mp.ChunkSize(3)) {
 			must(t, err)
@@ -355,6 +370,7 @@ func testStreams(t *testing.T, ex mp.Executor) { // O12 O15
 			}
 			seen[r.Index] = true
 		}
+
 		if i != n || slices.Contains(seen, false) {
 			t.Errorf("%d results of %d", i, n)
 		}
@@ -382,6 +398,7 @@ func testStreamEnds(t *testing.T, ex mp.Executor) { // O9
 			i++
 		}
 	}
+
 	n := 0
 	for _, err := range mp.Stream(t.Context(), ex, double, endless) {
 		must(t, err)
@@ -389,6 +406,7 @@ func testStreamEnds(t *testing.T, ex mp.Executor) { // O9
 			break
 		}
 	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	n, last = 0, nil
@@ -401,6 +419,7 @@ func testStreamEnds(t *testing.T, ex mp.Executor) { // O9
 	if n == 0 || !errors.Is(last, context.Canceled) {
 		t.Errorf("after the context's end: %d results, then %v", n, last)
 	}
+
 	defer func() {
 		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "in the input") {
 			t.Errorf("a panic in the input arrives as %v", r)
@@ -423,11 +442,13 @@ func testCancel(t *testing.T, ex mp.Executor) { // E18
 	if err := <-result; !errors.Is(err, context.Canceled) {
 		t.Errorf("running: got %v", err)
 	}
+
 	for _, want := range []error{why, context.Canceled} {
 		if _, err := mp.Call(ctx, ex, double, 1); !errors.Is(err, want) {
 			t.Errorf("Call in an ended context: %v", err)
 		}
 	}
+
 	if _, err := mp.Map(ctx, ex, double, ints(10)); !errors.Is(err, why) {
 		t.Errorf("Map in an ended context: %v", err)
 	}
@@ -437,7 +458,7 @@ func testCancel(t *testing.T, ex mp.Executor) { // E18
 	testCall(t, ex)
 }
 
-// An expiring context's deadline passes when the test says so.
+// An expiring context's deadline passes when the test closes done.
 type expiring struct {
 	context.Context
 	done chan struct{}
@@ -454,7 +475,8 @@ func (e *expiring) Err() error {
 	}
 }
 
-// A task that heeds its context when the caller's deadline passes says so.
+// A task that returns its context's error after the caller's deadline has passed ends with that
+// error.
 func testDeadline(t *testing.T, ex mp.Executor) {
 	ctx := &expiring{t.Context(), make(chan struct{})}
 	name, wait := fifo(t)
@@ -472,16 +494,18 @@ func testDeadline(t *testing.T, ex mp.Executor) {
 	}
 }
 
-// A task's context tells when it will end: with the caller's or after its own timeout.
+// A task's context knows when it will end: with the caller's, or after its own timeout.
 func testTimeLeft(t *testing.T, ex mp.Executor) {
 	if left, err := mp.Call(t.Context(), ex, left, 0); left != 0 || err != nil {
 		t.Errorf("without a deadline: %v, %v", left, err)
 	}
+
 	far, cancel := context.WithDeadline(t.Context(), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
 	defer cancel()
 	if left, err := mp.Call(far, ex, left, 0); left < 100*365*24*time.Hour || err != nil {
 		t.Errorf("some thousand years before the deadline: %v, %v", left, err)
 	}
+
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	for name, c := range map[string]struct {
@@ -504,6 +528,7 @@ func testTimeLeft(t *testing.T, ex mp.Executor) {
 		if err := errors.Join(err, err2, err3); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+
 		// Nothing here takes half of the time.
 		for _, d := range append(all, one, later) {
 			if d > c.most || d < c.most/2 {
@@ -517,6 +542,7 @@ func testRefusals(t *testing.T, ex mp.Executor) { // O17 E5
 	if out, err := mp.Map(t.Context(), ex, double, ints(3), mp.ChunkSize(-1)); err == nil || len(out) != 3 || !strings.Contains(err.Error(), "ChunkSize") {
 		t.Errorf("Map: got %v", err)
 	}
+
 	for _, err := range mp.Stream(t.Context(), ex, double, slices.Values(ints(3)), mp.ChunkSize(-1)) {
 		if err == nil || !strings.Contains(err.Error(), "ChunkSize") {
 			t.Errorf("Stream: got %v", err)
@@ -549,7 +575,7 @@ func testConcurrent(t *testing.T, ex mp.Executor) {
 	wg.Wait()
 }
 
-// counting is a batch that holds an executor to settling exactly once.
+// counting is a batch that checks that an executor settles each element exactly once.
 type counting struct {
 	n       int
 	mu      sync.Mutex
@@ -565,7 +591,7 @@ func newCounting(n int) *counting {
 
 func (c *counting) Len() int { return c.n }
 
-// Encode encodes one element at a time, and element 2 not at all.
+// Encode encodes one element at a time, and fails for element 2.
 func (c *counting) Encode(buf []byte, lo, _ int) ([]byte, int, error) {
 	if lo == 2 {
 		return buf, 0, errors.New("element 2")

@@ -27,8 +27,8 @@ func TestMain(m *testing.M) { mptest.Main(m) }
 
 type job struct {
 	N    int
-	Go   *ipc.Event // it waits for this
-	Line string     // it prints this
+	Go   *ipc.Event // the task waits for this
+	Line string     // the task prints this
 }
 
 var work = mp.Register("work", func(ctx context.Context, j job) (int, error) {
@@ -47,7 +47,7 @@ var work = mp.Register("work", func(ctx context.Context, j job) (int, error) {
 	return j.N, nil
 })
 
-// terminal is a pair of ends of one, and what has been shown there.
+// terminal is a pseudoterminal that records what is shown on it.
 type terminal struct {
 	*os.File
 	mu    sync.Mutex
@@ -61,6 +61,7 @@ func newTerminal(t *testing.T) *terminal {
 	if err != nil {
 		t.Skip("no terminals: ", err)
 	}
+
 	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 100}); err != nil {
 		t.Fatal(err)
 	}
@@ -79,10 +80,11 @@ func newTerminal(t *testing.T) *terminal {
 			}
 		}
 	}()
+
 	return x
 }
 
-// end closes the terminal and returns all lines that were shown, one after the other.
+// end closes the terminal and returns all lines that were shown, in order.
 func (x *terminal) end() []string {
 	_ = x.Close()
 	<-x.read
@@ -131,8 +133,8 @@ func jobs(n int) []job {
 	return all
 }
 
-// B1: several bars at once, of Maps and Streams that go well, fail, have no end that is known, and what
-// the program prints above them.
+// B1: several bars at once, for Maps and Streams that succeed, fail or have no known end, and lines
+// that the program prints above them.
 func TestBars(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -145,11 +147,13 @@ func TestBars(t *testing.T) {
 		in[3].N, in[99].N = -1, -1
 		_, _ = mp.Map(ctx, pool, work, in, mp.AllErrors(), d.Bar("whole"))
 	})
+
 	all.Go(func() {
 		in := jobs(50)
 		in[20].N = -1
 		_, _ = mp.Map(ctx, pool, work, in, mp.ChunkSize(1), d.Bar("fails"))
 	})
+
 	all.Go(func() {
 		input := func(yield func(job) bool) {
 			for i := range 70 {
@@ -161,6 +165,7 @@ func TestBars(t *testing.T) {
 		for range mp.Stream(ctx, pool, work, input, d.BarOf("stream", 70)) {
 		}
 	})
+
 	for i := range 100 {
 		fmt.Fprintf(d, "line %d has", i)
 		fmt.Fprintf(d, " its end\n")
@@ -177,6 +182,7 @@ func TestBars(t *testing.T) {
 			t.Errorf("nothing of %q in\n%s", parts, strings.Join(lines, "\n"))
 		}
 	}
+
 	for i := range 100 {
 		if n := count(lines, fmt.Sprintf("line %d has its end", i)); n != 1 {
 			t.Errorf("line %d is there %d times", i, n)
@@ -193,7 +199,7 @@ func count(lines []string, line string) (n int) {
 	return n
 }
 
-// What workers print stands above the bars, each line whole and once.
+// Lines that workers print appear above the bars, complete and once.
 func TestOutputOfWorkers(t *testing.T) {
 	mptest.NoLeaks(t)
 	x := newTerminal(t)
@@ -206,6 +212,7 @@ func TestOutputOfWorkers(t *testing.T) {
 	for i := range in {
 		in[i].Line = fmt.Sprintf("job %d was done", i)
 	}
+
 	if _, err := mp.Map(t.Context(), pool, work, in, d.Bar("printing")); err != nil {
 		t.Error(err)
 	}
@@ -217,6 +224,7 @@ func TestOutputOfWorkers(t *testing.T) {
 	if !find(lines, "printing", "300/300") {
 		t.Error("no bar in\n", strings.Join(lines, "\n"))
 	}
+
 	for _, j := range in {
 		if n := count(lines, j.Line); n != 2 {
 			t.Errorf("%q is there %d times", j.Line, n)
@@ -224,7 +232,7 @@ func TestOutputOfWorkers(t *testing.T) {
 	}
 }
 
-// Where there is no terminal nothing is shown, and lines go through.
+// Without a terminal nothing is shown, and lines pass through.
 func TestNoTerminal(t *testing.T) {
 	mptest.NoLeaks(t)
 	var out, always bytes.Buffer
@@ -236,10 +244,12 @@ func TestNoTerminal(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	fmt.Fprint(silent, "a", "b")
 	if err := errors.Join(silent.Close(), shown.Close()); err != nil {
 		t.Error(err)
 	}
+
 	if _, err := mp.Map(t.Context(), pool, work, jobs(10), silent.Bar("late"), shown.Bar("late")); err != nil {
 		t.Error(err)
 	}
@@ -258,6 +268,7 @@ func TestCloseEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer event.Close()
 	d := progress.Start(progress.Config{Output: io.Discard, Always: true})
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -268,9 +279,11 @@ func TestCloseEarly(t *testing.T) {
 			break
 		}
 	}
+
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
+
 	if err := event.Set(); err != nil {
 		t.Error(err)
 	}

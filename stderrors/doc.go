@@ -1,19 +1,20 @@
-// Package stderrors lets errors of more packages of the standard library arrive as themselves where a
-// task returns them, alone or wrapped: [errors.Is] and [errors.As] find them in the parent as they do in
-// the worker. Package mp does that for the packages that it imports itself; see [mp.RegisterError]. Import
-// this one for its effect, in a package that both processes have:
+// Package stderrors lets errors of more packages of the standard library keep their identity when a
+// task returns them, alone or wrapped: [errors.Is] and [errors.As] find them in the parent as they
+// do in the worker. Package mp does that for the packages that it imports itself; see
+// [mp.RegisterError]. Import package stderrors for its side effect, in a package that both
+// processes use:
 //
 //	import _ "github.com/go-multiprocessing/mp/stderrors"
 //
-// It imports net/http, database/sql and others, which a program that does not use them would have to
-// load. A program that imports it must not register any of these errors itself: [mp.RegisterError]
-// panics.
+// It imports net/http, database/sql and others, which a program that does not use them would
+// otherwise not contain. A program that imports it must not register any of these errors itself,
+// since [mp.RegisterError] would panic.
 //
-// Of a type that holds another error, that one arrives as it would alone. Some errors say by a method
-// Timeout that a time has passed: they do so after they have arrived, too. Addresses in a *net.OpError
-// are those of package net where they can be read, and others otherwise.
+// An error that another error wraps arrives as it would alone. An error whose method Timeout
+// returned true still returns true after it has arrived. Addresses in a *net.OpError have the types
+// of package net if their text can be parsed, and another type otherwise.
 //
-// These are they:
+// The registered errors are:
 //
 //	archive/tar       ErrFieldTooLong ErrHeader ErrInsecurePath ErrWriteAfterClose ErrWriteTooLong
 //	archive/zip       ErrAlgorithm ErrChecksum ErrFormat ErrInsecurePath

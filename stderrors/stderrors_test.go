@@ -26,13 +26,14 @@ import (
 
 func trip(err error) error { return errtree.Decode(errtree.Append(nil, err)) }
 
-// The table of the documentation names what is registered, and nothing else.
+// The table in the documentation lists all registered errors, and no others.
 func TestTable(t *testing.T) {
 	text, err := os.ReadFile("doc.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "// These are they:\n//\n")
+
+	_, table, _ := strings.Cut(string(text), "// The registered errors are:\n//\n")
 	var told []string
 	for line := range strings.Lines(table) {
 		if words := strings.Fields(strings.TrimPrefix(line, "//\t")); strings.HasPrefix(line, "//\t") {
@@ -41,6 +42,7 @@ func TestTable(t *testing.T) {
 			}
 		}
 	}
+
 	is := slices.Concat(slices.Collect(maps.Keys(sentinels)), slices.Collect(maps.Keys(types)))
 	slices.Sort(told)
 	slices.Sort(is)
@@ -68,7 +70,7 @@ func TestSentinels(t *testing.T) {
 	}
 }
 
-// examples are errors of the types that are more than a number or a text.
+// examples are errors of types that are more than a number or a text.
 var examples = []error{
 	&xml.SyntaxError{Msg: "m", Line: 3},
 	&net.AddrError{Err: "e", Addr: "a"},
@@ -89,6 +91,7 @@ func TestTypes(t *testing.T) {
 		if slices.ContainsFunc(examples, func(e error) bool { return reflect.TypeOf(e) == typ }) {
 			continue
 		}
+
 		v := reflect.New(typ).Elem()
 		switch v.Kind() {
 		case reflect.String:
@@ -101,6 +104,7 @@ func TestTypes(t *testing.T) {
 		}
 		all = append(all, v.Interface().(error))
 	}
+
 	for _, want := range all {
 		if got := trip(want); !reflect.DeepEqual(got, want) {
 			t.Errorf("%#v arrived as %#v", want, got)
@@ -113,14 +117,14 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-// late is what package net has no exported type of.
+// late is a timeout of a type that package net does not export.
 type late struct{}
 
 func (late) Error() string   { return "too late" }
 func (late) Timeout() bool   { return true }
 func (late) Temporary() bool { return true }
 
-// An error that is a timeout is one after it has arrived.
+// An error that is a timeout still is one after it has arrived.
 func TestTimeouts(t *testing.T) {
 	unix := &net.UnixAddr{Name: "/a", Net: "unix"}
 	for _, want := range []error{
@@ -134,6 +138,7 @@ func TestTimeouts(t *testing.T) {
 			t.Errorf("%v arrived as %#v", want, got)
 		}
 	}
+
 	var got net.Error
 	if !errors.As(trip(&net.OpError{Op: "read", Net: "tcp", Err: io.EOF}), &got) || got.Timeout() {
 		t.Errorf("%v is a timeout", got)

@@ -21,7 +21,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
-// types are those that are registered, by package and name, with a pointer's asterisk.
+// types has the registered types by package and name. The name of a pointer type has an asterisk.
 var types = map[string]reflect.Type{}
 
 func init() {
@@ -52,6 +52,7 @@ func init() {
 		func(p [3]int, err error) *csv.ParseError {
 			return &csv.ParseError{StartLine: p[0], Line: p[1], Column: p[2], Err: err}
 		})
+
 	wrapper(func(e *exec.Error) string { return e.Name },
 		func(name string, err error) *exec.Error { return &exec.Error{Name: name, Err: err} })
 	wrapper(func(e *url.Error) urlParts { return urlParts{e.Op, e.URL, e.Timeout()} }, urlParts.build)
@@ -74,7 +75,7 @@ func note[E error]() {
 
 func value[E error]() {
 	note[E]()
-	_ = errtree.RegisterType[E]() // unless the program has done so
+	_ = errtree.RegisterType[E]() // fails if the program has registered it
 }
 
 func wrapper[E error, P any](parts func(E) P, build func(P, error) E) {
@@ -122,14 +123,14 @@ func (p dnsParts) build(err error) *net.DNSError {
 	return &net.DNSError{UnwrapErr: err, Err: p.Err, Name: p.Name, Server: p.Server, IsTimeout: p.Timeout, IsTemporary: p.Temporary, IsNotFound: p.IsNotFound}
 }
 
-// timeout is an error of an unknown type that has said so.
+// timeout wraps an error whose own type is not known here, and which is a timeout.
 type timeout struct{ error }
 
 func (timeout) Timeout() bool   { return true }
 func (timeout) Temporary() bool { return true }
 func (t timeout) Unwrap() error { return t.error }
 
-// addrParts are what an address is made of again.
+// addrParts is the encoded form of an address.
 type addrParts struct{ Network, Text string }
 
 func addrPartsOf(a net.Addr) *addrParts {
@@ -143,6 +144,7 @@ func (p *addrParts) build() net.Addr {
 	if p == nil {
 		return nil
 	}
+
 	switch p.Network {
 	case "tcp", "tcp4", "tcp6":
 		if at, err := netip.ParseAddrPort(p.Text); err == nil {
@@ -159,6 +161,7 @@ func (p *addrParts) build() net.Addr {
 	case "unix", "unixgram", "unixpacket":
 		return &net.UnixAddr{Name: p.Text, Net: p.Network}
 	}
+
 	return addr{p.Network, p.Text}
 }
 
