@@ -13,31 +13,31 @@ import (
 
 var analyse = mp.Register("analyse", analyseTask)
 
-// FileStats is what the analysis of one file finds. It travels from the workers,
-// so it holds only the functions that can matter in the end.
+// FileStats is the result of analysing one file. Workers send it back, so it holds only the
+// functions that can matter for the report.
 type FileStats struct {
-	Unreadable bool // no more is known of the file
-	Unparsable bool // only its lines are known
+	Unreadable bool // nothing else is known of the file
+	Unparsable bool // only the number of lines is known
 	Lines      int
-	Functions  int // declared; literals belong to the function around them
+	Functions  int // declared functions; literals belong to the function around them
 	Complexity int // of all functions together
 
 	Longest     []Function
 	MostComplex []Function
 
-	Worker int // that analysed it; 0 if none did
+	Worker int // the worker that analysed the file; 0 if none did
 }
 
 // Function is one function declaration.
 type Function struct {
-	File       string // filled in when files are summed up: the worker need not send it
+	File       string // set by the parent when it sums up the files, so that workers need not send it
 	Name       string // Name, T.Name or (*T).Name
-	Line       int    // where it begins
+	Line       int    // the line on which it begins
 	Lines      int
 	Complexity int
 }
 
-// analyseTask is the analysis as workers run it.
+// analyseTask is the task that analyses a file in a worker.
 func analyseTask(ctx context.Context, path string) (FileStats, error) {
 	stats := analyseFile(path)
 	if task, ok := mp.CurrentTask(ctx); ok {
@@ -46,13 +46,14 @@ func analyseTask(ctx context.Context, path string) (FileStats, error) {
 	return stats, nil
 }
 
-// analyseFile never fails: a file that vanished or that is no Go is a finding,
-// and must not end the run.
+// analyseFile never fails: a file that has vanished or is not valid Go is a finding, which must not
+// end the run.
 func analyseFile(path string) FileStats {
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return FileStats{Unreadable: true}
 	}
+
 	stats := FileStats{Lines: countLines(src)}
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, path, src, parser.SkipObjectResolution)
@@ -65,12 +66,13 @@ func analyseFile(path string) FileStats {
 	for _, f := range functions {
 		stats.Complexity += f.Complexity
 	}
+
 	stats.Longest = first(functions, byLength)
 	stats.MostComplex = first(functions, byComplexity)
 	return stats
 }
 
-// countLines counts a last line that lacks its line break, too.
+// countLines counts the lines of a file. A last line without a line break counts, too.
 func countLines(src []byte) int {
 	n := bytes.Count(src, []byte("\n"))
 	if len(src) > 0 && src[len(src)-1] != '\n' {
@@ -79,8 +81,7 @@ func countLines(src []byte) int {
 	return n
 }
 
-// declaredFunctions describes the functions and methods of a file, those without
-// a body included.
+// declaredFunctions describes the functions and methods of a file, including those without a body.
 func declaredFunctions(fset *token.FileSet, file *ast.File) []Function {
 	var functions []Function
 	for _, decl := range file.Decls {
@@ -88,7 +89,9 @@ func declaredFunctions(fset *token.FileSet, file *ast.File) []Function {
 		if !ok {
 			continue
 		}
-		// Generated files hold //line comments: only unadjusted lines are this file's.
+
+		// Generated files hold //line comments. Only unadjusted line numbers are those of this
+		// file.
 		begin := fset.PositionFor(f.Pos(), false).Line
 		end := fset.PositionFor(f.End(), false).Line
 		functions = append(functions, Function{
@@ -98,11 +101,12 @@ func declaredFunctions(fset *token.FileSet, file *ast.File) []Function {
 			Complexity: complexity(f),
 		})
 	}
+
 	return functions
 }
 
-// complexity is McCabe's: one, and one more for each place where the way parts.
-// The default of a switch or select is the way that is left when no case takes it.
+// complexity returns McCabe's complexity: one, plus one for each branch. The default of a switch or
+// select is not an additional branch.
 func complexity(f *ast.FuncDecl) int {
 	n := 1
 	ast.Inspect(f, func(node ast.Node) bool {
@@ -135,7 +139,7 @@ func functionName(f *ast.FuncDecl) string {
 	return receiverName(f.Recv.List[0].Type) + "." + f.Name.Name
 }
 
-// receiverName leaves type parameters out.
+// receiverName returns the name of a receiver's type without type parameters.
 func receiverName(expr ast.Expr) string {
 	switch expr := expr.(type) {
 	case *ast.Ident:
@@ -149,5 +153,5 @@ func receiverName(expr ast.Expr) string {
 	case *ast.IndexListExpr:
 		return receiverName(expr.X)
 	}
-	return "?" // it parses, but is no receiver
+	return "?" // it parses, but is not a receiver
 }

@@ -1,12 +1,12 @@
-// Codestats measures the Go files below a directory, by default the source tree
-// of the installed Go, in three ways: one file after the other, with goroutines,
-// and with a pool of worker processes. It checks that all three find the same,
-// and reports it with the time that each took.
+// Codestats measures the Go files below a directory, by default the source tree of the installed
+// Go, in three ways: one file after the other, with goroutines, and with a pool of worker
+// processes. It checks that all three give the same result, and reports it with the time that each
+// took.
 //
 //	go run ./examples/codestats [-json] [DIR]
 //
-// Each worker process has a small heap of its own, which its own collector clears
-// up; the goroutines share one.
+// Each worker process has a small heap and a garbage collector of its own; the goroutines share
+// one.
 package main
 
 import (
@@ -48,8 +48,7 @@ func usage() {
 	flag.PrintDefaults()
 }
 
-// run measures the tree below dir, or Go's own if dir is empty, and writes the
-// report to w.
+// run measures the tree below dir, or Go's own source if dir is empty, and writes the report to w.
 func run(ctx context.Context, w io.Writer, dir string, asJSON bool) error {
 	if dir == "" {
 		var err error
@@ -57,6 +56,7 @@ func run(ctx context.Context, w io.Writer, dir string, asJSON bool) error {
 			return err
 		}
 	}
+
 	t, err := listTree(dir)
 	if err != nil {
 		return err
@@ -68,5 +68,6 @@ func run(ctx context.Context, w io.Writer, dir string, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(newJSONReport(m))
 	}
+
 	return writeReport(w, m)
 }

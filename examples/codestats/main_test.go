@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// asProgram in the environment makes the test binary codestats itself.
+// asProgram is set in the environment to make the test binary run as codestats.
 const asProgram = "CODESTATS_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ var (
 	withLiteral = Function{"shapes.go", "withLiteral", 39, 3, 2}
 	tie         = Function{"sub/generated.go", "tie", 16, 3, 1}
 	plain       = Function{"shapes.go", "plain", 6, 1, 1}
-	// elsewhere, 1 line and complexity 1, at shapes.go:43, comes after plain.
+	// The function elsewhere, with 1 line and complexity 1 at shapes.go:43, comes after plain.
 
 	treeSummary = summary{
 		totals: totals{
@@ -122,7 +122,7 @@ func TestDisagreement(t *testing.T) {
 	}
 }
 
-// A file that vanished after it was listed is counted, and ends nothing.
+// A file that has vanished after it was listed is counted and does not end the run.
 func TestVanishedFile(t *testing.T) {
 	files, err := listTree(treeDir)
 	if err != nil {
@@ -139,7 +139,7 @@ func TestVanishedFile(t *testing.T) {
 	}
 }
 
-// Any bytes but a slash can be a file's name, and must reach the worker.
+// A file's name may contain any bytes but a slash, and must reach the worker unchanged.
 func TestOddFileNames(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a\xff.go", "b\n.go", ".go"} {
@@ -147,10 +147,12 @@ func TestOddFileNames(t *testing.T) {
 			t.Skipf("the file system refuses %q: %v", name, err)
 		}
 	}
+
 	files, err := listTree(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	m, err := measure(t.Context(), files)
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +162,7 @@ func TestOddFileNames(t *testing.T) {
 	}
 }
 
-// Links and directories are no files, but the tree itself may be behind a link.
+// Links and directories are not files, but the tree itself may be behind a link.
 func TestListTreeLinks(t *testing.T) {
 	dir := t.TempDir()
 	link, target := filepath.Join(dir, "link"), filepath.Join(dir, "target")
@@ -173,10 +175,12 @@ func TestListTreeLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	files, err := listTree(link)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if want := []string{"file.go"}; !slices.Equal(files.names, want) {
 		t.Errorf("got %q, want %q", files.names, want)
 	}
@@ -195,6 +199,7 @@ func TestReport(t *testing.T) {
 	if err := run(t.Context(), &out, treeDir, false); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, want := range []string{
 		"functions        7\n",
 		"mean complexity  2.86\n",
@@ -206,6 +211,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("the report lacks %q", want)
 		}
 	}
+
 	if t.Failed() {
 		t.Log(out.String())
 	}
@@ -216,12 +222,14 @@ func TestJSON(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
+
 	decoder := json.NewDecoder(strings.NewReader(out))
 	decoder.DisallowUnknownFields()
 	var got jsonReport
 	if err := decoder.Decode(&got); err != nil {
 		t.Fatal(err)
 	}
+
 	checkShares(t, got.Workers)
 	if min(got.SecondsSequential, got.SecondsGoroutines, got.SecondsPool) <= 0 {
 		t.Error("a way took no time")
@@ -233,7 +241,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// The keys are what scripts rely on, whatever the fields are called.
+// Scripts rely on the JSON keys, whatever the names of the fields.
 func TestJSONKeys(t *testing.T) {
 	encoded, err := json.Marshal(newJSONReport(measurement{summary: treeSummary}))
 	if err != nil {

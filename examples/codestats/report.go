@@ -10,7 +10,7 @@ import (
 
 // writeReport writes a measurement as a few tables.
 func writeReport(w io.Writer, m measurement) error {
-	// The tables are told apart by lines without cells, which end a column.
+	// Lines without cells end a column, and so separate the tables.
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "Go files below %s\n\n", m.dir)
 	writeTotals(table, m.totals)
@@ -64,7 +64,7 @@ func speedup(before, after time.Duration) float64 {
 	return before.Seconds() / max(after, 1).Seconds()
 }
 
-// jsonReport is a measurement as -json prints it.
+// jsonReport is a measurement as printed by -json.
 type jsonReport struct {
 	Dir            string  `json:"dir"`
 	Files          int     `json:"files"`

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// A summary is what is found of a tree, whoever analysed it.
+// A summary is the result for a whole tree.
 type summary struct {
 	totals
 	longest     []Function
@@ -24,7 +24,7 @@ type fileSize struct {
 	lines int
 }
 
-// summarize sums up stats, which are those of the files in names.
+// summarize sums up stats, which belong to the files in names.
 func summarize(names []string, stats []FileStats) summary {
 	s := summary{totals: totals{files: len(stats)}}
 	for i, file := range stats {
@@ -52,7 +52,7 @@ func (t *totals) add(size fileSize, file FileStats) {
 	}
 }
 
-// meanComplexity is that of a function; 0 if there is none.
+// meanComplexity returns the mean complexity of a function, or 0 if there are no functions.
 func (t totals) meanComplexity() float64 {
 	return float64(t.complexity) / float64(max(t.functions, 1))
 }
@@ -79,7 +79,7 @@ func inFile(name string, functions []Function) []Function {
 	return functions
 }
 
-// extremes is how many functions of each kind the report names.
+// extremes is the number of functions of each kind in the report.
 const extremes = 5
 
 // first returns the first few functions in the given order.
@@ -88,8 +88,7 @@ func first(functions []Function, order func(a, b Function) int) []Function {
 	return slices.Clone(sorted[:min(len(sorted), extremes)])
 }
 
-// The orders leave nothing to chance: functions that they call equal are equal
-// in every field.
+// The orders are total: functions that compare as equal are equal in every field.
 
 func byLength(a, b Function) int {
 	return cmp.Or(cmp.Compare(b.Lines, a.Lines), byPosition(a, b), cmp.Compare(b.Complexity, a.Complexity))

@@ -9,15 +9,15 @@ import (
 	"github.com/go-multiprocessing/mp/examples/internal/tree"
 )
 
-// A goTree is the Go files below a directory.
+// A goTree lists the Go files below a directory.
 type goTree struct {
 	dir   string
 	names []string // relative to dir, with slashes, in the order of the walk
-	paths []string // the same files as the system knows them
+	paths []string // the same files as operating system paths
 }
 
-// listTree finds the Go files below dir. A directory inside that cannot be read
-// is skipped with a word on stderr.
+// listTree finds the Go files below dir. It skips a directory that it cannot read, with a message
+// on stderr.
 func listTree(dir string) (goTree, error) {
 	names, err := tree.Files(dir, func(name string, why error) {
 		fmt.Fprintf(os.Stderr, "codestats: skipping %s: %v\n", name, why)
@@ -32,8 +32,8 @@ func listTree(dir string) (goTree, error) {
 	return t, err
 }
 
-// warm reads every file once, so that the way measured first does not pay for
-// the disk. A file that cannot be read is the analysis' business.
+// warm reads every file once, so that the first way to be measured does not pay for the disk. It
+// ignores errors, since the analysis handles them.
 func (t goTree) warm(ctx context.Context) error {
 	for _, path := range t.paths {
 		if err := context.Cause(ctx); err != nil {

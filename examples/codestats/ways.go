@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A way analyses the files with these paths and returns their stats in order.
+// A way analyses the files with the given paths and returns their stats in order.
 type way struct {
 	name string
 	run  func(ctx context.Context, paths []string) ([]FileStats, error)
@@ -40,6 +40,7 @@ func runGoroutines(ctx context.Context, paths []string) ([]FileStats, error) {
 		begun atomic.Int64
 		group sync.WaitGroup
 	)
+
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for ctx.Err() == nil {
@@ -51,12 +52,13 @@ func runGoroutines(ctx context.Context, paths []string) ([]FileStats, error) {
 			}
 		})
 	}
+
 	group.Wait()
 	return stats, context.Cause(ctx)
 }
 
-// runPool starts the pool and ends it, too: its time is what the way costs a
-// program that has no pool yet.
+// runPool also starts and ends the pool, so its time is the cost for a program that has no pool
+// yet.
 func runPool(ctx context.Context, paths []string) ([]FileStats, error) {
 	pool, err := mp.NewPool(mp.PoolConfig{})
 	if err != nil {
@@ -66,7 +68,7 @@ func runPool(ctx context.Context, paths []string) ([]FileStats, error) {
 	return mp.Map(ctx, pool, analyse, paths)
 }
 
-// A measurement is the summary of a tree and what it took to get there.
+// A measurement is the summary of a tree, with the times and the workers' shares.
 type measurement struct {
 	dir string
 	summary
@@ -100,7 +102,7 @@ func measure(ctx context.Context, t goTree) (measurement, error) {
 	return m, m.agrees(inPool, summarize(t.names, stats))
 }
 
-// timed runs a way on a heap that is free of what the one before it left.
+// timed runs a way on a heap without the garbage of the previous one.
 func (w way) timed(ctx context.Context, paths []string) ([]FileStats, time.Duration, error) {
 	runtime.GC()
 	begin := time.Now()
@@ -112,7 +114,7 @@ func (w way) timed(ctx context.Context, paths []string) ([]FileStats, time.Durat
 	return stats, elapsed, nil
 }
 
-// agrees compares what a way found with what the first one did.
+// agrees returns an error if a way's result differs from the first one's.
 func (m measurement) agrees(w way, found summary) error {
 	if err := m.equal(found); err != nil {
 		return fmt.Errorf("%q and %q disagree (did files change meanwhile?): %w", inSequence.name, w.name, err)

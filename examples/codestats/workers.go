@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// A workerShare is what one worker process did.
+// A workerShare is the part of the work that one worker process did.
 type workerShare struct {
 	Worker int `json:"worker"`
 	Files  int `json:"files"`
 	Lines  int `json:"lines"`
 }
 
-// sharesOf tells from the results which worker did what, in their order.
+// sharesOf computes from the results what each worker did, in the order of the workers.
 func sharesOf(stats []FileStats) []workerShare {
 	var shares []workerShare
 	for _, file := range stats {

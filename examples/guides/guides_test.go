@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// printed is what a program prints, process ids and times left out.
+// printed is the expected output of a program, without process IDs and times.
 type printed struct {
-	first []string // by main
-	tasks []string // then by the tasks, in any order, but the lines of one task in this order
-	last  []string // by main, after the tasks' end
-	pids  int      // how many different process ids that are; 0 where it depends on who is faster
+	first []string // printed by main
+	tasks []string // then printed by the tasks, in any order, but the lines of one task in this order
+	last  []string // printed by main, after the tasks have ended
+	pids  int      // the number of different process IDs; 0 if it depends on timing
 }
 
 var programs = map[string]printed{
@@ -272,14 +272,14 @@ var programs = map[string]printed{
 	},
 }
 
-// pid matches a process id, varying all that differs between runs: process ids,
-// the number of processors, which consumer got it, seconds.
+// pid matches a process ID. varying matches everything that differs between runs: process IDs, the
+// number of processors, the consumer that received an element, and seconds.
 var (
 	pid     = regexp.MustCompile(`(?:[Pp]rocess|PID:) (\d+)`)
 	varying = regexp.MustCompile(`((?:[Pp]rocess |PID: |available: |Consumer C-))\d+|()\d+\.\d\d( seconds)`)
 )
 
-// saysWhich is how the comment at the head of each program begins.
+// saysWhich matches the beginning of the comment at the head of each program.
 var saysWhich = regexp.MustCompile(`^// Guide "(Multiprocessing|Multiprocessing_|Multiprocessing in Python|Introduction)"[ ,]`)
 
 // Each program says which guide it is from, is in the list, and is run by TestPrograms.
@@ -288,10 +288,12 @@ func TestHeads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	list, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, main := range mains {
 		name := filepath.Dir(main)
 		if _, ok := programs[name]; !ok {
@@ -311,7 +313,7 @@ func TestHeads(t *testing.T) {
 }
 
 func TestPrograms(t *testing.T) {
-	// One command builds them all, as many at a time as there are processors.
+	// One command builds all programs, as many at a time as there are processors.
 	bin := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", bin+"/", "./...").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
@@ -324,10 +326,10 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// run returns what a program prints. It must exit with code 0 and leave stderr empty.
+// run returns the output of a program, which must exit with code 0 and leave stderr empty.
 func run(t *testing.T, program string) string {
 	t.Helper()
-	// The timeout is there to end what hangs, not to measure.
+	// The timeout ends a program that hangs. It measures nothing.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
@@ -344,6 +346,7 @@ func (want printed) check(t *testing.T, stdout string) {
 	if n := differentPIDs(stdout); want.pids > 0 && n != want.pids {
 		t.Errorf("it printed %d different process ids, not %d:\n%s", n, want.pids, stdout)
 	}
+
 	got := lines(varying.ReplaceAllString(stdout, "${1}N${3}"))
 	all := slices.Concat(want.first, slices.Sorted(slices.Values(lines(strings.Join(want.tasks, "\n")))), want.last)
 	if len(got) == len(all) {
@@ -355,6 +358,7 @@ func (want printed) check(t *testing.T, stdout string) {
 		}
 		slices.Sort(byTasks)
 	}
+
 	if !slices.Equal(got, all) {
 		t.Errorf("it printed, the tasks' lines sorted,\n%s\n\nnot\n%s", strings.Join(got, "\n"), strings.Join(all, "\n"))
 	}
@@ -368,7 +372,7 @@ func differentPIDs(stdout string) int {
 	return len(seen)
 }
 
-// lines returns the lines of a text, none of an empty one.
+// lines returns the lines of a text. An empty text has none.
 func lines(text string) []string {
 	if text == "" {
 		return nil
@@ -376,7 +380,7 @@ func lines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// inOrder reports whether the wanted lines are among the given ones in their order.
+// inOrder reports whether the given lines contain the wanted lines in order.
 func inOrder(given, wanted []string) bool {
 	for _, line := range given {
 		if len(wanted) > 0 && line == wanted[0] {

@@ -11,8 +11,8 @@ import (
 // aBomb is the deed of a picture that is small until it is decoded.
 const aBomb = "decodes a picture of 900 MB"
 
-// bomb is the PNG file of a black picture of 30,000 by 30,000 pixels, in 0.1 MB. A pixel is a bit in the file, of
-// which a thousandth remains, and a byte when decoded.
+// bomb is the PNG file of a black picture of 30,000 by 30,000 pixels, in 0.1 MB. A pixel takes one
+// bit in the file, which compresses a thousandfold, and one byte when decoded.
 var bomb = sync.OnceValue(func() []byte {
 	const side = 30_000
 	file := bytes.NewBufferString("\x89PNG\r\n\x1a\n")
@@ -24,15 +24,15 @@ var bomb = sync.OnceValue(func() []byte {
 	}
 	head := binary.BigEndian.AppendUint32(nil, side)
 	head = binary.BigEndian.AppendUint32(head, side)
-	chunk("IHDR", append(head, 1, 0, 0, 0, 0)) // a bit for each pixel, shades of gray
+	chunk("IHDR", append(head, 1, 0, 0, 0, 0)) // one bit for each pixel, grayscale
 
 	var packed bytes.Buffer
 	z := zlib.NewWriter(&packed)
-	row := make([]byte, 1+side/8) // each begins with the number of its filter, none
+	row := make([]byte, 1+side/8) // each row begins with the number of its filter, none
 	for range side {
 		_, _ = z.Write(row)
 	}
-	_ = z.Close() // a buffer takes all
+	_ = z.Close() // writing to a buffer does not fail
 	chunk("IDAT", packed.Bytes())
 	chunk("IEND", nil)
 	return file.Bytes()

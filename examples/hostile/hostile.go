@@ -10,7 +10,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A deed is what a hostile task does, and what must become of it.
+// A deed is the action of a hostile task, and the way in which the task must end.
 type deed struct {
 	what string
 	do   func(task) error
@@ -29,11 +29,11 @@ var deeds = []deed{
 	{"panics", panics, ending{panicError, "panic", "its worker lives"}},
 }
 
-// outOfMemory is without a status: it depends on who sees first that the memory is used up, the worker, which exits, or
-// this process, which kills it.
+// outOfMemory has no status, since it depends on which process first sees that the memory is used
+// up: the worker, which exits, or this process, which kills the worker.
 var outOfMemory = ending{workerError, mp.ReasonOutOfMemory, ""}
 
-// accepts tells whether err is what must become of the deed.
+// accepts reports whether err is the expected ending of the deed.
 func (d deed) accepts(err error) bool {
 	got := endingOf(err)
 	if d.want.status == "" {
@@ -46,7 +46,7 @@ func hostileTasks() []task {
 	var all []task
 	for _, d := range deeds {
 		if d.want.reason == mp.ReasonOutOfMemory && memoryLimit == 0 {
-			continue // it would take all that this machine has
+			continue // it would take all memory of this machine
 		}
 		t := task{Name: d.what, Deed: d.what}
 		if d.what == aBomb {
@@ -57,7 +57,7 @@ func hostileTasks() []task {
 	return all
 }
 
-// commit does what is asked and returns only if that is survived.
+// commit does the deed of a task. It returns only if the worker survives that.
 func commit(t task) error {
 	for _, d := range deeds {
 		if d.what == t.Deed {
@@ -104,12 +104,12 @@ func readPipe(task) error {
 	if err != nil {
 		return err
 	}
-	defer w.Close() // if nothing referred to it, the collector would close it
+	defer w.Close() // keeps w alive, since the garbage collector would close it
 	_, err = r.Read(make([]byte, 1))
 	return err
 }
 
-// decode lacks the look at the size that comes before it in [scaled].
+// decode decodes a picture without checking its size first, as [scaled] does.
 func decode(t task) error {
 	_, _, err := image.Decode(bytes.NewReader(t.Data))
 	return err
@@ -124,7 +124,7 @@ func allocate(task) error {
 }
 
 func overflow(task) error {
-	// By default a stack may have 1 GB: the memory limit would come first.
+	// By default a stack may grow to 1 GB, and the memory limit would be reached first.
 	debug.SetMaxStack(16 << 20)
 	_ = deeper(0)
 	return nil

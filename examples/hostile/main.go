@@ -1,12 +1,12 @@
-// Hostile scales the pictures below a directory, by default those in the tree of
-// the installed Go, and broken copies of them, in worker processes, among tasks
-// that crash, hang, eat memory and exit. It checks that each picture came out as
-// it does in this process, and prints what became of each of the others.
+// Hostile scales the pictures below a directory, by default those in the tree of the installed Go,
+// and broken copies of them, in worker processes. Among these tasks it runs tasks that crash, hang,
+// eat memory and exit. It checks that each picture is scaled as in this process, and prints how
+// each of the other tasks ended.
 //
 //	go run ./examples/hostile [DIR]
 //
-// All of them are one call of [mp.Map]: what a hostile task ends is its worker,
-// and what that costs is one error.
+// All tasks belong to one call of [mp.Map]: a hostile task ends only its worker, and costs one
+// error.
 package main
 
 import (
@@ -43,8 +43,8 @@ func main() {
 	}
 }
 
-// run scales the pictures below dir, or Go's own if dir is empty, and writes the
-// report to w. It returns an error if anything is not as it must be.
+// run scales the pictures below dir, or Go's own if dir is empty, and writes the report to w. It
+// returns an error if anything is not as expected.
 func run(ctx context.Context, w io.Writer, dir string) error {
 	if dir == "" {
 		var err error
@@ -80,18 +80,19 @@ func survive(ctx context.Context, dir string) (*report, error) {
 	if len(r.complaints) == 0 {
 		r.workers, err = fullStrength(ctx, pool)
 	}
+
 	return r, err
 }
 
-// config is all that it takes to survive the tasks of this program.
+// config is all that is needed to survive the tasks of this program.
 var config = mp.PoolConfig{
 	Timeout: time.Second,
 	Limits:  mp.Limits{Memory: memoryLimit, OpenFiles: 64, NoCoreDumps: true},
-	// The errors have the ends of the crash reports.
+	// The errors contain the end of each crash report.
 	Output: mp.Output{Stderr: io.Discard},
 }
 
-// scale runs all tasks, whatever fails.
+// scale runs all tasks, even if some fail.
 func scale(ctx context.Context, pool *mp.Pool, tasks []task) ([]outcome, error) {
 	out := make([]outcome, len(tasks))
 	thumbnails, err := mp.Map(ctx, pool, thumbnail, tasks, mp.AllErrors())
@@ -108,11 +109,12 @@ func scale(ctx context.Context, pool *mp.Pool, tasks []task) ([]outcome, error) 
 	for _, e := range failed {
 		out[e.Index].err = e.Err
 	}
+
 	return out, nil
 }
 
-// fullStrength waits until the replacement of the last worker that died is in
-// service, and returns how many workers the pool then has.
+// fullStrength waits until the replacement of the last dead worker is in service, and returns the
+// number of workers in the pool.
 func fullStrength(ctx context.Context, pool *mp.Pool) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

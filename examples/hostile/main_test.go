@@ -20,8 +20,8 @@ func TestMain(m *testing.M) { mptest.Main(m) }
 
 const pictureDir = "testdata/pictures"
 
-// The numbers are those of decoded and refused copies, which differ between
-// versions of Go, and of workers. The words are how those ended that were out of memory.
+// The numbers are the decoded and the refused copies, which differ between versions of Go, and the
+// workers. The words say how the tasks that ran out of memory ended.
 const wantReport = `3 pictures below testdata/pictures: 3 good, 0 already broken
 9 copies broken here: %d decoded all the same, %d refused with an error
 
@@ -44,6 +44,7 @@ func TestSurvive(t *testing.T) {
 	if err := errors.Join(err, r.complaint()); err != nil {
 		t.Fatal(err)
 	}
+
 	if r.refused == 0 || r.decoded+r.refused != 9 {
 		t.Errorf("%d copies decoded, %d refused", r.decoded, r.refused)
 	}
@@ -55,6 +56,7 @@ func TestSurvive(t *testing.T) {
 			t.Errorf("no stack overflow: %s", dead.Stderr)
 		}
 	}
+
 	want := fmt.Sprintf(wantReport, r.decoded, r.refused, ends["allocates without end"], ends[aBomb], mp.NumCPU())
 	if memoryLimit == 0 {
 		want = without(want, "out of memory")
@@ -70,20 +72,23 @@ func without(text, word string) string {
 	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, word) }), "")
 }
 
-// What is not as it must be is told, and then the report does not boast.
+// Anything unexpected is reported, and then the report does not claim success.
 func TestComplaints(t *testing.T) {
 	pictures, err := readPictures(pictureDir)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	picture := pictures[0]
 	right, err := scaled(picture.Data)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if r := newReport("", []outcome{{picture, right, nil}}); r.complaint() != nil {
 		t.Error(r.complaint())
 	}
+
 	other := right
 	other.Pix = append(bytes.Clone(right.Pix[1:]), 7)
 	for name, o := range map[string]outcome{
@@ -165,7 +170,7 @@ func TestGigantic(t *testing.T) {
 	}
 }
 
-// The bomb is a good picture.
+// The bomb is a valid picture.
 func TestBomb(t *testing.T) {
 	data := bomb()
 	head, kind, err := image.DecodeConfig(bytes.NewReader(data))

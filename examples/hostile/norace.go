@@ -2,5 +2,5 @@
 
 package main
 
-// memoryLimit is what a worker may have, in bytes.
+// memoryLimit is the memory that a worker may use, in bytes.
 const memoryLimit = 256 << 20

@@ -10,18 +10,18 @@ import (
 	"github.com/go-multiprocessing/mp/examples/internal/tree"
 )
 
-// A task is what travels to a worker: a picture, or a hostile deed.
+// A task is the argument that is sent to a worker: a picture, or a hostile deed.
 type task struct {
-	Name string // the file's, relative to the directory
+	Name string // of the file, relative to the directory
 	Data []byte // of the picture, as encoded
-	Copy bool   // it was broken here
-	Deed string // what to do instead of scaling a picture; "" if that is it
+	Copy bool   // whether it was broken here
+	Deed string // what to do instead of scaling a picture; "" to scale it
 }
 
 var extensions = []string{".png", ".jpeg", ".jpg", ".gif"}
 
-// readPictures reads the pictures below dir. What cannot be read is skipped with
-// a word on stderr.
+// readPictures reads the pictures below dir. It skips files that it cannot read, with a message on
+// stderr.
 func readPictures(dir string) ([]task, error) {
 	skip := func(name string, why error) { fmt.Fprintf(os.Stderr, "hostile: skipping %s: %v\n", name, why) }
 	names, err := tree.Files(dir, skip, extensions...)
@@ -38,13 +38,15 @@ func readPictures(dir string) ([]task, error) {
 		}
 		pictures = append(pictures, task{Name: name, Data: data})
 	}
+
 	if len(pictures) == 0 {
 		return nil, fmt.Errorf("no pictures below %s", dir)
 	}
+
 	return pictures, nil
 }
 
-// brokenCopies makes three of each picture, the same ones in each run.
+// brokenCopies makes three broken copies of each picture, the same ones in each run.
 func brokenCopies(pictures []task) []task {
 	var broken []task
 	for i, p := range pictures {
@@ -63,7 +65,7 @@ func brokenCopies(pictures []task) []task {
 	return broken
 }
 
-// flipped changes up to n bytes of a copy of data.
+// flipped returns a copy of data in which up to n bytes are changed.
 func flipped(data []byte, n int, chance *rand.Rand) []byte {
 	data = bytes.Clone(data)
 	for range n {

@@ -2,6 +2,6 @@
 
 package main
 
-// memoryLimit is none: the race detector's shadow of the memory counts as a
-// worker's own, so that none could work. Without it no task may hoard.
+// memoryLimit is 0, which means no limit: the race detector's shadow memory counts as a worker's
+// own, so that no worker could run. Without a limit, tasks that hoard memory are left out.
 const memoryLimit = 0

@@ -9,14 +9,14 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// An outcome is what became of a task.
+// An outcome is a task and its result.
 type outcome struct {
 	task
 	Thumbnail
 	err error
 }
 
-// An ending is how a hostile task ended.
+// An ending is the way in which a hostile task ended.
 type ending struct {
 	kind   string
 	reason mp.Reason
@@ -42,7 +42,7 @@ func endingOf(err error) ending {
 	return ending{"none of mp's", mp.Reason(fmt.Sprint(err)), ""}
 }
 
-// A report is what is known in the end.
+// A report is the result of a run.
 type report struct {
 	dir              string
 	good, bad        int // pictures as found
@@ -52,8 +52,8 @@ type report struct {
 	complaints       []error
 }
 
-// newReport compares what the workers made of the pictures with what this
-// process does: none of them is hostile.
+// newReport compares the workers' results for pictures with the results of this process. No picture
+// is hostile.
 func newReport(dir string, all []outcome) *report {
 	r := &report{dir: dir}
 	for _, o := range all {
@@ -84,7 +84,7 @@ func (r *report) count(isCopy, ok bool) {
 	}
 }
 
-// judge compares how the hostile tasks ended with how they must.
+// judge checks that each hostile task ended as expected.
 func (r *report) judge() {
 	for _, d := range deeds {
 		for _, o := range r.hostile {
@@ -99,7 +99,7 @@ func (r *report) complain(format string, args ...any) {
 	r.complaints = append(r.complaints, fmt.Errorf(format, args...))
 }
 
-// complaint is nil if all is as it must be. It holds no more than can be read.
+// complaint returns nil if everything is as expected. It shows only the first few complaints.
 func (r *report) complaint() error {
 	const most = 5
 	all := r.complaints

@@ -20,8 +20,7 @@ var thumbnail = mp.Register("thumbnail", func(_ context.Context, t task) (Thumbn
 	return scaled(t.Data)
 })
 
-// A Thumbnail is a small picture as it travels back: its pixels in rows, four
-// bytes each.
+// A Thumbnail is a small picture as it is sent back: its pixels in rows, four bytes each.
 type Thumbnail struct {
 	Width, Height int
 	Pix           []byte
@@ -38,8 +37,8 @@ const (
 
 // scaled decodes a picture and makes its thumbnail.
 func scaled(data []byte) (Thumbnail, error) {
-	// A few bytes can claim to be a gigantic picture. A worker would merely run
-	// out of memory, but this process decodes them too, to compare.
+	// A few bytes can claim to be a gigantic picture. A worker would merely run out of memory, but
+	// this process decodes the pictures too, to compare the results.
 	head, _, err := image.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return Thumbnail{}, err
@@ -47,6 +46,7 @@ func scaled(data []byte) (Thumbnail, error) {
 	if int64(head.Width)*int64(head.Height) > mostPixels {
 		return Thumbnail{}, fmt.Errorf("%d by %d pixels are too many", head.Width, head.Height)
 	}
+
 	picture, _, err := image.Decode(bytes.NewReader(data))
 	if err != nil {
 		return Thumbnail{}, err
@@ -54,11 +54,11 @@ func scaled(data []byte) (Thumbnail, error) {
 	if picture.Bounds().Empty() {
 		return Thumbnail{}, errors.New("it has no pixels")
 	}
+
 	return shrink(picture), nil
 }
 
-// shrink takes the nearest pixel for each of the thumbnail's. Small pictures
-// stay as they are.
+// shrink takes the nearest pixel for each pixel of the thumbnail. Small pictures keep their size.
 func shrink(picture image.Image) Thumbnail {
 	from := picture.Bounds()
 	longer := max(from.Dx(), from.Dy(), thumbnailSize)
@@ -72,6 +72,6 @@ func shrink(picture image.Image) Thumbnail {
 	return t
 }
 
-// nearest is the pixel of a row of size from below the middle of pixel i of one
+// nearest returns the pixel in a row of size from that is nearest to the middle of pixel i in a row
 // of size to.
 func nearest(i, to, from int) int { return (2*i + 1) * from / (2 * to) }

@@ -1,13 +1,13 @@
-// Matrix multiplies square matrices of random numbers in three ways: in this
-// process, with goroutines, and with a pool of worker processes. It checks that all
-// three come to the same, and prints how long each took.
+// Matrix multiplies square matrices of random numbers in three ways: in this process, with
+// goroutines, and with a pool of worker processes. It checks that all three give the same product,
+// and prints how long each took.
 //
 //	go run ./examples/matrix [SIZE...]
 //
-// The matrices lie in memory that this process and the workers share: a task is a few
-// numbers that say which rows are its, the workers write these rows where they
-// belong, and no element is ever sent or copied. A multiplication alone is work for
-// goroutines; workers are for one that may crash, hang or eat memory.
+// The matrices are in memory that this process and the workers share. A task is a few numbers that
+// name some rows, and the workers write these rows in place, so no element is ever sent or copied.
+// A multiplication alone is work for goroutines; workers are for tasks that may crash, hang or eat
+// memory.
 package main
 
 import (
@@ -44,7 +44,7 @@ func main() {
 	}
 }
 
-// parseSizes returns how many rows the matrices have, one number for each pair.
+// parseSizes returns the number of rows for each pair of matrices.
 func parseSizes(args []string) ([]int, error) {
 	if len(args) == 0 {
 		return []int{256, 512, 1024}, nil
@@ -60,11 +60,11 @@ func parseSizes(args []string) ([]int, error) {
 	return sizes, nil
 }
 
-// maxSize is where three matrices take 6 GiB.
+// maxSize is the size at which three matrices take 6 GiB.
 const maxSize = 1 << 14
 
-// run multiplies matrices of all sizes and writes the report to w. It returns an
-// error if any two ways come to different products.
+// run multiplies matrices of all sizes and writes the report to w. It returns an error if the ways
+// disagree about a product.
 func run(ctx context.Context, w io.Writer, sizes []int) error {
 	workers := mp.NumCPU()
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers})
@@ -72,7 +72,7 @@ func run(ctx context.Context, w io.Writer, sizes []int) error {
 		return err
 	}
 	defer pool.Close()
-	if err := pool.Ready(ctx); err != nil { // so that no time is that of starting them
+	if err := pool.Ready(ctx); err != nil { // so that no measurement includes starting the workers
 		return err
 	}
 
@@ -92,5 +92,6 @@ func run(ctx context.Context, w io.Writer, sizes []int) error {
 			return fmt.Errorf("the products of size %d are not equal", m.n)
 		}
 	}
+
 	return nil
 }

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { mptest.Main(m) }
 
 func TestMultiply(t *testing.T) {
 	a, b := []float64{1, 2, 3, 4}, []float64{5, 6, 7, 8}
-	c := []float64{9, 9, 9, 9} // what was there does not matter
+	c := []float64{9, 9, 9, 9} // the old contents do not matter
 	multiply(c, a, b, 2, 0, 1)
 	if want := []float64{19, 22, 9, 9}; !slices.Equal(c, want) {
 		t.Errorf("the first row: got %v, want %v", c, want)
@@ -31,19 +31,21 @@ func TestMultiply(t *testing.T) {
 	}
 }
 
-// The sizes are such that the last band is a full one, and a part of one.
+// With these sizes the last band is a full one, or a part of one.
 func TestMeasure(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer pool.Close()
 	for _, n := range []int{1, bandRows, 5*bandRows + 3, 16 * bandRows} {
 		m, err := measure(t.Context(), pool, 3, n)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if !m.equal {
 			t.Errorf("%d: the products are not equal", n)
 		}
@@ -59,17 +61,19 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// The product by the workers is not compared with itself.
+// The product that the workers computed is not compared with itself.
 func TestInWorkers(t *testing.T) {
 	m, err := newMatrices(20)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer m.close()
 	inline, err := mp.NewInline(mp.InlineConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer inline.Close()
 	want, err := m.inSequence(t.Context())
 	if err != nil {

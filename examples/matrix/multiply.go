@@ -12,9 +12,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// multiply writes rows lo to hi of the product of a and b, which have n rows and
-// columns, into c. The order of its sums is always the same, so the product is too,
-// to the last bit.
+// multiply writes rows lo to hi of the product of a and b, which have n rows and columns, into c.
+// It always adds in the same order, so the product is the same to the last bit.
 func multiply(c, a, b []float64, n, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		row := c[i*n : (i+1)*n]
@@ -28,10 +27,10 @@ func multiply(c, a, b []float64, n, lo, hi int) {
 	}
 }
 
-// bandRows is how many rows are one piece of work.
+// bandRows is the number of rows in one piece of work.
 const bandRows = 8
 
-// matrices are two factors and their product, row by row, in shared memory.
+// matrices holds two factors and their product, row by row, in shared memory.
 type matrices struct {
 	N       int
 	A, B, C *ipc.Array[float64]
@@ -54,7 +53,7 @@ func newMatrices(n int) (m matrices, err error) {
 	return m, nil
 }
 
-// close gives the memory back, that of the workers too.
+// close frees the memory, in the workers too.
 func (m matrices) close() error {
 	var errs []error
 	for _, array := range []*ipc.Array[float64]{m.A, m.B, m.C} {
@@ -77,7 +76,7 @@ func (m matrices) inSequence(ctx context.Context) ([]float64, error) {
 	return c, nil
 }
 
-// inGoroutines is inSequence with as many goroutines as given.
+// inGoroutines is like inSequence but uses the given number of goroutines.
 func (m matrices) inGoroutines(ctx context.Context, goroutines int) ([]float64, error) {
 	c := make([]float64, m.N*m.N)
 	a, b := m.A.Slice(), m.B.Slice()
@@ -85,6 +84,7 @@ func (m matrices) inGoroutines(ctx context.Context, goroutines int) ([]float64, 
 		begun atomic.Int64
 		group sync.WaitGroup
 	)
+
 	for range goroutines {
 		group.Go(func() {
 			for ctx.Err() == nil {
@@ -96,24 +96,25 @@ func (m matrices) inGoroutines(ctx context.Context, goroutines int) ([]float64, 
 			}
 		})
 	}
+
 	group.Wait()
 	return c, context.Cause(ctx)
 }
 
-// band is the argument of a task: the handles of the matrices and some rows.
+// band is the argument of a task: the handles of the matrices, and some rows.
 type band struct {
 	M      matrices
 	Lo, Hi int
 }
 
-// multiplyBand returns the id of the process that it ran in.
+// multiplyBand multiplies a band and returns the ID of its process.
 var multiplyBand = mp.Register("multiplyBand", func(_ context.Context, b band) (pid int, err error) {
 	multiply(b.M.C.Slice(), b.M.A.Slice(), b.M.B.Slice(), b.M.N, b.Lo, b.Hi)
 	return os.Getpid(), nil
 })
 
-// inWorkers has the workers write the product into C, and returns who wrote each band. Map
-// returns when all have; so nothing else is needed before C is read.
+// inWorkers makes the workers write the product into C, and returns which process wrote each band.
+// Map returns when all tasks have returned, so C can be read without further synchronization.
 func (m matrices) inWorkers(ctx context.Context, ex mp.Executor) (pids []int, err error) {
 	var bands []band
 	for lo := 0; lo < m.N; lo += bandRows {

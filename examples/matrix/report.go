@@ -12,16 +12,16 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A measurement is what became of one pair of matrices.
+// A measurement is the result for one pair of matrices.
 type measurement struct {
 	n                               int
 	sequential, goroutines, workers time.Duration
 	pids                            []int // of the workers, by band
-	equal                           bool  // all products
+	equal                           bool  // whether all products are equal
 }
 
-// measure multiplies a pair of matrices in all ways, with as many goroutines as the
-// pool has workers.
+// measure multiplies a pair of matrices in all ways, with as many goroutines as the pool has
+// workers.
 func measure(ctx context.Context, pool *mp.Pool, workers, n int) (m measurement, err error) {
 	matrices, err := newMatrices(n)
 	if err != nil {

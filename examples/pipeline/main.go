@@ -1,17 +1,17 @@
-// Pipeline compresses the files below a directory, by default internal packages of the
-// installed Go, into a zip archive, and indexes which words are in which files: one stage
-// of worker processes reads, one compresses, one indexes, with queues between them.
+// Pipeline compresses the files below a directory, by default internal packages of the installed
+// Go, into a zip archive, and indexes which words are in which files. One stage of worker processes
+// reads, one compresses and one indexes, with queues between them.
 //
 //	go run ./examples/pipeline [-check] [-o FILE] [-workers N] [DIR]
 //
-// The queues are bounded, so the stages keep step with the slowest one and memory stays
-// small, however large the tree. A file's text is written once, into shared memory by who
-// reads it, and handed from stage to stage as it is. A file that cannot be read is reported
-// and ends nothing. With -check all is done once more in this process, and compared.
+// The queues are bounded, so the stages keep pace with the slowest one, and memory stays small
+// however large the tree is. The reading process writes a file's text into shared memory once, and
+// the stages pass it on without copying. A file that cannot be read is reported and does not end
+// the job. With -check the program does everything again in this process, and compares the results.
 //
-// Files that are read and compressed in a fraction of a millisecond are work for goroutines:
-// each hand-over to another process costs a good part of that. Processes are for stages
-// that may crash, hang or eat memory, a decoder in C for instance.
+// Reading and compressing a file in a fraction of a millisecond is work for goroutines: each
+// transfer to another process costs a good part of that time. Processes are for stages that may
+// crash, hang or eat memory, for instance a decoder in C.
 package main
 
 import (
@@ -30,8 +30,8 @@ import (
 
 type options struct {
 	dir     string // Go's own if empty
-	archive string // none is kept if empty
-	workers int    // a stage
+	archive string // not kept if empty
+	workers int    // for each stage
 	check   bool
 }
 
@@ -73,7 +73,8 @@ func run(ctx context.Context, w io.Writer, o options) error {
 		}
 		o.dir = filepath.Join(root, "src", "internal")
 	}
-	dir, err := filepath.Abs(o.dir) // also for workers
+
+	dir, err := filepath.Abs(o.dir) // absolute, since workers use it too
 	if err != nil {
 		return err
 	}
@@ -90,10 +91,11 @@ func run(ctx context.Context, w io.Writer, o options) error {
 	if err != nil {
 		return err
 	}
+
 	return writeReport(w, m)
 }
 
-// measure does the job in the ways that are asked for, and checks that they agree.
+// measure does the job in the requested ways, and checks that they agree.
 func measure(ctx context.Context, j job, o options) (m measurement, err error) {
 	m = measurement{dir: j.dir, workers: o.workers}
 	err = writeArchive(o.archive, func(to io.Writer) error {
@@ -111,8 +113,8 @@ func measure(ctx context.Context, j job, o options) (m measurement, err error) {
 	return m, err
 }
 
-// writeArchive has an archive written, to a file if it has a name. Half an archive is
-// removed.
+// writeArchive writes an archive with the given function, to a file if it has a name. It removes an
+// incomplete archive.
 func writeArchive(name string, write func(io.Writer) error) error {
 	if name == "" {
 		return write(io.Discard)

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { mptest.Main(m) }
 
-// newJob is a job of files with these texts by name.
+// newJob returns a job with files that have the given texts, by name.
 func newJob(t *testing.T, texts map[string]string) job {
 	t.Helper()
 	j := job{dir: t.TempDir(), names: slices.Sorted(maps.Keys(texts))}
@@ -37,7 +37,7 @@ func newJob(t *testing.T, texts map[string]string) job {
 	return j
 }
 
-// few are files of all kinds: empty, binary, larger than what a queue has room for.
+// few has files of all kinds: empty, binary, and larger than the room in a queue.
 var few = map[string]string{
 	"a.txt":     "one fish, two fish",
 	"dir/b.txt": "red fish; blue_fish 2\n",
@@ -53,10 +53,12 @@ func check(t *testing.T, j job, workers int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	want, err := inOneProcess(t.Context(), j, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if err := got.equal(want); err != nil {
 		t.Error(err)
 	}
@@ -67,6 +69,7 @@ func check(t *testing.T, j job, workers int) {
 	if len(z.File) != len(j.names) {
 		t.Errorf("%d files of %d are in the archive", len(z.File), len(j.names))
 	}
+
 	for i, name := range j.names {
 		want, err := os.ReadFile(j.path(i))
 		if err != nil {
@@ -96,7 +99,7 @@ func TestIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// a.txt is 0, dir/b.txt 2, large 4; binary and dir/empty have no words.
+	// File a.txt is 0, dir/b.txt 2 and large 4; binary and dir/empty have no words.
 	want := index{
 		"one": {0}, "two": {0}, "fish": {0, 2, 4}, "red": {2}, "blue_fish": {2}, "2": {2}, "and": {4}, "chips": {4},
 	}
@@ -108,7 +111,7 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// A file that vanished after it was listed is reported, and the others are done.
+// A file that has vanished after it was listed is reported, and the other files are processed.
 func TestVanishedFile(t *testing.T) {
 	j := newJob(t, few)
 	j.names = append(j.names, "gone")
@@ -147,12 +150,13 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// What ends the job in the middle, when stages are at work and queues full, ends all of it.
+// An error in the middle of the job, when stages are at work and queues full, ends the whole job.
 func TestEndsInTheMiddle(t *testing.T) {
 	j := newJob(t, few)
 	for len(j.names) < 50*waiting {
 		j.names = append(j.names, "large")
 	}
+
 	t.Run("cancelled", func(t *testing.T) {
 		mptest.NoLeaks(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -164,6 +168,7 @@ func TestEndsInTheMiddle(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+
 	t.Run("disk full", func(t *testing.T) {
 		mptest.NoLeaks(t)
 		full := errors.New("disk full")
@@ -172,6 +177,7 @@ func TestEndsInTheMiddle(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+
 	t.Run("half an archive", func(t *testing.T) {
 		mptest.NoLeaks(t)
 		name := filepath.Join(t.TempDir(), "x.zip")
@@ -193,11 +199,13 @@ func TestReport(t *testing.T) {
 	if err := run(t.Context(), &out, options{dir: j.dir, archive: archive, workers: 1, check: true}); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, want := range []string{"files       5\n", "words       8\n", "  fish       3\n", "both come to the same\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q", want)
 		}
 	}
+
 	if t.Failed() {
 		t.Log(out.String())
 	}

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// A measurement is what came of a job and how long it took.
+// A measurement is the result of a job and the time that it took.
 type measurement struct {
 	dir     string
 	workers int
 	result
-	inStages, alone time.Duration // alone is 0 if that was not asked for
+	inStages, alone time.Duration // alone is 0 without -check
 }
 
-// timed runs f on a heap that is free of what was before.
+// timed runs f on a heap without earlier garbage.
 func timed(f func() (result, error)) (time.Duration, result, error) {
 	runtime.GC()
 	begin := time.Now()
@@ -26,7 +26,7 @@ func timed(f func() (result, error)) (time.Duration, result, error) {
 	return time.Since(begin), r, err
 }
 
-// common is how many of the words that are in most files are reported.
+// common is the number of words in the report, those that are in most files.
 const common = 5
 
 func writeReport(w io.Writer, m measurement) error {
@@ -57,10 +57,11 @@ func writeReport(w io.Writer, m measurement) error {
 	if m.alone > 0 {
 		fmt.Fprintf(table, "  one process\t%.2f\n\nboth come to the same\n", m.alone.Seconds())
 	}
+
 	return table.Flush()
 }
 
-// mostCommon returns up to n words that are in most files.
+// mostCommon returns up to n of the words that are in most files.
 func mostCommon(words index, n int) []string {
 	sorted := make([]string, 0, len(words))
 	for word := range words {

@@ -15,15 +15,15 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// queues connect the stages. All workers are given all of them.
+// queues connect the stages. Each worker gets all of them.
 type queues struct {
-	Todo *ipc.Queue[todo] // of main, for those who read
-	Read *ipc.Queue[text] // for those who compress
-	Pack *ipc.Queue[text] // for those who index
-	Done *ipc.Queue[done] // of all stages, for main
+	Todo *ipc.Queue[todo] // from main to the readers
+	Read *ipc.Queue[text] // to the packers
+	Pack *ipc.Queue[text] // to the indexers
+	Done *ipc.Queue[done] // from all stages to main
 }
 
-// todo is a file that is to be read.
+// todo is a file that must be read.
 type todo struct {
 	File int // its number
 	Path string
@@ -32,7 +32,7 @@ type todo struct {
 // text is a file that has been read.
 type text struct {
 	File int
-	Data *ipc.Slab[byte] // moves on with it
+	Data *ipc.Slab[byte] // is passed on with the text
 	Size int
 }
 
@@ -45,7 +45,7 @@ type done struct {
 	Packed []byte
 }
 
-// waiting is how many files may wait for a stage: enough for it to be busy.
+// waiting is how many files may wait for a stage, which is enough to keep it busy.
 const waiting = 16
 
 func newQueues() (q queues, err error) {
@@ -61,7 +61,7 @@ func newQueues() (q queues, err error) {
 	return q, err
 }
 
-// discard gives up what is left in the queues; nothing, when all has gone well.
+// discard drops the elements that are left in the queues. After success there are none.
 func (q queues) discard() {
 	for _, x := range []interface{ Discard() error }{q.Todo, q.Read, q.Pack, q.Done} {
 		_ = x.Discard()
@@ -75,10 +75,10 @@ var readFiles = mp.RegisterAction("readFiles", func(ctx context.Context, q queue
 		}
 		t := text{File: todo.File}
 		if t.Data, t.Size, err = readSlab(todo.Path); err != nil {
-			// That is this file's end, not the job's.
+			// This error ends the file, but not the job.
 			err = q.Done.Put(ctx, done{File: todo.File, Info: fileInfo{Problem: tree.Reason(err).Error()}})
 		} else if err = q.Read.Put(ctx, t); err != nil {
-			err = errors.Join(err, t.Data.Close()) // it has not moved
+			err = errors.Join(err, t.Data.Close()) // the slab has not been passed on
 		}
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ var readFiles = mp.RegisterAction("readFiles", func(ctx context.Context, q queue
 	return nil
 })
 
-// readSlab reads a file into shared memory. If it grows meanwhile, it ends where it did.
+// readSlab reads a file into shared memory. If the file grows meanwhile, only its old size is read.
 func readSlab(path string) (*ipc.Slab[byte], int, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -98,7 +98,8 @@ func readSlab(path string) (*ipc.Slab[byte], int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	data, err := ipc.NewSlab[byte](max(int(info.Size()), 1)) // none is empty
+
+	data, err := ipc.NewSlab[byte](max(int(info.Size()), 1)) // a slab cannot be empty
 	if err != nil {
 		return nil, 0, err
 	}
@@ -107,6 +108,7 @@ func readSlab(path string) (*ipc.Slab[byte], int, error) {
 		_ = data.Close()
 		return nil, 0, err
 	}
+
 	return data, n, nil
 }
 
@@ -130,7 +132,7 @@ var packFiles = mp.RegisterAction("packFiles", func(ctx context.Context, q queue
 	return nil
 })
 
-// indexFiles returns the index of the files that it got.
+// indexFiles returns the index of the files that it received.
 var indexFiles = mp.Register("indexFiles", func(ctx context.Context, q queues) (index, error) {
 	x := index{}
 	for t, err := range q.Pack.All(ctx) {
@@ -138,26 +140,26 @@ var indexFiles = mp.Register("indexFiles", func(ctx context.Context, q queues) (
 			return nil, err
 		}
 		x.add(t.File, t.bytes())
-		_ = t.Data.Close() // it goes no further; its memory is used for the next one
+		_ = t.Data.Close() // this is the last stage, and the memory can be used for the next file
 	}
 	return x, nil
 })
 
-// inStages does a job with so many worker processes a stage.
+// inStages does a job with the given number of worker processes for each stage.
 func inStages(ctx context.Context, j job, workers int, to io.Writer) (result, error) {
 	q, err := newQueues()
 	if err != nil {
 		return result{}, err
 	}
 	defer q.discard()
-	// A worker each, because they wait for each other.
+	// Each task needs a worker of its own, since the tasks wait for each other.
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 3 * workers})
 	if err != nil {
 		return result{}, err
 	}
 	defer pool.Close()
 
-	// The first failure ends everything else: the workers' context is this one, too.
+	// The first failure ends everything else, since the workers' context is also this one.
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var group sync.WaitGroup
@@ -174,16 +176,17 @@ func inStages(ctx context.Context, j job, workers int, to io.Writer) (result, er
 	packers := mp.MapAsync(ctx, pool, packFiles, same)
 	indexers := mp.MapAsync(ctx, pool, indexFiles, same)
 
-	// A queue is closed when all who put something into it have returned.
+	// A queue is closed when all tasks that put into it have returned.
 	var parts []index
 	together(func() error { return feed(ctx, j, q.Todo) })
 	together(func() error {
 		_, err := readers.Result(ctx)
 		return errors.Join(err, q.Read.Close())
 	})
+
 	together(func() error {
 		_, err := packers.Result(ctx)
-		return errors.Join(err, q.Pack.Close(), q.Done.Close()) // those who read have ended before
+		return errors.Join(err, q.Pack.Close(), q.Done.Close()) // the readers have ended before
 	})
 	together(func() (err error) {
 		parts, err = indexers.Result(ctx)
@@ -227,13 +230,15 @@ func (r *result) collect(ctx context.Context, j job, from *ipc.Queue[done], to i
 			return err
 		}
 	}
+
 	if missing != 0 {
 		return fmt.Errorf("%d files got lost on their way", missing)
 	}
+
 	return archive.Close()
 }
 
-// merge makes one index of those of several workers.
+// merge merges the indexes of several workers.
 func merge(parts []index) index {
 	all := index{}
 	for _, part := range parts {

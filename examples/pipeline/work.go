@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp/examples/internal/tree"
 )
 
-// A job is some files of a directory.
+// A job is a set of files in a directory.
 type job struct {
 	dir   string
 	names []string // relative to dir, with slashes
@@ -27,19 +27,19 @@ type job struct {
 
 func (j job) path(i int) string { return filepath.Join(j.dir, filepath.FromSlash(j.names[i])) }
 
-// A fileInfo is what is known of a file in the end. It can be compared.
+// A fileInfo is the final information about a file. It is comparable.
 type fileInfo struct {
-	Problem   string // why nothing else is known; "" for nearly all
+	Problem   string // why the other fields are empty; usually ""
 	Size      int
 	CRC       uint32 // of the text
 	PackedCRC uint32
-	Packed    int // its size
+	Packed    int // its compressed size
 }
 
-// An index tells in which files, by number, a word is.
+// An index maps a word to the numbers of the files that contain it.
 type index map[string][]int
 
-// add adds the words of a text that is not binary.
+// add adds the words of a text, unless the text is binary.
 func (x index) add(file int, text []byte) {
 	if !utf8.Valid(text) {
 		return
@@ -55,10 +55,10 @@ func (x index) add(file int, text []byte) {
 	}
 }
 
-// A result is what comes of a job.
+// A result is the result of a job.
 type result struct {
 	files []fileInfo
-	words index // the files of each word in order
+	words index // the files of each word are in order
 }
 
 // equal returns an error that shows the first difference of two results.
@@ -74,7 +74,7 @@ func (r result) equal(other result) error {
 	return nil
 }
 
-// A packer compresses one text after the other, with the same memory.
+// A packer compresses one text after the other in the same memory.
 type packer struct {
 	out   bytes.Buffer
 	flate *flate.Writer
@@ -86,7 +86,7 @@ func newPacker() *packer {
 	return p
 }
 
-// pack returns text compressed, valid until the next call, and what is known of it.
+// pack compresses a text. The result is valid until the next call.
 func (p *packer) pack(text []byte) ([]byte, fileInfo, error) {
 	p.out.Reset()
 	p.flate.Reset(&p.out)
@@ -103,7 +103,7 @@ func (p *packer) pack(text []byte) ([]byte, fileInfo, error) {
 	}, nil
 }
 
-// addTo adds a file that has been compressed to an archive.
+// addTo adds a compressed file to an archive.
 func (f fileInfo) addTo(archive *zip.Writer, name string, packed []byte) error {
 	w, err := archive.CreateRaw(&zip.FileHeader{
 		Name: name, Method: zip.Deflate, CRC32: f.CRC,
@@ -125,6 +125,7 @@ func inOneProcess(ctx context.Context, j job, to io.Writer) (result, error) {
 		if err := context.Cause(ctx); err != nil {
 			return r, err
 		}
+
 		text, err := os.ReadFile(j.path(i))
 		if err != nil {
 			r.files[i].Problem = tree.Reason(err).Error()
@@ -140,5 +141,6 @@ func inOneProcess(ctx context.Context, j job, to io.Writer) (result, error) {
 		}
 		r.words.add(i, text)
 	}
+
 	return r, archive.Close()
 }

@@ -10,7 +10,7 @@ import (
 	"unicode"
 )
 
-// A result is what was found in a tree.
+// A result is the result for a tree.
 type result struct {
 	Files      int
 	Copies     int // of texts that were counted already
@@ -34,16 +34,17 @@ func (r result) equal(other result) error {
 	return nil
 }
 
-// digest tells texts apart.
+// digest identifies a text.
 type digest [sha256.Size]byte
 
-// visit counts the words in the Go files of a directory that are fresh, and returns the
-// directories in it. A link counts as what it is: nothing.
+// visit counts the words in the Go files of a directory that are fresh, and returns the directories
+// in it. It does not follow links.
 func visit(dir string, fresh func(digest) (bool, error)) (found result, below []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return result{Unreadable: 1}, nil, nil
 	}
+
 	found.Words = map[string]int{}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
@@ -56,6 +57,7 @@ func visit(dir string, fresh func(digest) (bool, error)) (found result, below []
 			}
 		}
 	}
+
 	return found, below, nil
 }
 
@@ -65,6 +67,7 @@ func (r *result) count(path string, fresh func(digest) (bool, error)) error {
 		r.Unreadable++
 		return nil
 	}
+
 	isFresh, err := fresh(sha256.Sum256(text))
 	if err != nil {
 		return err
@@ -78,5 +81,6 @@ func (r *result) count(path string, fresh func(digest) (bool, error)) error {
 	for word := range strings.FieldsFuncSeq(string(text), notInWord) {
 		r.Words[strings.Clone(word)]++
 	}
+
 	return nil
 }

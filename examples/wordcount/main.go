@@ -1,13 +1,12 @@
 // Wordcount counts the words in the Go files below a directory, by default the source of the
-// installed Go. Worker processes share what changes all the time, in a manager: the
-// directories that are still to be visited, the texts that have been seen, of which copies are
-// not counted twice, and the counts.
+// installed Go. Worker processes share changing data in a manager: the directories still to visit,
+// the texts already seen, so that copies are not counted twice, and the counts.
 //
 //	go run ./examples/wordcount [-workers N] [DIR]
 //
-// Nobody knows the tree before: who visits a directory puts those below it on the list, and the
-// job is done when all have been dealt with. In the end all is counted once more in this
-// process, and compared.
+// The tree is not known in advance. A worker that visits a directory puts its subdirectories on the
+// list, and the job is done when all directories have been processed. In the end the program counts
+// everything once more in this process, and compares the results.
 package main
 
 import (
@@ -26,7 +25,7 @@ import (
 )
 
 func main() {
-	mp.Init() // a worker process visits directories in here and never returns, and so does the manager
+	mp.Init() // a worker process visits directories in here and never returns; neither does the manager
 
 	workers := flag.Int("workers", mp.NumCPU(), "how many worker processes there are")
 	flag.Usage = usage
@@ -58,7 +57,8 @@ func run(ctx context.Context, w io.Writer, dir string, workers int) error {
 		}
 		dir = filepath.Join(root, "src")
 	}
-	dir, err := filepath.Abs(dir) // also for workers
+
+	dir, err := filepath.Abs(dir) // absolute, since workers use it too
 	if err != nil {
 		return err
 	}
@@ -77,5 +77,6 @@ func run(ctx context.Context, w io.Writer, dir string, workers int) error {
 	if err := r.equal(alone); err != nil {
 		return err
 	}
+
 	return r.write(w)
 }

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { mptest.Main(m) }
 
-// newTree is a directory with files of these texts by name.
+// newTree returns a directory with files that have the given texts, by name.
 func newTree(t *testing.T, texts map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,7 +42,7 @@ var few = map[string]string{
 	"not.txt":      "fish fish fish",
 }
 
-// Words are counted once for each different text, wherever it lies.
+// Words are counted once for each different text, in whatever directory it is.
 func TestCounts(t *testing.T) {
 	mptest.NoLeaks(t)
 	dir := newTree(t, few)
@@ -50,9 +50,11 @@ func TestCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if got.Files != 6 || got.Copies != 1 || got.Words["fish"] != 4 || got.Words["blue_fish"] != 1 || got.Words["Fisch"] != 1 {
 		t.Errorf("%+v %v", got, got.Words)
 	}
+
 	want, err := inOneProcess(t.Context(), dir)
 	if err == nil {
 		err = got.equal(want)
@@ -66,7 +68,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// Real source comes to the same with and without workers, and the report says so.
+// Real source gives the same result with and without workers, and the report says so.
 func TestRun(t *testing.T) {
 	mptest.NoLeaks(t)
 	var out bytes.Buffer
@@ -80,7 +82,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A directory that is not there, and a context that ends, are found out.
+// A missing directory and an ended context are handled.
 func TestTrouble(t *testing.T) {
 	mptest.NoLeaks(t)
 	r, err := inProcesses(t.Context(), filepath.Join(t.TempDir(), "none"), 1)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A report is what came of a job and how long it took.
+// A report is the result of a job and the time that it took.
 type report struct {
 	dir     string
 	workers int
@@ -18,7 +18,7 @@ type report struct {
 	together, alone time.Duration
 }
 
-// most is how many of the words are reported that occur most often.
+// most is the number of words in the report, those that occur most often.
 const most = 10
 
 func (r report) write(w io.Writer) error {
@@ -26,6 +26,7 @@ func (r report) write(w io.Writer) error {
 	for _, n := range r.Words {
 		total += n
 	}
+
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "Go files below %s\n\n", r.dir)
 	fmt.Fprintf(table, "files\t%d\n", r.Files)
@@ -33,6 +34,7 @@ func (r report) write(w io.Writer) error {
 	if r.Unreadable > 0 {
 		fmt.Fprintf(table, "unreadable\t%d\n", r.Unreadable)
 	}
+
 	fmt.Fprintf(table, "words\t%d\n", total)
 	fmt.Fprintf(table, "different words\t%d\n", len(r.Words))
 	fmt.Fprintf(table, "\nword\ttimes\n")

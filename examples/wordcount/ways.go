@@ -8,9 +8,9 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// shared is what the workers share, in a manager.
+// shared is the data that the workers share in a manager.
 type shared struct {
-	Work  *manager.Queue[string]     // directories that are to be visited
+	Work  *manager.Queue[string]     // directories to visit
 	Seen  *manager.Set[digest]       // texts
 	Words *manager.Dict[string, int] // counts
 }
@@ -25,7 +25,7 @@ var work = mp.Register("work", func(ctx context.Context, s shared) (result, erro
 			return all, err
 		}
 		found, below, err := visit(dir, func(d digest) (bool, error) {
-			n, err := s.Seen.Add(ctx, d) // of those who find the same text one is told 1
+			n, err := s.Seen.Add(ctx, d) // if several workers find the same text, exactly one of them gets 1
 			return n == 1, err
 		})
 		for _, dir := range below {
@@ -40,7 +40,7 @@ var work = mp.Register("work", func(ctx context.Context, s shared) (result, erro
 	return all, nil
 })
 
-// inProcesses has workers visit a tree.
+// inProcesses makes workers visit a tree.
 func inProcesses(ctx context.Context, dir string, workers int) (all result, err error) {
 	m, err := manager.Start(ctx, manager.Config{})
 	if err != nil {
@@ -51,6 +51,7 @@ func inProcesses(ctx context.Context, dir string, workers int) (all result, err 
 	if err != nil {
 		return all, err
 	}
+
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers})
 	if err != nil {
 		return all, err
@@ -60,11 +61,11 @@ func inProcesses(ctx context.Context, dir string, workers int) (all result, err 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	parts := mp.MapAsync(ctx, pool, work, repeated(s, workers), mp.ChunkSize(1))
-	parts.OnDone(func(_ []result, err error) { cancel(err) }) // if a worker fails, nobody waits for it
+	parts.OnDone(func(_ []result, err error) { cancel(err) }) // if a worker fails, the waiting below ends
 	if err := s.Work.Put(ctx, dir); err != nil {
 		return all, err
 	}
-	if err := s.Work.Join(ctx); err != nil { // all have been visited, and have put what is below them
+	if err := s.Work.Join(ctx); err != nil { // all directories have been visited, including their subdirectories
 		return all, err
 	}
 	if err := s.Work.CloseSend(ctx); err != nil {
@@ -77,6 +78,7 @@ func inProcesses(ctx context.Context, dir string, workers int) (all result, err 
 	for _, r := range results {
 		all.add(r)
 	}
+
 	all.Words, err = s.Words.Copy(context.WithoutCancel(ctx))
 	return all, err
 }
@@ -100,7 +102,7 @@ func repeated(s shared, n int) []shared {
 	return all
 }
 
-// inOneProcess does the same without anybody's help.
+// inOneProcess does the same without workers.
 func inOneProcess(ctx context.Context, dir string) (all result, err error) {
 	all.Words = map[string]int{}
 	seen := map[digest]bool{}
@@ -108,6 +110,7 @@ func inOneProcess(ctx context.Context, dir string) (all result, err error) {
 		if err := ctx.Err(); err != nil {
 			return all, context.Cause(ctx)
 		}
+
 		found, below, err := visit(list[0], func(d digest) (bool, error) {
 			fresh := !seen[d]
 			seen[d] = true
@@ -122,5 +125,6 @@ func inOneProcess(ctx context.Context, dir string) (all result, err error) {
 			all.Words[word] += n
 		}
 	}
+
 	return all, nil
 }

@@ -1,12 +1,12 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Array.
 //
-// What is different in mp: Slice is the shared memory itself, an ordinary Go
-// slice, and costs nothing; an element of Python's Array takes a lock and a call. A
-// copy, the guide's arr[:], is Copy.
+// Differences in mp: Slice is the shared memory itself, an ordinary Go slice, and costs nothing; an
+// access to an element of Python's Array takes a lock and a call. Copy returns a copy, like the
+// guide's arr[:].
 //
-// Guide "Multiprocessing" (the one that begins "python Logo") is wrong to say
-// that a server process manages Values and Arrays: they lie in memory that the
-// processes share. It is a Manager that has a server.
+// Guide "Multiprocessing" (the one that begins "python Logo") wrongly says that a server process
+// manages Values and Arrays. They are in memory that the processes share. Only a Manager has a
+// server.
 package main
 
 import (

@@ -1,10 +1,9 @@
 // Guide "Multiprocessing_", ProcessPoolExecutor, the program.
 //
-// What is different in mp: Pool is the executor too. The guide drops what
-// executor.map returns, and every error with it; here they are looked at.
-// (executor.map itself waits for nothing: leaving the with block does.) The two
-// lines that a task of the guide prints can get between those of another; they
-// are one line here. A task takes 50 ms instead of 200.
+// Differences in mp: Pool is also the executor. The guide drops the result of executor.map, and
+// every error with it; this program checks them. (executor.map itself does not wait; leaving the
+// with block does.) The two lines that a task of the guide prints can mix with those of another
+// task; here they are one line. A task takes 50 ms instead of 200.
 package main
 
 import (

@@ -1,10 +1,9 @@
 // Guide "Multiprocessing_", ProcessPoolExecutor Methods, map().
 //
-// The guide is wrong to say that executor.map blocks until all tasks have finished:
-// it returns an iterator at once, and list waits. Its counterpart is Stream,
-// which reads its input only as far ahead as the workers need (executor.map
-// reads all of it first, unless it gets Python 3.14's buffersize). For a slice
-// of results mp.Map is shorter: see pool-square.
+// The guide wrongly says that executor.map blocks until all tasks have finished: it returns an
+// iterator at once, and list waits. Its counterpart is Stream, which reads its input only as far
+// ahead as the workers need. (executor.map reads the whole input first, unless it gets Python
+// 3.14's buffersize.) For a slice of results mp.Map is shorter: see pool-square.
 package main
 
 import (

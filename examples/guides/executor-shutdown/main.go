@@ -1,9 +1,8 @@
 // Guide "Multiprocessing_", ProcessPoolExecutor Methods, shutdown().
 //
-// Shutdown is shutdown(wait=True): no new tasks, and those that were taken, not
-// only the running ones as the guide has it, are done. What is different in mp:
-// its context bounds the waiting, after which the rest is ended. To end all
-// at once, Close.
+// Shutdown is like shutdown(wait=True): it accepts no new tasks and finishes all accepted ones, not
+// only the running ones as the guide says. Differences in mp: the context bounds the waiting; when
+// it ends, Shutdown ends the remaining tasks. To end all tasks at once, use Close.
 package main
 
 import (
@@ -38,7 +37,7 @@ func main() {
 	}
 
 	for _, future := range futures {
-		result, err := future.Result(ctx) // is there
+		result, err := future.Result(ctx) // is already there
 		if err != nil {
 			log.Fatal(err)
 		}

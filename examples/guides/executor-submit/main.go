@@ -1,8 +1,8 @@
 // Guide "Multiprocessing_", ProcessPoolExecutor Methods, submit().
 //
-// What is different in mp: Submit's context governs the task's whole life, so
-// that a deadline ends even a task that hangs; Result's context only ends the
-// waiting. Where the result is wanted at once, as here, mp.Call is both in one.
+// Differences in mp: Submit's context governs the task's whole life, so a deadline ends even a task
+// that hangs. Result's context ends only the waiting. If the result is needed at once, as here,
+// mp.Call does both in one call.
 package main
 
 import (

@@ -1,14 +1,13 @@
-// Guide "Introduction" (to multiprocessing), Module, Synchronizing Processes with
-// Locks.
+// Guide "Introduction" (to multiprocessing), Module, Synchronizing Processes with Locks.
 //
-// The guide's lock guards nothing, for its counter is not shared: see
-// process-global-counter, which also tells why its processes do not even come that
-// far. Here the counter is shared too, and lock and counter travel together, as one
-// argument. The lock does what the guide says of it, and the counter ends as 10.
+// The guide's lock guards nothing, since its counter is not shared: see process-global-counter,
+// which also explains why its processes do not even get that far. Here the counter is shared too,
+// and lock and counter are sent together, as one argument. The lock does what the guide says, and
+// the counter ends as 10.
 //
-// For a counter alone that is too much. An Atomic needs no lock (see value-array),
-// and a Value has its own (see value-get-lock). A Mutex is for what several objects, or
-// files, or a database have to agree on.
+// A counter alone does not need this. An Atomic needs no lock (see value-array), and a Value has
+// its own (see value-get-lock). A Mutex is for data that must stay consistent across several
+// objects, files or a database.
 package main
 
 import (
@@ -60,6 +59,7 @@ func main() {
 		}
 		processes = append(processes, p)
 	}
+
 	for _, p := range processes {
 		if _, err := p.Wait(context.Background()); err != nil {
 			log.Fatal(err)

@@ -1,16 +1,15 @@
-// Guide "Multiprocessing" (sidebar position 14), Synchronization Between
-// Processes, Using Locks for Safe Access.
+// Guide "Multiprocessing" (sidebar position 14), Synchronization Between Processes, Using Locks for
+// Safe Access.
 //
-// The guide's program counts to 3, not to 15: it does not import os, so each of
-// its processes dies of a NameError in its first print. join says nothing of that,
-// and the last line is printed as if all was well. Here Wait returns the error of
-// a process, and what is not imported does not compile.
+// The guide's program counts to 3, not to 15: it does not import os, so each of its processes dies
+// of a NameError in its first print. join does not report that, and the last line is printed as if
+// nothing had failed. Here Wait returns the error of a process, and a missing import does not
+// compile.
 //
-// What is different in mp: the Mutex guards counting and printing together, so the
-// Value needs no lock of its own (Unlocked); the guide's has one, and takes both.
-// If a process is killed while it holds the lock, the others get ErrOwnerDied; the
-// guide's would wait for ever. The lines of different processes may come in
-// another order than they were printed, each on its way. A process counts every
+// Differences in mp: the Mutex guards counting and printing together, so the Value needs no lock of
+// its own (Unlocked); the guide's Value has one, and its program takes both. If a process is killed
+// while it holds the lock, the others get ErrOwnerDied; the guide's would wait forever. Lines of
+// different processes may appear in another order than they were printed in. A process counts every
 // 10 ms instead of every 100.
 package main
 
@@ -85,7 +84,7 @@ func main() {
 		}
 	}
 
-	final, err := counter.Load(ctx) // nobody else is left
+	final, err := counter.Load(ctx) // the other processes have ended
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,8 +1,8 @@
 // Guide "Multiprocessing_", Which One Should You Use?, Manager: a shared dict.
 //
-// The guide shows the list only. What is different in mp: d[key] += n on Python's dict is a
-// read and a write, between which another process may write; manager.Update has the manager
-// do both as one step.
+// The guide shows only the list. Differences in mp: d[key] += n on Python's dict is a read and a
+// write, and another process may write in between. manager.Update makes the manager do both
+// atomically.
 package main
 
 import (

@@ -1,8 +1,8 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Manager.
 //
-// What is different in mp: a list has a type, and what goes wrong, that the manager has died
-// for instance, is an error of each call. Appending is one step, as in Python; to change an
-// element as a whole there are CompareAndSwap and manager.UpdateAt.
+// Differences in mp: a list has an element type, and each call returns an error if it fails, for
+// instance because the manager has died. Appending is atomic, as in Python. To change an element
+// atomically, use CompareAndSwap or manager.UpdateAt.
 package main
 
 import (

@@ -1,7 +1,8 @@
 // Guide "Multiprocessing_", Which One Should You Use?, Manager: a shared set.
 //
-// The guide names sets, which Python's Manager has since 3.14 only. Here Add also says how many elements
-// are new, so of all the processes that find the same thing one goes on with it.
+// The guide mentions sets, which Python's Manager has had only since 3.14. Here Add also returns
+// how many elements are new, so of several processes that find the same thing exactly one continues
+// with it.
 package main
 
 import (
@@ -30,6 +31,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer m.Close()
 	seen, err := manager.NewSet[string](ctx, m, nil)
 	if err != nil {

@@ -1,10 +1,9 @@
-// Guide "Multiprocessing" (the one that begins "python Logo"), Inter-Process Communication,
-// Pipe: "a two-way communication channel (duplex)". None of the guides has a program in which
-// answers come back; here is one.
+// Guide "Multiprocessing" (the one that begins "python Logo"), Inter-Process Communication, Pipe:
+// "a two-way communication channel (duplex)". No guide has a program in which answers come back;
+// here is one.
 //
-// What is different in mp: the two directions have one type. Main keeps its end, and the
-// other one is the process's alone: when main closes its own, the process receives io.EOF,
-// and has done what it is for.
+// Differences in mp: both directions have the same type. Main keeps its end, and only the process
+// has the other one. When main closes its end, the process receives io.EOF and is done.
 package main
 
 import (
@@ -49,6 +48,7 @@ func main() {
 	if err := p.Start(); err != nil {
 		log.Fatal(err)
 	}
+
 	for _, n := range []int{2, 3, 8} {
 		if err := ours.Send(ctx, n); err != nil {
 			log.Fatal(err)
@@ -59,6 +59,7 @@ func main() {
 		}
 		fmt.Println(n, "squared is", square)
 	}
+
 	if err := ours.Close(); err != nil {
 		log.Fatal(err)
 	}

@@ -1,15 +1,15 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Pipe.
 //
-// The guide's main keeps both ends, and so, where Python forks, do its children. As long as
-// both messages and processes are well, nobody notices; if process1 dies before it sends,
-// process2 waits for ever, for there is still somebody who could send.
+// The guide's main keeps both ends, and so do its children where Python forks. This has no effect
+// while all messages arrive and all processes live. But if process1 dies before it sends, process2
+// waits forever, since other processes could still send.
 //
-// Each end both sends and receives, as in the guide, whose program uses one direction only; there
-// and back is pipe-dialogue.
+// Each end both sends and receives, as in the guide, but the guide's program uses only one
+// direction. For both directions see pipe-dialogue.
 //
-// What is different in mp: an end that was sent is the receiver's alone. When process 1 is
-// gone, so is its end, and process 2 would receive io.EOF. Close in the processes says so
-// sooner; as they end right after it, it could be left out.
+// Differences in mp: only the receiver has an end that was sent to it. When process 1 is gone, its
+// end is closed, and process 2 would receive io.EOF. Close in the processes reports the end sooner;
+// it could be left out here, since they end right after it.
 package main
 
 import (
@@ -25,7 +25,7 @@ var process1 = mp.RegisterAction("process1", func(ctx context.Context, conn *ipc
 	if err := conn.Send(ctx, "Hello from P1"); err != nil {
 		return err
 	}
-	return conn.Close() // what was sent can still be received
+	return conn.Close() // messages that were sent can still be received
 })
 
 var process2 = mp.RegisterAction("process2", func(ctx context.Context, conn *ipc.Conn[string]) error {
@@ -52,6 +52,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	for _, p := range []*mp.Process[struct{}]{p1, p2} {
 		if err := p.Start(); err != nil {
 			log.Fatal(err)

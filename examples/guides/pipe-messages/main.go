@@ -1,16 +1,16 @@
 // Guide "Multiprocessing in Python", Process Communication, Pipes.
 //
-// The guide's program never ends. Its text says that main "needs to close it's end of the
-// pipe" before it joins, and that its program does; it does not, so the receiver never gets
-// an EOFError. To close both ends in main after starting both processes, as the text has
-// it, is enough where Python spawns its processes. Where it forks, as on Linux until Python
-// 3.14, the receiver has inherited the sender's end as well, and waits for itself:
-// sender_conn must be closed there too, or in main before the receiver is started.
+// The guide's program never ends. Its text says that main "needs to close it's end of the pipe"
+// before it joins, and that its program does; it does not, so the receiver never gets an EOFError.
+// Closing both ends in main after starting both processes, as the text says, is enough where Python
+// spawns its processes. Where it forks, as on Linux until Python 3.14, the receiver has inherited
+// the sender's end as well, and waits for itself: sender_conn must be closed there too, or in main
+// before the receiver is started.
 //
-// What is different in mp: an end that was sent to a process is that process's alone, and
-// nobody has a copy to close. So the receiver gets io.EOF when the sender has closed its
-// end, or has died. Because one only sends and the other only receives, the pipe goes one
-// way: to mix up the ends is then an error at once. 50 ms pass instead of a second.
+// Differences in mp: only the process to which an end was sent has it, and there is no copy to
+// close. So the receiver gets io.EOF when the sender has closed its end, or has died. Since one
+// process only sends and the other only receives, the pipe is one-way, and mixing up the ends is an
+// error at once. 50 ms pass instead of a second.
 package main
 
 import (
@@ -69,6 +69,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	for _, p := range []*mp.Process[struct{}]{p1, p2} {
 		if err := p.Start(); err != nil {
 			log.Fatal(err)

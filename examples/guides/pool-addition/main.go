@@ -1,8 +1,8 @@
 // Guide "Introduction" (to multiprocessing), Module, Using Process Pool.
 //
-// What is different in mp: the guide's program has no __main__ guard, so that it
-// never ends where Python spawns its workers: each dies at once, and the pool
-// starts another. mp starts none without Init and says so (mp.ErrNotInitialized).
+// Differences in mp: the guide's program has no __main__ guard, so it never ends where Python
+// spawns its workers: each dies at once, and the pool starts another. Without Init, mp starts no
+// workers and returns mp.ErrNotInitialized.
 package main
 
 import (

@@ -1,14 +1,13 @@
 // Guide "Multiprocessing in Python", Process Pools, the first program.
 //
-// What is different in mp: the default number of workers is what the guide asks
-// os.cpu_count for, but counts the processors that this process may use. Init
-// comes before flag.Parse, for a worker is to go no further. The guide's N stays
-// as it is: a task takes some 50 ms in Go. Its sums are larger than 64 bits,
-// which Python's integers hide. Goroutines would do this work too; Go has no
-// lock to bypass, and what processes add is that crashes and heaps stay apart.
+// Differences in mp: by default there is one worker for each processor that this process may use;
+// the guide calls os.cpu_count. Init comes before flag.Parse, since a worker must not get that far.
+// The guide's N is unchanged: a task takes about 50 ms in Go. Its sums need more than 64 bits,
+// which Python's integers hide. Goroutines could do this work too, since Go has no global lock;
+// processes isolate crashes and heaps.
 //
-// The guide is wrong to say that leaving the with block closes and joins the pool:
-// it terminates the workers. Close does the same, and map has waited already.
+// The guide wrongly says that leaving the with block closes and joins the pool: it terminates the
+// workers. Close does the same here, and Map has already waited.
 package main
 
 import (

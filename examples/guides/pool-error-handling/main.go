@@ -1,16 +1,14 @@
 // Guide "Multiprocessing" (sidebar position 14), Process Pools, Error Handling.
 //
-// What is different in mp: the guide turns errors into strings among the
-// results, so that its callers must tell the strings from the numbers, and any
-// other bug in the function looks like a bad argument. In mp a task returns an
-// error, and errors.Is works on what arrives. AllErrors lets the other elements
-// be done, and keeps their results; without it the first error cancels the rest.
-// (Python's map has the other chunks done, then raises, and every result is lost.)
-// A Go program has to look for the zero itself: 100.0/0 is +Inf.
+// Differences in mp: the guide turns errors into strings among the results, so that its callers
+// must distinguish the strings from the numbers, and any other bug in the function looks like a bad
+// argument. In mp a task returns an error, and errors.Is works in the parent. AllErrors lets the
+// other elements finish and keeps their results; without it the first error cancels the rest.
+// (Python's map finishes the other chunks, then raises, and all results are lost.) A Go program
+// must check for zero itself: 100.0/0 is +Inf.
 //
-// The guide's program has no import. With one it still has no __main__ guard, and
-// never ends where Python starts its workers by spawn or forkserver: each dies at
-// once, and the pool starts another.
+// The guide's program has no import. With one it still has no __main__ guard, and never ends where
+// Python starts its workers by spawn or forkserver: each dies at once, and the pool starts another.
 package main
 
 import (
@@ -24,7 +22,7 @@ import (
 
 var errDivisionByZero = errors.New("division by zero")
 
-// Both processes have to know the error for it to arrive as itself.
+// Both processes must register the error so that it keeps its identity.
 func init() { mp.RegisterError(errDivisionByZero) }
 
 var divide = mp.Register("divide", func(_ context.Context, x float64) (float64, error) {

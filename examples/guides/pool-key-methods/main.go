@@ -1,11 +1,9 @@
-// Guide "Multiprocessing" (sidebar position 14), Process Pools, Key Methods: the
-// guide names map, apply, map_async and apply_async without a program of their
-// own; here they are side by side.
+// Guide "Multiprocessing" (sidebar position 14), Process Pools, Key Methods: the guide names map,
+// apply, map_async and apply_async without a program of their own; here they are side by side.
 //
-// What is different in mp: they are functions, not methods, for that is how
-// argument and result have types; several arguments go into a struct. The
-// guide's "run one task at a time" is true of apply for one caller only: it
-// waits. Call does too, but any number of goroutines may do so at once.
+// Differences in mp: they are functions, not methods, so that argument and result have types.
+// Several arguments go into a struct. The guide's "run one task at a time" is true of apply for one
+// caller only, since it waits. Call waits too, but any number of goroutines may call it at once.
 package main
 
 import (

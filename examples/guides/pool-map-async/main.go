@@ -1,10 +1,8 @@
-// Guide "Multiprocessing" (sidebar position 14), Process Pools, Async Example
-// (Non-Blocking).
+// Guide "Multiprocessing" (sidebar position 14), Process Pools, Async Example (Non-Blocking).
 //
-// What is different in mp: MapAsync returns a future, whose Result takes a
-// context where get takes a timeout. The default number of workers counts the
-// processors that this process may use, by affinity and cgroup; Pool() starts
-// one for every processor of the machine before Python 3.13.
+// Differences in mp: MapAsync returns a future, whose Result takes a context where get takes a
+// timeout. The default number of workers is the number of processors that this process may use, by
+// affinity and cgroup. Before Python 3.13, Pool() starts one for every processor of the machine.
 package main
 
 import (

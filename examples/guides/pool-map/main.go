@@ -1,12 +1,12 @@
 // Guide "Multiprocessing" (sidebar position 14), Process Pools, Basic Example.
 //
-// What is different in mp: a function cannot be sent to another process in Go,
-// so square is registered, and Init stands where Python has its __main__ guard.
-// A task takes 100 ms instead of the guide's second.
+// Differences in mp: a Go function cannot be sent to another process, so square is registered, and
+// Init takes the place of Python's __main__ guard. A task takes 100 ms instead of the guide's
+// second.
 //
-// What workers print comes through this process, whole lines at a time. It is
-// all there once the pool is closed, which is why that comes before the last
-// line; the guide's lines can mix, as its workers share a terminal.
+// The workers' output passes through this process, whole lines at a time. It is complete when the
+// pool is closed, so this program closes the pool before it prints the last line. The guide's lines
+// can mix, since its workers share a terminal.
 package main
 
 import (
@@ -39,5 +39,5 @@ func main() {
 		log.Fatal(err)
 	}
 
-	fmt.Println("Squares:", squares) // after some 200 ms, not 500
+	fmt.Println("Squares:", squares) // after about 200 ms, not 500
 }

@@ -1,9 +1,8 @@
 // Guide "Multiprocessing in Python", Process Pools, "Another example".
 //
-// What is different in mp: nothing that matters. The guide calls a task
-// CPU-bound that sleeps, and prints its headline outside of the __main__ guard,
-// so that each worker that is spawned prints it again; all of main after Init
-// is this process's alone. Ten tasks of 50 ms (100 in the guide) on four workers
+// Differences in mp: none that matter. The guide calls a task CPU-bound that sleeps, and prints its
+// headline outside the __main__ guard, so that each spawned worker prints it again. In Go only this
+// process runs the part of main after Init. Ten tasks of 50 ms (100 in the guide) on four workers
 // take three rounds.
 package main
 
@@ -19,7 +18,7 @@ import (
 
 var square = mp.Register("square", func(_ context.Context, n int) (int, error) {
 	fmt.Printf("Process %d: Calculating square of %d...\n", os.Getpid(), n)
-	time.Sleep(50 * time.Millisecond) // shows that tasks run at once
+	time.Sleep(50 * time.Millisecond) // shows that tasks run at the same time
 	return n * n, nil
 })
 

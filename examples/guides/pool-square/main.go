@@ -1,9 +1,9 @@
 // Guide "Multiprocessing_", multiprocessing.Pool (Older Style).
 //
-// What is different in mp: there is one pool, so nothing is of an older style.
-// Its workers are processes, and what the guide calls a pool of threads is
-// goroutines in Go. Four workers for five multiplications are a waste in either
-// language: to start them takes milliseconds, a multiplication a nanosecond.
+// Differences in mp: there is only one kind of pool, so there is no older style. Its workers are
+// processes; the counterpart of the guide's pool of threads is goroutines. Four workers for five
+// multiplications are a waste in either language: starting them takes milliseconds, a
+// multiplication a nanosecond.
 package main
 
 import (

@@ -1,10 +1,9 @@
-// Guide "Multiprocessing" (the one that begins "python Logo"), Example Code, the
-// part "Example using multiprocessing.Pool".
+// Guide "Multiprocessing" (the one that begins "python Logo"), Example Code, the part "Example
+// using multiprocessing.Pool".
 //
-// What is different in mp: nothing that matters. The guide's comments have lost
-// their # signs, so it does not run as printed, and its with block does
-// not close the pool but terminates it, which is harmless after a map. A task
-// takes 100 ms instead of two seconds.
+// Differences in mp: none that matter. The guide's comments have lost their # signs, so it does not
+// run as printed, and its with block does not close the pool but terminates it, which is harmless
+// after a map. A task takes 100 ms instead of two seconds.
 package main
 
 import (
@@ -33,6 +32,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	var names []string
 	for i := range workers {
 		names = append(names, fmt.Sprintf("PoolWorker-%d", i+1))

@@ -1,19 +1,17 @@
 // Guide "Multiprocessing in Python", Creating and Starting Processes.
 //
-// What is different in mp: Python's Process loses what its target returns, so that
-// the guide's can only print; Wait returns it. NumCPU counts the
-// processors that this process may use, psutil those of the machine. The guide's
-// headline stands outside of the __main__ guard, so that each process that is
-// spawned prints it again; all of main after Init is this process's alone.
+// Differences in mp: Python's Process loses its target's return value, so the guide's target can
+// only print; Wait returns the value. NumCPU counts the processors that this process may use,
+// psutil those of the machine. The guide prints its headline outside the __main__ guard, so that
+// each spawned process prints it again. In Go only this process runs the part of main after Init.
 //
-// The guide is wrong to say that without the guard processes would start processes
-// in an infinite loop: each dies of a RuntimeError where it would start its own.
-// mp starts none without Init and says so (mp.ErrNotInitialized).
+// The guide wrongly says that without the guard processes would start processes in an infinite
+// loop: each dies of a RuntimeError where it would start its own. Without Init, mp starts no
+// processes and returns mp.ErrNotInitialized.
 //
-// The guide's N stays as it is: a task takes some tens of milliseconds in Go,
-// and its sums are larger than 64 bits, which Python's integers hide. Goroutines
-// would do this work too; Go has no lock to bypass, and what processes add is
-// that crashes and heaps stay apart.
+// The guide's N is unchanged: a task takes some tens of milliseconds in Go, and its sums need more
+// than 64 bits, which Python's integers hide. Goroutines could do this work too, since Go has no
+// global lock; processes isolate crashes and heaps.
 package main
 
 import (
@@ -34,7 +32,7 @@ type work struct {
 	N    uint64
 }
 
-// sumOfSquares is a plain function, for main calls it too.
+// sumOfSquares is a plain function, since main calls it too.
 func sumOfSquares(_ context.Context, w work) (*big.Int, error) {
 	fmt.Printf("Process %s (PID: %d) starting...\n", w.Name, os.Getpid())
 	var hi, lo, carry uint64
@@ -78,6 +76,7 @@ func main() {
 		}
 		processes = append(processes, p)
 	}
+
 	start = time.Now()
 	for _, p := range processes {
 		if err := p.Start(); err != nil {

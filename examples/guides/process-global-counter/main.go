@@ -1,16 +1,13 @@
-// Guide "Introduction" (to multiprocessing), Module, Synchronizing Processes with
-// Locks.
+// Guide "Introduction" (to multiprocessing), Module, Synchronizing Processes with Locks.
 //
-// The guide is wrong: its counter is a global variable, of which each of the ten
-// processes has its own, so it ends as 0, and the lock guards nothing; here there
-// is none. (Nor does a process of the guide come that far: each dies of a TypeError
-// where Python forks, for increment takes no argument and gets the lock, and else of a
-// RuntimeError, for want of a __main__ guard. join says nothing of that. In Go such a
-// call does not compile.)
+// The guide is wrong: its counter is a global variable, of which each of the ten processes has its
+// own, so it ends as 0, and the lock guards nothing. This program has no lock. (The guide's
+// processes do not even get that far. Where Python forks, each dies of a TypeError, since increment
+// takes no argument and gets the lock. Otherwise each dies of a RuntimeError, since there is no
+// __main__ guard. join does not report that. In Go such a call does not compile.)
 //
-// Where the processes share nothing, they need no lock: each returns what it
-// counted, and main adds that up. For a counter that is shared, and needs the lock,
-// see lock-counter.
+// Processes that share nothing need no lock: each returns its count, and main adds the counts up.
+// For a shared counter that needs the lock, see lock-counter.
 package main
 
 import (

@@ -1,11 +1,11 @@
 // Guide "Introduction" (to multiprocessing), Module, Creating a Process.
 //
-// What is different in mp: the guide's program has no __main__ guard, so that it
-// prints a traceback and no Hello where Python spawns its processes, and still
-// exits with 0, for join says nothing of that. mp starts none without Init and
-// says so (mp.ErrNotInitialized), and Wait returns what went wrong.
+// Differences in mp: the guide's program has no __main__ guard, so where Python spawns its
+// processes it prints a traceback and no Hello. It still exits with 0, since join does not report
+// the failure. Without Init, mp starts no processes and returns mp.ErrNotInitialized, and Wait
+// returns the error of a process.
 //
-// (What the guide lists under "When to Use Threading" is what processes are for.)
+// (The guide's list under "When to Use Threading" describes what processes are for.)
 package main
 
 import (

@@ -1,10 +1,8 @@
-// Guide "Multiprocessing" (sidebar position 14), Basic Example: Running Simple
-// Processes.
+// Guide "Multiprocessing" (sidebar position 14), Basic Example: Running Simple Processes.
 //
-// What is different in mp: join of a process that crashed says nothing, so that
-// the guide's last line comes in any case; Wait returns the error. Start returns
-// once the process has answered, or with the reason why it cannot run. What the
-// processes print is all there when Wait returns.
+// Differences in mp: join does not report that a process has crashed, so the guide prints its last
+// line in any case; Wait returns the error. Start returns when the process has answered, or with
+// the reason why it cannot run. The output of the processes is complete when Wait returns.
 package main
 
 import (

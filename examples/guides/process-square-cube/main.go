@@ -1,8 +1,8 @@
 // Guide "Multiprocessing_", the first program.
 //
-// What is different in mp: nothing that matters. Each process gets a copy of the
-// numbers. That the two run on different processors, as the guide has it, is up
-// to the system: they can. A number takes 50 ms instead of 500.
+// Differences in mp: none that matter. Each process gets a copy of the numbers. The system decides
+// whether the two run on different processors, as the guide says they do. A number takes 50 ms
+// instead of 500.
 package main
 
 import (

@@ -1,12 +1,10 @@
-// Guide "Multiprocessing_", Sharing Data Between Two Processes, Important Rule:
-// the guide has one line, "x = 10", and says that it is not shared; here is the
-// program that shows it.
+// Guide "Multiprocessing_", Sharing Data Between Two Processes, Important Rule: the guide has one
+// line, "x = 10", and says that it is not shared; here is the program that shows it.
 //
-// What is different in mp: a worker is the program started again, so it always
-// finds x as the package makes it. In Python that depends on how processes start:
-// by spawn too it would be 10, by fork what x was at that moment, here 11. In
-// either language a process is given what it needs as an argument. What it made
-// of that comes back from Wait; Python's Process loses what its target returns.
+// Differences in mp: a worker is the program started again, so it always finds x as the package
+// initializes it. In Python that depends on how processes start: with spawn it would be 10 too,
+// with fork the value of x at that moment, here 11. In either language a process gets its input as
+// an argument. Wait returns its result; Python's Process loses its target's return value.
 package main
 
 import (

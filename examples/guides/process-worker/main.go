@@ -1,10 +1,9 @@
-// Guide "Multiprocessing" (the one that begins "python Logo"), Example Code, the
-// part before "Example using multiprocessing.Pool" (that is pool-worker).
+// Guide "Multiprocessing" (the one that begins "python Logo"), Example Code, the part before
+// "Example using multiprocessing.Pool" (that is pool-worker).
 //
-// What is different in mp: a process has a name, which the function can ask for,
-// so the guide's argument is not needed. (Python's processes have one too.) The
-// guide's comments have lost their # signs, so it does not run as printed. A task
-// takes 100 ms instead of two seconds.
+// Differences in mp: a process has a name, for which the function can ask, so the guide's argument
+// is not needed. (Python's processes have a name too.) The guide's comments have lost their #
+// signs, so it does not run as printed. A task takes 100 ms instead of two seconds.
 package main
 
 import (
@@ -47,7 +46,7 @@ func main() {
 		}
 	}
 
-	// Some 0.1 seconds, not 0.3: the processes run at once.
+	// This takes about 0.1 seconds, not 0.3, since the processes run at the same time.
 	fmt.Printf("Main process: All worker processes finished in %.2f seconds.\n", time.Since(start).Seconds())
 	fmt.Println("This demonstrates concurrent execution: each worker runs in parallel.")
 }

@@ -1,12 +1,12 @@
 // Guide "Multiprocessing in Python", Process Communication, Queues.
 //
-// What is different in mp: the guide's producer has to know how many consumers there are,
-// for it puts one None for each. Closing a queue tells all of them, however many. Here the
-// producer, being the only one, closes it itself. Each consumer tells how many messages it
-// got by returning that, and all together got each once.
+// Differences in mp: the guide's producer must know the number of consumers, since it puts one None
+// for each. Closing a queue tells all consumers, however many there are. Here the producer closes
+// it, since it is the only one. Each consumer returns how many messages it got, and all together
+// got each message once.
 //
-// The queue is bounded: a producer that is faster than its consumers waits. The guide's
-// queue has no bound, and grows. All waits are 10 and 20 ms instead of up to 0.8 seconds.
+// The queue is bounded: a producer that is faster than its consumers waits. The guide's queue has
+// no bound, and grows. All waits are 10 and 20 ms instead of up to 0.8 seconds.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 )
 
 var produce = mp.Register("produce", func(ctx context.Context, queue *ipc.Queue[string]) (_ int, err error) {
-	defer func() { err = errors.Join(err, queue.Close()) }() // or the consumers would wait for more
+	defer func() { err = errors.Join(err, queue.Close()) }() // otherwise the consumers would wait for more
 	fmt.Println("Producer: Starting to produce 10 messages...")
 	for i := range 10 {
 		message := fmt.Sprintf("Message %d", i)

@@ -1,16 +1,15 @@
-// Guide "Introduction" (to multiprocessing), Module, Inter-Process Communication with
-// Queues.
+// Guide "Introduction" (to multiprocessing), Module, Inter-Process Communication with Queues.
 //
-// The guide's producer prints the numbers and puts none of them, so that its consumer finds
-// the queue empty and prints nothing. Had it put them, that would work only because it has
-// ended before the one consumer starts: what empty says is over when it is said. If both
-// run at once, an element that was put may not be in Python's pipe yet, and with a second
-// consumer the last one may be gone when get asks for it, which then waits for ever.
+// The guide's producer prints the numbers and puts none of them, so its consumer finds the queue
+// empty and prints nothing. If it put them, that would work only because it has ended before the
+// one consumer starts: the answer of empty may be outdated as soon as it is given. If both run at
+// the same time, an element that was put may not be in Python's pipe yet. With a second consumer,
+// the last element may be gone when get asks for it, and get waits forever.
 //
-// Here the producer puts the numbers, and closes the queue. All asks nothing: it yields
-// what there is, waits if there may be more, and ends when there cannot. The two processes
-// could run at once; one after the other, as in the guide, works because the queue has
-// room for all.
+// Here the producer puts the numbers and closes the queue. All yields the elements, waits while
+// there may be more, and ends when there cannot be any. The two processes could run at the same
+// time; running them one after the other, as in the guide, works because the queue has room for all
+// numbers.
 package main
 
 import (

@@ -1,9 +1,8 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Queue.
 //
-// What is different in mp: a queue has a type, and what does not fit is found by the
-// compiler. If the guide's sender dies before it has put anything, its receiver waits for
-// ever. Here main closes the queue when the sender has ended, and the receiver would get
-// mp.ErrClosed.
+// Differences in mp: a queue has an element type, which the compiler checks. If the guide's sender
+// dies before it has put anything, its receiver waits forever. Here main closes the queue when the
+// sender has ended, and the receiver would get mp.ErrClosed.
 package main
 
 import (
@@ -51,7 +50,7 @@ func main() {
 		processes = append(processes, p)
 	}
 	_, sent := processes[0].Wait(ctx)
-	closed := q.Close() // what was put can still be got
+	closed := q.Close() // Get still returns elements that were put
 	_, received := processes[1].Wait(ctx)
 	if err := errors.Join(sent, closed, received); err != nil {
 		log.Fatal(err)

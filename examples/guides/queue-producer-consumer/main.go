@@ -1,14 +1,13 @@
-// Guide "Multiprocessing" (sidebar position 14), Sharing Data Between Processes, Using
-// Queues for Communication.
+// Guide "Multiprocessing" (sidebar position 14), Sharing Data Between Processes, Using Queues for
+// Communication.
 //
-// What is different in mp: no None is put as a "poison pill". It takes one for each
-// consumer, only after all producers have ended, and a queue of strings has none. Close
-// says that there will be no more, to all consumers, and All ends when everything has
-// been got.
+// Differences in mp: there is no None as a "poison pill". It takes one for each consumer, after all
+// producers have ended, and a queue of strings has no None. Close tells all consumers that there
+// will be no more elements, and All ends when all elements have been received.
 //
-// If the guide's producer crashes, join says nothing, and the consumer gets what there is
-// as if it were all. Here Wait tells. The queue is closed in either case: that a producer
-// died does not close it, for there may be others.
+// If the guide's producer crashes, join does not report it, and the consumer takes the elements so
+// far for all of them. Here Wait returns the error. Main closes the queue in either case: the death
+// of a producer does not close it, since there may be others.
 package main
 
 import (

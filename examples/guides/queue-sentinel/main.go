@@ -1,14 +1,14 @@
-// Guide "Multiprocessing in Python", Process Communication, Queues: "The Sentinel Pattern
-// (for multiple consumers)".
+// Guide "Multiprocessing in Python", Process Communication, Queues: "The Sentinel Pattern (for
+// multiple consumers)".
 //
-// A value that means the end works in mp as it does in the guide: here it is a nil pointer,
-// as the guide's is None, and the producer puts one for each consumer. It has the guide's
-// weaknesses as well. The producer must know how many consumers there are, and a consumer
-// that dies leaves its sentinel to another one, which is harmless here, while a producer that dies
-// puts none: then the guide's consumers wait for ever. Here main closes the queue when the producer
-// has ended, however it did, so that nobody does.
+// A value that means the end works in mp as in the guide: here it is a nil pointer, in the guide
+// None, and the producer puts one for each consumer. It has the guide's weaknesses as well. The
+// producer must know how many consumers there are. A consumer that dies leaves its sentinel to
+// another one, which is harmless here. A producer that dies puts none, and then the guide's
+// consumers wait forever. Here main closes the queue when the producer has ended in any way, so
+// that no consumer waits forever.
 //
-// Better is to put none at all, and close: see queue-consumers.
+// It is better to put no sentinels and close the queue: see queue-consumers.
 package main
 
 import (

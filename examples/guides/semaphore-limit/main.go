@@ -1,13 +1,13 @@
-// Guide "Multiprocessing" (the one that begins "python Logo"), Synchronization
-// Primitives, Semaphore: the guide has one sentence, that it lets a limited number of
-// processes at a resource; here is the program that shows it. Four workers do eight
-// tasks, and at most two are inside at any time.
+// Guide "Multiprocessing" (the one that begins "python Logo"), Synchronization Primitives,
+// Semaphore: the guide has one sentence, that a semaphore lets a limited number of processes use a
+// resource; here is the program that shows it. Four workers do eight tasks, and at most two are
+// inside at any time.
 //
-// What is different in mp: Semaphore is Python's. For a limit this program uses
-// BoundedSemaphore, which knows who has its permits: those of a worker that dies
-// come back. Of a Semaphore, Python's or mp's, they are lost, and when all are, the
-// rest waits for ever. (Python's BoundedSemaphore only notices when it is
-// released once too often; mp's does that as well.)
+// Differences in mp: Semaphore is like Python's. For a limit this program uses BoundedSemaphore,
+// which knows which process holds its permits: the permits of a worker that dies come back. The
+// permits of a Semaphore, in Python or mp, are lost, and when all are lost, the other processes
+// wait forever. (Python's BoundedSemaphore only notices when it is released too often; mp's does
+// that as well.)
 package main
 
 import (
@@ -27,7 +27,7 @@ type resource struct {
 	Inside  *ipc.Atomic[int]
 }
 
-// visit returns how many were inside when this one had entered.
+// visit returns how many tasks were inside after this one had entered.
 var visit = mp.Register("visit", func(ctx context.Context, r resource) (inside int, err error) {
 	if err := r.Permits.Acquire(ctx); err != nil {
 		return 0, err
@@ -50,6 +50,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer semaphore.Close()
 	inside, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
 	if err != nil {

@@ -1,14 +1,13 @@
-// Guide "Multiprocessing" (sidebar position 14), Sharing Data Between Processes,
-// Shared Memory with Value and Array.
+// Guide "Multiprocessing" (sidebar position 14), Sharing Data Between Processes, Shared Memory with
+// Value and Array.
 //
-// What is different in mp: a number that is only added to is an Atomic, whose Add
-// is one step. The guide's counter.value += 1 is two, a read and a write, each with
-// the lock of the Value; its counter is right because one process alone adds to
-// it. With a second one counts would get lost, and the locks that the guide's note
-// asks for would be needed: see value-race.
+// Differences in mp: a number that is only added to is an Atomic, whose Add is atomic. The guide's
+// counter.value += 1 is a read and a write, each with the lock of the Value. Its counter is right
+// only because a single process adds to it. With a second one counts would get lost, and the locks
+// that the guide's note mentions would be needed: see value-race.
 //
-// Array has no lock at all. One process changes it, and main looks when that
-// process has ended: that is order enough, and Slice is the memory itself.
+// Array has no lock at all. One process changes it, and main reads it after that process has ended.
+// No further synchronization is needed, and Slice is the memory itself.
 package main
 
 import (
@@ -61,6 +60,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	for _, p := range []*mp.Process[struct{}]{p1, p2} {
 		if err := p.Start(); err != nil {
 			log.Fatal(err)

@@ -1,12 +1,10 @@
-// Guide "Introduction" (to multiprocessing), Module, Sharing State Between
-// Processes.
+// Guide "Introduction" (to multiprocessing), Module, Sharing State Between Processes.
 //
-// What is different in mp: "with shared_value.get_lock()" can be forgotten; Update
-// takes the lock itself. It is all or nothing: if its function returns an error or
-// panics, the Value stays as it was. That a process was killed in it is told to
-// the next one by ErrOwnerDied, and Recover makes that good; in Python the next
-// one waits for ever. (Where Python spawns its processes the guide's program, which has no
-// __main__ guard, prints 0: each of them has died.)
+// Differences in mp: "with shared_value.get_lock()" can be forgotten; Update takes the lock itself.
+// It is all or nothing: if its function returns an error or panics, the Value stays as it was. If a
+// process is killed in it, the next one gets ErrOwnerDied and can repair the Value with Recover; in
+// Python the next one waits forever. (Where Python spawns its processes, the guide's program, which
+// has no __main__ guard, prints 0, since each process has died.)
 package main
 
 import (

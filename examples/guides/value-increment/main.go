@@ -1,12 +1,11 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Value.
 //
-// The guide has a race, and says so: val.value += 1 reads and writes in two steps,
-// so it prints 2 or, seldom, 1. What is different in mp: Update is one step,
-// with the lock of the Value, so this prints 2. What the guide's race does is to
-// be seen in value-race.
+// The guide has a race, and says so: val.value += 1 reads and writes in two steps, so it usually
+// prints 2 and rarely 1. Differences in mp: Update is atomic, since it holds the lock of the Value,
+// so this program prints 2. value-race shows the effect of the guide's race.
 //
-// mp's Value has a Go type. The guide's 'f' is no float of Python's but one of
-// 32 bits: 0.1 comes back as 0.10000000149011612.
+// mp's Value has a Go type. The guide's 'f' is not a Python float but has 32 bits: 0.1 comes back
+// as 0.10000000149011612.
 package main
 
 import (

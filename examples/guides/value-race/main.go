@@ -1,13 +1,12 @@
-// Guide "Multiprocessing_", Sharing Data Between Two Processes, Value: the guide
-// says "Race condition possible", and guide "Multiprocessing" (sidebar position 14)
-// "For shared variables, you should use locks to prevent race conditions"; here is
-// the program that shows it.
+// Guide "Multiprocessing_", Sharing Data Between Two Processes, Value: the guide says "Race
+// condition possible", and guide "Multiprocessing" (sidebar position 14) "For shared variables, you
+// should use locks to prevent race conditions"; here is the program that shows it.
 //
-// A race is right most of the time. To have it for certain, each process waits,
-// between reading and writing, until the other one has read too: a Barrier sees to
-// that. Both read 0 and write 1, and one count is lost, although the Value has a
-// lock, which Load and Store take and give back. With Update, or with a Mutex that is
-// held from the read to the write, no count gets lost.
+// A program with a race gives the right result most of the time. To make the race certain, each
+// process waits at a Barrier between reading and writing until the other one has read too. Both
+// read 0 and write 1, and one count is lost, even though the Value has a lock, which Load and Store
+// each take and release. With Update, or with a Mutex that is held from the read to the write, no
+// count is lost.
 package main
 
 import (
@@ -77,7 +76,7 @@ func main() {
 	}
 }
 
-// countTwice runs increment in two processes at once and returns the number they leave.
+// countTwice runs increment in two processes at the same time, and returns the resulting number.
 func countTwice(ctx context.Context, increment *mp.Func[shared, struct{}]) (int, error) {
 	number, err := ipc.NewValue(0, ipc.ValueConfig{})
 	if err != nil {
@@ -106,10 +105,12 @@ func countTwice(ctx context.Context, increment *mp.Func[shared, struct{}]) (int,
 		}
 		processes = append(processes, p)
 	}
+
 	for _, p := range processes {
 		if _, err := p.Wait(ctx); err != nil {
 			return 0, err
 		}
 	}
+
 	return number.Load(ctx)
 }

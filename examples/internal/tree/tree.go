@@ -1,4 +1,4 @@
-// Package tree finds the files that examples work on.
+// Package tree finds the files that the examples work on.
 package tree
 
 import (
@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// GoRoot asks the go command, for a program cannot know where the Go that is
-// installed now lies: runtime.GOROOT tells of the one that built it, if at all.
+// GoRoot asks the go command for the root of the installed Go. The program itself cannot know it:
+// runtime.GOROOT returns at best the root of the Go that built the program.
 func GoRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	root := strings.TrimSpace(string(out))
@@ -28,13 +28,13 @@ func GoRoot(ctx context.Context) (string, error) {
 	return root, nil
 }
 
-// Files returns the names of the files below dir, with one of the extensions if any
-// are given, relative to dir, with slashes, in the order of the walk. Only regular files
-// count: a link would count its target twice, and a named pipe would block its
-// reader. A directory inside that cannot be read is told to skip.
+// Files returns the names of the files below dir, relative to dir, with slashes, in the order of
+// the walk. If extensions are given, only files with one of them are returned. Only regular files
+// count: a link would count its target twice, and a named pipe would block its reader. Files calls
+// skip for each directory below dir that it cannot read.
 func Files(dir string, skip func(name string, why error), extensions ...string) ([]string, error) {
 	var names []string
-	// Unlike filepath.WalkDir, this follows dir itself if that is a link.
+	// Unlike filepath.WalkDir, this follows dir itself if it is a link.
 	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil && name == ".":
@@ -49,7 +49,7 @@ func Files(dir string, skip func(name string, why error), extensions ...string) 
 	return names, err
 }
 
-// Reason strips an error of its path, which names the file once more.
+// Reason returns an error without its path, since the message names the file already.
 func Reason(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
