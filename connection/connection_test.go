@@ -148,6 +148,7 @@ func TestNetworks(t *testing.T) {
 					t.Fatal(o, err)
 				}
 			}
+
 			if b, err := a.RecvBytes(ctx); len(b) != 50_000 || err != nil {
 				t.Fatal(len(b), err)
 			}
@@ -171,6 +172,7 @@ func TestListen(t *testing.T) {
 	if _, err := connection.Listen[order]("tcp", s.Addr().String(), s.cfg); err == nil {
 		t.Error("bound twice")
 	}
+
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := s.Accept(short); !errors.Is(err, context.DeadlineExceeded) {
@@ -447,6 +449,7 @@ func TestServe(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	again := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	go func() {

@@ -33,6 +33,7 @@ func Dial[T any](ctx context.Context, network, address string, cfg Config) (*ipc
 	if cfg.TLS != nil {
 		c = tls.Client(c, withServerName(cfg.TLS, network, address))
 	}
+
 	if err := shake(ctx, c, cfg, func(c net.Conn) error { return introduce(c, cfg.Key, shape) }); err != nil {
 		_ = c.Close()
 		return nil, err

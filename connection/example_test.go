@@ -68,6 +68,7 @@ func ExampleDial() {
 		}
 		fmt.Println(c.Recv(ctx))
 	}
+
 	_ = c.Close()
 	fmt.Println(shop.Close(), <-served)
 	// Output:

@@ -60,6 +60,7 @@ func (a *handshakes) enter(ctx context.Context, c net.Conn) (h *handshake, dropp
 func (a *handshakes) tryEnter(c net.Conn) (h *handshake, dropped net.Conn, wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	now := time.Now()
 	if a.all.Len() >= a.most {
 		oldest := a.all.Front().Value.(*handshake)

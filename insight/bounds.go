@@ -27,6 +27,7 @@ func parse(ctx context.Context, packed []byte) (*profile.Profile, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	m := meter{left: maxParsed, mappings: maxMappings}
 	if err := m.message(data, wholeProfile); err != nil {
 		return nil, err
@@ -129,6 +130,7 @@ func (m *meter) message(b []byte, kind int) error {
 		if n <= 0 {
 			return errNoProfile
 		}
+
 		b = b[n:]
 		field, value, rest, err := cutField(b, key)
 		if err != nil {

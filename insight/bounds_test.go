@@ -164,6 +164,7 @@ func TestContextEndsMeanwhile(t *testing.T) {
 	if all := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, context.DeadlineExceeded) || all > 4<<20 {
 		t.Errorf("%v, after %d bytes", err, all)
 	}
+
 	replies := []ask.Reply{heapOf(t, 1), heapOf(t, 2), heapOf(t, 3)}
 	all := &ending{t.Context(), 1 << 30}
 	if p, err := merge(all, wanted{Name: "heap"}, replies); p == nil || err != nil {

@@ -57,6 +57,7 @@ func ExampleCPUProfile() {
 	if err := pool.Ready(ctx); err != nil {
 		log.Fatal(err)
 	}
+
 	name := filepath.Join(os.TempDir(), fmt.Sprintf("workers-%d.pprof", os.Getpid()))
 	f, err := os.Create(name)
 	if err != nil {

@@ -127,6 +127,7 @@ func workersIn(t *testing.T, data []byte, function string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	found := map[string]string{}
 	for _, s := range p.Sample {
 		for _, l := range s.Location {
@@ -185,6 +186,7 @@ func TestHeapProfile(t *testing.T) {
 	if err := insight.Profile(t.Context(), pool, "heap", &out); err != nil {
 		t.Fatal(err)
 	}
+
 	hasAll(t, workersIn(t, out.Bytes(), "allocating"), pool)
 }
 
@@ -262,6 +264,7 @@ func TestEndingWorkers(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+
 	p, err := profile.Parse(&out)
 	if err != nil || len(p.Comments) != 1 || !strings.Contains(p.Comments[0], fmt.Sprintf("pid %d) ended", pids[0].PID)) {
 		t.Errorf("%v, %v", p, err)

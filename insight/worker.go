@@ -77,6 +77,7 @@ func answer(ctx context.Context, arg []byte) ([]byte, error) {
 	if want.CPU > 0 {
 		return measure(ctx, want.CPU)
 	}
+
 	var buf bytes.Buffer
 	p := pprof.Lookup(want.Name)
 	if p == nil {

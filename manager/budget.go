@@ -139,6 +139,7 @@ func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error 
 		if b.room == nil {
 			b.room = make(chan struct{})
 		}
+
 		room := b.room
 		b.mu.Unlock()
 		select {

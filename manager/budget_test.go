@@ -117,6 +117,7 @@ func TestBudgetOfAnswers(t *testing.T) {
 	if err := asks.awaitAnswer(t.Context()); err != nil {
 		t.Error(err)
 	}
+
 	if n := s.answers.all.Load(); n != 40*mib {
 		t.Errorf("%d bytes, though one has read", n)
 	}
@@ -296,6 +297,7 @@ func TestLaterAnswersOfOne(t *testing.T) {
 	if n != 4 {
 		t.Errorf("%d of one process", n)
 	}
+
 	if other, _ := client(2, false); !other.push(mostBytes) {
 		t.Error("there is room for another process")
 	}

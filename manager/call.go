@@ -105,6 +105,7 @@ func (r *request) do(ctx context.Context, read func(in *store.Reader) error) err
 	if read == nil {
 		return in.Err()
 	}
+
 	objects := r.s.granted(r.call.on, answer)
 	err = read(in)
 	r.s.settle(objects)

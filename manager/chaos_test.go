@@ -228,6 +228,7 @@ func TestChaos(t *testing.T) {
 					c.settle(t, other)
 				}
 			}
+
 			until(t, "all have gone", func() bool { return stats(t, m).Clients == 1 })
 			c.check(ctx, t)
 			until(t, "their objects have gone", func() bool { return stats(t, m).Objects <= objects+chaosSlots })
@@ -345,6 +346,7 @@ func (c chaos) check(ctx context.Context, t *testing.T) {
 	if free, err := c.Permits.Available(ctx); free != chaosPermits || err != nil {
 		t.Error(free, "permits", err)
 	}
+
 	if err := errors.Join(err, err2, err3, err4); err != nil {
 		t.Error(err)
 	}

@@ -51,6 +51,7 @@ func TestLocalClientsAreCounted(t *testing.T) {
 	if err := (honest{d, "main", over}).call(ctx, 1); err != nil {
 		t.Error(err)
 	}
+
 	_ = second.Close()
 	until(t, "there is room", func() bool { _, err := mp.Call(ctx, other, settingOnce, d); return err == nil })
 	_ = other.Close() // ends its process
@@ -89,6 +90,7 @@ func TestManagerHasItsOwnMessageLimit(t *testing.T) {
 	if b, err := ours.RecvBytes(ctx); len(b) != 0 || err != nil {
 		t.Fatalf("%q, %v", b, err)
 	}
+
 	if err := ours.SendBytes(ctx, make([]byte, 300<<20)); err != nil {
 		t.Fatal(err)
 	}

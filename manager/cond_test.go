@@ -53,6 +53,7 @@ func TestCondOfStoppedManager(t *testing.T) {
 	if err := other.Lock(ctx); err != nil {
 		t.Error("the Mutex was not given up: ", err)
 	}
+
 	if err := errors.Join(other.Unlock(ctx), lock.Lock(ctx), lock.Unlock(ctx)); err != nil {
 		t.Error(err)
 	}

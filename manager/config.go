@@ -127,6 +127,7 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.Key) > 0 && len(c.Key) < connection.MinKey {
 		return c, fmt.Errorf("manager: Config.Key has %d bytes and needs at least %d, since a shorter one can be guessed: make one with crypto/rand, or with head -c 32 /dev/urandom", len(c.Key), connection.MinKey)
 	}
+
 	setDefault(&c.Limits.Objects, defaultObjects)
 	setDefault(&c.Limits.Calls, defaultCalls)
 	if c.Limits.Bytes > 0 {

@@ -116,6 +116,7 @@ var scribbling = mp.Register("scribbling", func(ctx context.Context, s scribble)
 		if err != nil {
 			return written, err
 		}
+
 		for _, o := range objects {
 			values := scribbles[s.How](m.load(o+int64(at)), me)
 			for range 50 {
@@ -125,9 +126,11 @@ var scribbling = mp.Register("scribbling", func(ctx context.Context, s scribble)
 			}
 			written++
 		}
+
 		ask(ctx, s.Dict, 5*time.Millisecond)
 		s.Manager.Drop()
 	}
+
 	return written, nil
 })
 

@@ -67,6 +67,7 @@ func (s *session) dialAgain(ctx context.Context, dial func(ctx context.Context) 
 	if err != nil {
 		return nil, fmt.Errorf("manager: the connection was lost, and there is no other one: %w", err)
 	}
+
 	probe := newSession(store.ID{}, nil)
 	probe.far = true
 	probe.conn = &link{conn: c}

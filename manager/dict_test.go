@@ -89,6 +89,7 @@ func TestKeys(t *testing.T) {
 	if v, _, err := a.Get(ctx, point{0, 1}); v != "9" || err != nil {
 		t.Error(v, err)
 	}
+
 	b := must(manager.NewDict[[2]string, bool](ctx, m))
 	_ = b.Set(ctx, [2]string{"a", "b"}, true)
 	if ok, err := b.Has(ctx, [2]string{"a", "b"}); !ok || err != nil {
@@ -142,6 +143,7 @@ func TestDictIteration(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("%d entries in the place of %d", len(got), len(want))
 	}
+
 	n := 0
 	over, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -376,6 +378,7 @@ func TestUnencodableOp(t *testing.T) {
 		if err := m.Do(ctx, v.StoreOp(closed)); !errors.Is(err, mp.ErrClosed) {
 			t.Fatal(err)
 		}
+
 		var all sync.WaitGroup
 		for i := range 8 {
 			all.Go(func() {

@@ -51,6 +51,7 @@ func TestKnockerWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer h.Conn.Close()
 	greet(h.Conn, nil)
 	c, err := k.connect(t.Context())

@@ -35,6 +35,7 @@ func TestFrontLooksAtTheDoor(t *testing.T) {
 	if err := theirs.SendBytes(t.Context(), []byte("a request")); err != nil {
 		t.Fatal(err)
 	}
+
 	if ready := f.soon(); !slices.Equal(ready, []int{2}) {
 		t.Error(ready)
 	}

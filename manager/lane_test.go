@@ -12,6 +12,7 @@ func TestLaneByProcess(t *testing.T) {
 	if l.join(1) != nil {
 		t.Fatal("the lane is not free")
 	}
+
 	var many []chan struct{}
 	for range 200 {
 		many = append(many, l.join(1))

@@ -254,6 +254,7 @@ func TestLimits(t *testing.T) {
 	if _, err := l.Append(ctx, []byte{1}, large); !errors.Is(err, manager.ErrLimit) {
 		t.Error(err)
 	}
+
 	if n := must(d.Len(ctx)) + must(l.Len(ctx)); n != 1 {
 		t.Error(n)
 	}

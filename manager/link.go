@@ -80,6 +80,7 @@ func (s *session) sendAll(on *link, send func(b []byte) error) {
 			s.mu.Unlock()
 			return
 		}
+
 		n := atMost(b, s.most)
 		rest := on.spare[:0]
 		rest = append(rest, b[n:]...)

@@ -75,6 +75,7 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, errors.Join(err, sayReady.Close(), door.Discard(), stop.Close())
 	}
+
 	m := &Manager{owner: &owner{process: process, door: door, stop: stop, cfg: cfg}}
 	m.s = newLocalSession(id, door)
 	addSession(m.s, door)

@@ -158,6 +158,7 @@ func TestProxiesTravel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	defer q.Discard()
 	_ = q.Put(ctx, l)
 	fromQueue := must(q.Get(ctx))

@@ -170,6 +170,7 @@ func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 			}
 			by.inTurn = by.inTurn || by.waits && len(message) > mostAtOnce
 		}
+
 		if err := p.answer(ctx, st, &by); err != nil {
 			return err
 		}
@@ -427,6 +428,7 @@ func (p *peer) receive(ctx context.Context, on *conn, buf []byte) ([]byte, error
 	if p.holds == nil {
 		return receive(ctx, on, buf)
 	}
+
 	for ready := false; !ready; {
 		var err error
 		if ready, err = on.Poll(ctx, longWait); err != nil {

@@ -131,6 +131,7 @@ func (m *Manager) make(ctx context.Context, kind store.Kind, shape uint64, opts 
 			opt(&o)
 		}
 	}
+
 	r := s.begin(store.OpNew, 0)
 	r.Uint(uint64(kind))
 	r.Uint(shape)

@@ -225,6 +225,7 @@ func TestReconnect(t *testing.T) {
 	if err := here.Lock(ctx); !errors.Is(err, ipc.ErrOwnerDied) {
 		t.Error(err)
 	}
+
 	if err := lock.Unlock(ctx); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Error(err)
 	}
@@ -251,6 +252,7 @@ func TestUnreachable(t *testing.T) {
 	if err := far.Ping(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	stop(t, m.PID())
 	far.Drop()
 	patient, cancelPatient := context.WithCancel(ctx)
@@ -405,6 +407,7 @@ func TestFullMessages(t *testing.T) {
 	if refused == 0 || refused == 40 {
 		t.Error(refused, "of 40 were refused")
 	}
+
 	l := must(manager.NewList[[]byte](ctx, far, nil))
 	var all sync.WaitGroup
 	for range 16 {

@@ -135,6 +135,7 @@ func (s *Server) end() {
 	for _, l := range listeners {
 		_ = l.Close()
 	}
+
 	s.serving.Wait()
 	s.store.Wait()
 }

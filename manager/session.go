@@ -368,6 +368,7 @@ func (s *session) deliver(c *call, message []byte) (done bool, err error) {
 		} else {
 			to.answer = append(to.answer[:0], body...)
 		}
+
 		if to != c {
 			to.ring()
 		}

@@ -249,6 +249,7 @@ func TestSessions(t *testing.T) {
 		}
 		forgetSession(sessions[closed])
 	}
+
 	if _, err := sessionOf(id, nil); !errors.Is(err, errFar) || knownSession(id) != nil {
 		t.Error(err)
 	}

@@ -415,6 +415,7 @@ func TestBarrier(t *testing.T) {
 	if err := errors.Join(b.Abort(ctx)); err != nil {
 		t.Error(err)
 	}
+
 	if err := <-errs; !errors.Is(err, ipc.ErrBroken) {
 		t.Error(err)
 	}
@@ -484,6 +485,7 @@ func TestQueue(t *testing.T) {
 	if _, err := q.TryGet(ctx); !errors.Is(err, ipc.ErrEmpty) {
 		t.Error(err)
 	}
+
 	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
 	if _, err := q.Get(short); !errors.Is(err, context.DeadlineExceeded) {

@@ -116,6 +116,7 @@ func TestLongBatches(t *testing.T) {
 		dicts[i] = must(manager.NewDict[int, int](ctx, m))
 		go func() { errs <- dicts[i].SetAll(ctx, all) }()
 	}
+
 	t.Log("the slowest call took ", worst(t, d, 500*time.Millisecond))
 	for _, many := range dicts {
 		if err := <-errs; err != nil {

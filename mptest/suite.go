@@ -425,6 +425,7 @@ func testStreamEnds(t *testing.T, ex mp.Executor) { // O9
 			t.Errorf("a panic in the input arrives as %v", r)
 		}
 	}()
+
 	for v, err := range mp.Stream(t.Context(), ex, double, func(func(int) bool) { panic("in the input") }) {
 		t.Error("got", v, err)
 	}
@@ -524,6 +525,7 @@ func testTimeLeft(t *testing.T, ex mp.Executor) {
 		for i, o := range c.opts {
 			options[i] = o
 		}
+
 		all, err3 := mp.Map(c.ctx, ex, left, ints(500), options...)
 		if err := errors.Join(err, err2, err3); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -548,6 +550,7 @@ func testRefusals(t *testing.T, ex mp.Executor) { // O17 E5
 			t.Errorf("Stream: got %v", err)
 		}
 	}
+
 	b := newCounting(3)
 	if err := ex.Execute(t.Context(), "no/such.function", b, mp.Hints{}); err == nil {
 		for _, err := range b.wait() {

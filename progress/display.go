@@ -126,6 +126,7 @@ func (d *Display) Close() error {
 	for b := range d.open {
 		b.mpb.Abort(false)
 	}
+
 	d.bars.Wait()
 	_, err := d.out.Write(d.line)
 	d.line = nil

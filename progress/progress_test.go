@@ -170,6 +170,7 @@ func TestBars(t *testing.T) {
 		fmt.Fprintf(d, "line %d has", i)
 		fmt.Fprintf(d, " its end\n")
 	}
+
 	all.Wait()
 	fmt.Fprint(d, "no end")
 	if err := errors.Join(d.Close(), d.Close()); err != nil {
@@ -216,6 +217,7 @@ func TestOutputOfWorkers(t *testing.T) {
 	if _, err := mp.Map(t.Context(), pool, work, in, d.Bar("printing")); err != nil {
 		t.Error(err)
 	}
+
 	if err := errors.Join(pool.Shutdown(t.Context()), d.Close()); err != nil { // all output has arrived
 		t.Error(err)
 	}

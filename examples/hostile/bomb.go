@@ -22,6 +22,7 @@ var bomb = sync.OnceValue(func() []byte {
 		file.Write(named)
 		file.Write(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(named)))
 	}
+
 	head := binary.BigEndian.AppendUint32(nil, side)
 	head = binary.BigEndian.AppendUint32(head, side)
 	chunk("IHDR", append(head, 1, 0, 0, 0, 0)) // one bit for each pixel, grayscale

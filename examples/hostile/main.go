@@ -106,6 +106,7 @@ func scale(ctx context.Context, pool *mp.Pool, tasks []task) ([]outcome, error) 
 	for i, task := range tasks {
 		out[i] = outcome{task: task, Thumbnail: thumbnails[i]}
 	}
+
 	for _, e := range failed {
 		out[e.Index].err = e.Err
 	}

@@ -84,6 +84,7 @@ func run(ctx context.Context, w io.Writer, sizes []int) error {
 		}
 		all = append(all, m)
 	}
+
 	if err := writeReport(w, all, workers); err != nil {
 		return err
 	}

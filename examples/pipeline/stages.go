@@ -84,6 +84,7 @@ var readFiles = mp.RegisterAction("readFiles", func(ctx context.Context, q queue
 			return err
 		}
 	}
+
 	return nil
 })
 
@@ -118,6 +119,7 @@ var packFiles = mp.RegisterAction("packFiles", func(ctx context.Context, q queue
 		if err != nil {
 			return err
 		}
+
 		packed, info, err := p.pack(t.bytes())
 		if err == nil {
 			err = q.Done.Put(ctx, done{t.File, info, packed})
@@ -129,6 +131,7 @@ var packFiles = mp.RegisterAction("packFiles", func(ctx context.Context, q queue
 			return errors.Join(err, t.Data.Close())
 		}
 	}
+
 	return nil
 })
 

@@ -62,6 +62,7 @@ func run(ctx context.Context, w io.Writer, dir string, workers int) error {
 	if err != nil {
 		return err
 	}
+
 	r := report{dir: dir, workers: workers}
 	begin := time.Now()
 	if r.result, err = inProcesses(ctx, dir, workers); err != nil {

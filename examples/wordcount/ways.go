@@ -24,6 +24,7 @@ var work = mp.Register("work", func(ctx context.Context, s shared) (result, erro
 		if err != nil {
 			return all, err
 		}
+
 		found, below, err := visit(dir, func(d digest) (bool, error) {
 			n, err := s.Seen.Add(ctx, d) // if several workers find the same text, exactly one of them gets 1
 			return n == 1, err
@@ -37,6 +38,7 @@ var work = mp.Register("work", func(ctx context.Context, s shared) (result, erro
 		}
 		all.add(found)
 	}
+
 	return all, nil
 })
 
@@ -65,6 +67,7 @@ func inProcesses(ctx context.Context, dir string, workers int) (all result, err 
 	if err := s.Work.Put(ctx, dir); err != nil {
 		return all, err
 	}
+
 	if err := s.Work.Join(ctx); err != nil { // all directories have been visited, including their subdirectories
 		return all, err
 	}

@@ -78,6 +78,7 @@ func (a *changeAll) run(ctx context.Context) error {
 		for i := range again {
 			again[i].old, again[i].new = nil, nil
 		}
+
 		a.some = append(again, a.some[n:]...)
 	}
 }
@@ -112,6 +113,7 @@ func (a *changeAll) look(ctx context.Context) (n, lent int, err error) {
 			a.s.takeBackLent(a.c, lent)
 			return 0, 0, ErrGone
 		}
+
 		if first, _ = a.sizes(); first <= lent {
 			return a.copy(lent), lent, nil
 		}

@@ -87,6 +87,7 @@ func (p *pending) relock(s *Store) {
 	if p.queue == &l.waiters {
 		return
 	}
+
 	p.unqueue()
 	if o.gone || l.dead {
 		err := errs.ErrOwnerDied

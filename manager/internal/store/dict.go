@@ -140,6 +140,7 @@ func (d *entries) scan(x *exec, withValues bool) error {
 	if x.out.most > 0 {
 		size = min(size, x.out.most) // a longer answer would not fit
 	}
+
 	var page []*entry
 	for n := 0; i < len(d.order) && (n < size || len(page) == 0); i++ {
 		if e := d.order[i]; !e.gone {
@@ -362,6 +363,7 @@ func dictChange(x *exec) error {
 
 	key := string(x.in.Bytes())
 	d, s, o := x.dict(), x.s, x.o
+
 	return x.change(f, place{
 		name: key,
 		find: func() (*cell, error) {

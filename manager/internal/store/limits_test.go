@@ -451,6 +451,7 @@ func TestBatchBounds(t *testing.T) {
 	if done, refused, _ := batch(1000, pop(store.OpListCount, "y")); done < 10 || refused < 900 {
 		t.Errorf("%d done, %d refused", done, refused)
 	}
+
 	if done, _, _ := batch(1000, pop(store.OpListGet, -1)); done != 1000 {
 		t.Error(done, "of 1000")
 	}
@@ -489,6 +490,7 @@ func TestAnswerTooLong(t *testing.T) {
 	if err := near.try(store.OpQueueGet, queue); err != nil {
 		t.Error(err)
 	}
+
 	waits, next := far.begin(store.OpQueueGet, queue, nil), near.begin(store.OpQueueGet, queue, nil)
 	_ = near.try(store.OpQueuePut, queue, long)
 	if _, err := store.Answer(far.answer(waits)); !limited(err) {

@@ -139,6 +139,7 @@ func (l *elements) insert(x *exec, at int) error {
 	if err != nil {
 		return err
 	}
+
 	fresh := make([]*cell, 0, n)
 	for x.in.More() {
 		v, err := x.s.keep(x.o, x.in.Bytes(), value{})
@@ -225,6 +226,7 @@ func listCAS(x *exec) error {
 	if err != nil {
 		return err
 	}
+
 	same := bytes.Equal(l.all[n].v.b, old)
 	x.out.Bool(same)
 	if !same {
@@ -264,6 +266,7 @@ func (l *elements) remove(s *Store, o *object, from, to int) {
 		s.drop(o, c.v)
 		c.v = value{}
 	}
+
 	if from == 0 {
 		clear(l.all[:to])
 		l.all = l.all[to:]
@@ -413,6 +416,7 @@ func listReplace(x *exec) error {
 	if l.version != version {
 		return nil
 	}
+
 	fresh := &elements{version: version}
 	if err := fresh.insert(x, 0); err != nil {
 		return err

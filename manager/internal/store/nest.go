@@ -22,6 +22,7 @@ func (s *Store) contain(o *object, refs []uint64) error {
 		if o.contains == nil {
 			o.contains = map[uint64]int{}
 		}
+
 		if o.contains[id]++; o.contains[id] == 1 {
 			s.edges++
 			o.most = max(o.most, len(o.contains))
@@ -148,6 +149,7 @@ func (s *Store) raiseAll(o, in *object, before map[*object]int) error {
 		case at.level > s.nesting():
 			return errDeep
 		}
+
 		if _, ok := before[at.o]; !ok {
 			before[at.o] = at.o.level
 		}

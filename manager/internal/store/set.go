@@ -145,6 +145,7 @@ func (x *exec) keepWhere(has bool) error {
 	if err := x.count(len(d.at)); err != nil {
 		return err
 	}
+
 	for _, e := range slices.Clone(d.order) {
 		if !e.gone && (other.at[e.key] != nil) != has {
 			d.remove(x.s, x.o, e)

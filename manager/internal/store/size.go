@@ -31,6 +31,7 @@ func (s *Store) charge(p *pending) error {
 	if limit > 0 && c.pending >= limit {
 		return fmt.Errorf("%w: %d calls of one client wait", ErrLimit, limit)
 	}
+
 	left := 0
 	if p.runs {
 		left = s.left[c.far]

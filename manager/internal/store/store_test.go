@@ -490,10 +490,12 @@ var objectsOfAll = func() (requests [][]byte) {
 			} else if kind >= store.KindValue {
 				w.Int(2)
 			}
+
 			w.End()
 			requests = append(requests, slices.Clone(store.Body(w.B)))
 		}
 	}
+
 	return requests
 }()
 
