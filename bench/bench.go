@@ -20,16 +20,16 @@ const (
 	quickRounds = 3
 )
 
-// A bench is what all rows share.
+// A bench is the state that all rows share.
 type bench struct {
 	quick  bool
 	rounds int
 	stderr io.Writer
-	dir    string // for what is built and written
+	dir    string // for built programs and other files
 	build  func() error
 	buildC func() (program string, err error)
 
-	calibrate func() workload // of row cpu, once
+	calibrate func() workload // makes the workload of row cpu; runs once
 }
 
 func newBench(quick bool, stderr io.Writer) (*bench, error) {
@@ -51,7 +51,7 @@ func newBench(quick bool, stderr io.Writer) (*bench, error) {
 
 func (b *bench) close() { _ = os.RemoveAll(b.dir) }
 
-// size is how much of something a round does.
+// size returns the amount of work in a round.
 func (b *bench) size(full, quick int) int {
 	if b.quick {
 		return quick
@@ -76,8 +76,7 @@ func (b *bench) buildCommands() error {
 	return nil
 }
 
-// newPool starts a pool as all rows have it, and proves that its tasks run
-// elsewhere.
+// newPool starts the pool that the rows use, and checks that its tasks run in other processes.
 func newPool(ctx context.Context) (*mp.Pool, error) {
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: tasks.Workers})
 	if err != nil {
@@ -92,7 +91,7 @@ func newPool(ctx context.Context) (*mp.Pool, error) {
 // A poolRound measures a round on a pool.
 type poolRound func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error)
 
-// onPool is an opener for a side that is measured on a pool.
+// onPool returns an opener for a side that is measured on a pool.
 func onPool(round poolRound) opener { return onPoolOf(newPool, round) }
 
 func onPoolOf(start func(ctx context.Context) (*mp.Pool, error), round poolRound) opener {

@@ -13,17 +13,16 @@ import (
 	"time"
 )
 
-// A helper is a program that measures on request: a line with a command and its
-// arguments is answered with a line, "ok" and figures, or "error" and a text. It
-// ends when its input does.
+// A helper is a program that measures on request. A request is a line with a command and its
+// arguments. The answer is a line: "ok" and figures, or "error" and a text. The helper ends when
+// its input does.
 type helper struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// startHelper starts a program in a process group of its own, which is killed
-// when ctx ends.
+// startHelper starts a program in a process group of its own, which is killed when ctx ends.
 func startHelper(ctx context.Context, program string, args ...string) (*helper, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stderr = os.Stderr
@@ -40,11 +39,12 @@ func startHelper(ctx context.Context, program string, args ...string) (*helper, 
 	return &helper{cmd, in, bufio.NewReader(out)}, cmd.Start()
 }
 
-// ask has the helper do something and returns its figures.
+// ask sends a command to the helper and returns its figures.
 func (h *helper) ask(format string, args ...any) ([]float64, error) {
 	if _, err := fmt.Fprintf(h.in, format+"\n", args...); err != nil {
 		return nil, err
 	}
+
 	line, err := h.out.ReadString('\n')
 	if err != nil {
 		return nil, fmt.Errorf("%v has died: %w", h.cmd, err)
@@ -61,10 +61,11 @@ func (h *helper) ask(format string, args ...any) ([]float64, error) {
 		}
 		figures = append(figures, v)
 	}
+
 	return figures, nil
 }
 
-// median has the helper measure something, and returns the median.
+// median sends a command to the helper and returns the median of its figures.
 func (h *helper) median(format string, args ...any) (float64, error) {
 	figures, err := h.ask(format, args...)
 	if err != nil {
@@ -78,7 +79,7 @@ func (h *helper) median(format string, args ...any) (float64, error) {
 
 const patience = 5 * time.Second
 
-// close ends the helper, one that does not want to as well.
+// close ends the helper, and kills it if it does not end.
 func (h *helper) close() {
 	_ = h.in.Close()
 	kill := time.AfterFunc(patience, func() { _ = h.cmd.Cancel() })

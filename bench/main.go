@@ -30,8 +30,7 @@ func main() {
 	}
 }
 
-// run measures the rows that the arguments pick. A row that fails does not keep
-// the others from being measured.
+// run measures the rows that the arguments select. If a row fails, it still measures the others.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -44,6 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unknown argument %q; rows are picked with -only", flags.Arg(0))
 	}
+
 	rows, err := pick(allRows(), *only)
 	if err != nil {
 		return err
@@ -57,6 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if *asJSON {
 		report = newLines(stdout)
 	}
+
 	var failed []error
 	for _, r := range rows {
 		if ctx.Err() != nil {
@@ -64,6 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		failed = append(failed, b.measure(ctx, r, report))
 	}
+
 	return errors.Join(failed...)
 }
 
@@ -82,8 +84,7 @@ func allRows() []row {
 	}
 }
 
-// pick returns the rows whose names begin with one of the comma-separated
-// prefixes.
+// pick returns the rows whose names begin with one of the comma-separated prefixes.
 func pick(rows []row, prefixes string) ([]row, error) {
 	if prefixes == "" {
 		return rows, nil
@@ -100,11 +101,13 @@ func pick(rows []row, prefixes string) ([]row, error) {
 			return nil, fmt.Errorf("-only: no row begins with %q", prefix)
 		}
 	}
+
 	var picked []row
 	for i, r := range rows {
 		if wanted[i] {
 			picked = append(picked, r)
 		}
 	}
+
 	return picked, nil
 }

@@ -12,7 +12,7 @@ import (
 //go:embed c
 var cSources embed.FS
 
-// onC is an opener for a side that a C program measures. It stays for all rounds.
+// onC returns an opener for a side that a C program measures. The program runs for all rounds.
 func onC(round func(b *bench, c *helper) (float64, error)) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		program, err := b.buildC()
@@ -33,6 +33,7 @@ func (b *bench) compileC() (program string, err error) {
 	if !ok {
 		return "", missing{"no C compiler is there"}
 	}
+
 	if err := os.CopyFS(b.dir, cSources); err != nil {
 		return "", err
 	}
@@ -45,6 +46,7 @@ func (b *bench) compileC() (program string, err error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%v: %w\n%s", cmd, err, out)
 	}
+
 	return program, nil
 }
 
@@ -57,8 +59,8 @@ func findCompiler() (path string, ok bool) {
 	return "", false
 }
 
-// inProcesses has the helper measure something in so many processes of its own, and
-// returns the figure.
+// inProcesses makes the helper measure with the given number of processes of its own, and returns
+// the figure.
 func (h *helper) inProcesses(processes int, format string, args ...any) (float64, error) {
 	figures, err := h.ask(format, args...)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"gvisor.dev/gvisor/pkg/flipcall"
 )
 
-// gVisor's flipcall: a word of shared memory that two processes hand to each
-// other, one call at a time.
+// This peer is gVisor's flipcall: two processes pass a word of shared memory to each other, one
+// call at a time.
 
 const (
 	flipcallRole   = "flipcall"
@@ -58,11 +58,13 @@ func startFlipcall() (*flipcaller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
+
 	window := os.NewFile(uintptr(fd), "window")
 	defer window.Close()
 	if err := window.Truncate(flipcallWindow); err != nil {
 		return nil, err
 	}
+
 	end, err := flipcall.NewEndpoint(flipcall.ClientSide, flipcallWindowAt(fd))
 	if err != nil {
 		return nil, err
@@ -82,6 +84,7 @@ func startFlipcall() (*flipcaller, error) {
 		f.close()
 		return nil, err
 	}
+
 	return f, nil
 }
 
@@ -106,7 +109,7 @@ func (f *flipcaller) close() {
 	f.end.Destroy()
 }
 
-// onFlipcall is an opener for a side that is measured on flipcall.
+// onFlipcall returns an opener for a side that is measured on flipcall.
 func onFlipcall(round func(b *bench, square func(int) (int, error)) (float64, error)) opener {
 	return func(_ context.Context, b *bench) (side, error) {
 		f, err := startFlipcall()

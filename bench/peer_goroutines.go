@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// onGoroutines is an opener for a side that runs in this process.
+// onGoroutines returns an opener for a side that runs in this process.
 func onGoroutines(round func(b *bench) (float64, error)) opener {
 	return func(_ context.Context, b *bench) (side, error) {
 		return side{round: func() (float64, error) { return round(b) }, close: func() {}}, nil
@@ -17,7 +17,7 @@ func onGoroutines(round func(b *bench) (float64, error)) opener {
 
 const channelDepth = 128
 
-// overChannels is a worker pool as most Go programs write it.
+// overChannels returns a worker pool as most Go programs write it.
 func overChannels(f func(int) int) func(in []int) []int {
 	type indexed struct{ i, v int }
 	return func(in []int) []int {
@@ -30,6 +30,7 @@ func overChannels(f func(int) int) func(in []int) []int {
 				}
 			}()
 		}
+
 		go func() {
 			for i := range in {
 				jobs <- i
@@ -40,6 +41,7 @@ func overChannels(f func(int) int) func(in []int) []int {
 			r := <-done
 			out[r.i] = r.v
 		}
+
 		return out
 	}
 }
@@ -48,7 +50,7 @@ func square(n int) int { return n * n }
 
 const memoryChunk = 2048
 
-// squaresInMemory has each goroutine take chunks of the slice.
+// squaresInMemory makes each goroutine take chunks of the slice.
 func squaresInMemory(in []int) []int {
 	out := make([]int, len(in))
 	var next atomic.Int64
@@ -67,6 +69,7 @@ func squaresInMemory(in []int) []int {
 			}
 		})
 	}
+
 	all.Wait()
 	return out
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 )
 
-// go-plugin over net/rpc: one process that answers any number of callers.
+// This peer is go-plugin over net/rpc: one process that answers any number of callers.
 
 const pluginRole = "plugin"
 
@@ -20,7 +20,7 @@ var (
 	pluginSet       = plugin.PluginSet{"square": squarePlugin{}}
 )
 
-// squarer is what the plugin offers.
+// squarer is the plugin's service.
 type squarer struct{}
 
 func (squarer) Square(n int, out *int) error   { *out = n * n; return nil }
@@ -62,7 +62,7 @@ func servePlugin() error {
 	return nil
 }
 
-// onPlugin is an opener for a side that is measured on a plugin.
+// onPlugin returns an opener for a side that is measured on a plugin.
 func onPlugin(round func(b *bench, square func(int) (int, error)) (float64, error)) opener {
 	return func(_ context.Context, b *bench) (side, error) {
 		cmd, err := roleCommand(pluginRole)
@@ -72,11 +72,13 @@ func onPlugin(round func(b *bench, square func(int) (int, error)) (float64, erro
 		c := plugin.NewClient(&plugin.ClientConfig{
 			HandshakeConfig: pluginHandshake, Plugins: pluginSet, Cmd: cmd, Logger: hclog.NewNullLogger(),
 		})
+
 		p, err := dispense(c)
 		if err != nil {
 			c.Kill()
 			return side{}, err
 		}
+
 		return side{
 			round: func() (float64, error) { return round(b, p.square) },
 			close: c.Kill,

@@ -11,15 +11,15 @@ import (
 //go:embed peer.py
 var pythonScript []byte
 
-// onPython is an opener for a side that Python measures. The process stays for
-// all rounds; setup is a first command, "" for none.
+// onPython returns an opener for a side that Python measures. The process runs for all rounds.
+// setup is its first command, or "" for none.
 func onPython(setup string, round func(b *bench, python *helper) (float64, error)) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		python, err := exec.LookPath("python3")
 		if err != nil {
 			return side{}, missing{"python3 is not there"}
 		}
-		script := filepath.Join(b.dir, "peer.py") // a file, for spawn imports it
+		script := filepath.Join(b.dir, "peer.py") // a file, since spawn imports it
 		if err := os.WriteFile(script, pythonScript, 0o600); err != nil {
 			return side{}, err
 		}
@@ -27,15 +27,17 @@ func onPython(setup string, round func(b *bench, python *helper) (float64, error
 		if err != nil {
 			return side{}, missing{"python3 cannot be started: " + err.Error()}
 		}
+
 		if setup != "" {
 			if _, err := h.ask("%s", setup); err != nil {
 				h.close()
 				return side{}, err
 			}
 		}
+
 		return side{round: func() (float64, error) { return round(b, h) }, close: h.close}, nil
 	}
 }
 
-// pythonPool is the setup for everything but starts.
+// pythonPool is the setup for all rows except starts.
 const pythonPool = "pool"

@@ -15,13 +15,13 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// Rows about shared objects start processes for each round, which warm up and wait for
-// each other before the time begins that counts.
+// Rows about shared objects start processes for each round. The processes warm up and wait for each
+// other before the measured time begins.
 
-// stint is what a process says of its part.
+// stint is a process's report about its part.
 type stint struct {
 	PID        int
-	Begin, End time.Duration // of the clock that all processes have
+	Begin, End time.Duration // on the clock that all processes share
 }
 
 func clock() (time.Duration, error) {
@@ -32,8 +32,8 @@ func clock() (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// timed does n laps, after a tenth of it to warm up and then the gate, at which all
-// processes wait for each other.
+// timed does n laps, after a tenth as many to warm up and then the gate, at which all processes
+// wait for each other.
 func timed(ctx context.Context, gate *ipc.Barrier, n int, laps func(n int) error) (r stint, err error) {
 	r.PID = os.Getpid()
 	if err := laps(warmLaps(n)); err != nil {
@@ -54,13 +54,14 @@ func timed(ctx context.Context, gate *ipc.Barrier, n int, laps func(n int) error
 
 func warmLaps(n int) int { return n / 10 }
 
-// inProcesses runs f in as many processes at the same time as there are arguments, and
-// returns the time from the first begin to the last end.
+// inProcesses runs f in one process for each argument, at the same time, and returns the time from
+// the first begin to the last end.
 func inProcesses[In any](ctx context.Context, f *mp.Func[In, stint], args ...In) (took time.Duration, err error) {
 	return inPinned(ctx, f, make([]mp.Limits, len(args)), args...)
 }
 
-// inPinned is inProcesses with limits for each: the processor on which it runs.
+// inPinned is like inProcesses, but with limits for each process, such as the processor on which it
+// runs.
 func inPinned[In any](ctx context.Context, f *mp.Func[In, stint], limits []mp.Limits, args ...In) (took time.Duration, err error) {
 	all := make([]*mp.Process[stint], 0, len(args))
 	defer func() {
@@ -71,6 +72,7 @@ func inPinned[In any](ctx context.Context, f *mp.Func[In, stint], limits []mp.Li
 			<-p.Done()
 		}
 	}()
+
 	for i, arg := range args {
 		p, err := mp.NewProcess(f, arg, mp.ProcessConfig{Limits: limits[i]})
 		if err == nil {
@@ -81,6 +83,7 @@ func inPinned[In any](ctx context.Context, f *mp.Func[In, stint], limits []mp.Li
 		}
 		all = append(all, p)
 	}
+
 	stints, err := waitForAll(ctx, all)
 	if err != nil {
 		return 0, err
@@ -92,11 +95,12 @@ func inPinned[In any](ctx context.Context, f *mp.Func[In, stint], limits []mp.Li
 		}
 		pids = append(pids, r.PID)
 	}
+
 	return span(stints), allElsewhere(pids)
 }
 
-// waitForAll returns what processes say of their parts, or the first error: then the others
-// may wait for ever.
+// waitForAll returns the processes' reports, or the first error. After an error it stops waiting,
+// since the other processes may wait forever.
 func waitForAll(ctx context.Context, all []*mp.Process[stint]) ([]stint, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -122,8 +126,7 @@ func span(stints []stint) time.Duration {
 	return end - begin
 }
 
-// allElsewhere checks that all processes are different ones: the first is the one that
-// measures.
+// allElsewhere checks that all processes are different. The first one is the measuring process.
 func allElsewhere(pids []int) error {
 	sorted := slices.Sorted(slices.Values(pids))
 	if sorted[0] <= 0 || len(slices.Compact(sorted)) < len(pids) {
@@ -138,20 +141,20 @@ func perSecond(took time.Duration, n int) float64 { return float64(n) / took.Sec
 // nanoseconds returns the time of one of n.
 func nanoseconds(took time.Duration, n int) float64 { return took.Seconds() * 1e9 / float64(n) }
 
-// onProcesses is an opener for a side whose rounds start processes of mp's.
+// onProcesses returns an opener for a side whose rounds start processes of mp.
 func onProcesses(round func(ctx context.Context, b *bench) (float64, error)) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		return side{round: func() (float64, error) { return round(ctx, b) }, close: func() {}}, nil
 	}
 }
 
-// A shop makes shared objects, and closes them together.
+// A shop makes shared objects and closes them together.
 type shop struct {
 	errs    []error
 	objects []interface{ Close() error }
 }
 
-// made keeps what a constructor has returned.
+// made records the result of a constructor.
 func made[T interface{ Close() error }](s *shop, object T, err error) T {
 	if err != nil {
 		s.errs = append(s.errs, err)

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// A result is one line of the output: a row beside one peer.
+// A result is one line of the output: a row compared with one peer.
 type result struct {
 	Name   string   `json:"name"`
 	Unit   string   `json:"unit"`
@@ -17,16 +17,17 @@ type result struct {
 	Value  float64  `json:"value"`
 	Ratio  float64  `json:"ratio"`
 	Spread float64  `json:"spread"`
-	Goal   *float64 `json:"goal"` // null: none
+	Goal   *float64 `json:"goal"` // null if there is no goal
 	Met    string   `json:"met"`
 }
 
-// newResult forms a result of the rounds' figures of both sides.
+// newResult makes a result from the figures of both sides' rounds.
 func newResult(r row, p peer, mine, theirs []float64, judge bool) result {
 	ratios := make([]float64, len(mine))
 	for i := range mine {
 		ratios[i] = ratio(r.better, mine[i], theirs[i])
 	}
+
 	res := result{
 		Name: r.name, Unit: r.unit, Better: r.better,
 		MP: median(mine), Peer: p.name, Value: median(theirs),
@@ -39,6 +40,7 @@ func newResult(r row, p peer, mine, theirs []float64, judge bool) result {
 	if judge {
 		res.Met = met(res.Ratio, res.Spread, p.goal)
 	}
+
 	return res
 }
 
@@ -69,7 +71,7 @@ func newTable(w io.Writer) reporter {
 	}
 }
 
-// short prints a figure in about three digits.
+// short formats a figure with about three digits.
 func short(v float64) string {
 	if v >= 100 {
 		return strconv.FormatFloat(v, 'f', 0, 64)

@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// Peers that need a second process start this program once more, in a role.
+// Peers that need a second process start this program again, in a role.
 
 const (
 	roleKey    = "MP_BENCH_ROLE"
 	lifelineFD = 3
-	roleFD     = 4 // of a role's first own file
+	roleFD     = 4 // the first file of a role
 )
 
-// playRole makes this process what the environment says, if it says something;
-// then it does not return.
+// playRole plays the role that the environment names, and then does not return. Without a role it
+// does nothing.
 func playRole() {
 	roles := map[string]func() error{
 		pluginRole:   servePlugin,
@@ -34,7 +34,7 @@ func playRole() {
 	os.Exit(0)
 }
 
-// endWithParent waits for the end of the lifeline: nobody ever writes to it.
+// endWithParent waits until the lifeline is closed; no process ever writes to it.
 func endWithParent() {
 	var b [1]byte
 	_, _ = os.NewFile(lifelineFD, "lifeline").Read(b[:])
@@ -47,7 +47,7 @@ var lifeline = sync.OnceValues(func() ([2]*os.File, error) {
 	return [2]*os.File{r, w}, err
 })
 
-// roleCommand starts this program in a role, with files from roleFD on.
+// roleCommand returns a command that starts this program in a role, with files from roleFD on.
 func roleCommand(role string, files ...*os.File) (*exec.Cmd, error) {
 	line, err := lifeline()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"runtime"
 )
 
-// A row is a figure of mp beside the same figure of its peers.
+// A row is a figure of mp, compared with the same figure of its peers.
 type row struct {
 	name   string
 	unit   string
@@ -16,7 +16,7 @@ type row struct {
 	peers  []peer
 }
 
-// What a better figure is.
+// Whether lower or higher figures are better.
 const (
 	lower  = "lower"
 	higher = "higher"
@@ -25,25 +25,25 @@ const (
 // A peer is something that mp is compared with.
 type peer struct {
 	name string
-	goal float64 // how many times better mp is to be; 0: no goal
+	goal float64 // how many times better mp should be; 0 means no goal
 	open opener
 }
 
 // An opener starts one side of a comparison and warms it up.
 type opener func(ctx context.Context, b *bench) (side, error)
 
-// A side is ready to be measured.
+// A side is a side of a comparison that is ready to be measured.
 type side struct {
-	round func() (float64, error) // the figure of one round
+	round func() (float64, error) // returns the figure of one round
 	close func()
 }
 
-// missing is the error of an opener that does not find what it needs.
+// missing is the error of an opener that lacks something that it needs.
 type missing struct{ what string }
 
 func (m missing) Error() string { return m.what }
 
-// measure measures a row beside each of its peers.
+// measure measures a row with each of its peers.
 func (b *bench) measure(ctx context.Context, r row, report reporter) error {
 	var failed []error
 	mine, err := r.mp(ctx, b)
@@ -62,6 +62,7 @@ func (b *bench) measure(ctx context.Context, r row, report reporter) error {
 		}
 		report(res)
 	}
+
 	return errors.Join(failed...)
 }
 
@@ -75,8 +76,7 @@ func (b *bench) skipOrFail(row, side string, err error) error {
 	return fmt.Errorf("%s, %s: %w", row, side, err)
 }
 
-// compare runs mp and one peer in turn; who is first changes from round to
-// round.
+// compare runs mp and one peer in turn. The side that runs first changes from round to round.
 func (b *bench) compare(ctx context.Context, r row, mine side, p peer) (result, error) {
 	theirs, err := p.open(ctx, b)
 	if err != nil {
@@ -89,6 +89,7 @@ func (b *bench) compare(ctx context.Context, r row, mine side, p peer) (result, 
 		if i%2 == 1 {
 			first, second = theirs, mine
 		}
+
 		v, err := oneRound(ctx, first)
 		if err != nil {
 			return result{}, err
@@ -102,6 +103,7 @@ func (b *bench) compare(ctx context.Context, r row, mine side, p peer) (result, 
 		}
 		a, z = append(a, v), append(z, w)
 	}
+
 	return newResult(r, p, a, z, !b.quick), nil
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// sum adds numbers up.
+// sum returns the sum of numbers.
 //
 //go:noinline
 func sum(numbers []float64) (s float64) {
@@ -24,7 +24,7 @@ func sum(numbers []float64) (s float64) {
 	return s
 }
 
-const distinct = 8 // numbers; whole and small, so that sums are exact
+const distinct = 8 // number of different values; whole and small, so that sums are exact
 
 // fill writes numbers and returns their sum.
 func fill(numbers []float64) (sum float64) {
@@ -42,7 +42,7 @@ func checkSum(got, want float64) error {
 	return nil
 }
 
-// newNumbers makes an Array that has been filled.
+// newNumbers makes an Array and fills it.
 func newNumbers(n int) (a *ipc.Array[float64], want float64, err error) {
 	if a, err = ipc.NewArray[float64](n, ipc.ObjectConfig{}); err != nil {
 		return nil, 0, err
@@ -50,13 +50,13 @@ func newNumbers(n int) (a *ipc.Array[float64], want float64, err error) {
 	return a, fill(a.Slice()), nil
 }
 
-// summing is the argument of who sums all of an Array several times.
+// summing is the argument of a process that sums all of an Array several times.
 type summing struct {
 	Array *ipc.Array[float64]
 	Times int
 }
 
-// sums is how long each took.
+// sums is the result: the sum, and how long each run took.
 type sums struct {
 	PID   int
 	Sum   float64
@@ -80,7 +80,7 @@ func sumSeveral(numbers []float64, times int) sums {
 	return r
 }
 
-// arrayRow: the memory of an Array in another process beside that of a slice.
+// arrayRow compares an Array's memory in another process with a slice's.
 func arrayRow() row {
 	return row{
 		name: "array", unit: "ms", better: lower,
@@ -94,10 +94,10 @@ const numbersMiB = 1 << 20 / 8
 func arrayNumbers(b *bench) int    { return b.size(10_000_000, 1_000_000) }
 func zeroCopyNumbers(b *bench) int { return b.size(64, 16) * numbersMiB }
 
-// sharedRound measures a round on a pool with an Array, whose sum is given.
+// sharedRound measures a round on a pool with an Array whose sum is want.
 type sharedRound func(ctx context.Context, b *bench, pool *mp.Pool, a *ipc.Array[float64], want float64) (float64, error)
 
-// onSharedNumbers is an opener for a side whose workers use one Array.
+// onSharedNumbers returns an opener for a side whose workers use one Array.
 func onSharedNumbers(n func(*bench) int, round sharedRound) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		pool, err := newPool(ctx)
@@ -115,7 +115,7 @@ func onSharedNumbers(n func(*bench) int, round sharedRound) opener {
 	}
 }
 
-// onSlice is an opener for a side that uses a slice in this process.
+// onSlice returns an opener for a side that uses a slice in this process.
 func onSlice(n func(*bench) int, round func(b *bench, numbers []float64, want float64) (float64, error)) opener {
 	return func(_ context.Context, b *bench) (side, error) {
 		numbers := make([]float64, n(b))
@@ -145,7 +145,7 @@ func sumHere(b *bench, numbers []float64, want float64) (float64, error) {
 	return median(r.Times), checkSum(r.Sum, want)
 }
 
-// inPool checks that pid is that of a worker.
+// inPool checks that pid is the ID of a worker.
 func inPool(pool *mp.Pool, pid int) error {
 	if !slices.ContainsFunc(pool.Workers(), func(w mp.WorkerInfo) bool { return w.PID == pid }) || pid == os.Getpid() {
 		return fmt.Errorf("a task ran in process %d, the workers are %v and this is %d", pid, pool.Workers(), os.Getpid())
@@ -153,13 +153,13 @@ func inPool(pool *mp.Pool, pid int) error {
 	return nil
 }
 
-// part is some of an Array.
+// part is a part of an Array.
 type part struct {
 	Array  *ipc.Array[float64]
 	Lo, Hi int
 }
 
-// partSum is its sum.
+// partSum is the sum of a part.
 type partSum struct {
 	PID int
 	Sum float64
@@ -169,7 +169,7 @@ var sumPart = mp.Register("sumPart", func(_ context.Context, p part) (partSum, e
 	return partSum{os.Getpid(), sum(p.Array.Slice()[p.Lo:p.Hi])}, nil
 })
 
-// zeroCopyRow: tasks that are given an Array, beside goroutines that have a slice.
+// zeroCopyRow compares tasks that get an Array with goroutines that use a slice.
 func zeroCopyRow() row {
 	return row{
 		name: "zero-copy", unit: "ms", better: lower,
@@ -186,6 +186,7 @@ func sumOnPool(ctx context.Context, b *bench, pool *mp.Pool, a *ipc.Array[float6
 	for i := range tasks.Workers {
 		parts = append(parts, part{a, a.Len() * i / tasks.Workers, a.Len() * (i + 1) / tasks.Workers})
 	}
+
 	used := map[int]bool{}
 	took, err := sumRounds(b, want, func() (total float64, err error) {
 		all, err := mp.Map(ctx, pool, sumPart, parts, mp.ChunkSize(1))
@@ -206,6 +207,7 @@ func sumOnPool(ctx context.Context, b *bench, pool *mp.Pool, a *ipc.Array[float6
 	if len(used) != tasks.Workers {
 		return 0, fmt.Errorf("%d of the workers were used", len(used))
 	}
+
 	return took, nil
 }
 
@@ -225,8 +227,8 @@ func sumOnTwo(b *bench, numbers []float64, want float64) (float64, error) {
 	})
 }
 
-// sumRounds returns the milliseconds of one of several sums, after some to warm up:
-// each worker may have to map the memory.
+// sumRounds returns the milliseconds of one of several sums, after some to warm up, since each
+// worker may have to map the memory.
 func sumRounds(b *bench, want float64, total func() (float64, error)) (float64, error) {
 	const warm = 3
 	n := zeroCopyCount(b)
@@ -243,5 +245,6 @@ func sumRounds(b *bench, want float64, total func() (float64, error)) (float64, 
 			return 0, err
 		}
 	}
+
 	return milliseconds(time.Since(begin), n), nil
 }

@@ -12,7 +12,7 @@ import (
 
 const callers = 16 // of row call-16 and of the peer of submit
 
-// callRow: a trivial call on an idle pool, one caller.
+// callRow measures a trivial call on an idle pool, with one caller.
 func callRow() row {
 	return row{
 		name: "call", unit: "us", better: lower,
@@ -61,7 +61,7 @@ func calls(n int, square func(int) (int, error)) (out []int, took time.Duration,
 	return out, time.Since(begin), nil
 }
 
-// call16Row: the same from 16 goroutines.
+// call16Row measures trivial calls from 16 goroutines.
 func call16Row() row {
 	return row{
 		name: "call-16", unit: "calls/s", better: higher,
@@ -72,7 +72,7 @@ func call16Row() row {
 	}
 }
 
-// callTogether returns how many calls go through in a second.
+// callTogether returns the number of calls per second.
 func callTogether(b *bench, square func(int) (int, error)) (float64, error) {
 	if _, _, err := concurrentCalls(callWarm(b), square); err != nil {
 		return 0, err
@@ -85,7 +85,7 @@ func callTogether(b *bench, square func(int) (int, error)) (float64, error) {
 	return float64(n) / took.Seconds(), tasks.CheckSquares(out)
 }
 
-// concurrentCalls makes n calls, each by the next caller that is free.
+// concurrentCalls makes n calls. Each is made by the next free caller.
 func concurrentCalls(n int, square func(int) (int, error)) (out []int, took time.Duration, err error) {
 	out = make([]int, n)
 	failed := make([]error, callers)
@@ -99,6 +99,7 @@ func concurrentCalls(n int, square func(int) (int, error)) (out []int, took time
 			}
 		})
 	}
+
 	all.Wait()
 	took = time.Since(begin)
 	for _, err := range failed {
@@ -106,11 +107,12 @@ func concurrentCalls(n int, square func(int) (int, error)) (out []int, took time
 			return nil, 0, err
 		}
 	}
+
 	return out, took, nil
 }
 
 // microseconds returns the time of one of n.
 func microseconds(took time.Duration, n int) float64 { return took.Seconds() * 1e6 / float64(n) }
 
-// milliseconds likewise.
+// milliseconds returns the time of one of n.
 func milliseconds(took time.Duration, n int) float64 { return took.Seconds() * 1e3 / float64(n) }

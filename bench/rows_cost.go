@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// What a Map costs an element in parent and workers together, beside a limit.
+// These rows compare the cost of a Map per element, in parent and workers together, with a limit.
 
 const mapCostLimit = 0.01
 
@@ -25,20 +25,20 @@ func mapCostRow(what string, open opener) row {
 	}
 }
 
-// limit is an opener for a side that is a figure.
+// limit returns an opener for a side with a fixed figure.
 func limit(v float64) opener {
 	return func(context.Context, *bench) (side, error) {
 		return side{round: func() (float64, error) { return v, nil }, close: func() {}}, nil
 	}
 }
 
-// perElement is a count for each element of a number of maps, at least one for
-// all of them: a count of zero has no ratio.
+// perElement returns a count per element of a number of maps. The count is at least one, since a
+// count of zero has no ratio.
 func perElement(count, maps int) float64 {
 	return float64(max(count, 1)) / float64(maps) / mapElements
 }
 
-// mapAllocationsRow: heap allocations.
+// mapAllocationsRow counts heap allocations.
 func mapAllocationsRow() row {
 	return mapCostRow("heap allocations", onPool(func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
 		maps := b.size(20, 2)
@@ -50,7 +50,7 @@ func mapAllocationsRow() row {
 func mapAllocations(ctx context.Context, pool *mp.Pool, maps int) (int, error) {
 	in := tasks.Ints(mapElements)
 	outs := make([][]int, maps)
-	if _, err := mp.Map(ctx, pool, tasks.Square, in); err != nil { // warm
+	if _, err := mp.Map(ctx, pool, tasks.Square, in); err != nil { // warm up
 		return 0, err
 	}
 	before, err := tasks.Reports(ctx, pool)
@@ -63,11 +63,13 @@ func mapAllocations(ctx context.Context, pool *mp.Pool, maps int) (int, error) {
 			return 0, err
 		}
 	}
+
 	count += int(tasks.Mallocs())
 	after, err := tasks.Reports(ctx, pool)
 	if err != nil {
 		return 0, err
 	}
+
 	for _, out := range outs {
 		if err := tasks.CheckSquares(out); err != nil {
 			return 0, err
@@ -77,13 +79,14 @@ func mapAllocations(ctx context.Context, pool *mp.Pool, maps int) (int, error) {
 	return count + grown, err
 }
 
-// growth is what the workers allocated between their last reports before and
-// their first ones after.
+// growth returns what the workers allocated between their last reports before and their first ones
+// after.
 func growth(before, after []tasks.Usage) (int, error) {
 	last, first := map[int]uint64{}, map[int]uint64{}
 	for _, u := range before {
 		last[u.PID] = max(last[u.PID], u.Mallocs)
 	}
+
 	for _, u := range after {
 		if m, ok := first[u.PID]; !ok || u.Mallocs < m {
 			first[u.PID] = u.Mallocs
@@ -96,23 +99,26 @@ func growth(before, after []tasks.Usage) (int, error) {
 		}
 		sum += int(m - last[pid])
 	}
+
 	return sum, nil
 }
 
-// mapSystemCallsRow: system calls, counted by strace, whose slowness makes tasks
-// look longer and chunks smaller than they are: the figure is an upper bound.
+// mapSystemCallsRow counts system calls with strace. Since strace is slow, tasks look longer than
+// they are and chunks get smaller, so the figure is an upper bound.
 func mapSystemCallsRow() row {
 	return mapCostRow("system calls", func(ctx context.Context, b *bench) (side, error) {
 		strace, err := exec.LookPath("strace")
 		if err != nil {
 			return side{}, missing{"strace is not there"}
 		}
+
 		if err := b.build(); err != nil {
 			return side{}, err
 		}
 		if _, err := b.tracedMaps(ctx, strace, 0); err != nil {
 			return side{}, missing{err.Error()}
 		}
+
 		return side{round: func() (float64, error) {
 			maps := b.size(20, 2)
 			n, err := b.mapSystemCalls(ctx, strace, maps)
@@ -131,7 +137,7 @@ func (b *bench) mapSystemCalls(ctx context.Context, strace string, maps int) (in
 	return more - one, err
 }
 
-// tracedMaps returns the system calls of a whole run of the minimal program.
+// tracedMaps returns the number of system calls of a whole run of the minimal program.
 func (b *bench) tracedMaps(ctx context.Context, strace string, maps int) (int, error) {
 	counts := filepath.Join(b.dir, "strace.out")
 	cmd := exec.CommandContext(ctx, strace, "-f", "-c", "-o", counts, filepath.Join(b.dir, "minimal"))
@@ -150,7 +156,7 @@ func (b *bench) tracedMaps(ctx context.Context, strace string, maps int) (int, e
 	return totalCalls(string(table))
 }
 
-// totalCalls finds the number of calls in the last line of strace's table.
+// totalCalls returns the number of calls in the last line of strace's table.
 func totalCalls(table string) (int, error) {
 	const callsColumn = 3
 	for line := range strings.Lines(table) {

@@ -11,7 +11,7 @@ import (
 
 const cpuTasks = 8
 
-// cpuRow: a few long tasks, which are to get all of both processors.
+// cpuRow measures a few long tasks, which should use both processors fully.
 func cpuRow() row {
 	return row{
 		name: "cpu", unit: "ms", better: lower,
@@ -31,6 +31,7 @@ func cpuOnce(b *bench, sums func([]int) ([]int, error)) (float64, error) {
 	for i := range in {
 		in[i] = work.iterations
 	}
+
 	if _, err := sums([]int{1000, 1000}); err != nil {
 		return 0, err
 	}
@@ -45,6 +46,7 @@ func cpuOnce(b *bench, sums func([]int) ([]int, error)) (float64, error) {
 			return 0, fmt.Errorf("wrong result: %d instead of %d", v, work.sum)
 		}
 	}
+
 	return milliseconds(took, 1), nil
 }
 
@@ -54,18 +56,19 @@ type workload struct {
 	took            time.Duration // at best
 }
 
-// iterationsOf is how many take so long.
+// iterationsOf returns how many iterations take d.
 func (w workload) iterationsOf(d time.Duration) int {
 	return max(1, int(float64(w.iterations)*float64(d)/float64(w.took)))
 }
 
-// calibrateWork finds the iterations that take at least so long. What counts is
-// the fastest of several runs, for the machine may have been busy elsewhere.
+// calibrateWork finds a number of iterations that takes at least the given time. It uses the
+// fastest of several runs, since the machine may have been busy with other work.
 func calibrateWork(least time.Duration) workload {
 	const (
 		runs   = 3
 		margin = 1.1
 	)
+
 	n := 1 << 20
 	for {
 		var sum int

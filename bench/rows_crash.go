@@ -1,7 +1,7 @@
 package main
 
-// crashRow: from the death of a pool's only worker to the first result of its
-// replacement, beside from nothing to the first result.
+// crashRow compares the time from the death of a pool's only worker to the first result of its
+// replacement with the time from NewPool to the first result.
 func crashRow() row {
 	return row{
 		name: "crash", unit: "ms", better: lower,
@@ -10,5 +10,5 @@ func crashRow() row {
 	}
 }
 
-// crashTimes is how many deaths, and how many starts, are in a round.
+// crashTimes is the number of deaths, and of starts, in a round.
 func crashTimes(b *bench) int { return b.size(15, 3) }

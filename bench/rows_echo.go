@@ -11,7 +11,7 @@ import (
 
 var echo = mp.Register("echo", func(_ context.Context, b []byte) ([]byte, error) { return bytes.Clone(b), nil })
 
-// echoRow: a Map whose tasks are given and return much, in fresh memory.
+// echoRow measures a Map whose arguments and results are large and in fresh memory.
 func echoRow() row {
 	return row{
 		name: "echo-1MiB", unit: "ms", better: lower,
@@ -31,6 +31,7 @@ func echoOnce(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
 	for i := range in {
 		in[i] = newLarge(i, 0)
 	}
+
 	var took time.Duration
 	for i := range 1 + echoTimes(b) {
 		begin := time.Now()
@@ -47,5 +48,6 @@ func echoOnce(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
 			}
 		}
 	}
+
 	return milliseconds(took, echoTimes(b)), nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// answering is the argument of who answers an event with another.
+// answering is the argument of a process that answers an event with another.
 type answering struct {
 	Ask, Answer *ipc.Event
 	Answers     *ipc.Atomic[int]
@@ -34,7 +34,7 @@ var answerEvents = mp.Register("answerEvents", func(ctx context.Context, a answe
 	return os.Getpid(), nil
 })
 
-// eventRow: from an event here to another process's answer.
+// eventRow measures the time from setting an event to another process's answer.
 func eventRow() row {
 	return row{
 		name: "event", unit: "us", better: lower,
@@ -61,11 +61,13 @@ func exchangeEvents(ctx context.Context, n int) (took time.Duration, err error) 
 	if err := s.err(); err != nil {
 		return 0, err
 	}
+
 	all := warmLaps(n) + n
 	p, err := mp.NewProcess(answerEvents, answering{ask, answer, answers, all}, mp.ProcessConfig{})
 	if err != nil {
 		return 0, err
 	}
+
 	if err := p.Start(); err != nil {
 		return 0, err
 	}
@@ -75,6 +77,7 @@ func exchangeEvents(ctx context.Context, n int) (took time.Duration, err error) 
 		}
 		<-p.Done()
 	}()
+
 	ctx, cancel := context.WithCancel(ctx) // ends with the other process
 	defer cancel()
 	go func() { <-p.Done(); cancel() }()
@@ -90,16 +93,18 @@ func exchangeEvents(ctx context.Context, n int) (took time.Duration, err error) 
 	if err != nil {
 		return 0, err
 	}
+
 	return took, allElsewhere([]int{os.Getpid(), pid})
 }
 
-// askTimes asks and waits for the answer, of which there have been from already, until
-// there have been to.
+// askTimes asks and waits for the answer until there have been to answers. There have been from
+// already.
 func askTimes(ctx context.Context, ask, answer *ipc.Event, answers *ipc.Atomic[int], from, to int) error {
 	for i := from; i < to; i++ {
 		if err := ask.Set(); err != nil {
 			return err
 		}
+
 		if err := answer.Wait(ctx); err != nil {
 			return err
 		}
@@ -114,5 +119,6 @@ func askTimes(ctx context.Context, ask, answer *ipc.Event, answers *ipc.Atomic[i
 			return err
 		}
 	}
+
 	return nil
 }

@@ -14,9 +14,10 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// How much of both processors goes into the work of tasks, by how long these take.
+// These rows measure how much of both processors' time goes into the work of tasks, depending on
+// the length of the tasks.
 
-// grainRow: n tasks of one length.
+// grainRow measures n tasks of one length.
 func grainRow(name string, length time.Duration, n int, goal float64) row {
 	count := func(b *bench) int { return b.size(n, max(n/50, 100)) }
 	return row{
@@ -49,8 +50,8 @@ func grainOnce(b *bench, length time.Duration, n int, sums func([]int) ([]int, e
 	return shareInWork(b, in, sums)
 }
 
-// shareInWork runs tasks of so many iterations, and returns how much of both processors' time they
-// would have taken where nothing else happens.
+// shareInWork runs tasks with the given numbers of iterations. It returns the time that the work
+// alone would take as a share of both processors' time.
 func shareInWork(b *bench, in []int, sums func([]int) ([]int, error)) (float64, error) {
 	begin := time.Now()
 	out, err := sums(in)
@@ -68,7 +69,7 @@ func shareInWork(b *bench, in []int, sums func([]int) ([]int, error)) (float64, 
 	return float64(iterations) / float64(work.iterations) * float64(work.took) / float64(took) / tasks.Workers, nil
 }
 
-// sumOf is SumSquares without its work: (n-1) n (2n-1) / 6 in so many bits.
+// sumOf returns the result of SumSquares without its work: (n-1) n (2n-1) / 6 in as many bits.
 func sumOf(n int) int {
 	x := big.NewInt(int64(n))
 	y := new(big.Int).Mul(x, new(big.Int).Sub(x, big.NewInt(1)))
@@ -77,7 +78,8 @@ func sumOf(n int) int {
 	return int(y.And(y, new(big.Int).SetUint64(math.MaxUint64)).Uint64())
 }
 
-// grainMixedRow: tasks of any length, beside the best that one can do who knows the lengths.
+// grainMixedRow compares tasks of any length with the best result of a program that knows the
+// lengths.
 func grainMixedRow() row {
 	return row{
 		name: "grain-mixed", unit: "share in work", better: higher,
@@ -95,7 +97,7 @@ const (
 	longest  = 100 * time.Millisecond
 )
 
-// mixedOnce is the median of some mixtures, always the same.
+// mixedOnce returns the median of some mixtures, which are always the same.
 func mixedOnce(b *bench, sums func([]int) ([]int, error)) (float64, error) {
 	shares := make([]float64, b.size(5, 1))
 	for seed := range shares {
@@ -107,7 +109,8 @@ func mixedOnce(b *bench, sums func([]int) ([]int, error)) (float64, error) {
 	return median(shares), nil
 }
 
-// mixture is the iterations of n tasks, whose lengths are spread evenly over the orders of magnitude.
+// mixture returns the iterations of n tasks, whose lengths are spread evenly over the orders of
+// magnitude.
 func mixture(work workload, seed uint64, n int) []int {
 	random := rand.New(rand.NewPCG(seed, 0))
 	in := make([]int, n)
@@ -118,7 +121,7 @@ func mixture(work workload, seed uint64, n int) []int {
 	return in
 }
 
-// longestFirst has goroutines take the longest tasks first.
+// longestFirst makes goroutines take the longest tasks first.
 func longestFirst(in []int) []int {
 	order := make([]int, len(in))
 	for i := range order {

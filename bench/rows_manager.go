@@ -11,13 +11,14 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// managed is an opener for a side that uses a manager, which stays for all rounds.
+// managed returns an opener for a side that uses a manager, which runs for all rounds.
 func managed[O any](made func(ctx context.Context, m *manager.Manager) (O, error), round func(ctx context.Context, b *bench, o O) (float64, error)) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		m, err := manager.Start(ctx, manager.Config{})
 		if err != nil {
 			return side{}, err
 		}
+
 		o, err := made(ctx, m)
 		if err == nil {
 			err = isElsewhere(m)
@@ -25,6 +26,7 @@ func managed[O any](made func(ctx context.Context, m *manager.Manager) (O, error
 		if err != nil {
 			return side{}, errors.Join(err, m.Close())
 		}
+
 		return side{
 			round: func() (float64, error) { return round(ctx, b, o) },
 			close: func() { _ = m.Close() },
@@ -44,7 +46,7 @@ func newDict(ctx context.Context, m *manager.Manager) (*manager.Dict[int, int], 
 	return manager.NewDict[int, int](ctx, m)
 }
 
-// managerDictRow: one client sets a key and gets it, again and again.
+// managerDictRow measures one client that sets a key and gets it, again and again.
 func managerDictRow() row {
 	n := func(b *bench) int { return b.size(20_000, 2000) }
 	return row{
@@ -58,7 +60,7 @@ func managerDictRow() row {
 	}
 }
 
-// managerDict16Row: the same from 16 goroutines.
+// managerDict16Row measures 16 goroutines that set and get keys.
 func managerDict16Row() row {
 	n := func(b *bench) int { return b.size(4000, 400) }
 	return row{
@@ -72,8 +74,8 @@ func managerDict16Row() row {
 	}
 }
 
-// setAndGet has each of some callers set and get a key of its own n times, after a tenth of it to
-// warm up, and returns how many operations a second that is.
+// setAndGet makes each of several callers set and get a key of its own n times, after a tenth as
+// often to warm up. It returns the number of operations per second.
 func setAndGet(ctx context.Context, d *manager.Dict[int, int], callers, n int) (float64, error) {
 	lap := func(n int) error {
 		errs := make([]error, callers)
@@ -104,7 +106,7 @@ func setAndGetKey(ctx context.Context, d *manager.Dict[int, int], key, n int) er
 	return nil
 }
 
-// managerListRow: one client appends.
+// managerListRow measures one client that appends.
 func managerListRow() row {
 	n := func(b *bench) int { return b.size(20_000, 2000) }
 	return row{
@@ -115,6 +117,7 @@ func managerListRow() row {
 			if err := errors.Join(l.Clear(ctx), appendAll(ctx, l, warmLaps(n(b))), l.Clear(ctx)); err != nil {
 				return 0, err
 			}
+
 			begin := time.Now()
 			if err := appendAll(ctx, l, n(b)); err != nil {
 				return 0, err
@@ -124,6 +127,7 @@ func managerListRow() row {
 			if err == nil {
 				err = counted(got, n(b))
 			}
+
 			return perSecond(took, n(b)), err
 		}),
 		peers: []peer{{"Python Manager list", 8, onPython("", func(b *bench, python *helper) (float64, error) {
@@ -141,13 +145,14 @@ func appendAll(ctx context.Context, l *manager.List[int], n int) error {
 	return nil
 }
 
-// managerBatchRow: many entries of a dict set at once.
+// managerBatchRow measures setting many entries of a dict at once.
 func managerBatchRow() row {
 	const entries = 1000
 	all := map[string]int{}
 	for i := range entries {
 		all[fmt.Sprintf("key %d", i)] = i
 	}
+
 	return row{
 		name: "manager-batch", unit: "us", better: lower,
 		mp: managed(func(ctx context.Context, m *manager.Manager) (*manager.Dict[string, int], error) {
@@ -159,6 +164,7 @@ func managerBatchRow() row {
 					return 0, err
 				}
 			}
+
 			begin := time.Now()
 			for range times {
 				if err := d.SetAll(ctx, all); err != nil {
@@ -170,6 +176,7 @@ func managerBatchRow() row {
 			if err == nil {
 				err = counted(got, entries)
 			}
+
 			return float64(took.Nanoseconds()) / 1000 / float64(times), err
 		}),
 		peers: []peer{{"Python Manager dict.update", 2, onPython("", func(b *bench, python *helper) (float64, error) {
@@ -178,7 +185,7 @@ func managerBatchRow() row {
 	}
 }
 
-// managerStartRow: from nothing to the first operation, in a small program.
+// managerStartRow measures the time from Start to the first operation, in a small program.
 func managerStartRow() row {
 	return row{
 		name: "manager-start", unit: "ms", better: lower,

@@ -13,7 +13,7 @@ import (
 
 const manyWorkers = 200
 
-// workers200Row: a Map of trivial tasks on far more workers than processors.
+// workers200Row measures a Map of trivial tasks on far more workers than processors.
 func workers200Row() row {
 	return row{
 		name: "workers-200", unit: "ms", better: lower,
@@ -22,7 +22,7 @@ func workers200Row() row {
 	}
 }
 
-// newLargePool starts a pool of which all workers are there, and proves that tasks run in them.
+// newLargePool starts a pool, waits for all its workers, and checks that tasks run in them.
 func newLargePool(ctx context.Context) (*mp.Pool, error) {
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: manyWorkers})
 	if err != nil {
@@ -39,5 +39,6 @@ func newLargePool(ctx context.Context) (*mp.Pool, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
+
 	return pool, nil
 }

@@ -10,7 +10,7 @@ import (
 
 const mapElements = 100_000
 
-// mapRow: a Map of many trivial tasks.
+// mapRow measures a Map of many trivial tasks.
 func mapRow() row {
 	return row{
 		name: "map", unit: "ms", better: lower,
@@ -36,7 +36,7 @@ func mapWith(opts ...mp.MapOption) poolRound {
 	}
 }
 
-// deadlineRow: a Map whose tasks have a timeout, beside the same without.
+// deadlineRow compares a Map whose tasks have a timeout with one without.
 func deadlineRow() row {
 	return row{
 		name: "deadline", unit: "ms", better: lower,
@@ -45,8 +45,7 @@ func deadlineRow() row {
 	}
 }
 
-// severalTimes is the median of rounds within a round, for sides that hardly
-// differ.
+// severalTimes returns the median of rounds within a round, for sides that hardly differ.
 func severalTimes(round poolRound) poolRound {
 	return func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
 		figures := make([]float64, b.size(7, 1))
@@ -81,11 +80,13 @@ func mapOnce(b *bench, squares func([]int) ([]int, error)) (float64, error) {
 			return 0, err
 		}
 	}
+
 	took := time.Since(begin)
 	for _, out := range outs {
 		if err := tasks.CheckSquares(out); err != nil {
 			return 0, err
 		}
 	}
+
 	return milliseconds(took, len(outs)), nil
 }

@@ -1,6 +1,6 @@
 package main
 
-// memoryRow: the private memory of an idle worker that has run a task.
+// memoryRow measures the private memory of an idle worker that has run a task.
 func memoryRow() row {
 	return row{
 		name: "memory", unit: "KiB", better: lower,
@@ -11,5 +11,5 @@ func memoryRow() row {
 	}
 }
 
-// memoryTimes is how many pools of three workers are looked at in a round.
+// memoryTimes is the number of pools of three workers in a round.
 func memoryTimes(b *bench) int { return b.size(3, 1) }

@@ -10,7 +10,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// counting is the argument of who counts under a lock.
+// counting is the argument of a process that counts under a lock.
 type counting struct {
 	Lock  *ipc.Mutex
 	Gate  *ipc.Barrier
@@ -34,7 +34,7 @@ var countLocked = mp.Register("countLocked", func(ctx context.Context, c countin
 	})
 })
 
-// mutexRow: a lock that nobody else wants.
+// mutexRow measures an uncontended lock.
 func mutexRow() row {
 	const processes = 1
 	return row{
@@ -55,7 +55,7 @@ func mutexRow() row {
 	}
 }
 
-// mutex2Row: a lock that two processes want all the time.
+// mutex2Row measures a lock that two processes want all the time.
 func mutex2Row() row {
 	const processes = 2
 	return row{
@@ -76,7 +76,7 @@ func mutex2Row() row {
 	}
 }
 
-// countInProcesses has processes count to n each under one lock.
+// countInProcesses makes processes count to n each under one lock.
 func countInProcesses(ctx context.Context, processes, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
@@ -93,10 +93,12 @@ func countInProcesses(ctx context.Context, processes, n int) (time.Duration, err
 	for i := range args {
 		args[i] = counting{lock, gate, count, n}
 	}
+
 	took, err := inProcesses(ctx, countLocked, args...)
 	if err != nil {
 		return 0, err
 	}
+
 	return took, counted(count.Slice()[0], processes*(n+warmLaps(n)))
 }
 
@@ -110,21 +112,21 @@ func counted(got, want int) error {
 const (
 	rwProcesses  = 2
 	rwGoroutines = 4  // in each
-	rwWriteEach  = 20 // laps: the others read
-	rwTable      = 64 // elements that are read, and written
+	rwWriteEach  = 20 // laps per write; the others read
+	rwTable      = 64 // elements that are read and written
 )
 
-// reading is the argument of who reads a table, and seldom writes it.
+// reading is the argument of a process that reads a table, and rarely writes it.
 type reading struct {
 	RW    *ipc.RWMutex
 	Lock  *ipc.Mutex
-	Plain bool // to use Lock in the place of RW
+	Plain bool // use Lock instead of RW
 	Gate  *ipc.Barrier
 	Table *ipc.Array[int]
 	N     int
 }
 
-// rwLocker is what RWMutex has, and a Mutex in its place.
+// rwLocker is implemented by RWMutex, and by a wrapper of Mutex.
 type rwLocker interface {
 	Lock(context.Context) error
 	Unlock() error
@@ -142,6 +144,7 @@ var readMostly = mp.Register("readMostly", func(ctx context.Context, r reading) 
 	if r.Plain {
 		lock = plainLock{r.Lock}
 	}
+
 	table := r.Table.Slice()
 	return timed(ctx, r.Gate, r.N, func(n int) error {
 		var failed [rwGoroutines]error
@@ -155,11 +158,12 @@ var readMostly = mp.Register("readMostly", func(ctx context.Context, r reading) 
 				return err
 			}
 		}
+
 		return nil
 	})
 })
 
-// readAndWrite does n laps. All elements of the table are equal whenever nobody writes.
+// readAndWrite does n laps. All elements of the table are equal whenever no process writes.
 func readAndWrite(ctx context.Context, lock rwLocker, table []int, n int) error {
 	for i := range n {
 		if i%rwWriteEach == 0 {
@@ -174,6 +178,7 @@ func readAndWrite(ctx context.Context, lock rwLocker, table []int, n int) error 
 			}
 			continue
 		}
+
 		if err := lock.RLock(ctx); err != nil {
 			return err
 		}
@@ -185,6 +190,7 @@ func readAndWrite(ctx context.Context, lock rwLocker, table []int, n int) error 
 			return fmt.Errorf("read while somebody wrote: %v", table)
 		}
 	}
+
 	return nil
 }
 
@@ -197,7 +203,7 @@ func allEqual(table []int) bool {
 	return true
 }
 
-// rwMutexRow: an RWMutex of which almost all are readers, beside a Mutex.
+// rwMutexRow compares an RWMutex with mostly readers with a Mutex.
 func rwMutexRow() row {
 	return row{
 		name: "rwmutex", unit: "ops/s", better: higher,
@@ -232,6 +238,7 @@ func readInProcesses(ctx context.Context, plain bool, n int) (time.Duration, err
 	for i := range args {
 		args[i] = reading{rw, lock, plain, gate, table, n}
 	}
+
 	took, err := inProcesses(ctx, readMostly, args...)
 	if err != nil {
 		return 0, err
@@ -241,5 +248,6 @@ func readInProcesses(ctx context.Context, plain bool, n int) (time.Duration, err
 	if !allEqual(table.Slice()) {
 		return 0, fmt.Errorf("left half written: %v", table.Slice())
 	}
+
 	return took, counted(table.Slice()[0], want)
 }

@@ -8,12 +8,14 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// parentCPURow: what a Map costs the process that waits for it, beside the work in the tasks.
+// parentCPURow measures the processor time of the process that waits for a Map, compared with the
+// work in the tasks.
 func parentCPURow() row {
 	const (
 		length = time.Millisecond
 		share  = 0.03
 	)
+
 	return row{
 		name: "parent-cpu", unit: "of the work", better: lower,
 		mp: onPool(func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
@@ -31,7 +33,7 @@ func parentCPURow() row {
 	}
 }
 
-// processorTime is what this process has used so far.
+// processorTime returns the processor time that this process has used so far.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)

@@ -11,12 +11,12 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// talking is the argument of who has an end of a pipe.
+// talking is the argument of a process that has an end of a pipe.
 type talking struct {
 	Conn  *ipc.Conn[element]
 	Gate  *ipc.Barrier
-	First bool // it speaks first, or alone
-	CPU   int  // to which it is pinned
+	First bool // whether it sends first, or alone
+	CPU   int  // the processor to which it is pinned
 	N     int
 }
 
@@ -25,6 +25,7 @@ var exchangeMessages = mp.Register("exchangeMessages", func(ctx context.Context,
 	if err := pinnedTo(t.CPU); err != nil {
 		return stint{}, err
 	}
+
 	buf := make([]byte, len(element{}))
 	return timed(ctx, t.Gate, t.N, func(n int) error {
 		for i := range n {
@@ -42,6 +43,7 @@ var exchangeMessages = mp.Register("exchangeMessages", func(ctx context.Context,
 				}
 			}
 		}
+
 		return nil
 	})
 })
@@ -87,12 +89,13 @@ func pinnedTo(cpu int) error {
 	return nil
 }
 
-// pipeSameCoreRow: a small message and its answer, between processes that share a processor.
+// pipeSameCoreRow measures a small message and its answer, between processes that share a
+// processor.
 func pipeSameCoreRow() row {
 	return pipeRow("pipe-same-core", func(cpus [2]int) [2]int { return [2]int{cpus[0], cpus[0]} })
 }
 
-// pipeCrossCoreRow: the same on two processors.
+// pipeCrossCoreRow measures a small message and its answer, between processes on two processors.
 func pipeCrossCoreRow() row {
 	return pipeRow("pipe-cross-core", func(cpus [2]int) [2]int { return cpus })
 }
@@ -120,7 +123,7 @@ func pipeRow(name string, place func(cpus [2]int) [2]int) row {
 	}
 }
 
-// twoCPUs are the first two that this process may use.
+// twoCPUs returns the first two processors that this process may use.
 func twoCPUs() (cpus [2]int, err error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
@@ -145,7 +148,8 @@ func exchangeInProcesses(ctx context.Context, cpus [2]int, n int) (time.Duration
 	})
 }
 
-// pipeStreamRow: small messages from a process that sends all the time to one that receives.
+// pipeStreamRow measures small messages from a process that sends all the time to one that
+// receives.
 func pipeStreamRow() row {
 	return row{
 		name: "pipe-stream", unit: "messages/s", better: higher,
@@ -166,7 +170,7 @@ func streamInProcesses(ctx context.Context, n int) (time.Duration, error) {
 	})
 }
 
-// talk makes a pipe for two processes.
+// talk makes a pipe for two processes and runs a round.
 func talk(cfg ipc.PipeConfig, round func(a, z *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error)) (time.Duration, error) {
 	var s shop
 	defer s.close()

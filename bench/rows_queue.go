@@ -9,7 +9,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// element is what small queues, and pipes, carry: its number and its producer's.
+// element is the content of small queues and pipes: its number and its producer's.
 type element = [64]byte
 
 func newElement(i, who int) (e element) {
@@ -22,11 +22,11 @@ func numberOf(e element) (i, who int) { return getInt(e[:]), int(e[8]) }
 
 const (
 	largeBytes = 1 << 20
-	largeCount = 64 // distinct ones
+	largeCount = 64 // different elements
 )
 
-// larges makes large elements in distinct buffers. Only what changes is written anew: the
-// number, at both ends.
+// larges returns a function that makes large elements in distinct buffers. It rewrites only the
+// changing part: the number, at both ends.
 func larges() func(i, who int) []byte {
 	var buffers [largeCount][]byte
 	for k := range buffers {
@@ -44,7 +44,8 @@ func larges() func(i, who int) []byte {
 	}
 }
 
-// numberOfLarge is -1 if it is not whole.
+// numberOfLarge returns the number and the producer of a large element; the number is -1 if the
+// element is damaged.
 func numberOfLarge(b []byte) (i, who int) {
 	if len(b) != largeBytes || getInt(b) != getInt(b[largeBytes-8:]) || b[largeBytes/2] != byte(largeBytes/2+getInt(b)%largeCount) {
 		return -1, 0
@@ -52,12 +53,12 @@ func numberOfLarge(b []byte) (i, who int) {
 	return getInt(b), int(b[8])
 }
 
-// passing is the argument of who puts elements into a queue, or gets some.
+// passing is the argument of a process that puts elements into a queue, or gets some.
 type passing[T any] struct {
 	Queue *ipc.Queue[T]
 	Gate  *ipc.Barrier
 	Sums  *ipc.Array[int] // of the numbers that each consumer has got
-	Who   int             // of the producers, or of the consumers
+	Who   int             // the index among the producers, or among the consumers
 	Put   bool
 	N     int
 }
@@ -71,8 +72,8 @@ var (
 	})
 )
 
-// passSlabs is passElements for slabs: each side has a slice of its own, of which the one fills each slab and
-// the other is filled from it.
+// passSlabs is like passElements for slabs. Each side has a slice of its own: the producer copies
+// it into each slab, and the consumer copies each slab into it.
 var passSlabs = mp.Register("passSlabs", func(ctx context.Context, p passing[*ipc.Slab[byte]]) (stint, error) {
 	own := larges()(0, 0)
 	return timed(ctx, p.Gate, p.N, func(n int) error {
@@ -95,10 +96,12 @@ func passSlab(ctx context.Context, p passing[*ipc.Slab[byte]], own []byte, i int
 		copy(slab.Slice(), own)
 		return p.Queue.Put(ctx, slab)
 	}
+
 	slab, err := p.Queue.Get(ctx)
 	if err != nil {
 		return err
 	}
+
 	copy(own, slab.Slice())
 	if got := getInt(own); got != i {
 		return fmt.Errorf("got element %d after %d", got, i-1)
@@ -127,7 +130,7 @@ func (p passing[T]) put(ctx context.Context, n int, make func(i, who int) T) err
 	return nil
 }
 
-// get returns the sum of the numbers. Those of each producer must be in order.
+// get returns the sum of the numbers. The numbers of each producer must be in order.
 func (p passing[T]) get(ctx context.Context, n int, number func(T) (i, who int)) (sum int, err error) {
 	var next [1 << 8]int
 	for range n {
@@ -144,7 +147,7 @@ func (p passing[T]) get(ctx context.Context, n int, number func(T) (i, who int))
 	return sum, nil
 }
 
-// queueRow: small elements from a process that puts all the time to one that gets.
+// queueRow measures small elements from a process that puts all the time to one that gets.
 func queueRow() row {
 	const pairs = 1
 	return row{
@@ -161,7 +164,7 @@ func queueRow() row {
 	}
 }
 
-// queue4x4Row: the same with four that put and four that get.
+// queue4x4Row measures small elements from four processes that put to four that get.
 func queue4x4Row() row {
 	const pairs = 4
 	return row{
@@ -173,7 +176,7 @@ func queue4x4Row() row {
 	}
 }
 
-// queueLargeRow: elements that do not fit into a queue's memory, in distinct buffers.
+// queueLargeRow measures elements that do not fit into a queue's memory, in distinct buffers.
 func queueLargeRow() row {
 	const pairs = 1
 	return row{
@@ -189,8 +192,8 @@ func queueLargeRow() row {
 	}
 }
 
-// queueViewRow: slabs, of which each byte is written by one process and read by another. Of few on
-// their way at a time, since the memory of as many is used.
+// queueViewRow measures slabs of which each byte is written by one process and read by another.
+// Only a few are in transit at a time, which bounds the memory in use.
 func queueViewRow() row {
 	const inQueue = 4
 	return row{
@@ -214,7 +217,7 @@ func passSmall(pairs int) func(ctx context.Context, b *bench) (float64, error) {
 	}
 }
 
-// passInPairs has pairs of processes put and get n elements each through one queue.
+// passInPairs makes pairs of processes put and get n elements each through one queue.
 func passInPairs[T any](ctx context.Context, f *mp.Func[passing[T], stint], cfg ipc.QueueConfig, pairs, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
@@ -231,6 +234,7 @@ func passInPairs[T any](ctx context.Context, f *mp.Func[passing[T], stint], cfg 
 	for who := range pairs {
 		args = append(args, passing[T]{queue, gate, sums, who, true, n}, passing[T]{queue, gate, sums, who, false, n})
 	}
+
 	took, err := inProcesses(ctx, f, args...)
 	if err != nil {
 		return 0, err
@@ -239,8 +243,9 @@ func passInPairs[T any](ctx context.Context, f *mp.Func[passing[T], stint], cfg 
 	for _, v := range sums.Slice() {
 		sum += v
 	}
+
 	return took, counted(sum, pairs*(sumTo(n)+sumTo(warmLaps(n))))
 }
 
-// sumTo is 0 + 1 + … + n-1.
+// sumTo returns 0 + 1 + … + n-1.
 func sumTo(n int) int { return n * (n - 1) / 2 }

@@ -2,7 +2,7 @@ package main
 
 import "context"
 
-// startRow: from nothing to the first result of a pool, in a minimal program.
+// startRow measures the time from NewPool to the first result, in a minimal program.
 func startRow() row {
 	return row{
 		name: "start", unit: "ms", better: lower,
@@ -15,15 +15,15 @@ func startRow() row {
 	}
 }
 
-// startTimes is how often a round starts.
+// startTimes is the number of starts in a round.
 func startTimes(b *bench) int { return b.size(5, 1) }
 
-// onMinimal is an opener for a side that the minimal program measures.
+// onMinimal returns an opener for a side that the minimal program measures.
 func onMinimal(command string, times func(*bench) int) opener {
 	return onSmall("minimal", command, times)
 }
 
-// onSmall is an opener for a side that a small program measures.
+// onSmall returns an opener for a side that a small program measures.
 func onSmall(program, command string, times func(*bench) int) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		h, err := b.small(ctx, program)

@@ -9,7 +9,7 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// streamRow: many trivial tasks through an unordered stream, to the last result.
+// streamRow measures many trivial tasks through an unordered stream, until the last result.
 func streamRow() row {
 	return row{
 		name: "stream", unit: "us/element", better: lower,
@@ -44,7 +44,7 @@ func stream(ctx context.Context, pool *mp.Pool, n int) (out []int, took time.Dur
 	return out, time.Since(begin), nil
 }
 
-// submitRow: many futures, all kept, then all read.
+// submitRow measures many futures, which are all kept and then all read.
 func submitRow() row {
 	return row{
 		name: "submit", unit: "us/element", better: lower,

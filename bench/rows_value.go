@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// adding is the argument of who adds to a number.
+// adding is the argument of a process that adds to a number.
 type adding struct {
 	Number *ipc.Atomic[int]
 	Gate   *ipc.Barrier
@@ -26,7 +26,7 @@ var addOnes = mp.Register("addOnes", func(ctx context.Context, a adding) (stint,
 	})
 })
 
-// valueRow: a number to which two processes add all the time.
+// valueRow measures a number to which two processes add all the time.
 func valueRow() row {
 	const processes = 2
 	return row{
@@ -56,6 +56,7 @@ func addInProcesses(ctx context.Context, processes, n int) (time.Duration, error
 	for i := range args {
 		args[i] = adding{number, gate, n}
 	}
+
 	took, err := inProcesses(ctx, addOnes, args...)
 	if err != nil {
 		return 0, err
@@ -64,5 +65,6 @@ func addInProcesses(ctx context.Context, processes, n int) (time.Duration, error
 	if err != nil {
 		return 0, err
 	}
+
 	return took, counted(got, processes*(n+warmLaps(n)))
 }

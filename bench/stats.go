@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// median returns the middle of values.
+// median returns the median of values.
 func median(values []float64) float64 { return quantile(values, 0.5) }
 
 // spread returns half the distance between the first and the third quartile.
@@ -13,7 +13,7 @@ func spread(values []float64) float64 {
 	return (quantile(values, 0.75) - quantile(values, 0.25)) / 2
 }
 
-// quantile interpolates between the two values next to the wanted place.
+// quantile interpolates between the two values next to the quantile.
 func quantile(values []float64, q float64) float64 {
 	v := slices.Sorted(slices.Values(values))
 	at := q * float64(len(v)-1)
@@ -22,7 +22,7 @@ func quantile(values []float64, q float64) float64 {
 	return v[int(lo)] + (at-lo)*(v[int(hi)]-v[int(lo)])
 }
 
-// ratio says how many times better mine is than theirs.
+// ratio returns how many times better mine is than theirs.
 func ratio(better string, mine, theirs float64) float64 {
 	if better == higher {
 		return mine / theirs
@@ -30,8 +30,7 @@ func ratio(better string, mine, theirs float64) float64 {
 	return theirs / mine
 }
 
-// met says whether a ratio lies on one side of its goal: "yes", "no" or
-// "unclear".
+// met reports whether a ratio is above its goal: "yes", "no" or "unclear".
 func met(ratio, spread, goal float64) string {
 	switch {
 	case ratio-spread >= goal:

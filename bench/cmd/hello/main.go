@@ -1,5 +1,4 @@
-// The hello command is the least that a worker could be: it says who it is,
-// and that is its first byte.
+// The hello command is a minimal worker: it prints its process ID, and that is its first output.
 package main
 
 import (

@@ -11,12 +11,11 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// rest is how long everything is left alone before a pool of one worker is
-// started and before a worker is killed: the worker is to be idle then.
+// rest is the pause before a pool of one worker is started and before a worker is killed. The
+// worker must be idle by then.
 const rest = 5 * time.Millisecond
 
-// one measures, as often as asked, the milliseconds from NewPool of one worker
-// to its first result.
+// one measures the milliseconds from NewPool of one worker to its first result, args[0] times.
 func one(ctx context.Context, args []int) ([]float64, error) {
 	return repeat(args[0], func() (float64, error) { return oneOnce(ctx) })
 }
@@ -37,8 +36,8 @@ func oneOnce(ctx context.Context) (float64, error) {
 	return took, servedBy(pool, pid)
 }
 
-// crash measures, as often as asked, the milliseconds from the killing of a
-// pool's only worker, which is idle, to the first result of its replacement.
+// crash measures the milliseconds from the death of a pool's only worker, which is idle, to the
+// first result of its replacement, args[0] times.
 func crash(ctx context.Context, args []int) ([]float64, error) {
 	pool, err := newOne()
 	if err != nil {
@@ -52,14 +51,15 @@ func crash(ctx context.Context, args []int) ([]float64, error) {
 	if err := servedBy(pool, worker); err != nil {
 		return nil, err
 	}
+
 	return repeat(args[0], func() (took float64, err error) {
 		worker, took, err = crashOnce(ctx, pool, worker)
 		return took, err
 	})
 }
 
-// crashOnce kills the worker whose process id is victim, and returns that of
-// its replacement.
+// crashOnce kills the worker whose process ID is victim, and returns the process ID of its
+// replacement.
 func crashOnce(ctx context.Context, pool *mp.Pool, victim int) (next int, took float64, err error) {
 	time.Sleep(rest)
 	begin := time.Now()
@@ -79,8 +79,8 @@ func crashOnce(ctx context.Context, pool *mp.Pool, victim int) (next int, took f
 
 func newOne() (*mp.Pool, error) { return mp.NewPool(mp.PoolConfig{Workers: 1}) }
 
-// servedBy checks that a task which ran in process pid ran in the pool's only
-// worker, and not in this process.
+// servedBy checks that a task that ran in process pid ran in the pool's only worker, and not in
+// this process.
 func servedBy(pool *mp.Pool, pid int) error {
 	workers := pool.Workers()
 	if len(workers) != 1 || workers[0].PID != pid || pid == os.Getpid() {

@@ -8,14 +8,15 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// maps does a number of Maps of so many elements each, one pool's. It measures
-// nothing: what it does is counted from outside.
+// maps does args[1] Maps of args[0] elements each on one pool. It measures nothing, since its costs
+// are counted from outside.
 func maps(ctx context.Context, args []int) ([]float64, error) {
 	elements, count := args[0], args[1]
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: tasks.Workers})
 	if err != nil {
 		return nil, err
 	}
+
 	if err := tasks.Prove(ctx, pool); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
@@ -29,5 +30,6 @@ func maps(ctx context.Context, args []int) ([]float64, error) {
 			return nil, errors.Join(err, pool.Close())
 		}
 	}
+
 	return nil, pool.Close()
 }

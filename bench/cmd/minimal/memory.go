@@ -15,13 +15,12 @@ import (
 )
 
 const (
-	memoryWorkers = 3       // one alone would count the program's text as its own
-	memoryWork    = 100_000 // iterations of a task: long enough that no worker takes all
+	memoryWorkers = 3       // a single worker would count the program's text as its own
+	memoryWork    = 100_000 // iterations of a task: long enough that no worker takes all tasks
 	patience      = 10 * time.Second
 )
 
-// memory measures, as often as asked, the KiB that each worker of a pool has for
-// itself once it has run a task.
+// memory measures the private KiB of each worker of a pool that has run a task, args[0] times.
 func memory(ctx context.Context, args []int) ([]float64, error) {
 	var kib []float64
 	for range args[0] {
@@ -44,7 +43,8 @@ func memoryOnce(ctx context.Context) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(rest) // let them become idle
+
+	time.Sleep(rest) // let the workers become idle
 	var kib []float64
 	for _, pid := range pids {
 		k, err := privateMemory(pid)
@@ -53,11 +53,11 @@ func memoryOnce(ctx context.Context) ([]float64, error) {
 		}
 		kib = append(kib, k)
 	}
+
 	return kib, nil
 }
 
-// useAll has every worker run a task, few of them more than one, and returns
-// their process ids.
+// useAll makes every worker run a task, most of them only one, and returns their process IDs.
 func useAll(ctx context.Context, pool *mp.Pool) ([]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -72,6 +72,7 @@ func useAll(ctx context.Context, pool *mp.Pool) ([]int, error) {
 		slices.Sort(pids)
 		pids = slices.Compact(pids)
 	}
+
 	var workers []int
 	for _, w := range pool.Workers() {
 		workers = append(workers, w.PID)
@@ -80,10 +81,11 @@ func useAll(ctx context.Context, pool *mp.Pool) ([]int, error) {
 	if !slices.Equal(pids, workers) || slices.Contains(pids, os.Getpid()) {
 		return nil, fmt.Errorf("tasks ran in processes %v, the workers are %v and this is %d", pids, workers, os.Getpid())
 	}
+
 	return pids, nil
 }
 
-// privateMemory returns how many KiB of a process's memory no other process has.
+// privateMemory returns how many KiB of a process's memory no other process shares.
 func privateMemory(pid int) (float64, error) {
 	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
@@ -106,8 +108,10 @@ func sumPrivate(rollup string) (float64, error) {
 		sum += kib
 		found++
 	}
+
 	if found != 2 {
 		return 0, errors.New("smaps_rollup does not tell private memory")
 	}
+
 	return float64(sum), nil
 }

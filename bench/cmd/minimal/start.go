@@ -13,13 +13,12 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// start measures, as often as asked, the milliseconds from NewPool to the first
-// result.
+// start measures the milliseconds from NewPool to the first result, args[0] times.
 func start(ctx context.Context, args []int) ([]float64, error) {
 	return repeat(args[0], func() (float64, error) { return startOne(ctx) })
 }
 
-// repeat measures something a number of times.
+// repeat calls once the given number of times and returns the figures.
 func repeat(times int, once func() (float64, error)) ([]float64, error) {
 	var figures []float64
 	for range times {
@@ -48,11 +47,12 @@ func startOne(ctx context.Context) (float64, error) {
 	if v != n*n {
 		return 0, fmt.Errorf("wrong result: %d", v)
 	}
+
 	return took, tasks.Prove(ctx, pool)
 }
 
-// hello measures, as often as asked, the milliseconds from the start of as
-// many hello programs as a pool has workers to the first byte of each.
+// hello measures, args[0] times, the milliseconds from the start of as many hello programs as a
+// pool has workers to the first byte from each.
 func hello(_ context.Context, args []int) ([]float64, error) {
 	program := filepath.Join(filepath.Dir(os.Args[0]), "hello")
 	return repeat(args[0], func() (float64, error) { return helloOnce(program) })
@@ -66,6 +66,7 @@ func helloOnce(program string) (float64, error) {
 			return 0, err
 		}
 	}
+
 	for i := range greeters {
 		if err := greeters[i].hear(); err != nil {
 			return 0, err
@@ -77,10 +78,11 @@ func helloOnce(program string) (float64, error) {
 			return 0, err
 		}
 	}
+
 	return took, nil
 }
 
-// A greeter is a hello program.
+// A greeter is a running hello program.
 type greeter struct {
 	process *os.Process
 	out     *os.File

@@ -1,6 +1,6 @@
-// Package asked is what the small programs have in common: they measure on request. A line of
-// standard input is a command with arguments, which is answered with a line, "ok" and figures, or
-// "error" and a text.
+// Package asked is the common part of the small programs, which measure on request. A request is a
+// line of standard input with a command and its arguments. The answer is a line: "ok" and figures,
+// or "error" and a text.
 package asked
 
 import (
@@ -15,7 +15,7 @@ import (
 // A Command measures something.
 type Command func(ctx context.Context, args []int) ([]float64, error)
 
-// Serve answers until there are no more lines.
+// Serve answers requests until the input ends.
 func Serve(commands map[string]Command) {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {

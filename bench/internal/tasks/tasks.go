@@ -1,5 +1,5 @@
-// Package tasks holds the functions that all measurements run in workers, and
-// the proof that it was workers that ran them.
+// Package tasks has the functions that all measurements run in workers, and the check that workers
+// ran them.
 package tasks
 
 import (
@@ -20,7 +20,7 @@ const Workers = 2
 // Square is the trivial task.
 var Square = mp.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 
-// Sum is the task that computes.
+// Sum is the computing task.
 var Sum = mp.Register("sum", func(_ context.Context, n int) (int, error) { return SumSquares(n), nil })
 
 // SumSquares is Sum's work: n iterations.
@@ -33,8 +33,8 @@ func SumSquares(n int) (sum int) {
 	return sum
 }
 
-// PID tells which process ran it, after n iterations of work. It allocates
-// nothing to speak of, unlike what Reports asks for.
+// PID returns the ID of its process, after n iterations of work. Unlike report it allocates almost
+// nothing.
 var PID = mp.Register("pid", func(_ context.Context, n int) (int, error) {
 	if SumSquares(n) < 0 {
 		return 0, errors.New("cannot be")
@@ -42,7 +42,7 @@ var PID = mp.Register("pid", func(_ context.Context, n int) (int, error) {
 	return os.Getpid(), nil
 })
 
-// Usage is what a worker has allocated so far.
+// Usage is the number of allocations of a worker so far.
 type Usage struct {
 	PID     int
 	Mallocs uint64
@@ -64,13 +64,13 @@ func Mallocs() uint64 {
 }
 
 const (
-	reports    = 16      // asked for at a time
+	reports    = 16      // number of tasks at a time
 	reportWork = 100_000 // iterations
 	patience   = 10 * time.Second
 )
 
-// Reports returns what the workers of a pool say of themselves, in the order of
-// their answers, as soon as each has answered.
+// Reports returns the reports of a pool's workers in the order of their answers. It returns as soon
+// as each worker has answered.
 func Reports(ctx context.Context, pool *mp.Pool) ([]Usage, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -78,6 +78,7 @@ func Reports(ctx context.Context, pool *mp.Pool) ([]Usage, error) {
 	for i := range in {
 		in[i] = reportWork
 	}
+
 	var all []Usage
 	for {
 		answers, err := mp.Map(ctx, pool, report, in, mp.ChunkSize(1))
@@ -90,8 +91,8 @@ func Reports(ctx context.Context, pool *mp.Pool) ([]Usage, error) {
 	}
 }
 
-// Prove checks that the tasks of a pool run in its worker processes, all of
-// them, and not in this one.
+// Prove checks that the tasks of a pool run in all of its worker processes, and not in this
+// process.
 func Prove(ctx context.Context, pool *mp.Pool) error {
 	all, err := Reports(ctx, pool)
 	if err != nil {
