@@ -15,9 +15,11 @@ import (
 // An Atomic is a number in shared memory that is read and changed in single steps. It can be
 // sent like a [Mutex] and is safe for concurrent use. An operation costs a few
 // nanoseconds, and what moving a cache line costs when several processors change it.
-type Atomic[T Number] struct{ a *atomicNumber }
+type Atomic[T Number] struct {
+	object[Atomic[T], atomicNumber[T], *atomicNumber[T]]
+}
 
-type atomicNumber struct {
+type atomicNumber[T Number] struct {
 	handle
 	cell *xsync.Cell
 	word *atomic.Uint64
@@ -29,18 +31,30 @@ func NewAtomic[T Number](v T, cfg ObjectConfig) (*Atomic[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	a := openAtomic[T](o, xsync.NewCell)
-	a.a.word.Store(bitsOf(v))
-	return made(o, a, &a.a.handle), nil
+	cell := xsync.NewCell(o.Memory())
+	cell.Word().Store(bitsOf(v))
+	return publish[Atomic[T]](o, &atomicNumber[T]{cell: cell, word: cell.Word()}), nil
 }
 
-func openAtomic[T Number](o *share.Object, open func(xsync.Memory) *xsync.Cell) *Atomic[T] {
-	c := open(o.Memory())
-	a := &atomicNumber{cell: c, word: c.Word()}
-	face := &Atomic[T]{a}
-	a.handle = handle{o, face}
-	return face
+func (*atomicNumber[T]) kind() xsync.Kind { return xsync.KindAtomic }
+
+func (*atomicNumber[T]) encode(b []byte) ([]byte, error) {
+	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), nil
 }
+
+func (a *atomicNumber[T]) open(o *share.Object, rest []byte) error {
+	if len(rest) != 8 {
+		return errors.New("mp: no handle of an Atomic")
+	}
+	if binary.LittleEndian.Uint64(rest) != shapeOf[T]() {
+		return fmt.Errorf("mp: a shared object of another type than %v", reflect.TypeFor[T]())
+	}
+	a.cell = xsync.OpenCell(o.Memory())
+	a.word = a.cell.Word()
+	return nil
+}
+
+func (a *atomicNumber[T]) end(owned bool) { a.cell.Close(owned) }
 
 // bitsOf is how a number lies in a word: a whole one as it is, so that sums are sums.
 func bitsOf[T Number](v T) uint64 {
@@ -70,12 +84,12 @@ func kindOf[T Number]() reflect.Kind {
 // use returns the word, or an error if there is none to use.
 func (a *Atomic[T]) use() (*atomic.Uint64, error) {
 	switch {
-	case a.a == nil:
+	case a.in == nil:
 		return nil, errNotMade
-	case !a.a.cell.Open():
+	case !a.in.cell.Open():
 		return nil, ErrClosed
 	}
-	return a.a.word, nil
+	return a.in.word, nil
 }
 
 // Load returns the number; the error can only be [ErrClosed].
@@ -84,14 +98,14 @@ func (a *Atomic[T]) Load() (T, error) {
 	if err != nil {
 		return 0, err
 	}
-	a.a.cell.Acquire()
+	a.in.cell.Acquire()
 	return a.unlessClosed(fromBits[T](w.Load()))
 }
 
 // unlessClosed returns a number that was read, or ErrClosed if the Atomic has been closed since: this process may have
 // given the memory back before it read.
 func (a *Atomic[T]) unlessClosed(v T) (T, error) {
-	if !a.a.cell.Open() {
+	if !a.in.cell.Open() {
 		return 0, ErrClosed
 	}
 	return v, nil
@@ -103,7 +117,7 @@ func (a *Atomic[T]) Store(v T) error {
 	if err != nil {
 		return err
 	}
-	a.a.cell.Release()
+	a.in.cell.Release()
 	w.Store(bitsOf(v))
 	_, err = a.unlessClosed(v)
 	return err
@@ -120,7 +134,7 @@ func (a *Atomic[T]) Add(delta T) (T, error) {
 	if err != nil {
 		return 0, err
 	}
-	a.a.cell.Release()
+	a.in.cell.Release()
 	if wide[T]() {
 		return a.unlessClosed(T(w.Add(uint64(delta))))
 	}
@@ -141,8 +155,8 @@ func (a *Atomic[T]) CompareAndSwap(old, next T) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	a.a.cell.Release()
-	a.a.cell.Acquire()
+	a.in.cell.Release()
+	a.in.cell.Acquire()
 	swapped := w.CompareAndSwap(bitsOf(old), bitsOf(next))
 	_, err = a.unlessClosed(old)
 	return swapped && err == nil, err
@@ -154,8 +168,8 @@ func (a *Atomic[T]) Swap(next T) (T, error) {
 	if err != nil {
 		return 0, err
 	}
-	a.a.cell.Release()
-	a.a.cell.Acquire()
+	a.in.cell.Release()
+	a.in.cell.Acquire()
 	return a.unlessClosed(fromBits[T](w.Swap(bitsOf(next))))
 }
 
@@ -169,43 +183,3 @@ func wide[T Number]() bool {
 	}
 	return false
 }
-
-// Close closes the Atomic: for all processes if this process owns it, else for this process
-// alone. The owner is the process that made the Atomic, or received it as the result of a task.
-// Later calls return [ErrClosed]. Closing twice is fine.
-func (a *Atomic[T]) Close() error {
-	if a.a == nil {
-		return errNotMade
-	}
-	a.a.close(a.a.cell.Close)
-	return nil
-}
-
-// MarshalBinary encodes a handle, not the number, for mp's own messages. The handle is valid only
-// in this tree of processes.
-func (a *Atomic[T]) MarshalBinary() ([]byte, error) {
-	b, err := marshal(a.shared())
-	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), err
-}
-
-// UnmarshalBinary makes this a handle of the encoded Atomic.
-func (a *Atomic[T]) UnmarshalBinary(data []byte) error {
-	return meet(data, xsync.KindAtomic, a, func(o *share.Object, rest []byte) (*Atomic[T], error) {
-		if len(rest) != 8 {
-			return nil, errors.New("mp: no handle of an Atomic")
-		}
-		if binary.LittleEndian.Uint64(rest) != shapeOf[T]() {
-			return nil, fmt.Errorf("mp: a shared object of another type than %v", reflect.TypeFor[T]())
-		}
-		return openAtomic[T](o, xsync.OpenCell), nil
-	})
-}
-
-func (a *Atomic[T]) shared() *handle {
-	if a.a == nil {
-		return nil
-	}
-	return &a.a.handle
-}
-
-func (a *Atomic[T]) weakly() func() any { return weakly(a) }

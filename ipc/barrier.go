@@ -15,12 +15,23 @@ import (
 // When a party gives up, because its context ends, its process dies or its action fails,
 // the others could wait for ever. So the Barrier is broken then: everybody who waits, or
 // arrives, gets [ErrBroken], until [Barrier.Reset].
-type Barrier struct{ b *barrier }
+type Barrier struct {
+	object[Barrier, barrier, *barrier]
+}
 
 type barrier struct {
 	handle
 	x *xsync.Barrier
 }
+
+func (*barrier) kind() xsync.Kind { return xsync.KindBarrier }
+
+func (b *barrier) open(o *share.Object, _ []byte) error {
+	b.x = xsync.OpenBarrier(o.Memory())
+	return nil
+}
+
+func (b *barrier) end(owned bool) { b.x.Close(owned) }
 
 // NewBarrier makes a Barrier for 1 to 2,147,483,647 parties; see [NewMutex]. It takes 8 KiB
 // of addresses, and usually some hundred bytes of memory.
@@ -32,8 +43,7 @@ func NewBarrier(parties int, cfg ObjectConfig) (*Barrier, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &barrier{x: xsync.NewBarrier(o.Memory(), parties)}
-	return made(o, &Barrier{b}, &b.handle), nil
+	return publish[Barrier](o, &barrier{x: xsync.NewBarrier(o.Memory(), parties)}), nil
 }
 
 // Wait waits until all parties have arrived. Each gets another index: the last to arrive
@@ -45,10 +55,10 @@ func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.Wa
 // 0 calls its action. If that returns an error or panics, the Barrier is broken, and that
 // party gets the error.
 func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, err error) {
-	if b.b == nil {
+	if b.in == nil {
 		return 0, errNotMade
 	}
-	index, err = b.b.x.Wait(ctx, action)
+	index, err = b.in.x.Wait(ctx, action)
 	return index, ended(ctx, err)
 }
 
@@ -56,74 +66,40 @@ func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, e
 // only error is [ErrClosed]; Reset also returns [ErrCorrupt] if another process keeps overwriting the
 // Barrier.
 func (b *Barrier) Abort() error {
-	if b.b == nil {
+	if b.in == nil {
 		return errNotMade
 	}
-	return b.b.x.Abort()
+	return b.in.x.Abort()
 }
 
 // Reset makes the Barrier as new. Parties that are waiting get [ErrBroken].
 func (b *Barrier) Reset() error {
-	if b.b == nil {
+	if b.in == nil {
 		return errNotMade
 	}
-	return b.b.x.Reset()
+	return b.in.x.Reset()
 }
 
 // Broken reports whether the Barrier is broken.
 func (b *Barrier) Broken() (bool, error) {
-	if b.b == nil {
+	if b.in == nil {
 		return false, errNotMade
 	}
-	return b.b.x.Broken()
+	return b.in.x.Broken()
 }
 
 // Parties is the number of parties.
 func (b *Barrier) Parties() int {
-	if b.b == nil {
+	if b.in == nil {
 		return 0
 	}
-	return b.b.x.Parties()
+	return b.in.x.Parties()
 }
 
 // Waiting is how many parties have arrived and wait for the others.
 func (b *Barrier) Waiting() (int, error) {
-	if b.b == nil {
+	if b.in == nil {
 		return 0, errNotMade
 	}
-	return b.b.x.Waiting()
+	return b.in.x.Waiting()
 }
-
-// Close closes the Barrier: for all processes if this process owns it, else for this process
-// alone. The owner is the process that made the Barrier, or received it as the result of a task.
-// Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
-func (b *Barrier) Close() error {
-	if b.b == nil {
-		return errNotMade
-	}
-	b.b.close(b.b.x.Close)
-	return nil
-}
-
-// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
-// in this tree of processes.
-func (b *Barrier) MarshalBinary() ([]byte, error) { return marshal(b.shared()) }
-
-// UnmarshalBinary makes b a handle of the encoded Barrier.
-func (b *Barrier) UnmarshalBinary(data []byte) error {
-	return meet(data, xsync.KindBarrier, b, func(o *share.Object, _ []byte) (*Barrier, error) {
-		x := &barrier{x: xsync.OpenBarrier(o.Memory())}
-		face := &Barrier{x}
-		x.handle = handle{o, face}
-		return face, nil
-	})
-}
-
-func (b *Barrier) shared() *handle {
-	if b.b == nil {
-		return nil
-	}
-	return &b.b.handle
-}
-
-func (b *Barrier) weakly() func() any { return weakly(b) }

@@ -80,12 +80,12 @@ func (b *block) returned(claims int) bool {
 }
 
 // blocks are those that this process knows.
-var blocks = blockStore{known: map[faceKey]*block{}, free: map[int][]*block{}}
+var blocks = blockStore{known: map[objectKey]*block{}, free: map[int][]*block{}}
 
 type blockStore struct {
 	mu    sync.Mutex
-	known map[faceKey]*block // by their heads
-	free  map[int][]*block   // those made here, by size; others may have them
+	known map[objectKey]*block // by their heads
+	free  map[int][]*block     // those made here, by size; others may have them
 	timer *time.Timer
 }
 

@@ -30,10 +30,10 @@ import (
 // When an end is closed, by [Conn.Close], by the end of its process or because nobody has
 // it any more, the other end receives what was sent before and then [io.EOF], and sending
 // there is [io.ErrClosedPipe].
-type Conn[T any] struct{ c *conn[T] }
+type Conn[T any] struct{ in *conn[T] }
 
 type conn[T any] struct {
-	handle
+	moved
 	line
 	envelope envelope[T]
 	turns    *turns
@@ -134,13 +134,13 @@ func (c *Conn[T]) beginSend(ctx context.Context) (*conn[T], error) {
 
 // begin returns the connection if it can be used; the caller must call leave then.
 func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
-	if c.c == nil {
+	if c.in == nil {
 		return nil, errNotMade
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, ended(ctx, err)
 	}
-	return c.c, c.c.enter()
+	return c.in, c.in.enter()
 }
 
 // Recv receives a value, and waits for one until ctx ends. After the last message it
@@ -369,11 +369,11 @@ func (x *conn[T]) awaitOnce(ctx context.Context) (ready bool) {
 // Close closes this end. Those who use it get [ErrClosed], also where they wait; closing
 // twice is fine.
 func (c *Conn[T]) Close() error {
-	if c.c == nil {
+	if c.in == nil {
 		return errNotMade
 	}
-	c.c.shut(c.c.envelope.drop)
-	c.c.turns.end()
+	c.in.shut(c.in.envelope.drop)
+	c.in.turns.end()
 	return nil
 }
 
@@ -397,23 +397,17 @@ func (x *conn[T]) Lose() { x.lose() }
 // Ticket is what is needed to take the end on its way.
 func (x *conn[T]) Ticket() ([]byte, error) { return x.ticket() }
 
-// Give and the like are for what several processes have.
-func (x *conn[T]) Given() ([]byte, error) { return nil, nil }
-func (x *conn[T]) Give()                  {}
-func (x *conn[T]) Take()                  {}
-func (x *conn[T]) Refuse()                {}
-
 // MarshalBinary encodes the end for mp's own messages, with which it moves.
 func (c *Conn[T]) MarshalBinary() ([]byte, error) {
-	if c.c == nil {
+	if c.in == nil {
 		return nil, errNotMade
 	}
-	b, err := c.c.Ticket()
+	b, err := c.in.Ticket()
 	if err != nil {
 		return nil, err
 	}
-	b = binary.LittleEndian.AppendUint64(b, c.c.envelope.codec.Fingerprint())
-	return binary.LittleEndian.AppendUint64(b, uint64(c.c.longest())), nil
+	b = binary.LittleEndian.AppendUint64(b, c.in.envelope.codec.Fingerprint())
+	return binary.LittleEndian.AppendUint64(b, uint64(c.in.longest())), nil
 }
 
 // UnmarshalBinary makes c the end that was encoded, which is this process's from now on.
@@ -445,17 +439,17 @@ func newConn[T any](l line, in *share.Object, cd *codec.Type[T]) *Conn[T] {
 	e := envelope[T]{cd, in}
 	x := &conn[T]{line: l, envelope: e, turns: &turns{line: l, drop: e.drop}}
 	l.foresee(func(message []byte) { ofValue(message, e.foresee) })
-	face := &Conn[T]{x}
-	x.handle = handle{in, face}
-	runtime.AddCleanup(face, func(t *turns) { go t.forget() }, x.turns) // it is no longer reachable
-	return face
+	canonical := &Conn[T]{x}
+	x.handle = handle{in, canonical}
+	runtime.AddCleanup(canonical, func(t *turns) { go t.forget() }, x.turns) // it is no longer reachable
+	return canonical
 }
 
 func (c *Conn[T]) shared() *handle {
-	if c.c == nil {
+	if c.in == nil {
 		return nil
 	}
-	return &c.c.handle
+	return &c.in.handle
 }
 
-func (c *Conn[T]) moving() codec.Mover { return c.c }
+func (c *Conn[T]) moving() codec.Mover { return c.in }

@@ -9,17 +9,17 @@ import (
 
 // PutRaw puts bytes that no Put has encoded, as a corrupt process might.
 func (q *Queue[T]) PutRaw(b []byte) error {
-	p := q.q.parcel()
+	p := q.in.parcel()
 	p.ctx = context.Background()
-	return p.sent(q.q.ring.Put(context.Background(), b, p.put, p.drop))
+	return p.sent(q.in.ring.Put(context.Background(), b, p.put, p.drop))
 }
 
 // SendRaw is PutRaw for a connection.
-func (c *Conn[T]) SendRaw(b []byte) error { return c.c.send(context.Background(), b) }
+func (c *Conn[T]) SendRaw(b []byte) error { return c.in.send(context.Background(), b) }
 
 // GetRaw takes an element, and returns its bytes without decoding them.
 func (q *Queue[T]) GetRaw() ([]byte, error) {
-	rec, err := q.q.ring.TryGet(nil)
+	rec, err := q.in.ring.TryGet(nil)
 	return rec.Bytes, err
 }
 
@@ -33,7 +33,7 @@ func SetLongRead(d time.Duration) (back func()) {
 // ForgeElements writes elements that lie outside of the queue into its memory, as a corrupt process might: all of
 // them in the segment with a number.
 func (q *Queue[T]) ForgeElements(n int, segment uint64, size int) {
-	mem := q.q.obj.Bytes()
+	mem := q.in.obj.Bytes()
 	for range n {
 		xsync.PutElsewhere(mem[:xsync.RingSize], mem[xsync.RingSize:], segment, uint64(size))
 	}
@@ -41,7 +41,7 @@ func (q *Queue[T]) ForgeElements(n int, segment uint64, size int) {
 
 // ForgeMessages is ForgeElements for messages that the second end of a pipe sends.
 func (c *Conn[T]) ForgeMessages(n int, segment uint64, size int) {
-	head, data := xsync.PipeRing(c.c.line.(*pipeEnd).mem.Bytes(), 1)
+	head, data := xsync.PipeRing(c.in.line.(*pipeEnd).mem.Bytes(), 1)
 	for range n {
 		xsync.PutElsewhere(head, data, segment, uint64(size))
 	}

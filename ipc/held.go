@@ -19,7 +19,7 @@ func (h *Held) Lock() error {
 	if h.n == 0 {
 		return ErrNotHeld
 	}
-	if err := h.m.m.x.Held(); err != nil {
+	if err := h.m.in.x.Held(); err != nil {
 		return err
 	}
 	h.n++
@@ -37,5 +37,5 @@ func (h *Held) Unlock() error {
 	if h.n--; h.n > 0 {
 		return nil
 	}
-	return h.m.m.x.Unlock()
+	return h.m.in.x.Unlock()
 }

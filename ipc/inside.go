@@ -70,14 +70,14 @@ type piped interface{ piped() *pipeEnd }
 
 // piped is the end of a pipe that c is; nil if it is none.
 func (c *Conn[T]) piped() *pipeEnd {
-	if c.c == nil {
+	if c.in == nil {
 		return nil
 	}
-	e, _ := c.c.line.(*pipeEnd)
+	e, _ := c.in.line.(*pipeEnd)
 	return e
 }
 
 // puttable is implemented by every Queue.
 type puttable interface{ ended() bool }
 
-func (q *Queue[T]) ended() bool { return q.q == nil || q.q.ring.Ended() }
+func (q *Queue[T]) ended() bool { return q.in == nil || q.in.ring.Ended() }

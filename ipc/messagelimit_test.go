@@ -34,11 +34,11 @@ func TestMaxElement(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, size := range []int{2000, 1 << 20, mostInBlock + 1} { // in the queue, in a block, in a segment
-		q.q.outside.most = 1 << 30 // as a corrupt process would
+		q.in.outside.most = 1 << 30 // as a corrupt process would
 		if err := q.Put(ctx, make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
-		q.q.outside.most = 1000
+		q.in.outside.most = 1000
 		if err := q.Put(ctx, []byte{1, 2, 3}); err != nil {
 			t.Fatal(err)
 		}
@@ -49,10 +49,10 @@ func TestMaxElement(t *testing.T) {
 			t.Errorf("after %d bytes: %v, %v", size, v, err)
 		}
 	}
-	faces.forget(q.q.obj) // as in another process
+	attached.forget(q.in.obj) // as in another process
 	var other Queue[[]byte]
-	if err := other.UnmarshalBinary(b); err != nil || other.q.outside.most != 1000 {
-		t.Errorf("the limit of a handle is %d: %v", other.q.outside.most, err)
+	if err := other.UnmarshalBinary(b); err != nil || other.in.outside.most != 1000 {
+		t.Errorf("the limit of a handle is %d: %v", other.in.outside.most, err)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestMaxMessage(t *testing.T) {
 	if got, err := b.RecvBytes(ctx); err != nil || len(got) != 100_000 {
 		t.Errorf("%d bytes: %v", len(got), err)
 	}
-	end := a.c.line.(*pipeEnd)
+	end := a.in.line.(*pipeEnd)
 	for _, size := range []int{100_100, mostInBlock + 1} {
 		end.most = 1 << 30 // as a corrupt process would
 		if err := a.SendBytes(ctx, make([]byte, size)); err != nil {

@@ -21,12 +21,23 @@ import (
 // Locking and unlocking an uncontended Mutex takes some ten nanoseconds and no system
 // call. However many goroutines wait, for however many objects, one thread of each
 // process does it for all.
-type Mutex struct{ m *mutex }
+type Mutex struct {
+	object[Mutex, mutex, *mutex]
+}
 
 type mutex struct {
 	handle
 	x *xsync.Mutex
 }
+
+func (*mutex) kind() xsync.Kind { return xsync.KindMutex }
+
+func (m *mutex) open(o *share.Object, _ []byte) error {
+	m.x = xsync.OpenMutex(o.Memory())
+	return nil
+}
+
+func (m *mutex) end(owned bool) { m.x.Close(owned) }
 
 // NewMutex makes a Mutex, which lives until [Mutex.Close]. It costs some hundred
 // nanoseconds, and in a worker that shares something for the first time a question to
@@ -36,17 +47,16 @@ func NewMutex(cfg ObjectConfig) (*Mutex, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mutex{x: xsync.NewMutex(o.Memory())}
-	return made(o, &Mutex{m}, &m.handle), nil
+	return publish[Mutex](o, &mutex{x: xsync.NewMutex(o.Memory())}), nil
 }
 
 // Lock takes the lock, and waits for it until ctx ends. On error the lock is not held. The error
 // is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *Mutex) Lock(ctx context.Context) error {
-	if m.m == nil {
+	if m.in == nil {
 		return errNotMade
 	}
-	if err := m.m.x.Lock(ctx); err != nil {
+	if err := m.in.x.Lock(ctx); err != nil {
 		return ended(ctx, err)
 	}
 	return nil
@@ -54,19 +64,19 @@ func (m *Mutex) Lock(ctx context.Context) error {
 
 // TryLock takes the lock if it is free, and reports whether it did.
 func (m *Mutex) TryLock() (bool, error) {
-	if m.m == nil {
+	if m.in == nil {
 		return false, errNotMade
 	}
-	return m.m.x.TryLock()
+	return m.in.x.TryLock()
 }
 
 // Unlock gives the lock up. If this process does not hold it, that is [ErrNotHeld] and
 // nothing is changed.
 func (m *Mutex) Unlock() error {
-	if m.m == nil {
+	if m.in == nil {
 		return errNotMade
 	}
-	return m.m.x.Unlock()
+	return m.in.x.Unlock()
 }
 
 // Recover calls repair after the death of a holder, with the lock held but for others
@@ -75,10 +85,10 @@ func (m *Mutex) Unlock() error {
 // several that call Recover one does it, and the others wait for that. If no holder has
 // died it returns nil at once.
 func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
-	if m.m == nil {
+	if m.in == nil {
 		return errNotMade
 	}
-	return ended(ctx, m.m.x.Recover(ctx, repair))
+	return ended(ctx, m.in.x.Recover(ctx, repair))
 }
 
 // Locker returns a [sync.Locker] for code that wants one. Its methods panic with the
@@ -101,37 +111,3 @@ func (l locker) Unlock() {
 		panic(err)
 	}
 }
-
-// Close closes the Mutex: for all processes if this process owns it, else for this process alone.
-// The owner is the process that made the Mutex, or received it as the result of a task. Calls
-// that wait, and later ones, return [ErrClosed]. Closing twice is fine.
-func (m *Mutex) Close() error {
-	if m.m == nil {
-		return errNotMade
-	}
-	m.m.close(m.m.x.Close)
-	return nil
-}
-
-// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
-// in this tree of processes.
-func (m *Mutex) MarshalBinary() ([]byte, error) { return marshal(m.shared()) }
-
-// UnmarshalBinary makes m a handle of the encoded Mutex.
-func (m *Mutex) UnmarshalBinary(data []byte) error {
-	return meet(data, xsync.KindMutex, m, func(o *share.Object, _ []byte) (*Mutex, error) {
-		x := &mutex{x: xsync.OpenMutex(o.Memory())}
-		face := &Mutex{x}
-		x.handle = handle{o, face}
-		return face, nil
-	})
-}
-
-func (m *Mutex) shared() *handle {
-	if m.m == nil {
-		return nil
-	}
-	return &m.m.handle
-}
-
-func (m *Mutex) weakly() func() any { return weakly(m) }

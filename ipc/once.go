@@ -9,12 +9,23 @@ import (
 
 // A Once is something that one goroutine of one process does for all of them. It can be
 // sent like a [Mutex] and is safe for concurrent use.
-type Once struct{ o *once }
+type Once struct {
+	object[Once, once, *once]
+}
 
 type once struct {
 	handle
 	x *xsync.Once
 }
+
+func (*once) kind() xsync.Kind { return xsync.KindOnce }
+
+func (o *once) open(obj *share.Object, _ []byte) error {
+	o.x = xsync.OpenOnce(obj.Memory())
+	return nil
+}
+
+func (o *once) end(owned bool) { o.x.Close(owned) }
 
 // NewOnce makes a Once that has not been done; see [NewMutex].
 func NewOnce(cfg ObjectConfig) (*Once, error) {
@@ -22,58 +33,23 @@ func NewOnce(cfg ObjectConfig) (*Once, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &once{x: xsync.NewOnce(obj.Memory())}
-	return made(obj, &Once{o}, &o.handle), nil
+	return publish[Once](obj, &once{x: xsync.NewOnce(obj.Memory())}), nil
 }
 
 // Do calls f if it has not been done yet. While somebody else is at it, it waits, until ctx
 // ends. When it returns nil, f has returned nil somewhere. If f returns an error, Do returns
 // that here, and the next one calls its f; so it is if f panics or its process dies.
 func (o *Once) Do(ctx context.Context, f func() error) error {
-	if o.o == nil {
+	if o.in == nil {
 		return errNotMade
 	}
-	return ended(ctx, o.o.x.Do(ctx, f))
+	return ended(ctx, o.in.x.Do(ctx, f))
 }
 
 // Done reports whether it has been done. The error can only be [ErrClosed].
 func (o *Once) Done() (bool, error) {
-	if o.o == nil {
+	if o.in == nil {
 		return false, errNotMade
 	}
-	return o.o.x.Done()
+	return o.in.x.Done()
 }
-
-// Close closes the Once: for all processes if this process owns it, else for this process alone.
-// The owner is the process that made the Once, or received it as the result of a task. Calls that
-// wait, and later ones, return [ErrClosed]. Closing twice is fine.
-func (o *Once) Close() error {
-	if o.o == nil {
-		return errNotMade
-	}
-	o.o.close(o.o.x.Close)
-	return nil
-}
-
-// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
-// in this tree of processes.
-func (o *Once) MarshalBinary() ([]byte, error) { return marshal(o.shared()) }
-
-// UnmarshalBinary makes o a handle of the encoded Once.
-func (o *Once) UnmarshalBinary(data []byte) error {
-	return meet(data, xsync.KindOnce, o, func(obj *share.Object, _ []byte) (*Once, error) {
-		x := &once{x: xsync.OpenOnce(obj.Memory())}
-		face := &Once{x}
-		x.handle = handle{obj, face}
-		return face, nil
-	})
-}
-
-func (o *Once) shared() *handle {
-	if o.o == nil {
-		return nil
-	}
-	return &o.o.handle
-}
-
-func (o *Once) weakly() func() any { return weakly(o) }

@@ -32,7 +32,9 @@ import (
 // such elements already, Put waits up to a millisecond for a Get rather than take fresh memory. A [Slab] is not even copied.
 // Objects and files in an element stay whole until it is got, though the sender may have
 // died by then; an object that is in it is its maker's as before.
-type Queue[T any] struct{ q *queue[T] }
+type Queue[T any] struct {
+	object[Queue[T], queue[T], *queue[T]]
+}
 
 type queue[T any] struct {
 	handle
@@ -79,43 +81,81 @@ func NewQueue[T any](cfg QueueConfig) (*Queue[T], error) {
 		return nil, err
 	}
 	ring := xsync.NewRing(o.Memory(), o.Bytes()[xsync.RingSize:], shape)
-	q := newQueue(ring, outside{o, longest}, c, cfg.Cap)
-	return made(o, &Queue[T]{q}, &q.handle), nil
+	q := &queue[T]{}
+	q.use(ring, outside{o, longest}, c, cfg.Cap)
+	return publish[Queue[T]](o, q), nil
 }
 
-func newQueue[T any](ring *xsync.Ring, o outside, c *codec.Type[T], most int) *queue[T] {
-	q := &queue[T]{ring: ring, envelope: envelope[T]{c, o.in}, outside: o, most: most, unread: &unreleased{cap: most}}
+func (q *queue[T]) use(ring *xsync.Ring, o outside, c *codec.Type[T], most int) {
+	q.ring, q.envelope, q.outside, q.most = ring, envelope[T]{c, o.in}, o, most
+	q.unread = &unreleased{cap: most}
 	ring.Foresee(q.outside.foreseeing(q.envelope.foresee))
-	return q
 }
 
 func queueShape(most int) xsync.RingShape { return xsync.RingShape{Most: most, Elsewhere: true} }
+
+func (*queue[T]) kind() xsync.Kind { return xsync.KindRing }
+
+func (q *queue[T]) encode(b []byte) ([]byte, error) {
+	b = binary.LittleEndian.AppendUint32(b, uint32(q.most))
+	b = binary.LittleEndian.AppendUint64(b, q.envelope.codec.Fingerprint())
+	return binary.LittleEndian.AppendUint64(b, uint64(q.outside.most)), nil
+}
+
+var errNoQueue = errors.New("mp: no handle of a Queue")
+
+func (q *queue[T]) open(o *share.Object, rest []byte) error {
+	c, err := codec.ForMessage[T]()
+	if err != nil {
+		return err
+	}
+	if len(rest) != 20 {
+		return errNoQueue
+	}
+	most, b := int(binary.LittleEndian.Uint32(rest)), o.Bytes()
+	if binary.LittleEndian.Uint64(rest[4:]) != c.Fingerprint() {
+		return fmt.Errorf("mp: a Queue of another type than %v", reflect.TypeFor[T]())
+	}
+
+	shape := queueShape(most)
+	if most < 1 || most > maxCap || len(b) < xsync.RingSize+shape.BytesFor() || len(b) > xsync.RingSize+xsync.RingMax || len(b)%8 != 0 {
+		return errNoQueue
+	}
+	longest := int(binary.LittleEndian.Uint64(rest[12:]))
+	if longest < 1 {
+		return errNoQueue
+	}
+	q.use(xsync.OpenRing(o.Memory(), b[xsync.RingSize:], shape), outside{o, longest}, c, most)
+	return nil
+}
+
+func (q *queue[T]) end(owned bool) { q.ring.Close(owned) }
 
 // Put puts v, and waits for room until ctx ends. On error v is not in the queue. The error is
 // ctx's, [ErrClosed], or the system's if it has no memory for a large element. If v cannot be encoded, or
 // is longer than QueueConfig.MaxElement (with the cause [ErrTooLong]), errors.As finds a [*mp.CodecError] in it.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
-	if q.q == nil {
+	if q.in == nil {
 		return errNotMade
 	}
 	if err := ctx.Err(); err != nil {
 		return ended(ctx, err)
 	}
-	return q.q.put(&v, func(b []byte) error {
-		p := q.q.parcel()
+	return q.in.put(&v, func(b []byte) error {
+		p := q.in.parcel()
 		p.ctx = ctx
-		return ended(ctx, p.sent(q.q.ring.Put(ctx, b, p.put, p.drop)))
+		return ended(ctx, p.sent(q.in.ring.Put(ctx, b, p.put, p.drop)))
 	})
 }
 
 // TryPut is [Queue.Put] that returns [ErrFull] instead of waiting for room.
 func (q *Queue[T]) TryPut(v T) error {
-	if q.q == nil {
+	if q.in == nil {
 		return errNotMade
 	}
-	return q.q.put(&v, func(b []byte) error {
-		p := q.q.parcel()
-		return p.sent(q.q.ring.TryPut(b, p.put, p.drop))
+	return q.in.put(&v, func(b []byte) error {
+		p := q.in.parcel()
+		return p.sent(q.in.ring.TryPut(b, p.put, p.drop))
 	})
 }
 
@@ -153,26 +193,26 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 // or is longer than QueueConfig.MaxElement, errors.As finds a [*mp.CodecError] in it, and the element is lost. So
 // is an element above 16 MiB that has not been read to its end a second after ctx has ended.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
-	if q.q == nil {
+	if q.in == nil {
 		return v, errNotMade
 	}
 	if err := ctx.Err(); err != nil {
 		return v, ended(ctx, err)
 	}
 	p := buffers.Get().(*[]byte)
-	rec, err := q.q.ring.Get(ctx, *p)
-	err = q.q.got(ctx, p, rec, ended(ctx, err), &v)
+	rec, err := q.in.ring.Get(ctx, *p)
+	err = q.in.got(ctx, p, rec, ended(ctx, err), &v)
 	return v, err
 }
 
 // TryGet is [Queue.Get] that returns [ErrEmpty] instead of waiting for an element.
 func (q *Queue[T]) TryGet() (v T, err error) {
-	if q.q == nil {
+	if q.in == nil {
 		return v, errNotMade
 	}
 	p := buffers.Get().(*[]byte)
-	rec, err := q.q.ring.TryGet(*p)
-	err = q.q.got(context.Background(), p, rec, err, &v)
+	rec, err := q.in.ring.TryGet(*p)
+	err = q.in.got(context.Background(), p, rec, err, &v)
 	return v, err
 }
 
@@ -221,36 +261,36 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 // TaskDone says that an element has been dealt with; any process may say so, once for each
 // element. For more than were got it returns [ErrOverRelease] and changes nothing.
 func (q *Queue[T]) TaskDone() error {
-	if q.q == nil {
+	if q.in == nil {
 		return errNotMade
 	}
-	return q.q.ring.Done()
+	return q.in.ring.Done()
 }
 
 // Join waits until there has been a [Queue.TaskDone] for each element that was put. For an
 // element that a process had received before it died, another one must call it. The error is ctx's
 // or [ErrClosed].
 func (q *Queue[T]) Join(ctx context.Context) error {
-	if q.q == nil {
+	if q.in == nil {
 		return errNotMade
 	}
-	return ended(ctx, q.q.ring.Join(ctx))
+	return ended(ctx, q.in.ring.Join(ctx))
 }
 
 // Len is the number of elements at some moment; 0 for a queue that is closed and drained.
 func (q *Queue[T]) Len() int {
-	if q.q == nil {
+	if q.in == nil {
 		return 0
 	}
-	return q.q.ring.Len()
+	return q.in.ring.Len()
 }
 
 // Cap is how many elements the queue holds.
 func (q *Queue[T]) Cap() int {
-	if q.q == nil {
+	if q.in == nil {
 		return 0
 	}
-	return q.q.most
+	return q.in.most
 }
 
 // Close lets no process put any more, whichever process calls it: Put returns
@@ -261,12 +301,12 @@ func (q *Queue[T]) Cap() int {
 // that made it has it any more, so that the garbage collector finds that. One that is left
 // with something in it keeps its memory: [Queue.Discard] it.
 func (q *Queue[T]) Close() error {
-	if q.q == nil {
+	if q.in == nil {
 		return errNotMade
 	}
-	q.q.ring.End()
-	if q.q.obj.Owned() && !q.q.closed.Swap(true) {
-		runtime.AddCleanup(q.q.face.(*Queue[T]), func(r remains) { go r.finish() }, remains{q.q.obj, q.q.ring})
+	q.in.ring.End()
+	if q.in.obj.Owned() && !q.in.closed.Swap(true) {
+		runtime.AddCleanup(q.in.canonical.(*Queue[T]), func(r remains) { go r.finish() }, remains{q.in.obj, q.in.ring})
 	}
 	return nil
 }
@@ -275,16 +315,16 @@ func (q *Queue[T]) Close() error {
 // given it as the result of a task, for everybody; in another one for that process. It returns after some
 // seconds at the latest.
 func (q *Queue[T]) Discard() error {
-	if q.q == nil {
+	if q.in == nil {
 		return errNotMade
 	}
-	q.q.discard()
+	q.in.discard()
 	return nil
 }
 
 func (q *queue[T]) discard() {
 	if !q.obj.Owned() {
-		q.close(q.ring.Close)
+		q.close(q.end)
 		return
 	}
 	q.ring.End()
@@ -306,60 +346,8 @@ type remains struct {
 // finish gives the memory back if nobody else can need it.
 func (r remains) finish() {
 	if r.ring.Drained() {
-		faces.forget(r.obj)
+		attached.forget(r.obj)
 		r.ring.Close(r.obj.Owned())
 		r.obj.Close()
 	}
 }
-
-// MarshalBinary encodes a handle, not the elements, for mp's own messages. The handle is valid only
-// in this tree of processes.
-func (q *Queue[T]) MarshalBinary() ([]byte, error) {
-	b, err := marshal(q.shared())
-	if err != nil {
-		return nil, err
-	}
-	b = binary.LittleEndian.AppendUint32(b, uint32(q.q.most))
-	b = binary.LittleEndian.AppendUint64(b, q.q.envelope.codec.Fingerprint())
-	return binary.LittleEndian.AppendUint64(b, uint64(q.q.outside.most)), nil
-}
-
-// UnmarshalBinary makes q a handle of the encoded Queue.
-func (q *Queue[T]) UnmarshalBinary(data []byte) error {
-	c, err := codec.ForMessage[T]()
-	if err != nil {
-		return err
-	}
-	return meet(data, xsync.KindRing, q, func(o *share.Object, rest []byte) (*Queue[T], error) {
-		if len(rest) != 20 {
-			return nil, errNoQueue
-		}
-		most, b := int(binary.LittleEndian.Uint32(rest)), o.Bytes()
-		if binary.LittleEndian.Uint64(rest[4:]) != c.Fingerprint() {
-			return nil, fmt.Errorf("mp: a Queue of another type than %v", reflect.TypeFor[T]())
-		}
-		shape := queueShape(most)
-		if most < 1 || most > maxCap || len(b) < xsync.RingSize+shape.BytesFor() || len(b) > xsync.RingSize+xsync.RingMax || len(b)%8 != 0 {
-			return nil, errNoQueue
-		}
-		longest := int(binary.LittleEndian.Uint64(rest[12:]))
-		if longest < 1 {
-			return nil, errNoQueue
-		}
-		x := newQueue(xsync.OpenRing(o.Memory(), b[xsync.RingSize:], shape), outside{o, longest}, c, most)
-		face := &Queue[T]{x}
-		x.handle = handle{o, face}
-		return face, nil
-	})
-}
-
-var errNoQueue = errors.New("mp: no handle of a Queue")
-
-func (q *Queue[T]) shared() *handle {
-	if q.q == nil {
-		return nil
-	}
-	return &q.q.handle
-}
-
-func (q *Queue[T]) weakly() func() any { return weakly(q) }

@@ -43,9 +43,9 @@ func (r *receipt) add(ticket []byte) {
 	if err != nil {
 		return
 	}
-	faces.mu.Lock()
-	defer faces.mu.Unlock()
-	if obj := faces.objectOf(t); obj != nil && obj.Owned() {
+	attached.mu.Lock()
+	defer attached.mu.Unlock()
+	if obj := attached.objectOf(t); obj != nil && obj.Owned() {
 		r.objects = append(r.objects, given{obj, kind})
 	}
 }
@@ -53,7 +53,7 @@ func (r *receipt) add(ticket []byte) {
 // Lose implements [codec.Receipt].
 func (r *receipt) Lose() {
 	for _, g := range r.objects {
-		faces.forget(g.obj)
+		attached.forget(g.obj)
 		if g.obj.Pin() != nil { // it is closed
 			continue
 		}
@@ -77,9 +77,9 @@ func (r *receipt) LoseUnreachable() {
 // isElsewhere reports whether another result has brought the object along too, and somebody has that: then it is left
 // to them. The result of the receipt must not be reachable any more.
 func (g given) isElsewhere() bool {
-	faces.mu.Lock()
-	defer faces.mu.Unlock()
-	other := faces.objectOf(g.obj.Name())
+	attached.mu.Lock()
+	defer attached.mu.Unlock()
+	other := attached.objectOf(g.obj.Name())
 	if other == nil {
 		return false
 	}
@@ -107,8 +107,8 @@ func hasObject(ticket []byte) bool {
 	if err != nil {
 		return false
 	}
-	faces.mu.Lock()
-	defer faces.mu.Unlock()
-	obj := faces.objectOf(t)
+	attached.mu.Lock()
+	defer attached.mu.Unlock()
+	obj := attached.objectOf(t)
 	return obj != nil && obj.Received()
 }

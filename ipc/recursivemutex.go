@@ -11,12 +11,23 @@ import (
 // and call each other. Goroutines have no names by which it could know its holder, so Lock
 // hands out a [Held], and whoever has that is the holder. It can be sent like a Mutex and is
 // safe for concurrent use.
-type RecursiveMutex struct{ m *recursiveMutex }
+type RecursiveMutex struct {
+	object[RecursiveMutex, recursiveMutex, *recursiveMutex]
+}
 
 type recursiveMutex struct {
 	handle
 	x *xsync.Mutex
 }
+
+func (*recursiveMutex) kind() xsync.Kind { return xsync.KindRecursive }
+
+func (m *recursiveMutex) open(o *share.Object, _ []byte) error {
+	m.x = xsync.OpenMutex(o.Memory())
+	return nil
+}
+
+func (m *recursiveMutex) end(owned bool) { m.x.Close(owned) }
 
 // NewRecursiveMutex makes a RecursiveMutex, which lives until [RecursiveMutex.Close]; see
 // [NewMutex].
@@ -25,17 +36,16 @@ func NewRecursiveMutex(cfg ObjectConfig) (*RecursiveMutex, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &recursiveMutex{x: xsync.NewMutex(o.Memory())}
-	return made(o, &RecursiveMutex{m}, &m.handle), nil
+	return publish[RecursiveMutex](o, &recursiveMutex{x: xsync.NewMutex(o.Memory())}), nil
 }
 
 // Lock takes the lock, and waits for it until ctx ends. On error the lock is not held. The error
 // is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
-	if m.m == nil {
+	if m.in == nil {
 		return nil, errNotMade
 	}
-	if err := m.m.x.Lock(ctx); err != nil {
+	if err := m.in.x.Lock(ctx); err != nil {
 		return nil, ended(ctx, err)
 	}
 	return &Held{m: m, n: 1}, nil
@@ -43,10 +53,10 @@ func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 
 // TryLock takes the lock if it is free. It returns nil if it is not.
 func (m *RecursiveMutex) TryLock() (*Held, error) {
-	if m.m == nil {
+	if m.in == nil {
 		return nil, errNotMade
 	}
-	if ok, err := m.m.x.TryLock(); !ok {
+	if ok, err := m.in.x.TryLock(); !ok {
 		return nil, err
 	}
 	return &Held{m: m, n: 1}, nil
@@ -54,42 +64,8 @@ func (m *RecursiveMutex) TryLock() (*Held, error) {
 
 // Recover is [Mutex.Recover].
 func (m *RecursiveMutex) Recover(ctx context.Context, repair func() error) error {
-	if m.m == nil {
+	if m.in == nil {
 		return errNotMade
 	}
-	return ended(ctx, m.m.x.Recover(ctx, repair))
+	return ended(ctx, m.in.x.Recover(ctx, repair))
 }
-
-// Close closes the RecursiveMutex: for all processes if this process owns it, else for this
-// process alone. The owner is the process that made the RecursiveMutex, or received it as the
-// result of a task. Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
-func (m *RecursiveMutex) Close() error {
-	if m.m == nil {
-		return errNotMade
-	}
-	m.m.close(m.m.x.Close)
-	return nil
-}
-
-// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
-// in this tree of processes.
-func (m *RecursiveMutex) MarshalBinary() ([]byte, error) { return marshal(m.shared()) }
-
-// UnmarshalBinary makes m a handle of the encoded RecursiveMutex.
-func (m *RecursiveMutex) UnmarshalBinary(data []byte) error {
-	return meet(data, xsync.KindRecursive, m, func(o *share.Object, _ []byte) (*RecursiveMutex, error) {
-		x := &recursiveMutex{x: xsync.OpenMutex(o.Memory())}
-		face := &RecursiveMutex{x}
-		x.handle = handle{o, face}
-		return face, nil
-	})
-}
-
-func (m *RecursiveMutex) shared() *handle {
-	if m.m == nil {
-		return nil
-	}
-	return &m.m.handle
-}
-
-func (m *RecursiveMutex) weakly() func() any { return weakly(m) }

@@ -16,12 +16,23 @@ import (
 // before the next writer. RLock and RUnlock cost some twenty nanoseconds without a writer,
 // and readers of different processes do not touch the same memory; a writer looks at
 // each process.
-type RWMutex struct{ m *rwMutex }
+type RWMutex struct {
+	object[RWMutex, rwMutex, *rwMutex]
+}
 
 type rwMutex struct {
 	handle
 	x *xsync.RWMutex
 }
+
+func (*rwMutex) kind() xsync.Kind { return xsync.KindRWMutex }
+
+func (m *rwMutex) open(o *share.Object, _ []byte) error {
+	m.x = xsync.OpenRWMutex(o.Memory())
+	return nil
+}
+
+func (m *rwMutex) end(owned bool) { m.x.Close(owned) }
 
 // NewRWMutex makes an RWMutex, which lives until [RWMutex.Close]; see [NewMutex]. It
 // takes 8 KiB of addresses, and usually some hundred bytes of memory.
@@ -30,68 +41,67 @@ func NewRWMutex(cfg ObjectConfig) (*RWMutex, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &rwMutex{x: xsync.NewRWMutex(o.Memory())}
-	return made(o, &RWMutex{m}, &m.handle), nil
+	return publish[RWMutex](o, &rwMutex{x: xsync.NewRWMutex(o.Memory())}), nil
 }
 
 // RLock locks the RWMutex to read, and waits for that until ctx ends. On error the lock is not
 // held. The error is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RWMutex) RLock(ctx context.Context) error {
-	if m.m == nil {
+	if m.in == nil {
 		return errNotMade
 	}
-	return ended(ctx, m.m.x.RLock(ctx))
+	return ended(ctx, m.in.x.RLock(ctx))
 }
 
 // TryRLock takes the lock to read if it is free for that, and reports whether it did.
 func (m *RWMutex) TryRLock() (bool, error) {
-	if m.m == nil {
+	if m.in == nil {
 		return false, errNotMade
 	}
-	return m.m.x.TryRLock()
+	return m.in.x.TryRLock()
 }
 
 // RUnlock gives up what RLock took. If no goroutine of this process holds the lock to
 // read, that is [ErrNotHeld] and nothing is changed.
 func (m *RWMutex) RUnlock() error {
-	if m.m == nil {
+	if m.in == nil {
 		return errNotMade
 	}
-	return m.m.x.RUnlock()
+	return m.in.x.RUnlock()
 }
 
 // Lock locks the RWMutex to write, and waits for that until ctx ends. On error the lock is not
 // held. The error is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RWMutex) Lock(ctx context.Context) error {
-	if m.m == nil {
+	if m.in == nil {
 		return errNotMade
 	}
-	return ended(ctx, m.m.x.Lock(ctx))
+	return ended(ctx, m.in.x.Lock(ctx))
 }
 
 // TryLock takes the lock to write if nobody holds it, and reports whether it did.
 func (m *RWMutex) TryLock() (bool, error) {
-	if m.m == nil {
+	if m.in == nil {
 		return false, errNotMade
 	}
-	return m.m.x.TryLock()
+	return m.in.x.TryLock()
 }
 
 // Unlock gives up what Lock took. If this process does not hold the lock to write, that
 // is [ErrNotHeld] and nothing is changed.
 func (m *RWMutex) Unlock() error {
-	if m.m == nil {
+	if m.in == nil {
 		return errNotMade
 	}
-	return m.m.x.Unlock()
+	return m.in.x.Unlock()
 }
 
 // Recover is [Mutex.Recover], after the death of a writer.
 func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
-	if m.m == nil {
+	if m.in == nil {
 		return errNotMade
 	}
-	return ended(ctx, m.m.x.Recover(ctx, repair))
+	return ended(ctx, m.in.x.Recover(ctx, repair))
 }
 
 // Locker is [Mutex.Locker] for Lock and Unlock.
@@ -99,37 +109,3 @@ func (m *RWMutex) Locker() sync.Locker { return locker{m.Lock, m.Unlock} }
 
 // RLocker is [Mutex.Locker] for RLock and RUnlock.
 func (m *RWMutex) RLocker() sync.Locker { return locker{m.RLock, m.RUnlock} }
-
-// Close closes the RWMutex: for all processes if this process owns it, else for this process
-// alone. The owner is the process that made the RWMutex, or received it as the result of a task.
-// Calls that wait, and later ones, return [ErrClosed]. Closing twice is fine.
-func (m *RWMutex) Close() error {
-	if m.m == nil {
-		return errNotMade
-	}
-	m.m.close(m.m.x.Close)
-	return nil
-}
-
-// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only
-// in this tree of processes.
-func (m *RWMutex) MarshalBinary() ([]byte, error) { return marshal(m.shared()) }
-
-// UnmarshalBinary makes m a handle of the encoded RWMutex.
-func (m *RWMutex) UnmarshalBinary(data []byte) error {
-	return meet(data, xsync.KindRWMutex, m, func(o *share.Object, _ []byte) (*RWMutex, error) {
-		x := &rwMutex{x: xsync.OpenRWMutex(o.Memory())}
-		face := &RWMutex{x}
-		x.handle = handle{o, face}
-		return face, nil
-	})
-}
-
-func (m *RWMutex) shared() *handle {
-	if m.m == nil {
-		return nil
-	}
-	return &m.m.handle
-}
-
-func (m *RWMutex) weakly() func() any { return weakly(m) }

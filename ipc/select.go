@@ -170,34 +170,34 @@ func (e *Event) ready() bool {
 }
 
 func (e *Event) enlist(s *selection) (stop func()) {
-	if e.e != nil && s.watch != nil { // or it is closed by now
-		s.watch.Event(e.e.x)
+	if e.in != nil && s.watch != nil { // or it is closed by now
+		s.watch.Event(e.in.x)
 	}
 	return nothing
 }
 
-func (q *Queue[T]) ready() bool { return q.q == nil || q.q.ring.ReadyNow() }
+func (q *Queue[T]) ready() bool { return q.in == nil || q.in.ring.ReadyNow() }
 
 func (q *Queue[T]) enlist(s *selection) (stop func()) {
-	if q.q != nil && s.watch != nil {
-		s.watch.Ring(q.q.ring)
+	if q.in != nil && s.watch != nil {
+		s.watch.Ring(q.in.ring)
 	}
 	return nothing
 }
 
 func (c *Conn[T]) ready() bool {
-	if c.c == nil || c.c.enter() != nil {
+	if c.in == nil || c.in.enter() != nil {
 		return true // an error, at once
 	}
-	defer c.c.leave()
-	return c.c.mayReceive() != nil || c.c.turns.holds() || c.c.readyNow()
+	defer c.in.leave()
+	return c.in.mayReceive() != nil || c.in.turns.holds() || c.in.readyNow()
 }
 
 func (c *Conn[T]) enlist(s *selection) (stop func()) {
-	if c.c == nil {
+	if c.in == nil {
 		return nothing
 	}
-	leave, forget := c.c.enlist(s), c.c.turns.whenHeld(s.wake)
+	leave, forget := c.in.enlist(s), c.in.turns.whenHeld(s.wake)
 	return func() {
 		forget()
 		leave()

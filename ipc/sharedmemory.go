@@ -16,7 +16,9 @@ import (
 // [Mutex], which costs the same however large it is, or have a name by which unrelated
 // programs find it: those of Python's SharedMemory and of C's shm_open. For elements of
 // a type there is [Array].
-type SharedMemory struct{ s *sharedMemory }
+type SharedMemory struct {
+	object[SharedMemory, sharedMemory, *sharedMemory]
+}
 
 type sharedMemory struct {
 	handle
@@ -25,6 +27,23 @@ type sharedMemory struct {
 	remove sync.Once // the name; done at once where it is not ours
 	data   []byte
 }
+
+// memoryMark tells the handle of a SharedMemory from that of an Array.
+var memoryMark = []byte("mp-bytes")
+
+func (*sharedMemory) kind() xsync.Kind { return xsync.KindData }
+
+func (*sharedMemory) encode(b []byte) ([]byte, error) { return append(b, memoryMark...), nil }
+
+func (s *sharedMemory) open(o *share.Object, rest []byte) error {
+	if !bytes.Equal(rest, memoryMark) || o.Small() {
+		return errors.New("mp: no handle of a SharedMemory")
+	}
+	s.data = o.Data()
+	return nil
+}
+
+func (*sharedMemory) end(bool) {}
 
 // NewSharedMemory makes size bytes of zeros, which live until [SharedMemory.Close]. It costs
 // some ten microseconds. Memory is taken as it is used; with a name, at once. If there is
@@ -41,8 +60,7 @@ func NewSharedMemory(size int, cfg SharedMemoryConfig) (*SharedMemory, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := openSharedMemory(o)
-		return made(o, s, &s.s.handle), nil
+		return publish[SharedMemory](o, &sharedMemory{data: o.Data()}), nil
 	}
 	fd, mem, err := shm.Create(cfg.Name, size)
 	if err != nil {
@@ -66,7 +84,7 @@ func OpenSharedMemory(name string) (*SharedMemory, error) {
 	}
 	s, err := wrapSharedMemory(fd, mem, name)
 	if err == nil {
-		s.s.remove.Do(func() {}) // it is not ours
+		s.in.remove.Do(func() {}) // it is not ours
 	}
 	return s, err
 }
@@ -80,13 +98,6 @@ func RemoveSharedMemory(name string) error {
 	return nil
 }
 
-func openSharedMemory(o *share.Object) *SharedMemory {
-	s := &sharedMemory{data: o.Data()}
-	face := &SharedMemory{s}
-	s.handle = handle{o, face}
-	return face
-}
-
 func wrapSharedMemory(fd int, mem []byte, name string) (*SharedMemory, error) {
 	id, err := shm.IDOf(fd)
 	var o *share.Object
@@ -98,61 +109,59 @@ func wrapSharedMemory(fd int, mem []byte, name string) (*SharedMemory, error) {
 		_ = shm.Unmap(mem)
 		return nil, err
 	}
-	s := openSharedMemory(o)
-	s.s.name, s.s.id = name, id
-	return s, nil
+	return wrap[SharedMemory](o, &sharedMemory{name: name, id: id, data: o.Data()}), nil
 }
 
 // Name is the name; "" if there is none, or this process was sent the handle.
 func (s *SharedMemory) Name() string {
-	if s.s == nil {
+	if s.in == nil {
 		return ""
 	}
-	return s.s.name
+	return s.in.name
 }
 
 // Size is the number of bytes, also after Close.
 func (s *SharedMemory) Size() int {
-	if s.s == nil {
+	if s.in == nil {
 		return 0
 	}
-	return len(s.s.data)
+	return len(s.in.data)
 }
 
 // Bytes returns the memory itself; nil if it is closed. It is valid as long as the slice of
 // an [Array] would be: see [Array.Slice].
 func (s *SharedMemory) Bytes() []byte {
-	if s.s == nil || s.s.obj.Gone() {
+	if s.in == nil || s.in.obj.Gone() {
 		return nil
 	}
-	s.s.obj.Expose()
-	return s.s.data
+	s.in.obj.Expose()
+	return s.in.data
 }
 
 // View calls f with the memory, which stays mapped until f returns, whoever closes it
 // meanwhile. It returns [ErrClosed] or the error of f; and an error if f touches memory
 // that is gone because another program has made a named one smaller.
 func (s *SharedMemory) View(f func([]byte) error) (err error) {
-	if s.s == nil {
+	if s.in == nil {
 		return errNotMade
 	}
-	if err := s.s.obj.Pin(); err != nil {
+	if err := s.in.obj.Pin(); err != nil {
 		return err
 	}
-	defer s.s.obj.Unpin()
-	if !s.s.obj.Loose() {
-		return f(s.s.data)
+	defer s.in.obj.Unpin()
+	if !s.in.obj.Loose() {
+		return f(s.in.data)
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			if fault, ok := r.(interface{ Addr() uintptr }); !ok || !within(s.s.data, fault.Addr()) {
+			if fault, ok := r.(interface{ Addr() uintptr }); !ok || !within(s.in.data, fault.Addr()) {
 				panic(r)
 			}
-			err = fmt.Errorf("mp: the shared memory %q was made smaller by another program", s.s.name)
+			err = fmt.Errorf("mp: the shared memory %q was made smaller by another program", s.in.name)
 		}
 	}()
-	return f(s.s.data)
+	return f(s.in.data)
 }
 
 func within(mem []byte, addr uintptr) bool {
@@ -167,47 +176,18 @@ func within(mem []byte, addr uintptr) bool {
 // A name that was removed before, or is other memory's by now, is left alone, and that is no error. An
 // error says why the system does not remove the name; the memory is closed then, too.
 func (s *SharedMemory) Close() error {
-	if s.s == nil {
+	if s.in == nil {
 		return errNotMade
 	}
 	var err error
-	s.s.remove.Do(func() { // first: the id of memory that is gone may be given to other memory
-		if s.s.name != "" {
-			err = shm.RemoveOwn(s.s.name, s.s.id)
+	s.in.remove.Do(func() { // first: the id of memory that is gone may be given to other memory
+		if s.in.name != "" {
+			err = shm.RemoveOwn(s.in.name, s.in.id)
 		}
 	})
-	s.s.close(func(bool) {})
+	s.in.close(s.in.end)
 	if err != nil {
 		return fmt.Errorf("mp: SharedMemory.Close: %w", err)
 	}
 	return nil
 }
-
-// memoryMark tells the handle of a SharedMemory from that of an Array.
-var memoryMark = []byte("mp-bytes")
-
-// MarshalBinary encodes a handle, not the memory, for mp's own messages. The handle is valid only
-// in this tree of processes.
-func (s *SharedMemory) MarshalBinary() ([]byte, error) {
-	b, err := marshal(s.shared())
-	return append(b, memoryMark...), err
-}
-
-// UnmarshalBinary makes s a handle of the encoded memory.
-func (s *SharedMemory) UnmarshalBinary(data []byte) error {
-	return meet(data, xsync.KindData, s, func(o *share.Object, rest []byte) (*SharedMemory, error) {
-		if !bytes.Equal(rest, memoryMark) || o.Small() {
-			return nil, errors.New("mp: no handle of a SharedMemory")
-		}
-		return openSharedMemory(o), nil
-	})
-}
-
-func (s *SharedMemory) shared() *handle {
-	if s.s == nil {
-		return nil
-	}
-	return &s.s.handle
-}
-
-func (s *SharedMemory) weakly() func() any { return weakly(s) }

@@ -29,10 +29,10 @@ import (
 // system calls. A process that had such memory before can still reach it: a corrupt one can write into a later
 // Slab that it was never given. Memory that has not been used for a second is given back. The memory of a process
 // that died is free as well; but what it was taking from a queue or pipe at that very moment stays until that ends.
-type Slab[T any] struct{ s *slab[T] }
+type Slab[T any] struct{ in *slab[T] }
 
 type slab[T any] struct {
-	handle
+	moved
 	*holding
 	data []T
 }
@@ -58,27 +58,27 @@ func NewSlab[T any](n int) (*Slab[T], error) {
 
 func newSlab[T any](h *holding, n int) *Slab[T] {
 	x := &slab[T]{holding: h, data: shm.Slice[T](h.block.data.Data())[:n:n]}
-	face := &Slab[T]{x}
-	x.handle = handle{h.block.head, face}
-	return face
+	canonical := &Slab[T]{x}
+	x.handle = handle{h.block.head, canonical}
+	return canonical
 }
 
 // Len is the number of elements, also once somebody else has them.
 func (s *Slab[T]) Len() int {
-	if s.s == nil {
+	if s.in == nil {
 		return 0
 	}
-	return len(s.s.data)
+	return len(s.in.data)
 }
 
 // Slice returns the memory itself; nil if this process does not have it any more. It is valid
 // until Close, or until the Slab is sent: then somebody else writes there, and later that it is
 // gone, which ends the process with a fault that cannot be recovered.
 func (s *Slab[T]) Slice() []T {
-	if s.s == nil || s.s.state.Load() != held {
+	if s.in == nil || s.in.state.Load() != held {
 		return nil
 	}
-	return s.s.data
+	return s.in.data
 }
 
 // Truncate makes it n elements long, of those that it has; the others are lost. What is read
@@ -86,16 +86,16 @@ func (s *Slab[T]) Slice() []T {
 // [ErrMoved] if this process does not have it. It is not to be called while another goroutine
 // uses the Slab.
 func (s *Slab[T]) Truncate(n int) error {
-	if s.s == nil {
+	if s.in == nil {
 		return errNotMade
 	}
-	if err := s.s.usable(); err != nil {
+	if err := s.in.usable(); err != nil {
 		return err
 	}
-	if n < 0 || n > len(s.s.data) {
-		return fmt.Errorf("mp: Slab.Truncate to %d elements of %d", n, len(s.s.data))
+	if n < 0 || n > len(s.in.data) {
+		return fmt.Errorf("mp: Slab.Truncate to %d elements of %d", n, len(s.in.data))
 	}
-	s.s.data = s.s.data[:n]
+	s.in.data = s.in.data[:n]
 	return nil
 }
 
@@ -103,23 +103,23 @@ func (s *Slab[T]) Truncate(n int) error {
 // what was sent. While a Put, Send or the like has not returned, it does nothing: the Slab is on
 // its way. If it comes back, close it then.
 func (s *Slab[T]) Close() error {
-	if s.s == nil {
+	if s.in == nil {
 		return errNotMade
 	}
-	s.s.free()
+	s.in.free()
 	return nil
 }
 
 // MarshalBinary encodes the Slab for mp's own messages, with which it moves.
 func (s *Slab[T]) MarshalBinary() ([]byte, error) {
-	if s.s == nil {
+	if s.in == nil {
 		return nil, errNotMade
 	}
-	b, err := s.s.Ticket()
+	b, err := s.in.Ticket()
 	if err != nil {
 		return nil, err
 	}
-	b = binary.LittleEndian.AppendUint64(b, uint64(len(s.s.data)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(s.in.data)))
 	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), nil
 }
 
@@ -151,22 +151,16 @@ func (s *Slab[T]) UnmarshalBinary(data []byte) error {
 var errNoSlab = errors.New("mp: no handle of a Slab")
 
 func (s *Slab[T]) shared() *handle {
-	if s.s == nil {
+	if s.in == nil {
 		return nil
 	}
-	return &s.s.handle
+	return &s.in.handle
 }
 
-func (s *Slab[T]) moving() codec.Mover { return s.s }
+func (s *Slab[T]) moving() codec.Mover { return s.in }
 
 // carryIn is carried's.
 func (x *slab[T]) carryIn(in *share.Object) (id uint64, err error) { return 0, x.block.carryIn(in) }
-
-// Give and the like are for what several processes have.
-func (x *slab[T]) Given() ([]byte, error) { return nil, nil }
-func (x *slab[T]) Give()                  {}
-func (x *slab[T]) Take()                  {}
-func (x *slab[T]) Refuse()                {}
 
 // holding is a block that this process has, or had: each time it arrives there is a new one.
 type holding struct {

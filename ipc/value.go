@@ -15,8 +15,12 @@ import (
 // A Value is a variable in shared memory, with a lock. T is a number, or an array or
 // struct of numbers. It can be sent like a [Mutex] and is safe for concurrent use.
 //
+// Closing a Value does not close a Mutex that it was made with.
+//
 // For a number that is only added to, [Atomic] is faster.
-type Value[T any] struct{ v *value[T] }
+type Value[T any] struct {
+	object[Value[T], value[T], *value[T]]
+}
 
 type value[T any] struct {
 	handle
@@ -24,6 +28,8 @@ type value[T any] struct {
 	own  *xsync.Mutex
 	lock *Mutex // the caller's
 	data *T
+
+	unlocked bool
 }
 
 // NewValue makes a Value that is v, and lives until [Value.Close]; see [NewMutex]. A T that
@@ -32,7 +38,7 @@ func NewValue[T any](v T, cfg ValueConfig) (*Value[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
 	}
-	if cfg.Mutex != nil && (cfg.Unlocked || cfg.Mutex.m == nil) {
+	if cfg.Mutex != nil && (cfg.Unlocked || cfg.Mutex.in == nil) {
 		return nil, errors.New("mp: NewValue: ValueConfig.Mutex is not made by NewMutex, or Unlocked is set too")
 	}
 	size := xsync.Small + int(reflect.TypeFor[T]().Size())
@@ -40,21 +46,79 @@ func NewValue[T any](v T, cfg ValueConfig) (*Value[T], error) {
 	if err != nil {
 		return nil, fmt.Errorf("mp: NewValue: %w", err)
 	}
-	x := openValue[T](o, cfg.Mutex, cfg.Unlocked, xsync.NewMutex)
-	*x.v.data = v
-	return made(o, x, &x.v.handle), nil
+	x := &value[T]{lock: cfg.Mutex, unlocked: cfg.Unlocked}
+	x.use(o, xsync.NewMutex)
+	*x.data = v
+	return publish[Value[T]](o, x), nil
 }
 
-func openValue[T any](o *share.Object, lock *Mutex, unlocked bool, open func(xsync.Memory) *xsync.Mutex) *Value[T] {
-	v := &value[T]{lock: lock, data: shm.At[T](o.Bytes()[xsync.Small:])}
-	m := open(o.Memory())
+func (v *value[T]) use(o *share.Object, lock func(xsync.Memory) *xsync.Mutex) {
+	v.data = shm.At[T](o.Bytes()[xsync.Small:])
+	m := lock(o.Memory())
 	v.cell = xsync.OpenCell(o.Memory())
-	if lock == nil && !unlocked {
+	if v.lock == nil && !v.unlocked {
 		v.own = m
 	}
-	face := &Value[T]{v}
-	v.handle = handle{o, face}
-	return face
+}
+
+func (*value[T]) kind() xsync.Kind { return xsync.KindValue }
+
+// How a Value is guarded, on the wire.
+const (
+	ownLock = iota
+	noLock
+	givenLock
+)
+
+func (v *value[T]) encode(b []byte) ([]byte, error) {
+	b = binary.LittleEndian.AppendUint64(b, shapeOf[T]())
+	switch {
+	case v.lock != nil:
+		l, err := v.lock.MarshalBinary()
+		return append(append(b, givenLock), l...), err
+	case v.own == nil:
+		b = append(b, noLock)
+	default:
+		b = append(b, ownLock)
+	}
+	return append(b, make([]byte, share.TokenSize)...), nil
+}
+
+var errNoValue = errors.New("mp: no handle of a Value")
+
+func (v *value[T]) open(o *share.Object, rest []byte) error {
+	size := xsync.Small + int(reflect.TypeFor[T]().Size())
+	switch {
+	case binary.LittleEndian.Uint64(rest) != shapeOf[T]():
+		return fmt.Errorf("mp: a shared object of another type than %v", reflect.TypeFor[T]())
+	case fixedType[T]() != nil || len(o.Bytes()) < size:
+		return errNoValue
+	}
+	v.use(o, xsync.OpenMutex)
+	return nil
+}
+
+func (v *value[T]) end(owned bool) {
+	v.cell.Close(owned)
+	if v.own != nil {
+		v.own.Close(owned)
+	}
+}
+
+// UnmarshalBinary makes v a handle of the encoded Value, and of the Mutex that guards it.
+func (v *Value[T]) UnmarshalBinary(data []byte) error {
+	const guard = share.TokenSize + 8 // where it says how it is guarded
+	if len(data) != guard+1+share.TokenSize {
+		return errNoValue
+	}
+	x := &value[T]{unlocked: data[guard] == noLock}
+	if data[guard] == givenLock {
+		var err error
+		if x.lock, err = lockOf(data[guard+1:]); err != nil {
+			return err
+		}
+	}
+	return v.attach(data, x)
 }
 
 // Load returns the value. The error is ctx's, [ErrClosed] or [ErrOwnerDied].
@@ -78,7 +142,7 @@ func (v *Value[T]) Store(ctx context.Context, value T) error {
 func (v *Value[T]) Update(ctx context.Context, f func(value *T) error) (err error) {
 	e := v.locked(ctx, func(p *T) {
 		value := *p
-		if v.v.unlessClosed() != nil { // it may be zeros
+		if v.in.unlessClosed() != nil { // it may be zeros
 			return
 		}
 		if err = f(&value); err == nil {
@@ -93,29 +157,29 @@ func (v *Value[T]) Update(ctx context.Context, f func(value *T) error) (err erro
 
 // locked calls f with the lock held, whichever that is.
 func (v *Value[T]) locked(ctx context.Context, f func(*T)) error {
-	if v.v == nil {
+	if v.in == nil {
 		return errNotMade
 	}
-	if err := v.v.unlessClosed(); err != nil {
+	if err := v.in.unlessClosed(); err != nil {
 		return err
 	}
-	lock := v.v.own
+	lock := v.in.own
 	switch {
-	case v.v.lock != nil:
-		lock = v.v.lock.m.x
+	case v.in.lock != nil:
+		lock = v.in.lock.in.x
 	case lock == nil:
 		if err := ctx.Err(); err != nil {
 			return ended(ctx, err)
 		}
-		f(v.v.data)
-		return v.v.unlessClosed()
+		f(v.in.data)
+		return v.in.unlessClosed()
 	}
 	if err := lock.Lock(ctx); err != nil {
 		return ended(ctx, err)
 	}
 	defer func() { _ = lock.Unlock() }() // only closing it could have been in between
-	f(v.v.data)
-	return v.v.unlessClosed()
+	f(v.in.data)
+	return v.in.unlessClosed()
 }
 
 // unlessClosed returns ErrClosed if the Value has been closed: this process may have given the memory back while it
@@ -130,102 +194,23 @@ func (v *value[T]) unlessClosed() error {
 // Recover is [Mutex.Recover] for a Value with a lock of its own, of which a holder has died
 // in Store or Update. What repair leaves is the value.
 func (v *Value[T]) Recover(ctx context.Context, repair func(value *T) error) error {
-	if v.v == nil {
+	if v.in == nil {
 		return errNotMade
 	}
-	lock := v.v.own
-	if v.v.lock != nil {
-		lock = v.v.lock.m.x
+	lock := v.in.own
+	if v.in.lock != nil {
+		lock = v.in.lock.in.x
 	}
 	if lock == nil {
 		return nil
 	}
-	return ended(ctx, lock.Recover(ctx, func() error { return repair(v.v.data) }))
+	return ended(ctx, lock.Recover(ctx, func() error { return repair(v.in.data) }))
 }
 
 // Mutex is that of [ValueConfig]; nil if there is none.
 func (v *Value[T]) Mutex() *Mutex {
-	if v.v == nil {
+	if v.in == nil {
 		return nil
 	}
-	return v.v.lock
+	return v.in.lock
 }
-
-// Close closes the Value, but not a Mutex that it was made with: for all processes if this
-// process owns it, else for this process alone. The owner is the process that made the Value, or
-// received it as the result of a task. Later calls return [ErrClosed]. Closing twice is fine.
-func (v *Value[T]) Close() error {
-	if v.v == nil {
-		return errNotMade
-	}
-	v.v.close(func(owned bool) {
-		v.v.cell.Close(owned)
-		if v.v.own != nil {
-			v.v.own.Close(owned)
-		}
-	})
-	return nil
-}
-
-// How a Value is guarded, on the wire.
-const (
-	ownLock = iota
-	noLock
-	givenLock
-)
-
-// MarshalBinary encodes a handle, not the value, for mp's own messages. The handle is valid only
-// in this tree of processes.
-func (v *Value[T]) MarshalBinary() ([]byte, error) {
-	b, err := marshal(v.shared())
-	if err != nil {
-		return nil, err
-	}
-	b = binary.LittleEndian.AppendUint64(b, shapeOf[T]())
-	switch {
-	case v.v.lock != nil:
-		l, err := marshal(v.v.lock.shared())
-		return append(append(b, givenLock), l...), err
-	case v.v.own == nil:
-		b = append(b, noLock)
-	default:
-		b = append(b, ownLock)
-	}
-	return append(b, make([]byte, share.TokenSize)...), nil
-}
-
-// UnmarshalBinary makes v a handle of the encoded Value.
-func (v *Value[T]) UnmarshalBinary(data []byte) error {
-	const guard = share.TokenSize + 8 // where it says how it is guarded
-	if len(data) != guard+1+share.TokenSize {
-		return errNoValue
-	}
-	var lock *Mutex
-	if data[guard] == givenLock {
-		var err error
-		if lock, err = lockOf(data[guard+1:]); err != nil {
-			return err
-		}
-	}
-	return meet(data, xsync.KindValue, v, func(o *share.Object, rest []byte) (*Value[T], error) {
-		size := xsync.Small + int(reflect.TypeFor[T]().Size())
-		switch {
-		case binary.LittleEndian.Uint64(rest) != shapeOf[T]():
-			return nil, fmt.Errorf("mp: a shared object of another type than %v", reflect.TypeFor[T]())
-		case fixedType[T]() != nil || len(o.Bytes()) < size:
-			return nil, errNoValue
-		}
-		return openValue[T](o, lock, data[guard] == noLock, xsync.OpenMutex), nil
-	})
-}
-
-var errNoValue = errors.New("mp: no handle of a Value")
-
-func (v *Value[T]) shared() *handle {
-	if v.v == nil {
-		return nil
-	}
-	return &v.v.handle
-}
-
-func (v *Value[T]) weakly() func() any { return weakly(v) }

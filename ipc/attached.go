@@ -1,0 +1,117 @@
+package ipc
+
+import (
+	"sync"
+	"weak"
+
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// attached are the objects of this process that a handle can name: objects of other processes, and its own
+// that were sent. The table does not keep them reachable.
+var attached = attachedTable{known: map[objectKey]func() any{}}
+
+type attachedTable struct {
+	mu    sync.Mutex
+	known map[objectKey]func() any // the canonical pointer; nil if it is no longer reachable
+}
+
+// objectKey names an object in this process.
+type objectKey struct {
+	segment uint64
+	offset  uint32
+	gen     uint32
+}
+
+func keyOf(t share.Token) objectKey { return objectKey{t.Segment, t.Offset, t.Gen} }
+
+// weakRef returns a function that returns p, or nil when p is no longer reachable.
+func weakRef[T any](p *T) func() any {
+	w := weak.Make(p)
+	return func() any {
+		if p := w.Value(); p != nil {
+			return p
+		}
+		return nil
+	}
+}
+
+// add adds an object of this process. The canonical pointer is weak.
+func (t *attachedTable) add(o *share.Object, canonical func() any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if key := keyOf(o.Name()); t.known[key] == nil {
+		t.known[key] = canonical
+	}
+}
+
+func (t *attachedTable) forget(o *share.Object) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.known, keyOf(o.Name()))
+}
+
+// pointer returns the canonical pointer to the object that a token names, or nil if this process has none.
+// The caller holds the lock.
+func (t *attachedTable) pointer(token share.Token) any {
+	if known := t.known[keyOf(token)]; known != nil {
+		return known()
+	}
+	return nil
+}
+
+// objectOf returns the object that a token names, or nil if this process does not have it. The caller holds
+// the lock.
+func (t *attachedTable) objectOf(token share.Token) *share.Object {
+	if p := t.pointer(token); p != nil {
+		return p.(sharer).shared().obj
+	}
+	return nil
+}
+
+// dropIfUnused runs when an object that this process has attached is no longer reachable here. An object that
+// this process owns by now stays open until Close.
+func (t *attachedTable) dropIfUnused(o *share.Object) {
+	t.mu.Lock()
+	key := keyOf(o.Name())
+	if known := t.known[key]; known != nil && known() == nil {
+		delete(t.known, key)
+	}
+	t.mu.Unlock()
+
+	if !o.Owned() {
+		o.Forget()
+	}
+}
+
+// loseObject ends the object that a ticket names and that a result gave to this process, because the result
+// cannot be decoded. If this process has the object from elsewhere, the process becomes its owner instead.
+func loseObject(ticket []byte) {
+	t, _, err := share.ParseToken(ticket, share.KindOf(ticket))
+	if err != nil || !t.Owned {
+		return
+	}
+
+	attached.mu.Lock()
+	defer attached.mu.Unlock()
+	obj := attached.objectOf(t)
+	if obj == nil {
+		if obj, err = share.Meet(t); err != nil {
+			return
+		}
+	}
+
+	had, ours := obj.Received(), obj.Owned()
+	obj.Offer()
+	obj.Take()
+	if had || ours {
+		return
+	}
+
+	delete(attached.known, keyOf(t))
+	if obj.Small() {
+		xsync.End(t.Kind, obj.Memory())
+	}
+	obj.Close()
+}
