@@ -61,7 +61,7 @@ func TestInlinePool(t *testing.T) {
 	if pid, err := mp.Call(ctx, pool, whereAmI, struct{}{}); pid != os.Getpid() || err != nil || setUps != 3 {
 		t.Errorf("in %d, %v; %d", pid, err, setUps)
 	}
-	open := must(ipc.NewEvent(ipc.ObjectConfig{}))
+	open := must(ipc.NewEvent())
 	waiting := make([]*mp.Future[string], 5) // more than there are workers
 	for i := range waiting {
 		waiting[i] = mp.Submit(ctx, pool, last, lasting{Wait: open, Text: "on"})

@@ -4,9 +4,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,7 +59,7 @@ func (d *declarations) names(pkg string) map[string]bool {
 	if err != nil || len(files) == 0 {
 		d.t.Errorf("there is no package %s: %v", pkg, err)
 	}
-	all := map[string]bool{}
+	all, embedded := map[string]bool{}, map[string][]string{}
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
@@ -69,8 +71,10 @@ func (d *declarations) names(pkg string) map[string]bool {
 		}
 		for _, decl := range f.Decls {
 			declared(all, decl)
+			embeds(embedded, decl)
 		}
 	}
+	promote(all, embedded)
 	d.pkgs[pkg] = all
 	return all
 }
@@ -108,6 +112,41 @@ func declared(all map[string]bool, d ast.Decl) {
 				for _, m := range members(s.Type) {
 					all[s.Name.Name+"."+m] = true
 				}
+			}
+		}
+	}
+}
+
+// embeds adds the types of the package that each struct type embeds.
+func embeds(embedded map[string][]string, d ast.Decl) {
+	types, ok := d.(*ast.GenDecl)
+	if !ok || types.Tok != token.TYPE {
+		return
+	}
+	for _, s := range types.Specs {
+		spec := s.(*ast.TypeSpec)
+		st, ok := spec.Type.(*ast.StructType)
+		if !ok {
+			continue
+		}
+		for _, f := range st.Fields.List {
+			if name := typeName(f.Type); len(f.Names) == 0 && name != "" {
+				embedded[spec.Name.Name] = append(embedded[spec.Name.Name], name)
+			}
+		}
+	}
+}
+
+// promote adds the members of embedded types to the types that embed them directly.
+func promote(all map[string]bool, embedded map[string][]string) {
+	for _, name := range slices.Collect(maps.Keys(all)) {
+		from, member, ok := strings.Cut(name, ".")
+		if !ok {
+			continue
+		}
+		for to, types := range embedded {
+			if slices.Contains(types, from) {
+				all[to+"."+member] = true
 			}
 		}
 	}

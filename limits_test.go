@@ -369,7 +369,7 @@ func TestMemoryLimitIsOfPrivateMemory(t *testing.T) {
 		t.Skip("it reads gigabytes")
 	}
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: 256 << 20}})
-	a := must(ipc.NewArray[int64](4<<30/8, ipc.ObjectConfig{}))
+	a := must(ipc.NewArray[int64](4 << 30 / 8))
 	defer a.Close()
 	a.Slice()[a.Len()-4096/8] = 7
 	file := filepath.Join(t.TempDir(), "large")
@@ -508,7 +508,7 @@ func TestQueueUnderMemoryLimit(t *testing.T) {
 				t.Skip("no memory controller")
 			}
 			pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: 128 << 20, Cgroup: group}})
-			q := must(ipc.NewQueue[[]byte](ipc.QueueConfig{Cap: 2000}))
+			q := must(ipc.NewQueue[[]byte](ipc.Capacity(2000)))
 			t.Cleanup(func() { _ = q.Discard() })
 			var died *mp.WorkerError
 			if n, err := mp.Call(t.Context(), pool, putLarge, q); !errors.As(err, &died) || died.Reason != mp.ReasonOutOfMemory {

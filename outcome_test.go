@@ -55,9 +55,9 @@ type outcomeParts struct {
 }
 
 func newOutcomeParts(f *testing.F) *outcomeParts {
-	m, err1 := ipc.NewMutex(ipc.ObjectConfig{})
-	a, err2 := ipc.NewArray[int](4, ipc.ObjectConfig{})
-	q, err3 := ipc.NewQueue[int](ipc.QueueConfig{Cap: 2})
+	m, err1 := ipc.NewMutex()
+	a, err2 := ipc.NewArray[int](4)
+	q, err3 := ipc.NewQueue[int](ipc.Capacity(2))
 	null, err4 := os.Open(os.DevNull)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		f.Fatal(err)
@@ -86,7 +86,7 @@ func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 		r.Queue = p.queue
 	}
 	if has(4) {
-		r.Conn, other, err = ipc.NewPipe[int](ipc.PipeConfig{})
+		r.Conn, other, err = ipc.NewPipe[int]()
 		t.Cleanup(func() { _ = other.Close() })
 	}
 	if has(5) {

@@ -75,7 +75,7 @@ func TestMapProgress(t *testing.T) {
 	ctx := t.Context()
 	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 2}), "inline": must(mp.NewInline(mp.InlineConfig{}))} {
 		t.Run(name, func(t *testing.T) {
-			event := must(ipc.NewEvent(ipc.ObjectConfig{}))
+			event := must(ipc.NewEvent())
 			defer event.Close()
 			in := make([]stepping, 1000)
 			for i := range in {
@@ -147,7 +147,7 @@ func TestProgressOfCancelled(t *testing.T) {
 				ex := open(t)
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
-				event := must(ipc.NewEvent(ipc.ObjectConfig{}))
+				event := must(ipc.NewEvent())
 				defer event.Close()
 				in := make([]stepping, 100)
 				in[1].N = -1

@@ -56,7 +56,7 @@ func TestScaleWorkers(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Each waits for all others.
-	all := must(ipc.NewBarrier(n, ipc.ObjectConfig{}))
+	all := must(ipc.NewBarrier(n))
 	defer all.Close()
 	pids, err := mp.Map(ctx, pool, meetAll, slices.Repeat([]*ipc.Barrier{all}, n), mp.ChunkSize(1))
 	if err != nil {

@@ -131,7 +131,7 @@ func TestInsightsOfEnds(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Tasks: 3}})
-	event := must(ipc.NewEvent(ipc.ObjectConfig{}))
+	event := must(ipc.NewEvent())
 	defer event.Close()
 	if _, err := mp.Map(ctx, pool, lastPlain, []time.Duration{0, 0, 0}); err != nil { // its share
 		t.Fatal(err)

@@ -178,7 +178,7 @@ func TestStreamRecallsWhatWasReadAhead(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	var here, there []*ipc.Conn[int]
 	for range 30 {
-		a, b, err := ipc.NewPipe[int](ipc.PipeConfig{})
+		a, b, err := ipc.NewPipe[int]()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +304,7 @@ func TestStreamRecallsWhatIsRefused(t *testing.T) {
 // farEnds makes connections, and returns one end of each.
 func farEnds(t *testing.T, n int) (there []*ipc.Conn[int]) {
 	for range n {
-		a, b, err := ipc.NewPipe[int](ipc.PipeConfig{})
+		a, b, err := ipc.NewPipe[int]()
 		if err != nil {
 			t.Fatal(err)
 		}

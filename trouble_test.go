@@ -307,9 +307,9 @@ var madeEarly = func() error {
 	if !mp.IsWorker() {
 		return nil
 	}
-	_, err := ipc.NewMutex(ipc.ObjectConfig{})
-	_, err2 := ipc.NewQueue[int](ipc.QueueConfig{})
-	_, _, err3 := ipc.NewPipe[int](ipc.PipeConfig{})
+	_, err := ipc.NewMutex()
+	_, err2 := ipc.NewQueue[int]()
+	_, _, err3 := ipc.NewPipe[int]()
 	if err == nil || err2 == nil || err3 == nil {
 		return fmt.Errorf("made: %w, %w, %w", err, err2, err3)
 	}

@@ -51,7 +51,7 @@ func TestZonesTravel(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	queue := must(ipc.NewQueue[dated](ipc.QueueConfig{}))
+	queue := must(ipc.NewQueue[dated]())
 	defer queue.Discard()
 	for _, name := range []string{"America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "UTC", "Local"} {
 		at := time.Date(2024, 10, 30, 9, 0, 0, 0, must(time.LoadLocation(name)))
@@ -108,7 +108,7 @@ func TestCodecErrorIsOneLine(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	_, result := mp.Call(ctx, pool, explode, "here")
 	_, argument := mp.Call(ctx, pool, exploded, exploding{"here"})
-	queue := must(ipc.NewQueue[exploding](ipc.QueueConfig{}))
+	queue := must(ipc.NewQueue[exploding]())
 	defer queue.Discard()
 	for what, err := range map[string]error{"result": result, "argument": argument, "element": queue.Put(ctx, exploding{"here"})} {
 		var codec *mp.CodecError

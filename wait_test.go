@@ -18,7 +18,7 @@ func TestWaitFirstError(t *testing.T) {
 	ctx := t.Context()
 	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 2}), "inline": must(mp.NewInline(mp.InlineConfig{Workers: 8}))} {
 		t.Run(name, func(t *testing.T) {
-			event := must(ipc.NewEvent(ipc.ObjectConfig{}))
+			event := must(ipc.NewEvent())
 			defer event.Close()
 			wait := stepping{Wait: event}
 			running := mp.Submit(ctx, ex, step, wait)

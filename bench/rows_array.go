@@ -44,7 +44,7 @@ func checkSum(got, want float64) error {
 
 // newNumbers makes an Array and fills it.
 func newNumbers(n int) (a *ipc.Array[float64], want float64, err error) {
-	if a, err = ipc.NewArray[float64](n, ipc.ObjectConfig{}); err != nil {
+	if a, err = ipc.NewArray[float64](n); err != nil {
 		return nil, 0, err
 	}
 	return a, fill(a.Slice()), nil

@@ -52,11 +52,11 @@ func eventRow() row {
 func exchangeEvents(ctx context.Context, n int) (took time.Duration, err error) {
 	var s shop
 	defer s.close()
-	ask, err := ipc.NewEvent(ipc.ObjectConfig{})
+	ask, err := ipc.NewEvent()
 	ask = made(&s, ask, err)
-	answer, err := ipc.NewEvent(ipc.ObjectConfig{})
+	answer, err := ipc.NewEvent()
 	answer = made(&s, answer, err)
-	answers, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+	answers, err := ipc.NewAtomic(0)
 	answers = made(&s, answers, err)
 	if err := s.err(); err != nil {
 		return 0, err

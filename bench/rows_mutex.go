@@ -80,11 +80,11 @@ func mutex2Row() row {
 func countInProcesses(ctx context.Context, processes, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewMutex()
 	lock = made(&s, lock, err)
-	gate, err := ipc.NewBarrier(processes, ipc.ObjectConfig{})
+	gate, err := ipc.NewBarrier(processes)
 	gate = made(&s, gate, err)
-	count, err := ipc.NewArray[int](1, ipc.ObjectConfig{})
+	count, err := ipc.NewArray[int](1)
 	count = made(&s, count, err)
 	if err := s.err(); err != nil {
 		return 0, err
@@ -223,13 +223,13 @@ func readingWith(plain bool) func(ctx context.Context, b *bench) (float64, error
 func readInProcesses(ctx context.Context, plain bool, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	rw, err := ipc.NewRWMutex(ipc.ObjectConfig{})
+	rw, err := ipc.NewRWMutex()
 	rw = made(&s, rw, err)
-	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewMutex()
 	lock = made(&s, lock, err)
-	gate, err := ipc.NewBarrier(rwProcesses, ipc.ObjectConfig{})
+	gate, err := ipc.NewBarrier(rwProcesses)
 	gate = made(&s, gate, err)
-	table, err := ipc.NewArray[int](rwTable, ipc.ObjectConfig{})
+	table, err := ipc.NewArray[int](rwTable)
 	table = made(&s, table, err)
 	if err := s.err(); err != nil {
 		return 0, err

@@ -142,7 +142,7 @@ func twoCPUs() (cpus [2]int, err error) {
 }
 
 func exchangeInProcesses(ctx context.Context, cpus [2]int, n int) (time.Duration, error) {
-	return talk(ipc.PipeConfig{}, func(ours, theirs *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error) {
+	return talk(func(ours, theirs *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error) {
 		limits := []mp.Limits{{CPUs: [][]int{{cpus[0]}}}, {CPUs: [][]int{{cpus[1]}}}}
 		return inPinned(ctx, exchangeMessages, limits, talking{ours, gate, true, cpus[0], n}, talking{theirs, gate, false, cpus[1], n})
 	})
@@ -165,18 +165,18 @@ func pipeStreamRow() row {
 }
 
 func streamInProcesses(ctx context.Context, n int) (time.Duration, error) {
-	return talk(ipc.PipeConfig{OneWay: true}, func(in, out *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error) {
+	return talk(func(in, out *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error) {
 		return inProcesses(ctx, streamMessages, talking{Conn: in, Gate: gate, N: n}, talking{Conn: out, Gate: gate, First: true, N: n})
-	})
+	}, ipc.OneWay())
 }
 
 // talk makes a pipe for two processes and runs a round.
-func talk(cfg ipc.PipeConfig, round func(a, z *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error)) (time.Duration, error) {
+func talk(round func(a, z *ipc.Conn[element], gate *ipc.Barrier) (time.Duration, error), opts ...ipc.PipeOption) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	a, z, err := ipc.NewPipe[element](cfg)
+	a, z, err := ipc.NewPipe[element](opts...)
 	a, z = made(&s, a, err), made(&s, z, err)
-	gate, err := ipc.NewBarrier(2, ipc.ObjectConfig{})
+	gate, err := ipc.NewBarrier(2)
 	gate = made(&s, gate, err)
 	if err := s.err(); err != nil {
 		return 0, err

@@ -183,7 +183,7 @@ func queueLargeRow() row {
 		name: "queue-1MiB", unit: "bytes/s", better: higher,
 		mp: onProcesses(func(ctx context.Context, b *bench) (float64, error) {
 			n := b.size(500, 50)
-			took, err := passInPairs(ctx, passLarges, ipc.QueueConfig{}, pairs, n)
+			took, err := passInPairs(ctx, passLarges, pairs, n)
 			return perSecond(took, pairs*n*largeBytes), err
 		}),
 		peers: []peer{{"Python Queue", 2, onPython("", func(b *bench, python *helper) (float64, error) {
@@ -200,7 +200,7 @@ func queueViewRow() row {
 		name: "queue-view", unit: "bytes/s", better: higher,
 		mp: onProcesses(func(ctx context.Context, b *bench) (float64, error) {
 			n := b.size(5000, 500)
-			took, err := passInPairs(ctx, passSlabs, ipc.QueueConfig{Cap: inQueue}, 1, n)
+			took, err := passInPairs(ctx, passSlabs, 1, n, ipc.Capacity(inQueue))
 			return perSecond(took, n*largeBytes), err
 		}),
 		peers: []peer{{"C, copied into and out of one slot", 0.35, onC(func(b *bench, c *helper) (float64, error) {
@@ -212,20 +212,20 @@ func queueViewRow() row {
 func passSmall(pairs int) func(ctx context.Context, b *bench) (float64, error) {
 	return func(ctx context.Context, b *bench) (float64, error) {
 		n := b.size(1_000_000, 50_000) / pairs
-		took, err := passInPairs(ctx, passElements, ipc.QueueConfig{}, pairs, n)
+		took, err := passInPairs(ctx, passElements, pairs, n)
 		return perSecond(took, pairs*n), err
 	}
 }
 
 // passInPairs makes pairs of processes put and get n elements each through one queue.
-func passInPairs[T any](ctx context.Context, f *mp.Func[passing[T], stint], cfg ipc.QueueConfig, pairs, n int) (time.Duration, error) {
+func passInPairs[T any](ctx context.Context, f *mp.Func[passing[T], stint], pairs, n int, opts ...ipc.QueueOption) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	queue, err := ipc.NewQueue[T](cfg)
+	queue, err := ipc.NewQueue[T](opts...)
 	queue = made(&s, queue, err)
-	gate, err := ipc.NewBarrier(2*pairs, ipc.ObjectConfig{})
+	gate, err := ipc.NewBarrier(2 * pairs)
 	gate = made(&s, gate, err)
-	sums, err := ipc.NewArray[int](pairs, ipc.ObjectConfig{})
+	sums, err := ipc.NewArray[int](pairs)
 	sums = made(&s, sums, err)
 	if err := s.err(); err != nil {
 		return 0, err

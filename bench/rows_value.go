@@ -45,9 +45,9 @@ func valueRow() row {
 func addInProcesses(ctx context.Context, processes, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
-	number, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+	number, err := ipc.NewAtomic(0)
 	number = made(&s, number, err)
-	gate, err := ipc.NewBarrier(processes, ipc.ObjectConfig{})
+	gate, err := ipc.NewBarrier(processes)
 	gate = made(&s, gate, err)
 	if err := s.err(); err != nil {
 		return 0, err

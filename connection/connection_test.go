@@ -609,7 +609,7 @@ func TestNothingIsBroughtAlong(t *testing.T) {
 	}
 
 	defer a.Close()
-	m, err := ipc.NewMutex(ipc.ObjectConfig{})
+	m, err := ipc.NewMutex()
 	if err != nil {
 		t.Skip(err)
 	}

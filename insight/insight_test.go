@@ -194,7 +194,7 @@ func TestHeapProfile(t *testing.T) {
 func TestMissing(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
-	begun, err := ipc.NewEvent(ipc.ObjectConfig{})
+	begun, err := ipc.NewEvent()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ type array[T any] struct {
 // NewArray makes an Array of n zeros, which lives until [Array.Close]. One of up to 32 KiB
 // costs as much as a [Mutex]; a larger one some ten microseconds, a descriptor, and memory as
 // it is used. A T that cannot be shared, and an n below 1, are errors.
-func NewArray[T any](n int, cfg ObjectConfig) (*Array[T], error) {
+func NewArray[T any](n int, opts ...Option) (*Array[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func NewArray[T any](n int, cfg ObjectConfig) (*Array[T], error) {
 	if n < 1 || n > maxBytes/size {
 		return nil, fmt.Errorf("mp: NewArray: %d elements of %d bytes: give at least one, and at most 2^46 bytes", n, size)
 	}
-	o, err := share.New(xsync.KindData, n*size, cfg.Isolated)
+	o, err := newObject(xsync.KindData, n*size, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -26,8 +26,8 @@ type atomicNumber[T Number] struct {
 }
 
 // NewAtomic makes an Atomic that is v, and lives until [Atomic.Close]; see [NewMutex].
-func NewAtomic[T Number](v T, cfg ObjectConfig) (*Atomic[T], error) {
-	o, err := share.New(xsync.KindAtomic, xsync.Small, cfg.Isolated)
+func NewAtomic[T Number](v T, opts ...Option) (*Atomic[T], error) {
+	o, err := newObject(xsync.KindAtomic, xsync.Small, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -35,11 +35,11 @@ func (b *barrier) end(owned bool) { b.x.Close(owned) }
 
 // NewBarrier makes a Barrier for 1 to 2,147,483,647 parties; see [NewMutex]. It takes 8 KiB
 // of addresses, and usually some hundred bytes of memory.
-func NewBarrier(parties int, cfg ObjectConfig) (*Barrier, error) {
+func NewBarrier(parties int, opts ...Option) (*Barrier, error) {
 	if parties < 1 || parties > xsync.MaxPermits {
 		return nil, fmt.Errorf("mp: NewBarrier: %d parties: give 1 to %d", parties, xsync.MaxPermits)
 	}
-	o, err := share.New(xsync.KindBarrier, xsync.Large, cfg.Isolated)
+	o, err := newObject(xsync.KindBarrier, xsync.Large, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -32,11 +32,11 @@ func (s *boundedSemaphore) end(owned bool) { s.x.Close(owned) }
 
 // NewBoundedSemaphore makes a BoundedSemaphore with 1 to 32,768 permits; see [NewMutex]. A
 // permit takes eight bytes.
-func NewBoundedSemaphore(permits int, cfg ObjectConfig) (*BoundedSemaphore, error) {
+func NewBoundedSemaphore(permits int, opts ...Option) (*BoundedSemaphore, error) {
 	if permits < 1 || permits > xsync.MaxBounded {
 		return nil, fmt.Errorf("mp: NewBoundedSemaphore: %d permits: give 1 to %d", permits, xsync.MaxBounded)
 	}
-	o, err := share.New(xsync.KindBounded, xsync.BoundedSize(permits), cfg.Isolated)
+	o, err := newObject(xsync.KindBounded, xsync.BoundedSize(permits), opts)
 	if err != nil {
 		return nil, err
 	}

@@ -61,11 +61,11 @@ func lockOf(b []byte) (*Mutex, error) {
 
 // NewCond makes a Cond for a Mutex; see [NewMutex]. It takes 8 KiB of addresses, and
 // usually some hundred bytes of memory.
-func NewCond(lock *Mutex, cfg ObjectConfig) (*Cond, error) {
+func NewCond(lock *Mutex, opts ...Option) (*Cond, error) {
 	if lock == nil || lock.in == nil {
 		return nil, errors.New("mp: NewCond: the Mutex is nil")
 	}
-	o, err := share.New(xsync.KindCond, xsync.Large, cfg.Isolated)
+	o, err := newObject(xsync.KindCond, xsync.Large, opts)
 	if err != nil {
 		return nil, err
 	}

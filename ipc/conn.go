@@ -54,10 +54,10 @@ var (
 
 // Send sends v, and waits for room until ctx ends. On error nothing was sent. The error is ctx's,
 // [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection], or one in which errors.As finds a
-// [*mp.CodecError]. A message longer than PipeConfig.MaxMessage is a CodecError with the cause [ErrTooLong].
+// [*mp.CodecError]. A message longer than [MaxMessage] is a CodecError with the cause [ErrTooLong].
 // A message larger than a quarter of the pipe's buffer is stored outside of it, one at a time. The next one waits
 // while the receiver is still reading more than three. Over a
-// [Transport] the error may also be the Transport's, and PipeConfig does not apply.
+// [Transport] the error may also be the Transport's, and MaxMessage does not apply.
 func (c *Conn[T]) Send(ctx context.Context, v T) error {
 	x, err := c.beginSend(ctx)
 	if err != nil {
@@ -145,10 +145,10 @@ func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 
 // Recv receives a value, and waits for one until ctx ends. After the last message it
 // returns [io.EOF] if the other end is closed. For a message that is not a T of the sender's, or that
-// is longer than PipeConfig.MaxMessage, errors.As finds a [*mp.CodecError] in the error, and the message is
+// is longer than [MaxMessage], errors.As finds a [*mp.CodecError] in the error, and the message is
 // lost. So is a message above 16 MiB that has not been read to its end a second after ctx has ended. A
 // message that was sent by SendBytes is a CodecError too, but is kept: RecvBytes can still receive it. Over a
-// [Transport] the error may also be the Transport's, and PipeConfig does not apply.
+// [Transport] the error may also be the Transport's, and MaxMessage does not apply.
 func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {

@@ -24,9 +24,9 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-func newPipe[T any](t testing.TB, cfg ipc.PipeConfig) (*ipc.Conn[T], *ipc.Conn[T]) {
+func newPipe[T any](t testing.TB, opts ...ipc.PipeOption) (*ipc.Conn[T], *ipc.Conn[T]) {
 	t.Helper()
-	a, b, err := ipc.NewPipe[T](cfg)
+	a, b, err := ipc.NewPipe[T](opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ var echoBytes = mp.Register("echoBytes", func(ctx context.Context, c *ipc.Conn[i
 func TestPipeEcho(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	ours, theirs := newPipe[[]string](t, ipc.PipeConfig{})
+	ours, theirs := newPipe[[]string](t)
 	task := mp.Submit(t.Context(), pool, echoAll, echoing{Conn: theirs})
 	if _, err := theirs.Recv(t.Context()); !errors.Is(err, ipc.ErrMoved) {
 		t.Error(err)
@@ -109,7 +109,7 @@ func TestPipeBytes(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	ours, theirs := newPipe[int](t, ipc.PipeConfig{})
+	ours, theirs := newPipe[int](t)
 	task := mp.Submit(ctx, pool, echoBytes, theirs)
 	sizes := []int{0, 1, 7, 8, 9, 4096, 16 << 10, 16<<10 + 1, 64 << 10, 1 << 20, 16 << 20}
 	for i, size := range sizes {
@@ -146,7 +146,7 @@ func TestPipeBytes(t *testing.T) {
 // N4 N5: Poll waits for what can be received and takes nothing.
 func TestPipePoll(t *testing.T) {
 	ctx := t.Context()
-	a, b := newPipe[int](t, ipc.PipeConfig{})
+	a, b := newPipe[int](t)
 	for _, wait := range []time.Duration{-1, 0, 1, 20 * time.Millisecond} {
 		began := time.Now()
 		if ready, err := a.Poll(ctx, wait); ready || err != nil || time.Since(began) < wait {
@@ -175,7 +175,7 @@ func TestPipePoll(t *testing.T) {
 
 // TryRecv receives what is there, and does not wait.
 func TestPipeTryRecv(t *testing.T) {
-	a, b := newPipe[string](t, ipc.PipeConfig{})
+	a, b := newPipe[string](t)
 	if _, err := a.TryRecv(); !errors.Is(err, ipc.ErrEmpty) {
 		t.Error(err)
 	}
@@ -207,7 +207,7 @@ func TestPipeTryRecv(t *testing.T) {
 
 // TrySend sends as long as there is room, and does not wait.
 func TestPipeTrySend(t *testing.T) {
-	a, b := newPipe[string](t, ipc.PipeConfig{Buffer: 4096})
+	a, b := newPipe[string](t, ipc.Buffer(4096))
 	n := 0
 	for ; ; n++ {
 		if err := a.TrySend("some text"); errors.Is(err, ipc.ErrFull) {
@@ -243,7 +243,7 @@ func TestPipeSignals(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGUSR1)
 	defer signal.Stop(caught)
-	a, b := newPipe[int](t, ipc.PipeConfig{})
+	a, b := newPipe[int](t)
 	received := make(chan error, 1)
 	go func() {
 		v, err := a.Recv(t.Context())
@@ -266,7 +266,7 @@ func TestPipeSignals(t *testing.T) {
 // N8: the ends of a one-way pipe do one thing each.
 func TestOneWayPipe(t *testing.T) {
 	ctx := t.Context()
-	r, w := newPipe[string](t, ipc.PipeConfig{OneWay: true})
+	r, w := newPipe[string](t, ipc.OneWay())
 	_, err := w.Recv(ctx)
 	_, err2 := w.Poll(ctx, 0)
 	for _, err := range []error{r.Send(ctx, "x"), r.SendBytes(ctx, nil), err, err2} {
@@ -307,7 +307,7 @@ func TestPipeEndDies(t *testing.T) {
 			return ending[[]int]{mp.MapAsync(ctx, pool, holdConn, []*ipc.Conn[int]{c}, mp.Retries(5))}
 		},
 	} {
-		ours, theirs := newPipe[int](t, ipc.PipeConfig{})
+		ours, theirs := newPipe[int](t)
 		task := start(theirs)
 		pid, err := ours.Recv(ctx)
 		if err != nil {
@@ -348,9 +348,9 @@ func TestPipeEndTravels(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	ours, theirs := newPipe[int](t, ipc.PipeConfig{})
+	ours, theirs := newPipe[int](t)
 	q := newQueue[*ipc.Conn[int]](t, 5)
-	over, under := newPipe[[]*ipc.Conn[int]](t, ipc.PipeConfig{})
+	over, under := newPipe[[]*ipc.Conn[int]](t)
 	for range 5 {
 		back, err := mp.Call(ctx, pool, takeConn, theirs)
 		if err != nil {
@@ -393,7 +393,7 @@ func TestPipeEndTravels(t *testing.T) {
 	if _, err := ours.Recv(ctx); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
-	a, b := newPipe[int](t, ipc.PipeConfig{})
+	a, b := newPipe[int](t)
 	if err := over.Send(ctx, []*ipc.Conn[int]{b}); err != nil {
 		t.Fatal(err)
 	}
@@ -410,7 +410,7 @@ func TestPipeEndStays(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	a, b := newPipe[any](t, ipc.PipeConfig{})
+	a, b := newPipe[any](t)
 	works := func(what string) {
 		t.Helper()
 		if err := b.Send(ctx, what); err != nil {
@@ -462,7 +462,7 @@ func TestPipeEndStays(t *testing.T) {
 	})
 	_ = a.Close()
 	// A task that never begins takes its end with it.
-	c, d := newPipe[any](t, ipc.PipeConfig{})
+	c, d := newPipe[any](t)
 	busy := mp.Submit(ctx, pool, anything, any("block"))
 	over, stop := context.WithCancel(ctx)
 	never := mp.Submit(over, pool, anything, any(d))
@@ -510,7 +510,7 @@ func TestDiesWhilePutting(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		ours, theirs := newPipe[any](t, ipc.PipeConfig{})
+		ours, theirs := newPipe[any](t)
 		var died *mp.WorkerError
 		if _, err := mp.Call(t.Context(), pool, dieWhilePutting, doomed{q, departing{theirs, newSlab[byte](t, 3<<20)}}); !errors.As(err, &died) {
 			t.Fatal(err)
@@ -539,7 +539,7 @@ var anything = mp.Register("anything", func(ctx context.Context, v any) (bool, e
 // An end that is forgotten is closed by the collector.
 func TestPipeEndForgotten(t *testing.T) {
 	mptest.NoLeaks(t)
-	a, _, err := ipc.NewPipe[int](ipc.PipeConfig{})
+	a, _, err := ipc.NewPipe[int]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -557,7 +557,7 @@ func TestPipeEndForgotten(t *testing.T) {
 // Closing ends the waits of this end, and of the other.
 func TestPipeCloseWakes(t *testing.T) {
 	for range 200 {
-		a, b := newPipe[int](t, ipc.PipeConfig{Buffer: 4096})
+		a, b := newPipe[int](t, ipc.Buffer(4096))
 		var waits sync.WaitGroup
 		waits.Go(func() {
 			if _, err := a.Recv(t.Context()); !errors.Is(err, mp.ErrClosed) {
@@ -581,7 +581,7 @@ func TestPipeHeldWakes(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	a, b := newPipe[int](t, ipc.PipeConfig{})
+	a, b := newPipe[int](t)
 	for name, wait := range map[string]func() error{
 		"receive": func() error { return errOf(a.RecvBytes(ctx)) },
 		"poll": func() error {
@@ -626,7 +626,7 @@ func TestPipeSorted(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	a, b := newPipe[int](t, ipc.PipeConfig{Buffer: 4096})
+	a, b := newPipe[int](t, ipc.Buffer(4096))
 	const each = 500
 	var both sync.WaitGroup
 	for _, next := range []func() (int, error){
@@ -665,7 +665,7 @@ func TestPipeTurns(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	a, b := newPipe[int](t, ipc.PipeConfig{})
+	a, b := newPipe[int](t)
 	var waits sync.WaitGroup
 	for range 3 {
 		waits.Go(func() {
@@ -724,7 +724,7 @@ func TestHugeMessage(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	q := newQueue[[]byte](t, 1)
-	ours, theirs := newPipe[int](t, ipc.PipeConfig{})
+	ours, theirs := newPipe[int](t)
 	b := make([]byte, *huge)
 	for i := 0; i < len(b); i += 1000 {
 		b[i] = byte(i / 1000)
@@ -745,7 +745,7 @@ func TestHugeMessage(t *testing.T) {
 
 // TryRecvBytes and TryRecvInto receive a message that has arrived, and do not wait for one.
 func TestTryRecvBytes(t *testing.T) {
-	a, b, err := ipc.NewPipe[int](ipc.PipeConfig{})
+	a, b, err := ipc.NewPipe[int]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -785,7 +785,7 @@ func TestPipeAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector lets pools forget")
 	}
-	a, b := newPipe[int](t, ipc.PipeConfig{})
+	a, b := newPipe[int](t)
 	ctx, buf := t.Context(), make([]byte, 100)
 	for name, receive := range map[string]func() (int, error){
 		"RecvInto":    func() (int, error) { return b.RecvInto(ctx, buf) },

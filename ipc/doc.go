@@ -19,7 +19,7 @@
 //		…
 //		defer pool.Close()
 //
-//		total, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+//		total, err := ipc.NewAtomic(0)
 //		…
 //		defer total.Close()
 //
@@ -70,7 +70,7 @@
 //
 // # Queues and pipes
 //
-//	names, err := ipc.NewQueue[string](ipc.QueueConfig{})
+//	names, err := ipc.NewQueue[string]()
 //	…
 //	defer names.Discard()
 //	readers := mp.MapAsync(ctx, pool, read, []source{{names}, {names}})

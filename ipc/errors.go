@@ -15,9 +15,8 @@ import (
 // another process has overwritten can return it as well, see [ErrCorrupt].
 var ErrClosed = errs.ErrClosed
 
-// ErrTooLong is the cause of the [*mp.CodecError] of an element of a [Queue] longer than
-// [QueueConfig].MaxElement, or of a message longer than [PipeConfig].MaxMessage, which is not sent. It is
-// [mp.ErrTooLong]. Package connection has an ErrTooLong of its own.
+// ErrTooLong is the cause of the [*mp.CodecError] of an element of a [Queue] longer than [MaxElement], or of
+// a message longer than [MaxMessage], which is not sent. It is [mp.ErrTooLong]. Package connection has an ErrTooLong of its own.
 var ErrTooLong = share.ErrTooLong
 
 // ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there
@@ -33,7 +32,7 @@ var ErrEmpty = errs.ErrEmpty
 // effort. A damaged object can also return wrong values, seem closed ([ErrClosed]) or seem to have a dead
 // owner ([ErrOwnerDied]); a damaged [Queue] can look closed and empty, so that [Queue.All] ends without an
 // error. A call that returns ErrCorrupt had no reliable effect, and other methods of the object may fail
-// too. [ObjectConfig].Isolated keeps an object out of reach of processes that do not have it.
+// too. [Isolated] keeps an object out of reach of processes that do not have it.
 var ErrCorrupt = errs.ErrCorrupt
 
 // ErrOwnerDied is returned for a lock whose holder's process has died and may have left what the

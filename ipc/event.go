@@ -28,8 +28,8 @@ func (e *event) open(o *share.Object, _ []byte) error {
 func (e *event) end(owned bool) { e.x.Close(owned) }
 
 // NewEvent makes an Event that is not set; see [NewMutex].
-func NewEvent(cfg ObjectConfig) (*Event, error) {
-	o, err := share.New(xsync.KindEvent, xsync.Small, cfg.Isolated)
+func NewEvent(opts ...Option) (*Event, error) {
+	o, err := newObject(xsync.KindEvent, xsync.Small, opts)
 	if err != nil {
 		return nil, err
 	}

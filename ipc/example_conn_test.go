@@ -40,7 +40,7 @@ var answerOne = mp.Register("answerOne", func(ctx context.Context, c *ipc.Conn[s
 // to be closed for each side to see the end of the other.
 func ExampleNewPipe() {
 	ctx := context.Background()
-	ours, theirs, err := ipc.NewPipe[string](ipc.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[string]()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func ExampleNewPipe_oneWay() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	r, w, err := ipc.NewPipe[float64](ipc.PipeConfig{OneWay: true})
+	r, w, err := ipc.NewPipe[float64](ipc.OneWay())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func ExampleConn() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	calls, err := ipc.NewQueue[*ipc.Conn[string]](ipc.QueueConfig{})
+	calls, err := ipc.NewQueue[*ipc.Conn[string]]()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func ExampleConn() {
 	answered := mp.Submit(ctx, p, answerCalls, calls)
 
 	for _, word := range []string{"one", "two"} {
-		ours, theirs, err := ipc.NewPipe[string](ipc.PipeConfig{})
+		ours, theirs, err := ipc.NewPipe[string]()
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func ExampleConn_RecvInto() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	ours, theirs, err := ipc.NewPipe[struct{}](ipc.PipeConfig{}) // no values, only bytes
+	ours, theirs, err := ipc.NewPipe[struct{}]() // no values, only bytes
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func ExampleConn_RecvInto() {
 // Poll tells whether Recv would wait, and takes nothing.
 func ExampleConn_Poll() {
 	ctx := context.Background()
-	a, b, err := ipc.NewPipe[string](ipc.PipeConfig{})
+	a, b, err := ipc.NewPipe[string]()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func ExampleSlab() {
 // ready what is there.
 func ExampleConn_TryRecv() {
 	ctx := context.Background()
-	ours, theirs, err := ipc.NewPipe[string](ipc.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[string]()
 	if err != nil {
 		log.Fatal(err)
 	}

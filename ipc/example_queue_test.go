@@ -30,7 +30,7 @@ func ExampleQueue() {
 	p := pool() // two workers
 	defer p.Close()
 	ctx := context.Background()
-	words, err := ipc.NewQueue[string](ipc.QueueConfig{})
+	words, err := ipc.NewQueue[string]()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func ExampleQueue_Get() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	results, err := ipc.NewQueue[string](ipc.QueueConfig{})
+	results, err := ipc.NewQueue[string]()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func ExampleQueue_Get() {
 
 // The Try methods do not wait.
 func ExampleQueue_TryPut() {
-	q, err := ipc.NewQueue[int](ipc.QueueConfig{Cap: 2})
+	q, err := ipc.NewQueue[int](ipc.Capacity(2))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -151,12 +151,12 @@ func ExampleQueue_Join() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	orders, err := ipc.NewQueue[order](ipc.QueueConfig{})
+	orders, err := ipc.NewQueue[order]()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer orders.Discard()
-	packed, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+	packed, err := ipc.NewAtomic(0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func ExampleQueue_Discard() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	squares, err := ipc.NewQueue[int](ipc.QueueConfig{Cap: 16})
+	squares, err := ipc.NewQueue[int](ipc.Capacity(16))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func ExampleSlab_queue() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	frames, err := ipc.NewQueue[*ipc.Slab[byte]](ipc.QueueConfig{Cap: 2})
+	frames, err := ipc.NewQueue[*ipc.Slab[byte]](ipc.Capacity(2))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -287,7 +287,7 @@ var sayAndExit = mp.Register("sayAndExit", func(ctx context.Context, lines *ipc.
 // or the end of the child.
 func ExampleSelect() {
 	ctx := context.Background()
-	lines, err := ipc.NewQueue[string](ipc.QueueConfig{})
+	lines, err := ipc.NewQueue[string]()
 	if err != nil {
 		log.Fatal(err)
 	}

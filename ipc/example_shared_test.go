@@ -41,7 +41,7 @@ func ExampleValue() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	all, err := ipc.NewValue(extent{Min: math.Inf(1), Max: math.Inf(-1)}, ipc.ValueConfig{})
+	all, err := ipc.NewValue(extent{Min: math.Inf(1), Max: math.Inf(-1)})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -72,7 +72,7 @@ var advance = mp.Register("advance", func(_ context.Context, s steps) (struct{},
 func ExampleAtomic() {
 	p := pool()
 	defer p.Close()
-	done, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+	done, err := ipc.NewAtomic(0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func ExampleArray() {
 	p := pool()
 	defer p.Close()
 	const n, each = 1 << 20, 1 << 17 // 8 MiB, in tasks of 1 MiB
-	numbers, err := ipc.NewArray[float64](n, ipc.ObjectConfig{})
+	numbers, err := ipc.NewArray[float64](n)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func ExampleArray() {
 // View is for who does not know when the Array is closed: it stays mapped until f
 // returns.
 func ExampleArray_View() {
-	numbers, err := ipc.NewArray[int](3, ipc.ObjectConfig{})
+	numbers, err := ipc.NewArray[int](3)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func ExampleArray_View() {
 }
 
 var makeArray = mp.Register("makeArray", func(_ context.Context, n int) (*ipc.Array[int], error) {
-	a, err := ipc.NewArray[int](n, ipc.ObjectConfig{})
+	a, err := ipc.NewArray[int](n)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ var shout = mp.Register("shout", func(_ context.Context, name string) (struct{},
 // Memory with a name is found by any program of the user.
 func ExampleSharedMemory() {
 	name := fmt.Sprintf("mp-example-%d", os.Getpid())
-	m, err := ipc.NewSharedMemory(5, ipc.SharedMemoryConfig{Name: name})
+	m, err := ipc.NewSharedMemory(5, ipc.Named(name))
 	if err != nil {
 		log.Fatal(err)
 	}

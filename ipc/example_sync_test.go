@@ -35,12 +35,12 @@ var transfer = mp.Register("transfer", func(ctx context.Context, l ledger) (stru
 func ExampleMutex() {
 	p := pool() // two workers
 	defer p.Close()
-	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewMutex()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer lock.Close()
-	accounts, err := ipc.NewArray[int](2, ipc.ObjectConfig{})
+	accounts, err := ipc.NewArray[int](2)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -67,12 +67,12 @@ func ExampleMutex_Recover() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewMutex()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer lock.Close()
-	accounts, err := ipc.NewArray[int](2, ipc.ObjectConfig{})
+	accounts, err := ipc.NewArray[int](2)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -131,12 +131,12 @@ func ExampleRWMutex() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	lock, err := ipc.NewRWMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewRWMutex()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer lock.Close()
-	price, err := ipc.NewArray[float64](2, ipc.ObjectConfig{})
+	price, err := ipc.NewArray[float64](2)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -187,12 +187,12 @@ var addPair = mp.Register("addPair", func(ctx context.Context, j journal) (struc
 func ExampleRecursiveMutex() {
 	p := pool()
 	defer p.Close()
-	lock, err := ipc.NewRecursiveMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewRecursiveMutex()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer lock.Close()
-	lines, err := ipc.NewArray[int](7, ipc.ObjectConfig{})
+	lines, err := ipc.NewArray[int](7)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -234,12 +234,12 @@ func ExampleSemaphore() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	ready, err := ipc.NewSemaphore(0, ipc.ObjectConfig{})
+	ready, err := ipc.NewSemaphore(0)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer ready.Close()
-	items, err := ipc.NewArray[int](10, ipc.ObjectConfig{})
+	items, err := ipc.NewArray[int](10)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func ExampleBoundedSemaphore() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	licenses, err := ipc.NewBoundedSemaphore(2, ipc.ObjectConfig{})
+	licenses, err := ipc.NewBoundedSemaphore(2)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -331,17 +331,17 @@ func ExampleCond() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewMutex()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer lock.Close()
-	changed, err := ipc.NewCond(lock, ipc.ObjectConfig{})
+	changed, err := ipc.NewCond(lock)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer changed.Close()
-	number, err := ipc.NewArray[int](1, ipc.ObjectConfig{})
+	number, err := ipc.NewArray[int](1)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -375,12 +375,12 @@ func ExampleEvent() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	start, err := ipc.NewEvent(ipc.ObjectConfig{})
+	start, err := ipc.NewEvent()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer start.Close()
-	ready, err := ipc.NewWaitGroup(ipc.ObjectConfig{})
+	ready, err := ipc.NewWaitGroup()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -424,12 +424,12 @@ var exchange = mp.Register("exchange", func(ctx context.Context, h half) (int, e
 func ExampleBarrier() {
 	p := pool() // with fewer workers than parties they would wait for ever
 	defer p.Close()
-	step, err := ipc.NewBarrier(2, ipc.ObjectConfig{})
+	step, err := ipc.NewBarrier(2)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer step.Close()
-	numbers, err := ipc.NewArray[int](2, ipc.ObjectConfig{})
+	numbers, err := ipc.NewArray[int](2)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -454,7 +454,7 @@ func ExampleWaitGroup() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	flushing, err := ipc.NewWaitGroup(ipc.ObjectConfig{})
+	flushing, err := ipc.NewWaitGroup()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -496,17 +496,17 @@ var lookUp = mp.Register("lookUp", func(ctx context.Context, t table) (int, erro
 func ExampleOnce() {
 	p := pool()
 	defer p.Close()
-	once, err := ipc.NewOnce(ipc.ObjectConfig{})
+	once, err := ipc.NewOnce()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer once.Close()
-	squares, err := ipc.NewArray[int](100, ipc.ObjectConfig{})
+	squares, err := ipc.NewArray[int](100)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer squares.Close()
-	fills, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+	fills, err := ipc.NewAtomic(0)
 	if err != nil {
 		log.Fatal(err)
 	}

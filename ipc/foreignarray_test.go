@@ -20,7 +20,7 @@ type thinArray struct {
 }
 
 var makeThin = mp.Register("makeThin", func(_ context.Context, in thinArray) (*ipc.Array[byte], error) {
-	a, err := ipc.NewArray[byte](in.Len, ipc.ObjectConfig{})
+	a, err := ipc.NewArray[byte](in.Len)
 	if err != nil || in.Every == 0 {
 		return a, err
 	}

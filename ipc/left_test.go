@@ -106,14 +106,14 @@ var makeThing = mp.Register("makeThing", func(ctx context.Context, m making) (in
 	var err error
 	switch m.What {
 	case "mutex":
-		x.Mutex, err = ipc.NewMutex(ipc.ObjectConfig{})
+		x.Mutex, err = ipc.NewMutex()
 	case "conn":
 		var b *ipc.Conn[int]
-		if x.Conn, b, err = ipc.NewPipe[int](ipc.PipeConfig{}); err == nil {
+		if x.Conn, b, err = ipc.NewPipe[int](); err == nil {
 			err = b.Send(ctx, 42)
 		}
 	case "array":
-		if x.Array, err = ipc.NewArray[int64](100_000, ipc.ObjectConfig{}); err == nil {
+		if x.Array, err = ipc.NewArray[int64](100_000); err == nil {
 			x.Array.Slice()[99_999] = 7
 		}
 	case "slab":
@@ -209,9 +209,9 @@ func TestResultOfWhatHasEnded(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	for range 5 {
-		from := must(ipc.NewQueue[*ipc.Slab[byte]](ipc.QueueConfig{Cap: 1, Isolated: true}))
+		from := must(ipc.NewQueue[*ipc.Slab[byte]](ipc.Capacity(1), ipc.Isolated()))
 		_, _ = alone(t, makeSlabs, makingSlabs{from, 1, true})
-		got, end := must(ipc.NewEvent(ipc.ObjectConfig{})), must(ipc.NewEvent(ipc.ObjectConfig{}))
+		got, end := must(ipc.NewEvent()), must(ipc.NewEvent())
 		p := must(mp.NewProcess(getAndReturn, getting{from, got, end}, mp.ProcessConfig{}))
 		if err := errors.Join(p.Start(), got.Wait(ctx), from.Discard(), end.Set()); err != nil {
 			t.Fatal(err)
@@ -233,7 +233,7 @@ type inboxes struct {
 }
 
 var swapInboxes = mp.Register("swapInboxes", func(ctx context.Context, in inboxes) (int, error) {
-	mine, err := ipc.NewQueue[*ipc.Slab[byte]](ipc.QueueConfig{Cap: 8})
+	mine, err := ipc.NewQueue[*ipc.Slab[byte]](ipc.Capacity(8))
 	if err == nil {
 		err = in.Peer.Send(ctx, mine)
 	}
@@ -267,7 +267,7 @@ func TestCirclesOfTheDead(t *testing.T) {
 	before := segmentFiles(t)
 	for _, die := range []bool{false, true} {
 		for range 3 {
-			a, b := newPipe[*ipc.Queue[*ipc.Slab[byte]]](t, ipc.PipeConfig{})
+			a, b := newPipe[*ipc.Queue[*ipc.Slab[byte]]](t)
 			p := must(mp.NewProcess(swapInboxes, inboxes{a, die}, mp.ProcessConfig{}))
 			if err := p.Start(); err != nil {
 				t.Fatal(err)
@@ -352,7 +352,7 @@ func TestUnreceivedOfTheDead(t *testing.T) {
 	mptest.NoLeaks(t)
 	q := newQueue[*ipc.Slab[byte]](t, 1)
 	before := segmentFiles(t)
-	a, b, err := ipc.NewPipe[*ipc.Slab[byte]](ipc.PipeConfig{})
+	a, b, err := ipc.NewPipe[*ipc.Slab[byte]]()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 // process that shares memory can have one, and name it in messages that it forges.
 func largeSegment(t *testing.T) (id uint64, size int) {
 	t.Helper()
-	m, err := ipc.NewSharedMemory(64<<20, ipc.SharedMemoryConfig{})
+	m, err := ipc.NewSharedMemory(64 << 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,11 +58,11 @@ func TestForgedLeftovers(t *testing.T) {
 }
 
 func forgedLeftovers[T any](t *testing.T, id uint64, size int) {
-	q, err := ipc.NewQueue[T](ipc.QueueConfig{MaxElement: 100 << 20})
+	q, err := ipc.NewQueue[T](ipc.MaxElement(100 << 20))
 	if err != nil {
 		t.Fatal(err)
 	}
-	receiver, sender, err := ipc.NewPipe[T](ipc.PipeConfig{MaxMessage: 100 << 20})
+	receiver, sender, err := ipc.NewPipe[T](ipc.MaxMessage(100 << 20))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,17 +83,17 @@ func TestLargeLeftovers(t *testing.T) {
 		other := make([]*ipc.Conn[int], 2)
 		messages := make([]message, 2)
 		for i := range messages {
-			a, b, err := ipc.NewPipe[int](ipc.PipeConfig{})
+			a, b, err := ipc.NewPipe[int]()
 			if err != nil {
 				t.Fatal(err)
 			}
 			other[i], messages[i] = a, message{b, make([]byte, size)}
 		}
-		q, err := ipc.NewQueue[message](ipc.QueueConfig{})
+		q, err := ipc.NewQueue[message]()
 		if err != nil {
 			t.Fatal(err)
 		}
-		receiver, sender, err := ipc.NewPipe[message](ipc.PipeConfig{})
+		receiver, sender, err := ipc.NewPipe[message]()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,11 +129,11 @@ func (c *countdown) Err() error {
 // is lost, which the error says.
 func TestLargeMessageAndContext(t *testing.T) {
 	id, size := largeSegment(t)
-	q, err := ipc.NewQueue[[]byte](ipc.QueueConfig{})
+	q, err := ipc.NewQueue[[]byte]()
 	if err != nil {
 		t.Fatal(err)
 	}
-	receiver, sender, err := ipc.NewPipe[[]byte](ipc.PipeConfig{})
+	receiver, sender, err := ipc.NewPipe[[]byte]()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func FuzzMessage(f *testing.F) {
 		f.Add(way, []byte{0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0xa1, 0x61, 0x41, 0x01, 0})
 	}
 	rich, numbers := newQueue[richMessage](f, 4), newQueue[[]int](f, 4)
-	a, b := newPipe[richMessage](f, ipc.PipeConfig{})
+	a, b := newPipe[richMessage](f)
 	ctx := context.Background()
 	f.Fuzz(func(t *testing.T, way byte, data []byte) {
 		var err error

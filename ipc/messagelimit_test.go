@@ -14,14 +14,14 @@ import (
 // arrives from a corrupt process is a CodecError, and the queue goes on.
 func TestMaxElement(t *testing.T) {
 	ctx := t.Context()
-	q, err := NewQueue[[]byte](QueueConfig{MaxElement: 1000})
+	q, err := NewQueue[[]byte](MaxElement(1000))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer q.Discard()
 	var bad *mp.CodecError
 	for _, put := range []func([]byte) error{q.TryPut, func(b []byte) error { return q.Put(ctx, b) }} {
-		if err := put(make([]byte, 2000)); !errors.As(err, &bad) || !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "QueueConfig.MaxElement is 1000") {
+		if err := put(make([]byte, 2000)); !errors.As(err, &bad) || !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "MaxElement is 1000") {
 			t.Errorf("a long element: %v", err)
 		}
 	}
@@ -59,7 +59,7 @@ func TestMaxElement(t *testing.T) {
 // The same holds for a pipe, whose limit counts the bytes of a message and not mp's own.
 func TestMaxMessage(t *testing.T) {
 	ctx := t.Context()
-	a, b, err := NewPipe[[]byte](PipeConfig{MaxMessage: 100_000})
+	a, b, err := NewPipe[[]byte](MaxMessage(100_000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestMaxMessage(t *testing.T) {
 		"Send": func() error { return a.Send(ctx, long) }, "TrySend": func() error { return a.TrySend(long) },
 		"SendBytes": func() error { return a.SendBytes(ctx, long) }, "TrySendBytes": func() error { return a.TrySendBytes(long) },
 	} {
-		if err := send(); !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "PipeConfig.MaxMessage is 100000") {
+		if err := send(); !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "MaxMessage is 100000") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -100,10 +100,10 @@ func TestMaxMessage(t *testing.T) {
 }
 
 func TestLimitsOfMessagesAreChecked(t *testing.T) {
-	if _, err := NewQueue[int](QueueConfig{MaxElement: -1}); err == nil || !strings.Contains(err.Error(), "QueueConfig.MaxElement") {
+	if _, err := NewQueue[int](MaxElement(-1)); err == nil || !strings.Contains(err.Error(), "mp: NewQueue: MaxElement is -1") {
 		t.Error(err)
 	}
-	if _, _, err := NewPipe[int](PipeConfig{MaxMessage: -1}); err == nil || !strings.Contains(err.Error(), "PipeConfig.MaxMessage") {
+	if _, _, err := NewPipe[int](MaxMessage(-1)); err == nil || !strings.Contains(err.Error(), "mp: NewPipe: MaxMessage is -1") {
 		t.Error(err)
 	}
 }

@@ -42,8 +42,8 @@ func (m *mutex) end(owned bool) { m.x.Close(owned) }
 // NewMutex makes a Mutex, which lives until [Mutex.Close]. It costs some hundred
 // nanoseconds, and in a worker that shares something for the first time a question to
 // its parent. It fails if the system gives no shared memory.
-func NewMutex(cfg ObjectConfig) (*Mutex, error) {
-	o, err := share.New(xsync.KindMutex, xsync.Small, cfg.Isolated)
+func NewMutex(opts ...Option) (*Mutex, error) {
+	o, err := newObject(xsync.KindMutex, xsync.Small, opts)
 	if err != nil {
 		return nil, err
 	}

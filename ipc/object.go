@@ -12,6 +12,29 @@ import (
 
 var errNotMade = errors.New("mp: an object that was not made by its constructor")
 
+// An Option configures an object that processes share: every constructor with options accepts it, except
+// [NewSharedMemory]. A nil Option changes nothing.
+type Option interface {
+	QueueOption
+	PipeOption
+	ValueOption
+	applyObject(*objectOptions)
+}
+
+type objectOptions struct{ isolated bool }
+
+// Isolated gives the object a memory segment of its own. Other small objects lie together in segments, and a
+// corrupt process that received the handle of one could write over all others in its segment. A segment of
+// its own takes a descriptor and some 8 KiB.
+func Isolated() Option { return isolation{} }
+
+type isolation struct{}
+
+func (isolation) applyObject(o *objectOptions) { o.isolated = true }
+func (isolation) applyQueue(o *queueOptions)   { o.isolated = true }
+func (isolation) applyPipe(o *pipeOptions)     { o.isolated = true }
+func (isolation) applyValue(o *valueOptions)   { o.isolated = true }
+
 // object is embedded in the public type P of an object that several processes have at a time. All
 // copies of a P, and all pointers to the same object in this process, lead to one inner V. A zero P
 // has none. P has no other fields.
@@ -125,6 +148,18 @@ func (p *object[P, V, I]) attach(data []byte, empty *V) error {
 	runtime.AddCleanup(canonical, func(o *share.Object) { go attached.dropIfUnused(o) }, obj)
 	p.in = empty
 	return nil
+}
+
+// newObject returns a new object that its constructor makes from the options. It costs a message to the parent
+// in a worker that shares something for the first time.
+func newObject(kind xsync.Kind, size int, opts []Option) (*share.Object, error) {
+	var o objectOptions
+	for _, opt := range opts {
+		if opt != nil {
+			opt.applyObject(&o)
+		}
+	}
+	return share.New(kind, size, o.isolated)
 }
 
 // publish returns the public pointer to an object that this process has made, and lets other processes

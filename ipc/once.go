@@ -28,8 +28,8 @@ func (o *once) open(obj *share.Object, _ []byte) error {
 func (o *once) end(owned bool) { o.x.Close(owned) }
 
 // NewOnce makes a Once that has not been done; see [NewMutex].
-func NewOnce(cfg ObjectConfig) (*Once, error) {
-	obj, err := share.New(xsync.KindOnce, xsync.Small, cfg.Isolated)
+func NewOnce(opts ...Option) (*Once, error) {
+	obj, err := newObject(xsync.KindOnce, xsync.Small, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -130,20 +130,20 @@ func (o outside) isBytes(place []byte) bool { return place[placeFlags]&asBytes !
 // defaultMost is the default maximum size of an element or a message.
 const defaultMost = 1 << 30
 
-// mostOf returns the configured limit, or the default if it is 0.
-func mostOf(configured int, field string) (int, error) {
-	if configured < 0 {
-		return 0, fmt.Errorf("mp: %s is %d: it must not be negative", field, configured)
+// mostOf returns the limit that an option sets, or the default if that is 0.
+func mostOf(set int, option string) (int, error) {
+	if set < 0 {
+		return 0, fmt.Errorf("%s is %d: it must not be negative", option, set)
 	}
-	if configured == 0 {
+	if set == 0 {
 		return defaultMost, nil
 	}
-	return configured, nil
+	return set, nil
 }
 
-// tooLong returns the error for a message of n bytes where the given config field allows most.
-func tooLong(what, doing string, n int, field string, most int) error {
-	return codecError(what, doing, fmt.Errorf("%w: %d bytes, and %s is %d", ErrTooLong, n, field, most))
+// tooLong returns the error for a message of n bytes where an option allows most.
+func tooLong(what, doing string, n int, option string, most int) error {
+	return codecError(what, doing, fmt.Errorf("%w: %d bytes, and %s is %d", ErrTooLong, n, option, most))
 }
 
 // unreadable returns the error for a message that could not be taken and is lost. ErrClosed is returned

@@ -24,25 +24,68 @@ const (
 	receivingEnd = 0 // of a one-way pipe
 )
 
+// A PipeOption configures a pipe. It is [OneWay], [Buffer], [MaxMessage] or an [Option]. A nil PipeOption
+// changes nothing.
+type PipeOption interface{ applyPipe(*pipeOptions) }
+
+type pipeOptions struct {
+	objectOptions
+	oneWay     bool
+	buffer     int
+	maxMessage int
+}
+
+type pipeOption func(*pipeOptions)
+
+func (o pipeOption) applyPipe(to *pipeOptions) { o(to) }
+
+// OneWay makes a pipe whose first end only receives and whose second end only sends.
+func OneWay() PipeOption { return pipeOption(func(o *pipeOptions) { o.oneWay = true }) }
+
+// Buffer sets how many bytes can be on their way in each direction before Send waits, from 4 KiB to 2 MiB. A
+// message larger than a quarter of the buffer lies outside of it, one at a time. Defaults to 64 KiB, also
+// for 0.
+func Buffer(bytes int) PipeOption { return pipeOption(func(o *pipeOptions) { o.buffer = bytes }) }
+
+// MaxMessage sets the maximum size of an encoded message in bytes. Send returns a [*mp.CodecError] with the
+// cause [ErrTooLong] for a longer one. If a corrupt process sends a longer one all the same, Recv returns the
+// same error and the message is lost, so a sender cannot make the receiver allocate more than this at a time.
+// The limit travels with each end. Defaults to 1 GiB, also for 0.
+func MaxMessage(bytes int) PipeOption {
+	return pipeOption(func(o *pipeOptions) { o.maxMessage = bytes })
+}
+
+func pipeOptionsOf(opts []PipeOption) (o pipeOptions, err error) {
+	for _, opt := range opts {
+		if opt != nil {
+			opt.applyPipe(&o)
+		}
+	}
+
+	if o.buffer == 0 {
+		o.buffer = defaultBuffer
+	}
+	if o.buffer < minBuffer || o.buffer > maxBuffer {
+		return o, fmt.Errorf("mp: NewPipe: Buffer is %d: it must be 0, or from %d to %d", o.buffer, minBuffer, maxBuffer)
+	}
+	o.maxMessage, err = mostOf(o.maxMessage, "mp: NewPipe: MaxMessage")
+	return o, err
+}
+
 // NewPipe makes a connection in shared memory and returns both ends, of one process as yet. Of a
 // one-way pipe the first end receives and the second sends, as with [os.Pipe]. It costs some
 // microseconds. A T that cannot be encoded is an error that names the field.
-func NewPipe[T any](cfg PipeConfig) (*Conn[T], *Conn[T], error) {
+func NewPipe[T any](opts ...PipeOption) (*Conn[T], *Conn[T], error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return nil, nil, fmt.Errorf("mp: NewPipe: %w", err)
 	}
-	if cfg.Buffer == 0 {
-		cfg.Buffer = defaultBuffer
-	}
-	if cfg.Buffer < minBuffer || cfg.Buffer > maxBuffer {
-		return nil, nil, fmt.Errorf("mp: PipeConfig.Buffer is %d: it must be 0, or from %d to %d", cfg.Buffer, minBuffer, maxBuffer)
-	}
-	most, err := mostOf(cfg.MaxMessage, "PipeConfig.MaxMessage")
+	how, err := pipeOptionsOf(opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	o, err := share.New(xsync.KindPipe, xsync.PipeHead+2*(cfg.Buffer/8*8), cfg.Isolated)
+
+	o, err := share.New(xsync.KindPipe, xsync.PipeHead+2*(how.buffer/8*8), how.isolated)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,8 +93,10 @@ func NewPipe[T any](cfg PipeConfig) (*Conn[T], *Conn[T], error) {
 	o.Made()
 	o.Leave()
 	again := o.Again()
-	return newConn(&pipeEnd{mem: o, pipe: p, end: 0, oneWay: cfg.OneWay, most: most, carries: c.Carries()}, o, c),
-		newConn(&pipeEnd{mem: again, pipe: p, end: 1, oneWay: cfg.OneWay, most: most, carries: c.Carries()}, again, c), nil
+
+	first := &pipeEnd{mem: o, pipe: p, end: 0, oneWay: how.oneWay, most: how.maxMessage, carries: c.Carries()}
+	second := &pipeEnd{mem: again, pipe: p, end: 1, oneWay: how.oneWay, most: how.maxMessage, carries: c.Carries()}
+	return newConn(first, o, c), newConn(second, again, c), nil
 }
 
 // pipeEnd is an end of a pipe that this process has, or had.
@@ -168,7 +213,7 @@ func (e *pipeEnd) fits(n int, doing string) error {
 	if n <= e.most {
 		return nil
 	}
-	return tooLong("message", doing, n, "PipeConfig.MaxMessage", e.most)
+	return tooLong("message", doing, n, "MaxMessage", e.most)
 }
 
 func (e *pipeEnd) sendError(err error) error {

@@ -55,35 +55,72 @@ const (
 	roomy      = 384 << 10
 )
 
+// A QueueOption configures a [Queue]. It is [Capacity], [MaxElement] or an [Option]. A nil QueueOption changes
+// nothing.
+type QueueOption interface{ applyQueue(*queueOptions) }
+
+type queueOptions struct {
+	objectOptions
+	capacity   int
+	maxElement int
+}
+
+type queueOption func(*queueOptions)
+
+func (o queueOption) applyQueue(to *queueOptions) { o(to) }
+
+// Capacity sets how many elements a [Queue] holds, up to 262144. Defaults to 1024, also for 0.
+func Capacity(n int) QueueOption { return queueOption(func(o *queueOptions) { o.capacity = n }) }
+
+// MaxElement sets the maximum size of an encoded element in bytes. Put returns a [*mp.CodecError] with the
+// cause [ErrTooLong] for a longer one. If a corrupt process puts a longer one all the same, Get returns the
+// same error and the element is lost, so a producer cannot make a consumer allocate more than this at a time.
+// The limit travels with the [Queue]. Defaults to 1 GiB, also for 0.
+func MaxElement(bytes int) QueueOption {
+	return queueOption(func(o *queueOptions) { o.maxElement = bytes })
+}
+
 // NewQueue makes a Queue, which lives until it is closed and drained; see [Queue.Close]. It
 // costs some microseconds, and its memory, up to 400 KB with the default Cap, is taken as
 // elements pass through it. A T that cannot be encoded is an error that names the field; so is
 // a Cap below 0 or above 262144.
-func NewQueue[T any](cfg QueueConfig) (*Queue[T], error) {
+func NewQueue[T any](opts ...QueueOption) (*Queue[T], error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return nil, fmt.Errorf("mp: NewQueue: %w", err)
 	}
-	if cfg.Cap == 0 {
-		cfg.Cap = defaultCap
-	}
-	if cfg.Cap < 0 || cfg.Cap > maxCap {
-		return nil, fmt.Errorf("mp: QueueConfig.Cap is %d: it must be from 0 to %d", cfg.Cap, maxCap)
-	}
-	longest, err := mostOf(cfg.MaxElement, "QueueConfig.MaxElement")
+	how, err := queueOptionsOf(opts)
 	if err != nil {
 		return nil, err
 	}
-	shape := queueShape(cfg.Cap)
-	size := max(shape.BytesFor(), min(cfg.Cap*perElement, roomy), 4096)
-	o, err := share.New(xsync.KindRing, xsync.RingSize+size, cfg.Isolated)
+
+	shape := queueShape(how.capacity)
+	size := max(shape.BytesFor(), min(how.capacity*perElement, roomy), 4096)
+	o, err := share.New(xsync.KindRing, xsync.RingSize+size, how.isolated)
 	if err != nil {
 		return nil, err
 	}
 	ring := xsync.NewRing(o.Memory(), o.Bytes()[xsync.RingSize:], shape)
 	q := &queue[T]{}
-	q.use(ring, outside{o, longest}, c, cfg.Cap)
+	q.use(ring, outside{o, how.maxElement}, c, how.capacity)
 	return publish[Queue[T]](o, q), nil
+}
+
+func queueOptionsOf(opts []QueueOption) (o queueOptions, err error) {
+	for _, opt := range opts {
+		if opt != nil {
+			opt.applyQueue(&o)
+		}
+	}
+
+	if o.capacity == 0 {
+		o.capacity = defaultCap
+	}
+	if o.capacity < 0 || o.capacity > maxCap {
+		return o, fmt.Errorf("mp: NewQueue: Capacity is %d: it must be from 0 to %d", o.capacity, maxCap)
+	}
+	o.maxElement, err = mostOf(o.maxElement, "mp: NewQueue: MaxElement")
+	return o, err
 }
 
 func (q *queue[T]) use(ring *xsync.Ring, o outside, c *codec.Type[T], most int) {
@@ -133,7 +170,7 @@ func (q *queue[T]) end(owned bool) { q.ring.Close(owned) }
 
 // Put puts v, and waits for room until ctx ends. On error v is not in the queue. The error is
 // ctx's, [ErrClosed], or the system's if it has no memory for a large element. If v cannot be encoded, or
-// is longer than QueueConfig.MaxElement (with the cause [ErrTooLong]), errors.As finds a [*mp.CodecError] in it.
+// is longer than [MaxElement] (with the cause [ErrTooLong]), errors.As finds a [*mp.CodecError] in it.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	if q.in == nil {
 		return errNotMade
@@ -175,7 +212,7 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 		return codecError("element", "encoded", err)
 	}
 	if len(b) > q.outside.most {
-		err = tooLong("element", "encoded", len(b), "QueueConfig.MaxElement", q.outside.most)
+		err = tooLong("element", "encoded", len(b), "MaxElement", q.outside.most)
 	} else {
 		err = send(b)
 	}
@@ -190,7 +227,7 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 
 // Get takes the first element, and waits for one until ctx ends. When the queue is closed
 // and everything has been got, the error is [ErrClosed]. For an element that cannot be decoded,
-// or is longer than QueueConfig.MaxElement, errors.As finds a [*mp.CodecError] in it, and the element is lost. So
+// or is longer than [MaxElement], errors.As finds a [*mp.CodecError] in it, and the element is lost. So
 // is an element above 16 MiB that has not been read to its end a second after ctx has ended.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if q.in == nil {
@@ -228,7 +265,7 @@ func (q *queue[T]) got(ctx context.Context, p *[]byte, rec xsync.Record, err err
 	}
 	if err == nil && len(b) > q.outside.most {
 		q.envelope.drop(b)
-		err = tooLong("element", "decoded", len(b), "QueueConfig.MaxElement", q.outside.most)
+		err = tooLong("element", "decoded", len(b), "MaxElement", q.outside.most)
 	}
 	if err == nil {
 		if err = q.envelope.open(b, v); err != nil {

@@ -21,7 +21,7 @@ import (
 
 func newQueue[T any](t testing.TB, n int) *ipc.Queue[T] {
 	t.Helper()
-	q, err := ipc.NewQueue[T](ipc.QueueConfig{Cap: n})
+	q, err := ipc.NewQueue[T](ipc.Capacity(n))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,11 +103,11 @@ func TestQueueUnencodable(t *testing.T) {
 	if v, err := q.Get(t.Context()); v != "good" || err != nil {
 		t.Error(v, err)
 	}
-	if _, err := ipc.NewQueue[func()](ipc.QueueConfig{}); err == nil || !strings.Contains(err.Error(), "func") {
+	if _, err := ipc.NewQueue[func()](); err == nil || !strings.Contains(err.Error(), "func") {
 		t.Error(err)
 	}
 	for _, n := range []int{-1, 1<<18 + 1} {
-		if _, err := ipc.NewQueue[int](ipc.QueueConfig{Cap: n}); err == nil || !strings.Contains(err.Error(), "QueueConfig.Cap") {
+		if _, err := ipc.NewQueue[int](ipc.Capacity(n)); err == nil || !strings.Contains(err.Error(), "mp: NewQueue: Capacity is ") {
 			t.Error(err)
 		}
 	}
@@ -167,7 +167,7 @@ func TestQueueClose(t *testing.T) {
 // Q16: Join waits for a TaskDone of every element.
 func TestQueueJoin(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
-	q, done := newQueue[int](t, 10), must(ipc.NewAtomic(0, ipc.ObjectConfig{}))
+	q, done := newQueue[int](t, 10), must(ipc.NewAtomic(0))
 	defer done.Close()
 	workers := mp.MapAsync(t.Context(), pool, workOff, []working{{q, done}, {q, done}})
 	for range 3 {
@@ -312,11 +312,11 @@ var putAndDie = mp.Register("putAndDie", func(ctx context.Context, q *ipc.Queue[
 		b := bringing{Large: make([]byte, 500_000)}
 		b.Large[499_999] = byte(i)
 		var err error
-		if b.Array, err = ipc.NewArray[int](100_000, ipc.ObjectConfig{}); err != nil {
+		if b.Array, err = ipc.NewArray[int](100_000); err != nil {
 			return 0, err
 		}
 		b.Array.Slice()[99_999] = i
-		if b.Lock, err = ipc.NewMutex(ipc.ObjectConfig{}); err != nil {
+		if b.Lock, err = ipc.NewMutex(); err != nil {
 			return 0, err
 		}
 		if b.File, err = os.CreateTemp("", "mp-test"); err != nil {
@@ -413,7 +413,7 @@ func nextFD(t *testing.T) int {
 func TestQueueForgotten(t *testing.T) {
 	mptest.NoLeaks(t)
 	for range 10 {
-		q, err := ipc.NewQueue[int](ipc.QueueConfig{})
+		q, err := ipc.NewQueue[int]()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,8 +31,8 @@ func (m *recursiveMutex) end(owned bool) { m.x.Close(owned) }
 
 // NewRecursiveMutex makes a RecursiveMutex, which lives until [RecursiveMutex.Close]; see
 // [NewMutex].
-func NewRecursiveMutex(cfg ObjectConfig) (*RecursiveMutex, error) {
-	o, err := share.New(xsync.KindRecursive, xsync.Small, cfg.Isolated)
+func NewRecursiveMutex(opts ...Option) (*RecursiveMutex, error) {
+	o, err := newObject(xsync.KindRecursive, xsync.Small, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func TestElementTwice(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := newQueue[richMessage](t, 4)
-			far, end := newPipe[int](t, ipc.PipeConfig{})
+			far, end := newPipe[int](t)
 			slab := newSlab[int](t, 1<<20)
 			slab.Slice()[1<<19] = 7
 			if err := q.Put(ctx, richMessage{Conn: end, Slab: slab}); err != nil {

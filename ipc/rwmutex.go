@@ -36,8 +36,8 @@ func (m *rwMutex) end(owned bool) { m.x.Close(owned) }
 
 // NewRWMutex makes an RWMutex, which lives until [RWMutex.Close]; see [NewMutex]. It
 // takes 8 KiB of addresses, and usually some hundred bytes of memory.
-func NewRWMutex(cfg ObjectConfig) (*RWMutex, error) {
-	o, err := share.New(xsync.KindRWMutex, xsync.Large, cfg.Isolated)
+func NewRWMutex(opts ...Option) (*RWMutex, error) {
+	o, err := newObject(xsync.KindRWMutex, xsync.Large, opts)
 	if err != nil {
 		return nil, err
 	}

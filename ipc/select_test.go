@@ -39,8 +39,8 @@ func TestSelect(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
-	conn, other := newPipe[int](t, ipc.PipeConfig{})
-	ending, end := newPipe[int](t, ipc.PipeConfig{})
+	conn, other := newPipe[int](t)
+	ending, end := newPipe[int](t)
 	queue, closing, event, started := newQueue[int](t, 3), newQueue[int](t, 3), newEvent(t), newEvent(t)
 	process, err := mp.NewProcess(waitForEvent, started, mp.ProcessConfig{})
 	if err != nil {

@@ -32,11 +32,11 @@ func (s *semaphore) open(o *share.Object, _ []byte) error {
 func (s *semaphore) end(owned bool) { s.x.Close(owned) }
 
 // NewSemaphore makes a Semaphore with the given number of permits, from 0; see [NewMutex].
-func NewSemaphore(permits int, cfg ObjectConfig) (*Semaphore, error) {
+func NewSemaphore(permits int, opts ...Option) (*Semaphore, error) {
 	if permits < 0 || permits > xsync.MaxPermits {
 		return nil, fmt.Errorf("mp: NewSemaphore: %d permits: give 0 to %d", permits, xsync.MaxPermits)
 	}
-	o, err := share.New(xsync.KindSemaphore, xsync.Small, cfg.Isolated)
+	o, err := newObject(xsync.KindSemaphore, xsync.Small, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 // must is for what only fails when the machine does.
 func newMutex(t testing.TB) *ipc.Mutex {
 	t.Helper()
-	m, err := ipc.NewMutex(ipc.ObjectConfig{})
+	m, err := ipc.NewMutex()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func newMutex(t testing.TB) *ipc.Mutex {
 
 func newEvent(t testing.TB) *ipc.Event {
 	t.Helper()
-	e, err := ipc.NewEvent(ipc.ObjectConfig{})
+	e, err := ipc.NewEvent()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func newEvent(t testing.TB) *ipc.Event {
 
 func newArray[T any](t testing.TB, n int) *ipc.Array[T] {
 	t.Helper()
-	a, err := ipc.NewArray[T](n, ipc.ObjectConfig{})
+	a, err := ipc.NewArray[T](n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,22 +105,21 @@ type everything struct {
 
 func newEverything(t testing.TB) (e everything) {
 	t.Helper()
-	none := ipc.ObjectConfig{}
 	e.Mutex = newMutex(t)
 	e.Same, e.ByValue = e.Mutex, *e.Mutex
-	e.RW = must(ipc.NewRWMutex(none))
-	e.Recursive = must(ipc.NewRecursiveMutex(none))
-	e.Semaphore = must(ipc.NewSemaphore(3, none))
-	e.Bounded = must(ipc.NewBoundedSemaphore(3, none))
-	e.Cond = must(ipc.NewCond(e.Mutex, none))
-	e.Barrier = must(ipc.NewBarrier(1, none))
-	e.Group = must(ipc.NewWaitGroup(none))
-	e.Once = must(ipc.NewOnce(none))
-	e.Value = must(ipc.NewValue([3]int{1, 2, 3}, ipc.ValueConfig{}))
-	e.Guarded = must(ipc.NewValue(5, ipc.ValueConfig{Mutex: e.Mutex}))
-	e.Number = must(ipc.NewAtomic(1.5, none))
-	e.Large = must(ipc.NewArray[uint16](100_000, none))
-	e.Memory = must(ipc.NewSharedMemory(5, ipc.SharedMemoryConfig{}))
+	e.RW = must(ipc.NewRWMutex())
+	e.Recursive = must(ipc.NewRecursiveMutex())
+	e.Semaphore = must(ipc.NewSemaphore(3))
+	e.Bounded = must(ipc.NewBoundedSemaphore(3))
+	e.Cond = must(ipc.NewCond(e.Mutex))
+	e.Barrier = must(ipc.NewBarrier(1))
+	e.Group = must(ipc.NewWaitGroup())
+	e.Once = must(ipc.NewOnce())
+	e.Value = must(ipc.NewValue([3]int{1, 2, 3}))
+	e.Guarded = must(ipc.NewValue(5, ipc.GuardedBy(e.Mutex)))
+	e.Number = must(ipc.NewAtomic(1.5))
+	e.Large = must(ipc.NewArray[uint16](100_000))
+	e.Memory = must(ipc.NewSharedMemory(5))
 	e.List = []*ipc.Event{newEvent(t), nil, newEvent(t)}
 	e.ByName = map[string]*ipc.Event{"first": e.List[0]}
 	e.Any = e.List[2]
@@ -231,7 +230,7 @@ func TestHandlesTravel(t *testing.T) {
 // V8: what was loaded or copied stays as it was.
 func TestValueLocks(t *testing.T) {
 	lock := newMutex(t)
-	guarded, free := must(ipc.NewValue(1, ipc.ValueConfig{Mutex: lock})), must(ipc.NewValue(1, ipc.ValueConfig{Unlocked: true}))
+	guarded, free := must(ipc.NewValue(1, ipc.GuardedBy(lock))), must(ipc.NewValue(1, ipc.Unlocked()))
 	defer guarded.Close()
 	defer free.Close()
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
@@ -299,7 +298,7 @@ func TestNumberTypes(t *testing.T) {
 		Tag  [3]uint8
 		Z    complex64
 	}
-	v := must(ipc.NewValue(point{1, 2, [3]uint8{3, 4, 5}, 6i}, ipc.ValueConfig{}))
+	v := must(ipc.NewValue(point{1, 2, [3]uint8{3, 4, 5}, 6i}))
 	defer v.Close()
 	if p, err := v.Load(t.Context()); err != nil || p != (point{1, 2, [3]uint8{3, 4, 5}, 6i}) {
 		t.Error(p, err)
@@ -309,11 +308,11 @@ func TestNumberTypes(t *testing.T) {
 func number[T ipc.Number](t *testing.T, n T) {
 	t.Helper()
 	ctx := t.Context()
-	a := must(ipc.NewAtomic(n, ipc.ObjectConfig{}))
+	a := must(ipc.NewAtomic(n))
 	defer a.Close()
-	v := must(ipc.NewValue(n, ipc.ValueConfig{}))
+	v := must(ipc.NewValue(n))
 	defer v.Close()
-	s := must(ipc.NewArray[T](3, ipc.ObjectConfig{}))
+	s := must(ipc.NewArray[T](3))
 	defer s.Close()
 	if got, err := a.Load(); got != n || err != nil {
 		t.Errorf("%T: %v, %v", n, got, err)
@@ -351,22 +350,22 @@ func TestUnusableShared(t *testing.T) {
 		Parts [2]inner
 	}
 	type flagged struct{ On bool }
-	cfg := ipc.ObjectConfig{}
 	for want, err := range map[string]error{
-		"outer.Parts[].Name is a string": errOf(ipc.NewArray[outer](1, cfg)),
-		"flagged.On is a bool":           errOf(ipc.NewValue(flagged{}, ipc.ValueConfig{})),
-		"*int is a pointer":              errOf(ipc.NewArray[*int](1, cfg)),
-		"has no size":                    errOf(ipc.NewArray[struct{}](1, cfg)),
-		"0 elements":                     errOf(ipc.NewArray[int](0, cfg)),
-		"-1 elements":                    errOf(ipc.NewArray[int](-1, cfg)),
-		"4611686018427387904 elements":   errOf(ipc.NewArray[int](1<<62, cfg)),
-		"0 bytes":                        errOf(ipc.NewSharedMemory(0, ipc.SharedMemoryConfig{})),
-		"-1 permits":                     errOf(ipc.NewSemaphore(-1, cfg)),
-		"0 permits":                      errOf(ipc.NewBoundedSemaphore(0, cfg)),
-		"0 parties":                      errOf(ipc.NewBarrier(0, cfg)),
-		"the Mutex is nil":               errOf(ipc.NewCond(nil, cfg)),
-		"512 KiB":                        errOf(ipc.NewValue([1 << 20]int{}, ipc.ValueConfig{})),
-		"Unlocked is set too":            errOf(ipc.NewValue(1, ipc.ValueConfig{Mutex: newMutex(t), Unlocked: true})),
+		"outer.Parts[].Name is a string": errOf(ipc.NewArray[outer](1)),
+		"flagged.On is a bool":           errOf(ipc.NewValue(flagged{})),
+		"*int is a pointer":              errOf(ipc.NewArray[*int](1)),
+		"has no size":                    errOf(ipc.NewArray[struct{}](1)),
+		"0 elements":                     errOf(ipc.NewArray[int](0)),
+		"-1 elements":                    errOf(ipc.NewArray[int](-1)),
+		"4611686018427387904 elements":   errOf(ipc.NewArray[int](1 << 62)),
+		"0 bytes":                        errOf(ipc.NewSharedMemory(0)),
+		"-1 permits":                     errOf(ipc.NewSemaphore(-1)),
+		"0 permits":                      errOf(ipc.NewBoundedSemaphore(0)),
+		"0 parties":                      errOf(ipc.NewBarrier(0)),
+		"the Mutex is nil":               errOf(ipc.NewCond(nil)),
+		"512 KiB":                        errOf(ipc.NewValue([1 << 20]int{})),
+		"exclude each other":             errOf(ipc.NewValue(1, ipc.GuardedBy(newMutex(t)), ipc.Unlocked())),
+		"GuardedBy needs a Mutex":        errOf(ipc.NewValue(1, ipc.GuardedBy(nil))),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
@@ -382,7 +381,7 @@ func TestManyObjects(t *testing.T) {
 		million, many = 50_000, 10_000
 	}
 	for i := range million {
-		m, err := ipc.NewMutex(ipc.ObjectConfig{})
+		m, err := ipc.NewMutex()
 		if err != nil {
 			t.Fatal(i, err)
 		}
@@ -390,7 +389,7 @@ func TestManyObjects(t *testing.T) {
 	}
 	alive := make([]*ipc.Atomic[int], many)
 	for i := range alive {
-		alive[i] = must(ipc.NewAtomic(i, ipc.ObjectConfig{}))
+		alive[i] = must(ipc.NewAtomic(i))
 	}
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	if _, err := mp.Map(t.Context(), pool, addOne, alive); err != nil {
@@ -407,3 +406,30 @@ func TestManyObjects(t *testing.T) {
 }
 
 var addOne = mp.Register("addOne", func(_ context.Context, a *ipc.Atomic[int]) (int, error) { return a.Add(1) })
+
+// A nil option changes nothing.
+func TestNilOptions(t *testing.T) {
+	m, err := ipc.NewMutex(nil)
+	if err == nil {
+		err = m.Close()
+	}
+	q, err2 := ipc.NewQueue[int](nil, ipc.Capacity(3))
+	if err2 == nil {
+		err2 = q.Discard()
+	}
+	a, b, err3 := ipc.NewPipe[int](nil)
+	if err3 == nil {
+		err3 = errors.Join(a.Close(), b.Close())
+	}
+	v, err4 := ipc.NewValue(1, nil)
+	if err4 == nil {
+		err4 = v.Close()
+	}
+	s, err5 := ipc.NewSharedMemory(1, nil)
+	if err5 == nil {
+		err5 = s.Close()
+	}
+	if err := errors.Join(err, err2, err3, err4, err5); err != nil || q.Cap() != 3 {
+		t.Errorf("%v, and the queue holds %d", err, q.Cap())
+	}
+}

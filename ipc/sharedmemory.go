@@ -45,30 +45,53 @@ func (s *sharedMemory) open(o *share.Object, rest []byte) error {
 
 func (*sharedMemory) end(bool) {}
 
+// A SharedMemoryOption configures a [SharedMemory]. It is [Named]. A nil one changes nothing.
+type SharedMemoryOption interface{ applySharedMemory(*sharedMemoryOptions) }
+
+type sharedMemoryOptions struct{ name string }
+
+type sharedMemoryOption func(*sharedMemoryOptions)
+
+func (o sharedMemoryOption) applySharedMemory(to *sharedMemoryOptions) { o(to) }
+
+// Named gives the memory a name by which other programs of this user open it: a file's name, of up to 200
+// bytes. Without a name only processes that receive the handle see the memory. Defaults to no name, also for
+// an empty one.
+func Named(name string) SharedMemoryOption {
+	return sharedMemoryOption(func(o *sharedMemoryOptions) { o.name = name })
+}
+
 // NewSharedMemory makes size bytes of zeros, which live until [SharedMemory.Close]. It costs
 // some ten microseconds. Memory is taken as it is used; with a name, at once. If there is
 // one of that name, the error is [fs.ErrExist]; a size below 1 is an error too.
 //
 // A name outlives a program that is killed, for there may be others that use it. Remove it
 // with [RemoveSharedMemory].
-func NewSharedMemory(size int, cfg SharedMemoryConfig) (*SharedMemory, error) {
+func NewSharedMemory(size int, opts ...SharedMemoryOption) (*SharedMemory, error) {
 	if size < 1 || size > maxBytes {
 		return nil, fmt.Errorf("mp: NewSharedMemory: %d bytes: give at least one, and at most 2^46", size)
 	}
-	if cfg.Name == "" {
+	var how sharedMemoryOptions
+	for _, opt := range opts {
+		if opt != nil {
+			opt.applySharedMemory(&how)
+		}
+	}
+
+	if how.name == "" {
 		o, err := share.New(xsync.KindData, size, true)
 		if err != nil {
 			return nil, err
 		}
 		return publish[SharedMemory](o, &sharedMemory{data: o.Data()}), nil
 	}
-	fd, mem, err := shm.Create(cfg.Name, size)
+	fd, mem, err := shm.Create(how.name, size)
 	if err != nil {
 		return nil, fmt.Errorf("mp: NewSharedMemory: %w", err)
 	}
-	s, err := wrapSharedMemory(fd, mem, cfg.Name)
+	s, err := wrapSharedMemory(fd, mem, how.name)
 	if err != nil {
-		_ = shm.Remove(cfg.Name)
+		_ = shm.Remove(how.name)
 	}
 	return s, err
 }

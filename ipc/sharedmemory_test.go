@@ -21,8 +21,7 @@ import (
 func TestNamedMemory(t *testing.T) {
 	mptest.NoLeaks(t)
 	name := fmt.Sprintf("mp-test-%d", os.Getpid())
-	cfg := ipc.SharedMemoryConfig{Name: name}
-	m, err := ipc.NewSharedMemory(5000, cfg)
+	m, err := ipc.NewSharedMemory(5000, ipc.Named(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +29,7 @@ func TestNamedMemory(t *testing.T) {
 	if m.Name() != name || m.Size() != 5000 || len(m.Bytes()) != 5000 {
 		t.Error(m.Name(), m.Size())
 	}
-	if _, err := ipc.NewSharedMemory(1, cfg); !errors.Is(err, fs.ErrExist) {
+	if _, err := ipc.NewSharedMemory(1, ipc.Named(name)); !errors.Is(err, fs.ErrExist) {
 		t.Error(err)
 	}
 	o, err := ipc.OpenSharedMemory(name)
@@ -68,7 +67,7 @@ func TestNamedMemory(t *testing.T) {
 		t.Error(err)
 	}
 	for _, bad := range []string{"a/b", "..", strings.Repeat("x", 300), "a\x00"} {
-		if _, err := ipc.NewSharedMemory(1, ipc.SharedMemoryConfig{Name: bad}); err == nil {
+		if _, err := ipc.NewSharedMemory(1, ipc.Named(bad)); err == nil {
 			t.Errorf("%q is a name", bad)
 		}
 	}
@@ -78,13 +77,12 @@ func TestNamedMemory(t *testing.T) {
 func TestCloseOfOldMemory(t *testing.T) {
 	mptest.NoLeaks(t)
 	name := fmt.Sprintf("mp-test-old-%d", os.Getpid())
-	cfg := ipc.SharedMemoryConfig{Name: name}
-	old := must(ipc.NewSharedMemory(100, cfg))
+	old := must(ipc.NewSharedMemory(100, ipc.Named(name)))
 	defer old.Close()
 	if err := ipc.RemoveSharedMemory(name); err != nil {
 		t.Fatal(err)
 	}
-	fresh := must(ipc.NewSharedMemory(100, cfg))
+	fresh := must(ipc.NewSharedMemory(100, ipc.Named(name)))
 	defer fresh.Close()
 	if err := old.Close(); err != nil {
 		t.Error(err)
@@ -100,7 +98,7 @@ func TestCloseOfOldMemory(t *testing.T) {
 	if err := fresh.Close(); err != nil {
 		t.Errorf("its name was removed before: %v", err)
 	}
-	last := must(ipc.NewSharedMemory(100, cfg))
+	last := must(ipc.NewSharedMemory(100, ipc.Named(name)))
 	if err := last.Close(); err != nil {
 		t.Error(err)
 	}

@@ -24,12 +24,12 @@ var makeAll = mp.Register("makeAll", func(ctx context.Context, size int) (s stru
 	PID          int
 }, err error) {
 	s.PID = os.Getpid()
-	s.Small, err = ipc.NewArray[int](1, ipc.ObjectConfig{})
+	s.Small, err = ipc.NewArray[int](1)
 	if err == nil {
-		s.Large, err = ipc.NewArray[int](size, ipc.ObjectConfig{})
+		s.Large, err = ipc.NewArray[int](size)
 	}
 	if err == nil {
-		s.Lock, err = ipc.NewMutex(ipc.ObjectConfig{})
+		s.Lock, err = ipc.NewMutex()
 	}
 	if err != nil {
 		return s, err
@@ -243,7 +243,7 @@ var nestedSharing = mp.Register("nestedSharing", func(ctx context.Context, c cou
 		return 0, err
 	}
 	defer pool.Close()
-	own, err := ipc.NewArray[int](1, ipc.ObjectConfig{})
+	own, err := ipc.NewArray[int](1)
 	if err != nil {
 		return 0, err
 	}
@@ -282,7 +282,11 @@ var onlyArray *ipc.Array[int] // of this worker
 
 var sameArray = mp.Register("sameArray", func(_ context.Context, isolated bool) (_ *ipc.Array[int], err error) {
 	if onlyArray == nil {
-		onlyArray, err = ipc.NewArray[int](1, ipc.ObjectConfig{Isolated: isolated})
+		var own ipc.Option // nil changes nothing
+		if isolated {
+			own = ipc.Isolated()
+		}
+		onlyArray, err = ipc.NewArray[int](1, own)
 	}
 	return onlyArray, err
 })

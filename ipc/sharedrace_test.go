@@ -22,19 +22,19 @@ func TestReadsDuringClose(t *testing.T) {
 		make func() (read func() (int, error), close func() error)
 	}{
 		{"Atomic.Load", func() (func() (int, error), func() error) {
-			a := must(ipc.NewAtomic(there, ipc.ObjectConfig{Isolated: true}))
+			a := must(ipc.NewAtomic(there, ipc.Isolated()))
 			return a.Load, a.Close
 		}},
 		{"Atomic.Swap", func() (func() (int, error), func() error) {
-			a := must(ipc.NewAtomic(there, ipc.ObjectConfig{Isolated: true}))
+			a := must(ipc.NewAtomic(there, ipc.Isolated()))
 			return func() (int, error) { return a.Swap(there) }, a.Close
 		}},
 		{"Atomic.Add", func() (func() (int, error), func() error) {
-			a := must(ipc.NewAtomic(there, ipc.ObjectConfig{Isolated: true}))
+			a := must(ipc.NewAtomic(there, ipc.Isolated()))
 			return func() (int, error) { return a.Add(0) }, a.Close
 		}},
 		{"Atomic.CompareAndSwap", func() (func() (int, error), func() error) {
-			a := must(ipc.NewAtomic(there, ipc.ObjectConfig{Isolated: true}))
+			a := must(ipc.NewAtomic(there, ipc.Isolated()))
 			return func() (int, error) {
 				if ok, err := a.CompareAndSwap(there, there); !ok {
 					return 0, err
@@ -43,11 +43,11 @@ func TestReadsDuringClose(t *testing.T) {
 			}, a.Close
 		}},
 		{"Value.Load", func() (func() (int, error), func() error) {
-			v := must(ipc.NewValue(there, ipc.ValueConfig{Isolated: true}))
+			v := must(ipc.NewValue(there, ipc.Isolated()))
 			return func() (int, error) { return v.Load(t.Context()) }, v.Close
 		}},
 		{"Value.Update", func() (func() (int, error), func() error) {
-			v := must(ipc.NewValue(there, ipc.ValueConfig{Isolated: true}))
+			v := must(ipc.NewValue(there, ipc.Isolated()))
 			return func() (int, error) {
 				seen := there
 				err := v.Update(t.Context(), func(n *int) error { seen = *n; return nil })
@@ -58,7 +58,7 @@ func TestReadsDuringClose(t *testing.T) {
 			}, v.Close
 		}},
 		{"Value.Load without a lock", func() (func() (int, error), func() error) {
-			v := must(ipc.NewValue(there, ipc.ValueConfig{Isolated: true, Unlocked: true}))
+			v := must(ipc.NewValue(there, ipc.Isolated(), ipc.Unlocked()))
 			return func() (int, error) { return v.Load(t.Context()) }, v.Close
 		}},
 	} {

@@ -52,7 +52,7 @@ func TestSlabTravels(t *testing.T) {
 	ctx := t.Context()
 	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 1}), "inline": must(mp.NewInline(mp.InlineConfig{}))} {
 		q := newQueue[*ipc.Slab[float64]](t, 3)
-		a, b := newPipe[map[string]*ipc.Slab[float64]](t, ipc.PipeConfig{})
+		a, b := newPipe[map[string]*ipc.Slab[float64]](t)
 		before := segmentsOf(t)
 		for i := range 50 {
 			s := newSlab[float64](t, 100_000)
@@ -273,7 +273,7 @@ func TestSlabUnreceived(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			mptest.NoLeaks(t)
-			a, b := newPipe[any](t, ipc.PipeConfig{})
+			a, b := newPipe[any](t)
 			if err := b.Send(ctx, newSlab[byte](t, 3<<20)); err != nil {
 				t.Fatal(err)
 			}
@@ -289,7 +289,7 @@ func TestSlabInForgottenConn(t *testing.T) {
 	mptest.NoLeaks(t)
 	before := segmentsOf(t)
 	func() {
-		a, b, err := ipc.NewPipe[any](ipc.PipeConfig{})
+		a, b, err := ipc.NewPipe[any]()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -376,8 +376,8 @@ func TestUndecodableTask(t *testing.T) {
 			},
 		} {
 			for range 5 {
-				ours, a := newPipe[int](t, ipc.PipeConfig{})
-				ours2, b := newPipe[int](t, ipc.PipeConfig{})
+				ours, a := newPipe[int](t)
+				ours2, b := newPipe[int](t)
 				var bad *mp.CodecError
 				if err := call(a, b); !errors.As(err, &bad) {
 					t.Fatal(name, what, err)

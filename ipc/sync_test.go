@@ -35,12 +35,11 @@ const parties = 3
 
 func newParty(t *testing.T) party {
 	t.Helper()
-	cfg := ipc.ObjectConfig{}
 	p := party{
-		Barrier: must(ipc.NewBarrier(parties, cfg)), Lock: newMutex(t), RW: must(ipc.NewRWMutex(cfg)), Bounded: must(ipc.NewBoundedSemaphore(2, cfg)),
-		Once: must(ipc.NewOnce(cfg)), Group: must(ipc.NewWaitGroup(cfg)), Event: newEvent(t), Seen: newArray[int](t, 64),
+		Barrier: must(ipc.NewBarrier(parties)), Lock: newMutex(t), RW: must(ipc.NewRWMutex()), Bounded: must(ipc.NewBoundedSemaphore(2)),
+		Once: must(ipc.NewOnce()), Group: must(ipc.NewWaitGroup()), Event: newEvent(t), Seen: newArray[int](t, 64),
 	}
-	p.Cond = must(ipc.NewCond(p.Lock, cfg))
+	p.Cond = must(ipc.NewCond(p.Lock))
 	for _, o := range []interface{ Close() error }{p.Barrier, p.RW, p.Bounded, p.Once, p.Group, p.Cond} {
 		t.Cleanup(func() { _ = o.Close() })
 	}
@@ -126,7 +125,7 @@ var takeTurns = mp.Register("takeTurns", func(ctx context.Context, p party) (tur
 // S4: a RecursiveMutex nests in its holder; one Unlock too many, or one in another process, is
 // an error and changes nothing.
 func TestRecursiveMutexNests(t *testing.T) {
-	lock := must(ipc.NewRecursiveMutex(ipc.ObjectConfig{}))
+	lock := must(ipc.NewRecursiveMutex())
 	defer lock.Close()
 	held, err := lock.Lock(t.Context())
 	if err != nil {
@@ -331,7 +330,7 @@ func TestTheDeadHoldNothing(t *testing.T) {
 func TestWaitsEnd(t *testing.T) {
 	p := newParty(t)
 	held := newMutex(t)
-	empty := must(ipc.NewSemaphore(0, ipc.ObjectConfig{}))
+	empty := must(ipc.NewSemaphore(0))
 	defer empty.Close()
 	never := newEvent(t)
 	if err := errors.Join(held.Lock(t.Context()), p.RW.Lock(t.Context()), p.Group.Add(1), p.Bounded.Acquire(t.Context()), p.Bounded.Acquire(t.Context())); err != nil {

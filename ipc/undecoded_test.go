@@ -57,18 +57,18 @@ type packing struct {
 func packUp(p packing) (l luggage, err error) {
 	var errs [9]error
 	l.Before.N, l.Behind.N = p.Before, p.Behind
-	l.Array, errs[0] = ipc.NewArray[int64](100_000, ipc.ObjectConfig{})
-	l.Small, errs[1] = ipc.NewArray[int64](10, ipc.ObjectConfig{})
-	l.Memory, errs[2] = ipc.NewSharedMemory(100_000, ipc.SharedMemoryConfig{})
-	l.Mutex, errs[3] = ipc.NewMutex(ipc.ObjectConfig{})
-	l.Queue, errs[4] = ipc.NewQueue[int](ipc.QueueConfig{Cap: 4})
+	l.Array, errs[0] = ipc.NewArray[int64](100_000)
+	l.Small, errs[1] = ipc.NewArray[int64](10)
+	l.Memory, errs[2] = ipc.NewSharedMemory(100_000)
+	l.Mutex, errs[3] = ipc.NewMutex()
+	l.Queue, errs[4] = ipc.NewQueue[int](ipc.Capacity(4))
 	l.Slab, errs[5] = ipc.NewSlab[int64](10)
-	l.Any, errs[6] = ipc.NewArray[int](100_000, ipc.ObjectConfig{})
+	l.Any, errs[6] = ipc.NewArray[int](100_000)
 	if p.Files {
 		l.File, errs[7] = os.Open(os.DevNull)
 	}
 	var far *ipc.Conn[int]
-	if far, l.Conn, errs[8] = ipc.NewPipe[int](ipc.PipeConfig{}); errs[8] == nil {
+	if far, l.Conn, errs[8] = ipc.NewPipe[int](); errs[8] == nil {
 		_ = far.Close()
 	}
 	return l, errors.Join(errs[:]...)
@@ -236,7 +236,7 @@ func init() {
 var heavies []*heavy
 
 var failHeavily = mp.Register("failHeavily", func(context.Context, int) (int, error) {
-	a, err := ipc.NewArray[int64](100_000, ipc.ObjectConfig{})
+	a, err := ipc.NewArray[int64](100_000)
 	if err != nil {
 		return 0, err
 	}
@@ -261,7 +261,7 @@ var (
 	farEvent *ipc.Event
 
 	packHalfPipe = mp.Register("packHalfPipe", func(context.Context, int) (h halfPipe, err error) {
-		farEnd, h.Conn, err = ipc.NewPipe[int](ipc.PipeConfig{})
+		farEnd, h.Conn, err = ipc.NewPipe[int]()
 		h.Before.N = 1
 		return h, err
 	})
@@ -270,7 +270,7 @@ var (
 		return errors.Is(err, io.EOF), nil
 	})
 	packHalfEvent = mp.Register("packHalfEvent", func(context.Context, int) (h halfEvent, err error) {
-		farEvent, err = ipc.NewEvent(ipc.ObjectConfig{})
+		farEvent, err = ipc.NewEvent()
 		h.Event, h.Before.N = farEvent, 1
 		return h, err
 	})

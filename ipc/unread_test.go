@@ -123,7 +123,7 @@ func TestResultsOfForgottenFutures(t *testing.T) {
 // A result that is dropped does not close what this process has from elsewhere.
 func TestUnreadResultOfOurs(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	a := must(ipc.NewArray[int64](100_000, ipc.ObjectConfig{}))
+	a := must(ipc.NewArray[int64](100_000))
 	defer a.Close()
 	for range mp.Stream(t.Context(), pool, giveBack, slices.Values(slices.Repeat([]*ipc.Array[int64]{a}, 20))) {
 		break
@@ -156,7 +156,7 @@ var theArray *ipc.Array[int64]
 
 var sameAgain = mp.Register("sameAgain", func(context.Context, int) (_ *ipc.Array[int64], err error) {
 	if theArray == nil {
-		theArray, err = ipc.NewArray[int64](100_000, ipc.ObjectConfig{})
+		theArray, err = ipc.NewArray[int64](100_000)
 	}
 	return theArray, err
 })

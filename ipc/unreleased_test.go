@@ -16,7 +16,7 @@ import (
 // their memory ends.
 func TestTakenAndNotReleased(t *testing.T) {
 	for _, size := range []int{1 << 20, 17 << 20} { // in a block, in a segment
-		a, b := newPipe[int](t, ipc.PipeConfig{})
+		a, b := newPipe[int](t)
 		message := make([]byte, size)
 		var last func()
 		sent := 0
@@ -67,7 +67,7 @@ func TestTakenAndNotReleased(t *testing.T) {
 // A receiver that keeps what it has received, and several that receive at a time, do not make a sender wait.
 func TestKeptMessages(t *testing.T) {
 	const many = 40
-	a, b := newPipe[int](t, ipc.PipeConfig{})
+	a, b := newPipe[int](t)
 	errs := make(chan error, many)
 	kept := make([][]byte, many)
 	for i := range many {
@@ -97,7 +97,7 @@ func TestKeptMessages(t *testing.T) {
 // Elements that consumers take out of a queue and do not release are given up in the end: they neither take more and
 // more memory, nor keep a producer waiting.
 func TestElementsTakenAndNotReleased(t *testing.T) {
-	q, err := ipc.NewQueue[[]byte](ipc.QueueConfig{Cap: 1})
+	q, err := ipc.NewQueue[[]byte](ipc.Capacity(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestElementsTakenAndNotReleased(t *testing.T) {
 
 // Goroutines that send large messages on one connection wait for each other's: none is told that it is closed.
 func TestManySendOutside(t *testing.T) {
-	a, b := newPipe[int](t, ipc.PipeConfig{})
+	a, b := newPipe[int](t)
 	defer a.Close()
 	const senders, each = 8, 60
 	errs := make(chan error, senders)

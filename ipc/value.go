@@ -32,21 +32,56 @@ type value[T any] struct {
 	unlocked bool
 }
 
+// A ValueOption configures a [Value]. It is [GuardedBy], [Unlocked] or an [Option]. A nil ValueOption changes
+// nothing.
+type ValueOption interface{ applyValue(*valueOptions) }
+
+type valueOptions struct {
+	objectOptions
+	guarded  bool
+	lock     *Mutex
+	unlocked bool
+}
+
+type valueOption func(*valueOptions)
+
+func (o valueOption) applyValue(to *valueOptions) { o(to) }
+
+// GuardedBy guards the [Value] with m in place of a lock of its own, for several Values that change together.
+// A caller of Load, Store or Update must not hold m. If m is nil, NewValue returns an error.
+func GuardedBy(m *Mutex) ValueOption {
+	return valueOption(func(o *valueOptions) { o.guarded, o.lock = true, m })
+}
+
+// Unlocked makes a [Value] without a lock. The caller orders what several goroutines do with it. Otherwise a
+// Load can return a part of one Store and a part of another.
+func Unlocked() ValueOption { return valueOption(func(o *valueOptions) { o.unlocked = true }) }
+
 // NewValue makes a Value that is v, and lives until [Value.Close]; see [NewMutex]. A T that
 // cannot be shared is an error, and so is one above 512 KiB, for which there is [Array].
-func NewValue[T any](v T, cfg ValueConfig) (*Value[T], error) {
+func NewValue[T any](v T, opts ...ValueOption) (*Value[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
 	}
-	if cfg.Mutex != nil && (cfg.Unlocked || cfg.Mutex.in == nil) {
-		return nil, errors.New("mp: NewValue: ValueConfig.Mutex is not made by NewMutex, or Unlocked is set too")
+	var how valueOptions
+	for _, opt := range opts {
+		if opt != nil {
+			opt.applyValue(&how)
+		}
 	}
+	switch {
+	case how.guarded && (how.lock == nil || how.lock.in == nil):
+		return nil, errors.New("mp: NewValue: GuardedBy needs a Mutex that NewMutex has made")
+	case how.guarded && how.unlocked:
+		return nil, errors.New("mp: NewValue: GuardedBy and Unlocked exclude each other")
+	}
+
 	size := xsync.Small + int(reflect.TypeFor[T]().Size())
-	o, err := share.New(xsync.KindValue, size, cfg.Isolated)
+	o, err := share.New(xsync.KindValue, size, how.isolated)
 	if err != nil {
 		return nil, fmt.Errorf("mp: NewValue: %w", err)
 	}
-	x := &value[T]{lock: cfg.Mutex, unlocked: cfg.Unlocked}
+	x := &value[T]{lock: how.lock, unlocked: how.unlocked}
 	x.use(o, xsync.NewMutex)
 	*x.data = v
 	return publish[Value[T]](o, x), nil
@@ -207,7 +242,7 @@ func (v *Value[T]) Recover(ctx context.Context, repair func(value *T) error) err
 	return ended(ctx, lock.Recover(ctx, func() error { return repair(v.in.data) }))
 }
 
-// Mutex is that of [ValueConfig]; nil if there is none.
+// Mutex returns the Mutex that [GuardedBy] named, or nil if there is none.
 func (v *Value[T]) Mutex() *Mutex {
 	if v.in == nil {
 		return nil

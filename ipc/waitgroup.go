@@ -31,8 +31,8 @@ func (g *waitGroup) open(o *share.Object, _ []byte) error {
 func (g *waitGroup) end(owned bool) { g.x.Close(owned) }
 
 // NewWaitGroup makes a WaitGroup of 0; see [NewMutex].
-func NewWaitGroup(cfg ObjectConfig) (*WaitGroup, error) {
-	o, err := share.New(xsync.KindWaitGroup, xsync.Small, cfg.Isolated)
+func NewWaitGroup(opts ...Option) (*WaitGroup, error) {
+	o, err := newObject(xsync.KindWaitGroup, xsync.Small, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,7 @@ func TestBudgetOfAnswers(t *testing.T) {
 
 // A client whose requests all take long to receive does not block the front for many of them.
 func TestSlowToReceive(t *testing.T) {
-	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[protocol]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestCutWhileItWaits(t *testing.T) {
 // A long request cannot bypass the budget in a pipe that has room for it. A correct client does not
 // make such a pipe.
 func TestLongRequestInPipe(t *testing.T) {
-	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{Buffer: 2 << 20})
+	ours, theirs, err := ipc.NewPipe[protocol](ipc.Buffer(2 << 20))
 	if err != nil {
 		t.Fatal(err)
 	}

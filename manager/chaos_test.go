@@ -180,8 +180,8 @@ func TestChaos(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	m := start(t, manager.Config{Linger: time.Millisecond})
 	c := chaos{
-		Begun: must(ipc.NewArray[int64](chaosSlots*chaosKinds, ipc.ObjectConfig{})), Done: must(ipc.NewArray[int64](chaosSlots*chaosKinds, ipc.ObjectConfig{})),
-		Got:  must(ipc.NewArray[int64](chaosElements, ipc.ObjectConfig{})),
+		Begun: must(ipc.NewArray[int64](chaosSlots * chaosKinds)), Done: must(ipc.NewArray[int64](chaosSlots * chaosKinds)),
+		Got:  must(ipc.NewArray[int64](chaosElements)),
 		Dict: must(manager.NewDict[string, int64](ctx, m)), List: must(manager.NewList[[2]int64](ctx, m, nil)), Set: must(manager.NewSet[int64](ctx, m, nil)),
 		Queue: must(manager.NewQueue[int64](ctx, m, 0)), Lock: must(manager.NewMutex(ctx, m)), Permits: must(manager.NewBoundedSemaphore(ctx, m, chaosPermits)),
 		Pair:   [2]*manager.Value[int64]{must(manager.NewValue(ctx, m, int64(0))), must(manager.NewValue(ctx, m, int64(0)))},

@@ -33,7 +33,7 @@ func TestLocalClientsAreCounted(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{Limits: manager.Limits{Clients: 3, Connections: 2}})
 	d := must(manager.NewDict[string, int](ctx, m))
-	over := must(ipc.NewEvent(ipc.ObjectConfig{Isolated: true}))
+	over := must(ipc.NewEvent(ipc.Isolated()))
 	defer over.Close()
 	second := must(m.Knock(ctx))
 	if _, err := m.Knock(ctx); !errors.Is(err, manager.ErrLimit) || !strings.Contains(err.Error(), "Limits.Connections is 2") {
@@ -78,7 +78,7 @@ func TestManagerHasItsOwnMessageLimit(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
 	d := must(manager.NewDict[string, int](ctx, m))
-	ours, theirs, err := ipc.NewPipe[manager.Protocol](ipc.PipeConfig{MaxMessage: 1 << 40})
+	ours, theirs, err := ipc.NewPipe[manager.Protocol](ipc.MaxMessage(1 << 40))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestLongHello(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
 	m := start(t, manager.Config{})
-	ours, theirs, err := ipc.NewPipe[manager.Protocol](ipc.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[manager.Protocol]()
 	if err != nil {
 		t.Fatal(err)
 	}

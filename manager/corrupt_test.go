@@ -179,7 +179,7 @@ var goingOn = mp.Register("goingOn", func(ctx context.Context, h honest) (int, e
 // besides runs f while two honest clients use the manager. One of them is a worker.
 func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f func()) {
 	t.Helper()
-	over, err := ipc.NewEvent(ipc.ObjectConfig{Isolated: true})
+	over, err := ipc.NewEvent(ipc.Isolated())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestDoorWrittenOver(t *testing.T) {
 			t.Run(fmt.Sprint(how, " ", at), func(t *testing.T) {
 				m := start(t, manager.Config{})
 				d := must(manager.NewDict[string, int](t.Context(), m))
-				over := must(ipc.NewEvent(ipc.ObjectConfig{}))
+				over := must(ipc.NewEvent())
 				defer over.Close()
 				if n, err := mp.Call(soon(t), pool, scribbling, scribble{m, d, xsync.KindRing, []int{at}, how}); err != nil || n != 1 {
 					t.Fatalf("%d words were written over: %v", n, err)

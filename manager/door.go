@@ -170,7 +170,7 @@ func (k *knocker) knock(ctx context.Context) error {
 	if k.outside != nil {
 		return nil
 	}
-	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{Buffer: pipeBuffer, MaxMessage: mostBytes})
+	ours, theirs, err := ipc.NewPipe[protocol](ipc.Buffer(pipeBuffer), ipc.MaxMessage(mostBytes))
 	if err != nil {
 		return err
 	}

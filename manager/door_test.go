@@ -15,7 +15,7 @@ import (
 // newTestDoor returns a door without a manager, and a knocker for it.
 func newTestDoor(t *testing.T) (*ipc.Queue[hello], *knocker) {
 	t.Helper()
-	door, err := ipc.NewQueue[hello](ipc.QueueConfig{Isolated: true})
+	door, err := ipc.NewQueue[hello](ipc.Isolated())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,20 +11,20 @@ import (
 
 // A client that asks all the time does not keep others out: soon also finds a client at the door.
 func TestFrontLooksAtTheDoor(t *testing.T) {
-	door, err := ipc.NewQueue[hello](ipc.QueueConfig{})
+	door, err := ipc.NewQueue[hello]()
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	defer door.Discard()
-	ours, theirs, err := ipc.NewPipe[protocol](ipc.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[protocol]()
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	defer theirs.Close()
 	defer ours.Close()
-	stop, err := ipc.NewEvent(ipc.ObjectConfig{})
+	stop, err := ipc.NewEvent()
 	if err != nil {
 		t.Fatal(err)
 	}

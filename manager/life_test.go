@@ -186,7 +186,7 @@ func TestAbandoned(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
 	for _, kill := range []bool{false, true} {
-		ours, theirs, err := ipc.NewPipe[int](ipc.PipeConfig{})
+		ours, theirs, err := ipc.NewPipe[int]()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -211,7 +211,7 @@ func TestUnkeepable(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
 	d := must(manager.NewDict[string, any](ctx, m))
-	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewMutex()
 	if err != nil {
 		t.Fatal(err)
 	}

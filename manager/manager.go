@@ -61,7 +61,7 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 		return nil, err
 	}
 
-	ready, sayReady, err := ipc.NewPipe[readiness](ipc.PipeConfig{OneWay: true})
+	ready, sayReady, err := ipc.NewPipe[readiness](ipc.OneWay())
 	if err != nil {
 		return nil, errors.Join(err, door.Discard(), stop.Close())
 	}
@@ -91,11 +91,11 @@ func Start(ctx context.Context, cfg Config) (*Manager, error) {
 // manager. Each has a segment of its own: clients can overwrite the door's segment, so it must
 // contain nothing else.
 func newDoor() (*ipc.Queue[hello], *ipc.Event, error) {
-	stop, err := ipc.NewEvent(ipc.ObjectConfig{Isolated: true})
+	stop, err := ipc.NewEvent(ipc.Isolated())
 	if err != nil {
 		return nil, nil, err
 	}
-	door, err := ipc.NewQueue[hello](ipc.QueueConfig{Isolated: true, MaxElement: mostHello})
+	door, err := ipc.NewQueue[hello](ipc.Isolated(), ipc.MaxElement(mostHello))
 	if err != nil {
 		return nil, nil, errors.Join(err, stop.Close())
 	}

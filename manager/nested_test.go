@@ -154,7 +154,7 @@ func TestProxiesTravel(t *testing.T) {
 		t.Error(v, err)
 	}
 
-	q, err := ipc.NewQueue[*manager.List[string]](ipc.QueueConfig{})
+	q, err := ipc.NewQueue[*manager.List[string]]()
 	if err != nil {
 		t.Fatal(err)
 	}

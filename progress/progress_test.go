@@ -266,7 +266,7 @@ func TestNoTerminal(t *testing.T) {
 // A display that is closed while a Map runs leaves its bar as it is.
 func TestCloseEarly(t *testing.T) {
 	mptest.NoLeaks(t)
-	event, err := ipc.NewEvent(ipc.ObjectConfig{})
+	event, err := ipc.NewEvent()
 	if err != nil {
 		t.Fatal(err)
 	}

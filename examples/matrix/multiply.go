@@ -40,7 +40,7 @@ type matrices struct {
 func newMatrices(n int) (m matrices, err error) {
 	m.N = n
 	for _, array := range []**ipc.Array[float64]{&m.A, &m.B, &m.C} {
-		if *array, err = ipc.NewArray[float64](n*n, ipc.ObjectConfig{}); err != nil {
+		if *array, err = ipc.NewArray[float64](n * n); err != nil {
 			return matrices{}, errors.Join(err, m.close())
 		}
 	}

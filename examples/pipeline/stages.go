@@ -49,12 +49,12 @@ type done struct {
 const waiting = 16
 
 func newQueues() (q queues, err error) {
-	cfg := ipc.QueueConfig{Cap: waiting}
+	capacity := ipc.Capacity(waiting)
 	var errs [4]error
-	q.Todo, errs[0] = ipc.NewQueue[todo](cfg)
-	q.Read, errs[1] = ipc.NewQueue[text](cfg)
-	q.Pack, errs[2] = ipc.NewQueue[text](cfg)
-	q.Done, errs[3] = ipc.NewQueue[done](cfg)
+	q.Todo, errs[0] = ipc.NewQueue[todo](capacity)
+	q.Read, errs[1] = ipc.NewQueue[text](capacity)
+	q.Pack, errs[2] = ipc.NewQueue[text](capacity)
+	q.Done, errs[3] = ipc.NewQueue[done](capacity)
 	if err = errors.Join(errs[:]...); err != nil {
 		q.discard()
 	}

@@ -76,17 +76,15 @@ func closing(g gift, end func(g *gifted) error) gift {
 	return g
 }
 
-func noConfig() ipc.ObjectConfig { return ipc.ObjectConfig{} }
-
 // gifts has one gift of each kind.
 var gifts = []gift{
-	newGift("Mutex", xsync.KindMutex, func(g *given) **ipc.Mutex { return &g.Mutex }, func() (*ipc.Mutex, error) { return ipc.NewMutex(noConfig()) },
+	newGift("Mutex", xsync.KindMutex, func(g *given) **ipc.Mutex { return &g.Mutex }, func() (*ipc.Mutex, error) { return ipc.NewMutex() },
 		func(ctx context.Context, m *ipc.Mutex) error { return errors.Join(m.Lock(ctx), m.Unlock()) }),
-	newGift("RWMutex", xsync.KindRWMutex, func(g *given) **ipc.RWMutex { return &g.RWMutex }, func() (*ipc.RWMutex, error) { return ipc.NewRWMutex(noConfig()) },
+	newGift("RWMutex", xsync.KindRWMutex, func(g *given) **ipc.RWMutex { return &g.RWMutex }, func() (*ipc.RWMutex, error) { return ipc.NewRWMutex() },
 		func(ctx context.Context, m *ipc.RWMutex) error {
 			return errors.Join(m.RLock(ctx), m.RUnlock(), m.Lock(ctx), m.Unlock())
 		}),
-	newGift("RecursiveMutex", xsync.KindRecursive, func(g *given) **ipc.RecursiveMutex { return &g.Recursive }, func() (*ipc.RecursiveMutex, error) { return ipc.NewRecursiveMutex(noConfig()) },
+	newGift("RecursiveMutex", xsync.KindRecursive, func(g *given) **ipc.RecursiveMutex { return &g.Recursive }, func() (*ipc.RecursiveMutex, error) { return ipc.NewRecursiveMutex() },
 		func(ctx context.Context, m *ipc.RecursiveMutex) error {
 			h, err := m.Lock(ctx)
 			if err == nil {
@@ -96,32 +94,32 @@ var gifts = []gift{
 		}),
 	closing(newGift("Cond", xsync.KindCond, func(g *given) **ipc.Cond { return &g.Cond }, newCond, useCond),
 		func(g *gifted) error { return errors.Join(g.Cond.Close(), g.Cond.Mutex().Close()) }),
-	newGift("Event", xsync.KindEvent, func(g *given) **ipc.Event { return &g.Event }, func() (*ipc.Event, error) { return ipc.NewEvent(noConfig()) },
+	newGift("Event", xsync.KindEvent, func(g *given) **ipc.Event { return &g.Event }, func() (*ipc.Event, error) { return ipc.NewEvent() },
 		func(ctx context.Context, e *ipc.Event) error { return errors.Join(e.Clear(), e.Wait(ctx), e.Set()) }),
-	newGift("Barrier", xsync.KindBarrier, func(g *given) **ipc.Barrier { return &g.Barrier }, func() (*ipc.Barrier, error) { return ipc.NewBarrier(2, noConfig()) }, useBarrier),
-	newGift("Semaphore", xsync.KindSemaphore, func(g *given) **ipc.Semaphore { return &g.Semaphore }, func() (*ipc.Semaphore, error) { return ipc.NewSemaphore(2, noConfig()) },
+	newGift("Barrier", xsync.KindBarrier, func(g *given) **ipc.Barrier { return &g.Barrier }, func() (*ipc.Barrier, error) { return ipc.NewBarrier(2) }, useBarrier),
+	newGift("Semaphore", xsync.KindSemaphore, func(g *given) **ipc.Semaphore { return &g.Semaphore }, func() (*ipc.Semaphore, error) { return ipc.NewSemaphore(2) },
 		func(ctx context.Context, s *ipc.Semaphore) error { return errors.Join(s.Acquire(ctx), s.Release()) }),
-	newGift("BoundedSemaphore", xsync.KindBounded, func(g *given) **ipc.BoundedSemaphore { return &g.Bounded }, func() (*ipc.BoundedSemaphore, error) { return ipc.NewBoundedSemaphore(2, noConfig()) },
+	newGift("BoundedSemaphore", xsync.KindBounded, func(g *given) **ipc.BoundedSemaphore { return &g.Bounded }, func() (*ipc.BoundedSemaphore, error) { return ipc.NewBoundedSemaphore(2) },
 		func(ctx context.Context, s *ipc.BoundedSemaphore) error {
 			return errors.Join(s.Acquire(ctx), s.Release())
 		}),
-	newGift("WaitGroup", xsync.KindWaitGroup, func(g *given) **ipc.WaitGroup { return &g.WaitGroup }, func() (*ipc.WaitGroup, error) { return ipc.NewWaitGroup(noConfig()) },
+	newGift("WaitGroup", xsync.KindWaitGroup, func(g *given) **ipc.WaitGroup { return &g.WaitGroup }, func() (*ipc.WaitGroup, error) { return ipc.NewWaitGroup() },
 		func(ctx context.Context, g *ipc.WaitGroup) error { return errors.Join(g.Add(1), g.Done(), g.Wait(ctx)) }),
-	newGift("Once", xsync.KindOnce, func(g *given) **ipc.Once { return &g.Once }, func() (*ipc.Once, error) { return ipc.NewOnce(noConfig()) },
+	newGift("Once", xsync.KindOnce, func(g *given) **ipc.Once { return &g.Once }, func() (*ipc.Once, error) { return ipc.NewOnce() },
 		func(ctx context.Context, o *ipc.Once) error {
 			return o.Do(ctx, func() error { return errors.New("not yet") })
 		}),
-	newGift("Value", xsync.KindValue, func(g *given) **ipc.Value[int] { return &g.Value }, func() (*ipc.Value[int], error) { return ipc.NewValue(1, ipc.ValueConfig{}) },
+	newGift("Value", xsync.KindValue, func(g *given) **ipc.Value[int] { return &g.Value }, func() (*ipc.Value[int], error) { return ipc.NewValue(1) },
 		func(ctx context.Context, v *ipc.Value[int]) error { _, err := v.Load(ctx); return err }),
-	newGift("Atomic", xsync.KindAtomic, func(g *given) **ipc.Atomic[int64] { return &g.Atomic }, func() (*ipc.Atomic[int64], error) { return ipc.NewAtomic(int64(1), noConfig()) },
+	newGift("Atomic", xsync.KindAtomic, func(g *given) **ipc.Atomic[int64] { return &g.Atomic }, func() (*ipc.Atomic[int64], error) { return ipc.NewAtomic(int64(1)) },
 		func(context.Context, *ipc.Atomic[int64]) error { return nil }),
-	newGift("Array", xsync.KindData, func(g *given) **ipc.Array[int64] { return &g.Array }, func() (*ipc.Array[int64], error) { return ipc.NewArray[int64](512, noConfig()) },
+	newGift("Array", xsync.KindData, func(g *given) **ipc.Array[int64] { return &g.Array }, func() (*ipc.Array[int64], error) { return ipc.NewArray[int64](512) },
 		func(_ context.Context, a *ipc.Array[int64]) error { _, err := a.Copy(); return err }),
-	closing(newGift("Queue", xsync.KindRing, func(g *given) **ipc.Queue[[]byte] { return &g.Queue }, func() (*ipc.Queue[[]byte], error) { return ipc.NewQueue[[]byte](ipc.QueueConfig{Cap: 64}) }, useQueue),
+	closing(newGift("Queue", xsync.KindRing, func(g *given) **ipc.Queue[[]byte] { return &g.Queue }, func() (*ipc.Queue[[]byte], error) { return ipc.NewQueue[[]byte](ipc.Capacity(64)) }, useQueue),
 		func(g *gifted) error { return g.Queue.Discard() }),
 	{
 		name: "Pipe", kind: xsync.KindPipe,
-		make:  func(g *gifted) (err error) { g.Conn, g.peer, err = ipc.NewPipe[[]byte](ipc.PipeConfig{}); return err },
+		make:  func(g *gifted) (err error) { g.Conn, g.peer, err = ipc.NewPipe[[]byte](); return err },
 		wire:  func(*given) ([]byte, error) { return nil, nil },
 		use:   usePipe,
 		close: func(g *gifted) error { return errors.Join(g.peer.Close(), g.Conn.Close()) },
@@ -129,18 +127,18 @@ var gifts = []gift{
 	newGift("Slab", xsync.KindHeld, func(g *given) **ipc.Slab[byte] { return &g.Slab }, func() (*ipc.Slab[byte], error) { return ipc.NewSlab[byte](4096) },
 		func(context.Context, *ipc.Slab[byte]) error { return nil }),
 	newGift("SharedMemory", xsync.KindData, func(g *given) **ipc.SharedMemory { return &g.Memory }, func() (*ipc.SharedMemory, error) {
-		return ipc.NewSharedMemory(4096, ipc.SharedMemoryConfig{})
+		return ipc.NewSharedMemory(4096)
 	}, func(_ context.Context, m *ipc.SharedMemory) error {
 		return m.View(func(b []byte) error { _ = append([]byte(nil), b...); return nil })
 	}),
 }
 
 func newCond() (*ipc.Cond, error) {
-	m, err := ipc.NewMutex(noConfig())
+	m, err := ipc.NewMutex()
 	if err != nil {
 		return nil, err
 	}
-	return ipc.NewCond(m, noConfig())
+	return ipc.NewCond(m)
 }
 
 func useCond(ctx context.Context, c *ipc.Cond) error {

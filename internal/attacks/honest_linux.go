@@ -189,12 +189,12 @@ func stoppedWithLock(ctx context.Context, w *world) error {
 	}
 	defer pool.Close()
 	h := holding{}
-	if h.Mutex, err = ipc.NewMutex(ipc.ObjectConfig{}); err != nil {
+	if h.Mutex, err = ipc.NewMutex(); err != nil {
 		return err
 	}
 	defer h.Mutex.Close()
 
-	if h.Held, err = ipc.NewEvent(ipc.ObjectConfig{}); err != nil {
+	if h.Held, err = ipc.NewEvent(); err != nil {
 		return err
 	}
 	defer h.Held.Close()
@@ -241,7 +241,7 @@ func stoppedWithManager(ctx context.Context, w *world) error {
 		return err
 	}
 	defer pool.Close()
-	started, err := ipc.NewEvent(ipc.ObjectConfig{})
+	started, err := ipc.NewEvent()
 	if err != nil {
 		return err
 	}

@@ -305,7 +305,7 @@ func newPoolStarts(ctx context.Context, w *world) error {
 }
 
 // newMutex is a task that shares a new object of its worker.
-var newMutex = mp.Register("newMutex", func(context.Context, int) (*ipc.Mutex, error) { return ipc.NewMutex(ipc.ObjectConfig{}) })
+var newMutex = mp.Register("newMutex", func(context.Context, int) (*ipc.Mutex, error) { return ipc.NewMutex() })
 
 // spill puts a record into the queue that claims that the element is in a sparse file.
 func spill(ctx context.Context, v *victim, size int64) error {

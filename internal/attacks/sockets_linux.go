@@ -178,7 +178,7 @@ func (v *victim) server(ctx context.Context) (int, error) {
 
 // ownTag returns the upper bits of the numbers of segments that this process may publish.
 func ownTag() (uint64, error) {
-	m, err := ipc.NewMutex(ipc.ObjectConfig{})
+	m, err := ipc.NewMutex()
 	if err != nil {
 		return 0, err
 	}

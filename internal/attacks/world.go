@@ -190,20 +190,20 @@ func (w *world) makeObjects(context.Context) (err error) {
 	if w.silent, err = newSilentPeer(); err != nil {
 		return err
 	}
-	if w.in, err = ipc.NewQueue[int](ipc.QueueConfig{Isolated: true}); err != nil {
+	if w.in, err = ipc.NewQueue[int](ipc.Isolated()); err != nil {
 		return err
 	}
 
-	if w.out, err = ipc.NewQueue[int](ipc.QueueConfig{Isolated: true}); err != nil {
+	if w.out, err = ipc.NewQueue[int](ipc.Isolated()); err != nil {
 		return err
 	}
-	if w.counted.Mutex, err = ipc.NewMutex(ipc.ObjectConfig{Isolated: true}); err != nil {
+	if w.counted.Mutex, err = ipc.NewMutex(ipc.Isolated()); err != nil {
 		return err
 	}
-	if w.counted.Value, err = ipc.NewValue(0, ipc.ValueConfig{Isolated: true}); err != nil {
+	if w.counted.Value, err = ipc.NewValue(0, ipc.Isolated()); err != nil {
 		return err
 	}
-	if w.sibling, err = ipc.NewValue(siblingValue, ipc.ValueConfig{}); err != nil {
+	if w.sibling, err = ipc.NewValue(siblingValue); err != nil {
 		return err
 	}
 	w.given, err = newGiven(w.row.gives)

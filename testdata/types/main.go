@@ -37,11 +37,11 @@ func main() {
 }
 
 func send[T ipc.Number](pool *mp.Pool) {
-	array, err := ipc.NewArray[T](3, ipc.ObjectConfig{})
+	array, err := ipc.NewArray[T](3)
 	name(pool, array, err)
-	value, err := ipc.NewValue(T(1), ipc.ValueConfig{})
+	value, err := ipc.NewValue(T(1))
 	name(pool, value, err)
-	atomic, err := ipc.NewAtomic(T(1), ipc.ObjectConfig{})
+	atomic, err := ipc.NewAtomic(T(1))
 	name(pool, atomic, err)
 	slab, err := ipc.NewSlab[T](3)
 	name(pool, slab, err)

@@ -26,7 +26,7 @@ var modify = mp.RegisterAction("modify", func(_ context.Context, array *ipc.Arra
 func main() {
 	mp.Init()
 
-	array, err := ipc.NewArray[int](3, ipc.ObjectConfig{})
+	array, err := ipc.NewArray[int](3)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -37,12 +37,12 @@ var increment = mp.RegisterAction("increment", func(ctx context.Context, s share
 func main() {
 	mp.Init()
 
-	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewMutex()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer lock.Close()
-	counter, err := ipc.NewArray[int](1, ipc.ObjectConfig{})
+	counter, err := ipc.NewArray[int](1)
 	if err != nil {
 		log.Fatal(err)
 	}

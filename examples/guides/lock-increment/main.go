@@ -56,12 +56,12 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewMutex()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer lock.Close()
-	counter, err := ipc.NewValue(0, ipc.ValueConfig{Unlocked: true})
+	counter, err := ipc.NewValue(0, ipc.Unlocked())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	ours, theirs, err := ipc.NewPipe[int](ipc.PipeConfig{})
+	ours, theirs, err := ipc.NewPipe[int]()
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -40,7 +40,7 @@ var process2 = mp.RegisterAction("process2", func(ctx context.Context, conn *ipc
 func main() {
 	mp.Init()
 
-	end1, end2, err := ipc.NewPipe[string](ipc.PipeConfig{})
+	end1, end2, err := ipc.NewPipe[string]()
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func main() {
 	mp.Init()
 
 	fmt.Println("--- Multiprocessing with Pipe Example ---")
-	receiver, sender, err := ipc.NewPipe[string](ipc.PipeConfig{OneWay: true})
+	receiver, sender, err := ipc.NewPipe[string](ipc.OneWay())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func main() {
 	ctx := context.Background()
 
 	fmt.Println("--- Multiprocessing with Queue Example ---")
-	queue, err := ipc.NewQueue[string](ipc.QueueConfig{})
+	queue, err := ipc.NewQueue[string]()
 	if err != nil {
 		log.Fatal(err)
 	}

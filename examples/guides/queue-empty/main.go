@@ -45,7 +45,7 @@ var consume = mp.RegisterAction("consume", func(ctx context.Context, queue *ipc.
 func main() {
 	mp.Init()
 
-	queue, err := ipc.NewQueue[int](ipc.QueueConfig{})
+	queue, err := ipc.NewQueue[int]()
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	q, err := ipc.NewQueue[string](ipc.QueueConfig{})
+	q, err := ipc.NewQueue[string]()
 	if err != nil {
 		log.Fatal(err)
 	}

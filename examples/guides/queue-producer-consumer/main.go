@@ -49,7 +49,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	queue, err := ipc.NewQueue[string](ipc.QueueConfig{})
+	queue, err := ipc.NewQueue[string]()
 	if err != nil {
 		log.Fatal(err)
 	}

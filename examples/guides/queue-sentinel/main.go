@@ -59,7 +59,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	queue, err := ipc.NewQueue[*string](ipc.QueueConfig{})
+	queue, err := ipc.NewQueue[*string]()
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -46,13 +46,13 @@ func main() {
 	ctx := context.Background()
 
 	const permits = 2
-	semaphore, err := ipc.NewBoundedSemaphore(permits, ipc.ObjectConfig{})
+	semaphore, err := ipc.NewBoundedSemaphore(permits)
 	if err != nil {
 		log.Fatal(err)
 	}
 
 	defer semaphore.Close()
-	inside, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+	inside, err := ipc.NewAtomic(0)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -40,12 +40,12 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	counter, err := ipc.NewAtomic(0, ipc.ObjectConfig{})
+	counter, err := ipc.NewAtomic(0)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer counter.Close()
-	array, err := ipc.NewArray[float64](3, ipc.ObjectConfig{})
+	array, err := ipc.NewArray[float64](3)
 	if err != nil {
 		log.Fatal(err)
 	}

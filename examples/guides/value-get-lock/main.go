@@ -27,7 +27,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	value, err := ipc.NewValue(0, ipc.ValueConfig{})
+	value, err := ipc.NewValue(0)
 	if err != nil {
 		log.Fatal(err)
 	}

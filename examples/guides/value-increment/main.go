@@ -28,7 +28,7 @@ func main() {
 	mp.Init()
 	ctx := context.Background()
 
-	number, err := ipc.NewValue(0, ipc.ValueConfig{})
+	number, err := ipc.NewValue(0)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -78,17 +78,17 @@ func main() {
 
 // countTwice runs increment in two processes at the same time, and returns the resulting number.
 func countTwice(ctx context.Context, increment *mp.Func[shared, struct{}]) (int, error) {
-	number, err := ipc.NewValue(0, ipc.ValueConfig{})
+	number, err := ipc.NewValue(0)
 	if err != nil {
 		return 0, err
 	}
 	defer number.Close()
-	lock, err := ipc.NewMutex(ipc.ObjectConfig{})
+	lock, err := ipc.NewMutex()
 	if err != nil {
 		return 0, err
 	}
 	defer lock.Close()
-	barrier, err := ipc.NewBarrier(2, ipc.ObjectConfig{})
+	barrier, err := ipc.NewBarrier(2)
 	if err != nil {
 		return 0, err
 	}
