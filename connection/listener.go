@@ -97,7 +97,7 @@ func (l *Listener[T]) logPanic() {
 	}
 }
 
-// Close ends the listener, and connections that have not been accepted. Accepted connections stay
+// Close closes the listener, and connections that have not been accepted. Accepted connections stay
 // open. It removes the file of a Unix socket, unless another listener's file is there now. Closing
 // twice is fine.
 func (l *Listener[T]) Close() error {

@@ -17,8 +17,8 @@ import (
 // stopped worker never answers.
 const patience = 10 * time.Second
 
-// CPUProfile measures for d where all workers of the pool that are in service spend their processor
-// time, including time in C, and writes one gzipped profile for go tool pprof to w. Each sample has
+// CPUProfile takes a CPU profile of all workers of the pool that are in service, for the duration
+// d, and writes it to w, gzipped, for go tool pprof. It includes time spent in C. Each sample has
 // the labels mp_worker, the worker's slot in the pool, and mp_pid. Use -tagfocus or -tagroot
 // mp_worker to tell workers apart.
 //
@@ -27,7 +27,7 @@ const patience = 10 * time.Second
 // not answer, for instance because their task itself is profiling or because they are stopped for
 // more than ten seconds, CPUProfile writes the profile of the rest and returns an error that names
 // them. If the pool has no worker in service, CPUProfile waits until its workers have started, for
-// at most ten seconds and d. If there is still none, it writes nothing and returns an error.
+// at most d plus ten seconds. If there is still none, it writes nothing and returns an error.
 //
 // Only one CPU profile of a worker can be taken at a time; a second one returns an error. Profiling
 // costs the workers about as much as [runtime/pprof] does. This process uses at most about 200 MB

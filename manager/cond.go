@@ -48,9 +48,9 @@ var errNotHeldAgain = fmt.Errorf("%w: the context of a Cond's Wait has ended, an
 // the manager is stopped or another client keeps the Mutex. If the manager gives it back later, it
 // is released at once, and a signal goes to another waiter.
 //
-// In Python, Wait takes the lock again however long that takes. Here a client that never releases
-// it would keep the contexts of others from ending their calls. So a caller that gets ErrNotHeld
-// must not call Unlock: it could release the lock of another goroutine.
+// In Python, Wait takes the lock again however long that takes. Here that would let a client that
+// never releases the Mutex block other callers beyond the end of their contexts. A caller that gets
+// ErrNotHeld must not call Unlock, which could release the lock for another goroutine.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return cause.Of(ctx)

@@ -46,9 +46,10 @@ type Config struct {
 // Some limits are fixed. One request, or all requests of a [Manager.Do] together, may name at most
 // 1,048,576 elements or keys, since other clients wait meanwhile; a key that is put into a Dict or
 // Set counts as four. A request that names more returns ErrLimit and does nothing. Requests and
-// answers of more than 64 KiB wait until there is room. The process tree has room for 256 MiB of
-// such requests and 512 MiB of unread answers, and one process for 64 MiB and 256 MiB of them. A
-// client that has not read for two seconds is disconnected if others need the room.
+// answers of more than 64 KiB wait until there is room. There is room for 256 MiB of such requests
+// from this process tree, of which one process may use 64 MiB, and for 512 MiB of unread answers,
+// of which one process may use 256 MiB. A client that has not read for two seconds is disconnected
+// if others need the room.
 type Limits struct {
 	// Objects is the maximum number of live objects. Defaults to 1,000,000.
 	Objects int

@@ -370,7 +370,7 @@ func Update[K comparable, V, A any](ctx context.Context, d *Dict[K, V], key K, f
 
 // UpdateAll is like [Update] for many keys in one message, each with an argument of its own. It
 // changes the keys one by one, so others can see some changed before the rest. If f returns an
-// error for one key, UpdateAll returns it, and some of the other keys have been changed.
+// error for one key, UpdateAll returns it, and some of the other keys may have been changed.
 func UpdateAll[K comparable, V, A any](ctx context.Context, d *Dict[K, V], f *Func[V, A], args map[K]A) error {
 	if len(args) == 0 {
 		return nil
@@ -411,10 +411,10 @@ func change[V, A any](ctx context.Context, r *request, err error, f *Func[V, A],
 	return value, err
 }
 
-// Close ends this process's use of the Dict, and of the copies that it has sent on. Other processes
-// are not affected. Without Close the use ends when the garbage collector finds that the proxy is
-// unreachable, or with the process; but a Dict whose proxy was sent on is kept until Close or the
-// end of the process.
+// Close ends the proxy: this process no longer keeps the Dict alive, neither for itself nor for
+// copies of the proxy that it has sent on. Processes that have received a copy are not affected.
+// Without Close, the same happens when the garbage collector finds that the proxy is unreachable.
+// But if the proxy was sent on, only the end of the process releases the Dict.
 func (d *Dict[K, V]) Close() error { return d.p.close() }
 
 // MarshalBinary encodes the proxy, not the contents.

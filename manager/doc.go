@@ -38,9 +38,9 @@
 // message of mp, and put into other objects of the same manager, for example into a Dict of Lists.
 // An object lives as long as some process has a proxy of it, or it is in an object that lives, or
 // it was made with a name ([Named]). The garbage collector finds a proxy that is no longer used;
-// Close ends one at once. A proxy that was sent on keeps its object alive until it is closed or its
-// process ends, and then for a minute more ([Config].Linger), since its copy may still be on its
-// way.
+// Close ends one at once. A proxy that was sent on keeps its object alive until it is closed, or
+// until its process has ended and a minute more has passed ([Config].Linger), since its copy may
+// still be on its way.
 //
 // Values are copied: they are encoded like the arguments of tasks. A manager cannot keep objects of
 // package ipc or files.

@@ -14,8 +14,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// Updates returns an option for one Map or Stream, and the sequence of its updates. Another
-// goroutine than the one that waits for the Map must range over them:
+// Updates returns an option for one Map or Stream, and the sequence of its updates. A goroutine
+// other than the one that waits for the Map must range over it:
 //
 //	follow, updates := progress.Updates()
 //	out := mp.MapAsync(ctx, pool, resize, images, follow)

@@ -192,7 +192,8 @@ func listInsert(x *exec) error {
 	return l.insert(x, at)
 }
 
-// setElement reads an index and a value, and sets the element.
+// setElement reads an index and a value, and sets the element. If show is set, it writes the old
+// value first.
 func (x *exec) setElement(show bool) error {
 	i, b := x.in.Int(), x.in.Bytes()
 	if err := x.in.Err(); err != nil {
