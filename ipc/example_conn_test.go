@@ -32,8 +32,8 @@ func answerUpper(ctx context.Context, c *ipc.Conn[string]) error {
 	}
 }
 
-var answerOne = mp.Register("answerOne", func(ctx context.Context, c *ipc.Conn[string]) (struct{}, error) {
-	return struct{}{}, answerUpper(ctx, c)
+var answerOne = mp.RegisterAction("answerOne", func(ctx context.Context, c *ipc.Conn[string]) error {
+	return answerUpper(ctx, c)
 })
 
 // A pipe goes both ways. The end that the child is given is the child's: here nothing has
@@ -69,13 +69,13 @@ func ExampleNewPipe() {
 	// <nil>
 }
 
-var sendRoots = mp.Register("sendRoots", func(ctx context.Context, w *ipc.Conn[float64]) (struct{}, error) {
+var sendRoots = mp.RegisterAction("sendRoots", func(ctx context.Context, w *ipc.Conn[float64]) error {
 	for i := range 4 {
 		if err := w.Send(ctx, math.Sqrt(float64(i*i))); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, w.Close() // a pool's worker lives on
+	return w.Close() // a pool's worker lives on
 })
 
 // Of a pipe that goes one way the first end receives and the second sends.
@@ -159,14 +159,14 @@ func ExampleConn() {
 	// 2 <nil>
 }
 
-var sendBlocks = mp.Register("sendBlocks", func(ctx context.Context, c *ipc.Conn[struct{}]) (struct{}, error) {
+var sendBlocks = mp.RegisterAction("sendBlocks", func(ctx context.Context, c *ipc.Conn[struct{}]) error {
 	block := make([]byte, 0, 1<<16)
 	for n := 1000; n <= cap(block); n *= 4 {
 		if err := c.SendBytes(ctx, block[:n]); err != nil { // it is ours again at once
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, c.Close()
+	return c.Close()
 })
 
 // Bytes are received into memory that is used again and again. What is too long for it is

@@ -58,13 +58,13 @@ type putting struct {
 	Name    string
 }
 
-var putTwo = mp.Register("putTwo", func(ctx context.Context, p putting) (struct{}, error) {
+var putTwo = mp.RegisterAction("putTwo", func(ctx context.Context, p putting) error {
 	for i := range 2 {
 		if err := p.Results.Put(ctx, fmt.Sprintf("%s%d", p.Name, i+1)); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // Workers put results while they run. What is in a queue that is closed can be got.
@@ -130,19 +130,19 @@ type warehouse struct {
 	Packed *ipc.Atomic[int]
 }
 
-var pack = mp.Register("pack", func(ctx context.Context, w warehouse) (struct{}, error) {
+var pack = mp.RegisterAction("pack", func(ctx context.Context, w warehouse) error {
 	for o, err := range w.Orders.All(ctx) {
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		if _, err := w.Packed.Add(o.Count); err != nil {
-			return struct{}{}, err
+			return err
 		}
 		if err := w.Orders.TaskDone(); err != nil { // not got: dealt with
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // Join waits until all that was put has been dealt with, while those who do that wait for
@@ -184,14 +184,14 @@ func ExampleQueue_Join() {
 	// <nil>
 }
 
-var putSquares = mp.Register("putSquares", func(ctx context.Context, squares *ipc.Queue[int]) (struct{}, error) {
+var putSquares = mp.RegisterAction("putSquares", func(ctx context.Context, squares *ipc.Queue[int]) error {
 	for i := 1; ; i++ {
 		err := squares.Put(ctx, i*i)
 		if errors.Is(err, mp.ErrClosed) { // nobody needs more
-			return struct{}{}, nil
+			return nil
 		}
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
 })
@@ -226,20 +226,20 @@ func ExampleQueue_Discard() {
 	// <nil>
 }
 
-var fillFrames = mp.Register("fillFrames", func(ctx context.Context, frames *ipc.Queue[*ipc.Slab[byte]]) (struct{}, error) {
+var fillFrames = mp.RegisterAction("fillFrames", func(ctx context.Context, frames *ipc.Queue[*ipc.Slab[byte]]) error {
 	for i := range 10 {
 		frame, err := ipc.NewSlab[byte](1 << 20)
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		for j := range frame.Slice() { // its content is undefined until then
 			frame.Slice()[j] = byte(i)
 		}
 		if err := frames.Put(ctx, frame); err != nil { // it is still ours
-			return struct{}{}, errors.Join(err, frame.Close())
+			return errors.Join(err, frame.Close())
 		}
 	}
-	return struct{}{}, frames.Close()
+	return frames.Close()
 })
 
 // Slabs go through a queue without being copied. As each is closed at the other end, its
@@ -273,14 +273,14 @@ func ExampleSlab_queue() {
 	// <nil>
 }
 
-var sayAndExit = mp.Register("sayAndExit", func(ctx context.Context, lines *ipc.Queue[string]) (struct{}, error) {
+var sayAndExit = mp.RegisterAction("sayAndExit", func(ctx context.Context, lines *ipc.Queue[string]) error {
 	for _, line := range []string{"it begins", "it goes on"} {
 		if err := lines.Put(ctx, line); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
 	os.Exit(3)
-	return struct{}{}, nil
+	return nil
 })
 
 // A queue does not end with who puts: other processes may. Select waits for an element

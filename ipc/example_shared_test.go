@@ -29,8 +29,8 @@ type sample struct {
 	X      float64
 }
 
-var measure = mp.Register("measure", func(ctx context.Context, s sample) (struct{}, error) {
-	return struct{}{}, s.Extent.Update(ctx, func(e *extent) error {
+var measure = mp.RegisterAction("measure", func(ctx context.Context, s sample) error {
+	return s.Extent.Update(ctx, func(e *extent) error {
 		e.Min, e.Max, e.N = min(e.Min, s.X), max(e.Max, s.X), e.N+1
 		return nil
 	})
@@ -63,9 +63,9 @@ type steps struct {
 	N    int
 }
 
-var advance = mp.Register("advance", func(_ context.Context, s steps) (struct{}, error) {
+var advance = mp.RegisterAction("advance", func(_ context.Context, s steps) error {
 	_, err := s.Done.Add(s.N)
-	return struct{}{}, err
+	return err
 })
 
 // An Atomic shows how far all workers have come, at a few nanoseconds a step.
@@ -92,11 +92,11 @@ type part struct {
 	Lo, Hi int
 }
 
-var rootsInPlace = mp.Register("rootsInPlace", func(_ context.Context, p part) (struct{}, error) {
+var rootsInPlace = mp.RegisterAction("rootsInPlace", func(_ context.Context, p part) error {
 	for i, x := range p.Array.Slice()[p.Lo:p.Hi] {
 		p.Array.Slice()[p.Lo+i] = math.Sqrt(x)
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 // Workers change an array in place. None of its elements is sent, only where it is.
@@ -168,14 +168,14 @@ func ExampleArray_result() {
 	// Output: [0 1 2 3 4]
 }
 
-var shout = mp.Register("shout", func(_ context.Context, name string) (struct{}, error) {
+var shout = mp.RegisterAction("shout", func(_ context.Context, name string) error {
 	m, err := ipc.OpenSharedMemory(name) // as a program would that knows only the name
 	if err != nil {
-		return struct{}{}, err
+		return err
 	}
 	defer m.Close() // here; the name and the memory stay
 	copy(m.Bytes(), bytes.ToUpper(m.Bytes()))
-	return struct{}{}, nil
+	return nil
 })
 
 // Memory with a name is found by any program of the user.

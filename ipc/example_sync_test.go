@@ -21,14 +21,14 @@ type ledger struct {
 	Accounts *ipc.Array[int]
 }
 
-var transfer = mp.Register("transfer", func(ctx context.Context, l ledger) (struct{}, error) {
+var transfer = mp.RegisterAction("transfer", func(ctx context.Context, l ledger) error {
 	if err := l.Lock.Lock(ctx); err != nil {
-		return struct{}{}, err
+		return err
 	}
 	accounts := l.Accounts.Slice()
 	accounts[0] -= 5
 	accounts[1] += 5
-	return struct{}{}, l.Lock.Unlock()
+	return l.Lock.Unlock()
 })
 
 // What two workers do with the lock held adds up.
@@ -53,9 +53,9 @@ func ExampleMutex() {
 	// Output: [500 500] <nil>
 }
 
-var dieInTransfer = mp.Register("dieInTransfer", func(ctx context.Context, l ledger) (struct{}, error) {
+var dieInTransfer = mp.RegisterAction("dieInTransfer", func(ctx context.Context, l ledger) error {
 	if err := l.Lock.Lock(ctx); err != nil {
-		return struct{}{}, err
+		return err
 	}
 	l.Accounts.Slice()[0] -= 5
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -107,14 +107,14 @@ type quotes struct {
 	Price *ipc.Array[float64] // bid and ask
 }
 
-var raise = mp.Register("raise", func(ctx context.Context, q quotes) (struct{}, error) {
+var raise = mp.RegisterAction("raise", func(ctx context.Context, q quotes) error {
 	if err := q.Lock.Lock(ctx); err != nil {
-		return struct{}{}, err
+		return err
 	}
 	p := q.Price.Slice()
 	p[0]++
 	p[1]++
-	return struct{}{}, q.Lock.Unlock()
+	return q.Lock.Unlock()
 })
 
 var spread = mp.Register("spread", func(ctx context.Context, q quotes) (float64, error) {
@@ -172,15 +172,15 @@ func (j journal) add(held *ipc.Held, line int) error {
 	return held.Unlock()
 }
 
-var addPair = mp.Register("addPair", func(ctx context.Context, j journal) (struct{}, error) {
+var addPair = mp.RegisterAction("addPair", func(ctx context.Context, j journal) error {
 	held, err := j.Lock.Lock(ctx)
 	if err != nil {
-		return struct{}{}, err
+		return err
 	}
 	if err := errors.Join(j.add(held, 1), j.add(held, 2)); err != nil {
-		return struct{}{}, err
+		return err
 	}
-	return struct{}{}, held.Unlock()
+	return held.Unlock()
 })
 
 // Functions that lock call each other: who has the Held is the holder.
@@ -209,14 +209,14 @@ type belt struct {
 	Items *ipc.Array[int]
 }
 
-var produce = mp.Register("produce", func(_ context.Context, b belt) (struct{}, error) {
+var produce = mp.RegisterAction("produce", func(_ context.Context, b belt) error {
 	for i := range b.Items.Slice() {
 		b.Items.Slice()[i] = i * i
 		if err := b.Ready.Release(); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 var consume = mp.Register("consume", func(ctx context.Context, b belt) (sum int, err error) {
@@ -253,12 +253,12 @@ func ExampleSemaphore() {
 	// Output: 285 <nil>
 }
 
-var useLicense = mp.Register("useLicense", func(ctx context.Context, licenses *ipc.BoundedSemaphore) (struct{}, error) {
+var useLicense = mp.RegisterAction("useLicense", func(ctx context.Context, licenses *ipc.BoundedSemaphore) error {
 	if err := licenses.Acquire(ctx); err != nil {
-		return struct{}{}, err
+		return err
 	}
 	os.Exit(3) // what the license is for crashes
-	return struct{}{}, licenses.Release()
+	return licenses.Release()
 })
 
 // The permits of a worker that dies come back.
@@ -306,13 +306,13 @@ func (s slot) swap(ctx context.Context, empty bool, next int) (old int, err erro
 	return old, s.Changed.Broadcast()
 }
 
-var put = mp.Register("put", func(ctx context.Context, s slot) (struct{}, error) {
+var put = mp.RegisterAction("put", func(ctx context.Context, s slot) error {
 	for n := range 4 {
 		if _, err := s.swap(ctx, true, n+1); err != nil {
-			return struct{}{}, err
+			return err
 		}
 	}
-	return struct{}{}, nil
+	return nil
 })
 
 var take = mp.Register("take", func(ctx context.Context, s slot) (taken []int, err error) {
@@ -439,14 +439,14 @@ func ExampleBarrier() {
 	// Output: [30 30] <nil>
 }
 
-var flush = mp.Register("flush", func(_ context.Context, g *ipc.WaitGroup) (struct{}, error) {
+var flush = mp.RegisterAction("flush", func(_ context.Context, g *ipc.WaitGroup) error {
 	if err := g.Add(1); err != nil {
-		return struct{}{}, err
+		return err
 	}
 	go func() { // goes on after the task's end, in the worker
 		_ = g.Done()
 	}()
-	return struct{}{}, nil
+	return nil
 })
 
 // What tasks leave running in their workers can be waited for.
