@@ -32,9 +32,7 @@ func answerUpper(ctx context.Context, c *ipc.Conn[string]) error {
 	}
 }
 
-var answerOne = mp.RegisterAction("answerOne", func(ctx context.Context, c *ipc.Conn[string]) error {
-	return answerUpper(ctx, c)
-})
+var answerOne = mp.RegisterAction("answerOne", answerUpper)
 
 // A pipe goes both ways. The end that the child is given is the child's: here nothing has
 // to be closed for each side to see the end of the other.
