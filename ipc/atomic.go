@@ -12,6 +12,11 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
+// Number is the constraint of the types that an [Atomic] can have.
+type Number interface {
+	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
+}
+
 // An Atomic is a number in shared memory that is read and changed in single steps. It can be
 // sent like a [Mutex] and is safe for concurrent use. An operation costs a few
 // nanoseconds, and what moving a cache line costs when several processors change it.

@@ -1,0 +1,410 @@
+package ipc
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-multiprocessing/mp/internal/errs"
+	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/xsync"
+)
+
+// pipeEnd is an end of a pipe that this process has, or had.
+type pipeEnd struct {
+	mem    *share.Object
+	pipe   *xsync.Pipe
+	end    int
+	oneWay bool
+	most   int // bytes of a message, without the first
+	// mostNext bounds the bytes of messages that are received; 0 is no bound of its own.
+	mostNext atomic.Int64
+	// carries says that messages may bring along what is to be let go of with them.
+	carries bool
+	trip    atomic.Uint32 // since which this process has it, or on which it is
+	use     atomic.Int32  // how many use it; negative: it was sent on
+	closed  atomic.Bool   // by the user
+	left    atomic.Bool   // it was sent so that nothing of it is needed here any more
+	gone    atomic.Bool   // the memory was let go
+
+	unread unreleased // of what was sent here
+
+	drop atomic.Pointer[func([]byte)] // what shut was given, for an end that comes back
+}
+
+// away is more than ever use it.
+const away = math.MinInt32 / 2
+
+// enter says that the end is used, until leave.
+func (e *pipeEnd) enter() error {
+	if e.use.Add(1) < 0 {
+		e.use.Add(-1)
+		return ErrMoved
+	}
+	if e.closed.Load() {
+		e.use.Add(-1)
+		return ErrClosed
+	}
+	return nil
+}
+
+func (e *pipeEnd) leave() { e.use.Add(-1) }
+
+func (e *pipeEnd) maySend() error {
+	if e.oneWay && e.end == receivingEnd {
+		return ErrDirection
+	}
+	return nil
+}
+
+func (e *pipeEnd) mayReceive() error {
+	if e.oneWay && e.end != receivingEnd {
+		return ErrDirection
+	}
+	return nil
+}
+
+func (e *pipeEnd) send(ctx context.Context, b []byte) error {
+	if err := e.fits(len(b)-1, "encoded"); err != nil {
+		return err
+	}
+	p := e.parcel()
+	p.ctx = ctx
+	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
+}
+
+// sendBytes sends bytes. Large ones are not copied before they go outside: their place says how
+// they were sent, in the place of a first byte.
+func (e *pipeEnd) sendBytes(ctx context.Context, b []byte) error {
+	if e.pipe.Sent(e.end).FitsIn(len(b)) {
+		return asCopy(b, func(message []byte) error { return e.send(ctx, message) })
+	}
+	if err := e.fits(len(b), "encoded"); err != nil {
+		return err
+	}
+	p := e.parcel()
+	p.ctx = ctx
+	p.bytes = true
+	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
+}
+
+func (e *pipeEnd) trySend(b []byte) error {
+	if err := e.fits(len(b)-1, "encoded"); err != nil {
+		return err
+	}
+	p := e.parcel()
+	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
+}
+
+func (e *pipeEnd) trySendBytes(b []byte) error {
+	if e.pipe.Sent(e.end).FitsIn(len(b)) {
+		return asCopy(b, e.trySend)
+	}
+	if err := e.fits(len(b), "encoded"); err != nil {
+		return err
+	}
+	p := e.parcel()
+	p.bytes = true
+	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
+}
+
+// parcel is a message that is being sent. Without a context it does not wait for room.
+func (e *pipeEnd) parcel() parcel {
+	return parcel{outside: e.outside(), list: &e.unread, ring: e.pipe.Sent(e.end)}
+}
+
+// outside holds messages too large for the ring. Each begins with a byte that says how it was sent, except
+// those sent by SendBytes, so there is one byte more than a message may have.
+func (e *pipeEnd) outside() outside { return outside{e.mem, max(e.most, e.most+1)} }
+
+func (e *pipeEnd) longest() int { return e.most }
+
+// fits returns an error if a message of n bytes is too long.
+func (e *pipeEnd) fits(n int, doing string) error {
+	if n <= e.most {
+		return nil
+	}
+	return tooLong("message", doing, n, "MaxMessage", e.most)
+}
+
+func (e *pipeEnd) sendError(err error) error {
+	if errors.Is(err, errs.ErrClosed) && !e.closed.Load() {
+		return io.ErrClosedPipe
+	}
+	return err
+}
+
+func (e *pipeEnd) receive(ctx context.Context, buf []byte) ([]byte, error) {
+	rec, err := e.received().Get(ctx, buf)
+	return e.got(ctx, buf, rec, err)
+}
+
+func (e *pipeEnd) tryReceive(buf []byte) ([]byte, error) {
+	rec, err := e.received().TryGet(buf)
+	return e.got(context.Background(), buf, rec, err)
+}
+
+// got appends to buf what was got.
+func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err error) ([]byte, error) {
+	switch {
+	case errors.Is(err, errs.ErrClosed) && !e.closed.Load():
+		return buf, io.EOF
+	case err != nil:
+		return buf, err
+	case !rec.Spilled:
+		n := len(rec.Bytes) - len(buf) - 1
+		if most := e.mostNext.Load(); most > 0 && int64(n) > most {
+			return rec.Bytes, codecError("message", "decoded", fmt.Errorf("%w: %d bytes, where only %d were expected", ErrTooLong, n, most))
+		}
+		return rec.Bytes, e.fits(n, "decoded")
+	}
+	place, begin := append([]byte(nil), rec.Bytes[len(buf):]...), len(buf)
+	if e.outside().isBytes(place) {
+		buf = append(buf, byBytes)
+	}
+	b, err := e.nextFrom().take(ctx, place, buf)
+	e.received().Released()
+	if err != nil {
+		return b, unreadable("message", err)
+	}
+	return b, e.fits(len(b)-begin-1, "decoded")
+}
+
+// nextFrom is outside for messages that are received.
+func (e *pipeEnd) nextFrom() outside {
+	o := e.outside()
+	if n := e.mostNext.Load(); n > 0 {
+		o.most = min(o.most, int(n)+1)
+	}
+	return o
+}
+
+// nextOutside returns how many bytes the next message claims to have, if it lies outside; else 0.
+func (e *pipeEnd) nextOutside() int {
+	if e.enter() != nil {
+		return 0
+	}
+	defer e.leave()
+	var place [xsync.SpillSize]byte
+	if !e.received().NextSpill(place[:]) {
+		return 0
+	}
+	return int(min(lengthOf(place[:]), math.MaxInt64))
+}
+
+func (e *pipeEnd) foresee(f func(message []byte)) {
+	e.received().Foresee(e.outside().foreseeing(f))
+}
+
+func (e *pipeEnd) received() *xsync.Ring { return e.pipe.Received(e.end) }
+
+func (e *pipeEnd) readyNow() bool { return e.received().ReadyNow() }
+
+func (e *pipeEnd) await(ctx context.Context) error { return e.received().Ready(ctx) }
+
+func (e *pipeEnd) enlist(s *selection) (stop func()) {
+	if s.watch == nil || e.enter() != nil { // it is closed by now
+		return nothing
+	}
+	s.watch.Ring(e.received())
+	return e.leave
+}
+
+// shut closes the end, or will if it comes back from where it was sent. Drop is called for what
+// was not received.
+func (e *pipeEnd) shut(drop func([]byte)) {
+	e.drop.Store(&drop)
+	switch {
+	case e.closed.Swap(true):
+	case e.use.Load() >= 0:
+		e.closeHere(drop)
+	case e.left.Load():
+		e.release(false)
+	}
+}
+
+// forget is shut for an end that is no longer reachable.
+func (e *pipeEnd) forget(drop func([]byte)) {
+	if e.use.Load() < 0 {
+		e.release(false) // whoever it was sent to has it
+		return
+	}
+	e.shut(drop)
+}
+
+// closeHere closes an end that this process has.
+func (e *pipeEnd) closeHere(drop func([]byte)) {
+	last := e.pipe.CloseEnd(e.end, e.trip.Load())
+	l := leftovers{outside: e.nextFrom(), carries: e.carries, drop: func(message []byte) { ofValue(message, drop) }}
+	l.takeFrom(e.received())
+	if last {
+		l.takeFrom(e.pipe.Sent(e.end))
+	}
+	l.dropAll(func() { e.release(last) })
+}
+
+// abandon closes an end of which the type of messages is not known here. Messages that were
+// not received are dropped when the other end is closed.
+func (e *pipeEnd) abandon() {
+	e.closed.Store(true)
+	e.release(e.pipe.CloseEnd(e.end, e.trip.Load()))
+}
+
+// release lets the memory go: if the last end is closed, for everybody.
+func (e *pipeEnd) release(last bool) {
+	if last {
+		e.pipe.Close()
+		e.mem.End()
+		e.unread.end()
+	}
+	if e.gone.Swap(true) {
+		return
+	}
+	if last || e.unread.atMost(0) {
+		e.mem.Close()
+		return
+	}
+	e.awaitEnd(firstPause)
+}
+
+// awaitEnd lets the memory go when what was sent here has been released, or when nobody has the other end: then the
+// messages end.
+func (e *pipeEnd) awaitEnd(pause time.Duration) {
+	time.AfterFunc(pause, func() {
+		switch {
+		case e.pipe.Over():
+			e.unread.end()
+		case !e.unread.atMost(0):
+			e.awaitEnd(min(2*pause, time.Second))
+			return
+		}
+		e.mem.Close()
+	})
+}
+
+// depart lets the end go.
+func (e *pipeEnd) depart(forGood bool) error {
+	if !e.use.CompareAndSwap(0, away) {
+		if e.use.Load() < 0 {
+			return ErrMoved
+		}
+		return errInUse
+	}
+	trip, ok := e.pipe.Depart(e.end, e.trip.Load(), forGood)
+	if !ok {
+		e.use.Add(-away)
+		return ErrClosed
+	}
+	e.trip.Store(trip)
+	e.left.Store(forGood)
+	return nil
+}
+
+// comeBack takes the end back, unless somebody else has it by now.
+func (e *pipeEnd) comeBack() {
+	if e.use.Load() >= 0 || !e.pipe.Arrive(e.end, e.trip.Load()) {
+		return
+	}
+	e.use.Add(-away)
+	if e.closed.Load() { // meanwhile
+		e.closeHere(*e.drop.Load())
+	}
+}
+
+// settle lets the end go for good.
+func (e *pipeEnd) settle() {
+	if e.use.Load() >= 0 {
+		return
+	}
+	e.pipe.Settle(e.end, e.trip.Load())
+	e.left.Store(true)
+	if e.closed.Load() { // meanwhile
+		e.release(false)
+	}
+}
+
+// lose closes the end if it is still on its way.
+func (e *pipeEnd) lose() {
+	if e.use.Load() < 0 && !e.gone.Load() {
+		e.release(e.pipe.Lose(e.end, e.trip.Load()))
+	}
+}
+
+// A ticket is what another process needs to take an end that is on its way.
+const ticketSize = share.TokenSize + 6
+
+func (e *pipeEnd) ticket() ([]byte, error) {
+	if e.use.Load() >= 0 {
+		return nil, errOutside
+	}
+	t, err := e.mem.Token()
+	if err != nil {
+		return nil, err
+	}
+	b := append(t.Append(nil), byte(e.end), 0)
+	if e.oneWay {
+		b[len(b)-1] = 1
+	}
+	return binary.LittleEndian.AppendUint32(b, e.trip.Load()), nil
+}
+
+// arrive takes over the end that a ticket names. Its messages have at most most bytes, and may bring something
+// along if carries is set.
+func arrive(ticket []byte, most int, carries bool) (*pipeEnd, error) {
+	e, err := meetEnd(ticket)
+	if err != nil {
+		return nil, err
+	}
+	if !e.pipe.Arrive(e.end, e.trip.Load()) {
+		e.release(false)
+		return nil, ErrMoved
+	}
+	e.most, e.carries = most, carries
+	return e, nil
+}
+
+// loseEnd closes the end that a ticket is of, unless another process has it. This process must not have had it
+// before: see notHere.
+func loseEnd(ticket []byte) {
+	if e, err := meetEnd(ticket); err == nil {
+		e.pipe.Arrive(e.end, e.trip.Load())
+		e.abandon()
+	}
+}
+
+// hasEnd reports whether this process has the end that a ticket is of.
+func hasEnd(ticket []byte) bool {
+	e, err := meetEndBy(share.MeetAgain, ticket)
+	if err != nil {
+		return false
+	}
+	defer e.release(false)
+	return e.pipe.Has(e.end, e.trip.Load())
+}
+
+// meetEnd returns the end that a ticket is of, which somebody else may have.
+func meetEnd(ticket []byte) (*pipeEnd, error) { return meetEndBy(share.Meet, ticket) }
+
+func meetEndBy(meet func(share.Token) (*share.Object, error), ticket []byte) (*pipeEnd, error) {
+	t, rest, err := share.ParseToken(ticket, xsync.KindPipe)
+	if err != nil {
+		return nil, err
+	}
+	obj, err := meet(t)
+	if err != nil {
+		return nil, err
+	}
+	n := len(obj.Bytes()) - xsync.PipeHead
+	if rest[0] > 1 || rest[1] > 1 || n < 2*minBuffer || n > 2*maxBuffer || n%16 != 0 {
+		obj.Close()
+		return nil, errNoConn
+	}
+	e := &pipeEnd{mem: obj, most: defaultMost, pipe: xsync.OpenPipe(obj.Memory(), obj.Bytes()[xsync.PipeHead:]), end: int(rest[0]), oneWay: rest[1] == 1}
+	e.trip.Store(binary.LittleEndian.Uint32(rest[2:]))
+	return e, nil
+}
