@@ -11,27 +11,26 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// An Array is a slice in shared memory: what one process writes into it, all others see.
-// Its elements are numbers, or arrays and structs of numbers. It can be sent like a
-// [Mutex], which costs the same however large it is.
+// An Array is a slice in shared memory: all processes that have it see what one of them writes. Its
+// elements are numbers, or arrays and structs of numbers. It can be sent like a [Mutex], at a cost
+// that does not depend on its length. After Close the memory is released when no View of it is in
+// use.
 //
-// The memory is released after Close when no View of it is in use.
-//
-// Nothing orders what several goroutines do with an element, as with any slice: a lock
-// does, an event, or a task's begin and end.
+// An Array does not order concurrent accesses to an element, nor does any slice. A lock or an event
+// does, and so do the begin and the end of a task.
 type Array[T any] struct {
 	object[Array[T], array[T], *array[T]]
 }
 
 type array[T any] struct {
 	handle
-	cell *xsync.Cell // of one among others
+	cell *xsync.Cell // only of a small object
 	data []T
 }
 
-// NewArray makes an Array of n zeros, which lives until [Array.Close]. One of up to 32 KiB
-// costs as much as a [Mutex]; a larger one some ten microseconds, a descriptor, and memory as
-// it is used. A T that cannot be shared, and an n below 1, are errors.
+// NewArray makes an Array of n zeros, which lives until [Array.Close]. An Array of up to 32 KiB
+// costs as much as a [Mutex]. A larger one costs some ten microseconds, a descriptor, and memory as
+// it is used. NewArray returns an error if a T cannot be shared, or if n is below 1.
 func NewArray[T any](n int, opts ...Option) (*Array[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
@@ -52,6 +51,7 @@ func NewArray[T any](n int, opts ...Option) (*Array[T], error) {
 // maxBytes is more than any machine has.
 const maxBytes = 1 << 46
 
+// use sets a to an object, whose cell the given function makes or opens if the object is small.
 func (a *array[T]) use(o *share.Object, n int, cell func(xsync.Memory) *xsync.Cell) {
 	a.data = shm.Slice[T](o.Data())[:n:n]
 	if o.Small() {
@@ -89,8 +89,8 @@ func (a *array[T]) end(owned bool) {
 	}
 }
 
-// Len is the number of elements, also after Close; 0 for an Array that no constructor has
-// made.
+// Len returns the number of elements, also after Close. It returns 0 if no constructor has made the
+// Array.
 func (a *Array[T]) Len() int {
 	if a.in == nil {
 		return 0
@@ -98,11 +98,12 @@ func (a *Array[T]) Len() int {
 	return len(a.in.data)
 }
 
-// Slice returns the shared memory itself; nil if the Array is closed. It costs nothing.
+// Slice returns the shared memory itself, or nil if the Array is closed. It costs nothing.
 //
-// The slice is valid until Close, here or by the owner; in a task of a [mp.Pool], for which
-// the Array is an argument, it stays so until the task returns. Using it later may end
-// the process with a fault that cannot be recovered, if the Array is large. [Array.View] cannot.
+// The slice is valid until this process or the owner closes the Array. In a task of a [mp.Pool]
+// that received the Array as an argument, the slice stays valid until the task returns. Using the
+// slice of a large Array later may end the process with a fault that it cannot recover from.
+// [Array.View] avoids this.
 func (a *Array[T]) Slice() []T {
 	if a.in == nil || a.in.gone() {
 		return nil
@@ -113,8 +114,8 @@ func (a *Array[T]) Slice() []T {
 
 func (a *array[T]) gone() bool { return a.obj.Gone() || a.cell != nil && !a.cell.Open() }
 
-// View calls f with the shared memory, which stays mapped until f returns, whoever closes
-// the Array meanwhile. It returns [ErrClosed] or the error of f.
+// View calls f with the shared memory, which stays mapped until f returns, even if the Array is
+// closed meanwhile. It returns f's error or [ErrClosed].
 func (a *Array[T]) View(f func([]T) error) error {
 	if a.in == nil {
 		return errNotMade
@@ -130,18 +131,20 @@ func (a *Array[T]) View(f func([]T) error) error {
 }
 
 const (
-	// mostThin is up to how many bytes an Array may be copied of which nothing was written, and thin is how many times
-	// as large as what was written a larger one may be.
+	// mostThin is the size in bytes up to which Copy copies an Array of another process in any
+	// case.
 	mostThin = 64 << 20
-	thin     = 8
+	// thin is how many times as large as what was written a larger Array may be.
+	thin = 8
 )
 
-// Copy returns a copy of the elements, in memory of this process alone. The error is usually [ErrClosed].
+// Copy returns a copy of the elements, in memory of this process alone. The error is usually
+// [ErrClosed].
 //
-// Elements that were never written take no memory, so another process can make an Array of any length at no cost;
-// a copy takes memory for all of them. So Copy also returns an error for an Array of another process that has more
-// than 64 MiB, and more than eight times as much as was ever written there. [Array.View] does not, but to read
-// such elements takes memory as well.
+// Elements that were never written take no memory, so another process can make an Array of any
+// length at no cost, while a copy takes memory for all elements. Copy therefore refuses an Array of
+// another process that has more than 64 MiB and more than eight times as much as was ever written
+// to it. [Array.View] accepts such an Array, but reading the elements takes memory as well.
 func (a *Array[T]) Copy() (elements []T, err error) {
 	err = a.View(func(s []T) error {
 		n := len(shm.Bytes(s))
@@ -157,6 +160,7 @@ func (a *Array[T]) Copy() (elements []T, err error) {
 			return shm.Bytes(elements), nil
 		})
 	})
+
 	if err != nil {
 		return nil, err
 	}

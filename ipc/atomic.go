@@ -17,9 +17,9 @@ type Number interface {
 	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
 }
 
-// An Atomic is a number in shared memory that is read and changed in single steps. It can be
-// sent like a [Mutex] and is safe for concurrent use. An operation costs a few
-// nanoseconds, and what moving a cache line costs when several processors change it.
+// An Atomic is a number in shared memory that is read and changed atomically. It can be sent like a
+// [Mutex] and is safe for concurrent use. An operation costs a few nanoseconds, and the transfer of
+// a cache line when several processors change the number.
 type Atomic[T Number] struct {
 	object[Atomic[T], atomicNumber[T], *atomicNumber[T]]
 }
@@ -30,7 +30,8 @@ type atomicNumber[T Number] struct {
 	word *atomic.Uint64
 }
 
-// NewAtomic makes an Atomic that is v, and lives until [Atomic.Close]; see [NewMutex].
+// NewAtomic makes an Atomic with the value v. It lives until [Atomic.Close]. Its cost and its
+// errors are those of [NewMutex].
 func NewAtomic[T Number](v T, opts ...Option) (*Atomic[T], error) {
 	o, err := newObject(xsync.KindAtomic, xsync.Small, opts)
 	if err != nil {
@@ -61,7 +62,8 @@ func (a *atomicNumber[T]) open(o *share.Object, rest []byte) error {
 
 func (a *atomicNumber[T]) end(owned bool) { a.cell.Close(owned) }
 
-// bitsOf is how a number lies in a word: a whole one as it is, so that sums are sums.
+// bitsOf returns the word for a number. Integers are stored as they are, so that the sum of two
+// words is the sum of the numbers.
 func bitsOf[T Number](v T) uint64 {
 	switch kindOf[T]() {
 	case reflect.Float32, reflect.Float64:
@@ -86,7 +88,7 @@ func kindOf[T Number]() reflect.Kind {
 	return reflect.Int64
 }
 
-// use returns the word, or an error if there is none to use.
+// use returns the word, or an error if the Atomic cannot be used.
 func (a *Atomic[T]) use() (*atomic.Uint64, error) {
 	switch {
 	case a.in == nil:
@@ -97,7 +99,7 @@ func (a *Atomic[T]) use() (*atomic.Uint64, error) {
 	return a.in.word, nil
 }
 
-// Load returns the number; the error can only be [ErrClosed].
+// Load returns the number. The only error is [ErrClosed].
 func (a *Atomic[T]) Load() (T, error) {
 	w, err := a.use()
 	if err != nil {
@@ -107,8 +109,8 @@ func (a *Atomic[T]) Load() (T, error) {
 	return a.unlessClosed(fromBits[T](w.Load()))
 }
 
-// unlessClosed returns a number that was read, or ErrClosed if the Atomic has been closed since: this process may have
-// given the memory back before it read.
+// unlessClosed returns v, which was read from the word, or ErrClosed if the Atomic has been closed
+// since. This process may then have given the memory back before it read.
 func (a *Atomic[T]) unlessClosed(v T) (T, error) {
 	if !a.in.cell.Open() {
 		return 0, ErrClosed
@@ -116,7 +118,7 @@ func (a *Atomic[T]) unlessClosed(v T) (T, error) {
 	return v, nil
 }
 
-// Store sets the number; the error can only be [ErrClosed].
+// Store sets the number. The only error is [ErrClosed].
 func (a *Atomic[T]) Store(v T) error {
 	w, err := a.use()
 	if err != nil {
@@ -128,12 +130,13 @@ func (a *Atomic[T]) Store(v T) error {
 	return err
 }
 
-// addTries is how often Add tries to change a number that others keep changing. Each failure means that another
-// process has changed it, so honest processes never come near this number.
+// addTries is how often Add tries to change a number that other processes keep changing. Each
+// failure means that another process has changed it, so honest processes never come near this
+// limit.
 const addTries = 1 << 16
 
-// Add adds to the number and returns what it is then; the error is [ErrClosed], or [ErrCorrupt] if another process
-// keeps overwriting the Atomic. Whole numbers overflow as they do in Go.
+// Add adds to the number and returns the sum. The error is [ErrClosed], or [ErrCorrupt] if another
+// process keeps overwriting the Atomic. Integers overflow as they do in Go.
 func (a *Atomic[T]) Add(delta T) (T, error) {
 	w, err := a.use()
 	if err != nil {
@@ -143,6 +146,7 @@ func (a *Atomic[T]) Add(delta T) (T, error) {
 	if wide[T]() {
 		return a.unlessClosed(T(w.Add(uint64(delta))))
 	}
+
 	for range addTries {
 		old := w.Load()
 		sum := fromBits[T](old) + delta
@@ -150,11 +154,12 @@ func (a *Atomic[T]) Add(delta T) (T, error) {
 			return a.unlessClosed(sum)
 		}
 	}
+
 	return 0, ErrCorrupt
 }
 
-// CompareAndSwap sets the number to next if it is old, and reports whether it was; the error
-// can only be [ErrClosed]. As in sync/atomic, what is compared of a float is its bits.
+// CompareAndSwap sets the number to next if it is old, and reports whether it did. It compares the
+// bits of floats, as sync/atomic does. The only error is [ErrClosed].
 func (a *Atomic[T]) CompareAndSwap(old, next T) (bool, error) {
 	w, err := a.use()
 	if err != nil {
@@ -167,7 +172,7 @@ func (a *Atomic[T]) CompareAndSwap(old, next T) (bool, error) {
 	return swapped && err == nil, err
 }
 
-// Swap sets the number and returns what it was; the error can only be [ErrClosed].
+// Swap sets the number and returns the previous one. The only error is [ErrClosed].
 func (a *Atomic[T]) Swap(next T) (T, error) {
 	w, err := a.use()
 	if err != nil {
@@ -178,7 +183,7 @@ func (a *Atomic[T]) Swap(next T) (T, error) {
 	return a.unlessClosed(fromBits[T](w.Swap(bitsOf(next))))
 }
 
-// wide reports whether a T fills the word, so that its sums are those of words.
+// wide reports whether a T fills the word, so that adding words adds numbers.
 func wide[T Number]() bool {
 	switch reflect.TypeFor[T]().Kind() {
 	case reflect.Int64, reflect.Uint64:

@@ -8,8 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// attached are the objects of this process that a handle can name: objects of other processes, and its own
-// that were sent. The table does not keep them reachable.
+// attached are the objects of this process that a handle can name: objects of other processes, and
+// its own objects that were sent. The table does not keep them reachable.
 var attached = attachedTable{known: map[objectKey]func() any{}}
 
 type attachedTable struct {
@@ -52,8 +52,8 @@ func (t *attachedTable) forget(o *share.Object) {
 	delete(t.known, keyOf(o.Name()))
 }
 
-// pointer returns the canonical pointer to the object that a token names, or nil if this process has none.
-// The caller holds the lock.
+// pointer returns the canonical pointer to the object that a token names, or nil if this process
+// has none. The caller holds the lock.
 func (t *attachedTable) pointer(token share.Token) any {
 	if known := t.known[keyOf(token)]; known != nil {
 		return known()
@@ -61,8 +61,8 @@ func (t *attachedTable) pointer(token share.Token) any {
 	return nil
 }
 
-// objectOf returns the object that a token names, or nil if this process does not have it. The caller holds
-// the lock.
+// objectOf returns the object that a token names, or nil if this process does not have it. The
+// caller holds the lock.
 func (t *attachedTable) objectOf(token share.Token) *share.Object {
 	if p := t.pointer(token); p != nil {
 		return p.(sharer).shared().obj
@@ -70,8 +70,8 @@ func (t *attachedTable) objectOf(token share.Token) *share.Object {
 	return nil
 }
 
-// dropIfUnused runs when an object that this process has attached is no longer reachable here. An object that
-// this process owns by now stays open until Close.
+// dropIfUnused runs when an object that this process has attached is no longer reachable here. An
+// object that this process owns by now stays open until Close.
 func (t *attachedTable) dropIfUnused(o *share.Object) {
 	t.mu.Lock()
 	key := keyOf(o.Name())
@@ -85,8 +85,9 @@ func (t *attachedTable) dropIfUnused(o *share.Object) {
 	}
 }
 
-// loseObject ends the object that a ticket names and that a result gave to this process, because the result
-// cannot be decoded. If this process has the object from elsewhere, the process becomes its owner instead.
+// loseObject ends the object that a ticket names and that a result gave to this process, because
+// the result cannot be decoded. If this process has the object from elsewhere, the process becomes
+// its owner instead.
 func loseObject(ticket []byte) {
 	t, _, err := share.ParseToken(ticket, share.KindOf(ticket))
 	if err != nil || !t.Owned {

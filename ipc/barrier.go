@@ -8,13 +8,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Barrier lets a fixed number of goroutines of several processes, the parties, wait until
-// all have arrived, again and again. It can be sent like a [Mutex] and is safe for
-// concurrent use.
+// A Barrier lets a fixed number of goroutines of several processes, the parties, wait until all
+// have arrived, again and again. It can be sent like a [Mutex] and is safe for concurrent use.
 //
-// When a party gives up, because its context ends, its process dies or its action fails,
-// the others could wait for ever. So the Barrier is broken then: everybody who waits, or
-// arrives, gets [ErrBroken], until [Barrier.Reset].
+// If a party's context ends, its process dies or its action fails, the other parties could wait
+// forever. So the Barrier breaks: parties that wait or arrive get [ErrBroken] until
+// [Barrier.Reset].
 type Barrier struct {
 	object[Barrier, barrier, *barrier]
 }
@@ -33,8 +32,8 @@ func (b *barrier) open(o *share.Object, _ []byte) error {
 
 func (b *barrier) end(owned bool) { b.x.Close(owned) }
 
-// NewBarrier makes a Barrier for 1 to 2,147,483,647 parties; see [NewMutex]. It takes 8 KiB
-// of addresses, and usually some hundred bytes of memory.
+// NewBarrier makes a Barrier for 1 to 2,147,483,647 parties. It takes 8 KiB of addresses, and
+// usually some hundred bytes of memory. Its other costs and its errors are those of [NewMutex].
 func NewBarrier(parties int, opts ...Option) (*Barrier, error) {
 	if parties < 1 || parties > xsync.MaxPermits {
 		return nil, fmt.Errorf("mp: NewBarrier: %d parties: give 1 to %d", parties, xsync.MaxPermits)
@@ -46,14 +45,14 @@ func NewBarrier(parties int, opts ...Option) (*Barrier, error) {
 	return publish[Barrier](o, &barrier{x: xsync.NewBarrier(o.Memory(), parties)}), nil
 }
 
-// Wait waits until all parties have arrived. Each gets another index: the last to arrive
-// 0, the first one less than there are parties. On error this party has not passed. The error is
-// ctx's, [ErrBroken] or [ErrClosed], or [ErrCorrupt] if another process keeps overwriting the Barrier.
+// Wait waits until all parties have arrived or ctx ends. Each party gets its own index: the last to
+// arrive gets 0, the first gets the number of parties less one. On error this party has not passed.
+// The error is ctx's, [ErrBroken], [ErrClosed], or [ErrCorrupt] if another process keeps
+// overwriting the Barrier.
 func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.WaitDo(ctx, nil) }
 
-// WaitDo is Wait with something to be done before anybody goes on: the party that gets index
-// 0 calls its action. If that returns an error or panics, the Barrier is broken, and that
-// party gets the error.
+// WaitDo is like Wait, but the party with index 0 calls its action before any party goes on. If the
+// action returns an error or panics, the Barrier breaks and that party gets the error.
 func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, err error) {
 	if b.in == nil {
 		return 0, errNotMade
@@ -62,8 +61,8 @@ func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, e
 	return index, ended(ctx, err)
 }
 
-// Abort breaks the Barrier until Reset is called. Abort, Reset, Broken and Waiting do not block. Their
-// only error is [ErrClosed]; Reset also returns [ErrCorrupt] if another process keeps overwriting the
+// Abort breaks the Barrier until Reset. Abort, Reset, Broken and Waiting do not block. Their only
+// error is [ErrClosed]. Reset also returns [ErrCorrupt] if another process keeps overwriting the
 // Barrier.
 func (b *Barrier) Abort() error {
 	if b.in == nil {
@@ -72,7 +71,7 @@ func (b *Barrier) Abort() error {
 	return b.in.x.Abort()
 }
 
-// Reset makes the Barrier as new. Parties that are waiting get [ErrBroken].
+// Reset makes the Barrier like new. Parties that wait get [ErrBroken].
 func (b *Barrier) Reset() error {
 	if b.in == nil {
 		return errNotMade
@@ -88,7 +87,7 @@ func (b *Barrier) Broken() (bool, error) {
 	return b.in.x.Broken()
 }
 
-// Parties is the number of parties.
+// Parties returns the number of parties.
 func (b *Barrier) Parties() int {
 	if b.in == nil {
 		return 0
@@ -96,7 +95,7 @@ func (b *Barrier) Parties() int {
 	return b.in.x.Parties()
 }
 
-// Waiting is how many parties have arrived and wait for the others.
+// Waiting returns how many parties have arrived and wait for the others.
 func (b *Barrier) Waiting() (int, error) {
 	if b.in == nil {
 		return 0, errNotMade

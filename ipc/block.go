@@ -14,25 +14,27 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// block is the memory of slabs: a segment, and a head that says who has it.
+// block is the memory of slabs and of messages: a segment, and a head that says which process has
+// it.
 type block struct {
 	head, data *share.Object
 	held       *xsync.Held
-	made       bool // by this process, which uses it again
-	uses       int  // of this process, at some time
-	seen       int  // what uses was when last looked at
+	made       bool // whether this process made it, and uses it again
+	uses       int  // how often this process has used it
+	seen       int  // uses at the last sweep
 
-	look    sync.Mutex  // for what follows. A goroutine that has it waits for nothing
-	claims  int         // how often this process has taken it when it was free
-	back    atomic.Bool // it has been free since then; to be read without the lock
+	look    sync.Mutex  // guards the next three fields; its holder never blocks
+	claims  int         // how often this process has claimed it
+	back    atomic.Bool // whether it has been free since the last claim; read without the lock
 	dropped bool
 
 	mu        sync.Mutex
-	carriedIn map[uint64]bool // the segments of objects in which it may lie in a message
+	carriedIn map[uint64]bool // segments of the objects whose messages it may be in
 }
 
-// carryIn lets the block live, whoever dies, while it may be in messages that lie in an object:
-// until that ends. It costs something the first time, so that a flow of blocks does not.
+// carryIn keeps the block alive while it may be in messages that lie in an object, whichever
+// process dies, until the object ends. Only the first call for an object costs something, so that a
+// flow of blocks is cheap.
 func (b *block) carryIn(in *share.Object) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -50,8 +52,8 @@ func (b *block) carryIn(in *share.Object) error {
 	return nil
 }
 
-// claim takes a block of this process if it is free. It is stolen if it was free and no longer is, although no other
-// process takes it then: one has written into the head.
+// claim takes a block of this process if it is free. A block is stolen if it was free and no longer
+// is, although no other process takes it then: a process has written into the head.
 func (b *block) claim() (trip uint32, ok, stolen bool) {
 	if !b.held.IsFree() {
 		return 0, false, b.back.Load()
@@ -65,8 +67,8 @@ func (b *block) claim() (trip uint32, ok, stolen bool) {
 	return trip, ok, !ok && b.back.Load()
 }
 
-// returned reports whether the block has been free after this process took it for the given time. It asks no other
-// process.
+// returned reports whether the block has been free since this process claimed it for the given
+// time. It asks no other process.
 func (b *block) returned(claims int) bool {
 	b.look.Lock()
 	defer b.look.Unlock()
@@ -79,29 +81,31 @@ func (b *block) returned(claims int) bool {
 	return b.back.Load()
 }
 
-// blocks are those that this process knows.
+// blocks are the blocks that this process knows.
 var blocks = blockStore{known: map[objectKey]*block{}, free: map[int][]*block{}}
 
 type blockStore struct {
 	mu    sync.Mutex
 	known map[objectKey]*block // by their heads
-	free  map[int][]*block     // those made here, by size; others may have them
+	free  map[int][]*block     // the blocks made here, by size; other processes may have them
 	timer *time.Timer
 }
 
 const (
 	smallestBlock = 64 << 10
-	// unused is how long a block waits for its next use: once to twice as long.
+	// unused is half of the longest time that a block waits for its next use: it waits once to
+	// twice as long.
 	unused = 500 * time.Millisecond
 
 	slabSize = ticketSize + 16
 )
 
-// get returns a block of at least size bytes that nobody has, if need be a new one.
+// get returns a free block of at least size bytes, if necessary a new one.
 func (s *blockStore) get(size int) (*holding, error) {
 	size = max(smallestBlock, 1<<bits.Len(uint(size-1)))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	for i := 0; i < len(s.free[size]); {
 		b := s.free[size][i]
 		trip, ok, stolen := b.claim()
@@ -114,6 +118,7 @@ func (s *blockStore) get(size int) (*holding, error) {
 			i++
 		}
 	}
+
 	b, err := newBlock(size)
 	if err != nil {
 		return nil, err
@@ -123,7 +128,7 @@ func (s *blockStore) get(size int) (*holding, error) {
 	return s.hold(b, 0), nil
 }
 
-// hold notes a use of a block; under the lock.
+// hold notes a use of a block. The caller holds the lock.
 func (s *blockStore) hold(b *block, trip uint32) *holding {
 	b.uses++
 	s.tick()
@@ -140,17 +145,19 @@ func newBlock(size int) (*block, error) {
 		head.Close()
 		return nil, err
 	}
+
 	b := &block{head: head, data: data, held: xsync.NewHeld(head.Memory()), made: true}
 	t := data.Name()
 	for i, n := range b.held.Notes() {
 		n.Store([]uint64{t.Segment, uint64(size), uint64(t.Gen)}[i])
 	}
+
 	head.Made()
 	data.Made()
 	return b, nil
 }
 
-// arrive takes the block that a ticket is of.
+// arrive takes the block that a ticket names.
 func (s *blockStore) arrive(ticket []byte) (*holding, error) {
 	head, trip, err := parseTicket(ticket)
 	if err != nil {
@@ -159,7 +166,7 @@ func (s *blockStore) arrive(ticket []byte) (*holding, error) {
 	return s.arriveAt(head, trip)
 }
 
-// settle lets the block with a head go for good on a trip, which this process has let go.
+// settle lets a block, which this process has let go on a trip, go for good.
 func (s *blockStore) settle(head share.Token, trip uint32) {
 	s.mu.Lock()
 	b := s.known[keyOf(head)]
@@ -177,7 +184,7 @@ func parseTicket(ticket []byte) (head share.Token, trip uint32, err error) {
 	return head, trip, err
 }
 
-// know makes a block known here, if there is one.
+// know attaches a block, if there is one.
 func (s *blockStore) know(head share.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,7 +207,7 @@ func (s *blockStore) arriveAt(head share.Token, trip uint32) (*holding, error) {
 	return s.hold(b, trip), nil
 }
 
-// meet returns the block with a head; under the lock.
+// meet returns the block with a head. The caller holds the lock.
 func (s *blockStore) meet(head share.Token) (*block, error) {
 	b := s.known[keyOf(head)]
 	if b != nil {
@@ -209,10 +216,12 @@ func (s *blockStore) meet(head share.Token) (*block, error) {
 		}
 		s.drop(b)
 	}
+
 	h, err := share.Meet(head)
 	if err != nil {
 		return nil, err
 	}
+
 	b = &block{head: h, held: xsync.OpenHeld(h.Memory())}
 	notes := b.held.Notes()
 	b.data, err = share.Meet(share.Token{Segment: notes[0].Load(), Size: notes[1].Load(), Gen: uint32(notes[2].Load()), Kind: xsync.KindData})
@@ -224,11 +233,12 @@ func (s *blockStore) meet(head share.Token) (*block, error) {
 		h.Close()
 		return nil, err
 	}
+
 	s.known[keyOf(head)] = b
 	return b, nil
 }
 
-// drop forgets a block; under the lock.
+// drop forgets a block. The caller holds the lock.
 func (s *blockStore) drop(b *block) {
 	delete(s.known, keyOf(b.head.Name()))
 	if b.made {
@@ -243,14 +253,15 @@ func (s *blockStore) drop(b *block) {
 	b.data.Close()
 }
 
-// tick has unused blocks looked for some time later; under the lock.
+// tick schedules a search for unused blocks. The caller holds the lock.
 func (s *blockStore) tick() {
 	if s.timer == nil {
 		s.timer = time.AfterFunc(unused, s.sweep)
 	}
 }
 
-// sweep gives back the blocks that are free and were not used since the last time.
+// sweep gives back the blocks that are free and that this process has not used since the last
+// sweep.
 func (s *blockStore) sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -267,18 +278,18 @@ func (s *blockStore) sweep() {
 	}
 }
 
-// away reports whether it is on its way: it may come back, if it was sent from here.
+// away reports whether the block is on its way. A block that was sent from here may come back.
 func (b *block) away() bool { return b.held.Moving() && !b.data.Gone() }
 
-// claimed reports whether a block of this process is free, and takes it in that case. It may also be stolen: then it is
-// given back too.
+// claimed claims a block of this process if it is free, and reports whether it did. It also returns
+// true for a stolen block, which is given back too.
 func (s *blockStore) claimed(b *block) bool {
 	_, ok, stolen := b.claim()
 	return ok || stolen
 }
 
-// giveUp gives a block of this process back that another one has had since a claim and has not freed: nobody else can
-// get it any more. It stays where it is mapped.
+// giveUp gives back a block of this process that another process has had since a claim and has not
+// freed. Other processes can no longer get it. It stays mapped where it is mapped.
 func (s *blockStore) giveUp(b *block, claims int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -287,7 +298,7 @@ func (s *blockStore) giveUp(b *block, claims int) {
 	}
 }
 
-// has reports whether this process has the block with a head since a trip.
+// has reports whether this process has had the block with a head since a trip.
 func (s *blockStore) has(head share.Token, trip uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -295,8 +306,8 @@ func (s *blockStore) has(head share.Token, trip uint32) bool {
 	return b != nil && b.held.Has(trip)
 }
 
-// loseBlock frees the block with a head if it is still on a trip, or has arrived here on that
-// with a value that could not be decoded as a whole.
+// loseBlock frees the block with a head if it is still on a trip, or if it arrived here on that
+// trip with a value that could not be decoded.
 func loseBlock(head share.Token, trip uint32) error {
 	h, err := share.Meet(head)
 	if err != nil {
@@ -309,13 +320,15 @@ func loseBlock(head share.Token, trip uint32) error {
 	return nil
 }
 
-// Times between attempts to free a block for whose head the system has no memory or descriptor now.
+// The pauses between attempts to free a block while the system has no memory or descriptor for its
+// head.
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = time.Minute
 )
 
-// loseSoon is loseBlock for a message that is lost because the system gives nothing: its sender waits for the block.
+// loseSoon is loseBlock for a message that is lost because the system has no memory or descriptor
+// for it now: its sender waits for the block.
 func loseSoon(head share.Token, trip uint32, pause time.Duration) {
 	var number syscall.Errno
 	if err := loseBlock(head, trip); errors.As(err, &number) && pause <= lastPause {

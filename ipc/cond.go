@@ -8,15 +8,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Cond lets goroutines of several processes that hold a [Mutex] in turn wait for each
-// other. It can be sent, with its Mutex, and is safe for concurrent use. Closing
-// a Cond does not close its Mutex.
+// A Cond lets goroutines of several processes wait for changes under a [Mutex]. It can be sent,
+// together with its Mutex, and is safe for concurrent use. Closing a Cond does not close its Mutex.
 //
-// A signal that was given to a process which died before it could act goes to somebody
-// else who waits. But nobody is told what a process that dies has changed without
-// signalling: after [Mutex.Recover], lock and Broadcast.
+// If a process dies before it can act on a signal, another waiter gets the signal. But there is no
+// signal for a change that a dead process made without signalling: after [Mutex.Recover], lock the
+// Mutex and call Broadcast.
 //
-// There is no Cond for a [RecursiveMutex], whose holder may have locked it several times.
+// There is no Cond for a [RecursiveMutex], since its holder may have locked it several times.
 type Cond struct {
 	object[Cond, cond, *cond]
 }
@@ -41,7 +40,7 @@ func (c *cond) open(o *share.Object, _ []byte) error {
 
 func (c *cond) end(owned bool) { c.x.Close(owned) }
 
-// UnmarshalBinary makes c a handle of the encoded Cond, and of its Mutex.
+// UnmarshalBinary makes c a handle of the encoded Cond and of its Mutex.
 func (c *Cond) UnmarshalBinary(data []byte) error {
 	lock, err := lockOf(data[min(share.TokenSize, len(data)):])
 	if err != nil {
@@ -59,8 +58,8 @@ func lockOf(b []byte) (*Mutex, error) {
 	return m.in.canonical.(*Mutex), nil
 }
 
-// NewCond makes a Cond for a Mutex; see [NewMutex]. It takes 8 KiB of addresses, and
-// usually some hundred bytes of memory.
+// NewCond makes a Cond for a Mutex. It takes 8 KiB of addresses, and usually some hundred bytes of
+// memory. Its other costs and its errors are those of [NewMutex]. A nil Mutex is an error.
 func NewCond(lock *Mutex, opts ...Option) (*Cond, error) {
 	if lock == nil || lock.in == nil {
 		return nil, errors.New("mp: NewCond: the Mutex is nil")
@@ -72,7 +71,7 @@ func NewCond(lock *Mutex, opts ...Option) (*Cond, error) {
 	return publish[Cond](o, &cond{x: xsync.NewCond(o.Memory(), lock.in.x), lock: lock}), nil
 }
 
-// Mutex is the Mutex of the Cond; nil for a Cond that no constructor has made.
+// Mutex returns the Mutex of the Cond, or nil if no constructor has made the Cond.
 func (c *Cond) Mutex() *Mutex {
 	if c.in == nil {
 		return nil
@@ -80,19 +79,23 @@ func (c *Cond) Mutex() *Mutex {
 	return c.in.lock
 }
 
-// Wait unlocks the Mutex, which must be held, waits for a signal, and locks the Mutex again. When ctx
-// ends first, the error is ctx's, and the Mutex is held. On [ErrNotHeld] and [ErrOwnerDied] it is not held:
-// ErrNotHeld means that this process did not hold it when it called Wait, or that another goroutine or
-// process kept it for five seconds after ctx ended; ErrOwnerDied is that of [Mutex.Lock]. On [ErrClosed]
-// the Mutex is held unless it is closed itself.
-// A signal that Wait had received before such an error goes to another waiter.
+// Wait unlocks the Mutex, which the caller must hold, waits for a signal, and locks the Mutex
+// again. There is no wake-up without a signal, but the condition may have changed again before Wait
+// has the Mutex: [Cond.WaitFor] checks it.
 //
-// In Python wait locks again however long that takes. Here a process that never unlocks, a corrupt one
-// for instance, would keep callers beyond the end of their contexts. After ErrNotHeld do not call
-// Unlock: the Mutex may be held by another goroutine of this process.
+// The errors are:
 //
-// There is no wake-up without a signal. But the condition may have changed again before
-// the Mutex is held; [Cond.WaitFor] looks.
+//   - ctx's error: ctx ended first. The Mutex is held.
+//   - [ErrNotHeld]: this process did not hold the Mutex, or another goroutine or process kept it
+//     for five seconds after ctx ended. Do not call Unlock: another goroutine of this process may
+//     hold the Mutex.
+//   - [ErrOwnerDied]: a holder died, see [Mutex.Lock]. The Mutex is not held.
+//   - [ErrClosed]: the Cond or the Mutex is closed. The Mutex is held unless it is closed itself.
+//
+// A signal that Wait received before such an error goes to another waiter.
+//
+// Wait in Python locks again however long that takes. Here a process that never unlocks, for
+// instance a corrupt one, would keep callers waiting beyond the end of their contexts.
 func (c *Cond) Wait(ctx context.Context) error {
 	if c.in == nil {
 		return errNotMade
@@ -100,8 +103,8 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return ended(ctx, c.in.x.Wait(ctx))
 }
 
-// WaitFor waits, with the Mutex held, until holds returns true. It calls holds at first and
-// after each signal, with the Mutex held. The errors are those of Wait.
+// WaitFor waits until holds returns true. It calls holds first, and again after each signal. The
+// caller must hold the Mutex, and holds runs with the Mutex held. The errors are those of Wait.
 func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	if c.in == nil {
 		return errNotMade
@@ -117,8 +120,8 @@ func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	return nil
 }
 
-// Signal wakes one goroutine of some process that waits, if there is one. If this process
-// does not hold the Mutex, that is [ErrNotHeld].
+// Signal wakes one waiting goroutine of some process, if there is one. If this process does not
+// hold the Mutex, Signal returns [ErrNotHeld].
 func (c *Cond) Signal() error {
 	if c.in == nil {
 		return errNotMade
@@ -126,8 +129,8 @@ func (c *Cond) Signal() error {
 	return c.in.x.Signal()
 }
 
-// Broadcast wakes all that wait. If this process does not hold the Mutex, that is
-// [ErrNotHeld].
+// Broadcast wakes all waiting goroutines. If this process does not hold the Mutex, Broadcast
+// returns [ErrNotHeld].
 func (c *Cond) Broadcast() error {
 	if c.in == nil {
 		return errNotMade

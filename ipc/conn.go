@@ -16,20 +16,19 @@ import (
 	"github.com/go-multiprocessing/mp/internal/share"
 )
 
-// A Conn is one end of a connection: what is sent at one end is received at the other, in
-// order, message by message. [NewPipe] makes both ends of one between processes. A Conn is
-// safe for concurrent use; each message goes to one of those who receive.
+// A Conn is one end of a connection: messages that are sent at one end are received at the other,
+// in order. [NewPipe] makes both ends of a connection between processes. A Conn is safe for
+// concurrent use; each message goes to one of the receiving goroutines.
 //
-// One process has an end at a time. It can be sent in any message, and then it moves:
-// here every method returns an error from then on, and it is open wherever the message is
-// decoded. So an end that was given to a child need not be closed by hand for the other
-// end to see that the child is gone. It stays the sender's if the message cannot be encoded
-// or sent. A task that carries one is not retried. An end that is being used cannot be
-// sent.
+// One process has an end at a time. An end can be sent in any message, and then it moves: its
+// methods return an error here from then on, and the process that decodes the message has the end.
+// So a process that gives an end to a child need not close that end for the other end to see that
+// the child is gone. If the message cannot be encoded or sent, the end stays the sender's. A task
+// that carries an end is not retried. An end cannot be sent while another goroutine uses it.
 //
-// When an end is closed, by [Conn.Close], by the end of its process or because nobody has
-// it any more, the other end receives what was sent before and then [io.EOF], and sending
-// there is [io.ErrClosedPipe].
+// An end is closed by [Conn.Close], by the end of its process, or when it is no longer reachable.
+// Then the other end receives the remaining messages and after them [io.EOF], and Send returns
+// [io.ErrClosedPipe] there.
 type Conn[T any] struct{ in *conn[T] }
 
 type conn[T any] struct {
@@ -52,12 +51,13 @@ var (
 	errNoConn  = errors.New("mp: no handle of a connection")
 )
 
-// Send sends v, and waits for room until ctx ends. On error nothing was sent. The error is ctx's,
+// Send sends v. It waits for room until ctx ends. On error nothing was sent. The error is ctx's,
 // [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection], or one in which errors.As finds a
 // [*mp.CodecError]. A message longer than [MaxMessage] is a CodecError with the cause [ErrTooLong].
-// A message larger than a quarter of the pipe's buffer is stored outside of it, one at a time. The next one waits
-// while the receiver is still reading more than three. Over a
-// [Transport] the error may also be the Transport's, and MaxMessage does not apply.
+//
+// A message larger than a quarter of the pipe's buffer is stored outside of it, one at a time. The
+// next such message waits while the receiver is still reading more than three. Over a [Transport]
+// the error may also be the Transport's, and MaxMessage does not apply.
 func (c *Conn[T]) Send(ctx context.Context, v T) error {
 	x, err := c.beginSend(ctx)
 	if err != nil {
@@ -67,8 +67,8 @@ func (c *Conn[T]) Send(ctx context.Context, v T) error {
 	return x.sendValue(&v, func(b []byte) error { return ended(ctx, x.send(ctx, b)) })
 }
 
-// TrySend is [Conn.Send] that returns [ErrFull] instead of waiting for room. Over a [Transport] one
-// cannot tell whether there is room: there it is errors.ErrUnsupported.
+// TrySend is like [Conn.Send], but returns [ErrFull] instead of waiting for room. A [Transport]
+// cannot tell whether there is room: over one, TrySend returns errors.ErrUnsupported.
 func (c *Conn[T]) TrySend(v T) error {
 	x, err := c.beginSend(context.Background())
 	if err != nil {
@@ -92,8 +92,8 @@ func (x *conn[T]) sendValue(v *T, send func(b []byte) error) error {
 	return err
 }
 
-// SendBytes sends b as it is, which [Conn.RecvBytes] and [Conn.RecvInto] receive. The errors are
-// those of Send.
+// SendBytes sends b as it is. The other end receives it with [Conn.RecvBytes] or [Conn.RecvInto].
+// The errors are those of Send.
 func (c *Conn[T]) SendBytes(ctx context.Context, b []byte) error {
 	x, err := c.beginSend(ctx)
 	if err != nil {
@@ -103,7 +103,7 @@ func (c *Conn[T]) SendBytes(ctx context.Context, b []byte) error {
 	return ended(ctx, x.sendBytes(ctx, b))
 }
 
-// TrySendBytes is [Conn.SendBytes] as [Conn.TrySend] is Send.
+// TrySendBytes is like [Conn.SendBytes], but does not wait. Its errors are those of [Conn.TrySend].
 func (c *Conn[T]) TrySendBytes(b []byte) error {
 	x, err := c.beginSend(context.Background())
 	if err != nil {
@@ -113,7 +113,7 @@ func (c *Conn[T]) TrySendBytes(b []byte) error {
 	return x.trySendBytes(b)
 }
 
-// asCopy sends a copy of bytes with the first byte that says that they are.
+// asCopy sends a copy of b behind the byte that says that it was sent as bytes.
 func asCopy(b []byte, send func(message []byte) error) error {
 	p := buffers.Get().(*[]byte)
 	message := append(append((*p)[:0], byBytes), b...)
@@ -132,7 +132,7 @@ func (c *Conn[T]) beginSend(ctx context.Context) (*conn[T], error) {
 	return x, err
 }
 
-// begin returns the connection if it can be used; the caller must call leave then.
+// begin returns the connection if it can be used. Without an error the caller must call leave.
 func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 	if c.in == nil {
 		return nil, errNotMade
@@ -143,12 +143,14 @@ func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 	return c.in, c.in.enter()
 }
 
-// Recv receives a value, and waits for one until ctx ends. After the last message it
-// returns [io.EOF] if the other end is closed. For a message that is not a T of the sender's, or that
-// is longer than [MaxMessage], errors.As finds a [*mp.CodecError] in the error, and the message is
-// lost. So is a message above 16 MiB that has not been read to its end a second after ctx has ended. A
-// message that was sent by SendBytes is a CodecError too, but is kept: RecvBytes can still receive it. Over a
-// [Transport] the error may also be the Transport's, and MaxMessage does not apply.
+// Recv receives a value. It waits for one until ctx ends. If the other end is closed, Recv returns
+// [io.EOF] after the last message.
+//
+// If a message cannot be decoded as a T, or is longer than [MaxMessage], errors.As finds a
+// [*mp.CodecError] in the error, and the message is lost. A message above 16 MiB is also lost if
+// Recv has not read it to its end one second after ctx has ended. A message that SendBytes sent is
+// a CodecError too, but it is kept for RecvBytes. Over a [Transport] the error may also be the
+// Transport's, and MaxMessage does not apply.
 func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -159,7 +161,7 @@ func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
 	return v, err
 }
 
-// TryRecv is [Conn.Recv] that returns [ErrEmpty] instead of waiting for a message.
+// TryRecv is like [Conn.Recv], but returns [ErrEmpty] instead of waiting for a message.
 func (c *Conn[T]) TryRecv() (v T, err error) {
 	x, err := c.begin(context.Background())
 	if err != nil {
@@ -182,9 +184,9 @@ func (x *conn[T]) receiveValue(v *T, r receiver) error {
 	return err
 }
 
-// A receiver says how to come by a message.
+// A receiver says how to get a message: with or without waiting.
 type receiver struct {
-	// turn takes the turn to receive, and the message that is held, if there is one.
+	// turn takes the turn to receive, and returns the held message, if there is one.
 	turn func() (held []byte, err error)
 	// receive appends the next message of the line to a buffer.
 	receive func(buf []byte) ([]byte, error)
@@ -199,7 +201,7 @@ func (x *conn[T]) waiting(ctx context.Context) receiver {
 				return b, nil
 			}
 			if lost := (*mp.CodecError)(nil); errors.As(err, &lost) {
-				return b, err // which says that a message was lost; as a cause it may have that ctx has ended
+				return b, err // it says that a message was lost; its cause may be that ctx ended
 			}
 			return b, ended(ctx, err)
 		},
@@ -208,7 +210,9 @@ func (x *conn[T]) waiting(ctx context.Context) receiver {
 
 func (x *conn[T]) trying() receiver { return receiver{x.turns.try, x.tryReceive} }
 
-// RecvBytes receives what was sent by SendBytes, in fresh memory.
+// RecvBytes receives a message that SendBytes sent. It waits for one until ctx ends. The memory is
+// fresh. A message that Send sent is a [*mp.CodecError] and is kept for Recv. The other errors are
+// those of Recv.
 func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -218,8 +222,8 @@ func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
 	return x.receiveBytes(x.waiting(ctx))
 }
 
-// TryRecvBytes is like [Conn.RecvBytes], but returns [ErrEmpty] instead of waiting for a message. Then nothing
-// was received. The memory is fresh, and the other errors are those of RecvBytes.
+// TryRecvBytes is like [Conn.RecvBytes], but returns [ErrEmpty] instead of waiting for a message.
+// Then nothing was received.
 func (c *Conn[T]) TryRecvBytes() ([]byte, error) {
 	x, err := c.begin(context.Background())
 	if err != nil {
@@ -237,9 +241,9 @@ func (x *conn[T]) receiveBytes(r receiver) ([]byte, error) {
 	return b[1:], nil
 }
 
-// RecvInto receives what was sent by SendBytes into buf and returns how long it is. If buf is
-// shorter, the error is [io.ErrShortBuffer], nothing is written, and the message is received
-// again next.
+// RecvInto receives a message that SendBytes sent into buf, and returns its length. If buf is too
+// short, it returns [io.ErrShortBuffer] and the length, writes nothing, and keeps the message for
+// the next call. The other errors are those of RecvBytes.
 func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -249,9 +253,8 @@ func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
 	return x.receiveInto(buf, x.waiting(ctx))
 }
 
-// TryRecvInto is like [Conn.RecvInto], but returns [ErrEmpty] instead of waiting for a message. Then nothing
-// was received. The other errors are those of RecvInto: on [io.ErrShortBuffer] the message is still there for
-// TryRecvBytes.
+// TryRecvInto is like [Conn.RecvInto], but returns [ErrEmpty] instead of waiting for a message.
+// Then nothing was received. On [io.ErrShortBuffer] the message is still there for TryRecvBytes.
 func (c *Conn[T]) TryRecvInto(buf []byte) (n int, err error) {
 	x, err := c.begin(context.Background())
 	if err != nil {
@@ -272,6 +275,7 @@ func (x *conn[T]) receiveInto(buf []byte, r receiver) (n int, err error) {
 		}
 		return nil
 	}, (*p)[:0], r)
+
 	if err == nil {
 		copy(buf, b[1:])
 	}
@@ -279,11 +283,11 @@ func (x *conn[T]) receiveInto(buf []byte, r receiver) (n int, err error) {
 	return n, err
 }
 
-// isValue and isBytes say why a message is not received as what it is not.
+// isValue and isBytes return an error if a message was sent the other way.
 func isValue(b []byte) error { return wasSent(b, byValue) }
 func isBytes(b []byte) error { return wasSent(b, byBytes) }
 
-// ofValue calls f with what was sent by value, without its first byte.
+// ofValue calls f with a message that was sent by value, without its first byte.
 func ofValue(b []byte, f func(value []byte)) {
 	if len(b) > 0 && b[0] == byValue {
 		f(b[1:])
@@ -301,8 +305,9 @@ func wasSent(b []byte, how byte) error {
 	return codecError("message", "decoded", errors.New(text))
 }
 
-// receiveIf receives the first message, with its first byte. If fits returns an error it is held,
-// to be received next: only one at a time receives, so that nobody waits for another one then.
+// receiveIf receives the first message, with its first byte. If fits returns an error, the message
+// is held and received next. Since one goroutine receives at a time, no other one waits for a later
+// message meanwhile.
 func (x *conn[T]) receiveIf(fits func(b []byte) error, buf []byte, r receiver) ([]byte, error) {
 	if err := x.mayReceive(); err != nil {
 		return buf, err
@@ -312,6 +317,7 @@ func (x *conn[T]) receiveIf(fits func(b []byte) error, buf []byte, r receiver) (
 		return buf, err
 	}
 	defer func() { x.turns.pass(back) }()
+
 	var b []byte
 	if len(back) > 0 {
 		b = slices.Concat(buf, back)
@@ -321,6 +327,7 @@ func (x *conn[T]) receiveIf(fits func(b []byte) error, buf []byte, r receiver) (
 	if len(b) == 0 || b[0] > byBytes {
 		return buf, codecError("message", "decoded", errBadMessage)
 	}
+
 	if err := fits(b); err != nil {
 		if len(back) == 0 {
 			back = append([]byte(nil), b...)
@@ -331,9 +338,9 @@ func (x *conn[T]) receiveIf(fits func(b []byte) error, buf []byte, r receiver) (
 	return b, nil
 }
 
-// Poll reports whether something can be received at once, a message or the error that it is
-// closed, and waits for that, but not longer than wait and not after ctx has ended, when it
-// returns its error. It takes nothing.
+// Poll reports whether a message, or the error of a closed end, can be received at once. It waits
+// for that for at most the given time. If ctx ends first, Poll returns ctx's error. It takes
+// nothing.
 func (c *Conn[T]) Poll(ctx context.Context, wait time.Duration) (ready bool, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -343,22 +350,25 @@ func (c *Conn[T]) Poll(ctx context.Context, wait time.Duration) (ready bool, err
 	if err := x.mayReceive(); err != nil {
 		return false, err
 	}
+
 	if ready = x.turns.holds() || x.readyNow(); ready || wait <= 0 {
 		return ready, nil
 	}
+
 	short, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for !ready && short.Err() == nil {
 		ready = x.awaitOnce(short)
 	}
+
 	if ready {
 		return true, nil
 	}
 	return false, ended(ctx, ctx.Err())
 }
 
-// awaitOnce waits for what can be received. In vain also if a message was held, which somebody
-// else has taken.
+// awaitOnce waits until there is something to receive. It may also return false: another goroutine
+// can take a held message first.
 func (x *conn[T]) awaitOnce(ctx context.Context) (ready bool) {
 	told, tell := context.WithCancel(ctx)
 	defer tell()
@@ -366,8 +376,8 @@ func (x *conn[T]) awaitOnce(ctx context.Context) (ready bool) {
 	return x.turns.holds() || x.await(told) == nil || x.turns.holds()
 }
 
-// Close closes this end. Those who use it get [ErrClosed], also where they wait; closing
-// twice is fine.
+// Close closes this end. Calls that use it, and later ones, return [ErrClosed]. Closing twice is
+// fine.
 func (c *Conn[T]) Close() error {
 	if c.in == nil {
 		return errNotMade
@@ -388,16 +398,16 @@ func (x *conn[T]) Depart(forGood bool) error {
 // Return takes the end back from a message that was not sent.
 func (x *conn[T]) Return() { x.comeBack() }
 
-// Settle lets the end be on its way though this process may die.
+// Settle lets the end stay on its way even if this process dies.
 func (x *conn[T]) Settle() { x.settle() }
 
-// Lose closes the end if its message will not be received.
+// Lose closes the end if no process will receive its message.
 func (x *conn[T]) Lose() { x.lose() }
 
-// Ticket is what is needed to take the end on its way.
+// Ticket returns what another process needs to take the end on its way.
 func (x *conn[T]) Ticket() ([]byte, error) { return x.ticket() }
 
-// MarshalBinary encodes the end for mp's own messages, with which it moves.
+// MarshalBinary encodes the end for a message of mp, with which it moves.
 func (c *Conn[T]) MarshalBinary() ([]byte, error) {
 	if c.in == nil {
 		return nil, errNotMade
@@ -410,7 +420,7 @@ func (c *Conn[T]) MarshalBinary() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(b, uint64(c.in.longest())), nil
 }
 
-// UnmarshalBinary makes c the end that was encoded, which is this process's from now on.
+// UnmarshalBinary makes c the encoded end, which belongs to this process from now on.
 func (c *Conn[T]) UnmarshalBinary(data []byte) error {
 	cd, err := codec.ForMessage[T]()
 	if err != nil {
@@ -419,13 +429,16 @@ func (c *Conn[T]) UnmarshalBinary(data []byte) error {
 	if len(data) != ticketSize+16 {
 		return errNoConn
 	}
+
 	if binary.LittleEndian.Uint64(data[ticketSize:]) != cd.Fingerprint() {
 		return fmt.Errorf("mp: a connection of another type than %v", reflect.TypeFor[T]())
 	}
+
 	most := int(binary.LittleEndian.Uint64(data[ticketSize+8:]))
 	if most < 1 {
 		return errNoConn
 	}
+
 	end, err := arrive(data[:ticketSize], most, cd.Carries())
 	if err != nil {
 		return err
@@ -434,14 +447,14 @@ func (c *Conn[T]) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// newConn makes a Conn of a line, whose messages lie in an object or in none.
+// newConn makes a Conn of a line. Messages lie in the object in, which is nil for a Transport.
 func newConn[T any](l line, in *share.Object, cd *codec.Type[T]) *Conn[T] {
 	e := envelope[T]{cd, in}
 	x := &conn[T]{line: l, envelope: e, turns: &turns{line: l, drop: e.drop}}
 	l.foresee(func(message []byte) { ofValue(message, e.foresee) })
 	canonical := &Conn[T]{x}
 	x.handle = handle{in, canonical}
-	runtime.AddCleanup(canonical, func(t *turns) { go t.forget() }, x.turns) // it is no longer reachable
+	runtime.AddCleanup(canonical, func(t *turns) { go t.forget() }, x.turns)
 	return canonical
 }
 

@@ -1,5 +1,5 @@
-// Package ipc has what processes share and say to each other: locks, numbers and arrays in shared memory, queues
-// and pipes. Package mp starts the processes.
+// Package ipc provides what processes share and say to each other: locks, numbers and arrays in
+// shared memory, queues and pipes. Package [mp] starts the processes.
 //
 // # A first program
 //
@@ -26,47 +26,58 @@
 //		_, err = mp.Map(ctx, pool, work, []job{{total, 1}, {total, 2}})
 //	}
 //
-// An object travels as a handle, in an argument, a result, or an element of a queue: a pointer to the same object
-// arrives, not a copy. All processes that this one has started, and theirs, can share it.
+// An object travels as a handle, in an argument, a result, or an element of a queue. The receiver
+// gets a pointer to the same object, not a copy. All processes that this one has started, and the
+// processes that they start, can share it.
+//
+// Constructors take options and have defaults for all of them: NewMutex() makes a [Mutex],
+// NewMutex(ipc.Isolated()) makes one in a memory segment of its own. The methods of an object that
+// no constructor has made return an error.
 //
 // # Which one?
 //
-//   - Use [Atomic] for a number, [Value] for a small struct of numbers that changes as a whole, and [Array] for
-//     many numbers, which are worked on in place.
-//   - Use [Mutex] for what only one process may do at a time, [RWMutex] if most of them only read, and
-//     [RecursiveMutex] if functions that lock call each other.
-//   - Use [BoundedSemaphore] to let a few in at a time, and [Semaphore] to count what one process has made ready
-//     for another.
-//   - Use [Event] to let all go on, [Cond] to wait for what others change under a Mutex, [Barrier] to work in
-//     steps, [WaitGroup] to wait for what is under way, and [Once] for what one process does for all.
-//   - Use [Queue] for work, or results, that any number of processes put and any number get. [Select] waits for
-//     several queues, connections and events at once, and through [Done] for processes and futures.
-//   - Use [NewPipe] for a dialogue of two processes, each of which must see the end of the other. Its ends are
-//     a [Conn] each. Package connection has a Conn over sockets.
-//   - Use [Slab] for a payload of a megabyte or more that one process at a time has and hands on. An [Array] is
-//     for many processes at a time.
+//   - Use [Atomic] for a number, [Value] for a small struct of numbers that changes as a whole, and
+//     [Array] for many numbers that processes work on in place.
+//   - Use [Mutex] if only one process at a time may do something, [RWMutex] if most of them only
+//     read, and [RecursiveMutex] if functions that lock call each other.
+//   - Use [BoundedSemaphore] to admit a limited number of callers, and [Semaphore] to count what
+//     one process has prepared for another.
+//   - Use [Event] to let all waiting callers go on, [Cond] to wait for changes under a Mutex,
+//     [Barrier] to work in steps, [WaitGroup] to wait until all work is done, and [Once] to do
+//     something once for all processes.
+//   - Use [Queue] for work or results that any number of processes put and any number get. [Select]
+//     waits for several queues, connections and events at once, and through [Done] for processes
+//     and futures.
+//   - Use [NewPipe] for a dialogue between two processes, each of which must notice the end of the
+//     other. Each end is a [Conn]. Package
+//     [github.com/go-multiprocessing/mp/connection] has a Conn over sockets.
+//   - Use [Slab] for a payload of a megabyte or more that one process at a time has. An [Array] is
+//     for several processes at a time.
 //   - Use [SharedMemory] with a name for programs that do not know each other.
-//   - Use package manager for maps, slices and sets that several processes change, and for objects on other
-//     machines.
+//   - Use package manager for maps, slices and sets that several processes change, and for objects
+//     on other machines.
 //
 // # Owners
 //
-// An object belongs to the process that made it. An object that a task returns belongs to the caller from then
-// on, and outlives its worker. When the owner closes it, it ends for everybody, and those who wait for it get
-// [ErrClosed]. In another process, Close ends it there. So main makes an object, and defers Close. An object that
-// is never closed takes memory until its owner ends.
+// An object belongs to the process that made it. An object that a task returns belongs to the
+// caller from then on, and outlives its worker. When the owner closes an object, it ends for all
+// processes, and callers that wait for it get [ErrClosed]. In another process, Close ends the
+// object for that process alone. So main makes an object and defers Close. An object that is never
+// closed takes memory until its owner ends.
 //
 // # Locks
 //
-// Locks are held by processes. When a process dies that holds a lock, what the lock guards may be half changed.
-// Everybody gets [ErrOwnerDied] instead of the lock until somebody has repaired that with [Mutex.Recover]. A task
-// that returns with a lock held leaves it to its worker, which may live long: defer Unlock.
+// Processes hold locks. When a process dies while it holds a lock, what the lock guards may be half
+// changed. All callers then get [ErrOwnerDied] instead of the lock, until one of them has repaired
+// the state with [Mutex.Recover]. A task that returns with a lock held leaves it to its worker,
+// which may live long: defer Unlock.
 //
 // # Memory
 //
-// [Array.Slice] is the shared memory itself. It is valid as long as the Array is open, or the task runs that got
-// it. [Array.View] keeps the memory until its function returns. A process that writes an element while others
-// use it needs a lock, as with any slice. Before a task begins and after its end no lock is needed.
+// [Array.Slice] is the shared memory itself. It is valid while the Array is open, or while the task
+// runs that received it. [Array.View] keeps the memory until its function returns. A process that
+// writes an element while others use it needs a lock, as with any slice. Before a task begins and
+// after it ends no lock is needed.
 //
 // # Queues and pipes
 //
@@ -84,22 +95,24 @@
 //
 //	for name, err := range s.Names.All(ctx) {
 //
-// A [Queue] is a channel between processes: bounded, first in, first out, each element for one receiver. Its Close
-// is a channel's, not the other objects': it ends putting for everybody, the elements in the queue can still be
-// received, and All ends after the last of them. So no element has to mean the end. The process that knows that
-// all have put closes the queue. A worker that dies closes nothing. [Queue.Discard] gives up the elements that are
-// left: main, which has made the queue, defers it. [Queue.TaskDone] and [Queue.Join] tell when all elements have
-// been dealt with, not only received.
+// A [Queue] is a channel between processes: bounded, first in, first out, each element for one
+// receiver. Close on a Queue is like close on a channel, and differs from Close on other objects:
+// no process can put any more, the elements in the queue can still be received, and All ends after
+// the last of them. So no special element has to mark the end. The process that knows that all
+// producers are done closes the queue. The death of a worker closes nothing. [Queue.Discard] gives
+// up the remaining elements; main, which made the queue, defers it. [Queue.TaskDone] and
+// [Queue.Join] tell when all elements have been dealt with, not only received.
 //
-// A pipe has two ends, and one process has an end at a time. In any message an end moves: the sender's methods
-// return [ErrMoved] from then on. So there are no copies to close. When an end is closed, or its process dies, the
-// other end receives io.EOF after everything that was sent before. A pool's worker lives on after its task: close
-// the end there. A [Slab] moves like an end, and with it a slice of numbers in shared memory, which is neither
-// encoded nor copied. The last holder closes it, so that its memory can be used again.
+// A pipe has two ends, and one process has an end at a time. An end in a message moves to the
+// receiver: from then on the sender's methods return [ErrMoved]. So there are no copies to close.
+// When an end is closed, or its process dies, the other end receives all earlier messages and then
+// io.EOF. A pool's worker lives on after its task, so close the end there. A [Slab] moves like an
+// end, together with a slice of numbers in shared memory, which is neither encoded nor copied. The
+// last holder closes it, so that its memory can be used again.
 //
-// An element or a message that was sent is whole when it is received, even if the sender has died by then. An
-// element that a process had received dies with that process. A call that waits for room, an element or a message
-// ends with its context, and a task's context ends with its call.
+// An element or a message is whole when it is received, even if the sender has died by then. An
+// element that a process has received dies with that process. A call that waits for room, for an
+// element or for a message ends with its context, and a task's context ends with its call.
 //
 // For other ways to carry messages there are [NewConn] and [Transport].
 package ipc

@@ -10,17 +10,17 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// envelope turns values into messages that lie in a shared object until somebody gets them,
-// and back. What a value brings along, files and memory of objects, lives as long as its
-// message, whatever becomes of the sender.
+// envelope encodes values as messages that lie in a shared object until a process receives them,
+// and decodes them. Files and the memory of objects in a value live as long as the message, even if
+// the sender dies.
 type envelope[T any] struct {
 	codec *codec.Type[T]
 	in    *share.Object
 }
 
-// A message of a type that can bring something along begins with how many segments it needs,
-// a byte, and their numbers. One that can have ends of connections in it ends with their tickets,
-// and how many these are.
+// A message of a type that can carry something begins with the number of segments that it needs,
+// one byte, and their ids. A message of a type that can carry ends of connections or slabs ends
+// with their tickets and the number of tickets, one byte.
 const mostCarried = 255
 
 var (
@@ -28,10 +28,10 @@ var (
 	errTooMany    = errors.New("mp: more than 255 objects in one message")
 )
 
-// Numbers, which are copied as they lie in memory, stay on their callers' stacks: seal, open and
-// recall give a copy of *v to what may keep a reference, and that is in the heap.
-
-// seal appends the message with *v. A message that is not sent after all must be recalled.
+// seal appends the message with *v. The caller must recall a message that is not sent.
+//
+// Numbers, which are copied as they lie in memory, stay on their callers' stacks. Therefore seal,
+// open and recall pass a copy of *v, on the heap, to code that may keep a reference.
 func (e envelope[T]) seal(buf []byte, v *T) ([]byte, error) {
 	if out, ok := e.codec.AppendPlain(buf, v); ok {
 		return out, nil
@@ -47,6 +47,7 @@ func (e envelope[T]) sealAny(buf []byte, v *T) ([]byte, error) {
 	if e.in == nil {
 		return e.sealAlone(buf, v)
 	}
+
 	ids, err := e.carry(v)
 	if err != nil {
 		return buf, err
@@ -56,6 +57,7 @@ func (e envelope[T]) sealAny(buf []byte, v *T) ([]byte, error) {
 	for _, id := range ids {
 		out = binary.LittleEndian.AppendUint64(out, id)
 	}
+
 	body := len(out)
 	if out, err = e.codec.Append(out, v); err != nil {
 		e.uncarry(ids, nil)
@@ -74,7 +76,7 @@ func (e envelope[T]) sealAny(buf []byte, v *T) ([]byte, error) {
 
 var errFarAway = errors.New("mp: objects, files and ends of connections can only be sent within one tree of processes, not over a network")
 
-// sealAlone is seal for messages that must not bring anything along.
+// sealAlone is seal for messages that must not carry anything.
 func (e envelope[T]) sealAlone(buf []byte, v *T) ([]byte, error) {
 	if len(e.codec.Attached(v)) > 0 {
 		return buf, errFarAway
@@ -83,10 +85,12 @@ func (e envelope[T]) sealAlone(buf []byte, v *T) ([]byte, error) {
 	if err != nil {
 		return buf, err
 	}
+
 	if files := e.codec.FilesOf(out[len(buf)+1:]); len(files) > 0 {
 		share.ForgetFiles(files)
 		return buf, errFarAway
 	}
+
 	if e.codec.Moves() {
 		out = append(out, 0)
 	}
@@ -97,10 +101,12 @@ func (e envelope[T]) appendTickets(out []byte, v *T) ([]byte, error) {
 	if !e.codec.Moves() {
 		return out, nil
 	}
+
 	movers := e.codec.Movers(v)
 	if len(movers) > mostCarried {
 		return out, errTooMany
 	}
+
 	for _, m := range movers {
 		t, err := m.Ticket()
 		if err != nil {
@@ -130,12 +136,12 @@ func (e envelope[T]) carry(v *T) (ids []uint64, err error) {
 
 // carried is implemented by all handles.
 type carried interface {
-	// carryIn lets the memory live while a message with the handle lies in an object, until the
-	// number that is returned is given back; 0 if there is nothing to give back.
+	// carryIn keeps the memory alive while a message with the handle lies in an object, until the
+	// returned id is uncarried. The id is 0 if there is nothing to uncarry.
 	carryIn(in *share.Object) (id uint64, err error)
 }
 
-// carryFiles has files kept, or forgets them all.
+// carryFiles keeps all files alive, or forgets them all.
 func (e envelope[T]) carryFiles(files []uint64) error {
 	for i, id := range files {
 		if err := e.in.CarryFile(id); err != nil {
@@ -159,26 +165,29 @@ func (e envelope[T]) uncarry(objects, files []uint64) {
 	}
 }
 
-// parts are those of a message.
+// parts are the parts of a message.
 type parts struct {
 	ids     []uint64
 	body    []byte
 	tickets []byte
 }
 
-// parse takes a message apart, which anybody may have written.
+// parse splits a message into its parts. Any process may have written the message.
 func (e envelope[T]) parse(b []byte) (p parts, err error) {
 	if !e.codec.Carries() {
 		return parts{body: b}, nil
 	}
+
 	if len(b) == 0 || len(b)-1 < 8*int(b[0]) {
 		return p, errBadMessage
 	}
+
 	n := int(b[0])
 	for b = b[1:]; n > 0; n-- {
 		p.ids = append(p.ids, binary.LittleEndian.Uint64(b))
 		b = b[8:]
 	}
+
 	if e.codec.Moves() {
 		if len(b) == 0 || len(b)-1 < ticketSize*int(b[len(b)-1]) {
 			return p, errBadMessage
@@ -187,11 +196,12 @@ func (e envelope[T]) parse(b []byte) (p parts, err error) {
 		at := last - ticketSize*int(b[last])
 		b, p.tickets = b[:at], b[at:last]
 	}
+
 	p.body = b
 	return p, nil
 }
 
-// open sets *v from a message, which is used up.
+// open sets *v from a message, which it uses up.
 func (e envelope[T]) open(b []byte, v *T) error {
 	if e.codec.DecodePlain(b, v) {
 		return nil
@@ -216,7 +226,7 @@ func (e envelope[T]) openAny(b []byte, v *T) error {
 	return err
 }
 
-// foresee makes known here what a message brings along that takes long to be met.
+// foresee attaches what a message carries and what takes long to attach.
 func (e envelope[T]) foresee(b []byte) {
 	if !e.codec.Moves() {
 		return
@@ -232,7 +242,7 @@ func (e envelope[T]) foresee(b []byte) {
 	}
 }
 
-// drop uses a message up that nobody will receive.
+// drop uses up a message that no process will receive.
 func (e envelope[T]) drop(b []byte) {
 	if p, err := e.parse(b); err == nil {
 		p.tickets = notHere(p.tickets)
@@ -241,14 +251,14 @@ func (e envelope[T]) drop(b []byte) {
 	}
 }
 
-// lose closes the ends of connections, and frees the slabs, that nobody else has taken.
+// lose closes the ends of connections, and frees the slabs, that no other process has taken.
 func (p parts) lose() {
 	for t := p.tickets; len(t) >= ticketSize; t = t[ticketSize:] {
 		loseTicket(t[:ticketSize])
 	}
 }
 
-// recall uses a message up that was not sent, and takes back what departed with *v.
+// recall uses up a message that was not sent, and takes back what departed with *v.
 func (e envelope[T]) recall(b []byte, v *T) {
 	kept := *v
 	e.codec.Recall(&kept)
@@ -257,7 +267,7 @@ func (e envelope[T]) recall(b []byte, v *T) {
 	}
 }
 
-// sent lets what departed with *v go for good, as its message has.
+// sent lets what departed with *v go for good, since its message was sent.
 func (e envelope[T]) sent(v *T) {
 	if e.codec.Moves() {
 		kept := *v
@@ -265,9 +275,10 @@ func (e envelope[T]) sent(v *T) {
 	}
 }
 
-// notHere returns the tickets of what this process does not have. A message may name what arrived with another
-// one, if it was forged, or if it is received twice because a process has overwritten the queue: when it
-// cannot be decoded, that must stay as it is.
+// notHere returns the tickets of what this process does not have. A message may name what arrived
+// with another message, if it was forged, or if it is received twice because a process has
+// overwritten the queue. If such a message cannot be decoded, what arrived before must stay as it
+// is.
 func notHere(tickets []byte) []byte {
 	var absent []byte
 	some := false
@@ -280,13 +291,14 @@ func notHere(tickets []byte) []byte {
 			absent = append(absent, t...)
 		}
 	}
+
 	if some {
 		return absent
 	}
 	return tickets
 }
 
-// hasTicket reports whether this process has what a ticket is of.
+// hasTicket reports whether this process has what a ticket names.
 func hasTicket(ticket []byte) bool {
 	switch share.KindOf(ticket) {
 	case xsync.KindHeld:
@@ -295,12 +307,12 @@ func hasTicket(ticket []byte) bool {
 	case xsync.KindPipe:
 		return hasEnd(ticket)
 	default:
-		return false // loseObject knows
+		return false // loseObject handles it
 	}
 }
 
-// loseTicket closes the end of a connection, frees the slab, or ends the object that a ticket is of, if
-// nobody has taken it, or it has arrived here with a value that could not be decoded as a whole.
+// loseTicket closes the end of a connection, frees the slab or ends the object that a ticket names,
+// if no process has taken it, or if it arrived here with a value that could not be decoded.
 func loseTicket(ticket []byte) {
 	switch share.KindOf(ticket) {
 	case xsync.KindHeld:
@@ -314,10 +326,10 @@ func loseTicket(ticket []byte) {
 	}
 }
 
-// buffers are for messages on their way.
+// buffers hold messages while they are encoded and decoded.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// mostPooled is how large a buffer may be that is used again.
+// mostPooled is the maximum size of a buffer that is used again.
 const mostPooled = 4 << 20
 
 func putBuffer(p *[]byte, b []byte) {

@@ -11,52 +11,56 @@ import (
 	"github.com/go-multiprocessing/mp/internal/share"
 )
 
-// ErrClosed is returned by operations on an object that was closed. It is [mp.ErrClosed]. An object that
-// another process has overwritten can return it as well, see [ErrCorrupt].
+// ErrClosed is returned by operations on a closed object. It is [mp.ErrClosed]. An object that
+// another process has overwritten can return it too, see [ErrCorrupt].
 var ErrClosed = errs.ErrClosed
 
-// ErrTooLong is the cause of the [*mp.CodecError] of an element of a [Queue] longer than [MaxElement], or of
-// a message longer than [MaxMessage], which is not sent. It is [mp.ErrTooLong]. Package connection has an ErrTooLong of its own.
+// ErrTooLong is the cause of the [*mp.CodecError] for an element of a [Queue] longer than
+// [MaxElement], or for a message longer than [MaxMessage]. It is [mp.ErrTooLong]. Package
+// connection has an ErrTooLong of its own.
 var ErrTooLong = share.ErrTooLong
 
-// ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there
-// is no room. Nothing was put.
+// ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there is no
+// room. Nothing was put or sent.
 var ErrFull = errs.ErrFull
 
-// ErrEmpty is returned by [Queue.TryGet], [Conn.TryRecv], [Conn.TryRecvBytes] and [Conn.TryRecvInto] if there
-// is nothing to receive.
+// ErrEmpty is returned by [Queue.TryGet], [Conn.TryRecv], [Conn.TryRecvBytes] and
+// [Conn.TryRecvInto] if there is nothing to receive.
 var ErrEmpty = errs.ErrEmpty
 
-// ErrCorrupt is returned by some methods of an object in shared memory when they detect that another process
-// has overwritten the object: a process that has it, or an object in the same segment. Detection is best
-// effort. A damaged object can also return wrong values, seem closed ([ErrClosed]) or seem to have a dead
-// owner ([ErrOwnerDied]); a damaged [Queue] can look closed and empty, so that [Queue.All] ends without an
-// error. A call that returns ErrCorrupt had no reliable effect, and other methods of the object may fail
-// too. [Isolated] keeps an object out of reach of processes that do not have it.
+// ErrCorrupt is returned by some methods of an object when they detect that another process has
+// overwritten the object: a process that has it, or a process that has another object in the same
+// segment. A call that returns ErrCorrupt had no reliable effect, and other methods of the object
+// may fail too.
+//
+// Detection is best effort. A damaged object can also return wrong values, seem closed
+// ([ErrClosed]) or seem to have a dead owner ([ErrOwnerDied]). A damaged [Queue] can look closed
+// and empty, so that [Queue.All] ends without an error. [Isolated] keeps an object out of reach of
+// processes that do not have it.
 var ErrCorrupt = errs.ErrCorrupt
 
-// ErrOwnerDied is returned for a lock whose holder's process has died and may have left what the
-// lock guards half changed. The lock is not held. Every caller gets the error until one of them has
-// repaired what the lock guards with Recover.
+// ErrOwnerDied is returned for a lock whose holder has died and may have left what the lock guards
+// half changed. The lock is not held. Every caller gets the error until one of them has repaired
+// what the lock guards with Recover.
 var ErrOwnerDied = errs.ErrOwnerDied
 
-// ErrNotHeld is returned when a process releases something it does not hold, or uses a
-// [Cond] without its Mutex. Nothing is changed. [Cond.Wait] also returns it if it cannot lock
-// the Mutex again.
+// ErrNotHeld is returned when a process releases a lock that it does not hold, or uses a [Cond]
+// without holding its Mutex. Nothing is changed. [Cond.Wait] also returns it if it cannot lock the
+// Mutex again.
 var ErrNotHeld = errs.ErrNotHeld
 
 // ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
 var ErrBroken = errs.ErrBroken
 
-// ErrOverRelease is returned by a semaphore that was released more often than
-// acquired, and by more [Queue.TaskDone] calls than elements received. Nothing is changed.
+// ErrOverRelease is returned by a semaphore that was released more often than acquired, and by
+// [Queue.TaskDone] if there were more calls than received elements. Nothing is changed.
 var ErrOverRelease = errs.ErrOverRelease
 
-// ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent on, and is the
-// cause of the [*mp.CodecError] of a process that sends it once more.
+// ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent. If a process sends it
+// once more, ErrMoved is the cause of the [*mp.CodecError].
 var ErrMoved = errors.New("mp: it was sent on, and now belongs to its receiver")
 
-// ErrDirection is returned at an end of a one-way pipe that does only the other.
+// ErrDirection is returned by the end of a one-way pipe that cannot send, or cannot receive.
 var ErrDirection = errors.New("mp: the wrong end of a one-way pipe")
 
 func init() {

@@ -7,8 +7,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// An Event is set or not, and can be waited for by goroutines of several processes. It
-// can be sent like a [Mutex] and is safe for concurrent use.
+// An Event is a flag that goroutines of several processes set and wait for. It can be sent like a
+// [Mutex] and is safe for concurrent use.
 type Event struct {
 	object[Event, event, *event]
 }
@@ -27,7 +27,7 @@ func (e *event) open(o *share.Object, _ []byte) error {
 
 func (e *event) end(owned bool) { e.x.Close(owned) }
 
-// NewEvent makes an Event that is not set; see [NewMutex].
+// NewEvent makes an Event that is not set. Its cost and its errors are those of [NewMutex].
 func NewEvent(opts ...Option) (*Event, error) {
 	o, err := newObject(xsync.KindEvent, xsync.Small, opts)
 	if err != nil {
@@ -36,9 +36,8 @@ func NewEvent(opts ...Option) (*Event, error) {
 	return publish[Event](o, &event{x: xsync.NewEvent(o.Memory())}), nil
 }
 
-// Set sets the Event until Clear. Everybody goes on who waits, even if Clear follows at
-// once. Setting it again does nothing. The error can only be [ErrClosed]; so it is of Clear
-// and IsSet.
+// Set sets the Event until Clear and wakes all waiting callers, even if Clear follows at once.
+// Setting an Event twice does nothing. The only error of Set, Clear and IsSet is [ErrClosed].
 func (e *Event) Set() error {
 	if e.in == nil {
 		return errNotMade
@@ -46,7 +45,7 @@ func (e *Event) Set() error {
 	return e.in.x.Set()
 }
 
-// Clear unsets the Event.
+// Clear resets the Event.
 func (e *Event) Clear() error {
 	if e.in == nil {
 		return errNotMade
@@ -62,7 +61,7 @@ func (e *Event) IsSet() (bool, error) {
 	return e.in.x.IsSet()
 }
 
-// Wait waits until the Event is set. The error is ctx's or [ErrClosed].
+// Wait waits until the Event is set or ctx ends. The error is ctx's or [ErrClosed].
 func (e *Event) Wait(ctx context.Context) error {
 	if e.in == nil {
 		return errNotMade

@@ -13,23 +13,27 @@ func init() {
 			e.most = bytes
 		}
 	}
+
 	inside.NextOfConn = func(conn any) int {
 		if e := conn.(piped).piped(); e != nil {
 			return e.nextOutside()
 		}
 		return 0
 	}
+
 	inside.BoundNext = func(conn any, bytes int) {
 		if e := conn.(piped).piped(); e != nil {
 			e.mostNext.Store(int64(bytes))
 		}
 	}
+
 	inside.UnreadByConn = func(conn any) (bytes int, since time.Time) {
 		if e := conn.(piped).piped(); e != nil {
 			return e.unread.bytes()
 		}
 		return 0, time.Time{}
 	}
+
 	inside.ConnEnded = func(conn any) bool {
 		e := conn.(piped).piped()
 		if e == nil {
@@ -41,11 +45,13 @@ func init() {
 		defer e.leave()
 		return e.pipe.Sent(e.end).Ended()
 	}
+
 	inside.EndUnread = func(conn any) {
 		if e := conn.(piped).piped(); e != nil {
 			e.unread.end()
 		}
 	}
+
 	inside.TakeRecord = func(conn any) (release func(), err error) {
 		e := conn.(piped).piped()
 		rec, err := e.received().TryGet(nil)
@@ -56,19 +62,21 @@ func init() {
 			}
 		}, err
 	}
+
 	inside.MakerOfConn = func(conn any) uint64 {
 		if e := conn.(piped).piped(); e != nil {
 			return e.mem.Maker()
 		}
 		return 0
 	}
+
 	inside.QueueEnded = func(queue any) bool { return queue.(puttable).ended() }
 }
 
 // piped is implemented by every Conn.
 type piped interface{ piped() *pipeEnd }
 
-// piped is the end of a pipe that c is; nil if it is none.
+// piped returns the end of a pipe that c is, or nil if it is not one.
 func (c *Conn[T]) piped() *pipeEnd {
 	if c.in == nil {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"reflect"
 )
 
-// fixed returns an error that names the first part of t that is no number: another
-// process could write anything there, and only for numbers every bit pattern is a value.
+// fixed returns an error that names the first part of t that is not a number. Another process could
+// write any bits there, and only for numbers every bit pattern is a valid value.
 func fixed(t reflect.Type, path string) error {
 	switch t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
@@ -27,6 +27,7 @@ func fixed(t reflect.Type, path string) error {
 	case reflect.Bool:
 		return fmt.Errorf("mp: %s is a bool, and another process could write what is neither true nor false there: use uint8", path)
 	}
+
 	kind := t.Kind().String()
 	if t.Kind() == reflect.Pointer {
 		kind = "pointer"
@@ -46,7 +47,7 @@ func fixedType[T any]() error {
 	return nil
 }
 
-// describeShape writes what a type looks like in memory, names left out.
+// describeShape writes what a type looks like in memory, without names.
 func describeShape(w io.Writer, t reflect.Type) {
 	fmt.Fprintf(w, "%v %d;", t.Kind(), t.Size())
 	switch t.Kind() {
@@ -60,7 +61,7 @@ func describeShape(w io.Writer, t reflect.Type) {
 	}
 }
 
-// shapeOf is different for types with which one would see different things in the same
+// shapeOf returns a number that differs for types that would see different values in the same
 // memory.
 func shapeOf[T any]() uint64 {
 	h := fnv.New64a()

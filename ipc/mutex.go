@@ -8,19 +8,17 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Mutex is a lock that goroutines of several processes take in turn. A pointer to
-// it can be sent to any of them, in an argument, a result or inside of either. It is safe
-// for concurrent use.
+// A Mutex is a lock that goroutines of several processes take in turn. It travels in arguments,
+// results and messages as a pointer: the receiver gets a pointer to the same Mutex. It is safe for
+// concurrent use.
 //
-// It is held by a process: any goroutine of it may unlock it, as with [sync.Mutex]. When a
-// process dies that holds it, the next one to lock it gets [ErrOwnerDied], until
-// one of them has repaired what the lock guards with [Mutex.Recover]. A caller that comes later may
-// pass callers that wait, as long as none of these has waited for a millisecond, as in Go's
-// sync.Mutex.
+// A process holds the lock: any of its goroutines can unlock it, as with [sync.Mutex]. When a
+// process dies while it holds the lock, callers of Lock get [ErrOwnerDied] until one of them has
+// repaired what the lock guards with [Mutex.Recover]. A later caller may pass waiting callers as
+// long as none of them has waited for a millisecond, as in sync.Mutex.
 //
-// Locking and unlocking an uncontended Mutex takes some ten nanoseconds and no system
-// call. However many goroutines wait, for however many objects, one thread of each
-// process does it for all.
+// Locking and unlocking an uncontended Mutex takes some ten nanoseconds and no system call. One
+// thread per process waits for all of its goroutines and all objects.
 type Mutex struct {
 	object[Mutex, mutex, *mutex]
 }
@@ -39,9 +37,9 @@ func (m *mutex) open(o *share.Object, _ []byte) error {
 
 func (m *mutex) end(owned bool) { m.x.Close(owned) }
 
-// NewMutex makes a Mutex, which lives until [Mutex.Close]. It costs some hundred
-// nanoseconds, and in a worker that shares something for the first time a question to
-// its parent. It fails if the system gives no shared memory.
+// NewMutex makes a Mutex, which lives until [Mutex.Close]. It costs some hundred nanoseconds. In a
+// worker that shares something for the first time it also asks the parent. It returns an error if
+// the system has no shared memory left.
 func NewMutex(opts ...Option) (*Mutex, error) {
 	o, err := newObject(xsync.KindMutex, xsync.Small, opts)
 	if err != nil {
@@ -50,8 +48,8 @@ func NewMutex(opts ...Option) (*Mutex, error) {
 	return publish[Mutex](o, &mutex{x: xsync.NewMutex(o.Memory())}), nil
 }
 
-// Lock takes the lock, and waits for it until ctx ends. On error the lock is not held. The error
-// is ctx's, [ErrOwnerDied] or [ErrClosed].
+// Lock takes the lock. It waits for the lock until ctx ends. On error the lock is not held. The
+// error is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *Mutex) Lock(ctx context.Context) error {
 	if m.in == nil {
 		return errNotMade
@@ -62,7 +60,8 @@ func (m *Mutex) Lock(ctx context.Context) error {
 	return nil
 }
 
-// TryLock takes the lock if it is free, and reports whether it did.
+// TryLock takes the lock if it is free, and reports whether it did. It does not wait. The error is
+// [ErrOwnerDied] or [ErrClosed].
 func (m *Mutex) TryLock() (bool, error) {
 	if m.in == nil {
 		return false, errNotMade
@@ -70,8 +69,8 @@ func (m *Mutex) TryLock() (bool, error) {
 	return m.in.x.TryLock()
 }
 
-// Unlock gives the lock up. If this process does not hold it, that is [ErrNotHeld] and
-// nothing is changed.
+// Unlock releases the lock. If this process does not hold it, Unlock returns [ErrNotHeld] and
+// changes nothing.
 func (m *Mutex) Unlock() error {
 	if m.in == nil {
 		return errNotMade
@@ -79,11 +78,11 @@ func (m *Mutex) Unlock() error {
 	return m.in.x.Unlock()
 }
 
-// Recover calls repair after the death of a holder, with the lock held but for others
-// only. If repair returns nil, the Mutex can be used again; otherwise, and if repair
-// panics or this process dies as well, everybody goes on getting [ErrOwnerDied]. Of
-// several that call Recover one does it, and the others wait for that. If no holder has
-// died it returns nil at once.
+// Recover calls repair after a holder has died, while no other caller can take the lock. If repair
+// returns nil, the Mutex works again. If repair returns an error or panics, or this process dies
+// too, callers go on getting [ErrOwnerDied]. If several goroutines call Recover, one of them calls
+// its repair and the others wait for it until their contexts end. If no holder has died, Recover
+// returns nil at once.
 func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
 	if m.in == nil {
 		return errNotMade
@@ -91,8 +90,8 @@ func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
 	return ended(ctx, m.in.x.Recover(ctx, repair))
 }
 
-// Locker returns a [sync.Locker] for code that wants one. Its methods panic with the
-// error where the lock cannot be taken or given up; it waits without a bound.
+// Locker returns a [sync.Locker] that locks and unlocks m. Its Lock waits without a bound. Both
+// methods panic with the error if they fail.
 func (m *Mutex) Locker() sync.Locker { return locker{m.Lock, m.Unlock} }
 
 type locker struct {

@@ -15,8 +15,8 @@ import (
 
 var errNotMade = errors.New("mp: an object that was not made by its constructor")
 
-// An Option configures an object that processes share: every constructor with options accepts it, except
-// [NewSharedMemory]. A nil Option changes nothing.
+// An Option configures an object that processes share. Every constructor that takes options accepts
+// it, except [NewSharedMemory]. A nil Option changes nothing.
 type Option interface {
 	QueueOption
 	PipeOption
@@ -26,9 +26,9 @@ type Option interface {
 
 type objectOptions struct{ isolated bool }
 
-// Isolated gives the object a memory segment of its own. Other small objects lie together in segments, and a
-// corrupt process that received the handle of one could write over all others in its segment. A segment of
-// its own takes a descriptor and some 8 KiB.
+// Isolated gives the object a memory segment of its own. Other small objects share segments, and a
+// corrupt process that received the handle of one can write over all objects in its segment. A
+// segment of its own takes a descriptor and some 8 KiB.
 func Isolated() Option { return isolation{} }
 
 type isolation struct{}
@@ -38,27 +38,28 @@ func (isolation) applyQueue(o *queueOptions)   { o.isolated = true }
 func (isolation) applyPipe(o *pipeOptions)     { o.isolated = true }
 func (isolation) applyValue(o *valueOptions)   { o.isolated = true }
 
-// object is embedded in the public type P of an object that several processes have at a time. All
-// copies of a P, and all pointers to the same object in this process, lead to one inner V. A zero P
-// has none. P has no other fields.
+// object is embedded in the public type P of an object that several processes can have at a time. P
+// has no other fields. All pointers to a P for the same object in this process, and all copies of
+// the P, lead to one inner V. A zero P has no inner.
 type object[P, V any, I inner[V]] struct{ in *V }
 
 // inner is implemented by pointers to the inner types, which embed a handle.
 type inner[V any] interface {
 	*V
+	// base returns the handle that the inner embeds.
 	base() *handle
 
 	// kind returns the kind of the object. It needs no receiver.
 	kind() xsync.Kind
 
-	// open sets an empty inner to an object that another process has made. The rest is what encode has
-	// appended there; another process may have written anything instead.
+	// open sets an empty inner to an object that another process has made. The rest is what encode
+	// appended, or anything else if another process is corrupt.
 	open(o *share.Object, rest []byte) error
 
 	// encode appends what open needs to the encoding of a handle.
 	encode(b []byte) ([]byte, error)
 
-	// end closes the object in shared memory, for all processes if this process owns it, and wakes callers
+	// end closes the object in shared memory, for all processes if owned is set, and wakes callers
 	// that wait.
 	end(owned bool)
 }
@@ -80,9 +81,9 @@ func (p *object[P, V, I]) shared() *handle {
 	return I(p.in).base()
 }
 
-// Close closes the object: for all processes if this process owns it, else for this process alone. The
-// owner is the process that made the object, or received it as the result of a task. Calls that wait, and
-// later ones, return [ErrClosed]. Closing twice is fine.
+// Close closes the object: for all processes if this process owns it, else for this process alone.
+// The owner is the process that made the object, or received it as the result of a task. Calls that
+// wait, and later ones, return [ErrClosed]. Closing twice is fine.
 func (p *object[P, V, I]) Close() error {
 	if p.in == nil {
 		return errNotMade
@@ -92,8 +93,8 @@ func (p *object[P, V, I]) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes a handle, not the state, for mp's own messages. The handle is valid only in this
-// tree of processes.
+// MarshalBinary encodes a handle, not the state, for a message of mp. The handle is valid only in
+// this tree of processes.
 func (p *object[P, V, I]) MarshalBinary() ([]byte, error) {
 	if p.in == nil {
 		return nil, errNotMade
@@ -110,8 +111,8 @@ func (p *object[P, V, I]) MarshalBinary() ([]byte, error) {
 // UnmarshalBinary makes the receiver a handle of the encoded object.
 func (p *object[P, V, I]) UnmarshalBinary(data []byte) error { return p.attach(data, nil) }
 
-// attach makes the receiver a handle of the encoded object. If the object is new to this process, attach
-// opens it in an empty inner, which may be nil.
+// attach makes the receiver a handle of the encoded object. If the object is new to this process,
+// attach opens it in empty, or in a new V if empty is nil.
 func (p *object[P, V, I]) attach(data []byte, empty *V) error {
 	t, rest, err := share.ParseToken(data, I(nil).kind())
 	if err != nil {
@@ -153,8 +154,7 @@ func (p *object[P, V, I]) attach(data []byte, empty *V) error {
 	return nil
 }
 
-// newObject returns a new object that its constructor makes from the options. It costs a message to the parent
-// in a worker that shares something for the first time.
+// newObject returns the memory of a new object. The options are those of its constructor.
 func newObject(kind xsync.Kind, size int, opts []Option) (*share.Object, error) {
 	var o objectOptions
 	for _, opt := range opts {
@@ -165,8 +165,8 @@ func newObject(kind xsync.Kind, size int, opts []Option) (*share.Object, error) 
 	return share.New(kind, size, o.isolated)
 }
 
-// publish returns the public pointer to an object that this process has made, and lets other processes
-// attach it.
+// publish returns the public pointer to an object that this process has made, and lets other
+// processes attach it.
 func publish[P, V any, I inner[V]](o *share.Object, in I) *P {
 	canonical := wrap[P](o, in)
 	o.Made()
@@ -181,7 +181,7 @@ func wrap[P, V any, I inner[V]](o *share.Object, in I) *P {
 	return canonical
 }
 
-// ended is err, or if that is because ctx has ended, the context's own.
+// ended returns ctx's error if ctx has ended and err is because of that. Otherwise it returns err.
 func ended(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		return cause.Of(ctx)
@@ -189,8 +189,8 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// handle is embedded in the inner type of every object. A process has one canonical pointer to the public
-// type for each object.
+// handle is embedded in the inner type of every object. For each object a process has one canonical
+// pointer to the public type.
 type handle struct {
 	obj       *share.Object
 	canonical any
@@ -198,10 +198,10 @@ type handle struct {
 
 func (h *handle) base() *handle { return h }
 
-// encode is the encode of an inner that appends nothing.
+// encode is the encode of an inner type that appends nothing.
 func (h *handle) encode(b []byte) ([]byte, error) { return b, nil }
 
-// sharer is implemented by pointers to all types of shared objects.
+// sharer is implemented by pointers to the public types of all objects.
 type sharer interface{ shared() *handle }
 
 var sharerType = reflect.TypeFor[sharer]()
@@ -220,7 +220,7 @@ func init() {
 	})
 }
 
-// movable is implemented by pointers to those of them that one process has at a time.
+// movable is implemented by pointers to the public types of objects that one process has at a time.
 type movable interface {
 	sharer
 	moving() codec.Mover
@@ -228,7 +228,7 @@ type movable interface {
 
 var movableType = reflect.TypeFor[movable]()
 
-// handleOf is that of a pointer to a shared object; nil if no constructor has made it.
+// handleOf returns the handle of a pointer to a public type, or nil if no constructor has made it.
 func handleOf(p any) codec.Handle {
 	h := p.(sharer).shared()
 	if h == nil {
@@ -240,9 +240,9 @@ func handleOf(p any) codec.Handle {
 	return h
 }
 
-// carryIn is carried's.
+// carryIn implements carried.
 func (h *handle) carryIn(in *share.Object) (id uint64, err error) {
-	if h.obj == nil { // a connection that cannot be sent, which its encoding tells
+	if h.obj == nil { // a Conn of a Transport: encoding it returns the error
 		return 0, nil
 	}
 	return in.Carry(h.obj)
@@ -251,7 +251,7 @@ func (h *handle) carryIn(in *share.Object) (id uint64, err error) {
 // Canonical implements [codec.Handle].
 func (h *handle) Canonical() any { return h.canonical }
 
-// Given is the ticket of an object that Give leaves to the caller of the task.
+// Given returns the ticket of an object that Give leaves to the caller of the task.
 func (h *handle) Given() ([]byte, error) {
 	if !h.obj.Givable() {
 		return nil, nil
@@ -272,15 +272,16 @@ func (h *handle) Take() { h.obj.Take() }
 // Refuse leaves an object that was an argument to its sender.
 func (h *handle) Refuse() { h.obj.Refuse() }
 
-// close closes the object, here or for everybody; end tells callers that wait.
+// close closes the object, for all processes if this process owns it. It calls end to tell waiting
+// callers.
 func (h *handle) close(end func(owned bool)) {
 	attached.forget(h.obj)
 	end(h.obj.Owned())
 	h.obj.Close()
 }
 
-// moved is the handle of an object that one process has at a time. It changes hands by its message alone: no task
-// gives it to its caller.
+// moved is the handle of an object that one process has at a time. The object changes hands with
+// its message alone: no task gives it to its caller.
 type moved struct{ handle }
 
 func (*moved) Given() ([]byte, error) { return nil, nil }
@@ -288,7 +289,7 @@ func (*moved) Give()                  {}
 func (*moved) Take()                  {}
 func (*moved) Refuse()                {}
 
-// sharedTypes are those that can travel in interfaces without having been registered.
+// sharedTypes returns the types that can travel in interfaces without having been registered.
 func sharedTypes() []reflect.Type {
 	return slices.Concat(
 		[]reflect.Type{

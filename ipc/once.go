@@ -7,8 +7,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Once is something that one goroutine of one process does for all of them. It can be
-// sent like a [Mutex] and is safe for concurrent use.
+// A Once runs a function in one process on behalf of all. It can be sent like a [Mutex] and is safe
+// for concurrent use.
 type Once struct {
 	object[Once, once, *once]
 }
@@ -27,7 +27,7 @@ func (o *once) open(obj *share.Object, _ []byte) error {
 
 func (o *once) end(owned bool) { o.x.Close(owned) }
 
-// NewOnce makes a Once that has not been done; see [NewMutex].
+// NewOnce makes a Once that is not done. Its cost and its errors are those of [NewMutex].
 func NewOnce(opts ...Option) (*Once, error) {
 	obj, err := newObject(xsync.KindOnce, xsync.Small, opts)
 	if err != nil {
@@ -36,9 +36,10 @@ func NewOnce(opts ...Option) (*Once, error) {
 	return publish[Once](obj, &once{x: xsync.NewOnce(obj.Memory())}), nil
 }
 
-// Do calls f if it has not been done yet. While somebody else is at it, it waits, until ctx
-// ends. When it returns nil, f has returned nil somewhere. If f returns an error, Do returns
-// that here, and the next one calls its f; so it is if f panics or its process dies.
+// Do calls f if no call of Do has succeeded yet. While another caller runs its function, Do waits
+// until ctx ends. If Do returns nil, one of the functions has returned nil. If f returns an error,
+// Do returns that error and the next caller runs its own function. The same happens if f panics or
+// its process dies. Other errors are ctx's and [ErrClosed].
 func (o *Once) Do(ctx context.Context, f func() error) error {
 	if o.in == nil {
 		return errNotMade
@@ -46,7 +47,7 @@ func (o *Once) Do(ctx context.Context, f func() error) error {
 	return ended(ctx, o.in.x.Do(ctx, f))
 }
 
-// Done reports whether it has been done. The error can only be [ErrClosed].
+// Done reports whether a call of Do has succeeded. The only error is [ErrClosed].
 func (o *Once) Done() (bool, error) {
 	if o.in == nil {
 		return false, errNotMade

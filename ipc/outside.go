@@ -14,15 +14,16 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// outside is where messages lie for which there is no room in an object: in blocks, as slabs do,
-// whose memory is used again, or if they are very large in segments of their own.
+// outside stores messages for which there is no room in an object. It stores them in blocks, like
+// slabs, so that the memory is used again, or in segments of their own if they are very large.
 type outside struct {
 	in   *share.Object
 	most int // maximum size of a message
 }
 
-// The place of a message in a block is that of its head, its length, and the trip on which it
-// is, with flags. That of one in a segment has neither flag, as share.Object.Spill writes it.
+// The place of a message in a block consists of the token of the block's head, the message's
+// length, and the block's trip with flags. The place of a message in a segment of its own is what
+// share.Object.Spill writes, and has neither flag.
 const (
 	placeOffset = 8
 	placeGen    = 12
@@ -31,25 +32,26 @@ const (
 	placeFlags  = 23
 
 	inBlock = 0x80
-	asBytes = 0x40 // it has no first byte that says how it was sent
+	asBytes = 0x40 // the message has no first byte that says how it was sent
 
-	// mostInBlock is how long a message may be of which the memory is kept for the next.
+	// mostInBlock is the maximum size of a message in a block, whose memory is kept for later
+	// messages.
 	mostInBlock = 16 << 20
 )
 
-// parcel is a message that is being sent, of which the memory goes for good when it has been: until then
-// it comes back if this process dies.
+// parcel is a message that is being sent. Its memory leaves this process for good when it has been
+// sent. If this process dies before, the memory is freed.
 type parcel struct {
 	outside
-	bytes bool // it has no first byte that says how it was sent
+	bytes bool // the message has no first byte that says how it was sent
 	list  *unreleased
 	ring  *xsync.Ring
-	ctx   context.Context // until when it waits; nil: not at all
+	ctx   context.Context // ends waiting for room; nil means no waiting
 	place []byte
 	out   sentOutside
 }
 
-// put puts the message outside.
+// put stores the message outside.
 func (p *parcel) put(b []byte) (place []byte, err error) {
 	if err := p.list.await(p.ctx, p.ring); err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func (p *parcel) put(b []byte) (place []byte, err error) {
 	return place, nil
 }
 
-// sent says how sending it went.
+// sent reports the result of sending the message.
 func (p *parcel) sent(err error) error {
 	if err != nil || p.place == nil {
 		return err
@@ -76,7 +78,7 @@ func (p *parcel) sent(err error) error {
 	return nil
 }
 
-// put puts a message there and returns its place. It says in out where it is.
+// put stores a message and returns its place. It describes the message in out.
 func (o outside) put(b []byte, out *sentOutside) (place []byte, err error) {
 	out.size, out.at = len(b), time.Now()
 	if len(b) > mostInBlock {
@@ -84,6 +86,7 @@ func (o outside) put(b []byte, out *sentOutside) (place []byte, err error) {
 		copy(out.place[:], place)
 		return place, err
 	}
+
 	h, err := blocks.get(len(b))
 	if err != nil {
 		return nil, err
@@ -97,6 +100,7 @@ func (o outside) put(b []byte, out *sentOutside) (place []byte, err error) {
 		h.free()
 		return nil, err
 	}
+
 	out.block, out.claims = h.block, h.claims
 	var trip [4]byte
 	binary.LittleEndian.PutUint32(trip[:], h.trip)
@@ -105,18 +109,19 @@ func (o outside) put(b []byte, out *sentOutside) (place []byte, err error) {
 	return place, nil
 }
 
-// placeOf is the place of a message in a block that has not departed yet.
+// placeOf returns the place of a message in a block that has not departed yet.
 func (o outside) placeOf(h *holding, n int) ([]byte, error) {
 	if err := h.block.carryIn(o.in); err != nil {
 		return nil, err
 	}
-	if _, err := h.block.data.Token(); err != nil { // others can fetch it then
+	if _, err := h.block.data.Token(); err != nil { // so that other processes can fetch it
 		return nil, err
 	}
 	t, err := h.block.head.Token()
 	if err != nil {
 		return nil, err
 	}
+
 	place := binary.LittleEndian.AppendUint64(make([]byte, 0, xsync.SpillSize), t.Segment)
 	place = binary.LittleEndian.AppendUint32(place, t.Offset)
 	place = binary.LittleEndian.AppendUint32(place, t.Gen)
@@ -124,7 +129,7 @@ func (o outside) placeOf(h *holding, n int) ([]byte, error) {
 	return place[:xsync.SpillSize], nil
 }
 
-// isBytes reports whether it was put by putBytes.
+// isBytes reports whether the message was sent as bytes.
 func (o outside) isBytes(place []byte) bool { return place[placeFlags]&asBytes != 0 }
 
 // defaultMost is the default maximum size of an element or a message.
@@ -146,8 +151,8 @@ func tooLong(what, doing string, n int, option string, most int) error {
 	return codecError(what, doing, fmt.Errorf("%w: %d bytes, and %s is %d", ErrTooLong, n, option, most))
 }
 
-// unreadable returns the error for a message that could not be taken and is lost. ErrClosed is returned
-// as it is, since it concerns all messages.
+// unreadable returns the error for a message that could not be taken and is lost. It returns
+// ErrClosed as it is, since that concerns all messages.
 func unreadable(what string, err error) error {
 	if errors.Is(err, errs.ErrClosed) {
 		return err
@@ -157,12 +162,12 @@ func unreadable(what string, err error) error {
 
 var errSenderDied = errors.New("its sender died just when it sent it")
 
-// readOn is how long a message that has been taken is still read when the context of who receives it has
-// ended: given up, it is lost.
+// readOn is how long a message that was taken is still read after the receiver's context has ended.
+// A message that is given up is lost.
 var readOn = time.Second
 
-// readingUntil returns a function that says, again and again, whether to go on reading a message for somebody
-// whose context is ctx.
+// readingUntil returns a function that reports, again and again, whether to go on reading a message
+// for a receiver whose context is ctx.
 func readingUntil(ctx context.Context) func() error {
 	var over time.Time
 	return func() error {
@@ -178,16 +183,18 @@ func readingUntil(ctx context.Context) func() error {
 }
 
 // take appends the message at place to buf, and uses the place up. It returns errSenderDied if the
-// sender died between the last two steps of sending. When ctx ends, it goes on for readOn.
+// sender died between the last two steps of sending. When ctx ends, take goes on for readOn.
 func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
 	if place[placeFlags]&inBlock == 0 {
 		return o.in.Unspill(place, buf, o.most, readingUntil(ctx))
 	}
+
 	length := lengthOf(place)
 	if length > uint64(min(o.most, mostInBlock)) {
 		_ = loseBlock(headOf(place), tripOf(place))
 		return buf, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
 	}
+
 	h, err := blocks.arriveAt(headOf(place), tripOf(place))
 	if errors.Is(err, ErrMoved) || errors.Is(err, broker.ErrGone) {
 		return buf, errSenderDied
@@ -196,8 +203,9 @@ func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
 		loseSoon(headOf(place), tripOf(place), firstPause)
 		return buf, err
 	}
+
 	defer h.free()
-	if err := h.block.data.Pin(); err != nil { // its maker may give it up
+	if err := h.block.data.Pin(); err != nil { // its maker may have given it up
 		return buf, errSenderDied
 	}
 	defer h.block.data.Unpin()
@@ -207,8 +215,8 @@ func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
 	return buf, errBadMessage
 }
 
-// foreseeing makes the memory known here of what is about to be taken, and calls f with messages that
-// do not lie outside.
+// foreseeing returns a function that attaches the memory of a message before it is taken. The
+// function calls f with a message that does not lie outside.
 func (o outside) foreseeing(f func(message []byte)) func(xsync.Record) {
 	return func(rec xsync.Record) {
 		switch {
@@ -220,7 +228,8 @@ func (o outside) foreseeing(f func(message []byte)) func(xsync.Record) {
 	}
 }
 
-// lengthOf is how long the message at a place is, as whoever wrote the place says.
+// lengthOf returns the length of the message at a place. Another process may have written any
+// number.
 func lengthOf(place []byte) uint64 {
 	if place[placeFlags]&inBlock == 0 {
 		return binary.LittleEndian.Uint64(place[placeOffset:])
@@ -230,7 +239,7 @@ func lengthOf(place []byte) uint64 {
 	return binary.LittleEndian.Uint64(n[:])
 }
 
-// drop uses up what nobody will take.
+// drop uses up a message that no process will take.
 func (o outside) drop(place []byte) {
 	if place[placeFlags]&inBlock == 0 {
 		o.in.DropSpilled(place)
@@ -253,29 +262,32 @@ func tripOf(place []byte) uint32 {
 	return uint32(place[placeTrip]) | uint32(place[placeTrip+1])<<8 | uint32(place[placeTrip+2]&0xf)<<16
 }
 
-// leftovers are the messages in rings that have ended, which nobody will receive. Any process that has the rings
-// may have written them: each may name the same memory as all others, of any size. So dropping them costs little more
-// than one message, and does not delay the caller that closes the rings.
+// leftovers are messages in closed rings, which no process will receive. Any process that has the
+// rings may have written them: each message may name the same memory as all others, of any size. So
+// dropping all of them costs little more than one message, and does not delay the caller that
+// closes the rings.
 type leftovers struct {
 	outside
-	carries bool // a message may bring along what is to be let go of
+	carries bool // messages may carry objects or files
 	drop    func(message []byte)
 	records []xsync.Record
 }
 
 const (
-	// takingLeftovers is how long it may take to take the records out of one ring: another process may hold the lock
-	// again and again. Records still in the ring are released with it.
+	// takingLeftovers is how long it may take to take the records out of one ring: another process
+	// may hold the lock again and again. Records that are still in the ring are released with it.
 	takingLeftovers = time.Second
-	// droppingLeftovers is how long the caller waits until they are dropped. Dropping goes on after that.
+	// droppingLeftovers is how long the caller waits until the messages are dropped. Dropping goes
+	// on after that.
 	droppingLeftovers = time.Second
-	// leastRead is how many bytes of messages outside the rings are read at least, to release the objects in
-	// them. Messages beyond that are dropped unread, unless one of that size may be received.
+	// leastRead is how many bytes of messages outside the rings are read at least, to release the
+	// objects in them. Messages beyond that are dropped unread, unless a message of that size may
+	// be received.
 	leastRead = 256 << 20
 )
 
-// takeFrom takes the records out of a ring. It reads the ring's length once: a corrupt process could keep the
-// ring from ever looking empty.
+// takeFrom takes the records out of a ring. It reads the ring's length once: a corrupt process
+// could keep the ring from ever looking empty.
 func (l *leftovers) takeFrom(r *xsync.Ring) {
 	begun := time.Now()
 	for range r.Len() {
@@ -292,18 +304,20 @@ func (l *leftovers) takeFrom(r *xsync.Ring) {
 	}
 }
 
-// dropAll drops the messages, and then calls release.
+// dropAll drops the messages and then calls release.
 func (l *leftovers) dropAll(release func()) {
 	if len(l.records) == 0 {
 		release()
 		return
 	}
+
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer release()
 		l.dropEach()
 	}()
+
 	limit := time.NewTimer(droppingLeftovers)
 	defer limit.Stop()
 	select {
@@ -319,6 +333,7 @@ func (l *leftovers) dropEach() {
 			l.drop(rec.Bytes)
 			continue
 		}
+
 		n := lengthOf(rec.Bytes)
 		if !l.carries || l.isBytes(rec.Bytes) || n > min(left, uint64(l.most)) {
 			l.outside.drop(rec.Bytes)

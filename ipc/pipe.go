@@ -16,8 +16,8 @@ const (
 	receivingEnd = 0 // of a one-way pipe
 )
 
-// A PipeOption configures a pipe. It is [OneWay], [Buffer], [MaxMessage] or an [Option]. A nil PipeOption
-// changes nothing.
+// A PipeOption configures a pipe: it is [OneWay], [Buffer], [MaxMessage] or an [Option]. A nil
+// PipeOption changes nothing.
 type PipeOption interface{ applyPipe(*pipeOptions) }
 
 type pipeOptions struct {
@@ -34,15 +34,16 @@ func (o pipeOption) applyPipe(to *pipeOptions) { o(to) }
 // OneWay makes a pipe whose first end only receives and whose second end only sends.
 func OneWay() PipeOption { return pipeOption(func(o *pipeOptions) { o.oneWay = true }) }
 
-// Buffer sets how many bytes can be on their way in each direction before Send waits, from 4 KiB to 2 MiB. A
-// message larger than a quarter of the buffer lies outside of it, one at a time. Defaults to 64 KiB, also
-// for 0.
+// Buffer sets how many bytes can be on their way in each direction before Send waits, from 4 KiB to
+// 2 MiB. A message larger than a quarter of the buffer lies outside of it, one at a time. Defaults
+// to 64 KiB, also if bytes is 0.
 func Buffer(bytes int) PipeOption { return pipeOption(func(o *pipeOptions) { o.buffer = bytes }) }
 
-// MaxMessage sets the maximum size of an encoded message in bytes. Send returns a [*mp.CodecError] with the
-// cause [ErrTooLong] for a longer one. If a corrupt process sends a longer one all the same, Recv returns the
-// same error and the message is lost, so a sender cannot make the receiver allocate more than this at a time.
-// The limit travels with each end. Defaults to 1 GiB, also for 0.
+// MaxMessage sets the maximum size of an encoded message in bytes. Send returns a [*mp.CodecError]
+// with the cause [ErrTooLong] for a longer one. If a corrupt process sends a longer one
+// nevertheless, Recv returns the same error and the message is lost, so a sender cannot make the
+// receiver allocate more than this at a time. The limit travels with each end. Defaults to 1 GiB,
+// also if bytes is 0.
 func MaxMessage(bytes int) PipeOption {
 	return pipeOption(func(o *pipeOptions) { o.maxMessage = bytes })
 }
@@ -64,9 +65,10 @@ func pipeOptionsOf(opts []PipeOption) (o pipeOptions, err error) {
 	return o, err
 }
 
-// NewPipe makes a connection in shared memory and returns both ends, of one process as yet. Of a
-// one-way pipe the first end receives and the second sends, as with [os.Pipe]. It costs some
-// microseconds. A T that cannot be encoded is an error that names the field.
+// NewPipe makes a connection in shared memory and returns both ends. This process has both until it
+// sends one. In a pipe with [OneWay] the first end receives and the second sends, as with
+// [os.Pipe]. NewPipe costs some microseconds. If a T cannot be encoded, the error names the field.
+// An option outside of its range is an error too.
 func NewPipe[T any](opts ...PipeOption) (*Conn[T], *Conn[T], error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {

@@ -21,26 +21,26 @@ type pipeEnd struct {
 	pipe   *xsync.Pipe
 	end    int
 	oneWay bool
-	most   int // bytes of a message, without the first
-	// mostNext bounds the bytes of messages that are received; 0 is no bound of its own.
+	most   int // maximum size of a message, without the first byte
+	// mostNext bounds the bytes of messages that are received. At 0 there is no separate bound.
 	mostNext atomic.Int64
-	// carries says that messages may bring along what is to be let go of with them.
+	// carries says that messages may carry objects or files, which must be released with them.
 	carries bool
-	trip    atomic.Uint32 // since which this process has it, or on which it is
-	use     atomic.Int32  // how many use it; negative: it was sent on
-	closed  atomic.Bool   // by the user
-	left    atomic.Bool   // it was sent so that nothing of it is needed here any more
-	gone    atomic.Bool   // the memory was let go
+	trip    atomic.Uint32 // how often the end has moved
+	use     atomic.Int32  // number of users; negative if the end was sent
+	closed  atomic.Bool   // whether the user has closed it
+	left    atomic.Bool   // whether it was sent for good
+	gone    atomic.Bool   // whether the memory was let go
 
-	unread unreleased // of what was sent here
+	unread unreleased // messages sent here
 
-	drop atomic.Pointer[func([]byte)] // what shut was given, for an end that comes back
+	drop atomic.Pointer[func([]byte)] // the argument of shut, for an end that comes back
 }
 
-// away is more than ever use it.
+// away is added to the count of users while the end is not here. There are never as many users.
 const away = math.MinInt32 / 2
 
-// enter says that the end is used, until leave.
+// enter counts a user of the end until leave. It returns an error if the end cannot be used.
 func (e *pipeEnd) enter() error {
 	if e.use.Add(1) < 0 {
 		e.use.Add(-1)
@@ -78,8 +78,8 @@ func (e *pipeEnd) send(ctx context.Context, b []byte) error {
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
 }
 
-// sendBytes sends bytes. Large ones are not copied before they go outside: their place says how
-// they were sent, in the place of a first byte.
+// sendBytes sends bytes. Large ones are not copied before they go outside: a flag in their place
+// says how they were sent, instead of a first byte.
 func (e *pipeEnd) sendBytes(ctx context.Context, b []byte) error {
 	if e.pipe.Sent(e.end).FitsIn(len(b)) {
 		return asCopy(b, func(message []byte) error { return e.send(ctx, message) })
@@ -113,13 +113,14 @@ func (e *pipeEnd) trySendBytes(b []byte) error {
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
 
-// parcel is a message that is being sent. Without a context it does not wait for room.
+// parcel returns a parcel for a message. Without a context it does not wait for room.
 func (e *pipeEnd) parcel() parcel {
 	return parcel{outside: e.outside(), list: &e.unread, ring: e.pipe.Sent(e.end)}
 }
 
-// outside holds messages too large for the ring. Each begins with a byte that says how it was sent, except
-// those sent by SendBytes, so there is one byte more than a message may have.
+// outside returns the place of messages too large for the ring. Each begins with a byte that says
+// how it was sent, except those sent by SendBytes, so there may be one byte more than a message may
+// have.
 func (e *pipeEnd) outside() outside { return outside{e.mem, max(e.most, e.most+1)} }
 
 func (e *pipeEnd) longest() int { return e.most }
@@ -149,7 +150,7 @@ func (e *pipeEnd) tryReceive(buf []byte) ([]byte, error) {
 	return e.got(context.Background(), buf, rec, err)
 }
 
-// got appends to buf what was got.
+// got appends a received message to buf.
 func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err error) ([]byte, error) {
 	switch {
 	case errors.Is(err, errs.ErrClosed) && !e.closed.Load():
@@ -163,10 +164,12 @@ func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err err
 		}
 		return rec.Bytes, e.fits(n, "decoded")
 	}
+
 	place, begin := append([]byte(nil), rec.Bytes[len(buf):]...), len(buf)
 	if e.outside().isBytes(place) {
 		buf = append(buf, byBytes)
 	}
+
 	b, err := e.nextFrom().take(ctx, place, buf)
 	e.received().Released()
 	if err != nil {
@@ -184,7 +187,7 @@ func (e *pipeEnd) nextFrom() outside {
 	return o
 }
 
-// nextOutside returns how many bytes the next message claims to have, if it lies outside; else 0.
+// nextOutside returns how many bytes the next message claims to have if it lies outside, else 0.
 func (e *pipeEnd) nextOutside() int {
 	if e.enter() != nil {
 		return 0
@@ -208,15 +211,15 @@ func (e *pipeEnd) readyNow() bool { return e.received().ReadyNow() }
 func (e *pipeEnd) await(ctx context.Context) error { return e.received().Ready(ctx) }
 
 func (e *pipeEnd) enlist(s *selection) (stop func()) {
-	if s.watch == nil || e.enter() != nil { // it is closed by now
+	if s.watch == nil || e.enter() != nil { // it was closed meanwhile
 		return nothing
 	}
 	s.watch.Ring(e.received())
 	return e.leave
 }
 
-// shut closes the end, or will if it comes back from where it was sent. Drop is called for what
-// was not received.
+// shut closes the end. An end that was sent is closed when it comes back. Drop is called for each
+// message that was not received.
 func (e *pipeEnd) shut(drop func([]byte)) {
 	e.drop.Store(&drop)
 	switch {
@@ -231,7 +234,7 @@ func (e *pipeEnd) shut(drop func([]byte)) {
 // forget is shut for an end that is no longer reachable.
 func (e *pipeEnd) forget(drop func([]byte)) {
 	if e.use.Load() < 0 {
-		e.release(false) // whoever it was sent to has it
+		e.release(false) // its receiver has it
 		return
 	}
 	e.shut(drop)
@@ -248,14 +251,14 @@ func (e *pipeEnd) closeHere(drop func([]byte)) {
 	l.dropAll(func() { e.release(last) })
 }
 
-// abandon closes an end of which the type of messages is not known here. Messages that were
-// not received are dropped when the other end is closed.
+// abandon closes an end whose message type is not known here. Messages that were not received are
+// dropped when the other end is closed.
 func (e *pipeEnd) abandon() {
 	e.closed.Store(true)
 	e.release(e.pipe.CloseEnd(e.end, e.trip.Load()))
 }
 
-// release lets the memory go: if the last end is closed, for everybody.
+// release lets the memory go: for all processes if the last end is closed.
 func (e *pipeEnd) release(last bool) {
 	if last {
 		e.pipe.Close()
@@ -272,8 +275,8 @@ func (e *pipeEnd) release(last bool) {
 	e.awaitEnd(firstPause)
 }
 
-// awaitEnd lets the memory go when what was sent here has been released, or when nobody has the other end: then the
-// messages end.
+// awaitEnd lets the memory go when the receiver has released all messages that were sent here, or
+// when no process has the other end: then the messages end.
 func (e *pipeEnd) awaitEnd(pause time.Duration) {
 	time.AfterFunc(pause, func() {
 		switch {
@@ -287,7 +290,7 @@ func (e *pipeEnd) awaitEnd(pause time.Duration) {
 	})
 }
 
-// depart lets the end go.
+// depart lets the end go with a message.
 func (e *pipeEnd) depart(forGood bool) error {
 	if !e.use.CompareAndSwap(0, away) {
 		if e.use.Load() < 0 {
@@ -305,13 +308,13 @@ func (e *pipeEnd) depart(forGood bool) error {
 	return nil
 }
 
-// comeBack takes the end back, unless somebody else has it by now.
+// comeBack takes the end back, unless another process has it by now.
 func (e *pipeEnd) comeBack() {
 	if e.use.Load() >= 0 || !e.pipe.Arrive(e.end, e.trip.Load()) {
 		return
 	}
 	e.use.Add(-away)
-	if e.closed.Load() { // meanwhile
+	if e.closed.Load() { // while it was away
 		e.closeHere(*e.drop.Load())
 	}
 }
@@ -323,7 +326,7 @@ func (e *pipeEnd) settle() {
 	}
 	e.pipe.Settle(e.end, e.trip.Load())
 	e.left.Store(true)
-	if e.closed.Load() { // meanwhile
+	if e.closed.Load() { // while it was away
 		e.release(false)
 	}
 }
@@ -335,7 +338,8 @@ func (e *pipeEnd) lose() {
 	}
 }
 
-// A ticket is what another process needs to take an end that is on its way.
+// ticketSize is the size of a ticket, which another process needs to take an end that is on its
+// way.
 const ticketSize = share.TokenSize + 6
 
 func (e *pipeEnd) ticket() ([]byte, error) {
@@ -353,8 +357,8 @@ func (e *pipeEnd) ticket() ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(b, e.trip.Load()), nil
 }
 
-// arrive takes over the end that a ticket names. Its messages have at most most bytes, and may bring something
-// along if carries is set.
+// arrive takes over the end that a ticket names. Its messages have at most the given number of
+// bytes, and may carry objects or files if carries is set.
 func arrive(ticket []byte, most int, carries bool) (*pipeEnd, error) {
 	e, err := meetEnd(ticket)
 	if err != nil {
@@ -368,8 +372,8 @@ func arrive(ticket []byte, most int, carries bool) (*pipeEnd, error) {
 	return e, nil
 }
 
-// loseEnd closes the end that a ticket is of, unless another process has it. This process must not have had it
-// before: see notHere.
+// loseEnd closes the end that a ticket names, unless another process has it. This process must not
+// have had it before: see notHere.
 func loseEnd(ticket []byte) {
 	if e, err := meetEnd(ticket); err == nil {
 		e.pipe.Arrive(e.end, e.trip.Load())
@@ -377,7 +381,7 @@ func loseEnd(ticket []byte) {
 	}
 }
 
-// hasEnd reports whether this process has the end that a ticket is of.
+// hasEnd reports whether this process has the end that a ticket names.
 func hasEnd(ticket []byte) bool {
 	e, err := meetEndBy(share.MeetAgain, ticket)
 	if err != nil {
@@ -387,7 +391,7 @@ func hasEnd(ticket []byte) bool {
 	return e.pipe.Has(e.end, e.trip.Load())
 }
 
-// meetEnd returns the end that a ticket is of, which somebody else may have.
+// meetEnd returns the end that a ticket names, which another process may have.
 func meetEnd(ticket []byte) (*pipeEnd, error) { return meetEndBy(share.Meet, ticket) }
 
 func meetEndBy(meet func(share.Token) (*share.Object, error), ticket []byte) (*pipeEnd, error) {
@@ -399,11 +403,13 @@ func meetEndBy(meet func(share.Token) (*share.Object, error), ticket []byte) (*p
 	if err != nil {
 		return nil, err
 	}
+
 	n := len(obj.Bytes()) - xsync.PipeHead
 	if rest[0] > 1 || rest[1] > 1 || n < 2*minBuffer || n > 2*maxBuffer || n%16 != 0 {
 		obj.Close()
 		return nil, errNoConn
 	}
+
 	e := &pipeEnd{mem: obj, most: defaultMost, pipe: xsync.OpenPipe(obj.Memory(), obj.Bytes()[xsync.PipeHead:]), end: int(rest[0]), oneWay: rest[1] == 1}
 	e.trip.Store(binary.LittleEndian.Uint32(rest[2:]))
 	return e, nil

@@ -16,22 +16,23 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Queue hands elements from goroutines of some processes to goroutines of others, each to
-// one of them, first in, first out. It can be sent like a [Mutex], to as many processes as
-// wanted, and is safe for concurrent use.
+// A Queue hands elements from goroutines of some processes to goroutines of others, each element to
+// one of them, first in, first out. It can be sent like a [Mutex], to any number of processes, and
+// is safe for concurrent use.
 //
-// The elements lie in shared memory, encoded as arguments of tasks are; there is no server
-// and no goroutine behind it. What Put has accepted is not lost when its process ends. What
-// a process had got when it died is lost; whatever else it was doing with the queue has
-// either happened or not, and holds up nobody.
+// The elements lie in shared memory, encoded like arguments of tasks. There is no server and no
+// goroutine behind a Queue. An element that Put has accepted is not lost when its process ends. An
+// element that a process had received when it died is lost. Any other operation of a dead process
+// has either happened or not, and does not block other processes.
 //
-// An element takes up to some hundred nanoseconds each way as long as nobody has to wait. One
-// that finds no room in the queue's memory, because it is large, lies outside, in memory and
-// with a descriptor of its own, which are used again for later ones: so Cap bounds the memory
-// that a queue of large elements takes. If there are eight
-// such elements already, Put waits up to a millisecond for a Get rather than take fresh memory. A [Slab] is not even copied.
-// Objects and files in an element stay whole until it is got, though the sender may have
-// died by then; an object that is in it is its maker's as before.
+// An element costs up to some hundred nanoseconds in each direction as long as no caller has to
+// wait. A large element that finds no room in the queue's memory lies outside, in memory with a
+// descriptor of its own, which later elements use again. So the capacity bounds the memory that a
+// queue of large elements takes. If there are eight such elements already, Put waits up to a
+// millisecond for a Get before it takes fresh memory. A [Slab] is not copied at all.
+//
+// Objects and files in an element stay valid until another process receives it, even if the sender
+// has died by then. An object in an element still belongs to its owner.
 type Queue[T any] struct {
 	object[Queue[T], queue[T], *queue[T]]
 }
@@ -41,22 +42,22 @@ type queue[T any] struct {
 	ring     *xsync.Ring
 	envelope envelope[T]
 	outside  outside
-	unread   *unreleased // of what this process has put
+	unread   *unreleased // elements that this process has put
 	most     int
-	closed   atomic.Bool // by this process, which has made it
+	closed   atomic.Bool // whether this process, its owner, has closed it
 }
 
 const (
 	defaultCap = 1024
 	maxCap     = 1 << 18
-	// perElement is how many bytes of a queue's memory there are for an element, and
-	// roomy how many there usually are for all.
+	// perElement is how many bytes of a queue's memory there are for an element, and roomy is how
+	// many there usually are for all elements.
 	perElement = 256
 	roomy      = 384 << 10
 )
 
-// A QueueOption configures a [Queue]. It is [Capacity], [MaxElement] or an [Option]. A nil QueueOption changes
-// nothing.
+// A QueueOption configures a [Queue]: it is [Capacity], [MaxElement] or an [Option]. A nil
+// QueueOption changes nothing.
 type QueueOption interface{ applyQueue(*queueOptions) }
 
 type queueOptions struct {
@@ -69,21 +70,22 @@ type queueOption func(*queueOptions)
 
 func (o queueOption) applyQueue(to *queueOptions) { o(to) }
 
-// Capacity sets how many elements a [Queue] holds, up to 262144. Defaults to 1024, also for 0.
+// Capacity sets how many elements a [Queue] holds, up to 262144. Defaults to 1024, also if n is 0.
 func Capacity(n int) QueueOption { return queueOption(func(o *queueOptions) { o.capacity = n }) }
 
-// MaxElement sets the maximum size of an encoded element in bytes. Put returns a [*mp.CodecError] with the
-// cause [ErrTooLong] for a longer one. If a corrupt process puts a longer one all the same, Get returns the
-// same error and the element is lost, so a producer cannot make a consumer allocate more than this at a time.
-// The limit travels with the [Queue]. Defaults to 1 GiB, also for 0.
+// MaxElement sets the maximum size of an encoded element in bytes. Put returns a [*mp.CodecError]
+// with the cause [ErrTooLong] for a longer one. If a corrupt process puts a longer one
+// nevertheless, Get returns the same error and the element is lost, so a producer cannot make a
+// consumer allocate more than this at a time. The limit travels with the [Queue]. Defaults to 1
+// GiB, also if bytes is 0.
 func MaxElement(bytes int) QueueOption {
 	return queueOption(func(o *queueOptions) { o.maxElement = bytes })
 }
 
-// NewQueue makes a Queue, which lives until it is closed and drained; see [Queue.Close]. It
-// costs some microseconds, and its memory, up to 400 KB with the default Cap, is taken as
-// elements pass through it. A T that cannot be encoded is an error that names the field; so is
-// a Cap below 0 or above 262144.
+// NewQueue makes a Queue, which lives until it is closed and drained; see [Queue.Close]. It costs
+// some microseconds. The memory of the queue, up to 400 KB with the default capacity, is taken as
+// elements pass through it. If a T cannot be encoded, the error names the field. An option outside
+// of its range is an error too.
 func NewQueue[T any](opts ...QueueOption) (*Queue[T], error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
@@ -123,6 +125,7 @@ func queueOptionsOf(opts []QueueOption) (o queueOptions, err error) {
 	return o, err
 }
 
+// use sets q to a ring in an object.
 func (q *queue[T]) use(ring *xsync.Ring, o outside, c *codec.Type[T], most int) {
 	q.ring, q.envelope, q.outside, q.most = ring, envelope[T]{c, o.in}, o, most
 	q.unread = &unreleased{cap: most}
@@ -168,9 +171,10 @@ func (q *queue[T]) open(o *share.Object, rest []byte) error {
 
 func (q *queue[T]) end(owned bool) { q.ring.Close(owned) }
 
-// Put puts v, and waits for room until ctx ends. On error v is not in the queue. The error is
-// ctx's, [ErrClosed], or the system's if it has no memory for a large element. If v cannot be encoded, or
-// is longer than [MaxElement] (with the cause [ErrTooLong]), errors.As finds a [*mp.CodecError] in it.
+// Put puts v into the queue. It waits for room until ctx ends. On error v is not in the queue. The
+// error is ctx's, [ErrClosed], or the system's if it has no memory for a large element. If v cannot
+// be encoded, or is longer than [MaxElement] (with the cause [ErrTooLong]), errors.As finds a
+// [*mp.CodecError] in the error.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	if q.in == nil {
 		return errNotMade
@@ -185,7 +189,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	})
 }
 
-// TryPut is [Queue.Put] that returns [ErrFull] instead of waiting for room.
+// TryPut is like [Queue.Put], but returns [ErrFull] instead of waiting for room.
 func (q *Queue[T]) TryPut(v T) error {
 	if q.in == nil {
 		return errNotMade
@@ -196,7 +200,7 @@ func (q *Queue[T]) TryPut(v T) error {
 	})
 }
 
-// parcel is an element that is being put. Without a context it does not wait for room.
+// parcel returns a parcel for an element. Without a context it does not wait for room.
 func (q *queue[T]) parcel() parcel {
 	return parcel{outside: q.outside, list: q.unread, ring: q.ring}
 }
@@ -205,12 +209,14 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 	if q.ring.Ended() {
 		return ErrClosed
 	}
+
 	p := buffers.Get().(*[]byte)
 	b, err := q.envelope.seal(*p, v)
 	if err != nil {
 		putBuffer(p, b)
 		return codecError("element", "encoded", err)
 	}
+
 	if len(b) > q.outside.most {
 		err = tooLong("element", "encoded", len(b), "MaxElement", q.outside.most)
 	} else {
@@ -225,10 +231,12 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 	return err
 }
 
-// Get takes the first element, and waits for one until ctx ends. When the queue is closed
-// and everything has been got, the error is [ErrClosed]. For an element that cannot be decoded,
-// or is longer than [MaxElement], errors.As finds a [*mp.CodecError] in it, and the element is lost. So
-// is an element above 16 MiB that has not been read to its end a second after ctx has ended.
+// Get takes the first element. It waits for one until ctx ends. When the queue is closed and
+// drained, the error is [ErrClosed].
+//
+// If an element cannot be decoded, or is longer than [MaxElement], errors.As finds a
+// [*mp.CodecError] in the error, and the element is lost. An element above 16 MiB is also lost if
+// Get has not read it to its end one second after ctx has ended.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if q.in == nil {
 		return v, errNotMade
@@ -242,7 +250,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	return v, err
 }
 
-// TryGet is [Queue.Get] that returns [ErrEmpty] instead of waiting for an element.
+// TryGet is like [Queue.Get], but returns [ErrEmpty] instead of waiting for an element.
 func (q *Queue[T]) TryGet() (v T, err error) {
 	if q.in == nil {
 		return v, errNotMade
@@ -253,7 +261,7 @@ func (q *Queue[T]) TryGet() (v T, err error) {
 	return v, err
 }
 
-// got decodes what was got into the buffer p.
+// got decodes a record that was received into the buffer p.
 func (q *queue[T]) got(ctx context.Context, p *[]byte, rec xsync.Record, err error, v *T) error {
 	b := rec.Bytes
 	if err == nil && rec.Spilled {
@@ -263,23 +271,26 @@ func (q *queue[T]) got(ctx context.Context, p *[]byte, rec xsync.Record, err err
 			err = unreadable("element", err)
 		}
 	}
+
 	if err == nil && len(b) > q.outside.most {
 		q.envelope.drop(b)
 		err = tooLong("element", "decoded", len(b), "MaxElement", q.outside.most)
 	}
+
 	if err == nil {
 		if err = q.envelope.open(b, v); err != nil {
 			err = codecError("element", "decoded", err)
 		}
 	}
+
 	putBuffer(p, b)
 	return err
 }
 
-// All yields the elements as [Queue.Get] returns them, until the queue is closed and
-// drained. An element that cannot be decoded is yielded as its error; any other error, such as
-// ctx's, comes last. If another process has overwritten the queue, All may end early without an
-// error, see [ErrCorrupt].
+// All yields elements as [Queue.Get] returns them, until the queue is closed and drained. For an
+// element that cannot be decoded it yields the error and goes on. Any other error, such as ctx's,
+// comes last. If another process has overwritten the queue, All may end early without an error, see
+// [ErrCorrupt].
 func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -295,8 +306,9 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	}
 }
 
-// TaskDone says that an element has been dealt with; any process may say so, once for each
-// element. For more than were got it returns [ErrOverRelease] and changes nothing.
+// TaskDone reports that an element has been dealt with. Any process can call it, once for each
+// element. If there are more calls than received elements, TaskDone returns [ErrOverRelease] and
+// changes nothing.
 func (q *Queue[T]) TaskDone() error {
 	if q.in == nil {
 		return errNotMade
@@ -304,9 +316,9 @@ func (q *Queue[T]) TaskDone() error {
 	return q.in.ring.Done()
 }
 
-// Join waits until there has been a [Queue.TaskDone] for each element that was put. For an
-// element that a process had received before it died, another one must call it. The error is ctx's
-// or [ErrClosed].
+// Join waits until [Queue.TaskDone] was called for each element that was put, or until ctx ends. If
+// a process received an element and died, another process must call TaskDone for that element. The
+// error is ctx's or [ErrClosed].
 func (q *Queue[T]) Join(ctx context.Context) error {
 	if q.in == nil {
 		return errNotMade
@@ -314,7 +326,8 @@ func (q *Queue[T]) Join(ctx context.Context) error {
 	return ended(ctx, q.in.ring.Join(ctx))
 }
 
-// Len is the number of elements at some moment; 0 for a queue that is closed and drained.
+// Len returns the number of elements at some moment. It returns 0 if the queue is closed and
+// drained.
 func (q *Queue[T]) Len() int {
 	if q.in == nil {
 		return 0
@@ -322,7 +335,7 @@ func (q *Queue[T]) Len() int {
 	return q.in.ring.Len()
 }
 
-// Cap is how many elements the queue holds.
+// Cap returns how many elements the queue holds.
 func (q *Queue[T]) Cap() int {
 	if q.in == nil {
 		return 0
@@ -330,13 +343,13 @@ func (q *Queue[T]) Cap() int {
 	return q.in.most
 }
 
-// Close lets no process put any more, whichever process calls it: Put returns
-// [ErrClosed], also where it waits. What is in the queue can be got, by all processes; after
-// that Get returns ErrClosed. Closing twice is fine.
+// Close ends putting for all processes, whichever process calls it: Put returns [ErrClosed], also
+// if it is waiting. All processes can still get the elements in the queue, and after the last one
+// Get returns ErrClosed. Closing twice is fine.
 //
-// The memory of a closed queue is given back when it is drained and nobody in the process
-// that made it has it any more, so that the garbage collector finds that. One that is left
-// with something in it keeps its memory: [Queue.Discard] it.
+// The memory of a closed queue is released when the queue is drained and the garbage collector
+// finds that the process that made it no longer uses it. A queue that is left with elements in it
+// keeps its memory: call [Queue.Discard].
 func (q *Queue[T]) Close() error {
 	if q.in == nil {
 		return errNotMade
@@ -348,9 +361,9 @@ func (q *Queue[T]) Close() error {
 	return nil
 }
 
-// Discard is Close that gives up what is in the queue: in the process that made it, or was
-// given it as the result of a task, for everybody; in another one for that process. It returns after some
-// seconds at the latest.
+// Discard closes the queue and gives up its elements: for all processes if this process made the
+// queue or received it as the result of a task, else for this process alone. It returns after a few
+// seconds at most.
 func (q *Queue[T]) Discard() error {
 	if q.in == nil {
 		return errNotMade
@@ -380,7 +393,7 @@ type remains struct {
 	ring *xsync.Ring
 }
 
-// finish gives the memory back if nobody else can need it.
+// finish gives the memory back if no process can need it.
 func (r remains) finish() {
 	if r.ring.Drained() {
 		attached.forget(r.obj)

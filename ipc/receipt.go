@@ -8,14 +8,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A receipt lists what a result has given to this process. As long as nobody has the result, only its receipt can
-// close that.
+// receipt implements [codec.Receipt]: it lists what a result has given to this process. As long as
+// no caller has the result, only its receipt can close what the result has given.
 type receipt struct {
 	objects []given
 	movers  [][]byte // tickets
 }
 
-// given is an object.
+// given is an object that a result has given.
 type given struct {
 	obj  *share.Object
 	kind xsync.Kind
@@ -30,7 +30,7 @@ func newReceipt(tickets []byte) codec.Receipt {
 	return r
 }
 
-// add notes what a ticket is of, if that has arrived.
+// add adds what a ticket names, if that has arrived.
 func (r *receipt) add(ticket []byte) {
 	kind := share.KindOf(ticket)
 	if kind == xsync.KindHeld || kind == xsync.KindPipe {
@@ -39,10 +39,12 @@ func (r *receipt) add(ticket []byte) {
 		}
 		return
 	}
+
 	t, _, err := share.ParseToken(ticket, kind)
 	if err != nil {
 		return
 	}
+
 	attached.mu.Lock()
 	defer attached.mu.Unlock()
 	if obj := attached.objectOf(t); obj != nil && obj.Owned() {
@@ -74,8 +76,8 @@ func (r *receipt) LoseUnreachable() {
 	r.Lose()
 }
 
-// isElsewhere reports whether another result has brought the object along too, and somebody has that: then it is left
-// to them. The result of the receipt must not be reachable any more.
+// isElsewhere reports whether a caller has received the object with another result too. Then the
+// object is left to that caller. The result of the receipt must not be reachable any more.
 func (g given) isElsewhere() bool {
 	attached.mu.Lock()
 	defer attached.mu.Unlock()
@@ -101,7 +103,7 @@ func newHere(tickets []byte) (absent []byte) {
 	return absent
 }
 
-// hasObject reports whether somebody in this process has the object that a ticket is of.
+// hasObject reports whether this process has the object that a ticket names.
 func hasObject(ticket []byte) bool {
 	t, _, err := share.ParseToken(ticket, share.KindOf(ticket))
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A RecursiveMutex is a [Mutex] that its holder can take again, for functions which lock
-// and call each other. Goroutines have no names by which it could know its holder, so Lock
-// hands out a [Held], and whoever has that is the holder. It can be sent like a Mutex and is
-// safe for concurrent use.
+// A RecursiveMutex is a [Mutex] that its holder can take again, for functions that lock and call
+// each other. A goroutine has no identity by which the RecursiveMutex could know its holder. So
+// Lock returns a [Held], and a caller that has the Held holds the lock. A RecursiveMutex can be
+// sent like a Mutex and is safe for concurrent use.
 type RecursiveMutex struct {
 	object[RecursiveMutex, recursiveMutex, *recursiveMutex]
 }
@@ -30,8 +30,8 @@ func (m *recursiveMutex) open(o *share.Object, _ []byte) error {
 
 func (m *recursiveMutex) end(owned bool) { m.x.Close(owned) }
 
-// NewRecursiveMutex makes a RecursiveMutex, which lives until [RecursiveMutex.Close]; see
-// [NewMutex].
+// NewRecursiveMutex makes a RecursiveMutex, which lives until [RecursiveMutex.Close]. Its cost and
+// its errors are those of [NewMutex].
 func NewRecursiveMutex(opts ...Option) (*RecursiveMutex, error) {
 	o, err := newObject(xsync.KindRecursive, xsync.Small, opts)
 	if err != nil {
@@ -40,8 +40,8 @@ func NewRecursiveMutex(opts ...Option) (*RecursiveMutex, error) {
 	return publish[RecursiveMutex](o, &recursiveMutex{x: xsync.NewMutex(o.Memory())}), nil
 }
 
-// Lock takes the lock, and waits for it until ctx ends. On error the lock is not held. The error
-// is ctx's, [ErrOwnerDied] or [ErrClosed].
+// Lock takes the lock. It waits for the lock until ctx ends. On error the lock is not held. The
+// error is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 	if m.in == nil {
 		return nil, errNotMade
@@ -52,7 +52,8 @@ func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 	return &Held{m: m, n: 1}, nil
 }
 
-// TryLock takes the lock if it is free. It returns nil if it is not.
+// TryLock takes the lock if it is free. If another caller holds it, TryLock returns nil without an
+// error. The error is [ErrOwnerDied] or [ErrClosed].
 func (m *RecursiveMutex) TryLock() (*Held, error) {
 	if m.in == nil {
 		return nil, errNotMade
@@ -63,7 +64,7 @@ func (m *RecursiveMutex) TryLock() (*Held, error) {
 	return &Held{m: m, n: 1}, nil
 }
 
-// Recover is [Mutex.Recover].
+// Recover does for a RecursiveMutex what [Mutex.Recover] does for a Mutex.
 func (m *RecursiveMutex) Recover(ctx context.Context, repair func() error) error {
 	if m.in == nil {
 		return errNotMade
@@ -71,16 +72,16 @@ func (m *RecursiveMutex) Recover(ctx context.Context, repair func() error) error
 	return ended(ctx, m.in.x.Recover(ctx, repair))
 }
 
-// Held is a [RecursiveMutex] that is held: as often as Lock was called, that of the Mutex
-// included, and Unlock was not. It cannot be sent, and is safe for concurrent use by those who
-// hold the lock together.
+// Held is a locked [RecursiveMutex]. It counts its locks: the one that [RecursiveMutex.Lock] took,
+// and one for each call of [Held.Lock] without its Unlock. It cannot be sent. It is safe for
+// concurrent use by the goroutines that hold the lock together.
 type Held struct {
 	m  *RecursiveMutex
 	mu sync.Mutex
 	n  int
 }
 
-// Lock takes the lock once more. It never waits. If it is not held any more, that is
+// Lock takes the lock once more. It never waits. If the lock is no longer held, it returns
 // [ErrNotHeld].
 func (h *Held) Lock() error {
 	h.mu.Lock()
@@ -95,8 +96,8 @@ func (h *Held) Lock() error {
 	return nil
 }
 
-// Unlock takes one Lock back; with the last the lock becomes free. If it is not held any
-// more, that is [ErrNotHeld] and nothing is changed.
+// Unlock undoes one Lock. The last Unlock releases the RecursiveMutex. If the lock is no longer
+// held, Unlock returns [ErrNotHeld] and changes nothing.
 func (h *Held) Unlock() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,14 +8,13 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// An RWMutex is a lock that one process at a time may hold to write, or any number of
-// them to read. Like a [Mutex] it can be sent, is held by processes, tells of a writer's death
-// with [ErrOwnerDied], and wakes with one thread a process. A reader that dies has read.
+// An RWMutex is a lock that any number of processes can hold to read, or one process to write. Like
+// a [Mutex] it can be sent, is held by processes, and costs each process one thread to wait. After
+// a writer has died, callers get [ErrOwnerDied]. A reader that dies releases its lock.
 //
-// A writer that waits keeps new readers out, and the readers that waited for a writer go
-// before the next writer. RLock and RUnlock cost some twenty nanoseconds without a writer,
-// and readers of different processes do not touch the same memory; a writer looks at
-// each process.
+// A waiting writer keeps new readers out, and the readers that waited for a writer go before the
+// next writer. RLock and RUnlock cost some twenty nanoseconds when there is no writer, and readers
+// in different processes do not touch the same memory. A writer looks at each process.
 type RWMutex struct {
 	object[RWMutex, rwMutex, *rwMutex]
 }
@@ -34,8 +33,8 @@ func (m *rwMutex) open(o *share.Object, _ []byte) error {
 
 func (m *rwMutex) end(owned bool) { m.x.Close(owned) }
 
-// NewRWMutex makes an RWMutex, which lives until [RWMutex.Close]; see [NewMutex]. It
-// takes 8 KiB of addresses, and usually some hundred bytes of memory.
+// NewRWMutex makes an RWMutex, which lives until [RWMutex.Close]. It takes 8 KiB of addresses, and
+// usually some hundred bytes of memory. Its other costs and its errors are those of [NewMutex].
 func NewRWMutex(opts ...Option) (*RWMutex, error) {
 	o, err := newObject(xsync.KindRWMutex, xsync.Large, opts)
 	if err != nil {
@@ -44,7 +43,7 @@ func NewRWMutex(opts ...Option) (*RWMutex, error) {
 	return publish[RWMutex](o, &rwMutex{x: xsync.NewRWMutex(o.Memory())}), nil
 }
 
-// RLock locks the RWMutex to read, and waits for that until ctx ends. On error the lock is not
+// RLock locks the RWMutex to read. It waits for the lock until ctx ends. On error the lock is not
 // held. The error is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RWMutex) RLock(ctx context.Context) error {
 	if m.in == nil {
@@ -53,7 +52,7 @@ func (m *RWMutex) RLock(ctx context.Context) error {
 	return ended(ctx, m.in.x.RLock(ctx))
 }
 
-// TryRLock takes the lock to read if it is free for that, and reports whether it did.
+// TryRLock locks the RWMutex to read if that needs no waiting, and reports whether it did.
 func (m *RWMutex) TryRLock() (bool, error) {
 	if m.in == nil {
 		return false, errNotMade
@@ -61,8 +60,8 @@ func (m *RWMutex) TryRLock() (bool, error) {
 	return m.in.x.TryRLock()
 }
 
-// RUnlock gives up what RLock took. If no goroutine of this process holds the lock to
-// read, that is [ErrNotHeld] and nothing is changed.
+// RUnlock undoes one RLock. If no goroutine of this process holds the lock to read, RUnlock returns
+// [ErrNotHeld] and changes nothing.
 func (m *RWMutex) RUnlock() error {
 	if m.in == nil {
 		return errNotMade
@@ -70,7 +69,7 @@ func (m *RWMutex) RUnlock() error {
 	return m.in.x.RUnlock()
 }
 
-// Lock locks the RWMutex to write, and waits for that until ctx ends. On error the lock is not
+// Lock locks the RWMutex to write. It waits for the lock until ctx ends. On error the lock is not
 // held. The error is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RWMutex) Lock(ctx context.Context) error {
 	if m.in == nil {
@@ -79,7 +78,7 @@ func (m *RWMutex) Lock(ctx context.Context) error {
 	return ended(ctx, m.in.x.Lock(ctx))
 }
 
-// TryLock takes the lock to write if nobody holds it, and reports whether it did.
+// TryLock locks the RWMutex to write if it is free, and reports whether it did.
 func (m *RWMutex) TryLock() (bool, error) {
 	if m.in == nil {
 		return false, errNotMade
@@ -87,8 +86,8 @@ func (m *RWMutex) TryLock() (bool, error) {
 	return m.in.x.TryLock()
 }
 
-// Unlock gives up what Lock took. If this process does not hold the lock to write, that
-// is [ErrNotHeld] and nothing is changed.
+// Unlock undoes Lock. If this process does not hold the lock to write, Unlock returns [ErrNotHeld]
+// and changes nothing.
 func (m *RWMutex) Unlock() error {
 	if m.in == nil {
 		return errNotMade
@@ -96,7 +95,7 @@ func (m *RWMutex) Unlock() error {
 	return m.in.x.Unlock()
 }
 
-// Recover is [Mutex.Recover], after the death of a writer.
+// Recover does after the death of a writer what [Mutex.Recover] does.
 func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
 	if m.in == nil {
 		return errNotMade
@@ -104,8 +103,10 @@ func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
 	return ended(ctx, m.in.x.Recover(ctx, repair))
 }
 
-// Locker is [Mutex.Locker] for Lock and Unlock.
+// Locker returns a [sync.Locker] that calls Lock and Unlock. Its methods panic as [Mutex.Locker]'s
+// do.
 func (m *RWMutex) Locker() sync.Locker { return locker{m.Lock, m.Unlock} }
 
-// RLocker is [Mutex.Locker] for RLock and RUnlock.
+// RLocker returns a [sync.Locker] that calls RLock and RUnlock. Its methods panic as
+// [Mutex.Locker]'s do.
 func (m *RWMutex) RLocker() sync.Locker { return locker{m.RLock, m.RUnlock} }

@@ -11,13 +11,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// Selectable is what [Select] waits for: a [Conn] or a [Queue] from which something can be taken at
-// once, an [Event] that is set; and each of them when it is closed, which using it then tells. [Done]
-// makes a Selectable of a process, a future or a context.
+// Selectable is implemented by what [Select] waits for. A [Conn] or a [Queue] is ready when a
+// message or an element can be taken at once, and an [Event] when it is set. All are ready when
+// they are closed: the next call then returns the error. [Done] makes a Selectable of a process, a
+// future or a context.
 type Selectable interface {
-	// ready reports whether it is so now.
+	// ready reports whether it is ready now.
 	ready() bool
-	// enlist has s woken when it may be so, until stop is called.
+	// enlist makes it wake s when it may be ready, until stop is called.
 	enlist(s *selection) (stop func())
 }
 
@@ -26,7 +27,7 @@ type Selectable interface {
 // or message first, so take it with [Queue.TryGet] or [Conn.TryRecv], which do not wait. If an
 // argument is given twice, both indices are returned. Without arguments Select returns an error.
 //
-// It costs some hundred nanoseconds for each argument, and a goroutine for each [Done].
+// Select costs some hundred nanoseconds for each argument, and a goroutine for each [Done].
 func Select(ctx context.Context, of ...Selectable) (ready []int, err error) {
 	if len(of) == 0 {
 		return nil, errors.New("mp: Select of nothing would wait for ever")
@@ -36,6 +37,7 @@ func Select(ctx context.Context, of ...Selectable) (ready []int, err error) {
 			return nil, fmt.Errorf("mp: Select: argument %d is nil", i)
 		}
 	}
+
 	find := func() bool {
 		for i, o := range of {
 			if o.ready() {
@@ -44,12 +46,14 @@ func Select(ctx context.Context, of ...Selectable) (ready []int, err error) {
 		}
 		return len(ready) > 0
 	}
+
 	if find() {
 		return ready, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, ended(ctx, err)
 	}
+
 	s := newSelection()
 	defer s.end()
 	for _, o := range of {
@@ -64,12 +68,12 @@ func Select(ctx context.Context, of ...Selectable) (ready []int, err error) {
 // selection is a Select that waits.
 type selection struct {
 	watch *xsync.Watch  // nil if this process shares nothing
-	bell  chan struct{} // in its place
+	bell  chan struct{} // used instead of watch
 	stops []func()
 	looks []chan struct{}
 }
 
-// lookedAgain returns a channel from which can be received after each look.
+// lookedAgain returns a channel that receives after each look at the arguments.
 func (s *selection) lookedAgain() <-chan struct{} {
 	c := make(chan struct{}, 1)
 	s.looks = append(s.looks, c)
@@ -93,7 +97,7 @@ func newSelection() *selection {
 	return s
 }
 
-// wake makes it look again; it does not block.
+// wake makes s look at the arguments again. It does not block.
 func (s *selection) wake() {
 	if s.watch != nil {
 		s.watch.Call()
@@ -130,8 +134,9 @@ func (s *selection) end() {
 
 func nothing() {}
 
-// Done adapts what has a Done method for [Select]: it is ready when the channel is closed that Done returns. A
-// [mp.Process] that has ended, a [mp.Future] that is done and a context can be waited for so.
+// Done makes a [Selectable] of a value with a Done method, such as a [mp.Process], a [mp.Future] or
+// a context. It is ready when the channel that Done returns is closed. A nil value is an error of
+// Select.
 //
 // It costs a goroutine while Select waits.
 func Done(of interface{ Done() <-chan struct{} }) Selectable {
@@ -170,7 +175,7 @@ func (e *Event) ready() bool {
 }
 
 func (e *Event) enlist(s *selection) (stop func()) {
-	if e.in != nil && s.watch != nil { // or it is closed by now
+	if e.in != nil && s.watch != nil { // otherwise it was closed meanwhile
 		s.watch.Event(e.in.x)
 	}
 	return nothing
@@ -187,7 +192,7 @@ func (q *Queue[T]) enlist(s *selection) (stop func()) {
 
 func (c *Conn[T]) ready() bool {
 	if c.in == nil || c.in.enter() != nil {
-		return true // an error, at once
+		return true // with an error
 	}
 	defer c.in.leave()
 	return c.in.mayReceive() != nil || c.in.turns.holds() || c.in.readyNow()
@@ -204,7 +209,7 @@ func (c *Conn[T]) enlist(s *selection) (stop func()) {
 	}
 }
 
-// isNil reports whether an interface is nil, or holds a nil pointer.
+// isNil reports whether an interface is nil or holds a nil pointer.
 func isNil(v any) bool {
 	r := reflect.ValueOf(v)
 	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()

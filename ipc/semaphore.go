@@ -8,11 +8,11 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Semaphore is a number of permits that goroutines of several processes take and give.
-// It can be sent like a [Mutex] and is safe for concurrent use.
+// A Semaphore is a number of permits that goroutines of several processes acquire and release. It
+// can be sent like a [Mutex] and is safe for concurrent use.
 //
-// Nobody owns a permit: whoever wants to releases it, also above the number at the start,
-// and those of a dead process are gone. [BoundedSemaphore] counts.
+// A permit has no owner: any process can release one, also beyond the initial number, and the
+// permits of a dead process are lost. A [BoundedSemaphore] keeps account of its permits.
 type Semaphore struct {
 	object[Semaphore, semaphore, *semaphore]
 }
@@ -31,7 +31,8 @@ func (s *semaphore) open(o *share.Object, _ []byte) error {
 
 func (s *semaphore) end(owned bool) { s.x.Close(owned) }
 
-// NewSemaphore makes a Semaphore with the given number of permits, from 0; see [NewMutex].
+// NewSemaphore makes a Semaphore with 0 to 2,147,483,647 permits. Its cost and its other errors are
+// those of [NewMutex].
 func NewSemaphore(permits int, opts ...Option) (*Semaphore, error) {
 	if permits < 0 || permits > xsync.MaxPermits {
 		return nil, fmt.Errorf("mp: NewSemaphore: %d permits: give 0 to %d", permits, xsync.MaxPermits)
@@ -43,8 +44,8 @@ func NewSemaphore(permits int, opts ...Option) (*Semaphore, error) {
 	return publish[Semaphore](o, &semaphore{x: xsync.NewSemaphore(o.Memory(), permits)}), nil
 }
 
-// Acquire takes a permit, and waits for one until ctx ends. On error no permit was taken. The
-// error is ctx's or [ErrClosed].
+// Acquire takes a permit. It waits for one until ctx ends. On error no permit was taken. The error
+// is ctx's or [ErrClosed].
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	if s.in == nil {
 		return errNotMade
@@ -60,7 +61,8 @@ func (s *Semaphore) TryAcquire() (bool, error) {
 	return s.in.x.TryAcquire()
 }
 
-// Release adds a permit. Beyond 2,147,483,647 of them that is [ErrOverRelease].
+// Release adds a permit. If there are 2,147,483,647 already, it returns [ErrOverRelease] and
+// changes nothing.
 func (s *Semaphore) Release() error {
 	if s.in == nil {
 		return errNotMade
@@ -68,8 +70,8 @@ func (s *Semaphore) Release() error {
 	return s.in.x.Release()
 }
 
-// Available is the number of permits, which may be another one already. The error can only
-// be [ErrClosed].
+// Available returns the number of permits, which may have changed since. The only error is
+// [ErrClosed].
 func (s *Semaphore) Available() (int, error) {
 	if s.in == nil {
 		return 0, errNotMade
@@ -77,10 +79,10 @@ func (s *Semaphore) Available() (int, error) {
 	return s.in.x.Available()
 }
 
-// A BoundedSemaphore is a [Semaphore] that knows which process has each permit: there are
-// never more than at the start, and those of a process that dies come back.
+// A BoundedSemaphore is a [Semaphore] that knows which process has each permit. There are never
+// more permits than at the start, and the permits of a process that dies come back.
 //
-// Taking and giving a permit look at each in turn, a nanosecond for each.
+// Acquire and Release look at each permit in turn, which takes a nanosecond each.
 type BoundedSemaphore struct {
 	object[BoundedSemaphore, boundedSemaphore, *boundedSemaphore]
 }
@@ -99,8 +101,8 @@ func (s *boundedSemaphore) open(o *share.Object, _ []byte) error {
 
 func (s *boundedSemaphore) end(owned bool) { s.x.Close(owned) }
 
-// NewBoundedSemaphore makes a BoundedSemaphore with 1 to 32,768 permits; see [NewMutex]. A
-// permit takes eight bytes.
+// NewBoundedSemaphore makes a BoundedSemaphore with 1 to 32,768 permits. A permit takes eight
+// bytes. The other costs and the errors are those of [NewMutex].
 func NewBoundedSemaphore(permits int, opts ...Option) (*BoundedSemaphore, error) {
 	if permits < 1 || permits > xsync.MaxBounded {
 		return nil, fmt.Errorf("mp: NewBoundedSemaphore: %d permits: give 1 to %d", permits, xsync.MaxBounded)
@@ -112,8 +114,8 @@ func NewBoundedSemaphore(permits int, opts ...Option) (*BoundedSemaphore, error)
 	return publish[BoundedSemaphore](o, &boundedSemaphore{x: xsync.NewBounded(o.Memory(), permits)}), nil
 }
 
-// Acquire takes a permit, and waits for one until ctx ends. On error no permit was taken. The
-// error is ctx's or [ErrClosed].
+// Acquire takes a permit. It waits for one until ctx ends. On error no permit was taken. The error
+// is ctx's or [ErrClosed].
 func (s *BoundedSemaphore) Acquire(ctx context.Context) error {
 	if s.in == nil {
 		return errNotMade
@@ -129,8 +131,8 @@ func (s *BoundedSemaphore) TryAcquire() (bool, error) {
 	return s.in.x.TryAcquire()
 }
 
-// Release gives a permit back: one of this process, or if it has none, one of another.
-// When all are back already, that is [ErrOverRelease].
+// Release gives a permit back: one of this process, or if this process has none, one of another. If
+// no permit is taken, it returns [ErrOverRelease] and changes nothing.
 func (s *BoundedSemaphore) Release() error {
 	if s.in == nil {
 		return errNotMade
@@ -138,8 +140,8 @@ func (s *BoundedSemaphore) Release() error {
 	return s.in.x.Release()
 }
 
-// Available is the number of permits that nobody has, which may be another one already. The
-// error can only be [ErrClosed].
+// Available returns the number of free permits, which may have changed since. The only error is
+// [ErrClosed].
 func (s *BoundedSemaphore) Available() (int, error) {
 	if s.in == nil {
 		return 0, errNotMade

@@ -12,10 +12,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// SharedMemory is a piece of memory that several processes see. It can be sent like a
-// [Mutex], which costs the same however large it is, or have a name by which unrelated
-// programs find it: those of Python's SharedMemory and of C's shm_open. For elements of
-// a type there is [Array].
+// SharedMemory is a piece of memory that several processes see. It can be sent like a [Mutex], at a
+// cost that does not depend on its size. It can also have a name by which unrelated programs find
+// it: Python programs with SharedMemory, C programs with shm_open. For elements of a type there is
+// [Array].
 type SharedMemory struct {
 	object[SharedMemory, sharedMemory, *sharedMemory]
 }
@@ -28,7 +28,7 @@ type sharedMemory struct {
 	data   []byte
 }
 
-// memoryMark tells the handle of a SharedMemory from that of an Array.
+// memoryMark tells the handle of a SharedMemory from the handle of an Array.
 var memoryMark = []byte("mp-bytes")
 
 func (*sharedMemory) kind() xsync.Kind { return xsync.KindData }
@@ -45,7 +45,8 @@ func (s *sharedMemory) open(o *share.Object, rest []byte) error {
 
 func (*sharedMemory) end(bool) {}
 
-// A SharedMemoryOption configures a [SharedMemory]. It is [Named]. A nil one changes nothing.
+// A SharedMemoryOption configures a [SharedMemory]: it is [Named]. A nil SharedMemoryOption changes
+// nothing.
 type SharedMemoryOption interface{ applySharedMemory(*sharedMemoryOptions) }
 
 type sharedMemoryOptions struct{ name string }
@@ -54,19 +55,19 @@ type sharedMemoryOption func(*sharedMemoryOptions)
 
 func (o sharedMemoryOption) applySharedMemory(to *sharedMemoryOptions) { o(to) }
 
-// Named gives the memory a name by which other programs of this user open it: a file's name, of up to 200
-// bytes. Without a name only processes that receive the handle see the memory. Defaults to no name, also for
-// an empty one.
+// Named gives the memory a name, by which other programs of this user can open it. The name is a
+// file name of up to 200 bytes. Without a name only processes that receive the handle see the
+// memory. Defaults to no name, also if name is empty.
 func Named(name string) SharedMemoryOption {
 	return sharedMemoryOption(func(o *sharedMemoryOptions) { o.name = name })
 }
 
-// NewSharedMemory makes size bytes of zeros, which live until [SharedMemory.Close]. It costs
-// some ten microseconds. Memory is taken as it is used; with a name, at once. If there is
-// one of that name, the error is [fs.ErrExist]; a size below 1 is an error too.
+// NewSharedMemory makes size bytes of zeros, which live until [SharedMemory.Close]. It costs some
+// ten microseconds. The memory is taken as it is used, or at once if it has a name. If the name is
+// in use, the error is [fs.ErrExist]. A size below 1 is an error too.
 //
-// A name outlives a program that is killed, for there may be others that use it. Remove it
-// with [RemoveSharedMemory].
+// A name outlives a program that is killed, since other programs may be using it. Remove it with
+// [RemoveSharedMemory].
 func NewSharedMemory(size int, opts ...SharedMemoryOption) (*SharedMemory, error) {
 	if size < 1 || size > maxBytes {
 		return nil, fmt.Errorf("mp: NewSharedMemory: %d bytes: give at least one, and at most 2^46", size)
@@ -96,9 +97,11 @@ func NewSharedMemory(size int, opts ...SharedMemoryOption) (*SharedMemory, error
 	return s, err
 }
 
-// OpenSharedMemory opens what this or another program has made with a name; [fs.ErrNotExist]
-// if there is nothing of that name. Close lets go of it, and leaves name and memory to the
-// others. A program that makes it smaller meanwhile makes accesses beyond fail: in
+// OpenSharedMemory opens memory that this or another program has made with a name. If there is no
+// such name, the error is [fs.ErrNotExist]. Close releases the memory in this process and leaves
+// the name and the memory to the others.
+//
+// Another program can make the memory smaller. Then accesses beyond its new end fail: in
 // [SharedMemory.View] with an error, elsewhere with a fault that ends the process.
 func OpenSharedMemory(name string) (*SharedMemory, error) {
 	fd, mem, err := shm.Open(name)
@@ -112,8 +115,8 @@ func OpenSharedMemory(name string) (*SharedMemory, error) {
 	return s, err
 }
 
-// RemoveSharedMemory removes a name that a program has left. It returns [fs.ErrNotExist] if there is
-// none. Processes that have the memory keep it.
+// RemoveSharedMemory removes a name that a program has left behind. If there is no such name, the
+// error is [fs.ErrNotExist]. Processes that have the memory keep it.
 func RemoveSharedMemory(name string) error {
 	if err := shm.Remove(name); err != nil {
 		return fmt.Errorf("mp: RemoveSharedMemory: %w", err)
@@ -135,7 +138,8 @@ func wrapSharedMemory(fd int, mem []byte, name string) (*SharedMemory, error) {
 	return wrap[SharedMemory](o, &sharedMemory{name: name, id: id, data: o.Data()}), nil
 }
 
-// Name is the name; "" if there is none, or this process was sent the handle.
+// Name returns the name. It is empty if the memory has none, or if this process received the handle
+// from another one.
 func (s *SharedMemory) Name() string {
 	if s.in == nil {
 		return ""
@@ -143,7 +147,7 @@ func (s *SharedMemory) Name() string {
 	return s.in.name
 }
 
-// Size is the number of bytes, also after Close.
+// Size returns the number of bytes, also after Close.
 func (s *SharedMemory) Size() int {
 	if s.in == nil {
 		return 0
@@ -151,8 +155,8 @@ func (s *SharedMemory) Size() int {
 	return len(s.in.data)
 }
 
-// Bytes returns the memory itself; nil if it is closed. It is valid as long as the slice of
-// an [Array] would be: see [Array.Slice].
+// Bytes returns the memory itself, or nil if it is closed. The slice is valid for as long as
+// [Array.Slice] says of an Array.
 func (s *SharedMemory) Bytes() []byte {
 	if s.in == nil || s.in.obj.Gone() {
 		return nil
@@ -161,9 +165,9 @@ func (s *SharedMemory) Bytes() []byte {
 	return s.in.data
 }
 
-// View calls f with the memory, which stays mapped until f returns, whoever closes it
-// meanwhile. It returns [ErrClosed] or the error of f; and an error if f touches memory
-// that is gone because another program has made a named one smaller.
+// View calls f with the memory, which stays mapped until f returns, even if it is closed meanwhile.
+// It returns f's error or [ErrClosed]. It also returns an error if f touches memory that is gone
+// because another program has made named memory smaller.
 func (s *SharedMemory) View(f func([]byte) error) (err error) {
 	if s.in == nil {
 		return errNotMade
@@ -172,9 +176,11 @@ func (s *SharedMemory) View(f func([]byte) error) (err error) {
 		return err
 	}
 	defer s.in.obj.Unpin()
+
 	if !s.in.obj.Loose() {
 		return f(s.in.data)
 	}
+
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
@@ -192,12 +198,13 @@ func within(mem []byte, addr uintptr) bool {
 	return addr >= first && addr < first+uintptr(len(mem))
 }
 
-// Close ends the memory: in the process that made it, or that was given it as the result of
-// a task, for everybody who was sent its handle, and its name is removed; in another one for
-// that process. Closing twice is fine.
+// Close closes the memory. In the process that made it, or received it as the result of a task,
+// Close ends it for all processes that have its handle, and removes its name. In another process it
+// closes the memory there. Closing twice is fine.
 //
-// A name that was removed before, or is other memory's by now, is left alone, and that is no error. An
-// error says why the system does not remove the name; the memory is closed then, too.
+// If the name was removed before, or names other memory by now, Close leaves it alone and returns
+// nil. If the system does not remove the name, Close returns an error, and the memory is closed
+// nevertheless.
 func (s *SharedMemory) Close() error {
 	if s.in == nil {
 		return errNotMade

@@ -13,22 +13,21 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// A Slab is a slice in shared memory that moves from process to process, for large payloads: in
-// an argument or a result, through a queue or a pipe it costs the same however large it is,
-// since the next process reads and writes the memory where it is. Its elements are numbers,
-// or arrays and structs of numbers.
+// A Slab is a slice in shared memory that moves from process to process, for large payloads. In an
+// argument, a result, a queue or a pipe it costs the same whatever its size, since the next process
+// reads and writes the memory in place. Its elements are numbers, or arrays and structs of numbers.
 //
-// One process has a Slab at a time. It moves like an end of a [Conn]: when it was sent, its
-// methods here return nothing any more, and the receiver has it; it stays the sender's if it
-// cannot be sent; a task that carries one is not retried. Several processes at a time can
-// have an [Array].
+// One process has a Slab at a time; several processes can have an [Array]. A Slab moves like an end
+// of a [Conn]: once it is sent, its methods return [ErrMoved] or nothing here, and the receiver has
+// it. If it cannot be sent, it stays the sender's. A task that carries a Slab is not retried.
 //
-// The last holder must close the Slab: the garbage collector does not, since it cannot know who
-// still uses the slice. Memory of a Slab that is closed is used again for the next one of that size which the
-// process makes that had made it, so a steady flow of slabs costs neither fresh memory nor
-// system calls. A process that had such memory before can still reach it: a corrupt one can write into a later
-// Slab that it was never given. Memory that has not been used for a second is given back. The memory of a process
-// that died is free as well; but what it was taking from a queue or pipe at that very moment stays until that ends.
+// The last holder must close the Slab. The garbage collector cannot, since it does not know who
+// still uses the slice. The process that made the memory of a closed Slab uses it again for its
+// next Slab of that size, so a steady flow of Slabs costs neither fresh memory nor system calls. A
+// process that had such memory before can still reach it: a corrupt process can write into a later
+// Slab that it was never given. Memory that is unused for a second goes back to the system. The
+// memory of a process that died is freed as well, except for what it was taking from a queue or
+// pipe at that moment: that stays until the queue or pipe ends.
 type Slab[T any] struct{ in *slab[T] }
 
 type slab[T any] struct {
@@ -37,10 +36,10 @@ type slab[T any] struct {
 	data []T
 }
 
-// NewSlab returns a Slab of n elements, of which the content is undefined: it may be what
-// somebody left there. A T that cannot be shared, and an n below 0, are errors, and so is
-// that the system gives no memory. Fresh memory costs some ten microseconds and a
-// descriptor, and its pages as they are touched.
+// NewSlab returns a Slab of n elements with undefined content: a previous user may have left it
+// there. It returns an error if a T cannot be shared, if n is below 0, or if the system has no
+// memory left. Fresh memory costs some ten microseconds and a descriptor, and its pages as they are
+// touched.
 func NewSlab[T any](n int) (*Slab[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
@@ -63,7 +62,7 @@ func newSlab[T any](h *holding, n int) *Slab[T] {
 	return canonical
 }
 
-// Len is the number of elements, also once somebody else has them.
+// Len returns the number of elements, also after another process has received them.
 func (s *Slab[T]) Len() int {
 	if s.in == nil {
 		return 0
@@ -71,9 +70,10 @@ func (s *Slab[T]) Len() int {
 	return len(s.in.data)
 }
 
-// Slice returns the memory itself; nil if this process does not have it any more. It is valid
-// until Close, or until the Slab is sent: then somebody else writes there, and later that it is
-// gone, which ends the process with a fault that cannot be recovered.
+// Slice returns the memory itself, or nil if this process no longer has the Slab. The slice is
+// valid until the Slab is closed or sent. After that another process writes to the memory, and
+// later the memory is gone: an access then ends the process with a fault that it cannot recover
+// from.
 func (s *Slab[T]) Slice() []T {
 	if s.in == nil || s.in.state.Load() != held {
 		return nil
@@ -81,10 +81,9 @@ func (s *Slab[T]) Slice() []T {
 	return s.in.data
 }
 
-// Truncate makes it n elements long, of those that it has; the others are lost. What is read
-// into a Slab may turn out to be less than there is room for. It returns [ErrClosed] or
-// [ErrMoved] if this process does not have it. It is not to be called while another goroutine
-// uses the Slab.
+// Truncate shortens the Slab to its first n elements; the others are lost. It is for Slabs that are
+// filled with less than there is room for. It returns [ErrClosed] or [ErrMoved] if this process
+// does not have the Slab. Other goroutines must not use the Slab at the same time.
 func (s *Slab[T]) Truncate(n int) error {
 	if s.in == nil {
 		return errNotMade
@@ -99,9 +98,9 @@ func (s *Slab[T]) Truncate(n int) error {
 	return nil
 }
 
-// Close gives the memory back, to be used again. Closing twice is fine, and so is closing
-// what was sent. While a Put, Send or the like has not returned, it does nothing: the Slab is on
-// its way. If it comes back, close it then.
+// Close gives the memory back, to be used again. Closing twice is fine, and so is closing a Slab
+// that was sent. While a Put, Send or the like has not returned, the Slab is on its way and Close
+// does nothing. If the Slab comes back, close it then.
 func (s *Slab[T]) Close() error {
 	if s.in == nil {
 		return errNotMade
@@ -110,7 +109,7 @@ func (s *Slab[T]) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes the Slab for mp's own messages, with which it moves.
+// MarshalBinary encodes the Slab for a message of mp, with which it moves.
 func (s *Slab[T]) MarshalBinary() ([]byte, error) {
 	if s.in == nil {
 		return nil, errNotMade
@@ -123,7 +122,7 @@ func (s *Slab[T]) MarshalBinary() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), nil
 }
 
-// UnmarshalBinary makes s the Slab that was encoded, which is this process's from now on.
+// UnmarshalBinary makes s the encoded Slab, which belongs to this process from now on.
 func (s *Slab[T]) UnmarshalBinary(data []byte) error {
 	if err := fixedType[T](); err != nil {
 		return err
@@ -131,11 +130,13 @@ func (s *Slab[T]) UnmarshalBinary(data []byte) error {
 	if len(data) != slabSize {
 		return errNoSlab
 	}
+
 	rest := data[slabSize-16:]
 	n, size := binary.LittleEndian.Uint64(rest), uint64(reflect.TypeFor[T]().Size())
 	if binary.LittleEndian.Uint64(rest[8:]) != shapeOf[T]() {
 		return fmt.Errorf("mp: a Slab of another type than %v", reflect.TypeFor[T]())
 	}
+
 	h, err := blocks.arrive(data[:slabSize-16])
 	if err != nil {
 		return err
@@ -159,14 +160,16 @@ func (s *Slab[T]) shared() *handle {
 
 func (s *Slab[T]) moving() codec.Mover { return s.in }
 
-// carryIn is carried's.
+// carryIn implements carried.
 func (x *slab[T]) carryIn(in *share.Object) (id uint64, err error) { return 0, x.block.carryIn(in) }
 
-// holding is a block that this process has, or had: each time it arrives there is a new one.
+// holding is a block that this process has, or had. There is a new one each time the block arrives.
 type holding struct {
-	block  *block
-	trip   uint32 // since which this process has it, or on which it is
-	claims int    // the block's, when this process had it last
+	block *block
+	// trip counts how often the block has moved, as of this holding.
+	trip uint32
+	// claims is the claims of the block when this process had it last.
+	claims int
 	state  atomic.Int32
 }
 
@@ -174,11 +177,11 @@ type holding struct {
 const (
 	held = iota
 	sentOn
-	lost // it was sent on, and cannot come back
+	lost // it was sent and cannot come back
 	freed
 )
 
-// usable says why this process does not have the block.
+// usable returns an error if this process does not have the block.
 func (h *holding) usable() error {
 	switch h.state.Load() {
 	case held:
@@ -210,14 +213,14 @@ func (h *holding) Return() {
 	}
 }
 
-// Settle lets the block be on its way though this process may die.
+// Settle lets the block stay on its way even if this process dies.
 func (h *holding) Settle() {
 	if h.state.Load() == sentOn {
 		h.block.held.Settle(h.trip)
 	}
 }
 
-// Lose frees the block if its message will not be received.
+// Lose frees the block if no process will receive its message.
 func (h *holding) Lose() {
 	if h.state.CompareAndSwap(sentOn, lost) {
 		h.block.held.Lose(h.trip)
@@ -231,12 +234,12 @@ func (h *holding) free() {
 	}
 }
 
-// Ticket is what it takes to free the block on its way.
+// Ticket returns what another process needs to free the block on its way.
 func (h *holding) Ticket() ([]byte, error) {
 	if h.state.Load() != sentOn {
 		return nil, errOutside
 	}
-	if _, err := h.block.data.Token(); err != nil { // others can fetch it then
+	if _, err := h.block.data.Token(); err != nil { // so that other processes can fetch it
 		return nil, err
 	}
 	t, err := h.block.head.Token()

@@ -9,24 +9,25 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
-// A Transport carries the messages of a [Conn] that is no pipe, over a network for instance; package
-// connection has those of sockets. Its methods are called by any number of goroutines at once.
+// A Transport carries the messages of a [Conn] that is not a pipe, for instance over a network.
+// Package connection has Transports over sockets. Any number of goroutines call its methods at
+// once.
 type Transport interface {
-	// Send sends a message, whole or not at all as far as the other end can tell. When ctx ends
-	// first, it returns its error or cause, as Recv does.
+	// Send sends a message, whole or, as far as the other end can tell, not at all. If ctx ends
+	// first, Send returns ctx's error or cause. So does Recv.
 	Send(ctx context.Context, message []byte) error
-	// Recv waits for the next message and appends it to buf. One that is there already it
-	// returns also if ctx has ended. At the end it returns [io.EOF].
+	// Recv waits for the next message and appends it to buf. If a message is there already, Recv
+	// returns it even if ctx has ended. At the end it returns [io.EOF].
 	Recv(ctx context.Context, buf []byte) ([]byte, error)
-	// Ready returns a channel from which can be received as long as Recv would not wait.
+	// Ready returns a channel that can be received from while Recv would not wait.
 	Ready() <-chan struct{}
-	// Close ends what the other methods are doing, which then return [ErrClosed].
+	// Close ends the calls of the other methods, which then return [ErrClosed].
 	Close() error
 }
 
-// NewConn makes a [Conn] of a Transport, which it closes when it is closed itself. It cannot be
-// sent to another process, and no objects or files can be sent over it, since nobody knows
-// where it leads. An error names the part of T that cannot be encoded; a nil Transport is an error as well.
+// NewConn makes a [Conn] of a Transport. Closing the Conn closes the Transport. The Conn cannot be
+// sent to another process, and cannot carry objects or files, since its other end may be on another
+// machine. If a T cannot be encoded, the error names the field. A nil Transport is an error.
 func NewConn[T any](t Transport) (*Conn[T], error) {
 	if t == nil {
 		return nil, errors.New("mp: NewConn: the Transport is nil")
@@ -38,8 +39,9 @@ func NewConn[T any](t Transport) (*Conn[T], error) {
 	return newConn(&transportLine{transport: t}, nil, c), nil
 }
 
-// Shape is a number that tells types apart that are encoded in different ways: programs in
-// which it is equal understand each other's messages of type T.
+// Shape returns a number that differs for types with different encodings. If two programs get the
+// same number for a type, they understand each other's messages of that type. If a T cannot be
+// encoded, the error names the field.
 func Shape[T any]() (uint64, error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
@@ -118,6 +120,7 @@ func (l *transportLine) await(ctx context.Context) error {
 
 func (l *transportLine) enlist(s *selection) (stop func()) {
 	over, looked := make(chan struct{}), s.lookedAgain()
+
 	go func() {
 		for {
 			select {
@@ -133,6 +136,7 @@ func (l *transportLine) enlist(s *selection) (stop func()) {
 			}
 		}
 	}()
+
 	return func() { close(over) }
 }
 
@@ -155,39 +159,40 @@ func (l *transportLine) settle()                 {}
 func (l *transportLine) lose()                   {}
 func (l *transportLine) ticket() ([]byte, error) { return nil, errStays }
 
-// line is what carries the messages of a Conn.
+// line carries the messages of a Conn.
 type line interface {
-	// enter says that it is used, until leave; it returns an error if it cannot be.
+	// enter counts a user of the line until leave. It returns an error if the line cannot be used.
 	enter() error
 	leave()
 	maySend() error
 	mayReceive() error
-	// send sends a message, or nothing.
+	// send sends a whole message or nothing.
 	send(ctx context.Context, b []byte) error
 	// sendBytes is send for bytes that the receiver gets as they are, not decoded.
 	sendBytes(ctx context.Context, b []byte) error
-	// trySend and trySendBytes return ErrFull if they would wait.
+	// trySend and trySendBytes return ErrFull instead of waiting.
 	trySend(b []byte) error
 	trySendBytes(b []byte) error
-	// receive appends the next message to buf; tryReceive returns ErrEmpty if it would wait.
+	// receive appends the next message to buf. tryReceive returns ErrEmpty instead of waiting.
 	receive(ctx context.Context, buf []byte) ([]byte, error)
 	tryReceive(buf []byte) ([]byte, error)
-	// foresee makes the line call f with each message that lies here before that is received. The caller calls
-	// it before it receives anything.
+	// foresee makes the line call f with each message that lies here, before it is received. It is
+	// called before the first message is received.
 	foresee(f func(message []byte))
-	// readyNow reports whether receive would not wait, and await waits for that.
+	// readyNow reports whether receive would not wait. await waits until it would not.
 	readyNow() bool
 	await(ctx context.Context) error
-	// enlist is Selectable's.
+	// enlist implements Selectable.
 	enlist(s *selection) (stop func())
 	// longest returns the maximum size of a message in bytes.
 	longest() int
-	// shut closes it, and calls drop for what was sent by value and will not be received.
+	// shut closes the line, and calls drop for each message that was sent by value and will not be
+	// received.
 	shut(drop func([]byte))
 	// forget is shut for a line that is no longer reachable.
 	forget(drop func([]byte))
 
-	// See codec.Mover.
+	// The remaining methods implement codec.Mover.
 	depart(forGood bool) error
 	comeBack()
 	settle()

@@ -6,28 +6,28 @@ import (
 	"sync"
 )
 
-// turns are those in which the goroutines of this process receive from a Conn, one at a time.
+// turns let the goroutines of this process receive from a Conn one at a time.
 type turns struct {
 	line line
-	drop func(value []byte) // lets go of what a message that was sent by value brings along
+	drop func(value []byte) // releases what a message that was sent by value carries
 
 	mu       sync.Mutex
-	held     []byte // a message that who received it could not use: the next one
+	held     []byte // the next message: its receiver could not use it
 	closed   bool
-	taken    bool                 // somebody's turn it is
-	tries    []*waiter            // for the turn: as long as it takes to receive what is there
-	waiters  []*waiter            // as long as it takes
-	called   *waiter              // the last of them, until it has looked
-	watchers map[*func()]struct{} // called when a message is held
+	taken    bool                 // a goroutine has the turn
+	tries    []*waiter            // wait only while a goroutine receives a message that is there
+	waiters  []*waiter            // wait until their contexts end
+	called   *waiter              // the last waiter that was called, until it runs
+	watchers map[*func()]struct{} // called whenever a message is held
 }
 
 // waiter is a goroutine that waits for its turn to receive.
 type waiter struct {
-	bell chan struct{} // closed when it is to look again
-	has  bool          // it has the turn
+	bell chan struct{} // closed to wake it
+	has  bool          // whether it has the turn
 }
 
-// await waits for the turn to receive until ctx ends. As a rule nobody else receives.
+// await waits for the turn to receive until ctx ends. Usually no other goroutine receives.
 func (t *turns) await(ctx context.Context) (held []byte, err error) {
 	t.mu.Lock()
 	if !t.taken {
@@ -36,12 +36,14 @@ func (t *turns) await(ctx context.Context) (held []byte, err error) {
 		return held, nil
 	}
 	defer t.mu.Unlock()
+
 	for again := false; t.taken; again = true {
 		w := &waiter{bell: make(chan struct{})}
 		at := len(t.waiters)
-		if again { // somebody was faster
+		if again { // another goroutine was faster
 			at = 0
 		}
+
 		t.waiters = slices.Insert(t.waiters, at, w)
 		t.mu.Unlock()
 		select {
@@ -49,6 +51,7 @@ func (t *turns) await(ctx context.Context) (held []byte, err error) {
 		case <-ctx.Done():
 		}
 		t.mu.Lock()
+
 		if t.called == w {
 			t.called = nil
 		}
@@ -60,11 +63,12 @@ func (t *turns) await(ctx context.Context) (held []byte, err error) {
 			return nil, ended(ctx, ctx.Err())
 		}
 	}
+
 	return t.take(), nil
 }
 
-// try is await that returns ErrEmpty if there is nothing to receive. Otherwise whoever has
-// the turn receives that at once, and the next turn is the caller's.
+// try is await that returns ErrEmpty if there is nothing to receive. Otherwise the goroutine that
+// has the turn receives without waiting, and the next turn is the caller's.
 func (t *turns) try() (held []byte, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,29 +85,31 @@ func (t *turns) try() (held []byte, err error) {
 	return t.take(), nil
 }
 
-// take takes the turn, and what is held; under the lock.
+// take takes the turn and the held message. The caller holds the lock.
 func (t *turns) take() (held []byte) {
 	held, t.held, t.taken = t.held, nil, true
 	return held
 }
 
-// pass ends the caller's turn. A message that the caller could not use is held; the turn goes
-// to somebody else then, since the caller may be back at once for the same message. A goroutine that was
-// called before and has not run yet gets it as well: the caller could go round for as long as it
-// has the processor.
+// pass ends the caller's turn. A message that the caller could not use is held. Then another
+// goroutine gets the turn, since the caller may come back at once for the same message. A goroutine
+// that was called before and has not run yet gets the turn as well: otherwise the caller could take
+// turn after turn for as long as it has the processor.
 func (t *turns) pass(held []byte) {
 	t.mu.Lock()
-	if held == nil && len(t.tries) == 0 && len(t.waiters) == 0 { // usually
+	if held == nil && len(t.tries) == 0 && len(t.waiters) == 0 { // the usual case
 		t.taken = false
 		t.mu.Unlock()
 		return
 	}
+
 	if t.closed && held != nil {
 		t.mu.Unlock()
 		ofValue(held, t.drop)
 		held = nil
 		t.mu.Lock()
 	}
+
 	t.held = held
 	t.callNext(held != nil)
 	if held != nil {
@@ -114,8 +120,9 @@ func (t *turns) pass(held []byte) {
 	t.mu.Unlock()
 }
 
-// callNext lets the next one have the turn, if there is one: usually the one that is first from now on,
-// but the one that was called if it must not be the caller; under the lock.
+// callNext gives the turn to the next waiter, if there is one. Usually the first goroutine to ask
+// gets the turn. If that must not be the caller, the waiter that was called gets it. The caller
+// holds the lock.
 func (t *turns) callNext(notCaller bool) {
 	t.taken = false
 	if len(t.tries) > 0 {
@@ -124,11 +131,13 @@ func (t *turns) callNext(notCaller bool) {
 		t.taken = true
 		return
 	}
+
 	if t.called == nil && len(t.waiters) > 0 {
 		t.called = t.waiters[0]
 		t.waiters = slices.Delete(t.waiters, 0, 1)
 		close(t.called.bell)
 	}
+
 	if notCaller && t.called != nil {
 		t.called.has, t.taken = true, true
 		t.called = nil
@@ -141,7 +150,7 @@ func (t *turns) holds() bool {
 	return t.held != nil
 }
 
-// whenHeld has f, which must not block, called when a message is held, until stop is called.
+// whenHeld calls f, which must not block, whenever a message is held, until stop is called.
 func (t *turns) whenHeld(f func()) (stop func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -156,7 +165,7 @@ func (t *turns) whenHeld(f func()) (stop func()) {
 	}
 }
 
-// end drops what was received as what it is not, and will not be received any more.
+// end drops the held message, and messages that are held from now on.
 func (t *turns) end() {
 	t.mu.Lock()
 	held := t.held
@@ -165,7 +174,7 @@ func (t *turns) end() {
 	ofValue(held, t.drop)
 }
 
-// forget ends them and the line when these are no longer reachable.
+// forget ends the turns and the line when these are no longer reachable.
 func (t *turns) forget() {
 	t.line.forget(t.drop)
 	t.end()

@@ -10,38 +10,41 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// unreleased are the messages outside of an object that this process has sent there, and whose memory no receiver has
-// released, as far as this process knows. A receiver that writes what it likes into shared memory can take a message
-// without releasing it: only this list, which is in no shared memory, bounds what such messages take.
+// unreleased lists the messages that this process has sent and stored outside of an object, and
+// whose memory no receiver has released as far as this process knows. A corrupt receiver can take a
+// message without releasing it. Only this list, which is not in shared memory, bounds the memory of
+// such messages.
 type unreleased struct {
-	mu   sync.Mutex // a goroutine that has it waits for nothing
+	mu   sync.Mutex // its holder never blocks
 	all  []sentOutside
-	many int // when there are as many it is worth looking which have been released
-	cap  int // of the queue; 0 for a pipe
+	many int // length of the list at which to search it for released messages
+	cap  int // capacity of the queue; 0 for a pipe
 	over bool
 }
 
 // sentOutside is a message that was sent.
 type sentOutside struct {
-	block  *block // nil if it lies in a segment of its own
+	block  *block // nil if the message lies in a segment of its own
 	claims int
-	place  [8]byte // the number of its segment
+	place  [8]byte // id of that segment
 	size   int
 	at     time.Time
 }
 
 const (
-	// mostUnreleased is how many of a pipe's messages may be unreleased when another one goes outside. Several goroutines
-	// of a receiver may be reading some.
+	// mostUnreleased is how many messages of a pipe may be unreleased when another one goes
+	// outside. Several goroutines of a receiver may be reading some.
 	mostUnreleased = 3
-	// fewUnreleased is how many there may be before anybody looks at them.
+	// fewUnreleased is how many messages the list may have before it is searched for released ones.
 	fewUnreleased = 8
-	// mostReaders is how many elements of a queue may be unreleased at least beside those that are in it.
+	// mostReaders is how many elements of a queue may be unreleased at least, besides those in the
+	// queue.
 	mostReaders = 64
 )
 
-// longRead is how long a consumer has to read an element that it has taken out of a queue if too many are unreleased.
-// Other consumers need not wait for it longer, nor for one that died while it read: it may have been any process.
+// longRead is how long a consumer may take to read an element that it has taken out of a queue, if
+// too many are unreleased. Other consumers wait no longer for it, nor for a consumer that died
+// while it read, since any process may have taken the element.
 var longRead = 10 * time.Second
 
 // most returns how many messages may be unreleased when another one goes outside.
@@ -64,7 +67,7 @@ func (u *unreleased) await(ctx context.Context, ring *xsync.Ring) error {
 	if err == nil && ring.Ended() && !u.hasRoom() {
 		err = ErrClosed
 	}
-	return err // another goroutine may have sent one more meanwhile
+	return err // nil does not promise room: another goroutine may have sent a message meanwhile
 }
 
 func (u *unreleased) hasRoom() bool {
@@ -74,7 +77,7 @@ func (u *unreleased) hasRoom() bool {
 	if u.cap == 0 {
 		return false
 	}
-	u.giveUp(longRead, u.cap) // the last ones may still be in the queue
+	u.giveUp(longRead, u.cap) // the last u.cap may still be in the queue
 	return u.atMost(u.most())
 }
 
@@ -93,7 +96,7 @@ func (s *sentOutside) giveUp() {
 	}
 }
 
-// add notes a message that has been sent.
+// add adds a message that was sent.
 func (u *unreleased) add(s sentOutside) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -107,7 +110,7 @@ func (u *unreleased) add(s sentOutside) {
 	}
 }
 
-// forgetReleased needs the lock.
+// forgetReleased removes released messages. The caller holds the lock.
 func (u *unreleased) forgetReleased() {
 	u.all = slices.DeleteFunc(u.all, func(s sentOutside) bool { return s.released() })
 }
@@ -122,7 +125,7 @@ func (u *unreleased) atMost(n int) bool {
 	return len(u.all) <= n
 }
 
-// bytes returns how long the unreleased messages are together, and when the oldest of them was sent.
+// bytes returns the total size of the unreleased messages and when the oldest of them was sent.
 func (u *unreleased) bytes() (n int, since time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -136,7 +139,7 @@ func (u *unreleased) bytes() (n int, since time.Time) {
 	return n, since
 }
 
-// end gives all memory back: nobody will read the messages.
+// end gives all memory back, because no process will read the messages.
 func (u *unreleased) end() {
 	u.mu.Lock()
 	u.over = true
@@ -144,8 +147,8 @@ func (u *unreleased) end() {
 	u.giveUp(0, 0)
 }
 
-// giveUp gives the memory of those messages back that were sent at least some time ago, but for the last n. They are
-// lost to a receiver that has not read them, if there is one.
+// giveUp gives back the memory of messages that were sent at least age ago, except for the last n.
+// A receiver that has not read such a message loses it.
 func (u *unreleased) giveUp(age time.Duration, n int) {
 	u.mu.Lock()
 	u.forgetReleased()

@@ -12,10 +12,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Value is a variable in shared memory, with a lock. T is a number, or an array or
-// struct of numbers. It can be sent like a [Mutex] and is safe for concurrent use.
-//
-// Closing a Value does not close a Mutex that it was made with.
+// A Value is a variable in shared memory, with a lock. T is a number, or an array or struct of
+// numbers. A Value can be sent like a [Mutex] and is safe for concurrent use. Closing a Value does
+// not close a Mutex that guards it.
 //
 // For a number that is only added to, [Atomic] is faster.
 type Value[T any] struct {
@@ -24,16 +23,16 @@ type Value[T any] struct {
 
 type value[T any] struct {
 	handle
-	cell *xsync.Cell // without a lock of its own
+	cell *xsync.Cell
 	own  *xsync.Mutex
-	lock *Mutex // the caller's
+	lock *Mutex // from GuardedBy
 	data *T
 
 	unlocked bool
 }
 
-// A ValueOption configures a [Value]. It is [GuardedBy], [Unlocked] or an [Option]. A nil ValueOption changes
-// nothing.
+// A ValueOption configures a [Value]: it is [GuardedBy], [Unlocked] or an [Option]. A nil
+// ValueOption changes nothing.
 type ValueOption interface{ applyValue(*valueOptions) }
 
 type valueOptions struct {
@@ -47,18 +46,20 @@ type valueOption func(*valueOptions)
 
 func (o valueOption) applyValue(to *valueOptions) { o(to) }
 
-// GuardedBy guards the [Value] with m in place of a lock of its own, for several Values that change together.
-// A caller of Load, Store or Update must not hold m. If m is nil, NewValue returns an error.
+// GuardedBy guards the [Value] with m instead of a lock of its own, for several Values that change
+// together. A caller of Load, Store or Update must not hold m. If m is nil, NewValue returns an
+// error.
 func GuardedBy(m *Mutex) ValueOption {
 	return valueOption(func(o *valueOptions) { o.guarded, o.lock = true, m })
 }
 
-// Unlocked makes a [Value] without a lock. The caller orders what several goroutines do with it. Otherwise a
-// Load can return a part of one Store and a part of another.
+// Unlocked makes a [Value] without a lock. Without other synchronization, a Load can return parts
+// of two Stores.
 func Unlocked() ValueOption { return valueOption(func(o *valueOptions) { o.unlocked = true }) }
 
-// NewValue makes a Value that is v, and lives until [Value.Close]; see [NewMutex]. A T that
-// cannot be shared is an error, and so is one above 512 KiB, for which there is [Array].
+// NewValue makes a Value with the value v. It lives until [Value.Close]. Its cost is that of
+// [NewMutex]. NewValue returns an error if a T cannot be shared, and if a T has more than 512 KiB,
+// for which there is [Array].
 func NewValue[T any](v T, opts ...ValueOption) (*Value[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
@@ -87,6 +88,7 @@ func NewValue[T any](v T, opts ...ValueOption) (*Value[T], error) {
 	return publish[Value[T]](o, x), nil
 }
 
+// use sets v to an object, whose lock the given function makes or opens.
 func (v *value[T]) use(o *share.Object, lock func(xsync.Memory) *xsync.Mutex) {
 	v.data = shm.At[T](o.Bytes()[xsync.Small:])
 	m := lock(o.Memory())
@@ -98,7 +100,7 @@ func (v *value[T]) use(o *share.Object, lock func(xsync.Memory) *xsync.Mutex) {
 
 func (*value[T]) kind() xsync.Kind { return xsync.KindValue }
 
-// How a Value is guarded, on the wire.
+// These say in the encoding how a Value is guarded.
 const (
 	ownLock = iota
 	noLock
@@ -140,9 +142,9 @@ func (v *value[T]) end(owned bool) {
 	}
 }
 
-// UnmarshalBinary makes v a handle of the encoded Value, and of the Mutex that guards it.
+// UnmarshalBinary makes v a handle of the encoded Value and of the Mutex that guards it.
 func (v *Value[T]) UnmarshalBinary(data []byte) error {
-	const guard = share.TokenSize + 8 // where it says how it is guarded
+	const guard = share.TokenSize + 8 // the offset of ownLock, noLock or givenLock
 	if len(data) != guard+1+share.TokenSize {
 		return errNoValue
 	}
@@ -156,7 +158,8 @@ func (v *Value[T]) UnmarshalBinary(data []byte) error {
 	return v.attach(data, x)
 }
 
-// Load returns the value. The error is ctx's, [ErrClosed] or [ErrOwnerDied].
+// Load returns the value. It waits for the lock until ctx ends. The error is ctx's, [ErrClosed] or
+// [ErrOwnerDied].
 func (v *Value[T]) Load(ctx context.Context) (value T, _ error) {
 	if err := v.locked(ctx, func(p *T) { value = *p }); err != nil {
 		return *new(T), err
@@ -164,20 +167,23 @@ func (v *Value[T]) Load(ctx context.Context) (value T, _ error) {
 	return value, nil
 }
 
-// Store sets the value. The error is ctx's, [ErrClosed] or [ErrOwnerDied].
+// Store sets the value. It waits for the lock until ctx ends. The error is ctx's, [ErrClosed] or
+// [ErrOwnerDied].
 func (v *Value[T]) Store(ctx context.Context, value T) error {
 	return v.locked(ctx, func(p *T) { *p = value })
 }
 
-// Update calls f with a copy of the value and, if f returns nil, sets the value to what the
-// copy has become. Nobody else loads or stores meanwhile. If f returns an error, which
-// Update returns then, or panics, the value stays as it was. The lock is held while f
-// runs: f must not use the Value itself. Other errors are those of Load, and f was not
-// called, except that [ErrClosed] can also mean that the Value was closed while f ran.
+// Update calls f with a copy of the value. If f returns nil, Update sets the value to the copy. No
+// other caller loads or stores meanwhile. If f returns an error, Update returns it, and the value
+// stays as it was, also if f panics. Update holds the lock while f runs, so f must not use the
+// Value itself.
+//
+// Other errors are those of Load. On these f was not called, except that [ErrClosed] can also mean
+// that the Value was closed while f ran.
 func (v *Value[T]) Update(ctx context.Context, f func(value *T) error) (err error) {
 	e := v.locked(ctx, func(p *T) {
 		value := *p
-		if v.in.unlessClosed() != nil { // it may be zeros
+		if v.in.unlessClosed() != nil { // the copy may be zeros then
 			return
 		}
 		if err = f(&value); err == nil {
@@ -190,7 +196,7 @@ func (v *Value[T]) Update(ctx context.Context, f func(value *T) error) (err erro
 	return err
 }
 
-// locked calls f with the lock held, whichever that is.
+// locked calls f with the lock held, if there is one.
 func (v *Value[T]) locked(ctx context.Context, f func(*T)) error {
 	if v.in == nil {
 		return errNotMade
@@ -198,6 +204,7 @@ func (v *Value[T]) locked(ctx context.Context, f func(*T)) error {
 	if err := v.in.unlessClosed(); err != nil {
 		return err
 	}
+
 	lock := v.in.own
 	switch {
 	case v.in.lock != nil:
@@ -209,16 +216,17 @@ func (v *Value[T]) locked(ctx context.Context, f func(*T)) error {
 		f(v.in.data)
 		return v.in.unlessClosed()
 	}
+
 	if err := lock.Lock(ctx); err != nil {
 		return ended(ctx, err)
 	}
-	defer func() { _ = lock.Unlock() }() // only closing it could have been in between
+	defer func() { _ = lock.Unlock() }() // it can fail only if the lock was closed meanwhile
 	f(v.in.data)
 	return v.in.unlessClosed()
 }
 
-// unlessClosed returns ErrClosed if the Value has been closed: this process may have given the memory back while it
-// used it.
+// unlessClosed returns ErrClosed if the Value has been closed. This process may then have given the
+// memory back while it used it.
 func (v *value[T]) unlessClosed() error {
 	if v.obj.Gone() || !v.cell.Open() {
 		return ErrClosed
@@ -226,8 +234,8 @@ func (v *value[T]) unlessClosed() error {
 	return nil
 }
 
-// Recover is [Mutex.Recover] for a Value with a lock of its own, of which a holder has died
-// in Store or Update. What repair leaves is the value.
+// Recover does what [Mutex.Recover] does, for the lock that guards the Value, after a holder has
+// died in Store or Update. The value is what repair leaves.
 func (v *Value[T]) Recover(ctx context.Context, repair func(value *T) error) error {
 	if v.in == nil {
 		return errNotMade

@@ -7,11 +7,11 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A WaitGroup is a number of things under way in several processes, of which the end of
-// all can be waited for. It can be sent like a [Mutex] and is safe for concurrent use.
+// A WaitGroup counts things under way in several processes, and lets callers wait until none is
+// left. It can be sent like a [Mutex] and is safe for concurrent use.
 //
-// It does not know what is under way where: what a process that dies has not reported as
-// done remains. What must not get lost is better the task of a [mp.Pool].
+// A WaitGroup does not know which process does what: if a process dies, what it has not reported as
+// done stays in the count. Work that must not get lost is better a task of a [mp.Pool].
 type WaitGroup struct {
 	object[WaitGroup, waitGroup, *waitGroup]
 }
@@ -30,7 +30,8 @@ func (g *waitGroup) open(o *share.Object, _ []byte) error {
 
 func (g *waitGroup) end(owned bool) { g.x.Close(owned) }
 
-// NewWaitGroup makes a WaitGroup of 0; see [NewMutex].
+// NewWaitGroup makes a WaitGroup with a count of 0. Its cost and its errors are those of
+// [NewMutex].
 func NewWaitGroup(opts ...Option) (*WaitGroup, error) {
 	o, err := newObject(xsync.KindWaitGroup, xsync.Small, opts)
 	if err != nil {
@@ -39,8 +40,8 @@ func NewWaitGroup(opts ...Option) (*WaitGroup, error) {
 	return publish[WaitGroup](o, &waitGroup{x: xsync.NewWaitGroup(o.Memory())}), nil
 }
 
-// Add adds n, which may be negative, to the number. That it would become negative itself is
-// an error, and nothing is changed. Of a closed one it is [ErrClosed].
+// Add adds n, which may be negative, to the count. If the count would become negative, Add returns
+// an error and changes nothing. If the WaitGroup is closed, it returns [ErrClosed].
 func (g *WaitGroup) Add(n int) error {
 	if g.in == nil {
 		return errNotMade
@@ -48,10 +49,10 @@ func (g *WaitGroup) Add(n int) error {
 	return g.in.x.Add(n)
 }
 
-// Done is Add(-1).
+// Done subtracts 1 from the count.
 func (g *WaitGroup) Done() error { return g.Add(-1) }
 
-// Count is the number, which may be another one already. The error can only be [ErrClosed].
+// Count returns the count, which may have changed since. The only error is [ErrClosed].
 func (g *WaitGroup) Count() (int, error) {
 	if g.in == nil {
 		return 0, errNotMade
@@ -59,7 +60,7 @@ func (g *WaitGroup) Count() (int, error) {
 	return g.in.x.Count()
 }
 
-// Wait waits until the number is 0. The error is ctx's or [ErrClosed].
+// Wait waits until the count is 0 or ctx ends. The error is ctx's or [ErrClosed].
 func (g *WaitGroup) Wait(ctx context.Context) error {
 	if g.in == nil {
 		return errNotMade
