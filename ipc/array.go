@@ -16,8 +16,8 @@ import (
 // that does not depend on its length. After Close the memory is released when no View of it is in
 // use.
 //
-// An Array does not order concurrent accesses to an element, nor does any slice. A lock or an event
-// does, and so do the begin and the end of a task.
+// Like any slice, an Array does not order concurrent accesses to an element. Use a lock or an
+// [Event] for that. The begin and the end of a task order them too.
 type Array[T any] struct {
 	object[Array[T], array[T], *array[T]]
 }
@@ -30,7 +30,7 @@ type array[T any] struct {
 
 // NewArray makes an Array of n zeros, which lives until [Array.Close]. An Array of up to 32 KiB
 // costs as much as a [Mutex]. A larger one costs some ten microseconds, a descriptor, and memory as
-// it is used. NewArray returns an error if a T cannot be shared, or if n is below 1.
+// it is used. NewArray returns an error if T cannot be shared, or if n is below 1.
 func NewArray[T any](n int, opts ...Option) (*Array[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (a *Array[T]) Len() int {
 
 // Slice returns the shared memory itself, or nil if the Array is closed. It costs nothing.
 //
-// The slice is valid until this process or the owner closes the Array. In a task of a [mp.Pool]
+// The slice is valid until this process or the owner closes the Array. In a task of an [mp.Pool]
 // that received the Array as an argument, the slice stays valid until the task returns. Using the
 // slice of a large Array later may end the process with a fault that it cannot recover from.
 // [Array.View] avoids this.

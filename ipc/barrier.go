@@ -46,7 +46,7 @@ func NewBarrier(parties int, opts ...Option) (*Barrier, error) {
 }
 
 // Wait waits until all parties have arrived or ctx ends. Each party gets its own index: the last to
-// arrive gets 0, the first gets the number of parties less one. On error this party has not passed.
+// arrive gets 0, the first gets the number of parties minus 1. On error this party has not passed.
 // The error is ctx's, [ErrBroken], [ErrClosed], or [ErrCorrupt] if another process keeps
 // overwriting the Barrier.
 func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.WaitDo(ctx, nil) }

@@ -94,8 +94,8 @@ func (c *Cond) Mutex() *Mutex {
 //
 // A signal that Wait received before such an error goes to another waiter.
 //
-// Wait in Python locks again however long that takes. Here a process that never unlocks, for
-// instance a corrupt one, would keep callers waiting beyond the end of their contexts.
+// Python's wait locks again however long that takes. Wait does not, because a process that never
+// unlocks would keep callers waiting beyond the end of their contexts.
 func (c *Cond) Wait(ctx context.Context) error {
 	if c.in == nil {
 		return errNotMade

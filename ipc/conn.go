@@ -38,12 +38,6 @@ type conn[T any] struct {
 	turns    *turns
 }
 
-// The first byte of a message says how it was sent.
-const (
-	byValue = 0
-	byBytes = 1
-)
-
 var (
 	errInUse   = errors.New("mp: a connection cannot be sent while another goroutine uses it")
 	errHeld    = errors.New("mp: a connection cannot be sent with a message that was not received: receive it as what it was sent as")
@@ -111,15 +105,6 @@ func (c *Conn[T]) TrySendBytes(b []byte) error {
 	}
 	defer x.leave()
 	return x.trySendBytes(b)
-}
-
-// asCopy sends a copy of b behind the byte that says that it was sent as bytes.
-func asCopy(b []byte, send func(message []byte) error) error {
-	p := buffers.Get().(*[]byte)
-	message := append(append((*p)[:0], byBytes), b...)
-	err := send(message)
-	putBuffer(p, message)
-	return err
 }
 
 func (c *Conn[T]) beginSend(ctx context.Context) (*conn[T], error) {
@@ -281,28 +266,6 @@ func (x *conn[T]) receiveInto(buf []byte, r receiver) (n int, err error) {
 	}
 	putBuffer(p, b)
 	return n, err
-}
-
-// isValue and isBytes return an error if a message was sent the other way.
-func isValue(b []byte) error { return wasSent(b, byValue) }
-func isBytes(b []byte) error { return wasSent(b, byBytes) }
-
-// ofValue calls f with a message that was sent by value, without its first byte.
-func ofValue(b []byte, f func(value []byte)) {
-	if len(b) > 0 && b[0] == byValue {
-		f(b[1:])
-	}
-}
-
-func wasSent(b []byte, how byte) error {
-	if b[0] == how {
-		return nil
-	}
-	text := "it was sent by Send, and is received next by Recv"
-	if b[0] == byBytes {
-		text = "it was sent by SendBytes, and is received next by RecvBytes or RecvInto"
-	}
-	return codecError("message", "decoded", errors.New(text))
 }
 
 // receiveIf receives the first message, with its first byte. If fits returns an error, the message

@@ -49,13 +49,13 @@
 //     waits for several queues, connections and events at once, and through [Done] for processes
 //     and futures.
 //   - Use [NewPipe] for a dialogue between two processes, each of which must notice the end of the
-//     other. Each end is a [Conn]. Package
-//     [github.com/go-multiprocessing/mp/connection] has a Conn over sockets.
+//     other. Each end is a [Conn]. Package [github.com/go-multiprocessing/mp/connection] has a Conn
+//     over sockets.
 //   - Use [Slab] for a payload of a megabyte or more that one process at a time has. An [Array] is
 //     for several processes at a time.
 //   - Use [SharedMemory] with a name for programs that do not know each other.
-//   - Use package manager for maps, slices and sets that several processes change, and for objects
-//     on other machines.
+//   - Use package [github.com/go-multiprocessing/mp/manager] for maps, slices and sets that several
+//     processes change, and for objects on other machines.
 //
 // # Owners
 //

@@ -8,69 +8,77 @@ import (
 )
 
 func init() {
-	inside.BoundConn = func(conn any, bytes int) {
-		if e := conn.(piped).piped(); e != nil {
-			e.most = bytes
-		}
-	}
-
-	inside.NextOfConn = func(conn any) int {
-		if e := conn.(piped).piped(); e != nil {
-			return e.nextOutside()
-		}
-		return 0
-	}
-
-	inside.BoundNext = func(conn any, bytes int) {
-		if e := conn.(piped).piped(); e != nil {
-			e.mostNext.Store(int64(bytes))
-		}
-	}
-
-	inside.UnreadByConn = func(conn any) (bytes int, since time.Time) {
-		if e := conn.(piped).piped(); e != nil {
-			return e.unread.bytes()
-		}
-		return 0, time.Time{}
-	}
-
-	inside.ConnEnded = func(conn any) bool {
-		e := conn.(piped).piped()
-		if e == nil {
-			return false
-		}
-		if e.enter() != nil {
-			return true
-		}
-		defer e.leave()
-		return e.pipe.Sent(e.end).Ended()
-	}
-
-	inside.EndUnread = func(conn any) {
-		if e := conn.(piped).piped(); e != nil {
-			e.unread.end()
-		}
-	}
-
-	inside.TakeRecord = func(conn any) (release func(), err error) {
-		e := conn.(piped).piped()
-		rec, err := e.received().TryGet(nil)
-		return func() {
-			if rec.Spilled {
-				_, _ = e.outside().take(context.Background(), rec.Bytes, nil)
-				e.received().Released()
-			}
-		}, err
-	}
-
-	inside.MakerOfConn = func(conn any) uint64 {
-		if e := conn.(piped).piped(); e != nil {
-			return e.mem.Maker()
-		}
-		return 0
-	}
-
+	inside.BoundConn = boundConn
+	inside.NextOfConn = nextOfConn
+	inside.BoundNext = boundNext
+	inside.UnreadByConn = unreadByConn
+	inside.ConnEnded = connEnded
+	inside.EndUnread = endUnread
+	inside.TakeRecord = takeRecord
+	inside.MakerOfConn = makerOfConn
 	inside.QueueEnded = func(queue any) bool { return queue.(puttable).ended() }
+}
+
+func boundConn(conn any, bytes int) {
+	if e := conn.(piped).piped(); e != nil {
+		e.most = bytes
+	}
+}
+
+func nextOfConn(conn any) int {
+	if e := conn.(piped).piped(); e != nil {
+		return e.nextOutside()
+	}
+	return 0
+}
+
+func boundNext(conn any, bytes int) {
+	if e := conn.(piped).piped(); e != nil {
+		e.mostNext.Store(int64(bytes))
+	}
+}
+
+func unreadByConn(conn any) (bytes int, since time.Time) {
+	if e := conn.(piped).piped(); e != nil {
+		return e.unread.bytes()
+	}
+	return 0, time.Time{}
+}
+
+func connEnded(conn any) bool {
+	e := conn.(piped).piped()
+	if e == nil {
+		return false
+	}
+	if e.enter() != nil {
+		return true
+	}
+	defer e.leave()
+	return e.pipe.Sent(e.end).Ended()
+}
+
+func endUnread(conn any) {
+	if e := conn.(piped).piped(); e != nil {
+		e.unread.end()
+	}
+}
+
+func takeRecord(conn any) (release func(), err error) {
+	e := conn.(piped).piped()
+	rec, err := e.received().TryGet(nil)
+	return func() {
+		if rec.Spilled {
+			_, _ = e.outside().take(context.Background(), rec.Bytes, nil)
+			e.received().Released()
+		}
+	}, err
+}
+
+func makerOfConn(conn any) uint64 {
+	if e := conn.(piped).piped(); e != nil {
+		return e.mem.Maker()
+	}
+	return 0
 }
 
 // piped is implemented by every Conn.

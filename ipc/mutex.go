@@ -79,9 +79,9 @@ func (m *Mutex) Unlock() error {
 }
 
 // Recover calls repair after a holder has died, while no other caller can take the lock. If repair
-// returns nil, the Mutex works again. If repair returns an error or panics, or this process dies
-// too, callers go on getting [ErrOwnerDied]. If several goroutines call Recover, one of them calls
-// its repair and the others wait for it until their contexts end. If no holder has died, Recover
+// returns nil, the Mutex works again. If repair returns an error or panics, or if this process dies
+// too, callers still get [ErrOwnerDied]. If several goroutines call Recover, one of them calls its
+// repair and the others wait for it until their contexts end. If no holder has died, Recover
 // returns nil at once.
 func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
 	if m.in == nil {

@@ -38,8 +38,8 @@ func NewOnce(opts ...Option) (*Once, error) {
 
 // Do calls f if no call of Do has succeeded yet. While another caller runs its function, Do waits
 // until ctx ends. If Do returns nil, one of the functions has returned nil. If f returns an error,
-// Do returns that error and the next caller runs its own function. The same happens if f panics or
-// its process dies. Other errors are ctx's and [ErrClosed].
+// Do returns that error and the next caller runs its own function. If f panics or its process dies,
+// the next caller runs its own function too. Other errors are ctx's and [ErrClosed].
 func (o *Once) Do(ctx context.Context, f func() error) error {
 	if o.in == nil {
 		return errNotMade

@@ -67,7 +67,7 @@ func pipeOptionsOf(opts []PipeOption) (o pipeOptions, err error) {
 
 // NewPipe makes a connection in shared memory and returns both ends. This process has both until it
 // sends one. In a pipe with [OneWay] the first end receives and the second sends, as with
-// [os.Pipe]. NewPipe costs some microseconds. If a T cannot be encoded, the error names the field.
+// [os.Pipe]. NewPipe costs some microseconds. If T cannot be encoded, the error names the field.
 // An option outside of its range is an error too.
 func NewPipe[T any](opts ...PipeOption) (*Conn[T], *Conn[T], error) {
 	c, err := codec.ForMessage[T]()

@@ -84,8 +84,8 @@ func MaxElement(bytes int) QueueOption {
 
 // NewQueue makes a Queue, which lives until it is closed and drained; see [Queue.Close]. It costs
 // some microseconds. The memory of the queue, up to 400 KB with the default capacity, is taken as
-// elements pass through it. If a T cannot be encoded, the error names the field. An option outside
-// of its range is an error too.
+// elements pass through it. If T cannot be encoded, the error names the field. An option outside of
+// its range is an error too.
 func NewQueue[T any](opts ...QueueOption) (*Queue[T], error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
@@ -344,12 +344,11 @@ func (q *Queue[T]) Cap() int {
 }
 
 // Close ends putting for all processes, whichever process calls it: Put returns [ErrClosed], also
-// if it is waiting. All processes can still get the elements in the queue, and after the last one
-// Get returns ErrClosed. Closing twice is fine.
+// if it is waiting. All processes can still get the elements in the queue. After the last one Get
+// returns ErrClosed. Closing twice is fine.
 //
-// The memory of a closed queue is released when the queue is drained and the garbage collector
-// finds that the process that made it no longer uses it. A queue that is left with elements in it
-// keeps its memory: call [Queue.Discard].
+// The memory of a closed queue is released when the queue is drained and no longer reachable in the
+// process that made it. A queue with elements in it keeps its memory: call [Queue.Discard].
 func (q *Queue[T]) Close() error {
 	if q.in == nil {
 		return errNotMade

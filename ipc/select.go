@@ -11,10 +11,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// Selectable is implemented by what [Select] waits for. A [Conn] or a [Queue] is ready when a
-// message or an element can be taken at once, and an [Event] when it is set. All are ready when
-// they are closed: the next call then returns the error. [Done] makes a Selectable of a process, a
-// future or a context.
+// Selectable is implemented by the arguments of [Select]. A [Conn] or a [Queue] is ready when a
+// message or an element can be taken at once, and an [Event] when it is set. A closed Selectable is
+// ready too: the next call returns its error. [Done] makes a Selectable of a process, a future or a
+// context.
 type Selectable interface {
 	// ready reports whether it is ready now.
 	ready() bool
@@ -134,9 +134,9 @@ func (s *selection) end() {
 
 func nothing() {}
 
-// Done makes a [Selectable] of a value with a Done method, such as a [mp.Process], a [mp.Future] or
-// a context. It is ready when the channel that Done returns is closed. A nil value is an error of
-// Select.
+// Done makes a [Selectable] of a value with a Done method, such as an [mp.Process], an [mp.Future]
+// or a context. The Selectable is ready when the channel that the method returns is closed. If the
+// value is nil, Select returns an error.
 //
 // It costs a goroutine while Select waits.
 func Done(of interface{ Done() <-chan struct{} }) Selectable {

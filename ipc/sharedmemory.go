@@ -64,7 +64,7 @@ func Named(name string) SharedMemoryOption {
 
 // NewSharedMemory makes size bytes of zeros, which live until [SharedMemory.Close]. It costs some
 // ten microseconds. The memory is taken as it is used, or at once if it has a name. If the name is
-// in use, the error is [fs.ErrExist]. A size below 1 is an error too.
+// in use, the error is [io/fs.ErrExist]. A size below 1 is an error too.
 //
 // A name outlives a program that is killed, since other programs may be using it. Remove it with
 // [RemoveSharedMemory].
@@ -98,7 +98,7 @@ func NewSharedMemory(size int, opts ...SharedMemoryOption) (*SharedMemory, error
 }
 
 // OpenSharedMemory opens memory that this or another program has made with a name. If there is no
-// such name, the error is [fs.ErrNotExist]. Close releases the memory in this process and leaves
+// such name, the error is [io/fs.ErrNotExist]. Close releases the memory in this process and leaves
 // the name and the memory to the others.
 //
 // Another program can make the memory smaller. Then accesses beyond its new end fail: in
@@ -116,7 +116,7 @@ func OpenSharedMemory(name string) (*SharedMemory, error) {
 }
 
 // RemoveSharedMemory removes a name that a program has left behind. If there is no such name, the
-// error is [fs.ErrNotExist]. Processes that have the memory keep it.
+// error is [io/fs.ErrNotExist]. Processes that have the memory keep it.
 func RemoveSharedMemory(name string) error {
 	if err := shm.Remove(name); err != nil {
 		return fmt.Errorf("mp: RemoveSharedMemory: %w", err)
@@ -155,8 +155,8 @@ func (s *SharedMemory) Size() int {
 	return len(s.in.data)
 }
 
-// Bytes returns the memory itself, or nil if it is closed. The slice is valid for as long as
-// [Array.Slice] says of an Array.
+// Bytes returns the memory itself, or nil if it is closed. The slice is valid as long as a slice
+// that [Array.Slice] returns.
 func (s *SharedMemory) Bytes() []byte {
 	if s.in == nil || s.in.obj.Gone() {
 		return nil
@@ -167,7 +167,7 @@ func (s *SharedMemory) Bytes() []byte {
 
 // View calls f with the memory, which stays mapped until f returns, even if it is closed meanwhile.
 // It returns f's error or [ErrClosed]. It also returns an error if f touches memory that is gone
-// because another program has made named memory smaller.
+// because another program has made the memory smaller.
 func (s *SharedMemory) View(f func([]byte) error) (err error) {
 	if s.in == nil {
 		return errNotMade

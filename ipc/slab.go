@@ -18,16 +18,17 @@ import (
 // reads and writes the memory in place. Its elements are numbers, or arrays and structs of numbers.
 //
 // One process has a Slab at a time; several processes can have an [Array]. A Slab moves like an end
-// of a [Conn]: once it is sent, its methods return [ErrMoved] or nothing here, and the receiver has
-// it. If it cannot be sent, it stays the sender's. A task that carries a Slab is not retried.
+// of a [Conn]: once it is sent, the receiver has it, and [Slab.Slice] returns nil here. If it
+// cannot be sent, it stays the sender's. A task that carries a Slab is not retried.
 //
 // The last holder must close the Slab. The garbage collector cannot, since it does not know who
 // still uses the slice. The process that made the memory of a closed Slab uses it again for its
-// next Slab of that size, so a steady flow of Slabs costs neither fresh memory nor system calls. A
-// process that had such memory before can still reach it: a corrupt process can write into a later
-// Slab that it was never given. Memory that is unused for a second goes back to the system. The
-// memory of a process that died is freed as well, except for what it was taking from a queue or
-// pipe at that moment: that stays until the queue or pipe ends.
+// next Slab of that size, so a steady flow of Slabs costs neither fresh memory nor system calls.
+// Memory that is unused for a second goes back to the system.
+//
+// A process that had such memory before can still reach it: a corrupt process can write into a
+// later Slab that it was never given. When a process dies, its Slabs are freed, except for one that
+// it was taking from a queue or pipe at that moment: its memory stays until the queue or pipe ends.
 type Slab[T any] struct{ in *slab[T] }
 
 type slab[T any] struct {
@@ -37,7 +38,7 @@ type slab[T any] struct {
 }
 
 // NewSlab returns a Slab of n elements with undefined content: a previous user may have left it
-// there. It returns an error if a T cannot be shared, if n is below 0, or if the system has no
+// there. It returns an error if T cannot be shared, if n is below 0, or if the system has no
 // memory left. Fresh memory costs some ten microseconds and a descriptor, and its pages as they are
 // touched.
 func NewSlab[T any](n int) (*Slab[T], error) {

@@ -27,7 +27,7 @@ type Transport interface {
 
 // NewConn makes a [Conn] of a Transport. Closing the Conn closes the Transport. The Conn cannot be
 // sent to another process, and cannot carry objects or files, since its other end may be on another
-// machine. If a T cannot be encoded, the error names the field. A nil Transport is an error.
+// machine. If T cannot be encoded, the error names the field. A nil Transport is an error.
 func NewConn[T any](t Transport) (*Conn[T], error) {
 	if t == nil {
 		return nil, errors.New("mp: NewConn: the Transport is nil")
@@ -40,7 +40,7 @@ func NewConn[T any](t Transport) (*Conn[T], error) {
 }
 
 // Shape returns a number that differs for types with different encodings. If two programs get the
-// same number for a type, they understand each other's messages of that type. If a T cannot be
+// same number for a type, they understand each other's messages of that type. If T cannot be
 // encoded, the error names the field.
 func Shape[T any]() (uint64, error) {
 	c, err := codec.ForMessage[T]()

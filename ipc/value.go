@@ -58,8 +58,8 @@ func GuardedBy(m *Mutex) ValueOption {
 func Unlocked() ValueOption { return valueOption(func(o *valueOptions) { o.unlocked = true }) }
 
 // NewValue makes a Value with the value v. It lives until [Value.Close]. Its cost is that of
-// [NewMutex]. NewValue returns an error if a T cannot be shared, and if a T has more than 512 KiB,
-// for which there is [Array].
+// [NewMutex]. NewValue returns an error if T cannot be shared, or if T is larger than 512 KiB. For
+// larger data there is [Array].
 func NewValue[T any](v T, opts ...ValueOption) (*Value[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
@@ -173,13 +173,13 @@ func (v *Value[T]) Store(ctx context.Context, value T) error {
 	return v.locked(ctx, func(p *T) { *p = value })
 }
 
-// Update calls f with a copy of the value. If f returns nil, Update sets the value to the copy. No
-// other caller loads or stores meanwhile. If f returns an error, Update returns it, and the value
-// stays as it was, also if f panics. Update holds the lock while f runs, so f must not use the
-// Value itself.
+// Update calls f with a copy of the value. If f returns nil, Update sets the value to the copy. If
+// f returns an error, Update returns it and leaves the value as it was. If f panics, the value
+// stays as it was too. No other caller loads or stores the value meanwhile. Update holds the lock
+// while f runs, so f must not use the Value itself.
 //
-// Other errors are those of Load. On these f was not called, except that [ErrClosed] can also mean
-// that the Value was closed while f ran.
+// Other errors are those of Load. Then f was not called, with one exception: [ErrClosed] can also
+// mean that the Value was closed while f ran.
 func (v *Value[T]) Update(ctx context.Context, f func(value *T) error) (err error) {
 	e := v.locked(ctx, func(p *T) {
 		value := *p

@@ -10,8 +10,8 @@ import (
 // A WaitGroup counts things under way in several processes, and lets callers wait until none is
 // left. It can be sent like a [Mutex] and is safe for concurrent use.
 //
-// A WaitGroup does not know which process does what: if a process dies, what it has not reported as
-// done stays in the count. Work that must not get lost is better a task of a [mp.Pool].
+// A WaitGroup does not know which process does what. If a process dies, the things that it has not
+// reported as done stay in the count. Work that must not get lost is better a task of an [mp.Pool].
 type WaitGroup struct {
 	object[WaitGroup, waitGroup, *waitGroup]
 }
