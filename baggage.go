@@ -8,26 +8,30 @@ import (
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
-// Baggage are values that go along with tasks: those of a trace, the number of a request. The keys
-// of a package are its own, as those of a header are.
+// Baggage is a set of values that tasks carry with them, such as the identity of a trace or a
+// request. All functions given to [RegisterBaggage] share it, so keys should name the package or
+// protocol that defines them, like those of an HTTP header.
 type Baggage map[string]string
 
-// RegisterBaggage has values carried from the context of who calls into those of the tasks. Inject
-// takes them out of the caller's context, once for each call of Call, Submit, Map, Stream and their
-// kin; extract puts them into the task's, in the worker, and returns that. It is not called if no
-// inject had anything to carry. With OpenTelemetry, for instance:
+// RegisterBaggage registers functions that carry values from the context of a caller to the
+// contexts of its tasks. inject copies values from the caller's context to the baggage, once for
+// each call of [Call], [Submit], [Map], [Stream] and their variants. extract returns a task's
+// context extended with the values in the baggage; it runs in the worker, before the task. If the
+// baggage is empty, extract is not called. With OpenTelemetry, for instance:
 //
 //	p := otel.GetTextMapPropagator()
 //	mp.RegisterBaggage(
 //		func(ctx context.Context, b mp.Baggage) { p.Inject(ctx, propagation.MapCarrier(b)) },
 //		func(ctx context.Context, b mp.Baggage) context.Context { return p.Extract(ctx, propagation.MapCarrier(b)) })
 //
-// Several may be registered; each sees the baggage of all. Like [Register] it belongs into package
-// variables or init functions; it panics after Init, or if one of the two is nil. Both must be safe
-// for concurrent use. A panic of inject goes on in the caller, one of extract is the task's. If
-// the encoded baggage has more than 8 KiB, the call returns an error without a sentinel, and
-// nothing is run. A hundred bytes cost a task half a microsecond or so;
-// where there is no baggage there is no cost. A [Process] is started without a context, and gets none.
+// Several pairs of functions may be registered; they share one Baggage. Call RegisterBaggage in
+// init functions, like [Register]. It panics if a function is nil, and if it is called after
+// [Init]. Both functions must be safe for concurrent use.
+//
+// A panic in inject propagates to the caller. A panic in extract is the task's error, a
+// [*PanicError]. If the encoded baggage is larger than 8 KiB, the call returns an error and runs
+// nothing. A hundred bytes of baggage cost about half a microsecond a task; empty baggage costs
+// nothing. A [Process] has no baggage, because it is started without a context.
 func RegisterBaggage(inject func(ctx context.Context, b Baggage), extract func(ctx context.Context, b Baggage) context.Context) {
 	functions.mustBeOpen("RegisterBaggage")
 	if inject == nil || extract == nil {
@@ -36,25 +40,26 @@ func RegisterBaggage(inject func(ctx context.Context, b Baggage), extract func(c
 	carriers = append(carriers, carrier{inject, extract})
 }
 
-// carrier is what is registered.
+// A carrier is a registered pair of functions.
 type carrier struct {
 	inject  func(context.Context, Baggage)
 	extract func(context.Context, Baggage) context.Context
 }
 
-// carriers do not change any more once there are tasks.
+// carriers does not change after Init, and thus not while there are tasks.
 var carriers []carrier
 
-// maxBaggage is how many bytes of baggage there may be.
+// maxBaggage is the maximum size of encoded baggage in bytes.
 const maxBaggage = 8 << 10
 
 var baggageBounds = codec.Bounds{Bytes: maxBaggage, Items: maxBaggage, Depth: 1}
 
-// pack takes the baggage out of the caller's context.
+// pack sets h.Baggage to the encoded baggage of the caller's context.
 func (h *Hints) pack(ctx context.Context) error {
 	if len(carriers) == 0 {
 		return nil
 	}
+
 	b := Baggage{}
 	for _, c := range carriers {
 		c.inject(ctx, b)
@@ -62,6 +67,7 @@ func (h *Hints) pack(ctx context.Context) error {
 	if len(b) == 0 {
 		return nil
 	}
+
 	packed, err := codec.AppendAny(nil, b)
 	if err != nil {
 		return fmt.Errorf("mp: the baggage cannot be encoded: %w", err)
@@ -73,7 +79,7 @@ func (h *Hints) pack(ctx context.Context) error {
 	return nil
 }
 
-// unpack puts the baggage into the context of a task.
+// unpack returns the context of a task extended with the values in its encoded baggage.
 func unpack(ctx context.Context, packed []byte) context.Context {
 	var b Baggage
 	if err := codec.DecodeWithin(packed, &b, baggageBounds); err != nil {
@@ -87,7 +93,7 @@ func unpack(ctx context.Context, packed []byte) context.Context {
 	return ctx
 }
 
-// withBaggage has a function run in a context with the baggage.
+// withBaggage returns a handler that calls run in a context with the baggage.
 func withBaggage(run runner.Handler, packed string) runner.Handler {
 	if packed == "" {
 		return run

@@ -8,23 +8,21 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
-// An Executor is a place where tasks run. [Call], [Submit], [Map], [Stream] and
-// their kin work with any: [Pool] runs tasks in worker processes, [Inline] in
-// this process. The suite in package mptest holds an implementation to what
-// callers rely on.
+// An Executor runs tasks. [Call], [Submit], [Map], [Stream] and their variants work with any
+// Executor: a [Pool] runs tasks in worker processes, an [Inline] in this process. Package mptest
+// has a test suite for other implementations.
 type Executor interface {
-	// Execute takes over the tasks of a batch, calls of the registered
-	// function of that name, and sees to it that each is settled exactly once.
-	// It may return before any has begun, and blocks while too many tasks
-	// wait. With an error it has taken none and settles none.
+	// Execute runs the tasks of a batch: each calls the registered function of the given name with
+	// one element. Execute settles each element exactly once. It may return before any task has
+	// started, and blocks while too many tasks are waiting. If it returns an error, it runs and
+	// settles none of them.
 	//
-	// The context governs the tasks: when it ends, those that have not begun
-	// are settled with its cause, and those that run have their own contexts
-	// cancelled.
+	// When ctx ends, tasks that have not started are settled with its cause, and the contexts of
+	// running tasks are cancelled.
 	Execute(ctx context.Context, function string, b Batch, h Hints) error
 }
 
-// ready says why tasks of f cannot be handed to ex at all.
+// ready returns an error if ex cannot run tasks of f.
 func ready[In, Out any](ex Executor, f *Func[In, Out]) error {
 	switch {
 	case ex == nil:
@@ -37,41 +35,45 @@ func ready[In, Out any](ex Executor, f *Func[In, Out]) error {
 
 const elementHead = codec.HeadSize
 
-// A Batch is a number of calls of one function. Its methods may be called from
-// any goroutine, Settle for different elements at once; what they are given is
-// valid only until they return.
+// A Batch is a sequence of calls of one function, with one element for each call. Executors call
+// its methods, from any goroutine. Settle may be called concurrently for different elements. Slices
+// passed to the methods are valid only until the methods return.
 type Batch interface {
-	// Len is the number of elements.
+	// Len returns the number of elements.
 	Len() int
 
-	// Encode appends elements lo, lo+1, … to buf, each as its length in four
-	// bytes, little-endian, and its bytes. It stops before hi once they no
-	// longer fit into buf's capacity; only the first may be larger. It returns
-	// how many it appended, and why element lo+n could not be encoded.
+	// Encode appends the encoded elements lo to hi-1 to buf. Each is preceded by its length in four
+	// bytes, little-endian. Encode stops before the first element that does not fit into the
+	// capacity of buf, but always appends element lo. It returns the number n of elements appended,
+	// and an error if element lo+n cannot be encoded.
 	Encode(buf []byte, lo, hi int) (out []byte, n int, err error)
 
-	// Settle hands over the outcome of element i: its encoded result or an
-	// error. It is called on a goroutine that serves other tasks too, and must
-	// not block, panic or close the executor.
+	// Settle reports the outcome of element i, an encoded result or an error, to the caller. It
+	// runs on a goroutine that also serves other tasks, so it must not block, panic or close the
+	// executor.
 	Settle(i int, result []byte, err error)
 }
 
-// Hints are what a caller knows about a batch. The zero value is fine.
+// Hints tell an [Executor] how to run a batch. The zero value is valid.
 type Hints struct {
-	// Chunk is how many elements travel together; 0 lets the executor choose.
+	// Chunk is how many elements are sent to a worker together. Defaults to the executor's choice.
+	// See [ChunkSize].
 	Chunk int
-	// Prompt says that somebody waits for each result, so that it is better
-	// delivered at once than together with others.
+
+	// Prompt says that the caller waits for each result, so the executor should deliver results at
+	// once instead of together.
 	Prompt bool
-	// Timeout is how long each task may run, see [Timeout]; 0 leaves that to
-	// the executor, NoTimeout means without limit.
+
+	// Timeout is how long each task may run. [NoTimeout] means without limit. Defaults to the
+	// executor's own limit. See [Timeout].
 	Timeout time.Duration
-	// Retries is how often a task may be run again whose worker died.
+
+	// Retries is how often a task whose worker died may run again. See [Retries].
 	Retries int
-	// Baggage goes along with each task, for functions registered with
-	// [RegisterBaggage]; it makes sense only to those.
+
+	// Baggage is the encoded [Baggage] that each task carries.
 	Baggage string
 }
 
-// NoTimeout is the [Hints].Timeout of tasks that may run for ever.
+// NoTimeout is the value of [Hints.Timeout] for tasks without a time limit.
 const NoTimeout time.Duration = math.MinInt64

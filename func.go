@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
-// A Func is a registered function, the handle by which it is called in worker
-// processes. Func values are made by [Register] and are safe for concurrent use.
+// A Func is a registered function. [Call], [Submit], [Map] and [Stream] call it in worker
+// processes. [Register] and [RegisterAction] make Funcs. A Func is safe for concurrent use.
 type Func[In, Out any] struct {
 	id   string
 	call func(context.Context, In) (Out, error)
@@ -20,19 +20,17 @@ type Func[In, Out any] struct {
 	out  *codec.Type[Out]
 }
 
-// Name returns the name under which the function is known in all processes:
-// the import path of the registering package ("main" for a program's own), a dot,
-// and the given name.
+// Name returns the name of the function in all processes: the import path of the registering
+// package ("main" for package main), a dot, and the name given to [Register].
 func (f *Func[In, Out]) Name() string { return f.id }
 
-// With binds an argument. The Task can be run by a worker for its own sake, as
-// [PoolConfig.Setup] for instance. It costs nothing until then; the argument is
-// encoded when the Task is used.
+// With returns a [Task] that calls the function with arg, for [PoolConfig.Setup] or Teardown. The
+// argument is encoded when the Task is used, not by With.
 func (f *Func[In, Out]) With(arg In) Task {
 	return &boundTask[In, Out]{f, arg}
 }
 
-// check chooses the codecs, once all init functions have run.
+// check chooses the codecs. It must be called after all init functions have run.
 func (f *Func[In, Out]) check() (err error) {
 	if f.in, err = codec.For[In](); err != nil {
 		return fmt.Errorf("argument: %w", err)
@@ -47,29 +45,33 @@ func (f *Func[In, Out]) wire() link.FuncID {
 	return link.FuncID{Name: f.id, In: f.in.Fingerprint(), Out: f.out.Fingerprint()}
 }
 
-// mostResult is the maximum size of a result in this process. A worker learns it before its first
+// mostResult is the maximum size of a result in this process. A worker sets it before its first
 // task.
 var mostResult = math.MaxInt
 
-// runner returns what a worker does for a task. It must not be called by two
-// goroutines at once: the argument and the result lie in its variables, so that
-// a call does not allocate them.
+// runner returns a handler that decodes an argument, calls the function and encodes the result. The
+// handler must not be called concurrently, because calls share the variables for the argument and
+// the result. That saves two allocations a call.
 func (f *Func[In, Out]) runner() runner.Handler {
 	var arg, noArg In
 	var result, noResult Out
+
 	return func(ctx context.Context, in, out []byte) (_ []byte, err error) {
 		if err := f.in.Take(in, &arg); err != nil {
 			return nil, codecError(f.id, "argument", "decoded", err)
 		}
+
 		given := arg
-		arg = noArg // nothing is kept alive
+		arg = noArg // do not keep the argument alive
 		if result, err = f.call(ctx, given); err != nil {
 			result = noResult
 			return nil, err
 		}
+
 		at := len(out)
 		out, err = f.out.Append(out, &result)
 		result = noResult
+
 		if err == nil && len(out) > mostResult {
 			err = overMaxMessage(len(out), mostResult)
 			f.out.Lose(out[at:])
@@ -81,8 +83,7 @@ func (f *Func[In, Out]) runner() runner.Handler {
 	}
 }
 
-// encode appends arguments in wire form, each with its length in front; see
-// Batch.Encode.
+// encode appends encoded arguments, each preceded by its length, as Batch.Encode does.
 func (f *Func[In, Out]) encode(buf []byte, args []In) ([]byte, int, error) {
 	out, n, err := f.in.AppendRun(buf, args)
 	if err != nil {
@@ -91,11 +92,12 @@ func (f *Func[In, Out]) encode(buf []byte, args []In) ([]byte, int, error) {
 	return out, n, err
 }
 
-// brings reports whether arguments can bring along what is to be looked after.
+// brings reports whether arguments can contain files or objects that move to the receiver. The
+// sender must settle or recall these.
 func (f *Func[In, Out]) brings() bool { return f.in.Files() || f.in.Moves() }
 
-// encodeFor is encode for elements lo, lo+1, … of a batch. None of them is on its way: what an
-// earlier encoding of them had let go comes back before.
+// encodeFor is encode for elements lo, lo+1, … of a batch. None of them may be on its way to a
+// worker. If they were encoded before, their files and moving objects are taken back first.
 func (f *Func[In, Out]) encodeFor(s *sent, buf []byte, args []In, lo int) ([]byte, int, error) {
 	if f.brings() {
 		for i := range args {
@@ -107,11 +109,12 @@ func (f *Func[In, Out]) encodeFor(s *sent, buf []byte, args []In, lo int) ([]byt
 	return out, n, err
 }
 
-// note notes what the encoded arguments of elements lo, lo+1, … bring along.
+// note records in s the files and moving objects in the encoded arguments of elements lo, lo+1, ….
 func (f *Func[In, Out]) note(s *sent, run []byte, args []In, lo int) {
 	if !f.brings() {
 		return
 	}
+
 	files := f.in.SentFiles(run, len(args))
 	for i := range args {
 		items := sentItems{movers: f.in.Movers(&args[i])}
@@ -122,14 +125,14 @@ func (f *Func[In, Out]) note(s *sent, run []byte, args []In, lo int) {
 	}
 }
 
-// settled says that no process will look at the argument of element i any more.
+// settled must be called when no process will read the argument of element i again.
 func (f *Func[In, Out]) settled(s *sent, i int) {
 	if f.brings() {
 		s.settled(i)
 	}
 }
 
-// settledRun is settled for n elements from lo on.
+// settledRun is settled for elements lo to lo+n-1.
 func (f *Func[In, Out]) settledRun(s *sent, lo, n int) {
 	if f.brings() {
 		for i := range n {
@@ -151,7 +154,8 @@ func (f *Func[In, Out]) encodeOne(buf []byte, arg *In) ([]byte, error) {
 	return out, err
 }
 
-// describe says what an encoded argument with its length in front is, if that can be decoded twice.
+// describe describes an encoded argument that is preceded by its length. If decoding it a second
+// time could have effects, it returns only the type.
 func (f *Func[In, Out]) describe(framed []byte) string {
 	if f.brings() || f.in.Carries() || len(framed) < codec.HeadSize {
 		return reflect.TypeFor[In]().String()
@@ -163,8 +167,8 @@ func (f *Func[In, Out]) describe(framed []byte) string {
 	return summary(arg)
 }
 
-// takeRun decodes results into out, which may keep them, and calls fail for those that cannot
-// be decoded.
+// takeRun decodes results into out. The decoded values may refer to the memory of results. It calls
+// fail for each result that cannot be decoded.
 func (f *Func[In, Out]) takeRun(results [][]byte, out []Out, fail func(i int, err error)) {
 	f.out.TakeRun(results, out, func(i int, err error) { fail(i, f.undecodable(err)) })
 }
@@ -176,7 +180,7 @@ func (f *Func[In, Out]) decode(data []byte, out *Out) error {
 	return nil
 }
 
-// take is decode of a result that *out may keep.
+// take is decode, but *out may refer to the memory of data.
 func (f *Func[In, Out]) take(data []byte, out *Out) error {
 	if err := f.out.Take(data, out); err != nil {
 		return f.undecodable(err)
@@ -188,41 +192,45 @@ func (f *Func[In, Out]) undecodable(err error) error {
 	return codecError(f.id, "result", "decoded", err)
 }
 
-// An earlyArgument was encoded when the caller had it, long before a worker is sent it: what it refers to may be
-// overwritten meanwhile.
+// An earlyArgument is an argument that is encoded as soon as the input has yielded it, because the
+// input may overwrite the memory that it refers to before it is sent.
 type earlyArgument struct {
-	framed []byte // with its length in front
-	err    error  // it cannot be encoded
+	framed []byte // preceded by its length
+	err    error  // why it cannot be encoded
 	items  sentItems
-	sent   bool
+	sent   bool // it may have been sent, or never will be
 }
 
-// encodeEarly encodes an argument. Small ones share memory, in chunks.
+// encodeEarly encodes an argument. To save allocations, small arguments share the memory of chunk.
 func (f *Func[In, Out]) encodeEarly(chunk *[]byte, arg In) earlyArgument {
 	const size, least = 64 << 10, 1 << 10
 	if cap(*chunk)-len(*chunk) < least {
 		*chunk = make([]byte, 0, size)
 	}
+
 	at := len(*chunk)
 	out, err := f.encodeOne(*chunk, &arg)
 	if err != nil {
 		return earlyArgument{err: err}
 	}
-	if cap(out) == cap(*chunk) { // it had room
+	if cap(out) == cap(*chunk) { // it was not reallocated
 		*chunk = out
 	}
+
 	e := earlyArgument{framed: out[at:len(out):len(out)]}
 	if f.brings() {
 		var s sent
 		f.note(&s, e.framed, []In{arg}, 0)
 		e.items = s.take(0)
 	}
+
 	return e
 }
 
-// appendEarly is [Batch]'s Encode.
+// appendEarly is Batch.Encode for early arguments.
 func appendEarly(buf []byte, args []earlyArgument) (_ []byte, n int, err error) {
 	limit := cap(buf)
+
 	for n < len(args) {
 		a := &args[n]
 		if a.err != nil {
@@ -234,5 +242,6 @@ func appendEarly(buf []byte, args []earlyArgument) (_ []byte, n int, err error) 
 		buf = append(buf, a.framed...)
 		n++
 	}
+
 	return buf, n, nil
 }

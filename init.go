@@ -17,17 +17,16 @@ import (
 
 var initialized atomic.Bool
 
-// Init turns a worker process into a worker: it runs tasks and never returns. In
-// all other processes it returns at once. Call it first thing in
-// main, before flags are parsed and files opened; in tests, in TestMain.
+// Init runs tasks, and never returns, if this process is a worker. In all other processes it
+// returns at once. Call it first in main, before flags are parsed and files are opened. Tests call
+// it in TestMain.
 //
-// A worker gets no further than this: what main does afterwards, parse flags, read a
-// configuration, set variables, is not done there, and what a task sets in a variable
-// stays in its worker. What tasks need of that goes into their arguments, or once for
-// each worker into that of [PoolConfig].Setup.
+// The rest of main does not run in a worker: it parses no flags, reads no configuration and sets no
+// variables there. A variable that a task sets changes only in that task's worker. Pass what tasks
+// need in their arguments, or once for each worker in the argument of [PoolConfig.Setup].
 //
-// Init panics, naming function and field, if the argument or result of a
-// registered function cannot travel. Calling it again does nothing.
+// Init panics if the argument or result type of a registered function cannot be sent. The message
+// names the function and the field. Calling Init again does nothing.
 func Init() {
 	if err := functions.seal(); err != nil {
 		panic(err.Error())
@@ -38,8 +37,8 @@ func Init() {
 	os.Exit(serve())
 }
 
-// IsWorker reports whether this process is a worker. It is valid from the
-// start, in package variables and init functions too.
+// IsWorker reports whether this process is a worker. It can be called at any time, also while
+// package variables are initialized and in init functions.
 func IsWorker() bool { return spawn.IsWorker() }
 
 func init() {
@@ -47,7 +46,7 @@ func init() {
 	codec.Files(share.SendFile, share.ReceiveFile, share.ForgetFiles, share.LoseFiles, share.DiscardFile)
 }
 
-// serve runs the worker's side until the parent has no more work for it.
+// serve runs tasks until the parent has no more work for this worker. It returns the exit code.
 func serve() int {
 	fns := make([]worker.Function, len(functions.sorted))
 	for i, f := range functions.sorted {
@@ -56,22 +55,24 @@ func serve() int {
 	return worker.Serve(worker.Program{Functions: fns, Build: spawn.BuildID(), Start: begin, Unpack: unpack})
 }
 
-// begin makes this process the worker that its parent wants, and returns a logger of the parent's.
+// begin configures this process as its parent wants. It returns a logger that sends records to the
+// parent.
 func begin(cfg link.Config, send func([]byte) error) *slog.Logger {
-	if runtime.GOMAXPROCS(0) != cfg.Procs { // it began with that, as a rule
+	if runtime.GOMAXPROCS(0) != cfg.Procs { // usually equal, and setting it stops the world
 		runtime.GOMAXPROCS(cfg.Procs)
 	}
+
 	current = ProcessInfo{Name: cfg.Name, PID: os.Getpid(), Daemon: cfg.Daemon}
 	parent = &ProcessInfo{Name: cfg.Parent, PID: cfg.ParentPID}
 	mostResult = cfg.MaxMessage
+
 	logger := slog.New(logrec.NewHandler(slog.Level(cfg.LogLevel), send))
 	logToParent(logger)
 	return logger
 }
 
-// logToParent sends what the worker logs with slog to the parent's handler.
-// Package log keeps writing to stderr: its last line before an exit belongs
-// to the end of stderr that a WorkerError carries.
+// logToParent sends records that the worker logs with slog to the parent's handler. Package log
+// keeps writing to stderr, so that its last line before an exit is in the WorkerError.
 func logToParent(logger *slog.Logger) {
 	flags := log.Flags()
 	slog.SetDefault(logger)

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// A CallOption changes how tasks are run, one or each of many: it is a
-// [MapOption] too. A nil one changes nothing.
+// A CallOption changes how a task runs. Every CallOption is also a [MapOption], which applies to
+// each task of a [Map] or a [Stream]. A nil CallOption changes nothing.
 type CallOption func(*Hints)
 
-// A MapOption changes how [Map], [Stream] and their kin run. A nil one changes nothing.
+// A MapOption changes how [Map], [Stream] and their variants run. A nil MapOption changes nothing.
 type MapOption interface{ apply(*mapOptions) }
 
 type mapOptions struct {
@@ -29,19 +29,21 @@ type mapOption func(*mapOptions)
 
 func (o mapOption) apply(m *mapOptions) { o(m) }
 
-// Timeout limits how long each task may run, counted from its begin. Then its
-// context ends with [context.DeadlineExceeded]; a task that ignores that for the
-// pool's grace ([PoolConfig.Grace]) is killed with its worker, and its error is a
+// Timeout limits how long each task may run, counted from its start. When the timeout passes, the
+// task's context ends with [context.DeadlineExceeded]. If the task does not return within the
+// pool's grace period ([PoolConfig.Grace]), mp kills its worker, and the task's error is a
 // [*WorkerError] with [ReasonDeadline] and the stacks of the worker's goroutines.
-// (A task that waits for a command's output, as exec.Cmd does, heeds its context
-// only if the command's WaitDelay is set below the grace: else it waits for the
-// command's children.) The pool looks at the clock eight times within the timeout at least, so it
-// comes late by up to an eighth, and never early. It costs nothing to speak of
-// for the tasks that keep to it. 0 means no limit, whatever the pool's config
-// says; a negative timeout is an error of the call.
 //
-// The context tells the deadline, so that one derived from it with a later deadline has no
-// timer of its own, and ends with it.
+// The pool checks the timeout at least eight times while the task runs. Therefore it never comes
+// early, and it may come late by an eighth of d. Tasks that end in time pay next to nothing for it.
+// The task's context reports the deadline.
+//
+// A task that runs a command with [os/exec.CommandContext] returns when its context ends only if
+// the command's WaitDelay is shorter than the grace period. Otherwise the task may wait for
+// children of the command that keep its output open.
+//
+// If d is 0, the tasks have no timeout, even if [PoolConfig.Timeout] sets one. If d is negative,
+// the call returns an error.
 func Timeout(d time.Duration) CallOption {
 	return func(h *Hints) {
 		if h.Timeout = d; d == 0 {
@@ -50,21 +52,22 @@ func Timeout(d time.Duration) CallOption {
 	}
 }
 
-// Retries lets a task whose worker died be run again, up to n times; its
-// [TaskInfo] tells it the attempt. It may have had any part of its effects
-// before. A task that was killed because its context ended or its timeout passed
-// is not retried, and one that returned an error or panicked never is. A
-// negative number is an error of the call.
+// Retries runs a task again if its worker died, up to n times. An attempt that died may already
+// have had some or all of its effects. [CurrentTask] tells a task which attempt it is.
+//
+// A task is not retried if it returned an error or panicked, or if it was killed because its
+// context ended or its timeout passed. If n is negative, the call returns an error.
 func Retries(n int) CallOption { return func(h *Hints) { h.Retries = n } }
 
-// ChunkSize fixes how many elements of a Map travel to a worker together, as far
-// as they fit into 64 KiB; a Stream sends no more than it has. The default sizes
-// chunks by the time that the tasks take, which is best for almost all uses. A
-// negative size is an error of the call.
+// ChunkSize sets how many elements of a [Map] or [Stream] are sent to a worker together. A chunk
+// has fewer elements if they do not fit into 64 KiB, or if the Stream has not read enough. By
+// default, and if n is 0, mp chooses the size by the time that the tasks take, which is best for
+// almost all uses. If n is negative, the call returns an error.
 func ChunkSize(n int) MapOption { return mapOption(func(o *mapOptions) { o.hints.Chunk = n }) }
 
-// AllErrors lets a Map run to its end whatever fails, and return the errors of
-// all elements as [ElementErrors]. Without it the first error ends the Map.
+// AllErrors makes a [Map] run all elements even if some fail, and return the errors of all elements
+// as [ElementErrors]. Without it, the first error ends the Map. A [Stream] ignores this option: it
+// always yields the errors of all elements.
 func AllErrors() MapOption { return mapOption(func(o *mapOptions) { o.allErrors = true }) }
 
 func applyOptions(ctx context.Context, opts []MapOption) (o mapOptions, err error) {
@@ -77,7 +80,7 @@ func applyOptions(ctx context.Context, opts []MapOption) (o mapOptions, err erro
 	return o, err
 }
 
-// hintsOf are those of a call: of its options, and with the baggage of its context.
+// hintsOf returns h changed by the options and with the baggage of ctx.
 func hintsOf(ctx context.Context, h Hints, opts []CallOption) (Hints, error) {
 	for _, opt := range opts {
 		if opt != nil {

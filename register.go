@@ -15,38 +15,49 @@ import (
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
-// Register makes f callable in worker processes under the import path of the
-// calling package and name. It belongs into package variables or init
-// functions, so that every process of the program has it:
+// Register makes f callable in worker processes. The function's name in all processes is the import
+// path of the calling package, a dot, and name. Call Register in package variables or init
+// functions, so that every process of the program registers f:
 //
 //	var square = mp.Register("square", func(ctx context.Context, n int) (int, error) {
 //		return n * n, nil
 //	})
 //
-// The argument and the result travel by value; several arguments go into a
-// struct, and a function without one takes struct{}. A function without a result is for
-// [RegisterAction]. What travels:
-// numbers, strings, booleans, slices, arrays, maps, pointers and structs of such
-// with exported fields, any and interfaces with registered types
-// ([RegisterType]), types with a binary or text form of their own (time.Time,
-// *big.Int, netip.Addr, …), shared objects (.Mutex, .Array, …), and *os.File, of
-// which a duplicate arrives that the receiver has to close. Keys of maps can be any of these
-// but pointers, slices and maps, or structs and arrays that hold some. [Init] checks the types.
+// A function literal must not mention the variable that it is assigned to. If f calls itself,
+// declare the variable first and assign it in an init function.
 //
-// A value arrives equal: nil stays nil. A time.Time keeps its nanoseconds and its location: UTC,
-// time.Local, what time.LoadLocation returned, or a fixed zone. If the receiver does not know the location,
-// or knows other rules of that name, the time arrives in a fixed zone of the same name and offset. So does a
-// local time where the receiver's local zone is another. Like t.Round(0), it has no monotonic clock
-// reading. Two keys of a map that differ in that alone are an error. A function literal must not mention the
-// variable that it is assigned to: declare the variable, assign it in init.
+// The argument and the result are copied. A function with several arguments takes a struct, and a
+// function without an argument takes struct{}. Use [RegisterAction] for a function without a
+// result. Values of these types can be sent:
 //
-// The task's context ends with that of the call, and has its deadline, or that of its
-// [Timeout]; of its values it has those that [RegisterBaggage] carries. An argument or
-// result is copied some times on its way: above a megabyte or so a .Slab or .Array
-// costs less, and leaves no memory behind.
+//   - numbers, strings and booleans;
+//   - slices, arrays, maps, pointers, and structs with exported fields, of types that can be sent;
+//   - any and other interfaces, if they hold registered types; see [RegisterType];
+//   - types with a binary or text form of their own, such as time.Time, *big.Int and netip.Addr;
+//   - objects of package ipc, such as [github.com/go-multiprocessing/mp/ipc.Mutex], which arrive as
+//     the same object;
+//   - *os.File, which arrives as a duplicate that the receiver must close.
 //
-// Register panics if the name is empty, taken or contains a line break, if f
-// is nil, and after Init.
+// The keys of maps can have any of these types except pointers, slices and maps, and structs and
+// arrays that contain them. [Init] checks the types.
+//
+// The value that arrives equals the value that was sent; nil stays nil. A [time.Time] keeps its
+// nanoseconds and its location: UTC, time.Local, a location from [time.LoadLocation], or a fixed
+// zone. If the receiver does not know the location, or has other rules for its name, the time
+// arrives in a fixed zone of the same name and offset. The same happens to a local time if the
+// receiver's local zone differs. Monotonic clock readings are stripped, as by t.Round(0). A map
+// with two keys that differ only in that reading cannot be sent.
+//
+// The context of a task ends when the context of its call ends. Its deadline is the call's deadline
+// or the end of the task's [Timeout], whichever is earlier. Its values are those that functions
+// registered with [RegisterBaggage] add.
+//
+// Arguments and results are copied several times on their way. Above about a megabyte,
+// [github.com/go-multiprocessing/mp/ipc.Slab] and [github.com/go-multiprocessing/mp/ipc.Array] cost
+// less and produce no garbage.
+//
+// Register panics if name is empty, is already registered, or contains a line break; if f is nil;
+// and if it is called after Init.
 func Register[In, Out any](name string, f func(ctx context.Context, arg In) (Out, error)) *Func[In, Out] {
 	if f == nil {
 		panic(fmt.Sprintf("mp: Register(%q): the function is nil", name))
@@ -56,14 +67,14 @@ func Register[In, Out any](name string, f func(ctx context.Context, arg In) (Out
 	return fn
 }
 
-// RegisterAction is [Register] for a function that has no result but an error:
+// RegisterAction is like [Register], for a function whose only result is an error:
 //
 //	var greet = mp.RegisterAction("greet", func(ctx context.Context, name string) error {
 //		_, err := fmt.Println("Hello,", name)
 //		return err
 //	})
 //
-// Its Func has the result type struct{}. It panics where Register does.
+// The result type of the Func is struct{}.
 func RegisterAction[In any](name string, f func(ctx context.Context, arg In) error) *Func[In, struct{}] {
 	if f == nil {
 		panic(fmt.Sprintf("mp: RegisterAction(%q): the function is nil", name))
@@ -74,11 +85,13 @@ func RegisterAction[In any](name string, f func(ctx context.Context, arg In) err
 	return fn
 }
 
-// RegisterType lets values of type T travel in interfaces: in fields, slices
-// and maps whose type is an interface that T implements, or any. Numbers,
-// strings, booleans, []byte, []any, map[string]any and time.Time always can.
-// Like [Register] it belongs into package variables or init functions. It panics
-// if T is not a named type, or is registered already, as T or as *T.
+// RegisterType makes it possible to send values of type T in interfaces: in fields, slices and maps
+// whose type is any or an interface that T implements. Numbers, strings, booleans, []byte, []any,
+// map[string]any and time.Time need no registration. Call RegisterType in package variables or init
+// functions, like [Register].
+//
+// RegisterType panics if T is not a named type, if T or *T is already registered, and if it is
+// called after [Init].
 func RegisterType[T any]() {
 	functions.mustBeOpen("RegisterType")
 	if err := codec.Register(reflect.TypeFor[T]()); err != nil {
@@ -86,16 +99,17 @@ func RegisterType[T any]() {
 	}
 }
 
-// RegisterError makes an error value arrive as itself where a task returns it,
-// alone or wrapped, so that errors.Is finds it, and returns it:
+// RegisterError registers an error value, and returns it. If a task returns the value, alone or
+// wrapped, errors.Is finds it in the error that arrives:
 //
 //	var ErrEmpty = mp.RegisterError(errors.New("the input is empty"))
 //
-// Both processes know it by the import path of the calling package and its
-// text. Like [Register] it belongs into package variables or init functions. It
-// panics if another error of the package with the same text is registered.
+// Processes identify the value by its text and the import path of the calling package. Call
+// RegisterError in package variables or init functions, like [Register]. It panics if err is nil,
+// if another error of the package with the same text is registered, and if it is called after
+// [Init].
 //
-// These of the standard library need no registering:
+// These errors of the standard library need no registering:
 //
 //	bufio            ErrAdvanceTooFar ErrBufferFull ErrFinalToken ErrInvalidUnreadByte ErrInvalidUnreadRune ErrNegativeAdvance ErrNegativeCount ErrTooLong
 //	bytes            ErrTooLarge
@@ -114,13 +128,14 @@ func RegisterType[T any]() {
 //	syscall          Errno
 //	time             *ParseError
 //
-// Of a *json.SyntaxError the Offset arrives, and the text of the error that was returned. Package
-// stderrors has more, of packages that mp does not import: net, net/http, database/sql and others. Any
-// other error arrives as its text, an *exec.ExitError for instance: return the exit code yourself.
+// A *json.SyntaxError arrives with its Offset and its text. Package stderrors registers errors of
+// packages that mp does not import: net, net/http, database/sql and others. Any other error arrives
+// as its text only. An *exec.ExitError, for instance, loses its exit code; return the code in the
+// result.
 //
-// An error that travels is bounded: 8192 errors, 64 deep and 1024 wide, with 4 MiB of texts and
-// values, 1 MiB each. A longer text is cut and ends in a note; a larger value of a registered type
-// arrives as its text.
+// The size of an error is limited to 8192 errors in a tree that is at most 64 deep and 1024 wide,
+// and to 4 MiB of texts and values, each at most 1 MiB. A longer text is cut and ends in a note. A
+// larger value of a registered type arrives as its text.
 func RegisterError(err error) error {
 	functions.mustBeOpen("RegisterError")
 	if err == nil {
@@ -132,11 +147,11 @@ func RegisterError(err error) error {
 	return err
 }
 
-// RegisterErrorType makes errors of type E arrive as values of type E, so that
-// errors.As finds them. The type must be able to travel like any other: its
-// fields exported, or with AppendBinary and UnmarshalBinary. A type with a field of
-// type error is for [RegisterErrorWrapper]. Like [Register] it belongs into package
-// variables or init functions. It panics if the type is registered already.
+// RegisterErrorType makes errors of type E arrive as values of type E, so that errors.As finds
+// them. It must be possible to send values of type E: its fields are exported, or it has
+// AppendBinary and UnmarshalBinary methods. Use [RegisterErrorWrapper] for a type with a field of
+// type error. Call RegisterErrorType in package variables or init functions, like [Register]. It
+// panics if E is already registered, and if it is called after [Init].
 func RegisterErrorType[E error]() {
 	functions.mustBeOpen("RegisterErrorType")
 	if err := errtree.RegisterType[E](); err != nil {
@@ -144,15 +159,18 @@ func RegisterErrorType[E error]() {
 	}
 }
 
-// RegisterErrorWrapper makes errors of type E, which hold another error, arrive as
-// values of type E that hold that error: parts returns what else is in one, which must
-// be able to travel, and build makes one of that and the error that its Unwrap
-// returned, nil if that was nil. Both must be safe for concurrent use and must not block.
-// If one of them panics, or Unwrap does, or what E holds is nested too deeply to be sent
-// (64 levels), the text arrives and what it holds as far as that was sent, but no E.
+// RegisterErrorWrapper makes errors of type E, which wrap another error, arrive as values of type E
+// that wrap the same error. In the sender, parts returns everything in the error except the wrapped
+// error; it must be possible to send values of type P. In the receiver, build makes an error from
+// the parts and the error that Unwrap returned, which may be nil.
 //
-// Like [Register] it belongs into package variables or init functions. It panics if the
-// type is registered already, has no method Unwrap() error, or a function is nil.
+// Both functions must be safe for concurrent use and must not block. If one of them or Unwrap
+// panics, or if the wrapped errors are more than 64 levels deep, no E arrives. The error then has
+// the text of the original and wraps as much of the wrapped error as was sent.
+//
+// Call RegisterErrorWrapper in package variables or init functions, like [Register]. It panics if E
+// is already registered, if E has no method Unwrap() error, if a function is nil, and if it is
+// called after [Init].
 func RegisterErrorWrapper[E error, P any](parts func(err E) P, build func(parts P, wrapped error) E) {
 	functions.mustBeOpen("RegisterErrorWrapper")
 	if parts == nil || build == nil {
@@ -163,7 +181,7 @@ func RegisterErrorWrapper[E error, P any](parts func(err E) P, build func(parts 
 	}
 }
 
-// function is a *Func of any types.
+// function is implemented by *Func for all type arguments.
 type function interface {
 	Name() string
 	check() error
@@ -171,7 +189,7 @@ type function interface {
 	runner() runner.Handler
 }
 
-// registry is the program's set of functions.
+// A registry is a set of functions.
 type registry struct {
 	mu     sync.Mutex
 	byName map[string]function
@@ -183,7 +201,7 @@ type registry struct {
 
 var functions = registry{byName: map[string]function{}}
 
-// add registers f, for the exported function by.
+// add registers f. Its panics name the exported function, by.
 func (r *registry) add(by, name string, f function) {
 	r.mustBeOpen(by + "(" + name + ")")
 	r.mu.Lock()
@@ -206,22 +224,26 @@ func (r *registry) mustBeOpen(what string) {
 	}
 }
 
-// seal ends registration and checks every type once.
+// seal ends registration and checks the types of all functions, once. It returns the same error
+// each time.
 func (r *registry) seal() error {
 	r.once.Do(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
+
 		r.sealed = true
 		for _, f := range r.byName {
 			r.sorted = append(r.sorted, f)
 		}
 		slices.SortFunc(r.sorted, func(a, b function) int { return strings.Compare(a.Name(), b.Name()) })
+
 		for _, f := range r.sorted {
 			if err := f.check(); err != nil {
 				r.bad = fmt.Errorf("mp: the function %s cannot be called in another process: %w", f.Name(), err)
 				return
 			}
 		}
+
 		if err := codec.CheckRegistered(); err != nil {
 			r.bad = fmt.Errorf("mp: a type registered with RegisterType cannot travel: %w", err)
 			return
@@ -233,7 +255,7 @@ func (r *registry) seal() error {
 	return r.bad
 }
 
-// lookup is for executors inside this process.
+// lookup returns the function registered under a name.
 func (r *registry) lookup(name string) (function, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -241,7 +263,7 @@ func (r *registry) lookup(name string) (function, bool) {
 	return f, ok
 }
 
-// wires are the names and shapes of all functions.
+// wires returns the names and the types' fingerprints of all functions.
 func (r *registry) wires() []link.FuncID {
 	ids := make([]link.FuncID, len(r.sorted))
 	for i, f := range r.sorted {

@@ -7,14 +7,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
-// A Task is a registered function with its argument bound to it, made by
-// [Func.With]. It names work without doing it.
+// A Task is a call of a registered function that has not been made yet: the function and its
+// argument. [Func.With] makes Tasks.
 type Task interface {
-	// Name is the function's name.
+	// Name returns the name of the function.
 	Name() string
 
-	// bind encodes the argument; files are the numbers of those in it, which the
-	// caller has to forget.
+	// bind encodes the argument. files are the numbers of the files in it. The caller must pass
+	// them to share.ForgetFiles when they are no longer needed.
 	bind() (b link.Bound, files []uint64, err error)
 }
 
@@ -52,15 +52,20 @@ func bindOptional(t Task) (b link.Bound, files []uint64, err error) {
 	return t.bind()
 }
 
-// TaskInfo says which task a function is running as.
+// TaskInfo identifies a running task.
 type TaskInfo struct {
-	ID      uint64 // unique among the tasks of its pool, from 1
-	Attempt int    // from 1
-	Worker  int    // the number of its worker in the pool, from 1
+	// ID is unique among the tasks of a pool. IDs start at 1.
+	ID uint64
+
+	// Attempt is 1, unless [Retries] runs the task again.
+	Attempt int
+
+	// Worker is the number of the task's worker in the pool. The numbers start at 1.
+	Worker int
 }
 
-// CurrentTask returns what ctx, the context of a task or one derived from it,
-// knows of the task. ok is false outside of tasks. It costs no allocation.
+// CurrentTask returns the task to which ctx belongs. ctx must be the context of a task or derived
+// from it; otherwise ok is false. CurrentTask does not allocate.
 func CurrentTask(ctx context.Context) (info TaskInfo, ok bool) {
 	i, ok := runner.InfoFrom(ctx)
 	return TaskInfo{ID: i.ID, Attempt: int(i.Attempt), Worker: int(i.Worker)}, ok
