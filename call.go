@@ -4,17 +4,20 @@ import (
 	"context"
 )
 
-// Call runs f with arg on ex and returns its result, after a round trip of 10
-// to 20 µs if a worker is idle.
+// Call runs f with arg on ex and returns its result. A round trip takes 10 to 20 µs if a worker is
+// idle.
 //
-// The error is the task's own, as far as errors.Is and errors.As see (see
-// [RegisterError]), or [ErrClosed], or one in which errors.As finds a [*PanicError],
-// [*WorkerError], [*CodecError] or [*StartError]. When ctx ends, the task's context is cancelled;
-// a task that ignores it for the pool's grace, a quarter of a second as a rule, is
-// killed with its worker, and its error is a WorkerError with the stacks of the
-// worker's goroutines; one that returns a result until then has succeeded. Call
-// returns when the task has ended, in either way. [Timeout] and [Retries] are
-// options.
+// The error is the one that the task returned, in which errors.Is and errors.As find what
+// [RegisterError] describes. Otherwise it is [ErrClosed], ctx's error if the task has not started,
+// or an error in which errors.As finds a [*PanicError], [*WorkerError], [*CodecError] or
+// [*StartError].
+//
+// When ctx ends, the task's context is cancelled. If the task does not return within the pool's
+// grace period, 250 ms unless [PoolConfig.Grace] is set, mp kills its worker, and the error is a
+// WorkerError with the stacks of the worker's goroutines. A task that returns a result within the
+// grace period has succeeded. In each case, Call returns only when the task has ended.
+//
+// Options are [Timeout] and [Retries].
 func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, opts ...CallOption) (Out, error) {
 	var none Out
 	h, err := hintsOf(ctx, Hints{Prompt: true}, opts)
@@ -35,15 +38,12 @@ func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg I
 	return s.future.Result(context.WithoutCancel(ctx))
 }
 
-// Submit hands f with arg to ex and returns a future for its result. It does
-// not wait for the task, but blocks while too many wait for a worker
-// ([PoolConfig.Backlog]).
+// Submit starts f with arg on ex and returns a [Future] of its result. It does not wait for the
+// task, but blocks while too many tasks wait for a worker; see [PoolConfig.Backlog]. Submit encodes
+// arg before it returns; the caller may then change it. The Future reports all errors.
 //
-// The argument is encoded before Submit returns and may then be changed. The
-// context governs the task's whole life, as with [Call], the time before it
-// begins included: a context's deadline counts from Submit, a [Timeout] from
-// the task's begin. All errors come through
-// the future.
+// As with [Call], the end of ctx cancels the task, also before the task starts. A deadline of ctx
+// includes the time for which the task waits; a [Timeout] begins when the task starts.
 func Submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, opts ...CallOption) *Future[Out] {
 	h, err := hintsOf(ctx, Hints{}, opts)
 	if err != nil {
@@ -52,7 +52,7 @@ func Submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg
 	return submit(ctx, ex, f, arg, h)
 }
 
-// failedFuture is that of tasks that were not submitted.
+// failedFuture returns the future of a task that was not submitted because of err.
 func failedFuture[Out any](err error) *Future[Out] {
 	future := &Future[Out]{}
 	future.settle(err)
@@ -76,12 +76,12 @@ func submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg
 	return &s.future
 }
 
-// submission is a batch of one element, with its future.
+// A submission is a batch of one element, with its future.
 type submission[In, Out any] struct {
 	future Future[Out]
 	f      *Func[In, Out]
 	arg    []byte
-	small  [32]byte // arg, if it fits
+	small  [32]byte // holds a short arg, to save an allocation
 	sent   sent
 }
 
@@ -103,7 +103,7 @@ func newSubmission[In, Out any](f *Func[In, Out], arg In) (*submission[In, Out],
 
 func (s *submission[In, Out]) Len() int { return 1 }
 
-// Describe says what the argument is, if it can be decoded twice.
+// Describe describes the argument; see Func.describe.
 func (s *submission[In, Out]) Describe(int) string { return s.f.describe(s.arg) }
 
 // Unrepeatable reports whether the task must not be retried.
@@ -113,7 +113,7 @@ func (s *submission[In, Out]) Encode(buf []byte, _, _ int) ([]byte, int, error) 
 	return append(buf, s.arg...), 1, nil
 }
 
-// Encoded is what Encode appends; see crew.Encoded.
+// Encoded returns the bytes that Encode appends; see crew.Encoded.
 func (s *submission[In, Out]) Encoded() []byte { return s.arg }
 
 func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
@@ -132,7 +132,7 @@ func (s *submission[In, Out]) SettleRun(_ int, results [][]byte) {
 	s.future.settle(s.receive(results[0], true))
 }
 
-// receive decodes the result.
+// receive decodes the result. With keep, the decoded value may refer to the memory of data.
 func (s *submission[In, Out]) receive(data []byte, keep bool) error {
 	r, err := s.f.receive(data, &s.future.value, keep)
 	if r != nil {

@@ -7,27 +7,28 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// cancelContext is the context of a submission: its caller's, which the future
-// can cancel too. Executors of this package watch it without a channel; one
-// is made if somebody asks for it.
+// A cancelContext is the context of a submission. It ends when the caller's context ends or the
+// future is cancelled. Executors of this package call Watch, which needs no channel; Done creates a
+// channel for other executors.
 type cancelContext struct {
 	context.Context
 
 	mu       sync.Mutex
-	canceled bool // by the future
+	canceled bool // the future was cancelled
 	over     bool // the task has ended
 	done     chan struct{}
-	stop     func() bool // ends watching the caller's context for done
+	stop     func() bool // stops watching the caller's context; nil if it is not watched
 	job      crew.Cancellable
 }
 
-// cancel is the future's.
+// cancel ends the context because the future was cancelled.
 func (c *cancelContext) cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.canceled {
 		return
 	}
+
 	c.canceled = true
 	c.closeDone()
 	if c.job != nil {
@@ -46,8 +47,8 @@ func (c *cancelContext) closeDone() {
 	}
 }
 
-// Watch has job cancelled, on a goroutine of its own, when the future is. The
-// caller's context is left to the executor.
+// Watch implements crew.Watcher. When the future is cancelled, Watch cancels job on a separate
+// goroutine. It returns the caller's context, which the executor must watch itself.
 func (c *cancelContext) Watch(job crew.Cancellable) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,8 +58,8 @@ func (c *cancelContext) Watch(job crew.Cancellable) context.Context {
 	return c.Context
 }
 
-// forget is called when the task has ended: the caller's context, which may live
-// for long, is not to hold it.
+// forget releases the job and stops watching the caller's context, which may live long after the
+// task has ended and would otherwise keep c alive.
 func (c *cancelContext) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,6 +77,7 @@ func (c *cancelContext) Done() <-chan struct{} {
 	if c.done != nil {
 		return c.done
 	}
+
 	c.done = make(chan struct{})
 	switch {
 	case c.canceled:
@@ -87,6 +89,7 @@ func (c *cancelContext) Done() <-chan struct{} {
 			c.closeDone()
 		})
 	}
+
 	return c.done
 }
 

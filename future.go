@@ -15,8 +15,11 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
-// A Future is a result that will be there later. It is safe for concurrent use. Objects and files in a result that
-// nobody has asked for are closed when the Future is no longer reachable.
+// A Future is the result of a task that may not have ended yet. [Submit] and [MapAsync] return
+// Futures. A Future is safe for concurrent use.
+//
+// If a Future becomes unreachable and no code has got its result, the objects of package ipc and
+// the files in the result are closed.
 type Future[Out any] struct {
 	value  Out     // written before settled is set
 	err    error   // likewise
@@ -27,55 +30,57 @@ type Future[Out any] struct {
 	batch Batch
 
 	mu        sync.Mutex
-	cancel    func() // instead of ctx's, where there is no task of its own
+	cancel    func() // of a MapAsync, which does not use ctx; else nil
 	ended     bool   // the outcome is known
-	settled   bool   // and the callbacks have returned
+	settled   bool   // the outcome is known and the callbacks have returned
 	cancelled bool
-	done      chan struct{} // made when somebody asks for it
+	done      chan struct{} // created by Done
 	callbacks []func(Out, error)
 	watchers  *watchers
 }
 
-// watchers are to be told of the end.
+// watchers are functions that are called when a future is settled.
 type watchers struct {
 	notify map[int]func()
 	last   int
 }
 
-// FutureState is how far a task has come.
+// FutureState is the state of a task.
 type FutureState string
 
 // Future states.
 const (
-	Pending   FutureState = "pending"   // it has not begun
-	Running   FutureState = "running"   // it has begun; a MapAsync from its start
+	Pending   FutureState = "pending"   // it has not started
+	Running   FutureState = "running"   // it has started; a MapAsync is never Pending
 	Succeeded FutureState = "succeeded" // it has a result
-	Failed    FutureState = "failed"    // it has an error
-	Cancelled FutureState = "cancelled" // Cancel ended it, before it began or while it ran; at the end of its context it has failed
+	Failed    FutureState = "failed"    // it has an error, possibly because its context ended
+	Cancelled FutureState = "cancelled" // Future.Cancel ended it, before or after it started
 )
 
-// settle ends the future; the first call counts. Callbacks run before anyone
-// gets the result.
+// settle sets the outcome of the future. Only the first call has an effect. The callbacks run
+// before the result becomes available.
 func (f *Future[Out]) settle(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ended {
 		return
 	}
+
 	f.ended, f.err = true, err
 	f.cancelled = f.cancelled && errors.Is(err, context.Canceled)
 	f.ctx.forget()
 	f.batch, f.ex, f.cancel = nil, nil, nil
+
 	if len(f.callbacks) == 0 {
 		f.release()
 		return
 	}
-	// Not on the goroutine that settles: it serves other tasks too.
+	// The goroutine that calls settle also serves other tasks.
 	go f.callBack()
 }
 
-// callBack runs the callbacks one after the other, then hands out the result.
-// One that calls runtime.Goexit ends the goroutine, and a new one goes on.
+// callBack runs the callbacks one after the other, then makes the result available. If a callback
+// calls runtime.Goexit, a new goroutine runs the others.
 func (f *Future[Out]) callBack() {
 	over := false
 	defer func() {
@@ -83,6 +88,7 @@ func (f *Future[Out]) callBack() {
 			go f.callBack()
 		}
 	}()
+
 	for {
 		f.mu.Lock()
 		if len(f.callbacks) == 0 {
@@ -91,15 +97,17 @@ func (f *Future[Out]) callBack() {
 		next := f.callbacks[0]
 		f.callbacks = f.callbacks[1:]
 		f.mu.Unlock()
+
 		value, err := f.handOut()
 		runCallback(next, value, err)
 	}
+
 	f.release()
 	over = true
 	f.mu.Unlock()
 }
 
-// release hands out the result; under the lock.
+// release makes the result available. The caller must hold f.mu.
 func (f *Future[Out]) release() {
 	f.settled, f.callbacks = true, nil
 	if f.done != nil {
@@ -122,7 +130,7 @@ func runCallback[Out any](cb func(Out, error), value Out, err error) {
 	cb(value, err)
 }
 
-// Done returns a channel that is closed when the result is there.
+// Done returns a channel that is closed when the result is available.
 func (f *Future[Out]) Done() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -135,12 +143,13 @@ func (f *Future[Out]) Done() <-chan struct{} {
 	return f.done
 }
 
-// Result waits for the result and returns it, again and again. The error is the
-// task's, or the context's if ctx ends first: the task is not affected by that.
+// Result waits for the result and returns it. It can be called repeatedly, and returns the same
+// result. If ctx ends first, it returns ctx's error; the task goes on.
 func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 	f.mu.Lock()
 	settled := f.settled
 	f.mu.Unlock()
+
 	if !settled {
 		select {
 		case <-f.Done():
@@ -149,10 +158,12 @@ func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 			return none, cause.Of(ctx)
 		}
 	}
+
 	return f.handOut()
 }
 
-// Err returns the task's error; nil while there is no result or if it succeeded.
+// Err returns the task's error. It returns nil if the result is not available yet or the task has
+// succeeded.
 func (f *Future[Out]) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -162,16 +173,16 @@ func (f *Future[Out]) Err() error {
 	return f.err
 }
 
-// failed reports whether the result is there, and the task has Failed.
+// failed reports whether the result is available and the state is Failed.
 func (f *Future[Out]) failed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.settled && f.err != nil && !f.cancelled
 }
 
-// Cancel cancels the task and reports whether that came before its end. One that
-// has not begun will not be run; one that runs has its context cancelled and, if
-// it ignores that, is killed with its worker. Cancel does not wait for it.
+// Cancel cancels the task and reports whether it had not ended yet. A task that has not started
+// will not run. The context of a running task is cancelled; if the task ignores that, mp kills its
+// worker. Cancel does not wait for the task to end.
 func (f *Future[Out]) Cancel() bool {
 	f.mu.Lock()
 	if f.ended {
@@ -189,7 +200,8 @@ func (f *Future[Out]) Cancel() bool {
 	return true
 }
 
-// State says how far the task is. It has ended a moment before the result is handed out.
+// State returns the state of the task. The state can change to Succeeded, Failed or Cancelled
+// shortly before the result is available.
 func (f *Future[Out]) State() FutureState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -201,7 +213,7 @@ func (f *Future[Out]) State() FutureState {
 	case f.ended:
 		return Succeeded
 	case f.cancel != nil:
-		return Running // many tasks: some may be
+		return Running // some of a MapAsync's tasks may be
 	}
 	if ex, ok := f.ex.(interface{ isRunning(Batch, int) bool }); ok && ex.isRunning(f.batch, 0) {
 		return Running
@@ -209,11 +221,13 @@ func (f *Future[Out]) State() FutureState {
 	return Pending
 }
 
-// OnDone has callback called once with the result, by the caller itself if it is
-// there already. The callbacks that were added before run one after the other, in
-// that order, and then the result is handed out: a callback that waited for its
-// own future would wait for ever, and has the result as its arguments. One that
-// panics is logged and harms nothing else.
+// OnDone calls callback once, with the result, when the task has ended. If the result is available,
+// OnDone calls it before it returns.
+//
+// Callbacks that were added earlier run one after the other, in the order in which they were added.
+// The result becomes available when they have returned. Therefore a callback must not wait for its
+// own Future, which would block forever; its arguments are the result. A panic in a callback is
+// logged and has no other effect.
 func (f *Future[Out]) OnDone(callback func(Out, error)) {
 	f.mu.Lock()
 	if !f.settled {
@@ -226,8 +240,8 @@ func (f *Future[Out]) OnDone(callback func(Out, error)) {
 	runCallback(callback, value, err)
 }
 
-// watch has notify called when the result is there, at once if it is. It is
-// called under the future's lock and must not block. stop ends that.
+// watch calls notify when the result is available, at once if it already is. notify is called with
+// f.mu held and must not block. After stop returns, notify is not called.
 func (f *Future[Out]) watch(notify func()) (stop func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -235,6 +249,7 @@ func (f *Future[Out]) watch(notify func()) (stop func()) {
 		notify()
 		return func() {}
 	}
+
 	if f.watchers == nil {
 		f.watchers = &watchers{notify: map[int]func(){}}
 	}
@@ -242,6 +257,7 @@ func (f *Future[Out]) watch(notify func()) (stop func()) {
 	w.last++
 	id := w.last
 	w.notify[id] = notify
+
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -249,8 +265,8 @@ func (f *Future[Out]) watch(notify func()) (stop func()) {
 	}
 }
 
-// receive decodes a result, and returns a receipt if it has brought along what a receipt is for. With keep, *out may
-// keep data.
+// receive decodes a result. If the result gives objects to this process, receive also returns a
+// receipt for them. With keep, *out may refer to the memory of data.
 func (f *Func[In, Out]) receive(data []byte, out *Out, keep bool) (codec.Receipt, error) {
 	if !f.out.Carries() {
 		return nil, f.decodeOrTake(data, out, keep)
@@ -271,13 +287,14 @@ func (f *Func[In, Out]) decodeOrTake(data []byte, out *Out, keep bool) error {
 	return f.decode(data, out)
 }
 
-// unread is the receipt of a future's result until somebody has got that.
+// An unread holds the receipts of a future's result, and whether some code has got the result.
 type unread struct {
 	receipts []codec.Receipt
 	got      atomic.Bool
 }
 
-// keepFor closes the objects of the receipts when a future is no longer reachable and its result was never asked for.
+// keepFor closes the objects of the receipts when f is no longer reachable, unless some code has
+// got its result.
 func keepFor[Out any](f *Future[Out], receipts ...codec.Receipt) {
 	u := &unread{receipts: receipts}
 	f.unread = u
@@ -294,7 +311,7 @@ func (u *unread) lose() {
 	}
 }
 
-// handOut says that somebody gets the result.
+// handOut returns the result and notes that some code has got it.
 func (f *Future[Out]) handOut() (Out, error) {
 	if f.unread != nil {
 		f.unread.got.Store(true)

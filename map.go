@@ -11,20 +11,19 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
-// Map runs f for each element of in on ex and returns the results in the order
-// of in. It costs some 100 ns of processor time an element for small types, both
-// sides together; elements travel in chunks sized by the time that they take.
+// Map runs f for each element of in on ex and returns the results in the order of in. Elements are
+// sent in chunks, whose size follows from the time that elements take; see [ChunkSize]. For small
+// types, an element costs about 100 ns of processor time in this process and the worker together.
+// The elements of in must not change until Map returns.
 //
-// The first error in time cancels the rest and is returned as an [*ElementError];
-// with [AllErrors] all elements are run, and all errors returned as
-// [ElementErrors]. Always the slice has in's length and holds the results of the
-// elements that succeeded, and zero values elsewhere; only AllErrors tells which
-// those are.
+// The first element that fails cancels the rest, and Map returns its error as an [*ElementError].
+// With [AllErrors], Map runs all elements and returns all errors as [ElementErrors]. The slice
+// always has the length of in. It holds the results of the elements that succeeded, and zero values
+// for the others. Only AllErrors tells which elements succeeded.
 //
-// When ctx ends before that, its error is returned, after the tasks that were running have
-// ended, as with [Call]. With AllErrors, ElementErrors say what became of each
-// element, and errors.Is finds ctx's error in them. The elements of in must not
-// change until then.
+// If ctx ends first, Map waits for the running tasks, as [Call] does, and returns ctx's error. With
+// AllErrors, it returns ElementErrors that list the elements without a result, and errors.Is finds
+// ctx's error in them.
 func Map[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts ...MapOption) ([]Out, error) {
 	m, err := newMapping(ctx, ex, f, in, opts)
 	if err != nil {
@@ -36,25 +35,26 @@ func Map[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []I
 	return m.out, m.await(ctx)
 }
 
-// MapAsync is [Map] without waiting: the slice and the error come through the
-// future. The elements of in must not change until then. The context governs
-// the tasks. They are submitted when MapAsync returns, so Shutdown waits for them; like [Submit] it
-// blocks while too many wait for a worker.
+// MapAsync is like [Map] but returns a [Future] of the slice and the error. It has submitted the
+// tasks when it returns, so [Pool.Shutdown] waits for them. Like [Submit], it blocks while too many
+// tasks wait for a worker. The elements of in must not change until the Future's result is
+// available.
 func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts ...MapOption) *Future[[]Out] {
 	ctx, cancel := context.WithCancel(ctx)
 	future := &Future[[]Out]{cancel: cancel}
 	under := false
 	defer func() {
 		if !under {
-			cancel() // also if a hook of RegisterBaggage panics
+			cancel() // also if a function given to RegisterBaggage panics
 		}
 	}()
+
 	m, err := newMapping(ctx, ex, f, in, opts)
 	if err == nil {
 		m.inFuture = f.out.Carries()
 		execute := ex.Execute
 		if x, ok := ex.(*Inline); ok {
-			execute = x.executeSoon // Execute returns when the last task has begun
+			execute = x.executeSoon // Execute would wait until the last task has started
 		}
 		err = m.begin(execute)
 	}
@@ -63,6 +63,7 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 		future.settle(err)
 		return future
 	}
+
 	under = true
 	go func() {
 		defer cancel()
@@ -70,14 +71,15 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 		if len(m.receipts) > 0 {
 			keepFor(future, m.receipts...)
 		}
-		// The crew keeps the mapping for a while longer, but must not keep the results alive.
+		// The pool keeps the mapping for a while longer, but must not keep the results alive.
 		future.value, m.out = m.out, nil
 		future.settle(err)
 	}()
+
 	return future
 }
 
-// mapping is a Map under way.
+// A mapping is a Map or MapAsync in progress.
 type mapping[In, Out any] struct {
 	f      *Func[In, Out]
 	in     []In
@@ -93,8 +95,8 @@ type mapping[In, Out any] struct {
 	mu     sync.Mutex
 	failed ElementErrors
 
-	inFuture bool // so nobody may get the results
-	receipts []codec.Receipt
+	inFuture bool            // results go to a future, and may never be read
+	receipts []codec.Receipt // of the results, if inFuture
 }
 
 func newMapping[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], in []In, opts []MapOption) (*mapping[In, Out], error) {
@@ -113,7 +115,7 @@ func newMapping[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out],
 	return m, nil
 }
 
-// begin submits the elements. With an error nothing more comes.
+// begin submits the elements. On error no element is settled.
 func (m *mapping[In, Out]) begin(execute func(context.Context, string, Batch, Hints) error) error {
 	begun := len(m.in) == 0
 	defer func() {
@@ -130,7 +132,7 @@ func (m *mapping[In, Out]) begin(execute func(context.Context, string, Batch, Hi
 	return err
 }
 
-// await waits for the elements.
+// await waits until all elements are settled, and returns the error of the Map.
 func (m *mapping[In, Out]) await(ctx context.Context) error {
 	defer m.cancel(nil)
 	defer m.meter.end()
@@ -146,7 +148,7 @@ func (m *mapping[In, Out]) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
 	return m.f.encodeFor(&m.sent, buf, m.in[lo:hi], lo)
 }
 
-// Describe says what element i is.
+// Describe describes element i.
 func (m *mapping[In, Out]) Describe(i int) string { return summary(m.in[i]) }
 
 // Unrepeatable reports whether element i must not be retried.
@@ -167,10 +169,10 @@ func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 	}
 }
 
-// SettleRun is Settle for elements lo, lo+1, … that all have results; see
-// crew.RunSettler.
+// SettleRun is Settle for elements lo, lo+1, …, all of which have results; see crew.RunSettler.
 func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
 	m.f.settledRun(&m.sent, lo, len(results))
+
 	good := len(results)
 	bad := func(i int, err error) {
 		good--
@@ -185,13 +187,15 @@ func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
 	} else {
 		m.f.takeRun(results, m.out[lo:lo+len(results)], bad)
 	}
+
 	m.meter.add(good, nil)
 	if m.left.Add(-int64(len(results))) == 0 {
 		close(m.done)
 	}
 }
 
-// receive decodes the result of element i.
+// receive decodes the result of element i. With keep, the decoded value may refer to the memory of
+// data.
 func (m *mapping[In, Out]) receive(i int, data []byte, keep bool) error {
 	if !m.inFuture {
 		return m.f.decodeOrTake(data, &m.out[i], keep)
@@ -205,11 +209,12 @@ func (m *mapping[In, Out]) receive(i int, data []byte, keep bool) error {
 	return err
 }
 
-// fail notes an error. After the first one that counts, the cancelled rest does
-// not.
+// fail records the error of an element. Without AllErrors, the first error cancels the other
+// elements, and fail ignores theirs.
 func (m *mapping[In, Out]) fail(e *ElementError) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+
 	cancelled := isCancelled(m.ctx, e.Err)
 	if !m.opts.allErrors {
 		if len(m.failed) > 0 {
@@ -217,6 +222,7 @@ func (m *mapping[In, Out]) fail(e *ElementError) {
 		}
 		m.cancel(e)
 	}
+
 	m.failed = append(m.failed, e)
 	if !cancelled {
 		m.meter.add(1, e)
@@ -232,7 +238,7 @@ func (m *mapping[In, Out]) err(ctx context.Context) error {
 	case m.opts.allErrors:
 		slices.SortFunc(m.failed, func(a, b *ElementError) int { return a.Index - b.Index })
 		return m.failed
-	case ctx.Err() != nil && !errors.Is(context.Cause(m.ctx), m.failed[0]): // it ended before that
+	case ctx.Err() != nil && !errors.Is(context.Cause(m.ctx), m.failed[0]): // ctx ended before the element failed
 		return cause.Of(ctx)
 	}
 	return m.failed[0]

@@ -8,21 +8,35 @@ import (
 	"time"
 )
 
-// Progress is how far a [Map] or a [Stream] has come.
+// Progress is the progress of a [Map] or a [Stream].
 type Progress struct {
-	Done    int           // elements that have an outcome
-	Failed  int           // of these, errors
-	Total   int           // elements; -1 while a Stream has not read the end of its input
-	Elapsed time.Duration // since it began
-	Over    bool          // this is the last one: it has ended, however that was
+	// Done is the number of elements that have succeeded or failed.
+	Done int
+
+	// Failed is the number of elements that have failed.
+	Failed int
+
+	// Total is the number of elements. It is -1 while a Stream has not read the end of its input.
+	Total int
+
+	// Elapsed is the time since the Map or Stream started.
+	Elapsed time.Duration
+
+	// Over says that the Map or Stream has ended, with or without an error. No call with a later
+	// Progress follows.
+	Over bool
 }
 
-// OnProgress has f told of a [Map] or [Stream]: when it begins, then about ten times a second while
-// something changes, and at last, before the Map returns or the Stream's loop ends. What a Map or
-// a Stream that ends early has cancelled is not counted, whether it had begun or not, and with
-// [AllErrors] too: of such elements Done is less than Total at the end. One goroutine at a time calls f; a slow one
-// misses updates and holds up nothing but the end. It costs the tasks nothing to speak of. Given
-// several times, each f is told; a nil f is told nothing. Package progress shows bars by it.
+// OnProgress calls f with the progress of a [Map] or [Stream]: when it starts, about ten times a
+// second while the numbers change, and when it ends, before the Map returns or the Stream's loop
+// ends. Package progress uses it to show progress bars.
+//
+// If a Map or Stream ends early, its cancelled elements are not counted, whether they had started
+// or not, also with [AllErrors]. At the end, Done is then less than Total.
+//
+// Calls of f do not overlap. If f is slow, it misses updates; only the end of the Map or Stream
+// waits for it. The costs for the tasks are negligible. If the option is given several times, each
+// f is called. A nil f is ignored.
 func OnProgress(f func(Progress)) MapOption {
 	return mapOption(func(o *mapOptions) {
 		if f != nil {
@@ -31,11 +45,11 @@ func OnProgress(f func(Progress)) MapOption {
 	})
 }
 
-// updates is how often somebody is told at most.
+// updates is the minimum interval between calls of the functions given to OnProgress.
 const updates = 100 * time.Millisecond
 
-// meter counts what becomes of the elements of a Map or Stream, if somebody wants to be told; else
-// it is nil.
+// A meter counts the outcomes of the elements of a Map or Stream. It is nil if there is no
+// OnProgress option.
 type meter struct {
 	tell  []func(Progress)
 	began time.Time
@@ -47,7 +61,7 @@ type meter struct {
 	all  sync.WaitGroup
 }
 
-// unknown is the total of a stream of which the end has not been read.
+// unknown is the total of a stream that has not read the end of its input.
 const unknown = -1
 
 func startMeter(tell []func(Progress), total int) *meter {
@@ -60,12 +74,14 @@ func startMeter(tell []func(Progress), total int) *meter {
 	return m
 }
 
-// run tells what changes until the end.
+// run reports progress until end is called.
 func (m *meter) run() {
 	t := time.NewTicker(updates)
 	defer t.Stop()
+
 	last := m.now()
 	m.say(last)
+
 	for {
 		select {
 		case <-t.C:
@@ -81,7 +97,8 @@ func (m *meter) run() {
 }
 
 func (m *meter) now() Progress {
-	// What failed is counted after it is done.
+	// add counts a failure after it has counted the element as done. Reading in the opposite order
+	// keeps Failed from exceeding Done.
 	fails := m.fails.Load()
 	return Progress{Failed: int(fails), Done: int(m.done.Load()), Total: int(m.total.Load()), Elapsed: time.Since(m.began)}
 }
@@ -92,8 +109,8 @@ func (m *meter) say(p Progress) {
 	}
 }
 
-// isCancelled reports whether an element has failed because the context of its Map or Stream has
-// ended, whatever else has become of it.
+// isCancelled reports whether an element has failed because ctx, the context of its Map or Stream,
+// has ended.
 func isCancelled(ctx context.Context, err error) bool {
 	ended := ctx.Err()
 	return ended != nil && (errors.Is(err, ended) || errors.Is(err, context.Cause(ctx)))
@@ -110,7 +127,7 @@ func (m *meter) add(n int, err error) {
 	}
 }
 
-// end tells the last.
+// end reports the final progress.
 func (m *meter) end() {
 	if m == nil {
 		return
@@ -122,7 +139,7 @@ func (m *meter) end() {
 	m.say(p)
 }
 
-// setTotal is called when the end of the input has been read.
+// setTotal sets the total of a stream that has read the end of its input.
 func (m *meter) setTotal(n int) {
 	if m != nil {
 		m.total.Store(int64(n))

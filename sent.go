@@ -7,15 +7,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/share"
 )
 
-// sent is what the encoded arguments of a batch bring along, until their element has settled:
-// files that can be received, and ends of connections that are on their way.
+// sent holds the files and moving objects in the encoded arguments of a batch, until their elements
+// are settled.
 type sent struct {
 	mu    sync.Mutex
 	items map[int]sentItems // by element
 }
 
 type sentItems struct {
-	files  []uint64
+	files  []uint64 // numbers from share.SendFile
 	movers []codec.Mover
 }
 
@@ -40,13 +40,13 @@ func (s *sent) take(i int) sentItems {
 	return items
 }
 
-// settled says that no process will look at the argument of element i any more.
+// settled must be called when no process will read the argument of element i again.
 func (s *sent) settled(i int) { s.take(i).lose() }
 
-// recall says that no process has looked at the argument of element i.
+// recall takes back the items of element i, whose argument was not sent.
 func (s *sent) recall(i int) { s.take(i).recall() }
 
-// lose ends the items: they may have been sent, but will no longer be received.
+// lose releases the items. They may have been sent, but no process will receive them.
 func (items sentItems) lose() {
 	share.ForgetFiles(items.files)
 	for _, m := range items.movers {
@@ -54,7 +54,7 @@ func (items sentItems) lose() {
 	}
 }
 
-// recall takes back what was not sent.
+// recall takes back the items, which were not sent.
 func (items sentItems) recall() {
 	share.ForgetFiles(items.files)
 	for _, m := range items.movers {
@@ -62,7 +62,8 @@ func (items sentItems) recall() {
 	}
 }
 
-// moved reports whether the argument of element i brings along what can be sent only once.
+// moved reports whether the argument of element i contains moving objects, which can be sent only
+// once.
 func (s *sent) moved(i int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,45 +5,45 @@ import (
 	"iter"
 )
 
-// Input is what [Stream] reads: an iterator of elements, which may be infinite,
-// or of elements and errors, which may fail. slices.Values makes one of a slice.
+// Input is the type of the input of a [Stream]. It is an iterator over elements, or over elements
+// and errors if reading can fail. It may be infinite. [slices.Values] returns an Input for a slice.
 type Input[In any] interface {
 	iter.Seq[In] | iter.Seq2[In, error] | func(yield func(In) bool) | func(yield func(In, error) bool)
 }
 
-// Indexed is a result with the place of its element in the input.
+// Indexed is a result with the index of its element in the input.
 type Indexed[Out any] struct {
-	Index int // from 0
+	Index int // the index of the first element is 0
 	Value Out
 }
 
-// Stream runs f for each element of in on ex and yields the results, or the
-// elements' own errors, in the order of in. It reads ahead only as far as the
-// workers need.
+// Stream runs f for each element of in on ex and yields the results, or the errors of elements that
+// failed, in the order of in. Each range over the returned iterator reads the input again.
 //
-// The input is read on a goroutine of its own, so that a slow input holds up no
-// results. An element that can refer to memory, because its type has slices, pointers,
-// maps or interfaces, is encoded before the input goes on, which may use that memory
-// again, as bufio.Scanner.Bytes does; up to 16 MiB of such elements wait for workers.
-// An error of the input's is yielded as it is, in its place, and ends
-// the stream; so does the end of ctx, and then elements without a result were
-// running or had not begun ([Map] with [AllErrors] tells which). Leaving the loop cancels the tasks that
-// are running, as the end of a context does with [Call], and waits for their
-// end; an input that blocks just then ends when it next yields. What was read
-// ahead of the loop is then lost: one cannot go on reading a channel where the
-// loop has stopped. Ends of connections and files in it are the caller's still, if no
-// worker was sent them, and objects in results that the loop has not got are closed.
-// Each range over the stream reads the input anew.
+// Stream reads the input on a separate goroutine, and only as far ahead as the workers need. A slow
+// input does not delay results. If the element type contains slices, pointers, maps or interfaces,
+// an element is encoded before the input continues. The input may then reuse the memory of the
+// element, as [bufio.Scanner.Bytes] does. Up to 16 MiB of such elements wait for workers.
+//
+// If the input yields an error, the stream yields that error after the results of all earlier
+// elements, and ends. When ctx ends, the stream yields ctx's error and ends. Some elements that it
+// has read then have no result; use [Map] with [AllErrors] to know which.
+//
+// When the loop ends early, the running tasks are cancelled, as with [Call] when its context ends,
+// and leaving the loop waits until they have ended. It does not wait for an input that blocks; such
+// an input ends when it next yields. Elements that were read ahead are lost, so a second Stream
+// over the same channel does not continue where the loop stopped. The caller still owns files and
+// connections in elements that were not sent to a worker. Objects and files in results that the
+// loop has not received are closed.
 func Stream[In, Out any, S Input[In]](ctx context.Context, ex Executor, f *Func[In, Out], in S, opts ...MapOption) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		runStream(ctx, ex, f, asSeq2[In](in), opts, true, func(r streamed[Out]) bool { return yield(r.value, r.err) })
 	}
 }
 
-// StreamUnordered is [Stream] that yields each result when it is there, with
-// the place of its element in the input, or its error, as it is and with that
-// place. An error that is no element's, the input's or the context's, comes last
-// and has the index -1.
+// StreamUnordered is like [Stream] but yields each result, or the error of an element that failed,
+// as soon as it is available, with the index of the element. The error of the input or of ctx comes
+// last, with the index -1.
 func StreamUnordered[In, Out any, S Input[In]](ctx context.Context, ex Executor, f *Func[In, Out], in S, opts ...MapOption) iter.Seq2[Indexed[Out], error] {
 	return func(yield func(Indexed[Out], error) bool) {
 		runStream(ctx, ex, f, asSeq2[In](in), opts, false, func(r streamed[Out]) bool {
@@ -52,9 +52,10 @@ func StreamUnordered[In, Out any, S Input[In]](ctx context.Context, ex Executor,
 	}
 }
 
-// asSeq2 gives every kind of input the form of one that may fail.
+// asSeq2 returns an input of any kind as an iterator over elements and errors.
 func asSeq2[In any, S Input[In]](in S) iter.Seq2[In, error] {
 	var seq iter.Seq[In]
+
 	switch in := any(in).(type) {
 	case iter.Seq2[In, error]:
 		return in
@@ -65,6 +66,7 @@ func asSeq2[In any, S Input[In]](in S) iter.Seq2[In, error] {
 	case func(func(In) bool):
 		seq = in
 	}
+
 	return func(yield func(In, error) bool) {
 		for v := range seq {
 			if !yield(v, nil) {
@@ -74,17 +76,17 @@ func asSeq2[In any, S Input[In]](in S) iter.Seq2[In, error] {
 	}
 }
 
-// streamBatch is a run of elements.
+// A streamBatch is a run of consecutive elements of a stream.
 type streamBatch[In, Out any] struct {
 	s    *streaming[In, Out]
-	from int
+	from int  // index of the first element
 	in   []In // as the input has yielded them
 	sent sent
 
-	early []earlyArgument // in the place of both
+	early []earlyArgument // if elements are encoded early; then in and sent are not used
 }
 
-// Len is the number of elements; 0 of no batch.
+// Len returns the number of elements. A nil batch has none.
 func (b *streamBatch[In, Out]) Len() int {
 	if b == nil {
 		return 0
@@ -96,6 +98,7 @@ func (b *streamBatch[In, Out]) Encode(buf []byte, lo, hi int) ([]byte, int, erro
 	if b.early == nil {
 		return b.s.f.encodeFor(&b.sent, buf, b.in[lo:hi], lo)
 	}
+
 	out, n, err := appendEarly(buf, b.early[lo:hi])
 	s := b.s
 	s.mu.Lock()
@@ -106,7 +109,8 @@ func (b *streamBatch[In, Out]) Encode(buf []byte, lo, hi int) ([]byte, int, erro
 	return out, n, err
 }
 
-// send notes that an element may have been sent to a worker, or will not be; under the lock.
+// send notes that an element may have been sent to a worker, or will never be. Either way it no
+// longer waits for one. The caller must hold s.mu.
 func (s *streaming[In, Out]) send(e *earlyArgument) {
 	if !e.sent {
 		e.sent = true
@@ -115,7 +119,7 @@ func (s *streaming[In, Out]) send(e *earlyArgument) {
 	}
 }
 
-// Describe says what element i is.
+// Describe describes element i.
 func (b *streamBatch[In, Out]) Describe(i int) string {
 	if b.early != nil {
 		return b.s.f.describe(b.early[i].framed)
@@ -131,12 +135,13 @@ func (b *streamBatch[In, Out]) Unrepeatable(i int) bool {
 	return b.sent.moved(i)
 }
 
-// settled says that no process will look at elements lo, lo+1, … any more.
+// settled must be called when no process will read elements lo to lo+n-1 again.
 func (b *streamBatch[In, Out]) settled(lo, n int) {
 	if b.early == nil {
 		b.s.f.settledRun(&b.sent, lo, n)
 		return
 	}
+
 	for i := lo; i < lo+n; i++ {
 		e := &b.early[i]
 		b.s.mu.Lock()
@@ -144,6 +149,7 @@ func (b *streamBatch[In, Out]) settled(lo, n int) {
 		b.s.send(e)
 		e.framed, e.items = nil, sentItems{}
 		b.s.mu.Unlock()
+
 		if wasSent {
 			items.lose()
 		} else {
@@ -152,7 +158,8 @@ func (b *streamBatch[In, Out]) settled(lo, n int) {
 	}
 }
 
-// recall takes back what elements bring along that the executor has not taken over.
+// recall takes back the files and moving objects in the elements of a batch that the executor has
+// not accepted. The batch may be nil.
 func (b *streamBatch[In, Out]) recall() {
 	if b == nil {
 		return
@@ -171,8 +178,7 @@ func (b *streamBatch[In, Out]) Settle(i int, result []byte, err error) {
 	b.s.put(r)
 }
 
-// SettleRun is Settle for elements lo, lo+1, … that all have results; see
-// crew.RunSettler.
+// SettleRun is Settle for elements lo, lo+1, …, all of which have results; see crew.RunSettler.
 func (b *streamBatch[In, Out]) SettleRun(lo int, results [][]byte) {
 	b.settled(lo, len(results))
 	rs := make([]streamed[Out], len(results))

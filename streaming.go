@@ -12,19 +12,19 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 )
 
-// A streamed is a result on its way to the consumer.
+// A streamed is a result that has not been yielded yet.
 type streamed[Out any] struct {
 	index int
 	value Out
 	err   error
-	set   bool
+	set   bool // tells a result from an empty slot of the ring
 
 	receipt codec.Receipt
 }
 
-// streaming is a stream under way. Three goroutines work at it: the feeder
-// reads the input, the submitter gives what has been read to the executor,
-// as much at a time as came meanwhile, and the caller's consumes.
+// A streaming is a stream in progress. Three goroutines work on it. The feeder reads the input. The
+// submitter passes elements to the executor, in batches of all that the feeder has read meanwhile.
+// The consumer, which is the caller's goroutine, yields results.
 type streaming[In, Out any] struct {
 	f       *Func[In, Out]
 	ordered bool
@@ -36,22 +36,22 @@ type streaming[In, Out any] struct {
 	cancel  context.CancelCauseFunc
 
 	mu       sync.Mutex
-	feed     sync.Cond // the feeder waits: room to read ahead
-	submit   sync.Cond // the submitter waits: elements
-	consume  sync.Cond // the consumer waits: results
+	feed     sync.Cond // the feeder waits for room to read ahead
+	submit   sync.Cond // the submitter waits for elements
+	consume  sync.Cond // the consumer waits for results
 	window   window
 	read     int                   // elements read
-	unsent   int                   // bytes of those encoded early that no worker was sent yet
-	open     *streamBatch[In, Out] // read, and not with the submitter; nil if empty
-	taken    int                   // results consumed
+	unsent   int                   // bytes of early arguments that wait for a worker
+	open     *streamBatch[In, Out] // elements that the submitter has not taken; nil if there are none
+	taken    int                   // results that the consumer has taken
 	settled  int                   // elements with an outcome
-	ring     []streamed[Out]
-	loose    []streamed[Out] // unordered results
-	late     []streamed[Out] // came when the consumer had left
-	got      []streamed[Out] // the consumer's: next to be yielded
-	ended    bool            // the input has ended
-	refused  bool            // the executor takes no more
-	whole    bool            // the input has ended by itself, perhaps with inputErr
+	ring     []streamed[Out]       // ordered results
+	loose    []streamed[Out]       // unordered results
+	late     []streamed[Out]       // results that came after the consumer had left
+	got      []streamed[Out]       // results that the consumer has taken and not yielded
+	ended    bool                  // the input has ended
+	refused  bool                  // the executor has returned an error
+	whole    bool                  // the input has ended by itself, perhaps with inputErr
 	inputErr error
 	panicked any
 	stopped  bool // the consumer has left
@@ -59,24 +59,25 @@ type streaming[In, Out any] struct {
 	quit     bool // the submitter has ended
 }
 
-// window is how many elements may be read and not consumed. It follows the
-// pace: about as many as go through in a few milliseconds.
+// A window limits how many elements may be read and not consumed. It adapts to the number of
+// elements that are consumed in 10 to 40 ms.
 type window struct {
 	size, least int
-	mark        int // taken when the round began
-	since       time.Time
+	mark        int       // results taken when the round began
+	since       time.Time // when the round began
 }
 
 const (
 	fastRound = 10 * time.Millisecond
 	slowRound = 40 * time.Millisecond
 	maxWindow = 1 << 16
-	// mostUnsent is how many bytes of elements that are encoded early may wait for workers before the input is asked
-	// for more.
+
+	// mostUnsent is how many bytes of early arguments may wait for workers before the feeder stops
+	// reading.
 	mostUnsent = 16 << 20
 )
 
-// adapt is called now and then with the number of results consumed.
+// adapt adapts the window to the pace, given the number of results consumed so far.
 func (w *window) adapt(taken int) {
 	if taken-w.mark < w.size {
 		return
@@ -103,15 +104,18 @@ func runStream[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], 
 		return
 	}
 	defer meter.end()
+
 	s := &streaming[In, Out]{f: f, ordered: ordered, early: codec.Aliases[In](), hints: o.hints, meter: meter}
 	s.feed.L, s.submit.L, s.consume.L = &s.mu, &s.mu, &s.mu
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	least := min(2*min(max(o.hints.Chunk, 1), maxWindow)*workersOf(ex), maxWindow)
 	s.window = window{size: least, least: least, since: time.Now()}
 	s.ring = make([]streamed[Out], 16)
+
 	stop := context.AfterFunc(ctx, s.wakeAll)
 	defer stop()
 	defer s.leave()
+
 	go s.feeder(in)
 	go s.submitter(ex)
 	s.consumer(ctx, yield)
@@ -148,12 +152,14 @@ func (s *streaming[In, Out]) feeder(in iter.Seq2[In, error]) {
 		s.submit.Signal()
 		s.consume.Signal()
 	}()
+
 	whole := true
 	for v, err := range in {
 		if whole = s.add(v, err); !whole {
 			break
 		}
 	}
+
 	s.mu.Lock()
 	if s.whole = whole || s.inputErr != nil; s.whole {
 		s.meter.setTotal(s.read)
@@ -162,7 +168,8 @@ func (s *streaming[In, Out]) feeder(in iter.Seq2[In, error]) {
 	returned = true
 }
 
-// add takes an element, or the error of the input, and waits for room; false ends the input.
+// add adds an element, or the error of the input, and waits for room to read another. It reports
+// whether the feeder may go on reading.
 func (s *streaming[In, Out]) add(v In, err error) (more bool) {
 	if !s.early || err != nil {
 		_, more = s.note(v, nil, err)
@@ -177,7 +184,8 @@ func (s *streaming[In, Out]) add(v In, err error) (more bool) {
 	return more
 }
 
-// note is add for an element that may have been encoded early.
+// note is add for an element that is already encoded if e is not nil. It also reports whether it
+// has added the element.
 func (s *streaming[In, Out]) note(v In, e *earlyArgument, err error) (added, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,6 +196,7 @@ func (s *streaming[In, Out]) note(v In, e *earlyArgument, err error) (added, mor
 		s.inputErr = err
 		return false, false
 	}
+
 	if s.open == nil {
 		s.open = &streamBatch[In, Out]{s: s, from: s.read}
 		s.submit.Signal()
@@ -199,15 +208,17 @@ func (s *streaming[In, Out]) note(v In, e *earlyArgument, err error) (added, mor
 		s.open.in = append(s.open.in, v)
 	}
 	s.read++
+
 	for (s.read-s.taken >= s.window.size || s.unsent >= mostUnsent) && !s.over() {
 		s.feed.Wait()
 	}
+
 	return true, !s.over()
 }
 
 func (s *streaming[In, Out]) over() bool { return s.stopped || s.refused || s.ctx.Err() != nil }
 
-// submitter gives elements to the executor.
+// submitter passes elements to the executor until there are no more.
 func (s *streaming[In, Out]) submitter(ex Executor) {
 	for {
 		b := s.next()
@@ -224,7 +235,7 @@ func (s *streaming[In, Out]) submitter(ex Executor) {
 	s.consume.Broadcast()
 }
 
-// refuse ends the input before a batch, since the executor takes no more.
+// refuse ends the input before batch b, because the executor has returned err for it.
 func (s *streaming[In, Out]) refuse(b *streamBatch[In, Out], err error) {
 	s.mu.Lock()
 	open := s.open
@@ -236,7 +247,7 @@ func (s *streaming[In, Out]) refuse(b *streamBatch[In, Out], err error) {
 	open.recall()
 }
 
-// next waits for elements; nil says that no more will come.
+// next waits for elements. It returns nil if no more will come.
 func (s *streaming[In, Out]) next() *streamBatch[In, Out] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,7 +268,7 @@ func (s *streaming[In, Out]) put(r streamed[Out]) {
 	s.place(r)
 }
 
-// place keeps a result until it is consumed.
+// place stores a result until it is consumed. The caller must hold s.mu.
 func (s *streaming[In, Out]) place(r streamed[Out]) {
 	s.settled++
 	if s.stopped {
@@ -267,9 +278,11 @@ func (s *streaming[In, Out]) place(r streamed[Out]) {
 		s.consume.Signal()
 		return
 	}
+
 	if r.err == nil || !isCancelled(s.ctx, r.err) {
 		s.meter.add(1, r.err)
 	}
+
 	due := true
 	if s.ordered {
 		for r.index-s.taken >= len(s.ring) {
@@ -280,13 +293,14 @@ func (s *streaming[In, Out]) place(r streamed[Out]) {
 	} else {
 		s.loose = append(s.loose, r)
 	}
+
 	if due && s.waiting {
 		s.waiting = false
 		s.consume.Signal()
 	}
 }
 
-// grow doubles the ring, keeping every result at its index.
+// grow doubles the size of the ring. The caller must hold s.mu.
 func (s *streaming[In, Out]) grow() {
 	old := s.ring
 	s.ring = make([]streamed[Out], 2*len(old))
@@ -297,9 +311,10 @@ func (s *streaming[In, Out]) grow() {
 	}
 }
 
-// consumer yields results until the end of the input or of the context.
+// consumer yields results until the input has ended, ctx has ended or yield returns false.
 func (s *streaming[In, Out]) consumer(ctx context.Context, yield func(streamed[Out]) bool) {
 	var got []streamed[Out]
+
 	for {
 		var more bool
 		got, more = s.collect(ctx, got[:0])
@@ -314,17 +329,20 @@ func (s *streaming[In, Out]) consumer(ctx context.Context, yield func(streamed[O
 			break
 		}
 	}
+
 	if err := s.last(ctx); err != nil {
 		yield(streamed[Out]{index: -1, err: err})
 	}
 }
 
-// collect waits for results and takes those that are due. What is taken at once
-// is limited, so that reading ahead goes on meanwhile.
+// collect waits for results and takes those that are next. It takes a limited number at once, so
+// that the feeder can read ahead while the consumer yields them. It also reports whether more
+// results may come.
 func (s *streaming[In, Out]) collect(ctx context.Context, got []streamed[Out]) (_ []streamed[Out], more bool) {
 	const most = 1024
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	for {
 		got = s.take(got, most)
 		if len(got) > 0 {
@@ -350,6 +368,7 @@ func (s *streaming[In, Out]) take(got []streamed[Out], most int) []streamed[Out]
 		s.taken += n
 		return got
 	}
+
 	for len(got) < most {
 		r := &s.ring[s.taken%len(s.ring)]
 		if !r.set || r.index != s.taken {
@@ -359,10 +378,11 @@ func (s *streaming[In, Out]) take(got []streamed[Out], most int) []streamed[Out]
 		*r = streamed[Out]{}
 		s.taken++
 	}
+
 	return got
 }
 
-// last is the error that ends the stream, if any.
+// last returns the error with which the stream ends, or nil.
 func (s *streaming[In, Out]) last(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -375,29 +395,33 @@ func (s *streaming[In, Out]) last(ctx context.Context) error {
 	return nil
 }
 
-// leave cancels what is still running and waits for its end, but not for an
-// input that blocks. A panic of the input's goes on in the consumer.
+// leave cancels the running tasks and waits until they have ended. It does not wait for an input
+// that blocks. If the input has panicked, leave panics.
 func (s *streaming[In, Out]) leave() {
 	s.cancel(nil)
+
 	s.mu.Lock()
 	s.stopped = true
 	s.feed.Broadcast()
 	s.submit.Broadcast()
+
 	for !s.quit || s.settled < s.read-s.open.Len() {
 		s.consume.Wait()
 	}
+
 	r, open := s.panicked, s.open
 	if s.f.out.Carries() {
 		defer s.discard(slices.Concat(s.got, s.ring, s.loose, s.late))
 	}
 	s.mu.Unlock()
+
 	open.recall()
 	if r != nil {
 		panic(fmt.Sprintf("mp: panic in the input of a stream: %v", r))
 	}
 }
 
-// discard closes what results have brought along that nobody gets.
+// discard closes the objects and files in results that were not yielded.
 func (s *streaming[In, Out]) discard(results []streamed[Out]) {
 	for i := range results {
 		if r := &results[i]; r.set && r.err == nil {

@@ -9,42 +9,44 @@ import (
 	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
-// Awaitable is what [Wait] and [AsCompleted] wait for: futures of any type.
-// For a mixture name it as the type parameter: Wait[Awaitable](ctx, …).
+// An Awaitable is a [Future] of any type. [Wait] and [AsCompleted] take Awaitables. To wait for
+// futures of different types, name it as the type argument: Wait[Awaitable](ctx, …).
 type Awaitable interface {
-	// Done is closed when the result is there.
+	// Done returns a channel that is closed when the result is available.
 	Done() <-chan struct{}
-	// Err is its error; nil before that.
+
+	// Err returns the task's error, or nil if the result is not available yet.
 	Err() error
 
 	watch(notify func()) (stop func())
 	failed() bool
 }
 
-// WaitFor says what [Wait] waits for.
+// WaitFor is the condition for which [Wait] waits.
 type WaitFor int
 
-// What Wait waits for.
+// Conditions for Wait.
 const (
-	AllDone    WaitFor = iota // all are done
-	FirstDone                 // one is done
-	FirstError                // one has failed, by its FutureState, or all are done: Cancelled is not Failed
+	AllDone    WaitFor = iota // all futures are done
+	FirstDone                 // a future is done
+	FirstError                // the state of a future is Failed, or all futures are done
 )
 
-// Wait waits until the futures are as wanted or ctx ends, and sorts them into
-// those that are done and those that are not, in the order given; one given
-// twice counts once. The error is the context's, if that is why it returned.
-// The futures are not affected.
+// Wait waits until the condition is true or ctx ends. It returns the futures that are done and
+// those that are pending, each in the order given and without duplicates. If ctx ends first, Wait
+// also returns ctx's error. The futures are not affected.
 func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, pending []F, err error) {
 	if until < AllDone || until > FirstError {
 		return nil, futures, fmt.Errorf("mp: Wait: %d is none of AllDone, FirstDone, FirstError", until)
 	}
+
 	for i, f := range futures {
 		if isNil(f) {
 			return nil, futures, fmt.Errorf("mp: Wait: future %d is nil", i)
 		}
 	}
 	futures = distinct(futures)
+
 	changed := make(chan struct{}, 1)
 	var stops []func()
 	defer func() {
@@ -52,8 +54,10 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 			stop()
 		}
 	}()
+
 	var mu sync.Mutex
 	left, failed := len(futures), false
+
 	for _, f := range futures {
 		stops = append(stops, f.watch(func() {
 			mu.Lock()
@@ -65,6 +69,7 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 			}
 		}))
 	}
+
 	enough := func() bool {
 		mu.Lock()
 		n := left
@@ -76,6 +81,7 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 		}
 		return n == 0 || until == FirstDone && n < len(futures) || failed
 	}
+
 	for err == nil && !enough() {
 		select {
 		case <-changed:
@@ -83,6 +89,7 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 			err = cause.Of(ctx)
 		}
 	}
+
 	for _, f := range futures {
 		if isDone(f) {
 			done = append(done, f)
@@ -90,6 +97,7 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 			pending = append(pending, f)
 		}
 	}
+
 	return done, pending, err
 }
 
@@ -114,9 +122,9 @@ func distinct[F Awaitable](futures []F) []F {
 	return out
 }
 
-// AsCompleted yields each future when it is done, those that are first. When
-// ctx ends before all are, it yields what is done and then an error, with the
-// zero F, that says how many are not.
+// AsCompleted yields futures in the order they complete. If ctx ends before all futures are done,
+// AsCompleted yields those that are done and then the zero F with an error. The error reports how
+// many are not done, and errors.Is finds ctx's error in it.
 func AsCompleted[F Awaitable](ctx context.Context, futures ...F) iter.Seq2[F, error] {
 	return func(yield func(F, error) bool) {
 		for i, f := range futures {
@@ -125,12 +133,14 @@ func AsCompleted[F Awaitable](ctx context.Context, futures ...F) iter.Seq2[F, er
 				return
 			}
 		}
+
 		all := distinct(futures)
-		ready := make(chan F, len(all)) // room for all: watch must not block
+		ready := make(chan F, len(all)) // has room for all, because watch must not block
 		for _, f := range all {
 			stop := f.watch(func() { ready <- f })
 			defer stop()
 		}
+
 		for n := range all {
 			f, err := nextOf(ctx, ready)
 			if err != nil {
@@ -144,7 +154,8 @@ func AsCompleted[F Awaitable](ctx context.Context, futures ...F) iter.Seq2[F, er
 	}
 }
 
-// nextOf prefers what is ready over the end of ctx.
+// nextOf returns the next future from ready. If ctx has ended and a future is ready, it returns the
+// future.
 func nextOf[F any](ctx context.Context, ready <-chan F) (f F, err error) {
 	select {
 	case f = <-ready:
