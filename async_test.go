@@ -14,7 +14,7 @@ import (
 
 var turns atomic.Int64
 
-// takeTurn returns how often it was called before in its process.
+// takeTurn returns how often it has been called in its process, this call included.
 var takeTurn = mp.Register("takeTurn", func(context.Context, struct{}) (int, error) { return int(turns.Add(1)), nil })
 
 type ender interface {
@@ -22,7 +22,7 @@ type ender interface {
 	Shutdown(context.Context) error
 }
 
-// enders makes executors of each kind with one worker.
+// enders returns constructors of executors of each kind with one worker.
 func enders(t *testing.T) map[string]func(t *testing.T) ender {
 	pool := func(t *testing.T) ender { return newPool(t, mp.PoolConfig{Workers: 1}) }
 	return map[string]func(t *testing.T) ender{
@@ -43,7 +43,7 @@ func enders(t *testing.T) map[string]func(t *testing.T) ender {
 	}
 }
 
-// Tasks submitted before Shutdown are run, by whichever call they were submitted.
+// Tasks submitted before Shutdown run, whichever call submitted them.
 func TestAsyncThenShutdown(t *testing.T) {
 	for name, open := range enders(t) {
 		t.Run(name, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestAsyncThenShutdown(t *testing.T) {
 	}
 }
 
-// Tasks begin in the order of the calls that submit them.
+// Tasks start in the order of the calls that submit them.
 func TestAsyncOrder(t *testing.T) {
 	for name, open := range enders(t) {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +89,8 @@ func TestAsyncOrder(t *testing.T) {
 	}
 }
 
-// A batch that is cancelled before its turn does not hold up the next ones, nor let them pass earlier ones.
+// A batch that is cancelled before its turn does not delay later batches, and does not let them
+// start before earlier ones.
 func TestAsyncCancelled(t *testing.T) {
 	for name, open := range enders(t) {
 		t.Run(name, func(t *testing.T) {

@@ -39,7 +39,7 @@ func init() {
 
 type carrying struct {
 	Text string
-	Once string // a file: dies if it can make that
+	Once string // a file; the worker dies if it can create the file
 }
 
 var request = mp.Register("request", func(ctx context.Context, c carrying) (string, error) {
@@ -53,7 +53,7 @@ var request = mp.Register("request", func(ctx context.Context, c carrying) (stri
 	return s + c.Text, ctx.Err()
 })
 
-// nestedRequest has a pool of its own run request.
+// nestedRequest calls request in a pool of its own.
 var nestedRequest = mp.Register("nestedRequest", func(ctx context.Context, c carrying) (string, error) {
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1})
 	if err != nil {
@@ -67,8 +67,8 @@ func requested(ctx context.Context, s string) context.Context {
 	return context.WithValue(ctx, requestKey{}, s)
 }
 
-// Baggage comes with small and large arguments, with each of many calls its own, when a task is run
-// again, when its chunk comes to another worker, and from worker to worker.
+// Baggage arrives with small and large arguments, with a retry, with a chunk that moves to another
+// worker, and from one worker in another. Concurrent calls keep their own.
 func TestBaggage(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
@@ -108,7 +108,7 @@ func TestBaggage(t *testing.T) {
 	}
 }
 
-// A hook that fails fails its call alone, and too much baggage is refused.
+// A panic in extract fails only its call, and too much baggage is refused.
 func TestBaggageTrouble(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -155,7 +155,7 @@ func TestBaggageTrouble(t *testing.T) {
 
 var closeFile = mp.Register("closeFile", func(_ context.Context, f *os.File) (int, error) { return 0, f.Close() })
 
-// A panic of inject is the caller's, and leaves nothing of the call.
+// A panic in inject propagates to the caller, and nothing of the call is left behind.
 func TestInjectPanics(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})

@@ -17,8 +17,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// newFIFO makes a named pipe for the function wait; open returns when the task
-// has begun, and what it returns closes the pipe.
+// newFIFO creates a named pipe for the function wait. open blocks until the task has started, and
+// returns a function that closes the pipe.
 func newFIFO(t *testing.T) (open func() func(), name string) {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), "fifo")
@@ -43,7 +43,7 @@ func onePID(t *testing.T, pool *mp.Pool) int {
 	return pid
 }
 
-// B4: a task that heeds its context ends by itself, and its worker goes on.
+// B4: a task that heeds its context ends by itself, and its worker survives.
 func TestCancelHeeded(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	pid := onePID(t, pool)
@@ -67,8 +67,7 @@ func TestCancelHeeded(t *testing.T) {
 	}
 }
 
-// One that ignores it is killed with its worker; the tasks queued behind it
-// are run by others.
+// A task that ignores its context is killed with its worker. Tasks queued behind it run on others.
 func TestCancelIgnored(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	pid := onePID(t, pool)
@@ -93,7 +92,7 @@ func TestCancelIgnored(t *testing.T) {
 	}
 }
 
-// A cancelled task that has not begun never runs, and what is behind it does.
+// A cancelled task that has not started never runs, and the tasks behind it do.
 func TestCancelPending(t *testing.T) { // F2
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	open, name := newFIFO(t)
@@ -129,8 +128,7 @@ func TestCancelPending(t *testing.T) { // F2
 	}
 }
 
-// The end of a Map's context cancels what runs, returns what succeeded, and
-// leaves the pool to others.
+// When a Map's context ends, its running tasks are cancelled, and the pool can be used again.
 func TestCancelMap(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	open, name := newFIFO(t)
@@ -152,7 +150,7 @@ func TestCancelMap(t *testing.T) {
 	}
 }
 
-// SIGSTOP before a task has begun: its context's end frees the caller.
+// If the worker is stopped before a task has started, the end of the context frees the caller.
 func TestCancelOnStoppedWorker(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	pid := onePID(t, pool)
@@ -176,8 +174,7 @@ func TestCancelOnStoppedWorker(t *testing.T) {
 	}
 }
 
-// Leaving a stream's loop cancels what runs; an input that blocks is not
-// waited for.
+// Leaving a stream's loop cancels the running tasks and does not wait for an input that blocks.
 func TestStreamBreak(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	release := make(chan struct{})
@@ -193,7 +190,7 @@ func TestStreamBreak(t *testing.T) {
 		}
 		break
 	}
-	// A slow input holds up no results.
+	// A slow input does not delay results.
 	n := 0
 	for range mp.Stream(t.Context(), pool, square, blocked) {
 		if n++; n == 2 {
@@ -228,13 +225,13 @@ func TestStreamReadsAheadLittle(t *testing.T) {
 	}
 }
 
-// A counted context counts those who watch it.
+// A counted context counts how often it is watched.
 type counted struct {
 	context.Context
 	watched, left atomic.Int32
 }
 
-// Value hides the context within, whose own way of watching would be used.
+// Value hides the embedded context. Package context would otherwise watch that one directly.
 func (c *counted) Value(any) any { return nil }
 
 func (c *counted) AfterFunc(f func()) func() bool {
@@ -246,9 +243,8 @@ func (c *counted) AfterFunc(f func()) func() bool {
 	}
 }
 
-// All tasks of one context end with it, as do those of contexts derived from it;
-// a task of another goes on. However many there are, the context is watched
-// once, and not any more when they are done.
+// All tasks of a context and of contexts derived from it end with it. A task of another context
+// goes on. The pool watches a context once for all its tasks, and stops when they are done.
 func TestOneContextOfMany(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Backlog: 2000})
 	open, name := newFIFO(t)

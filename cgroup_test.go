@@ -16,8 +16,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// The control groups of workers that have keepers are removed when the program
-// is killed; delegate sees to that.
+// The control groups of workers with keepers are removed when the program is killed. The cleanup of
+// delegate checks that.
 func TestControlGroupsOfTheKept(t *testing.T) {
 	exe := build(t, "contain")
 	eachContainment(t, func(t *testing.T, contained mp.Containment) {
@@ -33,7 +33,7 @@ func TestControlGroupsOfTheKept(t *testing.T) {
 	})
 }
 
-// containIn is contain for a control group, in which nothing gets away.
+// containIn is contain with a control group, from which no process escapes.
 func containIn(t *testing.T, exe string, contained mp.Containment, how, group string, fd int) {
 	if contained == mp.ContainGroup {
 		contained = mp.ContainCgroup
@@ -41,8 +41,8 @@ func containIn(t *testing.T, exe string, contained mp.Containment, how, group st
 	contain(t, exe, os.Getuid(), contained, how, group, fd)
 }
 
-// moveDown makes a group in the worker's own, which is the only one below the
-// given one, and starts a daemon in it.
+// moveDown creates a group inside the worker's group and starts a daemon in it. The worker's group
+// must be the only one inside the given group.
 var moveDown = mp.Register("moveDown", func(_ context.Context, group string) (string, error) {
 	own, err := filepath.Glob(filepath.Join(group, "mp-*"))
 	if err != nil || len(own) != 1 {
@@ -60,7 +60,7 @@ var moveDown = mp.Register("moveDown", func(_ context.Context, group string) (st
 	return sub, os.WriteFile(filepath.Join(sub, "cgroup.procs"), []byte(strconv.Itoa(c.Process.Pid)), 0)
 })
 
-// Groups that a task makes in its worker's are ended and removed with that.
+// Groups that a task creates inside its worker's group are killed and removed with that group.
 func TestControlGroupsMadeByTasks(t *testing.T) {
 	for version, parent := range cgroups(t) {
 		t.Run(version, func(t *testing.T) {

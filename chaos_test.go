@@ -34,11 +34,11 @@ var (
 	chaosUser = flag.Bool("chaos.user", false, "TestChaos gives up root in the middle")
 )
 
-// Many goroutines use one pool in all ways at once, with good and bad tasks, while
-// its workers are killed, stopped and recycled and it is resized. Each outcome is
-// held against what the task was to do and what may have been done to it; no
-// task runs twice, and each that has a result has run once. In the end the pool
-// is at full strength, or closed under its users, and nothing is left.
+// Many goroutines use one pool in all ways at once, with good and bad tasks. Meanwhile its workers
+// are killed, stopped and recycled, and the pool is resized. The outcome of each task must match
+// the task's deed or the harm that may have been done to it. No task runs twice, and each task with
+// a result has run once. At the end the pool is at full strength, or was closed while it was in
+// use, and nothing is left behind.
 func TestChaos(t *testing.T) {
 	seed := *chaosSeed
 	if seed == 0 {
@@ -58,8 +58,8 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// The same while the program gives up root: it may not signal the workers of before any more. It is another process
-// that does so.
+// TestChaos passes while the program gives up root, after which it may not signal earlier workers.
+// The test runs in another process, because giving up root cannot be undone.
 func TestChaosOfUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
@@ -67,7 +67,7 @@ func TestChaosOfUser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it is one more round")
 	}
-	dir, err := os.MkdirTemp("", "mp-test-") // TempDir's is in one that others cannot look into
+	dir, err := os.MkdirTemp("", "mp-test-") // other users cannot enter the parent of t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,20 +91,20 @@ type chaos struct {
 	pool  *mp.Pool
 	notes string
 	size  atomic.Int64  // of the pool
-	next  atomic.Uint64 // number of a task
-	calls atomic.Uint64 // that have returned
+	next  atomic.Uint64 // number of the last task
+	calls atomic.Uint64 // calls that have returned
 	seed  func() *rand.Rand
 
 	closed  atomic.Bool
 	starved atomic.Bool // workers could not be started for a while
 	mu      sync.Mutex
 	ended   map[uint64]bool // tasks that have a result
-	broken  map[int]error   // processes whose tasks failed as if they had written over shared memory
-	stuck   int             // tasks that may still be made to hang in the kernel
-	hangs   string          // a file for that
+	broken  map[int]error   // errors with ReasonCorrupt, by process
+	stuck   int             // how many more tasks may hang in the kernel
+	hangs   string          // a file whose readers hang in the kernel
 	starve  bool            // starts of workers fail now and then
 
-	root sync.RWMutex // held while a worker is stopped: only the user that has stopped it can continue it
+	root sync.RWMutex // read-locked while a worker is stopped: only the user that stopped it can continue it
 }
 
 const (
@@ -112,7 +112,7 @@ const (
 	chaosStuck   = 3 // each costs five seconds
 )
 
-// chaosCalls is how many calls each caller makes: few where it is one test of many.
+// chaosCalls returns how many calls each caller makes: few if TestChaos is one test of many.
 func chaosCalls() int {
 	if *chaosFor == 0 {
 		return 15
@@ -120,11 +120,11 @@ func chaosCalls() int {
 	return 40
 }
 
-// newChaos starts a pool of some config or other.
+// newChaos starts a pool with a random config.
 func newChaos(t *testing.T, r *rand.Rand) *chaos {
 	mptest.NoLeaks(t)
 	dir := os.TempDir()
-	if !*chaosUser { // in whose place others could not remove it
+	if !*chaosUser { // a process that has given up root could not remove this directory
 		dir = t.TempDir()
 	}
 	x := &chaos{t: t, notes: filepath.Join(dir, "notes"), ended: map[uint64]bool{}, broken: map[int]error{}}
@@ -132,7 +132,7 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chmod(file, 0o666); err != nil { // workers may be another user's
+		if err := os.Chmod(file, 0o666); err != nil { // workers may run as another user
 			t.Fatal(err)
 		}
 	}
@@ -165,7 +165,7 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 		config.Recycle.Tasks *= 5 // a start takes longer
 	}
 	if x.starve = r.IntN(4) == 0; x.starve {
-		config.Limits.OpenFiles = 256 // whatever this process has when it starts one
+		config.Limits.OpenFiles = 256 // or workers would inherit the limit that starveStarts sets
 		config.Restart.Attempts = 1 + r.IntN(3)
 	}
 	pool, err := mp.NewPool(config)
@@ -173,7 +173,7 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 		t.Fatal(err)
 	}
 	x.pool = pool
-	if err := pool.Ready(t.Context()); err != nil { // once it has served, it never gives up
+	if err := pool.Ready(t.Context()); err != nil { // a pool that has served never gives up
 		t.Fatal(err)
 	}
 	x.size.Store(int64(config.Workers))
@@ -198,7 +198,7 @@ func (x *chaos) run(abrupt bool) {
 	}
 	if abrupt {
 		for n := x.seed().Uint64N(chaosCallers * uint64(chaosCalls())); x.calls.Load() < n; {
-			time.Sleep(100 * time.Microsecond) // how far they are is the moment
+			time.Sleep(100 * time.Microsecond)
 		}
 		x.end()
 	}
@@ -213,7 +213,7 @@ func (x *chaos) run(abrupt bool) {
 	x.check()
 }
 
-// await waits for the callers, as long as there is progress.
+// await waits for the callers. It panics if no call returns for a while.
 func (x *chaos) await(callers *sync.WaitGroup) {
 	done := make(chan struct{})
 	go func() { defer close(done); callers.Wait() }()
@@ -231,13 +231,13 @@ func (x *chaos) await(callers *sync.WaitGroup) {
 	}
 }
 
-// recovers shows that the pool gets to full strength and works.
+// recovers checks that the pool reaches full strength and works.
 func (x *chaos) recovers() {
 	ctx, cancel := context.WithTimeout(x.t.Context(), never)
 	defer cancel()
 	err := x.pool.Ready(ctx)
 	for c := (circumstances{starved: x.starved.Load()}); err != nil && c.explain(err) && ctx.Err() == nil; err = x.pool.Ready(ctx) {
-		time.Sleep(time.Millisecond) // until the next attempt, which is due soon after the shortage
+		time.Sleep(time.Millisecond) // the next attempt to start a worker is due soon
 	}
 	if err != nil {
 		x.t.Errorf("full strength: %v", err)
@@ -264,9 +264,9 @@ func (x *chaos) end() {
 	}
 }
 
-// harm kills and stops workers and resizes the pool, at most once for each call
-// that returns, so that a slow machine gets anything done. What is stopped is
-// sooner or later continued or killed.
+// harm kills and stops workers and resizes the pool, at most once for each call that returns, so
+// that calls make progress on a slow machine. It continues or kills each worker that it has
+// stopped.
 func (x *chaos) harm(over chan struct{}) {
 	r := x.seed()
 	for before := uint64(1); ; {
@@ -292,7 +292,7 @@ func (x *chaos) harm(over chan struct{}) {
 	}
 }
 
-// hurt kills a worker, or stops it for a moment.
+// hurt kills a worker, or stops it for a moment and then kills or continues it.
 func (x *chaos) hurt(r *rand.Rand, pidfd int) {
 	x.root.RLock()
 	defer x.root.RUnlock()
@@ -311,7 +311,7 @@ func (x *chaos) hurt(r *rand.Rand, pidfd int) {
 	_ = unix.PidfdSendSignal(pidfd, sig, nil, 0)
 }
 
-// starveStarts leaves this process without descriptors for new workers now and then.
+// starveStarts repeatedly leaves this process without descriptors for new workers.
 func (x *chaos) starveStarts(over chan struct{}) {
 	var had unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &had); err != nil {
@@ -340,7 +340,7 @@ func (x *chaos) starveStarts(over chan struct{}) {
 func (x *chaos) giveUpRoot() {
 	const nobody = 65534
 	for n := x.seed().Uint64N(chaosCallers * uint64(chaosCalls()) / 2); x.calls.Load() < n && !x.closed.Load(); {
-		time.Sleep(100 * time.Microsecond) // how far they are is the moment
+		time.Sleep(100 * time.Microsecond)
 	}
 	x.root.Lock()
 	err := syscall.Setuid(nobody)
@@ -349,7 +349,7 @@ func (x *chaos) giveUpRoot() {
 		x.t.Error(err)
 		return
 	}
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil { // or it could not look at its own descriptors
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil { // or this process could not read its own /proc/self/fd
 		x.t.Error(err)
 	}
 	x.t.Log("root given up")
@@ -365,7 +365,8 @@ func (x *chaos) resize(n int) {
 	}
 }
 
-// victim opens a worker's process, of which it makes sure that it still is one.
+// victim opens a random worker's process, and makes sure that the number still belongs to the
+// worker.
 func (x *chaos) victim(r *rand.Rand) (pidfd int, ok bool) {
 	ws := x.pool.Workers()
 	if len(ws) == 0 {
@@ -401,13 +402,14 @@ func (x *chaos) use() {
 	}
 }
 
-// tasks are some that do not hang, or what ends them.
+// tasks returns random tasks, circumstances and options. If a task may hang, the circumstances end
+// it.
 func (x *chaos) tasks(r *rand.Rand) (in []chaosTask, c circumstances, opts []mp.MapOption) {
 	hang := false
 	for range 1 + r.IntN(1+r.IntN(60)) {
 		t := newChaosTask(r, x.next.Add(1), x.notes)
 		if hang && t.Deed.mayHang() {
-			t.Deed = answer // each costs its time
+			t.Deed = answer // each task that hangs takes long
 		}
 		if !hang && r.IntN(20) == 0 && x.mayBeStuck() {
 			t.Deed, t.Hangs = wedged, x.hangs
@@ -437,7 +439,7 @@ func (x *chaos) mayBeStuck() bool {
 	return true
 }
 
-// settle judges one outcome.
+// settle checks the outcome of a task.
 func (x *chaos) settle(t chaosTask, out []byte, err error, c circumstances) {
 	c.closed, c.starved = x.closed.Load(), x.starved.Load()
 	var w *mp.WorkerError
@@ -457,7 +459,7 @@ func (x *chaos) settle(t chaosTask, out []byte, err error, c circumstances) {
 	}
 }
 
-// check looks at the tasks' own notes.
+// check compares the outcomes with the notes that the tasks have left.
 func (x *chaos) check() {
 	times := map[uint64]int{}
 	for _, n := range notedIn(x.t, x.notes) {

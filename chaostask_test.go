@@ -18,7 +18,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A deed is what a task of chaos does once it has noted its number.
+// A deed is what a task of TestChaos does after it has noted its number.
 type deed int
 
 const (
@@ -31,23 +31,23 @@ const (
 	exits
 	aborts
 	scribbles // writes over memory that it shares with its parent
-	heed      // waits for its context
-	ignore    // waits for ever
-	wedged    // waits for ever in the kernel
+	heed      // waits until its context ends
+	ignore    // waits forever
+	wedged    // waits forever in the kernel
 	deeds
 )
 
-// mayHang reports whether the task ends only by a timeout or a cancel.
+// mayHang reports whether the task ends only if its context ends.
 func (d deed) mayHang() bool { return d >= heed }
 
 type chaosTask struct {
 	N     uint64
 	Deed  deed
-	Notes string // the file in which it notes that it runs; scribblers note their process in another, see scribblers
-	Hangs string // a file that hangs who opens it
+	Notes string // the file in which the task notes its number
+	Hangs string // a file whose readers hang in the kernel
 }
 
-// scribblers is the file of those who write over shared memory.
+// scribblers returns the file in which tasks that write over shared memory note their process.
 func scribblers(notes string) string { return notes + ".scribblers" }
 
 var errChaos = mp.RegisterError(errors.New("chaos"))
@@ -119,7 +119,8 @@ func notedIn(t *testing.T, file string) (all []uint64) {
 	return all
 }
 
-// overwriteShared writes noise in some places of the memory that this worker shares with its parent.
+// overwriteShared writes noise to a few random places of the memory that this worker shares with
+// its parent.
 func overwriteShared() error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -145,7 +146,7 @@ func overwriteShared() error {
 			}
 			room := hi - lo - int64(len(b)) + 1
 			if rand.IntN(2) == 0 {
-				room = min(room, 64<<10) // where most of what matters is
+				room = min(room, 64<<10) // most of the important data is there
 			}
 			if _, err := mem.WriteAt(b, lo+rand.Int64N(room)); err != nil {
 				return err
@@ -158,24 +159,24 @@ func overwriteShared() error {
 
 func (t chaosTask) result() []byte { return binary.LittleEndian.AppendUint64(nil, t.N) }
 
-// newChaosTask makes a task that as a rule does what it should.
+// newChaosTask returns a random task. Most of the tasks succeed.
 func newChaosTask(r *rand.Rand, n uint64, notes string) chaosTask {
 	d := deed(r.IntN(int(fail)))
 	if r.IntN(12) == 0 {
-		d = deed(r.IntN(int(wedged))) // those are few, see chaos.tasks
+		d = deed(r.IntN(int(wedged))) // chaos.tasks adds the few wedged ones
 	}
 	return chaosTask{N: n, Deed: d, Notes: notes}
 }
 
-// circumstances are what else may have decided over a task.
+// circumstances are events other than the deed that may have decided the outcome of a task.
 type circumstances struct {
 	cancelled bool // its context may have ended
 	timed     bool // it had a timeout
-	closed    bool // the pool was closed under it
+	closed    bool // the pool was closed while the task was waiting or running
 	starved   bool // workers could not be started for a while
 }
 
-// judge returns what is wrong with an outcome; "" if nothing is.
+// judge returns what is wrong with an outcome, or "".
 func (t chaosTask) judge(out []byte, err error, c circumstances) string {
 	if err == nil {
 		if t.Deed >= fail && t.Deed != scribbles || len(out) < 8 || binary.LittleEndian.Uint64(out) != t.N || (len(out) > 8) != (t.Deed == answerLarge) {
@@ -189,7 +190,7 @@ func (t chaosTask) judge(out []byte, err error, c circumstances) string {
 	return err.Error()
 }
 
-// expects reports whether that is the error with which the deed ends.
+// expects reports whether err is the error that the deed causes.
 func (t chaosTask) expects(err error) bool {
 	var p *mp.PanicError
 	var w *mp.WorkerError
@@ -208,8 +209,7 @@ func (t chaosTask) expects(err error) bool {
 	return false
 }
 
-// explain reports whether the error is that of what was done to the task: its
-// worker killed, its context ended, its time over, its pool closed.
+// explain reports whether the circumstances explain err.
 func (c circumstances) explain(err error) bool {
 	var w *mp.WorkerError
 	var start *mp.StartError
@@ -228,6 +228,6 @@ func (c circumstances) explain(err error) bool {
 	return false
 }
 
-// chaosTimeout is long enough for a worker that is stopped for a while, as a
-// rule, and short enough for those that hang.
+// chaosTimeout is long enough for most tasks whose worker is stopped for a while, and short enough
+// for tests with tasks that hang.
 const chaosTimeout = 100 * time.Millisecond

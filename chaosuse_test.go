@@ -10,10 +10,10 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// The ways in which chaos uses a pool. Each settles every task whose outcome it
-// learns.
+// The following methods are the ways in which chaos uses a pool. Each settles every task whose
+// outcome it learns.
 
-// only leaves what a single call takes.
+// only returns the options that Call takes.
 func only(opts []mp.MapOption) (calls []mp.CallOption) {
 	for _, o := range opts {
 		if c, ok := o.(mp.CallOption); ok {
@@ -30,7 +30,7 @@ func (x *chaos) call(ctx context.Context, in []chaosTask, c circumstances, opts 
 	}
 }
 
-// submit also cancels some of the futures itself.
+// submit also cancels some of the futures.
 func (x *chaos) submit(ctx context.Context, in []chaosTask, c circumstances, opts []mp.MapOption) {
 	var futures []*mp.Future[[]byte]
 	for _, t := range in {
@@ -49,7 +49,7 @@ func (x *chaos) submit(ctx context.Context, in []chaosTask, c circumstances, opt
 func (x *chaos) mapAll(ctx context.Context, in []chaosTask, c circumstances, opts []mp.MapOption) {
 	out, err := mp.Map(ctx, x.pool, doChaos, in, append(opts, mp.AllErrors())...)
 	var failed mp.ElementErrors
-	if err != nil && !errors.As(err, &failed) { // none of them was taken
+	if err != nil && !errors.As(err, &failed) { // the pool has accepted none of them
 		for _, t := range in {
 			x.settle(t, nil, err, c)
 		}
@@ -64,7 +64,7 @@ func (x *chaos) mapAll(ctx context.Context, in []chaosTask, c circumstances, opt
 	}
 }
 
-// mapFirst ends at the first error, which cancels the rest.
+// mapFirst uses Map without AllErrors: the first error cancels the rest.
 func (x *chaos) mapFirst(ctx context.Context, in []chaosTask, c circumstances, opts []mp.MapOption) {
 	out, err := mp.Map(ctx, x.pool, doChaos, in, opts...)
 	var first *mp.ElementError
@@ -83,7 +83,7 @@ func (x *chaos) mapFirst(ctx context.Context, in []chaosTask, c circumstances, o
 	}
 }
 
-// stream breaks off when it has what it wants, now and then.
+// stream sometimes leaves the loop early.
 func (x *chaos) stream(ctx context.Context, in []chaosTask, c circumstances, opts []mp.MapOption) {
 	i := 0
 	for out, err := range mp.Stream(ctx, x.pool, doChaos, slices.Values(in), opts...) {
@@ -114,7 +114,7 @@ func (x *chaos) unordered(ctx context.Context, in []chaosTask, c circumstances, 
 	}
 }
 
-// over judges an error that is no element's.
+// over checks an error that does not belong to an element.
 func (x *chaos) over(err error, c circumstances) {
 	c.closed, c.starved = x.closed.Load(), x.starved.Load()
 	if err == nil || !c.explain(err) {

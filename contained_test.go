@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// eachContainment runs a test with those that need no control group.
+// eachContainment runs a test with each containment that needs no control group.
 func eachContainment(t *testing.T, test func(*testing.T, mp.Containment)) {
 	for _, c := range []mp.Containment{mp.ContainGroup, mp.ContainSubreaper, mp.ContainNamespace} {
 		t.Run(string(c), func(t *testing.T) {
@@ -37,7 +37,7 @@ func eachContainment(t *testing.T, test func(*testing.T, mp.Containment)) {
 	}
 }
 
-// How a process ends is told in the same way whatever contains it.
+// Every containment reports the end of a process in the same way.
 func TestProcessEndsContained(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain mp.Containment) {
 		config := mp.ProcessConfig{RequireContainment: contain, Output: mp.Output{Stderr: io.Discard}}
@@ -73,7 +73,7 @@ func TestProcessEndsContained(t *testing.T) {
 	})
 }
 
-// The error about an executable that is none of ours names what is wrong with it.
+// The error for an executable that is not a worker says what is wrong with it.
 func TestWrongExecutableContained(t *testing.T) {
 	idle, err := exec.LookPath("true")
 	if err != nil {
@@ -84,7 +84,7 @@ func TestWrongExecutableContained(t *testing.T) {
 			exe, says string
 			is        error
 		}{{idle, idle + " ended before mp.Init (exit code 0)", nil}, {"/no/such/file", "/no/such/file", fs.ErrNotExist}, {os.DevNull, os.DevNull, fs.ErrPermission}} {
-			for range 5 { // it may end before it is seen
+			for range 5 { // the process may end before or after the pool has noticed its start
 				config := mp.PoolConfig{Workers: 1, Executable: c.exe, RequireContainment: contain, Output: mp.Output{Logger: slog.New(slog.DiscardHandler)}}
 				pool, err := mp.NewPool(config)
 				if err == nil {
@@ -100,16 +100,16 @@ func TestWrongExecutableContained(t *testing.T) {
 
 type nest struct {
 	Contain string
-	CPU     int // 0 for any, else one more than its number
+	CPU     int // 0 for any, otherwise the number of the processor plus 1
 	Memory  int64
 }
 
 var (
-	// affinity is the processors that the thread may run on; of one, its number.
+	// affinity returns onlyCPU of the worker.
 	affinity = mp.Register("affinity", func(context.Context, int) (cpu int, err error) { return onlyCPU() })
-	// nests runs a pool of its own and sees to it that it is as asked for.
+	// nests starts a pool of its own and checks its properties.
 	nests = mp.Register("nests", func(ctx context.Context, n nest) (int, error) { return 0, n.do(ctx) })
-	// nestLeaves runs one whose task leaves a daemon behind, and closes it.
+	// nestLeaves closes a pool of its own after a task has left a daemon behind.
 	nestLeaves = mp.Register("nestLeaves", func(ctx context.Context, contain string) (int, error) {
 		pool, err := mp.NewPool(mp.PoolConfig{Workers: 1, RequireContainment: mp.Containment(contain)})
 		if err != nil {
@@ -125,7 +125,7 @@ var (
 	})
 )
 
-// onlyCPU is the one processor that this thread may run on, -1 if there are more.
+// onlyCPU returns the only processor that this thread may run on, or -1 if there are several.
 func onlyCPU() (int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil || set.Count() != 1 {
@@ -171,7 +171,8 @@ func (n nest) do(ctx context.Context) error {
 	return nil
 }
 
-// Within a PID namespace, /proc has other numbers than those who live there.
+// Pools work inside workers of every containment. In a PID namespace, /proc shows other process
+// numbers than the system calls use.
 func TestNestedContained(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts some sixty pools")
@@ -188,7 +189,7 @@ func TestNestedContained(t *testing.T) {
 				}
 			}
 			if inner == mp.ContainGroup {
-				continue // it lets daemons go
+				continue // it does not kill daemons
 			}
 			if _, err := mp.Call(t.Context(), pool, nestLeaves, string(inner)); err != nil {
 				t.Errorf("%s: %v", inner, err)

@@ -25,8 +25,8 @@ import (
 
 const nobody = 65534
 
-// What tasks leave behind dies with the worker, the pool and this program, as far
-// as the containment goes; as root, and as somebody who may write nowhere. B14
+// B14: processes that tasks leave behind die with the worker, the pool and this program, as far as
+// the containment promises. That holds for root and for a user who may not write anywhere.
 func TestContainment(t *testing.T) {
 	dir := publicDir(t)
 	exe := filepath.Join(dir, "contain")
@@ -66,7 +66,7 @@ func TestContainment(t *testing.T) {
 	}
 }
 
-// publicDir makes a directory that everyone can reach.
+// publicDir creates a directory that every user can reach.
 func publicDir(t *testing.T) string {
 	dir, err := os.MkdirTemp("", "mp-public")
 	if err != nil {
@@ -79,8 +79,7 @@ func publicDir(t *testing.T) string {
 	return dir
 }
 
-// contain runs the program contain and checks what is left of what its task left
-// behind.
+// contain runs the program contain and checks which processes of its task survive.
 func contain(t *testing.T, exe string, uid int, containment mp.Containment, how, cgroup string, cgroupFD int) {
 	mark := markOf(t)
 	c := exec.Command(exe, string(containment), how, cgroup)
@@ -139,14 +138,14 @@ func contain(t *testing.T, exe string, uid int, containment mp.Containment, how,
 	})
 }
 
-// markOf is a variable for the environment of what a test starts, unlike that of
-// any other run.
+// markOf returns an environment variable that marks the processes that a test starts. It is unique
+// to the test and this run.
 func markOf(t *testing.T) string {
 	return fmt.Sprintf("MP_CONTAIN_MARK=%d %s", os.Getpid(), t.Name())
 }
 
-// sleepers are the processes sleep with the mark in their environment, and how
-// long they sleep.
+// sleepers returns the running sleep commands with the mark in their environment, and their
+// arguments.
 func sleepers(mark string) map[int]string {
 	found := map[int]string{}
 	for pid := range marked(mark) {
@@ -158,8 +157,8 @@ func sleepers(mark string) map[int]string {
 	return found
 }
 
-// marked are the processes with the mark in their environment, but for zombies,
-// which have none, and what that is.
+// marked returns the processes with the mark in their environment, and their environments. Zombies
+// have none.
 func marked(mark string) map[int]string {
 	found := map[int]string{}
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -173,8 +172,8 @@ func marked(mark string) map[int]string {
 	return found
 }
 
-// cgroups finds where groups can be made: in this process's own groups, by
-// version. The test is skipped where there is none.
+// cgroups returns the groups of this process in which it can create others, by version. It skips
+// the test if there are none.
 func cgroups(t *testing.T) map[string]string {
 	found := map[string]string{}
 	b, err := os.ReadFile("/proc/self/cgroup")
@@ -210,10 +209,9 @@ func usable(dir string, magic int64) bool {
 	return unix.Statfs(dir, &st) == nil && st.Type == magic && os.Mkdir(probe, 0o755) == nil && os.Remove(probe) == nil
 }
 
-// delegate makes a group below parent that belongs to uid, and removes it when
-// the test has ended: it must be empty then, or become so by the guard. Of version 2 it also
-// returns a group in it for the program itself, which else could not move its
-// workers there.
+// delegate creates a group in parent that belongs to uid, and removes it when the test has ended.
+// The group must be empty then, or become empty soon. For version 2 it also opens a group for the
+// program itself, which must be there to be able to move its workers.
 func delegate(t *testing.T, parent string, uid int, version string) (group string, fd int) {
 	group, err := os.MkdirTemp(parent, "mp-test-")
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// Under MPDEBUG=inline a pool keeps to what callers rely on.
+// With MPDEBUG=inline, a pool passes the conformance suite.
 func TestInlinePoolIsExecutor(t *testing.T) {
 	t.Setenv("MPDEBUG", "inline")
 	mptest.TestExecutor(t, func(t testing.TB) mp.Executor { return newPool(t, mp.PoolConfig{Workers: 2}) })
@@ -51,7 +51,7 @@ var (
 	})
 )
 
-// MPDEBUG=inline: everything is in this process, also what waits for what is submitted later.
+// With MPDEBUG=inline, all tasks run in this process, also tasks that wait for later ones.
 func TestInlinePool(t *testing.T) {
 	mptest.NoLeaks(t)
 	t.Setenv("MPDEBUG", "inline")
@@ -62,7 +62,7 @@ func TestInlinePool(t *testing.T) {
 		t.Errorf("in %d, %v; %d", pid, err, setUps)
 	}
 	open := must(ipc.NewEvent())
-	waiting := make([]*mp.Future[string], 5) // more than there are workers
+	waiting := make([]*mp.Future[string], 5) // more than the pool has workers
 	for i := range waiting {
 		waiting[i] = mp.Submit(ctx, pool, last, lasting{Wait: open, Text: "on"})
 	}
@@ -96,8 +96,8 @@ func TestInlinePool(t *testing.T) {
 	_ = open.Close()
 }
 
-// However its end comes, all tasks are settled and the teardown is run as by workers, at most once and
-// with the argument of the beginning.
+// However an inline pool ends, it settles all tasks. Like workers, it runs the teardown at most
+// once, with the argument that it was given at the start.
 func TestInlinePoolEnds(t *testing.T) {
 	mptest.NoLeaks(t)
 	t.Setenv("MPDEBUG", "inline")
@@ -139,7 +139,7 @@ func TestInlinePoolEnds(t *testing.T) {
 	}
 }
 
-// As many tasks run at once as are asked for, whatever was asked for before.
+// After any number of resizes, as many tasks run at once as the last Resize has asked for.
 func TestInlinePoolResizes(t *testing.T) {
 	mptest.NoLeaks(t)
 	t.Setenv("MPDEBUG", "inline")
@@ -162,7 +162,7 @@ func TestInlinePoolResizes(t *testing.T) {
 	<-f.Done()
 }
 
-// What logs may panic, and may use the pool.
+// A log handler may panic, and may use the pool.
 func TestInlineTraceHandlers(t *testing.T) {
 	mptest.NoLeaks(t)
 	t.Setenv("MPDEBUG", "inline,trace")
@@ -184,7 +184,7 @@ func TestInlineTraceHandlers(t *testing.T) {
 	}
 }
 
-// A closed pool asks its tasks to end.
+// Close cancels the contexts of running tasks.
 func TestInlinePoolClose(t *testing.T) {
 	mptest.NoLeaks(t)
 	t.Setenv("MPDEBUG", "inline")
@@ -201,7 +201,7 @@ func TestInlinePoolClose(t *testing.T) {
 	}
 }
 
-// A Process too.
+// With MPDEBUG=inline, a Process runs in this process too.
 func TestInlineProcess(t *testing.T) {
 	mptest.NoLeaks(t)
 	t.Setenv("MPDEBUG", "inline")
@@ -228,7 +228,7 @@ func TestInlineProcess(t *testing.T) {
 	_ = p.Close()
 }
 
-// Nothing that is not known is taken for something else.
+// An unknown word in MPDEBUG is an error.
 func TestDebugWords(t *testing.T) {
 	t.Setenv("MPDEBUG", "trace, inlin")
 	if _, err := mp.NewPool(mp.PoolConfig{}); err == nil || !strings.Contains(err.Error(), `MPDEBUG has " inlin"`) {
@@ -247,7 +247,7 @@ var failLate = mp.Register("failLate", func(ctx context.Context, fail bool) (int
 type lateness struct{ Begun, GoOn string } // named pipes
 
 var beLate = mp.Register("beLate", func(ctx context.Context, l lateness) (string, error) {
-	if err := os.WriteFile(l.Begun, []byte("x"), 0); err != nil { // somebody reads
+	if err := os.WriteFile(l.Begun, []byte("x"), 0); err != nil { // waits for a reader
 		return "", err
 	}
 	if _, err := os.ReadFile(l.GoOn); err != nil {
@@ -259,7 +259,8 @@ var beLate = mp.Register("beLate", func(ctx context.Context, l lateness) (string
 	return "not told", nil
 })
 
-// late begins a task that takes until it is told to go on.
+// late returns an argument for beLate. begun waits until that task has started, and goOn lets it
+// end.
 func late(t *testing.T) (l lateness, begun func(), goOn func()) {
 	t.Helper()
 	dir := t.TempDir()
@@ -277,8 +278,8 @@ var hasDeadline = mp.Register("hasDeadline", func(ctx context.Context, _ struct{
 	return ok, nil
 })
 
-// MPDEBUG=nodeadline: no deadline reaches a task that has begun, and nobody is killed for taking his
-// time when he is told to end.
+// With MPDEBUG=nodeadline, no deadline reaches a task that has started, and a cancelled task that
+// takes its time is not killed.
 func TestNoDeadline(t *testing.T) {
 	mptest.NoLeaks(t)
 	for _, mode := range []string{"nodeadline", "nodeadline,inline"} {
@@ -306,7 +307,7 @@ func TestNoDeadline(t *testing.T) {
 			}{
 				{"timeout", "not told", func() (context.Context, context.CancelFunc) { return context.WithCancel(t.Context()) }, false},
 				{"deadline", "not told", func() (context.Context, context.CancelFunc) {
-					return context.WithTimeout(t.Context(), time.Second) // it begins within
+					return context.WithTimeout(t.Context(), time.Second) // the task starts earlier
 				}, false},
 				{"cancelled", "told", func() (context.Context, context.CancelFunc) { return context.WithCancel(t.Context()) }, true},
 			} {
@@ -319,7 +320,7 @@ func TestNoDeadline(t *testing.T) {
 				} else if _, ok := ctx.Deadline(); ok {
 					<-ctx.Done()
 				}
-				select { // as long as it would have lasted otherwise
+				select { // by then the task would have been killed
 				case <-f.Done():
 					t.Errorf("%s: %v", c.name, f.Err())
 				case <-time.After(100 * time.Millisecond):
@@ -330,7 +331,7 @@ func TestNoDeadline(t *testing.T) {
 				}
 				cancel()
 			}
-			soon, cancel := context.WithTimeout(t.Context(), time.Second) // it begins within
+			soon, cancel := context.WithTimeout(t.Context(), time.Second) // the task starts earlier
 			defer cancel()
 			f := mp.Submit(soon, pool, waitForEnd, struct{}{})
 			<-soon.Done()
@@ -349,7 +350,7 @@ func TestNoDeadline(t *testing.T) {
 	}
 }
 
-// A traced is a log that is looked at.
+// A traced is a log that can be read while it is written.
 type traced struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -367,7 +368,7 @@ func (l *traced) String() string {
 	return l.text.String()
 }
 
-// MPDEBUG=trace: the life of every worker and task can be read.
+// With MPDEBUG=trace, the life of every worker and task is logged.
 func TestTrace(t *testing.T) {
 	mptest.NoLeaks(t)
 	for mode, want := range map[string][]string{
@@ -424,7 +425,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// Whoever is logged to have been started is logged to have ended.
+// Every worker whose start is logged has its end logged too.
 func TestTraceOfAll(t *testing.T) {
 	mptest.NoLeaks(t)
 	t.Setenv("MPDEBUG", "trace")
@@ -452,7 +453,7 @@ func TestTraceOfAll(t *testing.T) {
 	}
 }
 
-// Lists of processes show which worker a process is; the program's own arguments are as they were.
+// Lists of processes show which worker a process is.
 func TestTitles(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 2})

@@ -13,12 +13,12 @@ import (
 	"testing"
 )
 
-// declarations are what packages declare, as "Name" and "Type.Member", by the last element of
-// their paths: of mp's own packages also what they do not export.
+// declarations holds the names that packages declare, as "Name" and "Type.Member", by the last
+// element of the package path. It includes names that are not exported.
 type declarations struct {
 	t    *testing.T
 	pkgs map[string]map[string]bool
-	std  string // directory
+	std  string // directory of the standard library
 }
 
 func newDeclarations(t *testing.T) *declarations {
@@ -29,7 +29,8 @@ func newDeclarations(t *testing.T) *declarations {
 	return &declarations{t: t, pkgs: map[string]map[string]bool{}, std: filepath.Join(strings.TrimSpace(string(out)), "src")}
 }
 
-// has says whether there is a name; without a package it is one of the root's, or of package ipc.
+// has reports whether a name is declared. A name without a package is looked up in the root and in
+// package ipc.
 func (d *declarations) has(name string) bool {
 	pkg := "mp"
 	if before, after, ok := strings.Cut(name, "."); ok && strings.ToLower(before) == before {
@@ -38,7 +39,7 @@ func (d *declarations) has(name string) bool {
 	return d.names(pkg)[name] || pkg == "mp" && d.names("ipc")[name]
 }
 
-// hasMember says whether some type of the root, or of package ipc, has a member of that name.
+// hasMember reports whether a type of the root or of package ipc has a member of that name.
 func (d *declarations) hasMember(name string) bool {
 	for _, pkg := range []string{"mp", "ipc"} {
 		for full := range d.names(pkg) {
@@ -91,7 +92,7 @@ func (d *declarations) dir(pkg string) string {
 	return filepath.Join(d.std, pkg)
 }
 
-// declared adds what a declaration declares.
+// declared adds the names in a declaration to all.
 func declared(all map[string]bool, d ast.Decl) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
@@ -152,7 +153,7 @@ func promote(all map[string]bool, embedded map[string][]string) {
 	}
 }
 
-// members are the fields of a struct, or the methods of an interface.
+// members returns the fields of a struct or the methods of an interface.
 func members(t ast.Expr) (names []string) {
 	var fields *ast.FieldList
 	switch t := t.(type) {
@@ -171,7 +172,7 @@ func members(t ast.Expr) (names []string) {
 	return names
 }
 
-// typeName is the name of a receiver's type.
+// typeName returns the name of a receiver's type.
 func typeName(t ast.Expr) string {
 	switch t := t.(type) {
 	case *ast.StarExpr:

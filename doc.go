@@ -23,9 +23,9 @@
 //
 // A Go function cannot be sent to another process. Therefore functions are registered by name, in
 // package variables, and a worker is the same program started again, in which [Init] takes over.
-// Package variables and init functions are evaluated in every worker too; [IsWorker] tells whether
-// a process is one. The part of main after the call of Init, such as parsing flags, does not run in
-// workers. Pass what tasks need from it in their arguments.
+// Package variables are initialized and init functions run in every worker too; [IsWorker] reports
+// whether a process is one. The part of main after the call of Init, which parses flags for
+// instance, does not run in workers. Pass the values that tasks need from it in their arguments.
 //
 // # Which one?
 //

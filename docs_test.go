@@ -19,7 +19,7 @@ import (
 	"testing"
 )
 
-// documents returns all documents but CHANGELOG, which names what there was.
+// documents returns all documents except CHANGELOG, which mentions names that no longer exist.
 func documents(t *testing.T) []string {
 	t.Helper()
 	all, err := filepath.Glob("docs/*.md")
@@ -29,15 +29,15 @@ func documents(t *testing.T) []string {
 	return append(all, "README.md", "CONTRIBUTING.md", "bench/README.md", "examples/README.md", "examples/guides/README.md")
 }
 
-// Code in documents is a program, declarations or statements. What it needs beside imports is in a
-// comment before it, which readers do not see:
+// Go code in documents is a program, declarations or statements. A comment in front of it, which
+// readers do not see, holds other code that it needs besides imports:
 //
 //	<!-- go:
 //	var pool *mp.Pool
 //	-->
 var codeBlock = regexp.MustCompile("(?ms)(?:^<!-- go:\\n(.*?)^-->\\n\\n)?^```go\\n(.*?)^```$")
 
-// Every piece of Go in the documents compiles.
+// All Go code in the documents compiles.
 func TestDocumentsCompile(t *testing.T) {
 	check := newChecker(t)
 	blocks := 0
@@ -68,11 +68,11 @@ var (
 	aName    = regexp.MustCompile("`((?:[a-z]+\\.)?[A-Z]\\w*(?:\\.[A-Z]\\w*)?|[a-z]+\\.\\w+(?:\\.\\w+)?)`")
 	notNames = regexp.MustCompile(`^([A-Z_]+|SIG[A-Z]+|SIGKILL|Test\w+|.*\.(go|md|max|internal))$`) // TestDocumentsNameTests knows tests
 
-	// withPython name things of Python's, which TestFromPython tells apart.
+	// withPython are documents that also mention Python's names. TestFromPython checks the largest.
 	withPython = []string{"docs/from-python.md", "docs/behaviours.md", "README.md", "bench/README.md"}
 )
 
-// Files that documents lead to, and names that they name, exist.
+// The files that documents link to and the names that they mention exist.
 func TestDocumentsName(t *testing.T) {
 	names := newDeclarations(t)
 	for _, doc := range documents(t) {
@@ -100,7 +100,7 @@ var (
 
 // Each behaviour has a test that names it.
 func TestBehaviours(t *testing.T) {
-	listed := map[string]bool{} // and whether there is a test
+	listed := map[string]bool{} // whether there is a test, by behaviour
 	for _, id := range aBehaviour.FindAllString(read(t, "docs/behaviours.md"), -1) {
 		listed[id] = false
 	}
@@ -136,14 +136,14 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// checker checks the types of pieces of Go.
+// A checker type-checks pieces of Go code.
 type checker struct {
 	fset    *token.FileSet
-	exports map[string]string // files, by import path
+	exports map[string]string // files with export data, by import path
 	imports types.Importer
 }
 
-// What pieces import by its last element.
+// importable lists the packages that pieces refer to by the last element of the path.
 var importable = []string{
 	"context", "encoding/json", "errors", "fmt", "io", "iter", "log", "log/slog", "net/http", "os", "os/signal", "syscall", "testing", "time",
 	"github.com/go-multiprocessing/mp",
@@ -171,7 +171,7 @@ func newChecker(t *testing.T) *checker {
 	return c
 }
 
-// program checks a piece behind what it needs.
+// program checks a piece of code together with the code that it needs.
 func (c *checker) program(needs, piece string) error {
 	if strings.HasPrefix(piece, "package ") {
 		return c.check(piece)
@@ -182,7 +182,7 @@ func (c *checker) program(needs, piece string) error {
 	return c.check("package p\n" + imports(needs+piece) + needs + piece)
 }
 
-// imports are those that code seems to need.
+// imports returns the import declarations that code seems to need.
 func imports(code string) string {
 	var b strings.Builder
 	for _, pkg := range importable {
@@ -200,7 +200,7 @@ func (c *checker) check(program string) error {
 	}
 	var wrong error
 	cfg := types.Config{Importer: c.imports, Error: func(err error) {
-		// A soft error is that of a variable, or an import, which the rest of the piece would use.
+		// A soft error reports an unused variable or import, which is fine in a fragment.
 		var e types.Error
 		if soft := errors.As(err, &e) && e.Soft; wrong == nil && !soft {
 			wrong = err

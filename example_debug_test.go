@@ -9,7 +9,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// As a rule the variable is set outside, MPDEBUG=inline dlv debug ./cmd/server for instance.
+// Usually the variable is set outside the program: MPDEBUG=inline dlv debug ./cmd/server.
 func ExampleNewPool_debug() {
 	_ = os.Setenv("MPDEBUG", "inline,nodeadline")
 	defer os.Unsetenv("MPDEBUG")
@@ -19,7 +19,7 @@ func ExampleNewPool_debug() {
 	}
 	defer pool.Close()
 	pid, err := mp.Call(context.Background(), pool, pidOfTask, struct{}{})
-	fmt.Println(pid == os.Getpid(), err) // a breakpoint in the task is met
+	fmt.Println(pid == os.Getpid(), err) // a debugger stops at breakpoints in the task
 	// Output: true <nil>
 }
 

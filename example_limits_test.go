@@ -1,6 +1,6 @@
 //go:build !race
 
-// With the race detector a worker needs far more memory than it is given here.
+// With the race detector, a worker needs far more memory than this limit.
 
 package mp_test
 

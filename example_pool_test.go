@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A library that leaks is kept in bounds by fresh workers.
+// A pool replaces its workers before a library that leaks has used too much memory.
 func ExampleRecycle() {
 	p, err := mp.NewPool(mp.PoolConfig{
 		Workers: 1,
@@ -31,7 +31,7 @@ func ExampleRecycle() {
 	// Output: 3 workers for 30 tasks, <nil>
 }
 
-// Spares have done their setup when they are needed.
+// A spare worker has done its setup before it is needed.
 func ExamplePool_Ready() {
 	p, err := mp.NewPool(mp.PoolConfig{Workers: 2, Spares: 1, Setup: loadModel.With([]int{0, 1, 4})})
 	if err != nil {
@@ -39,7 +39,7 @@ func ExamplePool_Ready() {
 	}
 	defer p.Close()
 	ctx := context.Background()
-	if err := p.Ready(ctx); err != nil { // a setup that fails is told here
+	if err := p.Ready(ctx); err != nil { // reports a setup that fails
 		log.Fatal(err)
 	}
 	fmt.Println(p.Stats().Serving)
@@ -84,7 +84,7 @@ func ExampleRestart() {
 	// Output: true
 }
 
-// What a task leaves behind dies with its worker, even a daemon.
+// A process that a task leaves behind dies with the worker, even if it is a daemon.
 func ExampleContainment() {
 	p, err := mp.NewPool(mp.PoolConfig{Workers: 1, RequireContainment: mp.ContainSubreaper})
 	if err != nil {
@@ -114,7 +114,7 @@ var leaveDaemon = mp.Register("leaveDaemon", func(context.Context, struct{}) (in
 	return c.Process.Pid, nil
 })
 
-// Stats says what happened to the workers, and what enforces their limits here.
+// Stats reports what has happened to the workers, and what enforces their limits on this system.
 func ExamplePool_Stats() {
 	p, err := mp.NewPool(mp.PoolConfig{Workers: 1, Limits: mp.Limits{OpenFiles: 100}})
 	if err != nil {
@@ -131,7 +131,7 @@ func ExamplePool_Stats() {
 	// 2 started, 1 died, open files by RLIMIT_NOFILE
 }
 
-// Stats also says what each worker did, and how long it took.
+// Stats also reports what each worker has done, and how long it took.
 func ExamplePool_Stats_workers() {
 	p, err := mp.NewPool(mp.PoolConfig{Workers: 1})
 	if err != nil {

@@ -23,7 +23,7 @@ var upper = mp.Register("upper", func(_ context.Context, s string) (string, erro
 
 var errEmpty = mp.RegisterError(errors.New("the text is empty"))
 
-// pool stands for a program's pool: its main calls mp.Init, then NewPool.
+// pool returns a pool, as the main of a program would make it after calling mp.Init.
 func pool() *mp.Pool {
 	p, err := mp.NewPool(mp.PoolConfig{Workers: 2, Output: mp.Output{Stdout: os.Stdout, Stderr: discarded{}}})
 	if err != nil {
@@ -54,7 +54,7 @@ func ExampleCall() {
 	// Output: HELLO <nil>
 }
 
-// A Process runs a function once, and hands back its result.
+// A Process runs a function once and returns its result.
 func ExampleProcess() {
 	p, err := mp.NewProcess(upper, "hello", mp.ProcessConfig{Name: "shouter"})
 	if err != nil {
@@ -69,7 +69,7 @@ func ExampleProcess() {
 	// Output: shouter HELLO <nil> 0
 }
 
-// What crashes a process is its error.
+// Wait reports how a process crashed.
 func ExampleProcess_ExitCode() {
 	p, err := mp.NewProcess(dieOnce, "", mp.ProcessConfig{Output: mp.Output{Stderr: discarded{}}})
 	if err != nil {
@@ -89,7 +89,7 @@ func ExampleProcess_ExitCode() {
 	// 1 true
 }
 
-// A main that has started processes waits for them last.
+// At its end, a program waits for the processes that it has started.
 func ExampleWaitChildren() {
 	for _, word := range []string{"a", "b"} {
 		p, err := mp.NewProcess(upper, word, mp.ProcessConfig{})
@@ -112,7 +112,7 @@ var forever = mp.Register("forever", func(context.Context, int) (int, error) {
 	}
 })
 
-// A task that hangs is killed; the error says where it was.
+// A task that hangs is killed. The error says where it was.
 func ExampleTimeout() {
 	p := pool()
 	defer p.Close()
@@ -124,7 +124,7 @@ func ExampleTimeout() {
 	// Output: deadline true true
 }
 
-// A task whose worker dies is run again if the caller wants that.
+// With Retries, a task whose worker died runs again.
 func ExampleRetries() {
 	p := pool()
 	defer p.Close()
@@ -288,7 +288,7 @@ var crash = mp.Register("crash", func(_ context.Context, code int) (int, error) 
 	return 0, nil
 })
 
-// tooLong is an error of a type of its own.
+// tooLong is an error type that callers find with errors.As.
 type tooLong struct{ Length, Most int }
 
 func (e *tooLong) Error() string { return fmt.Sprintf("%d letters, more than %d", e.Length, e.Most) }
@@ -313,7 +313,7 @@ func ExampleRegisterErrorType() {
 	// Output: 5 too many
 }
 
-// loadError holds another error, as many types do.
+// loadError wraps another error, as many error types do.
 type loadError struct {
 	Name string
 	Err  error
@@ -355,7 +355,7 @@ func ExampleFunc_With() {
 	}
 	ctx := context.Background()
 	fmt.Println(mp.Call(ctx, p, upper, "a task"))
-	if err := p.Shutdown(ctx); err != nil { // also waits for all output
+	if err := p.Shutdown(ctx); err != nil { // waits for the workers' output
 		log.Fatal(err)
 	}
 	// Unordered output:
@@ -374,7 +374,7 @@ func ExampleRegisterAction() {
 	if _, err := mp.Call(ctx, p, greet, "Hello from a worker"); err != nil {
 		log.Fatal(err)
 	}
-	if err := p.Shutdown(ctx); err != nil { // it also waits for the output
+	if err := p.Shutdown(ctx); err != nil { // waits for the worker's output
 		log.Fatal(err)
 	}
 	// Output: Hello from a worker

@@ -22,7 +22,7 @@ func TestInlineIsExecutor(t *testing.T) {
 	})
 }
 
-// A long Map on an Inline does not hold up a Call, which one of its tasks may wait for.
+// A long Map on an Inline does not delay a Call, for which one of its tasks may wait.
 func TestInlineTakesTurns(t *testing.T) {
 	mptest.NoLeaks(t)
 	x, err := mp.NewInline(mp.InlineConfig{Workers: 2})

@@ -6,13 +6,13 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// LostDeath is the error of a task whose worker was reaped by something else, having said its
-// last words.
+// LostDeath returns the error of a task whose worker was reaped by other code, after the worker had
+// written to stderr.
 func LostDeath(stderr string) *WorkerError {
 	return workerError(&crew.Death{Worker: 1, PID: 1, Func: "f", Stderr: stderr, Status: spawn.Status{ExitCode: -1, Lost: true}})
 }
 
-// OutcomeError is the error of a task that ended in some way.
+// OutcomeError calls outcomeError.
 func OutcomeError(function string, kind uint8, data []byte) error {
 	return outcomeError(function, kind, data)
 }
@@ -23,7 +23,7 @@ func (f *Func[In, Out]) EncodeResult(r *Out) ([]byte, error) { return f.out.Appe
 // TakeResult decodes a result.
 func (f *Func[In, Out]) TakeResult(b []byte, r *Out) error { return f.take(b, r) }
 
-// LoseResult ends what an encoded result brings along that has not arrived.
+// LoseResult releases the files and objects in an encoded result that was not decoded.
 func (f *Func[In, Out]) LoseResult(b []byte) {
 	share.ForgetFiles(f.out.FilesOf(b))
 	f.out.Lose(b)

@@ -18,8 +18,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// O2 E1 E3 E6 E25: every way in which a task can end its worker or itself costs that
-// task alone, and the pool goes on.
+// O2 E1 E3 E6 E25: in whatever way a task ends itself or its worker, only that task fails, and the
+// pool goes on.
 func TestDeath(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2, Output: quiet()})
 	for _, c := range []struct {
@@ -58,7 +58,7 @@ func TestDeath(t *testing.T) {
 	atFullStrength(t, pool, 2)
 }
 
-// quiet drops what workers print.
+// quiet discards the output of workers.
 func quiet() mp.Output { return mp.Output{Stdout: discard{}, Stderr: discard{}} }
 
 type discard struct{}
@@ -101,7 +101,7 @@ func notes(t *testing.T) (in []noted, file string) {
 	return in, file
 }
 
-// readNotes returns how often each number is in the file.
+// readNotes returns how often each number occurs in the file.
 func readNotes(t *testing.T, file string) map[int]int {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -118,8 +118,8 @@ func readNotes(t *testing.T, file string) map[int]int {
 	return times
 }
 
-// A dead worker costs exactly the one task that it was running: inside chunks
-// that size themselves, nothing is run twice and nothing is lost.
+// A worker that dies costs exactly the one task that it was running. Other tasks of its chunks are
+// neither lost nor run twice.
 func TestExactlyOneTaskIsLost(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{})
 	in, file := notes(t)
@@ -151,7 +151,7 @@ func TestExactlyOneTaskIsLost(t *testing.T) {
 	atFullStrength(t, pool, mp.NumCPU())
 }
 
-// E20 E21: kills from outside, at any time.
+// E20 E21: workers are killed from outside at random times.
 func TestKillsAtRandom(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{})
 	in, file := notes(t)
@@ -161,7 +161,7 @@ func TestKillsAtRandom(t *testing.T) {
 	killing.Go(func() {
 		for r := rand.New(rand.NewPCG(1, 2)); ctx.Err() == nil; {
 			for range r.IntN(200) {
-				if len(pool.Workers()) > 0 { // some microseconds each
+				if len(pool.Workers()) > 0 { // takes a few microseconds
 					continue
 				}
 			}
@@ -202,7 +202,7 @@ func TestKillsAtRandom(t *testing.T) {
 	atFullStrength(t, pool, mp.NumCPU())
 }
 
-// E24: what arrives garbled is that task's error.
+// E24: an argument or a result that cannot be decoded is the error of that task alone.
 func TestArgumentCannotBeDecoded(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	_, err := mp.Call(t.Context(), pool, picky, pickyArg{Bad: true})
@@ -224,7 +224,7 @@ var (
 	pickyOut = mp.Register("pickyOut", func(_ context.Context, bad bool) (pickyArg, error) { return pickyArg{bad}, nil })
 )
 
-// pickyArg can be encoded, but not decoded if Bad.
+// A pickyArg can be encoded. If it is Bad, it cannot be decoded.
 type pickyArg struct{ Bad bool }
 
 func (p pickyArg) MarshalBinary() ([]byte, error) {
@@ -241,8 +241,7 @@ func (p *pickyArg) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// A large argument and result go beside the ring; killing the worker in the
-// middle of one harms nobody else.
+// Arguments and results of all sizes arrive, also those that do not fit into the ring.
 func TestLargePayloads(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	sizes := []int{0, 1, 60 << 10, 64 << 10, 65 << 10, 1 << 20, 5 << 20, 100, 3 << 20, 64<<10 - 5}

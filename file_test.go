@@ -28,7 +28,7 @@ type withFiles struct {
 
 func init() { mp.RegisterType[withFiles]() }
 
-// all returns the files in an order.
+// all returns the files in a fixed order.
 func (w withFiles) all() []*os.File {
 	files := append([]*os.File{w.In}, w.Outs...)
 	for _, name := range []string{"a", "b", "c"} {
@@ -41,7 +41,7 @@ func (w withFiles) all() []*os.File {
 	return files
 }
 
-// swapFiles says where its files are, and returns them in other places.
+// swapFiles writes to its files, and returns two of them in each other's place.
 var swapFiles = mp.Register("swapFiles", func(_ context.Context, w withFiles) (withFiles, error) {
 	for _, f := range w.all() {
 		if _, err := f.WriteString("seen as " + filepath.Base(f.Name()) + "\n"); err != nil {
@@ -55,7 +55,7 @@ var swapFiles = mp.Register("swapFiles", func(_ context.Context, w withFiles) (w
 	return w, nil
 })
 
-// N15: files travel, wherever they lie in a value, and what is left behind is nothing.
+// N15: files arrive from any place in a value, and none is left open.
 func TestFilesTravel(t *testing.T) {
 	mptest.NoLeaks(t)
 	for name, ex := range map[string]mp.Executor{
@@ -110,8 +110,8 @@ var readAll = mp.Register("readAll", func(_ context.Context, f *os.File) (string
 	return string(b), err
 })
 
-// A pipe's end goes to a worker; the number of its descriptor may be any. A task that dies
-// with it, and one that never begins, leave nothing.
+// An end of a pipe can be sent, whatever the number of its descriptor. A task that dies with it and
+// a task that never starts leave no duplicate open.
 func TestPipesTravel(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for range 300 { // descriptors above 256
@@ -120,7 +120,7 @@ func TestPipesTravel(t *testing.T) {
 	}
 	r, w := must2(os.Pipe())
 	read := mp.Submit(t.Context(), pool, readAll, r)
-	_ = r.Close() // that was a duplicate
+	_ = r.Close() // the worker has a duplicate
 	if _, err := w.WriteString("through"); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestPipesTravel(t *testing.T) {
 		}
 	}
 	_ = w.Close()
-	if b, err := io.ReadAll(r); len(b) > 0 || err != nil { // so nobody has the other end
+	if b, err := io.ReadAll(r); len(b) > 0 || err != nil { // no process has the other end
 		t.Errorf("read %q, %v", b, err)
 	}
 	if _, err := mp.Call(t.Context(), pool, readAll, w); err == nil || !strings.Contains(err.Error(), "closed") {
@@ -171,7 +171,7 @@ var openTemp = mp.Register("openTemp", func(_ context.Context, n int) (*os.File,
 	return f, err
 })
 
-// Many files, as arguments and results of a Map and a Stream.
+// Many files can be results of a Map and elements of a Stream.
 func TestManyFiles(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	sizes := make([]int, 200)
@@ -213,7 +213,7 @@ var keepFile = mp.Register("keepFile", func(_ context.Context, f *os.File) (int,
 
 var writeKept = mp.Register("writeKept", func(_ context.Context, s string) (int, error) { return setupFile.WriteString(s) })
 
-// A file in the argument of a Setup reaches every worker, the replaced ones too.
+// A file in the argument of a Setup reaches every worker, including replacements.
 func TestSetupFile(t *testing.T) {
 	f := must(os.Create(filepath.Join(t.TempDir(), "log")))
 	defer f.Close()
@@ -237,7 +237,7 @@ var sizeOf = mp.Register("sizeOf", func(_ context.Context, f fileAndMore) (int, 
 	return len(f.More), f.F.Close()
 })
 
-// A chunk that is full leaves the next element with its file to another one.
+// If an element with a file does not fit into a chunk, the file goes with the next chunk only.
 func TestFilesOfFullChunks(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// pythonNames are the public names of multiprocessing and of concurrent.futures' process pool that
-// its users meet.
+// pythonNames are the public names of multiprocessing, and those of concurrent.futures that users
+// of its process pool meet.
 var pythonNames = strings.Fields(`
 	Array AuthenticationError Barrier BoundedSemaphore BufferTooShort Condition Event JoinableQueue Lock Manager
 	Pipe Pool Process ProcessError Queue RLock RawArray RawValue Semaphore SimpleQueue TimeoutError Value active_children
@@ -48,7 +48,7 @@ var (
 	pyWord = regexp.MustCompile(`[A-Za-z_][\w.]*`)
 )
 
-// What docs/from-python.md names exists, and it leaves no name of Python's out.
+// The Go names in docs/from-python.md exist, and all of Python's names are in it.
 func TestFromPython(t *testing.T) {
 	text := read(t, "docs/from-python.md")
 	names := newDeclarations(t)

@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// What the tests' tasks do.
+// The functions that the tests call in workers.
 var (
 	square = mp.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 	getpid = mp.Register("getpid", func(context.Context, int) (int, error) { return os.Getpid(), nil })
@@ -36,8 +36,8 @@ var (
 		dir, err := os.Getwd()
 		return fmt.Sprint(os.Getenv(key), " ", dir, " ", runtime.GOMAXPROCS(0)), err
 	})
-	// wait opens the named pipe, which tells that it has begun, and then waits
-	// for its context (heed) or for ever.
+	// wait opens the named pipe, which tells the test that it has started. Then it waits until its
+	// context ends if it heeds that, or forever.
 	wait  = mp.Register("wait", func(ctx context.Context, w waiting) (string, error) { return "done", w.do(ctx) })
 	count = mp.Register("count", func(context.Context, int) (int64, error) { return setups.Load(), nil })
 	setup = mp.Register("setup", func(_ context.Context, s setupArg) (int, error) { return 0, s.do() })
@@ -97,7 +97,7 @@ func dieBy(how string) error {
 		go func() { m[1] = 1 }()
 		select {}
 	case "stack overflow":
-		return dieBy(strings.Repeat(how, 1)) // never ends
+		return dieBy(strings.Repeat(how, 1)) // recurses forever
 	case "panic":
 		panic("here")
 	case "goexit":
@@ -175,7 +175,7 @@ func (s setupArg) do() error {
 	return err
 }
 
-// never is a bound for what would otherwise hang a test.
+// never is a timeout for waits that would otherwise hang a test.
 const never = 30 * time.Second
 
 func killSelf() {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// B7: idle workers end after a while, and come back on demand.
+// B7: idle workers end after a while, and new ones are started on demand.
 func TestIdleWorkersEnd(t *testing.T) {
 	torn := filepath.Join(t.TempDir(), "torn")
 	pool := newPool(t, mp.PoolConfig{Workers: 2, Recycle: mp.Recycle{Idle: 20 * time.Millisecond}, Teardown: setup.With(setupArg{File: torn})})
@@ -38,7 +38,7 @@ func TestIdleWorkersEnd(t *testing.T) {
 	}
 }
 
-// Calls of which each begins when the one before has returned need one worker.
+// A sequence of calls, each made after the previous one has returned, needs one worker.
 func TestCallsInSuccessionNeedOneWorker(t *testing.T) {
 	rounds := 30
 	if testing.Short() {
@@ -53,7 +53,7 @@ func TestCallsInSuccessionNeedOneWorker(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// A worker that had nothing to do for long enough may have ended meanwhile.
+		// A worker may have been idle for long enough to end meanwhile.
 		if s := pool.Stats(); s.Started-before.Started > 1+s.Recycled-before.Recycled {
 			t.Errorf("%d workers were started, and %d have ended", s.Started-before.Started, s.Recycled-before.Recycled)
 		}
@@ -61,7 +61,7 @@ func TestCallsInSuccessionNeedOneWorker(t *testing.T) {
 	}
 }
 
-// A worker that has something to do is not idle.
+// A worker that runs a task is not idle.
 func TestBusyWorkersStay(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Idle: time.Millisecond}})
 	for range 20 {
@@ -71,8 +71,7 @@ func TestBusyWorkersStay(t *testing.T) {
 	}
 }
 
-// farewell notes the worker's number, then waits until somebody reads the named
-// pipe.
+// farewell notes its process in a file, then waits until the test reads the named pipe.
 var farewell = mp.Register("farewell", func(_ context.Context, f farewellArg) (int, error) {
 	if err := (setupArg{File: f.Note}).do(); err != nil {
 		return 0, err
@@ -86,8 +85,8 @@ var farewell = mp.Register("farewell", func(_ context.Context, f farewellArg) (i
 
 type farewellArg struct{ Note, FIFO string }
 
-// While an idle worker tears down, all that comes waits behind the task of the
-// other one. Its place is filled again for that.
+// While an idle worker runs its Teardown, new tasks wait behind the task of the other worker. The
+// idle worker's slot is filled again for them.
 func TestIdlePlaceIsFilledForWhatWaitsBehindOthers(t *testing.T) {
 	said := filepath.Join(t.TempDir(), "said")
 	leave, leaves := newFIFO(t)
@@ -113,8 +112,8 @@ func TestIdlePlaceIsFilledForWhatWaitsBehindOthers(t *testing.T) {
 	<-first.Done()
 }
 
-// When the place that was to be filled again for a task cannot be, others are; when
-// none can, the task ends with the reason.
+// If the pool cannot fill an empty slot again for a task, it fills another. If it cannot fill any
+// slot, the task's error says why.
 func TestVacantPlacesThatCannotBeFilled(t *testing.T) {
 	dir := t.TempDir()
 	files := setupFiles{Calls: dir + "/calls", Must: dir + "/must"}
@@ -123,14 +122,14 @@ func TestVacantPlacesThatCannotBeFilled(t *testing.T) {
 	}
 	pool := newPool(t, mp.PoolConfig{
 		Workers: 3, Setup: setupIf.With(files), Recycle: mp.Recycle{Idle: time.Millisecond},
-		// No place is tried again during the test.
+		// No start is retried during the test.
 		Restart: mp.Restart{Attempts: 1, Backoff: time.Hour, MaxBackoff: time.Hour}, Output: mp.Output{Logger: slog.New(slog.DiscardHandler)},
 	})
 	if err := pool.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "all workers have left", func() bool { s := pool.Stats(); return s.Serving == 0 && s.Started >= 3 })
-	if err := pool.Ready(t.Context()); err != nil { // so their places are known to be empty
+	if err := pool.Ready(t.Context()); err != nil { // workers that were idle count as ready
 		t.Fatal(err)
 	}
 	if err := os.Remove(files.Must); err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Every worker pays for what the root imports.
+// The root does not import heavy packages, which every worker would initialize.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {

@@ -45,7 +45,7 @@ func TestNothingIsKeptAlive(t *testing.T) {
 
 var lengthOf = mp.Register("lengthOf", func(_ context.Context, b *[]byte) (int, error) { return len(*b), nil })
 
-// E8: an error says which state ended the task.
+// E8: the error of a task tells why the task did not succeed.
 func TestErrorsTellTheState(t *testing.T) {
 	ended, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
@@ -63,8 +63,7 @@ func TestErrorsTellTheState(t *testing.T) {
 	}
 }
 
-// B13: what all tasks need is sent once to each worker, as the argument of its
-// setup, and not with each task.
+// B13: data that all tasks need can be sent to each worker once, as the argument of its Setup.
 func TestSharedOnce(t *testing.T) {
 	model := make([]int, 100_000)
 	for i := range model {

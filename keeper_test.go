@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// keepers are this program's children that keep workers.
+// keepers returns the children of this process that are keepers of workers.
 func keepers() (pids []int) {
 	for _, pid := range childrenOf("self") {
 		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); strings.Contains(string(env), "\x00MP_PROCESS_KEPT=") {
@@ -38,7 +38,7 @@ func childrenOf(who string) (pids []int) {
 	return pids
 }
 
-// nextKeeper waits for a keeper that is none of the old ones, to whom it adds it.
+// nextKeeper waits for a keeper that is not in old, and adds it to old.
 func nextKeeper(t *testing.T, old map[int]bool) (pid int) {
 	t.Helper()
 	for deadline := time.Now().Add(never); ; {
@@ -54,7 +54,7 @@ func nextKeeper(t *testing.T, old map[int]bool) (pid int) {
 	}
 }
 
-// Who kills keepers while they start says nothing about the next ones.
+// Keepers that are killed while they start do not count as failed attempts.
 func TestKeepersKilledAtStart(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain mp.Containment) {
 		if contain == mp.ContainGroup {
@@ -73,7 +73,7 @@ func TestKeepersKilledAtStart(t *testing.T) {
 	})
 }
 
-// A keeper that is killed takes along what its worker has started.
+// When a keeper is killed, its worker and the processes that the worker has started die.
 func TestKilledKeeperTakesTheGroup(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain mp.Containment) {
 		if contain == mp.ContainGroup {
@@ -85,7 +85,7 @@ func TestKilledKeeperTakesTheGroup(t *testing.T) {
 			if _, err := mp.Call(t.Context(), pool, child, 0); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "a child", func() bool { return len(sleepers(mark)) == 1 }) // its exec may not be over
+			until(t, "a child", func() bool { return len(sleepers(mark)) == 1 }) // it may not have called exec yet
 			for _, pid := range keepers() {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}
@@ -95,7 +95,7 @@ func TestKilledKeeperTakesTheGroup(t *testing.T) {
 	})
 }
 
-// Close does not wait for a keeper that somebody has stopped while it started.
+// Close does not wait for a keeper that was stopped while it was starting.
 func TestCloseWhileStartingKeeperIsStopped(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain mp.Containment) {
 		if contain == mp.ContainGroup {
@@ -131,7 +131,7 @@ func TestCloseWhileStartingKeeperIsStopped(t *testing.T) {
 	})
 }
 
-// state is a process's as /proc tells it, in one letter.
+// state returns the letter that describes the state of a process in /proc.
 func state(pid int) string {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(b), ") ")
@@ -139,8 +139,8 @@ func state(pid int) string {
 	return letter
 }
 
-// A worker whose end is not known for a while, though it has closed its socket long ago, is not taken for one that
-// closed its socket and lives on.
+// A worker whose socket is closed long before its keeper reports its end is not taken for a live
+// worker that has closed its socket.
 func TestSlowReportOfTheEnd(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain mp.Containment) {
 		if contain == mp.ContainGroup {

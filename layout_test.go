@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A file holds one noun, with its config and its errors: between 40 and 450 lines.
+// Each file has 40 to 450 lines. It is about one noun, with its config and its errors.
 func TestFileSizes(t *testing.T) {
 	for _, dir := range []string{".", "ipc"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))

@@ -26,7 +26,7 @@ import (
 type usage struct{ Nice, Files, Core, Peak int }
 
 var (
-	// fill touches so many bytes, a piece at a time, and keeps them.
+	// fill allocates and touches the given number of bytes, 1 MiB at a time, and keeps them.
 	fill = mp.Register("fill", func(_ context.Context, f filling) (int, error) {
 		var all [][]byte
 		for n := f.Bytes; n > 0; n -= 1 << 20 {
@@ -63,8 +63,8 @@ var (
 	})
 )
 
-// A task that wants 4 GiB under a cap of 256 MiB ends as out of memory, and never
-// had much more than the cap; the others go on, and so does what fits.
+// A task that needs 4 GiB with a limit of 256 MiB fails with ReasonOutOfMemory, and never has much
+// more than the limit. A task that stays within the limit then succeeds.
 func TestMemoryLimit(t *testing.T) {
 	if race.Enabled {
 		outgrowsLimit(t, "", "samples")
@@ -73,8 +73,8 @@ func TestMemoryLimit(t *testing.T) {
 	outgrowsLimit(t, "", "RLIMIT_DATA, samples")
 }
 
-// The same by a control group. One that has no memory controller leaves it to the
-// other limit, and Stats says so.
+// A control group enforces the limit too. If it has no memory controller, the other mechanisms
+// enforce the limit, and Stats reports that.
 func TestMemoryLimitOfCgroup(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
@@ -101,7 +101,7 @@ func hasMemory(t *testing.T, group string) bool {
 
 func outgrowsLimit(t *testing.T, group, by string) {
 	limit := 256 << 20
-	if race.Enabled { // the detector's shadow of the memory counts, and is written in large pieces
+	if race.Enabled { // the detector's shadow memory counts, and is written in large pieces
 		limit = 768 << 20
 	}
 	file := filepath.Join(t.TempDir(), "peak")
@@ -120,7 +120,7 @@ func outgrowsLimit(t *testing.T, group, by string) {
 			t.Fatalf("what fits: %d, %v", n, err)
 		}
 	}
-	const garbage, program = 48 << 20, 32 << 20 // what the limit leaves for the first; pages of the program's file
+	const garbage, program = 48 << 20, 32 << 20 // the limit's allowance for garbage; pages of the program's file
 	if peak := peakIn(t, file); peak == 0 || peak > limit+garbage+program && !race.Enabled {
 		t.Errorf("a worker had %d MiB", peak>>20)
 	}
@@ -128,10 +128,10 @@ func outgrowsLimit(t *testing.T, group, by string) {
 
 type filling struct {
 	Bytes int
-	File  string // where to note how much memory the process has had
+	File  string // where to note the peak memory of the process
 }
 
-// note appends the line about it.
+// note appends the peak memory of the process to the file.
 func (f filling) note() error {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -193,7 +193,7 @@ func TestOtherLimits(t *testing.T) {
 	}
 }
 
-// processors are those that this program may run on.
+// processors returns the processors that this process may run on.
 func processors(t *testing.T) (numbers []int) {
 	var mine unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &mine); err != nil {
@@ -207,7 +207,7 @@ func processors(t *testing.T) (numbers []int) {
 	return numbers
 }
 
-// B9: each place has its processors, also when a spare or a replacement fills it.
+// B9: each slot has its processors, also when a spare or a replacement fills it.
 func TestPinning(t *testing.T) {
 	var sets [][]int
 	for _, n := range processors(t) {
@@ -233,7 +233,7 @@ func TestPinning(t *testing.T) {
 	}
 }
 
-// noteCPU appends the processor that it may run on, -1 for more than one.
+// noteCPU appends the number of the only processor that it may run on, or -1, to a file.
 var noteCPU = mp.Register("noteCPU", func(_ context.Context, file string) (int, error) {
 	cpu, err := onlyCPU()
 	if err != nil {
@@ -248,7 +248,7 @@ var noteCPU = mp.Register("noteCPU", func(_ context.Context, file string) (int, 
 	return 0, err
 })
 
-// Workers are pinned before their Setup; so are spares, if all have the same
+// Workers are pinned before their Setup runs. Spares are too if all workers have the same
 // processors.
 func TestSetupIsPinned(t *testing.T) {
 	mine := processors(t)
@@ -270,7 +270,7 @@ func TestSetupIsPinned(t *testing.T) {
 	})
 }
 
-// affinities are the sets of processors that a process's threads may use.
+// affinities returns the distinct sets of processors that the threads of a process may use.
 func affinities(t *testing.T, pid int) (sets []string) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if err != nil {
@@ -286,8 +286,8 @@ func affinities(t *testing.T, pid int) (sets []string) {
 	return slices.Compact(sets)
 }
 
-// When memory is short the system is to choose a worker and not its parent, whatever the parent's
-// own figure is: that of a worker is high already.
+// When memory is short, the system kills a worker rather than its parent, because a worker has a
+// higher oom_score_adj. That holds too if the parent is itself a worker.
 func TestWorkersGoFirst(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	scores, err := mp.Call(t.Context(), pool, oomScores, 2)
@@ -310,7 +310,7 @@ func oomScore() (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-// oomScores are those of a worker, of a worker of its own, and so on.
+// oomScores returns the scores of n nested workers, the outermost first.
 var oomScores *mp.Func[int, []int]
 
 func init() {
@@ -329,8 +329,8 @@ func init() {
 	})
 }
 
-// However a task allocates, its worker ends before it has had much more than its limit, while four do so at once and
-// this program keeps all processors busy.
+// However a task allocates memory, its worker ends before it has used much more than its limit.
+// That holds while four tasks allocate at once and their parent keeps all processors busy.
 func TestMemoryLimitOfEachWay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("another program does it, which -race does not reach")
@@ -363,7 +363,7 @@ func TestMemoryLimitOfEachWay(t *testing.T) {
 
 var memoryRuns = flag.Int("memory.runs", 1, "how often each way to allocate is tried")
 
-// Shared memory and files that are mapped do not count.
+// Shared memory and mapped files do not count.
 func TestMemoryLimitIsOfPrivateMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it reads gigabytes")
@@ -392,7 +392,7 @@ type reading struct {
 }
 
 var readWhole = mp.Register("readWhole", func(_ context.Context, r reading) (sum int64, err error) {
-	s := r.Array.Slice() // of which what is read takes memory
+	s := r.Array.Slice() // only the pages that are read take memory
 	for i := len(s) - 512<<20/8; i < len(s); i += 4096 / 8 {
 		sum += s[i]
 	}
@@ -416,7 +416,7 @@ var readWhole = mp.Register("readWhole", func(_ context.Context, r reading) (sum
 	return sum, r.Array.Close()
 })
 
-// A worker that has too much before it serves says that this is why it does not.
+// If a worker exceeds its limit in Setup, the StartError says so.
 func TestMemoryLimitInSetup(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
@@ -430,7 +430,7 @@ func TestMemoryLimitInSetup(t *testing.T) {
 
 var hoardHuge = mp.Register("hoardHuge", func(_ context.Context, n int) (int, error) {
 	m, err := unix.MmapPtr(-1, 0, nil, uintptr(n), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
-	if err == nil { // as the Go runtime does, which would crash sometimes
+	if err == nil { // like the Go runtime, which however may crash when it is refused
 		_, err = unix.MmapPtr(-1, 0, m, uintptr(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED)
 	}
 	if err != nil {
@@ -439,12 +439,12 @@ var hoardHuge = mp.Register("hoardHuge", func(_ context.Context, n int) (int, er
 	select {}
 })
 
-// recycling keeps some MiB in use and replaces each piece of them several times.
+// recycling keeps mib MiB in use, and replaces each MiB several times.
 var recycling = mp.Register("recycling", func(_ context.Context, mib int) (sum int, _ error) {
 	kept := make([][]byte, mib)
 	for i := range 10 * mib {
 		piece := make([]byte, 1<<20)
-		for j := i % 4096; j < len(piece); j += 4096 { // untouched memory is allocated faster than any collector frees it
+		for j := i % 4096; j < len(piece); j += 4096 { // without touching it, the task would allocate faster than the collector frees
 			piece[j] = 1
 		}
 		kept[i%mib] = piece
@@ -455,7 +455,7 @@ var recycling = mp.Register("recycling", func(_ context.Context, mib int) (sum i
 	return sum, nil
 })
 
-// A task that leaves much garbage, and has never as much in use as it may, goes on.
+// A task that produces much garbage, but never uses as much memory as its limit, succeeds.
 func TestMemoryLimitAndGarbage(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
@@ -471,7 +471,7 @@ func TestMemoryLimitAndGarbage(t *testing.T) {
 	}
 }
 
-// The least limit that is allowed leaves room for a task.
+// The smallest limit that is allowed leaves room for a task.
 func TestLeastMemoryLimit(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
@@ -495,8 +495,8 @@ var putLarge = mp.Register("putLarge", func(ctx context.Context, q *ipc.Queue[[]
 	return 1000, nil
 })
 
-// A producer that puts more than its memory allows dies of that; what it had put is whole,
-// and others go on.
+// A producer that puts more elements than its memory limit allows is killed. The elements that it
+// has put are intact, and others can use the queue.
 func TestQueueUnderMemoryLimit(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector's shadow of the memory needs more than the limit")
