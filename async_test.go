@@ -111,6 +111,7 @@ func TestAsyncCancelled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			four, err := fourth.Result(t.Context())
 			if err != nil || four[0] <= two[0] {
 				t.Error(two, four, err)

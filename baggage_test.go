@@ -80,12 +80,14 @@ func TestBaggage(t *testing.T) {
 			}
 		}
 	}
+
 	var futures []*mp.Future[[]string]
 	for i := range 20 {
 		in := make([]carrying, 300)
 		in[i].Text = long
 		futures = append(futures, mp.MapAsync(requested(t.Context(), strings.Repeat("r", i)), pool, request, in))
 	}
+
 	for i, f := range futures {
 		out, err := f.Result(t.Context())
 		if err != nil {
@@ -97,12 +99,14 @@ func TestBaggage(t *testing.T) {
 			}
 		}
 	}
+
 	in := slices.Repeat([]carrying{{Text: "!"}}, 100)
 	in[50].Once = t.TempDir() + "/once"
 	out, err := mp.Map(requested(t.Context(), "again"), pool, request, in, mp.Retries(1))
 	if err != nil || slices.ContainsFunc(out, func(s string) bool { return s != "again!" }) {
 		t.Errorf("%q, %v", out, err)
 	}
+
 	if got, err := mp.Call(requested(t.Context(), "deep"), pool, nestedRequest, carrying{Text: "er"}); got != "deeper" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -120,6 +124,7 @@ func TestBaggageTrouble(t *testing.T) {
 				t.Errorf("%s: %v", s, err)
 			}
 		}
+
 		much := requested(t.Context(), strings.Repeat("x", 9000))
 		_, err := mp.Call(much, ex, request, carrying{})
 		_, err2 := mp.Submit(much, ex, request, carrying{}).Result(t.Context())
@@ -132,10 +137,12 @@ func TestBaggageTrouble(t *testing.T) {
 				t.Error(err)
 			}
 		}
+
 		if got, err := mp.Call(requested(t.Context(), "ok"), ex, request, carrying{}); got != "ok" || err != nil {
 			t.Errorf("afterwards: %q, %v", got, err)
 		}
 	}
+
 	for _, f := range []func(){
 		func() { mp.RegisterBaggage(nil, nil) },
 		func() {

@@ -62,6 +62,7 @@ func TestCancelHeeded(t *testing.T) {
 		}
 		end()
 	}
+
 	if now := onePID(t, pool); now != pid {
 		t.Errorf("the worker was replaced: %d, now %d", pid, now)
 	}
@@ -83,6 +84,7 @@ func TestCancelIgnored(t *testing.T) {
 	if !errors.As(err, &w) || w.Reason != mp.ReasonCancelled || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+
 	if v, err := behind.Result(t.Context()); v != 25 || err != nil {
 		t.Errorf("the task behind it: %d, %v", v, err)
 	}
@@ -102,6 +104,7 @@ func TestCancelPending(t *testing.T) { // F2
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	var all []*mp.Future[int]
 	for i := range 10 {
 		all = append(all, mp.Submit(t.Context(), pool, note, noted{N: i, File: file}))
@@ -114,6 +117,7 @@ func TestCancelPending(t *testing.T) { // F2
 			t.Errorf("got %v, %s", err, f.State())
 		}
 	}
+
 	first.Cancel()
 	end()
 	for i, f := range all[5:] {
@@ -121,6 +125,7 @@ func TestCancelPending(t *testing.T) { // F2
 			t.Errorf("got %d, %v", v, err)
 		}
 	}
+
 	for i, n := range readNotes(t, file) {
 		if i < 5 || n != 1 {
 			t.Errorf("task %d was run %d times", i, n)
@@ -139,6 +144,7 @@ func TestCancelMap(t *testing.T) {
 		_, err := mp.Map(ctx, pool, wait, in)
 		result <- err
 	}()
+
 	end := open()
 	cancel()
 	if err := <-result; !errors.Is(err, context.Canceled) {
@@ -157,15 +163,17 @@ func TestCancelOnStoppedWorker(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil { // the signal takes effect later
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil { // it may not have stopped yet
 		t.Fatal(err)
 	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	f := mp.Submit(ctx, pool, square, 1)
 	cancel()
 	if _, err := f.Result(t.Context()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -184,12 +192,14 @@ func TestStreamBreak(t *testing.T) {
 			<-release
 		}
 	}
+
 	for v, err := range mp.Stream(t.Context(), pool, square, blocked) {
 		if v != 1 || err != nil {
 			t.Errorf("got %d, %v", v, err)
 		}
 		break
 	}
+
 	// A slow input does not delay results.
 	n := 0
 	for range mp.Stream(t.Context(), pool, square, blocked) {
@@ -210,12 +220,14 @@ func TestStreamReadsAheadLittle(t *testing.T) {
 			read <- struct{}{}
 		}
 	}
+
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
 		for range mp.Stream(ctx, pool, wait, input) {
 		}
 	}()
+
 	end := open()
 	cancel()
 	<-over
@@ -266,6 +278,7 @@ func TestOneContextOfMany(t *testing.T) {
 			t.Fatalf("task %d: %v", i, err)
 		}
 	}
+
 	if s := first.State(); s != mp.Running {
 		t.Errorf("a task of another context is %v", s)
 	}
@@ -283,6 +296,7 @@ func TestOneContextOfMany(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	if done.watched.Load() != done.left.Load() {
 		t.Errorf("watched %d times, left %d times", done.watched.Load(), done.left.Load())
 	}

@@ -71,6 +71,7 @@ func TestControlGroupsMadeByTasks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if err := pool.Close(); err != nil {
 				t.Error(err)
 			}
@@ -81,6 +82,7 @@ func TestControlGroupsMadeByTasks(t *testing.T) {
 				t.Errorf("process %d is left", pid)
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}
+
 			_ = os.Remove(sub)
 			_ = os.Remove(filepath.Dir(sub))
 		})

@@ -50,6 +50,7 @@ func TestChaos(t *testing.T) {
 	if *chaosUser || testing.Short() {
 		rounds = 1 // after giving up root there is no way back
 	}
+
 	for round := uint64(0); round < rounds || !*chaosUser && time.Since(began) < *chaosFor; round++ {
 		r := rand.New(rand.NewPCG(seed, round))
 		if !t.Run("", func(t *testing.T) { newChaos(t, r).run(r.IntN(2) == 0) }) {
@@ -67,6 +68,7 @@ func TestChaosOfUser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it is one more round")
 	}
+
 	dir, err := os.MkdirTemp("", "mp-test-") // other users cannot enter the parent of t.TempDir
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +77,7 @@ func TestChaosOfUser(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
+
 	began := time.Now()
 	for once := true; once || time.Since(began) < *chaosFor; once = false {
 		seed := cmp.Or(*chaosSeed, rand.Uint64())
@@ -136,22 +139,26 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 			t.Fatal(err)
 		}
 	}
+
 	if r.IntN(4) == 0 && os.Getuid() == 0 && !*chaosUser {
 		var err error
 		if x.hangs, _, _, err = tryHang(t); err == nil {
 			x.stuck = chaosStuck
 		}
 	}
+
 	var mu sync.Mutex
 	x.seed = func() *rand.Rand {
 		mu.Lock()
 		defer mu.Unlock()
 		return rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
 	}
+
 	config := mp.PoolConfig{
 		Workers: 1 + r.IntN(4), Procs: 1, Backlog: 1 + r.IntN(30), Spares: r.IntN(3), Grace: 20 * time.Millisecond,
 		Output: mp.Output{Stdout: io.Discard, Stderr: io.Discard, Logger: slog.New(slog.DiscardHandler)},
 	}
+
 	switch r.IntN(4) {
 	case 0:
 		config.Recycle.Tasks = 1 + r.IntN(30)
@@ -160,10 +167,12 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 	case 2:
 		config.Recycle.Memory = 8<<20 + int64(r.IntN(8<<20))
 	}
+
 	if r.IntN(4) == 0 {
 		config.RequireContainment = mp.ContainSubreaper
 		config.Recycle.Tasks *= 5 // a start takes longer
 	}
+
 	if x.starve = r.IntN(4) == 0; x.starve {
 		config.Limits.OpenFiles = 256 // or workers would inherit the limit that starveStarts sets
 		config.Restart.Attempts = 1 + r.IntN(3)
@@ -193,6 +202,7 @@ func (x *chaos) run(abrupt bool) {
 	if x.starve {
 		harm.Go(func() { x.starveStarts(over) })
 	}
+
 	for range chaosCallers {
 		callers.Go(x.use)
 	}
@@ -202,6 +212,7 @@ func (x *chaos) run(abrupt bool) {
 		}
 		x.end()
 	}
+
 	x.await(&callers)
 	close(over)
 	harm.Wait()
@@ -209,6 +220,7 @@ func (x *chaos) run(abrupt bool) {
 		x.recovers()
 		x.end()
 	}
+
 	_ = x.pool.Close()
 	x.check()
 }
@@ -242,6 +254,7 @@ func (x *chaos) recovers() {
 	if err != nil {
 		x.t.Errorf("full strength: %v", err)
 	}
+
 	squares, err := mp.Map(ctx, x.pool, square, []int{1, 2, 3})
 	if err != nil || len(squares) != 3 || squares[2] != 9 {
 		x.t.Errorf("in the end: %v, %v", squares, err)
@@ -275,6 +288,7 @@ func (x *chaos) harm(over chan struct{}) {
 			return
 		case <-time.After(time.Duration(r.IntN(3000)) * time.Microsecond):
 		}
+
 		if x.calls.Load() == before {
 			continue
 		}
@@ -283,6 +297,7 @@ func (x *chaos) harm(over chan struct{}) {
 			x.resize(1 + r.IntN(5))
 			continue
 		}
+
 		fd, ok := x.victim(r)
 		if !ok {
 			continue
@@ -318,6 +333,7 @@ func (x *chaos) starveStarts(over chan struct{}) {
 		x.t.Error(err)
 		return
 	}
+
 	r := x.seed()
 	for {
 		select {
@@ -377,6 +393,7 @@ func (x *chaos) victim(r *rand.Rand) (pidfd int, ok bool) {
 	if err != nil {
 		return -1, false
 	}
+
 	for _, now := range x.pool.Workers() {
 		if now.PID == w.PID && now.Started.Equal(w.Started) {
 			return fd, true
@@ -417,6 +434,7 @@ func (x *chaos) tasks(r *rand.Rand) (in []chaosTask, c circumstances, opts []mp.
 		hang = hang || t.Deed.mayHang()
 		in = append(in, t)
 	}
+
 	c.timed = r.IntN(3) == 0
 	c.cancelled = hang && !c.timed || r.IntN(6) == 0
 	if c.timed {
@@ -425,6 +443,7 @@ func (x *chaos) tasks(r *rand.Rand) (in []chaosTask, c circumstances, opts []mp.
 	if r.IntN(3) == 0 {
 		opts = append(opts, mp.ChunkSize(1+r.IntN(20)))
 	}
+
 	return in, c, opts
 }
 
@@ -449,6 +468,7 @@ func (x *chaos) settle(t chaosTask, out []byte, err error, c circumstances) {
 		x.broken[w.PID] = err
 		return
 	}
+
 	if wrong := t.judge(out, err, c); wrong != "" {
 		x.t.Errorf("task %+v, %+v: %s", t, c, wrong)
 	}
@@ -471,11 +491,13 @@ func (x *chaos) check() {
 			x.t.Errorf("process %d wrote nowhere: %v", pid, err)
 		}
 	}
+
 	for n := range times {
 		if times[n] > 1 {
 			x.t.Errorf("task %d was run %d times", n, times[n])
 		}
 	}
+
 	for n := range x.ended {
 		if times[n] != 1 {
 			x.t.Errorf("task %d has a result and was run %d times", n, times[n])

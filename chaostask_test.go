@@ -56,6 +56,7 @@ var doChaos = mp.Register("chaos", func(ctx context.Context, t chaosTask) ([]byt
 	if err := t.note(); err != nil {
 		return nil, err
 	}
+
 	switch t.Deed {
 	case answerLarge:
 		return append(t.result(), make([]byte, 200<<10)...), nil
@@ -90,6 +91,7 @@ var doChaos = mp.Register("chaos", func(ctx context.Context, t chaosTask) ([]byt
 		_, err := os.ReadFile(t.Hangs)
 		return nil, fmt.Errorf("it hangs no more: %w", err)
 	}
+
 	return t.result(), nil
 })
 
@@ -126,6 +128,7 @@ func overwriteShared() error {
 	if err != nil {
 		return err
 	}
+
 	mem, err := os.OpenFile("/proc/self/mem", os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -139,6 +142,7 @@ func overwriteShared() error {
 		if _, err := fmt.Sscanf(line, "%x-%x", &lo, &hi); err != nil {
 			return err
 		}
+
 		for range 1 + rand.IntN(8) {
 			b := make([]byte, 1+rand.Int64N(min(hi-lo, 64<<10)))
 			for i := range b {
@@ -152,8 +156,10 @@ func overwriteShared() error {
 				return err
 			}
 		}
+
 		return nil
 	}
+
 	return errors.New("it shares nothing")
 }
 

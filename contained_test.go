@@ -48,6 +48,7 @@ func TestProcessEndsContained(t *testing.T) {
 				t.Errorf("%s: exit code %d, %v", how, code, err)
 			}
 		}
+
 		for how, c := range map[string]struct {
 			end  func(*mp.Process[string]) error
 			want syscall.Signal
@@ -143,6 +144,7 @@ func (n nest) do(ctx context.Context) error {
 	if n.CPU > 0 {
 		c.Limits.CPUs = [][]int{{n.CPU - 1}}
 	}
+
 	pool, err := mp.NewPool(c)
 	if err != nil {
 		return err
@@ -156,6 +158,7 @@ func (n nest) do(ctx context.Context) error {
 			return errors.Join(errors.New("it is not pinned"), err)
 		}
 	}
+
 	if n.Memory == 0 {
 		return nil
 	}
@@ -168,6 +171,7 @@ func (n nest) do(ctx context.Context) error {
 	if s := pool.Stats(); s.Recycled != 1 || s.Died != 0 {
 		return errors.New("a large worker went on")
 	}
+
 	return nil
 }
 
@@ -177,6 +181,7 @@ func TestNestedContained(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts some sixty pools")
 	}
+
 	cpu := processors(t)[0]
 	eachContainment(t, func(t *testing.T, outer mp.Containment) {
 		mark := markOf(t)
@@ -188,12 +193,14 @@ func TestNestedContained(t *testing.T) {
 					t.Errorf("%+v: %v", n, err)
 				}
 			}
+
 			if inner == mp.ContainGroup {
 				continue // it does not kill daemons
 			}
 			if _, err := mp.Call(t.Context(), pool, nestLeaves, string(inner)); err != nil {
 				t.Errorf("%s: %v", inner, err)
 			}
+
 			if left := sleepers(mark); len(left) > 0 {
 				t.Errorf("%s: a closed pool has left %v", inner, left)
 				for pid := range left {

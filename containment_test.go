@@ -38,10 +38,12 @@ func TestContainment(t *testing.T) {
 	if err := os.Chmod(dir, 0o555); err != nil {
 		t.Fatal(err)
 	}
+
 	uids := []int{os.Getuid()}
 	if uids[0] == 0 {
 		uids = append(uids, nobody)
 	}
+
 	for _, uid := range uids {
 		for _, containment := range []mp.Containment{"", mp.ContainGroup, mp.ContainSubreaper, mp.ContainNamespace, mp.ContainCgroup} {
 			for _, how := range []string{"worker", "close", "SIGKILL"} {
@@ -88,14 +90,17 @@ func contain(t *testing.T, exe string, uid int, containment mp.Containment, how,
 	if uid != os.Getuid() {
 		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
 	}
+
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +112,7 @@ func contain(t *testing.T, exe string, uid int, containment mp.Containment, how,
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	})
+
 	words := bufio.NewScanner(out)
 	next := func() string { words.Scan(); return words.Text() }
 	if word := next(); word != "bred" {
@@ -115,6 +121,7 @@ func contain(t *testing.T, exe string, uid int, containment mp.Containment, how,
 		}
 		t.Fatal(word)
 	}
+
 	until(t, "all that the task has started", func() bool { return len(sleepers(mark)) == 5 })
 	if how == "SIGKILL" {
 		_ = c.Process.Kill()
@@ -124,6 +131,7 @@ func contain(t *testing.T, exe string, uid int, containment mp.Containment, how,
 			t.Fatal(word)
 		}
 	}
+
 	want := []string{}
 	if containment == "" || containment == mp.ContainGroup {
 		want = []string{"1003", "1004", "1005"}
@@ -180,6 +188,7 @@ func cgroups(t *testing.T) map[string]string {
 	if err != nil {
 		t.Skip(err)
 	}
+
 	for line := range strings.Lines(string(b)) {
 		id, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
 		controllers, path, _ := strings.Cut(rest, ":")
@@ -197,6 +206,7 @@ func cgroups(t *testing.T) map[string]string {
 			}
 		}
 	}
+
 	if len(found) == 0 {
 		t.Skip("no control group in which others can be made")
 	}
@@ -226,6 +236,7 @@ func delegate(t *testing.T, parent string, uid int, version string) (group strin
 			})
 		}
 	})
+
 	fd = -1
 	if version == "v2" {
 		if err := os.Mkdir(own, 0o755); err != nil {
@@ -236,6 +247,7 @@ func delegate(t *testing.T, parent string, uid int, version string) (group strin
 		}
 		t.Cleanup(func() { _ = unix.Close(fd) })
 	}
+
 	for _, dir := range []string{group, own} {
 		for _, file := range []string{"", "cgroup.procs", "cgroup.subtree_control"} {
 			if err := os.Chown(filepath.Join(dir, file), uid, -1); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -243,5 +255,6 @@ func delegate(t *testing.T, parent string, uid int, version string) (group strin
 			}
 		}
 	}
+
 	return group, fd
 }

@@ -61,6 +61,7 @@ func TestInlinePool(t *testing.T) {
 	if pid, err := mp.Call(ctx, pool, whereAmI, struct{}{}); pid != os.Getpid() || err != nil || setUps != 3 {
 		t.Errorf("in %d, %v; %d", pid, err, setUps)
 	}
+
 	open := must(ipc.NewEvent())
 	waiting := make([]*mp.Future[string], 5) // more than the pool has workers
 	for i := range waiting {
@@ -71,6 +72,7 @@ func TestInlinePool(t *testing.T) {
 	if len(s.PerWorker) != 2 || s.PerWorker[0].PID != os.Getpid() || !strings.HasSuffix(s.PerWorker[0].Func, ".last") || s.PerWorker[0].Begun.IsZero() {
 		t.Errorf("%+v", s)
 	}
+
 	if err := errors.Join(pool.Resize(4), pool.Ready(ctx)); err != nil {
 		t.Error(err)
 	}
@@ -78,11 +80,13 @@ func TestInlinePool(t *testing.T) {
 	if err := errors.Join(pool.Resize(1), open.Set()); err != nil {
 		t.Error(err)
 	}
+
 	for _, f := range waiting {
 		if v, err := f.Result(ctx); v != "on" || err != nil {
 			t.Error(v, err)
 		}
 	}
+
 	until(t, "there is one", func() bool { return len(pool.Workers()) == 1 })
 	if err := pool.Shutdown(ctx); err != nil || tornDown != 4 {
 		t.Errorf("%v; %d", err, tornDown)
@@ -118,6 +122,7 @@ func TestInlinePoolEnds(t *testing.T) {
 			}
 		}
 	}
+
 	tornDown = 0
 	arg := []int{1}
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Teardown: tearMany.With(arg)})
@@ -125,11 +130,13 @@ func TestInlinePoolEnds(t *testing.T) {
 	if err := pool.Shutdown(t.Context()); err != nil || tornDown != 1 {
 		t.Errorf("%v, %d", err, tornDown)
 	}
+
 	pool = newPool(t, mp.PoolConfig{Workers: 1, Teardown: tearMany.With(arg)})
 	_ = pool.Close()
 	if err := pool.Shutdown(t.Context()); err != nil || tornDown != 1 {
 		t.Errorf("after Close: %v, %d", err, tornDown)
 	}
+
 	var said traced
 	pool = newPool(t, mp.PoolConfig{Workers: 1, Teardown: waitForEnd.With(struct{}{}), Output: mp.Output{Stderr: &said}})
 	soon, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
@@ -152,6 +159,7 @@ func TestInlinePoolResizes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	if s := pool.Stats(); s.Busy != 4 || len(s.PerWorker) != 4 {
 		t.Errorf("%d of %d are busy", s.Busy, len(s.PerWorker))
 	}
@@ -176,6 +184,7 @@ func TestInlineTraceHandlers(t *testing.T) {
 			panic("in a handler, on purpose")
 		})
 	}))}})
+
 	if _, err := mp.Call(t.Context(), pool, whereAmI, struct{}{}); err != nil {
 		t.Error(err)
 	}
@@ -215,10 +224,12 @@ func TestInlineProcess(t *testing.T) {
 			t.Errorf("%s: %q, %v, %d", how, v, err, got)
 		}
 	}
+
 	p := must(mp.NewProcess(waitForEnd, struct{}{}, mp.ProcessConfig{}))
 	if err := p.Start(); err != nil || p.PID() != os.Getpid() || !p.Alive() {
 		t.Fatal(err)
 	}
+
 	if err := p.Terminate(); err != nil {
 		t.Error(err)
 	}
@@ -289,17 +300,20 @@ func TestNoDeadline(t *testing.T) {
 			if err := pool.Ready(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+
 			pids := pool.Workers()
 			hour, stop := context.WithTimeout(t.Context(), time.Hour)
 			defer stop()
 			if told, err := mp.Call(hour, pool, hasDeadline, struct{}{}); told || err != nil {
 				t.Errorf("its context has a deadline: %v", err)
 			}
+
 			over, cancel := context.WithTimeout(t.Context(), 0)
 			defer cancel()
 			if _, err := mp.Call(over, pool, whereAmI, struct{}{}); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("what has not begun: %v", err)
 			}
+
 			for _, c := range []struct {
 				name, want string
 				ctx        func() (context.Context, context.CancelFunc)
@@ -320,17 +334,20 @@ func TestNoDeadline(t *testing.T) {
 				} else if _, ok := ctx.Deadline(); ok {
 					<-ctx.Done()
 				}
+
 				select { // by then the task would have been killed
 				case <-f.Done():
 					t.Errorf("%s: %v", c.name, f.Err())
 				case <-time.After(100 * time.Millisecond):
 				}
+
 				goOn()
 				if got, err := f.Result(t.Context()); got != c.want || err != nil {
 					t.Errorf("%s: %q, %v", c.name, got, err)
 				}
 				cancel()
 			}
+
 			soon, cancel := context.WithTimeout(t.Context(), time.Second) // the task starts earlier
 			defer cancel()
 			f := mp.Submit(soon, pool, waitForEnd, struct{}{})
@@ -340,6 +357,7 @@ func TestNoDeadline(t *testing.T) {
 			if _, err := f.Result(t.Context()); !errors.Is(err, context.Canceled) {
 				t.Errorf("cancelled after its deadline: %v", err)
 			}
+
 			if _, err := mp.Map(t.Context(), pool, failLate, []bool{true, false}, mp.ChunkSize(1)); err == nil || !strings.Contains(err.Error(), "element 0") {
 				t.Errorf("an error that is like a deadline: %v", err)
 			}
@@ -412,6 +430,7 @@ func TestTrace(t *testing.T) {
 					t.Error(err)
 				}
 			}
+
 			_ = pool.Close()
 			rest := log.String()
 			for _, line := range want {
@@ -435,6 +454,7 @@ func TestTraceOfAll(t *testing.T) {
 	if _, err := mp.Call(t.Context(), pool, last, lasting{Die: true}); err == nil {
 		t.Error("it did not die")
 	}
+
 	until(t, "one has taken its place", func() bool { return strings.Contains(log.String(), "was a spare") })
 	_ = pool.Close()
 	started, ended := map[string]bool{}, map[string]bool{}
@@ -448,6 +468,7 @@ func TestTraceOfAll(t *testing.T) {
 			ended[name] = true
 		}
 	}
+
 	if len(started) < 4 || !maps.Equal(started, ended) {
 		t.Errorf("started: %v, ended: %v\n%s", started, ended, log.String())
 	}

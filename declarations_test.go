@@ -55,6 +55,7 @@ func (d *declarations) names(pkg string) map[string]bool {
 	if all := d.pkgs[pkg]; all != nil {
 		return all
 	}
+
 	dir := d.dir(pkg)
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil || len(files) == 0 {
@@ -75,6 +76,7 @@ func (d *declarations) names(pkg string) map[string]bool {
 			embeds(embedded, decl)
 		}
 	}
+
 	promote(all, embedded)
 	d.pkgs[pkg] = all
 	return all

@@ -108,6 +108,7 @@ func TestBehaviours(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, file := range append(strings.Fields(string(out)), "mptest/suite.go") {
 		for _, comment := range aComment.FindAllString(read(t, file), -1) {
 			for _, id := range aBehaviour.FindAllString(comment, -1) {
@@ -117,11 +118,13 @@ func TestBehaviours(t *testing.T) {
 			}
 		}
 	}
+
 	for id, tested := range listed {
 		if !tested {
 			t.Errorf("no test names %s", id)
 		}
 	}
+
 	if len(listed) < 170 {
 		t.Errorf("there are only %d behaviours", len(listed))
 	}

@@ -141,6 +141,7 @@ func ExamplePool_Stats_workers() {
 	if _, err := mp.Map(context.Background(), p, upper, []string{"a", "b", "c"}); err != nil {
 		log.Fatal(err)
 	}
+
 	s := p.Stats() // fmt.Println(s) prints all of it
 	for _, w := range s.PerWorker {
 		fmt.Println("worker", w.Worker, w.State, "has done", w.Done, "tasks")

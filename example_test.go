@@ -78,6 +78,7 @@ func ExampleProcess_ExitCode() {
 	if err := p.Start(); err != nil {
 		log.Fatal(err)
 	}
+
 	_, err = p.Wait(context.Background())
 	var w *mp.WorkerError
 	if errors.As(err, &w) {
@@ -263,6 +264,7 @@ func ExampleAsCompleted() {
 		s, _ := f.Result(ctx)
 		got = append(got, s)
 	}
+
 	slices.Sort(got)
 	fmt.Println(got)
 	// Output: [A B C]

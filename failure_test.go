@@ -55,6 +55,7 @@ func TestDeath(t *testing.T) {
 			}
 		})
 	}
+
 	atFullStrength(t, pool, 2)
 }
 
@@ -131,6 +132,7 @@ func TestExactlyOneTaskIsLost(t *testing.T) {
 	if !errors.As(err, &failed) || len(failed) != killers {
 		t.Fatalf("got %v", err)
 	}
+
 	bad := map[int]bool{}
 	for _, e := range failed {
 		var w *mp.WorkerError
@@ -139,6 +141,7 @@ func TestExactlyOneTaskIsLost(t *testing.T) {
 		}
 		bad[e.Index] = true
 	}
+
 	times := readNotes(t, file)
 	for i, v := range out {
 		if !bad[i] && v != i {
@@ -148,6 +151,7 @@ func TestExactlyOneTaskIsLost(t *testing.T) {
 			t.Errorf("element %d was run %d times", i, times[i])
 		}
 	}
+
 	atFullStrength(t, pool, mp.NumCPU())
 }
 
@@ -173,6 +177,7 @@ func TestKillsAtRandom(t *testing.T) {
 			}
 		}
 	})
+
 	out, err := mp.Map(t.Context(), pool, note, in, mp.AllErrors())
 	stop()
 	killing.Wait()
@@ -190,6 +195,7 @@ func TestKillsAtRandom(t *testing.T) {
 		}
 		missing[e.Index] = true
 	}
+
 	times := readNotes(t, file)
 	for i, v := range out {
 		switch {
@@ -199,6 +205,7 @@ func TestKillsAtRandom(t *testing.T) {
 			t.Errorf("element %d is %d and was run %d times", i, v, times[i])
 		}
 	}
+
 	atFullStrength(t, pool, mp.NumCPU())
 }
 
@@ -253,11 +260,13 @@ func TestLargePayloads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for i, n := range sizes {
 		if len(out[i]) != n || back[i] != n {
 			t.Errorf("%d bytes arrived as %d and %d", n, len(out[i]), back[i])
 		}
 	}
+
 	many := make([]int, 500) // more than any ring holds
 	for i := range many {
 		many[i] = 20 << 10

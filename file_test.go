@@ -69,21 +69,25 @@ func TestFilesTravel(t *testing.T) {
 				t.Cleanup(func() { _ = f.Close() })
 				return f
 			}
+
 			w := withFiles{
 				In: create("in"), Outs: []*os.File{create("out0"), create("out1")},
 				Named: map[string]*os.File{"c": create("c"), "a": create("a"), "b": create("b")}, Any: create("any"),
 				Deep: map[int]struct{ F any }{1: {create("deep1")}, 0: {create("deep0")}},
 			}
+
 			back, err := mp.Call(t.Context(), ex, swapFiles, w)
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			for _, f := range w.all() {
 				name := filepath.Base(f.Name())
 				if b, err := os.ReadFile(f.Name()); string(b) != "seen as "+name+"\n" || err != nil {
 					t.Errorf("%s has %q, %v", name, b, err)
 				}
 			}
+
 			names := func(w withFiles) (names []string) {
 				for _, f := range w.all() {
 					names = append(names, filepath.Base(f.Name()))
@@ -118,6 +122,7 @@ func TestPipesTravel(t *testing.T) {
 		f := must(os.Open(os.DevNull))
 		defer f.Close()
 	}
+
 	r, w := must2(os.Pipe())
 	read := mp.Submit(t.Context(), pool, readAll, r)
 	_ = r.Close() // the worker has a duplicate
@@ -143,6 +148,7 @@ func TestPipesTravel(t *testing.T) {
 			t.Error("a cancelled task has a result")
 		}
 	}
+
 	_ = w.Close()
 	if b, err := io.ReadAll(r); len(b) > 0 || err != nil { // no process has the other end
 		t.Errorf("read %q, %v", b, err)
@@ -182,12 +188,14 @@ func TestManyFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for i, f := range files {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			t.Fatal(err)
 		}
 		defer files[i].Close()
 	}
+
 	in := func(yield func(*os.File, error) bool) {
 		for _, f := range files {
 			if !yield(f, nil) {
@@ -195,6 +203,7 @@ func TestManyFiles(t *testing.T) {
 			}
 		}
 	}
+
 	i := 0
 	for s, err := range mp.Stream(t.Context(), pool, readAll, in) {
 		if len(s) != sizes[i] || err != nil {

@@ -68,10 +68,12 @@ func TestFromPython(t *testing.T) {
 				t.Errorf("there is no %s: %s", code[1], line)
 			}
 		}
+
 		if second := strings.TrimSpace(cells[2]); second != "-" && !inCode.MatchString(second) {
 			t.Errorf("no counterpart: %s", line)
 		}
 	}
+
 	if rows < 60 {
 		t.Fatalf("%d rows", rows)
 	}

@@ -160,12 +160,14 @@ func (s setupArg) do() error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
+
 	if s.Fail != "" {
 		return errors.New(s.Fail)
 	}
 	if s.File == "" {
 		return nil
 	}
+
 	f, err := os.OpenFile(s.File, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ func TestIdleWorkersEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	if s := pool.Stats(); s.Died != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -44,6 +45,7 @@ func TestCallsInSuccessionNeedOneWorker(t *testing.T) {
 	if testing.Short() {
 		rounds = 10
 	}
+
 	for range rounds {
 		pool := newPool(t, mp.PoolConfig{Workers: 4, Recycle: mp.Recycle{Idle: 10 * time.Millisecond}})
 		until(t, "no worker is left", func() bool { s := pool.Stats(); return s.Started == 4 && s.Serving == 0 })
@@ -94,6 +96,7 @@ func TestIdlePlaceIsFilledForWhatWaitsBehindOthers(t *testing.T) {
 	if err := pool.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	begun, name := newFIFO(t)
@@ -120,6 +123,7 @@ func TestVacantPlacesThatCannotBeFilled(t *testing.T) {
 	if err := os.WriteFile(files.Must, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	pool := newPool(t, mp.PoolConfig{
 		Workers: 3, Setup: setupIf.With(files), Recycle: mp.Recycle{Idle: time.Millisecond},
 		// No start is retried during the test.
@@ -128,10 +132,12 @@ func TestVacantPlacesThatCannotBeFilled(t *testing.T) {
 	if err := pool.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	until(t, "all workers have left", func() bool { s := pool.Stats(); return s.Serving == 0 && s.Started >= 3 })
-	if err := pool.Ready(t.Context()); err != nil { // workers that were idle count as ready
+	if err := pool.Ready(t.Context()); err != nil { // then the pool knows that the slots are empty
 		t.Fatal(err)
 	}
+
 	if err := os.Remove(files.Must); err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ func TestNothingIsKeptAlive(t *testing.T) {
 		runtime.AddCleanup(&b, func(int) { alive.Add(-1) }, 0)
 		return &b
 	}
+
 	func() {
 		var futures []*mp.Future[int]
 		for range 3 {
@@ -34,12 +35,14 @@ func TestNothingIsKeptAlive(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		for _, f := range futures {
 			if _, err := f.Result(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}()
+
 	until(t, "all arguments are garbage", func() bool { runtime.GC(); return alive.Load() == 0 })
 }
 

@@ -79,6 +79,7 @@ func TestKilledKeeperTakesTheGroup(t *testing.T) {
 		if contain == mp.ContainGroup {
 			return // it has none
 		}
+
 		mark := markOf(t)
 		pool := newPool(t, mp.PoolConfig{Workers: 1, RequireContainment: contain, Env: []string{mark}})
 		for round := range 3 {
@@ -101,6 +102,7 @@ func TestCloseWhileStartingKeeperIsStopped(t *testing.T) {
 		if contain == mp.ContainGroup {
 			return // it has none
 		}
+
 		for range 50 {
 			pool := newPool(t, mp.PoolConfig{Workers: 1, RequireContainment: contain})
 			old := map[int]bool{}
@@ -108,6 +110,7 @@ func TestCloseWhileStartingKeeperIsStopped(t *testing.T) {
 			if err := pool.Resize(2); err != nil {
 				t.Fatal(err)
 			}
+
 			keeper := nextKeeper(t, old)
 			_ = syscall.Kill(keeper, syscall.SIGSTOP)
 			until(t, "it has stopped", func() bool { return state(keeper) == "T" })
@@ -123,10 +126,12 @@ func TestCloseWhileStartingKeeperIsStopped(t *testing.T) {
 				_ = syscall.Kill(keeper, syscall.SIGKILL)
 				t.Fatal("Close hangs")
 			}
+
 			if caught {
 				return
 			}
 		}
+
 		t.Skip("no keeper could be stopped in time")
 	})
 }
@@ -146,10 +151,12 @@ func TestSlowReportOfTheEnd(t *testing.T) {
 		if contain == mp.ContainGroup {
 			return // it has no keeper that could be slow
 		}
+
 		pool := newPool(t, mp.PoolConfig{Workers: 1, RequireContainment: contain})
 		if err := pool.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+
 		worker := pool.Workers()[0].PID
 		keeper := keepers()
 		if len(keeper) != 1 {

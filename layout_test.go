@@ -15,6 +15,7 @@ func TestFileSizes(t *testing.T) {
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s has no files: %v", dir, err)
 		}
+
 		for _, file := range files {
 			if strings.HasSuffix(file, "_test.go") {
 				continue

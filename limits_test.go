@@ -109,6 +109,7 @@ func outgrowsLimit(t *testing.T, group, by string) {
 	if s := pool.Stats(); s.Enforced.Memory != by {
 		t.Errorf("the limit is enforced by %q", s.Enforced.Memory)
 	}
+
 	for range 2 {
 		_, err := mp.Call(t.Context(), pool, fill, filling{4 << 30, file})
 		var w *mp.WorkerError
@@ -120,6 +121,7 @@ func outgrowsLimit(t *testing.T, group, by string) {
 			t.Fatalf("what fits: %d, %v", n, err)
 		}
 	}
+
 	const garbage, program = 48 << 20, 32 << 20 // the limit's allowance for garbage; pages of the program's file
 	if peak := peakIn(t, file); peak == 0 || peak > limit+garbage+program && !race.Enabled {
 		t.Errorf("a worker had %d MiB", peak>>20)
@@ -169,10 +171,12 @@ func TestOtherLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{OpenFiles: 64, Nice: 5, NoCoreDumps: true}})
 	if s, want := pool.Stats(), (mp.Enforced{OpenFiles: "RLIMIT_NOFILE", Nice: "setpriority", NoCoreDumps: "RLIMIT_CORE"}); s.Enforced != want {
 		t.Errorf("enforced by %+v", s.Enforced)
 	}
+
 	got, err := mp.Call(t.Context(), pool, use, 0)
 	if want := (usage{Nice: max(20-mine, 5), Files: 64}); got != want || err != nil {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -183,6 +187,7 @@ func TestOtherLimits(t *testing.T) {
 	if n, err := mp.Call(t.Context(), pool, openMany, 20); n != 20 || err != nil {
 		t.Errorf("%d files were opened, %v", n, err)
 	}
+
 	for field, l := range map[string]mp.Limits{
 		"CPUs": {CPUs: [][]int{{0}, {}}}, "CPUs is [[-1]]": {CPUs: [][]int{{-1}}}, "Cgroup": {Cgroup: t.TempDir()},
 		"Memory": {Memory: 1 << 20}, "OpenFiles": {OpenFiles: 3}, "Nice": {Nice: 20},
@@ -227,6 +232,7 @@ func TestPinning(t *testing.T) {
 		}
 		until(t, "all are dead", func() bool { return pool.Stats().Died == before+len(sets) })
 	}
+
 	_, err := mp.NewPool(mp.PoolConfig{Workers: 1, Limits: mp.Limits{CPUs: [][]int{{1023}}}})
 	if runtime.NumCPU() < 1000 && (err == nil || !strings.Contains(err.Error(), "[1023]")) {
 		t.Errorf("a processor that there is not: %v", err)
@@ -255,6 +261,7 @@ func TestSetupIsPinned(t *testing.T) {
 	if len(mine) < 2 {
 		t.Skip("all that there is is one processor")
 	}
+
 	cpu := mine[0]
 	eachContainment(t, func(t *testing.T, contain mp.Containment) {
 		file := filepath.Join(t.TempDir(), "cpus")
@@ -335,6 +342,7 @@ func TestMemoryLimitOfEachWay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("another program does it, which -race does not reach")
 	}
+
 	const limit, slack = 256, 128 // MiB
 	const died = "map[out of memory:4]"
 	exe := build(t, "memory")
@@ -368,6 +376,7 @@ func TestMemoryLimitIsOfPrivateMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it reads gigabytes")
 	}
+
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: 256 << 20}})
 	a := must(ipc.NewArray[int64](4 << 30 / 8))
 	defer a.Close()
@@ -379,6 +388,7 @@ func TestMemoryLimitIsOfPrivateMemory(t *testing.T) {
 	if err := os.Truncate(file, 4<<30); err != nil {
 		t.Fatal(err)
 	}
+
 	for range 3 {
 		if n, err := mp.Call(t.Context(), pool, readWhole, reading{a, file}); n != 7 || err != nil {
 			t.Fatal(n, err)
@@ -413,6 +423,7 @@ var readWhole = mp.Register("readWhole", func(_ context.Context, r reading) (sum
 			return 0, err
 		}
 	}
+
 	return sum, r.Array.Close()
 })
 
@@ -444,7 +455,8 @@ var recycling = mp.Register("recycling", func(_ context.Context, mib int) (sum i
 	kept := make([][]byte, mib)
 	for i := range 10 * mib {
 		piece := make([]byte, 1<<20)
-		for j := i % 4096; j < len(piece); j += 4096 { // without touching it, the task would allocate faster than the collector frees
+		// Memory that is not touched is allocated faster than any collector frees it.
+		for j := i % 4096; j < len(piece); j += 4096 {
 			piece[j] = 1
 		}
 		kept[i%mib] = piece
@@ -507,6 +519,7 @@ func TestQueueUnderMemoryLimit(t *testing.T) {
 			if version == "v2" && !hasMemory(t, group) {
 				t.Skip("no memory controller")
 			}
+
 			pool := newPool(t, mp.PoolConfig{Workers: 1, Limits: mp.Limits{Memory: 128 << 20, Cgroup: group}})
 			q := must(ipc.NewQueue[[]byte](ipc.Capacity(2000)))
 			t.Cleanup(func() { _ = q.Discard() })
@@ -521,11 +534,13 @@ func TestQueueUnderMemoryLimit(t *testing.T) {
 			if err := q.Put(t.Context(), []byte("ours")); err != nil {
 				t.Error(err)
 			}
+
 			for i := range n {
 				if b, err := q.TryGet(); err != nil || len(b) != 1<<20 || b[0] != byte(i) || b[1<<20-1] != byte(i) {
 					t.Fatal(i, len(b), err)
 				}
 			}
+
 			if b, err := q.TryGet(); string(b) != "ours" || err != nil {
 				t.Error(b, err)
 			}
