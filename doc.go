@@ -22,7 +22,7 @@
 //	}
 //
 // A Go function cannot be sent to another process. Therefore functions are registered by name, in
-// package variables, and a worker is the same program started again, in which [Init] takes over.
+// package variables. A worker is the same program started again, in which [Init] takes over.
 // Package variables are initialized and init functions run in every worker too; [IsWorker] reports
 // whether a process is one. The part of main after the call of Init, which parses flags for
 // instance, does not run in workers. Pass the values that tasks need from it in their arguments.
@@ -83,9 +83,9 @@
 //
 // [Limits] bounds the memory, processors and descriptors of each worker. [Recycle] replaces workers
 // after a number of tasks, above a memory size or when they are idle. [Restart] controls how starts
-// that fail are retried. [PoolConfig.RequireContainment] makes sure that the processes that a task
-// leaves behind are killed; see [Containment]. [Pool.Resize] changes the number of workers,
-// [Pool.Ready] waits until they are in service, and [Pool.Stats] reports their state.
+// that fail are retried. [PoolConfig.RequireContainment] requires that processes that a task leaves
+// behind are killed; see [Containment]. [Pool.Resize] changes the number of workers, [Pool.Ready]
+// waits until they are in service, and [Pool.Stats] reports their state.
 //
 // # Security
 //
