@@ -6,35 +6,33 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// A Containment is what kills the processes that a task has started, when its
-// worker has ended (not at the end of the task), however it did, and when this
-// program ends, SIGKILL included.
-// [Stats] tells which one a pool has.
+// A Containment is a way to kill the processes that a task has started. They are killed when the
+// worker ends, however it ends, but not when the task ends. They are also killed when this program
+// ends, even by SIGKILL. [Stats] tells which containment a pool has.
 type Containment string
 
 // Containments, from the weakest to the strongest.
 const (
-	// ContainGroup kills the worker's process group, which is where the
-	// children of a task and theirs are, unless they leave it, as daemons do
-	// (setsid, setpgid). Every pool has it, and it costs next to nothing.
+	// ContainGroup kills the worker's process group. It contains the descendants of the worker,
+	// except those that leave it with setsid or setpgid, as daemons do. Every pool has this
+	// containment, and its cost is negligible.
 	ContainGroup Containment = "process group"
 
-	// ContainSubreaper kills all descendants, daemons too. A keeper process
-	// stands between this one and each worker, which takes some 3 ms to start
-	// and 1 MB, and to which the system hands over what loses its parent. It
-	// needs no privilege. A task that kills the keeper itself gets away.
+	// ContainSubreaper kills all descendants of the worker, including daemons. It puts a keeper
+	// process between this process and each worker, and the system makes the keeper the parent of
+	// orphaned descendants. A keeper takes about 3 ms to start and 1 MB of memory. It needs no
+	// privilege. The descendants of a task that kills the keeper escape.
 	ContainSubreaper Containment = "subreaper"
 
-	// ContainCgroup kills all members of the worker's control group. It needs
-	// [Limits].Cgroup, and a pool that has that has it without being asked. A
-	// task that may move processes into other groups can get them away.
+	// ContainCgroup kills all members of the worker's control group. It needs [Limits].Cgroup, and
+	// every pool with Limits.Cgroup has it. A task that may move processes into other groups can
+	// let them escape.
 	ContainCgroup Containment = "cgroup"
 
-	// ContainNamespace runs each worker in a PID namespace, with which the
-	// system itself kills all that is in it: nothing gets away. It costs what
-	// ContainSubreaper does, and needs CAP_SYS_ADMIN or unprivileged user
-	// namespaces. In the worker process numbers, os.Getpid among them, are the
-	// namespace's, while /proc still shows those outside.
+	// ContainNamespace runs each worker in a PID namespace. The system itself kills all processes
+	// of the namespace when it ends, and none can escape. It costs as much as ContainSubreaper and
+	// needs CAP_SYS_ADMIN or unprivileged user namespaces. In the worker, process numbers such as
+	// os.Getpid's are those of the namespace, while /proc still shows the numbers outside.
 	ContainNamespace Containment = "PID namespace"
 )
 
@@ -71,7 +69,7 @@ func (c containing) check() error {
 	return fmt.Errorf("RequireContainment is %q, which is not known", c.required)
 }
 
-// holds is the strongest that a pool has.
+// holds returns the strongest containment that the pool has.
 func (c containing) holds() Containment {
 	switch {
 	case c.required == ContainNamespace:

@@ -9,13 +9,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// A Pool runs tasks in worker processes. It is an [Executor]: tasks are given
-// to it with [Call], [Submit], [Map] and [Stream]. A worker runs one task at a
-// time; when it dies, the task that it was running gets a [*WorkerError], and a
-// new worker takes its place.
+// A Pool runs tasks in worker processes. It is an [Executor]: [Call], [Submit], [Map] and [Stream]
+// give it tasks. A worker runs one task at a time. If the worker dies, its task gets a
+// [*WorkerError], and a new worker replaces it.
 //
-// A Pool is safe for concurrent use. End it with Close or Shutdown; workers
-// also end when this process does, however it does.
+// A Pool is safe for concurrent use. End it with Close or Shutdown. The workers end when this
+// process ends, even if it is killed.
 type Pool struct {
 	engine      engine
 	timeout     time.Duration
@@ -23,9 +22,9 @@ type Pool struct {
 	enforced    Enforced
 }
 
-// NewPool starts a pool. It returns once the first worker has answered, some
-// milliseconds, or with an error that says why none can: then no process is
-// left. Without [Init] the error is [ErrNotInitialized].
+// NewPool starts a pool. It returns once the first worker has answered, which takes some
+// milliseconds. If no worker can be started, the error says why, and no process is left. If the
+// program has not called [Init], the error is [ErrNotInitialized].
 func NewPool(cfg PoolConfig) (*Pool, error) {
 	if !initialized.Load() {
 		return nil, ErrNotInitialized
@@ -43,11 +42,13 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	p := &Pool{engine: e, timeout: cfg.Timeout}
 	if c, ok := e.(*crew.Crew); ok {
 		p.containment, p.enforced = cfg.containing().holds(), cfg.Limits.enforced(c.CgroupMemory())
 	}
 	children.addPool(p)
+
 	return p, nil
 }
 
@@ -65,10 +66,11 @@ func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) e
 	return translate(p.engine.Execute(ctx, function, b, crew.Hints(h)))
 }
 
-// Shutdown takes no more tasks, waits until all it has are done, lets each
-// worker run its Teardown and exit, and returns when nothing is left. When ctx
-// ends first, the rest is ended as by Close, and the context's error returned. It waits for processes that
-// cannot be ended no longer than a second then, and the error names them.
+// Shutdown accepts no more tasks and waits until all accepted tasks are done. Then each worker runs
+// its Teardown and exits. Shutdown returns when no process is left.
+//
+// If ctx ends first, Shutdown closes the pool as [Pool.Close] does and returns ctx's error. It then
+// waits at most a second for workers that SIGKILL does not end, and the error names them.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	if !p.made() {
 		return errNoPool
@@ -77,14 +79,16 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	return p.engine.Shutdown(ctx)
 }
 
-// Close ends all workers now: tasks that are not done get [ErrClosed]. It
-// returns when nothing is left: no process of a worker's process group, no descriptor
-// and no goroutine, except one whose writer or log handler blocks, see [Output]. A
-// process that left the group stays, unless the pool has a stronger [Containment].
-// Closing twice is fine. To let tasks finish, call Shutdown first.
+// Close kills all workers. Unfinished tasks get [ErrClosed]. To let tasks finish, call Shutdown
+// instead. Close may be called more than once.
 //
-// A worker that SIGKILL does not end, because it waits in the kernel for a dead file system for instance, is
-// given up after five seconds. The error then names it; it ends whenever the kernel lets it.
+// Close returns when nothing is left: no process in any worker's process group, no descriptor and
+// no goroutine. The exception is a goroutine whose writer or log handler blocks, see [Output]. A
+// process that has left the group stays, unless the pool has a stronger [Containment].
+//
+// SIGKILL may fail to end a worker, for instance while the worker waits in the kernel for a dead
+// file system. Close gives up on such a worker after five seconds and returns an error that names
+// it. The worker ends when the kernel lets it.
 func (p *Pool) Close() error {
 	if !p.made() {
 		return errNoPool
@@ -93,12 +97,12 @@ func (p *Pool) Close() error {
 	return p.engine.Close()
 }
 
-// Resize sets how many workers the pool has from now on; at least one. It does not
-// wait: new workers are started, surplus workers finish their task and leave, tasks
-// that wait behind it go to others, and no task is lost.
-// [Stats].Serving tells when they have left. Workers that could not be
-// started are tried again at once. [PoolConfig].Procs stays as it is. The error is [ErrClosed] after
-// Close or Shutdown.
+// Resize sets the number of workers, at least one, and returns at once. It starts new workers and
+// retries those that could not be started. Surplus workers finish their current task and leave;
+// other workers run the tasks that were waiting behind it. No task is lost. [Stats].Serving shows
+// when the surplus workers have left.
+//
+// [PoolConfig].Procs does not change. After Close or Shutdown the error is [ErrClosed].
 func (p *Pool) Resize(workers int) error {
 	if !p.made() {
 		return errNoPool
@@ -112,11 +116,13 @@ func (p *Pool) Resize(workers int) error {
 	return p.engine.Resize(workers)
 }
 
-// Ready waits until all workers are in service, their Setup done. Those that have
-// ended for want of work count as ready; it does not wait for spares, nor for the
-// end of workers that [Pool.Resize] has made too many. It returns a [*StartError] if one has
-// failed to start [Restart].Attempts times in a row, though it may be tried again, [ErrClosed] if the pool is closed, and the context's error if
-// that comes first. Tasks need not wait for it.
+// Ready waits until all workers are in service, after their Setup. Workers that ended because they
+// were idle count as ready. Ready waits neither for spares nor for surplus workers to leave after
+// [Pool.Resize]. Tasks need not wait for Ready: they can be submitted before.
+//
+// The error is a [*StartError] if a worker has failed to start [Restart].Attempts times in a row,
+// even if the pool will try again. It is [ErrClosed] if the pool is closed, and ctx's error if ctx
+// ends first.
 func (p *Pool) Ready(ctx context.Context) error {
 	if !p.made() {
 		return errNoPool
@@ -124,21 +130,8 @@ func (p *Pool) Ready(ctx context.Context) error {
 	return p.engine.Ready(ctx)
 }
 
-// made reports whether p is what NewPool returns.
-func (p *Pool) made() bool { return p != nil && p.engine != nil }
-
-// numWorkers tells streams how much to read ahead at first.
-func (p *Pool) numWorkers() int {
-	if !p.made() {
-		return 1
-	}
-	return p.engine.Size()
-}
-
-func (p *Pool) isRunning(b Batch, i int) bool { return p.made() && p.engine.Running(b, i) }
-
-// Workers describes the workers now in service, in the order of their places.
-// One that is being started is not among them.
+// Workers describes the workers in service, in the order of their slots. It omits workers that are
+// starting.
 func (p *Pool) Workers() []WorkerInfo {
 	if !p.made() {
 		return nil
@@ -150,18 +143,34 @@ func (p *Pool) Workers() []WorkerInfo {
 	return all
 }
 
+// made reports whether NewPool made p.
+func (p *Pool) made() bool { return p != nil && p.engine != nil }
+
+// numWorkers returns the number of workers, which determines how far streams read ahead at first.
+func (p *Pool) numWorkers() int {
+	if !p.made() {
+		return 1
+	}
+	return p.engine.Size()
+}
+
+func (p *Pool) isRunning(b Batch, i int) bool { return p.made() && p.engine.Running(b, i) }
+
 func init() { ask.Pool = askPool }
 
-// askPool asks all workers of a pool, for packages whose imports are not for every worker.
+// askPool sends a query to all workers of a pool. Other packages call it through ask.Pool, so that
+// workers that do not need those packages do not import them.
 func askPool(ctx context.Context, pool any, name string, arg []byte) ([]ask.Reply, error) {
 	p, ok := pool.(*Pool)
 	if !ok || !p.made() {
 		return nil, errNoPool
 	}
+
 	question, err := ask.Question(name, arg)
 	if err != nil {
 		return nil, err
 	}
+
 	var replies []ask.Reply
 	for _, a := range p.engine.Ask(ctx, question) {
 		r := ask.Reply{Worker: a.Worker, PID: a.PID, Err: a.Err}

@@ -12,90 +12,181 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// PoolConfig describes a [Pool]. The zero value is a pool with a worker for
-// each usable processor.
+// PoolConfig describes a [Pool]. The zero value describes a pool with one worker for each usable
+// processor.
 type PoolConfig struct {
-	// Workers is the number of worker processes, up to 65,535; 0 means [NumCPU].
+	// Workers is the number of worker processes, at most 65,535. Defaults to [NumCPU].
 	Workers int
 
-	// Procs is GOMAXPROCS in each worker; 0 means the usable processors
-	// shared out among the workers, at least 1.
+	// Procs is GOMAXPROCS in each worker. Defaults to the number of usable processors divided by
+	// Workers, but at least 1.
 	Procs int
 
-	// Setup is run in each worker before its first task, its result is ignored; Teardown after its
-	// last when the pool is shut down or the worker recycled (not when the pool
-	// is closed or the worker dies). A worker whose Setup fails is started again a few times; when none
-	// can be, every task gets a [*StartError] with the reason. NewPool does not
-	// wait for Setup, [Pool.Ready] does. Timeout is not for them: a Setup may take long, and
-	// after ten seconds that is logged. In the Setup of a spare the worker's number is 0.
-	Setup, Teardown Task
+	// Setup runs in each worker before the worker's first task. Its result is ignored. NewPool does
+	// not wait for Setup; [Pool.Ready] does. Timeout does not apply to Setup, but a Setup that runs
+	// for ten seconds is logged. In the Setup of a spare, the worker's number is 0.
+	//
+	// If Setup fails, the worker is started again as [Restart] says. If no worker can be started,
+	// every task gets a [*StartError] with the reason. Defaults to no setup.
+	Setup Task
 
-	// Env are variables added to this program's environment or put in the
-	// place of its own, as "KEY=value"; Dir is the workers' working directory, "" for this program's.
+	// Teardown runs in each worker after the worker's last task, when the pool is shut down or the
+	// worker is recycled. It does not run when the pool is closed or the worker dies. Timeout does
+	// not apply to Teardown. Defaults to no teardown.
+	Teardown Task
+
+	// Env lists environment variables for the workers, each of the form KEY=value. They are added
+	// to this program's environment and override its variables. Defaults to this program's
+	// environment alone.
 	Env []string
+
+	// Dir is the workers' working directory. Defaults to this program's working directory.
 	Dir string
 
-	// Executable is the program to start as a worker; "" means this one. Its
-	// main is [Init]: one that does not call it within a minute cannot serve.
-	// Functions that it is to run are registered in a package that both
-	// programs import.
+	// Executable is the program to start as a worker. Its main must call [Init], within a minute of
+	// its start. Register the functions that it will run in a package that both programs import.
+	// Defaults to this program.
 	Executable string
 
-	// Output says where the workers' output goes.
+	// Output says where the workers' output goes. Defaults to this program's standard output,
+	// standard error and slog.Default().
 	Output Output
 
-	// Timeout limits how long each task may run, unless the call says
-	// otherwise with [Timeout]; 0 means no limit. Grace is how long a task has
-	// to return after its context has ended, for whatever reason, before it is
-	// killed with its worker; 0 means 250 ms.
-	Timeout, Grace time.Duration
+	// Timeout is how long each task may run. A call can override it with the option [Timeout].
+	// Defaults to no limit.
+	Timeout time.Duration
 
-	// Limits bound what each worker may use.
+	// Grace is how long a task may take to return after its context has ended. A task that takes
+	// longer is killed with its worker. Defaults to 250 ms.
+	Grace time.Duration
+
+	// Limits bound the resources of each worker. Defaults to no limits.
 	Limits Limits
 
 	// MaxMessage is the maximum size of an encoded argument or result in bytes. A task with a
-	// larger one ends with a [*CodecError] whose cause is [ErrTooLong]: an argument is not
-	// sent, a result is not returned. This process allocates memory for a worker's message as
-	// bytes arrive: after the first MiB at most twice the bytes that have arrived, three times
-	// while they are copied to a larger buffer, and never more than twice MaxMessage. NewPool
-	// returns an error if MaxMessage is negative. Defaults to 1 GiB.
+	// larger one ends with a [*CodecError] whose cause is [ErrTooLong]: an argument is not sent,
+	// and a result is not returned.
+	//
+	// This process allocates memory for a worker's message as the bytes arrive. After the first MiB
+	// it allocates at most twice the bytes that have arrived, or three times while it copies them
+	// to a larger buffer, and never more than twice MaxMessage. Defaults to 1 GiB.
 	MaxMessage int
 
-	// RequireContainment says what must kill that which a task starts and which
-	// leaves its worker's process group; NewPool returns an error where it
-	// cannot. "" requires nothing.
+	// RequireContainment is the weakest acceptable [Containment]: the means of killing processes
+	// that a task starts and that leave their worker's process group. NewPool returns an error if
+	// the system does not provide it. Defaults to [ContainGroup], or [ContainCgroup] if
+	// Limits.Cgroup is set.
 	RequireContainment Containment
 
-	// Recycle says when workers are replaced by fresh ones, Restart how those
-	// that cannot be started are tried again.
+	// Recycle says when healthy workers are replaced. Defaults to never.
 	Recycle Recycle
+
+	// Restart says how often a failed start of a worker is retried. Its fields have defaults of
+	// their own.
 	Restart Restart
 
-	// Spares is how many further workers are kept ready, their Setup done, to
-	// take the place of one that dies or is recycled: that then takes no time.
-	// Each needs the memory of a worker.
+	// Spares is the number of additional workers that are kept ready, with their Setup done. A
+	// spare replaces a worker that dies or is recycled without delay. Each spare needs as much
+	// memory as a worker. Defaults to no spares.
 	Spares int
 
-	// HideArguments leaves the arguments of tasks out of [Stats]: see [SlowTask].
+	// HideArguments omits the arguments of tasks from [Stats]; see [SlowTask]. Defaults to false.
 	HideArguments bool
 
-	// Backlog is how many submissions may wait for a worker before Submit and
-	// its kin block; 0 means 4096. A Map counts as one.
+	// Backlog is how many submissions may wait for a worker before [Submit] and the other calls
+	// block. A [Map] counts as one submission. Defaults to 4096.
 	Backlog int
 }
 
+// Recycle says when a healthy worker is replaced by a new one. This helps with libraries that leak,
+// caches that only grow, and memory that others could use. The zero value never replaces a worker.
+//
+// The worker finishes its current task. Tasks that wait behind it go to other workers. The worker
+// then has ten seconds to run its Teardown and exit, while its replacement already starts. For that
+// time there can be twice as many processes as workers.
+type Recycle struct {
+	// Tasks is the number of tasks after which a worker is replaced. The worker never runs more.
+	// Defaults to no limit.
+	Tasks int
+
+	// Memory is how many bytes of private memory a worker may have when it finishes a task. Private
+	// memory is the resident memory without mapped files and shared memory; a new worker has a few
+	// megabytes. A worker with more is replaced, but first runs the task that it has already
+	// received. Unlike [Limits].Memory, this field never ends a task.
+	//
+	// This process reads the size whenever it fetches results, which costs a few microseconds each
+	// time. Defaults to no limit.
+	Memory int64
+
+	// Idle is how long a worker may have no tasks before it ends. Its slot stays empty until a task
+	// needs it, and that task waits some milliseconds for the new worker. All workers of a pool may
+	// end this way. Defaults to no limit.
+	Idle time.Duration
+}
+
+// Restart says how the pool retries to start a worker that could not be started or whose Setup
+// failed, and how long tasks wait for that worker. A worker that dies or is killed while it serves
+// is replaced at once.
+//
+// Once a worker has served, the pool retries forever. If no worker has ever served, the pool gives
+// up after Attempts, and only [Pool.Resize] makes it try again. [Stats].Failing tells what is
+// wrong, and since when.
+type Restart struct {
+	// Attempts is how often in a row a worker may fail to start before tasks stop waiting for it.
+	// When there is no worker left to wait for, tasks fail at once with the [*StartError] of the
+	// last attempt, until a worker serves again.
+	//
+	// A worker that SIGKILL, SIGTERM, SIGINT or SIGHUP ends while it starts says little about the
+	// next attempt. Such deaths count only in Setup, and only after Attempts of them in a row.
+	// Defaults to 5.
+	Attempts int
+
+	// Backoff is the time before the second attempt. The time doubles with each further attempt, up
+	// to MaxBackoff. Defaults to 50 ms.
+	Backoff time.Duration
+
+	// MaxBackoff is the maximum time between two attempts. Defaults to 10 s.
+	MaxBackoff time.Duration
+}
+
+// Output says where the workers' output goes. Output arrives in whole lines: lines of up to 64 KiB
+// from different workers do not mix, but another worker's line may come between two lines of one
+// worker. Output may arrive after the result of the task that printed it.
+//
+// Each writer, and the logger's handler, is called by one goroutine at a time. Close and Shutdown
+// return when all output has arrived, unless a writer or the handler blocks. They then abandon its
+// goroutine.
+//
+// Log records wait for a slow handler. The first worker can have up to 8192 records and 8 MiB
+// waiting, each further worker fewer. Records beyond that are lost, and a record of its own reports
+// their number. A record of more than 1 MiB is truncated, and so is a text of more than 512 KiB.
+// Close and Shutdown wait up to three seconds for the handler, but only 200 ms if it takes no
+// record. The remaining records are lost.
+type Output struct {
+	// Stdout receives the workers' standard output. Defaults to os.Stdout.
+	Stdout io.Writer
+
+	// Stderr receives the workers' standard error. Defaults to os.Stderr.
+	Stderr io.Writer
+
+	// Logger receives the records that workers log with slog. Each record has the attributes worker
+	// and pid. The level that Logger has when the pool is made also applies in the workers.
+	// Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// NumCPU returns the number of processors that this process may use, at least 1. It takes the CPU
+// affinity and the cgroup's bandwidth (v1 and v2) into account.
+func NumCPU() int { return sys.NumCPU() }
+
 const (
-	mostWorkers    = 1<<16 - 1 // that a task can tell apart
+	mostWorkers    = 1<<16 - 1 // a task's worker number has 16 bits
 	defaultBacklog = 4096
 	defaultMessage = 1 << 30
 	defaultGrace   = 250 * time.Millisecond
 )
 
-// NumCPU returns the number of processors that this process may use: its
-// affinity and its cgroup's bandwidth (v1 and v2) counted. At least 1.
-func NumCPU() int { return sys.NumCPU() }
-
-// check returns an error that begins with the first field that has a bad value.
+// check returns an error that begins with the name of the first invalid field.
 func (c PoolConfig) check() error {
 	for _, f := range []struct {
 		name  string
@@ -105,9 +196,11 @@ func (c PoolConfig) check() error {
 			return fmt.Errorf("%s is %d: it must not be negative", f.name, f.value)
 		}
 	}
+
 	if c.Workers > mostWorkers {
 		return bad("Workers is %d: there may be %d", c.Workers, mostWorkers)
 	}
+
 	for _, f := range []struct {
 		name  string
 		value time.Duration
@@ -116,16 +209,19 @@ func (c PoolConfig) check() error {
 			return fmt.Errorf("%s is %v: it must not be negative", f.name, f.value)
 		}
 	}
+
 	for _, part := range []interface{ check() error }{c.Limits, c.Recycle, c.Restart, c.containing()} {
 		if err := part.check(); err != nil {
 			return err
 		}
 	}
+
 	for _, v := range c.Env {
 		if i := strings.IndexByte(v, '='); i < 1 || strings.IndexByte(v, 0) >= 0 {
 			return bad("Env has %q: it must be of the form KEY=value", v)
 		}
 	}
+
 	if c.Dir == "" {
 		return nil
 	}
@@ -137,10 +233,11 @@ func (c PoolConfig) check() error {
 	return nil
 }
 
-// bad is an error that begins with a field's name.
+// bad returns an error that begins with a field's name.
 func bad(field string, args ...any) error { return fmt.Errorf(field, args...) }
 
-// complete checks the config and replaces zero fields by their defaults. An error begins with kind and the field.
+// complete checks the config and replaces zero fields by their defaults. The error begins with kind
+// and the name of the field.
 func (c PoolConfig) complete(kind string) (PoolConfig, error) {
 	if err := c.check(); err != nil {
 		return c, bad("mp: "+kind+".%w", err)
@@ -161,6 +258,7 @@ func (c PoolConfig) complete(kind string) (PoolConfig, error) {
 	if c.MaxMessage == 0 {
 		c.MaxMessage = defaultMessage
 	}
+
 	if c.Output.Stdout == nil {
 		c.Output.Stdout = screen.To(os.Stdout)
 	}
@@ -170,30 +268,8 @@ func (c PoolConfig) complete(kind string) (PoolConfig, error) {
 	if c.Output.Logger == nil {
 		c.Output.Logger = slog.Default()
 	}
+
 	return c, nil
-}
-
-// Recycle says when a worker makes way for a fresh one though nothing is wrong
-// with it: for libraries that leak, caches that only grow, or memory that others
-// could use. It finishes the task that it is running, and what waits behind that
-// goes to other workers. Then it has ten seconds to run its Teardown and exit, while
-// the next one takes its place: for a moment there can be twice as many processes
-// as workers. The zero value never does that.
-type Recycle struct {
-	// Tasks is how many tasks a worker runs; never one more.
-	Tasks int
-
-	// Memory is how many bytes of memory a worker may have for itself when it
-	// has finished a task: what is resident, but for mapped files and shared
-	// memory. That is looked up whenever results are fetched, a few
-	// microseconds each time. A task that the worker has got by then is still
-	// run; a fresh worker has a few megabytes. Unlike [Limits].Memory it ends no task.
-	Memory int64
-
-	// Idle is how long a worker is kept that has nothing to do. Its place is
-	// then empty until there is something: that task waits some milliseconds
-	// for a new worker. All workers of a pool may end so.
-	Idle time.Duration
 }
 
 func (r Recycle) check() error {
@@ -208,26 +284,6 @@ func (r Recycle) check() error {
 	return nil
 }
 
-// Restart says after what time it is tried again to start a worker that could not
-// be started or whose Setup failed, and how long tasks wait for it. Workers that die of
-// their tasks, or are killed, are replaced at once.
-//
-// A pool of which a worker has served never gives up: it keeps trying. One of which none has
-// served ends after Attempts; only [Pool.Resize] starts it again. [Stats].Failing says what is
-// wrong, and since when.
-type Restart struct {
-	// Attempts is how often in a row a worker may fail to start before tasks no longer wait
-	// for it; 0 means 5. When they wait for no worker, they fail at once with the [*StartError]
-	// of the last attempt, until a worker serves again. A worker that SIGKILL or SIGTERM ends
-	// while it starts says little about the next one: that counts only in Setup, and only
-	// after Attempts of them in a row.
-	Attempts int
-
-	// Backoff is the time before the second attempt, twice that before the
-	// third and so on until MaxBackoff; 0 means 50 ms and 10 s.
-	Backoff, MaxBackoff time.Duration
-}
-
 func (r Restart) check() error {
 	switch {
 	case r.Attempts < 0:
@@ -238,22 +294,4 @@ func (r Restart) check() error {
 		return fmt.Errorf("Restart.MaxBackoff is %v: it must not be negative", r.MaxBackoff)
 	}
 	return nil
-}
-
-// Output says where workers' output goes. It arrives whole lines at a time; lines
-// of different workers, up to 64 KiB long, do not mix, but lines that one worker
-// prints together may be parted by another's. Output may arrive after the result of
-// the task that printed it. Close and Shutdown return when all output has arrived,
-// unless a writer or handler blocks; then its goroutine is abandoned. Each writer, and
-// the handler, is called by one goroutine at a time.
-//
-// Log records wait for a slow handler: up to 8192 records and 8 MiB of the first worker, and
-// fewer of each further one. Further records are lost, and counted in a record of their
-// own. A record of more than 1 MiB is cut, and so is a text of more than 512 KiB. Close
-// and Shutdown wait three seconds at most for the handler, and 200 ms for one that takes no
-// record; the records left after three seconds are lost.
-type Output struct {
-	Stdout io.Writer    // nil: os.Stdout
-	Stderr io.Writer    // nil: os.Stderr
-	Logger *slog.Logger // nil: slog.Default(); gets what workers log with slog, with attributes worker and pid, from the level on that it has when the pool is made
 }
