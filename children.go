@@ -12,10 +12,80 @@ import (
 	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
-// children are the processes that this one has started and that have not ended.
+// ProcessInfo describes a process: this one, its parent or a child.
+type ProcessInfo struct {
+	// Name is "main" for the main process. Other processes have the name from their
+	// [ProcessConfig], or a name that shows the lineage. The number in such a name counts the
+	// parent's starts; it is not the worker's number.
+	Name string
+
+	// PID is the process ID.
+	PID int
+
+	// Daemon reports whether [WaitChildren] ignores the process.
+	Daemon bool
+}
+
+// Current describes this process: the main process, a worker of a pool, or a [Process]. In a worker
+// it is valid from the start of the first task or Setup.
+func Current() ProcessInfo { return current }
+
+// Parent describes the process that started this one. It returns nil in the main process. A worker
+// does not outlive its parent, so the parent is alive.
+func Parent() *ProcessInfo {
+	if parent == nil {
+		return nil
+	}
+	p := *parent
+	return &p
+}
+
+// Children returns the running children of this process, sorted by name. The children are its
+// processes and the workers of its open pools.
+func Children() []ProcessInfo {
+	children.mu.Lock()
+	defer children.mu.Unlock()
+	var all []ProcessInfo
+	for _, info := range children.procs {
+		all = append(all, info)
+	}
+	for p := range children.pools {
+		for _, w := range p.engine.Workers() {
+			all = append(all, ProcessInfo{Name: w.Name, PID: w.PID})
+		}
+	}
+	slices.SortFunc(all, func(a, b ProcessInfo) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// WaitChildren waits for the end of every [Process] of this process that is not a daemon, including
+// those that are started meanwhile. It does not wait for pools. If ctx ends first, it returns ctx's
+// error. Because children end with their parent, a main that wants to wait for its children calls
+// WaitChildren last.
+func WaitChildren(ctx context.Context) error {
+	for {
+		p := children.someone()
+		if p == nil {
+			return nil
+		}
+		select {
+		case <-p.Done():
+		case <-ctx.Done():
+			return cause.Of(ctx)
+		}
+	}
+}
+
+var (
+	current = ProcessInfo{Name: "main", PID: os.Getpid()}
+	parent  *ProcessInfo
+	started atomic.Int64 // number of children named by default
+)
+
+// children holds the running processes and open pools that this process has started.
 var children family
 
-// ending is a process of whatever result.
+// ending is a Process with any type of result.
 type ending interface{ Done() <-chan struct{} }
 
 type family struct {
@@ -54,42 +124,7 @@ func (f *family) removePool(p *Pool) {
 	delete(f.pools, p)
 }
 
-// Children returns the running children of this process, processes and the
-// workers of its open pools, in the order of their names.
-func Children() []ProcessInfo {
-	children.mu.Lock()
-	defer children.mu.Unlock()
-	var all []ProcessInfo
-	for _, info := range children.procs {
-		all = append(all, info)
-	}
-	for p := range children.pools {
-		for _, w := range p.engine.Workers() {
-			all = append(all, ProcessInfo{Name: w.Name, PID: w.PID})
-		}
-	}
-	slices.SortFunc(all, func(a, b ProcessInfo) int { return strings.Compare(a.Name, b.Name) })
-	return all
-}
-
-// WaitChildren waits for the end of every [Process] of this process that is no
-// daemon, those that are started meanwhile included, or returns the context's
-// error. Since children end with their parent, a main that wants to wait for them
-// calls this last. It does not wait for pools.
-func WaitChildren(ctx context.Context) error {
-	for {
-		p := children.someone()
-		if p == nil {
-			return nil
-		}
-		select {
-		case <-p.Done():
-		case <-ctx.Done():
-			return cause.Of(ctx)
-		}
-	}
-}
-
+// someone returns a process for WaitChildren to wait for, or nil if there is none.
 func (f *family) someone() ending {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,34 +136,7 @@ func (f *family) someone() ending {
 	return nil
 }
 
-// ProcessInfo describes a process: this one, its parent or a child.
-type ProcessInfo struct {
-	Name   string // of the main process "main"; of others the lineage, with a count of starts and not the worker's number
-	PID    int
-	Daemon bool
-}
-
-var (
-	current = ProcessInfo{Name: "main", PID: os.Getpid()}
-	parent  *ProcessInfo
-	started atomic.Int64 // children that were named
-)
-
-// Current describes this process: the main one, a worker of a pool or a
-// [Process]. In a worker it is valid once its task or setup runs.
-func Current() ProcessInfo { return current }
-
-// Parent describes the process that started this one; nil in the main process.
-// A worker does not outlive its parent, so the parent is alive.
-func Parent() *ProcessInfo {
-	if parent == nil {
-		return nil
-	}
-	p := *parent
-	return &p
-}
-
-// nextName shows the lineage.
+// nextName returns a name for the next child that shows its lineage.
 func nextName() string {
 	n := strconv.FormatInt(started.Add(1), 10)
 	if parent == nil {

@@ -21,7 +21,7 @@ const (
 	// ContainSubreaper kills all descendants of the worker, including daemons. It puts a keeper
 	// process between this process and each worker, and the system makes the keeper the parent of
 	// orphaned descendants. A keeper takes about 3 ms to start and 1 MB of memory. It needs no
-	// privilege. The descendants of a task that kills the keeper escape.
+	// privilege. A task that kills the keeper escapes.
 	ContainSubreaper Containment = "subreaper"
 
 	// ContainCgroup kills all members of the worker's control group. It needs [Limits].Cgroup, and

@@ -18,7 +18,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// An engine runs the tasks of a [Pool] or a [Process]: in worker processes, or in this one for debugging.
+// An engine runs the tasks of a [Pool] or a [Process], either in worker processes or, for
+// debugging, in this process.
 type engine interface {
 	Execute(ctx context.Context, function string, b crew.Batch, h crew.Hints) error
 	Shutdown(ctx context.Context) error
@@ -34,14 +35,15 @@ type engine interface {
 	Signal(s syscall.Signal)
 }
 
-// newEngine starts the engine that MPDEBUG asks for. It takes over what cfg holds. kind is the name of the user's
-// config.
+// newEngine starts the engine that MPDEBUG selects. It takes over the files that cfg holds. kind is
+// the name of the user's config type.
 func newEngine(kind string, cfg crew.Config) (engine, error) {
 	d, err := debugMode()
 	if err != nil {
 		share.ForgetFiles(cfg.Files)
 		return nil, err
 	}
+
 	cfg.Patient, cfg.Trace = d.nodeadline, d.trace
 	if d.inline {
 		return newInlineEngine(cfg)
@@ -57,8 +59,8 @@ func newEngine(kind string, cfg crew.Config) (engine, error) {
 	return c, nil
 }
 
-// engineConfig translates a complete config. It holds what Setup and Teardown send, for newEngine. An error begins with
-// kind and the field.
+// engineConfig translates a complete config for newEngine. The result holds the files in the
+// arguments of Setup and Teardown. The error begins with kind and the name of the field.
 func (c PoolConfig) engineConfig(kind string) (crew.Config, error) {
 	setup, files, err := bindOptional(c.Setup)
 	if err != nil {
@@ -80,7 +82,7 @@ func (c PoolConfig) engineConfig(kind string) (crew.Config, error) {
 		return cfg, nil
 	}
 
-	path, err := filepath.Abs(c.Executable) // Dir is the workers' directory, not this process's
+	path, err := filepath.Abs(c.Executable) // because the workers may start in Dir
 	if err != nil {
 		share.ForgetFiles(files)
 		return crew.Config{}, bad("mp: "+kind+".Executable: %w", err)
@@ -89,7 +91,7 @@ func (c PoolConfig) engineConfig(kind string) (crew.Config, error) {
 	return cfg, nil
 }
 
-// translated translates the fields for which that cannot fail.
+// translated translates the fields whose translation cannot fail.
 func (c PoolConfig) translated() crew.Config {
 	logger := c.Output.Logger
 	return crew.Config{
@@ -120,7 +122,7 @@ func (c PoolConfig) translated() crew.Config {
 	}
 }
 
-// linkConfig is what each worker learns about itself, except for Setup and Teardown.
+// linkConfig returns the config that each worker receives, without Setup and Teardown.
 func (c PoolConfig) linkConfig() link.Config {
 	return link.Config{
 		Procs:      c.Procs,
@@ -132,12 +134,12 @@ func (c PoolConfig) linkConfig() link.Config {
 	}
 }
 
-// tooLong returns the error for an argument of n bytes.
+// tooLong returns the error for an encoded argument of n bytes.
 func (c PoolConfig) tooLong(function string, n int) error {
 	return codecError(function, "argument", "encoded", overMaxMessage(n, c.MaxMessage))
 }
 
-// missing explains why a worker does not have a function.
+// missing returns an error that explains why a worker lacks a function.
 func (c PoolConfig) missing(function string) error {
 	if _, ok := functions.lookup(function); !ok {
 		return fmt.Errorf("mp: no function %q is registered", function)
@@ -151,18 +153,18 @@ func (c PoolConfig) missing(function string) error {
 	return fmt.Errorf("mp: the worker binary %s lacks the function %s: import the package that registers it there, and build it again", c.Executable, function)
 }
 
-// debugVar is the environment variable that changes how workers run, for those who develop them; see
-// the package's documentation.
+// debugVar is the environment variable that changes how workers run, for developing them; see the
+// package documentation.
 const debugVar = "MPDEBUG"
 
-// debugging is what it says.
+// debugging is the content of debugVar.
 type debugging struct {
 	inline     bool // tasks run in this process
-	nodeadline bool // nobody is ended for taking his time
-	trace      bool // what becomes of workers and tasks is logged
+	nodeadline bool // no task is ended for taking too long
+	trace      bool // the life of workers and tasks is logged
 }
 
-// debugMode reads the environment.
+// debugMode parses debugVar.
 func debugMode() (d debugging, err error) {
 	for word := range strings.SplitSeq(os.Getenv(debugVar), ",") {
 		switch strings.TrimSpace(word) {

@@ -16,20 +16,132 @@ import (
 	"github.com/go-multiprocessing/mp/internal/share"
 )
 
-// ErrClosed is returned by operations on something that was closed. It is also the error of the
-// tasks that a closed pool did not finish. A shared object that another process has
-// overwritten can return it as well, see .ErrCorrupt.
+// ErrClosed is returned by operations on something that was closed. It is also the error of tasks
+// that a closed pool did not finish. A shared object that another process has overwritten can
+// return it as well, see ipc.ErrCorrupt.
 var ErrClosed = errs.ErrClosed
 
-// ErrNotInitialized is returned by everything that would start a process in a
-// program that has not called [Init]. No process was started.
+// ErrNotInitialized is returned by functions that start a process if the program has not called
+// [Init]. No process was started.
 var ErrNotInitialized = errors.New("mp: not initialized: call mp.Init first thing in main, or in TestMain (mptest.Main does)")
 
-// ErrGoexit is the error of a task that called runtime.Goexit (as t.FailNow
-// does) instead of returning. Its worker goes on.
+// ErrGoexit is the error of a task that called runtime.Goexit, as t.FailNow does, instead of
+// returning. Its worker goes on.
 var ErrGoexit = errors.New("mp: the task called runtime.Goexit: return an error instead")
 
-// The errors of nil, and of the zero value of a type that has a constructor.
+// ErrRunning is returned by [Process.Close] if the process has not ended.
+var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
+
+// ErrTooLong is the cause of the [*CodecError] for an argument or a result longer than
+// [PoolConfig].MaxMessage. An argument that is too long is not sent. A result that is too long is
+// not returned, although its task has run. Packages ipc and connection export an ErrTooLong too.
+var ErrTooLong = share.ErrTooLong
+
+// A CodecError is the error of a task whose argument or result could not be encoded or decoded.
+// Elements of queues and messages of connections have it too. Check for it with errors.As.
+// errors.Is also finds the cause, such as [ErrClosed] for an argument that contains a closed
+// object. If the argument was at fault, the task did not run; if the result was, the task did run.
+type CodecError struct {
+	Func  string // the function's name; "" for an element or a message
+	What  string // "argument", "result", "element" (of a queue) or "message" (of a connection)
+	Doing string // "encoded" or "decoded"
+	Text  string // the reason, on one line unless a marshaller's error has several
+	Stack string // the stack of a panic in a marshaller; "" if there was no panic
+}
+
+func (e *CodecError) Error() string {
+	if e.Func == "" {
+		return fmt.Sprintf("mp: the %s cannot be %s: %s", e.What, e.Doing, e.Text)
+	}
+	return fmt.Sprintf("mp: the %s of %s cannot be %s: %s", e.What, e.Func, e.Doing, e.Text)
+}
+
+// An ElementError is the error of one element of a [Map].
+type ElementError struct {
+	Index int
+	Err   error
+}
+
+func (e *ElementError) Error() string { return fmt.Sprintf("element %d: %v", e.Index, e.Err) }
+
+// Unwrap returns the element's own error.
+func (e *ElementError) Unwrap() error { return e.Err }
+
+// ElementErrors holds the errors of all elements of a [Map] that failed, in input order.
+type ElementErrors []*ElementError
+
+// Error returns the number of errors and the text of the first.
+func (e ElementErrors) Error() string {
+	if len(e) == 1 {
+		return e[0].Error()
+	}
+	return fmt.Sprintf("%d elements failed, the first: %v", len(e), e[0])
+}
+
+// Unwrap returns all errors.
+func (e ElementErrors) Unwrap() []error {
+	errs := make([]error, len(e))
+	for i := range e {
+		errs[i] = e[i]
+	}
+	return errs
+}
+
+// A PanicError is the error of a task that panicked. The worker goes on. The text of the panic's
+// value and the stack are limited to 256 KiB each; a truncated text ends with a note. A value that
+// is an error has the limits of other errors, see [RegisterError].
+type PanicError struct {
+	// Func is the name of the function.
+	Func string
+
+	// Value is the text of the panic's value. If the value was an error, Value is that error, as
+	// [RegisterError] describes. A runtime.Error arrives as an error with the same text.
+	Value any
+
+	// Stack is the stack of the panicking goroutine in the worker.
+	Stack string
+}
+
+// Error returns the panic's value on one line. It omits the stack.
+func (e *PanicError) Error() string {
+	function := e.Func
+	if function == "" {
+		function = "a task"
+	}
+	value, rest, _ := strings.Cut(strings.TrimSpace(fmt.Sprint(e.Value)), "\n")
+	if rest != "" {
+		value += " …"
+	}
+	return fmt.Sprintf("mp: panic in %s: %s", function, value)
+}
+
+// Unwrap returns the panic's value if it was an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// A StartError says why a pool has no workers: they could not be started, or their Setup failed,
+// several times in a row. Every task fails at once with this error until a worker serves again. If
+// no worker has ever served, only [Pool.Resize] makes the pool try again; see [Restart].
+type StartError struct {
+	Worker  int    // the worker's number in the pool, from 1
+	Process string // the name of a [Process]; "" for a worker of a pool
+	Stderr  string // the end of the last attempt's standard error
+	Err     error  // the reason
+}
+
+func (e *StartError) Error() string {
+	if e.Process != "" {
+		return fmt.Sprintf("mp: the process %s cannot be started: %v", e.Process, e.Err)
+	}
+	return fmt.Sprintf("mp: worker %d cannot be started: %v", e.Worker, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// The errors of methods on nil, and on the zero value of a type that has a constructor.
 var (
 	errNoExecutor = errors.New("mp: the Executor is nil: NewPool makes one, unless it returns an error")
 	errNoPool     = errors.New("mp: a Pool that NewPool has not made: NewPool may have returned an error")
@@ -37,18 +149,6 @@ var (
 	errNoProcess  = errors.New("mp: a Process that NewProcess has not made: NewProcess may have returned an error")
 	errNoFunc     = errors.New("mp: the function is nil: Register makes one")
 )
-
-// ErrRunning is the error of closing a process that has not ended.
-var ErrRunning = errors.New("mp: the process is running: end it with Terminate or Kill, or Wait for it")
-
-// ErrTooLong is the cause of the [*CodecError] of an argument or a result longer than
-// [PoolConfig].MaxMessage. An argument that is too long is not sent. A result that is too long is not
-// returned, though its task has run. Packages ipc and connection have an ErrTooLong too.
-var ErrTooLong = share.ErrTooLong
-
-func overMaxMessage(n, most int) error {
-	return fmt.Errorf("%w: %d bytes, and MaxMessage is %d", ErrTooLong, n, most)
-}
 
 func init() {
 	for name, err := range map[string]error{
@@ -58,6 +158,7 @@ func init() {
 			panic(bad)
 		}
 	}
+
 	type start struct {
 		Worker          int
 		Process, Stderr string
@@ -73,6 +174,7 @@ func init() {
 		Stderr, Stacks string
 	}
 	type panicked struct{ Func, Value, Stack string }
+
 	for _, bad := range []error{
 		errtree.RegisterType[*CodecError](),
 		errtree.RegisterWrapper(
@@ -103,8 +205,8 @@ func init() {
 	}
 }
 
-// outcomeError translates how a task of a function ended, as package runner tells it;
-// nil if it returned a result.
+// outcomeError translates the outcome of a task, encoded as package runner does. It returns nil if
+// the task returned a result.
 func outcomeError(function string, kind uint8, data []byte) error {
 	switch kind {
 	case runner.OK:
@@ -119,7 +221,7 @@ func outcomeError(function string, kind uint8, data []byte) error {
 	return fmt.Errorf("mp: a task ended in the unknown way %d", kind)
 }
 
-// translate turns the crew's errors into the exported ones.
+// translate turns errors of package crew into exported ones.
 func translate(err error) error {
 	var death *crew.Death
 	var start *crew.StartError
@@ -132,93 +234,19 @@ func translate(err error) error {
 	return err
 }
 
-// isNil reports whether an interface is nil, or holds a nil pointer.
+// isNil reports whether an interface is nil or holds a nil pointer.
 func isNil(v any) bool {
 	r := reflect.ValueOf(v)
 	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
 }
 
-// A CodecError is the error of a task whose argument or result could not be encoded or
-// decoded, and of elements and messages. Ask for it with errors.As; errors.Is finds the
-// cause as well, [ErrClosed] of an object in an argument for instance. A task whose
-// argument could not be was not run; one whose result could not be was.
-type CodecError struct {
-	Func  string // the function's name; "" for what is no task's
-	What  string // "argument", "result", "element" of a queue or "message" of a connection
-	Doing string // "encoded" or "decoded"
-	Text  string // why, in one line unless a marshaller's error has several
-	Stack string // of a panic in a marshaller; "" if there was none
+func overMaxMessage(n, most int) error {
+	return fmt.Errorf("%w: %d bytes, and MaxMessage is %d", ErrTooLong, n, most)
 }
 
-func (e *CodecError) Error() string {
-	if e.Func == "" {
-		return fmt.Sprintf("mp: the %s cannot be %s: %s", e.What, e.Doing, e.Text)
-	}
-	return fmt.Sprintf("mp: the %s of %s cannot be %s: %s", e.What, e.Func, e.Doing, e.Text)
-}
-
-// codecError is a CodecError with its cause, which errors.Is finds in this process.
+// codecError returns a CodecError with its cause, which errors.Is finds in this process only.
 func codecError(function, what, doing string, why error) error {
 	return cause.With(&CodecError{function, what, doing, why.Error(), codec.StackOf(why)}, why)
-}
-
-// An ElementError is the error of one element of a [Map].
-type ElementError struct {
-	Index int
-	Err   error
-}
-
-func (e *ElementError) Error() string { return fmt.Sprintf("element %d: %v", e.Index, e.Err) }
-
-// Unwrap returns the element's own error.
-func (e *ElementError) Unwrap() error { return e.Err }
-
-// ElementErrors are the errors of all elements of a [Map] that failed, in order.
-type ElementErrors []*ElementError
-
-// Error gives the number of errors and the first.
-func (e ElementErrors) Error() string {
-	if len(e) == 1 {
-		return e[0].Error()
-	}
-	return fmt.Sprintf("%d elements failed, the first: %v", len(e), e[0])
-}
-
-// Unwrap returns all of them.
-func (e ElementErrors) Unwrap() []error {
-	errs := make([]error, len(e))
-	for i := range e {
-		errs[i] = e[i]
-	}
-	return errs
-}
-
-// A PanicError is the error of a task that panicked. The worker goes on. The value's text
-// and the stack are cut at 256 KiB each, and a text that is cut ends in a note. A value that
-// is an error has the bounds of errors, see [RegisterError].
-type PanicError struct {
-	Func  string // the name of the function
-	Value any    // the value's text, or the error if it was one, as far as errors travel; a runtime.Error arrives as an error with its text
-	Stack string // of the panicking goroutine in the worker
-}
-
-// Error returns the panic's value on one line; the stack is in Stack.
-func (e *PanicError) Error() string {
-	function := e.Func
-	if function == "" {
-		function = "a task"
-	}
-	value, rest, _ := strings.Cut(strings.TrimSpace(fmt.Sprint(e.Value)), "\n")
-	if rest != "" {
-		value += " …"
-	}
-	return fmt.Sprintf("mp: panic in %s: %s", function, value)
-}
-
-// Unwrap returns the panic's value if it was an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
 }
 
 func panicError(function string, data []byte) error {
@@ -232,23 +260,3 @@ func panicError(function string, data []byte) error {
 	}
 	return e
 }
-
-// A StartError says why a pool has no workers: they could not be started, or
-// their setup failed, several times in a row. Every task gets this error at once, until
-// a worker serves again. If none has ever served, only [Pool.Resize] tries again; see [Restart].
-type StartError struct {
-	Worker  int    // its number in the pool, from 1
-	Process string // the name of a [Process]; "" for a worker of a pool
-	Stderr  string // the end of what the last attempt wrote there
-	Err     error  // why
-}
-
-func (e *StartError) Error() string {
-	if e.Process != "" {
-		return fmt.Sprintf("mp: the process %s cannot be started: %v", e.Process, e.Err)
-	}
-	return fmt.Sprintf("mp: worker %d cannot be started: %v", e.Worker, e.Err)
-}
-
-// Unwrap returns the reason.
-func (e *StartError) Unwrap() error { return e.Err }

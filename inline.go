@@ -16,29 +16,99 @@ import (
 	"github.com/go-multiprocessing/mp/internal/runner"
 )
 
-// Inline is an [Executor] that runs tasks in this process, for debuggers and
-// for tests: arguments, results and errors are encoded and decoded as they are
-// on the way to a worker and back, panics are caught, but a task that crashes or
-// hangs does so here. It needs no [Init].
+// Inline is an [Executor] that runs tasks in this process, for debuggers and tests. Arguments,
+// results and errors are encoded and decoded as for a worker, and panics are caught. But a task
+// that crashes or hangs does so in this process. An Inline needs no [Init] and is safe for
+// concurrent use.
 type Inline struct {
 	slots chan int // numbers of free workers
 	ctx   context.Context
 	end   context.CancelCauseFunc
 
-	patient bool             // deadlines do not matter
-	trace   *journal.Journal // of what becomes of tasks; nil: none
+	patient bool             // deadlines have no effect on running tasks
+	trace   *journal.Journal // logs the life of tasks; may be nil
 
 	mu      sync.Mutex
 	closed  bool
-	size    int                // workers that there are to be
-	numbers int                // of workers so far
-	surplus int                // workers that are busy and then too many
-	free    []int              // numbers of workers that there were
-	begun   map[int]inlineTask // by worker
-	done    map[int]int        // tasks, by worker
+	size    int                // number of wanted workers
+	numbers int                // highest worker number so far
+	surplus int                // number of busy workers that must leave
+	free    []int              // numbers of workers that have left
+	begun   map[int]inlineTask // running tasks, by worker
+	done    map[int]int        // number of finished tasks, by worker
 	tasks   sync.WaitGroup
 	nextID  atomic.Uint64
-	last    <-chan struct{} // closed when the next batch may begin; nil: at first
+	last    <-chan struct{} // closed when the next batch may begin; nil before the first batch
+}
+
+// InlineConfig describes an [Inline] executor. The zero value is usable.
+type InlineConfig struct {
+	// Workers is how many tasks run at once, at most 65,535. Defaults to [NumCPU].
+	Workers int
+}
+
+// NewInline creates an Inline executor. An invalid config is an error that names the field.
+func NewInline(cfg InlineConfig) (*Inline, error) {
+	if cfg.Workers < 0 {
+		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: it must not be negative", cfg.Workers)
+	}
+	if cfg.Workers > mostWorkers {
+		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: there may be %d", cfg.Workers, mostWorkers)
+	}
+
+	n := cfg.Workers
+	if n == 0 {
+		n = NumCPU()
+	}
+	if err := functions.seal(); err != nil {
+		return nil, err
+	}
+
+	x := &Inline{slots: make(chan int, max(n, maxInline)), begun: map[int]inlineTask{}, done: map[int]int{}}
+	x.ctx, x.end = context.WithCancelCause(context.Background())
+	return x, x.resize(n)
+}
+
+// Execute implements [Executor]. It returns when the last task has started.
+func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints) error {
+	a, err := x.admit(ctx, function, b, h)
+	if err == nil {
+		a.begin()
+	}
+	return err
+}
+
+// Shutdown accepts no more tasks and waits for the accepted ones. If ctx ends first, tasks that
+// have not started get [ErrClosed], the contexts of running tasks are cancelled, and the error is
+// ctx's. In that case Shutdown does not wait for the running tasks; Close does.
+func (x *Inline) Shutdown(ctx context.Context) error {
+	if !x.made() {
+		return errNoInline
+	}
+	x.refuse()
+
+	done := make(chan struct{})
+	go func() { x.tasks.Wait(); close(done) }()
+	select {
+	case <-done:
+		return x.Close()
+	case <-ctx.Done():
+		x.end(ErrClosed)
+		return cause.Of(ctx)
+	}
+}
+
+// Close accepts no more tasks and cancels the contexts of the running tasks. Tasks that have not
+// started get [ErrClosed]. Close waits for the running tasks, because unlike a [Pool] it cannot
+// kill them. It may be called more than once.
+func (x *Inline) Close() error {
+	if !x.made() {
+		return errNoInline
+	}
+	x.refuse()
+	x.end(ErrClosed)
+	x.tasks.Wait()
+	return nil
 }
 
 // inlineTask is a task that is running.
@@ -50,44 +120,18 @@ type inlineTask struct {
 	since time.Time
 }
 
-// InlineConfig describes an [Inline] executor. The zero value is good.
-type InlineConfig struct {
-	// Workers is how many tasks run at once, up to 65,535; 0 means [NumCPU].
-	Workers int
-}
-
-// NewInline makes an Inline executor. The error says which field of the config
-// is bad.
-func NewInline(cfg InlineConfig) (*Inline, error) {
-	if cfg.Workers < 0 {
-		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: it must not be negative", cfg.Workers)
-	}
-	if cfg.Workers > mostWorkers {
-		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: there may be %d", cfg.Workers, mostWorkers)
-	}
-	n := cfg.Workers
-	if n == 0 {
-		n = NumCPU()
-	}
-	if err := functions.seal(); err != nil {
-		return nil, err
-	}
-	x := &Inline{slots: make(chan int, max(n, maxInline)), begun: map[int]inlineTask{}, done: map[int]int{}}
-	x.ctx, x.end = context.WithCancelCause(context.Background())
-	return x, x.resize(n)
-}
-
-// maxInline is how many tasks may run at once, if not more were asked for at first.
+// maxInline is how many tasks may run at once, unless the config asked for more.
 const maxInline = 1024
 
-// made reports whether x is what NewInline returns.
+// made reports whether NewInline made x.
 func (x *Inline) made() bool { return x != nil && x.slots != nil }
 
-// resize changes how many tasks run at once, from the next one on.
+// resize sets how many tasks run at once. Running tasks are not affected.
 func (x *Inline) resize(n int) error {
 	if n > cap(x.slots) {
 		return fmt.Errorf("mp: %d tasks at once: at most %d can run in one process", n, cap(x.slots))
 	}
+
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for ; x.size < n; x.size++ {
@@ -97,6 +141,7 @@ func (x *Inline) resize(n int) error {
 			x.slots <- x.number()
 		}
 	}
+
 	for ; x.size > n; x.size-- {
 		select {
 		case worker := <-x.slots:
@@ -108,7 +153,7 @@ func (x *Inline) resize(n int) error {
 	return nil
 }
 
-// number is that of a new worker; under the lock.
+// number returns the number for a new worker. The caller must hold x.mu.
 func (x *Inline) number() int {
 	if last := len(x.free) - 1; last >= 0 {
 		n := x.free[last]
@@ -119,7 +164,7 @@ func (x *Inline) number() int {
 	return x.numbers
 }
 
-// release frees a worker for the next task, unless there are too many.
+// release frees a worker for the next task, unless there are too many workers.
 func (x *Inline) release(worker int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -140,16 +185,7 @@ func (x *Inline) numWorkers() int {
 	return x.size
 }
 
-// Execute implements [Executor]. It returns when the last task has begun.
-func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints) error {
-	a, err := x.admit(ctx, function, b, h)
-	if err == nil {
-		a.begin()
-	}
-	return err
-}
-
-// executeSoon is Execute, but does not wait until tasks have started.
+// executeSoon is like Execute but does not wait until the tasks have started.
 func (x *Inline) executeSoon(ctx context.Context, function string, b Batch, h Hints) error {
 	a, err := x.admit(ctx, function, b, h)
 	if err == nil {
@@ -158,20 +194,20 @@ func (x *Inline) executeSoon(ctx context.Context, function string, b Batch, h Hi
 	return err
 }
 
-// An admission is a batch that an Inline has taken over. Its first task begins after the first ones of those that were
-// taken over before.
+// An admission is an accepted batch. Its first task starts after the first tasks of all batches
+// that were accepted earlier.
 type admission struct {
 	x     *Inline
 	ctx   context.Context
 	f     function
 	batch Batch
 	hints Hints
-	id    uint64          // of the first task
-	after <-chan struct{} // nil for the first
-	begun chan struct{}   // closed when the next one may begin
+	id    uint64          // ID of the first task
+	after <-chan struct{} // closed when this batch may begin; nil for the first batch
+	begun chan struct{}   // closed when the next batch may begin
 }
 
-// admit takes a batch over, in the order of the calls.
+// admit accepts a batch. Batches start in the order in which they are admitted.
 func (x *Inline) admit(ctx context.Context, function string, b Batch, h Hints) (*admission, error) {
 	if !x.made() {
 		return nil, errNoInline
@@ -186,20 +222,24 @@ func (x *Inline) admit(ctx context.Context, function string, b Batch, h Hints) (
 	if ctx.Err() != nil {
 		return nil, cause.Of(ctx)
 	}
+
 	n := b.Len()
 	a := &admission{x: x, ctx: ctx, f: f, batch: b, hints: h, begun: make(chan struct{})}
+
 	x.mu.Lock()
 	defer x.mu.Unlock()
+
 	if x.closed {
 		return nil, ErrClosed
 	}
+
 	x.tasks.Add(n)
 	a.id = x.nextID.Add(uint64(n)) - uint64(n) + 1
 	a.after, x.last = x.last, a.begun
 	return a, nil
 }
 
-// begin returns when all tasks have started, or are settled.
+// begin starts the tasks and returns when each has started or is settled.
 func (a *admission) begin() {
 	if a.after != nil {
 		select {
@@ -208,6 +248,7 @@ func (a *admission) begin() {
 		case <-a.x.ctx.Done():
 		}
 	}
+
 	n := a.batch.Len()
 	if n == 0 {
 		a.passOn()
@@ -220,20 +261,20 @@ func (a *admission) begin() {
 	}
 }
 
-// passOn lets the next batch begin. From then on the two take turns: a long Map does not hold up a Call, which one of
-// its tasks may wait for.
+// passOn lets the next batch begin. From then on the two batches take turns. Otherwise a long Map
+// would delay a Call on which one of its own tasks may wait.
 func (a *admission) passOn() {
 	if a.isNext() {
 		close(a.begun)
 		return
 	}
-	go func() { // those that were before may still wait
+	go func() { // earlier batches may still wait
 		<-a.after
 		close(a.begun)
 	}()
 }
 
-// isNext reports whether all that was taken over before lets others begin.
+// isNext reports whether all earlier batches have let the next one begin.
 func (a *admission) isNext() bool {
 	if a.after == nil {
 		return true
@@ -246,7 +287,7 @@ func (a *admission) isNext() bool {
 	}
 }
 
-// begin waits for a free slot and runs element i in it.
+// begin waits for a free worker and runs element i on it.
 func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint64, h Hints) {
 	var why error
 	select {
@@ -261,10 +302,12 @@ func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint6
 	case <-x.ctx.Done():
 		why = ErrClosed
 	}
+
 	b.Settle(i, nil, why)
 	x.tasks.Done()
 }
 
+// over returns the reason why a task must not start any more, or nil.
 func (x *Inline) over(ctx context.Context) error {
 	switch {
 	case x.ctx.Err() != nil:
@@ -280,12 +323,14 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 	defer x.tasks.Done()
 	defer x.release(int(info.Worker))
 	x.begins(info, inlineTask{b, i, info.ID, f.Name(), time.Now()})
+
 	arg, err := argumentOf(b, i)
 	if err != nil {
 		x.ends(info, runner.Failed)
 		b.Settle(i, nil, err)
 		return
 	}
+
 	var all runner.Contexts
 	task := all.New(info)
 	if !x.patient {
@@ -293,12 +338,14 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 	}
 	defer task.Cancel(context.Canceled)
 	defer x.follow(ctx, task)()
+
 	if h.Timeout > 0 && !x.patient {
 		defer time.AfterFunc(h.Timeout, func() { task.Cancel(context.DeadlineExceeded) }).Stop()
 	}
 	defer context.AfterFunc(x.ctx, func() { task.Cancel(context.Canceled) })()
+
 	kind, data := uint8(runner.Exited), []byte(nil)
-	defer func() { // also when the task calls runtime.Goexit
+	defer func() { // runs even if the task calls runtime.Goexit
 		x.ends(info, kind)
 		if err := outcomeError(f.Name(), kind, data); err != nil {
 			b.Settle(i, nil, err)
@@ -306,10 +353,11 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 		}
 		b.Settle(i, data, nil)
 	}()
+
 	kind, data = runner.Run(task, withBaggage(f.runner(), h.Baggage), arg, nil)
 }
 
-// dueBy is the deadline of a task that begins now; nil for none.
+// dueBy returns the deadline of a task that starts now, or nil if it has none.
 func dueBy(ctx context.Context, timeout time.Duration) *time.Time {
 	at, ok := ctx.Deadline()
 	if own := time.Now().Add(timeout); timeout > 0 && (!ok || own.Before(at)) {
@@ -321,7 +369,7 @@ func dueBy(ctx context.Context, timeout time.Duration) *time.Time {
 	return &at
 }
 
-// argumentOf is the encoded argument of element i.
+// argumentOf returns the encoded argument of element i.
 func argumentOf(b Batch, i int) ([]byte, error) {
 	arg, n, err := b.Encode(nil, i, i+1)
 	if err == nil && (n != 1 || len(arg) < elementHead || int(binary.LittleEndian.Uint32(arg)) != len(arg)-elementHead) {
@@ -333,12 +381,12 @@ func argumentOf(b Batch, i int) ([]byte, error) {
 	return arg[elementHead:], nil
 }
 
-// follow has a task's context end with the caller's.
+// follow cancels the task's context when the caller's context ends, until stop is called.
 func (x *Inline) follow(ctx context.Context, task *runner.Context) (stop func() bool) {
 	if !x.patient {
 		return context.AfterFunc(ctx, func() { task.Cancel(ctx.Err()) })
 	}
-	if w, ok := ctx.(crew.Watcher); ok { // its future can be cancelled after its deadline
+	if w, ok := ctx.(crew.Watcher); ok { // the future can be cancelled even after the deadline
 		ctx = w.Watch(inlineJob{task})
 	}
 	return context.AfterFunc(ctx, func() {
@@ -348,11 +396,12 @@ func (x *Inline) follow(ctx context.Context, task *runner.Context) (stop func() 
 	})
 }
 
-// inlineJob is a task that its future cancels.
+// inlineJob is a task that its future can cancel.
 type inlineJob struct{ task *runner.Context }
 
 func (j inlineJob) Cancelled(cause error) { j.task.Cancel(cause) }
 
+// begins records and logs that a task starts.
 func (x *Inline) begins(info runner.Info, t inlineTask) {
 	x.mu.Lock()
 	x.begun[int(info.Worker)] = t
@@ -360,7 +409,7 @@ func (x *Inline) begins(info runner.Info, t inlineTask) {
 	x.log("mp: task begins", info, "func", t.fn, "attempt", info.Attempt)
 }
 
-// ends comes before the outcome is settled.
+// ends records and logs that a task has ended. The caller settles the task afterwards.
 func (x *Inline) ends(info runner.Info, kind uint8) {
 	x.mu.Lock()
 	t := x.begun[int(info.Worker)]
@@ -370,45 +419,13 @@ func (x *Inline) ends(info runner.Info, kind uint8) {
 	x.log("mp: task ended", info, "took", time.Since(t.since), "outcome", runner.Outcome(kind))
 }
 
-// log logs what becomes of a task, if that is to be.
+// log logs an event of a task if x has a trace.
 func (x *Inline) log(what string, info runner.Info, args ...any) {
 	if x.trace == nil {
 		return
 	}
 	args = append(append([]any{"task", info.ID}, args...), "worker", info.Worker, "pid", os.Getpid())
 	x.trace.Info(what, args...)
-}
-
-// Shutdown takes no more tasks and waits for those it has. When ctx ends first, those
-// that have not begun get [ErrClosed], the contexts of those that run are cancelled, and
-// the error is that of ctx; it does not wait for them, as Close does.
-func (x *Inline) Shutdown(ctx context.Context) error {
-	if !x.made() {
-		return errNoInline
-	}
-	x.refuse()
-	done := make(chan struct{})
-	go func() { x.tasks.Wait(); close(done) }()
-	select {
-	case <-done:
-		return x.Close()
-	case <-ctx.Done():
-		x.end(ErrClosed)
-		return cause.Of(ctx)
-	}
-}
-
-// Close takes no more tasks, cancels the contexts of those that run and waits
-// for them: unlike a [Pool], it cannot kill them. Those that have not begun get
-// [ErrClosed]. Closing twice is fine.
-func (x *Inline) Close() error {
-	if !x.made() {
-		return errNoInline
-	}
-	x.refuse()
-	x.end(ErrClosed)
-	x.tasks.Wait()
-	return nil
 }
 
 func (x *Inline) refuse() {

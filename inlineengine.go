@@ -20,27 +20,28 @@ import (
 	"github.com/go-multiprocessing/mp/internal/share"
 )
 
-// inlineEngine runs the tasks of a [Pool] or a [Process] in this process, on an [Inline], under
-// MPDEBUG=inline. It cannot kill.
+// inlineEngine runs the tasks of a [Pool] or a [Process] in this process, on an [Inline], if
+// MPDEBUG contains inline. It cannot kill tasks.
 type inlineEngine struct {
 	inline   *Inline
 	started  time.Time
 	teardown link.Bound
-	files    []uint64 // sent with setup and teardown
+	files    []uint64 // in the arguments of setup and teardown
 	stderr   io.Writer
-	room     chan struct{}      // of submissions that have not begun
-	onEnd    func(d crew.Death) // of a single process; else nil
+	room     chan struct{}      // holds one element for each waiting submission
+	onEnd    func(d crew.Death) // of a Process; nil for a Pool
 
 	mu     sync.Mutex
 	closed bool
 	jobs   sync.WaitGroup
-	tears  sync.Once // the teardown, unless it ends without
+	tears  sync.Once // runs the teardown, at most once
 	ending sync.Once
 	ended  chan struct{}
-	code   int // with which a process would exit
+	code   int // the exit code that a process would have
 }
 
-// newInlineEngine runs the setup. On error nothing that cfg holds is left.
+// newInlineEngine runs the setup and returns the engine. On error it releases the files that cfg
+// holds.
 func newInlineEngine(cfg crew.Config) (*inlineEngine, error) {
 	x, err := NewInline(InlineConfig{Workers: cfg.Workers})
 	if err != nil {
@@ -65,7 +66,7 @@ func newInlineEngine(cfg crew.Config) (*inlineEngine, error) {
 	return e, nil
 }
 
-// runBound runs a setup or teardown, if there is one.
+// runBound runs a setup or teardown if there is one.
 func (e *inlineEngine) runBound(ctx context.Context, b link.Bound) error {
 	if b.Name == "" {
 		return nil
@@ -74,20 +75,24 @@ func (e *inlineEngine) runBound(ctx context.Context, b link.Bound) error {
 	if !ok {
 		return errors.New("this program has no such function")
 	}
+
 	var made runner.Contexts
 	task := made.New(runner.Info{Worker: 1})
 	defer context.AfterFunc(ctx, func() { task.Cancel(ctx.Err()) })()
 	defer context.AfterFunc(e.inline.ctx, func() { task.Cancel(context.Canceled) })()
+
 	done := make(chan error, 1)
-	go func() { // which it may end
+	go func() { // the function may end its goroutine
 		kind, data := uint8(runner.Exited), []byte(nil)
 		defer func() { task.Cancel(context.Canceled); done <- outcomeError(b.Name, kind, data) }()
 		kind, data = runner.Run(task, f.runner(), b.Arg, nil)
 	}()
+
 	return <-done
 }
 
-// Execute takes the tasks over; they begin as workers would become free.
+// Execute accepts the tasks of a batch. Each starts when a worker becomes free. Execute blocks
+// while too many submissions wait.
 func (e *inlineEngine) Execute(ctx context.Context, function string, b crew.Batch, h crew.Hints) error {
 	if _, ok := functions.lookup(function); !ok {
 		return fmt.Errorf("mp: no function %q is registered", function)
@@ -98,6 +103,7 @@ func (e *inlineEngine) Execute(ctx context.Context, function string, b crew.Batc
 	if b.Len() == 0 {
 		return nil
 	}
+
 	if err := e.admit(); err != nil {
 		return err
 	}
@@ -105,15 +111,18 @@ func (e *inlineEngine) Execute(ctx context.Context, function string, b crew.Batc
 		e.jobs.Done()
 		return err
 	}
+
 	if e.onEnd != nil {
 		b = &soloBatch{b, e}
 	}
+
 	a, err := e.inline.admit(ctx, function, b, Hints(h))
 	if err != nil {
 		<-e.room
 		e.jobs.Done()
 		return err
 	}
+
 	go func() {
 		defer e.jobs.Done()
 		defer func() { <-e.room }()
@@ -122,6 +131,7 @@ func (e *inlineEngine) Execute(ctx context.Context, function string, b crew.Batc
 	return nil
 }
 
+// admit counts a submission that Close must wait for.
 func (e *inlineEngine) admit() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -132,6 +142,7 @@ func (e *inlineEngine) admit() error {
 	return nil
 }
 
+// waitForRoom waits until the queue has room for a submission.
 func (e *inlineEngine) waitForRoom(ctx context.Context) error {
 	select {
 	case e.room <- struct{}{}:
@@ -143,7 +154,7 @@ func (e *inlineEngine) waitForRoom(ctx context.Context) error {
 	}
 }
 
-// Shutdown waits for the tasks, and runs the teardown.
+// Shutdown waits for the tasks and runs the teardown.
 func (e *inlineEngine) Shutdown(ctx context.Context) error {
 	e.refuse()
 	done := make(chan struct{})
@@ -153,6 +164,7 @@ func (e *inlineEngine) Shutdown(ctx context.Context) error {
 		e.inline.tasks.Wait()
 		e.tears.Do(func() { e.tearDown(ctx) })
 	}()
+
 	select {
 	case <-done:
 		return e.Close()
@@ -168,7 +180,7 @@ func (e *inlineEngine) tearDown(ctx context.Context) {
 	}
 }
 
-// Close cancels the tasks' contexts and waits for them.
+// Close cancels the contexts of the tasks and waits for the tasks.
 func (e *inlineEngine) Close() error {
 	e.refuse()
 	e.ending.Do(func() {
@@ -176,7 +188,7 @@ func (e *inlineEngine) Close() error {
 		e.inline.end(ErrClosed)
 		e.jobs.Wait()
 		_ = e.inline.Close()
-		e.tears.Do(func() {}) // it waits for one that is running
+		e.tears.Do(func() {}) // waits for a running teardown, and prevents a later one
 		if e.inline.trace != nil {
 			e.inline.trace.Close()
 		}
@@ -195,7 +207,7 @@ func (e *inlineEngine) refuse() {
 	e.closed = true
 }
 
-// death is how a process has ended.
+// death returns how the process would have ended.
 func (e *inlineEngine) death() crew.Death {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -204,7 +216,7 @@ func (e *inlineEngine) death() crew.Death {
 	return d
 }
 
-// Resize changes how many tasks run at once.
+// Resize sets how many tasks run at once.
 func (e *inlineEngine) Resize(workers int) error {
 	if err := e.Ready(context.Background()); err != nil {
 		return err
@@ -212,7 +224,7 @@ func (e *inlineEngine) Resize(workers int) error {
 	return e.inline.resize(workers)
 }
 
-// Ready has nothing to wait for.
+// Ready does not wait, because the setup has already run.
 func (e *inlineEngine) Ready(context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -226,7 +238,7 @@ func (e *inlineEngine) Size() int                        { return e.inline.numWo
 func (e *inlineEngine) Running(b crew.Batch, i int) bool { return e.inline.isRunning(b, i) }
 func (e *inlineEngine) PID() int                         { return os.Getpid() }
 
-// Signal asks the task to end, which is all that it can do, if the signal would end a process.
+// Signal cancels the task if the signal would end a process. It ignores other signals.
 func (e *inlineEngine) Signal(s syscall.Signal) {
 	switch s {
 	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGKILL:
@@ -234,10 +246,10 @@ func (e *inlineEngine) Signal(s syscall.Signal) {
 	}
 }
 
-// Workers describes the workers that there would be.
+// Workers describes the workers that a pool would have.
 func (e *inlineEngine) Workers() []crew.Info { return e.inline.infos(e.started) }
 
-// infos describes the workers.
+// infos describes the workers as if they had started at the given time.
 func (x *Inline) infos(started time.Time) []crew.Info {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -269,7 +281,7 @@ func (x *Inline) isRunning(b Batch, i int) bool {
 	return false
 }
 
-// Stats knows less than that of a crew.
+// Stats returns fewer figures than a pool of processes does.
 func (e *inlineEngine) Stats() crew.Stats {
 	s := crew.Stats{Places: e.Size(), Workers: e.Workers(), Queued: len(e.room)}
 	s.Serving, s.Started = len(s.Workers), len(s.Workers)
@@ -281,12 +293,12 @@ func (e *inlineEngine) Stats() crew.Stats {
 	return s
 }
 
-// Ask asks this process once, which is all workers.
+// Ask queries this process once on behalf of all workers.
 func (e *inlineEngine) Ask(ctx context.Context, question []byte) []crew.Answer {
 	return []crew.Answer{{Worker: 1, PID: os.Getpid(), Data: ask.Answer(ctx, question)}}
 }
 
-// soloBatch notes how the task of a process ends.
+// soloBatch wraps the batch of a Process to note how its task ends.
 type soloBatch struct {
 	crew.Batch
 	engine *inlineEngine

@@ -10,7 +10,7 @@ import (
 )
 
 // Limits bound the resources of each worker of a pool. The zero value of a field sets no limit.
-// Processes that a task starts inherit the limits, and each of them may use as much as the worker.
+// Processes that a task starts inherit the limits, which apply to each process separately.
 type Limits struct {
 	// Memory is how many bytes of memory a worker may use, at least 64 MiB. A task that needs more
 	// ends with its worker, and its error is a [*WorkerError] with [ReasonOutOfMemory]. The garbage

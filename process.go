@@ -10,15 +10,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// A Process runs one function once, in a process of its own. It is made by
-// [NewProcess] and safe for concurrent use.
+// A Process runs one function once, in a process of its own. [NewProcess] creates it. A Process is
+// safe for concurrent use.
 //
-// Its standard input is empty, its output goes where [ProcessConfig].Output says.
-// SIGTERM ends it unless its function handles that; a terminal's signals do not
-// reach it. When the function has returned, the process exits: with code 0, with
-// 1 if it returned an error, with 2 if it panicked, and then the panic and its
-// stack are on stderr too. What the function has started in its process group
-// ends with it.
+// The process has an empty standard input, and its output goes where [ProcessConfig].Output says.
+// SIGTERM ends it unless its function handles the signal; signals from a terminal do not reach it.
+// When the function has returned, the process exits. The exit code is 0, or 1 if the function
+// returned an error, or 2 if it panicked. After a panic, the panic and its stack are also on
+// stderr. Processes that the function has started in its process group end with it.
 type Process[Out any] struct {
 	name   string
 	cfg    ProcessConfig
@@ -31,50 +30,58 @@ type Process[Out any] struct {
 	pid    int
 	death  crew.Death
 	result *Future[Out]
-	left   error // why something of it is still there
+	left   error // names a killed process that has not ended
 	closed bool
 }
 
-type processState int
-
-const (
-	processNew processState = iota
-	processRunning
-	processEnded
-)
-
-// ProcessConfig describes a [Process]. The zero value is good.
+// ProcessConfig describes a [Process]. The zero value is usable.
 type ProcessConfig struct {
-	// Name is for people: ps shows it behind the program's name, and the process
-	// knows it as [Current]().Name. "" means one that shows the lineage: worker-1
-	// is the first child of the main process, worker-1:2 its second child.
+	// Name is the process's name. ps shows it after the program's name, and the process can read it
+	// as [Current]().Name. Defaults to a name that shows the lineage: worker-1 is the first child
+	// of the main process, and worker-1:2 is the second child of worker-1.
 	Name string
 
-	// Daemon says that [WaitChildren] does not wait for the process. Every
-	// process ends with its parent.
+	// Daemon makes [WaitChildren] ignore the process. Every process, daemon or not, ends with its
+	// parent. Defaults to false.
 	Daemon bool
 
-	// The others are as in [PoolConfig].
-	Procs      int
-	Env        []string
-	Dir        string
+	// Procs is GOMAXPROCS in the process. Defaults to the number of usable processors.
+	Procs int
+
+	// Env lists environment variables for the process, each of the form KEY=value. They are added
+	// to this program's environment and override its variables. Defaults to this program's
+	// environment alone.
+	Env []string
+
+	// Dir is the process's working directory. Defaults to this program's working directory.
+	Dir string
+
+	// Executable is the program to start, as in [PoolConfig].Executable. Defaults to this program.
 	Executable string
-	Limits     Limits
-	Output     Output
+
+	// Limits bound the resources of the process. Defaults to no limits.
+	Limits Limits
+
+	// Output says where the process's output goes. Defaults to this program's standard output,
+	// standard error and slog.Default().
+	Output Output
+
+	// MaxMessage is the maximum size of the encoded argument and of the encoded result in bytes, as
+	// in [PoolConfig].MaxMessage. Defaults to 1 GiB.
 	MaxMessage int
 
+	// RequireContainment is the weakest acceptable [Containment], as in
+	// [PoolConfig].RequireContainment. Start returns an error if the system does not provide it.
+	// Defaults to [ContainGroup], or [ContainCgroup] if Limits.Cgroup is set.
 	RequireContainment Containment
 }
 
-// pool is the config of the pool of one that runs the process.
-func (c ProcessConfig) pool() PoolConfig {
-	return PoolConfig{Workers: 1, Procs: c.Procs, Env: c.Env, Dir: c.Dir, Executable: c.Executable, Limits: c.Limits, Output: c.Output, MaxMessage: c.MaxMessage, RequireContainment: c.RequireContainment}
-}
-
-// NewProcess makes a process that will run f with arg; [Process.Start] starts it.
-// The error says which field of the config is bad. The argument is encoded by Start. If it
-// cannot be encoded, or is longer than [ProcessConfig].MaxMessage, Start succeeds all the
-// same, the function does not run, and [Process.Wait] returns the [*CodecError].
+// NewProcess creates a process that will run f with arg. [Process.Start] starts it. An invalid
+// config is an error that names the field.
+//
+// Start encodes the argument. If the argument cannot be encoded, or is longer than
+// [ProcessConfig].MaxMessage, Start still succeeds, but the function does not run, and
+// [Process.Wait] returns the [*CodecError].
 func NewProcess[In, Out any](f *Func[In, Out], arg In, cfg ProcessConfig) (*Process[Out], error) {
 	if f == nil {
 		return nil, errNoFunc
@@ -82,6 +89,7 @@ func NewProcess[In, Out any](f *Func[In, Out], arg In, cfg ProcessConfig) (*Proc
 	if _, err := cfg.pool().complete("ProcessConfig"); err != nil {
 		return nil, err
 	}
+
 	p := &Process[Out]{name: cfg.Name, cfg: cfg, ended: make(chan struct{})}
 	p.submit = func(ex Executor) *Future[Out] { return submit(context.Background(), ex, f, arg, Hints{}) }
 	if p.name == "" {
@@ -93,12 +101,12 @@ func NewProcess[In, Out any](f *Func[In, Out], arg In, cfg ProcessConfig) (*Proc
 // Name returns the process's name.
 func (p *Process[Out]) Name() string { return p.name }
 
-// Daemon reports whether WaitChildren leaves it out.
+// Daemon reports whether [WaitChildren] ignores the process.
 func (p *Process[Out]) Daemon() bool { return p.cfg.Daemon }
 
-// Start starts the process and returns once it has answered, some milliseconds, or
-// with an error that says why it cannot run, and then nothing is left. Starting
-// twice is an error. Without [Init] the error is [ErrNotInitialized].
+// Start starts the process and returns once it has answered, which takes some milliseconds. On
+// error no process is left, and the error says why it cannot run. A process can be started only
+// once. If the program has not called [Init], the error is [ErrNotInitialized].
 func (p *Process[Out]) Start() error {
 	if !p.made() {
 		return errNoProcess
@@ -106,6 +114,7 @@ func (p *Process[Out]) Start() error {
 	if !initialized.Load() {
 		return ErrNotInitialized
 	}
+
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -114,75 +123,37 @@ func (p *Process[Out]) Start() error {
 	case p.state != processNew:
 		return fmt.Errorf("mp: the process %s was started before: make another to run the function again", p.name)
 	}
+
 	died := make(chan crew.Death, 1)
 	e, err := p.newEngine(func(d crew.Death) { died <- d })
 	if err != nil {
 		return err
 	}
+
 	p.engine, p.state, p.pid = e, processRunning, e.PID()
 	children.add(p, ProcessInfo{Name: p.name, PID: p.pid, Daemon: p.cfg.Daemon})
 	go p.follow(p.submit(soloExecutor{e}), died)
-	p.submit = nil // it keeps the argument, and a Process may live for long
+
+	p.submit = nil // lets the argument be collected
 	return nil
 }
 
-// newEngine starts the engine that runs the process. It calls onEnd at the end of the process.
-func (p *Process[Out]) newEngine(onEnd func(crew.Death)) (engine, error) {
-	cfg, err := p.cfg.pool().complete("ProcessConfig")
-	if err != nil {
-		return nil, err
-	}
-	ec, err := cfg.engineConfig("ProcessConfig")
-	if err != nil {
-		return nil, err
-	}
-
-	ec.Single, ec.Link.Daemon = true, p.cfg.Daemon
-	ec.Name = func() string { return p.name }
-	ec.OnEnd = onEnd
-	return newEngine("ProcessConfig", ec)
-}
-
-// soloExecutor runs tasks on an engine as it is.
-type soloExecutor struct{ engine engine }
-
-func (s soloExecutor) Execute(ctx context.Context, function string, b Batch, h Hints) error {
-	return translate(s.engine.Execute(ctx, function, b, crew.Hints(h)))
-}
-
-// follow waits for the end, and keeps what is left of the process.
-func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
-	<-f.Done()
-	// It exits by itself, unless there was no task for it, because the argument
-	// could not be encoded for instance.
-	left := p.engine.Shutdown(context.Background())
-	death := <-died
-	p.mu.Lock()
-	p.result, p.left, p.death, p.state = f, left, death, processEnded
-	p.mu.Unlock()
-	children.remove(p)
-	close(p.ended)
-}
-
-// made reports whether p is what NewProcess returns.
-func (p *Process[Out]) made() bool { return p != nil && p.ended != nil }
-
-// PID returns the number of the process; 0 before Start.
+// PID returns the process ID, or 0 before Start.
 func (p *Process[Out]) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.pid
 }
 
-// Alive reports whether it was started and has not ended.
+// Alive reports whether the process has started and has not ended.
 func (p *Process[Out]) Alive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.state == processRunning
 }
 
-// Done returns a channel that is closed when the process has ended and nothing of it is
-// left, or when it was closed without having been started.
+// Done returns a channel that is closed when the process has ended and nothing of it is left.
+// Closing a process that was never started also closes the channel.
 func (p *Process[Out]) Done() <-chan struct{} {
 	if !p.made() {
 		return closedChannel
@@ -190,25 +161,26 @@ func (p *Process[Out]) Done() <-chan struct{} {
 	return p.ended
 }
 
-var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
-// Wait waits for the end of the process and returns what the function returned,
-// every caller the same. All that the process has printed has then arrived. The
-// error is the function's, a [*PanicError], or, if the process ended otherwise, a
-// [*WorkerError]; of a process that was never started, an error that says so. When
-// ctx ends first, its error is returned, and the process goes on.
+// Wait waits for the end of the process and returns the function's result. All output of the
+// process has then arrived. Every caller gets the same result.
+//
+// The error is the function's own or a [*PanicError], or a [*WorkerError] if the process ended
+// otherwise. Wait on a process that was never started returns an error. If ctx ends first, Wait
+// returns ctx's error, and the process goes on.
 func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
 	var none Out
 	if err := p.usable(); err != nil {
 		return none, err
 	}
-	if p.Alive() { // otherwise the result comes first, whatever became of ctx
+
+	if p.Alive() { // otherwise return the result, even if ctx has ended
 		select {
 		case <-p.ended:
 		case <-ctx.Done():
 			return none, cause.Of(ctx)
 		}
 	}
+
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -216,6 +188,80 @@ func (p *Process[Out]) Wait(ctx context.Context) (Out, error) {
 	}
 	return p.result.Result(ctx)
 }
+
+// ExitCode returns the exit code of the process, or the negated number of the signal that ended it.
+// ok is false before the end of the process, and if its exit status is lost (see [ReasonUnknown]).
+// A code of 0 does not mean that the function ran, see [NewProcess]; Wait tells that.
+func (p *Process[Out]) ExitCode() (code int, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state != processEnded || p.death.Status.Lost {
+		return 0, false
+	}
+
+	if s := p.death.Status.Signal; s != 0 {
+		return -int(s), true
+	}
+	return p.death.Status.ExitCode, true
+}
+
+// Terminate sends SIGTERM to the process. It returns the same errors as [Process.Signal] and does
+// nothing after the end of the process.
+func (p *Process[Out]) Terminate() error { return p.Signal(syscall.SIGTERM) }
+
+// Kill kills the process and its process group. It returns the same errors as [Process.Signal] and
+// does nothing after the end of the process.
+func (p *Process[Out]) Kill() error { return p.Signal(syscall.SIGKILL) }
+
+// Signal sends a signal to the process. It does nothing after the end of the process. Before Start
+// it returns an error, and after Close it returns [ErrClosed].
+func (p *Process[Out]) Signal(s syscall.Signal) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == processRunning {
+		p.engine.Signal(s)
+	}
+	return nil
+}
+
+// Close releases the result of a process that is no longer needed. After Close, the methods Start,
+// Wait, Signal, Terminate and Kill return [ErrClosed]. The other methods still work. Closing is
+// optional: an unreachable Process is freed without it. Close may be called more than once.
+//
+// If the process is running, Close returns [ErrRunning] and has no effect. If the process was
+// killed but has not ended, because it waits in the kernel, Close returns an error that names it.
+func (p *Process[Out]) Close() error {
+	if !p.made() {
+		return errNoProcess
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == processRunning {
+		return ErrRunning
+	}
+
+	if p.state == processNew && !p.closed {
+		close(p.ended)
+	}
+
+	p.closed, p.result, p.submit = true, nil, nil
+	return p.left
+}
+
+type processState int
+
+const (
+	processNew processState = iota
+	processRunning
+	processEnded
+)
+
+// made reports whether NewProcess made p.
+func (p *Process[Out]) made() bool { return p != nil && p.ended != nil }
 
 func (p *Process[Out]) usable() error {
 	if !p.made() {
@@ -232,58 +278,48 @@ func (p *Process[Out]) usable() error {
 	return nil
 }
 
-// ExitCode returns the code with which the process exited, or minus the number of
-// the signal that ended it. ok is false before its end, and if its exit status is lost
-// (see [ReasonUnknown]). Code 0 does not say that the function ran, see [NewProcess]: Wait does.
-func (p *Process[Out]) ExitCode() (code int, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.state != processEnded || p.death.Status.Lost {
-		return 0, false
-	}
-	if s := p.death.Status.Signal; s != 0 {
-		return -int(s), true
-	}
-	return p.death.Status.ExitCode, true
+// pool returns the config of the one-worker pool that runs the process.
+func (c ProcessConfig) pool() PoolConfig {
+	return PoolConfig{Workers: 1, Procs: c.Procs, Env: c.Env, Dir: c.Dir, Executable: c.Executable, Limits: c.Limits, Output: c.Output, MaxMessage: c.MaxMessage, RequireContainment: c.RequireContainment}
 }
 
-// Terminate sends the process SIGTERM. After its end that does nothing.
-func (p *Process[Out]) Terminate() error { return p.Signal(syscall.SIGTERM) }
-
-// Kill ends the process with its process group, at once. After its end that does
-// nothing.
-func (p *Process[Out]) Kill() error { return p.Signal(syscall.SIGKILL) }
-
-// Signal sends the process a signal. After its end that does nothing; before Start it
-// is an error, and after Close [ErrClosed]. So it is of Terminate and Kill.
-func (p *Process[Out]) Signal(s syscall.Signal) error {
-	if err := p.usable(); err != nil {
-		return err
+// newEngine starts the engine that runs the process. The engine calls onEnd when the process ends.
+func (p *Process[Out]) newEngine(onEnd func(crew.Death)) (engine, error) {
+	cfg, err := p.cfg.pool().complete("ProcessConfig")
+	if err != nil {
+		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.state == processRunning {
-		p.engine.Signal(s)
+	ec, err := cfg.engineConfig("ProcessConfig")
+	if err != nil {
+		return nil, err
 	}
-	return nil
+
+	ec.Single, ec.Link.Daemon = true, p.cfg.Daemon
+	ec.Name = func() string { return p.name }
+	ec.OnEnd = onEnd
+	return newEngine("ProcessConfig", ec)
 }
 
-// Close says that the process is not needed any more: Start, Wait, Signal, Terminate and
-// Kill then return [ErrClosed]; what it has told of itself stays. Closing one that is running is [ErrRunning], and it stays usable;
-// closing twice is fine. A process need not be closed to be freed. The error names a process that was killed and
-// has not ended, because it waits in the kernel.
-func (p *Process[Out]) Close() error {
-	if !p.made() {
-		return errNoProcess
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.state == processRunning {
-		return ErrRunning
-	}
-	if p.state == processNew && !p.closed {
-		close(p.ended)
-	}
-	p.closed, p.result, p.submit = true, nil, nil
-	return p.left
+// soloExecutor is an Executor that runs tasks on an engine.
+type soloExecutor struct{ engine engine }
+
+func (s soloExecutor) Execute(ctx context.Context, function string, b Batch, h Hints) error {
+	return translate(s.engine.Execute(ctx, function, b, crew.Hints(h)))
 }
+
+// follow waits for the end of the process and records its result and exit status.
+func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
+	<-f.Done()
+	// The process exits by itself after its task. Shutdown ends it if it got no task, for instance
+	// because the argument could not be encoded.
+	left := p.engine.Shutdown(context.Background())
+	death := <-died
+
+	p.mu.Lock()
+	p.result, p.left, p.death, p.state = f, left, death, processEnded
+	p.mu.Unlock()
+	children.remove(p)
+	close(p.ended)
+}
+
+var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()

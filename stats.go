@@ -9,41 +9,75 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// Stats is what a pool is doing and what has happened to its workers. Its String is a table for
-// people.
+// Stats describes the state of a pool and what has happened to its workers. Its String method
+// formats it as a table for people.
 type Stats struct {
-	Workers int // that it is to have
-	Serving int // that are in service: none right after NewPool, see Pool.Ready; more than Workers while those too many finish their tasks
-	Busy    int // of these, with tasks
-	Spares  int // further ones that are ready
-	Queued  int // submissions of which tasks wait for a worker; a Map is one
+	// Workers is the number of workers that the pool should have.
+	Workers int
 
-	Started  int // workers that have come into service so far
-	Recycled int // of these, ended to make way for fresh ones, see [Recycle] and [Pool.Resize]
-	Died     int // of these, ended in any other way but with the pool
+	// Serving is the number of workers in service. It can be 0 right after NewPool, see
+	// [Pool.Ready]. After [Pool.Resize] it exceeds Workers until the surplus workers have finished
+	// their tasks.
+	Serving int
 
-	PerWorker []WorkerStats  // of those in service, in the order of their places
-	Functions []FuncStats    // that have been run, by name
-	Slowest   []SlowTask     // at most ten, the slowest first
-	Ends      []WorkerEnd    // of workers, but with the pool: at most ten, the last one last
-	Failing   []StartFailure // places for which no worker can be started at present, in their order
+	// Busy is the number of serving workers that have tasks.
+	Busy int
 
-	Containment Containment // what kills the processes that tasks leave behind
-	Enforced    Enforced    // what sees to the limits
+	// Spares is the number of additional workers that are ready.
+	Spares int
+
+	// Queued is the number of submissions with tasks that wait for a worker. A Map is one
+	// submission.
+	Queued int
+
+	// Started is the number of workers that have come into service so far.
+	Started int
+
+	// Recycled is the number of started workers that ended to make way for new ones, see [Recycle]
+	// and [Pool.Resize].
+	Recycled int
+
+	// Died is the number of started workers that ended in any other way. Workers that ended with
+	// the pool do not count.
+	Died int
+
+	// PerWorker describes the workers in service, in the order of their slots.
+	PerWorker []WorkerStats
+
+	// Functions describes the functions that have run, by name.
+	Functions []FuncStats
+
+	// Slowest lists the slowest tasks, at most ten, the slowest first.
+	Slowest []SlowTask
+
+	// Ends lists the last workers that ended before the pool did, at most ten, the latest last.
+	Ends []WorkerEnd
+
+	// Failing lists the slots for which no worker can be started at present, in order.
+	Failing []StartFailure
+
+	// Containment is what kills the processes that tasks leave behind.
+	Containment Containment
+
+	// Enforced names what enforces the limits.
+	Enforced Enforced
 }
 
-// Stats returns the pool's figures at one moment. It costs some ten microseconds a worker, most of
-// them for its memory, and the tasks nothing. A nil Pool has none.
+// Stats returns the pool's figures at one moment. It takes about ten microseconds for each worker,
+// mostly to read the worker's memory size. It does not delay tasks. The Stats of a nil Pool are
+// empty.
 func (p *Pool) Stats() Stats {
 	if !p.made() {
 		return Stats{}
 	}
+
 	s := p.engine.Stats()
 	stats := Stats{
 		Workers: s.Places, Serving: s.Serving, Busy: s.Busy, Spares: s.Spares, Queued: s.Queued,
 		Started: s.Started, Recycled: s.Recycled, Died: s.Died,
 		Containment: p.containment, Enforced: p.enforced,
 	}
+
 	for _, w := range s.Workers {
 		stats.PerWorker = append(stats.PerWorker, newWorkerStats(w))
 	}
@@ -59,78 +93,152 @@ func (p *Pool) Stats() Stats {
 	for _, f := range s.Failing {
 		stats.Failing = append(stats.Failing, newStartFailure(f))
 	}
+
 	return stats
 }
 
-// FuncStats is what is known of a function's tasks.
+// String formats the figures as tables for people. The format may change.
+func (s Stats) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d workers serve, %d busy, %d spare; %d submissions wait; %d started, %d recycled, %d died\n",
+		s.Serving, s.Workers, s.Busy, s.Spares, s.Queued, s.Started, s.Recycled, s.Died)
+
+	t := table{w: tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)}
+	if len(s.PerWorker) > 0 {
+		t.row("worker", "pid", "state", "done", "started in", "working", "waiting", "talking", "memory", "peak", "before", "task")
+		now := time.Now()
+		for _, w := range s.PerWorker {
+			t.row(w.Worker, w.PID, w.State, w.Done, short(w.Starting), short(w.Working), short(w.Waiting), short(w.Talking),
+				mebibytes(w.RSS), mebibytes(w.Peak), w.Before, w.task(now))
+		}
+	}
+
+	if len(s.Functions) > 0 {
+		t.row("function", "done", "average", "chunk")
+		for _, f := range s.Functions {
+			t.row(f.Func, f.Done, short(f.Average), f.Chunk)
+		}
+	}
+
+	if len(s.Slowest) > 0 {
+		t.row("slow task", "function", "worker", "took", "argument")
+		for _, x := range s.Slowest {
+			took := short(x.Took)
+			if x.Lost {
+				took += ", lost"
+			}
+			t.row(x.Task, x.Func, x.Worker, took, x.Arg)
+		}
+	}
+
+	if len(s.Ends) > 0 {
+		t.row("ended", "worker", "pid", "served", "done", "why")
+		for _, e := range s.Ends {
+			t.row(e.When.Format(time.TimeOnly), e.Worker, e.PID, short(e.Served), e.Done, e.Why)
+		}
+	}
+
+	if len(s.Failing) > 0 {
+		t.row("cannot start", "attempts", "since", "why")
+		for _, f := range s.Failing {
+			t.row(f.place(), f.Attempts, f.Since.Format(time.TimeOnly), f.Why)
+		}
+	}
+
+	t.end()
+	return b.String()
+}
+
+// FuncStats describes the tasks of a function.
 type FuncStats struct {
-	Func    string
-	Done    int
-	Average time.Duration // of late
-	Chunk   int           // how many were last sent together
+	Func    string        // the function's name
+	Done    int           // the number of finished tasks
+	Average time.Duration // the average duration of the last tasks
+	Chunk   int           // how many tasks were last sent together
 }
 
-// SlowTask is a task that took long: 10 ms or more. The worker measures these by themselves.
+// SlowTask describes a task that took 10 ms or more. The worker measures such tasks individually.
 //
-// Arg is the beginning of the task's argument, one line. A value in it that is a [slog.LogValuer],
-// [fmt.Formatter], [error] or [fmt.Stringer], or has a method Redacted, is shown by the first of these:
-// so are pointers to it, and what is in structs, slices and interfaces. Of a map there is the
-// length alone. Such a method is called on a goroutine of its own; if it panics, or takes more than
-// 100 ms, there is the type's name instead. What does not hide itself is shown:
-// [PoolConfig.HideArguments] shows nothing, and package insight shows arguments to others only if told to.
+// Arg shows the beginning of the task's argument on one line. A value in the argument can choose
+// how it is shown: it can implement [slog.LogValuer] or [fmt.Formatter], have a method Redacted()
+// string, or implement [error] or [fmt.Stringer]. The first of these that applies is used. This
+// also works for pointers to such a value, and for values inside structs, slices and interfaces. A
+// map is shown only by its length. The methods run on a goroutine of their own. If one panics, or
+// if they take more than 100 ms, Arg shows the name of the type instead.
+//
+// A value without such a method is shown as it is. [PoolConfig.HideArguments] omits all arguments.
+// Package insight shows arguments to others only if told to.
 type SlowTask struct {
-	Func   string
-	Task   uint64 // its id; see [TaskInfo]
-	Worker int
-	Took   time.Duration
-	Arg    string // the beginning of its argument; "" with HideArguments
-	Lost   bool   // it ended with its worker
+	Func   string        // the function's name
+	Task   uint64        // the task's ID; see [TaskInfo]
+	Worker int           // the number of its worker
+	Took   time.Duration // its duration
+	Arg    string        // the beginning of its argument; "" with HideArguments
+	Lost   bool          // whether it ended with its worker
 }
 
-// StartFailure says that a place has no worker at present, because starting one keeps failing. It is tried
-// again, see [Restart].
+// StartFailure says that a slot has no worker at present because each attempt to start one fails.
+// For further attempts see [Restart].
 type StartFailure struct {
-	Worker   int       // its place; 0 for spares
-	Attempts int       // that have failed, one after the other
-	Since    time.Time // of the first of these
-	Why      string    // the last one failed
+	Worker   int       // the slot; 0 for spares
+	Attempts int       // the number of failed attempts in a row
+	Since    time.Time // when the first of these attempts failed
+	Why      string    // why the last attempt failed
+}
+
+// WorkerEnd describes the end of a worker.
+type WorkerEnd struct {
+	Worker int           // the worker's slot
+	PID    int           // its process ID
+	When   time.Time     // when it ended
+	Served time.Duration // how long it was in service
+	Done   int           // the number of its finished tasks
+	Why    string        // why it ended
+}
+
+// WorkerInfo describes a worker of a pool.
+type WorkerInfo struct {
+	Worker  int         // the slot in the pool, from 1; a replacement has the same slot
+	PID     int         // the process ID
+	State   WorkerState // whether the worker has tasks
+	Started time.Time   // when the worker was started
+
+	// Task is the ID of the running task, from 1; 0 if no task is running.
+	Task uint64
+
+	// Func is the name of the running task's function; "" if no task is running.
+	Func string
+}
+
+// WorkerState says whether a worker has tasks.
+type WorkerState string
+
+// Worker states.
+const (
+	WorkerIdle WorkerState = "idle" // the worker has no tasks
+	WorkerBusy WorkerState = "busy" // the worker has tasks
+)
+
+// WorkerStats describes what a worker is doing and what it has done. The sum of Waiting, Working
+// and Talking is its time in service.
+type WorkerStats struct {
+	WorkerInfo
+	Begun  time.Time // when the running task began, accurate to a few milliseconds; zero if no task is running
+	Done   int       // the number of finished tasks
+	Before int       // the number of workers that had the slot before
+
+	Starting time.Duration // from the start of the process until it could serve
+	Waiting  time.Duration // time without tasks
+	Working  time.Duration // time in tasks
+	Talking  time.Duration // time in which arguments or results were in transit
+
+	RSS  int64 // resident memory in bytes; 0 if unknown
+	Peak int64 // the largest RSS so far; 0 if unknown
 }
 
 func newStartFailure(f crew.Failing) StartFailure {
 	return StartFailure{Worker: f.Worker, Attempts: f.Attempts, Since: f.Since, Why: f.Why.Error()}
 }
-
-// WorkerEnd is how a worker has ended.
-type WorkerEnd struct {
-	Worker int // its place
-	PID    int
-	When   time.Time
-	Served time.Duration
-	Done   int // tasks
-	Why    string
-}
-
-// WorkerInfo describes a worker of a pool.
-type WorkerInfo struct {
-	Worker  int         // its place in the pool, from 1; a replacement has the same
-	PID     int         // of its process
-	State   WorkerState // what it is doing
-	Started time.Time
-
-	// Task and Func are the id of the task that it is running and the name of
-	// the function; zero if it runs none. Ids begin with 1.
-	Task uint64
-	Func string
-}
-
-// WorkerState is what a worker is doing.
-type WorkerState string
-
-// Worker states.
-const (
-	WorkerIdle WorkerState = "idle" // it has nothing to do
-	WorkerBusy WorkerState = "busy" // it has tasks
-)
 
 func newWorkerInfo(w crew.Info) WorkerInfo {
 	info := WorkerInfo{Worker: w.Worker, PID: w.PID, State: WorkerIdle, Started: w.Started}
@@ -143,23 +251,6 @@ func newWorkerInfo(w crew.Info) WorkerInfo {
 	return info
 }
 
-// WorkerStats is what a worker is doing and what it has done. Its time in service is the sum of
-// Waiting, Working and Talking.
-type WorkerStats struct {
-	WorkerInfo
-	Begun  time.Time // the task that it is running, to some milliseconds; zero if it runs none
-	Done   int       // tasks
-	Before int       // workers that were in its place before
-
-	Starting time.Duration // until it could serve
-	Waiting  time.Duration // without tasks
-	Working  time.Duration // in tasks
-	Talking  time.Duration // with tasks of which arguments or results were on their way
-
-	RSS  int64 // bytes in memory; 0 if that cannot be told
-	Peak int64 // at most so far
-}
-
 func newWorkerStats(w crew.Info) WorkerStats {
 	return WorkerStats{
 		WorkerInfo: newWorkerInfo(w),
@@ -169,52 +260,6 @@ func newWorkerStats(w crew.Info) WorkerStats {
 	}
 }
 
-// String is a table of the figures, for people: its form may change.
-func (s Stats) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d workers serve, %d busy, %d spare; %d submissions wait; %d started, %d recycled, %d died\n",
-		s.Serving, s.Workers, s.Busy, s.Spares, s.Queued, s.Started, s.Recycled, s.Died)
-	t := table{w: tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)}
-	if len(s.PerWorker) > 0 {
-		t.row("worker", "pid", "state", "done", "started in", "working", "waiting", "talking", "memory", "peak", "before", "task")
-		now := time.Now()
-		for _, w := range s.PerWorker {
-			t.row(w.Worker, w.PID, w.State, w.Done, short(w.Starting), short(w.Working), short(w.Waiting), short(w.Talking),
-				mebibytes(w.RSS), mebibytes(w.Peak), w.Before, w.task(now))
-		}
-	}
-	if len(s.Functions) > 0 {
-		t.row("function", "done", "average", "chunk")
-		for _, f := range s.Functions {
-			t.row(f.Func, f.Done, short(f.Average), f.Chunk)
-		}
-	}
-	if len(s.Slowest) > 0 {
-		t.row("slow task", "function", "worker", "took", "argument")
-		for _, x := range s.Slowest {
-			took := short(x.Took)
-			if x.Lost {
-				took += ", lost"
-			}
-			t.row(x.Task, x.Func, x.Worker, took, x.Arg)
-		}
-	}
-	if len(s.Ends) > 0 {
-		t.row("ended", "worker", "pid", "served", "done", "why")
-		for _, e := range s.Ends {
-			t.row(e.When.Format(time.TimeOnly), e.Worker, e.PID, short(e.Served), e.Done, e.Why)
-		}
-	}
-	if len(s.Failing) > 0 {
-		t.row("cannot start", "attempts", "since", "why")
-		for _, f := range s.Failing {
-			t.row(f.place(), f.Attempts, f.Since.Format(time.TimeOnly), f.Why)
-		}
-	}
-	t.end()
-	return b.String()
-}
-
 func (f StartFailure) place() string {
 	if f.Worker == 0 {
 		return "a spare"
@@ -222,7 +267,7 @@ func (f StartFailure) place() string {
 	return fmt.Sprintf("worker %d", f.Worker)
 }
 
-// task is what a worker is at.
+// task describes the running task.
 func (w WorkerStats) task(now time.Time) string {
 	if w.Func == "" {
 		return "-"
@@ -230,7 +275,8 @@ func (w WorkerStats) task(now time.Time) string {
 	return fmt.Sprintf("%s #%d for %s", w.Func, w.Task, short(max(now.Sub(w.Begun), 0)))
 }
 
-// table writes rows of cells; one with a heading in a first cell that is text begins another table.
+// table writes rows of cells in aligned columns. A row with a different number of cells begins
+// another table.
 type table struct {
 	w     *tabwriter.Writer
 	cells int
@@ -242,16 +288,16 @@ func (t *table) row(cells ...any) {
 	}
 	t.cells = len(cells)
 	for _, c := range cells {
-		// Tabs and lines are the table's.
+		// Tabs and newlines in a cell would break the table.
 		fmt.Fprintf(t.w, "%s\t", strings.Join(strings.Fields(fmt.Sprint(c)), " "))
 	}
 	fmt.Fprintln(t.w)
 }
 
-// end ends a table, so that the columns of the next have widths of their own.
+// end ends a table, so that the next one gets its own column widths.
 func (t *table) end() { _ = t.w.Flush() }
 
-// short leaves of a time what one wants to know.
+// short formats a duration with the few digits that matter.
 func short(d time.Duration) string {
 	switch {
 	case d >= time.Minute:

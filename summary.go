@@ -12,17 +12,18 @@ import (
 )
 
 const (
-	mostSummary = 80 // bytes
-	mostItems   = 4  // of a slice, a map or a struct
-	mostNested  = 8  // of values that stand for others
+	mostSummary = 80 // maximum size in bytes
+	mostItems   = 4  // maximum number of items of a slice, a map or a struct
+	mostNested  = 8  // maximum nesting of values that stand for others
 
-	// summaryPatience is how long the methods of one value may take: who asks for its summary
-	// serves other tasks too.
+	// summaryPatience is how long the methods of one value may take. The goroutine that asks for
+	// the summary also serves other tasks.
 	summaryPatience = 100 * time.Millisecond
 )
 
-// summary says what a value is, in a few words. Where the value, or a part of it, says itself how it is
-// shown, that is used, and nothing else of it. It looks at little of a value however large it is.
+// summary describes a value in a few words. If the value, or a part of it, has a method that says
+// how to show it, summary uses only that method for it. The cost does not grow with the size of the
+// value.
 func summary(v any) string {
 	text := make(chan string, 1)
 	go func() {
@@ -33,8 +34,10 @@ func summary(v any) string {
 		}
 		text <- s.String()
 	}()
+
 	patience := time.NewTimer(summaryPatience)
 	defer patience.Stop()
+
 	select {
 	case t := <-text:
 		return shorten(t)
@@ -43,7 +46,7 @@ func summary(v any) string {
 	}
 }
 
-// unshown stands for a value that cannot be shown.
+// unshown returns the text for a value of type t that cannot be shown.
 func unshown(t reflect.Type) string { return shorten(fmt.Sprint(t)) }
 
 func shorten(text string) string {
@@ -60,12 +63,13 @@ func (s *summarizer) value(v reflect.Value, depth int) {
 	switch {
 	case s.Len() > mostSummary:
 		return
-	case depth > mostNested: // what a LogValuer stands for may contain it
+	case depth > mostNested: // the value of a LogValuer may contain the LogValuer
 		s.WriteString("…")
 		return
 	case s.itself(v, depth):
 		return
 	}
+
 	switch v.Kind() {
 	case reflect.Invalid:
 		s.WriteString("nil")
@@ -92,16 +96,16 @@ func (s *summarizer) value(v reflect.Value, depth int) {
 	}
 }
 
-// showers are the types that say themselves how they are shown.
+// showers are the types whose values say how to show them.
 var showers = []reflect.Type{
 	reflect.TypeFor[slog.LogValuer](), reflect.TypeFor[fmt.Formatter](), reflect.TypeFor[redactor](), reflect.TypeFor[error](), reflect.TypeFor[fmt.Stringer](),
 }
 
-// redactor is what url.URL is.
+// redactor is implemented by url.URL.
 type redactor interface{ Redacted() string }
 
-// itself shows a value that says itself how that is done, by a method of its own or of a pointer to it,
-// and reports whether the value is one.
+// itself shows a value that has one of the methods of showers, or whose pointer has one. It reports
+// whether it has shown the value.
 func (s *summarizer) itself(v reflect.Value, depth int) bool {
 	if !v.IsValid() || v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer && v.IsNil() {
 		return false
@@ -111,14 +115,15 @@ func (s *summarizer) itself(v reflect.Value, depth int) bool {
 		case v.Type().Implements(how):
 		case reflect.PointerTo(v.Type()).Implements(how) && v.Kind() != reflect.Pointer:
 			if v.CanInterface() {
-				p := reflect.New(v.Type()) // of a copy: v may have no address
+				p := reflect.New(v.Type()) // a copy, because v may not be addressable
 				p.Elem().Set(v)
 				v = p
 			}
 		default:
 			continue
 		}
-		if !v.CanInterface() { // of an unexported field no method can be called
+
+		if !v.CanInterface() { // methods of an unexported field cannot be called
 			s.WriteString(v.Type().String())
 			return true
 		}
@@ -128,10 +133,10 @@ func (s *summarizer) itself(v reflect.Value, depth int) bool {
 	return false
 }
 
-// shown shows v by the first of the methods that it has.
+// shown shows v by the first of the methods of showers that it has.
 func (s *summarizer) shown(v any, depth int) {
 	defer func() {
-		if recover() != nil { // what it panicked with may be what it hides
+		if recover() != nil { // the panic's value may contain what v hides
 			s.WriteString(reflect.TypeOf(v).String())
 		}
 	}()
@@ -149,7 +154,7 @@ func (s *summarizer) shown(v any, depth int) {
 	}
 }
 
-// logValue shows what a LogValuer stands for, which may contain others.
+// logValue shows the value of a LogValuer, which may contain other LogValuers.
 func (s *summarizer) logValue(v slog.Value, depth int) {
 	switch {
 	case depth > mostNested:
@@ -169,7 +174,7 @@ func (s *summarizer) logValue(v slog.Value, depth int) {
 	}
 }
 
-// line writes text that may have several lines, of which the table of Stats has no room for.
+// line writes text on one line, because the table of Stats has no room for more.
 func (s *summarizer) line(text string) {
 	text = text[:min(len(text), 2*mostSummary)]
 	s.WriteString(strings.Map(func(r rune) rune {
@@ -209,7 +214,7 @@ func (s *summarizer) parts(v reflect.Value, depth int) {
 		})
 	case reflect.Slice, reflect.Array:
 		s.list(v.Len(), func(i int) { s.value(v.Index(i), depth) })
-	case reflect.Map: // its order is anybody's guess
+	case reflect.Map: // its order is random
 		fmt.Fprintf(s, "%v of %d", v.Type(), v.Len())
 	default:
 		s.WriteString(v.Type().String())

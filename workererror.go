@@ -10,26 +10,33 @@ import (
 	"github.com/go-multiprocessing/mp/internal/crew"
 )
 
-// A WorkerError is the error of the task that was running when its worker died.
-// The task may have had any part of its effects. The pool goes on with a
-// replacement. No other task is affected, with one exception: if the worker overwrote the
-// memory that it shares with this process, the record of which tasks had started may be
-// lost. Then all tasks that it had been sent and that had no result yet end with this
-// error, with [ReasonCorrupt]. None is run twice.
+// A WorkerError is the error of the task that was running when its worker died. The task may have
+// had any part of its effects. The pool replaces the worker. No other task is affected, with one
+// exception. If the worker overwrote the memory that it shares with this process, the record of
+// started tasks may be lost. Then all tasks that the worker had received and not finished end with
+// this error, with [ReasonCorrupt]. None of them runs twice.
 type WorkerError struct {
-	Worker   int            // its number in the pool, from 1; 1 for a [Process]
+	Worker   int            // the worker's number in the pool, from 1; 1 for a [Process]
 	Process  string         // the name of a [Process]; "" for a worker of a pool
-	PID      int            // of the dead process
-	Func     string         // the name of the function whose task it was running
-	Reason   Reason         // why it died
-	ExitCode int            // -1 if a signal ended it, or with ReasonUnknown
-	Signal   syscall.Signal // 0 if none did
-	Stderr   string         // the beginning of a crash report and the end of what it wrote there, at most 8 KiB
-	Stacks   string         // of its goroutines when mp killed it for a task that ignored its context, at most 64 KiB; "" if it did not answer
-	Cause    error          // what made mp kill it; nil if it did not
+	PID      int            // the process ID of the dead worker
+	Func     string         // the name of the task's function
+	Reason   Reason         // why the worker died
+	ExitCode int            // -1 if a signal ended the worker, or with ReasonUnknown
+	Signal   syscall.Signal // the signal that ended the worker; 0 if none did
+
+	// Stderr is the beginning of a crash report and the end of the worker's standard error, at most
+	// 8 KiB.
+	Stderr string
+
+	// Stacks holds the stacks of the worker's goroutines if mp killed it because the task ignored
+	// its context, at most 64 KiB. It is "" if the worker did not respond.
+	Stacks string
+
+	// Cause is the reason why mp killed the worker; nil if mp did not.
+	Cause error
 }
 
-// Error says how the worker died and what its last words were.
+// Error says how the worker died, and appends the line of its standard error that tells most.
 func (e *WorkerError) Error() string {
 	var b strings.Builder
 	if e.Process != "" {
@@ -37,6 +44,7 @@ func (e *WorkerError) Error() string {
 	} else {
 		fmt.Fprintf(&b, "mp: worker %d (pid %d) died while running %s: %s", e.Worker, e.PID, e.task(), e.Reason)
 	}
+
 	switch {
 	case e.Cause != nil:
 		fmt.Fprintf(&b, ": %v", e.Cause)
@@ -49,11 +57,55 @@ func (e *WorkerError) Error() string {
 	default:
 		fmt.Fprintf(&b, ", code %d", e.ExitCode)
 	}
+
 	if last := firstWords(e.Stderr); last != "" {
 		fmt.Fprintf(&b, ": %s", last)
 	}
+
 	return b.String()
 }
+
+// Unwrap returns Cause, which is the context's error if mp killed the worker because of it.
+func (e *WorkerError) Unwrap() error { return e.Cause }
+
+// A Reason says why a worker died, as far as that is known.
+type Reason string
+
+// Reasons.
+const (
+	// ReasonExit means that the worker called os.Exit.
+	ReasonExit Reason = "exit"
+
+	// ReasonFatal means that the Go runtime ended the worker: because of a panic outside the task's
+	// goroutine, a fatal error, or a crash in C on a thread that Go created. With GOTRACEBACK=crash
+	// the runtime uses SIGABRT.
+	ReasonFatal Reason = "fatal error"
+
+	// ReasonOutOfMemory means that the worker needed more memory than was available or than its
+	// limit. Under a limit without Limits.Cgroup, ReasonFatal can mean the same.
+	ReasonOutOfMemory Reason = "out of memory"
+
+	// ReasonSignal means that a signal ended the worker. A crash in C on a thread that C created
+	// counts as well.
+	ReasonSignal Reason = "signal"
+
+	// ReasonCancelled means that mp killed the worker because its task ignored that its context was
+	// cancelled.
+	ReasonCancelled Reason = "cancelled"
+
+	// ReasonDeadline means that mp killed the worker because its task ignored a deadline or
+	// timeout.
+	ReasonDeadline Reason = "deadline"
+
+	// ReasonCorrupt means that the worker violated mp's protocol, overwrote the memory that it
+	// shares with this process, or read nothing while its send queue was full. mp killed the
+	// worker, or the worker died at that moment.
+	ReasonCorrupt Reason = "corrupt"
+
+	// ReasonUnknown means that the worker's exit status is lost, because other code in this program
+	// reaps children or SIGCHLD is ignored. On Linux 6.15 and later the status is not lost.
+	ReasonUnknown Reason = "unknown"
+)
 
 func (e *WorkerError) task() string {
 	if e.Func == "" {
@@ -62,10 +114,7 @@ func (e *WorkerError) task() string {
 	return e.Func
 }
 
-// Unwrap returns the Cause: the context's error, if that is why mp killed it.
-func (e *WorkerError) Unwrap() error { return e.Cause }
-
-// firstWords finds the line of a crash that says what it was, else the last.
+// firstWords returns the first line of a crash report, or the last line that is not blank.
 func firstWords(stderr string) string {
 	last := ""
 	for line := range strings.Lines(stderr) {
@@ -80,22 +129,7 @@ func firstWords(stderr string) string {
 	return last
 }
 
-// A Reason says why a worker died, where that can be told.
-type Reason string
-
-// Reasons.
-const (
-	ReasonExit        Reason = "exit"          // it called os.Exit
-	ReasonFatal       Reason = "fatal error"   // the Go runtime ended it: a panic outside the task's goroutine, a fatal error, a crash in C on a thread of Go's; with GOTRACEBACK=crash by SIGABRT
-	ReasonOutOfMemory Reason = "out of memory" // it needed more memory than there was, or than its limit; under a limit without Limits.Cgroup, ReasonFatal may mean that too
-	ReasonSignal      Reason = "signal"        // a signal ended it; so does a crash in C on a thread of C's
-	ReasonCancelled   Reason = "cancelled"     // mp killed it: the task ignored that its context was cancelled
-	ReasonDeadline    Reason = "deadline"      // the same, at a deadline
-	ReasonCorrupt     Reason = "corrupt"       // it broke mp's protocol, overwrote the memory it shares with this process, or read nothing while its send queue was full: mp killed it, or it died just then
-	ReasonUnknown     Reason = "unknown"       // its exit status is lost: something else in this program reaps children, or SIGCHLD is ignored; on Linux 6.15 and later it is not lost
-)
-
-// workerError tells from a worker's status and last words why it died.
+// workerError translates a Death and finds the reason for it.
 func workerError(d *crew.Death) *WorkerError {
 	return &WorkerError{
 		Worker: d.Worker, Process: d.Single, PID: d.PID, Func: d.Func, Reason: reasonOf(d),
@@ -104,7 +138,7 @@ func workerError(d *crew.Death) *WorkerError {
 	}
 }
 
-// causeOf also says that the process is still there.
+// causeOf returns why mp killed the worker, and adds errStuck if the process has not ended.
 func causeOf(d *crew.Death) error {
 	switch {
 	case !d.Status.Stuck:
@@ -131,6 +165,7 @@ func reasonOf(d *crew.Death) Reason {
 	case d.Status.OOM:
 		return ReasonOutOfMemory
 	}
+
 	if r := reported(d); r != "" {
 		return r
 	}
@@ -143,32 +178,35 @@ func reasonOf(d *crew.Death) Reason {
 	return ReasonExit
 }
 
-// reported is the reason that the Go runtime gave on stderr; "" if it gave none, or did
-// not end the process. It ends with status 2, or by SIGABRT if GOTRACEBACK or
-// debug.SetTraceback say "crash". So do os.Exit(2), and a signal that somebody sends,
-// but they report nothing.
+// reported returns the reason that the Go runtime gave on stderr, or "" if it gave none or did not
+// end the process. The runtime ends a process with status 2, or by SIGABRT if GOTRACEBACK or
+// debug.SetTraceback is "crash". os.Exit(2) and a signal from another process end it the same way,
+// but report nothing.
 func reported(d *crew.Death) Reason {
 	if d.Status.ExitCode != 2 && !d.Status.Lost && d.Status.Signal != syscall.SIGABRT && !isFault(d.Status.Signal) {
 		return ""
 	}
+
 	reason := Reason("")
 	for line := range strings.Lines(d.Stderr) {
 		switch {
 		case crew.BeginsOutOfMemory(line):
 			return ReasonOutOfMemory
 		case isFault(d.Status.Signal) && strings.HasPrefix(line, "panic:"):
-			// A program may log that and live on.
+			// A program may log such a line and go on.
 		case crew.BeginsCrash(line):
 			reason = ReasonFatal
 		}
 	}
+
 	if reason == ReasonFatal && d.Starved {
 		return ReasonOutOfMemory
 	}
 	return reason
 }
 
-// isFault reports whether a signal ends the Go runtime that faults while it reports a crash.
+// isFault reports whether s is the signal of a fault. A fault can end the Go runtime while it
+// reports a crash.
 func isFault(s syscall.Signal) bool {
 	return s == syscall.SIGSEGV || s == syscall.SIGBUS || s == syscall.SIGILL || s == syscall.SIGFPE || s == syscall.SIGTRAP
 }
