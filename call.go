@@ -24,6 +24,7 @@ func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg I
 	if err != nil {
 		return none, err
 	}
+
 	s, err := newSubmission(f, arg)
 	if err == nil && ex == nil {
 		err = errNoExecutor
@@ -35,6 +36,7 @@ func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg I
 		s.sent.recall(0)
 		return none, err
 	}
+
 	return s.future.Result(context.WithoutCancel(ctx))
 }
 

@@ -44,8 +44,8 @@ type Batch interface {
 
 	// Encode appends the encoded elements lo to hi-1 to buf. Each is preceded by its length in four
 	// bytes, little-endian. Encode stops before the first element that does not fit into the
-	// capacity of buf, but always appends element lo. It returns the number n of elements appended,
-	// and an error if element lo+n cannot be encoded.
+	// capacity of buf, but appends element lo even if it does not fit. It returns the number n of
+	// elements appended, and an error if element lo+n cannot be encoded.
 	Encode(buf []byte, lo, hi int) (out []byte, n int, err error)
 
 	// Settle reports the outcome of element i, an encoded result or an error, to the caller. It
@@ -56,19 +56,19 @@ type Batch interface {
 
 // Hints tell an [Executor] how to run a batch. The zero value is valid.
 type Hints struct {
-	// Chunk is how many elements are sent to a worker together. Defaults to the executor's choice.
-	// See [ChunkSize].
+	// Chunk is how many elements are sent to a worker together; see [ChunkSize]. Defaults to the
+	// executor's choice.
 	Chunk int
 
 	// Prompt says that the caller waits for each result, so the executor should deliver results at
 	// once instead of together.
 	Prompt bool
 
-	// Timeout is how long each task may run. [NoTimeout] means without limit. Defaults to the
-	// executor's own limit. See [Timeout].
+	// Timeout is how long each task may run; see [Timeout]. [NoTimeout] means without limit.
+	// Defaults to the executor's own limit.
 	Timeout time.Duration
 
-	// Retries is how often a task whose worker died may run again. See [Retries].
+	// Retries is how often a task whose worker died may run again; see [Retries].
 	Retries int
 
 	// Baggage is the encoded [Baggage] that each task carries.

@@ -215,6 +215,7 @@ func (f *Future[Out]) State() FutureState {
 	case f.cancel != nil:
 		return Running // some of a MapAsync's tasks may be
 	}
+
 	if ex, ok := f.ex.(interface{ isRunning(Batch, int) bool }); ok && ex.isRunning(f.batch, 0) {
 		return Running
 	}

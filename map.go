@@ -58,6 +58,7 @@ func MapAsync[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], i
 		}
 		err = m.begin(execute)
 	}
+
 	if err != nil {
 		future.value = make([]Out, len(in))
 		future.settle(err)

@@ -34,9 +34,9 @@ func (o mapOption) apply(m *mapOptions) { o(m) }
 // pool's grace period ([PoolConfig.Grace]), mp kills its worker, and the task's error is a
 // [*WorkerError] with [ReasonDeadline] and the stacks of the worker's goroutines.
 //
-// The pool checks the timeout at least eight times while the task runs. Therefore it never comes
-// early, and it may come late by an eighth of d. Tasks that end in time pay next to nothing for it.
-// The task's context reports the deadline.
+// The pool looks at the clock at least eight times within the timeout, so the timeout may pass
+// unnoticed for up to an eighth of d. It never ends a task early. Tasks that end in time pay next
+// to nothing for it. The task's context reports the deadline.
 //
 // A task that runs a command with [os/exec.CommandContext] returns when its context ends only if
 // the command's WaitDelay is shorter than the grace period. Otherwise the task may wait for

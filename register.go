@@ -130,8 +130,8 @@ func RegisterType[T any]() {
 //
 // A *json.SyntaxError arrives with its Offset and its text. Package stderrors registers errors of
 // packages that mp does not import: net, net/http, database/sql and others. Any other error arrives
-// as its text only. An *exec.ExitError, for instance, loses its exit code; return the code in the
-// result.
+// as its text only. An *exec.ExitError, for instance, loses its exit code; a task can return the
+// code as its result instead.
 //
 // The size of an error is limited to 8192 errors in a tree that is at most 64 deep and 1024 wide,
 // and to 4 MiB of texts and values, each at most 1 MiB. A longer text is cut and ends in a note. A
