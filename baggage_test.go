@@ -68,7 +68,7 @@ func requested(ctx context.Context, s string) context.Context {
 }
 
 // Baggage arrives with small and large arguments, with a retry, with a chunk that moves to another
-// worker, and from one worker in another. Concurrent calls keep their own.
+// worker, and in a pool that belongs to a worker. Concurrent calls keep their own.
 func TestBaggage(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 2})

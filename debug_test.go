@@ -444,7 +444,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// Every worker whose start is logged has its end logged too.
+// If the start of a worker is logged, its end is logged too.
 func TestTraceOfAll(t *testing.T) {
 	mptest.NoLeaks(t)
 	t.Setenv("MPDEBUG", "trace")

@@ -24,8 +24,8 @@ type Func[In, Out any] struct {
 // package ("main" for package main), a dot, and the name given to [Register].
 func (f *Func[In, Out]) Name() string { return f.id }
 
-// With returns a [Task] that calls the function with arg, for [PoolConfig.Setup] or Teardown. The
-// argument is encoded when the Task is used, not by With.
+// With returns a [Task] that calls the function with arg, for [PoolConfig.Setup] or
+// [PoolConfig.Teardown]. The argument is encoded when the Task is used, not by With.
 func (f *Func[In, Out]) With(arg In) Task {
 	return &boundTask[In, Out]{f, arg}
 }

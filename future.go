@@ -180,9 +180,9 @@ func (f *Future[Out]) failed() bool {
 	return f.settled && f.err != nil && !f.cancelled
 }
 
-// Cancel cancels the task and reports whether it had not ended yet. A task that has not started
-// will not run. The context of a running task is cancelled; if the task ignores that, mp kills its
-// worker. Cancel does not wait for the task to end.
+// Cancel cancels the task. It returns false if the task had already ended. A task that has not
+// started will not run. The context of a running task is cancelled; if the task ignores that, mp
+// kills its worker. Cancel does not wait for the task to end.
 func (f *Future[Out]) Cancel() bool {
 	f.mu.Lock()
 	if f.ended {

@@ -254,7 +254,7 @@ var noteCPU = mp.Register("noteCPU", func(_ context.Context, file string) (int, 
 	return 0, err
 })
 
-// Workers are pinned before their Setup runs. Spares are too if all workers have the same
+// Workers are pinned before their Setup runs. Spares are pinned too if all workers have the same
 // processors.
 func TestSetupIsPinned(t *testing.T) {
 	mine := processors(t)
@@ -441,7 +441,7 @@ func TestMemoryLimitInSetup(t *testing.T) {
 
 var hoardHuge = mp.Register("hoardHuge", func(_ context.Context, n int) (int, error) {
 	m, err := unix.MmapPtr(-1, 0, nil, uintptr(n), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
-	if err == nil { // like the Go runtime, which however may crash when it is refused
+	if err == nil { // as the Go runtime does, which may crash if it is refused
 		_, err = unix.MmapPtr(-1, 0, m, uintptr(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED)
 	}
 	if err != nil {
