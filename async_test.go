@@ -77,6 +77,7 @@ func TestAsyncOrder(t *testing.T) {
 			for range 200 {
 				all = append(all, mp.MapAsync(t.Context(), ex, takeTurn, make([]struct{}, 1)))
 			}
+
 			last := 0
 			for _, f := range all {
 				got, err := f.Result(t.Context())

@@ -173,6 +173,7 @@ func TestInjectPanics(t *testing.T) {
 	for i := range files {
 		files[i] = null
 	}
+
 	for name, f := range map[string]func(){
 		"Call":   func() { _, _ = mp.Call(ctx, pool, closeFile, null) },
 		"Submit": func() { mp.Submit(ctx, pool, closeFile, null) },

@@ -146,7 +146,6 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 			x.stuck = chaosStuck
 		}
 	}
-
 	var mu sync.Mutex
 	x.seed = func() *rand.Rand {
 		mu.Lock()
@@ -158,7 +157,6 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 		Workers: 1 + r.IntN(4), Procs: 1, Backlog: 1 + r.IntN(30), Spares: r.IntN(3), Grace: 20 * time.Millisecond,
 		Output: mp.Output{Stdout: io.Discard, Stderr: io.Discard, Logger: slog.New(slog.DiscardHandler)},
 	}
-
 	switch r.IntN(4) {
 	case 0:
 		config.Recycle.Tasks = 1 + r.IntN(30)
@@ -167,7 +165,6 @@ func newChaos(t *testing.T, r *rand.Rand) *chaos {
 	case 2:
 		config.Recycle.Memory = 8<<20 + int64(r.IntN(8<<20))
 	}
-
 	if r.IntN(4) == 0 {
 		config.RequireContainment = mp.ContainSubreaper
 		config.Recycle.Tasks *= 5 // a start takes longer

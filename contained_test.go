@@ -80,6 +80,7 @@ func TestWrongExecutableContained(t *testing.T) {
 	if err != nil {
 		t.Skip("no program that does nothing: ", err)
 	}
+
 	eachContainment(t, func(t *testing.T, contain mp.Containment) {
 		for _, c := range []struct {
 			exe, says string

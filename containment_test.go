@@ -95,12 +95,10 @@ func contain(t *testing.T, exe string, uid int, containment mp.Containment, how,
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -91,6 +91,7 @@ func ExampleContainment() {
 		log.Fatal(err)
 	}
 	fmt.Println(p.Stats().Containment)
+
 	pid, err := mp.Call(context.Background(), p, leaveDaemon, struct{}{})
 	if err != nil {
 		log.Fatal(err)

@@ -103,6 +103,7 @@ func dieBy(how string) error {
 	case "goexit":
 		runtime.Goexit()
 	}
+
 	return errors.New(how)
 }
 

@@ -46,7 +46,6 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 		}
 	}
 	futures = distinct(futures)
-
 	changed := make(chan struct{}, 1)
 	var stops []func()
 	defer func() {
@@ -54,10 +53,8 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 			stop()
 		}
 	}()
-
 	var mu sync.Mutex
 	left, failed := len(futures), false
-
 	for _, f := range futures {
 		stops = append(stops, f.watch(func() {
 			mu.Lock()
@@ -81,7 +78,6 @@ func Wait[F Awaitable](ctx context.Context, until WaitFor, futures ...F) (done, 
 		}
 		return n == 0 || until == FirstDone && n < len(futures) || failed
 	}
-
 	for err == nil && !enough() {
 		select {
 		case <-changed:
