@@ -10,7 +10,7 @@ import (
 
 // Baggage is a set of values that tasks carry with them, such as the identity of a trace or a
 // request. All functions given to [RegisterBaggage] share it, so keys should name the package or
-// protocol that defines them, like those of an HTTP header.
+// protocol that defines them.
 type Baggage map[string]string
 
 // RegisterBaggage registers functions that carry values from the context of a caller to the

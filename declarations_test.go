@@ -120,7 +120,8 @@ func declared(all map[string]bool, d ast.Decl) {
 	}
 }
 
-// embeds adds the types of the package that each struct type embeds.
+// embeds adds to embedded, for each struct type in a declaration, the types of the package that it
+// embeds.
 func embeds(embedded map[string][]string, d ast.Decl) {
 	types, ok := d.(*ast.GenDecl)
 	if !ok || types.Tok != token.TYPE {

@@ -222,8 +222,8 @@ func (f *Future[Out]) State() FutureState {
 	return Pending
 }
 
-// OnDone calls callback once, with the result, when the task has ended. If the result is available,
-// OnDone calls it before it returns.
+// OnDone calls callback once, with the result, when the task has ended. If the result is already
+// available, OnDone calls callback before it returns.
 //
 // Callbacks that were added earlier run one after the other, in the order in which they were added.
 // The result becomes available when they have returned. Therefore a callback must not wait for its

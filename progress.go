@@ -35,8 +35,8 @@ type Progress struct {
 // or not, also with [AllErrors]. At the end, Done is then less than Total.
 //
 // Calls of f do not overlap. If f is slow, it misses updates; only the end of the Map or Stream
-// waits for it. The costs for the tasks are negligible. If the option is given several times, each
-// f is called. A nil f is ignored.
+// waits for it. The cost to the tasks is negligible. If the option is given several times, each f
+// is called. A nil f is ignored.
 func OnProgress(f func(Progress)) MapOption {
 	return mapOption(func(o *mapOptions) {
 		if f != nil {
