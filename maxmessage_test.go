@@ -32,8 +32,8 @@ func ExamplePoolConfig_maxMessage() {
 	// 500000 <nil>
 }
 
-// An argument or result above MaxMessage fails only its task; the worker lives on. One of exactly that
-// size passes.
+// An argument or result above MaxMessage fails only its task, and the worker lives on. A size of
+// exactly MaxMessage passes.
 func TestMaxMessageOfTasks(t *testing.T) {
 	const most = 200_000
 	pool := newPool(t, mp.PoolConfig{Workers: 1, MaxMessage: most})
@@ -79,8 +79,8 @@ var failing = mp.Register("failing", func(_ context.Context, n int) (int, error)
 	return 0, errors.New(strings.Repeat("x", n))
 })
 
-// MaxMessage is of arguments and results. Errors and panics of tasks have bounds of their own, and a small
-// MaxMessage does not make a long one look like a corrupt worker.
+// MaxMessage applies to arguments and results. Errors and panics of tasks have limits of their own.
+// With a small MaxMessage, a long error does not look like a corrupt worker.
 func TestMaxMessageIsNotOfFailures(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, MaxMessage: 100})
 	for _, n := range []int{1_000, 200_000, 900_000} {

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// earlyDeath ends workers before Init as long as a file is there that their environment names.
+// earlyDeath ends workers before Init while the file that their environment names exists.
 var _ = func() error {
 	if file := os.Getenv("MP_TEST_DIE_EARLY"); file != "" && mp.IsWorker() {
 		if _, err := os.Stat(file); err == nil {
@@ -26,13 +26,13 @@ var _ = func() error {
 	return nil
 }()
 
-// A shortage is something that starts of workers need and lack.
+// A shortage makes starts of workers fail.
 type shortage struct {
 	config     mp.PoolConfig
 	begin, end func() error
 }
 
-// shortages are of each kind: in Setup, before Init, and in the parent.
+// shortages has one shortage of each kind: in Setup, before Init, and in the parent.
 func shortages(t *testing.T) map[string]shortage {
 	dir := t.TempDir()
 	files := setupFiles{Calls: filepath.Join(dir, "calls"), Must: filepath.Join(dir, "must")}
@@ -78,7 +78,7 @@ func copyFile(to, from string) error {
 	return os.WriteFile(to, b, 0o700)
 }
 
-// begun starts a pool that has served, begins a shortage, and ends all workers.
+// begun starts a pool, waits until it has served, begins a shortage, and ends all workers.
 func (s shortage) begun(t *testing.T, workers int, r mp.Restart) *mp.Pool {
 	t.Helper()
 	s.config.Workers, s.config.Restart, s.config.Output = workers, r, mp.Output{Logger: slog.New(slog.DiscardHandler)}
@@ -101,7 +101,8 @@ func (s shortage) begun(t *testing.T, workers int, r mp.Restart) *mp.Pool {
 	return pool
 }
 
-// cannotStart waits until Stats reports n places, each tried at least the given number of times.
+// cannotStart waits until Stats reports n failing slots with at least the given number of attempts
+// each.
 func cannotStart(t *testing.T, pool *mp.Pool, n, attempts int) []mp.StartFailure {
 	t.Helper()
 	var all []mp.StartFailure
@@ -118,8 +119,8 @@ func cannotStart(t *testing.T, pool *mp.Pool, n, attempts int) []mp.StartFailure
 
 var quick = mp.Restart{Attempts: 3, Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond}
 
-// A pool that has served goes on trying for ever. After some attempts tasks fail at once with the reason, and the
-// figures tell it, until workers serve again.
+// A pool that has served retries forever. After some attempts, tasks fail at once with the reason,
+// and Stats reports it, until workers serve again.
 func TestOutage(t *testing.T) {
 	for name, s := range shortages(t) {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +145,7 @@ func TestOutage(t *testing.T) {
 			if err := pool.Ready(t.Context()); !errors.As(err, &start) {
 				t.Errorf("Ready: %v", err)
 			}
-			cannotStart(t, pool, 2, all[0].Attempts+5) // it goes on
+			cannotStart(t, pool, 2, all[0].Attempts+5) // the pool keeps trying
 
 			if err := s.end(); err != nil {
 				t.Fatal(err)
@@ -160,7 +161,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// Tasks wait for workers that have not failed to start often enough.
+// Tasks wait for workers that have failed to start fewer than Attempts times.
 func TestTasksWaitInAnOutage(t *testing.T) {
 	for name, s := range shortages(t) {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +197,7 @@ func TestResizeInAnOutage(t *testing.T) {
 	}
 }
 
-// An outage does not hold up the end of a pool.
+// An outage does not delay the end of a pool.
 func TestEndInAnOutage(t *testing.T) {
 	for name, end := range map[string]func(*mp.Pool) error{
 		"Close":    (*mp.Pool).Close,
@@ -219,7 +220,8 @@ func TestEndInAnOutage(t *testing.T) {
 	}
 }
 
-// A worker that serves does so whatever becomes of others. Their places are filled when that is possible again.
+// A worker keeps serving while others cannot be started. Their slots are filled again when that is
+// possible.
 func TestPartialOutage(t *testing.T) {
 	s := shortages(t)["in Setup"]
 	s.config.Workers, s.config.Spares, s.config.Restart, s.config.Output = 2, 1, quick, mp.Output{Logger: slog.New(slog.DiscardHandler)}
@@ -232,7 +234,7 @@ func TestPartialOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := pool.Workers()[1]
-	for pid := second.PID; ; pid = pool.Workers()[1].PID { // and the spare that takes its place
+	for pid := second.PID; ; pid = pool.Workers()[1].PID { // and the spare that replaces it
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}

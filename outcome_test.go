@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// richOutcome has all that a result can bring along.
+// richOutcome contains everything that a result can carry.
 type richOutcome struct {
 	Any   any
 	Mutex *ipc.Mutex
@@ -30,7 +30,7 @@ type richOutcome struct {
 
 var giveRich = mp.Register("giveRich", func(context.Context, int) (richOutcome, error) { return richOutcome{}, nil })
 
-// close closes what came with it. The other objects are the process's own, which go on.
+// close closes the parts that the result brought with it. The process still uses the other objects.
 func (r *richOutcome) close() {
 	if r.Conn != nil {
 		_ = r.Conn.Close()
@@ -46,7 +46,7 @@ func (r *richOutcome) close() {
 	}
 }
 
-// outcomeParts are the objects that results of FuzzOutcome have in them.
+// outcomeParts holds the objects that the results of FuzzOutcome contain.
 type outcomeParts struct {
 	mutex *ipc.Mutex
 	array *ipc.Array[int]
@@ -66,8 +66,8 @@ func newOutcomeParts(f *testing.F) *outcomeParts {
 	return &outcomeParts{m, a, q, null}
 }
 
-// encode is an honest result with the parts that shape names, and an end of a connection and a slab of its own
-// if it names these.
+// encode encodes an honest result with the parts that shape names. If shape names a connection and
+// a slab, encode creates them.
 func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 	var r richOutcome
 	var other *ipc.Conn[int]
@@ -108,12 +108,13 @@ func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 	return b
 }
 
-// loseOutcome ends what is on its way with an honest result and has not arrived, since what was received in its
-// place did not name it: a process that forges its results keeps that until it ends, and this one goes on.
+// loseOutcome releases the parts of an honest result that have not arrived because the forged
+// result did not name them. A process that forges its results would keep them until it ends, but
+// this process goes on.
 func loseOutcome(honest []byte) { giveRich.LoseResult(honest) }
 
-// forge changes bytes of b: of each triple, two bytes say where, and the third what is added. What is left
-// over goes behind.
+// forge changes bytes of b. Of each triple in with, two bytes select the position, and the third is
+// added. The remaining bytes are appended.
 func forge(b, with []byte) []byte {
 	for len(with) >= 3 {
 		b[int(binary.LittleEndian.Uint16(with))%len(b)] += with[2]
@@ -122,12 +123,12 @@ func forge(b, with []byte) []byte {
 	return append(b, with...)
 }
 
-// FuzzOutcome forges outcomes of tasks. A result without a shape is the input itself; one with a shape is an honest
-// one of this process, of which the input changes bytes: so the numbers of the objects, ends and files in it exist,
-// and only some of them are wrong.
+// FuzzOutcome forges outcomes of tasks. A result without a shape is the input itself. A result with
+// a shape is an honest result of this process, and the input changes some of its bytes. The numbers
+// of the objects, ends and files in it exist, and only some of them are wrong.
 //
-// The caller has a value or an error, for memory in proportion to what came; and the next result is received as it
-// was sent.
+// The caller must get a value or an error, and may allocate memory only in proportion to the
+// received bytes. The next result must be received as it was sent.
 func FuzzOutcome(f *testing.F) {
 	f.Add(uint8(runner.Failed), uint8(0), errtree.Append(nil, errors.Join(os.ErrNotExist, &os.PathError{Op: "open", Path: "x", Err: os.ErrExist})))
 	f.Add(uint8(runner.Panicked), uint8(0), runner.AppendPanic(nil, errors.New("on purpose")))
@@ -171,7 +172,7 @@ func FuzzOutcome(f *testing.F) {
 	})
 }
 
-// checkNext receives an honest result with everything in it.
+// checkNext receives an honest result that contains every part.
 func (p *outcomeParts) checkNext(t *testing.T) {
 	b := p.encode(t, 0xff)
 	defer loseOutcome(b)

@@ -25,7 +25,8 @@ func TestPoolIsExecutor(t *testing.T) {
 	mptest.TestExecutor(t, func(t testing.TB) mp.Executor { return newPool(t, mp.PoolConfig{Workers: 2}) })
 }
 
-// newPool starts a pool that is closed, and has left nothing, when the test ends.
+// newPool starts a pool. When the test ends, the pool is closed, and the test fails if the pool has
+// left anything.
 func newPool(t testing.TB, c mp.PoolConfig) *mp.Pool {
 	t.Helper()
 	mptest.NoLeaks(t)
@@ -41,7 +42,7 @@ func newPool(t testing.TB, c mp.PoolConfig) *mp.Pool {
 	return p
 }
 
-// O17 O28: bad values are errors that name the field.
+// O17 O28: invalid values are errors that name the field.
 func TestPoolConfigErrors(t *testing.T) {
 	for name, c := range map[string]mp.PoolConfig{"Workers": {Workers: -1}, "Workers is 65536": {Workers: 1 << 16}, "Procs": {Procs: -1}, "Backlog": {Backlog: -1}, "Spares": {Spares: -1},
 		"Recycle.Tasks": {Recycle: mp.Recycle{Tasks: -1}}, "Recycle.Memory": {Recycle: mp.Recycle{Memory: -1}}, "Recycle.Idle": {Recycle: mp.Recycle{Idle: -1}},
@@ -64,8 +65,8 @@ func TestPoolConfigErrors(t *testing.T) {
 	}
 }
 
-// B10: environment, directory, GOMAXPROCS; tasks do not see what makes a
-// process a worker.
+// B10: workers get the environment, directory and GOMAXPROCS of the config; tasks do not see the
+// variables that make a process a worker.
 func TestWorkerSurroundings(t *testing.T) {
 	dir := t.TempDir()
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Procs: 3, Dir: dir, Env: []string{"MP_TEST_COLOUR=blue"}})
@@ -76,7 +77,7 @@ func TestWorkerSurroundings(t *testing.T) {
 	if got, err := mp.Call(t.Context(), pool, environ, "MP_PROCESS_ROLE"); !strings.HasPrefix(got, " ") || err != nil {
 		t.Errorf("a task sees its role: %q, %v", got, err)
 	}
-	for _, mine := range []string{"", "7"} { // the tasks' GOMAXPROCS is not what their programs get
+	for _, mine := range []string{"", "7"} { // programs that tasks start do not get the tasks' GOMAXPROCS
 		if t.Setenv("GOMAXPROCS", mine); mine == "" {
 			_ = os.Unsetenv("GOMAXPROCS")
 		}
@@ -91,11 +92,11 @@ func TestWorkerSurroundings(t *testing.T) {
 	}
 }
 
-// buffer is a writer that may be read while it is written to.
+// buffer is a writer that can be read while it is written.
 type buffer struct {
 	mu  sync.Mutex
 	b   bytes.Buffer
-	big int // longest write that does not end a line
+	big int // the longest write that does not end a line
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
@@ -149,7 +150,7 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// O29 B2: setup once in each worker before its first task, teardown at shutdown.
+// O29 B2: setup runs once in each worker before its first task, teardown runs at shutdown.
 func TestSetupAndTeardown(t *testing.T) {
 	before, after := filepath.Join(t.TempDir(), "before"), filepath.Join(t.TempDir(), "after")
 	pool := newPool(t, mp.PoolConfig{Workers: 3, Setup: setup.With(setupArg{File: before}), Teardown: setup.With(setupArg{File: after})})
@@ -182,7 +183,7 @@ func TestSetupFails(t *testing.T) {
 	for _, c := range []struct{ fail, want string }{
 		{"no such model", "no such model"},
 		{"exit", "exit code 4"},
-		{"killed", "signal 9"}, // as the system does to each worker for whose Setup there is no memory
+		{"killed", "signal 9"}, // as the system does with each worker whose Setup needs more memory than there is
 	} {
 		pool := newPool(t, mp.PoolConfig{Workers: 2, Restart: mp.Restart{Attempts: 3, Backoff: time.Millisecond}, Setup: setup.With(setupArg{Fail: c.fail}), Output: mp.Output{Logger: slog.New(slog.DiscardHandler)}})
 		_, err := mp.Map(t.Context(), pool, square, []int{1, 2, 3})
@@ -282,7 +283,7 @@ func TestWorkers(t *testing.T) {
 	<-f.Done()
 }
 
-// E10: fifteen times N tasks run on N workers, and all of them.
+// E10: fifteen times N tasks run on all N workers and no others.
 func TestAllWorkersWork(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 4})
 	atFullStrength(t, pool, 4)
@@ -311,13 +312,13 @@ func TestNestedPools(t *testing.T) { // B15
 	}
 }
 
-// What a task starts dies with its worker.
+// Processes that a task starts end with its worker.
 func TestChildrenOfTasksDie(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	if _, err := mp.Map(t.Context(), pool, child, make([]int, 6)); err != nil {
 		t.Fatal(err)
 	}
-} // newPool's leak check finds them
+} // newPool's leak check finds survivors
 
 func TestManyWorkers(t *testing.T) { // O31
 	if testing.Short() {
@@ -330,8 +331,7 @@ func TestManyWorkers(t *testing.T) { // O31
 	}
 }
 
-// Submission is back-pressured: a pool whose workers are busy takes a bounded
-// number of tasks.
+// A pool with busy workers accepts a bounded number of tasks; then submission blocks.
 func TestBackPressure(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Backlog: 10})
 	open, name := newFIFO(t)
@@ -350,14 +350,14 @@ func TestBackPressure(t *testing.T) {
 		}
 		blocked <- nil
 	}()
-	for range 10 { // these are taken at once
+	for range 10 { // these are accepted at once
 		<-taken
 	}
-	cancel() // the Submit that blocks ends with its context
+	cancel() // the blocked Submit ends with its context
 	if err := <-blocked; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if n := len(taken); n > 3 { // beside the queue, what waits at the worker
+	if n := len(taken); n > 3 { // tasks wait in the queue and at the worker
 		t.Errorf("%d tasks were taken", 10+n)
 	}
 	first.Cancel()

@@ -163,7 +163,7 @@ func reason(err error) mp.Reason {
 type lineage struct {
 	Me     mp.ProcessInfo
 	Parent mp.ProcessInfo
-	Child  string // the name of a child, and of its child
+	Child  string // the names of a child and of its child
 	Read   int    // from standard input
 	Args   int
 }
@@ -173,7 +173,8 @@ var (
 	descent *mp.Func[int, lineage]
 )
 
-// It starts itself again, so it is registered by an init function.
+// It starts itself again. A package variable that refers to itself is not allowed, so an init
+// function registers it.
 func init() {
 	descent = mp.Register("descent", func(ctx context.Context, depth int) (l lineage, err error) {
 		l.Me, l.Parent = mp.Current(), *mp.Parent()
@@ -201,13 +202,13 @@ func init() {
 	})
 }
 
-// P5 P9 P25: names show the lineage, a process knows itself and its parent, and
-// has nothing to read.
+// P5 P9 P25: names show the lineage, a process knows itself and its parent, and its standard input
+// is empty.
 func TestProcessLineage(t *testing.T) {
 	if mp.Parent() != nil || mp.Current().Name != "main" || mp.Current().PID != os.Getpid() {
 		t.Errorf("here: %+v, child of %+v", mp.Current(), mp.Parent())
 	}
-	p := startProcess(t, descent, 1, mp.ProcessConfig{Daemon: true}) // P7: it has children all the same
+	p := startProcess(t, descent, 1, mp.ProcessConfig{Daemon: true}) // P7: a daemon can have children
 	if !strings.HasPrefix(p.Name(), "worker-") || !p.Daemon() {
 		t.Errorf("it is %s", p.Name())
 	}
@@ -225,7 +226,7 @@ func TestProcessLineage(t *testing.T) {
 	}
 }
 
-// P6: WaitChildren waits for all but daemons.
+// P6: WaitChildren waits for all processes except daemons.
 func TestWaitChildren(t *testing.T) {
 	open, name := newFIFO(t)
 	daemon := startProcess(t, wait, waiting{FIFO: name, Heed: true}, mp.ProcessConfig{Daemon: true})
@@ -254,7 +255,8 @@ func TestWaitChildren(t *testing.T) {
 	}
 }
 
-// What cannot be started or sent is an error, and nothing is left.
+// A process that cannot be started, or whose argument cannot be sent, reports an error and leaves
+// nothing.
 func TestProcessThatCannotRun(t *testing.T) {
 	if _, err := mp.NewProcess(square, 1, mp.ProcessConfig{Limits: mp.Limits{Nice: 30}}); err == nil {
 		t.Error("a bad config passes")
@@ -266,8 +268,8 @@ func TestProcessThatCannotRun(t *testing.T) {
 	cyclic := &ring{}
 	cyclic.Next = cyclic
 	mptest.NoLeaks(t)
-	// Its worker may be coming into service just then, for which being pinned makes
-	// the time longer. The race detector would hold every exit up for a second.
+	// The worker may be coming into service at that moment. Pinning it makes that moment longer.
+	// Without GORACE, the race detector would delay every exit by a second.
 	config := mp.ProcessConfig{Limits: mp.Limits{CPUs: [][]int{processors(t)}}, Env: []string{"GORACE=atexit_sleep_ms=0"}}
 	for range 100 {
 		q, err := mp.NewProcess(goRound, cyclic, config)

@@ -38,8 +38,7 @@ func build(t *testing.T, program string, tags ...string) string {
 	return exe
 }
 
-// run runs a program and returns what it prints; the error output is added if
-// it fails.
+// run runs a program and returns its output, with its standard error if it fails.
 func run(t *testing.T, exe string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), never)
@@ -113,7 +112,8 @@ func TestPoolWithoutIPC(t *testing.T) {
 	}
 }
 
-// Objects of all kinds of number arrive in an interface, unregistered, in a worker that constructs none of them.
+// Objects of every number type arrive in an interface, unregistered, in a worker that constructs
+// none of them.
 func TestNumbersInInterfaces(t *testing.T) {
 	got := run(t, build(t, "types"), build(t, "typeworker"))
 	var want strings.Builder
@@ -127,8 +127,8 @@ func TestNumbersInInterfaces(t *testing.T) {
 	}
 }
 
-// However the parent ends, its workers and what they started in their process
-// groups end too.
+// However the parent ends, its workers end too, and so do the processes that they started in their
+// process groups.
 func TestOrphans(t *testing.T) {
 	exe := build(t, "orphan")
 	for _, how := range []string{"return", "exit", "panic", "SIGKILL", "SIGTERM to the group", "Ctrl-C"} {
@@ -142,7 +142,7 @@ func TestOrphans(t *testing.T) {
 			var keyboard *os.File
 			var out io.Reader
 			if how == "Ctrl-C" {
-				// Of a shell's background job the children would ignore it.
+				// The children would ignore SIGINT if they were a shell's background job.
 				caught := make(chan os.Signal, 1)
 				signal.Notify(caught, os.Interrupt)
 				defer signal.Stop(caught)
@@ -183,8 +183,8 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// onTerminal lets a command run as the foreground of a terminal of its own, as
-// from a shell, and returns the other side: keyboard and screen.
+// onTerminal makes a command the foreground job of its own terminal, as a shell does. It returns
+// the other side of the terminal: keyboard and screen.
 func onTerminal(t *testing.T, c *exec.Cmd) *os.File {
 	t.Helper()
 	master, slave, err := pty.Open()
@@ -197,7 +197,7 @@ func onTerminal(t *testing.T, c *exec.Cmd) *os.File {
 	return master
 }
 
-// pidfds reads process ids until the line "ready" and opens the processes.
+// pidfds reads process IDs until the line "ready" and opens the processes.
 func pidfds(t *testing.T, out interface{ Read([]byte) (int, error) }) map[int]int {
 	fds := map[int]int{}
 	lines := bufio.NewScanner(out)
@@ -212,7 +212,7 @@ func pidfds(t *testing.T, out interface{ Read([]byte) (int, error) }) map[int]in
 			}
 			fd, err := unix.PidfdOpen(pid, 0)
 			if err == unix.ESRCH {
-				continue // gone already
+				continue // the process has ended
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// follower keeps what it is told, and complains of what it must not be told.
+// follower records the progress reports, and fails the test if they are inconsistent.
 type follower struct {
 	t    *testing.T
 	busy atomic.Bool
@@ -40,7 +40,7 @@ func (f *follower) told(p mp.Progress) {
 	f.all = append(f.all, p)
 }
 
-// last is what it was told last, without the time.
+// last returns the last report without the time.
 func (f *follower) last() mp.Progress {
 	f.t.Helper()
 	if len(f.all) == 0 {
@@ -51,7 +51,7 @@ func (f *follower) last() mp.Progress {
 	return p
 }
 
-// stepping computes, and waits for the go-ahead in between.
+// stepping is an element whose task waits for an event if there is one.
 type stepping struct {
 	N    int
 	Wait *ipc.Event
@@ -69,7 +69,7 @@ var step = mp.Register("step", func(ctx context.Context, s stepping) (int, error
 	return s.N, nil
 })
 
-// B1: how far a Map is, is told at its begin, while it runs, and before it returns.
+// B1: progress is reported when a Map begins, while it runs, and before it returns.
 func TestMapProgress(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -105,7 +105,7 @@ func TestMapProgress(t *testing.T) {
 	}
 }
 
-// Also a Map that fails, or cannot even begin, comes to an end.
+// A Map that fails, or cannot start, also reports its end.
 func TestProgressOfFailures(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -135,8 +135,8 @@ func TestProgressOfFailures(t *testing.T) {
 	}
 }
 
-// What the end of the context has cancelled is not counted, whether all errors are asked for or not;
-// what has failed by itself is.
+// Elements that the end of the context cancelled are not counted, whether the caller asks for all
+// errors or not. Elements that failed on their own are counted.
 func TestProgressOfCancelled(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) mp.Executor{
 		"pool":   func(t *testing.T) mp.Executor { return newPool(t, mp.PoolConfig{Workers: 2}) },
@@ -152,7 +152,7 @@ func TestProgressOfCancelled(t *testing.T) {
 				in := make([]stepping, 100)
 				in[1].N = -1
 				for i := 3; i < len(in); i++ {
-					in[i].Wait = event // which nobody sets
+					in[i].Wait = event // an event that is never set
 				}
 				f := &follower{t: t}
 				_, err := mp.Map(ctx, ex, step, in, mp.AllErrors(), mp.ChunkSize(1), mp.OnProgress(f.told), mp.OnProgress(func(p mp.Progress) {
@@ -183,7 +183,7 @@ func TestProgressOfCancelled(t *testing.T) {
 	}
 }
 
-// How many elements a stream has is told when its input has ended; what was cancelled is not counted.
+// The total of a stream is reported when its input has ended. Cancelled elements are not counted.
 func TestStreamProgress(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()

@@ -18,7 +18,7 @@ var (
 	pidOfWorker   = regexp.MustCompile(`worker \d+ \(pid \d+\)`)
 )
 
-// A reader of README meets two commands and a whole program on the first screen.
+// The first screen of README shows two commands and a whole program.
 func TestReadmeBegins(t *testing.T) {
 	text := read(t, "README.md")
 	if lines := strings.Count(text, "\n"); lines < 130 || lines > 170 {
@@ -155,7 +155,8 @@ func TestDocumentsNameTests(t *testing.T) {
 	}
 }
 
-// hasTest reports whether dir has a test of that name. Package mptest has one that is not in a test file.
+// hasTest reports whether dir has a test of that name. Package mptest has one that is not in a test
+// file.
 func hasTest(t *testing.T, dir, name string) bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))

@@ -17,7 +17,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// toldOfTheReaped reports whether the kernel keeps the status of a process that was reaped.
+// toldOfTheReaped reports whether the kernel keeps the exit status of a reaped process.
 func toldOfTheReaped(t *testing.T) bool {
 	t.Helper()
 	var u unix.Utsname
@@ -31,7 +31,7 @@ func toldOfTheReaped(t *testing.T) bool {
 	return major > 6 || major == 6 && minor >= 15
 }
 
-// However workers are reaped, it is told how they ended.
+// Other code that reaps the workers does not hide how they ended.
 func TestReapedByOthers(t *testing.T) {
 	if !toldOfTheReaped(t) {
 		t.Skip("the kernel forgets how a process ended that was reaped")
@@ -39,7 +39,7 @@ func TestReapedByOthers(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T){
 		"SIGCHLD is ignored": func(t *testing.T) {
 			signal.Ignore(syscall.SIGCHLD)
-			t.Cleanup(func() { // Reset leaves it ignored
+			t.Cleanup(func() { // Reset would leave the signal ignored
 				c := make(chan os.Signal, 1)
 				signal.Notify(c, syscall.SIGCHLD)
 				signal.Stop(c)
@@ -62,14 +62,14 @@ func reapAll(t *testing.T) {
 		defer close(ended)
 		for !over.Load() {
 			if _, err := syscall.Wait4(-1, nil, 0, nil); err == syscall.ECHILD {
-				time.Sleep(time.Millisecond) // until there is one
+				time.Sleep(time.Millisecond) // wait for a child
 			}
 		}
 	}()
 	t.Cleanup(func() { over.Store(true); <-ended })
 }
 
-// A status that is lost has a reason of its own, unless the last words tell.
+// A lost status has a reason of its own, unless stderr tells the reason.
 func TestLostStatus(t *testing.T) {
 	for stderr, want := range map[string]mp.Reason{
 		"":                                     mp.ReasonUnknown,

@@ -20,7 +20,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// kept grows by what grow asks for.
+// kept holds the memory that grow allocates.
 var kept [][]byte
 
 var (
@@ -34,8 +34,7 @@ var (
 		info, _ := mp.CurrentTask(ctx)
 		return identity{os.Getpid(), info.Worker}, nil
 	})
-	// setupIf fails as long as the file is not there, and counts its calls in
-	// another one.
+	// setupIf fails while the file Must does not exist, and counts its calls in the file Calls.
 	setupIf = mp.Register("setupIf", func(_ context.Context, f setupFiles) (int, error) {
 		if err := (setupArg{File: f.Calls}).do(); err != nil {
 			return 0, err
@@ -49,7 +48,7 @@ type identity struct{ PID, Worker int }
 
 type setupFiles struct{ Calls, Must string }
 
-// until waits for a state that nothing announces.
+// until polls for a state that cannot be waited for.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(never); !f(); time.Sleep(time.Millisecond) {
@@ -68,7 +67,7 @@ func lines(t testing.TB, file string) int {
 	return bytes.Count(b, []byte("\n"))
 }
 
-// O26 E12: after so many tasks a worker makes way, and never runs one more.
+// O26 E12: a worker is replaced after its number of tasks and never runs one more.
 func TestRecycleAfterTasks(t *testing.T) {
 	const limit, n = 3, 50
 	torn := filepath.Join(t.TempDir(), "torn")
@@ -113,8 +112,8 @@ func TestRecycleAfterTasks(t *testing.T) {
 	}
 }
 
-// The next worker takes the place while the one before it tears down; when as many
-// tear down as there are places, tasks wait for that.
+// The next worker takes the slot while the previous one tears down. When as many workers tear down
+// as there are slots, tasks wait.
 func TestTeardownBesideTheNext(t *testing.T) {
 	dir := t.TempDir()
 	gate := filepath.Join(dir, "gate")
@@ -122,7 +121,7 @@ func TestTeardownBesideTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Tasks: 1}, Teardown: wait.With(waiting{FIFO: gate, Heed: true})})
-	for range 2 { // the first one's teardown waits for a reader of the gate
+	for range 2 { // the first worker's teardown waits for a reader of the gate
 		if _, err := mp.Call(t.Context(), pool, square, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +135,7 @@ func TestTeardownBesideTheNext(t *testing.T) {
 	}
 }
 
-// B6: a worker that has grown makes way for a fresh one.
+// B6: a worker that has grown is replaced.
 func TestRecycleByMemory(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Memory: 128 << 20}})
 	call := func(n int) int {
@@ -188,7 +187,7 @@ func TestSpares(t *testing.T) {
 	}
 }
 
-// A spare that dies is replaced, and harms nothing.
+// A spare that dies is replaced, and no task is affected.
 func TestSparesDie(t *testing.T) {
 	began := filepath.Join(t.TempDir(), "setup")
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Spares: 1, Setup: setup.With(setupArg{File: began})})
@@ -214,7 +213,7 @@ func TestSparesDie(t *testing.T) {
 	}
 }
 
-// Spares that cannot be started are told of, and the pool works.
+// Stats reports spares that cannot be started, and the pool works.
 func TestSparesCannotStart(t *testing.T) {
 	dir := t.TempDir()
 	files := setupFiles{Calls: dir + "/calls", Must: dir + "/must"}
@@ -237,7 +236,7 @@ func TestSparesCannotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil { // the spare takes its place
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil { // the spare replaces it
 		t.Fatal(err)
 	}
 	until(t, "a word on it", func() bool {
@@ -248,7 +247,7 @@ func TestSparesCannotStart(t *testing.T) {
 	}
 }
 
-// B8: a running pool becomes larger and smaller, and loses no task.
+// B8: a running pool grows and shrinks, and loses no task.
 func TestResize(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	if err := pool.Resize(0); err == nil || !strings.Contains(err.Error(), "at least one") {
@@ -306,8 +305,7 @@ func streamUntil(ctx context.Context, pool *mp.Pool) error {
 	return io.ErrUnexpectedEOF
 }
 
-// A worker that is one too many finishes what it runs; what waits behind it
-// goes elsewhere.
+// A surplus worker finishes its current task. Tasks that wait behind it go to other workers.
 func TestResizeWaitsForTheRunning(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	if err := pool.Ready(t.Context()); err != nil {
@@ -345,8 +343,8 @@ func TestResizeWaitsForTheRunning(t *testing.T) {
 	until(t, "one worker", func() bool { return len(pool.Workers()) == 1 })
 }
 
-// B11 E15: a pool of which no worker has served gives up after as many attempts as configured, Ready tells
-// it, and Resize tries again.
+// B11 E15: a pool in which no worker has served gives up after the configured number of attempts.
+// Ready reports that, and Resize tries again.
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()
 	files := setupFiles{Calls: dir + "/calls", Must: dir + "/must"}

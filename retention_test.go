@@ -28,7 +28,7 @@ var passParcel = mp.Register("passParcel", func(_ context.Context, p *parcel) (*
 	return p, nil
 })
 
-// parcels counts those that the collector has not freed.
+// parcels counts the parcels that the collector has not freed.
 type parcels struct{ left atomic.Int64 }
 
 func (c *parcels) track(p *parcel) *parcel {
@@ -52,13 +52,13 @@ func (c *parcels) results(all ...*parcel) {
 	}
 }
 
-// freed waits until the collector has freed all.
+// freed waits until the collector has freed all parcels.
 func (c *parcels) freed(t *testing.T) {
 	t.Helper()
 	until(t, "all is freed", func() bool { runtime.GC(); return c.left.Load() == 0 })
 }
 
-// uses of an executor with arguments and results.
+// uses are the ways to use an executor with arguments and results.
 var uses = map[string]func(t *testing.T, ex mp.Executor, c *parcels){
 	"Call": func(t *testing.T, ex mp.Executor, c *parcels) {
 		p, err := mp.Call(t.Context(), ex, passParcel, c.make(false)[0])
@@ -123,8 +123,8 @@ var uses = map[string]func(t *testing.T, ex mp.Executor, c *parcels){
 	},
 }
 
-// What was given to tasks, and what they have returned, is free for the collector once the caller has no use for it,
-// though the executor lives on and has nothing else to do.
+// The collector can free arguments and results once the caller no longer uses them, even if the
+// executor lives on and is idle.
 func TestRetention(t *testing.T) {
 	executors := map[string]func(t *testing.T) mp.Executor{
 		"Pool": func(t *testing.T) mp.Executor { return newPool(t, mp.PoolConfig{Workers: 2}) },
@@ -156,7 +156,7 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// A Process that lives does not keep its arguments, nor one that is closed its result.
+// A running Process does not keep its argument, and a closed one does not keep its result.
 func TestRetentionOfProcess(t *testing.T) {
 	var c parcels
 	p, err := mp.NewProcess(passParcel, c.make(false)[0], mp.ProcessConfig{})

@@ -19,7 +19,7 @@ import (
 
 var fullScale = flag.Bool("scale.full", false, "run the tests of scale in their full sizes: they take minutes, and 10 GiB of memory")
 
-// scaled is how much of something a test does.
+// scaled returns full in a full-scale run and part otherwise.
 func scaled(t *testing.T, full, part int) int {
 	t.Helper()
 	if *fullScale {
@@ -31,7 +31,7 @@ func scaled(t *testing.T, full, part int) int {
 	return part
 }
 
-// footprint is what this process has.
+// footprint describes the resources that this process uses.
 type footprint struct{ descriptors, goroutines, heap int }
 
 func footprintNow(t *testing.T) footprint {
@@ -46,7 +46,7 @@ func footprintNow(t *testing.T) footprint {
 	return footprint{len(entries), runtime.NumGoroutine(), int(m.HeapAlloc)}
 }
 
-// Hundreds of workers, all of which get work.
+// Hundreds of workers all get work.
 func TestScaleWorkers(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -55,7 +55,7 @@ func TestScaleWorkers(t *testing.T) {
 	if err := pool.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	// Each waits for all others.
+	// Each task waits for all others.
 	all := must(ipc.NewBarrier(n))
 	defer all.Close()
 	pids, err := mp.Map(ctx, pool, meetAll, slices.Repeat([]*ipc.Barrier{all}, n), mp.ChunkSize(1))
@@ -88,7 +88,7 @@ func ints(n int) []int {
 	return in
 }
 
-// A stream may be as long as it likes: what it takes does not grow.
+// The memory of a stream does not grow with its length.
 func TestScaleStream(t *testing.T) {
 	mptest.NoLeaks(t)
 	n := scaled(t, 1_000_000, 200_000)
@@ -118,7 +118,7 @@ func TestScaleStream(t *testing.T) {
 	}
 }
 
-// Pools that are made and closed one after the other leave nothing.
+// Pools that are created and closed one after another leave nothing.
 func TestScalePools(t *testing.T) {
 	mptest.NoLeaks(t)
 	n := scaled(t, 10_000, 200)
@@ -144,8 +144,9 @@ func TestScalePools(t *testing.T) {
 	})
 }
 
-// A program with a large heap starts workers as a small one does: nothing of it is copied. To copy the
-// page tables alone takes some 40 ms for a GiB, and a start without that no 20.
+// A program with a large heap starts workers as fast as a small one, because nothing of the heap is
+// copied. Copying the page tables alone takes some 40 ms for 1 GiB; a whole start without that copy
+// takes less than 20 ms.
 func TestScaleHeap(t *testing.T) {
 	mptest.NoLeaks(t)
 	if race.Enabled {

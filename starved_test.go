@@ -18,25 +18,25 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// A start that lacks a descriptor says so, whichever it is, and leaves none.
+// A start that lacks a descriptor says so, at whichever step, and leaves no descriptor open.
 func TestStartWithoutDescriptors(t *testing.T) {
 	mptest.NoLeaks(t)
 	for name, cfg := range map[string]mp.ProcessConfig{"group": {}, "subreaper": {RequireContainment: mp.ContainSubreaper}} {
 		t.Run(name, func(t *testing.T) {
-			warm := startProcess(t, square, 1, cfg) // the poller and the like are there now
+			warm := startProcess(t, square, 1, cfg) // opens the descriptors that every start needs, such as the poller's
 			_, _ = warm.Wait(t.Context())
 			var old unix.Rlimit
 			if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
 				t.Fatal(err)
 			}
 			before := descriptors(t)
-			const most = 1000 // more than the program has and a start needs
+			const most = 1000 // more descriptors than the program has and a start needs
 			for free := 3; ; free++ {
 				if free > most {
 					t.Fatal("it never succeeds")
 				}
 				if before[free-1] != "" {
-					continue // the limit forbids no further number
+					continue // descriptor free-1 is in use, so this limit permits no more than the previous one
 				}
 				p := newProcess(t, square, 3, cfg)
 				setFiles(t, unix.Rlimit{Cur: uint64(free), Max: old.Max})
@@ -53,7 +53,7 @@ func TestStartWithoutDescriptors(t *testing.T) {
 					t.Errorf("%d descriptors: %v", free, err)
 				}
 				var after map[int]string
-				until(t, fmt.Sprintf("with %d descriptors none is left, after %v", free, err), func() bool { // some are closed by others
+				until(t, fmt.Sprintf("with %d descriptors none is left, after %v", free, err), func() bool { // other goroutines close some of them
 					after = descriptors(t)
 					for fd, what := range after {
 						if before[fd] != what {
@@ -75,7 +75,7 @@ func setFiles(t *testing.T, l unix.Rlimit) {
 	}
 }
 
-// descriptors are those of this process, and what they are.
+// descriptors returns the open descriptors of this process and what they refer to.
 func descriptors(t *testing.T) map[int]string {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")

@@ -36,14 +36,15 @@ var last = mp.Register("last", func(ctx context.Context, l lasting) (string, err
 	return l.Text, nil
 })
 
-// lastPlain is last without shared objects in the argument.
+// lastPlain is like last, but its argument contains no shared objects.
 var lastPlain = mp.Register("lastPlain", func(_ context.Context, d time.Duration) (bool, error) {
 	for begin := time.Now(); time.Since(begin) < d; {
 	}
 	return true, nil
 })
 
-// B12: what each worker does and did, which functions ran, and which tasks took longest.
+// B12: Stats shows what each worker does and has done, which functions ran, and which tasks took
+// longest.
 func TestInsights(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -102,11 +103,11 @@ type loggingIn struct {
 }
 
 var logIn = mp.Register("logIn", func(_ context.Context, l loggingIn) (int, error) {
-	time.Sleep(l.Took) // what is slow is measured
+	time.Sleep(l.Took) // the task must take this long
 	return 0, nil
 })
 
-// What hides itself is hidden in Stats too, and everything is if the config says so.
+// Values that hide themselves are hidden in Stats too. HideArguments hides everything.
 func TestSlowestHides(t *testing.T) {
 	mptest.NoLeaks(t)
 	for _, hide := range []bool{false, true} {
@@ -126,14 +127,14 @@ func TestSlowestHides(t *testing.T) {
 	}
 }
 
-// What runs is told with its age, and how workers have ended.
+// Stats shows how long tasks have been running, and how workers have ended.
 func TestInsightsOfEnds(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Tasks: 3}})
 	event := must(ipc.NewEvent())
 	defer event.Close()
-	if _, err := mp.Map(ctx, pool, lastPlain, []time.Duration{0, 0, 0}); err != nil { // its share
+	if _, err := mp.Map(ctx, pool, lastPlain, []time.Duration{0, 0, 0}); err != nil { // gives the worker its average
 		t.Fatal(err)
 	}
 	task := mp.Submit(ctx, pool, last, lasting{Wait: event})

@@ -14,8 +14,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A worker that is stopped at any moment holds up a Map for no longer than the timeout of the task that it runs,
-// and costs that task at most.
+// A worker that is stopped at any moment delays a Map by at most the timeout of its current task,
+// and costs at most that task.
 func TestStoppedWorkers(t *testing.T) {
 	in := make([]int, 1000)
 	for i := range in {
@@ -32,11 +32,11 @@ func TestStoppedWorkers(t *testing.T) {
 		}
 		for round := range rounds {
 			all := pool.Workers()
-			victim, err := unix.PidfdOpen(all[rand.IntN(len(all))].PID, 0) // its number may soon be another process's
+			victim, err := unix.PidfdOpen(all[rand.IntN(len(all))].PID, 0) // another process may soon have its number
 			if err != nil {
 				t.Fatal(err)
 			}
-			at := time.Duration(rand.IntN(2000)) * time.Microsecond // 0: idle
+			at := time.Duration(rand.IntN(2000)) * time.Microsecond // 0 stops an idle worker
 			if round%2 == 0 {
 				at = 0
 				if err := unix.PidfdSendSignal(victim, syscall.SIGSTOP, nil, 0); err != nil {
@@ -48,7 +48,7 @@ func TestStoppedWorkers(t *testing.T) {
 			time.AfterFunc(at, func() {
 				defer close(stopped)
 				if at > 0 {
-					_ = unix.PidfdSendSignal(victim, syscall.SIGSTOP, nil, 0) // it may have ended
+					_ = unix.PidfdSendSignal(victim, syscall.SIGSTOP, nil, 0) // the worker may have ended
 				}
 			})
 			select {

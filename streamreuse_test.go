@@ -18,7 +18,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// An input may use the memory of an element again as soon as it is asked for the next one, as bufio.Scanner.Bytes does.
+// An input may reuse the memory of an element as soon as it is asked for the next one, as
+// bufio.Scanner.Bytes does.
 
 type holder struct {
 	Name  string
@@ -58,7 +59,7 @@ var (
 	})
 )
 
-// reused yields n elements of one value, which change fills anew for each.
+// reused yields the same value n times. Before each, change overwrites its content.
 func reused[T any](n int, v T, change func(v *T, i int)) func(func(T) bool) {
 	return func(yield func(T) bool) {
 		for i := range n {
@@ -111,7 +112,7 @@ func TestStreamOfReusedMemory(t *testing.T) {
 	}
 }
 
-// The program that found it.
+// The program that found the bug.
 func TestStreamOfScanner(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	var text strings.Builder
@@ -134,8 +135,8 @@ func TestStreamOfScanner(t *testing.T) {
 	}
 }
 
-// Retries, and what is told of slow tasks, have the element as it was; an element that cannot be encoded is an error in
-// its place.
+// Retries and the arguments of slow tasks show the element as it was when it was yielded. An
+// element that cannot be encoded is an error in its place.
 func TestReusedMemoryLater(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	words := []string{"before", "mortal", "behind", "after."}
@@ -173,7 +174,8 @@ func TestReusedMemoryLater(t *testing.T) {
 	}
 }
 
-// Ends of connections in elements that were read ahead and not sent are their sender's still when the loop is left.
+// If the caller leaves the loop, the sender still owns the ends of connections in elements that
+// were read ahead and not sent.
 func TestStreamRecallsWhatWasReadAhead(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	var here, there []*ipc.Conn[int]
@@ -194,7 +196,7 @@ func TestStreamRecallsWhatWasReadAhead(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		// The first task has its connection when it closes that.
+		// The first task has received its connection when it closes it.
 		_, _ = here[0].Recv(ctx)
 		cancel()
 	}()
@@ -221,7 +223,7 @@ func TestStreamRecallsWhatWasReadAhead(t *testing.T) {
 	}
 }
 
-// What waits for workers is bounded, however large the elements are.
+// The memory of waiting elements is bounded, however large the elements are.
 func TestStreamReadsAheadSoManyBytes(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	var read atomic.Int32
@@ -235,7 +237,7 @@ func TestStreamReadsAheadSoManyBytes(t *testing.T) {
 		}
 	}()
 	last := int32(0)
-	for still := 0; still < 100; still++ { // it reads on as long as it may
+	for still := 0; still < 100; still++ { // wait until it reads no further
 		if n := read.Load(); n != last {
 			last, still = n, 0
 		}
@@ -248,7 +250,7 @@ func TestStreamReadsAheadSoManyBytes(t *testing.T) {
 	<-done
 }
 
-// An element that the input yields after the stream has ended stays its sender's.
+// The sender keeps an element that the input yields after the stream has ended.
 func TestStreamRecallsWhatComesLate(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	there := farEnds(t, 2)
@@ -270,7 +272,7 @@ func TestStreamRecallsWhatComesLate(t *testing.T) {
 	until(t, "the second is ours", func() bool { return countOurs(there[1:]) == 1 })
 }
 
-// Elements that the executor refuses stay their sender's.
+// The sender keeps the elements that the executor refuses.
 func TestStreamRecallsWhatIsRefused(t *testing.T) {
 	type closer interface {
 		mp.Executor
@@ -301,7 +303,7 @@ func TestStreamRecallsWhatIsRefused(t *testing.T) {
 	}
 }
 
-// farEnds makes connections, and returns one end of each.
+// farEnds creates connections and returns one end of each.
 func farEnds(t *testing.T, n int) (there []*ipc.Conn[int]) {
 	for range n {
 		a, b, err := ipc.NewPipe[int]()
@@ -314,7 +316,7 @@ func farEnds(t *testing.T, n int) (there []*ipc.Conn[int]) {
 	return there
 }
 
-// countOurs counts the ends that this process has.
+// countOurs counts the ends that this process owns.
 func countOurs(ends []*ipc.Conn[int]) (n int) {
 	for _, c := range ends {
 		if _, err := c.TryRecv(); !errors.Is(err, ipc.ErrMoved) && !errors.Is(err, mp.ErrClosed) {

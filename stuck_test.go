@@ -24,8 +24,9 @@ var touch = mp.Register("touch", func(_ context.Context, file string) (int, erro
 	return 1, os.WriteFile(file, []byte("x"), 0o600)
 })
 
-// hang mounts a file system whose server reads requests and answers none: who uses it waits in the kernel, and SIGKILL
-// does not end that. It returns a file on it, what tells that somebody waits, and what makes the server go.
+// hang mounts a file system whose server reads requests and answers none. A process that uses it
+// waits in the kernel, where SIGKILL does not end it. hang returns a file on it, a channel that
+// reports a waiting process, and a function that ends the server.
 func hang(t *testing.T) (file string, caught <-chan struct{}, release func()) {
 	t.Helper()
 	file, caught, release, err := tryHang(t)
@@ -38,7 +39,7 @@ func hang(t *testing.T) (file string, caught <-chan struct{}, release func()) {
 	return file, caught, release
 }
 
-// tryHang is hang where that may be impossible.
+// tryHang is like hang but returns an error if mounting is not possible.
 func tryHang(t *testing.T) (file string, caught <-chan struct{}, release func(), err error) {
 	t.Helper()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -69,14 +70,15 @@ func tryHang(t *testing.T) (file string, caught <-chan struct{}, release func(),
 		_, _ = unix.Write(stop, binary.NativeEndian.AppendUint64(nil, 1))
 		<-served
 		_ = unix.Unmount(dir, unix.MNT_DETACH)
-		_ = unix.Close(fd) // all who wait go on, with an error
+		_ = unix.Close(fd) // all waiting processes go on, with an error
 		_ = unix.Close(stop)
 	}
 	t.Cleanup(release)
 	return filepath.Join(dir, "file"), waits, release, nil
 }
 
-// serveHanging answers what is needed to mount, until stop can be read. Of what it does not answer it tells waits.
+// serveHanging answers the requests of a mount until stop becomes readable. It reports each request
+// that it does not answer to waits.
 func serveHanging(fd, stop int, waits chan<- struct{}) {
 	const opInit, opGetattr, headIn, headOut = 26, 3, 40, 16
 	buf := make([]byte, 1<<20)
@@ -103,7 +105,7 @@ func serveHanging(fd, stop int, waits chan<- struct{}) {
 			binary.NativeEndian.PutUint32(out[20:], 64<<10) // max_write
 		case op == opGetattr && node == 1:
 			out = make([]byte, 16+88)
-			binary.NativeEndian.PutUint64(out, 60)               // seconds for which it is valid
+			binary.NativeEndian.PutUint64(out, 60)               // validity in seconds
 			binary.NativeEndian.PutUint64(out[16:], 1)           // ino
 			binary.NativeEndian.PutUint32(out[16+60:], 0o040755) // mode
 			binary.NativeEndian.PutUint32(out[16+64:], 2)        // nlink
@@ -141,8 +143,8 @@ func gone(t *testing.T, pid int) {
 	})
 }
 
-// A worker that SIGKILL does not reach costs its task and some seconds: its place gets another worker, and Close
-// names it.
+// A worker that SIGKILL does not end costs its task and some seconds. Its slot gets another worker,
+// and Close names it.
 func TestStuckInKernel(t *testing.T) {
 	file, _, release := hang(t)
 	for _, workers := range []int{1, 2} {
@@ -187,7 +189,7 @@ func TestStuckInKernel(t *testing.T) {
 	release()
 }
 
-// Shutdown and Close return though a worker is stuck just then.
+// Shutdown and Close return even while a worker is stuck.
 func TestStuckAtTheEnd(t *testing.T) {
 	for name, end := range map[string]func(*mp.Pool) error{
 		"Close": (*mp.Pool).Close,
@@ -229,7 +231,7 @@ func TestStuckAtTheEnd(t *testing.T) {
 	}
 }
 
-// A Process that is stuck ends for those who wait.
+// Wait returns for a Process that is stuck.
 func TestStuckProcess(t *testing.T) {
 	file, caught, release := hang(t)
 	p, err := mp.NewProcess(touch, file, mp.ProcessConfig{})
@@ -256,14 +258,14 @@ func TestStuckProcess(t *testing.T) {
 	gone(t, p.PID())
 }
 
-// Each stuck worker is followed by another one, but there is a bound: what has held up the first may hold up all. The
-// pool serves again when they have ended.
+// Each stuck worker is replaced, but only up to a limit, because the cause may affect all workers.
+// The pool serves again when the stuck workers have ended.
 func TestManyStuck(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for two rounds of stuck workers")
 	}
 	file, _, release := hang(t)
-	const workers, most = 4, 8 // twice as many
+	const workers, most = 4, 8 // the limit is twice the number of workers
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers, Restart: mp.Restart{Backoff: 10 * time.Millisecond, MaxBackoff: 100 * time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)

@@ -21,9 +21,9 @@ type summarized struct {
 
 type (
 	secret    string          // hides itself as a Formatter
-	hiding    string          // as a Stringer
-	byPointer struct{ k int } // by a method of its pointer
-	logged    struct{ A int } // as a LogValuer
+	hiding    string          // hides itself as a Stringer
+	byPointer struct{ k int } // hides itself by a method of its pointer
+	logged    struct{ A int } // hides itself as a LogValuer
 	group     struct{ A, B secret }
 	failing   string
 	waiting   chan int
@@ -46,7 +46,7 @@ func (f failing) String() string       { panic(string(f)) }
 func (w waiting) String() string       { <-w; return "" }
 func (quitting) LogValue() slog.Value  { runtime.Goexit(); return slog.Value{} }
 
-// These say in one way only what may be shown.
+// Each of these types has only one method that says how it may be shown.
 type (
 	onlyFormatted struct{ p string }
 	onlyRedacted  struct{ p string }

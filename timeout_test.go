@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// stuck never returns, each time in another way.
+// stuck never returns. Each argument selects another way.
 var stuck = mp.Register("stuck", beStuck)
 
 func beStuck(ctx context.Context, how string) (int, error) {
@@ -54,8 +54,8 @@ func beStuck(ctx context.Context, how string) (int, error) {
 	return 0, nil
 }
 
-// B3 B5: a task is ended when its time has passed, whatever it does; the error
-// tells where it was, and the pool goes on at full strength.
+// B3 B5: a task is ended when its time has passed, whatever it does. The error shows where it was,
+// and the pool goes on at full strength.
 func TestTimeout(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2, Grace: 20 * time.Millisecond})
 	for _, how := range []string{"loop", "select", "system call", "stopped", "all processors"} {
@@ -81,7 +81,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// The timeout is each element's, from its begin: many take longer together, and
+// The timeout applies to each element, from its start. Many elements together may take longer, and
 // the others are not affected.
 func TestTimeoutOfElements(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2, Timeout: 50 * time.Millisecond, Grace: 10 * time.Millisecond})
@@ -107,7 +107,7 @@ func TestTimeoutOfElements(t *testing.T) {
 	if n != 20 {
 		t.Errorf("%d results", n)
 	}
-	// A call may have no limit, or its own.
+	// A call can have no limit, or a limit of its own.
 	if _, err := mp.Submit(t.Context(), pool, nap, 4*50*time.Millisecond, mp.Timeout(0)).Result(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -130,8 +130,8 @@ var nap = mp.Register("nap", func(_ context.Context, d time.Duration) (int, erro
 
 func second[T any](_ T, err error) error { return err }
 
-// A task whose worker died is run again if the caller wants that, on another,
-// and knows the attempt; only that one.
+// If the caller wants retries, a task whose worker died runs again on another worker and knows its
+// attempt. No other task runs again.
 func TestRetries(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	in := make([]retried, 50)
@@ -170,7 +170,7 @@ func TestRetries(t *testing.T) {
 }
 
 type retried struct {
-	N, Dies int // its worker dies in so many attempts
+	N, Dies int // the number of attempts in which the worker dies
 	Fails   bool
 	File    string
 }
@@ -194,7 +194,8 @@ var retry = mp.Register("retry", func(ctx context.Context, r retried) (int, erro
 	return info.Attempt, nil
 })
 
-// sinceLast is how long after the end of the worker's last task a task's timeout began to count.
+// sinceLast returns the time from the end of the worker's last task to the start of this task's
+// timeout.
 var sinceLast = mp.Register("sinceLast", func(ctx context.Context, timeout time.Duration) (since time.Duration, err error) {
 	due, ok := ctx.Deadline()
 	if !ok {
@@ -209,8 +210,8 @@ var sinceLast = mp.Register("sinceLast", func(ctx context.Context, timeout time.
 
 var lastEnd time.Time
 
-// The deadline that a task is told is not that of the one before it: a short timeout counts from
-// its own begin, however many others it came with.
+// A task does not see the deadline of the previous task. A short timeout counts from the task's own
+// start, however many tasks were sent with it.
 func TestShortTimeLeft(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	timeouts := slices.Repeat([]time.Duration{400 * time.Millisecond}, 500)

@@ -22,8 +22,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// What the user's own code in this process does, in handlers, writers and
-// callbacks, harms nobody else.
+// The user's own code in this process, in handlers, writers and callbacks, harms no other code.
 
 type handlerFunc func(slog.Record)
 
@@ -64,7 +63,7 @@ func TestTroublesomeLogHandlers(t *testing.T) {
 			}
 			<-called
 			if name == "panics" || name == "ends its goroutine" {
-				<-called // it goes on with the next
+				<-called // the goroutine continues with the next one
 			}
 			if err := pool.Close(); err != nil {
 				t.Error(err)
@@ -78,7 +77,7 @@ type writerFunc func([]byte) (int, error)
 
 func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
 
-// Writers that cannot be compared, and that panic.
+// Writers that are not comparable, and writers that panic.
 func TestTroublesomeWriters(t *testing.T) {
 	var wrote atomic.Int64
 	w := writerFunc(func(b []byte) (int, error) {
@@ -97,8 +96,8 @@ func TestTroublesomeWriters(t *testing.T) {
 	}
 }
 
-// A callback that ends its goroutine, as a failing test's does, holds up neither
-// the other callbacks nor the result; in a callback the outcome is known. // F6
+// F6: a callback that ends its goroutine, as a failing test does, delays neither the other
+// callbacks nor the result. In a callback the outcome is known.
 func TestGoexitInCallback(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	open, name := newFIFO(t)
@@ -118,7 +117,7 @@ func TestGoexitInCallback(t *testing.T) {
 	end()
 }
 
-// A future has no error before its result is handed out, be it known to callbacks already.
+// A future has no error before its result is handed out, even if callbacks already know the error.
 func TestNoErrorBeforeTheResult(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	open, name := newFIFO(t)
@@ -147,7 +146,7 @@ var fails = mp.Register("fails", func(context.Context, int) (int, error) { retur
 
 var failThenCancel = mp.Register("failThenCancel", func(ctx context.Context, i int) (int, error) {
 	if i == 0 {
-		<-bothRun // otherwise the other one would not begin
+		<-bothRun // otherwise the other one would not start
 		return 0, errors.New("on purpose")
 	}
 	close(bothRun)
@@ -156,7 +155,8 @@ var failThenCancel = mp.Register("failThenCancel", func(ctx context.Context, i i
 	return 0, ctx.Err()
 })
 
-// The error that ended a Map is its error, though its context ends while the rest does.
+// The error that ended a Map stays its error, even if its context ends while the remaining tasks
+// do.
 func TestFirstErrorStays(t *testing.T) {
 	inline := must(mp.NewInline(mp.InlineConfig{Workers: 2}))
 	defer inline.Close()
@@ -170,7 +170,7 @@ func TestFirstErrorStays(t *testing.T) {
 	}
 }
 
-// A context that outlives its tasks holds nothing of them.
+// A context that outlives its tasks keeps nothing of them.
 func TestLongContextsHoldNothing(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Backlog: 1})
 	inline, err := mp.NewInline(mp.InlineConfig{})
@@ -258,8 +258,8 @@ func TestEnvironmentIsReplaced(t *testing.T) {
 	}
 }
 
-// If no worker serves for a while, or with a task, but ends by itself, it is started again
-// a few times, not for ever; the pool says why. // E15
+// E15: if no worker serves for a while or with a task, but each ends by itself, the pool starts it
+// again a few times, not forever. The error says why.
 func TestWorkersThatEndByThemselves(t *testing.T) {
 	gaveUp := make(chan string, 1)
 	h := handlerFunc(func(r slog.Record) { gaveUp <- r.Message })
@@ -279,8 +279,7 @@ var endSoon = mp.Register("endSoon", func(context.Context, int) (int, error) {
 	return 0, nil
 })
 
-// A worker killed while a chunk of large elements is on its way to it costs one
-// element.
+// A worker that is killed while it receives a chunk of large elements costs one element.
 func TestDeathAmidLargeElements(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	in := make([][]byte, 60)
@@ -302,7 +301,7 @@ var blobDie = mp.Register("blobDie", func(_ context.Context, b []byte) (int, err
 	return len(b), nil
 })
 
-// What a worker made before Init nobody else would have.
+// madeEarly tries to create shared objects before Init, when no other process could get them.
 var madeEarly = func() error {
 	if !mp.IsWorker() {
 		return nil
@@ -330,7 +329,7 @@ func TestMadeBeforeInit(t *testing.T) {
 	}
 }
 
-// onlyHere is what a worker does not have, though it is the same program.
+// onlyHere is missing in workers, although they are the same program.
 var onlyHere *mp.Func[int, int]
 
 func init() {

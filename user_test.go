@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A program that gives up root, or whose workers do, can end them all the same.
+// A program that gives up root can still end its workers, and so can a program whose workers give
+// up root.
 func TestChangeOfUser(t *testing.T) {
 	exe := buildForRoot(t)
 	for _, of := range []string{"host", "setup"} {
@@ -24,7 +25,8 @@ func TestChangeOfUser(t *testing.T) {
 	}
 }
 
-// A worker that has changed its user dies with its parent, even if neither it nor the guard can do anything by then.
+// A worker that has changed its user ends with its parent, even if neither the worker nor the guard
+// can act by then.
 func TestDeathSignalAfterChangeOfUser(t *testing.T) {
 	exe := buildForRoot(t)
 	for _, how := range []string{"orphan", "away"} {
@@ -75,7 +77,7 @@ func diesWithParent(t *testing.T, exe, how string) {
 	}
 }
 
-// buildForRoot returns the program that changes its user.
+// buildForRoot builds the program that changes its user.
 func buildForRoot(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -46,7 +46,7 @@ var (
 	})
 )
 
-// A worker counts days in the zone that its caller does, across a change to winter time.
+// A worker uses the time zone of its caller, across a change to winter time.
 func TestZonesTravel(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -83,7 +83,7 @@ func TestCompoundKeysTravel(t *testing.T) {
 	}
 }
 
-// exploding has a marshaller that panics, with many lines.
+// exploding has a marshaller that panics with a text of many lines.
 type exploding struct{ Where string }
 
 func (e exploding) MarshalText() ([]byte, error) {
@@ -101,7 +101,7 @@ func (e *exploding) UnmarshalText(b []byte) error {
 var explode = mp.Register("explode", func(_ context.Context, where string) (exploding, error) { return exploding{where}, nil })
 var exploded = mp.Register("exploded", func(context.Context, exploding) (int, error) { return 0, nil })
 
-// A panic in a marshaller is one line of text, and its stack is beside that.
+// A panic in a marshaller becomes one line of text, with the stack in a field of its own.
 func TestCodecErrorIsOneLine(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -118,7 +118,7 @@ func TestCodecErrorIsOneLine(t *testing.T) {
 	}
 }
 
-// A nil Executor, Pool, Inline, Process or Func is an error wherever it is used, and so are zero values.
+// Using a nil or zero Executor, Pool, Inline, Process or Func returns an error.
 func TestNil(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()

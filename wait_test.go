@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// A task that Cancel has ended is not one that has failed.
+// A task that Cancel has ended does not count as failed.
 func TestWaitFirstError(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
