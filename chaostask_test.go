@@ -148,6 +148,7 @@ func overwriteShared() error {
 			for i := range b {
 				b[i] = byte(rand.Uint32())
 			}
+
 			room := hi - lo - int64(len(b)) + 1
 			if rand.IntN(2) == 0 {
 				room = min(room, 64<<10) // most of the important data is there

@@ -163,6 +163,7 @@ func init() {
 		Worker          int
 		Process, Stderr string
 	}
+
 	type died struct {
 		Worker         int
 		Process        string

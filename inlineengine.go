@@ -197,6 +197,7 @@ func (e *inlineEngine) Close() error {
 			e.onEnd(e.death())
 		}
 	})
+
 	<-e.ended
 	return nil
 }

@@ -144,5 +144,6 @@ func (l Limits) enforced(memory string) Enforced {
 			*f.by = f.how
 		}
 	}
+
 	return e
 }

@@ -40,6 +40,7 @@ func TestMaxMessageOfTasks(t *testing.T) {
 	if err := pool.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	pid := pool.Workers()[0].PID
 	var codec *mp.CodecError
 	for _, n := range []int{most, most + 1, 10 * most} {
@@ -50,6 +51,7 @@ func TestMaxMessageOfTasks(t *testing.T) {
 		case n > most && (!errors.As(err, &codec) || codec.What != "argument" || !errors.Is(err, mp.ErrTooLong)):
 			t.Errorf("an argument of %d bytes: %v", n, err)
 		}
+
 		s, err := mp.Call(t.Context(), pool, letters, n)
 		switch {
 		case n <= most && (len(s) != n || err != nil):
@@ -58,6 +60,7 @@ func TestMaxMessageOfTasks(t *testing.T) {
 			t.Errorf("a result of %d bytes: %v", n, err)
 		}
 	}
+
 	in := []string{"a", strings.Repeat("x", most+1), "bcd"}
 	out, err := mp.Map(t.Context(), pool, length, in, mp.AllErrors())
 	var all mp.ElementErrors

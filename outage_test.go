@@ -42,6 +42,7 @@ func shortages(t *testing.T) map[string]shortage {
 	if err := create(files.Must)(); err != nil {
 		t.Fatal(err)
 	}
+
 	program := filepath.Join(dir, "program")
 	self, err := os.Executable()
 	if err == nil {
@@ -52,10 +53,12 @@ func shortages(t *testing.T) map[string]shortage {
 			t.Fatal(err)
 		}
 	}
+
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
+
 	limitTo := func(n uint64) func() error {
 		return func() error {
 			return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: limit.Max})
@@ -89,10 +92,12 @@ func (s shortage) begun(t *testing.T, workers int, r mp.Restart) *mp.Pool {
 	if _, err := mp.Call(t.Context(), pool, square, 2); err != nil {
 		t.Fatal(err)
 	}
+
 	all := pool.Workers()
 	if err := s.begin(); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, w := range all {
 		if err := syscall.Kill(w.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
@@ -132,6 +137,7 @@ func TestOutage(t *testing.T) {
 					t.Errorf("%+v", f)
 				}
 			}
+
 			if table := pool.Stats().String(); !strings.Contains(table, "cannot start") || !strings.Contains(table, "worker 2 ") {
 				t.Error(table)
 			}
@@ -141,6 +147,7 @@ func TestOutage(t *testing.T) {
 					t.Errorf("Call: %v", err)
 				}
 			}
+
 			var start *mp.StartError
 			if err := pool.Ready(t.Context()); !errors.As(err, &start) {
 				t.Errorf("Ready: %v", err)
@@ -171,6 +178,7 @@ func TestTasksWaitInAnOutage(t *testing.T) {
 			if f.State() != mp.Pending {
 				t.Error(f.State())
 			}
+
 			if err := s.end(); err != nil {
 				t.Fatal(err)
 			}
@@ -229,6 +237,7 @@ func TestPartialOutage(t *testing.T) {
 	if err := pool.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	until(t, "the spare is ready", func() bool { return pool.Stats().Spares == 1 })
 	if err := s.begin(); err != nil {
 		t.Fatal(err)
@@ -244,6 +253,7 @@ func TestPartialOutage(t *testing.T) {
 		}
 		until(t, "the spare takes its place", func() bool { return len(pool.Workers()) == 2 })
 	}
+
 	all := cannotStart(t, pool, 2, quick.Attempts)
 	if all[0].Worker != 0 || all[1].Worker != 2 || !strings.Contains(pool.Stats().String(), "a spare") {
 		t.Errorf("%+v", all)
@@ -253,6 +263,7 @@ func TestPartialOutage(t *testing.T) {
 			t.Fatal(n, err)
 		}
 	}
+
 	if err := s.end(); err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,7 @@ func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 	var other *ipc.Conn[int]
 	var err error
 	has := func(bit int) bool { return err == nil && shape&(1<<bit) != 0 }
+
 	if has(0) {
 		r.Any = []any{1, "a", nil, 2.5}
 	}
@@ -101,10 +102,12 @@ func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	b, err := giveRich.EncodeResult(&r)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return b
 }
 
@@ -139,6 +142,7 @@ func FuzzOutcome(f *testing.F) {
 		f.Add(uint8(runner.OK), uint8(1<<bit), []byte{0, 0, 1})
 		f.Add(uint8(runner.OK), uint8(1<<bit|2), []byte{20, 0, 1, 0xff, 0xff, 0x80, 0})
 	}
+
 	f.Add(uint8(runner.OK), uint8(0xff), []byte{})
 	parts := newOutcomeParts(f)
 	var bad *mp.CodecError
@@ -164,10 +168,12 @@ func FuzzOutcome(f *testing.F) {
 				t.Error("no error")
 			}
 		}
+
 		runtime.ReadMemStats(&after)
 		if got, most := after.TotalAlloc-before.TotalAlloc, uint64(4<<20+1000*len(data)); got > most {
 			t.Errorf("%d bytes took %d of memory", len(data), got)
 		}
+
 		parts.checkNext(t)
 	})
 }

@@ -52,6 +52,7 @@ func TestPoolConfigErrors(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+
 	for field, cfg := range map[string]mp.PoolConfig{
 		"PoolConfig.Dir": {Dir: filepath.Join(t.TempDir(), "missing")},
 		"PoolConfig.Env": {Env: []string{"NO_VALUE"}},
@@ -60,6 +61,7 @@ func TestPoolConfigErrors(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+
 	if _, err := mp.NewInline(mp.InlineConfig{Workers: -1}); err == nil || !strings.Contains(err.Error(), "InlineConfig.Workers") {
 		t.Errorf("got %v", err)
 	}
@@ -77,6 +79,7 @@ func TestWorkerSurroundings(t *testing.T) {
 	if got, err := mp.Call(t.Context(), pool, environ, "MP_PROCESS_ROLE"); !strings.HasPrefix(got, " ") || err != nil {
 		t.Errorf("a task sees its role: %q, %v", got, err)
 	}
+
 	for _, mine := range []string{"", "7"} { // programs that tasks start do not get the tasks' GOMAXPROCS
 		if t.Setenv("GOMAXPROCS", mine); mine == "" {
 			_ = os.Unsetenv("GOMAXPROCS")
@@ -87,6 +90,7 @@ func TestWorkerSurroundings(t *testing.T) {
 			t.Errorf("GOMAXPROCS=%q there: %q, %v", mine, got, err)
 		}
 	}
+
 	if yes, err := mp.Call(t.Context(), pool, worker, struct{}{}); !yes || err != nil || mp.IsWorker() {
 		t.Errorf("IsWorker is %t in a worker, %t here; %v", yes, mp.IsWorker(), err)
 	}
@@ -122,12 +126,14 @@ func TestOutput(t *testing.T) {
 	for i := range 100 {
 		in = append(in, fmt.Sprint(i, strings.Repeat("x", 100*i)))
 	}
+
 	if _, err := mp.Map(t.Context(), pool, say, in); err != nil {
 		t.Fatal(err)
 	}
 	if err := pool.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, c := range []struct {
 		b      *buffer
 		prefix string
@@ -143,6 +149,7 @@ func TestOutput(t *testing.T) {
 			}
 		}
 	}
+
 	for _, l := range logged.lines() {
 		if !strings.Contains(l, "worker=") || !strings.Contains(l, "pid=") || !strings.Contains(l, "n=7") {
 			t.Errorf("logged %.200s", l)
@@ -163,6 +170,7 @@ func TestSetupAndTeardown(t *testing.T) {
 			t.Fatalf("setup ran %d times before a task", n)
 		}
 	}
+
 	atFullStrength(t, pool, 3)
 	if err := pool.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -173,6 +181,7 @@ func TestSetupAndTeardown(t *testing.T) {
 			t.Errorf("%s: %q, %v", filepath.Base(file), b, err)
 		}
 	}
+
 	if _, err := mp.Call(t.Context(), pool, square, 1); !errors.Is(err, mp.ErrClosed) { // O19
 		t.Errorf("after Shutdown: %v", err)
 	}
@@ -239,11 +248,13 @@ func TestCloseSettlesAll(t *testing.T) {
 				all = append(all, mp.Submit(t.Context(), pool, spin, 100_000))
 			}
 		})
+
 		wg.Go(func() {
 			for range 3 {
 				_ = pool.Close() // twice is fine
 			}
 		})
+
 		wg.Wait()
 		for _, f := range all {
 			if _, err := f.Result(t.Context()); err != nil && !errors.Is(err, mp.ErrClosed) {
@@ -271,10 +282,12 @@ func TestWorkers(t *testing.T) {
 				t.Errorf("got %+v", w)
 			}
 		}
+
 		if w.PID == os.Getpid() || syscall.Kill(w.PID, 0) != nil {
 			t.Errorf("got %+v", w)
 		}
 	}
+
 	if busy != 1 || idle != 1 || f.State() != mp.Running { // F1
 		t.Errorf("%d busy, %d idle, %s", busy, idle, f.State())
 	}
@@ -350,6 +363,7 @@ func TestBackPressure(t *testing.T) {
 		}
 		blocked <- nil
 	}()
+
 	for range 10 { // these are accepted at once
 		<-taken
 	}
@@ -360,6 +374,7 @@ func TestBackPressure(t *testing.T) {
 	if n := len(taken); n > 3 { // tasks wait in the queue and at the worker
 		t.Errorf("%d tasks were taken", 10+n)
 	}
+
 	first.Cancel()
 	end()
 	<-first.Done()

@@ -77,10 +77,12 @@ func TestProcessLife(t *testing.T) {
 	if err := p.Start(); err == nil || !strings.Contains(err.Error(), "started before") {
 		t.Errorf("the second start: %v", err)
 	}
+
 	end := open()
 	if _, ok := p.ExitCode(); p.PID() <= 0 || ok || !p.Alive() || done(p.Done()) || !isChild(p.PID()) {
 		t.Error("it is not as it must be while it runs")
 	}
+
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := p.Wait(over); !errors.Is(err, context.Canceled) || !p.Alive() {
@@ -92,6 +94,7 @@ func TestProcessLife(t *testing.T) {
 	if err := p.Terminate(); err != nil {
 		t.Error(err)
 	}
+
 	<-p.Done()
 	end()
 	for range 2 {
@@ -101,6 +104,7 @@ func TestProcessLife(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+
 	if code, ok := p.ExitCode(); code != -15 || !ok || p.Alive() || isChild(p.PID()) { // P13
 		t.Errorf("exit code %d, %t", code, ok)
 	}
@@ -137,15 +141,18 @@ func TestProcessEnds(t *testing.T) {
 		if code, ok := p.ExitCode(); code != c.code || !ok || !c.want(err) {
 			t.Errorf("%s: exit code %d, %v", c.how, code, err)
 		}
+
 		if c.how == "panic" && (!strings.Contains(stderr.String(), "panic: here") || !strings.Contains(stderr.String(), "dieBy")) {
 			t.Errorf("a panic's stderr: %q", stderr.String())
 		}
 	}
+
 	p := startProcess(t, square, 12, mp.ProcessConfig{})
 	v, err := p.Wait(t.Context())
 	if code, ok := p.ExitCode(); v != 144 || err != nil || code != 0 || !ok {
 		t.Errorf("%d, %v, exit code %d", v, err, code)
 	}
+
 	large := startProcess(t, blobOut, 20<<20, mp.ProcessConfig{})
 	if b, err := large.Wait(t.Context()); len(b) != 20<<20 || err != nil {
 		t.Errorf("%d bytes, %v", len(b), err)
@@ -182,6 +189,7 @@ func init() {
 		if depth == 0 {
 			return l, nil
 		}
+
 		var names []string
 		for range 2 {
 			p, err := mp.NewProcess(descent, depth-1, mp.ProcessConfig{})
@@ -197,6 +205,7 @@ func init() {
 			}
 			names = append(names, c.Me.Name+" of "+c.Parent.Name)
 		}
+
 		l.Child = strings.Join(names, ", ")
 		return l, nil
 	})
@@ -208,10 +217,12 @@ func TestProcessLineage(t *testing.T) {
 	if mp.Parent() != nil || mp.Current().Name != "main" || mp.Current().PID != os.Getpid() {
 		t.Errorf("here: %+v, child of %+v", mp.Current(), mp.Parent())
 	}
+
 	p := startProcess(t, descent, 1, mp.ProcessConfig{Daemon: true}) // P7: a daemon can have children
 	if !strings.HasPrefix(p.Name(), "worker-") || !p.Daemon() {
 		t.Errorf("it is %s", p.Name())
 	}
+
 	l, err := p.Wait(t.Context())
 	want := lineage{
 		Me: mp.ProcessInfo{Name: p.Name(), PID: p.PID(), Daemon: true}, Parent: mp.ProcessInfo{Name: "main", PID: os.Getpid()},
@@ -238,6 +249,7 @@ func TestWaitChildren(t *testing.T) {
 	for i := range 3 {
 		startProcess(t, note, noted{N: i, File: file}, mp.ProcessConfig{})
 	}
+
 	if err := mp.WaitChildren(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -247,6 +259,7 @@ func TestWaitChildren(t *testing.T) {
 	if !daemon.Alive() || len(mp.Children()) != 1 {
 		t.Errorf("children: %+v", mp.Children())
 	}
+
 	stays := startProcess(t, wait, waiting{FIFO: name, Heed: true}, mp.ProcessConfig{})
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -261,10 +274,12 @@ func TestProcessThatCannotRun(t *testing.T) {
 	if _, err := mp.NewProcess(square, 1, mp.ProcessConfig{Limits: mp.Limits{Nice: 30}}); err == nil {
 		t.Error("a bad config passes")
 	}
+
 	p := newProcess(t, square, 1, mp.ProcessConfig{Executable: "/bin/true", Output: mp.Output{Stderr: io.Discard}})
 	if err := p.Start(); !errors.As(err, new(*mp.StartError)) {
 		t.Errorf("got %v", err)
 	}
+
 	cyclic := &ring{}
 	cyclic.Next = cyclic
 	mptest.NoLeaks(t)

@@ -137,6 +137,7 @@ func TestOrphans(t *testing.T) {
 			if strings.HasPrefix(how, "SIG") || how == "Ctrl-C" {
 				arg = "wait"
 			}
+
 			c := exec.Command(exe, arg)
 			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			var keyboard *os.File
@@ -157,10 +158,12 @@ func TestOrphans(t *testing.T) {
 			if err := c.Start(); err != nil {
 				t.Fatal(err)
 			}
+
 			fds := pidfds(t, out)
 			if len(fds) < 4 {
 				t.Fatalf("%d workers and children", len(fds))
 			}
+
 			switch how {
 			case "SIGKILL":
 				_ = c.Process.Kill()
@@ -169,6 +172,7 @@ func TestOrphans(t *testing.T) {
 			case "Ctrl-C":
 				_, _ = keyboard.Write([]byte{3})
 			}
+
 			_ = c.Wait()
 			if ws := c.ProcessState.Sys().(syscall.WaitStatus); how == "Ctrl-C" && ws.Signal() != syscall.SIGINT {
 				t.Errorf("the program ended with %v", c.ProcessState)
@@ -206,6 +210,7 @@ func pidfds(t *testing.T, out interface{ Read([]byte) (int, error) }) map[int]in
 		if _, err := fmt.Sscan(lines.Text(), &pids[0], &pids[1]); err != nil {
 			t.Fatal(err)
 		}
+
 		for _, pid := range pids {
 			if _, known := fds[pid]; known {
 				continue
@@ -220,6 +225,7 @@ func pidfds(t *testing.T, out interface{ Read([]byte) (int, error) }) map[int]in
 			fds[pid] = fd
 		}
 	}
+
 	return fds
 }
 

@@ -81,6 +81,7 @@ func TestMapProgress(t *testing.T) {
 			for i := range in {
 				in[i].N = i
 			}
+
 			in[400].N, in[700].N = -1, -1
 			in[999].Wait = event
 			f, second := &follower{t: t}, &follower{t: t}
@@ -91,10 +92,12 @@ func TestMapProgress(t *testing.T) {
 					_ = event.Set()
 				}
 			}))
+
 			var failed mp.ElementErrors
 			if !errors.As(err, &failed) || len(failed) != 2 {
 				t.Error(err)
 			}
+
 			if p := f.last(); p != (mp.Progress{Done: 1000, Failed: 2, Total: 1000, Over: true}) || !seen {
 				t.Errorf("%+v, seen %v", p, seen)
 			}
@@ -115,6 +118,7 @@ func TestProgressOfFailures(t *testing.T) {
 		_, _ = mp.Map(ctx, pool, step, in, append(opts, mp.OnProgress(f.told))...)
 		return f.last()
 	}
+
 	if p := follow([]stepping{{N: 1}, {N: -1}, {N: 2}, {N: 3}}, mp.ChunkSize(1)); p.Failed != 1 || p.Done < 1 || p.Done > 4 || !p.Over {
 		t.Errorf("%+v", p)
 	}
@@ -124,6 +128,7 @@ func TestProgressOfFailures(t *testing.T) {
 	if p := follow(make([]stepping, 3), mp.ChunkSize(-1)); p != (mp.Progress{Total: 3, Over: true}) {
 		t.Errorf("%+v", p)
 	}
+
 	over, cancel := context.WithCancel(ctx)
 	cancel()
 	f := &follower{t: t}
@@ -170,6 +175,7 @@ func TestProgressOfCancelled(t *testing.T) {
 			})
 		}
 	}
+
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, opts := range [][]mp.MapOption{nil, {mp.AllErrors()}} {
@@ -199,6 +205,7 @@ func TestStreamProgress(t *testing.T) {
 	for range mp.Stream(ctx, pool, step, slices.Values(in), mp.OnProgress(f.told)) {
 		n++
 	}
+
 	if p := f.last(); p != (mp.Progress{Done: 300, Failed: 1, Total: 300, Over: true}) || n != 300 {
 		t.Errorf("%+v", p)
 	}
@@ -214,6 +221,7 @@ func TestStreamProgress(t *testing.T) {
 			break
 		}
 	}
+
 	if p := f.last(); p.Total != -1 || p.Failed != 0 || p.Done < 1 || !p.Over {
 		t.Errorf("%+v", p)
 	}
@@ -223,6 +231,7 @@ func TestStreamProgress(t *testing.T) {
 			t.Error("no error")
 		}
 	}
+
 	if p := f.last(); p != (mp.Progress{Total: -1, Over: true}) {
 		t.Errorf("%+v", p)
 	}

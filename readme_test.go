@@ -24,6 +24,7 @@ func TestReadmeBegins(t *testing.T) {
 	if lines := strings.Count(text, "\n"); lines < 130 || lines > 170 {
 		t.Errorf("it has %d lines, not 130 to 170", lines)
 	}
+
 	before, _, ok := strings.Cut(text, "```go\npackage main\n")
 	if lines := strings.Count(before, "\n") + 1; !ok || lines >= 30 {
 		t.Errorf("the first program begins in line %d", lines)
@@ -36,6 +37,7 @@ func TestReadmeBegins(t *testing.T) {
 		run, _, _ := strings.Cut(c[1], "#")
 		commands = append(commands, strings.TrimSpace(run))
 	}
+
 	if want := []string{"go run ./examples/hostile", "go test work"}; !slices.Equal(commands, want) {
 		t.Errorf("the first commands are %q, not %q", commands, want)
 	}
@@ -46,10 +48,12 @@ func TestReadmeProgramPrints(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("workers need Linux")
 	}
+
 	found := readmeProgram.FindStringSubmatch(read(t, "README.md"))
 	if found == nil {
 		t.Fatal("there is no program with its output")
 	}
+
 	program, want := found[1], found[2]
 	if lines := strings.Count(program, "\n"); lines > 25 {
 		t.Errorf("it has %d lines", lines)
@@ -83,6 +87,7 @@ func TestReadmeCostsWereMeasured(t *testing.T) {
 	if len(rows) < 5 {
 		t.Errorf("there are only %d rows", len(rows))
 	}
+
 	for _, row := range rows {
 		ours, theirs := strings.ReplaceAll(row[1], ",", ""), strings.ReplaceAll(row[2], ",", "")
 		if !slices.ContainsFunc(measured, func(line string) bool {
@@ -111,6 +116,7 @@ func TestDocumentsListExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, e := range entries {
 		name := e.Name()
 		if !e.IsDir() || name == "internal" {
@@ -136,6 +142,7 @@ func TestDocumentsNameTests(t *testing.T) {
 	if len(guarantees) != 9 {
 		t.Errorf("there are %d guarantees, not 9", len(guarantees))
 	}
+
 	for _, g := range guarantees {
 		title, _, _ := strings.Cut(g, "\n")
 		for _, part := range []string{"Promise", "Rests on", "Limits", "Tests"} {
@@ -143,6 +150,7 @@ func TestDocumentsNameTests(t *testing.T) {
 				t.Errorf("%s: there is no %q", title, part)
 			}
 		}
+
 		tests := aTest.FindAllStringSubmatch(g, -1)
 		if len(tests) == 0 {
 			t.Errorf("%s: it names no test", title)

@@ -36,6 +36,7 @@ func TestReapedByOthers(t *testing.T) {
 	if !toldOfTheReaped(t) {
 		t.Skip("the kernel forgets how a process ended that was reaped")
 	}
+
 	for name, f := range map[string]func(t *testing.T){
 		"SIGCHLD is ignored": func(t *testing.T) {
 			signal.Ignore(syscall.SIGCHLD)

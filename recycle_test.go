@@ -95,11 +95,13 @@ func TestRecycleAfterTasks(t *testing.T) {
 			ran[pid]++
 		}
 	}
+
 	for pid, n := range ran {
 		if n > limit {
 			t.Errorf("worker %d ran %d tasks", pid, n)
 		}
 	}
+
 	if err := pool.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +109,7 @@ func TestRecycleAfterTasks(t *testing.T) {
 	if s.Died != 0 || s.Recycled < s.Started-s.Workers || s.Started < 3*n/limit {
 		t.Errorf("%+v", s)
 	}
+
 	if n := lines(t, torn); n != s.Started {
 		t.Errorf("%d of %d workers tore down", n, s.Started)
 	}
@@ -126,6 +129,7 @@ func TestTeardownBesideTheNext(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	third := mp.Submit(t.Context(), pool, square, 3)
 	if s := pool.Stats(); s.Started != 2 || s.Recycled != 1 || third.State() != mp.Pending {
 		t.Errorf("%+v, the third task is %s", s, third.State())
@@ -145,6 +149,7 @@ func TestRecycleByMemory(t *testing.T) {
 		}
 		return pid
 	}
+
 	first := call(0)
 	if pid := call(1 << 20); pid != first {
 		t.Errorf("a small worker made way")
@@ -171,6 +176,7 @@ func TestSpares(t *testing.T) {
 		if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
+
 		until(t, "it is gone", func() bool { return pool.Stats().Died == round+1 })
 		after, err := mp.Call(t.Context(), pool, whoami, 0)
 		if err != nil || after.Worker != 1 || after.PID == before.PID {
@@ -182,6 +188,7 @@ func TestSpares(t *testing.T) {
 			t.Errorf("%d setups, not %d", n, starts)
 		}
 	}
+
 	if err := pool.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -195,6 +202,7 @@ func TestSparesDie(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	killed := map[int]bool{}
 	for range 3 {
 		until(t, "another spare", func() bool {
@@ -208,6 +216,7 @@ func TestSparesDie(t *testing.T) {
 			return false
 		})
 	}
+
 	if pid, err := mp.Call(t.Context(), pool, getpid, 0); err != nil || pid != worker {
 		t.Errorf("%d, %v", pid, err)
 	}
@@ -220,6 +229,7 @@ func TestSparesCannotStart(t *testing.T) {
 	if err := os.WriteFile(files.Must, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	var log buffer
 	pool := newPool(t, mp.PoolConfig{
 		Workers: 1, Spares: 1, Setup: setupIf.With(files), Restart: mp.Restart{Attempts: 2, Backoff: time.Millisecond, MaxBackoff: time.Millisecond},
@@ -228,6 +238,7 @@ func TestSparesCannotStart(t *testing.T) {
 	if err := pool.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+
 	until(t, "the spare is ready", func() bool { return pool.Stats().Spares == 1 })
 	if err := os.Remove(files.Must); err != nil {
 		t.Fatal(err)
@@ -253,6 +264,7 @@ func TestResize(t *testing.T) {
 	if err := pool.Resize(0); err == nil || !strings.Contains(err.Error(), "at least one") {
 		t.Errorf("to 0: %v", err)
 	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	streamed := make(chan error, 1)
@@ -270,6 +282,7 @@ func TestResize(t *testing.T) {
 			t.Fatal(squares, err)
 		}
 	}
+
 	cancel()
 	if err := <-streamed; !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -277,6 +290,7 @@ func TestResize(t *testing.T) {
 	if s := pool.Stats(); s.Died != 0 || s.Workers != 3 || s.Recycled != s.Started-3 {
 		t.Errorf("%+v", s)
 	}
+
 	_ = pool.Close()
 	if err := pool.Resize(2); !errors.Is(err, mp.ErrClosed) {
 		t.Errorf("after Close: %v", err)
@@ -319,6 +333,7 @@ func TestResizeWaitsForTheRunning(t *testing.T) {
 		running = append(running, mp.Submit(ctx, pool, wait, waiting{FIFO: name, Heed: true}))
 		defer open()()
 	}
+
 	var behind []*mp.Future[int]
 	for range 10 {
 		behind = append(behind, mp.Submit(t.Context(), pool, square, 3))
@@ -335,11 +350,13 @@ func TestResizeWaitsForTheRunning(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	for _, f := range behind {
 		if n, err := f.Result(t.Context()); n != 9 || err != nil {
 			t.Error(n, err)
 		}
 	}
+
 	until(t, "one worker", func() bool { return len(pool.Workers()) == 1 })
 }
 
@@ -352,10 +369,12 @@ func TestRestart(t *testing.T) {
 		Workers: 1, Setup: setupIf.With(files), Restart: mp.Restart{Attempts: 3, Backoff: time.Millisecond},
 		Output: mp.Output{Logger: slog.New(slog.DiscardHandler)},
 	})
+
 	var s *mp.StartError
 	if err := pool.Ready(t.Context()); !errors.As(err, &s) {
 		t.Fatalf("Ready: %v", err)
 	}
+
 	if _, err := mp.Call(t.Context(), pool, square, 1); !errors.As(err, &s) {
 		t.Errorf("Call: %v", err)
 	}

@@ -142,6 +142,7 @@ func TestRetention(t *testing.T) {
 			return x
 		},
 	}
+
 	for name, open := range executors {
 		t.Run(name, func(t *testing.T) {
 			ex := open(t)
@@ -166,6 +167,7 @@ func TestRetentionOfProcess(t *testing.T) {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	c.freed(t)
 	result, err := p.Wait(t.Context())
 	if err != nil {

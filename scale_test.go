@@ -55,6 +55,7 @@ func TestScaleWorkers(t *testing.T) {
 	if err := pool.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	// Each task waits for all others.
 	all := must(ipc.NewBarrier(n))
 	defer all.Close()
@@ -62,6 +63,7 @@ func TestScaleWorkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	slices.Sort(pids)
 	if k := len(slices.Compact(pids)); k != n {
 		t.Errorf("%d of %d workers had work", k, n)
@@ -100,6 +102,7 @@ func TestScaleStream(t *testing.T) {
 			}
 		}
 	}
+
 	var early footprint
 	next := 0
 	for v, err := range mp.Stream(t.Context(), pool, square, input) {
@@ -110,6 +113,7 @@ func TestScaleStream(t *testing.T) {
 			early = footprintNow(t)
 		}
 	}
+
 	if next != n {
 		t.Errorf("%d of %d results", next, n)
 	}
@@ -128,6 +132,7 @@ func TestScalePools(t *testing.T) {
 		if err != nil {
 			t.Fatal(i, err)
 		}
+
 		if v, err := mp.Call(t.Context(), pool, square, i); v != i*i || err != nil {
 			t.Fatal(i, v, err)
 		}
@@ -138,6 +143,7 @@ func TestScalePools(t *testing.T) {
 			early = footprintNow(t)
 		}
 	}
+
 	until(t, "there is no more than before", func() bool {
 		late := footprintNow(t)
 		return late.descriptors <= early.descriptors && late.goroutines <= early.goroutines && late.heap <= early.heap+4<<20
@@ -152,6 +158,7 @@ func TestScaleHeap(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector has several times as much memory")
 	}
+
 	size := scaled(t, 8<<30, 2<<30)
 	start := func() time.Duration {
 		times := make([]time.Duration, 9)
@@ -167,14 +174,17 @@ func TestScaleHeap(t *testing.T) {
 			}
 			_ = pool.Close()
 		}
+
 		slices.Sort(times)
 		return times[len(times)/2]
 	}
+
 	small := start()
 	heap := make([]byte, size)
 	for i := 0; i < len(heap); i += 4096 {
 		heap[i] = 1
 	}
+
 	large := start()
 	runtime.KeepAlive(heap)
 	t.Logf("%v with a small heap, %v with %d MiB", small, large, size>>20)

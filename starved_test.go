@@ -29,6 +29,7 @@ func TestStartWithoutDescriptors(t *testing.T) {
 			if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
 				t.Fatal(err)
 			}
+
 			before := descriptors(t)
 			const most = 1000 // more descriptors than the program has and a start needs
 			for free := 3; ; free++ {

@@ -52,6 +52,7 @@ func TestInsights(t *testing.T) {
 	if err := pool.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	in := make([]lasting, 400)
 	in[123] = lasting{For: 150 * time.Millisecond, Text: "the slow one"}
 	if _, err := mp.Map(ctx, pool, last, in); err != nil {
@@ -60,10 +61,12 @@ func TestInsights(t *testing.T) {
 	if _, err := mp.Call(ctx, pool, lastPlain, 60*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
+
 	s := pool.Stats()
 	if len(s.PerWorker) != 2 || len(s.Ends) != 0 {
 		t.Fatalf("%+v", s)
 	}
+
 	done, working := 0, time.Duration(0)
 	for i, w := range s.PerWorker {
 		if w.Worker != i+1 || w.PID == 0 || w.State != mp.WorkerIdle || w.Func != "" || !w.Begun.IsZero() || w.Before != 0 {
@@ -78,6 +81,7 @@ func TestInsights(t *testing.T) {
 		done += w.Done
 		working += w.Working
 	}
+
 	if done != 401 || working < 210*time.Millisecond {
 		t.Errorf("%d done in %v", done, working)
 	}
@@ -116,6 +120,7 @@ func TestSlowestHides(t *testing.T) {
 			_, err := mp.Call(t.Context(), pool, logIn, loggingIn{"eve", 30 * time.Millisecond})
 			return err != nil || len(pool.Stats().Slowest) > 0
 		})
+
 		s := pool.Stats()
 		want := "{Name:someone Took:30ms}"
 		if hide {
@@ -137,12 +142,14 @@ func TestInsightsOfEnds(t *testing.T) {
 	if _, err := mp.Map(ctx, pool, lastPlain, []time.Duration{0, 0, 0}); err != nil { // gives the worker its average
 		t.Fatal(err)
 	}
+
 	task := mp.Submit(ctx, pool, last, lasting{Wait: event})
 	until(t, "it runs for a while", func() bool {
 		s := pool.Stats()
 		return len(s.PerWorker) == 1 && s.PerWorker[0].Func == last.Name() && s.PerWorker[0].State == mp.WorkerBusy &&
 			time.Since(s.PerWorker[0].Begun) > 30*time.Millisecond && s.PerWorker[0].Working > 30*time.Millisecond && s.PerWorker[0].Before == 1
 	})
+
 	table := pool.Stats().String()
 	if err := event.Set(); err != nil {
 		t.Fatal(err)
@@ -150,6 +157,7 @@ func TestInsightsOfEnds(t *testing.T) {
 	if _, err := task.Result(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	var died *mp.WorkerError
 	if _, err := mp.Call(ctx, pool, last, lasting{For: 50 * time.Millisecond, Text: "dies", Die: true}); !errors.As(err, &died) {
 		t.Error(err)
@@ -175,5 +183,6 @@ func TestInsightsOfEnds(t *testing.T) {
 			t.Errorf("nothing of %q in\n%s", part, table)
 		}
 	}
+
 	t.Logf("\n%s", s)
 }

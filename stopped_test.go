@@ -21,10 +21,12 @@ func TestStoppedWorkers(t *testing.T) {
 	for i := range in {
 		in[i] = i
 	}
+
 	rounds := 8
 	if testing.Short() {
 		rounds = 4
 	}
+
 	for _, workers := range []int{1, 2, 3} {
 		pool := newPool(t, mp.PoolConfig{Workers: workers, Timeout: 200 * time.Millisecond, Grace: 50 * time.Millisecond})
 		if err := pool.Ready(t.Context()); err != nil {
@@ -56,6 +58,7 @@ func TestStoppedWorkers(t *testing.T) {
 			case <-time.After(never):
 				t.Fatalf("%d workers, round %d, stopped after %v: the Map does not end\n%s", workers, round, at, pool.Stats())
 			}
+
 			got, err := f.Result(t.Context())
 			var bad mp.ElementErrors
 			if err != nil && (!errors.As(err, &bad) || len(bad) > 1 || !errors.As(bad[0], new(*mp.WorkerError))) {
@@ -65,6 +68,7 @@ func TestStoppedWorkers(t *testing.T) {
 			for _, e := range bad {
 				failed[e.Index] = true
 			}
+
 			for i, n := range got {
 				if n != i*i && !failed[i] {
 					t.Fatalf("element %d: %d", i, n)
@@ -75,6 +79,7 @@ func TestStoppedWorkers(t *testing.T) {
 			_ = unix.Close(victim)
 			until(t, "all workers are back", func() bool { return len(pool.Workers()) == workers && pool.Ready(t.Context()) == nil })
 		}
+
 		_ = pool.Close()
 	}
 }

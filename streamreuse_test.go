@@ -80,6 +80,7 @@ func checkReuse[In any](t *testing.T, ex mp.Executor, f *mp.Func[In, string], v 
 		}
 		i++
 	}
+
 	for r, err := range mp.StreamUnordered(t.Context(), ex, f, reused(n, v, change)) {
 		if err != nil || r.Value != want(r.Index) {
 			t.Fatal(r, err)
@@ -94,6 +95,7 @@ func checkReuse[In any](t *testing.T, ex mp.Executor, f *mp.Func[In, string], v 
 func TestStreamOfReusedMemory(t *testing.T) {
 	inline := must(mp.NewInline(mp.InlineConfig{Workers: 2}))
 	defer inline.Close()
+
 	for name, ex := range map[string]mp.Executor{"Pool": newPool(t, mp.PoolConfig{Workers: 2}), "Inline": inline} {
 		t.Run(name, func(t *testing.T) {
 			decimal := func(i int) string { return fmt.Sprintf("%06d", i) }
@@ -119,10 +121,12 @@ func TestStreamOfScanner(t *testing.T) {
 	for i := range 5000 {
 		fmt.Fprintln(&text, "line", i)
 	}
+
 	input := func(yield func([]byte) bool) {
 		for sc := bufio.NewScanner(strings.NewReader(text.String())); sc.Scan() && yield(sc.Bytes()); {
 		}
 	}
+
 	i := 0
 	for s, err := range mp.Stream(t.Context(), pool, textOf, input) {
 		if want := fmt.Sprint("line ", i); err != nil || s != want {
@@ -148,6 +152,7 @@ func TestReusedMemoryLater(t *testing.T) {
 		}
 		got = append(got, s)
 	}
+
 	if !slices.Equal(got, words) {
 		t.Error(got)
 	}
@@ -157,6 +162,7 @@ func TestReusedMemoryLater(t *testing.T) {
 			t.Errorf("%q is not what was sent", s.Arg)
 		}
 	}
+
 	good, bad := 0, 0
 	for _, err := range mp.Stream(t.Context(), pool, echoAny, slices.Values([]any{1, make(chan int), 2})) {
 		var wrong *mp.CodecError
@@ -169,6 +175,7 @@ func TestReusedMemoryLater(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if good != 2 || bad != 1 {
 		t.Error(good, bad)
 	}
@@ -186,6 +193,7 @@ func TestStreamRecallsWhatWasReadAhead(t *testing.T) {
 		}
 		here, there = append(here, a), append(there, b)
 	}
+
 	var read atomic.Int32
 	input := func(yield func([]*ipc.Conn[int]) bool) {
 		for _, c := range there {
@@ -200,11 +208,13 @@ func TestStreamRecallsWhatWasReadAhead(t *testing.T) {
 		_, _ = here[0].Recv(ctx)
 		cancel()
 	}()
+
 	for _, err := range mp.Stream(ctx, pool, closeConns, input) {
 		if !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	}
+
 	ours := 0
 	for i := range here {
 		if _, err := there[i].TryRecv(); !errors.Is(err, ipc.ErrMoved) && !errors.Is(err, mp.ErrClosed) {
@@ -218,6 +228,7 @@ func TestStreamRecallsWhatWasReadAhead(t *testing.T) {
 		}
 		_, _ = here[i].Close(), there[i].Close()
 	}
+
 	if n := int(read.Load()); n < 2 || ours < len(there)-3 {
 		t.Errorf("%d were read, %d of %d are here", n, ours, len(there))
 	}
@@ -236,6 +247,7 @@ func TestStreamReadsAheadSoManyBytes(t *testing.T) {
 		for range mp.Stream(ctx, pool, waitBytes, input, mp.ChunkSize(500)) {
 		}
 	}()
+
 	last := int32(0)
 	for still := 0; still < 100; still++ { // wait until it reads no further
 		if n := read.Load(); n != last {
@@ -243,6 +255,7 @@ func TestStreamReadsAheadSoManyBytes(t *testing.T) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+
 	if last < 2 || last > 60 {
 		t.Errorf("%d MiB were read ahead of two workers", last)
 	}
@@ -268,6 +281,7 @@ func TestStreamRecallsWhatComesLate(t *testing.T) {
 	}
 	for range mp.Stream(ctx, pool, closeConns, input, mp.ChunkSize(30)) {
 	}
+
 	<-over
 	until(t, "the second is ours", func() bool { return countOurs(there[1:]) == 1 })
 }
@@ -278,6 +292,7 @@ func TestStreamRecallsWhatIsRefused(t *testing.T) {
 		mp.Executor
 		Close() error
 	}
+
 	for name, executor := range map[string]func(t *testing.T) closer{
 		"Pool":   func(t *testing.T) closer { return newPool(t, mp.PoolConfig{Workers: 1}) },
 		"Inline": func(*testing.T) closer { return must(mp.NewInline(mp.InlineConfig{Workers: 1})) },
@@ -298,6 +313,7 @@ func TestStreamRecallsWhatIsRefused(t *testing.T) {
 					t.Error(err)
 				}
 			}
+
 			until(t, "all are ours", func() bool { return countOurs(there) == 30 })
 		})
 	}

@@ -46,12 +46,14 @@ func tryHang(t *testing.T) (file string, caught <-chan struct{}, release func(),
 	if err != nil {
 		return "", nil, nil, fmt.Errorf("it needs /dev/fuse: %w", err)
 	}
+
 	dir := t.TempDir()
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", fd, os.Getuid(), os.Getgid())
 	if err := unix.Mount("mp-hang", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		_ = unix.Close(fd)
 		return "", nil, nil, fmt.Errorf("it needs the right to mount: %w", err)
 	}
+
 	served, waits := make(chan struct{}), make(chan struct{}, 1)
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
@@ -61,6 +63,7 @@ func tryHang(t *testing.T) (file string, caught <-chan struct{}, release func(),
 		defer close(served)
 		serveHanging(fd, stop, waits)
 	}()
+
 	released := false
 	release = func() {
 		if released {
@@ -90,10 +93,12 @@ func serveHanging(fd, stop int, waits chan<- struct{}) {
 		if fds[0].Revents == 0 {
 			continue
 		}
+
 		n, err := unix.Read(fd, buf)
 		if err != nil || n < headIn {
 			continue
 		}
+
 		op, unique, node := binary.NativeEndian.Uint32(buf[4:]), buf[8:16], binary.NativeEndian.Uint64(buf[16:])
 		var out []byte
 		switch {
@@ -116,6 +121,7 @@ func serveHanging(fd, stop int, waits chan<- struct{}) {
 			}
 			continue
 		}
+
 		head := binary.NativeEndian.AppendUint32(nil, uint32(headOut+len(out)))
 		head = binary.NativeEndian.AppendUint32(head, 0)
 		_, _ = unix.Write(fd, append(append(head, unique...), out...))
@@ -156,10 +162,12 @@ func TestStuckInKernel(t *testing.T) {
 			if err := pool.Ready(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+
 			pids := map[int]bool{}
 			for _, w := range pool.Workers() {
 				pids[w.PID] = true
 			}
+
 			var dead *mp.WorkerError
 			within(t, never, "a Call with a deadline", func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -186,6 +194,7 @@ func TestStuckInKernel(t *testing.T) {
 			within(t, never, "Close again", func() { _ = pool.Close() })
 		})
 	}
+
 	release()
 }
 
@@ -205,6 +214,7 @@ func TestStuckAtTheEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			f := mp.Submit(t.Context(), pool, touch, file)
 			<-caught
 			var pid int
@@ -213,12 +223,14 @@ func TestStuckAtTheEnd(t *testing.T) {
 					pid = w.PID
 				}
 			}
+
 			within(t, never, name, func() {
 				err := end(pool)
 				if err == nil || !strings.Contains(err.Error(), fmt.Sprint("process ", pid)) || name == "Shutdown" && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%s: %v", name, err)
 				}
 			})
+
 			within(t, never, "the task", func() {
 				if _, err := f.Result(t.Context()); err == nil {
 					t.Error("the task has succeeded")
@@ -241,10 +253,12 @@ func TestStuckProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	<-caught
 	if err := p.Kill(); err != nil {
 		t.Fatal(err)
 	}
+
 	within(t, never, "Wait", func() {
 		var dead *mp.WorkerError
 		if _, err := p.Wait(t.Context()); !errors.As(err, &dead) || dead.Signal == 0 {
@@ -264,12 +278,14 @@ func TestManyStuck(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for two rounds of stuck workers")
 	}
+
 	file, _, release := hang(t)
 	const workers, most = 4, 8 // the limit is twice the number of workers
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers, Restart: mp.Restart{Backoff: 10 * time.Millisecond, MaxBackoff: 100 * time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -277,6 +293,7 @@ func TestManyStuck(t *testing.T) {
 		for range mp.Stream(ctx, pool, touch, slices.Values(slices.Repeat([]string{file}, 100)), mp.Timeout(100*time.Millisecond)) {
 		}
 	}()
+
 	until(t, "the pool tells why it starts no more", func() bool {
 		for _, f := range pool.Stats().Failing {
 			if strings.Contains(f.Why, fmt.Sprint(most, " processes were killed and have not ended")) {

@@ -130,6 +130,7 @@ func (s *summarizer) itself(v reflect.Value, depth int) bool {
 		s.shown(v.Interface(), depth)
 		return true
 	}
+
 	return false
 }
 
@@ -140,6 +141,7 @@ func (s *summarizer) shown(v any, depth int) {
 			s.WriteString(reflect.TypeOf(v).String())
 		}
 	}()
+
 	switch v := v.(type) {
 	case slog.LogValuer:
 		s.logValue(slog.AnyValue(v).Resolve(), depth)

@@ -64,10 +64,12 @@ func TestSummaryHides(t *testing.T) {
 		A any
 		h hiding
 	}
+
 	word := secret("hunter2")
 	u := url.URL{Scheme: "https", User: url.UserPassword("eve", "hunter2"), Host: "h"}
 	wait := make(waiting)
 	defer close(wait)
+
 	for _, v := range []any{
 		word, &word, []secret{word}, [1]secret{word}, map[string]secret{"a": word}, map[secret]int{word: 1}, []any{word}, []*secret{&word},
 		in{&word, []secret{word}, word, "hunter2"}, &in{&word, []secret{word}, &word, "hunter2"}, [][]in{{{h: "hunter2"}}},
@@ -113,6 +115,7 @@ func TestSummary(t *testing.T) {
 			t.Errorf("%q instead of %q", got, want)
 		}
 	}
+
 	for _, v := range []any{strings.Repeat("ä", 1000), strings.Repeat("a\xff", 1000), []any{strings.Repeat("long ", 10), strings.Repeat("longer ", 10), 1}} {
 		if got := summary(v); len(got) > mostSummary+20 || !utf8.ValidString(got) || !strings.Contains(got, "…") {
 			t.Errorf("%d bytes: %q", len(got), got)

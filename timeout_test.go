@@ -51,6 +51,7 @@ func beStuck(ctx context.Context, how string) (int, error) {
 		<-ctx.Done()
 		return 7, nil
 	}
+
 	return 0, nil
 }
 
@@ -65,11 +66,13 @@ func TestTimeout(t *testing.T) {
 			t.Errorf("%s: got %v", how, err)
 			continue
 		}
+
 		first, _, _ := strings.Cut(w.Stacks, "\n\n") // the task's goroutine
 		if how != "stopped" && !strings.Contains(first, "beStuck") {
 			t.Errorf("%s: the stacks do not tell where it was: %q", how, w.Stacks)
 		}
 	}
+
 	if _, err := mp.Call(t.Context(), pool, stuck, "heeds", mp.Timeout(time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, new(*mp.WorkerError)) {
 		t.Errorf("one that heeds its context: %v", err)
 	}
@@ -92,6 +95,7 @@ func TestTimeoutOfElements(t *testing.T) {
 	if !errors.As(err, &es) || len(es) != 2 || es[0].Index != 3 || es[1].Index != 77 || !errors.Is(es[0], context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
+
 	n := 0
 	for r, err := range mp.StreamUnordered(t.Context(), pool, stuck, func(yield func(string) bool) {
 		for _, s := range in[70:90] {
@@ -104,6 +108,7 @@ func TestTimeoutOfElements(t *testing.T) {
 			t.Errorf("element %d: %v", r.Index, err)
 		}
 	}
+
 	if n != 20 {
 		t.Errorf("%d results", n)
 	}
@@ -111,6 +116,7 @@ func TestTimeoutOfElements(t *testing.T) {
 	if _, err := mp.Submit(t.Context(), pool, nap, 4*50*time.Millisecond, mp.Timeout(0)).Result(t.Context()); err != nil {
 		t.Error(err)
 	}
+
 	for i, err := range []error{
 		second(mp.Call(t.Context(), pool, square, 1, mp.Timeout(-1))),
 		second(mp.Call(t.Context(), pool, square, 1, mp.Timeout(-time.Hour))),
@@ -139,6 +145,7 @@ func TestRetries(t *testing.T) {
 	for i := range in {
 		in[i] = retried{N: i, File: file}
 	}
+
 	in[10].Dies, in[11].Dies, in[30].Dies, in[40].Fails = 1, 2, 3, true
 	out, err := mp.Map(t.Context(), pool, retry, in, mp.Retries(2), mp.AllErrors())
 	var es mp.ElementErrors
@@ -148,6 +155,7 @@ func TestRetries(t *testing.T) {
 	if !errors.As(es[0], new(*mp.WorkerError)) || errors.As(es[1], new(*mp.WorkerError)) {
 		t.Errorf("got %v and %v", es[0], es[1])
 	}
+
 	for i, attempts := range out {
 		want := 1 + in[i].Dies
 		if i == 30 || i == 40 {
@@ -157,6 +165,7 @@ func TestRetries(t *testing.T) {
 			t.Errorf("element %d: attempt %d, not %d", i, attempts, want)
 		}
 	}
+
 	runs, err := os.ReadFile(file)
 	if want := len(in) + 1 + 2 + 2; err != nil || len(runs) != want {
 		t.Errorf("%d runs, not %d; %v", len(runs), want, err)
@@ -184,6 +193,7 @@ var retry = mp.Register("retry", func(ctx context.Context, r retried) (int, erro
 	if _, err := f.WriteString("x"); err != nil {
 		return 0, err
 	}
+
 	info, _ := mp.CurrentTask(ctx)
 	if info.Attempt <= r.Dies {
 		return 0, dieBy("SIGKILL")

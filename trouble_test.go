@@ -54,6 +54,7 @@ func TestTroublesomeLogHandlers(t *testing.T) {
 					runtime.Goexit()
 				}
 			})
+
 			pool = newPool(t, mp.PoolConfig{Workers: 1, Output: mp.Output{Logger: slog.New(h), Stdout: io.Discard, Stderr: io.Discard}})
 			close(made)
 			for range 3 {
@@ -61,6 +62,7 @@ func TestTroublesomeLogHandlers(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+
 			<-called
 			if name == "panics" || name == "ends its goroutine" {
 				<-called // the goroutine continues with the next one
@@ -68,6 +70,7 @@ func TestTroublesomeLogHandlers(t *testing.T) {
 			if err := pool.Close(); err != nil {
 				t.Error(err)
 			}
+
 			close(block)
 		})
 	}
@@ -114,6 +117,7 @@ func TestGoexitInCallback(t *testing.T) {
 	if got := <-second; got != "succeeded false" {
 		t.Errorf("in the callback: %s", got)
 	}
+
 	end()
 }
 
@@ -134,6 +138,7 @@ func TestNoErrorBeforeTheResult(t *testing.T) {
 	if f.Err() == nil {
 		t.Error("there is no error")
 	}
+
 	end()
 }
 
@@ -186,12 +191,14 @@ func TestLongContextsHoldNothing(t *testing.T) {
 		for i := range 50 {
 			fs = append(fs, mp.Submit(ctx, ex, square, i))
 		}
+
 		for i, f := range fs {
 			if v, err := f.Result(t.Context()); v != i*i || err != nil {
 				t.Fatal(v, err)
 			}
 		}
 	}
+
 	if err := inline.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -208,6 +215,7 @@ func TestLargeMessagesAreNotKept(t *testing.T) {
 	if b, err := mp.Call(t.Context(), pool, blobOut, size); len(b) != size || err != nil {
 		t.Fatal(len(b), err)
 	}
+
 	if n, err := mp.Call(t.Context(), pool, blobIn, make([]byte, size)); n != size || err != nil {
 		t.Fatal(n, err)
 	}
@@ -238,6 +246,7 @@ func TestHugeChunkSize(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	}
+
 	n := 0
 	for v, err := range mp.Stream(t.Context(), pool, square, slices.Values(few), mp.ChunkSize(math.MaxInt)) {
 		if v != n*n || err != nil {
@@ -347,6 +356,7 @@ func TestErrorsNameTheFunction(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "has not registered "+onlyHere.Name()) {
 		t.Errorf("a function that workers lack: %v", err)
 	}
+
 	inline := must(mp.NewInline(mp.InlineConfig{}))
 	defer inline.Close()
 	for _, ex := range []mp.Executor{pool, inline} {
@@ -356,6 +366,7 @@ func TestErrorsNameTheFunction(t *testing.T) {
 			t.Errorf("%v, not %s", err, want)
 		}
 	}
+
 	_, err = mp.Call(t.Context(), pool, die, "exit 3")
 	var w *mp.WorkerError
 	if !errors.As(err, &w) || w.Func != die.Name() || !strings.Contains(err.Error(), "died while running "+die.Name()) {

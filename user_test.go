@@ -43,6 +43,7 @@ func diesWithParent(t *testing.T, exe, how string) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	workers := pidfds(t, out)
 	var stopped []int
 	for _, pid := range childrenOf(fmt.Sprint(c.Process.Pid)) {
@@ -55,6 +56,7 @@ func diesWithParent(t *testing.T, exe, how string) {
 		}
 		stopped = append(stopped, fd)
 	}
+
 	if len(stopped) < 2 {
 		t.Fatalf("%d workers and guards", len(stopped))
 	}
@@ -68,6 +70,7 @@ func diesWithParent(t *testing.T, exe, how string) {
 		}
 		_ = unix.Close(fd)
 	}
+
 	for _, fd := range stopped {
 		_ = unix.PidfdSendSignal(fd, unix.SIGCONT, nil, 0)
 		if !endsWithin(fd, never) {

@@ -53,12 +53,14 @@ func TestZonesTravel(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	queue := must(ipc.NewQueue[dated]())
 	defer queue.Discard()
+
 	for _, name := range []string{"America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "UTC", "Local"} {
 		at := time.Date(2024, 10, 30, 9, 0, 0, 0, must(time.LoadLocation(name)))
 		want := at.AddDate(0, 0, 7).String()
 		if got, err := mp.Call(ctx, pool, nextWeek, at); err != nil || got.String() != want || got.Location().String() != name {
 			t.Errorf("%s: %v instead of %v, %v", name, got, want, err)
 		}
+
 		sent := dated{at, map[string]*time.Time{"a": &at}, at}
 		got, err := mp.Call(ctx, pool, redate, sent)
 		if err != nil || got.At.String() != want || got.When["a"].String() != want || fmt.Sprint(got.Any) != want {
@@ -132,6 +134,7 @@ func TestNil(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+
 	for name, ex := range map[string]mp.Executor{"nil": nil, "a nil Pool": pool, "a zero Pool": &mp.Pool{}, "a nil Inline": inline, "a zero Inline": &mp.Inline{}, "no function": made} {
 		f := nextWeek
 		if name == "no function" {
@@ -148,11 +151,13 @@ func TestNil(t *testing.T) {
 			last = err
 		}
 		wrong(name+": Stream", last)
+
 		for _, err := range mp.StreamUnordered(ctx, ex, f, slices.Values(make([]time.Time, 2))) {
 			last = err
 		}
 		wrong(name+": StreamUnordered", last)
 	}
+
 	for name, p := range map[string]*mp.Pool{"nil": nil, "zero": {}} {
 		wrong(name+" Close", p.Close())
 		wrong(name+" Shutdown", p.Shutdown(ctx))
@@ -162,6 +167,7 @@ func TestNil(t *testing.T) {
 			t.Errorf("%s has workers", name)
 		}
 	}
+
 	wrong("Inline.Close", inline.Close())
 	wrong("Inline.Shutdown", inline.Shutdown(ctx))
 	var process *mp.Process[int]
@@ -176,6 +182,7 @@ func TestNil(t *testing.T) {
 	if name := f.With(1).Name(); name != "" {
 		t.Errorf("a nil Func is called %q", name)
 	}
+
 	_, err = mp.NewPool(mp.PoolConfig{Workers: 1, Setup: f.With(1)})
 	wrong("Setup of a nil Func", err)
 	_, err = ipc.NewConn[int](nil)
@@ -188,6 +195,7 @@ func TestNil(t *testing.T) {
 			wrong("AsCompleted of "+name, err)
 		}
 	}
+
 	for name, s := range map[string]ipc.Selectable{"nil": nil, "a nil Future": ipc.Done(future)} {
 		_, err = ipc.Select(ctx, s)
 		wrong("Select of "+name, err)
@@ -215,6 +223,7 @@ func TestNilOptions(t *testing.T) {
 	if _, err := mp.Map(ctx, ex, nextWeek, make([]time.Time, 2), nil, none, mp.OnProgress(nil)); err != nil {
 		t.Error(err)
 	}
+
 	for _, err := range mp.Stream(ctx, ex, nextWeek, slices.Values(make([]time.Time, 1)), nil, none, mp.OnProgress(nil)) {
 		if err != nil {
 			t.Error(err)

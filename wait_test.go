@@ -28,18 +28,21 @@ func TestWaitFirstError(t *testing.T) {
 			for _, f := range []interface{ Cancel() bool }{early, begun, many} {
 				f.Cancel()
 			}
+
 			<-early.Done()
 			<-begun.Done()
 			<-many.Done()
 			if early.State() != mp.Cancelled || begun.State() != mp.Cancelled || many.State() != mp.Cancelled {
 				t.Fatal(early.State(), begun.State(), many.State())
 			}
+
 			over, cancel := context.WithCancel(ctx)
 			cancel()
 			done, pending, err := mp.Wait[mp.Awaitable](over, mp.FirstError, early, running, begun, many)
 			if !errors.Is(err, context.Canceled) || len(done) != 3 || len(pending) != 1 {
 				t.Errorf("with one that runs: %d done, %d pending, %v", len(done), len(pending), err)
 			}
+
 			bad := mp.Submit(ctx, ex, step, stepping{N: -1})
 			done, pending, err = mp.Wait[mp.Awaitable](ctx, mp.FirstError, early, running, bad)
 			if err != nil || len(done) != 2 || len(pending) != 1 {
@@ -48,6 +51,7 @@ func TestWaitFirstError(t *testing.T) {
 			if err := event.Set(); err != nil {
 				t.Fatal(err)
 			}
+
 			done, pending, err = mp.Wait[mp.Awaitable](ctx, mp.FirstError, early, running, many)
 			if err != nil || len(done) != 3 || len(pending) != 0 {
 				t.Errorf("with none left: %d done, %d pending, %v", len(done), len(pending), err)

@@ -175,6 +175,7 @@ func reasonOf(d *crew.Death) Reason {
 	case d.Status.Signal != 0:
 		return ReasonSignal
 	}
+
 	return ReasonExit
 }
 
