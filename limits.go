@@ -29,20 +29,20 @@ type Limits struct {
 	// end with its worker, even if most of its memory is garbage. Two mechanisms enforce the limit,
 	// and neither needs a privilege:
 	//
-	//   - The system limits private writable memory (RLIMIT_DATA). It counts mapped memory, used or
-	//     not, except for memory that the worker had mapped and not used when it started. It
-	//     refuses a mapping that would exceed the limit. RLIMIT_DATA is above Memory by a quarter,
-	//     but by at most 48 MiB, so that garbage has room until the collector has freed it. If the
-	//     system refuses memory to the Go runtime, the worker ends. Sometimes the runtime then
-	//     crashes without saying why; the reason is [ReasonFatal] unless mp recognizes that crash.
-	//     If the system refuses memory to C code or a caller of mmap, that code decides what to do.
-	//     A large allocation by Go can escape RLIMIT_DATA; only the next one fails.
-	//   - Because of such escapes, this process samples the workers that are starting or running
-	//     tasks: every 10 ms, or every n ms if there are n workers and n is more than ten. Sampling
-	//     takes 1 to 2 % of a processor. This process kills a worker that has mapped more than
-	//     RLIMIT_DATA allows, or that uses 64 MiB more than Memory; the second check finds memory
-	//     that was made read-only, which escapes RLIMIT_DATA. By then the worker may have used some
-	//     of the excess: about 100 MiB in 10 ms. Samples come later if the processors are
+	//   - The system limits private writable memory (RLIMIT_DATA). The limit counts mapped memory,
+	//     used or not, except for memory that the worker had mapped and not used when it started.
+	//     The system refuses a mapping that would exceed the limit. RLIMIT_DATA is above Memory by
+	//     a quarter, but by at most 48 MiB, so that garbage has room until the collector has freed
+	//     it. If the system refuses memory to the Go runtime, the worker ends. Sometimes the
+	//     runtime then crashes without saying why; the reason is [ReasonFatal] unless mp recognizes
+	//     that crash. If the system refuses memory to C code or a caller of mmap, that code decides
+	//     what to do. A large allocation by Go can escape RLIMIT_DATA; only the next one fails.
+	//   - Because of such escapes, this process also samples the workers that are starting or
+	//     running tasks: every 10 ms, or every n ms if there are n workers and n is more than ten.
+	//     Sampling takes 1 to 2 % of a processor. This process kills a worker that has mapped more
+	//     than RLIMIT_DATA allows, or that uses 64 MiB more than Memory; the second check finds
+	//     memory that was made read-only, which escapes RLIMIT_DATA. By then the worker may have
+	//     used some of the excess: about 100 MiB in 10 ms. Samples come later if the processors are
 	//     overloaded.
 	//
 	// Under the race detector, which maps far more memory than a program uses, there is no

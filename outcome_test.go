@@ -66,8 +66,8 @@ func newOutcomeParts(f *testing.F) *outcomeParts {
 	return &outcomeParts{m, a, q, null}
 }
 
-// encode encodes an honest result with the parts that shape names. If shape names a connection and
-// a slab, encode creates them.
+// encode encodes an honest result with the parts that shape names. If shape names a connection or a
+// slab, encode creates it.
 func (p *outcomeParts) encode(t *testing.T, shape uint8) []byte {
 	var r richOutcome
 	var other *ipc.Conn[int]

@@ -43,7 +43,7 @@ type PoolConfig struct {
 	// Dir is the workers' working directory. Defaults to this program's working directory.
 	Dir string
 
-	// Executable is the program to start as a worker. Its main must call [Init], within a minute of
+	// Executable is the program to start as a worker. Its main must call [Init] within a minute of
 	// its start. Register the functions that it will run in a package that both programs import.
 	// Defaults to this program.
 	Executable string
@@ -85,8 +85,8 @@ type PoolConfig struct {
 	// their own.
 	Restart Restart
 
-	// Spares is the number of additional workers that are kept ready, with their Setup done. A
-	// spare replaces a worker that dies or is recycled without delay. Each spare needs as much
+	// Spares is the number of additional workers that are kept ready, with their Setup done. When a
+	// worker dies or is recycled, a spare replaces it without delay. Each spare needs as much
 	// memory as a worker. Defaults to no spares.
 	Spares int
 

@@ -180,7 +180,7 @@ var (
 	descent *mp.Func[int, lineage]
 )
 
-// It starts itself again. A package variable that refers to itself is not allowed, so an init
+// descent refers to itself. A package variable must not do that in its initializer, so an init
 // function registers it.
 func init() {
 	descent = mp.Register("descent", func(ctx context.Context, depth int) (l lineage, err error) {

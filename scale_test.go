@@ -19,7 +19,7 @@ import (
 
 var fullScale = flag.Bool("scale.full", false, "run the tests of scale in their full sizes: they take minutes, and 10 GiB of memory")
 
-// scaled returns full in a full-scale run and part otherwise.
+// scaled returns full in a full-scale run and part otherwise. In short mode it skips the test.
 func scaled(t *testing.T, full, part int) int {
 	t.Helper()
 	if *fullScale {

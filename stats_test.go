@@ -139,7 +139,7 @@ func TestInsightsOfEnds(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1, Recycle: mp.Recycle{Tasks: 3}})
 	event := must(ipc.NewEvent())
 	defer event.Close()
-	if _, err := mp.Map(ctx, pool, lastPlain, []time.Duration{0, 0, 0}); err != nil { // gives the worker its average
+	if _, err := mp.Map(ctx, pool, lastPlain, []time.Duration{0, 0, 0}); err != nil { // exhausts Recycle.Tasks
 		t.Fatal(err)
 	}
 

@@ -267,8 +267,8 @@ func TestEnvironmentIsReplaced(t *testing.T) {
 	}
 }
 
-// E15: if no worker serves for a while or with a task, but each ends by itself, the pool starts it
-// again a few times, not forever. The error says why.
+// E15: if every worker ends by itself soon and without a task, the pool starts new ones a few
+// times, not forever. The error says why.
 func TestWorkersThatEndByThemselves(t *testing.T) {
 	gaveUp := make(chan string, 1)
 	h := handlerFunc(func(r slog.Record) { gaveUp <- r.Message })

@@ -13,7 +13,7 @@ import (
 // A WorkerError is the error of the task that was running when its worker died. The task may have
 // had any part of its effects. The pool replaces the worker. No other task is affected, with one
 // exception. If the worker overwrote the memory that it shares with this process, the record of
-// started tasks may be lost. Then all tasks that the worker had received and not finished end with
+// started tasks may be lost. Then all tasks that the worker had received but not finished end with
 // this error, with [ReasonCorrupt]. None of them runs twice.
 type WorkerError struct {
 	Worker   int            // the worker's number in the pool, from 1; 1 for a [Process]
