@@ -21,7 +21,6 @@ func TestStoppedWorkers(t *testing.T) {
 	for i := range in {
 		in[i] = i
 	}
-
 	rounds := 8
 	if testing.Short() {
 		rounds = 4
@@ -68,7 +67,6 @@ func TestStoppedWorkers(t *testing.T) {
 			for _, e := range bad {
 				failed[e.Index] = true
 			}
-
 			for i, n := range got {
 				if n != i*i && !failed[i] {
 					t.Fatalf("element %d: %d", i, n)
@@ -79,7 +77,6 @@ func TestStoppedWorkers(t *testing.T) {
 			_ = unix.Close(victim)
 			until(t, "all workers are back", func() bool { return len(pool.Workers()) == workers && pool.Ready(t.Context()) == nil })
 		}
-
 		_ = pool.Close()
 	}
 }
