@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/task"
 )
 
 // Baggage is a set of values that tasks carry with them, such as the identity of a trace or a
@@ -94,7 +94,7 @@ func unpack(ctx context.Context, packed []byte) context.Context {
 }
 
 // withBaggage returns a handler that calls run in a context with the baggage.
-func withBaggage(run runner.Handler, packed string) runner.Handler {
+func withBaggage(run task.Handler, packed string) task.Handler {
 	if packed == "" {
 		return run
 	}

@@ -115,7 +115,7 @@ func (s *submission[In, Out]) Encode(buf []byte, _, _ int) ([]byte, int, error) 
 	return append(buf, s.arg...), 1, nil
 }
 
-// Encoded returns the bytes that Encode appends; see crew.Encoded.
+// Encoded returns the bytes that Encode appends; see pool.Encoded.
 func (s *submission[In, Out]) Encoded() []byte { return s.arg }
 
 func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
@@ -127,7 +127,7 @@ func (s *submission[In, Out]) Settle(_ int, result []byte, err error) {
 	s.future.settle(err)
 }
 
-// SettleRun is Settle for a result; see crew.RunSettler.
+// SettleRun is Settle for a result; see pool.RunSettler.
 func (s *submission[In, Out]) SettleRun(_ int, results [][]byte) {
 	s.arg = nil
 	s.f.settled(&s.sent, 0)

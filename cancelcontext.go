@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/pool"
 )
 
 // A cancelContext is the context of a submission. It ends when the caller's context ends or the
@@ -18,7 +18,7 @@ type cancelContext struct {
 	over     bool // the task has ended
 	done     chan struct{}
 	stop     func() bool // stops watching the caller's context; nil if it is not watched
-	job      crew.Cancellable
+	job      pool.Cancellable
 }
 
 // cancel ends the context because the future was cancelled.
@@ -47,9 +47,9 @@ func (c *cancelContext) closeDone() {
 	}
 }
 
-// Watch implements crew.Watcher. When the future is cancelled, Watch cancels job on a separate
+// Watch implements pool.Watcher. When the future is cancelled, Watch cancels job on a separate
 // goroutine. It returns the caller's context, which the executor must watch itself.
-func (c *cancelContext) Watch(job crew.Cancellable) context.Context {
+func (c *cancelContext) Watch(job pool.Cancellable) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.job = job; c.canceled {

@@ -10,37 +10,37 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/logrec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/logs"
+	"github.com/go-multiprocessing/mp/internal/objects"
+	"github.com/go-multiprocessing/mp/internal/pool"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
 // An engine runs the tasks of a [Pool] or a [Process], either in worker processes or, for
 // debugging, in this process.
 type engine interface {
-	Execute(ctx context.Context, function string, b crew.Batch, h crew.Hints) error
+	Execute(ctx context.Context, function string, b pool.Batch, h pool.Hints) error
 	Shutdown(ctx context.Context) error
 	Close() error
 	Resize(workers int) error
 	Ready(ctx context.Context) error
 	Size() int
-	Running(b crew.Batch, i int) bool
-	Workers() []crew.Info
-	Stats() crew.Stats
-	Ask(ctx context.Context, question []byte) []crew.Answer
+	Running(b pool.Batch, i int) bool
+	Workers() []pool.Info
+	Stats() pool.Stats
+	Ask(ctx context.Context, question []byte) []pool.Answer
 	PID() int
 	Signal(s syscall.Signal)
 }
 
 // newEngine starts the engine that MPDEBUG selects. It takes over the files that cfg holds. kind is
 // the name of the user's config type.
-func newEngine(kind string, cfg crew.Config) (engine, error) {
+func newEngine(kind string, cfg pool.Config) (engine, error) {
 	d, err := debugMode()
 	if err != nil {
-		share.ForgetFiles(cfg.Files)
+		objects.ForgetFiles(cfg.Files)
 		return nil, err
 	}
 
@@ -49,8 +49,8 @@ func newEngine(kind string, cfg crew.Config) (engine, error) {
 		return newInlineEngine(cfg)
 	}
 
-	c, err := crew.New(cfg)
-	if field := (*crew.ConfigError)(nil); errors.As(err, &field) {
+	c, err := pool.New(cfg)
+	if field := (*pool.ConfigError)(nil); errors.As(err, &field) {
 		return nil, bad("mp: "+kind+".%w", err)
 	}
 	if err != nil {
@@ -61,18 +61,18 @@ func newEngine(kind string, cfg crew.Config) (engine, error) {
 
 // engineConfig translates a complete config for newEngine. The result holds the files in the
 // arguments of Setup and Teardown. The error begins with kind and the name of the field.
-func (c PoolConfig) engineConfig(kind string) (crew.Config, error) {
+func (c PoolConfig) engineConfig(kind string) (pool.Config, error) {
 	setup, files, err := bindOptional(c.Setup)
 	if err != nil {
-		share.ForgetFiles(files)
-		return crew.Config{}, bad("mp: "+kind+".Setup: %w", err)
+		objects.ForgetFiles(files)
+		return pool.Config{}, bad("mp: "+kind+".Setup: %w", err)
 	}
 
 	teardown, more, err := bindOptional(c.Teardown)
 	files = append(files, more...)
 	if err != nil {
-		share.ForgetFiles(files)
-		return crew.Config{}, bad("mp: "+kind+".Teardown: %w", err)
+		objects.ForgetFiles(files)
+		return pool.Config{}, bad("mp: "+kind+".Teardown: %w", err)
 	}
 
 	cfg := c.translated()
@@ -84,17 +84,17 @@ func (c PoolConfig) engineConfig(kind string) (crew.Config, error) {
 
 	path, err := filepath.Abs(c.Executable) // because the workers may start in Dir
 	if err != nil {
-		share.ForgetFiles(files)
-		return crew.Config{}, bad("mp: "+kind+".Executable: %w", err)
+		objects.ForgetFiles(files)
+		return pool.Config{}, bad("mp: "+kind+".Executable: %w", err)
 	}
 	cfg.Path, cfg.Args = path, []string{c.Executable}
 	return cfg, nil
 }
 
 // translated translates the fields whose translation cannot fail.
-func (c PoolConfig) translated() crew.Config {
+func (c PoolConfig) translated() pool.Config {
 	logger := c.Output.Logger
-	return crew.Config{
+	return pool.Config{
 		Workers: c.Workers,
 		Args:    slices.Clone(os.Args),
 		Env:     append(os.Environ(), c.Env...),
@@ -103,16 +103,16 @@ func (c PoolConfig) translated() crew.Config {
 		Stdout:  c.Output.Stdout,
 		Stderr:  c.Output.Stderr,
 		Logger:  logger,
-		OnLog:   func(worker, pid int, data []byte) { logrec.Replay(logger, worker, pid, data) },
+		OnLog:   func(worker, pid int, data []byte) { logs.Replay(logger, worker, pid, data) },
 		OnFail:  errtree.Decode,
 		Funcs:   functions.wires(),
 		Grace:   c.Grace,
 		Backlog: c.Backlog,
-		Recycle: crew.Recycle(c.Recycle),
-		Restart: crew.Restart(c.Restart),
+		Recycle: pool.Recycle(c.Recycle),
+		Restart: pool.Restart(c.Restart),
 		Spares:  c.Spares,
 		Secret:  c.HideArguments,
-		Limits:  c.Limits.crew(),
+		Limits:  c.Limits.apply(),
 		Contain: c.RequireContainment.spawn(),
 		Missing: c.missing,
 		TooLong: c.tooLong,
@@ -126,7 +126,7 @@ func (c PoolConfig) translated() crew.Config {
 func (c PoolConfig) linkConfig() link.Config {
 	return link.Config{
 		Procs:      c.Procs,
-		LogLevel:   int(logrec.Level(c.Output.Logger)),
+		LogLevel:   int(logs.Level(c.Output.Logger)),
 		Parent:     current.Name,
 		ParentPID:  os.Getpid(),
 		MaxMessage: c.MaxMessage,

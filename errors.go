@@ -9,11 +9,11 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/errtree"
-	"github.com/go-multiprocessing/mp/internal/runner"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
+	"github.com/go-multiprocessing/mp/internal/pool"
+	"github.com/go-multiprocessing/mp/internal/task"
 )
 
 // ErrClosed is returned by operations on something that was closed. It is also the error of tasks
@@ -35,7 +35,7 @@ var ErrRunning = errors.New("mp: the process is running: end it with Terminate o
 // ErrTooLong is the cause of the [*CodecError] for an argument or a result longer than
 // [PoolConfig].MaxMessage. An argument that is too long is not sent. A result that is too long is
 // not returned, although its task has run. Packages ipc and connection export an ErrTooLong too.
-var ErrTooLong = share.ErrTooLong
+var ErrTooLong = objects.ErrTooLong
 
 // A CodecError is the error of a task whose argument or result could not be encoded or decoded.
 // Elements of queues and messages of connections have it too. Check for it with errors.As.
@@ -206,26 +206,26 @@ func init() {
 	}
 }
 
-// outcomeError translates the outcome of a task, encoded as package runner does. It returns nil if
+// outcomeError translates the outcome of a task, encoded as package task does. It returns nil if
 // the task returned a result.
 func outcomeError(function string, kind uint8, data []byte) error {
 	switch kind {
-	case runner.OK:
+	case task.OK:
 		return nil
-	case runner.Failed:
+	case task.Failed:
 		return errtree.Decode(data)
-	case runner.Panicked:
+	case task.Panicked:
 		return panicError(function, data)
-	case runner.Exited:
+	case task.Exited:
 		return ErrGoexit
 	}
 	return fmt.Errorf("mp: a task ended in the unknown way %d", kind)
 }
 
-// translate turns errors of package crew into exported ones.
+// translate turns errors of package pool into exported ones.
 func translate(err error) error {
-	var death *crew.Death
-	var start *crew.StartError
+	var death *pool.Death
+	var start *pool.StartError
 	switch {
 	case errors.As(err, &start):
 		return &StartError{Worker: start.Worker, Process: start.Single, Stderr: start.Last.Stderr, Err: start.Err}
@@ -251,7 +251,7 @@ func codecError(function, what, doing string, why error) error {
 }
 
 func panicError(function string, data []byte) error {
-	p, err := runner.ParsePanic(data)
+	p, err := task.ParsePanic(data)
 	if err != nil {
 		return fmt.Errorf("mp: a panic that cannot be decoded: %w", err)
 	}

@@ -1,15 +1,15 @@
 package mp
 
 import (
-	"github.com/go-multiprocessing/mp/internal/crew"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
+	"github.com/go-multiprocessing/mp/internal/pool"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
 // LostDeath returns the error of a task whose worker was reaped by other code, after the worker had
 // written to stderr.
 func LostDeath(stderr string) *WorkerError {
-	return workerError(&crew.Death{Worker: 1, PID: 1, Func: "f", Stderr: stderr, Status: spawn.Status{ExitCode: -1, Lost: true}})
+	return workerError(&pool.Death{Worker: 1, PID: 1, Func: "f", Stderr: stderr, Status: spawn.Status{ExitCode: -1, Lost: true}})
 }
 
 // OutcomeError calls outcomeError.
@@ -25,6 +25,6 @@ func (f *Func[In, Out]) TakeResult(b []byte, r *Out) error { return f.take(b, r)
 
 // LoseResult releases the files and objects in an encoded result that was not decoded.
 func (f *Func[In, Out]) LoseResult(b []byte) {
-	share.ForgetFiles(f.out.FilesOf(b))
+	objects.ForgetFiles(f.out.FilesOf(b))
 	f.out.Lose(b)
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/task"
 )
 
 // A Func is a registered function. [Call], [Submit], [Map] and [Stream] call it in worker
@@ -45,14 +45,14 @@ func (f *Func[In, Out]) wire() link.FuncID {
 	return link.FuncID{Name: f.id, In: f.in.Fingerprint(), Out: f.out.Fingerprint()}
 }
 
-// mostResult is the maximum size of a result in this process. A worker sets it before its first
+// maxResult is the maximum size of a result in this process. A worker sets it before its first
 // task.
-var mostResult = math.MaxInt
+var maxResult = math.MaxInt
 
-// runner returns a handler that decodes an argument, calls the function and encodes the result. The
-// handler must not be called concurrently, because calls share the variables for the argument and
-// the result. That saves two allocations a call.
-func (f *Func[In, Out]) runner() runner.Handler {
+// handler returns a handler that decodes an argument, calls the function and encodes the result.
+// The handler must not be called concurrently, because calls share the variables for the argument
+// and the result. That saves two allocations a call.
+func (f *Func[In, Out]) handler() task.Handler {
 	var arg, noArg In
 	var result, noResult Out
 
@@ -72,8 +72,8 @@ func (f *Func[In, Out]) runner() runner.Handler {
 		out, err = f.out.Append(out, &result)
 		result = noResult
 
-		if err == nil && len(out) > mostResult {
-			err = overMaxMessage(len(out), mostResult)
+		if err == nil && len(out) > maxResult {
+			err = overMaxMessage(len(out), maxResult)
 			f.out.Lose(out[at:])
 		}
 		if err != nil {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/logrec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/logs"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/spawn"
 	"github.com/go-multiprocessing/mp/internal/worker"
 )
@@ -42,15 +42,15 @@ func Init() {
 func IsWorker() bool { return spawn.IsWorker() }
 
 func init() {
-	share.Unborn = IsWorker()
-	codec.Files(share.SendFile, share.ReceiveFile, share.ForgetFiles, share.LoseFiles, share.DiscardFile)
+	objects.BeforeInit = IsWorker()
+	codec.Files(objects.SendFile, objects.ReceiveFile, objects.ForgetFiles, objects.LoseFiles, objects.DiscardFile)
 }
 
 // serve runs tasks until the parent has no more work for this worker. It returns the exit code.
 func serve() int {
 	fns := make([]worker.Function, len(functions.sorted))
 	for i, f := range functions.sorted {
-		fns[i] = worker.Function{ID: f.wire(), Run: f.runner()}
+		fns[i] = worker.Function{ID: f.wire(), Run: f.handler()}
 	}
 	return worker.Serve(worker.Program{Functions: fns, Build: spawn.BuildID(), Start: begin, Unpack: unpack})
 }
@@ -64,9 +64,9 @@ func begin(cfg link.Config, send func([]byte) error) *slog.Logger {
 
 	current = ProcessInfo{Name: cfg.Name, PID: os.Getpid(), Daemon: cfg.Daemon}
 	parent = &ProcessInfo{Name: cfg.Parent, PID: cfg.ParentPID}
-	mostResult = cfg.MaxMessage
+	maxResult = cfg.MaxMessage
 
-	logger := slog.New(logrec.NewHandler(slog.Level(cfg.LogLevel), send))
+	logger := slog.New(logs.NewHandler(slog.Level(cfg.LogLevel), send))
 	logToParent(logger)
 	return logger
 }

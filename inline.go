@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
-	"github.com/go-multiprocessing/mp/internal/crew"
-	"github.com/go-multiprocessing/mp/internal/journal"
-	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/logs"
+	"github.com/go-multiprocessing/mp/internal/pool"
+	"github.com/go-multiprocessing/mp/internal/task"
 )
 
 // Inline is an [Executor] that runs tasks in this process, for debuggers and tests. Arguments,
@@ -25,8 +25,8 @@ type Inline struct {
 	ctx   context.Context
 	end   context.CancelCauseFunc
 
-	patient bool             // deadlines have no effect on running tasks
-	trace   *journal.Journal // logs the life of tasks; may be nil
+	patient bool        // deadlines have no effect on running tasks
+	trace   *logs.Queue // logs the life of tasks; may be nil
 
 	mu      sync.Mutex
 	closed  bool
@@ -52,8 +52,8 @@ func NewInline(cfg InlineConfig) (*Inline, error) {
 	if cfg.Workers < 0 {
 		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: it must not be negative", cfg.Workers)
 	}
-	if cfg.Workers > mostWorkers {
-		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: there may be %d", cfg.Workers, mostWorkers)
+	if cfg.Workers > maxWorkers {
+		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: there may be %d", cfg.Workers, maxWorkers)
 	}
 
 	n := cfg.Workers
@@ -293,12 +293,12 @@ func (x *Inline) begin(ctx context.Context, f function, b Batch, i int, id uint6
 	select {
 	case worker := <-x.slots:
 		if why = x.over(ctx); why == nil {
-			go x.run(ctx, f, b, i, runner.Info{ID: id, Attempt: 1, Worker: uint16(worker)}, h)
+			go x.run(ctx, f, b, i, task.Info{ID: id, Attempt: 1, Worker: uint16(worker)}, h)
 			return
 		}
 		x.release(worker)
 	case <-ctx.Done():
-		why = &crew.Cancelled{Cause: cause.Of(ctx)}
+		why = &pool.Cancelled{Cause: cause.Of(ctx)}
 	case <-x.ctx.Done():
 		why = ErrClosed
 	}
@@ -313,38 +313,38 @@ func (x *Inline) over(ctx context.Context) error {
 	case x.ctx.Err() != nil:
 		return ErrClosed
 	case ctx.Err() != nil:
-		return &crew.Cancelled{Cause: cause.Of(ctx)}
+		return &pool.Cancelled{Cause: cause.Of(ctx)}
 	}
 	return nil
 }
 
 // run runs one task and settles it.
-func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runner.Info, h Hints) {
+func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info task.Info, h Hints) {
 	defer x.tasks.Done()
 	defer x.release(int(info.Worker))
 	x.begins(info, inlineTask{b, i, info.ID, f.Name(), time.Now()})
 
 	arg, err := argumentOf(b, i)
 	if err != nil {
-		x.ends(info, runner.Failed)
+		x.ends(info, task.Failed)
 		b.Settle(i, nil, err)
 		return
 	}
 
-	var all runner.Contexts
-	task := all.New(info)
+	var contexts task.Contexts
+	taskCtx := contexts.New(info)
 	if !x.patient {
-		task.SetDeadline(dueBy(ctx, h.Timeout))
+		taskCtx.SetDeadline(dueBy(ctx, h.Timeout))
 	}
-	defer task.Cancel(context.Canceled)
-	defer x.follow(ctx, task)()
+	defer taskCtx.Cancel(context.Canceled)
+	defer x.follow(ctx, taskCtx)()
 
 	if h.Timeout > 0 && !x.patient {
-		defer time.AfterFunc(h.Timeout, func() { task.Cancel(context.DeadlineExceeded) }).Stop()
+		defer time.AfterFunc(h.Timeout, func() { taskCtx.Cancel(context.DeadlineExceeded) }).Stop()
 	}
-	defer context.AfterFunc(x.ctx, func() { task.Cancel(context.Canceled) })()
+	defer context.AfterFunc(x.ctx, func() { taskCtx.Cancel(context.Canceled) })()
 
-	kind, data := uint8(runner.Exited), []byte(nil)
+	kind, data := uint8(task.Exited), []byte(nil)
 	defer func() { // runs even if the task calls runtime.Goexit
 		x.ends(info, kind)
 		if err := outcomeError(f.Name(), kind, data); err != nil {
@@ -354,7 +354,7 @@ func (x *Inline) run(ctx context.Context, f function, b Batch, i int, info runne
 		b.Settle(i, data, nil)
 	}()
 
-	kind, data = runner.Run(task, withBaggage(f.runner(), h.Baggage), arg, nil)
+	kind, data = task.Run(taskCtx, withBaggage(f.handler(), h.Baggage), arg, nil)
 }
 
 // dueBy returns the deadline of a task that starts now, or nil if it has none.
@@ -382,27 +382,27 @@ func argumentOf(b Batch, i int) ([]byte, error) {
 }
 
 // follow cancels the task's context when the caller's context ends, until stop is called.
-func (x *Inline) follow(ctx context.Context, task *runner.Context) (stop func() bool) {
+func (x *Inline) follow(ctx context.Context, taskCtx *task.Context) (stop func() bool) {
 	if !x.patient {
-		return context.AfterFunc(ctx, func() { task.Cancel(ctx.Err()) })
+		return context.AfterFunc(ctx, func() { taskCtx.Cancel(ctx.Err()) })
 	}
-	if w, ok := ctx.(crew.Watcher); ok { // the future can be cancelled even after the deadline
-		ctx = w.Watch(inlineJob{task})
+	if w, ok := ctx.(pool.Watcher); ok { // the future can be cancelled even after the deadline
+		ctx = w.Watch(inlineJob{taskCtx})
 	}
 	return context.AfterFunc(ctx, func() {
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			task.Cancel(ctx.Err())
+			taskCtx.Cancel(ctx.Err())
 		}
 	})
 }
 
 // inlineJob is a task that its future can cancel.
-type inlineJob struct{ task *runner.Context }
+type inlineJob struct{ task *task.Context }
 
 func (j inlineJob) Cancelled(cause error) { j.task.Cancel(cause) }
 
 // begins records and logs that a task starts.
-func (x *Inline) begins(info runner.Info, t inlineTask) {
+func (x *Inline) begins(info task.Info, t inlineTask) {
 	x.mu.Lock()
 	x.begun[int(info.Worker)] = t
 	x.mu.Unlock()
@@ -410,17 +410,17 @@ func (x *Inline) begins(info runner.Info, t inlineTask) {
 }
 
 // ends records and logs that a task has ended. The caller settles the task afterwards.
-func (x *Inline) ends(info runner.Info, kind uint8) {
+func (x *Inline) ends(info task.Info, kind uint8) {
 	x.mu.Lock()
 	t := x.begun[int(info.Worker)]
 	delete(x.begun, int(info.Worker))
 	x.done[int(info.Worker)]++
 	x.mu.Unlock()
-	x.log("mp: task ended", info, "took", time.Since(t.since), "outcome", runner.Outcome(kind))
+	x.log("mp: task ended", info, "took", time.Since(t.since), "outcome", task.Outcome(kind))
 }
 
 // log logs an event of a task if x has a trace.
-func (x *Inline) log(what string, info runner.Info, args ...any) {
+func (x *Inline) log(what string, info task.Info, args ...any) {
 	if x.trace == nil {
 		return
 	}

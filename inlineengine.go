@@ -11,13 +11,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/ask"
 	"github.com/go-multiprocessing/mp/internal/cause"
-	"github.com/go-multiprocessing/mp/internal/crew"
-	"github.com/go-multiprocessing/mp/internal/journal"
 	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/runner"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/logs"
+	"github.com/go-multiprocessing/mp/internal/objects"
+	"github.com/go-multiprocessing/mp/internal/pool"
+	"github.com/go-multiprocessing/mp/internal/query"
+	"github.com/go-multiprocessing/mp/internal/task"
 )
 
 // inlineEngine runs the tasks of a [Pool] or a [Process] in this process, on an [Inline], if
@@ -29,7 +29,7 @@ type inlineEngine struct {
 	files    []uint64 // in the arguments of setup and teardown
 	stderr   io.Writer
 	room     chan struct{}      // holds one element for each waiting submission
-	onEnd    func(d crew.Death) // of a Process; nil for a Pool
+	onEnd    func(d pool.Death) // of a Process; nil for a Pool
 
 	mu     sync.Mutex
 	closed bool
@@ -42,10 +42,10 @@ type inlineEngine struct {
 
 // newInlineEngine runs the setup and returns the engine. On error it releases the files that cfg
 // holds.
-func newInlineEngine(cfg crew.Config) (*inlineEngine, error) {
+func newInlineEngine(cfg pool.Config) (*inlineEngine, error) {
 	x, err := NewInline(InlineConfig{Workers: cfg.Workers})
 	if err != nil {
-		share.ForgetFiles(cfg.Files)
+		objects.ForgetFiles(cfg.Files)
 		return nil, err
 	}
 	e := &inlineEngine{
@@ -54,7 +54,7 @@ func newInlineEngine(cfg crew.Config) (*inlineEngine, error) {
 	}
 	x.patient = cfg.Patient
 	if cfg.Trace {
-		x.trace = journal.New(cfg.Logger)
+		x.trace = logs.NewQueue(cfg.Logger)
 	}
 
 	setup := cfg.Link.Setup
@@ -76,16 +76,16 @@ func (e *inlineEngine) runBound(ctx context.Context, b link.Bound) error {
 		return errors.New("this program has no such function")
 	}
 
-	var made runner.Contexts
-	task := made.New(runner.Info{Worker: 1})
-	defer context.AfterFunc(ctx, func() { task.Cancel(ctx.Err()) })()
-	defer context.AfterFunc(e.inline.ctx, func() { task.Cancel(context.Canceled) })()
+	var contexts task.Contexts
+	taskCtx := contexts.New(task.Info{Worker: 1})
+	defer context.AfterFunc(ctx, func() { taskCtx.Cancel(ctx.Err()) })()
+	defer context.AfterFunc(e.inline.ctx, func() { taskCtx.Cancel(context.Canceled) })()
 
 	done := make(chan error, 1)
 	go func() { // the function may end its goroutine
-		kind, data := uint8(runner.Exited), []byte(nil)
-		defer func() { task.Cancel(context.Canceled); done <- outcomeError(b.Name, kind, data) }()
-		kind, data = runner.Run(task, f.runner(), b.Arg, nil)
+		kind, data := uint8(task.Exited), []byte(nil)
+		defer func() { taskCtx.Cancel(context.Canceled); done <- outcomeError(b.Name, kind, data) }()
+		kind, data = task.Run(taskCtx, f.handler(), b.Arg, nil)
 	}()
 
 	return <-done
@@ -93,7 +93,7 @@ func (e *inlineEngine) runBound(ctx context.Context, b link.Bound) error {
 
 // Execute accepts the tasks of a batch. Each starts when a worker becomes free. Execute blocks
 // while too many submissions wait.
-func (e *inlineEngine) Execute(ctx context.Context, function string, b crew.Batch, h crew.Hints) error {
+func (e *inlineEngine) Execute(ctx context.Context, function string, b pool.Batch, h pool.Hints) error {
 	if _, ok := functions.lookup(function); !ok {
 		return fmt.Errorf("mp: no function %q is registered", function)
 	}
@@ -192,7 +192,7 @@ func (e *inlineEngine) Close() error {
 		if e.inline.trace != nil {
 			e.inline.trace.Close()
 		}
-		share.ForgetFiles(e.files)
+		objects.ForgetFiles(e.files)
 		if e.onEnd != nil {
 			e.onEnd(e.death())
 		}
@@ -209,10 +209,10 @@ func (e *inlineEngine) refuse() {
 }
 
 // death returns how the process would have ended.
-func (e *inlineEngine) death() crew.Death {
+func (e *inlineEngine) death() pool.Death {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	d := crew.Death{Worker: 1, PID: os.Getpid()}
+	d := pool.Death{Worker: 1, PID: os.Getpid()}
 	d.Status.ExitCode = e.code
 	return d
 }
@@ -236,7 +236,7 @@ func (e *inlineEngine) Ready(context.Context) error {
 }
 
 func (e *inlineEngine) Size() int                        { return e.inline.numWorkers() }
-func (e *inlineEngine) Running(b crew.Batch, i int) bool { return e.inline.isRunning(b, i) }
+func (e *inlineEngine) Running(b pool.Batch, i int) bool { return e.inline.isRunning(b, i) }
 func (e *inlineEngine) PID() int                         { return os.Getpid() }
 
 // Signal cancels the task if the signal would end a process. It ignores other signals.
@@ -248,18 +248,18 @@ func (e *inlineEngine) Signal(s syscall.Signal) {
 }
 
 // Workers describes the workers that a pool would have.
-func (e *inlineEngine) Workers() []crew.Info { return e.inline.infos(e.started) }
+func (e *inlineEngine) Workers() []pool.Info { return e.inline.infos(e.started) }
 
 // infos describes the workers as if they had started at the given time.
-func (x *Inline) infos(started time.Time) []crew.Info {
+func (x *Inline) infos(started time.Time) []pool.Info {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	var all []crew.Info
+	var all []pool.Info
 	for n := 1; n <= x.numbers; n++ {
 		if slices.Contains(x.free, n) {
 			continue
 		}
-		w := crew.Info{Worker: n, Name: current.Name, PID: os.Getpid(), Started: started, Done: x.done[n]}
+		w := pool.Info{Worker: n, Name: current.Name, PID: os.Getpid(), Started: started, Done: x.done[n]}
 		if t, ok := x.begun[n]; ok {
 			w.Busy, w.Running, w.Task, w.Func, w.Begun = true, true, t.id, t.fn, t.since
 		}
@@ -283,8 +283,8 @@ func (x *Inline) isRunning(b Batch, i int) bool {
 }
 
 // Stats returns fewer figures than a pool of processes does.
-func (e *inlineEngine) Stats() crew.Stats {
-	s := crew.Stats{Places: e.Size(), Workers: e.Workers(), Queued: len(e.room)}
+func (e *inlineEngine) Stats() pool.Stats {
+	s := pool.Stats{Slots: e.Size(), Workers: e.Workers(), Queued: len(e.room)}
 	s.Serving, s.Started = len(s.Workers), len(s.Workers)
 	for _, w := range s.Workers {
 		if w.Busy {
@@ -295,13 +295,13 @@ func (e *inlineEngine) Stats() crew.Stats {
 }
 
 // Ask queries this process once on behalf of all workers.
-func (e *inlineEngine) Ask(ctx context.Context, question []byte) []crew.Answer {
-	return []crew.Answer{{Worker: 1, PID: os.Getpid(), Data: ask.Answer(ctx, question)}}
+func (e *inlineEngine) Ask(ctx context.Context, question []byte) []pool.Answer {
+	return []pool.Answer{{Worker: 1, PID: os.Getpid(), Data: query.Answer(ctx, question)}}
 }
 
 // soloBatch wraps the batch of a Process to note how its task ends.
 type soloBatch struct {
-	crew.Batch
+	pool.Batch
 	engine *inlineEngine
 }
 

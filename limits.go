@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
 	"github.com/go-multiprocessing/mp/internal/link"
+	"github.com/go-multiprocessing/mp/internal/pool"
 	"github.com/go-multiprocessing/mp/internal/race"
 )
 
@@ -86,29 +86,29 @@ type Enforced struct {
 }
 
 const (
-	leastMemory = 64 << 20
-	leastFiles  = 16
-	mostNice    = 19
-	mostCPUs    = 1024 // the size of the system call's set
+	minMemory = 64 << 20
+	minFiles  = 16
+	maxNice   = 19
+	maxCPUs   = 1024 // the size of the system call's set
 )
 
 func (l Limits) check() error {
 	switch {
-	case l.Memory != 0 && l.Memory < leastMemory:
-		return fmt.Errorf("Limits.Memory is %d bytes: a worker needs %d at least", l.Memory, leastMemory)
-	case l.OpenFiles != 0 && l.OpenFiles < leastFiles:
-		return fmt.Errorf("Limits.OpenFiles is %d: a worker needs %d at least", l.OpenFiles, leastFiles)
-	case slices.ContainsFunc(l.CPUs, func(set []int) bool { return len(set) == 0 || slices.Min(set) < 0 || slices.Max(set) >= mostCPUs }):
+	case l.Memory != 0 && l.Memory < minMemory:
+		return fmt.Errorf("Limits.Memory is %d bytes: a worker needs %d at least", l.Memory, minMemory)
+	case l.OpenFiles != 0 && l.OpenFiles < minFiles:
+		return fmt.Errorf("Limits.OpenFiles is %d: a worker needs %d at least", l.OpenFiles, minFiles)
+	case slices.ContainsFunc(l.CPUs, func(set []int) bool { return len(set) == 0 || slices.Min(set) < 0 || slices.Max(set) >= maxCPUs }):
 		return fmt.Errorf("Limits.CPUs is %v: each element must name processors, from 0", l.CPUs)
-	case l.Nice < 0 || l.Nice > mostNice:
-		return fmt.Errorf("Limits.Nice is %d: it must be 0 to %d", l.Nice, mostNice)
+	case l.Nice < 0 || l.Nice > maxNice:
+		return fmt.Errorf("Limits.Nice is %d: it must be 0 to %d", l.Nice, maxNice)
 	}
 	return nil
 }
 
-// crew returns the limits that the parent sets.
-func (l Limits) crew() crew.Limits {
-	return crew.Limits{Memory: l.Memory, Cgroup: l.Cgroup, CPUs: l.CPUs}
+// apply returns the limits that the parent sets.
+func (l Limits) apply() pool.Limits {
+	return pool.Limits{Memory: l.Memory, Cgroup: l.Cgroup, CPUs: l.CPUs}
 }
 
 // link returns the limits that a worker sets for itself.

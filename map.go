@@ -170,7 +170,7 @@ func (m *mapping[In, Out]) Settle(i int, result []byte, err error) {
 	}
 }
 
-// SettleRun is Settle for elements lo, lo+1, …, all of which have results; see crew.RunSettler.
+// SettleRun is Settle for elements lo, lo+1, …, all of which have results; see pool.RunSettler.
 func (m *mapping[In, Out]) SettleRun(lo int, results [][]byte) {
 	m.f.settledRun(&m.sent, lo, len(results))
 

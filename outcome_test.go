@@ -12,7 +12,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/errtree"
-	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/task"
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
@@ -133,22 +133,22 @@ func forge(b, with []byte) []byte {
 // The caller must get a value or an error, and may allocate memory only in proportion to the
 // received bytes. The next result must be received as it was sent.
 func FuzzOutcome(f *testing.F) {
-	f.Add(uint8(runner.Failed), uint8(0), errtree.Append(nil, errors.Join(os.ErrNotExist, &os.PathError{Op: "open", Path: "x", Err: os.ErrExist})))
-	f.Add(uint8(runner.Panicked), uint8(0), runner.AppendPanic(nil, errors.New("on purpose")))
-	f.Add(uint8(runner.Exited), uint8(0), []byte(nil))
+	f.Add(uint8(task.Failed), uint8(0), errtree.Append(nil, errors.Join(os.ErrNotExist, &os.PathError{Op: "open", Path: "x", Err: os.ErrExist})))
+	f.Add(uint8(task.Panicked), uint8(0), task.AppendPanic(nil, errors.New("on purpose")))
+	f.Add(uint8(task.Exited), uint8(0), []byte(nil))
 	f.Add(uint8(99), uint8(0), []byte("nonsense"))
 	for bit := range 8 {
-		f.Add(uint8(runner.OK), uint8(1<<bit), []byte{})
-		f.Add(uint8(runner.OK), uint8(1<<bit), []byte{0, 0, 1})
-		f.Add(uint8(runner.OK), uint8(1<<bit|2), []byte{20, 0, 1, 0xff, 0xff, 0x80, 0})
+		f.Add(uint8(task.OK), uint8(1<<bit), []byte{})
+		f.Add(uint8(task.OK), uint8(1<<bit), []byte{0, 0, 1})
+		f.Add(uint8(task.OK), uint8(1<<bit|2), []byte{20, 0, 1, 0xff, 0xff, 0x80, 0})
 	}
 
-	f.Add(uint8(runner.OK), uint8(0xff), []byte{})
+	f.Add(uint8(task.OK), uint8(0xff), []byte{})
 	parts := newOutcomeParts(f)
 	var bad *mp.CodecError
 	f.Fuzz(func(t *testing.T, kind, shape uint8, data []byte) {
 		var before, after runtime.MemStats
-		if kind == runner.OK {
+		if kind == task.OK {
 			if shape != 0 {
 				honest := parts.encode(t, shape)
 				defer loseOutcome(honest)

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/ask"
-	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/pool"
+	"github.com/go-multiprocessing/mp/internal/query"
 )
 
 // A Pool runs tasks in worker processes. It is an [Executor]: [Call], [Submit], [Map] and [Stream]
@@ -44,7 +44,7 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	}
 
 	p := &Pool{engine: e, timeout: cfg.Timeout}
-	if c, ok := e.(*crew.Crew); ok {
+	if c, ok := e.(*pool.Pool); ok {
 		p.containment, p.enforced = cfg.containing().holds(), cfg.Limits.enforced(c.CgroupMemory())
 	}
 	children.addPool(p)
@@ -63,7 +63,7 @@ func (p *Pool) Execute(ctx context.Context, function string, b Batch, h Hints) e
 	if h.Timeout == 0 {
 		h.Timeout = p.timeout
 	}
-	return translate(p.engine.Execute(ctx, function, b, crew.Hints(h)))
+	return translate(p.engine.Execute(ctx, function, b, pool.Hints(h)))
 }
 
 // Shutdown accepts no more tasks and waits until all accepted tasks are done. Then each worker runs
@@ -110,8 +110,8 @@ func (p *Pool) Resize(workers int) error {
 	if workers < 1 {
 		return fmt.Errorf("mp: Resize to %d workers: a pool has at least one", workers)
 	}
-	if workers > mostWorkers {
-		return fmt.Errorf("mp: Resize to %d workers: a pool may have %d", workers, mostWorkers)
+	if workers > maxWorkers {
+		return fmt.Errorf("mp: Resize to %d workers: a pool may have %d", workers, maxWorkers)
 	}
 	return p.engine.Resize(workers)
 }
@@ -156,26 +156,26 @@ func (p *Pool) numWorkers() int {
 
 func (p *Pool) isRunning(b Batch, i int) bool { return p.made() && p.engine.Running(b, i) }
 
-func init() { ask.Pool = askPool }
+func init() { query.Pool = askPool }
 
-// askPool sends a query to all workers of a pool. Other packages call it through ask.Pool, so that
-// workers that do not need those packages do not import them.
-func askPool(ctx context.Context, pool any, name string, arg []byte) ([]ask.Reply, error) {
+// askPool sends a query to all workers of a pool. Other packages call it through query.Pool, so
+// that workers that do not need those packages do not import them.
+func askPool(ctx context.Context, pool any, name string, arg []byte) ([]query.Reply, error) {
 	p, ok := pool.(*Pool)
 	if !ok || !p.made() {
 		return nil, errNoPool
 	}
 
-	question, err := ask.Question(name, arg)
+	question, err := query.Question(name, arg)
 	if err != nil {
 		return nil, err
 	}
 
-	var replies []ask.Reply
+	var replies []query.Reply
 	for _, a := range p.engine.Ask(ctx, question) {
-		r := ask.Reply{Worker: a.Worker, PID: a.PID, Err: a.Err}
+		r := query.Reply{Worker: a.Worker, PID: a.PID, Err: a.Err}
 		if r.Err == nil {
-			r.Data, r.Err = ask.Result(a.Data)
+			r.Data, r.Err = query.Result(a.Data)
 		}
 		replies = append(replies, r)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/screen"
+	"github.com/go-multiprocessing/mp/internal/stdio"
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
@@ -180,7 +180,7 @@ type Output struct {
 func NumCPU() int { return sys.NumCPU() }
 
 const (
-	mostWorkers    = 1<<16 - 1 // a task's worker number has 16 bits
+	maxWorkers     = 1<<16 - 1 // a task's worker number has 16 bits
 	defaultBacklog = 4096
 	defaultMessage = 1 << 30
 	defaultGrace   = 250 * time.Millisecond
@@ -197,8 +197,8 @@ func (c PoolConfig) check() error {
 		}
 	}
 
-	if c.Workers > mostWorkers {
-		return bad("Workers is %d: there may be %d", c.Workers, mostWorkers)
+	if c.Workers > maxWorkers {
+		return bad("Workers is %d: there may be %d", c.Workers, maxWorkers)
 	}
 
 	for _, f := range []struct {
@@ -260,10 +260,10 @@ func (c PoolConfig) complete(kind string) (PoolConfig, error) {
 	}
 
 	if c.Output.Stdout == nil {
-		c.Output.Stdout = screen.To(os.Stdout)
+		c.Output.Stdout = stdio.To(os.Stdout)
 	}
 	if c.Output.Stderr == nil {
-		c.Output.Stderr = screen.To(os.Stderr)
+		c.Output.Stderr = stdio.To(os.Stderr)
 	}
 	if c.Output.Logger == nil {
 		c.Output.Logger = slog.Default()

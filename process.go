@@ -7,7 +7,7 @@ import (
 	"syscall"
 
 	"github.com/go-multiprocessing/mp/internal/cause"
-	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/pool"
 )
 
 // A Process runs one function once, in a process of its own. [NewProcess] creates it. A Process is
@@ -28,7 +28,7 @@ type Process[Out any] struct {
 	state  processState
 	engine engine
 	pid    int
-	death  crew.Death
+	death  pool.Death
 	result *Future[Out]
 	left   error // names a killed process that has not ended
 	closed bool
@@ -124,8 +124,8 @@ func (p *Process[Out]) Start() error {
 		return fmt.Errorf("mp: the process %s was started before: make another to run the function again", p.name)
 	}
 
-	died := make(chan crew.Death, 1)
-	e, err := p.newEngine(func(d crew.Death) { died <- d })
+	died := make(chan pool.Death, 1)
+	e, err := p.newEngine(func(d pool.Death) { died <- d })
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (c ProcessConfig) pool() PoolConfig {
 }
 
 // newEngine starts the engine that runs the process. The engine calls onEnd when the process ends.
-func (p *Process[Out]) newEngine(onEnd func(crew.Death)) (engine, error) {
+func (p *Process[Out]) newEngine(onEnd func(pool.Death)) (engine, error) {
 	cfg, err := p.cfg.pool().complete("ProcessConfig")
 	if err != nil {
 		return nil, err
@@ -304,11 +304,11 @@ func (p *Process[Out]) newEngine(onEnd func(crew.Death)) (engine, error) {
 type soloExecutor struct{ engine engine }
 
 func (s soloExecutor) Execute(ctx context.Context, function string, b Batch, h Hints) error {
-	return translate(s.engine.Execute(ctx, function, b, crew.Hints(h)))
+	return translate(s.engine.Execute(ctx, function, b, pool.Hints(h)))
 }
 
 // follow waits for the end of the process and records its result and exit status.
-func (p *Process[Out]) follow(f *Future[Out], died <-chan crew.Death) {
+func (p *Process[Out]) follow(f *Future[Out], died <-chan pool.Death) {
 	<-f.Done()
 	// The process exits by itself after its task. Shutdown ends it if it got no task, for instance
 	// because the argument could not be encoded.

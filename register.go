@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/task"
 )
 
 // Register makes f callable in worker processes. The function's name in all processes is the import
@@ -186,7 +186,7 @@ type function interface {
 	Name() string
 	check() error
 	wire() link.FuncID
-	runner() runner.Handler
+	handler() task.Handler
 }
 
 // A registry is a set of functions.

@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 )
 
 // sent holds the files and moving objects in the encoded arguments of a batch, until their elements
@@ -15,7 +15,7 @@ type sent struct {
 }
 
 type sentItems struct {
-	files  []uint64 // numbers from share.SendFile
+	files  []uint64 // numbers from objects.SendFile
 	movers []codec.Mover
 }
 
@@ -48,7 +48,7 @@ func (s *sent) recall(i int) { s.take(i).recall() }
 
 // lose releases the items. They may have been sent, but no process will receive them.
 func (items sentItems) lose() {
-	share.ForgetFiles(items.files)
+	objects.ForgetFiles(items.files)
 	for _, m := range items.movers {
 		m.Lose()
 	}
@@ -56,7 +56,7 @@ func (items sentItems) lose() {
 
 // recall takes back the items, which were not sent.
 func (items sentItems) recall() {
-	share.ForgetFiles(items.files)
+	objects.ForgetFiles(items.files)
 	for _, m := range items.movers {
 		m.Return()
 	}

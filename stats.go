@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/pool"
 )
 
 // Stats describes the state of a pool and what has happened to its workers. Its String method
@@ -73,7 +73,7 @@ func (p *Pool) Stats() Stats {
 
 	s := p.engine.Stats()
 	stats := Stats{
-		Workers: s.Places, Serving: s.Serving, Busy: s.Busy, Spares: s.Spares, Queued: s.Queued,
+		Workers: s.Slots, Serving: s.Serving, Busy: s.Busy, Spares: s.Spares, Queued: s.Queued,
 		Started: s.Started, Recycled: s.Recycled, Died: s.Died,
 		Containment: p.containment, Enforced: p.enforced,
 	}
@@ -236,11 +236,11 @@ type WorkerStats struct {
 	Peak int64 // the largest RSS so far; 0 if unknown
 }
 
-func newStartFailure(f crew.Failing) StartFailure {
+func newStartFailure(f pool.Failing) StartFailure {
 	return StartFailure{Worker: f.Worker, Attempts: f.Attempts, Since: f.Since, Why: f.Why.Error()}
 }
 
-func newWorkerInfo(w crew.Info) WorkerInfo {
+func newWorkerInfo(w pool.Info) WorkerInfo {
 	info := WorkerInfo{Worker: w.Worker, PID: w.PID, State: WorkerIdle, Started: w.Started}
 	if w.Busy {
 		info.State = WorkerBusy
@@ -251,7 +251,7 @@ func newWorkerInfo(w crew.Info) WorkerInfo {
 	return info
 }
 
-func newWorkerStats(w crew.Info) WorkerStats {
+func newWorkerStats(w pool.Info) WorkerStats {
 	return WorkerStats{
 		WorkerInfo: newWorkerInfo(w),
 		Begun:      w.Begun, Done: w.Done, Before: w.Before,

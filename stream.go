@@ -178,7 +178,7 @@ func (b *streamBatch[In, Out]) Settle(i int, result []byte, err error) {
 	b.s.put(r)
 }
 
-// SettleRun is Settle for elements lo, lo+1, …, all of which have results; see crew.RunSettler.
+// SettleRun is Settle for elements lo, lo+1, …, all of which have results; see pool.RunSettler.
 func (b *streamBatch[In, Out]) SettleRun(lo int, results [][]byte) {
 	b.settled(lo, len(results))
 	rs := make([]streamed[Out], len(results))

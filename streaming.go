@@ -72,9 +72,9 @@ const (
 	slowRound = 40 * time.Millisecond
 	maxWindow = 1 << 16
 
-	// mostUnsent is how many bytes of early arguments may wait for workers before the feeder stops
+	// maxUnsent is how many bytes of early arguments may wait for workers before the feeder stops
 	// reading.
-	mostUnsent = 16 << 20
+	maxUnsent = 16 << 20
 )
 
 // adapt adapts the window to the pace, given the number of results consumed so far.
@@ -209,7 +209,7 @@ func (s *streaming[In, Out]) note(v In, e *earlyArgument, err error) (added, mor
 	}
 	s.read++
 
-	for (s.read-s.taken >= s.window.size || s.unsent >= mostUnsent) && !s.over() {
+	for (s.read-s.taken >= s.window.size || s.unsent >= maxUnsent) && !s.over() {
 		s.feed.Wait()
 	}
 

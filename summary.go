@@ -8,17 +8,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/shield"
+	"github.com/go-multiprocessing/mp/internal/protect"
 )
 
 const (
-	mostSummary = 80 // maximum size in bytes
-	mostItems   = 4  // maximum number of items of a slice, a map or a struct
-	mostNested  = 8  // maximum nesting of values that stand for others
+	maxSummary = 80 // maximum size in bytes
+	maxItems   = 4  // maximum number of items of a slice, a map or a struct
+	maxNested  = 8  // maximum nesting of values that stand for others
 
-	// summaryPatience is how long the methods of one value may take. The goroutine that asks for
+	// summaryTimeout is how long the methods of one value may take. The goroutine that asks for
 	// the summary also serves other tasks.
-	summaryPatience = 100 * time.Millisecond
+	summaryTimeout = 100 * time.Millisecond
 )
 
 // summary describes a value in a few words. If the value, or a part of it, has a method that says
@@ -28,20 +28,20 @@ func summary(v any) string {
 	text := make(chan string, 1)
 	go func() {
 		var s summarizer
-		if err := shield.Call(func() error { s.value(reflect.ValueOf(v), 0); return nil }); err != nil {
+		if err := protect.Call(func() error { s.value(reflect.ValueOf(v), 0); return nil }); err != nil {
 			text <- unshown(reflect.TypeOf(v))
 			return
 		}
 		text <- s.String()
 	}()
 
-	patience := time.NewTimer(summaryPatience)
-	defer patience.Stop()
+	timeout := time.NewTimer(summaryTimeout)
+	defer timeout.Stop()
 
 	select {
 	case t := <-text:
 		return shorten(t)
-	case <-patience.C:
+	case <-timeout.C:
 		return unshown(reflect.TypeOf(v))
 	}
 }
@@ -50,10 +50,10 @@ func summary(v any) string {
 func unshown(t reflect.Type) string { return shorten(fmt.Sprint(t)) }
 
 func shorten(text string) string {
-	if len(text) <= mostSummary {
+	if len(text) <= maxSummary {
 		return text
 	}
-	return strings.ToValidUTF8(text[:mostSummary], "") + "…"
+	return strings.ToValidUTF8(text[:maxSummary], "") + "…"
 }
 
 type summarizer struct{ strings.Builder }
@@ -61,9 +61,9 @@ type summarizer struct{ strings.Builder }
 func (s *summarizer) value(v reflect.Value, depth int) {
 	const deepest = 3
 	switch {
-	case s.Len() > mostSummary:
+	case s.Len() > maxSummary:
 		return
-	case depth > mostNested: // the value of a LogValuer may contain the LogValuer
+	case depth > maxNested: // the value of a LogValuer may contain the LogValuer
 		s.WriteString("…")
 		return
 	case s.itself(v, depth):
@@ -159,7 +159,7 @@ func (s *summarizer) shown(v any, depth int) {
 // logValue shows the value of a LogValuer, which may contain other LogValuers.
 func (s *summarizer) logValue(v slog.Value, depth int) {
 	switch {
-	case depth > mostNested:
+	case depth > maxNested:
 		s.WriteString("…")
 	case v.Kind() == slog.KindGroup:
 		attrs := v.Group()
@@ -178,7 +178,7 @@ func (s *summarizer) logValue(v slog.Value, depth int) {
 
 // line writes text on one line, because the table of Stats has no room for more.
 func (s *summarizer) line(text string) {
-	text = text[:min(len(text), 2*mostSummary)]
+	text = text[:min(len(text), 2*maxSummary)]
 	s.WriteString(strings.Map(func(r rune) rune {
 		if r < ' ' || r == '\u007f' {
 			return ' '
@@ -188,8 +188,8 @@ func (s *summarizer) line(text string) {
 }
 
 func (s *summarizer) text(t string) {
-	if len(t) > mostSummary {
-		s.WriteString(strconv.Quote(strings.ToValidUTF8(t[:mostSummary/2], "")))
+	if len(t) > maxSummary {
+		s.WriteString(strconv.Quote(strings.ToValidUTF8(t[:maxSummary/2], "")))
 		fmt.Fprintf(s, "… (%d bytes)", len(t))
 		return
 	}
@@ -225,13 +225,13 @@ func (s *summarizer) parts(v reflect.Value, depth int) {
 
 func (s *summarizer) list(n int, item func(i int)) {
 	s.WriteString("{")
-	for i := range min(n, mostItems) {
+	for i := range min(n, maxItems) {
 		if i > 0 {
 			s.WriteString(" ")
 		}
 		item(i)
 	}
-	if n > mostItems {
+	if n > maxItems {
 		fmt.Fprintf(s, " … (%d)", n)
 	}
 	s.WriteString("}")

@@ -117,7 +117,7 @@ func TestSummary(t *testing.T) {
 	}
 
 	for _, v := range []any{strings.Repeat("ä", 1000), strings.Repeat("a\xff", 1000), []any{strings.Repeat("long ", 10), strings.Repeat("longer ", 10), 1}} {
-		if got := summary(v); len(got) > mostSummary+20 || !utf8.ValidString(got) || !strings.Contains(got, "…") {
+		if got := summary(v); len(got) > maxSummary+20 || !utf8.ValidString(got) || !strings.Contains(got, "…") {
 			t.Errorf("%d bytes: %q", len(got), got)
 		}
 	}

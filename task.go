@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/task"
 )
 
 // A Task is a call of a registered function that has not been made yet: the function and its
@@ -14,7 +14,7 @@ type Task interface {
 	Name() string
 
 	// bind encodes the argument. files are the numbers of the files in it. The caller must pass
-	// them to share.ForgetFiles when they are no longer needed.
+	// them to objects.ForgetFiles when they are no longer needed.
 	bind() (b link.Bound, files []uint64, err error)
 }
 
@@ -67,6 +67,6 @@ type TaskInfo struct {
 // CurrentTask returns the task to which ctx belongs. ctx must be the context of a task or derived
 // from it; otherwise ok is false. CurrentTask does not allocate.
 func CurrentTask(ctx context.Context) (info TaskInfo, ok bool) {
-	i, ok := runner.InfoFrom(ctx)
+	i, ok := task.InfoFrom(ctx)
 	return TaskInfo{ID: i.ID, Attempt: int(i.Attempt), Worker: int(i.Worker)}, ok
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/go-multiprocessing/mp/internal/crew"
+	"github.com/go-multiprocessing/mp/internal/pool"
 )
 
 // A WorkerError is the error of the task that was running when its worker died. The task may have
@@ -119,7 +119,7 @@ func firstWords(stderr string) string {
 	last := ""
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
-		if crew.BeginsCrash(line) {
+		if pool.BeginsCrash(line) {
 			return line
 		}
 		if line != "" {
@@ -130,7 +130,7 @@ func firstWords(stderr string) string {
 }
 
 // workerError translates a Death and finds the reason for it.
-func workerError(d *crew.Death) *WorkerError {
+func workerError(d *pool.Death) *WorkerError {
 	return &WorkerError{
 		Worker: d.Worker, Process: d.Single, PID: d.PID, Func: d.Func, Reason: reasonOf(d),
 		ExitCode: d.Status.ExitCode, Signal: d.Status.Signal,
@@ -139,7 +139,7 @@ func workerError(d *crew.Death) *WorkerError {
 }
 
 // causeOf returns why mp killed the worker, and adds errStuck if the process has not ended.
-func causeOf(d *crew.Death) error {
+func causeOf(d *pool.Death) error {
 	switch {
 	case !d.Status.Stuck:
 		return d.Cause
@@ -152,13 +152,13 @@ func causeOf(d *crew.Death) error {
 
 var errStuck = errors.New("SIGKILL has not ended it: it waits in the kernel, or is another user's")
 
-func reasonOf(d *crew.Death) Reason {
+func reasonOf(d *pool.Death) Reason {
 	switch {
 	case errors.Is(d.Cause, context.DeadlineExceeded):
 		return ReasonDeadline
-	case errors.Is(d.Cause, crew.ErrMemory):
+	case errors.Is(d.Cause, pool.ErrMemory):
 		return ReasonOutOfMemory
-	case errors.Is(d.Cause, crew.ErrCorrupt):
+	case errors.Is(d.Cause, pool.ErrProtocol):
 		return ReasonCorrupt
 	case d.Cause != nil:
 		return ReasonCancelled
@@ -183,7 +183,7 @@ func reasonOf(d *crew.Death) Reason {
 // end the process. The runtime ends a process with status 2, or by SIGABRT if GOTRACEBACK or
 // debug.SetTraceback is "crash". os.Exit(2) and a signal from another process end it the same way,
 // but report nothing.
-func reported(d *crew.Death) Reason {
+func reported(d *pool.Death) Reason {
 	if d.Status.ExitCode != 2 && !d.Status.Lost && d.Status.Signal != syscall.SIGABRT && !isFault(d.Status.Signal) {
 		return ""
 	}
@@ -191,11 +191,11 @@ func reported(d *crew.Death) Reason {
 	reason := Reason("")
 	for line := range strings.Lines(d.Stderr) {
 		switch {
-		case crew.BeginsOutOfMemory(line):
+		case pool.BeginsOutOfMemory(line):
 			return ReasonOutOfMemory
 		case isFault(d.Status.Signal) && strings.HasPrefix(line, "panic:"):
 			// A program may log such a line and go on.
-		case crew.BeginsCrash(line):
+		case pool.BeginsCrash(line):
 			reason = ReasonFatal
 		}
 	}

@@ -77,12 +77,12 @@ func (h *helper) median(format string, args ...any) (float64, error) {
 	return median(figures), nil
 }
 
-const patience = 5 * time.Second
+const helperExitTimeout = 5 * time.Second
 
 // close ends the helper, and kills it if it does not end.
 func (h *helper) close() {
 	_ = h.in.Close()
-	kill := time.AfterFunc(patience, func() { _ = h.cmd.Cancel() })
+	kill := time.AfterFunc(helperExitTimeout, func() { _ = h.cmd.Cancel() })
 	defer kill.Stop()
 	_ = h.cmd.Wait()
 }

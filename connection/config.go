@@ -72,8 +72,8 @@ const MinKey = 16
 
 const (
 	defaultMemory        = 1 << 30 // for all unreceived messages
-	leastConns           = 16
-	mostConns            = 1024
+	minConns             = 16
+	maxConns             = 1024
 	defaultMaxHandshakes = 256
 	defaultHandshake     = 10 * time.Second
 )
@@ -108,7 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 
 	if c.MaxConns == 0 {
-		c.MaxConns = min(max(defaultMemory/c.MaxMessage, leastConns), mostConns)
+		c.MaxConns = min(max(defaultMemory/c.MaxMessage, minConns), maxConns)
 	}
 	if c.MaxHandshakes == 0 {
 		c.MaxHandshakes = defaultMaxHandshakes

@@ -30,9 +30,9 @@ type handshake struct {
 
 func (a *handshakes) init(most int) { a.most, a.left = most, make(chan struct{}, 1) }
 
-// leastTime is how long a handshake keeps its place. Otherwise a flood would drop an honest peer
+// minTime is how long a handshake keeps its place. Otherwise a flood would drop an honest peer
 // before it can answer. Peers meanwhile wait in the kernel's backlog.
-const leastTime = 250 * time.Millisecond
+const minTime = 250 * time.Millisecond
 
 var errDropped = errors.New("connection: the handshake was dropped to make room for another one; see Config.MaxHandshakes")
 
@@ -64,8 +64,8 @@ func (a *handshakes) tryEnter(c net.Conn) (h *handshake, dropped net.Conn, wait 
 	now := time.Now()
 	if a.all.Len() >= a.most {
 		oldest := a.all.Front().Value.(*handshake)
-		if age := now.Sub(oldest.since); age < leastTime {
-			return nil, nil, leastTime - age
+		if age := now.Sub(oldest.since); age < minTime {
+			return nil, nil, minTime - age
 		}
 		a.remove(oldest)
 		oldest.dropped = true

@@ -120,7 +120,7 @@ func (l *Listener[T]) serve() {
 		case err != nil: // for example, there are no more descriptors
 			l.cfg.Logger.Error("mp: a connection cannot be accepted", "listener", l.Addr().String(), "error", err)
 			select {
-			case <-time.After(patience):
+			case <-time.After(acceptRetryDelay):
 			case <-l.ctx.Done():
 				return
 			}
@@ -140,8 +140,8 @@ func (l *Listener[T]) serve() {
 	}
 }
 
-// patience is how long to wait after the system has failed to accept.
-const patience = 50 * time.Millisecond
+// acceptRetryDelay is how long to wait after the system has failed to accept.
+const acceptRetryDelay = 50 * time.Millisecond
 
 // greet performs the handshake and hands the connection to Accept.
 func (l *Listener[T]) greet(h *handshake) {

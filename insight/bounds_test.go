@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/go-multiprocessing/mp/internal/ask"
+	"github.com/go-multiprocessing/mp/internal/query"
 )
 
 // message returns a field of a protobuf message whose value is a message or a list of numbers.
@@ -42,13 +42,13 @@ func pack(t testing.TB, head, part []byte, n int) []byte {
 }
 
 // heapOf returns an honest worker's answer.
-func heapOf(t testing.TB, worker int) ask.Reply {
+func heapOf(t testing.TB, worker int) query.Reply {
 	t.Helper()
 	data, err := answer(t.Context(), wanted{Name: "heap"}.encode())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ask.Reply{Worker: worker, PID: 1000 + worker, Data: data}
+	return query.Reply{Worker: worker, PID: 1000 + worker, Data: data}
 }
 
 // honest reports whether a profile contains the part of worker 2.
@@ -75,7 +75,7 @@ func TestKinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		merged, err := merging(t.Context(), what, []ask.Reply{{Worker: 1, Data: data}, {Worker: 2, Data: data}})
+		merged, err := merging(t.Context(), what, []query.Reply{{Worker: 1, Data: data}, {Worker: 2, Data: data}})
 		if merged == nil || err != nil {
 			t.Errorf("%+v: %v", what, err)
 		}
@@ -104,7 +104,7 @@ func TestForgedProfiles(t *testing.T) {
 		"cut":      pack(t, nil, []byte{2<<3 | 2, 0xff, 0xff, 0xff, 0x7f}, 1),
 		"another":  pack(t, strangers, message(2, 16, 1), 10),
 	} {
-		replies := []ask.Reply{{Worker: 1, PID: 1001, Data: data}, heapOf(t, 2)}
+		replies := []query.Reply{{Worker: 1, PID: 1001, Data: data}, heapOf(t, 2)}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		merged, err := merging(t.Context(), wanted{Name: "heap"}, replies)
@@ -135,8 +135,8 @@ func TestNoWordOnOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Data = forged.Bytes()
-	merged, err := merging(t.Context(), wanted{Name: "heap"}, []ask.Reply{r, heapOf(t, 2)})
-	if err != nil || merged.DropFrames+merged.KeepFrames != "" || len(merged.Comments) > 0 || merged.DurationNanos > int64(patience) {
+	merged, err := merging(t.Context(), wanted{Name: "heap"}, []query.Reply{r, heapOf(t, 2)})
+	if err != nil || merged.DropFrames+merged.KeepFrames != "" || len(merged.Comments) > 0 || merged.DurationNanos > int64(answerTimeout) {
 		t.Errorf("%v: %q %q %q %d", err, merged.DropFrames, merged.KeepFrames, merged.Comments, merged.DurationNanos)
 	}
 }
@@ -165,7 +165,7 @@ func TestContextEndsMeanwhile(t *testing.T) {
 		t.Errorf("%v, after %d bytes", err, all)
 	}
 
-	replies := []ask.Reply{heapOf(t, 1), heapOf(t, 2), heapOf(t, 3)}
+	replies := []query.Reply{heapOf(t, 1), heapOf(t, 2), heapOf(t, 3)}
 	all := &ending{t.Context(), 1 << 30}
 	if p, err := merge(all, wanted{Name: "heap"}, replies); p == nil || err != nil {
 		t.Fatal(err)

@@ -10,12 +10,12 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/go-multiprocessing/mp"
-	"github.com/go-multiprocessing/mp/internal/ask"
+	"github.com/go-multiprocessing/mp/internal/query"
 )
 
-// patience is how long a worker may take to answer, in addition to the time that it measures. A
-// stopped worker never answers.
-const patience = 10 * time.Second
+// answerTimeout is how long a worker may take to answer, in addition to the time that it measures.
+// A stopped worker never answers.
+const answerTimeout = 10 * time.Second
 
 // CPUProfile takes a CPU profile of all workers of the pool that are in service, for the duration
 // d, and writes it to w, gzipped, for go tool pprof. It includes time spent in C. Each sample has
@@ -55,12 +55,12 @@ func Profile(ctx context.Context, pool *mp.Pool, name string, w io.Writer) error
 func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error {
 	limited, cancel := context.WithTimeout(ctx, what.limit())
 	defer cancel()
-	replies, err := ask.Pool(limited, pool, question, what.encode())
+	replies, err := query.Pool(limited, pool, question, what.encode())
 	if err == nil && len(replies) == 0 { // the pool may be new
 		if err := pool.Ready(limited); err != nil {
 			return fmt.Errorf("mp/insight: the pool has no workers in service: %w", err)
 		}
-		replies, err = ask.Pool(limited, pool, question, what.encode())
+		replies, err = query.Pool(limited, pool, question, what.encode())
 	}
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (w writer) Write(b []byte) (int, error) {
 
 // merging runs merge in a goroutine, which it leaves behind when ctx ends: a step of merge takes at
 // most a second, but cannot be interrupted.
-func merging(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Profile, error) {
+func merging(ctx context.Context, what wanted, replies []query.Reply) (*profile.Profile, error) {
 	type result struct {
 		merged *profile.Profile
 		err    error
@@ -120,7 +120,7 @@ func merging(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Pr
 
 // merge merges the profiles that have arrived. It returns nil if there are none. A missing part is
 // an error, or a comment in the profile if its worker has ended.
-func merge(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Profile, error) {
+func merge(ctx context.Context, what wanted, replies []query.Reply) (*profile.Profile, error) {
 	var all merger
 	var missing []string
 	var errs []error
@@ -134,7 +134,7 @@ func merge(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Prof
 		}
 
 		switch {
-		case errors.Is(err, ask.ErrEnded):
+		case errors.Is(err, query.ErrEnded):
 			missing = append(missing, fmt.Sprintf("worker %d (pid %d) ended meanwhile: nothing of it is here", r.Worker, r.PID))
 		case err != nil:
 			errs = append(errs, fmt.Errorf("mp/insight: worker %d (pid %d): %w", r.Worker, r.PID, err))
@@ -157,7 +157,7 @@ func merge(ctx context.Context, what wanted, replies []ask.Reply) (*profile.Prof
 }
 
 // part returns a worker's profile with its labels.
-func part(ctx context.Context, what wanted, r ask.Reply) (*profile.Profile, error) {
+func part(ctx context.Context, what wanted, r query.Reply) (*profile.Profile, error) {
 	if r.Err != nil {
 		return nil, r.Err
 	}

@@ -13,13 +13,13 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/go-multiprocessing/mp/internal/ask"
+	"github.com/go-multiprocessing/mp/internal/query"
 )
 
 // question is the name of the request to workers.
 const question = "insight.profile"
 
-func init() { ask.Handle(question, answer) }
+func init() { query.Handle(question, answer) }
 
 // wanted is a CPU profile, or a profile by name.
 type wanted struct {
@@ -46,7 +46,7 @@ func (w wanted) types() []string {
 }
 
 // limit returns how long workers have to answer.
-func (w wanted) limit() time.Duration { return min(w.CPU, math.MaxInt64-patience) + patience }
+func (w wanted) limit() time.Duration { return min(w.CPU, math.MaxInt64-answerTimeout) + answerTimeout }
 
 // check returns an error if a profile is not of the wanted kind, since it could not be merged with
 // the others. It clears the fields with which one worker's profile could change how others are

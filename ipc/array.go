@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -52,7 +52,7 @@ func NewArray[T any](n int, opts ...Option) (*Array[T], error) {
 const maxBytes = 1 << 46
 
 // use sets a to an object, whose cell the given function makes or opens if the object is small.
-func (a *array[T]) use(o *share.Object, n int, cell func(xsync.Memory) *xsync.Cell) {
+func (a *array[T]) use(o *objects.Object, n int, cell func(xsync.Memory) *xsync.Cell) {
 	a.data = shm.Slice[T](o.Data())[:n:n]
 	if o.Small() {
 		a.cell = cell(o.Memory())
@@ -68,7 +68,7 @@ func (a *array[T]) encode(b []byte) ([]byte, error) {
 
 var errNoArray = errors.New("mp: no handle of an Array")
 
-func (a *array[T]) open(o *share.Object, rest []byte) error {
+func (a *array[T]) open(o *objects.Object, rest []byte) error {
 	if len(rest) != 16 || fixedType[T]() != nil {
 		return errNoArray
 	}
@@ -76,7 +76,7 @@ func (a *array[T]) open(o *share.Object, rest []byte) error {
 		return fmt.Errorf("mp: a shared object of another type than %v", reflect.TypeFor[T]())
 	}
 	n, size := binary.LittleEndian.Uint64(rest), uint64(reflect.TypeFor[T]().Size())
-	if n == 0 || n > uint64(len(o.Data()))/size || o.Loose() {
+	if n == 0 || n > uint64(len(o.Data()))/size || o.Shrinkable() {
 		return errNoArray
 	}
 	a.use(o, int(n), xsync.OpenCell)
@@ -131,9 +131,9 @@ func (a *Array[T]) View(f func([]T) error) error {
 }
 
 const (
-	// mostThin is the size in bytes up to which Copy copies an Array of another process in any
+	// maxThin is the size in bytes up to which Copy copies an Array of another process in any
 	// case.
-	mostThin = 64 << 20
+	maxThin = 64 << 20
 	// thin is how many times as large as what was written a larger Array may be.
 	thin = 8
 )
@@ -148,7 +148,7 @@ const (
 func (a *Array[T]) Copy() (elements []T, err error) {
 	err = a.View(func(s []T) error {
 		n := len(shm.Bytes(s))
-		if n <= mostThin || !a.in.obj.Foreign() {
+		if n <= maxThin || !a.in.obj.Foreign() {
 			elements = append([]T(nil), s...)
 			return nil
 		}

@@ -8,7 +8,7 @@ import (
 	"reflect"
 	"sync/atomic"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -48,7 +48,7 @@ func (*atomicNumber[T]) encode(b []byte) ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), nil
 }
 
-func (a *atomicNumber[T]) open(o *share.Object, rest []byte) error {
+func (a *atomicNumber[T]) open(o *objects.Object, rest []byte) error {
 	if len(rest) != 8 {
 		return errors.New("mp: no handle of an Atomic")
 	}

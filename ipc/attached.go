@@ -4,7 +4,7 @@ import (
 	"sync"
 	"weak"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -24,7 +24,7 @@ type objectKey struct {
 	gen     uint32
 }
 
-func keyOf(t share.Token) objectKey { return objectKey{t.Segment, t.Offset, t.Gen} }
+func keyOf(t objects.Token) objectKey { return objectKey{t.Segment, t.Offset, t.Gen} }
 
 // weakRef returns a function that returns p, or nil when p is no longer reachable.
 func weakRef[T any](p *T) func() any {
@@ -38,7 +38,7 @@ func weakRef[T any](p *T) func() any {
 }
 
 // add adds an object of this process. The canonical pointer is weak.
-func (t *attachedTable) add(o *share.Object, canonical func() any) {
+func (t *attachedTable) add(o *objects.Object, canonical func() any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if key := keyOf(o.Name()); t.known[key] == nil {
@@ -46,7 +46,7 @@ func (t *attachedTable) add(o *share.Object, canonical func() any) {
 	}
 }
 
-func (t *attachedTable) forget(o *share.Object) {
+func (t *attachedTable) forget(o *objects.Object) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.known, keyOf(o.Name()))
@@ -54,7 +54,7 @@ func (t *attachedTable) forget(o *share.Object) {
 
 // pointer returns the canonical pointer to the object that a token names, or nil if this process
 // has none. The caller holds the lock.
-func (t *attachedTable) pointer(token share.Token) any {
+func (t *attachedTable) pointer(token objects.Token) any {
 	if known := t.known[keyOf(token)]; known != nil {
 		return known()
 	}
@@ -63,7 +63,7 @@ func (t *attachedTable) pointer(token share.Token) any {
 
 // objectOf returns the object that a token names, or nil if this process does not have it. The
 // caller holds the lock.
-func (t *attachedTable) objectOf(token share.Token) *share.Object {
+func (t *attachedTable) objectOf(token objects.Token) *objects.Object {
 	if p := t.pointer(token); p != nil {
 		return p.(sharer).shared().obj
 	}
@@ -72,7 +72,7 @@ func (t *attachedTable) objectOf(token share.Token) *share.Object {
 
 // dropIfUnused runs when an object that this process has attached is no longer reachable here. An
 // object that this process owns by now stays open until Close.
-func (t *attachedTable) dropIfUnused(o *share.Object) {
+func (t *attachedTable) dropIfUnused(o *objects.Object) {
 	t.mu.Lock()
 	key := keyOf(o.Name())
 	if known := t.known[key]; known != nil && known() == nil {
@@ -89,7 +89,7 @@ func (t *attachedTable) dropIfUnused(o *share.Object) {
 // the result cannot be decoded. If this process has the object from elsewhere, the process becomes
 // its owner instead.
 func loseObject(ticket []byte) {
-	t, _, err := share.ParseToken(ticket, share.KindOf(ticket))
+	t, _, err := objects.ParseToken(ticket, objects.KindOf(ticket))
 	if err != nil || !t.Owned {
 		return
 	}
@@ -98,7 +98,7 @@ func loseObject(ticket []byte) {
 	defer attached.mu.Unlock()
 	obj := attached.objectOf(t)
 	if obj == nil {
-		if obj, err = share.Meet(t); err != nil {
+		if obj, err = objects.Attach(t); err != nil {
 			return
 		}
 	}

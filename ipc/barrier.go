@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -25,7 +25,7 @@ type barrier struct {
 
 func (*barrier) kind() xsync.Kind { return xsync.KindBarrier }
 
-func (b *barrier) open(o *share.Object, _ []byte) error {
+func (b *barrier) open(o *objects.Object, _ []byte) error {
 	b.x = xsync.OpenBarrier(o.Memory())
 	return nil
 }

@@ -10,15 +10,15 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
 // block is the memory of slabs and of messages: a segment, and a head that says which process has
 // it.
 type block struct {
-	head, data *share.Object
-	held       *xsync.Held
+	head, data *objects.Object
+	held       *xsync.Ownership
 	made       bool // whether this process made it, and uses it again
 	uses       int  // how often this process has used it
 	seen       int  // uses at the last sweep
@@ -35,14 +35,14 @@ type block struct {
 // carryIn keeps the block alive while it may be in messages that lie in an object, whichever
 // process dies, until the object ends. Only the first call for an object costs something, so that a
 // flow of blocks is cheap.
-func (b *block) carryIn(in *share.Object) error {
+func (b *block) carryIn(in *objects.Object) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	segment := in.Name().Segment
 	if b.carriedIn[segment] {
 		return nil
 	}
-	if err := in.CarryHeld(b.head, b.data); err != nil {
+	if err := in.CarryOwned(b.head, b.data); err != nil {
 		return err
 	}
 	if b.carriedIn == nil {
@@ -136,24 +136,24 @@ func (s *blockStore) hold(b *block, trip uint32) *holding {
 }
 
 func newBlock(size int) (*block, error) {
-	head, err := share.New(xsync.KindHeld, xsync.Small, false)
+	head, err := objects.New(xsync.KindOwnership, xsync.Small, false)
 	if err != nil {
 		return nil, err
 	}
-	data, err := share.New(xsync.KindData, size, true)
+	data, err := objects.New(xsync.KindData, size, true)
 	if err != nil {
 		head.Close()
 		return nil, err
 	}
 
-	b := &block{head: head, data: data, held: xsync.NewHeld(head.Memory()), made: true}
+	b := &block{head: head, data: data, held: xsync.NewOwnership(head.Memory()), made: true}
 	t := data.Name()
 	for i, n := range b.held.Notes() {
 		n.Store([]uint64{t.Segment, uint64(size), uint64(t.Gen)}[i])
 	}
 
-	head.Made()
-	data.Made()
+	head.Ready()
+	data.Ready()
 	return b, nil
 }
 
@@ -167,7 +167,7 @@ func (s *blockStore) arrive(ticket []byte) (*holding, error) {
 }
 
 // settle lets a block, which this process has let go on a trip, go for good.
-func (s *blockStore) settle(head share.Token, trip uint32) {
+func (s *blockStore) settle(head objects.Token, trip uint32) {
 	s.mu.Lock()
 	b := s.known[keyOf(head)]
 	s.mu.Unlock()
@@ -176,8 +176,8 @@ func (s *blockStore) settle(head share.Token, trip uint32) {
 	}
 }
 
-func parseTicket(ticket []byte) (head share.Token, trip uint32, err error) {
-	head, rest, err := share.ParseToken(ticket, xsync.KindHeld)
+func parseTicket(ticket []byte) (head objects.Token, trip uint32, err error) {
+	head, rest, err := objects.ParseToken(ticket, xsync.KindOwnership)
 	if err == nil {
 		trip = binary.LittleEndian.Uint32(rest[2:])
 	}
@@ -185,7 +185,7 @@ func parseTicket(ticket []byte) (head share.Token, trip uint32, err error) {
 }
 
 // know attaches a block, if there is one.
-func (s *blockStore) know(head share.Token) {
+func (s *blockStore) know(head objects.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.meet(head); err == nil {
@@ -194,7 +194,7 @@ func (s *blockStore) know(head share.Token) {
 }
 
 // arriveAt takes the block with a head that is on a trip.
-func (s *blockStore) arriveAt(head share.Token, trip uint32) (*holding, error) {
+func (s *blockStore) arriveAt(head objects.Token, trip uint32) (*holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, err := s.meet(head)
@@ -208,7 +208,7 @@ func (s *blockStore) arriveAt(head share.Token, trip uint32) (*holding, error) {
 }
 
 // meet returns the block with a head. The caller holds the lock.
-func (s *blockStore) meet(head share.Token) (*block, error) {
+func (s *blockStore) meet(head objects.Token) (*block, error) {
 	b := s.known[keyOf(head)]
 	if b != nil {
 		if !b.data.Gone() {
@@ -217,15 +217,15 @@ func (s *blockStore) meet(head share.Token) (*block, error) {
 		s.drop(b)
 	}
 
-	h, err := share.Meet(head)
+	h, err := objects.Attach(head)
 	if err != nil {
 		return nil, err
 	}
 
-	b = &block{head: h, held: xsync.OpenHeld(h.Memory())}
+	b = &block{head: h, held: xsync.OpenOwnership(h.Memory())}
 	notes := b.held.Notes()
-	b.data, err = share.Meet(share.Token{Segment: notes[0].Load(), Size: notes[1].Load(), Gen: uint32(notes[2].Load()), Kind: xsync.KindData})
-	if err == nil && (b.data.Loose() || b.data.Small()) {
+	b.data, err = objects.Attach(objects.Token{Segment: notes[0].Load(), Size: notes[1].Load(), Gen: uint32(notes[2].Load()), Kind: xsync.KindData})
+	if err == nil && (b.data.Shrinkable() || b.data.Small()) {
 		b.data.Close()
 		err = errNoSlab
 	}
@@ -299,7 +299,7 @@ func (s *blockStore) giveUp(b *block, claims int) {
 }
 
 // has reports whether this process has had the block with a head since a trip.
-func (s *blockStore) has(head share.Token, trip uint32) bool {
+func (s *blockStore) has(head objects.Token, trip uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.known[keyOf(head)]
@@ -308,13 +308,13 @@ func (s *blockStore) has(head share.Token, trip uint32) bool {
 
 // loseBlock frees the block with a head if it is still on a trip, or if it arrived here on that
 // trip with a value that could not be decoded.
-func loseBlock(head share.Token, trip uint32) error {
-	h, err := share.Meet(head)
+func loseBlock(head objects.Token, trip uint32) error {
+	h, err := objects.Attach(head)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	held := xsync.OpenHeld(h.Memory())
+	held := xsync.OpenOwnership(h.Memory())
 	held.Lose(trip)
 	held.Free(trip)
 	return nil
@@ -329,7 +329,7 @@ const (
 
 // loseSoon is loseBlock for a message that is lost because the system has no memory or descriptor
 // for it now: its sender waits for the block.
-func loseSoon(head share.Token, trip uint32, pause time.Duration) {
+func loseSoon(head objects.Token, trip uint32, pause time.Duration) {
 	var number syscall.Errno
 	if err := loseBlock(head, trip); errors.As(err, &number) && pause <= lastPause {
 		time.AfterFunc(pause, func() { loseSoon(head, trip, 2*pause) })

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -33,7 +33,7 @@ func (c *cond) encode(b []byte) ([]byte, error) {
 	return append(b, l...), err
 }
 
-func (c *cond) open(o *share.Object, _ []byte) error {
+func (c *cond) open(o *objects.Object, _ []byte) error {
 	c.x = xsync.OpenCond(o.Memory(), c.lock.in.x)
 	return nil
 }
@@ -42,7 +42,7 @@ func (c *cond) end(owned bool) { c.x.Close(owned) }
 
 // UnmarshalBinary makes c a handle of the encoded Cond and of its Mutex.
 func (c *Cond) UnmarshalBinary(data []byte) error {
-	lock, err := lockOf(data[min(share.TokenSize, len(data)):])
+	lock, err := lockOf(data[min(objects.TokenSize, len(data)):])
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	if c.in == nil {
 		return errNotMade
 	}
-	if err := c.in.lock.in.x.Held(); err != nil {
+	if err := c.in.lock.in.x.CheckHeld(); err != nil {
 		return err
 	}
 	for !holds() {

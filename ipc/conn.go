@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 )
 
 // A Conn is one end of a connection: messages that are sent at one end are received at the other,
@@ -411,7 +411,7 @@ func (c *Conn[T]) UnmarshalBinary(data []byte) error {
 }
 
 // newConn makes a Conn of a line. Messages lie in the object in, which is nil for a Transport.
-func newConn[T any](l line, in *share.Object, cd *codec.Type[T]) *Conn[T] {
+func newConn[T any](l line, in *objects.Object, cd *codec.Type[T]) *Conn[T] {
 	e := envelope[T]{cd, in}
 	x := &conn[T]{line: l, envelope: e, turns: &turns{line: l, drop: e.drop}}
 	l.foresee(func(message []byte) { ofValue(message, e.foresee) })

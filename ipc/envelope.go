@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -15,13 +15,13 @@ import (
 // the sender dies.
 type envelope[T any] struct {
 	codec *codec.Type[T]
-	in    *share.Object
+	in    *objects.Object
 }
 
 // A message of a type that can carry something begins with the number of segments that it needs,
 // one byte, and their ids. A message of a type that can carry ends of connections or slabs ends
 // with their tickets and the number of tickets, one byte.
-const mostCarried = 255
+const maxCarried = 255
 
 var (
 	errBadMessage = errors.New("mp: no message that mp has written")
@@ -87,7 +87,7 @@ func (e envelope[T]) sealAlone(buf []byte, v *T) ([]byte, error) {
 	}
 
 	if files := e.codec.FilesOf(out[len(buf)+1:]); len(files) > 0 {
-		share.ForgetFiles(files)
+		objects.ForgetFiles(files)
 		return buf, errFarAway
 	}
 
@@ -103,7 +103,7 @@ func (e envelope[T]) appendTickets(out []byte, v *T) ([]byte, error) {
 	}
 
 	movers := e.codec.Movers(v)
-	if len(movers) > mostCarried {
+	if len(movers) > maxCarried {
 		return out, errTooMany
 	}
 
@@ -123,7 +123,7 @@ func (e envelope[T]) carry(v *T) (ids []uint64, err error) {
 		if id != 0 {
 			ids = append(ids, id)
 		}
-		if err == nil && len(ids) > mostCarried {
+		if err == nil && len(ids) > maxCarried {
 			err = errTooMany
 		}
 		if err != nil {
@@ -138,7 +138,7 @@ func (e envelope[T]) carry(v *T) (ids []uint64, err error) {
 type carried interface {
 	// carryIn keeps the memory alive while a message with the handle lies in an object, until the
 	// returned id is uncarried. The id is 0 if there is nothing to uncarry.
-	carryIn(in *share.Object) (id uint64, err error)
+	carryIn(in *objects.Object) (id uint64, err error)
 }
 
 // carryFiles keeps all files alive, or forgets them all.
@@ -146,7 +146,7 @@ func (e envelope[T]) carryFiles(files []uint64) error {
 	for i, id := range files {
 		if err := e.in.CarryFile(id); err != nil {
 			e.uncarry(nil, files[:i])
-			share.ForgetFiles(files[i:])
+			objects.ForgetFiles(files[i:])
 			return err
 		}
 	}
@@ -300,8 +300,8 @@ func notHere(tickets []byte) []byte {
 
 // hasTicket reports whether this process has what a ticket names.
 func hasTicket(ticket []byte) bool {
-	switch share.KindOf(ticket) {
-	case xsync.KindHeld:
+	switch objects.KindOf(ticket) {
+	case xsync.KindOwnership:
 		head, trip, err := parseTicket(ticket)
 		return err == nil && blocks.has(head, trip)
 	case xsync.KindPipe:
@@ -314,8 +314,8 @@ func hasTicket(ticket []byte) bool {
 // loseTicket closes the end of a connection, frees the slab or ends the object that a ticket names,
 // if no process has taken it, or if it arrived here with a value that could not be decoded.
 func loseTicket(ticket []byte) {
-	switch share.KindOf(ticket) {
-	case xsync.KindHeld:
+	switch objects.KindOf(ticket) {
+	case xsync.KindOwnership:
 		if head, trip, err := parseTicket(ticket); err == nil {
 			_ = loseBlock(head, trip)
 		}
@@ -329,11 +329,11 @@ func loseTicket(ticket []byte) {
 // buffers hold messages while they are encoded and decoded.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// mostPooled is the maximum size of a buffer that is used again.
-const mostPooled = 4 << 20
+// maxPooled is the maximum size of a buffer that is used again.
+const maxPooled = 4 << 20
 
 func putBuffer(p *[]byte, b []byte) {
-	if cap(b) <= mostPooled {
+	if cap(b) <= maxPooled {
 		*p = b[:0]
 		buffers.Put(p)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/internal/errs"
 	"github.com/go-multiprocessing/mp/internal/errtree"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 )
 
 // ErrClosed is returned by operations on a closed object. It is [mp.ErrClosed]. An object that
@@ -18,7 +18,7 @@ var ErrClosed = errs.ErrClosed
 // ErrTooLong is the cause of the [*mp.CodecError] for an element of a [Queue] longer than
 // [MaxElement], or for a message longer than [MaxMessage]. It is [mp.ErrTooLong]. Package
 // connection has an ErrTooLong of its own.
-var ErrTooLong = share.ErrTooLong
+var ErrTooLong = objects.ErrTooLong
 
 // ErrFull is returned by [Queue.TryPut], [Conn.TrySend] and [Conn.TrySendBytes] if there is no
 // room. Nothing was put or sent.

@@ -3,7 +3,7 @@ package ipc
 import (
 	"context"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -20,7 +20,7 @@ type event struct {
 
 func (*event) kind() xsync.Kind { return xsync.KindEvent }
 
-func (e *event) open(o *share.Object, _ []byte) error {
+func (e *event) open(o *objects.Object, _ []byte) error {
 	e.x = xsync.OpenEvent(o.Memory())
 	return nil
 }

@@ -34,7 +34,7 @@ func nextOfConn(conn any) int {
 
 func boundNext(conn any, bytes int) {
 	if e := conn.(piped).piped(); e != nil {
-		e.mostNext.Store(int64(bytes))
+		e.maxNext.Store(int64(bytes))
 	}
 }
 

@@ -33,7 +33,7 @@ func TestMaxElement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, size := range []int{2000, 1 << 20, mostInBlock + 1} { // in the queue, in a block, in a segment
+	for _, size := range []int{2000, 1 << 20, maxInBlock + 1} { // in the queue, in a block, in a segment
 		q.in.outside.most = 1 << 30 // as a corrupt process would
 		if err := q.Put(ctx, make([]byte, size)); err != nil {
 			t.Fatal(err)
@@ -81,7 +81,7 @@ func TestMaxMessage(t *testing.T) {
 		t.Errorf("%d bytes: %v", len(got), err)
 	}
 	end := a.in.line.(*pipeEnd)
-	for _, size := range []int{100_100, mostInBlock + 1} {
+	for _, size := range []int{100_100, maxInBlock + 1} {
 		end.most = 1 << 30 // as a corrupt process would
 		if err := a.SendBytes(ctx, make([]byte, size)); err != nil {
 			t.Fatal(err)

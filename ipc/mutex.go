@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -30,7 +30,7 @@ type mutex struct {
 
 func (*mutex) kind() xsync.Kind { return xsync.KindMutex }
 
-func (m *mutex) open(o *share.Object, _ []byte) error {
+func (m *mutex) open(o *objects.Object, _ []byte) error {
 	m.x = xsync.OpenMutex(o.Memory())
 	return nil
 }

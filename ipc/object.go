@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -54,7 +54,7 @@ type inner[V any] interface {
 
 	// open sets an empty inner to an object that another process has made. The rest is what encode
 	// appended, or anything else if another process is corrupt.
-	open(o *share.Object, rest []byte) error
+	open(o *objects.Object, rest []byte) error
 
 	// encode appends what open needs to the encoding of a handle.
 	encode(b []byte) ([]byte, error)
@@ -114,7 +114,7 @@ func (p *object[P, V, I]) UnmarshalBinary(data []byte) error { return p.attach(d
 // attach makes the receiver a handle of the encoded object. If the object is new to this process,
 // attach opens it in empty, or in a new V if empty is nil.
 func (p *object[P, V, I]) attach(data []byte, empty *V) error {
-	t, rest, err := share.ParseToken(data, I(nil).kind())
+	t, rest, err := objects.ParseToken(data, I(nil).kind())
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (p *object[P, V, I]) attach(data []byte, empty *V) error {
 		return nil
 	}
 
-	obj, err := share.Meet(t)
+	obj, err := objects.Attach(t)
 	if err != nil {
 		return err
 	}
@@ -149,32 +149,32 @@ func (p *object[P, V, I]) attach(data []byte, empty *V) error {
 	}
 	canonical := wrap[P](obj, I(empty))
 	attached.known[keyOf(t)] = weakRef(canonical)
-	runtime.AddCleanup(canonical, func(o *share.Object) { go attached.dropIfUnused(o) }, obj)
+	runtime.AddCleanup(canonical, func(o *objects.Object) { go attached.dropIfUnused(o) }, obj)
 	p.in = empty
 	return nil
 }
 
 // newObject returns the memory of a new object. The options are those of its constructor.
-func newObject(kind xsync.Kind, size int, opts []Option) (*share.Object, error) {
+func newObject(kind xsync.Kind, size int, opts []Option) (*objects.Object, error) {
 	var o objectOptions
 	for _, opt := range opts {
 		if opt != nil {
 			opt.applyObject(&o)
 		}
 	}
-	return share.New(kind, size, o.isolated)
+	return objects.New(kind, size, o.isolated)
 }
 
 // publish returns the public pointer to an object that this process has made, and lets other
 // processes attach it.
-func publish[P, V any, I inner[V]](o *share.Object, in I) *P {
+func publish[P, V any, I inner[V]](o *objects.Object, in I) *P {
 	canonical := wrap[P](o, in)
-	o.Made()
+	o.Ready()
 	return canonical
 }
 
 // wrap returns the public pointer to an object.
-func wrap[P, V any, I inner[V]](o *share.Object, in I) *P {
+func wrap[P, V any, I inner[V]](o *objects.Object, in I) *P {
 	canonical := new(P)
 	any(canonical).(public[V]).lead(in)
 	*in.base() = handle{o, canonical}
@@ -192,7 +192,7 @@ func ended(ctx context.Context, err error) error {
 // handle is embedded in the inner type of every object. For each object a process has one canonical
 // pointer to the public type.
 type handle struct {
-	obj       *share.Object
+	obj       *objects.Object
 	canonical any
 }
 
@@ -241,7 +241,7 @@ func handleOf(p any) codec.Handle {
 }
 
 // carryIn implements carried.
-func (h *handle) carryIn(in *share.Object) (id uint64, err error) {
+func (h *handle) carryIn(in *objects.Object) (id uint64, err error) {
 	if h.obj == nil { // a Conn of a Transport: encoding it returns the error
 		return 0, nil
 	}
@@ -260,7 +260,7 @@ func (h *handle) Given() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(t.Append(make([]byte, 0, ticketSize)), make([]byte, ticketSize-share.TokenSize)...), nil
+	return append(t.Append(make([]byte, 0, ticketSize)), make([]byte, ticketSize-objects.TokenSize)...), nil
 }
 
 // Give leaves the object to the caller of the task that has returned it.

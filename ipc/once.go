@@ -3,7 +3,7 @@ package ipc
 import (
 	"context"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -20,7 +20,7 @@ type once struct {
 
 func (*once) kind() xsync.Kind { return xsync.KindOnce }
 
-func (o *once) open(obj *share.Object, _ []byte) error {
+func (o *once) open(obj *objects.Object, _ []byte) error {
 	o.x = xsync.OpenOnce(obj.Memory())
 	return nil
 }

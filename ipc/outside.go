@@ -7,23 +7,23 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/broker"
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/errs"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
+	"github.com/go-multiprocessing/mp/internal/segments"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
 // outside stores messages for which there is no room in an object. It stores them in blocks, like
 // slabs, so that the memory is used again, or in segments of their own if they are very large.
 type outside struct {
-	in   *share.Object
+	in   *objects.Object
 	most int // maximum size of a message
 }
 
 // The place of a message in a block consists of the token of the block's head, the message's
 // length, and the block's trip with flags. The place of a message in a segment of its own is what
-// share.Object.Spill writes, and has neither flag.
+// objects.Object.Spill writes, and has neither flag.
 const (
 	placeOffset = 8
 	placeGen    = 12
@@ -34,9 +34,9 @@ const (
 	inBlock = 0x80
 	asBytes = 0x40 // the message has no first byte that says how it was sent
 
-	// mostInBlock is the maximum size of a message in a block, whose memory is kept for later
+	// maxInBlock is the maximum size of a message in a block, whose memory is kept for later
 	// messages.
-	mostInBlock = 16 << 20
+	maxInBlock = 16 << 20
 )
 
 // parcel is a message that is being sent. Its memory leaves this process for good when it has been
@@ -81,7 +81,7 @@ func (p *parcel) sent(err error) error {
 // put stores a message and returns its place. It describes the message in out.
 func (o outside) put(b []byte, out *sentOutside) (place []byte, err error) {
 	out.size, out.at = len(b), time.Now()
-	if len(b) > mostInBlock {
+	if len(b) > maxInBlock {
 		place, err = o.in.Spill(b)
 		copy(out.place[:], place)
 		return place, err
@@ -135,8 +135,8 @@ func (o outside) isBytes(place []byte) bool { return place[placeFlags]&asBytes !
 // defaultMost is the default maximum size of an element or a message.
 const defaultMost = 1 << 30
 
-// mostOf returns the limit that an option sets, or the default if that is 0.
-func mostOf(set int, option string) (int, error) {
+// maxOf returns the limit that an option sets, or the default if that is 0.
+func maxOf(set int, option string) (int, error) {
 	if set < 0 {
 		return 0, fmt.Errorf("%s is %d: it must not be negative", option, set)
 	}
@@ -190,13 +190,13 @@ func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
 	}
 
 	length := lengthOf(place)
-	if length > uint64(min(o.most, mostInBlock)) {
+	if length > uint64(min(o.most, maxInBlock)) {
 		_ = loseBlock(headOf(place), tripOf(place))
 		return buf, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
 	}
 
 	h, err := blocks.arriveAt(headOf(place), tripOf(place))
-	if errors.Is(err, ErrMoved) || errors.Is(err, broker.ErrGone) {
+	if errors.Is(err, ErrMoved) || errors.Is(err, segments.ErrGone) {
 		return buf, errSenderDied
 	}
 	if err != nil {
@@ -248,13 +248,13 @@ func (o outside) drop(place []byte) {
 	_ = loseBlock(headOf(place), tripOf(place))
 }
 
-func headOf(place []byte) share.Token {
-	return share.Token{
+func headOf(place []byte) objects.Token {
+	return objects.Token{
 		Segment: binary.LittleEndian.Uint64(place),
 		Offset:  binary.LittleEndian.Uint32(place[placeOffset:]),
 		Gen:     binary.LittleEndian.Uint32(place[placeGen:]),
 		Size:    xsync.Small,
-		Kind:    xsync.KindHeld,
+		Kind:    xsync.KindOwnership,
 	}
 }
 
@@ -280,10 +280,10 @@ const (
 	// droppingLeftovers is how long the caller waits until the messages are dropped. Dropping goes
 	// on after that.
 	droppingLeftovers = time.Second
-	// leastRead is how many bytes of messages outside the rings are read at least, to release the
+	// minRead is how many bytes of messages outside the rings are read at least, to release the
 	// objects in them. Messages beyond that are dropped unread, unless a message of that size may
 	// be received.
-	leastRead = 256 << 20
+	minRead = 256 << 20
 )
 
 // takeFrom takes the records out of a ring. It reads the ring's length once: a corrupt process
@@ -327,7 +327,7 @@ func (l *leftovers) dropAll(release func()) {
 }
 
 func (l *leftovers) dropEach() {
-	left := uint64(max(l.most, leastRead))
+	left := uint64(max(l.most, minRead))
 	for _, rec := range l.records {
 		if !rec.Spilled {
 			l.drop(rec.Bytes)

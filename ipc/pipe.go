@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -61,7 +61,7 @@ func pipeOptionsOf(opts []PipeOption) (o pipeOptions, err error) {
 	if o.buffer < minBuffer || o.buffer > maxBuffer {
 		return o, fmt.Errorf("mp: NewPipe: Buffer is %d: it must be 0, or from %d to %d", o.buffer, minBuffer, maxBuffer)
 	}
-	o.maxMessage, err = mostOf(o.maxMessage, "mp: NewPipe: MaxMessage")
+	o.maxMessage, err = maxOf(o.maxMessage, "mp: NewPipe: MaxMessage")
 	return o, err
 }
 
@@ -79,12 +79,12 @@ func NewPipe[T any](opts ...PipeOption) (*Conn[T], *Conn[T], error) {
 		return nil, nil, err
 	}
 
-	o, err := share.New(xsync.KindPipe, xsync.PipeHead+2*(how.buffer/8*8), how.isolated)
+	o, err := objects.New(xsync.KindPipe, xsync.PipeHead+2*(how.buffer/8*8), how.isolated)
 	if err != nil {
 		return nil, nil, err
 	}
 	p := xsync.NewPipe(o.Memory(), o.Bytes()[xsync.PipeHead:])
-	o.Made()
+	o.Ready()
 	o.Leave()
 	again := o.Again()
 

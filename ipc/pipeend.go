@@ -11,19 +11,19 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/errs"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
 // pipeEnd is an end of a pipe that this process has, or had.
 type pipeEnd struct {
-	mem    *share.Object
+	mem    *objects.Object
 	pipe   *xsync.Pipe
 	end    int
 	oneWay bool
 	most   int // maximum size of a message, without the first byte
-	// mostNext bounds the bytes of messages that are received. At 0 there is no separate bound.
-	mostNext atomic.Int64
+	// maxNext bounds the bytes of messages that are received. At 0 there is no separate bound.
+	maxNext atomic.Int64
 	// carries says that messages may carry objects or files, which must be released with them.
 	carries bool
 	trip    atomic.Uint32 // how often the end has moved
@@ -159,7 +159,7 @@ func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err err
 		return buf, err
 	case !rec.Spilled:
 		n := len(rec.Bytes) - len(buf) - 1
-		if most := e.mostNext.Load(); most > 0 && int64(n) > most {
+		if most := e.maxNext.Load(); most > 0 && int64(n) > most {
 			return rec.Bytes, codecError("message", "decoded", fmt.Errorf("%w: %d bytes, where only %d were expected", ErrTooLong, n, most))
 		}
 		return rec.Bytes, e.fits(n, "decoded")
@@ -181,7 +181,7 @@ func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err err
 // nextFrom is outside for messages that are received.
 func (e *pipeEnd) nextFrom() outside {
 	o := e.outside()
-	if n := e.mostNext.Load(); n > 0 {
+	if n := e.maxNext.Load(); n > 0 {
 		o.most = min(o.most, int(n)+1)
 	}
 	return o
@@ -340,7 +340,7 @@ func (e *pipeEnd) lose() {
 
 // ticketSize is the size of a ticket, which another process needs to take an end that is on its
 // way.
-const ticketSize = share.TokenSize + 6
+const ticketSize = objects.TokenSize + 6
 
 func (e *pipeEnd) ticket() ([]byte, error) {
 	if e.use.Load() >= 0 {
@@ -383,7 +383,7 @@ func loseEnd(ticket []byte) {
 
 // hasEnd reports whether this process has the end that a ticket names.
 func hasEnd(ticket []byte) bool {
-	e, err := meetEndBy(share.MeetAgain, ticket)
+	e, err := meetEndBy(objects.AttachMapped, ticket)
 	if err != nil {
 		return false
 	}
@@ -392,10 +392,10 @@ func hasEnd(ticket []byte) bool {
 }
 
 // meetEnd returns the end that a ticket names, which another process may have.
-func meetEnd(ticket []byte) (*pipeEnd, error) { return meetEndBy(share.Meet, ticket) }
+func meetEnd(ticket []byte) (*pipeEnd, error) { return meetEndBy(objects.Attach, ticket) }
 
-func meetEndBy(meet func(share.Token) (*share.Object, error), ticket []byte) (*pipeEnd, error) {
-	t, rest, err := share.ParseToken(ticket, xsync.KindPipe)
+func meetEndBy(meet func(objects.Token) (*objects.Object, error), ticket []byte) (*pipeEnd, error) {
+	t, rest, err := objects.ParseToken(ticket, xsync.KindPipe)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -98,7 +98,7 @@ func NewQueue[T any](opts ...QueueOption) (*Queue[T], error) {
 
 	shape := queueShape(how.capacity)
 	size := max(shape.BytesFor(), min(how.capacity*perElement, roomy), 4096)
-	o, err := share.New(xsync.KindRing, xsync.RingSize+size, how.isolated)
+	o, err := objects.New(xsync.KindRing, xsync.RingSize+size, how.isolated)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func queueOptionsOf(opts []QueueOption) (o queueOptions, err error) {
 	if o.capacity < 0 || o.capacity > maxCap {
 		return o, fmt.Errorf("mp: NewQueue: Capacity is %d: it must be from 0 to %d", o.capacity, maxCap)
 	}
-	o.maxElement, err = mostOf(o.maxElement, "mp: NewQueue: MaxElement")
+	o.maxElement, err = maxOf(o.maxElement, "mp: NewQueue: MaxElement")
 	return o, err
 }
 
@@ -144,7 +144,7 @@ func (q *queue[T]) encode(b []byte) ([]byte, error) {
 
 var errNoQueue = errors.New("mp: no handle of a Queue")
 
-func (q *queue[T]) open(o *share.Object, rest []byte) error {
+func (q *queue[T]) open(o *objects.Object, rest []byte) error {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
 		return err
@@ -388,7 +388,7 @@ func (q *queue[T]) discard() {
 
 // remains are what is left of a queue that is no longer reachable.
 type remains struct {
-	obj  *share.Object
+	obj  *objects.Object
 	ring *xsync.Ring
 }
 

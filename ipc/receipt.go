@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -17,7 +17,7 @@ type receipt struct {
 
 // given is an object that a result has given.
 type given struct {
-	obj  *share.Object
+	obj  *objects.Object
 	kind xsync.Kind
 }
 
@@ -32,15 +32,15 @@ func newReceipt(tickets []byte) codec.Receipt {
 
 // add adds what a ticket names, if that has arrived.
 func (r *receipt) add(ticket []byte) {
-	kind := share.KindOf(ticket)
-	if kind == xsync.KindHeld || kind == xsync.KindPipe {
+	kind := objects.KindOf(ticket)
+	if kind == xsync.KindOwnership || kind == xsync.KindPipe {
 		if hasTicket(ticket) {
 			r.movers = append(r.movers, ticket)
 		}
 		return
 	}
 
-	t, _, err := share.ParseToken(ticket, kind)
+	t, _, err := objects.ParseToken(ticket, kind)
 	if err != nil {
 		return
 	}
@@ -105,7 +105,7 @@ func newHere(tickets []byte) (absent []byte) {
 
 // hasObject reports whether this process has the object that a ticket names.
 func hasObject(ticket []byte) bool {
-	t, _, err := share.ParseToken(ticket, share.KindOf(ticket))
+	t, _, err := objects.ParseToken(ticket, objects.KindOf(ticket))
 	if err != nil {
 		return false
 	}

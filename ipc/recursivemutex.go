@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -23,7 +23,7 @@ type recursiveMutex struct {
 
 func (*recursiveMutex) kind() xsync.Kind { return xsync.KindRecursive }
 
-func (m *recursiveMutex) open(o *share.Object, _ []byte) error {
+func (m *recursiveMutex) open(o *objects.Object, _ []byte) error {
 	m.x = xsync.OpenMutex(o.Memory())
 	return nil
 }
@@ -89,7 +89,7 @@ func (h *Held) Lock() error {
 	if h.n == 0 {
 		return ErrNotHeld
 	}
-	if err := h.m.in.x.Held(); err != nil {
+	if err := h.m.in.x.CheckHeld(); err != nil {
 		return err
 	}
 	h.n++

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -26,7 +26,7 @@ type rwMutex struct {
 
 func (*rwMutex) kind() xsync.Kind { return xsync.KindRWMutex }
 
-func (m *rwMutex) open(o *share.Object, _ []byte) error {
+func (m *rwMutex) open(o *objects.Object, _ []byte) error {
 	m.x = xsync.OpenRWMutex(o.Memory())
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -91,8 +91,8 @@ func (s *selection) tellLooked() {
 
 func newSelection() *selection {
 	s := &selection{bell: make(chan struct{}, 1)}
-	if lot := share.Lot(); lot != nil {
-		s.watch = xsync.NewWatch(lot)
+	if table := objects.WaitTable(); table != nil {
+		s.watch = xsync.NewWatch(table)
 	}
 	return s
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -24,7 +24,7 @@ type semaphore struct {
 
 func (*semaphore) kind() xsync.Kind { return xsync.KindSemaphore }
 
-func (s *semaphore) open(o *share.Object, _ []byte) error {
+func (s *semaphore) open(o *objects.Object, _ []byte) error {
 	s.x = xsync.OpenSemaphore(o.Memory())
 	return nil
 }
@@ -94,7 +94,7 @@ type boundedSemaphore struct {
 
 func (*boundedSemaphore) kind() xsync.Kind { return xsync.KindBounded }
 
-func (s *boundedSemaphore) open(o *share.Object, _ []byte) error {
+func (s *boundedSemaphore) open(o *objects.Object, _ []byte) error {
 	s.x = xsync.OpenBounded(o.Memory())
 	return nil
 }

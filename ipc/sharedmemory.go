@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -35,7 +35,7 @@ func (*sharedMemory) kind() xsync.Kind { return xsync.KindData }
 
 func (*sharedMemory) encode(b []byte) ([]byte, error) { return append(b, memoryMark...), nil }
 
-func (s *sharedMemory) open(o *share.Object, rest []byte) error {
+func (s *sharedMemory) open(o *objects.Object, rest []byte) error {
 	if !bytes.Equal(rest, memoryMark) || o.Small() {
 		return errors.New("mp: no handle of a SharedMemory")
 	}
@@ -80,7 +80,7 @@ func NewSharedMemory(size int, opts ...SharedMemoryOption) (*SharedMemory, error
 	}
 
 	if how.name == "" {
-		o, err := share.New(xsync.KindData, size, true)
+		o, err := objects.New(xsync.KindData, size, true)
 		if err != nil {
 			return nil, err
 		}
@@ -126,9 +126,9 @@ func RemoveSharedMemory(name string) error {
 
 func wrapSharedMemory(fd int, mem []byte, name string) (*SharedMemory, error) {
 	id, err := shm.IDOf(fd)
-	var o *share.Object
+	var o *objects.Object
 	if err == nil {
-		o, err = share.Wrap(fd, mem)
+		o, err = objects.Wrap(fd, mem)
 	}
 	if err != nil {
 		shm.CloseFD(fd)
@@ -177,7 +177,7 @@ func (s *SharedMemory) View(f func([]byte) error) (err error) {
 	}
 	defer s.in.obj.Unpin()
 
-	if !s.in.obj.Loose() {
+	if !s.in.obj.Shrinkable() {
 		return f(s.in.data)
 	}
 

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
@@ -162,7 +162,7 @@ func (s *Slab[T]) shared() *handle {
 func (s *Slab[T]) moving() codec.Mover { return s.in }
 
 // carryIn implements carried.
-func (x *slab[T]) carryIn(in *share.Object) (id uint64, err error) { return 0, x.block.carryIn(in) }
+func (x *slab[T]) carryIn(in *objects.Object) (id uint64, err error) { return 0, x.block.carryIn(in) }
 
 // holding is a block that this process has, or had. There is a new one each time the block arrives.
 type holding struct {

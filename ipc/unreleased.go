@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -32,14 +32,14 @@ type sentOutside struct {
 }
 
 const (
-	// mostUnreleased is how many messages of a pipe may be unreleased when another one goes
+	// maxUnreleased is how many messages of a pipe may be unreleased when another one goes
 	// outside. Several goroutines of a receiver may be reading some.
-	mostUnreleased = 3
+	maxUnreleased = 3
 	// fewUnreleased is how many messages the list may have before it is searched for released ones.
 	fewUnreleased = 8
-	// mostReaders is how many elements of a queue may be unreleased at least, besides those in the
+	// maxReaders is how many elements of a queue may be unreleased at least, besides those in the
 	// queue.
-	mostReaders = 64
+	maxReaders = 64
 )
 
 // longRead is how long a consumer may take to read an element that it has taken out of a queue, if
@@ -50,9 +50,9 @@ var longRead = 10 * time.Second
 // most returns how many messages may be unreleased when another one goes outside.
 func (u *unreleased) most() int {
 	if u.cap == 0 {
-		return mostUnreleased
+		return maxUnreleased
 	}
-	return u.cap + max(u.cap/2, mostReaders)
+	return u.cap + max(u.cap/2, maxReaders)
 }
 
 // await waits until another message may go outside. Without a context it returns ErrFull instead.
@@ -85,14 +85,14 @@ func (s *sentOutside) released() bool {
 	if s.block != nil {
 		return s.block.returned(s.claims)
 	}
-	return share.SpillEnded(s.place[:])
+	return objects.SpillEnded(s.place[:])
 }
 
 func (s *sentOutside) giveUp() {
 	if s.block != nil {
 		blocks.giveUp(s.block, s.claims)
 	} else {
-		share.EndSpill(s.place[:])
+		objects.EndSpill(s.place[:])
 	}
 }
 

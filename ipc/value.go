@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"reflect"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/shm"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
@@ -78,7 +78,7 @@ func NewValue[T any](v T, opts ...ValueOption) (*Value[T], error) {
 	}
 
 	size := xsync.Small + int(reflect.TypeFor[T]().Size())
-	o, err := share.New(xsync.KindValue, size, how.isolated)
+	o, err := objects.New(xsync.KindValue, size, how.isolated)
 	if err != nil {
 		return nil, fmt.Errorf("mp: NewValue: %w", err)
 	}
@@ -89,7 +89,7 @@ func NewValue[T any](v T, opts ...ValueOption) (*Value[T], error) {
 }
 
 // use sets v to an object, whose lock the given function makes or opens.
-func (v *value[T]) use(o *share.Object, lock func(xsync.Memory) *xsync.Mutex) {
+func (v *value[T]) use(o *objects.Object, lock func(xsync.Memory) *xsync.Mutex) {
 	v.data = shm.At[T](o.Bytes()[xsync.Small:])
 	m := lock(o.Memory())
 	v.cell = xsync.OpenCell(o.Memory())
@@ -118,12 +118,12 @@ func (v *value[T]) encode(b []byte) ([]byte, error) {
 	default:
 		b = append(b, ownLock)
 	}
-	return append(b, make([]byte, share.TokenSize)...), nil
+	return append(b, make([]byte, objects.TokenSize)...), nil
 }
 
 var errNoValue = errors.New("mp: no handle of a Value")
 
-func (v *value[T]) open(o *share.Object, rest []byte) error {
+func (v *value[T]) open(o *objects.Object, rest []byte) error {
 	size := xsync.Small + int(reflect.TypeFor[T]().Size())
 	switch {
 	case binary.LittleEndian.Uint64(rest) != shapeOf[T]():
@@ -144,8 +144,8 @@ func (v *value[T]) end(owned bool) {
 
 // UnmarshalBinary makes v a handle of the encoded Value and of the Mutex that guards it.
 func (v *Value[T]) UnmarshalBinary(data []byte) error {
-	const guard = share.TokenSize + 8 // the offset of ownLock, noLock or givenLock
-	if len(data) != guard+1+share.TokenSize {
+	const guard = objects.TokenSize + 8 // the offset of ownLock, noLock or givenLock
+	if len(data) != guard+1+objects.TokenSize {
 		return errNoValue
 	}
 	x := &value[T]{unlocked: data[guard] == noLock}

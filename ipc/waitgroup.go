@@ -3,7 +3,7 @@ package ipc
 import (
 	"context"
 
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
@@ -23,7 +23,7 @@ type waitGroup struct {
 
 func (*waitGroup) kind() xsync.Kind { return xsync.KindWaitGroup }
 
-func (g *waitGroup) open(o *share.Object, _ []byte) error {
+func (g *waitGroup) open(o *objects.Object, _ []byte) error {
 	g.x = xsync.OpenWaitGroup(o.Memory())
 	return nil
 }

@@ -100,18 +100,18 @@ func (b *budget) try(h *holding, n int) bool {
 }
 
 // Times for waiters. A client that has not read for unreadFor makes room for others. A client does
-// not report that it has read, so waiters check every lookAgain.
+// not report that it has read, so waiters check every recheckInterval.
 const (
-	unreadFor = 2 * time.Second
-	lookAgain = 20 * time.Millisecond
+	unreadFor       = 2 * time.Second
+	recheckInterval = 20 * time.Millisecond
 )
 
 // await waits until there is room for n bytes, and takes the room if take is set. It returns
 // mp.ErrClosed when the client is gone or is disconnected: what that client holds is given back
 // only when its goroutine ends, and others may wait for it.
 func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error {
-	look := time.NewTicker(lookAgain + rand.N(lookAgain)) // random, so that no waiter always looks just after another one
-	defer look.Stop()
+	recheck := time.NewTicker(recheckInterval + rand.N(recheckInterval)) // random, so that no waiter always looks just after another one
+	defer recheck.Stop()
 	mine := &want{h.process, n}
 	b.mu.Lock()
 	b.line = append(b.line, mine)
@@ -123,7 +123,7 @@ func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error 
 			return mp.ErrClosed
 		}
 		b.mu.Lock()
-		if now := time.Now(); b.left(h.process) < n && now.Sub(b.seen) >= lookAgain/2 { // at most one of many waiters looks
+		if now := time.Now(); b.left(h.process) < n && now.Sub(b.seen) >= recheckInterval/2 { // at most one of many waiters looks
 			b.seen = now
 			b.reclaim(h, n)
 		}
@@ -144,7 +144,7 @@ func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error 
 		b.mu.Unlock()
 		select {
 		case <-room:
-		case <-look.C:
+		case <-recheck.C:
 		case <-ctx.Done():
 		}
 	}
@@ -167,7 +167,7 @@ func (b *budget) reclaim(of *holding, n int) {
 	now := time.Now()
 	for h := range b.holds { // only answers can be in a pipe, requests cannot
 		if b == h.answers {
-			h.look()
+			h.checkReader()
 		}
 	}
 	if b.left(of.process) >= n {
@@ -302,7 +302,7 @@ func (h *holding) requestDone() {
 
 // awaitAnswer waits until there is room for the longest answer.
 func (h *holding) awaitAnswer(ctx context.Context) error {
-	return h.answers.await(ctx, h, mostBytes, false)
+	return h.answers.await(ctx, h, maxBytes, false)
 }
 
 // Room implements [store.Account]: it returns the room for answers.
@@ -367,9 +367,9 @@ func (h *holding) pushed(n int) {
 	h.answers.add(h, -n)
 }
 
-// look notes how much of the sent answers the client has read. The caller must hold the lock of the
-// answers' budget.
-func (h *holding) look() {
+// checkReader notes how much of the sent answers the client has read. The caller must hold the lock
+// of the answers' budget.
+func (h *holding) checkReader() {
 	if h.inPipe == 0 {
 		return
 	}

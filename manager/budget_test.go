@@ -92,12 +92,12 @@ func TestBudgetOfRequests(t *testing.T) {
 // read for a while are disconnected.
 func TestBudgetOfAnswers(t *testing.T) {
 	const mib = 1 << 20
-	s, client := newBudgets(2*mostBytes, 2*mostBytes)
+	s, client := newBudgets(2*maxBytes, 2*maxBytes)
 	reads, wasCut := client(1, true)
 	idle, idleCut := client(2, true)
 	asks, _ := client(3, false)
 	for _, h := range []*holding{reads, idle} {
-		if h.Room() < mostBytes {
+		if h.Room() < maxBytes {
 			t.Error(h.Room())
 		}
 		h.Charge(40 * mib)
@@ -166,10 +166,10 @@ func TestSlowToReceive(t *testing.T) {
 			time.Sleep(2 * turnTime)
 			return nil, nil
 		},
-		requests: mostRequests, bytes: mostAtOnce,
+		requests: maxRequests, bytes: maxAtOnce,
 	}
 
-	p := &peer{conn: ours, most: mostBytes}
+	p := &peer{conn: ours, most: maxBytes}
 	st := store.New(store.NewID(), store.Limits{}, nil, 0)
 	if err := p.turn(t.Context(), st, by); !errors.Is(err, errSlow) || received > 3 {
 		t.Errorf("after %d: %v", received, err)
@@ -178,18 +178,18 @@ func TestSlowToReceive(t *testing.T) {
 
 // An answer that turns out to be too long for a message is not sent, and does not count.
 func TestRefusedAnswerDoesNotCount(t *testing.T) {
-	s, client := newBudgets(2*mostBytes, 2*mostBytes)
+	s, client := newBudgets(2*maxBytes, 2*maxBytes)
 	h, _ := client(1, false)
-	h.Charge(mostBytes)
-	h.unmade(mostBytes)
+	h.Charge(maxBytes)
+	h.unmade(maxBytes)
 	if n := s.answers.all.Load(); n != 0 {
 		t.Errorf("%d bytes", n)
 	}
-	h.Charge(mostBytes / 2)
-	h.leaves(mostBytes / 2)
-	h.sent(mostBytes/2, true)
-	h.unmade(mostBytes) // nothing of this turn is left
-	if n := s.answers.all.Load(); n != mostBytes/2 {
+	h.Charge(maxBytes / 2)
+	h.leaves(maxBytes / 2)
+	h.sent(maxBytes/2, true)
+	h.unmade(maxBytes) // nothing of this turn is left
+	if n := s.answers.all.Load(); n != maxBytes/2 {
 		t.Errorf("%d bytes", n)
 	}
 }
@@ -197,11 +197,11 @@ func TestRefusedAnswerDoesNotCount(t *testing.T) {
 // The time for which a client made others wait before its long request does not count against that
 // request.
 func TestWaitedBefore(t *testing.T) {
-	s, client := newBudgets(2*mostBytes, 2*mostBytes)
+	s, client := newBudgets(2*maxBytes, 2*maxBytes)
 	h, _ := client(1, false)
 	h.waited.Add(int64(2 * unreadFor))
 	h.requestDone() // a short request
-	if !h.tryRequest(mostBytes) {
+	if !h.tryRequest(maxBytes) {
 		t.Fatal("there is room")
 	}
 	if h.idle(&s.requests, time.Now()) {
@@ -216,9 +216,9 @@ func TestWaitedBefore(t *testing.T) {
 
 // A client for which two goroutines wait to send counts as waiting until both are done.
 func TestTwoWaitToSend(t *testing.T) {
-	s, client := newBudgets(2*mostBytes, 2*mostBytes)
+	s, client := newBudgets(2*maxBytes, 2*maxBytes)
 	h, _ := client(1, false)
-	if !h.push(mostBytes) {
+	if !h.push(maxBytes) {
 		t.Fatal("there is room")
 	}
 
@@ -241,9 +241,9 @@ func TestTwoWaitToSend(t *testing.T) {
 // A client that waits for room that only it could make stops waiting when it is disconnected, and
 // gives back what it holds.
 func TestCutWhileItWaits(t *testing.T) {
-	s, client := newBudgets(8*mostBytes, mostBytes)
+	s, client := newBudgets(8*maxBytes, maxBytes)
 	a, _ := client(1, true)
-	a.sent(mostBytes/2, false)
+	a.sent(maxBytes/2, false)
 	if err := a.awaitAnswer(t.Context()); !errors.Is(err, mp.ErrClosed) {
 		t.Fatal(err)
 	}
@@ -264,8 +264,8 @@ func TestLongRequestInPipe(t *testing.T) {
 	defer theirs.Close()
 	defer ours.Close()
 	inside.BoundNext(ours, bufSize)
-	_, client := newBudgets(2*mostBytes, 2*mostBytes)
-	p := &peer{conn: ours, most: mostBytes, buf: make([]byte, bufSize)}
+	_, client := newBudgets(2*maxBytes, 2*maxBytes)
+	p := &peer{conn: ours, most: maxBytes, buf: make([]byte, bufSize)}
 	p.holds, _ = client(1, false)
 	for _, receive := range []func(context.Context, *conn, []byte) ([]byte, error){p.tryReceive, p.receive} {
 		if err := theirs.SendBytes(t.Context(), make([]byte, 4*bufSize)); err != nil {
@@ -286,10 +286,10 @@ func TestLongRequestInPipe(t *testing.T) {
 
 // Later answers of one process leave room for answers to others, which would otherwise be lost.
 func TestLaterAnswersOfOne(t *testing.T) {
-	s, client := newBudgets(8*mostBytes, 4*mostBytes)
+	s, client := newBudgets(8*maxBytes, 4*maxBytes)
 	n := 0
 	for range 20 {
-		if h, _ := client(1, true); h.push(mostBytes) {
+		if h, _ := client(1, true); h.push(maxBytes) {
 			n++
 		}
 	}
@@ -298,17 +298,17 @@ func TestLaterAnswersOfOne(t *testing.T) {
 		t.Errorf("%d of one process", n)
 	}
 
-	if other, _ := client(2, false); !other.push(mostBytes) {
+	if other, _ := client(2, false); !other.push(maxBytes) {
 		t.Error("there is room for another process")
 	}
 	for h := range s.answers.holds {
-		h.pushed(mostBytes)
+		h.pushed(maxBytes)
 	}
 }
 
 // A client that wants much room gets it, even if others that want little keep coming.
 func TestRoomForMuch(t *testing.T) {
-	s, client := newBudgets(4*mostBytes, mostBytes)
+	s, client := newBudgets(4*maxBytes, maxBytes)
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -317,7 +317,7 @@ func TestRoomForMuch(t *testing.T) {
 		for range 8 {
 			h, _ := client(uint64(process+1), false)
 			all.Go(func() {
-				for h.awaitRequest(ctx, mostBytes/8) == nil {
+				for h.awaitRequest(ctx, maxBytes/8) == nil {
 					time.Sleep(5 * time.Millisecond)
 					h.requestDone()
 				}
@@ -325,14 +325,14 @@ func TestRoomForMuch(t *testing.T) {
 		}
 	}
 
-	for s.requests.all.Load() <= 3*mostBytes {
+	for s.requests.all.Load() <= 3*maxBytes {
 		runtime.Gosched()
 	}
 
 	short, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()
 	h, _ := client(100, false)
-	if err := h.awaitRequest(short, mostBytes); err != nil {
+	if err := h.awaitRequest(short, maxBytes); err != nil {
 		t.Error(err)
 	}
 }

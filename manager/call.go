@@ -20,14 +20,14 @@ type call struct {
 	done   bool
 	answer []byte
 	err    error
-	bell   chan struct{} // tells the call to look again; has capacity 1
+	wake   chan struct{} // tells the call to look again; has capacity 1
 	waits  bool          // while another call reads
 	late   func(answer []byte)
 }
 
-func (c *call) ring() {
+func (c *call) wakeUp() {
 	select {
-	case c.bell <- struct{}{}:
+	case c.wake <- struct{}{}:
 	default:
 	}
 }
@@ -39,25 +39,26 @@ type request struct {
 	p    *proxy // kept alive until the answer has come
 	call call
 	late func(answer []byte) // handles an answer for which no caller waits
-	// patience is how long the call waits for the answer after its context has ended. unanswered is
-	// the error if the answer has not come by then; if nil, the error is the context's.
-	patience   time.Duration
-	unanswered error
+	// cancelTimeout is how long the call waits for the answer after its context has ended.
+	// unanswered is the error if the answer has not come by then; if nil, the error is the
+	// context's.
+	cancelTimeout time.Duration
+	unanswered    error
 }
 
-var requests = sync.Pool{New: func() any { return &request{call: call{bell: make(chan struct{}, 1)}} }}
+var requests = sync.Pool{New: func() any { return &request{call: call{wake: make(chan struct{}, 1)}} }}
 
 // begin begins a request about an object.
 func (s *session) begin(op store.Op, object uint64) *request {
 	r := requests.Get().(*request)
-	r.s, r.p, r.late, r.patience, r.unanswered = s, nil, nil, patience, nil
+	r.s, r.p, r.late, r.cancelTimeout, r.unanswered = s, nil, nil, cancelTimeout, nil
 	r.B = r.B[:0]
 	r.Begin(0, op, object)
 	return r
 }
 
-// mostPooled is the maximum capacity of a buffer that is reused.
-const mostPooled = 1 << 20
+// maxPooled is the maximum capacity of a buffer that is reused.
+const maxPooled = 1 << 20
 
 // object writes the ID of an object, which must belong to the same manager.
 func (r *request) object(p *proxy) error {
@@ -74,7 +75,7 @@ func (r *request) object(p *proxy) error {
 }
 
 func (r *request) free() {
-	if cap(r.B) > mostPooled || cap(r.call.answer) > mostPooled {
+	if cap(r.B) > maxPooled || cap(r.call.answer) > maxPooled {
 		return
 	}
 	r.p, r.late = nil, nil

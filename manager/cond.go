@@ -61,7 +61,7 @@ func (c *Cond) Wait(ctx context.Context) error {
 		return err
 	}
 	s, id := c.p.s, c.p.id
-	r.patience, r.unanswered = relocking, errNotHeldAgain
+	r.cancelTimeout, r.unanswered = relocking, errNotHeldAgain
 	r.late = func(answer []byte) {
 		_, err := store.Answer(answer)
 		if err != nil && !errors.Is(err, errCanceled) && !errors.Is(err, ErrLimit) {

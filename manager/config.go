@@ -96,7 +96,7 @@ const (
 	defaultObjects = 1_000_000
 	defaultCalls   = 100_000
 	defaultWaiting = 64 << 20
-	leastWaiting   = 1 << 20
+	minWaiting     = 1 << 20
 	defaultNesting = 1000
 	defaultClients = 10_000
 	defaultEach    = 1000
@@ -132,7 +132,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Limits.Objects, defaultObjects)
 	setDefault(&c.Limits.Calls, defaultCalls)
 	if c.Limits.Bytes > 0 {
-		setDefault(&c.Limits.Waiting, min(max(c.Limits.Bytes, leastWaiting), defaultWaiting))
+		setDefault(&c.Limits.Waiting, min(max(c.Limits.Bytes, minWaiting), defaultWaiting))
 	}
 
 	setDefault(&c.Limits.Waiting, defaultWaiting)

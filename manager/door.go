@@ -102,10 +102,10 @@ func forgetSession(s *session) {
 // pipeBuffer is how many bytes may be in transit in each direction.
 const pipeBuffer = 256 << 10
 
-// mostHello bounds the bytes of a hello, and mostName those of its name.
+// maxHello bounds the bytes of a hello, and maxName those of its name.
 const (
-	mostHello = 4 << 10
-	mostName  = 1 << 10
+	maxHello = 4 << 10
+	maxName  = 1 << 10
 )
 
 // A knocker makes connections to a manager of this tree of processes. Only one goroutine at a time
@@ -127,12 +127,12 @@ var (
 
 // The pauses between two looks at the door while nothing happens.
 const (
-	firstLook = 10 * time.Millisecond
-	lastLook  = 250 * time.Millisecond
+	minDoorPoll = 10 * time.Millisecond
+	maxDoorPoll = 250 * time.Millisecond
 )
 
-// mostKnocks is how often a client sends its hello if the manager loses it.
-const mostKnocks = 3
+// maxKnocks is how often a client sends its hello if the manager loses it.
+const maxKnocks = 3
 
 var (
 	errDoor   = errors.New("manager: its door cannot be used: another process has closed it, written over it or keeps it")
@@ -159,7 +159,7 @@ func (k *knocker) connect(ctx context.Context) (*conn, error) {
 		}
 
 		k.leave()
-		if !errors.Is(err, errPassed) || knocks == mostKnocks {
+		if !errors.Is(err, errPassed) || knocks == maxKnocks {
 			return nil, err
 		}
 	}
@@ -170,12 +170,12 @@ func (k *knocker) knock(ctx context.Context) error {
 	if k.outside != nil {
 		return nil
 	}
-	ours, theirs, err := ipc.NewPipe[protocol](ipc.Buffer(pipeBuffer), ipc.MaxMessage(mostBytes))
+	ours, theirs, err := ipc.NewPipe[protocol](ipc.Buffer(pipeBuffer), ipc.MaxMessage(maxBytes))
 	if err != nil {
 		return err
 	}
 	me := mp.Current()
-	if err := k.put(ctx, hello{theirs, excerpt.Head(me.Name, mostName), me.PID}); err != nil {
+	if err := k.put(ctx, hello{theirs, excerpt.Head(me.Name, maxName), me.PID}); err != nil {
 		_, _ = ours.Close(), theirs.Close()
 		return err
 	}
@@ -207,7 +207,7 @@ func (k *knocker) put(ctx context.Context, h hello) error {
 // enter waits until the manager says that it has admitted the connection, or why it has not.
 func (k *knocker) enter(ctx context.Context) error {
 	var got time.Time // when the manager had taken everything from the door
-	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+	for pause := minDoorPoll; ; pause = min(2*pause, maxDoorPoll) {
 		ready, err := k.outside.Poll(ctx, pause)
 		if err != nil {
 			return err

@@ -93,7 +93,7 @@ func TestKnockerPassed(t *testing.T) {
 	} {
 		door, k := newTestDoor(t)
 		go func() {
-			for range mostKnocks {
+			for range maxKnocks {
 				h, err := door.Get(t.Context())
 				if err != nil {
 					t.Error(name, err)

@@ -7,7 +7,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 	"github.com/go-multiprocessing/mp/internal/cause"
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
@@ -23,7 +23,7 @@ func encode[T any](b []byte, c *codec.Type[T], v *T) ([]byte, error) {
 	}
 	if c.Carries() {
 		if files := c.FilesOf(out[len(b):]); len(files) > 0 {
-			share.ForgetFiles(files)
+			objects.ForgetFiles(files)
 			return b, codecError("encoded", errCarries)
 		}
 	}

@@ -136,7 +136,7 @@ func (f *front) letIn() {
 
 // enter admits a client unless there are too many, and tells it.
 func (f *front) enter(h hello) {
-	inside.BoundConn(h.Conn, mostBytes)
+	inside.BoundConn(h.Conn, maxBytes)
 	leave, err := f.s.local.admit(inside.MakerOfConn(h.Conn))
 	name := fmt.Sprintf("process %d (%s)", h.PID, h.Name)
 	greet(h.Conn, err)
@@ -145,7 +145,7 @@ func (f *front) enter(h hello) {
 		go h.Conn.Close()
 		return
 	}
-	p := &peer{conn: h.Conn, most: mostBytes, name: name, leave: leave}
+	p := &peer{conn: h.Conn, most: maxBytes, name: name, leave: leave}
 	p.holds, p.owes = f.s.holds(p, inside.MakerOfConn(h.Conn)), &f.s.owed
 	inside.BoundNext(h.Conn, bufSize)
 	p.enter(f.s.ctx, f.s)

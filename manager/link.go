@@ -19,14 +19,14 @@ type link struct {
 	reading    bool
 }
 
-// mostUnsent is how many bytes may wait to be sent, besides one request. Callers wait if a manager
+// maxUnsent is how many bytes may wait to be sent, besides one request. Callers wait if a manager
 // that does not read has let the buffer fill up.
-const mostUnsent = 4 << 20
+const maxUnsent = 4 << 20
 
 // full returns a channel to wait for before another request of n bytes can be queued, or nil if
 // there is room.
 func (l *link) full(n int) (room <-chan struct{}) {
-	if len(l.out) == 0 || len(l.out)+n <= mostUnsent {
+	if len(l.out) == 0 || len(l.out)+n <= maxUnsent {
 		return nil
 	}
 	if l.room == nil {
@@ -45,9 +45,9 @@ func (l *link) hasRoom() {
 
 func (l *link) waitSend(b []byte) error { return l.SendBytes(context.Background(), b) }
 
-// mostBytes is the maximum size of a message within a tree of processes. A local client, like a
+// maxBytes is the maximum size of a message within a tree of processes. A local client, like a
 // remote one, must not make the manager allocate more memory than the client itself uses.
-const mostBytes = 64 << 20
+const maxBytes = 64 << 20
 
 // tooLong reports whether n bytes do not fit in a message of at most most bytes, one of which is
 // its type.
@@ -103,7 +103,7 @@ func (s *session) sendAll(on *link, send func(b []byte) error) {
 			on.batches--
 		}
 
-		if cap(b) <= mostPooled {
+		if cap(b) <= maxPooled {
 			on.spare = b[:0]
 		}
 

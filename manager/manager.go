@@ -95,7 +95,7 @@ func newDoor() (*ipc.Queue[hello], *ipc.Event, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	door, err := ipc.NewQueue[hello](ipc.Isolated(), ipc.MaxElement(mostHello))
+	door, err := ipc.NewQueue[hello](ipc.Isolated(), ipc.MaxElement(maxHello))
 	if err != nil {
 		return nil, nil, errors.Join(err, stop.Close())
 	}

@@ -126,7 +126,7 @@ func (p *peer) patiently() manner {
 
 // hastily returns the manner of the front, which must not wait.
 func (p *peer) hastily() manner {
-	return manner{receive: p.tryReceive, send: p.trySend, requests: mostRequests, bytes: mostAtOnce}
+	return manner{receive: p.tryReceive, send: p.trySend, requests: maxRequests, bytes: maxAtOnce}
 }
 
 // isLate reports whether a turn has lasted too long. It checks the clock only once every manyFrames
@@ -168,7 +168,7 @@ func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 			if n > 0 && !by.waits && by.isOver() { // a client can make each message take long to receive
 				return errSlow
 			}
-			by.inTurn = by.inTurn || by.waits && len(message) > mostAtOnce
+			by.inTurn = by.inTurn || by.waits && len(message) > maxAtOnce
 		}
 
 		if err := p.answer(ctx, st, &by); err != nil {
@@ -271,7 +271,7 @@ func (p *peer) flush(ctx context.Context, send func(ctx context.Context, b []byt
 		p.holds.sent(n, true)
 		p.out.B = p.out.B[:copy(p.out.B, p.out.B[n:])]
 	}
-	if cap(p.out.B) > mostPooled {
+	if cap(p.out.B) > maxPooled {
 		p.out.B = nil
 	}
 	return nil
@@ -327,7 +327,7 @@ func (p *peer) push(ctx context.Context, call uint32, answer []byte) {
 		all = p.owes.add(p.process(), len(answer))
 	}
 
-	if len(p.later) > 1 && all > p.mostLater() {
+	if len(p.later) > 1 && all > p.maxLater() {
 		p.forget()
 		p.cut()
 		return
@@ -364,13 +364,13 @@ func (p *peer) cut() {
 	}
 }
 
-// mostLater returns how many bytes of later answers a remote client, or all clients of a local
+// maxLater returns how many bytes of later answers a remote client, or all clients of a local
 // process together, may leave unread.
-func (p *peer) mostLater() int {
+func (p *peer) maxLater() int {
 	if p.far {
-		return mostLater
+		return maxLater
 	}
-	return mostLaterHere
+	return maxLaterHere
 }
 
 var errFull = fmt.Errorf("%w: the answer is lost, since clients have not read other long ones", ErrLimit)
@@ -446,7 +446,7 @@ func (p *peer) receive(ctx context.Context, on *conn, buf []byte) ([]byte, error
 	if err := p.holds.awaitRequest(ctx, n); err != nil {
 		return nil, err
 	}
-	if n > mostAtOnce {
+	if n > maxAtOnce {
 		if err := p.giveWay(ctx); err != nil {
 			return nil, err
 		}
@@ -475,7 +475,7 @@ func (p *peer) receiveLong(n int) ([]byte, error) {
 // overwritten.
 func (p *peer) tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, error) {
 	if n := inside.NextOfConn(on); n > len(buf) {
-		if n > mostAtOnce || !p.holds.tryRequest(n) {
+		if n > maxAtOnce || !p.holds.tryRequest(n) {
 			return nil, errSlow
 		}
 		return p.receiveLong(n)

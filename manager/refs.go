@@ -57,7 +57,7 @@ func (s *session) acquire(id uint64, told bool) {
 	s.mu.Unlock()
 	tell()
 	if hold && on == nil { // a new connection tells the manager of all objects
-		ctx, cancel := context.WithTimeout(context.Background(), meeting)
+		ctx, cancel := context.WithTimeout(context.Background(), attachTimeout)
 		defer cancel()
 		if on, _ = s.connected(ctx); on != nil {
 			s.note(store.OpPing, 0, nil)
@@ -68,15 +68,15 @@ func (s *session) acquire(id uint64, told bool) {
 		// The caller of the method that receives this proxy uses another connection. It may learn
 		// that the method has returned before the manager learns that this process uses the object.
 		// So wait until the manager has read the note.
-		ctx, cancel := context.WithTimeout(context.Background(), meeting)
+		ctx, cancel := context.WithTimeout(context.Background(), attachTimeout)
 		defer cancel()
 		_, _ = s.identify(ctx)
 	}
 }
 
-// meeting bounds how long a received proxy waits for a connection. If there is none by then, the
-// first use of the proxy returns the error.
-const meeting = time.Second
+// attachTimeout bounds how long a received proxy waits for a connection. If there is none by then,
+// the first use of the proxy returns the error.
+const attachTimeout = time.Second
 
 // release undoes acquire.
 func (s *session) release(id uint64) {

@@ -61,8 +61,8 @@ func (r *registry) check() error {
 	return nil
 }
 
-// mostOfName is the number of bytes that an error quotes of a client's name for a function.
-const mostOfName = 200
+// maxOfName is the number of bytes that an error quotes of a client's name for a function.
+const maxOfName = 200
 
 // find returns what is registered under a name, if its type is F.
 func find[F registered](r *registry, what, name string) (f F, err error) {
@@ -70,7 +70,7 @@ func find[F registered](r *registry, what, name string) (f F, err error) {
 	x, ok := r.byName[name].(F)
 	r.mu.Unlock()
 	if !ok {
-		return f, fmt.Errorf("%w: the %s %q", ErrNotRegistered, what, name[:min(len(name), mostOfName)])
+		return f, fmt.Errorf("%w: the %s %q", ErrNotRegistered, what, name[:min(len(name), maxOfName)])
 	}
 	return x, x.check()
 }

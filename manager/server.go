@@ -32,8 +32,8 @@ type serving struct {
 var serve = mp.RegisterAction("serve", func(ctx context.Context, job serving) error {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Server{ctx: ctx, cancel: cancel, log: slog.Default()}
-	s.requests.init(mostRequested, mostRequestedEach)
-	s.answers.init(mostAnswered, mostAnsweredEach)
+	s.requests.init(maxRequested, maxRequestedEach)
+	s.answers.init(maxAnswered, maxAnsweredEach)
 	s.local = admission{most: job.Limits.Clients, each: job.Limits.Connections}
 	functions.hosts(job.ID)
 	s.store = store.New(job.ID, job.Limits.store(), &functions, job.Linger)
@@ -149,10 +149,10 @@ const atATime = 256
 // Bounds of a turn in the front, which checks the clock once every manyFrames requests. A client
 // that exceeds them gets a goroutine of its own.
 const (
-	mostRequests = 4096
-	mostAtOnce   = 1 << 20
-	manyFrames   = 16
-	turnTime     = 5 * time.Millisecond
+	maxRequests = 4096
+	maxAtOnce   = 1 << 20
+	manyFrames  = 16
+	turnTime    = 5 * time.Millisecond
 )
 
 // Bounds, in bytes, for local clients: of long requests that the manager has received and not
@@ -160,16 +160,16 @@ const (
 // together, and one for the connections that one process has made. Each has room for the longest
 // message.
 const (
-	mostRequested     = 4 * mostBytes
-	mostRequestedEach = mostBytes
-	mostAnswered      = 8 * mostBytes
-	mostAnsweredEach  = 4 * mostBytes
+	maxRequested     = 4 * maxBytes
+	maxRequestedEach = maxBytes
+	maxAnswered      = 8 * maxBytes
+	maxAnsweredEach  = 4 * maxBytes
 )
 
 // Bounds, in bytes, of the later answers that a client may leave unread. There is always room for
 // one answer. The bound for a local client is larger, since its process may be stopped for a while
 // with many calls under way.
 const (
-	mostLater     = 64 << 20
-	mostLaterHere = 256 << 20
+	maxLater     = 64 << 20
+	maxLaterHere = 256 << 20
 )

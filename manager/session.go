@@ -44,7 +44,7 @@ type session struct {
 }
 
 func newSession(id store.ID, connect func(ctx context.Context) (*conn, error)) *session {
-	s := &session{id: id, most: mostBytes, connect: connect, connecting: make(chan struct{}, 1), calls: map[uint32]*call{}, refs: map[uint64]*ref{}}
+	s := &session{id: id, most: maxBytes, connect: connect, connecting: make(chan struct{}, 1), calls: map[uint32]*call{}, refs: map[uint64]*ref{}}
 	s.over, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -57,9 +57,9 @@ func newLocalSession(id store.ID, door *ipc.Queue[hello]) *session {
 	return s
 }
 
-// patience is how long a call waits for the answer after its context has ended. A live manager
+// cancelTimeout is how long a call waits for the answer after its context has ended. A live manager
 // answers a canceled call at once.
-const patience = 250 * time.Millisecond
+const cancelTimeout = 250 * time.Millisecond
 
 // The pauses between connections that are lost before anything was sent over them. Each pause is
 // twice as long as the one before.
@@ -102,7 +102,7 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 	}
 
 	s.note(store.OpCancel, uint64(c.id), nil)
-	soon, cancel := context.WithTimeout(context.Background(), r.patience)
+	soon, cancel := context.WithTimeout(context.Background(), r.cancelTimeout)
 	defer cancel()
 	if s.await(soon, c) {
 		if errors.Is(c.err, errNotSent) {
@@ -184,11 +184,11 @@ func (s *session) enter(on *link, r *request) error {
 
 	c := &r.call
 	select {
-	case <-c.bell: // left from an earlier use
+	case <-c.wake: // left from an earlier use
 	default:
 	}
 
-	*c = call{id: s.lastID, on: on, after: on.batches, bell: c.bell, answer: c.answer[:0]}
+	*c = call{id: s.lastID, on: on, after: on.batches, wake: c.wake, answer: c.answer[:0]}
 	s.calls[c.id] = c
 	store.SetCall(r.B, c.id)
 	on.out = append(on.out, r.B...)
@@ -279,7 +279,7 @@ func (s *session) await(ctx context.Context, c *call) bool {
 			c.waits = true
 			s.mu.Unlock()
 			select {
-			case <-c.bell:
+			case <-c.wake:
 			case <-ctx.Done():
 			}
 			s.mu.Lock()
@@ -317,7 +317,7 @@ func (s *session) promote(on *link) {
 	}
 	for _, c := range s.calls {
 		if c.waits && c.on == on {
-			c.ring()
+			c.wakeUp()
 			return
 		}
 	}
@@ -370,7 +370,7 @@ func (s *session) deliver(c *call, message []byte) (done bool, err error) {
 		}
 
 		if to != c {
-			to.ring()
+			to.wakeUp()
 		}
 		return nil
 	})
@@ -405,7 +405,7 @@ func (s *session) lost(on *link) {
 			if s.closed != nil {
 				c.err = s.closed
 			}
-			c.ring()
+			c.wakeUp()
 		}
 	}
 }

@@ -211,7 +211,7 @@ func TestUnsent(t *testing.T) {
 
 	for full := false; !full; runtime.Gosched() { // there are more callers than room beside the batch on its way
 		s.mu.Lock()
-		full = s.conn != nil && s.conn.batches > 0 && len(s.conn.out)+size >= mostUnsent
+		full = s.conn != nil && s.conn.batches > 0 && len(s.conn.out)+size >= maxUnsent
 		s.mu.Unlock()
 	}
 
@@ -220,7 +220,7 @@ func TestUnsent(t *testing.T) {
 	s.mu.Lock()
 	unsent, calls := len(s.conn.out), len(s.calls)
 	s.mu.Unlock()
-	if unsent == 0 || unsent > mostUnsent+callers*100 || calls > 2*(1+mostUnsent/size) { // the calls of a batch are on their way
+	if unsent == 0 || unsent > maxUnsent+callers*100 || calls > 2*(1+maxUnsent/size) { // the calls of a batch are on their way
 		t.Errorf("%d bytes of %d calls", unsent, calls)
 	}
 

@@ -5,20 +5,20 @@ import (
 	"fmt"
 
 	"github.com/go-multiprocessing/mp"
-	"github.com/go-multiprocessing/mp/internal/shield"
+	"github.com/go-multiprocessing/mp/internal/protect"
 )
 
 // shielded calls a function of the program and turns a panic or runtime.Goexit into an error.
 func shielded(f func() error) error {
-	err := shield.Call(f)
-	if p := (*shield.Panic)(nil); errors.As(err, &p) {
+	err := protect.Call(f)
+	if p := (*protect.Panic)(nil); errors.As(err, &p) {
 		e := &mp.PanicError{Value: fmt.Sprint(p.Value), Stack: string(p.Stack)}
 		if err, ok := p.Value.(error); ok {
 			e.Value = err
 		}
 		return e
 	}
-	if errors.Is(err, shield.ErrGoexit) {
+	if errors.Is(err, protect.ErrGoexit) {
 		return mp.ErrGoexit
 	}
 	return err

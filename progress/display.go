@@ -14,7 +14,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/go-multiprocessing/mp"
-	"github.com/go-multiprocessing/mp/internal/screen"
+	"github.com/go-multiprocessing/mp/internal/stdio"
 )
 
 // Config says where bars are shown. The zero value is right for commands.
@@ -59,7 +59,7 @@ func Start(cfg Config) *Display {
 	d.bars = mpb.New(options...)
 	for _, f := range []*os.File{os.Stdout, os.Stderr} {
 		if d.out == io.Writer(f) || isTerminal(d.out) && isTerminal(f) {
-			d.uncover = append(d.uncover, screen.Cover(f, d))
+			d.uncover = append(d.uncover, stdio.Cover(f, d))
 		}
 	}
 

@@ -43,8 +43,8 @@ var (
 			lines: 43 + 18 + 6, functions: 7, complexity: 7 + 5 + 3 + 2 + 1 + 1 + 1,
 			largest: fileSize{"shapes.go", 43},
 		},
-		longest:     []Function{choose, find, valid, withLiteral, tie},
-		mostComplex: []Function{choose, find, valid, withLiteral, plain},
+		longest:    []Function{choose, find, valid, withLiteral, tie},
+		maxComplex: []Function{choose, find, valid, withLiteral, plain},
 	}
 )
 
@@ -109,7 +109,7 @@ func TestDisagreement(t *testing.T) {
 		"totals":       func(s *summary) { s.complexity++ },
 		"largest file": func(s *summary) { s.largest.name = "other.go" },
 		"longest":      func(s *summary) { s.longest = []Function{choose, find, tie, valid, withLiteral} },
-		"most complex": func(s *summary) { s.mostComplex = nil },
+		"most complex": func(s *summary) { s.maxComplex = nil },
 	}
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {

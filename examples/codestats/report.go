@@ -15,7 +15,7 @@ func writeReport(w io.Writer, m measurement) error {
 	fmt.Fprintf(table, "Go files below %s\n\n", m.dir)
 	writeTotals(table, m.totals)
 	writeFunctions(table, "longest functions", m.longest)
-	writeFunctions(table, "most complex functions", m.mostComplex)
+	writeFunctions(table, "most complex functions", m.maxComplex)
 	writeTimes(table, m)
 	writeWorkers(table, m.workers)
 	return table.Flush()

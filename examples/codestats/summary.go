@@ -9,8 +9,8 @@ import (
 // A summary is the result for a whole tree.
 type summary struct {
 	totals
-	longest     []Function
-	mostComplex []Function
+	longest    []Function
+	maxComplex []Function
 }
 
 type totals struct {
@@ -30,10 +30,10 @@ func summarize(names []string, stats []FileStats) summary {
 	for i, file := range stats {
 		s.add(fileSize{names[i], file.Lines}, file)
 		s.longest = append(s.longest, inFile(names[i], file.Longest)...)
-		s.mostComplex = append(s.mostComplex, inFile(names[i], file.MostComplex)...)
+		s.maxComplex = append(s.maxComplex, inFile(names[i], file.MostComplex)...)
 	}
 	s.longest = first(s.longest, byLength)
-	s.mostComplex = first(s.mostComplex, byComplexity)
+	s.maxComplex = first(s.maxComplex, byComplexity)
 	return s
 }
 
@@ -65,8 +65,8 @@ func (s summary) equal(other summary) error {
 	if !slices.Equal(s.longest, other.longest) {
 		return fmt.Errorf("longest functions %v and %v", s.longest, other.longest)
 	}
-	if !slices.Equal(s.mostComplex, other.mostComplex) {
-		return fmt.Errorf("most complex functions %v and %v", s.mostComplex, other.mostComplex)
+	if !slices.Equal(s.maxComplex, other.maxComplex) {
+		return fmt.Errorf("most complex functions %v and %v", s.maxComplex, other.maxComplex)
 	}
 	return nil
 }

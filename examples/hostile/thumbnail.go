@@ -32,7 +32,7 @@ func (t Thumbnail) equal(other Thumbnail) bool {
 
 const (
 	thumbnailSize = 64      // of the longer side, in pixels
-	mostPixels    = 8 << 20 // of a picture
+	maxPixels     = 8 << 20 // of a picture
 )
 
 // scaled decodes a picture and makes its thumbnail.
@@ -43,7 +43,7 @@ func scaled(data []byte) (Thumbnail, error) {
 	if err != nil {
 		return Thumbnail{}, err
 	}
-	if int64(head.Width)*int64(head.Height) > mostPixels {
+	if int64(head.Width)*int64(head.Height) > maxPixels {
 		return Thumbnail{}, fmt.Errorf("%d by %d pixels are too many", head.Width, head.Height)
 	}
 

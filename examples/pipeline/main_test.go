@@ -106,7 +106,7 @@ func TestIndex(t *testing.T) {
 	if !maps.EqualFunc(r.words, want, slices.Equal) {
 		t.Errorf("got %v", r.words)
 	}
-	if got := mostCommon(r.words, 2); !slices.Equal(got, []string{"fish", "2"}) {
+	if got := maxCommon(r.words, 2); !slices.Equal(got, []string{"fish", "2"}) {
 		t.Errorf("most common are %v", got)
 	}
 }

@@ -48,7 +48,7 @@ func writeReport(w io.Writer, m measurement) error {
 	fmt.Fprintf(table, "words\t%d\n", len(m.words))
 
 	fmt.Fprintf(table, "\nword\tfiles\n")
-	for _, word := range mostCommon(m.words, common) {
+	for _, word := range maxCommon(m.words, common) {
 		fmt.Fprintf(table, "  %s\t%d\n", word, len(m.words[word]))
 	}
 
@@ -61,8 +61,8 @@ func writeReport(w io.Writer, m measurement) error {
 	return table.Flush()
 }
 
-// mostCommon returns up to n of the words that are in most files.
-func mostCommon(words index, n int) []string {
+// maxCommon returns up to n of the words that are in most files.
+func maxCommon(words index, n int) []string {
 	sorted := make([]string, 0, len(words))
 	for word := range words {
 		sorted = append(sorted, word)

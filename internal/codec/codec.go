@@ -16,7 +16,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/shield"
+	"github.com/go-multiprocessing/mp/internal/protect"
 )
 
 // A Type encodes and decodes values of T. It is immutable and safe for concurrent use.
@@ -117,14 +117,14 @@ func (c *Type[T]) shield() {
 	encode, decode := c.append, c.decode
 	c.append = func(buf []byte, v *T) (out []byte, err error) {
 		out = buf
-		err = shield.Call(func() (err error) {
+		err = protect.Call(func() (err error) {
 			out, err = encode(buf, v)
 			return err
 		})
 		return out, err
 	}
 	c.decode = func(data []byte, v *T) error {
-		return shield.Call(func() error { return decode(data, v) })
+		return protect.Call(func() error { return decode(data, v) })
 	}
 }
 

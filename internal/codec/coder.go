@@ -145,7 +145,7 @@ func (b builder) make(t reflect.Type) (appendFunc, decodeFunc) {
 	case t == timeType:
 		return appendTimeValue, decodeTimeValue
 	case t == filePointer:
-		return appendFilePlace, decodeFilePlace
+		return appendFileIndex, decodeFileIndex
 	case hasOwnForm(t):
 		return ownForm(t)
 	}

@@ -109,16 +109,16 @@ func decodeText(r *reader, v reflect.Value) error {
 	return err
 }
 
-// appendFilePlace encodes only where a file is in the value. The file itself travels before the
+// appendFileIndex encodes only where a file is in the value. The file itself travels before the
 // value.
-func appendFilePlace(buf []byte, v reflect.Value, _ int) ([]byte, error) {
+func appendFileIndex(buf []byte, v reflect.Value, _ int) ([]byte, error) {
 	if v.IsNil() {
 		return append(buf, null), nil
 	}
 	return appendHead(buf, majorArray, 0), nil
 }
 
-func decodeFilePlace(r *reader, v reflect.Value) error {
+func decodeFileIndex(r *reader, v reflect.Value) error {
 	if r.null() {
 		return nil
 	}

@@ -98,9 +98,9 @@ func (c *Type[T]) endFiles() {
 	}
 }
 
-// mostFiles is how many files a value may contain. A corrupt process may list any number, and each
+// maxFiles is how many files a value may contain. A corrupt process may list any number, and each
 // costs a request.
-const mostFiles = 1 << 16
+const maxFiles = 1 << 16
 
 func appendFiles(buf []byte, v reflect.Value) ([]byte, []uint64, error) {
 	var ids []uint64
@@ -110,8 +110,8 @@ func appendFiles(buf []byte, v reflect.Value) ([]byte, []uint64, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the file %s: %w", f.Name(), err)
 		}
-		if ids = append(ids, id); len(ids) > mostFiles {
-			return nil, fmt.Errorf("more than %d files in one value", mostFiles)
+		if ids = append(ids, id); len(ids) > maxFiles {
+			return nil, fmt.Errorf("more than %d files in one value", maxFiles)
 		}
 		list = binary.LittleEndian.AppendUint64(list, id)
 		list = binary.AppendUvarint(list, uint64(len(f.Name())))
@@ -133,7 +133,7 @@ var errNoFiles = errors.New("no list of files before the value")
 
 func parseFiles(data []byte) (files []sent, rest []byte, err error) {
 	n, k := binary.Uvarint(data)
-	if k <= 0 || n > mostFiles {
+	if k <= 0 || n > maxFiles {
 		return nil, nil, errNoFiles
 	}
 

@@ -67,7 +67,7 @@ func TestLongLists(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	const n = mostFiles + 1
+	const n = maxFiles + 1
 	list := binary.AppendUvarint(nil, n)
 	list = append(list, make([]byte, 9*n+1)...)
 	var f *os.File
@@ -75,14 +75,14 @@ func TestLongLists(t *testing.T) {
 		t.Error("it was decoded")
 	}
 	c.Lose(list)
-	if questions > 2*mostFiles {
+	if questions > 2*maxFiles {
 		t.Errorf("%d questions", questions)
 	}
 
 	old := objects
 	defer func() { objects = old }()
 	objects.TicketSize = 34
-	tail := binary.LittleEndian.AppendUint32(make([]byte, 34*(mostTickets+1)), mostTickets+1)
+	tail := binary.LittleEndian.AppendUint32(make([]byte, 34*(maxTickets+1)), maxTickets+1)
 	if _, tickets, err := splitTickets(append(tail, someTickets)); err == nil || len(tickets) > 0 {
 		t.Errorf("%d bytes of tickets", len(tickets))
 	}
@@ -101,7 +101,7 @@ func TestTooManyFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	files := make([]*os.File, mostFiles+1)
+	files := make([]*os.File, maxFiles+1)
 	for i := range files {
 		files[i] = os.Stdin
 	}
@@ -109,7 +109,7 @@ func TestTooManyFiles(t *testing.T) {
 	if _, err := c.Append(nil, &files); err == nil {
 		t.Error("it was encoded")
 	}
-	if sent != mostFiles+1 || lost != sent {
+	if sent != maxFiles+1 || lost != sent {
 		t.Errorf("%d files were sent, and %d taken back", sent, lost)
 	}
 }

@@ -251,7 +251,7 @@ func (c *Type[T]) Given(data []byte) []byte {
 // noTickets. A result also has the tickets of the handles that it gives. A message has its tickets
 // elsewhere, because it may be lost without being decoded.
 const (
-	mostTickets = 1 << 18 // a corrupt process may list any number, and each costs a request
+	maxTickets  = 1 << 18 // a corrupt process may list any number, and each costs a request
 	noTickets   = 0
 	someTickets = 1
 	ticketsTail = 5
@@ -276,8 +276,8 @@ func (c *Type[T]) appendTickets(out []byte, v *T, r role) (_ []byte, err error) 
 		}
 	})
 
-	if n > mostTickets && err == nil {
-		err = fmt.Errorf("%d objects in one value: at most %d", n, mostTickets)
+	if n > maxTickets && err == nil {
+		err = fmt.Errorf("%d objects in one value: at most %d", n, maxTickets)
 	}
 	if n == 0 || err != nil {
 		return append(out, noTickets), err
@@ -294,7 +294,7 @@ func splitTickets(data []byte) (value, tickets []byte, err error) {
 	case last >= ticketsTail-1 && data[last] == someTickets:
 		end := len(data) - ticketsTail
 		n := int(binary.LittleEndian.Uint32(data[end:]))
-		if at := end - n*objects.TicketSize; objects.TicketSize > 0 && n > 0 && n <= mostTickets && at >= 0 {
+		if at := end - n*objects.TicketSize; objects.TicketSize > 0 && n > 0 && n <= maxTickets && at >= 0 {
 			return data[:at], data[at:end], nil
 		}
 	}

@@ -62,30 +62,30 @@ func TestKeysTravel(t *testing.T) {
 	same(t, map[loose]int{{square{1}, "x"}: 1, {nil, celsius(1)}: 2, {}: 3})
 	same(t, map[[2]any]int{{1, nil}: 1, {"a", int16(2)}: 2})
 
-	if m := trip(t, map[struct{ F float64 }]int{{math.NaN()}: 1, {math.NaN()}: 1}); len(m) != 2 {
+	if m := roundTrip(t, map[struct{ F float64 }]int{{math.NaN()}: 1, {math.NaN()}: 1}); len(m) != 2 {
 		t.Errorf("two keys with NaN arrived as %v", m)
 	}
 }
 
 func TestTimesAsKeysTravel(t *testing.T) {
 	for _, at := range variousTimes(t) {
-		for m := range trip(t, map[time.Time]int{at: 1}) {
+		for m := range roundTrip(t, map[time.Time]int{at: 1}) {
 			if !sameTime(m, at) {
 				t.Errorf("%v arrived as %v", at, m)
 			}
 		}
-		for m := range trip(t, map[visit]int{{When: at}: 1}) {
+		for m := range roundTrip(t, map[visit]int{{When: at}: 1}) {
 			if !sameTime(m.When, at) {
 				t.Errorf("in a struct: %v arrived as %v", at, m)
 			}
 		}
 
-		for m := range trip(t, map[[2]moment]int{{1: {at}}: 1}) {
+		for m := range roundTrip(t, map[[2]moment]int{{1: {at}}: 1}) {
 			if !sameTime(m[1].Time, at) {
 				t.Errorf("embedded: %v arrived as %v", at, m)
 			}
 		}
-		for m := range trip(t, map[any]int{at: 1}) {
+		for m := range roundTrip(t, map[any]int{at: 1}) {
 			if !sameTime(m.(time.Time), at) {
 				t.Errorf("in any: %v arrived as %v", at, m)
 			}
@@ -95,7 +95,7 @@ func TestTimesAsKeysTravel(t *testing.T) {
 	// One time in several zones is several keys.
 	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	m := map[time.Time]string{at: "utc", at.In(location(t, "Europe/London")): "london", at.In(time.FixedZone("GMT", 0)): "gmt"}
-	if got := trip(t, m); len(got) != 3 || got[at] != "utc" {
+	if got := roundTrip(t, m); len(got) != 3 || got[at] != "utc" {
 		t.Errorf("%v arrived as %v", m, got)
 	}
 }

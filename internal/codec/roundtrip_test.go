@@ -66,9 +66,9 @@ func codecFor[T any](t testing.TB) *Type[T] {
 	return c
 }
 
-// trip encodes v behind other bytes, decodes it, and overwrites the encoding, which the decoded
-// value must not refer to.
-func trip[T any](t testing.TB, v T) (got T) {
+// roundTrip encodes v behind other bytes, decodes it, and overwrites the encoding, which the
+// decoded value must not refer to.
+func roundTrip[T any](t testing.TB, v T) (got T) {
 	t.Helper()
 	c := codecFor[T](t)
 	prefix := []byte("prefix")
@@ -94,7 +94,7 @@ func trip[T any](t testing.TB, v T) (got T) {
 func same[T any](t *testing.T, values ...T) {
 	t.Helper()
 	for _, v := range values {
-		if got := trip(t, v); !reflect.DeepEqual(got, v) {
+		if got := roundTrip(t, v); !reflect.DeepEqual(got, v) {
 			t.Errorf("%T: %#v arrived as %#v", v, v, got)
 		}
 	}
@@ -157,25 +157,25 @@ func TestFloatBitsTravel(t *testing.T) {
 
 	for _, f := range []float64{math.NaN(), odd, negZero, -math.NaN()} {
 		want := math.Float64bits(f)
-		if got := math.Float64bits(trip(t, f)); got != want {
+		if got := math.Float64bits(roundTrip(t, f)); got != want {
 			t.Errorf("alone: %x arrived as %x", want, got)
 		}
-		if got := math.Float64bits(trip(t, []float64{f})[0]); got != want {
+		if got := math.Float64bits(roundTrip(t, []float64{f})[0]); got != want {
 			t.Errorf("in a slice: %x arrived as %x", want, got)
 		}
-		if got := math.Float64bits(trip(t, in{F: f}).F); got != want {
+		if got := math.Float64bits(roundTrip(t, in{F: f}).F); got != want {
 			t.Errorf("in a struct: %x arrived as %x", want, got)
 		}
-		if got := math.Float64bits(trip[any](t, f).(float64)); got != want {
+		if got := math.Float64bits(roundTrip[any](t, f).(float64)); got != want {
 			t.Errorf("in any: %x arrived as %x", want, got)
 		}
 	}
 
 	f32 := math.Float32frombits(0x7fc0_beef)
-	if got := math.Float32bits(trip[any](t, f32).(float32)); got != 0x7fc0_beef {
+	if got := math.Float32bits(roundTrip[any](t, f32).(float32)); got != 0x7fc0_beef {
 		t.Errorf("float32 in any: %x", got)
 	}
-	if m := trip(t, map[float64]string{math.NaN(): "a", 1: "b"}); len(m) != 2 || m[1] != "b" {
+	if m := roundTrip(t, map[float64]string{math.NaN(): "a", 1: "b"}); len(m) != 2 || m[1] != "b" {
 		t.Errorf("a map with a NaN key: %v", m)
 	}
 }
@@ -425,23 +425,23 @@ func TestTimesTravel(t *testing.T) {
 
 	for _, at := range variousTimes(t) {
 		for where, got := range map[string]time.Time{
-			"alone":                trip(t, at),
-			"behind a pointer":     *trip(t, &at),
-			"in a struct":          trip(t, in{At: at}).At,
-			"deep in structs":      trip(t, in{Next: &in{Next: &in{At: at}}}).Next.Next.At,
-			"in a slice":           trip(t, []time.Time{{}, at})[1],
-			"in an array":          trip(t, [2]*time.Time{nil, &at})[1].UTC().In(trip(t, [1]time.Time{at})[0].Location()),
-			"in a map":             trip(t, map[string]time.Time{"k": at})["k"],
-			"in a map by a NaN":    onlyValue(trip(t, map[float64]time.Time{math.NaN(): at})),
-			"in any":               trip[any](t, at).(time.Time),
-			"deep in any":          trip(t, []any{map[string]any{"k": at}})[0].(map[string]any)["k"].(time.Time),
-			"in a registered type": trip[any](t, event{At: at}).(event).At,
-			"behind its pointer":   *trip(t, []any{event{Ends: &at}})[0].(event).Ends,
-			"embedded":             trip(t, stamped{at}).Time,
-			"embedded twice":       trip(t, restamped{stamped{at}}).Time,
-			"embedded in a slice":  trip(t, []restamped{{stamped{at}}})[0].Time,
-			"embedded, in any":     trip[any](t, stamped{at}).(stamped).Time,
-			"behind two pointers":  **trip(t, new(&at)),
+			"alone":                roundTrip(t, at),
+			"behind a pointer":     *roundTrip(t, &at),
+			"in a struct":          roundTrip(t, in{At: at}).At,
+			"deep in structs":      roundTrip(t, in{Next: &in{Next: &in{At: at}}}).Next.Next.At,
+			"in a slice":           roundTrip(t, []time.Time{{}, at})[1],
+			"in an array":          roundTrip(t, [2]*time.Time{nil, &at})[1].UTC().In(roundTrip(t, [1]time.Time{at})[0].Location()),
+			"in a map":             roundTrip(t, map[string]time.Time{"k": at})["k"],
+			"in a map by a NaN":    onlyValue(roundTrip(t, map[float64]time.Time{math.NaN(): at})),
+			"in any":               roundTrip[any](t, at).(time.Time),
+			"deep in any":          roundTrip(t, []any{map[string]any{"k": at}})[0].(map[string]any)["k"].(time.Time),
+			"in a registered type": roundTrip[any](t, event{At: at}).(event).At,
+			"behind its pointer":   *roundTrip(t, []any{event{Ends: &at}})[0].(event).Ends,
+			"embedded":             roundTrip(t, stamped{at}).Time,
+			"embedded twice":       roundTrip(t, restamped{stamped{at}}).Time,
+			"embedded in a slice":  roundTrip(t, []restamped{{stamped{at}}})[0].Time,
+			"embedded, in any":     roundTrip[any](t, stamped{at}).(stamped).Time,
+			"behind two pointers":  **roundTrip(t, new(&at)),
 		} {
 			if !sameTime(got, at) {
 				t.Errorf("%s: %v in %v arrived as %v in %v", where, at, at.Location(), got, got.Location())
@@ -459,19 +459,19 @@ func onlyValue[K comparable, V any](m map[K]V) (v V) {
 // A time in UTC arrives as the same value, and times in one zone are equal by ==.
 func TestTimesCompare(t *testing.T) {
 	at := time.Date(2024, 7, 1, 0, 0, 0, 0, time.UTC)
-	if got := trip(t, at); got != at {
+	if got := roundTrip(t, at); got != at {
 		t.Errorf("%#v arrived as %#v", at, got)
 	}
-	if got := trip(t, time.Time{}); got != (time.Time{}) {
+	if got := roundTrip(t, time.Time{}); got != (time.Time{}) {
 		t.Errorf("the zero time arrived as %#v", got)
 	}
 	now := time.Now()
-	if got := trip(t, now); got != now.Round(0) {
+	if got := roundTrip(t, now); got != now.Round(0) {
 		t.Errorf("%v arrived as %v: it keeps its location, and loses its monotonic clock reading", now, got)
 	}
 
 	for _, l := range []*time.Location{location(t, "America/New_York"), time.FixedZone("x", 77)} {
-		if a, b := trip(t, at.In(l)), trip(t, []time.Time{at.In(l)})[0]; a != b {
+		if a, b := roundTrip(t, at.In(l)), roundTrip(t, []time.Time{at.In(l)})[0]; a != b {
 			t.Errorf("%v arrived as two values", a)
 		}
 	}
@@ -675,10 +675,10 @@ func TestOwnFormsTravel(t *testing.T) {
 
 	huge := new(big.Int).Lsh(big.NewInt(1), 1000)
 	for _, b := range []*big.Int{big.NewInt(0), big.NewInt(-1), huge, new(big.Int).Neg(huge)} {
-		if got := trip(t, *b); got.Cmp(b) != 0 {
+		if got := roundTrip(t, *b); got.Cmp(b) != 0 {
 			t.Errorf("%v arrived as %v", b, &got)
 		}
-		if got := trip(t, struct{ N *big.Int }{b}).N; got == nil || got.Cmp(b) != 0 {
+		if got := roundTrip(t, struct{ N *big.Int }{b}).N; got == nil || got.Cmp(b) != 0 {
 			t.Errorf("%v arrived as %v", b, got)
 		}
 	}

@@ -126,8 +126,8 @@ type opError struct {
 func (e *opError) Error() string { return e.op + ": " + fmt.Sprint(e.err) }
 func (e *opError) Unwrap() error { return e.err }
 
-// trip encodes and decodes err. The text must stay the same, as far as there is room for it.
-func trip(t testing.TB, err error) error {
+// roundTrip encodes and decodes err. The text must stay the same, as far as there is room for it.
+func roundTrip(t testing.TB, err error) error {
 	t.Helper()
 	data := Append([]byte("prefix"), err)
 	if string(data[:6]) != "prefix" {
@@ -147,27 +147,27 @@ func trip(t testing.TB, err error) error {
 
 func TestSentinelsArriveIdentical(t *testing.T) {
 	for name, err := range sentinels.errs {
-		if got := trip(t, err); got != err {
+		if got := roundTrip(t, err); got != err {
 			t.Errorf("%s arrived as %T %v", name, got, got)
 		}
-		if got := trip(t, fmt.Errorf("in a wrapper: %w", err)); !errors.Is(got, err) {
+		if got := roundTrip(t, fmt.Errorf("in a wrapper: %w", err)); !errors.Is(got, err) {
 			t.Errorf("%s is not found in %v", name, got)
 		}
 	}
 
 	for _, err := range []error{io.EOF, context.Canceled, context.DeadlineExceeded, fs.ErrNotExist, os.ErrDeadlineExceeded, errMine} {
-		if trip(t, err) != err {
+		if roundTrip(t, err) != err {
 			t.Errorf("%v is not itself", err)
 		}
 	}
-	if got := trip(t, errors.New("EOF")); got == io.EOF || errors.Is(got, io.EOF) {
+	if got := roundTrip(t, errors.New("EOF")); got == io.EOF || errors.Is(got, io.EOF) {
 		t.Error("a text that says EOF became io.EOF")
 	}
 }
 
 func TestTreesKeepTheirShape(t *testing.T) {
 	tree := fmt.Errorf("a %w b %w c %w", io.EOF, fmt.Errorf("x: %w", &ptrError{"p"}), errors.Join(errMine, codeError{7}, lostError{fs.ErrPermission}))
-	got := trip(t, errors.Join(errors.New("first"), tree))
+	got := roundTrip(t, errors.Join(errors.New("first"), tree))
 	for _, want := range []error{io.EOF, errMine, fs.ErrPermission, codeError{7}} {
 		if !errors.Is(got, want) {
 			t.Errorf("%v is lost", want)
@@ -192,7 +192,7 @@ func TestTreesKeepTheirShape(t *testing.T) {
 	}
 
 	// The error passes through a second process, as with a nested pool.
-	again := trip(t, trip(t, got))
+	again := roundTrip(t, roundTrip(t, got))
 	if !errors.Is(again, io.EOF) || !errors.Is(again, fs.ErrPermission) || !errors.Is(again, codeError{7}) {
 		t.Error("lost on the second way")
 	}
@@ -225,7 +225,7 @@ func TestStandardTypes(t *testing.T) {
 		{&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, []error{syscall.ECONNREFUSED}, io.EOF},
 		{&exec.Error{Name: "no", Err: exec.ErrNotFound}, nil, io.EOF},
 	} {
-		got := trip(t, c.err)
+		got := roundTrip(t, c.err)
 		for _, want := range c.is {
 			if !errors.Is(got, want) {
 				t.Errorf("%v is no longer %v", c.err, want)
@@ -237,43 +237,43 @@ func TestStandardTypes(t *testing.T) {
 		}
 	}
 
-	if p, ok := trip(t, openErr).(*fs.PathError); !ok || p.Op != "open" || p.Path != "/does/not/exist" || p.Err != syscall.ENOENT {
+	if p, ok := roundTrip(t, openErr).(*fs.PathError); !ok || p.Op != "open" || p.Path != "/does/not/exist" || p.Err != syscall.ENOENT {
 		t.Errorf("%#v", p)
 	}
-	if e, ok := trip(t, syscall.ENOENT).(syscall.Errno); !ok || e != syscall.ENOENT {
+	if e, ok := roundTrip(t, syscall.ENOENT).(syscall.Errno); !ok || e != syscall.ENOENT {
 		t.Errorf("%v", e)
 	}
 
-	if n, ok := errors.AsType[*strconv.NumError](trip(t, fmt.Errorf("in: %w", numErr))); !ok || n.Num != "x1" || n.Func != "Atoi" {
+	if n, ok := errors.AsType[*strconv.NumError](roundTrip(t, fmt.Errorf("in: %w", numErr))); !ok || n.Num != "x1" || n.Func != "Atoi" {
 		t.Errorf("%#v", n)
 	}
-	if l, ok := trip(t, linkErr).(*os.LinkError); !ok || l.Old != "/does/not/exist" || l.New != "/nor/this" {
+	if l, ok := roundTrip(t, linkErr).(*os.LinkError); !ok || l.Old != "/does/not/exist" || l.New != "/nor/this" {
 		t.Errorf("%#v", l)
 	}
 }
 
 func TestRegisteredTypes(t *testing.T) {
-	if got := trip(t, codeError{3}); got != (codeError{3}) {
+	if got := roundTrip(t, codeError{3}); got != (codeError{3}) {
 		t.Errorf("%#v", got)
 	}
-	if got, ok := trip(t, &ptrError{"m"}).(*ptrError); !ok || got.Msg != "m" {
+	if got, ok := roundTrip(t, &ptrError{"m"}).(*ptrError); !ok || got.Msg != "m" {
 		t.Errorf("%#v", got)
 	}
-	if got := trip(t, textError("\xffbad")); got != textError("\xffbad") {
+	if got := roundTrip(t, textError("\xffbad")); got != textError("\xffbad") {
 		t.Errorf("%#v", got)
 	}
-	if got := trip(t, listError{[]string{"a", "b"}}); !reflect.DeepEqual(got, listError{[]string{"a", "b"}}) {
+	if got := roundTrip(t, listError{[]string{"a", "b"}}); !reflect.DeepEqual(got, listError{[]string{"a", "b"}}) {
 		t.Errorf("%#v", got)
 	}
-	if got := trip(t, &isError{"n"}); !errors.Is(got, &isError{"n"}) || errors.Is(got, &isError{"m"}) {
+	if got := roundTrip(t, &isError{"n"}); !errors.Is(got, &isError{"n"}) || errors.Is(got, &isError{"m"}) {
 		t.Errorf("%#v", got)
 	}
-	if got, ok := trip(t, &opError{"op", io.EOF}).(*opError); !ok || got.op != "op" || got.err != io.EOF {
+	if got, ok := roundTrip(t, &opError{"op", io.EOF}).(*opError); !ok || got.op != "op" || got.err != io.EOF {
 		t.Errorf("%#v", got)
 	}
 
 	// The errors that a registered type wraps arrive, although its own form omits them.
-	got := trip(t, wrapError{fmt.Errorf("in: %w", io.EOF)})
+	got := roundTrip(t, wrapError{fmt.Errorf("in: %w", io.EOF)})
 	if w, ok := errors.AsType[wrapError](got); !ok || w.inner != nil {
 		t.Errorf("%#v", got)
 	}
@@ -281,19 +281,19 @@ func TestRegisteredTypes(t *testing.T) {
 		t.Error("what a registered type wraps is lost")
 	}
 
-	got = trip(t, &multiError{[]error{errMine, nil, codeError{1}}})
+	got = roundTrip(t, &multiError{[]error{errMine, nil, codeError{1}}})
 	if _, ok := errors.AsType[*multiError](got); !ok || !errors.Is(got, errMine) || !errors.Is(got, codeError{1}) {
 		t.Errorf("%#v", got)
 	}
 
 	// It is not registered in this form.
-	if got, ok := trip(t, &codeError{3}).(*Remote); !ok || got.GoType() != "*errtree.codeError" {
+	if got, ok := roundTrip(t, &codeError{3}).(*Remote); !ok || got.GoType() != "*errtree.codeError" {
 		t.Errorf("%#v", got)
 	}
 }
 
 func TestUnknownTypesArriveAsText(t *testing.T) {
-	got := trip(t, lostError{&localError{5}})
+	got := roundTrip(t, lostError{&localError{5}})
 	if _, ok := errors.AsType[*localError](got); ok {
 		t.Error("an unknown type has arrived")
 	}
@@ -305,11 +305,11 @@ func TestUnknownTypesArriveAsText(t *testing.T) {
 	if k, ok := r.Unwrap()[0].(*Remote); !ok || k.GoType() != "*errtree.localError" || k.Error() != "local 5" {
 		t.Errorf("%#v", r.Unwrap()[0])
 	}
-	if trip(t, errUnknown) == errUnknown {
+	if roundTrip(t, errUnknown) == errUnknown {
 		t.Error("an unknown error has arrived as itself")
 	}
 	for _, err := range []error{errors.New(""), errors.New("a\nb"), errors.New("\xff\xfe"), errors.New(strings.Repeat("x", 1<<20))} {
-		trip(t, err)
+		roundTrip(t, err)
 	}
 }
 
@@ -317,7 +317,7 @@ func TestUnknownTypesArriveAsText(t *testing.T) {
 func TestUncomparableErrors(t *testing.T) {
 	for _, err := range []error{funcError(func() {}), funcError(nil), mapError{"a": 1}, mapError(nil), holder{[]int{1}}, holder{1}, holder{}, listError{nil},
 		lostError{mapError{}}, errors.Join(funcError(nil), io.EOF)} {
-		got := trip(t, err)
+		got := roundTrip(t, err)
 		if errors.Is(got, errMine) {
 			t.Errorf("%T is errMine", err)
 		}
@@ -332,7 +332,7 @@ func TestUncomparableErrors(t *testing.T) {
 func TestNilPointersAndNil(t *testing.T) {
 	for _, err := range []error{(*ptrError)(nil), (*fs.PathError)(nil), (*opError)(nil), (*multiError)(nil), (*localError)(nil), (*os.LinkError)(nil), (*isError)(nil),
 		fmt.Errorf("in: %w", (*ptrError)(nil)), errors.Join((*fs.PathError)(nil), io.EOF), (*Remote)(nil)} {
-		got := trip(t, err)
+		got := roundTrip(t, err)
 		_ = errors.Is(got, io.ErrClosedPipe)
 	}
 	if got := Decode(Append(nil, nil)); got == nil || got.Error() == "" {
@@ -347,17 +347,17 @@ func TestPanicsInMethods(t *testing.T) {
 		&fs.PathError{Op: "open", Path: "p"}, &os.SyscallError{Syscall: "read"}, lostError{}, &strconv.NumError{}, &os.LinkError{},
 		errors.Join(io.EOF, noisyError{"unwrap"}), &multiError{[]error{noisyError{"error"}, noisyError{"unwrap"}}},
 	} {
-		got := trip(t, err) // calls Error
+		got := roundTrip(t, err) // calls Error
 		if s := fmt.Sprintf("%v", got); strings.Contains(s, "PANIC=") {
 			t.Errorf("%T: printing it panics: %s", err, s)
 		}
 	}
 
-	got := trip(t, fmt.Errorf("in: %w and %w", noisyError{"error"}, io.EOF).(error))
+	got := roundTrip(t, fmt.Errorf("in: %w and %w", noisyError{"error"}, io.EOF).(error))
 	if !errors.Is(got, io.EOF) {
 		t.Error("a sibling of a panic is lost")
 	}
-	if got := trip(t, fmt.Errorf("in: %w", &badArrive{"x"})); got.Error() != "in: bad arrive" {
+	if got := roundTrip(t, fmt.Errorf("in: %w", &badArrive{"x"})); got.Error() != "in: bad arrive" {
 		t.Error(got)
 	}
 }
@@ -401,7 +401,7 @@ func TestCyclesEnd(t *testing.T) {
 			t.Errorf("%T: %d bytes", err, len(data))
 		}
 
-		got := trip(t, err)
+		got := roundTrip(t, err)
 		if n := count(got); n > 1<<16 {
 			t.Errorf("%T: %d errors", err, n)
 		}
@@ -437,20 +437,20 @@ func TestDeepChains(t *testing.T) {
 	for range maxDepth - 2 {
 		err = noText{err}
 	}
-	if got := trip(t, err); !errors.Is(got, io.EOF) {
+	if got := roundTrip(t, err); !errors.Is(got, io.EOF) {
 		t.Errorf("io.EOF is lost at depth %d", maxDepth)
 	}
 
 	for range 5_000 {
 		err = noText{err}
 	}
-	trip(t, err)
+	roundTrip(t, err)
 	many := make([]error, 500)
 	for i := range many {
 		many[i] = codeError{i}
 	}
 
-	got := trip(t, errors.Join(many...))
+	got := roundTrip(t, errors.Join(many...))
 	for i := range many {
 		if !errors.Is(got, codeError{i}) {
 			t.Fatalf("number %d of 500 joined errors is lost", i)
@@ -476,7 +476,7 @@ func TestRegisterTwice(t *testing.T) {
 	if err := Check(); err == nil || !strings.Contains(err.Error(), "fieldError.Inner") {
 		t.Errorf("Check does not name the field: %v", err)
 	}
-	if got, ok := trip(t, &fieldError{io.EOF}).(*Remote); !ok || !errors.Is(got, io.EOF) {
+	if got, ok := roundTrip(t, &fieldError{io.EOF}).(*Remote); !ok || !errors.Is(got, io.EOF) {
 		t.Error("a registered type that cannot travel does not arrive as text")
 	}
 }

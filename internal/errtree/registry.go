@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/codec"
-	"github.com/go-multiprocessing/mp/internal/shield"
+	"github.com/go-multiprocessing/mp/internal/protect"
 )
 
 // A sentinelTable knows the errors that are compared by identity.
@@ -163,11 +163,11 @@ func RegisterWrapper[E error, P any](parts func(E) P, build func(p P, wrapped er
 	e, check := wrapper(parts, build)
 	encode, rebuild := e.encode, e.rebuild
 	e.encode = func(err error) (data []byte, bad error) {
-		bad = shield.Call(func() (bad error) { data, bad = encode(err); return bad })
+		bad = protect.Call(func() (bad error) { data, bad = encode(err); return bad })
 		return data, bad
 	}
 	e.rebuild = func(data []byte, wrapped error) (err, bad error) {
-		bad = shield.Call(func() (bad error) { err, bad = rebuild(data, wrapped); return bad })
+		bad = protect.Call(func() (bad error) { err, bad = rebuild(data, wrapped); return bad })
 		return err, bad
 	}
 

@@ -95,7 +95,7 @@ func TestWrappersInTrouble(t *testing.T) {
 		"unmarshal: panic", "unmarshal: Goexit", "build: panic", "build: Goexit", "build: nil",
 	} {
 		for _, sent := range []error{&trouble{at, io.EOF}, fmt.Errorf("x: %w", &trouble{at, io.EOF}), errors.Join(&trouble{at, io.EOF}, os.ErrExist)} {
-			got := trip(t, sent)
+			got := roundTrip(t, sent)
 			var as *trouble
 			if !errors.Is(got, io.EOF) || errors.As(got, &as) != (at == "home") {
 				t.Errorf("%s: %#v", at, got)
@@ -103,7 +103,7 @@ func TestWrappersInTrouble(t *testing.T) {
 		}
 	}
 
-	got := trip(t, &trouble{"Unwrap: panic", io.EOF})
+	got := roundTrip(t, &trouble{"Unwrap: panic", io.EOF})
 	if as := (*trouble)(nil); errors.As(got, &as) {
 		t.Errorf("built without what it wraps: %#v", as)
 	}
@@ -117,7 +117,7 @@ func TestWrappersTooDeep(t *testing.T) {
 	}
 
 	n := 0
-	for got := trip(t, err); got != nil; n++ {
+	for got := roundTrip(t, err); got != nil; n++ {
 		if _, ok := got.(*fond); !ok {
 			break
 		}
@@ -132,7 +132,7 @@ func TestWrappersTooDeep(t *testing.T) {
 	for i := range many {
 		many[i] = errors.Join(err, err)
 	}
-	trip(t, errors.Join(many...))
+	roundTrip(t, errors.Join(many...))
 }
 
 // Unwrapping an error that is wrapped often takes no longer.
@@ -141,7 +141,7 @@ func TestWrappersOfOtherText(t *testing.T) {
 	for depth := range maxDepth - 2 {
 		err = &textless{fmt.Sprint(depth), err}
 	}
-	got := trip(t, err)
+	got := roundTrip(t, err)
 	if !errors.Is(got, io.EOF) || errors.Is(got, io.ErrClosedPipe) {
 		t.Errorf("%v", got)
 	}

@@ -35,16 +35,16 @@ type Limits struct {
 	NoCore bool
 }
 
-// MostUnused caps the bytes that DataLimit adds for memory that was mapped but unused when the
+// MaxUnused caps the bytes that DataLimit adds for memory that was mapped but unused when the
 // limit was set.
-const MostUnused = 96 << 20
+const MaxUnused = 96 << 20
 
 // DataLimit returns how many bytes of private writable memory a worker may map, given how many
 // bytes were mapped but unused at the start. It exceeds Memory because tasks continue to allocate
 // while the garbage collector works, and a refused mapping ends the worker.
 func (l Limits) DataLimit(unused int) int {
 	const most = 48 << 20
-	return l.Memory + min(l.Memory/4, most) + min(unused, MostUnused)
+	return l.Memory + min(l.Memory/4, most) + min(unused, MaxUnused)
 }
 
 // Bound is a function with its encoded argument. An empty Name means no function.

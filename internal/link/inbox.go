@@ -76,17 +76,17 @@ func (b *inbox) Read(p []byte) (n int, err error) {
 	}
 }
 
-// mostRights is SCM_MAX_FD, the kernel's limit for descriptors in a message. With room for fewer,
+// maxRights is SCM_MAX_FD, the kernel's limit for descriptors in a message. With room for fewer,
 // the kernel would close the surplus descriptors during the read, which can take arbitrarily long:
 // a TCP socket can linger.
-const mostRights = 253
+const maxRights = 253
 
 var errRights = fmt.Errorf("%w: a descriptor where none belongs", errGarbage)
 
 // receive reads without waiting.
 func (b *inbox) receive(fd int, p []byte) (int, error) {
 	if b.rights == nil {
-		b.rights = make([]byte, unix.CmsgSpace(4*mostRights))
+		b.rights = make([]byte, unix.CmsgSpace(4*maxRights))
 	}
 	n, nr, _, _, err := unix.Recvmsg(fd, p, b.rights, unix.MSG_CMSG_CLOEXEC)
 	if nr > 0 {
@@ -175,11 +175,11 @@ func (b *inbox) claim(seq uint32) ([]byte, bool) {
 			return body, true
 		}
 
-		looks := b.emptied - first
-		if b.ended || looks >= 2 {
+		tries := b.emptied - first
+		if b.ended || tries >= 2 {
 			return nil, false
 		}
-		if poked <= looks {
+		if poked <= tries {
 			poked++
 			b.poke()
 		}

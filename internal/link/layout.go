@@ -16,7 +16,7 @@ type Word struct {
 func Words() []Word {
 	words := []Word{
 		{"taskTail", offTaskTail, 8}, {"taskHead", offTaskHead, 8}, {"resTail", offResTail, 8}, {"resHead", offResHead, 8},
-		{"asleep", offAsleep, 4}, {"bell", offBell, 4}, {"low", offLow, 4},
+		{"asleep", offAsleep, 4}, {"bell", offDoorbell, 4}, {"low", offLow, 4},
 		{"busy", offBusy, 8}, {"tasks", offTasks, 8}, {"slow", offSlow, 8},
 	}
 	for _, off := range canaries {

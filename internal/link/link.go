@@ -68,11 +68,11 @@ type Events struct {
 // A Link is the parent's end. Only one goroutine at a time, the owner, may call Stage, Publish,
 // Collect and Wait. The other methods are safe for concurrent use.
 type Link struct {
-	mem   memory
-	sock  *os.File
-	out   outbox
-	waker ringer
-	bell  *listener
+	mem      memory
+	sock     *os.File
+	out      outbox
+	waker    ringer
+	doorbell *listener
 
 	hasNews func() bool // the method news, bound once
 	files   []*os.File
@@ -119,7 +119,7 @@ func New() (l *Link, err error) {
 	l.mem = mem
 	l.mem.release()
 	l.childs = append(l.childs, fd)
-	return l, l.makeBells()
+	return l, l.makeDoorbells()
 }
 
 // makeSocket creates the socket. It receives out-of-band bytes inline, because the kernel would
@@ -139,29 +139,29 @@ func (l *Link) makeSocket() error {
 	return l.out.init(l.sock)
 }
 
-// makeBells creates the pipes of the two doorbells.
-func (l *Link) makeBells() error {
-	var wake, bell [2]int
+// makeDoorbells creates the pipes of the two doorbells.
+func (l *Link) makeDoorbells() error {
+	var wake, doorbell [2]int
 	if err := syscall.Pipe2(wake[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		return os.NewSyscallError("pipe2", err)
 	}
 	l.childs = append(l.childs, wake[0])
-	rope, err := newPipeRope(l.own(wake[1], "mp-wake"))
+	writer, err := newPipeWriter(l.own(wake[1], "mp-wake"))
 	if err != nil {
 		return err
 	}
 
-	l.waker = ringer{l.mem.word32(offAsleep), rope}
-	if err := syscall.Pipe2(bell[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
+	l.waker = ringer{l.mem.word32(offAsleep), writer}
+	if err := syscall.Pipe2(doorbell[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		return os.NewSyscallError("pipe2", err)
 	}
-	l.childs = append(l.childs, bell[1])
-	ours := l.own(bell[0], "mp-bell")
+	l.childs = append(l.childs, doorbell[1])
+	ours := l.own(doorbell[0], "mp-bell")
 	alarm, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return os.NewSyscallError("eventfd", err)
 	}
-	l.bell, err = newListener(l.mem.word32(offBell), ours, l.own(alarm, "mp-alarm"))
+	l.doorbell, err = newListener(l.mem.word32(offDoorbell), ours, l.own(alarm, "mp-alarm"))
 	return err
 }
 
@@ -425,7 +425,7 @@ func (l *Link) Wake() error { return l.waker.ring() }
 
 // Nudge wakes the worker even if it seems awake, because another process with its pipes may have
 // consumed the wake-up. It is safe for concurrent use.
-func (l *Link) Nudge() { _ = l.waker.rope.pull() }
+func (l *Link) Nudge() { _ = l.waker.writer.write() }
 
 // SendBody sends the body of a published chunk if it is too large for the ring. It blocks until the
 // socket has taken the body.
@@ -486,7 +486,7 @@ func (l *Link) Check() error {
 // CheckAll is like Check, but also checks the marks of all tasks that the worker has not passed.
 func (l *Link) CheckAll() error {
 	l.advance()
-	if n := len(l.sent); n > 0 && !l.mem.hold(l.sent[0].seq-uint32(l.sent[0].size), l.seq) {
+	if n := len(l.sent); n > 0 && !l.mem.intactMarks(l.sent[0].seq-uint32(l.sent[0].size), l.seq) {
 		return errOverwritten
 	}
 	return l.Check()
@@ -501,13 +501,13 @@ func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead
 // WaitRoom is like Wait, but also returns when the worker has passed tasks since the last call of
 // Room.
 func (l *Link) WaitRoom() error {
-	return l.bell.wait(func() bool { return l.news() || l.passes() })
+	return l.doorbell.wait(func() bool { return l.news() || l.passes() })
 }
 
 // Wait sleeps until the worker rings or Kick is called. It may return early. The error is io.EOF
 // once no process holds the other end of the worker's doorbell. The worker's death need not cause
 // that, since another process may hold it. So a goroutine that learns of the death must call Kick.
-func (l *Link) Wait() error { return l.bell.wait(l.hasNews) }
+func (l *Link) Wait() error { return l.doorbell.wait(l.hasNews) }
 
 // blocked is set while a caller blocks a thread. There is at most one such caller.
 var blocked atomic.Bool
@@ -519,8 +519,8 @@ func (l *Link) WaitAlone() error {
 		return l.Wait()
 	}
 	defer blocked.Store(false)
-	return l.bell.block(l.hasNews)
+	return l.doorbell.block(l.hasNews)
 }
 
 // Kick makes Wait return.
-func (l *Link) Kick() { l.bell.kick() }
+func (l *Link) Kick() { l.doorbell.kick() }

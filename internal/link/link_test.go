@@ -46,8 +46,8 @@ func newPort(t testing.TB, l *Link) *Port {
 	p := &Port{mem: l.mem, sock: os.NewFile(uintptr(dup(0)), "worker"), payloads: map[uint32][]byte{}}
 	p.cond.L = &p.mu
 	p.out.w = p.sock
-	bell := dup(3)
-	p.waker = ringer{l.mem.word32(offBell), fdRope(bell)}
+	doorbell := dup(3)
+	p.waker = ringer{l.mem.word32(offDoorbell), fdWriter(doorbell)}
 	p.sleep = sleeper{armed: l.mem.word32(offAsleep), fd: dup(2)}
 	if err := syscall.SetNonblock(p.sleep.fd, false); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func newPort(t testing.TB, l *Link) *Port {
 	t.Cleanup(func() {
 		p.timer.Stop()
 		_ = p.sock.Close()
-		_ = syscall.Close(bell)
+		_ = syscall.Close(doorbell)
 		_ = syscall.Close(p.sleep.fd)
 	})
 	return p

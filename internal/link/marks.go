@@ -106,8 +106,8 @@ func (m memory) prepare(seq, n uint32) {
 	}
 }
 
-// hold reports whether the marks of the tasks from lo to hi are intact.
-func (m memory) hold(lo, hi uint32) bool {
+// intactMarks reports whether the marks of the tasks from lo to hi are intact.
+func (m memory) intactMarks(lo, hi uint32) bool {
 	for seq := lo &^ (perWord - 1); int32(hi-seq) > 0; seq += perWord {
 		if _, _, ok := m.marks(seq % slots / perWord); !ok {
 			return false

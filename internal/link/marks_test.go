@@ -259,7 +259,7 @@ func TestOverwrittenMarks(t *testing.T) {
 
 			m.mark(word).Store(wrong)
 			mine, ok := m.begin(lo)
-			if mine || ok || !m.begun(lo) || m.void(lo, lo+1) != lo+1 || m.hold(lo, lo+1) || m.hold(lo-perWord, lo+2*perWord) {
+			if mine || ok || !m.begun(lo) || m.void(lo, lo+1) != lo+1 || m.intactMarks(lo, lo+1) || m.intactMarks(lo-perWord, lo+2*perWord) {
 				t.Fatalf("task %d: %x is believed in place of %x", lo, wrong, held)
 			}
 		}

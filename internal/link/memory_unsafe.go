@@ -15,7 +15,7 @@ import (
 //	resTail   worker: bytes of result records committed
 //	resHead   parent: bytes of result records collected
 //	asleep    armed by the worker before it sleeps, taken by a process that wakes it
-//	bell      the same for the parent
+//	doorbell      the same for the parent
 //	low       parent: the worker rings when it starts this task or a later one
 //	busy      worker: nanoseconds spent in finished tasks; tasks: their number
 //	slow      worker: the last slow task and its duration, see clock.tell
@@ -27,7 +27,7 @@ const (
 	offResTail  = 128
 	offResHead  = 192
 	offAsleep   = 256
-	offBell     = 320
+	offDoorbell = 320
 	offLow      = 384
 	offBusy     = 448
 	offTasks    = 456

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostQueued is how many bytes may wait to be written to a worker. A larger message is admitted if
+// maxQueued is how many bytes may wait to be written to a worker. A larger message is admitted if
 // the queue is empty.
-const mostQueued = 256 << 10
+const maxQueued = 256 << 10
 
 var (
 	// errQueueFull is returned for a message if the queue is full.
@@ -81,7 +81,7 @@ func appendHead(b []byte, kind, seq uint32, n int) []byte {
 	return binary.LittleEndian.AppendUint64(b, uint64(n))
 }
 
-func (o *outbox) hasRoom(n int) bool { return o.bytes == 0 || o.bytes+n <= mostQueued }
+func (o *outbox) hasRoom(n int) bool { return o.bytes == 0 || o.bytes+n <= maxQueued }
 
 // post queues a message. It does not block. If there is no room, it returns errQueueFull and does
 // not send the message.
@@ -169,7 +169,7 @@ func (o *outbox) lacksRoom() {
 	o.watchIfFull()
 }
 
-func (o *outbox) full() bool { return o.short || o.bytes >= mostQueued }
+func (o *outbox) full() bool { return o.short || o.bytes >= maxQueued }
 
 // write writes to the socket. It waits for room.
 func (o *outbox) write(parts ...[]byte) error {
@@ -211,7 +211,7 @@ func (o *outbox) watchIfFull() {
 	o.allowed = o.limit + growing(o.bytes)
 	o.watched, o.before, o.due = true, o.sight(), time.Now().Add(o.allowed)
 	if o.timer == nil {
-		o.timer = time.AfterFunc(o.allowed, o.look)
+		o.timer = time.AfterFunc(o.allowed, o.checkReader)
 	} else {
 		o.timer.Reset(o.allowed)
 	}
@@ -227,10 +227,10 @@ func growing(bytes int) time.Duration {
 
 const grownPerSecond = 16 << 20
 
-// look checks whether the worker reads. The timer calls it. A call that comes much too late says
-// nothing about the worker: this process was stopped or had no processor, and the same may be true
-// of the worker, as in a paused container.
-func (o *outbox) look() {
+// checkReader checks whether the worker reads. The timer calls it. A call that comes much too late
+// says nothing about the worker: this process was stopped or had no processor, and the same may be
+// true of the worker, as in a paused container.
+func (o *outbox) checkReader() {
 	o.mu.Lock()
 	o.watched = false
 	if o.failed != nil || !o.full() {

@@ -187,7 +187,7 @@ func TestTimeToGrow(t *testing.T) {
 }
 
 // A late call of look must not count: this process was stopped, and the worker may have been, too.
-func TestLateLookIsNone(t *testing.T) {
+func TestLateCheckIsNone(t *testing.T) {
 	l := newLink(t)
 	told := make(chan error, 10)
 	l.Watch(time.Hour, func(err error) { told <- err })
@@ -195,11 +195,11 @@ func TestLateLookIsNone(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() { sent <- l.SendBody(2, make([]byte, 8<<20)) }()
 	o := &l.out
-	look := func(due time.Time) {
+	check := func(due time.Time) {
 		o.mu.Lock()
 		o.before, o.due = o.sight(), due
 		o.mu.Unlock()
-		o.look()
+		o.checkReader()
 	}
 
 	for stuck := uint64(0); ; { // until the socket takes no more
@@ -213,11 +213,11 @@ func TestLateLookIsNone(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 
-	look(time.Now().Add(-time.Hour))
+	check(time.Now().Add(-time.Hour))
 	if len(told) > 0 {
 		t.Error("told by a look that came an hour late")
 	}
-	look(time.Now())
+	check(time.Now())
 	if len(told) == 0 {
 		t.Error("not told by one that came in time")
 	}

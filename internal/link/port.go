@@ -24,14 +24,14 @@ const (
 )
 
 const (
-	// hold is how long the parent is left asleep after a result while there is more work.
-	hold = 5 * time.Millisecond
-	// lull is the same for a result that a caller waits for.
-	lull = 50 * time.Microsecond
-	// look is how much work passes between two readings of the clock.
-	look = 100 * time.Microsecond
+	// maxResultDelay is how long the parent is left asleep after a result while there is more work.
+	maxResultDelay = 5 * time.Millisecond
+	// maxPromptDelay is the same for a result that a caller waits for.
+	maxPromptDelay = 50 * time.Microsecond
+	// clockInterval is how much work passes between two readings of the clock.
+	clockInterval = 100 * time.Microsecond
 	// preciseBelow is the timeout below which an error of hold would matter.
-	preciseBelow = 100 * hold
+	preciseBelow = 100 * maxResultDelay
 )
 
 // Task is one task as the worker sees it. It is valid until the next call of Next.
@@ -100,7 +100,7 @@ func Open() (*Port, Config, error) {
 	p := &Port{mem: mem, sock: os.NewFile(FirstFD, "mp-socket"), payloads: map[uint32][]byte{}}
 	p.cond.L = &p.mu
 	p.out.w = p.sock
-	p.waker = ringer{p.mem.word32(offBell), fdRope(FirstFD + 3)}
+	p.waker = ringer{p.mem.word32(offDoorbell), fdWriter(FirstFD + 3)}
 	p.sleep = sleeper{armed: p.mem.word32(offAsleep), fd: FirstFD + 2}
 	p.timer = time.AfterFunc(time.Hour, p.ringLate)
 	p.timer.Stop()
@@ -434,13 +434,13 @@ func (p *Port) ringWhenDue() {
 	}
 	since := p.clock.sinceRing()
 	last := p.cur.next == p.cur.rec.count
-	prompt := last && p.cur.rec.flags&flagPrompt != 0 && (since > lull || p.clock.average > lull/2)
-	if since > hold || prompt || p.uncollected() > inlineSize/2 {
+	prompt := last && p.cur.rec.flags&flagPrompt != 0 && (since > maxPromptDelay || p.clock.average > maxPromptDelay/2)
+	if since > maxResultDelay || prompt || p.uncollected() > inlineSize/2 {
 		p.ring()
 	}
 	if !p.timed.Load() {
 		p.timed.Store(true)
-		p.timer.Reset(hold)
+		p.timer.Reset(maxResultDelay)
 	}
 }
 
@@ -490,7 +490,7 @@ func (c *clock) start() { c.began = c.read() }
 
 func (c *clock) finished(p *Port) {
 	c.tasks++
-	if c.until--; (c.until <= 0 || p.late.Load()) && c.tell(p) >= look/2 {
+	if c.until--; (c.until <= 0 || p.late.Load()) && c.tell(p) >= clockInterval/2 {
 		// With one processor, the garbage collector's goroutine waits for ours to yield. Until it
 		// has run, every pointer write costs more.
 		runtime.Gosched()
@@ -515,7 +515,7 @@ func (c *clock) tell(p *Port) (stretch time.Duration) {
 	c.began, c.told = c.now, c.tasks
 	c.busy += stretch
 	c.average = stretch / time.Duration(n)
-	c.until = int(min(max(look/(c.average+1), 1), 256))
+	c.until = int(min(max(clockInterval/(c.average+1), 1), 256))
 	p.mem.word64(offBusy).Store(uint64(c.busy))
 	p.mem.word64(offTasks).Store(c.tasks)
 	return stretch

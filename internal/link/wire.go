@@ -62,16 +62,16 @@ type bounds map[uint32]uint64
 // fromParent holds a worker's bounds. They are wide, since a worker trusts its parent.
 var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, msgGo: 0, msgStacks: 0, msgAsk: 1 << 40}
 
-// MostFailure is the maximum size of a message that describes a failure: the errors or the panic of
+// MaxFailure is the maximum size of a message that describes a failure: the errors or the panic of
 // a task, even if results must be smaller, or the errors of a setup.
-const MostFailure = 16 << 20
+const MaxFailure = 16 << 20
 
 // fromWorker returns a parent's bounds, given the maximum size of a result. The bounds of other
 // messages exceed the sizes that honest workers keep to in the packages runner, errtree, logrec and
 // insight.
 func fromWorker(most int) bounds {
 	return bounds{
-		msgHello: 16 << 20, msgReady: 0, msgFailed: MostFailure, msgPayload: uint64(max(most, MostFailure)), msgLog: 4 << 20,
+		msgHello: 16 << 20, msgReady: 0, msgFailed: MaxFailure, msgPayload: uint64(max(most, MaxFailure)), msgLog: 4 << 20,
 		msgBroker: 0, msgStacks: 1 << 20, msgAsk: 256 << 20,
 	}
 }

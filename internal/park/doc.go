@@ -15,7 +15,7 @@
 //
 // No process depends on the health of another. Masks and mailboxes consist of bits, not lists, so a
 // process that dies between two steps leaves nothing half done except a wake-up. The root process,
-// which notices the death, then tells every process to look at everything (Mail.RingAll). A process
-// that is stopped before it passes on a wake-up delays the waiters until the heartbeat, at which
-// every leader looks at everything too.
+// which notices the death, then tells every process to look at everything (Mailboxes.RingAll). A
+// process that is stopped before it passes on a wake-up delays the waiters until the heartbeat, at
+// which every leader looks at everything too.
 package park

@@ -13,29 +13,29 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// lots returns Lots without a heartbeat for the duration of a test.
-func lots(t *testing.T, slots ...int) (lots []*park.Lot) {
+// tables returns WaitTables without a heartbeat for the duration of a test.
+func tables(t *testing.T, slots ...int) (tables []*park.WaitTable) {
 	t.Helper()
-	m, err := park.NewMail()
+	m, err := park.NewMailboxes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
 	for _, s := range slots {
 		m.Occupy(s)
-		l := park.NewLot(m, s)
+		l := park.NewWaitTable(m, s)
 		l.Heartbeat = time.Hour
-		lots = append(lots, l)
+		tables = append(tables, l)
 	}
-	return lots
+	return tables
 }
 
 // A waiter may leave although it was called, because it got what it wanted without the call. The
 // next in the queue is then called: it would get no other call for that change.
 func TestLeavePassesOn(t *testing.T) {
 	var mask atomic.Uint64
-	var s park.Site
-	s.Init(lots(t, 1)[0], &mask, 7, false)
+	var s park.WaitQueue
+	s.Init(tables(t, 1)[0], &mask, 7, false)
 	first, second := s.Enter(), s.Enter()
 	s.WakeOne()
 	s.Leave(first)
@@ -54,8 +54,8 @@ func TestLeaderIsCalledInTime(t *testing.T) {
 		times = 2_000
 	}
 	var mask atomic.Uint64
-	var s park.Site
-	s.Init(lots(t, 1)[0], &mask, 7, false)
+	var s park.WaitQueue
+	s.Init(tables(t, 1)[0], &mask, 7, false)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	const long = 30 * time.Second // for one sleep
@@ -64,10 +64,10 @@ func TestLeaderIsCalledInTime(t *testing.T) {
 
 	w := s.Enter()
 	defer s.Leave(w)
-	var looked, calls atomic.Int64
+	var checked, calls atomic.Int64
 	go func() {
 		for ctx.Err() == nil { // call right after each sleep, when the next one starts
-			if n := calls.Load(); looked.Load() == n {
+			if n := calls.Load(); checked.Load() == n {
 				for range n % 512 {
 					_ = mask.Load()
 				}
@@ -84,18 +84,18 @@ func TestLeaderIsCalledInTime(t *testing.T) {
 			t.Fatalf("sleep %d did not end: %v", i, err)
 		}
 		stuck.Reset(long)
-		looked.Store(calls.Load())
+		checked.Store(calls.Load())
 	}
 }
 
 // Two queues for one word exist when a process attaches an object again that it has closed. A
 // waiter that leaves one queue does not make others forget the waiters in the other.
-func TestTwoSites(t *testing.T) {
+func TestTwoQueues(t *testing.T) {
 	var mask atomic.Uint64
-	var old, now park.Site
-	lot := lots(t, 1)[0]
-	old.Init(lot, &mask, 7, false)
-	now.Init(lot, &mask, 7, false)
+	var old, now park.WaitQueue
+	table := tables(t, 1)[0]
+	old.Init(table, &mask, 7, false)
+	now.Init(table, &mask, 7, false)
 
 	first, second := old.Enter(), now.Enter()
 	old.Leave(first)
@@ -116,32 +116,32 @@ func TestTwoSites(t *testing.T) {
 // A wait that keeps being called and finds nothing ends with its context.
 func TestUntilEndsThoughCalled(t *testing.T) {
 	var mask atomic.Uint64
-	var s park.Site
-	s.Init(lots(t, 1)[0], &mask, 7, false)
+	var s park.WaitQueue
+	s.Init(tables(t, 1)[0], &mask, 7, false)
 	ctx, cancel := context.WithCancel(t.Context())
-	looks := 0
+	tries := 0
 	err := s.Until(ctx, func(bool) bool {
-		if looks++; looks == 10 {
+		if tries++; tries == 10 {
 			cancel()
 		}
 		s.CallNext()
-		return looks == 1000
+		return tries == 1000
 	})
-	if !errors.Is(err, context.Canceled) || looks != 10 {
-		t.Error(err, looks)
+	if !errors.Is(err, context.Canceled) || tries != 10 {
+		t.Error(err, tries)
 	}
 }
 
 // Only assigned slots are occupied, whatever number is asked for.
 func TestOccupied(t *testing.T) {
-	lot := lots(t, 1, 64, 1023)[0]
+	table := tables(t, 1, 64, 1023)[0]
 	for slot, want := range map[int]bool{1: true, 64: true, 1023: true, 0: false, 2: false, 65: false, 1024: false, -1: false, 1 << 40: false} {
-		if lot.Occupied(slot) != want {
+		if table.Occupied(slot) != want {
 			t.Errorf("slot %d: not %v", slot, want)
 		}
 	}
-	lot.Mail().Vacate(64)
-	if lot.Occupied(64) {
+	table.Mailboxes().Vacate(64)
+	if table.Occupied(64) {
 		t.Error("a slot that was given back is occupied")
 	}
 }

@@ -17,11 +17,12 @@ type roster struct {
 
 const rosterSize = 4096
 
-// rosters is the address range of rosters. They are never unmapped, for the same reason as mails.
-var rosters = shm.Range{Size: rosterSize}
+// rosterRange is the address range of rosters. They are never unmapped, for the same reason as
+// mailboxes.
+var rosterRange = shm.Range{Size: rosterSize}
 
 func newRoster() (roster, error) {
-	fd, page, err := rosters.NewFrozen("mp-roster")
+	fd, page, err := rosterRange.NewFrozen("mp-roster")
 	if err != nil {
 		return roster{}, err
 	}
@@ -29,7 +30,7 @@ func newRoster() (roster, error) {
 }
 
 func openRoster(fd int) (roster, error) {
-	page, err := rosters.MapReadOnly(fd)
+	page, err := rosterRange.MapReadOnly(fd)
 	if err != nil {
 		shm.CloseFD(fd)
 		return roster{}, err
@@ -47,5 +48,5 @@ func (r *roster) occupied(slot int) bool {
 
 func (r *roster) close() {
 	shm.CloseFD(r.rfd)
-	_ = rosters.Retire(r.page)
+	_ = rosterRange.Retire(r.page)
 }

@@ -14,19 +14,19 @@ import (
 // A process other than the root sees which slots are in use but cannot change that, neither through
 // a mapping nor through the descriptor.
 func TestRosterIsTheRoots(t *testing.T) {
-	m, err := park.NewMail()
+	m, err := park.NewMailboxes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = m.Close() }()
 	m.Occupy(3)
 	mine := []int{dupOf(t, m.FD()), dupOf(t, m.RosterFD())}
-	others, err := park.OpenMail(mine[0], mine[1])
+	others, err := park.OpenMailboxes(mine[0], mine[1])
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = others.Close() }()
-	lot := park.NewLot(others, 3)
+	table := park.NewWaitTable(others, 3)
 
 	if _, err := unix.Mmap(m.RosterFD(), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); !errors.Is(err, unix.EPERM) {
 		t.Errorf("a writable mapping: %v", err)
@@ -40,12 +40,12 @@ func TestRosterIsTheRoots(t *testing.T) {
 
 	m.Occupy(1000)
 	for slot, want := range map[int]bool{3: true, 1000: true, 4: false, 0: false, -1: false, 1 << 20: false} {
-		if lot.Occupied(slot) != want {
+		if table.Occupied(slot) != want {
 			t.Errorf("slot %d: %v", slot, !want)
 		}
 	}
 	m.Vacate(3)
-	if lot.Occupied(3) {
+	if table.Occupied(3) {
 		t.Error("slot 3 is in use though it was given back")
 	}
 }

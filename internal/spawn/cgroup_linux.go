@@ -236,9 +236,9 @@ func (l *leaf) removeWithin(limit time.Duration) error {
 	}
 }
 
-// patience is how long a guard tries to remove a group. No caller waits for a guard, and PID 1 may
-// take a while to reap the processes of the group.
-const patience = time.Minute
+// leafRemoveTimeout is how long a guard tries to remove a group. No caller waits for a guard, and
+// PID 1 may take a while to reap the processes of the group.
+const leafRemoveTimeout = time.Minute
 
 // clearLeaves ends all groups whose paths begin with prefix.
 func clearLeaves(prefix string) {
@@ -255,6 +255,6 @@ func clearLeaves(prefix string) {
 		}
 	}
 	for _, l := range all {
-		_ = l.removeWithin(patience)
+		_ = l.removeWithin(leafRemoveTimeout)
 	}
 }

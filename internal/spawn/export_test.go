@@ -21,7 +21,7 @@ func SetRetryGuard(d time.Duration) (undo func()) {
 func (p *Process) Refused() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.heed(syscall.EPERM)
+	p.escalate(syscall.EPERM)
 }
 
 // NewSession exports newSession.

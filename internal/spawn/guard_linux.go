@@ -178,7 +178,7 @@ func (g *guardian) run(ending, gone, wanted chan struct{}, inTurn func(func())) 
 		begun := time.Now()
 		if pidfd, err := g.launch(inTurn); err == nil {
 			sys.AwaitDeath(pidfd)
-			g.bury()
+			g.reap()
 		}
 		pause = nextPause(pause, time.Since(begun))
 		select {
@@ -208,8 +208,8 @@ func nextPause(pause, life time.Duration) time.Duration {
 	return min(2*pause, slowRetry)
 }
 
-// bury reaps a guard that has ended.
-func (g *guardian) bury() {
+// reap reaps a guard that has ended.
+func (g *guardian) reap() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	_, _ = sys.Reap(g.pidfd, g.pid)

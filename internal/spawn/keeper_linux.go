@@ -61,9 +61,9 @@ const (
 	keeperEnd   = 3 * time.Second
 )
 
-// meet waits until the keeper has started the process, and gets the IDs of the process. The keeper
-// does not reap the process before meet has written to its socket.
-func (p *Process) meet(cancel <-chan struct{}) error {
+// awaitStart waits until the keeper has started the process, and gets the IDs of the process. The
+// keeper does not reap the process before awaitStart has written to its socket.
+func (p *Process) awaitStart(cancel <-chan struct{}) error {
 	_ = p.sock.SetReadDeadline(time.Now().Add(keeperStart))
 	met := make(chan struct{})
 	defer close(met)
@@ -138,10 +138,10 @@ func numberOf(pidfd int) (ours, inProc int, err error) {
 	return numbers[depth], numbers[0], nil
 }
 
-// testament returns how the process ended, as reported by its keeper. It must be called after the
+// exitReport returns how the process ended, as reported by its keeper. It must be called after the
 // keeper's end. It reports false if the keeper was killed before its report, or if there is no
 // keeper.
-func (p *Process) testament() (status Status, ok bool) {
+func (p *Process) exitReport() (status Status, ok bool) {
 	if p.sock == nil || p.kept < 0 {
 		return status, false
 	}
@@ -239,7 +239,7 @@ func runKeeper() {
 	// Wait until the parent has met the process.
 	_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) })
 	go func() {
-		// The parent may no longer be allowed to kill us; see heed.
+		// The parent may no longer be allowed to kill us; see escalate.
 		_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) })
 		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
 	}()

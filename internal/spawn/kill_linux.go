@@ -25,11 +25,11 @@ func (p *Process) Kill() {
 		return
 	case p.sock == nil:
 		// A task may have moved the process to another group.
-		p.heed(errors.Join(killGroup(p.pidfd, p.child), signalTo(p.pidfd, p.child, syscall.SIGKILL)))
+		p.escalate(errors.Join(killGroup(p.pidfd, p.child), signalTo(p.pidfd, p.child, syscall.SIGKILL)))
 	case p.contain == Namespace: // the kernel ends the namespace with its first process
-		p.heed(signalTo(p.pidfd, p.child, syscall.SIGKILL))
+		p.escalate(signalTo(p.pidfd, p.child, syscall.SIGKILL))
 	default: // the keeper does it, unless it is prevented
-		p.heed(signalTo(p.pidfd, p.child, syscall.SIGTERM))
+		p.escalate(signalTo(p.pidfd, p.child, syscall.SIGTERM))
 		_ = signalTo(p.pidfd, p.child, syscall.SIGCONT) // a task may have stopped it
 		time.AfterFunc(keeperEnd, p.killKeeper)
 	}
@@ -44,10 +44,10 @@ func (p *Process) limitLife() {
 	}
 }
 
-// heed handles an error of killing the process. If the system does not allow us to kill it, because
-// one of us has changed its user, heed tries other ways. A guard or keeper has the user that we had
-// when it was started. The caller must hold p.mu.
-func (p *Process) heed(err error) {
+// escalate handles an error of killing the process. If the system does not allow us to kill it,
+// because one of us has changed its user, escalate tries other ways. A guard or keeper has the user
+// that we had when it was started. The caller must hold p.mu.
+func (p *Process) escalate(err error) {
 	if !errors.Is(err, syscall.EPERM) {
 		return
 	}

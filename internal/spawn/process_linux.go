@@ -197,7 +197,7 @@ func (p *Process) settle(cancel <-chan struct{}) error {
 		if p.group != nil {
 			family.guard.forCgroups(family.inTurn)
 		}
-		if err := p.meet(cancel); err != nil {
+		if err := p.awaitStart(cancel); err != nil {
 			return err
 		}
 	}
@@ -224,7 +224,7 @@ func pollable(fd, pid int) (*os.File, error) {
 // program may have reaped it already.
 func (p *Process) reap() {
 	ws, known := sys.AwaitExit(p.pidfd)
-	willed, ok := p.testament()
+	willed, ok := p.exitReport()
 	if !ok {
 		p.orphaned()
 	}

@@ -74,20 +74,20 @@ func reapByNumber(pid int) (ws syscall.WaitStatus, ok bool) {
 // IsReaped reports whether the process of a pidfd, a child of ours, has been reaped. Its ID may
 // then belong to another process.
 func IsReaped(pidfd int) bool {
-	return errors.Is(waitid(pidfd, &unix.Siginfo{}, look), unix.ECHILD)
+	return errors.Is(waitid(pidfd, &unix.Siginfo{}, withoutWaiting), unix.ECHILD)
 }
 
 // zombieStatus returns the status of a child that has ended but has not been reaped.
 func zombieStatus(pidfd int) (ws syscall.WaitStatus, ok bool) {
 	var info unix.Siginfo
-	if err := waitid(pidfd, &info, look); err != nil || info.Signo == 0 {
+	if err := waitid(pidfd, &info, withoutWaiting); err != nil || info.Signo == 0 {
 		return 0, false
 	}
 	return waitStatus(info.Code, exitStatusOf(&info))
 }
 
-// look makes waitid neither wait nor reap.
-const look = unix.WNOHANG | unix.WNOWAIT
+// withoutWaiting makes waitid neither wait nor reap.
+const withoutWaiting = unix.WNOHANG | unix.WNOWAIT
 
 func waitid(pidfd int, info *unix.Siginfo, options int) error {
 	for {

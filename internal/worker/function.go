@@ -7,7 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/runner"
+	"github.com/go-multiprocessing/mp/internal/task"
 )
 
 // A Program describes this process's program to Serve.
@@ -24,5 +24,5 @@ type Program struct {
 // A Function is a function that this worker can run. Only one goroutine at a time calls Run.
 type Function struct {
 	ID  link.FuncID
-	Run runner.Handler
+	Run task.Handler
 }

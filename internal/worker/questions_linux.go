@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/go-multiprocessing/mp/internal/ask"
+	"github.com/go-multiprocessing/mp/internal/query"
 )
 
 // questions contains the parent's queries that have not been answered.
@@ -34,7 +34,7 @@ func (q *questions) ask(seq uint32, question []byte) {
 
 	go func() {
 		defer cancel()
-		data := ask.Answer(ctx, question)
+		data := query.Answer(ctx, question)
 		q.mu.Lock()
 		delete(q.open, seq)
 		q.mu.Unlock()

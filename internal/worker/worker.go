@@ -14,28 +14,28 @@ import (
 
 	"github.com/go-multiprocessing/mp/internal/errtree"
 	"github.com/go-multiprocessing/mp/internal/link"
-	"github.com/go-multiprocessing/mp/internal/runner"
-	"github.com/go-multiprocessing/mp/internal/share"
+	"github.com/go-multiprocessing/mp/internal/objects"
+	"github.com/go-multiprocessing/mp/internal/task"
 )
 
 // A failure fits into a message, however small MaxMessage is.
-var _ [link.MostFailure - max(runner.MaxFailure, errtree.MaxEncoded)]struct{}
+var _ [link.MaxFailure - max(task.MaxFailure, errtree.MaxEncoded)]struct{}
 
 // maxBuf is the maximum size of a buffer that is kept for the next result.
 const maxBuf = 4 << 20
 
 type worker struct {
-	port    *link.Port
-	cfg     link.Config
-	program Program
-	made    runner.Contexts
-	buf     []byte
+	port     *link.Port
+	cfg      link.Config
+	program  Program
+	contexts task.Contexts
+	buf      []byte
 
 	// The fields below belong to the loop's goroutine.
 	trace  *slog.Logger // for the events of tasks; nil if they are not logged
 	began  time.Time    // the start of the current task
 	inTask bool
-	ctx    *runner.Context
+	ctx    *task.Context
 	err    error // why the loop ends
 	code   int   // the exit code
 }
@@ -52,10 +52,10 @@ func Serve(p Program) int {
 		return 1
 	}
 
-	runner.Committed = port.Committed()
-	share.Born(link.BrokerFD, port.AskBroker)
+	task.Committed = port.Committed()
+	objects.SetParent(link.BrokerFD, port.AskBroker)
 	if !cfg.Single {
-		share.TasksTell()
+		objects.TasksTell()
 	}
 
 	w := &worker{port: port, cfg: cfg, program: p}
@@ -132,7 +132,7 @@ func put(ch chan struct{}) {
 
 // exitCodes contains the exit codes of a worker for a single task, by the kind of outcome. They are
 // Python's, except that the code for a panic is Go's.
-var exitCodes = map[uint8]int{runner.OK: 0, runner.Failed: 1, runner.Panicked: 2, runner.Exited: 1}
+var exitCodes = map[uint8]int{task.OK: 0, task.Failed: 1, task.Panicked: 2, task.Exited: 1}
 
 // bound runs a setup or teardown function.
 func (w *worker) bound(b link.Bound) error {
@@ -153,17 +153,17 @@ func (w *worker) runBound(f Function, b link.Bound) error {
 		err := errors.New("it called runtime.Goexit")
 		defer func() { result <- err }()
 
-		ctx := w.made.New(runner.Info{Worker: uint16(w.cfg.Worker)})
+		ctx := w.contexts.New(task.Info{Worker: uint16(w.cfg.Worker)})
 		defer ctx.Cancel(context.Canceled)
 
-		kind, data := runner.Run(ctx, f.Run, b.Arg, nil)
+		kind, data := task.Run(ctx, f.Run, b.Arg, nil)
 		switch kind {
-		case runner.OK:
+		case task.OK:
 			err = nil
-		case runner.Failed:
+		case task.Failed:
 			err = errtree.Decode(data)
-		case runner.Panicked:
-			p, _ := runner.ParsePanic(data)
+		case task.Panicked:
+			p, _ := task.ParsePanic(data)
 			err = fmt.Errorf("panic: %s", p.Text)
 			fmt.Fprintf(os.Stderr, "panic: %s\n\n%s", p.Text, p.Stack)
 		}
@@ -192,9 +192,9 @@ func (w *worker) loop(over chan<- error) {
 
 func (w *worker) run(t *link.Task) {
 	w.inTask = true
-	share.BeginTask()
+	objects.BeginTask()
 	w.cfg.Worker = t.Worker // a spare worker gets its number with its slot
-	w.ctx = w.made.New(runner.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(t.Worker), Attempt: uint16(t.Attempt)})
+	w.ctx = w.contexts.New(task.Info{ID: t.ID, Seq: t.Seq, Worker: uint16(t.Worker), Attempt: uint16(t.Attempt)})
 	if t.Due != nil {
 		w.ctx.SetDeadline(t.Due)
 	}
@@ -211,9 +211,9 @@ func (w *worker) run(t *link.Task) {
 	}
 
 	data, err := f.Run(ctx, t.In, w.buf[:0])
-	kind := uint8(runner.OK)
+	kind := uint8(task.OK)
 	if err != nil {
-		kind, data = runner.Failed, errtree.Append(w.buf[:0], err)
+		kind, data = task.Failed, errtree.Append(w.buf[:0], err)
 	}
 
 	w.finish(kind, data)
@@ -228,7 +228,7 @@ func cancelTask(seq uint32, deadline bool) {
 	if deadline {
 		err = context.DeadlineExceeded
 	}
-	runner.CancelRunning(seq, err)
+	task.CancelRunning(seq, err)
 }
 
 // finish ends the task's context and commits its outcome.
@@ -236,8 +236,8 @@ func (w *worker) finish(kind uint8, data []byte) {
 	w.inTask = false
 	w.ctx.End()
 	if w.trace != nil {
-		task, _ := runner.InfoFrom(w.ctx)
-		w.trace.Info("mp: task ended", "task", task.ID, "took", time.Since(w.began), "outcome", runner.Outcome(kind))
+		info, _ := task.InfoFrom(w.ctx)
+		w.trace.Info("mp: task ended", "task", info.ID, "took", time.Since(w.began), "outcome", task.Outcome(kind))
 	}
 	if err := w.port.Finish(kind, data); err != nil {
 		w.err = err
@@ -245,7 +245,7 @@ func (w *worker) finish(kind uint8, data []byte) {
 		w.err, w.code = io.EOF, exitCodes[kind]
 	}
 	w.ctx.End()
-	share.EndTask()
+	objects.EndTask()
 }
 
 // catch commits a panic of the task as its outcome.
@@ -257,14 +257,14 @@ func (w *worker) catch() {
 		if w.cfg.Single {
 			fmt.Fprintf(os.Stderr, "panic: %v\n\n%s", r, debug.Stack())
 		}
-		w.finish(runner.Panicked, runner.AppendPanic(w.buf[:0], r))
+		w.finish(task.Panicked, task.AppendPanic(w.buf[:0], r))
 	}
 }
 
 // goOn is the last call on a loop's goroutine, however that ends.
 func (w *worker) goOn(over chan<- error) {
 	if w.inTask {
-		w.finish(runner.Exited, nil)
+		w.finish(task.Exited, nil)
 	}
 	if w.err != nil {
 		over <- w.err

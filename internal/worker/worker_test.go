@@ -79,18 +79,18 @@ func start(t *testing.T, size int) *parent {
 		link.Prepare(mem)
 	}
 	wakeR, wakeW := pipe(t)
-	bellR, bellW := pipe(t)
+	doorbellR, doorbellW := pipe(t)
 	errR, errW := pipe(t)
 	p := &parent{t: t, sock: os.NewFile(uintptr(pair[0]), "parent"), wake: wakeW, mem: mem, stderr: make(chan string, 1)}
 	p.proc, err = spawn.Start(spawn.Spec{
 		Args: []string{"worker"}, Env: append(os.Environ(), helperVar+"=1", "GORACE=atexit_sleep_ms=0"),
-		Files:  []int{pair[1], seg, int(wakeR.Fd()), int(bellW.Fd())},
+		Files:  []int{pair[1], seg, int(wakeR.Fd()), int(doorbellW.Fd())},
 		Stdout: 2, Stderr: int(errW.Fd()),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []*os.File{os.NewFile(uintptr(pair[1]), ""), os.NewFile(uintptr(seg), ""), wakeR, bellW, errW} {
+	for _, f := range []*os.File{os.NewFile(uintptr(pair[1]), ""), os.NewFile(uintptr(seg), ""), wakeR, doorbellW, errW} {
 		_ = f.Close()
 	}
 
@@ -101,7 +101,7 @@ func start(t *testing.T, size int) *parent {
 	t.Cleanup(func() {
 		p.proc.Kill()
 		<-p.proc.Done()
-		for _, f := range []*os.File{p.sock, p.wake, bellR, errR} {
+		for _, f := range []*os.File{p.sock, p.wake, doorbellR, errR} {
 			_ = f.Close()
 		}
 		_ = shm.Unmap(mem)

@@ -16,7 +16,7 @@ import (
 // the phase in which its parties wait; the death of the process breaks that phase.
 type Barrier struct {
 	object
-	queue   park.Site
+	queue   park.WaitQueue
 	parties *atomic.Uint64
 	state   *atomic.Uint64
 	count   *atomic.Uint64
@@ -78,7 +78,7 @@ func NewBarrier(m Memory, n int) *Barrier {
 func OpenBarrier(m Memory) *Barrier {
 	b := &Barrier{parties: own(m.Bytes, 0), state: own(m.Bytes, 1), count: own(m.Bytes, 2), words: bySlot(m.Bytes)}
 	b.init(m)
-	b.site(&b.queue, m, 0, true)
+	b.waitQueue(&b.queue, m, 0, true)
 	return b
 }
 
@@ -294,8 +294,8 @@ func (b *Barrier) Broken() (bool, error) {
 	return b.state.Load()&broken != 0, nil
 }
 
-// buryBarrier breaks the phase in which the dead process had a party.
-func buryBarrier(mem []byte, slot uint64) {
+// reapBarrier breaks the phase in which the dead process had a party.
+func reapBarrier(mem []byte, slot uint64) {
 	if at := bySlot(mem)[slot].Swap(0); at != 0 {
 		breakPhase(own(mem, 1), at-1)
 	}

@@ -37,14 +37,14 @@ func late(t *testing.T, what string, err error, end time.Time) {
 	}
 }
 
-// S1, S7, S8: an object that another Lot holds cannot be taken, at once or until a deadline. Once
-// it is released, it can.
+// S1, S7, S8: an object that another WaitTable holds cannot be taken, at once or until a deadline.
+// Once it is released, it can.
 func TestExclusive(t *testing.T) {
 	for _, x := range exclusive {
 		t.Run(x.name, func(t *testing.T) {
 			w := newWorld(t)
-			lots := w.lots(1, 2)
-			here, there := x.make(w.memory(lots[0], 0)), x.open(w.memory(lots[1], 0))
+			tables := w.waitTables(1, 2)
+			here, there := x.make(w.memory(tables[0], 0)), x.open(w.memory(tables[1], 0))
 			if ok, err := here.try(); !ok || err != nil {
 				t.Fatal(ok, err)
 			}
@@ -73,11 +73,11 @@ func TestExclusive(t *testing.T) {
 // S2: releasing an object that this process does not hold is an error, and changes nothing.
 func TestNotHeld(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2)
-	a := xsync.NewMutex(w.memory(lots[0], 0))
-	b := xsync.OpenMutex(w.memory(lots[1], 0))
-	c := xsync.NewRWMutex(w.memory(lots[0], 1))
-	d := xsync.OpenRWMutex(w.memory(lots[1], 1))
+	tables := w.waitTables(1, 2)
+	a := xsync.NewMutex(w.memory(tables[0], 0))
+	b := xsync.OpenMutex(w.memory(tables[1], 0))
+	c := xsync.NewRWMutex(w.memory(tables[0], 1))
+	d := xsync.OpenRWMutex(w.memory(tables[1], 1))
 	notHeld := func(err error) {
 		t.Helper()
 		if !errors.Is(err, errs.ErrNotHeld) {
@@ -88,7 +88,7 @@ func TestNotHeld(t *testing.T) {
 	notHeld(a.Unlock())
 	must(t, a.Lock(forever))
 	notHeld(b.Unlock())
-	must(t, a.Held())
+	must(t, a.CheckHeld())
 	must(t, a.Unlock())
 	notHeld(a.Unlock())
 	notHeld(c.Unlock())
@@ -117,36 +117,36 @@ func TestNotHeld(t *testing.T) {
 // S5, S6: a semaphore may rise above its initial value; a bounded one may not.
 func TestPermits(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2)
-	s := xsync.NewSemaphore(w.memory(lots[0], 0), 1)
+	tables := w.waitTables(1, 2)
+	s := xsync.NewSemaphore(w.memory(tables[0], 0), 1)
 	must(t, s.Release())
 	if n, err := s.Available(); n != 2 || err != nil {
 		t.Error(n, err)
 	}
 
-	b := xsync.NewBounded(w.memory(lots[0], 1), 2)
+	b := xsync.NewBounded(w.memory(tables[0], 1), 2)
 	if err := b.Release(); !errors.Is(err, errs.ErrOverRelease) {
 		t.Error(err)
 	}
 
-	other := xsync.OpenBounded(w.memory(lots[1], 1))
+	other := xsync.OpenBounded(w.memory(tables[1], 1))
 	must(t, other.Acquire(forever))
 	must(t, b.Release()) // taken by the other process
 	if n, err := other.Available(); n != 2 || err != nil {
 		t.Error(n, err)
 	}
 	must(t, other.Acquire(forever))
-	w.bury(2, map[int]xsync.Kind{1: xsync.KindBounded})
+	w.reap(2, map[int]xsync.Kind{1: xsync.KindBounded})
 	if n, err := b.Available(); n != 2 || err != nil {
 		t.Error(n, err, "after a death")
 	}
 }
 
-// S9, S10: Signal wakes one waiter and Broadcast all, across several Lots.
+// S9, S10: Signal wakes one waiter and Broadcast all, across several WaitTables.
 func TestSignalAndBroadcast(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
-	locks, conds := w.conds(lots)
+	tables := w.waitTables(1, 2, 65)
+	locks, conds := w.conds(tables)
 	const all = 12
 	waiting, woken := w.tally(2), make(chan struct{}, all) // changed with the lock held
 	for i := range all {
@@ -171,7 +171,7 @@ func TestSignalAndBroadcast(t *testing.T) {
 		locked(func() { must(t, conds[0].Signal()) })
 		within(t, "one is woken", func() { <-woken })
 		for range 20 { // no other one wakes, however often they look
-			w.mail.RingAll()
+			w.mailboxes.RingAll()
 			locked(func() {})
 		}
 		if len(woken) > 0 {
@@ -190,9 +190,9 @@ func TestSignalAndBroadcast(t *testing.T) {
 // S13, S14, S18: Wait ends with its context, and fails without the lock.
 func TestCondEnds(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1)
-	m := xsync.NewMutex(w.memory(lots[0], 0))
-	c := xsync.NewCond(w.memory(lots[0], 1), m)
+	tables := w.waitTables(1)
+	m := xsync.NewMutex(w.memory(tables[0], 0))
+	c := xsync.NewCond(w.memory(tables[0], 1), m)
 	for _, err := range []error{c.Wait(forever), c.Signal(), c.Broadcast()} {
 		if !errors.Is(err, errs.ErrNotHeld) {
 			t.Error(err)
@@ -208,10 +208,10 @@ func TestCondEnds(t *testing.T) {
 // ErrNotHeld and not the context's error, and leaves nothing behind. A signal that it received goes
 // to another waiter.
 func TestCondOfKeptLock(t *testing.T) {
-	defer xsync.RelockPatience(time.Millisecond)()
+	defer xsync.RelockTimeout(time.Millisecond)()
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
-	locks, conds := w.conds(lots)
+	tables := w.waitTables(1, 2, 65)
+	locks, conds := w.conds(tables)
 	for _, signalled := range []bool{false, true} {
 		ctx, cancel := context.WithCancel(forever)
 		kept, other := make(chan error, 1), make(chan error, 1)
@@ -231,7 +231,7 @@ func TestCondOfKeptLock(t *testing.T) {
 			}
 		})
 
-		if err := locks[1].Held(); !errors.Is(err, errs.ErrNotHeld) {
+		if err := locks[1].CheckHeld(); !errors.Is(err, errs.ErrNotHeld) {
 			t.Errorf("signalled %v: %v", signalled, err)
 		}
 		if !signalled {
@@ -248,9 +248,9 @@ func TestCondOfKeptLock(t *testing.T) {
 // S19, S20: an Event stays set, and also releases waiters that look at it only after a Clear.
 func TestEvent(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2)
-	here := xsync.NewEvent(w.memory(lots[0], 0))
-	there := xsync.OpenEvent(w.memory(lots[1], 0))
+	tables := w.waitTables(1, 2)
+	here := xsync.NewEvent(w.memory(tables[0], 0))
+	there := xsync.OpenEvent(w.memory(tables[1], 0))
 	for range 1000 {
 		done := make(chan error, 1)
 		go func() { done <- there.Wait(forever) }()
@@ -273,10 +273,10 @@ func TestEvent(t *testing.T) {
 // S21, S22, S24, S25: all parties pass in lockstep, and the one with index 0 runs the action once.
 func TestBarrierPasses(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
+	tables := w.waitTables(1, 2, 65)
 	const parties, passes = 6, 200
-	xsync.NewBarrier(w.memory(lots[0], 0), parties)
-	all := each(w, lots, 0, xsync.OpenBarrier)
+	xsync.NewBarrier(w.memory(tables[0], 0), parties)
+	all := each(w, tables, 0, xsync.OpenBarrier)
 	var acts, arrived atomic.Int64
 
 	within(t, "all pass", func() {
@@ -317,9 +317,9 @@ func TestBarrierBreaks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			lots := w.lots(1, 2)
-			xsync.NewBarrier(w.memory(lots[0], 0), 4)
-			all := each(w, lots, 0, xsync.OpenBarrier)
+			tables := w.waitTables(1, 2)
+			xsync.NewBarrier(w.memory(tables[0], 0), 4)
+			all := each(w, tables, 0, xsync.OpenBarrier)
 			failures := make(chan error, 4)
 			wait := func(n int) {
 				for i := range n {
@@ -359,7 +359,7 @@ func TestBarrierBreaks(t *testing.T) {
 	}
 
 	w := newWorld(t)
-	one := xsync.NewBarrier(w.memory(w.lots(1)[0], 0), 1)
+	one := xsync.NewBarrier(w.memory(w.waitTables(1)[0], 0), 1)
 	if index, err := one.Wait(forever, nil); index != 0 || err != nil {
 		t.Error(index, err)
 	}
@@ -370,8 +370,8 @@ func TestNobodyStarves(t *testing.T) {
 	for _, x := range exclusive {
 		t.Run(x.name, func(t *testing.T) {
 			w := newWorld(t)
-			lots := w.lots(1, 2)
-			hot, other := x.make(w.memory(lots[0], 0)), x.open(w.memory(lots[1], 0))
+			tables := w.waitTables(1, 2)
+			hot, other := x.make(w.memory(tables[0], 0)), x.open(w.memory(tables[1], 0))
 			var over atomic.Bool
 			var loops atomic.Int64
 			var wg sync.WaitGroup
@@ -424,14 +424,14 @@ func TestMultitude(t *testing.T) {
 	}{{"one", 1, false}, {"one, closed", 1, true}, {"each its own", multitude, false}, {"each its own, closed", multitude, true}} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
-			lots := w.lots(1, 2)
+			tables := w.waitTables(1, 2)
 			owners := make([]*xsync.Mutex, c.objects)
 			others := make([]*xsync.Mutex, c.objects)
 			for i := range owners {
 				at := firstAt + i*4096
-				m := xsync.Memory{Lot: lots[0], Bytes: w.mem[at : at+4096], Gen: uint32(i + 1), Bucket: uint32(i)}
+				m := xsync.Memory{WaitTable: tables[0], Bytes: w.mem[at : at+4096], Gen: uint32(i + 1), Bucket: uint32(i)}
 				owners[i] = xsync.NewMutex(m)
-				m.Lot = lots[1]
+				m.WaitTable = tables[1]
 				others[i] = xsync.OpenMutex(m)
 				must(t, owners[i].Lock(forever))
 			}
@@ -493,13 +493,13 @@ func settle(t *testing.T) {
 func TestOneProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	w := newWorld(t)
-	lots := w.lots(1, 2)
-	xsync.NewMutex(w.memory(lots[0], 0))
-	churn(t, func() func(r *rand.Rand, lot int, ctx context.Context) {
-		all := each(w, lots, 0, xsync.OpenMutex)
-		return func(_ *rand.Rand, lot int, ctx context.Context) {
-			if all[lot].Lock(ctx) == nil {
-				must(t, all[lot].Unlock())
+	tables := w.waitTables(1, 2)
+	xsync.NewMutex(w.memory(tables[0], 0))
+	churn(t, func() func(r *rand.Rand, table int, ctx context.Context) {
+		all := each(w, tables, 0, xsync.OpenMutex)
+		return func(_ *rand.Rand, table int, ctx context.Context) {
+			if all[table].Lock(ctx) == nil {
+				must(t, all[table].Unlock())
 			}
 		}
 	}(), 2)
@@ -508,7 +508,7 @@ func TestOneProcessor(t *testing.T) {
 // The race detector reports nothing for two goroutines that use one Mutex.
 func TestOrder(t *testing.T) {
 	w := newWorld(t)
-	m := xsync.NewMutex(w.memory(w.lots(1)[0], 0))
+	m := xsync.NewMutex(w.memory(w.waitTables(1)[0], 0))
 	n := 0
 	var wg sync.WaitGroup
 	for range 2 {

@@ -14,7 +14,7 @@ import (
 // the slot of its holder, so the permits of a dead process come back.
 type Bounded struct {
 	object
-	queue   park.Site
+	queue   park.WaitQueue
 	permits []atomic.Uint64
 }
 
@@ -32,7 +32,7 @@ func NewBounded(m Memory, n int) *Bounded {
 func OpenBounded(m Memory) *Bounded {
 	b := &Bounded{permits: permitsOf(m.Bytes)}
 	b.init(m)
-	b.site(&b.queue, m, 0, false)
+	b.waitQueue(&b.queue, m, 0, false)
 	return b
 }
 
@@ -60,7 +60,7 @@ func (b *Bounded) Acquire(ctx context.Context) error {
 
 	began := time.Now()
 	_, err := wait(ctx, &b.queue, func(called bool) (bool, error) {
-		return b.try(called, called && time.Since(began) > patience)
+		return b.try(called, called && time.Since(began) > starvationThreshold)
 	})
 
 	if err != nil {
@@ -124,7 +124,7 @@ func (b *Bounded) reclaimPermits() (some bool) {
 }
 
 // has reports whether p, the word of a permit, is the slot of a process.
-func (b *Bounded) has(p uint64) bool { return p < park.MaxProcs && b.lot.Occupied(int(p)) }
+func (b *Bounded) has(p uint64) bool { return p < park.MaxProcs && b.table.Occupied(int(p)) }
 
 func (b *Bounded) passOn() {
 	if b.queue.Waited() && b.free() {
@@ -196,7 +196,7 @@ func (b *Bounded) Available() (n int, err error) {
 	return n, nil
 }
 
-func buryBounded(mem []byte, slot uint64) {
+func reapBounded(mem []byte, slot uint64) {
 	permits := permitsOf(mem)
 	for i := range permits {
 		permits[i].CompareAndSwap(slot, 0)

@@ -18,7 +18,7 @@ import (
 type Cond struct {
 	object
 	lock  *Mutex
-	queue park.Site
+	queue park.WaitQueue
 	words []atomic.Uint64
 }
 
@@ -43,7 +43,7 @@ func NewCond(m Memory, lock *Mutex) *Cond {
 func OpenCond(m Memory, lock *Mutex) *Cond {
 	c := &Cond{lock: lock, words: bySlot(m.Bytes)}
 	c.init(m)
-	c.site(&c.queue, m, 0, false)
+	c.waitQueue(&c.queue, m, 0, false)
 	return c
 }
 
@@ -55,13 +55,13 @@ func (c *Cond) check() error {
 	if !c.alive(c.word.Load()) {
 		return errs.ErrClosed
 	}
-	return c.lock.Held()
+	return c.lock.CheckHeld()
 }
 
 // Wait releases the lock, waits for a signal and takes the lock again. If ctx ends first, Wait
 // returns ctx's error with the lock held. The lock is also held on ErrClosed, unless the lock
 // itself is closed. On any other error the lock is not held. That error is ErrNotHeld if this
-// process did not hold the lock, or if another holder kept it for relockPatience after ctx ended.
+// process did not hold the lock, or if another holder kept it for relockTimeout after ctx ended.
 // In the latter case, a signal that Wait received goes to another waiter.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := c.check(); err != nil {
@@ -113,20 +113,20 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return e
 }
 
-// relockPatience is how long Wait waits for the lock after its context has ended. An honest holder
+// relockTimeout is how long Wait waits for the lock after its context has ended. An honest holder
 // may need some time. Tests shorten it.
-var relockPatience = 5 * time.Second
+var relockTimeout = 5 * time.Second
 
-// relock takes the lock again. It waits until ctx ends, and for relockPatience after that.
+// relock takes the lock again. It waits until ctx ends, and for relockTimeout after that.
 func (c *Cond) relock(ctx context.Context) error {
 	if c.lock.lockAtOnce() {
 		return nil
 	}
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	patience := relockPatience
+	timeout := relockTimeout
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		t := time.AfterFunc(patience, cancel)
+		t := time.AfterFunc(timeout, cancel)
 		context.AfterFunc(longer, func() { t.Stop() })
 	})()
 	err := c.lock.Lock(longer)
@@ -228,8 +228,8 @@ func signal(words []atomic.Uint64, after int, n uint64) (last int) {
 	return last
 }
 
-// buryCond passes on the signals that the dead process had received or taken.
-func buryCond(mem []byte, slot uint64) {
+// reapCond passes on the signals that the dead process had received or taken.
+func reapCond(mem []byte, slot uint64) {
 	words := bySlot(mem)
 	w := words[slot].Swap(0)
 	signal(words, int(slot), min(signalledAt(w), waitingAt(w))+takenAt(w))

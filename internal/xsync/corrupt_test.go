@@ -32,8 +32,9 @@ type method struct {
 type target struct {
 	kind  xsync.Kind
 	words []int // offsets of words
-	// open returns the methods of the object in a Lot. With make, it creates the object first.
-	open func(w *world, lot *park.Lot, n int, make bool) []method
+	// open returns the methods of the object in a WaitTable. With make, it creates the object
+	// first.
+	open func(w *world, table *park.WaitTable, n int, make bool) []method
 }
 
 // wordsOf returns the offsets of the words in the first n bytes.
@@ -87,21 +88,21 @@ func opened[T any](make bool, m xsync.Memory, create, open func(xsync.Memory) T)
 	return open(m)
 }
 
-func mutexTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	m := opened(make, w.memory(lot, n), xsync.NewMutex, xsync.OpenMutex)
+func mutexTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	m := opened(make, w.memory(table, n), xsync.NewMutex, xsync.OpenMutex)
 	return []method{
 		{"Lock", m.Lock},
 		{"Unlock", quick(m.Unlock)},
 		{"TryLock", quick(func() error { _, err := m.TryLock(); return err })},
-		{"Held", quick(m.Held)},
+		{"Held", quick(m.CheckHeld)},
 		{"Recover", func(ctx context.Context) error { return m.Recover(ctx, nothing) }},
 		{"Lock again", m.Lock},
 		{"Unlock again", quick(m.Unlock)},
 	}
 }
 
-func rwTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	m := opened(make, w.memory(lot, n), xsync.NewRWMutex, xsync.OpenRWMutex)
+func rwTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	m := opened(make, w.memory(table, n), xsync.NewRWMutex, xsync.OpenRWMutex)
 	return []method{
 		{"RLock", m.RLock},
 		{"RUnlock", quick(m.RUnlock)},
@@ -116,8 +117,8 @@ func rwTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	}
 }
 
-func semaphoreTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	s := opened(make, w.memory(lot, n), func(m xsync.Memory) *xsync.Semaphore { return xsync.NewSemaphore(m, 2) }, xsync.OpenSemaphore)
+func semaphoreTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	s := opened(make, w.memory(table, n), func(m xsync.Memory) *xsync.Semaphore { return xsync.NewSemaphore(m, 2) }, xsync.OpenSemaphore)
 	return []method{
 		{"Acquire", s.Acquire},
 		{"TryAcquire", quick(func() error { _, err := s.TryAcquire(); return err })},
@@ -126,8 +127,8 @@ func semaphoreTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	}
 }
 
-func boundedTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	b := opened(make, w.memory(lot, n), func(m xsync.Memory) *xsync.Bounded { return xsync.NewBounded(m, 3) }, xsync.OpenBounded)
+func boundedTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	b := opened(make, w.memory(table, n), func(m xsync.Memory) *xsync.Bounded { return xsync.NewBounded(m, 3) }, xsync.OpenBounded)
 	return []method{
 		{"Acquire", b.Acquire},
 		{"TryAcquire", quick(func() error { _, err := b.TryAcquire(); return err })},
@@ -136,9 +137,9 @@ func boundedTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	}
 }
 
-func condTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	l := opened(make, w.memory(lot, n+1), xsync.NewMutex, xsync.OpenMutex)
-	c := opened(make, w.memory(lot, n), func(m xsync.Memory) *xsync.Cond { return xsync.NewCond(m, l) },
+func condTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	l := opened(make, w.memory(table, n+1), xsync.NewMutex, xsync.OpenMutex)
+	c := opened(make, w.memory(table, n), func(m xsync.Memory) *xsync.Cond { return xsync.NewCond(m, l) },
 		func(m xsync.Memory) *xsync.Cond { return xsync.OpenCond(m, l) })
 	return []method{
 		{"Lock", l.Lock},
@@ -150,15 +151,15 @@ func condTarget(w *world, lot *park.Lot, n int, make bool) []method {
 }
 
 // condLockTarget overwrites the words of a Cond's lock.
-func condLockTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	l := opened(make, w.memory(lot, n), xsync.NewMutex, xsync.OpenMutex)
-	c := opened(make, w.memory(lot, n+1), func(m xsync.Memory) *xsync.Cond { return xsync.NewCond(m, l) },
+func condLockTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	l := opened(make, w.memory(table, n), xsync.NewMutex, xsync.OpenMutex)
+	c := opened(make, w.memory(table, n+1), func(m xsync.Memory) *xsync.Cond { return xsync.NewCond(m, l) },
 		func(m xsync.Memory) *xsync.Cond { return xsync.OpenCond(m, l) })
 	return []method{{"Lock", l.Lock}, {"Wait", c.Wait}, {"Unlock", quick(l.Unlock)}}
 }
 
-func eventTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	e := opened(make, w.memory(lot, n), xsync.NewEvent, xsync.OpenEvent)
+func eventTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	e := opened(make, w.memory(table, n), xsync.NewEvent, xsync.OpenEvent)
 	return []method{
 		{"Wait", e.Wait},
 		{"Set", quick(e.Set)},
@@ -167,9 +168,9 @@ func eventTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	}
 }
 
-func barrierTarget(w *world, lot *park.Lot, n int, make bool) []method {
+func barrierTarget(w *world, table *park.WaitTable, n int, make bool) []method {
 	open := func(parties int) *xsync.Barrier {
-		return opened(make, w.memory(lot, n), func(m xsync.Memory) *xsync.Barrier { return xsync.NewBarrier(m, parties) }, xsync.OpenBarrier)
+		return opened(make, w.memory(table, n), func(m xsync.Memory) *xsync.Barrier { return xsync.NewBarrier(m, parties) }, xsync.OpenBarrier)
 	}
 	b := open(1) // the first party is also the last
 	wait := func(ctx context.Context) error { _, err := b.Wait(ctx, nothing); return err }
@@ -183,8 +184,8 @@ func barrierTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	}
 }
 
-func waitGroupTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	g := opened(make, w.memory(lot, n), xsync.NewWaitGroup, xsync.OpenWaitGroup)
+func waitGroupTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	g := opened(make, w.memory(table, n), xsync.NewWaitGroup, xsync.OpenWaitGroup)
 	return []method{
 		{"Add", quick(func() error { return g.Add(1) })},
 		{"Wait", g.Wait},
@@ -193,23 +194,23 @@ func waitGroupTarget(w *world, lot *park.Lot, n int, make bool) []method {
 	}
 }
 
-func onceTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	o := opened(make, w.memory(lot, n), xsync.NewOnce, xsync.OpenOnce)
+func onceTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	o := opened(make, w.memory(table, n), xsync.NewOnce, xsync.OpenOnce)
 	return []method{
 		{"Do", func(ctx context.Context) error { return o.Do(ctx, nothing) }},
 		{"Done", quick(func() error { _, err := o.Done(); return err })},
 	}
 }
 
-func heldTarget(w *world, lot *park.Lot, n int, make bool) []method {
-	h := opened(make, w.memory(lot, n), xsync.NewHeld, xsync.OpenHeld)
+func ownershipTarget(w *world, table *park.WaitTable, n int, make bool) []method {
+	h := opened(make, w.memory(table, n), xsync.NewOwnership, xsync.OpenOwnership)
 	return []method{{"all", quick(func() error {
-		trip, _ := h.Claim()
-		trip, _ = h.Depart(trip, false)
-		h.Settle(trip)
-		h.Arrive(trip)
-		h.Free(trip)
-		h.Lose(trip)
+		epoch, _ := h.Claim()
+		epoch, _ = h.Depart(epoch, false)
+		h.Settle(epoch)
+		h.Arrive(epoch)
+		h.Free(epoch)
+		h.Lose(epoch)
 		return nil
 	})}}
 }
@@ -234,24 +235,24 @@ func methodsOfRings(in, out *xsync.Ring) []method {
 	}
 }
 
-func ringTarget(shape xsync.RingShape) func(w *world, lot *park.Lot, n int, make bool) []method {
-	return func(w *world, lot *park.Lot, n int, make bool) []method {
+func ringTarget(shape xsync.RingShape) func(w *world, table *park.WaitTable, n int, make bool) []method {
+	return func(w *world, table *park.WaitTable, n int, make bool) []method {
 		data := w.bytes(n)[xsync.RingSize:][:targetData:targetData]
-		r := opened(make, w.memory(lot, n), func(m xsync.Memory) *xsync.Ring { return xsync.NewRing(m, data, shape) },
+		r := opened(make, w.memory(table, n), func(m xsync.Memory) *xsync.Ring { return xsync.NewRing(m, data, shape) },
 			func(m xsync.Memory) *xsync.Ring { return xsync.OpenRing(m, data, shape) })
 		return methodsOfRings(r, r)
 	}
 }
 
-func pipeTarget(w *world, lot *park.Lot, n int, make bool) []method {
+func pipeTarget(w *world, table *park.WaitTable, n int, make bool) []method {
 	data := w.bytes(n)[xsync.PipeHead:][: 2*targetData : 2*targetData]
-	p := opened(make, w.memory(lot, n), func(m xsync.Memory) *xsync.Pipe { return xsync.NewPipe(m, data) },
+	p := opened(make, w.memory(table, n), func(m xsync.Memory) *xsync.Pipe { return xsync.NewPipe(m, data) },
 		func(m xsync.Memory) *xsync.Pipe { return xsync.OpenPipe(m, data) })
 	return append(methodsOfRings(p.Sent(0), p.Received(1)), method{"ends", quick(func() error {
-		trip, _ := p.Depart(0, 0, false)
-		p.Settle(0, trip)
-		p.Arrive(0, trip)
-		p.CloseEnd(0, trip)
+		epoch, _ := p.Depart(0, 0, false)
+		p.Settle(0, epoch)
+		p.Arrive(0, epoch)
+		p.CloseEnd(0, epoch)
 		p.Lose(1, 0)
 		return nil
 	})})
@@ -268,7 +269,7 @@ var targets = map[string]target{
 	"barrier":   {xsync.KindBarrier, wordsBySlot(), barrierTarget},
 	"waitgroup": {xsync.KindWaitGroup, wordsOf(xsync.Small), waitGroupTarget},
 	"once":      {xsync.KindOnce, wordsOf(xsync.Small), onceTarget},
-	"held":      {xsync.KindHeld, wordsOf(xsync.Small), heldTarget},
+	"held":      {xsync.KindOwnership, wordsOf(xsync.Small), ownershipTarget},
 	"ring":      {xsync.KindRing, ringWords(0, xsync.RingSize), ringTarget(xsync.RingShape{Most: 8, Elsewhere: true})},
 	"patient":   {xsync.KindRing, ringWords(0, xsync.RingSize), ringTarget(xsync.RingShape{Most: 8})},
 	"pipe":      {xsync.KindPipe, pipeWords(), pipeTarget},
@@ -317,25 +318,25 @@ func useAll(t *testing.T, what string, methods []method) {
 	}
 }
 
-// corruptWorld creates Lots in this process for two slots, with the usual heartbeat.
-func corruptWorld(t *testing.T) (w *world, lots []*park.Lot) {
+// corruptWorld creates WaitTables in this process for two slots, with the usual heartbeat.
+func corruptWorld(t *testing.T) (w *world, tables []*park.WaitTable) {
 	t.Cleanup(xsync.Stuck(shortly))
-	t.Cleanup(xsync.RelockPatience(shortly))
+	t.Cleanup(xsync.RelockTimeout(shortly))
 	w = newWorld(t)
 	for _, slot := range []int{1, 2} {
-		w.mail.Occupy(slot)
-		lots = append(lots, park.NewLot(w.mail, slot))
+		w.mailboxes.Occupy(slot)
+		tables = append(tables, park.NewWaitTable(w.mailboxes, slot))
 	}
-	return w, lots
+	return w, tables
 }
 
 // Whatever overwrites the words of an object, each method returns when its context has ended, or
-// soon if it takes none. Bury returns as well.
+// soon if it takes none. Reap returns as well.
 func TestWordsWrittenOver(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 1))
 	for name, x := range targets {
 		t.Run(name, func(t *testing.T) {
-			w, lots := corruptWorld(t)
+			w, tables := corruptWorld(t)
 			var wg sync.WaitGroup
 			places := make(chan int, 32) // limits the objects in use
 			for i := range cap(places) {
@@ -349,15 +350,15 @@ func TestWordsWrittenOver(t *testing.T) {
 						defer func() { places <- n }()
 						clear(w.bytes(n))
 						clear(w.bytes(n + 1))
-						here := x.open(w, lots[0], n, true)
-						there := x.open(w, lots[1], n, false)
+						here := x.open(w, tables[0], n, true)
+						there := x.open(w, tables[1], n, false)
 						word := shm.Word64(w.bytes(n), at)
 						what := fmt.Sprintf("word %d, %s", at, how)
 						for _, methods := range [][]method{here, there, here} {
 							word.Store(f(word.Load()))
 							useAll(t, what, methods)
 						}
-						useAll(t, what, []method{{"Bury", quick(func() error { xsync.Bury(x.kind, w.bytes(n), 2); return nil })}})
+						useAll(t, what, []method{{"Bury", quick(func() error { xsync.Reap(x.kind, w.bytes(n), 2); return nil })}})
 					})
 				}
 			}
@@ -367,18 +368,18 @@ func TestWordsWrittenOver(t *testing.T) {
 	}
 }
 
-// Methods and Bury also return while a word keeps changing.
+// Methods and Reap also return while a word keeps changing.
 func TestWordsFlipped(t *testing.T) {
 	values := []uint64{0, math.MaxUint64, 1, 2, nobody, 1 << 62, 1<<62 | 1<<20 | 4, 1 << 63}
 
 	for name, x := range targets {
 		t.Run(name, func(t *testing.T) {
-			w, lots := corruptWorld(t)
+			w, tables := corruptWorld(t)
 			for _, at := range x.words {
 				clear(w.bytes(0))
 				clear(w.bytes(1))
-				here := x.open(w, lots[0], 0, true)
-				there := x.open(w, lots[1], 0, false)
+				here := x.open(w, tables[0], 0, true)
+				there := x.open(w, tables[1], 0, false)
 				word := shm.Word64(w.bytes(0), at)
 				first := word.Load()
 				over := make(chan struct{})
@@ -398,7 +399,7 @@ func TestWordsFlipped(t *testing.T) {
 
 				what := fmt.Sprintf("word %d", at)
 				useAll(t, what, slices.Concat(here, there))
-				useAll(t, what, []method{{"Bury", quick(func() error { xsync.Bury(x.kind, w.bytes(0), 2); return nil })}})
+				useAll(t, what, []method{{"Bury", quick(func() error { xsync.Reap(x.kind, w.bytes(0), 2); return nil })}})
 				close(over)
 				wg.Wait()
 			}
@@ -409,13 +410,13 @@ func TestWordsFlipped(t *testing.T) {
 // A wait ends with its context even if its word always looks ready and the waiter keeps being
 // called, although every attempt to receive finds nothing.
 func TestReadyInVain(t *testing.T) {
-	w, lots := corruptWorld(t)
+	w, tables := corruptWorld(t)
 	shape := xsync.RingShape{Most: 8}
 	data := w.bytes(0)[xsync.RingSize:][:targetData]
-	r := xsync.NewRing(w.memory(lots[0], 0), data, shape)
+	r := xsync.NewRing(w.memory(tables[0], 0), data, shape)
 	looks := 0
 	within(t, "Until", func() {
-		watch := xsync.NewWatch(lots[0])
+		watch := xsync.NewWatch(tables[0])
 		defer watch.End()
 
 		watch.Ring(r)
@@ -528,11 +529,11 @@ func TestHeldByNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			lot := w.lots(1)[0]
+			table := w.waitTables(1)[0]
 			ctx, cancel := context.WithTimeout(t.Context(), never)
 			defer cancel()
 
-			f(t, w, w.memory(lot, 0), ctx)
+			f(t, w, w.memory(table, 0), ctx)
 		})
 	}
 }
@@ -540,11 +541,11 @@ func TestHeldByNobody(t *testing.T) {
 // Waiting processes notice such a lock too, but not before the slot is vacated.
 func TestHeldByNobodyWhileWaiting(t *testing.T) {
 	w := newWorld(t)
-	w.mail.Occupy(1)
-	w.mail.Occupy(nobody)
-	lot := park.NewLot(w.mail, 1)
-	lot.Heartbeat = time.Millisecond
-	m := xsync.NewMutex(w.memory(lot, 0))
+	w.mailboxes.Occupy(1)
+	w.mailboxes.Occupy(nobody)
+	table := park.NewWaitTable(w.mailboxes, 1)
+	table.Heartbeat = time.Millisecond
+	m := xsync.NewMutex(w.memory(table, 0))
 	lockOver(w, 0, 0, nobody)
 	ended := make(chan error, 1)
 	go func() { ended <- m.Lock(t.Context()) }()
@@ -561,7 +562,7 @@ func TestHeldByNobodyWhileWaiting(t *testing.T) {
 	default:
 	}
 
-	w.mail.Vacate(nobody)
+	w.mailboxes.Vacate(nobody)
 	within(t, "the heartbeat finds it", func() {
 		if err := <-ended; err != errs.ErrOwnerDied {
 			t.Error(err)
@@ -571,10 +572,10 @@ func TestHeldByNobodyWhileWaiting(t *testing.T) {
 
 // If another holder keeps the lock, Cond.Wait returns ErrNotHeld after its context has ended.
 func TestCondLockIsKept(t *testing.T) {
-	w, lots := corruptWorld(t)
-	l := xsync.NewMutex(w.memory(lots[0], 0))
-	c := xsync.NewCond(w.memory(lots[0], 1), l)
-	other := xsync.OpenMutex(w.memory(lots[1], 0))
+	w, tables := corruptWorld(t)
+	l := xsync.NewMutex(w.memory(tables[0], 0))
+	c := xsync.NewCond(w.memory(tables[0], 1), l)
+	other := xsync.OpenMutex(w.memory(tables[1], 0))
 	must(t, l.Lock(forever))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -582,7 +583,7 @@ func TestCondLockIsKept(t *testing.T) {
 	must(t, other.Lock(forever))
 	cancel()
 	within(t, "Wait ends", func() {
-		if err := <-ended; !errors.Is(err, errs.ErrNotHeld) || l.Held() == nil {
+		if err := <-ended; !errors.Is(err, errs.ErrNotHeld) || l.CheckHeld() == nil {
 			t.Error(err)
 		}
 	})

@@ -6,9 +6,9 @@
 // object finds another generation, or zero, and fails. The memory records what a process holds
 // under the process's slot number: the word of a lock names its holder, each process has a word
 // that counts its readers, and each permit has a word that names its holder. Each instruction that
-// takes or releases something is one atomic step, so Bury finds everything that a dead process
+// takes or releases something is one atomic step, so Reap finds everything that a dead process
 // held, whichever instruction was its last. A process may also die before it wakes others. After
-// Bury, every waiter is therefore told to look again.
+// Reap, every waiter is therefore told to look again.
 //
 // As in Go's sync.Mutex, a goroutine that arrives may overtake those in the queue until one of them
 // has waited for a millisecond; then the lock goes to the queue. ErrOwnerDied corresponds to

@@ -11,11 +11,11 @@ func End(k Kind, m Memory) {
 
 	var o object
 	o.init(m)
-	sites := make([]park.Site, k.masks())
-	all := make([]*park.Site, len(sites))
-	for i := range sites {
-		o.site(&sites[i], m, i, true)
-		all[i] = &sites[i]
+	queues := make([]park.WaitQueue, k.masks())
+	all := make([]*park.WaitQueue, len(queues))
+	for i := range queues {
+		o.waitQueue(&queues[i], m, i, true)
+		all[i] = &queues[i]
 	}
 
 	o.close(true, all...)

@@ -11,7 +11,7 @@ import (
 // often it was set.
 type Event struct {
 	object
-	queue park.Site
+	queue park.WaitQueue
 }
 
 // NewEvent creates an Event that is not set.
@@ -24,7 +24,7 @@ func NewEvent(m Memory) *Event {
 func OpenEvent(m Memory) *Event {
 	e := &Event{}
 	e.init(m)
-	e.site(&e.queue, m, 0, true)
+	e.waitQueue(&e.queue, m, 0, true)
 	return e
 }
 

@@ -44,10 +44,10 @@ func (r *Ring) GoOn() {
 	_ = r.get.Unlock()
 }
 
-// RelockPatience sets how long Cond.Wait waits for its lock after its context has ended, until back
+// RelockTimeout sets how long Cond.Wait waits for its lock after its context has ended, until back
 // is called.
-func RelockPatience(d time.Duration) (back func()) {
-	before := relockPatience
-	relockPatience = d
-	return func() { relockPatience = before }
+func RelockTimeout(d time.Duration) (back func()) {
+	before := relockTimeout
+	relockTimeout = d
+	return func() { relockTimeout = before }
 }

@@ -123,7 +123,7 @@ func TestGivenBack(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			const size = 1 << 20
 			places := shm.Range{Size: size}
-			lots := newWorld(t).lots(1, 2)
+			tables := newWorld(t).waitTables(1, 2)
 			closed, times := 0, rounds(1000)
 			if c.often {
 				times *= 10
@@ -134,7 +134,7 @@ func TestGivenBack(t *testing.T) {
 				must(t, err)
 				ours, err := places.Map(fd)
 				must(t, err)
-				g := c.make(t, place{lots[0], theirs, uint32(n + 1)}, place{lots[1], ours, uint32(n + 1)})
+				g := c.make(t, place{tables[0], theirs, uint32(n + 1)}, place{tables[1], ours, uint32(n + 1)})
 				var began atomic.Bool
 				done := make(chan error, 1)
 				go func() {
@@ -171,13 +171,13 @@ func TestGivenBack(t *testing.T) {
 
 // A place is the memory of an object as mapped in one process.
 type place struct {
-	lot *park.Lot
-	mem []byte
-	gen uint32
+	table *park.WaitTable
+	mem   []byte
+	gen   uint32
 }
 
 func (p place) memory(size int) xsync.Memory {
-	return xsync.Memory{Lot: p.lot, Bytes: p.mem[:size], Gen: p.gen}
+	return xsync.Memory{WaitTable: p.table, Bytes: p.mem[:size], Gen: p.gen}
 }
 
 // rings creates a Ring and opens it in another place.

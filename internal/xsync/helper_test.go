@@ -72,9 +72,9 @@ func must(t testing.TB, err error) {
 // A world is the memory that the processes of a test share. The segment begins with a page of words
 // for the tests' own counters; objects follow.
 type world struct {
-	mail *park.Mail
-	fd   int
-	mem  []byte
+	mailboxes *park.Mailboxes
+	fd        int
+	mem       []byte
 }
 
 const (
@@ -85,11 +85,11 @@ const (
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	mail, err := park.NewMail()
+	mailboxes, err := park.NewMailboxes()
 	must(t, err)
 	fd, mem, err := shm.New("mp-test", worldSize)
 	must(t, err)
-	w := &world{mail: mail, fd: fd, mem: mem}
+	w := &world{mailboxes: mailboxes, fd: fd, mem: mem}
 	t.Cleanup(w.close)
 	return w
 }
@@ -97,32 +97,32 @@ func newWorld(t testing.TB) *world {
 func (w *world) close() {
 	_ = shm.Unmap(w.mem)
 	shm.CloseFD(w.fd)
-	_ = w.mail.Close()
+	_ = w.mailboxes.Close()
 }
 
 // tally returns the i-th of the tests' own words.
 func (w *world) tally(i int) *atomic.Uint64 { return shm.Word64(w.mem, 8*i) }
 
-// lot returns the Lot of a slot. Its heartbeat is so slow that a waiter that is not woken sleeps
-// longer than any test takes.
-func (w *world) lot(slot int) *park.Lot {
-	l := park.NewLot(w.mail, slot)
+// waitTable returns the WaitTable of a slot. Its heartbeat is so slow that a waiter that is not
+// woken sleeps longer than any test takes.
+func (w *world) waitTable(slot int) *park.WaitTable {
+	l := park.NewWaitTable(w.mailboxes, slot)
 	l.Heartbeat = time.Hour
 	return l
 }
 
-// lots occupies slots, and returns Lots of this process for them.
-func (w *world) lots(slots ...int) (lots []*park.Lot) {
+// waitTables occupies slots, and returns WaitTables of this process for them.
+func (w *world) waitTables(slots ...int) (tables []*park.WaitTable) {
 	for _, s := range slots {
-		w.mail.Occupy(s)
-		lots = append(lots, w.lot(s))
+		w.mailboxes.Occupy(s)
+		tables = append(tables, w.waitTable(s))
 	}
-	return lots
+	return tables
 }
 
 // memory returns the memory of the n-th object, which may be of any kind.
-func (w *world) memory(lot *park.Lot, n int) xsync.Memory {
-	return xsync.Memory{Lot: lot, Bytes: w.bytes(n), Gen: uint32(n + 1), Bucket: uint32(5 * n)}
+func (w *world) memory(table *park.WaitTable, n int) xsync.Memory {
+	return xsync.Memory{WaitTable: table, Bytes: w.bytes(n), Gen: uint32(n + 1), Bucket: uint32(5 * n)}
 }
 
 func (w *world) bytes(n int) []byte { return w.mem[firstAt+n*spacing:][:spacing:spacing] }
@@ -130,13 +130,13 @@ func (w *world) bytes(n int) []byte { return w.mem[firstAt+n*spacing:][:spacing:
 // mask returns the i-th mask of the n-th object.
 func (w *world) mask(n, i int) uint64 { return shm.Word64(w.bytes(n), 8+8*i).Load() }
 
-// bury does what the root process does after a death.
-func (w *world) bury(slot int, objects map[int]xsync.Kind) {
+// reap does what the root process does after a death.
+func (w *world) reap(slot int, objects map[int]xsync.Kind) {
 	for n, k := range objects {
-		xsync.Bury(k, w.bytes(n), slot)
+		xsync.Reap(k, w.bytes(n), slot)
 	}
-	w.mail.Vacate(slot)
-	w.mail.RingAll()
+	w.mailboxes.Vacate(slot)
+	w.mailboxes.RingAll()
 }
 
 // A helper is this test binary, run as another process of the world.
@@ -151,10 +151,10 @@ type helper struct {
 // start starts a process with the given role.
 func (w *world) start(t testing.TB, role string, slot int) *helper {
 	t.Helper()
-	w.mail.Occupy(slot)
+	w.mailboxes.Occupy(slot)
 	h := &helper{slot: slot, cmd: exec.Command("/proc/self/exe")}
 	h.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", helperVar, role, slot), "GODEBUG=asyncpreemptoff=1", "GOMAXPROCS=2")
-	h.cmd.ExtraFiles = []*os.File{dup(t, w.mail.FD()), dup(t, w.fd), dup(t, w.mail.RosterFD())}
+	h.cmd.ExtraFiles = []*os.File{dup(t, w.mailboxes.FD()), dup(t, w.fd), dup(t, w.mailboxes.RosterFD())}
 	h.cmd.Stderr = os.Stderr
 	in, err := h.cmd.StdinPipe()
 	must(t, err)
@@ -204,7 +204,7 @@ func help(what string) int {
 		return 2
 	}
 
-	mail, err := park.OpenMail(3, 5)
+	mailboxes, err := park.OpenMailboxes(3, 5)
 	if err != nil {
 		return 3
 	}
@@ -214,15 +214,15 @@ func help(what string) int {
 		return 4
 	}
 
-	w := &world{mail: mail, fd: 4, mem: mem}
+	w := &world{mailboxes: mailboxes, fd: 4, mem: mem}
 	if f := roles[role]; f != nil {
-		return f(w, w.lot(slot))
+		return f(w, w.waitTable(slot))
 	}
 	return 5
 }
 
 // roles contains the functions that helpers can run.
-var roles = map[string]func(*world, *park.Lot) int{
+var roles = map[string]func(*world, *park.WaitTable) int{
 	"crowd": crowd,
 }
 

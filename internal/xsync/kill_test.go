@@ -44,13 +44,13 @@ type hands struct {
 	b  *xsync.Bounded
 }
 
-func (w *world) hands(lot *park.Lot) *hands {
-	return &hands{w, xsync.OpenMutex(w.memory(lot, crowdMutex)), xsync.OpenRWMutex(w.memory(lot, crowdRW)), xsync.OpenBounded(w.memory(lot, crowdBounded))}
+func (w *world) hands(table *park.WaitTable) *hands {
+	return &hands{w, xsync.OpenMutex(w.memory(table, crowdMutex)), xsync.OpenRWMutex(w.memory(table, crowdRW)), xsync.OpenBounded(w.memory(table, crowdBounded))}
 }
 
 // crowd uses the objects in several goroutines until it is killed.
-func crowd(w *world, lot *park.Lot) int {
-	h := w.hands(lot)
+func crowd(w *world, table *park.WaitTable) int {
+	h := w.hands(table)
 	for range 3 {
 		go func() {
 			for {
@@ -123,7 +123,7 @@ func TestRandomKills(t *testing.T) {
 	t.Logf("-xsync.seed=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	w := newWorld(t)
-	root := w.lots(rootSlot)[0]
+	root := w.waitTables(rootSlot)[0]
 	xsync.NewMutex(w.memory(root, crowdMutex))
 	xsync.NewRWMutex(w.memory(root, crowdRW))
 	xsync.NewBounded(w.memory(root, crowdBounded), 2)
@@ -140,7 +140,7 @@ func TestRandomKills(t *testing.T) {
 		time.Sleep(time.Duration(r.IntN(500)) * time.Microsecond) // a random moment
 		i := r.IntN(len(all))
 		all[i].kill()
-		w.bury(all[i].slot, crowdKinds)
+		w.reap(all[i].slot, crowdKinds)
 		within(t, "the living have their turns", func() {
 			for what := range 4 {
 				own.turn(what)
@@ -154,7 +154,7 @@ func TestRandomKills(t *testing.T) {
 
 	for _, h := range all {
 		h.kill()
-		w.bury(h.slot, crowdKinds)
+		w.reap(h.slot, crowdKinds)
 	}
 
 	if n, err := xsync.OpenBounded(w.memory(root, crowdBounded)).Available(); n != 2 || err != nil {

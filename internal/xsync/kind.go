@@ -21,7 +21,7 @@ const (
 	KindAtomic // a word without a wait queue
 	KindRing
 	KindPipe
-	KindHeld
+	KindOwnership
 	kinds
 )
 
@@ -29,7 +29,7 @@ const (
 // byte.
 func (k Kind) IsObject() bool { return k > KindNone && k < kinds }
 
-// Size returns the size of the part of an object that Bury reads, without permits.
+// Size returns the size of the part of an object that Reap reads, without permits.
 func (k Kind) Size() int {
 	switch k {
 	case KindRWMutex, KindCond, KindBarrier:
@@ -44,10 +44,10 @@ func (k Kind) Size() int {
 	return Small
 }
 
-// masks returns how many masks an object has that Bury clears.
+// masks returns how many masks an object has that Reap clears.
 func (k Kind) masks() int {
 	switch k {
-	case KindNone, KindData, KindAtomic, KindPipe, KindHeld:
+	case KindNone, KindData, KindAtomic, KindPipe, KindOwnership:
 		return 0
 	case KindRWMutex, KindRing:
 		return 3

@@ -47,10 +47,10 @@ func (l boundedOf) release() error                    { return l.Release() }
 
 // exclusive lists the objects that only one goroutine at a time can have.
 var exclusive = []struct {
-	name   string
-	hungry uint64 // the flag that a starving waiter sets in the word
-	make   func(xsync.Memory) tryer
-	open   func(xsync.Memory) tryer
+	name    string
+	starved uint64 // the flag that a starving waiter sets in the word
+	make    func(xsync.Memory) tryer
+	open    func(xsync.Memory) tryer
 }{
 	{"mutex", 1 << 16, func(m xsync.Memory) tryer { return lockOf{xsync.NewMutex(m)} }, func(m xsync.Memory) tryer { return lockOf{xsync.OpenMutex(m)} }},
 	{"rwmutex", 1 << 16, func(m xsync.Memory) tryer { return rwOf{xsync.NewRWMutex(m)} }, func(m xsync.Memory) tryer { return rwOf{xsync.OpenRWMutex(m)} }},
@@ -60,21 +60,21 @@ var exclusive = []struct {
 
 // A starving waiter lets no other goroutine overtake it. When its context ends or its process
 // closes the object, others can take the object at once.
-func TestHungerEnds(t *testing.T) {
+func TestStarvationEnds(t *testing.T) {
 	for _, x := range exclusive {
 		for _, how := range []string{"context", "close"} {
 			t.Run(x.name+"/"+how, func(t *testing.T) {
 				w := newWorld(t)
-				lots := w.lots(1, 2)
-				here, there := x.make(w.memory(lots[0], 0)), x.open(w.memory(lots[1], 0))
+				tables := w.waitTables(1, 2)
+				here, there := x.make(w.memory(tables[0], 0)), x.open(w.memory(tables[1], 0))
 				must(t, here.acquire(forever))
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				end := make(chan error, 1)
 				go func() { end <- there.acquire(ctx) }()
 				until(t, "hunger", func() bool {
-					w.mail.RingAll() // the waiter becomes hungry when it looks
-					return shm.Word64(w.bytes(0), 0).Load()&x.hungry != 0
+					w.mailboxes.RingAll() // the waiter becomes starved when it looks
+					return shm.Word64(w.bytes(0), 0).Load()&x.starved != 0
 				})
 
 				if how == "close" {
@@ -105,12 +105,12 @@ func TestTurnEnds(t *testing.T) {
 	for _, how := range []string{"context", "close"} {
 		t.Run(how, func(t *testing.T) {
 			w := newWorld(t)
-			lots := w.lots(1, 2)
-			xsync.NewRWMutex(w.memory(lots[0], 0))
-			here := xsync.OpenRWMutex(w.memory(lots[0], 0))
+			tables := w.waitTables(1, 2)
+			xsync.NewRWMutex(w.memory(tables[0], 0))
+			here := xsync.OpenRWMutex(w.memory(tables[0], 0))
 
 			for i := range times {
-				there := xsync.OpenRWMutex(w.memory(lots[1], 0))
+				there := xsync.OpenRWMutex(w.memory(tables[1], 0))
 				must(t, here.Lock(forever))
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
@@ -153,12 +153,12 @@ func spinning(i int) {
 // waiter.
 func TestSignalTakenByTheDead(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 3) // the signal goes to the slot that follows the signaller's
-	xsync.NewMutex(w.memory(lots[0], 0))
+	tables := w.waitTables(1, 2, 3) // the signal goes to the slot that follows the signaller's
+	xsync.NewMutex(w.memory(tables[0], 0))
 	var locks []*xsync.Mutex
 	var conds []*xsync.Cond
-	ended := make([]chan error, len(lots))
-	for i, l := range lots {
+	ended := make([]chan error, len(tables))
+	for i, l := range tables {
 		locks = append(locks, xsync.OpenMutex(w.memory(l, 0)))
 		if i == 0 {
 			xsync.NewCond(w.memory(l, 1), locks[0])
@@ -170,13 +170,13 @@ func TestSignalTakenByTheDead(t *testing.T) {
 	for i := 2; i > 0; i-- {
 		must(t, locks[i].Lock(forever))
 		go func() { ended[i] <- conds[i].Wait(forever) }()
-		until(t, "waiting", func() bool { return locks[i].Held() != nil })
+		until(t, "waiting", func() bool { return locks[i].CheckHeld() != nil })
 	}
 
 	must(t, locks[0].Lock(forever))
 	must(t, conds[0].Signal())
 	until(t, "it has taken the signal and wants the lock", func() bool { return w.mask(0, 0) == 1<<2 })
-	w.bury(2, map[int]xsync.Kind{0: xsync.KindMutex, 1: xsync.KindCond})
+	w.reap(2, map[int]xsync.Kind{0: xsync.KindMutex, 1: xsync.KindCond})
 	must(t, locks[0].Unlock())
 	within(t, "the signal goes to another", func() { must(t, <-ended[2]) })
 	must(t, locks[2].Unlock())

@@ -332,16 +332,16 @@ const (
 	clientsEach   = 2
 	linearClients = 3 * clientsEach
 	linearSteps   = 5
-	starvedAfter  = time.Millisecond // see patience
+	starvedAfter  = time.Millisecond // see starvationThreshold
 )
 
 // write makes the goroutines of a slot use the n-th object.
-func (w *world) write(lot *park.Lot, kind string, n int, seed uint64) {
+func (w *world) write(table *park.WaitTable, kind string, n int, seed uint64) {
 	s := subjects[kind]
-	do := s.open(w.memory(lot, n))
+	do := s.open(w.memory(table, n))
 	var wg sync.WaitGroup
 	for i := range clientsEach {
-		at := (lot.Slot()-1)*clientsEach + i
+		at := (table.Slot()-1)*clientsEach + i
 		c := &client{r: rand.New(rand.NewPCG(seed, uint64(at))), do: do, pick: s.pick}
 		wg.Go(func() { w.writeOne(c, at) })
 	}
@@ -393,7 +393,7 @@ func (w *world) gather() (all []act) {
 }
 
 // scribe writes the histories that it is told to write.
-func scribe(w *world, lot *park.Lot) int {
+func scribe(w *world, table *park.WaitTable) int {
 	for {
 		var kind string
 		var n int
@@ -401,7 +401,7 @@ func scribe(w *world, lot *park.Lot) int {
 		if _, err := fmt.Sscan(readLine(), &kind, &n, &seed); err != nil {
 			return 0
 		}
-		w.write(lot, kind, n, seed)
+		w.write(table, kind, n, seed)
 		fmt.Println("ok")
 	}
 }
@@ -413,7 +413,7 @@ func TestLinearizable(t *testing.T) {
 	for kind, s := range subjects {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t)
-			root := w.lots(rootSlot)[0]
+			root := w.waitTables(rootSlot)[0]
 			others := []*helper{w.start(t, "scribe", 2), w.start(t, "scribe", 3)}
 			times := 150
 			if testing.Short() {
@@ -437,7 +437,7 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
-func (w *world) history(t *testing.T, root *park.Lot, others []*helper, kind string, n int, seed uint64) []act {
+func (w *world) history(t *testing.T, root *park.WaitTable, others []*helper, kind string, n int, seed uint64) []act {
 	subjects[kind].make(w.memory(root, n))
 	w.tally(readyAt).Store(0)
 	for _, h := range others {

@@ -14,10 +14,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// No wake-up is lost. Without a heartbeat, goroutines of several Lots keep making progress with
-// locks and permits that others pass on, stop waiting for, or close.
+// No wake-up is lost. Without a heartbeat, goroutines of several WaitTables keep making progress
+// with locks and permits that others pass on, stop waiting for, or close.
 func TestNoWakeUpIsLost(t *testing.T) {
-	for name, f := range map[string]func(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context){
+	for name, f := range map[string]func(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context){
 		"mutex":     churnMutex,
 		"rwmutex":   churnRWMutex,
 		"semaphore": churnSemaphore,
@@ -29,14 +29,15 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			lots := w.lots(1, 2, 65) // the first and the last have the same bit in masks
-			churn(t, f(t, w, lots), len(lots))
+			tables := w.waitTables(1, 2, 65) // the first and the last have the same bit in masks
+			churn(t, f(t, w, tables), len(tables))
 		})
 	}
 }
 
-// churn calls f in several goroutines for each Lot, some of them with a context that ends soon.
-func churn(t *testing.T, f func(r *rand.Rand, lot int, ctx context.Context), lots int) {
+// churn calls f in several goroutines for each WaitTable, some of them with a context that ends
+// soon.
+func churn(t *testing.T, f func(r *rand.Rand, table int, ctx context.Context), tables int) {
 	times := 4000
 	if testing.Short() {
 		times = 1000
@@ -44,7 +45,7 @@ func churn(t *testing.T, f func(r *rand.Rand, lot int, ctx context.Context), lot
 
 	within(t, "everybody gets their turn", func() {
 		var wg sync.WaitGroup
-		for i := range 4 * lots {
+		for i := range 4 * tables {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(i), 1))
 				for range times {
@@ -52,7 +53,7 @@ func churn(t *testing.T, f func(r *rand.Rand, lot int, ctx context.Context), lot
 					if r.IntN(8) == 0 {
 						ctx, cancel = context.WithTimeout(ctx, time.Duration(r.IntN(200))*time.Microsecond)
 					}
-					f(r, i%lots, ctx)
+					f(r, i%tables, ctx)
 					cancel()
 				}
 			})
@@ -62,20 +63,20 @@ func churn(t *testing.T, f func(r *rand.Rand, lot int, ctx context.Context), lot
 	})
 }
 
-// each opens an existing object in each Lot.
-func each[T any](w *world, lots []*park.Lot, n int, open func(xsync.Memory) T) (all []T) {
-	for _, l := range lots {
+// each opens an existing object in each WaitTable.
+func each[T any](w *world, tables []*park.WaitTable, n int, open func(xsync.Memory) T) (all []T) {
+	for _, l := range tables {
 		all = append(all, open(w.memory(l, n)))
 	}
 	return all
 }
 
-// conds creates a Mutex and a Cond for it, and opens both in each Lot.
-func (w *world) conds(lots []*park.Lot) (locks []*xsync.Mutex, conds []*xsync.Cond) {
-	xsync.NewMutex(w.memory(lots[0], 0))
-	locks = each(w, lots, 0, xsync.OpenMutex)
-	xsync.NewCond(w.memory(lots[0], 1), locks[0])
-	for i, l := range lots {
+// conds creates a Mutex and a Cond for it, and opens both in each WaitTable.
+func (w *world) conds(tables []*park.WaitTable) (locks []*xsync.Mutex, conds []*xsync.Cond) {
+	xsync.NewMutex(w.memory(tables[0], 0))
+	locks = each(w, tables, 0, xsync.OpenMutex)
+	xsync.NewCond(w.memory(tables[0], 1), locks[0])
+	for i, l := range tables {
 		conds = append(conds, xsync.OpenCond(w.memory(l, 1), locks[i]))
 	}
 	return locks, conds
@@ -90,62 +91,62 @@ func spend(r *rand.Rand) {
 	}
 }
 
-func churnMutex(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
-	xsync.NewMutex(w.memory(lots[0], 0))
-	all := each(w, lots, 0, xsync.OpenMutex)
-	return func(r *rand.Rand, lot int, ctx context.Context) {
-		if err := all[lot].Lock(ctx); err == nil {
+func churnMutex(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
+	xsync.NewMutex(w.memory(tables[0], 0))
+	all := each(w, tables, 0, xsync.OpenMutex)
+	return func(r *rand.Rand, table int, ctx context.Context) {
+		if err := all[table].Lock(ctx); err == nil {
 			spend(r)
-			must(t, all[lot].Unlock())
+			must(t, all[table].Unlock())
 		}
 	}
 }
 
-func churnRWMutex(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
-	xsync.NewRWMutex(w.memory(lots[0], 0))
-	all := each(w, lots, 0, xsync.OpenRWMutex)
-	return func(r *rand.Rand, lot int, ctx context.Context) {
+func churnRWMutex(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
+	xsync.NewRWMutex(w.memory(tables[0], 0))
+	all := each(w, tables, 0, xsync.OpenRWMutex)
+	return func(r *rand.Rand, table int, ctx context.Context) {
 		if r.IntN(2) == 0 {
-			if err := all[lot].RLock(ctx); err == nil {
-				must(t, all[lot].RUnlock())
+			if err := all[table].RLock(ctx); err == nil {
+				must(t, all[table].RUnlock())
 			}
-		} else if err := all[lot].Lock(ctx); err == nil {
+		} else if err := all[table].Lock(ctx); err == nil {
 			spend(r)
-			must(t, all[lot].Unlock())
+			must(t, all[table].Unlock())
 		}
 	}
 }
 
-func churnSemaphore(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
-	xsync.NewSemaphore(w.memory(lots[0], 0), 2)
-	all := each(w, lots, 0, xsync.OpenSemaphore)
-	return func(r *rand.Rand, lot int, ctx context.Context) {
-		if err := all[lot].Acquire(ctx); err == nil {
-			must(t, all[lot].Release())
+func churnSemaphore(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
+	xsync.NewSemaphore(w.memory(tables[0], 0), 2)
+	all := each(w, tables, 0, xsync.OpenSemaphore)
+	return func(r *rand.Rand, table int, ctx context.Context) {
+		if err := all[table].Acquire(ctx); err == nil {
+			must(t, all[table].Release())
 		}
 	}
 }
 
-func churnBounded(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
-	xsync.NewBounded(w.memory(lots[0], 0), 2)
-	all := each(w, lots, 0, xsync.OpenBounded)
-	return func(r *rand.Rand, lot int, ctx context.Context) {
-		if err := all[lot].Acquire(ctx); err == nil {
-			must(t, all[lot].Release())
+func churnBounded(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
+	xsync.NewBounded(w.memory(tables[0], 0), 2)
+	all := each(w, tables, 0, xsync.OpenBounded)
+	return func(r *rand.Rand, table int, ctx context.Context) {
+		if err := all[table].Acquire(ctx); err == nil {
+			must(t, all[table].Release())
 		}
 	}
 }
 
 // churnCond passes tokens: a goroutine waits for a token before it takes one, and signals after it
 // has put one back.
-func churnCond(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
-	locks, conds := w.conds(lots)
+func churnCond(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
+	locks, conds := w.conds(tables)
 	tokens := w.tally(2) // two handles of one lock are two locks for the race detector
 	tokens.Store(3)
-	return func(r *rand.Rand, lot int, ctx context.Context) {
-		must(t, locks[lot].Lock(forever))
+	return func(r *rand.Rand, table int, ctx context.Context) {
+		must(t, locks[table].Lock(forever))
 		for tokens.Load() == 0 {
-			if conds[lot].Wait(ctx) != nil {
+			if conds[table].Wait(ctx) != nil {
 				break
 			}
 		}
@@ -155,37 +156,37 @@ func churnCond(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot 
 			tokens.Add(^uint64(0))
 		}
 
-		must(t, locks[lot].Unlock())
+		must(t, locks[table].Unlock())
 		if !took {
 			return
 		}
 		spend(r)
-		must(t, locks[lot].Lock(forever))
+		must(t, locks[table].Lock(forever))
 		tokens.Add(1)
-		must(t, conds[lot].Signal())
-		must(t, locks[lot].Unlock())
+		must(t, conds[table].Signal())
+		must(t, locks[table].Unlock())
 	}
 }
 
 // churnRecover makes goroutines call Recover while others lock and unlock.
-func churnRecover(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
-	xsync.NewMutex(w.memory(lots[0], 0))
-	w.mail.Occupy(9)
-	dead := xsync.OpenMutex(w.memory(w.lot(9), 0))
-	all := each(w, lots, 0, xsync.OpenMutex)
-	return func(r *rand.Rand, lot int, ctx context.Context) {
+func churnRecover(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
+	xsync.NewMutex(w.memory(tables[0], 0))
+	w.mailboxes.Occupy(9)
+	dead := xsync.OpenMutex(w.memory(w.waitTable(9), 0))
+	all := each(w, tables, 0, xsync.OpenMutex)
+	return func(r *rand.Rand, table int, ctx context.Context) {
 		if r.IntN(20) == 0 { // a process that dies at once
 			if ok, _ := dead.TryLock(); ok {
-				xsync.Bury(xsync.KindMutex, w.bytes(0), 9)
-				w.mail.RingAll()
+				xsync.Reap(xsync.KindMutex, w.bytes(0), 9)
+				w.mailboxes.RingAll()
 			}
 		}
 
 		if r.IntN(2) == 0 {
-			_ = all[lot].Recover(ctx, func() error { spend(r); return nil })
-		} else if err := all[lot].Lock(ctx); err == nil {
+			_ = all[table].Recover(ctx, func() error { spend(r); return nil })
+		} else if err := all[table].Lock(ctx); err == nil {
 			spend(r)
-			must(t, all[lot].Unlock())
+			must(t, all[table].Unlock())
 		}
 	}
 }
@@ -194,9 +195,9 @@ func churnRecover(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, l
 // second writer.
 func TestReaderLooksIn(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 3)
-	xsync.NewRWMutex(w.memory(lots[0], 0))
-	all := each(w, lots, 0, xsync.OpenRWMutex)
+	tables := w.waitTables(1, 2, 3)
+	xsync.NewRWMutex(w.memory(tables[0], 0))
+	all := each(w, tables, 0, xsync.OpenRWMutex)
 	times := 20_000
 	if testing.Short() {
 		times = 4000
@@ -237,12 +238,12 @@ func TestReaderLooksIn(t *testing.T) {
 // churnRing passes records on: a goroutine that has received a record puts one, and one that has
 // put a record receives one. So all of them find a record or room, although all may wait for the
 // same at times.
-func churnRing(b build) func(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
-	return func(t *testing.T, w *world, lots []*park.Lot) func(r *rand.Rand, lot int, ctx context.Context) {
-		all := w.rings(lots, 0, b)
+func churnRing(b build) func(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
+	return func(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
+		all := w.rings(tables, 0, b)
 		must(t, all[0].tryPut(nil))
-		return func(r *rand.Rand, lot int, ctx context.Context) {
-			here := all[lot]
+		return func(r *rand.Rand, table int, ctx context.Context) {
+			here := all[table]
 			size := b.sizes(r)
 			if r.IntN(2) == 0 {
 				if !b.Elsewhere {

@@ -9,14 +9,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// patience is how long a goroutine waits before later arrivals must queue behind it.
-const patience = time.Millisecond
+// starvationThreshold is how long a goroutine waits before later arrivals must queue behind it.
+const starvationThreshold = time.Millisecond
 
 // A Mutex is held by one goroutine of one process at a time. Its word contains the holder's slot
 // and the flags starving and died.
 type Mutex struct {
 	object
-	queue park.Site
+	queue park.WaitQueue
 	inner bool // the guarded memory is always valid, so a holder's death leaves nothing to repair
 }
 
@@ -30,7 +30,7 @@ func NewMutex(m Memory) *Mutex {
 func OpenMutex(m Memory) *Mutex {
 	x := &Mutex{}
 	x.init(m)
-	x.site(&x.queue, m, 0, false)
+	x.waitQueue(&x.queue, m, 0, false)
 	return x
 }
 
@@ -65,7 +65,7 @@ func (m *Mutex) lockSlowly(ctx context.Context) error {
 	}
 	began := time.Now()
 	_, err := wait(ctx, &m.queue, func(called bool) (bool, error) {
-		return m.try(called, called && time.Since(began) > patience)
+		return m.try(called, called && time.Since(began) > starvationThreshold)
 	})
 	if err != nil {
 		m.passOn()
@@ -111,8 +111,8 @@ func soon(happened func() bool) bool {
 }
 
 // try takes the lock if it is free. Without called, it does not overtake starving waiters. With
-// hungry, it sets the flag starving if the lock is not free.
-func (m *Mutex) try(called, hungry bool) (bool, error) {
+// starved, it sets the flag starving if the lock is not free.
+func (m *Mutex) try(called, starved bool) (bool, error) {
 	for range tries {
 		w := m.word.Load()
 		free := w&slots == 0
@@ -127,7 +127,7 @@ func (m *Mutex) try(called, hungry bool) (bool, error) {
 			next = w&genOf | m.me
 		case !free && m.abandoned(w):
 			next = m.left(w)
-		case !free && hungry:
+		case !free && starved:
 			next = w | starving
 		}
 
@@ -196,8 +196,8 @@ func (m *Mutex) unlockSlowly() error {
 	})
 }
 
-// Held returns nil if this process holds the lock, and otherwise ErrNotHeld or ErrClosed.
-func (m *Mutex) Held() error {
+// CheckHeld returns nil if this process holds the lock, and otherwise ErrNotHeld or ErrClosed.
+func (m *Mutex) CheckHeld() error {
 	switch w := m.word.Load(); {
 	case !m.alive(w):
 		return errs.ErrClosed
@@ -215,7 +215,7 @@ func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
 	return m.recover(ctx, &m.queue, repair)
 }
 
-func (o *object) recover(ctx context.Context, queue *park.Site, repair func() error) error {
+func (o *object) recover(ctx context.Context, queue *park.WaitQueue, repair func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func (o *object) recover(ctx context.Context, queue *park.Site, repair func() er
 	return o.repair(queue, repair)
 }
 
-func (o *object) repair(queue *park.Site, repair func() error) (err error) {
+func (o *object) repair(queue *park.WaitQueue, repair func() error) (err error) {
 	o.edge.acquire()
 	gone := uint64(slots)
 	defer func() {
@@ -255,7 +255,7 @@ func (o *object) repair(queue *park.Site, repair func() error) (err error) {
 	return err
 }
 
-func buryMutex(mem []byte, slot uint64) {
+func reapMutex(mem []byte, slot uint64) {
 	change(mem, func(w uint64) uint64 {
 		if w&slots == slot {
 			w = mutexLeft(w)

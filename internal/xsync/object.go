@@ -12,10 +12,10 @@ import (
 
 // Memory is an object's shared memory as mapped in this process.
 type Memory struct {
-	Lot    *park.Lot
-	Bytes  []byte // zeros in a new object
-	Gen    uint32 // not 0, and different for each object
-	Bucket uint32 // of the first wait queue; the others use the buckets that follow
+	WaitTable *park.WaitTable
+	Bytes     []byte // zeros in a new object
+	Gen       uint32 // not 0, and different for each object
+	Bucket    uint32 // of the first wait queue; the others use the buckets that follow
 }
 
 // The memory of every object begins with these words.
@@ -55,27 +55,27 @@ const (
 
 // object is the part that all kinds have in common.
 type object struct {
-	word *atomic.Uint64
-	mem  []byte
-	gen  atomic.Uint64 // shifted; none once this process has closed the object
-	home uint64        // the same, but kept when this process closes the object
-	me   uint64        // this process's slot
-	lot  *park.Lot
-	edge edge
+	word  *atomic.Uint64
+	mem   []byte
+	gen   atomic.Uint64 // shifted; none once this process has closed the object
+	home  uint64        // the same, but kept when this process closes the object
+	me    uint64        // this process's slot
+	table *park.WaitTable
+	edge  edge
 }
 
 func (o *object) init(m Memory) {
 	o.word = shm.Word64(m.Bytes, offWord)
-	o.mem, o.home, o.me, o.lot = m.Bytes, uint64(m.Gen)<<32, uint64(m.Lot.Slot()), m.Lot
+	o.mem, o.home, o.me, o.table = m.Bytes, uint64(m.Gen)<<32, uint64(m.WaitTable.Slot()), m.WaitTable
 	o.gen.Store(o.home)
 }
 
 // none is a generation that no object has.
 const none = genOf
 
-// site initializes the wait queue of the object's i-th mask.
-func (o *object) site(s *park.Site, m Memory, i int, all bool) {
-	s.Init(m.Lot, shm.Word64(m.Bytes, offMask+8*i), m.Bucket+uint32(i), all)
+// waitQueue initializes the wait queue of the object's i-th mask.
+func (o *object) waitQueue(s *park.WaitQueue, m Memory, i int, all bool) {
+	s.Init(m.WaitTable, shm.Word64(m.Bytes, offMask+8*i), m.Bucket+uint32(i), all)
 }
 
 // alive reports whether w, just loaded, is the word of an object that is not closed.
@@ -104,12 +104,12 @@ func own(mem []byte, i int) *atomic.Uint64 { return shm.Word64(mem, offOwn+8*i) 
 func bySlot(mem []byte) []atomic.Uint64 { return shm.Words(mem, offSlots, park.MaxProcs) }
 
 // close closes the object, for all processes if this one owns it.
-func (o *object) close(owned bool, sites ...*park.Site) {
+func (o *object) close(owned bool, queues ...*park.WaitQueue) {
 	o.gen.Store(none)
 	if owned && o.word.Load()&genOf == o.home {
 		o.word.Store(0)
 	}
-	for _, s := range sites {
+	for _, s := range queues {
 		if owned {
 			s.WakeAll()
 		}
@@ -149,15 +149,15 @@ func (o *object) updateIf(gen uint64, next func(w uint64) (uint64, error)) error
 // take some milliseconds.
 const tries = 1 << 16
 
-// abandoned reports whether w, just loaded, names a holder that is not a process. Bury clears the
+// abandoned reports whether w, just loaded, names a holder that is not a process. Reap clears the
 // word before the slot of a dead process is reused, so a corrupt process must have written it. The
 // second look excludes a holder that released the lock and exited in the meantime.
 func (o *object) abandoned(w uint64) bool {
 	slot := int(w & slots)
-	return slot != 0 && !o.lot.Occupied(slot) && o.word.Load() == w && !o.lot.Occupied(slot)
+	return slot != 0 && !o.table.Occupied(slot) && o.word.Load() == w && !o.table.Occupied(slot)
 }
 
-// reclaim does what Bury would have done if the word names a holder that is not a process, and
+// reclaim does what Reap would have done if the word names a holder that is not a process, and
 // reports whether it did. Callers must call it before each wait.
 func (o *object) reclaim(left func(w uint64) uint64) bool {
 	w := o.word.Load()
@@ -176,7 +176,7 @@ func (o *object) unset(flag uint64) {
 
 // wait waits in the queue s until try returns true or an error. The result ended reports that err
 // is ctx's error.
-func wait(ctx context.Context, s *park.Site, try func(called bool) (bool, error)) (ended bool, err error) {
+func wait(ctx context.Context, s *park.WaitQueue, try func(called bool) (bool, error)) (ended bool, err error) {
 	if e := s.Until(ctx, func(called bool) (done bool) {
 		done, err = try(called)
 		return done || err != nil

@@ -11,7 +11,7 @@ import (
 // it, or the flag finished.
 type Once struct {
 	object
-	queue park.Site
+	queue park.WaitQueue
 }
 
 // NewOnce creates a Once that has not been done.
@@ -24,7 +24,7 @@ func NewOnce(m Memory) *Once {
 func OpenOnce(m Memory) *Once {
 	o := &Once{}
 	o.init(m)
-	o.site(&o.queue, m, 0, true)
+	o.waitQueue(&o.queue, m, 0, true)
 	return o
 }
 

@@ -24,7 +24,7 @@ const offRings = Small
 // NewPipe creates a Pipe whose two ends belong to this process. Each direction gets half of data,
 // whose length must be a multiple of 16.
 func NewPipe(m Memory, data []byte) *Pipe {
-	mine := uint64(m.Lot.Slot())
+	mine := uint64(m.WaitTable.Slot())
 	own(m.Bytes, 0).Store(mine | mine<<32)
 	for i := range 2 {
 		NewRing(m.ring(i), half(data, i), pipeShape(data))
@@ -93,39 +93,39 @@ func over(both uint64) bool { return both&(both>>32)&ended != 0 }
 // Over reports whether both ends are closed.
 func (p *Pipe) Over() bool { return !p.alive(p.word.Load()) || over(p.ends.Load()) }
 
-// Depart sends an end, which this process has had since the epoch trip, and returns the next epoch.
+// Depart sends an end, which this process has had since epoch, and returns the next epoch.
 // Unless forGood is set, the end is closed if this process dies before the end arrives.
-func (p *Pipe) Depart(end int, trip uint32, forGood bool) (next uint32, ok bool) {
-	both, ok := p.changeEnd(end, since(p.me, trip), func(uint64) uint64 { return departing(p.me, trip, forGood) })
-	return tripOf(endOf(both, end)), ok
+func (p *Pipe) Depart(end int, epoch uint32, forGood bool) (next uint32, ok bool) {
+	both, ok := p.changeEnd(end, since(p.me, epoch), func(uint64) uint64 { return departing(p.me, epoch, forGood) })
+	return epochOf(endOf(both, end)), ok
 }
 
 // Settle makes an end that this process has sent stay in transit even if this process dies.
-func (p *Pipe) Settle(end int, trip uint32) {
-	p.changeEnd(end, left(p.me, trip), func(uint64) uint64 { return onTripOf(trip) })
+func (p *Pipe) Settle(end int, epoch uint32) {
+	p.changeEnd(end, left(p.me, epoch), func(uint64) uint64 { return inTransitAt(epoch) })
 }
 
 // Arrive takes, or takes back, an end that is in transit, and reports whether it did.
-func (p *Pipe) Arrive(end int, trip uint32) bool {
-	_, ok := p.changeEnd(end, moving(trip), func(uint64) uint64 { return p.me | uint64(trip)<<tripShift })
+func (p *Pipe) Arrive(end int, epoch uint32) bool {
+	_, ok := p.changeEnd(end, moving(epoch), func(uint64) uint64 { return p.me | uint64(epoch)<<epochShift })
 	return ok
 }
 
-// Has reports whether this process has had an end since the epoch trip.
-func (p *Pipe) Has(end int, trip uint32) bool {
-	return since(p.me, trip)(endOf(p.ends.Load(), end))
+// Has reports whether this process has had an end since epoch.
+func (p *Pipe) Has(end int, epoch uint32) bool {
+	return since(p.me, epoch)(endOf(p.ends.Load(), end))
 }
 
 // Lose closes an end that will not arrive, and reports whether it was the last open one.
-func (p *Pipe) Lose(end int, trip uint32) (last bool) {
-	last, _ = p.closeEnd(end, moving(trip))
+func (p *Pipe) Lose(end int, epoch uint32) (last bool) {
+	last, _ = p.closeEnd(end, moving(epoch))
 	return last
 }
 
-// CloseEnd closes an end that this process has had since the epoch trip, and reports whether it was
+// CloseEnd closes an end that this process has had since epoch, and reports whether it was
 // the last open one.
-func (p *Pipe) CloseEnd(end int, trip uint32) (last bool) {
-	last, done := p.closeEnd(end, since(p.me, trip))
+func (p *Pipe) CloseEnd(end int, epoch uint32) (last bool) {
+	last, done := p.closeEnd(end, since(p.me, epoch))
 	if !done {
 		p.closeHere()
 	}
@@ -140,9 +140,9 @@ func (p *Pipe) closeEnd(end int, ok func(s uint64) bool) (last, done bool) {
 			return false, false
 		}
 
-		n := withEnd(w, end, s&^(slots|onTrip)|p.me|ended)
+		n := withEnd(w, end, s&^(slots|inTransit)|p.me|ended)
 		if last = over(n); last {
-			n = withEnd(n, 1-end, endOf(n, 1-end)&^slots) // only one process releases the memory: see buryPipe
+			n = withEnd(n, 1-end, endOf(n, 1-end)&^slots) // only one process releases the memory: see reapPipe
 		}
 
 		if p.ends.CompareAndSwap(w, n) {
@@ -205,10 +205,10 @@ func (r *Ring) NextSpill(place []byte) bool {
 // ReadyNow reports whether Get would return at once.
 func (r *Ring) ReadyNow() bool { return r.Len() > 0 || r.Ended() }
 
-// buryPipe closes the ends that the dead process had. It reports whether the caller must release
+// reapPipe closes the ends that the dead process had. It reports whether the caller must release
 // the memory, because the last end was among them, or because the dead process had closed the last
 // end itself.
-func buryPipe(mem []byte, slot uint64) (last bool) {
+func reapPipe(mem []byte, slot uint64) (last bool) {
 	ends := own(mem, 0)
 	for range tries {
 		w := ends.Load()
@@ -220,12 +220,12 @@ func buryPipe(mem []byte, slot uint64) (last bool) {
 		}
 
 		if ends.CompareAndSwap(w, n) {
-			buryRings(mem, int(slot), n&(ended|ended<<32) != 0)
+			reapRings(mem, int(slot), n&(ended|ended<<32) != 0)
 			return over(n) && (!over(w) || closedLast(w, slot))
 		}
 	}
 
-	buryRings(mem, int(slot), false)
+	reapRings(mem, int(slot), false)
 	return false
 }
 
@@ -235,10 +235,10 @@ func closedLast(ends, slot uint64) bool {
 	return first == slot && second == 0 || second == slot && first == 0
 }
 
-func buryRings(mem []byte, slot int, closed bool) {
+func reapRings(mem []byte, slot int, closed bool) {
 	for i := range 2 {
 		ring := mem[offRings+i*RingSize:][:RingSize]
-		Bury(KindRing, ring, slot)
+		Reap(KindRing, ring, slot)
 		if tail := shm.Word64(ring, offTail); closed && tail.Load()&born != 0 {
 			tail.Or(noMore)
 		}

@@ -14,20 +14,20 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spin"
 )
 
-// A Ring is a bounded queue of records. Its head is an object that Bury looks after; the records
+// A Ring is a bounded queue of records. Its head is an object that Reap looks after; the records
 // are in other memory.
 //
 // A sender writes a record behind the tail, with the senders' lock held, and then moves the tail. A
 // receiver copies the first record, with the receivers' lock held, and then moves the head. Moving
 // either is one atomic step, before which nothing has happened. A process that dies therefore
-// leaves at most a lock, which Bury opens, or a missing wake-up, for which all waiters look again.
+// leaves at most a lock, which Reap opens, or a missing wake-up, for which all waiters look again.
 // The end is a flag in the tail; no process moves the tail after it is set.
 type Ring struct {
 	object
 	put, get  Mutex
-	notEmpty  park.Site
-	notFull   park.Site
-	joined    park.Site
+	notEmpty  park.WaitQueue
+	notFull   park.WaitQueue
+	joined    park.WaitQueue
 	tail      *atomic.Uint64
 	head      *atomic.Uint64
 	done      *atomic.Uint64
@@ -127,14 +127,14 @@ func OpenRing(m Memory, data []byte, shape RingShape) *Ring {
 		lastSpill: shm.Word64(m.Bytes, offSpill), data: data, most: shape.Most, reserve: shape.Elsewhere,
 	}
 	r.init(m)
-	r.site(&r.notEmpty, m, 0, false)
-	r.site(&r.notFull, m, 1, !shape.Elsewhere)
-	r.site(&r.joined, m, 2, true)
+	r.waitQueue(&r.notEmpty, m, 0, false)
+	r.waitQueue(&r.notFull, m, 1, !shape.Elsewhere)
+	r.waitQueue(&r.joined, m, 2, true)
 	for i, l := range []*Mutex{&r.put, &r.get} {
 		part := m.part([]int{offPut, offGet}[i], 3+i)
 		l.init(part)
 		l.inner = true
-		l.site(&l.queue, part, 0, false)
+		l.waitQueue(&l.queue, part, 0, false)
 	}
 	return r
 }
@@ -422,7 +422,7 @@ func (r *Ring) write(tail position, head uint64, b []byte) bool {
 // passOn wakes a process that waits at s, if there returns true. When the Ring has ended, it wakes
 // all of them. In each process only the first waiter is called; that one calls passOn too. Usually
 // there are no waiters. passOn then reads nothing that the other side keeps changing.
-func (r *Ring) passOn(s *park.Site, there func() bool) {
+func (r *Ring) passOn(s *park.WaitQueue, there func() bool) {
 	switch {
 	case !s.Waited():
 	case r.Ended():
@@ -447,7 +447,7 @@ func (r *Ring) passOnRoom() {
 }
 
 // waitFor waits until there returns true. It may return early.
-func (r *Ring) waitFor(ctx context.Context, s *park.Site, there func() bool) error {
+func (r *Ring) waitFor(ctx context.Context, s *park.WaitQueue, there func() bool) error {
 	spins := &r.forRecords
 	if s == &r.notFull {
 		spins = &r.forRoom
@@ -468,22 +468,22 @@ func (r *Ring) AwaitReleased(ctx context.Context, there func() bool) error {
 	// The senders that wait for room in the Ring are woken one at a time. A wake-up that reached a
 	// goroutine waiting for something else would be lost to them.
 
-	pause := firstLook
+	pause := minReleasePoll
 	for !over() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, lastLook)
+		pause = min(2*pause, maxReleasePoll)
 	}
 	return nil
 }
 
 // Intervals at which AwaitReleased calls there.
 const (
-	firstLook = 100 * time.Microsecond
-	lastLook  = 20 * time.Millisecond
+	minReleasePoll = 100 * time.Microsecond
+	maxReleasePoll = 20 * time.Millisecond
 )
 
 // Released tells processes in AwaitReleased that this process has released the memory of a spilled
@@ -631,8 +631,8 @@ func (r *Ring) allDone() bool {
 	return n == position(tail).count() && tail&born != 0
 }
 
-// buryRing opens the dead process's locks. The state that they guard is valid at any moment.
-func buryRing(mem []byte, slot uint64) {
+// reapRing opens the dead process's locks. The state that they guard is valid at any moment.
+func reapRing(mem []byte, slot uint64) {
 	for _, at := range []int{offPut, offGet} {
 		part := mem[at : at+Small]
 		shm.Word64(part, offMask).And(^(uint64(1) << (slot % 64)))

@@ -19,7 +19,7 @@ func TestRingPositionsBesideRecords(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := newWorld(t)
-	lot := w.lots(1)[0]
+	table := w.waitTables(1)[0]
 	place := func([]byte) ([]byte, error) { return make([]byte, xsync.SpillSize), nil }
 	drop := func([]byte) {}
 
@@ -27,7 +27,7 @@ func TestRingPositionsBesideRecords(t *testing.T) {
 		for records := range 4 {
 			for _, at := range []int{offTail, offHead} {
 				for _, by := range []uint64{1, 3, 200} {
-					r := w.newRing(lot, n, b)
+					r := w.newRing(table, n, b)
 					for range records {
 						must(t, r.TryPut(make([]byte, 40), place, drop))
 					}

@@ -69,12 +69,12 @@ func tried(r *xsync.Ring, most, room int, op byte) error {
 func FuzzRing(f *testing.F) {
 	f.Cleanup(xsync.Stuck(20 * time.Microsecond))
 	w := newWorld(f)
-	lot := w.lots(1, 2, 65)[0]
-	lot.Heartbeat = time.Millisecond
+	table := w.waitTables(1, 2, 65)[0]
+	table.Heartbeat = time.Millisecond
 	const gen = 7
 	fresh := func(data []byte, shape xsync.RingShape, use func(r *xsync.Ring)) []byte {
 		head := make([]byte, xsync.RingSize)
-		use(xsync.NewRing(xsync.Memory{Lot: lot, Bytes: head, Gen: gen}, data, shape))
+		use(xsync.NewRing(xsync.Memory{WaitTable: table, Bytes: head, Gen: gen}, data, shape))
 		return head
 	}
 
@@ -110,11 +110,11 @@ func FuzzRing(f *testing.F) {
 			}
 		}
 
-		r := xsync.OpenRing(xsync.Memory{Lot: lot, Bytes: h, Gen: gen}, d, shape)
+		r := xsync.OpenRing(xsync.Memory{WaitTable: table, Bytes: h, Gen: gen}, d, shape)
 		if !within(t, "it ends", func() {
 			for i, op := range ops[:min(len(ops), 12)] {
 				if op&0x1f == 0x1f {
-					xsync.Bury(xsync.KindRing, h, int(op>>5))
+					xsync.Reap(xsync.KindRing, h, int(op>>5))
 				} else if err := tried(r, shape.Most, size, op); err != nil {
 					t.Errorf("%d, %x: %v", i, op, err)
 				}
@@ -129,13 +129,13 @@ func FuzzRing(f *testing.F) {
 func TestRingScribbled(t *testing.T) {
 	defer xsync.Stuck(20 * time.Microsecond)()
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
-	for _, l := range lots {
+	tables := w.waitTables(1, 2, 65)
+	for _, l := range tables {
 		l.Heartbeat = time.Millisecond
 	}
 
 	for n, b := range []build{single, tight, patient} {
-		w.newRing(lots[0], n, b)
+		w.newRing(tables[0], n, b)
 		over := make(chan struct{})
 		var scribbler, users sync.WaitGroup
 		scribbler.Go(func() {
@@ -153,7 +153,7 @@ func TestRingScribbled(t *testing.T) {
 		for i := range 6 {
 			users.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(n), uint64(i)))
-				h := w.openRing(lots[i%3], n, b)
+				h := w.openRing(tables[i%3], n, b)
 				for range rounds(3000) {
 					if op := byte(r.IntN(256)); op&0x1f != 9 { // Close would end the test
 						if err := tried(h, b.Most, b.size, op); err != nil {

@@ -44,7 +44,7 @@ func (o order) String() string {
 const halfAt = 4
 
 // ringer executes orders, one at a time, and answers.
-func ringer(w *world, lot *park.Lot) int {
+func ringer(w *world, table *park.WaitTable) int {
 	cancel := context.CancelFunc(func() {})
 	open := map[string]*xsync.Ring{}
 	for {
@@ -62,7 +62,7 @@ func ringer(w *world, lot *park.Lot) int {
 		at := fmt.Sprint(o.ring, o.build)
 		ring := open[at]
 		if ring == nil {
-			ring = w.openRing(lot, o.ring, modelled[o.build])
+			ring = w.openRing(table, o.ring, modelled[o.build])
 			open[at] = ring
 		}
 		cancel()
@@ -153,7 +153,7 @@ var modelled = map[string]build{"single": single, "tight": tight, "odd": odd, "p
 type lockstep struct {
 	*testing.T
 	w     *world
-	root  *park.Lot
+	root  *park.WaitTable
 	r     *rand.Rand
 	ring  *xsync.Ring
 	n     int
@@ -566,7 +566,7 @@ func (m *lockstep) kill(i int) {
 		m.hear(never)
 	}
 	m.players[i] = m.spare
-	m.w.bury(p.slot, map[int]xsync.Kind{m.n: xsync.KindRing})
+	m.w.reap(p.slot, map[int]xsync.Kind{m.n: xsync.KindRing})
 	if p.order != nil && p.order.kind == "end" {
 		m.ended = m.ring.Ended()
 		p.order = nil
@@ -587,7 +587,7 @@ func TestRingModel(t *testing.T) {
 
 	t.Logf("-xsync.seed=%d", seed)
 	w := newWorld(t)
-	m := &lockstep{T: t, w: w, root: w.lots(rootSlot)[0], r: rand.New(rand.NewPCG(seed, 0)), heard: make(chan saying, 100), aim: 10_000, stats: map[string]int{}}
+	m := &lockstep{T: t, w: w, root: w.waitTables(rootSlot)[0], r: rand.New(rand.NewPCG(seed, 0)), heard: make(chan saying, 100), aim: 10_000, stats: map[string]int{}}
 	for slot := range 4 {
 		m.players = append(m.players, m.newPlayer(2+slot))
 	}

@@ -84,8 +84,8 @@ type build struct {
 }
 
 // ringMemory returns the memory of the n-th object as a Ring, and the memory for its records.
-func (w *world) ringMemory(lot *park.Lot, n, size int) (xsync.Memory, []byte) {
-	m := w.memory(lot, n)
+func (w *world) ringMemory(table *park.WaitTable, n, size int) (xsync.Memory, []byte) {
+	m := w.memory(table, n)
 	data := m.Bytes[xsync.RingSize:]
 	if size > len(data) {
 		data = w.mem[worldSize-size:] // room for one such Ring
@@ -94,22 +94,22 @@ func (w *world) ringMemory(lot *park.Lot, n, size int) (xsync.Memory, []byte) {
 	return m, data[:size:size]
 }
 
-func (w *world) newRing(lot *park.Lot, n int, b build) *xsync.Ring {
+func (w *world) newRing(table *park.WaitTable, n int, b build) *xsync.Ring {
 	clear(w.bytes(n))
-	m, data := w.ringMemory(lot, n, b.size)
+	m, data := w.ringMemory(table, n, b.size)
 	return xsync.NewRing(m, data, b.RingShape)
 }
 
-func (w *world) openRing(lot *park.Lot, n int, b build) *xsync.Ring {
-	m, data := w.ringMemory(lot, n, b.size)
+func (w *world) openRing(table *park.WaitTable, n int, b build) *xsync.Ring {
+	m, data := w.ringMemory(table, n, b.size)
 	return xsync.OpenRing(m, data, b.RingShape)
 }
 
-// rings makes the n-th object a Ring, and returns a handle for each Lot.
-func (w *world) rings(lots []*park.Lot, n int, b build) (all []ring) {
+// rings makes the n-th object a Ring, and returns a handle for each WaitTable.
+func (w *world) rings(tables []*park.WaitTable, n int, b build) (all []ring) {
 	s := &shelf{has: map[uint64][]byte{}}
-	w.newRing(lots[0], n, b)
-	for _, l := range lots {
+	w.newRing(tables[0], n, b)
+	for _, l := range tables {
 		all = append(all, ring{w.openRing(l, n, b), s})
 	}
 	return all
@@ -177,7 +177,7 @@ func TestRingIsAQueue(t *testing.T) {
 	for name, b := range allBuilds {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			here := w.rings(w.lots(1), 0, b)[0]
+			here := w.rings(w.waitTables(1), 0, b)[0]
 			r := rand.New(rand.NewPCG(1, 1))
 			var in [][]byte
 			var sizes []int

@@ -25,9 +25,9 @@ const (
 	joiners
 )
 
-// crewOf calls f in several goroutines for each handle, and returns when they wait in one of the
+// clientsOf calls f in several goroutines for each handle, and returns when they wait in one of the
 // n-th object's wait queues.
-func crewOf(w *world, all []ring, lots []*park.Lot, n, mask, each int, f func(r ring, i int) error) (failures chan error) {
+func clientsOf(w *world, all []ring, tables []*park.WaitTable, n, mask, each int, f func(r ring, i int) error) (failures chan error) {
 	failures = make(chan error, each*len(all))
 	var bits uint64
 	var began sync.WaitGroup
@@ -39,7 +39,7 @@ func crewOf(w *world, all []ring, lots []*park.Lot, n, mask, each int, f func(r 
 		}()
 	}
 
-	for _, l := range lots {
+	for _, l := range tables {
 		bits |= 1 << (l.Slot() % 64)
 	}
 	began.Wait()
@@ -74,12 +74,12 @@ func rounds(n int) int {
 // When a Ring ends, waiters in all processes learn that, and its records can still be received.
 func TestRingEnds(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
+	tables := w.waitTables(1, 2, 65)
 	gets := func(r ring, _ int) error { _, err := r.get(forever); return err }
 	puts := func(r ring, _ int) error { return r.put(forever, nil) }
 	for n := range rounds(200) {
-		all := w.rings(lots, 2*n, tight)
-		failures := crewOf(w, all, lots, 2*n, getters, 4, gets)
+		all := w.rings(tables, 2*n, tight)
+		failures := clientsOf(w, all, tables, 2*n, getters, 4, gets)
 		if !all[0].End() || all[1].End() || !all[2].Ended() || !all[2].Drained() {
 			t.Error("it has not ended once")
 		}
@@ -88,12 +88,12 @@ func TestRingEnds(t *testing.T) {
 			t.Error(err)
 		}
 
-		all = w.rings(lots, 2*n+1, tight)
+		all = w.rings(tables, 2*n+1, tight)
 		for range tight.Most {
 			must(t, all[0].tryPut([]byte{1}))
 		}
 
-		failures = crewOf(w, all, lots, 2*n+1, putters, 4, puts)
+		failures = clientsOf(w, all, tables, 2*n+1, putters, 4, puts)
 		all[0].End()
 		allAre(t, "putters", failures, errs.ErrClosed)
 		for i := range tight.Most {
@@ -115,12 +115,12 @@ func TestRingEnds(t *testing.T) {
 // the end.
 func TestRingEndsWithTheLastRecords(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
+	tables := w.waitTables(1, 2, 65)
 
 	for n := range rounds(500) {
-		all := w.rings(lots, n, tight)
+		all := w.rings(tables, n, tight)
 		var got atomic.Int32
-		failures := crewOf(w, all, lots[1:], n, getters, 3, func(r ring, _ int) error {
+		failures := clientsOf(w, all, tables[1:], n, getters, 3, func(r ring, _ int) error {
 			_, err := r.get(forever)
 			if err == nil {
 				got.Add(1)
@@ -143,7 +143,7 @@ func TestRingEndsWithTheLastRecords(t *testing.T) {
 // it, only the waiters of that process do.
 func TestRingCloses(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
+	tables := w.waitTables(1, 2, 65)
 
 	for name, c := range map[string]struct {
 		mask   int
@@ -163,10 +163,10 @@ func TestRingCloses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for n := range rounds(100) {
-				all := w.rings(lots, n, single)
+				all := w.rings(tables, n, single)
 				c.before(all[0])
-				failures := crewOf(w, all[1:2], lots[1:2], n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
-				other := crewOf(w, all[2:], lots[2:], n, c.mask, 1, func(r ring, _ int) error { return c.waits(forever, r) })
+				failures := clientsOf(w, all[1:2], tables[1:2], n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
+				other := clientsOf(w, all[2:], tables[2:], n, c.mask, 1, func(r ring, _ int) error { return c.waits(forever, r) })
 				all[1].Close(false)
 				allAre(t, "closed here", failures, errs.ErrClosed)
 				for _, err := range []error{all[1].tryPut(nil), all[1].Done(), c.waits(forever, all[1])} {
@@ -177,9 +177,9 @@ func TestRingCloses(t *testing.T) {
 				must(t, c.then(all[0]))
 				allAre(t, "not closed there", other, nil)
 
-				all = w.rings(lots, n, single)
+				all = w.rings(tables, n, single)
 				c.before(all[0])
-				failures = crewOf(w, all, lots, n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
+				failures = clientsOf(w, all, tables, n, c.mask, 4, func(r ring, _ int) error { return c.waits(forever, r) })
 				all[0].Close(true)
 				allAre(t, "closed by its owner", failures, errs.ErrClosed)
 				if !all[2].Ended() || all[2].End() {
@@ -193,8 +193,8 @@ func TestRingCloses(t *testing.T) {
 // A Ring counts the records that are not marked as done.
 func TestRingDone(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
-	all := w.rings(lots, 0, tight)
+	tables := w.waitTables(1, 2, 65)
+	all := w.rings(tables, 0, tight)
 	must(t, all[1].Join(forever))
 	over := func(r ring) {
 		t.Helper()
@@ -214,13 +214,13 @@ func TestRingDone(t *testing.T) {
 			must(t, err)
 		}
 
-		failures := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
+		failures := clientsOf(w, all, tables, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
 		for i := range 2 {
 			must(t, all[i].Done())
 		}
 
 		for range 10 { // whatever wakes them
-			w.mail.RingAll()
+			w.mailboxes.RingAll()
 			runtime.Gosched()
 		}
 		if len(failures) > 0 {
@@ -237,7 +237,7 @@ func TestRingDone(t *testing.T) {
 	all[0].End() // records that were put must be marked as done nevertheless
 	_, err := all[0].get(forever)
 	must(t, err)
-	failures := crewOf(w, all, lots, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
+	failures := clientsOf(w, all, tables, 0, joiners, 2, func(r ring, _ int) error { return r.Join(forever) })
 	must(t, all[1].Done())
 	allAre(t, "joiners", failures, nil)
 }
@@ -245,7 +245,7 @@ func TestRingDone(t *testing.T) {
 // Operations respect their contexts, and the Try methods do not wait.
 func TestRingTries(t *testing.T) {
 	w := newWorld(t)
-	all := w.rings(w.lots(1, 2), 0, single)
+	all := w.rings(w.waitTables(1, 2), 0, single)
 	for _, r := range all {
 		if _, err := r.tryGet(); !errors.Is(err, errs.ErrEmpty) {
 			t.Error(err)
@@ -291,13 +291,13 @@ func TestRingTries(t *testing.T) {
 // another one, of its process or not.
 func TestRingWaitEnds(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
+	tables := w.waitTables(1, 2, 65)
 
 	for _, what := range []string{"get", "put"} {
 		for _, how := range []string{"context", "close"} {
 			for name, other := range map[string]int{"same": 1, "other": 2} {
 				t.Run(what+"/"+how+"/"+name, func(t *testing.T) {
-					all := w.rings(lots, 0, single)
+					all := w.rings(tables, 0, single)
 					for i := range rounds(map[int]int{1: 1500, 2: 300}[other]) {
 						mask, wait, offer := getters, func(ctx context.Context, r ring) error { _, err := r.get(ctx); return err }, func() error { return all[0].tryPut(nil) }
 						if what == "put" {
@@ -307,11 +307,11 @@ func TestRingWaitEnds(t *testing.T) {
 
 						ctx, cancel := context.WithCancel(t.Context())
 						ended, gone := make(chan error, 1), make(chan error, 1)
-						it, handle := w.openRing(lots[1], 0, single), all[1]
+						it, handle := w.openRing(tables[1], 0, single), all[1]
 						handle.Ring = it
 						go func() { ended <- wait(ctx, handle) }()
 						go func() { gone <- wait(forever, all[other]) }()
-						for w.mask(0, mask)>>(lots[other].Slot()%64)&1 == 0 || w.mask(0, mask)>>2&1 == 0 {
+						for w.mask(0, mask)>>(tables[other].Slot()%64)&1 == 0 || w.mask(0, mask)>>2&1 == 0 {
 							runtime.Gosched()
 						}
 						spinning(i)
@@ -354,8 +354,8 @@ func TestRingOrder(t *testing.T) {
 	for name, b := range allBuilds {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			lots := w.lots(1, 2, 65)
-			all := w.rings(lots, 0, b)
+			tables := w.waitTables(1, 2, 65)
+			all := w.rings(tables, 0, b)
 			const each = 6
 			times := rounds(2000)
 			var puts, gets sync.WaitGroup
@@ -412,15 +412,15 @@ func TestRingOrder(t *testing.T) {
 // A record that is put just when a Ring ends is in it, or the sender gets an error.
 func TestRingEndMeetsPut(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2)
+	tables := w.waitTables(1, 2)
 	data := w.mem[32<<20:][:1<<20] // large, so that a put takes long
 	large := make([]byte, 200<<10)
 	shape := xsync.RingShape{Most: 4}
 	refused := 0
 	for n := range rounds(300) {
-		m, _ := w.ringMemory(lots[0], n, 0)
+		m, _ := w.ringMemory(tables[0], n, 0)
 		here := xsync.NewRing(m, data, shape)
-		m.Lot = lots[1]
+		m.WaitTable = tables[1]
 		there := xsync.OpenRing(m, data, shape)
 		var began atomic.Bool
 		put := make(chan error, 1)
@@ -456,12 +456,12 @@ func TestRingEndMeetsPut(t *testing.T) {
 // A sender that waits for more room than there is does not block senders that need less.
 func TestRingRoomForTheSmall(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 65)
+	tables := w.waitTables(1, 2, 65)
 
 	for name, order := range map[string][3]int{"first": {0, 1, 2}, "last": {1, 2, 0}} {
 		t.Run(name, func(t *testing.T) {
 			for n := range rounds(100) {
-				all := w.rings(lots, n, patient)
+				all := w.rings(tables, n, patient)
 				quarter, small := make([]byte, patient.size/4-8), make([]byte, 100)
 				count := 0
 				for all[0].tryPut(small) == nil {
@@ -503,8 +503,8 @@ func TestRingRoomForTheSmall(t *testing.T) {
 // ends. Once it has died, it blocks no call at all.
 func TestRingStopped(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2)
-	all := w.rings(lots, 0, tight)
+	tables := w.waitTables(1, 2)
+	all := w.rings(tables, 0, tight)
 	must(t, all[0].tryPut([]byte{1}))
 	all[1].StopInside()
 	within(t, "tries end", func() {
@@ -525,7 +525,7 @@ func TestRingStopped(t *testing.T) {
 	put, got := make(chan error, 1), make(chan error, 1)
 	go func() { put <- all[0].put(forever, []byte{2}) }()
 	go func() { _, err := all[0].get(forever); got <- err }()
-	w.bury(2, map[int]xsync.Kind{0: xsync.KindRing})
+	w.reap(2, map[int]xsync.Kind{0: xsync.KindRing})
 	within(t, "all go on", func() { must(t, <-put); must(t, <-got) })
 	if b, err := all[0].tryGet(); err != nil || b[0] != 2 {
 		t.Error(b, err)
@@ -535,13 +535,13 @@ func TestRingStopped(t *testing.T) {
 // The number of records may wrap around.
 func TestRingGoesRound(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2)
+	tables := w.waitTables(1, 2)
 
 	for name, b := range allBuilds {
 		for n := range 5 {
-			all := w.rings(lots, n, b)
+			all := w.rings(tables, n, b)
 			all[0].Age(uint64(1<<42 - n))
-			failures := crewOf(w, all[1:], lots[1:], n, getters, 1, func(r ring, _ int) error { _, err := r.get(forever); return err })
+			failures := clientsOf(w, all[1:], tables[1:], n, getters, 1, func(r ring, _ int) error { _, err := r.get(forever); return err })
 			must(t, all[0].put(forever, make([]byte, b.size)))
 			allAre(t, "getters", failures, nil)
 			for i := range 4 {
@@ -559,7 +559,7 @@ func TestRingGoesRound(t *testing.T) {
 					_, err := all[0].get(forever)
 					must(t, err)
 				}
-				failures := crewOf(w, all[1:], lots[1:], n, joiners, 1, func(r ring, _ int) error { return r.Join(forever) })
+				failures := clientsOf(w, all[1:], tables[1:], n, joiners, 1, func(r ring, _ int) error { return r.Join(forever) })
 				for range put {
 					must(t, all[0].Done())
 				}
@@ -597,10 +597,10 @@ func TestRingMultitude(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			lots := w.lots(1, 2)
+			tables := w.waitTables(1, 2)
 			var all [rings][]ring
 			for n := range all {
-				all[n] = w.rings(lots, n, b)
+				all[n] = w.rings(tables, n, b)
 				for c.full && all[n][0].tryPut(nil) == nil {
 				}
 			}
@@ -635,9 +635,9 @@ func TestRingMultitude(t *testing.T) {
 
 // A process that died while it waited for a record, for room or for a lock does not take a wake-up
 // from the next waiter.
-func TestRingBury(t *testing.T) {
+func TestRingReap(t *testing.T) {
 	w := newWorld(t)
-	lots := w.lots(1, 2, 3) // the waiter in the slot that follows the waker's is called first
+	tables := w.waitTables(1, 2, 3) // the waiter in the slot that follows the waker's is called first
 	get := func(r ring, _ int) error { _, err := r.get(forever); return err }
 	put := func(r ring, _ int) error { return r.put(forever, nil) }
 	for n, c := range []struct {
@@ -646,7 +646,7 @@ func TestRingBury(t *testing.T) {
 		inside bool
 		waits  func(r ring, i int) error
 	}{{8, false, false, get}, {16, true, false, put}, {128 + 8, true, true, get}, {64 + 8, false, true, put}} {
-		all := w.rings(lots, n, single)
+		all := w.rings(tables, n, single)
 		if c.full {
 			must(t, all[0].tryPut(nil))
 		}
@@ -654,8 +654,8 @@ func TestRingBury(t *testing.T) {
 			all[0].StopInside()
 		}
 
-		for _, l := range lots[1:] {
-			w.mail.Occupy(l.Slot())
+		for _, l := range tables[1:] {
+			w.mailboxes.Occupy(l.Slot())
 		}
 		ended := []chan error{make(chan error, 1), make(chan error, 1)}
 		for i, e := range ended {
@@ -663,8 +663,8 @@ func TestRingBury(t *testing.T) {
 		}
 
 		until(t, "both wait", func() bool { return shm.Word64(w.bytes(n), c.at).Load() == 1<<2|1<<3 })
-		xsync.Bury(xsync.KindRing, w.bytes(n), 2)
-		w.mail.Vacate(2) // no waiter is told to look, so the next step wakes one
+		xsync.Reap(xsync.KindRing, w.bytes(n), 2)
+		w.mailboxes.Vacate(2) // no waiter is told to look, so the next step wakes one
 		switch {
 		case c.inside:
 			all[0].GoOn()
@@ -683,7 +683,7 @@ func TestRingBury(t *testing.T) {
 // A goroutine that waits for the release of a spilled record does not take room from senders.
 func TestAwaitReleasedTakesNoRoom(t *testing.T) {
 	w := newWorld(t)
-	r := w.rings(w.lots(1), 0, single)[0]
+	r := w.rings(w.waitTables(1), 0, single)[0]
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ended := make(chan error, 1)

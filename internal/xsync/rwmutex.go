@@ -15,9 +15,9 @@ import (
 // them sees the other, and the state is valid between their two steps.
 type RWMutex struct {
 	object
-	writers park.Site
-	readers park.Site
-	drain   park.Site // the one writer that waits for readers to leave
+	writers park.WaitQueue
+	readers park.WaitQueue
+	drain   park.WaitQueue // the one writer that waits for readers to leave
 	counts  []atomic.Uint64
 }
 
@@ -31,9 +31,9 @@ func NewRWMutex(m Memory) *RWMutex {
 func OpenRWMutex(m Memory) *RWMutex {
 	x := &RWMutex{counts: bySlot(m.Bytes)}
 	x.init(m)
-	x.site(&x.writers, m, 0, false)
-	x.site(&x.readers, m, 1, true)
-	x.site(&x.drain, m, 2, false)
+	x.waitQueue(&x.writers, m, 0, false)
+	x.waitQueue(&x.readers, m, 1, true)
+	x.waitQueue(&x.drain, m, 2, false)
 	return x
 }
 
@@ -168,7 +168,7 @@ func (m *RWMutex) Lock(ctx context.Context) error {
 	if !ok {
 		began := time.Now()
 		_, err := wait(ctx, &m.writers, func(called bool) (bool, error) {
-			return m.claim(called, called && time.Since(began) > patience)
+			return m.claim(called, called && time.Since(began) > starvationThreshold)
 		})
 		if err != nil {
 			m.passOn()
@@ -245,7 +245,7 @@ func (m *RWMutex) begin() error {
 
 // read reports whether any process holds the lock for reading.
 func (m *RWMutex) read() bool {
-	return m.lot.Any(func(slot int) bool { return m.counts[countOf(uint64(slot))].Load() != 0 })
+	return m.table.Any(func(slot int) bool { return m.counts[countOf(uint64(slot))].Load() != 0 })
 }
 
 // free releases what this process holds; flag is draining if this process still waits for readers,
@@ -300,7 +300,7 @@ func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
 	return err
 }
 
-func buryRWMutex(mem []byte, slot uint64) {
+func reapRWMutex(mem []byte, slot uint64) {
 	bySlot(mem)[countOf(slot)].Store(0)
 	change(mem, func(w uint64) uint64 {
 		if w&slots == slot {

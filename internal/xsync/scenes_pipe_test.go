@@ -21,16 +21,16 @@ func (w *world) pipeMemory(n int) []byte {
 	return w.bytes(n)[xsync.PipeHead:][: 2*pipeBytes : 2*pipeBytes]
 }
 
-func (w *world) openPipe(lot *park.Lot, n int) *xsync.Pipe {
-	return xsync.OpenPipe(w.memory(lot, n), w.pipeMemory(n))
+func (w *world) openPipe(table *park.WaitTable, n int) *xsync.Pipe {
+	return xsync.OpenPipe(w.memory(table, n), w.pipeMemory(n))
 }
 
 // newPipe creates a pipe whose ends are both in transit, in epoch 1.
-func (w *world) newPipe(lot *park.Lot, n int) *xsync.Pipe {
-	p := xsync.NewPipe(w.memory(lot, n), w.pipeMemory(n))
+func (w *world) newPipe(table *park.WaitTable, n int) *xsync.Pipe {
+	p := xsync.NewPipe(w.memory(table, n), w.pipeMemory(n))
 	for end := range 2 {
-		if trip, ok := p.Depart(end, 0, true); !ok || trip != 1 {
-			panic(fmt.Sprintf("departs: %d, %v", trip, ok))
+		if epoch, ok := p.Depart(end, 0, true); !ok || epoch != 1 {
+			panic(fmt.Sprintf("departs: %d, %v", epoch, ok))
 		}
 	}
 	return p
@@ -43,8 +43,8 @@ func init() {
 		"leave":  func(_ *world, p *xsync.Pipe) { p.Depart(victimsEnd, 1, false) },
 		"put":    func(w *world, p *xsync.Pipe) { _ = w.markedPut(p.Sent(victimsEnd), 1, 8) },
 	} {
-		operations["pipe-"+op] = func(w *world, lot *park.Lot, n int) func() {
-			p := w.openPipe(lot, n)
+		operations["pipe-"+op] = func(w *world, table *park.WaitTable, n int) func() {
+			p := w.openPipe(table, n)
 			if !p.Arrive(victimsEnd, 1) {
 				panic("the end does not arrive")
 			}
@@ -52,18 +52,18 @@ func init() {
 		}
 	}
 
-	operations["pipe-arrive"] = func(w *world, lot *park.Lot, n int) func() {
-		p := w.openPipe(lot, n)
+	operations["pipe-arrive"] = func(w *world, table *park.WaitTable, n int) func() {
+		p := w.openPipe(table, n)
 		return func() { p.Arrive(victimsEnd, 1) }
 	}
-	operations["pipe-lose"] = func(w *world, lot *park.Lot, n int) func() {
-		p := w.openPipe(lot, n)
+	operations["pipe-lose"] = func(w *world, table *park.WaitTable, n int) func() {
+		p := w.openPipe(table, n)
 		return func() { p.Lose(victimsEnd, 1) }
 	}
 
 	// pipe-receive-all receives until the end is closed.
-	actions["pipe-receive-all"] = func(w *world, lot *park.Lot, n int) error {
-		r := w.openPipe(lot, n).Sent(victimsEnd)
+	actions["pipe-receive-all"] = func(w *world, table *park.WaitTable, n int) error {
+		r := w.openPipe(table, n).Sent(victimsEnd)
 		for {
 			if err := w.markedGet(r); errors.Is(err, errs.ErrClosed) {
 				return nil
@@ -82,11 +82,11 @@ func makePipe(s *stage) {
 	s.w.newPipe(s.root, s.n)
 }
 
-// onItsWay loses the victim's end if it is still in transit in one of the given epochs.
-func onItsWay(trips ...uint32) func(s *stage) {
+// transit loses the victim's end if it is still in transit in one of the given epochs.
+func transit(epochs ...uint32) func(s *stage) {
 	return func(s *stage) {
-		for _, trip := range trips {
-			s.w.openPipe(s.root, s.n).Lose(victimsEnd, trip)
+		for _, epoch := range epochs {
+			s.w.openPipe(s.root, s.n).Lose(victimsEnd, epoch)
 		}
 	}
 }
@@ -95,9 +95,9 @@ func onItsWay(trips ...uint32) func(s *stage) {
 // be sent. The pipe must be over when the other end is closed too.
 func closedFor(s *stage) {
 	p := s.w.openPipe(s.root, s.n)
-	for trip := range uint32(3) {
-		if p.Arrive(victimsEnd, trip) {
-			s.t.Error("it arrives on trip ", trip)
+	for epoch := range uint32(3) {
+		if p.Arrive(victimsEnd, epoch) {
+			s.t.Error("it arrives on trip ", epoch)
 		}
 	}
 
@@ -127,9 +127,9 @@ var pipeScenes = []scene{
 	{name: "pipe put", kinds: aPipe, make: makePipe, op: "pipe-put", here: "pipe-receive-all", there: "pipe-receive-all", check: closedFor},
 	{name: "pipe depart, with its process", kinds: aPipe, make: makePipe, op: "pipe-leave", here: "pipe-receive-all", there: "pipe-receive-all", check: closedFor},
 	{name: "pipe depart, for good", kinds: aPipe, make: makePipe, op: "pipe-depart", here: "pipe-receive-all", there: "pipe-receive-all",
-		finish: onItsWay(2), check: closedFor},
+		finish: transit(2), check: closedFor},
 	{name: "pipe arrive", kinds: aPipe, make: makePipe, op: "pipe-arrive", here: "pipe-receive-all", there: "pipe-receive-all",
-		finish: onItsWay(1), check: closedFor},
+		finish: transit(1), check: closedFor},
 	{name: "pipe lose", kinds: aPipe, make: makePipe, op: "pipe-lose", here: "pipe-receive-all", there: "pipe-receive-all",
-		finish: onItsWay(1), check: closedFor},
+		finish: transit(1), check: closedFor},
 }

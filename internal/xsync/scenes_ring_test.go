@@ -88,7 +88,7 @@ func (w *world) markedGet(r *xsync.Ring) error {
 
 func init() {
 	for name, b := range ringKinds {
-		open := func(w *world, lot *park.Lot, n int) *xsync.Ring { return w.openRing(lot, n, b) }
+		open := func(w *world, table *park.WaitTable, n int) *xsync.Ring { return w.openRing(table, n, b) }
 		small, large := numbered(1, 8), numbered(1, 2000)
 		for op, f := range map[string]func(w *world, r *xsync.Ring){
 			"put":   func(w *world, r *xsync.Ring) { _ = w.putMarked(r, 1, small) },
@@ -97,15 +97,15 @@ func init() {
 			"end":   func(_ *world, r *xsync.Ring) { r.End() },
 			"done":  func(_ *world, r *xsync.Ring) { _ = r.Done() },
 		} {
-			operations[name+"-"+op] = func(w *world, lot *park.Lot, n int) func() {
-				r := open(w, lot, n)
-				f(&world{mem: make([]byte, firstAt)}, warmRing(lot, b))
+			operations[name+"-"+op] = func(w *world, table *park.WaitTable, n int) func() {
+				r := open(w, table, n)
+				f(&world{mem: make([]byte, firstAt)}, warmRing(table, b))
 				return func() { f(w, r) }
 			}
 		}
 
 		act := func(what string, f func(w *world, r *xsync.Ring) error) {
-			actions[name+"-"+what] = func(w *world, lot *park.Lot, n int) error { return f(w, open(w, lot, n)) }
+			actions[name+"-"+what] = func(w *world, table *park.WaitTable, n int) error { return f(w, open(w, table, n)) }
 		}
 		for id := uint64(4); id < 6; id++ {
 			act(fmt.Sprint("put", id), func(w *world, r *xsync.Ring) error { return w.markedPut(r, id, 8) })
@@ -129,8 +129,8 @@ func init() {
 }
 
 // warmRing returns a private Ring, with which the victim does once what it will do in the scene.
-func warmRing(lot *park.Lot, b build) *xsync.Ring {
-	m := xsync.Memory{Lot: lot, Bytes: make([]byte, xsync.RingSize), Gen: 1, Bucket: 900}
+func warmRing(table *park.WaitTable, b build) *xsync.Ring {
+	m := xsync.Memory{WaitTable: table, Bytes: make([]byte, xsync.RingSize), Gen: 1, Bucket: 900}
 	r := xsync.NewRing(m, make([]byte, b.size), b.RingShape)
 	if err := r.TryPut(numbered(0, 8), nil, nil); err != nil {
 		panic(err)

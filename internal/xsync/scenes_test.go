@@ -14,117 +14,123 @@ import (
 
 // operations contains the operations during which victims die. Each function opens the object
 // before the first step.
-var operations = map[string]func(w *world, lot *park.Lot, n int) (op func()){
-	"lock": func(w *world, lot *park.Lot, n int) func() {
-		m := xsync.OpenMutex(w.memory(lot, n))
+var operations = map[string]func(w *world, table *park.WaitTable, n int) (op func()){
+	"lock": func(w *world, table *park.WaitTable, n int) func() {
+		m := xsync.OpenMutex(w.memory(table, n))
 		return func() { _ = m.Lock(forever) }
 	},
-	"unlock": func(w *world, lot *park.Lot, n int) func() {
-		m := xsync.OpenMutex(w.memory(lot, n))
+	"unlock": func(w *world, table *park.WaitTable, n int) func() {
+		m := xsync.OpenMutex(w.memory(table, n))
 		return func() { _ = m.Unlock() }
 	},
-	"recover": func(w *world, lot *park.Lot, n int) func() {
-		m := xsync.OpenMutex(w.memory(lot, n))
+	"recover": func(w *world, table *park.WaitTable, n int) func() {
+		m := xsync.OpenMutex(w.memory(table, n))
 		return func() { _ = m.Recover(forever, func() error { return nil }) }
 	},
-	"rlock": func(w *world, lot *park.Lot, n int) func() {
-		m := xsync.OpenRWMutex(w.memory(lot, n))
+	"rlock": func(w *world, table *park.WaitTable, n int) func() {
+		m := xsync.OpenRWMutex(w.memory(table, n))
 		return func() { _ = m.RLock(forever) }
 	},
-	"runlock": func(w *world, lot *park.Lot, n int) func() {
-		m := xsync.OpenRWMutex(w.memory(lot, n))
+	"runlock": func(w *world, table *park.WaitTable, n int) func() {
+		m := xsync.OpenRWMutex(w.memory(table, n))
 		return func() { _ = m.RUnlock() }
 	},
-	"wlock": func(w *world, lot *park.Lot, n int) func() {
-		m := xsync.OpenRWMutex(w.memory(lot, n))
+	"wlock": func(w *world, table *park.WaitTable, n int) func() {
+		m := xsync.OpenRWMutex(w.memory(table, n))
 		return func() { _ = m.Lock(forever) }
 	},
-	"wunlock": func(w *world, lot *park.Lot, n int) func() {
-		m := xsync.OpenRWMutex(w.memory(lot, n))
+	"wunlock": func(w *world, table *park.WaitTable, n int) func() {
+		m := xsync.OpenRWMutex(w.memory(table, n))
 		return func() { _ = m.Unlock() }
 	},
-	"wait": func(w *world, lot *park.Lot, n int) func() {
-		c := condOf(w, lot, n)
+	"wait": func(w *world, table *park.WaitTable, n int) func() {
+		c := condOf(w, table, n)
 		return func() { _ = c.Wait(forever) }
 	},
-	"signal": func(w *world, lot *park.Lot, n int) func() {
-		c := condOf(w, lot, n)
+	"signal": func(w *world, table *park.WaitTable, n int) func() {
+		c := condOf(w, table, n)
 		return func() { _ = c.Signal() }
 	},
-	"broadcast": func(w *world, lot *park.Lot, n int) func() {
-		c := condOf(w, lot, n)
+	"broadcast": func(w *world, table *park.WaitTable, n int) func() {
+		c := condOf(w, table, n)
 		return func() { _ = c.Broadcast() }
 	},
-	"acquire": func(w *world, lot *park.Lot, n int) func() {
-		s := xsync.OpenSemaphore(w.memory(lot, n))
+	"acquire": func(w *world, table *park.WaitTable, n int) func() {
+		s := xsync.OpenSemaphore(w.memory(table, n))
 		return func() { _ = s.Acquire(forever) }
 	},
-	"release": func(w *world, lot *park.Lot, n int) func() {
-		s := xsync.OpenSemaphore(w.memory(lot, n))
+	"release": func(w *world, table *park.WaitTable, n int) func() {
+		s := xsync.OpenSemaphore(w.memory(table, n))
 		return func() { _ = s.Release() }
 	},
-	"bacquire": func(w *world, lot *park.Lot, n int) func() {
-		b := xsync.OpenBounded(w.memory(lot, n))
+	"bacquire": func(w *world, table *park.WaitTable, n int) func() {
+		b := xsync.OpenBounded(w.memory(table, n))
 		return func() { _ = b.Acquire(forever) }
 	},
-	"brelease": func(w *world, lot *park.Lot, n int) func() {
-		b := xsync.OpenBounded(w.memory(lot, n))
+	"brelease": func(w *world, table *park.WaitTable, n int) func() {
+		b := xsync.OpenBounded(w.memory(table, n))
 		return func() { _ = b.Release() }
 	},
-	"arrive": func(w *world, lot *park.Lot, n int) func() {
-		b := xsync.OpenBarrier(w.memory(lot, n))
+	"arrive": func(w *world, table *park.WaitTable, n int) func() {
+		b := xsync.OpenBarrier(w.memory(table, n))
 		return func() { _, _ = b.Wait(forever, func() error { return nil }) }
 	},
-	"reset": func(w *world, lot *park.Lot, n int) func() {
-		b := xsync.OpenBarrier(w.memory(lot, n))
+	"reset": func(w *world, table *park.WaitTable, n int) func() {
+		b := xsync.OpenBarrier(w.memory(table, n))
 		return func() { _ = b.Reset() }
 	},
-	"set": func(w *world, lot *park.Lot, n int) func() {
-		e := xsync.OpenEvent(w.memory(lot, n))
+	"set": func(w *world, table *park.WaitTable, n int) func() {
+		e := xsync.OpenEvent(w.memory(table, n))
 		return func() { _ = e.Set() }
 	},
-	"do": func(w *world, lot *park.Lot, n int) func() {
-		o := xsync.OpenOnce(w.memory(lot, n))
+	"do": func(w *world, table *park.WaitTable, n int) func() {
+		o := xsync.OpenOnce(w.memory(table, n))
 		return func() { _ = o.Do(forever, func() error { return nil }) }
 	},
-	"done": func(w *world, lot *park.Lot, n int) func() {
-		g := xsync.OpenWaitGroup(w.memory(lot, n))
+	"done": func(w *world, table *park.WaitTable, n int) func() {
+		g := xsync.OpenWaitGroup(w.memory(table, n))
 		return func() { _ = g.Add(-1) }
 	},
 }
 
-func condOf(w *world, lot *park.Lot, n int) *xsync.Cond {
-	return xsync.OpenCond(w.memory(lot, n+1), xsync.OpenMutex(w.memory(lot, n)))
+func condOf(w *world, table *park.WaitTable, n int) *xsync.Cond {
+	return xsync.OpenCond(w.memory(table, n+1), xsync.OpenMutex(w.memory(table, n)))
 }
 
 // actions contains what the living processes do with an object. They handle reports of deaths, and
 // fail if they find an impossible state.
-var actions = map[string]func(w *world, lot *park.Lot, n int) error{
-	"take":  func(w *world, lot *park.Lot, n int) error { return xsync.OpenMutex(w.memory(lot, n)).Lock(forever) },
-	"read":  func(w *world, lot *park.Lot, n int) error { return xsync.OpenRWMutex(w.memory(lot, n)).RLock(forever) },
-	"write": func(w *world, lot *park.Lot, n int) error { return xsync.OpenRWMutex(w.memory(lot, n)).Lock(forever) },
-	"permit": func(w *world, lot *park.Lot, n int) error {
-		return xsync.OpenSemaphore(w.memory(lot, n)).Acquire(forever)
+var actions = map[string]func(w *world, table *park.WaitTable, n int) error{
+	"take": func(w *world, table *park.WaitTable, n int) error {
+		return xsync.OpenMutex(w.memory(table, n)).Lock(forever)
 	},
-	"bpermit": func(w *world, lot *park.Lot, n int) error {
-		return xsync.OpenBounded(w.memory(lot, n)).Acquire(forever)
+	"read": func(w *world, table *park.WaitTable, n int) error {
+		return xsync.OpenRWMutex(w.memory(table, n)).RLock(forever)
 	},
-	"lock": func(w *world, lot *park.Lot, n int) error {
-		m := xsync.OpenMutex(w.memory(lot, n))
+	"write": func(w *world, table *park.WaitTable, n int) error {
+		return xsync.OpenRWMutex(w.memory(table, n)).Lock(forever)
+	},
+	"permit": func(w *world, table *park.WaitTable, n int) error {
+		return xsync.OpenSemaphore(w.memory(table, n)).Acquire(forever)
+	},
+	"bpermit": func(w *world, table *park.WaitTable, n int) error {
+		return xsync.OpenBounded(w.memory(table, n)).Acquire(forever)
+	},
+	"lock": func(w *world, table *park.WaitTable, n int) error {
+		m := xsync.OpenMutex(w.memory(table, n))
 		if _, err := lockMutex(m); err != nil {
 			return err
 		}
 		return alone(w, m.Unlock)
 	},
-	"wlock": func(w *world, lot *park.Lot, n int) error {
-		m := xsync.OpenRWMutex(w.memory(lot, n))
+	"wlock": func(w *world, table *park.WaitTable, n int) error {
+		m := xsync.OpenRWMutex(w.memory(table, n))
 		if _, err := lockRW(m); err != nil {
 			return err
 		}
 		return alone(w, m.Unlock)
 	},
-	"rlock": func(w *world, lot *park.Lot, n int) error {
-		m := xsync.OpenRWMutex(w.memory(lot, n))
+	"rlock": func(w *world, table *park.WaitTable, n int) error {
+		m := xsync.OpenRWMutex(w.memory(table, n))
 		if err := rlockRW(m); err != nil {
 			return err
 		}
@@ -133,9 +139,9 @@ var actions = map[string]func(w *world, lot *park.Lot, n int) error{
 		}
 		return m.RUnlock()
 	},
-	"wait": func(w *world, lot *park.Lot, n int) error {
-		m := xsync.OpenMutex(w.memory(lot, n))
-		c := xsync.OpenCond(w.memory(lot, n+1), m)
+	"wait": func(w *world, table *park.WaitTable, n int) error {
+		m := xsync.OpenMutex(w.memory(table, n))
+		c := xsync.OpenCond(w.memory(table, n+1), m)
 		if _, err := lockMutex(m); err != nil {
 			return err
 		}
@@ -148,37 +154,39 @@ var actions = map[string]func(w *world, lot *park.Lot, n int) error{
 		}
 		return m.Unlock()
 	},
-	"permits": func(w *world, lot *park.Lot, n int) error {
-		s := xsync.OpenSemaphore(w.memory(lot, n))
+	"permits": func(w *world, table *park.WaitTable, n int) error {
+		s := xsync.OpenSemaphore(w.memory(table, n))
 		if err := s.Acquire(forever); err != nil {
 			return err
 		}
 		return s.Release()
 	},
-	"bpermits": func(w *world, lot *park.Lot, n int) error {
-		b := xsync.OpenBounded(w.memory(lot, n))
+	"bpermits": func(w *world, table *park.WaitTable, n int) error {
+		b := xsync.OpenBounded(w.memory(table, n))
 		if err := b.Acquire(forever); err != nil {
 			return err
 		}
 		return alone(w, b.Release)
 	},
-	"arrive": func(w *world, lot *park.Lot, n int) error {
-		_, err := xsync.OpenBarrier(w.memory(lot, n)).Wait(forever, func() error { return nil })
+	"arrive": func(w *world, table *park.WaitTable, n int) error {
+		_, err := xsync.OpenBarrier(w.memory(table, n)).Wait(forever, func() error { return nil })
 		if errors.Is(err, errs.ErrBroken) {
 			err = nil
 		}
 		return err
 	},
-	"pass": func(w *world, lot *park.Lot, n int) error {
-		_, err := xsync.OpenBarrier(w.memory(lot, n)).Wait(forever, func() error { return nil })
+	"pass": func(w *world, table *park.WaitTable, n int) error {
+		_, err := xsync.OpenBarrier(w.memory(table, n)).Wait(forever, func() error { return nil })
 		return err
 	},
-	"event": func(w *world, lot *park.Lot, n int) error { return xsync.OpenEvent(w.memory(lot, n)).Wait(forever) },
-	"do": func(w *world, lot *park.Lot, n int) error {
-		return xsync.OpenOnce(w.memory(lot, n)).Do(forever, func() error { return nil })
+	"event": func(w *world, table *park.WaitTable, n int) error {
+		return xsync.OpenEvent(w.memory(table, n)).Wait(forever)
 	},
-	"none": func(w *world, lot *park.Lot, n int) error {
-		return xsync.OpenWaitGroup(w.memory(lot, n)).Wait(forever)
+	"do": func(w *world, table *park.WaitTable, n int) error {
+		return xsync.OpenOnce(w.memory(table, n)).Do(forever, func() error { return nil })
+	},
+	"none": func(w *world, table *park.WaitTable, n int) error {
+		return xsync.OpenWaitGroup(w.memory(table, n)).Wait(forever)
 	},
 }
 
@@ -304,7 +312,7 @@ var scenes = []scene{
 		make: func(s *stage) {
 			makeMutex(s)
 			must(s.t, s.mutex().Lock(forever))
-			xsync.Bury(xsync.KindMutex, s.w.bytes(s.n), rootSlot)
+			xsync.Reap(xsync.KindMutex, s.w.bytes(s.n), rootSlot)
 		}},
 	{name: "rwmutex rlock", kinds: anRW, make: makeRW, op: "rlock", check: useRW},
 	{name: "rwmutex rlock, held", kinds: anRW, op: "rlock", here: "rlock", there: "wlock",

@@ -8,15 +8,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A Semaphore is a number of permits. Its word contains that number and the flag hungry.
+// A Semaphore is a number of permits. Its word contains that number and the flag starved.
 type Semaphore struct {
 	object
-	queue park.Site
+	queue park.WaitQueue
 }
 
-// hungry is the flag starving for a Semaphore, whose number of permits may reach the bit of
+// starvedBit is the flag starving for a Semaphore, whose number of permits may reach the bit of
 // starving.
-const hungry = 1 << 31
+const starvedBit = 1 << 31
 
 // NewSemaphore creates a Semaphore with n permits; n must not be negative.
 func NewSemaphore(m Memory, n int) *Semaphore {
@@ -28,7 +28,7 @@ func NewSemaphore(m Memory, n int) *Semaphore {
 func OpenSemaphore(m Memory) *Semaphore {
 	s := &Semaphore{}
 	s.init(m)
-	s.site(&s.queue, m, 0, false)
+	s.waitQueue(&s.queue, m, 0, false)
 	return s
 }
 
@@ -46,11 +46,11 @@ func (s *Semaphore) Acquire(ctx context.Context) error {
 
 	began := time.Now()
 	_, err := wait(ctx, &s.queue, func(called bool) (bool, error) {
-		return s.try(called, called && time.Since(began) > patience)
+		return s.try(called, called && time.Since(began) > starvationThreshold)
 	})
 
 	if err != nil {
-		s.unset(hungry)
+		s.unset(starvedBit)
 	} else {
 		s.edge.acquire()
 	}
@@ -62,12 +62,12 @@ func (s *Semaphore) Acquire(ctx context.Context) error {
 func (s *Semaphore) try(called, starve bool) (ok bool, err error) {
 	err = s.update(func(w uint64) (uint64, error) {
 		free := w&MaxPermits != 0
-		ok = free && (called || w&hungry == 0)
+		ok = free && (called || w&starvedBit == 0)
 		switch {
 		case ok:
-			return (w - 1) &^ hungry, nil
+			return (w - 1) &^ starvedBit, nil
 		case !free && starve:
-			return w | hungry, nil
+			return w | starvedBit, nil
 		}
 		return w, nil
 	})

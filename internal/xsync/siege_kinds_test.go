@@ -16,24 +16,24 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-func newSiegeMutex(w *world, root *park.Lot) { xsync.NewMutex(w.memory(root, 0)) }
+func newSiegeMutex(w *world, root *park.WaitTable) { xsync.NewMutex(w.memory(root, 0)) }
 
 // A holder is alone, and the guarded counters are equal or repaired.
-func siegeMutex(w *world, lot *park.Lot) turn {
-	m := xsync.OpenMutex(w.memory(lot, 0))
+func siegeMutex(w *world, table *park.WaitTable) turn {
+	m := xsync.OpenMutex(w.memory(table, 0))
 	return func(context.Context, int) {
 		_, err := lockAnyhow(func() error { return m.Lock(forever) }, func() error { return m.Recover(forever, func() error { return mend(w, 0) }) })
 		w.expect(err == nil)
-		w.enter(lot)
+		w.enter(table)
 		w.expect(w.inside() == 1)
 		change(w, 0)
-		w.exit(lot)
+		w.exit(table)
 		w.expect(m.Unlock() == nil)
 	}
 }
 
 func afterMutex(b *battle, dead int, _ uint64) {
-	b.bury(dead)
+	b.reap(dead)
 	b.paused(func() {
 		m := xsync.OpenMutex(b.w.memory(b.root, 0))
 		must(b, m.Recover(forever, func() error { return mend(b.w, 0) }))
@@ -52,32 +52,32 @@ func (b *battle) mustTake(try func() (bool, error), release func() error) {
 }
 
 // A writer is alone, and no reader is beside a writer.
-func siegeRW(w *world, lot *park.Lot) turn {
-	m := xsync.OpenRWMutex(w.memory(lot, 0))
+func siegeRW(w *world, table *park.WaitTable) turn {
+	m := xsync.OpenRWMutex(w.memory(table, 0))
 	repair := func() error { return m.Recover(forever, func() error { return mend(w, 0) }) }
 	return func(_ context.Context, what int) {
 		if what == 0 {
 			_, err := lockAnyhow(func() error { return m.Lock(forever) }, repair)
 			w.expect(err == nil)
-			w.enter(lot)
+			w.enter(table)
 			w.expect(w.inside() == 1)
 			change(w, 0)
-			w.exit(lot)
+			w.exit(table)
 			w.expect(m.Unlock() == nil)
 			return
 		}
 
 		_, err := lockAnyhow(func() error { return m.RLock(forever) }, repair)
 		w.expect(err == nil)
-		w.enter(lot)
+		w.enter(table)
 		equal(w, 0)
-		w.exit(lot)
+		w.exit(table)
 		w.expect(m.RUnlock() == nil)
 	}
 }
 
 func afterRW(b *battle, dead int, _ uint64) {
-	b.bury(dead)
+	b.reap(dead)
 	b.paused(func() {
 		m := xsync.OpenRWMutex(b.w.memory(b.root, 0))
 		must(b, m.Recover(forever, func() error { return mend(b.w, 0) }))
@@ -85,18 +85,18 @@ func afterRW(b *battle, dead int, _ uint64) {
 	})
 }
 
-func siegeBounded(w *world, lot *park.Lot) turn {
-	s := xsync.OpenBounded(w.memory(lot, 0))
+func siegeBounded(w *world, table *park.WaitTable) turn {
+	s := xsync.OpenBounded(w.memory(table, 0))
 	return func(context.Context, int) {
 		w.expect(s.Acquire(forever) == nil)
-		w.stay(lot, siegePermits)
+		w.stay(table, siegePermits)
 		w.expect(s.Release() == nil)
 	}
 }
 
 // All permits have come back.
 func afterBounded(b *battle, dead int, _ uint64) {
-	b.bury(dead)
+	b.reap(dead)
 	b.paused(func() {
 		if n, err := xsync.OpenBounded(b.w.memory(b.root, 0)).Available(); n != siegePermits || err != nil {
 			b.Errorf("%d of %d permits, %v", n, siegePermits, err)
@@ -104,11 +104,11 @@ func afterBounded(b *battle, dead int, _ uint64) {
 	})
 }
 
-func siegeSemaphore(w *world, lot *park.Lot) turn {
-	s := xsync.OpenSemaphore(w.memory(lot, 0))
+func siegeSemaphore(w *world, table *park.WaitTable) turn {
+	s := xsync.OpenSemaphore(w.memory(table, 0))
 	return func(context.Context, int) {
 		w.expect(s.Acquire(forever) == nil)
-		w.stay(lot, siegePermits)
+		w.stay(table, siegePermits)
 		w.expect(s.Release() == nil)
 	}
 }
@@ -116,13 +116,13 @@ func siegeSemaphore(w *world, lot *park.Lot) turn {
 // The permits of the dead process are lost, because the Semaphore does not know its holders. No
 // other permits are.
 func afterSemaphore(b *battle, dead int, inside uint64) {
-	b.bury(dead)
+	b.reap(dead)
 	b.goesOn(b.live, 5) // with fewer permits
 	b.paused(func() {
 		s := xsync.OpenSemaphore(b.w.memory(b.root, 0))
 		n, err := s.Available()
 		lost := siegePermits - n
-		if err != nil || lost < int(inside) || lost > siegeCrew {
+		if err != nil || lost < int(inside) || lost > siegeSize {
 			b.Errorf("%d of %d permits after a death with %d, %v", n, siegePermits, inside, err)
 		}
 		for range lost {
@@ -140,7 +140,7 @@ func condKinds(*world) map[int]xsync.Kind {
 	return map[int]xsync.Kind{0: xsync.KindMutex, siegeNotEmpty: xsync.KindCond, siegeNotFull: xsync.KindCond}
 }
 
-func newSiegeCond(w *world, root *park.Lot) {
+func newSiegeCond(w *world, root *park.WaitTable) {
 	m := xsync.NewMutex(w.memory(root, 0))
 	xsync.NewCond(w.memory(root, siegeNotEmpty), m)
 	xsync.NewCond(w.memory(root, siegeNotFull), m)
@@ -149,38 +149,38 @@ func newSiegeCond(w *world, root *park.Lot) {
 // A buffer is a ring of tickets. Each change is a single step, so there is nothing to repair.
 type buffer struct {
 	w                 *world
-	lot               *park.Lot
+	table             *park.WaitTable
 	m                 *xsync.Mutex
 	notEmpty, notFull *xsync.Cond
 }
 
-func openBuffer(w *world, lot *park.Lot) *buffer {
-	m := xsync.OpenMutex(w.memory(lot, 0))
-	return &buffer{w, lot, m, xsync.OpenCond(w.memory(lot, siegeNotEmpty), m), xsync.OpenCond(w.memory(lot, siegeNotFull), m)}
+func openBuffer(w *world, table *park.WaitTable) *buffer {
+	m := xsync.OpenMutex(w.memory(table, 0))
+	return &buffer{w, table, m, xsync.OpenCond(w.memory(table, siegeNotEmpty), m), xsync.OpenCond(w.memory(table, siegeNotFull), m)}
 }
 
 func (f *buffer) lock() {
 	_, err := lockMutex(f.m)
 	f.w.expect(err == nil)
-	f.w.enter(f.lot)
+	f.w.enter(f.table)
 	f.w.expect(f.w.inside() == 1)
 }
 
 func (f *buffer) unlock() {
-	f.w.exit(f.lot)
+	f.w.exit(f.table)
 	f.w.expect(f.m.Unlock() == nil)
 }
 
 // wait returns with the lock held, even if a holder has died.
 func (f *buffer) wait(c *xsync.Cond) {
-	f.w.exit(f.lot)
+	f.w.exit(f.table)
 	err := c.Wait(forever)
 	if errors.Is(err, errs.ErrOwnerDied) {
 		f.lock()
 		return
 	}
 	f.w.expect(err == nil)
-	f.w.enter(f.lot)
+	f.w.enter(f.table)
 	f.w.expect(f.w.inside() == 1)
 }
 
@@ -215,8 +215,8 @@ func (f *buffer) take() {
 	f.unlock()
 }
 
-func siegeCond(w *world, lot *park.Lot) turn {
-	f := openBuffer(w, lot)
+func siegeCond(w *world, table *park.WaitTable) turn {
+	f := openBuffer(w, table)
 	return func(_ context.Context, what int) {
 		if what == 0 {
 			f.put()
@@ -228,7 +228,7 @@ func siegeCond(w *world, lot *park.Lot) turn {
 
 // The dead process may not have signalled what it had done, so others must look.
 func afterCond(b *battle, dead int, _ uint64) {
-	b.bury(dead)
+	b.reap(dead)
 	f := openBuffer(b.w, b.root)
 	f.lock()
 	must(b, f.notEmpty.Broadcast())
@@ -236,8 +236,8 @@ func afterCond(b *battle, dead int, _ uint64) {
 	f.unlock()
 }
 
-func siegeEvent(w *world, lot *park.Lot) turn {
-	e := xsync.OpenEvent(w.memory(lot, 0))
+func siegeEvent(w *world, table *park.WaitTable) turn {
+	e := xsync.OpenEvent(w.memory(table, 0))
 	return func(_ context.Context, what int) {
 		if what == 0 {
 			w.expect(e.Set() == nil)
@@ -245,35 +245,35 @@ func siegeEvent(w *world, lot *park.Lot) turn {
 			w.expect(e.Clear() == nil)
 			return
 		}
-		w.enter(lot)
+		w.enter(table)
 		w.expect(e.Wait(forever) == nil)
-		w.exit(lot)
+		w.exit(table)
 	}
 }
 
 func afterEvent(b *battle, dead int, _ uint64) {
-	b.bury(dead)
+	b.reap(dead)
 	must(b, xsync.OpenEvent(b.w.memory(b.root, 0)).Wait(forever)) // a survivor sets it
 }
 
 // A party that passes was waited for by all: they are inside when the action is called.
-func siegeBarrier(w *world, lot *park.Lot) turn {
-	g := xsync.OpenBarrier(w.memory(lot, 0))
+func siegeBarrier(w *world, table *park.WaitTable) turn {
+	g := xsync.OpenBarrier(w.memory(table, 0))
 	return func(context.Context, int) {
-		w.enter(lot)
+		w.enter(table)
 		_, err := g.Wait(forever, func() error {
-			w.expect(w.inside() == 2*siegeCrew)
+			w.expect(w.inside() == 2*siegeSize)
 			return nil
 		})
 		w.expect(err == nil || errors.Is(err, errs.ErrBroken))
-		w.exit(lot)
+		w.exit(table)
 	}
 }
 
 // Until Reset all parties pass with an error. The supervisor forgets that the dead process was
 // inside only after all survivors have passed, because an action may still be about to look.
 func afterBarrier(b *battle, dead int, _ uint64) {
-	b.w.bury(dead, b.s.kinds(b.w))
+	b.w.reap(dead, b.s.kinds(b.w))
 	g := xsync.OpenBarrier(b.w.memory(b.root, 0))
 	must(b, g.Abort())
 	b.goesOn(b.live, 5)
@@ -291,28 +291,28 @@ func groupKinds(*world) map[int]xsync.Kind {
 	return map[int]xsync.Kind{2: xsync.KindWaitGroup, 3: xsync.KindWaitGroup}
 }
 
-func newSiegeGroup(w *world, root *park.Lot) {
+func newSiegeGroup(w *world, root *park.WaitTable) {
 	xsync.NewWaitGroup(w.memory(root, 2))
 	xsync.NewWaitGroup(w.memory(root, 3))
 }
 
-func siegeGroup(w *world, lot *park.Lot) turn {
-	own := xsync.OpenWaitGroup(w.memory(lot, lot.Slot()))
-	other := xsync.OpenWaitGroup(w.memory(lot, 5-lot.Slot()))
+func siegeGroup(w *world, table *park.WaitTable) turn {
+	own := xsync.OpenWaitGroup(w.memory(table, table.Slot()))
+	other := xsync.OpenWaitGroup(w.memory(table, 5-table.Slot()))
 	return func(_ context.Context, what int) {
 		if what > 0 {
 			w.expect(other.Wait(forever) == nil)
 			return
 		}
 		w.expect(own.Add(1) == nil)
-		w.stay(lot, 2)
+		w.stay(table, 2)
 		w.expect(own.Add(-1) == nil)
 	}
 }
 
 // Others subtract what the dead process would have subtracted. Here they know how much that is.
 func afterGroup(b *battle, dead int, inside uint64) {
-	b.bury(dead)
+	b.reap(dead)
 	g := xsync.OpenWaitGroup(b.w.memory(b.root, dead))
 	n, err := g.Count()
 	if err != nil || n > 1 || n < int(inside) {
@@ -331,16 +331,16 @@ func onceKinds(w *world) map[int]xsync.Kind {
 // onceRooms is how many of them have memory. The next one gets the memory of the oldest.
 const onceRooms = 1000
 
-func onceMemory(w *world, lot *park.Lot, n int) xsync.Memory {
-	m := w.memory(lot, n%onceRooms)
+func onceMemory(w *world, table *park.WaitTable, n int) xsync.Memory {
+	m := w.memory(table, n%onceRooms)
 	m.Gen = uint32(n + 1)
 	return m
 }
 
 // newOnce creates the n-th Once.
-func newOnce(w *world, lot *park.Lot, n int) {
+func newOnce(w *world, table *park.WaitTable, n int) {
 	w.onceDone(n).Store(0)
-	m := onceMemory(w, lot, n)
+	m := onceMemory(w, table, n)
 	clear(m.Bytes[:xsync.Small])
 	xsync.NewOnce(m)
 }
@@ -357,7 +357,7 @@ const onceDoneAt = 3500
 
 // Only one goroutine at a time calls the function of a Once, and none does after it has been done.
 // Here all calls fail, except the supervisor's.
-func siegeOnce(w *world, lot *park.Lot) turn {
+func siegeOnce(w *world, table *park.WaitTable) turn {
 	var lock sync.Mutex
 	opened := map[int]*xsync.Once{}
 	open := func(n int) *xsync.Once {
@@ -366,7 +366,7 @@ func siegeOnce(w *world, lot *park.Lot) turn {
 
 		if opened[n] == nil {
 			clear(opened)
-			opened[n] = xsync.OpenOnce(onceMemory(w, lot, n))
+			opened[n] = xsync.OpenOnce(onceMemory(w, table, n))
 		}
 		return opened[n]
 	}
@@ -375,7 +375,7 @@ func siegeOnce(w *world, lot *park.Lot) turn {
 		n := int(w.tally(roundAt).Load())
 		err := open(n).Do(forever, func() error {
 			w.expect(w.onceDone(n).Load() == 0)
-			w.stay(lot, 1)
+			w.stay(table, 1)
 			w.expect(w.onceDone(n).Load() == 0)
 			return errNotYet
 		})
@@ -386,7 +386,7 @@ func siegeOnce(w *world, lot *park.Lot) turn {
 // When a goroutine has died in its call, others call the function. Then it is done, and the next
 // Once follows.
 func afterOnce(b *battle, dead int, _ uint64) {
-	b.bury(dead)
+	b.reap(dead)
 	b.goesOn(b.live, 5)
 	n := int(b.w.tally(roundAt).Load())
 	o := xsync.OpenOnce(onceMemory(b.w, b.root, n))
@@ -409,10 +409,10 @@ const (
 	getsAt     = 420
 	seenFrom   = 3000 // objects whose bytes record which records were received lately
 	seenLately = spacing / 8
-	producers  = 2 * siegeCrew
+	producers  = 2 * siegeSize
 )
 
-func producerOf(slot, what int) int { return (slot-2)*siegeCrew + what }
+func producerOf(slot, what int) int { return (slot-2)*siegeSize + what }
 
 // siegeRecord returns the number and the size of the n-th record of a sender.
 func siegeRecord(b build, producer int, n uint64) (id uint64, size int) {
@@ -420,15 +420,15 @@ func siegeRecord(b build, producer int, n uint64) (id uint64, size int) {
 	return id, max(b.sizes(rand.New(rand.NewPCG(id, 0))), 8)
 }
 
-func newSiegeRing(b build) func(w *world, root *park.Lot) {
-	return func(w *world, root *park.Lot) { w.newRing(root, 0, b) }
+func newSiegeRing(b build) func(w *world, root *park.WaitTable) {
+	return func(w *world, root *park.WaitTable) { w.newRing(root, 0, b) }
 }
 
 // Each record is received once, unchanged, and in the order of its sender.
-func siegeRing(b build) func(w *world, lot *park.Lot) turn {
-	return func(w *world, lot *park.Lot) turn {
-		r := w.openRing(lot, 0, b)
-		var next [siegeCrew][producers]uint64 // that each goroutine can receive
+func siegeRing(b build) func(w *world, table *park.WaitTable) turn {
+	return func(w *world, table *park.WaitTable) turn {
+		r := w.openRing(table, 0, b)
+		var next [siegeSize][producers]uint64 // that each goroutine can receive
 		put := func(ctx context.Context, producer int) {
 			n := w.tally(putsAt + producer).Load()
 			w.tally(triesAt + producer).Store(n + 1)
@@ -443,8 +443,8 @@ func siegeRing(b build) func(w *world, lot *park.Lot) turn {
 		}
 
 		get := func(ctx context.Context, next *[producers]uint64) {
-			w.enter(lot)
-			defer w.exit(lot)
+			w.enter(table)
+			defer w.exit(table)
 			rec, err := r.Get(ctx, nil)
 			if err != nil {
 				w.expect(errors.Is(err, ctx.Err()))
@@ -463,7 +463,7 @@ func siegeRing(b build) func(w *world, lot *park.Lot) turn {
 
 		return func(ctx context.Context, what int) {
 			if what == 0 || what == 2 && rand.IntN(2) == 0 {
-				put(ctx, producerOf(lot.Slot(), what))
+				put(ctx, producerOf(table.Slot(), what))
 			} else {
 				get(ctx, &next[what])
 			}
@@ -491,7 +491,7 @@ func mark(seen *atomic.Uint64, n uint64) bool {
 // received.
 func afterRing(b build) func(s *battle, dead int, inside uint64) {
 	return func(s *battle, dead int, inside uint64) {
-		s.bury(dead)
+		s.reap(dead)
 		s.goesOn(s.live, 5)
 		s.paused(func() {
 			r := s.w.openRing(s.root, 0, b)

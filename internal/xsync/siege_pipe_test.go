@@ -22,31 +22,31 @@ import (
 // 0. Another one contains the slot of the process that has it. The processes that have the ends
 // count what they send and receive.
 const (
-	endTripAt = 430 // and the next: 0 if it is closed
-	endHeldAt = 432
-	endSentAt = 434
-	endGotAt  = 436
-	pipeRooms = 1000
-	slotShift = 32
-	noTrip    = 0
+	endEpochAt = 430 // and the next: 0 if it is closed
+	endHeldAt  = 432
+	endSentAt  = 434
+	endGotAt   = 436
+	pipeRooms  = 1000
+	slotShift  = 32
+	noEpoch    = 0
 )
 
-func (w *world) siegePipeMemory(lot *park.Lot, n int) (xsync.Memory, []byte) {
-	m := w.memory(lot, n%pipeRooms)
+func (w *world) siegePipeMemory(table *park.WaitTable, n int) (xsync.Memory, []byte) {
+	m := w.memory(table, n%pipeRooms)
 	m.Gen = uint32(n + 1)
 	return m, w.pipeMemory(n % pipeRooms)
 }
 
 // newSiegePipe creates the n-th pipe.
-func (w *world) newSiegePipe(lot *park.Lot, n int) {
-	m, data := w.siegePipeMemory(lot, n)
+func (w *world) newSiegePipe(table *park.WaitTable, n int) {
+	m, data := w.siegePipeMemory(table, n)
 	clear(m.Bytes[:xsync.PipeHead+2*pipeBytes])
 	p := xsync.NewPipe(m, data)
 	for end := range 2 {
-		trip, _ := p.Depart(end, 0, true)
+		epoch, _ := p.Depart(end, 0, true)
 		w.tally(endSentAt + end).Store(0)
 		w.tally(endGotAt + end).Store(0)
-		w.tally(endTripAt + end).Store(uint64(trip))
+		w.tally(endEpochAt + end).Store(uint64(epoch))
 	}
 }
 
@@ -55,7 +55,7 @@ func pipeKinds(w *world) map[int]xsync.Kind {
 }
 
 // siegePipe takes an end, uses it, and passes it on.
-func siegePipe(w *world, lot *park.Lot) turn {
+func siegePipe(w *world, table *park.WaitTable) turn {
 	var mu sync.Mutex
 	opened := map[int]*xsync.Pipe{}
 	open := func(n int) *xsync.Pipe {
@@ -63,7 +63,7 @@ func siegePipe(w *world, lot *park.Lot) turn {
 		defer mu.Unlock()
 		if opened[n] == nil {
 			clear(opened)
-			opened[n] = xsync.OpenPipe(w.siegePipeMemory(lot, n))
+			opened[n] = xsync.OpenPipe(w.siegePipeMemory(table, n))
 		}
 		return opened[n]
 	}
@@ -71,30 +71,30 @@ func siegePipe(w *world, lot *park.Lot) turn {
 	return func(ctx context.Context, what int) {
 		end := rand.IntN(2)
 		n := int(w.tally(roundAt).Load())
-		published := w.tally(endTripAt + end)
-		trip := published.Load()
-		if trip == noTrip || trip>>slotShift != 0 || !published.CompareAndSwap(trip, trip|uint64(lot.Slot())<<slotShift) {
+		published := w.tally(endEpochAt + end)
+		epoch := published.Load()
+		if epoch == noEpoch || epoch>>slotShift != 0 || !published.CompareAndSwap(epoch, epoch|uint64(table.Slot())<<slotShift) {
 			return
 		}
 
 		p := open(n)
-		if !p.Arrive(end, uint32(trip)) {
+		if !p.Arrive(end, uint32(epoch)) {
 			w.expect(false) // no other process can have taken or closed it
 			return
 		}
 
-		w.expect(w.tally(endHeldAt+end).Swap(uint64(lot.Slot())) == 0)
-		w.enter(lot)
+		w.expect(w.tally(endHeldAt+end).Swap(uint64(table.Slot())) == 0)
+		w.enter(table)
 		alive := w.useEnd(ctx, p, end, what)
-		w.exit(lot)
+		w.exit(table)
 		w.tally(endHeldAt + end).Store(0)
 		if alive {
-			next, ok := p.Depart(end, uint32(trip), true)
+			next, ok := p.Depart(end, uint32(epoch), true)
 			w.expect(ok)
 			published.Store(uint64(next))
 		} else {
-			p.CloseEnd(end, uint32(trip))
-			published.Store(noTrip)
+			p.CloseEnd(end, uint32(epoch))
+			published.Store(noEpoch)
 		}
 	}
 }
@@ -136,14 +136,14 @@ func afterPipe(b *battle, dead int, _ uint64) {
 	w := b.w
 	n := int(w.tally(roundAt).Load())
 	p := xsync.OpenPipe(w.siegePipeMemory(b.root, n))
-	b.bury(dead)
+	b.reap(dead)
 	var had [2]bool
 	for end := range 2 {
 		had[end] = w.tally(endHeldAt+end).CompareAndSwap(uint64(dead), 0)
-		word := w.tally(endTripAt + end)
+		word := w.tally(endEpochAt + end)
 		if v := word.Load(); v>>slotShift == uint64(dead) {
-			trip := uint32(v)
-			before, after := p.Arrive(end, trip), p.Arrive(end, trip+1)
+			epoch := uint32(v)
+			before, after := p.Arrive(end, epoch), p.Arrive(end, epoch+1)
 			b.seen[map[bool]string{true: "had it", false: "had it, or not yet"}[had[end]]]++
 			if had[end] && before {
 				b.Errorf("end %d, which the dead had, has arrived", end)
@@ -152,15 +152,15 @@ func afterPipe(b *battle, dead int, _ uint64) {
 			switch {
 			case before:
 				b.seen["not yet taken"]++
-				p.CloseEnd(end, trip)
+				p.CloseEnd(end, epoch)
 			case after:
 				b.seen["let go"]++
-				p.CloseEnd(end, trip+1)
+				p.CloseEnd(end, epoch+1)
 			default:
 				b.seen["closed"]++
 			}
 
-			word.Store(noTrip)
+			word.Store(noEpoch)
 		} else if had[end] {
 			b.Errorf("end %d was held by the dead, and is on trip %d", end, v)
 		}
@@ -170,15 +170,15 @@ func afterPipe(b *battle, dead int, _ uint64) {
 	over := false
 	b.paused(func() {
 		for end := range 2 {
-			if trip := w.tally(endTripAt + end).Load(); trip != noTrip && p.Sent(0).Ended() {
-				if !p.Arrive(end, uint32(trip)) {
-					b.Errorf("end %d does not arrive on trip %d", end, trip)
+			if epoch := w.tally(endEpochAt + end).Load(); epoch != noEpoch && p.Sent(0).Ended() {
+				if !p.Arrive(end, uint32(epoch)) {
+					b.Errorf("end %d does not arrive on trip %d", end, epoch)
 				}
-				p.CloseEnd(end, uint32(trip))
-				w.tally(endTripAt + end).Store(noTrip)
+				p.CloseEnd(end, uint32(epoch))
+				w.tally(endEpochAt + end).Store(noEpoch)
 			}
 		}
-		over = w.tally(endTripAt).Load() == noTrip && w.tally(endTripAt+1).Load() == noTrip
+		over = w.tally(endEpochAt).Load() == noEpoch && w.tally(endEpochAt+1).Load() == noEpoch
 		if over {
 			b.seen["over"]++
 			w.tally(roundAt).Store(uint64(n + 1))

@@ -17,11 +17,11 @@ import (
 
 // A siege is a use of objects by several processes, which are killed at random moments.
 type siege struct {
-	kinds func(w *world) map[int]xsync.Kind // the objects to bury
-	make  func(w *world, root *park.Lot)
-	turns func(w *world, lot *park.Lot) turn       // the turns of each goroutine of a process
-	after func(b *battle, dead int, inside uint64) // what the supervisor does after a death
-	again func(b *battle)                          // makes all go on when the dead process has a successor; may be nil
+	kinds func(w *world) map[int]xsync.Kind // the objects to reap
+	make  func(w *world, root *park.WaitTable)
+	turns func(w *world, table *park.WaitTable) turn // the turns of each goroutine of a process
+	after func(b *battle, dead int, inside uint64)   // what the supervisor does after a death
+	again func(b *battle)                            // makes all go on when the dead process has a successor; may be nil
 }
 
 // A turn of a goroutine ends soon, or when its context ends.
@@ -31,14 +31,14 @@ type turn func(ctx context.Context, what int)
 type battle struct {
 	*testing.T
 	w    *world
-	root *park.Lot
+	root *park.WaitTable
 	s    siege
 	live *helper // the process that was not killed
 	seen map[string]int
 }
 
 const (
-	siegeCrew    = 3  // goroutines of each process
+	siegeSize    = 3  // goroutines of each process
 	withinAt     = 8  // goroutines inside, a byte for each slot; one word, to be read at once
 	headAt       = 9  // of the tickets
 	tailAt       = 10 // of the tickets
@@ -52,8 +52,10 @@ const (
 )
 
 // enter and exit count a goroutine as inside, never when it is not.
-func (w *world) enter(lot *park.Lot) { w.tally(withinAt).Add(1 << (8 * lot.Slot())) }
-func (w *world) exit(lot *park.Lot)  { w.tally(withinAt).Add(-(uint64(1) << (8 * lot.Slot()))) }
+func (w *world) enter(table *park.WaitTable) { w.tally(withinAt).Add(1 << (8 * table.Slot())) }
+func (w *world) exit(table *park.WaitTable) {
+	w.tally(withinAt).Add(-(uint64(1) << (8 * table.Slot())))
+}
 
 func (w *world) insideOf(slot int) uint64 { return w.tally(withinAt).Load() >> (8 * slot) & 0xff }
 func (w *world) forget(slot int)          { w.tally(withinAt).And(^(uint64(0xff) << (8 * slot))) }
@@ -74,33 +76,33 @@ func (w *world) expect(ok bool) {
 }
 
 // stay is inside for a while, with at most most goroutines.
-func (w *world) stay(lot *park.Lot, most uint64) {
-	w.enter(lot)
+func (w *world) stay(table *park.WaitTable, most uint64) {
+	w.enter(table)
 	w.expect(w.inside() <= most)
 	for range 50 {
 		runtime.Gosched()
 	}
-	w.exit(lot)
+	w.exit(table)
 }
 
-func siegeTurn(slot, what int) int { return siegeTurnsAt + siegeCrew*slot + what }
+func siegeTurn(slot, what int) int { return siegeTurnsAt + siegeSize*slot + what }
 
 // besiege takes turns until it is killed, and pauses between them when it is told to.
-func (s siege) besiege(w *world, lot *park.Lot) int {
-	turn := s.turns(w, lot)
+func (s siege) besiege(w *world, table *park.WaitTable) int {
+	turn := s.turns(w, table)
 	var gate sync.RWMutex
 	var open context.Context // ends with the next pause
 	var shut context.CancelFunc
 	goOn := func() { open, shut = context.WithCancel(context.Background()) }
 	goOn()
 
-	for what := range siegeCrew {
+	for what := range siegeSize {
 		go func() {
 			for {
 				gate.RLock()
 				turn(open, what)
 				gate.RUnlock()
-				w.tally(siegeTurn(lot.Slot(), what)).Add(1)
+				w.tally(siegeTurn(table.Slot(), what)).Add(1)
 			}
 		}()
 	}
@@ -127,17 +129,17 @@ func one(n int, k xsync.Kind) func(*world) map[int]xsync.Kind {
 var sieges = map[string]siege{
 	"mutex":     {one(0, xsync.KindMutex), newSiegeMutex, siegeMutex, afterMutex, nil},
 	"recursive": {one(0, xsync.KindRecursive), newSiegeMutex, siegeMutex, afterMutex, nil},
-	"rwmutex":   {one(0, xsync.KindRWMutex), func(w *world, root *park.Lot) { xsync.NewRWMutex(w.memory(root, 0)) }, siegeRW, afterRW, nil},
-	"bounded":   {one(0, xsync.KindBounded), func(w *world, root *park.Lot) { xsync.NewBounded(w.memory(root, 0), siegePermits) }, siegeBounded, afterBounded, nil},
-	"semaphore": {one(0, xsync.KindSemaphore), func(w *world, root *park.Lot) { xsync.NewSemaphore(w.memory(root, 0), siegePermits) }, siegeSemaphore, afterSemaphore, nil},
+	"rwmutex":   {one(0, xsync.KindRWMutex), func(w *world, root *park.WaitTable) { xsync.NewRWMutex(w.memory(root, 0)) }, siegeRW, afterRW, nil},
+	"bounded":   {one(0, xsync.KindBounded), func(w *world, root *park.WaitTable) { xsync.NewBounded(w.memory(root, 0), siegePermits) }, siegeBounded, afterBounded, nil},
+	"semaphore": {one(0, xsync.KindSemaphore), func(w *world, root *park.WaitTable) { xsync.NewSemaphore(w.memory(root, 0), siegePermits) }, siegeSemaphore, afterSemaphore, nil},
 	"cond":      {condKinds, newSiegeCond, siegeCond, afterCond, nil},
-	"event":     {one(0, xsync.KindEvent), func(w *world, root *park.Lot) { xsync.NewEvent(w.memory(root, 0)) }, siegeEvent, afterEvent, nil},
-	"barrier":   {one(0, xsync.KindBarrier), func(w *world, root *park.Lot) { xsync.NewBarrier(w.memory(root, 0), 2*siegeCrew) }, siegeBarrier, afterBarrier, againBarrier},
+	"event":     {one(0, xsync.KindEvent), func(w *world, root *park.WaitTable) { xsync.NewEvent(w.memory(root, 0)) }, siegeEvent, afterEvent, nil},
+	"barrier":   {one(0, xsync.KindBarrier), func(w *world, root *park.WaitTable) { xsync.NewBarrier(w.memory(root, 0), 2*siegeSize) }, siegeBarrier, afterBarrier, againBarrier},
 	"waitgroup": {groupKinds, newSiegeGroup, siegeGroup, afterGroup, nil},
 	"ring":      {one(0, xsync.KindRing), newSiegeRing(tight), siegeRing(tight), afterRing(tight), nil},
 	"patient":   {one(0, xsync.KindRing), newSiegeRing(patient), siegeRing(patient), afterRing(patient), nil},
-	"pipe":      {pipeKinds, func(w *world, root *park.Lot) { w.newSiegePipe(root, 0) }, siegePipe, afterPipe, nil},
-	"once":      {onceKinds, func(w *world, root *park.Lot) { xsync.NewOnce(w.memory(root, 0)) }, siegeOnce, afterOnce, nil},
+	"pipe":      {pipeKinds, func(w *world, root *park.WaitTable) { w.newSiegePipe(root, 0) }, siegePipe, afterPipe, nil},
+	"once":      {onceKinds, func(w *world, root *park.WaitTable) { xsync.NewOnce(w.memory(root, 0)) }, siegeOnce, afterOnce, nil},
 }
 
 func init() {
@@ -159,7 +161,7 @@ func TestKillsOfEachKind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			w := newWorld(t)
-			b := &battle{T: t, s: s, w: w, root: w.lots(rootSlot)[0], seen: map[string]int{}}
+			b := &battle{T: t, s: s, w: w, root: w.waitTables(rootSlot)[0], seen: map[string]int{}}
 			s.make(w, b.root)
 			all := [2]*helper{w.start(t, "siege-"+name, 2), w.start(t, "siege-"+name, 3)}
 			hits, n := 0, 0
@@ -207,7 +209,7 @@ func (b *battle) death(h *helper) bool {
 // goesOn returns when each goroutine of a process has made some progress.
 func (b *battle) goesOn(h *helper, more uint64) {
 	b.Helper()
-	var before [siegeCrew]uint64
+	var before [siegeSize]uint64
 	for what := range before {
 		before[what] = b.w.tally(siegeTurn(h.slot, what)).Load()
 	}
@@ -218,11 +220,11 @@ func (b *battle) goesOn(h *helper, more uint64) {
 	}
 }
 
-// bury buries a process after it has forgotten that its goroutines were inside. Another goroutine
+// reap reaps a process after it has forgotten that its goroutines were inside. Another goroutine
 // may get inside before the supervisor can do anything else.
-func (b *battle) bury(dead int) {
+func (b *battle) reap(dead int) {
 	b.w.forget(dead)
-	b.w.bury(dead, b.s.kinds(b.w))
+	b.w.reap(dead, b.s.kinds(b.w))
 }
 
 // paused calls f while all other goroutines are between two turns.

@@ -91,15 +91,15 @@ type scene struct {
 
 // A stage plays scenes, one after the other, each with new objects.
 type stage struct {
-	t     *testing.T
-	scene scene
-	w     *world
-	mail  []byte // mapped once more, for comparisons
-	root  *park.Lot
-	lot   *park.Lot // of the waiters of this process
-	peer  *helper
-	spare *helper
-	n     int // the first object
+	t         *testing.T
+	scene     scene
+	w         *world
+	mailboxes []byte // mapped once more, for comparisons
+	root      *park.WaitTable
+	table     *park.WaitTable // of the waiters of this process
+	peer      *helper
+	spare     *helper
+	n         int // the first object
 
 	released bool
 	waiters  sync.WaitGroup
@@ -109,12 +109,12 @@ type stage struct {
 
 func newStage(t *testing.T, s scene) *stage {
 	w := newWorld(t)
-	lots := w.lots(rootSlot, hereSlot)
-	st := &stage{t: t, scene: s, w: w, root: lots[0], lot: lots[1], n: -2}
-	mail, err := unix.Mmap(w.mail.FD(), 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
+	tables := w.waitTables(rootSlot, hereSlot)
+	st := &stage{t: t, scene: s, w: w, root: tables[0], table: tables[1], n: -2}
+	mailboxes, err := unix.Mmap(w.mailboxes.FD(), 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
 	must(t, err)
-	t.Cleanup(func() { _ = unix.Munmap(mail) })
-	st.mail = mail
+	t.Cleanup(func() { _ = unix.Munmap(mailboxes) })
+	st.mailboxes = mailboxes
 	st.peer = w.start(t, "peer", peerSlot)
 	st.spare = w.start(t, "victim", 2)
 	return st
@@ -145,7 +145,7 @@ func (s *stage) play(die func(steps, changes int) bool) (steps, changes int, ove
 		objects[s.n+i] = k
 	}
 
-	s.w.bury(v.slot, objects)
+	s.w.reap(v.slot, objects)
 	what := fmt.Sprintf("%s after %d instructions and %d changes", s.scene.name, steps, changes)
 	if !within(t, what, func() {
 		s.unblock()
@@ -205,7 +205,7 @@ func (s *stage) startWaiters() {
 }
 
 func (s *stage) startHere(what string) {
-	s.waiters.Go(func() { s.errs <- actions[what](s.w, s.lot, s.n) })
+	s.waiters.Go(func() { s.errs <- actions[what](s.w, s.table, s.n) })
 }
 
 func (s *stage) startThere(what string) {
@@ -217,7 +217,7 @@ func (s *stage) startThere(what string) {
 func (s *stage) use(what string) {
 	s.startThere(what)
 	err := actions[what](s.w, s.root, s.n)
-	if e := actions[what](s.w, s.lot, s.n); err == nil {
+	if e := actions[what](s.w, s.table, s.n); err == nil {
 		err = e
 	}
 	if err != nil {
@@ -312,7 +312,7 @@ func (s *stage) look() (seen [][2][]byte) {
 		b := s.w.bytes(s.n + i)[:looked]
 		seen = append(seen, [2][]byte{b, bytes.Clone(b)})
 	}
-	b := s.mail[:256*(hereSlot+1)]
+	b := s.mailboxes[:256*(hereSlot+1)]
 	return append(seen, [2][]byte{b, bytes.Clone(b)})
 }
 
@@ -415,7 +415,7 @@ func (s *stage) unblockSleeper(tid int) {
 const overAt = 0
 
 // victim does one thing, waits for a line, and then does another one.
-func victim(w *world, lot *park.Lot) int {
+func victim(w *world, table *park.WaitTable) int {
 	runtime.LockOSThread()
 	var before, op string
 	var n int
@@ -424,14 +424,14 @@ func victim(w *world, lot *park.Lot) int {
 	}
 
 	if f := actions[before]; f != nil {
-		if err := f(w, lot, n); err != nil {
+		if err := f(w, table, n); err != nil {
 			return 11
 		}
 	}
 
 	runtime.MemProfileRate = 0
-	f := operations[op](w, lot, n)
-	warmUp(lot)
+	f := operations[op](w, table, n)
+	warmUp(table)
 	debug.SetGCPercent(-1) // a collection would take many steps
 	fmt.Println(unix.Gettid())
 	readLine()
@@ -444,17 +444,17 @@ func victim(w *world, lot *park.Lot) int {
 
 // warmUp makes the runtime allocate the memory that waiting needs. Otherwise that would be most of
 // the steps.
-func warmUp(lot *park.Lot) {
+func warmUp(table *park.WaitTable) {
 	var mask atomic.Uint64
-	var s park.Site
-	s.Init(lot, &mask, 999, false)
+	var s park.WaitQueue
+	s.Init(table, &mask, 999, false)
 	for range 4 {
 		s.Leave(s.Enter())
 	}
 }
 
 // peer does what it is told, each action in a goroutine of its own.
-func peer(w *world, lot *park.Lot) int {
+func peer(w *world, table *park.WaitTable) int {
 	for {
 		line := readLine()
 		if line == "" {
@@ -469,7 +469,7 @@ func peer(w *world, lot *park.Lot) int {
 
 		go func() {
 			answer := "ok"
-			if err := actions[what](w, lot, n); err != nil {
+			if err := actions[what](w, table, n); err != nil {
 				answer = strings.ReplaceAll(err.Error(), "\n", " ")
 			}
 			_, _ = os.Stdout.WriteString(answer + "\n")

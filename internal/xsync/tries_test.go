@@ -25,12 +25,12 @@ func TestStepsInVain(t *testing.T) {
 	}
 
 	mem := make([]byte, Small)
-	h := Held{state: own(mem, 0)}
+	h := Ownership{state: own(mem, 0)}
 	h.word, h.home = &word, o.home
 	h.gen.Store(o.home)
 	word.Store(o.home)
 	looks = 0
-	if _, done := h.change(func(uint64) bool { h.state.Add(1 << tripShift); looks++; return true }, func(s uint64) uint64 { return s | ended }); done || looks != tries {
+	if _, done := h.change(func(uint64) bool { h.state.Add(1 << epochShift); looks++; return true }, func(s uint64) uint64 { return s | ended }); done || looks != tries {
 		t.Error(done, looks)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // A WaitGroup is a counter, its word, with a wait for 0.
 type WaitGroup struct {
 	object
-	queue park.Site
+	queue park.WaitQueue
 }
 
 // NewWaitGroup creates a WaitGroup with the counter 0.
@@ -24,7 +24,7 @@ func NewWaitGroup(m Memory) *WaitGroup {
 func OpenWaitGroup(m Memory) *WaitGroup {
 	g := &WaitGroup{}
 	g.init(m)
-	g.site(&g.queue, m, 0, true)
+	g.waitQueue(&g.queue, m, 0, true)
 	return g
 }
 

@@ -13,7 +13,7 @@ type Watch struct {
 }
 
 // NewWatch creates a Watch for objects of the process that l belongs to.
-func NewWatch(l *park.Lot) *Watch { return &Watch{multi: park.NewMulti(l)} }
+func NewWatch(l *park.WaitTable) *Watch { return &Watch{multi: park.NewMulti(l)} }
 
 // Event makes Until call found again when e is set or closed.
 func (w *Watch) Event(e *Event) { w.multi.Enter(&e.queue) }
@@ -32,7 +32,7 @@ func (w *Watch) Call() { w.multi.Call() }
 // have changed. found must not block. If ctx ends first, Until returns ctx's error.
 func (w *Watch) Until(ctx context.Context, found func() bool) error {
 	for {
-		w.multi.Look()
+		w.multi.Prepare()
 		if found() {
 			return nil
 		}

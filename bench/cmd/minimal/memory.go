@@ -17,7 +17,7 @@ import (
 const (
 	memoryWorkers = 3       // a single worker would count the program's text as its own
 	memoryWork    = 100_000 // iterations of a task: long enough that no worker takes all tasks
-	patience      = 10 * time.Second
+	useAllTimeout = 10 * time.Second
 )
 
 // memory measures the private KiB of each worker of a pool that has run a task, args[0] times.
@@ -59,7 +59,7 @@ func memoryOnce(ctx context.Context) ([]float64, error) {
 
 // useAll makes every worker run a task, most of them only one, and returns their process IDs.
 func useAll(ctx context.Context, pool *mp.Pool) ([]int, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, useAllTimeout)
 	defer cancel()
 	in := slices.Repeat([]int{memoryWork}, memoryWorkers)
 	var pids []int

@@ -64,15 +64,15 @@ func Mallocs() uint64 {
 }
 
 const (
-	reports    = 16      // number of tasks at a time
-	reportWork = 100_000 // iterations
-	patience   = 10 * time.Second
+	reports       = 16      // number of tasks at a time
+	reportWork    = 100_000 // iterations
+	reportTimeout = 10 * time.Second
 )
 
 // Reports returns the reports of a pool's workers in the order of their answers. It returns as soon
 // as each worker has answered.
 func Reports(ctx context.Context, pool *mp.Pool) ([]Usage, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	in := make([]int, reports)
 	for i := range in {

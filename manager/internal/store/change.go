@@ -79,7 +79,7 @@ func (x *exec) begin(size int, finish func(err error)) (context.Context, *pendin
 		}
 		cancelled = true
 		cancel()
-		time.AfterFunc(patience, func() { finish(ErrCanceled) })
+		time.AfterFunc(functionGrace, func() { finish(ErrCanceled) })
 	}
 
 	var aside list.List
@@ -91,9 +91,9 @@ func (x *exec) begin(size int, finish func(err error)) (context.Context, *pendin
 	return ctx, p, nil
 }
 
-// patience is how long a function has to return after its context has ended. After that, its call
-// is answered without it.
-const patience = 250 * time.Millisecond
+// functionGrace is how long a function has to return after its context has ended. After that, its
+// call is answered without it.
+const functionGrace = 250 * time.Millisecond
 
 // change is a change that waits for its turn or runs.
 type change struct {

@@ -16,7 +16,7 @@ type Client struct {
 	most   int                 // maximum size of an answer in bytes
 	gone   bool
 
-	mostHad  int           // peak of len(has)
+	maxHad   int           // peak of len(has)
 	pending  int           // number of calls that count
 	waiting  int           // bytes that these calls count for
 	borrowed int           // bytes of values that its functions work on
@@ -183,7 +183,7 @@ func (s *Store) Leave(c *Client) {
 	}
 
 	for id := range c.has {
-		if (c.far || c.pinned[id]) && s.linger > 0 && !s.closed {
+		if (c.far || c.pinned[id]) && s.lingerTime > 0 && !s.closed {
 			s.lingerOn(s.objects[id])
 		}
 		s.unref(id)
@@ -220,7 +220,7 @@ func (s *Store) give(c *Client, id uint64) {
 		return
 	}
 	if c.has[id]++; c.has[id] == 1 {
-		c.mostHad = max(c.mostHad, len(c.has))
+		c.maxHad = max(c.maxHad, len(c.has))
 		o.refs++
 		s.bytes += hasSize
 	}
@@ -236,8 +236,8 @@ func (s *Store) takeBack(c *Client, id uint64, n int) {
 		delete(c.has, id)
 		delete(c.pinned, id)
 		s.bytes -= hasSize
-		most := c.mostHad
-		c.pinned, c.has = smaller(c.pinned, &most), smaller(c.has, &c.mostHad)
+		most := c.maxHad
+		c.pinned, c.has = smaller(c.pinned, &most), smaller(c.has, &c.maxHad)
 		s.unref(id)
 	}
 }
@@ -253,9 +253,9 @@ func (s *Store) unref(id uint64) {
 	}
 }
 
-// mostSwept bounds how many objects, or elements of them, are removed at a time, since all clients
+// maxSwept bounds how many objects, or elements of them, are removed at a time, since all clients
 // wait meanwhile. A single object may have more.
-const mostSwept = 10_000
+const maxSwept = 10_000
 
 // sweep removes objects without references, and objects that only those contained. If there are
 // very many, a goroutine removes the rest.
@@ -271,7 +271,7 @@ func (s *Store) sweep() {
 }
 
 func (s *Store) sweepSome() {
-	for n := 0; len(s.dying) > 0 && n < mostSwept; n++ {
+	for n := 0; len(s.dying) > 0 && n < maxSwept; n++ {
 		o := s.dying[len(s.dying)-1]
 		s.dying = s.dying[:len(s.dying)-1]
 		if o.refs == 0 && !o.gone {

@@ -190,7 +190,7 @@ func init() {
 	}, OpDictChange, OpDictChangeAll)
 
 	whole(OpDictClear, OpDictScan)
-	brief(OpDictSet, OpDictDelete, OpDictHas, OpDictLen)
+	shortAnswers(OpDictSet, OpDictDelete, OpDictHas, OpDictLen)
 }
 
 func (x *exec) dict() *dict { return x.o.body.(*dict) }
@@ -222,7 +222,7 @@ func dictGet(x *exec) error {
 		if !x.in.More() {
 			return x.in.Err()
 		}
-		if x.out.full || len(x.out.B)-at > mostRepeated {
+		if x.out.full || len(x.out.B)-at > maxRepeated {
 			return errTooMuch
 		}
 	}

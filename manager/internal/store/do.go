@@ -74,8 +74,8 @@ type operation struct {
 	alone bool
 	// whole means that it goes through everything in the object.
 	whole bool
-	// brief means that its answer has at most mostBrief bytes, even if it is an error.
-	brief bool
+	// shortAnswer means that its answer has at most maxShortAnswer bytes, even if it is an error.
+	shortAnswer bool
 	// compares means that it compares everything in the object with the rest of the request.
 	compares bool
 }
@@ -99,30 +99,30 @@ func whole(ops ...Op) {
 	}
 }
 
-// brief marks operations with brief answers.
-func brief(ops ...Op) {
+// shortAnswers marks operations with brief answers.
+func shortAnswers(ops ...Op) {
 	for _, op := range ops {
-		operations[op].brief = true
+		operations[op].shortAnswer = true
 	}
 }
 
-// A batch of at most fewBrief operations with brief answers has a short answer, for which there is
-// always room.
+// A batch of at most maxShortBatch operations with brief answers has a short answer, for which
+// there is always room.
 const (
-	mostBrief = 512
-	fewBrief  = 64
+	maxShortAnswer = 512
+	maxShortBatch  = 64
 )
 
-// isBriefBatch reports whether the answer to a batch is certainly short.
-func isBriefBatch(request []byte) bool {
+// hasShortAnswer reports whether the answer to a batch is certainly short.
+func hasShortAnswer(request []byte) bool {
 	in := Reader{b: request[1:]}
 	in.Uint() // the object, which a batch does not have
 	n := in.Count()
-	if n > fewBrief {
+	if n > maxShortBatch {
 		return false
 	}
 	for range n {
-		if b := in.Bytes(); len(b) == 0 || !operations[b[0]].brief {
+		if b := in.Bytes(); len(b) == 0 || !operations[b[0]].shortAnswer {
 			return false
 		}
 	}
@@ -139,28 +139,28 @@ func compares(ops ...Op) {
 // sized is a body with many elements.
 type sized interface{ size() int }
 
-// mostSteps bounds the work of a batch to about 20 ms, since all other clients wait meanwhile.
-const mostSteps = 4 << 20
+// maxSteps bounds the work of a batch to about 20 ms, since all other clients wait meanwhile.
+const maxSteps = 4 << 20
 
-// mostAlone bounds the work of a request outside a batch to about 300 ms. An object that needs more
+// maxAlone bounds the work of a request outside a batch to about 300 ms. An object that needs more
 // takes gigabytes.
-const mostAlone = 64 << 20
+const maxAlone = 64 << 20
 
-// mostElements bounds the elements and keys that a request names, or all requests of a batch
+// maxElements bounds the elements and keys that a request names, or all requests of a batch
 // together. Putting a million elements into a list takes about 200 ms. Putting a key into a dict or
 // set takes several times as long, so it counts for keyCost.
 const (
-	mostElements = 1 << 20
-	keyCost      = 4
+	maxElements = 1 << 20
+	keyCost     = 4
 )
 
 // work counts n steps, and returns an error if there are too many.
 func (x *exec) work(n int) error {
 	x.steps += n
 	switch {
-	case x.batch && x.steps > mostSteps && x.steps > n:
+	case x.batch && x.steps > maxSteps && x.steps > n:
 		return errTooMuchWork
-	case x.steps > mostAlone:
+	case x.steps > maxAlone:
 		return errTooLarge
 	}
 	return nil
@@ -170,7 +170,7 @@ func (x *exec) work(n int) error {
 func (x *exec) count(cost int) error {
 	x.named += cost
 	switch {
-	case x.named > mostElements:
+	case x.named > maxElements:
 		x.named -= cost // not performed, so that a later request of the batch may be
 		return errTooMany
 	case x.hasty && !x.batch && x.named > fewElements:
@@ -190,7 +190,7 @@ const (
 // byte strings and the given cost. Operations call it first, so that a request with too much work
 // is refused before any of it is done. It returns the count, and the total bytes of the strings.
 func (x *exec) countRest(strings, cost int) (n, size int, err error) {
-	in, most := x.in, (mostElements-x.named)/cost
+	in, most := x.in, (maxElements-x.named)/cost
 	for ; in.More() && n <= most; n++ {
 		for range strings {
 			size += len(in.Bytes())
@@ -213,13 +213,13 @@ func (x *exec) countMany(strings, cost int) error {
 
 var (
 	errTooMuchWork = fmt.Errorf("%w: the batch is too much work: ask for less at a time", ErrLimit)
-	errTooMany     = fmt.Errorf("%w: a request names at most %d elements, and %d keys to be put in: use several, with fewer each", ErrLimit, mostElements, mostElements/keyCost)
+	errTooMany     = fmt.Errorf("%w: a request names at most %d elements, and %d keys to be put in: use several, with fewer each", ErrLimit, maxElements, maxElements/keyCost)
 	errTooLarge    = fmt.Errorf("%w: the object is too large for an operation that goes through all of it", ErrLimit)
 )
 
-// mostRepeated bounds, in bytes, the answer to a request that can ask for the same value many
+// maxRepeated bounds, in bytes, the answer to a request that can ask for the same value many
 // times.
-const mostRepeated = 256 << 20
+const maxRepeated = 256 << 20
 
 var errTooMuch = fmt.Errorf("%w: the answer is longer than a message may be: ask for less at a time", ErrLimit)
 
@@ -281,7 +281,7 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 	s.mu.Lock()
 	var err error
 	short := c.account != nil && c.reserve(w, at)
-	if short && isBatch && !isBriefBatch(request) { // a part of the batch would be performed
+	if short && isBatch && !hasShortAnswer(request) { // a part of the batch would be performed
 		err = errNoRoom
 	} else {
 		err = s.do(c, call, request, w, hasty)
@@ -366,7 +366,7 @@ func (x *exec) tryDo() error {
 	switch {
 	case !x.in.More():
 		return errMalformed
-	case x.batch && x.steps > mostSteps:
+	case x.batch && x.steps > maxSteps:
 		return errTooMuchWork
 	}
 

@@ -29,8 +29,8 @@ func after(write func(w *store.Writer), args ...any) func(w *store.Writer) {
 
 // The bounds on a request, as documented.
 const (
-	mostElements = 1 << 20
-	mostKeys     = mostElements / 4
+	maxElements = 1 << 20
+	maxKeys     = maxElements / 4
 )
 
 // A request that names too many elements or keys is refused before anything is done, since all
@@ -55,7 +55,7 @@ func TestTooManyElements(t *testing.T) {
 		return after(many(n, false), uint64(k), uint64(1), "")
 	}
 
-	const elements, keys = mostElements, mostKeys
+	const elements, keys = maxElements, maxKeys
 	try("append", store.OpListAppend, list, many(elements+1, false), true)
 	try("insert", store.OpListInsert, list, after(many(elements+1, false), 0), true)
 	try("replace", store.OpListReplace, list, after(many(elements+1, false), uint64(1)), true)
@@ -87,7 +87,7 @@ func TestBatchOfManyElements(t *testing.T) {
 	list := c.make(t, store.KindList, nil)
 	var w store.Writer
 	w.Begin(1, store.OpListAppend, list)
-	many(mostElements/3, false)(&w)
+	many(maxElements/3, false)(&w)
 	w.End()
 	in, err := c.ask(store.OpBatch, 0, func(b *store.Writer) {
 		b.Uint(5)
@@ -105,7 +105,7 @@ func TestBatchOfManyElements(t *testing.T) {
 		}
 	}
 
-	if in, err := c.ask(store.OpListLen, list, nil); err != nil || in.Int() != mostElements/3*3 {
+	if in, err := c.ask(store.OpListLen, list, nil); err != nil || in.Int() != maxElements/3*3 {
 		t.Error(err)
 	}
 	check(t, s)
@@ -118,7 +118,7 @@ func TestRoomForElements(t *testing.T) {
 	list := c.make(t, store.KindList, nil)
 	var w store.Writer
 	w.Begin(1, store.OpListAppend, list)
-	many(mostElements, false)(&w)
+	many(maxElements, false)(&w)
 	w.End()
 	allocs := testing.AllocsPerRun(1, func() {
 		var out store.Writer
@@ -232,14 +232,14 @@ func TestNoRoomForAnswer(t *testing.T) {
 		t.Error("it was taken out: ", err)
 	}
 
-	var length, brief, out0 store.Writer // their answers are certainly short, so there is always room
+	var length, short, out0 store.Writer // their answers are certainly short, so there is always room
 	length.Begin(1, store.OpListLen, list)
 	length.End()
-	brief.Begin(2, store.OpBatch, 0)
-	brief.Uint(1)
-	brief.Bytes(store.Body(length.B))
-	brief.End()
-	if v := s.Do(c.c, 1, store.Body(brief.B), &out0); v != store.Done {
+	short.Begin(2, store.OpBatch, 0)
+	short.Uint(1)
+	short.Bytes(store.Body(length.B))
+	short.End()
+	if v := s.Do(c.c, 1, store.Body(short.B), &out0); v != store.Done {
 		t.Errorf("a batch with a short answer: %d", v)
 	}
 

@@ -179,7 +179,7 @@ func cancelAll(t *testing.T, c *client, calls []uint32) {
 	}
 	for _, call := range calls {
 		for c.answer(call) == nil {
-			<-c.bell
+			<-c.wake
 		}
 	}
 	for c.s.Stats().WaitingBytes > 0 && c.s.Stats().Waiting == 0 { // functions have not returned yet
@@ -221,7 +221,7 @@ func TestFunctionsCount(t *testing.T) {
 
 	for _, call := range calls {
 		for bad.answer(call) == nil { // even though the function still runs
-			<-bad.bell
+			<-bad.wake
 		}
 	}
 

@@ -33,9 +33,9 @@ func (s *Store) lingerOn(o *object) {
 	} else {
 		o.refs++
 	}
-	o.lingers = l.all.PushBack(lingerer{o, time.Now().Add(s.linger)})
+	o.lingers = l.all.PushBack(lingerer{o, time.Now().Add(s.lingerTime)})
 	if l.timer == nil {
-		l.timer = time.AfterFunc(s.linger, s.expire)
+		l.timer = time.AfterFunc(s.lingerTime, s.expire)
 	}
 }
 

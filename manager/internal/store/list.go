@@ -80,7 +80,7 @@ func init() {
 
 	whole(OpListScan, OpListSlice, OpListIndex, OpListCount, OpListRemove, OpListReverse, OpListClear, OpListReplace, OpListAll)
 	compares(OpListIndex, OpListCount, OpListRemove)
-	brief(OpListAppend, OpListSet, OpListLen)
+	shortAnswers(OpListAppend, OpListSet, OpListLen)
 }
 
 func (x *exec) list() *elements { return x.o.body.(*elements) }

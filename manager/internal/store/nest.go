@@ -84,7 +84,7 @@ type budget struct {
 const (
 	freeSteps   = 1000
 	firstSteps  = 1 << 16 // for a new client; few, since it could otherwise reconnect to get more
-	mostWalked  = 2 << 20 // maximum that can be saved up: enough for all objects of the default limit
+	maxWalked   = 2 << 20 // maximum that can be saved up: enough for all objects of the default limit
 	walkedASec  = 1 << 20
 	stepsAtOnce = 1000 // between two checks of the budget
 )
@@ -94,7 +94,7 @@ func (b *budget) spend(n int, now time.Time) bool {
 	if b.since.IsZero() {
 		b.left = firstSteps
 	} else {
-		b.left = min(b.left+int(min(now.Sub(b.since), 4*time.Second)*walkedASec/time.Second), mostWalked)
+		b.left = min(b.left+int(min(now.Sub(b.since), 4*time.Second)*walkedASec/time.Second), maxWalked)
 	}
 	b.since = now
 	if b.left < n {

@@ -229,7 +229,7 @@ func stats(x *exec) error {
 func batch(x *exec) error {
 	all := x.in
 	x.batch = true
-	most := len(x.out.B) + mostRepeated
+	most := len(x.out.B) + maxRepeated
 	if x.out.most > 0 {
 		most = min(most, x.out.most)
 	}

@@ -44,7 +44,7 @@ func init() {
 	})
 
 	whole(OpSetClear, OpSetScan, OpSetUnion, OpSetIntersect, OpSetSubtract)
-	brief(OpSetRemove, OpSetHas, OpSetLen)
+	shortAnswers(OpSetRemove, OpSetHas, OpSetLen)
 }
 
 func (x *exec) set() *set { return x.o.body.(*set) }

@@ -43,10 +43,10 @@ var errLater = errors.New("later")
 
 // Store is the content of a manager. It is safe for concurrent use.
 type Store struct {
-	id        ID
-	limits    Limits
-	functions Functions
-	linger    time.Duration
+	id         ID
+	limits     Limits
+	functions  Functions
+	lingerTime time.Duration
 
 	mu      sync.Mutex
 	objects map[uint64]*object
@@ -91,7 +91,7 @@ func NewID() (id ID) {
 // New makes a Store. Objects of which a dead client has sent proxies on linger for a time, so that
 // the receivers still find them.
 func New(id ID, limits Limits, functions Functions, linger time.Duration) *Store {
-	return &Store{id: id, limits: limits, functions: functions, linger: linger, now: time.Now,
+	return &Store{id: id, limits: limits, functions: functions, lingerTime: linger, now: time.Now,
 		number: randomNumber, objects: map[uint64]*object{}, names: map[string]*object{}, clients: map[*Client]bool{}, left: map[bool]int{}, turns: turns{}}
 }
 

@@ -56,13 +56,13 @@ type client struct {
 	answers  map[uint32][]byte
 	answered []bool // by call ID
 	twice    bool
-	bell     chan struct{}
+	wake     chan struct{}
 }
 
 func newClient(s *store.Store) *client { return newClientOf(s, false, 0) }
 
 func newClientOf(s *store.Store, far bool, most int) *client {
-	c := &client{s: s, answers: map[uint32][]byte{}, bell: make(chan struct{}, 1)}
+	c := &client{s: s, answers: map[uint32][]byte{}, wake: make(chan struct{}, 1)}
 	c.c = s.NewClient(far, most, func(_ uint32, b []byte) { c.took(b) })
 	return c
 }
@@ -74,7 +74,7 @@ func (c *client) took(b []byte) {
 		c.note(call)
 		c.answers[call] = slices.Clone(body)
 		select {
-		case c.bell <- struct{}{}:
+		case c.wake <- struct{}{}:
 		default:
 		}
 		return nil
@@ -130,7 +130,7 @@ func (c *client) answer(call uint32) []byte {
 func (c *client) ask(op store.Op, object uint64, args func(w *store.Writer)) (*store.Reader, error) {
 	call := c.begin(op, object, args)
 	for c.answer(call) == nil {
-		<-c.bell
+		<-c.wake
 	}
 	return store.Answer(c.answer(call))
 }
