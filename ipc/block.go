@@ -19,7 +19,7 @@ import (
 type block struct {
 	head, data *objects.Object
 	held       *xsync.Ownership
-	made       bool // whether this process made it, and uses it again
+	own        bool // whether this process made it, and uses it again
 	uses       int  // how often this process has used it
 	seen       int  // uses at the last sweep
 
@@ -54,17 +54,17 @@ func (b *block) carryIn(in *objects.Object) error {
 
 // claim takes a block of this process if it is free. A block is stolen if it was free and no longer
 // is, although no other process takes it then: a process has written into the head.
-func (b *block) claim() (trip uint32, ok, stolen bool) {
+func (b *block) claim() (epoch uint32, ok, stolen bool) {
 	if !b.held.IsFree() {
 		return 0, false, b.back.Load()
 	}
 	b.look.Lock()
 	defer b.look.Unlock()
-	if trip, ok = b.held.Claim(); ok {
+	if epoch, ok = b.held.Claim(); ok {
 		b.claims++
 		b.back.Store(false)
 	}
-	return trip, ok, !ok && b.back.Load()
+	return epoch, ok, !ok && b.back.Load()
 }
 
 // returned reports whether the block has been free since this process claimed it for the given
@@ -108,10 +108,10 @@ func (s *blockStore) get(size int) (*holding, error) {
 
 	for i := 0; i < len(s.free[size]); {
 		b := s.free[size][i]
-		trip, ok, stolen := b.claim()
+		epoch, ok, stolen := b.claim()
 		switch {
 		case ok:
-			return s.hold(b, trip), nil
+			return s.hold(b, epoch), nil
 		case stolen:
 			s.drop(b)
 		default:
@@ -129,10 +129,10 @@ func (s *blockStore) get(size int) (*holding, error) {
 }
 
 // hold notes a use of a block. The caller holds the lock.
-func (s *blockStore) hold(b *block, trip uint32) *holding {
+func (s *blockStore) hold(b *block, epoch uint32) *holding {
 	b.uses++
 	s.tick()
-	return &holding{block: b, trip: trip, claims: b.claims}
+	return &holding{block: b, epoch: epoch, claims: b.claims}
 }
 
 func newBlock(size int) (*block, error) {
@@ -146,7 +146,7 @@ func newBlock(size int) (*block, error) {
 		return nil, err
 	}
 
-	b := &block{head: head, data: data, held: xsync.NewOwnership(head.Memory()), made: true}
+	b := &block{head: head, data: data, held: xsync.NewOwnership(head.Memory()), own: true}
 	t := data.Name()
 	for i, n := range b.held.Notes() {
 		n.Store([]uint64{t.Segment, uint64(size), uint64(t.Gen)}[i])
@@ -159,56 +159,56 @@ func newBlock(size int) (*block, error) {
 
 // arrive takes the block that a ticket names.
 func (s *blockStore) arrive(ticket []byte) (*holding, error) {
-	head, trip, err := parseTicket(ticket)
+	head, epoch, err := parseTicket(ticket)
 	if err != nil {
 		return nil, err
 	}
-	return s.arriveAt(head, trip)
+	return s.arriveAt(head, epoch)
 }
 
-// settle lets a block, which this process has let go on a trip, go for good.
-func (s *blockStore) settle(head objects.Token, trip uint32) {
+// settle lets a block, which this process has let go on a epoch, go for good.
+func (s *blockStore) settle(head objects.Token, epoch uint32) {
 	s.mu.Lock()
 	b := s.known[keyOf(head)]
 	s.mu.Unlock()
 	if b != nil {
-		b.held.Settle(trip)
+		b.held.Settle(epoch)
 	}
 }
 
-func parseTicket(ticket []byte) (head objects.Token, trip uint32, err error) {
+func parseTicket(ticket []byte) (head objects.Token, epoch uint32, err error) {
 	head, rest, err := objects.ParseToken(ticket, xsync.KindOwnership)
 	if err == nil {
-		trip = binary.LittleEndian.Uint32(rest[2:])
+		epoch = binary.LittleEndian.Uint32(rest[2:])
 	}
-	return head, trip, err
+	return head, epoch, err
 }
 
 // know attaches a block, if there is one.
 func (s *blockStore) know(head objects.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := s.meet(head); err == nil {
+	if _, err := s.attach(head); err == nil {
 		s.tick()
 	}
 }
 
-// arriveAt takes the block with a head that is on a trip.
-func (s *blockStore) arriveAt(head objects.Token, trip uint32) (*holding, error) {
+// arriveAt takes the block with a head that is on a epoch.
+func (s *blockStore) arriveAt(head objects.Token, epoch uint32) (*holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, err := s.meet(head)
+	b, err := s.attach(head)
 	if err != nil {
 		return nil, err
 	}
-	if !b.held.Arrive(trip) {
+	if !b.held.Arrive(epoch) {
 		return nil, ErrMoved
 	}
-	return s.hold(b, trip), nil
+	return s.hold(b, epoch), nil
 }
 
-// meet returns the block with a head. The caller holds the lock.
-func (s *blockStore) meet(head objects.Token) (*block, error) {
+// attach returns the block with a head. The caller holds the lock.
+func (s *blockStore) attach(head objects.Token) (*block, error) {
 	b := s.known[keyOf(head)]
 	if b != nil {
 		if !b.data.Gone() {
@@ -241,7 +241,7 @@ func (s *blockStore) meet(head objects.Token) (*block, error) {
 // drop forgets a block. The caller holds the lock.
 func (s *blockStore) drop(b *block) {
 	delete(s.known, keyOf(b.head.Name()))
-	if b.made {
+	if b.own {
 		size := len(b.data.Data())
 		s.free[size] = slices.DeleteFunc(s.free[size], func(other *block) bool { return other == b })
 	}
@@ -269,7 +269,7 @@ func (s *blockStore) sweep() {
 	for _, b := range s.known {
 		idle := b.seen == b.uses
 		b.seen = b.uses
-		if idle && (!b.made && !b.held.Mine() && !b.away() || b.made && s.claimed(b)) {
+		if idle && (!b.own && !b.held.Mine() && !b.away() || b.own && s.claimed(b)) {
 			s.drop(b)
 		}
 	}
@@ -298,25 +298,25 @@ func (s *blockStore) giveUp(b *block, claims int) {
 	}
 }
 
-// has reports whether this process has had the block with a head since a trip.
-func (s *blockStore) has(head objects.Token, trip uint32) bool {
+// has reports whether this process has had the block with a head since a epoch.
+func (s *blockStore) has(head objects.Token, epoch uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.known[keyOf(head)]
-	return b != nil && b.held.Has(trip)
+	return b != nil && b.held.Has(epoch)
 }
 
-// loseBlock frees the block with a head if it is still on a trip, or if it arrived here on that
-// trip with a value that could not be decoded.
-func loseBlock(head objects.Token, trip uint32) error {
+// loseBlock frees the block with a head if it is still on a epoch, or if it arrived here on that
+// epoch with a value that could not be decoded.
+func loseBlock(head objects.Token, epoch uint32) error {
 	h, err := objects.Attach(head)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
 	held := xsync.OpenOwnership(h.Memory())
-	held.Lose(trip)
-	held.Free(trip)
+	held.Lose(epoch)
+	held.Free(epoch)
 	return nil
 }
 
@@ -329,9 +329,9 @@ const (
 
 // loseSoon is loseBlock for a message that is lost because the system has no memory or descriptor
 // for it now: its sender waits for the block.
-func loseSoon(head objects.Token, trip uint32, pause time.Duration) {
+func loseSoon(head objects.Token, epoch uint32, pause time.Duration) {
 	var number syscall.Errno
-	if err := loseBlock(head, trip); errors.As(err, &number) && pause <= lastPause {
-		time.AfterFunc(pause, func() { loseSoon(head, trip, 2*pause) })
+	if err := loseBlock(head, epoch); errors.As(err, &number) && pause <= lastPause {
+		time.AfterFunc(pause, func() { loseSoon(head, epoch, 2*pause) })
 	}
 }

@@ -41,7 +41,7 @@ type conn[T any] struct {
 var (
 	errInUse   = errors.New("mp: a connection cannot be sent while another goroutine uses it")
 	errHeld    = errors.New("mp: a connection cannot be sent with a message that was not received: receive it as what it was sent as")
-	errOutside = errors.New("mp: a connection can only be encoded in a message of mp")
+	errSpilled = errors.New("mp: a connection can only be encoded in a message of mp")
 	errNoConn  = errors.New("mp: no handle of a connection")
 )
 

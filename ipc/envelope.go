@@ -302,8 +302,8 @@ func notHere(tickets []byte) []byte {
 func hasTicket(ticket []byte) bool {
 	switch objects.KindOf(ticket) {
 	case xsync.KindOwnership:
-		head, trip, err := parseTicket(ticket)
-		return err == nil && blocks.has(head, trip)
+		head, epoch, err := parseTicket(ticket)
+		return err == nil && blocks.has(head, epoch)
 	case xsync.KindPipe:
 		return hasEnd(ticket)
 	default:
@@ -316,8 +316,8 @@ func hasTicket(ticket []byte) bool {
 func loseTicket(ticket []byte) {
 	switch objects.KindOf(ticket) {
 	case xsync.KindOwnership:
-		if head, trip, err := parseTicket(ticket); err == nil {
-			_ = loseBlock(head, trip)
+		if head, epoch, err := parseTicket(ticket); err == nil {
+			_ = loseBlock(head, epoch)
 		}
 	case xsync.KindPipe:
 		loseEnd(ticket)

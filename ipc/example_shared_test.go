@@ -92,7 +92,7 @@ type part struct {
 	Lo, Hi int
 }
 
-var rootsInPlace = mp.RegisterAction("rootsInPlace", func(_ context.Context, p part) error {
+var takeRoots = mp.RegisterAction("rootsInPlace", func(_ context.Context, p part) error {
 	for i, x := range p.Array.Slice()[p.Lo:p.Hi] {
 		p.Array.Slice()[p.Lo+i] = math.Sqrt(x)
 	}
@@ -117,7 +117,7 @@ func ExampleArray() {
 	for lo := 0; lo < n; lo += each {
 		parts = append(parts, part{numbers, lo, lo + each})
 	}
-	_, err = mp.Map(context.Background(), p, rootsInPlace, parts)
+	_, err = mp.Map(context.Background(), p, takeRoots, parts)
 	fmt.Println(numbers.Slice()[n-3:], err)
 	// Output: [1.048573e+06 1.048574e+06 1.048575e+06] <nil>
 }

@@ -9,7 +9,7 @@ import (
 
 // PutRaw puts bytes that no Put has encoded, as a corrupt process might.
 func (q *Queue[T]) PutRaw(b []byte) error {
-	p := q.in.parcel()
+	p := q.in.spillWriter()
 	p.ctx = context.Background()
 	return p.sent(q.in.ring.Put(context.Background(), b, p.put, p.drop))
 }

@@ -27,7 +27,7 @@ func boundConn(conn any, bytes int) {
 
 func nextOfConn(conn any) int {
 	if e := conn.(piped).piped(); e != nil {
-		return e.nextOutside()
+		return e.nextSpill()
 	}
 	return 0
 }
@@ -68,7 +68,7 @@ func takeRecord(conn any) (release func(), err error) {
 	rec, err := e.received().TryGet(nil)
 	return func() {
 		if rec.Spilled {
-			_, _ = e.outside().take(context.Background(), rec.Bytes, nil)
+			_, _ = e.spill().take(context.Background(), rec.Bytes, nil)
 			e.received().Released()
 		}
 	}, err

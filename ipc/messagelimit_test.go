@@ -34,11 +34,11 @@ func TestMaxElement(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, size := range []int{2000, 1 << 20, maxInBlock + 1} { // in the queue, in a block, in a segment
-		q.in.outside.most = 1 << 30 // as a corrupt process would
+		q.in.spill.most = 1 << 30 // as a corrupt process would
 		if err := q.Put(ctx, make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
-		q.in.outside.most = 1000
+		q.in.spill.most = 1000
 		if err := q.Put(ctx, []byte{1, 2, 3}); err != nil {
 			t.Fatal(err)
 		}
@@ -51,8 +51,8 @@ func TestMaxElement(t *testing.T) {
 	}
 	attached.forget(q.in.obj) // as in another process
 	var other Queue[[]byte]
-	if err := other.UnmarshalBinary(b); err != nil || other.in.outside.most != 1000 {
-		t.Errorf("the limit of a handle is %d: %v", other.in.outside.most, err)
+	if err := other.UnmarshalBinary(b); err != nil || other.in.spill.most != 1000 {
+		t.Errorf("the limit of a handle is %d: %v", other.in.spill.most, err)
 	}
 }
 

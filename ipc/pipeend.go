@@ -26,7 +26,7 @@ type pipeEnd struct {
 	maxNext atomic.Int64
 	// carries says that messages may carry objects or files, which must be released with them.
 	carries bool
-	trip    atomic.Uint32 // how often the end has moved
+	epoch   atomic.Uint32 // how often the end has moved
 	use     atomic.Int32  // number of users; negative if the end was sent
 	closed  atomic.Bool   // whether the user has closed it
 	left    atomic.Bool   // whether it was sent for good
@@ -73,7 +73,7 @@ func (e *pipeEnd) send(ctx context.Context, b []byte) error {
 	if err := e.fits(len(b)-1, "encoded"); err != nil {
 		return err
 	}
-	p := e.parcel()
+	p := e.spillWriter()
 	p.ctx = ctx
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
 }
@@ -87,7 +87,7 @@ func (e *pipeEnd) sendBytes(ctx context.Context, b []byte) error {
 	if err := e.fits(len(b), "encoded"); err != nil {
 		return err
 	}
-	p := e.parcel()
+	p := e.spillWriter()
 	p.ctx = ctx
 	p.bytes = true
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
@@ -97,7 +97,7 @@ func (e *pipeEnd) trySend(b []byte) error {
 	if err := e.fits(len(b)-1, "encoded"); err != nil {
 		return err
 	}
-	p := e.parcel()
+	p := e.spillWriter()
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
 
@@ -108,20 +108,20 @@ func (e *pipeEnd) trySendBytes(b []byte) error {
 	if err := e.fits(len(b), "encoded"); err != nil {
 		return err
 	}
-	p := e.parcel()
+	p := e.spillWriter()
 	p.bytes = true
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
 
-// parcel returns a parcel for a message. Without a context it does not wait for room.
-func (e *pipeEnd) parcel() parcel {
-	return parcel{outside: e.outside(), list: &e.unread, ring: e.pipe.Sent(e.end)}
+// spillWriter returns a spillWriter for a message. Without a context it does not wait for room.
+func (e *pipeEnd) spillWriter() spillWriter {
+	return spillWriter{spill: e.spill(), list: &e.unread, ring: e.pipe.Sent(e.end)}
 }
 
-// outside returns the place of messages too large for the ring. Each begins with a byte that says
+// spill returns the place of messages too large for the ring. Each begins with a byte that says
 // how it was sent, except those sent by SendBytes, so there may be one byte more than a message may
 // have.
-func (e *pipeEnd) outside() outside { return outside{e.mem, max(e.most, e.most+1)} }
+func (e *pipeEnd) spill() spill { return spill{e.mem, max(e.most, e.most+1)} }
 
 func (e *pipeEnd) longest() int { return e.most }
 
@@ -165,12 +165,12 @@ func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err err
 		return rec.Bytes, e.fits(n, "decoded")
 	}
 
-	place, begin := append([]byte(nil), rec.Bytes[len(buf):]...), len(buf)
-	if e.outside().isBytes(place) {
+	ref, begin := append([]byte(nil), rec.Bytes[len(buf):]...), len(buf)
+	if e.spill().isBytes(ref) {
 		buf = append(buf, byBytes)
 	}
 
-	b, err := e.nextFrom().take(ctx, place, buf)
+	b, err := e.nextFrom().take(ctx, ref, buf)
 	e.received().Released()
 	if err != nil {
 		return b, unreadable("message", err)
@@ -178,30 +178,30 @@ func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err err
 	return b, e.fits(len(b)-begin-1, "decoded")
 }
 
-// nextFrom is outside for messages that are received.
-func (e *pipeEnd) nextFrom() outside {
-	o := e.outside()
+// nextFrom is spill for messages that are received.
+func (e *pipeEnd) nextFrom() spill {
+	o := e.spill()
 	if n := e.maxNext.Load(); n > 0 {
 		o.most = min(o.most, int(n)+1)
 	}
 	return o
 }
 
-// nextOutside returns how many bytes the next message claims to have if it lies outside, else 0.
-func (e *pipeEnd) nextOutside() int {
+// nextSpill returns how many bytes the next message claims to have if it lies outside, else 0.
+func (e *pipeEnd) nextSpill() int {
 	if e.enter() != nil {
 		return 0
 	}
 	defer e.leave()
-	var place [xsync.SpillSize]byte
-	if !e.received().NextSpill(place[:]) {
+	var ref [xsync.SpillSize]byte
+	if !e.received().NextSpill(ref[:]) {
 		return 0
 	}
-	return int(min(lengthOf(place[:]), math.MaxInt64))
+	return int(min(lengthOf(ref[:]), math.MaxInt64))
 }
 
 func (e *pipeEnd) foresee(f func(message []byte)) {
-	e.received().Foresee(e.outside().foreseeing(f))
+	e.received().Foresee(e.spill().foreseeing(f))
 }
 
 func (e *pipeEnd) received() *xsync.Ring { return e.pipe.Received(e.end) }
@@ -242,8 +242,8 @@ func (e *pipeEnd) forget(drop func([]byte)) {
 
 // closeHere closes an end that this process has.
 func (e *pipeEnd) closeHere(drop func([]byte)) {
-	last := e.pipe.CloseEnd(e.end, e.trip.Load())
-	l := leftovers{outside: e.nextFrom(), carries: e.carries, drop: func(message []byte) { ofValue(message, drop) }}
+	last := e.pipe.CloseEnd(e.end, e.epoch.Load())
+	l := leftovers{spill: e.nextFrom(), carries: e.carries, drop: func(message []byte) { ofValue(message, drop) }}
 	l.takeFrom(e.received())
 	if last {
 		l.takeFrom(e.pipe.Sent(e.end))
@@ -255,7 +255,7 @@ func (e *pipeEnd) closeHere(drop func([]byte)) {
 // dropped when the other end is closed.
 func (e *pipeEnd) abandon() {
 	e.closed.Store(true)
-	e.release(e.pipe.CloseEnd(e.end, e.trip.Load()))
+	e.release(e.pipe.CloseEnd(e.end, e.epoch.Load()))
 }
 
 // release lets the memory go: for all processes if the last end is closed.
@@ -298,19 +298,19 @@ func (e *pipeEnd) depart(forGood bool) error {
 		}
 		return errInUse
 	}
-	trip, ok := e.pipe.Depart(e.end, e.trip.Load(), forGood)
+	epoch, ok := e.pipe.Depart(e.end, e.epoch.Load(), forGood)
 	if !ok {
 		e.use.Add(-away)
 		return ErrClosed
 	}
-	e.trip.Store(trip)
+	e.epoch.Store(epoch)
 	e.left.Store(forGood)
 	return nil
 }
 
 // comeBack takes the end back, unless another process has it by now.
 func (e *pipeEnd) comeBack() {
-	if e.use.Load() >= 0 || !e.pipe.Arrive(e.end, e.trip.Load()) {
+	if e.use.Load() >= 0 || !e.pipe.Arrive(e.end, e.epoch.Load()) {
 		return
 	}
 	e.use.Add(-away)
@@ -324,7 +324,7 @@ func (e *pipeEnd) settle() {
 	if e.use.Load() >= 0 {
 		return
 	}
-	e.pipe.Settle(e.end, e.trip.Load())
+	e.pipe.Settle(e.end, e.epoch.Load())
 	e.left.Store(true)
 	if e.closed.Load() { // while it was away
 		e.release(false)
@@ -334,7 +334,7 @@ func (e *pipeEnd) settle() {
 // lose closes the end if it is still on its way.
 func (e *pipeEnd) lose() {
 	if e.use.Load() < 0 && !e.gone.Load() {
-		e.release(e.pipe.Lose(e.end, e.trip.Load()))
+		e.release(e.pipe.Lose(e.end, e.epoch.Load()))
 	}
 }
 
@@ -344,7 +344,7 @@ const ticketSize = objects.TokenSize + 6
 
 func (e *pipeEnd) ticket() ([]byte, error) {
 	if e.use.Load() >= 0 {
-		return nil, errOutside
+		return nil, errSpilled
 	}
 	t, err := e.mem.Token()
 	if err != nil {
@@ -354,17 +354,17 @@ func (e *pipeEnd) ticket() ([]byte, error) {
 	if e.oneWay {
 		b[len(b)-1] = 1
 	}
-	return binary.LittleEndian.AppendUint32(b, e.trip.Load()), nil
+	return binary.LittleEndian.AppendUint32(b, e.epoch.Load()), nil
 }
 
 // arrive takes over the end that a ticket names. Its messages have at most the given number of
 // bytes, and may carry objects or files if carries is set.
 func arrive(ticket []byte, most int, carries bool) (*pipeEnd, error) {
-	e, err := meetEnd(ticket)
+	e, err := attachEnd(ticket)
 	if err != nil {
 		return nil, err
 	}
-	if !e.pipe.Arrive(e.end, e.trip.Load()) {
+	if !e.pipe.Arrive(e.end, e.epoch.Load()) {
 		e.release(false)
 		return nil, ErrMoved
 	}
@@ -375,31 +375,31 @@ func arrive(ticket []byte, most int, carries bool) (*pipeEnd, error) {
 // loseEnd closes the end that a ticket names, unless another process has it. This process must not
 // have had it before: see notHere.
 func loseEnd(ticket []byte) {
-	if e, err := meetEnd(ticket); err == nil {
-		e.pipe.Arrive(e.end, e.trip.Load())
+	if e, err := attachEnd(ticket); err == nil {
+		e.pipe.Arrive(e.end, e.epoch.Load())
 		e.abandon()
 	}
 }
 
 // hasEnd reports whether this process has the end that a ticket names.
 func hasEnd(ticket []byte) bool {
-	e, err := meetEndBy(objects.AttachMapped, ticket)
+	e, err := attachEndBy(objects.AttachMapped, ticket)
 	if err != nil {
 		return false
 	}
 	defer e.release(false)
-	return e.pipe.Has(e.end, e.trip.Load())
+	return e.pipe.Has(e.end, e.epoch.Load())
 }
 
-// meetEnd returns the end that a ticket names, which another process may have.
-func meetEnd(ticket []byte) (*pipeEnd, error) { return meetEndBy(objects.Attach, ticket) }
+// attachEnd returns the end that a ticket names, which another process may have.
+func attachEnd(ticket []byte) (*pipeEnd, error) { return attachEndBy(objects.Attach, ticket) }
 
-func meetEndBy(meet func(objects.Token) (*objects.Object, error), ticket []byte) (*pipeEnd, error) {
+func attachEndBy(attach func(objects.Token) (*objects.Object, error), ticket []byte) (*pipeEnd, error) {
 	t, rest, err := objects.ParseToken(ticket, xsync.KindPipe)
 	if err != nil {
 		return nil, err
 	}
-	obj, err := meet(t)
+	obj, err := attach(t)
 	if err != nil {
 		return nil, err
 	}
@@ -411,6 +411,6 @@ func meetEndBy(meet func(objects.Token) (*objects.Object, error), ticket []byte)
 	}
 
 	e := &pipeEnd{mem: obj, most: defaultMost, pipe: xsync.OpenPipe(obj.Memory(), obj.Bytes()[xsync.PipeHead:]), end: int(rest[0]), oneWay: rest[1] == 1}
-	e.trip.Store(binary.LittleEndian.Uint32(rest[2:]))
+	e.epoch.Store(binary.LittleEndian.Uint32(rest[2:]))
 	return e, nil
 }

@@ -41,7 +41,7 @@ type queue[T any] struct {
 	handle
 	ring     *xsync.Ring
 	envelope envelope[T]
-	outside  outside
+	spill    spill
 	unread   *unreleased // elements that this process has put
 	most     int
 	closed   atomic.Bool // whether this process, its owner, has closed it
@@ -104,7 +104,7 @@ func NewQueue[T any](opts ...QueueOption) (*Queue[T], error) {
 	}
 	ring := xsync.NewRing(o.Memory(), o.Bytes()[xsync.RingSize:], shape)
 	q := &queue[T]{}
-	q.use(ring, outside{o, how.maxElement}, c, how.capacity)
+	q.use(ring, spill{o, how.maxElement}, c, how.capacity)
 	return publish[Queue[T]](o, q), nil
 }
 
@@ -126,10 +126,10 @@ func queueOptionsOf(opts []QueueOption) (o queueOptions, err error) {
 }
 
 // use sets q to a ring in an object.
-func (q *queue[T]) use(ring *xsync.Ring, o outside, c *codec.Type[T], most int) {
-	q.ring, q.envelope, q.outside, q.most = ring, envelope[T]{c, o.in}, o, most
+func (q *queue[T]) use(ring *xsync.Ring, o spill, c *codec.Type[T], most int) {
+	q.ring, q.envelope, q.spill, q.most = ring, envelope[T]{c, o.in}, o, most
 	q.unread = &unreleased{cap: most}
-	ring.Foresee(q.outside.foreseeing(q.envelope.foresee))
+	ring.Foresee(q.spill.foreseeing(q.envelope.foresee))
 }
 
 func queueShape(most int) xsync.RingShape { return xsync.RingShape{Most: most, Elsewhere: true} }
@@ -139,7 +139,7 @@ func (*queue[T]) kind() xsync.Kind { return xsync.KindRing }
 func (q *queue[T]) encode(b []byte) ([]byte, error) {
 	b = binary.LittleEndian.AppendUint32(b, uint32(q.most))
 	b = binary.LittleEndian.AppendUint64(b, q.envelope.codec.Fingerprint())
-	return binary.LittleEndian.AppendUint64(b, uint64(q.outside.most)), nil
+	return binary.LittleEndian.AppendUint64(b, uint64(q.spill.most)), nil
 }
 
 var errNoQueue = errors.New("mp: no handle of a Queue")
@@ -165,7 +165,7 @@ func (q *queue[T]) open(o *objects.Object, rest []byte) error {
 	if longest < 1 {
 		return errNoQueue
 	}
-	q.use(xsync.OpenRing(o.Memory(), b[xsync.RingSize:], shape), outside{o, longest}, c, most)
+	q.use(xsync.OpenRing(o.Memory(), b[xsync.RingSize:], shape), spill{o, longest}, c, most)
 	return nil
 }
 
@@ -183,7 +183,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 		return ended(ctx, err)
 	}
 	return q.in.put(&v, func(b []byte) error {
-		p := q.in.parcel()
+		p := q.in.spillWriter()
 		p.ctx = ctx
 		return ended(ctx, p.sent(q.in.ring.Put(ctx, b, p.put, p.drop)))
 	})
@@ -195,14 +195,14 @@ func (q *Queue[T]) TryPut(v T) error {
 		return errNotMade
 	}
 	return q.in.put(&v, func(b []byte) error {
-		p := q.in.parcel()
+		p := q.in.spillWriter()
 		return p.sent(q.in.ring.TryPut(b, p.put, p.drop))
 	})
 }
 
-// parcel returns a parcel for an element. Without a context it does not wait for room.
-func (q *queue[T]) parcel() parcel {
-	return parcel{outside: q.outside, list: q.unread, ring: q.ring}
+// spillWriter returns a spillWriter for an element. Without a context it does not wait for room.
+func (q *queue[T]) spillWriter() spillWriter {
+	return spillWriter{spill: q.spill, list: q.unread, ring: q.ring}
 }
 
 func (q *queue[T]) put(v *T, send func([]byte) error) error {
@@ -217,8 +217,8 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 		return codecError("element", "encoded", err)
 	}
 
-	if len(b) > q.outside.most {
-		err = tooLong("element", "encoded", len(b), "MaxElement", q.outside.most)
+	if len(b) > q.spill.most {
+		err = tooLong("element", "encoded", len(b), "MaxElement", q.spill.most)
 	} else {
 		err = send(b)
 	}
@@ -265,16 +265,16 @@ func (q *Queue[T]) TryGet() (v T, err error) {
 func (q *queue[T]) got(ctx context.Context, p *[]byte, rec xsync.Record, err error, v *T) error {
 	b := rec.Bytes
 	if err == nil && rec.Spilled {
-		b, err = q.outside.take(ctx, append([]byte(nil), b...), (*p)[:0])
+		b, err = q.spill.take(ctx, append([]byte(nil), b...), (*p)[:0])
 		q.ring.Released()
 		if err != nil {
 			err = unreadable("element", err)
 		}
 	}
 
-	if err == nil && len(b) > q.outside.most {
+	if err == nil && len(b) > q.spill.most {
 		q.envelope.drop(b)
-		err = tooLong("element", "decoded", len(b), "MaxElement", q.outside.most)
+		err = tooLong("element", "decoded", len(b), "MaxElement", q.spill.most)
 	}
 
 	if err == nil {
@@ -377,7 +377,7 @@ func (q *queue[T]) discard() {
 		return
 	}
 	q.ring.End()
-	l := leftovers{outside: q.outside, carries: q.envelope.codec.Carries(), drop: q.envelope.drop}
+	l := leftovers{spill: q.spill, carries: q.envelope.codec.Carries(), drop: q.envelope.drop}
 	l.takeFrom(q.ring)
 	q.ring.Close(true)
 	l.dropAll(func() {

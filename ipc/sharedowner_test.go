@@ -56,25 +56,25 @@ func TestResultIsTheCallers(t *testing.T) {
 	}
 	defer pool.Close()
 	for range 3 {
-		made, err := mp.Call(t.Context(), pool, makeAll, 100_000)
+		created, err := mp.Call(t.Context(), pool, makeAll, 100_000)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := made.Lock.Lock(t.Context()); err != nil {
+		if err := created.Lock.Lock(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := syscall.Kill(made.PID, syscall.SIGKILL); err != nil {
+		if err := syscall.Kill(created.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		until(t, "another worker", func() bool {
 			w := pool.Workers()
-			return len(w) == 1 && w[0].PID != made.PID
+			return len(w) == 1 && w[0].PID != created.PID
 		})
-		arrays := []*ipc.Array[int]{made.Small, made.Large}
+		arrays := []*ipc.Array[int]{created.Small, created.Large}
 		if sum, err := mp.Call(t.Context(), pool, readBoth, arrays); sum != 15 || err != nil {
 			t.Error(sum, err)
 		}
-		for _, o := range []interface{ Close() error }{made.Small, made.Large, made.Lock} {
+		for _, o := range []interface{ Close() error }{created.Small, created.Large, created.Lock} {
 			if err := o.Close(); err != nil {
 				t.Error(err)
 			}
@@ -252,12 +252,12 @@ var nestedSharing = mp.Register("nestedSharing", func(ctx context.Context, c cou
 	if _, err := mp.Map(ctx, pool, countUnder, []counting{c, mine, mine, c}); err != nil {
 		return 0, err
 	}
-	made, err := mp.Call(ctx, pool, makeAll, 100_000)
+	created, err := mp.Call(ctx, pool, makeAll, 100_000)
 	if err != nil {
 		return 0, err
 	}
-	sum := own.Slice()[0] + made.Large.Slice()[99_999]
-	return sum, errors.Join(made.Large.Close(), made.Small.Close(), made.Lock.Close())
+	sum := own.Slice()[0] + created.Large.Slice()[99_999]
+	return sum, errors.Join(created.Large.Close(), created.Small.Close(), created.Lock.Close())
 })
 
 // Objects are shared with the processes of processes, and made there.

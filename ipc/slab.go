@@ -167,8 +167,8 @@ func (x *slab[T]) carryIn(in *objects.Object) (id uint64, err error) { return 0,
 // holding is a block that this process has, or had. There is a new one each time the block arrives.
 type holding struct {
 	block *block
-	// trip counts how often the block has moved, as of this holding.
-	trip uint32
+	// epoch counts how often the block has moved, as of this holding.
+	epoch uint32
 	// claims is the claims of the block when this process had it last.
 	claims int
 	state  atomic.Int32
@@ -198,18 +198,18 @@ func (h *holding) Depart(forGood bool) error {
 	if !h.state.CompareAndSwap(held, sentOn) {
 		return cmp.Or(h.usable(), ErrMoved) // it may just have come back
 	}
-	trip, ok := h.block.held.Depart(h.trip, forGood)
+	epoch, ok := h.block.held.Depart(h.epoch, forGood)
 	if !ok {
 		h.state.Store(freed)
 		return ErrClosed
 	}
-	h.trip = trip
+	h.epoch = epoch
 	return nil
 }
 
 // Return takes the block back from a message that was not sent.
 func (h *holding) Return() {
-	if h.state.Load() == sentOn && h.block.held.Arrive(h.trip) {
+	if h.state.Load() == sentOn && h.block.held.Arrive(h.epoch) {
 		h.state.Store(held)
 	}
 }
@@ -217,28 +217,28 @@ func (h *holding) Return() {
 // Settle lets the block stay on its way even if this process dies.
 func (h *holding) Settle() {
 	if h.state.Load() == sentOn {
-		h.block.held.Settle(h.trip)
+		h.block.held.Settle(h.epoch)
 	}
 }
 
 // Lose frees the block if no process will receive its message.
 func (h *holding) Lose() {
 	if h.state.CompareAndSwap(sentOn, lost) {
-		h.block.held.Lose(h.trip)
+		h.block.held.Lose(h.epoch)
 	}
 }
 
 // free frees the block if this process has it.
 func (h *holding) free() {
 	if h.state.CompareAndSwap(held, freed) {
-		h.block.held.Free(h.trip)
+		h.block.held.Free(h.epoch)
 	}
 }
 
 // Ticket returns what another process needs to free the block on its way.
 func (h *holding) Ticket() ([]byte, error) {
 	if h.state.Load() != sentOn {
-		return nil, errOutside
+		return nil, errSpilled
 	}
 	if _, err := h.block.data.Token(); err != nil { // so that other processes can fetch it
 		return nil, err
@@ -247,5 +247,5 @@ func (h *holding) Ticket() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return binary.LittleEndian.AppendUint32(append(t.Append(nil), 0, 0), h.trip), nil
+	return binary.LittleEndian.AppendUint32(append(t.Append(nil), 0, 0), h.epoch), nil
 }

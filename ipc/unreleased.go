@@ -16,17 +16,17 @@ import (
 // such messages.
 type unreleased struct {
 	mu   sync.Mutex // its holder never blocks
-	all  []sentOutside
+	all  []sentSpill
 	many int // length of the list at which to search it for released messages
 	cap  int // capacity of the queue; 0 for a pipe
 	over bool
 }
 
-// sentOutside is a message that was sent.
-type sentOutside struct {
+// sentSpill is a message that was sent.
+type sentSpill struct {
 	block  *block // nil if the message lies in a segment of its own
 	claims int
-	place  [8]byte // id of that segment
+	ref    [8]byte // id of that segment
 	size   int
 	at     time.Time
 }
@@ -81,23 +81,23 @@ func (u *unreleased) hasRoom() bool {
 	return u.atMost(u.most())
 }
 
-func (s *sentOutside) released() bool {
+func (s *sentSpill) released() bool {
 	if s.block != nil {
 		return s.block.returned(s.claims)
 	}
-	return objects.SpillEnded(s.place[:])
+	return objects.SpillEnded(s.ref[:])
 }
 
-func (s *sentOutside) giveUp() {
+func (s *sentSpill) giveUp() {
 	if s.block != nil {
 		blocks.giveUp(s.block, s.claims)
 	} else {
-		objects.EndSpill(s.place[:])
+		objects.EndSpill(s.ref[:])
 	}
 }
 
 // add adds a message that was sent.
-func (u *unreleased) add(s sentOutside) {
+func (u *unreleased) add(s sentSpill) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.all) >= max(u.many, fewUnreleased) {
@@ -112,7 +112,7 @@ func (u *unreleased) add(s sentOutside) {
 
 // forgetReleased removes released messages. The caller holds the lock.
 func (u *unreleased) forgetReleased() {
-	u.all = slices.DeleteFunc(u.all, func(s sentOutside) bool { return s.released() })
+	u.all = slices.DeleteFunc(u.all, func(s sentSpill) bool { return s.released() })
 }
 
 // atMost reports whether at most n messages are unreleased.

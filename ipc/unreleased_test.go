@@ -129,7 +129,7 @@ func TestElementsTakenAndNotReleased(t *testing.T) {
 }
 
 // Goroutines that send large messages on one connection wait for each other's: none is told that it is closed.
-func TestManySendOutside(t *testing.T) {
+func TestManySpills(t *testing.T) {
 	a, b := newPipe[int](t)
 	defer a.Close()
 	const senders, each = 8, 60

@@ -14,22 +14,22 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// outside stores messages for which there is no room in an object. It stores them in blocks, like
+// spill stores messages for which there is no room in an object. It stores them in blocks, like
 // slabs, so that the memory is used again, or in segments of their own if they are very large.
-type outside struct {
+type spill struct {
 	in   *objects.Object
 	most int // maximum size of a message
 }
 
-// The place of a message in a block consists of the token of the block's head, the message's
-// length, and the block's trip with flags. The place of a message in a segment of its own is what
+// The ref of a message in a block consists of the token of the block's head, the message's
+// length, and the block's epoch with flags. The ref of a message in a segment of its own is what
 // objects.Object.Spill writes, and has neither flag.
 const (
-	placeOffset = 8
-	placeGen    = 12
-	placeLength = 16 // five bytes
-	placeTrip   = 21 // 20 bits, then the flags
-	placeFlags  = 23
+	refOffset = 8
+	refGen    = 12
+	refLength = 16 // five bytes
+	refEpoch  = 21 // 20 bits, then the flags
+	refFlags  = 23
 
 	inBlock = 0x80
 	asBytes = 0x40 // the message has no first byte that says how it was sent
@@ -39,59 +39,59 @@ const (
 	maxInBlock = 16 << 20
 )
 
-// parcel is a message that is being sent. Its memory leaves this process for good when it has been
-// sent. If this process dies before, the memory is freed.
-type parcel struct {
-	outside
+// spillWriter is a message that is being sent. Its memory leaves this process for good when it has
+// been sent. If this process dies before, the memory is freed.
+type spillWriter struct {
+	spill
 	bytes bool // the message has no first byte that says how it was sent
 	list  *unreleased
 	ring  *xsync.Ring
 	ctx   context.Context // ends waiting for room; nil means no waiting
-	place []byte
-	out   sentOutside
+	ref   []byte
+	out   sentSpill
 }
 
 // put stores the message outside.
-func (p *parcel) put(b []byte) (place []byte, err error) {
+func (p *spillWriter) put(b []byte) (ref []byte, err error) {
 	if err := p.list.await(p.ctx, p.ring); err != nil {
 		return nil, err
 	}
-	if place, err = p.outside.put(b, &p.out); err != nil {
+	if ref, err = p.spill.put(b, &p.out); err != nil {
 		return nil, err
 	}
 	if p.bytes {
-		place[placeFlags] |= asBytes
+		ref[refFlags] |= asBytes
 	}
-	p.place = place
-	return place, nil
+	p.ref = ref
+	return ref, nil
 }
 
 // sent reports the result of sending the message.
-func (p *parcel) sent(err error) error {
-	if err != nil || p.place == nil {
+func (p *spillWriter) sent(err error) error {
+	if err != nil || p.ref == nil {
 		return err
 	}
 	if p.out.block != nil {
-		blocks.settle(headOf(p.place), tripOf(p.place))
+		blocks.settle(headOf(p.ref), epochOf(p.ref))
 	}
 	p.list.add(p.out)
 	return nil
 }
 
 // put stores a message and returns its place. It describes the message in out.
-func (o outside) put(b []byte, out *sentOutside) (place []byte, err error) {
+func (o spill) put(b []byte, out *sentSpill) (ref []byte, err error) {
 	out.size, out.at = len(b), time.Now()
 	if len(b) > maxInBlock {
-		place, err = o.in.Spill(b)
-		copy(out.place[:], place)
-		return place, err
+		ref, err = o.in.Spill(b)
+		copy(out.ref[:], ref)
+		return ref, err
 	}
 
 	h, err := blocks.get(len(b))
 	if err != nil {
 		return nil, err
 	}
-	place, err = o.placeOf(h, len(b))
+	ref, err = o.refOf(h, len(b))
 	if err == nil {
 		copy(h.block.data.Data(), b)
 		err = h.Depart(false)
@@ -102,15 +102,15 @@ func (o outside) put(b []byte, out *sentOutside) (place []byte, err error) {
 	}
 
 	out.block, out.claims = h.block, h.claims
-	var trip [4]byte
-	binary.LittleEndian.PutUint32(trip[:], h.trip)
-	copy(place[placeTrip:], trip[:3])
-	place[placeFlags] |= inBlock
-	return place, nil
+	var epoch [4]byte
+	binary.LittleEndian.PutUint32(epoch[:], h.epoch)
+	copy(ref[refEpoch:], epoch[:3])
+	ref[refFlags] |= inBlock
+	return ref, nil
 }
 
-// placeOf returns the place of a message in a block that has not departed yet.
-func (o outside) placeOf(h *holding, n int) ([]byte, error) {
+// refOf returns the ref of a message in a block that has not departed yet.
+func (o spill) refOf(h *holding, n int) ([]byte, error) {
 	if err := h.block.carryIn(o.in); err != nil {
 		return nil, err
 	}
@@ -122,15 +122,15 @@ func (o outside) placeOf(h *holding, n int) ([]byte, error) {
 		return nil, err
 	}
 
-	place := binary.LittleEndian.AppendUint64(make([]byte, 0, xsync.SpillSize), t.Segment)
-	place = binary.LittleEndian.AppendUint32(place, t.Offset)
-	place = binary.LittleEndian.AppendUint32(place, t.Gen)
-	place = binary.LittleEndian.AppendUint64(place, uint64(n))
-	return place[:xsync.SpillSize], nil
+	ref := binary.LittleEndian.AppendUint64(make([]byte, 0, xsync.SpillSize), t.Segment)
+	ref = binary.LittleEndian.AppendUint32(ref, t.Offset)
+	ref = binary.LittleEndian.AppendUint32(ref, t.Gen)
+	ref = binary.LittleEndian.AppendUint64(ref, uint64(n))
+	return ref[:xsync.SpillSize], nil
 }
 
 // isBytes reports whether the message was sent as bytes.
-func (o outside) isBytes(place []byte) bool { return place[placeFlags]&asBytes != 0 }
+func (o spill) isBytes(ref []byte) bool { return ref[refFlags]&asBytes != 0 }
 
 // defaultMost is the default maximum size of an element or a message.
 const defaultMost = 1 << 30
@@ -184,23 +184,23 @@ func readingUntil(ctx context.Context) func() error {
 
 // take appends the message at place to buf, and uses the place up. It returns errSenderDied if the
 // sender died between the last two steps of sending. When ctx ends, take goes on for readOn.
-func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
-	if place[placeFlags]&inBlock == 0 {
-		return o.in.Unspill(place, buf, o.most, readingUntil(ctx))
+func (o spill) take(ctx context.Context, ref, buf []byte) ([]byte, error) {
+	if ref[refFlags]&inBlock == 0 {
+		return o.in.Unspill(ref, buf, o.most, readingUntil(ctx))
 	}
 
-	length := lengthOf(place)
+	length := lengthOf(ref)
 	if length > uint64(min(o.most, maxInBlock)) {
-		_ = loseBlock(headOf(place), tripOf(place))
+		_ = loseBlock(headOf(ref), epochOf(ref))
 		return buf, fmt.Errorf("%w: %d bytes", ErrTooLong, length)
 	}
 
-	h, err := blocks.arriveAt(headOf(place), tripOf(place))
+	h, err := blocks.arriveAt(headOf(ref), epochOf(ref))
 	if errors.Is(err, ErrMoved) || errors.Is(err, segments.ErrGone) {
 		return buf, errSenderDied
 	}
 	if err != nil {
-		loseSoon(headOf(place), tripOf(place), firstPause)
+		loseSoon(headOf(ref), epochOf(ref), firstPause)
 		return buf, err
 	}
 
@@ -217,12 +217,12 @@ func (o outside) take(ctx context.Context, place, buf []byte) ([]byte, error) {
 
 // foreseeing returns a function that attaches the memory of a message before it is taken. The
 // function calls f with a message that does not lie outside.
-func (o outside) foreseeing(f func(message []byte)) func(xsync.Record) {
+func (o spill) foreseeing(f func(message []byte)) func(xsync.Record) {
 	return func(rec xsync.Record) {
 		switch {
 		case !rec.Spilled:
 			f(rec.Bytes)
-		case rec.Bytes[placeFlags]&inBlock != 0:
+		case rec.Bytes[refFlags]&inBlock != 0:
 			blocks.know(headOf(rec.Bytes))
 		}
 	}
@@ -230,36 +230,36 @@ func (o outside) foreseeing(f func(message []byte)) func(xsync.Record) {
 
 // lengthOf returns the length of the message at a place. Another process may have written any
 // number.
-func lengthOf(place []byte) uint64 {
-	if place[placeFlags]&inBlock == 0 {
-		return binary.LittleEndian.Uint64(place[placeOffset:])
+func lengthOf(ref []byte) uint64 {
+	if ref[refFlags]&inBlock == 0 {
+		return binary.LittleEndian.Uint64(ref[refOffset:])
 	}
 	var n [8]byte
-	copy(n[:5], place[placeLength:])
+	copy(n[:5], ref[refLength:])
 	return binary.LittleEndian.Uint64(n[:])
 }
 
 // drop uses up a message that no process will take.
-func (o outside) drop(place []byte) {
-	if place[placeFlags]&inBlock == 0 {
-		o.in.DropSpilled(place)
+func (o spill) drop(ref []byte) {
+	if ref[refFlags]&inBlock == 0 {
+		o.in.DropSpilled(ref)
 		return
 	}
-	_ = loseBlock(headOf(place), tripOf(place))
+	_ = loseBlock(headOf(ref), epochOf(ref))
 }
 
-func headOf(place []byte) objects.Token {
+func headOf(ref []byte) objects.Token {
 	return objects.Token{
-		Segment: binary.LittleEndian.Uint64(place),
-		Offset:  binary.LittleEndian.Uint32(place[placeOffset:]),
-		Gen:     binary.LittleEndian.Uint32(place[placeGen:]),
+		Segment: binary.LittleEndian.Uint64(ref),
+		Offset:  binary.LittleEndian.Uint32(ref[refOffset:]),
+		Gen:     binary.LittleEndian.Uint32(ref[refGen:]),
 		Size:    xsync.Small,
 		Kind:    xsync.KindOwnership,
 	}
 }
 
-func tripOf(place []byte) uint32 {
-	return uint32(place[placeTrip]) | uint32(place[placeTrip+1])<<8 | uint32(place[placeTrip+2]&0xf)<<16
+func epochOf(ref []byte) uint32 {
+	return uint32(ref[refEpoch]) | uint32(ref[refEpoch+1])<<8 | uint32(ref[refEpoch+2]&0xf)<<16
 }
 
 // leftovers are messages in closed rings, which no process will receive. Any process that has the
@@ -267,7 +267,7 @@ func tripOf(place []byte) uint32 {
 // dropping all of them costs little more than one message, and does not delay the caller that
 // closes the rings.
 type leftovers struct {
-	outside
+	spill
 	carries bool // messages may carry objects or files
 	drop    func(message []byte)
 	records []xsync.Record
@@ -336,7 +336,7 @@ func (l *leftovers) dropEach() {
 
 		n := lengthOf(rec.Bytes)
 		if !l.carries || l.isBytes(rec.Bytes) || n > min(left, uint64(l.most)) {
-			l.outside.drop(rec.Bytes)
+			l.spill.drop(rec.Bytes)
 			continue
 		}
 		left -= n
