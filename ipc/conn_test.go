@@ -71,8 +71,8 @@ var echoBytes = mp.Register("echoBytes", func(ctx context.Context, c *ipc.Conn[i
 	}
 })
 
-// N1 N7 N9 N13: values echo, message by message; the end that was given to a child is the
-// child's, so it sees the end of ours and we see the end of it.
+// N1 N7 N9 N13: values are echoed message by message. An end that was sent to a child is the
+// child's alone, so each side sees when the other closes its end.
 func TestPipeEcho(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -104,7 +104,7 @@ func TestPipeEcho(t *testing.T) {
 	}
 }
 
-// N1 N2 N6 N10 N11: bytes, into a caller's buffer, of any length.
+// N1 N2 N6 N10 N11: messages of bytes of any length are received, also into a caller's buffer.
 func TestPipeBytes(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -131,7 +131,7 @@ func TestPipeBytes(t *testing.T) {
 		}
 	}
 	var codecError *mp.CodecError
-	if _, err := ours.Recv(ctx); !errors.As(err, &codecError) { // it is no value, and stays
+	if _, err := ours.Recv(ctx); !errors.As(err, &codecError) { // bytes are no value; the message stays
 		t.Error(err)
 	}
 	if n, err := ours.RecvInto(ctx, buf); n != 8 || err != nil || string(buf[:n]) != "12345678" {
@@ -143,7 +143,7 @@ func TestPipeBytes(t *testing.T) {
 	}
 }
 
-// N4 N5: Poll waits for what can be received and takes nothing.
+// N4 N5: Poll waits for a message and takes nothing.
 func TestPipePoll(t *testing.T) {
 	ctx := t.Context()
 	a, b := newPipe[int](t)
@@ -168,12 +168,12 @@ func TestPipePoll(t *testing.T) {
 		t.Error(err)
 	}
 	_ = b.Close()
-	if ready, err := a.Poll(ctx, 0); !ready || err != nil { // the end can be received
+	if ready, err := a.Poll(ctx, 0); !ready || err != nil { // Recv would return io.EOF at once
 		t.Error(ready, err)
 	}
 }
 
-// TryRecv receives what is there, and does not wait.
+// TryRecv receives a message that has arrived, and does not wait.
 func TestPipeTryRecv(t *testing.T) {
 	a, b := newPipe[string](t)
 	if _, err := a.TryRecv(); !errors.Is(err, ipc.ErrEmpty) {
@@ -238,7 +238,7 @@ func TestPipeTrySend(t *testing.T) {
 	}
 }
 
-// N20: signals do not interrupt who waits.
+// N20: signals do not interrupt a Recv that waits.
 func TestPipeSignals(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGUSR1)
@@ -263,7 +263,7 @@ func TestPipeSignals(t *testing.T) {
 	}
 }
 
-// N8: the ends of a one-way pipe do one thing each.
+// N8: one end of a one-way pipe only receives, and the other only sends.
 func TestOneWayPipe(t *testing.T) {
 	ctx := t.Context()
 	r, w := newPipe[string](t, ipc.OneWay())
@@ -294,7 +294,8 @@ var holdConn = mp.Register("holdConn", func(ctx context.Context, c *ipc.Conn[int
 	return 0, ctx.Err()
 })
 
-// The end of a process closes its end, and the task is not retried.
+// The death of a process closes its end of a pipe. Its task is not retried, since the end cannot be
+// sent again.
 func TestPipeEndDies(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -330,7 +331,7 @@ func TestPipeEndDies(t *testing.T) {
 	}
 }
 
-// ending is how a future ends.
+// ending returns the error of a future of any type.
 type ending[T any] struct{ f *mp.Future[T] }
 
 func (e ending[T]) Err(ctx context.Context) error {
@@ -342,8 +343,8 @@ var takeConn = mp.Register("takeConn", func(ctx context.Context, c *ipc.Conn[int
 	return c, c.Send(ctx, 7)
 })
 
-// N19: an end goes to a child and comes back as its result, and goes on through a queue and
-// another pipe, which has it when its sender is gone.
+// N19: an end is sent to a child, comes back as a result, and is passed on through a queue and
+// another pipe. The receiver has it even if the sender has ended.
 func TestPipeEndTravels(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -383,7 +384,7 @@ func TestPipeEndTravels(t *testing.T) {
 			t.Fatal(a, b, err, err2)
 		}
 	}
-	// What nobody receives is closed, wherever it was.
+	// An end in a message that is not received is closed, in a queue as in a pipe.
 	if err := q.Put(ctx, theirs); err != nil {
 		t.Fatal(err)
 	}
@@ -404,8 +405,7 @@ func TestPipeEndTravels(t *testing.T) {
 	_, _, _ = a.Close(), over.Close(), ours.Close()
 }
 
-// An end stays the sender's if nothing came of sending it, and one that never arrives is
-// closed.
+// An end stays with its sender if it could not be sent. An end that does not arrive is closed.
 func TestPipeEndStays(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -440,7 +440,7 @@ func TestPipeEndStays(t *testing.T) {
 		t.Error(err)
 	}
 	works("when there was no room")
-	if err := pool.Ready(ctx); err != nil { // the next one takes stock
+	if err := pool.Ready(ctx); err != nil { // the next newPool calls NoLeaks, which must find this pool started
 		t.Fatal(err)
 	}
 	closed := newPool(t, mp.PoolConfig{Workers: 1})
@@ -450,7 +450,7 @@ func TestPipeEndStays(t *testing.T) {
 	}
 	works("after a closed pool")
 	go func() {
-		for { // it may be on its way just then, and come back
+		for { // the end may be in a failing TryPut, which gives it back
 			if _, err := b.Recv(ctx); !errors.Is(err, ipc.ErrMoved) {
 				return
 			}
@@ -461,12 +461,12 @@ func TestPipeEndStays(t *testing.T) {
 		return errors.As(inMessage.TryPut(b), &inUse)
 	})
 	_ = a.Close()
-	// A task that never begins takes its end with it.
+	// An end is closed if the task that it was sent to does not start.
 	c, d := newPipe[any](t)
 	busy := mp.Submit(ctx, pool, anything, any("block"))
 	over, stop := context.WithCancel(ctx)
 	never := mp.Submit(over, pool, anything, any(d))
-	if err := d.Close(); err != nil { // as one does with defer
+	if err := d.Close(); err != nil { // as a deferred Close would
 		t.Error(err)
 	}
 	stop()
@@ -493,7 +493,7 @@ type doomed struct {
 
 var dieWhilePutting = mp.Register("dieWhilePutting", func(ctx context.Context, d doomed) (int, error) {
 	go func() {
-		for d.Value.Slab.Slice() != nil { // which departs last
+		for d.Value.Slab.Slice() != nil { // sent after Conn
 			runtime.Gosched()
 		}
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -501,7 +501,8 @@ var dieWhilePutting = mp.Register("dieWhilePutting", func(ctx context.Context, d
 	return 0, d.Queue.Put(ctx, d.Value)
 })
 
-// Who dies while Put waits for room has not put: what he wanted to send ends with him.
+// A process that dies while Put waits for room has put nothing. The objects that it wanted to send
+// are gone.
 func TestDiesWhilePutting(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -536,7 +537,7 @@ var anything = mp.Register("anything", func(ctx context.Context, v any) (bool, e
 	return true, nil
 })
 
-// An end that is forgotten is closed by the collector.
+// The garbage collector closes an end that is no longer reachable.
 func TestPipeEndForgotten(t *testing.T) {
 	mptest.NoLeaks(t)
 	a, _, err := ipc.NewPipe[int]()
@@ -554,7 +555,7 @@ func TestPipeEndForgotten(t *testing.T) {
 	_ = a.Close()
 }
 
-// Closing ends the waits of this end, and of the other.
+// Close wakes goroutines that wait at this end and at the other one.
 func TestPipeCloseWakes(t *testing.T) {
 	for range 200 {
 		a, b := newPipe[int](t, ipc.Buffer(4096))
@@ -575,8 +576,8 @@ func TestPipeCloseWakes(t *testing.T) {
 	}
 }
 
-// A message that somebody could not use is received by who waited for one already, and found by
-// who waits without taking any.
+// A message that one receiver could not use wakes receivers that already wait, and calls of Poll
+// and Select.
 func TestPipeHeldWakes(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -603,7 +604,7 @@ func TestPipeHeldWakes(t *testing.T) {
 			if err := <-found; err != nil {
 				t.Fatal(name, err)
 			}
-			if err := b.SendBytes(ctx, []byte("second")); err != nil { // if the first was received
+			if err := b.SendBytes(ctx, []byte("second")); err != nil { // in case the first was received
 				t.Fatal(err)
 			}
 			if err := <-short; !errors.Is(err, io.ErrShortBuffer) {
@@ -621,7 +622,8 @@ func TestPipeHeldWakes(t *testing.T) {
 	_, _ = a.Close(), b.Close()
 }
 
-// Who can use only some of the messages gets all of these, in order, whoever else receives.
+// A receiver that can use only some of the messages gets all of these in order, even if other
+// goroutines receive too.
 func TestPipeSorted(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -641,7 +643,7 @@ func TestPipeSorted(t *testing.T) {
 				got, err := next()
 				var unfit *mp.CodecError
 				switch {
-				case errors.As(err, &unfit): // the other one's
+				case errors.As(err, &unfit): // a message for the other receiver
 				case got != want || err != nil:
 					t.Error(got, want, err)
 					return
@@ -660,7 +662,8 @@ func TestPipeSorted(t *testing.T) {
 	_, _ = a.Close(), b.Close()
 }
 
-// Who waits for another one to receive first waits as for a message, and who tries does not.
+// A Recv that waits for its turn behind another Recv ends with its context, and TryRecv does not
+// wait for a turn.
 func TestPipeTurns(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -690,7 +693,7 @@ func TestPipeTurns(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if ready, err := a.Poll(ctx, 0); ready || err != nil { // nothing was left behind
+		if ready, err := a.Poll(ctx, 0); ready || err != nil { // no message is left
 			t.Fatal(ready, err)
 		}
 		over, stop := context.WithCancel(ctx)
@@ -719,7 +722,8 @@ var sumBytes = mp.Register("sumBytes", func(ctx context.Context, e struct {
 	return append(sums, crc32.ChecksumIEEE(b)), err
 })
 
-// A message may be larger than any buffer: with -huge 3221225472 than four bytes can say.
+// A message may be larger than any buffer. With -huge 3221225472 its length does not fit into 31
+// bits.
 func TestHugeMessage(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -780,7 +784,7 @@ func TestTryRecvBytes(t *testing.T) {
 	}
 }
 
-// Messages that are received into memory of the caller's do not become garbage on their way.
+// RecvInto and TryRecvInto do not allocate.
 func TestPipeAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector lets pools forget")

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// answerUpper answers each message until the other end is closed.
+// answerUpper answers each message in upper case until the other end is closed.
 func answerUpper(ctx context.Context, c *ipc.Conn[string]) error {
 	for {
 		s, err := c.Recv(ctx)
@@ -34,8 +34,8 @@ func answerUpper(ctx context.Context, c *ipc.Conn[string]) error {
 
 var answerOne = mp.RegisterAction("answerOne", answerUpper)
 
-// A pipe goes both ways. The end that the child is given is the child's: here nothing has
-// to be closed for each side to see the end of the other.
+// A pipe carries messages both ways. Sending an end to a child moves it there. Each side then sees
+// when the other closes its end, and this process has no copy to close.
 func ExampleNewPipe() {
 	ctx := context.Background()
 	ours, theirs, err := ipc.NewPipe[string]()
@@ -43,7 +43,7 @@ func ExampleNewPipe() {
 		log.Fatal(err)
 	}
 	defer ours.Close()
-	defer theirs.Close() // if the child does not get it; otherwise it does nothing
+	defer theirs.Close() // in case it is not sent; otherwise this does nothing
 	child, err := mp.NewProcess(answerOne, theirs, mp.ProcessConfig{})
 	if err != nil {
 		log.Fatal(err)
@@ -73,10 +73,10 @@ var sendRoots = mp.RegisterAction("sendRoots", func(ctx context.Context, w *ipc.
 			return err
 		}
 	}
-	return w.Close() // a pool's worker lives on
+	return w.Close() // the worker outlives the task, so its end does not close by itself
 })
 
-// Of a pipe that goes one way the first end receives and the second sends.
+// The first end of a one-way pipe receives, and the second sends.
 func ExampleNewPipe_oneWay() {
 	p := pool()
 	defer p.Close()
@@ -119,8 +119,8 @@ var answerCalls = mp.Register("answerCalls", func(ctx context.Context, calls *ip
 	return n, nil
 })
 
-// An end of a connection can be sent on: here to whichever worker comes first, through a
-// queue. Then it is that worker's alone.
+// An end of a pipe can be sent on, here through a queue to whichever worker gets it first. Only
+// that worker can use it then.
 func ExampleConn() {
 	p := pool()
 	defer p.Close()
@@ -160,20 +160,20 @@ func ExampleConn() {
 var sendBlocks = mp.RegisterAction("sendBlocks", func(ctx context.Context, c *ipc.Conn[struct{}]) error {
 	block := make([]byte, 0, 1<<16)
 	for n := 1000; n <= cap(block); n *= 4 {
-		if err := c.SendBytes(ctx, block[:n]); err != nil { // it is ours again at once
+		if err := c.SendBytes(ctx, block[:n]); err != nil { // the block can be reused at once
 			return err
 		}
 	}
 	return c.Close()
 })
 
-// Bytes are received into memory that is used again and again. What is too long for it is
-// not lost: it can be received into more.
+// RecvInto receives into a buffer that the caller reuses. A message that is longer than the buffer
+// is not lost: the next call can receive it into a larger one.
 func ExampleConn_RecvInto() {
 	p := pool()
 	defer p.Close()
 	ctx := context.Background()
-	ours, theirs, err := ipc.NewPipe[struct{}]() // no values, only bytes
+	ours, theirs, err := ipc.NewPipe[struct{}]() // carries only bytes
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func ExampleConn_RecvInto() {
 	// <nil>
 }
 
-// Poll tells whether Recv would wait, and takes nothing.
+// Poll reports whether Recv would return at once. It takes nothing.
 func ExampleConn_Poll() {
 	ctx := context.Background()
 	a, b, err := ipc.NewPipe[string]()
@@ -224,7 +224,7 @@ func ExampleConn_Poll() {
 	fmt.Println(a.Poll(ctx, 0))
 	fmt.Println(a.Recv(ctx))
 	_ = b.Close()
-	fmt.Println(a.Poll(ctx, time.Hour)) // the end is there to be received, too
+	fmt.Println(a.Poll(ctx, time.Hour)) // Recv would return io.EOF at once
 	_, err = a.Recv(ctx)
 	fmt.Println(err)
 	// Output:
@@ -243,8 +243,8 @@ var reverse = mp.Register("reverse", func(_ context.Context, s *ipc.Slab[float64
 	return s, nil
 })
 
-// A Slab is handed to a task, and back as its result, which costs the same for eight bytes
-// as for these eight megabytes.
+// A Slab is moved to a task and back as its result. That costs the same for eight bytes as for
+// these eight megabytes.
 func ExampleSlab() {
 	p := pool()
 	defer p.Close()
@@ -252,7 +252,7 @@ func ExampleSlab() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer numbers.Close() // if it is not sent; otherwise it does nothing
+	defer numbers.Close() // in case it is not sent; otherwise this does nothing
 	for i := range numbers.Slice() {
 		numbers.Slice()[i] = float64(i)
 	}
@@ -269,8 +269,8 @@ func ExampleSlab() {
 	// [1.048575e+06 1.048574e+06 1.048573e+06]
 }
 
-// Who serves several connections in one goroutine waits for all of them, and takes from those that are
-// ready what is there.
+// A goroutine that serves several connections waits with Select until one is ready, and takes the
+// message with TryRecv.
 func ExampleConn_TryRecv() {
 	ctx := context.Background()
 	ours, theirs, err := ipc.NewPipe[string]()
@@ -299,7 +299,7 @@ func ExampleConn_TryRecv() {
 	// <nil>
 }
 
-// What is read into a Slab may be less than there is room for.
+// Truncate shortens a Slab to the elements that were filled.
 func ExampleSlab_Truncate() {
 	s, err := ipc.NewSlab[byte](1 << 20)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// A worker that runs untrusted input receives this Mutex only. It cannot write over other objects.
+// A worker that runs untrusted input receives only this Mutex. It cannot overwrite other objects.
 func ExampleIsolated() {
 	m, err := ipc.NewMutex(ipc.Isolated())
 	if err != nil {
@@ -89,7 +89,7 @@ func ExampleMaxMessage() {
 	// Output: true
 }
 
-// Two Values that change together have one Mutex.
+// Two Values that change together share a Mutex.
 func ExampleGuardedBy() {
 	m, err := ipc.NewMutex()
 	if err != nil {
@@ -110,7 +110,7 @@ func ExampleGuardedBy() {
 	// Output: <nil> true
 }
 
-// One process stores the Value before others can load it, so no lock is needed.
+// The Value is stored before other processes can load it, so it needs no lock.
 func ExampleUnlocked() {
 	ctx := context.Background()
 	settings, err := ipc.NewValue([2]int{640, 480}, ipc.Unlocked())

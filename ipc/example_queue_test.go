@@ -21,11 +21,11 @@ var countLetters = mp.Register("countLetters", func(ctx context.Context, words *
 		}
 		n += len(word)
 	}
-	return n, nil // the queue is closed, and everything has been got
+	return n, nil // the queue is closed and empty
 })
 
-// Each element goes to one of those who get. Close says that there will be no more: All
-// ends in every process, so that no value is needed that means the end.
+// Each element goes to one of the consumers. After Close there are no more elements, and All ends
+// in every process. No sentinel value is needed.
 func ExampleQueue() {
 	p := pool() // two workers
 	defer p.Close()
@@ -34,7 +34,7 @@ func ExampleQueue() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer words.Discard() // in case that anything is left in it
+	defer words.Discard() // in case an element is left
 
 	letters := mp.MapAsync(ctx, p, countLetters, slices.Repeat([]*ipc.Queue[string]{words}, 2))
 	for _, word := range []string{"hands", "elements", "to", "processes"} {
@@ -49,7 +49,7 @@ func ExampleQueue() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(n[0] + n[1]) // who got how many is up to them
+	fmt.Println(n[0] + n[1]) // how the workers share the words varies
 	// Output: 24
 }
 
@@ -67,7 +67,7 @@ var putTwo = mp.RegisterAction("putTwo", func(ctx context.Context, p putting) er
 	return nil
 })
 
-// Workers put results while they run. What is in a queue that is closed can be got.
+// Workers put results while they run. After Close the remaining elements can still be received.
 func ExampleQueue_Get() {
 	p := pool()
 	defer p.Close()
@@ -93,12 +93,12 @@ func ExampleQueue_Get() {
 		}
 		all = append(all, r)
 	}
-	slices.Sort(all) // in order are those of one task alone
+	slices.Sort(all) // only the results of the same task are in order
 	fmt.Println(all)
 	// Output: [a1 a2 b1 b2]
 }
 
-// The Try methods do not wait.
+// TryPut and TryGet do not wait.
 func ExampleQueue_TryPut() {
 	q, err := ipc.NewQueue[int](ipc.Capacity(2))
 	if err != nil {
@@ -138,15 +138,14 @@ var pack = mp.RegisterAction("pack", func(ctx context.Context, w warehouse) erro
 		if _, err := w.Packed.Add(o.Count); err != nil {
 			return err
 		}
-		if err := w.Orders.TaskDone(); err != nil { // not got: dealt with
+		if err := w.Orders.TaskDone(); err != nil { // done with it, not merely received
 			return err
 		}
 	}
 	return nil
 })
 
-// Join waits until all that was put has been dealt with, while those who do that wait for
-// more.
+// Join waits until every element has been processed. The consumers need not end for that.
 func ExampleQueue_Join() {
 	p := pool()
 	defer p.Close()
@@ -175,7 +174,7 @@ func ExampleQueue_Join() {
 		n, err := packed.Load()
 		fmt.Println("day", day+1, n, err)
 	}
-	_ = orders.Close() // now the packers go home
+	_ = orders.Close() // ends the packers' loops
 	_, err = packers.Result(ctx)
 	fmt.Println(err)
 	// Output:
@@ -187,7 +186,7 @@ func ExampleQueue_Join() {
 var putSquares = mp.RegisterAction("putSquares", func(ctx context.Context, squares *ipc.Queue[int]) error {
 	for i := 1; ; i++ {
 		err := squares.Put(ctx, i*i)
-		if errors.Is(err, mp.ErrClosed) { // nobody needs more
+		if errors.Is(err, mp.ErrClosed) { // the consumer has enough
 			return nil
 		}
 		if err != nil {
@@ -196,7 +195,7 @@ var putSquares = mp.RegisterAction("putSquares", func(ctx context.Context, squar
 	}
 })
 
-// Who has got enough discards the queue, with what is in it, and who puts is told.
+// A consumer that has enough discards the queue with the elements in it. Producers get ErrClosed.
 func ExampleQueue_Discard() {
 	p := pool()
 	defer p.Close()
@@ -205,7 +204,7 @@ func ExampleQueue_Discard() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer squares.Discard() // does nothing the second time
+	defer squares.Discard() // the second call does nothing
 
 	put := mp.Submit(ctx, p, putSquares, squares)
 	for square, err := range squares.All(ctx) {
@@ -232,18 +231,18 @@ var fillFrames = mp.RegisterAction("fillFrames", func(ctx context.Context, frame
 		if err != nil {
 			return err
 		}
-		for j := range frame.Slice() { // its content is undefined until then
+		for j := range frame.Slice() { // a new Slab's contents are undefined
 			frame.Slice()[j] = byte(i)
 		}
-		if err := frames.Put(ctx, frame); err != nil { // it is still ours
+		if err := frames.Put(ctx, frame); err != nil { // the Slab is still this process's
 			return errors.Join(err, frame.Close())
 		}
 	}
 	return frames.Close()
 })
 
-// Slabs go through a queue without being copied. As each is closed at the other end, its
-// memory becomes the next one: a few of them serve for any number of frames.
+// Slabs pass through a queue without being copied. When the receiver closes one, its memory is
+// reused for the next, so a few blocks serve any number of frames.
 func ExampleSlab_queue() {
 	p := pool()
 	defer p.Close()
@@ -263,7 +262,7 @@ func ExampleSlab_queue() {
 		for _, b := range frame.Slice() {
 			sum += int(b)
 		}
-		_ = frame.Close() // who has it last closes it
+		_ = frame.Close() // the last holder must close the Slab
 	}
 	fmt.Println(sum >> 20)
 	_, err = filled.Result(ctx)
@@ -283,8 +282,8 @@ var sayAndExit = mp.RegisterAction("sayAndExit", func(ctx context.Context, lines
 	return nil
 })
 
-// A queue does not end with who puts: other processes may. Select waits for an element
-// or the end of the child.
+// A queue does not close when a producer ends, since other processes may put elements. Select waits
+// for an element or the end of the child.
 func ExampleSelect() {
 	ctx := context.Background()
 	lines, err := ipc.NewQueue[string]()
@@ -313,7 +312,7 @@ func ExampleSelect() {
 		if !errors.Is(err, ipc.ErrEmpty) {
 			log.Fatal(err)
 		}
-		if slices.Contains(ready, 1) { // it had ended before we looked: nothing can come
+		if slices.Contains(ready, 1) { // the child ended before TryGet: there is nothing more to come
 			break
 		}
 	}

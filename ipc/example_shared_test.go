@@ -18,7 +18,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// extent is a plain struct of numbers; it lies in shared memory as it is.
+// extent is a struct of numbers, which shared memory holds as it is.
 type extent struct {
 	Min, Max float64
 	N        int
@@ -36,7 +36,7 @@ var measure = mp.RegisterAction("measure", func(ctx context.Context, s sample) e
 	})
 })
 
-// An Update of a Value is all or nothing, and nobody gets in between.
+// An Update of a Value is all or nothing. No other process sees or changes the Value meanwhile.
 func ExampleValue() {
 	p := pool()
 	defer p.Close()
@@ -68,7 +68,7 @@ var advance = mp.RegisterAction("advance", func(_ context.Context, s steps) erro
 	return err
 })
 
-// An Atomic shows how far all workers have come, at a few nanoseconds a step.
+// An Atomic counts the progress of all workers, at a few nanoseconds a step.
 func ExampleAtomic() {
 	p := pool()
 	defer p.Close()
@@ -86,7 +86,7 @@ func ExampleAtomic() {
 	// Output: 200 <nil>
 }
 
-// part is the piece of an array that is one task's.
+// part is one task's part of an array.
 type part struct {
 	Array  *ipc.Array[float64]
 	Lo, Hi int
@@ -99,7 +99,7 @@ var takeRoots = mp.RegisterAction("rootsInPlace", func(_ context.Context, p part
 	return nil
 })
 
-// Workers change an array in place. None of its elements is sent, only where it is.
+// Workers change an array in place. Only its handle is sent, not its elements.
 func ExampleArray() {
 	p := pool()
 	defer p.Close()
@@ -122,7 +122,7 @@ func ExampleArray() {
 	// Output: [1.048573e+06 1.048574e+06 1.048575e+06] <nil>
 }
 
-// View is for who does not know when the Array is closed: it stays mapped until f
+// View suits callers that do not know when the Array is closed: the memory stays mapped until f
 // returns.
 func ExampleArray_View() {
 	numbers, err := ipc.NewArray[int](3)
@@ -130,7 +130,7 @@ func ExampleArray_View() {
 		log.Fatal(err)
 	}
 	err = numbers.View(func(s []int) error {
-		_ = numbers.Close() // by another goroutine, say
+		_ = numbers.Close() // another goroutine might do this
 		s[2] = 7
 		fmt.Println(s)
 		return nil
@@ -152,10 +152,10 @@ var makeArray = mp.Register("makeArray", func(_ context.Context, n int) (*ipc.Ar
 	for i := range a.Slice() {
 		a.Slice()[i] = i
 	}
-	return a, nil // the caller's from now on
+	return a, nil // now belongs to the caller
 })
 
-// An object that a task returns is its caller's, and outlives its worker.
+// An object that a task returns belongs to its caller and outlives the worker.
 func ExampleArray_result() {
 	p := pool()
 	a, err := mp.Call(context.Background(), p, makeArray, 5)
@@ -169,16 +169,16 @@ func ExampleArray_result() {
 }
 
 var shout = mp.RegisterAction("shout", func(_ context.Context, name string) error {
-	m, err := ipc.OpenSharedMemory(name) // as a program would that knows only the name
+	m, err := ipc.OpenSharedMemory(name) // as a program that knows only the name would
 	if err != nil {
 		return err
 	}
-	defer m.Close() // here; the name and the memory stay
+	defer m.Close() // unmaps it here; the name and the memory stay
 	copy(m.Bytes(), bytes.ToUpper(m.Bytes()))
 	return nil
 })
 
-// Memory with a name is found by any program of the user.
+// Any program of the same user can open memory by its name.
 func ExampleSharedMemory() {
 	name := fmt.Sprintf("mp-example-%d", os.Getpid())
 	m, err := ipc.NewSharedMemory(5, ipc.Named(name))
@@ -196,12 +196,12 @@ func ExampleSharedMemory() {
 }
 
 var firstLine = mp.Register("firstLine", func(_ context.Context, f *os.File) (string, error) {
-	defer f.Close() // a duplicate that is ours
+	defer f.Close() // this process's own duplicate
 	line, err := bufio.NewReader(f).ReadString('\n')
 	return strings.TrimSpace(line), err
 })
 
-// A file travels like any other argument.
+// A file can be an argument like any other.
 func ExampleRegister_file() {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -211,7 +211,7 @@ func ExampleRegister_file() {
 	p := pool()
 	defer p.Close()
 	line := mp.Submit(context.Background(), p, firstLine, r)
-	_ = r.Close() // the worker has its own
+	_ = r.Close() // the worker has its own duplicate
 	fmt.Fprintln(w, "from main")
 	fmt.Println(line.Result(context.Background()))
 	// Output: from main <nil>

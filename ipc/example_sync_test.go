@@ -15,7 +15,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// ledger is an argument: handles travel in any message, and lead to the same objects.
+// ledger is an argument. Handles can be in any message, and refer to the same objects in every
+// process.
 type ledger struct {
 	Lock     *ipc.Mutex
 	Accounts *ipc.Array[int]
@@ -31,7 +32,7 @@ var transfer = mp.RegisterAction("transfer", func(ctx context.Context, l ledger)
 	return l.Lock.Unlock()
 })
 
-// What two workers do with the lock held adds up.
+// Only one worker at a time holds the lock, so no transfer is lost.
 func ExampleMutex() {
 	p := pool() // two workers
 	defer p.Close()
@@ -62,7 +63,8 @@ var dieInTransfer = mp.RegisterAction("dieInTransfer", func(ctx context.Context,
 	select {}
 })
 
-// Who locks after a holder's death is told, and can see to what it left.
+// After the death of a holder Lock returns ErrOwnerDied. Recover repairs the shared data and makes
+// the lock usable again.
 func ExampleMutex_Recover() {
 	p := pool()
 	defer p.Close()
@@ -83,7 +85,7 @@ func ExampleMutex_Recover() {
 	var dead *mp.WorkerError
 	fmt.Println("killed:", errors.As(err, &dead))
 
-	err = lock.Lock(ctx) // it is not held then
+	err = lock.Lock(ctx) // on error the lock is not held
 	fmt.Println("told:", errors.Is(err, ipc.ErrOwnerDied), accounts.Slice())
 
 	err = lock.Recover(ctx, func() error {
@@ -126,7 +128,7 @@ var spread = mp.Register("spread", func(ctx context.Context, q quotes) (float64,
 	return d, q.Lock.RUnlock()
 })
 
-// Those who read do not wait for each other, and never see half of what is written.
+// Readers do not wait for each other, and never see half of a change.
 func ExampleRWMutex() {
 	p := pool()
 	defer p.Close()
@@ -161,7 +163,7 @@ type journal struct {
 	Lines *ipc.Array[int]
 }
 
-// add writes one line, for whoever holds the lock.
+// add writes one line. The caller must hold the lock, which held proves.
 func (j journal) add(held *ipc.Held, line int) error {
 	if err := held.Lock(); err != nil {
 		return err
@@ -183,7 +185,8 @@ var addPair = mp.RegisterAction("addPair", func(ctx context.Context, j journal) 
 	return held.Unlock()
 })
 
-// Functions that lock call each other: who has the Held is the holder.
+// Functions that take the lock can call each other: they pass the Held, which stands for the
+// holder.
 func ExampleRecursiveMutex() {
 	p := pool()
 	defer p.Close()
@@ -200,12 +203,12 @@ func ExampleRecursiveMutex() {
 
 	tasks := slices.Repeat([]journal{{lock, lines}}, 3)
 	_, err = mp.Map(context.Background(), p, addPair, tasks)
-	fmt.Println(lines.Slice(), err) // pairs that nobody got into
+	fmt.Println(lines.Slice(), err) // no other line came between a pair
 	// Output: [6 1 2 1 2 1 2] <nil>
 }
 
 type belt struct {
-	Ready *ipc.Semaphore // as many as there are items
+	Ready *ipc.Semaphore // one permit for each item that is ready
 	Items *ipc.Array[int]
 }
 
@@ -229,7 +232,7 @@ var consume = mp.Register("consume", func(ctx context.Context, b belt) (sum int,
 	return sum, nil
 })
 
-// A Semaphore counts what one process has made ready for another.
+// A Semaphore counts the items that one process has made ready for another.
 func ExampleSemaphore() {
 	p := pool()
 	defer p.Close()
@@ -257,11 +260,11 @@ var useLicense = mp.RegisterAction("useLicense", func(ctx context.Context, licen
 	if err := licenses.Acquire(ctx); err != nil {
 		return err
 	}
-	os.Exit(3) // what the license is for crashes
+	os.Exit(3) // the licensed program crashes
 	return licenses.Release()
 })
 
-// The permits of a worker that dies come back.
+// The permits of a worker that dies become free again.
 func ExampleBoundedSemaphore() {
 	p := pool()
 	defer p.Close()
@@ -285,13 +288,13 @@ func ExampleBoundedSemaphore() {
 	// once more: true
 }
 
-// slot holds one number at a time; 0 means that it is empty.
+// slot holds one number at a time. 0 means that it is empty.
 type slot struct {
-	Changed *ipc.Cond // its Mutex comes with it
+	Changed *ipc.Cond // brings along its Mutex
 	Number  *ipc.Array[int]
 }
 
-// swap waits until the slot is empty or full and puts another number there.
+// swap waits until the slot is empty, or full if empty is false, and stores next there.
 func (s slot) swap(ctx context.Context, empty bool, next int) (old int, err error) {
 	lock := s.Changed.Mutex()
 	if err := lock.Lock(ctx); err != nil {
@@ -326,7 +329,7 @@ var take = mp.Register("take", func(ctx context.Context, s slot) (taken []int, e
 	return taken, nil
 })
 
-// Two workers wait for each other, each for what the other one changes.
+// Two workers wait in turn until the other has changed the slot.
 func ExampleCond() {
 	p := pool()
 	defer p.Close()
@@ -370,7 +373,7 @@ var runRace = mp.Register("runRace", func(ctx context.Context, r race) (string, 
 	return "arrived", nil
 })
 
-// An Event lets all go on that wait for it, and those that come later.
+// An Event releases all waiting processes, and later callers of Wait do not wait.
 func ExampleEvent() {
 	p := pool()
 	defer p.Close()
@@ -403,14 +406,14 @@ func ExampleEvent() {
 	// [arrived arrived] <nil>
 }
 
-// half is one of two tasks that work on the same array at once.
+// half is one of two tasks that work on the same array at the same time.
 type half struct {
 	Step    *ipc.Barrier
 	Numbers *ipc.Array[int]
 	Index   int
 }
 
-// exchange writes its number, and when the other one has, adds that of the other.
+// exchange writes its number, waits until the other task has written its own, and returns the sum.
 var exchange = mp.Register("exchange", func(ctx context.Context, h half) (int, error) {
 	numbers := h.Numbers.Slice()
 	numbers[h.Index] = 10 * (h.Index + 1)
@@ -420,9 +423,9 @@ var exchange = mp.Register("exchange", func(ctx context.Context, h half) (int, e
 	return numbers[0] + numbers[1], nil
 })
 
-// Nobody takes the next step before all have done the last one.
+// No task takes the next step before all have finished the last one.
 func ExampleBarrier() {
-	p := pool() // with fewer workers than parties they would wait for ever
+	p := pool() // needs a worker for each party: with fewer, all wait forever
 	defer p.Close()
 	step, err := ipc.NewBarrier(2)
 	if err != nil {
@@ -443,13 +446,13 @@ var flush = mp.RegisterAction("flush", func(_ context.Context, g *ipc.WaitGroup)
 	if err := g.Add(1); err != nil {
 		return err
 	}
-	go func() { // goes on after the task's end, in the worker
+	go func() { // continues in the worker after the task ends
 		_ = g.Done()
 	}()
 	return nil
 })
 
-// What tasks leave running in their workers can be waited for.
+// A WaitGroup waits for goroutines that tasks leave running in their workers.
 func ExampleWaitGroup() {
 	p := pool()
 	defer p.Close()
@@ -492,7 +495,7 @@ var lookUp = mp.Register("lookUp", func(ctx context.Context, t table) (int, erro
 	return t.Squares.Slice()[t.N], nil
 })
 
-// A table that all workers need is filled by the first one.
+// The first worker fills a table that all workers need.
 func ExampleOnce() {
 	p := pool()
 	defer p.Close()

@@ -15,8 +15,8 @@ import (
 
 type thinArray struct {
 	Len   int
-	Every int // element from which on as many again are written, all 1; 0 if none is
-	Some  int // how many of these
+	Every int // distance between runs of ones; 0 for no runs
+	Some  int // length of a run
 }
 
 var makeThin = mp.Register("makeThin", func(_ context.Context, in thinArray) (*ipc.Array[byte], error) {
@@ -32,8 +32,8 @@ var makeThin = mp.Register("makeThin", func(_ context.Context, in thinArray) (*i
 	return a, nil
 })
 
-// An Array costs its maker nothing, however large it is. A process that keeps one still receives the objects of
-// other workers.
+// An Array takes no memory until it is written, whatever its length. A process that keeps huge
+// Arrays of one worker still receives the objects of other workers.
 func TestHugeArrayOfOneWorker(t *testing.T) {
 	mptest.NoLeaks(t)
 	corrupt, err1 := mp.NewPool(mp.PoolConfig{Workers: 1})
@@ -47,7 +47,7 @@ func TestHugeArrayOfOneWorker(t *testing.T) {
 		}
 	}()
 	var kept []*ipc.Array[byte]
-	for n := 1<<46 - 1<<20; n > 1<<20; n /= 2 { // as much as this process takes
+	for n := 1<<46 - 1<<20; n > 1<<20; n /= 2 { // as many as this process accepts
 		a, err := mp.Call(t.Context(), corrupt, makeThin, thinArray{Len: n})
 		if err == nil {
 			kept = append(kept, a)
@@ -64,7 +64,8 @@ func TestHugeArrayOfOneWorker(t *testing.T) {
 	}
 }
 
-// A copy of an Array of another process takes memory in proportion to what was written there.
+// Copy allocates memory only in proportion to what another process has written to an Array. It
+// fails for a large Array that is mostly unwritten.
 func TestCopyOfThinArray(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it copies arrays of hundreds of megabytes")

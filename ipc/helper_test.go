@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { mptest.Main(m) }
 
-// never is a bound for what would otherwise hang a test.
+// never bounds waits that would otherwise hang a test.
 const never = 30 * time.Second
 
 func newPool(t testing.TB, c mp.PoolConfig) *mp.Pool {
@@ -33,7 +33,7 @@ func newPool(t testing.TB, c mp.PoolConfig) *mp.Pool {
 
 var getpid = mp.Register("getpid", func(context.Context, int) (int, error) { return os.Getpid(), nil })
 
-// onePID is the worker's of a pool that has one.
+// onePID returns the process ID of the worker of a pool with one worker.
 func onePID(t *testing.T, pool *mp.Pool) int {
 	t.Helper()
 	pid, err := mp.Call(t.Context(), pool, getpid, 0)
@@ -47,7 +47,7 @@ func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(never); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("in vain: ", what)
+			t.Fatal("timed out: ", what)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func must[T any](v T, err error) T {
 
 func errOf[T any](_ T, err error) error { return err }
 
-// pool stands for a program's pool: its main calls mp.Init, then NewPool.
+// pool returns the pool that the examples use. A program calls mp.Init in main, and then NewPool.
 func pool() *mp.Pool {
 	p, err := mp.NewPool(mp.PoolConfig{Workers: 2, Output: mp.Output{Stdout: os.Stdout, Stderr: discarded{}}})
 	if err != nil {

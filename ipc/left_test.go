@@ -18,9 +18,10 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// What becomes of what processes had made, sent or got when they are dead.
+// These tests check what happens to objects after the processes that made, sent or received them
+// have ended.
 
-// alone runs a function in a process of its own, and returns when that has ended.
+// alone runs f in a process of its own, and returns after the process has ended.
 func alone[In, Out any](t *testing.T, f *mp.Func[In, Out], arg In) (Out, error) {
 	t.Helper()
 	p := must(mp.NewProcess(f, arg, mp.ProcessConfig{}))
@@ -32,7 +33,7 @@ func alone[In, Out any](t *testing.T, f *mp.Func[In, Out], arg In) (Out, error) 
 	return out, err
 }
 
-// segmentFiles is how many descriptors of shared memory are open here.
+// segmentFiles returns the number of this process's open descriptors of shared memory.
 func segmentFiles(t testing.TB) (n int) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -47,10 +48,10 @@ func segmentFiles(t testing.TB) (n int) {
 	return n
 }
 
-// things are what can be sent.
+// things holds one object that can be sent.
 type things struct {
 	Mutex *ipc.Mutex
-	Conn  *ipc.Conn[int] // with 42 in it
+	Conn  *ipc.Conn[int] // the message 42 waits in it
 	Array *ipc.Array[int64]
 	Slab  *ipc.Slab[byte]
 }
@@ -78,7 +79,7 @@ func (x things) check(ctx context.Context) error {
 	return x.Slab.Close()
 }
 
-// collectGarbage returns when cleanups of what nobody had have run.
+// collectGarbage returns once the cleanups of unreachable objects have run.
 func collectGarbage() {
 	done := make(chan struct{})
 	func() {
@@ -142,8 +143,8 @@ var handOn = mp.Register("handOn", func(ctx context.Context, p handingOn) (x thi
 	return x, err
 })
 
-// What a dead process has made lives in whatever message it is, also when those who passed it on have
-// nothing of it any more, or are dead as well.
+// An object that a dead process has made lives on in a message, even if the processes that passed
+// it on no longer hold it or are dead too.
 func TestPassedOn(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -155,11 +156,11 @@ func TestPassedOn(t *testing.T) {
 			if err := to.Put(ctx, x); err != nil {
 				return things{}, err
 			}
-			if x.Array != nil { // slices of it could be in use
+			if x.Array != nil { // the collector keeps it, since its slices could be in use
 				_ = x.Array.Close()
 			}
 			x = things{}
-			for range 3 { // what nobody has here any more is let go
+			for range 3 { // so that unreachable objects are released
 				collectGarbage()
 			}
 			return to.Get(ctx)
@@ -204,7 +205,8 @@ var getAndReturn = mp.Register("getAndReturn", func(ctx context.Context, g getti
 	return s, errors.Join(err, g.Got.Set(), g.End.Wait(ctx))
 })
 
-// A result lives until it was read, though what it was made of has ended, and who has sent it.
+// A Slab in a result lives until the result is read, even if the queue that it came from and the
+// process that returned it have ended.
 func TestResultOfWhatHasEnded(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -249,7 +251,7 @@ var swapInboxes = mp.Register("swapInboxes", func(ctx context.Context, in inboxe
 		err = theirs.Put(ctx, s)
 	}
 	if err == nil {
-		err = in.Peer.Send(ctx, mine) // it is done
+		err = in.Peer.Send(ctx, mine) // tells the peer that its Slab is there
 	}
 	if err == nil {
 		_, err = in.Peer.Recv(ctx)
@@ -260,7 +262,7 @@ var swapInboxes = mp.Register("swapInboxes", func(ctx context.Context, in inboxe
 	return 0, err
 })
 
-// What lives only in what lives only in that is let go, though each is needed by the other.
+// Objects that keep only each other alive are released.
 func TestCirclesOfTheDead(t *testing.T) {
 	mptest.NoLeaks(t)
 	newQueue[int](t, 1)
@@ -289,7 +291,7 @@ var putWithoutEnd = mp.Register("putWithoutEnd", func(ctx context.Context, q *ip
 	return n, err
 })
 
-// The memory of elements that were on their way when their putters died is given back.
+// The memory of elements that were being put when their producers died is given back.
 func TestPuttersOfLargeElementsDie(t *testing.T) {
 	mptest.NoLeaks(t)
 	q := newQueue[[]byte](t, 1)
@@ -318,7 +320,7 @@ func TestPuttersOfLargeElementsDie(t *testing.T) {
 			if errors.Is(err, ipc.ErrEmpty) {
 				break
 			}
-			var unfit *mp.CodecError // its putter died just when it put it
+			var unfit *mp.CodecError // the producer died while it put the element
 			if err != nil && !errors.As(err, &unfit) || err == nil && len(v) != 100_000 {
 				t.Fatal(len(v), err)
 			}
@@ -347,7 +349,8 @@ var sendSlabs = mp.Register("sendSlabs", func(ctx context.Context, to sendingSla
 	return 9, nil
 })
 
-// What nobody has received of the dead is given back, though something else of theirs is in use.
+// Objects of a dead process that were not received are released, even while another of its objects
+// is in use.
 func TestUnreceivedOfTheDead(t *testing.T) {
 	mptest.NoLeaks(t)
 	q := newQueue[*ipc.Slab[byte]](t, 1)
@@ -381,8 +384,8 @@ var getSlabs = mp.Register("getSlabs", func(ctx context.Context, g gettingSlabs)
 	return n, err
 })
 
-// What makers have put into a queue lives until it was used, and not until the queue ends, however
-// many makers come and go, and wherever it is got.
+// Slabs in a queue live until they are used, not until the queue ends. It does not matter how many
+// makers come and go, nor which process receives the Slabs.
 func TestSlabsOfDeadMakers(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -395,7 +398,7 @@ func TestSlabsOfDeadMakers(t *testing.T) {
 	for _, die := range []bool{false, true} {
 		for name, getter := range map[string]mp.Executor{"here": here, "in a worker": there} {
 			q := newQueue[*ipc.Slab[byte]](t, makers*each)
-			if _, err := mp.Call(ctx, getter, getSlabs, gettingSlabs{q, 0}); err != nil { // it knows the queue
+			if _, err := mp.Call(ctx, getter, getSlabs, gettingSlabs{q, 0}); err != nil { // the getter attaches the queue
 				t.Fatal(err)
 			}
 			before := segmentFiles(t)
@@ -418,7 +421,7 @@ func TestSlabsOfDeadMakers(t *testing.T) {
 	}
 }
 
-// What a queue is discarded with is given back, also if nobody here has had any of it.
+// Discard releases the elements of a queue, even if this process has received none of them.
 func TestDiscardedOfTheDead(t *testing.T) {
 	mptest.NoLeaks(t)
 	newQueue[int](t, 1)

@@ -14,8 +14,9 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// largeSegment returns the number and the size of a segment that is full, and that no message was made of: any
-// process that shares memory can have one, and name it in messages that it forges.
+// largeSegment returns the number and the size of a segment whose pages all have memory, and that
+// holds no message. Any process that shares memory can have such a segment, and name it in forged
+// messages.
 func largeSegment(t *testing.T) (id uint64, size int) {
 	t.Helper()
 	m, err := ipc.NewSharedMemory(64 << 20)
@@ -24,7 +25,7 @@ func largeSegment(t *testing.T) (id uint64, size int) {
 	}
 	t.Cleanup(func() { _ = m.Close() })
 	for at := 0; at < m.Size(); at += 4096 {
-		m.Bytes()[at] = 0 // so that there is memory
+		m.Bytes()[at] = 0 // allocates the page
 	}
 	b, err := m.MarshalBinary()
 	if err != nil {
@@ -33,10 +34,11 @@ func largeSegment(t *testing.T) (id uint64, size int) {
 	return binary.LittleEndian.Uint64(b), m.Size()
 }
 
-// manyForged is how many messages name the same segment: to read it as often would take half a minute.
+// manyForged is the number of forged messages that name the same segment. Reading it once for each
+// message would take half a minute.
 const manyForged = 1000
 
-// inTime checks that f, which takes no context, returns soon.
+// inTime checks that f returns soon. f takes no context.
 func inTime(t *testing.T, what string, f func() error) {
 	t.Helper()
 	begun := time.Now()
@@ -48,8 +50,9 @@ func inTime(t *testing.T, what string, f func() error) {
 	}
 }
 
-// Messages that nobody will receive may all name the same memory. A queue and an end of a pipe are closed all the
-// same in time, whether or not their messages may bring along what is to be let go of.
+// Messages that are not received may all name the same memory. Closing a queue or an end of a pipe
+// with such messages takes little time, whether or not they can contain objects that must be
+// released.
 func TestForgedLeftovers(t *testing.T) {
 	id, size := largeSegment(t)
 	t.Run("numbers", func(t *testing.T) { forgedLeftovers[[]byte](t, id, size) })
@@ -73,7 +76,8 @@ func forgedLeftovers[T any](t *testing.T, id uint64, size int) {
 	inTime(t, "Conn.Close of the other end", sender.Close)
 }
 
-// What messages outside of a queue or a pipe bring along is let go of when nobody will receive them.
+// Objects in messages that will not be received are released, even if a message is too large for
+// the memory of the queue or pipe.
 func TestLargeLeftovers(t *testing.T) {
 	type message struct {
 		End  *ipc.Conn[int]
@@ -112,7 +116,7 @@ func TestLargeLeftovers(t *testing.T) {
 	}
 }
 
-// countdown is a context that ends when it has been asked some times whether it has.
+// countdown is a context that ends after a number of calls of Err.
 type countdown struct {
 	context.Context
 	left atomic.Int64
@@ -125,8 +129,8 @@ func (c *countdown) Err() error {
 	return nil
 }
 
-// A message that is large is not read to its end if the context ends meanwhile and some more time has passed. It
-// is lost, which the error says.
+// A receiver stops reading a large message if its context has ended and readOn has passed. The
+// message is lost, and the error says so.
 func TestLargeMessageAndContext(t *testing.T) {
 	id, size := largeSegment(t)
 	q, err := ipc.NewQueue[[]byte]()
@@ -147,7 +151,7 @@ func TestLargeMessageAndContext(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	for _, want := range []bool{false, true} { // as long as it may be read, it is, and found to be no message
+	for _, want := range []bool{false, true} { // false: it reads to the end, and finds no message
 		readOn := never
 		if want {
 			readOn = 0

@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// richMessage has all that a message can bring along.
+// richMessage has every kind of field that a message can bring along.
 type richMessage struct {
 	Any   any
 	Conn  *ipc.Conn[int]
@@ -23,10 +23,11 @@ type richMessage struct {
 	List  []richMessage
 }
 
-// Whatever a corrupt process puts into a queue or a pipe, who gets it has an error or a value,
-// and the next message is received as it was sent.
+// Whatever a corrupt process puts into a queue or a pipe, the receiver gets an error or a value,
+// and receives the next message as it was sent.
 //
-// An execution does one of three things with it: each takes the others' time.
+// Each execution tests one of three receivers, since testing all of them would take three times as
+// long.
 func FuzzMessage(f *testing.F) {
 	for way := range byte(3) {
 		f.Add(way, []byte{})
@@ -54,7 +55,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// codecOnly is err, unless that says that a message could not be decoded.
+// codecOnly returns err, or nil if err is a CodecError.
 func codecOnly(err error) error {
 	if bad := (*mp.CodecError)(nil); errors.As(err, &bad) {
 		return nil
@@ -84,7 +85,7 @@ func fuzzPipe(ctx context.Context, a, b *ipc.Conn[richMessage], data []byte) err
 	if codecOnly(err) != nil {
 		return err
 	}
-	if err != nil { // perhaps it says that it was sent as bytes
+	if err != nil { // the data may claim to be a message of SendBytes, which stays
 		if ready, _ := b.Poll(ctx, 0); ready {
 			_, _ = b.RecvBytes(ctx)
 		}
@@ -99,7 +100,7 @@ func fuzzPipe(ctx context.Context, a, b *ipc.Conn[richMessage], data []byte) err
 	return err
 }
 
-// spoil changes its large argument, returns it, and dies the first time.
+// spoil changes its large argument in place and returns it. Its process dies at the first attempt.
 var spoil = mp.Register("spoil", func(ctx context.Context, b []byte) ([]byte, error) {
 	for i := range b {
 		b[i]++
@@ -110,8 +111,8 @@ var spoil = mp.Register("spoil", func(ctx context.Context, b []byte) ([]byte, er
 	return b, nil
 })
 
-// What is large is not copied where it need not be: a task that changes what it is given, or a
-// caller that changes what it got, changes nobody else's.
+// Large values are not copied needlessly. Still, a task that changes its argument, or a caller that
+// changes its result, changes no other copy.
 func TestLargeIsOnesOwn(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	large := bytes.Repeat([]byte{1}, 1<<20)

@@ -10,8 +10,9 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A Put above the limit is an error that names the limit, and loses nothing. An element above the limit that
-// arrives from a corrupt process is a CodecError, and the queue goes on.
+// A Put of an element above the limit returns an error that names the limit, and puts nothing. If
+// such an element arrives from a corrupt process, Get returns a CodecError, and the queue still
+// works.
 func TestMaxElement(t *testing.T) {
 	ctx := t.Context()
 	q, err := NewQueue[[]byte](MaxElement(1000))
@@ -56,7 +57,7 @@ func TestMaxElement(t *testing.T) {
 	}
 }
 
-// The same holds for a pipe, whose limit counts the bytes of a message and not mp's own.
+// The same holds for a pipe. Its limit applies to the caller's bytes, not to those that mp adds.
 func TestMaxMessage(t *testing.T) {
 	ctx := t.Context()
 	a, b, err := NewPipe[[]byte](MaxMessage(100_000))

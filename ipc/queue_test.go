@@ -29,8 +29,8 @@ func newQueue[T any](t testing.TB, n int) *ipc.Queue[T] {
 	return q
 }
 
-// Q1 Q2 Q3 Q6 Q8 Q10: what a queue says of itself, full, empty and in between, whatever
-// the size of its elements.
+// Q1 Q2 Q3 Q6 Q8 Q10: Len, Cap, TryPut and TryGet agree on whether a queue is full, empty or in
+// between, whatever the size of its elements.
 func TestQueueFullAndEmpty(t *testing.T) {
 	mptest.NoLeaks(t)
 	for _, size := range []int{0, 1, 100, 1000, 100_000} {
@@ -62,7 +62,7 @@ func TestQueueFullAndEmpty(t *testing.T) {
 	}
 }
 
-// Q4 Q7: deadlines, and not before.
+// Q4 Q7: a wait ends at its deadline, and not before.
 func TestQueueDeadlines(t *testing.T) {
 	q := newQueue[int](t, 1)
 	for _, wait := range []func(context.Context) error{
@@ -88,7 +88,7 @@ func TestQueueDeadlines(t *testing.T) {
 	}
 }
 
-// Q13: what cannot be encoded is an error of that Put, and nothing else.
+// Q13: a Put of a value that cannot be encoded returns an error, and has no other effect.
 func TestQueueUnencodable(t *testing.T) {
 	q := newQueue[any](t, 2)
 	var bad *mp.CodecError
@@ -120,7 +120,7 @@ func TestQueueUnencodable(t *testing.T) {
 	}
 }
 
-// Q14: a closed queue can be drained, and wakes those who wait.
+// Q14: a closed queue can be drained, and Close wakes goroutines that wait.
 func TestQueueClose(t *testing.T) {
 	mptest.NoLeaks(t)
 	for range 100 {
@@ -151,7 +151,7 @@ func TestQueueClose(t *testing.T) {
 		if _, err := q.TryGet(); !errors.Is(err, mp.ErrClosed) {
 			t.Error(err)
 		}
-		if err := errors.Join(q.TaskDone(), q.TaskDone(), q.TaskDone(), q.Join(t.Context())); err != nil { // also then
+		if err := errors.Join(q.TaskDone(), q.TaskDone(), q.TaskDone(), q.Join(t.Context())); err != nil { // a closed queue still counts tasks
 			t.Error(err)
 		}
 		empty := newQueue[int](t, 3)
@@ -164,7 +164,7 @@ func TestQueueClose(t *testing.T) {
 	}
 }
 
-// Q16: Join waits for a TaskDone of every element.
+// Q16: Join waits until TaskDone was called for every element.
 func TestQueueJoin(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	q, done := newQueue[int](t, 10), must(ipc.NewAtomic(0))
@@ -213,7 +213,7 @@ var workOff = mp.Register("workOff", func(ctx context.Context, w working) (int, 
 	return 0, nil
 })
 
-// passing is an element: who put it, the how many-th of his.
+// passing is an element: its producer, and its number among that producer's elements.
 type passing struct {
 	Producer, Number int
 	Padding          []byte
@@ -221,7 +221,7 @@ type passing struct {
 
 type passingOn struct {
 	Queue    *ipc.Queue[passing]
-	Producer int // 0: a consumer
+	Producer int // 0 for a consumer
 	Number   int
 }
 
@@ -248,8 +248,8 @@ var passOn = mp.Register("passOn", func(ctx context.Context, p passingOn) (got [
 	return nil, nil
 })
 
-// Q18: every element of many producers goes to exactly one of many consumers, of each
-// producer in order.
+// Q18: every element of many producers goes to exactly one of many consumers, and the elements of
+// each producer arrive in order.
 func TestQueueManyToMany(t *testing.T) {
 	mptest.NoLeaks(t)
 	const producers, consumers, each = 3, 3, 1000
@@ -299,7 +299,7 @@ func TestQueueManyToMany(t *testing.T) {
 
 func make2[T any](n int, v T) []T { return slices.Repeat([]T{v}, n) }
 
-// bringing is an element that brings along what must live until it is got.
+// bringing is an element with objects that must live until it is received.
 type bringing struct {
 	Array *ipc.Array[int]
 	Lock  *ipc.Mutex
@@ -333,8 +333,8 @@ var putAndDie = mp.Register("putAndDie", func(ctx context.Context, q *ipc.Queue[
 	select {}
 })
 
-// What Put has accepted is there when its process is gone, with all that it brings along; what
-// nobody gets leaves nothing.
+// An element that was put stays in the queue with all its objects after its producer has died.
+// Elements that are not received leave nothing behind.
 func TestQueueOutlivesProducers(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1})
@@ -363,12 +363,12 @@ func TestQueueOutlivesProducers(t *testing.T) {
 		}
 		_, _, _ = b.Array.Close(), b.Lock.Close(), b.File.Close()
 	}
-	if err := q.Discard(); err != nil { // the rest
+	if err := q.Discard(); err != nil { // with the remaining elements
 		t.Error(err)
 	}
 }
 
-// Elements of which there is no memory for, or descriptors, are errors of their Put.
+// A Put of an element for which there is no memory or no descriptor returns an error.
 func TestQueueWithoutMemory(t *testing.T) {
 	q := newQueue[[]byte](t, 1000)
 	var limit syscall.Rlimit
@@ -398,7 +398,7 @@ func TestQueueWithoutMemory(t *testing.T) {
 	}
 }
 
-// nextFD is the number of the next descriptor.
+// nextFD returns the number of the next descriptor to be opened.
 func nextFD(t *testing.T) int {
 	t.Helper()
 	f, err := os.Open(os.DevNull)
@@ -409,7 +409,7 @@ func nextFD(t *testing.T) int {
 	return int(f.Fd())
 }
 
-// A queue that was closed, drained and forgotten gives its memory back.
+// A queue that is closed, drained and no longer reachable gives its memory back.
 func TestQueueForgotten(t *testing.T) {
 	mptest.NoLeaks(t)
 	for range 10 {
@@ -427,7 +427,7 @@ func TestQueueForgotten(t *testing.T) {
 	}
 }
 
-// Elements that are numbers do not become garbage on their way.
+// Put and Get of elements that consist of numbers do not allocate.
 func TestQueueAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector lets pools forget")
@@ -455,7 +455,7 @@ var sentinels = []error{
 	ipc.ErrOwnerDied, ipc.ErrNotHeld, ipc.ErrBroken, ipc.ErrOverRelease,
 }
 
-// All errors of mp travel; and the cause of what cannot be encoded is found.
+// Errors of mp keep their identity across processes. A CodecError wraps its cause.
 func TestErrorsOfMessages(t *testing.T) {
 	ctx := t.Context()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -484,7 +484,7 @@ func TestErrorsOfMessages(t *testing.T) {
 
 var capOf = mp.Register("capOf", func(_ context.Context, q *ipc.Queue[[64]byte]) (int, error) { return q.Cap(), q.TryPut([64]byte{1}) })
 
-// The largest Cap that the documentation allows can be made, sent and used.
+// A queue of the largest capacity that the documentation allows can be made, sent and used.
 func TestQueueLargest(t *testing.T) {
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1})
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// An element of a queue that a process makes appear again brings nothing along twice, and does not take away
-// what came with it the first time, whether it is received or dropped.
+// If a process puts the same encoded element into a queue again, the objects in it are not received
+// twice. Receiving or dropping the second one does not take them from the first receiver.
 func TestElementTwice(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -51,7 +51,7 @@ func TestElementTwice(t *testing.T) {
 			if v, err := got.Conn.Recv(ctx); v != 5 || err != nil {
 				t.Error("the connection: ", v, err)
 			}
-			other := newSlab[int](t, 1<<20) // would be the same memory, if that were free
+			other := newSlab[int](t, 1<<20) // would reuse the memory of the first Slab if that were free
 			other.Slice()[1<<19] = 8
 			if s := got.Slab.Slice(); len(s) != 1<<20 || s[1<<19] != 7 {
 				t.Error("the slab was taken away")

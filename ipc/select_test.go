@@ -33,8 +33,8 @@ var answerOn = mp.Register("answerOn", func(ctx context.Context, a answering) (i
 	return a.Number, a.Conns[0].Send(ctx, a.Number)
 })
 
-// N28 N29 N30: each kind is found when it is ready, by what another process does, and only
-// then, whatever else is waited for.
+// N28 N29 N30: Select finds each kind of object once another process has made it ready, and not
+// before, whatever else it waits for.
 func TestSelect(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -77,7 +77,7 @@ func TestSelect(t *testing.T) {
 			t.Fatal(i, got, err)
 		}
 		want = append(want, i)
-		if got, err := ipc.Select(ctx, all...); err != nil || !slices.Equal(got, want) { // nothing was taken
+		if got, err := ipc.Select(ctx, all...); err != nil || !slices.Equal(got, want) { // Select takes nothing
 			t.Fatal(i, got, err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestSelect(t *testing.T) {
 	if _, err := ipc.Select(over, newEvent(t)); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if got, err := ipc.Select(over, queue); err != nil || len(got) != 1 { // what is ready counts first
+	if got, err := ipc.Select(over, queue); err != nil || len(got) != 1 { // a ready object takes precedence over a canceled context
 		t.Error(got, err)
 	}
 }
@@ -101,7 +101,7 @@ func start(ctx context.Context, pool *mp.Pool, a answering) error {
 
 var waitForEvent = mp.Register("waitForEvent", func(ctx context.Context, e *ipc.Event) (int, error) { return 0, e.Wait(ctx) })
 
-// Futures and processes can be waited for by a program that shares nothing.
+// A program that shares no objects can wait for futures and processes.
 func TestSelectWithoutObjects(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	future := mp.Submit(t.Context(), pool, anything, any(1))
@@ -132,8 +132,8 @@ func TestSelectWithoutObjects(t *testing.T) {
 	}
 }
 
-// Nobody who selects swallows what others wait for: as many elements as are put are got by
-// those who select in turn.
+// A goroutine that selects does not swallow wake-ups of others: together the goroutines receive
+// every element that is put.
 func TestSelectPassesOn(t *testing.T) {
 	const waiters, each = 8, 300
 	var queues []*ipc.Queue[int]
@@ -165,8 +165,8 @@ func TestSelectPassesOn(t *testing.T) {
 	got.Wait()
 }
 
-// Ten thousand goroutines wait for a thousand queues with a fixed number of threads, and
-// each gets what it waits for.
+// Ten thousand goroutines wait for a thousand queues on a bounded number of threads, and each
+// receives an element.
 func TestManyQueues(t *testing.T) {
 	mptest.NoLeaks(t)
 	queues, each := 1000, 10
@@ -210,7 +210,7 @@ var putEverywhere = mp.Register("putEverywhere", func(ctx context.Context, all [
 	return n, nil
 })
 
-// threads is how many this process has.
+// threads returns the number of threads of this process.
 func threads(t *testing.T) (n int) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")

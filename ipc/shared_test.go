@@ -15,7 +15,6 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// must is for what only fails when the machine does.
 func newMutex(t testing.TB) *ipc.Mutex {
 	t.Helper()
 	m, err := ipc.NewMutex()
@@ -65,7 +64,7 @@ var countUnder = mp.Register("countUnder", func(ctx context.Context, c counting)
 	return c.Array.Slice()[0], nil
 })
 
-// V4 V5: what workers do under a lock adds up.
+// V4 V5: no increment that workers make under a lock is lost.
 func TestSharedCounter(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 3})
 	lock, array := newMutex(t), newArray[int](t, 10)
@@ -79,7 +78,7 @@ func TestSharedCounter(t *testing.T) {
 	}
 }
 
-// everything has a handle of each type, wherever a handle can be.
+// everything has a handle of each type, and handles in all places where they can be.
 type everything struct {
 	Mutex, Same *ipc.Mutex
 	None        *ipc.Mutex
@@ -132,7 +131,7 @@ func newEverything(t testing.TB) (e everything) {
 	return e
 }
 
-// use uses each object once, and changes what can be seen from outside.
+// use uses each object once, and makes changes that other processes can see.
 func (e everything) use(ctx context.Context) error {
 	held, err := e.Recursive.Lock(ctx)
 	ok1, err1 := e.Semaphore.TryAcquire()
@@ -156,7 +155,7 @@ func (e everything) use(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// state is what use changes, as it is seen here.
+// state returns what use changes, as this process sees it.
 func (e everything) state(ctx context.Context) string {
 	permits, _ := e.Semaphore.Available()
 	bounded, _ := e.Bounded.Available()
@@ -170,7 +169,7 @@ func (e everything) state(ctx context.Context) string {
 	return fmt.Sprint(permits, bounded, count, done, value, guarded, number, set, anySet, e.Large.Slice()[99_999], e.Memory.Bytes()[4], e.Anys[1].(*ipc.Array[int8]).Slice()[2])
 }
 
-// same reports where pointers are not the same that should be.
+// same returns an error if two pointers differ that must be equal.
 func (e everything) same() error {
 	for what, ok := range map[string]bool{
 		"two fields": e.Mutex == e.Same, "nil": e.None == nil && e.List[1] == nil,
@@ -185,7 +184,7 @@ func (e everything) same() error {
 	return nil
 }
 
-var earlier *everything // of the task before in this worker
+var earlier *everything // the argument of this worker's previous task
 
 var useAll = mp.Register("useAll", func(ctx context.Context, e everything) (everything, error) {
 	err := errors.Join(e.same(), e.use(ctx))
@@ -196,8 +195,8 @@ var useAll = mp.Register("useAll", func(ctx context.Context, e everything) (ever
 	return e, err
 })
 
-// Handles of all types arrive in arguments and results, wherever they lie in them, and
-// the same handle is the same object.
+// Handles of all types arrive in arguments and results, at any place in them, and equal handles
+// become the same object.
 func TestHandlesTravel(t *testing.T) {
 	earlier = nil
 	for name, ex := range map[string]mp.Executor{
@@ -219,15 +218,15 @@ func TestHandlesTravel(t *testing.T) {
 					t.Errorf("got %s, want %s", got, want)
 				}
 			}
-			if err := e.Mutex.Lock(t.Context()); err != nil { // it was given back, and is ours still
+			if err := e.Mutex.Lock(t.Context()); err != nil { // useAll has unlocked it, and it is still open here
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// V3: a Value with its caller's lock waits for that one, and V2: one without any waits for none.
-// V8: what was loaded or copied stays as it was.
+// V3: a Value made with GuardedBy waits for the caller's lock. V2: an unlocked Value waits for no
+// lock. V8: values that were loaded or copied do not change later.
 func TestValueLocks(t *testing.T) {
 	lock := newMutex(t)
 	guarded, free := must(ipc.NewValue(1, ipc.GuardedBy(lock))), must(ipc.NewValue(1, ipc.Unlocked()))
@@ -268,7 +267,7 @@ var increase = mp.Register("increase", func(ctx context.Context, v *ipc.Value[in
 	return n, err
 })
 
-// V22 V24: how long a handle is does not depend on what is in the object.
+// V22 V24: the size of a handle does not depend on its object.
 func TestHandlesHaveOneSize(t *testing.T) {
 	small, large := newArray[int](t, 1), newArray[int](t, 1<<20)
 	a, err := small.MarshalBinary()
@@ -278,7 +277,7 @@ func TestHandlesHaveOneSize(t *testing.T) {
 	}
 }
 
-// V1: every number type round-trips; V7: structs of fixed-size fields.
+// V1: every number type round-trips. V7: structs of fixed-size fields round-trip, too.
 func TestNumberTypes(t *testing.T) {
 	mptest.NoLeaks(t)
 	number[int](t, -1)
@@ -324,7 +323,7 @@ func number[T ipc.Number](t *testing.T, n T) {
 	if c, err := s.Copy(); c[0] != 0 || c[1] != n || err != nil {
 		t.Errorf("%T: %v, %v", n, c, err)
 	}
-	want := n + 3 // which may overflow
+	want := n + 3 // may overflow
 	if got, err := a.Add(3); got != want || err != nil {
 		t.Errorf("%T: %v + 3 is %v, %v", n, n, got, err)
 	}
@@ -342,7 +341,7 @@ func number[T ipc.Number](t *testing.T, n T) {
 	}
 }
 
-// V12: sizes and types that cannot be are errors at construction, which name the field.
+// V12: constructors return errors for impossible sizes and types, and name the field.
 func TestUnusableShared(t *testing.T) {
 	type inner struct{ Name string }
 	type outer struct {
@@ -373,7 +372,8 @@ func TestUnusableShared(t *testing.T) {
 	}
 }
 
-// A million objects, created and closed, leave nothing; many at once work.
+// A million objects that are made and closed leave nothing behind. Many objects can be open at the
+// same time.
 func TestManyObjects(t *testing.T) {
 	mptest.NoLeaks(t)
 	million, many := 1_000_000, 100_000

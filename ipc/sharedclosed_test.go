@@ -12,7 +12,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// Every method of an object that is closed, or was not made, says so.
+// Every method of an object returns an error if the object is closed, or was not made by its
+// constructor.
 func TestClosedShared(t *testing.T) {
 	ctx := t.Context()
 	e := newEverything(t)
@@ -40,7 +41,7 @@ func TestClosedShared(t *testing.T) {
 	}, nil)
 }
 
-// everyMethod calls all methods that can fail; want nil is any error.
+// everyMethod calls all methods that can fail. If want is nil, any error will do.
 func everyMethod(t *testing.T, e everything, want error) {
 	t.Helper()
 	nothing := func() error { return nil }

@@ -17,7 +17,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// V10 V11 V13 V14 V16: named memory, as any program sees it.
+// V10 V11 V13 V14 V16: any program can open named memory by its name, until the name is removed.
 func TestNamedMemory(t *testing.T) {
 	mptest.NoLeaks(t)
 	name := fmt.Sprintf("mp-test-%d", os.Getpid())
@@ -40,7 +40,7 @@ func TestNamedMemory(t *testing.T) {
 	if string(o.Bytes()[:5]) != "hello" || o.Size() != 5000 {
 		t.Error("two see different memory")
 	}
-	if err := o.Close(); err != nil { // which leaves the name
+	if err := o.Close(); err != nil { // does not remove the name
 		t.Error(err)
 	}
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -73,7 +73,7 @@ func TestNamedMemory(t *testing.T) {
 	}
 }
 
-// Close removes the name of its own memory, and of no other.
+// Close removes a name only if it still belongs to the memory that is closed.
 func TestCloseOfOldMemory(t *testing.T) {
 	mptest.NoLeaks(t)
 	name := fmt.Sprintf("mp-test-old-%d", os.Getpid())
@@ -116,7 +116,7 @@ var openNamed = mp.Register("openNamed", func(_ context.Context, name string) (s
 	return string(m.Bytes()[:5]), nil
 })
 
-// python reads named memory with Python's SharedMemory, where there is one.
+// python reads named memory with Python's SharedMemory if python3 is installed.
 func python(t *testing.T, name string) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		return

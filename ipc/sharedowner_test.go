@@ -46,8 +46,8 @@ var readBoth = mp.Register("readBoth", func(ctx context.Context, arrays []*ipc.A
 	return sum, nil
 })
 
-// What a task has made and returned belongs to the caller: it lives when the worker is
-// dead, can be handed to another child, started later, and ends with Close.
+// An object that a task has made and returned belongs to the caller. It outlives the worker, can be
+// sent to a worker that was started later, and ends with Close.
 func TestResultIsTheCallers(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1})
@@ -79,7 +79,7 @@ func TestResultIsTheCallers(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		// V17: the handle of what is gone is an error.
+		// V17: sending the handle of a closed object is an error.
 		if _, err := mp.Call(t.Context(), pool, readBoth, arrays); !errors.Is(err, mp.ErrClosed) && !isCodecError(err) {
 			t.Error(err)
 		}
@@ -109,8 +109,8 @@ var holdAndDie = mp.Register("holdAndDie", func(ctx context.Context, b blocking)
 	select {}
 })
 
-// The death of a holder is told to those who wait and to those who come, until it has
-// been repaired.
+// After the death of its holder, Lock returns ErrOwnerDied to waiting processes and later callers,
+// until Recover succeeds.
 func TestOwnerDied(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	if err := pool.Ready(t.Context()); err != nil {
@@ -173,7 +173,7 @@ var waitFor = mp.Register("waitFor", func(ctx context.Context, b blocking) (int,
 	if err := b.Go.Wait(ctx); !errors.Is(err, mp.ErrClosed) {
 		return 0, fmt.Errorf("the wait ended with %w", err)
 	}
-	// The owner has closed the array before, and perhaps we know.
+	// The owner has already closed the array, and this process may have noticed.
 	sum := 0
 	for _, n := range s {
 		sum += n
@@ -181,8 +181,8 @@ var waitFor = mp.Register("waitFor", func(ctx context.Context, b blocking) (int,
 	return sum, nil
 })
 
-// Closing an object ends waits for it in other processes; the slices of a task stay until
-// it ends.
+// Closing an object ends waits for it in other processes. A task's slices of it stay valid until
+// the task ends.
 func TestOwnerCloses(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1})
@@ -202,7 +202,7 @@ func TestOwnerCloses(t *testing.T) {
 			t.Error(sum, err)
 		}
 	}
-	// Nothing of it is left in the worker after the next task.
+	// The worker unmaps the objects after its next task.
 	pid := onePID(t, pool)
 	until(t, "the worker has let go", func() bool {
 		_ = onePID(t, pool)
@@ -223,7 +223,8 @@ var closeTheirs = mp.Register("closeTheirs", func(ctx context.Context, e everyth
 	return 0, nil
 })
 
-// Closing what one was sent closes it for this process only; it can be sent again.
+// Closing an object that another process has sent closes it only in this process. The owner can
+// send it again.
 func TestOthersClose(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	e := newEverything(t)
@@ -260,7 +261,7 @@ var nestedSharing = mp.Register("nestedSharing", func(ctx context.Context, c cou
 	return sum, errors.Join(created.Large.Close(), created.Small.Close(), created.Lock.Close())
 })
 
-// Objects are shared with the processes of processes, and made there.
+// Processes started by workers can use the objects of their ancestors, and make objects for them.
 func TestSharedByGrandchildren(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 2})
@@ -278,11 +279,11 @@ func TestSharedByGrandchildren(t *testing.T) {
 	}
 }
 
-var onlyArray *ipc.Array[int] // of this worker
+var onlyArray *ipc.Array[int] // kept by the worker between tasks
 
 var sameArray = mp.Register("sameArray", func(_ context.Context, isolated bool) (_ *ipc.Array[int], err error) {
 	if onlyArray == nil {
-		var own ipc.Option // nil changes nothing
+		var own ipc.Option // a nil option changes nothing
 		if isolated {
 			own = ipc.Isolated()
 		}
@@ -293,7 +294,7 @@ var sameArray = mp.Register("sameArray", func(_ context.Context, isolated bool) 
 
 var arrayIsOpen = mp.Register("arrayIsOpen", func(context.Context, int) (bool, error) { return onlyArray.Slice() != nil, nil })
 
-// An object that several results of a chunk have is the caller's, too.
+// An object that is in several results of a chunk belongs to the caller, too.
 func TestResultsWithTheSameObject(t *testing.T) {
 	mptest.NoLeaks(t)
 	for _, isolated := range []bool{false, true} {

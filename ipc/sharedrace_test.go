@@ -13,8 +13,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// A number is never read from memory that this process gives back meanwhile: the methods of an Atomic or a Value that is
-// closed while they run return ErrClosed, or what was there.
+// If an Atomic or a Value is closed while a method runs, the method returns the number or
+// ErrClosed. It never reads memory that this process has already given back.
 func TestReadsDuringClose(t *testing.T) {
 	const there = 7
 	for _, c := range []struct {

@@ -27,7 +27,7 @@ func newSlab[T any](t testing.TB, n int) *ipc.Slab[T] {
 	return s
 }
 
-// double doubles what it is given in place, and returns it.
+// double doubles each element in place and returns the Slab.
 var double = mp.Register("double", func(_ context.Context, s *ipc.Slab[float64]) (*ipc.Slab[float64], error) {
 	for i := range s.Slice() {
 		s.Slice()[i] *= 2
@@ -35,7 +35,7 @@ var double = mp.Register("double", func(_ context.Context, s *ipc.Slab[float64])
 	return s, nil
 })
 
-// segmentsOf is how many blocks of slabs are mapped here.
+// segmentsOf returns the number of blocks of Slabs that this process has mapped.
 func segmentsOf(t testing.TB) int {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/maps")
@@ -45,8 +45,8 @@ func segmentsOf(t testing.TB) int {
 	return strings.Count(string(b), "memfd:mp-data")
 }
 
-// A slab goes to a worker and comes back, in an argument, a result, a queue and a pipe, and it
-// is always the same memory.
+// A Slab moves to a worker and back, in an argument, a result, a queue and a pipe, and stays the
+// same memory.
 func TestSlabTravels(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -120,8 +120,8 @@ var makeSlabs = mp.Register("makeSlabs", func(ctx context.Context, m makingSlabs
 	return m.N, nil
 })
 
-// A flow of slabs in one direction uses the same few again; those of a maker that has died
-// arrive, and go with their last holder.
+// A flow of Slabs in one direction reuses a few blocks. Slabs whose maker has died arrive, and
+// their last holder releases them.
 func TestSlabFlow(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -164,7 +164,7 @@ var keepSlab = mp.Register("keepSlab", func(ctx context.Context, s *ipc.Slab[byt
 	select {}
 })
 
-// What a process had that died is used again; so is what never arrived.
+// The memory of a Slab is reused after its holder has died, or if the Slab did not arrive.
 func TestSlabHolderDies(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -213,8 +213,8 @@ var putInVain = mp.Register("putInVain", func(ctx context.Context, p patient) (b
 	return p.Slab.Slice()[0], nil
 })
 
-// A slab that was made elsewhere comes back from a Put that fails, however long that takes:
-// longer than what is unused is kept.
+// A Slab from another process comes back from a Put that fails, even if the Put takes longer than
+// unused memory is kept.
 func TestSlabComesBackLate(t *testing.T) {
 	mptest.NoLeaks(t)
 	q := newQueue[*ipc.Slab[byte]](t, 1)
@@ -229,7 +229,7 @@ func TestSlabComesBackLate(t *testing.T) {
 	_ = q.Discard()
 }
 
-// A slab in a message that nobody receives is given back, however its pipe is closed.
+// A Slab in a message that is not received is released, however its pipe is closed.
 func TestSlabUnreceived(t *testing.T) {
 	ctx := t.Context()
 	full, waits := newQueue[any](t, 1), newQueue[any](t, 1)
@@ -254,7 +254,7 @@ func TestSlabUnreceived(t *testing.T) {
 		"closed before it came back": func(t *testing.T, a *ipc.Conn[any]) {
 			short, cancel := context.WithCancel(ctx)
 			go func() {
-				for { // until it is on its way
+				for { // until Put has taken it
 					if _, err := a.Poll(ctx, 0); errors.Is(err, ipc.ErrMoved) {
 						break
 					}
@@ -284,7 +284,8 @@ func TestSlabUnreceived(t *testing.T) {
 	_ = full.Discard()
 }
 
-// What was received as what it is not is let go with a Conn that nobody has any more.
+// A message that RecvBytes could not return stays in the connection, and is released when the
+// connection is no longer reachable.
 func TestSlabInForgottenConn(t *testing.T) {
 	mptest.NoLeaks(t)
 	before := segmentsOf(t)
@@ -308,7 +309,7 @@ func TestSlabInForgottenConn(t *testing.T) {
 	})
 }
 
-// unreadable can be encoded, and not decoded.
+// unreadable can be encoded but not decoded.
 type unreadable struct{}
 
 func (unreadable) MarshalBinary() ([]byte, error) { return nil, nil }
@@ -320,7 +321,7 @@ type besideSlab struct {
 	Bad  unreadable
 }
 
-// A slab that arrives with what cannot be decoded is given back.
+// A Slab is released if the rest of its message cannot be decoded.
 func TestSlabUndecodable(t *testing.T) {
 	mptest.NoLeaks(t)
 	q := newQueue[besideSlab](t, 1)
@@ -334,7 +335,7 @@ func TestSlabUndecodable(t *testing.T) {
 	_ = q.Discard()
 }
 
-// besideMovers has what cannot be decoded between what moves.
+// besideMovers has a field that cannot be decoded between Slabs and ends of pipes.
 type besideMovers struct {
 	First *ipc.Slab[byte]
 	Conn  *ipc.Conn[int]
@@ -358,15 +359,15 @@ var countSegments = mp.Register("countSegments", func(context.Context, int) (int
 	return strings.Count(string(b), "memfd:mp-data"), err
 })
 
-// What moves with an argument, or a result, that cannot be decoded is given back at once, whether
-// it has arrived by then or not.
+// If an argument or a result cannot be decoded, the Slabs and the ends of pipes in it are released
+// at once, whether or not they were decoded before the error.
 func TestUndecodableTask(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	earlier := segmentsOf(t)
 	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 1}), "inline": must(mp.NewInline(mp.InlineConfig{}))} {
-		before := must(mp.Call(ctx, ex, countSegments, 0)) // of earlier tests, if it is this process
+		before := must(mp.Call(ctx, ex, countSegments, 0)) // left by earlier tests if tasks run in this process
 		for what, call := range map[string]func(a, b *ipc.Conn[int]) error{
 			"argument": func(a, b *ipc.Conn[int]) error {
 				return errOf(mp.Call(ctx, ex, takeUndecodable, besideMovers{First: newSlab[byte](t, 3<<20), Conn: a, Last: newSlab[byte](t, 3<<20), Far: b}))
@@ -389,7 +390,7 @@ func TestUndecodableTask(t *testing.T) {
 					_ = c.Close()
 				}
 			}
-			if n := must(mp.Call(ctx, ex, countSegments, 0)); n > before+2+2 { // the caller's, and the worker's
+			if n := must(mp.Call(ctx, ex, countSegments, 0)); n > before+2+2 { // two of the caller and two of the worker
 				t.Errorf("%s, %s: %d slabs for two at a time", name, what, n-before)
 			}
 		}
@@ -397,7 +398,7 @@ func TestUndecodableTask(t *testing.T) {
 	until(t, "all slabs are given back", func() bool { return segmentsOf(t) <= earlier })
 }
 
-// A slab can be empty, and shorter than it was made; so it arrives.
+// A Slab can be empty, or shorter than it was made, and arrives with that length.
 func TestSlabTruncate(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -431,7 +432,7 @@ func TestSlabTruncate(t *testing.T) {
 	_ = empty.Close()
 }
 
-// Bad types, bad lengths, closed ones.
+// Bad types, bad lengths and uses of closed Slabs are errors.
 func TestUnusableSlab(t *testing.T) {
 	for what, err := range map[string]error{
 		"less":  errOf(ipc.NewSlab[int](-1)),

@@ -15,8 +15,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// The tests here show for each kind of object that processes wait for each other with it;
-// internal/xsync has those of every step.
+// These tests check, for each kind of object, that processes can wait for each other with it. The
+// tests of internal/xsync check every step.
 
 type party struct {
 	Barrier *ipc.Barrier
@@ -46,7 +46,7 @@ func newParty(t *testing.T) party {
 	return p
 }
 
-// together runs f in as many processes as there are parties, at once.
+// together runs f in one process for each party at the same time, and returns the results.
 func together[Out any](t *testing.T, p party, f *mp.Func[party, Out]) []Out {
 	t.Helper()
 	pool := newPool(t, mp.PoolConfig{Workers: parties})
@@ -66,7 +66,8 @@ func together[Out any](t *testing.T, p party, f *mp.Func[party, Out]) []Out {
 	return all
 }
 
-// S21 S22 S24 S25: in lockstep, ten times, one with index 0, who acts before the others go on.
+// S21 S22 S24 S25: inStep passes the barrier ten times in step with the others. In each pass one
+// party has index 0, and the function given to WaitDo runs before any party goes on.
 var inStep = mp.Register("inStep", func(ctx context.Context, p party) (zeros int, err error) {
 	s := p.Seen.Slice()
 	for pass := range 10 {
@@ -100,7 +101,7 @@ func TestBarrierOfProcesses(t *testing.T) {
 	}
 }
 
-// S9 S10 S16: a token goes round by Signal; then all leave by Broadcast.
+// S9 S10 S16: takeTurns counts up when it is its party's turn, and wakes the others with Broadcast.
 var takeTurns = mp.Register("takeTurns", func(ctx context.Context, p party) (turns int, err error) {
 	if err := p.Lock.Lock(ctx); err != nil {
 		return 0, err
@@ -122,8 +123,8 @@ var takeTurns = mp.Register("takeTurns", func(ctx context.Context, p party) (tur
 	return turns, nil
 })
 
-// S4: a RecursiveMutex nests in its holder; one Unlock too many, or one in another process, is
-// an error and changes nothing.
+// S4: the holder of a RecursiveMutex can lock it again. One Unlock too many, or an Unlock by an
+// earlier holder, is an error and changes nothing.
 func TestRecursiveMutexNests(t *testing.T) {
 	lock := must(ipc.NewRecursiveMutex())
 	defer lock.Close()
@@ -160,7 +161,7 @@ func TestRecursiveMutexNests(t *testing.T) {
 	if taken() {
 		t.Error("after the last Unlock nobody else has got it")
 	}
-	// Another holder's cannot unlock it.
+	// An earlier holder's Held cannot unlock it.
 	other, err := lock.Lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +174,7 @@ func TestRecursiveMutexNests(t *testing.T) {
 	}
 }
 
-// tryRecursive says whether it could have the lock.
+// tryRecursive reports whether it could take the lock.
 var tryRecursive = mp.Register("tryRecursive", func(_ context.Context, lock *ipc.RecursiveMutex) (bool, error) {
 	held, err := lock.TryLock()
 	if err != nil || held == nil {
@@ -188,7 +189,7 @@ func TestCondOfProcesses(t *testing.T) {
 	}
 }
 
-// S20: one process sets what another waits for, again and again.
+// S20: askAnswer waits for one event and sets another, again and again.
 var askAnswer = mp.Register("askAnswer", func(ctx context.Context, e [2]*ipc.Event) (int, error) {
 	for i := range 200 {
 		if err := e[0].Wait(ctx); err != nil {
@@ -215,7 +216,8 @@ func TestEventOfProcesses(t *testing.T) {
 	}
 }
 
-// Writers are alone, readers are not with a writer; permits bound; once is once.
+// useAllLocks checks that readers never see half of a write and that permits are bounded. It
+// returns how often Once called its function.
 var useAllLocks = mp.Register("useAllLocks", func(ctx context.Context, p party) (did int, err error) {
 	s := p.Seen.Slice()
 	if err := p.Once.Do(ctx, func() error { did++; return nil }); err != nil {
@@ -272,7 +274,7 @@ func TestLocksOfProcesses(t *testing.T) {
 	}
 }
 
-// holdAll takes what can be held and waits to be killed.
+// holdAll takes everything that can be held, and waits to be killed.
 var holdAll = mp.Register("holdAll", func(ctx context.Context, p party) (int, error) {
 	if err := errors.Join(p.RW.RLock(ctx), p.Bounded.Acquire(ctx), p.Bounded.Acquire(ctx)); err != nil {
 		return 0, err
@@ -287,8 +289,8 @@ var holdAll = mp.Register("holdAll", func(ctx context.Context, p party) (int, er
 	})
 })
 
-// What a dead process held comes back to the others, who wait for it: permits, a reader's
-// lock, the chance to do what is done once; and the barrier that it waited at is broken. S6
+// S6: when a process dies, waiting processes get its permits, its read lock and its turn at a Once.
+// A barrier at which it waited is broken.
 func TestTheDeadHoldNothing(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for range 5 {
@@ -326,7 +328,7 @@ func TestTheDeadHoldNothing(t *testing.T) {
 	}
 }
 
-// S8 S13 S18 S28: waits end with their context, not early, and with its error.
+// S8 S13 S18 S28: a wait ends when its context ends, not before, and returns the context's error.
 func TestWaitsEnd(t *testing.T) {
 	p := newParty(t)
 	held := newMutex(t)
@@ -370,7 +372,7 @@ func TestWaitsEnd(t *testing.T) {
 				t.Errorf("%v after %v", err, time.Since(began))
 			}
 			_ = p.Barrier.Reset()
-			if err := wait(ctx); !errors.Is(err, context.DeadlineExceeded) { // which has passed
+			if err := wait(ctx); !errors.Is(err, context.DeadlineExceeded) { // the deadline has passed
 				t.Error(err)
 			}
 		})

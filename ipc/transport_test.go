@@ -14,11 +14,11 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// nowhere is a Transport over which nothing is sent.
+// nowhere is a Transport that sends nothing.
 type nowhere struct {
 	mu    sync.Mutex
 	there chan struct{}
-	asked chan struct{} // when somebody wants to know whether something is there
+	asked chan struct{} // receives a value for each call of Ready
 }
 
 func newNowhere() *nowhere {
@@ -38,7 +38,7 @@ func (n *nowhere) Ready() <-chan struct{} {
 
 func (n *nowhere) Close() error { return nil }
 
-// arrives has a message arrive, which somebody else may take at once.
+// arrives makes a message arrive. If taken is true, another receiver takes it at once.
 func (n *nowhere) arrives(taken bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -58,7 +58,7 @@ var putFarAway = mp.Register("putFarAway", func(ctx context.Context, q *ipc.Queu
 	return errors.As(q.Put(ctx, c), &unfit), nil
 })
 
-// A connection that is no pipe stays where it is: in every process to send it is an error.
+// A connection over a Transport cannot be sent: in every process that is an error.
 func TestTransportStays(t *testing.T) {
 	mptest.NoLeaks(t)
 	q := newQueue[any](t, 1)
@@ -69,7 +69,7 @@ func TestTransportStays(t *testing.T) {
 	}
 }
 
-// A message that somebody else takes first does not end the wait for the next one.
+// If another receiver takes a message first, Select waits for the next one.
 func TestSelectTransport(t *testing.T) {
 	mptest.NoLeaks(t)
 	n := newNowhere()
@@ -86,8 +86,8 @@ func TestSelectTransport(t *testing.T) {
 	for range 100 {
 		n.arrives(true)
 		select {
-		case <-n.asked: // by who selects, or by who waits for it and then looks again
-		case err := <-found: // it was there in time
+		case <-n.asked: // by Select, or by the goroutine that waits for it and checks again
+		case err := <-found: // Select saw the message before it was taken
 			if err != nil {
 				t.Fatal(err)
 			}

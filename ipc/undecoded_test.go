@@ -16,9 +16,10 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// A value that cannot be decoded leaves nothing: nobody gets what it brought along.
+// These tests check that a value that cannot be decoded leaves nothing behind: the objects and
+// files in it are released.
 
-// undecodable cannot be decoded, for an honest reason. One that is missing can.
+// undecodable fails to decode if N is 1, and panics if N is 2.
 type undecodable struct{ N byte }
 
 func (u undecodable) MarshalBinary() ([]byte, error) { return []byte{u.N}, nil }
@@ -34,10 +35,11 @@ func (u *undecodable) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// luggage is all that a value can bring along, with what cannot be decoded before or behind it.
+// luggage has every kind of field that a value can bring along, between two fields that can fail to
+// decode.
 type luggage struct {
 	Before undecodable
-	Array  *ipc.Array[int64] // with memory of its own
+	Array  *ipc.Array[int64] // large enough for a segment of its own
 	Small  *ipc.Array[int64]
 	Memory *ipc.SharedMemory
 	Mutex  *ipc.Mutex
@@ -74,7 +76,7 @@ func packUp(p packing) (l luggage, err error) {
 	return l, errors.Join(errs[:]...)
 }
 
-// unpack closes all that packUp has made.
+// unpack closes everything that packUp has made.
 func (l luggage) unpack() {
 	_, _, _, _ = l.Array.Close(), l.Small.Close(), l.Memory.Close(), l.Mutex.Close()
 	_, _, _, _ = l.Queue.Discard(), l.Conn.Close(), l.Slab.Close(), l.Any.(io.Closer).Close()
@@ -83,8 +85,8 @@ func (l luggage) unpack() {
 	}
 }
 
-// inventory is what a process has: segments for one object that are mapped, and descriptors of such and of files. In arenas are more
-// objects than those of the tests.
+// inventory counts a process's mapped segments that hold one object, its descriptors of such
+// segments, and its open files. It leaves out arenas, since they also hold objects of other tests.
 type inventory struct{ Maps, Files int }
 
 func takeInventory() (i inventory) {
@@ -122,8 +124,8 @@ func isUndecodable(err error) bool {
 	return errors.As(err, &bad) && bad.Doing == "decoded"
 }
 
-// A result: its caller gives all back, what it has decoded by then and what it has not, and the
-// worker that has given it has nothing of it either.
+// If a result cannot be decoded, neither the caller nor the worker keeps anything of it, whether or
+// not it was decoded before the error.
 func TestResultUndecoded(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for _, p := range []packing{{Before: 1, Files: true}, {Behind: 1, Files: true}, {Before: 2, Files: true}, {Behind: 2}} {
@@ -133,7 +135,7 @@ func TestResultUndecoded(t *testing.T) {
 					t.Fatal(l, err)
 				}
 			}
-			try() // what is used again is there
+			try() // creates what later calls reuse
 			here, there := inventory{}, inventory{}
 			until(t, "the worker rests", func() bool {
 				last := there
@@ -151,7 +153,7 @@ func TestResultUndecoded(t *testing.T) {
 	}
 }
 
-// An argument: the worker forgets what it has met, and its sender has it still.
+// A worker keeps nothing of an argument that it cannot decode. The sender keeps its objects.
 func TestArgumentUndecoded(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	try := func() {
@@ -166,7 +168,7 @@ func TestArgumentUndecoded(t *testing.T) {
 	}
 	try()
 	there := must(mp.Call(t.Context(), pool, inventIt, 0))
-	held := make([]luggage, 10) // those that are closed are gone for everybody
+	held := make([]luggage, 10) // stay open, since Close would release them in the worker, too
 	for i := range held {
 		held[i] = must(packUp(packing{Behind: 1, Files: true}))
 		if _, err := mp.Call(t.Context(), pool, takeIt, held[i]); !isUndecodable(err) {
@@ -181,7 +183,8 @@ func TestArgumentUndecoded(t *testing.T) {
 	}
 }
 
-// A message of a queue: its receiver forgets what it has met, and what moves goes.
+// A receiver keeps nothing of a message that it cannot decode. Objects that were moved with the
+// message are closed.
 func TestMessageUndecoded(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	q := newQueue[luggage](t, 4)
@@ -201,7 +204,7 @@ func TestMessageUndecoded(t *testing.T) {
 	until(t, "this process has no memory of it", func() bool { return takeInventory().Maps <= before.Maps })
 }
 
-// An error whose type cannot be built from what it holds leaves nothing of that.
+// An error that cannot be rebuilt leaves nothing of the objects in it.
 func TestErrorUnbuilt(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -218,7 +221,7 @@ func TestErrorUnbuilt(t *testing.T) {
 	until(t, "this process has nothing of it", func() bool { return takeInventory().Maps <= before.Maps })
 }
 
-// heavy is an error that holds what it should not.
+// heavy is an error that holds an object. Real errors should not.
 type heavy struct {
 	Array *ipc.Array[int64]
 	err   error
@@ -241,11 +244,12 @@ var failHeavily = mp.Register("failHeavily", func(context.Context, int) (int, er
 		return 0, err
 	}
 	h := &heavy{a, io.EOF}
-	heavies = append(heavies, h) // they are this process's
+	heavies = append(heavies, h) // keeps the arrays reachable
 	return 0, h
 })
 
-// halfPipe and halfEvent cannot be decoded if N says so. The worker keeps the other end of Conn, and Event.
+// halfPipe and halfEvent cannot be decoded if Before.N is 1. The worker keeps the other end of
+// Conn, and Event.
 type halfPipe struct {
 	Before undecodable
 	Conn   *ipc.Conn[int]
@@ -279,7 +283,7 @@ var (
 	})
 )
 
-// The worker learns that the end and the object are closed which came with a result that cannot be decoded.
+// If a result cannot be decoded, the worker sees that the end and the object in it are closed.
 func TestResultUndecodedEndsWhatItGave(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), never)
 	defer cancel()

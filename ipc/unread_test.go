@@ -13,14 +13,14 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// Objects and files in a result that nobody gets are closed.
+// These tests check that the objects and files in a result are closed if the result is not read.
 
-// loses checks that nothing of what packIt returns is here or in the worker when use, which is called again and again,
-// has let it go.
+// loses calls use repeatedly, and checks that no result of packIt is left in this process or in the
+// worker.
 func loses(t *testing.T, use func(t *testing.T, pool *mp.Pool)) {
 	t.Helper()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	use(t, pool) // what is used again is there
+	use(t, pool) // creates what later calls reuse
 	here, there := inventory{}, inventory{}
 	until(t, "the worker rests", func() bool {
 		last, lastHere := there, here
@@ -60,7 +60,7 @@ func TestUnreadResults(t *testing.T) {
 				if n++; n == 3 {
 					break
 				}
-				time.Sleep(10 * time.Millisecond) // others come meanwhile
+				time.Sleep(10 * time.Millisecond) // more results arrive meanwhile
 			}
 		})
 	})
@@ -92,7 +92,7 @@ func TestUnreadResults(t *testing.T) {
 	})
 }
 
-// Objects in a result stay when its future is no longer reachable.
+// Objects in a result stay open when its future is no longer reachable.
 func TestResultsOfForgottenFutures(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for name, get := range map[string]func() luggage{
@@ -110,7 +110,7 @@ func TestResultsOfForgottenFutures(t *testing.T) {
 			l := get()
 			for range 3 {
 				runtime.GC()
-				time.Sleep(20 * time.Millisecond) // cleanups run some time
+				time.Sleep(20 * time.Millisecond) // so that cleanups can run
 			}
 			if l.Array.Len() != 100_000 || len(l.Array.Slice()) != 100_000 || l.Mutex.Lock(t.Context()) != nil || l.Queue.Put(t.Context(), 1) != nil {
 				t.Error("it is gone")
@@ -120,7 +120,7 @@ func TestResultsOfForgottenFutures(t *testing.T) {
 	}
 }
 
-// A result that is dropped does not close what this process has from elsewhere.
+// Dropping a result does not close objects that this process already had.
 func TestUnreadResultOfOurs(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	a := must(ipc.NewArray[int64](100_000))
@@ -135,14 +135,14 @@ func TestUnreadResultOfOurs(t *testing.T) {
 
 var giveBack = mp.Register("giveBack", func(_ context.Context, a *ipc.Array[int64]) (*ipc.Array[int64], error) { return a, nil })
 
-// An object that two results have brought along stays as long as somebody has one of them.
+// An object that was in two results stays open as long as one of the results is in use.
 func TestObjectOfTwoResults(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	<-mp.Submit(t.Context(), pool, sameAgain, 0).Done() // this one gives it to this process
+	<-mp.Submit(t.Context(), pool, sameAgain, 0).Done() // this result, which is not read, brings the object here
 	a := must(mp.Call(t.Context(), pool, sameAgain, 0))
 	for range 3 {
 		collectGarbage()
-		time.Sleep(10 * time.Millisecond) // cleanups run some time
+		time.Sleep(10 * time.Millisecond) // so that cleanups can run
 	}
 	if a.Slice() == nil {
 		t.Error("it is closed")

@@ -12,8 +12,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// A receiver that takes messages and does not release their memory gets a few, and no more until it does. With the pipe
-// their memory ends.
+// A receiver that does not release the memory of its messages gets a few, and no more until it
+// releases one. Closing the pipe ends the memory of all of them.
 func TestTakenAndNotReleased(t *testing.T) {
 	for _, size := range []int{1 << 20, 17 << 20} { // in a block, in a segment
 		a, b := newPipe[int](t)
@@ -58,13 +58,13 @@ func TestTakenAndNotReleased(t *testing.T) {
 			t.Error(len(m), err)
 		}
 		_ = errors.Join(a.Close(), b.Close())
-		for n := 1; n != 0; time.Sleep(time.Millisecond) { // until the first end has found that the other one is closed
+		for n := 1; n != 0; time.Sleep(time.Millisecond) { // until a notices that b is closed
 			n, _ = inside.UnreadByConn(a)
 		}
 	}
 }
 
-// A receiver that keeps what it has received, and several that receive at a time, do not make a sender wait.
+// A sender does not wait if a receiver keeps its messages, or if several receive at the same time.
 func TestKeptMessages(t *testing.T) {
 	const many = 40
 	a, b := newPipe[int](t)
@@ -94,15 +94,15 @@ func TestKeptMessages(t *testing.T) {
 	}
 }
 
-// Elements that consumers take out of a queue and do not release are given up in the end: they neither take more and
-// more memory, nor keep a producer waiting.
+// A producer eventually gives up elements that consumers have taken out of a queue and do not
+// release. Their memory is bounded, and the producer can go on.
 func TestElementsTakenAndNotReleased(t *testing.T) {
 	q, err := ipc.NewQueue[[]byte](ipc.Capacity(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = q.Discard() }()
-	element := make([]byte, 10<<10) // which has no room in the queue's memory
+	element := make([]byte, 10<<10) // too large for the queue's own memory
 	put := 0
 	for ; put < 200; put++ {
 		err := q.TryPut(element)
@@ -128,7 +128,8 @@ func TestElementsTakenAndNotReleased(t *testing.T) {
 	}
 }
 
-// Goroutines that send large messages on one connection wait for each other's: none is told that it is closed.
+// Goroutines that send large messages on one connection wait for each other. Send does not return
+// ErrClosed to any of them.
 func TestManySpills(t *testing.T) {
 	a, b := newPipe[int](t)
 	defer a.Close()

@@ -250,8 +250,9 @@ func TestAuthority(t *testing.T) {
 	until(t, "it is ended", func() bool { return !has(t, maker, message) })
 }
 
-// A client can take neither all descriptors nor all keeps. What it leaves when it dies is bounded,
-// even if a queue that it has filled lives on. Another client's queue loses nothing.
+// A client can take neither all descriptors nor all keeps. The number of segments that it leaves
+// behind when it dies is bounded, even if a queue that it has filled still exists. Another client's
+// queue loses nothing.
 func TestBudgets(t *testing.T) {
 	w := newWorld(t)
 	w.s.mu.Lock()
