@@ -81,6 +81,7 @@ func TestPipeEcho(t *testing.T) {
 	if _, err := theirs.Recv(t.Context()); !errors.Is(err, ipc.ErrMoved) {
 		t.Error(err)
 	}
+
 	for i := range 1000 {
 		want := strings.Split(strings.Repeat("x", i%50), "")
 		if err := ours.Send(t.Context(), want); err != nil {
@@ -90,6 +91,7 @@ func TestPipeEcho(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	}
+
 	if err := ours.Close(); err != nil {
 		t.Error(err)
 	}
@@ -121,6 +123,7 @@ func TestPipeBytes(t *testing.T) {
 			t.Fatalf("%d bytes of %d, %v", len(got), size, err)
 		}
 	}
+
 	if err := ours.SendBytes(ctx, []byte("12345678")); err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +133,7 @@ func TestPipeBytes(t *testing.T) {
 			t.Error(n, err)
 		}
 	}
+
 	var codecError *mp.CodecError
 	if _, err := ours.Recv(ctx); !errors.As(err, &codecError) { // bytes are no value; the message stays
 		t.Error(err)
@@ -137,6 +141,7 @@ func TestPipeBytes(t *testing.T) {
 	if n, err := ours.RecvInto(ctx, buf); n != 8 || err != nil || string(buf[:n]) != "12345678" {
 		t.Error(n, err)
 	}
+
 	_ = ours.Close()
 	if n, err := task.Result(ctx); n != len(sizes)+1 || err != nil {
 		t.Error(n, err)
@@ -153,12 +158,14 @@ func TestPipePoll(t *testing.T) {
 			t.Error(ready, err, time.Since(began))
 		}
 	}
+
 	go func() { _ = b.Send(ctx, 1) }()
 	for range 3 {
 		if ready, err := a.Poll(ctx, time.Minute); !ready || err != nil {
 			t.Error(ready, err)
 		}
 	}
+
 	if v, err := a.Recv(ctx); v != 1 || err != nil {
 		t.Error(v, err)
 	}
@@ -179,6 +186,7 @@ func TestPipeTryRecv(t *testing.T) {
 	if _, err := a.TryRecv(); !errors.Is(err, ipc.ErrEmpty) {
 		t.Error(err)
 	}
+
 	large := strings.Repeat("x", 1<<20)
 	for _, want := range []string{"small", large} {
 		if err := b.Send(t.Context(), want); err != nil {
@@ -188,6 +196,7 @@ func TestPipeTryRecv(t *testing.T) {
 			t.Error(len(got), err)
 		}
 	}
+
 	_ = b.SendBytes(t.Context(), []byte("x"))
 	if _, err := a.TryRecv(); err == nil {
 		t.Error("bytes received as a value")
@@ -224,6 +233,7 @@ func TestPipeTrySend(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	}
+
 	for _, size := range []int{0, 10, 1 << 20} {
 		if err := a.TrySendBytes(make([]byte, size)); err != nil {
 			t.Error(err)
@@ -232,6 +242,7 @@ func TestPipeTrySend(t *testing.T) {
 			t.Error(len(got), err)
 		}
 	}
+
 	_ = b.Close()
 	if err := a.TrySend(""); !errors.Is(err, io.ErrClosedPipe) || n < 100 {
 		t.Error(n, err)
@@ -243,6 +254,7 @@ func TestPipeSignals(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGUSR1)
 	defer signal.Stop(caught)
+
 	a, b := newPipe[int](t)
 	received := make(chan error, 1)
 	go func() {
@@ -274,6 +286,7 @@ func TestOneWayPipe(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if err := w.Send(ctx, "there"); err != nil {
 		t.Error(err)
 	}
@@ -323,10 +336,12 @@ func TestPipeEndDies(t *testing.T) {
 		if err := ours.Send(ctx, 1); !errors.Is(err, io.ErrClosedPipe) {
 			t.Error(err)
 		}
+
 		var died *mp.WorkerError
 		if err := task.Err(ctx); !errors.As(err, &died) {
 			t.Error(name, err)
 		}
+
 		_ = ours.Close()
 	}
 }
@@ -384,6 +399,7 @@ func TestPipeEndTravels(t *testing.T) {
 			t.Fatal(a, b, err, err2)
 		}
 	}
+
 	// An end in a message that is not received is closed, in a queue as in a pipe.
 	if err := q.Put(ctx, theirs); err != nil {
 		t.Fatal(err)
@@ -394,14 +410,17 @@ func TestPipeEndTravels(t *testing.T) {
 	if _, err := ours.Recv(ctx); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
+
 	a, b := newPipe[int](t)
 	if err := over.Send(ctx, []*ipc.Conn[int]{b}); err != nil {
 		t.Fatal(err)
 	}
+
 	_ = under.Close()
 	if _, err := a.Recv(ctx); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
+
 	_, _, _ = a.Close(), over.Close(), ours.Close()
 }
 
@@ -420,6 +439,7 @@ func TestPipeEndStays(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	}
+
 	inMessage := newQueue[any](t, 1)
 	if err := inMessage.Put(ctx, []any{b, func() {}}); err == nil {
 		t.Error("a function was encoded")
@@ -428,27 +448,33 @@ func TestPipeEndStays(t *testing.T) {
 		t.Error("twice in one message")
 	}
 	works("after a failed encoding")
+
 	if err := inMessage.Put(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := inMessage.TryPut(b); !errors.Is(err, ipc.ErrFull) {
 		t.Error(err)
 	}
+
 	short, cancel := context.WithTimeout(ctx, time.Millisecond)
 	defer cancel()
 	if err := inMessage.Put(short, b); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	works("when there was no room")
-	if err := pool.Ready(ctx); err != nil { // the next newPool calls NoLeaks, which must find this pool started
+
+	// The next newPool calls NoLeaks, which must find this pool started.
+	if err := pool.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	closed := newPool(t, mp.PoolConfig{Workers: 1})
 	closed.Close()
 	if _, err := mp.Call(ctx, closed, anything, any(b)); !errors.Is(err, mp.ErrClosed) {
 		t.Error(err)
 	}
 	works("after a closed pool")
+
 	go func() {
 		for { // the end may be in a failing TryPut, which gives it back
 			if _, err := b.Recv(ctx); !errors.Is(err, ipc.ErrMoved) {
@@ -456,11 +482,14 @@ func TestPipeEndStays(t *testing.T) {
 			}
 		}
 	}()
+
 	until(t, "it is in use", func() bool { // the queue is still full
 		var inUse *mp.CodecError
 		return errors.As(inMessage.TryPut(b), &inUse)
 	})
+
 	_ = a.Close()
+
 	// An end is closed if the task that it was sent to does not start.
 	c, d := newPipe[any](t)
 	busy := mp.Submit(ctx, pool, anything, any("block"))
@@ -523,6 +552,7 @@ func TestDiesWhilePutting(t *testing.T) {
 		cancel()
 		_ = ours.Close()
 	}
+
 	_ = q.Discard()
 }
 
@@ -570,6 +600,7 @@ func TestPipeCloseWakes(t *testing.T) {
 				t.Error(err)
 			}
 		})
+
 		_ = a.Close()
 		waits.Wait()
 		_ = b.Close()
@@ -582,6 +613,7 @@ func TestPipeHeldWakes(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+
 	a, b := newPipe[int](t)
 	for name, wait := range map[string]func() error{
 		"receive": func() error { return errOf(a.RecvBytes(ctx)) },
@@ -619,6 +651,7 @@ func TestPipeHeldWakes(t *testing.T) {
 			}
 		}
 	}
+
 	_, _ = a.Close(), b.Close()
 }
 
@@ -628,6 +661,7 @@ func TestPipeSorted(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+
 	a, b := newPipe[int](t, ipc.Buffer(4096))
 	const each = 500
 	var both sync.WaitGroup
@@ -653,11 +687,13 @@ func TestPipeSorted(t *testing.T) {
 			}
 		})
 	}
+
 	for i := range each {
 		if err := errors.Join(b.Send(ctx, i), b.SendBytes(ctx, make([]byte, i))); err != nil {
 			t.Error(err)
 		}
 	}
+
 	both.Wait()
 	_, _ = a.Close(), b.Close()
 }
@@ -668,6 +704,7 @@ func TestPipeTurns(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+
 	a, b := newPipe[int](t)
 	var waits sync.WaitGroup
 	for range 3 {
@@ -682,6 +719,7 @@ func TestPipeTurns(t *testing.T) {
 			}
 		})
 	}
+
 	for i := range 200 {
 		for range i % 20 {
 			if err := b.Send(ctx, i); err != nil {
@@ -702,6 +740,7 @@ func TestPipeTurns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	_ = a.Close()
 	waits.Wait()
 	_ = b.Close()
@@ -733,6 +772,7 @@ func TestHugeMessage(t *testing.T) {
 	for i := 0; i < len(b); i += 1000 {
 		b[i] = byte(i / 1000)
 	}
+
 	sums := mp.Submit(t.Context(), pool, sumBytes, struct {
 		Conn  *ipc.Conn[int]
 		Queue *ipc.Queue[[]byte]
@@ -754,6 +794,7 @@ func TestTryRecvBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
+
 	buf := make([]byte, 4)
 	if _, err := b.TryRecvBytes(); !errors.Is(err, ipc.ErrEmpty) {
 		t.Error(err)
@@ -761,11 +802,13 @@ func TestTryRecvBytes(t *testing.T) {
 	if _, err := b.TryRecvInto(buf); !errors.Is(err, ipc.ErrEmpty) {
 		t.Error(err)
 	}
+
 	for _, m := range []string{"abcd", "longer", "e"} {
 		if err := a.SendBytes(t.Context(), []byte(m)); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	if n, err := b.TryRecvInto(buf); err != nil || string(buf[:n]) != "abcd" {
 		t.Error(n, err)
 	}
@@ -789,6 +832,7 @@ func TestPipeAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector lets pools forget")
 	}
+
 	a, b := newPipe[int](t)
 	ctx, buf := t.Context(), make([]byte, 100)
 	for name, receive := range map[string]func() (int, error){

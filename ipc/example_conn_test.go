@@ -58,6 +58,7 @@ func ExampleNewPipe() {
 		}
 		fmt.Println(ours.Recv(ctx))
 	}
+
 	_ = ours.Close() // the child receives io.EOF
 	_, err = child.Wait(ctx)
 	fmt.Println(err)
@@ -99,6 +100,7 @@ func ExampleNewPipe_oneWay() {
 		}
 		fmt.Print(root, " ")
 	}
+
 	_, err = sent.Result(ctx)
 	fmt.Println(err)
 	// Output:
@@ -124,6 +126,7 @@ var answerCalls = mp.Register("answerCalls", func(ctx context.Context, calls *ip
 func ExampleConn() {
 	p := pool()
 	defer p.Close()
+
 	ctx := context.Background()
 	calls, err := ipc.NewQueue[*ipc.Conn[string]]()
 	if err != nil {
@@ -147,6 +150,7 @@ func ExampleConn() {
 		fmt.Println(ours.Recv(ctx))
 		_ = ours.Close()
 	}
+
 	_ = calls.Close()
 	fmt.Println(answered.Result(ctx))
 	// Output:
@@ -172,6 +176,7 @@ var sendBlocks = mp.RegisterAction("sendBlocks", func(ctx context.Context, c *ip
 func ExampleConn_RecvInto() {
 	p := pool()
 	defer p.Close()
+
 	ctx := context.Background()
 	ours, theirs, err := ipc.NewPipe[struct{}]() // carries only bytes
 	if err != nil {
@@ -196,6 +201,7 @@ func ExampleConn_RecvInto() {
 		}
 		fmt.Println(n)
 	}
+
 	_, err = sent.Result(ctx)
 	fmt.Println(err)
 	// Output:
@@ -221,6 +227,7 @@ func ExampleConn_Poll() {
 	if err := b.Send(ctx, "now"); err != nil {
 		log.Fatal(err)
 	}
+
 	fmt.Println(a.Poll(ctx, 0))
 	fmt.Println(a.Recv(ctx))
 	_ = b.Close()
@@ -277,6 +284,7 @@ func ExampleConn_TryRecv() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	_, err = ours.TryRecv()
 	fmt.Println(errors.Is(err, ipc.ErrEmpty))
 	fmt.Println(theirs.TrySend("a message"), theirs.Close())
@@ -290,6 +298,7 @@ func ExampleConn_TryRecv() {
 			break
 		}
 	}
+
 	fmt.Println(ours.Close())
 	// Output:
 	// true

@@ -29,6 +29,7 @@ var countLetters = mp.Register("countLetters", func(ctx context.Context, words *
 func ExampleQueue() {
 	p := pool() // two workers
 	defer p.Close()
+
 	ctx := context.Background()
 	words, err := ipc.NewQueue[string]()
 	if err != nil {
@@ -71,6 +72,7 @@ var putTwo = mp.RegisterAction("putTwo", func(ctx context.Context, p putting) er
 func ExampleQueue_Get() {
 	p := pool()
 	defer p.Close()
+
 	ctx := context.Background()
 	results, err := ipc.NewQueue[string]()
 	if err != nil {
@@ -149,6 +151,7 @@ var pack = mp.RegisterAction("pack", func(ctx context.Context, w warehouse) erro
 func ExampleQueue_Join() {
 	p := pool()
 	defer p.Close()
+
 	ctx := context.Background()
 	orders, err := ipc.NewQueue[order]()
 	if err != nil {
@@ -174,6 +177,7 @@ func ExampleQueue_Join() {
 		n, err := packed.Load()
 		fmt.Println("day", day+1, n, err)
 	}
+
 	_ = orders.Close() // ends the packers' loops
 	_, err = packers.Result(ctx)
 	fmt.Println(err)
@@ -199,6 +203,7 @@ var putSquares = mp.RegisterAction("putSquares", func(ctx context.Context, squar
 func ExampleQueue_Discard() {
 	p := pool()
 	defer p.Close()
+
 	ctx := context.Background()
 	squares, err := ipc.NewQueue[int](ipc.Capacity(16))
 	if err != nil {
@@ -246,6 +251,7 @@ var fillFrames = mp.RegisterAction("fillFrames", func(ctx context.Context, frame
 func ExampleSlab_queue() {
 	p := pool()
 	defer p.Close()
+
 	ctx := context.Background()
 	frames, err := ipc.NewQueue[*ipc.Slab[byte]](ipc.Capacity(2))
 	if err != nil {
@@ -291,6 +297,7 @@ func ExampleSelect() {
 		log.Fatal(err)
 	}
 	defer lines.Discard()
+
 	child, err := mp.NewProcess(sayAndExit, lines, mp.ProcessConfig{})
 	if err != nil {
 		log.Fatal(err)
@@ -316,6 +323,7 @@ func ExampleSelect() {
 			break
 		}
 	}
+
 	_, err = child.Wait(ctx)
 	var dead *mp.WorkerError
 	if errors.As(err, &dead) {

@@ -129,6 +129,7 @@ func ExampleArray_View() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	err = numbers.View(func(s []int) error {
 		_ = numbers.Close() // another goroutine might do this
 		s[2] = 7

@@ -132,6 +132,7 @@ var spread = mp.Register("spread", func(ctx context.Context, q quotes) (float64,
 func ExampleRWMutex() {
 	p := pool()
 	defer p.Close()
+
 	ctx := context.Background()
 	lock, err := ipc.NewRWMutex()
 	if err != nil {
@@ -333,6 +334,7 @@ var take = mp.Register("take", func(ctx context.Context, s slot) (taken []int, e
 func ExampleCond() {
 	p := pool()
 	defer p.Close()
+
 	ctx := context.Background()
 	lock, err := ipc.NewMutex()
 	if err != nil {
@@ -377,6 +379,7 @@ var runRace = mp.Register("runRace", func(ctx context.Context, r race) (string, 
 func ExampleEvent() {
 	p := pool()
 	defer p.Close()
+
 	ctx := context.Background()
 	start, err := ipc.NewEvent()
 	if err != nil {
@@ -499,6 +502,7 @@ var lookUp = mp.Register("lookUp", func(ctx context.Context, t table) (int, erro
 func ExampleOnce() {
 	p := pool()
 	defer p.Close()
+
 	once, err := ipc.NewOnce()
 	if err != nil {
 		log.Fatal(err)

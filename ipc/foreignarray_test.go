@@ -46,6 +46,7 @@ func TestHugeArrayOfOneWorker(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+
 	var kept []*ipc.Array[byte]
 	for n := 1<<46 - 1<<20; n > 1<<20; n /= 2 { // as many as this process accepts
 		a, err := mp.Call(t.Context(), corrupt, makeThin, thinArray{Len: n})
@@ -53,6 +54,7 @@ func TestHugeArrayOfOneWorker(t *testing.T) {
 			kept = append(kept, a)
 		}
 	}
+
 	a, err := mp.Call(t.Context(), honest, makeThin, thinArray{Len: 4 << 20})
 	if err != nil {
 		t.Fatal("another worker's: ", err)
@@ -70,6 +72,7 @@ func TestCopyOfThinArray(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it copies arrays of hundreds of megabytes")
 	}
+
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for name, c := range map[string]struct {
 		in thinArray
@@ -85,6 +88,7 @@ func TestCopyOfThinArray(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
+
 		begun := time.Now()
 		b, err := a.Copy()
 		if c.ok != (err == nil) || c.ok && len(b) != c.in.Len || !c.ok && b != nil {
@@ -99,6 +103,7 @@ func TestCopyOfThinArray(t *testing.T) {
 				t.Fatalf("%s: %d at %d", name, b[i], i)
 			}
 		}
+
 		if err := a.Close(); err != nil {
 			t.Error(err)
 		}

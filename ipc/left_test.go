@@ -76,6 +76,7 @@ func (x things) check(ctx context.Context) error {
 	if s := x.Slab.Slice(); len(s) != 1<<20 || s[1<<20-1] != 7 {
 		return errors.New("not what it was")
 	}
+
 	return x.Slab.Close()
 }
 
@@ -122,12 +123,14 @@ var makeThing = mp.Register("makeThing", func(ctx context.Context, m making) (in
 			x.Slab.Slice()[1<<20-1] = 7
 		}
 	}
+
 	if err == nil {
 		err = m.Out.Put(ctx, x)
 	}
 	if err == nil && m.Die {
 		killSelf()
 	}
+
 	return 0, err
 })
 
@@ -149,6 +152,7 @@ func TestPassedOn(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
+
 	ways := map[string]func(t *testing.T, from *ipc.Queue[things]) (things, error){
 		"by the root": func(t *testing.T, from *ipc.Queue[things]) (things, error) {
 			to := newQueue[things](t, 1)
@@ -218,6 +222,7 @@ func TestResultOfWhatHasEnded(t *testing.T) {
 		if err := errors.Join(p.Start(), got.Wait(ctx), from.Discard(), end.Set()); err != nil {
 			t.Fatal(err)
 		}
+
 		s, err := p.Wait(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -242,10 +247,12 @@ var swapInboxes = mp.Register("swapInboxes", func(ctx context.Context, in inboxe
 	if err != nil {
 		return 0, err
 	}
+
 	theirs, err := in.Peer.Recv(ctx)
 	if err != nil {
 		return 0, err
 	}
+
 	s, err := ipc.NewSlab[byte](1 << 20)
 	if err == nil {
 		err = theirs.Put(ctx, s)
@@ -281,6 +288,7 @@ func TestCirclesOfTheDead(t *testing.T) {
 			_ = p.Close()
 		}
 	}
+
 	until(t, "nothing is left", func() bool { return segmentFiles(t) <= before })
 }
 
@@ -305,11 +313,13 @@ func TestPuttersOfLargeElementsDie(t *testing.T) {
 			}
 			all = append(all, p)
 		}
+
 		for range 30 {
 			if v, err := q.Get(t.Context()); err != nil || len(v) != 100_000 {
 				t.Fatal(len(v), err)
 			}
 		}
+
 		for _, p := range all {
 			_ = p.Kill()
 			_, _ = p.Wait(t.Context())
@@ -326,6 +336,7 @@ func TestPuttersOfLargeElementsDie(t *testing.T) {
 			}
 		}
 	}
+
 	until(t, "it is given back", func() bool { return segmentFiles(t) <= before })
 }
 
@@ -395,10 +406,12 @@ func TestSlabsOfDeadMakers(t *testing.T) {
 	if err := there.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, die := range []bool{false, true} {
 		for name, getter := range map[string]mp.Executor{"here": here, "in a worker": there} {
 			q := newQueue[*ipc.Slab[byte]](t, makers*each)
-			if _, err := mp.Call(ctx, getter, getSlabs, gettingSlabs{q, 0}); err != nil { // the getter attaches the queue
+			// The getter attaches the queue before the descriptors are counted.
+			if _, err := mp.Call(ctx, getter, getSlabs, gettingSlabs{q, 0}); err != nil {
 				t.Fatal(err)
 			}
 			before := segmentFiles(t)

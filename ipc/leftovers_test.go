@@ -83,7 +83,8 @@ func TestLargeLeftovers(t *testing.T) {
 		End  *ipc.Conn[int]
 		Body []byte
 	}
-	for _, size := range []int{100, 1 << 20, 17 << 20} { // in the memory of the queue or pipe, in a block, in a segment
+	// The messages lie in the memory of the queue or pipe, in a block, and in a segment.
+	for _, size := range []int{100, 1 << 20, 17 << 20} {
 		other := make([]*ipc.Conn[int], 2)
 		messages := make([]message, 2)
 		for i := range messages {
@@ -93,10 +94,12 @@ func TestLargeLeftovers(t *testing.T) {
 			}
 			other[i], messages[i] = a, message{b, make([]byte, size)}
 		}
+
 		q, err := ipc.NewQueue[message]()
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		receiver, sender, err := ipc.NewPipe[message]()
 		if err != nil {
 			t.Fatal(err)
@@ -107,6 +110,7 @@ func TestLargeLeftovers(t *testing.T) {
 		if err := errors.Join(q.Discard(), receiver.Close(), sender.Close()); err != nil {
 			t.Error(err)
 		}
+
 		for i, c := range other {
 			if ready, err := c.Poll(t.Context(), 10*time.Second); !ready || err != nil {
 				t.Errorf("%d bytes, %d: the other end is not told: %v", size, i, err)
@@ -137,10 +141,12 @@ func TestLargeMessageAndContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	receiver, sender, err := ipc.NewPipe[[]byte]()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	within := func(what string, get func(ctx context.Context) error, want bool) {
 		t.Helper()
 		ctx := &countdown{Context: t.Context()}
@@ -162,6 +168,7 @@ func TestLargeMessageAndContext(t *testing.T) {
 		within("Queue.Get", func(ctx context.Context) error { _, err := q.Get(ctx); return err }, want)
 		within("Conn.Recv", func(ctx context.Context) error { _, err := receiver.Recv(ctx); return err }, want)
 	}
+
 	if err := errors.Join(q.Discard(), receiver.Close(), sender.Close()); err != nil {
 		t.Error(err)
 	}

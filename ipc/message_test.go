@@ -36,6 +36,7 @@ func FuzzMessage(f *testing.F) {
 		f.Add(way, []byte{2, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0xa0, 3})
 		f.Add(way, []byte{0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0xa1, 0x61, 0x41, 0x01, 0})
 	}
+
 	rich, numbers := newQueue[richMessage](f, 4), newQueue[[]int](f, 4)
 	a, b := newPipe[richMessage](f)
 	ctx := context.Background()
@@ -81,6 +82,7 @@ func fuzzPipe(ctx context.Context, a, b *ipc.Conn[richMessage], data []byte) err
 	if err := a.SendRaw(data); err != nil {
 		return err
 	}
+
 	_, err := b.Recv(ctx)
 	if codecOnly(err) != nil {
 		return err
@@ -134,6 +136,7 @@ func TestLargeIsOnesOwn(t *testing.T) {
 			check("Stream", got, err)
 		}
 	}
+
 	if !bytes.Equal(large, bytes.Repeat([]byte{1}, len(large))) {
 		t.Error("the caller's own has changed")
 	}

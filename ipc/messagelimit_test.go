@@ -20,6 +20,7 @@ func TestMaxElement(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer q.Discard()
+
 	var bad *mp.CodecError
 	for _, put := range []func([]byte) error{q.TryPut, func(b []byte) error { return q.Put(ctx, b) }} {
 		if err := put(make([]byte, 2000)); !errors.As(err, &bad) || !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "MaxElement is 1000") {
@@ -50,6 +51,7 @@ func TestMaxElement(t *testing.T) {
 			t.Errorf("after %d bytes: %v, %v", size, v, err)
 		}
 	}
+
 	attached.forget(q.in.obj) // as in another process
 	var other Queue[[]byte]
 	if err := other.UnmarshalBinary(b); err != nil || other.in.spill.most != 1000 {
@@ -66,6 +68,7 @@ func TestMaxMessage(t *testing.T) {
 	}
 	defer b.Close()
 	defer a.Close()
+
 	long := make([]byte, 100_001)
 	for name, send := range map[string]func() error{
 		"Send": func() error { return a.Send(ctx, long) }, "TrySend": func() error { return a.TrySend(long) },
@@ -75,6 +78,7 @@ func TestMaxMessage(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+
 	if err := a.SendBytes(ctx, long[1:]); err != nil {
 		t.Error(err)
 	}
@@ -92,6 +96,7 @@ func TestMaxMessage(t *testing.T) {
 			t.Errorf("%d bytes arrive: %v", size, err)
 		}
 	}
+
 	if err := a.SendBytes(ctx, []byte{1}); err != nil {
 		t.Error(err)
 	}

@@ -39,6 +39,7 @@ func TestQueueFullAndEmpty(t *testing.T) {
 		if q.Len() != 0 || q.Cap() != n {
 			t.Error(q.Len(), q.Cap())
 		}
+
 		for round := range 3 {
 			if _, err := q.TryGet(); !errors.Is(err, ipc.ErrEmpty) {
 				t.Error(err)
@@ -58,6 +59,7 @@ func TestQueueFullAndEmpty(t *testing.T) {
 				}
 			}
 		}
+
 		_ = q.Discard()
 	}
 }
@@ -83,6 +85,7 @@ func TestQueueDeadlines(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if v, err := q.Get(t.Context()); v != 1 || err != nil {
 		t.Error(v, err)
 	}
@@ -97,6 +100,7 @@ func TestQueueUnencodable(t *testing.T) {
 			t.Error(err, q.Len())
 		}
 	}
+
 	if err := q.Put(t.Context(), "good"); err != nil {
 		t.Error(err)
 	}
@@ -111,6 +115,7 @@ func TestQueueUnencodable(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	var none ipc.Queue[int]
 	_, err := none.Get(t.Context())
 	for _, err := range []error{err, none.Put(t.Context(), 1), none.TryPut(1), none.Join(t.Context()), none.TaskDone(), none.Close(), none.Discard()} {
@@ -130,6 +135,7 @@ func TestQueueClose(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		waits := make(chan error)
 		go func() { waits <- q.Put(t.Context(), 3) }()
 		if err := errors.Join(q.Close(), q.Close()); err != nil {
@@ -138,6 +144,7 @@ func TestQueueClose(t *testing.T) {
 		if err := <-waits; !errors.Is(err, mp.ErrClosed) {
 			t.Error(err)
 		}
+
 		got := []int{}
 		for v, err := range q.All(t.Context()) {
 			if err != nil {
@@ -145,13 +152,15 @@ func TestQueueClose(t *testing.T) {
 			}
 			got = append(got, v)
 		}
+
 		if !slices.Equal(got, []int{0, 1, 2}) {
 			t.Error(got)
 		}
 		if _, err := q.TryGet(); !errors.Is(err, mp.ErrClosed) {
 			t.Error(err)
 		}
-		if err := errors.Join(q.TaskDone(), q.TaskDone(), q.TaskDone(), q.Join(t.Context())); err != nil { // a closed queue still counts tasks
+		// A closed queue still counts tasks.
+		if err := errors.Join(q.TaskDone(), q.TaskDone(), q.TaskDone(), q.Join(t.Context())); err != nil {
 			t.Error(err)
 		}
 		empty := newQueue[int](t, 3)
@@ -169,6 +178,7 @@ func TestQueueJoin(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	q, done := newQueue[int](t, 10), must(ipc.NewAtomic(0))
 	defer done.Close()
+
 	workers := mp.MapAsync(t.Context(), pool, workOff, []working{{q, done}, {q, done}})
 	for range 3 {
 		for i := range 100 {
@@ -184,6 +194,7 @@ func TestQueueJoin(t *testing.T) {
 			t.Errorf("%d elements were done", n)
 		}
 	}
+
 	if err := q.TaskDone(); !errors.Is(err, ipc.ErrOverRelease) {
 		t.Error(err)
 	}
@@ -245,6 +256,7 @@ var passOn = mp.Register("passOn", func(ctx context.Context, p passingOn) (got [
 			return nil, err
 		}
 	}
+
 	return nil, nil
 })
 
@@ -258,12 +270,14 @@ func TestQueueManyToMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
+
 	q := newQueue[passing](t, 50)
 	readers := mp.MapAsync(t.Context(), pool, passOn, make2(consumers, passingOn{Queue: q}), mp.ChunkSize(1))
 	var puts []passingOn
 	for i := range producers {
 		puts = append(puts, passingOn{q, i + 1, each})
 	}
+
 	if _, err := mp.Map(t.Context(), pool, passOn, puts, mp.ChunkSize(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -289,11 +303,13 @@ func TestQueueManyToMany(t *testing.T) {
 			seen[e.Producer][e.Number] = true
 		}
 	}
+
 	for i := range producers {
 		if n := len(seen[i+1]); n != each {
 			t.Errorf("%d of %d elements of producer %d", n, each, i+1)
 		}
 	}
+
 	_ = q.Discard()
 }
 
@@ -315,6 +331,7 @@ var putAndDie = mp.Register("putAndDie", func(ctx context.Context, q *ipc.Queue[
 		if b.Array, err = ipc.NewArray[int](100_000); err != nil {
 			return 0, err
 		}
+
 		b.Array.Slice()[99_999] = i
 		if b.Lock, err = ipc.NewMutex(); err != nil {
 			return 0, err
@@ -329,6 +346,7 @@ var putAndDie = mp.Register("putAndDie", func(ctx context.Context, q *ipc.Queue[
 		}
 		b.File.Close()
 	}
+
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {}
 })
@@ -342,6 +360,7 @@ func TestQueueOutlivesProducers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
+
 	q := newQueue[bringing](t, 10)
 	if _, err := mp.Call(t.Context(), pool, putAndDie, q); err == nil {
 		t.Fatal("it lives")
@@ -363,6 +382,7 @@ func TestQueueOutlivesProducers(t *testing.T) {
 		}
 		_, _, _ = b.Array.Close(), b.Lock.Close(), b.File.Close()
 	}
+
 	if err := q.Discard(); err != nil { // with the remaining elements
 		t.Error(err)
 	}
@@ -375,6 +395,7 @@ func TestQueueWithoutMemory(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
+
 	low := limit
 	low.Cur = uint64(nextFD(t) + 20)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
@@ -385,6 +406,7 @@ func TestQueueWithoutMemory(t *testing.T) {
 	for ; put < 1000 && err == nil; put++ {
 		err = q.TryPut(make([]byte, 1<<20))
 	}
+
 	if e := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); e != nil {
 		t.Fatal(e)
 	}
@@ -464,6 +486,7 @@ func TestErrorsOfMessages(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	array := newArray[int](t, 1)
 	_ = array.Close()
 	_, closed := mp.Call(ctx, pool, readBoth, []*ipc.Array[int]{array})
@@ -477,6 +500,7 @@ func TestErrorsOfMessages(t *testing.T) {
 			t.Error(want, err)
 		}
 	}
+
 	if sent != nil {
 		t.Error(sent)
 	}

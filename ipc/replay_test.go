@@ -19,6 +19,7 @@ func TestElementTwice(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
+
 	for name, use := range map[string]func(t *testing.T, q *ipc.Queue[richMessage]){
 		"received": func(t *testing.T, q *ipc.Queue[richMessage]) {
 			var bad *mp.CodecError

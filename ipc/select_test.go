@@ -49,6 +49,7 @@ func TestSelect(t *testing.T) {
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	done := newEvent(t)
 	future := mp.Submit(ctx, pool, waitForEvent, done)
 	all := []ipc.Selectable{conn, ending, queue, closing, event, ipc.Done(process), ipc.Done(future)}
@@ -61,6 +62,7 @@ func TestSelect(t *testing.T) {
 		started.Set,
 		done.Set,
 	}
+
 	var want []int
 	for i, cause := range causes {
 		short, cancel := context.WithTimeout(ctx, time.Millisecond)
@@ -76,11 +78,14 @@ func TestSelect(t *testing.T) {
 		if got, err := ipc.Select(ctx, all[i:]...); err != nil || !slices.Equal(got, []int{0}) {
 			t.Fatal(i, got, err)
 		}
+
 		want = append(want, i)
-		if got, err := ipc.Select(ctx, all...); err != nil || !slices.Equal(got, want) { // Select takes nothing
+		// Select takes nothing, so everything found so far is still ready.
+		if got, err := ipc.Select(ctx, all...); err != nil || !slices.Equal(got, want) {
 			t.Fatal(i, got, err)
 		}
 	}
+
 	if _, err := ipc.Select(ctx); err == nil {
 		t.Error("nothing is ready")
 	}
@@ -89,7 +94,9 @@ func TestSelect(t *testing.T) {
 	if _, err := ipc.Select(over, newEvent(t)); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if got, err := ipc.Select(over, queue); err != nil || len(got) != 1 { // a ready object takes precedence over a canceled context
+
+	// A ready object takes precedence over a canceled context.
+	if got, err := ipc.Select(over, queue); err != nil || len(got) != 1 {
 		t.Error(got, err)
 	}
 }
@@ -108,6 +115,7 @@ func TestSelectWithoutObjects(t *testing.T) {
 	if got, err := ipc.Select(t.Context(), ipc.Done(future)); err != nil || len(got) != 1 {
 		t.Error(got, err)
 	}
+
 	blocked := mp.Submit(t.Context(), pool, anything, any("block"))
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
@@ -127,6 +135,7 @@ func TestSelectWithoutObjects(t *testing.T) {
 			t.Error(name, got, err)
 		}
 	}
+
 	if got, err := ipc.Select(t.Context(), ipc.Done(blocked), ipc.Done(blocked)); err != nil || len(got) != 2 {
 		t.Error(got, err)
 	}
@@ -142,6 +151,7 @@ func TestSelectPassesOn(t *testing.T) {
 		q := newQueue[int](t, 2)
 		queues, of = append(queues, q), append(of, q)
 	}
+
 	var got sync.WaitGroup
 	for range waiters {
 		got.Go(func() {
@@ -157,6 +167,7 @@ func TestSelectPassesOn(t *testing.T) {
 			}
 		})
 	}
+
 	for i := range waiters * each {
 		if err := queues[i%len(queues)].Put(t.Context(), i); err != nil {
 			t.Fatal(err)
@@ -173,6 +184,7 @@ func TestManyQueues(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		queues = 100
 	}
+
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	all := make([]*ipc.Queue[int], queues)
 	var got sync.WaitGroup
@@ -186,6 +198,7 @@ func TestManyQueues(t *testing.T) {
 			})
 		}
 	}
+
 	if n, err := mp.Call(t.Context(), pool, putEverywhere, all); n != queues*each || err != nil {
 		t.Error(n, err)
 	}

@@ -128,6 +128,7 @@ func newEverything(t testing.TB) (e everything) {
 	} {
 		t.Cleanup(func() { _ = c.Close() })
 	}
+
 	return e
 }
 
@@ -152,6 +153,7 @@ func (e everything) use(ctx context.Context) error {
 	if !ok1 || !ok2 || index != 0 {
 		errs = append(errs, fmt.Errorf("no permit, or index %d", index))
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -218,7 +220,8 @@ func TestHandlesTravel(t *testing.T) {
 					t.Errorf("got %s, want %s", got, want)
 				}
 			}
-			if err := e.Mutex.Lock(t.Context()); err != nil { // useAll has unlocked it, and it is still open here
+			// The Mutex is unlocked and still open in this process.
+			if err := e.Mutex.Lock(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -232,6 +235,7 @@ func TestValueLocks(t *testing.T) {
 	guarded, free := must(ipc.NewValue(1, ipc.GuardedBy(lock))), must(ipc.NewValue(1, ipc.Unlocked()))
 	defer guarded.Close()
 	defer free.Close()
+
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	if err := lock.Lock(t.Context()); err != nil {
 		t.Fatal(err)
@@ -299,6 +303,7 @@ func TestNumberTypes(t *testing.T) {
 	}
 	v := must(ipc.NewValue(point{1, 2, [3]uint8{3, 4, 5}, 6i}))
 	defer v.Close()
+
 	if p, err := v.Load(t.Context()); err != nil || p != (point{1, 2, [3]uint8{3, 4, 5}, 6i}) {
 		t.Error(p, err)
 	}
@@ -313,16 +318,19 @@ func number[T ipc.Number](t *testing.T, n T) {
 	defer v.Close()
 	s := must(ipc.NewArray[T](3))
 	defer s.Close()
+
 	if got, err := a.Load(); got != n || err != nil {
 		t.Errorf("%T: %v, %v", n, got, err)
 	}
 	if got, err := v.Load(ctx); got != n || err != nil {
 		t.Errorf("%T: %v, %v", n, got, err)
 	}
+
 	s.Slice()[1] = n
 	if c, err := s.Copy(); c[0] != 0 || c[1] != n || err != nil {
 		t.Errorf("%T: %v, %v", n, c, err)
 	}
+
 	want := n + 3 // may overflow
 	if got, err := a.Add(3); got != want || err != nil {
 		t.Errorf("%T: %v + 3 is %v, %v", n, n, got, err)
@@ -387,10 +395,12 @@ func TestManyObjects(t *testing.T) {
 		}
 		_ = m.Close()
 	}
+
 	alive := make([]*ipc.Atomic[int], many)
 	for i := range alive {
 		alive[i] = must(ipc.NewAtomic(i))
 	}
+
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	if _, err := mp.Map(t.Context(), pool, addOne, alive); err != nil {
 		t.Fatal(err)
@@ -413,10 +423,12 @@ func TestNilOptions(t *testing.T) {
 	if err == nil {
 		err = m.Close()
 	}
+
 	q, err2 := ipc.NewQueue[int](nil, ipc.Capacity(3))
 	if err2 == nil {
 		err2 = q.Discard()
 	}
+
 	a, b, err3 := ipc.NewPipe[int](nil)
 	if err3 == nil {
 		err3 = errors.Join(a.Close(), b.Close())

@@ -27,6 +27,7 @@ func TestClosedShared(t *testing.T) {
 			}
 		}
 	}
+
 	if err := held.Unlock(); !errors.Is(err, mp.ErrClosed) {
 		t.Error(err)
 	}
@@ -34,6 +35,7 @@ func TestClosedShared(t *testing.T) {
 	if e.Large.Slice() != nil || e.Memory.Bytes() != nil || e.Anys[1].(*ipc.Array[int8]).Slice() != nil {
 		t.Error("a slice of what is closed")
 	}
+
 	everyMethod(t, everything{
 		Mutex: &ipc.Mutex{}, RW: &ipc.RWMutex{}, Recursive: &ipc.RecursiveMutex{}, Semaphore: &ipc.Semaphore{}, Bounded: &ipc.BoundedSemaphore{}, Cond: &ipc.Cond{},
 		Barrier: &ipc.Barrier{}, Group: &ipc.WaitGroup{}, Once: &ipc.Once{}, Value: &ipc.Value[[3]int]{}, Guarded: &ipc.Value[int]{}, Number: &ipc.Atomic[float64]{},

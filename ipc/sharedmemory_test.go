@@ -26,12 +26,14 @@ func TestNamedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
+
 	if m.Name() != name || m.Size() != 5000 || len(m.Bytes()) != 5000 {
 		t.Error(m.Name(), m.Size())
 	}
 	if _, err := ipc.NewSharedMemory(1, ipc.Named(name)); !errors.Is(err, fs.ErrExist) {
 		t.Error(err)
 	}
+
 	o, err := ipc.OpenSharedMemory(name)
 	if err != nil {
 		t.Fatal(err)
@@ -43,6 +45,7 @@ func TestNamedMemory(t *testing.T) {
 	if err := o.Close(); err != nil { // does not remove the name
 		t.Error(err)
 	}
+
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	if back, err := mp.Call(t.Context(), pool, openNamed, name); back != "hello" || err != nil {
 		t.Error(back, err)
@@ -66,6 +69,7 @@ func TestNamedMemory(t *testing.T) {
 	if err := ipc.RemoveSharedMemory(name); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
+
 	for _, bad := range []string{"a/b", "..", strings.Repeat("x", 300), "a\x00"} {
 		if _, err := ipc.NewSharedMemory(1, ipc.Named(bad)); err == nil {
 			t.Errorf("%q is a name", bad)
@@ -82,11 +86,13 @@ func TestCloseOfOldMemory(t *testing.T) {
 	if err := ipc.RemoveSharedMemory(name); err != nil {
 		t.Fatal(err)
 	}
+
 	fresh := must(ipc.NewSharedMemory(100, ipc.Named(name)))
 	defer fresh.Close()
 	if err := old.Close(); err != nil {
 		t.Error(err)
 	}
+
 	again, err := ipc.OpenSharedMemory(name)
 	if err != nil {
 		t.Fatal("the name of other memory was removed: ", err)

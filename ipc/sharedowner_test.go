@@ -55,6 +55,7 @@ func TestResultIsTheCallers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
+
 	for range 3 {
 		created, err := mp.Call(t.Context(), pool, makeAll, 100_000)
 		if err != nil {
@@ -70,6 +71,7 @@ func TestResultIsTheCallers(t *testing.T) {
 			w := pool.Workers()
 			return len(w) == 1 && w[0].PID != created.PID
 		})
+
 		arrays := []*ipc.Array[int]{created.Small, created.Large}
 		if sum, err := mp.Call(t.Context(), pool, readBoth, arrays); sum != 15 || err != nil {
 			t.Error(sum, err)
@@ -79,6 +81,7 @@ func TestResultIsTheCallers(t *testing.T) {
 				t.Error(err)
 			}
 		}
+
 		// V17: sending the handle of a closed object is an error.
 		if _, err := mp.Call(t.Context(), pool, readBoth, arrays); !errors.Is(err, mp.ErrClosed) && !isCodecError(err) {
 			t.Error(err)
@@ -119,6 +122,7 @@ func TestOwnerDied(t *testing.T) {
 	b := blocking{Lock: newMutex(t), Ready: newEvent(t)}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+
 	task := mp.Submit(ctx, pool, holdAndDie, b)
 	if err := b.Ready.Wait(t.Context()); err != nil {
 		t.Fatal(err)
@@ -129,6 +133,7 @@ func TestOwnerDied(t *testing.T) {
 	if err := b.Lock.Unlock(); !errors.Is(err, ipc.ErrNotHeld) { // S2
 		t.Error(err)
 	}
+
 	waits := make(chan error)
 	go func() { waits <- b.Lock.Lock(t.Context()) }()
 	there := mp.Submit(t.Context(), pool, countUnder, counting{Lock: b.Lock, Times: 1})
@@ -139,6 +144,7 @@ func TestOwnerDied(t *testing.T) {
 			}
 		}
 	}
+
 	if err := <-waits; !errors.Is(err, ipc.ErrOwnerDied) {
 		t.Error(err)
 	}
@@ -160,6 +166,7 @@ func TestOwnerDied(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if err := b.Lock.Lock(t.Context()); err != nil || repaired != 1 {
 		t.Error(err, repaired)
 	}
@@ -190,6 +197,7 @@ func TestOwnerCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
+
 	for range 20 {
 		b := blocking{Ready: newEvent(t), Array: newArray[int](t, 1<<17), Go: newEvent(t)}
 		b.Array.Slice()[1<<16] = 5
@@ -202,6 +210,7 @@ func TestOwnerCloses(t *testing.T) {
 			t.Error(sum, err)
 		}
 	}
+
 	// The worker unmaps the objects after its next task.
 	pid := onePID(t, pool)
 	until(t, "the worker has let go", func() bool {
@@ -244,6 +253,7 @@ var nestedSharing = mp.Register("nestedSharing", func(ctx context.Context, c cou
 		return 0, err
 	}
 	defer pool.Close()
+
 	own, err := ipc.NewArray[int](1)
 	if err != nil {
 		return 0, err
@@ -303,11 +313,13 @@ func TestResultsWithTheSameObject(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, a := range arrays {
 			if a != arrays[0] {
 				t.Fatal("not the same")
 			}
 		}
+
 		_ = arrays[0].Close()
 		for i := 0; ; i++ {
 			open, err := mp.Call(t.Context(), pool, arrayIsOpen, 0)

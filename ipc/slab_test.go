@@ -89,6 +89,7 @@ func TestSlabTravels(t *testing.T) {
 				t.Error("it is closed")
 			}
 		}
+
 		if n := segmentsOf(t); n > before+1 {
 			t.Errorf("%d segments for one slab at a time", n-before)
 		}
@@ -132,6 +133,7 @@ func TestSlabFlow(t *testing.T) {
 		if die {
 			n = 3
 		}
+
 		task := mp.Submit(ctx, pool, makeSlabs, makingSlabs{q, n, die})
 		addresses := map[*byte]bool{}
 		if die {
@@ -149,6 +151,7 @@ func TestSlabFlow(t *testing.T) {
 			}
 			_ = s.Close()
 		}
+
 		if len(addresses) > 8 {
 			t.Errorf("%d slabs where at most six are on their way", len(addresses))
 		}
@@ -156,6 +159,7 @@ func TestSlabFlow(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	_ = q.Discard()
 }
 
@@ -175,6 +179,7 @@ func TestSlabHolderDies(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	q := newQueue[any](t, 1)
 	for range 5 {
 		if err := q.Put(ctx, newSlab[byte](t, 3<<20)); err != nil {
@@ -188,6 +193,7 @@ func TestSlabHolderDies(t *testing.T) {
 		_ = q.Discard()
 		q = newQueue[any](t, 1)
 	}
+
 	until(t, "they are free", func() bool {
 		s := newSlab[byte](t, 3<<20)
 		defer s.Close()
@@ -236,6 +242,7 @@ func TestSlabUnreceived(t *testing.T) {
 	if err := full.Put(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
+
 	for name, end := range map[string]func(t *testing.T, a *ipc.Conn[any]){
 		"closed": func(_ *testing.T, a *ipc.Conn[any]) { _ = a.Close() },
 		"received as what it is not": func(t *testing.T, a *ipc.Conn[any]) {
@@ -281,6 +288,7 @@ func TestSlabUnreceived(t *testing.T) {
 			_ = b.Close()
 		})
 	}
+
 	_ = full.Discard()
 }
 
@@ -303,6 +311,7 @@ func TestSlabInForgottenConn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}()
+
 	until(t, "its memory is gone", func() bool {
 		runtime.GC()
 		return segmentsOf(t) <= before
@@ -365,9 +374,11 @@ func TestUndecodableTask(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
+
 	earlier := segmentsOf(t)
 	for name, ex := range map[string]mp.Executor{"pool": newPool(t, mp.PoolConfig{Workers: 1}), "inline": must(mp.NewInline(mp.InlineConfig{}))} {
-		before := must(mp.Call(ctx, ex, countSegments, 0)) // left by earlier tests if tasks run in this process
+		// If tasks run in this process, earlier tests may have left segments.
+		before := must(mp.Call(ctx, ex, countSegments, 0))
 		for what, call := range map[string]func(a, b *ipc.Conn[int]) error{
 			"argument": func(a, b *ipc.Conn[int]) error {
 				return errOf(mp.Call(ctx, ex, takeUndecodable, besideMovers{First: newSlab[byte](t, 3<<20), Conn: a, Last: newSlab[byte](t, 3<<20), Far: b}))
@@ -390,11 +401,13 @@ func TestUndecodableTask(t *testing.T) {
 					_ = c.Close()
 				}
 			}
-			if n := must(mp.Call(ctx, ex, countSegments, 0)); n > before+2+2 { // two of the caller and two of the worker
+			// The caller and the worker have two each.
+			if n := must(mp.Call(ctx, ex, countSegments, 0)); n > before+2+2 {
 				t.Errorf("%s, %s: %d slabs for two at a time", name, what, n-before)
 			}
 		}
 	}
+
 	until(t, "all slabs are given back", func() bool { return segmentsOf(t) <= earlier })
 }
 
@@ -425,10 +438,12 @@ func TestSlabTruncate(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	empty := newSlab[int](t, 0)
 	if empty.Len() != 0 || empty.Slice() == nil {
 		t.Error(empty.Len(), empty.Slice() == nil)
 	}
+
 	_ = empty.Close()
 }
 
@@ -443,6 +458,7 @@ func TestUnusableSlab(t *testing.T) {
 			t.Error(what)
 		}
 	}
+
 	s := newSlab[int](t, 1)
 	if _, err := s.MarshalBinary(); err == nil {
 		t.Error("encoded outside of a message")

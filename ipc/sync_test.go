@@ -55,6 +55,7 @@ func together[Out any](t *testing.T, p party, f *mp.Func[party, Out]) []Out {
 		p.N = i
 		futures = append(futures, mp.Submit(t.Context(), pool, f, p))
 	}
+
 	var all []Out
 	for _, f := range futures {
 		out, err := f.Result(t.Context())
@@ -88,6 +89,7 @@ var inStep = mp.Register("inStep", func(ctx context.Context, p party) (zeros int
 			return 0, err
 		}
 	}
+
 	return zeros, nil
 })
 
@@ -120,6 +122,7 @@ var takeTurns = mp.Register("takeTurns", func(ctx context.Context, p party) (tur
 			return 0, err
 		}
 	}
+
 	return turns, nil
 })
 
@@ -128,10 +131,12 @@ var takeTurns = mp.Register("takeTurns", func(ctx context.Context, p party) (tur
 func TestRecursiveMutexNests(t *testing.T) {
 	lock := must(ipc.NewRecursiveMutex())
 	defer lock.Close()
+
 	held, err := lock.Lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	taken := func() bool {
 		t.Helper()
@@ -152,6 +157,7 @@ func TestRecursiveMutexNests(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	if err := held.Unlock(); !errors.Is(err, ipc.ErrNotHeld) {
 		t.Errorf("one Unlock too many: %v", err)
 	}
@@ -161,6 +167,7 @@ func TestRecursiveMutexNests(t *testing.T) {
 	if taken() {
 		t.Error("after the last Unlock nobody else has got it")
 	}
+
 	// An earlier holder's Held cannot unlock it.
 	other, err := lock.Lock(t.Context())
 	if err != nil {
@@ -223,6 +230,7 @@ var useAllLocks = mp.Register("useAllLocks", func(ctx context.Context, p party) 
 	if err := p.Once.Do(ctx, func() error { did++; return nil }); err != nil {
 		return 0, err
 	}
+
 	for i := range 3000 {
 		if i%10 == 0 {
 			if err := p.RW.Lock(ctx); err != nil {
@@ -234,6 +242,7 @@ var useAllLocks = mp.Register("useAllLocks", func(ctx context.Context, p party) 
 				return 0, err
 			}
 		}
+
 		if err := p.RW.RLock(ctx); err != nil {
 			return 0, err
 		}
@@ -254,6 +263,7 @@ var useAllLocks = mp.Register("useAllLocks", func(ctx context.Context, p party) 
 			return 0, err
 		}
 	}
+
 	return did, p.Group.Done()
 })
 
@@ -299,6 +309,7 @@ func TestTheDeadHoldNothing(t *testing.T) {
 		if err := p.Event.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+
 		done := make(chan error, 4)
 		once := false
 		go func() { done <- p.Bounded.Acquire(t.Context()) }()
@@ -314,11 +325,13 @@ func TestTheDeadHoldNothing(t *testing.T) {
 		if err := syscall.Kill(pool.Workers()[0].PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
+
 		for range 4 {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
 		}
+
 		if free, err := p.Bounded.Available(); free != 1 || err != nil || !once {
 			t.Error(free, err, once)
 		}
@@ -335,9 +348,11 @@ func TestWaitsEnd(t *testing.T) {
 	empty := must(ipc.NewSemaphore(0))
 	defer empty.Close()
 	never := newEvent(t)
+
 	if err := errors.Join(held.Lock(t.Context()), p.RW.Lock(t.Context()), p.Group.Add(1), p.Bounded.Acquire(t.Context()), p.Bounded.Acquire(t.Context())); err != nil {
 		t.Fatal(err)
 	}
+
 	waits := map[string]func(context.Context) error{
 		"Mutex": held.Lock, "RWMutex": p.RW.Lock, "RLock": p.RW.RLock, "Semaphore": empty.Acquire, "Bounded": p.Bounded.Acquire,
 		"Event": never.Wait, "WaitGroup": p.Group.Wait,

@@ -75,6 +75,7 @@ func TestSelectTransport(t *testing.T) {
 	n := newNowhere()
 	c := must(ipc.NewConn[int](n))
 	defer c.Close()
+
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	found := make(chan error)
@@ -94,6 +95,7 @@ func TestSelectTransport(t *testing.T) {
 			go wait()
 		}
 	}
+
 	n.arrives(false)
 	if err := <-found; err != nil {
 		t.Error(err)

@@ -69,6 +69,7 @@ func packUp(p packing) (l luggage, err error) {
 	if p.Files {
 		l.File, errs[7] = os.Open(os.DevNull)
 	}
+
 	var far *ipc.Conn[int]
 	if far, l.Conn, errs[8] = ipc.NewPipe[int](); errs[8] == nil {
 		_ = far.Close()
@@ -166,6 +167,7 @@ func TestArgumentUndecoded(t *testing.T) {
 			t.Error("the sender has nothing of it")
 		}
 	}
+
 	try()
 	there := must(mp.Call(t.Context(), pool, inventIt, 0))
 	held := make([]luggage, 10) // stay open, since Close would release them in the worker, too
@@ -175,6 +177,7 @@ func TestArgumentUndecoded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	until(t, "the worker has nothing of it", func() bool {
 		return must(mp.Call(t.Context(), pool, inventIt, 0)).Maps <= there.Maps
 	})
@@ -201,6 +204,7 @@ func TestMessageUndecoded(t *testing.T) {
 	for range 10 {
 		try()
 	}
+
 	until(t, "this process has no memory of it", func() bool { return takeInventory().Maps <= before.Maps })
 }
 

@@ -27,6 +27,7 @@ func loses(t *testing.T, use func(t *testing.T, pool *mp.Pool)) {
 		here, there = takeInventory(), must(mp.Call(t.Context(), pool, inventIt, 0))
 		return here == lastHere && there == last
 	})
+
 	for range 3 {
 		use(t, pool)
 	}
@@ -49,6 +50,7 @@ func TestUnreadResults(t *testing.T) {
 			}
 		})
 	})
+
 	t.Run("an unordered stream with a slow loop", func(t *testing.T) {
 		loses(t, func(t *testing.T, pool *mp.Pool) {
 			n := 0
@@ -64,6 +66,7 @@ func TestUnreadResults(t *testing.T) {
 			}
 		})
 	})
+
 	t.Run("a future", func(t *testing.T) {
 		loses(t, func(t *testing.T, pool *mp.Pool) {
 			f := mp.Submit(t.Context(), pool, packIt, all)
@@ -73,11 +76,13 @@ func TestUnreadResults(t *testing.T) {
 			}
 		})
 	})
+
 	t.Run("the future of a map", func(t *testing.T) {
 		loses(t, func(t *testing.T, pool *mp.Pool) {
 			<-mp.MapAsync(t.Context(), pool, packIt, slices.Repeat([]packing{all}, 5)).Done()
 		})
 	})
+
 	t.Run("a process", func(t *testing.T) {
 		loses(t, func(t *testing.T, _ *mp.Pool) {
 			p := must(mp.NewProcess(packIt, all, mp.ProcessConfig{}))
@@ -138,7 +143,8 @@ var giveBack = mp.Register("giveBack", func(_ context.Context, a *ipc.Array[int6
 // An object that was in two results stays open as long as one of the results is in use.
 func TestObjectOfTwoResults(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
-	<-mp.Submit(t.Context(), pool, sameAgain, 0).Done() // this result, which is not read, brings the object here
+	// The first result brings the object to this process, and is not read.
+	<-mp.Submit(t.Context(), pool, sameAgain, 0).Done()
 	a := must(mp.Call(t.Context(), pool, sameAgain, 0))
 	for range 3 {
 		collectGarbage()

@@ -34,6 +34,7 @@ func TestTakenAndNotReleased(t *testing.T) {
 			}
 			last = release
 		}
+
 		if n, _ := inside.UnreadByConn(a); sent != 4 || n != sent*size {
 			t.Errorf("%d bytes: %d messages were sent, and %d bytes count", size, sent, n)
 		}
@@ -48,6 +49,7 @@ func TestTakenAndNotReleased(t *testing.T) {
 		if _, err := b.RecvBytes(t.Context()); err != nil {
 			t.Error(err)
 		}
+
 		waited := make(chan error, 1)
 		go func() { waited <- a.SendBytes(t.Context(), message) }()
 		last()
@@ -57,6 +59,7 @@ func TestTakenAndNotReleased(t *testing.T) {
 		if m, err := b.RecvBytes(t.Context()); err != nil || len(m) != size {
 			t.Error(len(m), err)
 		}
+
 		_ = errors.Join(a.Close(), b.Close())
 		for n := 1; n != 0; time.Sleep(time.Millisecond) { // until a notices that b is closed
 			n, _ = inside.UnreadByConn(a)
@@ -77,11 +80,13 @@ func TestKeptMessages(t *testing.T) {
 			errs <- err
 		}()
 	}
+
 	for range many {
 		if err := a.SendBytes(t.Context(), make([]byte, 1<<20)); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	for range many {
 		if err := <-errs; err != nil {
 			t.Error(err)
@@ -102,6 +107,7 @@ func TestElementsTakenAndNotReleased(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = q.Discard() }()
+
 	element := make([]byte, 10<<10) // too large for the queue's own memory
 	put := 0
 	for ; put < 200; put++ {
@@ -116,6 +122,7 @@ func TestElementsTakenAndNotReleased(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	if put > 70 {
 		t.Errorf("%d elements are unreleased", put)
 	}
@@ -133,6 +140,7 @@ func TestElementsTakenAndNotReleased(t *testing.T) {
 func TestManySpills(t *testing.T) {
 	a, b := newPipe[int](t)
 	defer a.Close()
+
 	const senders, each = 8, 60
 	errs := make(chan error, senders)
 	for range senders {
@@ -147,6 +155,7 @@ func TestManySpills(t *testing.T) {
 			errs <- nil
 		}()
 	}
+
 	received := make(chan struct{})
 	go func() {
 		defer close(received)
@@ -160,6 +169,7 @@ func TestManySpills(t *testing.T) {
 		}
 		_ = b.Close()
 	}()
+
 	for range senders {
 		if err := <-errs; err != nil {
 			t.Error(err)
