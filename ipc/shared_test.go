@@ -171,7 +171,7 @@ func (e everything) state(ctx context.Context) string {
 	return fmt.Sprint(permits, bounded, count, done, value, guarded, number, set, anySet, e.Large.Slice()[99_999], e.Memory.Bytes()[4], e.Anys[1].(*ipc.Array[int8]).Slice()[2])
 }
 
-// same returns an error if two pointers differ that must be equal.
+// same returns an error if pointers that must be equal differ.
 func (e everything) same() error {
 	for what, ok := range map[string]bool{
 		"two fields": e.Mutex == e.Same, "nil": e.None == nil && e.List[1] == nil,

@@ -225,7 +225,7 @@ func TestErrorUnbuilt(t *testing.T) {
 	until(t, "this process has nothing of it", func() bool { return takeInventory().Maps <= before.Maps })
 }
 
-// heavy is an error that holds an object. Real errors should not.
+// heavy is an error that holds an object, and cannot be rebuilt from it.
 type heavy struct {
 	Array *ipc.Array[int64]
 	err   error

@@ -13,7 +13,7 @@ import (
 )
 
 // A receiver that does not release the memory of its messages gets a few, and no more until it
-// releases one. Closing the pipe ends the memory of all of them.
+// releases one. Closing the pipe frees the rest.
 func TestTakenAndNotReleased(t *testing.T) {
 	for _, size := range []int{1 << 20, 17 << 20} { // in a block, in a segment
 		a, b := newPipe[int](t)
