@@ -77,7 +77,8 @@ var oldPackages = []string{
 	"internal/journal", "internal/logrec", "internal/deathtest", "internal/attacks",
 }
 
-// Names use the words of the field, and each word has one meaning: the words that were given up do not come back.
+// Names use the words of the field, and each word has one meaning: the words that were given up do
+// not come back.
 func TestOldNames(t *testing.T) {
 	fset := token.NewFileSet()
 	n := 0
@@ -152,8 +153,8 @@ func wordsOf(name string) (words []string) {
 	return words
 }
 
-// namesIn returns the names that a file declares: of types, fields, functions, methods, constants, variables and
-// parameters.
+// namesIn returns the names that a file declares: of types, fields, functions, methods, constants,
+// variables and parameters.
 func namesIn(f *ast.File) (names []*ast.Ident) {
 	add := func(exprs ...ast.Expr) {
 		for _, e := range exprs {

@@ -42,7 +42,8 @@ func hang(t *testing.T) (file string, caught <-chan struct{}, release func()) {
 // tryHang is like hang but returns an error if mounting is not possible.
 func tryHang(t *testing.T) (file string, caught <-chan struct{}, release func(), err error) {
 	t.Helper()
-	// A request can be withdrawn between poll and read, when its caller is killed: read must not block.
+	// A request can be withdrawn between poll and read, when its caller is killed: read must not
+	// block.
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return "", nil, nil, fmt.Errorf("it needs /dev/fuse: %w", err)

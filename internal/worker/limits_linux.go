@@ -61,8 +61,8 @@ func impose(l link.Limits) error {
 		if !l.Group {
 			has := mappedNow()
 			overhead = has.uncounted + ahead(l.Memory)
-			// The race detector maps far more memory than a program uses, so a limit of mapped memory
-			// means nothing with it.
+			// The race detector maps far more memory than a program uses, so a limit of mapped
+			// memory means nothing with it.
 			if !race.Enabled {
 				if err := limit("memory", unix.RLIMIT_DATA, l.DataLimit(has.unused)); err != nil {
 					return err

@@ -1,4 +1,5 @@
-// Package typenames names the types of values that travel in interfaces. It constructs none of them.
+// Package typenames names the types of values that travel in interfaces. It constructs none of
+// them.
 package typenames
 
 import (

@@ -175,7 +175,8 @@ func processorTime() (d time.Duration) {
 	return d
 }
 
-// raceFactor is how many times as much memory a program needs under the race detector, if that is enabled.
+// raceFactor is how many times as much memory a program needs under the race detector, if that is
+// enabled.
 var raceFactor = func() int {
 	if race.Enabled {
 		return 10
