@@ -212,3 +212,31 @@ func (c *checker) check(program string) error {
 	_, _ = cfg.Check("piece", c.fset, []*ast.File{file}, nil)
 	return wrong
 }
+
+// The files that CONTRIBUTING.md names exist, in the directory of their row or below.
+func TestLayoutNamesFiles(t *testing.T) {
+	file := regexp.MustCompile("`([\\w./]+\\.go)`")
+	named := 0
+	for _, line := range strings.Split(read(t, "CONTRIBUTING.md"), "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) != 4 {
+			continue
+		}
+		dir := strings.Trim(cells[1], " `")
+		for _, found := range file.FindAllStringSubmatch(cells[1], -1) {
+			named++
+			if _, err := os.Stat(found[1]); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, found := range file.FindAllStringSubmatch(cells[2], -1) {
+			named++
+			if _, err := os.Stat(filepath.Join(dir, found[1])); err != nil {
+				t.Errorf("%s: %v", dir, err)
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("found only %d files", named)
+	}
+}
