@@ -109,10 +109,12 @@ func TestCommentsAreWrapped(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		output := false // of an example
 		for i, line := range strings.Split(string(text), "\n") {
 			line = strings.ReplaceAll(line, "\t", "    ")
 			comment, ok := strings.CutPrefix(strings.TrimSpace(line), "// ")
-			if ok && len([]rune(line)) > 100 && comment[0] != ' ' && !strings.Contains(comment, "://") {
+			output = ok && (output || strings.HasPrefix(comment, "Output:") || strings.HasPrefix(comment, "Unordered output:"))
+			if ok && !output && len([]rune(line)) > 100 && comment[0] != ' ' && !strings.Contains(comment, "://") {
 				t.Errorf("%s:%d has %d columns", path, i+1, len([]rune(line)))
 			}
 		}

@@ -162,6 +162,6 @@ func ExampleDial_wrongKey() {
 	_, err = connection.Dial[bill](ctx, "tcp", shop.Addr().String(), connection.Config{})
 	fmt.Println(err)
 	// Output:
-	// true connection: Config has neither Key nor TLS: set one, or Anybody to let in whoever can
-	// reach the address
+	// true
+	// connection: Config has neither Key nor TLS: set one, or Anybody to let in whoever can reach the address
 }
