@@ -29,10 +29,11 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	if !initialized.Load() {
 		return nil, ErrNotInitialized
 	}
-	cfg, err := cfg.complete("PoolConfig")
-	if err != nil {
-		return nil, err
+	if err := cfg.check(); err != nil {
+		return nil, bad("mp: PoolConfig.%w", err)
 	}
+
+	cfg = cfg.withDefaults()
 	ec, err := cfg.engineConfig("PoolConfig")
 	if err != nil {
 		return nil, err

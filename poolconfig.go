@@ -236,13 +236,8 @@ func (c PoolConfig) check() error {
 // bad returns an error that begins with a field's name.
 func bad(field string, args ...any) error { return fmt.Errorf(field, args...) }
 
-// complete checks the config and replaces zero fields by their defaults. The error begins with kind
-// and the name of the field.
-func (c PoolConfig) complete(kind string) (PoolConfig, error) {
-	if err := c.check(); err != nil {
-		return c, bad("mp: "+kind+".%w", err)
-	}
-
+// withDefaults replaces zero fields by their defaults.
+func (c PoolConfig) withDefaults() PoolConfig {
 	if c.Workers == 0 {
 		c.Workers = NumCPU()
 	}
@@ -269,7 +264,7 @@ func (c PoolConfig) complete(kind string) (PoolConfig, error) {
 		c.Output.Logger = slog.Default()
 	}
 
-	return c, nil
+	return c
 }
 
 func (r Recycle) check() error {

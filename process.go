@@ -86,8 +86,8 @@ func NewProcess[In, Out any](f *Func[In, Out], arg In, cfg ProcessConfig) (*Proc
 	if f == nil {
 		return nil, errNoFunc
 	}
-	if _, err := cfg.pool().complete("ProcessConfig"); err != nil {
-		return nil, err
+	if err := cfg.pool().check(); err != nil {
+		return nil, bad("mp: ProcessConfig.%w", err)
 	}
 
 	p := &Process[Out]{name: cfg.Name, cfg: cfg, ended: make(chan struct{})}
@@ -285,11 +285,7 @@ func (c ProcessConfig) pool() PoolConfig {
 
 // newEngine starts the engine that runs the process. The engine calls onEnd when the process ends.
 func (p *Process[Out]) newEngine(onEnd func(pool.Death)) (engine, error) {
-	cfg, err := p.cfg.pool().complete("ProcessConfig")
-	if err != nil {
-		return nil, err
-	}
-	ec, err := cfg.engineConfig("ProcessConfig")
+	ec, err := p.cfg.pool().withDefaults().engineConfig("ProcessConfig")
 	if err != nil {
 		return nil, err
 	}

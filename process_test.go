@@ -306,3 +306,24 @@ func TestProcessThatCannotRun(t *testing.T) {
 type ring struct{ Next *ring }
 
 var goRound = mp.Register("goRound", func(context.Context, *ring) (int, error) { return 0, nil })
+
+// Start does not check the config again: its errors are those of starting.
+func TestDirectoryGoneBeforeStart(t *testing.T) {
+	dir, err := os.MkdirTemp("", "mp-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := mp.NewProcess(square, 3, mp.ProcessConfig{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+
+	var failed *mp.StartError
+	if err := p.Start(); !errors.As(err, &failed) {
+		t.Errorf("Start returned %v", err)
+	}
+}

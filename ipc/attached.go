@@ -38,11 +38,11 @@ func weakRef[T any](p *T) func() any {
 }
 
 // add adds an object of this process. The canonical pointer is weak.
-func (t *attachedTable) add(o *objects.Object, canonical func() any) {
+func (t *attachedTable) add(o *objects.Object, ref func() func() any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if key := keyOf(o.Name()); t.known[key] == nil {
-		t.known[key] = canonical
+		t.known[key] = ref()
 	}
 }
 

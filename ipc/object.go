@@ -104,7 +104,7 @@ func (p *object[P, V, I]) MarshalBinary() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	attached.add(h.obj, weakRef(h.canonical.(*P)))
+	attached.add(h.obj, func() func() any { return weakRef(h.canonical.(*P)) })
 	return I(p.in).encode(t.Append(nil))
 }
 
@@ -208,7 +208,8 @@ var sharerType = reflect.TypeFor[sharer]()
 
 func init() {
 	codec.RegisterObjects(codec.Objects{
-		IsHandle:   func(t reflect.Type) bool { return t.Implements(sharerType) },
+		IsHandle:   func(t reflect.Type) bool { return t.Implements(sharerType) && isOwn(t.Elem()) },
+		IsDerived:  func(t reflect.Type) bool { return t.Implements(sharerType) && !isOwn(t.Elem()) },
 		IsMover:    func(t reflect.Type) bool { return t.Implements(movableType) },
 		HandleOf:   handleOf,
 		Travelling: sharedTypes,
@@ -227,6 +228,9 @@ type movable interface {
 }
 
 var movableType = reflect.TypeFor[movable]()
+
+// isOwn reports whether a type is declared in this package.
+func isOwn(t reflect.Type) bool { return t.PkgPath() == reflect.TypeFor[Mutex]().PkgPath() }
 
 // handleOf returns the handle of a pointer to a public type, or nil if no constructor has made it.
 func handleOf(p any) codec.Handle {

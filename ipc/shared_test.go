@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/go-multiprocessing/mp"
+	"github.com/go-multiprocessing/mp/internal/codec"
 	"github.com/go-multiprocessing/mp/ipc"
 	"github.com/go-multiprocessing/mp/mptest"
 )
@@ -373,6 +374,7 @@ func TestUnusableShared(t *testing.T) {
 		"512 KiB":                        errOf(ipc.NewValue([1 << 20]int{})),
 		"exclude each other":             errOf(ipc.NewValue(1, ipc.GuardedBy(newMutex(t)), ipc.Unlocked())),
 		"GuardedBy needs a Mutex":        errOf(ipc.NewValue(1, ipc.GuardedBy(nil))),
+		"GuardedBy needs a Mutex that":   errOf(ipc.NewValue(1, ipc.GuardedBy(nil), ipc.GuardedBy(newMutex(t)))),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
@@ -443,5 +445,43 @@ func TestNilOptions(t *testing.T) {
 	}
 	if err := errors.Join(err, err2, err3, err4, err5); err != nil || q.Cap() != 3 {
 		t.Errorf("%v, and the queue holds %d", err, q.Cap())
+	}
+}
+
+type (
+	ownMutex   ipc.Mutex
+	ownQueue   ipc.Queue[int]
+	ownConn    ipc.Conn[int]
+	embedding  struct{ ipc.Mutex }
+	pointing   struct{ *ipc.Mutex }
+	guardedInt struct {
+		*ipc.Mutex
+		N int
+	}
+	boxed[T any] struct{ ipc.Value[T] }
+)
+
+// A type that only has the methods of an object, or its fields, cannot be sent: the error comes
+// before any task runs.
+func TestDerivedTypesCannotBeSent(t *testing.T) {
+	for name, err := range map[string]error{
+		"ownMutex":         errOf(codec.For[*ownMutex]()),
+		"[]ownMutex":       errOf(codec.For[[]ownMutex]()),
+		"ownQueue":         errOf(codec.For[*ownQueue]()),
+		"ownConn":          errOf(codec.For[*ownConn]()),
+		"embedding":        errOf(codec.For[embedding]()),
+		"*embedding":       errOf(codec.For[*embedding]()),
+		"map of embedding": errOf(codec.For[map[string]*embedding]()),
+		"pointing":         errOf(codec.For[pointing]()),
+		"guardedInt":       errOf(codec.For[struct{ G guardedInt }]()),
+		"boxed":            errOf(codec.For[*boxed[int]]()),
+	} {
+		if err == nil {
+			t.Errorf("%s can be sent", name)
+		}
+	}
+
+	if err := errOf(codec.For[struct{ Lock *ipc.Mutex }]()); err != nil {
+		t.Error(err)
 	}
 }

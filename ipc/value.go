@@ -37,8 +37,8 @@ type ValueOption interface{ applyValue(*valueOptions) }
 
 type valueOptions struct {
 	objectOptions
-	guarded  bool
 	lock     *Mutex
+	unmade   bool // GuardedBy has a Mutex that no constructor has made
 	unlocked bool
 }
 
@@ -48,9 +48,12 @@ func (o valueOption) applyValue(to *valueOptions) { o(to) }
 
 // GuardedBy guards the [Value] with m instead of a lock of its own, for several Values that change
 // together. A caller of Load, Store or Update must not hold m. If m is nil, NewValue returns an
-// error.
+// error. If there are several, the last one counts.
 func GuardedBy(m *Mutex) ValueOption {
-	return valueOption(func(o *valueOptions) { o.guarded, o.lock = true, m })
+	return valueOption(func(o *valueOptions) {
+		o.lock = m
+		o.unmade = o.unmade || m == nil || m.in == nil
+	})
 }
 
 // Unlocked makes a [Value] without a lock. Without other synchronization, a Load can return parts
@@ -71,9 +74,9 @@ func NewValue[T any](v T, opts ...ValueOption) (*Value[T], error) {
 		}
 	}
 	switch {
-	case how.guarded && (how.lock == nil || how.lock.in == nil):
+	case how.unmade:
 		return nil, errors.New("mp: NewValue: GuardedBy needs a Mutex that NewMutex has made")
-	case how.guarded && how.unlocked:
+	case how.lock != nil && how.unlocked:
 		return nil, errors.New("mp: NewValue: GuardedBy and Unlocked exclude each other")
 	}
 

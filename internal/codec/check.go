@@ -70,6 +70,9 @@ func hasOwnForm(t reflect.Type) bool {
 
 // check returns an error that names the first part of t that cannot be sent.
 func check(t reflect.Type) error {
+	if isDerived(t) {
+		return derived(t, t.String())
+	}
 	if marshalsBinary(t) {
 		return checkPromoted(t, t.String())
 	}
@@ -99,6 +102,11 @@ func checkPlain(t reflect.Type, path string) error {
 	return nil
 }
 
+// derived returns the error for a type that has the methods of a handle type and is another type.
+func derived(t reflect.Type, path string) error {
+	return fmt.Errorf("%s: %v has the methods of a shared object and is another type: send a pointer to the object itself, in a field with a name", path, t)
+}
+
 func unexported(path string, f reflect.StructField) error {
 	return fmt.Errorf("%s.%s is unexported and would arrive as zero: export it, or give the type AppendBinary and UnmarshalBinary", path, f.Name)
 }
@@ -119,6 +127,9 @@ func (c checker) check(t reflect.Type, path string) error {
 		return fmt.Errorf("%s is a big.Float, whose text form loses precision: send its GobEncode bytes", path)
 	}
 
+	if isDerived(t) {
+		return derived(t, path)
+	}
 	if err := checkHalfForm(t, path); err != nil {
 		return err
 	}

@@ -69,6 +69,10 @@ type Objects struct {
 	// mover type. These types have a binary form.
 	IsHandle, IsMover func(pointer reflect.Type) bool
 
+	// IsDerived reports, given a pointer type, whether its element is not a handle type but has a
+	// handle type's methods, because it embeds one or is defined as one.
+	IsDerived func(pointer reflect.Type) bool
+
 	// HandleOf returns the handle that a pointer leads to, or nil if no constructor has created it.
 	HandleOf func(pointer any) Handle
 
@@ -106,6 +110,10 @@ func NewReceipt(tickets []byte) Receipt { return objects.Receipt(tickets) }
 
 func isHandle(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && objects.IsHandle != nil && objects.IsHandle(reflect.PointerTo(t))
+}
+
+func isDerived(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && objects.IsDerived != nil && objects.IsDerived(reflect.PointerTo(t))
 }
 
 var registerBuiltin = sync.OnceFunc(func() {

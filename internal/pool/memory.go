@@ -38,7 +38,7 @@ const (
 )
 
 // A sampler samples the memory of workers. The pool's lock guards its fields, except busy while
-// looking is true.
+// sampling is set.
 type sampler struct {
 	timer    *time.Timer
 	armed    bool // the timer is running, or a sample is being taken
@@ -46,7 +46,7 @@ type sampler struct {
 	sampling bool // a sample is being taken, without the lock
 	all      []*sampled
 	busy     []*sampled // the workers in this sample
-	ended    []*sampled // workers that ended while looking was set
+	ended    []*sampled // workers that ended while sampling was set
 }
 
 // sampled is a worker that is sampled.

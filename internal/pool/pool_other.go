@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"runtime"
 	"syscall"
+
+	"github.com/go-multiprocessing/mp/internal/objects"
 )
 
 // Pool is not implemented on this system yet.
@@ -16,7 +18,10 @@ type Pool struct{}
 var errUnsupported = fmt.Errorf("mp: worker processes on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
 // New returns an error that wraps errors.ErrUnsupported.
-func New(Config) (*Pool, error) { return nil, errUnsupported }
+func New(cfg Config) (*Pool, error) {
+	objects.ForgetFiles(cfg.Files)
+	return nil, errUnsupported
+}
 
 // CgroupMemory is empty.
 func (*Pool) CgroupMemory() string { return "" }
