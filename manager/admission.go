@@ -15,8 +15,8 @@ type admission struct {
 	by  map[uint64]int // by the number of the process that made them
 }
 
-// admit admits one more connection of a process, which counts until leave is called. The error is
-// ErrLimit.
+// admit admits one more connection from a process. The connection counts until leave is called. The
+// error is ErrLimit.
 func (a *admission) admit(process uint64) (leave func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -8,9 +8,9 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Barrier is a proxy of a barrier in a manager, like [ipc.Barrier]: its parties wait until all
-// have arrived. When a party's context ends, its process dies or its action fails, the Barrier
-// breaks: all parties get [ipc.ErrBroken] until [Barrier.Reset].
+// A Barrier is a proxy for a barrier in a manager. As with [ipc.Barrier], its parties wait until
+// all have arrived. If a party's context ends, its process dies or its action fails, the Barrier
+// breaks: all parties get [ipc.ErrBroken] until [Barrier.Reset] is called.
 type Barrier struct{ p *proxy }
 
 var barrierShape = store.Shape(store.KindBarrier)
@@ -32,7 +32,8 @@ func NewBarrier(ctx context.Context, m *Manager, parties int, opts ...Option) (*
 func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.WaitDo(ctx, nil) }
 
 // WaitDo is like Wait, but the party that gets index 0 calls its action before any party goes on.
-// If the action returns an error or panics, the Barrier breaks, and that party gets the error.
+// If the action returns an error or panics, the Barrier breaks, and the party that called the
+// action gets the error.
 func (b *Barrier) WaitDo(ctx context.Context, action func() error) (index int, err error) {
 	r, err := b.p.begin(store.OpBarrierWait)
 	if err != nil {
@@ -71,11 +72,11 @@ func (b *Barrier) done(ok bool) error {
 	return r.do(ctx, nil)
 }
 
-// doneTimeout is how long the last party waits until the manager has noted the result of its
-// action. A live manager does so at once.
+// doneTimeout is how long the last party waits for the manager to note the result of the party's
+// action. A live manager notes it at once.
 const doneTimeout = 10 * time.Second
 
-// Abort breaks the Barrier until Reset.
+// Abort breaks the Barrier until Reset is called.
 func (b *Barrier) Abort(ctx context.Context) error { return b.p.ask(ctx, store.OpBarrierAbort, nil) }
 
 // Reset returns the Barrier to its initial state. Waiting parties get [ipc.ErrBroken].
@@ -102,7 +103,7 @@ func (b *Barrier) Close() error { return b.p.close() }
 // MarshalBinary encodes the proxy.
 func (b *Barrier) MarshalBinary() ([]byte, error) { return b.p.marshal() }
 
-// UnmarshalBinary makes b the encoded proxy.
+// UnmarshalBinary sets b to the proxy encoded in data.
 func (b *Barrier) UnmarshalBinary(data []byte) (err error) {
 	b.p, err = unmarshal(data, store.KindBarrier, barrierShape)
 	return err

@@ -10,7 +10,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// An Op is one operation of a batch; see [Manager.Do].
+// An Op is one operation in a batch; see [Manager.Do].
 type Op struct {
 	r    *request // not freed, since the caller may use the Op again
 	read func(in *store.Reader) error
@@ -24,9 +24,9 @@ func op(r *request, err error, read func(in *store.Reader) error) Op {
 
 // Do performs operations on objects of the manager in one message. It performs them in order, and
 // no operation of another client comes between them. If an operation fails, Do still performs the
-// others, and the error wraps an [*mp.ElementError] for each that failed. An operation fails with
-// [ErrLimit] and is not performed if the message has no room for its answer, or if the batch would
-// keep the manager busy for more than about 20 ms.
+// others, and the error wraps an [*mp.ElementError] for each operation that failed. If the message
+// has no room for an operation's answer, or if the batch would keep the manager busy for more than
+// about 20 ms, the operation is not performed and fails with [ErrLimit].
 func (m *Manager) Do(ctx context.Context, ops ...Op) error {
 	s, err := m.use()
 	if err != nil {
@@ -65,7 +65,7 @@ func (m *Manager) Do(ctx context.Context, ops ...Op) error {
 	return errors.Join(append(failed, err)...)
 }
 
-// errNoRoom is the error of an operation that was not done.
+// errNoRoom is the error of an operation that was not performed.
 var errNoRoom = fmt.Errorf("%w: it was not done, since the answers before it filled the message: do fewer at a time", ErrLimit)
 
 // take reads the answer of an operation.

@@ -6,8 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A BoundedSemaphore is a [Semaphore] that knows which process holds its permits: the permits of a
-// dead process come back, and no process can release more than it holds.
+// A BoundedSemaphore is a [Semaphore] that knows which processes hold its permits: it takes back
+// the permits of a dead process, and no process can release more permits than it holds.
 type BoundedSemaphore struct{ p *proxy }
 
 var boundedShape = store.Shape(store.KindSemaphore, 2)
@@ -47,7 +47,7 @@ func (s *BoundedSemaphore) Close() error { return s.p.close() }
 // MarshalBinary encodes the proxy.
 func (s *BoundedSemaphore) MarshalBinary() ([]byte, error) { return s.p.marshal() }
 
-// UnmarshalBinary makes s the encoded proxy.
+// UnmarshalBinary sets s to the proxy encoded in data.
 func (s *BoundedSemaphore) UnmarshalBinary(data []byte) (err error) {
 	s.p, err = unmarshal(data, store.KindSemaphore, boundedShape)
 	return err

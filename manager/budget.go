@@ -58,8 +58,8 @@ func (b *budget) admits(process uint64, n int, mine *want) bool {
 	return left >= n
 }
 
-// findFirst finds the first waiter that lacks only shared room. It runs after each change to the
-// line or to what the processes hold. The caller must hold b.mu.
+// findFirst finds the first waiter that lacks only shared room. It must be called after each change
+// to the line or to the bytes that processes hold. The caller must hold b.mu.
 func (b *budget) findFirst() {
 	b.first = nil
 	for _, w := range b.line {
@@ -99,18 +99,18 @@ func (b *budget) try(h *holding, n int) bool {
 	return true
 }
 
-// Times for waiters. A client that has not read for unreadFor makes room for others. A client does
-// not report that it has read, so waiters check every recheckInterval.
+// Times for waiters. A client that has not read for unreadFor is disconnected if others need the
+// room. A client does not report that it has read, so waiters check every recheckInterval.
 const (
 	unreadFor       = 2 * time.Second
 	recheckInterval = 20 * time.Millisecond
 )
 
 // await waits until there is room for n bytes, and takes the room if take is set. It returns
-// mp.ErrClosed when the client is gone or is disconnected: what that client holds is given back
-// only when its goroutine ends, and others may wait for it.
+// mp.ErrClosed as soon as the client is gone or disconnected: the client's room is given back only
+// when its goroutine ends, and others may be waiting for that room.
 func (b *budget) await(ctx context.Context, h *holding, n int, take bool) error {
-	recheck := time.NewTicker(recheckInterval + rand.N(recheckInterval)) // random, so that no waiter always looks just after another one
+	recheck := time.NewTicker(recheckInterval + rand.N(recheckInterval)) // random, so that no waiter always looks just after another
 	defer recheck.Stop()
 	mine := &want{h.process, n}
 	b.mu.Lock()
@@ -161,8 +161,8 @@ func (b *budget) leave(mine *want) {
 }
 
 // reclaim makes room for n bytes of a client: it notes what clients have read, and disconnects
-// those that do not read. If only the client's own process lacks room, it disconnects only clients
-// of that process. The caller must hold b.mu.
+// clients that do not read. If only the client's own process lacks room, reclaim disconnects only
+// clients of that process. The caller must hold b.mu.
 func (b *budget) reclaim(of *holding, n int) {
 	now := time.Now()
 	for h := range b.holds { // only answers can be in a pipe, requests cannot
@@ -182,24 +182,24 @@ func (b *budget) reclaim(of *holding, n int) {
 }
 
 // holding is the memory that one client makes the manager hold: requests that have not been
-// answered, and answers that the client has not read. On a nil holding, which a remote client has,
-// the methods do nothing.
+// answered, and answers that the client has not read. A remote client has a nil holding, whose
+// methods do nothing.
 type holding struct {
 	process           uint64
 	requests, answers *budget
 	// unread returns how many bytes of answers were sent and may still be unread, and since when
-	// the first of them is. It reads memory that the client cannot write to.
+	// the first of these answers has been unread. It reads memory that the client cannot write to.
 	unread   func() (bytes int, since time.Time)
 	isClosed func() bool // reports whether the connection is closed
 	cut      func()      // disconnects the client
 	isCut    atomic.Bool
 
-	// waits is when an answer first could not be sent, or 0 if no answer is waiting. waited is for
-	// how long answers could not be sent during the long request that is being answered. Both are
-	// in nanoseconds.
+	// waits is the time at which an answer first could not be sent, or 0 if no answer is waiting.
+	// waited is how long answers could not be sent during the long request that is being answered.
+	// Both are in nanoseconds.
 	waits, waited atomic.Int64
 	sending       sync.Mutex // guards changes to waits
-	senders       int        // goroutines that wait to send: at most one for turns and one for later answers
+	senders       int        // goroutines that wait to send: at most one for turns, and one for later answers
 
 	request int // bytes; used only by the goroutine that serves the client
 
@@ -239,7 +239,8 @@ func (h *holding) idle(b *budget, now time.Time) bool {
 }
 
 // waitsToSend notes that an answer is being sent, until done is called. Two goroutines may wait.
-// When one is done the client has read something, so the wait of the other one counts from then on.
+// When one of them is done, the client has read something, so the other goroutine's wait counts
+// from then on.
 func (h *holding) waitsToSend() (done func()) {
 	if h == nil {
 		return func() {}
@@ -289,7 +290,7 @@ func (h *holding) awaitRequest(ctx context.Context, n int) error {
 	return err
 }
 
-// requestDone gives back the room for the answered requests.
+// requestDone gives back the room for requests that have been answered.
 func (h *holding) requestDone() {
 	if h == nil || h.request == 0 {
 		return
@@ -315,7 +316,7 @@ func (h *holding) Room() int {
 	return max(h.answers.left(h.process), bufSize)
 }
 
-// Charge implements [store.Account]: it counts an answer made in a turn.
+// Charge implements [store.Account]: it counts an answer of n bytes made in a turn.
 func (h *holding) Charge(n int) {
 	if !isLong(n) {
 		return
@@ -338,8 +339,8 @@ func (h *holding) unmade(n int) {
 	h.made -= n
 }
 
-// push counts a later answer if there is room, and reports whether there is. It cannot wait for
-// room, since its caller cannot.
+// push counts a later answer if there is room, and reports whether there is. It does not wait for
+// room, since its caller must not wait.
 func (h *holding) push(n int) bool {
 	if h == nil || !isLong(n) {
 		return true
@@ -357,7 +358,7 @@ func (h *holding) push(n int) bool {
 	return true
 }
 
-// pushed gives back the room of n bytes of later answers.
+// pushed gives back the room for n bytes of later answers.
 func (h *holding) pushed(n int) {
 	if h == nil || n == 0 {
 		return

@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// call is a call that is under way.
+// call is a call in progress.
 type call struct {
 	id     uint32
 	on     *link
@@ -82,8 +82,8 @@ func (r *request) free() {
 	requests.Put(r)
 }
 
-// do sends the request and calls read with the results, which read must not keep. A nil read means
-// that there are no results. The request cannot be used afterwards.
+// do sends the request and calls read with the results, which read must not keep. If read is nil,
+// there are no results. The request cannot be used afterwards.
 func (r *request) do(ctx context.Context, read func(in *store.Reader) error) error {
 	r.End()
 	unanswered := r.unanswered

@@ -11,9 +11,9 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Cond is a proxy of a condition variable in a manager, like [ipc.Cond]: processes that share a
-// [Mutex] use it to wait for each other. There is no Cond for a [RecursiveMutex], since its holder
-// may have locked it several times.
+// A Cond is a proxy for a condition variable in a manager. As with [ipc.Cond], processes that share
+// a [Mutex] use it to wait for each other. There is no Cond for a [RecursiveMutex], since the
+// holder may have locked the RecursiveMutex several times.
 type Cond struct{ p *proxy }
 
 var condShape = store.Shape(store.KindCond)
@@ -33,23 +33,23 @@ func NewCond(ctx context.Context, m *Manager, lock *Mutex, opts ...Option) (*Con
 }
 
 // relocking is how long Wait waits, after its context has ended, for the manager to give the Mutex
-// back. Another client may hold it meanwhile. Tests make it shorter.
+// back. Another client may hold the Mutex meanwhile. Tests make relocking shorter.
 var relocking = 5 * time.Second
 
 var errNotHeldAgain = fmt.Errorf("%w: the context of a Cond's Wait has ended, and the manager has not given the Mutex back", ipc.ErrNotHeld)
 
 // Wait releases the Mutex, which this process must hold, waits for a signal, and takes the Mutex
-// again. When ctx ends first, the error is ctx's, and the Mutex is held as well. The Mutex is also
-// held if Wait returns [ErrLimit]: then the manager has no room for one more waiter, and Wait has
-// done nothing.
+// again. If ctx ends first, the error is ctx's, and the Mutex is held again. The Mutex is also held
+// if Wait returns [ErrLimit], which means that the manager has no room for one more waiter and that
+// Wait has done nothing.
 //
 // With any other error the Mutex is not held. [ipc.ErrNotHeld] means that this process did not hold
-// it at all, or that five seconds after the end of ctx the manager had not given it back, because
-// the manager is stopped or another client keeps the Mutex. If the manager gives it back later, it
-// is released at once, and a signal goes to another waiter.
+// the Mutex in the first place, or that the manager had not given it back five seconds after the
+// end of ctx, because the manager is stopped or another client keeps the Mutex. If the manager
+// gives the Mutex back later, the Mutex is released at once, and a signal goes to another waiter.
 //
-// In Python, Wait takes the lock again however long that takes. Here that would let a client that
-// never releases the Mutex block other callers beyond the end of their contexts. A caller that gets
+// In Python, Wait takes the lock again however long that takes. Here, that would let a client that
+// never releases the Mutex block other callers after their contexts have ended. A caller that gets
 // ErrNotHeld must not call Unlock, which could release the lock for another goroutine.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -75,9 +75,10 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return r.do(ctx, nil)
 }
 
-// WaitFor waits, with the Mutex held, until holds returns true. It calls holds first and after each
-// signal, with the Mutex held. It returns the same errors as Wait. It checks that the Mutex is held
-// only when it has to wait, since an earlier check would take a message.
+// WaitFor waits until holds returns true. The caller must hold the Mutex. WaitFor calls holds with
+// the Mutex held, once at the start and again after each signal. It returns the same errors as
+// Wait. It checks that the Mutex is held only when it has to wait, since an earlier check would
+// cost a message.
 func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	for !holds() {
 		if err := c.Wait(ctx); err != nil {
@@ -109,7 +110,7 @@ func (c *Cond) Close() error { return c.p.close() }
 // MarshalBinary encodes the proxy.
 func (c *Cond) MarshalBinary() ([]byte, error) { return c.p.marshal() }
 
-// UnmarshalBinary makes c the encoded proxy.
+// UnmarshalBinary sets c to the proxy encoded in data.
 func (c *Cond) UnmarshalBinary(data []byte) (err error) {
 	c.p, err = unmarshal(data, store.KindCond, condShape)
 	return err

@@ -19,37 +19,38 @@ type Config struct {
 	Setup Setup
 
 	// Network and Address are where the manager serves clients from outside this tree of processes.
-	// Those clients must know Key, which has at least 16 bytes; see [connection.Config] for how to
-	// make one. For TLS and other limits, call [Server.Listen] in Setup.
+	// Those clients must know Key, which must have at least 16 bytes; see [connection.Config] for
+	// how to make a key. For TLS and other limits, call [Server.Listen] in Setup instead.
 	Network, Address string
 	Key              []byte
 
 	// Limits bounds what clients can make the manager store and do.
 	Limits Limits
 
-	// Linger is how long an object outlives a process that sent a proxy of it on and then died, so
-	// that the receiver still finds the object. It is also how long the objects of a remote client
-	// outlive its lost connection. Defaults to one minute.
+	// Linger is how long an object outlives a process that sent on a proxy for the object and then
+	// died, so that the receiver still finds the object. It is also how long the objects of a
+	// remote client outlive the client's lost connection. Defaults to one minute.
 	Linger time.Duration
 
-	// Grace is how long Shutdown waits after it has asked the manager to end before it terminates
-	// the process, and then again before it kills it. Defaults to 5 seconds.
+	// Grace is how long Shutdown, after asking the manager to end, waits before it terminates the
+	// manager's process, and how long it then waits before it kills that process. Defaults to 5
+	// seconds.
 	Grace time.Duration
 }
 
-// Limits bounds a manager. A call that would exceed a limit returns [ErrLimit] and changes nothing,
-// except that a call that sets many keys or adds many elements may have stored those before the
-// first one without room. Objects, Bytes and Nesting apply to all clients together, Calls and
-// Waiting to each client, so a client with many waiting calls takes nothing from the others. Start
-// returns an error for a negative limit.
+// Limits bounds a manager. A call that would exceed a limit returns [ErrLimit] and changes nothing.
+// The exception is a call that sets many keys or adds many elements: it may have stored the keys or
+// elements before the first for which there was no room. Objects, Bytes and Nesting apply to all
+// clients together. Calls and Waiting apply to each client, so a client with many waiting calls
+// takes nothing from the others. Start returns an error for a negative limit.
 //
-// Some limits are fixed. One request, or all requests of a [Manager.Do] together, may name at most
-// 1,048,576 elements or keys, since other clients wait meanwhile; a key that is put into a Dict or
-// Set counts as four. A request that names more returns ErrLimit and does nothing. Requests and
-// answers of more than 64 KiB wait until there is room. There is room for 256 MiB of such requests
-// from this process tree, of which one process may use 64 MiB, and for 512 MiB of unread answers,
-// of which one process may use 256 MiB. A client that has not read for two seconds is disconnected
-// if others need the room.
+// Some limits are fixed. One request, or all requests of a call of [Manager.Do] together, may name
+// at most 1,048,576 elements or keys, since other clients wait meanwhile. A key that is put into a
+// Dict or Set counts as four. A request that names more returns ErrLimit and does nothing. Requests
+// and answers of more than 64 KiB wait until there is room. There is room for 256 MiB of such
+// requests from this process tree, of which one process may use 64 MiB, and for 512 MiB of unread
+// answers, of which one process may use 256 MiB. A client that has not read any answers for two
+// seconds is disconnected if others need the room.
 type Limits struct {
 	// Objects is the maximum number of live objects. Defaults to 1,000,000.
 	Objects int
@@ -69,16 +70,16 @@ type Limits struct {
 	// that still run for clients that are gone count against the functions and methods of other
 	// clients of the same kind, remote or local.
 	//
-	// The same number bounds three more things of each client, separately: the copies of values on
-	// which its functions work, which wait for each other if necessary; the locks that it holds;
-	// and the objects that it knows, except those that it has found in values. Defaults to 64 MiB,
-	// or to Bytes if that is less, but at least 1 MiB.
+	// The same number is also a separate bound on each of three other things of a client: the
+	// copies of values on which its functions work (the functions wait for each other if
+	// necessary), the locks that it holds, and the objects that it knows, except objects that it
+	// has found in values. Defaults to 64 MiB, or to Bytes if that is less, but at least 1 MiB.
 	Waiting int
 
 	// Clients is the maximum number of connections from this process tree. A connection that is
 	// closed, or whose process has died, counts until the manager has cleaned up after it. A
-	// process usually has one connection. It briefly has more when it connects again after
-	// [Manager.Close] or after a lost connection. Remote clients are limited by connection.Config
+	// process usually has one connection. It briefly has more than one when it connects again after
+	// [Manager.Close] or after losing a connection. Remote clients are limited by connection.Config
 	// instead. Defaults to 10,000.
 	Clients int
 
@@ -86,9 +87,9 @@ type Limits struct {
 	// 1,000, or to Clients if that is less.
 	Connections int
 
-	// Nesting is the maximum depth of objects in objects: 2 allows an object in an object in an
-	// object. A client that makes cycles, or that keeps nesting objects that contain very many
-	// others, also gets [ErrLimit]. Defaults to 1,000.
+	// Nesting is the maximum depth to which objects can be nested: 2 allows an object in an object
+	// in an object. A client that tries to make cycles, or that keeps nesting objects that contain
+	// very many others, also gets [ErrLimit]. Defaults to 1,000.
 	Nesting int
 }
 

@@ -12,14 +12,15 @@ import (
 // see [connection.Dial] for networks, addresses and errors. Give Dial the MaxMessage of the
 // listener; see [Server.Listen].
 //
-// When the connection is lost, calls under way return [ErrLost], and the next call makes a new
-// connection. This process has then lost its locks. The objects for which it has proxies live on if
-// it connects again within Config.Linger. While nothing answers at the address, calls return the
-// error of dialing. If another manager answers, they return [ErrGone].
+// If the connection is lost, calls in progress return [ErrLost], and the next call makes a new
+// connection. This process has then lost its locks. The objects for which this process has proxies
+// live on if it connects again within Config.Linger. As long as no manager answers at the address,
+// calls return the error from dialing. If a different manager answers, calls return [ErrGone].
 //
 // Programs that do not share their source can use the same objects if the encodings of their types
-// are equal, as [ipc.Shape] tells. Functions, methods and types are identified by the import paths
-// of the packages that register them, which is "main" for a package main in either program.
+// are equal, which [ipc.Shape] tells. Functions, methods and types are identified by name and by
+// the import path of the package that registers them. In both programs, the path of a package main
+// is "main".
 func Dial(ctx context.Context, network, address string, cfg connection.Config) (*Manager, error) {
 	dial := func(ctx context.Context) (*conn, error) {
 		return connection.Dial[protocol](ctx, network, address, cfg)

@@ -10,19 +10,20 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Dict is a proxy of a map in a manager. A pointer to it can be sent to other processes, and be
-// put into objects of the same manager. It is safe for concurrent use.
+// A Dict is a proxy for a map in a manager. A pointer to a Dict can be sent to other processes, and
+// can be put into objects of the same manager. A Dict is safe for concurrent use.
 //
-// Every method is one message to the manager and back, and is atomic. Values are copied, so
-// changing a value that Get returned changes nothing in the manager: set it again, or change it
-// there with [Update]. Keys can be structs and arrays. Two keys are equal if their encodings are:
-// for floats, 0 and -0 differ, and so does one moment in two time zones. Iteration is in the order
-// in which the keys were first set.
+// Every method takes one message to the manager and one back, and is atomic. Values are copied, so
+// changing a value that Get returned changes nothing in the manager: set the value again, or use
+// [Update] to change it in the manager. Keys can be structs and arrays. Two keys are equal if their
+// encodings are equal: the floats 0 and -0 are different keys, and so are times that denote the
+// same moment in different time zones. Iteration is in the order in which the keys were first set.
 //
-// A Dict cannot contain itself, directly or in what it contains: that returns [ErrLimit].
+// A Dict cannot contain itself, directly or indirectly: a call that would make it do so returns
+// [ErrLimit].
 //
-// A call that returns an error has changed nothing, except that after [ErrLost] or ctx's error it
-// may have.
+// A call that returns an error has changed nothing, unless the error is [ErrLost] or ctx's. In that
+// case, the call may have been performed.
 type Dict[K comparable, V any] struct {
 	p     *proxy
 	key   *codec.Type[K]
@@ -35,8 +36,8 @@ type Entry[K comparable, V any] struct {
 	Value V
 }
 
-// NewDict makes an empty Dict in a manager. An error names the part of K or V that cannot be
-// encoded, or the part of K that cannot be a key.
+// NewDict makes an empty Dict in a manager. If a part of K or V cannot be encoded, or a part of K
+// cannot be a key, the error names that part.
 func NewDict[K comparable, V any](ctx context.Context, m *Manager, opts ...Option) (*Dict[K, V], error) {
 	d, err := dictOf[K, V]()
 	if err != nil {
@@ -153,8 +154,8 @@ func (d *Dict[K, V]) Set(ctx context.Context, key K, value V) error {
 	return r.do(ctx, nil)
 }
 
-// SetAll sets the values of many keys in one message and atomically. On error it has set none of
-// them, unless the manager ran out of room.
+// SetAll sets the values of many keys atomically, in one message. On error it has set none of them,
+// unless the manager ran out of room.
 func (d *Dict[K, V]) SetAll(ctx context.Context, all map[K]V) error {
 	if len(all) == 0 {
 		return nil
@@ -164,7 +165,7 @@ func (d *Dict[K, V]) SetAll(ctx context.Context, all map[K]V) error {
 	if err != nil {
 		return err
 	}
-	var key K // declared once for all, since they escape to the heap
+	var key K // declared once for all entries, since they escape to the heap
 	var value V
 	for key, value = range all {
 		if err = write(r, d.key, &key); err == nil {
@@ -227,7 +228,7 @@ func (d *Dict[K, V]) PopFirst(ctx context.Context) (entry Entry[K, V], ok bool, 
 	return entry, ok, err
 }
 
-// GetOrSet returns the value of a key if the key exists. Otherwise it sets and returns the given
+// GetOrSet returns the value of a key if the key exists. If not, it sets and returns the given
 // value. loaded reports whether the key existed.
 func (d *Dict[K, V]) GetOrSet(ctx context.Context, key K, value V) (actual V, loaded bool, err error) {
 	r, err := d.beginWith(store.OpDictGetOrSet, &key, &value)
@@ -279,9 +280,9 @@ func (d *Dict[K, V]) Clear(ctx context.Context) error { return d.p.ask(ctx, stor
 // pageSize is the number of bytes that an iteration asks for at a time.
 const pageSize = 32 << 10
 
-// All yields the entries in the order in which their keys were first set. It fetches a page of them
-// at a time, so it also yields entries that are added meanwhile, at the end, and skips entries that
-// are deleted before it reaches them. An error comes last.
+// All yields the entries in the order in which their keys were first set. It fetches a page of
+// entries at a time, so entries that are added meanwhile come at the end, and entries that are
+// deleted before All reaches them are skipped. An error comes last.
 func (d *Dict[K, V]) All(ctx context.Context) iter.Seq2[Entry[K, V], error] {
 	return func(yield func(Entry[K, V], error) bool) {
 		for cursor := uint64(0); ; {
@@ -355,8 +356,8 @@ func (d *Dict[K, V]) Copy(ctx context.Context) (map[K]V, error) {
 }
 
 // Update calls a registered function in the manager to compute the new value of a key from the old
-// one, and returns the new value, or the zero value if f removed the key. Updates of one key run
-// one after the other.
+// one. It returns the new value, or the zero value if f removed the key. Updates of the same key
+// run one after another.
 func Update[K comparable, V, A any](ctx context.Context, d *Dict[K, V], key K, f *Func[V, A], arg A) (value V, err error) {
 	r, err := d.p.begin(store.OpDictChange)
 	if err != nil {
@@ -368,9 +369,10 @@ func Update[K comparable, V, A any](ctx context.Context, d *Dict[K, V], key K, f
 	return change(ctx, r, err, f, arg)
 }
 
-// UpdateAll is like [Update] for many keys in one message, each with an argument of its own. It
-// changes the keys one by one, so others can see some changed before the rest. If f returns an
-// error for one key, UpdateAll returns it, and some of the other keys may have been changed.
+// UpdateAll is like [Update], but for many keys in one message, each with an argument of its own.
+// It changes the keys one by one, so other processes can see some keys changed before the rest. If
+// f returns an error for one key, UpdateAll returns that error, and some of the other keys may have
+// been changed.
 func UpdateAll[K comparable, V, A any](ctx context.Context, d *Dict[K, V], f *Func[V, A], args map[K]A) error {
 	if len(args) == 0 {
 		return nil
@@ -411,16 +413,16 @@ func change[V, A any](ctx context.Context, r *request, err error, f *Func[V, A],
 	return value, err
 }
 
-// Close ends the proxy: this process no longer keeps the Dict alive, neither for itself nor for
+// Close ends the proxy: this process no longer keeps the Dict alive, either for itself or for
 // copies of the proxy that it has sent on. Processes that have received a copy are not affected.
 // Without Close, the same happens when the garbage collector finds that the proxy is unreachable.
-// But if the proxy was sent on, only the end of the process releases the Dict.
+// But if the proxy was sent on and is not closed, only the end of this process releases the Dict.
 func (d *Dict[K, V]) Close() error { return d.p.close() }
 
 // MarshalBinary encodes the proxy, not the contents.
 func (d *Dict[K, V]) MarshalBinary() ([]byte, error) { return d.p.marshal() }
 
-// UnmarshalBinary makes d the encoded proxy.
+// UnmarshalBinary sets d to the proxy encoded in data.
 func (d *Dict[K, V]) UnmarshalBinary(data []byte) error {
 	fresh, err := dictOf[K, V]()
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package manager provides objects that live in a server process, like Python's
 // multiprocessing.Manager: maps, slices, sets, queues and locks that grow and shrink, and objects
-// of the program's own types. Many processes can use them, also on other machines.
+// of the program's own types. Many processes can use these objects, even on other machines.
 //
 //	m, err := manager.Start(ctx, manager.Config{})
 //	…
@@ -9,7 +9,7 @@
 //	…
 //	_, err = mp.Map(ctx, pool, crawl, []job{{seen, "a"}, {seen, "b"}})
 //
-// and in a worker
+// and in a worker:
 //
 //	fresh, err := j.Seen.Add(ctx, link) // 1 in one worker, 0 in all others
 //
@@ -27,46 +27,46 @@
 //
 // # Atomicity
 //
-// Each method is atomic; two in a row are not: between a Get and a Set another process may set. To
-// combine them, use GetOrSet, Swap, Pop or CompareAndSwap; or [Update], with which a registered
-// function computes the new value from the old one in the manager's process; or [Manager.Do], which
-// performs many operations on any objects atomically, in one message.
+// Each method is atomic, but two in a row are not: another process may call Set between your Get
+// and your Set. To combine the two, use GetOrSet, Swap, Pop or CompareAndSwap; or [Update], with
+// which a registered function computes the new value from the old one in the manager's process; or
+// [Manager.Do], which performs many operations on any objects atomically, in one message.
 //
 // # Proxies
 //
 // A process uses an object through a proxy: a pointer that can be sent to other processes in any
 // message of mp, and put into other objects of the same manager, for example into a Dict of Lists.
-// An object lives as long as some process has a proxy of it, or it is in an object that lives, or
-// it was made with a name ([Named]). The garbage collector finds a proxy that is no longer used;
-// Close ends one at once. A proxy that was sent on keeps its object alive until it is closed, or
-// until its process has ended and a minute more has passed ([Config].Linger), since its copy may
-// still be on its way.
+// An object lives as long as some process has a proxy for it, or a live object contains it, or it
+// has a name ([Named]). The garbage collector ends a proxy that is no longer used; Close ends one
+// at once. A proxy that was sent on keeps its object alive until the proxy is closed, or until the
+// process that sent it has ended and one more minute has passed ([Config].Linger), since the copy
+// may still be on its way.
 //
 // Values are copied: they are encoded like the arguments of tasks. A manager cannot keep objects of
 // package ipc or files.
 //
 // # When a process dies
 //
-// The manager ends with the process that started it. When a client dies, its locks go to others
-// like the locks of package ipc: the next holder gets [ipc.ErrOwnerDied] until a process has
-// repaired what the lock guards. Its permits of a [BoundedSemaphore] come back, its waiting calls
-// are dropped, and a [Barrier] at which it waited breaks. When the manager dies, calls under way
-// return [ErrLost] and later ones [mp.ErrClosed]. For a remote client, the first call after the end
-// may return ErrLost too. Later ones return the error of dialing, or [ErrGone] if another manager
-// serves at the address.
+// The manager ends with the process that started it. When a client dies, its locks go to others, as
+// with the locks of package ipc: processes that lock one get [ipc.ErrOwnerDied] until a process has
+// repaired what the lock guards. The client's permits of a [BoundedSemaphore] come back, its
+// waiting calls are dropped, and any [Barrier] at which it waited breaks. When the manager dies,
+// calls in progress return [ErrLost], and later calls return [mp.ErrClosed]. For a remote client,
+// the first call after the manager's death may return ErrLost too. Later calls return the error
+// from dialing, or [ErrGone] if a different manager serves at the address.
 //
 // # Other machines
 //
-// A manager with an address ([Config].Address and Key, or [Server.Listen] in a [SetupFunc]) is
-// reachable with [Dial] from programs that it did not start. The manager reads nothing from a
-// remote client before package connection has authenticated it. An authenticated client can use
-// every object whose name or proxy it has: clients that share a key trust each other with the data,
-// but not with each other's processes.
+// A manager with an address ([Config].Address and Key, or [Server.Listen] in a [SetupFunc]) can be
+// reached with [Dial] from programs that are not part of its process tree. The manager reads
+// nothing from a remote client before package connection has authenticated it. An authenticated
+// client can use every object whose name or proxy it has: clients that share a key trust each other
+// with the data, but do not give each other access to their processes.
 //
 // # Bounds
 //
 // [Limits] bounds what clients can make a manager store and do. Within a process tree, a request or
-// an answer may have 64 MiB; a longer one returns [ErrLimit]. [Server.Listen] documents the bounds
-// for remote clients. A client that leaves more than 256 MiB of answers unread, or 64 MiB if it is
-// remote, is disconnected, and its calls return [ErrLost].
+// an answer may have up to 64 MiB; a call that needs more returns [ErrLimit]. [Server.Listen]
+// documents the bounds for remote clients. A client that leaves more than 256 MiB of answers
+// unread, or 64 MiB if it is remote, is disconnected, and its calls return [ErrLost].
 package manager

@@ -24,9 +24,9 @@ type hello struct {
 	PID  int
 }
 
-// known has the sessions of this process by manager. The first session of a manager is the one that
-// arriving proxies use. It also has the doors of the managers in this tree of processes: queues
-// into which clients put their connections. A door travels with the proxies.
+// known holds this process's sessions, by manager. Arriving proxies use the first session with
+// their manager. known also holds the doors of the managers in this tree of processes. A door is a
+// queue into which clients put their connections; it is sent along with proxies.
 var known = struct {
 	sync.Mutex
 	sessions map[store.ID][]*session
@@ -44,8 +44,8 @@ func doorTo(id store.ID) ([]byte, error) {
 	return door.MarshalBinary()
 }
 
-// sessionOf returns the session with a manager. If there is none yet, it makes one that uses the
-// door.
+// sessionOf returns the session with a manager. If there is no session yet, it makes one that uses
+// the door.
 func sessionOf(id store.ID, door []byte) (*session, error) {
 	known.Lock()
 	defer known.Unlock()
@@ -74,8 +74,7 @@ func knownSession(id store.ID) *session {
 	return nil
 }
 
-// addSession registers a session. A session with a manager that has a door is preferred to a remote
-// one.
+// addSession registers a session. A session that uses a door is preferred to a remote session.
 func addSession(s *session, door *ipc.Queue[hello]) {
 	known.Lock()
 	defer known.Unlock()
@@ -102,13 +101,13 @@ func forgetSession(s *session) {
 // pipeBuffer is how many bytes may be in transit in each direction.
 const pipeBuffer = 256 << 10
 
-// maxHello bounds the bytes of a hello, and maxName those of its name.
+// maxHello bounds the size of a hello in bytes, and maxName the size of its name.
 const (
 	maxHello = 4 << 10
 	maxName  = 1 << 10
 )
 
-// A knocker makes connections to a manager of this tree of processes. Only one goroutine at a time
+// A knocker makes connections to a manager in this tree of processes. Only one goroutine at a time
 // may use it.
 type knocker struct {
 	door    *ipc.Queue[hello]
@@ -117,21 +116,21 @@ type knocker struct {
 
 // Times of a knocker. Tests make them shorter.
 var (
-	// keeping is how long another client may hold the door's lock. A client needs the lock only
-	// while it copies a hello, unless its process is stopped just then.
+	// keeping is how long another client may hold the door's lock. A client holds the lock only
+	// while it copies a hello, unless its process is stopped at that moment.
 	keeping = 2 * time.Second
 
 	// passing is how long a client waits for admission after the manager has taken its hello.
 	passing = time.Second
 )
 
-// The pauses between two looks at the door while nothing happens.
+// Bounds of the pause between two looks at the door while nothing happens.
 const (
 	minDoorPoll = 10 * time.Millisecond
 	maxDoorPoll = 250 * time.Millisecond
 )
 
-// maxKnocks is how often a client sends its hello if the manager loses it.
+// maxKnocks is how many times a client sends its hello if the manager keeps losing it.
 const maxKnocks = 3
 
 var (
@@ -139,9 +138,10 @@ var (
 	errPassed = fmt.Errorf("%w: what was put there was lost", errDoor)
 )
 
-// connect makes a connection, and returns it when the manager has admitted it. When ctx ends first,
-// the next call continues to wait. A slow or stopped manager may take as long as ctx lasts. If the
-// door is visibly closed or overwritten, connect returns an error soon.
+// connect makes a connection, and returns it when the manager has admitted it. If ctx ends first,
+// the next call of connect continues to wait for the same connection. If the manager is slow or
+// stopped, connect waits until ctx ends. If the door is visibly closed or overwritten, connect
+// returns an error soon.
 func (k *knocker) connect(ctx context.Context) (*conn, error) {
 	for knocks := 1; ; knocks++ {
 		if err := k.knock(ctx); err != nil {
@@ -165,7 +165,7 @@ func (k *knocker) connect(ctx context.Context) (*conn, error) {
 	}
 }
 
-// knock puts a new connection into the door, unless one is waiting already.
+// knock puts a new connection into the door, unless one is already waiting for admission.
 func (k *knocker) knock(ctx context.Context) error {
 	if k.outside != nil {
 		return nil
@@ -183,8 +183,8 @@ func (k *knocker) knock(ctx context.Context) error {
 	return nil
 }
 
-// put puts a hello into the door, and waits for room until ctx ends. While there is room, put can
-// only be blocked by a client that holds the door's lock, for at most keeping.
+// put puts a hello into the door, and waits for room until ctx ends. If there is room, only a
+// client that holds the door's lock can block put, and only for the time keeping.
 func (k *knocker) put(ctx context.Context, h hello) error {
 	for {
 		short, cancel := context.WithTimeout(ctx, keeping)
@@ -204,7 +204,7 @@ func (k *knocker) put(ctx context.Context, h hello) error {
 	}
 }
 
-// enter waits until the manager says that it has admitted the connection, or why it has not.
+// enter waits until the manager says that it has admitted the connection, or why it has refused it.
 func (k *knocker) enter(ctx context.Context) error {
 	var got time.Time // when the manager had taken everything from the door
 	for pause := minDoorPoll; ; pause = min(2*pause, maxDoorPoll) {
@@ -259,7 +259,7 @@ func (k *knocker) leave() {
 	}
 }
 
-// greet tells a client that its connection is admitted, or why not.
+// greet tells a client that its connection is admitted, or why it is not.
 func greet(on *conn, err error) {
 	var w store.Writer
 	if err != nil {

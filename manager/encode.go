@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// encode appends a value. It may contain proxies, but no files or objects that would have to be
-// kept.
+// encode appends a value. The value may contain proxies, but no files or other objects that would
+// have to be kept.
 func encode[T any](b []byte, c *codec.Type[T], v *T) ([]byte, error) {
 	if c.Carries() && len(c.Attached(v)) > 0 {
 		return b, codecError("encoded", errCarries)
@@ -74,8 +74,8 @@ func readIf[T any](in *store.Reader, c *codec.Type[T], v *T, there *bool) error 
 	return read(in, c, v)
 }
 
-// checkKey returns an error that says why the encodings of values of type T do not tell the values
-// apart.
+// checkKey returns an error if the encodings of values of type t cannot tell different values
+// apart. The error says why.
 func checkKey(t reflect.Type, path string) error {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Chan, reflect.UnsafePointer:

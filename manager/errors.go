@@ -16,15 +16,16 @@ var (
 	ErrLimit = mp.RegisterError(store.ErrLimit)
 	// ErrRange is returned for an index outside a [List].
 	ErrRange = mp.RegisterError(store.ErrRange)
-	// ErrKind is returned if an object is of another kind, or has other types, than the caller
-	// expects.
+	// ErrKind is returned if an object is not of the kind, or does not have the types, that the
+	// caller expects.
 	ErrKind = mp.RegisterError(store.ErrKind)
 	// ErrNotRegistered is returned if the manager's program lacks a function, method or type. The
-	// text names it.
+	// text of the error names what is missing.
 	ErrNotRegistered = mp.RegisterError(errors.New("manager: not registered there"))
-	// ErrLost is returned by a call that was under way when the connection to the manager was lost,
-	// for instance because the manager ended, or because a remote client sent a longer request than
-	// the manager allows; see [Server.Listen]. The manager may have performed the call.
+	// ErrLost is returned by a call that was in progress when the connection to the manager was
+	// lost, for instance because the manager ended, or because a remote client sent a longer
+	// request than the manager allows (see [Server.Listen]). The manager may have performed the
+	// call.
 	ErrLost = mp.RegisterError(errors.New("manager: the connection was lost during the call, which may have been done"))
 	// Remove is the error with which a [Func] removes the value.
 	Remove = mp.RegisterError(errors.New("manager: remove the value"))

@@ -6,12 +6,13 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// An Event is a proxy of a flag in a manager that processes can wait for, like [ipc.Event].
+// An Event is a proxy for a flag in a manager. As with [ipc.Event], processes can wait for the flag
+// to be set.
 type Event struct{ p *proxy }
 
 var eventShape = store.Shape(store.KindEvent)
 
-// NewEvent makes an Event in a manager. It is not set.
+// NewEvent makes an Event in a manager. The Event is not set.
 func NewEvent(ctx context.Context, m *Manager, opts ...Option) (*Event, error) {
 	p, err := m.make(ctx, store.KindEvent, eventShape, opts, nil)
 	if err != nil {
@@ -38,7 +39,7 @@ func (e *Event) Close() error { return e.p.close() }
 // MarshalBinary encodes the proxy.
 func (e *Event) MarshalBinary() ([]byte, error) { return e.p.marshal() }
 
-// UnmarshalBinary makes e the encoded proxy.
+// UnmarshalBinary sets e to the proxy encoded in data.
 func (e *Event) UnmarshalBinary(data []byte) (err error) {
 	e.p, err = unmarshal(data, store.KindEvent, eventShape)
 	return err

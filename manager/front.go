@@ -12,11 +12,11 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// A front serves all clients of this tree of processes in one goroutine. As long as it is the only
-// waiting goroutine, a client wakes it directly. The front never waits for a client, whatever the
-// client has written to their shared memory. A client that does not read its answers fast enough,
-// or that asks for much at a time, gets a goroutine of its own. A client that has overwritten its
-// connection is disconnected.
+// A front serves all clients in this tree of processes in one goroutine. As long as the front is
+// the only waiting goroutine, a client wakes it directly. The front never waits for a client,
+// whatever the client has written to the memory that they share. A client that does not read its
+// answers fast enough, or that asks for a lot at a time, gets a goroutine of its own. A client that
+// has overwritten its connection is disconnected.
 type front struct {
 	s     *Server
 	door  *ipc.Queue[hello]
@@ -37,8 +37,8 @@ func newFront(s *Server, door *ipc.Queue[hello], stop *ipc.Event) *front {
 	return &front{s: s, door: door, stop: stop, waits: []ipc.Selectable{stop, door}}
 }
 
-// run serves until stop is set. It uses no context, since checking one in each turn would cost
-// time.
+// run serves clients until stop is set. It uses no context, since checking a context in each turn
+// would cost time.
 func (f *front) run() error {
 	for {
 		ready := f.soon()
@@ -72,8 +72,9 @@ func (f *front) stopped() bool {
 // few is the maximum number of clients for which the front spins.
 const few = 8
 
-// soon spins for a moment and returns what is ready. It checks the door and stop as well: otherwise
-// a client that asks all the time could keep new clients out, or keep the manager from ending.
+// soon spins for a moment and returns what is ready. It checks the door and stop as well. Without
+// that, a client that sends requests all the time could keep new clients out, or keep the manager
+// from ending.
 func (f *front) soon() (ready []int) {
 	if len(f.peers) == 0 || len(f.peers) > few {
 		return nil
@@ -115,7 +116,7 @@ func (f *front) forget(i int) {
 const admitsPerTurn = 64
 
 // letIn admits clients. It is called when the door has an element. If the door turns out to be
-// empty, another process has closed or overwritten it, and letIn gives it up.
+// empty, another process has closed or overwritten it, and letIn stops using the door.
 func (f *front) letIn() {
 	for n := range admitsPerTurn {
 		h, err := f.door.TryGet()
@@ -134,7 +135,7 @@ func (f *front) letIn() {
 	}
 }
 
-// enter admits a client unless there are too many, and tells it.
+// enter admits a client, unless there are too many, and tells the client whether it is admitted.
 func (f *front) enter(h hello) {
 	inside.BoundConn(h.Conn, maxBytes)
 	leave, err := f.s.local.admit(inside.MakerOfConn(h.Conn))

@@ -21,12 +21,12 @@ type Func[V, A any] struct {
 }
 
 // Function registers a function that changes a value in the manager, so that no other change comes
-// in between; see [Update]. f gets the old value, or the zero value of V if there is none, and an
-// argument. If f returns an error, the caller gets it and nothing is changed, except that the error
-// [Remove] removes the value. If the value is changed by other means while f runs, f runs again
-// with the new value, so it must have no side effects. When its ctx ends, the caller no longer
-// waits, and f should return. f must not update the value that it is called for: it would wait for
-// itself.
+// in between; see [Update]. f gets the old value, or the zero value of V if there is no value, and
+// an argument. If f returns [Remove], the value is removed. If f returns any other error, the
+// caller gets the error and nothing is changed. If the value is changed by other means while f
+// runs, f runs again with the new value, so f must have no side effects. When f's ctx ends, the
+// caller no longer waits, and f should return. f must not update the value that it is called for,
+// because it would then wait for itself.
 //
 // Like [mp.Register], Function must be called in package variables or init functions, so that the
 // manager's process registers f too. It panics if the name is empty or taken.

@@ -27,7 +27,7 @@ func (h *Held) Lock() error {
 	return nil
 }
 
-// Unlock undoes one Lock; the last Unlock releases the lock. A further Unlock returns
+// Unlock undoes one Lock. The last Unlock releases the lock; after that, Unlock returns
 // [ipc.ErrNotHeld].
 func (h *Held) Unlock(ctx context.Context) error {
 	h.mu.Lock()

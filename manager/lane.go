@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// A lane admits one client at a time, of the clients that have goroutines of their own and ask for
-// much. However many such clients there are, together they must not keep the front from the store
-// or from a processor. Processes take turns: a process gets no more of the lane by having many
-// connections.
+// A lane is for clients that have goroutines of their own and ask for a lot. It admits one of them
+// at a time, so that however many there are, together they do not keep the front from the store or
+// from a processor. Processes take turns: a process does not get a larger share of the lane by
+// having many connections.
 type lane struct {
 	mu      sync.Mutex
 	busy    bool
@@ -17,7 +17,7 @@ type lane struct {
 	turns   []uint64                   // processes whose clients wait, in order of their turns
 }
 
-// enter waits until a client of a process has the lane, or until ctx ends.
+// enter waits until the calling client has the lane, or until ctx ends.
 func (l *lane) enter(ctx context.Context, process uint64) error {
 	mine := l.join(process)
 	if mine == nil {
@@ -29,12 +29,13 @@ func (l *lane) enter(ctx context.Context, process uint64) error {
 	case <-ctx.Done():
 	}
 	if !l.forget(process, mine) {
-		l.leave() // it was admitted just then
+		l.leave() // the lane was passed to it just then
 	}
 	return ctx.Err()
 }
 
-// join takes the lane and returns nil if it is free. Otherwise it returns a channel to wait for.
+// join takes the lane and returns nil if the lane is free. If not, it returns a channel to wait
+// for.
 func (l *lane) join(process uint64) chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,7 +54,7 @@ func (l *lane) join(process uint64) chan struct{} {
 	return mine
 }
 
-// forget stops waiting, and reports whether the client was still waiting.
+// forget removes a client from the waiters, and reports whether the client was still waiting.
 func (l *lane) forget(process uint64, mine chan struct{}) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,7 +93,7 @@ func (l *lane) leave() {
 	close(next)
 }
 
-// debts counts the bytes of later answers that clients have not read, by process.
+// debts counts, by process, the bytes of later answers that clients have not read.
 type debts struct {
 	mu sync.Mutex
 	by map[uint64]int

@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// link is a connection with the data to send over it.
+// link is a connection together with the data to send over it.
 type link struct {
 	*conn
 	out, spare []byte
@@ -19,8 +19,8 @@ type link struct {
 	reading    bool
 }
 
-// maxUnsent is how many bytes may wait to be sent, besides one request. Callers wait if a manager
-// that does not read has let the buffer fill up.
+// maxUnsent is how many bytes may wait to be sent, besides one request. If the manager does not
+// read and the buffer fills up, callers wait.
 const maxUnsent = 4 << 20
 
 // full returns a channel to wait for before another request of n bytes can be queued, or nil if
@@ -53,7 +53,8 @@ const maxBytes = 64 << 20
 // its type.
 func tooLong(n, most int) bool { return n+1 > most }
 
-// atMost returns the size of the leading frames that fit in one message, at least of the first.
+// atMost returns the total size of the leading frames that fit in one message. It always counts the
+// first frame.
 func atMost(frames []byte, most int) int {
 	if !tooLong(len(frames), most) {
 		return len(frames)
@@ -69,8 +70,8 @@ func atMost(frames []byte, most int) int {
 	return n
 }
 
-// sendAll sends queued requests until there are no more. If there is no room for them, another
-// goroutine continues and waits for room.
+// sendAll sends queued requests until there are no more. If the connection has no room for them,
+// another goroutine continues and waits for room.
 func (s *session) sendAll(on *link, send func(b []byte) error) {
 	for {
 		s.mu.Lock()

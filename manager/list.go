@@ -9,17 +9,17 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A List is a proxy of a slice in a manager. What [Dict] says about values applies here as well. A
-// negative index counts from the end: -1 is the last element. An index outside the List returns
-// [ErrRange]. A List cannot contain itself, directly or in what it contains: that returns
-// [ErrLimit].
+// A List is a proxy for a slice in a manager. The notes on values in the documentation of [Dict]
+// apply here as well. A negative index counts from the end: -1 is the last element. A call with an
+// index outside the List returns [ErrRange]. A List cannot contain itself, directly or indirectly:
+// a call that would make it do so returns [ErrLimit].
 type List[T any] struct {
 	p       *proxy
 	element *codec.Type[T]
 }
 
-// NewList makes a List with the given elements in a manager. An error names the part of T that
-// cannot be encoded.
+// NewList makes a List with the given elements in a manager. If a part of T cannot be encoded, the
+// error names that part.
 func NewList[T any](ctx context.Context, m *Manager, elements []T, opts ...Option) (*List[T], error) {
 	l, err := listOf[T]()
 	if err != nil {
@@ -66,7 +66,7 @@ func (l *List[T]) do(ctx context.Context, op store.Op, indices []int, elements .
 	return r.do(ctx, nil)
 }
 
-// Append appends elements next to each other, and returns the new length.
+// Append appends elements, which stay next to each other, and returns the new length.
 func (l *List[T]) Append(ctx context.Context, elements ...T) (n int, err error) {
 	r, err := l.begin(store.OpListAppend, nil, elements...)
 	if err != nil {
@@ -135,7 +135,7 @@ func (l *List[T]) Pop(ctx context.Context, i int) (v T, ok bool, err error) {
 // Len returns the number of elements.
 func (l *List[T]) Len(ctx context.Context) (int, error) { return l.p.askInt(ctx, store.OpListLen) }
 
-// Slice returns a copy of the elements from, from+1, …, to-1 as they are at one moment.
+// Slice returns a copy of the elements from, from+1, …, to-1, as they are at one moment.
 func (l *List[T]) Slice(ctx context.Context, from, to int) ([]T, error) {
 	r, err := l.begin(store.OpListSlice, []int{from, to})
 	if err != nil {
@@ -158,13 +158,13 @@ func (l *List[T]) readAll(ctx context.Context, r *request) (all []T, err error) 
 	return all, err
 }
 
-// Copy returns a copy of all elements as they are at one moment.
+// Copy returns a copy of all elements, as they are at one moment.
 func (l *List[T]) Copy(ctx context.Context) (all []T, err error) {
 	all, _, err = l.all(ctx)
 	return all, err
 }
 
-// all returns all elements, and a version that changes when they do.
+// all returns all elements, and a version number that changes whenever they do.
 func (l *List[T]) all(ctx context.Context) (all []T, version uint64, err error) {
 	err = l.p.ask(ctx, store.OpListAll, func(in *store.Reader) error {
 		version = in.Uint()
@@ -180,10 +180,10 @@ func (l *List[T]) all(ctx context.Context) (all []T, version uint64, err error) 
 	return all, version, err
 }
 
-// All yields the elements in order, each with a nil error. It fetches a page of them at a time, so
-// it also yields elements that are appended meanwhile. If elements are inserted or deleted before
-// the current position, All yields some twice or not at all; use [List.Copy] for a copy of one
-// moment. An error comes last.
+// All yields the elements in order, each with a nil error. It fetches a page of elements at a time,
+// so it also yields elements that are appended meanwhile. If elements are inserted or deleted
+// before the current position, All yields some elements twice or not at all; use [List.Copy] for a
+// consistent copy. An error comes last.
 func (l *List[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for at := 0; ; {
@@ -279,7 +279,7 @@ func (l *List[T]) Rewrite(ctx context.Context, f func(all []T) ([]T, error)) err
 	}
 }
 
-// UpdateAt is like [Update] for the i-th element, which f cannot remove.
+// UpdateAt is like [Update], but for the i-th element, which f cannot remove.
 func UpdateAt[T, A any](ctx context.Context, l *List[T], i int, f *Func[T, A], arg A) (v T, err error) {
 	r, err := l.p.begin(store.OpListChange)
 	if err != nil {
@@ -296,7 +296,7 @@ func (l *List[T]) Close() error { return l.p.close() }
 // MarshalBinary encodes the proxy, not the contents.
 func (l *List[T]) MarshalBinary() ([]byte, error) { return l.p.marshal() }
 
-// UnmarshalBinary makes l the encoded proxy.
+// UnmarshalBinary sets l to the proxy encoded in data.
 func (l *List[T]) UnmarshalBinary(data []byte) error {
 	fresh, err := listOf[T]()
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// lock takes a lock with op. If the answer comes after the caller has given up, undo releases the
-// lock again.
+// lock takes a lock with the operation op. If the answer comes after the caller has given up, the
+// operation undo releases the lock again.
 func (p *proxy) lock(ctx context.Context, op, undo store.Op) error {
 	r, err := p.begin(op)
 	if err != nil {
@@ -22,7 +22,7 @@ func (p *proxy) lock(ctx context.Context, op, undo store.Op) error {
 	return r.do(ctx, nil)
 }
 
-// tryLock is like lock but does not wait. It reports whether the lock was taken.
+// tryLock is like lock, but does not wait. It reports whether the lock was taken.
 func (p *proxy) tryLock(ctx context.Context, op, undo store.Op) (taken bool, err error) {
 	r, err := p.begin(op)
 	if err != nil {

@@ -15,12 +15,13 @@ import (
 )
 
 // A Manager is a server process with objects that any process can use through proxies. [Start]
-// makes one, and [Dial] connects to one that runs already. A pointer to a Manager can be sent to
-// other processes like a proxy, so that they can make objects in it. It is safe for concurrent use.
+// starts one, and [Dial] connects to one that is already running. A pointer to a Manager can be
+// sent to other processes like a proxy, so that they can make objects in it. A Manager is safe for
+// concurrent use.
 //
-// It ends when the process that started it calls [Manager.Shutdown] or [Manager.Close], and when
-// that process ends. A SIGINT or SIGTERM sent to the manager's own process ([Manager.PID]) ends it
-// as well.
+// A Manager ends when the process that started it calls [Manager.Shutdown] or [Manager.Close], or
+// when that process ends. A SIGINT or SIGTERM sent to the manager's own process ([Manager.PID])
+// ends it as well.
 type Manager struct {
 	s     *session
 	owner *owner // nil in other processes
@@ -29,7 +30,7 @@ type Manager struct {
 	closed bool
 }
 
-// owner is what the process that started a manager keeps of it.
+// owner is the state that only the process that started a manager has.
 type owner struct {
 	process *mp.Process[struct{}]
 	door    *ipc.Queue[hello] // shared with all clients
@@ -38,10 +39,10 @@ type owner struct {
 	cfg     Config
 }
 
-// Start starts a manager and returns when the manager serves, which takes a few milliseconds.
-// Without [mp.Init] the error is [mp.ErrNotInitialized]. Otherwise the error names the part of the
-// config that cannot be used, is the error of Setup, or says why the process has not come up. When
-// ctx ends first, Start leaves nothing behind.
+// Start starts a manager and returns when the manager is ready to serve clients, which takes a few
+// milliseconds. Without [mp.Init] the error is [mp.ErrNotInitialized]. Any other error names the
+// part of the config that cannot be used, is Setup's error, or says why the process has not come
+// up. If ctx ends first, Start leaves nothing behind.
 func Start(ctx context.Context, cfg Config) (*Manager, error) {
 	cfg, err := cfg.withDefaults()
 	if err == nil {
@@ -108,13 +109,14 @@ func (o *owner) letGo() {
 	_ = o.stop.Close()
 }
 
-// readiness is the message with which a manager reports that it serves, or why it does not.
+// readiness is the message with which a manager reports that it is ready to serve clients, or why
+// it is not.
 type readiness struct {
 	Addr string
 	Err  []byte // encoded
 }
 
-// await waits until the manager serves.
+// await waits until the manager is ready to serve clients.
 func (o *owner) await(ctx context.Context, ready *ipc.Conn[readiness]) error {
 	r, err := ready.Recv(ctx)
 	switch {
@@ -144,8 +146,8 @@ func (m *Manager) follow() {
 var errEnded = fmt.Errorf("manager: it has ended: %w", mp.ErrClosed)
 
 // Addr returns the address for remote clients: Config.Address, or the last address at which
-// [Config].Setup listens. It contains the port that was chosen if the address left it open. It is
-// "" if there is no address, and in processes that did not start the manager.
+// [Config].Setup listens. If the address left the port open, the result contains the port that was
+// chosen. Addr returns "" if there is no address, and in processes that did not start the manager.
 func (m *Manager) Addr() string {
 	if m.owner == nil {
 		return ""
@@ -173,10 +175,11 @@ func (m *Manager) Done() <-chan struct{} {
 var errNotOwner = errors.New("manager: only the process that has started it can shut it down")
 
 // Shutdown asks the manager to end. The manager then ends all calls with [mp.ErrClosed] and closes
-// its objects. If it has not ended after Config.Grace, Shutdown terminates the process, and after
-// the same time again, or when ctx ends, kills it. The error is ctx's, or says how the manager
-// ended if it did not end by itself. Only the process that started the manager can shut it down; in
-// others Shutdown returns an error. Shutdown may be called twice.
+// its objects. If the manager has not ended after Config.Grace, Shutdown terminates the process.
+// After another Config.Grace, or when ctx ends, it kills the process. The error is ctx's, or says
+// how the manager ended if it did not end by itself. Only the process that started the manager can
+// shut it down; in other processes Shutdown returns an error. Shutdown may be called more than
+// once.
 func (m *Manager) Shutdown(ctx context.Context) error {
 	if m.owner == nil {
 		return errNotOwner
@@ -205,7 +208,7 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	return errors.New("manager: it did not end by itself, nor when terminated, and was killed")
 }
 
-// end kills the process if it still runs, and waits for its end.
+// end kills the process if it is still running, and waits until it has ended.
 func (m *Manager) end() {
 	_ = m.owner.process.Kill()
 	<-m.owner.process.Done()
@@ -214,9 +217,9 @@ func (m *Manager) end() {
 	m.owner.letGo()
 }
 
-// Close kills the manager if this process started it. Otherwise it ends this process's connection
-// to the manager, and with it everything that this process holds there; the manager itself goes on.
-// Closing twice is fine.
+// Close kills the manager if this process started it. If not, Close ends this process's connection
+// to the manager and releases everything that this process holds in the manager; the manager itself
+// goes on. Close may be called more than once.
 func (m *Manager) Close() error {
 	m.shut()
 	if m.owner != nil {
@@ -228,7 +231,7 @@ func (m *Manager) Close() error {
 	return nil
 }
 
-// shut makes new calls fail. It does not wait for a shutdown that is under way.
+// shut makes new calls fail. It does not wait for a shutdown that is in progress.
 func (m *Manager) shut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -248,7 +251,7 @@ func (m *Manager) use() (*session, error) {
 	return m.s, nil
 }
 
-// Ping waits for an answer from the manager. The error says why there is none.
+// Ping waits for an answer from the manager. The error says why there was no answer.
 func (m *Manager) Ping(ctx context.Context) error {
 	s, err := m.use()
 	if err != nil {
@@ -257,8 +260,8 @@ func (m *Manager) Ping(ctx context.Context) error {
 	return s.begin(store.OpPing, 0).do(ctx, func(in *store.Reader) error { in.Bytes(); return nil })
 }
 
-// Forget gives up a name, so that its object lives only as long as some process has a proxy of it.
-// It reports whether the name existed.
+// Forget removes a name, so that the object that had it lives only as long as it is used in some
+// other way. Forget reports whether the name existed.
 func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error) {
 	s, err := m.use()
 	if err != nil {
@@ -272,7 +275,7 @@ func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error)
 
 // Stats is a snapshot of a manager's counts.
 type Stats struct {
-	Clients int // connections: of processes of this tree, and remote ones
+	Clients int // connections from this process tree, and remote ones
 	Objects int
 	Bytes   int // the bytes that count toward Limits.Bytes
 	Waiting int // calls that wait, or that run a function or method
@@ -309,7 +312,8 @@ func (m *Manager) MarshalBinary() ([]byte, error) {
 	return append(s.id[:], door...), nil
 }
 
-// UnmarshalBinary makes m the encoded Manager. This process can use it but not end it.
+// UnmarshalBinary sets m to the Manager encoded in data. This process can use the Manager but not
+// end it.
 func (m *Manager) UnmarshalBinary(data []byte) error {
 	if len(data) < store.IDSize {
 		return errNoProxy

@@ -23,10 +23,11 @@ type MethodOf[T, In, Out any] struct {
 //
 //	var add = manager.Method("add", (*Counter).Add)
 //
-// Many goroutines call it at once, like a server's handlers, so it must guard what it changes. Its
-// error reaches the caller like a task's error, and a panic as [*mp.PanicError]. ctx ends when the
-// caller's context ends or the caller's process dies; the caller does not wait for the method after
-// that. A method that hangs or panics affects no other call.
+// Many goroutines may call the method at once, like a server's handlers, so it must guard what it
+// changes. Its error reaches the caller as a task's error would, and a panic reaches the caller as
+// an [*mp.PanicError]. ctx ends when the caller's context ends or the caller's process dies; the
+// caller does not wait for the method after that. A method that hangs or panics affects no other
+// call.
 //
 // Like [mp.Register], Method must be called in package variables or init functions. It panics if
 // the name is empty or taken.

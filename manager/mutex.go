@@ -6,11 +6,12 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Mutex is a proxy of a lock in a manager. It is meant for other machines, and for use in other
-// objects; between processes of one tree an [ipc.Mutex] is hundreds of times faster. A process
-// holds it, and any goroutine of that process may unlock it. Waiters get the lock in order of
-// arrival. When the process that holds it dies or loses its connection, the next process to lock it
-// gets [ipc.ErrOwnerDied], until one has repaired the guarded data with [Mutex.Recover].
+// A Mutex is a proxy for a lock in a manager. It is meant for use from other machines, and for use
+// in other objects; between processes of the same tree an [ipc.Mutex] is hundreds of times faster.
+// The lock is held by a process, and any goroutine of that process may unlock it. Waiters get the
+// lock in order of arrival. If the process that holds the lock dies or loses its connection,
+// processes that lock it get [ipc.ErrOwnerDied] until one of them has used [Mutex.Recover] to
+// repair the guarded data.
 type Mutex struct{ p *proxy }
 
 var mutexShape = store.Shape(store.KindLock, 1)
@@ -35,12 +36,13 @@ func (m *Mutex) TryLock(ctx context.Context) (bool, error) {
 	return m.p.tryLock(ctx, store.OpLockTry, store.OpLockUnlock)
 }
 
-// Unlock releases the lock. It returns [ipc.ErrNotHeld] if this process does not hold it.
+// Unlock releases the lock. It returns [ipc.ErrNotHeld] if this process does not hold the lock.
 func (m *Mutex) Unlock(ctx context.Context) error { return m.p.ask(ctx, store.OpLockUnlock, nil) }
 
 // Recover calls repair after the death of a holder. If repair returns nil, the Mutex can be used
 // again; otherwise Lock continues to return [ipc.ErrOwnerDied]. If several processes call Recover,
-// one repairs and the others wait for it. If no holder has died, Recover returns nil at once.
+// one calls its repair function and the others wait for it. If no holder has died, Recover returns
+// nil at once.
 func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
 	return m.p.recoverLock(ctx, repair)
 }
@@ -51,7 +53,7 @@ func (m *Mutex) Close() error { return m.p.close() }
 // MarshalBinary encodes the proxy.
 func (m *Mutex) MarshalBinary() ([]byte, error) { return m.p.marshal() }
 
-// UnmarshalBinary makes m the encoded proxy.
+// UnmarshalBinary sets m to the proxy encoded in data.
 func (m *Mutex) UnmarshalBinary(data []byte) (err error) {
 	m.p, err = unmarshal(data, store.KindLock, mutexShape)
 	return err

@@ -9,9 +9,9 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Namespace is a proxy of a set of attributes in a manager. Each attribute has a name and a value
-// of any type; [Attribute] and [SetAttribute] get and set it. What [Dict] says about values applies
-// here as well.
+// A Namespace is a proxy for a set of attributes in a manager. Each attribute has a name and a
+// value of any type; [Attribute] and [SetAttribute] get and set the value. The notes on values in
+// the documentation of [Dict] apply here as well.
 type Namespace struct{ p *proxy }
 
 var namespaceShape = store.Shape(store.KindDict)
@@ -25,10 +25,10 @@ func NewNamespace(ctx context.Context, m *Manager, opts ...Option) (*Namespace, 
 	return &Namespace{p}, nil
 }
 
-// attributeHead is the size of the type's fingerprint, which precedes the encoded value.
+// attributeHead is the size of the fingerprint of the type, which precedes an encoded value.
 const attributeHead = 8
 
-// SetAttribute sets an attribute. It may have had a value of another type before.
+// SetAttribute sets an attribute. The attribute's previous value may have had a different type.
 func SetAttribute[T any](ctx context.Context, n *Namespace, name string, v T) error {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
@@ -52,8 +52,8 @@ func SetAttribute[T any](ctx context.Context, n *Namespace, name string, v T) er
 	return r.do(ctx, nil)
 }
 
-// Attribute returns an attribute; ok is false if there is none with that name. If it was set with a
-// type that has another encoding, the error is [ErrKind].
+// Attribute returns an attribute; ok is false if there is no attribute with that name. If the
+// attribute was set with a type that has a different encoding, the error is [ErrKind].
 func Attribute[T any](ctx context.Context, n *Namespace, name string) (v T, ok bool, err error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
@@ -96,7 +96,7 @@ func (n *Namespace) Delete(ctx context.Context, name string) (was bool, err erro
 	return was, err
 }
 
-// Names returns the names of all attributes, in the order in which they were first set.
+// Names returns the names of all attributes, in the order in which the attributes were first set.
 func (n *Namespace) Names(ctx context.Context) (names []string, err error) {
 	for cursor := uint64(0); ; {
 		r, err := n.p.begin(store.OpDictScan)
@@ -127,7 +127,7 @@ func (n *Namespace) Close() error { return n.p.close() }
 // MarshalBinary encodes the proxy, not the contents.
 func (n *Namespace) MarshalBinary() ([]byte, error) { return n.p.marshal() }
 
-// UnmarshalBinary makes n the encoded proxy.
+// UnmarshalBinary sets n to the proxy encoded in data.
 func (n *Namespace) UnmarshalBinary(data []byte) (err error) {
 	n.p, err = unmarshal(data, store.KindDict, namespaceShape)
 	return err

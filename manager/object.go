@@ -7,9 +7,9 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// An Object is a proxy of an object of the program's own type in a manager. A pointer to it can be
-// sent to other processes, and be put into objects of the same manager. It is safe for concurrent
-// use.
+// An Object is a proxy for an object in a manager whose type is one of the program's own. A pointer
+// to an Object can be sent to other processes, and can be put into objects of the same manager. An
+// Object is safe for concurrent use.
 type Object[T any] struct{ p *proxy }
 
 // New makes an object of a registered type in a manager. The error comes from the function that
@@ -28,8 +28,8 @@ func New[T, A any](ctx context.Context, m *Manager, t *TypeOf[T, A], arg A, opts
 	return &Object[T]{p}, nil
 }
 
-// Invoke calls a method of an object in its manager. After [ErrLost], or when ctx ends, the method
-// may have been called, and may still run.
+// Invoke calls a method of an object in the object's manager. If the error is [ErrLost] or ctx's,
+// the method may have been called, and may still be running.
 func Invoke[T, In, Out any](ctx context.Context, o *Object[T], m *MethodOf[T, In, Out], arg In) (out Out, err error) {
 	if err := m.check(); err != nil {
 		return out, fmt.Errorf("manager: Invoke: %s: %w", m.name, err)
@@ -54,7 +54,7 @@ func (o *Object[T]) Close() error { return o.p.close() }
 // MarshalBinary encodes the proxy, not the object.
 func (o *Object[T]) MarshalBinary() ([]byte, error) { return o.p.marshal() }
 
-// UnmarshalBinary makes o the encoded proxy.
+// UnmarshalBinary sets o to the proxy encoded in data.
 func (o *Object[T]) UnmarshalBinary(data []byte) (err error) {
 	o.p, err = unmarshal(data, store.KindOwn, shapeOfType[T]())
 	return err

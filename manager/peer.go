@@ -23,7 +23,7 @@ type peer struct {
 	far  bool // whether the client is remote
 	most int  // maximum bytes in a message
 
-	leave  func() // called when the client is gone and nothing of it is left; nil for a remote client
+	leave  func() // called when the client is gone and everything has been cleaned up; nil for a remote client
 	client *store.Client
 	pushes *sync.WaitGroup
 	buf    []byte
@@ -74,7 +74,7 @@ func (p *peer) enter(ctx context.Context, s *Server) {
 }
 
 // end cleans up when the client is gone or disconnected. It does not wait until the connection is
-// closed, which takes time, since Close drops the client's unread messages one by one.
+// closed, since that takes time: Close drops the client's unread messages one by one.
 func (p *peer) end(ctx context.Context, s *Server, err error) {
 	p.leaveLane()
 	p.rest, p.out.B = nil, nil
@@ -90,8 +90,8 @@ func (p *peer) end(ctx context.Context, s *Server, err error) {
 	}
 }
 
-// close closes the connection. Answers that the client has not read are lost if lost is set. It is
-// not set when the manager ends, so that clients can still read why.
+// close closes the connection. If lost is set, answers that the client has not read are lost. When
+// the manager ends, lost is not set, so that clients can still read why.
 func (p *peer) close(lost bool) {
 	_ = p.conn.Close()
 	if lost {
@@ -108,12 +108,13 @@ type manner struct {
 	receive func(ctx context.Context, on *conn, buf []byte) ([]byte, error)
 	send    func(ctx context.Context, b []byte) error
 	// requests and bytes bound a turn. A longer turn ends with errSlow, so that the client gets a
-	// goroutine on which no other client waits.
+	// goroutine for which no other client has to wait.
 	requests, bytes int
-	// waits means that the client has a goroutine of its own, which may wait for it. A turn that
-	// lasts too long then gives way to others instead of ending.
+	// waits means that the client has a goroutine of its own, which may wait for the client. A turn
+	// that lasts too long then gives way to others instead of ending.
 	waits bool
-	// inTurn means that the turn has lasted so long, or will, that it continues only in the lane.
+	// inTurn means that the turn has lasted too long, or is going to, so that it may continue only
+	// in the lane.
 	inTurn bool
 	// until is the end of the turn's time; zero until the turn first checks the clock.
 	until time.Time
@@ -130,7 +131,7 @@ func (p *peer) hastily() manner {
 }
 
 // isLate reports whether a turn has lasted too long. It checks the clock only once every manyFrames
-// requests, since that costs time.
+// requests, since checking costs time.
 func (m *manner) isLate() bool {
 	if m.requests%manyFrames != 0 {
 		return false
@@ -138,7 +139,7 @@ func (m *manner) isLate() bool {
 	return m.isOver()
 }
 
-// isOver is like isLate but always checks the clock.
+// isOver is like isLate, but always checks the clock.
 func (m *manner) isOver() bool {
 	now := time.Now()
 	if m.until.IsZero() {
@@ -147,8 +148,8 @@ func (m *manner) isOver() bool {
 	return now.After(m.until)
 }
 
-// turn answers the client's requests. It sends the answers to requests that arrived together in one
-// message. On errSlow nothing is lost: the next turn continues.
+// turn answers the client's requests. When requests arrive together, it sends their answers in one
+// message. On errSlow nothing is lost: the next turn continues where this one ended.
 func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 	if p.buf == nil {
 		p.buf = make([]byte, bufSize)
@@ -165,7 +166,7 @@ func (p *peer) turn(ctx context.Context, st *store.Store, by manner) error {
 			}
 			p.rest = message
 			by.bytes -= len(message)
-			if n > 0 && !by.waits && by.isOver() { // a client can make each message take long to receive
+			if n > 0 && !by.waits && by.isOver() { // a client can make each message take a long time to receive
 				return errSlow
 			}
 			by.inTurn = by.inTurn || by.waits && len(message) > maxAtOnce
@@ -223,7 +224,7 @@ func (p *peer) answer(ctx context.Context, st *store.Store, by *manner) error {
 	return nil
 }
 
-// do performs a request. If necessary it waits for the lane, and for room for the answer.
+// do performs a request. If necessary, it waits for the lane and for room for the answer.
 func (p *peer) do(ctx context.Context, st *store.Store, by *manner, call uint32, body []byte) error {
 	do := st.DoSoon
 	for {
@@ -251,7 +252,7 @@ func (p *peer) do(ctx context.Context, st *store.Store, by *manner, call uint32,
 }
 
 // awaitRoom waits until there is room for the longest answer. First it sends the answers that are
-// ready, since others might wait for their room.
+// ready, since other clients might be waiting for the room that these answers take.
 func (p *peer) awaitRoom(ctx context.Context, send func(ctx context.Context, b []byte) error) error {
 	if err := p.flush(ctx, send); err != nil {
 		return err
@@ -289,8 +290,8 @@ func (p *peer) trySend(_ context.Context, b []byte) error {
 	return err
 }
 
-// send sends answers, however long the client takes to read them: it may be slow, or stopped.
-// Meanwhile none of its requests are read, and push bounds its later answers.
+// send sends answers, however long the client takes to read them: the client may be slow or
+// stopped. Meanwhile, none of the client's requests are read, and push bounds its later answers.
 func (p *peer) send(ctx context.Context, b []byte) error {
 	p.leaveLane()
 	return p.sendSlowly(ctx, b)
@@ -381,7 +382,7 @@ func (p *peer) pushAll(ctx context.Context) {
 	bytes := 0
 	for {
 		p.mu.Lock()
-		p.paid(bytes) // those of the previous round have been sent
+		p.paid(bytes) // the answers of the previous round have been sent
 		all := p.later
 		bytes = p.bytes
 		p.later = nil
@@ -419,12 +420,12 @@ func gone(err error) bool {
 }
 
 // errSlow means that there is no room for a client's answers, or that a client asks for more at a
-// time than the front has time for. Neither answers nor requests are lost.
+// time than the front can do. No answers or requests are lost.
 var errSlow = errors.New("slow")
 
 // receive waits for a message, and for room if the message is long.
 func (p *peer) receive(ctx context.Context, on *conn, buf []byte) ([]byte, error) {
-	p.leaveLane() // even if a message is ready, since the client can make it take long to receive
+	p.leaveLane() // even if a message is ready, since the client can make it take a long time to receive
 	if p.holds == nil {
 		return receive(ctx, on, buf)
 	}
@@ -455,11 +456,11 @@ func (p *peer) receive(ctx context.Context, on *conn, buf []byte) ([]byte, error
 	return p.receiveLong(n)
 }
 
-// longWait is how long one call of Poll waits.
+// longWait is how long one call to Poll waits.
 const longWait = time.Hour
 
-// receiveLong receives a message for which there is room. Its size n was read from memory that the
-// client can write to, so receiveLong checks that the message is no longer than n.
+// receiveLong receives a message for which there is room. The message's size n was read from memory
+// that the client can write to, so receiveLong checks that the message is no longer than n.
 func (p *peer) receiveLong(n int) ([]byte, error) {
 	inside.BoundNext(p.conn, n)
 	defer inside.BoundNext(p.conn, bufSize)
@@ -470,9 +471,9 @@ func (p *peer) receiveLong(n int) ([]byte, error) {
 	return b, err
 }
 
-// tryReceive is like receive but does not wait. The caller knows that there is a request, and no
-// other goroutine receives here. So if the request is gone, the connection's memory was
-// overwritten.
+// tryReceive is like receive, but does not wait. The caller knows that there is a request, and no
+// other goroutine receives from this connection. So if the request is gone, the connection's memory
+// was overwritten.
 func (p *peer) tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, error) {
 	if n := inside.NextOfConn(on); n > len(buf) {
 		if n > maxAtOnce || !p.holds.tryRequest(n) {
@@ -493,8 +494,8 @@ func (p *peer) tryReceive(_ context.Context, on *conn, buf []byte) ([]byte, erro
 
 var errVanished = fmt.Errorf("%w: a request has vanished", ipc.ErrCorrupt)
 
-// giveWay queues the client for the lane behind the other waiters, and waits until the client has
-// the lane or ctx ends.
+// giveWay puts the client in the queue for the lane, behind the other waiters, and waits until the
+// client has the lane or ctx ends.
 func (p *peer) giveWay(ctx context.Context) error {
 	p.leaveLane()
 	if err := p.slow.enter(ctx, p.process()); err != nil {

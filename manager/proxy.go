@@ -23,7 +23,7 @@ type proxy struct {
 	given  runtime.Cleanup
 }
 
-// newProxy makes a proxy of an object that has been acquired.
+// newProxy makes a proxy for an object that has been acquired.
 func newProxy(s *session, id uint64, kind store.Kind, shape uint64) *proxy {
 	p := &proxy{s: s, id: id, kind: kind, shape: shape}
 	p.given = runtime.AddCleanup(p, func(id uint64) { go s.release(id) }, id)
@@ -78,7 +78,7 @@ func (p *proxy) close() error {
 }
 
 // proxySize is the size of the fixed part of a proxy's wire form: the manager, the object, its kind
-// and its shape. The manager's door follows if it has one in this tree of processes.
+// and its shape. The manager's door follows if the manager has one in this tree of processes.
 const proxySize = store.IDSize + 8 + 1 + 8
 
 func (p *proxy) marshal() ([]byte, error) {
@@ -118,8 +118,8 @@ func unmarshal(b []byte, kind store.Kind, shape uint64) (*proxy, error) {
 	return newProxy(s, id, kind, shape), nil
 }
 
-// make makes an object, or finds the one with its name. with writes the arguments for a new object;
-// they are not used for an object that exists.
+// make makes an object, or finds the existing object with the same name. with writes the arguments
+// for a new object, which are not used if the object exists.
 func (m *Manager) make(ctx context.Context, kind store.Kind, shape uint64, opts []Option, with func(w *request) error) (*proxy, error) {
 	s, err := m.use()
 	if err != nil {

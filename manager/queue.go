@@ -12,17 +12,17 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Queue is a proxy of a queue in a manager. It is meant for other machines, and for use in other
-// objects; between processes of one tree an [ipc.Queue] is much faster. Elements are first in,
-// first out, and waiting receivers take turns. Elements that a client had received when it died are
-// lost. What [Dict] says about values applies here as well.
+// A Queue is a proxy for a queue in a manager. It is meant for use from other machines, and for use
+// in other objects; between processes of the same tree an [ipc.Queue] is much faster. The queue is
+// first in, first out, and waiting receivers take turns. Elements that a client had received when
+// it died are lost. The notes on values in the documentation of [Dict] apply here as well.
 type Queue[T any] struct {
 	p       *proxy
 	element *codec.Type[T]
 }
 
 // NewQueue makes a Queue for at most the given number of elements in a manager; 0 means no bound.
-// An error names the part of T that cannot be encoded.
+// If a part of T cannot be encoded, the error names that part.
 func NewQueue[T any](ctx context.Context, m *Manager, most int, opts ...Option) (*Queue[T], error) {
 	q, err := queueOf[T]()
 	if err == nil && most < 0 {
@@ -57,7 +57,8 @@ func (q *Queue[T]) beginPut(op store.Op, v *T) (*request, error) {
 	return r, nil
 }
 
-// Put puts v, and waits for room until ctx ends. After [Queue.CloseSend] it returns [mp.ErrClosed].
+// Put puts v into the queue, and waits for room until ctx ends. After [Queue.CloseSend] it returns
+// [mp.ErrClosed].
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	r, err := q.beginPut(store.OpQueuePut, &v)
 	if err != nil {
@@ -66,7 +67,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	return r.do(ctx, nil)
 }
 
-// TryPut is like [Queue.Put] but returns [ipc.ErrFull] instead of waiting for room.
+// TryPut is like [Queue.Put], but returns [ipc.ErrFull] instead of waiting for room.
 func (q *Queue[T]) TryPut(ctx context.Context, v T) error {
 	r, err := q.beginPut(store.OpQueueTryPut, &v)
 	if err != nil {
@@ -81,7 +82,7 @@ func (q *Queue[T]) TryPut(ctx context.Context, v T) error {
 }
 
 // Get takes the first element, and waits for one until ctx ends. When the queue is closed and
-// empty, it returns [mp.ErrClosed].
+// empty, Get returns [mp.ErrClosed].
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	r, err := q.p.begin(store.OpQueueGet)
 	if err != nil {
@@ -92,8 +93,8 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	return v, err
 }
 
-// unget returns a function that puts the element of a late answer, if there is one, back into the
-// queue, since its caller no longer waits for it.
+// unget returns a function that puts the element of a late answer, if it has one, back into the
+// queue, since the caller no longer waits for the element.
 func (p *proxy) unget(there func(in *store.Reader) bool) func(answer []byte) {
 	s, id := p.s, p.id
 	return func(answer []byte) {
@@ -107,7 +108,7 @@ func (p *proxy) unget(there func(in *store.Reader) bool) func(answer []byte) {
 	}
 }
 
-// TryGet is like [Queue.Get] but returns [ipc.ErrEmpty] instead of waiting for an element.
+// TryGet is like [Queue.Get], but returns [ipc.ErrEmpty] instead of waiting for an element.
 func (q *Queue[T]) TryGet(ctx context.Context) (v T, err error) {
 	r, err := q.p.begin(store.OpQueueTryGet)
 	if err != nil {
@@ -141,15 +142,15 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 // Len returns the number of elements.
 func (q *Queue[T]) Len(ctx context.Context) (int, error) { return q.p.askInt(ctx, store.OpQueueLen) }
 
-// TaskDone reports that an element has been processed. If it is called more often than elements
-// were received, it returns [ipc.ErrOverRelease].
+// TaskDone reports that an element has been processed. If TaskDone is called more times than
+// elements were received, it returns [ipc.ErrOverRelease].
 func (q *Queue[T]) TaskDone(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueDone, nil) }
 
 // Join waits until [Queue.TaskDone] has been called for each element that was put.
 func (q *Queue[T]) Join(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueJoin, nil) }
 
 // CloseSend closes the queue for further elements from any process. Get still returns the elements
-// that are in it.
+// that are already in the queue.
 func (q *Queue[T]) CloseSend(ctx context.Context) error { return q.p.ask(ctx, store.OpQueueClose, nil) }
 
 // Close ends the proxy, not the queue; see [Dict.Close].
@@ -158,7 +159,7 @@ func (q *Queue[T]) Close() error { return q.p.close() }
 // MarshalBinary encodes the proxy, not the contents.
 func (q *Queue[T]) MarshalBinary() ([]byte, error) { return q.p.marshal() }
 
-// UnmarshalBinary makes q the encoded proxy.
+// UnmarshalBinary sets q to the proxy encoded in data.
 func (q *Queue[T]) UnmarshalBinary(data []byte) error {
 	fresh, err := queueOf[T]()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// Tests of hostile clients speak the protocol directly, but connections check the message type,
-// which only this package has.
+// Tests with hostile clients speak the protocol directly. They need this function, because
+// connections check the message type, which only this package has.
 func init() {
 	inside.Manager.Local = func(ctx context.Context, proxy []byte) (inside.ManagerConn, error) {
 		if len(proxy) <= proxySize {

@@ -6,7 +6,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A RecursiveMutex is a [Mutex] that its holder can lock again, like [ipc.RecursiveMutex]. Lock
+// A RecursiveMutex is a [Mutex] that its holder can lock again, like an [ipc.RecursiveMutex]. Lock
 // returns a [Held]; any code that has the Held can lock again.
 type RecursiveMutex struct{ p *proxy }
 
@@ -29,7 +29,7 @@ func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 	return &Held{p: m.p, n: 1}, nil
 }
 
-// TryLock takes the lock if it is free. Otherwise it returns nil.
+// TryLock takes the lock if it is free. If not, it returns nil.
 func (m *RecursiveMutex) TryLock(ctx context.Context) (*Held, error) {
 	if ok, err := m.p.tryLock(ctx, store.OpLockTry, store.OpLockUnlock); !ok {
 		return nil, err
@@ -48,7 +48,7 @@ func (m *RecursiveMutex) Close() error { return m.p.close() }
 // MarshalBinary encodes the proxy.
 func (m *RecursiveMutex) MarshalBinary() ([]byte, error) { return m.p.marshal() }
 
-// UnmarshalBinary makes m the encoded proxy.
+// UnmarshalBinary sets m to the proxy encoded in data.
 func (m *RecursiveMutex) UnmarshalBinary(data []byte) (err error) {
 	m.p, err = unmarshal(data, store.KindLock, recursiveShape)
 	return err

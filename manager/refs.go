@@ -7,17 +7,18 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// ref is this process's claim to an object. The manager has told this process of the object a
-// number of times, and keeps the object alive until this process has released it as often.
+// ref is this process's claim to an object. The manager counts how many times it has told this
+// process of the object, and keeps the object alive until this process has released it as many
+// times.
 type ref struct {
 	users int // proxies, and answers that are being read
-	told  int // how often the manager has told this process of the object
-	sent  int // how often a proxy was sent on, so that its receiver may need the object
+	told  int // how many times the manager has told this process of the object
+	sent  int // how many times a proxy was sent on, so that its receiver may need the object
 }
 
 // granted acquires the objects that an answer mentions, so that they are not released before
-// settle, and returns them. If the connection of the answer has been lost, granted tells the
-// manager that this process uses the objects.
+// settle, and returns them. If the connection on which the answer came has been lost, granted tells
+// the manager that this process uses the objects.
 func (s *session) granted(on *link, answer []byte) (objects []uint64) {
 	objects = store.Refs(answer, s.id)
 	for _, id := range objects {
@@ -34,8 +35,8 @@ func (s *session) settle(objects []uint64) {
 }
 
 // acquire adds a user of an object. told means that the manager has just told this process of the
-// object. If it has not, and this process does not know the object, acquire tells the manager that
-// this process uses it.
+// object. If told is not set and this process does not know the object, acquire tells the manager
+// that this process uses the object.
 func (s *session) acquire(id uint64, told bool) {
 	s.mu.Lock()
 	r := s.refs[id]
@@ -74,8 +75,8 @@ func (s *session) acquire(id uint64, told bool) {
 	}
 }
 
-// attachTimeout bounds how long a received proxy waits for a connection. If there is none by then,
-// the first use of the proxy returns the error.
+// attachTimeout bounds how long a received proxy waits for a connection. If there is no connection
+// by then, the first use of the proxy returns the error.
 const attachTimeout = time.Second
 
 // release undoes acquire.
@@ -92,11 +93,11 @@ func (s *session) release(id uint64) {
 	tell()
 }
 
-// sent notes that a proxy is sent on, so that its object lives even if this process no longer uses
-// it.
+// sent notes that a proxy is being sent on, so that its object lives even if this process no longer
+// uses the object.
 func (s *session) sent(id uint64) { s.changeSent(id, func(n int) int { return n + 1 }) }
 
-// arrived notes that no sent proxy is on its way: its receivers have it.
+// arrived notes that no proxy is still on its way, since the receivers have all that were sent.
 func (s *session) arrived(id uint64) { s.changeSent(id, func(int) int { return 0 }) }
 
 // stored takes back sent for proxies that were encoded for the manager itself, which knows what a

@@ -10,7 +10,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// functions has everything that was registered in this program, by name.
+// functions holds everything that was registered in this program, by name.
 var functions registry
 
 type registry struct {
@@ -25,8 +25,8 @@ type registered interface {
 	check() error
 }
 
-// add registers f and returns its full name. what and pkg are the registering function and the
-// package of its caller.
+// add registers f and returns its full name. what is the name of the registering function, and pkg
+// is the package of its caller.
 func (r *registry) add(what, pkg, name string, isNil bool, f registered) string {
 	if isNil {
 		panic(fmt.Sprintf("manager: %s(%q): the function is nil", what, name))
@@ -49,7 +49,7 @@ func (r *registry) add(what, pkg, name string, isNil bool, f registered) string 
 	return name
 }
 
-// check returns the first error of a type that cannot be encoded.
+// check returns an error if a registered type cannot be encoded.
 func (r *registry) check() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,7 +61,7 @@ func (r *registry) check() error {
 	return nil
 }
 
-// maxOfName is the number of bytes that an error quotes of a client's name for a function.
+// maxOfName is the maximum number of bytes that an error quotes of a name sent by a client.
 const maxOfName = 200
 
 // find returns what is registered under a name, if its type is F.
@@ -113,8 +113,8 @@ func (r *registry) Method(object any, name string, shape uint64) (func(ctx conte
 	return m.bind(object)
 }
 
-// Taken implements store.Functions. Proxies in a value that was encoded here for the manager itself
-// were not sent on.
+// Taken implements store.Functions. A value that was encoded here for the manager itself did not
+// leave this process, so the proxies in it were not sent on.
 func (r *registry) Taken(value []byte) {
 	if len(value) < store.RefSize {
 		return

@@ -60,7 +60,7 @@ func (m *RWMutex) Close() error { return m.p.close() }
 // MarshalBinary encodes the proxy.
 func (m *RWMutex) MarshalBinary() ([]byte, error) { return m.p.marshal() }
 
-// UnmarshalBinary makes m the encoded proxy.
+// UnmarshalBinary sets m to the proxy encoded in data.
 func (m *RWMutex) UnmarshalBinary(data []byte) (err error) {
 	m.p, err = unmarshal(data, store.KindLock, rwMutexShape)
 	return err

@@ -7,8 +7,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Semaphore is a proxy of a semaphore in a manager, like [ipc.Semaphore]: any process may release
-// a permit that another has acquired. Permits of a process that dies are lost.
+// A Semaphore is a proxy for a semaphore in a manager. As with [ipc.Semaphore], any process may
+// release a permit that another process has acquired. The permits of a process that dies are lost.
 type Semaphore struct{ p *proxy }
 
 var semaphoreShape = store.Shape(store.KindSemaphore, 1)
@@ -33,7 +33,7 @@ func (m *Manager) makePermits(ctx context.Context, permits int, bounded bool, sh
 	})
 }
 
-// Acquire takes a permit, and waits for one until ctx ends. On error it has taken none.
+// Acquire takes a permit, and waits for one until ctx ends. On error it has not taken a permit.
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	return s.p.lock(ctx, store.OpSemAcquire, store.OpSemRelease)
 }
@@ -57,7 +57,7 @@ func (s *Semaphore) Close() error { return s.p.close() }
 // MarshalBinary encodes the proxy.
 func (s *Semaphore) MarshalBinary() ([]byte, error) { return s.p.marshal() }
 
-// UnmarshalBinary makes s the encoded proxy.
+// UnmarshalBinary sets s to the proxy encoded in data.
 func (s *Semaphore) UnmarshalBinary(data []byte) (err error) {
 	s.p, err = unmarshal(data, store.KindSemaphore, semaphoreShape)
 	return err

@@ -65,15 +65,15 @@ type Server struct {
 	pushes    sync.WaitGroup // goroutines that send later answers
 }
 
-// Listen serves remote clients at an address; see [connection.Listen]. It returns the address, with
-// the port that was chosen if the address left it open.
+// Listen serves remote clients at an address; see [connection.Listen]. It returns the address. If
+// the port was left open, the result contains the port that was chosen.
 //
-// Config.MaxMessage bounds one request and one answer. A longer answer returns [ErrLimit]. A longer
-// request returns ErrLimit if the MaxMessage that the client gave to [Dial] is no larger than this
-// one. Otherwise the manager ends the connection: the call returns [ErrLost], and the client's
-// locks are lost. Since requests of several goroutines can share a message, this may also happen to
-// shorter requests. A client whose MaxMessage is smaller loses its connection when a longer answer
-// arrives. So give Dial the same MaxMessage.
+// cfg.MaxMessage bounds each request and each answer. A call whose answer would be longer returns
+// [ErrLimit]. A call whose request is longer also returns ErrLimit, unless the client gave [Dial] a
+// larger MaxMessage. In that case, the manager ends the connection: the call returns [ErrLost], and
+// the client's locks are lost. Since requests of several goroutines can share a message, this may
+// also happen to shorter requests. A client with a smaller MaxMessage loses its connection when a
+// longer answer arrives. So give Dial the same MaxMessage.
 func (s *Server) Listen(network, address string, cfg connection.Config) (net.Addr, error) {
 	l, err := connection.Listen[protocol](network, address, cfg)
 	if err != nil {
@@ -96,8 +96,8 @@ func (s *Server) Listen(network, address string, cfg connection.Config) (net.Add
 	return l.Addr(), nil
 }
 
-// begin runs Setup and listens, and then reports to the starting process that the manager serves,
-// or why it does not.
+// begin runs Setup and starts to listen. It then reports to the starting process that the manager
+// is ready to serve clients, or why it is not.
 func (s *Server) begin(job serving) error {
 	var r readiness
 	err := job.Setup.run(s.ctx, s)
@@ -115,7 +115,7 @@ func (s *Server) begin(job serving) error {
 	return errors.Join(err, job.Ready.Send(s.ctx, r), job.Ready.Close())
 }
 
-// lastAnswers is how long clients have to read the reason why their calls have ended.
+// lastAnswers is how long clients have to read why their calls have ended.
 const lastAnswers = 250 * time.Millisecond
 
 // end ends all calls, connections and objects.
@@ -140,14 +140,14 @@ func (s *Server) end() {
 	s.store.Wait()
 }
 
-// flushAt is the number of bytes of answers that are sent at once even if there are more requests.
+// flushAt is the number of bytes of answers at which they are sent even if there are more requests.
 const flushAt = 32 << 10
 
-// atATime is how many messages of a client are served before the others get their turn.
+// atATime is how many of a client's messages are served before other clients get their turn.
 const atATime = 256
 
 // Bounds of a turn in the front, which checks the clock once every manyFrames requests. A client
-// that exceeds them gets a goroutine of its own.
+// that exceeds these bounds gets a goroutine of its own.
 const (
 	maxRequests = 4096
 	maxAtOnce   = 1 << 20
@@ -155,10 +155,10 @@ const (
 	turnTime    = 5 * time.Millisecond
 )
 
-// Bounds, in bytes, for local clients: of long requests that the manager has received and not
-// answered, and of long answers that the clients have not read. There is one bound for all clients
-// together, and one for the connections that one process has made. Each has room for the longest
-// message.
+// Bounds, in bytes, for local clients: on long requests that the manager has received but not
+// answered, and on long answers that the clients have not read. For each of the two, there is one
+// bound for all clients together, and one for the connections that one process has made. Each bound
+// leaves room for the longest message.
 const (
 	maxRequested     = 4 * maxBytes
 	maxRequestedEach = maxBytes
@@ -166,9 +166,9 @@ const (
 	maxAnsweredEach  = 4 * maxBytes
 )
 
-// Bounds, in bytes, of the later answers that a client may leave unread. There is always room for
+// Bounds, in bytes, on the later answers that a client may leave unread. There is always room for
 // one answer. The bound for a local client is larger, since its process may be stopped for a while
-// with many calls under way.
+// with many calls in progress.
 const (
 	maxLater     = 64 << 20
 	maxLaterHere = 256 << 20

@@ -15,15 +15,15 @@ import (
 )
 
 // protocol is the message type between a manager and its clients. Messages are sent as bytes and
-// consist of frames. The type changes whenever the frames do, so that different versions do not
-// connect.
+// consist of frames. The type changes whenever the format of the frames changes, so that different
+// versions do not connect.
 type protocol struct{ Version3 bool }
 
 type conn = ipc.Conn[protocol]
 
 // A session is this process's link to a manager: a connection, made when it is needed, and the
-// calls under way on it. One of the goroutines that wait for answers reads for all of them, so a
-// lone caller gets its answer without a switch to another goroutine.
+// calls in progress on it. One of the goroutines that wait for answers reads the answers for all of
+// them, so a lone caller gets its answer without a switch to another goroutine.
 type session struct {
 	id      store.ID
 	connect func(ctx context.Context) (*conn, error)
@@ -31,7 +31,7 @@ type session struct {
 	most    int  // bytes in a message
 
 	connecting chan struct{} // full while a goroutine makes a connection
-	giveUp     func()        // abandons a connection that is half made; nil if nothing can be left of one
+	giveUp     func()        // abandons a half-made connection; nil if a connection is never left half made
 	over       context.Context
 	end        context.CancelFunc // cancels over, when the session is closed
 
@@ -61,8 +61,8 @@ func newLocalSession(id store.ID, door *ipc.Queue[hello]) *session {
 // answers a canceled call at once.
 const cancelTimeout = 250 * time.Millisecond
 
-// The pauses between connections that are lost before anything was sent over them. Each pause is
-// twice as long as the one before.
+// The first and the longest pause between connections that are lost before anything is sent over
+// them. Each pause is twice as long as the one before.
 const (
 	firstPause = time.Millisecond
 	lastPause  = time.Second
@@ -78,8 +78,8 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// roundTrip sends a request and waits for the answer. If abandoned is set, the caller no longer
-// waits for the answer, but it may still come.
+// roundTrip sends a request and waits for the answer. If abandoned is true, roundTrip has stopped
+// waiting for the answer, which may still come.
 func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, abandoned bool, err error) {
 	if tooLong(len(r.B), s.most) {
 		return nil, false, fmt.Errorf("%w: a request of %d bytes, where a message may have %d", ErrLimit, len(r.B), s.most)
@@ -95,7 +95,7 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 		if !s.await(ctx, c) {
 			break
 		}
-		if !errors.Is(c.err, errNotSent) { // otherwise another connection may succeed
+		if !errors.Is(c.err, errNotSent) { // if it was not sent, another connection may succeed
 			return c.answer, false, c.err
 		}
 		wait(ctx, pause)
@@ -119,20 +119,20 @@ func (s *session) roundTrip(ctx context.Context, r *request) (answer []byte, aba
 
 	c.late = func(answer []byte) {
 		objects := s.granted(c.on, answer)
-		if r.late != nil && s.isOn(c.on) { // otherwise the manager has taken everything back
+		if r.late != nil && s.isOn(c.on) { // after a lost connection, the manager has taken everything back
 			r.late(answer)
 		}
 		s.settle(objects)
 	}
 
-	go s.await(context.Background(), c) // no other caller may be left to read
+	go s.await(context.Background(), c) // there may be no other caller left to read
 	return nil, true, cause.Of(ctx)
 }
 
 // errNotSent is the error of a call whose request was not sent.
 var errNotSent = errors.New("not sent")
 
-// send queues a request and sends it together with those of other callers.
+// send queues a request and sends it together with the requests of other callers.
 func (s *session) send(ctx context.Context, r *request) error {
 	on, err := s.connected(ctx)
 	if err != nil {
@@ -242,8 +242,8 @@ func (s *session) connected(ctx context.Context) (*link, error) {
 	return nil, err
 }
 
-// connectNext lets the next goroutine make a connection. When the session is closed, the last one
-// abandons a connection that is half made.
+// connectNext lets the next goroutine make a connection. When the session is closed, the last
+// goroutine abandons a half-made connection.
 func (s *session) connectNext() {
 	<-s.connecting
 	s.mu.Lock()
@@ -254,8 +254,8 @@ func (s *session) connectNext() {
 	}
 }
 
-// endConnecting abandons a connection that is half made, unless a goroutine is making one, which
-// then does so itself.
+// endConnecting abandons a half-made connection. If a goroutine is still making the connection,
+// that goroutine abandons it instead.
 func (s *session) endConnecting() {
 	select {
 	case s.connecting <- struct{}{}:
@@ -267,7 +267,7 @@ func (s *session) endConnecting() {
 	}
 }
 
-// await waits for the answer of a call until ctx ends, and reports whether the answer has come.
+// await waits for the answer to a call until ctx ends, and reports whether the answer has come.
 func (s *session) await(ctx context.Context, c *call) bool {
 	for {
 		s.mu.Lock()
@@ -325,7 +325,7 @@ func (s *session) promote(on *link) {
 
 const bufSize = 64 << 10
 
-// read reads answers until it has read the answer of c.
+// read reads answers until it has read the answer to c.
 func (s *session) read(ctx context.Context, c *call) error {
 	if c.on.buf == nil {
 		c.on.buf = make([]byte, bufSize)
@@ -384,7 +384,7 @@ func (s *session) deliver(c *call, message []byte) (done bool, err error) {
 	return done, err
 }
 
-// lost gives a connection up and ends all calls on it.
+// lost gives up a connection and ends all calls on it.
 func (s *session) lost(on *link) {
 	_ = on.Close()
 	s.mu.Lock()
@@ -432,8 +432,8 @@ func (s *session) isOn(on *link) bool {
 	return s.conn == on
 }
 
-// note sends a message that the manager does not answer. Failure does not matter, since the manager
-// drops whatever belonged to a lost connection.
+// note sends a message that the manager does not answer. It does not matter if sending fails, since
+// the manager drops everything that belonged to a lost connection.
 func (s *session) note(op store.Op, object uint64, rest func(w *store.Writer)) {
 	s.mu.Lock()
 	tell := s.noteNow(op, object, rest)
@@ -441,8 +441,8 @@ func (s *session) note(op store.Op, object uint64, rest func(w *store.Writer)) {
 	tell()
 }
 
-// noteNow is like note, but the caller must hold s.mu. It keeps messages in the order of the events
-// that they report. The caller must call tell after it has released the lock.
+// noteNow is like note, but the caller must hold s.mu. This keeps messages in the order of the
+// events that they report. The caller must call tell after it has released the lock.
 func (s *session) noteNow(op store.Op, object uint64, rest func(w *store.Writer)) (tell func()) {
 	on := s.conn
 	if on == nil {

@@ -9,15 +9,15 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Set is a proxy of a set in a manager. What [Dict] says about keys and errors applies here as
-// well.
+// A Set is a proxy for a set in a manager. The notes on keys and errors in the documentation of
+// [Dict] apply here as well.
 type Set[T comparable] struct {
 	p       *proxy
 	element *codec.Type[T]
 }
 
-// NewSet makes a Set with the given elements in a manager. An error names the part of T that cannot
-// be encoded or cannot be a key.
+// NewSet makes a Set with the given elements in a manager. If a part of T cannot be encoded or
+// cannot be a key, the error names that part.
 func NewSet[T comparable](ctx context.Context, m *Manager, elements []T, opts ...Option) (*Set[T], error) {
 	s, err := setOf[T]()
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Set[T]) shape() uint64 { return store.Shape(store.KindSet, s.element.Fi
 
 func (s *Set[T]) write(r *request, elements []T) error { return writeAll(r, s.element, elements) }
 
-// count sends a request with elements whose result is a number.
+// count sends a request with elements and returns its result, which is a number.
 func (s *Set[T]) count(ctx context.Context, op store.Op, elements []T) (n int, err error) {
 	r, err := s.p.begin(op)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *Set[T]) Len(ctx context.Context) (int, error) { return s.p.askInt(ctx, 
 // Clear removes all elements.
 func (s *Set[T]) Clear(ctx context.Context) error { return s.p.ask(ctx, store.OpSetClear, nil) }
 
-// Union adds the elements of another Set of the same manager, and returns how many are new.
+// Union adds the elements of another Set of the same manager, and returns how many of them are new.
 func (s *Set[T]) Union(ctx context.Context, other *Set[T]) (int, error) {
 	return s.with(ctx, store.OpSetUnion, other)
 }
@@ -120,9 +120,9 @@ func (s *Set[T]) with(ctx context.Context, op store.Op, other *Set[T]) (n int, e
 	return n, err
 }
 
-// All yields the elements in the order in which they were added. It fetches a page of them at a
-// time, so it also yields elements that are added meanwhile, at the end, and skips elements that
-// are removed before it reaches them. An error comes last.
+// All yields the elements in the order in which they were added. It fetches a page of elements at a
+// time, so elements that are added meanwhile come at the end, and elements that are removed before
+// All reaches them are skipped. An error comes last.
 func (s *Set[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for cursor := uint64(0); ; {
@@ -186,7 +186,7 @@ func (s *Set[T]) Close() error { return s.p.close() }
 // MarshalBinary encodes the proxy, not the contents.
 func (s *Set[T]) MarshalBinary() ([]byte, error) { return s.p.marshal() }
 
-// UnmarshalBinary makes s the encoded proxy.
+// UnmarshalBinary sets s to the proxy encoded in data.
 func (s *Set[T]) UnmarshalBinary(data []byte) error {
 	fresh, err := setOf[T]()
 	if err != nil {

@@ -22,9 +22,9 @@ type SetupOf[A any] struct {
 	once func() error
 }
 
-// SetupFunc registers a function for [Config].Setup. The function prepares what methods need, or
-// makes the manager serve remote clients with [Server.Listen]. If it returns an error, Start
-// returns that error.
+// SetupFunc registers a function for [Config].Setup. The function can prepare what methods need, or
+// call [Server.Listen] to make the manager serve remote clients. If the function returns an error,
+// Start returns that error.
 //
 // Like [mp.Register], SetupFunc must be called in package variables or init functions. It panics if
 // the name is empty or taken.

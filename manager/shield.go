@@ -8,7 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/protect"
 )
 
-// shielded calls a function of the program and turns a panic or runtime.Goexit into an error.
+// shielded calls a function of the program. It turns a panic or a call of runtime.Goexit into an
+// error.
 func shielded(f func() error) error {
 	err := protect.Call(f)
 	if p := (*protect.Panic)(nil); errors.As(err, &p) {

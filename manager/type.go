@@ -20,10 +20,10 @@ type TypeOf[T, A any] struct {
 	once func() error
 }
 
-// Type registers a type whose objects can live in a manager. f makes an object there from an
-// argument. Other processes can call only the methods that are registered with [Method]. If *T has
-// a method Close() error, the manager calls it when no process uses the object any longer, or when
-// the manager is shut down.
+// Type registers a type whose objects can live in a manager. In the manager's process, f makes an
+// object from an argument. Other processes can call only methods that are registered with [Method].
+// If *T has a method Close() error, the manager calls it when no process uses the object any
+// longer, or when the manager is shut down.
 //
 // Like [mp.Register], Type must be called in package variables or init functions. It panics if the
 // name is empty or taken.

@@ -8,13 +8,14 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A Value is a proxy of one value in a manager. What [Dict] says about values applies here as well.
+// A Value is a proxy for one value in a manager. The notes on values in the documentation of [Dict]
+// apply here as well.
 type Value[T any] struct {
 	p     *proxy
 	value *codec.Type[T]
 }
 
-// NewValue makes a Value in a manager. An error names the part of T that cannot be encoded.
+// NewValue makes a Value in a manager. If a part of T cannot be encoded, the error names that part.
 func NewValue[T any](ctx context.Context, m *Manager, v T, opts ...Option) (*Value[T], error) {
 	x, err := valueOf[T]()
 	if err != nil {
@@ -83,7 +84,7 @@ func (v *Value[T]) CompareAndSwap(ctx context.Context, old, value T) (swapped bo
 	return swapped, err
 }
 
-// UpdateValue is like [Update] for a Value, which f cannot remove.
+// UpdateValue is like [Update], but for a Value, which f cannot remove.
 func UpdateValue[T, A any](ctx context.Context, v *Value[T], f *Func[T, A], arg A) (value T, err error) {
 	r, err := v.p.begin(store.OpValueChange)
 	if err != nil {
@@ -98,7 +99,7 @@ func (v *Value[T]) Close() error { return v.p.close() }
 // MarshalBinary encodes the proxy, not the contents.
 func (v *Value[T]) MarshalBinary() ([]byte, error) { return v.p.marshal() }
 
-// UnmarshalBinary makes v the encoded proxy.
+// UnmarshalBinary sets v to the proxy encoded in data.
 func (v *Value[T]) UnmarshalBinary(data []byte) error {
 	fresh, err := valueOf[T]()
 	if err != nil {

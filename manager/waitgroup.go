@@ -6,8 +6,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// A WaitGroup is a proxy of a counter in a manager. Processes can wait until it is 0, as with
-// [ipc.WaitGroup].
+// A WaitGroup is a proxy for a counter in a manager. As with [ipc.WaitGroup], processes can wait
+// until the counter is 0.
 type WaitGroup struct{ p *proxy }
 
 var waitGroupShape = store.Shape(store.KindWaitGroup)
@@ -49,7 +49,7 @@ func (g *WaitGroup) Close() error { return g.p.close() }
 // MarshalBinary encodes the proxy.
 func (g *WaitGroup) MarshalBinary() ([]byte, error) { return g.p.marshal() }
 
-// UnmarshalBinary makes g the encoded proxy.
+// UnmarshalBinary sets g to the proxy encoded in data.
 func (g *WaitGroup) UnmarshalBinary(data []byte) (err error) {
 	g.p, err = unmarshal(data, store.KindWaitGroup, waitGroupShape)
 	return err
