@@ -15,7 +15,8 @@ const (
 	OpBarrierState // : parties, waiting parties, whether it is broken
 )
 
-// barrier makes its parties wait until all have arrived. The last one may run an action first.
+// barrier makes its parties wait until all have arrived. The last party may run an action before
+// the others go on.
 type barrier struct {
 	parties int
 	broken  bool
@@ -55,7 +56,7 @@ func barrierWait(x *exec) error {
 		return err
 	}
 	switch {
-	case b.broken, b.acting != nil: // there are more parties than the barrier has
+	case b.broken, b.acting != nil: // more parties have come than the barrier is for
 		return errs.ErrBroken
 	case b.waiters.Len() < b.parties-1:
 		return x.s.wait(&b.waiters, &pending{c: x.c, call: x.call, o: x.o})
@@ -73,7 +74,7 @@ func barrierWait(x *exec) error {
 	return nil
 }
 
-// pass lets all waiting parties go on. The first to arrive gets the highest index.
+// pass lets all waiting parties go on. The first party to arrive gets the highest index.
 func (b *barrier) pass(s *Store) {
 	for p := first(&b.waiters); p != nil; p = first(&b.waiters) {
 		index := b.waiters.Len()
@@ -109,7 +110,7 @@ func (b *barrier) abort(s *Store, o *object) {
 	s.answerAll(&b.waiters, errs.ErrBroken)
 }
 
-// left breaks the barrier when a party gives up.
+// left breaks the barrier because a party has given up.
 func (b *barrier) left(s *Store, o *object, _ *list.List) { b.abort(s, o) }
 
 func (b *barrier) leave(s *Store, o *object, c *Client) {

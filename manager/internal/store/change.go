@@ -8,10 +8,10 @@ import (
 )
 
 // A change is a call of a registered function that computes a new value from an old one. The
-// function runs in its own goroutine, without the lock. If the value has changed meanwhile, it runs
-// again with the new one. Changes of the same place run one after the other.
+// function runs in its own goroutine, without the lock. If the value has changed meanwhile, the
+// function runs again with the current value. Changes of the same place run one after another.
 
-// place is where a value is changed. Its functions are called with the lock held.
+// place is the place of a value that is changed. Its functions are called with the lock held.
 type place struct {
 	name   string // identifies the queue of changes; see turn
 	find   func() (*cell, error)
@@ -41,7 +41,7 @@ type turn struct {
 	name string
 }
 
-// change begins a change, whose argument is still to be read.
+// change begins a change, whose argument has yet to be read.
 func (x *exec) change(f changer, at place) error {
 	arg := append([]byte(nil), x.in.Bytes()...)
 	if err := x.in.Err(); err != nil {
@@ -67,8 +67,8 @@ func (x *exec) change(f changer, at place) error {
 }
 
 // begin turns the request into a call that counts for size bytes and runs until it is answered. The
-// call's context ends when the call is canceled. Some time later, begin calls finish with
-// ErrCanceled.
+// call's context ends when the call is canceled. After a further functionGrace, finish is called
+// with ErrCanceled.
 func (x *exec) begin(size int, finish func(err error)) (context.Context, *pending, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &pending{c: x.c, call: x.call, o: x.o, stop: cancel, size: size, runs: true}
@@ -92,10 +92,10 @@ func (x *exec) begin(size int, finish func(err error)) (context.Context, *pendin
 }
 
 // functionGrace is how long a function has to return after its context has ended. After that, its
-// call is answered without it.
+// call is answered without waiting for the function.
 const functionGrace = 250 * time.Millisecond
 
-// change is a change that waits for its turn or runs.
+// change is a change that is waiting for its turn or running.
 type change struct {
 	s     *Store
 	p     *pending
@@ -104,7 +104,7 @@ type change struct {
 	at    place
 	arg   []byte
 	ctx   context.Context
-	place *list.Element // in the queue for its place; nil once it has begun
+	place *list.Element // in the queue for the place; nil once the change has begun
 	over  bool
 }
 
@@ -114,7 +114,7 @@ func (c *change) begin() {
 	go c.run(c.ctx)
 }
 
-// run runs the function until its result belongs to the current value.
+// run runs the function until its result was computed from the current value.
 func (c *change) run(ctx context.Context) {
 	defer c.p.stop()
 	for over := false; !over; {

@@ -44,8 +44,8 @@ type changeAll struct {
 	some []keyChange // the next changes
 }
 
-// Bounds for each time the lock is taken: how many keys are looked up, and how many bytes of values
-// are copied. At least one value is copied.
+// Bounds on how many keys are looked up, and how many bytes of values are copied, each time the
+// lock is taken. At least one value is copied.
 const (
 	atATime      = 256
 	bytesAtATime = 1 << 20
@@ -83,8 +83,8 @@ func (a *changeAll) run(ctx context.Context) error {
 	}
 }
 
-// change computes new values and stores them. It returns the keys whose values have changed
-// meanwhile.
+// change computes new values and stores them. It returns the keys whose values were changed by
+// other means in the meantime.
 func (a *changeAll) change(ctx context.Context, some []keyChange) (again []keyChange, err error) {
 	for i := range some {
 		k := &some[i]
@@ -99,7 +99,7 @@ func (a *changeAll) change(ctx context.Context, some []keyChange) (again []keyCh
 }
 
 // look copies the values of the first n keys, and returns n and the number of bytes that it
-// borrowed for them.
+// borrowed for these values.
 func (a *changeAll) look(ctx context.Context) (n, lent int, err error) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
@@ -133,7 +133,7 @@ func (a *changeAll) sizes() (first, all int) {
 	return first, all
 }
 
-// copy copies as many values as room allows, and returns the number of keys done.
+// copy copies as many values as fit in room, and returns the number of keys done.
 func (a *changeAll) copy(room int) (n int) {
 	for n = range a.some {
 		k := &a.some[n]
@@ -148,7 +148,8 @@ func (a *changeAll) copy(room int) (n int) {
 	return len(a.some)
 }
 
-// put stores new values, and returns the keys whose values have changed meanwhile.
+// put stores new values, and returns the keys whose values were changed by other means in the
+// meantime.
 func (a *changeAll) put(some []keyChange) (again []keyChange, err error) {
 	s := a.s
 	s.mu.Lock()

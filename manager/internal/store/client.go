@@ -9,9 +9,9 @@ import (
 type Client struct {
 	reply  func(call uint32, answer []byte)
 	far    bool
-	has    map[uint64]int      // objects, and how often the client was told of each
-	pinned map[uint64]bool     // objects of which it has sent proxies on
-	holds  map[*object]int     // objects of which it holds a lock or a permit
+	has    map[uint64]int      // objects, and how many times the client was told of each
+	pinned map[uint64]bool     // objects for which it has sent on proxies
+	holds  map[*object]int     // objects of which it holds a lock or permit
 	calls  map[uint32]*pending // calls that wait or run
 	most   int                 // maximum size of an answer in bytes
 	gone   bool
@@ -20,28 +20,29 @@ type Client struct {
 	pending  int           // number of calls that count
 	waiting  int           // bytes that these calls count for
 	borrowed int           // bytes of values that its functions work on
-	room     chan struct{} // closed when borrowed decreases; nil if no function waits for that
+	room     chan struct{} // closed when borrowed decreases; nil if no function is waiting for that
 	walks    budget
 	account  Account
 }
 
-// An Account bounds the answers that were made for a client and that it has not read. The Store
-// calls its methods with the lock held, so that it makes no other answer in between.
+// An Account bounds the answers that were made for a client but that the client has not read. The
+// Store calls the methods of an Account with the lock held, and so makes no other answer between
+// two calls for the same request.
 type Account interface {
-	// Room returns the number of bytes that an answer may have now. It is always enough for a short
-	// answer.
+	// Room returns the number of bytes that an answer may have now. The number is always enough for
+	// a short answer.
 	Room() int
-	// Charge counts an answer of n bytes that was made.
+	// Charge counts an answer of n bytes that has been made.
 	Charge(n int)
 }
 
-// Bound makes an Account bound a client's answers. The caller must call it before the client's
+// Bound sets the Account that bounds a client's answers. It must be called before the client's
 // first request.
 func (c *Client) Bound(a Account) { c.account = a }
 
 // NewClient makes a client. The Store passes answers that are not ready at once to reply, which
-// must neither block nor use the Store. An answer has at most most bytes. The connection of a far
-// client may be lost while the client lives.
+// must neither block nor use the Store. An answer has at most most bytes. A far client may lose its
+// connection and still be alive.
 func (s *Store) NewClient(far bool, most int, reply func(call uint32, answer []byte)) *Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,10 +58,10 @@ type pending struct {
 	o      *object
 	queue  *list.List // the queue in which it waits
 	place  *list.Element
-	cancel func() // nil means: remove the call from its queue and answer it
+	cancel func() // if nil, the call is removed from its queue and answered
 	stop   func() // ends the context of registered code
 	size   int    // bytes that the call counts for
-	runs   bool   // whether it runs registered code; it counts until that returns
+	runs   bool   // whether it runs registered code; the call counts until that code returns
 	began  bool   // whether that code has a goroutine now
 
 	charged  bool
@@ -99,7 +100,7 @@ func (p *pending) unqueue() {
 	}
 }
 
-// first returns the call that has waited longest, or nil.
+// first returns the call that has waited longest, or nil if no call waits.
 func first(q *list.List) *pending {
 	if e := q.Front(); e != nil {
 		return e.Value.(*pending)
@@ -130,8 +131,8 @@ func (s *Store) answer(p *pending, err error, result func(w *Writer)) {
 	p.c.reply(p.call, w.B)
 }
 
-// returned notes that a call's registered code has returned. The call no longer counts once it has
-// also been answered.
+// returned notes that a call's registered code has returned. Once the call has also been answered,
+// it no longer counts.
 func (s *Store) returned(p *pending) {
 	p.began = false
 	if p.answered {
@@ -154,18 +155,19 @@ func (s *Store) cancel(p *pending) {
 	}
 	q := p.queue
 	s.answer(p, ErrCanceled, nil)
-	s.drop(p.o, p.value) // not in a queue's contents yet
+	s.drop(p.o, p.value) // not part of a queue's contents yet
 	if b, ok := p.o.body.(leavable); ok {
 		b.left(s, p.o, q)
 	}
 }
 
-// leavable is a body whose waiting calls may be able to go on when another call stops waiting.
+// leavable is a body in which a call that stops waiting may affect the calls that are still
+// waiting.
 type leavable interface {
 	left(s *Store, o *object, q *list.List)
 }
 
-// Leave takes everything from a client that is gone.
+// Leave takes back everything that a client that is gone had.
 func (s *Store) Leave(c *Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,7 +215,7 @@ func (x *exec) roomToHold() error {
 	return nil
 }
 
-// give notes that a client is told of an object.
+// give notes that a client is being told of an object.
 func (s *Store) give(c *Client, id uint64) {
 	o := s.objects[id]
 	if o == nil || c.gone {
@@ -253,12 +255,12 @@ func (s *Store) unref(id uint64) {
 	}
 }
 
-// maxSwept bounds how many objects, or elements of them, are removed at a time, since all clients
-// wait meanwhile. A single object may have more.
+// maxSwept bounds how many objects and elements of objects are removed at a time, since all clients
+// wait meanwhile. A single object may have more elements.
 const maxSwept = 10_000
 
-// sweep removes objects without references, and objects that only those contained. If there are
-// very many, a goroutine removes the rest.
+// sweep removes objects without references, and objects that only removed objects contained. If
+// there are very many, a goroutine removes the rest.
 func (s *Store) sweep() {
 	if len(s.dying) == 0 || s.sweeps {
 		return

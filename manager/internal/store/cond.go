@@ -44,7 +44,7 @@ func init() {
 	define(KindCond, map[Op]func(x *exec) error{OpCondWait: condWait, OpCondSignal: condSignal, OpCondUnlock: condUnlock}, OpCondWait)
 }
 
-// condWait releases the lock and waits. A canceled call takes the lock again as well.
+// condWait releases the lock and waits. Even a canceled call takes the lock again.
 func condWait(x *exec) error {
 	c, s := x.o.body.(*cond), x.s
 	l := c.lock.body.(*lock)
@@ -62,8 +62,8 @@ func condWait(x *exec) error {
 	return errLater
 }
 
-// cancel makes a waiting call take the lock again. If the client is gone, a signal that it has
-// already got goes to another waiter.
+// cancel makes a waiting call take the lock again. If the client is gone, a signal that the client
+// has already received goes to another waiter.
 func (c *cond) cancel(s *Store, p *pending) {
 	l := p.then.body.(*lock)
 	signalled := p.queue == &l.waiters && p.err == nil
@@ -80,7 +80,7 @@ func (c *cond) cancel(s *Store, p *pending) {
 	}
 }
 
-// relock moves a call that has waited for a signal to the queue of the lock.
+// relock moves a call from the queue of the condition to the queue of the lock.
 func (p *pending) relock(s *Store) {
 	o := p.then
 	l := o.body.(*lock)
@@ -120,8 +120,8 @@ func condSignal(x *exec) error {
 	return nil
 }
 
-// condUnlock releases a lock that a client got after it had stopped waiting for it, and passes on
-// the signal that the client got.
+// condUnlock releases a lock that a client got after it had stopped waiting for the lock. If the
+// client also got a signal, condUnlock passes the signal on.
 func condUnlock(x *exec) error {
 	signalled := x.in.Bool()
 	if err := x.in.Err(); err != nil {

@@ -42,7 +42,7 @@ type entry struct {
 // entries holds the entries of a dict or set, by key and in order.
 type entries struct {
 	at      map[string]*entry
-	peak    int      // peak of len(at) since the map was made, since a map never shrinks
+	peak    int      // peak of len(at) since the map was made; needed because a map never shrinks
 	order   []*entry // by seq; may still contain entries that are gone
 	lastSeq uint64
 }
@@ -130,7 +130,8 @@ func (d *entries) first() *entry {
 	return nil
 }
 
-// scan writes entries after a cursor, at least one if there is one, until they have size bytes.
+// scan writes entries after a cursor until they have size bytes. If there is an entry, it writes at
+// least one.
 func (d *entries) scan(x *exec, withValues bool) error {
 	cursor, size := x.in.Uint(), x.in.Int()
 	if err := x.in.Err(); err != nil {
@@ -195,7 +196,7 @@ func init() {
 
 func (x *exec) dict() *dict { return x.o.body.(*dict) }
 
-// show writes whether there is a value, and the value.
+// show writes whether there is a value, and the value if there is one.
 func (x *exec) show(v value, there bool) {
 	x.out.Bool(there)
 	if there {
@@ -203,7 +204,7 @@ func (x *exec) show(v value, there bool) {
 	}
 }
 
-// entry writes whether there is an entry, and its value.
+// entry writes whether there is an entry, and its value if there is one.
 func (x *exec) entry(e *entry) {
 	if e == nil {
 		x.show(value{}, false)

@@ -63,7 +63,7 @@ type exec struct {
 	steps int      // steps of work so far
 	named int      // keys and elements so far, weighted by their cost
 	batch bool
-	hasty bool // whether it must not take long
+	hasty bool // whether it must not take a long time
 }
 
 // operation describes an Op.
@@ -72,11 +72,12 @@ type operation struct {
 	f    func(x *exec) error
 	// alone means that the request may be answered later, so it cannot be part of a batch.
 	alone bool
-	// whole means that it goes through everything in the object.
+	// whole means that the operation goes through everything in the object.
 	whole bool
-	// shortAnswer means that its answer has at most maxShortAnswer bytes, even if it is an error.
+	// shortAnswer means that the answer has at most maxShortAnswer bytes, even if it is an error.
 	shortAnswer bool
-	// compares means that it compares everything in the object with the rest of the request.
+	// compares means that the operation compares everything in the object with the rest of the
+	// request.
 	compares bool
 }
 
@@ -113,7 +114,7 @@ const (
 	maxShortBatch  = 64
 )
 
-// hasShortAnswer reports whether the answer to a batch is certainly short.
+// hasShortAnswer reports whether the answer to a batch is certain to be short.
 func hasShortAnswer(request []byte) bool {
 	in := Reader{b: request[1:]}
 	in.Uint() // the object, which a batch does not have
@@ -139,22 +140,23 @@ func compares(ops ...Op) {
 // sized is a body with many elements.
 type sized interface{ size() int }
 
-// maxSteps bounds the work of a batch to about 20 ms, since all other clients wait meanwhile.
+// maxSteps limits the work of a batch to about 20 ms, since all other clients wait meanwhile.
 const maxSteps = 4 << 20
 
-// maxAlone bounds the work of a request outside a batch to about 300 ms. An object that needs more
-// takes gigabytes.
+// maxAlone limits the work of a request outside a batch to about 300 ms. Only an object of several
+// gigabytes needs more.
 const maxAlone = 64 << 20
 
-// maxElements bounds the elements and keys that a request names, or all requests of a batch
-// together. Putting a million elements into a list takes about 200 ms. Putting a key into a dict or
-// set takes several times as long, so it counts for keyCost.
+// maxElements bounds the elements and keys that a single request names, or that all requests of a
+// batch name together. Putting a million elements into a list takes about 200 ms. Putting a key
+// into a dict or set takes several times as long as putting an element into a list, so a key counts
+// for keyCost.
 const (
 	maxElements = 1 << 20
 	keyCost     = 4
 )
 
-// work counts n steps, and returns an error if there are too many.
+// work counts n steps, and returns an error if that makes too many.
 func (x *exec) work(n int) error {
 	x.steps += n
 	switch {
@@ -166,12 +168,12 @@ func (x *exec) work(n int) error {
 	return nil
 }
 
-// count counts keys and elements by their cost, and returns an error if there are too many.
+// count counts keys and elements by their cost, and returns an error if that makes too many.
 func (x *exec) count(cost int) error {
 	x.named += cost
 	switch {
 	case x.named > maxElements:
-		x.named -= cost // not performed, so that a later request of the batch may be
+		x.named -= cost // this request is not performed, and a later one in the batch may still fit
 		return errTooMany
 	case x.hasty && !x.batch && x.named > fewElements:
 		return errHeavy
@@ -179,16 +181,17 @@ func (x *exec) count(cost int) error {
 	return nil
 }
 
-// A request above one of these bounds takes some milliseconds, so it is not performed at once.
+// A request above one of these bounds takes several milliseconds, so it is not performed at once.
 const (
 	fewElements = 1 << 14
 	fewSteps    = 1 << 19
 	longBatch   = 64 << 10 // bytes
 )
 
-// countRest counts the keys or elements that are still to be read. Each has the given number of
-// byte strings and the given cost. Operations call it first, so that a request with too much work
-// is refused before any of it is done. It returns the count, and the total bytes of the strings.
+// countRest counts the keys or elements that have yet to be read, each of which has the given
+// number of byte strings and the given cost. It returns their number, and the total size of the
+// strings. Operations call countRest first, so that a request for too much work is refused before
+// any of the work is done.
 func (x *exec) countRest(strings, cost int) (n, size int, err error) {
 	in, most := x.in, (maxElements-x.named)/cost
 	for ; in.More() && n <= most; n++ {
@@ -202,7 +205,7 @@ func (x *exec) countRest(strings, cost int) (n, size int, err error) {
 	return n, size, x.count(n * cost)
 }
 
-// countMany is like countRest but skips requests that are certainly small.
+// countMany is like countRest, but skips requests that are certain to be small.
 func (x *exec) countMany(strings, cost int) error {
 	if !x.batch && len(x.in.b) <= strings*fewElements/cost {
 		return nil
@@ -223,7 +226,7 @@ const maxRepeated = 256 << 20
 
 var errTooMuch = fmt.Errorf("%w: the answer is longer than a message may be: ask for less at a time", ErrLimit)
 
-// slack is an upper bound of the size of an answer without its value.
+// slack is an upper bound on the size of an answer without its value.
 const slack = 64
 
 // fits returns an error if a value of n bytes is too large for an answer to a client.
@@ -249,17 +252,17 @@ type Verdict byte
 // The verdicts.
 const (
 	Done   Verdict = iota
-	Heavy          // it would take long
+	Heavy          // it would take a long time
 	NoRoom         // the client's Account has no room for the answer; wait for room for the longest answer
 )
 
-// Do performs a request of a client and appends the answer to w, unless the answer comes later or
-// the request wants none. The verdict is never Heavy.
+// Do performs a request of a client. It appends the answer to w, unless the answer comes later or
+// the request wants no answer. The verdict is never Heavy.
 func (s *Store) Do(c *Client, call uint32, request []byte, w *Writer) Verdict {
 	return s.doOr(c, call, request, w, false)
 }
 
-// DoSoon is like Do, but refuses a request that takes long: the verdict is then Heavy.
+// DoSoon is like Do, but refuses a request that would take a long time: the verdict is then Heavy.
 func (s *Store) DoSoon(c *Client, call uint32, request []byte, w *Writer) Verdict {
 	return s.doOr(c, call, request, w, true)
 }
@@ -281,7 +284,7 @@ func (s *Store) doOr(c *Client, call uint32, request []byte, w *Writer, hasty bo
 	s.mu.Lock()
 	var err error
 	short := c.account != nil && c.reserve(w, at)
-	if short && isBatch && !hasShortAnswer(request) { // a part of the batch would be performed
+	if short && isBatch && !hasShortAnswer(request) { // only part of the batch would be performed
 		err = errNoRoom
 	} else {
 		err = s.do(c, call, request, w, hasty)
@@ -322,8 +325,8 @@ var (
 	errNoRoom = errors.New("no room")
 )
 
-// reserve bounds an answer by the room in the client's Account, and reports whether that is less
-// than the longest answer may need.
+// reserve limits an answer to the room in the client's Account, and reports whether that room is
+// less than the longest answer may need.
 func (c *Client) reserve(w *Writer, at int) (short bool) {
 	if room := c.account.Room(); room < c.most {
 		w.most, short = at+room, true
@@ -397,16 +400,17 @@ func (x *exec) tryDo() error {
 	return op.f(x)
 }
 
-// stepsOf returns the number of steps of an operation, as far as it is known in advance. Outside a
-// batch, the steps of an operation that merely goes through an object do not count, since a large
-// object could not even be emptied otherwise. The answers of such operations are bounded by the
-// size of a message.
+// stepsOf returns the number of steps of an operation, as far as the number is known in advance.
+// Outside a batch, the steps of an operation that merely goes through an object do not count; if
+// they did, a large object could not even be emptied. The answers of these operations are bounded
+// by the size of a message.
 func (x *exec) stepsOf(op *operation) int {
 	steps := 1
 	switch {
 	case op.compares:
 		n := x.o.body.(sized).size()
-		// Only elements of equal length are compared, so no more bytes than the store has.
+		// Only elements of equal length are compared, so no more bytes are compared than the store
+		// has.
 		steps += n + min((1+n)*(len(x.in.b)/64), x.s.bytes/64)
 	case op.whole && x.batch:
 		steps += x.o.body.(sized).size()
@@ -474,8 +478,8 @@ func Answer(b []byte) (*Reader, error) {
 	return nil, errtree.Decode(b[1:])
 }
 
-// Operations returns all operations. A test that attacks every operation uses it, so that it covers
-// new ones.
+// Operations returns all operations. A test that attacks every operation uses it, so that the test
+// covers new operations.
 func Operations() (all []Op) {
 	for i := range operations {
 		if operations[i].f != nil {

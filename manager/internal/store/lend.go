@@ -2,12 +2,12 @@ package store
 
 import "context"
 
-// Functions work on copies of values, which may be much larger than the requests. So a client's
-// copies may have limits.Waiting bytes together, or be one larger value. Its other functions wait
-// until there is room.
+// Functions work on copies of values, which may be much larger than the requests. So the copies of
+// a client may have at most limits.Waiting bytes together, or be a single value that is larger than
+// that. The client's other functions wait until there is room.
 
-// lend waits until a client may copy n bytes, or until ctx ends. The caller must hold s.mu; lend
-// releases it while it waits.
+// lend waits until a client may copy n bytes, or until ctx ends. The caller must hold s.mu, which
+// lend releases while it waits.
 func (s *Store) lend(ctx context.Context, c *Client, n int) (int, error) {
 	for s.limits.Waiting > 0 && c.borrowed > 0 && c.borrowed+n > s.limits.Waiting {
 		if c.room == nil {

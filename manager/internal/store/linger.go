@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// lingering holds objects that live on for a time after the client that had them has gone. An
-// object is in it once, however many clients have left it, so a client that comes and goes all the
-// time leaves no more behind than others.
+// lingering holds objects that live on for a time after the client that had them has gone. It
+// contains an object only once, however many clients have had the object and gone, so a client that
+// comes and goes all the time leaves no more behind than others.
 type lingering struct {
 	all   list.List // of lingerer, in order of expiry
 	timer *time.Timer
@@ -25,7 +25,7 @@ func (l *lingering) stop() {
 	}
 }
 
-// lingerOn starts or restarts an object's time.
+// lingerOn starts or restarts the time for which an object lingers.
 func (s *Store) lingerOn(o *object) {
 	l := &s.lingers
 	if o.lingers != nil {
@@ -39,7 +39,7 @@ func (s *Store) lingerOn(o *object) {
 	}
 }
 
-// expire drops the objects whose time is over.
+// expire releases the objects whose time is over.
 func (s *Store) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -32,7 +32,7 @@ const (
 
 type elements struct {
 	all     []*cell
-	peak    int // peak of len(all) since all was allocated; tells when to shrink it
+	peak    int // peak of len(all) since all was allocated; tells when to shrink all
 	version uint64
 }
 
@@ -105,7 +105,7 @@ func (x *exec) values(all []*cell) {
 	}
 }
 
-// at resolves an index, which must be less than below.
+// at resolves an index. The result must be less than below.
 func (l *elements) at(i, below int) (int, error) {
 	n := i
 	if n < 0 {
@@ -117,7 +117,8 @@ func (l *elements) at(i, below int) (int, error) {
 	return n, nil
 }
 
-// element reads an index, which must be all that is left to be read, and calls f with the element.
+// element reads an index and calls f with the element at that index. Nothing may follow the index
+// in the request.
 func (x *exec) element(f func(c *cell) error) error {
 	l := x.list()
 	i, err := l.at(x.in.Int(), len(l.all))
@@ -130,7 +131,7 @@ func (x *exec) element(f func(c *cell) error) error {
 	return f(l.all[i])
 }
 
-// insert inserts the values that are still to be read, or none of them on error.
+// insert inserts the values that have yet to be read. On error it inserts none of them.
 func (l *elements) insert(x *exec, at int) error {
 	n, size, err := x.countRest(1, 1)
 	if err == nil {
@@ -192,8 +193,8 @@ func listInsert(x *exec) error {
 	return l.insert(x, at)
 }
 
-// setElement reads an index and a value, and sets the element. If show is set, it writes the old
-// value first.
+// setElement reads an index and a value, and sets the element. If show is set, setElement first
+// writes the old value.
 func (x *exec) setElement(show bool) error {
 	i, b := x.in.Int(), x.in.Bytes()
 	if err := x.in.Err(); err != nil {
@@ -237,7 +238,7 @@ func listCAS(x *exec) error {
 	return l.all[n].set(x.s, x.o, b)
 }
 
-// bounds reads the bounds of a part of the list.
+// bounds reads the bounds of a section of the list.
 func (x *exec) bounds() (from, to int, err error) {
 	from, to = x.in.Int(), x.in.Int()
 	if err := x.in.Err(); err != nil {
@@ -311,8 +312,8 @@ func listPop(x *exec) error {
 	return nil
 }
 
-// listScan writes values from an index on, at least one if there is one, until they have size
-// bytes.
+// listScan writes values from an index on until they have size bytes. If there is a value, it
+// writes at least one.
 func listScan(x *exec) error {
 	from, size := x.in.Int(), x.in.Int()
 	if err := x.in.Err(); err != nil {
@@ -385,14 +386,14 @@ func listChange(x *exec) error {
 		return err
 	}
 
-	c := l.all[i] // the element, even if its index changes meanwhile
+	c := l.all[i] // stays the same element even if its index changes
 	return x.change(f, place{
 		name: fmt.Sprintf("%p", c),
 		find: func() (*cell, error) {
 			if c.gone {
 				return nil, fmt.Errorf("%w: the element was removed meanwhile", ErrRange)
 			}
-			l.version++ // the caller may change it now
+			l.version++ // the caller may be about to change the value
 			return c, nil
 		},
 	})

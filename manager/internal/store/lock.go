@@ -18,12 +18,12 @@ const (
 	OpLockRepaired // whether the repair has succeeded
 )
 
-// lock is a lock for one writer or several readers. Waiters get it in order of arrival.
+// lock is a lock for one writer or several readers. Waiters get the lock in order of arrival.
 type lock struct {
 	holder    *Client
 	readers   map[*Client]int
 	waiters   list.List
-	dead      bool // a holder has died, and no client has repaired what it guards
+	dead      bool // a holder has died, and no client has repaired what the lock guards
 	repairing *Client
 	repairers list.List
 }
@@ -177,8 +177,8 @@ func lockRepaired(x *exec) error {
 	return nil
 }
 
-// nextRepair ends a repair: if it succeeded, all waiting calls of Recover return, otherwise the
-// next one tries.
+// nextRepair ends a repair. If the repair succeeded, all waiting calls of Recover return. If it
+// failed, the next waiting call tries.
 func (l *lock) nextRepair(s *Store, o *object, ok bool) {
 	l.repairing = nil
 	if ok {

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// Objects in objects have levels: the level of an object is higher than the level of each object
-// that contains it. So no object contains itself, even indirectly, every object is freed
-// eventually, and none is deeper than the limit. A level may be higher than necessary, since it is
-// lowered only when the limit is reached.
+// Each object has a level, which is higher than the level of every object that contains it. So no
+// object contains itself, even indirectly; every object is freed eventually; and no object is
+// nested deeper than the limit. A level may be higher than necessary, since levels are lowered only
+// when the limit is reached.
 
-// contain notes that o contains objects, unless there would be a cycle or too many levels.
+// contain notes that o contains objects. It returns an error if there would be a cycle or too many
+// levels.
 func (s *Store) contain(o *object, refs []uint64) error {
 	for i, id := range refs {
 		if err := s.below(s.objects[id], o); err != nil {
@@ -75,7 +76,8 @@ func (s *Store) below(o, in *object) error {
 }
 
 // A budget bounds how long other clients have to wait while a client's requests walk through nested
-// objects. It grants a number of steps per second, besides a few that are free for each request.
+// objects. It grants a number of steps per second. Besides these, a few steps are free for each
+// request.
 type budget struct {
 	left  int
 	since time.Time
@@ -83,13 +85,13 @@ type budget struct {
 
 const (
 	freeSteps   = 1000
-	firstSteps  = 1 << 16 // for a new client; few, since it could otherwise reconnect to get more
-	maxWalked   = 2 << 20 // maximum that can be saved up: enough for all objects of the default limit
+	firstSteps  = 1 << 16 // for a new client; few, so that a client gains little by reconnecting
+	maxWalked   = 2 << 20 // maximum that can be saved up; enough for as many objects as the default limit allows
 	walkedASec  = 1 << 20
 	stepsAtOnce = 1000 // between two checks of the budget
 )
 
-// spend takes n steps from the budget, and reports whether it had as many.
+// spend takes n steps from the budget, and reports whether the budget had that many.
 func (b *budget) spend(n int, now time.Time) bool {
 	if b.since.IsZero() {
 		b.left = firstSteps
@@ -118,7 +120,7 @@ type step struct {
 }
 
 // raise raises the level of an object above the level of the object that will contain it, and the
-// levels of its contents accordingly. On error it changes none.
+// levels of the object's contents accordingly. On error it changes no levels.
 func (s *Store) raise(o, in *object) error {
 	before := map[*object]int{}
 	err := s.raiseAll(o, in, before)
@@ -162,7 +164,7 @@ func (s *Store) raiseAll(o, in *object, before map[*object]int) error {
 	return nil
 }
 
-// lower makes all levels as low as possible. On error it changes none.
+// lower makes all levels as low as possible. On error it changes no levels.
 func (s *Store) lower() error {
 	if steps := len(s.objects) + s.edges; steps > freeSteps {
 		if err := s.mayWalk(steps); err != nil {

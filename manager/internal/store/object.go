@@ -21,7 +21,7 @@ const (
 	OpStats
 )
 
-// ErrKind is returned when an object is used as an object of another kind.
+// ErrKind is returned when an object is used as if it were of a different kind.
 var ErrKind = errors.New("manager: the object is of another kind or type")
 
 func init() {
@@ -47,7 +47,8 @@ func hold(x *exec) error {
 	return x.in.Err()
 }
 
-// roomToHave returns an error if the client may know no more objects.
+// roomToHave returns an error if the object is new to the client and the client may not know any
+// more objects.
 func (x *exec) roomToHave(id uint64) error {
 	limit := x.s.limits.Waiting
 	if limit > 0 && x.c.has[id] == 0 && hasSize*(len(x.c.has)+1) > limit {
@@ -86,7 +87,7 @@ func cancelCall(x *exec) error {
 	return x.in.Err()
 }
 
-// makers make the bodies of objects from the rest of a request.
+// makers holds functions that make the bodies of objects from the rest of a request.
 var makers = map[Kind]func(x *exec) (body, error){}
 
 func newObject(x *exec) error {
@@ -140,7 +141,7 @@ func newObject(x *exec) error {
 		return err
 	}
 
-	if err := x.s.name(o, name); err != nil { // the contents have used up the room
+	if err := x.s.name(o, name); err != nil { // the contents may have used up the room
 		x.s.takeBack(x.c, o.id, 1)
 		return err
 	}
@@ -164,7 +165,7 @@ func (s *Store) add(kind Kind, shape uint64) (*object, error) {
 }
 
 // newNumber returns the ID of a new object. IDs are random, since a client can use any object whose
-// ID it knows, and must not be able to guess the others.
+// ID it knows, and must not be able to guess other IDs.
 func (s *Store) newNumber() uint64 {
 	for {
 		if n := s.number(); n != 0 && s.objects[n] == nil {
@@ -223,9 +224,9 @@ func stats(x *exec) error {
 	return x.in.Err()
 }
 
-// batch performs requests one after the other, without requests of other clients in between. If one
-// fails, it still performs the others. The answer to a request is empty if the message has no room
-// for it; the request was not performed then.
+// batch performs requests one after another, without requests of other clients in between. If a
+// request fails, batch still performs the others. If the message has no room for the answer to a
+// request, that answer is empty and the request is not performed.
 func batch(x *exec) error {
 	all := x.in
 	x.batch = true
@@ -254,10 +255,10 @@ func batch(x *exec) error {
 	return x.in.Err()
 }
 
-// errorSteps is the number of steps that encoding an error counts for.
+// errorSteps is how many steps encoding an error counts as.
 const errorSteps = 64
 
-// oneOfBatch performs one request of a batch. Its answer begins at at. A malformed request ends the
+// oneOfBatch performs one request of a batch. The answer begins at at. A malformed request ends the
 // batch.
 func (x *exec) oneOfBatch(at int) error {
 	x.out.B = append(x.out.B, isResult)

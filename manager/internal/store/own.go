@@ -16,7 +16,7 @@ type own struct{ v any }
 
 func (o *own) leave(*Store, *object, *Client) {}
 
-// empty closes the object if it has a Close method. It does so in a goroutine, since Close is
+// empty closes the object if it has a Close method. It calls Close in a goroutine, since Close is
 // registered code.
 func (o *own) empty(s *Store, _ *object) {
 	if c, ok := o.v.(io.Closer); ok {
@@ -60,8 +60,8 @@ func (x *exec) makeOwn(shape uint64, name string) error {
 	})
 }
 
-// addOwn makes an object of v, or returns the object with that name if another client has made it
-// meanwhile.
+// addOwn makes an object of v. If another client has made an object with that name meanwhile,
+// addOwn returns that object instead.
 func (s *Store) addOwn(shape uint64, name string, v any) (o *object, fresh bool, err error) {
 	if o := s.names[name]; o != nil && name != "" {
 		(&own{v}).empty(s, nil)
@@ -120,8 +120,8 @@ type outcome struct {
 	after  func()                            // called after the answer; may be nil
 }
 
-// run runs registered code in a goroutine of its own, and answers with its result. The call counts
-// for size bytes of the request.
+// run runs registered code in a goroutine of its own, and answers with its result. size is the
+// number of bytes of the request that count toward the size of the call.
 func (x *exec) run(size int, f func(ctx context.Context) outcome) error {
 	s, over := x.s, false
 	var p *pending

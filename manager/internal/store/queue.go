@@ -13,7 +13,7 @@ const (
 	OpQueueTryPut                 // value: whether there was room
 	OpQueueGet                    // : value
 	OpQueueTryGet                 // : whether there was one, value
-	OpQueueUnget                  // value that becomes the first again
+	OpQueueUnget                  // value, which becomes the first again
 	OpQueueLen
 	OpQueueDone
 	OpQueueJoin
@@ -26,8 +26,8 @@ type queue struct {
 	all              list.List
 	putters, getters list.List
 	joiners          list.List
-	undone           int // number of elements that were put and not done
-	got              int // number of these that a client has got
+	undone           int // number of elements that were put but are not done
+	got              int // number of these that a client has received
 	ended            bool
 }
 
@@ -127,7 +127,8 @@ func (q *queue) handOut(s *Store, o *object) {
 	}
 }
 
-// take takes the first value, and adds the value of a call that waits for room.
+// take takes the first value, and then adds the value of a call that waits for room, if there is
+// one.
 func (q *queue) take(s *Store) value {
 	v := q.all.Remove(q.all.Front()).(value)
 	q.got++

@@ -14,7 +14,8 @@ const (
 	OpSemAvailable // : number of free permits
 )
 
-// semaphore hands out permits in order of arrival. A bounded one knows which clients have them.
+// semaphore hands out permits in order of arrival. A bounded semaphore knows which clients have
+// permits.
 type semaphore struct {
 	free    int
 	bounded bool
@@ -104,7 +105,7 @@ func semRelease(x *exec) error {
 	return x.in.Err()
 }
 
-// leave takes back the permits of a client from a bounded semaphore.
+// leave takes back a client's permits of a bounded semaphore.
 func (m *semaphore) leave(s *Store, o *object, c *Client) {
 	m.free += m.has[c]
 	delete(m.has, c)

@@ -49,7 +49,7 @@ func init() {
 
 func (x *exec) set() *set { return x.o.body.(*set) }
 
-// add adds the elements that are still to be read, up to the first for which there is no room.
+// add adds the elements that have yet to be read, up to the first for which there is no room.
 func (d *set) add(x *exec) (fresh int, err error) {
 	if err := x.countMany(1, keyCost); err != nil {
 		return 0, err
@@ -135,7 +135,8 @@ func setUnion(x *exec) error {
 	return nil
 }
 
-// keepWhere keeps the elements that another set has, or those that it lacks.
+// keepWhere keeps the elements that another set has if has is true, or the elements that it lacks
+// if has is false.
 func (x *exec) keepWhere(has bool) error {
 	other, err := x.other()
 	if err != nil {

@@ -2,8 +2,8 @@ package store
 
 import "fmt"
 
-// Estimates of the memory that the Store keeps for clients. Everything that a client can make it
-// keep must count: a hostile client would ask for whatever does not.
+// Estimates of the memory that the Store keeps for clients, in bytes. Everything that a client can
+// make the Store keep must count, since a hostile client would ask for whatever does not count.
 const (
 	objectSize = 112 // of an empty object
 	valueSize  = 96  // of a value, besides its bytes
@@ -25,7 +25,7 @@ func (s *Store) room(n int) error {
 }
 
 // charge charges a client for a call that is about to wait or run. It always admits a single large
-// call, since that could never be made otherwise.
+// call, since the call could never be made otherwise.
 func (s *Store) charge(p *pending) error {
 	c, limit := p.c, s.limits.Calls
 	if limit > 0 && c.pending >= limit {
@@ -47,7 +47,7 @@ func (s *Store) charge(p *pending) error {
 	return nil
 }
 
-// discharge undoes charge. It is called when nothing of the call is left.
+// discharge undoes charge. It is called when the call no longer takes any memory.
 func (s *Store) discharge(p *pending) {
 	switch {
 	case !p.charged:
@@ -61,7 +61,7 @@ func (s *Store) discharge(p *pending) {
 }
 
 // smaller returns m, or a copy if m has far fewer entries than its peak, most. A map never gives
-// memory back, so its empty slots would count toward no limit.
+// memory back, so without the copy its empty slots would take memory that counts toward no limit.
 func smaller[K comparable, V any](m map[K]V, most *int) map[K]V {
 	if *most <= 64 || len(m) >= *most/4 {
 		return m
@@ -74,8 +74,8 @@ func smaller[K comparable, V any](m map[K]V, most *int) map[K]V {
 	return less
 }
 
-// short shortens a client's text for an error, so that the client does not choose the error's
-// length.
+// short shortens a text from a client for use in an error, so that the client does not determine
+// the length of the error.
 func short(text string) string {
 	const most = 100
 	if len(text) <= most {

@@ -1,7 +1,8 @@
 // Package store holds the objects of a manager: their contents, the clients that use them, and the
-// calls that wait for them. It does no I/O: requests come in through [Store.Do], and answers go out
-// through a function of each client. One lock guards everything, so all changes happen in one
-// order. No code waits or calls registered functions while it holds the lock.
+// calls that wait for them. It does no I/O: requests come in through [Store.Do] and [Store.DoSoon],
+// which also return answers that are ready at once. Later answers go out through a function of each
+// client. One lock guards everything, so all changes happen in one order. No code waits or calls
+// registered functions while it holds the lock.
 package store
 
 import (
@@ -16,13 +17,14 @@ import (
 // IDSize is the size of an ID.
 const IDSize = 16
 
-// An ID identifies a manager. IDs are random, so a value that contains one contains a proxy.
+// An ID identifies a manager. IDs are random, so a value that contains the bytes of an ID contains
+// a proxy.
 type ID [IDSize]byte
 
 // Limits bound what a Store holds; 0 means no limit.
 type Limits struct {
 	Objects int // live objects
-	Bytes   int // of keys, values and names, and of the memory needed to store them and to record who has them
+	Bytes   int // of keys, values and names, including the memory needed to store them and to record who has them
 	Calls   int // waiting and running calls of one client
 	Waiting int // bytes of waiting and running calls of one client
 	Nesting int // depth of objects in objects
@@ -88,8 +90,8 @@ func NewID() (id ID) {
 	return id
 }
 
-// New makes a Store. Objects of which a dead client has sent proxies on linger for a time, so that
-// the receivers still find them.
+// New makes a Store. If a client that dies has sent on proxies for an object, the object lives on
+// for the time linger, so that the receivers still find it.
 func New(id ID, limits Limits, functions Functions, linger time.Duration) *Store {
 	return &Store{id: id, limits: limits, functions: functions, lingerTime: linger, now: time.Now,
 		number: randomNumber, objects: map[uint64]*object{}, names: map[string]*object{}, clients: map[*Client]bool{}, left: map[bool]int{}, turns: turns{}}
@@ -98,7 +100,7 @@ func New(id ID, limits Limits, functions Functions, linger time.Duration) *Store
 // ID returns the manager's ID.
 func (s *Store) ID() ID { return s.id }
 
-// object is what clients have proxies of.
+// object is an object for which clients have proxies.
 type object struct {
 	id    uint64
 	kind  Kind
@@ -116,7 +118,7 @@ type object struct {
 
 // body is the content of an object.
 type body interface {
-	// leave takes everything of the object from a client that is gone.
+	// leave takes back whatever a client that is gone held of the object.
 	leave(s *Store, o *object, c *Client)
 	// empty drops all values in the object and answers all waiting calls.
 	empty(s *Store, o *object)
@@ -128,8 +130,8 @@ type value struct {
 	refs []uint64
 }
 
-// keep makes a value in o from bytes, which it copies into old if old has room. On error it changes
-// nothing.
+// keep makes a value in o from bytes. It copies the bytes into old's memory if they fit there. On
+// error it changes nothing.
 func (s *Store) keep(o *object, b []byte, old value) (value, error) {
 	refs := s.refsIn(b)
 	v := value{old.b[:0], refs}
@@ -157,7 +159,7 @@ func (s *Store) keep(o *object, b []byte, old value) (value, error) {
 	return v, nil
 }
 
-// drop drops a value in o.
+// drop drops a value that was in o.
 func (s *Store) drop(o *object, v value) {
 	s.bytes -= v.size()
 	s.release(o, v.refs)
@@ -177,7 +179,7 @@ func (v value) size() int {
 	return cap(v.b) + valueSize + refSize*len(v.refs)
 }
 
-// show tells a client of the objects in a value that it is about to get.
+// show notes that a client is about to get a value, and so is told of the objects in the value.
 func (s *Store) show(c *Client, v value) {
 	for _, id := range v.refs {
 		s.give(c, id)

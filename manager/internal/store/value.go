@@ -37,7 +37,7 @@ func init() {
 
 func (x *exec) single() *single { return x.o.body.(*single) }
 
-// store reads a value and sets it. If show is set, it writes the old value first.
+// store reads a value and stores it. If show is set, store first writes the old value.
 func (x *exec) store(show bool) error {
 	b := x.in.Bytes()
 	if err := x.in.Err(); err != nil {

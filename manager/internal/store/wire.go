@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// A message is a sequence of frames. A frame has its length in four bytes, the ID of the call in
-// four bytes, and then
+// A message is a sequence of frames. A frame consists of its length in four bytes, the ID of the
+// call in four bytes, and then:
 //
 //	in a request: the operation, the ID of the object, and the arguments
 //	in an answer: whether it is an error, and the error or the results
@@ -24,7 +24,7 @@ var errMalformed = errors.New("manager: a request that no client of mp has writt
 type Writer struct {
 	B    []byte
 	at   int
-	most int  // maximum of len(B) while an answer is written; 0 means no limit
+	most int  // maximum of len(B) while an answer is being written; 0 means no limit
 	full bool // whether bytes beyond most were left out
 }
 
@@ -41,7 +41,7 @@ func (w *Writer) begin(call uint32) {
 	w.B = binary.LittleEndian.AppendUint32(w.B, call)
 }
 
-// End ends the frame that was begun last.
+// End ends the current frame.
 func (w *Writer) End() {
 	binary.LittleEndian.PutUint32(w.B[w.at:], uint32(len(w.B)-w.at-lengthSize))
 }
@@ -82,8 +82,8 @@ func (w *Writer) Bytes(b []byte) {
 	w.B = append(w.B, b...)
 }
 
-// Open begins a byte string whose length is not known yet. [Writer.Close] ends it, given the result
-// of Open.
+// Open begins a byte string whose length is not known yet. To end the byte string, pass the result
+// of Open to [Writer.Close].
 func (w *Writer) Open() int {
 	at := len(w.B)
 	w.B = append(w.B, 0)
@@ -105,14 +105,14 @@ func (w *Writer) Close(at int) {
 	copy(w.B[at:], length[:size])
 }
 
-// A Reader reads what a [Writer] has written. Its input may come from anywhere. Err reports at the
-// end whether the input was malformed; until then the methods return zeros for it.
+// A Reader reads what a [Writer] has written. Its input need not be trusted: once the input turns
+// out to be malformed, the methods return zeros, and at the end Err returns an error.
 type Reader struct {
 	b   []byte
 	bad bool
 }
 
-// NewReader returns a Reader of b.
+// NewReader returns a Reader that reads b.
 func NewReader(b []byte) *Reader { return &Reader{b: b} }
 
 // Uint reads a number.
@@ -169,7 +169,7 @@ func (r *Reader) Bytes() []byte {
 	return b
 }
 
-// Count reads a number of items that follow, each of which takes at least a byte.
+// Count reads the number of the items that follow, each of which takes at least a byte.
 func (r *Reader) Count() int {
 	n := r.Uint()
 	if n > uint64(len(r.b)) {
