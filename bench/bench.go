@@ -59,7 +59,7 @@ func (b *bench) size(full, quick int) int {
 	return full
 }
 
-// small starts one of the small programs of cmd.
+// small starts one of the small programs in cmd.
 func (b *bench) small(ctx context.Context, name string) (*helper, error) {
 	if err := b.build(); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (b *bench) buildCommands() error {
 	return nil
 }
 
-// newPool starts the pool that the rows use, and checks that its tasks run in other processes.
+// newPool starts a pool as the rows use it, and checks that its tasks run in other processes.
 func newPool(ctx context.Context) (*mp.Pool, error) {
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: tasks.Workers})
 	if err != nil {

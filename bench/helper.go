@@ -14,15 +14,15 @@ import (
 )
 
 // A helper is a program that measures on request. A request is a line with a command and its
-// arguments. The answer is a line: "ok" and figures, or "error" and a text. The helper ends when
-// its input does.
+// arguments. The answer is a line with "ok" and figures, or with "error" and a text. The helper
+// ends when its input ends.
 type helper struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// startHelper starts a program in a process group of its own, which is killed when ctx ends.
+// startHelper starts a program in a process group of its own. The group is killed when ctx ends.
 func startHelper(ctx context.Context, program string, args ...string) (*helper, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stderr = os.Stderr
@@ -79,7 +79,7 @@ func (h *helper) median(format string, args ...any) (float64, error) {
 
 const helperExitTimeout = 5 * time.Second
 
-// close ends the helper, and kills it if it does not end.
+// close tells the helper to end, and kills it if it does not.
 func (h *helper) close() {
 	_ = h.in.Close()
 	kill := time.AfterFunc(helperExitTimeout, func() { _ = h.cmd.Cancel() })

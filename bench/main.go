@@ -1,4 +1,4 @@
-// The bench command measures mp beside its peers. See README.md.
+// The bench command measures mp and compares it with its peers. See README.md.
 package main
 
 import (

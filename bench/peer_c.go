@@ -12,7 +12,8 @@ import (
 //go:embed c
 var cSources embed.FS
 
-// onC returns an opener for a side that a C program measures. The program runs for all rounds.
+// onC returns an opener for a side that a C program measures. One run of the program serves all
+// rounds.
 func onC(round func(b *bench, c *helper) (float64, error)) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		program, err := b.buildC()
@@ -59,8 +60,8 @@ func findCompiler() (path string, ok bool) {
 	return "", false
 }
 
-// inProcesses makes the helper measure with the given number of processes of its own, and returns
-// the figure.
+// inProcesses makes the helper measure with the given number of child processes, and returns the
+// figure.
 func (h *helper) inProcesses(processes int, format string, args ...any) (float64, error) {
 	figures, err := h.ask(format, args...)
 	if err != nil {

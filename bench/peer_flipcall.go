@@ -88,7 +88,7 @@ func startFlipcall() (*flipcaller, error) {
 	return f, nil
 }
 
-// watch ends the wait for a process that has died.
+// watch ends a caller's wait when the other process dies.
 func (f *flipcaller) watch() {
 	_ = f.cmd.Wait()
 	f.end.Shutdown()

@@ -17,7 +17,7 @@ func onGoroutines(round func(b *bench) (float64, error)) opener {
 
 const channelDepth = 128
 
-// overChannels returns a worker pool as most Go programs write it.
+// overChannels returns a worker pool of the kind that most Go programs use.
 func overChannels(f func(int) int) func(in []int) []int {
 	type indexed struct{ i, v int }
 	return func(in []int) []int {

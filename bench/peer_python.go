@@ -11,15 +11,15 @@ import (
 //go:embed peer.py
 var pythonScript []byte
 
-// onPython returns an opener for a side that Python measures. The process runs for all rounds.
-// setup is its first command, or "" for none.
+// onPython returns an opener for a side that Python measures. One process serves all rounds. setup
+// is the first command that it gets, or "" for none.
 func onPython(setup string, round func(b *bench, python *helper) (float64, error)) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		python, err := exec.LookPath("python3")
 		if err != nil {
 			return side{}, missing{"python3 is not there"}
 		}
-		script := filepath.Join(b.dir, "peer.py") // a file, since spawn imports it
+		script := filepath.Join(b.dir, "peer.py") // a file, since processes that Python spawns import it
 		if err := os.WriteFile(script, pythonScript, 0o600); err != nil {
 			return side{}, err
 		}
@@ -39,5 +39,5 @@ func onPython(setup string, round func(b *bench, python *helper) (float64, error
 	}
 }
 
-// pythonPool is the setup for all rows except starts.
+// pythonPool is the setup for all rows except the ones that measure starts.
 const pythonPool = "pool"

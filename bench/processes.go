@@ -15,10 +15,10 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// Rows about shared objects start processes for each round. The processes warm up and wait for each
-// other before the measured time begins.
+// Rows that measure shared objects start processes for each round. The processes warm up and wait
+// for each other before the measured time begins.
 
-// stint is a process's report about its part.
+// stint is a process's report about its part of a round.
 type stint struct {
 	PID        int
 	Begin, End time.Duration // on the clock that all processes share
@@ -32,8 +32,8 @@ func clock() (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// timed does n laps, after a tenth as many to warm up and then the gate, at which all processes
-// wait for each other.
+// timed does a tenth of n laps to warm up, waits at the gate until all processes are there, and
+// then does and times n laps.
 func timed(ctx context.Context, gate *ipc.Barrier, n int, laps func(n int) error) (r stint, err error) {
 	r.PID = os.Getpid()
 	if err := laps(warmLaps(n)); err != nil {
@@ -54,14 +54,14 @@ func timed(ctx context.Context, gate *ipc.Barrier, n int, laps func(n int) error
 
 func warmLaps(n int) int { return n / 10 }
 
-// inProcesses runs f in one process for each argument, at the same time, and returns the time from
-// the first begin to the last end.
+// inProcesses runs f in one process for each argument, all at the same time, and returns the time
+// from the earliest begin to the latest end.
 func inProcesses[In any](ctx context.Context, f *mp.Func[In, stint], args ...In) (took time.Duration, err error) {
 	return inPinned(ctx, f, make([]mp.Limits, len(args)), args...)
 }
 
-// inPinned is like inProcesses, but with limits for each process, such as the processor on which it
-// runs.
+// inPinned is like inProcesses, but with limits for each process, such as the processor on which
+// the process runs.
 func inPinned[In any](ctx context.Context, f *mp.Func[In, stint], limits []mp.Limits, args ...In) (took time.Duration, err error) {
 	all := make([]*mp.Process[stint], 0, len(args))
 	defer func() {
@@ -100,7 +100,7 @@ func inPinned[In any](ctx context.Context, f *mp.Func[In, stint], limits []mp.Li
 }
 
 // waitForAll returns the processes' reports, or the first error. After an error it stops waiting,
-// since the other processes may wait forever.
+// since the other processes may never end.
 func waitForAll(ctx context.Context, all []*mp.Process[stint]) ([]stint, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -126,7 +126,7 @@ func span(stints []stint) time.Duration {
 	return end - begin
 }
 
-// allElsewhere checks that all processes are different. The first one is the measuring process.
+// allElsewhere checks that all processes are different. The first process is the one that measures.
 func allElsewhere(pids []int) error {
 	sorted := slices.Sorted(slices.Values(pids))
 	if sorted[0] <= 0 || len(slices.Compact(sorted)) < len(pids) {
@@ -135,10 +135,10 @@ func allElsewhere(pids []int) error {
 	return nil
 }
 
-// perSecond returns how many of n fit into a second.
+// perSecond returns the rate per second of n operations that took the given time together.
 func perSecond(took time.Duration, n int) float64 { return float64(n) / took.Seconds() }
 
-// nanoseconds returns the time of one of n.
+// nanoseconds returns the mean time of n operations that took the given time together.
 func nanoseconds(took time.Duration, n int) float64 { return took.Seconds() * 1e9 / float64(n) }
 
 // onProcesses returns an opener for a side whose rounds start processes of mp.

@@ -15,8 +15,8 @@ const (
 	roleFD     = 4 // the first file of a role
 )
 
-// playRole plays the role that the environment names, and then does not return. Without a role it
-// does nothing.
+// playRole plays the role that is named in the environment, and does not return. If no role is
+// named, playRole does nothing.
 func playRole() {
 	roles := map[string]func() error{
 		pluginRole:   servePlugin,
@@ -34,14 +34,14 @@ func playRole() {
 	os.Exit(0)
 }
 
-// endWithParent waits until the lifeline is closed; no process ever writes to it.
+// endWithParent waits until the lifeline is closed. No process ever writes to the lifeline.
 func endWithParent() {
 	var b [1]byte
 	_, _ = os.NewFile(lifelineFD, "lifeline").Read(b[:])
 	os.Exit(0)
 }
 
-// lifeline is a pipe whose writing end only this process has.
+// lifeline is a pipe. Only this process has its writing end.
 var lifeline = sync.OnceValues(func() ([2]*os.File, error) {
 	r, w, err := os.Pipe()
 	return [2]*os.File{r, w}, err

@@ -76,7 +76,8 @@ func (b *bench) skipOrFail(row, side string, err error) error {
 	return fmt.Errorf("%s, %s: %w", row, side, err)
 }
 
-// compare runs mp and one peer in turn. The side that runs first changes from round to round.
+// compare runs mp and one peer in alternation. The side that runs first changes from round to
+// round.
 func (b *bench) compare(ctx context.Context, r row, mine side, p peer) (result, error) {
 	theirs, err := p.open(ctx, b)
 	if err != nil {

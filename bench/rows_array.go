@@ -24,7 +24,7 @@ func sum(numbers []float64) (s float64) {
 	return s
 }
 
-const distinct = 8 // number of different values; whole and small, so that sums are exact
+const distinct = 8 // number of different values, which are whole and small so that sums are exact
 
 // fill writes numbers and returns their sum.
 func fill(numbers []float64) (sum float64) {
@@ -56,7 +56,7 @@ type summing struct {
 	Times int
 }
 
-// sums is the result: the sum, and how long each run took.
+// sums is the process's result: the sum, and how long each run took.
 type sums struct {
 	PID   int
 	Sum   float64
@@ -67,7 +67,7 @@ var sumTimes = mp.Register("sumTimes", func(_ context.Context, s summing) (sums,
 	return sumSeveral(s.Array.Slice(), s.Times), nil
 })
 
-// sumSeveral sums several times, after once to warm up.
+// sumSeveral sums once to warm up, and then several times.
 func sumSeveral(numbers []float64, times int) sums {
 	r := sums{PID: os.Getpid(), Sum: sum(numbers)}
 	for range times {
@@ -80,7 +80,7 @@ func sumSeveral(numbers []float64, times int) sums {
 	return r
 }
 
-// arrayRow compares an Array's memory in another process with a slice's.
+// arrayRow compares summing an Array in another process with summing a slice in this one.
 func arrayRow() row {
 	return row{
 		name: "array", unit: "ms", better: lower,
@@ -178,7 +178,7 @@ func zeroCopyRow() row {
 	}
 }
 
-// zeroCopyCount is how often a round sums.
+// zeroCopyCount is how many sums a round takes.
 func zeroCopyCount(b *bench) int { return b.size(20, 3) }
 
 func sumOnPool(ctx context.Context, b *bench, pool *mp.Pool, a *ipc.Array[float64], want float64) (float64, error) {
@@ -227,8 +227,8 @@ func sumOnTwo(b *bench, numbers []float64, want float64) (float64, error) {
 	})
 }
 
-// sumRounds returns the milliseconds of one of several sums, after some to warm up, since each
-// worker may have to map the memory.
+// sumRounds computes several sums and returns the milliseconds that each took. It first computes
+// some to warm up, since each worker may have to map the memory.
 func sumRounds(b *bench, want float64, total func() (float64, error)) (float64, error) {
 	const warm = 3
 	n := zeroCopyCount(b)

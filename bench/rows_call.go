@@ -12,7 +12,7 @@ import (
 
 const callers = 16 // of row call-16 and of the peer of submit
 
-// callRow measures a trivial call on an idle pool, with one caller.
+// callRow measures a trivial call by a single caller on an idle pool.
 func callRow() row {
 	return row{
 		name: "call", unit: "us", better: lower,
@@ -36,7 +36,7 @@ func squareOn(ctx context.Context, pool *mp.Pool) func(int) (int, error) {
 func callWarm(b *bench) int  { return b.size(2000, 50) }
 func callCount(b *bench) int { return b.size(20_000, 300) }
 
-// callOnce returns the microseconds that one of many calls takes.
+// callOnce makes many calls and returns the microseconds that each took.
 func callOnce(b *bench, square func(int) (int, error)) (float64, error) {
 	if _, _, err := calls(callWarm(b), square); err != nil {
 		return 0, err
@@ -49,7 +49,7 @@ func callOnce(b *bench, square func(int) (int, error)) (float64, error) {
 	return microseconds(took, n), tasks.CheckSquares(out)
 }
 
-// calls makes n calls, one after the other.
+// calls makes n calls, one after another.
 func calls(n int, square func(int) (int, error)) (out []int, took time.Duration, err error) {
 	out = make([]int, n)
 	begin := time.Now()
@@ -85,7 +85,7 @@ func callTogether(b *bench, square func(int) (int, error)) (float64, error) {
 	return float64(n) / took.Seconds(), tasks.CheckSquares(out)
 }
 
-// concurrentCalls makes n calls. Each is made by the next free caller.
+// concurrentCalls makes n calls. Each call is made by the next free caller.
 func concurrentCalls(n int, square func(int) (int, error)) (out []int, took time.Duration, err error) {
 	out = make([]int, n)
 	failed := make([]error, callers)
@@ -111,8 +111,8 @@ func concurrentCalls(n int, square func(int) (int, error)) (out []int, took time
 	return out, took, nil
 }
 
-// microseconds returns the time of one of n.
+// microseconds returns the mean time of n operations that took the given time together.
 func microseconds(took time.Duration, n int) float64 { return took.Seconds() * 1e6 / float64(n) }
 
-// milliseconds returns the time of one of n.
+// milliseconds returns the mean time of n operations that took the given time together.
 func milliseconds(took time.Duration, n int) float64 { return took.Seconds() * 1e3 / float64(n) }

@@ -13,7 +13,8 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// These rows compare the cost of a Map per element, in parent and workers together, with a limit.
+// These rows compare the cost of a Map per element, in the parent and the workers together, with a
+// limit.
 
 const mapCostLimit = 0.01
 
@@ -32,8 +33,8 @@ func limit(v float64) opener {
 	}
 }
 
-// perElement returns a count per element of a number of maps. The count is at least one, since a
-// count of zero has no ratio.
+// perElement divides a count by the number of elements in all maps. It treats a count of zero as
+// one, since zero has no ratio.
 func perElement(count, maps int) float64 {
 	return float64(max(count, 1)) / float64(maps) / mapElements
 }
@@ -79,8 +80,8 @@ func mapAllocations(ctx context.Context, pool *mp.Pool, maps int) (int, error) {
 	return count + grown, err
 }
 
-// growth returns what the workers allocated between their last reports before and their first ones
-// after.
+// growth returns how many allocations the workers made between their last reports in before and
+// their first reports in after.
 func growth(before, after []tasks.Usage) (int, error) {
 	last, first := map[int]uint64{}, map[int]uint64{}
 	for _, u := range before {
@@ -103,8 +104,8 @@ func growth(before, after []tasks.Usage) (int, error) {
 	return sum, nil
 }
 
-// mapSystemCallsRow counts system calls with strace. Since strace is slow, tasks look longer than
-// they are and chunks get smaller, so the figure is an upper bound.
+// mapSystemCallsRow counts system calls with strace. Since strace slows everything down, tasks look
+// longer than they are and chunks get smaller, so the figure is an upper bound.
 func mapSystemCallsRow() row {
 	return mapCostRow("system calls", func(ctx context.Context, b *bench) (side, error) {
 		strace, err := exec.LookPath("strace")
@@ -127,7 +128,8 @@ func mapSystemCallsRow() row {
 	})
 }
 
-// mapSystemCalls compares a run with one Map with a run with more.
+// mapSystemCalls returns how many more system calls a run with several Maps makes than a run with
+// one.
 func (b *bench) mapSystemCalls(ctx context.Context, strace string, maps int) (int, error) {
 	one, err := b.tracedMaps(ctx, strace, 1)
 	if err != nil {

@@ -1,7 +1,7 @@
 package main
 
-// crashRow compares the time from the death of a pool's only worker to the first result of its
-// replacement with the time from NewPool to the first result.
+// crashRow measures the time from the death of a pool's only worker to the first result of its
+// replacement. It compares this with the time from NewPool to the first result.
 func crashRow() row {
 	return row{
 		name: "crash", unit: "ms", better: lower,

@@ -25,7 +25,7 @@ func echoRow() row {
 // echoTimes is the number of maps in a round.
 func echoTimes(b *bench) int { return b.size(5, 1) }
 
-// echoOnce returns the milliseconds that one of several maps takes, after one to warm up.
+// echoOnce makes several maps, after one to warm up, and returns the milliseconds that each took.
 func echoOnce(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
 	in, newLarge := make([][]byte, largeCount), larges()
 	for i := range in {

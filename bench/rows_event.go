@@ -34,7 +34,7 @@ var answerEvents = mp.Register("answerEvents", func(ctx context.Context, a answe
 	return os.Getpid(), nil
 })
 
-// eventRow measures the time from setting an event to another process's answer.
+// eventRow measures the time from setting an event to receiving another process's answer.
 func eventRow() row {
 	return row{
 		name: "event", unit: "us", better: lower,
@@ -97,8 +97,8 @@ func exchangeEvents(ctx context.Context, n int) (took time.Duration, err error) 
 	return took, allElsewhere([]int{os.Getpid(), pid})
 }
 
-// askTimes asks and waits for the answer until there have been to answers. There have been from
-// already.
+// askTimes asks and waits for the answer, again and again, until there have been to answers in all.
+// from is the number of answers so far.
 func askTimes(ctx context.Context, ask, answer *ipc.Event, answers *ipc.Atomic[int], from, to int) error {
 	for i := from; i < to; i++ {
 		if err := ask.Set(); err != nil {

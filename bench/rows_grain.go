@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// These rows measure how much of both processors' time goes into the work of tasks, depending on
+// These rows measure what share of both processors' time goes into the work of tasks, depending on
 // the length of the tasks.
 
 // grainRow measures n tasks of one length.
@@ -51,7 +51,7 @@ func grainOnce(b *bench, length time.Duration, n int, sums func([]int) ([]int, e
 }
 
 // shareInWork runs tasks with the given numbers of iterations. It returns the time that the work
-// alone would take as a share of both processors' time.
+// alone would take, as a share of both processors' time.
 func shareInWork(b *bench, in []int, sums func([]int) ([]int, error)) (float64, error) {
 	begin := time.Now()
 	out, err := sums(in)
@@ -69,7 +69,8 @@ func shareInWork(b *bench, in []int, sums func([]int) ([]int, error)) (float64, 
 	return float64(iterations) / float64(work.iterations) * float64(work.took) / float64(took) / tasks.Workers, nil
 }
 
-// sumOf returns the result of SumSquares without its work: (n-1) n (2n-1) / 6 in as many bits.
+// sumOf returns the result of SumSquares without its work: (n-1) n (2n-1) / 6, in as many bits as
+// an int has.
 func sumOf(n int) int {
 	x := big.NewInt(int64(n))
 	y := new(big.Int).Mul(x, new(big.Int).Sub(x, big.NewInt(1)))
@@ -97,7 +98,7 @@ const (
 	longest  = 100 * time.Millisecond
 )
 
-// mixedOnce returns the median of some mixtures, which are always the same.
+// mixedOnce returns the median share of some mixtures. The mixtures are the same each time.
 func mixedOnce(b *bench, sums func([]int) ([]int, error)) (float64, error) {
 	shares := make([]float64, b.size(5, 1))
 	for seed := range shares {
@@ -109,7 +110,7 @@ func mixedOnce(b *bench, sums func([]int) ([]int, error)) (float64, error) {
 	return median(shares), nil
 }
 
-// mixture returns the iterations of n tasks, whose lengths are spread evenly over the orders of
+// mixture returns the iterations of n tasks whose lengths are spread evenly over the orders of
 // magnitude.
 func mixture(work workload, seed uint64, n int) []int {
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// managed returns an opener for a side that uses a manager, which runs for all rounds.
+// managed returns an opener for a side that uses a manager. One manager serves all rounds.
 func managed[O any](made func(ctx context.Context, m *manager.Manager) (O, error), round func(ctx context.Context, b *bench, o O) (float64, error)) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		m, err := manager.Start(ctx, manager.Config{})
@@ -34,7 +34,7 @@ func managed[O any](made func(ctx context.Context, m *manager.Manager) (O, error
 	}
 }
 
-// isElsewhere checks that a manager is another process.
+// isElsewhere checks that a manager runs in another process.
 func isElsewhere(m *manager.Manager) error {
 	if pid := m.PID(); pid == 0 || pid == os.Getpid() {
 		return fmt.Errorf("the manager is process %d, and so is this", pid)
@@ -74,8 +74,8 @@ func managerDict16Row() row {
 	}
 }
 
-// setAndGet makes each of several callers set and get a key of its own n times, after a tenth as
-// often to warm up. It returns the number of operations per second.
+// setAndGet makes each of several callers set and get a key of its own, n times after n/10 times to
+// warm up. It returns the number of operations per second.
 func setAndGet(ctx context.Context, d *manager.Dict[int, int], callers, n int) (float64, error) {
 	lap := func(n int) error {
 		errs := make([]error, callers)

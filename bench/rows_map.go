@@ -36,7 +36,7 @@ func mapWith(opts ...mp.MapOption) poolRound {
 	}
 }
 
-// deadlineRow compares a Map whose tasks have a timeout with one without.
+// deadlineRow compares a Map whose tasks have a timeout with a Map whose tasks have none.
 func deadlineRow() row {
 	return row{
 		name: "deadline", unit: "ms", better: lower,
@@ -45,7 +45,8 @@ func deadlineRow() row {
 	}
 }
 
-// severalTimes returns the median of rounds within a round, for sides that hardly differ.
+// severalTimes makes a round of several rounds and returns the median of their figures. It is for
+// sides that hardly differ.
 func severalTimes(round poolRound) poolRound {
 	return func(ctx context.Context, b *bench, pool *mp.Pool) (float64, error) {
 		figures := make([]float64, b.size(7, 1))
@@ -66,7 +67,7 @@ func unfailing(f func([]int) []int) func([]int) ([]int, error) {
 // mapTimes is the number of maps in a round.
 func mapTimes(b *bench) int { return b.size(20, 2) }
 
-// mapOnce returns the milliseconds that one of several maps takes.
+// mapOnce makes several maps and returns the milliseconds that each took.
 func mapOnce(b *bench, squares func([]int) ([]int, error)) (float64, error) {
 	in := tasks.Ints(mapElements)
 	if _, err := squares(in); err != nil {

@@ -76,7 +76,7 @@ func mutex2Row() row {
 	}
 }
 
-// countInProcesses makes processes count to n each under one lock.
+// countInProcesses makes several processes count under one lock, each to n.
 func countInProcesses(ctx context.Context, processes, n int) (time.Duration, error) {
 	var s shop
 	defer s.close()
@@ -116,7 +116,7 @@ const (
 	rwTable      = 64 // elements that are read and written
 )
 
-// reading is the argument of a process that reads a table, and rarely writes it.
+// reading is the argument of a process that usually reads a table and rarely writes it.
 type reading struct {
 	RW    *ipc.RWMutex
 	Lock  *ipc.Mutex
@@ -203,7 +203,7 @@ func allEqual(table []int) bool {
 	return true
 }
 
-// rwMutexRow compares an RWMutex with mostly readers with a Mutex.
+// rwMutexRow compares an RWMutex whose users are mostly readers with a Mutex.
 func rwMutexRow() row {
 	return row{
 		name: "rwmutex", unit: "ops/s", better: higher,

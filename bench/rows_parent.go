@@ -8,8 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// parentCPURow measures the processor time of the process that waits for a Map, compared with the
-// work in the tasks.
+// parentCPURow measures how much processor time the process that waits for a Map uses, compared
+// with the work in the tasks.
 func parentCPURow() row {
 	const (
 		length = time.Millisecond

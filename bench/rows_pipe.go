@@ -89,13 +89,14 @@ func pinnedTo(cpu int) error {
 	return nil
 }
 
-// pipeSameCoreRow measures a small message and its answer, between processes that share a
-// processor.
+// pipeSameCoreRow measures the exchange of a small message and its answer between processes that
+// share a processor.
 func pipeSameCoreRow() row {
 	return pipeRow("pipe-same-core", func(cpus [2]int) [2]int { return [2]int{cpus[0], cpus[0]} })
 }
 
-// pipeCrossCoreRow measures a small message and its answer, between processes on two processors.
+// pipeCrossCoreRow measures the exchange of a small message and its answer between processes on two
+// processors.
 func pipeCrossCoreRow() row {
 	return pipeRow("pipe-cross-core", func(cpus [2]int) [2]int { return cpus })
 }
@@ -148,7 +149,7 @@ func exchangeInProcesses(ctx context.Context, cpus [2]int, n int) (time.Duration
 	})
 }
 
-// pipeStreamRow measures small messages from a process that sends all the time to one that
+// pipeStreamRow measures small messages from a process that sends all the time to a process that
 // receives.
 func pipeStreamRow() row {
 	return row{

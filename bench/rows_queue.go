@@ -9,7 +9,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// element is the content of small queues and pipes: its number and its producer's.
+// element is a small element of a queue or pipe. It contains its own number and its producer's.
 type element = [64]byte
 
 func newElement(i, who int) (e element) {
@@ -25,8 +25,8 @@ const (
 	largeCount = 64 // different elements
 )
 
-// larges returns a function that makes large elements in distinct buffers. It rewrites only the
-// changing part: the number, at both ends.
+// larges returns a function that makes large elements in distinct buffers. The function rewrites
+// only the part that changes: the number, at both ends.
 func larges() func(i, who int) []byte {
 	var buffers [largeCount][]byte
 	for k := range buffers {
@@ -53,11 +53,11 @@ func numberOfLarge(b []byte) (i, who int) {
 	return getInt(b), int(b[8])
 }
 
-// passing is the argument of a process that puts elements into a queue, or gets some.
+// passing is the argument of a process that puts elements into a queue or gets them from it.
 type passing[T any] struct {
 	Queue *ipc.Queue[T]
 	Gate  *ipc.Barrier
-	Sums  *ipc.Array[int] // of the numbers that each consumer has got
+	Sums  *ipc.Array[int] // of the numbers that each consumer has received
 	Who   int             // the index among the producers, or among the consumers
 	Put   bool
 	N     int
@@ -72,8 +72,8 @@ var (
 	})
 )
 
-// passSlabs is like passElements for slabs. Each side has a slice of its own: the producer copies
-// it into each slab, and the consumer copies each slab into it.
+// passSlabs is like passElements, but for slabs. Each side has a slice of its own: the producer
+// copies its slice into each slab, and the consumer copies each slab into its slice.
 var passSlabs = mp.Register("passSlabs", func(ctx context.Context, p passing[*ipc.Slab[byte]]) (stint, error) {
 	own := larges()(0, 0)
 	return timed(ctx, p.Gate, p.N, func(n int) error {
@@ -130,7 +130,8 @@ func (p passing[T]) put(ctx context.Context, n int, make func(i, who int) T) err
 	return nil
 }
 
-// get returns the sum of the numbers. The numbers of each producer must be in order.
+// get gets n elements and returns the sum of their numbers. The numbers of each producer must be in
+// order.
 func (p passing[T]) get(ctx context.Context, n int, number func(T) (i, who int)) (sum int, err error) {
 	var next [1 << 8]int
 	for range n {
@@ -147,7 +148,7 @@ func (p passing[T]) get(ctx context.Context, n int, number func(T) (i, who int))
 	return sum, nil
 }
 
-// queueRow measures small elements from a process that puts all the time to one that gets.
+// queueRow measures small elements from a process that puts all the time to a process that gets.
 func queueRow() row {
 	const pairs = 1
 	return row{
@@ -192,8 +193,8 @@ func queueLargeRow() row {
 	}
 }
 
-// queueViewRow measures slabs of which each byte is written by one process and read by another.
-// Only a few are in transit at a time, which bounds the memory in use.
+// queueViewRow measures slabs that one process writes completely and another reads completely. Only
+// a few slabs are in transit at a time, which bounds the memory in use.
 func queueViewRow() row {
 	const inQueue = 4
 	return row{
@@ -217,7 +218,8 @@ func passSmall(pairs int) func(ctx context.Context, b *bench) (float64, error) {
 	}
 }
 
-// passInPairs makes pairs of processes put and get n elements each through one queue.
+// passInPairs makes pairs of processes pass elements through one queue. In each pair, one process
+// puts n elements and the other gets n.
 func passInPairs[T any](ctx context.Context, f *mp.Func[passing[T], stint], pairs, n int, opts ...ipc.QueueOption) (time.Duration, error) {
 	var s shop
 	defer s.close()

@@ -44,7 +44,7 @@ func stream(ctx context.Context, pool *mp.Pool, n int) (out []int, took time.Dur
 	return out, time.Since(begin), nil
 }
 
-// submitRow measures many futures, which are all kept and then all read.
+// submitRow measures many futures. It keeps them all before it reads the first result.
 func submitRow() row {
 	return row{
 		name: "submit", unit: "us/element", better: lower,

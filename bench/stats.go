@@ -8,7 +8,7 @@ import (
 // median returns the median of values.
 func median(values []float64) float64 { return quantile(values, 0.5) }
 
-// spread returns half the distance between the first and the third quartile.
+// spread returns half of the distance between the first and the third quartile.
 func spread(values []float64) float64 {
 	return (quantile(values, 0.75) - quantile(values, 0.25)) / 2
 }
@@ -30,7 +30,7 @@ func ratio(better string, mine, theirs float64) float64 {
 	return theirs / mine
 }
 
-// met reports whether a ratio is above its goal: "yes", "no" or "unclear".
+// met tells whether a ratio reaches its goal: "yes", "no" or "unclear".
 func met(ratio, spread, goal float64) string {
 	switch {
 	case ratio-spread >= goal:

@@ -13,7 +13,7 @@ import (
 
 var analyse = mp.Register("analyse", analyseTask)
 
-// FileStats is the result of analysing one file. Workers send it back, so it holds only the
+// FileStats is the result of analysing one file. Workers send it back, so it contains only the
 // functions that can matter for the report.
 type FileStats struct {
 	Unreadable bool // nothing else is known of the file
@@ -30,7 +30,7 @@ type FileStats struct {
 
 // Function is one function declaration.
 type Function struct {
-	File       string // set by the parent when it sums up the files, so that workers need not send it
+	File       string // set by the parent process when it sums up the files, so that workers need not send it
 	Name       string // Name, T.Name or (*T).Name
 	Line       int    // the line on which it begins
 	Lines      int
@@ -46,8 +46,8 @@ func analyseTask(ctx context.Context, path string) (FileStats, error) {
 	return stats, nil
 }
 
-// analyseFile never fails: a file that has vanished or is not valid Go is a finding, which must not
-// end the run.
+// analyseFile analyses a file. It never fails: a file that has vanished or is not valid Go is a
+// finding, which must not end the run.
 func analyseFile(path string) FileStats {
 	src, err := os.ReadFile(path)
 	if err != nil {
@@ -72,7 +72,7 @@ func analyseFile(path string) FileStats {
 	return stats
 }
 
-// countLines counts the lines of a file. A last line without a line break counts, too.
+// countLines counts the lines of a file. A last line without a line break counts too.
 func countLines(src []byte) int {
 	n := bytes.Count(src, []byte("\n"))
 	if len(src) > 0 && src[len(src)-1] != '\n' {
@@ -90,8 +90,8 @@ func declaredFunctions(fset *token.FileSet, file *ast.File) []Function {
 			continue
 		}
 
-		// Generated files hold //line comments. Only unadjusted line numbers are those of this
-		// file.
+		// Generated files may contain //line comments. Only the unadjusted line numbers refer to
+		// this file.
 		begin := fset.PositionFor(f.Pos(), false).Line
 		end := fset.PositionFor(f.End(), false).Line
 		functions = append(functions, Function{

@@ -1,12 +1,12 @@
 // Codestats measures the Go files below a directory, by default the source tree of the installed
-// Go, in three ways: one file after the other, with goroutines, and with a pool of worker
-// processes. It checks that all three give the same result, and reports it with the time that each
-// took.
+// Go, in three ways: one file after another, with goroutines, and with a pool of worker processes.
+// It checks that all three ways give the same result, and reports the result and the time that each
+// way took.
 //
 //	go run ./examples/codestats [-json] [DIR]
 //
-// Each worker process has a small heap and a garbage collector of its own; the goroutines share
-// one.
+// Each worker process has a small heap and a garbage collector of its own; the goroutines share one
+// heap and one garbage collector.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	mp.Init() // a worker process analyses its files in here and never returns
+	mp.Init() // a worker process analyses its files in Init, which never returns there
 
 	asJSON := flag.Bool("json", false, "print totals and times as one JSON object")
 	flag.Usage = usage
@@ -48,7 +48,8 @@ func usage() {
 	flag.PrintDefaults()
 }
 
-// run measures the tree below dir, or Go's own source if dir is empty, and writes the report to w.
+// run measures the tree below dir and writes the report to w. If dir is empty, it measures Go's own
+// source.
 func run(ctx context.Context, w io.Writer, dir string, asJSON bool) error {
 	if dir == "" {
 		var err error

@@ -10,7 +10,7 @@ import (
 
 // writeReport writes a measurement as a few tables.
 func writeReport(w io.Writer, m measurement) error {
-	// Lines without cells end a column, and so separate the tables.
+	// A line without cells ends a column, and so separates the tables.
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "Go files below %s\n\n", m.dir)
 	writeTotals(table, m.totals)

@@ -57,7 +57,8 @@ func (t totals) meanComplexity() float64 {
 	return float64(t.complexity) / float64(max(t.functions, 1))
 }
 
-// equal returns an error that shows the first difference of two summaries.
+// equal returns an error that shows the first difference between two summaries, or nil if there is
+// no difference.
 func (s summary) equal(other summary) error {
 	if s.totals != other.totals {
 		return fmt.Errorf("totals %+v and %+v", s.totals, other.totals)
@@ -79,7 +80,7 @@ func inFile(name string, functions []Function) []Function {
 	return functions
 }
 
-// extremes is the number of functions of each kind in the report.
+// extremes is the number of functions in each of the report's lists.
 const extremes = 5
 
 // first returns the first few functions in the given order.

@@ -16,8 +16,8 @@ type goTree struct {
 	paths []string // the same files as operating system paths
 }
 
-// listTree finds the Go files below dir. It skips a directory that it cannot read, with a message
-// on stderr.
+// listTree finds the Go files below dir. If it cannot read a directory, it skips that directory
+// with a message on stderr.
 func listTree(dir string) (goTree, error) {
 	names, err := tree.Files(dir, func(name string, why error) {
 		fmt.Fprintf(os.Stderr, "codestats: skipping %s: %v\n", name, why)
@@ -32,8 +32,8 @@ func listTree(dir string) (goTree, error) {
 	return t, err
 }
 
-// warm reads every file once, so that the first way to be measured does not pay for the disk. It
-// ignores errors, since the analysis handles them.
+// warm reads every file once, so that the first way to be measured does not pay for reading the
+// disk. It ignores errors in reading, since the analysis handles them.
 func (t goTree) warm(ctx context.Context) error {
 	for _, path := range t.paths {
 		if err := context.Cause(ctx); err != nil {

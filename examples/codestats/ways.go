@@ -57,8 +57,8 @@ func runGoroutines(ctx context.Context, paths []string) ([]FileStats, error) {
 	return stats, context.Cause(ctx)
 }
 
-// runPool also starts and ends the pool, so its time is the cost for a program that has no pool
-// yet.
+// runPool analyses the files in a pool. It also starts and ends the pool, so its time is the cost
+// for a program that has no pool yet.
 func runPool(ctx context.Context, paths []string) ([]FileStats, error) {
 	pool, err := mp.NewPool(mp.PoolConfig{})
 	if err != nil {
@@ -114,7 +114,7 @@ func (w way) timed(ctx context.Context, paths []string) ([]FileStats, time.Durat
 	return stats, elapsed, nil
 }
 
-// agrees returns an error if a way's result differs from the first one's.
+// agrees returns an error if a way's result differs from the first way's.
 func (m measurement) agrees(w way, found summary) error {
 	if err := m.equal(found); err != nil {
 		return fmt.Errorf("%q and %q disagree (did files change meanwhile?): %w", inSequence.name, w.name, err)

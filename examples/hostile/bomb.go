@@ -11,8 +11,8 @@ import (
 // aBomb is the deed of a picture that is small until it is decoded.
 const aBomb = "decodes a picture of 900 MB"
 
-// bomb is the PNG file of a black picture of 30,000 by 30,000 pixels, in 0.1 MB. A pixel takes one
-// bit in the file, which compresses a thousandfold, and one byte when decoded.
+// bomb returns a PNG file of 0.1 MB with a black picture of 30,000 by 30,000 pixels. A pixel takes
+// one bit in the file, where the bits are compressed a thousandfold, and one byte when decoded.
 var bomb = sync.OnceValue(func() []byte {
 	const side = 30_000
 	file := bytes.NewBufferString("\x89PNG\r\n\x1a\n")
@@ -29,7 +29,7 @@ var bomb = sync.OnceValue(func() []byte {
 
 	var packed bytes.Buffer
 	z := zlib.NewWriter(&packed)
-	row := make([]byte, 1+side/8) // each row begins with the number of its filter, none
+	row := make([]byte, 1+side/8) // each row begins with the number of its filter: 0, for none
 	for range side {
 		_, _ = z.Write(row)
 	}

@@ -29,8 +29,8 @@ var deeds = []deed{
 	{"panics", panics, ending{panicError, "panic", "its worker lives"}},
 }
 
-// outOfMemory has no status, since it depends on which process first sees that the memory is used
-// up: the worker, which exits, or this process, which kills the worker.
+// outOfMemory has no status, since the status depends on which process first sees that the memory
+// is used up: the worker, which exits, or this process, which kills the worker.
 var outOfMemory = ending{workerError, mp.ReasonOutOfMemory, ""}
 
 // accepts reports whether err is the expected ending of the deed.
@@ -46,7 +46,7 @@ func hostileTasks() []task {
 	var all []task
 	for _, d := range deeds {
 		if d.want.reason == mp.ReasonOutOfMemory && memoryLimit == 0 {
-			continue // it would take all memory of this machine
+			continue // without a limit, it would take all memory of this machine
 		}
 		t := task{Name: d.what, Deed: d.what}
 		if d.what == aBomb {
@@ -57,7 +57,7 @@ func hostileTasks() []task {
 	return all
 }
 
-// commit does the deed of a task. It returns only if the worker survives that.
+// commit does the deed of a task. It returns only if the worker survives the deed.
 func commit(t task) error {
 	for _, d := range deeds {
 		if d.what == t.Deed {
@@ -124,7 +124,7 @@ func allocate(task) error {
 }
 
 func overflow(task) error {
-	// By default a stack may grow to 1 GB, and the memory limit would be reached first.
+	// By default a stack may grow to 1 GB, so the memory limit would be reached first.
 	debug.SetMaxStack(16 << 20)
 	_ = deeper(0)
 	return nil

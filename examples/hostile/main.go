@@ -1,12 +1,12 @@
-// Hostile scales the pictures below a directory, by default those in the tree of the installed Go,
-// and broken copies of them, in worker processes. Among these tasks it runs tasks that crash, hang,
-// eat memory and exit. It checks that each picture is scaled as in this process, and prints how
-// each of the other tasks ended.
+// Hostile uses worker processes to scale the pictures below a directory, by default the pictures in
+// the tree of the installed Go, and broken copies of these pictures. Among these tasks it runs
+// tasks that crash, hang, eat memory and exit. It checks that each picture is scaled in the same
+// way as in this process, and prints how each of the other tasks ended.
 //
 //	go run ./examples/hostile [DIR]
 //
-// All tasks belong to one call of [mp.Map]: a hostile task ends only its worker, and costs one
-// error.
+// All tasks belong to one call of [mp.Map]: a hostile task ends only the worker in which it runs,
+// and costs one error.
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 )
 
 func main() {
-	mp.Init() // a worker process scales its pictures in here and never returns
+	mp.Init() // a worker process scales its pictures in Init, which never returns there
 
 	flag.Usage = func() { fmt.Fprintln(flag.CommandLine.Output(), "usage: hostile [DIR]") }
 	flag.Parse()
@@ -43,8 +43,8 @@ func main() {
 	}
 }
 
-// run scales the pictures below dir, or Go's own if dir is empty, and writes the report to w. It
-// returns an error if anything is not as expected.
+// run scales the pictures below dir and writes the report to w. If dir is empty, it uses the
+// pictures in Go's own tree. It returns an error if anything is not as expected.
 func run(ctx context.Context, w io.Writer, dir string) error {
 	if dir == "" {
 		var err error
@@ -84,7 +84,7 @@ func survive(ctx context.Context, dir string) (*report, error) {
 	return r, err
 }
 
-// config is all that is needed to survive the tasks of this program.
+// config is the only configuration that is needed to survive the tasks of this program.
 var config = mp.PoolConfig{
 	Timeout: time.Second,
 	Limits:  mp.Limits{Memory: memoryLimit, OpenFiles: 64, NoCoreDumps: true},
@@ -92,7 +92,7 @@ var config = mp.PoolConfig{
 	Output: mp.Output{Stderr: io.Discard},
 }
 
-// scale runs all tasks, even if some fail.
+// scale runs all tasks, even if some of them fail.
 func scale(ctx context.Context, pool *mp.Pool, tasks []task) ([]outcome, error) {
 	out := make([]outcome, len(tasks))
 	thumbnails, err := mp.Map(ctx, pool, thumbnail, tasks, mp.AllErrors())

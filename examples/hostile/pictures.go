@@ -20,8 +20,8 @@ type task struct {
 
 var extensions = []string{".png", ".jpeg", ".jpg", ".gif"}
 
-// readPictures reads the pictures below dir. It skips files that it cannot read, with a message on
-// stderr.
+// readPictures reads the pictures below dir. If it cannot read a file, it skips that file with a
+// message on stderr.
 func readPictures(dir string) ([]task, error) {
 	skip := func(name string, why error) { fmt.Fprintf(os.Stderr, "hostile: skipping %s: %v\n", name, why) }
 	names, err := tree.Files(dir, skip, extensions...)
@@ -46,7 +46,7 @@ func readPictures(dir string) ([]task, error) {
 	return pictures, nil
 }
 
-// brokenCopies makes three broken copies of each picture, the same ones in each run.
+// brokenCopies makes three broken copies of each picture. The copies are the same in each run.
 func brokenCopies(pictures []task) []task {
 	var broken []task
 	for i, p := range pictures {

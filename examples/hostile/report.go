@@ -46,14 +46,14 @@ func endingOf(err error) ending {
 type report struct {
 	dir              string
 	good, bad        int // pictures as found
-	decoded, refused int // copies broken here: those that can be decoded all the same, and the others
+	decoded, refused int // copies broken here: the ones that can be decoded all the same, and the others
 	hostile          []outcome
 	workers          int
 	complaints       []error
 }
 
-// newReport compares the workers' results for pictures with the results of this process. No picture
-// is hostile.
+// newReport compares the workers' results for pictures with results that it computes in this
+// process, which is safe because no picture is hostile.
 func newReport(dir string, all []outcome) *report {
 	r := &report{dir: dir}
 	for _, o := range all {
@@ -99,7 +99,7 @@ func (r *report) complain(format string, args ...any) {
 	r.complaints = append(r.complaints, fmt.Errorf(format, args...))
 }
 
-// complaint returns nil if everything is as expected. It shows only the first few complaints.
+// complaint returns an error with the first few complaints, or nil if everything is as expected.
 func (r *report) complaint() error {
 	const most = 5
 	all := r.complaints

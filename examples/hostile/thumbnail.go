@@ -37,8 +37,8 @@ const (
 
 // scaled decodes a picture and makes its thumbnail.
 func scaled(data []byte) (Thumbnail, error) {
-	// A few bytes can claim to be a gigantic picture. A worker would merely run out of memory, but
-	// this process decodes the pictures too, to compare the results.
+	// A few bytes can claim to be a gigantic picture. That would merely make a worker run out of
+	// memory, but this process decodes the pictures too, to compare the results.
 	head, _, err := image.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return Thumbnail{}, err
@@ -58,7 +58,8 @@ func scaled(data []byte) (Thumbnail, error) {
 	return shrink(picture), nil
 }
 
-// shrink takes the nearest pixel for each pixel of the thumbnail. Small pictures keep their size.
+// shrink makes a thumbnail of a picture. Each pixel of the thumbnail is the nearest pixel of the
+// picture. Small pictures keep their size.
 func shrink(picture image.Image) Thumbnail {
 	from := picture.Bounds()
 	longer := max(from.Dx(), from.Dy(), thumbnailSize)

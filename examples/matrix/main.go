@@ -1,13 +1,13 @@
 // Matrix multiplies square matrices of random numbers in three ways: in this process, with
-// goroutines, and with a pool of worker processes. It checks that all three give the same product,
-// and prints how long each took.
+// goroutines, and with a pool of worker processes. It checks that all three ways give the same
+// product, and prints how long each way took.
 //
 //	go run ./examples/matrix [SIZE...]
 //
 // The matrices are in memory that this process and the workers share. A task is a few numbers that
-// name some rows, and the workers write these rows in place, so no element is ever sent or copied.
-// A multiplication alone is work for goroutines; workers are for tasks that may crash, hang or eat
-// memory.
+// identify some rows, and the workers write these rows in place, so no element is ever sent or
+// copied. For a mere multiplication, goroutines are enough; workers are for tasks that may crash,
+// hang or eat memory.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	mp.Init() // a worker process multiplies its rows in here and never returns
+	mp.Init() // a worker process multiplies its rows in Init, which never returns there
 
 	flag.Usage = func() { fmt.Fprintln(flag.CommandLine.Output(), "usage: matrix [SIZE...]") }
 	flag.Parse()
@@ -63,8 +63,8 @@ func parseSizes(args []string) ([]int, error) {
 // maxSize is the size at which three matrices take 6 GiB.
 const maxSize = 1 << 14
 
-// run multiplies matrices of all sizes and writes the report to w. It returns an error if the ways
-// disagree about a product.
+// run multiplies matrices of the given sizes and writes the report to w. It returns an error if the
+// ways disagree about a product.
 func run(ctx context.Context, w io.Writer, sizes []int) error {
 	workers := mp.NumCPU()
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: workers})

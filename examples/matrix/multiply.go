@@ -36,7 +36,7 @@ type matrices struct {
 	A, B, C *ipc.Array[float64]
 }
 
-// newMatrices makes factors that are the same each time.
+// newMatrices makes two factors of size n, which are the same each time.
 func newMatrices(n int) (m matrices, err error) {
 	m.N = n
 	for _, array := range []**ipc.Array[float64]{&m.A, &m.B, &m.C} {
@@ -64,7 +64,7 @@ func (m matrices) close() error {
 	return errors.Join(errs...)
 }
 
-// inSequence returns the product, in memory of this process alone.
+// inSequence returns the product, in memory that belongs to this process alone.
 func (m matrices) inSequence(ctx context.Context) ([]float64, error) {
 	c := make([]float64, m.N*m.N)
 	for lo := 0; lo < m.N; lo += bandRows {
@@ -76,7 +76,7 @@ func (m matrices) inSequence(ctx context.Context) ([]float64, error) {
 	return c, nil
 }
 
-// inGoroutines is like inSequence but uses the given number of goroutines.
+// inGoroutines is like inSequence, but uses the given number of goroutines.
 func (m matrices) inGoroutines(ctx context.Context, goroutines int) ([]float64, error) {
 	c := make([]float64, m.N*m.N)
 	a, b := m.A.Slice(), m.B.Slice()
@@ -107,7 +107,7 @@ type band struct {
 	Lo, Hi int
 }
 
-// multiplyBand multiplies a band and returns the ID of its process.
+// multiplyBand multiplies a band and returns the ID of the process that did so.
 var multiplyBand = mp.Register("multiplyBand", func(_ context.Context, b band) (pid int, err error) {
 	multiply(b.M.C.Slice(), b.M.A.Slice(), b.M.B.Slice(), b.M.N, b.Lo, b.Hi)
 	return os.Getpid(), nil

@@ -20,7 +20,7 @@ type measurement struct {
 	equal                           bool  // whether all products are equal
 }
 
-// measure multiplies a pair of matrices in all ways, with as many goroutines as the pool has
+// measure multiplies a pair of matrices in all three ways, with as many goroutines as the pool has
 // workers.
 func measure(ctx context.Context, pool *mp.Pool, workers, n int) (m measurement, err error) {
 	matrices, err := newMatrices(n)

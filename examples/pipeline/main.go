@@ -1,17 +1,18 @@
 // Pipeline compresses the files below a directory, by default internal packages of the installed
-// Go, into a zip archive, and indexes which words are in which files. One stage of worker processes
-// reads, one compresses and one indexes, with queues between them.
+// Go, into a zip archive, and makes an index of which words are in which files. It has three stages
+// of worker processes, which read, compress and index. Queues connect the stages.
 //
 //	go run ./examples/pipeline [-check] [-o FILE] [-workers N] [DIR]
 //
-// The queues are bounded, so the stages keep pace with the slowest one, and memory stays small
-// however large the tree is. The reading process writes a file's text into shared memory once, and
-// the stages pass it on without copying. A file that cannot be read is reported and does not end
-// the job. With -check the program does everything again in this process, and compares the results.
+// The queues are bounded, so no stage gets far ahead of the slowest one, and memory use stays small
+// however large the tree is. The process that reads a file writes its text into shared memory once,
+// and the stages pass the text on without copying it. A file that cannot be read is reported and
+// does not end the job. With -check the program does everything again in this process, and compares
+// the results.
 //
-// Reading and compressing a file in a fraction of a millisecond is work for goroutines: each
-// transfer to another process costs a good part of that time. Processes are for stages that may
-// crash, hang or eat memory, for instance a decoder in C.
+// Reading and compressing a file takes a fraction of a millisecond, which is work for goroutines:
+// each transfer to another process costs a good part of that time. Processes are for stages that
+// may crash, hang or eat memory, for instance a decoder in C.
 package main
 
 import (
@@ -36,7 +37,7 @@ type options struct {
 }
 
 func main() {
-	mp.Init() // a worker process does its stage's work in here and never returns
+	mp.Init() // a worker process does its stage's work in Init, which never returns there
 
 	var o options
 	flag.BoolVar(&o.check, "check", false, "do all in one process too, and compare")
@@ -113,8 +114,8 @@ func measure(ctx context.Context, j job, o options) (m measurement, err error) {
 	return m, err
 }
 
-// writeArchive writes an archive with the given function, to a file if it has a name. It removes an
-// incomplete archive.
+// writeArchive calls write to write an archive, to a file if name is not empty. If write fails,
+// writeArchive removes the incomplete file.
 func writeArchive(name string, write func(io.Writer) error) error {
 	if name == "" {
 		return write(io.Discard)

@@ -26,7 +26,7 @@ func timed(f func() (result, error)) (time.Duration, result, error) {
 	return time.Since(begin), r, err
 }
 
-// common is the number of words in the report, those that are in most files.
+// common is the number of words in the report, which lists the words that occur in the most files.
 const common = 5
 
 func writeReport(w io.Writer, m measurement) error {
@@ -61,7 +61,7 @@ func writeReport(w io.Writer, m measurement) error {
 	return table.Flush()
 }
 
-// maxCommon returns up to n of the words that are in most files.
+// maxCommon returns up to n words, the ones that are in the most files.
 func maxCommon(words index, n int) []string {
 	sorted := make([]string, 0, len(words))
 	for word := range words {

@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// queues connect the stages. Each worker gets all of them.
+// queues holds the queues that connect the stages. Each worker gets all of them.
 type queues struct {
 	Todo *ipc.Queue[todo] // from main to the readers
 	Read *ipc.Queue[text] // to the packers
@@ -23,7 +23,7 @@ type queues struct {
 	Done *ipc.Queue[done] // from all stages to main
 }
 
-// todo is a file that must be read.
+// todo is a file that has yet to be read.
 type todo struct {
 	File int // its number
 	Path string
@@ -32,7 +32,7 @@ type todo struct {
 // text is a file that has been read.
 type text struct {
 	File int
-	Data *ipc.Slab[byte] // is passed on with the text
+	Data *ipc.Slab[byte] // passed on together with the text
 	Size int
 }
 
@@ -45,7 +45,7 @@ type done struct {
 	Packed []byte
 }
 
-// waiting is how many files may wait for a stage, which is enough to keep it busy.
+// waiting is how many files may wait for a stage, which is enough to keep the stage busy.
 const waiting = 16
 
 func newQueues() (q queues, err error) {
@@ -61,7 +61,8 @@ func newQueues() (q queues, err error) {
 	return q, err
 }
 
-// discard drops the elements that are left in the queues. After success there are none.
+// discard drops the elements that are left in the queues. After a successful job no elements are
+// left.
 func (q queues) discard() {
 	for _, x := range []interface{ Discard() error }{q.Todo, q.Read, q.Pack, q.Done} {
 		_ = x.Discard()
@@ -88,7 +89,8 @@ var readFiles = mp.RegisterAction("readFiles", func(ctx context.Context, q queue
 	return nil
 })
 
-// readSlab reads a file into shared memory. If the file grows meanwhile, only its old size is read.
+// readSlab reads a file into shared memory. If the file grows meanwhile, only its original length
+// is read.
 func readSlab(path string) (*ipc.Slab[byte], int, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -135,7 +137,7 @@ var packFiles = mp.RegisterAction("packFiles", func(ctx context.Context, q queue
 	return nil
 })
 
-// indexFiles returns the index of the files that it received.
+// indexFiles returns an index of the files that it has received.
 var indexFiles = mp.Register("indexFiles", func(ctx context.Context, q queues) (index, error) {
 	x := index{}
 	for t, err := range q.Pack.All(ctx) {
@@ -143,7 +145,7 @@ var indexFiles = mp.Register("indexFiles", func(ctx context.Context, q queues) (
 			return nil, err
 		}
 		x.add(t.File, t.bytes())
-		_ = t.Data.Close() // this is the last stage, and the memory can be used for the next file
+		_ = t.Data.Close() // this is the last stage, so the memory can be reused for the next file
 	}
 	return x, nil
 })
@@ -162,7 +164,7 @@ func inStages(ctx context.Context, j job, workers int, to io.Writer) (result, er
 	}
 	defer pool.Close()
 
-	// The first failure ends everything else, since the workers' context is also this one.
+	// The first failure ends everything else, since the workers use this context too.
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var group sync.WaitGroup
@@ -179,7 +181,7 @@ func inStages(ctx context.Context, j job, workers int, to io.Writer) (result, er
 	packers := mp.MapAsync(ctx, pool, packFiles, same)
 	indexers := mp.MapAsync(ctx, pool, indexFiles, same)
 
-	// A queue is closed when all tasks that put into it have returned.
+	// Each queue is closed when all tasks that put elements into it have returned.
 	var parts []index
 	together(func() error { return feed(ctx, j, q.Todo) })
 	together(func() error {
@@ -216,7 +218,7 @@ func feed(ctx context.Context, j job, to *ipc.Queue[todo]) error {
 	return to.Close()
 }
 
-// collect writes the archive, in the order in which files are done.
+// collect writes the archive, in the order in which the files are done.
 func (r *result) collect(ctx context.Context, j job, from *ipc.Queue[done], to io.Writer) error {
 	archive := zip.NewWriter(to)
 	missing := len(j.names)

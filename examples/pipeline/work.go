@@ -33,7 +33,7 @@ type fileInfo struct {
 	Size      int
 	CRC       uint32 // of the text
 	PackedCRC uint32
-	Packed    int // its compressed size
+	Packed    int // the compressed size
 }
 
 // An index maps a word to the numbers of the files that contain it.
@@ -61,7 +61,8 @@ type result struct {
 	words index // the files of each word are in order
 }
 
-// equal returns an error that shows the first difference of two results.
+// equal returns an error that shows the first difference between two results, or nil if there is no
+// difference.
 func (r result) equal(other result) error {
 	for i, f := range r.files {
 		if f != other.files[i] {
@@ -74,7 +75,7 @@ func (r result) equal(other result) error {
 	return nil
 }
 
-// A packer compresses one text after the other in the same memory.
+// A packer compresses one text after another, reusing its memory.
 type packer struct {
 	out   bytes.Buffer
 	flate *flate.Writer

@@ -13,7 +13,7 @@ import (
 // A result is the result for a tree.
 type result struct {
 	Files      int
-	Copies     int // of texts that were counted already
+	Copies     int // of texts that were already counted
 	Unreadable int
 	Words      map[string]int
 }
@@ -37,8 +37,8 @@ func (r result) equal(other result) error {
 // digest identifies a text.
 type digest [sha256.Size]byte
 
-// visit counts the words in the Go files of a directory that are fresh, and returns the directories
-// in it. It does not follow links.
+// visit counts the words in those Go files of a directory that are fresh, and also returns the
+// directory's subdirectories. It does not follow links.
 func visit(dir string, fresh func(digest) (bool, error)) (found result, below []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

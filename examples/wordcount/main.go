@@ -1,12 +1,13 @@
 // Wordcount counts the words in the Go files below a directory, by default the source of the
-// installed Go. Worker processes share changing data in a manager: the directories still to visit,
-// the texts already seen, so that copies are not counted twice, and the counts.
+// installed Go. Worker processes share changing data in a manager: the directories that have yet to
+// be visited, the texts that have already been seen (so that copies are not counted twice), and the
+// counts.
 //
 //	go run ./examples/wordcount [-workers N] [DIR]
 //
-// The tree is not known in advance. A worker that visits a directory puts its subdirectories on the
-// list, and the job is done when all directories have been processed. In the end the program counts
-// everything once more in this process, and compares the results.
+// The tree is not known in advance. A worker that visits a directory adds its subdirectories to the
+// work, and the job is done when all directories have been processed. In the end the program counts
+// everything once more in its own process, and compares the results.
 package main
 
 import (
@@ -25,7 +26,7 @@ import (
 )
 
 func main() {
-	mp.Init() // a worker process visits directories in here and never returns; neither does the manager
+	mp.Init() // never returns in a worker, which visits directories in here, or in the manager's process
 
 	workers := flag.Int("workers", mp.NumCPU(), "how many worker processes there are")
 	flag.Usage = usage

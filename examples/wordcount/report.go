@@ -18,7 +18,7 @@ type report struct {
 	together, alone time.Duration
 }
 
-// most is the number of words in the report, those that occur most often.
+// most is the number of words in the report, which lists the words that occur most often.
 const most = 10
 
 func (r report) write(w io.Writer) error {

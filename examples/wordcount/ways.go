@@ -17,7 +17,7 @@ type shared struct {
 
 var plus = manager.Function("plus", func(_ context.Context, n, more int) (int, error) { return n + more, nil })
 
-// work visits directories until there are no more.
+// work visits directories until there are no more directories to visit.
 var work = mp.Register("work", func(ctx context.Context, s shared) (result, error) {
 	var all result
 	for dir, err := range s.Work.All(ctx) {
@@ -63,7 +63,7 @@ func inProcesses(ctx context.Context, dir string, workers int) (all result, err 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	parts := mp.MapAsync(ctx, pool, work, repeated(s, workers), mp.ChunkSize(1))
-	parts.OnDone(func(_ []result, err error) { cancel(err) }) // if a worker fails, the waiting below ends
+	parts.OnDone(func(_ []result, err error) { cancel(err) }) // if a worker fails, this ends the waiting below
 	if err := s.Work.Put(ctx, dir); err != nil {
 		return all, err
 	}
@@ -105,7 +105,7 @@ func repeated(s shared, n int) []shared {
 	return all
 }
 
-// inOneProcess does the same without workers.
+// inOneProcess does the same work as inProcesses, but without workers.
 func inOneProcess(ctx context.Context, dir string) (all result, err error) {
 	all.Words = map[string]int{}
 	seen := map[digest]bool{}

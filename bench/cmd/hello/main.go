@@ -1,4 +1,4 @@
-// The hello command is a minimal worker: it prints its process ID, and that is its first output.
+// The hello command is a minimal worker: its first output is its process ID.
 package main
 
 import (

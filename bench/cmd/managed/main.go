@@ -17,7 +17,7 @@ func main() {
 	asked.Serve(map[string]asked.Command{"start": start})
 }
 
-// start measures the milliseconds from Start to the end of the first operation, args[0] times.
+// start measures, args[0] times, the milliseconds from Start to the end of the first operation.
 func start(ctx context.Context, args []int) (figures []float64, err error) {
 	for range args[0] {
 		ms, err := startOnce(ctx)

@@ -15,7 +15,7 @@ import (
 // worker must be idle by then.
 const rest = 5 * time.Millisecond
 
-// one measures the milliseconds from NewPool of one worker to its first result, args[0] times.
+// one measures, args[0] times, the milliseconds from NewPool with one worker to the first result.
 func one(ctx context.Context, args []int) ([]float64, error) {
 	return repeat(args[0], func() (float64, error) { return oneOnce(ctx) })
 }
@@ -36,8 +36,8 @@ func oneOnce(ctx context.Context) (float64, error) {
 	return took, servedBy(pool, pid)
 }
 
-// crash measures the milliseconds from the death of a pool's only worker, which is idle, to the
-// first result of its replacement, args[0] times.
+// crash measures, args[0] times, the milliseconds from the death of a pool's only worker, which is
+// idle, to the first result of its replacement.
 func crash(ctx context.Context, args []int) ([]float64, error) {
 	pool, err := newOne()
 	if err != nil {
@@ -79,7 +79,7 @@ func crashOnce(ctx context.Context, pool *mp.Pool, victim int) (next int, took f
 
 func newOne() (*mp.Pool, error) { return mp.NewPool(mp.PoolConfig{Workers: 1}) }
 
-// servedBy checks that a task that ran in process pid ran in the pool's only worker, and not in
+// servedBy checks that pid, the process in which a task ran, is the pool's only worker, and not
 // this process.
 func servedBy(pool *mp.Pool, pid int) error {
 	workers := pool.Workers()

@@ -1,5 +1,5 @@
-// The minimal command is a small program that uses mp, like a user's: it links nothing that would
-// slow the start of its workers. It measures on request.
+// The minimal command is a small program that uses mp, as a user's might: it links nothing that
+// would slow the start of its workers. It measures on request.
 package main
 
 import (

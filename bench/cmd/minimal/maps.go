@@ -8,8 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// maps does args[1] Maps of args[0] elements each on one pool. It measures nothing, since its costs
-// are counted from outside.
+// maps calls Map args[1] times on one pool, with args[0] elements each time. It measures nothing,
+// since its costs are counted from outside.
 func maps(ctx context.Context, args []int) ([]float64, error) {
 	elements, count := args[0], args[1]
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: tasks.Workers})

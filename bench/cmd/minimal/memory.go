@@ -20,7 +20,8 @@ const (
 	useAllTimeout = 10 * time.Second
 )
 
-// memory measures the private KiB of each worker of a pool that has run a task, args[0] times.
+// memory starts a pool args[0] times, and measures the private memory, in KiB, of each of its
+// workers after the worker has run a task.
 func memory(ctx context.Context, args []int) ([]float64, error) {
 	var kib []float64
 	for range args[0] {
@@ -57,7 +58,8 @@ func memoryOnce(ctx context.Context) ([]float64, error) {
 	return kib, nil
 }
 
-// useAll makes every worker run a task, most of them only one, and returns their process IDs.
+// useAll makes every worker run at least one task, and returns the workers' process IDs. Most
+// workers run only one task.
 func useAll(ctx context.Context, pool *mp.Pool) ([]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, useAllTimeout)
 	defer cancel()
@@ -85,7 +87,7 @@ func useAll(ctx context.Context, pool *mp.Pool) ([]int, error) {
 	return pids, nil
 }
 
-// privateMemory returns how many KiB of a process's memory no other process shares.
+// privateMemory returns how many KiB of memory a process does not share with any other process.
 func privateMemory(pid int) (float64, error) {
 	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {

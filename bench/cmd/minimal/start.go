@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/bench/internal/tasks"
 )
 
-// start measures the milliseconds from NewPool to the first result, args[0] times.
+// start measures, args[0] times, the milliseconds from NewPool to the first result.
 func start(ctx context.Context, args []int) ([]float64, error) {
 	return repeat(args[0], func() (float64, error) { return startOne(ctx) })
 }
@@ -51,8 +51,8 @@ func startOne(ctx context.Context) (float64, error) {
 	return took, tasks.Prove(ctx, pool)
 }
 
-// hello measures, args[0] times, the milliseconds from the start of as many hello programs as a
-// pool has workers to the first byte from each.
+// hello measures, args[0] times, the milliseconds it takes to start as many hello programs as a
+// pool has workers and to get the first byte from each of them.
 func hello(_ context.Context, args []int) ([]float64, error) {
 	program := filepath.Join(filepath.Dir(os.Args[0]), "hello")
 	return repeat(args[0], func() (float64, error) { return helloOnce(program) })

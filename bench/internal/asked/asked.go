@@ -1,6 +1,6 @@
 // Package asked is the common part of the small programs, which measure on request. A request is a
-// line of standard input with a command and its arguments. The answer is a line: "ok" and figures,
-// or "error" and a text.
+// line of standard input with a command and its arguments. The answer is a line with "ok" and
+// figures, or with "error" and a text.
 package asked
 
 import (

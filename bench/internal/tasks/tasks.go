@@ -1,5 +1,5 @@
-// Package tasks has the functions that all measurements run in workers, and the check that workers
-// ran them.
+// Package tasks contains the functions that all measurements run in workers, and a check that
+// workers ran them.
 package tasks
 
 import (
@@ -33,8 +33,8 @@ func SumSquares(n int) (sum int) {
 	return sum
 }
 
-// PID returns the ID of its process, after n iterations of work. Unlike report it allocates almost
-// nothing.
+// PID returns the ID of the process in which it runs, after n iterations of work. Unlike report, it
+// allocates almost nothing.
 var PID = mp.Register("pid", func(_ context.Context, n int) (int, error) {
 	if SumSquares(n) < 0 {
 		return 0, errors.New("cannot be")
@@ -42,13 +42,13 @@ var PID = mp.Register("pid", func(_ context.Context, n int) (int, error) {
 	return os.Getpid(), nil
 })
 
-// Usage is the number of allocations of a worker so far.
+// Usage is how many allocations a worker has made so far.
 type Usage struct {
 	PID     int
 	Mallocs uint64
 }
 
-// report runs long enough that no worker answers for all.
+// report runs long enough that no single worker gets all of the tasks.
 var report = mp.Register("report", func(_ context.Context, n int) (Usage, error) {
 	if SumSquares(n) < 0 {
 		return Usage{}, errors.New("cannot be")
@@ -69,8 +69,8 @@ const (
 	reportTimeout = 10 * time.Second
 )
 
-// Reports returns the reports of a pool's workers in the order of their answers. It returns as soon
-// as each worker has answered.
+// Reports returns the reports of a pool's workers in the order in which they arrive. It returns as
+// soon as each worker has reported.
 func Reports(ctx context.Context, pool *mp.Pool) ([]Usage, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()

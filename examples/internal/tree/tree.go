@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// GoRoot asks the go command for the root of the installed Go. The program itself cannot know it:
-// runtime.GOROOT returns at best the root of the Go that built the program.
+// GoRoot asks the go command for the root of the installed Go. The program itself does not know
+// that root: runtime.GOROOT returns at best the root of the Go that built the program.
 func GoRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	root := strings.TrimSpace(string(out))
@@ -30,8 +30,8 @@ func GoRoot(ctx context.Context) (string, error) {
 
 // Files returns the names of the files below dir, relative to dir, with slashes, in the order of
 // the walk. If extensions are given, only files with one of them are returned. Only regular files
-// count: a link would count its target twice, and a named pipe would block its reader. Files calls
-// skip for each directory below dir that it cannot read.
+// are returned: with a link, its target would count twice, and a named pipe would block its reader.
+// Files calls skip for each directory below dir that it cannot read.
 func Files(dir string, skip func(name string, why error), extensions ...string) ([]string, error) {
 	var names []string
 	// Unlike filepath.WalkDir, this follows dir itself if it is a link.
@@ -49,7 +49,7 @@ func Files(dir string, skip func(name string, why error), extensions ...string) 
 	return names, err
 }
 
-// Reason returns an error without its path, since the message names the file already.
+// Reason returns an error without its path. It is for messages that already name the file.
 func Reason(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
