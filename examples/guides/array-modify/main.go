@@ -1,12 +1,12 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Array.
 //
-// Differences in mp: Slice is the shared memory itself, an ordinary Go slice, and costs nothing; an
-// access to an element of Python's Array takes a lock and a call. Copy returns a copy, like the
-// guide's arr[:].
+// Differences in mp: Slice returns the shared memory itself, as an ordinary Go slice, and access to
+// its elements costs nothing extra. Each access to an element of Python's Array takes a lock and a
+// call. Copy returns a copy, like the guide's arr[:].
 //
 // Guide "Multiprocessing" (the one that begins "python Logo") wrongly says that a server process
-// manages Values and Arrays. They are in memory that the processes share. Only a Manager has a
-// server.
+// manages Values and Arrays. Values and Arrays are in memory that the processes share. Only a
+// Manager has a server.
 package main
 
 import (

@@ -1,9 +1,9 @@
 // Guide "Multiprocessing_", ProcessPoolExecutor, the program.
 //
 // Differences in mp: Pool is also the executor. The guide drops the result of executor.map, and
-// every error with it; this program checks them. (executor.map itself does not wait; leaving the
-// with block does.) The two lines that a task of the guide prints can mix with those of another
-// task; here they are one line. A task takes 50 ms instead of 200.
+// every error with it; this program checks for errors. (executor.map itself does not wait; leaving
+// the with block does.) The two lines that a task in the guide prints can be separated by lines of
+// other tasks; here a task prints a single line. A task takes 50 ms instead of 200.
 package main
 
 import (

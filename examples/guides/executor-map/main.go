@@ -1,9 +1,10 @@
 // Guide "Multiprocessing_", ProcessPoolExecutor Methods, map().
 //
-// The guide wrongly says that executor.map blocks until all tasks have finished: it returns an
-// iterator at once, and list waits. Its counterpart is Stream, which reads its input only as far
-// ahead as the workers need. (executor.map reads the whole input first, unless it gets Python
-// 3.14's buffersize.) For a slice of results mp.Map is shorter: see pool-square.
+// The guide wrongly says that executor.map blocks until all tasks have finished: executor.map
+// returns an iterator at once, and it is list that waits. The counterpart of executor.map is
+// Stream, which reads its input only as far ahead as the workers need. (executor.map reads the
+// whole input first, unless it gets Python 3.14's buffersize.) To get a slice of results, mp.Map is
+// shorter: see pool-square.
 package main
 
 import (

@@ -1,8 +1,9 @@
 // Guide "Multiprocessing_", ProcessPoolExecutor Methods, shutdown().
 //
-// Shutdown is like shutdown(wait=True): it accepts no new tasks and finishes all accepted ones, not
-// only the running ones as the guide says. Differences in mp: the context bounds the waiting; when
-// it ends, Shutdown ends the remaining tasks. To end all tasks at once, use Close.
+// Shutdown is like shutdown(wait=True): it accepts no new tasks and finishes all accepted tasks,
+// not only the running ones as the guide says. Differences in mp: the context limits how long
+// Shutdown waits; when the context ends, Shutdown ends the remaining tasks. To end all tasks at
+// once, use Close.
 package main
 
 import (
@@ -37,7 +38,7 @@ func main() {
 	}
 
 	for _, future := range futures {
-		result, err := future.Result(ctx) // is already there
+		result, err := future.Result(ctx) // does not wait: the result is already here
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -1,8 +1,8 @@
 // Guide "Multiprocessing_", ProcessPoolExecutor Methods, submit().
 //
 // Differences in mp: Submit's context governs the task's whole life, so a deadline ends even a task
-// that hangs. Result's context ends only the waiting. If the result is needed at once, as here,
-// mp.Call does both in one call.
+// that hangs. The end of Result's context ends only the waiting. If the result is needed at once,
+// as here, mp.Call submits the task and waits in one call.
 package main
 
 import (

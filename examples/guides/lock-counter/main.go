@@ -1,13 +1,13 @@
 // Guide "Introduction" (to multiprocessing), Module, Synchronizing Processes with Locks.
 //
-// The guide's lock guards nothing, since its counter is not shared: see process-global-counter,
-// which also explains why its processes do not even get that far. Here the counter is shared too,
-// and lock and counter are sent together, as one argument. The lock does what the guide says, and
-// the counter ends as 10.
+// The guide's lock guards nothing, since the guide's counter is not shared: see
+// process-global-counter, which also explains why the guide's processes do not even get that far.
+// Here the counter is shared too, and the lock and the counter are sent together, as one argument.
+// The lock does what the guide says, and the counter is 10 in the end.
 //
-// A counter alone does not need this. An Atomic needs no lock (see value-array), and a Value has
-// its own (see value-get-lock). A Mutex is for data that must stay consistent across several
-// objects, files or a database.
+// A mere counter does not need a Mutex. An Atomic needs no lock (see value-array), and a Value has
+// its own lock (see value-get-lock). A Mutex is for data that must stay consistent across several
+// objects or files, or in a database.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 
 type shared struct {
 	Lock    *ipc.Mutex
-	Counter *ipc.Array[int] // of one element: memory without a lock
+	Counter *ipc.Array[int] // with one element: memory without a lock
 }
 
 var increment = mp.RegisterAction("increment", func(ctx context.Context, s shared) (err error) {

@@ -2,15 +2,15 @@
 // Safe Access.
 //
 // The guide's program counts to 3, not to 15: it does not import os, so each of its processes dies
-// of a NameError in its first print. join does not report that, and the last line is printed as if
-// nothing had failed. Here Wait returns the error of a process, and a missing import does not
-// compile.
+// of a NameError in its first print. join does not report the NameError, and the last line is
+// printed as if nothing had failed. Here Wait returns a process's error, and a program that lacks
+// an import does not compile.
 //
 // Differences in mp: the Mutex guards counting and printing together, so the Value needs no lock of
 // its own (Unlocked); the guide's Value has one, and its program takes both. If a process is killed
-// while it holds the lock, the others get ErrOwnerDied; the guide's would wait forever. Lines of
-// different processes may appear in another order than they were printed in. A process counts every
-// 10 ms instead of every 100.
+// while it holds the lock, the other processes get ErrOwnerDied; the guide's processes would wait
+// forever. Lines of different processes may appear in a different order from the one in which they
+// were printed. A process counts every 10 ms instead of every 100.
 package main
 
 import (

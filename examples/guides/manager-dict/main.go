@@ -1,7 +1,7 @@
 // Guide "Multiprocessing_", Which One Should You Use?, Manager: a shared dict.
 //
-// The guide shows only the list. Differences in mp: d[key] += n on Python's dict is a read and a
-// write, and another process may write in between. manager.Update makes the manager do both
+// The guide shows only the list. Differences in mp: d[key] += n on Python's dict is a read followed
+// by a write, and another process may write in between. manager.Update makes the manager do both
 // atomically.
 package main
 

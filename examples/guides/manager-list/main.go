@@ -1,7 +1,7 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Manager.
 //
-// Differences in mp: a list has an element type, and each call returns an error if it fails, for
-// instance because the manager has died. Appending is atomic, as in Python. To change an element
+// Differences in mp: a list has an element type, and a call that fails, for instance because the
+// manager has died, returns an error. Appending is atomic, as in Python. To change an element
 // atomically, use CompareAndSwap or manager.UpdateAt.
 package main
 

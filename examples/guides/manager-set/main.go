@@ -1,8 +1,8 @@
 // Guide "Multiprocessing_", Which One Should You Use?, Manager: a shared set.
 //
 // The guide mentions sets, which Python's Manager has had only since 3.14. Here Add also returns
-// how many elements are new, so of several processes that find the same thing exactly one continues
-// with it.
+// how many elements are new, so if several processes find the same thing, exactly one of them
+// continues with it.
 package main
 
 import (

@@ -3,7 +3,7 @@
 // here is one.
 //
 // Differences in mp: both directions have the same type. Main keeps its end, and only the process
-// has the other one. When main closes its end, the process receives io.EOF and is done.
+// has the other end. When main closes its end, the process receives io.EOF and is done.
 package main
 
 import (

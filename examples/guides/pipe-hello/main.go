@@ -1,15 +1,16 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Pipe.
 //
-// The guide's main keeps both ends, and so do its children where Python forks. This has no effect
-// while all messages arrive and all processes live. But if process1 dies before it sends, process2
-// waits forever, since other processes could still send.
+// The guide's main keeps both ends of the pipe; where Python forks, its children keep both ends
+// too. This does no harm as long as all messages arrive and all processes live. But if process1
+// dies before it sends, process2 waits forever, since other processes could still send.
 //
 // Each end both sends and receives, as in the guide, but the guide's program uses only one
 // direction. For both directions see pipe-dialogue.
 //
-// Differences in mp: only the receiver has an end that was sent to it. When process 1 is gone, its
-// end is closed, and process 2 would receive io.EOF. Close in the processes reports the end sooner;
-// it could be left out here, since they end right after it.
+// Differences in mp: an end that is sent to a process is held by that process alone. When process1
+// is gone, its end is closed, and process2 would receive io.EOF. A process that closes its end lets
+// the other know sooner; here the calls of Close could be left out, since the processes end right
+// after them.
 package main
 
 import (

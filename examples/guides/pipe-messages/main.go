@@ -1,16 +1,16 @@
 // Guide "Multiprocessing in Python", Process Communication, Pipes.
 //
 // The guide's program never ends. Its text says that main "needs to close it's end of the pipe"
-// before it joins, and that its program does; it does not, so the receiver never gets an EOFError.
-// Closing both ends in main after starting both processes, as the text says, is enough where Python
-// spawns its processes. Where it forks, as on Linux until Python 3.14, the receiver has inherited
-// the sender's end as well, and waits for itself: sender_conn must be closed there too, or in main
-// before the receiver is started.
+// before it joins, and that the program does this. The program does not, so the receiver never gets
+// an EOFError. Closing both ends in main after starting both processes, as the text says, is enough
+// where Python spawns its processes. Where Python forks, as it did on Linux before 3.14, the
+// receiver has inherited the sender's end as well, and waits for itself: sender_conn must also be
+// closed in the receiver, or in main before the receiver is started.
 //
-// Differences in mp: only the process to which an end was sent has it, and there is no copy to
-// close. So the receiver gets io.EOF when the sender has closed its end, or has died. Since one
-// process only sends and the other only receives, the pipe is one-way, and mixing up the ends is an
-// error at once. 50 ms pass instead of a second.
+// Differences in mp: only the process to which an end was sent has that end, and there is no copy
+// to close. So the receiver gets io.EOF when the sender has closed its end or has died. Since one
+// process only sends and the other only receives, the pipe is one-way, and mixing up the ends
+// causes an error at once. The program sleeps for 50 ms instead of a second.
 package main
 
 import (

@@ -1,8 +1,8 @@
 // Guide "Introduction" (to multiprocessing), Module, Using Process Pool.
 //
 // Differences in mp: the guide's program has no __main__ guard, so it never ends where Python
-// spawns its workers: each dies at once, and the pool starts another. Without Init, mp starts no
-// workers and returns mp.ErrNotInitialized.
+// spawns its workers: each worker dies at once, and the pool starts another. Without Init, mp
+// starts no workers and returns mp.ErrNotInitialized.
 package main
 
 import (

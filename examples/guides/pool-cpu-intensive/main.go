@@ -1,13 +1,14 @@
 // Guide "Multiprocessing in Python", Process Pools, the first program.
 //
 // Differences in mp: by default there is one worker for each processor that this process may use;
-// the guide calls os.cpu_count. Init comes before flag.Parse, since a worker must not get that far.
-// The guide's N is unchanged: a task takes about 50 ms in Go. Its sums need more than 64 bits,
-// which Python's integers hide. Goroutines could do this work too, since Go has no global lock;
-// processes isolate crashes and heaps.
+// the guide calls os.cpu_count. Init comes before flag.Parse, since a worker must not reach
+// flag.Parse. The guide's N is unchanged: a task takes about 50 ms in Go. Its sums need more than
+// 64 bits, which Python's integers hide. Goroutines could do this work too, since Go has no global
+// lock; processes isolate crashes and heaps.
 //
 // The guide wrongly says that leaving the with block closes and joins the pool: it terminates the
-// workers. Close does the same here, and Map has already waited.
+// workers. Here Close also terminates the workers, which is harmless because Map has already waited
+// for all results.
 package main
 
 import (

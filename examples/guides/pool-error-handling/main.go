@@ -3,12 +3,13 @@
 // Differences in mp: the guide turns errors into strings among the results, so that its callers
 // must distinguish the strings from the numbers, and any other bug in the function looks like a bad
 // argument. In mp a task returns an error, and errors.Is works in the parent. AllErrors lets the
-// other elements finish and keeps their results; without it the first error cancels the rest.
-// (Python's map finishes the other chunks, then raises, and all results are lost.) A Go program
-// must check for zero itself: 100.0/0 is +Inf.
+// other elements finish and keeps their results; without AllErrors, the first error cancels the
+// rest. (Python's map finishes the other chunks and then raises the exception, so all results are
+// lost.) A Go program must check for zero itself, since dividing a float by zero gives +Inf.
 //
-// The guide's program has no import. With one it still has no __main__ guard, and never ends where
-// Python starts its workers by spawn or forkserver: each dies at once, and the pool starts another.
+// The guide's program lacks its import. Even with the import, it has no __main__ guard, so it never
+// ends where Python starts its workers by spawn or forkserver: each worker dies at once, and the
+// pool starts another.
 package main
 
 import (
@@ -22,7 +23,7 @@ import (
 
 var errDivisionByZero = errors.New("division by zero")
 
-// Both processes must register the error so that it keeps its identity.
+// Both processes must register the error, so that the error keeps its identity.
 func init() { mp.RegisterError(errDivisionByZero) }
 
 var divide = mp.Register("divide", func(_ context.Context, x float64) (float64, error) {

@@ -1,9 +1,10 @@
 // Guide "Multiprocessing" (sidebar position 14), Process Pools, Key Methods: the guide names map,
 // apply, map_async and apply_async without a program of their own; here they are side by side.
 //
-// Differences in mp: they are functions, not methods, so that argument and result have types.
-// Several arguments go into a struct. The guide's "run one task at a time" is true of apply for one
-// caller only, since it waits. Call waits too, but any number of goroutines may call it at once.
+// Differences in mp: the counterparts of these methods are functions, so that arguments and results
+// have types. Several arguments go into a struct. The guide says that apply runs "one task at a
+// time", which is true only of a single caller, since apply waits. Call waits too, but any number
+// of goroutines may call it at once.
 package main
 
 import (

@@ -1,8 +1,9 @@
 // Guide "Multiprocessing" (sidebar position 14), Process Pools, Async Example (Non-Blocking).
 //
-// Differences in mp: MapAsync returns a future, whose Result takes a context where get takes a
-// timeout. The default number of workers is the number of processors that this process may use, by
-// affinity and cgroup. Before Python 3.13, Pool() starts one for every processor of the machine.
+// Differences in mp: MapAsync returns a future, whose Result takes a context where Python's get
+// takes a timeout. The default number of workers is the number of processors that this process may
+// use, according to its affinity and cgroup. Before Python 3.13, Pool() starts a worker for every
+// processor of the machine.
 package main
 
 import (

@@ -4,9 +4,9 @@
 // Init takes the place of Python's __main__ guard. A task takes 100 ms instead of the guide's
 // second.
 //
-// The workers' output passes through this process, whole lines at a time. It is complete when the
+// The workers' output passes through this process, in whole lines. The output is complete when the
 // pool is closed, so this program closes the pool before it prints the last line. The guide's lines
-// can mix, since its workers share a terminal.
+// can get mixed up, since its workers share a terminal.
 package main
 
 import (

@@ -1,9 +1,9 @@
 // Guide "Multiprocessing_", multiprocessing.Pool (Older Style).
 //
-// Differences in mp: there is only one kind of pool, so there is no older style. Its workers are
-// processes; the counterpart of the guide's pool of threads is goroutines. Four workers for five
-// multiplications are a waste in either language: starting them takes milliseconds, a
-// multiplication a nanosecond.
+// Differences in mp: there is only one kind of pool, so there is no older style. The workers of a
+// pool are processes; instead of the guide's pool of threads, a Go program uses goroutines. Four
+// workers for five multiplications are a waste in either language: starting the workers takes
+// milliseconds, and a multiplication takes a nanosecond.
 package main
 
 import (

@@ -1,9 +1,9 @@
 // Guide "Multiprocessing" (the one that begins "python Logo"), Example Code, the part "Example
 // using multiprocessing.Pool".
 //
-// Differences in mp: none that matter. The guide's comments have lost their # signs, so it does not
-// run as printed, and its with block does not close the pool but terminates it, which is harmless
-// after a map. A task takes 100 ms instead of two seconds.
+// Differences in mp: none that matter. The comments in the guide's program have lost their # signs,
+// so the program does not run as printed. Its with block does not close the pool but terminates it,
+// which is harmless after a map. A task takes 100 ms instead of two seconds.
 package main
 
 import (

@@ -1,13 +1,14 @@
 // Guide "Multiprocessing in Python", Creating and Starting Processes.
 //
 // Differences in mp: Python's Process loses its target's return value, so the guide's target can
-// only print; Wait returns the value. NumCPU counts the processors that this process may use,
-// psutil those of the machine. The guide prints its headline outside the __main__ guard, so that
-// each spawned process prints it again. In Go only this process runs the part of main after Init.
+// only print; Wait returns the value. NumCPU counts the processors that this process may use;
+// psutil counts all processors of the machine. The guide prints its headline outside the __main__
+// guard, so that each spawned process prints the headline again. In Go only this process runs the
+// part of main after Init.
 //
-// The guide wrongly says that without the guard processes would start processes in an infinite
-// loop: each dies of a RuntimeError where it would start its own. Without Init, mp starts no
-// processes and returns mp.ErrNotInitialized.
+// The guide wrongly says that without the guard, processes would start processes in an infinite
+// loop. In fact, each process dies of a RuntimeError when it tries to start another. Without Init,
+// mp starts no processes and returns mp.ErrNotInitialized.
 //
 // The guide's N is unchanged: a task takes some tens of milliseconds in Go, and its sums need more
 // than 64 bits, which Python's integers hide. Goroutines could do this work too, since Go has no

@@ -1,13 +1,14 @@
 // Guide "Introduction" (to multiprocessing), Module, Synchronizing Processes with Locks.
 //
 // The guide is wrong: its counter is a global variable, of which each of the ten processes has its
-// own, so it ends as 0, and the lock guards nothing. This program has no lock. (The guide's
-// processes do not even get that far. Where Python forks, each dies of a TypeError, since increment
-// takes no argument and gets the lock. Otherwise each dies of a RuntimeError, since there is no
-// __main__ guard. join does not report that. In Go such a call does not compile.)
+// own copy, so main's counter is 0 in the end, and the lock guards nothing. This program has no
+// lock. (The guide's processes do not even get that far. Where Python forks, each process dies of a
+// TypeError, since increment takes no argument but gets the lock. Elsewhere, each process dies of a
+// RuntimeError, since there is no __main__ guard. join reports neither error. In Go, a call with
+// the wrong arguments does not compile.)
 //
-// Processes that share nothing need no lock: each returns its count, and main adds the counts up.
-// For a shared counter that needs the lock, see lock-counter.
+// Processes that share nothing need no lock: each process returns its count, and main adds up the
+// counts. For a shared counter that needs the lock, see lock-counter.
 package main
 
 import (

@@ -1,11 +1,11 @@
 // Guide "Introduction" (to multiprocessing), Module, Creating a Process.
 //
 // Differences in mp: the guide's program has no __main__ guard, so where Python spawns its
-// processes it prints a traceback and no Hello. It still exits with 0, since join does not report
-// the failure. Without Init, mp starts no processes and returns mp.ErrNotInitialized, and Wait
-// returns the error of a process.
+// processes, the program prints a traceback and no Hello. It still exits with 0, since join does
+// not report the failure. In mp, Wait returns a process's error. Without Init, mp starts no
+// processes and returns mp.ErrNotInitialized.
 //
-// (The guide's list under "When to Use Threading" describes what processes are for.)
+// (The list in the guide under "When to Use Threading" actually describes when to use processes.)
 package main
 
 import (

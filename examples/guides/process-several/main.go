@@ -1,8 +1,9 @@
 // Guide "Multiprocessing" (sidebar position 14), Basic Example: Running Simple Processes.
 //
 // Differences in mp: join does not report that a process has crashed, so the guide prints its last
-// line in any case; Wait returns the error. Start returns when the process has answered, or with
-// the reason why it cannot run. The output of the processes is complete when Wait returns.
+// line in any case; Wait returns the error. Start returns when the process has answered, or with an
+// error that says why the process cannot run. The output of a process is complete when Wait
+// returns.
 package main
 
 import (

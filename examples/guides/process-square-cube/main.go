@@ -1,8 +1,8 @@
 // Guide "Multiprocessing_", the first program.
 //
-// Differences in mp: none that matter. Each process gets a copy of the numbers. The system decides
-// whether the two run on different processors, as the guide says they do. A number takes 50 ms
-// instead of 500.
+// Differences in mp: none that matter. Each process gets a copy of the numbers. The guide says that
+// the two processes run on different processors; in fact, the system decides whether they do. A
+// number takes 50 ms instead of 500.
 package main
 
 import (

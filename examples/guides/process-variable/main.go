@@ -1,10 +1,11 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Important Rule: the guide has one
-// line, "x = 10", and says that it is not shared; here is the program that shows it.
+// line, "x = 10", and says that x is not shared; here is a program that shows this.
 //
-// Differences in mp: a worker is the program started again, so it always finds x as the package
-// initializes it. In Python that depends on how processes start: with spawn it would be 10 too,
-// with fork the value of x at that moment, here 11. In either language a process gets its input as
-// an argument. Wait returns its result; Python's Process loses its target's return value.
+// Differences in mp: a process is the program started again, so it always finds x as the package
+// initializes it. In Python, x depends on how processes are started: with spawn it would also be
+// 10, with fork it would have main's value at that moment, here 11. In either language a process
+// gets its input as an argument. In mp, Wait returns the process's result; Python's Process loses
+// its target's return value.
 package main
 
 import (

@@ -1,9 +1,10 @@
 // Guide "Multiprocessing" (the one that begins "python Logo"), Example Code, the part before
 // "Example using multiprocessing.Pool" (that is pool-worker).
 //
-// Differences in mp: a process has a name, for which the function can ask, so the guide's argument
-// is not needed. (Python's processes have a name too.) The guide's comments have lost their #
-// signs, so it does not run as printed. A task takes 100 ms instead of two seconds.
+// Differences in mp: a process has a name, which its function can ask for, so the guide's argument
+// is not needed. (Python's processes have names too.) The comments in the guide's program have lost
+// their # signs, so the program does not run as printed. A task takes 100 ms instead of two
+// seconds.
 package main
 
 import (

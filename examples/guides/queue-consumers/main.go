@@ -2,11 +2,11 @@
 //
 // Differences in mp: the guide's producer must know the number of consumers, since it puts one None
 // for each. Closing a queue tells all consumers, however many there are. Here the producer closes
-// it, since it is the only one. Each consumer returns how many messages it got, and all together
-// got each message once.
+// the queue, since there is only one producer. Each consumer returns how many messages it got;
+// together, the consumers got each message exactly once.
 //
 // The queue is bounded: a producer that is faster than its consumers waits. The guide's queue has
-// no bound, and grows. All waits are 10 and 20 ms instead of up to 0.8 seconds.
+// no bound, so it grows. The pauses are 10 and 20 ms instead of up to 0.8 seconds.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 )
 
 var produce = mp.Register("produce", func(ctx context.Context, queue *ipc.Queue[string]) (_ int, err error) {
-	defer func() { err = errors.Join(err, queue.Close()) }() // otherwise the consumers would wait for more
+	defer func() { err = errors.Join(err, queue.Close()) }() // so that the consumers do not wait for more
 	fmt.Println("Producer: Starting to produce 10 messages...")
 	for i := range 10 {
 		message := fmt.Sprintf("Message %d", i)

@@ -1,13 +1,14 @@
 // Guide "Introduction" (to multiprocessing), Module, Inter-Process Communication with Queues.
 //
-// The guide's producer prints the numbers and puts none of them, so its consumer finds the queue
-// empty and prints nothing. If it put them, that would work only because it has ended before the
-// one consumer starts: the answer of empty may be outdated as soon as it is given. If both run at
-// the same time, an element that was put may not be in Python's pipe yet. With a second consumer,
-// the last element may be gone when get asks for it, and get waits forever.
+// The guide's producer prints the numbers but puts none of them into the queue, so the consumer
+// finds the queue empty and prints nothing. If the producer did put the numbers, the program would
+// work only because the producer ends before the consumer starts: what empty returns may be out of
+// date at once. If both ran at the same time, an element that was put might not be in Python's pipe
+// yet. With a second consumer, the last element might be gone when get asks for it, and get would
+// wait forever.
 //
 // Here the producer puts the numbers and closes the queue. All yields the elements, waits while
-// there may be more, and ends when there cannot be any. The two processes could run at the same
+// there may be more, and ends when there can be no more. The two processes could run at the same
 // time; running them one after the other, as in the guide, works because the queue has room for all
 // numbers.
 package main

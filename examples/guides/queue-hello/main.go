@@ -1,8 +1,8 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Queue.
 //
 // Differences in mp: a queue has an element type, which the compiler checks. If the guide's sender
-// dies before it has put anything, its receiver waits forever. Here main closes the queue when the
-// sender has ended, and the receiver would get mp.ErrClosed.
+// dies before it has put anything, the guide's receiver waits forever. Here main closes the queue
+// when the sender has ended, so the receiver would get mp.ErrClosed.
 package main
 
 import (

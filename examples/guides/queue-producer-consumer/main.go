@@ -1,13 +1,15 @@
 // Guide "Multiprocessing" (sidebar position 14), Sharing Data Between Processes, Using Queues for
 // Communication.
 //
-// Differences in mp: there is no None as a "poison pill". It takes one for each consumer, after all
-// producers have ended, and a queue of strings has no None. Close tells all consumers that there
-// will be no more elements, and All ends when all elements have been received.
+// Differences in mp: no None is used as a "poison pill". That would take one None for each
+// consumer, after all producers have ended, and a queue of strings cannot contain None. Close tells
+// all consumers that there will be no more elements, and All ends when all elements have been
+// received.
 //
-// If the guide's producer crashes, join does not report it, and the consumer takes the elements so
-// far for all of them. Here Wait returns the error. Main closes the queue in either case: the death
-// of a producer does not close it, since there may be others.
+// If the guide's producer crashes, join does not report the crash, and the consumer takes the
+// elements so far for all of them. Here Wait returns the error. Main closes the queue whether or
+// not there was an error: the death of a producer does not close a queue, since there may be other
+// producers.
 package main
 
 import (
@@ -70,7 +72,7 @@ func main() {
 	}
 
 	_, err = p1.Wait(ctx)
-	err = errors.Join(err, queue.Close()) // tells the consumer, whatever became of the producer
+	err = errors.Join(err, queue.Close()) // tells the consumer, whatever happened to the producer
 	_, err2 := p2.Wait(ctx)
 	if err := errors.Join(err, err2); err != nil {
 		log.Fatal(err)

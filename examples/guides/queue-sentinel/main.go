@@ -1,14 +1,14 @@
 // Guide "Multiprocessing in Python", Process Communication, Queues: "The Sentinel Pattern (for
 // multiple consumers)".
 //
-// A value that means the end works in mp as in the guide: here it is a nil pointer, in the guide
-// None, and the producer puts one for each consumer. It has the guide's weaknesses as well. The
-// producer must know how many consumers there are. A consumer that dies leaves its sentinel to
-// another one, which is harmless here. A producer that dies puts none, and then the guide's
-// consumers wait forever. Here main closes the queue when the producer has ended in any way, so
-// that no consumer waits forever.
+// A value that means the end works in mp as it does in the guide. It is a nil pointer here and None
+// in the guide, and the producer puts one for each consumer. This approach has the same weaknesses
+// as in the guide. The producer must know how many consumers there are. A consumer that dies leaves
+// its sentinel to another consumer, which is harmless here. A producer that dies puts no sentinels,
+// and then the guide's consumers wait forever. Here main closes the queue when the producer has
+// ended, however it ended, so that no consumer waits forever.
 //
-// It is better to put no sentinels and close the queue: see queue-consumers.
+// It is better to use no sentinels and to close the queue: see queue-consumers.
 package main
 
 import (

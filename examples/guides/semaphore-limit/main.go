@@ -1,13 +1,13 @@
 // Guide "Multiprocessing" (the one that begins "python Logo"), Synchronization Primitives,
-// Semaphore: the guide has one sentence, that a semaphore lets a limited number of processes use a
-// resource; here is the program that shows it. Four workers do eight tasks, and at most two are
-// inside at any time.
+// Semaphore: the guide has only the sentence that a semaphore lets a limited number of processes
+// use a resource; here is a program that shows this. Four workers do eight tasks, and at most two
+// of them use the resource at any time.
 //
-// Differences in mp: Semaphore is like Python's. For a limit this program uses BoundedSemaphore,
-// which knows which process holds its permits: the permits of a worker that dies come back. The
-// permits of a Semaphore, in Python or mp, are lost, and when all are lost, the other processes
-// wait forever. (Python's BoundedSemaphore only notices when it is released too often; mp's does
-// that as well.)
+// Differences in mp: Semaphore is like Python's. To limit the processes, this program uses
+// BoundedSemaphore, which knows which processes hold its permits: the permits of a worker that dies
+// come back. With a Semaphore, in Python or mp, the permits of a dead process are lost, and when
+// all permits are lost, the other processes wait forever. (Python's BoundedSemaphore only detects
+// that it is released too many times; mp's also detects this.)
 package main
 
 import (
@@ -27,7 +27,7 @@ type resource struct {
 	Inside  *ipc.Atomic[int]
 }
 
-// visit returns how many tasks were inside after this one had entered.
+// visit uses the resource, and returns how many tasks were using it when this task had begun.
 var visit = mp.Register("visit", func(ctx context.Context, r resource) (inside int, err error) {
 	if err := r.Permits.Acquire(ctx); err != nil {
 		return 0, err

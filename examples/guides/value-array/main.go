@@ -1,13 +1,14 @@
 // Guide "Multiprocessing" (sidebar position 14), Sharing Data Between Processes, Shared Memory with
 // Value and Array.
 //
-// Differences in mp: a number that is only added to is an Atomic, whose Add is atomic. The guide's
-// counter.value += 1 is a read and a write, each with the lock of the Value. Its counter is right
-// only because a single process adds to it. With a second one counts would get lost, and the locks
-// that the guide's note mentions would be needed: see value-race.
+// Differences in mp: for a number to which processes only add, use an Atomic, whose Add is atomic.
+// The guide's counter.value += 1 is a read followed by a write, each of which takes the lock of the
+// Value separately. The guide's counter is right only because a single process adds to it. With a
+// second process, counts would get lost, and the locks that the guide's note mentions would be
+// needed: see value-race.
 //
-// Array has no lock at all. One process changes it, and main reads it after that process has ended.
-// No further synchronization is needed, and Slice is the memory itself.
+// An Array has no lock at all. One process changes the Array, and main reads it after that process
+// has ended, so no further synchronization is needed. Slice returns the shared memory itself.
 package main
 
 import (

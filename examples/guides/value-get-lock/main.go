@@ -1,10 +1,11 @@
 // Guide "Introduction" (to multiprocessing), Module, Sharing State Between Processes.
 //
 // Differences in mp: "with shared_value.get_lock()" can be forgotten; Update takes the lock itself.
-// It is all or nothing: if its function returns an error or panics, the Value stays as it was. If a
-// process is killed in it, the next one gets ErrOwnerDied and can repair the Value with Recover; in
-// Python the next one waits forever. (Where Python spawns its processes, the guide's program, which
-// has no __main__ guard, prints 0, since each process has died.)
+// Update is all or nothing: if its function returns an error or panics, the Value stays as it was.
+// If a process is killed during Update, the next process to use the Value gets ErrOwnerDied and can
+// repair the Value with Recover; in Python the next process waits forever. (The guide's program has
+// no __main__ guard. Where Python spawns its processes, the program prints 0, since each process
+// has died.)
 package main
 
 import (

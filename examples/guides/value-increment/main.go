@@ -1,11 +1,12 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Value.
 //
-// The guide has a race, and says so: val.value += 1 reads and writes in two steps, so it usually
-// prints 2 and rarely 1. Differences in mp: Update is atomic, since it holds the lock of the Value,
-// so this program prints 2. value-race shows the effect of the guide's race.
+// The guide's program has a race, and the guide says so: val.value += 1 reads and writes in two
+// steps, so the program usually prints 2 but sometimes 1. Differences in mp: Update is atomic,
+// since it holds the lock of the Value, so this program always prints 2. value-race shows the
+// effect of the guide's race.
 //
-// mp's Value has a Go type. The guide's 'f' is not a Python float but has 32 bits: 0.1 comes back
-// as 0.10000000149011612.
+// mp's Value has a Go type. The guide's type 'f' is not a Python float but a float of only 32 bits:
+// 0.1 comes back as 0.10000000149011612.
 package main
 
 import (

@@ -1,12 +1,12 @@
 // Guide "Multiprocessing_", Sharing Data Between Two Processes, Value: the guide says "Race
 // condition possible", and guide "Multiprocessing" (sidebar position 14) "For shared variables, you
-// should use locks to prevent race conditions"; here is the program that shows it.
+// should use locks to prevent race conditions"; here is a program that shows the race.
 //
 // A program with a race gives the right result most of the time. To make the race certain, each
-// process waits at a Barrier between reading and writing until the other one has read too. Both
-// read 0 and write 1, and one count is lost, even though the Value has a lock, which Load and Store
-// each take and release. With Update, or with a Mutex that is held from the read to the write, no
-// count is lost.
+// process waits at a Barrier between reading and writing until the other process has read too. Both
+// processes read 0 and write 1, and one count is lost. The Value's lock does not help, since Load
+// and Store each take and release it. With Update, or with a Mutex that is held from the read to
+// the write, no count is lost.
 package main
 
 import (
