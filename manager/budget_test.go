@@ -16,8 +16,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// newBudgets returns a server with budgets, and a function that makes clients. A client made with
-// unread set leaves its answers unread.
+// newBudgets returns a server with budgets, and a function that makes clients. A client that is
+// made with unread set leaves its answers unread.
 func newBudgets(most, each int) (s *Server, client func(process uint64, unread bool) (h *holding, cut chan struct{})) {
 	s = &Server{}
 	s.requests.init(most, each)
@@ -49,8 +49,8 @@ func (h *holding) leaves(n int) {
 	h.unread = func() (int, time.Time) { return n, at }
 }
 
-// Long requests count for all clients together and for each process. There is room again when they
-// have been answered, or when their client has gone.
+// Long requests count for all clients together and for each process. There is room again when the
+// requests have been answered, or when their client has gone.
 func TestBudgetOfRequests(t *testing.T) {
 	const mib = 1 << 20
 	s, client := newBudgets(10*mib, 6*mib)
@@ -147,7 +147,8 @@ func TestBudgetOfAnswers(t *testing.T) {
 	}
 }
 
-// A client whose requests all take long to receive does not block the front for many of them.
+// A client whose requests each take a long time to receive does not block the front for many of
+// them.
 func TestSlowToReceive(t *testing.T) {
 	ours, theirs, err := ipc.NewPipe[protocol]()
 	if err != nil {
@@ -188,14 +189,14 @@ func TestRefusedAnswerDoesNotCount(t *testing.T) {
 	h.Charge(maxBytes / 2)
 	h.leaves(maxBytes / 2)
 	h.sent(maxBytes/2, true)
-	h.unmade(maxBytes) // nothing of this turn is left
+	h.unmade(maxBytes) // no effect, since nothing of this turn is left
 	if n := s.answers.all.Load(); n != maxBytes/2 {
 		t.Errorf("%d bytes", n)
 	}
 }
 
-// The time for which a client made others wait before its long request does not count against that
-// request.
+// The time for which a client made others wait before it sent its long request does not count
+// against that request.
 func TestWaitedBefore(t *testing.T) {
 	s, client := newBudgets(2*maxBytes, 2*maxBytes)
 	h, _ := client(1, false)
@@ -238,8 +239,8 @@ func TestTwoWaitToSend(t *testing.T) {
 	h.end()
 }
 
-// A client that waits for room that only it could make stops waiting when it is disconnected, and
-// gives back what it holds.
+// A client that waits for room that only the client itself could make stops waiting when it is
+// disconnected, and gives back the room that it holds.
 func TestCutWhileItWaits(t *testing.T) {
 	s, client := newBudgets(8*maxBytes, maxBytes)
 	a, _ := client(1, true)
@@ -253,8 +254,8 @@ func TestCutWhileItWaits(t *testing.T) {
 	}
 }
 
-// A long request cannot bypass the budget in a pipe that has room for it. A correct client does not
-// make such a pipe.
+// A long request cannot bypass the budget, even if it comes through a pipe that has room for it. A
+// correct client does not make a pipe with that much room.
 func TestLongRequestInPipe(t *testing.T) {
 	ours, theirs, err := ipc.NewPipe[protocol](ipc.Buffer(2 << 20))
 	if err != nil {
@@ -284,7 +285,8 @@ func TestLongRequestInPipe(t *testing.T) {
 	}
 }
 
-// Later answers of one process leave room for answers to others, which would otherwise be lost.
+// Later answers to one process leave room for answers to others, which would be lost if there were
+// no room.
 func TestLaterAnswersOfOne(t *testing.T) {
 	s, client := newBudgets(8*maxBytes, 4*maxBytes)
 	n := 0
@@ -306,7 +308,7 @@ func TestLaterAnswersOfOne(t *testing.T) {
 	}
 }
 
-// A client that wants much room gets it, even if others that want little keep coming.
+// A client that wants a lot of room gets it, even if clients that want little keep coming.
 func TestRoomForMuch(t *testing.T) {
 	s, client := newBudgets(4*maxBytes, maxBytes)
 	ctx, cancel := context.WithCancel(t.Context())

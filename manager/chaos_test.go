@@ -25,12 +25,12 @@ var (
 
 // chaos is the argument of the clients: the objects, and the counts in which they record their
 // progress. A client counts an operation in Begun before it starts and in Done after it has ended.
-// So a client that dies leaves at most one operation of each kind undecided.
+// So when a client dies, at most one operation of each kind is undecided.
 type chaos struct {
 	Slot     int
 	Begun    *ipc.Array[int64]
 	Done     *ipc.Array[int64]
-	Got      *ipc.Array[int64] // how often each element was received, by its number
+	Got      *ipc.Array[int64] // how many times each element was received, by the element's number
 	Dict     *manager.Dict[string, int64]
 	List     *manager.List[[2]int64]
 	Set      *manager.Set[int64]
@@ -113,12 +113,12 @@ func (c chaos) operation(ctx context.Context, kind int, n int64) error {
 
 var plus64 = manager.Function("plus64", func(_ context.Context, n, by int64) (int64, error) { return n + by, nil })
 
-// manager returns the manager of the objects.
+// manager returns the manager that has the objects.
 func (c chaos) manager() *manager.Manager { return chaosManager }
 
 var chaosManager *manager.Manager
 
-// pair adds to both of two values, with the lock and a permit held.
+// pair adds to each of two values, with the lock and a permit held.
 func (c chaos) pair(ctx context.Context) error {
 	if err := c.Permits.Acquire(ctx); err != nil {
 		return err
@@ -165,8 +165,9 @@ var wreak = mp.RegisterAction("wreak", func(ctx context.Context, a chaosArg) err
 })
 
 // Clients that use objects of all kinds die at random. Each operation that they counted as done was
-// performed exactly once. Only the operation under way may have been performed too. Their locks and
-// permits are free again, and other clients notice nothing.
+// performed exactly once. Beyond these, only an operation that was in progress when a client died
+// may have been performed. The locks and permits of dead clients are free again, and other clients
+// notice nothing.
 func TestChaos(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -249,9 +250,9 @@ func TestChaos(t *testing.T) {
 var (
 	// undecided is how many operations of a kind dead clients may or may not have performed.
 	undecided [chaosKinds]int64
-	// known is the last operation of a slot and kind that was certainly performed: several clients
-	// in a row may die with the next one undecided. settled is how many operations counted as done
-	// when the last of them died.
+	// known is the last operation of a slot and kind that is certain to have been performed:
+	// several clients in a row may die and leave the next operation undecided. settled is how many
+	// operations counted as done when the last of these clients died.
 	known, settled [chaosSlots * chaosKinds]int64
 )
 

@@ -27,7 +27,8 @@ var staying = mp.RegisterAction("staying", func(ctx context.Context, h honest) e
 })
 
 // Clients that come through the door are counted for each process and in total. A client above the
-// limit is told so. Admitted clients continue, and there is room again when one has gone or died.
+// limit gets an error that says so. Admitted clients continue, and there is room again when an
+// admitted client has gone or died.
 func TestLocalClientsAreCounted(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -71,8 +72,9 @@ func TestLocalClientsAreCounted(t *testing.T) {
 	_ = m.Close()
 }
 
-// A manager does not trust a client's claim about the size of its messages. It has a limit of its
-// own, and disconnects a client that sends a longer message before it allocates memory for it.
+// A manager does not trust a client's claim about the size of its messages. The manager has a limit
+// of its own. If a client sends a longer message, the manager disconnects the client before it
+// allocates memory for the message.
 func TestManagerHasItsOwnMessageLimit(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -106,8 +108,8 @@ func TestManagerHasItsOwnMessageLimit(t *testing.T) {
 	_, _ = ours.Close(), m.Close()
 }
 
-// A hello is short: a longer one does not reach the manager's memory, and its sender is not
-// admitted.
+// A hello is short. If a client sends a long one, the hello does not reach the manager's memory,
+// and the client is not admitted.
 func TestLongHello(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// sharedCond returns a manager and a remote client of it, a Mutex that both have, and a Cond for
-// it.
+// sharedCond returns a manager and a remote client of that manager, a Mutex that both have, and a
+// Cond for the Mutex.
 func sharedCond(ctx context.Context, t *testing.T) (m, far *manager.Manager, lock, other *manager.Mutex, c *manager.Cond) {
 	t.Helper()
 	m, _ = remote(t, manager.Config{})
@@ -36,9 +36,9 @@ func condWait(t *testing.T, lock *manager.Mutex, c *manager.Cond, before func())
 	return c.Wait(ctx)
 }
 
-// Wait returns soon after its context has ended, even if the manager is stopped. The Mutex is not
-// held then. When the manager gives it back later it is released, even in a process that only
-// received the Cond.
+// Wait returns soon after its context has ended, even if the manager is stopped. In that case, the
+// Mutex is not held. When the manager gives the Mutex back later, the Mutex is released, even in a
+// process that only received the Cond.
 func TestCondOfStoppedManager(t *testing.T) {
 	defer manager.Relocking(10 * time.Millisecond)()
 	mptest.NoLeaks(t)
@@ -80,7 +80,7 @@ func TestCondOfKeptMutex(t *testing.T) {
 		}
 		go func() { has <- other.Lock(ctx) }()
 		go func() { over <- c.Wait(short) }()
-		if err := <-has; err != nil { // Wait has released it
+		if err := <-has; err != nil { // Wait has released the Mutex
 			t.Fatal(err)
 		}
 		cancel()
@@ -111,7 +111,7 @@ func TestCondOfKeptMutex(t *testing.T) {
 	_, _ = far.Close(), m.Close()
 }
 
-// A signal that reaches a client that no longer waits for the Mutex goes to another one.
+// A signal that reaches a client that no longer waits for the Mutex is passed on to another client.
 func TestCondGivesSignalOn(t *testing.T) {
 	defer manager.Relocking(time.Millisecond)()
 	mptest.NoLeaks(t)

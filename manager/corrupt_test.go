@@ -21,7 +21,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// memory is this process's memory, which a corrupt client overwrites anywhere.
+// memory is this process's memory, any part of which a corrupt client may overwrite.
 type memory struct{ f *os.File }
 
 func ownMemory() (memory, error) {
@@ -31,7 +31,7 @@ func ownMemory() (memory, error) {
 
 func (m memory) load(at int64) uint64 {
 	var b [8]byte
-	_, _ = m.f.ReadAt(b[:], at) // zero if it is no longer mapped
+	_, _ = m.f.ReadAt(b[:], at) // zero if the memory is no longer mapped
 	return binary.LittleEndian.Uint64(b[:])
 }
 
@@ -70,9 +70,9 @@ func (m memory) objects(kind xsync.Kind) (all []int64, err error) {
 	return all, nil
 }
 
-// slot returns this process's slot, which it finds in its connections.
+// slot returns this process's slot, which it finds in the process's connections.
 func (m memory) slot() (uint64, error) {
-	const ends = 32 // offset of the word with the owners of the ends; this process has the first end
+	const ends = 32 // offset of the word with the owners of a pipe's ends; this process has the first end
 	pipes, err := m.objects(xsync.KindPipe)
 	if err != nil || len(pipes) == 0 {
 		return 0, fmt.Errorf("it has no connection: %w", err)
@@ -98,7 +98,8 @@ type scribble struct {
 	How     string
 }
 
-// scribbling is a client that overwrites the words, each on a new connection, and keeps calling.
+// scribbling is a client that overwrites the words of a scribble, each on a new connection, and
+// keeps making calls.
 var scribbling = mp.Register("scribbling", func(ctx context.Context, s scribble) (written int, err error) {
 	m, err := ownMemory()
 	if err != nil {
@@ -140,8 +141,8 @@ func ask(ctx context.Context, d *manager.Dict[string, int], d2 time.Duration) {
 	_ = d.Set(ctx, "corrupt", 1)
 }
 
-// honest is the argument of a client that calls until Over is set and it has called often enough to
-// notice harm. Each of its calls must return in time and with the right result.
+// honest is the argument of a client that makes calls until Over is set and the client has made
+// enough calls to notice harm. Each call must return in time and with the right result.
 type honest struct {
 	Dict *manager.Dict[string, int]
 	Key  string
@@ -176,7 +177,7 @@ func (h honest) call(ctx context.Context, n int) error {
 
 var goingOn = mp.Register("goingOn", func(ctx context.Context, h honest) (int, error) { return h.goOn(ctx) })
 
-// besides runs f while two honest clients use the manager. One of them is a worker.
+// besides runs f while two honest clients use the manager. One of the clients is a worker.
 func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f func()) {
 	t.Helper()
 	over, err := ipc.NewEvent(ipc.Isolated())
@@ -203,7 +204,7 @@ func besides(t *testing.T, m *manager.Manager, d *manager.Dict[string, int], f f
 	}
 }
 
-// endsSoon shuts down a manager and checks that its clients do not delay that.
+// endsSoon shuts down a manager and checks that the manager's clients do not delay the shutdown.
 func endsSoon(t *testing.T, m *manager.Manager) {
 	t.Helper()
 	began := time.Now()
@@ -212,8 +213,8 @@ func endsSoon(t *testing.T, m *manager.Manager) {
 	}
 }
 
-// pipeWords returns the offsets of the words of a connection to a manager, and of the first of its
-// records. With -short it returns one in five of the words.
+// pipeWords returns the offsets of the words of a connection to a manager, and of the first record
+// in each direction. With -short it returns only one in five of the connection's own words.
 func pipeWords() (words []int) {
 	at, step := 0, 8
 	if testing.Short() {
@@ -225,8 +226,8 @@ func pipeWords() (words []int) {
 	return append(words, xsync.PipeHead, xsync.PipeHead+8, xsync.PipeHead+256<<10, xsync.PipeHead+256<<10+8)
 }
 
-// A client that overwrites its own connection, anywhere and with anything, delays neither other
-// clients nor the manager's shutdown.
+// A client that overwrites its own connection, at any place and with any value, delays neither
+// other clients nor the manager's shutdown.
 func TestConnectionWrittenOver(t *testing.T) {
 	for how := range scribbles {
 		t.Run(how, func(t *testing.T) {
@@ -258,9 +259,9 @@ var settingOnce = mp.RegisterAction("settingOnce", func(ctx context.Context, d *
 	return d.Set(ctx, "new", 1)
 })
 
-// A client that overwrites the door, which all clients share, can at most keep new clients out.
-// They get an error soon, even if their contexts last longer. Connected clients continue, and the
-// manager shuts down normally.
+// The worst that a client can do by overwriting the door, which all clients share, is to keep new
+// clients out. New clients get an error soon, even if their contexts last longer. Connected clients
+// continue, and the manager shuts down normally.
 func TestDoorWrittenOver(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for how := range scribbles {

@@ -73,7 +73,7 @@ func TestDict(t *testing.T) {
 
 type point struct{ X, Y int }
 
-// Keys can be of any type whose encodings tell the values apart; other types are refused.
+// Keys can be of any type whose encoding tells different values apart; other types are refused.
 func TestKeys(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -106,8 +106,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// M3 M12: an iteration works page by page, sees changes made meanwhile, and ends with an error if
-// there is one.
+// M3 M12: an iteration works page by page, sees changes that are made meanwhile, and ends with an
+// error if an error occurs.
 func TestDictIteration(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -126,7 +126,7 @@ func TestDictIteration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(got) == 0 { // long before they are reached
+		if len(got) == 0 { // long before the iteration reaches these keys
 			last := must(d.Keys(ctx))[999]
 			_, _ = d.Delete(ctx, last)
 			delete(want, last)
@@ -193,7 +193,7 @@ var countUp = mp.RegisterAction("countUp", func(ctx context.Context, c counting)
 })
 
 // Functions change values in the manager for many processes, and no change is lost. If a function
-// returns an error, its caller gets it.
+// returns an error, its caller gets the error.
 func TestUpdate(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -266,7 +266,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// stubborn returns only when the value in the dict has another length.
+// stubborn does not return until the length of the value in the dict has changed.
 var stubborn = manager.Function("stubborn", func(ctx context.Context, old string, w waiting) (string, error) {
 	if err := w.Began.Set(ctx); err != nil {
 		return "", err
@@ -279,9 +279,9 @@ var stubborn = manager.Function("stubborn", func(ctx context.Context, old string
 
 type waiting struct{ Began, GoOn *manager.Event }
 
-// A value that is set while a function computes a new one from the old one is not lost: the
-// function runs again. A function that hangs delays other changes of its key until its caller gives
-// up.
+// If a value is set while a function computes a new value from the old one, the value that was set
+// is not lost: the function runs again. A function that hangs delays other changes of its key until
+// its caller gives up.
 func TestUpdateMeetsSet(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -323,7 +323,8 @@ func TestUpdateMeetsSet(t *testing.T) {
 	}
 }
 
-// The operations of a batch are performed together. Those that fail return their errors.
+// The operations of a batch are performed together. Each operation that fails returns its own
+// error.
 func TestBatch(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})
@@ -394,7 +395,8 @@ func TestUnencodableOp(t *testing.T) {
 	}
 }
 
-// An Op that is given twice is performed twice. An Op that no constructor made is an error.
+// An Op that is passed twice is performed twice. An Op that was not made by a constructor is an
+// error.
 func TestOpTwice(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -413,7 +415,7 @@ func TestOpTwice(t *testing.T) {
 	}
 }
 
-// Keys that are structs are equal if their fields are, whatever their padding contains.
+// Keys that are structs are equal if their fields are equal, whatever their padding contains.
 func TestDictStructKeys(t *testing.T) {
 	type key struct {
 		A int8

@@ -32,8 +32,8 @@ func expired(t *testing.T) context.Context {
 	return ctx
 }
 
-// connect waits for a manager that does not look at its door yet as long as its context lasts. The
-// next call continues to wait with the same connection.
+// If the manager does not look at its door yet, connect waits until its context ends. The next call
+// continues to wait with the same connection.
 func TestKnockerWaits(t *testing.T) {
 	defer shorten(&passing, time.Nanosecond)()
 	door, k := newTestDoor(t)
@@ -84,7 +84,7 @@ func TestKnockerRefused(t *testing.T) {
 	}
 }
 
-// A hello is lost if the manager takes it and does not answer, or if the connection ends at once.
+// A hello is lost if the manager takes it but does not answer, or if the connection ends at once.
 // The client tries again, but not forever.
 func TestKnockerPassed(t *testing.T) {
 	defer shorten(&passing, time.Nanosecond)()
@@ -110,8 +110,8 @@ func TestKnockerPassed(t *testing.T) {
 	}
 }
 
-// A client that waits at a door that is closed gets an error soon, and so does a client that comes
-// later.
+// A client that waits at a door when the door is closed gets an error soon. The same is true of a
+// client that comes later.
 func TestKnockerClosed(t *testing.T) {
 	door, k := newTestDoor(t)
 	if _, err := k.connect(expired(t)); !errors.Is(err, context.DeadlineExceeded) {
@@ -139,7 +139,7 @@ func TestKnockerFull(t *testing.T) {
 	}
 }
 
-// shorten sets a time to by until back is called.
+// shorten sets *d to by until back is called.
 func shorten(d *time.Duration, by time.Duration) (back func()) {
 	before := *d
 	*d = by
@@ -157,8 +157,8 @@ func (s stuck) Recv(ctx context.Context, buf []byte) ([]byte, error) {
 func (s stuck) Ready() <-chan struct{} { return nil }
 func (s stuck) Close() error           { <-s.over; return nil }
 
-// A connection counts from its admission until it has been cleaned up, for its process and in
-// total.
+// A connection counts for its process and in total, from its admission until it has been cleaned
+// up.
 func TestAdmission(t *testing.T) {
 	a := admission{most: 3, each: 2}
 	over := make(chan struct{})
@@ -174,7 +174,7 @@ func TestAdmission(t *testing.T) {
 
 	left := make(chan struct{})
 	p := &peer{conn: c, leave: func() { leave(); close(left) }}
-	for process, want := range []error{nil, nil, ErrLimit} { // processes 0 and 1 are admitted; then there are three connections
+	for process, want := range []error{nil, nil, ErrLimit} { // processes 0 and 1 are admitted, which makes three connections
 		if _, err := a.admit(uint64(process)); !errors.Is(err, want) {
 			t.Errorf("process %d: %v", process, err)
 		}

@@ -223,7 +223,7 @@ func ExampleRecursiveMutex() {
 	lock, err := manager.NewRecursiveMutex(ctx, m)
 	check(err)
 	held, err := lock.Lock(ctx)
-	check(err, held.Lock()) // any code with the Held can lock again
+	check(err, held.Lock()) // any code that has the Held can lock again
 	fmt.Println(held.Unlock(ctx), held.Unlock(ctx))
 	// Output:
 	// <nil> <nil>
@@ -327,7 +327,7 @@ func ExampleWaitGroup() {
 	// <nil>
 }
 
-// Counter is a type whose objects live in a manager. Many goroutines call its methods at once.
+// Counter is a type whose objects live in a manager. Many goroutines may call its methods at once.
 type Counter struct {
 	mu sync.Mutex
 	n  int
@@ -364,7 +364,7 @@ func ExampleMethod() {
 	// 0 below zero
 }
 
-// Many operations on any objects of a manager take one message, and are atomic.
+// Many operations on any objects of a manager take a single message and are atomic.
 func ExampleManager_Do() {
 	ctx := context.Background()
 	m := started(ctx)
@@ -384,8 +384,8 @@ func ExampleManager_Do() {
 	// 1 7.5 <nil>
 }
 
-// Another program, here the same one, finds a manager by its address and key, and objects by their
-// names.
+// Another program (in this example, the same program) finds a manager by its address and key, and
+// the objects by their names.
 func ExampleDial() {
 	ctx := context.Background()
 	key := []byte("some random bytes that both have read from a file")

@@ -8,7 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// Unregistered returns functions that call what the manager's program does not have, by name.
+// Unregistered returns functions, by name, each of which asks the manager for something that is not
+// registered in its program.
 func Unregistered[T any](ctx context.Context, m *Manager, o *Object[T]) map[string]func() error {
 	ask := func(r *request, err error, parts ...string) error {
 		if err != nil {
@@ -44,7 +45,7 @@ func Unregistered[T any](ctx context.Context, m *Manager, o *Object[T]) map[stri
 	}
 }
 
-// InvokeOther calls a method with the fingerprint of other types than it has.
+// InvokeOther calls a method with a fingerprint of types that are not the method's.
 func InvokeOther[T any](ctx context.Context, o *Object[T], name string) error {
 	r, err := o.p.begin(store.OpInvoke)
 	if err != nil {
@@ -89,12 +90,12 @@ func Loads(object uint64, n int) []byte {
 	return w.B
 }
 
-// Knock makes one more connection of this process to a manager through its door.
+// Knock makes one more connection from this process to a manager, through the manager's door.
 func (m *Manager) Knock(ctx context.Context) (*ipc.Conn[Protocol], error) {
 	return (&knocker{door: m.owner.door}).connect(ctx)
 }
 
-// PutIntoDoor puts the end of a pipe into the door, like a client that ignores the protocol.
+// PutIntoDoor puts the end of a pipe into the door, as a client that ignores the protocol might.
 func (m *Manager) PutIntoDoor(ctx context.Context, c *ipc.Conn[Protocol], name string) error {
 	return m.owner.door.Put(ctx, hello{Conn: c, Name: name})
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// A client that asks all the time does not keep others out: soon also finds a client at the door.
+// A client that sends requests all the time does not keep others out: soon also finds a client at
+// the door.
 func TestFrontLooksAtTheDoor(t *testing.T) {
 	door, err := ipc.NewQueue[hello]()
 	if err != nil {

@@ -41,7 +41,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// until waits until holds returns true, which depends on another process.
+// until waits until holds returns true. The result of holds depends on another process.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(time.Millisecond) {

@@ -37,11 +37,11 @@ func peak(t testing.TB, pid int) (mib int) {
 	return mib >> 10
 }
 
-// selfish is the type of elements with which a list can contain itself.
+// selfish is an element type with which a list could contain itself.
 type selfish struct{ Lists *manager.List[selfish] }
 
-// Hostile clients that know the key. Without limits, the requests of each would take more than 250
-// MiB, or keep others from being served.
+// hostile holds the hostile clients, which know the key. Without limits, each client's requests
+// would take more than 250 MiB or keep others from being served.
 var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Manager, bad *manager.Manager){
 	"names": func(ctx context.Context, t *testing.T, _, bad *manager.Manager) {
 		refused := 0
@@ -113,8 +113,8 @@ var hostile = map[string]func(ctx context.Context, t *testing.T, m *manager.Mana
 	},
 }
 
-// concurrently makes n waiting calls at the same time, and returns when those without room have
-// been refused.
+// concurrently makes n waiting calls at the same time, and returns when the calls for which there
+// is no room have been refused.
 func concurrently(ctx context.Context, t *testing.T, n int, call func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,8 +133,8 @@ func concurrently(ctx context.Context, t *testing.T, n int, call func(ctx contex
 	}
 }
 
-// A hostile remote client of any kind takes neither the manager's memory nor the honest client's
-// turn.
+// A hostile remote client of any kind neither uses up the manager's memory nor keeps the honest
+// client from being served.
 func TestHostileClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many megabytes")

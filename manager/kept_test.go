@@ -15,12 +15,12 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// unchanged is a function that returns the proxy that it is given.
+// unchanged is a function that returns the proxy it is given.
 var unchanged = manager.Function("unchanged", func(_ context.Context, l *manager.List[int], _ int) (*manager.List[int], error) {
 	return l, nil
 })
 
-// shelf is an object that keeps proxies of other objects of its own manager.
+// shelf is an object that keeps proxies for other objects in its own manager.
 type shelf struct {
 	m  *manager.Manager
 	mu sync.Mutex
@@ -57,8 +57,8 @@ var (
 	collect     = manager.Method("collect", (*shelf).Collect)
 )
 
-// Objects that passed through functions and methods, which use proxies of their own manager, go
-// when no process has them any longer.
+// Functions and methods use proxies of the manager in which they run. Objects that passed through
+// them are released when no process has the objects any longer.
 func TestReturnedObjectsGo(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -96,7 +96,7 @@ func TestReturnedObjectsGo(t *testing.T) {
 	})
 }
 
-// An object that a method keeps lives on, even if the caller gives it up at once.
+// An object that a method keeps lives on, even if the caller gives the object up at once.
 func TestKeptByMethod(t *testing.T) {
 	ctx := soon(t)
 	m, _ := remote(t, manager.Config{})
@@ -123,8 +123,9 @@ func TestKeptByMethod(t *testing.T) {
 	all.Wait()
 }
 
-// lateAccounts are made only after their callers have stopped waiting. Through files beside the one
-// that Close leaves, the maker says that it has begun, and learns that its caller has gone.
+// lateAccounts makes accounts, but only after the callers have stopped waiting. It uses files
+// beside the file that Close leaves: one to say that it has begun, and one to learn that its caller
+// has gone.
 var lateAccounts = manager.Type("lateAccount", func(ctx context.Context, o opening) (*account, error) {
 	if err := os.WriteFile(o.Left+".begun", nil, 0o600); err != nil {
 		return nil, err
@@ -165,7 +166,7 @@ func TestMadeInVain(t *testing.T) {
 	until(t, "it is closed", exists(left))
 }
 
-// When a Swap fails, no client keeps the value that it was going to return.
+// If a Swap fails, no client keeps the value that the Swap would have returned.
 func TestSwapInVain(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{Limits: manager.Limits{Bytes: 2000}})

@@ -50,8 +50,8 @@ func TestLaneByProcess(t *testing.T) {
 	}
 }
 
-// A client whose context ends while it waits leaves the lane to the others, even if it has just
-// been admitted.
+// A client whose context ends while the client waits leaves the lane to the others, even if the
+// client has just been admitted.
 func TestLaneAndContext(t *testing.T) {
 	var l lane
 	_ = l.join(1)
@@ -81,7 +81,7 @@ func TestLaneAndContext(t *testing.T) {
 	}
 }
 
-// Later answers that the clients of a process leave unread count together.
+// Later answers that the clients of one process leave unread count together.
 func TestDebtsOfAProcess(t *testing.T) {
 	var d debts
 	if d.add(1, 10) != 10 || d.add(1, 5) != 15 || d.add(2, 1) != 1 || d.add(1, -15) != 0 || len(d.by) != 1 {

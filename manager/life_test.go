@@ -21,8 +21,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// M13 V19: calls after the end return an error that says so, and so do calls that wait at the end.
-// Ending twice is fine.
+// M13 V19: calls that are made after the end, or that wait when the end comes, return an error that
+// says so. Ending twice is fine.
 func TestEnd(t *testing.T) {
 	mptest.NoLeaks(t)
 	for name, end := range map[string]func(m *manager.Manager) error{
@@ -68,7 +68,7 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(b), ") Z ")
 }
 
-// When a manager is killed, its users get errors, and nothing else happens.
+// If a manager is killed, its users get errors, and nothing else happens.
 func TestKilled(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -106,19 +106,19 @@ func stop(t testing.TB, pid int) {
 	})
 }
 
-// M19: a manager that does not end when asked is terminated, and killed if that does not help
-// either.
+// M19: a manager that does not end when asked is terminated. If it still does not end, it is
+// killed.
 func TestShutdownInOrder(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
 	m := start(t, manager.Config{Grace: 50 * time.Millisecond})
-	stop(t, m.PID()) // it does nothing when asked or terminated
+	stop(t, m.PID()) // a stopped process does nothing when asked or terminated
 	if err := m.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Error(err)
 	}
 
-	m = start(t, manager.Config{Grace: 3 * time.Second})          // also the time it has to end when terminated
-	must(manager.New(ctx, m, neverClosed, 0, manager.Named("x"))) // when asked, the manager waits for its end
+	m = start(t, manager.Config{Grace: 3 * time.Second})          // also the time that the manager has to end when terminated
+	must(manager.New(ctx, m, neverClosed, 0, manager.Named("x"))) // when asked, the manager waits for this object's end
 	var w *mp.WorkerError
 	if err := m.Shutdown(ctx); !errors.As(err, &w) || w.Signal != syscall.SIGTERM {
 		t.Error(err)
@@ -133,8 +133,8 @@ func TestShutdownInOrder(t *testing.T) {
 	}
 }
 
-// While one call of Shutdown waits for the end, other calls fail at once. Close cuts the wait
-// short.
+// While a call of Shutdown waits for the manager's end, other calls fail at once. Close cuts the
+// wait short.
 func TestDuringShutdown(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -342,8 +342,8 @@ func TestHundredClients(t *testing.T) {
 	until(t, "all have gone", func() bool { return stats(t, m).Clients == 1 })
 }
 
-// A manager that does not answer in time answers later. Whatever it did for calls that no caller
-// waits for any longer is undone, even if this process does not call it again.
+// A manager that does not answer in time answers later. Whatever the manager did for calls that no
+// caller waits for any longer is undone, even if this process makes no further calls.
 func TestAnswersTooLate(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)

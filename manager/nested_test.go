@@ -16,8 +16,8 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// M2 M8: proxies in objects. Every process sees the same object, whichever way it found it. This
-// includes a queue in a list, and a list in a dict.
+// M2 M8: objects can contain proxies. Every process sees the same object, whichever way the process
+// found it. This includes a queue in a list, and a list in a dict.
 func TestNested(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -66,7 +66,7 @@ func TestNested(t *testing.T) {
 	}
 }
 
-// An object lives as long as a process or another object has it, or it has a name.
+// An object lives as long as a process or another object has it, or as long as it has a name.
 func TestLives(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -85,7 +85,7 @@ func TestLives(t *testing.T) {
 	}
 
 	collected(11)
-	for i := range 10 { // none has gone with its proxy
+	for i := range 10 { // no object has gone with its proxy
 		l, _, err := outer.Get(ctx, i)
 		if err != nil {
 			t.Fatal(err)
@@ -138,8 +138,8 @@ var lengthOf = mp.Register("lengthOf", func(ctx context.Context, l map[string]*m
 	return l["x"].Len(ctx)
 })
 
-// Proxies travel in arguments, results, queues and pipes. A returned object lives on even if the
-// worker that made it is dead.
+// Proxies can be sent in arguments, results, queues and pipes. An object whose proxy a task
+// returned lives on even if the worker that made the object is dead.
 func TestProxiesTravel(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -183,8 +183,8 @@ func TestProxiesTravel(t *testing.T) {
 	}
 }
 
-// An object that would contain itself, even indirectly, is refused, and so is one that is too deep.
-// Neither changes anything.
+// A call that would make an object contain itself, even indirectly, or nest objects too deep is
+// refused and changes nothing.
 func TestNesting(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{Limits: manager.Limits{Nesting: 5}})
@@ -217,7 +217,7 @@ func TestNesting(t *testing.T) {
 		}
 	}
 
-	_, _ = d.Delete(ctx, "e") // now there is one level less
+	_, _ = d.Delete(ctx, "e") // now there is one level fewer
 	if err := last.Set(ctx, "next", must(manager.NewDict[string, any](ctx, m))); err != nil {
 		t.Error(err)
 	}

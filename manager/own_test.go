@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// account is a type of the tests whose objects live in managers.
+// account is a type whose objects live in managers in these tests.
 type account struct {
 	mu      sync.Mutex
 	balance int
@@ -63,7 +63,7 @@ func (a *account) Add(_ context.Context, n int) (int, error) {
 	return a.balance, nil
 }
 
-// Hang does not return until its context has ended. If forever is set, it never returns.
+// Hang does not return until its context has ended. If forever is set, Hang never returns.
 func (a *account) Hang(ctx context.Context, forever bool) (string, error) {
 	<-ctx.Done()
 	for forever {
@@ -93,7 +93,7 @@ var (
 	_     = manager.Type("other", func(context.Context, int) (*other, error) { return &other{}, nil })
 )
 
-// Objects of registered types keep their state in the manager. Errors of their methods keep their
+// Objects of registered types keep their state in the manager. Errors from their methods keep their
 // types (M11), and a panic affects no other call.
 func TestObject(t *testing.T) {
 	mptest.NoLeaks(t)
@@ -143,7 +143,7 @@ func TestObject(t *testing.T) {
 	}
 }
 
-// A method that hangs blocks only its caller, until that gives up.
+// A method that hangs blocks only its caller, and only until the caller gives up.
 func TestMethodHangs(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -212,7 +212,8 @@ var setUp = manager.SetupFunc("setUp", func(_ context.Context, _ *manager.Server
 	return os.WriteFile(s.File, fmt.Appendf(nil, "%d", os.Getpid()), 0o600)
 })
 
-// M16: the setup function runs in the manager before anything else. Start returns its error.
+// M16: the setup function runs in the manager before anything else. If it returns an error, Start
+// returns that error.
 func TestSetup(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)

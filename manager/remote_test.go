@@ -45,7 +45,7 @@ func remote(t testing.TB, cfg manager.Config) (*manager.Manager, *journal) {
 	return start(t, cfg), j
 }
 
-// journal records the log.
+// journal records a manager's log.
 type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -151,7 +151,7 @@ func TestRemoteProgram(t *testing.T) {
 	}
 }
 
-// M15: another manager can be started at an address that was used before.
+// M15: a new manager can be started at an address that was used before.
 func TestSameAddress(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -196,7 +196,7 @@ func dial2(ctx context.Context, network, address string) error {
 	return err
 }
 
-// When a connection is lost, its calls return an error that says so, and the client loses its
+// If a connection is lost, calls on it return an error that says so, and the client loses its
 // locks. Later calls use a new connection and the same objects.
 func TestReconnect(t *testing.T) {
 	mptest.NoLeaks(t)
@@ -242,7 +242,7 @@ func TestReconnect(t *testing.T) {
 	_ = m.Close()
 }
 
-// A call that waits for a connection that another call makes does so only until its own context
+// If a call waits for a connection that another call is making, it waits only until its own context
 // ends.
 func TestUnreachable(t *testing.T) {
 	mptest.NoLeaks(t)
@@ -277,8 +277,8 @@ func TestUnreachable(t *testing.T) {
 	_ = m.Close()
 }
 
-// A client without the key, a browser, a port scanner and noise each cost a line in the log, while
-// other clients are served.
+// A client without the key, a browser, a port scanner and random bytes each cost a line in the log,
+// while other clients are served.
 func TestHostile(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -318,7 +318,7 @@ func TestHostile(t *testing.T) {
 		noise := make([]byte, 100)
 		_, _ = rand.Read(noise)
 		_ = c.SendBytes(ctx, noise)
-		for err == nil { // until it is disconnected, or answered all the same
+		for err == nil { // until the client is disconnected, or gets an answer all the same
 			_, err = c.RecvBytes(ctx)
 		}
 		_ = c.Close()
@@ -344,7 +344,7 @@ func TestHostile(t *testing.T) {
 	_ = m.Close()
 }
 
-// A request or an answer that is longer than a message may be is an error of that call only.
+// If a request or an answer is longer than a message may be, only that call returns an error.
 func TestMessageSize(t *testing.T) {
 	ctx := soon(t)
 	m, _ := remote(t, manager.Config{Setup: listenSmall.With("127.0.0.1:0")})
@@ -379,8 +379,8 @@ func TestMessageSize(t *testing.T) {
 	}
 }
 
-// Messages have up to the maximum number of bytes and no more, whether a single request or answer
-// just fits or does not, or several are sent together.
+// Messages may have up to the maximum number of bytes and no more. This is true of a single request
+// or answer that just fits or just does not, and of several that are sent together.
 func TestFullMessages(t *testing.T) {
 	ctx := soon(t)
 	m, _ := remote(t, manager.Config{Setup: listenSmall.With("127.0.0.1:0")})

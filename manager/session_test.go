@@ -15,8 +15,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// dying is a transport whose connection is lost after it has carried a message, before this side
-// knows it.
+// dying is a transport whose connection is lost after it has carried a message, but before this
+// side knows that the message was carried.
 type dying struct {
 	sent   *atomic.Int32
 	there  chan struct{} // closed when the message has been carried
@@ -45,8 +45,8 @@ func (d *dying) Close() error {
 	return nil
 }
 
-// A request that may have arrived is not sent again, even if its connection is lost while it is
-// being sent.
+// A request that may have arrived is not sent again, even if the connection is lost while the
+// request is being sent.
 func TestNotTwice(t *testing.T) {
 	var sent atomic.Int32
 	s := newSession(store.NewID(), func(context.Context) (*conn, error) {
@@ -72,7 +72,7 @@ type recording struct {
 func (r *recording) Send(_ context.Context, message []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sent = append(r.sent, message[1:]...) // without the byte for its type
+	r.sent = append(r.sent, message[1:]...) // without the byte for the message's type
 	return nil
 }
 
@@ -136,7 +136,7 @@ func TestTellInOrder(t *testing.T) {
 	s.close(mp.ErrClosed)
 }
 
-// line is a transport that receives nothing, and sends with a given function.
+// line is a transport that receives nothing and calls a given function to send.
 type line struct {
 	send   func(ctx context.Context) error
 	closed chan struct{}
@@ -165,7 +165,7 @@ func (l *line) Close() error {
 	return nil
 }
 
-// When connections are lost at once, there are pauses between them.
+// If each connection is lost as soon as it is made, there are pauses between the connections.
 func TestPauses(t *testing.T) {
 	var made atomic.Int32
 	s := newSession(store.NewID(), func(context.Context) (*conn, error) {
@@ -184,8 +184,8 @@ func TestPauses(t *testing.T) {
 	s.close(mp.ErrClosed)
 }
 
-// When a manager does not read, callers wait with their requests instead of queuing them without
-// bound.
+// If a manager does not read, callers wait with their requests, so that the queue does not grow
+// without bound.
 func TestUnsent(t *testing.T) {
 	const size, callers = 1 << 20, 40
 	l := newLine(nil)
@@ -209,7 +209,7 @@ func TestUnsent(t *testing.T) {
 		})
 	}
 
-	for full := false; !full; runtime.Gosched() { // there are more callers than room beside the batch on its way
+	for full := false; !full; runtime.Gosched() { // there are more callers than room, besides the batch in progress
 		s.mu.Lock()
 		full = s.conn != nil && s.conn.batches > 0 && len(s.conn.out)+size >= maxUnsent
 		s.mu.Unlock()
@@ -220,12 +220,12 @@ func TestUnsent(t *testing.T) {
 	s.mu.Lock()
 	unsent, calls := len(s.conn.out), len(s.calls)
 	s.mu.Unlock()
-	if unsent == 0 || unsent > maxUnsent+callers*100 || calls > 2*(1+maxUnsent/size) { // the calls of a batch are on their way
+	if unsent == 0 || unsent > maxUnsent+callers*100 || calls > 2*(1+maxUnsent/size) { // the calls of one batch are in progress
 		t.Errorf("%d bytes of %d calls", unsent, calls)
 	}
 
 	over := make(chan error)
-	ctx = t.Context() // a caller that waits for room gets an error when there will be none
+	ctx = t.Context() // a caller that waits for room gets an error when there will never be any
 	go func() { over <- ask() }()
 	s.close(mp.ErrClosed)
 	if err := <-over; !errors.Is(err, mp.ErrClosed) {

@@ -70,7 +70,7 @@ func TestMutex(t *testing.T) {
 	if err := g.Lock.Unlock(ctx); err != nil {
 		t.Error(err)
 	}
-	if err := g.Lock.Lock(ctx); err != nil { // no waiter that gave up is ahead in the queue
+	if err := g.Lock.Lock(ctx); err != nil { // no waiter that has given up is ahead in the queue
 		t.Error(err)
 	}
 	if st := stats(t, m); st.Waiting != 0 {
@@ -104,8 +104,9 @@ var dieHolding = mp.RegisterAction("dieHolding", func(ctx context.Context, h hol
 	return nil
 })
 
-// When a process dies, others get its permits and read locks as if it had released them, and its
-// lock after a process has repaired what it guards. The barrier at which it waited breaks.
+// If a process dies, others get its permits and read locks as if it had released them. Others get
+// its write lock after a process has repaired what the lock guards. The barrier at which the dead
+// process waited breaks.
 func TestDeadClient(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -254,7 +255,7 @@ func TestLocks(t *testing.T) {
 	}
 }
 
-// M18: conditions, events, barriers and wait groups.
+// M18: conditions, events, barriers and wait groups work as documented.
 func TestWaiting(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -299,7 +300,7 @@ func TestWaiting(t *testing.T) {
 	if err := c.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
-	if err := lock.Unlock(ctx); err != nil { // the lock was held again
+	if err := lock.Unlock(ctx); err != nil { // succeeds, since the lock is held again
 		t.Error(err)
 	}
 
@@ -340,8 +341,8 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
-// M18: all parties pass a barrier together, each with an index of its own, after the action; or the
-// barrier breaks.
+// M18: either all parties pass a barrier together after the action, each with an index of its own,
+// or the barrier breaks.
 func TestBarrier(t *testing.T) {
 	ctx := soon(t)
 	m := start(t, manager.Config{})
@@ -435,8 +436,8 @@ var feed = mp.RegisterAction("feed", func(ctx context.Context, f feeding) error 
 	return nil
 })
 
-// A queue gives each element to one receiver, keeps the order of each producer, waits for room and
-// for elements, and loses nothing when a caller gives up.
+// A queue gives each element to one receiver, keeps each producer's elements in order, makes
+// callers wait for room and for elements, and loses nothing when a caller gives up.
 func TestQueue(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)
@@ -529,7 +530,7 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-// A canceled Put releases its element: the bytes, and the objects in it.
+// A canceled Put releases its element: the element's bytes, and the objects in it.
 func TestCancelledPut(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := soon(t)

@@ -10,9 +10,9 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// A client that receives long answers without releasing their memory gets no more of them than a
-// process may leave unread. If others need the room, it is disconnected, and the memory is given
-// back.
+// A client that receives long answers without releasing their memory gets no more of these answers
+// than a process may leave unread. If others need the room, the client is disconnected, and the
+// memory is given back.
 func TestAnswersTakenAndNotReleased(t *testing.T) {
 	m := start(t, manager.Config{})
 	v := must(manager.NewValue(t.Context(), m, make([]byte, 20<<20)))
@@ -40,12 +40,12 @@ func TestAnswersTakenAndNotReleased(t *testing.T) {
 		t.Errorf("%d answers of 20 MiB were taken", len(taken))
 	}
 
-	for range 3 { // there is room, or the manager makes some
+	for range 3 { // there is room, or the manager makes room
 		if b, err := v.Load(soon(t)); err != nil || len(b) != 20<<20 {
 			t.Error(len(b), err)
 		}
 	}
-	for _, release := range taken { // the manager may end before it has given them back
+	for _, release := range taken { // the manager may end before it has given back the memory
 		release()
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// unreading returns connections that send requests and do not read.
+// unreading returns connections on which requests were sent and no answers are read.
 func unreading(t *testing.T, m *manager.Manager, n int, ask []byte) (all []*ipc.Conn[manager.Protocol]) {
 	t.Helper()
 	for range n {
@@ -40,9 +40,9 @@ func worst(t *testing.T, d *manager.Dict[string, int], during time.Duration) (lo
 	return longest
 }
 
-// Long messages full of requests whose answers are not read do not make the manager hold more than
-// a process may. An honest long request waits until there is room: clients that do not read are
-// then disconnected.
+// Long messages full of requests whose answers are not read do not make the manager hold more bytes
+// than are allowed for one process. An honest long request waits until there is room, which the
+// manager makes by disconnecting clients that do not read.
 func TestUnreadRequests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many megabytes")
@@ -82,7 +82,8 @@ func TestUnreadRequests(t *testing.T) {
 	endsSoon(t, m)
 }
 
-// Long answers that are not read do not make the manager hold more than a process may.
+// Long answers that are not read do not make the manager hold more bytes than are allowed for one
+// process.
 func TestUnreadAnswers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many megabytes")
@@ -101,7 +102,8 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 }
 
-// A long batch does not take the turns of others, and gets its own turn even if others hold theirs.
+// A long batch does not keep other clients from being served, and is itself performed even if other
+// clients send long batches too.
 func TestLongBatches(t *testing.T) {
 	m := start(t, manager.Config{})
 	ctx := soon(t)

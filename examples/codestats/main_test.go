@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// asProgram is set in the environment to make the test binary run as codestats.
+// asProgram is an environment variable. If it is set, the test binary runs as codestats.
 const asProgram = "CODESTATS_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,8 @@ var (
 	withLiteral = Function{"shapes.go", "withLiteral", 39, 3, 2}
 	tie         = Function{"sub/generated.go", "tie", 16, 3, 1}
 	plain       = Function{"shapes.go", "plain", 6, 1, 1}
-	// The function elsewhere, with 1 line and complexity 1 at shapes.go:43, comes after plain.
+	// The function called elsewhere, which has 1 line and complexity 1 and is at shapes.go:43,
+	// comes after plain.
 
 	treeSummary = summary{
 		totals: totals{
@@ -122,7 +123,7 @@ func TestDisagreement(t *testing.T) {
 	}
 }
 
-// A file that has vanished after it was listed is counted and does not end the run.
+// A file that vanishes after it was listed is counted and does not end the run.
 func TestVanishedFile(t *testing.T) {
 	files, err := listTree(treeDir)
 	if err != nil {
@@ -139,7 +140,7 @@ func TestVanishedFile(t *testing.T) {
 	}
 }
 
-// A file's name may contain any bytes but a slash, and must reach the worker unchanged.
+// A file's name may contain any bytes except a slash, and must reach the worker unchanged.
 func TestOddFileNames(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a\xff.go", "b\n.go", ".go"} {
@@ -295,7 +296,7 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// program runs codestats as a user does.
+// program runs codestats as a user would.
 func program(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	self, err := os.Executable()

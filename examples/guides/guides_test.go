@@ -17,9 +17,9 @@ import (
 // printed is the expected output of a program, without process IDs and times.
 type printed struct {
 	first []string // printed by main
-	tasks []string // then printed by the tasks, in any order, but the lines of one task in this order
+	tasks []string // then printed by the tasks, in any order, except that the lines of each task are in this order
 	last  []string // printed by main, after the tasks have ended
-	pids  int      // the number of different process IDs; 0 if it depends on timing
+	pids  int      // the number of different process IDs; 0 if the number depends on timing
 }
 
 var programs = map[string]printed{
@@ -273,7 +273,7 @@ var programs = map[string]printed{
 }
 
 // pid matches a process ID. varying matches everything that differs between runs: process IDs, the
-// number of processors, the consumer that received an element, and seconds.
+// number of processors, the consumer that received an element, and times in seconds.
 var (
 	pid     = regexp.MustCompile(`(?:[Pp]rocess|PID:) (\d+)`)
 	varying = regexp.MustCompile(`((?:[Pp]rocess |PID: |available: |Consumer C-))\d+|()\d+\.\d\d( seconds)`)
@@ -282,7 +282,7 @@ var (
 // saysWhich matches the beginning of the comment at the head of each program.
 var saysWhich = regexp.MustCompile(`^// Guide "(Multiprocessing|Multiprocessing_|Multiprocessing in Python|Introduction)"[ ,]`)
 
-// Each program says which guide it is from, is in the list, and is run by TestPrograms.
+// Each program says which guide it is from, is listed in README.md, and is run by TestPrograms.
 func TestHeads(t *testing.T) {
 	mains, err := filepath.Glob("*/main.go")
 	if err != nil {
@@ -329,7 +329,7 @@ func TestPrograms(t *testing.T) {
 // run returns the output of a program, which must exit with code 0 and leave stderr empty.
 func run(t *testing.T, program string) string {
 	t.Helper()
-	// The timeout ends a program that hangs. It measures nothing.
+	// The timeout only ends a program that hangs.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
@@ -372,7 +372,7 @@ func differentPIDs(stdout string) int {
 	return len(seen)
 }
 
-// lines returns the lines of a text. An empty text has none.
+// lines returns the lines of a text. An empty text has no lines.
 func lines(text string) []string {
 	if text == "" {
 		return nil

@@ -20,8 +20,8 @@ func TestMain(m *testing.M) { mptest.Main(m) }
 
 const pictureDir = "testdata/pictures"
 
-// The numbers are the decoded and the refused copies, which differ between versions of Go, and the
-// workers. The words say how the tasks that ran out of memory ended.
+// The numbers to fill in are those of decoded and refused copies, which differ between versions of
+// Go, and of workers. The words to fill in say how the tasks that ran out of memory ended.
 const wantReport = `3 pictures below testdata/pictures: 3 good, 0 already broken
 9 copies broken here: %d decoded all the same, %d refused with an error
 
@@ -72,7 +72,7 @@ func without(text, word string) string {
 	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, word) }), "")
 }
 
-// Anything unexpected is reported, and then the report does not claim success.
+// Anything unexpected is reported, and a report with complaints does not claim success.
 func TestComplaints(t *testing.T) {
 	pictures, err := readPictures(pictureDir)
 	if err != nil {

@@ -31,7 +31,7 @@ func TestMultiply(t *testing.T) {
 	}
 }
 
-// With these sizes the last band is a full one, or a part of one.
+// With these sizes, the last band is either a full band or only part of one.
 func TestMeasure(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 3})
@@ -61,7 +61,7 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// The product that the workers computed is not compared with itself.
+// The product that the workers computed is not merely compared with itself.
 func TestInWorkers(t *testing.T) {
 	m, err := newMatrices(20)
 	if err != nil {

@@ -37,7 +37,7 @@ func newJob(t *testing.T, texts map[string]string) job {
 	return j
 }
 
-// few has files of all kinds: empty, binary, and larger than the room in a queue.
+// few contains files of all kinds: empty, binary, and larger than the room in a queue.
 var few = map[string]string{
 	"a.txt":     "one fish, two fish",
 	"dir/b.txt": "red fish; blue_fish 2\n",
@@ -111,7 +111,7 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// A file that has vanished after it was listed is reported, and the other files are processed.
+// A file that vanishes after it was listed is reported, and the other files are processed.
 func TestVanishedFile(t *testing.T) {
 	j := newJob(t, few)
 	j.names = append(j.names, "gone")
@@ -150,7 +150,8 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// An error in the middle of the job, when stages are at work and queues full, ends the whole job.
+// An error in the middle of the job, when the stages are working and the queues are full, ends the
+// whole job.
 func TestEndsInTheMiddle(t *testing.T) {
 	j := newJob(t, few)
 	for len(j.names) < 50*waiting {

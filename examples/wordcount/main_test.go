@@ -42,7 +42,7 @@ var few = map[string]string{
 	"not.txt":      "fish fish fish",
 }
 
-// Words are counted once for each different text, in whatever directory it is.
+// The words of each different text are counted once, whatever directories the text is in.
 func TestCounts(t *testing.T) {
 	mptest.NoLeaks(t)
 	dir := newTree(t, few)

@@ -27,7 +27,8 @@ type resource struct {
 	Inside  *ipc.Atomic[int]
 }
 
-// visit uses the resource, and returns how many tasks were using it when this task had begun.
+// visit uses the resource, and returns how many tasks, including this one, were using it when this
+// task began.
 var visit = mp.Register("visit", func(ctx context.Context, r resource) (inside int, err error) {
 	if err := r.Permits.Acquire(ctx); err != nil {
 		return 0, err

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Check checks the counts of references and bytes of each object, and returns an error that says
-// where they are wrong.
+// Check checks the counts of references and bytes of each object. If a count is wrong, it returns
+// an error that says where.
 func (s *Store) Check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +113,7 @@ func (d *entries) keySize(count func(v value)) (size int) {
 	return size
 }
 
-// Lingering returns how many objects linger.
+// Lingering returns how many objects are lingering.
 func (s *Store) Lingering() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

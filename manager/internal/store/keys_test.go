@@ -34,7 +34,7 @@ const (
 )
 
 // A request that names too many elements or keys is refused before anything is done, since all
-// other clients wait meanwhile. A request with as many as allowed is performed.
+// other clients wait meanwhile. A request that names as many as are allowed is performed.
 func TestTooManyElements(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	c := newClient(s)
@@ -79,8 +79,8 @@ func TestTooManyElements(t *testing.T) {
 	check(t, s)
 }
 
-// The requests of a batch together may name only as many elements as a single request. Requests
-// above that are not performed.
+// The requests of a batch together may name only as many elements as a single request may. Requests
+// beyond that number are not performed.
 func TestBatchOfManyElements(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	c := newClient(s)
@@ -111,7 +111,7 @@ func TestBatchOfManyElements(t *testing.T) {
 	check(t, s)
 }
 
-// The store checks the room for all elements before it stores the first one.
+// The store checks that there is room for all elements before it stores the first element.
 func TestRoomForElements(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{Bytes: 32 << 20}, functions{}, 0)
 	c := newClient(s)
@@ -136,7 +136,7 @@ func TestRoomForElements(t *testing.T) {
 	check(t, s)
 }
 
-// An operation that compares a value with all elements is bounded outside a batch, too. Only bytes
+// An operation that compares a value with all elements is bounded outside a batch too. Only bytes
 // that exist count.
 func TestComparesAlone(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
@@ -200,7 +200,7 @@ type room struct{ left, charged int }
 func (r *room) Room() int    { return r.left }
 func (r *room) Charge(n int) { r.charged += n }
 
-// A request for whose answer there is no room is not performed. It can be performed later.
+// A request is not performed if there is no room for its answer. It can be performed later.
 func TestNoRoomForAnswer(t *testing.T) {
 	const most = 1 << 20
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
@@ -232,7 +232,7 @@ func TestNoRoomForAnswer(t *testing.T) {
 		t.Error("it was taken out: ", err)
 	}
 
-	var length, short, out0 store.Writer // their answers are certainly short, so there is always room
+	var length, short, out0 store.Writer // these answers are certain to be short, so there is always room
 	length.Begin(1, store.OpListLen, list)
 	length.End()
 	short.Begin(2, store.OpBatch, 0)

@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// stuck has functions, one of which does not return when its context ends.
+// stuck extends functions. One of the functions that it adds does not return when its context ends.
 type stuck struct {
 	functions
 	began   chan struct{}
@@ -69,7 +69,7 @@ func (c *client) named(name string) error {
 	return c.try(store.OpNew, 0, uint64(store.KindEvent), uint64(1), name)
 }
 
-// Names count, and stop counting when they are given up.
+// Names count toward the limit, and stop counting when they are given up.
 func TestNamesCount(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{Bytes: 1 << 20}, functions{}, 0)
 	c := newClient(s)
@@ -106,8 +106,8 @@ func TestNamesCount(t *testing.T) {
 	}
 }
 
-// The waiting calls of a client, with their arguments, stay within the limit, except for a single
-// larger call. Other clients are not affected.
+// The waiting calls of a client, with their arguments, stay within the limit, except that a single
+// call may be larger. Other clients are not affected.
 func TestWaitingBytes(t *testing.T) {
 	const limit, size = 1 << 20, 100_000
 	s := store.New(store.NewID(), store.Limits{Waiting: limit}, stuck{}, 0)
@@ -158,7 +158,7 @@ func TestWaitingBytes(t *testing.T) {
 		cancelAll(t, bad, calls[:len(calls)-1])
 		cancelAll(t, good, calls[len(calls)-1:])
 
-		if call := wait(bad, 2*limit); bad.answer(call) != nil { // with no other call
+		if call := wait(bad, 2*limit); bad.answer(call) != nil { // when there is no other call
 			t.Error(what, ": one that is large is refused")
 		} else {
 			cancelAll(t, bad, []uint32{call})
@@ -182,13 +182,13 @@ func cancelAll(t *testing.T, c *client, calls []uint32) {
 			<-c.wake
 		}
 	}
-	for c.s.Stats().WaitingBytes > 0 && c.s.Stats().Waiting == 0 { // functions have not returned yet
+	for c.s.Stats().WaitingBytes > 0 && c.s.Stats().Waiting == 0 { // there are functions that have not returned yet
 		runtime.Gosched()
 	}
 }
 
-// A function counts until it has returned, even if its caller no longer waits, or has left and come
-// back.
+// A function counts until it has returned, even if its caller no longer waits, or if the caller has
+// left and come back.
 func TestFunctionsCount(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
 	s := store.New(store.NewID(), store.Limits{Waiting: 20_000}, stuck{began: began, release: release}, time.Minute)
@@ -257,7 +257,8 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// Values that were removed from objects take no memory, and neither does the room for them.
+// Values that were removed from objects take no memory, and the objects do not keep room for them
+// either.
 func TestTakenOut(t *testing.T) {
 	const bound = 2 << 20
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
@@ -310,7 +311,7 @@ func TestTakenOut(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// A client that comes and goes leaves no more behind than it had at one time.
+// A client that comes and goes leaves no more behind than it had at any one time.
 func TestComeAndGo(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, time.Hour)
 	keeps := newClient(s)
@@ -337,8 +338,8 @@ func TestComeAndGo(t *testing.T) {
 	s.Close(errRefused)
 }
 
-// An object that would contain itself is refused without a look at all other objects. Putting
-// objects that contain very many into others is limited by time.
+// An object that would contain itself is refused without looking at all other objects. The time
+// spent on putting objects that contain very many others into objects is limited.
 func TestNestingCost(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{Nesting: 3}, functions{}, 0)
 	s.StopClock()
@@ -370,7 +371,7 @@ func TestNestingCost(t *testing.T) {
 	}
 	other := newClient(s)
 	busy := 0
-	for range 100 { // each needs another look at all objects
+	for range 100 { // each requires looking at all objects again
 		_ = other.try(store.OpListAppend, lists[4], ref(lists[3]))
 		_ = other.try(store.OpListPop, lists[4], -1)
 		if err := other.try(store.OpListAppend, lists[3], ref(lists[4])); err == nil || !limited(err) {
@@ -386,8 +387,8 @@ func TestNestingCost(t *testing.T) {
 	check(t, s)
 }
 
-// The answers of a batch fit in a message. Requests beyond that are not performed, and their
-// answers are empty. The work of a batch is bounded, too.
+// The answers of a batch fit in a message. Requests whose answers would not fit are not performed,
+// and their answers are empty. The work of a batch is bounded too.
 func TestBatchBounds(t *testing.T) {
 	s := store.New(store.NewID(), store.Limits{}, functions{}, 0)
 	const most, n = 1 << 20, 100

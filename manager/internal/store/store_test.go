@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/manager/internal/store"
 )
 
-// functions has three functions: one appends its argument, one removes, one fails.
+// functions has three functions: one appends its argument, one removes the value, and one fails.
 type functions struct{}
 
 var errRefused = errors.New("refused")
@@ -119,7 +119,7 @@ func (c *client) begin(op store.Op, object uint64, args func(w *store.Writer)) u
 	return c.last
 }
 
-// answer returns the answer of a call, or nil.
+// answer returns the answer to a call, or nil if there is no answer yet.
 func (c *client) answer(call uint32) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,8 +158,8 @@ func check(t testing.TB, s *store.Store) {
 	}
 }
 
-// Dicts, lists, sets and queues behave like maps, slices and so on in Go, whatever operations they
-// get in whatever order, and the counts of references and bytes are right.
+// Dicts, lists, sets and queues behave like maps, slices and so on in Go, whatever operations are
+// performed and in whatever order. The counts of references and bytes are right.
 func TestModel(t *testing.T) {
 	seed := rand.Uint64()
 	t.Log("seed", seed)
@@ -359,8 +359,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// Several clients put objects into others and remove them at random, and some clients leave. The
-// counts stay right, no object contains itself, and in the end no object is left.
+// Several clients put objects into other objects and remove them at random, and some clients leave.
+// The counts stay right, no object contains itself, and in the end no object is left.
 func TestReferences(t *testing.T) {
 	seed := rand.Uint64()
 	t.Log("seed", seed)
@@ -399,7 +399,7 @@ func TestReferences(t *testing.T) {
 			_, _ = c.ask(store.OpListClear, in, nil)
 		case 1:
 			_, _ = c.ask(store.OpDictClear, in, nil)
-		case 2: // the client now has what the answer refers to
+		case 2: // the client now has the objects that the answer refers to
 			got, err := c.ask(store.OpListGet, in, func(w *store.Writer) { w.Int(-1) })
 			if err == nil {
 				known[c] = append(known[c], store.Refs(got.Bytes(), s.ID())...)
@@ -476,7 +476,8 @@ func FuzzDo(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) { doAll(t, b) })
 }
 
-// objectsOfAll has requests that make three objects of each kind, the same ones in each execution.
+// objectsOfAll contains requests that make three objects of each kind. The objects are the same in
+// each execution.
 var objectsOfAll = func() (requests [][]byte) {
 	for i := uint64(0); i < 3; i++ {
 		for kind := store.KindDict; kind < store.KindOwn; kind++ {
@@ -546,7 +547,7 @@ func largest(b []byte) (n int) {
 	return n
 }
 
-// Frames and NextFrame find out whatever is not a message.
+// Frames and NextFrame detect input that is not a message.
 func FuzzFrames(f *testing.F) {
 	var w store.Writer
 	w.Begin(7, store.OpPing, 1)
