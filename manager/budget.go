@@ -48,8 +48,8 @@ type want struct {
 }
 
 // admits reports whether there is room for n bytes of a process. The first waiter in line has a
-// claim to the shared room: otherwise many small requests could keep out a large one. mine is the
-// caller's own entry in the line, or nil. The caller must hold b.mu.
+// claim to the shared room. Without that claim, many small requests could keep out a large one.
+// mine is the caller's own entry in the line, or nil. The caller must hold b.mu.
 func (b *budget) admits(process uint64, n int, mine *want) bool {
 	left := b.left(process)
 	if f := b.first; f != nil && f != mine && f.process != process {
@@ -165,7 +165,7 @@ func (b *budget) leave(mine *want) {
 // clients of that process. The caller must hold b.mu.
 func (b *budget) reclaim(of *holding, n int) {
 	now := time.Now()
-	for h := range b.holds { // only answers can be in a pipe, requests cannot
+	for h := range b.holds { // only answers can be in a pipe; requests cannot
 		if b == h.answers {
 			h.checkReader()
 		}
@@ -281,7 +281,7 @@ func (h *holding) hasRequest(n int) {
 	h.request += n
 }
 
-// awaitRequest is like tryRequest but waits for room.
+// awaitRequest is like tryRequest, but waits for room.
 func (h *holding) awaitRequest(ctx context.Context, n int) error {
 	err := h.requests.await(ctx, h, n, true)
 	if err == nil {

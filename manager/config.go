@@ -47,7 +47,7 @@ type Config struct {
 // Some limits are fixed. One request, or all requests of a call of [Manager.Do] together, may name
 // at most 1,048,576 elements or keys, since other clients wait meanwhile. A key that is put into a
 // Dict or Set counts as four. A request that names more returns ErrLimit and does nothing. Requests
-// and answers of more than 64 KiB wait until there is room. There is room for 256 MiB of such
+// and answers of more than 64 KiB wait until there is room. There is room for 256 MiB of these
 // requests from this process tree, of which one process may use 64 MiB, and for 512 MiB of unread
 // answers, of which one process may use 256 MiB. A client that has not read any answers for two
 // seconds is disconnected if others need the room.

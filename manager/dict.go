@@ -19,8 +19,8 @@ import (
 // encodings are equal: the floats 0 and -0 are different keys, and so are times that denote the
 // same moment in different time zones. Iteration is in the order in which the keys were first set.
 //
-// A Dict cannot contain itself, directly or indirectly: a call that would make it do so returns
-// [ErrLimit].
+// A Dict cannot contain itself, directly or indirectly. A call that would make a Dict contain
+// itself returns [ErrLimit].
 //
 // A call that returns an error has changed nothing, unless the error is [ErrLost] or ctx's. In that
 // case, the call may have been performed.
@@ -343,7 +343,7 @@ func (d *Dict[K, V]) Keys(ctx context.Context) (keys []K, err error) {
 	return keys, nil
 }
 
-// Copy returns the entries that [Dict.All] yields as a map.
+// Copy returns a map of the entries that [Dict.All] yields.
 func (d *Dict[K, V]) Copy(ctx context.Context) (map[K]V, error) {
 	all := map[K]V{}
 	for e, err := range d.All(ctx) {

@@ -15,15 +15,17 @@
 //
 // # Choosing an object
 //
-//   - Use arguments, results and the objects of package ipc wherever they suffice: an [ipc.Atomic]
-//     or [ipc.Mutex] takes nanoseconds and an [ipc.Queue] hundreds of them, but a call to a manager
-//     is a message there and one back, about five microseconds.
+//   - Use arguments, results and the objects of package ipc wherever they suffice: an operation on
+//     an [ipc.Atomic] or [ipc.Mutex] takes nanoseconds, and one on an [ipc.Queue] takes hundreds of
+//     nanoseconds, but a call to a manager takes one message there and one back, which is about
+//     five microseconds.
 //   - Use [Dict], [List], [Set] and [Value] for data that grows and shrinks and that several
 //     processes change.
 //   - Use [Namespace] for a few settings of different types.
 //   - Use [Type] and [Method] if the shared data has rules of its own: methods run where the object
-//     is, so one message does what would otherwise take several.
-//   - Use [Queue], [Mutex] and the like for other machines, or to put them into other objects.
+//     is, so a single message is enough where several would be needed otherwise.
+//   - Use [Queue], [Mutex] and the like if other machines must use them, or to put them into other
+//     objects.
 //
 // # Atomicity
 //
@@ -42,8 +44,8 @@
 // process that sent it has ended and one more minute has passed ([Config].Linger), since the copy
 // may still be on its way.
 //
-// Values are copied: they are encoded like the arguments of tasks. A manager cannot keep objects of
-// package ipc or files.
+// Values are copied: they are encoded like the arguments of tasks. A manager cannot keep files or
+// objects of package ipc.
 //
 // # When a process dies
 //

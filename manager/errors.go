@@ -8,7 +8,8 @@ import (
 )
 
 // Errors of managers and proxies. Methods also return [mp.ErrClosed], the errors of contexts, and
-// those of registered functions. Unless an error says otherwise, the call has changed nothing.
+// the errors of registered functions. Unless the documentation of an error says otherwise, the call
+// has changed nothing.
 var (
 	// ErrGone is returned for a proxy whose object no longer exists.
 	ErrGone = mp.RegisterError(store.ErrGone)

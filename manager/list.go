@@ -11,8 +11,8 @@ import (
 
 // A List is a proxy for a slice in a manager. The notes on values in the documentation of [Dict]
 // apply here as well. A negative index counts from the end: -1 is the last element. A call with an
-// index outside the List returns [ErrRange]. A List cannot contain itself, directly or indirectly:
-// a call that would make it do so returns [ErrLimit].
+// index outside the List returns [ErrRange]. A List cannot contain itself, directly or indirectly.
+// A call that would make a List contain itself returns [ErrLimit].
 type List[T any] struct {
 	p       *proxy
 	element *codec.Type[T]

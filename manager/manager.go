@@ -260,8 +260,8 @@ func (m *Manager) Ping(ctx context.Context) error {
 	return s.begin(store.OpPing, 0).do(ctx, func(in *store.Reader) error { in.Bytes(); return nil })
 }
 
-// Forget removes a name, so that the object that had it lives only as long as it is used in some
-// other way. Forget reports whether the name existed.
+// Forget removes a name, so that the name no longer keeps its object alive. It reports whether the
+// name existed.
 func (m *Manager) Forget(ctx context.Context, name string) (was bool, err error) {
 	s, err := m.use()
 	if err != nil {
@@ -299,7 +299,7 @@ func (m *Manager) Stats(ctx context.Context) (Stats, error) {
 	return st, err
 }
 
-// MarshalBinary encodes the way to reach the manager, for messages of mp.
+// MarshalBinary encodes how to reach the manager, for use in messages of mp.
 func (m *Manager) MarshalBinary() ([]byte, error) {
 	s, err := m.use()
 	if err != nil {

@@ -53,7 +53,7 @@ func (s *Server) serve(ctx context.Context, p *peer) {
 	}
 }
 
-// goOn is like serve, for a client that the front no longer serves.
+// goOn is like serve, but for a client that the front no longer serves.
 func (s *Server) goOn(p *peer) {
 	p.slow = &s.slow
 	err := p.flush(s.ctx, p.send)

@@ -140,7 +140,8 @@ func (s *Server) end() {
 	s.store.Wait()
 }
 
-// flushAt is the number of bytes of answers at which they are sent even if there are more requests.
+// flushAt is how many bytes of answers may collect before the answers are sent, even if there are
+// more requests.
 const flushAt = 32 << 10
 
 // atATime is how many of a client's messages are served before other clients get their turn.

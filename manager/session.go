@@ -68,7 +68,7 @@ const (
 	lastPause  = time.Second
 )
 
-// wait waits for d, or until ctx ends.
+// wait waits until d has passed or ctx ends.
 func wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -45,7 +45,7 @@ func TestAnswersTakenAndNotReleased(t *testing.T) {
 			t.Error(len(b), err)
 		}
 	}
-	for _, release := range taken { // the manager may end before it has given back the memory
+	for _, release := range taken { // the manager may end before it has given back the answers' memory
 		release()
 	}
 }

@@ -13,11 +13,11 @@ const (
 	OpPing    Op = iota + 1
 	OpNew        // kind, shape, name, contents: ID, whether it is new
 	OpHold       // ID of an object that the client uses once more
-	OpRelease    // ID, how many uses less
+	OpRelease    // ID, how many uses fewer
 	OpPin        // ID, whether a proxy was sent on
 	OpCancel     // ID of a call
 	OpBatch      // number of requests, the requests: an answer for each
-	OpForget     // name: whether there was an object with it
+	OpForget     // name: whether there was an object with that name
 	OpStats
 )
 

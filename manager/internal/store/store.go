@@ -72,15 +72,15 @@ type Store struct {
 
 // Functions is the set of registered functions.
 type Functions interface {
-	// Change returns a function that computes a new value from an old one. remove means that the
-	// value is removed.
+	// Change returns a function that computes a new value from an old one. If that function returns
+	// true for remove, the value is removed.
 	Change(name string, shape uint64) (func(ctx context.Context, old, arg []byte) (value []byte, remove bool, err error), error)
 	// Make returns a function that makes an object of a registered type.
 	Make(name string, shape uint64) (func(ctx context.Context, arg []byte) (any, error), error)
 	// Method returns a function that calls a method of an object.
 	Method(object any, name string, shape uint64) (func(ctx context.Context, arg []byte) ([]byte, error), error)
 	// Taken is called when the store has stored a value that one of these functions returned, or
-	// does not need it.
+	// when the store does not need the value.
 	Taken(value []byte)
 }
 
