@@ -76,7 +76,8 @@ func (b *bench) buildCommands() error {
 	return nil
 }
 
-// newPool starts a pool as the rows use it, and checks that its tasks run in other processes.
+// newPool starts a pool of the kind that the rows use, and checks that its tasks run in other
+// processes.
 func newPool(ctx context.Context) (*mp.Pool, error) {
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: tasks.Workers})
 	if err != nil {

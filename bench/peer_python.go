@@ -12,7 +12,7 @@ import (
 var pythonScript []byte
 
 // onPython returns an opener for a side that Python measures. One process serves all rounds. setup
-// is the first command that it gets, or "" for none.
+// is the first command that the process gets, or "" for none.
 func onPython(setup string, round func(b *bench, python *helper) (float64, error)) opener {
 	return func(ctx context.Context, b *bench) (side, error) {
 		python, err := exec.LookPath("python3")

@@ -16,7 +16,7 @@ type row struct {
 	peers  []peer
 }
 
-// Whether lower or higher figures are better.
+// These constants say whether lower or higher figures are better.
 const (
 	lower  = "lower"
 	higher = "higher"
@@ -32,7 +32,7 @@ type peer struct {
 // An opener starts one side of a comparison and warms it up.
 type opener func(ctx context.Context, b *bench) (side, error)
 
-// A side is a side of a comparison that is ready to be measured.
+// A side is one side of a comparison, ready to be measured.
 type side struct {
 	round func() (float64, error) // returns the figure of one round
 	close func()
@@ -76,8 +76,7 @@ func (b *bench) skipOrFail(row, side string, err error) error {
 	return fmt.Errorf("%s, %s: %w", row, side, err)
 }
 
-// compare runs mp and one peer in alternation. The side that runs first changes from round to
-// round.
+// compare measures mp and one peer by turns. The side that goes first changes from round to round.
 func (b *bench) compare(ctx context.Context, r row, mine side, p peer) (result, error) {
 	theirs, err := p.open(ctx, b)
 	if err != nil {

@@ -61,8 +61,9 @@ func (w workload) iterationsOf(d time.Duration) int {
 	return max(1, int(float64(w.iterations)*float64(d)/float64(w.took)))
 }
 
-// calibrateWork finds a number of iterations that take at least the given time. It uses the fastest
-// of several runs, since the machine may have been busy with other work during the rest.
+// calibrateWork finds a number of iterations for which the work takes at least the given time. It
+// uses the fastest of several runs, since the machine may have been busy with other work during the
+// others.
 func calibrateWork(least time.Duration) workload {
 	const (
 		runs   = 3

@@ -15,7 +15,7 @@ import (
 type talking struct {
 	Conn  *ipc.Conn[element]
 	Gate  *ipc.Barrier
-	First bool // whether it sends first, or alone
+	First bool // whether this process sends first, or is the only one that sends
 	CPU   int  // the processor to which it is pinned
 	N     int
 }

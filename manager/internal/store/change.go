@@ -11,7 +11,7 @@ import (
 // function runs in its own goroutine, without the lock. If the value has changed meanwhile, the
 // function runs again with the current value. Changes of the same place run one after another.
 
-// place is the place of a value that is changed. Its functions are called with the lock held.
+// place is a place where a value is changed. Its functions are called with the lock held.
 type place struct {
 	name   string // identifies the queue of changes; see turn
 	find   func() (*cell, error)
@@ -114,7 +114,7 @@ func (c *change) begin() {
 	go c.run(c.ctx)
 }
 
-// run runs the function until its result was computed from the current value.
+// run runs the function until the value does not change while the function runs.
 func (c *change) run(ctx context.Context) {
 	defer c.p.stop()
 	for over := false; !over; {

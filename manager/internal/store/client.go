@@ -259,8 +259,8 @@ func (s *Store) unref(id uint64) {
 // wait meanwhile. A single object may have more elements.
 const maxSwept = 10_000
 
-// sweep removes objects without references, and objects that only removed objects contained. If
-// there are very many, a goroutine removes the rest.
+// sweep removes objects without references, and objects that were contained only in objects that it
+// removes. If there are very many, a goroutine removes the rest.
 func (s *Store) sweep() {
 	if len(s.dying) == 0 || s.sweeps {
 		return

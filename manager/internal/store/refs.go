@@ -26,7 +26,7 @@ func Refs(b []byte, manager ID) (objects []uint64) {
 	return objects
 }
 
-// refsIn is like Refs but returns only objects that exist.
+// refsIn is like Refs, but returns only objects that exist.
 func (s *Store) refsIn(b []byte) (objects []uint64) {
 	for _, id := range Refs(b, s.id) {
 		if s.objects[id] != nil {

@@ -21,7 +21,7 @@ const IDSize = 16
 // a proxy.
 type ID [IDSize]byte
 
-// Limits bound what a Store holds; 0 means no limit.
+// Limits bounds what a Store holds; 0 means no limit.
 type Limits struct {
 	Objects int // live objects
 	Bytes   int // of keys, values and names, including the memory needed to store them and to record who has them
@@ -179,14 +179,14 @@ func (v value) size() int {
 	return cap(v.b) + valueSize + refSize*len(v.refs)
 }
 
-// show notes that a client is about to get a value, and so is told of the objects in the value.
+// show notes that a client is told of the objects in a value that it is about to get.
 func (s *Store) show(c *Client, v value) {
 	for _, id := range v.refs {
 		s.give(c, id)
 	}
 }
 
-// Stats are the counts of a Store at one moment.
+// Stats holds the counts of a Store at one moment.
 type Stats struct {
 	Clients, Objects, Bytes, Waiting, WaitingBytes int
 }
