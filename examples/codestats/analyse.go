@@ -13,19 +13,19 @@ import (
 
 var analyse = mp.Register("analyse", analyseTask)
 
-// FileStats is the result of analysing one file. Workers send it back, so it contains only the
+// FileStats is the result of analyzing one file. Workers send it back, so it contains only the
 // functions that can matter for the report.
 type FileStats struct {
 	Unreadable bool // nothing else is known of the file
 	Unparsable bool // only the number of lines is known
 	Lines      int
-	Functions  int // declared functions; literals belong to the function around them
+	Functions  int // declared functions; a function literal counts as part of the function around it
 	Complexity int // of all functions together
 
 	Longest     []Function
 	MostComplex []Function
 
-	Worker int // the worker that analysed the file; 0 if none did
+	Worker int // the worker that analyzed the file; 0 if no worker did
 }
 
 // Function is one function declaration.
@@ -37,7 +37,7 @@ type Function struct {
 	Complexity int
 }
 
-// analyseTask is the task that analyses a file in a worker.
+// analyseTask is the task that analyzes a file in a worker.
 func analyseTask(ctx context.Context, path string) (FileStats, error) {
 	stats := analyseFile(path)
 	if task, ok := mp.CurrentTask(ctx); ok {
@@ -46,7 +46,7 @@ func analyseTask(ctx context.Context, path string) (FileStats, error) {
 	return stats, nil
 }
 
-// analyseFile analyses a file. It never fails: a file that has vanished or is not valid Go is a
+// analyseFile analyzes a file. It never fails: a file that has vanished or is not valid Go is a
 // finding, which must not end the run.
 func analyseFile(path string) FileStats {
 	src, err := os.ReadFile(path)

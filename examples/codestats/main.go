@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	mp.Init() // a worker process analyses its files in Init, which never returns there
+	mp.Init() // a worker process analyzes its files in Init, which never returns there
 
 	asJSON := flag.Bool("json", false, "print totals and times as one JSON object")
 	flag.Usage = usage

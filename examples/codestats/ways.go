@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A way analyses the files with the given paths and returns their stats in order.
+// A way analyzes the files with the given paths and returns their stats in order.
 type way struct {
 	name string
 	run  func(ctx context.Context, paths []string) ([]FileStats, error)
@@ -57,7 +57,7 @@ func runGoroutines(ctx context.Context, paths []string) ([]FileStats, error) {
 	return stats, context.Cause(ctx)
 }
 
-// runPool analyses the files in a pool. It also starts and ends the pool, so its time is the cost
+// runPool analyzes the files in a pool. It also starts and ends the pool, so its time is the cost
 // for a program that has no pool yet.
 func runPool(ctx context.Context, paths []string) ([]FileStats, error) {
 	pool, err := mp.NewPool(mp.PoolConfig{})

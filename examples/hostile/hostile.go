@@ -104,7 +104,7 @@ func readPipe(task) error {
 	if err != nil {
 		return err
 	}
-	defer w.Close() // keeps w alive, since the garbage collector would close it
+	defer w.Close() // keeps w alive, so that the garbage collector does not close it
 	_, err = r.Read(make([]byte, 1))
 	return err
 }

@@ -1,7 +1,7 @@
 // Hostile uses worker processes to scale the pictures below a directory, by default the pictures in
 // the tree of the installed Go, and broken copies of these pictures. Among these tasks it runs
-// tasks that crash, hang, eat memory and exit. It checks that each picture is scaled in the same
-// way as in this process, and prints how each of the other tasks ended.
+// tasks that crash, hang, eat memory and exit. It checks that scaling a picture in a worker gives
+// the same result as in this process, and prints how each of the other tasks ended.
 //
 //	go run ./examples/hostile [DIR]
 //

@@ -14,7 +14,7 @@ import (
 type task struct {
 	Name string // of the file, relative to the directory
 	Data []byte // of the picture, as encoded
-	Copy bool   // whether it was broken here
+	Copy bool   // whether the picture is a copy that was broken here
 	Deed string // what to do instead of scaling a picture; "" to scale it
 }
 

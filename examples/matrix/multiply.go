@@ -12,8 +12,9 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// multiply writes rows lo to hi of the product of a and b, which have n rows and columns, into c.
-// It always adds in the same order, so the product is the same to the last bit.
+// multiply computes the product of a and b, which have n rows and columns, and writes the rows from
+// lo up to but not including hi into c. It always adds in the same order, so the product is the
+// same to the last bit.
 func multiply(c, a, b []float64, n, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		row := c[i*n : (i+1)*n]

@@ -76,7 +76,7 @@ var readFiles = mp.RegisterAction("readFiles", func(ctx context.Context, q queue
 		}
 		t := text{File: todo.File}
 		if t.Data, t.Size, err = readSlab(todo.Path); err != nil {
-			// This error ends the file, but not the job.
+			// This error ends the work on the file, but not the job.
 			err = q.Done.Put(ctx, done{File: todo.File, Info: fileInfo{Problem: tree.Reason(err).Error()}})
 		} else if err = q.Read.Put(ctx, t); err != nil {
 			err = errors.Join(err, t.Data.Close()) // the slab has not been passed on
@@ -191,7 +191,7 @@ func inStages(ctx context.Context, j job, workers int, to io.Writer) (result, er
 
 	together(func() error {
 		_, err := packers.Result(ctx)
-		return errors.Join(err, q.Pack.Close(), q.Done.Close()) // the readers have ended before
+		return errors.Join(err, q.Pack.Close(), q.Done.Close()) // the readers have already ended
 	})
 	together(func() (err error) {
 		parts, err = indexers.Result(ctx)

@@ -29,9 +29,9 @@ func GoRoot(ctx context.Context) (string, error) {
 }
 
 // Files returns the names of the files below dir, relative to dir, with slashes, in the order of
-// the walk. If extensions are given, only files with one of them are returned. Only regular files
-// are returned: with a link, its target would count twice, and a named pipe would block its reader.
-// Files calls skip for each directory below dir that it cannot read.
+// the walk. If extensions are given, only files with one of them are returned. Anything but a
+// regular file is left out: a link would make its target count twice, and a named pipe would block
+// its reader. Files calls skip for each directory below dir that it cannot read.
 func Files(dir string, skip func(name string, why error), extensions ...string) ([]string, error) {
 	var names []string
 	// Unlike filepath.WalkDir, this follows dir itself if it is a link.
