@@ -153,7 +153,7 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// M9: values and attributes.
+// M9: values and attributes work as documented.
 func TestValueAndNamespace(t *testing.T) {
 	ctx := t.Context()
 	m := start(t, manager.Config{})

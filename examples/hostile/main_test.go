@@ -20,8 +20,8 @@ func TestMain(m *testing.M) { mptest.Main(m) }
 
 const pictureDir = "testdata/pictures"
 
-// The numbers to fill in are those of decoded and refused copies, which differ between versions of
-// Go, and of workers. The words to fill in say how the tasks that ran out of memory ended.
+// Each %d stands for a number: of decoded and refused copies, which differ between versions of Go,
+// and of workers. Each %s says how a task that ran out of memory ended.
 const wantReport = `3 pictures below testdata/pictures: 3 good, 0 already broken
 9 copies broken here: %d decoded all the same, %d refused with an error
 

@@ -1,9 +1,9 @@
 // Guide "Multiprocessing in Python", Process Pools, "Another example".
 //
-// Differences in mp: none that matter. The guide calls a task that sleeps CPU-bound, and prints its
-// headline outside the __main__ guard, so that each spawned worker prints the headline again. In Go
-// only this process runs the part of main after Init. Ten tasks of 50 ms (100 in the guide) on four
-// workers take three rounds.
+// Differences in mp: none that matter. The guide describes a sleeping task as CPU-bound, and prints
+// its headline outside the __main__ guard, so that each spawned worker prints the headline again.
+// In Go only this process runs the part of main after Init. Ten tasks of 50 ms (100 in the guide)
+// on four workers take three rounds.
 package main
 
 import (

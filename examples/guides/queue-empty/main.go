@@ -9,7 +9,7 @@
 //
 // Here the producer puts the numbers and closes the queue. All yields the elements, waits while
 // there may be more, and ends when there can be no more. The two processes could run at the same
-// time; running them one after the other, as in the guide, works because the queue has room for all
+// time; running one after the other, as in the guide, works because the queue has room for all
 // numbers.
 package main
 
