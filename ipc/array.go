@@ -11,26 +11,26 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// An Array is a slice in shared memory: all processes that have it see what one of them writes. Its
-// elements are numbers, or arrays and structs of numbers. It can be sent like a [Mutex], at a cost
-// that does not depend on its length. After Close the memory is released when no View of it is in
-// use.
+// An Array is a slice in shared memory: all processes that have the Array see what one of them
+// writes. The elements are numbers, or arrays and structs of numbers. It can be sent like a
+// [Mutex], at a cost that does not depend on its length. After Close, the memory is released as
+// soon as no View of it is in use.
 //
 // Like any slice, an Array does not order concurrent accesses to an element. Use a lock or an
-// [Event] for that. The begin and the end of a task order them too.
+// [Event] for that. The beginning and the end of a task order accesses too.
 type Array[T any] struct {
 	object[Array[T], array[T], *array[T]]
 }
 
 type array[T any] struct {
 	handle
-	cell *xsync.Cell // only of a small object
+	cell *xsync.Cell // only if the object is small
 	data []T
 }
 
 // NewArray makes an Array of n zeros, which lives until [Array.Close]. An Array of up to 32 KiB
-// costs as much as a [Mutex]. A larger one costs some ten microseconds, a descriptor, and memory as
-// it is used. NewArray returns an error if T cannot be shared, or if n is below 1.
+// costs as much as a [Mutex]. A larger Array costs some ten microseconds and a descriptor, and
+// takes memory as it is used. NewArray returns an error if T cannot be shared, or if n is below 1.
 func NewArray[T any](n int, opts ...Option) (*Array[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func NewArray[T any](n int, opts ...Option) (*Array[T], error) {
 // maxBytes is more than any machine has.
 const maxBytes = 1 << 46
 
-// use sets a to an object, whose cell the given function makes or opens if the object is small.
+// use makes a refer to an object. If the object is small, use calls cell to make or open its cell.
 func (a *array[T]) use(o *objects.Object, n int, cell func(xsync.Memory) *xsync.Cell) {
 	a.data = shm.Slice[T](o.Data())[:n:n]
 	if o.Small() {
@@ -89,7 +89,7 @@ func (a *array[T]) end(owned bool) {
 	}
 }
 
-// Len returns the number of elements, also after Close. It returns 0 if no constructor has made the
+// Len returns the number of elements, even after Close. It returns 0 if no constructor has made the
 // Array.
 func (a *Array[T]) Len() int {
 	if a.in == nil {
@@ -131,20 +131,19 @@ func (a *Array[T]) View(f func([]T) error) error {
 }
 
 const (
-	// maxThin is the size in bytes up to which Copy copies an Array of another process in any
-	// case.
+	// maxThin is the size in bytes up to which Copy always copies an Array of another process.
 	maxThin = 64 << 20
-	// thin is how many times as large as what was written a larger Array may be.
+	// thin is the maximum ratio of a larger Array's size to what was written to it.
 	thin = 8
 )
 
-// Copy returns a copy of the elements, in memory of this process alone. The error is usually
+// Copy returns a copy of the elements, in memory that only this process has. The error is usually
 // [ErrClosed].
 //
 // Elements that were never written take no memory, so another process can make an Array of any
 // length at no cost, while a copy takes memory for all elements. Copy therefore refuses an Array of
-// another process that has more than 64 MiB and more than eight times as much as was ever written
-// to it. [Array.View] accepts such an Array, but reading the elements takes memory as well.
+// another process if it is larger than 64 MiB and more than eight times as large as what was ever
+// written to it. [Array.View] accepts such an Array, but reading the elements takes memory as well.
 func (a *Array[T]) Copy() (elements []T, err error) {
 	err = a.View(func(s []T) error {
 		n := len(shm.Bytes(s))

@@ -12,14 +12,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// Number is the constraint of the types that an [Atomic] can have.
+// Number is the constraint for the number in an [Atomic].
 type Number interface {
 	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
 }
 
 // An Atomic is a number in shared memory that is read and changed atomically. It can be sent like a
-// [Mutex] and is safe for concurrent use. An operation costs a few nanoseconds, and the transfer of
-// a cache line when several processors change the number.
+// [Mutex] and is safe for concurrent use. An operation takes a few nanoseconds, plus the transfer
+// of a cache line when several processors change the number.
 type Atomic[T Number] struct {
 	object[Atomic[T], atomicNumber[T], *atomicNumber[T]]
 }
@@ -109,8 +109,8 @@ func (a *Atomic[T]) Load() (T, error) {
 	return a.unlessClosed(fromBits[T](w.Load()))
 }
 
-// unlessClosed returns v, which was read from the word, or ErrClosed if the Atomic has been closed
-// since. This process may then have given the memory back before it read.
+// unlessClosed returns v, which was read from the word, or ErrClosed if the Atomic is closed by
+// now. In that case, this process may have given the memory back before it read v.
 func (a *Atomic[T]) unlessClosed(v T) (T, error) {
 	if !a.in.cell.Open() {
 		return 0, ErrClosed
@@ -131,8 +131,8 @@ func (a *Atomic[T]) Store(v T) error {
 }
 
 // addTries is how often Add tries to change a number that other processes keep changing. Each
-// failure means that another process has changed it, so honest processes never come near this
-// limit.
+// failure means that another process has changed the number, so honest processes never come near
+// this limit.
 const addTries = 1 << 16
 
 // Add adds to the number and returns the sum. The error is [ErrClosed], or [ErrCorrupt] if another
@@ -158,8 +158,8 @@ func (a *Atomic[T]) Add(delta T) (T, error) {
 	return 0, ErrCorrupt
 }
 
-// CompareAndSwap sets the number to next if it is old, and reports whether it did. It compares the
-// bits of floats, as sync/atomic does. The only error is [ErrClosed].
+// CompareAndSwap sets the number to next if it is old, and reports whether it did. For floats, it
+// compares the bits. The only error is [ErrClosed].
 func (a *Atomic[T]) CompareAndSwap(old, next T) (bool, error) {
 	w, err := a.use()
 	if err != nil {

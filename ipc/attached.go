@@ -8,8 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// attached are the objects of this process that a handle can name: objects of other processes, and
-// its own objects that were sent. The table does not keep them reachable.
+// attached lists the objects in this process that a handle can name: objects of other processes,
+// and objects of this process that were sent. The table does not keep the objects reachable.
 var attached = attachedTable{known: map[objectKey]func() any{}}
 
 type attachedTable struct {
@@ -37,7 +37,8 @@ func weakRef[T any](p *T) func() any {
 	}
 }
 
-// add adds an object of this process. The canonical pointer is weak.
+// add adds an object of this process. For an object that is new to the table, add calls ref, which
+// returns a function that returns the canonical pointer, or nil when it is no longer reachable.
 func (t *attachedTable) add(o *objects.Object, ref func() func() any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,8 +71,8 @@ func (t *attachedTable) objectOf(token objects.Token) *objects.Object {
 	return nil
 }
 
-// dropIfUnused runs when an object that this process has attached is no longer reachable here. An
-// object that this process owns by now stays open until Close.
+// dropIfUnused runs when an object that this process has attached is no longer reachable here. If
+// this process has become the object's owner, the object stays open until Close.
 func (t *attachedTable) dropIfUnused(o *objects.Object) {
 	t.mu.Lock()
 	key := keyOf(o.Name())
@@ -85,9 +86,9 @@ func (t *attachedTable) dropIfUnused(o *objects.Object) {
 	}
 }
 
-// loseObject ends the object that a ticket names and that a result gave to this process, because
-// the result cannot be decoded. If this process has the object from elsewhere, the process becomes
-// its owner instead.
+// loseObject ends the object that a ticket names. A result gave the object to this process, but the
+// result cannot be decoded. If this process has also received the object in another way, it becomes
+// the object's owner instead.
 func loseObject(ticket []byte) {
 	t, _, err := objects.ParseToken(ticket, objects.KindOf(ticket))
 	if err != nil || !t.Owned {

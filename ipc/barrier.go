@@ -8,10 +8,11 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Barrier lets a fixed number of goroutines of several processes, the parties, wait until all
-// have arrived, again and again. It can be sent like a [Mutex] and is safe for concurrent use.
+// A Barrier lets a fixed number of goroutines of several processes, the parties, wait until all of
+// them have arrived. It can be used again and again. It can be sent like a [Mutex] and is safe for
+// concurrent use.
 //
-// If a party's context ends, its process dies or its action fails, the other parties could wait
+// If a party's context ends, its process dies or its action fails, the other parties might wait
 // forever. So the Barrier breaks: parties that wait or arrive get [ErrBroken] until
 // [Barrier.Reset].
 type Barrier struct {
@@ -32,7 +33,7 @@ func (b *barrier) open(o *objects.Object, _ []byte) error {
 
 func (b *barrier) end(owned bool) { b.x.Close(owned) }
 
-// NewBarrier makes a Barrier for 1 to 2,147,483,647 parties. It takes 8 KiB of addresses, and
+// NewBarrier makes a Barrier for 1 to 2,147,483,647 parties. It takes 8 KiB of address space, and
 // usually some hundred bytes of memory. Its other costs and its errors are those of [NewMutex].
 func NewBarrier(parties int, opts ...Option) (*Barrier, error) {
 	if parties < 1 || parties > xsync.MaxPermits {
@@ -46,9 +47,9 @@ func NewBarrier(parties int, opts ...Option) (*Barrier, error) {
 }
 
 // Wait waits until all parties have arrived or ctx ends. Each party gets its own index: the last to
-// arrive gets 0, the first gets the number of parties minus 1. On error this party has not passed.
-// The error is ctx's, [ErrBroken], [ErrClosed], or [ErrCorrupt] if another process keeps
-// overwriting the Barrier.
+// arrive gets 0, the first gets the number of parties minus 1. On error, this party has not passed
+// the Barrier. The error is ctx's, [ErrBroken], [ErrClosed], or [ErrCorrupt] if another process
+// keeps overwriting the Barrier.
 func (b *Barrier) Wait(ctx context.Context) (index int, err error) { return b.WaitDo(ctx, nil) }
 
 // WaitDo is like Wait, but the party with index 0 calls its action before any party goes on. If the

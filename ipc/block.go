@@ -14,26 +14,26 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// block is the memory of slabs and of messages: a segment, and a head that says which process has
-// it.
+// block is memory for slabs and messages: a segment, and a head that says which process has the
+// segment.
 type block struct {
 	head, data *objects.Object
 	held       *xsync.Ownership
-	own        bool // whether this process made it, and uses it again
-	uses       int  // how often this process has used it
+	own        bool // whether this process made the block, and uses it again
+	uses       int  // how often this process has used the block
 	seen       int  // uses at the last sweep
 
 	look    sync.Mutex  // guards the next three fields; its holder never blocks
-	claims  int         // how often this process has claimed it
+	claims  int         // how often this process has claimed the block
 	back    atomic.Bool // whether it has been free since the last claim; read without the lock
 	dropped bool
 
 	mu        sync.Mutex
-	carriedIn map[uint64]bool // segments of the objects whose messages it may be in
+	carriedIn map[uint64]bool // segments of the objects whose messages may contain the block
 }
 
-// carryIn keeps the block alive while it may be in messages that lie in an object, whichever
-// process dies, until the object ends. Only the first call for an object costs something, so that a
+// carryIn keeps the block alive, whichever process dies, until the object in ends, because messages
+// in that object may contain the block. Only the first call for an object costs something, so a
 // flow of blocks is cheap.
 func (b *block) carryIn(in *objects.Object) error {
 	b.mu.Lock()
@@ -52,8 +52,9 @@ func (b *block) carryIn(in *objects.Object) error {
 	return nil
 }
 
-// claim takes a block of this process if it is free. A block is stolen if it was free and no longer
-// is, although no other process takes it then: a process has written into the head.
+// claim takes a block that this process made, if the block is free. The block is stolen if it was
+// free after the last claim and no longer is. Since only this process claims the block, another
+// process must have written to the head.
 func (b *block) claim() (epoch uint32, ok, stolen bool) {
 	if !b.held.IsFree() {
 		return 0, false, b.back.Load()
@@ -67,8 +68,8 @@ func (b *block) claim() (epoch uint32, ok, stolen bool) {
 	return epoch, ok, !ok && b.back.Load()
 }
 
-// returned reports whether the block has been free since this process claimed it for the given
-// time. It asks no other process.
+// returned reports whether the block has been free since the claim with the given number. It asks
+// no other process.
 func (b *block) returned(claims int) bool {
 	b.look.Lock()
 	defer b.look.Unlock()
@@ -93,14 +94,14 @@ type blockStore struct {
 
 const (
 	smallestBlock = 64 << 10
-	// unused is half of the longest time that a block waits for its next use: it waits once to
-	// twice as long.
+	// unused is the minimum time that a block waits for its next use before it is given back. The
+	// maximum is twice as long.
 	unused = 500 * time.Millisecond
 
 	slabSize = ticketSize + 16
 )
 
-// get returns a free block of at least size bytes, if necessary a new one.
+// get returns a free block of at least size bytes. If there is none, it makes one.
 func (s *blockStore) get(size int) (*holding, error) {
 	size = max(smallestBlock, 1<<bits.Len(uint(size-1)))
 	s.mu.Lock()
@@ -166,7 +167,7 @@ func (s *blockStore) arrive(ticket []byte) (*holding, error) {
 	return s.arriveAt(head, epoch)
 }
 
-// settle lets a block, which this process has let go on a epoch, go for good.
+// settle makes it final that this process has let a block go in the given epoch.
 func (s *blockStore) settle(head objects.Token, epoch uint32) {
 	s.mu.Lock()
 	b := s.known[keyOf(head)]
@@ -184,7 +185,7 @@ func parseTicket(ticket []byte) (head objects.Token, epoch uint32, err error) {
 	return head, epoch, err
 }
 
-// know attaches a block, if there is one.
+// know attaches the block with a head, if there is one.
 func (s *blockStore) know(head objects.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,7 +194,7 @@ func (s *blockStore) know(head objects.Token) {
 	}
 }
 
-// arriveAt takes the block with a head that is on a epoch.
+// arriveAt takes the block with a head if the block is on its way in the given epoch.
 func (s *blockStore) arriveAt(head objects.Token, epoch uint32) (*holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -278,18 +279,20 @@ func (s *blockStore) sweep() {
 	}
 }
 
-// away reports whether the block is on its way. A block that was sent from here may come back.
+// away reports whether the block is on its way between processes. A block that was sent from here
+// may come back.
 func (b *block) away() bool { return b.held.Moving() && !b.data.Gone() }
 
-// claimed claims a block of this process if it is free, and reports whether it did. It also returns
-// true for a stolen block, which is given back too.
+// claimed claims a block that this process made, if the block is free, and reports whether it did.
+// It also returns true for a stolen block, because that must be given back too.
 func (s *blockStore) claimed(b *block) bool {
 	_, ok, stolen := b.claim()
 	return ok || stolen
 }
 
-// giveUp gives back a block of this process that another process has had since a claim and has not
-// freed. Other processes can no longer get it. It stays mapped where it is mapped.
+// giveUp gives back a block that this process made and that another process has had since a claim
+// and has not freed. After that, no process can attach the block, but it stays mapped in processes
+// that have mapped it.
 func (s *blockStore) giveUp(b *block, claims int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -298,7 +301,7 @@ func (s *blockStore) giveUp(b *block, claims int) {
 	}
 }
 
-// has reports whether this process has had the block with a head since a epoch.
+// has reports whether this process has had the block with a head since the given epoch.
 func (s *blockStore) has(head objects.Token, epoch uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -306,8 +309,8 @@ func (s *blockStore) has(head objects.Token, epoch uint32) bool {
 	return b != nil && b.held.Has(epoch)
 }
 
-// loseBlock frees the block with a head if it is still on a epoch, or if it arrived here on that
-// epoch with a value that could not be decoded.
+// loseBlock frees the block with a head if the block is still on its way in the given epoch, or if
+// it arrived here in that epoch with a value that could not be decoded.
 func loseBlock(head objects.Token, epoch uint32) error {
 	h, err := objects.Attach(head)
 	if err != nil {
@@ -320,15 +323,15 @@ func loseBlock(head objects.Token, epoch uint32) error {
 	return nil
 }
 
-// The pauses between attempts to free a block while the system has no memory or descriptor for its
-// head.
+// Pauses between attempts to free a block while the system has no memory or descriptor for the
+// block's head.
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = time.Minute
 )
 
-// loseSoon is loseBlock for a message that is lost because the system has no memory or descriptor
-// for it now: its sender waits for the block.
+// loseSoon is like loseBlock, but tries again later if the system currently has no memory or
+// descriptor for the head, because the sender of the lost message is waiting for the block.
 func loseSoon(head objects.Token, epoch uint32, pause time.Duration) {
 	var number syscall.Errno
 	if err := loseBlock(head, epoch); errors.As(err, &number) && pause <= lastPause {

@@ -11,9 +11,9 @@ import (
 // A Cond lets goroutines of several processes wait for changes under a [Mutex]. It can be sent,
 // together with its Mutex, and is safe for concurrent use. Closing a Cond does not close its Mutex.
 //
-// If a process dies before it can act on a signal, another waiter gets the signal. But there is no
-// signal for a change that a dead process made without signalling: after [Mutex.Recover], lock the
-// Mutex and call Broadcast.
+// If a process dies before it can act on a signal, another waiter gets the signal. But if a process
+// dies after it has changed something and before it has signaled, no waiter gets a signal: after
+// [Mutex.Recover], lock the Mutex and call Broadcast.
 //
 // There is no Cond for a [RecursiveMutex], since its holder may have locked it several times.
 type Cond struct {
@@ -40,7 +40,7 @@ func (c *cond) open(o *objects.Object, _ []byte) error {
 
 func (c *cond) end(owned bool) { c.x.Close(owned) }
 
-// UnmarshalBinary makes c a handle of the encoded Cond and of its Mutex.
+// UnmarshalBinary makes c a handle to the encoded Cond and to its Mutex.
 func (c *Cond) UnmarshalBinary(data []byte) error {
 	lock, err := lockOf(data[min(objects.TokenSize, len(data)):])
 	if err != nil {
@@ -49,7 +49,7 @@ func (c *Cond) UnmarshalBinary(data []byte) error {
 	return c.attach(data, &cond{lock: lock})
 }
 
-// lockOf returns the Mutex whose handle was encoded with another object.
+// lockOf returns the Mutex whose handle was encoded along with another object.
 func lockOf(b []byte) (*Mutex, error) {
 	var m Mutex
 	if err := m.UnmarshalBinary(b); err != nil {
@@ -58,8 +58,8 @@ func lockOf(b []byte) (*Mutex, error) {
 	return m.in.canonical.(*Mutex), nil
 }
 
-// NewCond makes a Cond for a Mutex. It takes 8 KiB of addresses, and usually some hundred bytes of
-// memory. Its other costs and its errors are those of [NewMutex]. A nil Mutex is an error.
+// NewCond makes a Cond for a Mutex. It takes 8 KiB of address space, and usually some hundred bytes
+// of memory. Its other costs and its errors are those of [NewMutex]. A nil Mutex is an error.
 func NewCond(lock *Mutex, opts ...Option) (*Cond, error) {
 	if lock == nil || lock.in == nil {
 		return nil, errors.New("mp: NewCond: the Mutex is nil")
@@ -80,8 +80,8 @@ func (c *Cond) Mutex() *Mutex {
 }
 
 // Wait unlocks the Mutex, which the caller must hold, waits for a signal, and locks the Mutex
-// again. There is no wake-up without a signal, but the condition may have changed again before Wait
-// has the Mutex: [Cond.WaitFor] checks it.
+// again. Wait never wakes up without a signal, but the condition may have changed again before Wait
+// has the Mutex: [Cond.WaitFor] checks the condition.
 //
 // The errors are:
 //
@@ -89,13 +89,13 @@ func (c *Cond) Mutex() *Mutex {
 //   - [ErrNotHeld]: this process did not hold the Mutex, or another goroutine or process kept it
 //     for five seconds after ctx ended. Do not call Unlock: another goroutine of this process may
 //     hold the Mutex.
-//   - [ErrOwnerDied]: a holder died, see [Mutex.Lock]. The Mutex is not held.
-//   - [ErrClosed]: the Cond or the Mutex is closed. The Mutex is held unless it is closed itself.
+//   - [ErrOwnerDied]: a holder died (see [Mutex.Lock]). The Mutex is not held.
+//   - [ErrClosed]: the Cond or the Mutex is closed. The Mutex is held, unless it is closed itself.
 //
 // A signal that Wait received before such an error goes to another waiter.
 //
-// Python's wait locks again however long that takes. Wait does not, because a process that never
-// unlocks would keep callers waiting beyond the end of their contexts.
+// Python's wait locks again, however long that takes. Wait gives up, because otherwise a process
+// that never unlocks would keep callers waiting beyond the end of their contexts.
 func (c *Cond) Wait(ctx context.Context) error {
 	if c.in == nil {
 		return errNotMade
@@ -120,8 +120,8 @@ func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	return nil
 }
 
-// Signal wakes one waiting goroutine of some process, if there is one. If this process does not
-// hold the Mutex, Signal returns [ErrNotHeld].
+// Signal wakes one waiting goroutine in any process, if there is one. If this process does not hold
+// the Mutex, Signal returns [ErrNotHeld].
 func (c *Cond) Signal() error {
 	if c.in == nil {
 		return errNotMade

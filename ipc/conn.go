@@ -20,15 +20,15 @@ import (
 // in order. [NewPipe] makes both ends of a connection between processes. A Conn is safe for
 // concurrent use; each message goes to one of the receiving goroutines.
 //
-// One process has an end at a time. An end can be sent in any message, and then it moves: its
-// methods return an error here from then on, and the process that decodes the message has the end.
-// So a process that gives an end to a child need not close that end for the other end to see that
-// the child is gone. If the message cannot be encoded or sent, the end stays the sender's. A task
-// that carries an end is not retried. An end cannot be sent while another goroutine uses it.
+// Only one process at a time has an end. An end can be sent in any message. It then moves: from
+// then on, its methods return an error here, and the process that decodes the message has the end.
+// So the other end can tell that a child to which an end was sent is gone, without the parent
+// having to close anything. If the message cannot be encoded or sent, the sender keeps the end. A
+// task that carries an end is not retried. An end cannot be sent while another goroutine uses it.
 //
-// An end is closed by [Conn.Close], by the end of its process, or when it is no longer reachable.
-// Then the other end receives the remaining messages and after them [io.EOF], and Send returns
-// [io.ErrClosedPipe] there.
+// An end is closed by [Conn.Close], when its process ends, or when it is no longer reachable. After
+// that, the other end receives the remaining messages and then [io.EOF], and Send at the other end
+// returns [io.ErrClosedPipe].
 type Conn[T any] struct{ in *conn[T] }
 
 type conn[T any] struct {
@@ -45,13 +45,14 @@ var (
 	errNoConn  = errors.New("mp: no handle of a connection")
 )
 
-// Send sends v. It waits for room until ctx ends. On error nothing was sent. The error is ctx's,
-// [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection], or one in which errors.As finds a
-// [*mp.CodecError]. A message longer than [MaxMessage] is a CodecError with the cause [ErrTooLong].
+// Send sends v. It waits for room until ctx ends. On error, nothing was sent. The error is ctx's,
+// [io.ErrClosedPipe], [ErrClosed], [ErrMoved], [ErrDirection], or an error in which errors.As finds
+// a [*mp.CodecError]. A message longer than [MaxMessage] is a CodecError with the cause
+// [ErrTooLong].
 //
-// A message larger than a quarter of the pipe's buffer is stored outside of it, one at a time. The
-// next such message waits while the receiver is still reading more than three. Over a [Transport]
-// the error may also be the Transport's, and MaxMessage does not apply.
+// A message larger than a quarter of the pipe's buffer is stored outside the buffer, one such
+// message at a time. The next one waits while the receiver is still reading more than three. Over a
+// [Transport], the error may also be the Transport's, and MaxMessage does not apply.
 func (c *Conn[T]) Send(ctx context.Context, v T) error {
 	x, err := c.beginSend(ctx)
 	if err != nil {
@@ -62,7 +63,7 @@ func (c *Conn[T]) Send(ctx context.Context, v T) error {
 }
 
 // TrySend is like [Conn.Send], but returns [ErrFull] instead of waiting for room. A [Transport]
-// cannot tell whether there is room: over one, TrySend returns errors.ErrUnsupported.
+// cannot tell whether there is room, so over a Transport, TrySend returns errors.ErrUnsupported.
 func (c *Conn[T]) TrySend(v T) error {
 	x, err := c.beginSend(context.Background())
 	if err != nil {
@@ -117,7 +118,8 @@ func (c *Conn[T]) beginSend(ctx context.Context) (*conn[T], error) {
 	return x, err
 }
 
-// begin returns the connection if it can be used. Without an error the caller must call leave.
+// begin returns the connection if it can be used. If begin returns no error, the caller must call
+// leave.
 func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 	if c.in == nil {
 		return nil, errNotMade
@@ -133,9 +135,9 @@ func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 //
 // If a message cannot be decoded as a T, or is longer than [MaxMessage], errors.As finds a
 // [*mp.CodecError] in the error, and the message is lost. A message above 16 MiB is also lost if
-// Recv has not read it to its end one second after ctx has ended. A message that SendBytes sent is
-// a CodecError too, but it is kept for RecvBytes. Over a [Transport] the error may also be the
-// Transport's, and MaxMessage does not apply.
+// Recv has not read all of it within one second after ctx ended. For a message that SendBytes sent,
+// the error is a CodecError too, but the message is kept for RecvBytes. Over a [Transport], the
+// error may also be the Transport's, and MaxMessage does not apply.
 func (c *Conn[T]) Recv(ctx context.Context) (v T, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -169,7 +171,7 @@ func (x *conn[T]) receiveValue(v *T, r receiver) error {
 	return err
 }
 
-// A receiver says how to get a message: with or without waiting.
+// receiver says how to get a message: with or without waiting.
 type receiver struct {
 	// turn takes the turn to receive, and returns the held message, if there is one.
 	turn func() (held []byte, err error)
@@ -186,7 +188,7 @@ func (x *conn[T]) waiting(ctx context.Context) receiver {
 				return b, nil
 			}
 			if lost := (*mp.CodecError)(nil); errors.As(err, &lost) {
-				return b, err // it says that a message was lost; its cause may be that ctx ended
+				return b, err // the error of a lost message; its cause may be that ctx ended
 			}
 			return b, ended(ctx, err)
 		},
@@ -195,9 +197,9 @@ func (x *conn[T]) waiting(ctx context.Context) receiver {
 
 func (x *conn[T]) trying() receiver { return receiver{x.turns.try, x.tryReceive} }
 
-// RecvBytes receives a message that SendBytes sent. It waits for one until ctx ends. The memory is
-// fresh. A message that Send sent is a [*mp.CodecError] and is kept for Recv. The other errors are
-// those of Recv.
+// RecvBytes receives a message that SendBytes sent. It waits for a message until ctx ends. The
+// returned slice is new memory. For a message that Send sent, the error is a [*mp.CodecError] and
+// the message is kept for Recv. The other errors are those of Recv.
 func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -208,7 +210,7 @@ func (c *Conn[T]) RecvBytes(ctx context.Context) ([]byte, error) {
 }
 
 // TryRecvBytes is like [Conn.RecvBytes], but returns [ErrEmpty] instead of waiting for a message.
-// Then nothing was received.
+// In that case, nothing has been received.
 func (c *Conn[T]) TryRecvBytes() ([]byte, error) {
 	x, err := c.begin(context.Background())
 	if err != nil {
@@ -226,9 +228,9 @@ func (x *conn[T]) receiveBytes(r receiver) ([]byte, error) {
 	return b[1:], nil
 }
 
-// RecvInto receives a message that SendBytes sent into buf, and returns its length. If buf is too
-// short, it returns [io.ErrShortBuffer] and the length, writes nothing, and keeps the message for
-// the next call. The other errors are those of RecvBytes.
+// RecvInto receives into buf a message that SendBytes sent, and returns the message's length. If
+// buf is too short, RecvInto returns [io.ErrShortBuffer] and the length, writes nothing, and keeps
+// the message for the next call. The other errors are those of RecvBytes.
 func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -238,8 +240,9 @@ func (c *Conn[T]) RecvInto(ctx context.Context, buf []byte) (n int, err error) {
 	return x.receiveInto(buf, x.waiting(ctx))
 }
 
-// TryRecvInto is like [Conn.RecvInto], but returns [ErrEmpty] instead of waiting for a message.
-// Then nothing was received. On [io.ErrShortBuffer] the message is still there for TryRecvBytes.
+// TryRecvInto is like [Conn.RecvInto], but returns [ErrEmpty] instead of waiting for a message. In
+// that case, nothing has been received. After [io.ErrShortBuffer], TryRecvBytes can still receive
+// the message.
 func (c *Conn[T]) TryRecvInto(buf []byte) (n int, err error) {
 	x, err := c.begin(context.Background())
 	if err != nil {
@@ -268,9 +271,9 @@ func (x *conn[T]) receiveInto(buf []byte, r receiver) (n int, err error) {
 	return n, err
 }
 
-// receiveIf receives the first message, with its first byte. If fits returns an error, the message
-// is held and received next. Since one goroutine receives at a time, no other one waits for a later
-// message meanwhile.
+// receiveIf receives the next message, including its first byte. If fits returns an error, the
+// message is held and will be received next. Since only one goroutine receives at a time, no other
+// goroutine can receive a later message first.
 func (x *conn[T]) receiveIf(fits func(b []byte) error, buf []byte, r receiver) ([]byte, error) {
 	if err := x.mayReceive(); err != nil {
 		return buf, err
@@ -302,8 +305,7 @@ func (x *conn[T]) receiveIf(fits func(b []byte) error, buf []byte, r receiver) (
 }
 
 // Poll reports whether a message, or the error of a closed end, can be received at once. It waits
-// for that for at most the given time. If ctx ends first, Poll returns ctx's error. It takes
-// nothing.
+// at most the given time. If ctx ends first, Poll returns ctx's error. Poll takes no message.
 func (c *Conn[T]) Poll(ctx context.Context, wait time.Duration) (ready bool, err error) {
 	x, err := c.begin(ctx)
 	if err != nil {
@@ -330,8 +332,8 @@ func (c *Conn[T]) Poll(ctx context.Context, wait time.Duration) (ready bool, err
 	return false, ended(ctx, ctx.Err())
 }
 
-// awaitOnce waits until there is something to receive. It may also return false: another goroutine
-// can take a held message first.
+// awaitOnce waits until there is something to receive. It may also return false, because another
+// goroutine can take a held message first.
 func (x *conn[T]) awaitOnce(ctx context.Context) (ready bool) {
 	told, tell := context.WithCancel(ctx)
 	defer tell()
@@ -350,7 +352,7 @@ func (c *Conn[T]) Close() error {
 	return nil
 }
 
-// Depart lets the end go with the message that is about to be encoded.
+// Depart lets the end leave with the message that is about to be encoded.
 func (x *conn[T]) Depart(forGood bool) error {
 	if x.turns.holds() {
 		return errHeld
@@ -364,13 +366,13 @@ func (x *conn[T]) Return() { x.comeBack() }
 // Settle lets the end stay on its way even if this process dies.
 func (x *conn[T]) Settle() { x.settle() }
 
-// Lose closes the end if no process will receive its message.
+// Lose closes the end if no process will receive the end's message.
 func (x *conn[T]) Lose() { x.lose() }
 
-// Ticket returns what another process needs to take the end on its way.
+// Ticket returns what another process needs to take the end while it is on its way.
 func (x *conn[T]) Ticket() ([]byte, error) { return x.ticket() }
 
-// MarshalBinary encodes the end for a message of mp, with which it moves.
+// MarshalBinary encodes the end for a message of mp. The end moves with the message.
 func (c *Conn[T]) MarshalBinary() ([]byte, error) {
 	if c.in == nil {
 		return nil, errNotMade
@@ -383,7 +385,7 @@ func (c *Conn[T]) MarshalBinary() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(b, uint64(c.in.longest())), nil
 }
 
-// UnmarshalBinary makes c the encoded end, which belongs to this process from now on.
+// UnmarshalBinary sets c to the encoded end, which belongs to this process from now on.
 func (c *Conn[T]) UnmarshalBinary(data []byte) error {
 	cd, err := codec.ForMessage[T]()
 	if err != nil {
@@ -410,7 +412,7 @@ func (c *Conn[T]) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// newConn makes a Conn of a line. Messages lie in the object in, which is nil for a Transport.
+// newConn makes a Conn from a line. Messages lie in the object in, which is nil for a Transport.
 func newConn[T any](l line, in *objects.Object, cd *codec.Type[T]) *Conn[T] {
 	e := envelope[T]{cd, in}
 	x := &conn[T]{line: l, envelope: e, turns: &turns{line: l, drop: e.drop}}

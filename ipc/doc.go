@@ -27,8 +27,8 @@
 //	}
 //
 // An object travels as a handle, in an argument, a result, or an element of a queue. The receiver
-// gets a pointer to the same object, not a copy. All processes that this one has started, and the
-// processes that they start, can share it.
+// gets a pointer to the same object, not a copy. An object can be shared by all processes that this
+// process has started, and by the processes that those start.
 //
 // Constructors take options and have defaults for all of them: NewMutex() makes a [Mutex],
 // NewMutex(ipc.Isolated()) makes one in a memory segment of its own. The methods of an object that
@@ -60,24 +60,24 @@
 // # Owners
 //
 // An object belongs to the process that made it. An object that a task returns belongs to the
-// caller from then on, and outlives its worker. When the owner closes an object, it ends for all
-// processes, and callers that wait for it get [ErrClosed]. In another process, Close ends the
-// object for that process alone. So main makes an object and defers Close. An object that is never
-// closed takes memory until its owner ends.
+// caller from then on, and outlives the worker. When the owner closes an object, the object ends
+// for all processes, and callers that are waiting for it get [ErrClosed]. In another process, Close
+// ends the object for that process alone. So main usually makes the object and defers Close. An
+// object that is never closed takes memory until its owner ends.
 //
 // # Locks
 //
-// Processes hold locks. When a process dies while it holds a lock, what the lock guards may be half
-// changed. All callers then get [ErrOwnerDied] instead of the lock, until one of them has repaired
-// the state with [Mutex.Recover]. A task that returns with a lock held leaves it to its worker,
-// which may live long: defer Unlock.
+// Locks are held by processes, not by goroutines. When a process dies while it holds a lock, what
+// the lock guards may be half changed. All callers then get [ErrOwnerDied] instead of the lock,
+// until one of them has used [Mutex.Recover] to repair the state. If a task returns without
+// unlocking, its worker, which may live for a long time, still holds the lock: defer Unlock.
 //
 // # Memory
 //
 // [Array.Slice] is the shared memory itself. It is valid while the Array is open, or while the task
-// runs that received it. [Array.View] keeps the memory until its function returns. A process that
-// writes an element while others use it needs a lock, as with any slice. Before a task begins and
-// after it ends no lock is needed.
+// that received the Array runs. [Array.View] keeps the memory until its function returns. A process
+// that writes an element while others use that element needs a lock, as with any slice. Before a
+// task begins and after it ends, no lock is needed.
 //
 // # Queues and pipes
 //
@@ -95,24 +95,24 @@
 //
 //	for name, err := range s.Names.All(ctx) {
 //
-// A [Queue] is a channel between processes: bounded, first in, first out, each element for one
-// receiver. Close on a Queue is like close on a channel, and differs from Close on other objects:
-// no process can put any more, the elements in the queue can still be received, and All ends after
-// the last of them. So no special element has to mark the end. The process that knows that all
-// producers are done closes the queue. The death of a worker closes nothing. [Queue.Discard] gives
-// up the remaining elements; main, which made the queue, defers it. [Queue.TaskDone] and
-// [Queue.Join] tell when all elements have been dealt with, not only received.
+// A [Queue] is a channel between processes: bounded, first in, first out, with each element going
+// to one receiver. Close on a Queue is like close on a channel, and differs from Close on other
+// objects: no process can put any more elements, the elements in the queue can still be received,
+// and All ends after the last of them. So no special element has to mark the end. The process that
+// knows that all producers are done closes the queue. When a worker dies, no queue is closed.
+// [Queue.Discard] gives up the remaining elements; main, which made the queue, defers Discard.
+// [Queue.TaskDone] and [Queue.Join] tell when all elements have been dealt with, not only received.
 //
-// A pipe has two ends, and one process has an end at a time. An end in a message moves to the
-// receiver: from then on the sender's methods return [ErrMoved]. So there are no copies to close.
-// When an end is closed, or its process dies, the other end receives all earlier messages and then
-// io.EOF. A pool's worker lives on after its task, so close the end there. A [Slab] moves like an
-// end, together with a slice of numbers in shared memory, which is neither encoded nor copied. The
-// last holder closes it, so that its memory can be used again.
+// A pipe has two ends, and only one process at a time has an end. An end in a message moves to the
+// receiver: from then on, the end's methods return [ErrMoved] in the sender. So there are no copies
+// to close. When an end is closed, or its process dies, the other end receives all earlier messages
+// and then io.EOF. A pool's worker lives on after a task, so the task must close its end. A [Slab]
+// is a slice of numbers in shared memory that moves like an end and is neither encoded nor copied.
+// The last holder closes the Slab, so that its memory can be used again.
 //
-// An element or a message is whole when it is received, even if the sender has died by then. An
-// element that a process has received dies with that process. A call that waits for room, for an
+// An element or a message is always received whole, even if the sender has died by then. An element
+// that a process has received is lost if that process dies. A call that waits for room, for an
 // element or for a message ends with its context, and a task's context ends with its call.
 //
-// For other ways to carry messages there are [NewConn] and [Transport].
+// [NewConn] and [Transport] are for other ways to carry messages.
 package ipc

@@ -10,17 +10,17 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// envelope encodes values as messages that lie in a shared object until a process receives them,
-// and decodes them. Files and the memory of objects in a value live as long as the message, even if
-// the sender dies.
+// envelope encodes values as messages, which lie in a shared object until a process receives them,
+// and decodes messages. Files and the memory of objects in a value live as long as the message,
+// even if the sender dies.
 type envelope[T any] struct {
 	codec *codec.Type[T]
 	in    *objects.Object
 }
 
-// A message of a type that can carry something begins with the number of segments that it needs,
-// one byte, and their ids. A message of a type that can carry ends of connections or slabs ends
-// with their tickets and the number of tickets, one byte.
+// A message of a type that can carry something begins with the number of segments that the message
+// needs (one byte) and the segments' ids. A message of a type that can carry ends of connections or
+// slabs ends with their tickets and the number of tickets (one byte).
 const maxCarried = 255
 
 var (
@@ -28,10 +28,10 @@ var (
 	errTooMany    = errors.New("mp: more than 255 objects in one message")
 )
 
-// seal appends the message with *v. The caller must recall a message that is not sent.
+// seal appends the message with *v to buf. If the message is not sent, the caller must call recall.
 //
-// Numbers, which are copied as they lie in memory, stay on their callers' stacks. Therefore seal,
-// open and recall pass a copy of *v, on the heap, to code that may keep a reference.
+// Numbers are copied as they lie in memory and should stay on their callers' stacks. Therefore
+// seal, open and recall pass a copy of *v, on the heap, to code that may keep a reference.
 func (e envelope[T]) seal(buf []byte, v *T) ([]byte, error) {
 	if out, ok := e.codec.AppendPlain(buf, v); ok {
 		return out, nil
@@ -76,7 +76,7 @@ func (e envelope[T]) sealAny(buf []byte, v *T) ([]byte, error) {
 
 var errFarAway = errors.New("mp: objects, files and ends of connections can only be sent within one tree of processes, not over a network")
 
-// sealAlone is seal for messages that must not carry anything.
+// sealAlone is like seal, but for messages that must not carry anything.
 func (e envelope[T]) sealAlone(buf []byte, v *T) ([]byte, error) {
 	if len(e.codec.Attached(v)) > 0 {
 		return buf, errFarAway
@@ -136,8 +136,8 @@ func (e envelope[T]) carry(v *T) (ids []uint64, err error) {
 
 // carried is implemented by all handles.
 type carried interface {
-	// carryIn keeps the memory alive while a message with the handle lies in an object, until the
-	// returned id is uncarried. The id is 0 if there is nothing to uncarry.
+	// carryIn keeps the handle's memory alive while a message with the handle lies in an object,
+	// until uncarry is called with the returned id. The id is 0 if uncarry need not be called.
 	carryIn(in *objects.Object) (id uint64, err error)
 }
 
@@ -201,7 +201,7 @@ func (e envelope[T]) parse(b []byte) (p parts, err error) {
 	return p, nil
 }
 
-// open sets *v from a message, which it uses up.
+// open decodes a message into *v and uses the message up.
 func (e envelope[T]) open(b []byte, v *T) error {
 	if e.codec.DecodePlain(b, v) {
 		return nil
@@ -226,7 +226,7 @@ func (e envelope[T]) openAny(b []byte, v *T) error {
 	return err
 }
 
-// foresee attaches what a message carries and what takes long to attach.
+// foresee attaches the part of a message's load that takes a long time to attach.
 func (e envelope[T]) foresee(b []byte) {
 	if !e.codec.Moves() {
 		return
@@ -251,14 +251,15 @@ func (e envelope[T]) drop(b []byte) {
 	}
 }
 
-// lose closes the ends of connections, and frees the slabs, that no other process has taken.
+// lose closes the ends of connections and frees the slabs in a message that no other process has
+// taken.
 func (p parts) lose() {
 	for t := p.tickets; len(t) >= ticketSize; t = t[ticketSize:] {
 		loseTicket(t[:ticketSize])
 	}
 }
 
-// recall uses up a message that was not sent, and takes back what departed with *v.
+// recall uses up a message that was not sent, and takes back what was to move with *v.
 func (e envelope[T]) recall(b []byte, v *T) {
 	kept := *v
 	e.codec.Recall(&kept)
@@ -267,7 +268,7 @@ func (e envelope[T]) recall(b []byte, v *T) {
 	}
 }
 
-// sent lets what departed with *v go for good, since its message was sent.
+// sent makes it final that what moves with *v has left this process, since its message was sent.
 func (e envelope[T]) sent(v *T) {
 	if e.codec.Moves() {
 		kept := *v
@@ -275,10 +276,10 @@ func (e envelope[T]) sent(v *T) {
 	}
 }
 
-// notHere returns the tickets of what this process does not have. A message may name what arrived
-// with another message, if it was forged, or if it is received twice because a process has
-// overwritten the queue. If such a message cannot be decoded, what arrived before must stay as it
-// is.
+// notHere returns the tickets of things that this process does not have. A message may name
+// something that arrived with another message, if the message was forged, or if it is received
+// twice because a process has overwritten the queue. If that message cannot be decoded, what
+// arrived earlier must stay as it is.
 func notHere(tickets []byte) []byte {
 	var absent []byte
 	some := false
@@ -298,7 +299,7 @@ func notHere(tickets []byte) []byte {
 	return tickets
 }
 
-// hasTicket reports whether this process has what a ticket names.
+// hasTicket reports whether this process has the thing that a ticket names.
 func hasTicket(ticket []byte) bool {
 	switch objects.KindOf(ticket) {
 	case xsync.KindOwnership:
@@ -312,7 +313,7 @@ func hasTicket(ticket []byte) bool {
 }
 
 // loseTicket closes the end of a connection, frees the slab or ends the object that a ticket names,
-// if no process has taken it, or if it arrived here with a value that could not be decoded.
+// if no process has taken that, or if it arrived here with a value that could not be decoded.
 func loseTicket(ticket []byte) {
 	switch objects.KindOf(ticket) {
 	case xsync.KindOwnership:
@@ -329,7 +330,7 @@ func loseTicket(ticket []byte) {
 // buffers hold messages while they are encoded and decoded.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxPooled is the maximum size of a buffer that is used again.
+// maxPooled is the maximum size of a buffer that is kept for reuse.
 const maxPooled = 4 << 20
 
 func putBuffer(p *[]byte, b []byte) {

@@ -12,11 +12,11 @@ import (
 )
 
 // ErrClosed is returned by operations on a closed object. It is [mp.ErrClosed]. An object that
-// another process has overwritten can return it too, see [ErrCorrupt].
+// another process has overwritten can return it too (see [ErrCorrupt]).
 var ErrClosed = errs.ErrClosed
 
-// ErrTooLong is the cause of the [*mp.CodecError] for an element of a [Queue] longer than
-// [MaxElement], or for a message longer than [MaxMessage]. It is [mp.ErrTooLong]. Package
+// ErrTooLong is the cause of the [*mp.CodecError] for an element of a [Queue] that is longer than
+// [MaxElement], or for a message that is longer than [MaxMessage]. It is [mp.ErrTooLong]. Package
 // connection has an ErrTooLong of its own.
 var ErrTooLong = objects.ErrTooLong
 
@@ -29,9 +29,9 @@ var ErrFull = errs.ErrFull
 var ErrEmpty = errs.ErrEmpty
 
 // ErrCorrupt is returned by some methods of an object when they detect that another process has
-// overwritten the object: a process that has it, or a process that has another object in the same
-// segment. A call that returns ErrCorrupt had no reliable effect, and other methods of the object
-// may fail too.
+// overwritten the object. That can be a process that has the object, or a process that has another
+// object in the same segment. A call that returns ErrCorrupt had no reliable effect, and other
+// methods of the object may fail too.
 //
 // Detection is best effort. A damaged object can also return wrong values, seem closed
 // ([ErrClosed]) or seem to have a dead owner ([ErrOwnerDied]). A damaged [Queue] can look closed
@@ -40,8 +40,8 @@ var ErrEmpty = errs.ErrEmpty
 var ErrCorrupt = errs.ErrCorrupt
 
 // ErrOwnerDied is returned for a lock whose holder has died and may have left what the lock guards
-// half changed. The lock is not held. Every caller gets the error until one of them has repaired
-// what the lock guards with Recover.
+// half changed. The lock is not held. Every caller gets the error until one of them has used
+// Recover to repair what the lock guards.
 var ErrOwnerDied = errs.ErrOwnerDied
 
 // ErrNotHeld is returned when a process releases a lock that it does not hold, or uses a [Cond]
@@ -52,12 +52,12 @@ var ErrNotHeld = errs.ErrNotHeld
 // ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
 var ErrBroken = errs.ErrBroken
 
-// ErrOverRelease is returned by a semaphore that was released more often than acquired, and by
-// [Queue.TaskDone] if there were more calls than received elements. Nothing is changed.
+// ErrOverRelease is returned by a semaphore that would be released more often than it was acquired,
+// and by [Queue.TaskDone] if there would be more calls than received elements. Nothing is changed.
 var ErrOverRelease = errs.ErrOverRelease
 
-// ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent. If a process sends it
-// once more, ErrMoved is the cause of the [*mp.CodecError].
+// ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent. If a process sends the
+// Conn or Slab once more, ErrMoved is the cause of the [*mp.CodecError].
 var ErrMoved = errors.New("mp: it was sent on, and now belongs to its receiver")
 
 // ErrDirection is returned by the end of a one-way pipe that cannot send, or cannot receive.
@@ -74,7 +74,7 @@ func init() {
 	}
 }
 
-// codecError returns a [*mp.CodecError] with its cause, which errors.Is finds in this process.
+// codecError returns a [*mp.CodecError] with the cause why, which errors.Is finds in this process.
 func codecError(what, doing string, why error) error {
 	return cause.With(&mp.CodecError{What: what, Doing: doing, Text: why.Error(), Stack: codec.StackOf(why)}, why)
 }

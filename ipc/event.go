@@ -36,8 +36,9 @@ func NewEvent(opts ...Option) (*Event, error) {
 	return publish[Event](o, &event{x: xsync.NewEvent(o.Memory())}), nil
 }
 
-// Set sets the Event until Clear and wakes all waiting callers, even if Clear follows at once.
-// Setting an Event twice does nothing. The only error of Set, Clear and IsSet is [ErrClosed].
+// Set sets the Event until Clear is called, and wakes all waiting callers, even if Clear follows at
+// once. Setting an Event that is set does nothing. The only error of Set, Clear and IsSet is
+// [ErrClosed].
 func (e *Event) Set() error {
 	if e.in == nil {
 		return errNotMade

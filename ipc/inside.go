@@ -84,7 +84,7 @@ func makerOfConn(conn any) uint64 {
 // piped is implemented by every Conn.
 type piped interface{ piped() *pipeEnd }
 
-// piped returns the end of a pipe that c is, or nil if it is not one.
+// piped returns the end of the pipe, or nil if c is not an end of a pipe.
 func (c *Conn[T]) piped() *pipeEnd {
 	if c.in == nil {
 		return nil

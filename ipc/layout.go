@@ -8,7 +8,7 @@ import (
 )
 
 // fixed returns an error that names the first part of t that is not a number. Another process could
-// write any bits there, and only for numbers every bit pattern is a valid value.
+// write any bits there, and only numbers have a valid value for every bit pattern.
 func fixed(t reflect.Type, path string) error {
 	switch t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
@@ -35,7 +35,7 @@ func fixed(t reflect.Type, path string) error {
 	return fmt.Errorf("mp: %s is a %s, which cannot lie in shared memory: only numbers can, and arrays and structs of them", path, kind)
 }
 
-// fixedType is fixed for T itself, which must have a size.
+// fixedType is like fixed, but checks T itself. It also returns an error if T has no size.
 func fixedType[T any]() error {
 	t := reflect.TypeFor[T]()
 	if err := fixed(t, t.String()); err != nil {

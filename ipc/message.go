@@ -8,7 +8,7 @@ const (
 	byBytes = 1
 )
 
-// asCopy sends a copy of b behind the byte that says that it was sent as bytes.
+// asCopy sends a copy of b, preceded by the byte that says that b was sent as bytes.
 func asCopy(b []byte, send func(message []byte) error) error {
 	p := buffers.Get().(*[]byte)
 	message := append(append((*p)[:0], byBytes), b...)

@@ -16,7 +16,7 @@ import (
 var errNotMade = errors.New("mp: an object that was not made by its constructor")
 
 // An Option configures an object that processes share. Every constructor that takes options accepts
-// it, except [NewSharedMemory]. A nil Option changes nothing.
+// an Option, except [NewSharedMemory]. A nil Option changes nothing.
 type Option interface {
 	QueueOption
 	PipeOption
@@ -27,8 +27,8 @@ type Option interface {
 type objectOptions struct{ isolated bool }
 
 // Isolated gives the object a memory segment of its own. Other small objects share segments, and a
-// corrupt process that received the handle of one can write over all objects in its segment. A
-// segment of its own takes a descriptor and some 8 KiB.
+// corrupt process that received a handle to one object can write over all objects in the same
+// segment. A segment of its own takes a descriptor and some 8 KiB.
 func Isolated() Option { return isolation{} }
 
 type isolation struct{}
@@ -39,8 +39,8 @@ func (isolation) applyPipe(o *pipeOptions)     { o.isolated = true }
 func (isolation) applyValue(o *valueOptions)   { o.isolated = true }
 
 // object is embedded in the public type P of an object that several processes can have at a time. P
-// has no other fields. All pointers to a P for the same object in this process, and all copies of
-// the P, lead to one inner V. A zero P has no inner.
+// has no other fields. In this process, all pointers to a P for the same object, and all copies of
+// that P, lead to one inner V. A zero P has no inner.
 type object[P, V any, I inner[V]] struct{ in *V }
 
 // inner is implemented by pointers to the inner types, which embed a handle.
@@ -49,18 +49,18 @@ type inner[V any] interface {
 	// base returns the handle that the inner embeds.
 	base() *handle
 
-	// kind returns the kind of the object. It needs no receiver.
+	// kind returns the kind of the object. It also works with a nil receiver.
 	kind() xsync.Kind
 
-	// open sets an empty inner to an object that another process has made. The rest is what encode
-	// appended, or anything else if another process is corrupt.
+	// open makes an empty inner refer to an object that another process has made. The argument rest
+	// is what encode appended, or anything at all if another process is corrupt.
 	open(o *objects.Object, rest []byte) error
 
-	// encode appends what open needs to the encoding of a handle.
+	// encode appends to the encoding of a handle what open needs.
 	encode(b []byte) ([]byte, error)
 
-	// end closes the object in shared memory, for all processes if owned is set, and wakes callers
-	// that wait.
+	// end closes the object in shared memory, for all processes if owned is set, and wakes waiting
+	// callers.
 	end(owned bool)
 }
 
@@ -81,9 +81,9 @@ func (p *object[P, V, I]) shared() *handle {
 	return I(p.in).base()
 }
 
-// Close closes the object: for all processes if this process owns it, else for this process alone.
-// The owner is the process that made the object, or received it as the result of a task. Calls that
-// wait, and later ones, return [ErrClosed]. Closing twice is fine.
+// Close closes the object: for all processes if this process owns the object, else for this process
+// alone. The owner is the process that made the object or received it as the result of a task.
+// Waiting calls and later calls return [ErrClosed]. Closing twice is fine.
 func (p *object[P, V, I]) Close() error {
 	if p.in == nil {
 		return errNotMade
@@ -108,10 +108,10 @@ func (p *object[P, V, I]) MarshalBinary() ([]byte, error) {
 	return I(p.in).encode(t.Append(nil))
 }
 
-// UnmarshalBinary makes the receiver a handle of the encoded object.
+// UnmarshalBinary makes the receiver a handle to the encoded object.
 func (p *object[P, V, I]) UnmarshalBinary(data []byte) error { return p.attach(data, nil) }
 
-// attach makes the receiver a handle of the encoded object. If the object is new to this process,
+// attach makes the receiver a handle to the encoded object. If the object is new to this process,
 // attach opens it in empty, or in a new V if empty is nil.
 func (p *object[P, V, I]) attach(data []byte, empty *V) error {
 	t, rest, err := objects.ParseToken(data, I(nil).kind())
@@ -181,7 +181,7 @@ func wrap[P, V any, I inner[V]](o *objects.Object, in I) *P {
 	return canonical
 }
 
-// ended returns ctx's error if ctx has ended and err is because of that. Otherwise it returns err.
+// ended returns ctx's error if err is due to the end of ctx. In all other cases it returns err.
 func ended(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		return cause.Of(ctx)
@@ -189,8 +189,8 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// handle is embedded in the inner type of every object. For each object a process has one canonical
-// pointer to the public type.
+// handle is embedded in the inner type of every object. For each object, a process has one
+// canonical pointer to the public type.
 type handle struct {
 	obj       *objects.Object
 	canonical any
@@ -198,7 +198,7 @@ type handle struct {
 
 func (h *handle) base() *handle { return h }
 
-// encode is the encode of an inner type that appends nothing.
+// encode appends nothing. An inner type whose open needs more has its own encode.
 func (h *handle) encode(b []byte) ([]byte, error) { return b, nil }
 
 // sharer is implemented by pointers to the public types of all objects.
@@ -232,7 +232,8 @@ var movableType = reflect.TypeFor[movable]()
 // isOwn reports whether a type is declared in this package.
 func isOwn(t reflect.Type) bool { return t.PkgPath() == reflect.TypeFor[Mutex]().PkgPath() }
 
-// handleOf returns the handle of a pointer to a public type, or nil if no constructor has made it.
+// handleOf returns the handle of the object that p points to, or nil if no constructor has made the
+// object.
 func handleOf(p any) codec.Handle {
 	h := p.(sharer).shared()
 	if h == nil {
@@ -255,7 +256,7 @@ func (h *handle) carryIn(in *objects.Object) (id uint64, err error) {
 // Canonical implements [codec.Handle].
 func (h *handle) Canonical() any { return h.canonical }
 
-// Given returns the ticket of an object that Give leaves to the caller of the task.
+// Given returns the ticket of the object if Give would leave the object to the caller of the task.
 func (h *handle) Given() ([]byte, error) {
 	if !h.obj.Givable() {
 		return nil, nil
@@ -273,19 +274,19 @@ func (h *handle) Give() { h.obj.Give() }
 // Take makes this process the owner of an object that a task has returned.
 func (h *handle) Take() { h.obj.Take() }
 
-// Refuse leaves an object that was an argument to its sender.
+// Refuse leaves the ownership of an object that was an argument with the sender.
 func (h *handle) Refuse() { h.obj.Refuse() }
 
-// close closes the object, for all processes if this process owns it. It calls end to tell waiting
-// callers.
+// close closes the object, for all processes if this process owns the object. It calls end, which
+// wakes waiting callers.
 func (h *handle) close(end func(owned bool)) {
 	attached.forget(h.obj)
 	end(h.obj.Owned())
 	h.obj.Close()
 }
 
-// moved is the handle of an object that one process has at a time. The object changes hands with
-// its message alone: no task gives it to its caller.
+// moved is the handle of an object that one process has at a time. Such an object changes hands
+// only with a message: the methods by which a task gives its caller an object do nothing.
 type moved struct{ handle }
 
 func (*moved) Given() ([]byte, error) { return nil, nil }
@@ -293,7 +294,8 @@ func (*moved) Give()                  {}
 func (*moved) Take()                  {}
 func (*moved) Refuse()                {}
 
-// sharedTypes returns the types that can travel in interfaces without having been registered.
+// sharedTypes returns the types of objects that can travel in interfaces without having been
+// registered.
 func sharedTypes() []reflect.Type {
 	return slices.Concat(
 		[]reflect.Type{

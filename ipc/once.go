@@ -7,8 +7,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Once runs a function in one process on behalf of all. It can be sent like a [Mutex] and is safe
-// for concurrent use.
+// A Once runs a function in one process on behalf of all processes. It can be sent like a [Mutex]
+// and is safe for concurrent use.
 type Once struct {
 	object[Once, once, *once]
 }
@@ -37,9 +37,10 @@ func NewOnce(opts ...Option) (*Once, error) {
 }
 
 // Do calls f if no call of Do has succeeded yet. While another caller runs its function, Do waits
-// until ctx ends. If Do returns nil, one of the functions has returned nil. If f returns an error,
-// Do returns that error and the next caller runs its own function. If f panics or its process dies,
-// the next caller runs its own function too. Other errors are ctx's and [ErrClosed].
+// until ctx ends. If Do returns nil, the function of one of the callers has returned nil. If f
+// returns an error, Do returns that error and the next caller runs its own function. If f panics or
+// its process dies, the next caller runs its own function too. Other errors are ctx's and
+// [ErrClosed].
 func (o *Once) Do(ctx context.Context, f func() error) error {
 	if o.in == nil {
 		return errNotMade

@@ -35,15 +35,15 @@ func (o pipeOption) applyPipe(to *pipeOptions) { o(to) }
 func OneWay() PipeOption { return pipeOption(func(o *pipeOptions) { o.oneWay = true }) }
 
 // Buffer sets how many bytes can be on their way in each direction before Send waits, from 4 KiB to
-// 2 MiB. A message larger than a quarter of the buffer lies outside of it, one at a time. Defaults
-// to 64 KiB, also if bytes is 0.
+// 2 MiB. A message larger than a quarter of the buffer is stored outside the buffer, one such
+// message at a time. The default, which applies even if bytes is 0, is 64 KiB.
 func Buffer(bytes int) PipeOption { return pipeOption(func(o *pipeOptions) { o.buffer = bytes }) }
 
-// MaxMessage sets the maximum size of an encoded message in bytes. Send returns a [*mp.CodecError]
-// with the cause [ErrTooLong] for a longer one. If a corrupt process sends a longer one
-// nevertheless, Recv returns the same error and the message is lost, so a sender cannot make the
-// receiver allocate more than this at a time. The limit travels with each end. Defaults to 1 GiB,
-// also if bytes is 0.
+// MaxMessage sets the maximum size of an encoded message in bytes. For a longer message, Send
+// returns a [*mp.CodecError] with the cause [ErrTooLong]. If a corrupt process sends a longer
+// message nevertheless, Recv returns the same error and the message is lost, so a sender cannot
+// make the receiver allocate more than this at a time. The limit travels with each end. The
+// default, which applies even if bytes is 0, is 1 GiB.
 func MaxMessage(bytes int) PipeOption {
 	return pipeOption(func(o *pipeOptions) { o.maxMessage = bytes })
 }
@@ -65,10 +65,10 @@ func pipeOptionsOf(opts []PipeOption) (o pipeOptions, err error) {
 	return o, err
 }
 
-// NewPipe makes a connection in shared memory and returns both ends. This process has both until it
-// sends one. In a pipe with [OneWay] the first end receives and the second sends, as with
-// [os.Pipe]. NewPipe costs some microseconds. If T cannot be encoded, the error names the field.
-// An option outside of its range is an error too.
+// NewPipe makes a connection in shared memory and returns both ends. This process has both ends
+// until it sends one. In a pipe with [OneWay], the first end receives and the second sends, as with
+// [os.Pipe]. NewPipe costs some microseconds. If T cannot be encoded, the error names the field. An
+// option outside of its range is an error too.
 func NewPipe[T any](opts ...PipeOption) (*Conn[T], *Conn[T], error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {

@@ -15,29 +15,32 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// pipeEnd is an end of a pipe that this process has, or had.
+// pipeEnd is an end of a pipe. This process has it, or had it.
 type pipeEnd struct {
 	mem    *objects.Object
 	pipe   *xsync.Pipe
 	end    int
 	oneWay bool
 	most   int // maximum size of a message, without the first byte
-	// maxNext bounds the bytes of messages that are received. At 0 there is no separate bound.
+	// maxNext limits the size in bytes of messages that are received here. If it is 0, there is no
+	// separate limit.
 	maxNext atomic.Int64
-	// carries says that messages may carry objects or files, which must be released with them.
+	// carries says that messages may carry objects or files, which must be released with the
+	// messages.
 	carries bool
 	epoch   atomic.Uint32 // how often the end has moved
 	use     atomic.Int32  // number of users; negative if the end was sent
 	closed  atomic.Bool   // whether the user has closed it
-	left    atomic.Bool   // whether it was sent for good
+	left    atomic.Bool   // whether the end was sent for good
 	gone    atomic.Bool   // whether the memory was let go
 
 	unread unreleased // messages sent here
 
-	drop atomic.Pointer[func([]byte)] // the argument of shut, for an end that comes back
+	drop atomic.Pointer[func([]byte)] // the argument of shut, in case the end comes back
 }
 
-// away is added to the count of users while the end is not here. There are never as many users.
+// away is added to the number of users while the end is not here. The number of users is always
+// smaller than its absolute value.
 const away = math.MinInt32 / 2
 
 // enter counts a user of the end until leave. It returns an error if the end cannot be used.
@@ -78,8 +81,8 @@ func (e *pipeEnd) send(ctx context.Context, b []byte) error {
 	return e.sendError(p.sent(e.pipe.Sent(e.end).Put(ctx, b, p.put, p.drop)))
 }
 
-// sendBytes sends bytes. Large ones are not copied before they go outside: a flag in their place
-// says how they were sent, instead of a first byte.
+// sendBytes sends bytes. Large messages are not copied before they are stored outside the ring:
+// instead of a first byte, a flag in the reference to the message says how the message was sent.
 func (e *pipeEnd) sendBytes(ctx context.Context, b []byte) error {
 	if e.pipe.Sent(e.end).FitsIn(len(b)) {
 		return asCopy(b, func(message []byte) error { return e.send(ctx, message) })
@@ -113,14 +116,15 @@ func (e *pipeEnd) trySendBytes(b []byte) error {
 	return e.sendError(p.sent(e.pipe.Sent(e.end).TryPut(b, p.put, p.drop)))
 }
 
-// spillWriter returns a spillWriter for a message. Without a context it does not wait for room.
+// spillWriter returns a spillWriter for a message. Unless its ctx is set, the spillWriter does not
+// wait for room.
 func (e *pipeEnd) spillWriter() spillWriter {
 	return spillWriter{spill: e.spill(), list: &e.unread, ring: e.pipe.Sent(e.end)}
 }
 
-// spill returns the place of messages too large for the ring. Each begins with a byte that says
-// how it was sent, except those sent by SendBytes, so there may be one byte more than a message may
-// have.
+// spill returns the store for messages that are too large for the ring. Except for those that
+// SendBytes sent, each message begins with a byte that says how it was sent, so the store's limit
+// is one byte higher than that of a message.
 func (e *pipeEnd) spill() spill { return spill{e.mem, max(e.most, e.most+1)} }
 
 func (e *pipeEnd) longest() int { return e.most }
@@ -178,7 +182,7 @@ func (e *pipeEnd) got(ctx context.Context, buf []byte, rec xsync.Record, err err
 	return b, e.fits(len(b)-begin-1, "decoded")
 }
 
-// nextFrom is spill for messages that are received.
+// nextFrom is like spill, but for messages that are received.
 func (e *pipeEnd) nextFrom() spill {
 	o := e.spill()
 	if n := e.maxNext.Load(); n > 0 {
@@ -187,7 +191,8 @@ func (e *pipeEnd) nextFrom() spill {
 	return o
 }
 
-// nextSpill returns how many bytes the next message claims to have if it lies outside, else 0.
+// nextSpill returns how many bytes the next message claims to have if the message is stored outside
+// the ring, else 0.
 func (e *pipeEnd) nextSpill() int {
 	if e.enter() != nil {
 		return 0
@@ -218,7 +223,7 @@ func (e *pipeEnd) enlist(s *selection) (stop func()) {
 	return e.leave
 }
 
-// shut closes the end. An end that was sent is closed when it comes back. Drop is called for each
+// shut closes the end. An end that was sent is closed when it comes back. shut calls drop for each
 // message that was not received.
 func (e *pipeEnd) shut(drop func([]byte)) {
 	e.drop.Store(&drop)
@@ -231,10 +236,10 @@ func (e *pipeEnd) shut(drop func([]byte)) {
 	}
 }
 
-// forget is shut for an end that is no longer reachable.
+// forget is like shut, but for an end that is no longer reachable.
 func (e *pipeEnd) forget(drop func([]byte)) {
 	if e.use.Load() < 0 {
-		e.release(false) // its receiver has it
+		e.release(false) // the receiver has the end
 		return
 	}
 	e.shut(drop)
@@ -276,7 +281,7 @@ func (e *pipeEnd) release(last bool) {
 }
 
 // awaitEnd lets the memory go when the receiver has released all messages that were sent here, or
-// when no process has the other end: then the messages end.
+// when no process has either end. In the latter case the messages end too.
 func (e *pipeEnd) awaitEnd(pause time.Duration) {
 	time.AfterFunc(pause, func() {
 		switch {
@@ -290,7 +295,7 @@ func (e *pipeEnd) awaitEnd(pause time.Duration) {
 	})
 }
 
-// depart lets the end go with a message.
+// depart lets the end leave with a message.
 func (e *pipeEnd) depart(forGood bool) error {
 	if !e.use.CompareAndSwap(0, away) {
 		if e.use.Load() < 0 {
@@ -308,7 +313,7 @@ func (e *pipeEnd) depart(forGood bool) error {
 	return nil
 }
 
-// comeBack takes the end back, unless another process has it by now.
+// comeBack takes the end back, unless another process has taken it.
 func (e *pipeEnd) comeBack() {
 	if e.use.Load() >= 0 || !e.pipe.Arrive(e.end, e.epoch.Load()) {
 		return
@@ -319,7 +324,7 @@ func (e *pipeEnd) comeBack() {
 	}
 }
 
-// settle lets the end go for good.
+// settle makes it final that the end has left.
 func (e *pipeEnd) settle() {
 	if e.use.Load() >= 0 {
 		return
@@ -357,8 +362,8 @@ func (e *pipeEnd) ticket() ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(b, e.epoch.Load()), nil
 }
 
-// arrive takes over the end that a ticket names. Its messages have at most the given number of
-// bytes, and may carry objects or files if carries is set.
+// arrive takes over the end that a ticket names. The end's messages have at most the given number
+// of bytes, and may carry objects or files if carries is set.
 func arrive(ticket []byte, most int, carries bool) (*pipeEnd, error) {
 	e, err := attachEnd(ticket)
 	if err != nil {
@@ -372,8 +377,8 @@ func arrive(ticket []byte, most int, carries bool) (*pipeEnd, error) {
 	return e, nil
 }
 
-// loseEnd closes the end that a ticket names, unless another process has it. This process must not
-// have had it before: see notHere.
+// loseEnd closes the end that a ticket names, unless another process has the end. This process must
+// not have had the end before (see notHere).
 func loseEnd(ticket []byte) {
 	if e, err := attachEnd(ticket); err == nil {
 		e.pipe.Arrive(e.end, e.epoch.Load())
@@ -391,7 +396,7 @@ func hasEnd(ticket []byte) bool {
 	return e.pipe.Has(e.end, e.epoch.Load())
 }
 
-// attachEnd returns the end that a ticket names, which another process may have.
+// attachEnd returns the end that a ticket names. Another process may have that end.
 func attachEnd(ticket []byte) (*pipeEnd, error) { return attachEndBy(objects.Attach, ticket) }
 
 func attachEndBy(attach func(objects.Token) (*objects.Object, error), ticket []byte) (*pipeEnd, error) {
