@@ -11,17 +11,17 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// Config says which peers may connect, and how much one connection may take. Both sides need the
+// Config says which peers may connect, and limits the resources of connections. Both sides need the
 // same Key, or TLS configs that trust each other.
 type Config struct {
-	// Key is a secret that both sides must know. They prove that they do without sending it. It
-	// must have at least [MinKey] bytes and be impossible to guess, since an attacker can record a
-	// handshake and try keys offline. Make one with crypto/rand:
+	// Key is a secret that both sides must know. Each side proves that it knows the key without
+	// sending it. The key must have at least [MinKey] bytes and be impossible to guess, since an
+	// attacker can record a handshake and try keys offline. Make a key with crypto/rand:
 	//
 	//	key := make([]byte, 32)
 	//	rand.Read(key)
 	//
-	// or with head -c 32 /dev/urandom > key, and give both sides that file. Messages after the
+	// or with head -c 32 /dev/urandom > key, and give that file to both sides. Messages after the
 	// handshake are neither encrypted nor authenticated: between machines, use TLS.
 	Key []byte
 
@@ -29,37 +29,37 @@ type Config struct {
 	// must pass both checks.
 	TLS *tls.Config
 
-	// Anybody admits every peer that can reach the address. It is required if there is neither Key
-	// nor TLS.
+	// Anybody admits every peer that can reach the address. Anybody must be set if neither Key nor
+	// TLS is.
 	Anybody bool
 
 	// MaxMessage is the maximum size of a received message, encoded, in bytes. A longer message
-	// ends the connection on which it arrives: each Recv there returns [ErrTooLong] from then on,
-	// which is neither mp.ErrTooLong nor an [mp.CodecError]. Send does not check the size. The
-	// sender notices the end of the connection only later, and messages that its Send accepts in
-	// the meantime are lost. Defaults to [DefaultMaxMessage].
+	// ends the connection on which it arrives: from then on, each Recv on that connection returns
+	// [ErrTooLong], which is neither mp.ErrTooLong nor an [mp.CodecError]. Send does not check the
+	// size. The sender notices the end of the connection only later, and messages that its Send
+	// accepts in the meantime are lost. Defaults to [DefaultMaxMessage].
 	MaxMessage int
 
 	// MaxConns is the maximum number of open connections of a Listener. It counts connections whose
-	// handshake has succeeded, including those not accepted yet. A Dial above it returns
-	// [ErrTooMany]. A connection buffers at most one unreceived message, so MaxConns × MaxMessage
-	// bounds the memory of all connections. Defaults to the number that keeps that product at 1
-	// GiB, but at least 16 and at most 1024: 64 with the default MaxMessage.
+	// handshake has succeeded, including those not accepted yet. When the maximum has been reached,
+	// Dial returns [ErrTooMany]. A connection buffers at most one unreceived message, so MaxConns ×
+	// MaxMessage limits the memory of all connections. Defaults to the number for which that
+	// product is 1 GiB, but not below 16 or above 1024: 64 with the default MaxMessage.
 	MaxConns int
 
-	// MaxHandshakes is the maximum number of unfinished handshakes of a Listener. They do not count
-	// as connections, so peers that do not know the key cannot keep out peers that do. When another
-	// peer connects at the maximum, the Listener drops the oldest handshake once it is a quarter of
-	// a second old. Defaults to 256.
+	// MaxHandshakes is the maximum number of unfinished handshakes of a Listener. Handshakes do not
+	// count as connections, so peers that do not know the key cannot keep out peers that do. If
+	// another peer connects when the maximum has been reached, the Listener drops the oldest
+	// handshake as soon as that handshake is a quarter of a second old. Defaults to 256.
 	MaxHandshakes int
 
 	// HandshakeTimeout is how long a handshake may take. A Dial whose handshake takes longer
-	// returns an error that is context.DeadlineExceeded and os.ErrDeadlineExceeded, even if its ctx
-	// has not ended. Defaults to 10 seconds.
+	// returns an error that is both context.DeadlineExceeded and os.ErrDeadlineExceeded, even if
+	// the ctx of the Dial has not ended. Defaults to 10 seconds.
 	HandshakeTimeout time.Duration
 
-	// Logger logs each refused connection with the reason. After 100 refusals within ten seconds it
-	// logs only how many more there were. Defaults to [slog.Default].
+	// Logger logs each refused connection with the reason. After 100 refusals within ten seconds,
+	// only the number of further refusals is logged. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -67,7 +67,7 @@ type Config struct {
 const DefaultMaxMessage = 16 << 20
 
 // MinKey is the minimum length of a Config.Key in bytes. Listen and Dial return an error for a
-// shorter one.
+// shorter key.
 const MinKey = 16
 
 const (
@@ -78,7 +78,7 @@ const (
 	defaultHandshake     = 10 * time.Second
 )
 
-// checkKey returns an error if the key is too short. The error says how to make a better one.
+// checkKey returns an error if the key is too short. The error says how to make a better key.
 func checkKey(key []byte) error {
 	if len(key) >= MinKey {
 		return nil
@@ -86,7 +86,8 @@ func checkKey(key []byte) error {
 	return fmt.Errorf("connection: Config.Key has %d bytes and needs at least %d, since a shorter one can be guessed: make one with crypto/rand, or with head -c 32 /dev/urandom", len(key), MinKey)
 }
 
-// withDefaults fills in the fields that are zero. The error names a bad field.
+// withDefaults returns c with defaults in place of fields that are zero. If a field is bad, the
+// error names it.
 func (c Config) withDefaults() (Config, error) {
 	switch {
 	case len(c.Key) == 0 && c.TLS == nil && !c.Anybody:
@@ -123,7 +124,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// checkNetwork returns an error unless the network is a stream that keeps the order of bytes.
+// checkNetwork returns an error unless the network is one of those that carry an ordered stream of
+// bytes.
 func checkNetwork(network string) error {
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":
@@ -132,7 +134,7 @@ func checkNetwork(network string) error {
 	return net.UnknownNetworkError(network)
 }
 
-// prepare completes the config of a side whose messages are of type T, and returns their shape.
+// prepare completes the config of a side whose messages are of type T, and returns the shape of T.
 func prepare[T any](network string, cfg Config) (Config, uint64, error) {
 	cfg, err := cfg.withDefaults()
 	if err == nil {

@@ -14,13 +14,13 @@ import (
 // Dial connects to a [Listener] and returns when the handshake has succeeded. The network is "tcp",
 // "tcp4", "tcp6" or "unix"; a Unix address that begins with @ is abstract.
 //
-// The error is ctx's, the network's, TLS's, [ErrAuthentication] or [ErrTooMany], or says that cfg
-// is invalid or that the other side has another message type. If the handshake takes longer than
-// [Config].HandshakeTimeout, the error is context.DeadlineExceeded, even if ctx has not ended. On
-// error no connection is left open.
+// The error is ctx's, the network's, TLS's, [ErrAuthentication] or [ErrTooMany], or it says that
+// cfg is invalid or that the other side has a different message type. If the handshake takes longer
+// than [Config].HandshakeTimeout, the error is context.DeadlineExceeded, even if ctx has not ended.
+// On error, no connection is left open.
 //
-// The [ipc.Conn] is safe for concurrent use. If the ctx of a Send ends when a message is partly
-// sent, or with TLS when its sending has begun, the Conn is closed.
+// The [ipc.Conn] is safe for concurrent use. If the ctx of a Send ends after a part of the message
+// has been sent, or with TLS, after sending has begun, the Conn is closed.
 func Dial[T any](ctx context.Context, network, address string, cfg Config) (*ipc.Conn[T], error) {
 	cfg, shape, err := prepare[T](network, cfg)
 	if err != nil {
@@ -42,7 +42,8 @@ func Dial[T any](ctx context.Context, network, address string, cfg Config) (*ipc
 	return ipc.NewConn[T](newSocket(c, cfg.MaxMessage, func() {}))
 }
 
-// withServerName returns cfg with the name of the server that the client expects.
+// withServerName returns cfg with the server name that the client expects, which is the host in
+// address unless cfg says otherwise.
 func withServerName(cfg *tls.Config, network, address string) *tls.Config {
 	if cfg.ServerName != "" || cfg.InsecureSkipVerify || network == "unix" {
 		return cfg
@@ -56,7 +57,7 @@ func withServerName(cfg *tls.Config, network, address string) *tls.Config {
 	return cfg
 }
 
-// shake calls f and bounds its time by ctx and the handshake timeout.
+// shake calls f, which must return before ctx ends and within the handshake timeout.
 func shake(ctx context.Context, c net.Conn, cfg Config, f func(net.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.HandshakeTimeout)
 	defer cancel()

@@ -13,13 +13,13 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// ErrAuthentication is returned if the other side does not know the key, or does not accept this
-// side's key.
+// ErrAuthentication is returned by [Dial] if the other side does not know the key, or does not
+// accept this side's key.
 var ErrAuthentication = mp.RegisterError(errors.New("connection: the other side does not know the key, or thinks that this one does not"))
 
 // ErrTooMany is returned by [Dial] when the listener has as many open connections as its
-// [Config].MaxConns allows. Only an authenticated peer gets it. No connection was made; dial again
-// later.
+// [Config].MaxConns allows. Only an authenticated peer gets this error. No connection was made;
+// dial again later.
 var ErrTooMany = mp.RegisterError(errors.New("connection: the listener has as many connections as Config.MaxConns allows"))
 
 var (
@@ -29,15 +29,15 @@ var (
 	errTooShort = fmt.Errorf("%w: it closed the connection before that", ErrAuthentication)
 )
 
-// The handshake has blocks of fixed size:
+// The handshake consists of blocks of fixed size:
 //
 //	listener: magic, whether it requires a key, a nonce
 //	dialer:   magic, whether it has a key, a nonce, the shape of its messages, its proof
 //	listener: a verdict, its proof
 //
 // A proof is the HMAC-SHA256, with the key, of the proving side's name, both nonces and the shape.
-// So neither proof can be used again, or as the other side's proof. The dialer proves first, so
-// that a listener sends nothing that helps a peer without the key to try keys.
+// So neither proof can be used again, or as the other side's proof. The dialer sends its proof
+// first, so that the listener sends nothing that would help a peer without the key to try keys.
 const (
 	magic     = "mp-conn\x01"
 	nonceSize = 32

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// handshakes holds a listener's unfinished handshakes. Their number is bounded. The oldest one
-// makes room for the next, so that silent peers do not keep others out.
+// handshakes holds a listener's unfinished handshakes, whose number is limited. The oldest
+// handshake makes room for the next, so that silent peers do not keep others out.
 type handshakes struct {
 	most int
 
@@ -19,25 +19,26 @@ type handshakes struct {
 	left chan struct{} // a handshake has left; capacity 1
 }
 
-// A handshake is an unfinished handshake with a peer that is not authenticated yet.
+// handshake is an unfinished handshake with a peer that is not authenticated yet.
 type handshake struct {
 	conn  net.Conn
 	since time.Time
-	place *list.Element // nil once it is over
+	place *list.Element // nil once the handshake is over
 
 	dropped bool
 }
 
 func (a *handshakes) init(most int) { a.most, a.left = most, make(chan struct{}, 1) }
 
-// minTime is how long a handshake keeps its place. Otherwise a flood would drop an honest peer
-// before it can answer. Peers meanwhile wait in the kernel's backlog.
+// minTime is how long a handshake is sure to keep its place. Without it, in a flood of connections,
+// an honest peer would be dropped before it could answer. New peers meanwhile wait in the kernel's
+// backlog.
 const minTime = 250 * time.Millisecond
 
 var errDropped = errors.New("connection: the handshake was dropped to make room for another one; see Config.MaxHandshakes")
 
-// enter begins a handshake as soon as there is room. If it closed an older connection to make room,
-// it returns that one too. The error is ctx's.
+// enter begins a handshake as soon as there is room. If enter closes an older connection to make
+// room, it returns that connection too. The error is ctx's.
 func (a *handshakes) enter(ctx context.Context, c net.Conn) (h *handshake, dropped net.Conn, err error) {
 	for {
 		h, dropped, wait := a.tryEnter(c)
@@ -83,7 +84,7 @@ func (a *handshakes) remove(h *handshake) {
 	h.place = nil
 }
 
-// leave ends a handshake, and reports whether it was not dropped. It may be called twice.
+// leave ends a handshake and returns false if the handshake was dropped. It may be called twice.
 func (a *handshakes) leave(h *handshake) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -29,11 +29,11 @@ type Listener[T any] struct {
 	log      refusals
 }
 
-// Listen listens on "tcp", "tcp4", "tcp6" or "unix"; a Unix address that begins with @ is abstract.
-// Handshakes take place concurrently, whether or not the program calls Accept. Listen returns an
-// error if the address is in use, if the config has neither Key, TLS nor Anybody, or if its Key is
-// shorter than [MinKey]. A Listener has one goroutine, and one for each handshake and each
-// connection.
+// Listen makes a Listener for an address. The network is "tcp", "tcp4", "tcp6" or "unix"; a Unix
+// address that begins with @ is abstract. Handshakes take place concurrently, whether or not the
+// program calls Accept. Listen returns an error if the address is in use, if cfg has neither Key,
+// TLS nor Anybody, or if cfg.Key is shorter than [MinKey]. A Listener uses one goroutine, plus one
+// for each handshake and each connection.
 func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
 	cfg, shape, err := prepare[T](network, cfg)
 	if err != nil {
@@ -55,7 +55,7 @@ func Listen[T any](network, address string, cfg Config) (*Listener[T], error) {
 func (l *Listener[T]) Addr() net.Addr { return l.net.Addr() }
 
 // Accept waits for a connection to an authenticated peer. Failed handshakes are logged; Accept does
-// not return their errors. After Close it returns [mp.ErrClosed].
+// not return their errors. After Close, Accept returns [mp.ErrClosed].
 func (l *Listener[T]) Accept(ctx context.Context) (*ipc.Conn[T], error) {
 	select {
 	case c := <-l.accepted:
@@ -67,9 +67,10 @@ func (l *Listener[T]) Accept(ctx context.Context) (*ipc.Conn[T], error) {
 	}
 }
 
-// Serve accepts connections until ctx ends, and calls handle for each in a goroutine of its own. It
-// closes the connection when handle returns. A panic in handle is logged and ends only that
-// connection. Serve returns when all calls have returned: nil after Close, or ctx's error.
+// Serve accepts connections until ctx ends, and calls handle for each connection in a goroutine of
+// its own. When handle returns, Serve closes the connection. A panic in handle is logged and ends
+// only that connection. Serve returns nil after Close, or ctx's error after ctx has ended, but not
+// before all calls of handle have returned.
 func (l *Listener[T]) Serve(ctx context.Context, handle func(ctx context.Context, c *ipc.Conn[T])) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
@@ -90,7 +91,7 @@ func (l *Listener[T]) Serve(ctx context.Context, handle func(ctx context.Context
 	}
 }
 
-// logPanic logs a panic. It must be deferred.
+// logPanic recovers from a panic and logs it. It must be deferred.
 func (l *Listener[T]) logPanic() {
 	if r := recover(); r != nil {
 		l.cfg.Logger.Error("mp: panic in what serves a connection", "listener", l.Addr().String(), "panic", r, "stack", string(debug.Stack()))
@@ -98,8 +99,8 @@ func (l *Listener[T]) logPanic() {
 }
 
 // Close closes the listener, and connections that have not been accepted. Accepted connections stay
-// open. It removes the file of a Unix socket, unless another listener's file is there now. Closing
-// twice is fine.
+// open. Close removes the file of a Unix socket, unless another listener's file has replaced it.
+// Closing twice is fine.
 func (l *Listener[T]) Close() error {
 	err := l.net.Close()
 	if l.ctx.Err() != nil {
@@ -140,7 +141,7 @@ func (l *Listener[T]) serve() {
 	}
 }
 
-// acceptRetryDelay is how long to wait after the system has failed to accept.
+// acceptRetryDelay is how long to wait after the system has failed to accept a connection.
 const acceptRetryDelay = 50 * time.Millisecond
 
 // greet performs the handshake and hands the connection to Accept.
@@ -153,7 +154,7 @@ func (l *Listener[T]) greet(h *handshake) {
 	admitted := false
 	err := shake(l.ctx, c, l.cfg, func(c net.Conn) error {
 		return welcome(c, l.cfg.Key, l.shape, func() bool {
-			admitted = l.shakes.leave(h) && l.admit() // from now on it cannot be dropped for another one
+			admitted = l.shakes.leave(h) && l.admit() // from now on, h cannot be dropped for another handshake
 			return admitted
 		})
 	})
@@ -171,7 +172,7 @@ func (l *Listener[T]) greet(h *handshake) {
 	}
 }
 
-// admit takes a place for a connection, and reports whether one was free.
+// admit takes a place for a connection if one is free, and reports whether it did.
 func (l *Listener[T]) admit() bool {
 	select {
 	case l.open <- struct{}{}:

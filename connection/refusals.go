@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// refusals logs refused connections one by one until there are too many: every peer that can reach
-// the listener can cause them, and must not be able to fill the log.
+// refusals logs refused connections one by one until there are too many. Every peer that can reach
+// the listener can cause refusals, and must not be able to fill the log.
 type refusals struct {
 	log      *slog.Logger
 	listener string
@@ -24,7 +24,7 @@ const (
 	interval     = 10 * time.Second
 )
 
-// add logs why a connection was refused, or only counts the refusal.
+// add logs why a connection was refused. If there are too many refusals, it only counts this one.
 func (r *refusals) add(c net.Conn, why error) {
 	r.mu.Lock()
 	if r.timer == nil {

@@ -17,19 +17,19 @@ import (
 	"github.com/go-multiprocessing/mp/internal/cause"
 )
 
-// ErrTooLong is returned by each Recv after a message has arrived that is longer than this end's
-// Config.MaxMessage. The connection has ended. The sender's Send may have succeeded.
+// ErrTooLong is returned by each Recv after the arrival of a message that is longer than this end's
+// Config.MaxMessage. The connection has ended. The Send of the message may have succeeded.
 var ErrTooLong = mp.RegisterError(errors.New("connection: a message longer than Config.MaxMessage"))
 
-// socket is the transport of a connection. Each message is its length, in eight bytes, and its
-// bytes. A goroutine reads one message ahead, so that a context can end the wait for a message
-// without cutting it off.
+// socket is the transport of a connection. Each message is sent as its length (eight bytes)
+// followed by its content. A goroutine reads one message ahead, so that a context can end the wait
+// for a message without leaving the message half read.
 type socket struct {
 	conn    net.Conn
 	most    int
 	onClose func()
 
-	sending chan struct{} // holds an element while a goroutine sends
+	sending chan struct{} // holds an element while a goroutine is sending
 	closing sync.Once
 	closed  chan struct{}
 
@@ -92,8 +92,8 @@ func (s *socket) readMessage(in *bufio.Reader) ([]byte, error) {
 // firstAlloc is how many bytes are allocated for a message before any of it has arrived.
 const firstAlloc = 64 << 10
 
-// readN reads n bytes. It allocates memory as they arrive: at most twice as much as has arrived,
-// and half as much again while it copies to a larger buffer.
+// readN reads n bytes. It allocates memory as the bytes arrive: at most twice as much as has
+// arrived, and half as much again while it copies to a larger buffer.
 func readN(in io.Reader, n int) ([]byte, error) {
 	b := make([]byte, min(n, firstAlloc))
 	for at := 0; ; {
@@ -107,8 +107,8 @@ func readN(in io.Reader, n int) ([]byte, error) {
 	}
 }
 
-// cutOff returns end if err is the end of the stream, and err otherwise. A peer that closes a
-// socket with unread data resets it, so a reset is an end as well.
+// cutOff returns end if err is the end of the stream, and err otherwise. When a peer closes a
+// socket with unread data, the connection is reset, so a reset is an end as well.
 func cutOff(err, end error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 		return end
@@ -153,7 +153,8 @@ func (s *socket) Ready() <-chan struct{} {
 	return s.there
 }
 
-// Send implements ipc.Transport. If the context ends within a message, Send closes the connection.
+// Send implements ipc.Transport. If the context ends when the message is partly sent, Send closes
+// the connection.
 func (s *socket) Send(ctx context.Context, b []byte) error {
 	select {
 	case s.sending <- struct{}{}:
@@ -213,7 +214,7 @@ func (s *socket) write(b []byte) (int64, error) {
 	return parts.WriteTo(s.conn)
 }
 
-// small is the maximum size of a message that is copied behind its length.
+// small is the maximum size of a message that is copied, to be written together with its length.
 const small = 4 << 10
 
 func (s *socket) isClosed() bool {

@@ -16,7 +16,7 @@ import (
 )
 
 // listen is like net.Listen, except for the files of Unix sockets: it replaces a file that a killed
-// process has left, and Close does not remove another listener's file.
+// process has left behind, and Close does not remove another listener's file.
 func listen(network, address string) (net.Listener, error) {
 	if network != "unix" || strings.HasPrefix(address, "@") || address == "" {
 		return net.Listen(network, address)
@@ -56,9 +56,9 @@ func isStale(address string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// lockDir keeps other listeners from the directory of a socket: one that has made its file and does
-// not listen yet looks stale. It returns a function that releases the lock. Without the right to
-// read the directory there is no lock.
+// lockDir keeps other listeners out of the directory of a socket, because the file of a listener
+// that does not listen yet looks stale. It returns a function that releases the lock. If this
+// process may not read the directory, there is no lock.
 func lockDir(path string) (unlock func()) {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
@@ -82,17 +82,17 @@ const (
 type fileListener struct {
 	*net.UnixListener
 	path string
-	file fs.FileInfo // nil if the file was gone at once
+	file fs.FileInfo // nil if the file was already gone in listen
 }
 
-// Close removes the file, unless another listener's file is there now.
+// Close removes the file, unless another listener's file has replaced it.
 func (l *fileListener) Close() error {
 	defer lockDir(l.path)()
 	err := l.UnixListener.Close()
 	if err != nil { // closed already
 		return err
 	}
-	// The inode number of a removed file may be used for the next one, so compare the times too.
+	// The inode number of a removed file may be used for the next file, so compare the times too.
 	if now, err := os.Lstat(l.path); err == nil && l.file != nil && os.SameFile(now, l.file) && now.ModTime().Equal(l.file.ModTime()) {
 		return os.Remove(l.path)
 	}

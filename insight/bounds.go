@@ -12,8 +12,8 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// Bounds on the memory of workers' profiles in this process, whatever the workers send. The profile
-// of a program with 100,000 different stacks needs a tenth of them.
+// Limits on the memory that workers' profiles take in this process, whatever the workers send. The
+// profile of a program with 100,000 different stacks needs a tenth of these limits.
 const (
 	maxUnpacked = 32 << 20  // bytes of one profile, unpacked
 	maxParsed   = 192 << 20 // bytes of one profile, parsed, as a meter estimates them
@@ -72,7 +72,7 @@ func unpack(ctx context.Context, packed []byte) ([]byte, error) {
 
 const firstUnpacked = 256 << 10
 
-// A reader reads until its context ends.
+// reader reads from r until ctx ends.
 type reader struct {
 	ctx context.Context
 	r   io.Reader
@@ -85,14 +85,14 @@ func (r reader) Read(b []byte) (int, error) {
 	return r.r.Read(b)
 }
 
-// A meter estimates the memory that parsing a profile takes, before it is parsed: a message of two
-// bytes becomes a struct of a hundred.
+// meter estimates, before a profile is parsed, how much memory parsing will take: a two-byte
+// message becomes a struct of a hundred bytes.
 type meter struct {
 	left     int
 	mappings int
 }
 
-// Kinds of messages in a profile, distinguished by the messages that they contain.
+// Kinds of messages in a profile. They differ in the messages that they can contain.
 const (
 	wholeProfile = iota
 	sample
@@ -100,7 +100,7 @@ const (
 	leaf
 )
 
-// inside maps each kind of message to the kinds of messages in it, by field number.
+// inside maps each kind of message to the kinds of the messages that it contains, by field number.
 var inside = map[int]map[uint64]int{
 	wholeProfile: {1: leaf, 2: sample, 3: leaf, 4: location, 5: leaf, 11: leaf},
 	sample:       {3: leaf},
@@ -114,7 +114,7 @@ const (
 	fieldComment = 13
 )
 
-// Upper bounds of the memory that parsing takes, in bytes.
+// Upper bounds on the memory that parsing takes, in bytes.
 const (
 	fieldCost   = 128 // of a message and the pointer to it, or of a field
 	numberCost  = 16  // of a number in a list
@@ -123,7 +123,7 @@ const (
 
 var errNoProfile = errors.New("it is not a profile")
 
-// message subtracts the cost of a message from what is left.
+// message subtracts the cost of a message from m.left.
 func (m *meter) message(b []byte, kind int) error {
 	for len(b) > 0 {
 		key, n := binary.Uvarint(b)
@@ -206,7 +206,7 @@ func cutField(b []byte, key uint64) (field uint64, value, rest []byte, err error
 	return key >> 3, b[:size], b[size:], nil
 }
 
-// weightOf estimates how many bytes a profile takes, not counting its strings.
+// weightOf estimates how many bytes a profile takes, not counting the strings.
 func weightOf(p *profile.Profile) int {
 	n := fieldCost * (len(p.Location) + len(p.Function) + len(p.Mapping) + len(p.Comments))
 	for _, l := range p.Location {

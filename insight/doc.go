@@ -7,10 +7,10 @@
 //
 //	go tool pprof http://localhost:8080/debug/mp/images/profile?seconds=10
 //
-// Workers need no setup, but their program must import this package, as it does if it is the
-// parent's own program. They answer requests for profiles beside their tasks. As with
-// net/http/pprof, anyone who can reach the handler learns much about the program and can slow it
-// down.
+// Workers need no setup, but their program must import this package. That is always so if they run
+// the same program as the parent. Workers answer requests for profiles while they run tasks. As
+// with net/http/pprof, anyone who can reach the handler learns much about the program and can slow
+// it down.
 //
-// It is a separate package because of its imports, above all net/http.
+// Package insight is separate from package mp because of its imports, above all net/http.
 package insight

@@ -22,11 +22,12 @@ import (
 //	/NAME/profile?seconds=30 a CPU profile of its workers, see CPUProfile
 //	/NAME/heap               and so on: a profile of its workers, see Profile
 //
-// NAME is a key of the map, which Handler copies. It panics if a name is empty, "." or "..", which
-// cannot be part of a path. The arguments of slow tasks are left out without [ShowArguments].
+// NAME is a key of the map, which Handler copies. Handler panics if a name is empty, "." or "..",
+// because none of these can be part of a path. The arguments of slow tasks are left out unless
+// [ShowArguments] is given.
 //
-// A request that cannot be served gets a status of 4xx or 5xx and one line of text. A profile with
-// missing parts is served, with the reason in the header Mp-Missing. The handler is safe for
+// A request that cannot be served gets a status of 4xx or 5xx and one line of text. A profile is
+// served even if parts are missing; the header Mp-Missing gives the reason. The handler is safe for
 // concurrent use.
 func Handler(pools map[string]*mp.Pool, opts ...Option) http.Handler {
 	h := handler{maps.Clone(pools), optionsOf(opts)}
@@ -80,7 +81,8 @@ func (h handler) index(w http.ResponseWriter, _ *http.Request) {
 	send(w, "text/html; charset=utf-8", out.Bytes())
 }
 
-// pool returns the requested pool, or answers that there is none.
+// pool returns the requested pool. If there is no such pool, it answers the request and returns
+// nil.
 func (h handler) pool(w http.ResponseWriter, r *http.Request) *mp.Pool {
 	p := h.pools[r.PathValue("pool")]
 	if p == nil {
@@ -111,7 +113,7 @@ func (h handler) stats(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Bounds on the time of a CPU profile.
+// Limits on the duration of a CPU profile.
 const (
 	shortest = time.Millisecond
 	longest  = time.Hour

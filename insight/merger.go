@@ -6,7 +6,7 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// A merger merges profiles of one kind as they arrive, so that common parts are stored once.
+// merger merges profiles of one kind as they arrive, so that common parts are stored once.
 type merger struct {
 	all     *profile.Profile
 	weight  int // weight of all
@@ -15,8 +15,9 @@ type merger struct {
 	longest int64
 }
 
-// mergeAt is the weight at which pending profiles are merged, if they also weigh as much as all
-// merged before. So each profile is merged only a few times, however many there are.
+// mergeAt is the minimum weight at which pending profiles are merged. They must also weigh as much
+// as all profiles that are merged already, so that each profile is merged only a few times, however
+// many there are.
 const mergeAt = 32 << 20
 
 // add adds a profile, or returns an error if there is no room for it.
@@ -56,7 +57,7 @@ func (m *merger) merge() error {
 	return nil
 }
 
-// merged returns one profile of all that were added, or nil if there are none.
+// merged returns one profile made from all that were added, or nil if there are none.
 func (m *merger) merged() (*profile.Profile, error) {
 	if err := m.merge(); err != nil {
 		return nil, err

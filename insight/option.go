@@ -7,8 +7,8 @@ type Option func(*options)
 
 type options struct{ arguments bool }
 
-// ShowArguments shows the arguments of slow tasks that [mp.SlowTask] holds. They are left out by
-// default, since anyone who can reach the page could read them.
+// ShowArguments shows the arguments of slow tasks (see [mp.SlowTask]). The arguments are left out
+// by default, since anyone who can reach the page could read them.
 func ShowArguments() Option { return func(o *options) { o.arguments = true } }
 
 func optionsOf(opts []Option) (o options) {

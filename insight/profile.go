@@ -17,22 +17,24 @@ import (
 // A stopped worker never answers.
 const answerTimeout = 10 * time.Second
 
-// CPUProfile takes a CPU profile of all workers of the pool that are in service, for the duration
-// d, and writes it to w, gzipped, for go tool pprof. It includes time spent in C. Each sample has
-// the labels mp_worker, the worker's slot in the pool, and mp_pid. Use -tagfocus or -tagroot
-// mp_worker to tell workers apart.
+// CPUProfile takes a CPU profile, for the duration d, of all workers of the pool that are in
+// service. It writes the profile to w, gzipped, for go tool pprof. The profile includes time spent
+// in C. Each sample has the labels mp_worker (the worker's slot in the pool) and mp_pid. Use
+// -tagfocus or -tagroot mp_worker to tell workers apart.
 //
-// When ctx ends, CPUProfile stops measuring, writes no more, and returns ctx's error. If a worker
-// ends meanwhile, its part is missing, and a comment in the profile says so. If other workers do
-// not answer, for instance because their task itself is profiling or because they are stopped for
-// more than ten seconds, CPUProfile writes the profile of the rest and returns an error that names
-// them. If the pool has no worker in service, CPUProfile waits until its workers have started, for
-// at most d plus ten seconds. If there is still none, it writes nothing and returns an error.
+// When ctx ends, CPUProfile stops measuring, writes nothing more, and returns ctx's error. If a
+// worker ends while CPUProfile is measuring, the worker's part is missing, and a comment in the
+// profile says that it is. If other workers do not answer, for instance because they are running a
+// task that takes a CPU profile itself, or because they are stopped for more than ten seconds,
+// CPUProfile writes the profile of the rest and returns an error that names the workers that did
+// not answer. If the pool has no worker in service, CPUProfile waits at most d plus ten seconds
+// until the workers have started. If there is still no worker after that, CPUProfile writes nothing
+// and returns an error.
 //
-// Only one CPU profile of a worker can be taken at a time; a second one returns an error. Profiling
-// costs the workers about as much as [runtime/pprof] does. This process uses at most about 200 MB
-// to read one worker's part, and at most 512 MB for all parts together. A part beyond these bounds
-// is missing, and the error names its worker.
+// Only one CPU profile of a worker can be taken at a time; a second CPUProfile returns an error.
+// Profiling costs the workers about as much as [runtime/pprof] does. This process uses at most
+// about 200 MB to read one worker's part, and at most 512 MB for all parts together. A part that
+// exceeds these limits is left out, and the error names the worker.
 func CPUProfile(ctx context.Context, pool *mp.Pool, d time.Duration, w io.Writer) error {
 	if d <= 0 {
 		return fmt.Errorf("mp/insight: a CPU profile of %v: the time must be positive", d)
@@ -40,10 +42,10 @@ func CPUProfile(ctx context.Context, pool *mp.Pool, d time.Duration, w io.Writer
 	return collect(ctx, pool, wanted{CPU: d}, w)
 }
 
-// Profile writes one profile of all workers of the pool that are in service. The name is one that
-// runtime/pprof knows: "heap", "allocs", "goroutine", "block", "mutex" or "threadcreate". Labels
-// and errors are as with [CPUProfile]. The workers do not run a garbage collection for it, so
-// "heap" is as of the last collection.
+// Profile writes one profile of all workers of the pool that are in service. The name is that of a
+// profile in runtime/pprof: "heap", "allocs", "goroutine", "block", "mutex" or "threadcreate".
+// Labels and errors are as with [CPUProfile]. The workers do not run a garbage collection first, so
+// "heap" shows the state at the last collection.
 func Profile(ctx context.Context, pool *mp.Pool, name string, w io.Writer) error {
 	if name == "" {
 		return errors.New("mp/insight: a profile without a name")
@@ -80,7 +82,7 @@ func collect(ctx context.Context, pool *mp.Pool, what wanted, w io.Writer) error
 	return errors.Join(err, merged.Write(writer{ctx, w}))
 }
 
-// A writer writes until its context ends.
+// writer writes to w until ctx ends.
 type writer struct {
 	ctx context.Context
 	w   io.Writer
@@ -93,8 +95,8 @@ func (w writer) Write(b []byte) (int, error) {
 	return w.w.Write(b)
 }
 
-// merging runs merge in a goroutine, which it leaves behind when ctx ends: a step of merge takes at
-// most a second, but cannot be interrupted.
+// merging runs merge in a goroutine. When ctx ends, merging returns without waiting for the
+// goroutine: a step of merge takes at most a second, but cannot be interrupted.
 func merging(ctx context.Context, what wanted, replies []query.Reply) (*profile.Profile, error) {
 	type result struct {
 		merged *profile.Profile
@@ -118,8 +120,8 @@ func merging(ctx context.Context, what wanted, replies []query.Reply) (*profile.
 	}
 }
 
-// merge merges the profiles that have arrived. It returns nil if there are none. A missing part is
-// an error, or a comment in the profile if its worker has ended.
+// merge merges the profiles that have arrived. It returns nil if there are none. For each missing
+// part, merge returns an error, or adds a comment to the profile if the worker has ended.
 func merge(ctx context.Context, what wanted, replies []query.Reply) (*profile.Profile, error) {
 	var all merger
 	var missing []string

@@ -21,7 +21,7 @@ const question = "insight.profile"
 
 func init() { query.Handle(question, answer) }
 
-// wanted is a CPU profile, or a profile by name.
+// wanted describes the requested profile: a CPU profile, or a profile by name.
 type wanted struct {
 	CPU  time.Duration `json:",omitempty"`
 	Name string        `json:",omitempty"`
@@ -45,12 +45,12 @@ func (w wanted) types() []string {
 	return []string{w.Name + "/count", w.Name + "/count"}
 }
 
-// limit returns how long workers have to answer.
+// limit returns how long the workers may take to answer.
 func (w wanted) limit() time.Duration { return min(w.CPU, math.MaxInt64-answerTimeout) + answerTimeout }
 
-// check returns an error if a profile is not of the wanted kind, since it could not be merged with
-// the others. It clears the fields with which one worker's profile could change how others are
-// shown.
+// check returns an error if a profile is not of the wanted kind, since such a profile could not be
+// merged with the others. It clears the fields with which one worker's profile could change how
+// other workers' profiles are shown.
 func (w wanted) check(p *profile.Profile) error {
 	var got []string
 	period := p.PeriodType
@@ -90,15 +90,15 @@ func answer(ctx context.Context, arg []byte) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// measuring is the CPU profile that is being made.
+// measuring describes the CPU profile that is being taken.
 var measuring struct {
 	mu  sync.Mutex
-	of  context.Context // of the request; nil if there is none
+	of  context.Context // context of the request; nil if there is none
 	end chan struct{}
 }
 
-// measure makes a CPU profile. If the request of an earlier profile has ended, it waits for that
-// profile to end first.
+// measure takes a CPU profile. If the request for an earlier profile has ended but the profile has
+// not, measure waits for the profile to end first.
 func measure(ctx context.Context, d time.Duration) ([]byte, error) {
 	var buf bytes.Buffer
 	for {
@@ -125,8 +125,8 @@ func measure(ctx context.Context, d time.Duration) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// startMeasuring starts a CPU profile. If an earlier profile is about to end, it instead returns a
-// channel that is closed at that end.
+// startMeasuring starts a CPU profile. If an earlier profile is about to end, startMeasuring does
+// not start one, but returns a channel that is closed when the earlier profile has ended.
 func startMeasuring(ctx context.Context, buf *bytes.Buffer) (previous <-chan struct{}, err error) {
 	m := &measuring
 	m.mu.Lock()

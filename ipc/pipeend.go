@@ -281,7 +281,7 @@ func (e *pipeEnd) release(last bool) {
 }
 
 // awaitEnd lets the memory go when the receiver has released all messages that were sent here, or
-// when no process has either end. In the latter case the messages end too.
+// when both ends are closed, in which case the messages end too.
 func (e *pipeEnd) awaitEnd(pause time.Duration) {
 	time.AfterFunc(pause, func() {
 		switch {

@@ -16,20 +16,20 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A Queue hands elements from goroutines of some processes to goroutines of others, each element to
-// one of them, first in, first out. It can be sent like a [Mutex], to any number of processes, and
+// A Queue passes elements between goroutines of several processes, first in, first out. Each
+// element goes to one receiver. A Queue can be sent like a [Mutex], to any number of processes, and
 // is safe for concurrent use.
 //
 // The elements lie in shared memory, encoded like arguments of tasks. There is no server and no
-// goroutine behind a Queue. An element that Put has accepted is not lost when its process ends. An
-// element that a process had received when it died is lost. Any other operation of a dead process
-// has either happened or not, and does not block other processes.
+// goroutine behind a Queue. An element that Put has accepted is not lost when the process that put
+// it ends. If a process dies, the elements that it has received are lost. Any other operation of a
+// dead process has either happened completely or not at all, and does not block other processes.
 //
-// An element costs up to some hundred nanoseconds in each direction as long as no caller has to
-// wait. A large element that finds no room in the queue's memory lies outside, in memory with a
-// descriptor of its own, which later elements use again. So the capacity bounds the memory that a
-// queue of large elements takes. If there are eight such elements already, Put waits up to a
-// millisecond for a Get before it takes fresh memory. A [Slab] is not copied at all.
+// As long as no caller has to wait, Put and Get take up to some hundred nanoseconds each. A large
+// element for which the queue's memory has no room is stored outside, in memory with a descriptor
+// of its own, which later elements use again. So the capacity limits the memory that a queue of
+// large elements takes. If eight elements are outside already, Put waits up to a millisecond for a
+// Get before it takes fresh memory. A [Slab] is not copied at all.
 //
 // Objects and files in an element stay valid until another process receives it, even if the sender
 // has died by then. An object in an element still belongs to its owner.
@@ -50,8 +50,8 @@ type queue[T any] struct {
 const (
 	defaultCap = 1024
 	maxCap     = 1 << 18
-	// perElement is how many bytes of a queue's memory there are for an element, and roomy is how
-	// many there usually are for all elements.
+	// perElement is the number of bytes of a queue's memory for each element, and roomy is the
+	// usual limit for all elements together.
 	perElement = 256
 	roomy      = 384 << 10
 )
@@ -70,22 +70,23 @@ type queueOption func(*queueOptions)
 
 func (o queueOption) applyQueue(to *queueOptions) { o(to) }
 
-// Capacity sets how many elements a [Queue] holds, up to 262144. Defaults to 1024, also if n is 0.
+// Capacity sets how many elements a [Queue] can hold, up to 262144. The default, which applies even
+// if n is 0, is 1024.
 func Capacity(n int) QueueOption { return queueOption(func(o *queueOptions) { o.capacity = n }) }
 
-// MaxElement sets the maximum size of an encoded element in bytes. Put returns a [*mp.CodecError]
-// with the cause [ErrTooLong] for a longer one. If a corrupt process puts a longer one
-// nevertheless, Get returns the same error and the element is lost, so a producer cannot make a
-// consumer allocate more than this at a time. The limit travels with the [Queue]. Defaults to 1
-// GiB, also if bytes is 0.
+// MaxElement sets the maximum size of an encoded element in bytes. For a longer element, Put
+// returns a [*mp.CodecError] with the cause [ErrTooLong]. If a corrupt process puts a longer
+// element nevertheless, Get returns the same error and the element is lost, so a producer cannot
+// make a consumer allocate more than this at a time. The limit travels with the [Queue]. The
+// default, which applies even if bytes is 0, is 1 GiB.
 func MaxElement(bytes int) QueueOption {
 	return queueOption(func(o *queueOptions) { o.maxElement = bytes })
 }
 
-// NewQueue makes a Queue, which lives until it is closed and drained; see [Queue.Close]. It costs
-// some microseconds. The memory of the queue, up to 400 KB with the default capacity, is taken as
-// elements pass through it. If T cannot be encoded, the error names the field. An option outside of
-// its range is an error too.
+// NewQueue makes a Queue, which lives until it is closed and drained (see [Queue.Close]). NewQueue
+// costs some microseconds. The memory of the queue, up to 400 KB with the default capacity, is
+// taken as elements pass through. If T cannot be encoded, the error names the field. An option
+// outside of its range is an error too.
 func NewQueue[T any](opts ...QueueOption) (*Queue[T], error) {
 	c, err := codec.ForMessage[T]()
 	if err != nil {
@@ -125,7 +126,7 @@ func queueOptionsOf(opts []QueueOption) (o queueOptions, err error) {
 	return o, err
 }
 
-// use sets q to a ring in an object.
+// use makes q refer to a ring in an object.
 func (q *queue[T]) use(ring *xsync.Ring, o spill, c *codec.Type[T], most int) {
 	q.ring, q.envelope, q.spill, q.most = ring, envelope[T]{c, o.in}, o, most
 	q.unread = &unreleased{cap: most}
@@ -171,7 +172,7 @@ func (q *queue[T]) open(o *objects.Object, rest []byte) error {
 
 func (q *queue[T]) end(owned bool) { q.ring.Close(owned) }
 
-// Put puts v into the queue. It waits for room until ctx ends. On error v is not in the queue. The
+// Put puts v into the queue. It waits for room until ctx ends. On error, v is not in the queue. The
 // error is ctx's, [ErrClosed], or the system's if it has no memory for a large element. If v cannot
 // be encoded, or is longer than [MaxElement] (with the cause [ErrTooLong]), errors.As finds a
 // [*mp.CodecError] in the error.
@@ -200,7 +201,8 @@ func (q *Queue[T]) TryPut(v T) error {
 	})
 }
 
-// spillWriter returns a spillWriter for an element. Without a context it does not wait for room.
+// spillWriter returns a spillWriter for an element. Unless its ctx is set, the spillWriter does not
+// wait for room.
 func (q *queue[T]) spillWriter() spillWriter {
 	return spillWriter{spill: q.spill, list: q.unread, ring: q.ring}
 }
@@ -231,12 +233,12 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 	return err
 }
 
-// Get takes the first element. It waits for one until ctx ends. When the queue is closed and
+// Get takes the first element. It waits for an element until ctx ends. When the queue is closed and
 // drained, the error is [ErrClosed].
 //
 // If an element cannot be decoded, or is longer than [MaxElement], errors.As finds a
 // [*mp.CodecError] in the error, and the element is lost. An element above 16 MiB is also lost if
-// Get has not read it to its end one second after ctx has ended.
+// Get has not read all of it within one second after ctx ended.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if q.in == nil {
 		return v, errNotMade
@@ -288,9 +290,9 @@ func (q *queue[T]) got(ctx context.Context, p *[]byte, rec xsync.Record, err err
 }
 
 // All yields elements as [Queue.Get] returns them, until the queue is closed and drained. For an
-// element that cannot be decoded it yields the error and goes on. Any other error, such as ctx's,
-// comes last. If another process has overwritten the queue, All may end early without an error, see
-// [ErrCorrupt].
+// element that cannot be decoded, All yields the error and goes on. After any other error, such as
+// ctx's, All ends. If another process has overwritten the queue, All may end early without an error
+// (see [ErrCorrupt]).
 func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -316,9 +318,9 @@ func (q *Queue[T]) TaskDone() error {
 	return q.in.ring.Done()
 }
 
-// Join waits until [Queue.TaskDone] was called for each element that was put, or until ctx ends. If
-// a process received an element and died, another process must call TaskDone for that element. The
-// error is ctx's or [ErrClosed].
+// Join waits until [Queue.TaskDone] has been called for each element that was put, or until ctx
+// ends. If a process has received an element and died, another process must call TaskDone for that
+// element. The error is ctx's or [ErrClosed].
 func (q *Queue[T]) Join(ctx context.Context) error {
 	if q.in == nil {
 		return errNotMade
@@ -335,7 +337,7 @@ func (q *Queue[T]) Len() int {
 	return q.in.ring.Len()
 }
 
-// Cap returns how many elements the queue holds.
+// Cap returns how many elements the queue can hold.
 func (q *Queue[T]) Cap() int {
 	if q.in == nil {
 		return 0
@@ -343,12 +345,13 @@ func (q *Queue[T]) Cap() int {
 	return q.in.most
 }
 
-// Close ends putting for all processes, whichever process calls it: Put returns [ErrClosed], also
-// if it is waiting. All processes can still get the elements in the queue. After the last one Get
-// returns ErrClosed. Closing twice is fine.
+// Close, which any process can call, ends putting for all processes: Put returns [ErrClosed], even
+// if it is already waiting. All processes can still get the elements in the queue. After the last
+// element, Get returns ErrClosed. Closing twice is fine.
 //
 // The memory of a closed queue is released when the queue is drained and no longer reachable in the
-// process that made it. A queue with elements in it keeps its memory: call [Queue.Discard].
+// process that made it. A queue that still contains elements keeps its memory: call
+// [Queue.Discard].
 func (q *Queue[T]) Close() error {
 	if q.in == nil {
 		return errNotMade
@@ -361,8 +364,8 @@ func (q *Queue[T]) Close() error {
 }
 
 // Discard closes the queue and gives up its elements: for all processes if this process made the
-// queue or received it as the result of a task, else for this process alone. It returns after a few
-// seconds at most.
+// queue or received it as the result of a task, else for this process alone. Discard takes at most
+// a few seconds.
 func (q *Queue[T]) Discard() error {
 	if q.in == nil {
 		return errNotMade
@@ -392,7 +395,7 @@ type remains struct {
 	ring *xsync.Ring
 }
 
-// finish gives the memory back if no process can need it.
+// finish gives the memory back if no process can need it any longer.
 func (r remains) finish() {
 	if r.ring.Drained() {
 		attached.forget(r.obj)

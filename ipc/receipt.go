@@ -9,13 +9,13 @@ import (
 )
 
 // receipt implements [codec.Receipt]: it lists what a result has given to this process. As long as
-// no caller has the result, only its receipt can close what the result has given.
+// no caller has the result, only the receipt can close what the result has given.
 type receipt struct {
 	objects []given
 	movers  [][]byte // tickets
 }
 
-// given is an object that a result has given.
+// given is an object that a result has given to this process.
 type given struct {
 	obj  *objects.Object
 	kind xsync.Kind
@@ -30,7 +30,7 @@ func newReceipt(tickets []byte) codec.Receipt {
 	return r
 }
 
-// add adds what a ticket names, if that has arrived.
+// add adds the thing that a ticket names, if the thing has arrived.
 func (r *receipt) add(ticket []byte) {
 	kind := objects.KindOf(ticket)
 	if kind == xsync.KindOwnership || kind == xsync.KindPipe {
@@ -56,7 +56,7 @@ func (r *receipt) add(ticket []byte) {
 func (r *receipt) Lose() {
 	for _, g := range r.objects {
 		attached.forget(g.obj)
-		if g.obj.Pin() != nil { // it is closed
+		if g.obj.Pin() != nil { // the object is closed
 			continue
 		}
 		if g.obj.Small() {
@@ -76,8 +76,9 @@ func (r *receipt) LoseUnreachable() {
 	r.Lose()
 }
 
-// isElsewhere reports whether a caller has received the object with another result too. Then the
-// object is left to that caller. The result of the receipt must not be reachable any more.
+// isElsewhere reports whether a caller has received the object with another result too, in which
+// case isElsewhere leaves the object to that caller. The receipt's own result must no longer be
+// reachable.
 func (g given) isElsewhere() bool {
 	attached.mu.Lock()
 	defer attached.mu.Unlock()
@@ -93,7 +94,7 @@ func (g given) isElsewhere() bool {
 	return true
 }
 
-// newHere returns the tickets of what this process does not have yet.
+// newHere returns the tickets of things that this process does not have yet.
 func newHere(tickets []byte) (absent []byte) {
 	for ; len(tickets) >= ticketSize; tickets = tickets[ticketSize:] {
 		if t := tickets[:ticketSize]; !hasTicket(t) && !hasObject(t) {

@@ -9,8 +9,8 @@ import (
 )
 
 // A RecursiveMutex is a [Mutex] that its holder can take again, for functions that lock and call
-// each other. A goroutine has no identity by which the RecursiveMutex could know its holder. So
-// Lock returns a [Held], and a caller that has the Held holds the lock. A RecursiveMutex can be
+// each other. Goroutines have no identity by which a RecursiveMutex could recognize its holder. So
+// Lock returns a [Held], and any caller that has the Held holds the lock. A RecursiveMutex can be
 // sent like a Mutex and is safe for concurrent use.
 type RecursiveMutex struct {
 	object[RecursiveMutex, recursiveMutex, *recursiveMutex]
@@ -40,7 +40,7 @@ func NewRecursiveMutex(opts ...Option) (*RecursiveMutex, error) {
 	return publish[RecursiveMutex](o, &recursiveMutex{x: xsync.NewMutex(o.Memory())}), nil
 }
 
-// Lock takes the lock. It waits for the lock until ctx ends. On error the lock is not held. The
+// Lock takes the lock. It waits for the lock until ctx ends. On error, the lock is not held. The
 // error is ctx's, [ErrOwnerDied] or [ErrClosed].
 func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 	if m.in == nil {
@@ -52,8 +52,8 @@ func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 	return &Held{m: m, n: 1}, nil
 }
 
-// TryLock takes the lock if it is free. If another caller holds it, TryLock returns nil without an
-// error. The error is [ErrOwnerDied] or [ErrClosed].
+// TryLock takes the lock if it is free. If another caller holds it, TryLock returns a nil Held and
+// no error. The error is [ErrOwnerDied] or [ErrClosed].
 func (m *RecursiveMutex) TryLock() (*Held, error) {
 	if m.in == nil {
 		return nil, errNotMade
@@ -73,15 +73,15 @@ func (m *RecursiveMutex) Recover(ctx context.Context, repair func() error) error
 }
 
 // Held is a locked [RecursiveMutex]. It counts its locks: the one that [RecursiveMutex.Lock] took,
-// and one for each call of [Held.Lock] without its Unlock. It cannot be sent. It is safe for
-// concurrent use by the goroutines that hold the lock together.
+// and one for each call of [Held.Lock] that no Unlock has undone. A Held cannot be sent. It is safe
+// for concurrent use by the goroutines that hold the lock together.
 type Held struct {
 	m  *RecursiveMutex
 	mu sync.Mutex
 	n  int
 }
 
-// Lock takes the lock once more. It never waits. If the lock is no longer held, it returns
+// Lock takes the lock once more. It never waits. If the lock is no longer held, Lock returns
 // [ErrNotHeld].
 func (h *Held) Lock() error {
 	h.mu.Lock()

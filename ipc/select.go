@@ -12,20 +12,22 @@ import (
 )
 
 // Selectable is implemented by the arguments of [Select]. A [Conn] or a [Queue] is ready when a
-// message or an element can be taken at once, and an [Event] when it is set. A closed Selectable is
-// ready too: the next call returns its error. [Done] makes a Selectable of a process, a future or a
-// context.
+// message or an element can be taken at once, and an [Event] is ready when it is set. A closed
+// Selectable is ready too: the next call of its methods returns the error. [Done] makes a
+// Selectable from a process, a future or a context.
 type Selectable interface {
-	// ready reports whether it is ready now.
+	// ready reports whether the Selectable is ready now.
 	ready() bool
-	// enlist makes it wake s when it may be ready, until stop is called.
+	// enlist makes the Selectable wake s whenever the Selectable may be ready, until stop is
+	// called.
 	enlist(s *selection) (stop func())
 }
 
 // Select waits until at least one of its arguments is ready or ctx ends, and returns the indices of
-// all that are ready, in order. It takes nothing: another goroutine or process can take the element
-// or message first, so take it with [Queue.TryGet] or [Conn.TryRecv], which do not wait. If an
-// argument is given twice, both indices are returned. Without arguments Select returns an error.
+// all that are ready, in order. Select takes nothing: another goroutine or process can take the
+// element or message first, so take it with [Queue.TryGet] or [Conn.TryRecv], which do not wait. If
+// an argument is given twice, Select returns both indices. Without arguments, Select returns an
+// error.
 //
 // Select costs some hundred nanoseconds for each argument, and a goroutine for each [Done].
 func Select(ctx context.Context, of ...Selectable) (ready []int, err error) {
@@ -73,7 +75,7 @@ type selection struct {
 	looks []chan struct{}
 }
 
-// lookedAgain returns a channel that receives after each look at the arguments.
+// lookedAgain returns a channel that receives a value after each look at the arguments.
 func (s *selection) lookedAgain() <-chan struct{} {
 	c := make(chan struct{}, 1)
 	s.looks = append(s.looks, c)
@@ -134,11 +136,11 @@ func (s *selection) end() {
 
 func nothing() {}
 
-// Done makes a [Selectable] of a value with a Done method, such as an [mp.Process], an [mp.Future]
-// or a context. The Selectable is ready when the channel that the method returns is closed. If the
-// value is nil, Select returns an error.
+// Done makes a [Selectable] from a value with a Done method, such as an [mp.Process], an
+// [mp.Future] or a context. The Selectable is ready when the channel that the method returns is
+// closed. If the value is nil, Select returns an error.
 //
-// It costs a goroutine while Select waits.
+// A Selectable from Done costs a goroutine while Select waits.
 func Done(of interface{ Done() <-chan struct{} }) Selectable {
 	if isNil(of) {
 		return nil

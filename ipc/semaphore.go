@@ -11,8 +11,9 @@ import (
 // A Semaphore is a number of permits that goroutines of several processes acquire and release. It
 // can be sent like a [Mutex] and is safe for concurrent use.
 //
-// A permit has no owner: any process can release one, also beyond the initial number, and the
-// permits of a dead process are lost. A [BoundedSemaphore] keeps account of its permits.
+// A permit has no owner: any process can release one, even beyond the initial number, and the
+// permits of a dead process are lost. A [BoundedSemaphore] keeps track of which process has which
+// permit.
 type Semaphore struct {
 	object[Semaphore, semaphore, *semaphore]
 }
@@ -44,8 +45,8 @@ func NewSemaphore(permits int, opts ...Option) (*Semaphore, error) {
 	return publish[Semaphore](o, &semaphore{x: xsync.NewSemaphore(o.Memory(), permits)}), nil
 }
 
-// Acquire takes a permit. It waits for one until ctx ends. On error no permit was taken. The error
-// is ctx's or [ErrClosed].
+// Acquire takes a permit. It waits for a permit until ctx ends. On error, no permit was taken. The
+// error is ctx's or [ErrClosed].
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	if s.in == nil {
 		return errNotMade
@@ -61,8 +62,8 @@ func (s *Semaphore) TryAcquire() (bool, error) {
 	return s.in.x.TryAcquire()
 }
 
-// Release adds a permit. If there are 2,147,483,647 already, it returns [ErrOverRelease] and
-// changes nothing.
+// Release adds a permit. If there are 2,147,483,647 permits already, Release returns
+// [ErrOverRelease] and changes nothing.
 func (s *Semaphore) Release() error {
 	if s.in == nil {
 		return errNotMade
@@ -82,7 +83,7 @@ func (s *Semaphore) Available() (int, error) {
 // A BoundedSemaphore is a [Semaphore] that knows which process has each permit. There are never
 // more permits than at the start, and the permits of a process that dies come back.
 //
-// Acquire and Release look at each permit in turn, which takes a nanosecond each.
+// Acquire and Release look at the permits in turn, which takes a nanosecond for each permit.
 type BoundedSemaphore struct {
 	object[BoundedSemaphore, boundedSemaphore, *boundedSemaphore]
 }
@@ -114,8 +115,8 @@ func NewBoundedSemaphore(permits int, opts ...Option) (*BoundedSemaphore, error)
 	return publish[BoundedSemaphore](o, &boundedSemaphore{x: xsync.NewBounded(o.Memory(), permits)}), nil
 }
 
-// Acquire takes a permit. It waits for one until ctx ends. On error no permit was taken. The error
-// is ctx's or [ErrClosed].
+// Acquire takes a permit. It waits for a permit until ctx ends. On error, no permit was taken. The
+// error is ctx's or [ErrClosed].
 func (s *BoundedSemaphore) Acquire(ctx context.Context) error {
 	if s.in == nil {
 		return errNotMade
@@ -131,8 +132,8 @@ func (s *BoundedSemaphore) TryAcquire() (bool, error) {
 	return s.in.x.TryAcquire()
 }
 
-// Release gives a permit back: one of this process, or if this process has none, one of another. If
-// no permit is taken, it returns [ErrOverRelease] and changes nothing.
+// Release gives a permit back: one of this process's, or if this process has none, one of another
+// process's. If no permit is taken, Release returns [ErrOverRelease] and changes nothing.
 func (s *BoundedSemaphore) Release() error {
 	if s.in == nil {
 		return errNotMade

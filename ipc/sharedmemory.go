@@ -14,7 +14,7 @@ import (
 
 // SharedMemory is a piece of memory that several processes see. It can be sent like a [Mutex], at a
 // cost that does not depend on its size. It can also have a name by which unrelated programs find
-// it: Python programs with SharedMemory, C programs with shm_open. For elements of a type there is
+// it: Python programs with SharedMemory, C programs with shm_open. For typed elements, use an
 // [Array].
 type SharedMemory struct {
 	object[SharedMemory, sharedMemory, *sharedMemory]
@@ -55,16 +55,16 @@ type sharedMemoryOption func(*sharedMemoryOptions)
 
 func (o sharedMemoryOption) applySharedMemory(to *sharedMemoryOptions) { o(to) }
 
-// Named gives the memory a name, by which other programs of this user can open it. The name is a
-// file name of up to 200 bytes. Without a name only processes that receive the handle see the
-// memory. Defaults to no name, also if name is empty.
+// Named gives the memory a name by which other programs of this user can open it. The name is a
+// file name of up to 200 bytes. If the name is empty, the memory has no name, which is the default:
+// only processes that receive the handle can access the memory.
 func Named(name string) SharedMemoryOption {
 	return sharedMemoryOption(func(o *sharedMemoryOptions) { o.name = name })
 }
 
 // NewSharedMemory makes size bytes of zeros, which live until [SharedMemory.Close]. It costs some
-// ten microseconds. The memory is taken as it is used, or at once if it has a name. If the name is
-// in use, the error is [io/fs.ErrExist]. A size below 1 is an error too.
+// ten microseconds. The system provides the memory as it is used, or at once if it has a name. If
+// the name is in use, the error is [io/fs.ErrExist]. A size below 1 is an error too.
 //
 // A name outlives a program that is killed, since other programs may be using it. Remove it with
 // [RemoveSharedMemory].
@@ -99,9 +99,9 @@ func NewSharedMemory(size int, opts ...SharedMemoryOption) (*SharedMemory, error
 
 // OpenSharedMemory opens memory that this or another program has made with a name. If there is no
 // such name, the error is [io/fs.ErrNotExist]. Close releases the memory in this process and leaves
-// the name and the memory to the others.
+// the name and the memory to other processes.
 //
-// Another program can make the memory smaller. Then accesses beyond its new end fail: in
+// Another program can make the memory smaller. After that, accesses beyond the new end fail: in
 // [SharedMemory.View] with an error, elsewhere with a fault that ends the process.
 func OpenSharedMemory(name string) (*SharedMemory, error) {
 	fd, mem, err := shm.Open(name)
@@ -110,7 +110,7 @@ func OpenSharedMemory(name string) (*SharedMemory, error) {
 	}
 	s, err := wrapSharedMemory(fd, mem, name)
 	if err == nil {
-		s.in.remove.Do(func() {}) // it is not ours
+		s.in.remove.Do(func() {}) // another process made it
 	}
 	return s, err
 }
@@ -139,7 +139,7 @@ func wrapSharedMemory(fd int, mem []byte, name string) (*SharedMemory, error) {
 }
 
 // Name returns the name. It is empty if the memory has none, or if this process received the handle
-// from another one.
+// from another process.
 func (s *SharedMemory) Name() string {
 	if s.in == nil {
 		return ""
@@ -147,7 +147,7 @@ func (s *SharedMemory) Name() string {
 	return s.in.name
 }
 
-// Size returns the number of bytes, also after Close.
+// Size returns the number of bytes, even after Close.
 func (s *SharedMemory) Size() int {
 	if s.in == nil {
 		return 0
@@ -155,8 +155,8 @@ func (s *SharedMemory) Size() int {
 	return len(s.in.data)
 }
 
-// Bytes returns the memory itself, or nil if it is closed. The slice is valid as long as a slice
-// that [Array.Slice] returns.
+// Bytes returns the memory itself, or nil if it is closed. The slice remains valid as long as a
+// slice from [Array.Slice] would.
 func (s *SharedMemory) Bytes() []byte {
 	if s.in == nil || s.in.obj.Gone() {
 		return nil
@@ -165,8 +165,8 @@ func (s *SharedMemory) Bytes() []byte {
 	return s.in.data
 }
 
-// View calls f with the memory, which stays mapped until f returns, even if it is closed meanwhile.
-// It returns f's error or [ErrClosed]. It also returns an error if f touches memory that is gone
+// View calls f with the memory, which stays mapped until f returns, even if s is closed meanwhile.
+// View returns f's error or [ErrClosed]. It also returns an error if f accesses a part that is gone
 // because another program has made the memory smaller.
 func (s *SharedMemory) View(f func([]byte) error) (err error) {
 	if s.in == nil {
@@ -199,12 +199,12 @@ func within(mem []byte, addr uintptr) bool {
 }
 
 // Close closes the memory. In the process that made it, or received it as the result of a task,
-// Close ends it for all processes that have its handle, and removes its name. In another process it
-// closes the memory there. Closing twice is fine.
+// Close ends the memory for all processes that have its handle, and removes its name. In other
+// processes, Close closes the memory only there. Closing twice is fine.
 //
-// If the name was removed before, or names other memory by now, Close leaves it alone and returns
-// nil. If the system does not remove the name, Close returns an error, and the memory is closed
-// nevertheless.
+// If the name has been removed, or names other memory by now, Close leaves the name alone and
+// returns nil. If the system fails to remove the name, Close returns an error, but the memory is
+// closed nevertheless.
 func (s *SharedMemory) Close() error {
 	if s.in == nil {
 		return errNotMade

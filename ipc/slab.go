@@ -13,22 +13,25 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// A Slab is a slice in shared memory that moves from process to process, for large payloads. In an
-// argument, a result, a queue or a pipe it costs the same whatever its size, since the next process
-// reads and writes the memory in place. Its elements are numbers, or arrays and structs of numbers.
+// A Slab is a slice in shared memory that moves from process to process, for large payloads.
+// Sending a Slab in an argument, a result, a queue or a pipe costs the same whatever its size,
+// since the next process reads and writes the memory in place. The elements are numbers, or arrays
+// and structs of numbers.
 //
-// One process has a Slab at a time; several processes can have an [Array]. A Slab moves like an end
-// of a [Conn]: once it is sent, the receiver has it, and [Slab.Slice] returns nil here. If it
-// cannot be sent, it stays the sender's. A task that carries a Slab is not retried.
+// Only one process at a time has a Slab, whereas several processes can have an [Array]. A Slab
+// moves like an end of a [Conn]: once the Slab is sent, the receiver has it, and [Slab.Slice]
+// returns nil in the sender. If the Slab cannot be sent, the sender keeps it. A task that carries a
+// Slab is not retried.
 //
-// The last holder must close the Slab. The garbage collector cannot, since it does not know who
-// still uses the slice. The process that made the memory of a closed Slab uses it again for its
-// next Slab of that size, so a steady flow of Slabs costs neither fresh memory nor system calls.
-// Memory that is unused for a second goes back to the system.
+// The last holder must close the Slab. The garbage collector cannot do that, since it does not know
+// who still uses the slice. The process that made the memory of a closed Slab uses that memory
+// again for its next Slab of the same size, so a steady flow of Slabs costs neither fresh memory
+// nor system calls. Memory that is unused for a second goes back to the system.
 //
-// A process that had such memory before can still reach it: a corrupt process can write into a
-// later Slab that it was never given. When a process dies, its Slabs are freed, except for one that
-// it was taking from a queue or pipe at that moment: its memory stays until the queue or pipe ends.
+// A process that once had a Slab can still access that Slab's memory, so a corrupt process can
+// write to a later Slab that it was never given. When a process dies, its Slabs are freed, except
+// for a Slab that it was taking from a queue or pipe at that moment: that Slab's memory stays until
+// the queue or pipe ends.
 type Slab[T any] struct{ in *slab[T] }
 
 type slab[T any] struct {
@@ -37,10 +40,10 @@ type slab[T any] struct {
 	data []T
 }
 
-// NewSlab returns a Slab of n elements with undefined content: a previous user may have left it
-// there. It returns an error if T cannot be shared, if n is below 0, or if the system has no
-// memory left. Fresh memory costs some ten microseconds and a descriptor, and its pages as they are
-// touched.
+// NewSlab returns a Slab of n elements with undefined content, which may be left over from a
+// previous user. NewSlab returns an error if T cannot be shared, if n is below 0, or if the system
+// has no memory left. Fresh memory costs some ten microseconds and a descriptor, plus the cost of
+// each page that is touched for the first time.
 func NewSlab[T any](n int) (*Slab[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
@@ -63,7 +66,7 @@ func newSlab[T any](h *holding, n int) *Slab[T] {
 	return canonical
 }
 
-// Len returns the number of elements, also after another process has received them.
+// Len returns the number of elements, even after another process has received the Slab.
 func (s *Slab[T]) Len() int {
 	if s.in == nil {
 		return 0
@@ -72,8 +75,8 @@ func (s *Slab[T]) Len() int {
 }
 
 // Slice returns the memory itself, or nil if this process no longer has the Slab. The slice is
-// valid until the Slab is closed or sent. After that another process writes to the memory, and
-// later the memory is gone: an access then ends the process with a fault that it cannot recover
+// valid until the Slab is closed or sent. After that, another process may write to the memory.
+// Later the memory is gone, and an access ends the process with a fault that it cannot recover
 // from.
 func (s *Slab[T]) Slice() []T {
 	if s.in == nil || s.in.state.Load() != held {
@@ -82,8 +85,8 @@ func (s *Slab[T]) Slice() []T {
 	return s.in.data
 }
 
-// Truncate shortens the Slab to its first n elements; the others are lost. It is for Slabs that are
-// filled with less than there is room for. It returns [ErrClosed] or [ErrMoved] if this process
+// Truncate shortens the Slab to its first n elements; the others are lost. It is for Slabs that
+// turn out larger than their content. Truncate returns [ErrClosed] or [ErrMoved] if this process
 // does not have the Slab. Other goroutines must not use the Slab at the same time.
 func (s *Slab[T]) Truncate(n int) error {
 	if s.in == nil {
@@ -99,9 +102,9 @@ func (s *Slab[T]) Truncate(n int) error {
 	return nil
 }
 
-// Close gives the memory back, to be used again. Closing twice is fine, and so is closing a Slab
-// that was sent. While a Put, Send or the like has not returned, the Slab is on its way and Close
-// does nothing. If the Slab comes back, close it then.
+// Close gives the memory back, to be used again. It is fine to close a Slab twice, or to close a
+// Slab that was sent. Until a Put, a Send or a similar call returns, the Slab is on its way and
+// Close does nothing. If the Slab comes back because the call fails, close it again.
 func (s *Slab[T]) Close() error {
 	if s.in == nil {
 		return errNotMade
@@ -110,7 +113,7 @@ func (s *Slab[T]) Close() error {
 	return nil
 }
 
-// MarshalBinary encodes the Slab for a message of mp, with which it moves.
+// MarshalBinary encodes the Slab for a message of mp. The Slab moves with the message.
 func (s *Slab[T]) MarshalBinary() ([]byte, error) {
 	if s.in == nil {
 		return nil, errNotMade
@@ -123,7 +126,7 @@ func (s *Slab[T]) MarshalBinary() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(b, shapeOf[T]()), nil
 }
 
-// UnmarshalBinary makes s the encoded Slab, which belongs to this process from now on.
+// UnmarshalBinary sets s to the encoded Slab, which belongs to this process from now on.
 func (s *Slab[T]) UnmarshalBinary(data []byte) error {
 	if err := fixedType[T](); err != nil {
 		return err
@@ -164,12 +167,13 @@ func (s *Slab[T]) moving() codec.Mover { return s.in }
 // carryIn implements carried.
 func (x *slab[T]) carryIn(in *objects.Object) (id uint64, err error) { return 0, x.block.carryIn(in) }
 
-// holding is a block that this process has, or had. There is a new one each time the block arrives.
+// holding is a block that this process has, or had. Each time the block arrives, there is a new
+// holding.
 type holding struct {
 	block *block
 	// epoch counts how often the block has moved, as of this holding.
 	epoch uint32
-	// claims is the claims of the block when this process had it last.
+	// claims is the number of the block's claims at the start of this holding.
 	claims int
 	state  atomic.Int32
 }
@@ -178,7 +182,7 @@ type holding struct {
 const (
 	held = iota
 	sentOn
-	lost // it was sent and cannot come back
+	lost // the block was sent and cannot come back
 	freed
 )
 
@@ -193,10 +197,10 @@ func (h *holding) usable() error {
 	return ErrClosed
 }
 
-// Depart lets the block go with the message that is about to be encoded.
+// Depart lets the block leave with the message that is about to be encoded.
 func (h *holding) Depart(forGood bool) error {
 	if !h.state.CompareAndSwap(held, sentOn) {
-		return cmp.Or(h.usable(), ErrMoved) // it may just have come back
+		return cmp.Or(h.usable(), ErrMoved) // the block may just have come back
 	}
 	epoch, ok := h.block.held.Depart(h.epoch, forGood)
 	if !ok {
@@ -221,7 +225,7 @@ func (h *holding) Settle() {
 	}
 }
 
-// Lose frees the block if no process will receive its message.
+// Lose frees the block if no process will receive the block's message.
 func (h *holding) Lose() {
 	if h.state.CompareAndSwap(sentOn, lost) {
 		h.block.held.Lose(h.epoch)
@@ -235,7 +239,7 @@ func (h *holding) free() {
 	}
 }
 
-// Ticket returns what another process needs to free the block on its way.
+// Ticket returns what another process needs to take or free the block while it is on its way.
 func (h *holding) Ticket() ([]byte, error) {
 	if h.state.Load() != sentOn {
 		return nil, errSpilled

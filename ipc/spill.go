@@ -14,16 +14,17 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// spill stores messages for which there is no room in an object. It stores them in blocks, like
-// slabs, so that the memory is used again, or in segments of their own if they are very large.
+// spill stores messages for which there is no room in an object. Like slabs, they are stored in
+// blocks, so that the memory is used again. Very large messages are stored in segments of their
+// own.
 type spill struct {
 	in   *objects.Object
 	most int // maximum size of a message
 }
 
-// The ref of a message in a block consists of the token of the block's head, the message's
-// length, and the block's epoch with flags. The ref of a message in a segment of its own is what
-// objects.Object.Spill writes, and has neither flag.
+// The ref of a message in a block consists of the token of the block's head, the message's length,
+// and the block's epoch with flags. The ref of a message in a segment of its own is the one that
+// objects.Object.Spill returns, and has neither flag.
 const (
 	refOffset = 8
 	refGen    = 12
@@ -39,14 +40,14 @@ const (
 	maxInBlock = 16 << 20
 )
 
-// spillWriter is a message that is being sent. Its memory leaves this process for good when it has
-// been sent. If this process dies before, the memory is freed.
+// spillWriter is a message that is being sent. The memory of the message leaves this process for
+// good when the message has been sent. If this process dies before that, the memory is freed.
 type spillWriter struct {
 	spill
 	bytes bool // the message has no first byte that says how it was sent
 	list  *unreleased
 	ring  *xsync.Ring
-	ctx   context.Context // ends waiting for room; nil means no waiting
+	ctx   context.Context // ends the wait for room; nil means no waiting
 	ref   []byte
 	out   sentSpill
 }
@@ -66,7 +67,7 @@ func (p *spillWriter) put(b []byte) (ref []byte, err error) {
 	return ref, nil
 }
 
-// sent reports the result of sending the message.
+// sent must be called with the result of sending the message, which it returns.
 func (p *spillWriter) sent(err error) error {
 	if err != nil || p.ref == nil {
 		return err
@@ -78,7 +79,7 @@ func (p *spillWriter) sent(err error) error {
 	return nil
 }
 
-// put stores a message and returns its place. It describes the message in out.
+// put stores a message and returns a reference to it. It describes the message in out.
 func (o spill) put(b []byte, out *sentSpill) (ref []byte, err error) {
 	out.size, out.at = len(b), time.Now()
 	if len(b) > maxInBlock {
@@ -135,7 +136,7 @@ func (o spill) isBytes(ref []byte) bool { return ref[refFlags]&asBytes != 0 }
 // defaultMost is the default maximum size of an element or a message.
 const defaultMost = 1 << 30
 
-// maxOf returns the limit that an option sets, or the default if that is 0.
+// maxOf returns the limit that an option sets, or the default if set is 0.
 func maxOf(set int, option string) (int, error) {
 	if set < 0 {
 		return 0, fmt.Errorf("%s is %d: it must not be negative", option, set)
@@ -146,13 +147,13 @@ func maxOf(set int, option string) (int, error) {
 	return set, nil
 }
 
-// tooLong returns the error for a message of n bytes where an option allows most.
+// tooLong returns the error for a message of n bytes where an option allows only most bytes.
 func tooLong(what, doing string, n int, option string, most int) error {
 	return codecError(what, doing, fmt.Errorf("%w: %d bytes, and %s is %d", ErrTooLong, n, option, most))
 }
 
-// unreadable returns the error for a message that could not be taken and is lost. It returns
-// ErrClosed as it is, since that concerns all messages.
+// unreadable returns the error for a message that is lost because it could not be taken. It returns
+// ErrClosed unchanged, since that error concerns all messages.
 func unreadable(what string, err error) error {
 	if errors.Is(err, errs.ErrClosed) {
 		return err
@@ -162,12 +163,12 @@ func unreadable(what string, err error) error {
 
 var errSenderDied = errors.New("its sender died just when it sent it")
 
-// readOn is how long a message that was taken is still read after the receiver's context has ended.
-// A message that is given up is lost.
+// readOn is how long the receiver goes on reading a message that it has taken after its context has
+// ended. After that, it gives the message up, and the message is lost.
 var readOn = time.Second
 
-// readingUntil returns a function that reports, again and again, whether to go on reading a message
-// for a receiver whose context is ctx.
+// readingUntil returns a function that a receiver with the context ctx calls again and again while
+// it reads a message. It returns an error when the receiver must give up.
 func readingUntil(ctx context.Context) func() error {
 	var over time.Time
 	return func() error {
@@ -182,8 +183,9 @@ func readingUntil(ctx context.Context) func() error {
 	}
 }
 
-// take appends the message at place to buf, and uses the place up. It returns errSenderDied if the
-// sender died between the last two steps of sending. When ctx ends, take goes on for readOn.
+// take appends to buf the message that ref refers to, and uses ref up. It returns errSenderDied if
+// the sender died between the last two steps of sending. After ctx has ended, take goes on for
+// readOn.
 func (o spill) take(ctx context.Context, ref, buf []byte) ([]byte, error) {
 	if ref[refFlags]&inBlock == 0 {
 		return o.in.Unspill(ref, buf, o.most, readingUntil(ctx))
@@ -205,7 +207,7 @@ func (o spill) take(ctx context.Context, ref, buf []byte) ([]byte, error) {
 	}
 
 	defer h.free()
-	if err := h.block.data.Pin(); err != nil { // its maker may have given it up
+	if err := h.block.data.Pin(); err != nil { // the block's maker may have given it up
 		return buf, errSenderDied
 	}
 	defer h.block.data.Unpin()
@@ -215,8 +217,8 @@ func (o spill) take(ctx context.Context, ref, buf []byte) ([]byte, error) {
 	return buf, errBadMessage
 }
 
-// foreseeing returns a function that attaches the memory of a message before it is taken. The
-// function calls f with a message that does not lie outside.
+// foreseeing returns a function that attaches the memory of a message before the message is taken.
+// For a message that is not stored outside the ring, the function calls f.
 func (o spill) foreseeing(f func(message []byte)) func(xsync.Record) {
 	return func(rec xsync.Record) {
 		switch {
@@ -228,8 +230,7 @@ func (o spill) foreseeing(f func(message []byte)) func(xsync.Record) {
 	}
 }
 
-// lengthOf returns the length of the message at a place. Another process may have written any
-// number.
+// lengthOf returns the length in a ref. Another process may have written any number there.
 func lengthOf(ref []byte) uint64 {
 	if ref[refFlags]&inBlock == 0 {
 		return binary.LittleEndian.Uint64(ref[refOffset:])
@@ -263,9 +264,9 @@ func epochOf(ref []byte) uint32 {
 }
 
 // leftovers are messages in closed rings, which no process will receive. Any process that has the
-// rings may have written them: each message may name the same memory as all others, of any size. So
-// dropping all of them costs little more than one message, and does not delay the caller that
-// closes the rings.
+// rings may have written the messages: all of them may name the same memory, of any size. Therefore
+// dropping all of them must cost little more than dropping one message, and must not delay the
+// caller that closes the rings.
 type leftovers struct {
 	spill
 	carries bool // messages may carry objects or files
@@ -274,20 +275,20 @@ type leftovers struct {
 }
 
 const (
-	// takingLeftovers is how long it may take to take the records out of one ring: another process
-	// may hold the lock again and again. Records that are still in the ring are released with it.
+	// takingLeftovers limits the time for taking the records out of one ring, since another process
+	// may take the lock again and again. Records that are still in the ring are released with it.
 	takingLeftovers = time.Second
-	// droppingLeftovers is how long the caller waits until the messages are dropped. Dropping goes
+	// droppingLeftovers is how long the caller waits for the messages to be dropped. Dropping goes
 	// on after that.
 	droppingLeftovers = time.Second
-	// minRead is how many bytes of messages outside the rings are read at least, to release the
-	// objects in them. Messages beyond that are dropped unread, unless a message of that size may
-	// be received.
+	// minRead is the minimum number of bytes of messages outside the rings that are read in order
+	// to release the objects in them. Messages beyond that are dropped unread, unless the limit on
+	// a single message is higher.
 	minRead = 256 << 20
 )
 
-// takeFrom takes the records out of a ring. It reads the ring's length once: a corrupt process
-// could keep the ring from ever looking empty.
+// takeFrom takes the records out of a ring. It reads the ring's length only once, because a corrupt
+// process could keep the ring from ever looking empty.
 func (l *leftovers) takeFrom(r *xsync.Ring) {
 	begun := time.Now()
 	for range r.Len() {

@@ -10,24 +10,24 @@ import (
 )
 
 // A Transport carries the messages of a [Conn] that is not a pipe, for instance over a network.
-// Package connection has Transports over sockets. Any number of goroutines call its methods at
+// Package connection has Transports over sockets. Any number of goroutines may call its methods at
 // once.
 type Transport interface {
-	// Send sends a message, whole or, as far as the other end can tell, not at all. If ctx ends
-	// first, Send returns ctx's error or cause. So does Recv.
+	// Send sends a message completely, or, as far as the other end can tell, not at all. If ctx
+	// ends first, Send and Recv return ctx's error or cause.
 	Send(ctx context.Context, message []byte) error
-	// Recv waits for the next message and appends it to buf. If a message is there already, Recv
-	// returns it even if ctx has ended. At the end it returns [io.EOF].
+	// Recv waits for the next message and appends it to buf. If a message has already arrived, Recv
+	// returns it even if ctx has ended. After the last message, Recv returns [io.EOF].
 	Recv(ctx context.Context, buf []byte) ([]byte, error)
-	// Ready returns a channel that can be received from while Recv would not wait.
+	// Ready returns a channel that is ready to receive from whenever Recv would not wait.
 	Ready() <-chan struct{}
 	// Close ends the calls of the other methods, which then return [ErrClosed].
 	Close() error
 }
 
-// NewConn makes a [Conn] of a Transport. Closing the Conn closes the Transport. The Conn cannot be
-// sent to another process, and cannot carry objects or files, since its other end may be on another
-// machine. If T cannot be encoded, the error names the field. A nil Transport is an error.
+// NewConn makes a [Conn] from a Transport. Closing the Conn closes the Transport. The Conn cannot
+// be sent to another process, and cannot carry objects or files, since the other end may be on
+// another machine. If T cannot be encoded, the error names the field. A nil Transport is an error.
 func NewConn[T any](t Transport) (*Conn[T], error) {
 	if t == nil {
 		return nil, errors.New("mp: NewConn: the Transport is nil")
@@ -130,7 +130,7 @@ func (l *transportLine) enlist(s *selection) (stop func()) {
 				return
 			}
 			select {
-			case <-looked: // for nothing, if it goes on: another goroutine has taken the message
+			case <-looked: // if the Select goes on, another goroutine has taken the message
 			case <-over:
 				return
 			}
@@ -166,9 +166,9 @@ type line interface {
 	leave()
 	maySend() error
 	mayReceive() error
-	// send sends a whole message or nothing.
+	// send sends a message completely or not at all.
 	send(ctx context.Context, b []byte) error
-	// sendBytes is send for bytes that the receiver gets as they are, not decoded.
+	// sendBytes is like send, but the receiver gets the bytes as they are, not decoded.
 	sendBytes(ctx context.Context, b []byte) error
 	// trySend and trySendBytes return ErrFull instead of waiting.
 	trySend(b []byte) error
@@ -176,10 +176,10 @@ type line interface {
 	// receive appends the next message to buf. tryReceive returns ErrEmpty instead of waiting.
 	receive(ctx context.Context, buf []byte) ([]byte, error)
 	tryReceive(buf []byte) ([]byte, error)
-	// foresee makes the line call f with each message that lies here, before it is received. It is
-	// called before the first message is received.
+	// foresee makes the line call f with each message that is in shared memory here, before the
+	// message is received. foresee is called before the first message is received.
 	foresee(f func(message []byte))
-	// readyNow reports whether receive would not wait. await waits until it would not.
+	// readyNow reports whether receive would return without waiting. await waits until that is so.
 	readyNow() bool
 	await(ctx context.Context) error
 	// enlist implements Selectable.
@@ -189,7 +189,7 @@ type line interface {
 	// shut closes the line, and calls drop for each message that was sent by value and will not be
 	// received.
 	shut(drop func([]byte))
-	// forget is shut for a line that is no longer reachable.
+	// forget is like shut, but for a line that is no longer reachable.
 	forget(drop func([]byte))
 
 	// The remaining methods implement codec.Mover.

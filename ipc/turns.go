@@ -12,10 +12,10 @@ type turns struct {
 	drop func(value []byte) // releases what a message that was sent by value carries
 
 	mu       sync.Mutex
-	held     []byte // the next message: its receiver could not use it
+	held     []byte // the next message, which a receiver could not use
 	closed   bool
 	taken    bool                 // a goroutine has the turn
-	tries    []*waiter            // wait only while a goroutine receives a message that is there
+	tries    []*waiter            // wait only while a goroutine receives a message that is ready
 	waiters  []*waiter            // wait until their contexts end
 	called   *waiter              // the last waiter that was called, until it runs
 	watchers map[*func()]struct{} // called whenever a message is held
@@ -67,8 +67,9 @@ func (t *turns) await(ctx context.Context) (held []byte, err error) {
 	return t.take(), nil
 }
 
-// try is await that returns ErrEmpty if there is nothing to receive. Otherwise the goroutine that
-// has the turn receives without waiting, and the next turn is the caller's.
+// try is like await, but returns ErrEmpty instead of waiting if there is nothing to receive. If
+// another goroutine has the turn and a message is ready, that goroutine receives without waiting,
+// and the caller gets the next turn.
 func (t *turns) try() (held []byte, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,10 +92,10 @@ func (t *turns) take() (held []byte) {
 	return held
 }
 
-// pass ends the caller's turn. A message that the caller could not use is held. Then another
-// goroutine gets the turn, since the caller may come back at once for the same message. A goroutine
-// that was called before and has not run yet gets the turn as well: otherwise the caller could take
-// turn after turn for as long as it has the processor.
+// pass ends the caller's turn and holds the message that the caller could not use, if there is one.
+// In that case, another goroutine gets the turn, since the caller may come back at once for the
+// same message. That may be a goroutine that was called earlier and has not run yet: otherwise the
+// caller could take turn after turn for as long as it has the processor.
 func (t *turns) pass(held []byte) {
 	t.mu.Lock()
 	if held == nil && len(t.tries) == 0 && len(t.waiters) == 0 { // the usual case
@@ -120,9 +121,9 @@ func (t *turns) pass(held []byte) {
 	t.mu.Unlock()
 }
 
-// callNext gives the turn to the next waiter, if there is one. Usually the first goroutine to ask
-// gets the turn. If that must not be the caller, the waiter that was called gets it. The caller
-// holds the lock.
+// callNext gives the turn to the next waiter, if there is one. Usually the turn goes to the first
+// goroutine that asks for it. If notCaller is set, the turn is reserved for the waiter that was
+// called, so that the caller of pass cannot take it. The lock must be held.
 func (t *turns) callNext(notCaller bool) {
 	t.taken = false
 	if len(t.tries) > 0 {
@@ -150,7 +151,8 @@ func (t *turns) holds() bool {
 	return t.held != nil
 }
 
-// whenHeld calls f, which must not block, whenever a message is held, until stop is called.
+// whenHeld arranges for f, which must not block, to be called whenever a message is held, until
+// stop is called.
 func (t *turns) whenHeld(f func()) (stop func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -165,7 +167,7 @@ func (t *turns) whenHeld(f func()) (stop func()) {
 	}
 }
 
-// end drops the held message, and messages that are held from now on.
+// end drops the held message, and makes pass drop messages that it would hold from now on.
 func (t *turns) end() {
 	t.mu.Lock()
 	held := t.held
@@ -174,7 +176,7 @@ func (t *turns) end() {
 	ofValue(held, t.drop)
 }
 
-// forget ends the turns and the line when these are no longer reachable.
+// forget ends the turns and the line. It is called when neither is reachable any longer.
 func (t *turns) forget() {
 	t.line.forget(t.drop)
 	t.end()

@@ -10,14 +10,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// unreleased lists the messages that this process has sent and stored outside of an object, and
-// whose memory no receiver has released as far as this process knows. A corrupt receiver can take a
-// message without releasing it. Only this list, which is not in shared memory, bounds the memory of
-// such messages.
+// unreleased lists the messages that this process has sent and stored outside an object, and whose
+// memory no receiver has released, as far as this process knows. A corrupt receiver can take a
+// message without releasing it. Only this list, which is not in shared memory, limits the memory of
+// those messages.
 type unreleased struct {
-	mu   sync.Mutex // its holder never blocks
+	mu   sync.Mutex // the holder of mu never blocks
 	all  []sentSpill
-	many int // length of the list at which to search it for released messages
+	many int // length of the list at which to search for released messages
 	cap  int // capacity of the queue; 0 for a pipe
 	over bool
 }
@@ -32,22 +32,23 @@ type sentSpill struct {
 }
 
 const (
-	// maxUnreleased is how many messages of a pipe may be unreleased when another one goes
-	// outside. Several goroutines of a receiver may be reading some.
+	// maxUnreleased is how many messages of a pipe may be unreleased when another message is stored
+	// outside. There may be several because several goroutines may be receiving.
 	maxUnreleased = 3
-	// fewUnreleased is how many messages the list may have before it is searched for released ones.
+	// fewUnreleased is how many messages the list may have before it is searched for released
+	// messages.
 	fewUnreleased = 8
-	// maxReaders is how many elements of a queue may be unreleased at least, besides those in the
-	// queue.
+	// maxReaders is the minimum number of elements that may be unreleased in addition to the
+	// elements in the queue.
 	maxReaders = 64
 )
 
 // longRead is how long a consumer may take to read an element that it has taken out of a queue, if
-// too many are unreleased. Other consumers wait no longer for it, nor for a consumer that died
-// while it read, since any process may have taken the element.
+// too many elements are unreleased. Since it is not known which process has taken the element, the
+// sender waits equally long for a consumer that died while it read.
 var longRead = 10 * time.Second
 
-// most returns how many messages may be unreleased when another one goes outside.
+// most returns how many messages may be unreleased when another message is stored outside.
 func (u *unreleased) most() int {
 	if u.cap == 0 {
 		return maxUnreleased
@@ -55,7 +56,8 @@ func (u *unreleased) most() int {
 	return u.cap + max(u.cap/2, maxReaders)
 }
 
-// await waits until another message may go outside. Without a context it returns ErrFull instead.
+// await waits until another message may be stored outside. If ctx is nil, await returns ErrFull
+// instead of waiting.
 func (u *unreleased) await(ctx context.Context, ring *xsync.Ring) error {
 	switch {
 	case u.hasRoom():
@@ -125,7 +127,8 @@ func (u *unreleased) atMost(n int) bool {
 	return len(u.all) <= n
 }
 
-// bytes returns the total size of the unreleased messages and when the oldest of them was sent.
+// bytes returns the total size of the unreleased messages, and the time when the oldest of them was
+// sent.
 func (u *unreleased) bytes() (n int, since time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 // numbers. A Value can be sent like a [Mutex] and is safe for concurrent use. Closing a Value does
 // not close a Mutex that guards it.
 //
-// For a number that is only added to, [Atomic] is faster.
+// For a number that is only added to, an [Atomic] is faster.
 type Value[T any] struct {
 	object[Value[T], value[T], *value[T]]
 }
@@ -56,13 +56,13 @@ func GuardedBy(m *Mutex) ValueOption {
 	})
 }
 
-// Unlocked makes a [Value] without a lock. Without other synchronization, a Load can return parts
-// of two Stores.
+// Unlocked makes a [Value] without a lock. Without other synchronization, Load can return parts of
+// the values of two Stores.
 func Unlocked() ValueOption { return valueOption(func(o *valueOptions) { o.unlocked = true }) }
 
 // NewValue makes a Value with the value v. It lives until [Value.Close]. Its cost is that of
 // [NewMutex]. NewValue returns an error if T cannot be shared, or if T is larger than 512 KiB. For
-// larger data there is [Array].
+// larger data, use an [Array].
 func NewValue[T any](v T, opts ...ValueOption) (*Value[T], error) {
 	if err := fixedType[T](); err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func NewValue[T any](v T, opts ...ValueOption) (*Value[T], error) {
 	return publish[Value[T]](o, x), nil
 }
 
-// use sets v to an object, whose lock the given function makes or opens.
+// use makes v refer to an object. It calls lock to make or open the object's lock.
 func (v *value[T]) use(o *objects.Object, lock func(xsync.Memory) *xsync.Mutex) {
 	v.data = shm.At[T](o.Bytes()[xsync.Small:])
 	m := lock(o.Memory())
@@ -103,7 +103,7 @@ func (v *value[T]) use(o *objects.Object, lock func(xsync.Memory) *xsync.Mutex) 
 
 func (*value[T]) kind() xsync.Kind { return xsync.KindValue }
 
-// These say in the encoding how a Value is guarded.
+// These constants say, in the encoding of a Value, how the Value is guarded.
 const (
 	ownLock = iota
 	noLock
@@ -145,7 +145,7 @@ func (v *value[T]) end(owned bool) {
 	}
 }
 
-// UnmarshalBinary makes v a handle of the encoded Value and of the Mutex that guards it.
+// UnmarshalBinary makes v a handle to the encoded Value and to the Mutex that guards it.
 func (v *Value[T]) UnmarshalBinary(data []byte) error {
 	const guard = objects.TokenSize + 8 // the offset of ownLock, noLock or givenLock
 	if len(data) != guard+1+objects.TokenSize {
@@ -177,16 +177,16 @@ func (v *Value[T]) Store(ctx context.Context, value T) error {
 }
 
 // Update calls f with a copy of the value. If f returns nil, Update sets the value to the copy. If
-// f returns an error, Update returns it and leaves the value as it was. If f panics, the value
-// stays as it was too. No other caller loads or stores the value meanwhile. Update holds the lock
-// while f runs, so f must not use the Value itself.
+// f returns an error, Update returns that error and leaves the value as it was. If f panics, the
+// value also stays as it was. No other caller loads or stores the value meanwhile. Update holds the
+// lock while f runs, so f must not use the Value itself.
 //
-// Other errors are those of Load. Then f was not called, with one exception: [ErrClosed] can also
-// mean that the Value was closed while f ran.
+// Update's other errors are those of Load. They mean that f was not called, with one exception:
+// [ErrClosed] can also mean that the Value was closed while f ran.
 func (v *Value[T]) Update(ctx context.Context, f func(value *T) error) (err error) {
 	e := v.locked(ctx, func(p *T) {
 		value := *p
-		if v.in.unlessClosed() != nil { // the copy may be zeros then
+		if v.in.unlessClosed() != nil { // if so, the copy may be zeros
 			return
 		}
 		if err = f(&value); err == nil {
@@ -223,13 +223,13 @@ func (v *Value[T]) locked(ctx context.Context, f func(*T)) error {
 	if err := lock.Lock(ctx); err != nil {
 		return ended(ctx, err)
 	}
-	defer func() { _ = lock.Unlock() }() // it can fail only if the lock was closed meanwhile
+	defer func() { _ = lock.Unlock() }() // Unlock can fail only if the lock was closed meanwhile
 	f(v.in.data)
 	return v.in.unlessClosed()
 }
 
-// unlessClosed returns ErrClosed if the Value has been closed. This process may then have given the
-// memory back while it used it.
+// unlessClosed returns ErrClosed if the Value has been closed. In that case, this process may have
+// given the memory back while it was using it.
 func (v *value[T]) unlessClosed() error {
 	if v.obj.Gone() || !v.cell.Open() {
 		return ErrClosed
@@ -237,8 +237,8 @@ func (v *value[T]) unlessClosed() error {
 	return nil
 }
 
-// Recover does what [Mutex.Recover] does, for the lock that guards the Value, after a holder has
-// died in Store or Update. The value is what repair leaves.
+// Recover is like [Mutex.Recover], for the lock that guards the Value. Use it after a holder has
+// died during Store or Update. The Value keeps what repair leaves in it.
 func (v *Value[T]) Recover(ctx context.Context, repair func(value *T) error) error {
 	if v.in == nil {
 		return errNotMade

@@ -7,11 +7,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A WaitGroup counts things under way in several processes, and lets callers wait until none is
-// left. It can be sent like a [Mutex] and is safe for concurrent use.
+// A WaitGroup counts pieces of work in progress in several processes, and lets callers wait until
+// none is left. It can be sent like a [Mutex] and is safe for concurrent use.
 //
-// A WaitGroup does not know which process does what. If a process dies, the things that it has not
-// reported as done stay in the count. Work that must not get lost is better a task of an [mp.Pool].
+// A WaitGroup does not know which process does which work. If a process dies, the work that it has
+// not reported as done stays in the count. If work must not get lost, make it a task of an
+// [mp.Pool] instead.
 type WaitGroup struct {
 	object[WaitGroup, waitGroup, *waitGroup]
 }

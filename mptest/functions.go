@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// The functions of the suite's tasks. Every program that imports the package registers them, so
-// that its workers have them too.
+// Functions for the suite's tasks. Every program that imports this package registers them, so that
+// the program's workers have them too.
 var (
 	double = mp.Register("double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
 	echo   = mp.Register("echo", func(_ context.Context, v message) (message, error) { return v, nil })
@@ -49,8 +49,8 @@ var (
 		}
 		return s, nil
 	})
-	// block opens the named pipe, which tells the test that it has begun, and waits for its
-	// context.
+	// block opens the named pipe, which tells the test that the task has begun, and waits until its
+	// context ends.
 	block = mp.Register("block", func(ctx context.Context, fifo string) (string, error) {
 		f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
 		if err != nil {
@@ -64,7 +64,7 @@ var (
 	unsent   = mp.Register("unsent", func(_ context.Context, n int) (badMarshal, error) { return badMarshal{Fail: n == 1}, nil })
 )
 
-// suiteKey is the key of a context value that is carried into tasks.
+// suiteKey is the key of a context value that the suite's baggage carries into tasks.
 type suiteKey struct{}
 
 var errSuite = mp.RegisterError(errors.New("the suite's sentinel"))

@@ -9,12 +9,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/race"
 )
 
-// races finds the data races in processes that the tests start. The race detector reports a race on
-// the stderr of its process and changes the exit status, and a test that checks neither would pass.
-// So races makes the detector write the reports into files.
+// races finds data races in processes that the tests start. The race detector reports a race on the
+// stderr of the process and changes its exit status, but a test that checks neither would pass. So
+// races makes the detector write its reports to files.
 type races struct{ dir string }
 
-// watchRaces makes processes that are started from now on write their reports into files. It does
+// watchRaces makes processes that are started from now on write their reports to files. It does
 // nothing if no files can be written, or if GORACE already says where reports go.
 func watchRaces() (r races) {
 	if !race.Enabled {
@@ -34,8 +34,8 @@ func watchRaces() (r races) {
 	return r
 }
 
-// reportDir makes a directory, and returns the quotes that its path needs in GORACE. dir is "" if
-// there is no directory, or no quotes fit.
+// reportDir makes a directory, and returns its path and the quotes that the path needs in GORACE.
+// dir is "" if the directory cannot be made, or if no quotes fit.
 func reportDir() (dir, quote string) {
 	temp, err := filepath.Abs(os.TempDir()) // a worker may have another working directory
 	if err != nil {

@@ -19,8 +19,8 @@ type stock struct {
 	gos   map[string]bool // goroutines of mp, by number
 }
 
-// settling is the time for things that are about to end: a killed process is visible until its
-// parent, which may be another process, has reaped it.
+// settling is how long to wait for things that are about to end. For example, a killed process is
+// visible until its parent, which may be another process, has reaped it.
 const settling = 5 * time.Second
 
 func takeStock() stock {
@@ -38,8 +38,8 @@ func takeStock() stock {
 	return s
 }
 
-// whatIsLeft returns what was not there when the stock was taken. It first waits for things that
-// are about to end.
+// whatIsLeft returns what exists now and did not when the stock was taken. It first waits for
+// things that are about to end.
 func (s stock) whatIsLeft() []string {
 	for deadline := time.Now().Add(settling); ; {
 		left := s.compare()
@@ -75,7 +75,8 @@ func (s stock) compare() (left []string) {
 	return left
 }
 
-// number returns the number of a goroutine, whose stack begins with "goroutine 18 [".
+// number returns the beginning of a goroutine's stack, which contains the number: "goroutine 18 "
+// from "goroutine 18 [".
 func number(stack string) string {
 	head, _, _ := strings.Cut(stack, "[")
 	return head
@@ -95,7 +96,8 @@ func summary(left []string) string {
 	return s
 }
 
-// tagged returns all processes that carry this process's tag, whoever their parent is now.
+// tagged returns all other processes that carry this process's tag, whichever process is their
+// parent now.
 func tagged() (pids []int) {
 	tag := []byte(tagVar + "=" + os.Getenv(tagVar))
 	if os.Getenv(tagVar) == "" {
@@ -129,7 +131,7 @@ func describe(pid int) string {
 }
 
 // openFiles lists this process's descriptors, except for those that come and go: the poller's, and
-// the one that reads the directory.
+// the descriptor with which openFiles reads the directory.
 func openFiles() (all []string) {
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, fd := range fds {

@@ -19,8 +19,8 @@ import (
 )
 
 // TestExecutor tests that an executor conforms to the documentation of [mp.Executor]. It calls
-// newExecutor for each part. newExecutor must close the executor in t.Cleanup, and the executor
-// should run at least two tasks at once.
+// newExecutor for each part of the test. newExecutor must use t.Cleanup to close the executor, and
+// the executor should be able to run at least two tasks at once.
 func TestExecutor(t *testing.T, newExecutor func(t testing.TB) mp.Executor) {
 	for _, part := range []struct {
 		name string
@@ -314,7 +314,7 @@ func testWait(t *testing.T, ex mp.Executor) { // F8 F10
 		t.Errorf("AsCompleted yields %v", got)
 	}
 
-	// O11 F3: waiting ends with its own context, which does not affect the task.
+	// O11 F3: waiting ends when the waiter's own context ends; the task is not affected.
 	if _, err := blocked.Result(over); !errors.Is(err, context.Canceled) || blocked.State() != mp.Running {
 		t.Errorf("Result: %v, and the task is %s", err, blocked.State())
 	}
@@ -327,8 +327,8 @@ func testWait(t *testing.T, ex mp.Executor) { // F8 F10
 	}
 }
 
-// begin submits a task that waits for its context, and returns when the task has begun. end must be
-// called after the task was canceled.
+// begin submits a task that waits until its context ends, and returns when the task has begun. The
+// caller must call end after it has canceled the task.
 func begin(t *testing.T, ex mp.Executor) (f *mp.Future[string], end func()) {
 	t.Helper()
 	name, wait := fifo(t)
@@ -336,7 +336,7 @@ func begin(t *testing.T, ex mp.Executor) (f *mp.Future[string], end func()) {
 	return f, wait()
 }
 
-// fifo makes a named pipe. wait returns when a task has opened it.
+// fifo makes a named pipe. The function wait returns when a task has opened the pipe.
 func fifo(t *testing.T) (name string, wait func() (end func())) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -459,7 +459,7 @@ func testCancel(t *testing.T, ex mp.Executor) { // E18
 	testCall(t, ex)
 }
 
-// An expiring context's deadline passes when the test closes done.
+// expiring is a context whose deadline passes when the test closes done.
 type expiring struct {
 	context.Context
 	done chan struct{}
@@ -476,8 +476,8 @@ func (e *expiring) Err() error {
 	}
 }
 
-// A task that returns its context's error after the caller's deadline has passed ends with that
-// error.
+// If a task returns its context's error after the caller's deadline has passed, the caller gets
+// that error.
 func testDeadline(t *testing.T, ex mp.Executor) {
 	ctx := &expiring{t.Context(), make(chan struct{})}
 	name, wait := fifo(t)
@@ -495,7 +495,8 @@ func testDeadline(t *testing.T, ex mp.Executor) {
 	}
 }
 
-// A task's context knows when it will end: with the caller's, or after its own timeout.
+// A task's context has a deadline: that of the caller's context, or the end of the task's own
+// timeout.
 func testTimeLeft(t *testing.T, ex mp.Executor) {
 	if left, err := mp.Call(t.Context(), ex, left, 0); left != 0 || err != nil {
 		t.Errorf("without a deadline: %v, %v", left, err)
@@ -531,7 +532,7 @@ func testTimeLeft(t *testing.T, ex mp.Executor) {
 			t.Errorf("%s: %v", name, err)
 		}
 
-		// Nothing here takes half of the time.
+		// Nothing in this test takes half of the time.
 		for _, d := range append(all, one, later) {
 			if d > c.most || d < c.most/2 {
 				t.Errorf("%s: %v left of %v", name, d, c.most)
@@ -578,7 +579,7 @@ func testConcurrent(t *testing.T, ex mp.Executor) {
 	wg.Wait()
 }
 
-// counting is a batch that checks that an executor settles each element exactly once.
+// counting is a batch that counts how often an executor settles each element.
 type counting struct {
 	n       int
 	mu      sync.Mutex
@@ -594,7 +595,7 @@ func newCounting(n int) *counting {
 
 func (c *counting) Len() int { return c.n }
 
-// Encode encodes one element at a time, and fails for element 2.
+// Encode encodes one element per call, and fails for element 2.
 func (c *counting) Encode(buf []byte, lo, _ int) ([]byte, int, error) {
 	if lo == 2 {
 		return buf, 0, errors.New("element 2")

@@ -26,10 +26,10 @@ type Config struct {
 	Always bool
 }
 
-// A Display shows bars one below the other, in the order in which their Maps begin, with rate, time
-// left and failures. While it is open, output of workers to the same terminal appears above the
-// bars, unless the pool's [mp.Output] sends it elsewhere. The program must write its own output to
-// the Display. A Display is safe for concurrent use.
+// A Display shows bars one below the other, in the order in which their Maps begin, each with the
+// rate, the time left and the number of failures. While the Display is open, workers' output to the
+// same terminal appears above the bars, unless the pool's [mp.Output] sends that output elsewhere.
+// The program must write its own output to the Display. A Display is safe for concurrent use.
 type Display struct {
 	out  io.Writer
 	bars *mpb.Progress // nil if nothing is shown
@@ -41,7 +41,8 @@ type Display struct {
 	uncover []func()
 }
 
-// Start begins to show bars, which [Display.Bar] makes. It costs a goroutine until [Display.Close].
+// Start returns a Display, which shows the bars that [Display.Bar] makes. A Display costs a
+// goroutine until [Display.Close].
 func Start(cfg Config) *Display {
 	d := &Display{out: cfg.Output, open: map[*bar]bool{}}
 	if d.out == nil {
@@ -72,11 +73,11 @@ func isTerminal(w io.Writer) bool {
 }
 
 // Bar returns an option that shows a bar for a Map or Stream, or a count while the length of a
-// Stream is unknown. The bar stays after the end. The option can be used for several Maps or
-// Streams, one after the other.
+// Stream is unknown. The bar stays visible after the Map or Stream has ended. The option can be
+// used for several Maps or Streams, one after the other.
 func (d *Display) Bar(name string) mp.MapOption { return d.BarOf(name, 0) }
 
-// BarOf is like [Display.Bar], for a Stream whose number of elements the caller knows.
+// BarOf is like [Display.Bar], but for a Stream whose number of elements the caller knows.
 func (d *Display) BarOf(name string, total int) mp.MapOption {
 	var b *bar
 	return mp.OnProgress(func(p mp.Progress) {
@@ -94,7 +95,8 @@ func (d *Display) BarOf(name string, total int) mp.MapOption {
 	})
 }
 
-// Write prints lines above the bars. It buffers an unfinished line until its end is written.
+// Write prints lines above the bars. It buffers an unfinished line until the rest of the line is
+// written.
 func (d *Display) Write(b []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -110,8 +112,9 @@ func (d *Display) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close shows the last state of all bars and ends the display. Later output to the Display goes
-// straight to Output. Bars of Maps that still run stay as they are. Closing twice is fine.
+// Close shows the last state of all bars and ends the display. After that, what is written to the
+// Display goes straight to Output. Bars of Maps that are still running stay as they are. Closing
+// twice is fine.
 func (d *Display) Close() error {
 	for _, f := range d.uncover {
 		f()
@@ -190,7 +193,7 @@ func (b *bar) show(p mp.Progress) {
 	}
 }
 
-// describe returns the text beside a bar.
+// describe returns the text that is shown beside a bar.
 func describe(p mp.Progress) string {
 	count := fmt.Sprint(p.Done)
 	if p.Total >= 0 {

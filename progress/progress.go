@@ -1,5 +1,5 @@
-// Package progress shows how far Maps and Streams of package mp have come, as bars in a terminal or
-// as a sequence of updates for other displays.
+// Package progress shows how far Maps and Streams of package mp have progressed, as bars in a
+// terminal or as a sequence of updates for other displays.
 //
 //	show := progress.Start(progress.Config{})
 //	defer show.Close()
@@ -14,8 +14,9 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// Updates returns an option for one Map or Stream, and the sequence of its updates. A goroutine
-// other than the one that waits for the Map must range over it:
+// Updates returns an option for one Map or Stream, and the sequence of updates from that Map or
+// Stream. Do not range over the sequence in a goroutine that is blocked in the Map; use
+// [mp.MapAsync], for example:
 //
 //	follow, updates := progress.Updates()
 //	out := mp.MapAsync(ctx, pool, resize, images, follow)
@@ -23,9 +24,9 @@ import (
 //		fmt.Printf("%d of %d\n", p.Done, p.Total)
 //	}
 //
-// The sequence ends with the Map or Stream; its last element has Over set. A slow reader misses
+// The sequence ends when the Map or Stream ends; the last update has Over set. A slow reader misses
 // updates and delays nothing. A reader that leaves the loop delays nothing either, and can range
-// over the rest later. The loop waits forever for a Map that never begins.
+// over the rest later. If the Map never begins, the loop waits forever.
 func Updates() (mp.MapOption, iter.Seq[mp.Progress]) {
 	latest := make(chan mp.Progress, 1)
 	follow := mp.OnProgress(func(p mp.Progress) {

@@ -1,18 +1,18 @@
 // Package stderrors lets errors of more packages of the standard library keep their identity when a
 // task returns them, alone or wrapped: [errors.Is] and [errors.As] find them in the parent as they
-// do in the worker. Package mp does that for the packages that it imports itself; see
-// [mp.RegisterError]. Import package stderrors for its side effect, in a package that both
+// do in the worker. Package mp itself takes care of the packages that it imports (see
+// [mp.RegisterError]). Import package stderrors for its side effect, in a package that both
 // processes use:
 //
 //	import _ "github.com/go-multiprocessing/mp/stderrors"
 //
-// It imports net/http, database/sql and others, which a program that does not use them would
-// otherwise not contain. A program that imports it must not register any of these errors itself,
+// Package stderrors imports net/http, database/sql and others, and so adds them to programs that do
+// not use them. A program that imports stderrors must not register any of the errors below itself,
 // since [mp.RegisterError] would panic.
 //
-// An error that another error wraps arrives as it would alone. An error whose method Timeout
-// returned true still returns true after it has arrived. Addresses in a *net.OpError have the types
-// of package net if their text can be parsed, and another type otherwise.
+// A wrapped error arrives in the same form as it would alone. If an error's method Timeout returned
+// true in the worker, it also returns true in the parent. Addresses in a *net.OpError have the
+// types of package net if their text can be parsed, and another type otherwise.
 //
 // The registered errors are:
 //

@@ -19,7 +19,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
-// sentinels has the errors that are compared by identity, by package and name.
+// sentinels holds the errors that are compared by identity, keyed by package and name.
 var sentinels = map[string]error{
 	"archive/tar.ErrFieldTooLong": tar.ErrFieldTooLong, "archive/tar.ErrHeader": tar.ErrHeader, "archive/tar.ErrInsecurePath": tar.ErrInsecurePath,
 	"archive/tar.ErrWriteAfterClose": tar.ErrWriteAfterClose, "archive/tar.ErrWriteTooLong": tar.ErrWriteTooLong,
@@ -48,6 +48,6 @@ var sentinels = map[string]error{
 
 func init() {
 	for name, err := range sentinels {
-		_ = errtree.RegisterSentinel(name, err) // fails if the program has registered it
+		_ = errtree.RegisterSentinel(name, err) // fails if the program has registered err
 	}
 }

@@ -21,7 +21,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
-// types has the registered types by package and name. The name of a pointer type has an asterisk.
+// types holds the registered types, keyed by package and name. The name of a pointer type begins
+// with an asterisk.
 var types = map[string]reflect.Type{}
 
 func init() {
@@ -75,7 +76,7 @@ func note[E error]() {
 
 func value[E error]() {
 	note[E]()
-	_ = errtree.RegisterType[E]() // fails if the program has registered it
+	_ = errtree.RegisterType[E]() // fails if the program has registered E
 }
 
 func wrapper[E error, P any](parts func(E) P, build func(P, error) E) {
@@ -123,7 +124,7 @@ func (p dnsParts) build(err error) *net.DNSError {
 	return &net.DNSError{UnwrapErr: err, Err: p.Err, Name: p.Name, Server: p.Server, IsTimeout: p.Timeout, IsTemporary: p.Temporary, IsNotFound: p.IsNotFound}
 }
 
-// timeout wraps an error whose own type is not known here, and which is a timeout.
+// timeout wraps an error that is a timeout but whose own type is not known here.
 type timeout struct{ error }
 
 func (timeout) Timeout() bool   { return true }
