@@ -13,8 +13,8 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// ErrAuthentication is returned by [Dial] if the other side does not know the key, or does not
-// accept this side's key.
+// ErrAuthentication is returned if the other side does not know the key, or does not accept this
+// side's key.
 var ErrAuthentication = mp.RegisterError(errors.New("connection: the other side does not know the key, or thinks that this one does not"))
 
 // ErrTooMany is returned by [Dial] when the listener has as many open connections as its

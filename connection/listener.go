@@ -154,7 +154,7 @@ func (l *Listener[T]) greet(h *handshake) {
 	admitted := false
 	err := shake(l.ctx, c, l.cfg, func(c net.Conn) error {
 		return welcome(c, l.cfg.Key, l.shape, func() bool {
-			admitted = l.shakes.leave(h) && l.admit() // from now on, h cannot be dropped for another handshake
+			admitted = l.shakes.leave(h) && l.admit() // from now on, h cannot be dropped
 			return admitted
 		})
 	})
