@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { mptest.Main(m) }
 
 var key = []byte("what both sides know")
 
-// journal records the log.
+// journal records what is logged.
 type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -50,7 +50,7 @@ func (j *journal) all() string {
 
 func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j, nil)) }
 
-// shop is a listener with its log.
+// shop is a listener and its log.
 type shop struct {
 	*connection.Listener[order]
 	log *journal
@@ -85,7 +85,7 @@ func (s *shop) dial(t testing.TB) *ipc.Conn[order] {
 	return c
 }
 
-// raw returns a connection on which the test sends what it likes.
+// raw returns a connection on which the test can send anything.
 func (s *shop) raw(t testing.TB) net.Conn {
 	t.Helper()
 	c, err := net.Dial(s.Addr().Network(), s.Addr().String())
@@ -106,7 +106,7 @@ func (s *shop) accept(t testing.TB) *ipc.Conn[order] {
 	return c
 }
 
-// works checks that a correct client is served.
+// works checks that an honest client is served.
 func (s *shop) works(t testing.TB) {
 	t.Helper()
 	c := s.dial(t)
@@ -216,8 +216,8 @@ func acceptErr(t *testing.T, s *shop) error {
 	return err
 }
 
-// N27: a peer without the key gets an error, and so does the listener's log. The listener
-// continues.
+// N27: if a peer does not know the key, the peer gets an error, the listener logs an error, and the
+// listener goes on.
 func TestWrongKey(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
@@ -249,8 +249,8 @@ func until(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// Each peer that misbehaves before it is authenticated costs a line in the log, while other peers
-// are served.
+// For each peer that misbehaves before it is authenticated, one line is logged. Other peers are
+// served meanwhile.
 func TestHostilePeers(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, HandshakeTimeout: 300 * time.Millisecond, MaxConns: 64})
@@ -296,8 +296,8 @@ func TestHostilePeers(t *testing.T) {
 	_ = s.Close()
 }
 
-// A recorded handshake admits no peer later, and a side's own proof does not pass as the other
-// side's.
+// A recorded handshake cannot be used to connect later, and one side's proof cannot be used as the
+// other side's.
 func TestReplay(t *testing.T) {
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
 	proxy, err := net.Listen("tcp", "127.0.0.1:0")
@@ -345,7 +345,7 @@ func TestReplay(t *testing.T) {
 	until(t, "it is refused", func() bool { return s.log.count("does not know the key") == 1 })
 }
 
-// A listener that does not know the key cannot pass for one that does.
+// A listener that does not know the key cannot pass for a listener that does.
 func TestFalseListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -407,7 +407,8 @@ func TestTooLong(t *testing.T) {
 	_, _, _ = c.Close(), a.Close(), s.Close()
 }
 
-// Serve serves all clients at the same time. A panic of a handler affects only its own connection.
+// Serve serves all clients at the same time. A panic in a handler affects only that handler's
+// connection.
 func TestServe(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key})
@@ -488,7 +489,7 @@ func TestTryRecv(t *testing.T) {
 	}
 }
 
-// A peer that closes a connection with unread messages ends it like any other.
+// If a peer closes a connection that has unread messages, the connection ends as usual.
 func TestClosedUnread(t *testing.T) {
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": fmt.Sprintf("@mp-unread-%p", t)} {
 		s := open(t, network, address, connection.Config{Key: key})
@@ -559,7 +560,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// Select can wait for connections over sockets beside others.
+// Select can wait for connections over sockets and for other objects at once.
 func TestSelectSockets(t *testing.T) {
 	s := open(t, "unix", fmt.Sprintf("@mp-select-%p", t), connection.Config{Anybody: true})
 	var clients, here []*ipc.Conn[order]
@@ -589,7 +590,8 @@ func TestSelectSockets(t *testing.T) {
 	}
 }
 
-// A value that has a meaning only within a tree of processes is refused at once, without harm.
+// Values that have a meaning only within a tree of processes are refused at once, and no harm is
+// done.
 func TestNothingIsBroughtAlong(t *testing.T) {
 	l, err := connection.Listen[any]("unix", fmt.Sprintf("@mp-any-%p", t), connection.Config{Key: key})
 	if err != nil {

@@ -105,8 +105,8 @@ func selfSigned() (tls.Certificate, *x509.CertPool, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, trusted, nil
 }
 
-// Across machines a key is not enough: TLS encrypts and authenticates the messages. With a key as
-// well, the listener knows its clients without client certificates.
+// Between machines, a key is not enough: TLS also encrypts and authenticates the messages. If there
+// is a key as well, the listener can authenticate clients without client certificates.
 func ExampleListen_tls() {
 	ctx := context.Background()
 	certificate, trusted, err := selfSigned()
@@ -127,7 +127,7 @@ func ExampleListen_tls() {
 
 	c, err := connection.Dial[bill](ctx, "tcp", shop.Addr().String(), connection.Config{
 		Key: secret,
-		TLS: &tls.Config{RootCAs: trusted}, // it expects the host that it dials
+		TLS: &tls.Config{RootCAs: trusted}, // the expected name is the host that Dial connects to
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -145,7 +145,7 @@ func ExampleListen_tls() {
 }
 
 // A client that does not know the key gets an error. The listener logs the attempt and continues to
-// accept others.
+// accept other clients.
 func ExampleDial_wrongKey() {
 	ctx := context.Background()
 	shop, err := connection.Listen[bill]("tcp", "127.0.0.1:0", connection.Config{

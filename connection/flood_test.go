@@ -16,7 +16,7 @@ import (
 )
 
 // flood keeps n connections to a listener open until the context ends. It runs say on each
-// connection, and replaces each one that the listener closes.
+// connection, and replaces each connection that the listener closes.
 func (s *shop) flood(ctx context.Context, n int, say func(c net.Conn)) (over *sync.WaitGroup) {
 	over = &sync.WaitGroup{}
 	for range n {
@@ -68,7 +68,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// Every refusal is logged on a line of its own, or counted on another one.
+// Every refusal is either logged on a line of its own, or counted in a line that gives a number.
 func TestRefusalsAreCounted(t *testing.T) {
 	s := open(t, "unix", fmt.Sprintf("@mp-refused-%p", t), connection.Config{Key: key})
 	const many = 150
@@ -94,11 +94,11 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 }
 
-// MaxConns counts peers that know the key. A peer above it gets ErrTooMany.
+// MaxConns applies to peers that know the key. A peer above the limit gets ErrTooMany.
 func TestTooMany(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, MaxConns: 2})
-	for range 20 { // they do not count as connections
+	for range 20 { // unfinished handshakes do not count as connections
 		s.raw(t)
 	}
 
@@ -118,8 +118,8 @@ func TestTooMany(t *testing.T) {
 	_, _, _ = second.Close(), b.Close(), s.Close()
 }
 
-// Close returns even if there are connections that have not been accepted and handshakes that wait
-// for a place.
+// Close returns even if some connections have not been accepted and some handshakes are waiting for
+// a place.
 func TestCloseDuringFlood(t *testing.T) {
 	mptest.NoLeaks(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Key: key, MaxHandshakes: 2})

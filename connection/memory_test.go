@@ -8,7 +8,7 @@ import (
 	"testing/iotest"
 )
 
-// The length that a peer claims costs no memory, which is allocated only as bytes arrive.
+// A claimed length costs no memory: memory is allocated only as bytes arrive.
 func TestClaims(t *testing.T) {
 	for _, sent := range []int{0, 1, 1000, firstAlloc, firstAlloc + 1, 3 * firstAlloc, 1 << 20, 5 << 20} {
 		b, err := readN(bytes.NewReader(make([]byte, sent)), 1<<30)
@@ -24,7 +24,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// With the defaults a listener buffers at most a gibibyte of messages. Explicit values stay.
+// With the defaults, a listener buffers at most a gibibyte of messages. Explicit values are not
+// changed.
 func TestDefaultMemory(t *testing.T) {
 	key := make([]byte, MinKey)
 	for most, conns := range map[int]int{0: 64, 1 << 10: 1024, 1 << 20: 1024, 16 << 20: 64, 64 << 20: 16, 1 << 30: 16} {

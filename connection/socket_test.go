@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// stuck is a connection that takes some bytes and then no more.
+// stuck is a connection that accepts some bytes and then no more.
 type stuck struct {
 	net.Conn
 	takes   int
@@ -60,8 +60,8 @@ func (s *stuck) Close() error {
 	return nil
 }
 
-// If the context ends when a message is partly sent, the connection ends too, since the other side
-// could not tell where the next message begins. If nothing was sent, the connection stays.
+// If the context ends when a message is partly sent, the connection is closed, since the other side
+// could not tell where the next message begins. If nothing was sent, the connection stays open.
 func TestCutOff(t *testing.T) {
 	for _, takes := range []int{0, 3} {
 		c := newStuck(takes)
@@ -96,7 +96,7 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// Close ends a Send under way, and a Send that waits for it.
+// Close ends a Send that is in progress, and another Send that is waiting for the first.
 func TestCloseWhileSending(t *testing.T) {
 	c := newStuck(0)
 	s := newSocket(c, 1000, func() {})

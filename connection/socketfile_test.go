@@ -28,8 +28,8 @@ func leave(t *testing.T, path string) {
 	}
 }
 
-// A socket that a killed process has left is replaced. A socket on which a process listens is not,
-// and neither is a file that is not a socket.
+// A socket that a killed process has left behind is replaced. A socket on which a process listens
+// is not replaced, and neither is a file that is not a socket.
 func TestStaleSocket(t *testing.T) {
 	mptest.NoLeaks(t)
 	path := filepath.Join(t.TempDir(), "socket")
@@ -59,12 +59,12 @@ func TestStaleSocket(t *testing.T) {
 	}
 }
 
-// Of several listeners that find the same stale socket one listens, and the others do not cut it
-// off.
+// If several listeners find the same stale socket, one of them replaces it, and the others do not
+// replace the new socket.
 func TestStaleSocketOfMany(t *testing.T) {
 	mptest.NoLeaks(t)
 	path := filepath.Join(t.TempDir(), "socket")
-	cfg := connection.Config{Key: key, Logger: (&journal{}).logger()} // logs the connection with which isStale checks for a listener
+	cfg := connection.Config{Key: key, Logger: (&journal{}).logger()} // logs the connection that isStale makes to check for a listener
 	for range 20 {
 		leave(t, path)
 		var mu sync.Mutex

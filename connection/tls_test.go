@@ -45,7 +45,7 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
-// A Send that is canceled within TLS ends the connection at both sides.
+// If a Send over TLS is canceled, the connection ends on both sides.
 func TestTLSCutOff(t *testing.T) {
 	server, trusted := certificate(t)
 	s := open(t, "tcp", "127.0.0.1:0", connection.Config{Anybody: true, TLS: &tls.Config{Certificates: []tls.Certificate{server}}})
@@ -75,7 +75,7 @@ func TestTLSCutOff(t *testing.T) {
 	}
 }
 
-// TLS admits exactly the peers that its config trusts, with and without a key.
+// With TLS, exactly the peers that the config trusts are admitted, with and without a key.
 func TestTLS(t *testing.T) {
 	mptest.NoLeaks(t)
 	server, trustsServer := certificate(t)

@@ -18,12 +18,13 @@ import (
 	"github.com/go-multiprocessing/mp/internal/query"
 )
 
-// message returns a field of a protobuf message whose value is a message or a list of numbers.
+// message returns a field of a protobuf message. The field's value is a message or a list of
+// numbers.
 func message(field byte, body ...byte) []byte {
 	return append(binary.AppendUvarint([]byte{field<<3 | 2}, uint64(len(body))), body...)
 }
 
-// pack compresses head followed by n times part.
+// pack compresses head followed by n copies of part.
 func pack(t testing.TB, head, part []byte, n int) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -82,8 +83,8 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// A worker that answers with too much, or with another profile, loses its own part, and costs this
-// process little time and memory.
+// If a worker's answer is too large or is a different profile, only that worker's part is missing,
+// and the answer costs this process little time and memory.
 func TestForgedProfiles(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it unpacks as much as it may")
@@ -141,7 +142,7 @@ func TestNoWordOnOthers(t *testing.T) {
 	}
 }
 
-// ending is a context that ends once Err has been called a number of times.
+// ending is a context that ends after a given number of calls of Err.
 type ending struct {
 	context.Context
 	left int
@@ -154,7 +155,8 @@ func (e *ending) Err() error {
 	return nil
 }
 
-// A context that ends while profiles are unpacked, parsed or merged takes effect at once.
+// If the context ends while profiles are being unpacked, parsed or merged, the call returns at
+// once.
 func TestContextEndsMeanwhile(t *testing.T) {
 	zeros := pack(t, nil, make([]byte, 1<<20), 16)
 	var before, after runtime.MemStats

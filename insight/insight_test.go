@@ -50,7 +50,7 @@ var (
 		runtime.GC()
 		return 0, nil
 	})
-	// profiling profiles itself until its context ends.
+	// profiling takes a CPU profile of its own process until its context ends.
 	profiling = mp.Register("profiling", func(ctx context.Context, begun *ipc.Event) (int, error) {
 		if err := pprof.StartCPUProfile(io.Discard); err != nil {
 			return 0, err
@@ -120,7 +120,7 @@ func until(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// workersIn returns the workers with a function in their samples, and their pids.
+// workersIn returns the workers whose samples contain a function, with their pids.
 func workersIn(t *testing.T, data []byte, function string) map[string]string {
 	t.Helper()
 	p, err := profile.Parse(bytes.NewReader(data))
@@ -151,13 +151,13 @@ func hasAll(t *testing.T, found map[string]string, pool *mp.Pool) {
 	}
 }
 
-// A CPU profile shows what all workers do meanwhile.
+// A CPU profile shows what all workers do while it is taken.
 func TestCPUProfile(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
 	defer burningAll(t, pool, 2)()
 	found := map[string]string{}
-	until(t, "all are in a profile", func() bool { // as far as they get processor time
+	until(t, "all are in a profile", func() bool { // as long as they get processor time
 		var out bytes.Buffer
 		if err := insight.CPUProfile(t.Context(), pool, 200*time.Millisecond, &out); err != nil {
 			t.Fatal(err)
@@ -190,7 +190,7 @@ func TestHeapProfile(t *testing.T) {
 	hasAll(t, workersIn(t, out.Bytes(), "allocating"), pool)
 }
 
-// If a worker cannot be profiled, the error says so, and the profile has the other workers.
+// If a worker cannot be profiled, the error says so, and the profile contains the other workers.
 func TestMissing(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
@@ -241,8 +241,8 @@ func TestProfileOfANewPool(t *testing.T) {
 	_ = pool.Close()
 }
 
-// A worker that ends is missing, which is not an error. A stopped worker delays no caller for
-// longer than its context lasts, and is profiled again afterwards.
+// If a worker ends, its part is missing, which is not an error. A stopped worker delays a caller at
+// most until the caller's context ends, and is profiled again after it has continued.
 func TestEndingWorkers(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, 2)
@@ -300,7 +300,7 @@ func TestEndingWorkers(t *testing.T) {
 	<-done
 }
 
-// stop stops a worker, and returns when all its threads have stopped.
+// stop stops a worker, and returns when all of the worker's threads have stopped.
 func stop(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
@@ -451,7 +451,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// A name that no path can have makes Handler panic.
+// Handler panics if a name cannot be part of a path.
 func TestHandlerNames(t *testing.T) {
 	for _, name := range []string{"", ".", ".."} {
 		func() {
@@ -476,7 +476,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// Under MPDEBUG=inline there is one worker to profile: this process.
+// With MPDEBUG=inline, there is one worker to profile: this process.
 func TestInline(t *testing.T) {
 	t.Setenv("MPDEBUG", "inline")
 	pool := newPool(t, 3)

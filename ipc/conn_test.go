@@ -39,7 +39,7 @@ type echoing struct {
 	Raw  *ipc.Conn[int]
 }
 
-// echoAll sends back what it receives until the other end is closed.
+// echoAll sends back every message that it receives until the other end is closed.
 var echoAll = mp.Register("echoAll", func(ctx context.Context, e echoing) (int, error) {
 	for n := 0; ; n++ {
 		v, err := e.Conn.Recv(ctx)
@@ -71,8 +71,8 @@ var echoBytes = mp.Register("echoBytes", func(ctx context.Context, c *ipc.Conn[i
 	}
 })
 
-// N1 N7 N9 N13: values are echoed message by message. An end that was sent to a child is the
-// child's alone, so each side sees when the other closes its end.
+// N1 N7 N9 N13: values are echoed message by message. Only the child has an end that was sent to
+// it, so each side notices when the other closes its end.
 func TestPipeEcho(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -106,7 +106,8 @@ func TestPipeEcho(t *testing.T) {
 	}
 }
 
-// N1 N2 N6 N10 N11: messages of bytes of any length are received, also into a caller's buffer.
+// N1 N2 N6 N10 N11: byte messages of any length are received, with and without a buffer of the
+// caller's.
 func TestPipeBytes(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -135,7 +136,7 @@ func TestPipeBytes(t *testing.T) {
 	}
 
 	var codecError *mp.CodecError
-	if _, err := ours.Recv(ctx); !errors.As(err, &codecError) { // bytes are no value; the message stays
+	if _, err := ours.Recv(ctx); !errors.As(err, &codecError) { // the message holds bytes, not a value; it stays
 		t.Error(err)
 	}
 	if n, err := ours.RecvInto(ctx, buf); n != 8 || err != nil || string(buf[:n]) != "12345678" {
@@ -148,7 +149,7 @@ func TestPipeBytes(t *testing.T) {
 	}
 }
 
-// N4 N5: Poll waits for a message and takes nothing.
+// N4 N5: Poll waits for a message but does not take it.
 func TestPipePoll(t *testing.T) {
 	ctx := t.Context()
 	a, b := newPipe[int](t)
@@ -214,7 +215,7 @@ func TestPipeTryRecv(t *testing.T) {
 	}
 }
 
-// TrySend sends as long as there is room, and does not wait.
+// TrySend sends if there is room, and does not wait.
 func TestPipeTrySend(t *testing.T) {
 	a, b := newPipe[string](t, ipc.Buffer(4096))
 	n := 0
@@ -249,7 +250,7 @@ func TestPipeTrySend(t *testing.T) {
 	}
 }
 
-// N20: signals do not interrupt a Recv that waits.
+// N20: signals do not interrupt a waiting Recv.
 func TestPipeSignals(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGUSR1)
@@ -307,7 +308,7 @@ var holdConn = mp.Register("holdConn", func(ctx context.Context, c *ipc.Conn[int
 	return 0, ctx.Err()
 })
 
-// The death of a process closes its end of a pipe. Its task is not retried, since the end cannot be
+// If a process dies, its end of a pipe is closed. The task is not retried, since the end cannot be
 // sent again.
 func TestPipeEndDies(t *testing.T) {
 	mptest.NoLeaks(t)
@@ -346,7 +347,7 @@ func TestPipeEndDies(t *testing.T) {
 	}
 }
 
-// ending returns the error of a future of any type.
+// ending lets tests get the error of a future of any type.
 type ending[T any] struct{ f *mp.Future[T] }
 
 func (e ending[T]) Err(ctx context.Context) error {
@@ -359,7 +360,7 @@ var takeConn = mp.Register("takeConn", func(ctx context.Context, c *ipc.Conn[int
 })
 
 // N19: an end is sent to a child, comes back as a result, and is passed on through a queue and
-// another pipe. The receiver has it even if the sender has ended.
+// another pipe. The receiver has the end even if the sender has ended.
 func TestPipeEndTravels(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -400,7 +401,7 @@ func TestPipeEndTravels(t *testing.T) {
 		}
 	}
 
-	// An end in a message that is not received is closed, in a queue as in a pipe.
+	// An end in a message that is not received is closed, both in a queue and in a pipe.
 	if err := q.Put(ctx, theirs); err != nil {
 		t.Fatal(err)
 	}
@@ -424,7 +425,7 @@ func TestPipeEndTravels(t *testing.T) {
 	_, _, _ = a.Close(), over.Close(), ours.Close()
 }
 
-// An end stays with its sender if it could not be sent. An end that does not arrive is closed.
+// An end that could not be sent stays with the sender. An end that does not arrive is closed.
 func TestPipeEndStays(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -463,7 +464,7 @@ func TestPipeEndStays(t *testing.T) {
 	}
 	works("when there was no room")
 
-	// The next newPool calls NoLeaks, which must find this pool started.
+	// The next newPool calls NoLeaks. By then, this pool must have started.
 	if err := pool.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -476,7 +477,7 @@ func TestPipeEndStays(t *testing.T) {
 	works("after a closed pool")
 
 	go func() {
-		for { // the end may be in a failing TryPut, which gives it back
+		for { // the end may be in a failing TryPut, which gives the end back
 			if _, err := b.Recv(ctx); !errors.Is(err, ipc.ErrMoved) {
 				return
 			}
@@ -490,7 +491,7 @@ func TestPipeEndStays(t *testing.T) {
 
 	_ = a.Close()
 
-	// An end is closed if the task that it was sent to does not start.
+	// An end is closed if the task to which it was sent does not start.
 	c, d := newPipe[any](t)
 	busy := mp.Submit(ctx, pool, anything, any("block"))
 	over, stop := context.WithCancel(ctx)
@@ -530,7 +531,7 @@ var dieWhilePutting = mp.Register("dieWhilePutting", func(ctx context.Context, d
 	return 0, d.Queue.Put(ctx, d.Value)
 })
 
-// A process that dies while Put waits for room has put nothing. The objects that it wanted to send
+// If a process dies while its Put waits for room, nothing has been put. The objects in the element
 // are gone.
 func TestDiesWhilePutting(t *testing.T) {
 	mptest.NoLeaks(t)
@@ -585,7 +586,7 @@ func TestPipeEndForgotten(t *testing.T) {
 	_ = a.Close()
 }
 
-// Close wakes goroutines that wait at this end and at the other one.
+// Close wakes goroutines that wait at this end and at the other end.
 func TestPipeCloseWakes(t *testing.T) {
 	for range 200 {
 		a, b := newPipe[int](t, ipc.Buffer(4096))
@@ -607,8 +608,8 @@ func TestPipeCloseWakes(t *testing.T) {
 	}
 }
 
-// A message that one receiver could not use wakes receivers that already wait, and calls of Poll
-// and Select.
+// A message that one receiver could not use wakes other receivers that are already waiting, and
+// calls of Poll and Select.
 func TestPipeHeldWakes(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -655,8 +656,8 @@ func TestPipeHeldWakes(t *testing.T) {
 	_, _ = a.Close(), b.Close()
 }
 
-// A receiver that can use only some of the messages gets all of these in order, even if other
-// goroutines receive too.
+// A receiver that can use only some of the messages gets all the messages that it can use, in
+// order, even if other goroutines receive too.
 func TestPipeSorted(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -698,8 +699,8 @@ func TestPipeSorted(t *testing.T) {
 	_, _ = a.Close(), b.Close()
 }
 
-// A Recv that waits for its turn behind another Recv ends with its context, and TryRecv does not
-// wait for a turn.
+// A Recv that waits for its turn behind another Recv returns when its context ends, and TryRecv
+// does not wait for a turn.
 func TestPipeTurns(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -761,8 +762,8 @@ var sumBytes = mp.Register("sumBytes", func(ctx context.Context, e struct {
 	return append(sums, crc32.ChecksumIEEE(b)), err
 })
 
-// A message may be larger than any buffer. With -huge 3221225472 its length does not fit into 31
-// bits.
+// A message may be larger than any buffer. With -huge 3221225472, the message's length does not fit
+// into 31 bits.
 func TestHugeMessage(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})

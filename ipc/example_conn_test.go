@@ -34,8 +34,8 @@ func answerUpper(ctx context.Context, c *ipc.Conn[string]) error {
 
 var answerOne = mp.RegisterAction("answerOne", answerUpper)
 
-// A pipe carries messages both ways. Sending an end to a child moves it there. Each side then sees
-// when the other closes its end, and this process has no copy to close.
+// A pipe carries messages both ways. Sending an end to a child moves the end there. Each side
+// notices when the other closes its end, and this process has no copy to close.
 func ExampleNewPipe() {
 	ctx := context.Background()
 	ours, theirs, err := ipc.NewPipe[string]()
@@ -74,7 +74,7 @@ var sendRoots = mp.RegisterAction("sendRoots", func(ctx context.Context, w *ipc.
 			return err
 		}
 	}
-	return w.Close() // the worker outlives the task, so its end does not close by itself
+	return w.Close() // the worker outlives the task, so the end is not closed automatically
 })
 
 // The first end of a one-way pipe receives, and the second sends.
@@ -121,8 +121,8 @@ var answerCalls = mp.Register("answerCalls", func(ctx context.Context, calls *ip
 	return n, nil
 })
 
-// An end of a pipe can be sent on, here through a queue to whichever worker gets it first. Only
-// that worker can use it then.
+// An end of a pipe can be sent on, here through a queue to whichever worker gets it first. From
+// then on, only that worker can use the end.
 func ExampleConn() {
 	p := pool()
 	defer p.Close()
@@ -172,7 +172,7 @@ var sendBlocks = mp.RegisterAction("sendBlocks", func(ctx context.Context, c *ip
 })
 
 // RecvInto receives into a buffer that the caller reuses. A message that is longer than the buffer
-// is not lost: the next call can receive it into a larger one.
+// is not lost: the next call can receive it into a larger buffer.
 func ExampleConn_RecvInto() {
 	p := pool()
 	defer p.Close()
@@ -214,7 +214,7 @@ func ExampleConn_RecvInto() {
 	// <nil>
 }
 
-// Poll reports whether Recv would return at once. It takes nothing.
+// Poll reports whether Recv would return at once. It does not take the message.
 func ExampleConn_Poll() {
 	ctx := context.Background()
 	a, b, err := ipc.NewPipe[string]()
@@ -250,8 +250,8 @@ var reverse = mp.Register("reverse", func(_ context.Context, s *ipc.Slab[float64
 	return s, nil
 })
 
-// A Slab is moved to a task and back as its result. That costs the same for eight bytes as for
-// these eight megabytes.
+// A Slab moves to a task in the argument, and back in the result. That costs the same for eight
+// bytes as for these eight megabytes.
 func ExampleSlab() {
 	p := pool()
 	defer p.Close()
@@ -276,8 +276,8 @@ func ExampleSlab() {
 	// [1.048575e+06 1.048574e+06 1.048573e+06]
 }
 
-// A goroutine that serves several connections waits with Select until one is ready, and takes the
-// message with TryRecv.
+// A goroutine that serves several connections uses Select to wait until one is ready, and TryRecv
+// to take the message.
 func ExampleConn_TryRecv() {
 	ctx := context.Background()
 	ours, theirs, err := ipc.NewPipe[string]()

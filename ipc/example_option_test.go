@@ -12,7 +12,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// A worker that runs untrusted input receives only this Mutex. It cannot overwrite other objects.
+// If a worker that processes untrusted input receives only this Mutex, it cannot overwrite other
+// objects.
 func ExampleIsolated() {
 	m, err := ipc.NewMutex(ipc.Isolated())
 	if err != nil {

@@ -24,7 +24,7 @@ var countLetters = mp.Register("countLetters", func(ctx context.Context, words *
 	return n, nil // the queue is closed and empty
 })
 
-// Each element goes to one of the consumers. After Close there are no more elements, and All ends
+// Each element goes to one of the consumers. After Close, there are no new elements, and All ends
 // in every process. No sentinel value is needed.
 func ExampleQueue() {
 	p := pool() // two workers
@@ -68,7 +68,7 @@ var putTwo = mp.RegisterAction("putTwo", func(ctx context.Context, p putting) er
 	return nil
 })
 
-// Workers put results while they run. After Close the remaining elements can still be received.
+// Workers put results while they run. After Close, the remaining elements can still be received.
 func ExampleQueue_Get() {
 	p := pool()
 	defer p.Close()
@@ -147,7 +147,7 @@ var pack = mp.RegisterAction("pack", func(ctx context.Context, w warehouse) erro
 	return nil
 })
 
-// Join waits until every element has been processed. The consumers need not end for that.
+// Join waits until every element has been processed. The consumers can go on running.
 func ExampleQueue_Join() {
 	p := pool()
 	defer p.Close()
@@ -199,7 +199,8 @@ var putSquares = mp.RegisterAction("putSquares", func(ctx context.Context, squar
 	}
 })
 
-// A consumer that has enough discards the queue with the elements in it. Producers get ErrClosed.
+// A consumer that has enough discards the queue, including the elements in it. Producers get
+// ErrClosed.
 func ExampleQueue_Discard() {
 	p := pool()
 	defer p.Close()
@@ -246,8 +247,8 @@ var fillFrames = mp.RegisterAction("fillFrames", func(ctx context.Context, frame
 	return frames.Close()
 })
 
-// Slabs pass through a queue without being copied. When the receiver closes one, its memory is
-// reused for the next, so a few blocks serve any number of frames.
+// Slabs pass through a queue without being copied. When the receiver closes a Slab, its memory is
+// reused for the next, so a few blocks suffice for any number of frames.
 func ExampleSlab_queue() {
 	p := pool()
 	defer p.Close()

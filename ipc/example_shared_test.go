@@ -18,7 +18,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// extent is a struct of numbers, which shared memory holds as it is.
+// extent is a struct of numbers, which can lie in shared memory as it is.
 type extent struct {
 	Min, Max float64
 	N        int
@@ -68,7 +68,7 @@ var advance = mp.RegisterAction("advance", func(_ context.Context, s steps) erro
 	return err
 })
 
-// An Atomic counts the progress of all workers, at a few nanoseconds a step.
+// An Atomic counts the steps of all workers, at a few nanoseconds per step.
 func ExampleAtomic() {
 	p := pool()
 	defer p.Close()
@@ -122,8 +122,8 @@ func ExampleArray() {
 	// Output: [1.048573e+06 1.048574e+06 1.048575e+06] <nil>
 }
 
-// View suits callers that do not know when the Array is closed: the memory stays mapped until f
-// returns.
+// View is for callers that do not know when the Array will be closed: the memory stays mapped until
+// f returns.
 func ExampleArray_View() {
 	numbers, err := ipc.NewArray[int](3)
 	if err != nil {
@@ -153,10 +153,10 @@ var makeArray = mp.Register("makeArray", func(_ context.Context, n int) (*ipc.Ar
 	for i := range a.Slice() {
 		a.Slice()[i] = i
 	}
-	return a, nil // now belongs to the caller
+	return a, nil // from now on, a belongs to the caller
 })
 
-// An object that a task returns belongs to its caller and outlives the worker.
+// An object that a task returns belongs to the task's caller and outlives the worker.
 func ExampleArray_result() {
 	p := pool()
 	a, err := mp.Call(context.Background(), p, makeArray, 5)
@@ -174,12 +174,12 @@ var shout = mp.RegisterAction("shout", func(_ context.Context, name string) erro
 	if err != nil {
 		return err
 	}
-	defer m.Close() // unmaps it here; the name and the memory stay
+	defer m.Close() // unmaps the memory here; the name and the memory stay
 	copy(m.Bytes(), bytes.ToUpper(m.Bytes()))
 	return nil
 })
 
-// Any program of the same user can open memory by its name.
+// Any program of the same user can open the memory by name.
 func ExampleSharedMemory() {
 	name := fmt.Sprintf("mp-example-%d", os.Getpid())
 	m, err := ipc.NewSharedMemory(5, ipc.Named(name))

@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// ledger is an argument. Handles can be in any message, and refer to the same objects in every
+// ledger is an argument. Any message can contain handles, which refer to the same objects in every
 // process.
 type ledger struct {
 	Lock     *ipc.Mutex
@@ -32,7 +32,7 @@ var transfer = mp.RegisterAction("transfer", func(ctx context.Context, l ledger)
 	return l.Lock.Unlock()
 })
 
-// Only one worker at a time holds the lock, so no transfer is lost.
+// Only one worker at a time holds the lock, so no update is lost.
 func ExampleMutex() {
 	p := pool() // two workers
 	defer p.Close()
@@ -63,8 +63,8 @@ var dieInTransfer = mp.RegisterAction("dieInTransfer", func(ctx context.Context,
 	select {}
 })
 
-// After the death of a holder Lock returns ErrOwnerDied. Recover repairs the shared data and makes
-// the lock usable again.
+// After a holder has died, Lock returns ErrOwnerDied. Recover repairs the shared data and makes the
+// lock usable again.
 func ExampleMutex_Recover() {
 	p := pool()
 	defer p.Close()
@@ -164,7 +164,7 @@ type journal struct {
 	Lines *ipc.Array[int]
 }
 
-// add writes one line. The caller must hold the lock, which held proves.
+// add writes one line. The argument held proves that the caller holds the lock.
 func (j journal) add(held *ipc.Held, line int) error {
 	if err := held.Lock(); err != nil {
 		return err
@@ -186,7 +186,7 @@ var addPair = mp.RegisterAction("addPair", func(ctx context.Context, j journal) 
 	return held.Unlock()
 })
 
-// Functions that take the lock can call each other: they pass the Held, which stands for the
+// Functions that take the lock can call each other if they pass on the Held, which identifies the
 // holder.
 func ExampleRecursiveMutex() {
 	p := pool()
@@ -265,7 +265,7 @@ var useLicense = mp.RegisterAction("useLicense", func(ctx context.Context, licen
 	return licenses.Release()
 })
 
-// The permits of a worker that dies become free again.
+// When a worker dies, its permits become free again.
 func ExampleBoundedSemaphore() {
 	p := pool()
 	defer p.Close()
@@ -295,7 +295,8 @@ type slot struct {
 	Number  *ipc.Array[int]
 }
 
-// swap waits until the slot is empty, or full if empty is false, and stores next there.
+// swap waits until the slot is empty, or if empty is false, until it is full. It then stores next
+// in the slot and returns the old number.
 func (s slot) swap(ctx context.Context, empty bool, next int) (old int, err error) {
 	lock := s.Changed.Mutex()
 	if err := lock.Lock(ctx); err != nil {
@@ -330,7 +331,7 @@ var take = mp.Register("take", func(ctx context.Context, s slot) (taken []int, e
 	return taken, nil
 })
 
-// Two workers wait in turn until the other has changed the slot.
+// Two workers take turns: each waits until the other has changed the slot.
 func ExampleCond() {
 	p := pool()
 	defer p.Close()
@@ -426,9 +427,9 @@ var exchange = mp.Register("exchange", func(ctx context.Context, h half) (int, e
 	return numbers[0] + numbers[1], nil
 })
 
-// No task takes the next step before all have finished the last one.
+// No task begins the next step before all tasks have finished the previous one.
 func ExampleBarrier() {
-	p := pool() // needs a worker for each party: with fewer, all wait forever
+	p := pool() // has a worker for each party: with fewer, all would wait forever
 	defer p.Close()
 	step, err := ipc.NewBarrier(2)
 	if err != nil {
@@ -498,7 +499,7 @@ var lookUp = mp.Register("lookUp", func(ctx context.Context, t table) (int, erro
 	return t.Squares.Slice()[t.N], nil
 })
 
-// The first worker fills a table that all workers need.
+// The first worker that needs the table fills it for all workers.
 func ExampleOnce() {
 	p := pool()
 	defer p.Close()

@@ -39,7 +39,8 @@ func (q *Queue[T]) ForgeElements(n int, segment uint64, size int) {
 	}
 }
 
-// ForgeMessages writes n such messages into a pipe, as if its second end had sent them.
+// ForgeMessages writes n messages of the same kind into a pipe, as if the pipe's second end had
+// sent them.
 func (c *Conn[T]) ForgeMessages(n int, segment uint64, size int) {
 	head, data := xsync.PipeRing(c.in.line.(*pipeEnd).mem.Bytes(), 1)
 	for range n {

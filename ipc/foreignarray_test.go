@@ -32,8 +32,8 @@ var makeThin = mp.Register("makeThin", func(_ context.Context, in thinArray) (*i
 	return a, nil
 })
 
-// An Array takes no memory until it is written, whatever its length. A process that keeps huge
-// Arrays of one worker still receives the objects of other workers.
+// Whatever its length, an Array takes no memory until it is written. A process that keeps huge
+// Arrays of one worker can still receive objects of other workers.
 func TestHugeArrayOfOneWorker(t *testing.T) {
 	mptest.NoLeaks(t)
 	corrupt, err1 := mp.NewPool(mp.PoolConfig{Workers: 1})

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { mptest.Main(m) }
 
-// never bounds waits that would otherwise hang a test.
+// never is the time limit for waits that could otherwise hang a test.
 const never = 30 * time.Second
 
 func newPool(t testing.TB, c mp.PoolConfig) *mp.Pool {
@@ -61,7 +61,7 @@ func must[T any](v T, err error) T {
 
 func errOf[T any](_ T, err error) error { return err }
 
-// pool returns the pool that the examples use. A program calls mp.Init in main, and then NewPool.
+// pool returns a pool for an example. A real program calls mp.Init in main, and then NewPool.
 func pool() *mp.Pool {
 	p, err := mp.NewPool(mp.PoolConfig{Workers: 2, Output: mp.Output{Stdout: os.Stdout, Stderr: discarded{}}})
 	if err != nil {

@@ -51,7 +51,7 @@ func segmentFiles(t testing.TB) (n int) {
 // things holds one object that can be sent.
 type things struct {
 	Mutex *ipc.Mutex
-	Conn  *ipc.Conn[int] // the message 42 waits in it
+	Conn  *ipc.Conn[int] // the message 42 is waiting in Conn
 	Array *ipc.Array[int64]
 	Slab  *ipc.Slab[byte]
 }
@@ -147,7 +147,7 @@ var handOn = mp.Register("handOn", func(ctx context.Context, p handingOn) (x thi
 })
 
 // An object that a dead process has made lives on in a message, even if the processes that passed
-// it on no longer hold it or are dead too.
+// the object on no longer have it or are dead too.
 func TestPassedOn(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -160,7 +160,7 @@ func TestPassedOn(t *testing.T) {
 			if err := to.Put(ctx, x); err != nil {
 				return things{}, err
 			}
-			if x.Array != nil { // the collector keeps it, since its slices could be in use
+			if x.Array != nil { // the garbage collector does not release it, since its slices could be in use
 				_ = x.Array.Close()
 			}
 			x = things{}
@@ -209,8 +209,8 @@ var getAndReturn = mp.Register("getAndReturn", func(ctx context.Context, g getti
 	return s, errors.Join(err, g.Got.Set(), g.End.Wait(ctx))
 })
 
-// A Slab in a result lives until the result is read, even if the queue that it came from and the
-// process that returned it have ended.
+// A Slab in a result lives until the result is read, even if the queue from which the Slab came and
+// the process that returned it have ended.
 func TestResultOfWhatHasEnded(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -299,7 +299,7 @@ var putWithoutEnd = mp.Register("putWithoutEnd", func(ctx context.Context, q *ip
 	return n, err
 })
 
-// The memory of elements that were being put when their producers died is given back.
+// If producers die while they put elements, the memory of those elements is given back.
 func TestPuttersOfLargeElementsDie(t *testing.T) {
 	mptest.NoLeaks(t)
 	q := newQueue[[]byte](t, 1)
@@ -330,7 +330,7 @@ func TestPuttersOfLargeElementsDie(t *testing.T) {
 			if errors.Is(err, ipc.ErrEmpty) {
 				break
 			}
-			var unfit *mp.CodecError // the producer died while it put the element
+			var unfit *mp.CodecError // the producer died while it was putting the element
 			if err != nil && !errors.As(err, &unfit) || err == nil && len(v) != 100_000 {
 				t.Fatal(len(v), err)
 			}
@@ -395,8 +395,8 @@ var getSlabs = mp.Register("getSlabs", func(ctx context.Context, g gettingSlabs)
 	return n, err
 })
 
-// Slabs in a queue live until they are used, not until the queue ends. It does not matter how many
-// makers come and go, nor which process receives the Slabs.
+// The memory of Slabs in a queue is released after they have been used, not only when the queue
+// ends, however many makers come and go, and whichever process receives the Slabs.
 func TestSlabsOfDeadMakers(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -434,7 +434,7 @@ func TestSlabsOfDeadMakers(t *testing.T) {
 	}
 }
 
-// Discard releases the elements of a queue, even if this process has received none of them.
+// Discard releases the elements of a queue, even if this process has never received any.
 func TestDiscardedOfTheDead(t *testing.T) {
 	mptest.NoLeaks(t)
 	newQueue[int](t, 1)

@@ -14,9 +14,9 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// largeSegment returns the number and the size of a segment whose pages all have memory, and that
-// holds no message. Any process that shares memory can have such a segment, and name it in forged
-// messages.
+// largeSegment returns the number and the size of a segment in which all pages are allocated and
+// which holds no message. Any process that shares memory can have such a segment, and name it in
+// forged messages.
 func largeSegment(t *testing.T) (id uint64, size int) {
 	t.Helper()
 	m, err := ipc.NewSharedMemory(64 << 20)
@@ -38,7 +38,7 @@ func largeSegment(t *testing.T) (id uint64, size int) {
 // message would take half a minute.
 const manyForged = 1000
 
-// inTime checks that f returns soon. f takes no context.
+// inTime checks that f, which takes no context, returns soon.
 func inTime(t *testing.T, what string, f func() error) {
 	t.Helper()
 	begun := time.Now()
@@ -50,9 +50,9 @@ func inTime(t *testing.T, what string, f func() error) {
 	}
 }
 
-// Messages that are not received may all name the same memory. Closing a queue or an end of a pipe
-// with such messages takes little time, whether or not they can contain objects that must be
-// released.
+// Messages that have not been received may all name the same memory. Closing a queue or an end of a
+// pipe with such messages takes little time, whether or not the messages can contain objects that
+// must be released.
 func TestForgedLeftovers(t *testing.T) {
 	id, size := largeSegment(t)
 	t.Run("numbers", func(t *testing.T) { forgedLeftovers[[]byte](t, id, size) })
@@ -120,7 +120,7 @@ func TestLargeLeftovers(t *testing.T) {
 	}
 }
 
-// countdown is a context that ends after a number of calls of Err.
+// countdown is a context that ends after a given number of calls of Err.
 type countdown struct {
 	context.Context
 	left atomic.Int64
@@ -157,7 +157,7 @@ func TestLargeMessageAndContext(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	for _, want := range []bool{false, true} { // false: it reads to the end, and finds no message
+	for _, want := range []bool{false, true} { // false: Get reads to the end, and finds no message
 		readOn := never
 		if want {
 			readOn = 0

@@ -26,8 +26,8 @@ type richMessage struct {
 // Whatever a corrupt process puts into a queue or a pipe, the receiver gets an error or a value,
 // and receives the next message as it was sent.
 //
-// Each execution tests one of three receivers, since testing all of them would take three times as
-// long.
+// Each execution tests only one of three receivers, since testing all three would take three times
+// as long.
 func FuzzMessage(f *testing.F) {
 	for way := range byte(3) {
 		f.Add(way, []byte{})
@@ -87,7 +87,7 @@ func fuzzPipe(ctx context.Context, a, b *ipc.Conn[richMessage], data []byte) err
 	if codecOnly(err) != nil {
 		return err
 	}
-	if err != nil { // the data may claim to be a message of SendBytes, which stays
+	if err != nil { // the data may claim that SendBytes sent it; if so, it stays
 		if ready, _ := b.Poll(ctx, 0); ready {
 			_, _ = b.RecvBytes(ctx)
 		}
@@ -102,7 +102,7 @@ func fuzzPipe(ctx context.Context, a, b *ipc.Conn[richMessage], data []byte) err
 	return err
 }
 
-// spoil changes its large argument in place and returns it. Its process dies at the first attempt.
+// spoil changes its large argument in place and returns it. On the first attempt, its process dies.
 var spoil = mp.Register("spoil", func(ctx context.Context, b []byte) ([]byte, error) {
 	for i := range b {
 		b[i]++
@@ -113,8 +113,8 @@ var spoil = mp.Register("spoil", func(ctx context.Context, b []byte) ([]byte, er
 	return b, nil
 })
 
-// Large values are not copied needlessly. Still, a task that changes its argument, or a caller that
-// changes its result, changes no other copy.
+// Large values are not copied needlessly. Still, if a task changes its argument, or a caller its
+// result, no other copy changes.
 func TestLargeIsOnesOwn(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	large := bytes.Repeat([]byte{1}, 1<<20)

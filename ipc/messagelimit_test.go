@@ -10,9 +10,9 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A Put of an element above the limit returns an error that names the limit, and puts nothing. If
-// such an element arrives from a corrupt process, Get returns a CodecError, and the queue still
-// works.
+// Put returns an error that names the limit if an element is above the limit, and puts nothing. If
+// an element above the limit arrives from a corrupt process, Get returns a CodecError, and the
+// queue still works.
 func TestMaxElement(t *testing.T) {
 	ctx := t.Context()
 	q, err := NewQueue[[]byte](MaxElement(1000))
@@ -59,7 +59,8 @@ func TestMaxElement(t *testing.T) {
 	}
 }
 
-// The same holds for a pipe. Its limit applies to the caller's bytes, not to those that mp adds.
+// The same holds for a pipe. The limit applies to the caller's bytes, not to the bytes that mp
+// adds.
 func TestMaxMessage(t *testing.T) {
 	ctx := t.Context()
 	a, b, err := NewPipe[[]byte](MaxMessage(100_000))

@@ -30,7 +30,7 @@ func newQueue[T any](t testing.TB, n int) *ipc.Queue[T] {
 }
 
 // Q1 Q2 Q3 Q6 Q8 Q10: Len, Cap, TryPut and TryGet agree on whether a queue is full, empty or in
-// between, whatever the size of its elements.
+// between, whatever the size of the elements.
 func TestQueueFullAndEmpty(t *testing.T) {
 	mptest.NoLeaks(t)
 	for _, size := range []int{0, 1, 100, 1000, 100_000} {
@@ -125,7 +125,7 @@ func TestQueueUnencodable(t *testing.T) {
 	}
 }
 
-// Q14: a closed queue can be drained, and Close wakes goroutines that wait.
+// Q14: a closed queue can be drained, and Close wakes waiting goroutines.
 func TestQueueClose(t *testing.T) {
 	mptest.NoLeaks(t)
 	for range 100 {
@@ -173,7 +173,7 @@ func TestQueueClose(t *testing.T) {
 	}
 }
 
-// Q16: Join waits until TaskDone was called for every element.
+// Q16: Join waits until TaskDone has been called for every element.
 func TestQueueJoin(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	q, done := newQueue[int](t, 10), must(ipc.NewAtomic(0))
@@ -224,7 +224,8 @@ var workOff = mp.Register("workOff", func(ctx context.Context, w working) (int, 
 	return 0, nil
 })
 
-// passing is an element: its producer, and its number among that producer's elements.
+// passing is an element. It says which producer put it, and which of that producer's elements it
+// is.
 type passing struct {
 	Producer, Number int
 	Padding          []byte
@@ -315,7 +316,7 @@ func TestQueueManyToMany(t *testing.T) {
 
 func make2[T any](n int, v T) []T { return slices.Repeat([]T{v}, n) }
 
-// bringing is an element with objects that must live until it is received.
+// bringing is an element with objects that must live until the element is received.
 type bringing struct {
 	Array *ipc.Array[int]
 	Lock  *ipc.Mutex
@@ -351,8 +352,8 @@ var putAndDie = mp.Register("putAndDie", func(ctx context.Context, q *ipc.Queue[
 	select {}
 })
 
-// An element that was put stays in the queue with all its objects after its producer has died.
-// Elements that are not received leave nothing behind.
+// An element stays in the queue with all its objects after its producer has died. Elements that are
+// not received leave nothing behind.
 func TestQueueOutlivesProducers(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1})
@@ -388,7 +389,7 @@ func TestQueueOutlivesProducers(t *testing.T) {
 	}
 }
 
-// A Put of an element for which there is no memory or no descriptor returns an error.
+// Put returns an error if there is no memory or no descriptor for the element.
 func TestQueueWithoutMemory(t *testing.T) {
 	q := newQueue[[]byte](t, 1000)
 	var limit syscall.Rlimit
@@ -420,7 +421,7 @@ func TestQueueWithoutMemory(t *testing.T) {
 	}
 }
 
-// nextFD returns the number of the next descriptor to be opened.
+// nextFD returns the number that the next opened descriptor will get.
 func nextFD(t *testing.T) int {
 	t.Helper()
 	f, err := os.Open(os.DevNull)
@@ -431,7 +432,7 @@ func nextFD(t *testing.T) int {
 	return int(f.Fd())
 }
 
-// A queue that is closed, drained and no longer reachable gives its memory back.
+// The memory of a queue is given back when the queue is closed, drained and no longer reachable.
 func TestQueueForgotten(t *testing.T) {
 	mptest.NoLeaks(t)
 	for range 10 {

@@ -13,8 +13,9 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// If a process puts the same encoded element into a queue again, the objects in it are not received
-// twice. Receiving or dropping the second one does not take them from the first receiver.
+// If a process puts the same encoded element into a queue again, the objects in the element are not
+// received twice. Receiving or dropping the second copy does not take the objects from the first
+// receiver.
 func TestElementTwice(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

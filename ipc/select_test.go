@@ -34,7 +34,7 @@ var answerOn = mp.Register("answerOn", func(ctx context.Context, a answering) (i
 })
 
 // N28 N29 N30: Select finds each kind of object once another process has made it ready, and not
-// before, whatever else it waits for.
+// before, whatever the other arguments are.
 func TestSelect(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -141,8 +141,8 @@ func TestSelectWithoutObjects(t *testing.T) {
 	}
 }
 
-// A goroutine that selects does not swallow wake-ups of others: together the goroutines receive
-// every element that is put.
+// A goroutine in Select does not swallow the wake-ups of other goroutines: together, the goroutines
+// receive every element that is put.
 func TestSelectPassesOn(t *testing.T) {
 	const waiters, each = 8, 300
 	var queues []*ipc.Queue[int]
@@ -176,8 +176,8 @@ func TestSelectPassesOn(t *testing.T) {
 	got.Wait()
 }
 
-// Ten thousand goroutines wait for a thousand queues on a bounded number of threads, and each
-// receives an element.
+// Ten thousand goroutines wait for a thousand queues on a limited number of threads, and each
+// goroutine receives an element.
 func TestManyQueues(t *testing.T) {
 	mptest.NoLeaks(t)
 	queues, each := 1000, 10

@@ -79,7 +79,7 @@ func TestSharedCounter(t *testing.T) {
 	}
 }
 
-// everything has a handle of each type, and handles in all places where they can be.
+// everything has a handle of each type, and handles in all places where handles can be.
 type everything struct {
 	Mutex, Same *ipc.Mutex
 	None        *ipc.Mutex
@@ -158,7 +158,7 @@ func (e everything) use(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// state returns what use changes, as this process sees it.
+// state describes, as this process sees it, the state that the method use changes.
 func (e everything) state(ctx context.Context) string {
 	permits, _ := e.Semaphore.Available()
 	bounded, _ := e.Bounded.Available()
@@ -198,8 +198,8 @@ var useAll = mp.Register("useAll", func(ctx context.Context, e everything) (ever
 	return e, err
 })
 
-// Handles of all types arrive in arguments and results, at any place in them, and equal handles
-// become the same object.
+// Handles of all types arrive anywhere in arguments and results, and equal handles become the same
+// object.
 func TestHandlesTravel(t *testing.T) {
 	earlier = nil
 	for name, ex := range map[string]mp.Executor{
@@ -229,8 +229,8 @@ func TestHandlesTravel(t *testing.T) {
 	}
 }
 
-// V3: a Value made with GuardedBy waits for the caller's lock. V2: an unlocked Value waits for no
-// lock. V8: values that were loaded or copied do not change later.
+// V3: the methods of a Value made with GuardedBy wait for the given lock. V2: those of an unlocked
+// Value wait for no lock. V8: values that were loaded or copied do not change later.
 func TestValueLocks(t *testing.T) {
 	lock := newMutex(t)
 	guarded, free := must(ipc.NewValue(1, ipc.GuardedBy(lock))), must(ipc.NewValue(1, ipc.Unlocked()))
@@ -350,7 +350,7 @@ func number[T ipc.Number](t *testing.T, n T) {
 	}
 }
 
-// V12: constructors return errors for impossible sizes and types, and name the field.
+// V12: constructors return errors for impossible sizes and types, and the errors name the field.
 func TestUnusableShared(t *testing.T) {
 	type inner struct{ Name string }
 	type outer struct {
@@ -382,8 +382,8 @@ func TestUnusableShared(t *testing.T) {
 	}
 }
 
-// A million objects that are made and closed leave nothing behind. Many objects can be open at the
-// same time.
+// Making and closing a million objects leaves nothing behind. Many objects can be open at the same
+// time.
 func TestManyObjects(t *testing.T) {
 	mptest.NoLeaks(t)
 	million, many := 1_000_000, 100_000

@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// Every method of an object returns an error if the object is closed, or was not made by its
+// Every method of an object returns an error if the object is closed or was not made by its
 // constructor.
 func TestClosedShared(t *testing.T) {
 	ctx := t.Context()

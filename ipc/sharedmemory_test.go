@@ -77,7 +77,7 @@ func TestNamedMemory(t *testing.T) {
 	}
 }
 
-// Close removes a name only if it still belongs to the memory that is closed.
+// Close removes a name only if the name still belongs to the memory that is being closed.
 func TestCloseOfOldMemory(t *testing.T) {
 	mptest.NoLeaks(t)
 	name := fmt.Sprintf("mp-test-old-%d", os.Getpid())
@@ -122,7 +122,7 @@ var openNamed = mp.Register("openNamed", func(_ context.Context, name string) (s
 	return string(m.Bytes()[:5]), nil
 })
 
-// python reads named memory with Python's SharedMemory if python3 is installed.
+// python uses Python's SharedMemory to read named memory, if python3 is installed.
 func python(t *testing.T, name string) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		return

@@ -112,8 +112,8 @@ var holdAndDie = mp.Register("holdAndDie", func(ctx context.Context, b blocking)
 	select {}
 })
 
-// After the death of its holder, Lock returns ErrOwnerDied to waiting processes and later callers,
-// until Recover succeeds.
+// After the holder of a lock has died, Lock returns ErrOwnerDied to waiting processes and later
+// callers, until Recover succeeds.
 func TestOwnerDied(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	if err := pool.Ready(t.Context()); err != nil {
@@ -188,8 +188,8 @@ var waitFor = mp.Register("waitFor", func(ctx context.Context, b blocking) (int,
 	return sum, nil
 })
 
-// Closing an object ends waits for it in other processes. A task's slices of it stay valid until
-// the task ends.
+// When the owner closes an object, calls in other processes that wait for the object return. A
+// task's slices of the object stay valid until the task ends.
 func TestOwnerCloses(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1})
@@ -233,7 +233,7 @@ var closeTheirs = mp.Register("closeTheirs", func(ctx context.Context, e everyth
 })
 
 // Closing an object that another process has sent closes it only in this process. The owner can
-// send it again.
+// send the object again.
 func TestOthersClose(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	e := newEverything(t)
@@ -271,7 +271,8 @@ var nestedSharing = mp.Register("nestedSharing", func(ctx context.Context, c cou
 	return sum, errors.Join(created.Large.Close(), created.Small.Close(), created.Lock.Close())
 })
 
-// Processes started by workers can use the objects of their ancestors, and make objects for them.
+// Processes that workers start can use the objects of their ancestors, and can make objects for
+// their ancestors.
 func TestSharedByGrandchildren(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 2})

@@ -14,7 +14,7 @@ import (
 )
 
 // If an Atomic or a Value is closed while a method runs, the method returns the number or
-// ErrClosed. It never reads memory that this process has already given back.
+// ErrClosed. It never returns what it read from memory that this process had already given back.
 func TestReadsDuringClose(t *testing.T) {
 	const there = 7
 	for _, c := range []struct {

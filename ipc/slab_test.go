@@ -121,8 +121,8 @@ var makeSlabs = mp.Register("makeSlabs", func(ctx context.Context, m makingSlabs
 	return m.N, nil
 })
 
-// A flow of Slabs in one direction reuses a few blocks. Slabs whose maker has died arrive, and
-// their last holder releases them.
+// A flow of Slabs in one direction reuses a few blocks. Slabs still arrive if their maker has died,
+// and the last holder releases them.
 func TestSlabFlow(t *testing.T) {
 	mptest.NoLeaks(t)
 	ctx := t.Context()
@@ -219,8 +219,8 @@ var putInVain = mp.Register("putInVain", func(ctx context.Context, p patient) (b
 	return p.Slab.Slice()[0], nil
 })
 
-// A Slab from another process comes back from a Put that fails, even if the Put takes longer than
-// unused memory is kept.
+// If Put fails, a Slab that came from another process stays with the caller, even if the Put takes
+// longer than unused memory is kept.
 func TestSlabComesBackLate(t *testing.T) {
 	mptest.NoLeaks(t)
 	q := newQueue[*ipc.Slab[byte]](t, 1)
@@ -235,7 +235,7 @@ func TestSlabComesBackLate(t *testing.T) {
 	_ = q.Discard()
 }
 
-// A Slab in a message that is not received is released, however its pipe is closed.
+// A Slab in a message that is not received is released, however the pipe is closed.
 func TestSlabUnreceived(t *testing.T) {
 	ctx := t.Context()
 	full, waits := newQueue[any](t, 1), newQueue[any](t, 1)
@@ -292,7 +292,7 @@ func TestSlabUnreceived(t *testing.T) {
 	_ = full.Discard()
 }
 
-// A message that RecvBytes could not return stays in the connection, and is released when the
+// A message that RecvBytes could not return stays in the connection. It is released when the
 // connection is no longer reachable.
 func TestSlabInForgottenConn(t *testing.T) {
 	mptest.NoLeaks(t)
@@ -344,7 +344,7 @@ func TestSlabUndecodable(t *testing.T) {
 	_ = q.Discard()
 }
 
-// besideMovers has a field that cannot be decoded between Slabs and ends of pipes.
+// besideMovers has Slabs and ends of pipes before and after a field that cannot be decoded.
 type besideMovers struct {
 	First *ipc.Slab[byte]
 	Conn  *ipc.Conn[int]
@@ -401,7 +401,7 @@ func TestUndecodableTask(t *testing.T) {
 					_ = c.Close()
 				}
 			}
-			// The caller and the worker have two each.
+			// The caller and the worker have two Slabs each.
 			if n := must(mp.Call(ctx, ex, countSegments, 0)); n > before+2+2 {
 				t.Errorf("%s, %s: %d slabs for two at a time", name, what, n-before)
 			}
@@ -411,7 +411,7 @@ func TestUndecodableTask(t *testing.T) {
 	until(t, "all slabs are given back", func() bool { return segmentsOf(t) <= earlier })
 }
 
-// A Slab can be empty, or shorter than it was made, and arrives with that length.
+// A Slab can be empty, or be truncated, and arrives with its current length.
 func TestSlabTruncate(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})

@@ -15,7 +15,7 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// These tests check, for each kind of object, that processes can wait for each other with it. The
+// These tests check, for each kind of object, that processes can use it to wait for each other. The
 // tests of internal/xsync check every step.
 
 type party struct {
@@ -67,8 +67,8 @@ func together[Out any](t *testing.T, p party, f *mp.Func[party, Out]) []Out {
 	return all
 }
 
-// S21 S22 S24 S25: inStep passes the barrier ten times in step with the others. In each pass one
-// party has index 0, and the function given to WaitDo runs before any party goes on.
+// S21 S22 S24 S25: inStep passes the barrier ten times in step with the other parties. In each
+// pass, one party has index 0, and the function given to WaitDo runs before any party goes on.
 var inStep = mp.Register("inStep", func(ctx context.Context, p party) (zeros int, err error) {
 	s := p.Seen.Slice()
 	for pass := range 10 {
@@ -103,7 +103,8 @@ func TestBarrierOfProcesses(t *testing.T) {
 	}
 }
 
-// S9 S10 S16: takeTurns counts up when it is its party's turn, and wakes the others with Broadcast.
+// S9 S10 S16: takeTurns counts up when it is its party's turn, and uses Broadcast to wake the other
+// parties.
 var takeTurns = mp.Register("takeTurns", func(ctx context.Context, p party) (turns int, err error) {
 	if err := p.Lock.Lock(ctx); err != nil {
 		return 0, err
@@ -168,7 +169,7 @@ func TestRecursiveMutexNests(t *testing.T) {
 		t.Error("after the last Unlock nobody else has got it")
 	}
 
-	// An earlier holder's Held cannot unlock it.
+	// An earlier holder's Held cannot unlock the lock.
 	other, err := lock.Lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +182,7 @@ func TestRecursiveMutexNests(t *testing.T) {
 	}
 }
 
-// tryRecursive reports whether it could take the lock.
+// tryRecursive reports whether it was able to take the lock.
 var tryRecursive = mp.Register("tryRecursive", func(_ context.Context, lock *ipc.RecursiveMutex) (bool, error) {
 	held, err := lock.TryLock()
 	if err != nil || held == nil {
@@ -223,8 +224,8 @@ func TestEventOfProcesses(t *testing.T) {
 	}
 }
 
-// useAllLocks checks that readers never see half of a write and that permits are bounded. It
-// returns how often Once called its function.
+// useAllLocks checks that readers never see half of a write, and that there are never too many
+// permits. It returns how often the Once called the function.
 var useAllLocks = mp.Register("useAllLocks", func(ctx context.Context, p party) (did int, err error) {
 	s := p.Seen.Slice()
 	if err := p.Once.Do(ctx, func() error { did++; return nil }); err != nil {
@@ -300,7 +301,7 @@ var holdAll = mp.Register("holdAll", func(ctx context.Context, p party) (int, er
 })
 
 // S6: when a process dies, waiting processes get its permits, its read lock and its turn at a Once.
-// A barrier at which it waited is broken.
+// If it was waiting at a barrier, the barrier breaks.
 func TestTheDeadHoldNothing(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for range 5 {

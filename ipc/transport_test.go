@@ -58,7 +58,7 @@ var putFarAway = mp.Register("putFarAway", func(ctx context.Context, q *ipc.Queu
 	return errors.As(q.Put(ctx, c), &unfit), nil
 })
 
-// A connection over a Transport cannot be sent: in every process that is an error.
+// A connection over a Transport cannot be sent: trying to send it is an error in every process.
 func TestTransportStays(t *testing.T) {
 	mptest.NoLeaks(t)
 	q := newQueue[any](t, 1)
@@ -69,7 +69,7 @@ func TestTransportStays(t *testing.T) {
 	}
 }
 
-// If another receiver takes a message first, Select waits for the next one.
+// If another receiver takes a message first, Select waits for the next message.
 func TestSelectTransport(t *testing.T) {
 	mptest.NoLeaks(t)
 	n := newNowhere()
@@ -87,7 +87,7 @@ func TestSelectTransport(t *testing.T) {
 	for range 100 {
 		n.arrives(true)
 		select {
-		case <-n.asked: // by Select, or by the goroutine that waits for it and checks again
+		case <-n.asked: // by Select, or by its waiting goroutine, which checks again
 		case err := <-found: // Select saw the message before it was taken
 			if err != nil {
 				t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 )
 
 // These tests check that a value that cannot be decoded leaves nothing behind: the objects and
-// files in it are released.
+// files in the value are released.
 
 // undecodable fails to decode if N is 1, and panics if N is 2.
 type undecodable struct{ N byte }
@@ -125,8 +125,8 @@ func isUndecodable(err error) bool {
 	return errors.As(err, &bad) && bad.Doing == "decoded"
 }
 
-// If a result cannot be decoded, neither the caller nor the worker keeps anything of it, whether or
-// not it was decoded before the error.
+// If a result cannot be decoded, neither the caller nor the worker keeps any part of it, whether or
+// not that part was decoded before the error.
 func TestResultUndecoded(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	for _, p := range []packing{{Before: 1, Files: true}, {Behind: 1, Files: true}, {Before: 2, Files: true}, {Behind: 2}} {
@@ -154,7 +154,8 @@ func TestResultUndecoded(t *testing.T) {
 	}
 }
 
-// A worker keeps nothing of an argument that it cannot decode. The sender keeps its objects.
+// A worker keeps no part of an argument that it cannot decode. The sender keeps the objects in the
+// argument.
 func TestArgumentUndecoded(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	try := func() {
@@ -170,7 +171,7 @@ func TestArgumentUndecoded(t *testing.T) {
 
 	try()
 	there := must(mp.Call(t.Context(), pool, inventIt, 0))
-	held := make([]luggage, 10) // stay open, since Close would release them in the worker, too
+	held := make([]luggage, 10) // stays open, since Close would release it in the worker, too
 	for i := range held {
 		held[i] = must(packUp(packing{Behind: 1, Files: true}))
 		if _, err := mp.Call(t.Context(), pool, takeIt, held[i]); !isUndecodable(err) {
@@ -186,8 +187,8 @@ func TestArgumentUndecoded(t *testing.T) {
 	}
 }
 
-// A receiver keeps nothing of a message that it cannot decode. Objects that were moved with the
-// message are closed.
+// A receiver keeps no part of a message that it cannot decode. Objects that moved with the message
+// are closed.
 func TestMessageUndecoded(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	q := newQueue[luggage](t, 4)
@@ -208,7 +209,7 @@ func TestMessageUndecoded(t *testing.T) {
 	until(t, "this process has no memory of it", func() bool { return takeInventory().Maps <= before.Maps })
 }
 
-// An error that cannot be rebuilt leaves nothing of the objects in it.
+// If an error cannot be rebuilt, the objects in it are released.
 func TestErrorUnbuilt(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -225,7 +226,7 @@ func TestErrorUnbuilt(t *testing.T) {
 	until(t, "this process has nothing of it", func() bool { return takeInventory().Maps <= before.Maps })
 }
 
-// heavy is an error that holds an object, and cannot be rebuilt from it.
+// heavy is an error that holds an object, and that cannot be rebuilt.
 type heavy struct {
 	Array *ipc.Array[int64]
 	err   error
@@ -253,7 +254,7 @@ var failHeavily = mp.Register("failHeavily", func(context.Context, int) (int, er
 })
 
 // halfPipe and halfEvent cannot be decoded if Before.N is 1. The worker keeps the other end of
-// Conn, and Event.
+// Conn, and keeps Event.
 type halfPipe struct {
 	Before undecodable
 	Conn   *ipc.Conn[int]

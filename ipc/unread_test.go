@@ -15,8 +15,8 @@ import (
 
 // These tests check that the objects and files in a result are closed if the result is not read.
 
-// loses calls use repeatedly, and checks that no result of packIt is left in this process or in the
-// worker.
+// loses calls use repeatedly, and checks that nothing of packIt's results is left in this process
+// or in the worker.
 func loses(t *testing.T, use func(t *testing.T, pool *mp.Pool)) {
 	t.Helper()
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
@@ -125,7 +125,7 @@ func TestResultsOfForgottenFutures(t *testing.T) {
 	}
 }
 
-// Dropping a result does not close objects that this process already had.
+// Dropping a result does not close objects that this process had before.
 func TestUnreadResultOfOurs(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 1})
 	a := must(ipc.NewArray[int64](100_000))

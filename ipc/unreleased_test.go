@@ -12,8 +12,8 @@ import (
 	"github.com/go-multiprocessing/mp/ipc"
 )
 
-// A receiver that does not release the memory of its messages gets a few, and no more until it
-// releases one. Closing the pipe frees the rest.
+// A receiver that does not release the memory of its messages gets a few messages, and no more
+// until it releases one. Closing the pipe frees the rest.
 func TestTakenAndNotReleased(t *testing.T) {
 	for _, size := range []int{1 << 20, 17 << 20} { // in a block, in a segment
 		a, b := newPipe[int](t)
@@ -67,7 +67,8 @@ func TestTakenAndNotReleased(t *testing.T) {
 	}
 }
 
-// A sender does not wait if a receiver keeps its messages, or if several receive at the same time.
+// A sender does not wait if a receiver keeps the messages, or if several goroutines receive at the
+// same time.
 func TestKeptMessages(t *testing.T) {
 	const many = 40
 	a, b := newPipe[int](t)
@@ -100,7 +101,7 @@ func TestKeptMessages(t *testing.T) {
 }
 
 // A producer eventually gives up elements that consumers have taken out of a queue and do not
-// release. Their memory is bounded, and the producer can go on.
+// release. The memory of these elements is limited, and the producer can go on.
 func TestElementsTakenAndNotReleased(t *testing.T) {
 	q, err := ipc.NewQueue[[]byte](ipc.Capacity(1))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 var length = mp.Register("length", func(_ context.Context, s string) (int, error) { return len(s), nil })
 
-// total is the function under test. It takes any executor.
+// total is the function under test. It works with any executor.
 func total(ctx context.Context, ex mp.Executor, words []string) (sum int, err error) {
 	lengths, err := mp.Map(ctx, ex, length, words)
 	for _, n := range lengths {

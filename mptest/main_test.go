@@ -11,7 +11,8 @@ import (
 
 func TestMain(m *testing.M) { Main(m) }
 
-// Earlier resources are not reported as left, and closed ones are not found.
+// Resources that existed before are not reported as left over, and neither are resources that have
+// been closed.
 func TestStock(t *testing.T) {
 	before := takeStock()
 	pool, err := mp.NewPool(mp.PoolConfig{Workers: 1})

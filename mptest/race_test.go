@@ -23,8 +23,7 @@ var racy = mp.Register("racy", func(context.Context, struct{}) (n int, err error
 	return n, nil
 })
 
-// TestRacy is run by TestRaces. Its task has a deliberate data race, and it does not check
-// anything.
+// TestRacy is run by TestRaces. It runs a task with a deliberate data race, and checks nothing.
 func TestRacy(t *testing.T) {
 	if os.Getenv("MPTEST_RACY") == "" {
 		t.Skip("for TestRaces")

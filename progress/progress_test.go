@@ -200,7 +200,7 @@ func count(lines []string, line string) (n int) {
 	return n
 }
 
-// Lines that workers print appear above the bars, complete and once.
+// Lines that workers print appear above the bars, whole and only once.
 func TestOutputOfWorkers(t *testing.T) {
 	mptest.NoLeaks(t)
 	x := newTerminal(t)
@@ -234,7 +234,7 @@ func TestOutputOfWorkers(t *testing.T) {
 	}
 }
 
-// Without a terminal nothing is shown, and lines pass through.
+// Without a terminal, no bars are shown, and lines pass through unchanged.
 func TestNoTerminal(t *testing.T) {
 	mptest.NoLeaks(t)
 	var out, always bytes.Buffer
@@ -263,7 +263,7 @@ func TestNoTerminal(t *testing.T) {
 	}
 }
 
-// A display that is closed while a Map runs leaves its bar as it is.
+// If a display is closed while a Map runs, the Map's bar stays as it is.
 func TestCloseEarly(t *testing.T) {
 	mptest.NoLeaks(t)
 	event, err := ipc.NewEvent()

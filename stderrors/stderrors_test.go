@@ -70,7 +70,7 @@ func TestSentinels(t *testing.T) {
 	}
 }
 
-// examples are errors of types that are more than a number or a text.
+// examples are errors whose types are more than a number or a text.
 var examples = []error{
 	&xml.SyntaxError{Msg: "m", Line: 3},
 	&net.AddrError{Err: "e", Addr: "a"},
@@ -124,7 +124,7 @@ func (late) Error() string   { return "too late" }
 func (late) Timeout() bool   { return true }
 func (late) Temporary() bool { return true }
 
-// An error that is a timeout still is one after it has arrived.
+// An error that is a timeout is still a timeout after it has arrived.
 func TestTimeouts(t *testing.T) {
 	unix := &net.UnixAddr{Name: "/a", Net: "unix"}
 	for _, want := range []error{
