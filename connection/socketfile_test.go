@@ -64,7 +64,7 @@ func TestStaleSocket(t *testing.T) {
 func TestStaleSocketOfMany(t *testing.T) {
 	mptest.NoLeaks(t)
 	path := filepath.Join(t.TempDir(), "socket")
-	cfg := connection.Config{Key: key, Logger: (&journal{}).logger()} // logs the connection that isStale makes to check for a listener
+	cfg := connection.Config{Key: key, Logger: (&journal{}).logger()} // logs isStale's connections
 	for range 20 {
 		leave(t, path)
 		var mu sync.Mutex

@@ -167,7 +167,8 @@ func (s *blockStore) arrive(ticket []byte) (*holding, error) {
 	return s.arriveAt(head, epoch)
 }
 
-// settle makes it final that this process has let a block go in the given epoch.
+// settle makes a block that this process has sent in the given epoch stay on its way even if this
+// process dies.
 func (s *blockStore) settle(head objects.Token, epoch uint32) {
 	s.mu.Lock()
 	b := s.known[keyOf(head)]

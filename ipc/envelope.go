@@ -268,7 +268,8 @@ func (e envelope[T]) recall(b []byte, v *T) {
 	}
 }
 
-// sent makes it final that what moves with *v has left this process, since its message was sent.
+// sent lets what moves with *v stay on its way even if this process dies, since the message was
+// sent.
 func (e envelope[T]) sent(v *T) {
 	if e.codec.Moves() {
 		kept := *v

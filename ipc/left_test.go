@@ -160,7 +160,7 @@ func TestPassedOn(t *testing.T) {
 			if err := to.Put(ctx, x); err != nil {
 				return things{}, err
 			}
-			if x.Array != nil { // the garbage collector does not release it, since its slices could be in use
+			if x.Array != nil { // not released by the collector, since slices of it could be in use
 				_ = x.Array.Close()
 			}
 			x = things{}

@@ -324,7 +324,7 @@ func (e *pipeEnd) comeBack() {
 	}
 }
 
-// settle makes it final that the end has left.
+// settle lets the end stay on its way even if this process dies.
 func (e *pipeEnd) settle() {
 	if e.use.Load() >= 0 {
 		return

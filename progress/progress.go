@@ -15,8 +15,8 @@ import (
 )
 
 // Updates returns an option for one Map or Stream, and the sequence of updates from that Map or
-// Stream. Do not range over the sequence in a goroutine that is blocked in the Map; use
-// [mp.MapAsync], for example:
+// Stream. A goroutine that waits for the Map cannot range over the sequence at the same time, so
+// use a second goroutine or [mp.MapAsync]:
 //
 //	follow, updates := progress.Updates()
 //	out := mp.MapAsync(ctx, pool, resize, images, follow)
