@@ -12,8 +12,8 @@
 //
 // The package reads messages only from a peer that has proved that it knows the key, or that TLS
 // has authenticated. A peer that sends garbage, half a handshake or nothing causes one line in the
-// log; if there are many such peers, a single line says how many more there were. They do not keep
-// out peers that know the key. There is no time limit for slow peers that are authenticated. Files
-// and objects of package ipc cannot be sent to another program; within one tree of processes, a
-// pipe from [ipc.NewPipe] is faster and can carry them.
+// log; if there are many such peers, a single line says how many more there were. None of them can
+// keep out peers that know the key. There is no time limit for slow peers that are authenticated.
+// Files and objects of package ipc cannot be sent to another program; within one tree of processes,
+// a pipe from [ipc.NewPipe] is faster and can carry them.
 package connection

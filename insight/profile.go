@@ -158,7 +158,7 @@ func merge(ctx context.Context, what wanted, replies []query.Reply) (*profile.Pr
 	return merged, errors.Join(errs...)
 }
 
-// part returns a worker's profile with its labels.
+// part returns a worker's profile, with labels that name the worker.
 func part(ctx context.Context, what wanted, r query.Reply) (*profile.Profile, error) {
 	if r.Err != nil {
 		return nil, r.Err

@@ -92,7 +92,7 @@ func (c *Cond) Mutex() *Mutex {
 //   - [ErrOwnerDied]: a holder died (see [Mutex.Lock]). The Mutex is not held.
 //   - [ErrClosed]: the Cond or the Mutex is closed. The Mutex is held, unless it is closed itself.
 //
-// A signal that Wait received before such an error goes to another waiter.
+// If Wait received a signal before one of these errors, the signal goes to another waiter.
 //
 // Python's wait locks again, however long that takes. Wait gives up, because otherwise a process
 // that never unlocks would keep callers waiting beyond the end of their contexts.

@@ -133,7 +133,7 @@ func (c *Conn[T]) begin(ctx context.Context) (*conn[T], error) {
 // Recv receives a value. It waits for one until ctx ends. If the other end is closed, Recv returns
 // [io.EOF] after the last message.
 //
-// If a message cannot be decoded as a T, or is longer than [MaxMessage], errors.As finds a
+// If the message cannot be decoded as a T, or is longer than [MaxMessage], errors.As finds a
 // [*mp.CodecError] in the error, and the message is lost. A message above 16 MiB is also lost if
 // Recv has not read all of it within one second after ctx ended. For a message that SendBytes sent,
 // the error is a CodecError too, but the message is kept for RecvBytes. Over a [Transport], the

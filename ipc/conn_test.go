@@ -136,7 +136,7 @@ func TestPipeBytes(t *testing.T) {
 	}
 
 	var codecError *mp.CodecError
-	if _, err := ours.Recv(ctx); !errors.As(err, &codecError) { // bytes are not a value; the message stays
+	if _, err := ours.Recv(ctx); !errors.As(err, &codecError) { // not a value; the message stays
 		t.Error(err)
 	}
 	if n, err := ours.RecvInto(ctx, buf); n != 8 || err != nil || string(buf[:n]) != "12345678" {

@@ -236,7 +236,7 @@ func (q *queue[T]) put(v *T, send func([]byte) error) error {
 // Get takes the first element. It waits for an element until ctx ends. When the queue is closed and
 // drained, the error is [ErrClosed].
 //
-// If an element cannot be decoded, or is longer than [MaxElement], errors.As finds a
+// If the element cannot be decoded, or is longer than [MaxElement], errors.As finds a
 // [*mp.CodecError] in the error, and the element is lost. An element above 16 MiB is also lost if
 // Get has not read all of it within one second after ctx ended.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {

@@ -86,8 +86,8 @@ func (l luggage) unpack() {
 	}
 }
 
-// inventory counts a process's mapped segments that hold one object, its descriptors of such
-// segments, and its open files. It leaves out arenas, since they also hold objects of other tests.
+// inventory counts a process's mapped segments that hold one object, its descriptors of these
+// segments, and its open files. It leaves out arenas, since those also hold objects of other tests.
 type inventory struct{ Maps, Files int }
 
 func takeInventory() (i inventory) {

@@ -151,7 +151,7 @@ func (u *unreleased) end() {
 }
 
 // giveUp gives back the memory of messages that were sent at least age ago, except for the last n.
-// A receiver that has not read such a message loses it.
+// A receiver that has not read one of these messages loses it.
 func (u *unreleased) giveUp(age time.Duration, n int) {
 	u.mu.Lock()
 	u.forgetReleased()
