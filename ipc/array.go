@@ -12,7 +12,7 @@ import (
 )
 
 // An Array is a slice in shared memory: all processes that have the Array see what one of them
-// writes. The elements are numbers, or arrays and structs of numbers. It can be sent like a
+// writes. The elements are numbers, or arrays and structs of numbers. An Array can be sent like a
 // [Mutex], at a cost that does not depend on its length. After Close, the memory is released as
 // soon as no View of it is in use.
 //

@@ -9,8 +9,8 @@ import (
 )
 
 // A Barrier lets a fixed number of goroutines of several processes, the parties, wait until all of
-// them have arrived. It can be used again and again. It can be sent like a [Mutex] and is safe for
-// concurrent use.
+// them have arrived. After that, it can be used again. It can be sent like a [Mutex] and is safe
+// for concurrent use.
 //
 // If a party's context ends, its process dies or its action fails, the other parties might wait
 // forever. So the Barrier breaks: parties that wait or arrive get [ErrBroken] until

@@ -32,9 +32,9 @@ type block struct {
 	carriedIn map[uint64]bool // segments of the objects whose messages may contain the block
 }
 
-// carryIn keeps the block alive, whichever process dies, until the object in ends, because messages
-// in that object may contain the block. Only the first call for an object costs something, so a
-// flow of blocks is cheap.
+// carryIn keeps the block alive, whichever process dies, for as long as messages in an object may
+// contain the block, which is until that object ends. Only the first call for an object costs
+// something, so a flow of blocks is cheap.
 func (b *block) carryIn(in *objects.Object) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -186,7 +186,7 @@ func parseTicket(ticket []byte) (head objects.Token, epoch uint32, err error) {
 	return head, epoch, err
 }
 
-// know attaches the block with a head, if there is one.
+// know attaches the block with the given head, if that block exists.
 func (s *blockStore) know(head objects.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +195,7 @@ func (s *blockStore) know(head objects.Token) {
 	}
 }
 
-// arriveAt takes the block with a head if the block is on its way in the given epoch.
+// arriveAt takes the block with the given head if the block is on its way in the given epoch.
 func (s *blockStore) arriveAt(head objects.Token, epoch uint32) (*holding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,7 +209,7 @@ func (s *blockStore) arriveAt(head objects.Token, epoch uint32) (*holding, error
 	return s.hold(b, epoch), nil
 }
 
-// attach returns the block with a head. The caller holds the lock.
+// attach returns the block with the given head. The caller holds the lock.
 func (s *blockStore) attach(head objects.Token) (*block, error) {
 	b := s.known[keyOf(head)]
 	if b != nil {
@@ -302,7 +302,7 @@ func (s *blockStore) giveUp(b *block, claims int) {
 	}
 }
 
-// has reports whether this process has had the block with a head since the given epoch.
+// has reports whether this process has had the block with the given head since the given epoch.
 func (s *blockStore) has(head objects.Token, epoch uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -310,7 +310,7 @@ func (s *blockStore) has(head objects.Token, epoch uint32) bool {
 	return b != nil && b.held.Has(epoch)
 }
 
-// loseBlock frees the block with a head if the block is still on its way in the given epoch, or if
+// loseBlock frees the block with the given head if the block is still on its way in the given epoch, or if
 // it arrived here in that epoch with a value that could not be decoded.
 func loseBlock(head objects.Token, epoch uint32) error {
 	h, err := objects.Attach(head)

@@ -20,7 +20,7 @@ import (
 // in order. [NewPipe] makes both ends of a connection between processes. A Conn is safe for
 // concurrent use; each message goes to one of the receiving goroutines.
 //
-// Only one process at a time has an end. An end can be sent in any message. It then moves: from
+// Each end belongs to one process at a time. An end can be sent in any message. It then moves: from
 // then on, its methods return an error here, and the process that decodes the message has the end.
 // So the other end can tell that a child to which an end was sent is gone, without the parent
 // having to close anything. If the message cannot be encoded or sent, the sender keeps the end. A

@@ -164,7 +164,7 @@ type journal struct {
 	Lines *ipc.Array[int]
 }
 
-// add writes one line. The argument held proves that the caller holds the lock.
+// add writes one line. The caller must hold the lock, and passes its Held as proof.
 func (j journal) add(held *ipc.Held, line int) error {
 	if err := held.Lock(); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// Put returns an error that names the limit if an element is above the limit, and puts nothing. If
+// If an element is above the limit, Put returns an error that names the limit, and puts nothing. If
 // an element above the limit arrives from a corrupt process, Get returns a CodecError, and the
 // queue still works.
 func TestMaxElement(t *testing.T) {

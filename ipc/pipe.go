@@ -36,14 +36,14 @@ func OneWay() PipeOption { return pipeOption(func(o *pipeOptions) { o.oneWay = t
 
 // Buffer sets how many bytes can be on their way in each direction before Send waits, from 4 KiB to
 // 2 MiB. A message larger than a quarter of the buffer is stored outside the buffer, one such
-// message at a time. The default, which applies even if bytes is 0, is 64 KiB.
+// message at a time. The default is 64 KiB, which also applies if bytes is 0.
 func Buffer(bytes int) PipeOption { return pipeOption(func(o *pipeOptions) { o.buffer = bytes }) }
 
 // MaxMessage sets the maximum size of an encoded message in bytes. For a longer message, Send
 // returns a [*mp.CodecError] with the cause [ErrTooLong]. If a corrupt process sends a longer
 // message nevertheless, Recv returns the same error and the message is lost, so a sender cannot
-// make the receiver allocate more than this at a time. The limit travels with each end. The
-// default, which applies even if bytes is 0, is 1 GiB.
+// make the receiver allocate more than this at a time. The limit travels with each end. The default
+// is 1 GiB, which also applies if bytes is 0.
 func MaxMessage(bytes int) PipeOption {
 	return pipeOption(func(o *pipeOptions) { o.maxMessage = bytes })
 }

@@ -70,15 +70,15 @@ type queueOption func(*queueOptions)
 
 func (o queueOption) applyQueue(to *queueOptions) { o(to) }
 
-// Capacity sets how many elements a [Queue] can hold, up to 262144. The default, which applies even
-// if n is 0, is 1024.
+// Capacity sets how many elements a [Queue] can hold, up to 262144. The default is 1024, which also
+// applies if n is 0.
 func Capacity(n int) QueueOption { return queueOption(func(o *queueOptions) { o.capacity = n }) }
 
 // MaxElement sets the maximum size of an encoded element in bytes. For a longer element, Put
 // returns a [*mp.CodecError] with the cause [ErrTooLong]. If a corrupt process puts a longer
 // element nevertheless, Get returns the same error and the element is lost, so a producer cannot
 // make a consumer allocate more than this at a time. The limit travels with the [Queue]. The
-// default, which applies even if bytes is 0, is 1 GiB.
+// default is 1 GiB, which also applies if bytes is 0.
 func MaxElement(bytes int) QueueOption {
 	return queueOption(func(o *queueOptions) { o.maxElement = bytes })
 }

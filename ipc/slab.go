@@ -18,7 +18,7 @@ import (
 // since the next process reads and writes the memory in place. The elements are numbers, or arrays
 // and structs of numbers.
 //
-// Only one process at a time has a Slab, whereas several processes can have an [Array]. A Slab
+// A Slab belongs to one process at a time, whereas several processes can have an [Array]. A Slab
 // moves like an end of a [Conn]: once the Slab is sent, the receiver has it, and [Slab.Slice]
 // returns nil in the sender. If the Slab cannot be sent, the sender keeps it. A task that carries a
 // Slab is not retried.
