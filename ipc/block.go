@@ -310,8 +310,8 @@ func (s *blockStore) has(head objects.Token, epoch uint32) bool {
 	return b != nil && b.held.Has(epoch)
 }
 
-// loseBlock frees the block with the given head if the block is still on its way in the given epoch, or if
-// it arrived here in that epoch with a value that could not be decoded.
+// loseBlock frees the block with the given head if the block is still on its way in the given
+// epoch, or if it arrived here in that epoch with a value that could not be decoded.
 func loseBlock(head objects.Token, epoch uint32) error {
 	h, err := objects.Attach(head)
 	if err != nil {

@@ -71,8 +71,8 @@ var echoBytes = mp.Register("echoBytes", func(ctx context.Context, c *ipc.Conn[i
 	}
 })
 
-// N1 N7 N9 N13: values are echoed message by message. Only the child has an end that was sent to
-// it, so each side notices when the other closes its end.
+// N1 N7 N9 N13: values are echoed message by message. An end that was sent to a child is only in
+// the child, so each side notices when the other closes its end.
 func TestPipeEcho(t *testing.T) {
 	mptest.NoLeaks(t)
 	pool := newPool(t, mp.PoolConfig{Workers: 1})

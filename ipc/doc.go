@@ -106,9 +106,9 @@
 // A pipe has two ends, each of which belongs to one process at a time. An end in a message moves to
 // the receiver: from then on, the end's methods return [ErrMoved] in the sender. So there are no
 // copies to close. When an end is closed, or its process dies, the other end receives all earlier
-// messages and then io.EOF. A pool's worker lives on after a task, so the task must close its end.
-// A [Slab] is a slice of numbers in shared memory that moves like an end and is neither encoded nor
-// copied. The last holder closes the Slab, so that its memory can be used again.
+// messages and then io.EOF. A pool's worker lives on after a task, so a task must close its ends
+// itself. A [Slab] is a slice of numbers in shared memory that moves like an end and is neither
+// encoded nor copied. The last holder closes the Slab, so that its memory can be used again.
 //
 // An element or a message is always received whole, even if the sender has died by then. An element
 // that a process has received is lost if that process dies. A call that waits for room, for an

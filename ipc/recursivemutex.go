@@ -53,7 +53,7 @@ func (m *RecursiveMutex) Lock(ctx context.Context) (*Held, error) {
 }
 
 // TryLock takes the lock if it is free. If another caller holds it, TryLock returns a nil Held and
-// no error. The error is [ErrOwnerDied] or [ErrClosed].
+// no error. An error is [ErrOwnerDied] or [ErrClosed].
 func (m *RecursiveMutex) TryLock() (*Held, error) {
 	if m.in == nil {
 		return nil, errNotMade

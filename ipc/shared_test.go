@@ -158,7 +158,7 @@ func (e everything) use(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// state describes, as this process sees it, the state that the method use changes.
+// state describes, as this process sees it, everything that the method use changes.
 func (e everything) state(ctx context.Context) string {
 	permits, _ := e.Semaphore.Available()
 	bounded, _ := e.Bounded.Available()

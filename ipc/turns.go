@@ -94,7 +94,7 @@ func (t *turns) take() (held []byte) {
 
 // pass ends the caller's turn and holds the message that the caller could not use, if there is one.
 // In that case, another goroutine gets the turn, since the caller may come back at once for the
-// same message. That may be a goroutine that was called earlier and has not run yet: otherwise the
+// same message. A goroutine that was called earlier and has not run yet comes first: otherwise the
 // caller could take turn after turn for as long as it has the processor.
 func (t *turns) pass(held []byte) {
 	t.mu.Lock()

@@ -171,7 +171,7 @@ func TestArgumentUndecoded(t *testing.T) {
 
 	try()
 	there := must(mp.Call(t.Context(), pool, inventIt, 0))
-	held := make([]luggage, 10) // stays open, since Close would release it in the worker, too
+	held := make([]luggage, 10) // not closed yet, since Close would release them in the worker, too
 	for i := range held {
 		held[i] = must(packUp(packing{Behind: 1, Files: true}))
 		if _, err := mp.Call(t.Context(), pool, takeIt, held[i]); !isUndecodable(err) {
