@@ -57,7 +57,7 @@ func withServerName(cfg *tls.Config, network, address string) *tls.Config {
 	return cfg
 }
 
-// shake calls f, which must return before ctx ends and within the handshake timeout.
+// shake calls f, and interrupts it when ctx ends or the handshake timeout has passed.
 func shake(ctx context.Context, c net.Conn, cfg Config, f func(net.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.HandshakeTimeout)
 	defer cancel()

@@ -105,8 +105,8 @@ func selfSigned() (tls.Certificate, *x509.CertPool, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, trusted, nil
 }
 
-// Between machines, a key is not enough: TLS also encrypts and authenticates the messages. If there
-// is a key as well, the listener can authenticate clients without client certificates.
+// Between machines, a key is not enough: TLS encrypts and authenticates the messages. If there is a
+// key as well, the listener can authenticate clients without client certificates.
 func ExampleListen_tls() {
 	ctx := context.Background()
 	certificate, trusted, err := selfSigned()

@@ -157,7 +157,7 @@ func TestCPUProfile(t *testing.T) {
 	pool := newPool(t, 2)
 	defer burningAll(t, pool, 2)()
 	found := map[string]string{}
-	until(t, "all are in a profile", func() bool { // as long as they get processor time
+	until(t, "all are in a profile", func() bool { // once all have got processor time
 		var out bytes.Buffer
 		if err := insight.CPUProfile(t.Context(), pool, 200*time.Millisecond, &out); err != nil {
 			t.Fatal(err)
