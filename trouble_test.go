@@ -373,3 +373,61 @@ func TestErrorsNameTheFunction(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A nosy error asks its pool in each of its methods, as a cause that logs itself may do.
+type nosy struct{ pool *mp.Pool }
+
+func (n nosy) Error() string {
+	_ = n.pool.Stats()
+	return "nosy"
+}
+
+func (n nosy) Is(error) bool {
+	_ = n.pool.Stats()
+	return false
+}
+
+func (n nosy) Unwrap() error {
+	_ = n.pool.Stats()
+	return nil
+}
+
+// The pool holds no lock while it calls the methods of a cancellation's cause.
+func TestCauseThatAsksThePool(t *testing.T) {
+	for _, debug := range []string{"", "trace"} {
+		t.Run("MPDEBUG="+debug, func(t *testing.T) {
+			t.Setenv("MPDEBUG", debug)
+			pool, err := mp.NewPool(mp.PoolConfig{Workers: 1, Grace: time.Millisecond, Output: mp.Output{Logger: slog.New(slog.DiscardHandler)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			ctx, cancel := context.WithCancelCause(t.Context())
+			open, name := newFIFO(t)
+			stubborn := mp.Submit(ctx, pool, wait, waiting{FIFO: name}, mp.Retries(1))
+			end := open()
+			defer end()
+			waits := mp.Submit(ctx, pool, square, 2)
+			cancel(nosy{pool})
+
+			within(t, never, "the pool", func() {
+				var died *mp.WorkerError
+				if _, err := stubborn.Result(t.Context()); !errors.As(err, &died) {
+					t.Errorf("the running task: %v", err)
+				}
+				if _, err := waits.Result(t.Context()); err == nil {
+					t.Error("the waiting task has run")
+				}
+				if n, err := mp.Call(t.Context(), pool, square, 3); n != 9 || err != nil {
+					t.Errorf("afterwards: %d, %v", n, err)
+				}
+				if ends := pool.Stats().Ends; len(ends) != 1 || !strings.Contains(ends[0].Why, "nosy") {
+					t.Errorf("the ends are %v", ends)
+				}
+				if err := pool.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

@@ -67,8 +67,8 @@ var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, ms
 const MaxFailure = 16 << 20
 
 // fromWorker returns a parent's bounds, given the maximum size of a result. The bounds of other
-// messages exceed the sizes that honest workers keep to in the packages runner, errtree, logrec and
-// insight.
+// messages exceed the sizes that honest workers keep to in the packages task, errtree, logs and
+// query.
 func fromWorker(most int) bounds {
 	return bounds{
 		msgHello: 16 << 20, msgReady: 0, msgFailed: MaxFailure, msgPayload: uint64(max(most, MaxFailure)), msgLog: 4 << 20,

@@ -4,6 +4,7 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-multiprocessing/mp/internal/errs"
@@ -34,6 +35,11 @@ type running struct {
 func (p *Pool) cancel(j *job, cause error, late bool) {
 	var drops []run
 	drop := collectRuns(&drops)
+	why := ""
+	if p.cfg.Trace {
+		why = fmt.Sprint(cause) // this runs the user's code, which must not run under the lock
+	}
+
 	p.mu.Lock()
 	if j.left == 0 || j.Cancel && (!j.spared || late) || p.closed {
 		p.mu.Unlock()
@@ -41,7 +47,7 @@ func (p *Pool) cancel(j *job, cause error, late bool) {
 	}
 
 	j.cause, j.spared = cause, late && p.cfg.Patient
-	j.trace("cancelled", "why", cause.Error())
+	j.trace("cancelled", "why", why)
 	p.sched.Drop(&j.Job, func(lo, n int) { drop(&j.Job, lo, n) })
 	p.checkRoom()
 

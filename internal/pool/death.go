@@ -54,10 +54,11 @@ func (w *worker) reap() {
 		death.Cause = fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
 	w.death = death
+	why := whyDied(death)
 
 	p.mu.Lock()
 	w.leaveService()
-	w.trace("ended", "status", death.Status.String(), "why", w.countEnd())
+	w.trace("ended", "status", death.Status.String(), "why", w.countEnd(why))
 	p.countWorkers()
 	lost, drops := w.unfinished()
 	closed := p.closed
@@ -93,9 +94,9 @@ func (w *worker) leaveService() {
 	}
 }
 
-// countEnd counts the end of a dead worker and returns its reason. The caller must hold the pool's
-// lock.
-func (w *worker) countEnd() (why string) {
+// countEnd counts the end of a dead worker and returns its reason, which is died if the end was
+// unexpected. The caller must hold the pool's lock.
+func (w *worker) countEnd(died string) (why string) {
 	p := w.pool
 	status := w.death.Status
 	dismissed := p.draining && p.open == 0 && (status.Lost || status.Signal == 0 && status.ExitCode == 0)
@@ -111,10 +112,9 @@ func (w *worker) countEnd() (why string) {
 		return "the pool ends"
 	}
 
-	why = whyDied(w.death)
 	p.counts.Died++
-	p.noteEnd(w, why)
-	return why
+	p.noteEnd(w, died)
+	return died
 }
 
 // unfinished returns the tasks that the dead worker was running, and the tasks that will not be

@@ -2,8 +2,6 @@
 
 package pool
 
-import "errors"
-
 // attempt returns the number of the attempt at element lo. It also returns the end of the elements
 // from lo to hi that share this number, because all tasks of a chunk must share it.
 func (p *Pool) attempt(j *job, lo, hi int) (attempt, end int) {
@@ -22,9 +20,10 @@ func (p *Pool) attempt(j *job, lo, hi int) (attempt, end int) {
 }
 
 // mayRetry notes that element i was running when its worker died of the given cause. It reports
-// whether the element must run again. The caller must hold p.mu.
+// whether the element must run again. The caller must hold p.mu, so mayRetry calls no method of the
+// cause, which may be the user's.
 func (p *Pool) mayRetry(j *job, i int, cause error) bool {
-	if p.closed || j.Cancel || cause != nil && !errors.Is(cause, ErrMemory) || j.deaths[i] >= j.retries {
+	if p.closed || j.Cancel || cause != nil && cause != ErrMemory || j.deaths[i] >= j.retries {
 		return false
 	}
 	if u, ok := j.batch.(Unrepeatable); ok && u.Unrepeatable(i) {

@@ -96,7 +96,7 @@ func (w *worker) suspect(now time.Time) {
 	p.distribute()
 }
 
-// hasOther reports whether a worker other than m takes tasks. The caller must hold p.mu.
+// hasOther reports whether a worker other than w takes tasks. The caller must hold p.mu.
 func (p *Pool) hasOther(w *worker) bool {
 	return slices.ContainsFunc(p.workers, func(x *worker) bool {
 		return x != nil && x != w && !x.dead && !x.killing && !x.leaving && !x.stalled

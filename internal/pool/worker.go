@@ -209,7 +209,7 @@ const (
 	over
 )
 
-// inService reports whether m takes part. The caller must hold the pool's lock. A worker whose
+// inService reports whether w takes part. The caller must hold the pool's lock. A worker whose
 // socket has ended does not count, even if the end of its process has not been noticed yet: a
 // caller may already know of the end, from a query or a task that was not answered.
 func (w *worker) inService() bool {
