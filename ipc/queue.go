@@ -345,7 +345,7 @@ func (q *Queue[T]) Cap() int {
 	return q.in.most
 }
 
-// Close, which any process can call, ends putting for all processes: Put returns [ErrClosed], even
+// Close ends putting for all processes. Any process can call it. Put returns [ErrClosed], even
 // if it is already waiting. All processes can still get the elements in the queue. After the last
 // element, Get returns ErrClosed. Closing twice is fine.
 //

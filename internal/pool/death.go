@@ -55,6 +55,7 @@ func (w *worker) reap() {
 	}
 	w.death = death
 	why := whyDied(death)
+	w.mayRetry = death.Cause == nil || errors.Is(death.Cause, ErrMemory)
 
 	p.mu.Lock()
 	w.leaveService()
@@ -126,7 +127,7 @@ func (w *worker) unfinished() (lost, drops []run) {
 		func(sj *sched.Job, i int) {
 			j := sj.Data.(*job)
 			w.lost++
-			if p.mayRetry(j, i, w.death.Cause) {
+			if p.mayRetry(j, i, w.mayRetry) {
 				w.traceLost("has left a task that will be retried", []run{{j, i, 1}})
 				p.sched.Return(sched.Chunk{Job: sj, Lo: i, N: 1}, p.drop)
 				return

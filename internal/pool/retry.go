@@ -19,11 +19,10 @@ func (p *Pool) attempt(j *job, lo, hi int) (attempt, end int) {
 	return deaths + 1, end
 }
 
-// mayRetry notes that element i was running when its worker died of the given cause. It reports
-// whether the element must run again. The caller must hold p.mu, so mayRetry calls no method of the
-// cause, which may be the user's.
-func (p *Pool) mayRetry(j *job, i int, cause error) bool {
-	if p.closed || j.Cancel || cause != nil && cause != ErrMemory || j.deaths[i] >= j.retries {
+// mayRetry notes that element i was running when its worker died. It reports whether the element
+// must run again, if the cause of the death allows that. The caller must hold p.mu.
+func (p *Pool) mayRetry(j *job, i int, allowed bool) bool {
+	if p.closed || j.Cancel || !allowed || j.deaths[i] >= j.retries {
 		return false
 	}
 	if u, ok := j.batch.(Unrepeatable); ok && u.Unrepeatable(i) {

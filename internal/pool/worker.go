@@ -78,6 +78,7 @@ type worker struct {
 	longTook time.Duration
 	lost     int // tasks lost by its death
 	death    Death
+	mayRetry bool // the cause of the death allows another attempt of the running tasks
 }
 
 // pump carries tasks and results until the worker is dead.
