@@ -212,7 +212,7 @@ func processors(t *testing.T) (numbers []int) {
 	return numbers
 }
 
-// B9: each slot has its processors, also when a spare or a replacement fills it.
+// B9: each slot keeps its processors, even when a spare or a replacement fills it.
 func TestPinning(t *testing.T) {
 	var sets [][]int
 	for _, n := range processors(t) {

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// earlyDeath ends workers before Init while the file that their environment names exists.
+// earlyDeath ends workers before Init as long as the file named in their environment exists.
 var _ = func() error {
 	if file := os.Getenv("MP_TEST_DIE_EARLY"); file != "" && mp.IsWorker() {
 		if _, err := os.Stat(file); err == nil {

@@ -22,8 +22,8 @@ type Progress struct {
 	// Elapsed is the time since the Map or Stream started.
 	Elapsed time.Duration
 
-	// Over says that the Map or Stream has ended, with or without an error. No call with a later
-	// Progress follows.
+	// Over says that the Map or Stream has ended, with or without an error. It is set in
+	// the last call of OnProgress's function.
 	Over bool
 }
 

@@ -125,7 +125,7 @@ func TestCommentsAreWrapped(t *testing.T) {
 	}
 }
 
-// paragraphs returns the paragraphs of a document, or of a Go file's comments, each in one line.
+// paragraphs returns the paragraphs of a document, or of a Go file's comments, each on one line.
 func paragraphs(t *testing.T, path string) []string {
 	switch {
 	case path == "prose_test.go":

@@ -136,8 +136,8 @@ var nap = mp.Register("nap", func(_ context.Context, d time.Duration) (int, erro
 
 func second[T any](_ T, err error) error { return err }
 
-// If the caller wants retries, a task whose worker died runs again on another worker and knows its
-// attempt. No other task runs again.
+// If the caller wants retries, a task whose worker died runs again on another worker and knows
+// which attempt it is. No other task runs again.
 func TestRetries(t *testing.T) {
 	pool := newPool(t, mp.PoolConfig{Workers: 2})
 	in := make([]retried, 50)

@@ -28,8 +28,8 @@ type WorkerError struct {
 	// 8 KiB.
 	Stderr string
 
-	// Stacks holds the stacks of the worker's goroutines if mp killed it because the task ignored
-	// its context, at most 64 KiB. It is "" if the worker did not respond.
+	// Stacks holds the stacks of the worker's goroutines, up to 64 KiB, if mp killed the worker
+	// because the task ignored its context. It is "" if the worker did not respond.
 	Stacks string
 
 	// Cause is the reason why mp killed the worker; nil if mp did not.

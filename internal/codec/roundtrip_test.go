@@ -500,8 +500,8 @@ func inZoneFor(local *time.Location, t time.Time, location, zone string, offset 
 	return inZone(t.UTC(), zoneLocal, location, zone, offset)
 }
 
-// A location that is unknown here, or has other rules here, arrives with its name and offset at
-// that time.
+// A time whose location is unknown here, or has different rules here, arrives with the zone's name
+// and its offset at that time.
 func TestUnknownLocations(t *testing.T) {
 	at := time.Date(2024, 7, 1, 12, 0, 0, 0, time.UTC)
 	for _, name := range []string{"Nowhere/Land", "../../etc/passwd", "America/New_York", "Local", "", strings.Repeat("x", 1<<16)} {

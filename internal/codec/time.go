@@ -213,8 +213,9 @@ func cachedZone[K comparable](c *zoneCache, m *map[K]*time.Location, key K, load
 	return l
 }
 
-// isTimeShell reports whether t is a struct that consists of an embedded time.Time, whose form it
-// has. That form has no room for a location, so t is encoded like any other struct.
+// isTimeShell reports whether t is a struct whose only field is an embedded time.Time, so that it
+// has time.Time's form. That form has no room for a location, so t is encoded like any other
+// struct.
 func isTimeShell(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct || t.NumField() != 1 || !t.Field(0).Anonymous {
 		return false

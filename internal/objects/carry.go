@@ -79,8 +79,8 @@ func (o *Object) CarryFile(id uint64) error {
 	return h.keep(o.seg, id, segments.Message)
 }
 
-// Uncarry undoes Carry and CarryFile. With end, what was carried existed only for the message and
-// ends with it.
+// Uncarry undoes Carry and CarryFile. If end is set, what was carried existed only for the message
+// and ends with it.
 func (o *Object) Uncarry(id uint64, end bool) {
 	h := &here
 	h.mu.Lock()

@@ -47,7 +47,7 @@ func (p *Pool) rebalanceSoon() {
 	}
 }
 
-// rebalance moves tasks to idle workers if they wait elsewhere. A timer calls it.
+// rebalance moves tasks that wait elsewhere to idle workers. A timer calls it.
 func (p *Pool) rebalance() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -86,8 +86,8 @@ func (p *Pool) program() string {
 	return p.cfg.Path
 }
 
-// endsItself reports whether a process that failed with err ended without this pool's doing. A
-// dying process closes its socket a moment before its end can be seen.
+// endsItself reports whether a process that failed with err ended on its own: this pool did not end
+// it. A dying process closes its socket a moment before its end can be seen.
 func (w *worker) endsItself(err error) bool {
 	if errors.Is(err, errSilent) && w.outlives() || !w.proc.Exiting() {
 		return false

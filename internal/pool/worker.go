@@ -363,8 +363,8 @@ func (w *worker) settle(d outcomes) {
 }
 
 // observe tells the scheduler how long tasks take. It ignores figures that cannot be true, because
-// they also decide how the tasks of other workers are divided. The caller must hold the pool's
-// lock.
+// a worker's figures also decide how the tasks of other workers are divided. The caller must hold
+// the pool's lock.
 func (w *worker) observe() {
 	busy, tasks := w.link.Busy()
 	if busy < 0 || busy > w.usage.news.Sub(w.usage.serving) || tasks > uint64(w.finished+w.work.Tasks()) {

@@ -15,7 +15,7 @@ import (
 // do that at any moment. So signals are sent by pidfd. Where that is refused, they are sent by ID
 // to processes that have not been reaped.
 
-// Kill kills the process with its group and whatever else Contain says. It does nothing after the
+// Kill kills the process, its group, and whatever else Contain specifies. It does nothing after the
 // end of the process.
 func (p *Process) Kill() {
 	p.mu.Lock()

@@ -42,7 +42,7 @@ func printable(title string) string {
 	return strings.ToValidUTF8(title[:min(len(title), maxTitle)], "")
 }
 
-// takeTitle undoes titled in the started process and sets the short name.
+// takeTitle runs in the started process. It reverses what titled did, and sets the short name.
 func takeTitle() {
 	title := os.Getenv(titleVar)
 	_ = os.Unsetenv(titleVar)

@@ -458,8 +458,8 @@ func (r *Ring) waitFor(ctx context.Context, s *park.WaitQueue, there func() bool
 	return s.Until(ctx, func(bool) bool { return there() })
 }
 
-// AwaitReleased waits until there returns true or the Ring has ended. Without RingShape.Elsewhere
-// it calls there whenever a process calls Released. Otherwise it polls.
+// AwaitReleased waits until the function there returns true or the Ring has ended. Without
+// RingShape.Elsewhere it calls there whenever a process calls Released. Otherwise it polls.
 func (r *Ring) AwaitReleased(ctx context.Context, there func() bool) error {
 	over := func() bool { return there() || r.Ended() }
 	if !r.reserve {

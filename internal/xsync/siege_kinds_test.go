@@ -51,7 +51,7 @@ func (b *battle) mustTake(try func() (bool, error), release func() error) {
 	must(b, release())
 }
 
-// A writer is alone, and no reader is beside a writer.
+// A writer excludes all other writers and all readers.
 func siegeRW(w *world, table *park.WaitTable) turn {
 	m := xsync.OpenRWMutex(w.memory(table, 0))
 	repair := func() error { return m.Recover(forever, func() error { return mend(w, 0) }) }

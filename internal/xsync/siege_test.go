@@ -24,7 +24,7 @@ type siege struct {
 	again func(b *battle)                            // makes all go on when the dead process has a successor; may be nil
 }
 
-// A turn of a goroutine ends soon, or when its context ends.
+// A turn is one step of a goroutine. It returns soon, or when its context ends.
 type turn func(ctx context.Context, what int)
 
 // A battle is the supervisor's view of a siege.

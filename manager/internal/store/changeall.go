@@ -22,7 +22,7 @@ func dictChangeAll(x *exec) error {
 	})
 }
 
-// keyChange is the change of one key.
+// keyChange is a change to one key's value.
 type keyChange struct {
 	key      string
 	arg      []byte
