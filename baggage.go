@@ -30,7 +30,7 @@ type Baggage map[string]string
 //
 // A panic in inject propagates to the caller. A panic in extract is the task's error, a
 // [*PanicError]. If the encoded baggage is larger than 8 KiB, the call returns an error and runs
-// nothing. A hundred bytes of baggage cost about half a microsecond a task; empty baggage costs
+// nothing. A hundred bytes of baggage cost about half a microsecond per task; empty baggage costs
 // nothing. A [Process] has no baggage, because it is started without a context.
 func RegisterBaggage(inject func(ctx context.Context, b Baggage), extract func(ctx context.Context, b Baggage) context.Context) {
 	functions.mustBeOpen("RegisterBaggage")

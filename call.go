@@ -17,7 +17,7 @@ import (
 // WorkerError with the stacks of the worker's goroutines. A task that returns a result within the
 // grace period has succeeded. In each case, Call returns only when the task has ended.
 //
-// Options are [Timeout] and [Retries].
+// The options are [Timeout] and [Retries].
 func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, opts ...CallOption) (Out, error) {
 	var none Out
 	h, err := hintsOf(ctx, Hints{Prompt: true}, opts)
@@ -44,7 +44,7 @@ func Call[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg I
 // task, but blocks while too many tasks wait for a worker; see [PoolConfig.Backlog]. Submit encodes
 // arg before it returns; the caller may then change it. The Future reports all errors.
 //
-// As with [Call], the end of ctx cancels the task, also before the task starts. A deadline of ctx
+// As with [Call], the end of ctx cancels the task, even before the task starts. A deadline of ctx
 // includes the time for which the task waits; a [Timeout] begins when the task starts.
 func Submit[In, Out any](ctx context.Context, ex Executor, f *Func[In, Out], arg In, opts ...CallOption) *Future[Out] {
 	h, err := hintsOf(ctx, Hints{}, opts)

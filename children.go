@@ -59,9 +59,9 @@ func Children() []ProcessInfo {
 }
 
 // WaitChildren waits for the end of every [Process] of this process that is not a daemon, including
-// those that are started meanwhile. It does not wait for pools. If ctx ends first, it returns ctx's
-// error. Because children end with their parent, a main that wants to wait for its children calls
-// WaitChildren last.
+// processes that are started while it waits. It does not wait for pools. If ctx ends first, it
+// returns ctx's error. Because children end with their parent, a main that wants to wait for its
+// children calls WaitChildren last.
 func WaitChildren(ctx context.Context) error {
 	for {
 		p := children.someone()

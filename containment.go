@@ -30,9 +30,10 @@ const (
 	ContainCgroup Containment = "cgroup"
 
 	// ContainNamespace runs each worker in a PID namespace. The system itself kills all processes
-	// of the namespace when it ends, and none can escape. It costs as much as ContainSubreaper and
-	// needs CAP_SYS_ADMIN or unprivileged user namespaces. In the worker, process numbers such as
-	// os.Getpid's are those of the namespace, while /proc still shows the numbers outside.
+	// of the namespace when the namespace ends, and no process can escape. It costs as much as
+	// ContainSubreaper and needs CAP_SYS_ADMIN or unprivileged user namespaces. In the worker,
+	// process numbers such as os.Getpid's are those of the namespace, while /proc still shows the
+	// numbers outside.
 	ContainNamespace Containment = "PID namespace"
 )
 

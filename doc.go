@@ -69,7 +69,7 @@
 // When the context of a call ends, or the task's own [Timeout] passes, mp cancels the task's
 // context. If the task ignores that, mp kills its worker, and the error holds the stacks of the
 // worker's goroutines. With [Retries], a task whose worker died runs again. Workers end when this
-// process ends, for whatever reason it ends.
+// process ends, whatever the reason.
 //
 // # Arguments
 //
@@ -77,7 +77,7 @@
 // share. An *os.File arrives as a duplicate of its descriptor, which the receiver must close. An
 // object of package ipc arrives as a pointer to the same object.
 //
-// Tasks that wait for each other need a worker each.
+// Tasks that wait for each other each need a worker.
 //
 // # Limits and lifetime
 //
@@ -85,7 +85,7 @@
 // after a number of tasks, above a memory size or when they are idle. [Restart] controls how starts
 // that fail are retried. [PoolConfig.RequireContainment] requires that processes that a task leaves
 // behind are killed; see [Containment]. [Pool.Resize] changes the number of workers, [Pool.Ready]
-// waits until they are in service, and [Pool.Stats] reports their state.
+// waits until all workers are in service, and [Pool.Stats] reports their state.
 //
 // # Security
 //
@@ -114,6 +114,6 @@
 //
 // # Platforms
 //
-// Worker processes need Linux. Everything compiles on other systems, where [Inline] works and
-// [NewPool] returns an error that is errors.ErrUnsupported.
+// Worker processes need Linux 5.4 or newer on amd64 or arm64. Everything compiles on other systems,
+// where [Inline] works and [NewPool] returns an error that is errors.ErrUnsupported.
 package mp

@@ -26,7 +26,7 @@ var ErrClosed = errs.ErrClosed
 var ErrNotInitialized = errors.New("mp: not initialized: call mp.Init first thing in main, or in TestMain (mptest.Main does)")
 
 // ErrGoexit is the error of a task that called runtime.Goexit, as t.FailNow does, instead of
-// returning. Its worker goes on.
+// returning. Its worker keeps running.
 var ErrGoexit = errors.New("mp: the task called runtime.Goexit: return an error instead")
 
 // ErrRunning is returned by [Process.Close] if the process has not ended.
@@ -34,7 +34,8 @@ var ErrRunning = errors.New("mp: the process is running: end it with Terminate o
 
 // ErrTooLong is the cause of the [*CodecError] for an argument or a result longer than
 // [PoolConfig].MaxMessage. An argument that is too long is not sent. A result that is too long is
-// not returned, although its task has run. Packages ipc and connection export an ErrTooLong too.
+// not returned, although its task has run. In package ipc, ErrTooLong is this error. Package
+// connection has a different ErrTooLong.
 var ErrTooLong = objects.ErrTooLong
 
 // A CodecError is the error of a task whose argument or result could not be encoded or decoded.
@@ -70,7 +71,8 @@ func (e *ElementError) Unwrap() error { return e.Err }
 // ElementErrors holds the errors of all elements of a [Map] that failed, in input order.
 type ElementErrors []*ElementError
 
-// Error returns the number of errors and the text of the first.
+// Error returns the number of errors and the text of the first, or only the text if there is one
+// error.
 func (e ElementErrors) Error() string {
 	if len(e) == 1 {
 		return e[0].Error()
@@ -87,9 +89,9 @@ func (e ElementErrors) Unwrap() []error {
 	return errs
 }
 
-// A PanicError is the error of a task that panicked. The worker goes on. The text of the panic's
-// value and the stack are limited to 256 KiB each; a truncated text ends with a note. A value that
-// is an error has the limits of other errors, see [RegisterError].
+// A PanicError is the error of a task that panicked. The worker keeps running. The text of the
+// panic's value and the stack are limited to 256 KiB each; a truncated text ends with a note. A
+// value that is an error has the limits of other errors, see [RegisterError].
 type PanicError struct {
 	// Func is the name of the function.
 	Func string
@@ -245,7 +247,8 @@ func overMaxMessage(n, most int) error {
 	return fmt.Errorf("%w: %d bytes, and MaxMessage is %d", ErrTooLong, n, most)
 }
 
-// codecError returns a CodecError with its cause, which errors.Is finds in this process only.
+// codecError returns a CodecError with its cause, which errors.Is finds in another process only if
+// the cause is registered.
 func codecError(function, what, doing string, why error) error {
 	return cause.With(&CodecError{function, what, doing, why.Error(), codec.StackOf(why)}, why)
 }

@@ -96,8 +96,8 @@ func (f *Func[In, Out]) encode(buf []byte, args []In) ([]byte, int, error) {
 // sender must settle or recall these.
 func (f *Func[In, Out]) brings() bool { return f.in.Files() || f.in.Moves() }
 
-// encodeFor is encode for elements lo, lo+1, … of a batch. None of them may be on its way to a
-// worker. If they were encoded before, their files and moving objects are taken back first.
+// encodeFor is like encode, but for elements lo, lo+1, … of a batch. None of them may be on its way
+// to a worker. If they were encoded before, their files and moving objects are taken back first.
 func (f *Func[In, Out]) encodeFor(s *sent, buf []byte, args []In, lo int) ([]byte, int, error) {
 	if f.brings() {
 		for i := range args {
@@ -132,7 +132,7 @@ func (f *Func[In, Out]) settled(s *sent, i int) {
 	}
 }
 
-// settledRun is settled for elements lo to lo+n-1.
+// settledRun is like settled, but for elements lo to lo+n-1.
 func (f *Func[In, Out]) settledRun(s *sent, lo, n int) {
 	if f.brings() {
 		for i := range n {
@@ -145,7 +145,7 @@ func (f *Func[In, Out]) unencodable(err error) error {
 	return codecError(f.id, "argument", "encoded", err)
 }
 
-// encodeOne is encode for one argument.
+// encodeOne is like encode, but for one argument.
 func (f *Func[In, Out]) encodeOne(buf []byte, arg *In) ([]byte, error) {
 	out, err := f.in.AppendFramed(buf, arg)
 	if err != nil {

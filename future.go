@@ -18,8 +18,8 @@ import (
 // A Future is the result of a task that may not have ended yet. [Submit] and [MapAsync] return
 // Futures. A Future is safe for concurrent use.
 //
-// If a Future becomes unreachable and no code has got its result, the objects of package ipc and
-// the files in the result are closed.
+// If a Future becomes unreachable before any code has gotten its result, the objects of package ipc
+// and the files in the result are closed.
 type Future[Out any] struct {
 	value  Out     // written before settled is set
 	err    error   // likewise
@@ -225,10 +225,10 @@ func (f *Future[Out]) State() FutureState {
 // OnDone calls callback once, with the result, when the task has ended. If the result is already
 // available, OnDone calls callback before it returns.
 //
-// Callbacks that were added earlier run one after the other, in the order in which they were added.
-// The result becomes available when they have returned. Therefore a callback must not wait for its
-// own Future, which would block forever; its arguments are the result. A panic in a callback is
-// logged and has no other effect.
+// Callbacks that were added before the result was available run one after the other, in the order
+// in which they were added. The result becomes available when they have returned. Therefore a
+// callback must not wait for its own Future, which would block forever; its arguments are the
+// result. A panic in a callback is logged and has no other effect.
 func (f *Future[Out]) OnDone(callback func(Out, error)) {
 	f.mu.Lock()
 	if !f.settled {

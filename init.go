@@ -21,9 +21,10 @@ var initialized atomic.Bool
 // returns at once. Call it first in main, before flags are parsed and files are opened. Tests call
 // it in TestMain.
 //
-// The rest of main does not run in a worker: it parses no flags, reads no configuration and sets no
-// variables there. A variable that a task sets changes only in that task's worker. Pass what tasks
-// need in their arguments, or once for each worker in the argument of [PoolConfig.Setup].
+// The rest of main does not run in a worker: a worker parses no flags, reads no configuration and
+// sets no variables there. A variable that a task sets changes only in that task's worker. Pass
+// what tasks need in their arguments, or once for each worker in the argument of
+// [PoolConfig.Setup].
 //
 // Init panics if the argument or result type of a registered function cannot be sent. The message
 // names the function and the field. Calling Init again does nothing.

@@ -47,7 +47,7 @@ type InlineConfig struct {
 	Workers int
 }
 
-// NewInline creates an Inline executor. An invalid config is an error that names the field.
+// NewInline creates an Inline executor. If the config is invalid, the error names the field.
 func NewInline(cfg InlineConfig) (*Inline, error) {
 	if cfg.Workers < 0 {
 		return nil, fmt.Errorf("mp: InlineConfig.Workers is %d: it must not be negative", cfg.Workers)
@@ -79,8 +79,8 @@ func (x *Inline) Execute(ctx context.Context, function string, b Batch, h Hints)
 }
 
 // Shutdown accepts no more tasks and waits for the accepted ones. If ctx ends first, tasks that
-// have not started get [ErrClosed], the contexts of running tasks are cancelled, and the error is
-// ctx's. In that case Shutdown does not wait for the running tasks; Close does.
+// have not started get [ErrClosed], the contexts of running tasks are cancelled, and Shutdown
+// returns ctx's error. In that case Shutdown does not wait for the running tasks; Close does.
 func (x *Inline) Shutdown(ctx context.Context) error {
 	if !x.made() {
 		return errNoInline
@@ -99,8 +99,8 @@ func (x *Inline) Shutdown(ctx context.Context) error {
 }
 
 // Close accepts no more tasks and cancels the contexts of the running tasks. Tasks that have not
-// started get [ErrClosed]. Close waits for the running tasks, because unlike a [Pool] it cannot
-// kill them. It may be called more than once.
+// started get [ErrClosed]. Close waits for the running tasks, because, unlike [Pool.Close], it
+// cannot kill them. It may be called more than once.
 func (x *Inline) Close() error {
 	if !x.made() {
 		return errNoInline

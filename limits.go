@@ -16,7 +16,8 @@ type Limits struct {
 	// ends with its worker, and its error is a [*WorkerError] with [ReasonOutOfMemory]. The garbage
 	// collector works harder as a worker nears the limit (GOMEMLIMIT). [Stats].Enforced names the
 	// mechanism that enforces the limit. The limit is exact only with Cgroup. Without Cgroup a
-	// worker may exceed it by a quarter, but by at most 48 MiB.
+	// worker may exceed it by a quarter, but by at most 48 MiB, and for a moment by more: see
+	// below.
 	//
 	// With Cgroup, the control group enforces the limit if it has a memory controller. It counts
 	// the memory in use by the worker and by all processes that its tasks start.

@@ -14,7 +14,8 @@ import (
 // Map runs f for each element of in on ex and returns the results in the order of in. Elements are
 // sent in chunks, whose size follows from the time that elements take; see [ChunkSize]. For small
 // types, an element costs about 100 ns of processor time in this process and the worker together.
-// The elements of in must not change until Map returns.
+// The elements of in must not change until Map returns. The options are [AllErrors], [ChunkSize],
+// [OnProgress], and those of [Call].
 //
 // The first element that fails cancels the rest, and Map returns its error as an [*ElementError].
 // With [AllErrors], Map runs all elements and returns all errors as [ElementErrors]. The slice

@@ -34,9 +34,10 @@ func (o mapOption) apply(m *mapOptions) { o(m) }
 // pool's grace period ([PoolConfig.Grace]), mp kills its worker, and the task's error is a
 // [*WorkerError] with [ReasonDeadline] and the stacks of the worker's goroutines.
 //
-// The pool looks at the clock at least eight times within the timeout, so the timeout may pass
-// unnoticed for up to an eighth of d. It never ends a task early. Tasks that end in time pay next
-// to nothing for it. The task's context reports the deadline.
+// The pool looks at the clock at least eight times within the timeout, but at most once per
+// millisecond, so the timeout may pass unnoticed for up to an eighth of d, or for a millisecond. It
+// never ends a task early. Tasks that end in time pay next to nothing for it. The task's context
+// reports the deadline.
 //
 // A task that runs a command with [os/exec.CommandContext] returns when its context ends only if
 // the command's WaitDelay is shorter than the grace period. Otherwise the task may wait for
@@ -55,14 +56,16 @@ func Timeout(d time.Duration) CallOption {
 // Retries runs a task again if its worker died, up to n times. An attempt that died may already
 // have had some or all of its effects. [CurrentTask] tells a task which attempt it is.
 //
-// A task is not retried if it returned an error or panicked, or if it was killed because its
-// context ended or its timeout passed. If n is negative, the call returns an error.
+// A task is not retried if it returned an error or panicked, if it was killed because its context
+// ended or its timeout passed, if its worker was killed with [ReasonCorrupt], or if its argument
+// holds something that only one process can have, such as one end of a pipe. If n is negative, the
+// call returns an error.
 func Retries(n int) CallOption { return func(h *Hints) { h.Retries = n } }
 
 // ChunkSize sets how many elements of a [Map] or [Stream] are sent to a worker together. A chunk
 // has fewer elements if they do not fit into 64 KiB, or if the Stream has not read enough. By
-// default, and if n is 0, mp chooses the size by the time that the tasks take, which is best for
-// almost all uses. If n is negative, the call returns an error.
+// default, and if n is 0, mp chooses the size based on the time that the tasks take, which is best
+// for almost all uses. If n is negative, the call returns an error.
 func ChunkSize(n int) MapOption { return mapOption(func(o *mapOptions) { o.hints.Chunk = n }) }
 
 // AllErrors makes a [Map] run all elements even if some fail, and return the errors of all elements

@@ -23,8 +23,9 @@ type Pool struct {
 }
 
 // NewPool starts a pool. It returns once the first worker has answered, which takes some
-// milliseconds. If no worker can be started, the error says why, and no process is left. If the
-// program has not called [Init], the error is [ErrNotInitialized].
+// milliseconds. If the config is invalid, the error names the field. If no worker can be started,
+// the error says why, and no process is left. On systems other than Linux the error is
+// [errors.ErrUnsupported]. If the program has not called [Init], the error is [ErrNotInitialized].
 func NewPool(cfg PoolConfig) (*Pool, error) {
 	if !initialized.Load() {
 		return nil, ErrNotInitialized
@@ -119,7 +120,7 @@ func (p *Pool) Resize(workers int) error {
 
 // Ready waits until all workers are in service, after their Setup. Workers that ended because they
 // were idle count as ready. Ready waits neither for spares nor for surplus workers to leave after
-// [Pool.Resize]. Tasks need not wait for Ready: they can be submitted before.
+// [Pool.Resize]. Tasks need not wait for Ready: they can be submitted before Ready returns.
 //
 // The error is a [*StartError] if a worker has failed to start [Restart].Attempts times in a row,
 // even if the pool will try again. It is [ErrClosed] if the pool is closed, and ctx's error if ctx

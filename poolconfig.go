@@ -74,8 +74,8 @@ type PoolConfig struct {
 
 	// RequireContainment is the weakest acceptable [Containment]: the means of killing processes
 	// that a task starts and that leave their worker's process group. NewPool returns an error if
-	// the system does not provide it. Defaults to [ContainGroup], or [ContainCgroup] if
-	// Limits.Cgroup is set.
+	// the system does not provide that containment. Defaults to [ContainGroup], or [ContainCgroup]
+	// if Limits.Cgroup is set.
 	RequireContainment Containment
 
 	// Recycle says when healthy workers are replaced. Defaults to never.
@@ -105,8 +105,8 @@ type PoolConfig struct {
 // then has ten seconds to run its Teardown and exit, while its replacement already starts. For that
 // time there can be twice as many processes as workers.
 type Recycle struct {
-	// Tasks is the number of tasks after which a worker is replaced. The worker never runs more.
-	// Defaults to no limit.
+	// Tasks is the number of tasks after which a worker is replaced. The worker never runs more
+	// tasks than that. Defaults to no limit.
 	Tasks int
 
 	// Memory is how many bytes of private memory a worker may have when it finishes a task. Private
@@ -124,7 +124,7 @@ type Recycle struct {
 	Idle time.Duration
 }
 
-// Restart says how the pool retries to start a worker that could not be started or whose Setup
+// Restart says how the pool retries starting a worker that could not be started or whose Setup
 // failed, and how long tasks wait for that worker. A worker that dies or is killed while it serves
 // is replaced at once.
 //
@@ -137,8 +137,8 @@ type Restart struct {
 	// last attempt, until a worker serves again.
 	//
 	// A worker that SIGKILL, SIGTERM, SIGINT or SIGHUP ends while it starts says little about the
-	// next attempt. Such deaths count only in Setup, and only after Attempts of them in a row.
-	// Defaults to 5.
+	// next attempt. Such deaths count only if they happen during Setup, and only after Attempts of
+	// them in a row. Defaults to 5.
 	Attempts int
 
 	// Backoff is the time before the second attempt. The time doubles with each further attempt, up

@@ -71,13 +71,13 @@ type ProcessConfig struct {
 	MaxMessage int
 
 	// RequireContainment is the weakest acceptable [Containment], as in
-	// [PoolConfig].RequireContainment. Start returns an error if the system does not provide it.
-	// Defaults to [ContainGroup], or [ContainCgroup] if Limits.Cgroup is set.
+	// [PoolConfig].RequireContainment. Start returns an error if the system does not provide that
+	// containment. Defaults to [ContainGroup], or [ContainCgroup] if Limits.Cgroup is set.
 	RequireContainment Containment
 }
 
-// NewProcess creates a process that will run f with arg. [Process.Start] starts it. An invalid
-// config is an error that names the field.
+// NewProcess creates a process that will run f with arg. [Process.Start] starts it. If the config
+// is invalid, the error names the field.
 //
 // Start encodes the argument. If the argument cannot be encoded, or is longer than
 // [ProcessConfig].MaxMessage, Start still succeeds, but the function does not run, and

@@ -43,10 +43,10 @@ import (
 //
 // The value that arrives equals the value that was sent; nil stays nil. A [time.Time] keeps its
 // nanoseconds and its location: UTC, time.Local, a location from [time.LoadLocation], or a fixed
-// zone. If the receiver does not know the location, or has other rules for its name, the time
-// arrives in a fixed zone of the same name and offset. The same happens to a local time if the
-// receiver's local zone differs. Monotonic clock readings are stripped, as by t.Round(0). A map
-// with two keys that differ only in that reading cannot be sent.
+// zone. If the receiver does not know the location, or has different rules for a location of that
+// name, the time arrives in a fixed zone of the same name and offset. The same happens to a local
+// time if the receiver's local zone differs. Monotonic clock readings are stripped, as by
+// t.Round(0). A map with two keys that differ only in that reading cannot be sent.
 //
 // The context of a task ends when the context of its call ends. Its deadline is the call's deadline
 // or the end of the task's [Timeout], whichever is earlier. Its values are those that functions
@@ -134,8 +134,8 @@ func RegisterType[T any]() {
 // code as its result instead.
 //
 // The size of an error is limited to 8192 errors in a tree that is at most 64 deep and 1024 wide,
-// and to 4 MiB of texts and values, each at most 1 MiB. A longer text is cut and ends in a note. A
-// larger value of a registered type arrives as its text.
+// and to 4 MiB of texts and values, each at most 1 MiB. A longer text is cut and ends with a note.
+// A larger value of a registered type arrives as its text.
 func RegisterError(err error) error {
 	functions.mustBeOpen("RegisterError")
 	if err == nil {

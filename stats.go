@@ -178,7 +178,7 @@ type SlowTask struct {
 }
 
 // StartFailure says that a slot has no worker at present because each attempt to start one fails.
-// For further attempts see [Restart].
+// [Restart] describes further attempts.
 type StartFailure struct {
 	Worker   int       // the slot; 0 for spares
 	Attempts int       // the number of failed attempts in a row

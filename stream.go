@@ -27,14 +27,14 @@ type Indexed[Out any] struct {
 //
 // If the input yields an error, the stream yields that error after the results of all earlier
 // elements, and ends. When ctx ends, the stream yields ctx's error and ends. Some elements that it
-// has read then have no result; use [Map] with [AllErrors] to know which.
+// has read then have no result; use [Map] with [AllErrors] to find out which.
 //
 // Leaving the loop early cancels the running tasks, as the end of a context does with [Call], and
-// waits until they have ended. It does not wait for an input that blocks; such an input ends when
-// it next yields. Elements that were read ahead are lost, so a second Stream over the same channel
-// does not continue where the loop stopped. The caller still owns files and connections in elements
-// that were not sent to a worker. Objects and files in results that the loop has not received are
-// closed.
+// waits until they have ended. It does not wait for an input that blocks; an input that blocks ends
+// the next time it yields. Elements that were read ahead are lost, so a second Stream over the same
+// channel does not continue where the loop stopped. The caller still owns files and connections in
+// elements that were not sent to a worker. Objects and files in results that the loop has not
+// received are closed.
 func Stream[In, Out any, S Input[In]](ctx context.Context, ex Executor, f *Func[In, Out], in S, opts ...MapOption) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		runStream(ctx, ex, f, asSeq2[In](in), opts, true, func(r streamed[Out]) bool { return yield(r.value, r.err) })

@@ -44,7 +44,7 @@ func (t *boundTask[In, Out]) bind() (b link.Bound, files []uint64, err error) {
 	return link.Bound{Name: t.f.id, Arg: arg[elementHead:]}, files, nil
 }
 
-// bindOptional is bind for a Task that may be nil.
+// bindOptional is like bind, but for a Task that may be nil.
 func bindOptional(t Task) (b link.Bound, files []uint64, err error) {
 	if t == nil {
 		return b, nil, nil

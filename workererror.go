@@ -10,9 +10,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/pool"
 )
 
-// A WorkerError is the error of the task that was running when its worker died. The task may have
-// had any part of its effects. The pool replaces the worker. No other task is affected, with one
-// exception. If the worker overwrote the memory that it shares with this process, the record of
+// A WorkerError is the error of the task that was running when its worker died. Any part of the
+// task's effects may have occurred. The pool replaces the worker. No other task is affected, with
+// one exception. If the worker overwrote the memory that it shares with this process, the record of
 // started tasks may be lost. Then all tasks that the worker had received but not finished end with
 // this error, with [ReasonCorrupt]. None of them runs twice.
 type WorkerError struct {

@@ -30,9 +30,9 @@
 // gets a pointer to the same object, not a copy. An object can be shared by all processes that this
 // process has started, and by the processes that those start.
 //
-// Constructors take options and have defaults for all of them: NewMutex() makes a [Mutex],
+// Most constructors take options and have defaults for all of them: NewMutex() makes a [Mutex],
 // NewMutex(ipc.Isolated()) makes one in a memory segment of its own. The methods of an object that
-// no constructor has made return an error.
+// no constructor has made return an error, or a zero value if they have no error.
 //
 // # Which one?
 //

@@ -52,8 +52,9 @@ var ErrNotHeld = errs.ErrNotHeld
 // ErrBroken is returned by a [Barrier] that a party has left, or that was reset.
 var ErrBroken = errs.ErrBroken
 
-// ErrOverRelease is returned by a semaphore that would be released more often than it was acquired,
-// and by [Queue.TaskDone] if there would be more calls than received elements. Nothing is changed.
+// ErrOverRelease is returned by a [BoundedSemaphore] that would be released more often than it was
+// acquired, by a [Semaphore] that would have more than 2,147,483,647 permits, and by
+// [Queue.TaskDone] if there would be more calls than received elements. Nothing is changed.
 var ErrOverRelease = errs.ErrOverRelease
 
 // ErrMoved is returned by the methods of a [Conn] or [Slab] that was sent. If a process sends the

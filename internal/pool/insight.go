@@ -72,8 +72,8 @@ func (p *Pool) noteEnd(w *worker, why string) {
 	}
 }
 
-// whyDied says how a worker ended unexpectedly. It calls the Error method of the user's cause, so it
-// must not be called with the pool's lock held.
+// whyDied says how a worker ended unexpectedly. It calls the Error method of the user's cause, so
+// it must not be called with the pool's lock held.
 func whyDied(d Death) string {
 	if d.Cause != nil {
 		return fmt.Sprintf("killed: %v", d.Cause)
