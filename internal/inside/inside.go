@@ -1,5 +1,5 @@
 // Package inside gives packages of this module access to parts of package ipc and package manager
-// that other programs do not have. These packages set the functions.
+// that other programs do not have. Those two packages set the functions.
 package inside
 
 import "time"
@@ -10,28 +10,28 @@ var (
 	BoundConn func(conn any, bytes int)
 
 	// NextOfConn returns the size of the next message that an end of a pipe receives, as claimed by
-	// its sender. It returns 0 if the message is inside the pipe, or if there is none.
+	// the sender. It returns 0 if the message is inside the pipe, or if there is none.
 	NextOfConn func(conn any) int
 
 	// BoundNext sets the maximum size of messages that an end of a pipe receives from now on.
-	// BoundConn's limit counts as well.
+	// BoundConn's limit still applies as well.
 	BoundNext func(conn any, bytes int)
 
-	// UnreadByConn returns the total size of certain messages that an end of a pipe has sent, and
-	// when the oldest of them was sent. It counts messages outside of the pipe whose memory the
-	// receiver has not released. It does not ask another process.
+	// UnreadByConn returns the total size of the messages that an end of a pipe has sent outside of
+	// the pipe and whose memory the receiver has not released. It also returns when the oldest of
+	// them was sent. It does not ask another process.
 	UnreadByConn func(conn any) (bytes int, since time.Time)
 
 	// ConnEnded reports whether one of the ends of a pipe is closed. It does not block.
 	ConnEnded func(conn any) bool
 
 	// EndUnread releases the memory of the messages that UnreadByConn counts. It is called when the
-	// end is closed and the receiver no longer needs to get them.
+	// end is closed and the receiver no longer needs the messages.
 	EndUnread func(conn any)
 
 	// TakeRecord receives the next message of an end of a pipe as a corrupt process might, for
-	// tests. It leaves the memory of a message outside of the pipe as it is. The function release
-	// releases that memory.
+	// tests. If the message is outside of the pipe, its memory stays allocated until release is
+	// called.
 	TakeRecord func(conn any) (release func(), err error)
 
 	// MakerOfConn returns the root process's number for the process that created the pipe.

@@ -11,8 +11,8 @@ type ManagerConn interface {
 // Manager provides functions of package manager for tests of hostile clients. Package manager sets
 // them.
 var Manager struct {
-	// Local connects like a process of the manager's tree that has an encoded proxy. Remote
-	// connects like a remote client that knows the key.
+	// Local connects the way a process in the manager's tree does that has an encoded proxy. Remote
+	// connects the way a remote client does that knows the key.
 	Local  func(ctx context.Context, proxy []byte) (ManagerConn, error)
 	Remote func(ctx context.Context, network, address string, key []byte) (ManagerConn, error)
 
@@ -23,6 +23,6 @@ var Manager struct {
 	// Object returns the number of the object to which an encoded proxy refers.
 	Object func(proxy []byte) uint64
 
-	// Request returns the request of a call: an operation on an object, with unchecked arguments.
+	// Request encodes the request of a call: an operation on an object, with unchecked arguments.
 	Request func(call uint32, operation uint8, object uint64, arguments []byte) []byte
 }

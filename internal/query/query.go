@@ -1,6 +1,6 @@
-// Package query lets packages that the root package does not import query worker processes,
-// whatever these are doing. Package insight queries profiles this way. Both processes must import
-// the package that asks.
+// Package query is for packages that the root package does not import. It lets them query worker
+// processes, whatever the workers are doing. Package insight queries profiles this way. The program
+// of the worker must import the package that asks, too.
 package query
 
 import (
@@ -22,7 +22,8 @@ var (
 	handlers = map[string]Handler{}
 )
 
-// Handle registers the Handler for queries of a name. It must be called in init functions.
+// Handle registers the Handler for queries of the given name. It must be called in an init
+// function.
 func Handle(name string, h Handler) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -114,10 +115,10 @@ func Result(data []byte) ([]byte, error) {
 	return a.Data, nil
 }
 
-// ErrEnded is returned if a worker ends before it has answered.
+// ErrEnded is the error for a worker that ends before it has answered.
 var ErrEnded = errors.New("it ended before it answered")
 
-// A Reply is the answer of a pool's worker.
+// A Reply is the answer from one worker of a pool.
 type Reply struct {
 	Worker int
 	PID    int
@@ -125,5 +126,6 @@ type Reply struct {
 	Err    error
 }
 
-// Pool queries all workers of a *mp.Pool that are in service. The root package sets it.
+// Pool sends a query to all workers of an *mp.Pool that are in service, and returns their replies.
+// The root package sets it.
 var Pool func(ctx context.Context, pool any, name string, arg []byte) ([]Reply, error)

@@ -50,7 +50,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// Bytes that are not a query, or not an answer, are errors.
+// Bytes that are not a query or not an answer cause an error.
 func TestGarbage(t *testing.T) {
 	for _, data := range [][]byte{nil, {0xff}, []byte("hello"), {0xa1, 0x01}} {
 		if _, err := query.Result(query.Answer(t.Context(), data)); err == nil {
@@ -62,7 +62,8 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// An answer or error that is too large becomes an error that says so. A forged answer costs little.
+// An answer or error that is too large becomes an error that gives its size. A forged answer costs
+// little memory.
 func TestBounds(t *testing.T) {
 	for _, name := range []string{"large", "long"} {
 		got, err := answer(t, t.Context(), name, nil)

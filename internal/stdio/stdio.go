@@ -1,6 +1,6 @@
 // Package stdio holds the default destinations of workers' output: files of this process, or a
-// writer that covers such a file. A writer that shows something at the terminal can thus keep lines
-// of output from running into it.
+// writer that covers such a file. A writer that shows something on the terminal can thus keep lines
+// of output from running into what it shows.
 package stdio
 
 import (
@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// A File writes to a file or to the writer that covers it.
+// A File writes to a file, or to the writer that covers the file.
 type File struct{ f *os.File }
 
 // To returns a File that writes to f.
@@ -20,8 +20,8 @@ var covers = struct {
 	by map[*os.File]io.Writer
 }{by: map[*os.File]io.Writer{}}
 
-// Cover redirects to w what would be written to f, until uncover is called. The latest cover
-// counts. After uncover has returned, w is not called again.
+// Cover redirects output for f to w until uncover is called. If several writers cover f, the output
+// goes to the latest. After uncover has returned, w is not called again.
 func Cover(f *os.File, w io.Writer) (uncover func()) {
 	covers.Lock()
 	defer covers.Unlock()

@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Closer closes descriptors that came from another process. It does so on its own goroutine,
-// because the other process decides how long closing takes: the descriptor may be a lingering
+// A Closer closes descriptors that came from another process. It closes them on a goroutine of its
+// own, because the other process decides how long closing takes: the descriptor may be a lingering
 // connection, or a file in a file system that a program serves. The goroutine exists only while
-// there is something to close. Each such process needs its own Closer, so that none waits for
-// another. The zero value is ready to use. A Closer is safe for concurrent use.
+// there is something to close. Use one Closer for each sending process, so that no process waits
+// for another. The zero value is ready to use. A Closer is safe for concurrent use.
 type Closer struct {
 	mu      sync.Mutex
 	queue   []closing
 	pending int // in queue, plus the one being closed
 	running bool
-	idle    chan struct{} // closed when nothing is left; nil if no caller waits for that
+	idle    chan struct{} // closed when nothing is left to close; nil if no caller waits for that
 }
 
 // closing is a descriptor or a file to close, and a function to call afterwards.
@@ -38,15 +38,14 @@ func (c *Closer) Close(fds ...int) {
 	}
 }
 
-// CloseThen is like Close, for one descriptor. The goroutine calls done after closing the
-// descriptor.
+// CloseThen is like Close, but for one descriptor. The goroutine calls done after closing it.
 func (c *Closer) CloseThen(fd int, done func()) { c.add(closing{fd: fd, done: done}) }
 
 // CloseFile takes over a file, such as a socket with unread messages that carry descriptors. It
 // never blocks.
 func (c *Closer) CloseFile(f io.Closer) { c.CloseFileThen(f, nil) }
 
-// CloseFileThen is like CloseFile. The goroutine calls done after closing the file.
+// CloseFileThen is like CloseFile, but the goroutine calls done after closing the file.
 func (c *Closer) CloseFileThen(f io.Closer, done func()) {
 	c.add(closing{fd: -1, file: f, done: done})
 }
@@ -143,11 +142,12 @@ func notLinger(fd int) {
 // dawdles is how long a close may wait for another process.
 const dawdles = 100 * time.Millisecond
 
-// interrupt makes a thread continue that still waits in close after a while. A signal ends the wait
-// for a socket's peer, and the system finishes that connection by itself. This is necessary because
-// a socket that lingers for a day may be in the queue of the closed socket, where notLinger cannot
-// reach it. The signal is the one with which the runtime preempts goroutines, because programs are
-// prepared for it. The returned function stops the interruptions.
+// interrupt keeps a thread from waiting in close for long: it sends the thread a signal each time
+// dawdles has passed. The signal ends the wait for a socket's peer, and the system finishes that
+// connection by itself. This is necessary because the queue of the closed socket may contain a
+// socket that lingers for a day, where notLinger cannot reach it. The signal is the one with which
+// the runtime preempts goroutines, because programs are prepared for it. The returned function
+// stops the interruptions.
 func interrupt(thread int) (stop func()) {
 	var mu sync.Mutex
 	var timer *time.Timer

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lingering returns a socket with unread data. Closing it would linger for long.
+// lingering returns a socket with unread data. Closing the socket would linger for a long time.
 func lingering(t *testing.T) (fd int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -106,7 +106,8 @@ func TestCloserDoesNotLingerWithin(t *testing.T) {
 	}
 }
 
-// Only a child or grandchild of a process descends from it. Other descriptors are not processes.
+// A pidfd of a child or grandchild is accepted. Those of other processes, and descriptors that are
+// not pidfds, are errors.
 func TestDescends(t *testing.T) {
 	shell := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
 	shell.SysProcAttr = &unix.SysProcAttr{Setpgid: true}

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AwaitExit returns when the process of a pidfd, which must use the poller, has ended. It does not
-// reap the process. The status is known if the process is still a zombie, or if the kernel is Linux
-// 6.15 or later. A process is no longer a zombie if other code in this program has reaped it, or if
-// the kernel did because SIGCHLD is ignored.
+// AwaitExit returns when the process of a pidfd has ended. The pidfd must use the poller. AwaitExit
+// does not reap the process. The status is known if the process is still a zombie, or if the kernel
+// is Linux 6.15 or later. The process is no longer a zombie if other code in this program has
+// reaped it, or if the kernel has reaped it because SIGCHLD is ignored.
 func AwaitExit(pidfd *os.File) (ws syscall.WaitStatus, known bool) {
 	AwaitDeath(pidfd)
 	raw, err := pidfd.SyscallConn()
@@ -27,7 +27,7 @@ func AwaitExit(pidfd *os.File) (ws syscall.WaitStatus, known bool) {
 	return ws, known
 }
 
-// AwaitDeath is like AwaitExit, for a process that need not be our child. It returns no status.
+// AwaitDeath is like AwaitExit, but the process need not be our child, and no status is returned.
 func AwaitDeath(pidfd *os.File) {
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
@@ -41,7 +41,7 @@ func AwaitDeath(pidfd *os.File) {
 }
 
 // Reap reaps a child whose end AwaitExit has seen, and returns its status. It never reaps another
-// child that got the same ID, unless the system refuses to reap by pidfd.
+// child that has been given the same ID, unless the system refuses to reap by pidfd.
 func Reap(pidfd *os.File, pid int) (ws syscall.WaitStatus, ok bool) {
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
@@ -105,7 +105,7 @@ const (
 	cldDumped = 3
 )
 
-// waitStatus converts a result of waitid to one of wait4.
+// waitStatus converts a status from waitid to the form that wait4 returns.
 func waitStatus(code, status int32) (ws syscall.WaitStatus, ok bool) {
 	switch code {
 	case cldExited:
@@ -118,10 +118,12 @@ func waitStatus(code, status int32) (ws syscall.WaitStatus, ok bool) {
 	return 0, false
 }
 
-// reapTime limits the wait for the kernel to release a process that is no longer a zombie.
+// reapTime limits how long reapedStatus waits for the kernel to release a process that is no longer
+// a zombie.
 const reapTime = 100 * time.Millisecond
 
-// reapedStatus returns the status of a process that has been reaped, which its pidfd keeps.
+// reapedStatus returns the status of a process that has been reaped. The kernel keeps the status
+// for the pidfd.
 func reapedStatus(pidfd int) (ws syscall.WaitStatus, ok bool) {
 	for limit := time.Now().Add(reapTime); ; {
 		info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
@@ -131,7 +133,7 @@ func reapedStatus(pidfd int) (ws syscall.WaitStatus, ok bool) {
 		}
 		left := time.Until(limit)
 		if err != nil && !errors.Is(err, unix.ESRCH) || left <= 0 {
-			return 0, false // the kernel does not know it
+			return 0, false // the kernel does not have the status
 		}
 		fds := []unix.PollFd{{Fd: int32(pidfd)}} // POLLHUP comes when the process is released
 		if n, err := unix.Poll(fds, int(left.Milliseconds())+1); n > 0 || err != nil && err != unix.EINTR {

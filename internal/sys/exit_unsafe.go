@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exitStatusOf returns si_status. It follows three numbers, the alignment of the union, and the pid
-// and uid of the child.
+// exitStatusOf returns the field si_status. The field comes after three numbers, the padding that
+// aligns the union, and the pid and uid of the child.
 func exitStatusOf(info *unix.Siginfo) int32 {
 	head := unsafe.Sizeof([3]int32{})
 	align := unsafe.Sizeof(uintptr(0))

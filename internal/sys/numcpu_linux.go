@@ -1,4 +1,4 @@
-// Package sys wraps system calls and files of /proc that several packages need.
+// Package sys wraps system calls and files in /proc that several packages need.
 package sys
 
 import (
@@ -36,7 +36,7 @@ func readFile(name string) (string, bool) {
 	return strings.TrimSpace(string(b)), err == nil
 }
 
-// bandwidth returns the tightest limit of the process's cgroups and their parents.
+// bandwidth returns the tightest limit among the process's cgroups and their ancestors.
 func bandwidth(cgroups string, read func(string) (string, bool)) int {
 	limit := math.MaxInt
 	for line := range strings.Lines(cgroups) {
@@ -57,7 +57,7 @@ func bandwidth(cgroups string, read func(string) (string, bool)) int {
 	return limit
 }
 
-// limitAt reads the limit of one group. The controllers are empty for version 2.
+// limitAt reads the limit of one group. The string controllers is empty for version 2.
 func limitAt(controllers, dir string, read func(string) (string, bool)) (int, bool) {
 	if controllers == "" {
 		s, ok := read(cgroupRoot + path.Join("/", dir, "cpu.max"))

@@ -58,7 +58,7 @@ func Descends(pidfd, from int) (number int, err error) {
 	return number, nil
 }
 
-// parentOf returns the ID of a process's parent. Both IDs are those in /proc.
+// parentOf returns the ID of a process's parent. Both processes are given by their IDs in /proc.
 func parentOf(number int) (int, error) {
 	fields, err := statOf(number)
 	if err != nil {
@@ -70,8 +70,8 @@ func parentOf(number int) (int, error) {
 	return strconv.Atoi(fields[1])
 }
 
-// statOf returns the fields of /proc/PID/stat from the state on. The program's name before them may
-// contain any characters.
+// statOf returns the fields of /proc/PID/stat, beginning with the state. The program's name, which
+// comes before the state, may contain any characters.
 func statOf(number int) ([]string, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", number))
 	if err != nil {

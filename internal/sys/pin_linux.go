@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CanPin returns an error if no process of ours could be restricted to the given CPUs. It tries
-// that with a thread, which then ends.
+// CanPin returns an error if no process of ours could be restricted to the given CPUs. To find out,
+// it restricts a thread, which then ends.
 func CanPin(cpus []int) error {
 	result := make(chan error)
 	go func() {
@@ -50,8 +50,8 @@ func setOf(cpus []int) (set unix.CPUSet) {
 	return set
 }
 
-// Numbers returns a process's IDs in the PID namespaces from that of /proc to its own, as given in
-// a file of /proc.
+// Numbers returns a process's IDs in the PID namespaces from that of /proc to the process's own. It
+// reads them from a file in /proc.
 func Numbers(file string) (numbers []int, err error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -78,7 +78,7 @@ func Numbers(file string) (numbers []int, err error) {
 	return numbers, nil
 }
 
-// Depth returns how many PID namespaces /proc is further out than ours.
+// Depth returns how many levels the PID namespace of /proc is above our own.
 var Depth = sync.OnceValue(func() int {
 	numbers, _ := Numbers("/proc/self/status")
 	return max(len(numbers)-1, 0)
@@ -102,8 +102,8 @@ func threads(inProc int) (tids []int, err error) {
 
 // Pin restricts all threads of a running process to the given CPUs. The process is given by its ID
 // in /proc. A thread inherits the restriction from the thread that starts it, so Pin is done once
-// it finds no thread without it. A thread that is just being created is not visible yet, so Pin
-// looks once more after a while.
+// every thread that it finds is restricted. A thread that is just being created is not visible yet,
+// so Pin looks once more after a while.
 func Pin(inProc int, cpus []int) error {
 	set := setOf(cpus)
 	pinned := map[int]bool{}
@@ -126,7 +126,8 @@ func Pin(inProc int, cpus []int) error {
 // birth is longer than the kernel takes to create a thread.
 const birth = 2 * time.Millisecond
 
-// pinNew pins the threads that are not in pinned, and reports whether there were any.
+// pinNew pins the threads that are not in pinned, adds them to it, and reports whether there were
+// any.
 func pinNew(inProc int, set *unix.CPUSet, pinned map[int]bool) (more bool, err error) {
 	tids, err := threads(inProc)
 	if err != nil {

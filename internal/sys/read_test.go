@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// ReadAtOnce must read the beginning, each time.
+// ReadAtOnce must read from the beginning each time.
 func TestReadAtOnce(t *testing.T) {
 	f, err := os.Open("/proc/self/statm")
 	if err != nil {

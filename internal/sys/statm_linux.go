@@ -5,7 +5,7 @@ import "os"
 // Statm holds the fields of /proc/PID/statm, which count a process's pages of several kinds.
 type Statm [7]int64
 
-// ParseStatm parses the content of such a file. It allocates nothing.
+// ParseStatm parses the content of /proc/PID/statm. It does not allocate.
 func ParseStatm(line []byte) (s Statm) {
 	i := 0
 	for _, b := range line {
