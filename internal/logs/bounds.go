@@ -6,21 +6,23 @@ import (
 )
 
 // Bounds of one record, shared by sender and receiver. The sender leaves out or shortens parts that
-// exceed them. The receiver rejects a record with such parts.
+// exceed the bounds. The receiver rejects a record with such parts.
 const (
-	// maxDepth limits nested groups: a LogValuer may resolve to a group that contains it again.
+	// maxDepth limits the nesting of groups: a LogValuer may resolve to a group that contains the
+	// same LogValuer again.
 	maxDepth = 64
-	// maxAttrs limits all attributes: such a group may contain the LogValuer several times.
+	// maxAttrs limits the total number of attributes: such a group may contain the LogValuer
+	// several times.
 	maxAttrs = 4096
-	maxText  = 1 << 20 // of all texts, not counting floor bytes of each
+	maxText  = 1 << 20 // of all texts together, not counting minText bytes of each
 
-	// minText is how long a text may be after the others have used up maxText.
+	// minText is how long a text may be even after other texts have used up maxText.
 	minText = 64
 
 	attrFields = 7 // of an attribute
 	attrSize   = 2*minText + 64
 	attrItem   = 1 + 2*attrFields
-	ends       = maxDepth + 1 // groups that may each end with a note about missing attributes
+	ends       = maxDepth + 1 // lists of attributes that may each end with a note about missing ones
 )
 
 // MaxEncoded is the maximum size of a record that a Handler sends, in bytes.
@@ -33,8 +35,8 @@ type textBudget struct{ attrs, bytes int }
 
 func newTextBudget() *textBudget { return &textBudget{maxAttrs, maxText} }
 
-// text shortens a text to the available room, and uses up that room. No text takes more than half
-// of the room, so a long message leaves some for the attributes.
+// text shortens a text to the room that is left for it, and subtracts its length from that room. No
+// text takes more than half of the room, so a long message leaves some for the attributes.
 func (left *textBudget) text(s string) string {
 	s = excerpt.Head(s, max(left.bytes/2, minText))
 	left.bytes -= len(s)

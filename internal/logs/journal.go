@@ -31,7 +31,7 @@ type Queue struct {
 	closed bool
 }
 
-// NewQueue creates a Queue, which tells the logger when records are lost.
+// NewQueue creates a Queue. The Queue logs a warning with logger when records are lost.
 func NewQueue(logger *slog.Logger) *Queue {
 	j := &Queue{logger: logger, done: make(chan struct{}), queue: newRecordQueue()}
 	j.more.L = &j.mu
@@ -42,10 +42,10 @@ func NewQueue(logger *slog.Logger) *Queue {
 // Own is the source of the program's own records, as opposed to a worker's.
 const Own = -1
 
-// Add queues a call of f, which logs a record. It does not block, because workers must not wait for
-// the handler; a record for which there is no room is lost. source is the worker that logs. A
-// worker that logs too much loses its own records, not other workers'. size is how many bytes f
-// keeps.
+// Add queues a call of f, which logs a record. Add does not block, because workers must not wait
+// for the handler; a record for which there is no room is lost. source is the worker that logs. A
+// worker that logs too much loses its own records, not other workers'. size is the number of bytes
+// that f keeps in memory.
 func (j *Queue) Add(source, size int, f func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -61,8 +61,8 @@ func (j *Queue) Info(what string, args ...any) {
 	j.Add(Own, 0, func() { j.logger.Info(what, args...) })
 }
 
-// run calls the functions that are added until the Queue is closed. A handler that calls
-// runtime.Goexit ends the goroutine; run then continues on a new one.
+// run calls the functions that are added until the Queue is closed. If a handler calls
+// runtime.Goexit, the goroutine ends, and run continues on a new one.
 func (j *Queue) run() {
 	over := false
 	defer func() {
@@ -130,8 +130,9 @@ func Complain(what string, panicked any) {
 	fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", what, panicked, debug.Stack())
 }
 
-// Close returns when all records have been passed on, when the handler makes no progress, or after
-// maxWait. Records that are left then are lost. Records that are added later are dropped.
+// Close returns when all records have been passed on, when the handler makes no progress, or a
+// moment after maxWait has passed. Records that are left at that point are lost. Records that are
+// added later are dropped.
 func (j *Queue) Close() {
 	j.mu.Lock()
 	j.closed = true
@@ -145,8 +146,8 @@ func (j *Queue) Close() {
 	}
 }
 
-// await waits for the end of run, at most for the given time. It returns false if the time is up
-// although the handler makes progress.
+// await waits for the end of run, but no longer than most. It returns false if that time is up
+// while the handler still makes progress.
 func (j *Queue) await(most time.Duration) bool {
 	limit := time.NewTimer(most)
 	defer limit.Stop()

@@ -1,9 +1,9 @@
 package logs
 
-// Bounds of the records that wait for the handler. The first source may use all of maxBytes and
-// maxRecords, the second one with waiting records half of them, and so on. n sources have at most 1
-// + 1/2 + … + 1/n times as much, which is less than eight times for a thousand sources, and never
-// more than limit.
+// Bounds of the records that wait for the handler. While n sources have waiting records, each
+// source may add records until it uses 1/n of maxBytes and maxRecords. If sources begin one after
+// another, n of them use at most 1 + 1/2 + … + 1/n times as much as one, which is less than eight
+// times for a thousand sources. All sources together never use more than maxTotal bytes.
 const (
 	maxRecords = 8192
 	maxBytes   = 8 << 20
@@ -22,10 +22,10 @@ type recordQueue struct {
 	records []record
 	bytes   int
 	sources map[int]*source // sources with records in the queue
-	lost    map[int]int     // lost records that are not reported yet, by source
+	lost    map[int]int     // number of lost records that are not reported yet, by source
 }
 
-// A source counts a source's records in the queue.
+// A source counts the records that one source has in the queue.
 type source struct{ records, bytes int }
 
 func newRecordQueue() recordQueue {
@@ -52,8 +52,8 @@ func (q *recordQueue) put(r record) {
 	q.records = append(q.records, r)
 }
 
-// fits reports whether a source may add a record. A source without waiting records may add one of
-// any size.
+// fits reports whether a source may add a record. A source that has no records in the queue may add
+// one of any size, within maxTotal.
 func (q *recordQueue) fits(s *source, size int) bool {
 	if q.bytes+size > maxTotal {
 		return false

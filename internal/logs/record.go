@@ -18,8 +18,8 @@ type wireRecord struct {
 	Attrs []attr `cbor:"4,keyasint,omitempty"`
 }
 
-// An attr is the encoded form of a slog.Attr. Kinds of values that it has no field for are sent as
-// text.
+// An attr is the encoded form of a slog.Attr. Values of kinds for which attr has no field are sent
+// as text.
 type attr struct {
 	Key   string    `cbor:"1,keyasint"`
 	Kind  slog.Kind `cbor:"2,keyasint"`
@@ -37,7 +37,7 @@ type Handler struct {
 	with  func([]slog.Attr) []slog.Attr // wraps attributes in the groups and attributes given before
 }
 
-// NewHandler returns a handler for records of at least the given level.
+// NewHandler returns a Handler for records at the given level and above.
 func NewHandler(level slog.Level, send func([]byte) error) *Handler {
 	return &Handler{send: send, level: level, with: func(a []slog.Attr) []slog.Attr { return a }}
 }
@@ -180,8 +180,8 @@ func unpack(attrs []attr) (out []slog.Attr) {
 	return out
 }
 
-// Replay passes a worker's record to the handler of l, with the worker's number and pid. If no
-// Handler wrote data, it passes a warning that a record could not be read.
+// Replay passes a worker's record to l's handler, with the worker's number and pid. If data is not
+// a record that a Handler encoded, Replay instead passes a warning that a record cannot be read.
 func Replay(l *slog.Logger, worker, pid int, data []byte) {
 	var in wireRecord
 	if err := codec.DecodeWithin(data, &in, bounds); err != nil {

@@ -16,12 +16,12 @@ import (
 // maxAsked is the number of queries that a worker may leave unanswered.
 const maxAsked = 16
 
-// maxAnswered limits the total size of all answers to one query, in bytes. Each worker has an
-// equal share, so that no worker can use up the space of another.
+// maxAnswered limits the total size of all answers to one query, in bytes. Each worker has an equal
+// share, so that no worker can use up another worker's share.
 const maxAnswered = 256 << 20
 
-// minAnswer is the size in bytes that each worker's answer may have, however many workers there
-// are.
+// minAnswer is the size in bytes that each worker's answer may always have, however many workers
+// there are.
 const minAnswer = 1 << 20
 
 var errUnanswered = errors.New("it has not answered what it was asked before")
@@ -29,8 +29,8 @@ var errUnanswered = errors.New("it has not answered what it was asked before")
 // asking is the state of the queries to a worker. The pool's lock guards it.
 type asking struct {
 	last uint32
-	open map[uint32]question // queries with a waiting caller
-	owed int                 // answers that have not come yet
+	open map[uint32]question // queries whose callers are waiting
+	owed int                 // answers that have not arrived yet
 }
 
 type question struct {
@@ -38,15 +38,15 @@ type question struct {
 	answer chan reply
 }
 
-// reply is an answer of a worker. An answer larger than the query allows comes without data.
+// reply is a worker's answer. If the answer is larger than the query allows, the reply has no data.
 type reply struct {
 	data []byte
 	size int
 }
 
 // Ask sends the same query to all workers in service, whether they are busy or not. It returns when
-// all answers have come or ctx has ended. The answers are in the order of the slots. A worker that
-// does not answer has an error in its Answer.
+// all answers have arrived or ctx has ended. The answers are in the order of the slots. The Answer
+// of a worker that does not answer contains an error.
 func (p *Pool) Ask(ctx context.Context, data []byte) []Answer {
 	var asked []*worker
 	p.mu.Lock()
@@ -138,8 +138,8 @@ func (a *asking) forget(p *Pool, seq uint32) {
 // withdraw tells the worker that it need not answer a query in full.
 func (w *worker) withdraw(seq uint32) { _ = w.link.Ask(seq, nil) }
 
-// wanted returns how many bytes an answer may have. It returns 0 if there is no caller waiting for
-// it.
+// wanted returns how many bytes an answer may have. It returns 0 if no caller is waiting for the
+// answer.
 func (w *worker) wanted(seq uint32) int {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()

@@ -10,15 +10,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// connection is the parent's end of a worker's connection for shared segments: a socket that is not
-// served until the worker asks for that.
+// connection is the parent's end of a worker's connection for shared segments. The connection is a
+// socket that is not served until the worker asks for it.
 type connection struct {
 	asked atomic.Bool
 	// closer closes our end off the hot path, because the worker may have sent descriptors that
 	// were never received.
 	closer sys.Closer
 	mu     sync.Mutex
-	ours   int // -1 if it is served or closed
+	ours   int // our end of the socket; -1 if it is served or closed
 	child  objects.Child
 	over   bool
 }
@@ -32,8 +32,8 @@ func (b *connection) once(f func()) func() {
 	}
 }
 
-// served starts to serve the worker's socket, once the worker has asked for that. If this process
-// is not the root, the worker's requests go on to its own parent.
+// served starts to serve the worker's socket. It is called once the worker has asked for that. If
+// this process is not the root, it passes the worker's requests on to its own parent.
 func (w *worker) served() {
 	w.broker.mu.Lock()
 	end := w.broker.ours
@@ -51,7 +51,7 @@ func (w *worker) served() {
 
 	child, err := objects.Adopt(end, pidfd, w.proc.Done())
 	if err != nil {
-		return // the worker sees its socket closed
+		return // the worker notices that its socket is closed
 	}
 
 	w.broker.mu.Lock()

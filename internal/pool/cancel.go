@@ -29,9 +29,9 @@ type running struct {
 	seq uint32
 }
 
-// cancel cancels a job. Tasks that have not started are settled. Running tasks have their contexts
-// cancelled, and their workers are killed after the grace period. The argument late says that a
-// deadline has passed.
+// cancel cancels a job. It settles the tasks that have not started. It cancels the contexts of
+// running tasks, and workers that still run such a task after the grace period are killed. The
+// argument late says that a deadline has passed.
 func (p *Pool) cancel(j *job, cause error, late bool) {
 	var drops []run
 	drop := collectRuns(&drops)
@@ -59,7 +59,7 @@ func (p *Pool) cancel(j *job, cause error, late bool) {
 		before := w.work.Tasks()
 		seq, began := p.sched.Cancel(&w.work, &j.Job, drop)
 		if !began {
-			// It ended a moment ago, or the worker claims so.
+			// The task ended a moment ago, or the worker claims that it did.
 			seq, began = w.work.Left(&j.Job)
 		}
 		if began {
@@ -70,7 +70,7 @@ func (p *Pool) cancel(j *job, cause error, late bool) {
 			time.AfterFunc(p.cfg.Grace, func() { w.killIfSending(j, cause) })
 		}
 		if w.work.Tasks() < before {
-			w.link.Kick() // it may be waiting for the tasks that were taken back
+			w.link.Kick() // the pump may be waiting for the tasks that were taken back
 		}
 	}
 	p.distribute()
@@ -85,15 +85,15 @@ func (p *Pool) end(r running, j *job, cause error, late bool) {
 	if late && p.cfg.Patient {
 		return
 	}
-	_ = r.w.link.Cancel(r.seq, late) // on error the worker is killed after the grace period
+	_ = r.w.link.Cancel(r.seq, late) // if this fails, the worker is killed after the grace period
 	if p.cfg.Patient {
 		return
 	}
 	time.AfterFunc(p.cfg.Grace, func() { p.killIfRunning(r, j, cause) })
 }
 
-// killIfRunning kills the worker of a task that ignores its context, after asking for the stacks of
-// its goroutines.
+// killIfRunning kills the worker of a task that ignores its context. It first asks the worker for
+// the stacks of its goroutines.
 func (p *Pool) killIfRunning(r running, j *job, cause error) {
 	p.mu.Lock()
 	runs := !p.closed && r.isRunning(j)
@@ -106,8 +106,8 @@ func (p *Pool) killIfRunning(r running, j *job, cause error) {
 	}
 }
 
-// kill kills the worker of a task that is running. It reports whether nothing is left to do about
-// the task.
+// kill kills the worker of a task if the task is running. It reports whether nothing is left to do
+// about the task.
 func (p *Pool) kill(r running, j *job, cause error) (done bool) {
 	var drops []run
 	p.mu.Lock()
@@ -123,7 +123,7 @@ func (p *Pool) kill(r running, j *job, cause error) (done bool) {
 	}
 
 	if open && !runs {
-		r.w.link.Kick() // its result may have come
+		r.w.link.Kick() // the task's result may have arrived
 	}
 	p.mu.Unlock()
 	p.settleAll(drops, p.whyNot)
@@ -133,9 +133,9 @@ func (p *Pool) kill(r running, j *job, cause error) (done bool) {
 	return runs || !open
 }
 
-// killIfOverdue ends a worker that had started a task and now claims in its marks not to run it,
-// but has not committed its result. Such a task would never end. The function checks twice to be
-// sure.
+// killIfOverdue ends a worker that had started a task and now claims in its marks that it is not
+// running the task, but has not committed the task's result. Such a task would never end.
+// killIfOverdue checks twice to be sure.
 func (p *Pool) killIfOverdue(r running, j *job, cause error, again bool) {
 	if p.kill(r, j, cause) {
 		return
@@ -158,8 +158,8 @@ func (p *Pool) killIfOverdue(r running, j *job, cause error, again bool) {
 
 var errNoResult = errors.New("it has begun other tasks, but not ended the one before")
 
-// stackTime is how long a worker may take to send its goroutines' stacks. A worker that is stopped
-// or has no goroutine free does not answer.
+// stackTime is how long a worker may take to send its goroutines' stacks. A worker that is stopped,
+// or that has no goroutine to spare, does not answer.
 const stackTime = 500 * time.Millisecond
 
 // askForStacks asks the worker for its goroutines' stacks and waits for them.
@@ -188,7 +188,8 @@ func (w *worker) askForStacks() {
 	}
 }
 
-// maxStacks limits the kept bytes of a worker's stacks. Honest workers send no more.
+// maxStacks is the maximum number of bytes of a worker's stacks that are kept. An honest worker
+// does not send more.
 const maxStacks = 64 << 10
 
 // heardStacks keeps the beginning of the worker's answer.
@@ -234,6 +235,6 @@ func (w *worker) killIfSending(j *job, cause error) {
 	}
 }
 
-// rebalanceDelay is how long an idle worker waits before it takes tasks for which waking it did not
-// seem worthwhile.
+// rebalanceDelay is how long an idle worker waits before it takes tasks for which it did not seem
+// worthwhile to wake it.
 const rebalanceDelay = 2 * time.Millisecond

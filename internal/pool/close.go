@@ -15,8 +15,8 @@ import (
 )
 
 // Close kills all workers at once. Unfinished tasks end with ErrClosed. Close returns when no
-// process is left, or with an error that names the processes that were killed but have not ended.
-// It may be called more than once.
+// process is left. If processes were killed but have not ended, it returns an error that names
+// them. It may be called more than once.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	if p.closed {
@@ -93,9 +93,9 @@ func (w *worker) called() string {
 	}
 }
 
-// Shutdown accepts no more jobs, waits for the accepted ones, lets the workers tear down and exit,
+// Shutdown stops accepting jobs, waits for the accepted ones, lets the workers tear down and exit,
 // and closes the pool. If ctx ends first, Shutdown closes the pool at once and returns ctx's error.
-// If that takes more than a moment, the error also names the processes that have not ended.
+// If closing takes more than a moment, the error also names the processes that have not ended.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	p.draining = true
@@ -127,7 +127,8 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	return p.Close()
 }
 
-// closeSoon closes the pool without waiting for long, and returns why joined with what is left.
+// closeSoon closes the pool, but waits for that only briefly. It returns why, joined with an error
+// that names the processes that are left, if there are any.
 func (p *Pool) closeSoon(why error) error {
 	closed := make(chan error, 1)
 	go func() { closed <- p.Close() }()
@@ -154,7 +155,7 @@ func (p *Pool) dismiss(ctx context.Context) error {
 	for _, w := range p.workers {
 		if w != nil {
 			leaving = append(leaving, w)
-			if !w.leased { // otherwise its caller wakes the pump
+			if !w.leased { // otherwise the caller that has leased it wakes the pump
 				w.wakeUp()
 			}
 		}

@@ -7,20 +7,20 @@ func BeginsCrash(line string) bool {
 	return begins(line, "panic:", "unexpected fault address", "SIG") || beginsFatal(line)
 }
 
-// threadRule precedes the report of each further thread under GOTRACEBACK=crash. Such a report
-// begins with "SIGQUIT: quit", the signal with which the runtime stops the thread, and does not
-// name the cause.
+// threadRule is the line before the report of each further thread under GOTRACEBACK=crash. Such a
+// report begins with "SIGQUIT: quit", which is the signal that the runtime stops the thread with,
+// and does not name the cause of the crash.
 const threadRule = "-----"
 
-// BeginsOutOfMemory reports whether a line on stderr says that the Go runtime, or its C part, got
-// no memory from the system.
+// BeginsOutOfMemory reports whether a line on stderr says that the Go runtime, or its C part, could
+// not get memory from the system.
 func BeginsOutOfMemory(line string) bool {
 	return beginsFatal(line) && (strings.Contains(line, "out of memory") || strings.Contains(line, "cannot allocate memory"))
 }
 
 // crashedInRuntime reports whether the Go runtime dereferenced a nil pointer in its own code, on a
-// system stack. Parts of the runtime do so when the system refuses them memory. Crashes in C or in
-// a task do not count.
+// system stack. Parts of the runtime do that when the system refuses them memory. Crashes in C or
+// in a task do not count.
 func crashedInRuntime(report string) bool {
 	const (
 		fault       = " sigcode=1 addr=0x"

@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sched"
 )
 
-// drainOutput reads what the dead worker's pipes and socket still hold, and returns how the worker
-// ended.
+// drainOutput reads everything that is left in the dead worker's pipes and socket, and returns how
+// the worker ended.
 func (w *worker) drainOutput() Death {
 	w.unwatchMemory()
 	w.link.EndReading()
@@ -38,9 +38,9 @@ func (w *worker) drainOutput() Death {
 	}
 }
 
-// reap reaps a dead worker. It delivers the results of the tasks that the worker finished and ends
-// the tasks that it had started. All other tasks go elsewhere. If the worker has corrupted the
-// record of its progress, all its tasks end.
+// reap reaps a dead worker. It delivers the results of the tasks that the worker had finished, and
+// ends or retries the tasks that the worker was running. All other tasks go to other workers. If
+// the worker has corrupted the record of its progress, all its tasks end.
 func (w *worker) reap() {
 	p := w.pool
 	death := w.drainOutput()
@@ -48,8 +48,8 @@ func (w *worker) reap() {
 	if bad := w.link.CheckAll(); bad != nil {
 		err = bad
 	}
-	// The worker may have died before the corruption was seen, or was killed for something that it
-	// pretended.
+	// The worker may have died before the corruption was noticed, or may have been killed because
+	// of a false claim of its own.
 	if err != nil && !errors.Is(death.Cause, ErrProtocol) {
 		death.Cause = fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
@@ -95,15 +95,15 @@ func (w *worker) leaveService() {
 	}
 }
 
-// countEnd counts the end of a dead worker and returns its reason, which is died if the end was
-// unexpected. The caller must hold the pool's lock.
+// countEnd counts the end of a dead worker and returns the reason for the end. If the end was
+// unexpected, the reason is died. The caller must hold the pool's lock.
 func (w *worker) countEnd(died string) (why string) {
 	p := w.pool
 	status := w.death.Status
 	dismissed := p.draining && p.open == 0 && (status.Lost || status.Signal == 0 && status.ExitCode == 0)
 
 	switch {
-	case w.departing: // it was counted when it left
+	case w.departing: // its end was counted when it left
 		return w.why
 	case w.leaving:
 		p.counts.Recycled++
@@ -146,6 +146,6 @@ func collectRuns(runs *[]run) sched.Drop {
 	return func(j *sched.Job, lo, n int) { *runs = append(*runs, run{j.Data.(*job), lo, n}) }
 }
 
-// maxOutputDrain is how long to wait for the rest of a dead worker's output. Its descendants may
-// hold the pipes open.
+// maxOutputDrain is how long to wait for the rest of a dead worker's output. The wait is limited
+// because the worker's descendants may hold the pipes open.
 const maxOutputDrain = 100 * time.Millisecond

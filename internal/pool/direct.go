@@ -4,10 +4,10 @@ package pool
 
 import "github.com/go-multiprocessing/mp/internal/sched"
 
-// runDirect runs one task on an idle worker from the caller's goroutine, which has the pump's role
-// meanwhile. A goroutine between the caller and the worker would double the time of a call. The
-// task's context bounds the wait. Sending a large argument could take longer, so that is left to
-// the pump.
+// runDirect runs one task on an idle worker from the caller's goroutine, which takes the pump's
+// role in the meantime. A goroutine between the caller and the worker would double the duration of
+// a call. The task's context bounds the wait. Sending a large argument could take longer, so
+// runDirect leaves that to the pump.
 func (w *worker) runDirect(ch sched.Chunk) {
 	err := w.send(ch)
 	if err == nil {

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// chunkBytes limits the body of a chunk. Only a single large element exceeds it.
+	// chunkBytes limits the body of a chunk. Only the body of a single large element may exceed it.
 	chunkBytes = 64 << 10
 	minRoom    = chunkBytes + 4<<10
 	// headStart is the number of tasks that justify waking the worker while more are being encoded.
 	headStart = 256
 	// elementHead is the size of the length in front of an encoded element.
 	elementHead = 4
-	// maxHeavy limits the bytes on their way to one worker over the socket.
+	// maxHeavy limits the bytes that are in transit to one worker over the socket.
 	maxHeavy = 32 << 20
 )
 
@@ -48,7 +48,7 @@ func (w *worker) fill() error {
 	return w.link.Wake()
 }
 
-// room returns how many tasks the worker can be sent now. The caller must hold the pool's lock.
+// room returns how many tasks can be sent to the worker now. The caller must hold the pool's lock.
 func (w *worker) room() int {
 	if w.isStalled() {
 		return 0
@@ -82,7 +82,8 @@ func (w *worker) claim() (sched.Chunk, bool) {
 	return ch, ok
 }
 
-// setLow asks the worker to ring when it has started half of its tasks, if there will be more.
+// setLow asks the worker to ring when it has started half of its tasks, if more tasks are in the
+// queue.
 func (w *worker) setLow() {
 	p := w.pool
 	p.mu.Lock()
@@ -186,8 +187,8 @@ func (w *worker) launch(fn, attempt int, ch sched.Chunk, body []byte) error {
 	return nil
 }
 
-// sendBody sends an argument that is too large for the ring. That takes as long as the worker takes
-// to read it, so only the pump may wait for it.
+// sendBody sends an argument that is too large for the ring. Sending takes as long as the worker
+// takes to read the argument, so only the pump may wait for that.
 func (w *worker) sendBody() error {
 	if w.body == nil {
 		return nil

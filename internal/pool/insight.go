@@ -16,13 +16,13 @@ import (
 const (
 	maxSlow = 10 // slow tasks in Stats
 	maxEnds = 10 // ends of workers in Stats
-	// slowTask is the least duration of a task in Stats.Slowest. Workers time such tasks one by
+	// slowTask is the minimum duration of a task in Stats.Slowest. Workers time such tasks one by
 	// one.
 	slowTask = 10 * time.Millisecond
 )
 
-// findLong checks whether a slow task is among n tasks whose results have come. Only the pump calls
-// it.
+// findLong checks whether the worker's latest slow task is among n tasks whose results have
+// arrived. Only the pump calls it.
 func (w *worker) findLong(j *job, lo int, seq uint32, n int) {
 	slow, took := w.link.Slow()
 	if took == 0 || slow == w.longSeq || slow-seq >= uint32(n) {
@@ -72,8 +72,8 @@ func (p *Pool) noteEnd(w *worker, why string) {
 	}
 }
 
-// whyDied says how a worker ended unexpectedly. It calls the Error method of the user's cause, so
-// it must not be called with the pool's lock held.
+// whyDied describes a worker's unexpected end. It may call the Error method of a cause that comes
+// from the user, so the caller must not hold the pool's lock.
 func whyDied(d Death) string {
 	if d.Cause != nil {
 		return fmt.Sprintf("killed: %v", d.Cause)
@@ -81,8 +81,8 @@ func whyDied(d Death) string {
 	return fmt.Sprintf("ended with %v", d.Status)
 }
 
-// info returns what is known about a worker, except its memory. The caller must hold the pool's
-// lock.
+// info returns everything that is known about a worker except its memory. The caller must hold the
+// pool's lock.
 func (w *worker) info(now time.Time) Info {
 	u := w.usage
 	info := Info{
@@ -173,8 +173,8 @@ func (p *Pool) failing() (all []Failing) {
 	return all
 }
 
-// residence returns how many bytes of memory a process has now, and the most that it had so far. It
-// returns 0 for what is unknown.
+// residence returns how many bytes of memory a process has now, and the most that it has had so
+// far. A result that is unknown is 0.
 func residence(inProc int) (now, most int64) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", inProc))
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// limits are the limits of a pool's workers, once it is known what enforces them.
+// limits are the limits of a pool's workers, grouped by what enforces them.
 type limits struct {
-	cgroup  *spawn.Cgroup // in which each worker gets a group; nil if there is none
+	cgroup  *spawn.Cgroup // contains a group for each worker; nil if there is no control group
 	group   int64         // the limit of each group's memory
 	private int64         // the limit of each worker's private memory, if its group has none
 	cpus    [][]int
@@ -43,6 +43,6 @@ func openLimits(l Limits) (limits, error) {
 	return opened, nil
 }
 
-// CgroupMemory names the memory controller of the pool's control group, or is empty if there is
-// none.
+// CgroupMemory returns the name of the memory controller of the pool's control group, or "" if
+// there is none.
 func (p *Pool) CgroupMemory() string { return p.limits.cgroup.Memory() }

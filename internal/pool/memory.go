@@ -17,28 +17,29 @@ import (
 
 // Without a control group, nothing in the kernel bounds the memory of one process exactly.
 // RLIMIT_DATA refuses each mapping that would exceed it, with one exception: a mapping over a range
-// reserved earlier, which is how the Go runtime maps large spans, succeeds, and only the next
-// mapping fails. RLIMIT_AS would refuse the reservation, but it counts memory that must not count:
+// that was reserved earlier succeeds, and only the next mapping fails. The Go runtime maps large
+// spans that way. RLIMIT_AS would refuse the reservation, but it counts memory that must not count:
 // objects that other processes share with the worker, files that a task maps, the 64 MiB of
 // addresses that each thread's malloc reserves, the stacks of threads, and the race detector's
-// terabytes. Raising it around each of mp's own mappings would not cover the user's mappings. So mp
-// also samples the memory of workers while they start or run tasks.
+// terabytes. Raising RLIMIT_AS around each of mp's own mappings would not help with the user's
+// mappings. So mp also samples the memory of workers while they start or run tasks.
 
 const (
 	// The interval between samples is sampleEvery, or sampleEach times the number of sampled
-	// workers if that is longer. It depends on a count and not on a measured duration, which would
+	// workers if that is longer. The interval depends on a count because a measured duration would
 	// grow with everything that delays this process.
 	sampleEvery = 10 * time.Millisecond
 	sampleEach  = time.Millisecond
 	// firstStackSize is the size of the first thread's stack. statm counts it as data, but
 	// RLIMIT_DATA does not.
 	firstStackSize = 8 << 20
-	// rssError is the largest error of statm's resident memory. The kernel counts it per processor.
+	// rssError is the largest error in statm's resident memory. The figure is inexact because the
+	// kernel counts resident memory per processor.
 	rssError = 64 << 20
 )
 
-// A sampler samples the memory of workers. The pool's lock guards its fields, except busy while
-// sampling is set.
+// A sampler samples the memory of workers. The pool's lock guards the sampler's fields, except busy
+// while sampling is set.
 type sampler struct {
 	timer    *time.Timer
 	armed    bool // the timer is running, or a sample is being taken
@@ -53,12 +54,12 @@ type sampler struct {
 type sampled struct {
 	w         *worker
 	statm     int
-	data      int64 // its limit of data, once known
-	nearLimit bool  // at the last sample, it had mapped most of the memory that it may map
+	data      int64 // the worker's data limit, once known
+	nearLimit bool  // at the last sample, the worker had mapped most of the memory that it may map
 }
 
-// watchMemory registers a worker with the sampler, which samples it whenever it is starting or has
-// tasks.
+// watchMemory registers a worker with the sampler, which samples the worker's memory while the
+// worker is starting or has tasks.
 func (w *worker) watchMemory() {
 	p := w.pool
 	if p.limits.private == 0 {
@@ -72,7 +73,7 @@ func (w *worker) watchMemory() {
 	p.sampleSoon()
 }
 
-// open opens the file that shows the worker's memory. If open fails, for example for lack of
+// open opens the /proc file that shows the worker's memory. If open fails, for example for lack of
 // descriptors, the next sample tries again.
 func (x *sampled) open() {
 	fd, err := unix.Open(fmt.Sprintf("/proc/%d/statm", x.w.proc.InProc), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -165,9 +166,9 @@ func (p *Pool) sample() {
 	}
 }
 
-// isEndedByMemory notes that a worker must be killed for its memory. It reports false if the worker
-// is being ended already. Tasks that the worker has not started go elsewhere. The caller must hold
-// p.mu.
+// isEndedByMemory notes that a worker must be killed because of its memory. It reports false if the
+// worker is already being ended. Tasks that the worker has not started go to other workers. The
+// caller must hold p.mu.
 func (p *Pool) isEndedByMemory(w *worker, drop sched.Drop) bool {
 	if w.dead || w.killing {
 		return false
@@ -184,8 +185,8 @@ func (p *Pool) isEndedByMemory(w *worker, drop sched.Drop) bool {
 	return true
 }
 
-// isOver reports whether a worker has more private memory than it may have. It looks at mapped
-// memory if the worker has a limit of data, and otherwise at resident memory.
+// isOver reports whether a worker has more private memory than it may have. If the worker has a
+// data limit, isOver looks mainly at mapped memory, otherwise only at resident memory.
 func (x *sampled) isOver(limit int64) bool {
 	if x.statm < 0 {
 		if x.open(); x.statm < 0 {

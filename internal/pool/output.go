@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/logs"
 )
 
-// output forwards what workers print, in whole lines.
+// output forwards the workers' output in whole lines.
 type output struct{ stdout, stderr *sink }
 
 func newOutput(stdout, stderr io.Writer) *output {
@@ -24,13 +24,13 @@ func newOutput(stdout, stderr io.Writer) *output {
 	return o
 }
 
-// same reports whether two writers are equal. Writers that cannot be compared are not.
+// same reports whether two writers are equal. It returns false for writers that cannot be compared.
 func same(a, b io.Writer) bool {
 	defer func() { _ = recover() }()
 	return a == b
 }
 
-// sink is a writer shared by workers. Its lock keeps their lines apart.
+// sink is a writer shared by workers. Its lock keeps the lines of different workers apart.
 type sink struct {
 	mu   sync.Mutex
 	w    io.Writer
@@ -65,11 +65,12 @@ type forwarder struct {
 
 	mu    sync.Mutex
 	last  []byte // the end of the stream
-	crash []byte // the stream from the last line on that looks like the start of a crash report
+	crash []byte // the beginning of a crash report, at most crashBytes
 	rule  bool   // the last non-empty line was threadRule
 }
 
-// forward creates a pipe. It returns the descriptor of the end that the worker gets.
+// forward creates a pipe and a forwarder for it. It also returns the descriptor of the end that the
+// worker gets.
 func (o *output) forward(to *sink) (*forwarder, int, error) {
 	var p [2]int
 	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC); err != nil {
@@ -149,8 +150,8 @@ func (f *forwarder) watchForCrash(lines []byte) {
 	}
 }
 
-// words returns the beginning of the worker's crash report, if there is one, and the end of its
-// output.
+// words returns the beginning of the worker's crash report, if there is one, and the end of the
+// worker's output.
 func (f *forwarder) words() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -162,8 +163,8 @@ func (f *forwarder) words() string {
 	return string(f.crash) + ellipsis + string(last)
 }
 
-// finish waits, once the worker is dead, until its output has been forwarded. The wait is short,
-// because descendants may hold the pipe open and the user's writer may block.
+// finish waits until the output of a dead worker has been forwarded. It waits only briefly, because
+// descendants may hold the pipe open and the user's writer may block.
 func (f *forwarder) finish() {
 	_ = f.r.SetReadDeadline(time.Now().Add(maxOutputDrain))
 	select {

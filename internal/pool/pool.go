@@ -18,7 +18,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// Pool is the set of workers behind a pool. It is safe for concurrent use.
+// Pool is the set of workers behind an mp.Pool. It is safe for concurrent use.
 type Pool struct {
 	cfg    Config
 	limits limits
@@ -34,8 +34,8 @@ type Pool struct {
 	slots     []*slot                    // never shrinks; slots beyond want are unused
 	want      int                        // slots to be filled
 	spares    []*worker                  // ready to fill a slot
-	departing []*worker                  // have left their slots and tear down
-	unreaped  []*worker                  // were killed and have not ended; no longer waited for
+	departing []*worker                  // have left their slots and are tearing down
+	unreaped  []*worker                  // were killed but have not ended; no longer waited for
 	counts    Stats                      // events so far
 	slow      []Slow                     // the slowest tasks, slowest first
 	ends      []End                      // the last ends of workers
@@ -48,16 +48,16 @@ type Pool struct {
 	firstProc *spawn.Process  // the process that said hello first
 	alive     int             // slots that tasks wait for
 	lastWhy   error           // why tasks do not wait for the other slots
-	broken    error           // why tasks wait for no slot
-	unspared  trouble         // of the spares
+	broken    error           // why tasks do not wait for any slot
+	unspared  trouble         // failures to start spares
 	// served is set once a worker has served for a while or has had a task. From then on, failed
 	// starts are retried forever.
 	served       bool
 	draining     bool
 	closed       bool
-	room         chan struct{} // closed when fewer jobs wait
+	room         chan struct{} // closed when there is room in the queue
 	quiet        chan struct{} // closed when open becomes 0; nil if there is no waiter
-	change       chan struct{} // closed when a slot is filled or left, or no longer waited for
+	change       chan struct{} // closed when a slot is filled or vacated, or is no longer waited for
 	needs        chan struct{} // signals that a spare is missing; capacity 1
 	idler        *time.Timer   // ends idle workers
 	balance      *time.Timer
@@ -143,22 +143,23 @@ type job struct {
 	left      int // tasks whose outcome is unknown
 	unsettled int // tasks that have not been settled
 	cause     error
-	// spared is set if the running tasks were not told of the cause, because the pool is Patient.
+	// spared is set if the running tasks were not told about the cause, because the pool is
+	// Patient.
 	spared bool
 	pool   *Pool
 
 	timeout  time.Duration // of each task; 0 means none
 	deadline link.Moment   // the context's deadline, for the contexts of the tasks
 	retries  int
-	deaths   map[int]int // by element; nil if there were none
+	deaths   map[int]int // number of deaths by element; nil if there were none
 
-	watch      *watch // on the context; prev and next link the jobs of one watch
+	watch      *watch // of the job's context; prev and next link the jobs of one watch
 	prev, next *job
 }
 
 // Execute takes over the tasks of a batch and may return before any of them has started. Each task
-// is settled exactly once. Execute blocks while too many jobs wait. On error it has taken no task.
-// The error is ctx's, ErrClosed, or the reason why no worker can serve.
+// is settled exactly once. Execute blocks while too many jobs wait. If it returns an error, it has
+// not taken over any task. The error is ctx's, ErrClosed, or the reason why no worker can serve.
 func (p *Pool) Execute(ctx context.Context, fn string, b Batch, h Hints) error {
 	n := b.Len()
 	if n == 0 {
@@ -241,8 +242,8 @@ func (p *Pool) admit(ctx context.Context) error {
 	}
 }
 
-// checkRoom wakes blocked callers once half of the queue is empty, so that they are not woken for
-// every single job that leaves it. The caller must hold p.mu.
+// checkRoom wakes blocked callers once half of the queue is empty, so that callers are not woken
+// for every single job that leaves the queue. The caller must hold p.mu.
 func (p *Pool) checkRoom() {
 	if p.blocked > 0 && p.sched.Len() <= p.cfg.Backlog/2 {
 		close(p.room)
@@ -257,8 +258,8 @@ func (p *Pool) distribute() {
 		return
 	}
 	if w := time.Duration(j.Pending()) * j.Func.Average(); j.Func.Known() && w < minWakeWork && p.soon() {
-		// A busy worker will finish before an idle one could be woken. In case it does not,
-		// rebalance checks again.
+		// A busy worker will finish before an idle worker could be woken. In case the busy worker
+		// does not, rebalance checks again.
 		p.rebalanceSoon()
 		return
 	}
@@ -290,8 +291,8 @@ func (p *Pool) wakeFor(j *sched.Job) {
 	}
 
 	if n <= 0 {
-		// Leave the tasks to the woken workers. If a busy worker took them first, they would wait
-		// behind its current task.
+		// Leave the tasks to the woken workers. If a busy worker took the tasks first, they would
+		// wait behind that worker's current task.
 		return
 	}
 
@@ -304,8 +305,8 @@ func (p *Pool) wakeFor(j *sched.Job) {
 	}
 }
 
-// maxReturnTime is how long after the end of its task a worker counts as about to look for the next
-// one. A worker that takes longer may be decoding a large result.
+// maxReturnTime is how long after the end of its task a worker is considered to be about to look
+// for the next task. If the worker takes longer, its pump may be busy with a large result.
 const maxReturnTime = 2 * time.Millisecond
 
 // missing returns how many workers should be started for the waiting tasks. It does not count
@@ -324,20 +325,20 @@ func (p *Pool) missing() int {
 	}
 
 	if returning > 0 {
-		p.rebalanceSoon() // in case none of them looks soon
+		p.rebalanceSoon() // in case none of these workers looks for tasks soon
 	}
 
 	return p.sched.Demand(p.want+starting+returning) - starting - returning
 }
 
-// maxRetries leaves room in the attempt number on the wire.
+// maxRetries is small enough that the attempt number fits into 16 bits.
 const maxRetries = 1<<16 - 2
 
-// minWakeWork is the duration of queued work below which waking a worker is not worth it.
+// minWakeWork is the duration of queued work below which it is not worthwhile to wake a worker.
 const minWakeWork = 100 * time.Microsecond
 
-// popIdle takes the worker that became idle last, because its caches are warm. The caller must hold
-// p.mu.
+// popIdle takes the worker that became idle last, because that worker's caches are warm. The caller
+// must hold p.mu.
 func (p *Pool) popIdle() *worker {
 	w := p.idle[len(p.idle)-1]
 	p.idle = p.idle[:len(p.idle)-1]
@@ -346,7 +347,7 @@ func (p *Pool) popIdle() *worker {
 	return w
 }
 
-// countWorkers must be called when a slot is filled or left. The caller must hold p.mu.
+// countWorkers must be called when a slot is filled or vacated. The caller must hold p.mu.
 func (p *Pool) countWorkers() {
 	p.present = 0
 	for _, w := range p.workers {
@@ -362,8 +363,8 @@ func (p *Pool) countIdle() {
 	p.sched.Workers(p.present, len(p.idle))
 }
 
-// retire notes that the outcomes of n tasks of j are known. After the last one, it stops watching
-// the context of j. The caller must hold p.mu.
+// retire notes that the outcomes of n tasks of j are known. After the last task, it stops watching
+// j's context. The caller must hold p.mu.
 func (p *Pool) retire(j *job, n int) {
 	if j.left -= n; j.left == 0 {
 		p.unwatch(j)
@@ -415,7 +416,7 @@ type run struct {
 	lo, n int
 }
 
-// Running reports whether element i of a batch has started on some worker.
+// Running reports whether some worker is running element i of a batch.
 func (p *Pool) Running(b Batch, i int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

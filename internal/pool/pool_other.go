@@ -23,7 +23,7 @@ func New(cfg Config) (*Pool, error) {
 	return nil, errUnsupported
 }
 
-// CgroupMemory is empty.
+// CgroupMemory returns "".
 func (*Pool) CgroupMemory() string { return "" }
 
 // Execute returns an error that wraps errors.ErrUnsupported.

@@ -8,8 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sched"
 )
 
-// steal moves tasks from busy workers back to the queue for the worker thief. It reports whether it
-// took any, and whether it left some that may be stolen later. The caller must hold p.mu.
+// steal moves tasks from busy workers other than thief back to the queue. It reports whether it
+// took any tasks, and whether it left some that may be stolen later. The caller must hold p.mu.
 func (p *Pool) steal(thief *worker, patient bool) (took, left bool) {
 	if p.closed {
 		return false, false
@@ -31,9 +31,9 @@ func (p *Pool) dropLater(j *sched.Job, lo, n int) {
 	go p.settleAll([]run{{j.Data.(*job), lo, n}}, p.whyNot)
 }
 
-// checkBehind rebalances soon if tasks of w wait behind others while a worker could run them. That
-// worker may have found nothing to do while the tasks were neither in the queue nor with w. The
-// caller must hold p.mu.
+// checkBehind rebalances soon if tasks wait behind others at w while another worker could run them.
+// The other worker may have found nothing to do while the tasks were neither in the queue nor with
+// w. The caller must hold p.mu.
 func (p *Pool) checkBehind(w *worker) {
 	if w.work.Tasks() > 1 && (len(p.idle) > 0 || slices.ContainsFunc(p.slots, func(s *slot) bool { return s.vacant })) {
 		p.rebalanceSoon()
@@ -61,7 +61,7 @@ func (p *Pool) rebalance() {
 		_, left = p.steal(nil, false)
 	}
 	if !left && len(p.idle) == 0 && p.queues() {
-		p.wakeSlots(1) // the worker that comes there will be idle, and steal
+		p.wakeSlots(1) // the worker that fills the slot will be idle and steal
 	}
 
 	if j := p.sched.Next(); j != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// The reasons why a worker makes way.
+// The reasons for which a worker makes way for a fresh one.
 const (
 	tooMany  = "the pool was made smaller"
 	idleLong = "recycled: idle"
@@ -20,7 +20,7 @@ const (
 )
 
 // leave takes the worker out of service once it has finished its current task. Tasks that it has
-// not started go to others. The caller must hold the pool's lock.
+// not started go to other workers. The caller must hold the pool's lock.
 func (w *worker) leave(why string) {
 	if w.leaving || w.dead {
 		return
@@ -40,8 +40,8 @@ func (w *worker) leave(why string) {
 	p.distribute()
 }
 
-// count notes that the outcomes of n more tasks are known. It recycles the worker when the limit of
-// tasks is reached. The caller must hold the pool's lock.
+// count notes that the outcomes of n more tasks are known. It recycles the worker when the maximum
+// number of tasks is reached. The caller must hold the pool's lock.
 func (w *worker) count(n int) {
 	w.finished += n
 	if limit := w.pool.cfg.Recycle.Tasks; limit > 0 && w.finished >= limit {
@@ -92,7 +92,7 @@ func (w *worker) becomeIdle() {
 	}
 }
 
-// endIdle recycles workers that have been idle for long. A timer calls it.
+// endIdle recycles workers that have been idle for too long. A timer calls it.
 func (p *Pool) endIdle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,7 +104,7 @@ func (p *Pool) endIdle() {
 	for i := 0; i < len(p.idle); {
 		w := p.idle[i]
 		if left := limit - time.Since(w.since); left > 0 {
-			p.idler.Reset(left) // the workers behind it became idle later
+			p.idler.Reset(left) // the workers after w became idle later
 			return
 		}
 		w.idleTooLong = true
@@ -113,8 +113,9 @@ func (p *Pool) endIdle() {
 }
 
 // depart moves a worker that makes way out of its slot, so that the slot can be filled while the
-// worker tears down. It reports false if all workers end, or if as many workers are departing as
-// there are slots: if teardown is slower than the tasks, it must slow them down.
+// worker tears down. It reports false if the worker keeps its slot, because all workers are ending
+// or because as many workers are departing as there are slots: if teardown is slower than the
+// tasks, teardown must slow the tasks down.
 func (w *worker) depart() bool {
 	p := w.pool
 	p.mu.Lock()

@@ -2,8 +2,9 @@
 
 package pool
 
-// attempt returns the number of the attempt at element lo. It also returns the end of the elements
-// from lo to hi that share this number, because all tasks of a chunk must share it.
+// attempt returns which attempt at element lo is next. It also returns the end of the range of
+// elements, starting at lo and at most up to hi, that have the same attempt number, because all
+// tasks of a chunk must have the same one.
 func (p *Pool) attempt(j *job, lo, hi int) (attempt, end int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -19,8 +20,9 @@ func (p *Pool) attempt(j *job, lo, hi int) (attempt, end int) {
 	return deaths + 1, end
 }
 
-// mayRetry notes that element i was running when its worker died. It reports whether the element
-// must run again, if the cause of the death allows that. The caller must hold p.mu.
+// mayRetry reports whether element i, which was running when its worker died, runs again. If so, it
+// counts the death. The argument allowed says whether the cause of the death allows a retry. The
+// caller must hold p.mu.
 func (p *Pool) mayRetry(j *job, i int, allowed bool) bool {
 	if p.closed || j.Cancel || !allowed || j.deaths[i] >= j.retries {
 		return false

@@ -10,14 +10,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// A wake-up can get lost. A worker can empty its own doorbell, fill it so that it cannot ring, or
-// leave its pipes to a process that reads them. Wake-ups that are sent to the worker can get lost
-// in the same ways. The tasks there would wait forever, even if another task caused the loss. So
-// the pool checks a worker that has tasks and has been silent for a while, and wakes it if it has
-// started none of them. A worker without tasks costs nothing.
+// A wake-up can get lost. A worker can empty its own doorbell, fill the parent's so that it cannot
+// be rung, or leave its pipes to a process that reads them. Then the worker's tasks would wait
+// forever, even if an earlier task caused the loss. So the pool checks a worker that has tasks and
+// has been silent for a while, and wakes it if it has not started any of them. A worker without
+// tasks costs nothing.
 
-// maxSilence is how long a worker with tasks may be silent before it is checked, and the interval
-// between checks.
+// maxSilence is how long a worker with tasks may be silent before it is checked. It is also the
+// interval between checks.
 const maxSilence = time.Second
 
 // armSilence checks the workers regularly as long as one of them has tasks. The caller must hold
@@ -55,10 +55,10 @@ func (p *Pool) checkSilentAt(now time.Time) {
 	}
 }
 
-// stall gives the tasks of a worker that starts none to others. The worker may be stopped, or stuck
-// outside of a task. It gets no more tasks until it has passed all that it was sent. It keeps its
-// tasks if no other worker could start them sooner, or while a large argument is on its way. The
-// caller must hold the pool's lock.
+// stall takes the tasks of a worker that does not start them and gives them to other workers. The
+// worker may be stopped, or stuck outside of a task. It gets no more tasks until it has passed all
+// tasks that it was sent. The worker keeps its tasks if no other worker could start them sooner, or
+// while a large argument is in transit. The caller must hold the pool's lock.
 func (w *worker) stall() {
 	p := w.pool
 	if w.stalled || w.sending != nil || !p.hasOther(w) {
@@ -69,9 +69,9 @@ func (w *worker) stall() {
 	p.distribute()
 }
 
-// suspect ends a worker that has started no task for as long as its first task may take, even if no
-// other worker could run its tasks. No task is lost: the next worker gets them. The caller must
-// hold the pool's lock.
+// suspect ends a worker that has not started any task for as long as its first task may take, even
+// if no other worker could run its tasks. No task is lost: the next worker gets them. The caller
+// must hold the pool's lock.
 func (w *worker) suspect(now time.Time) {
 	p := w.pool
 	front, ok := w.work.Front()
@@ -103,8 +103,8 @@ func (p *Pool) hasOther(w *worker) bool {
 	})
 }
 
-// isStalled reports whether the worker has yet to pass the tasks that were taken back from it. The
-// caller must own the link and hold the pool's lock.
+// isStalled reports whether the worker has not yet passed the tasks that were taken back from it.
+// The caller must have the pump's role and hold the pool's lock.
 func (w *worker) isStalled() bool {
 	if w.stalled {
 		tasks, _ := w.link.Room()

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// Signal sends a signal to the worker of a pool that has only one. SIGKILL also ends the worker's
-// process group.
+// Signal sends a signal to the worker of a pool that has only one worker. SIGKILL also ends the
+// worker's process group.
 func (p *Pool) Signal(s syscall.Signal) {
 	p.mu.Lock()
 	proc := p.firstProc
@@ -21,7 +21,7 @@ func (p *Pool) Signal(s syscall.Signal) {
 	}
 }
 
-// PID returns the ID of the process that said hello first, or 0 if none has.
+// PID returns the ID of the process that said hello first, or 0 if no process has.
 func (p *Pool) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

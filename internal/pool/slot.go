@@ -20,12 +20,12 @@ type slot struct {
 	wake chan struct{}
 
 	again   bool    // Resize requests an immediate attempt
-	trouble trouble // since a worker last served
+	trouble trouble // failures since a worker last served
 	// failing is set if so many starts failed that tasks no longer wait for this slot.
 	failing bool
 }
 
-// trouble says why there is no worker.
+// trouble describes the failures to start a worker.
 type trouble struct {
 	failed int // consecutive failed starts
 	since  time.Time
@@ -39,9 +39,9 @@ func (t *trouble) note(failed int, why error) {
 	t.failed, t.why = failed, why
 }
 
-// Resize sets the number of slots to be filled. It starts new workers at once, also in slots whose
-// worker could not be started. Workers in surplus slots finish their current tasks. Their other
-// tasks go to other workers. The error is ErrClosed if the pool is closed or shutting down.
+// Resize sets the number of slots to be filled. It starts new workers at once, even in slots whose
+// previous starts failed. Workers in surplus slots finish their current tasks and then end. Their
+// other tasks go to other workers. The error is ErrClosed if the pool is closed or shutting down.
 func (p *Pool) Resize(n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,7 +99,8 @@ func (p *Pool) changed() {
 }
 
 // Ready waits until each slot has a worker or is empty for lack of tasks. If a slot cannot be
-// filled, the error is the reason. Otherwise it is ctx's error or ErrClosed.
+// filled, Ready returns the reason. If ctx ends or the pool is closed first, Ready returns ctx's
+// error or ErrClosed.
 func (p *Pool) Ready(ctx context.Context) error {
 	for {
 		filled, change, err := p.filled()
@@ -135,7 +136,8 @@ func (p *Pool) filled() (ok bool, change chan struct{}, err error) {
 	return true, nil, nil
 }
 
-// wanted reports whether a slot must be filled again. If not, its supervisor gives it up.
+// wanted reports whether a slot must be filled again. If it returns false, the slot no longer has a
+// supervisor, and the caller must return.
 func (p *Pool) wanted(i int) bool {
 	p.mu.Lock()
 	if i < p.want && !p.closed && (!p.draining || p.open > 0) && !p.over() {
@@ -148,8 +150,8 @@ func (p *Pool) wanted(i int) bool {
 	return false
 }
 
-// abandonSlot notes that a slot no longer has a supervisor. A nil why means that the supervisor
-// left as intended. The caller must hold p.mu.
+// abandonSlot notes that a slot no longer has a supervisor. It returns tasks that the caller must
+// settle. If why is nil, the supervisor left as intended. The caller must hold p.mu.
 func (p *Pool) abandonSlot(i int, why error) (drops []run) {
 	s := p.slots[i]
 	s.supervised, s.trouble = false, trouble{}
@@ -164,12 +166,12 @@ func (p *Pool) abandonSlot(i int, why error) (drops []run) {
 	return drops
 }
 
-// notAlive notes that tasks no longer wait for a slot. After the last such slot, all waiting tasks
-// end with the last failure, and so do later tasks until a slot is filled. The caller must hold
-// p.mu.
+// notAlive notes that tasks no longer wait for a slot. If tasks no longer wait for any slot, all
+// waiting tasks end with the last failure, and later tasks fail with it, too, until a slot is
+// filled. The caller must hold p.mu.
 func (p *Pool) notAlive() (drops []run) {
 	if j := p.sched.Next(); j != nil {
-		p.wakeSlots(j.Pending()) // this slot may have been woken for them
+		p.wakeSlots(j.Pending()) // this slot may have been woken for the waiting tasks
 	}
 	if p.alive--; p.alive == 0 && p.lastWhy != nil && !p.closed {
 		p.broken = p.lastWhy
@@ -229,8 +231,8 @@ func (p *Pool) cannotFill(i, failed int, why error) bool {
 	return !over
 }
 
-// isFilled notes that a worker serves in a slot. It returns for how long tasks did not wait for the
-// slot. The caller must hold p.mu.
+// isFilled notes that a worker serves in a slot. If tasks had stopped waiting for the slot, it
+// returns how long the slot could not be filled. The caller must hold p.mu.
 func (p *Pool) isFilled(i int) (outage time.Duration) {
 	s := p.slots[i]
 	if s.failing {
@@ -304,8 +306,8 @@ func (p *Pool) awaitWork(i int) {
 	p.mu.Unlock()
 }
 
-// queues reports whether tasks wait behind others at some worker. Only an idle worker steals them.
-// The caller must hold p.mu.
+// queues reports whether tasks wait behind others at some worker. Only an idle worker steals such
+// tasks. The caller must hold p.mu.
 func (p *Pool) queues() bool {
 	for _, w := range p.workers {
 		if w != nil && !w.dead && w.work.Tasks() > 1 {

@@ -63,7 +63,7 @@ func (p *Pool) logNoSpare(failed int, err error) {
 	}
 }
 
-// addSpare keeps a worker ready and requests another one if it dies.
+// addSpare keeps a worker ready as a spare. If the worker dies, addSpare requests another.
 func (p *Pool) addSpare(w *worker) {
 	p.mu.Lock()
 	ending := p.closed || p.draining
@@ -124,8 +124,8 @@ func (p *Pool) needSpare() {
 	}
 }
 
-// dismissSpares tells the spares to tear down. Unlike workers in slots, they have no pump that does
-// so. The caller must hold p.mu.
+// dismissSpares tells the spares to tear down, because a spare has no pump that would tell it. It
+// returns the spares. The caller must hold p.mu.
 func (p *Pool) dismissSpares() []*worker {
 	spares := slices.Clone(p.spares)
 	for _, w := range spares {

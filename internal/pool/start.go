@@ -16,14 +16,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// startLimit is how long a worker may take from its start to its hello.
+// startLimit is how long a worker may take from its start until it says hello.
 const startLimit = time.Minute
 
-// setupWarnAfter is how long a Setup may take before that is logged. It is a variable for tests.
+// setupWarnAfter is how long a Setup may take before a warning is logged. It is a variable so that
+// tests can change it.
 var setupWarnAfter = 10 * time.Second
 
 // start starts a worker for slot n, or a spare if n is 0, and returns when the worker can serve. It
-// calls greeted once the worker has said hello.
+// calls greeted when the worker has said hello.
 func (p *Pool) start(n int, greeted func()) (*worker, error) {
 	w := &worker{pool: p, wake: make(chan struct{}, 1), readerDone: make(chan struct{}), taken: make(chan struct{}), started: time.Now()}
 	w.num.Store(int32(n))
@@ -49,7 +50,7 @@ func (p *Pool) start(n int, greeted func()) (*worker, error) {
 
 		w.trace("could not serve", "why", err.Err.Error())
 		switch {
-		case errors.Is(err.Last.Cause, ErrMemory): // otherwise err.Err is at least as informative
+		case errors.Is(err.Last.Cause, ErrMemory): // any other cause says no more than err.Err
 			err.Err = fmt.Errorf("it was ended: %w", err.Last.Cause)
 		case errors.Is(err.Err, errSilent):
 			err.Err = p.endedEarly(err.Last)
@@ -69,7 +70,8 @@ func (p *Pool) start(n int, greeted func()) (*worker, error) {
 }
 
 // endedEarly returns the error for a process that ended before mp.Init. If the process wrote
-// something, that is a likelier cause than a main that does not call mp.Init.
+// something to stderr, the error gives that first, because it is more likely to name the cause than
+// the hint about mp.Init.
 func (p *Pool) endedEarly(d Death) error {
 	const say = "its main must call mp.Init first thing"
 	if d.Stderr == "" {
@@ -78,7 +80,7 @@ func (p *Pool) endedEarly(d Death) error {
 	return fmt.Errorf("%s ended before mp.Init (%v):%s\n(%s)", p.program(), d.Status, d.saying(), say)
 }
 
-// program names the worker's program in messages.
+// program returns the name of the worker's program for messages.
 func (p *Pool) program() string {
 	if p.cfg.Path == "" {
 		return "it"
@@ -86,8 +88,8 @@ func (p *Pool) program() string {
 	return p.cfg.Path
 }
 
-// endsItself reports whether a process that failed with err ended on its own: this pool did not end
-// it. A dying process closes its socket a moment before its end can be seen.
+// endsItself reports whether a process that failed with err ended on its own, that is, was not
+// ended by this pool. A dying process closes its socket a moment before its end becomes visible.
 func (w *worker) endsItself(err error) bool {
 	if errors.Is(err, errSilent) && w.outlives() || !w.proc.Exiting() {
 		return false
@@ -152,14 +154,14 @@ var greeting = func() {}
 
 var errSilent = errors.New("no hello")
 
-// startup holds what a worker sends before it serves.
+// startup holds the messages that a worker sends before it serves.
 type startup struct {
 	hello  chan link.Hello
 	ready  chan struct{}
 	failed chan error
 }
 
-// fail records why a worker cannot serve. It does not decode a second reason.
+// fail records why a worker cannot serve. It ignores a second reason.
 func (s startup) fail(data []byte, decode func([]byte) error) {
 	if len(s.failed) == 0 {
 		put(s.failed, decode(data))
@@ -207,7 +209,7 @@ func (w *worker) handshake(greeted func()) *StartError {
 	greeted()
 
 	select {
-	// From here on it may run the user's code.
+	// From here on, the worker may run the user's code.
 	case <-w.proc.Guarded():
 	case <-w.proc.Done():
 	case <-p.closing:
@@ -247,7 +249,7 @@ func (w *worker) awaitHello(s startup) (link.Hello, *StartError) {
 	err := w.lastMessage(s, errSilent)
 	select {
 	case h := <-s.hello:
-		return h, nil // it ended after its hello
+		return h, nil // the worker ended after its hello
 	default:
 		return link.Hello{}, &StartError{Err: err}
 	}
@@ -271,7 +273,8 @@ func (w *worker) awaitReady(s startup) *StartError {
 	return nil
 }
 
-// reportSetup logs that a Setup hangs or takes long, since no task runs until it returns.
+// reportSetup logs that a Setup has not returned. That matters because no task runs until Setup
+// returns.
 func (w *worker) reportSetup(after time.Duration) {
 	if p := w.pool; p.cfg.Logger != nil {
 		p.cfg.Logger.Warn("mp: the Setup of a worker has not returned", "worker", w.number(), "pid", w.proc.PID, "func", p.cfg.Link.Setup.Name, "after", after)
@@ -279,7 +282,7 @@ func (w *worker) reportSetup(after time.Duration) {
 }
 
 // lastMessage reads the remaining messages of a dead worker. It returns the reason that the worker
-// gave, or otherwise if it gave none.
+// gave. If the worker did not give one, lastMessage returns the error otherwise.
 func (w *worker) lastMessage(s startup, otherwise error) error {
 	w.link.EndReading()
 	<-w.readerDone
@@ -299,8 +302,8 @@ func put[T any](ch chan T, v T) {
 	}
 }
 
-// agree checks that worker and parent agree on the types of the functions that both have. It
-// records the functions that the worker has.
+// agree checks that worker and parent agree on the protocol, the build and the types of the
+// functions that both have. It records which functions the worker has.
 func (w *worker) agree(h link.Hello) error {
 	p := w.pool
 	if h.Version != link.Version {

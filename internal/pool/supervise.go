@@ -41,7 +41,7 @@ func (p *Pool) supervise(i int, first chan<- error) {
 
 		if failed++; killed(err) {
 			if inSetup(err) {
-				kills++ // Setup may have caused it
+				kills++ // Setup may have caused the kill
 			}
 			if kills <= p.cfg.Restart.Attempts {
 				failed = min(failed, 1) // such an end says little about the next worker
@@ -62,7 +62,7 @@ func (p *Pool) supervise(i int, first chan<- error) {
 	}
 }
 
-// wait returns the time before the next attempt after the given number of failures.
+// wait returns how long to wait before the next attempt after the given number of failures.
 func (r Restart) wait(failed int) time.Duration {
 	d := r.Backoff
 	for ; failed > 1 && d < r.MaxBackoff; failed-- {
@@ -101,10 +101,10 @@ func (p *Pool) fill(i int, greeted func()) (*worker, error) {
 	return w, nil
 }
 
-// fewStuck is how many stuck processes, killed but not ended, even a small pool tolerates.
+// fewStuck is how many processes that were killed but have not ended even a small pool tolerates.
 const fewStuck = 8
 
-// mayReplace returns an error if too many killed processes have not ended. A further worker would
+// mayReplace returns an error if too many killed processes have not ended. Another worker would
 // probably get stuck, too.
 func (p *Pool) mayReplace(i int) error {
 	p.mu.Lock()
@@ -117,7 +117,8 @@ func (p *Pool) mayReplace(i int) error {
 	return &StartError{Worker: i + 1, Err: fmt.Errorf("%d processes were killed and have not ended: they may wait in the kernel", n)}
 }
 
-// failed ends a worker that cannot serve, either because of err or because it died in the meantime.
+// failed ends a worker that cannot serve, either because of err or because the worker has died in
+// the meantime. It returns the error to report.
 func (w *worker) failed(i int, err error) *StartError {
 	own := w.proc.Exiting() || endedBefore(err) && !w.outlives()
 	s := &StartError{Worker: i + 1, Started: true, Permanent: !own && !errors.Is(err, errs.ErrClosed), Err: err}
@@ -131,8 +132,9 @@ func endedBefore(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
-// cpus returns the CPUs on which the worker of slot n, counted from 1, may run. A spare, with n
-// equal to 0, gets a restriction only if all slots share one. The result nil means no restriction.
+// cpus returns the CPUs on which the worker of slot n, counted from 1, may run. A result of nil
+// means no restriction. A spare, for which n is 0, is restricted only if all slots have the same
+// restriction.
 func (p *Pool) cpus(n int) []int {
 	switch sets := p.limits.cpus; {
 	case len(sets) == 0 || n == 0 && len(sets) > 1:
@@ -144,8 +146,8 @@ func (p *Pool) cpus(n int) []int {
 	}
 }
 
-// pin restricts a spare that takes slot i to the CPUs of the slot. Other workers are started with
-// that restriction.
+// pin restricts a spare that takes slot i to the slot's CPUs. Other workers are already started
+// with their slot's restriction.
 func (w *worker) pin(i int) error {
 	if w.number() > 0 || len(w.pool.limits.cpus) < 2 {
 		return nil
@@ -168,8 +170,8 @@ func (w *worker) discard() Death {
 	return death
 }
 
-// enlist puts the worker in service and watches for its death. It reports false if the pool was
-// closed in the meantime or has dismissed its workers.
+// enlist puts the worker in service and watches for its death. It reports false if the pool has
+// been closed or has dismissed its workers in the meantime.
 func (w *worker) enlist(i int) bool {
 	p := w.pool
 	p.mu.Lock()
@@ -247,8 +249,8 @@ func inSetup(err error) bool {
 	return errors.As(err, &s) && s.InSetup
 }
 
-// endSingle reports the end of a worker that is not replaced. It returns why that worker will run
-// no more tasks.
+// endSingle reports the end of a worker that is not replaced. It returns why the worker will not
+// run any more tasks.
 func (p *Pool) endSingle(w *worker, err error) error {
 	if w == nil {
 		var s *StartError
@@ -268,8 +270,9 @@ func (p *Pool) endSingle(w *worker, err error) error {
 	return &death
 }
 
-// serve runs a worker until it is dead. It reports whether the slot may be filled again at once:
-// the worker did something, served for a while, made way, or was killed.
+// serve runs a worker until the worker is dead or has left its slot. It reports whether the slot
+// may be filled again at once, because the worker had a task, served for a while, made way, or was
+// killed.
 func (w *worker) serve() (useful bool) {
 	w.pump()
 	if w.departing {

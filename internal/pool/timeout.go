@@ -10,10 +10,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sched"
 )
 
-// One timer for the whole pool watches the tasks that have a timeout. It regularly checks what each
-// worker runs. The time of a task counts from the first check that sees it running, so a task is
-// never ended early. A task that ends in time costs nothing. A clock for each task in the worker
-// would cost more than a trivial task itself.
+// One timer for the whole pool watches the tasks that have a timeout. It regularly checks which
+// task each worker is running. A task's time counts from the first check that sees the task
+// running, so no task is ended early. A task that ends in time costs nothing. Timing each task in
+// the worker would cost more than a trivial task itself.
 
 const (
 	// checksPerTimeout is how often a task is checked within its timeout.
@@ -23,12 +23,12 @@ const (
 	noLimits         = time.Duration(1<<63 - 1)
 )
 
-// watchdog is the pool's timer for timeouts and its state. The pool's lock guards it.
+// watchdog is the pool's timer for timeouts and the timer's state. The pool's lock guards it.
 type watchdog struct {
 	timer    *time.Timer
 	running  bool
 	jobs     int           // open jobs with a timeout
-	shortest time.Duration // the shortest timeout since there was no such job
+	shortest time.Duration // the shortest timeout of the jobs since jobs was last 0
 }
 
 // A sighting is the first time that a task was seen running.
@@ -38,11 +38,12 @@ type sighting struct {
 	at      time.Time
 	expired bool
 
-	// odd is when the worker first claimed to run a later task than the one whose result is due.
+	// odd is when the worker first claimed to run a later task than the one whose result is due
+	// next.
 	odd time.Time
 }
 
-// timed starts to watch a job with a timeout. The caller must hold p.mu.
+// timed starts watching a job that has a timeout. The caller must hold p.mu.
 func (p *Pool) timed(j *job) {
 	w := &p.watchdog
 	if w.jobs++; w.jobs == 1 || j.timeout < w.shortest {
@@ -54,8 +55,8 @@ func (p *Pool) timed(j *job) {
 	}
 }
 
-// scheduleCheck arms the timer for the next check, in d or when the next regular check is due,
-// whichever is earlier.
+// scheduleCheck arms the timer for the next check: in d, if d is positive, or when the next regular
+// check is due, whichever is earlier.
 func (p *Pool) scheduleCheck(d time.Duration) {
 	w := &p.watchdog
 	due := min(max(w.shortest/checksPerTimeout, minCheckInterval), maxCheckInterval)
@@ -85,8 +86,8 @@ func (p *Pool) checkTimeouts() {
 	p.scheduleCheck(next)
 }
 
-// checkTimeout checks the task that the worker runs, ends it if its timeout has passed, and returns
-// the time that it has left. The caller must hold the pool's lock.
+// checkTimeout checks the task that the worker is running, and ends the task if its timeout has
+// passed. It returns how much time the task has left. The caller must hold the pool's lock.
 func (w *worker) checkTimeout(now time.Time) time.Duration {
 	task, begun := w.work.Running()
 	if !begun {
@@ -113,9 +114,9 @@ func (w *worker) checkTimeout(now time.Time) time.Duration {
 	return left
 }
 
-// checkOrder ends a worker that claims to have started a task but has not committed the result of
-// the one before. Otherwise the timeout of the earlier task could not be enforced. The caller must
-// hold the pool's lock.
+// checkOrder ends a worker that claims to have started a task but has not committed the previous
+// task's result. Without this check, the previous task's timeout could not be enforced. The caller
+// must hold the pool's lock.
 func (w *worker) checkOrder(running sched.Chunk, now time.Time) {
 	front, _ := w.work.Front()
 	switch {
@@ -124,7 +125,7 @@ func (w *worker) checkOrder(running sched.Chunk, now time.Time) {
 	case w.seen.odd.IsZero():
 		w.seen.odd = now
 	case now.Sub(w.seen.odd) > minGrace:
-		// stuck locks the mutex.
+		// On a goroutine of its own, because stuck locks the pool's mutex.
 		go w.stuck(errNoResult)
 	}
 }
@@ -135,7 +136,7 @@ func (p *Pool) expire(r running, task sched.Chunk) {
 	p.end(r, j, &Expired{j.timeout}, true)
 }
 
-// Expired is the cause of ending a task whose timeout has passed.
+// Expired is the cause with which a task is ended when its timeout has passed.
 type Expired struct{ Timeout time.Duration }
 
 func (e *Expired) Error() string { return fmt.Sprintf("its timeout of %v has passed", e.Timeout) }

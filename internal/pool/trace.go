@@ -2,7 +2,7 @@
 
 package pool
 
-// logged forwards a record that the worker has logged.
+// logged forwards a log record from the worker.
 func (w *worker) logged(data []byte) {
 	n, pid := w.number(), w.proc.PID
 	w.pool.logs.Add(n, len(data), func() { w.pool.cfg.OnLog(n, pid, data) })

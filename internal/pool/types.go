@@ -23,11 +23,11 @@ import (
 // Config describes the workers of a pool.
 type Config struct {
 	Workers int
-	Path    string // of the worker binary; empty means this program
+	Path    string // the worker binary; empty means this program
 	Args    []string
 	Env     []string
 	Dir     string
-	Link    link.Config // what each worker is told, except its number
+	Link    link.Config // the configuration that each worker gets, except for its number
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Logger  *slog.Logger
@@ -35,7 +35,7 @@ type Config struct {
 	OnFail  func(data []byte) error // decodes the reason why a worker cannot serve
 	Funcs   []link.FuncID           // the functions that this program has registered
 	Build   string                  // the build ID that workers must have; empty means any
-	Grace   time.Duration           // between the end of a task's context and the end of its worker
+	Grace   time.Duration           // how long a task may run after its context has ended, before its worker is killed
 	Recycle Recycle                 // when a healthy worker is replaced
 	Restart Restart                 // how often a failed start is retried
 	Files   []uint64                // sent with Setup and Teardown; see objects.SendFile
@@ -58,36 +58,36 @@ type Config struct {
 	// OnEnd is called when the process of a Single worker has ended.
 	OnEnd func(Death)
 
-	// Name names the next worker.
+	// Name returns the name of the next worker. It may be nil.
 	Name func() string
 
 	// Missing returns the error for a function that a worker lacks.
 	Missing func(function string) error
 
-	// TooLong returns the error for an argument above Link.MaxMessage.
+	// TooLong returns the error for an argument of n bytes, which is more than Link.MaxMessage.
 	TooLong func(function string, n int) error
 
 	// Failure decodes an outcome that is not a result.
 	Failure func(fn string, kind uint8, data []byte) error
 
-	// Death translates a Death or StartError.
+	// Death translates a Death or StartError into the error that callers get.
 	Death func(error) error
 }
 
 // Limits bound each worker; a zero field sets no limit.
 type Limits struct {
 	Memory int64   // in bytes
-	Cgroup string  // the directory of a control group, in which each worker gets one
+	Cgroup string  // the directory of a control group in which each worker gets its own
 	CPUs   [][]int // the processors of each slot in turn
 }
 
-// A ConfigError says which field of a Config cannot be had on this system.
+// A ConfigError says which field of a Config is not possible on this system.
 type ConfigError struct {
 	Field string
 	Err   error
 }
 
-// Error begins with the field.
+// Error returns a message that begins with the field's name.
 func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
 
 // Unwrap returns the system's error.
@@ -97,13 +97,13 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 type Recycle struct {
 	Tasks  int           // after this many tasks
 	Memory int64         // when it has more bytes of private memory
-	Idle   time.Duration // after this time without a task; leaves its slot empty until there is one
+	Idle   time.Duration // after this time without a task; the slot stays empty until there is a task
 }
 
 // Restart says how a failed start of a worker is retried. Zero values select the defaults.
 type Restart struct {
 	Attempts   int           // consecutive failures before tasks no longer wait for the worker
-	Backoff    time.Duration // before the second attempt; it doubles with each further attempt
+	Backoff    time.Duration // the wait before the second attempt; it doubles with each further attempt
 	MaxBackoff time.Duration
 }
 
@@ -120,15 +120,15 @@ func (r Restart) withDefaults() Restart {
 	return r
 }
 
-// A Batch is what a job runs; see mp.Batch.
+// A Batch is the list of elements that a job runs; see mp.Batch.
 type Batch interface {
 	Len() int
 	Encode(buf []byte, lo, hi int) (out []byte, n int, err error)
 	Settle(i int, result []byte, err error)
 }
 
-// A RunSettler is a Batch that takes many results at once. It may keep results that are larger than
-// codec.Large.
+// A RunSettler is a Batch that accepts many results at once. It may keep results that are larger
+// than codec.Large.
 type RunSettler interface {
 	SettleRun(lo int, results [][]byte)
 }
@@ -141,17 +141,17 @@ type Encoded interface{ Encoded() []byte }
 // carry can be sent only once.
 type Unrepeatable interface{ Unrepeatable(i int) bool }
 
-// Hints are what the caller knows about a job.
+// Hints describe how the caller wants a job to be run.
 type Hints struct {
 	Chunk   int
 	Prompt  bool
 	Timeout time.Duration // of each task; none if not positive
 	Retries int
-	Baggage string // travels with each task
+	Baggage string // sent along with each task
 }
 
-// A Watcher is a context that ends with another context or by itself. It reports its own end to the
-// job and leaves it to the caller to watch the other context.
+// A Watcher is a context that ends with another context or by itself. It reports to the job if it
+// ends by itself. The caller of Watch must watch the other context.
 type Watcher interface {
 	Watch(job Cancellable) (other context.Context)
 }
@@ -167,8 +167,8 @@ type StartError struct {
 	Permanent bool   // another attempt will not help
 	Last      Death
 	Started   bool // there was a process
-	Killed    bool // it was killed, but not by this program
-	InSetup   bool // it had started the user's Setup
+	Killed    bool // the process was killed, but not by this program
+	InSetup   bool // the process had started the user's Setup
 	Err       error
 }
 
@@ -179,19 +179,20 @@ func (e *StartError) Error() string {
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// A Death describes how a worker ended. It is the outcome of the task that the worker was running.
+// A Death describes how a worker ended. It is also the error of the task that the worker was
+// running.
 type Death struct {
 	Worker int
 	Single string // the name of a worker that is not replaced; otherwise empty
 	PID    int
 	Status spawn.Status
 	Stderr string // the end of the worker's standard error
-	Stacks string // the stacks of its goroutines, if it was asked for them
-	Cause  error  // why the pool killed it; nil if the pool did not
-	Func   string // the function that it was running; set only in that task's error
+	Stacks string // the stacks of the worker's goroutines, if the pool asked for them
+	Cause  error  // why the pool killed the worker; nil if the pool did not kill it
+	Func   string // the function that the worker was running; set only in that task's error
 
-	// Starved is set if the worker crashed as the Go runtime does when the system refuses it
-	// memory, and had mapped much memory.
+	// Starved is set if the worker had mapped most of the memory that it may map and crashed the
+	// way the Go runtime does when the system refuses it memory.
 	Starved bool
 }
 
@@ -224,7 +225,7 @@ func (e *Cancelled) Error() string { return fmt.Sprintf("mp: cancelled before it
 // Unwrap returns the context's cause.
 func (e *Cancelled) Unwrap() error { return e.Cause }
 
-// Info is what the pool knows about a worker.
+// Info describes a worker.
 type Info struct {
 	Worker  int
 	Name    string
@@ -241,16 +242,16 @@ type Info struct {
 	Starting time.Duration // from its start until it could serve
 	Working  time.Duration // the time spent in tasks
 	Waiting  time.Duration // the time without tasks
-	Talking  time.Duration // the time that tasks and results were in transit
+	Talking  time.Duration // the time during which tasks and results were in transit
 	RSS      int64         // bytes in memory
 	Peak     int64         // the largest RSS so far
 }
 
-// FuncInfo is what the pool knows about the tasks of a function.
+// FuncInfo describes the tasks of a function.
 type FuncInfo struct {
 	Func    string
 	Done    int
-	Average time.Duration // over the last tasks
+	Average time.Duration // of the most recent tasks
 	Chunk   int           // the size of the last chunk
 }
 
@@ -298,7 +299,7 @@ type Stats struct {
 	Serving int // filled slots
 	Busy    int // workers with tasks
 	Spares  int // ready to fill a slot
-	Queued  int // jobs with tasks that no worker has yet
+	Queued  int // jobs with tasks that have not been sent to a worker yet
 
 	Started  int // workers that have served
 	Recycled int // of Started: ended to make way for fresh ones
@@ -311,8 +312,8 @@ type Stats struct {
 	Failing []Failing
 }
 
-// ErrProtocol is the cause of killing a worker that violates the protocol.
+// ErrProtocol is the cause with which a worker is killed that violates the protocol.
 var ErrProtocol = errors.New("what it sent makes no sense")
 
-// ErrMemory is the cause of killing a worker that exceeded its memory limit.
+// ErrMemory is the cause with which a worker is killed that exceeded its memory limit.
 var ErrMemory = errors.New("it has more memory than Limits.Memory")

@@ -9,12 +9,12 @@ import (
 // usage tracks where a worker's time goes. The pool's lock guards it.
 type usage struct {
 	serving time.Time // when it came into service
-	news    time.Time // when the last results came, or the first of its tasks were sent
+	news    time.Time // when results last arrived, or when tasks were sent to the worker while it had none
 	free    time.Time // when it ran out of tasks; zero if it has some
 	waited  time.Duration
 }
 
-// begin notes that the worker comes into service.
+// begin notes that the worker enters service.
 func (u *usage) begin() {
 	u.serving = time.Now()
 	u.free = u.serving
@@ -29,7 +29,7 @@ func (u *usage) given() {
 	}
 }
 
-// heard notes that results have come. The argument last is set if no tasks are left.
+// heard notes that results have arrived. The argument last is true if the worker has no tasks left.
 func (u *usage) heard(last bool) {
 	u.news = time.Now()
 	if last {

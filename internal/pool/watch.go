@@ -12,8 +12,9 @@ import (
 // Cancelled cancels the job.
 func (j *job) Cancelled(cause error) { j.pool.cancel(j, cause, false) }
 
-// A watch waits for the end of a context, on behalf of all jobs that share it. There may be a great
-// many jobs, and watching a context costs as much as a small task.
+// A watch waits for the end of a context, on behalf of all jobs that share the context. Sharing
+// matters because there may be a great many jobs, and watching a context costs as much as a small
+// task.
 type watch struct {
 	ctx  context.Context
 	stop func() bool

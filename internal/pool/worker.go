@@ -29,7 +29,7 @@ type worker struct {
 	broker     connection
 	wake       chan struct{} // wakes the pump; capacity 1
 	fns        map[string]int
-	errs       *forwarder // its standard error; keeps its end
+	errs       *forwarder // forwards its standard error and keeps the end of that output
 	outs       *forwarder
 	readerDone chan struct{} // closed when the worker sends no more messages
 
@@ -40,18 +40,18 @@ type worker struct {
 	idle        bool      // in pool.idle; the pump sleeps
 	since       time.Time // when it became idle; set only if Recycle.Idle is
 	leased      bool      // a caller has the pump's role
-	wantsMore   bool      // could take more tasks than the queue had
+	wantsMore   bool      // it could take more tasks than the queue had
 	returning   bool      // it is about to look for tasks
 	dead        bool
-	leaving     bool  // makes way for a fresh worker and gets no more tasks
+	leaving     bool  // it makes way for a fresh worker and gets no more tasks
 	idleTooLong bool  // makes way because it was idle
 	departing   bool  // has left its slot
 	finished    int   // tasks whose outcomes are known
 	cause       error // why the pool kills it
 	ready       bool  // its start is over
-	killing     bool  // will be killed and gets no more tasks
+	killing     bool  // it will be killed and gets no more tasks
 	nearLimit   bool  // had mapped most of the memory that it may map, at the last sample
-	stalled     bool  // started no task for long; gets no more until it goes on
+	stalled     bool  // it has not started a task for a long time, and gets no more until it continues
 	sending     *job  // the job whose body is being sent
 	seen        sighting
 	stacks      string        // of the goroutines, if a task is being ended
@@ -61,7 +61,7 @@ type worker struct {
 	usage       usage
 	before      int           // workers that had its slot before
 	why         string        // why it makes way
-	outage      time.Duration // for how long tasks did not wait for its slot
+	outage      time.Duration // how long its slot could not be filled; 0 if tasks waited for the slot
 
 	// Only the pump uses the fields below.
 	results  link.Results
@@ -74,19 +74,19 @@ type worker struct {
 	busy     time.Duration
 	tasks    uint64
 	long     run    // a slow task among those collected
-	longSeq  uint32 // the last slow task that is known
+	longSeq  uint32 // the latest slow task that is known
 	longTook time.Duration
 	lost     int // tasks lost by its death
 	death    Death
 	mayRetry bool // the cause of the death allows another attempt of the running tasks
 }
 
-// pump carries tasks and results until the worker is dead.
+// pump carries tasks and results until the worker is dead or has to go.
 func (w *worker) pump() {
 	for {
 		more, err := w.collect()
 		if more {
-			runtime.Gosched() // tasks that callers submit now travel together
+			runtime.Gosched() // tasks that callers submit now are sent together
 		}
 		if err == nil {
 			err = w.fill()
@@ -96,7 +96,7 @@ func (w *worker) pump() {
 			case sleeping:
 				err = w.link.Wait()
 
-			case crowded: // by tasks that were taken back
+			case crowded: // the ring is full of tasks that were taken back
 				err = w.link.WaitRoom()
 			case idle:
 				<-w.wake
@@ -117,9 +117,10 @@ func (w *worker) pump() {
 	}
 }
 
-// killBroken kills a worker whose link is broken and returns when the worker is dead. A closed
-// doorbell, a broken pipe or a deadline does not name a cause, because a death looks the same: the
-// other ends close, and EndReading sets the deadline.
+// killBroken kills a worker whose link is broken and returns when the worker is dead. An error such
+// as a closed doorbell, a broken pipe or a passed deadline is not recorded as the cause if the
+// worker ends soon, because a death causes the same errors: the other ends are closed, and
+// EndReading sets the deadline.
 func (w *worker) killBroken(err error) {
 	if !likeDeath(err) || w.outlives() {
 		w.setCause(err)
@@ -130,14 +131,14 @@ func (w *worker) killBroken(err error) {
 
 // These limits apply to a process that has closed its descriptors but whose end is not known yet.
 const (
-	maxExitTime = time.Second // then a process that still runs is killed
-	// The end of a process that no longer runs is awaited for this much longer, to learn its
-	// status.
+	maxExitTime = time.Second // a process that still runs after this time is killed
+	// A process that no longer runs gets this much more time until its end is known, so that its
+	// status can be reported.
 	maxStatusTime = 4 * time.Second
 )
 
-// outlives reports whether the worker still runs some time after what looks like its death. A
-// worker whose end is slow to be reported does not count.
+// outlives reports whether the worker is still running some time after it seemed to have died. A
+// worker whose end is merely reported late does not count as running.
 func (w *worker) outlives() bool {
 	if w.endsWithin(maxExitTime) {
 		return false
@@ -167,8 +168,8 @@ func likeDeath(err error) bool {
 	return false
 }
 
-// onSocketLost is called when the worker's socket has ended. A worker that still runs is killed,
-// because it can no longer be told to cancel a task.
+// onSocketLost is called when the worker's socket has ended. It kills a worker that still runs,
+// because such a worker can no longer be told to cancel a task.
 func (w *worker) onSocketLost(why error) {
 	switch {
 	case !likeDeath(why):
@@ -179,18 +180,18 @@ func (w *worker) onSocketLost(why error) {
 	w.proc.Kill()
 }
 
-// minGrace is the least time that a worker may leave what it is sent unread, however short the
-// grace period is. A worker that waits for a processor is not stuck.
+// minGrace is the minimum time that a worker may leave messages unread, however short the grace
+// period is. A worker that merely waits for a processor is not stuck.
 const minGrace = time.Second
 
-// stuck kills a worker that does not read what it is sent, and so can be told nothing more, or that
-// withholds a result.
+// stuck kills a worker that withholds a result, or that does not read its messages and so can no
+// longer be told anything.
 func (w *worker) stuck(why error) {
 	w.setCause(why)
 	w.proc.Kill()
 }
 
-// setCause records why a worker must end, unless a cause is known already.
+// setCause records why a worker must end, unless a cause is already known.
 func (w *worker) setCause(why error) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
@@ -210,9 +211,9 @@ const (
 	over
 )
 
-// inService reports whether w takes part. The caller must hold the pool's lock. A worker whose
-// socket has ended does not count, even if the end of its process has not been noticed yet: a
-// caller may already know of the end, from a query or a task that was not answered.
+// inService reports whether w is in service. A worker whose socket has ended is not, even if the
+// end of its process has not been noticed yet: a caller may already know of the end, from a query
+// or a task that was not answered. The caller must hold the pool's lock.
 func (w *worker) inService() bool {
 	if w == nil || w.dead {
 		return false
@@ -269,8 +270,8 @@ func (w *worker) wakeUp() {
 	}
 }
 
-// collect settles the tasks that the worker has finished. It reports whether the next task may soon
-// be submitted, because a job is done or no task waits.
+// collect settles the tasks that the worker has finished. It reports whether callers may submit
+// more tasks soon, because a job is done or no task is waiting.
 func (w *worker) collect() (more bool, err error) {
 	err = w.link.Collect(&w.results)
 	if len(w.results.Runs) == 0 {
@@ -334,14 +335,15 @@ func (w *worker) match(r link.Run) error {
 	return nil
 }
 
-// outcomes are the outcomes of a run, all of one kind.
+// outcomes are the outcomes of a run, all of the same kind.
 type outcomes struct {
 	run
 	kind uint8
 	data [][]byte
 }
 
-// Results larger than codec.Large never lie in a ring, where later results would overwrite them.
+// Results larger than codec.Large never lie in a ring, where later results would overwrite them,
+// because MaxInline is not above codec.Large.
 const _ = uint(codec.Large - link.MaxInline)
 
 // settle delivers outcomes.

@@ -1,6 +1,6 @@
 // Package query is for packages that the root package does not import. It lets them query worker
-// processes, whatever the workers are doing. Package insight queries profiles this way. The program
-// of the worker must import the package that asks, too.
+// processes, whatever the workers are doing. Package insight queries profiles this way. The package
+// that asks must be imported in both processes.
 package query
 
 import (

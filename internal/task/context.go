@@ -16,9 +16,9 @@ type Info struct {
 	Attempt uint16
 }
 
-// Context is the context of one task. It costs next to nothing until the task uses it; only then is
-// its state created. It is cancelled when the task has ended, so that goroutines that the task left
-// behind notice.
+// Context is the context of one task. It costs next to nothing until the task uses it, because its
+// state is created only then. It is cancelled when the task has ended, so that goroutines that the
+// task left behind learn about the end.
 type Context struct {
 	info Info
 	at   uint64                // the value of Committed when the task started
@@ -26,7 +26,7 @@ type Context struct {
 	due  *time.Time            // the deadline; nil if there is none
 }
 
-// state is what a context that is in use needs.
+// state is the part of a Context that is created when the context is first used.
 type state struct {
 	done  chan struct{}
 	ended atomic.Bool // err is set
@@ -58,14 +58,14 @@ func (s *state) end(err error) {
 	s.after = nil
 }
 
-// Committed changes with the outcome of each task that a worker commits. A context that is first
-// used after that thereby learns that its task has ended, and no context needs to be told.
+// Committed changes with each outcome that a worker commits. A context that is first used after its
+// task has ended thus learns of the end, so ending a task need not create its context's state.
 // Committed is set once, before the first task.
 var Committed *atomic.Uint64
 
-// observed contains the tasks of this process that have used their contexts and not ended, for
-// CancelRunning. asked is the number that CancelRunning was last called with; bit 32 is set in it,
-// so that 0 means none. err is the error that it was called with.
+// observed contains the tasks of this process that have used their contexts and have not ended, for
+// CancelRunning. asked is the number that CancelRunning was last called with, with bit 32 set, so
+// that 0 means that CancelRunning has not been called. err is the error that it was called with.
 var observed struct {
 	mu    sync.Mutex
 	tasks map[*Context]bool
@@ -76,8 +76,8 @@ var observed struct {
 func ask(seq uint32) uint64 { return 1<<32 | uint64(seq) }
 
 // CancelRunning cancels the running task with the given number: at once if the task has used its
-// context, otherwise when it does. Task numbers are those of a worker's link; 0 is no task. err
-// becomes the context's error.
+// context, otherwise when the task first uses it. The number is the task's number on the worker's
+// link; 0 means no task. err becomes the context's error.
 func CancelRunning(seq uint32, err error) {
 	observed.mu.Lock()
 	defer observed.mu.Unlock()
@@ -100,7 +100,7 @@ func InfoFrom(ctx context.Context) (Info, bool) {
 	return c.info, true
 }
 
-// get returns the context's state, and creates it if necessary.
+// get returns the context's state, which it creates if necessary.
 func (c *Context) get() *state {
 	if s := c.real.Load(); s != nil {
 		return s
@@ -130,12 +130,12 @@ func (c *Context) get() *state {
 	return s
 }
 
-// committed is called after real is set, and End reads real after the commit, so at least one of
-// them sees the other's change.
+// committed reports whether the task's outcome has been committed. It is called after real is set,
+// and End reads real after the commit, so at least one of the two sees the other's change.
 func (c *Context) committed() bool { return Committed != nil && Committed.Load() != c.at }
 
-// SetDeadline sets the task's deadline, which other code enforces. It must be called before the
-// task starts. Contexts may share t.
+// SetDeadline sets the task's deadline, which other code enforces. SetDeadline must be called
+// before the task starts. Several contexts may share t.
 func (c *Context) SetDeadline(t *time.Time) { c.due = t }
 
 // Deadline returns the deadline that was set.
@@ -149,8 +149,9 @@ func (c *Context) Deadline() (time.Time, bool) {
 // Done returns a channel that is closed when the task is cancelled or has ended.
 func (c *Context) Done() <-chan struct{} { return c.get().done }
 
-// Err returns nil until then. It is called often, for example whenever a goroutine takes a lock,
-// and rarely has an error to return, so that case is the fast one.
+// Err returns nil until the channel that Done returns is closed, and the context's error from then
+// on. It is called often, for example whenever a goroutine takes a lock, so the usual case, without
+// an error, is the fast one.
 func (c *Context) Err() error {
 	if s := c.real.Load(); s != nil && !s.ended.Load() {
 		return nil
@@ -173,8 +174,8 @@ func (c *Context) Value(key any) any {
 	return nil
 }
 
-// AfterFunc calls f on a goroutine of its own when the context ends. Package context uses it, so
-// contexts derived from this one need no goroutine each.
+// AfterFunc calls f on a goroutine of its own when the context ends. Package context uses this
+// method, so that contexts derived from this one need no goroutines.
 func (c *Context) AfterFunc(f func()) (stop func() bool) {
 	s := c.get()
 	s.mu.Lock()
@@ -212,8 +213,8 @@ func (c *Context) Cancel(err error) {
 	s.end(err)
 }
 
-// End is Cancel for a worker's task that has ended, and costs less. It must be called before the
-// task's outcome is committed, and again after that.
+// End is like Cancel, but for a worker's task that has ended, and costs less. It must be called
+// before the task's outcome is committed, and again afterward.
 func (c *Context) End() {
 	if c.real.Load() != nil {
 		c.Cancel(context.Canceled)

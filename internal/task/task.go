@@ -1,5 +1,5 @@
-// Package task runs one task at a time and catches everything that a task does, except ending the
-// process.
+// Package task runs a task and describes its outcome: a result, an error, a panic, or a call of
+// runtime.Goexit.
 package task
 
 import (
@@ -40,11 +40,11 @@ func Outcome(kind uint8) string {
 // A Panic describes a panic.
 type Panic struct {
 	Text  string `cbor:"1,keyasint"`
-	Err   []byte `cbor:"2,keyasint,omitempty"` // the value as an errtree, if it was an error
+	Err   []byte `cbor:"2,keyasint,omitempty"` // the panic's value as an errtree, if the value is an error
 	Stack string `cbor:"3,keyasint"`
 }
 
-// Bounds of a panic's text and stack, which both sides respect.
+// Bounds of a panic's text and stack, which both the sender and the receiver respect.
 const (
 	maxPanicText = 256 << 10
 	maxStack     = 256 << 10
@@ -55,8 +55,8 @@ const MaxFailure = maxPanicText + maxStack + errtree.MaxEncoded + 64
 
 var panicBounds = codec.Bounds{Bytes: MaxFailure, Items: 7, Depth: 1}
 
-// ParsePanic decodes the data of a Panicked outcome. For data that AppendPanic would not write it
-// returns an error with the beginning of the text.
+// ParsePanic decodes the data of a Panicked outcome. For data that AppendPanic does not produce, it
+// returns an error that contains the beginning of the first text in data.
 func ParsePanic(data []byte) (p Panic, err error) {
 	err = codec.DecodeWithin(data, &p, panicBounds)
 	if text := codec.FirstText(data); err != nil && text != "" {
@@ -66,9 +66,9 @@ func ParsePanic(data []byte) (p Panic, err error) {
 	return p, err
 }
 
-// Run calls h and returns its outcome; data is buf with the outcome appended. If the task calls
-// runtime.Goexit, Run does not return, and the calling goroutine ends. The caller needs a deferred
-// function to handle that case.
+// Run calls h and returns the outcome; data is buf with the outcome's data appended. If the task
+// calls runtime.Goexit, Run does not return, and the calling goroutine ends. The caller needs a
+// deferred function to handle that case.
 func Run(ctx context.Context, h Handler, in, buf []byte) (kind uint8, data []byte) {
 	returned := false
 	defer func() {
@@ -104,7 +104,7 @@ func AppendPanic(buf []byte, r any) []byte {
 	return out
 }
 
-// textOf formats a panic's value, whose formatting may itself panic.
+// textOf formats a panic's value. The value's own methods may panic, too.
 func textOf(r any) (s string) {
 	defer func() {
 		if recover() != nil {

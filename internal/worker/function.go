@@ -15,7 +15,7 @@ type Program struct {
 	Functions []Function
 	Build     string // the program's build id
 	// Start is called before any of the user's code, with a function that sends log records to the
-	// parent. It returns a logger that uses it.
+	// parent. Start returns a logger that uses the function.
 	Start func(cfg link.Config, log func([]byte) error) *slog.Logger
 	// Unpack adds the baggage of a call to the context of one of the call's tasks.
 	Unpack func(ctx context.Context, baggage []byte) context.Context

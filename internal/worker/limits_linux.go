@@ -15,16 +15,18 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// groupOverhead is how much memory a Go process uses besides what the garbage collector counts, if
-// a control group enforces the limit.
+// groupOverhead is how much memory a Go process is assumed to use besides what the garbage
+// collector counts, if a control group enforces the limit.
 const groupOverhead = 16 << 20
 
-// mapped describes the private writable memory that this process has mapped when its limit is set.
+// mapped describes the private writable memory that this process has mapped at the time its limit
+// is set.
 type mapped struct {
-	// unused is how much of the memory has never been used. It does not count towards the limit. A
-	// Go program has tens of MiB of variables and tables that it may never use.
+	// unused is how much of the memory has never been used. That part does not count towards the
+	// limit. A Go program has tens of MiB of variables and tables that it may never use.
 	unused int
-	// uncounted is how much of the rest the garbage collector does not count towards its own limit.
+	// uncounted is how much of the used memory the garbage collector does not count towards its own
+	// limit.
 	uncounted int
 }
 
@@ -38,12 +40,12 @@ func mappedNow() (m mapped) {
 	return m
 }
 
-// ahead returns how far below Limits.Memory the collector's limit is. Tasks continue to allocate
-// while the collector runs.
+// ahead returns how far below Limits.Memory the garbage collector's limit is. The limits differ
+// because tasks continue to allocate while the collector runs.
 func ahead(limit int) int { return 16<<20 + limit/4 }
 
-// preferForOOM makes the system choose a worker, and not its parent, when memory is short. The
-// worker has inherited its parent's value, which may already be high: Kubernetes sets it to up to
+// preferForOOM makes the kernel kill a worker rather than its parent when memory is short. The
+// worker has inherited its parent's value, which may already be high: Kubernetes sets values up to
 // 1000.
 func preferForOOM() {
 	const file, most = "/proc/self/oom_score_adj", 1000
@@ -62,7 +64,7 @@ func impose(l link.Limits) error {
 			has := mappedNow()
 			overhead = has.uncounted + ahead(l.Memory)
 			// The race detector maps far more memory than a program uses, so a limit of mapped
-			// memory means nothing with it.
+			// memory would be meaningless.
 			if !race.Enabled {
 				if err := limit("memory", unix.RLIMIT_DATA, l.DataLimit(has.unused)); err != nil {
 					return err

@@ -15,7 +15,8 @@ type questions struct {
 	open map[uint32]context.CancelFunc
 }
 
-// ask starts to answer a query, or ends the one with that number if question is empty.
+// ask starts to answer a query. If question is empty, ask cancels the open query with the number
+// seq instead.
 func (q *questions) ask(seq uint32, question []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -38,6 +39,6 @@ func (q *questions) ask(seq uint32, question []byte) {
 		q.mu.Lock()
 		delete(q.open, seq)
 		q.mu.Unlock()
-		_ = q.answer(seq, data) // on error the parent is gone, and this process ends
+		_ = q.answer(seq, data) // an error means that the parent is gone, and this process ends
 	}()
 }

@@ -10,7 +10,7 @@ import (
 // seenStacks is how many bytes of the goroutines' stacks are searched for the task's stack.
 const seenStacks = 1 << 20
 
-// stacks returns the stacks of all goroutines, the task's first.
+// stacks returns the stacks of all goroutines, beginning with the task's.
 func stacks() []byte {
 	buf := make([]byte, seenStacks)
 	all := bytes.Split(buf[:runtime.Stack(buf, true)], []byte("\n\n"))

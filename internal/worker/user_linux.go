@@ -7,7 +7,7 @@ import (
 )
 
 // keepDeathSignal requests the parent-death signal again after a Setup. If Setup changed the user,
-// even for a while, the kernel has cleared the signal: see prctl(2). The setting belongs to a
+// even temporarily, the kernel has cleared the request (see prctl(2)). The request belongs to a
 // thread, so keepDeathSignal keeps a thread for it. If the parent has died before the call, the
 // worker learns that from the socket.
 func keepDeathSignal() {

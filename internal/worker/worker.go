@@ -18,10 +18,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/task"
 )
 
-// A failure fits into a message, however small MaxMessage is.
+// The data of a failure fits in a message, however small MaxMessage is.
 var _ [link.MaxFailure - max(task.MaxFailure, errtree.MaxEncoded)]struct{}
 
-// maxBuf is the maximum size of a buffer that is kept for the next result.
+// maxBuf is the maximum size of a buffer that is reused for the next result.
 const maxBuf = 4 << 20
 
 type worker struct {
@@ -40,7 +40,8 @@ type worker struct {
 	code   int   // the exit code
 }
 
-// Serve serves the parent until the parent tells it to stop or is gone. It returns the exit code.
+// Serve serves the parent until the parent tells the worker to stop or is gone. It returns the exit
+// code.
 func Serve(p Program) int {
 	port, cfg, err := link.Open()
 	if err != nil {
@@ -65,7 +66,7 @@ func Serve(p Program) int {
 
 	goOn := w.listen()
 	if cfg.Setup.Name != "" {
-		<-goOn // Setup may start processes, which must be guarded
+		<-goOn // Setup may start processes, so the worker must be guarded first
 	}
 	if err := w.bound(cfg.Setup); err != nil {
 		_ = port.Fail(errtree.Append(nil, fmt.Errorf("its setup %s failed: %w", cfg.Setup.Name, err)))
@@ -92,7 +93,7 @@ func Serve(p Program) int {
 	return w.code
 }
 
-// greet introduces the worker to the parent, to which log records are sent from then on.
+// greet introduces the worker to the parent. From then on, log records are sent to the parent.
 func (w *worker) greet() error {
 	hello := link.Hello{Build: w.program.Build}
 	for _, f := range w.program.Functions {
@@ -108,7 +109,7 @@ func (w *worker) greet() error {
 }
 
 // listen handles the parent's requests other than tasks, and ends the process when the parent is
-// gone. The returned channel receives a value when the worker is guarded.
+// gone. The returned channel receives a value once the worker is guarded.
 func (w *worker) listen() (goOn <-chan struct{}) {
 	guarded := make(chan struct{}, 1)
 	asked := questions{answer: w.port.Answer}
@@ -130,8 +131,8 @@ func put(ch chan struct{}) {
 	}
 }
 
-// exitCodes contains the exit codes of a worker for a single task, by the kind of outcome. They are
-// Python's, except that the code for a panic is Go's.
+// exitCodes contains the exit codes of a worker that runs a single task, by kind of outcome. The
+// codes are Python's, except that the code for a panic is Go's.
 var exitCodes = map[uint8]int{task.OK: 0, task.Failed: 1, task.Panicked: 2, task.Exited: 1}
 
 // bound runs a setup or teardown function.
@@ -172,8 +173,8 @@ func (w *worker) runBound(f Function, b link.Bound) error {
 }
 
 // loop runs tasks until the link ends. A task that panics or calls runtime.Goexit ends the
-// goroutine, and a new one continues. For the other tasks this costs less than a recover for each
-// of them.
+// goroutine, and a new goroutine continues. For all other tasks, this costs less than a deferred
+// recover in each task.
 func (w *worker) loop(over chan<- error) {
 	defer w.goOn(over)
 	defer w.catch()
@@ -261,7 +262,7 @@ func (w *worker) catch() {
 	}
 }
 
-// goOn is the last call on a loop's goroutine, however that ends.
+// goOn is the last function that a loop's goroutine calls, however the goroutine ends.
 func (w *worker) goOn(over chan<- error) {
 	if w.inTask {
 		w.finish(task.Exited, nil)
