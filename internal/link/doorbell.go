@@ -14,22 +14,22 @@ import (
 )
 
 // A doorbell wakes the other process. A process that is about to sleep arms a word in shared
-// memory. A process with news disarms the word and, if it was armed, writes one byte to a pipe. So
-// nothing is written to a process that is awake.
+// memory. A process that has news for it disarms the word and, if the word was armed, writes one
+// byte to a pipe. So a process that is awake is sent nothing.
 //
-// The doorbell is a pipe and not a socket. Reading from a pipe causes no event about freed buffer
-// space, and the kernel wakes the reader on the writer's core, where the data is. That halves the
-// round trip of a lone call.
+// The doorbell is a pipe rather than a socket, because reading from a pipe causes no event about
+// freed buffer space, and because the kernel wakes a pipe's reader on the writer's core, where the
+// data is. That halves the round-trip time of a lone call.
 
 var oneByte = []byte{1}
 
-// A ringer is the end that rings.
+// A ringer is the end of a doorbell that rings.
 type ringer struct {
 	armed  *uint32
 	writer doorbellWriter
 }
 
-// ring wakes the listener if it sleeps or is about to. It never blocks.
+// ring wakes the process at the other end if that process sleeps or is about to. It never blocks.
 func (r ringer) ring() error {
 	if atomic.LoadUint32(r.armed) == 0 || !atomic.CompareAndSwapUint32(r.armed, 1, 0) {
 		return nil
@@ -37,15 +37,16 @@ func (r ringer) ring() error {
 	return r.writer.write()
 }
 
-// A doorbellWriter writes the byte to the pipe. If the pipe is full, the doorbell has rung already.
+// A doorbellWriter writes the byte to the pipe. It writes nothing if the pipe is full, because then
+// the doorbell has already rung.
 type doorbellWriter interface{ write() error }
 
 // pipeWriter is the parent's doorbellWriter. It writes to an open file description of its own,
-// whose flags no worker can change. It does not use the poller, which would wait for room: a worker
-// can fill the pipe, or leave it to a process that never reads.
+// whose flags no worker can change. It does not use the poller, because the poller would wait for
+// room: a worker can fill the pipe, or leave it to a process that never reads.
 type pipeWriter struct {
 	raw       syscall.RawConn
-	writeByte func(fd uintptr) // made once, because a closure for each ring would be an allocation
+	writeByte func(fd uintptr) // made once, because a closure for each ring would have to be allocated
 	broken    atomic.Bool
 }
 
@@ -81,16 +82,17 @@ func (r fdWriter) write() error {
 	return err
 }
 
-// A listener is the parent's end that sleeps. Only one goroutine at a time may wait.
+// A listener is the parent's end of the doorbell that the worker rings. Only one goroutine at a
+// time may wait.
 type listener struct {
 	armed  *uint32
 	file   *os.File
 	raw    syscall.RawConn
-	unread bool // an earlier byte may be in the pipe
+	unread bool // the pipe may still contain a byte of an earlier ring
 	buf    [1024]byte
 
-	// A kick does not use the pipe, because the worker, or a process that it left behind, can read
-	// every byte from it.
+	// kicked is set by kick. A kick does not use the pipe, because the worker, or a process that it
+	// left behind, can read every byte from the pipe.
 	kicked  atomic.Bool
 	blocked atomic.Bool // block sleeps or is about to
 	alarm   *os.File    // an eventfd that wakes block
@@ -102,18 +104,19 @@ type listener struct {
 	failed      error
 }
 
-// newListener takes over the end of the pipe and an eventfd.
+// newListener creates a listener. It takes over pipe, the read end of the doorbell's pipe, and
+// alarm, an eventfd.
 func newListener(armed *uint32, pipe, alarm *os.File) (*listener, error) {
 	raw, err := pipe.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
 	l := &listener{armed: armed, file: pipe, raw: raw, alarm: alarm}
-	l.tryReadFunc = l.tryRead // a closure for each wait would be an allocation
+	l.tryReadFunc = l.tryRead // once, because a closure for each wait would have to be allocated
 	return l, nil
 }
 
-// arm announces that the listener will sleep. It returns true if there is no news. Otherwise the
+// arm announces that the listener will sleep. It returns false if there is news; in that case, the
 // listener must not sleep.
 func (l *listener) arm(news func() bool) bool {
 	atomic.StoreUint32(l.armed, 1)
@@ -132,7 +135,7 @@ func (l *listener) wait(news func() bool) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded): // a kick
 		_ = l.file.SetReadDeadline(time.Time{})
-		l.kicked.Store(false) // last: a kick from now on sets the deadline again
+		l.kicked.Store(false) // last, so that a kick from now on sets the deadline again
 		return nil
 	case err != nil:
 		return err
@@ -140,13 +143,13 @@ func (l *listener) wait(news func() bool) error {
 	return l.failed
 }
 
-// tryRead is the callback of the poller's Read, which calls it first at once and then whenever
-// there may be something to read. It returns false if there is not.
+// tryRead is the callback of the poller's Read. Read calls it at once and then whenever there may
+// be something to read. If there is nothing to read, tryRead returns false.
 func (l *listener) tryRead(fd uintptr) (done bool) {
 	if l.fresh {
 		l.fresh = false
-		// Arm only here, after the poller was reset. Bytes written from now on wake us, so there is
-		// no need for a read that would find nothing.
+		// Arm only here, after the poller was reset. Bytes that are written from now on wake this
+		// goroutine, so there is no need for a read that would find nothing.
 		if !l.arm(l.news) {
 			return true
 		}
@@ -158,13 +161,13 @@ func (l *listener) tryRead(fd uintptr) (done bool) {
 	return done
 }
 
-// maxRead limits the reads of empty, so that a worker that keeps filling the pipe does not keep it
-// busy.
+// maxRead limits the number of reads in empty, so that a worker that keeps filling the pipe does
+// not keep empty busy.
 const maxRead = 64
 
-// empty empties the pipe. It returns false if there was neither a byte nor a kick.
+// empty reads all bytes in the pipe. It returns false if there was neither a byte nor a kick.
 func (l *listener) empty(fd int) (bool, error) {
-	kicked := l.kicked.Swap(false) // first: a kick from now on counts again
+	kicked := l.kicked.Swap(false) // first, so that a kick from now on counts again
 	l.unread = false
 	for i := range maxRead {
 		n, err := syscall.Read(fd, l.buf[:])
@@ -180,8 +183,8 @@ func (l *listener) empty(fd int) (bool, error) {
 	return true, nil
 }
 
-// block is like wait, but the calling thread sleeps in the kernel and not on the poller. This saves
-// two system calls and a thread switch, but occupies the thread.
+// block is like wait, but the calling thread sleeps in the kernel instead of the goroutine on the
+// poller. This saves two system calls and a thread switch, but occupies the thread.
 func (l *listener) block(news func() bool) error {
 	var failed error
 	err := l.raw.Control(func(fd uintptr) {
@@ -206,7 +209,7 @@ func (l *listener) block(news func() bool) error {
 	return err
 }
 
-// sleepOn sleeps until the pipe or the eventfd is readable, and empties the eventfd.
+// sleepOn sleeps until the pipe or the eventfd is readable, and resets the eventfd.
 func (l *listener) sleepOn(pipe int) {
 	raw, err := l.alarm.SyscallConn()
 	if err != nil {
@@ -246,8 +249,9 @@ func (l *listener) sound() {
 	}
 }
 
-// A sleeper is the worker's end that sleeps. It sleeps in a blocking read, since a worker has one
-// such goroutine and no other use for the thread.
+// A sleeper is the worker's end of the doorbell that the parent rings. It sleeps in a blocking
+// read, because only one goroutine of a worker sleeps this way, and the worker has no other use for
+// the thread.
 type sleeper struct {
 	armed *uint32
 	fd    int

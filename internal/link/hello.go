@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// Version is the version of the protocol. Both sides must have the same.
+// Version is the version of the protocol. Both sides must have the same version.
 const Version = 7
 
-// Config is what the parent tells a new worker.
+// Config is the configuration that the parent sends to a new worker.
 type Config struct {
 	Version    int
-	Worker     int // its number in the pool, counted from 1, or 0 for a spare
+	Worker     int // the worker's number in the pool, counted from 1, or 0 for a spare
 	Procs      int // GOMAXPROCS
 	LogLevel   int // the lowest slog level that the parent handles
 	Limits     Limits
@@ -26,7 +26,7 @@ type Config struct {
 	Teardown   Bound
 }
 
-// Limits are the limits that a worker sets on itself before it runs user code. Zero means none.
+// Limits are the limits that a worker sets on itself before it runs user code. Zero means no limit.
 type Limits struct {
 	Memory int  // as set by the caller; see DataLimit
 	Group  bool // a control group limits the memory
@@ -35,13 +35,13 @@ type Limits struct {
 	NoCore bool
 }
 
-// MaxUnused caps the bytes that DataLimit adds for memory that was mapped but unused when the
-// limit was set.
+// MaxUnused is the maximum number of bytes that DataLimit adds for memory that is mapped but unused
+// when the limit is set.
 const MaxUnused = 96 << 20
 
 // DataLimit returns how many bytes of private writable memory a worker may map, given how many
-// bytes were mapped but unused at the start. It exceeds Memory because tasks continue to allocate
-// while the garbage collector works, and a refused mapping ends the worker.
+// bytes were mapped but unused at the start. The result exceeds Memory because tasks continue to
+// allocate while the garbage collector works, and a refused mapping ends the worker.
 func (l Limits) DataLimit(unused int) int {
 	const most = 48 << 20
 	return l.Memory + min(l.Memory/4, most) + min(unused, MaxUnused)
@@ -82,10 +82,11 @@ func parseConfig(b []byte) (Config, error) {
 	return c, r.err()
 }
 
-// Hello is a worker's answer to Config. It says who the worker is and what it can run.
+// Hello is a worker's answer to Config. It says which program the worker runs and which functions
+// that program has.
 type Hello struct {
 	Version int
-	Build   string // the build ID of its binary
+	Build   string // the build ID of the worker's binary
 	Funcs   []FuncID
 }
 

@@ -16,15 +16,15 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// maxUnclaimed limits the bytes of results that are read from the socket before their records have
-// been collected.
+// maxUnclaimed limits how many bytes of results are read from the socket before the results'
+// records have been collected.
 const maxUnclaimed = 64 << 20
 
-// An inbox is the receiving side of the socket. It reads for Serve, and keeps the payloads until
-// they are claimed.
+// An inbox is the receiving side of the socket. Serve reads from it. It keeps payloads until they
+// are claimed.
 //
 // A worker sends a payload before it commits the record of the result. So if a reader has seen the
-// record and then finds the socket empty, the payload will never come.
+// record and then finds the socket empty, the payload will never arrive.
 type inbox struct {
 	sock *os.File
 	raw  syscall.RawConn
@@ -36,7 +36,7 @@ type inbox struct {
 	cond      sync.Cond
 	payloads  map[uint32][]byte
 	unclaimed int
-	wanted    int    // claims that wait
+	wanted    int    // number of claims that wait
 	emptied   uint64 // how many times the socket was found empty
 	draining  bool   // the worker is dead: an empty socket is the end
 	ended     bool   // the socket is no longer read
@@ -48,7 +48,7 @@ func (b *inbox) init() {
 }
 
 // Read reads from the socket. It waits while the socket is empty. If a descriptor arrives with the
-// bytes, Read returns an error, because mp's workers send none there.
+// bytes, Read returns an error, because mp's workers do not send descriptors over this socket.
 func (b *inbox) Read(p []byte) (n int, err error) {
 	for {
 		werr := b.raw.Read(func(fd uintptr) bool {
@@ -76,9 +76,9 @@ func (b *inbox) Read(p []byte) (n int, err error) {
 	}
 }
 
-// maxRights is SCM_MAX_FD, the kernel's limit for descriptors in a message. With room for fewer,
-// the kernel would close the surplus descriptors during the read, which can take arbitrarily long:
-// a TCP socket can linger.
+// maxRights is SCM_MAX_FD, the maximum number of descriptors in a message. If there were room for
+// fewer, the kernel would close the surplus descriptors during the read, which can take arbitrarily
+// long: a TCP socket can linger.
 const maxRights = 253
 
 var errRights = fmt.Errorf("%w: a descriptor where none belongs", errGarbage)
@@ -96,7 +96,7 @@ func (b *inbox) receive(fd int, p []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// empty notes that the socket is empty, and reports whether that is the end.
+// empty notes that the socket is empty, and reports whether no more data can arrive.
 func (b *inbox) empty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,13 +108,13 @@ func (b *inbox) empty() bool {
 // poke makes a waiting Read check again.
 func (b *inbox) poke() { _ = b.sock.SetReadDeadline(time.Unix(1, 0)) }
 
-// shut stops further data from arriving. A process that a dead worker left behind may hold the
-// other end and send forever.
+// shut keeps further data from arriving. This is necessary because a process that a dead worker
+// left behind may hold the other end and send forever.
 func (b *inbox) shut() {
 	_ = b.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 }
 
-// unread returns how many bytes have not been read.
+// unread returns how many bytes in the socket have not been read.
 func (b *inbox) unread() (n int) {
 	_ = b.raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
 	return n
@@ -137,7 +137,7 @@ func (b *inbox) close() {
 	b.cond.Broadcast()
 }
 
-// keep stores a payload for claim. It waits while there are too many.
+// keep stores a payload for claim. It waits while too many bytes are unclaimed.
 func (b *inbox) keep(seq uint32, body []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -149,14 +149,14 @@ func (b *inbox) keep(seq uint32, body []byte) error {
 	}
 	for !b.draining && b.unclaimed > maxUnclaimed && len(b.payloads) > 1 {
 		if b.wanted > 0 {
-			return errGarbage // the claimed payload should have come long ago
+			return errGarbage // the claimed payload should have arrived long ago
 		}
 		b.cond.Wait()
 	}
 	return nil
 }
 
-// claim returns the payload of a committed record. It reports false if there is none.
+// claim returns the payload of a committed record. It reports false if the payload never arrived.
 func (b *inbox) claim(seq uint32) ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -167,8 +167,8 @@ func (b *inbox) claim(seq uint32) ([]byte, bool) {
 	defer func() { b.wanted-- }()
 
 	b.cond.Broadcast()
-	// The socket may have been found empty before the worker committed the record, so the first
-	// time does not count.
+	// The read that next finds the socket empty may have begun before the worker committed the
+	// record, so the first such read does not count.
 	first := b.emptied
 	for poked := uint64(0); ; {
 		if body, ok := b.take(seq); ok {

@@ -12,7 +12,7 @@ type Word struct {
 }
 
 // Words returns the control words of the segment, including the canaries. A test that attacks every
-// word therefore covers new ones.
+// word that it returns also covers words that are added later.
 func Words() []Word {
 	words := []Word{
 		{"taskTail", offTaskTail, 8}, {"taskHead", offTaskHead, 8}, {"resTail", offResTail, 8}, {"resHead", offResHead, 8},
@@ -58,8 +58,8 @@ func MessageHead(kind, seq uint32, n uint64) []byte {
 	return binary.LittleEndian.AppendUint64(b, n)
 }
 
-// ResultHead returns the head of a record in the result ring for an outcome whose data was sent
-// over the socket.
+// ResultHead returns the head of a record in the result ring. The record is for an outcome whose
+// data was sent over the socket.
 func ResultHead(seq uint32, kind uint8) []byte {
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, resultHead), uint32(kind)<<resultKindBit|resultExternal)
 	return binary.LittleEndian.AppendUint32(b, seq)
@@ -68,8 +68,8 @@ func ResultHead(seq uint32, kind uint8) []byte {
 // Prepare initializes a segment as New does, for tests that implement a parent.
 func Prepare(segment []byte) { memory(segment).release() }
 
-// SealChunk sets the checksum in the record of a chunk for position pos of the task ring. Tests
-// that write records by hand use it. The length in the record may be invalid.
+// SealChunk sets the checksum in a chunk's record, which is to be written at position pos of the
+// task ring. Tests that write records by hand use it. The length in the record may be invalid.
 func SealChunk(pos uint64, record []byte) {
 	body := record[taskHead:]
 	body = body[:min(uint64(len(body)), uint64(binary.LittleEndian.Uint32(record[20:])))]
@@ -79,7 +79,8 @@ func SealChunk(pos uint64, record []byte) {
 // TaskHead is the size of the head of a record in the task ring.
 const TaskHead = taskHead
 
-// SeqOffset is the offset of the number of a record's first task in the task ring.
+// SeqOffset is the offset, within a record in the task ring, of the number of the record's first
+// task.
 const SeqOffset = 16
 
 // RingSize is the size of each ring.

@@ -29,8 +29,8 @@ const (
 	resultKindBit  = 28
 )
 
-// MaxInline is the size of the largest body that goes through a ring, which has room for several
-// such bodies. A larger body arrives in memory that is used for nothing else.
+// MaxInline is the size of the largest body that goes through a ring. A ring has room for several
+// bodies of that size. A larger body arrives in memory that is not used for anything else.
 const MaxInline = 64 << 10
 
 // Chunk is a sequence of tasks of one function with consecutive numbers.
@@ -38,13 +38,13 @@ type Chunk struct {
 	Func    int    // the function's index in Hello.Funcs
 	Attempt int    // counted from 1
 	Worker  int    // the worker's number in the pool
-	ID      uint64 // of the first task; the others count up from it
+	ID      uint64 // of the first task; the IDs of the others follow it
 	Count   int
 	Prompt  bool // wake the parent as soon as the chunk is done
-	Baggage int  // the number of bytes at the start of Body that go with each task
+	Baggage int  // the number of bytes at the start of Body that belong to every task
 
-	// The contexts of the tasks report Timeout, which applies to each task, and Deadline, which
-	// applies to the chunk. The parent enforces both. Zero means none.
+	// Timeout applies to each task, Deadline to the whole chunk. Both are visible in the contexts
+	// of the tasks. The parent enforces them. Zero means none.
 	Timeout  time.Duration
 	Deadline Moment
 	Body     []byte
@@ -60,13 +60,13 @@ type Events struct {
 	Stacks func(data []byte)
 	Broker func()
 	// Wanted returns the maximum size of an answer to query seq. A larger answer is read and
-	// dropped: Answer then gets its size and no data.
+	// dropped, and Answer is called with its size but without data.
 	Wanted func(seq uint32) int
 	Answer func(seq uint32, data []byte, size int)
 }
 
-// A Link is the parent's end. Only one goroutine at a time, the owner, may call Stage, Publish,
-// Collect and Wait. The other methods are safe for concurrent use.
+// A Link is the parent's end of a link. Only one goroutine at a time, the owner, may call Stage,
+// Publish, Collect and Wait. The other methods are safe for concurrent use.
 type Link struct {
 	mem      memory
 	sock     *os.File
@@ -97,8 +97,8 @@ type passed struct {
 	size int
 }
 
-// New creates a link. ChildFiles returns the descriptors for the worker. The caller must call
-// CloseChild once the worker has them.
+// New creates a link. The caller must pass the descriptors that ChildFiles returns to the worker,
+// and then call CloseChild.
 func New() (l *Link, err error) {
 	l = &Link{seq: 1}
 	l.inbox.init()
@@ -122,8 +122,8 @@ func New() (l *Link, err error) {
 	return l, l.makeDoorbells()
 }
 
-// makeSocket creates the socket. It receives out-of-band bytes inline, because the kernel would
-// otherwise close descriptors that come with them during a read.
+// makeSocket creates the socket. The socket receives out-of-band bytes inline, because the kernel
+// would otherwise close, during a read, descriptors that arrive with such bytes.
 func (l *Link) makeSocket() error {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -183,7 +183,7 @@ func (l *Link) CloseChild() {
 }
 
 // CloseFiles closes the descriptors, which ends Serve and every wait. The segment stays mapped, so
-// results can still be collected.
+// that results can still be collected.
 func (l *Link) CloseFiles() {
 	l.CloseChild()
 	l.out.close()
@@ -197,9 +197,9 @@ func (l *Link) CloseFiles() {
 	l.files = nil
 }
 
-// closeSocket closes the socket without waiting. Together with the socket, the kernel closes
-// descriptors in unread messages, which can take arbitrarily long. So a Closer closes the socket if
-// there are unread messages.
+// closeSocket closes the socket without waiting. When a socket is closed, the kernel also closes
+// the descriptors in unread messages, which can take arbitrarily long. So if there are unread
+// messages, a Closer closes the socket.
 func (l *Link) closeSocket() {
 	l.inbox.shut()
 	if l.inbox.unread() > 0 {
@@ -209,7 +209,7 @@ func (l *Link) closeSocket() {
 	_ = l.sock.Close()
 }
 
-// Close releases everything. The link must not be used afterwards.
+// Close closes the descriptors and unmaps the segment. The link must not be used afterward.
 func (l *Link) Close() {
 	l.CloseFiles()
 	if l.mem != nil {
@@ -218,13 +218,13 @@ func (l *Link) Close() {
 	}
 }
 
-// Watch sets the function onStuck, which is called if the worker reads nothing from the socket for
-// limit while the send queue is full. It is called at most once, on its own goroutine. Watch must
-// be called before anything is sent.
+// Watch arranges for onStuck to be called if the worker reads nothing from the socket for the
+// duration limit while the send queue is full. onStuck is called at most once, on its own
+// goroutine. Watch must be called before anything is sent.
 func (l *Link) Watch(limit time.Duration, onStuck func(error)) { l.out.watch(limit, onStuck) }
 
-// Greet sends the worker its configuration. Like all methods that send the worker something other
-// than tasks, it does not block. On error the message is not sent.
+// Greet sends the worker its configuration. Like all methods that send the worker messages other
+// than tasks, it does not block. If it returns an error, the message was not sent.
 func (l *Link) Greet(c Config) error {
 	c.Version = Version
 	return l.out.post(msgHello, 0, c.append(nil))
@@ -246,12 +246,12 @@ func (l *Link) Go() error { return l.out.post(msgGo, 0, nil) }
 // AskStacks asks the worker for its goroutines' stacks.
 func (l *Link) AskStacks() error { return l.out.post(msgStacks, 0, nil) }
 
-// Ask sends the worker a query of at least one byte. The answer has the same number. An Ask without
-// bytes tells the worker that the answer is no longer needed.
+// Ask sends the worker a query of at least one byte. The answer will have the same number. If
+// question is empty, Ask instead tells the worker that the answer is no longer needed.
 func (l *Link) Ask(seq uint32, question []byte) error { return l.out.post(msgAsk, seq, question) }
 
-// Serve reads the worker's messages until the socket ends, and returns the reason. A result larger
-// than maxMessage bytes is an error that ends Serve.
+// Serve reads the worker's messages until the socket ends, and returns the reason for the end. A
+// result larger than maxMessage bytes is an error that ends Serve.
 func (l *Link) Serve(e Events, maxMessage int) error {
 	err := l.serve(e, fromWorker(maxMessage))
 	l.inbox.close()
@@ -307,8 +307,8 @@ func (l *Link) serve(e Events, most bounds) error {
 	}
 }
 
-// EndReading must be called once the worker is dead. Serve then reads what is left in the socket,
-// but neither Serve nor SendBody waits for a process that still holds the other end.
+// EndReading must be called once the worker is dead. Serve then reads the data that is left in the
+// socket, but neither Serve nor SendBody waits for a process that still holds the other end.
 func (l *Link) EndReading() {
 	l.inbox.drain()
 	_ = l.sock.SetWriteDeadline(time.Unix(1, 0))
@@ -321,11 +321,12 @@ func (l *Link) HangUp() {
 	}
 }
 
-// MaxTasks is the number of tasks that may be on their way to a worker, including tasks whose
-// results have not been collected. The owner counts the latter.
+// MaxTasks is the maximum number of tasks that may be in transit to a worker, including tasks whose
+// results have not been collected. The owner must count the tasks whose results have not been
+// collected.
 const MaxTasks = slots - perWord // the marks of perWord tasks are prepared together
 
-// Room returns how many tasks and bytes the worker can still be sent.
+// Room returns how many more tasks and bytes can be sent to the worker.
 func (l *Link) Room() (tasks, bytes int) {
 	l.advance()
 	tasks = MaxTasks
@@ -354,7 +355,7 @@ func (l *Link) advance() {
 }
 
 // Stage writes a chunk into the ring without publishing it, and returns the number of its first
-// task. The caller must check Room before. A body larger than MaxInline is left to SendBody.
+// task. The caller must check Room first. A body larger than MaxInline must be sent with SendBody.
 func (l *Link) Stage(c Chunk) (seq uint32) {
 	flags, body := uint16(0), c.Body
 	if c.Prompt {
@@ -387,9 +388,9 @@ type record struct {
 // sumOffset is the offset of a chunk's checksum, the last field of its head.
 const sumOffset = taskHead - 8
 
-// chunkSum returns the checksum of a chunk's position in the ring, its head and its body. A worker
-// copies the chunk and then compares, so that it does not compute with stale arguments or arguments
-// that it has overwritten itself.
+// chunkSum returns the checksum of a chunk's position in the ring, head and body. A worker copies
+// the chunk and then compares checksums, so that it does not compute with stale arguments or with
+// arguments that it has overwritten itself.
 func chunkSum(pos uint64, head, body []byte) uint64 {
 	return uint64(checksum(checksum(uint32(pos/8), head), body))
 }
@@ -423,8 +424,8 @@ func (l *Link) Publish() { l.mem.word64(offTaskTail).Store(l.taskTail) }
 // Wake wakes the worker if it sleeps.
 func (l *Link) Wake() error { return l.waker.ring() }
 
-// Nudge wakes the worker even if it seems awake, because another process with its pipes may have
-// consumed the wake-up. It is safe for concurrent use.
+// Nudge wakes the worker even if it seems to be awake, because another process that has the
+// worker's pipes may have consumed the wake-up. It is safe for concurrent use.
 func (l *Link) Nudge() { _ = l.waker.writer.write() }
 
 // SendBody sends the body of a published chunk if it is too large for the ring. It blocks until the
@@ -443,11 +444,12 @@ func (l *Link) Stop() error {
 	return l.Wake()
 }
 
-// Low asks the worker to ring when it starts task seq or a later one.
+// Low asks the worker to ring when it starts task seq or a later task.
 func (l *Link) Low(seq uint32) { atomic.StoreUint32(l.mem.word32(offLow), seq) }
 
-// Void takes back the tasks from hi-1 down to lo that the worker has not started, and returns the
-// lowest of them. It returns hi if there are none, or if the marks are unreliable.
+// Void takes back tasks from hi-1 down to lo, but stops at a task that the worker may have started.
+// It returns the lowest task that it took back. It returns hi if there is none, or if the marks are
+// unreliable.
 func (l *Link) Void(lo, hi uint32) uint32 {
 	got := l.mem.void(lo, hi)
 	if !l.mem.intact() {
@@ -459,14 +461,14 @@ func (l *Link) Void(lo, hi uint32) uint32 {
 // Begun reports whether the worker may have started a task.
 func (l *Link) Begun(seq uint32) bool { return l.mem.begun(seq) || !l.mem.intact() }
 
-// Busy returns the time that the worker has spent in tasks and the number of these tasks since its
-// start, as last reported by the worker.
+// Busy returns how long the worker has spent in tasks since its start, and the number of those
+// tasks, as last reported by the worker.
 func (l *Link) Busy() (time.Duration, uint64) {
 	return time.Duration(l.mem.word64(offBusy).Load()), l.mem.word64(offTasks).Load()
 }
 
-// Slow returns the number and the duration of the last slow task that the worker has reported, or 0
-// if there was none. The worker times slow tasks one by one.
+// Slow returns the number and the duration of the last slow task that the worker has reported. Both
+// are 0 if there was none. The worker times slow tasks one by one.
 func (l *Link) Slow() (seq uint32, took time.Duration) {
 	w := l.mem.word64(offSlow).Load()
 	return uint32(w >> 32), time.Duration(uint32(w)) * time.Microsecond
@@ -498,7 +500,7 @@ func (l *Link) Uncollected() bool { return l.mem.word64(offResTail).Load() != l.
 
 func (l *Link) news() bool { return l.mem.word64(offResTail).Load() != l.resHead }
 
-// WaitRoom is like Wait, but also returns when the worker has passed tasks since the last call of
+// WaitRoom is like Wait, but also returns if the worker has passed tasks since the last call to
 // Room.
 func (l *Link) WaitRoom() error {
 	return l.doorbell.wait(func() bool { return l.news() || l.passes() })
@@ -506,14 +508,16 @@ func (l *Link) WaitRoom() error {
 
 // Wait sleeps until the worker rings or Kick is called. It may return early. The error is io.EOF
 // once no process holds the other end of the worker's doorbell. The worker's death need not cause
-// that, since another process may hold it. So a goroutine that learns of the death must call Kick.
+// that, because another process may hold the doorbell's end. So a goroutine that learns of the
+// death must call Kick.
 func (l *Link) Wait() error { return l.doorbell.wait(l.hasNews) }
 
 // blocked is set while a caller blocks a thread. There is at most one such caller.
 var blocked atomic.Bool
 
-// WaitAlone is like Wait, for a caller that is alone. It wakes sooner, but blocks a thread. If
-// there are several callers, only one blocks, and the others call Wait.
+// WaitAlone is like Wait, but for the only caller that is waiting. It wakes sooner, but blocks a
+// thread. If there are several callers, only one blocks a thread; for the others, WaitAlone is the
+// same as Wait.
 func (l *Link) WaitAlone() error {
 	if !blocked.CompareAndSwap(false, true) {
 		return l.Wait()

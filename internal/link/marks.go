@@ -7,19 +7,18 @@ import (
 	mathbits "math/bits"
 )
 
-// Marks decide who gets a task: the worker that starts it or the parent that takes it back. Each of
-// them sets a bit and sees whether the other was first. So a task is either run or taken back,
-// never both, and the parent knows which tasks a dead worker had started.
+// Marks decide whether a task goes to the worker, which starts it, or to the parent, which takes it
+// back. Each side sets a bit and sees whether the other side was first. So a task is either run or
+// taken back, never both, and the parent knows which tasks a dead worker had started.
 //
 // A task's slot is its number modulo slots. The marks of perWord tasks share a word, whose upper
-// half is a checksum of the lower half. A stray write of a worker can make a started task look as
-// if it had not started only if the write also produces the right checksum. A word is prepared when
-// its first slot is used. By then the worker has passed all earlier tasks of the word; see
-// MaxTasks.
+// half is a checksum of the lower half. A worker's stray write makes a started task look as if it
+// had not started only if the write also produces the right checksum. A word is prepared when its
+// first slot is used. By then, the worker has passed all earlier tasks of the word (see MaxTasks).
 
 const (
 	perWord   = 16
-	begunBits = 0x55555555 // the lower of each pair
+	begunBits = 0x55555555 // the lower bit of each pair
 	voidBits  = 0xaaaaaaaa
 )
 
@@ -30,8 +29,8 @@ func marked(bits, word uint32) uint64 {
 	return sum&^math.MaxUint32 | uint64(bits)
 }
 
-// marks returns the bits of a word and its contents. The result ok is false if the word has been
-// overwritten.
+// marks returns the bits of a word of marks and the word's contents. The result ok is false if the
+// word has been overwritten.
 func (m memory) marks(word uint32) (bits uint32, held uint64, ok bool) {
 	held = m.mark(word).Load()
 	bits = uint32(held)
@@ -39,7 +38,7 @@ func (m memory) marks(word uint32) (bits uint32, held uint64, ok bool) {
 }
 
 // begin marks a task as started. Only the worker calls it. The result mine is false if the parent
-// took the task back, and ok is false if the marks have been overwritten.
+// has taken the task back. The result ok is false if the marks have been overwritten.
 func (m memory) begin(seq uint32) (mine, ok bool) {
 	slot := seq % slots
 	word, shift := slot/perWord, slot%perWord*2
@@ -64,8 +63,8 @@ func (m memory) begun(seq uint32) bool {
 	return !ok || bits>>(slot%perWord*2)&1 != 0
 }
 
-// void takes back tasks from hi-1 downwards until lo or until a task that may have started. It
-// returns the lowest task that it took back, or hi if there is none.
+// void takes back tasks from hi-1 down to lo, but stops at a task that may have started. It returns
+// the lowest task that it took back, or hi if there is none.
 func (m memory) void(lo, hi uint32) uint32 {
 	for hi != lo {
 		slot := (hi - 1) % slots
@@ -79,8 +78,8 @@ func (m memory) void(lo, hi uint32) uint32 {
 	return hi
 }
 
-// voidWord takes back up to n tasks from slot downwards, all of one word. It returns the number of
-// these tasks.
+// voidWord takes back up to n tasks of one word, from slot downward. It returns how many tasks it
+// took back.
 func (m memory) voidWord(slot, n uint32) uint32 {
 	word, top := slot/perWord, slot%perWord*2
 	for {
@@ -97,8 +96,8 @@ func (m memory) voidWord(slot, n uint32) uint32 {
 	}
 }
 
-// prepare prepares n slots from seq for new tasks. It resets each word whose first slot is among
-// them.
+// prepare prepares the slots of n new tasks, beginning with task seq. It resets each word whose
+// first slot is among these slots.
 func (m memory) prepare(seq, n uint32) {
 	for first := (seq + perWord - 1) &^ (perWord - 1); first-seq < n; first += perWord {
 		word := first % slots / perWord

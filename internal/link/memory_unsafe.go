@@ -7,19 +7,19 @@ import (
 	"unsafe"
 )
 
-// These are the offsets in the segment between a parent and one worker. Words that different sides
-// write are on different cache lines.
+// These are the offsets in the segment between a parent and one worker. Words that are written by
+// different sides are on different cache lines.
 //
 //	taskTail  parent: bytes of task records published
 //	taskHead  worker: bytes of task records consumed
 //	resTail   worker: bytes of result records committed
 //	resHead   parent: bytes of result records collected
-//	asleep    armed by the worker before it sleeps, taken by a process that wakes it
-//	doorbell      the same for the parent
+//	asleep    armed by the worker before it sleeps, disarmed by the process that wakes it
+//	doorbell  the same for the parent
 //	low       parent: the worker rings when it starts this task or a later one
 //	busy      worker: nanoseconds spent in finished tasks; tasks: their number
-//	slow      worker: the last slow task and its duration, see clock.tell
-//	marks     two bits a task: begun by the worker, void by the parent; and their checksum
+//	slow      worker: the last slow task and its duration (see clock.tell)
+//	marks     two bits for each task, begun by the worker and void by the parent; and a checksum
 //	canaries  written by the parent before the worker starts, never later
 const (
 	offTaskTail = 0
@@ -37,11 +37,11 @@ const (
 	offResRing  = offTaskRing + ringSize
 
 	ringSize = 1 << 20
-	// inlineSize is the part of the result ring for results themselves. The rest is reserved for
-	// the heads of results that go over the socket. It has room for the heads of all tasks that can
-	// be on their way.
+	// inlineSize is the size of the part of the result ring that is for the results themselves. The
+	// rest is reserved for the heads of results that go over the socket. It has room for the heads
+	// of all tasks that can be in transit.
 	inlineSize = ringSize - slots*resultHead
-	slots      = 1 << 15 // tasks that have marks
+	slots      = 1 << 15 // number of tasks that have marks
 	marksSize  = slots / perWord * 8
 
 	// Size is the size of the segment.
@@ -63,8 +63,8 @@ func (m memory) word32(off int) *uint32 {
 // mark returns a word of the marks.
 func (m memory) mark(word uint32) *atomic.Uint64 { return m.word64(offMarks + int(word)*8) }
 
-// canaries are the offsets of the canaries. They surround the control words and the marks, so a
-// stray write to these probably hits a canary, too.
+// canaries holds the offsets of the canaries. The canaries surround the control words and the
+// marks, so a stray write to a control word or a mark probably hits a canary, too.
 var canaries = [...]int{512, offMarks - 8, offMarks + marksSize, offTaskRing - 8}
 
 // canary is neither all zeros nor all ones.
@@ -78,8 +78,9 @@ func (m memory) release() {
 	}
 }
 
-// intact reports whether all canaries are intact. If so, data read before is as trustworthy as the
-// worker's code. If not, the segment has been overwritten, and nothing in it can be trusted.
+// intact reports whether all canaries are intact. If they are, data that was read earlier is as
+// trustworthy as the worker's code. If not, the segment has been overwritten, and nothing in it can
+// be trusted.
 func (m memory) intact() bool {
 	for _, off := range canaries {
 		if m.word64(off).Load() != canary {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Moment is a point in time that means the same in all processes of a machine, even if the
-// machine's clock is set. It counts nanoseconds of CLOCK_MONOTONIC. Zero means none.
+// A Moment is a point in time that means the same in all processes on a machine, even if the
+// machine's clock is changed. It counts nanoseconds of CLOCK_MONOTONIC. Zero means none.
 type Moment int64
 
 // MomentOf returns the Moment of t. The result is inexact if t is centuries away.
@@ -17,7 +17,7 @@ func MomentOf(t time.Time) Moment {
 	return max(now+min(left, math.MaxInt64-now), 1)
 }
 
-// Time returns the time of a Moment on this process's clock.
+// Time returns the Moment as a time on this process's clock.
 func (m Moment) Time() time.Time { return time.Now().Add(time.Duration(m - monotonic())) }
 
 func monotonic() Moment {

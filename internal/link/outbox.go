@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxQueued is how many bytes may wait to be written to a worker. A larger message is admitted if
-// the queue is empty.
+// maxQueued is how many bytes may wait to be written to a worker. A larger message is admitted only
+// if the queue is empty.
 const maxQueued = 256 << 10
 
 var (
@@ -25,9 +25,9 @@ var (
 	errStuck = errors.New("it has stopped reading what it is sent")
 )
 
-// An outbox holds the messages that wait to be sent to a worker over the socket. The worker may not
-// be reading. The method post does not wait for it. If the worker reads nothing while the queue is
-// full, the outbox tells the owner of the link.
+// An outbox holds the messages that wait to be sent to a worker over the socket. The method post
+// does not wait for the worker, which may not be reading. If the worker reads nothing for some time
+// while the queue is full, the outbox tells the owner of the link.
 //
 // Messages are written in the order in which they were admitted, by one goroutine at a time: either
 // a caller of send, which waits anyway, or a goroutine of the outbox, which exists only while
@@ -37,27 +37,28 @@ type outbox struct {
 	raw  syscall.RawConn
 
 	mu      sync.Mutex
-	turn    sync.Cond // signals that the queue is shorter, or that no goroutine writes
+	turn    sync.Cond // signals that a goroutine has stopped writing
 	queue   [][]byte  // admitted but not written
-	bytes   int       // in the queue and in the message being written
-	short   bool      // a message found no room since the queue was last empty
+	bytes   int       // total in the queue and in the message being written
+	short   bool      // there was no room for a message since the queue was last empty
 	writing bool
 	failed  error
 
-	// The fields below belong to watch.
+	// The fields below are for watch.
 
-	// limit is how long the worker may read nothing, not counting growing. Zero means forever.
+	// limit is how long the worker may go without reading, in addition to growing's result. Zero
+	// means forever.
 	limit   time.Duration
 	onStuck func(error)
 	timer   *time.Timer
 	allowed time.Duration // the timer's duration
 	due     time.Time     // when the timer should fire
 	watched bool
-	moved   uint64 // bytes that the socket has taken
+	moved   uint64 // bytes that the socket has accepted
 	before  sighted
 }
 
-// sighted is what the timer saw last.
+// sighted is the progress that the timer saw last.
 type sighted struct {
 	moved  uint64
 	unread int
@@ -69,8 +70,7 @@ func (o *outbox) init(sock *os.File) (err error) {
 	return err
 }
 
-// watch sets a function that is called if the worker reads nothing for limit while the queue is
-// full. See Link.Watch.
+// watch implements Link.Watch.
 func (o *outbox) watch(limit time.Duration, onStuck func(error)) {
 	o.limit, o.onStuck = limit, onStuck
 }
@@ -107,7 +107,7 @@ func (o *outbox) post(kind, seq uint32, body []byte) error {
 	return nil
 }
 
-// send sends a message and returns when the socket has taken it. It does not copy the body.
+// send sends a message and returns when the socket has accepted it. It does not copy the body.
 func (o *outbox) send(kind, seq uint32, body []byte) error {
 	n := headSize + len(body)
 	o.mu.Lock()
@@ -163,7 +163,7 @@ func (o *outbox) wrote(n int, err error) {
 	}
 }
 
-// lacksRoom notes that a message found no room. The caller must hold o.mu.
+// lacksRoom notes that there was no room for a message. The caller must hold o.mu.
 func (o *outbox) lacksRoom() {
 	o.short = true
 	o.watchIfFull()
@@ -217,9 +217,9 @@ func (o *outbox) watchIfFull() {
 	}
 }
 
-// growing returns the extra time that a worker may take to read when many bytes are on their way.
-// The worker needs memory for a whole message, and copies the received part to ever larger buffers,
-// up to a gigabyte. That can take seconds on a slow or busy machine.
+// growing returns the extra time that a worker may take to read when many bytes are in transit. The
+// worker needs memory for a whole message, and copies the received part to ever larger buffers, up
+// to a gigabyte. That can take seconds on a slow or busy machine.
 func growing(bytes int) time.Duration {
 	// Dividing first avoids an overflow.
 	return time.Duration(bytes>>10) * time.Second / (grownPerSecond >> 10)
@@ -227,9 +227,9 @@ func growing(bytes int) time.Duration {
 
 const grownPerSecond = 16 << 20
 
-// checkReader checks whether the worker reads. The timer calls it. A call that comes much too late
-// says nothing about the worker: this process was stopped or had no processor, and the same may be
-// true of the worker, as in a paused container.
+// checkReader checks whether the worker reads. The timer calls it. If the call comes much too late,
+// the check says nothing about the worker: this process was stopped or had no processor, and the
+// same may be true of the worker, as in a paused container.
 func (o *outbox) checkReader() {
 	o.mu.Lock()
 	o.watched = false
@@ -248,8 +248,8 @@ func (o *outbox) checkReader() {
 	o.onStuck(errStuck)
 }
 
-// sight returns how much the socket has taken, and how much of it the worker has not read. The
-// caller must hold o.mu.
+// sight returns how much data the socket has accepted, and how much of that the worker has not
+// read. The caller must hold o.mu.
 func (o *outbox) sight() sighted {
 	s := sighted{moved: o.moved}
 	_ = o.raw.Control(func(fd uintptr) { s.unread, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })

@@ -24,17 +24,18 @@ const (
 )
 
 const (
-	// maxResultDelay is how long the parent is left asleep after a result while there is more work.
+	// maxResultDelay is how long the parent is left asleep after a result while the worker has more
+	// work.
 	maxResultDelay = 5 * time.Millisecond
-	// maxPromptDelay is the same for a result that a caller waits for.
+	// maxPromptDelay is like maxResultDelay, but for a result that a caller waits for.
 	maxPromptDelay = 50 * time.Microsecond
-	// clockInterval is how much work passes between two readings of the clock.
+	// clockInterval is how much time is spent in tasks between two readings of the clock.
 	clockInterval = 100 * time.Microsecond
-	// preciseBelow is the timeout below which an error of hold would matter.
+	// preciseBelow is the timeout below which it would matter that the clock's last reading is old.
 	preciseBelow = 100 * maxResultDelay
 )
 
-// Task is one task as the worker sees it. It is valid until the next call of Next.
+// Task is a task from the worker's point of view. It is valid until the next call to Next.
 type Task struct {
 	Seq     uint32
 	Func    int
@@ -46,8 +47,8 @@ type Task struct {
 	In      []byte
 }
 
-// A Port is the worker's end. Only one goroutine at a time may call Next and Finish. Log is safe
-// for concurrent use.
+// A Port is the worker's end of a link. Only one goroutine at a time may call Next and Finish. Log
+// is safe for concurrent use.
 type Port struct {
 	mem   memory
 	sock  *os.File
@@ -62,9 +63,9 @@ type Port struct {
 	tail  uint64
 	clock clock
 
-	dueSince time.Duration // the clock when the last deadline was computed
+	dueSince time.Duration // the reading of the clock when the last deadline was computed
 
-	unrung atomic.Bool // there are results that the parent was not woken for
+	unrung atomic.Bool // there are results for which the parent has not been woken
 	timer  *time.Timer
 	timed  atomic.Bool
 	late   atomic.Bool // the timer has fired: the current task may be a long one
@@ -78,13 +79,13 @@ type Port struct {
 // current is the chunk being processed.
 type current struct {
 	rec  record
-	next uint32 // the index of the next task in it
-	end  uint64 // the position after it
+	next uint32 // the index of the next task in the chunk
+	end  uint64 // the position after the chunk
 	left []byte // the bodies of the remaining tasks
 }
 
-// Open takes over the descriptors, sets their close-on-exec and blocking modes, and reads the
-// configuration.
+// Open takes over the worker's descriptors, sets their close-on-exec flags and blocking modes, and
+// reads the configuration.
 func Open() (*Port, Config, error) {
 	for fd := FirstFD; fd <= BrokerFD; fd++ {
 		syscall.CloseOnExec(fd)
@@ -135,7 +136,7 @@ func (p *Port) Log(data []byte) error { return p.out.send(msgLog, 0, data) }
 // that socket as descriptor BrokerFD, after the descriptors of the link.
 func (p *Port) AskBroker() error { return p.out.send(msgBroker, 0, nil) }
 
-// Answer answers a query of the parent.
+// Answer sends the answer to a query from the parent.
 func (p *Port) Answer(seq uint32, data []byte) error { return p.out.send(msgAsk, seq, data) }
 
 // BrokerFD is the descriptor of the socket for shared segments.
@@ -144,7 +145,7 @@ const BrokerFD = FirstFD + NumFDs
 // Committed returns a word that changes with each committed outcome.
 func (p *Port) Committed() *atomic.Uint64 { return p.mem.word64(offResTail) }
 
-// Requests are the callbacks for a parent's messages other than tasks. They are called on one
+// Requests are the callbacks for the parent's messages other than tasks. They are called on one
 // goroutine, in the order of the messages.
 type Requests struct {
 	Cancel func(seq uint32, deadline bool)
@@ -213,7 +214,7 @@ func (p *Port) claim(seq uint32) ([]byte, error) {
 }
 
 // Next returns the next task that this worker must run. It sleeps until there is one. The error is
-// io.EOF if the worker must stop, because the parent asked for that or is gone.
+// io.EOF if the worker must stop because the parent has asked it to or is gone.
 func (p *Port) Next() (*Task, error) {
 	for {
 		c := &p.cur
@@ -248,9 +249,9 @@ func (p *Port) Next() (*Task, error) {
 	}
 }
 
-// due returns the deadline of a task of r that starts now. The last reading of the clock is about
-// 100 µs old. If tasks have suddenly become longer, it can be as old as hold plus the duration of a
-// task.
+// due returns the deadline of a task of r that starts now. Usually, the last reading of the clock
+// is about 100 µs old. If tasks have suddenly become longer, the reading can be as old as
+// maxResultDelay plus the duration of a task.
 func (p *Port) due(r *record) *time.Time {
 	at := p.clock.last()
 	if r.timeout < preciseBelow {
@@ -288,13 +289,13 @@ func (p *Port) pass() {
 	p.clock.chunk(p)
 	p.pos = p.cur.end
 	p.cur = current{}
-	p.task.In, p.task.Baggage = nil, nil // they may be large
+	p.task.In, p.task.Baggage = nil, nil // the task's data may be large
 	p.mem.word64(offTaskHead).Store(p.pos)
 }
 
 func (p *Port) news() bool { return p.mem.word64(offTaskTail).Load() != p.pos }
 
-// load waits for a record and makes it the current one.
+// load waits for a record and makes its chunk the current one.
 func (p *Port) load() error {
 	for !p.news() {
 		p.clock.idle(p)
@@ -341,7 +342,7 @@ func (p *Port) load() error {
 		if p.cur.left, err = p.claim(r.seq); err != nil {
 			return err
 		}
-		p.clock.start() // the transfer does not count as work
+		p.clock.start() // the transfer does not count as time spent in tasks
 	} else {
 		p.cur.left = p.buf
 	}
@@ -400,8 +401,8 @@ func (p *Port) Finish(kind uint8, data []byte) error {
 	return nil
 }
 
-// external sends a body over the socket. That also slows the worker down if the parent does not
-// keep up.
+// external sends a body over the socket. If the parent does not keep up, this also slows the worker
+// down.
 func (p *Port) external(seq uint32, data []byte) error {
 	p.ring()
 	return p.out.send(msgPayload, seq, data)
@@ -425,9 +426,10 @@ func (p *Port) ringIfUnrung() {
 	}
 }
 
-// ringWhenDue decides whether to wake the parent for the last committed result. Waking costs the
-// parent as much as thousands of small results, so the worker delays it while there is more work. A
-// timer limits the delay when a long task runs, and causes that task to be timed by itself.
+// ringWhenDue decides whether to wake the parent for the last committed result. Waking up costs the
+// parent as much as thousands of small results, so the worker delays the wake-up while it has more
+// work. A timer limits the delay when a long task runs, and causes that task to be timed
+// separately.
 func (p *Port) ringWhenDue() {
 	if !p.unrung.Load() {
 		p.unrung.Store(true)
@@ -454,13 +456,14 @@ func (p *Port) ringLate() {
 	}
 }
 
-// slowTask is the least duration of a task that is reported to the parent by itself.
+// slowTask is the minimum duration of a task that is number of tasks reported to the parent
+// separately.
 const slowTask = 6 * time.Millisecond
 
-// clock measures tasks without reading the time for each of them.
+// clock measures the duration of tasks without reading the time for each task.
 type clock struct {
 	base    time.Time
-	began   time.Duration // the start of the current stretch
+	began   time.Duration // when the time that has not been reported began
 	now     time.Duration // the last reading
 	rung    time.Duration
 	tasks   uint64 // finished in total
@@ -491,13 +494,14 @@ func (c *clock) start() { c.began = c.read() }
 func (c *clock) finished(p *Port) {
 	c.tasks++
 	if c.until--; (c.until <= 0 || p.late.Load()) && c.tell(p) >= clockInterval/2 {
-		// With one processor, the garbage collector's goroutine waits for ours to yield. Until it
-		// has run, every pointer write costs more.
+		// With one processor, the garbage collector's goroutine waits until this goroutine yields.
+		// Until the collector's has run, every pointer write costs more.
 		runtime.Gosched()
 	}
 }
 
-// tell adds the time since the last reading to the figures for the parent.
+// tell adds the time since c.began to the figures for the parent, and returns that time. It returns
+// 0 if no task has been finished since the last report.
 func (c *clock) tell(p *Port) (stretch time.Duration) {
 	n := c.tasks - c.told
 	if n == 0 {
@@ -507,7 +511,8 @@ func (c *clock) tell(p *Port) (stretch time.Duration) {
 	if p.late.Load() {
 		p.late.Store(false)
 	}
-	// The slow task is the last one, because an earlier one would have been reported.
+	// The slow task can only be the last one, because an earlier slow task would have been
+	// reported.
 	if took := stretch - time.Duration(n-1)*c.average; took >= slowTask {
 		p.mem.word64(offSlow).Store(uint64(p.task.Seq)<<32 | uint64(min(took.Microseconds(), math.MaxUint32)))
 	}

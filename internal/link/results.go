@@ -15,7 +15,7 @@ type Results struct {
 	kept bool // some data is outside of the link's buffer
 }
 
-// A Run holds the outcomes of tasks Seq, Seq+1, and so on. The data is valid until the next call of
+// A Run holds the outcomes of tasks Seq, Seq+1, and so on. The data is valid until the next call to
 // Collect.
 type Run struct {
 	Seq  uint32
@@ -29,7 +29,7 @@ func (r *Results) reset() {
 	r.Runs, r.data = r.Runs[:0], r.data[:0]
 }
 
-// Forget drops references to data outside of the link's buffer, because it may be large.
+// Forget drops references to data outside of the link's buffer, because that data may be large.
 func (r *Results) Forget() {
 	if r.kept {
 		clear(r.data)
@@ -54,7 +54,8 @@ func (r *Results) finish() {
 }
 
 // Collect sets r to the results that have been committed. The caller must then call Accounted. An
-// error means that the ring holds garbage after the results in r, and that the worker must end.
+// error means that the ring holds garbage after the results in r, and that the worker must be
+// killed.
 func (l *Link) Collect(r *Results) error {
 	r.reset()
 	tail := l.mem.word64(offResTail).Load()
@@ -76,9 +77,9 @@ func (l *Link) Collect(r *Results) error {
 	return err
 }
 
-// Accounted reports that the caller has accounted for the results of the last Collect. This keeps
-// the caller's records and Uncollected consistent, even if the caller is delayed between the two
-// calls.
+// Accounted records that the caller has accounted for the results of the last Collect. This keeps
+// the caller's records and Uncollected consistent, even if the caller is delayed between Collect
+// and Accounted.
 func (l *Link) Accounted() { l.accounted.Store(l.resHead) }
 
 func (l *Link) parse(b []byte, r *Results) error {

@@ -5,7 +5,7 @@ package link
 // ring is a circular buffer. Its positions are byte counts that never decrease.
 type ring []byte
 
-// put copies b to position pos and wraps around at the end.
+// put copies b to position pos. It wraps around at the end of the buffer.
 func (r ring) put(pos uint64, b []byte) {
 	at := int(pos % ringSize)
 	n := copy(r[at:], b)

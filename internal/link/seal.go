@@ -5,27 +5,27 @@ import (
 	"math/bits"
 )
 
-// A result in the ring is sealed, so that a wild write of the worker to it is detected. The number
-// of its task is stored XORed with a checksum. A changed result then unseals to the number of a
-// task that is not due. Sealing takes no space, and one multiplication per eight bytes. It does not
-// protect against intent.
+// A result in the ring is sealed, so that a stray write to it by the worker is detected. The number
+// of the result's task is stored XORed with a checksum. If the result has been changed, unsealing
+// it yields the number of a task that is not due. Sealing takes no space, and one multiplication
+// for each eight bytes. It does not protect against deliberate changes.
 
-// seal returns the sealed number of a result's task. It is its own inverse.
+// seal returns the sealed number of a result's task. It is its own inverse: it also unseals.
 func seal(seq, word uint32, data []byte) uint32 { return seq ^ checksum(word, data) }
 
-// isWord reports whether a result of n bytes fills just one word of the ring, as most do. Such a
-// result is sealed by sealWord, all others by seal.
+// isWord reports whether a result of n bytes takes exactly one word of the ring, as most results
+// do. Such a result is sealed by sealWord, all others by seal.
 func isWord(n int) bool { return 1 <= n && n <= 8 }
 
-// sealWord is like seal, for a result of one word. It covers all eight bytes in the ring, including
-// the padding, so it does not detect a write between the copy into the ring and the computation of
-// the checksum.
+// sealWord is like seal, but for a result of one word. Its checksum covers all eight bytes in the
+// ring, including the padding. It is computed from the ring, so a write between the copy into the
+// ring and the computation is not detected.
 func sealWord(seq, word uint32, data uint64) uint32 {
 	return seq ^ uint32(((data^uint64(word)*mix1)*mix0)>>32)
 }
 
 // Seal returns the sealed number of a result's task, for tests that write results by hand. The
-// argument word is the result's first word. The data is padded with zeros.
+// argument word is the result's first word. If data takes one word, Seal pads it with zeros.
 func Seal(seq, word uint32, data []byte) uint32 {
 	if isWord(len(data)) {
 		var b [8]byte
@@ -60,7 +60,8 @@ func checksum(word uint32, data []byte) uint32 {
 	return uint32((h * mix0) >> 32)
 }
 
-// checksumLong sums all but the last bytes in four lanes, which the processor computes in parallel.
+// checksumLong adds all whole blocks of 64 bytes to the checksum h, in four lanes that the
+// processor computes in parallel. It returns the checksum and the remaining bytes.
 func checksumLong(h uint64, data []byte) (uint64, []byte) {
 	a, b, c, d := h, h^mix1, h^mix2, h^mix3
 	for len(data) >= 64 {

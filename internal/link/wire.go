@@ -12,15 +12,15 @@ import (
 // small tasks and results, in both directions.
 const (
 	msgHello   = 1  // parent: Config; worker: Hello
-	msgReady   = 2  // worker: it can serve
-	msgFailed  = 3  // worker: it cannot serve; the body is the error
+	msgReady   = 2  // worker: the worker can serve
+	msgFailed  = 3  // worker: the worker cannot serve; the body is the error
 	msgPayload = 4  // both: the body of a task or result too large for the ring
-	msgCancel  = 5  // parent: cancel the context of task seq; a body: its deadline has passed
+	msgCancel  = 5  // parent: cancel the context of task seq; a body means that the deadline has passed
 	msgLog     = 6  // worker: a log record
 	msgGo      = 8  // parent: the worker may run its setup
-	msgBroker  = 9  // worker: serve its socket for shared segments
+	msgBroker  = 9  // worker: a request to serve its socket for shared segments
 	msgStacks  = 7  // parent: a request for the goroutines' stacks; worker: the stacks
-	msgAsk     = 10 // parent: query seq, or without a body its withdrawal; worker: the answer
+	msgAsk     = 10 // parent: query seq, or if there is no body, its withdrawal; worker: the answer
 )
 
 const headSize = 16
@@ -51,24 +51,25 @@ func (s *sender) send(kind, seq uint32, body []byte) error {
 	return err
 }
 
-// firstAlloc is how much memory is allocated for a message before any of it has arrived. After
-// that, a message has at most twice as much memory as bytes have arrived, since the length in its
-// head is only a claim.
+// firstAlloc is how much memory is allocated for a message's body before any of it has arrived.
+// After that, the buffer is at most twice as large as the part that has arrived, because the length
+// in the message's head is only a claim.
 const firstAlloc = 1<<20 + 64<<10
 
 // bounds are the maximum sizes of messages by kind. A kind without an entry is garbage.
 type bounds map[uint32]uint64
 
-// fromParent holds a worker's bounds. They are wide, since a worker trusts its parent.
+// fromParent holds a worker's bounds for messages from its parent. They are wide, because a worker
+// trusts its parent.
 var fromParent = bounds{msgHello: 1 << 40, msgPayload: 1 << 40, msgCancel: 1, msgGo: 0, msgStacks: 0, msgAsk: 1 << 40}
 
-// MaxFailure is the maximum size of a message that describes a failure: the errors or the panic of
-// a task, even if results must be smaller, or the errors of a setup.
+// MaxFailure is the maximum size of a message that describes a failure: the error or the panic of a
+// task, or the error of a setup. It applies even if results must be smaller.
 const MaxFailure = 16 << 20
 
-// fromWorker returns a parent's bounds, given the maximum size of a result. The bounds of other
-// messages exceed the sizes that honest workers keep to in the packages task, errtree, logs and
-// query.
+// fromWorker returns a parent's bounds for messages from a worker, given the maximum size of a
+// result. The bounds of other messages exceed the sizes to which packages task, errtree, logs and
+// query limit an honest worker.
 func fromWorker(most int) bounds {
 	return bounds{
 		msgHello: 16 << 20, msgReady: 0, msgFailed: MaxFailure, msgPayload: uint64(max(most, MaxFailure)), msgLog: 4 << 20,
@@ -76,7 +77,7 @@ func fromWorker(most int) bounds {
 	}
 }
 
-// MaxStacks is the largest number of bytes of its goroutines' stacks that a worker sends.
+// MaxStacks is the maximum number of bytes of its goroutines' stacks that a worker sends.
 const MaxStacks = 64 << 10
 
 // receive reads one message.
@@ -88,7 +89,7 @@ func receive(r io.Reader, most bounds) (kind, seq uint32, body []byte, err error
 	return kind, seq, body, err
 }
 
-// receiveHead reads the head of a message, whose body has n bytes.
+// receiveHead reads the head of a message. It returns the size n of the message's body.
 func receiveHead(r io.Reader, most bounds) (kind, seq uint32, n uint64, err error) {
 	var head [headSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/go-multiprocessing/mp/internal/link"
 )
 
-// A wake-up can get lost. A worker can empty its own doorbell, fill the parent's so that it cannot
-// be rung, or leave its pipes to a process that reads them. Then the worker's tasks would wait
-// forever, even if an earlier task caused the loss. So the pool checks a worker that has tasks and
-// has been silent for a while, and wakes it if it has not started any of them. A worker without
-// tasks costs nothing.
+// A wake-up can get lost, in either direction. A worker can empty a doorbell's pipe, fill the pipe
+// so that the doorbell cannot ring, or leave its pipes to a process that reads them. Its tasks
+// would then wait forever, even those that had no part in the loss. So the pool checks a worker
+// that has tasks and has been silent for a while, and wakes it if it has not started any of them. A
+// worker without tasks costs nothing.
 
 // maxSilence is how long a worker with tasks may be silent before it is checked. It is also the
 // interval between checks.
