@@ -1,35 +1,36 @@
-// Package sched decides which task goes to which worker. It is a plain state machine: it starts
-// nothing, waits for nothing and reads no clock. Its caller must serialize all calls with a lock.
+// Package sched decides which task goes to which worker. It is a plain state machine: it starts no
+// goroutines, never waits, and does not read the clock. The caller must serialize all calls with a
+// lock.
 //
-// Jobs take turns by the chunk, so that a long Map does not delay a Call. The queue at a worker is
-// measured in time: it holds about Depth of work, estimated from the measured time of the
-// function's tasks. So trivial tasks travel by the thousand, while slow ones wait two deep, where
-// another worker can still take them back.
+// Jobs take turns after each chunk, so that a long Map does not delay a Call. The queue at a worker
+// is measured in time: it holds about Depth of work, estimated from the measured times of the
+// function's tasks. So trivial tasks are sent by the thousand, while only two slow tasks at a time
+// are at a worker, where the one that waits can still be taken back for another worker.
 package sched
 
 import "time"
 
 const (
-	// Depth is how much work is on its way to a worker, in time. When the worker has started half
-	// of it, it asks for more, which wakes its parent.
+	// Depth is how much work, measured in time, is in transit to a worker. When the worker has
+	// started half of it, the worker wakes its parent to ask for more.
 	Depth = 10 * time.Millisecond
-	// minDeep is the least number of tasks at a worker: one running, one waiting.
+	// minDeep is the minimum number of tasks at a worker: one running, one waiting.
 	minDeep = 2
-	// worthwhile is the least amount of work for which waking another worker pays off.
+	// worthwhile is the minimum amount of work for which waking another worker pays off.
 	worthwhile = 200 * time.Microsecond
-	// If there are more workers than processors, the surplus workers only help with tasks that wait
-	// for something. Tasks that take less than short usually do not wait. For them, crowded
-	// replaces worthwhile.
+	// If there are more workers than processors, the surplus workers help only with tasks that wait
+	// for something. Tasks that take less time than short usually do not wait. For such tasks,
+	// crowded replaces worthwhile.
 	short   = 100 * time.Microsecond
 	crowded = 2 * time.Millisecond
-	// longest caps the reported time of a task, so that a worker that lies about it cannot make
-	// sums overflow.
+	// longest caps the reported time of a task, so that a worker that reports a false time cannot
+	// make sums overflow.
 	longest = 24 * time.Hour
-	// maxChunk limits the tasks of a chunk, so that its space is freed early.
+	// maxChunk limits the number of tasks in a chunk, so that the chunk's space is freed early.
 	maxChunk = 4096
 )
 
-// A Func is what the scheduler knows about the tasks of a function.
+// A Func contains what the scheduler knows about the tasks of a function.
 type Func struct {
 	average time.Duration
 	known   bool
@@ -46,12 +47,12 @@ func (f *Func) Done() int { return f.done }
 // Chunk returns the size of the chunk that was handed out last.
 func (f *Func) Chunk() int { return f.chunk }
 
-// rise is the largest multiple of the average that a single observation counts as. Tasks that lost
-// the processor may seem to take ten times as long. Tasks that really take longer will be observed
-// again.
+// rise limits the effect of a single observation, which counts as at most rise times the average.
+// Tasks that were preempted may seem to take ten times as long as usual. Tasks that really take
+// longer will be observed again.
 const rise = 4
 
-// Observe adds a measurement: n tasks together took busy.
+// Observe adds a measurement: n tasks took the time busy in total.
 func (f *Func) Observe(n int, busy time.Duration) {
 	if n <= 0 || busy < 0 {
 		return
@@ -70,7 +71,7 @@ func (f *Func) Average() time.Duration { return f.average }
 // Known reports whether any task has been measured.
 func (f *Func) Known() bool { return f.known }
 
-// deep returns how many tasks take the time d.
+// deep returns how many tasks take the time d in total.
 func (f *Func) deep(d time.Duration) int {
 	if !f.known {
 		return 1
@@ -81,7 +82,7 @@ func (f *Func) deep(d time.Duration) int {
 // A Job is a batch of tasks of one function.
 type Job struct {
 	Func   *Func
-	Size   int  // tasks in a chunk; 0 means by time
+	Size   int  // tasks in a chunk; 0 means that their time decides
 	Cancel bool // set by Drop: no further task of the job may start
 	Data   any  // for the caller
 
@@ -94,8 +95,8 @@ type Job struct {
 // span is a range of consecutive elements.
 type span struct{ lo, n int }
 
-// Init makes j a job of n elements that travel in chunks of size, or by time if size is 0. A size
-// larger than n counts as n, so that sums cannot overflow.
+// Init makes j a job of n elements. Its chunks contain size elements, or as many as fit the time if
+// size is 0. If size is larger than n, n is used, so that sums cannot overflow.
 func (j *Job) Init(f *Func, n, size int) {
 	j.Func, j.Size, j.pending = f, min(size, n), n
 	j.first[0] = span{0, n}
@@ -142,19 +143,19 @@ type Chunk struct {
 	Lo     int
 	N      int
 	Seq    uint32
-	Weight int // how much of a limited resource it occupies until it is done
+	Weight int // how much of a limited resource the chunk occupies until it is done
 
 	each time.Duration // the time of a task, as known when the chunk was sent
 }
 
 // A Scheduler holds the jobs with pending elements, in turn.
 type Scheduler struct {
-	first   []*Job // got elements back and precede all others; the last one is next
+	first   []*Job // jobs that got elements back; they precede all others, and the last one is next
 	queue   fifo[*Job]
-	live    int // jobs in both that are not cancelled
+	live    int // jobs in first and queue that are not cancelled
 	workers int // workers in service
 	idle    int // idle workers among them
-	cpus    int // processors for them
+	cpus    int // processors for the workers
 }
 
 // New returns a scheduler for workers that share the given number of processors.
@@ -211,7 +212,7 @@ func (s *Scheduler) pop() {
 	s.queue.shift()
 }
 
-// Drop cancels a job, so that no further element of it is handed out. It calls f for each range of
+// Drop cancels a job, so that no more of its elements are handed out. It calls f for each range of
 // pending elements.
 func (s *Scheduler) Drop(j *Job, f func(lo, n int)) {
 	if j.queued && !j.Cancel {
@@ -235,8 +236,8 @@ func (s *Scheduler) Clear(f func(j *Job, lo, n int)) {
 	}
 }
 
-// Claim hands out the next chunk for w, of at most room tasks. It reports false if there is nothing
-// to do or if w has enough.
+// Claim hands out the next chunk for w, which has at most room tasks. It reports false if there is
+// nothing to do or if w has enough tasks.
 func (s *Scheduler) Claim(w *Worker, room int) (Chunk, bool) {
 	j := s.Next()
 	if j == nil {
@@ -285,7 +286,7 @@ func (s *Scheduler) share(j *Job, w *Worker) int {
 	return min(target, fair, maxChunk)
 }
 
-// grain returns the least work of a job for which waking another worker pays off.
+// grain returns the minimum amount of j's work for which waking another worker pays off.
 func (s *Scheduler) grain(j *Job) time.Duration {
 	if s.workers > s.cpus && s.cpus > 0 && j.Func.average < short {
 		return crowded
@@ -302,7 +303,7 @@ func (s *Scheduler) Wanted(j *Job) int {
 	return (j.pending + each - 1) / each
 }
 
-// Demand returns how many workers are worth having for all waiting jobs, but at most most.
+// Demand returns how many workers are worth having for all waiting jobs, but no more than most.
 func (s *Scheduler) Demand(most int) (n int) {
 	add := func(j *Job) {
 		if !j.Cancel {
@@ -318,8 +319,8 @@ func (s *Scheduler) Demand(most int) (n int) {
 	return min(n, most)
 }
 
-// Return gives back elements of a claimed chunk that its worker will not run. If the job is
-// cancelled, Return calls drop instead.
+// Return puts elements of a claimed chunk that its worker will not run back in the queue. If the
+// job is cancelled, Return calls drop for them instead.
 func (s *Scheduler) Return(c Chunk, drop Drop) {
 	if c.Job.Cancel {
 		if c.N > 0 {

@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// Marks is used to take back a worker's tasks. Void takes back the tasks from hi-1 down to lo that
-// have not started, and returns the lowest of them, or hi if there are none.
+// Marks is used to take back a worker's tasks. Void takes back tasks from hi-1 down to lo, but
+// stops at a task that may have started. It returns the lowest task that it took back, or hi if
+// there is none. Begun reports whether a task may have started.
 type Marks interface {
 	Void(lo, hi uint32) uint32
 	Begun(seq uint32) bool
 }
 
-// A Worker tracks the chunks on their way to one worker, in the order of their numbers. Results
-// come in the same order.
+// A Worker tracks the chunks that are in transit to one worker or running there, in the order of
+// their tasks' numbers. Results arrive in the same order.
 type Worker struct {
 	Marks  Marks
 	flight fifo[Chunk]
@@ -22,17 +23,17 @@ type Worker struct {
 	heavy  int
 }
 
-// Tasks returns how many tasks are on their way or running.
+// Tasks returns how many tasks are in transit or running.
 func (w *Worker) Tasks() int { return w.tasks }
 
-// Heavy returns the weight of the chunks on their way.
+// Heavy returns the total weight of the chunks that are in transit or running.
 func (w *Worker) Heavy() int { return w.heavy }
 
-// Ahead returns the estimated time that the tasks on their way will take. The estimate is the one
-// made when they were sent.
+// Ahead returns the estimated time that the tasks in transit or running will take. Each task's time
+// was estimated when the task was sent.
 func (w *Worker) Ahead() time.Duration { return w.ahead }
 
-// Launch notes that c was sent as tasks c.Seq and following.
+// Launch notes that c was sent as the tasks from c.Seq on.
 func (w *Worker) Launch(c Chunk) {
 	c.each = c.Job.Func.average
 	w.flight.push(c)
@@ -45,8 +46,8 @@ func (w *Worker) add(c Chunk, n int) {
 	w.ahead += time.Duration(n) * c.each
 }
 
-// Done notes the results of at most n tasks from seq on, and returns their elements, which all
-// belong to one job. Results must come in order. Otherwise Done returns an error.
+// Done notes the results of up to n tasks from seq on, and returns those tasks' elements, which all
+// belong to one job. If the results are out of order, Done returns an error.
 func (w *Worker) Done(seq uint32, n int) (Chunk, error) {
 	if w.flight.len() == 0 || w.flight.at(0).Seq != seq {
 		return Chunk{}, fmt.Errorf("a result of task %d, which is not due", seq)
@@ -64,7 +65,7 @@ func (w *Worker) Done(seq uint32, n int) (Chunk, error) {
 }
 
 // Running returns the task that started last, if its result has not been collected. As far as is
-// known, it is the one that is running.
+// known, that is the task that is running.
 func (w *Worker) Running() (task Chunk, ok bool) {
 	for i := w.flight.len() - 1; i >= 0; i-- {
 		c := *w.flight.at(i)
@@ -80,7 +81,7 @@ func (w *Worker) Running() (task Chunk, ok bool) {
 	return Chunk{}, false
 }
 
-// Has reports whether task seq is on its way or running, going by the results collected so far.
+// Has reports whether task seq is in transit or running, judging by the results collected so far.
 func (w *Worker) Has(seq uint32) bool {
 	for i := range w.flight.len() {
 		if c := w.flight.at(i); seq-c.Seq < uint32(c.N) {
@@ -90,8 +91,8 @@ func (w *Worker) Has(seq uint32) bool {
 	return false
 }
 
-// Left returns the last task of a job that is on its way or running, going by the results collected
-// so far.
+// Left returns the last task of a job that is in transit or running, judging by the results
+// collected so far.
 func (w *Worker) Left(j *Job) (seq uint32, ok bool) {
 	for i := w.flight.len() - 1; i >= 0; i-- {
 		if c := w.flight.at(i); c.Job == j {
@@ -110,8 +111,8 @@ func (w *Worker) Front() (task Chunk, ok bool) {
 	return Chunk{Job: c.Job, Lo: c.Lo, N: 1, Seq: c.Seq}, true
 }
 
-// takeBack voids tasks from lo on that have not started, and calls f for each range of elements
-// that this frees, from the last to the first.
+// takeBack takes back the tasks from lo on that have not started. It calls f for each range of
+// elements that it has taken back, from the last to the first.
 func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 	for n := w.flight.len(); n > 0; n = w.flight.len() {
 		c := w.flight.at(n - 1)
@@ -143,8 +144,8 @@ func (w *Worker) takeBack(lo uint32, f func(Chunk)) {
 type Drop func(j *Job, lo, n int)
 
 // Cancel takes back the tasks of a cancelled job that w has not started, and calls drop for them.
-// Tasks of other jobs behind them return to the queue. Cancel returns the task of the job that is
-// running, if there is one.
+// Tasks of other jobs behind them return to the queue. If a task of the job is running, Cancel
+// returns that task.
 func (s *Scheduler) Cancel(w *Worker, j *Job, drop Drop) (running uint32, ok bool) {
 	for i := range w.flight.len() {
 		c := *w.flight.at(i)
@@ -160,7 +161,7 @@ func (s *Scheduler) Cancel(w *Worker, j *Job, drop Drop) (running uint32, ok boo
 	return 0, false
 }
 
-// Behind takes back all tasks that wait behind task seq of w.
+// Behind takes back all tasks that wait behind task seq at w.
 func (s *Scheduler) Behind(w *Worker, seq uint32, drop Drop) {
 	w.takeBack(seq+1, func(c Chunk) { s.Return(c, drop) })
 }
@@ -172,8 +173,9 @@ func (s *Scheduler) TakeBack(w *Worker, drop Drop) {
 	}
 }
 
-// Dead ends w's service. It calls lost for each task that had started and has no result. All other
-// tasks return to the queue, or to drop if their job is cancelled.
+// Dead notes that w's worker is dead. It calls lost for each task that had started and has no
+// result. All other tasks return to the queue. If their job is cancelled, Dead calls drop for them
+// instead.
 func (s *Scheduler) Dead(w *Worker, lost func(j *Job, i int), drop Drop) {
 	flight := w.flight
 	w.flight, w.tasks, w.ahead, w.heavy = fifo[Chunk]{}, 0, 0, 0
@@ -189,10 +191,10 @@ func (s *Scheduler) Dead(w *Worker, lost func(j *Job, i int), drop Drop) {
 	}
 }
 
-// Steal moves half of the tasks that have not started from the worker with the most work back to
-// the queue, for an idle worker. If patient is true, it leaves work that will be done sooner than
-// another worker could start it. Steal reports whether it took tasks, and whether there were any to
-// take.
+// Steal finds the worker with the most work and moves the later half of that worker's tasks back to
+// the queue, for an idle worker. It does not move tasks that have started. If patient is true, it
+// also leaves work that will be done sooner than another worker could start it. Steal reports
+// whether it took any tasks, and whether there were any to take.
 func (s *Scheduler) Steal(workers []*Worker, patient bool, drop Drop) (took, left bool) {
 	var rich *Worker
 	var most time.Duration
@@ -211,7 +213,8 @@ func (s *Scheduler) Steal(workers []*Worker, patient bool, drop Drop) (took, lef
 	return rich.shed(s, drop), left
 }
 
-// shed gives back the later half of the tasks that have not started.
+// shed returns the later half of w's tasks to the queue, except for those that have started. It
+// reports whether it returned any.
 func (w *Worker) shed(s *Scheduler, drop Drop) (took bool) {
 	keep := (w.tasks + 1) / 2
 	for i := range w.flight.len() {

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// BuildID returns the Go build ID of the running program, or "" if it has none. It reads the note
-// at the beginning of the file, where Go's linker puts it.
+// BuildID returns the Go build ID of the running program, or "" if the program has none. It reads
+// the note that Go's linker puts at the beginning of the executable.
 func BuildID() string {
 	f, err := os.Open("/proc/self/exe")
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 // OpenCgroup checks that groups can be created below dir. If dir is a group of version 2 with a
-// memory controller, it enables that controller for groups below.
+// memory controller, OpenCgroup enables the controller for the groups below dir.
 func OpenCgroup(dir string) (*Cgroup, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -69,11 +69,11 @@ func (g *Cgroup) write(leaf, file, value string) error {
 }
 
 // leafPrefix returns the prefix of the names of all groups that this process creates. The process
-// ID alone would not do: a process in another PID namespace may have the same, and its guard ends
-// all groups with its prefix.
+// ID alone is not enough: a process in another PID namespace may have the same ID, and that
+// process's guard ends all groups with its prefix.
 var leafPrefix = sync.OnceValue(func() string { return fmt.Sprintf("mp-%d-%08x-", os.Getpid(), rand.Uint32()) })
 
-// A leaf is the group of one process, or nil if it has none.
+// A leaf is the group of one process. It is nil if the process has none.
 type leaf struct {
 	dir string
 	v2  bool
@@ -100,7 +100,8 @@ func (g *Cgroup) make(memory int64) (*leaf, error) {
 	}
 }
 
-// limit limits the group's memory, without swap, which would only delay the end.
+// limit limits the group's memory and disables swap, which would only delay the end of a process
+// that exceeds the limit.
 func (l *leaf) limit(bytes int64) error {
 	n := strconv.FormatInt(bytes, 10)
 	if l.v2 {
@@ -126,7 +127,8 @@ func (l *leaf) join(pid int) error {
 	return l.write("cgroup.procs", strconv.Itoa(pid))
 }
 
-// outOfMemory reports whether the kernel has killed a process of the group because of the limit.
+// outOfMemory reports whether the kernel has killed a process in the group because of the memory
+// limit.
 func (l *leaf) outOfMemory() bool {
 	if l == nil {
 		return false
@@ -144,7 +146,7 @@ func (l *leaf) outOfMemory() bool {
 	return false
 }
 
-// clearTime limits how long clear and remove try. Processes that cannot be killed stay.
+// clearTime limits how long clear and remove keep trying. Processes that cannot be killed remain.
 const clearTime = 2 * time.Second
 
 // clear kills all processes in the group.
@@ -161,7 +163,7 @@ func (l *leaf) clear() {
 		if len(members) == 0 {
 			return
 		}
-		// Stop all of them first, so that they start no others.
+		// Stop all processes first, so that they cannot start others.
 		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
 			for _, pid := range members {
 				_ = syscall.Kill(pid, signal)
@@ -171,8 +173,8 @@ func (l *leaf) clear() {
 	}
 }
 
-// dirs returns the group's directory and those of groups that processes have created in it, the
-// outer ones first.
+// dirs returns the directories of the group and of the groups that processes have created in it,
+// with outer groups first.
 func (l *leaf) dirs() (dirs []string) {
 	_ = filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -196,8 +198,8 @@ func (l *leaf) members() (pids []int) {
 	return pids
 }
 
-// lives reports whether a process exists and is not a zombie. It uses /proc, whose IDs may belong
-// to another namespace, only if pidfd_open is refused.
+// lives reports whether a process exists and is not a zombie. It uses /proc only if pidfd_open is
+// refused, because the IDs in /proc may belong to another PID namespace.
 func lives(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err == unix.ESRCH {
@@ -236,8 +238,8 @@ func (l *leaf) removeWithin(limit time.Duration) error {
 	}
 }
 
-// leafRemoveTimeout is how long a guard tries to remove a group. No caller waits for a guard, and
-// PID 1 may take a while to reap the processes of the group.
+// leafRemoveTimeout is how long a guard tries to remove a group. It can be long, because no caller
+// waits for a guard, and PID 1 may take a while to reap the processes of the group.
 const leafRemoveTimeout = time.Minute
 
 // clearLeaves ends all groups whose paths begin with prefix.

@@ -2,8 +2,8 @@ package spawn
 
 import "strings"
 
-// environ joins variables of the form "KEY=value" so that each key occurs once. The last value of a
-// key counts. If a key occurred twice, a process might see either value.
+// environ joins variables of the form "KEY=value" so that each key occurs once, with its last
+// value. If a key occurred twice, a process might see either value.
 func environ(base []string, more ...string) []string {
 	at := make(map[string]int, len(base)+len(more))
 	var env []string

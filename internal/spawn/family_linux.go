@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// family is the set of processes that this process has started. While it is not empty, it keeps the
-// guard and the thread that starts processes, because the kernel ties a child's parent-death signal
-// to that thread.
+// family is the set of processes that this process has started. While the set is not empty, the
+// guard and the thread that starts processes are kept. The thread is kept because the kernel ties a
+// child's parent-death signal to the thread that started it.
 var family parenthood
 
 type parenthood struct {
@@ -42,9 +42,9 @@ func (p *parenthood) start(f func() error) error {
 	return err
 }
 
-// Hold keeps the guard and the starting thread, once they exist, until Release, even while there is
-// no process. A caller that replaces the last process then need not wait for their end and their
-// restart.
+// Hold keeps the guard and the starting thread, once they exist, until Release is called, even
+// while there is no process. A caller that replaces the last process thus need not wait while the
+// guard and the thread end and are started again.
 func Hold() {
 	family.mu.Lock()
 	defer family.mu.Unlock()
@@ -63,8 +63,8 @@ func startingThread(requests <-chan func(), stopped chan<- struct{}) {
 	}
 }
 
-// release drops one child or hold. After the last one, it ends the thread and the guard and waits
-// until they have ended.
+// release drops one child or hold. After the last child or hold, it ends the guard and the thread
+// and waits until both have ended.
 func (p *parenthood) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,8 +79,8 @@ func (p *parenthood) release() {
 	}
 }
 
-// inTurn runs f on the starting thread after the starts that are waiting. Only the guard may call
-// it, because release waits for the guard's end before it ends the thread.
+// inTurn runs f on the starting thread after the starts that are waiting. Only the guardian may
+// call it, because release waits for the guardian before it ends the thread.
 func (p *parenthood) inTurn(f func()) {
 	done := make(chan struct{})
 	*p.requests.Load() <- func() { f(); close(done) }

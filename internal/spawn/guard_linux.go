@@ -17,12 +17,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// The guard is a process that outlives this one for a moment. It holds our pidfd and the IDs of our
+// The guard is a process that briefly outlives this one. It holds our pidfd and the IDs of our
 // children's process groups, and kills the groups when we die. The parent-death signal ends the
-// children themselves sooner, but not the processes that they have started.
+// children themselves sooner, but not the processes that the children have started.
 type guardian struct {
 	mu     sync.Mutex
-	groups map[int]chan struct{} // the channels are closed when a guard knows the group
+	groups map[int]chan struct{} // a group's channel is closed when a guard knows the group
 	leaves map[string]bool       // the path prefixes of our control groups
 	sock   int                   // -1 while there is no guard
 	pid    int                   // 0 while there is no guard
@@ -39,7 +39,7 @@ const (
 	opRemove = 2
 	opCgroup = 3
 	opKill   = 4
-	// opEnd has no IDs. The guard must end and leave its groups alone.
+	// opEnd has no IDs. It tells the guard to end without killing its groups.
 	opEnd  = 5
 	opHead = 4
 	opMax  = 64 << 10
@@ -48,8 +48,8 @@ const (
 	guardPidfd = 4
 )
 
-// add puts a group under guard. The first call starts the guard. The channel is closed when the
-// guard knows the group, or when no guard can be started at present.
+// add puts a group under guard. The first call starts the guard. The returned channel is closed
+// when the guard knows the group, or when no guard can be started at present.
 func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -72,7 +72,7 @@ func (g *guardian) add(pgid int, inTurn func(func())) <-chan struct{} {
 	return known
 }
 
-// begin starts a guard unless there is one. The caller must hold g.mu.
+// begin makes sure that run is running, which starts a guard. The caller must hold g.mu.
 func (g *guardian) begin(inTurn func(func())) {
 	if g.gone == nil {
 		g.gone, g.ending, g.wanted = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
@@ -80,16 +80,16 @@ func (g *guardian) begin(inTurn func(func())) {
 	}
 }
 
-// forCgroups starts a guard although there is no group for it. For processes with keepers, the
-// guard only ends their control groups.
+// forCgroups starts a guard even if there is no process group for it to kill. For processes with
+// keepers, the guard only ends their control groups.
 func (g *guardian) forCgroups(inTurn func(func())) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.begin(inTurn)
 }
 
-// addCgroup makes the guard end our groups below dir when we die. It must be called before a
-// process joins such a group.
+// addCgroup makes the guard end our control groups below dir when we die. It must be called before
+// a process joins such a group.
 func (g *guardian) addCgroup(dir string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -102,8 +102,8 @@ func (g *guardian) addCgroup(dir string) {
 	}
 }
 
-// tellAll sends a new guard all groups. If there is no guard, it releases the starts that wait for
-// one. The caller must hold g.mu.
+// tellAll sends all groups to a new guard. It releases the starts that wait for a guard, even if no
+// guard could be started. The caller must hold g.mu.
 func (g *guardian) tellAll() {
 	for prefix := range g.leaves {
 		g.send(opCgroup, []byte(prefix))
@@ -132,8 +132,8 @@ func (g *guardian) remove(pgid int) {
 	g.tell(opRemove, pgid)
 }
 
-// endGroup asks the guard to kill a group that we may not kill. The guard still runs as the user
-// that started it.
+// endGroup asks the guard to kill a group that we are not allowed to kill. The guard still runs as
+// the user that started it.
 func (g *guardian) endGroup(pgid int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -141,7 +141,7 @@ func (g *guardian) endGroup(pgid int) {
 }
 
 // tell sends the guard a message about a group. It never blocks: a guard that does not read is
-// replaced.
+// killed and replaced.
 func (g *guardian) tell(op, pgid int) {
 	g.send(op, numbers(pgid))
 }
@@ -163,15 +163,15 @@ func (g *guardian) send(op int, what []byte) {
 	}
 }
 
-// kill kills the guard. If our user has changed, it asks the guard to end. The caller must hold
-// g.mu.
+// kill kills the guard. If that is not allowed because our user has changed, kill asks the guard to
+// end. The caller must hold g.mu.
 func (g *guardian) kill() {
 	if g.pid != 0 && signalTo(g.pidfd, g.pid, syscall.SIGKILL) != nil {
 		_ = unix.Sendto(g.sock, binary.LittleEndian.AppendUint32(nil, opEnd), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 	}
 }
 
-// run keeps a guard running until end is called. It waits for the guard on the poller.
+// run keeps a guard running until end is called. It waits for the guard's death on the poller.
 func (g *guardian) run(ending, gone, wanted chan struct{}, inTurn func(func())) {
 	defer close(gone)
 	for pause := time.Duration(0); ; {
@@ -190,17 +190,19 @@ func (g *guardian) run(ending, gone, wanted chan struct{}, inTurn func(func())) 
 	}
 }
 
-// retryGuard is the pause before a guard is restarted. It is a variable for tests.
+// retryGuard is the first pause before a guard is restarted. It is a variable so that tests can
+// change it.
 var retryGuard = 20 * time.Millisecond
 
-// slowRetry is the longest such pause. After a guard that has lived for longLife, the pause is
-// short again.
+// slowRetry is the longest pause before a guard is restarted. If a guard has lived for longer than
+// longLife, the next pause is short again.
 const (
 	slowRetry = 5 * time.Second
 	longLife  = 500 * time.Millisecond
 )
 
-// nextPause returns the pause before the next guard, after a guard that lived for the given time.
+// nextPause returns the pause before the next guard is started. The arguments are the previous
+// pause, and how long the last guard lived.
 func nextPause(pause, life time.Duration) time.Duration {
 	if pause == 0 || life > longLife {
 		return retryGuard
@@ -218,8 +220,8 @@ func (g *guardian) reap() {
 	g.pid, g.sock, g.pidfd = 0, -1, nil
 }
 
-// launch starts a guard and sends it all groups. It takes its turn behind the workers that are
-// being started and does not delay them.
+// launch starts a guard and sends it all groups. The guard is started after the workers whose
+// starts are waiting, so that it does not delay them.
 func (g *guardian) launch(inTurn func(func())) (pidfd *os.File, err error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -259,7 +261,7 @@ func startGuard(sock int) (pid int, pidfd *os.File, err error) {
 	defer null.Close()
 
 	fd := -1
-	// With nothing to do, the guard needs only one processor.
+	// One processor is enough, because the guard has little to do.
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   environ(os.Environ(), "GOMAXPROCS=1"),
@@ -304,9 +306,9 @@ func (g *guardian) end() {
 	g.mu.Unlock()
 }
 
-// Without a pidfd of the parent, a signal reports the parent's death. The signal does nothing to a
-// guard that does not catch it yet. So the guard also compares its parent's ID with the one in this
-// variable.
+// If the guard has no pidfd of the parent, a signal reports the parent's death. The signal has no
+// effect on a guard that does not catch it yet. So the guard also compares its parent's ID with the
+// ID in this variable.
 const (
 	deathNotice = syscall.SIGWINCH
 	guardsVar   = "MP_PROCESS_GUARDS"
@@ -321,7 +323,7 @@ func deathOfParent() int {
 	}
 	var pair [2]int
 	if err := syscall.Pipe2(pair[:], syscall.O_CLOEXEC); err != nil {
-		return -1 // the end of the socket reports the death, too
+		return -1 // the socket's end reports the death, too
 	}
 
 	notice := make(chan os.Signal, 1)
@@ -335,8 +337,8 @@ func deathOfParent() int {
 	return pair[0]
 }
 
-// runGuard runs the guard process. It returns when the parent is dead or has closed the socket. The
-// parent does the latter only if it executes another program.
+// runGuard runs the guard process. It returns when the parent is dead or has closed the socket. A
+// living parent closes the socket only when it executes another program.
 func runGuard() {
 	for fd := range guardSock + 1 {
 		syscall.CloseOnExec(fd)
@@ -367,7 +369,7 @@ func runGuard() {
 	}
 }
 
-// charge is what a guard must end.
+// charge contains the groups and control groups that a guard must end.
 type charge struct {
 	groups map[int]bool
 	leaves map[string]bool
@@ -411,8 +413,8 @@ func (c charge) read() bool {
 }
 
 // A guard never gets beyond this function, so it runs neither the program's main nor the
-// initialization of packages that import this one. Packages that do not import this one, and whose
-// import paths sort before it, are initialized earlier.
+// initialization of packages that import this one. Packages that do not import this one are
+// initialized earlier if their import paths sort before this package's.
 func init() {
 	if role == roleGuard {
 		runGuard()

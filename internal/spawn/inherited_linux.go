@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeInherited closes the descriptors numbered from and above that this process inherited only
-// because its parent had opened them without close-on-exec, as C code often does. A worker with
-// such a descriptor would keep a port busy, or hide the end of a pipe, as long as it lives.
+// closeInherited closes descriptors, from the number from on, that this process has inherited only
+// because its parent had opened them without close-on-exec, as C code often does. As long as a
+// worker with such a descriptor lives, it would keep a port busy, or hide the end of a pipe.
 //
-// C libraries may have opened descriptors in this process before Go runs. In the parent, these do
-// not exist or refer to other files, so they stay open, unless all is set. A process that runs only
-// this package's code sets it.
+// C libraries may have opened descriptors in this process before Go runs. In the parent, such
+// descriptors do not exist or refer to other files, so closeInherited leaves them open unless all
+// is set. all is set for a process that runs only this package's code.
 func closeInherited(from int, all bool) {
 	dir, err := os.Open("/proc/self/fd")
 	if err != nil {
@@ -39,7 +39,7 @@ func closeInherited(from int, all bool) {
 }
 
 // isParents reports whether the parent has the same file under the same number. It returns false
-// for files without a name of their own, such as an eventfd, because they all have the same one.
+// for files such as eventfds, because all eventfds have the same name.
 func isParents(fd int) bool {
 	ours, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil {
@@ -51,5 +51,5 @@ func isParents(fd int) bool {
 	}
 	const kcmpFile = 0
 	order, _, number := unix.Syscall6(unix.SYS_KCMP, uintptr(os.Getpid()), uintptr(os.Getppid()), kcmpFile, uintptr(fd), uintptr(fd), 0)
-	return number != 0 || order == 0 // if the system cannot compare them, rely on the name
+	return number != 0 || order == 0 // if the system cannot compare the files, rely on the name
 }

@@ -18,29 +18,31 @@ import (
 )
 
 // A keeper is a process between us and a process that we start. All orphans of the started process
-// become the keeper's children, or are in its PID namespace, and are killed when the process has
-// ended. We do not do that ourselves, because as a subreaper we would also get the orphans of the
-// host program's other children. The parent-death signal ends the keeper with us, so the guard need
-// not know about it.
+// become the keeper's children, or are in its PID namespace, and the keeper kills them when the
+// process has ended. We are not the subreaper ourselves, because we would then also get the orphans
+// of the host program's other children. The parent-death signal ends the keeper when we die, so the
+// guard need not know about the keeper.
 //
-// Over its socket, the keeper reports that the process has started, with its pidfd, or why it could
-// not be started. Then it waits for permission to go on. Later it reports how the process ended.
+// Over its socket, the keeper sends the pidfd of the started process, or reports why the process
+// could not be started. Then the keeper waits for permission to continue. Later, it reports how the
+// process ended.
 
 // keptVar tells a keeper what to start: the role, the number of files, and the path.
 const keptVar = "MP_PROCESS_KEPT"
 
-// attrOfKeeper changes the attributes of a process into those of its keeper.
+// attrOfKeeper changes s and attr, which describe a process, so that they describe the process's
+// keeper.
 func attrOfKeeper(s *Spec, attr *syscall.ProcAttr, role string, sock int) {
 	n := len(attr.Files)
 	attr.Env = environ(attr.Env, marker+"="+given(roleKeeper, n+1), fmt.Sprintf("%s=%s %d %s", keptVar, role, n, s.Path))
 	attr.Files = append(attr.Files, uintptr(sock))
 	s.Path = "/proc/self/exe"
 	if s.Contain == Subreaper {
-		attr.Sys.Pdeathsig = syscall.SIGTERM // it must end its process first
+		attr.Sys.Pdeathsig = syscall.SIGTERM // the keeper must end its process first
 		return
 	}
 	attr.Sys.Cloneflags = syscall.CLONE_NEWPID
-	if !mayMakeNamespaces() { // in a user namespace, every user may
+	if !mayMakeNamespaces() { // in a user namespace of its own, every user may make them
 		attr.Sys.Cloneflags |= syscall.CLONE_NEWUSER
 		attr.Sys.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
 		attr.Sys.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
@@ -55,14 +57,15 @@ func mayMakeNamespaces() bool {
 	return err == nil && sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
-// These limits apply to the time that a keeper takes to start its process and to end it.
+// These limits apply to the time that a keeper takes to start its process, and to the time that it
+// takes to end the process.
 const (
 	keeperStart = time.Minute
 	keeperEnd   = 3 * time.Second
 )
 
 // awaitStart waits until the keeper has started the process, and gets the IDs of the process. The
-// keeper does not reap the process before awaitStart has written to its socket.
+// keeper does not reap the process before awaitStart has written to the keeper's socket.
 func (p *Process) awaitStart(cancel <-chan struct{}) error {
 	_ = p.sock.SetReadDeadline(time.Now().Add(keeperStart))
 	met := make(chan struct{})
@@ -116,16 +119,16 @@ func (p *Process) awaitStart(cancel <-chan struct{}) error {
 
 var errKeeperEnded = errors.New("its keeper has ended")
 
-// ErrKilled is the error of a start that another process ended with SIGKILL. Such an end says
-// nothing about the next start.
+// ErrKilled is the error of a start that failed because another process sent SIGKILL. Such a
+// failure says nothing about the next start.
 var ErrKilled = errors.New("it was killed")
 
-// startedSize is the length of the keeper's first message. The message is an error number. If it is
-// 0, the process was started, and its pidfd comes with the message.
+// startedSize is the length of the keeper's first message. The message is an error number. If the
+// number is 0, the process was started, and its pidfd comes with the message.
 const startedSize = 4
 
-// numberOf returns the ID in our PID namespace of the process that a pidfd refers to, and its ID in
-// /proc, which may belong to an outer namespace.
+// numberOf returns two IDs of the process that a pidfd refers to: the ID in our PID namespace, and
+// the ID in /proc, which may belong to an outer namespace.
 func numberOf(pidfd int) (ours, inProc int, err error) {
 	numbers, err := sys.Numbers(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
 	if err != nil {
@@ -139,7 +142,7 @@ func numberOf(pidfd int) (ours, inProc int, err error) {
 }
 
 // exitReport returns how the process ended, as reported by its keeper. It must be called after the
-// keeper's end. It reports false if the keeper was killed before its report, or if there is no
+// keeper's end. It reports false if the keeper was killed before it could report, or if there is no
 // keeper.
 func (p *Process) exitReport() (status Status, ok bool) {
 	if p.sock == nil || p.kept < 0 {
@@ -161,8 +164,8 @@ func (p *Process) exitReport() (status Status, ok bool) {
 	return statusOf(syscall.WaitStatus(binary.LittleEndian.Uint32(b[:]))), n == len(b)
 }
 
-// orphaned kills a process whose keeper was killed, and its group. It returns when the process is
-// dead. The kernel kills the process, too, but not its group.
+// orphaned kills a process whose keeper was killed, and the process's group. It returns when the
+// process is dead, or after a second. The kernel kills the process, too, but not the group.
 func (p *Process) orphaned() {
 	if p.kept < 0 {
 		return
@@ -176,8 +179,8 @@ func (p *Process) orphaned() {
 		}
 	}
 
-	// Before Linux 6.9, only the group's ID is left. It belongs to the group as long as the process
-	// has not been reaped.
+	// Before Linux 6.9, a group can be killed only by its ID. The ID belongs to the group as long
+	// as the process has not been reaped.
 	if err := unix.PidfdSendSignal(p.kept, unix.SIGKILL, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP); err == nil || err == unix.ESRCH {
 		return
 	}
@@ -196,7 +199,8 @@ func runKeeper() {
 	tell := func(b []byte) { _, _ = syscall.Write(sock, b) }
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM)
-	// These signals are caught and not ignored, because the process would inherit that.
+	// These signals are caught rather than ignored, because the process would inherit that they are
+	// ignored.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -232,14 +236,14 @@ func runKeeper() {
 	_ = unix.Sendmsg(sock, make([]byte, startedSize), unix.UnixRights(pidfd), nil, unix.MSG_NOSIGNAL)
 	go func() {
 		<-end
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // its ID may have been reused
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // by pidfd, because the process's ID may have been reused
 		_ = unix.Shutdown(sock, unix.SHUT_RD)
 	}()
 
-	// Wait until the parent has met the process.
+	// Wait until the parent knows the process.
 	_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) })
 	go func() {
-		// The parent may no longer be allowed to kill us; see escalate.
+		// The parent shuts the socket down if it is no longer allowed to kill us; see escalate.
 		_, _ = ignoringEINTR(func() (int, error) { return syscall.Read(sock, make([]byte, 1)) })
 		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
 	}()
@@ -278,7 +282,7 @@ func reapUntil(pid int) (ws syscall.WaitStatus) {
 // sweep kills all processes that the process left behind.
 func sweep() {
 	for limit := time.Now().Add(keeperEnd / 2); time.Now().Before(limit); {
-		if os.Getpid() == 1 { // the first process of the namespace; this reaches all others
+		if os.Getpid() == 1 { // this is the first process of its namespace, so the signal reaches all others
 			_ = syscall.Kill(-1, syscall.SIGKILL)
 		} else {
 			killChildren()
@@ -297,7 +301,8 @@ func sweep() {
 	}
 }
 
-// killChildren kills this process's children. Their children then become children of this process.
+// killChildren kills this process's children. The children's children then become children of this
+// process.
 func killChildren() {
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, t := range threads {
@@ -306,7 +311,7 @@ func killChildren() {
 			if pid, err := strconv.Atoi(field); err == nil && sys.Depth() == 0 {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			} else if numbers, err := sys.Numbers("/proc/" + field + "/status"); err == nil && len(numbers) > sys.Depth() {
-				_ = syscall.Kill(numbers[sys.Depth()], syscall.SIGKILL) // /proc has other IDs
+				_ = syscall.Kill(numbers[sys.Depth()], syscall.SIGKILL) // the IDs in /proc are of another namespace
 			}
 		}
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// A process ID may be reused as soon as its process has been reaped. Other code in this program may
-// do that at any moment. So signals are sent by pidfd. Where that is refused, they are sent by ID
-// to processes that have not been reaped.
+// A process ID may be reused as soon as its process has been reaped, and other code in this program
+// may reap a process at any moment. So signals are sent by pidfd. Where that is refused, they are
+// sent by ID, but only to processes that have not been reaped.
 
-// Kill kills the process, its group, and whatever else Contain specifies. It does nothing after the
-// end of the process.
+// Kill kills the process, its group, and whatever else Contain specifies. It does nothing if the
+// process has been reaped.
 func (p *Process) Kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -26,9 +26,9 @@ func (p *Process) Kill() {
 	case p.sock == nil:
 		// A task may have moved the process to another group.
 		p.escalate(errors.Join(killGroup(p.pidfd, p.child), signalTo(p.pidfd, p.child, syscall.SIGKILL)))
-	case p.contain == Namespace: // the kernel ends the namespace with its first process
+	case p.contain == Namespace: // the kernel ends the namespace when its first process ends
 		p.escalate(signalTo(p.pidfd, p.child, syscall.SIGKILL))
-	default: // the keeper does it, unless it is prevented
+	default: // the keeper kills the processes, unless it is prevented from doing so
 		p.escalate(signalTo(p.pidfd, p.child, syscall.SIGTERM))
 		_ = signalTo(p.pidfd, p.child, syscall.SIGCONT) // a task may have stopped it
 		time.AfterFunc(keeperEnd, p.killKeeper)
@@ -37,16 +37,16 @@ func (p *Process) Kill() {
 	p.limitLife()
 }
 
-// limitLife starts the timer that gives up a killed process. The caller must hold p.mu.
+// limitLife starts the timer that gives up on a killed process. The caller must hold p.mu.
 func (p *Process) limitLife() {
 	if p.limit == nil {
 		p.limit = time.AfterFunc(givenUp, func() { p.finish(Status{ExitCode: -1, Signal: syscall.SIGKILL, Stuck: true}) })
 	}
 }
 
-// escalate handles an error of killing the process. If the system does not allow us to kill it,
-// because one of us has changed its user, escalate tries other ways. A guard or keeper has the user
-// that we had when it was started. The caller must hold p.mu.
+// escalate handles an error from killing the process. If the system does not allow us to kill the
+// process, because we or the process have changed user, escalate tries other ways. A guard or
+// keeper still runs as the user that we had when it was started. The caller must hold p.mu.
 func (p *Process) escalate(err error) {
 	if !errors.Is(err, syscall.EPERM) {
 		return
@@ -70,7 +70,7 @@ func (p *Process) killKeeper() {
 	}
 }
 
-// Signal sends a signal to the process alone. It does nothing after the end of the process.
+// Signal sends a signal to the process alone. It does nothing if the process has been reaped.
 func (p *Process) Signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,12 +86,13 @@ func (p *Process) Signal(s syscall.Signal) {
 // signalTo sends a signal to a child.
 func signalTo(pidfd *os.File, pid int, s syscall.Signal) error { return send(pidfd, s, 0, pid) }
 
-// killGroup kills the group of a child. If the child has been reaped, that needs Linux 6.9.
+// killGroup kills the group of a child. If the child has been reaped, this works only with Linux
+// 6.9 or later.
 func killGroup(pidfd *os.File, pid int) error {
 	return send(pidfd, syscall.SIGKILL, unix.PIDFD_SIGNAL_PROCESS_GROUP, -pid)
 }
 
-// send sends a signal. It returns nil if no process is left to receive it.
+// send sends a signal. It returns nil if there is no process left to receive the signal.
 func send(pidfd *os.File, s syscall.Signal, flags int, pid int) (err error) {
 	raw, err := pidfd.SyscallConn()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// A Process is a started process, the leader of its own process group. It has no terminal.
+// A Process is a started process. It is the leader of its own process group and has no terminal.
 type Process struct {
 	PID    int
 	InProc int // its ID in /proc, which may belong to another PID namespace
@@ -24,7 +24,7 @@ type Process struct {
 	child   int // our child: the process or its keeper
 	guarded <-chan struct{}
 	pidfd   *os.File // of the child
-	kept    int      // the pidfd of a process with a keeper; otherwise -1
+	kept    int      // the pidfd of the process if it has a keeper; otherwise -1
 	sock    *os.File // to the keeper, if there is one
 	group   *leaf
 	done    chan struct{}
@@ -33,20 +33,20 @@ type Process struct {
 	mu      sync.Mutex
 	reaped  bool
 	over    bool          // done is closed
-	limit   *time.Timer   // gives it up; nil until it is killed
+	limit   *time.Timer   // gives up on the process; nil until it is killed
 	gone    chan struct{} // closed when it has been reaped
 	refused func()        // see Spec; nil once called
 }
 
-// Start starts a process. When the process ends, a goroutine kills the rest of its process group,
-// and more as Contain says, reaps the process, and closes Done. The process is killed when this
-// process dies, however that happens.
+// Start starts a process. When the process ends, a goroutine kills the rest of its process group
+// and whatever else Contain specifies, reaps the process, and closes Done. If this process dies, in
+// whatever way, the started process is killed.
 //
-// Start returns when the process runs, or with an error when s.Cancel is closed. The error wraps
-// ErrKilled if another process has killed the keeper.
+// Start returns when the process runs. If s.Cancel is closed first, it returns an error. If another
+// process has killed the keeper, the error wraps ErrKilled.
 //
 // A killed process may live on, for example while it waits in the kernel for a dead file system.
-// Done is closed after some seconds nevertheless, and the process is reaped when it ends.
+// Done is nevertheless closed after some seconds. The process is reaped when it ends.
 func Start(s Spec) (*Process, error) {
 	p := &Process{done: make(chan struct{}), gone: make(chan struct{}), kept: -1, refused: s.Refused}
 	if s.Cgroup != nil {
@@ -160,7 +160,7 @@ func (p *Process) exec(s Spec, attr *syscall.ProcAttr, pidfd *int) error {
 	return nil
 }
 
-// abandon kills a child that was just started and cannot be watched.
+// abandon kills and reaps a child that was just started and cannot be watched.
 func abandon(pid int) {
 	_ = syscall.Kill(-pid, syscall.SIGKILL)
 	_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -219,9 +219,9 @@ func pollable(fd, pid int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "mp-pidfd"), nil
 }
 
-// reap waits for the end of the process on the poller, so it needs no thread. The order matters:
-// the ID of a zombie, and of its group, cannot be reused until it is reaped. Other code in this
-// program may have reaped it already.
+// reap waits for the end of the process on the poller, so it does not occupy a thread. The order of
+// the steps matters: the IDs of a zombie and of its group cannot be reused until the zombie is
+// reaped. Other code in this program may already have reaped it.
 func (p *Process) reap() {
 	ws, known := sys.AwaitExit(p.pidfd)
 	willed, ok := p.exitReport()
@@ -247,7 +247,7 @@ func (p *Process) reap() {
 	p.finish(status)
 }
 
-// finish closes done, unless the process was given up before.
+// finish closes done, unless it was already closed when the process was given up.
 func (p *Process) finish(s Status) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -260,7 +260,8 @@ func (p *Process) finish(s Status) {
 	}
 }
 
-// end reaps the child and returns how it ended. The caller may know that already.
+// end reaps the child and returns how the child ended. If known is true, the caller already knows,
+// and passes the status as ws.
 func (p *Process) end(ws syscall.WaitStatus, known bool) Status {
 	if p.sock == nil {
 		family.guard.remove(p.PID)
@@ -291,11 +292,11 @@ func statusOf(ws syscall.WaitStatus) Status {
 }
 
 // Guarded returns a channel that is closed when the guard knows the process's group, or when no
-// guard can be started at present. The processes that the process starts after that die with this
-// process, too.
+// guard can be started at present. If there is a guard, processes that the started process starts
+// from then on die with this process, too.
 func (p *Process) Guarded() <-chan struct{} { return p.guarded }
 
-// Pidfd returns a new descriptor of the process. The caller must close it.
+// Pidfd returns a new pidfd of the process. The caller must close the pidfd.
 func (p *Process) Pidfd() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -315,8 +316,8 @@ func (p *Process) Pidfd() (int, error) {
 }
 
 // Exiting reports whether the process no longer runs any of its code: it has ended, or the kernel
-// is tearing it down. Done can be closed much later, because a keeper reports the end, a control
-// group must be emptied first, or the system is busy.
+// is tearing it down. Done may be closed much later, because a keeper must report the end first, a
+// control group must be emptied first, or the system is busy.
 func (p *Process) Exiting() bool {
 	exiting := sys.IsExiting(p.InProc)
 	fd, err := p.Pidfd()
@@ -328,14 +329,14 @@ func (p *Process) Exiting() bool {
 	if n, err := unix.Poll(fds, 0); err == nil && n > 0 {
 		return true
 	}
-	return exiting // until it has ended, no other process has its ID
+	return exiting // the ID was still the process's own, because it has not ended
 }
 
-// Done is closed when the process has ended and been reaped, or has been given up. In the latter
-// case its Status is Stuck.
+// Done returns a channel that is closed when the process has ended and been reaped, or has been
+// given up. If it has been given up, Stuck is set in its Status.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Gone is closed when the process has ended and been reaped.
+// Gone returns a channel that is closed when the process has ended and been reaped.
 func (p *Process) Gone() <-chan struct{} { return p.gone }
 
 // Status returns how the process ended. It is valid after Done is closed.

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// A process that starts with the right GOMAXPROCS starts sooner than one that sets it, which stops
-// the world. The previous value of the variable is kept in procsSaved until the package's init
-// restores it for programs that tasks start.
+// A process whose environment contains the right GOMAXPROCS starts sooner than a process that sets
+// it, because setting it stops the world. The previous value of the variable is kept in procsSaved
+// until the package's initialization restores it for programs that tasks start.
 const (
 	procsVar   = "GOMAXPROCS"
 	procsSaved = "MP_PROCESS_PROCS"
 )
 
-// withProcs returns variables that set GOMAXPROCS only for a process with the given environment,
-// not for its children.
+// withProcs returns variables that set GOMAXPROCS for a process with the given environment, but not
+// for the process's children.
 func withProcs(env []string, n int) []string {
 	if n <= 0 {
 		return nil
@@ -23,13 +23,14 @@ func withProcs(env []string, n int) []string {
 	saved := procsSaved + "=none"
 	for _, v := range env {
 		if old, ok := strings.CutPrefix(v, procsVar+"="); ok {
-			saved = procsSaved + "=was " + old // the last one counts
+			saved = procsSaved + "=was " + old // the last variable counts
 		}
 	}
 	return []string{procsVar + "=" + strconv.Itoa(n), saved}
 }
 
-// restoreProcs undoes withProcs in the started process.
+// restoreProcs, in the started process, removes the variables that withProcs added and restores
+// GOMAXPROCS.
 func restoreProcs() {
 	saved, ok := os.LookupEnv(procsSaved)
 	if !ok {

@@ -12,8 +12,8 @@ import (
 )
 
 // marker is the environment variable that tells a started process its role and, after a colon, how
-// many descriptors it was given. The package's init removes it, so that no further process can
-// mistake itself for a worker.
+// many descriptors it was given. The package's initialization removes the variable, so that no
+// other process mistakes itself for a worker.
 const marker = "MP_PROCESS_ROLE"
 
 const (
@@ -46,7 +46,7 @@ func takeRole() string {
 		setName(guardName)
 	default:
 		if r == roleWorker {
-			swallowSignals() // before it has its name, because killall sends signals by name
+			swallowSignals() // before the process gets its name, because killall sends signals by name
 		}
 		takeTitle()
 		restoreProcs()
@@ -60,12 +60,12 @@ func IsWorker() bool { return role == roleWorker || role == roleSingle }
 // IsSingle reports whether this process is a worker for one task.
 func IsSingle() bool { return role == roleSingle }
 
-// swallowSignals keeps certain signals from ending a worker: signals of a terminal or a supervisor,
-// and signals that are sent to all processes with the program's name. The parent gets them too, and
-// it decides. The signals are caught and not ignored, because programs that a task executes would
-// inherit that. Signals that were ignored before, for example by nohup, stay ignored. These are the
-// signals that ask a program to end and that would end a Go program. SIGQUIT still makes a worker
-// print its stacks and exit.
+// swallowSignals keeps the signals that ask a program to end from ending a worker. They may come
+// from a terminal or a supervisor, or be sent to all processes with the program's name. The parent
+// gets them, too, and decides what to do. The signals are caught rather than ignored, because
+// programs that a task executes would inherit that they are ignored. Signals that were ignored
+// before, for example because of nohup, stay ignored. SIGQUIT still makes a worker print its stacks
+// and exit.
 func swallowSignals() {
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
 		if !signal.Ignored(s) {

@@ -13,35 +13,36 @@ type Spec struct {
 	Title  string   // shown in lists of processes; may be empty
 	Env    []string
 	Single bool // a worker for one task
-	Procs  int  // its GOMAXPROCS; 0 leaves it to the environment
+	Procs  int  // the process's GOMAXPROCS; 0 leaves it to the environment
 	Dir    string
 	Files  []int // become descriptors 3, 4, …
 	Stdout int
 	Stderr int
 
-	Cancel <-chan struct{} // closed when the start should no longer be waited for; may be nil
+	Cancel <-chan struct{} // closed when Start should stop waiting; may be nil
 
-	// Refused is called if the system does not allow this process to kill the started one, because
-	// one of them has changed its user. It must make the process end by itself. It is called at
-	// most once, on its own goroutine.
+	// Refused is called if the system does not allow this process to kill the started process,
+	// because one of the two has changed its user. Refused must make the started process end by
+	// itself. It is called at most once, on its own goroutine.
 	Refused func()
 
 	Contain Containment
-	CPUs    []int   // on which it may run, from its first instruction; nil means all of ours
-	Cgroup  *Cgroup // gets a group for the process; may be nil
-	Memory  int64   // the limit of that group; 0 means none
+	CPUs    []int   // the CPUs on which the process may run, from its first instruction on; nil means all of ours
+	Cgroup  *Cgroup // the group below which the process gets its own; may be nil
+	Memory  int64   // the memory limit of the process's group; 0 means none
 }
 
 // Status says how a process ended.
 type Status struct {
-	ExitCode int            // -1 if a signal ended it, or if it is unknown
-	Signal   syscall.Signal // 0 if no signal ended it
-	OOM      bool           // it was killed at the limit of its control group
+	ExitCode int            // -1 if a signal ended the process, or if the status is unknown
+	Signal   syscall.Signal // 0 if no signal ended the process
+	OOM      bool           // it was killed because it reached the memory limit of its control group
 	Lost     bool           // its status is unknown, because other code reaped it
 	Stuck    bool           // it has not ended long after it was killed
 }
 
-// givenUp is how long a killed process may live before it is given up. It is a variable for tests.
+// givenUp is how long a killed process may live before it is given up. It is a variable so that
+// tests can change it.
 var givenUp = 5 * time.Second
 
 func (s Status) String() string {

@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leaveTerminal detaches this process, and so the processes that it will start, from its parent's
-// terminal. The process is never in the terminal's foreground, so reading the terminal would stop
-// it, and it would never be continued.
+// leaveTerminal detaches this process, and thus the processes that it will start, from its parent's
+// terminal. This process is never in the terminal's foreground, so the system would stop it if it
+// read from the terminal, and nothing would ever continue it.
 //
-// A new session has no terminal either. But Linux schedules each session as a group (autogroup, see
-// sched(7)), so parent and workers would wake each other later: a Map of small tasks takes a tenth
-// longer. So a new session is used only if the terminal cannot be given up.
+// A new session has no terminal either. But Linux schedules each session as a group (see autogroup
+// in sched(7)), so parent and workers would wake each other later: a Map of small tasks takes a
+// tenth longer. So a new session is used only if the terminal cannot be given up.
 func leaveTerminal() {
 	if giveUpTerminal() != nil {
 		newSession()

@@ -7,18 +7,18 @@ import (
 	"unicode"
 )
 
-// A process has a title in lists of processes. Its command line begins with the program's name, a
-// colon and the title, as in "prog: worker-1", and its short name is the program's. Otherwise the
-// short name would be "exe", also in the kernel's log, because the process is started as
-// /proc/self/exe. The package's init removes the title from os.Args. Packages that are initialized
-// earlier, such as flag, have seen it.
+// Lists of processes show the title of a process. Its command line begins with the program's name,
+// a colon and the title, as in "prog: worker-1". Its short name is set to the program's, because it
+// would otherwise be "exe", even in the kernel's log: the process is started as /proc/self/exe. The
+// package's initialization removes the title from os.Args. Packages that are initialized earlier,
+// such as flag, still see the title.
 const titleVar = "MP_PROCESS_TITLE"
 
 // maxTitle is the maximum length of a title.
 const maxTitle = 200
 
-// titled returns the arguments with a printable title, and the variable that tells the process what
-// to remove.
+// titled returns args with the title added. It also returns the variable that tells the process
+// which title to remove.
 func titled(args []string, title string) (with, vars []string) {
 	if title == "" || len(args) == 0 {
 		return args, nil
@@ -28,7 +28,7 @@ func titled(args []string, title string) (with, vars []string) {
 
 func suffix(title string) string { return ": " + title }
 
-// printable replaces characters of a title that cannot be shown, and shortens the title.
+// printable replaces characters in a title that cannot be shown, and shortens the title.
 func printable(title string) string {
 	title = strings.Map(func(r rune) rune {
 		switch {
@@ -65,7 +65,7 @@ func setName(name string) {
 
 // Guards and keepers have their own names, so that a signal to all processes with the program's
 // name, as sent by killall, does not reach them: they must end the processes that such a signal
-// leaves behind. So neither the beginning of their command lines nor their short names contain the
+// leaves behind. So neither their short names nor the beginnings of their command lines contain the
 // program's name.
 const (
 	guardName  = "mp: guard"
