@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A kick must not be lost, whether it comes before the wait, when the poller has no listener, or at
-// the same time.
+// A kick must not be lost, whether it comes before the wait, when there is no listener on the
+// poller, or at the same time as the wait.
 func TestKickIsNeverLost(t *testing.T) {
 	l := newLink(t)
 	for _, wait := range []func() error{l.Wait, l.WaitAlone} {
@@ -33,7 +33,7 @@ func TestKickIsNeverLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			wg.Wait()
-			l.Kick() // at least one kick is outstanding, however the two raced
+			l.Kick() // so that a kick is pending, however the two have raced
 			if err := wait(); err != nil {
 				t.Fatal(err)
 			}
@@ -52,7 +52,8 @@ func TestKickNeverBlocks(t *testing.T) {
 	}
 }
 
-// reopened opens a worker's descriptor once more. A process can open its pipes in both directions.
+// reopened opens a worker's descriptor once more. A process can reopen either end of a pipe for
+// reading or for writing.
 func reopened(t *testing.T, fd, flags int) int {
 	t.Helper()
 	again, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), flags|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -87,7 +88,8 @@ func within(t *testing.T, what string, f func()) {
 	}
 }
 
-// A worker that fills its wake pipe and makes its end blocking must not delay the parent.
+// A worker that fills its wake pipe and makes its end of the pipe blocking must not delay the
+// parent.
 func TestFullWakePipe(t *testing.T) {
 	l := newLink(t)
 	wake := l.ChildFiles()[2]
@@ -103,8 +105,8 @@ func TestFullWakePipe(t *testing.T) {
 	})
 }
 
-// A worker that fills the parent's doorbell and makes its end blocking must delay neither a wait
-// nor a kick.
+// A worker that fills the parent's doorbell and makes its end of the pipe blocking must delay
+// neither a wait nor a kick.
 func TestFullDoorbell(t *testing.T) {
 	l := newLink(t)
 	doorbell := l.ChildFiles()[3]
@@ -141,7 +143,7 @@ func TestDoorbellIsEmptied(t *testing.T) {
 	}
 }
 
-// A nudge must wake a worker whose wake-up another process has consumed.
+// A nudge must wake a worker even if another process has consumed the worker's wake-up.
 func TestNudge(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -206,7 +208,8 @@ func TestKickIsNotStolen(t *testing.T) {
 	thieves.Wait()
 }
 
-// A head that is not the end of a chunk must not wake WaitRoom, which would otherwise spin.
+// A task head that is not the end of a chunk must not wake WaitRoom, because its caller would
+// otherwise spin.
 func TestWrongHeadIsNoNews(t *testing.T) {
 	l := newLink(t)
 	l.Stage(Chunk{Count: 10, Body: body(make([][]byte, 10)...)})

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lingering returns a TCP socket whose last close waits for a peer that does not read.
+// lingering returns a TCP socket. Closing its last descriptor waits for a peer that does not read.
 func lingering(t *testing.T) int {
 	t.Helper()
 	peer, err := net.Listen("tcp", "127.0.0.1:0")
@@ -40,9 +40,9 @@ func lingering(t *testing.T) int {
 	return fd
 }
 
-// A descriptor that arrives on the socket must end the conversation, and closing it must not delay
-// anything. This holds for many descriptors, a lingering one, one sent out of band, and one in a
-// message that is never read.
+// A descriptor that arrives on the socket must end the connection, and closing the descriptor must
+// not delay anything. This holds for many descriptors, for a lingering socket, for a descriptor
+// that is sent out of band, and for a descriptor in a message that is never read.
 func TestDescriptorsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ n, flags int }{"one": {1, 0}, "many": {250, 0}, "out of band": {1, unix.MSG_OOB}} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +84,8 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	})
 }
 
-// Once the worker is dead, another process with its socket must not keep Serve reading.
+// Once the worker is dead, another process that has the worker's socket must not keep Serve
+// reading.
 func TestNothingComesAfterDeath(t *testing.T) {
 	l := newLink(t)
 	worker := workerSocket(t, l)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Messages must list each kind that receive accepts, and no other.
+// Messages must list each kind of message that receive accepts, and no other.
 func TestMessagesAreAll(t *testing.T) {
 	both := fromWorker(1)
 	maps.Copy(both, fromParent)

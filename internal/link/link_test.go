@@ -31,8 +31,8 @@ func newLink(t testing.TB) *Link {
 	return l
 }
 
-// newPort returns a worker's end of l in this process, with its own descriptors. It does not run
-// Serve, so it gets no messages over the socket.
+// newPort returns a worker's end of l in this process, with its own descriptors. Serve is not
+// running, so the port gets no messages over the socket.
 func newPort(t testing.TB, l *Link) *Port {
 	t.Helper()
 	dup := func(i int) int {
@@ -114,8 +114,8 @@ func each(l *Link, f func(Result)) error {
 	return err
 }
 
-// Tasks must reach the worker and results must come back, around both rings many times and across
-// the wrap of the numbers.
+// Tasks must reach the worker and results must come back, even when the positions go around both
+// rings many times and the task numbers wrap around.
 func TestThereAndBack(t *testing.T) {
 	l := newLink(t)
 	l.startAt(math.MaxUint32 - 700)
@@ -230,7 +230,7 @@ func TestRoomCountsTasks(t *testing.T) {
 	}
 }
 
-// A position must be ignored unless a chunk ends there.
+// A position in the task head must be ignored unless a chunk ends there.
 func TestHostileTaskHead(t *testing.T) {
 	for _, base := range []uint64{0, 8 * (ringSize - 1), math.MaxInt64 &^ 7} {
 		l := newLink(t)
@@ -324,7 +324,8 @@ func TestHostileRecords(t *testing.T) {
 	}
 }
 
-// Any content of the ring must cause an error or results within the committed bytes.
+// Whatever the ring contains, the outcome must be an error or results that lie within the committed
+// bytes.
 func TestScribbledRing(t *testing.T) {
 	l := newLink(t)
 	l.inbox.close() // so that Collect does not wait for bodies
@@ -375,7 +376,7 @@ func TestScribbledRing(t *testing.T) {
 	}
 }
 
-// Results must be parsed from a copy, so that the worker cannot change them afterwards.
+// Results must be parsed from a copy, so that the worker cannot change them afterward.
 func TestResultsAreCopies(t *testing.T) {
 	l := newLink(t)
 	rec := resultRecord(0, 0, 3, 1, []byte("abc"))
@@ -422,7 +423,7 @@ func TestExternalResults(t *testing.T) {
 		t.Errorf("%d bytes unclaimed", l.inbox.unclaimed)
 	}
 
-	// A result whose body never comes is garbage, even if the socket is open.
+	// A result whose body never arrives is garbage, even if the socket is open.
 	for range 3 {
 		rec := resultRecord(0, resultExternal, 0, 77, nil)
 		commit(l, l.resHead, rec, l.resHead+uint64(len(rec)))
@@ -437,7 +438,8 @@ func TestExternalResults(t *testing.T) {
 	}
 }
 
-// fills waits until the inbox reads no more, and checks that it holds at most one payload too many.
+// fills waits until the inbox has stopped reading, and checks that it holds no more than one
+// payload too many.
 func (b *inbox) fills(t *testing.T, payload int) {
 	t.Helper()
 	b.mu.Lock()
@@ -487,7 +489,7 @@ func TestUnclaimedPayloadsAreBounded(t *testing.T) {
 	}
 }
 
-// If unclaimed payloads keep a claimed one from coming, the worker violates the protocol.
+// If unclaimed payloads keep a claimed payload from arriving, the worker has violated the protocol.
 func TestPayloadsInTheWay(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -513,7 +515,7 @@ func TestPayloadsInTheWay(t *testing.T) {
 	}
 }
 
-// Messages that are in the socket when the worker dies must be read, however late.
+// Messages that are in the socket when the worker dies must be read, however late that is.
 func TestNothingIsLostAtDeath(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -664,15 +666,15 @@ func TestCloseLeavesNoDescriptors(t *testing.T) {
 	}
 }
 
-// neverTimer returns a stopped timer in place of the one that calls ringLate.
+// neverTimer returns a stopped timer that replaces the timer that calls ringLate.
 func neverTimer() *time.Timer {
 	timer := time.AfterFunc(time.Hour, func() {})
 	timer.Stop()
 	return timer
 }
 
-// An answer that is longer than wanted must be read without using memory, and later messages must
-// arrive.
+// An answer that is longer than wanted must be read without allocating memory for it, and later
+// messages must arrive.
 func TestUnwantedAnswers(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)
@@ -707,8 +709,8 @@ func TestUnwantedAnswers(t *testing.T) {
 	}
 }
 
-// Results must count as uncollected until they are accounted for. Otherwise an observer could think
-// that a task has no result although it has been collected.
+// Results must count as uncollected until they are accounted for. Otherwise, an observer could
+// think that a task has no result although the result has been collected.
 func TestUncollectedUntilAccounted(t *testing.T) {
 	l := newLink(t)
 	p := newPort(t, l)

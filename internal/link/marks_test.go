@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// newMemory returns a segment of ordinary memory, aligned as a mapping is.
+// newMemory returns a segment of ordinary memory. It is aligned as a mapping is.
 func newMemory() memory { return make(memory, Size) }
 
-// starts returns numbers at which a sequence of tasks may start: every place in a word, the end of
-// the marks, and the end of the numbers.
+// starts returns numbers at which a sequence of tasks may start: at every place in a word, around
+// the end of the marks, and around the wrap of the numbers.
 func starts() (s []uint32) {
 	for i := range uint32(17) {
 		s = append(s, i, slots-i, 3*slots-i, math.MaxUint32-i)
@@ -36,7 +36,7 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// begins reports whether the worker could start a task. The marks must be intact.
+// begins tries to start a task and reports whether that succeeded. The marks must be intact.
 func begins(t *testing.T, m memory, seq uint32) bool {
 	t.Helper()
 	mine, ok := m.begin(seq)
@@ -84,7 +84,7 @@ func TestVoidStopsAtTheBegun(t *testing.T) {
 	}
 }
 
-// Void must take back only tasks in lo..hi.
+// Void must take back only tasks between lo and hi.
 func TestNeighboursAreLeftAlone(t *testing.T) {
 	m := newMemory()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -109,8 +109,9 @@ func TestNeighboursAreLeftAlone(t *testing.T) {
 	}
 }
 
-// In each lap, with as many tasks on their way as possible, a word must be ready when its first
-// slot is used. Preparing it must not harm a task that the worker has not passed.
+// In each lap around the marks, with as many tasks in transit as possible, a word must be ready
+// when its first slot is used. Preparing the word must not harm a task that the worker has not
+// passed.
 func TestPrepareLapAfterLap(t *testing.T) {
 	m := newMemory()
 	const start = math.MaxUint32 - 3*slots + 1 // the first slot of a word
@@ -170,7 +171,7 @@ func TestBeginAndVoidRace(t *testing.T) {
 		wg.Go(func() {
 			<-start
 
-			// In pieces of changing size, as chunks are.
+			// In pieces of different sizes, as chunks are.
 			for hi := lo + n; hi != lo; {
 				piece := min(uint32(round%37)+1, hi-lo)
 				k := m.void(hi-piece, hi)
@@ -229,7 +230,8 @@ func TestOverwrittenSegment(t *testing.T) {
 	}
 }
 
-// Whatever is written over marks, their tasks must count as started, and neither side must get one.
+// Whatever marks are overwritten with, their tasks must count as started, and neither side may get
+// such a task.
 func TestOverwrittenMarks(t *testing.T) {
 	m := newMemory()
 	r := rand.New(rand.NewPCG(3, 4))
@@ -266,8 +268,8 @@ func TestOverwrittenMarks(t *testing.T) {
 	}
 }
 
-// If a worker scribbles over its marks, its tasks may go wrong, but the parent must stay within
-// lo..hi.
+// If a worker scribbles over its marks, its tasks may go wrong, but the parent must stay between lo
+// and hi.
 func TestHostileMarks(t *testing.T) {
 	m := newMemory()
 	r := rand.New(rand.NewPCG(3, 4))
@@ -284,7 +286,7 @@ func TestHostileMarks(t *testing.T) {
 	}
 }
 
-// CheckAll must check the marks of the tasks on their way.
+// CheckAll must check the marks of the tasks that are in transit.
 func TestCheckAll(t *testing.T) {
 	l := newLink(t)
 	seq := l.Stage(Chunk{Count: 40})

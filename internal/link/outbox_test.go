@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// workerSocket returns the worker's end of the socket of l.
+// workerSocket returns the worker's end of l's socket.
 func workerSocket(t *testing.T, l *Link) *os.File {
 	t.Helper()
 	fd, err := unix.FcntlInt(uintptr(l.ChildFiles()[0]), unix.F_DUPFD_CLOEXEC, 0)
@@ -29,7 +29,7 @@ func workerSocket(t *testing.T, l *Link) *os.File {
 }
 
 // Messages to a worker that does not read must be refused once there is no room, and post must not
-// wait. Admitted messages must arrive in order when the worker reads.
+// wait. When the worker reads, admitted messages must arrive in order.
 func TestPostNeverWaits(t *testing.T) {
 	l := newLink(t)
 	worker := workerSocket(t, l)
@@ -67,8 +67,8 @@ func TestPostNeverWaits(t *testing.T) {
 	}
 }
 
-// A message larger than the queue must be admitted if the queue is empty. Messages posted meanwhile
-// must be refused or come after it.
+// A message larger than the queue must be admitted if the queue is empty. Messages that are posted
+// in the meantime must be refused or arrive after it.
 func TestLargeMessageIsAdmitted(t *testing.T) {
 	l := newLink(t)
 	worker := workerSocket(t, l)
@@ -94,8 +94,8 @@ func TestLargeMessageIsAdmitted(t *testing.T) {
 	}
 }
 
-// The owner must be told of a worker that reads nothing while the queue is full. It must not be
-// told of a worker that reads a little now and then, or of one that has nothing to read.
+// The owner must be told if the worker reads nothing while the queue is full. It must not be told
+// if the worker reads a little now and then, or has nothing to read.
 func TestStuckWorkerIsTold(t *testing.T) {
 	const limit = 50 * time.Millisecond
 	l := newLink(t)
@@ -146,7 +146,7 @@ func TestStuckWorkerIsTold(t *testing.T) {
 		t.Error("told twice")
 	case <-time.After(4 * limit):
 	}
-	l.EndReading() // as after its death
+	l.EndReading() // as after the worker's death
 	if err := <-sent; err == nil {
 		t.Error("the message was sent")
 	}
@@ -186,7 +186,8 @@ func TestTimeToGrow(t *testing.T) {
 	}
 }
 
-// A late call of look must not count: this process was stopped, and the worker may have been, too.
+// A late call to checkReader must not count: this process was stopped, and the worker may have
+// been, too.
 func TestLateCheckIsNone(t *testing.T) {
 	l := newLink(t)
 	told := make(chan error, 10)
@@ -202,7 +203,7 @@ func TestLateCheckIsNone(t *testing.T) {
 		o.checkReader()
 	}
 
-	for stuck := uint64(0); ; { // until the socket takes no more
+	for stuck := uint64(0); ; { // until the socket does not accept any more
 		o.mu.Lock()
 		moved := o.moved
 		o.mu.Unlock()
@@ -221,7 +222,7 @@ func TestLateCheckIsNone(t *testing.T) {
 	if len(told) == 0 {
 		t.Error("not told by one that came in time")
 	}
-	l.EndReading() // as after its death
+	l.EndReading() // as after the worker's death
 	if err := <-sent; err == nil {
 		t.Error("the message was sent")
 	}
@@ -232,7 +233,7 @@ func TestCloseEndsSending(t *testing.T) {
 	l := newLink(t)
 	_ = workerSocket(t, l)
 	ended := make(chan error, 2)
-	for range 2 { // one writes, the other waits for its turn
+	for range 2 { // one goroutine writes, the other waits for its turn
 		go func() { ended <- l.SendBody(1, make([]byte, 8<<20)) }()
 	}
 
@@ -260,7 +261,8 @@ func TestCloseEndsSending(t *testing.T) {
 	}
 }
 
-// The memory for a message must grow with the bytes that have arrived, whatever its head claims.
+// The memory for a message must grow with the bytes that have arrived, whatever the message's head
+// claims.
 func TestBodyGrowsAsItArrives(t *testing.T) {
 	const claimed = 1 << 40
 	var arrived, worst int

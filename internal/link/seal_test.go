@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A change of any bit of a result, its word or its number must change the unsealed number.
+// A change to any bit of a result's data, word or number must change the unsealed number.
 func TestSealShowsChanges(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	for _, n := range []int{0, 1, 3, 7, 8, 9, 15, 16, 63, 64, 65, 95, 96, 100, 1000, 4099} {
@@ -35,7 +35,7 @@ func TestSealShowsChanges(t *testing.T) {
 	}
 }
 
-// Changes of several bytes may be missed by chance, with a probability of one in four billion.
+// Changes to several bytes may be missed by chance, with a probability of one in four billion.
 func TestSealShowsScribbles(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
 	data := make([]byte, 200)

@@ -63,7 +63,7 @@ func TestHostileHeads(t *testing.T) {
 		}
 	}
 
-	// These heads promise more than arrives.
+	// These heads claim more bytes than arrive.
 	for _, n := range []uint64{5, 1 << 20, 1 << 30, 1 << 40} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -85,7 +85,7 @@ func TestHostileHeads(t *testing.T) {
 	}
 }
 
-// Messages must not be mixed if several goroutines send at the same time.
+// Messages must not be mixed up if several goroutines send at the same time.
 func TestSendersDoNotMix(t *testing.T) {
 	pr, pw := io.Pipe()
 	s := sender{w: pw}
@@ -154,7 +154,8 @@ func TestHelloAndConfigTravel(t *testing.T) {
 	}
 }
 
-// A greeting that claims more functions than it has, or than a program can have, must cost little.
+// A greeting that claims more functions than it contains, or than a program can have, must cost
+// little memory.
 func TestForgedHello(t *testing.T) {
 	head := binary.AppendUvarint(appendString(binary.AppendUvarint(nil, Version), "build"), 1<<40)
 	huge := appendString(binary.AppendUvarint(appendString(binary.AppendUvarint(nil, Version), "build"), 1), strings.Repeat("n", 2*maxHello))

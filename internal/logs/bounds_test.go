@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// forged returns a record that claims n attributes, of one byte each.
+// forged returns a record with n attributes of one byte each.
 func forged(n int) []byte {
 	b := binary.BigEndian.AppendUint64([]byte{0xa2, 3, 0x61, 'm', 4, 0x9b}, uint64(n))
 	return append(b, bytes.Repeat([]byte{0xa0}, n)...)
@@ -30,7 +30,7 @@ func replayed(data []byte) string {
 	return w.String()
 }
 
-// many resolves to a group of ten more of itself.
+// many resolves to a group that contains ten more values of type many.
 type many struct{}
 
 func (m many) LogValue() slog.Value {
@@ -41,7 +41,7 @@ func (m many) LogValue() slog.Value {
 	return slog.GroupValue(all...)
 }
 
-// A record that is too large arrives shortened, and says so.
+// A record that is too large arrives shortened, with a note about what is missing.
 func TestTooLargeIsCut(t *testing.T) {
 	long := strings.Repeat("x", 4*maxText)
 	var args []any
@@ -70,7 +70,7 @@ func TestTooLargeIsCut(t *testing.T) {
 	}
 }
 
-// A forged record costs little, and is reported.
+// A forged record costs little memory, and is reported.
 func TestForgedRecords(t *testing.T) {
 	deep := append(bytes.Repeat([]byte{0xa1, 7, 0x81}, 1_000_000), 0xa0)
 	for name, data := range map[string][]byte{

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// A recorder is a handler that stores records, and blocks until goOn is closed.
+// A recorder is a handler that stores records. It blocks until goOn is closed.
 type recorder struct {
 	slog.Handler
 	mu   sync.Mutex
 	said []string
 	got  chan struct{} // receives a value before each record is stored
-	kept chan struct{} // and after
+	kept chan struct{} // receives a value after each record is stored
 	goOn chan struct{} // closed if the handler must not block
 }
 
@@ -40,7 +40,7 @@ func (k *recorder) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// count returns how many records start with a text.
+// count returns how many records begin with the given text.
 func (k *recorder) count(begin string) (n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -162,7 +162,8 @@ func TestRoomAgain(t *testing.T) {
 	}
 }
 
-// Close does not wait for a handler that does not return. Records that are added later are dropped.
+// Close does not wait forever for a handler that does not return. Records that are added later are
+// dropped.
 func TestCloseWhileBlocked(t *testing.T) {
 	j, k, _ := blocked(t)
 	j.Info("second")
@@ -189,7 +190,8 @@ func TestHandlerInTrouble(t *testing.T) {
 	}
 }
 
-// With a slow handler, Close does not wait for all records of a worker. The loss is logged.
+// If the handler is slow, Close does not wait until all records of a worker have been passed on.
+// The loss is logged.
 func TestCloseWhileSlow(t *testing.T) {
 	defer func(d time.Duration) { maxWait = d }(maxWait)
 	maxWait = 50 * time.Millisecond

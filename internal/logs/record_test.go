@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// both passes a record through the wire, and directly, to a text handler, and returns both outputs.
+// both passes a record to a text handler twice, through the wire format and directly, and returns
+// both outputs.
 func both(t *testing.T, log func(*slog.Logger)) (wire, direct string) {
 	t.Helper()
 	opts := &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -52,7 +53,7 @@ type panickyText struct{}
 
 func (panickyText) String() string { panic("in String") }
 
-// selfish resolves to itself, and endless to a group that contains it again.
+// selfish resolves to itself, and endless to a group that contains another endless.
 type (
 	selfish struct{}
 	endless struct{}
@@ -97,7 +98,7 @@ func TestGroupsAndAttrs(t *testing.T) {
 	alike(t, func(l *slog.Logger) { l.With(slog.Group("g", "a", 1)).WithGroup("g").Info("same name", "b", 2) })
 }
 
-// Handlers that are derived from one another do not share what they add.
+// Handlers that are derived from the same handler do not share the attributes that they add.
 func TestHandlersDoNotShare(t *testing.T) {
 	alike(t, func(l *slog.Logger) {
 		base := l.With("a", 1, "b", 2, "c", 3)
@@ -128,8 +129,8 @@ func TestPanickingValues(t *testing.T) {
 	}
 }
 
-// A value that resolves to a group that contains it again has no end. It used to overflow the
-// stack, from which a process cannot recover.
+// A value that resolves to a group that contains it again has no end. Such a value used to overflow
+// the stack, from which a process cannot recover.
 func TestEndlessGroup(t *testing.T) {
 	var got int
 	h := NewHandler(slog.LevelInfo, func(data []byte) error { got = len(data); return nil })
@@ -208,7 +209,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add([]byte(nil))
 	out := slog.New(slog.NewJSONHandler(&bytes.Buffer{}, nil))
 	f.Add(forged(1 << 20))
-	Replay(out, 1, 2, nil) // initializes what is created only once
+	Replay(out, 1, 2, nil) // so that everything that is created only once exists
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -11,7 +11,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/pool"
 )
 
-// gated is a batch whose encoding waits.
+// gated is a batch whose Encode waits until open is closed.
 type gated struct {
 	*batch
 	once          *sync.Once
@@ -24,8 +24,8 @@ func (g gated) Encode(buf []byte, lo, hi int) ([]byte, int, error) {
 	return g.batch.Encode(buf, lo, hi)
 }
 
-// If a worker runs out of work while a task is being encoded for another one, where it would wait
-// behind a running task, the idle worker must get it.
+// If a worker runs out of work while a task is being encoded for another worker, where the task
+// would wait behind a running one, the idle worker must get the task.
 func TestNothingWaitsBehindWhileOneIsIdle(t *testing.T) {
 	p := start(t, config(t, "honest", 2))
 	until(t, "both workers", func() bool { return len(p.Workers()) == 2 })
@@ -42,7 +42,7 @@ func TestNothingWaitsBehindWhileOneIsIdle(t *testing.T) {
 	if err := p.Execute(t.Context(), "echo", g, pool.Hints{}); err != nil {
 		t.Fatal(err)
 	}
-	<-g.reached // encoded for worker 1, the first that could take it
+	<-g.reached // being encoded for worker 1, the first that could take it
 	for _, w := range p.Workers() {
 		if w.Worker == 2 {
 			cancels[w.Task-1]()
@@ -62,9 +62,9 @@ func running(p *pool.Pool) (n int) {
 	return n
 }
 
-// An idle worker that is woken for a task must get it, even if the parent has one processor. There,
-// a busy worker that is also told of the task could win every time, and the task would wait behind
-// its current one.
+// An idle worker that is woken for a task must get the task, even if the parent has only one
+// processor. With one processor, a busy worker that is also told about the task could win every
+// time, and the task would wait behind that worker's current task.
 func TestIdleWorkerComesFirst(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	p := start(t, config(t, "honest", 2))

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/spawn"
 )
 
-// toldStacks is more than an honest worker sends.
+// toldStacks is more bytes of stacks than an honest worker sends.
 const toldStacks = 200 << 10
 
 // tellTooMuch starts a task that ignores its context, and sends stacks and answers that are too
@@ -76,8 +76,8 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// If a query fails because its worker has ended, the worker must be out of service, and Ready must
-// wait for the next one.
+// If a query fails because its worker has ended, that worker must be out of service, and Ready must
+// wait for the next worker.
 func TestReadyAfterEnd(t *testing.T) {
 	p := start(t, config(t, "", 1))
 	for range 30 {
@@ -104,8 +104,8 @@ func TestReadyAfterEnd(t *testing.T) {
 	}
 }
 
-// An end with unknown status must not count as a kill by another process. Otherwise a worker that
-// keeps exiting would be restarted forever.
+// An end with an unknown status must not count as a kill by another process. Otherwise, a worker
+// that keeps exiting would be restarted forever.
 func TestLostStatusIsNoKill(t *testing.T) {
 	for status, want := range map[spawn.Status]bool{
 		{ExitCode: -1, Lost: true}:              false,

@@ -12,8 +12,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/objects"
 )
 
-// A worker can send descriptors for shared segments without asking that its socket be served. They
-// are never received, and reaping the worker must not wait until they are closed.
+// A worker can send descriptors for shared segments without asking that its socket be served. Such
+// descriptors are never received, and reaping the worker must not wait until they are closed.
 func TestUnservedSocketDoesNotLinger(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -24,7 +24,7 @@ var chaosSeed = flag.Uint64("chaos.seed", 0, "seed of TestChaos; 0: a new one")
 
 // TestChaos mixes calls, cancellations, kills, stops and the end of the pool at random. Every
 // Execute must return. Each task must be settled once and run at most once, and must have run if it
-// returned a result. Before its end, the pool must have all its workers.
+// returned a result. Before the pool ends, it must have all its workers.
 func TestChaos(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -104,7 +104,7 @@ func (x *chaos) run(abrupt bool) {
 	}
 	if abrupt {
 		for n := x.seed().Uint64N(8 * chaosCallers * chaosCalls); x.next.Load() < n; {
-			time.Sleep(100 * time.Microsecond) // the callers' progress determines the moment
+			time.Sleep(100 * time.Microsecond) // the callers' progress determines when the pool ends
 		}
 		x.end()
 	}
@@ -154,8 +154,8 @@ func (x *chaos) end() {
 	within(x.t, "the pool ends", wg.Wait)
 }
 
-// harm kills and stops workers. It later continues or kills each stopped worker, because only
-// contexts end tasks on workers that stay stopped.
+// harm kills and stops workers. It later continues or kills each worker that it has stopped,
+// because only the end of its context would end a task on a worker that stays stopped.
 func (x *chaos) harm(over chan struct{}) {
 	r := x.seed()
 	for before := uint64(1); ; {
@@ -165,7 +165,7 @@ func (x *chaos) harm(over chan struct{}) {
 		case <-time.After(time.Duration(r.IntN(3000)) * time.Microsecond):
 		}
 		if x.calls.Load() == before {
-			continue // on a slow machine, workers would die before they do anything
+			continue // on a slow machine, workers would otherwise die before they have done anything
 		}
 
 		before = x.calls.Load()
@@ -187,7 +187,7 @@ func (x *chaos) harm(over chan struct{}) {
 	}
 }
 
-// victim opens a worker's process and checks that it is still a worker.
+// victim opens a worker's process and checks that the process is still a worker.
 func (x *chaos) victim(r *rand.Rand) (pidfd int, ok bool) {
 	ws := x.c.Workers()
 	if len(ws) == 0 {
@@ -251,14 +251,14 @@ func (x *chaos) batch(r *rand.Rand) (b *batch, endless bool) {
 		}
 		endless = endless || in[i][8] == doWait || in[i][8] == doIgnore && r.IntN(3) == 0
 		if in[i][8] == doIgnore && !endless {
-			in[i][8] = doReturn // each one costs a grace period
+			in[i][8] = doReturn // each task that ignores its context costs a grace period
 		}
 	}
 
 	return newBatch(in...), endless
 }
 
-// check compares the outcomes with the tasks' notes.
+// check compares the outcomes with the notes that the tasks have written.
 func (x *chaos) check() {
 	notes, err := os.ReadFile(x.cfg.Dir + "/notes")
 	if err != nil {

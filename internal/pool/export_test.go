@@ -18,7 +18,7 @@ func BeforeGreeting(f func()) (back func()) {
 	return func() { greeting = before }
 }
 
-// CheckSilent checks the workers as if they had been silent for long.
+// CheckSilent checks the workers as if they had been silent for a long time.
 func CheckSilent(p *Pool) { p.checkSilentAt(time.Now().Add(time.Hour)) }
 
 // MayBeKilled exports mayBeKilled.

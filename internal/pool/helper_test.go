@@ -47,7 +47,7 @@ func help(what string) int {
 	return worker.Serve(worker.Program{Functions: functions(), Start: func(link.Config, func([]byte) error) *slog.Logger { return nil }})
 }
 
-// first reports whether this worker is the first to ask.
+// first reports whether this worker is the first to call first.
 func first() bool {
 	name := os.Getenv(onceVar)
 	if name == "" {
@@ -85,7 +85,7 @@ func task(ctx context.Context, in, out []byte) ([]byte, error) {
 		return nil, err
 	}
 
-	// The note must come from resident memory. The argument is in the segment and may cross into a
+	// The note must come from resident memory. The argument is in the segment and may extend into a
 	// page that must be fetched first; a kill at that moment would cut the note in two.
 	var note [8]byte
 	copy(note[:], in)
@@ -141,13 +141,13 @@ func config(t testing.TB, what string, n int) pool.Config {
 	}
 }
 
-// outcome is the error of a task that returned no result.
+// outcome is the error of a task that did not return a result.
 type outcome uint8
 
 func (o outcome) Error() string { return fmt.Sprint("outcome ", uint8(o)) }
 
-// start starts a pool. When the test ends, start closes the pool and checks that it has left
-// nothing.
+// start starts a pool. When the test ends, the pool is closed, and a check ensures that it has left
+// nothing behind.
 func start(t testing.TB, cfg pool.Config) *pool.Pool {
 	t.Helper()
 	mptest.NoLeaks(t)
@@ -186,7 +186,7 @@ func until(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// batch is a Batch that counts how often each element was settled.
+// batch is a Batch that counts how often each element is settled.
 type batch struct {
 	in      [][]byte
 	mu      sync.Mutex
@@ -244,8 +244,8 @@ func (b *batch) wait(t testing.TB, what string) bool {
 	}
 }
 
-// execute gives a batch to c on a new goroutine, because Execute may keep a lone caller until its
-// task has ended.
+// execute gives a batch to p on a new goroutine, because Execute may keep a lone caller until the
+// caller's task has ended.
 func execute(t testing.TB, ctx context.Context, p *pool.Pool, fn string, b *batch, h pool.Hints) (returned chan error) {
 	returned = make(chan error, 1)
 	go func() { returned <- p.Execute(ctx, fn, b, h) }()
@@ -267,7 +267,7 @@ func works(t testing.TB, p *pool.Pool) {
 	}
 }
 
-// lone waits until the only worker serves and returns it.
+// lone waits until the pool's only worker serves, and returns that worker.
 func lone(t testing.TB, p *pool.Pool) (w pool.Info) {
 	t.Helper()
 	until(t, "a worker", func() bool {

@@ -24,8 +24,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// The offsets of the link's words, as a hostile worker knows them. The case "obliging" fails if
-// they change.
+// These are the offsets of the link's words, as a hostile worker knows them. The case "obliging"
+// fails if they change.
 const (
 	taskTail = 0
 	resTail  = 128
@@ -33,7 +33,7 @@ const (
 	resRing  = 32768 + 1<<20
 )
 
-// misbehave acts as a hostile worker. If it returns, the worker is honest from then on.
+// misbehave acts as a hostile worker. If misbehave returns, the worker is honest from then on.
 func misbehave(what string) {
 	switch what {
 	case "before hello: killed":
@@ -87,7 +87,7 @@ func misbehave(what string) {
 		panic(err)
 	}
 
-	for word(mem, taskTail).Load() == 0 { // the doorbell rings only for a port that arms it
+	for word(mem, taskTail).Load() == 0 { // the parent rings only for a port that arms the doorbell
 		time.Sleep(100 * time.Microsecond)
 	}
 	inService(what, mem)
@@ -95,7 +95,7 @@ func misbehave(what string) {
 	pause()
 }
 
-// inService misbehaves after three tasks were sent, the first of which has number 1.
+// inService misbehaves after three tasks, numbered from 1, have been sent.
 func inService(what string, mem []byte) {
 	commit := func(results ...[]byte) {
 		n := 0
@@ -216,7 +216,7 @@ func asked(kind uint32) {
 	}
 }
 
-// ring rings the parent's doorbell, whether the parent waits or not.
+// ring rings the parent's doorbell, whether or not the parent is waiting.
 func ring() { _, _ = syscall.Write(link.FirstFD+3, []byte{1}) }
 
 func pause() {
@@ -227,7 +227,7 @@ func pause() {
 
 func word(mem []byte, off int) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.Pointer(&mem[off])) }
 
-// result returns a record that claims n bytes and holds 8.
+// result returns a record that claims to hold n bytes, but holds 8.
 func result(n, seq uint32) []byte {
 	data := []byte{1, 2, 3, 4, 5, 6, 7, 8}
 	b := binary.LittleEndian.AppendUint32(nil, n)
@@ -308,7 +308,7 @@ func hostile(t *testing.T, what string) {
 }
 
 // A worker that has overwritten its marks can seem to run a cancelled task, and is killed for that.
-// Its other tasks must not end with the cancellation's cause.
+// The worker's other tasks must not end with the cancellation's cause.
 func TestKilledForWhatItPretends(t *testing.T) {
 	cfg := config(t, "the second seems to have begun", 1)
 	p := start(t, cfg)
@@ -357,7 +357,7 @@ func TestObligingWorker(t *testing.T) {
 }
 
 // Results must be found even if the doorbell was not heard: another process that has the descriptor
-// may have read the byte.
+// may have read the doorbell's byte.
 func TestLostRing(t *testing.T) {
 	p := start(t, config(t, "obliging, without a ring", 1))
 	b := newBatch(make([]byte, 8), make([]byte, 8), make([]byte, 8))
@@ -370,8 +370,8 @@ func TestLostRing(t *testing.T) {
 	}
 }
 
-// If a worker sends nonsense instead of hello, or ends, New must return an error and leave no
-// process.
+// If a worker sends nonsense instead of a hello, or ends, New must return an error and leave no
+// process behind.
 func TestHostileHello(t *testing.T) {
 	for _, what := range []string{"before hello: exit", "hello: closed", "hello: noise", "hello: garbled", "hello: endless"} {
 		t.Run(what, func(t *testing.T) {
@@ -420,8 +420,8 @@ type writerFunc func([]byte)
 
 func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 
-// A worker that is killed before its hello must be replaced. The system may have chosen it when
-// memory was short.
+// A worker that is killed before its hello must be replaced, because the kernel may have killed it
+// when memory was short.
 func TestKilledBeforeHello(t *testing.T) {
 	t.Run("before it is greeted or later", func(t *testing.T) {
 		replacementKilled(t, config(t, "before hello: killed", 1))
@@ -446,11 +446,11 @@ func TestKilledBeforeHello(t *testing.T) {
 	})
 }
 
-// replacementKilled starts an honest worker, then one that ends as cfg says. It checks that a third
-// worker takes the slot.
+// replacementKilled starts an honest worker, and then a worker that ends as cfg says. It checks
+// that a third worker takes the slot.
 func replacementKilled(t *testing.T, cfg pool.Config) {
 	once := cfg.Dir + "/once"
-	if err := os.WriteFile(once, nil, 0o600); err != nil { // the first one is honest
+	if err := os.WriteFile(once, nil, 0o600); err != nil { // the first worker is honest
 		t.Fatal(err)
 	}
 	p := start(t, cfg)
@@ -463,13 +463,14 @@ func replacementKilled(t *testing.T, cfg pool.Config) {
 	works(t, p)
 }
 
-// stoppedWhileSending stops the worker while a body is on its way that no socket buffer can hold.
+// stoppedWhileSending stops the worker while a body that is too large for any socket buffer is
+// being sent to it.
 func stoppedWhileSending(t *testing.T, ctx context.Context, b *batch, h pool.Hints) (p *pool.Pool, pid int, returned chan error) {
 	p = start(t, config(t, "honest", 1))
 	works(t, p)
 	pid = lone(t, p).PID
 	stop(t, pid)
-	t.Cleanup(func() { // in case the test fails, let nothing hang
+	t.Cleanup(func() { // so that nothing hangs if the test fails
 		for _, w := range p.Workers() {
 			if w.PID == pid {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -489,8 +490,8 @@ func large(n int) *batch {
 	return newBatch(in...)
 }
 
-// If a worker dies while a chunk is being sent to it in several parts, the unsent tasks must run
-// elsewhere.
+// If a worker dies while a chunk is being sent to it in several parts, the unsent tasks must run on
+// another worker.
 func TestDeathWhileSending(t *testing.T) {
 	b := large(4)
 	p, pid, _ := stoppedWhileSending(t, t.Context(), b, pool.Hints{Chunk: 4})
@@ -507,8 +508,8 @@ func TestDeathWhileSending(t *testing.T) {
 	works(t, p)
 }
 
-// A worker that reads nothing while its send queue is full must be ended, and its tasks must run
-// elsewhere.
+// A worker that reads nothing while its send queue is full must be ended, and its tasks must run on
+// another worker.
 func TestStuckWhileSending(t *testing.T) {
 	b := large(4)
 	p, pid, _ := stoppedWhileSending(t, t.Context(), b, pool.Hints{Chunk: 4})
@@ -525,8 +526,8 @@ func TestStuckWhileSending(t *testing.T) {
 	}
 }
 
-// A stopped worker with few messages on their way must survive and continue. Cancelling many of its
-// tasks must not cost a goroutine each.
+// A stopped worker to which only a few messages are in transit must survive and continue.
+// Cancelling many of its tasks must not cost one goroutine for each task.
 func TestStoppedWorkerSurvives(t *testing.T) {
 	cfg := config(t, "honest", 1)
 	cfg.Grace = 10 * time.Millisecond
@@ -551,7 +552,7 @@ func TestStoppedWorkerSurvives(t *testing.T) {
 		t.Errorf("%d goroutines more", most-before)
 	}
 
-	time.Sleep(1500 * time.Millisecond) // longer than a worker with a full queue may read nothing
+	time.Sleep(1500 * time.Millisecond) // longer than a worker with a full queue may go without reading
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -594,7 +595,7 @@ func TestCancelWhileSending(t *testing.T) {
 	}
 }
 
-// A very large argument whose task is cancelled must not count as being on its way forever.
+// A very large argument whose task is cancelled must not count as in transit forever.
 func TestHeavyTaskIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

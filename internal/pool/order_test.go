@@ -11,8 +11,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/pool"
 )
 
-// A worker that claims to have started a later task, and never commits the result of the one
-// before, must not prevent the end of that task, whether by its context or by its timeout.
+// A worker that claims to have started a later task, and never commits the result of an earlier
+// task, must not keep the earlier task from being ended, whether by its context or by its timeout.
 func TestLaterTaskBegun(t *testing.T) {
 	for name, c := range map[string]struct {
 		hints  pool.Hints
@@ -47,7 +47,7 @@ func TestLaterTaskBegun(t *testing.T) {
 	}
 }
 
-// Such a claim must not help even if the worker makes it just when it is asked for its stacks.
+// The same must hold if the worker makes its claim only when it is asked for its stacks.
 func TestLaterTaskBegunWhenAsked(t *testing.T) {
 	cr := start(t, config(t, "begun until asked for stacks", 1))
 	ctx, cancel := context.WithCancel(t.Context())

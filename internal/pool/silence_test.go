@@ -51,8 +51,8 @@ func resume(t *testing.T, p *pool.Pool, pid int) {
 	t.Error("the worker that was stopped is no longer in service")
 }
 
-// If a worker starts none of its tasks, because it is stopped or hangs outside of a task, another
-// worker must run them. Once the worker continues, it must get tasks again.
+// If a worker does not start any of its tasks, because it is stopped or hangs outside of a task,
+// another worker must run them. Once the first worker continues, it must get tasks again.
 func TestStalledWorkerGivesTasksBack(t *testing.T) {
 	for _, n := range []int{1, 2, 40} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -84,13 +84,13 @@ func TestStalledWorkerGivesTasksBack(t *testing.T) {
 	}
 }
 
-// The same holds for the task of a lone caller, which waits for the worker itself.
+// The same holds for the task of a lone caller, which itself waits for the worker.
 func TestStalledWorkerOfALoneCaller(t *testing.T) {
 	p := start(t, config(t, "honest", 2))
 	last, _, release := occupy(t, p)
 	release()
 	until(t, "both are idle", func() bool { return p.Stats().Busy == 0 })
-	stop(t, last.PID) // the one that a lone caller gets
+	stop(t, last.PID) // the worker that a lone caller gets
 	works(t, p)
 	resume(t, p, last.PID)
 }
@@ -114,8 +114,8 @@ func TestStalledWorkerAlone(t *testing.T) {
 	b.wait(t, "the task of a worker that was stopped")
 }
 
-// A pool's only worker must be killed if it starts no task for as long as one may take. Its tasks
-// must run elsewhere.
+// A pool's only worker must be killed if it has not started a task for as long as a task may take.
+// Its tasks must run on the next worker.
 func TestStalledWorkerWithTimeout(t *testing.T) {
 	p := start(t, config(t, "honest", 1))
 	pid := lone(t, p).PID

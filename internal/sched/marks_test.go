@@ -26,14 +26,14 @@ func TestRunningWithFickleMarks(t *testing.T) {
 	}
 }
 
-// unbegun holds the marks of a worker that has started nothing.
+// unbegun holds the marks of a worker that has not started any task.
 type unbegun struct{}
 
 func (unbegun) Void(lo, _ uint32) uint32 { return lo }
 func (unbegun) Begun(uint32) bool        { return false }
 
-// Clear cancels a job while a part of it is on its way. However that part is taken back later, each
-// element must end up once: dropped, lost or in the queue.
+// Clear cancels a job while a part of it is in transit. However that part is taken back later, each
+// element must end up in exactly one way: dropped, lost or in the queue.
 func TestTakenBackAfterClear(t *testing.T) {
 	for name, take := range map[string]func(*Scheduler, *Worker, *Job, func(j *Job, lo, n int)){
 		"by a cancel": func(s *Scheduler, w *Worker, first *Job, drop func(j *Job, lo, n int)) {

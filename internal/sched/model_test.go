@@ -75,7 +75,7 @@ func (m *model) claim(p *player) {
 	switch m.r.IntN(10) {
 	case 0:
 		m.held = append(m.held, c)
-	case 1: // a part is sent, the rest comes back
+	case 1: // a part is sent, the rest is returned
 		k := m.r.IntN(c.N + 1)
 		m.s.Return(Chunk{Job: c.Job, Lo: c.Lo + k, N: c.N - k}, m.drop)
 		c.N = k
@@ -97,7 +97,7 @@ func (m *model) launch(p *player, c Chunk) {
 	p.Launch(c)
 }
 
-// settleHeld does what a pool does with a chunk that it claimed earlier.
+// settleHeld launches or returns the chunks that were claimed earlier, as a pool does.
 func (m *model) settleHeld() {
 	for _, c := range m.held {
 		switch {
@@ -286,7 +286,7 @@ func (m *model) step() {
 	m.check()
 }
 
-// drain lets all jobs end.
+// drain runs the model until all jobs have ended.
 func (m *model) drain() {
 	m.settleHeld()
 	for range 1_000_000 {

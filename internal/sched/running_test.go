@@ -7,9 +7,9 @@ import (
 )
 
 // Task 2 runs while the results of tasks 0 and 1 are uncollected in the ring. Cancel must report 2,
-// the task that must be told and, if it ignores that, killed. If it reported 0, the worker would go
-// on. After the grace period the front would be another task than the reported one, so no worker
-// would be killed, and the caller would wait forever.
+// because that task must be told to end and, if it ignores that, its worker must be killed. If
+// Cancel reported 0, the worker would continue. After the grace period, the front would no longer
+// be the reported task, so no worker would be killed, and the caller would wait forever.
 func TestCancelReportsTheTaskThatRuns(t *testing.T) {
 	var f fixture
 	f.Workers(1, 1)
@@ -46,8 +46,8 @@ func TestCancelReportsTheTaskThatRunsInTheLastChunk(t *testing.T) {
 	d.exactly(t, 5, 8)
 }
 
-// A worker writes its busy time itself. A lie must not overflow the time ahead, because then no
-// task would ever be stolen from workers with such tasks.
+// A worker writes its busy time itself. A false time must not overflow the time ahead, because
+// otherwise no task would ever be stolen from workers with such tasks.
 func TestHugeAveragesDoNotOverflow(t *testing.T) {
 	for _, each := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1, math.MaxInt64/2 + 1} {
 		var f fixture

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// fakeMarks records which tasks a worker has started and which were taken back. With newMarks, the
-// worker has started nothing.
+// fakeMarks records which tasks a worker has started and which were taken back.
 type fakeMarks struct{ begun, void map[uint32]bool }
 
 func newMarks() *fakeMarks { return &fakeMarks{map[uint32]bool{}, map[uint32]bool{}} }
@@ -100,7 +99,7 @@ func TestObserve(t *testing.T) {
 		t.Errorf("it does not follow: %v", a)
 	}
 	f = known(time.Microsecond)
-	f.Observe(1, time.Millisecond) // the task lost the processor
+	f.Observe(1, time.Millisecond) // the task was preempted
 	if a := f.Average(); a > 3*time.Microsecond {
 		t.Errorf("one that seems to have taken long makes it %v", a)
 	}
@@ -153,7 +152,7 @@ func TestJobsTakeTurns(t *testing.T) {
 	}
 }
 
-// A job that comes while a long one is running must wait for one chunk at most.
+// A job that is added while a long job is running must wait for no more than one chunk.
 func TestLateJobIsNext(t *testing.T) {
 	var f fixture
 	f.Workers(1, 1)
@@ -224,7 +223,7 @@ func TestDepthIsCountedInTime(t *testing.T) {
 	}
 }
 
-// As many workers are wanted for a job as would speed it up. That is fewer if there are few
+// As many workers are wanted for a job as would speed it up. Fewer are wanted if there are few
 // processors and the tasks are too short to wait for something.
 func TestWanted(t *testing.T) {
 	for _, c := range []struct {
@@ -331,7 +330,7 @@ func TestNoRoomNoChunk(t *testing.T) {
 	}
 }
 
-// Other workers must get a fair share, and idle workers come before those that have work.
+// Other workers must get a fair share, and idle workers must come before workers that have work.
 func TestShares(t *testing.T) {
 	var f fixture
 	f.Workers(4, 4)
@@ -400,8 +399,8 @@ func TestDoneChecksTheOrder(t *testing.T) {
 	}
 }
 
-// The time ahead must use the estimate from when a chunk was sent. Otherwise it would not return to
-// zero.
+// The time ahead must use the estimate that was made when a chunk was sent. Otherwise, the time
+// ahead would not return to zero.
 func TestAheadEndsAtZero(t *testing.T) {
 	var f fixture
 	f.Workers(1, 1)
@@ -508,7 +507,7 @@ func TestReturn(t *testing.T) {
 	f.Add(j)
 	f.Add(k)
 	w := f.worker()
-	one, _ := f.Claim(w, 4) // 0..3, then k is next
+	one, _ := f.Claim(w, 4) // elements 0 to 3; then k is next
 	f.Return(Chunk{Job: one.Job, Lo: one.Lo + 2, N: 2}, nil)
 	if f.Len() != 2 || j.Pending() != 8 {
 		t.Errorf("%d wait, %d pending", f.Len(), j.Pending())
@@ -532,7 +531,7 @@ func TestReturn(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 
-	// If all elements of a job are returned after it has left the queue, it goes first.
+	// If elements of a job are returned after the job has left the queue, the job goes first.
 	f.Add(newJob(fn, 5, 0))
 	f.Return(Chunk{Job: k, Lo: 0, N: 2}, nil)
 	if f.Next() != k || k.Pending() != 2 || f.Len() != 2 {
@@ -668,7 +667,7 @@ func TestStealTakesFromTheRichest(t *testing.T) {
 	}
 }
 
-// A little work must be left to its worker, unless Steal is impatient.
+// A little work must be left to the worker that has it, unless patient is false.
 func TestStealIsPatient(t *testing.T) {
 	var f fixture
 	j := newJob(known(time.Microsecond), 20, 0)

@@ -10,7 +10,7 @@ import (
 // NextPause exports nextPause.
 var NextPause = nextPause
 
-// SetRetryGuard changes retryGuard until undo is called. There must be no guard.
+// SetRetryGuard changes retryGuard until undo is called. It must be called while there is no guard.
 func SetRetryGuard(d time.Duration) (undo func()) {
 	before := retryGuard
 	retryGuard = d

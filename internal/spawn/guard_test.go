@@ -26,7 +26,7 @@ import (
 func children() (pids []string) {
 	tasks, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, f := range tasks {
-		b, _ := os.ReadFile(f) // a thread may end meanwhile
+		b, _ := os.ReadFile(f) // the thread may end in the meantime
 		pids = append(pids, strings.Fields(string(b))...)
 	}
 	return pids
@@ -41,15 +41,15 @@ func guards() (pids []string) {
 	return pids
 }
 
-// parent is a program that has a worker with a descendant. It prints their IDs and its guard's, and
-// waits to be killed.
+// parent is a program that has a worker with a descendant. It prints the IDs of the two and of its
+// guard, and waits to be killed.
 func parent(how string) {
 	if strings.HasPrefix(how, "without pidfd_open") {
 		refusePidfdOpen()
 	}
 	worker, descendant := familyUnderGuard()
 	<-worker.Guarded()
-	if how == "at once" { // the guard may not run yet
+	if how == "at once" { // the guard may not be running yet
 		fmt.Println(worker.PID, descendant, "none")
 		block()
 	}
@@ -69,8 +69,8 @@ func parent(how string) {
 	block()
 }
 
-// keepSockets starts a program that has this one's sockets and ends with its input. So the end of
-// the sockets does not tell the guard that this process is dead.
+// keepSockets starts a program that has this process's sockets and ends when its input ends. While
+// that program runs, the sockets do not tell the guard that this process is dead.
 func keepSockets() {
 	c := exec.Command("cat")
 	c.Stdin = os.Stdin
@@ -112,8 +112,8 @@ func familyUnderGuard() (worker *spawn.Process, descendant string) {
 	return worker, descendant
 }
 
-// awaitGuard waits until a guard other than old runs and has been sent all groups. The goroutine
-// that keeps it then waits for its end.
+// awaitGuard waits until a guard other than old is running and has been sent all groups. At that
+// point, the goroutine that keeps the guard waits for the guard's end.
 func awaitGuard(old string) string {
 	buf := make([]byte, 1<<20)
 	for deadline := time.Now().Add(never); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
@@ -142,15 +142,16 @@ func killByPidfd(pid string) {
 	_ = unix.Close(fd)
 }
 
-// A worker must die with a killed parent. If it is guarded, all processes in its process group must
-// die, too, and then the guard must end. A killed guard must be replaced and lose no process.
+// A worker must die when its parent is killed. If the worker is guarded, all processes in its
+// process group must die, too, and then the guard must end. A guard that is killed must be replaced
+// without losing track of any process.
 func TestParentIsKilled(t *testing.T) {
 	mptest.NoLeaks(t)
 	for _, how := range []string{"guarded", "restarted", "at once", "without pidfd_open", "socket kept", "without pidfd_open, socket kept"} {
 		t.Run(how, func(t *testing.T) {
 			c := exec.Command(os.Args[0])
 			c.Env, c.Stderr = environment("parent "+how), os.Stderr
-			in, end, err := os.Pipe() // not StdinPipe's, which Wait closes
+			in, end, err := os.Pipe() // not with StdinPipe, because Wait closes its pipe
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,8 +195,8 @@ func TestParentIsKilled(t *testing.T) {
 	}
 }
 
-// The guard must exist while a worker is guarded. It must be replaced if it is killed, and end with
-// the last worker without killing a process.
+// The guard must exist while a worker is guarded. If it is killed, it must be replaced. It must end
+// with the last worker, without killing any process.
 func TestGuardComesAndGoes(t *testing.T) {
 	mptest.NoLeaks(t)
 	for range 3 {
@@ -219,7 +220,7 @@ func TestGuardComesAndGoes(t *testing.T) {
 	}
 }
 
-// A stopped guard must delay neither starts nor ends of processes.
+// A stopped guard must delay neither the start nor the end of a process.
 func TestGuardIsStopped(t *testing.T) {
 	mptest.NoLeaks(t)
 	p, out := start(t, "stay")
@@ -242,8 +243,8 @@ func TestGuardIsStopped(t *testing.T) {
 	}
 }
 
-// A signal to all processes with the program's name must not reach its guard or a keeper, so
-// neither of their names may contain it.
+// A signal to all processes with the program's name must not reach the program's guard or a keeper,
+// so the names of guards and keepers must not contain the program's name.
 func TestNamesOfGuardAndKeeper(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
 		mptest.NoLeaks(t)
@@ -303,7 +304,7 @@ func TestStartDoesNotWaitForTheGuardsPause(t *testing.T) {
 	}
 }
 
-// After a guard that has lived long, the pause must be short again.
+// After a guard that has lived for a long time, the pause must be short again.
 func TestPauseOfGuards(t *testing.T) {
 	for _, c := range []struct{ before, life, want time.Duration }{
 		{0, 0, 20 * time.Millisecond},

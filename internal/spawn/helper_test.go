@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	mptest.Main(m)
 }
 
-// help runs a started process.
+// help is the main function of a started process.
 func help(what string) {
 	what, arg, _ := strings.Cut(what, " ")
 	switch what {
@@ -60,7 +60,7 @@ func help(what string) {
 		shell, _ := exec.Command("sh", "-c", "if read x </dev/tty; then echo read; else echo no terminal; fi").Output()
 		session, _ := unix.Getsid(0)
 		fmt.Printf("%v, group %v, session %v, %s", err, syscall.Getpgrp() == os.Getpid(), session == os.Getpid(), shell)
-	case "above": // the parent of such a process
+	case "above": // the parent of a process that runs another helper
 		what, contain, _ := strings.Cut(arg, ",")
 		n, _ := strconv.Atoi(contain)
 		p, err := spawn.Start(spawn.Spec{Args: []string{"helper"}, Env: environment(what), Stdout: 1, Stderr: 2, Contain: spawn.Containment(n)})
@@ -90,7 +90,7 @@ func help(what string) {
 			}
 			_, _ = syscall.Write(4, b)
 		}
-	case "family": // a descendant in the same process group
+	case "family": // start a descendant in the same process group
 		c := exec.Command("sleep", "1000")
 		if err := c.Start(); err != nil {
 			panic(err)
@@ -114,8 +114,8 @@ func block() {
 	}
 }
 
-// files lists this process's descriptors and their files, except the one that reads the list and
-// the runtime's own.
+// files lists this process's descriptors and their files, except the descriptor that reads the list
+// and the runtime's own.
 func files() (all []string) {
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -131,7 +131,8 @@ func files() (all []string) {
 }
 
 // environment returns the environment of a helper. It contains the tag by which mptest finds the
-// helper. It contains helperVar only once: of two, Go takes the first, which would be our own role.
+// helper. It contains helperVar only once: if there were two, Go would use the first, which would
+// be our own role.
 func environment(what string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, helperVar+"=") })
 	// The race detector's runtime would delay every exit by a second.

@@ -13,7 +13,7 @@ import (
 	"github.com/go-multiprocessing/mp/mptest"
 )
 
-// keeperOf returns the parent of a kept process.
+// keeperOf returns the ID of the parent of a process that has a keeper.
 func keeperOf(t *testing.T, p *spawn.Process) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
@@ -45,8 +45,8 @@ func eachKept(t *testing.T, f func(t *testing.T, p *spawn.Process)) {
 	})
 }
 
-// If a keeper is killed, its process must die with it. A stopped keeper must not keep its process
-// alive.
+// If a keeper is killed, the process that it keeps must die, too. A stopped keeper must not keep
+// its process alive.
 func TestKeeperInTrouble(t *testing.T) {
 	for name, harm := range map[string]func(p *spawn.Process, keeper int) error{
 		"killed": func(_ *spawn.Process, keeper int) error { return syscall.Kill(keeper, syscall.SIGKILL) },
@@ -82,11 +82,11 @@ func TestSignalPastKeeper(t *testing.T) {
 	})
 }
 
-// A process with a keeper that this process may no longer kill must end nevertheless, with a known
-// status.
+// A process that has a keeper must end with a known status even if this process is no longer
+// allowed to kill it.
 func TestKillOfKeeperRefused(t *testing.T) {
 	eachKept(t, func(t *testing.T, p *spawn.Process) {
-		if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil { // it handles no signal now
+		if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil { // so that it does not handle signals
 			t.Fatal(err)
 		}
 		p.Refused()

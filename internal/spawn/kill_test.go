@@ -14,7 +14,7 @@ import (
 // victim starts a process that leads its group and waits forever.
 func victim(t *testing.T) (c *exec.Cmd, pidfd *os.File) { return member(t, 0) }
 
-// member starts such a process in the given group.
+// member starts a process that waits forever in the given group.
 func member(t *testing.T, pgid int) (c *exec.Cmd, pidfd *os.File) {
 	t.Helper()
 	c = exec.Command("sleep", "1000")
@@ -22,7 +22,7 @@ func member(t *testing.T, pgid int) (c *exec.Cmd, pidfd *os.File) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// This is a separate file, because package os must not find it non-blocking.
+	// This is a separate file, because package os must not find its own pidfd non-blocking.
 	pidfd, err := pollable(-1, c.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +36,8 @@ func member(t *testing.T, pgid int) (c *exec.Cmd, pidfd *os.File) {
 	return c, pidfd
 }
 
-// A process that other code has reaped must not be confused with a process that got its ID. The
-// bystander stands for such a process.
+// A process that other code has reaped must not be confused with a process that has been given the
+// same ID. The bystander stands for a process with the same ID.
 func TestNumberOfAnother(t *testing.T) {
 	dead, pidfd := victim(t)
 	_ = dead.Process.Kill()

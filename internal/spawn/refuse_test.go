@@ -10,7 +10,7 @@ import (
 )
 
 // refusePidfdOpen makes pidfd_open fail in this process and in all processes that it starts, as
-// older profiles of container runtimes do.
+// older seccomp profiles of container runtimes do.
 func refusePidfdOpen() {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the number of the system call

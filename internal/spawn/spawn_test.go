@@ -169,9 +169,9 @@ func testSurroundings(t *testing.T, contain option) {
 	}
 }
 
-// A process must have no terminal, whether or not we have one. Opening it must fail at once,
-// because reading it would stop the process forever. The process must stay in our session, because
-// sessions are scheduled as groups, but it may leave it.
+// A process must have no terminal, whether or not we have one. Opening the terminal must fail at
+// once, because reading from it would stop the process forever. The process must stay in our
+// session, because sessions are scheduled as groups, but it must be able to leave the session.
 func TestNoTerminal(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
 		mptest.NoLeaks(t)
@@ -260,7 +260,7 @@ func line(t testing.TB, r *bufio.Reader) string {
 }
 
 // A process must have exactly the given descriptors, in the given order, whatever their numbers. It
-// must not have those of siblings that are started at the same time.
+// must not have descriptors of siblings that are started at the same time.
 func TestDescriptors(t *testing.T) { eachContainment(t, testDescriptors) }
 
 func testDescriptors(t *testing.T, contain option) {
@@ -311,8 +311,8 @@ func target(t testing.TB, fd uintptr) string {
 	return to
 }
 
-// The end of a pipe that C code has opened must be seen while a process that was started meanwhile
-// lives, and its keeper and the guard.
+// The end of a pipe that C code has opened must be seen even while a process that was started in
+// the meantime, its keeper and the guard are alive.
 func TestEndOfAPipe(t *testing.T) {
 	eachContainment(t, func(t *testing.T, contain option) {
 		mptest.NoLeaks(t)
@@ -332,7 +332,7 @@ func TestEndOfAPipe(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		// The guard may be starting.
+		// The guard may still be starting. Until it has started, it has the pipe.
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 			n, err := syscall.Read(pipe[0], make([]byte, 1))
 			if n == 0 && err == nil {
@@ -347,8 +347,9 @@ func TestEndOfAPipe(t *testing.T) {
 	})
 }
 
-// leave opens descriptors without close-on-exec, as C code does: a file, and one end of a pipe and
-// of a socket. Their other ends show whether a process has inherited them.
+// leave opens descriptors without close-on-exec, as C code does: a file, and one end each of a pipe
+// and a socket. The other ends of the pipe and the socket show whether a process has inherited the
+// descriptors.
 func leave(t testing.TB) {
 	t.Helper()
 	dir, err := syscall.Open(t.TempDir(), syscall.O_RDONLY, 0) // not close-on-exec
@@ -371,7 +372,7 @@ func leave(t testing.TB) {
 }
 
 // Once a process has been reaped, its ID may belong to another process, so no signal may be sent to
-// it. The bystander stands for a process that got the ID.
+// that ID. The bystander stands for a process that has been given the ID.
 func TestKillAfterTheEnd(t *testing.T) {
 	mptest.NoLeaks(t)
 	bystander, out := start(t, "stay")
@@ -385,8 +386,8 @@ func TestKillAfterTheEnd(t *testing.T) {
 		t.Errorf("the bystander: %v", got)
 	}
 
-	// The first Kill might also have ended the bystander. One that would end by itself shows which
-	// Kill it was.
+	// The first Kill might also have ended the bystander. A bystander that would end by itself
+	// shows which Kill it was.
 	in, w := pipe(t)
 	r, answer := pipe(t)
 	bystander, _ = start(t, "echo", func(s *spawn.Spec) { s.Files = []int{int(in.Fd()), int(answer.Fd())} })
@@ -413,7 +414,7 @@ func echo(t testing.TB, w, r *os.File) {
 	}
 }
 
-// The kernel ties a child's end to the thread that started it. That must not be the caller's
+// The kernel ties a child's end to the thread that started the child. That must not be the caller's
 // thread.
 func TestOutlivesTheCallersThread(t *testing.T) {
 	mptest.NoLeaks(t)
@@ -443,7 +444,7 @@ func until(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// Processes that a process left in its group must end with it, before Done.
+// When a process ends, the other processes in its group must end, too, before Done is closed.
 func TestGroupEndsWithItsLeader(t *testing.T) {
 	mptest.NoLeaks(t)
 	for _, what := range []string{"family", "family stay"} {
@@ -459,7 +460,8 @@ func TestGroupEndsWithItsLeader(t *testing.T) {
 	}
 }
 
-// pidfd opens a process that should end before the test. It is killed at the end of the test.
+// pidfd opens a process that should end before the test does. The process is killed at the end of
+// the test.
 func pidfd(t testing.TB, pid string) int {
 	t.Helper()
 	var n int
@@ -495,8 +497,8 @@ func endsSoon(pidfd int) bool {
 }
 
 // Many processes are started, guarded, killed and awaited at the same time, and some of them end by
-// themselves. Each must have its status. No zombie, descriptor or goroutine may be left, including
-// those of the guard.
+// themselves. Each process must have the right status. No zombie, descriptor or goroutine may be
+// left, not even the guard's.
 func TestManyAtOnce(t *testing.T) {
 	mptest.NoLeaks(t)
 	before := children()

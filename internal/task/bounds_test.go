@@ -30,7 +30,7 @@ func TestLongPanics(t *testing.T) {
 	}
 }
 
-// A forged panic costs little.
+// A forged panic costs little memory.
 func TestForgedPanics(t *testing.T) {
 	begin := []byte{0xa2, 1, 0x64, 't', 'e', 'x', 't', 2}
 	for name, data := range map[string][]byte{

@@ -16,7 +16,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/errtree"
 )
 
-// run calls Run on a goroutine of its own, because Run may end it.
+// run calls Run on a goroutine of its own, because Run may end the goroutine.
 func run(t *testing.T, h Handler) (kind uint8, data []byte, returned, exited bool) {
 	t.Helper()
 	buf := append(make([]byte, 0, 64), "prefix"...)
@@ -80,7 +80,7 @@ func TestPanics(t *testing.T) {
 	for name, c := range map[string]struct {
 		f     func()
 		text  string
-		isErr error // if not nil, the value was an error that matches this one
+		isErr error // if not nil, the panic's value is an error that matches isErr
 	}{
 		"string":          {func() { panic("boom") }, "boom", nil},
 		"int":             {func() { panic(42) }, "42", nil},
@@ -195,8 +195,8 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
-// A cancellation by number reaches its task, whether or not the task has used its context. It
-// reaches no other task.
+// A cancellation by number reaches the task with that number, whether or not the task has used its
+// context. It reaches no other task.
 func TestCancelRunning(t *testing.T) {
 	var all Contexts
 	before, other := all.New(Info{Seq: 41}), all.New(Info{Seq: 42})
@@ -284,8 +284,8 @@ func TestDerivedContexts(t *testing.T) {
 	<-late
 }
 
-// A goroutine that a task left behind sees the end. Cancelling a child context does not cancel the
-// task.
+// A goroutine that a task has left behind sees the task's end. Cancelling a child context does not
+// cancel the task.
 func TestChildrenDoNotCancelTheTask(t *testing.T) {
 	c := newContext()
 	child, cancel := context.WithCancel(c)
@@ -327,7 +327,7 @@ func TestContextsCostOneBlock(t *testing.T) {
 	}
 }
 
-// Cancel runs at the same time as every use of the context.
+// Cancel may run at the same time as any use of the context.
 func TestContextRaces(t *testing.T) {
 	var cs Contexts
 	for range 2000 {

@@ -37,15 +37,15 @@ func TestMain(m *testing.M) {
 	mptest.Main(m)
 }
 
-// run is the worker's only function. With an argument it never returns.
+// run is the worker's only function. If the argument is not empty, run never returns.
 func run(_ context.Context, in, out []byte) ([]byte, error) {
 	for len(in) > 0 {
 	}
 	return out, nil
 }
 
-// Offsets of the link's words, for a parent that violates the protocol. TestServes fails if they
-// change.
+// These are the offsets of the link's words, for a parent that violates the protocol. TestServes
+// fails if they change.
 const (
 	taskTail = 0
 	resTail  = 128
@@ -134,8 +134,7 @@ const (
 	msgCancel = 5
 )
 
-// greeting returns a Config: version, worker, GOMAXPROCS, log level, and the names and arguments of
-// setup and teardown.
+// greeting returns an encoded Config whose setup has the given name.
 func greeting(setup string) []byte {
 	b := []byte{link.Version, 1, 1}
 	b = binary.AppendUvarint(b, 1<<20)
@@ -181,7 +180,7 @@ func inService(t *testing.T) *parent {
 
 func (p *parent) word(off int) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.Pointer(&p.mem[off])) }
 
-// task returns a record of count tasks, as it is in the ring.
+// task returns a record of count tasks in the form that it has in the ring.
 func task(size, n, fn, count uint32, flags uint16, body ...byte) []byte {
 	b := make([]byte, link.TaskHead)
 	binary.LittleEndian.PutUint32(b, size)
@@ -199,7 +198,7 @@ func withBaggage(record []byte, n uint32) []byte {
 	return record
 }
 
-// publish writes a ring up to tail and wakes the worker.
+// publish writes ring to the task ring, sets the ring's tail, and wakes the worker.
 func (p *parent) publish(ring []byte, tail uint64) {
 	if len(ring) >= link.TaskHead {
 		link.SealChunk(0, ring)
@@ -212,7 +211,7 @@ func (p *parent) publish(ring []byte, tail uint64) {
 // never limits waits that would otherwise hang a test.
 const never = 20 * time.Second
 
-// ends waits for the worker's end, and checks its exit code and its last output.
+// ends waits for the worker's end, and checks the worker's exit code and last output.
 func (p *parent) ends(code int, why string) {
 	p.t.Helper()
 	select {
@@ -227,7 +226,8 @@ func (p *parent) ends(code int, why string) {
 	}
 }
 
-// An honest parent, operated by hand. The other tests rely on the offsets that this one verifies.
+// A worker must serve an honest parent that is operated by hand. The other tests rely on the
+// offsets that this test verifies.
 func TestServes(t *testing.T) {
 	p := inService(t)
 	p.publish(task(72, 4, 0, 1, 0, 0, 0, 0, 0), 72)
@@ -247,7 +247,7 @@ func TestServes(t *testing.T) {
 
 const garbage = "does not speak the protocol"
 
-// The parent sends garbage, or nothing, before the worker is in service.
+// If the parent sends garbage or nothing before the worker is in service, the worker must end.
 func TestGarbageForGreeting(t *testing.T) {
 	good := greeting("")
 	for _, c := range []struct {
@@ -283,13 +283,13 @@ func noise(n int) []byte {
 	return b
 }
 
-// A segment of another size is not mapped.
+// A segment of a different size is not mapped.
 func TestSegmentOfAnotherSize(t *testing.T) {
 	p := start(t, link.Size-4096)
 	p.ends(1, "a segment of ")
 }
 
-// A setup that this program does not have is reported, and ends the worker.
+// If this program does not have the setup function, the worker reports that and ends.
 func TestUnknownSetup(t *testing.T) {
 	p := start(t, link.Size)
 	p.send(greeting("no such"))
