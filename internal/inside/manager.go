@@ -11,8 +11,8 @@ type ManagerConn interface {
 // Manager provides functions of package manager for tests of hostile clients. Package manager sets
 // them.
 var Manager struct {
-	// Local connects the way a process in the manager's tree does that has an encoded proxy. Remote
-	// connects the way a remote client does that knows the key.
+	// Local connects as a process in the manager's tree that has an encoded proxy. Remote connects
+	// as a remote client that knows the key.
 	Local  func(ctx context.Context, proxy []byte) (ManagerConn, error)
 	Remote func(ctx context.Context, network, address string, key []byte) (ManagerConn, error)
 

@@ -114,7 +114,7 @@ func (p *Pool) kill(r running, j *job, cause error) (done bool) {
 	open := !p.closed && r.isOpen()
 	runs := open && r.isRunning(j)
 	if runs {
-		// The worker could finish the task at any moment. It must not start another one.
+		// The worker could finish the task at any moment, and must not start another.
 		p.sched.Behind(&r.w.work, r.seq, collectRuns(&drops))
 		r.w.killing, r.w.cause = true, cause
 		p.distribute()

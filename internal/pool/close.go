@@ -127,8 +127,8 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	return p.Close()
 }
 
-// closeSoon closes the pool, but waits for that only briefly. It returns why, joined with an error
-// that names the processes that are left, if there are any.
+// closeSoon closes the pool, but waits only briefly until the pool is closed. It returns why,
+// joined with an error that names the processes that are left, if there are any.
 func (p *Pool) closeSoon(why error) error {
 	closed := make(chan error, 1)
 	go func() { closed <- p.Close() }()

@@ -19,8 +19,8 @@ func BeginsOutOfMemory(line string) bool {
 }
 
 // crashedInRuntime reports whether the Go runtime dereferenced a nil pointer in its own code, on a
-// system stack. Parts of the runtime do that when the system refuses them memory. Crashes in C or
-// in a task do not count.
+// system stack. Parts of the runtime dereference a nil pointer when the system refuses them memory.
+// Crashes in C or in a task do not count.
 func crashedInRuntime(report string) bool {
 	const (
 		fault       = " sigcode=1 addr=0x"

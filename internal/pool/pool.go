@@ -311,7 +311,7 @@ const maxReturnTime = 2 * time.Millisecond
 
 // missing returns how many workers should be started for the waiting tasks. It does not count
 // workers that will look for tasks anyway: those that are being started, and those that have just
-// finished a task. A caller that receives the outcome of a task may submit the next one before the
+// finished a task. A caller that receives the outcome of a task may submit another task before the
 // pool knows that the worker is idle. The caller must hold p.mu.
 func (p *Pool) missing() int {
 	starting, returning := 0, 0

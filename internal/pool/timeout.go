@@ -136,7 +136,7 @@ func (p *Pool) expire(r running, task sched.Chunk) {
 	p.end(r, j, &Expired{j.timeout}, true)
 }
 
-// Expired is the cause with which a task is ended when its timeout has passed.
+// Expired is the cause for ending a task whose timeout has passed.
 type Expired struct{ Timeout time.Duration }
 
 func (e *Expired) Error() string { return fmt.Sprintf("its timeout of %v has passed", e.Timeout) }

@@ -312,8 +312,8 @@ type Stats struct {
 	Failing []Failing
 }
 
-// ErrProtocol is the cause with which a worker is killed that violates the protocol.
+// ErrProtocol is the cause of death of a worker that is killed for violating the protocol.
 var ErrProtocol = errors.New("what it sent makes no sense")
 
-// ErrMemory is the cause with which a worker is killed that exceeded its memory limit.
+// ErrMemory is the cause of death of a worker that is killed for exceeding its memory limit.
 var ErrMemory = errors.New("it has more memory than Limits.Memory")

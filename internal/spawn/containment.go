@@ -4,7 +4,7 @@ package spawn
 type Containment int
 
 const (
-	// Group does not kill such descendants.
+	// Group does not kill descendants that have left the process group.
 	Group Containment = iota
 	// Subreaper uses a keeper, which is a process that is the parent of the started process. The
 	// kernel makes all orphans the keeper's children, and the keeper kills them.

@@ -35,7 +35,7 @@ func giveUpTerminal() error {
 }
 
 // newSession makes this process the leader of a new session. The leader of a process group cannot
-// do that, so the process first joins its parent's group.
+// start a session, so the process first joins its parent's group.
 func newSession() {
 	if group, err := unix.Getpgid(os.Getppid()); err == nil {
 		_ = unix.Setpgid(0, group)

@@ -24,7 +24,7 @@ type Closer struct {
 	idle    chan struct{} // closed when nothing is left to close; nil if no caller waits for that
 }
 
-// closing is a descriptor or a file to close, and a function to call afterwards.
+// closing is a descriptor or a file to close, and a function to call afterward.
 type closing struct {
 	fd   int
 	file io.Closer

@@ -22,10 +22,10 @@ const groupOverhead = 16 << 20
 // mapped describes the private writable memory that this process has mapped at the time its limit
 // is set.
 type mapped struct {
-	// unused is how much of the memory has never been used. That part does not count towards the
+	// unused is how much of the memory has never been used. That part does not count toward the
 	// limit. A Go program has tens of MiB of variables and tables that it may never use.
 	unused int
-	// uncounted is how much of the used memory the garbage collector does not count towards its own
+	// uncounted is how much of the used memory the garbage collector does not count toward its own
 	// limit.
 	uncounted int
 }
