@@ -14,8 +14,8 @@ import (
 )
 
 // A doorbell wakes the other process. A process that is about to sleep arms a word in shared
-// memory. A process that has news for it disarms the word and, if the word was armed, writes one
-// byte to a pipe. So a process that is awake is sent nothing.
+// memory. The process that has news disarms the word and, if the word was armed, writes one byte to
+// a pipe. So a process that is awake is sent nothing.
 //
 // The doorbell is a pipe rather than a socket, because reading from a pipe causes no event about
 // freed buffer space, and because the kernel wakes a pipe's reader on the writer's core, where the
@@ -46,7 +46,7 @@ type doorbellWriter interface{ write() error }
 // room: a worker can fill the pipe, or leave it to a process that never reads.
 type pipeWriter struct {
 	raw       syscall.RawConn
-	writeByte func(fd uintptr) // made once, because a closure for each ring would have to be allocated
+	writeByte func(fd uintptr) // made once: a closure for each ring would be allocated
 	broken    atomic.Bool
 }
 
@@ -112,7 +112,7 @@ func newListener(armed *uint32, pipe, alarm *os.File) (*listener, error) {
 		return nil, err
 	}
 	l := &listener{armed: armed, file: pipe, raw: raw, alarm: alarm}
-	l.tryReadFunc = l.tryRead // once, because a closure for each wait would have to be allocated
+	l.tryReadFunc = l.tryRead // made once: a closure for each wait would be allocated
 	return l, nil
 }
 

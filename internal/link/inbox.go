@@ -20,8 +20,8 @@ import (
 // records have been collected.
 const maxUnclaimed = 64 << 20
 
-// An inbox is the receiving side of the socket. Serve reads from it. It keeps payloads until they
-// are claimed.
+// An inbox is the receiving side of the socket. Serve reads from it. The inbox keeps payloads until
+// they are claimed.
 //
 // A worker sends a payload before it commits the record of the result. So if a reader has seen the
 // record and then finds the socket empty, the payload will never arrive.

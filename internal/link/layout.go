@@ -12,7 +12,7 @@ type Word struct {
 }
 
 // Words returns the control words of the segment, including the canaries. A test that attacks every
-// word that it returns also covers words that are added later.
+// word in the result also covers words that are added later.
 func Words() []Word {
 	words := []Word{
 		{"taskTail", offTaskTail, 8}, {"taskHead", offTaskHead, 8}, {"resTail", offResTail, 8}, {"resHead", offResHead, 8},

@@ -456,8 +456,7 @@ func (p *Port) ringLate() {
 	}
 }
 
-// slowTask is the minimum duration of a task that is number of tasks reported to the parent
-// separately.
+// slowTask is the minimum duration of a task that is reported to the parent separately.
 const slowTask = 6 * time.Millisecond
 
 // clock measures the duration of tasks without reading the time for each task.
@@ -467,7 +466,7 @@ type clock struct {
 	now     time.Duration // the last reading
 	rung    time.Duration
 	tasks   uint64 // finished in total
-	told    uint64 // reported to the parent
+	told    uint64 // number of tasks reported to the parent
 	busy    time.Duration
 	until   int // the number of tasks until the next reading
 	average time.Duration
@@ -495,7 +494,7 @@ func (c *clock) finished(p *Port) {
 	c.tasks++
 	if c.until--; (c.until <= 0 || p.late.Load()) && c.tell(p) >= clockInterval/2 {
 		// With one processor, the garbage collector's goroutine waits until this goroutine yields.
-		// Until the collector's has run, every pointer write costs more.
+		// Until that goroutine has run, every pointer write costs more.
 		runtime.Gosched()
 	}
 }

@@ -15,7 +15,7 @@ const (
 	msgReady   = 2  // worker: the worker can serve
 	msgFailed  = 3  // worker: the worker cannot serve; the body is the error
 	msgPayload = 4  // both: the body of a task or result too large for the ring
-	msgCancel  = 5  // parent: cancel the context of task seq; a body means that the deadline has passed
+	msgCancel  = 5  // parent: cancel the context of task seq; a body means that its deadline has passed
 	msgLog     = 6  // worker: a log record
 	msgGo      = 8  // parent: the worker may run its setup
 	msgBroker  = 9  // worker: a request to serve its socket for shared segments

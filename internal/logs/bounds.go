@@ -22,7 +22,7 @@ const (
 	attrFields = 7 // of an attribute
 	attrSize   = 2*minText + 64
 	attrItem   = 1 + 2*attrFields
-	ends       = maxDepth + 1 // lists of attributes that may each end with a note about missing ones
+	ends       = maxDepth + 1 // lists that may each end with a note about missing attributes
 )
 
 // MaxEncoded is the maximum size of a record that a Handler sends, in bytes.

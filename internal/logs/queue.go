@@ -2,8 +2,8 @@ package logs
 
 // Bounds of the records that wait for the handler. While n sources have waiting records, each
 // source may add records until it uses 1/n of maxBytes and maxRecords. If sources begin one after
-// another, n of them use at most 1 + 1/2 + … + 1/n times as much as one, which is less than eight
-// times for a thousand sources. All sources together never use more than maxTotal bytes.
+// another, n of them use at most 1 + 1/2 + … + 1/n times as much as one source, which is less than
+// eight times for a thousand sources. All sources together never use more than maxTotal bytes.
 const (
 	maxRecords = 8192
 	maxBytes   = 8 << 20

@@ -32,7 +32,7 @@ func (b *connection) once(f func()) func() {
 	}
 }
 
-// served starts to serve the worker's socket. It is called once the worker has asked for that. If
+// served starts to serve the worker's socket. It is called after the worker has asked for that. If
 // this process is not the root, it passes the worker's requests on to its own parent.
 func (w *worker) served() {
 	w.broker.mu.Lock()

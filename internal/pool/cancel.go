@@ -235,6 +235,6 @@ func (w *worker) killIfSending(j *job, cause error) {
 	}
 }
 
-// rebalanceDelay is how long an idle worker waits before it takes tasks for which it did not seem
-// worthwhile to wake it.
+// rebalanceDelay is how long an idle worker waits before it takes tasks that did not seem worth
+// waking it for.
 const rebalanceDelay = 2 * time.Millisecond

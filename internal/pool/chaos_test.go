@@ -104,7 +104,7 @@ func (x *chaos) run(abrupt bool) {
 	}
 	if abrupt {
 		for n := x.seed().Uint64N(8 * chaosCallers * chaosCalls); x.next.Load() < n; {
-			time.Sleep(100 * time.Microsecond) // the callers' progress determines when the pool ends
+			time.Sleep(100 * time.Microsecond) // the callers' progress decides when the pool ends
 		}
 		x.end()
 	}
@@ -165,7 +165,7 @@ func (x *chaos) harm(over chan struct{}) {
 		case <-time.After(time.Duration(r.IntN(3000)) * time.Microsecond):
 		}
 		if x.calls.Load() == before {
-			continue // on a slow machine, workers would otherwise die before they have done anything
+			continue // on a slow machine, workers would otherwise die before they do anything
 		}
 
 		before = x.calls.Load()

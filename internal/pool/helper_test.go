@@ -146,8 +146,8 @@ type outcome uint8
 
 func (o outcome) Error() string { return fmt.Sprint("outcome ", uint8(o)) }
 
-// start starts a pool. When the test ends, the pool is closed, and a check ensures that it has left
-// nothing behind.
+// start starts a pool. When the test ends, the pool is closed, and a check makes sure that the pool
+// has left nothing behind.
 func start(t testing.TB, cfg pool.Config) *pool.Pool {
 	t.Helper()
 	mptest.NoLeaks(t)

@@ -552,7 +552,7 @@ func TestStoppedWorkerSurvives(t *testing.T) {
 		t.Errorf("%d goroutines more", most-before)
 	}
 
-	time.Sleep(1500 * time.Millisecond) // longer than a worker with a full queue may go without reading
+	time.Sleep(1500 * time.Millisecond) // longer than a worker with a full queue may stop reading
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ type Pool struct {
 	closed       bool
 	room         chan struct{} // closed when there is room in the queue
 	quiet        chan struct{} // closed when open becomes 0; nil if there is no waiter
-	change       chan struct{} // closed when a slot is filled or vacated, or is no longer waited for
+	change       chan struct{} // closed when a slot is filled, vacated, or no longer waited for
 	needs        chan struct{} // signals that a spare is missing; capacity 1
 	idler        *time.Timer   // ends idle workers
 	balance      *time.Timer

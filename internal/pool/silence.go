@@ -11,10 +11,10 @@ import (
 )
 
 // A wake-up can get lost, in either direction. A worker can empty a doorbell's pipe, fill the pipe
-// so that the doorbell cannot ring, or leave its pipes to a process that reads them. Its tasks
-// would then wait forever, even those that had no part in the loss. So the pool checks a worker
-// that has tasks and has been silent for a while, and wakes it if it has not started any of them. A
-// worker without tasks costs nothing.
+// so that the doorbell cannot ring, or leave its pipes to a process that reads them. The worker's
+// tasks would then wait forever, even those that had no part in the loss. So the pool checks a
+// worker that has tasks and has been silent for a while, and wakes it if it has not started any of
+// them. A worker without tasks costs nothing.
 
 // maxSilence is how long a worker with tasks may be silent before it is checked. It is also the
 // interval between checks.

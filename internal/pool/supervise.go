@@ -101,7 +101,7 @@ func (p *Pool) fill(i int, greeted func()) (*worker, error) {
 	return w, nil
 }
 
-// fewStuck is how many processes that were killed but have not ended even a small pool tolerates.
+// fewStuck is how many stuck processes (killed, but not ended) even a small pool tolerates.
 const fewStuck = 8
 
 // mayReplace returns an error if too many killed processes have not ended. Another worker would

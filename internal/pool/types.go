@@ -35,7 +35,7 @@ type Config struct {
 	OnFail  func(data []byte) error // decodes the reason why a worker cannot serve
 	Funcs   []link.FuncID           // the functions that this program has registered
 	Build   string                  // the build ID that workers must have; empty means any
-	Grace   time.Duration           // how long a task may run after its context has ended, before its worker is killed
+	Grace   time.Duration           // how long a task may outlive its context
 	Recycle Recycle                 // when a healthy worker is replaced
 	Restart Restart                 // how often a failed start is retried
 	Files   []uint64                // sent with Setup and Teardown; see objects.SendFile
@@ -97,13 +97,13 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 type Recycle struct {
 	Tasks  int           // after this many tasks
 	Memory int64         // when it has more bytes of private memory
-	Idle   time.Duration // after this time without a task; the slot stays empty until there is a task
+	Idle   time.Duration // after this time without a task; its slot stays empty until there is one
 }
 
 // Restart says how a failed start of a worker is retried. Zero values select the defaults.
 type Restart struct {
 	Attempts   int           // consecutive failures before tasks no longer wait for the worker
-	Backoff    time.Duration // the wait before the second attempt; it doubles with each further attempt
+	Backoff    time.Duration // before the second attempt; doubles with each further attempt
 	MaxBackoff time.Duration
 }
 

@@ -9,7 +9,7 @@ import (
 // usage tracks where a worker's time goes. The pool's lock guards it.
 type usage struct {
 	serving time.Time // when it came into service
-	news    time.Time // when results last arrived, or when tasks were sent to the worker while it had none
+	news    time.Time // when results last arrived, or the first of its tasks were sent
 	free    time.Time // when it ran out of tasks; zero if it has some
 	waited  time.Duration
 }

@@ -51,7 +51,7 @@ type worker struct {
 	ready       bool  // its start is over
 	killing     bool  // it will be killed and gets no more tasks
 	nearLimit   bool  // had mapped most of the memory that it may map, at the last sample
-	stalled     bool  // it has not started a task for a long time, and gets no more until it continues
+	stalled     bool  // it has started no task for a long time; gets no more until it continues
 	sending     *job  // the job whose body is being sent
 	seen        sighting
 	stacks      string        // of the goroutines, if a task is being ended
@@ -61,7 +61,7 @@ type worker struct {
 	usage       usage
 	before      int           // workers that had its slot before
 	why         string        // why it makes way
-	outage      time.Duration // how long its slot could not be filled; 0 if tasks waited for the slot
+	outage      time.Duration // how long its slot could not be filled; 0 if tasks still waited
 
 	// Only the pump uses the fields below.
 	results  link.Results
@@ -342,8 +342,8 @@ type outcomes struct {
 	data [][]byte
 }
 
-// Results larger than codec.Large never lie in a ring, where later results would overwrite them,
-// because MaxInline is not above codec.Large.
+// MaxInline is not above codec.Large, so results larger than codec.Large never lie in a ring, where
+// later results would overwrite them.
 const _ = uint(codec.Large - link.MaxInline)
 
 // settle delivers outcomes.

@@ -95,8 +95,8 @@ type Job struct {
 // span is a range of consecutive elements.
 type span struct{ lo, n int }
 
-// Init makes j a job of n elements. Its chunks contain size elements, or as many as fit the time if
-// size is 0. If size is larger than n, n is used, so that sums cannot overflow.
+// Init makes j a job of n elements. Each chunk contains size elements; if size is 0, the time of
+// the tasks decides. If size is larger than n, n is used, so that sums cannot overflow.
 func (j *Job) Init(f *Func, n, size int) {
 	j.Func, j.Size, j.pending = f, min(size, n), n
 	j.first[0] = span{0, n}
@@ -319,8 +319,8 @@ func (s *Scheduler) Demand(most int) (n int) {
 	return min(n, most)
 }
 
-// Return puts elements of a claimed chunk that its worker will not run back in the queue. If the
-// job is cancelled, Return calls drop for them instead.
+// Return puts elements of a claimed chunk back in the queue, because the chunk's worker will not
+// run them. If the job is cancelled, Return calls drop for them instead.
 func (s *Scheduler) Return(c Chunk, drop Drop) {
 	if c.Job.Cancel {
 		if c.N > 0 {

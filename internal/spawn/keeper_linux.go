@@ -236,7 +236,7 @@ func runKeeper() {
 	_ = unix.Sendmsg(sock, make([]byte, startedSize), unix.UnixRights(pidfd), nil, unix.MSG_NOSIGNAL)
 	go func() {
 		<-end
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // by pidfd, because the process's ID may have been reused
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // its ID may have been reused
 		_ = unix.Shutdown(sock, unix.SHUT_RD)
 	}()
 
@@ -282,7 +282,7 @@ func reapUntil(pid int) (ws syscall.WaitStatus) {
 // sweep kills all processes that the process left behind.
 func sweep() {
 	for limit := time.Now().Add(keeperEnd / 2); time.Now().Before(limit); {
-		if os.Getpid() == 1 { // this is the first process of its namespace, so the signal reaches all others
+		if os.Getpid() == 1 { // the first process of the namespace: reaches all others
 			_ = syscall.Kill(-1, syscall.SIGKILL)
 		} else {
 			killChildren()
@@ -311,7 +311,7 @@ func killChildren() {
 			if pid, err := strconv.Atoi(field); err == nil && sys.Depth() == 0 {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			} else if numbers, err := sys.Numbers("/proc/" + field + "/status"); err == nil && len(numbers) > sys.Depth() {
-				_ = syscall.Kill(numbers[sys.Depth()], syscall.SIGKILL) // the IDs in /proc are of another namespace
+				_ = syscall.Kill(numbers[sys.Depth()], syscall.SIGKILL) // not the ID in /proc
 			}
 		}
 	}

@@ -86,7 +86,7 @@ func TestSignalPastKeeper(t *testing.T) {
 // allowed to kill it.
 func TestKillOfKeeperRefused(t *testing.T) {
 	eachKept(t, func(t *testing.T, p *spawn.Process) {
-		if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil { // so that it does not handle signals
+		if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil { // handles no signals now
 			t.Fatal(err)
 		}
 		p.Refused()

@@ -46,7 +46,7 @@ func takeRole() string {
 		setName(guardName)
 	default:
 		if r == roleWorker {
-			swallowSignals() // before the process gets its name, because killall sends signals by name
+			swallowSignals() // before it gets its name, because killall sends signals by name
 		}
 		takeTitle()
 		restoreProcs()

@@ -27,7 +27,7 @@ type Spec struct {
 	Refused func()
 
 	Contain Containment
-	CPUs    []int   // the CPUs on which the process may run, from its first instruction on; nil means all of ours
+	CPUs    []int   // where the process may run, from its first instruction on; nil means on all of ours
 	Cgroup  *Cgroup // the group below which the process gets its own; may be nil
 	Memory  int64   // the memory limit of the process's group; 0 means none
 }
@@ -36,7 +36,7 @@ type Spec struct {
 type Status struct {
 	ExitCode int            // -1 if a signal ended the process, or if the status is unknown
 	Signal   syscall.Signal // 0 if no signal ended the process
-	OOM      bool           // it was killed because it reached the memory limit of its control group
+	OOM      bool           // it was killed at the memory limit of its control group
 	Lost     bool           // its status is unknown, because other code reaped it
 	Stuck    bool           // it has not ended long after it was killed
 }

@@ -106,8 +106,8 @@ func TestCloserDoesNotLingerWithin(t *testing.T) {
 	}
 }
 
-// A pidfd of a child or grandchild is accepted. Those of other processes, and descriptors that are
-// not pidfds, are errors.
+// A pidfd of a child or grandchild is accepted. Pidfds of other processes, and descriptors that are
+// not pidfds, cause an error.
 func TestDescends(t *testing.T) {
 	shell := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
 	shell.SysProcAttr = &unix.SysProcAttr{Setpgid: true}

@@ -40,7 +40,7 @@ func Outcome(kind uint8) string {
 // A Panic describes a panic.
 type Panic struct {
 	Text  string `cbor:"1,keyasint"`
-	Err   []byte `cbor:"2,keyasint,omitempty"` // the panic's value as an errtree, if the value is an error
+	Err   []byte `cbor:"2,keyasint,omitempty"` // the value as an errtree, if it is an error
 	Stack string `cbor:"3,keyasint"`
 }
 
