@@ -6,9 +6,9 @@ import (
 	"errors"
 )
 
-// Of returns the error of a context that has ended, and nil for one that has not. The error is the
-// context's cause, and errors.Is also finds the context's own error in it. With [context.Cause]
-// alone, code that tests for context.Canceled would not find it.
+// Of returns the error of a context that has ended, and nil for a context that has not. The error
+// is the context's cause, and errors.Is also finds the context's own error in it. With
+// [context.Cause] alone, code that tests for context.Canceled would not find it.
 func Of(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	switch {
@@ -20,10 +20,10 @@ func Of(ctx context.Context) error {
 	return With(cause, err)
 }
 
-// With returns err extended so that errors.Is and errors.As also find why.
+// With returns err, extended so that errors.Is and errors.As also find the error why.
 func With(err, why error) error { return &caused{err, why} }
 
-// caused is an error together with another one that its text does not mention.
+// caused is an error together with another error that its text does not mention.
 type caused struct{ err, why error }
 
 func (e *caused) Error() string { return e.err.Error() }

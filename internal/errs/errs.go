@@ -1,5 +1,5 @@
-// Package errs defines the errors that several packages return, so that no package must import
-// another only for its errors.
+// Package errs defines the errors that several packages return, so that no package needs to import
+// another just for its errors.
 package errs
 
 import "errors"

@@ -9,9 +9,9 @@ import (
 // Min is the smallest limit that leaves room for the note about the missing rest.
 const Min = 64
 
-// Head returns s if it has at most most bytes. Otherwise it returns the beginning of s followed by
-// a note that says how many bytes are missing, together at most most bytes. most must be at least
-// Min.
+// Head returns s if s is no longer than most bytes. If s is longer, Head returns the beginning of s
+// followed by a note that says how many bytes are missing; the two together are no longer than most
+// bytes. most must be at least Min.
 func Head(s string, most int) string {
 	if len(s) <= most {
 		return s

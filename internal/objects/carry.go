@@ -14,11 +14,11 @@ import (
 
 // A message in an object, such as a queue, may need other memory or files. These must live until a
 // process has received the message, even if the sender has died by then. The broker therefore keeps
-// them for the segment in which the message lies, the carrier.
+// them for the segment that contains the message, the carrier.
 
-// Carry keeps the memory of what alive until Uncarry is called with the returned id. The id is 0 if
-// nothing needs to be done: the root process created the memory, and all other processes end with
-// it.
+// Carry keeps the memory of the object what alive until Uncarry is called with the returned id. The
+// id is 0 if nothing needs to be done because the root process created the memory: all other
+// processes end with the root process.
 func (o *Object) Carry(what *Object) (id uint64, err error) {
 	h := &here
 	h.mu.Lock()
@@ -29,8 +29,9 @@ func (o *Object) Carry(what *Object) (id uint64, err error) {
 	return what.seg.id, h.keepOf(o.seg, what.seg, segments.Counted)
 }
 
-// CarryOwned is Carry for an Ownership and for the memory that its first note names. Both need no
-// Uncarry: they live until the object ends, or until the Ownership is free and its creator is dead.
+// CarryOwned is like Carry, but for an Ownership and for the memory that its first note names.
+// Neither needs an Uncarry: both live until the object ends, or until the Ownership is free and its
+// creator is dead.
 func (o *Object) CarryOwned(held, data *Object) error {
 	h := &here
 	h.mu.Lock()
@@ -57,7 +58,7 @@ func (h *heap) keepOf(carrier, s *segment, how segments.Keeping) error {
 	return h.keep(carrier, s.id, how)
 }
 
-// keep is keepOf for a segment that is published. The caller must hold h.mu.
+// keep is like keepOf, but for a segment that is published. The caller must hold h.mu.
 func (h *heap) keep(carrier *segment, id uint64, how segments.Keeping) error {
 	if carrier.gone.Load() {
 		return errs.ErrClosed
@@ -68,7 +69,8 @@ func (h *heap) keep(carrier *segment, id uint64, how segments.Keeping) error {
 	return h.dir.Keep(carrier.id, id, how)
 }
 
-// CarryFile is Carry for a file that was sent. If it fails, the caller must call ForgetFiles.
+// CarryFile is like Carry, but for a file that was sent. If it fails, the caller must call
+// ForgetFiles.
 func (o *Object) CarryFile(id uint64) error {
 	h := &here
 	h.mu.Lock()
@@ -90,8 +92,8 @@ func (o *Object) Uncarry(id uint64, end bool) {
 	}
 }
 
-// Spill stores a message that does not fit into the object in a segment of its own, and returns its
-// place.
+// Spill stores a message that does not fit into the object in a segment of its own, and returns the
+// message's place.
 func (o *Object) Spill(b []byte) (ref []byte, err error) {
 	fd, err := shm.Store("mp-message", b)
 	if err != nil {
@@ -134,7 +136,7 @@ func (s *spillSet) add(id uint64) {
 	s.ids[id] = struct{}{}
 }
 
-// end reports whether a segment was a message that had not ended, and forgets it.
+// end reports whether a segment was a message that had not ended, and forgets the message.
 func (s *spillSet) end(id uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,12 +165,12 @@ func EndSpill(ref []byte) {
 	}
 }
 
-// ErrTooLong is returned for a message above the receiver's limit.
+// ErrTooLong is returned for a message that is longer than the receiver's limit.
 var ErrTooLong = errors.New("mp: longer than the limit")
 
 // Unspill appends the message at ref to buf and ends the message. It returns ErrTooLong for a
-// message of more than most bytes. It calls goOn now and then while it reads, and stops with goOn's
-// error.
+// message of more than most bytes. While it reads, it calls goOn now and then; if goOn returns an
+// error, Unspill stops and returns that error.
 func (o *Object) Unspill(ref, buf []byte, most int, goOn func() error) ([]byte, error) {
 	id, size := binary.LittleEndian.Uint64(ref), binary.LittleEndian.Uint64(ref[8:])
 

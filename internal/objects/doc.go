@@ -5,8 +5,9 @@
 // its own. An arena begins with a byte for each of its lines that says which kind of object begins
 // there, so the root process can clean up the objects after a process has died. Memory in an arena
 // is not reused: an arena that is full and contains no live object is released as a whole. A
-// process that comes late to a closed object therefore finds its end, and never another object.
+// process that comes late to a closed object therefore finds that the object has ended, and never
+// finds another object in its place.
 //
-// Processes pass each other a Token of an object. The first attach of an object in a segment costs
-// a request to the broker; later ones cost none.
+// Processes pass each other Tokens, which stand for objects. Attaching the first object in a
+// segment costs a request to the broker; attaching others costs none.
 package objects

@@ -8,7 +8,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// SendFile lets other processes receive a duplicate of f, until ForgetFiles is called with the id.
+// SendFile lets other processes receive a duplicate of f, until ForgetFiles is called with the
+// returned id.
 func SendFile(f *os.File) (id uint64, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -52,8 +53,9 @@ func ForgetFiles(ids []uint64) {
 	h.end()
 }
 
-// ReceiveFile returns a duplicate of a file that was sent. The caller owns it. With take, no other
-// process can receive the file; this is for a file from a child that no longer needs it.
+// ReceiveFile returns a duplicate of a file that was sent. The caller owns the duplicate. If take
+// is set, no other process can receive the file; this is for a file from a child that no longer
+// needs it.
 func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
 	fd, err := receiveFile(id, take)
 	if err != nil {
@@ -63,7 +65,7 @@ func ReceiveFile(id uint64, name string, take bool) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// LoseFiles ends files that a child has sent and no process will receive.
+// LoseFiles ends files that a child has sent and that no process will receive.
 func LoseFiles(ids []uint64) {
 	for _, id := range ids {
 		if fd, err := receiveFile(id, true); err == nil {
@@ -74,7 +76,7 @@ func LoseFiles(ids []uint64) {
 
 var lostFiles sys.Closer // closing a file may wait for the process that serves it
 
-// DiscardFile closes a received file that nothing will use. It does not wait, because the sender
+// DiscardFile closes a received file that will not be used. It does not wait, because the sender
 // decides how long closing takes, as with a lingering socket.
 func DiscardFile(f *os.File) { new(sys.Closer).CloseFile(f) }
 

@@ -10,8 +10,8 @@ import (
 
 // A foreign counts the memory of other processes that this process has mapped. A segment costs its
 // creator nothing, however large it is, and a process without free addresses or mappings dies when
-// its heap grows. So no creator gets everything, except the root process: all other processes end
-// with it.
+// its heap grows. So no creator may use up everything, except for the root process, with which all
+// other processes end.
 type foreign struct {
 	mapped
 	by map[uint64]mapped // by tag, for creators other than the root process
@@ -59,10 +59,10 @@ func (f *foreign) add(id uint64, size int) error {
 
 func exceeds(used, more, most uint64) bool { return more > most || used > most-more }
 
-// admits reports whether a creator that already has has bytes or mappings may get more of them.
-// most is the limit for all creators, and used how much of it is in use. A creator gets no more
-// than it leaves to others. An eighth of most is reserved for creators that have little so far, in
-// equal parts.
+// admits reports whether a creator may get more bytes or mappings; has is the number that it has
+// already. most is the limit for all creators together, and used is how much of that is in use. A
+// creator gets no more than it leaves to others. An eighth of most is reserved, in equal parts, for
+// creators that have little so far.
 func admits(used, has, more, most uint64) bool {
 	reserve := most / 8
 	return has+more <= reserve/park.MaxProcs || !exceeds(used, more, most-reserve) && has+more <= most-reserve-used-more

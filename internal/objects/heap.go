@@ -16,7 +16,7 @@ import (
 
 const (
 	arenaSize      = 1 << 20
-	largeArenaSize = 16 << 20 // of an arena for a single object that is too large for others
+	largeArenaSize = 16 << 20 // of an arena for a single object that is too large for other arenas
 	line           = 64
 	// largest is the maximum size of a data object in an arena.
 	largest = 32 << 10
@@ -29,7 +29,7 @@ var (
 	largeArenas = shm.Range{Size: largeArenaSize}
 )
 
-// rangeOf returns the Range for arenas of a size.
+// rangeOf returns the Range for arenas of the given size.
 func rangeOf(size int) *shm.Range {
 	if size == largeArenaSize {
 		return &largeArenas
@@ -41,8 +41,8 @@ func rangeOf(size int) *shm.Range {
 // say what begins where.
 func firstLineOf(size int) int { return size / line / line }
 
-// BeforeInit is true in a worker until SetParent is called. No other process would have objects
-// created before that.
+// BeforeInit is true in a worker until SetParent is called. Objects that a worker created before
+// that would not exist in any other process.
 var BeforeInit bool
 
 // heap is the shared memory of this process.
@@ -61,8 +61,9 @@ type heap struct {
 	foreign     foreign
 }
 
-// Generations start at a random number. A handle of an object that ended long ago may refer to
-// memory that now belongs to another process's object; the different generation tells them apart.
+// Generations start at a random number. A handle to an object that ended long ago may refer to
+// memory that now belongs to another process's object; the different generation tells the two
+// objects apart.
 var here = heap{segments: map[uint64]*segment{}, gen: uint32(random())}
 
 // A segment is shared memory that this process has mapped.
@@ -76,7 +77,7 @@ type segment struct {
 	next       int              // line for the next object, in an arena of this process
 	live       int              // objects that this process has
 	views      int              // pins
-	given      map[int]struct{} // first lines of objects in an arena of this process that it does not own
+	given      map[int]struct{} // first lines of objects in an arena of this process that this process does not own
 	shrinkable bool             // another process could shrink it
 	gone       atomic.Bool
 }
@@ -312,7 +313,7 @@ func (h *heap) unmap(s *segment) {
 }
 
 // lost is called when the owner of a segment has destroyed it. Memory that a running task uses
-// stays until the task has ended. With id 0, lost cleans up after a process that has died.
+// stays until the task has ended. If id is 0, lost cleans up after a process that has died.
 func (h *heap) lost(id uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -335,9 +336,9 @@ func (h *heap) lost(id uint64) {
 	}
 }
 
-// dropLate unmaps destroyed segments, except those that are pinned. In a process that does not tell
-// when tasks end, slices of a segment may be in use, so dropLate unmaps only arenas there. The
-// caller must hold h.mu.
+// dropLate unmaps destroyed segments, except those that are pinned. In a process that does not
+// report when its tasks end, slices of other segments may be in use, so dropLate unmaps only
+// arenas. The caller must hold h.mu.
 func (h *heap) dropLate() {
 	for _, s := range h.late {
 		if s.views == 0 && (s.arena || tells) {

@@ -11,14 +11,14 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// An Object is this process's handle of a piece of shared memory. It is safe for concurrent use.
+// An Object is this process's handle to a piece of shared memory. It is safe for concurrent use.
 type Object struct {
 	seg     *segment
 	off     int
 	size    int
 	gen     uint32
 	kind    xsync.Kind
-	owner   atomic.Bool // closing it ends it for all processes
+	owner   atomic.Bool // closing the object ends it for all processes
 	closed  atomic.Bool
 	offered atomic.Bool // by the sender of a token that was attached
 	here    atomic.Bool // code in this process has it
@@ -26,7 +26,7 @@ type Object struct {
 	views   int         // guarded by the heap's mu
 }
 
-// New creates an object of zeros. With alone it has a segment of its own.
+// New creates an object that is all zeros. If alone is set, the object has a segment of its own.
 func New(kind xsync.Kind, size int, alone bool) (*Object, error) {
 	h := &here
 	h.mu.Lock()
@@ -73,7 +73,8 @@ func (o *Object) Ready() {
 	}
 }
 
-// Bytes returns the object's memory. The package comment says what happens to it after Close.
+// Bytes returns the object's memory. The package comment says what happens to the memory after
+// Close.
 func (o *Object) Bytes() []byte { return o.seg.mem[o.off : o.off+o.size : o.off+o.size] }
 
 // Data returns the memory of an object of KindData.
@@ -84,8 +85,8 @@ func (o *Object) Data() []byte {
 	return o.Bytes()
 }
 
-// Shrinkable reports whether another process could shrink the memory, so that an access ends in a
-// fault. The memory then has a name, or a corrupt process has created it.
+// Shrinkable reports whether another process could shrink the memory, so that an access could end
+// in a fault. Such memory has a name, or was created by a corrupt process.
 func (o *Object) Shrinkable() bool { return o.seg.shrinkable }
 
 // Foreign reports whether the object has a segment of its own that another process created.
@@ -163,8 +164,8 @@ func Attach(t Token) (*Object, error) {
 	return here.attach(t)
 }
 
-// AttachMapped is Attach for an object in memory that this process has mapped already. For any
-// other object it returns an error. It asks no other process.
+// AttachMapped is like Attach, but only for an object in memory that this process has mapped
+// already. For any other object, it returns an error. It asks no other process.
 func AttachMapped(t Token) (*Object, error) {
 	here.mu.Lock()
 	defer here.mu.Unlock()
@@ -174,7 +175,7 @@ func AttachMapped(t Token) (*Object, error) {
 	return here.attach(t)
 }
 
-// attach is Attach. The caller must hold h.mu.
+// attach does what Attach does. The caller must hold h.mu.
 func (h *heap) attach(t Token) (*Object, error) {
 	s, err := h.fetch(t.Segment)
 	if err != nil {
@@ -239,8 +240,8 @@ func (o *Object) Expose() {
 	}
 }
 
-// Forget is Close for an object that is unreachable in this process. Memory of its own that was
-// exposed stays mapped.
+// Forget is like Close, but for an object that is unreachable in this process. If the object has
+// memory of its own that was exposed, that memory stays mapped.
 func (o *Object) Forget() {
 	if o.seg.arena || !o.exposed.Load() {
 		o.owner.Store(false)
@@ -248,7 +249,7 @@ func (o *Object) Forget() {
 	}
 }
 
-// Gone reports whether the object was closed, or the segment that it has for itself was destroyed.
+// Gone reports whether the object was closed, or whether the object's segment was destroyed.
 func (o *Object) Gone() bool { return o.closed.Load() || o.seg.gone.Load() }
 
 // Pin keeps the memory mapped until Unpin, even if the object is closed. It returns ErrClosed if
@@ -288,8 +289,8 @@ func (o *Object) Owned() bool { return o.owner.Load() }
 func (o *Object) Givable() bool { return o.owner.Load() && !isRoot() }
 
 // Give transfers the object to the caller of the task that this process has run. The caller
-// attaches the token that was created last. In the root process, objects of tasks belong to their
-// caller already.
+// attaches the token that was created last. In the root process, objects that a task creates
+// already belong to the task's caller.
 func (o *Object) Give() {
 	if isRoot() {
 		return
@@ -320,7 +321,7 @@ func (o *Object) End() {
 	}
 }
 
-// Again returns another handle of the object, which must be closed separately.
+// Again returns another handle to the object, which must be closed separately.
 func (o *Object) Again() *Object {
 	here.mu.Lock()
 	defer here.mu.Unlock()
@@ -339,7 +340,7 @@ func (o *Object) Refuse() {
 }
 
 // Received reports whether code in this process has received or created the object. It returns
-// false if only a value that could not be decoded contained it.
+// false if only a value that could not be decoded contained the object.
 func (o *Object) Received() bool { return o.here.Load() }
 
 // Take makes this process the owner of an object that the sender of a token has given.
@@ -368,8 +369,8 @@ func (o *Object) Name() Token {
 // segment with that tag.
 func (o *Object) Maker() uint64 { return makerOf(o.seg.id) }
 
-// WaitTable returns the WaitTable at which this process waits for objects, or nil if it shares
-// nothing.
+// WaitTable returns the WaitTable at which this process waits for objects, or nil if this process
+// shares nothing.
 func WaitTable() *park.WaitTable {
 	here.mu.Lock()
 	defer here.mu.Unlock()

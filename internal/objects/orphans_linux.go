@@ -7,16 +7,16 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// The root process looks now and then through what dead processes have left and messages may need.
-// It releases free blocks, which only their creator would use again, and segments that only keep
-// each other alive.
+// Now and then, the root process looks through everything that dead processes have left and that
+// messages may need. It releases free blocks, which only their creator would use again, and
+// segments that only keep each other alive.
 
 const (
-	// sweepDelay is the time from an event that may have left something to the look. One look
-	// serves many events.
+	// sweepDelay is the time between an event that may have left something and the look that
+	// follows. One look serves many events.
 	sweepDelay = 10 * time.Millisecond
-	// sweepInterval is the time to the next look without an event. There is no event for memory
-	// that another process frees, or in an arena that is otherwise in use.
+	// sweepInterval is the time to the next look without an event. There is no event when another
+	// process frees memory, or when memory becomes free in an arena that is otherwise in use.
 	sweepInterval = time.Second
 	// sweepShare bounds the cost: the time between looks is at least sweepShare times as long as a
 	// look takes.
@@ -33,7 +33,7 @@ type sweeper struct {
 // sweepSoon schedules a look of the root process. The caller must hold h.mu.
 func (h *heap) sweepSoon() { h.sweepIn(sweepDelay) }
 
-// sweepIn schedules a look of the root process in d. The caller must hold h.mu.
+// sweepIn schedules a look of the root process after the time d. The caller must hold h.mu.
 func (h *heap) sweepIn(d time.Duration) {
 	if _, root := h.dir.(*segments.Server); !root {
 		return
@@ -95,8 +95,8 @@ func releaseFree(s *segments.Server, id uint64) {
 	s.ReleaseOwned(id, over)
 }
 
-// freeIn returns the first notes of the free Helds in an arena, and whether all its Helds are free.
-// The memory may have any content.
+// freeIn returns the first notes of the free Ownerships in an arena, and whether all Ownerships in
+// it are free. The memory may have any content.
 func freeIn(mem []byte) (notes []uint64, all bool) {
 	all = true
 	for i := firstLineOf(len(mem)); i < len(mem)/line; i++ {

@@ -21,7 +21,7 @@ func SetParent(fd int, ask func() error) { BeforeInit, parent.fd, parent.ask = f
 
 var errBeforeInit = errors.New("made in a worker before Init, where each process would have one of its own: make it in main and send it in an argument")
 
-// isRoot reports whether this process is not a worker of another one.
+// isRoot reports whether this process is the root, and not a worker of another process.
 func isRoot() bool { return parent.ask == nil }
 
 // begin creates the broker or the connection to it. The caller must hold h.mu.
@@ -120,9 +120,9 @@ func (h *heap) reap(slot int, ids []uint64) {
 	}
 }
 
-// reapArena cleans up the objects of an arena, whose contents need not be valid. It takes the
-// memory of each object to end where the next one begins. It therefore looks at each byte of the
-// arena once, however many large objects a corrupt process claims.
+// reapArena cleans up the objects of an arena, whose contents need not be valid. It assumes that
+// the memory of each object ends where the next object begins. It therefore looks at each byte of
+// the arena only once, however many large objects a corrupt process claims.
 func reapArena(mem []byte, slot int) {
 	end := len(mem) / line
 	for i := end - 1; i >= firstLineOf(len(mem)); i-- {

@@ -3,7 +3,7 @@ package objects
 import "sync/atomic"
 
 // A pool's worker says when a task begins and ends. The owner of memory may destroy it at any
-// moment; slices of it that a task has taken are valid until the task ends.
+// moment; slices of that memory that a task has taken are valid until the task ends.
 var (
 	tells   bool         // set once, before the first task
 	active  atomic.Bool  // this process shares something

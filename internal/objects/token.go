@@ -15,7 +15,7 @@ type Token struct {
 	Gen     uint32
 	Size    uint64
 	Kind    xsync.Kind
-	Owned   bool // by the sender; with a result, the receiver becomes the owner
+	Owned   bool // by the sender; if it is in a result, the receiver becomes the owner
 }
 
 // KindOf returns the kind that an encoded token claims.

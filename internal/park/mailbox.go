@@ -72,8 +72,8 @@ func OpenMailboxes(fd, rosterFD int) (*Mailboxes, error) {
 	return newMailboxes(fd, used)
 }
 
-// mailboxRange is the address range of Mails. They are never unmapped, because a context that ends
-// late may still poke its mailbox.
+// mailboxRange is the address range of Mailboxes. Mailboxes are never unmapped, because a context
+// that ends late may still poke its mailbox.
 var mailboxRange = shm.Range{Size: mailboxesSize}
 
 func newMailboxes(fd int, used roster) (*Mailboxes, error) {
@@ -106,7 +106,7 @@ func (m *Mailboxes) Occupy(slot int) {
 // Vacate marks the slot as free.
 func (m *Mailboxes) Vacate(slot int) { m.used[slot/64].And(^uint64(1 << (slot % 64))) }
 
-// A mailbox is a mailbox.
+// A mailbox is the mailbox of one slot.
 type mailbox struct {
 	state   *atomic.Uint32
 	summary *atomic.Uint64

@@ -19,7 +19,7 @@ func NewMulti(l *WaitTable) *Multi {
 	return &Multi{table: l, main: waiter{wake: make(chan struct{}, 1)}}
 }
 
-// Enter puts the Multi into the queue of s. From then on it misses no change.
+// Enter puts the Multi into the queue of s. From then on, the Multi misses no change.
 func (m *Multi) Enter(s *WaitQueue) {
 	w := &Waiter{waiter{of: &m.main}}
 	m.parts = append(m.parts, part{s, w})
@@ -33,8 +33,8 @@ func (m *Multi) Call() {
 	m.table.call(&m.main)
 }
 
-// Prepare must be called before the caller looks at the words. The next Sleep returns if one of
-// them changes after that.
+// Prepare must be called before the caller looks at the words. The next Sleep returns if one of the
+// words changes after that.
 func (m *Multi) Prepare() {
 	m.table.mu.Lock()
 	for _, p := range m.parts {

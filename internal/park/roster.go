@@ -7,8 +7,8 @@ import (
 )
 
 // A roster records the slots in use. It has a segment of its own that only the root process can
-// write. A process that could hide others in it could make processes overlook their locks and
-// waits.
+// write. A process that could hide others in the roster could make the rest overlook the locks and
+// waits of the hidden processes.
 type roster struct {
 	used []atomic.Uint64
 	page []byte
@@ -17,7 +17,7 @@ type roster struct {
 
 const rosterSize = 4096
 
-// rosterRange is the address range of rosters. They are never unmapped, for the same reason as
+// rosterRange is the address range of rosters. Rosters are never unmapped, for the same reason as
 // mailboxes.
 var rosterRange = shm.Range{Size: rosterSize}
 

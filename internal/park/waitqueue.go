@@ -18,8 +18,8 @@ type WaitQueue struct {
 }
 
 // Init sets up a wait queue for the word with the given mask and bucket, which are the same in all
-// processes. With all, a change of the word calls every waiter. Otherwise it calls only the first
-// in the queue, which passes the call on.
+// processes. If all is set, a change of the word calls every waiter. If not, it calls only the
+// first waiter in the queue, which passes the call on.
 func (s *WaitQueue) Init(l *WaitTable, mask *atomic.Uint64, bucket uint32, all bool) {
 	s.table, s.mask, s.bucket, s.all = l, mask, bucket%Buckets, all
 }
@@ -45,7 +45,7 @@ func (s *WaitQueue) Until(ctx context.Context, try func(called bool) bool) error
 // A Waiter represents one goroutine in a wait queue.
 type Waiter struct{ w waiter }
 
-// Enter puts the caller into the queue. From then on it misses no change.
+// Enter puts the caller into the queue. From then on, the caller misses no change.
 func (s *WaitQueue) Enter() *Waiter {
 	w := &Waiter{waiter{wake: make(chan struct{}, 1)}}
 	s.enter(w)
@@ -87,7 +87,7 @@ func (s *WaitQueue) Leave(w *Waiter) {
 	l.waiting--
 	if s.queue.Len() > 0 {
 		if w.w.called && !s.all {
-			s.callNext() // it will not act on the change for which it was called
+			s.callNext() // the waiter will not act on the change for which it was called
 		}
 		return
 	}
@@ -135,7 +135,7 @@ func (s *WaitQueue) callNext() {
 // Waited reports whether a goroutine of any process waits.
 func (s *WaitQueue) Waited() bool { return s.mask.Load() != 0 }
 
-// WakeOne makes one process look at the word, a different one from this if possible.
+// WakeOne makes one process look at the word, if possible one other than this process.
 func (s *WaitQueue) WakeOne() {
 	for range maskTries {
 		mask := s.mask.Load()

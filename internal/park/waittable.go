@@ -47,7 +47,7 @@ type waiter struct {
 	elem   *list.Element // in the wait queue
 	called bool          // it must look again
 	wake   chan struct{} // signals that it must look again or lead; capacity 1
-	of     *waiter       // nil, or the waiter of the Multi that this one is part of
+	of     *waiter       // nil, or the waiter of the Multi that this waiter is part of
 }
 
 // call makes a waiter look again. The caller must hold l.mu.
@@ -139,7 +139,7 @@ func (l *WaitTable) lead(ctx context.Context, w *waiter) {
 		l.mu.Lock()
 		if l.deliver(noted, l.beats()) && !w.called {
 			l.mu.Unlock()
-			runtime.Gosched() // let them run before this thread sleeps again
+			runtime.Gosched() // let the others run before this thread sleeps again
 			l.mu.Lock()
 		}
 	}
@@ -148,8 +148,9 @@ func (l *WaitTable) lead(ctx context.Context, w *waiter) {
 	l.promote()
 }
 
-// letOthersRun lets ready goroutines run if they have only one processor. A goroutine that sleeps
-// in the kernel keeps the processor until the runtime notices, up to 10 ms later.
+// letOthersRun lets goroutines that are ready run if there is only one processor for them. A
+// goroutine that sleeps in the kernel keeps the processor until the runtime notices, up to 10 ms
+// later.
 func letOthersRun() {
 	if runtime.GOMAXPROCS(0) == 1 {
 		runtime.Gosched()
@@ -178,8 +179,8 @@ func (l *WaitTable) beats() bool {
 	return true
 }
 
-// deliver calls the waiters that the notes concern, and at a heartbeat the waiters of every queue
-// whose turn it is. It reports whether it called any.
+// deliver calls the waiters that the notes concern. At a heartbeat, it calls the waiters whose turn
+// it is in every queue. It reports whether it called any waiter.
 func (l *WaitTable) deliver(n notes, beat bool) (called bool) {
 	if n.everywhere || beat {
 		for _, queues := range l.queues {

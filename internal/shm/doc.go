@@ -1,3 +1,3 @@
-// Package shm creates shared-memory segments. They are sealed memfds, which have no name and whose
-// size no process can change, so no access ever ends in SIGBUS.
+// Package shm creates shared-memory segments. They are sealed memfds: they have no name, and no
+// process can change their size, so no access ever ends in SIGBUS.
 package shm

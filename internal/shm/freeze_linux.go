@@ -35,5 +35,5 @@ func (r *Range) NewFrozen(name string) (fd int, mem []byte, err error) {
 	return fd, mem, nil
 }
 
-// MapReadOnly is Map without permission to write: a write to the memory is a fault.
+// MapReadOnly is like Map, but without permission to write: a write to the memory causes a fault.
 func (r *Range) MapReadOnly(fd int) ([]byte, error) { return r.place(fd, unix.PROT_READ) }

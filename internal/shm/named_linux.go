@@ -15,8 +15,7 @@ const namedDir = "/dev/shm/"
 
 // Create creates a zeroed segment of size bytes that other programs can open by its name. It
 // returns the segment's descriptor and a mapping, or an error that wraps fs.ErrExist if the name is
-// taken. The memory is allocated at once, so a later write does not end in SIGBUS because the
-// system has no memory left.
+// taken. The memory is allocated at once, so a later write cannot end in SIGBUS for lack of memory.
 func Create(name string, size int) (fd int, mem []byte, err error) {
 	path, err := pathOf(name)
 	if err != nil {
@@ -96,8 +95,8 @@ func IDOf(fd int) (ID, error) {
 	return ID{st.Dev, st.Ino}, nil
 }
 
-// RemoveOwn is Remove if the name belongs to the segment with the given ID. Otherwise it does
-// nothing.
+// RemoveOwn is like Remove, but does nothing unless the name belongs to the segment with the given
+// ID.
 func RemoveOwn(name string, id ID) error {
 	path, err := pathOf(name)
 	if err != nil {

@@ -44,11 +44,11 @@ func (r *Range) place(fd, rights int) ([]byte, error) {
 	return mem, nil
 }
 
-// spare is how many retired address ranges there are before the oldest is used again. Only an
-// extremely late access can then hit another segment.
+// spare is how many retired address ranges there are before the oldest is used again. With this
+// number, only an extremely late access can hit another segment.
 const spare = 16
 
-// Retire replaces a segment that Map has mapped by private zeroed memory.
+// Retire puts private zeroed memory in place of a segment that Map has mapped.
 func (r *Range) Retire(mem []byte) error {
 	flags := unix.MAP_PRIVATE | unix.MAP_ANON | unix.MAP_FIXED | unix.MAP_NORESERVE
 	if _, err := unix.MmapPtr(-1, 0, addressOf(mem), uintptr(len(mem)), unix.PROT_READ|unix.PROT_WRITE, flags); err != nil {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// New creates a zeroed segment of size bytes. It returns its descriptor, which is close-on-exec,
-// and a mapping. The caller owns both.
+// New creates a zeroed segment of size bytes. It returns the segment's descriptor, which is
+// close-on-exec, and a mapping. The caller owns both.
 func New(name string, size int) (fd int, mem []byte, err error) {
 	fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -95,8 +95,8 @@ func Store(name string, b []byte) (fd int, err error) {
 const piece = 4 << 20
 
 // Load appends the first size bytes of a segment to buf. A sparse file can be large at no cost, so
-// Load allocates memory only if the segment has as many bytes allocated. Load calls goOn before
-// each piece of a few MiB, and stops with its error.
+// Load allocates memory only if at least that much memory is allocated for the segment. Load calls
+// goOn before each piece of a few MiB; if goOn returns an error, Load stops and returns that error.
 func Load(fd int, buf []byte, size int, goOn func() error) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

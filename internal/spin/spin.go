@@ -9,10 +9,10 @@ import (
 )
 
 // A Spinner waits actively for about as long as it takes to sleep and be woken, if that has paid
-// off lately. It pays off between processes that answer each other: waking an idle processor takes
-// many times as long as most answers. If it has not paid off, the Spinner only tries it now and
-// then, ever more rarely. Other goroutines run during the wait. The zero value is ready for use. A
-// Spinner is safe for concurrent use.
+// off lately. Waiting actively pays off between processes that answer each other: waking an idle
+// processor takes many times as long as most answers. If it has not paid off lately, the Spinner
+// tries it only now and then, and ever more rarely. Other goroutines run during the wait. The zero
+// value is ready for use. A Spinner is safe for concurrent use.
 type Spinner struct {
 	left  atomic.Int32 // below 0: minus the number of waits until the next try
 	fails atomic.Int32 // in a row
@@ -26,8 +26,8 @@ const (
 	// further failure, up to most.
 	retry = 32
 	most  = 2048
-	// glances is how often Until looks before other goroutines may run. pause is how long it does
-	// not look in between, so that it does not slow down the process that makes the change.
+	// glances is how often Until looks before other goroutines may run. pause is how long Until
+	// waits between two looks, so that it does not slow down the process that makes the change.
 	glances = 16
 	pause   = 30
 )

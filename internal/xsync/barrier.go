@@ -11,9 +11,9 @@ import (
 
 // A Barrier lets a number of parties wait for each other. One word counts the parties that have
 // arrived, together with the phase in which they arrived. Another word, the state, contains the
-// current phase, whether it is broken, and how earlier phases ended. Both change by single atomic
-// steps and without a lock, so a process waits only for the parties. Each process has a word with
-// the phase in which its parties wait; the death of the process breaks that phase.
+// current phase, whether it is broken, and how earlier phases ended. Both words change in single
+// atomic steps, without a lock, so a process waits only for the parties. Each process has a word
+// with the phase in which its parties wait; the death of the process breaks that phase.
 type Barrier struct {
 	object
 	queue   park.WaitQueue
@@ -38,7 +38,8 @@ const (
 	phaseMask    = 1<<phaseBits - 1
 )
 
-// The count contains how many parties have arrived, and above that the number of the phase.
+// The count contains the number of parties that have arrived and, in the bits above it, the number
+// of the phase.
 const (
 	countShift = 31
 	countBits  = 1<<countShift - 1
@@ -47,7 +48,7 @@ const (
 // phaseOf returns the number of the phase in a state.
 func phaseOf(state uint64) uint64 { return state >> phaseShift & phaseMask }
 
-// phases returns the number of phases between two phases.
+// phases returns the number of phases from one phase to another.
 func phases(from, to uint64) uint64 { return (to - from) & phaseMask }
 
 // next returns the state at the start of the phase that follows the phase of s.
@@ -67,7 +68,7 @@ func arrivedIn(phase, count uint64) uint64 {
 	return count & countBits
 }
 
-// NewBarrier creates a Barrier for n parties in Large bytes.
+// NewBarrier creates a Barrier for n parties in m, which must have Large bytes.
 func NewBarrier(m Memory, n int) *Barrier {
 	own(m.Bytes, 0).Store(uint64(n))
 	birth(m, 0)
@@ -104,9 +105,10 @@ func (b *Barrier) Waiting() (int, error) {
 	return int(arrivedIn(phaseOf(b.state.Load()), b.count.Load())), nil
 }
 
-// Wait waits until all parties have arrived, and returns a different index to each, 0 to the one
-// that arrives last. That party calls action before any other continues. If a party's context ends
-// or action fails, the barrier breaks: that party gets the error, and the others get ErrBroken.
+// Wait waits until all parties have arrived, and returns a different index to each party, and 0 to
+// the last one to arrive. The last party calls action before any other party continues. If a
+// party's context ends or action fails, the barrier breaks: the party in which that happened gets
+// the error, and the others get ErrBroken.
 func (b *Barrier) Wait(ctx context.Context, action func() error) (index int, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -119,7 +121,7 @@ func (b *Barrier) Wait(ctx context.Context, action func() error) (index int, err
 		switch {
 		case err != nil:
 			return 0, err
-		case at&complete != 0: // the phase before is not over yet
+		case at&complete != 0: // the previous phase is not over yet
 			err = b.await(ctx, at)
 		case index > 0:
 			return index, b.await(ctx, at)
@@ -132,9 +134,9 @@ func (b *Barrier) Wait(ctx context.Context, action func() error) (index int, err
 	}
 }
 
-// arrive counts a party and returns the state at its arrival. If all parties of the phase have
-// arrived but the phase has not ended yet, arrive does not count the party and returns a state with
-// the flag complete.
+// arrive counts a party and returns the state in which the party arrived. If all parties of the
+// phase have arrived but the phase has not ended yet, arrive does not count the party and returns a
+// state with the flag complete.
 func (b *Barrier) arrive() (at uint64, index int, err error) {
 	for range tries {
 		if err := b.open(); err != nil {
@@ -173,8 +175,8 @@ func (b *Barrier) arrive() (at uint64, index int, err error) {
 	return 0, 0, errs.ErrCorrupt
 }
 
-// note records that this process has a party in a phase, unless it has one in a later phase
-// already.
+// note records that this process has a party in a phase, unless it already has one in a later
+// phase.
 func (b *Barrier) note(phase uint64) {
 	mine := &b.words[b.me]
 	for range tries {
@@ -203,8 +205,8 @@ func (b *Barrier) await(ctx context.Context, at uint64) error {
 	return b.outcome(at)
 }
 
-// outcome returns how a phase ended. The history no longer has a bit for a phase that ended long
-// ago, while this process was stopped; the outcome is then ErrBroken.
+// outcome returns how a phase ended. If the phase ended so long ago, while this process was
+// stopped, that the history no longer has a bit for it, the outcome is ErrBroken.
 func (b *Barrier) outcome(at uint64) error {
 	b.edge.acquire()
 	s := b.state.Load()
@@ -215,8 +217,8 @@ func (b *Barrier) outcome(at uint64) error {
 	return nil
 }
 
-// breakPhase breaks a phase unless it has ended, and reports whether the phase had not ended. A
-// phase that was already broken has not ended.
+// breakPhase breaks a phase unless the phase has ended, in which case it returns false. A phase
+// that was already broken counts as not ended.
 func (b *Barrier) breakPhase(at uint64) bool {
 	defer b.queue.WakeAll()
 	return breakPhase(b.state, phaseOf(at))

@@ -36,8 +36,8 @@ func OpenBounded(m Memory) *Bounded {
 	return b
 }
 
-// permitsOf returns the words of the permits. It limits the number that the memory claims to what
-// the memory has room for, which may be none.
+// permitsOf returns the words of the permits. It limits the number of permits that the memory
+// claims to the number for which the memory has room, which may be 0.
 func permitsOf(mem []byte) []atomic.Uint64 {
 	n := min(own(mem, 0).Load(), MaxBounded, uint64(len(mem)-headSize)/8)
 	return shm.Words(mem, offSlots, int(n))
@@ -46,7 +46,7 @@ func permitsOf(mem []byte) []atomic.Uint64 {
 // Close closes the Bounded, for all processes if this one owns it.
 func (b *Bounded) Close(owned bool) { b.close(owned, &b.queue) }
 
-// Cap returns the number of all permits.
+// Cap returns the total number of permits.
 func (b *Bounded) Cap() int { return len(b.permits) }
 
 // Acquire waits for a permit.
@@ -141,7 +141,7 @@ func (b *Bounded) free() bool {
 	return false
 }
 
-// TryAcquire takes a permit if there is one, and reports whether it did.
+// TryAcquire takes a permit if one is free, and reports whether it did.
 func (b *Bounded) TryAcquire() (bool, error) {
 	ok, err := b.try(false, false)
 	if ok {

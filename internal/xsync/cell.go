@@ -2,10 +2,10 @@ package xsync
 
 import "sync/atomic"
 
-// A Cell is an object without a wait queue: a word, or the memory behind it.
+// A Cell is an object without a wait queue: a word, or the memory that follows it.
 type Cell struct{ object }
 
-// NewCell creates a Cell in Small bytes.
+// NewCell creates a Cell in m, which must have Small bytes.
 func NewCell(m Memory) *Cell {
 	birth(m, 0)
 	return OpenCell(m)
@@ -27,8 +27,8 @@ func (c *Cell) Open() bool { return c.alive(c.word.Load()) }
 // Word returns the Cell's word.
 func (c *Cell) Word() *atomic.Uint64 { return own(c.mem, 0) }
 
-// Acquire tells the race detector that everything before a Release happens before what follows.
-// Callers use the pair around their accesses of the word.
+// Acquire tells the race detector that everything before a Release happens before what follows the
+// Acquire. Callers use the pair around their accesses to the word.
 func (c *Cell) Acquire() { c.edge.acquire() }
 
 // Release is the counterpart of Acquire.

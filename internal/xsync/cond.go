@@ -33,7 +33,7 @@ func waitingAt(w uint64) uint64   { return w % signalled }
 func signalledAt(w uint64) uint64 { return w / signalled % signalled }
 func takenAt(w uint64) uint64     { return w / taken % signalled }
 
-// NewCond creates a Cond in Large bytes.
+// NewCond creates a Cond in m, which must have Large bytes.
 func NewCond(m Memory, lock *Mutex) *Cond {
 	birth(m, 0)
 	return OpenCond(m, lock)
@@ -59,10 +59,10 @@ func (c *Cond) check() error {
 }
 
 // Wait releases the lock, waits for a signal and takes the lock again. If ctx ends first, Wait
-// returns ctx's error with the lock held. The lock is also held on ErrClosed, unless the lock
-// itself is closed. On any other error the lock is not held. That error is ErrNotHeld if this
-// process did not hold the lock, or if another holder kept it for relockTimeout after ctx ended.
-// In the latter case, a signal that Wait received goes to another waiter.
+// returns ctx's error with the lock held. The lock is also held if Wait returns ErrClosed, unless
+// the lock itself is closed. After any other error, the lock is not held. Wait returns ErrNotHeld
+// if this process did not hold the lock, or if another holder kept the lock for relockTimeout after
+// ctx ended. In the latter case, a signal that Wait received goes to another waiter.
 func (c *Cond) Wait(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -77,8 +77,8 @@ func (c *Cond) Wait(ctx context.Context) error {
 	err := c.lock.Unlock()
 	took := false
 	for err == nil && !took {
-		// Only a goroutine that was called may take a signal: one that is there already is for
-		// those that came before.
+		// Only a goroutine that was called may take a signal: a signal that is there already is for
+		// goroutines that came earlier.
 		if err = c.queue.Sleep(ctx, w); err == nil {
 			took = c.take()
 		}
@@ -153,8 +153,8 @@ func (c *Cond) take() bool {
 	return false
 }
 
-// withdraw ends a wait that took no signal. It returns true if one signal was left for this
-// goroutine, because as many were signalled as waited; it has then taken that signal.
+// withdraw ends a wait that took no signal. If as many goroutines have been signalled as wait, one
+// of the signals is for this goroutine: withdraw then takes that signal and returns true.
 func (c *Cond) withdraw() bool {
 	mine := &c.words[c.me]
 	for range tries {
@@ -185,7 +185,7 @@ func (c *Cond) Signal() error {
 }
 
 // signalOne wakes one waiter. The caller need not hold the lock: a Wait that cannot act on its
-// signal passes it on this way.
+// signal uses signalOne to pass the signal on.
 func (c *Cond) signalOne() {
 	if slot := signal(c.words, int(c.me), 1); slot >= 0 {
 		c.queue.WakeProcess(slot)
@@ -202,11 +202,11 @@ func (c *Cond) Broadcast() error {
 	return nil
 }
 
-// signal gives up to n signals to waiters, beginning with the slot that follows after. It returns
-// the slot that got the last one, or -1 if there are no waiters.
+// signal gives up to n signals to waiters, beginning with the slot after+1. It returns the slot
+// that got the last signal, or -1 if there are no waiters.
 func signal(words []atomic.Uint64, after int, n uint64) (last int) {
 	last = -1
-	budget := tries // for all words together: a corrupt process may keep overwriting each
+	budget := tries // for all words together: a corrupt process may keep overwriting each of them
 
 	for i := range words {
 		slot := (after + 1 + i) % len(words)

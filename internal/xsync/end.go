@@ -2,8 +2,8 @@ package xsync
 
 import "github.com/go-multiprocessing/mp/internal/park"
 
-// End closes an object of which only the kind is known, for all processes, and wakes all of its
-// waiters. The memory may have any content.
+// End closes, for all processes, an object of which only the kind is known, and wakes all of the
+// object's waiters. The memory may have any content.
 func End(k Kind, m Memory) {
 	if k >= kinds || len(m.Bytes) < max(k.Size(), Small) {
 		return

@@ -7,8 +7,8 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// An Event is either set or not. The last bit of its word says which; the bits above count how
-// often it was set.
+// An Event is either set or not. The lowest bit of its word says which; the bits above it count how
+// often the Event was set.
 type Event struct {
 	object
 	queue park.WaitQueue
@@ -31,7 +31,8 @@ func OpenEvent(m Memory) *Event {
 // Close closes the Event, for all processes if this one owns it.
 func (e *Event) Close(owned bool) { e.close(owned, &e.queue) }
 
-// Set sets the Event and releases all waiters, including those that look at it only after a Clear.
+// Set sets the Event and releases all waiters, including those that look at the Event only after a
+// Clear.
 func (e *Event) Set() error {
 	e.edge.release()
 	err := e.update(func(w uint64) (uint64, error) {

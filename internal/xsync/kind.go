@@ -29,7 +29,7 @@ const (
 // byte.
 func (k Kind) IsObject() bool { return k > KindNone && k < kinds }
 
-// Size returns the size of the part of an object that Reap reads, without permits.
+// Size returns the size of the part of an object that Reap reads, not counting permits.
 func (k Kind) Size() int {
 	switch k {
 	case KindRWMutex, KindCond, KindBarrier:
@@ -44,7 +44,7 @@ func (k Kind) Size() int {
 	return Small
 }
 
-// masks returns how many masks an object has that Reap clears.
+// masks returns how many of an object's masks Reap clears.
 func (k Kind) masks() int {
 	switch k {
 	case KindNone, KindData, KindAtomic, KindPipe, KindOwnership:

@@ -20,7 +20,7 @@ type Mutex struct {
 	inner bool // the guarded memory is always valid, so a holder's death leaves nothing to repair
 }
 
-// NewMutex creates a Mutex in Small bytes.
+// NewMutex creates a Mutex in m, which must have Small bytes.
 func NewMutex(m Memory) *Mutex {
 	birth(m, 0)
 	return OpenMutex(m)
@@ -37,7 +37,7 @@ func OpenMutex(m Memory) *Mutex {
 // Close closes the Mutex, for all processes if this one owns it.
 func (m *Mutex) Close(owned bool) { m.close(owned, &m.queue) }
 
-// Lock waits for the lock. On error the lock is not held. The error is ctx's, ErrOwnerDied or
+// Lock waits for the lock. On error the lock is not held. The error is ctx's error, ErrOwnerDied or
 // ErrClosed.
 func (m *Mutex) Lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -96,8 +96,8 @@ func (m *Mutex) spin() bool {
 	return false
 }
 
-// soon reports whether happened becomes true within spins looks. It is for something that another
-// processor may be about to do.
+// soon reports whether one of spins calls of happened returns true. It is for something that
+// another processor may be about to do.
 func soon(happened func() bool) bool {
 	if runtime.NumCPU() == 1 {
 		return false
@@ -110,8 +110,8 @@ func soon(happened func() bool) bool {
 	return false
 }
 
-// try takes the lock if it is free. Without called, it does not overtake starving waiters. With
-// starved, it sets the flag starving if the lock is not free.
+// try takes the lock if it is free. Unless called is set, it does not overtake starving waiters. If
+// starved is set and the lock is not free, it sets the flag starving.
 func (m *Mutex) try(called, starved bool) (bool, error) {
 	for range tries {
 		w := m.word.Load()
@@ -152,8 +152,8 @@ func (m *Mutex) left(w uint64) uint64 {
 
 func mutexLeft(w uint64) uint64 { return w&^(slots|starving) | died }
 
-// passOn must be called by a goroutine that stops waiting: a wake-up that it received may be needed
-// by another one.
+// passOn must be called by a goroutine that stops waiting: another goroutine may need a wake-up
+// that this one received.
 func (m *Mutex) passOn() {
 	m.unset(starving)
 	if m.word.Load()&slots == 0 {
@@ -186,7 +186,7 @@ func (m *Mutex) Unlock() error {
 	return nil
 }
 
-// unlockSlowly is Unlock for a word with flags.
+// unlockSlowly is like Unlock, but for a word with flags.
 func (m *Mutex) unlockSlowly() error {
 	return m.giveUp(func(w uint64) (uint64, error) {
 		if w&slots != m.me || w&died != 0 {
@@ -209,8 +209,8 @@ func (m *Mutex) CheckHeld() error {
 
 // Recover makes the Mutex usable again after a holder has died. It calls repair with the lock held,
 // and clears the mark of the death if repair returns nil. Until then, other callers get
-// ErrOwnerDied. If no holder has died, or another process has already repaired the Mutex, Recover
-// does nothing.
+// ErrOwnerDied. If no holder has died, or if another process has already repaired the Mutex,
+// Recover does nothing.
 func (m *Mutex) Recover(ctx context.Context, repair func() error) error {
 	return m.recover(ctx, &m.queue, repair)
 }

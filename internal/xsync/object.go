@@ -38,7 +38,7 @@ const (
 	_     = -(park.MaxProcs & (slots & 1)) // MaxProcs is a power of two
 )
 
-// Limits of what objects count.
+// Limits on what objects count.
 const (
 	MaxPermits = math.MaxInt32
 	MaxBounded = 1 << 15
@@ -82,8 +82,8 @@ func (o *object) waitQueue(s *park.WaitQueue, m Memory, i int, all bool) {
 func (o *object) alive(w uint64) bool { return w&genOf == o.gen.Load() }
 
 // unlessClosed returns err, which the caller concluded from the object's memory, or ErrClosed if
-// the object was closed in the meantime. This process may then have released the memory and read
-// zeros. Closing comes before the release, so the check catches that case.
+// the object was closed in the meantime. In that case, this process may have released the memory
+// and read zeros. An object is closed before its memory is released, so unlessClosed notices.
 func (o *object) unlessClosed(err error) error {
 	if !o.alive(o.word.Load()) {
 		return errs.ErrClosed
@@ -92,7 +92,7 @@ func (o *object) unlessClosed(err error) error {
 }
 
 // birth gives a new object its first state and its generation. It must be the last step of creating
-// one.
+// the object.
 func birth(m Memory, state uint64) {
 	shm.Word64(m.Bytes, offWord).Store(uint64(m.Gen)<<32 | state)
 }
@@ -123,8 +123,8 @@ func (o *object) update(next func(w uint64) (uint64, error)) error {
 	return o.updateIf(o.gen.Load(), next)
 }
 
-// giveUp is update for releasing what this process may hold. It succeeds even if this process has
-// closed the object in the meantime.
+// giveUp is like update, but for releasing what this process may hold: it succeeds even if this
+// process has closed the object in the meantime.
 func (o *object) giveUp(next func(w uint64) (uint64, error)) error {
 	return o.updateIf(o.home, next)
 }
@@ -150,15 +150,15 @@ func (o *object) updateIf(gen uint64, next func(w uint64) (uint64, error)) error
 const tries = 1 << 16
 
 // abandoned reports whether w, just loaded, names a holder that is not a process. Reap clears the
-// word before the slot of a dead process is reused, so a corrupt process must have written it. The
-// second look excludes a holder that released the lock and exited in the meantime.
+// word before the slot of a dead process is reused, so only a corrupt process can have written such
+// a word. The second look excludes a holder that released the lock and exited in the meantime.
 func (o *object) abandoned(w uint64) bool {
 	slot := int(w & slots)
 	return slot != 0 && !o.table.Occupied(slot) && o.word.Load() == w && !o.table.Occupied(slot)
 }
 
-// reclaim does what Reap would have done if the word names a holder that is not a process, and
-// reports whether it did. Callers must call it before each wait.
+// reclaim looks whether the word names a holder that is not a process. If so, it does what Reap
+// would have done, and returns true. Callers must call it before each wait.
 func (o *object) reclaim(left func(w uint64) uint64) bool {
 	w := o.word.Load()
 	return o.alive(w) && o.abandoned(w) && o.word.CompareAndSwap(w, left(w))
@@ -174,8 +174,8 @@ func (o *object) unset(flag uint64) {
 	_ = o.giveUp(func(w uint64) (uint64, error) { return w &^ flag, nil })
 }
 
-// wait waits in the queue s until try returns true or an error. The result ended reports that err
-// is ctx's error.
+// wait waits in the queue s until try returns true or an error. The result ended reports whether
+// err is ctx's error.
 func wait(ctx context.Context, s *park.WaitQueue, try func(called bool) (bool, error)) (ended bool, err error) {
 	if e := s.Until(ctx, func(called bool) (done bool) {
 		done, err = try(called)

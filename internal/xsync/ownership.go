@@ -2,9 +2,9 @@ package xsync
 
 import "sync/atomic"
 
-// An Ownership stands for something that at most one process has at a time. It is in transit while
-// it moves from one process to another, and free when no process has it. It becomes free when the
-// process that has it dies.
+// An Ownership stands for something that at most one process has at a time. While it moves from one
+// process to another, it is in transit. If no process has it and it is not in transit, it is free.
+// It becomes free when the process that has it dies.
 type Ownership struct {
 	object
 	state *atomic.Uint64
@@ -12,7 +12,7 @@ type Ownership struct {
 
 // The state of an Ownership, and of an end of a Pipe, is half a word. It contains the slot of the
 // process that has the thing. While the thing is in transit, the slot is that of the sender if the
-// sender's death must end it, else 0.
+// sender's death must end the thing, and 0 if not.
 const (
 	inTransit  = 1 << 10
 	ended      = 1 << 11 // of an Ownership: it is free
@@ -27,20 +27,20 @@ func epochOf(s uint64) uint32 { return uint32(s >> epochShift) }
 // inTransitAt returns the state of something in transit in an epoch.
 func inTransitAt(epoch uint32) uint64 { return inTransit | uint64(epoch)&epochMask<<epochShift }
 
-// since returns a predicate on states. It reports whether the process with this slot has had the
+// since returns a predicate on states that reports whether the process with this slot has held the
 // thing since epoch.
 func since(slot uint64, epoch uint32) func(s uint64) bool {
 	return func(s uint64) bool { return s == slot|uint64(epoch)<<epochShift }
 }
 
-// moving returns a predicate on states. It reports whether the thing is in transit in the epoch
+// moving returns a predicate on states that reports whether the thing is in transit in the given
 // epoch.
 func moving(epoch uint32) func(s uint64) bool {
 	return func(s uint64) bool { return s&(inTransit|ended) == inTransit && epochOf(s) == epoch }
 }
 
-// departing returns the state of something that the process with this slot has sent. With forGood,
-// the sender's death does not end it.
+// departing returns the state of something that the process with this slot has sent. If forGood is
+// set, the sender's death does not end the thing.
 func departing(slot uint64, epoch uint32, forGood bool) uint64 {
 	if forGood {
 		slot = 0
@@ -48,13 +48,14 @@ func departing(slot uint64, epoch uint32, forGood bool) uint64 {
 	return inTransitAt(epoch+1) | slot
 }
 
-// left returns a predicate on states. It reports whether the thing is in transit and would end with
-// the process that has this slot.
+// left returns a predicate on states that reports whether the thing is in transit and would end if
+// the process with this slot died.
 func left(slot uint64, epoch uint32) func(s uint64) bool {
 	return func(s uint64) bool { return s == inTransitAt(epoch)|slot }
 }
 
-// NewOwnership creates an Ownership in Small bytes. This process has it, since epoch 0.
+// NewOwnership creates an Ownership in m, which must have Small bytes. This process has the
+// Ownership from epoch 0 on.
 func NewOwnership(m Memory) *Ownership {
 	own(m.Bytes, 0).Store(uint64(m.WaitTable.Slot()))
 	birth(m, 0)
@@ -77,8 +78,8 @@ func (h *Ownership) Notes() [3]*atomic.Uint64 {
 // Close closes the Ownership, for all processes if this one owns it.
 func (h *Ownership) Close(owned bool) { h.close(owned) }
 
-// change replaces a state for which ok holds by next's result, and returns the state that it
-// leaves.
+// change replaces the state with next's result if ok returns true for the state. It returns the
+// state that it leaves.
 func (h *Ownership) change(ok func(s uint64) bool, next func(s uint64) uint64) (state uint64, done bool) {
 	for range tries {
 		s := h.state.Load()
@@ -103,8 +104,9 @@ func (h *Ownership) Claim() (epoch uint32, ok bool) {
 	return epochOf(s), ok
 }
 
-// Depart sends the Ownership, which this process has had since epoch, and returns the next
-// epoch. Unless forGood is set, the Ownership becomes free if this process dies before it arrives.
+// Depart sends the Ownership, which this process has held since epoch, and returns the next epoch.
+// Unless forGood is set, the Ownership becomes free if this process dies before the Ownership
+// arrives.
 func (h *Ownership) Depart(epoch uint32, forGood bool) (next uint32, ok bool) {
 	h.edge.release()
 	s, ok := h.change(since(h.me, epoch), func(uint64) uint64 { return departing(h.me, epoch, forGood) })
@@ -128,7 +130,7 @@ func (h *Ownership) Arrive(epoch uint32) bool {
 // Lose frees an Ownership in transit that will not arrive.
 func (h *Ownership) Lose(epoch uint32) { h.change(moving(epoch), free) }
 
-// Free frees an Ownership that this process has had since epoch.
+// Free frees an Ownership that this process has held since epoch.
 func (h *Ownership) Free(epoch uint32) {
 	h.edge.release()
 	h.change(since(h.me, epoch), free)
@@ -145,7 +147,7 @@ func (h *Ownership) Mine() bool {
 	return s&slots == h.me && s&(inTransit|ended) == 0
 }
 
-// Has reports whether this process has had the Ownership since epoch.
+// Has reports whether this process has held the Ownership since epoch.
 func (h *Ownership) Has(epoch uint32) bool { return since(h.me, epoch)(h.state.Load()) }
 
 // Moving reports whether the Ownership is in transit.

@@ -8,8 +8,8 @@ import (
 )
 
 // A Pipe consists of two Rings, one for each direction, and has two ends. At most one process has
-// an end at a time; no process has it while it is in transit to another one. If the process that
-// has an end dies, the end is closed.
+// an end at a time; no process has an end that is in transit to another process. If the process
+// that has an end dies, the end is closed.
 type Pipe struct {
 	object
 	ends  *atomic.Uint64
@@ -66,12 +66,13 @@ func (p *Pipe) Received(end int) *Ring { return p.rings[1-end] }
 // endOf returns the state of one end. The word w contains the states of both.
 func endOf(w uint64, end int) uint64 { return w >> (32 * end) & stateMask }
 
-// withEnd returns w with another state for one end.
+// withEnd returns w with the state of one end replaced by s.
 func withEnd(w uint64, end int, s uint64) uint64 {
 	return w&^(stateMask<<(32*end)) | s<<(32*end)
 }
 
-// changeEnd replaces the state of an end for which ok holds, and returns the states of both ends.
+// changeEnd replaces the state of an end with next's result if ok returns true for that state. It
+// returns the states of both ends.
 func (p *Pipe) changeEnd(end int, ok func(s uint64) bool, next func(s uint64) uint64) (both uint64, done bool) {
 	for range tries {
 		w := p.ends.Load()
@@ -93,8 +94,8 @@ func over(both uint64) bool { return both&(both>>32)&ended != 0 }
 // Over reports whether both ends are closed.
 func (p *Pipe) Over() bool { return !p.alive(p.word.Load()) || over(p.ends.Load()) }
 
-// Depart sends an end, which this process has had since epoch, and returns the next epoch.
-// Unless forGood is set, the end is closed if this process dies before the end arrives.
+// Depart sends an end that this process has held since epoch, and returns the next epoch. Unless
+// forGood is set, the end is closed if this process dies before the end arrives.
 func (p *Pipe) Depart(end int, epoch uint32, forGood bool) (next uint32, ok bool) {
 	both, ok := p.changeEnd(end, since(p.me, epoch), func(uint64) uint64 { return departing(p.me, epoch, forGood) })
 	return epochOf(endOf(both, end)), ok
@@ -111,19 +112,19 @@ func (p *Pipe) Arrive(end int, epoch uint32) bool {
 	return ok
 }
 
-// Has reports whether this process has had an end since epoch.
+// Has reports whether this process has held the given end since epoch.
 func (p *Pipe) Has(end int, epoch uint32) bool {
 	return since(p.me, epoch)(endOf(p.ends.Load(), end))
 }
 
-// Lose closes an end that will not arrive, and reports whether it was the last open one.
+// Lose closes an end that will not arrive, and reports whether that was the last open end.
 func (p *Pipe) Lose(end int, epoch uint32) (last bool) {
 	last, _ = p.closeEnd(end, moving(epoch))
 	return last
 }
 
-// CloseEnd closes an end that this process has had since epoch, and reports whether it was
-// the last open one.
+// CloseEnd closes an end that this process has held since epoch, and reports whether that was the
+// last open end.
 func (p *Pipe) CloseEnd(end int, epoch uint32) (last bool) {
 	last, done := p.closeEnd(end, since(p.me, epoch))
 	if !done {
@@ -156,8 +157,8 @@ func (p *Pipe) closeEnd(end int, ok func(s uint64) bool) (last, done bool) {
 }
 
 // closeHere closes the Pipe in this process only. It is for an end that cannot be closed because
-// the memory does not say that this process has it. Goroutines that wait there must return
-// nevertheless.
+// the memory does not say that this process has it. Goroutines of this process that wait at the
+// Pipe must return nevertheless.
 func (p *Pipe) closeHere() {
 	for _, r := range p.rings {
 		r.Close(false)
@@ -184,8 +185,8 @@ func (r *Ring) Ready(ctx context.Context) error {
 func (r *Ring) FitsIn(n int) bool { return r.takes(n) <= len(r.data)/4 }
 
 // NextSpill reports whether there is a next record and it is spilled. If so, it copies the record's
-// place into place. It takes no lock: the answer is exact for the only receiver, and a guess for
-// others.
+// place into place. It takes no lock, so its answer is exact if the caller is the only receiver,
+// and a guess if not.
 func (r *Ring) NextSpill(place []byte) bool {
 	head, tail := r.positions()
 	if !r.alive(r.word.Load()) || head.count() == tail.count() || !r.sane(head, tail) {

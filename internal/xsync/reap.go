@@ -6,9 +6,9 @@ import (
 )
 
 // Reap releases what a dead process held of an object, and reports whether no process can use the
-// object any longer. The memory may have any content. The caller must then tell all waiters to look
-// again. Reap returns even if other processes keep overwriting the memory; in that case something
-// may stay held.
+// object any longer. The memory may have any content. After Reap, the caller must tell all waiters
+// to look again. Reap returns even if other processes keep overwriting the memory; in that case
+// something may stay held.
 func Reap(k Kind, mem []byte, slot int) (over bool) {
 	if k >= kinds || len(mem) < k.Size() || slot <= 0 || slot >= park.MaxProcs {
 		return false
@@ -50,7 +50,8 @@ func Reap(k Kind, mem []byte, slot int) (over bool) {
 	return false
 }
 
-// change changes the word of an object, closed or not. It leaves a word without a generation alone.
+// change changes the word of an object, whether or not the object is closed. It leaves a word
+// without a generation alone.
 func change(mem []byte, next func(w uint64) uint64) {
 	word := shm.Word64(mem, offWord)
 	for range tries {

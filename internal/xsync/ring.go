@@ -17,11 +17,11 @@ import (
 // A Ring is a bounded queue of records. Its head is an object that Reap looks after; the records
 // are in other memory.
 //
-// A sender writes a record behind the tail, with the senders' lock held, and then moves the tail. A
-// receiver copies the first record, with the receivers' lock held, and then moves the head. Moving
-// either is one atomic step, before which nothing has happened. A process that dies therefore
-// leaves at most a lock, which Reap opens, or a missing wake-up, for which all waiters look again.
-// The end is a flag in the tail; no process moves the tail after it is set.
+// A sender writes a record at the tail, with the senders' lock held, and then moves the tail. A
+// receiver copies the first record, with the receivers' lock held, and then moves the head. Each
+// move is one atomic step, and nothing has happened before it. A process that dies therefore leaves
+// behind at most a lock, which Reap opens, or a missing wake-up, because of which all waiters are
+// told to look again. The end is a flag in the tail; no process moves the tail after it is set.
 type Ring struct {
 	object
 	put, get  Mutex
@@ -57,15 +57,15 @@ const (
 )
 
 // The tail and the head each contain how many records there have been, and the place where the next
-// one begins, in units of 8 bytes.
+// record begins, in units of 8 bytes.
 const (
 	unit      = 8
 	placeBits = 20
 	placeMask = 1<<placeBits - 1
 	// noMore, in the tail, says that no process may put another record.
 	noMore = 1 << 63
-	// born is set in both, so that no step succeeds in memory that was released, which is all
-	// zeros.
+	// born is set in both the tail and the head, so that no step succeeds in released memory, which
+	// is all zeros.
 	born      = 1 << 62
 	countMask = born>>placeBits - 1 // numbers of records wrap around
 )
@@ -98,10 +98,10 @@ func (s RingShape) BytesFor() int {
 // A Record is an element of a Ring.
 type Record struct {
 	Bytes   []byte
-	Spilled bool // Bytes are the place of the record, of SpillSize
+	Spilled bool // Bytes is the place of the record, of SpillSize bytes
 }
 
-// NewRing creates a Ring in RingSize bytes.
+// NewRing creates a Ring in m, which must have RingSize bytes.
 func NewRing(m Memory, data []byte, shape RingShape) *Ring {
 	for _, at := range []int{offPut, offGet} {
 		birth(m.part(at, 0), 0)
@@ -113,14 +113,15 @@ func NewRing(m Memory, data []byte, shape RingShape) *Ring {
 	return r
 }
 
-// part returns the memory of an object within another one, whose wait queue is the i-th.
+// part returns the memory of an object that lies within another one and uses the other's i-th wait
+// queue.
 func (m Memory) part(at, i int) Memory {
 	m.Bytes, m.Bucket = m.Bytes[at:at+Small], m.Bucket+uint32(i)
 	return m
 }
 
-// OpenRing opens the Ring that already exists in m. data and shape must be the ones with which it
-// was created. The length of data is a multiple of 8 and at most RingMax.
+// OpenRing opens the Ring that already exists in m. data and shape must be the ones with which the
+// Ring was created. The length of data is a multiple of 8 and at most RingMax.
 func OpenRing(m Memory, data []byte, shape RingShape) *Ring {
 	r := &Ring{
 		tail: shm.Word64(m.Bytes, offTail), head: shm.Word64(m.Bytes, offHead), done: shm.Word64(m.Bytes, offDone),
@@ -147,7 +148,7 @@ func (r *Ring) Close(owned bool) {
 }
 
 // End prevents further puts. Records that are in the Ring can still be received. End reports
-// whether this call was the first.
+// whether this was the first call.
 func (r *Ring) End() (first bool) {
 	if r.alive(r.word.Load()) {
 		first = r.tail.Or(noMore)&noMore == 0
@@ -178,7 +179,8 @@ func (p position) last() bool    { return uint64(p)&noMore != 0 }
 func (p position) since(q position) uint64 { return (p.count() - q.count()) & countMask }
 
 // takes returns how much memory a record of n bytes takes. If there is a place for each of Most
-// records, a smaller record takes as much as a place, so that receiving it frees enough for one.
+// records, a smaller record takes as much memory as a place, so that receiving the record frees
+// enough memory for a place.
 func (r *Ring) takes(n int) int {
 	if r.reserve {
 		n = max(n, SpillSize)
@@ -186,7 +188,7 @@ func (r *Ring) takes(n int) int {
 	return recordHead + (n+unit-1)/unit*unit
 }
 
-// behind returns the position behind a record of n bytes.
+// behind returns the position after a record of n bytes that begins at p.
 func (r *Ring) behind(p position, n int) position {
 	place := (p.place() + r.takes(n)) % len(r.data)
 	return position(born | (p.count()+1)&countMask<<placeBits | uint64(place/unit))
@@ -231,7 +233,7 @@ func (r *Ring) roomFor(n int) room {
 	return r.roomBetween(head, tail, n)
 }
 
-// roomBetween is roomFor with positions that were loaded before.
+// roomBetween is like roomFor, but uses positions that were loaded before.
 func (r *Ring) roomBetween(head, tail position, n int) room {
 	count := int(tail.since(head))
 	if count >= r.most {
@@ -281,7 +283,7 @@ func (r *Ring) lock(ctx context.Context, l *Mutex) error {
 	return err
 }
 
-// lockSoon is lock that returns the error otherwise if the lock is not released soon.
+// lockSoon is like lock, but returns the error otherwise if the lock is not released soon.
 func (r *Ring) lockSoon(l *Mutex, otherwise error) error {
 	if ok, _ := l.TryLock(); ok {
 		return nil
@@ -296,7 +298,7 @@ func (r *Ring) lockSoon(l *Mutex, otherwise error) error {
 }
 
 // Put waits for room and puts a record. If the record must be spilled, Put calls spill, which
-// stores it and returns its place. If Put fails after that, it calls drop, which undoes it. Put
+// stores it and returns its place. If Put fails after that, it calls drop, which undoes spill. Put
 // returns ErrClosed if the Ring has ended.
 func (r *Ring) Put(ctx context.Context, b []byte, spill func([]byte) ([]byte, error), drop func([]byte)) error {
 	return r.putOr(b, func(b []byte) ([]byte, error) {
@@ -326,8 +328,8 @@ func (r *Ring) letCatchUp(ctx context.Context) {
 	_ = r.waitFor(ctx, &r.notFull, caughtUp)
 }
 
-// TryPut is Put that returns ErrFull instead of waiting, even if another sender was stopped in the
-// middle of a put.
+// TryPut is like Put, but returns ErrFull instead of waiting, even if another sender was stopped in
+// the middle of a put.
 func (r *Ring) TryPut(b []byte, spill func([]byte) ([]byte, error), drop func([]byte)) error {
 	return r.putOr(b, spill, drop, func() error { return r.lockSoon(&r.put, errs.ErrFull) }, func() error { return errs.ErrFull })
 }
@@ -395,8 +397,8 @@ func (r *Ring) tryPut(b, place []byte) (put bool, where room, err error) {
 	return put, where, err
 }
 
-// sane reports whether as many records as the positions claim fit between them. Any process may
-// have written the positions.
+// sane reports whether there is room between the positions for as many records as they claim. Any
+// process may have written the positions.
 func (r *Ring) sane(head, tail position) bool {
 	last := len(r.data) - recordHead
 	if head.place() > last || tail.place() > last || tail.since(head) > uint64(r.most) {
@@ -419,9 +421,10 @@ func (r *Ring) write(tail position, head uint64, b []byte) bool {
 	return r.tail.CompareAndSwap(uint64(tail), uint64(r.behind(tail, len(b))))
 }
 
-// passOn wakes a process that waits at s, if there returns true. When the Ring has ended, it wakes
-// all of them. In each process only the first waiter is called; that one calls passOn too. Usually
-// there are no waiters. passOn then reads nothing that the other side keeps changing.
+// passOn wakes a process that waits at s if the function there returns true. If the Ring has ended,
+// it wakes all processes that wait at s. In each process, only the first waiter is called, and that
+// waiter calls passOn too. Usually there are no waiters; in that case, passOn reads nothing that
+// the other side keeps changing.
 func (r *Ring) passOn(s *park.WaitQueue, there func() bool) {
 	switch {
 	case !s.Waited():
@@ -432,7 +435,8 @@ func (r *Ring) passOn(s *park.WaitQueue, there func() bool) {
 	}
 }
 
-// madeRoom wakes a sender that waits for room, or all senders if only some of them may fit in.
+// madeRoom wakes a sender that waits for room, or all senders if the records of only some of them
+// may fit in.
 func (r *Ring) madeRoom() {
 	if r.reserve {
 		r.passOn(&r.notFull, func() bool { return true })
@@ -441,25 +445,27 @@ func (r *Ring) madeRoom() {
 	}
 }
 
-// passOnRoom is madeRoom for a sender that was woken and does not need the remaining room.
+// passOnRoom is like madeRoom, but for a sender that was woken and does not need the remaining
+// room.
 func (r *Ring) passOnRoom() {
 	r.passOn(&r.notFull, func() bool { return r.reserve && r.roomFor(0) != noRoom })
 }
 
-// waitFor waits until there returns true. It may return early.
+// waitFor waits until the function there returns true. It may return early.
 func (r *Ring) waitFor(ctx context.Context, s *park.WaitQueue, there func() bool) error {
 	spins := &r.forRecords
 	if s == &r.notFull {
 		spins = &r.forRoom
 	}
 	if soon(there) || spins.Until(there) {
-		return ctx.Err() // with a corrupt word, there may return true forever
+		return ctx.Err() // with a corrupt word, the function there may return true forever
 	}
 	return s.Until(ctx, func(bool) bool { return there() })
 }
 
 // AwaitReleased waits until the function there returns true or the Ring has ended. Without
-// RingShape.Elsewhere it calls there whenever a process calls Released. Otherwise it polls.
+// RingShape.Elsewhere it calls that function whenever a process calls Released. With
+// RingShape.Elsewhere, it polls.
 func (r *Ring) AwaitReleased(ctx context.Context, there func() bool) error {
 	over := func() bool { return there() || r.Ended() }
 	if !r.reserve {
@@ -480,7 +486,7 @@ func (r *Ring) AwaitReleased(ctx context.Context, there func() bool) error {
 	return nil
 }
 
-// Intervals at which AwaitReleased calls there.
+// Intervals at which AwaitReleased calls the function there.
 const (
 	minReleasePoll = 100 * time.Microsecond
 	maxReleasePoll = 20 * time.Millisecond
@@ -492,7 +498,8 @@ func (r *Ring) Released() { r.notFull.WakeAll() }
 
 // Foresee makes Get and TryGet call f with each record before they take it, with the receivers'
 // lock held. If a process dies after it has taken a record, the things that come with the record
-// are lost, so f should do whatever takes long. Foresee must be called before the Ring is used.
+// are lost, so f should do everything that takes a long time. Foresee must be called before the
+// Ring is used.
 func (r *Ring) Foresee(f func(Record)) { r.foresee = f }
 
 // Get waits for a record and appends it to buf. It returns ErrClosed if the Ring has ended and is
@@ -503,8 +510,8 @@ func (r *Ring) Get(ctx context.Context, buf []byte) (Record, error) {
 	})
 }
 
-// TryGet is Get that returns ErrEmpty instead of waiting, even if another receiver was stopped in
-// the middle of a get.
+// TryGet is like Get, but returns ErrEmpty instead of waiting, even if another receiver was stopped
+// in the middle of a get.
 func (r *Ring) TryGet(buf []byte) (Record, error) {
 	return r.getOr(buf, func() error { return r.lockSoon(&r.get, errs.ErrEmpty) }, func() error { return errs.ErrEmpty })
 }
@@ -568,8 +575,8 @@ func (r *Ring) tryGet(buf []byte) (rec Record, ok bool, err error) {
 }
 
 // recordAt returns the length of the first record between two sane positions. Any process may have
-// written the record. recordAt checks that the record leaves enough room for those behind it, and
-// that a last record ends at the tail.
+// written the record. recordAt checks that the record leaves enough room for the records after it
+// and, if it is the last record, ends at the tail.
 func (r *Ring) recordAt(head, tail position) (n int, isSpilled bool, err error) {
 	size := binary.LittleEndian.Uint64(r.data[head.place():])
 	isSpilled, size = size&spilled != 0, size&^spilled
@@ -631,7 +638,7 @@ func (r *Ring) allDone() bool {
 	return n == position(tail).count() && tail&born != 0
 }
 
-// reapRing opens the dead process's locks. The state that they guard is valid at any moment.
+// reapRing opens the dead process's locks. The state that the locks guard is valid at every moment.
 func reapRing(mem []byte, slot uint64) {
 	for _, at := range []int{offPut, offGet} {
 		part := mem[at : at+Small]

@@ -9,10 +9,10 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// An RWMutex is held by one process for writing, or by many for reading. Its word is that of a
-// Mutex for writers; each process counts its readers in a word of its own. A reader counts itself
-// and then looks for a writer; a writer takes the word and then waits for the readers. So each of
-// them sees the other, and the state is valid between their two steps.
+// An RWMutex is held by one process for writing, or by many for reading. Its word is like that of a
+// Mutex, for writers; each process counts its readers in a word of its own. A reader counts itself
+// and then looks for a writer; a writer takes the word and then waits for the readers. At least one
+// of them therefore sees the other, and the state is valid between the two steps of each.
 type RWMutex struct {
 	object
 	writers park.WaitQueue
@@ -21,7 +21,7 @@ type RWMutex struct {
 	counts  []atomic.Uint64
 }
 
-// NewRWMutex creates an RWMutex in Large bytes.
+// NewRWMutex creates an RWMutex in m, which must have Large bytes.
 func NewRWMutex(m Memory) *RWMutex {
 	birth(m, 0)
 	return OpenRWMutex(m)
@@ -37,8 +37,8 @@ func OpenRWMutex(m Memory) *RWMutex {
 	return x
 }
 
-// countOf returns the index of a slot's reader count. Processes that were started one after the
-// other get counts in different cache lines.
+// countOf returns the index of a slot's reader count. Processes that were started one after another
+// have their counts in different cache lines.
 func countOf(slot uint64) uint64 {
 	const perLine = 64 / 8
 	return slot%(park.MaxProcs/perLine)*perLine + slot/(park.MaxProcs/perLine)
@@ -47,7 +47,7 @@ func countOf(slot uint64) uint64 {
 // Close closes the RWMutex, for all processes if this one owns it.
 func (m *RWMutex) Close(owned bool) { m.close(owned, &m.writers, &m.readers, &m.drain) }
 
-// RLock waits for the lock for reading. On error the lock is not held. The error is ctx's,
+// RLock waits for the lock for reading. On error the lock is not held. The error is ctx's error,
 // ErrOwnerDied or ErrClosed.
 func (m *RWMutex) RLock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -110,7 +110,8 @@ func (m *RWMutex) enterNow() (bool, error) {
 	return false, nil
 }
 
-// endTurn lets writers continue after the readers have had their turn, or no longer want it.
+// endTurn lets writers continue after the readers have had their turn, or if they no longer want
+// it.
 func (m *RWMutex) endTurn() {
 	if m.word.Load()&turn != 0 {
 		m.unset(turn)
@@ -131,8 +132,8 @@ func (m *RWMutex) RUnlock() error {
 	return errs.ErrNotHeld
 }
 
-// leave subtracts a reader and tells a writer that waits for it. It returns false if the count is
-// 0.
+// leave subtracts a reader and tells a writer that waits for the reader to leave. It returns false
+// if the count is 0.
 func (m *RWMutex) leave(mine *atomic.Uint64) bool {
 	for range tries {
 		n := mine.Load()
@@ -149,7 +150,7 @@ func (m *RWMutex) leave(mine *atomic.Uint64) bool {
 	return false
 }
 
-// Lock waits for the lock for writing. On error the lock is not held. The error is ctx's,
+// Lock waits for the lock for writing. On error the lock is not held. The error is ctx's error,
 // ErrOwnerDied or ErrClosed.
 func (m *RWMutex) Lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -179,8 +180,8 @@ func (m *RWMutex) Lock(ctx context.Context) error {
 	return m.awaitReaders(ctx)
 }
 
-// claim takes the word if there is no writer, and so keeps other writers and new readers out. It
-// reports whether it did.
+// claim takes the word if there is no writer, which keeps other writers and new readers out. It
+// reports whether it took the word.
 func (m *RWMutex) claim(called, starve bool) (mine bool, err error) {
 	mine, err = m.claimNow(called, starve)
 	if !mine && err == nil && m.reclaim(rwLeft) {
@@ -207,7 +208,7 @@ func (m *RWMutex) claimNow(called, starve bool) (mine bool, err error) {
 	return mine && err == nil, err
 }
 
-// passOn is Mutex.passOn for writers.
+// passOn does for writers what Mutex.passOn does.
 func (m *RWMutex) passOn() {
 	m.unset(starving)
 	if m.word.Load()&slots == 0 {
@@ -249,7 +250,7 @@ func (m *RWMutex) read() bool {
 }
 
 // free releases what this process holds; flag is draining if this process still waits for readers,
-// and 0 otherwise. It lets the next in: the waiting readers, or else a writer.
+// and 0 otherwise. It then lets in the waiting readers or, if there are none, a writer.
 func (m *RWMutex) free(flag uint64) error {
 	waited := m.readers.Waited()
 	err := m.giveUp(func(w uint64) (uint64, error) {
@@ -293,7 +294,7 @@ func (m *RWMutex) Unlock() error {
 	return m.free(0)
 }
 
-// Recover is Mutex.Recover for a writer that has died.
+// Recover does what Mutex.Recover does, for a writer that has died.
 func (m *RWMutex) Recover(ctx context.Context, repair func() error) error {
 	err := m.recover(ctx, &m.writers, repair)
 	m.readers.WakeAll()

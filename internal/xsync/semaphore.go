@@ -14,8 +14,8 @@ type Semaphore struct {
 	queue park.WaitQueue
 }
 
-// starvedBit is the flag starving for a Semaphore, whose number of permits may reach the bit of
-// starving.
+// starvedBit takes the place of the flag starving in a Semaphore, because the number of permits may
+// reach the bit of starving.
 const starvedBit = 1 << 31
 
 // NewSemaphore creates a Semaphore with n permits; n must not be negative.
@@ -81,7 +81,7 @@ func (s *Semaphore) passOn() {
 	}
 }
 
-// TryAcquire takes a permit if there is one, and reports whether it did.
+// TryAcquire takes a permit if one is free, and reports whether it did.
 func (s *Semaphore) TryAcquire() (bool, error) {
 	ok, err := s.try(false, false)
 	if ok {

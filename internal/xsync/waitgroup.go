@@ -8,7 +8,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/park"
 )
 
-// A WaitGroup is a counter, its word, with a wait for 0.
+// A WaitGroup is a counter, kept in its word, that lets goroutines wait until it is 0.
 type WaitGroup struct {
 	object
 	queue park.WaitQueue
@@ -49,7 +49,7 @@ func (g *WaitGroup) Add(n int) error {
 	return err
 }
 
-// Count returns the counter at some moment during the call.
+// Count returns the value of the counter at some moment during the call.
 func (g *WaitGroup) Count() (int, error) {
 	w := g.word.Load()
 	if !g.alive(w) {
