@@ -2,9 +2,9 @@ package codec
 
 import "reflect"
 
-// Aliases reports whether a copy of a T can change later because it refers to memory that others
-// may write. Strings cannot change. The value of a handle or a file is its identity, which cannot
-// change either.
+// Aliases reports whether a copy of a T can change later because the copy refers to memory that
+// others may write. Strings cannot change. The value of a handle or a file is its identity, which
+// cannot change either.
 func Aliases[T any]() bool { return aliases(reflect.TypeFor[T]()) }
 
 func aliases(t reflect.Type) bool {

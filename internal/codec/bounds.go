@@ -41,7 +41,7 @@ var (
 	errTag        = errors.New("it has a tag")
 )
 
-// A counter counts the values of a message. It stops at the first one that exceeds the bound.
+// A counter counts the values of a message. It stops at the first value that exceeds the bound.
 type counter struct {
 	left   int
 	bounds Bounds
@@ -117,8 +117,8 @@ func head(b []byte) (major byte, n uint64, rest []byte, err error) {
 	return major, binary.BigEndian.Uint64(wide[:]), rest[size:], nil
 }
 
-// FirstText returns the beginning of the text at the start of a message, which is the value of key
-// 1 of a map if that key comes first. It is for messages that exceed their bounds.
+// FirstText returns the beginning of the text at the start of a message. That text is the value of
+// key 1 of a map in which this key comes first. It is for messages that exceed their bounds.
 func FirstText(data []byte) string {
 	major, _, rest, err := head(data)
 	if err != nil || major != majorMap || len(rest) == 0 || rest[0] != 1 {

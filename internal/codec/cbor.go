@@ -42,7 +42,8 @@ var modes = sync.OnceValue(func() (m struct {
 	}
 
 	// The library looks ahead for the end of an array of indefinite length, and again for each such
-	// array inside it, so a megabyte of them takes hours. Its encoder never writes one.
+	// array inside it, so a megabyte of such arrays takes hours. The library's encoder never writes
+	// one.
 	dec.IndefLength = cbor.IndefLengthForbidden
 	if m.dec, err = dec.DecMode(); err != nil {
 		panic(err)

@@ -52,7 +52,7 @@ func both(t, marshal, unmarshal reflect.Type) bool {
 }
 
 // marshalsBinary reports whether t has a binary form of its own. A pointer or an interface has
-// none, because the form would lose its nil.
+// none, because that form could not represent nil.
 func marshalsBinary(t reflect.Type) bool {
 	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface || isTimeShell(t) {
 		return false
@@ -102,7 +102,8 @@ func checkPlain(t reflect.Type, path string) error {
 	return nil
 }
 
-// derived returns the error for a type that has the methods of a handle type and is another type.
+// derived returns the error for a type that has the methods of a handle type but is not a handle
+// type.
 func derived(t reflect.Type, path string) error {
 	return fmt.Errorf("%s: %v has the methods of a shared object and is another type: send a pointer to the object itself, in a field with a name", path, t)
 }
@@ -215,8 +216,8 @@ func checkHalfForm(t reflect.Type, path string) error {
 	return nil
 }
 
-// checkPromoted finds structs that marshal themselves with a method of an embedded field, which
-// does not know the other fields.
+// checkPromoted finds structs that marshal themselves with a method of an embedded field. Such a
+// method does not know the other fields.
 func checkPromoted(t reflect.Type, path string) error {
 	if t.Kind() != reflect.Struct || strings.Contains(t.Name(), "[") {
 		return nil // methods of generic types cannot be distinguished
@@ -229,7 +230,7 @@ func checkPromoted(t reflect.Type, path string) error {
 	return nil
 }
 
-// formFrom reports whether t marshals itself with a method of its embedded e.
+// formFrom reports whether t marshals itself with a method of its embedded field of type e.
 func formFrom(t, e reflect.Type) bool {
 	if e.Kind() != reflect.Pointer {
 		e = reflect.PointerTo(e)
@@ -256,8 +257,8 @@ func appendsForEmbedded(t reflect.Type) bool {
 		both("AppendBinary") && !both("MarshalBinary")
 }
 
-// promoted reports whether the compiler generated a method. It also generates the method of *T for
-// a method of T.
+// promoted reports whether the compiler generated a method. For each method of T, the compiler also
+// generates one of *T.
 func promoted(m reflect.Method, ok bool) bool {
 	if !ok {
 		return true

@@ -2,9 +2,10 @@
 // another process equals the value that was sent.
 //
 // Numbers, strings, byte slices, and slices and structs of numbers are copied as they are. A type
-// with a binary form of its own uses that form, except that time.Time has one that preserves its
-// location. Everything else is CBOR, written by the CBOR library or by one of this package's
-// coders. For decides once per type, so that encoding a value costs one indirect call.
+// with a binary form of its own uses that form, except that time.Time is encoded in a form that
+// preserves its location. Everything else is CBOR, written by the CBOR library or by one of this
+// package's coders. For chooses the encoding once per type, so that encoding a value costs one
+// indirect call.
 package codec
 
 import (
@@ -37,11 +38,11 @@ type Type[T any] struct {
 // init functions have run.
 func For[T any]() (*Type[T], error) { return newType[T](argument) }
 
-// ForResult is For for results. The handles and files in a result belong to the receiver.
+// ForResult is like For, but for results. The handles and files in a result belong to the receiver.
 func ForResult[T any]() (*Type[T], error) { return newType[T](result) }
 
-// ForMessage is For for messages. The sender of a message does not wait for the receiver, and may
-// be dead when the message is received. Only the first call for a T is expensive.
+// ForMessage is like For, but for messages. The sender of a message does not wait for the receiver,
+// and may be dead when the message is received. Only the first call for a T is expensive.
 func ForMessage[T any]() (*Type[T], error) {
 	var key *T
 	if c, ok := forMessages.Load(key); ok {
@@ -54,8 +55,8 @@ func ForMessage[T any]() (*Type[T], error) {
 	return c, err
 }
 
-// ForKey is ForMessage for keys, which are compared by their encodings. Equal values have equal
-// encodings, except that 0 and -0 differ.
+// ForKey is like ForMessage, but for keys, which are compared by their encodings. Equal values have
+// equal encodings, except that 0 and -0 differ.
 func ForKey[T comparable]() (*Type[T], error) {
 	var id *T
 	if c, ok := forKeys.Load(id); ok {
@@ -112,7 +113,8 @@ func newType[T any](r role) (*Type[T], error) {
 	return c, nil
 }
 
-// shield runs the user's marshallers on goroutines of their own, which they may end.
+// shield makes c run the user's marshallers on separate goroutines, because a marshaller may end
+// its goroutine.
 func (c *Type[T]) shield() {
 	encode, decode := c.append, c.decode
 	c.append = func(buf []byte, v *T) (out []byte, err error) {
@@ -137,8 +139,8 @@ func (c *Type[T]) Append(buf []byte, v *T) (out []byte, err error) {
 	return c.append(buf, v)
 }
 
-// AppendPlain is Append for a T that is copied as it is in memory. It keeps no reference to *v,
-// which may be on the stack.
+// AppendPlain is like Append, but for a T that is copied as it is in memory. It keeps no reference
+// to *v, which may be on the stack.
 func (c *Type[T]) AppendPlain(buf []byte, v *T) (out []byte, ok bool) {
 	if !c.plain {
 		return buf, false
@@ -158,7 +160,7 @@ func (c *Type[T]) Decode(data []byte, v *T) error {
 // Large is the size above which a task's arguments or results have memory of their own.
 const Large = 64 << 10
 
-// Take is Decode, except that *v may keep data that is larger than Large. The caller must not use
+// Take is like Decode, but if data is larger than Large, *v may keep it. The caller must not use
 // such data again.
 func (c *Type[T]) Take(data []byte, v *T) error {
 	if len(data) > Large && c.adopt != nil && c.adopt(data, v) {
@@ -167,8 +169,8 @@ func (c *Type[T]) Take(data []byte, v *T) error {
 	return c.Decode(data, v)
 }
 
-// DecodePlain is Decode for the output of AppendPlain. It reports whether data may be such output.
-// It keeps no reference to *v either.
+// DecodePlain is like Decode, but for the output of AppendPlain. It reports whether data may be
+// such output. It keeps no reference to *v either.
 func (c *Type[T]) DecodePlain(data []byte, v *T) bool {
 	raw := bytesOf(v)
 	if !c.plain || len(data) != len(raw) {
@@ -178,8 +180,8 @@ func (c *Type[T]) DecodePlain(data []byte, v *T) bool {
 	return true
 }
 
-// Fingerprint identifies the shape of T. Two programs in which it is equal understand each other's
-// encodings.
+// Fingerprint identifies the shape of T. Two programs in which the fingerprint is equal understand
+// each other's encodings of a T.
 func (c *Type[T]) Fingerprint() uint64 { return c.fingerprint }
 
 // choose returns the cheapest encoding that loses nothing.
@@ -209,7 +211,7 @@ func choose[T any](t reflect.Type) (func([]byte, *T) ([]byte, error), func([]byt
 	return guarded(cborAppender[T]), guardedDecode(cborDecoder[T](t))
 }
 
-// chooseAdopt is choose for values that can be decoded without a copy.
+// chooseAdopt is like choose, but for values that can be decoded without a copy.
 func chooseAdopt[T any](t reflect.Type) func([]byte, *T) bool {
 	switch {
 	case marshalsBinary(t) || hasOwnForm(t):

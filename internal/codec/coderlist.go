@@ -5,8 +5,8 @@ import (
 	"reflect"
 )
 
-// firstElements is how many elements get memory on the strength of a claimed length. Further ones
-// get it as they are decoded.
+// firstElements is for how many elements memory is allocated on the strength of a claimed length.
+// Memory for further elements is allocated as they are decoded.
 const firstElements = 64
 
 func (b builder) slice(t reflect.Type) (appendFunc, decodeFunc) {

@@ -89,7 +89,7 @@ func decodeDynamic(r *reader, v reflect.Value) error {
 
 var dynamic sync.Map // of reflect.Type to the error of checking it, or nil
 
-// checkDynamic is check for a type that occurred in an interface.
+// checkDynamic is like check, but for a type that occurred in an interface.
 func checkDynamic(t reflect.Type) error {
 	bad, ok := dynamic.Load(t)
 	if !ok {

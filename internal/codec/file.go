@@ -35,9 +35,9 @@ var transport = struct {
 }
 
 // Files sets the functions that send and receive files. It must be called once, before any codec is
-// created. With take, a received file cannot be received again. lose ends files that were to be
-// received that way. discard closes a received file of a value that cannot be decoded; it must not
-// wait, because the sender decides how long closing takes.
+// created. If take is set, a received file cannot be received again. lose ends files that were to
+// be received that way. discard closes a received file of a value that cannot be decoded; it must
+// not wait, because the sender decides how long closing takes.
 func Files(send func(*os.File) (uint64, error), receive func(id uint64, name string, take bool) (*os.File, error), forget, lose func([]uint64), discard func(*os.File)) {
 	transport.send, transport.receive, transport.forget, transport.lose, transport.discard = send, receive, forget, lose, discard
 }
@@ -86,7 +86,8 @@ func withFiles[T any](t reflect.Type, encode func([]byte, *T) ([]byte, error), d
 		}
 }
 
-// endFiles ends the files in a result that cannot be decoded. Its sender no longer needs them.
+// endFiles ends the files in a result that cannot be decoded. The result's sender no longer needs
+// the files.
 func (c *Type[T]) endFiles() {
 	decode := c.decode
 	c.decode = func(data []byte, v *T) error {
@@ -99,7 +100,7 @@ func (c *Type[T]) endFiles() {
 }
 
 // maxFiles is how many files a value may contain. A corrupt process may list any number, and each
-// costs a request.
+// file costs a request.
 const maxFiles = 1 << 16
 
 func appendFiles(buf []byte, v reflect.Value) ([]byte, []uint64, error) {

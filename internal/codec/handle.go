@@ -28,7 +28,7 @@ type Handle interface {
 	Refuse()
 }
 
-// A Mover is a Handle of an object that only one process has at a time. The object moves to the
+// A Mover is a Handle to an object that only one process has at a time. The object moves to the
 // receiver of the value that contains the handle.
 type Mover interface {
 	Handle
@@ -37,14 +37,14 @@ type Mover interface {
 	// sender may be dead when the value is received.
 	Depart(forGood bool) error
 
-	// Return is called when the value was not sent. It does nothing if the value was received or
-	// Depart has failed.
+	// Return is called when the value was not sent. It does nothing if the value was received or if
+	// Depart failed.
 	Return()
 
 	// Settle is called when the value was sent. From then on the sender's death no longer matters.
 	Settle()
 
-	// Lose is called when the value may have been sent and no process will receive it.
+	// Lose is called when the value may have been sent but no process will receive it.
 	Lose()
 
 	// Ticket returns the data with which a receiver can take the object. All tickets have the same
@@ -53,7 +53,7 @@ type Mover interface {
 }
 
 // A Receipt lists the objects that a result has given to this process. While no code has the
-// result, only its receipt can close them.
+// result, only its receipt can close these objects.
 type Receipt interface {
 	// Lose closes the objects.
 	Lose()
@@ -86,7 +86,7 @@ type Objects struct {
 
 	// NotHere is called before a value is decoded. It returns the tickets of objects that this
 	// process does not have, and those of all objects that several processes can have at a time.
-	// NewHere is NotHere without the objects of the latter kind that this process has.
+	// NewHere is like NotHere, but leaves out objects of the latter kind that this process has.
 	NotHere, NewHere func(tickets []byte) []byte
 
 	// Lose ends the object of a ticket if the value cannot be decoded, whether or not the object
@@ -245,7 +245,8 @@ func (c *Type[T]) Lose(data []byte) {
 	}
 }
 
-// Given returns the tickets of the objects that a result, not decoded yet, gives to this process.
+// Given returns the tickets of the objects that a result, which has not been decoded yet, gives to
+// this process.
 func (c *Type[T]) Given(data []byte) []byte {
 	if !c.tickets {
 		return nil
@@ -255,9 +256,9 @@ func (c *Type[T]) Given(data []byte) []byte {
 }
 
 // The encoding of an argument or a result that may contain movers ends with their tickets, the
-// number of tickets in four bytes, and the byte someTickets. Without tickets it ends with the byte
-// noTickets. A result also has the tickets of the handles that it gives. A message has its tickets
-// elsewhere, because it may be lost without being decoded.
+// number of tickets in four bytes, and the byte someTickets. If there are no tickets, the encoding
+// ends with the byte noTickets. A result also has the tickets of the handles that it gives. The
+// tickets of a message are elsewhere, because a message may be lost without being decoded.
 const (
 	maxTickets  = 1 << 18 // a corrupt process may list any number, and each costs a request
 	noTickets   = 0
@@ -309,7 +310,8 @@ func splitTickets(data []byte) (value, tickets []byte, err error) {
 	return nil, nil, errNoTickets
 }
 
-// depart calls Depart of all movers in a value. If one fails, it takes the others back.
+// depart calls Depart of all movers in a value. If one of the calls fails, depart takes the other
+// movers back.
 func (c *Type[T]) depart(v *T, forGood bool) error {
 	movers := c.Movers(v)
 	for i, m := range movers {
@@ -367,7 +369,7 @@ func (c *Type[T]) Carries() bool { return c.holds || c.files }
 // be cyclic.
 func each(v reflect.Value, f func(Handle)) { eachTo(v, 0, f) }
 
-// eachTo is each. It returns false if the value is too deep.
+// eachTo is like each, but returns false if the value is too deep.
 func eachTo(v reflect.Value, depth int, f func(Handle)) bool {
 	if depth > maxDepth {
 		return false

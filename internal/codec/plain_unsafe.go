@@ -56,7 +56,7 @@ func adoptString[T any](data []byte, v *T) bool {
 }
 
 // A slice is encoded as its elements, followed by a byte that distinguishes nil from empty. The
-// elements have a size. The byte follows them so that they stay aligned.
+// size of an element is never 0. The byte follows the elements so that they stay aligned.
 const (
 	sliceNil    = 0
 	sliceNotNil = 1

@@ -28,7 +28,7 @@ func newRegistry() *registry {
 }
 
 // Register admits values of type t in interfaces. It returns an error for an unnamed type, and for
-// one that is already registered as T or as *T.
+// a type that is already registered as T or as *T.
 func Register(t reflect.Type) error {
 	if t == nil || t.Kind() == reflect.Interface {
 		return errors.New("an interface cannot be registered, only the types that travel in it")

@@ -10,8 +10,8 @@ import (
 const HeadSize = 4
 
 // AppendRun appends values, each preceded by its length, until the next one does not fit into buf's
-// capacity. Only the first may exceed the capacity. AppendRun returns how many values it appended,
-// and the error if the value after them cannot be encoded.
+// capacity. Only the first value may exceed the capacity. AppendRun returns how many values it
+// appended, and an error if the value after those cannot be encoded.
 func (c *Type[T]) AppendRun(buf []byte, vs []T) (out []byte, n int, err error) {
 	if c.plain && len(vs) > 0 {
 		out, n = appendPlainRun(buf, vs)

@@ -13,8 +13,8 @@ var timeType = reflect.TypeFor[time.Time]()
 
 // A time in UTC is encoded as the array of its seconds and nanoseconds. Any other time also has its
 // zone: the kind of the zone, the name of the location, and the zone's name and offset from UTC in
-// seconds at that time. If the receiver has no location of that name, or a different one, the time
-// gets a fixed zone with that name and offset.
+// seconds at that time. If the receiver has no location of that name, or a location with different
+// rules, the time gets a fixed zone with the zone's name and offset.
 const (
 	zoneFixed = iota
 	zoneNamed
@@ -163,7 +163,8 @@ type shift struct {
 	offset int
 }
 
-// Limits of what other processes can make this process keep. There are about 600 names.
+// Limits on what other processes can make this process keep. There are about 600 names of
+// locations.
 const (
 	maxZones    = 2048
 	maxZoneName = 128

@@ -1,7 +1,7 @@
 package errtree
 
 // maxCost is how many bytes one call of a rebuilt error's Error method may produce, including its
-// calls of the Error methods below.
+// calls of the Error methods of the errors below it.
 const maxCost = 8 << 20
 
 // A built is an error that has arrived.
@@ -41,10 +41,10 @@ func (n *node) build() built {
 // says reports whether a rebuilt error has the text of the original, and what a call of its Error
 // method costs.
 //
-// The Error method of an error that wraps another one usually calls the other's. Calling it at each
-// level of a chain would take quadratic time, or exponential time if a method calls the other one
-// twice. So says calls Error of a twin, which wraps a stand-in, and counts the calls of the
-// stand-in.
+// The Error method of an error that wraps another error usually calls the wrapped error's method.
+// Calling Error at each level of a chain would therefore take quadratic time, or exponential time
+// if a method calls the wrapped error's method twice. Instead, says calls Error of a twin, which
+// wraps a stand-in, and counts the calls of the stand-in's method.
 func (n *node) says(self error, holds bool, kids []built) (cost int, ok bool) {
 	if !holds || len(kids) == 0 || !kids[0].rebuilt {
 		text, ok := textOf(self)

@@ -1,6 +1,6 @@
 // Package errtree sends errors between processes: the text, the whole tree of wrapped errors, the
-// identity of known sentinels, and the values of known types. An error that it does not know
-// arrives as text.
+// identity of known sentinels, and the values of known types. An error that the package does not
+// know arrives as text.
 package errtree
 
 import (
@@ -21,8 +21,8 @@ type node struct {
 	Cut      bool   `cbor:"7,keyasint,omitempty"` // it wraps more than Kids
 }
 
-// Remote is an error that came from another process and cannot be rebuilt here. Its text is the
-// original's. Unwrap leads to the errors that the original wrapped.
+// Remote is an error that came from another process and cannot be rebuilt here. Its text is that of
+// the original error. Unwrap leads to the errors that the original wrapped.
 type Remote struct {
 	text   string
 	goType string
@@ -45,9 +45,10 @@ func (e *Remote) Unwrap() []error {
 	return append([]error{e.self}, e.kids...)
 }
 
-// Append appends the encoding of err. It always succeeds and appends at most MaxEncoded bytes. It
-// sends an error that cannot be encoded as text. It shortens a text that is too long, and appends a
-// note. It leaves out values that are too large, and errors that are nested too deep or too many.
+// Append appends the encoding of err. It always succeeds and appends at most MaxEncoded bytes. An
+// error that cannot be encoded is sent as its text. A text that is too long is shortened, and a
+// note is added to it. Values that are too large, and errors that are nested too deep or are too
+// many, are left out.
 func Append(buf []byte, err error) []byte {
 	n := nodeOf(err, 0, newBudget())
 	out, encErr := codec.AppendAny(buf, n)
@@ -57,9 +58,9 @@ func Append(buf []byte, err error) []byte {
 	return out
 }
 
-// Decode returns the error that Append encoded. For other data it returns an error that says so,
-// with the beginning of the text. The cost is bounded, and linear in the size of data, for any
-// data.
+// Decode returns the error that Append encoded. For other data, it returns an error that says so
+// and contains the beginning of the text in data. Whatever data contains, the cost is bounded, and
+// linear in the size of data.
 func Decode(data []byte) error {
 	var n node
 	err := codec.DecodeWithin(data, &n, bounds)

@@ -56,8 +56,8 @@ func newSentinels() *sentinelTable {
 	return t
 }
 
-// RegisterSentinel registers err under name. It keeps its identity: in another process it arrives
-// as the error that is registered there under the same name.
+// RegisterSentinel registers err under name. err then keeps its identity: in another process, it
+// arrives as the error that is registered there under the same name.
 func RegisterSentinel(name string, err error) error {
 	if err == nil || !isComparable(err) {
 		return fmt.Errorf("%T cannot be a sentinel: it is not comparable", err)
@@ -315,7 +315,7 @@ func newTypes() *typeTable {
 	return t
 }
 
-// addOwn is RegisterWrapper for functions that are not the user's.
+// addOwn is like RegisterWrapper, but for functions that are not the user's.
 func addOwn[E error, P any](t *typeTable, parts func(E) P, build func(P, error) E) {
 	e, _ := wrapper(parts, build)
 	_ = t.add(reflect.TypeFor[E](), e, nil)

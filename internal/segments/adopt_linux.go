@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxChildren is how many clients below one client the server serves.
+	// maxChildren is the maximum number of clients below one client.
 	maxChildren = park.MaxProcs / 2
 	// perChild is how many descriptors a child costs.
 	perChild = 2
@@ -93,8 +93,8 @@ func (c *client) adopt(m message) {
 
 // childOf returns a client for the process of pidfd, and takes ownership of pidfd unless it returns
 // an error. The process must be a child of this client's process, or of the keeper between them.
-// Otherwise a client could let any long-lived process occupy a slot, or declare a foreign process
-// dead.
+// Without this check, a client could make any long-lived process occupy a slot, or declare a
+// foreign process dead.
 func (c *client) childOf(pidfd int) (*client, error) {
 	if pidfd < 0 || c.number == 0 {
 		return nil, errFull

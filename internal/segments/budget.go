@@ -2,9 +2,9 @@ package segments
 
 // A budget divides a resource of the root process among its clients. Together with all clients
 // below it, a client may have at most three times as much as it leaves of its parent's share, so
-// something is left for the next one: no tree of processes takes everything, and no process takes
-// its relatives' whole share. The reserve is for clients that have little so far. Resources that a
-// dead client leaves behind count until they are released.
+// something is left for the next client: no tree of processes takes everything, and no process
+// takes its relatives' whole share. The reserve is for clients that have little so far. Resources
+// that a dead client leaves behind count until they are released.
 type budget struct {
 	most    int // for all clients
 	reserve int // part of most, for clients that have no more than sure

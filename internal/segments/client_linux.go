@@ -47,17 +47,17 @@ type client struct {
 var errFull = errors.New("mp: too many processes share objects")
 
 const (
-	// maxUnread is how many messages may wait for a client before the server reads no further
-	// request.
+	// maxUnread is how many messages may wait for a client before the server stops reading the
+	// client's requests.
 	maxUnread = 64
-	// maxUnclosed is how many descriptors may wait to be closed before the server reads a client's
-	// next request.
+	// maxUnclosed is how many of a client's descriptors may still wait to be closed when the server
+	// reads the client's next request.
 	maxUnclosed = 256
 	// maxDrained is how many of a dead client's messages the server handles. The socket of an
-	// honest client does not hold as many.
+	// honest client does not hold that many.
 	maxDrained = 1 << 12
-	// sendBuffer bounds how much of what a client does not read waits in the kernel. The kernel
-	// limits the descriptors in flight of all the user's processes together.
+	// sendBuffer bounds how many bytes that a client does not read wait in the kernel. The kernel
+	// limits the number of descriptors in flight for all of the user's processes together.
 	sendBuffer = 16 << 10
 	// maxDrain is how long handling a dead client's messages may take.
 	maxDrain = 500 * time.Millisecond
@@ -103,7 +103,7 @@ func (s *Server) adopt(c *client, end int, died <-chan struct{}) error {
 }
 
 // newTag returns a tag that no client has, and that differs from the root process's tag, 0. Tags
-// wrap around after a million processes; a pool that recycles its workers starts as many within
+// wrap around after a million processes; a pool that recycles its workers starts that many within
 // hours. The caller must hold s.mu.
 func (s *Server) newTag() uint64 {
 	for {
@@ -126,7 +126,7 @@ func (c *client) serve(died <-chan struct{}) {
 	<-died
 
 	// The messages that the client sent before it died count. Later messages do not; they come from
-	// other processes that may hold its socket.
+	// other processes that may hold the client's socket.
 	c.shutdown(unix.SHUT_RD)
 	_ = c.conn.file.SetDeadline(time.Unix(1, 0))
 
@@ -267,17 +267,17 @@ func (s *Server) died(c *client) {
 	s.gone(0)
 }
 
-// kill kills a process whose parent is dead. The guard kills it too, unless the process has left
-// its process group. A process occupies a slot as long as it lives.
+// kill kills a process whose parent is dead. The guard kills the process too, unless the process
+// has left its process group. A process occupies a slot as long as it lives.
 func (c *client) kill() {
 	if raw, err := c.pidfd.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
 	}
 }
 
-// forgetChild removes a client from its parent's children if it is reaped and has departed. As long
-// as it lives, it has a slot and descriptors, and is killed with its parent. Until it has departed,
-// its parent may still say so. The caller must hold s.mu.
+// forgetChild removes a client from its parent's children if the client is reaped and has departed.
+// As long as the client lives, it has a slot and descriptors, and is killed with its parent. Until
+// it has departed, its parent may still report that it has. The caller must hold s.mu.
 func (s *Server) forgetChild(c *client) {
 	if !c.reaped || !c.departed || c.parent == s.root || c.off {
 		return

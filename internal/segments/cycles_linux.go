@@ -1,8 +1,8 @@
 package segments
 
 // A trace finds the segments that no process can get. It releases the server's lock between steps.
-// Segments that a process can get when the look starts count as reached. Server.reach adds segments
-// that a process gets later.
+// Segments that a process can get when the trace starts count as reached. Server.reach adds
+// segments that a process gets later.
 type trace struct {
 	reached map[*segment]bool // false for segments kept only by messages and not reached yet
 	next    []*segment        // reached segments whose contents are not reached yet
@@ -42,7 +42,7 @@ func (s *Server) ReleaseCycles() {
 
 	for g := range l.reached {
 		s.pause(&n)
-		s.reachCarried(&n) // later calls are for segments that were got in a pause
+		s.reachCarried(&n) // later calls are for segments that processes got during a pause
 		if !l.reached[g] {
 			s.remove(g)
 			s.unlink()

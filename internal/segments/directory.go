@@ -21,8 +21,8 @@ const (
 	// Owned is for an Ownership and the memory that belongs to it. No process releases these. The
 	// server finds out when they are free.
 	Owned
-	// Message is Counted for a segment that this process has published only for that message. The
-	// segment ends with the message, and this process is then told.
+	// Message is like Counted, but for a segment that this process has published only for that
+	// message. The segment ends with the message, and this process is told when that happens.
 	Message
 )
 
@@ -33,37 +33,37 @@ type Directory interface {
 
 	// Tag returns the upper TagBits bits of the numbers of all segments that this process
 	// publishes. No other process has the same tag, so no other process can reuse the number of one
-	// of these segments after it has ended.
+	// of these segments after the segment has ended.
 	Tag() uint64
 
 	// Publish lets other processes fetch a segment of this process, or a file if size is 0. It
-	// takes ownership of the descriptor unless it returns an error. An arena contains objects that
-	// must be cleaned up when a process has died.
+	// takes ownership of the descriptor unless it returns an error. If arena is set, the segment
+	// contains objects that must be cleaned up when a process has died.
 	Publish(id uint64, fd int, size int, arena bool) error
 
 	// Fetch returns a descriptor of a segment. The caller owns it. If the segment does not exist,
 	// the error is ErrGone.
 	Fetch(id uint64) (Segment, error)
 
-	// FetchFile is Fetch for a file. Closing the descriptor may take long.
+	// FetchFile is like Fetch, but for a file. Closing the descriptor may take a long time.
 	FetchFile(id uint64) (fd int, err error)
 
 	// Drop records that this process no longer uses a fetched segment.
 	Drop(id uint64)
 
-	// Destroy ends a segment of this process for all processes. For another process's segment it is
-	// Drop.
+	// Destroy ends a segment of this process for all processes. For another process's segment, it
+	// does what Drop does.
 	Destroy(id uint64)
 
-	// Take makes this process the owner of a segment that a child of it owned.
+	// Take makes this process the owner of a segment that one of its children owned.
 	Take(id uint64)
 
 	// Keep keeps a segment alive for a message in another segment, the carrier, whatever happens to
-	// its owner. It lasts until Release or until the carrier ends. This process must have both
-	// segments.
+	// the segment's owner. It does so until Release is called or the carrier ends. This process
+	// must have both segments.
 	Keep(carrier, id uint64, how Keeping) error
 
-	// Release undoes a Keep. With end it also destroys a segment that was kept as Message.
+	// Release undoes a Keep. If end is set, it also destroys a segment that was kept as Message.
 	Release(carrier, id uint64, end bool)
 
 	// Adopt serves the child process at the other side of end, one end of a Pair. It takes

@@ -2,7 +2,7 @@ package segments
 
 import "slices"
 
-// A keep is the reason for which a carrier keeps a segment alive.
+// A keep is the reason why a carrier keeps a segment alive.
 type keep struct {
 	times int     // number of messages that still need it
 	ends  int     // how many of these end the segment, which was created for them
@@ -105,9 +105,9 @@ func (s *Server) release(by *client, carrier, id uint64, end bool) {
 	}
 }
 
-// endMessage removes a segment that was published for a message, and also tells its owner, which
-// counts the message until then. It reports whether the root process must be told. The caller must
-// hold s.mu, and must call unlink before it returns.
+// endMessage removes a segment that was published for a message, and also tells the segment's
+// owner, which counts the message until then. It reports whether the root process must be told. The
+// caller must hold s.mu, and must call unlink before it returns.
 func (s *Server) endMessage(g *segment) (ours bool) {
 	if s.segments[g.id] != g {
 		return false

@@ -74,9 +74,9 @@ func (s *Server) settle(c *client) {
 	s.unlink()
 }
 
-// cut forgets segments of dead clients if there are more than maxUnheld. It has to look at all of
-// them, so it forgets some more than it must, and is not needed again soon. The caller must hold
-// s.mu, which cut releases between steps.
+// cut forgets segments of dead clients if there are more than maxUnheld. Because it has to look at
+// all of these segments, it forgets more of them than it must, so that it is not needed again soon.
+// The caller must hold s.mu, which cut releases between steps.
 func (s *Server) cut() {
 	if s.unheld <= s.maxUnheld() {
 		return
@@ -115,9 +115,9 @@ type group struct {
 }
 
 // leveled returns the members of all groups in the order in which they are forgotten: each time,
-// one of the group that is then the largest. A client can create any number of carriers and
-// children. Therefore all groups of a client and of the clients below it count as one for the
-// clients above it; within that one, again, the largest loses first.
+// one of the group that is the largest at that moment. A client can create any number of carriers
+// and children. Therefore all groups of a client and of the clients below it count as one for the
+// clients above it; within that combined group, again, the largest loses first.
 func leveled(groups map[group][]*segment, root *client) []*segment {
 	parts := map[*client][][]*segment{} // by client: the lists of its carriers and of its children
 	children := map[*client][]*client{}
@@ -143,8 +143,8 @@ func leveled(groups map[group][]*segment, root *client) []*segment {
 	return victims
 }
 
-// merged merges lists by position: first the first members of all lists, then the second ones, and
-// so on.
+// merged merges lists by position: first the first members of all lists, then the second members,
+// and so on.
 func merged(lists [][]*segment) []*segment {
 	if len(lists) == 1 {
 		return lists[0]

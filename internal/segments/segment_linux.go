@@ -17,14 +17,15 @@ type segment struct {
 	by        *client               // the client that published it
 	deadOwner *client               // the dead owner, whose parent may take the segment
 	awaited   map[*client]struct{}  // dead clients whose unread messages may need it
-	holders   map[*client]bool      // clients but the owner: true if they have it, false if they had it
+	holders   map[*client]bool      // clients other than the owner: true if they have it, false if they had it
 	has       int                   // number of holders that have it
 	unheld    bool                  // counted in Server.left
 	keptBy    table[*segment, keep] // by carrier
 	carries   table[*segment, struct{}]
 }
 
-// had reports whether a living process has a segment, or its handle may be in transit to one.
+// had reports whether a living process has a segment, or a handle to it may be in transit to a
+// living process.
 func (g *segment) had() bool { return g.owner != nil || g.has > 0 || len(g.awaited) > 0 }
 
 // knownTo reports whether a client has, or had, a segment.
@@ -47,8 +48,8 @@ func (s *Server) addHolder(g *segment, c *client) {
 }
 
 // dropHolder records that a client no longer has a segment, and reports whether the client had it.
-// For an arena it remembers that the client had it, because the client may hold locks there, or
-// messages that it has taken. The caller must hold s.mu.
+// For an arena, dropHolder remembers that the client had it, because the client may hold locks in
+// the arena, or messages that it has taken from there. The caller must hold s.mu.
 func (s *Server) dropHolder(g *segment, c *client) (had bool) {
 	if had = g.holders[c]; had {
 		g.holders[c] = false
@@ -95,12 +96,12 @@ func (s *Server) unawait(g *segment, c *client) bool {
 }
 
 // A file is a descriptor in this process. It counts for a client until it is closed. The client
-// that published it may delay the close.
+// that published the file may delay the close.
 type file struct {
 	fd    int
 	refs  int     // guarded by the server's lock
 	payer *client // the client that it counts for
-	from  *client // the publisher; a slow close delays only other descriptors from it
+	from  *client // the publisher; a slow close delays only other descriptors from that client
 	taken bool    // by the root process
 }
 

@@ -10,8 +10,8 @@ const defaultStep = 256
 type step int
 
 // pause releases s.mu and takes it again, once in stepSize calls. The caller must hold s.mu. State
-// that it read before may have changed afterwards. A range over a map may continue, since no two
-// goroutines use the map at the same time.
+// that the caller read before the call may have changed. A range over a map may continue, since no
+// two goroutines use the map at the same time.
 func (s *Server) pause(n *step) {
 	if *n++; int(*n) < s.stepSize {
 		return

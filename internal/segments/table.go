@@ -1,8 +1,8 @@
 package segments
 
 // A table is a map that releases memory when it becomes much smaller, which Go's maps do not.
-// Otherwise a client could fill and empty one map after the other, and the memory would stay
-// without being counted. The zero value is an empty table.
+// Without that, a client could fill and empty one map after another, and their memory would remain
+// in use without being counted. The zero value is an empty table.
 type table[K comparable, V any] struct {
 	m    map[K]V
 	most int // maximum length since m was made
@@ -33,7 +33,7 @@ func (t *table[K, V]) drop(k K) {
 	t.m, t.most = m, len(m)
 }
 
-// any returns an entry of a table that is not empty.
+// any returns some entry of the table, which must not be empty.
 func (t *table[K, V]) any() (k K, v V) {
 	for k, v = range t.m {
 		break

@@ -12,7 +12,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/sys"
 )
 
-// Operations. All messages have one size; some have a descriptor.
+// Operations. All messages have the same size; some have a descriptor.
 const (
 	opWelcome = 1 + iota // server: id is the client's slot, size its tag; the segments with the mailboxes and the roster
 	opPublish            // client: publishes the segment id of size bytes, with its descriptor
@@ -42,8 +42,8 @@ type message struct {
 
 const (
 	messageSize = 24
-	// maxRights is the kernel's limit of descriptors in a message. With room for fewer, the kernel
-	// would close the rest during the receive, which could take long.
+	// maxRights is the kernel's limit on the number of descriptors in a message. If there were room
+	// for fewer, the kernel would close the rest during the receive, which could take a long time.
 	maxRights = 253
 )
 
@@ -87,7 +87,7 @@ func newConn(fd int, closer *sys.Closer) (*conn, error) {
 	return c, err
 }
 
-// send sends a message with its descriptors, which the caller still owns.
+// send sends a message with its descriptors. The caller still owns the descriptors.
 func (c *conn) send(m message) error {
 	var rights []byte
 	switch {
@@ -112,7 +112,7 @@ func (c *conn) send(m message) error {
 	return os.NewSyscallError("sendmsg", err)
 }
 
-// receive waits for a message. The caller owns its descriptor.
+// receive waits for a message. The caller owns the message's descriptor.
 func (c *conn) receive() (m message, err error) {
 	rerr := c.raw.Read(func(fd uintptr) bool {
 		m, err = c.receiveNow(int(fd))
