@@ -137,8 +137,8 @@ func RegisterType[E error]() error {
 	}, func() error { _, err := c(); return err })
 }
 
-// codecOf is codec.For, except that it rejects types with files: an error must not keep a file open
-// for its receiver.
+// codecOf returns a function that does what codec.For does, but rejects types with files: an error
+// must not keep a file open for its receiver.
 func codecOf[T any]() func() (*codec.Type[T], error) {
 	return sync.OnceValues(func() (*codec.Type[T], error) {
 		c, err := codec.For[T]()

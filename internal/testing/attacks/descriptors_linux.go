@@ -41,8 +41,8 @@ const (
 	brokerFD   = link.BrokerFD
 )
 
-// ownDescriptors lists all descriptors of a worker. The first row fails if a worker has another
-// one.
+// ownDescriptors lists all descriptors of a worker. The first row fails if a worker has a
+// descriptor that is not in the list.
 var ownDescriptors = []descriptor{
 	numbered(0, "the standard input"),
 	numbered(1, "the standard output"),
@@ -129,8 +129,8 @@ var descriptorDeeds = []deed{
 		if err := errors.Join(v.hand(fd), syscall.Kill(os.Getpid(), syscall.SIGSTOP)); err != nil {
 			return err
 		}
-		// This thread may run for a moment longer. The task must not end then, even if its context
-		// has ended, because a worker that is stopped between tasks is left alone.
+		// This thread may run for a moment longer. The task must not end in that moment, even if
+		// its context has ended, because a worker that is stopped between tasks is left alone.
 		ctx, cancel := context.WithTimeout(context.Background(), CallTimeout)
 		defer cancel()
 		return rest(ctx)
@@ -163,8 +163,8 @@ func descriptorRows() []Row {
 	return rows
 }
 
-// eachDescriptor does a deed to all descriptors of a group. There may be none, and the system may
-// refuse the deed.
+// eachDescriptor does a deed to all descriptors of a group. There may be no such descriptors, and
+// the system may refuse the deed.
 func eachDescriptor(ctx context.Context, v *victim, d descriptor, do deed) error {
 	all, err := openDescriptors()
 	if err != nil {
@@ -254,7 +254,7 @@ func replaceBySocket(fd int) error {
 	return unix.Dup3(pair[0], fd, unix.O_CLOEXEC)
 }
 
-// hand starts a child that inherits the descriptor and runs outside of this process's group.
+// hand starts a child that inherits the descriptor and runs outside this process's group.
 func (v *victim) hand(fd int) error {
 	env := []string{holdVar + "=" + v.Holders}
 	for _, e := range os.Environ() {

@@ -7,5 +7,5 @@
 // Meanwhile, bystanders work in that program: calls, maps and streams in the same pool and in
 // another one, a queue, a lock, a manager and a connection. A row fails if a bystander gets a wrong
 // result or waits too long, if the program dies or grows, if something does not close, or if
-// anything is left.
+// anything is left behind.
 package attacks

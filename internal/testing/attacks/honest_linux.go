@@ -24,8 +24,8 @@ import (
 	"github.com/go-multiprocessing/mp/manager"
 )
 
-// honestRows returns rows with honest processes that are stopped, debugged or slow. They look like
-// attackers, but must survive.
+// honestRows returns rows with honest processes that are stopped, debugged or slow. Such processes
+// look like attackers, but must survive.
 func honestRows() []Row {
 	stop := Bounds{Timeout: 8 * time.Second}
 	slow := func(mib int) Bounds {
@@ -55,7 +55,7 @@ func honestRows() []Row {
 // whoami is a task that returns the ID of its process.
 var whoami = mp.Register("whoami", func(context.Context, int) (int, error) { return os.Getpid(), nil })
 
-// dwell is a task that takes the number of milliseconds in its argument.
+// dwell is a task that takes as many milliseconds as its argument says.
 var dwell = mp.Register("dwell", func(ctx context.Context, ms int) (int, error) {
 	timer := time.NewTimer(time.Duration(ms) * time.Millisecond)
 	defer timer.Stop()
@@ -70,7 +70,7 @@ var dwell = mp.Register("dwell", func(ctx context.Context, ms int) (int, error) 
 // sum is a task that reads all of its argument.
 var sum = mp.Register("sum", func(_ context.Context, b []byte) (uint32, error) { return crc32.ChecksumIEEE(b), nil })
 
-// chatter is a task that logs the number of records in its argument.
+// chatter is a task that logs as many records as its argument says.
 var chatter = mp.Register("chatter", func(_ context.Context, n int) (int, error) {
 	for i := range n {
 		slog.Info("a record", "i", i)
@@ -94,8 +94,8 @@ var holdLock = mp.Register("holdLock", func(ctx context.Context, h holding) (int
 	return os.Getpid(), errors.Join(err, h.Mutex.Unlock())
 })
 
-// stopped is how long an honest worker is stopped. It is several grace periods, and longer than any
-// time limit for a dead worker.
+// stopped is how long an honest worker is stopped. That is several grace periods, and longer than
+// any time limit for a dead worker.
 const stopped = 2 * time.Second
 
 // lonePool creates a pool of one worker, in addition to the world's pools.
@@ -108,7 +108,8 @@ func lonePool(w *world) (pool *mp.Pool, pid int, err error) {
 	return pool, pid, err
 }
 
-// suspend stops a process. It continues the process after f has returned and stopped has passed.
+// suspend stops a process. It continues the process after f has returned and the time stopped has
+// passed.
 func suspend(pid int, f func()) error {
 	timer := time.NewTimer(stopped)
 	defer timer.Stop()
@@ -120,7 +121,7 @@ func suspend(pid int, f func()) error {
 	return unix.Kill(pid, unix.SIGCONT)
 }
 
-// same returns an error unless the same worker still serves.
+// same returns an error unless the pool's worker is still the same.
 func same(pool *mp.Pool, pid int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), CallTimeout)
 	defer cancel()
@@ -313,7 +314,7 @@ func trace(pid int) error {
 	return nil
 }
 
-// slowTaker sends a large argument to a worker behind a slow line. The pool must not give up the
+// slowTaker sends a large argument to a worker behind a slow line. The pool must not give up on the
 // worker.
 func slowTaker(ctx context.Context, w *world, size int) error {
 	b := make([]byte, size)

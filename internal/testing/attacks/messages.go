@@ -51,7 +51,7 @@ func (v *victim) odd() (fds []int, err error) {
 	return append(fds, huge, small, slow), nil
 }
 
-// maxRights is the kernel's limit of descriptors in a message.
+// maxRights is the kernel's limit on the number of descriptors in a message.
 const maxRights = 253
 
 // linkDeeds are the attacks that use a message of the link.

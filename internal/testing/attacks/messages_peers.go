@@ -112,7 +112,7 @@ func managerMessageRows() (rows []Row) {
 			through := func(ops ...uint8) func(context.Context, *victim) error {
 				return func(ctx context.Context, v *victim) error {
 					// Each operation has its own connection, because the manager refuses the rest
-					// of it.
+					// of the connection.
 					for _, op := range ops {
 						c, err := caller.connect(v, ctx)
 						if err != nil {

@@ -51,8 +51,8 @@ func used() usage {
 // forgetPeak resets VmHWM to the memory in use.
 func forgetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
 
-// A monitor watches what this process uses. It ends the process if that is far too much, because
-// the machine is shared.
+// A monitor watches what this process uses. It ends the process if the usage is far too high,
+// because the machine is shared.
 type monitor struct {
 	base usage
 	mu   sync.Mutex
@@ -65,7 +65,7 @@ type monitor struct {
 // every is the time between two measurements.
 const every = 25 * time.Millisecond
 
-// tooMuch is how many MiB memory may exceed its bound before the monitor ends the program.
+// tooMuch is by how many MiB memory may exceed its bound before the monitor ends the program.
 const tooMuch = 768
 
 func watch(w *world) *monitor {
@@ -134,8 +134,8 @@ func (m *monitor) end(w *world) {
 	}
 }
 
-// origins counts the goroutines by where they were started. It lists the most frequent places
-// first.
+// origins counts the goroutines by the places where they were started. It lists the most frequent
+// places first.
 func origins() string {
 	buf := make([]byte, 1<<20)
 	buf = buf[:runtime.Stack(buf, true)]

@@ -14,7 +14,7 @@ var ample = Bounds{Timeout: 25 * time.Second}
 var budget = Bounds{Timeout: 3 * time.Second, Descriptors: Files / 2}
 
 // adopted is for attacks with children. Each child costs descriptors and goroutines while it lives.
-// On a busy machine it also costs a thread if all of them die at once.
+// On a busy machine, each child also costs a thread if all children die at once.
 var adopted = Bounds{Timeout: 3 * time.Second, Descriptors: 512, Goroutines: 1024, Threads: 128}
 
 // brief is for attacks that are about time more than size.
@@ -61,7 +61,7 @@ func programRows() []Row {
 			rows[i].during = submitMore
 		}
 
-		// It mostly moves bytes.
+		// The row mostly moves bytes.
 		rows[i].waits = !rows[i].heavy && !rows[i].until && rows[i].Bounds.Timeout > brief.Timeout
 	}
 	return rows

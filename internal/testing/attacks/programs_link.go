@@ -42,7 +42,7 @@ func seemToSleep(_ context.Context, v *victim) error {
 	if err := v.hand(wakeFD); err != nil {
 		return err
 	}
-	// It also ignores its context.
+	// The task also ignores its context.
 	for {
 		asleep.Store(1)
 	}

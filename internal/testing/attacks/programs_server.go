@@ -151,7 +151,7 @@ func haveAdopted(ctx context.Context, server int, req uint32, pidfd int) (segmen
 }
 
 // departAlive makes the server adopt children that have left the worker's process group, and claims
-// of each that it has departed.
+// that each of them has departed.
 func departAlive(ctx context.Context, v *victim) error {
 	server, err := v.server(ctx)
 	if err != nil {
@@ -201,8 +201,8 @@ func publishMany(ctx context.Context, v *victim) error {
 	return ctx.Err()
 }
 
-// newPoolStartsBeside waits until the attacker has taken all that it can get, and checks that
-// others still get something.
+// newPoolStartsBeside waits until the attacker has taken all that it can get, and checks that other
+// processes still get something.
 func newPoolStartsBeside(ctx context.Context, w *world) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -227,8 +227,8 @@ func newPoolStartsBeside(ctx context.Context, w *world) {
 	}
 }
 
-// keepMany makes as many of its own segments as the server accepts live on after its death, in
-// messages of main's queue.
+// keepMany keeps as many of the attacker's own segments as the server accepts for messages in
+// main's queue, so that the segments outlive the attacker.
 func keepMany(ctx context.Context, v *victim) error {
 	token, server, err := v.tokenAndServer(ctx, "Queue")
 	if err != nil {
@@ -307,7 +307,7 @@ func newPoolStarts(ctx context.Context, w *world) error {
 // newMutex is a task that shares a new object of its worker.
 var newMutex = mp.Register("newMutex", func(context.Context, int) (*ipc.Mutex, error) { return ipc.NewMutex() })
 
-// spill puts a record into the queue that claims that the element is in a sparse file.
+// spill puts into the queue a record which claims that the element is in a sparse file.
 func spill(ctx context.Context, v *victim, size int64) error {
 	token, server, err := v.tokenAndServer(ctx, "Queue")
 	if err != nil {

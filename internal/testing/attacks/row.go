@@ -38,7 +38,7 @@ type Row struct {
 	gives   string // the kind of object that the attacker is given
 	works   bool   // the attack must end without an error
 	until   bool   // the attack is cancelled when during returns
-	own     bool   // the attacker's worker may return wrong results of its own tasks
+	own     bool   // the attacker's worker may return wrong results for its own tasks
 	alone   bool   // no bystander uses the attacked pool
 	first   bool   // no bystander uses the attacked pool until a child of the attack has reported
 	stuck   bool   // the log handler does not return before the attack is over
@@ -103,7 +103,7 @@ func (r Row) Name() string {
 	return strings.NewReplacer(" ", "_").Replace(fmt.Sprintf("%s/%s/%s", r.Family, strings.ReplaceAll(r.Target, "/", "-"), strings.ReplaceAll(r.Deed, "/", "-")))
 }
 
-// Limit returns how long the whole row may take before the test gives up its program.
+// Limit returns how long the whole row may take before the test gives up on the row's program.
 func (r Row) Limit() time.Duration {
 	b := r.Bounds.withDefaults()
 	return b.Timeout + b.Grace + 3*(CallTimeout+Slack) + 3*Closing

@@ -266,7 +266,7 @@ func (w *world) closeOthers() {
 	}
 }
 
-// givenObjects returns a slice of the object, or nil if it is nil.
+// givenObjects returns a slice that contains the object, or nil if the object is nil.
 func givenObjects[T interface {
 	comparable
 	shared
@@ -297,7 +297,7 @@ func (r *recorder) Log(args ...any) {
 	}
 }
 
-// finish runs the cleanups, which report what is left.
+// finish runs the cleanups, which report what is left behind.
 func (r *recorder) finish() {
 	for _, f := range slices.Backward(r.cleanups) {
 		f()

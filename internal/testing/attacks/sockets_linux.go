@@ -27,7 +27,7 @@ func takeOver(fd, kind int) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(pair[0])
-	// The other end stays open, so that reading does not return the end of file.
+	// The other end stays open, so that reading does not return an end of file.
 	return own, unix.Dup3(pair[0], fd, unix.O_CLOEXEC)
 }
 

@@ -31,8 +31,8 @@ func find(name string) (Row, bool) {
 	return Row{}, false
 }
 
-// A Line is a line of the table in the docs: all deeds to a target. It does not contain the rows of
-// the long form.
+// A Line is a line of the table in the docs: all deeds that are done to one target, without the
+// rows of the long form.
 type Line struct {
 	Family, Target string
 	Deeds          []string

@@ -15,8 +15,8 @@ import (
 // value is the number of bytes that the worker reads from its parent per second.
 const throttleVar = "MP_ATTACKS_THROTTLE"
 
-// Throttle puts a worker with throttleVar behind a slow line. In other processes it does nothing.
-// It must be called before mp.Init.
+// Throttle puts a worker that has throttleVar in its environment behind a slow line. In other
+// processes it does nothing. It must be called before mp.Init.
 func Throttle() {
 	rate, err := strconv.Atoi(os.Getenv(throttleVar))
 	if err != nil || !mp.IsWorker() {
@@ -39,9 +39,9 @@ func Throttle() {
 	go carry(own, pair[1], rate) // to the worker
 }
 
-// catchUp is for how much lost time a line makes up. A line loses time for lack of a processor or
-// of bytes. Without catchUp, it would be slower than its rate, and much slower on a busy machine,
-// where its processes may not run for a second.
+// catchUp is how much lost time a line can make up for. A line loses time for lack of a processor
+// or of bytes. Without catchUp, the line would be slower than its rate, and much slower on a busy
+// machine, where its processes may not run for a second.
 const catchUp = 2 * time.Second
 
 // carry copies bytes at a rate in bytes per second. Zero means as fast as possible.

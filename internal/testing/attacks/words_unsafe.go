@@ -39,8 +39,8 @@ var scribbles = []scribble{
 	{"the pid of no process", func(old, _ uint64) uint64 { return old | 999 }},
 }
 
-// segmentNames lists the names of all shared segments. A row fails if a worker has a segment with
-// another name.
+// segmentNames lists the names of all shared segments. A row fails if a worker has a segment whose
+// name is not in the list.
 var segmentNames = []string{"mp-link", "mp-arena", "mp-mailboxes", "mp-roster", "mp-data", "mp-shared", "mp-block"}
 
 // How long a word is attacked.
@@ -95,8 +95,8 @@ func linkWordRows(s scribble) (rows []Row) {
 	return rows
 }
 
-// area scribbles over words of an area of the link's segment. They include words of the running
-// task, because the other words may be unused.
+// area scribbles over words of an area of the link's segment, including words of the running task,
+// because other words may be unused.
 func (s scribble) area(ctx context.Context, v *victim, a link.Area, every bool) error {
 	mem, err := linkSegment()
 	if err != nil {

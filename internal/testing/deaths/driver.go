@@ -22,7 +22,7 @@ import (
 )
 
 // Run runs each row as a lone call, in the middle of chunks of a Map, as a Process and, without
-// -short, in streams. The table must have a row for each provided death, and no others.
+// -short, in streams. The table must have a row for each provided death, and no other rows.
 func Run(t *testing.T, table []Row) {
 	ways := map[string]bool{}
 	for _, row := range table {
@@ -173,7 +173,7 @@ func (x *trial) atFullStrength() (pids []int) {
 }
 
 // recovered checks that the pool has recovered. The worker must have been replaced if necessary,
-// the other must be the same, and both must work.
+// the other worker must be the same as before, and both must work.
 func (x *trial) recovered(err error) {
 	x.Helper()
 	want := x.before

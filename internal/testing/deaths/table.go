@@ -32,20 +32,20 @@ type Fate struct {
 	End    End
 }
 
-// closed lists the possible outcomes of closed descriptors, besides a crash. Either the worker ends
-// because it cannot read from its parent, or the runtime can no longer sleep, and the worker hangs
-// until its parent kills it.
+// closed lists the possible outcomes of closing descriptors, other than a crash. Either the worker
+// ends because it cannot read from its parent, or the runtime can no longer sleep, and the worker
+// hangs until its parent kills it.
 var closed = []Fate{{mp.ReasonExit, 1}, {mp.ReasonCorrupt, Killed}}
 
-// starved lists the possible outcomes when memory runs out. Now and then the Go runtime uses memory
-// that it did not get, instead of reporting that. Or the parent sees first that the worker has too
-// much.
+// starved lists the possible outcomes when memory runs out. Now and then, the Go runtime uses
+// memory that it did not get, instead of reporting that it did not get it. Sometimes the parent is
+// the first to see that the worker has too much memory.
 var starved = []Fate{{mp.ReasonFatal, 2}, {mp.ReasonOutOfMemory, Killed}}
 
 // End is how a worker ends.
 type End int
 
-// A worker goes on, exits with a code, or ends by a signal n, as -n.
+// A worker goes on, exits with a code, or is ended by a signal n, which is written as -n.
 const (
 	GoesOn End = -1000
 	Killed End = -9
@@ -135,7 +135,8 @@ var CTable = []Row{
 }
 
 // Crashing returns the rows in which the Go runtime ends the worker and reports that on stderr,
-// changed for GOTRACEBACK=crash. The worker then ends with SIGABRT, for the same reason.
+// adapted to GOTRACEBACK=crash. With that setting, the worker ends with SIGABRT, for the same
+// reason.
 func Crashing(table []Row) (rows []Row) {
 	for _, r := range table {
 		ends := r.Reason == mp.ReasonFatal || r.Reason == mp.ReasonOutOfMemory

@@ -8,14 +8,15 @@ import (
 	"github.com/go-multiprocessing/mp"
 )
 
-// A Death makes a task die. The argument alone says that the task runs as a Process. If a Death
+// A Death makes a task die. The argument alone says whether the task runs as a Process. If a Death
 // returns nil, the task has survived and returns its result.
 type Death func(ctx context.Context, alone bool) error
 
 // deaths holds the deaths that this program provides, by their ways.
 var deaths = map[string]Death{}
 
-// Provide makes deaths available. Call it in an init function, because the workers need them, too.
+// Provide makes deaths available. Call it in an init function, because the workers need the deaths,
+// too.
 func Provide(ds map[string]Death) {
 	for way, d := range ds {
 		if deaths[way] != nil {
@@ -29,7 +30,7 @@ func Provide(ds map[string]Death) {
 type element struct {
 	N     int
 	Notes string
-	Way   string // "" means that it lives
+	Way   string // "" means that the task survives
 	Alone bool
 }
 

@@ -120,7 +120,7 @@ func init() {
 func sends(s syscall.Signal) deaths.Death {
 	return func(_ context.Context, alone bool) error {
 		err := syscall.Kill(os.Getpid(), s)
-		if alone { // another thread may need a moment to handle it
+		if alone { // another thread may need a moment to handle the signal
 			select {}
 		}
 		return err

@@ -1,2 +1,2 @@
-// Package c provides the deaths that need C. Without cgo there are none.
+// Package c provides the deaths that need C. Without cgo, there are no such deaths.
 package c
