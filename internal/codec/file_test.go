@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// When a value cannot be decoded, its received files are discarded without waiting. Its sender
-// decides how long closing a file takes, and callers may be waiting for the decoding goroutine.
+// When a value cannot be decoded, its received files are discarded without waiting. The value's
+// sender decides how long closing a file takes, and callers may be waiting for the decoding
+// goroutine.
 func TestFilesReceivedInVain(t *testing.T) {
 	before := transport
 	defer func() { transport = before }()
@@ -55,7 +56,8 @@ func TestFilesReceivedInVain(t *testing.T) {
 	}
 }
 
-// A corrupt process cannot cause an unlimited number of requests. Each number in a list costs one.
+// A corrupt process cannot cause an unlimited number of requests. Each number in a list costs one
+// request.
 func TestLongLists(t *testing.T) {
 	before := transport
 	defer func() { transport = before }()

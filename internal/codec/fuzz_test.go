@@ -15,7 +15,7 @@ import (
 )
 
 // A hostile decodes bytes as one type. A decoded value must be encodable, unless its type has
-// values that are not.
+// values that cannot be encoded.
 type hostile struct {
 	name   string
 	decode func(data []byte) (again []byte, decoded bool, err error)
@@ -112,7 +112,7 @@ func usersFault(name string) bool {
 	return strings.Contains(name, "texter") || strings.Contains(name, "everything")
 }
 
-// A length may claim more than follows.
+// A length may claim more bytes than follow.
 func TestLyingHeads(t *testing.T) {
 	lies := [][]byte{
 		{0x9b, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff}, {0x9a, 0x7f, 0xff, 0xff, 0xff}, {0x9a, 0xff, 0xff, 0xff, 0xff},

@@ -100,7 +100,7 @@ func TestTimesAsKeysTravel(t *testing.T) {
 	}
 }
 
-// Keys that differ here but would be equal in the receiver are an error.
+// Sending keys that differ here but would be equal in the receiver is an error.
 func TestKeysThatWouldMeet(t *testing.T) {
 	now := time.Now()
 	c := codecFor[map[time.Time]int](t)

@@ -66,8 +66,8 @@ func codecFor[T any](t testing.TB) *Type[T] {
 	return c
 }
 
-// roundTrip encodes v behind other bytes, decodes it, and overwrites the encoding, which the
-// decoded value must not refer to.
+// roundTrip encodes v after other bytes, decodes it, and then overwrites the encoding, to which the
+// decoded value must not refer.
 func roundTrip[T any](t testing.TB, v T) (got T) {
 	t.Helper()
 	c := codecFor[T](t)

@@ -123,7 +123,7 @@ func TestSentWithoutWhatIsTooLong(t *testing.T) {
 		t.Errorf("a value of %d bytes was sent", len(as))
 	}
 
-	// The first one leaves room for the others.
+	// The first text leaves room for the others.
 	long = long[:16<<10]
 	all := make([]error, maxKids)
 	for i := range all {
@@ -138,7 +138,7 @@ func TestSentWithoutWhatIsTooLong(t *testing.T) {
 	}
 }
 
-// curious wraps an error. Its Error method calls the other's twice.
+// curious wraps an error. Its Error method calls that of the wrapped error twice.
 type curious struct{ err error }
 
 var asked int
@@ -175,8 +175,8 @@ func TestChainsThatDouble(t *testing.T) {
 	}
 }
 
-// A chain of errors whose texts repeat the texts below costs time linear in its size, not
-// quadratic.
+// A chain of errors whose texts repeat the texts of the errors below takes time that is linear in
+// the chain's size, not quadratic.
 func TestChainsOfLongTexts(t *testing.T) {
 	var n node
 	bottom := strings.Repeat("x", 100<<10)

@@ -84,7 +84,7 @@ func (e noisyError) Unwrap() error {
 	switch e.Mode {
 	case "unwrap":
 		panic("in Unwrap")
-	case "far": // only in the process that decodes it
+	case "far": // only in the process that decodes the error
 		if decoding {
 			panic("in Unwrap")
 		}
@@ -286,7 +286,7 @@ func TestRegisteredTypes(t *testing.T) {
 		t.Errorf("%#v", got)
 	}
 
-	// It is not registered in this form.
+	// The type is not registered in this form.
 	if got, ok := roundTrip(t, &codeError{3}).(*Remote); !ok || got.GoType() != "*errtree.codeError" {
 		t.Errorf("%#v", got)
 	}

@@ -34,7 +34,7 @@ func (p *place) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// act misbehaves if it is its turn.
+// act misbehaves in the way that at says if at names the given turn.
 func act(at, turn string) {
 	switch at {
 	case turn + ": panic":

@@ -10,7 +10,8 @@ import (
 )
 
 // No creator can use up the addresses or mappings for the segments of all others, whatever sizes it
-// claims. Others can use the memory that it gives back. The root process is not limited.
+// claims. Other creators can use the memory that one creator gives back. The root process is not
+// limited.
 func TestForeignSegmentsOfOneMaker(t *testing.T) {
 	const little = 4 << 20
 	of := func(maker uint64) uint64 { return maker<<(64-segments.TagBits) | 7 }

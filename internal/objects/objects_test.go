@@ -89,8 +89,8 @@ func TestObjectsLieApart(t *testing.T) {
 	}
 }
 
-// An arena is released with its last object, even if it is not the one that is being filled. The
-// memory of closed objects is not reused.
+// An arena is released with its last object, even if the arena is not the one that is being filled.
+// The memory of closed objects is not reused.
 func TestArenasGo(t *testing.T) {
 	leavesNothing(t)
 	first := newObject(t, xsync.KindMutex, xsync.Small, false)
@@ -116,7 +116,7 @@ func TestArenasGo(t *testing.T) {
 	first.Close()
 }
 
-// A pinned object may be used after Close, and after its owner has closed it.
+// A pinned object may be used after Close, and even after its owner has closed it.
 func TestPin(t *testing.T) {
 	leavesNothing(t)
 	o := newObject(t, xsync.KindData, 1<<20, false)
@@ -190,7 +190,7 @@ func FuzzToken(f *testing.F) {
 			return
 		}
 
-		token.Segment = arena.seg.id // otherwise no segment would ever be found
+		token.Segment = arena.seg.id // without this, no segment would ever be found
 		if large {
 			token.Segment = alone.seg.id
 		}

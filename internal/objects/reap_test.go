@@ -26,9 +26,9 @@ func alignedArena(t *testing.T) []byte {
 	return mem
 }
 
-// The kind byte of a small object may claim that it is a large one. Reap then does not touch the
-// memory behind the object, whatever the slot of the dead process. An object that has enough room
-// is cleaned up.
+// The kind byte of a small object may claim that it is a large one. In that case, Reap does not
+// touch the memory after the object, whatever the slot of the dead process. An object that has
+// enough room is cleaned up.
 func TestReapStaysInItsObject(t *testing.T) {
 	for _, kind := range []xsync.Kind{xsync.KindCond, xsync.KindBarrier, xsync.KindBounded, xsync.KindRWMutex, xsync.KindRing, xsync.KindPipe, xsync.KindOwnership} {
 		for _, slot := range []int{1, 8, 10, 63, 65, park.MaxProcs - 1} {
@@ -62,8 +62,9 @@ func TestReapStaysInItsObject(t *testing.T) {
 	}
 }
 
-// A message whose ref claims an allowed size may lie in a file without content. It is rejected
-// before memory is allocated for it. So is a message of which only the beginning exists.
+// A message whose ref claims an allowed size may lie in a file without content. Such a message is
+// rejected before memory is allocated for it. The same goes for a message of which only the
+// beginning exists.
 func TestSparseMessage(t *testing.T) {
 	leavesNothing(t)
 	const size, most = 8 << 20, 16 << 20
@@ -128,8 +129,8 @@ func replace(t *testing.T, o *Object, ref []byte, fd, size int) {
 	})
 }
 
-// A process can die at any instruction while it ends an ownerless object. The arena is released
-// with its last object nevertheless, and not earlier.
+// A process can die at any instruction while it ends an ownerless object. The arena is nevertheless
+// released with its last object, and not earlier.
 func TestDeathWhileAnObjectEnds(t *testing.T) {
 	leavesNothing(t)
 	first, second := newObject(t, xsync.KindPipe, xsync.PipeHead, false), newObject(t, xsync.KindPipe, xsync.PipeHead, false)
@@ -155,7 +156,7 @@ func TestDeathWhileAnObjectEnds(t *testing.T) {
 		return here.current != arena
 	})
 
-	arena.mem[first.off/line] = byte(xsync.KindNone) // the last step of a process that ended it
+	arena.mem[first.off/line] = byte(xsync.KindNone) // the last step of a process that ended the object
 	here.lost(0)
 	if !isThere() {
 		t.Fatal("the arena went with an object in it")

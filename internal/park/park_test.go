@@ -30,8 +30,8 @@ func tables(t *testing.T, slots ...int) (tables []*park.WaitTable) {
 	return tables
 }
 
-// A waiter may leave although it was called, because it got what it wanted without the call. The
-// next in the queue is then called: it would get no other call for that change.
+// A waiter may leave although it was called, because it got what it wanted without the call. In
+// that case, the next waiter in the queue is called: it would get no other call for that change.
 func TestLeavePassesOn(t *testing.T) {
 	var mask atomic.Uint64
 	var s park.WaitQueue
@@ -74,7 +74,7 @@ func TestLeaderIsCalledInTime(t *testing.T) {
 				calls.Add(1)
 				s.CallNext()
 			} else {
-				runtime.Gosched() // let the sleeper have a single processor
+				runtime.Gosched() // let the sleeper run if there is only one processor
 			}
 		}
 	}()

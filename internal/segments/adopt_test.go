@@ -73,8 +73,8 @@ func TestDepartedChildrenAreKilled(t *testing.T) {
 	until(t, "all are buried", func() bool { w.s.mu.Lock(); defer w.s.mu.Unlock(); return w.s.count == 0 })
 }
 
-// A living child counts, even if its parent has said that it has departed. A child that is dead and
-// has departed does not count.
+// A living child counts, even if its parent has said that the child has departed. A child that is
+// dead and has departed does not count.
 func TestDepartedChildrenCount(t *testing.T) {
 	w := newWorld(t)
 	w.s.mu.Lock()
@@ -219,7 +219,7 @@ func TestRelativesAreLeftSomething(t *testing.T) {
 }
 
 // A pidfd that arrives without a socket is closed once. A second close by the garbage collector
-// would hit another descriptor that has got the same number.
+// would hit another descriptor that has received the same number.
 func TestPidfdsAreClosedOnce(t *testing.T) {
 	w := newWorld(t)
 	p := w.start()
@@ -277,7 +277,7 @@ func (w *world) client(r *Remote) *client {
 }
 
 // The root process learns only once that a child has departed, however often the parent says so.
-// Each time it looks at all of its segments.
+// Each time it is told, it looks at all of its segments.
 func TestDepartedOnce(t *testing.T) {
 	w := newWorld(t)
 	p := w.start()

@@ -14,7 +14,7 @@ import (
 
 const (
 	fuzzClients = 3
-	honestID    = 1 // of the observer, with its tag
+	honestID    = 1 // of the observer, with the observer's tag
 )
 
 // A fuzzWorld is a server with hostile clients, which send what the input says, and an honest
@@ -42,7 +42,7 @@ func newFuzzWorld(t *testing.T) *fuzzWorld {
 	}
 
 	s.files, s.keeps = budget{most: 24, reserve: 8, sure: 2}, budget{most: 24, reserve: 8, sure: 2}
-	s.stepSize = 1 // so that the clients' requests come in between
+	s.stepSize = 1 // so that the clients' requests come between the steps
 	w := &fuzzWorld{s: s}
 	fd, theirs := w.adopt(t)
 	w.died, w.child = fd.died, fd.child

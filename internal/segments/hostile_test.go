@@ -14,7 +14,7 @@ import (
 	"github.com/go-multiprocessing/mp/internal/shm"
 )
 
-// lingering returns a socket whose close would linger for long.
+// lingering returns a socket whose close would linger for a long time.
 func lingering(t *testing.T) (fd int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -67,7 +67,7 @@ func (p *process) tell(m message, fds ...int) {
 }
 
 // A lingering socket delays neither the server nor the cleanup after the client that sent it, and
-// it is closed. It may come in any message, alone or with others, read or unread.
+// is eventually closed. It may come in any message, alone or with others, read or unread.
 func TestLingeringSockets(t *testing.T) {
 	ways := map[string]func(p *process, tag uint64, fd int){
 		"destroyed": func(p *process, tag uint64, fd int) {
@@ -114,9 +114,9 @@ func TestLingeringSockets(t *testing.T) {
 	}
 }
 
-// A process that is not a child of the client is not adopted, nor is a descriptor that is not a
-// process. A process that has exited is not adopted either, because its parent is unknown. Nothing
-// of them stays.
+// A process that is not a child of the client is not adopted, and neither is a descriptor that does
+// not refer to a process. A process that has exited is not adopted either, because its parent is
+// unknown. Nothing of them is left behind.
 func TestOnlyChildrenAreAdopted(t *testing.T) {
 	w := newWorld(t)
 	sleeper := exec.Command("sleep", "1000")
@@ -238,7 +238,7 @@ func TestAuthority(t *testing.T) {
 		t.Error("another's number was taken")
 	}
 
-	message := number(maker, 5) // its creator wants it to end, and it does
+	message := number(maker, 5) // its creator wants it to end, and it ends
 	publish(t, maker, message)
 	if !fetches(t, third, queue) {
 		t.Fatal("no segment")

@@ -87,7 +87,7 @@ func within(t *testing.T, f func() error) error {
 	}
 }
 
-// A client may publish any number of segments one after the other, but have only a limited number
+// A client may publish any number of segments one after another, but may have only a limited number
 // at a time.
 func TestSegmentsAreCountedWhileTheyLast(t *testing.T) {
 	s := newServer(t)

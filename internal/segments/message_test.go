@@ -16,8 +16,8 @@ func (p *process) spilled(carrier, id uint64) {
 	}
 }
 
-// The process that published a message is told when it ends, because a receiver has read it or the
-// carrier is gone.
+// The process that published a message is told when the message ends because a receiver has read it
+// or because the carrier is gone.
 func TestSenderIsToldOfTheEnd(t *testing.T) {
 	w := newWorld(t)
 	sender, receiver := w.start(), w.start()

@@ -147,7 +147,8 @@ func TestManyCarriersAreOneGroup(t *testing.T) {
 	w.s.Destroy(queue)
 }
 
-// Among the groups, and among those of a client and the clients below it, the largest always loses.
+// The largest group always loses, both among all groups and among those of a client and the clients
+// below it.
 func TestLeveled(t *testing.T) {
 	root := &client{}
 	a, b := &client{parent: root}, &client{parent: root}

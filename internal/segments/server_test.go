@@ -197,8 +197,8 @@ func fetches(t *testing.T, d Directory, id uint64) bool {
 	return true
 }
 
-// Each process gets the segments that the others have published, until the owner destroys them. The
-// others are then told.
+// Each process gets the segments that the others have published, until the owner destroys the
+// segments. The others are told when that happens.
 func TestSegmentsAreHandedOut(t *testing.T) {
 	w := newWorld(t)
 	all := []Directory{w.s, w.start(), w.start()}
@@ -236,8 +236,8 @@ func TestSegmentsAreHandedOut(t *testing.T) {
 	}
 }
 
-// A dead process's segment lives as long as another process has it, or the dead process's messages
-// may still arrive.
+// A dead process's segment lives as long as another process has it, or as long as the dead
+// process's messages may still arrive.
 func TestSegmentsOfTheDead(t *testing.T) {
 	w := newWorld(t)
 	p, other := w.start(), w.start()
@@ -397,7 +397,8 @@ func TestAwaited(t *testing.T) {
 	_ = getter.table.Mailboxes().Close()
 }
 
-// A parent takes over what its child gives it, even if the child has died. No other process can.
+// A parent takes over what its child gives it, even if the child has died. No other process can
+// take it over.
 func TestTake(t *testing.T) {
 	w := newWorld(t)
 	p, other := w.start(), w.start()
@@ -520,7 +521,7 @@ func TestHostileClients(t *testing.T) {
 	until(t, "it is destroyed", func() bool { return !has(t, good, 1) })
 }
 
-// As many processes can share objects as there are slots, and no more.
+// The number of processes that can share objects is the number of slots.
 func TestTooManyClients(t *testing.T) {
 	w := newWorld(t)
 	var all []*process

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Long operations release the lock in between, and other calls can proceed then.
+// Long operations release the lock between steps, so that other calls can proceed.
 func TestStepsGiveUpTheLock(t *testing.T) {
 	const n = 9000
 	w := newWorld(t)

@@ -37,8 +37,8 @@ func late(t *testing.T, what string, err error, end time.Time) {
 	}
 }
 
-// S1, S7, S8: an object that another WaitTable holds cannot be taken, at once or until a deadline.
-// Once it is released, it can.
+// S1, S7, S8: an object that another WaitTable holds cannot be taken, neither at once nor before a
+// deadline. Once the object is released, it can be taken.
 func TestExclusive(t *testing.T) {
 	for _, x := range exclusive {
 		t.Run(x.name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestSignalAndBroadcast(t *testing.T) {
 	for range 5 {
 		locked(func() { must(t, conds[0].Signal()) })
 		within(t, "one is woken", func() { <-woken })
-		for range 20 { // no other one wakes, however often they look
+		for range 20 { // no other waiter wakes, however often the waiters look
 			w.mailboxes.RingAll()
 			locked(func() {})
 		}
@@ -205,8 +205,8 @@ func TestCondEnds(t *testing.T) {
 }
 
 // A holder that keeps the lock forever does not block a Wait whose context has ended. Wait returns
-// ErrNotHeld and not the context's error, and leaves nothing behind. A signal that it received goes
-// to another waiter.
+// ErrNotHeld and not the context's error, and leaves nothing behind. A signal that this Wait
+// received goes to another waiter.
 func TestCondOfKeptLock(t *testing.T) {
 	defer xsync.RelockTimeout(time.Millisecond)()
 	w := newWorld(t)
@@ -245,7 +245,8 @@ func TestCondOfKeptLock(t *testing.T) {
 	}
 }
 
-// S19, S20: an Event stays set, and also releases waiters that look at it only after a Clear.
+// S19, S20: an Event stays set, and also releases waiters that look at the Event only after a
+// Clear.
 func TestEvent(t *testing.T) {
 	w := newWorld(t)
 	tables := w.waitTables(1, 2)
@@ -365,7 +366,8 @@ func TestBarrierBreaks(t *testing.T) {
 	}
 }
 
-// A goroutine that takes and releases a lock in a hot loop does not block another one for long.
+// A goroutine that takes and releases a lock in a hot loop does not block another goroutine for
+// long.
 func TestNobodyStarves(t *testing.T) {
 	for _, x := range exclusive {
 		t.Run(x.name, func(t *testing.T) {

@@ -32,7 +32,7 @@ type method struct {
 type target struct {
 	kind  xsync.Kind
 	words []int // offsets of words
-	// open returns the methods of the object in a WaitTable. With make, it creates the object
+	// open returns the methods of the object in a WaitTable. If make is set, it creates the object
 	// first.
 	open func(w *world, table *park.WaitTable, n int, make bool) []method
 }
@@ -45,8 +45,8 @@ func wordsOf(n int) (words []int) {
 	return words
 }
 
-// wordsBySlot returns the offsets of words of an object that has one for each slot, for slots in
-// use and for others.
+// wordsBySlot returns, for an object that has a word for each slot, the offsets of the words of
+// slots in use and of some others.
 func wordsBySlot() []int {
 	words := wordsOf(64)
 	for _, slot := range []int{0, 1, 2, 3, 8, 16, nobody} {
@@ -331,7 +331,7 @@ func corruptWorld(t *testing.T) (w *world, tables []*park.WaitTable) {
 }
 
 // Whatever overwrites the words of an object, each method returns when its context has ended, or
-// soon if it takes none. Reap returns as well.
+// soon if it takes no context. Reap returns as well.
 func TestWordsWrittenOver(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 1))
 	for name, x := range targets {
@@ -434,7 +434,8 @@ func TestReadyInVain(t *testing.T) {
 	})
 }
 
-// lockOver overwrites an object's word as if a slot held its lock, without flags.
+// lockOver overwrites the word of an object's lock, without flags, as if the given slot held the
+// lock.
 func lockOver(w *world, n, at, slot int) {
 	word := shm.Word64(w.bytes(n), at)
 	word.Store(word.Load()&^math.MaxUint32 | uint64(slot))

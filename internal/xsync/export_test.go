@@ -3,7 +3,7 @@ package xsync
 import "time"
 
 // StopInside leaves the Ring in the state of a process that was stopped, or died, in the middle of
-// a put and of a get.
+// a put and in the middle of a get.
 func (r *Ring) StopInside() {
 	for _, l := range []*Mutex{&r.put, &r.get} {
 		if ok, err := l.TryLock(); !ok || err != nil {

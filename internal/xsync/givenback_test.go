@@ -15,19 +15,19 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A givenBack is an operation on an object, with a function that counts what it leaves for another
-// process.
+// A givenBack is an operation on an object, with a function that counts what the operation leaves
+// for another process.
 type givenBack struct {
 	op    func() error
 	close func()
 	left  func() int
-	// closed is the count if the operation returned ErrClosed, and done the count otherwise.
+	// closed is the count if the operation returned ErrClosed, and done is the count if it did not.
 	closed, done int
 }
 
 // An operation during which its process closes the object and releases the memory returns
-// ErrClosed, unless it has completed before. With large records, the close usually hits the copy;
-// with small ones it hits any step.
+// ErrClosed, unless it has completed before that. With large records, the close usually happens
+// during the copy; with small records, it can happen at any step.
 func TestGivenBack(t *testing.T) {
 	large, small := bytes.Repeat([]byte{1}, 200<<10), []byte{1}
 	put := func(b []byte) func(t *testing.T, m, mine place) givenBack {
@@ -89,7 +89,7 @@ func TestGivenBack(t *testing.T) {
 		{"put, get and done", true, func(_ *testing.T, m, mine place) givenBack {
 			_, here := rings(m, mine)
 			return givenBack{
-				op: func() (err error) { // the close hits some step of some round
+				op: func() (err error) { // the close happens at some step of some round
 					for err == nil {
 						if err = here.TryPut(small, nil, nil); err == nil {
 							_, err = here.TryGet(nil)

@@ -80,7 +80,7 @@ type world struct {
 const (
 	worldSize = 64 << 20
 	firstAt   = 4096
-	spacing   = 16 << 10 // distance of objects
+	spacing   = 16 << 10 // distance between objects
 )
 
 func newWorld(t testing.TB) *world {

@@ -19,8 +19,8 @@ var (
 )
 
 // The objects of a crowd, and its counters. The Mutex and the RWMutex guard two counters each,
-// which are equal unless a goroutine is inside. For the Bounded, a counter says how many are
-// inside.
+// which are equal unless a goroutine is inside. For the Bounded, a counter says how many goroutines
+// are inside.
 const (
 	crowdMutex = iota
 	crowdRW
@@ -36,7 +36,7 @@ const (
 
 var crowdKinds = map[int]xsync.Kind{crowdMutex: xsync.KindMutex, crowdRW: xsync.KindRWMutex, crowdBounded: xsync.KindBounded}
 
-// hands contains a process's handles of the objects.
+// hands contains a process's handles to the objects.
 type hands struct {
 	w  *world
 	m  *xsync.Mutex
@@ -113,7 +113,7 @@ func mend(w *world, at int) error {
 }
 
 // Processes that use a Mutex, an RWMutex and a Bounded die at random moments. A goroutine that gets
-// inside is alone, or learns that a process died inside, and all others go on.
+// inside is alone, or learns that a process died inside, and all other goroutines go on.
 func TestRandomKills(t *testing.T) {
 	seed := *killsSeed
 	if seed == 0 {

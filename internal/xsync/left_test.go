@@ -149,11 +149,11 @@ func spinning(i int) {
 	}
 }
 
-// S9: if a process takes a signal and dies before it has the lock again, the signal goes to another
+// S9: if a process takes a signal and dies before it gets the lock back, the signal goes to another
 // waiter.
 func TestSignalTakenByTheDead(t *testing.T) {
 	w := newWorld(t)
-	tables := w.waitTables(1, 2, 3) // the signal goes to the slot that follows the signaller's
+	tables := w.waitTables(1, 2, 3) // the signal goes to the slot after the signaller's
 	xsync.NewMutex(w.memory(tables[0], 0))
 	var locks []*xsync.Mutex
 	var conds []*xsync.Cond

@@ -48,14 +48,15 @@ type act struct {
 	slot, client uint64 // a client is a goroutine
 	call, ret    uint64
 	op, res      uint64
-	long         bool // it took so long that it may have been starving
+	long         bool // the act took so long that it may have been starving
 }
 
 func (a act) String() string {
 	return fmt.Sprintf("%d-%d client %d of slot %d: %s %d long %v", a.call, a.ret, a.client, a.slot, opNames[a.op], a.res, a.long)
 }
 
-// beside reports whether another client executed one of some operations at the same time.
+// beside reports whether, at the same time, another client executed an operation for which is
+// returns true.
 func (a act) beside(all []act, is func(b act) bool) bool {
 	for _, b := range all {
 		if b.client != a.client && b.call < a.ret && a.call < b.ret && is(b) {
@@ -68,10 +69,10 @@ func (a act) beside(all []act, is func(b act) bool) bool {
 // A model returns the state after an operation, and whether the operation can have had its result.
 type model func(state uint64, a act, all []act) (next uint64, ok bool)
 
-// linear reports whether there is an order of a history in which the model allows each operation,
-// and which preserves the order of operations that did not overlap. A history has at most 64
-// operations. linear uses the search of Wing and Gong, which visits no combination of completed
-// operations and state twice.
+// linear reports whether the operations of a history can be put in an order in which the model
+// allows each of them, and in which operations that did not overlap keep their order. A history has
+// at most 64 operations. linear uses the search of Wing and Gong, which visits no combination of
+// completed operations and state twice.
 func linear(all []act, state uint64, m model) bool {
 	type node struct{ done, state uint64 }
 	seen := map[node]bool{}
@@ -99,8 +100,8 @@ func linear(all []act, state uint64, m model) bool {
 	return search(node{0, state})
 }
 
-// firstReturn returns when the first operation that is not done returned. Operations called after
-// that come later in the order.
+// firstReturn returns the time at which the first of the operations that are not done returned.
+// Operations that were called after that time come later in the order.
 func firstReturn(all []act, done uint64) uint64 {
 	first := uint64(math.MaxUint64)
 	for i, a := range all {
@@ -127,11 +128,11 @@ func mutexModel(holder uint64, a act, all []act) (uint64, bool) {
 	return holder, a.op == opTryLock && a.res == resFalse && (holder != 0 || a.beside(all, starved))
 }
 
-// The state of rwModel is the slot of the writer, and above it the number of readers. A writer
-// keeps others out before it knows whether there are readers, and a reader is counted before it
-// knows whether there is a writer. Therefore TryRLock may also fail at the same time as a Lock or a
-// TryLock. TryLock may also fail at the same time as these, an RLock, a TryRLock, or an Unlock that
-// gives the readers their turn. Without such calls both are exact.
+// The state of rwModel is the slot of the writer, and in the bits above it the number of readers. A
+// writer keeps others out before it knows whether there are readers, and a reader is counted before
+// it knows whether there is a writer. Therefore TryRLock may also fail at the same time as a Lock
+// or a TryLock. TryLock may also fail at the same time as these, an RLock, a TryRLock, or an Unlock
+// that gives the readers their turn. Without such calls, TryRLock and TryLock are exact.
 func rwModel(state uint64, a act, all []act) (uint64, bool) {
 	const reader = 1 << 16
 	writer, readers := state%reader, state/reader
@@ -176,9 +177,9 @@ func semaphoreModel(permits uint64, a act, all []act) (uint64, bool) {
 	return permits, a.op == opTryAcquire && a.res == resFalse && (permits == 0 || a.beside(all, starved))
 }
 
-// A client chooses the next step of a history from what it holds, and ends holding nothing. The
-// argument last of pick says that the client has had its steps. A client that holds something does
-// not wait, so all clients finish.
+// A client chooses the next step of a history according to what it holds, and holds nothing at the
+// end. The argument last of pick says that the client has taken all of its steps. A client that
+// holds something does not wait, so all clients finish.
 type client struct {
 	r     *rand.Rand
 	holds uint64 // the operation that took it: 0 for none, opLock+1, ...
@@ -189,7 +190,7 @@ type client struct {
 func (c *client) one(ops ...uint64) uint64 { return ops[c.r.IntN(len(ops))] }
 
 // pickMutex sometimes releases a lock that the client may not hold, because another goroutine of
-// its process may.
+// its process may hold the lock.
 func pickMutex(c *client, last bool) (uint64, bool) {
 	switch {
 	case c.holds != 0 && last:
@@ -348,7 +349,7 @@ func (w *world) write(table *park.WaitTable, kind string, n int, seed uint64) {
 	wg.Wait()
 }
 
-// writeOne writes the history of one client. It starts when all clients are there.
+// writeOne writes the history of one client. It starts when all clients are ready.
 func (w *world) writeOne(c *client, at int) {
 	for w.tally(readyAt).Add(1); w.tally(readyAt).Load() < linearClients; {
 		runtime.Gosched()

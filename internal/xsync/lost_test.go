@@ -141,7 +141,7 @@ func churnBounded(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand
 // has put one back.
 func churnCond(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
 	locks, conds := w.conds(tables)
-	tokens := w.tally(2) // two handles of one lock are two locks for the race detector
+	tokens := w.tally(2) // for the race detector, two handles to one lock are two locks
 	tokens.Store(3)
 	return func(r *rand.Rand, table int, ctx context.Context) {
 		must(t, locks[table].Lock(forever))
@@ -235,9 +235,9 @@ func TestReaderLooksIn(t *testing.T) {
 	reader.Wait()
 }
 
-// churnRing passes records on: a goroutine that has received a record puts one, and one that has
-// put a record receives one. So all of them find a record or room, although all may wait for the
-// same at times.
+// churnRing passes records on: a goroutine that has received a record puts one, and a goroutine
+// that has put a record receives one. So each of them finds a record or room, although at times all
+// may wait for the same thing.
 func churnRing(b build) func(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
 	return func(t *testing.T, w *world, tables []*park.WaitTable) func(r *rand.Rand, table int, ctx context.Context) {
 		all := w.rings(tables, 0, b)
@@ -247,7 +247,7 @@ func churnRing(b build) func(t *testing.T, w *world, tables []*park.WaitTable) f
 			size := b.sizes(r)
 			if r.IntN(2) == 0 {
 				if !b.Elsewhere {
-					size = min(size, b.size/4-8) // else all may wait: two larger ones do not fit
+					size = min(size, b.size/4-8) // if not, all may wait: two larger records do not fit
 				}
 				if here.put(ctx, make([]byte, size)) == nil {
 					spend(r)

@@ -8,9 +8,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A process may die between closing the last end of a pipe and releasing its memory. Then Reap
-// reports that the memory must be released. If the process has closed the first end, the other
-// process releases the memory.
+// A process may die after it has closed the last end of a pipe and before it has released the
+// pipe's memory. In that case, Reap reports that the memory must be released. If the process has
+// closed the first end, the other process releases the memory.
 func TestDeathAfterTheLastEnd(t *testing.T) {
 	for last := range 2 {
 		w := newWorld(t)

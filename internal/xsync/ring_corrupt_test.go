@@ -12,8 +12,9 @@ import (
 	"github.com/go-multiprocessing/mp/internal/xsync"
 )
 
-// A tail or head that points between records is ErrCorrupt at once, for senders and receivers.
-// Otherwise a record that is put there would never be read, or would be read as something else.
+// A tail or head that points between records is ErrCorrupt at once, for senders and receivers. If
+// it were accepted, a record that is put there would never be read, or would be read as something
+// else.
 func TestRingPositionsBesideRecords(t *testing.T) {
 	const offTail, offHead, places = 192, 256, 1<<20 - 1
 	over, cancel := context.WithCancel(t.Context())

@@ -65,7 +65,8 @@ func tried(r *xsync.Ring, most, room int, op byte) error {
 	return err
 }
 
-// Whatever the memory of a Ring contains, its methods return, and do not access memory next to it.
+// Whatever the memory of a Ring contains, the Ring's methods return, and do not access adjacent
+// memory.
 func FuzzRing(f *testing.F) {
 	f.Cleanup(xsync.Stuck(20 * time.Microsecond))
 	w := newWorld(f)
@@ -125,7 +126,7 @@ func FuzzRing(f *testing.F) {
 	})
 }
 
-// The same holds while another process keeps writing into the memory.
+// A Ring's methods return even while another process keeps writing into the Ring's memory.
 func TestRingScribbled(t *testing.T) {
 	defer xsync.Stuck(20 * time.Microsecond)()
 	w := newWorld(t)

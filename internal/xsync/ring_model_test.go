@@ -167,9 +167,9 @@ type lockstep struct {
 	players []*player
 	spare   *player
 	heard   chan saying
-	unclear []saying // answers that only answers not heard yet make possible
+	unclear []saying // answers that become possible only with answers that have not been heard yet
 	lastID  uint64
-	aim     int // estimated time from an order to the middle of its execution
+	aim     int // estimated time from an order to the middle of the order's execution
 	stats   map[string]int
 }
 
@@ -221,7 +221,7 @@ func (m *lockstep) room(size int) bool {
 	return len(all) < b.Most && (b.Elsewhere || b.fits(all, size))
 }
 
-// can reports whether an order can be executed now, even if it fails.
+// can reports whether an order can be executed now, even if it then fails.
 func (m *lockstep) can(o *order) bool {
 	switch o.kind {
 	case "put":
@@ -249,7 +249,7 @@ func (m *lockstep) put(rec record) {
 	m.puts++
 }
 
-// got removes a record from the expected content, where it must be one of the first.
+// got removes a record from the expected content, where the record must be one of the first.
 func (m *lockstep) got(rec record) bool {
 	if len(m.in) == 0 {
 		return false
@@ -266,7 +266,7 @@ func (m *lockstep) got(rec record) bool {
 	return true
 }
 
-// answered reports whether an answer is possible, and applies it if so.
+// answered reports whether an answer is possible. If so, it applies the answer.
 func (m *lockstep) answered(p *player, line string) bool {
 	o := p.order
 	if o == nil {
@@ -341,7 +341,8 @@ func (m *lockstep) fail(what string) {
 	m.Fatal(what)
 }
 
-// hear receives an answer if one comes soon enough, and applies the answers that it makes possible.
+// hear receives an answer if one comes soon enough, and applies all answers that have become
+// possible.
 func (m *lockstep) hear(soon time.Duration) bool {
 	m.Helper()
 	select {
@@ -378,8 +379,8 @@ func (m *lockstep) hearFrom(p *player) {
 	}
 }
 
-// settle waits for all answers that must come. Then the Ring must be as expected, with or without
-// the order of a dead process.
+// settle waits for all answers that must come. After that, the Ring must be as expected, with or
+// without the order of a dead process.
 func (m *lockstep) settle(dead *player) {
 	m.Helper()
 	m.clear()
@@ -420,7 +421,7 @@ func (m *lockstep) resolve(dead *player) bool {
 	}
 	*m = before
 
-	// Another process that waits for the same may have been faster without having answered yet.
+	// Another process that waits for the same thing may have been faster but not have answered yet.
 	for _, p := range m.players {
 		if p.order != nil && strings.HasSuffix(dead.order.kind, p.order.kind) {
 			m.cancel(p)
@@ -479,7 +480,7 @@ func (m *lockstep) renew() {
 	m.in, m.puts, m.gots, m.dones, m.ended = nil, 0, 0, 0, false
 }
 
-// busy returns the number of players that wait.
+// busy returns the number of players that are waiting.
 func (m *lockstep) busy() (n int) {
 	for _, p := range m.players {
 		if p.order != nil {
@@ -521,8 +522,8 @@ func (m *lockstep) look() {
 	m.settle(nil)
 }
 
-// kill kills a player during an operation, or while it waits and another one provides what it waits
-// for.
+// kill kills a player during an operation, or while it waits and another player provides what it
+// waits for.
 func (m *lockstep) kill(i int) {
 	p := m.players[i]
 	if slices.ContainsFunc(m.in, func(g []record) bool { return len(g) > 1 }) {
@@ -577,7 +578,7 @@ func (m *lockstep) kill(i int) {
 }
 
 // Several processes use a Ring as they are told, and some of them die during an operation. The Ring
-// always behaves as a queue, with or without the operation of a dead process, and all other
+// always behaves like a queue, with or without the operation of a dead process, and all other
 // processes go on.
 func TestRingModel(t *testing.T) {
 	seed := *killsSeed
@@ -607,7 +608,7 @@ func TestRingModel(t *testing.T) {
 			m.hearFrom(p)
 		case p.order == nil:
 			kinds := []string{"put", "put", "get", "get", "try-put", "try-get", "done", "done", "join"}
-			more := []string{"put", "get"}[m.stats["orders"]/40%2] // so that several wait for the same
+			more := []string{"put", "get"}[m.stats["orders"]/40%2] // so that several players wait for the same thing
 			kinds = append(kinds, more, more, more, more, more, more)
 			kind := kinds[m.r.IntN(len(kinds))]
 			if m.r.IntN(60) == 0 {

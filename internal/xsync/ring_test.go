@@ -51,7 +51,7 @@ func (s *shelf) len() int {
 	return len(s.has)
 }
 
-// A ring is a handle of a Ring, with the shelf that all handles of the Ring share.
+// A ring is a handle to a Ring, with the shelf that all handles to the Ring share.
 type ring struct {
 	*xsync.Ring
 	*shelf
@@ -151,7 +151,7 @@ func aRecord(r *rand.Rand, size int) []byte {
 	return b
 }
 
-// bulk returns how much memory a record of n bytes takes that is longer than a place.
+// bulk returns how much memory a record of n bytes takes if it is longer than a place.
 func bulk(n int) int { return 8 + (n+7)/8*8 }
 
 // fits reports whether a patient Ring has room for a record, given the sizes of the records that

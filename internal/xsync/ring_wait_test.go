@@ -140,7 +140,7 @@ func TestRingEndsWithTheLastRecords(t *testing.T) {
 }
 
 // When the owner closes a Ring, waiters in all processes learn that. When another process closes
-// it, only the waiters of that process do.
+// the Ring, only the waiters of that process learn that.
 func TestRingCloses(t *testing.T) {
 	w := newWorld(t)
 	tables := w.waitTables(1, 2, 65)
@@ -287,8 +287,8 @@ func TestRingTries(t *testing.T) {
 	}
 }
 
-// A goroutine that stops waiting just when it is called for a record, or for room, leaves that to
-// another one, of its process or not.
+// A goroutine that stops waiting just when it is called for a record, or for room, leaves the
+// record or the room to another goroutine, of its own process or of another.
 func TestRingWaitEnds(t *testing.T) {
 	w := newWorld(t)
 	tables := w.waitTables(1, 2, 65)
@@ -326,7 +326,7 @@ func TestRingWaitEnds(t *testing.T) {
 						must(t, offer())
 						if !within(t, "somebody gets it", func() {
 							err := <-ended
-							if err == nil { // the other one gets another one
+							if err == nil { // the other goroutine gets another record
 								must(t, offer())
 							}
 							must(t, <-gone)
@@ -348,8 +348,8 @@ func TestRingWaitEnds(t *testing.T) {
 	}
 }
 
-// The records that several processes receive are those that several processes have put, each of
-// them once. Records of one goroutine arrive in order.
+// The records that several processes receive are exactly those that several processes have put,
+// each of them once. Records of one goroutine arrive in order.
 func TestRingOrder(t *testing.T) {
 	for name, b := range allBuilds {
 		t.Run(name, func(t *testing.T) {
@@ -413,7 +413,7 @@ func TestRingOrder(t *testing.T) {
 func TestRingEndMeetsPut(t *testing.T) {
 	w := newWorld(t)
 	tables := w.waitTables(1, 2)
-	data := w.mem[32<<20:][:1<<20] // large, so that a put takes long
+	data := w.mem[32<<20:][:1<<20] // large, so that a put takes a long time
 	large := make([]byte, 200<<10)
 	shape := xsync.RingShape{Most: 4}
 	refused := 0
@@ -579,7 +579,7 @@ func TestRingGoesRound(t *testing.T) {
 
 // Ten thousand goroutines wait for records of a thousand Rings, or for room in them. They need no
 // more threads than a few goroutines do, and no CPU time. All of them get what they wait for, or
-// learn of the end.
+// learn that the Ring has ended.
 func TestRingMultitude(t *testing.T) {
 	const rings, each = 1000, multitude / 1000
 	b := build{4 * 32, xsync.RingShape{Most: 4, Elsewhere: true}}
@@ -637,7 +637,7 @@ func TestRingMultitude(t *testing.T) {
 // from the next waiter.
 func TestRingReap(t *testing.T) {
 	w := newWorld(t)
-	tables := w.waitTables(1, 2, 3) // the waiter in the slot that follows the waker's is called first
+	tables := w.waitTables(1, 2, 3) // the waiter in the slot after the waker's is called first
 	get := func(r ring, _ int) error { _, err := r.get(forever); return err }
 	put := func(r ring, _ int) error { return r.put(forever, nil) }
 	for n, c := range []struct {

@@ -21,7 +21,7 @@ var (
 )
 
 // numbered returns a record that contains its number. The place of a spilled record contains the
-// number too, and the test stores nothing else of that record.
+// number too; the test does not store the record itself.
 func numbered(id uint64, size int) []byte {
 	b := make([]byte, max(size, 8))
 	for i := range b {
@@ -128,7 +128,7 @@ func init() {
 	scenes = append(scenes, ringScenes...)
 }
 
-// warmRing returns a private Ring, with which the victim does once what it will do in the scene.
+// warmRing returns a private Ring, with which the victim rehearses what it will do in the scene.
 func warmRing(table *park.WaitTable, b build) *xsync.Ring {
 	m := xsync.Memory{WaitTable: table, Bytes: make([]byte, xsync.RingSize), Gen: 1, Bucket: 900}
 	r := xsync.NewRing(m, make([]byte, b.size), b.RingShape)
@@ -181,8 +181,8 @@ func getsUntil(kind string, ids ...uint64) func(s *stage) {
 
 // account checks the Ring when no process uses it. Records that were accepted must have been
 // received or still be there, except for some that the victim may just have received. Records that
-// were not accepted must not exist, except for one that the victim may just have put. Afterwards
-// all processes use the Ring.
+// were not accepted must not exist, except for one that the victim may just have put. After the
+// check, all processes use the Ring.
 func account(kind string, lost int) func(s *stage) {
 	return func(s *stage) {
 		r := s.ring(kind)

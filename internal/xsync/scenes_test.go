@@ -190,7 +190,7 @@ var actions = map[string]func(w *world, table *park.WaitTable, n int) error{
 	},
 }
 
-// insideAt is the counter of goroutines inside an object that admits one.
+// insideAt is the counter of goroutines inside an object that admits only one.
 const insideAt = 1
 
 func alone(w *world, leave func() error) error {
@@ -358,7 +358,7 @@ var scenes = []scene{
 	{name: "semaphore acquire", kinds: aSemaphore, op: "acquire", here: "permits", there: "permits",
 		make:    func(s *stage) { xsync.NewSemaphore(s.w.memory(s.root, s.n), 0) },
 		release: func(s *stage) { must(s.t, s.semaphore().Release()) },
-		finish:  func(s *stage) { must(s.t, s.semaphore().Release()) }, // the victim may have had the other
+		finish:  func(s *stage) { must(s.t, s.semaphore().Release()) }, // the victim may have had the other permit
 		check:   func(s *stage) { s.use("permits") }},
 	{name: "semaphore release", kinds: aSemaphore, before: "permit", op: "release", here: "permits", there: "permits",
 		make:   func(s *stage) { xsync.NewSemaphore(s.w.memory(s.root, s.n), 1) },

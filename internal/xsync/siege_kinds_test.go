@@ -18,7 +18,7 @@ import (
 
 func newSiegeMutex(w *world, root *park.WaitTable) { xsync.NewMutex(w.memory(root, 0)) }
 
-// A holder is alone, and the guarded counters are equal or repaired.
+// A Mutex has only one holder at a time, and the guarded counters are equal or repaired.
 func siegeMutex(w *world, table *park.WaitTable) turn {
 	m := xsync.OpenMutex(w.memory(table, 0))
 	return func(context.Context, int) {
@@ -114,7 +114,7 @@ func siegeSemaphore(w *world, table *park.WaitTable) turn {
 }
 
 // The permits of the dead process are lost, because the Semaphore does not know its holders. No
-// other permits are.
+// other permits are lost.
 func afterSemaphore(b *battle, dead int, inside uint64) {
 	b.reap(dead)
 	b.goesOn(b.live, 5) // with fewer permits
@@ -226,7 +226,7 @@ func siegeCond(w *world, table *park.WaitTable) turn {
 	}
 }
 
-// The dead process may not have signalled what it had done, so others must look.
+// The dead process may not have signalled what it had done, so the others must look.
 func afterCond(b *battle, dead int, _ uint64) {
 	b.reap(dead)
 	f := openBuffer(b.w, b.root)
@@ -256,7 +256,7 @@ func afterEvent(b *battle, dead int, _ uint64) {
 	must(b, xsync.OpenEvent(b.w.memory(b.root, 0)).Wait(forever)) // a survivor sets it
 }
 
-// A party that passes was waited for by all: they are inside when the action is called.
+// All parties wait for each party that passes: all of them are inside when the action is called.
 func siegeBarrier(w *world, table *park.WaitTable) turn {
 	g := xsync.OpenBarrier(w.memory(table, 0))
 	return func(context.Context, int) {
@@ -310,7 +310,8 @@ func siegeGroup(w *world, table *park.WaitTable) turn {
 	}
 }
 
-// Others subtract what the dead process would have subtracted. Here they know how much that is.
+// The other processes subtract what the dead process would have subtracted. In this test, they know
+// how much that is.
 func afterGroup(b *battle, dead int, inside uint64) {
 	b.reap(dead)
 	g := xsync.OpenWaitGroup(b.w.memory(b.root, dead))
@@ -328,7 +329,7 @@ func onceKinds(w *world) map[int]xsync.Kind {
 	return map[int]xsync.Kind{n % onceRooms: xsync.KindOnce, (n + 1) % onceRooms: xsync.KindOnce}
 }
 
-// onceRooms is how many of them have memory. The next one gets the memory of the oldest.
+// onceRooms is how many Onces have memory. The next Once gets the memory of the oldest.
 const onceRooms = 1000
 
 func onceMemory(w *world, table *park.WaitTable, n int) xsync.Memory {
@@ -355,8 +356,8 @@ func (w *world) onceDone(n int) *atomic.Uint64 {
 
 const onceDoneAt = 3500
 
-// Only one goroutine at a time calls the function of a Once, and none does after it has been done.
-// Here all calls fail, except the supervisor's.
+// Only one goroutine at a time calls the function of a Once, and no goroutine does so after the
+// function has succeeded. In this test, all calls fail, except the supervisor's.
 func siegeOnce(w *world, table *park.WaitTable) turn {
 	var lock sync.Mutex
 	opened := map[int]*xsync.Once{}
@@ -383,8 +384,8 @@ func siegeOnce(w *world, table *park.WaitTable) turn {
 	}
 }
 
-// When a goroutine has died in its call, others call the function. Then it is done, and the next
-// Once follows.
+// When a goroutine has died in its call, others call the function. After that, the Once is done,
+// and the next Once follows.
 func afterOnce(b *battle, dead int, _ uint64) {
 	b.reap(dead)
 	b.goesOn(b.live, 5)
@@ -424,7 +425,7 @@ func newSiegeRing(b build) func(w *world, root *park.WaitTable) {
 	return func(w *world, root *park.WaitTable) { w.newRing(root, 0, b) }
 }
 
-// Each record is received once, unchanged, and in the order of its sender.
+// Each record is received once and unchanged, and the records of each sender arrive in order.
 func siegeRing(b build) func(w *world, table *park.WaitTable) turn {
 	return func(w *world, table *park.WaitTable) turn {
 		r := w.openRing(table, 0, b)
@@ -472,9 +473,9 @@ func siegeRing(b build) func(w *world, table *park.WaitTable) turn {
 }
 
 // mark records that a sender's n-th record was received, and reports whether that was the first
-// time. A goroutine that is preempted after it received a record may be overtaken by one that
-// receives a much later record with the same word. Then the later mark stays. Only the number of
-// received records can tell whether the earlier one was received twice.
+// time. A goroutine that is preempted after it received a record may be overtaken by a goroutine
+// that receives a much later record with the same word. In that case, the later mark stays, and
+// only the number of received records can tell whether the earlier record was received twice.
 func mark(seen *atomic.Uint64, n uint64) bool {
 	for {
 		old := seen.Load()
@@ -487,8 +488,8 @@ func mark(seen *atomic.Uint64, n uint64) bool {
 	}
 }
 
-// Records that were put were received or are there, except for those that the dead process had just
-// received.
+// Records that were put have been received or are still there, except for those that the dead
+// process had just received.
 func afterRing(b build) func(s *battle, dead int, inside uint64) {
 	return func(s *battle, dead int, inside uint64) {
 		s.reap(dead)
@@ -523,8 +524,8 @@ func afterRing(b build) func(s *battle, dead int, inside uint64) {
 	}
 }
 
-// lostOf returns how many records of a sender are lost, given the numbers of those that are there.
-// It does not count them again.
+// lostOf returns how many records of a sender are lost, given the numbers of the records that are
+// there. It does not count lost records again.
 func (b *battle) lostOf(producer int, there []uint64) (lost uint64) {
 	tries, puts, gets := b.w.tally(triesAt+producer), b.w.tally(putsAt+producer), b.w.tally(getsAt+producer)
 	first, end := puts.Load(), puts.Load()

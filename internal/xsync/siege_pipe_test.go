@@ -18,9 +18,9 @@ import (
 // end sends and receives a little and passes the end on. When a process dies with an end, the pipe
 // is over, and the next one follows.
 //
-// One counter for each end contains its epoch, and the slot of the process that has claimed it or
-// 0. Another one contains the slot of the process that has it. The processes that have the ends
-// count what they send and receive.
+// One counter for each end contains its epoch, and the slot of the process that has claimed the
+// end, or 0. Another counter contains the slot of the process that has the end. The processes that
+// have the ends count what they send and receive.
 const (
 	endEpochAt = 430 // and the next: 0 if it is closed
 	endHeldAt  = 432
@@ -130,8 +130,8 @@ func (w *world) useEnd(ctx context.Context, p *xsync.Pipe, end, what int) (alive
 	}
 }
 
-// An end that the dead process had is closed. An end that it was about to take, or had sent without
-// having recorded that, is still in transit. Then the next pipe follows.
+// An end that the dead process had is closed. An end that the process was about to take, or had
+// sent without having recorded that, is still in transit. After that, the next pipe follows.
 func afterPipe(b *battle, dead int, _ uint64) {
 	w := b.w
 	n := int(w.tally(roundAt).Load())

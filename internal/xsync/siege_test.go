@@ -24,7 +24,7 @@ type siege struct {
 	again func(b *battle)                            // makes all go on when the dead process has a successor; may be nil
 }
 
-// A turn is one step of a goroutine. It returns soon, or when its context ends.
+// A turn is one step of a goroutine. It returns soon, at the latest when its context ends.
 type turn func(ctx context.Context, what int)
 
 // A battle is the supervisor's view of a siege.
@@ -51,7 +51,7 @@ const (
 	siegePermits = 4 // more than die with a process, since its permits are lost
 )
 
-// enter and exit count a goroutine as inside, never when it is not.
+// enter and exit count the goroutines that are inside. They never count a goroutine that is not.
 func (w *world) enter(table *park.WaitTable) { w.tally(withinAt).Add(1 << (8 * table.Slot())) }
 func (w *world) exit(table *park.WaitTable) {
 	w.tally(withinAt).Add(-(uint64(1) << (8 * table.Slot())))
@@ -75,7 +75,7 @@ func (w *world) expect(ok bool) {
 	}
 }
 
-// stay is inside for a while, with at most most goroutines.
+// stay remains inside for a while, where there must be no more than most goroutines.
 func (w *world) stay(table *park.WaitTable, most uint64) {
 	w.enter(table)
 	w.expect(w.inside() <= most)
@@ -165,7 +165,7 @@ func TestKillsOfEachKind(t *testing.T) {
 			s.make(w, b.root)
 			all := [2]*helper{w.start(t, "siege-"+name, 2), w.start(t, "siege-"+name, 3)}
 			hits, n := 0, 0
-			for ; n < *kills || hits == 0 && n < 20**kills; n++ { // more, if no death hit
+			for ; n < *kills || hits == 0 && n < 20**kills; n++ { // more, if no goroutine has died inside
 				b.goesOn(all[0], 5)
 				b.goesOn(all[1], 5)
 				time.Sleep(time.Duration(r.IntN(500)) * time.Microsecond) // a random moment

@@ -30,11 +30,11 @@ var (
 	stepBudget = flag.Duration("xsync.budget", 100*time.Millisecond, "TestDeathAtEveryStep: time for each operation, after which no other death is tried; they come in random order")
 )
 
-// A process that dies at any instruction of an operation leaves an object that others can use, or
-// that reports the death. The test covers all states of memory in which the process may die, by
-// stepping over its instructions one by one. It dies after each instruction that has changed the
-// object or a mailbox, and at some in between. Its private memory dies with it, so all instructions
-// between two changes are equivalent.
+// A process that dies at any instruction of an operation leaves behind an object that others can
+// use, or that reports the death. The test covers all states of memory in which the process may
+// die, by stepping over its instructions one by one. The process dies after each instruction that
+// has changed the object or a mailbox, and after some in between. Its private memory dies with it,
+// so all instructions between two changes are equivalent.
 func TestDeathAtEveryStep(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the detector's own instructions would be most of the steps")
@@ -89,7 +89,7 @@ type scene struct {
 	check   func(s *stage) // when they have finished
 }
 
-// A stage plays scenes, one after the other, each with new objects.
+// A stage plays scenes, one after another, each with new objects.
 type stage struct {
 	t         *testing.T
 	scene     scene
@@ -126,7 +126,7 @@ func (s *stage) play(die func(steps, changes int) bool) (steps, changes int, ove
 	t := s.t
 	t.Helper()
 	v := s.spare
-	s.spare = s.w.start(t, "victim", 5-v.slot) // slots 2 and 3 in turn: it starts meanwhile
+	s.spare = s.w.start(t, "victim", 5-v.slot) // slots 2 and 3 in turn: the spare starts meanwhile
 	s.n = (s.n + 2) % 2000
 	clear(s.w.bytes(s.n))
 	clear(s.w.bytes(s.n + 1))
@@ -350,8 +350,8 @@ func (s *stage) awaitEnd(tid int) {
 
 // stopMonitor stops the runtime's monitor thread, the first thread that the runtime starts. The
 // monitor preempts goroutines that run for 10 ms, and the preemption itself takes longer than that
-// when it is stepped over. stopMonitor stops the thread when it sleeps or is about to sleep, so
-// that it holds no lock of the runtime.
+// when it is stepped over. stopMonitor stops the thread when the thread sleeps or is about to
+// sleep, so that the thread holds no lock of the runtime.
 func (s *stage) stopMonitor(pid int) (tid int) {
 	dir, err := os.Open(fmt.Sprintf("/proc/%d/task", pid))
 	must(s.t, err)
@@ -393,8 +393,8 @@ func (s *stage) toMarker(tid int) {
 	}
 }
 
-// unblockSleeper makes others provide what the victim waits for, when the victim's next instruction
-// is the system call in which it would wait.
+// unblockSleeper makes other processes provide what the victim waits for if the victim's next
+// instruction is the system call in which it would wait.
 func (s *stage) unblockSleeper(tid int) {
 	const syscall0, syscall1 = 0x0f, 0x05
 	if s.released || s.scene.release == nil {
@@ -414,7 +414,7 @@ func (s *stage) unblockSleeper(tid int) {
 // overAt is the counter that says that the operation is over.
 const overAt = 0
 
-// victim does one thing, waits for a line, and then does another one.
+// victim does one thing, waits for a line, and then does another thing.
 func victim(w *world, table *park.WaitTable) int {
 	runtime.LockOSThread()
 	var before, op string
@@ -442,8 +442,8 @@ func victim(w *world, table *park.WaitTable) int {
 	return 0
 }
 
-// warmUp makes the runtime allocate the memory that waiting needs. Otherwise that would be most of
-// the steps.
+// warmUp makes the runtime allocate the memory that waiting needs. Without this, the allocation
+// would take most of the steps.
 func warmUp(table *park.WaitTable) {
 	var mask atomic.Uint64
 	var s park.WaitQueue
